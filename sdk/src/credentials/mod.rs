@@ -1,0 +1,109 @@
+//! Credentials, and the trait of those who know them.
+
+mod fixed;
+mod heroku;
+mod http;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::postgres::DatabaseUrl;
+use crate::settings::ProviderSettings;
+use crate::stage::Stage;
+
+pub use self::fixed::FixedUrl;
+pub use self::heroku::Heroku;
+
+/// What it takes to reach a stage's database, and who said so.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    url: DatabaseUrl,
+    origin: String,
+}
+
+impl Credentials {
+    /// Credentials from a URL, and a few words on where it was found, for the
+    /// operator's log ("app guestbook-staging on Heroku"). The words hold no secret.
+    pub fn new(url: DatabaseUrl, origin: impl Into<String>) -> Self {
+        Self {
+            url,
+            origin: origin.into(),
+        }
+    }
+
+    /// The database.
+    pub fn url(&self) -> &DatabaseUrl {
+        &self.url
+    }
+
+    /// Where the URL was found.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+}
+
+/// Somebody who knows the database of a stage: a PaaS, by its API.
+///
+/// An implementation asks anew at every call. Whoever calls decides when to ask,
+/// limits the time, and remembers the answer.
+pub trait Provider: Send + Sync + 'static {
+    /// Finds the credentials of the stage's database.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::App`](crate::ErrorKind::App) or
+    /// [`ErrorKind::DatabaseUrl`](crate::ErrorKind::DatabaseUrl) when the stage
+    /// has none or it is not clear which,
+    /// [`ErrorKind::ProviderRefused`](crate::ErrorKind::ProviderRefused),
+    /// [`ErrorKind::ProviderBusy`](crate::ErrorKind::ProviderBusy) or
+    /// [`ErrorKind::ProviderUnavailable`](crate::ErrorKind::ProviderUnavailable)
+    /// when the provider did not say.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any point: asking changes nothing.
+    fn resolve(&self, stage: Stage) -> impl Future<Output = Result<Credentials, Error>> + Send;
+}
+
+/// Any provider, behind one type.
+#[derive(Clone)]
+pub(crate) struct AnyProvider(Arc<dyn DynProvider>);
+
+impl AnyProvider {
+    pub(crate) fn new(provider: impl Provider) -> Self {
+        Self(Arc::new(provider))
+    }
+
+    pub(crate) fn from_settings(settings: ProviderSettings) -> Result<Self, Error> {
+        Ok(match settings {
+            ProviderSettings::Heroku(settings) => Self::new(Heroku::new(settings)?),
+            ProviderSettings::Url(url) => Self::new(FixedUrl::parse(&url)?),
+        })
+    }
+
+    pub(crate) async fn resolve(&self, stage: Stage) -> Result<Credentials, Error> {
+        self.0.resolve(stage).await
+    }
+}
+
+impl fmt::Debug for AnyProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnyProvider")
+    }
+}
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// [`Provider`] in the form that a trait object needs.
+trait DynProvider: Send + Sync {
+    fn resolve(&self, stage: Stage) -> BoxFuture<'_, Result<Credentials, Error>>;
+}
+
+impl<P: Provider> DynProvider for P {
+    fn resolve(&self, stage: Stage) -> BoxFuture<'_, Result<Credentials, Error>> {
+        Box::pin(Provider::resolve(self, stage))
+    }
+}

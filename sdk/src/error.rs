@@ -1,0 +1,257 @@
+//! The one public error: what was tried, on what, why it failed, and what a client may know of it.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+type Source = Box<dyn StdError + Send + Sync>;
+
+/// Why a function did not get its database, or a query did not get its answer.
+///
+/// `Display` is for the operator: what was tried, on what, and what to do about
+/// it. It holds no secret and is safe to log. What lies beneath is in
+/// [`source`](StdError::source) and nowhere else; [`report`](Error::report)
+/// joins the two for a log line.
+///
+/// A client must see neither: [`public_message`](Error::public_message) is the
+/// only text that may leave the function.
+///
+/// Cloning is cheap, so that one failure can answer several waiting requests.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    retry_after: Option<Duration>,
+    source: Option<Source>,
+}
+
+/// What sort of failure an [`Error`] is: whose it is, and what can be done.
+///
+/// The operator's mistakes, the services' failures and the network's failures
+/// are never the same kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// An environment variable is missing, contradicts another, or cannot be read.
+    Settings,
+    /// It is not known which stage this function serves.
+    Stage,
+    /// The stage has no app in its pipeline, or more than one.
+    App,
+    /// The stage has no database URL, or one that is not usable.
+    DatabaseUrl,
+    /// The provider refused the token, or does not know what was asked for.
+    ProviderRefused,
+    /// The provider's rate limit is used up.
+    ProviderBusy,
+    /// The provider could not be reached, failed, or answered with nonsense.
+    ProviderUnavailable,
+    /// The server offers no encryption, or does not prove that it is the right one.
+    Insecure,
+    /// The database refused the role or its password.
+    DatabaseRefused,
+    /// The database, or the role's share of it, has no connection left.
+    DatabaseFull,
+    /// The server has no database of that name.
+    DatabaseMissing,
+    /// The database server could not be reached, or broke the connection.
+    DatabaseUnreachable,
+    /// A time-out in the named phase.
+    Timeout(Phase),
+    /// The server understood a query and answered with an error.
+    Query,
+}
+
+/// A phase on the way from a request to a query's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Asking the provider for the stage's database URL.
+    Resolve,
+    /// Looking up the server's name and opening the TCP connection.
+    Connect,
+    /// The TLS handshake, the authentication and the session's start.
+    Handshake,
+    /// Waiting for one of the pool's connections to become free.
+    Wait,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            message: message.into(),
+            retry_after: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn because(
+        kind: ErrorKind,
+        message: impl Into<String>,
+        source: impl Into<Source>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            message: message.into(),
+            retry_after: None,
+            source: Some(source.into()),
+        }))
+    }
+
+    pub(crate) fn busy(message: impl Into<String>, retry_after: Option<Duration>) -> Self {
+        Self(Arc::new(Inner {
+            kind: ErrorKind::ProviderBusy,
+            message: message.into(),
+            retry_after,
+            source: None,
+        }))
+    }
+
+    /// What sort of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether the same call may succeed a moment later without anybody changing anything.
+    pub fn is_retryable(&self) -> bool {
+        match self.0.kind {
+            ErrorKind::ProviderBusy
+            | ErrorKind::ProviderUnavailable
+            | ErrorKind::DatabaseFull
+            | ErrorKind::DatabaseUnreachable
+            | ErrorKind::Timeout(_) => true,
+            ErrorKind::Settings
+            | ErrorKind::Stage
+            | ErrorKind::App
+            | ErrorKind::DatabaseUrl
+            | ErrorKind::ProviderRefused
+            | ErrorKind::Insecure
+            | ErrorKind::DatabaseRefused
+            | ErrorKind::DatabaseMissing
+            | ErrorKind::Query => false,
+        }
+    }
+
+    /// How long to wait before trying again, where that is known.
+    ///
+    /// The provider's own `Retry-After` where it sent one; a second for a full
+    /// database, since connections come back as other requests end.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.0.kind {
+            ErrorKind::DatabaseFull => Some(Duration::from_secs(1)),
+            _ => self.0.retry_after,
+        }
+    }
+
+    /// The only text about this failure that a function may send to a client.
+    ///
+    /// It names no host, app, role or variable.
+    pub fn public_message(&self) -> &'static str {
+        match self.0.kind {
+            ErrorKind::Settings | ErrorKind::Stage => {
+                "This function is not set up for a stage. Its operator finds the reason in the function's log."
+            }
+            ErrorKind::App | ErrorKind::DatabaseUrl | ErrorKind::ProviderRefused => {
+                "The database of this stage is not set up. The operator finds the reason in the function's log."
+            }
+            ErrorKind::Insecure => {
+                "The connection to the database could not be secured, so none was made."
+            }
+            ErrorKind::ProviderBusy
+            | ErrorKind::ProviderUnavailable
+            | ErrorKind::DatabaseRefused
+            | ErrorKind::DatabaseMissing
+            | ErrorKind::DatabaseUnreachable => "The database cannot be reached at the moment.",
+            ErrorKind::DatabaseFull => {
+                "The database has no free connection at the moment. Try again in a moment."
+            }
+            ErrorKind::Timeout(_) => "The database took too long to answer.",
+            ErrorKind::Query => "The database could not answer this request.",
+        }
+    }
+
+    /// The message and everything beneath it in one line, for a log.
+    pub fn report(&self) -> impl fmt::Display + '_ {
+        Report(self)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resolve => "resolve",
+            Self::Connect => "connect",
+            Self::Handshake => "handshake",
+            Self::Wait => "wait",
+        })
+    }
+}
+
+struct Report<'a>(&'a Error);
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = StdError::source(self.0);
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn report_joins_message_and_causes_once() {
+        let cause = std::io::Error::other("connection reset");
+        let error = Error::because(ErrorKind::DatabaseUnreachable, "could not connect", cause);
+        assert_eq!(error.to_string(), "could not connect");
+        assert_eq!(
+            error.report().to_string(),
+            "could not connect: connection reset"
+        );
+    }
+
+    #[test]
+    fn public_message_never_repeats_the_operators() {
+        let error = Error::new(ErrorKind::App, "stage staging has no app in pipeline shop");
+        assert!(!error.public_message().contains("shop"));
+    }
+
+    #[test]
+    fn full_database_says_when_to_come_back() {
+        let error = Error::new(ErrorKind::DatabaseFull, "too many connections");
+        assert!(error.is_retryable());
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+    }
+}

@@ -1,0 +1,33 @@
+#![doc = include_str!("../README.md")]
+
+mod credentials;
+mod error;
+mod link;
+mod postgres;
+mod problem;
+mod runtime;
+mod settings;
+mod stage;
+mod telemetry;
+
+pub use crate::credentials::Credentials;
+pub use crate::credentials::FixedUrl;
+pub use crate::credentials::Heroku;
+pub use crate::credentials::Provider;
+pub use crate::error::Error;
+pub use crate::error::ErrorKind;
+pub use crate::error::Phase;
+pub use crate::link::Link;
+pub use crate::link::client;
+pub use crate::postgres::Client;
+pub use crate::postgres::DatabaseUrl;
+pub use crate::problem::Problem;
+pub use crate::runtime::IntoService;
+pub use crate::runtime::run;
+pub use crate::settings::HerokuApp;
+pub use crate::settings::HerokuSettings;
+pub use crate::settings::Limits;
+pub use crate::settings::ProviderSettings;
+pub use crate::settings::Settings;
+pub use crate::stage::Stage;
+pub use crate::telemetry::Phases;

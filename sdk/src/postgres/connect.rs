@@ -1,0 +1,384 @@
+//! Opens connections for the pool: credentials, TCP, TLS, authentication.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use deadpool_postgres::Connect;
+use secrecy::ExposeSecret;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+use tokio_postgres::config::{SslMode, SslNegotiation};
+use tokio_postgres::tls::TlsConnect;
+use tokio_postgres::{Client, Config, Error as DriverError};
+
+use crate::credentials::{AnyProvider, Credentials};
+use crate::error::{Error, ErrorKind, Phase};
+use crate::postgres::failure::{connect_failed, lacks_channel_binding};
+use crate::postgres::tls::{self, Encrypted, Roots, Stream, TlsPolicy};
+use crate::postgres::url::DatabaseUrl;
+use crate::settings::Limits;
+use crate::stage::Stage;
+use crate::telemetry::Phases;
+
+/// Opens connections to one stage's database.
+///
+/// The credentials are resolved for the first connection and then known; two
+/// connections opened at once ask once.
+#[derive(Clone)]
+pub(super) struct Connector(Arc<Inner>);
+
+struct Inner {
+    stage: Stage,
+    provider: AnyProvider,
+    limits: Limits,
+    credentials: OnceCell<Credentials>,
+    /// By the URL's own policy.
+    tls: OnceLock<tls::Connector>,
+    /// By a certificate that verifies; set once a server turned out to offer
+    /// no channel binding to a URL that leaves the choice.
+    verified: OnceLock<tls::Connector>,
+    phases: Mutex<Option<Phases>>,
+}
+
+type Opened = (Client, JoinHandle<()>);
+
+impl Connector {
+    pub(super) fn new(stage: Stage, provider: AnyProvider, limits: Limits) -> Self {
+        Self(Arc::new(Inner {
+            stage,
+            provider,
+            limits,
+            credentials: OnceCell::new(),
+            tls: OnceLock::new(),
+            verified: OnceLock::new(),
+            phases: Mutex::new(None),
+        }))
+    }
+
+    /// How long the phases of the connection opened last took.
+    pub(super) fn phases(&self) -> Option<Phases> {
+        *self.0.phases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn open(&self) -> Result<Opened, Error> {
+        let mut phases = Phases::default();
+        let credentials = self.credentials(&mut phases).await?;
+        let url = credentials.url();
+        let budget = url
+            .connect_timeout
+            .map_or(self.0.limits.connect, |own| own.min(self.0.limits.connect));
+        let attempt = Attempt {
+            url,
+            server: format!("{}:{}", url.host, url.port),
+            budget,
+            deadline: Instant::now() + budget,
+        };
+        let opened = match (&url.tls, self.0.verified.get()) {
+            (TlsPolicy::Auto, Some(verified)) => {
+                attempt
+                    .run(verified, &verified_policy(), &mut phases)
+                    .await?
+            }
+            (TlsPolicy::Auto, None) => {
+                let bound = self.connector(&url.tls)?;
+                match attempt.run(bound, &url.tls, &mut phases).await? {
+                    Some(opened) => Some(opened),
+                    None => self.verify_instead(&attempt, &mut phases).await?,
+                }
+            }
+            (policy, _) => {
+                attempt
+                    .run(self.connector(policy)?, policy, &mut phases)
+                    .await?
+            }
+        };
+        let opened = opened.ok_or_else(|| no_binding(&attempt.server, None))?;
+        tracing::debug!(stage = %self.0.stage, origin = credentials.origin(), ?phases, "connected");
+        *self.0.phases.lock().unwrap_or_else(PoisonError::into_inner) = Some(phases);
+        Ok(opened)
+    }
+
+    async fn credentials(&self, phases: &mut Phases) -> Result<&Credentials, Error> {
+        let Inner {
+            stage,
+            provider,
+            limits,
+            credentials,
+            ..
+        } = &*self.0;
+        credentials
+            .get_or_try_init(|| async {
+                let started = Instant::now();
+                let found = tokio::time::timeout(limits.resolve, provider.resolve(*stage))
+                    .await
+                    .map_err(|_| {
+                        took_too_long(
+                            Phase::Resolve,
+                            limits.resolve,
+                            &format!("asking the provider for the database of stage {stage}"),
+                        )
+                    })??;
+                phases.resolve = Some(started.elapsed());
+                Ok(found)
+            })
+            .await
+    }
+
+    fn connector(&self, policy: &TlsPolicy) -> Result<&tls::Connector, Error> {
+        if let Some(connector) = self.0.tls.get() {
+            return Ok(connector);
+        }
+        let made = tls::Connector::new(policy)?;
+        Ok(self.0.tls.get_or_init(|| made))
+    }
+
+    /// The second choice of a URL that leaves the choice: a server without
+    /// channel binding has to show a certificate that verifies.
+    async fn verify_instead(
+        &self,
+        attempt: &Attempt<'_>,
+        phases: &mut Phases,
+    ) -> Result<Option<Opened>, Error> {
+        let policy = verified_policy();
+        let connector = tls::Connector::new(&policy)?;
+        let opened = attempt
+            .run(&connector, &policy, phases)
+            .await
+            .map_err(|error| match error.kind() {
+                ErrorKind::Insecure => no_binding(&attempt.server, Some(error)),
+                _ => error,
+            })?;
+        self.0.verified.get_or_init(|| connector);
+        Ok(opened)
+    }
+}
+
+/// One way from here to a session, with one time limit.
+struct Attempt<'a> {
+    url: &'a DatabaseUrl,
+    server: String,
+    budget: Duration,
+    deadline: Instant,
+}
+
+impl Attempt<'_> {
+    /// `None` means that the server does not offer the channel binding that the policy needs.
+    async fn run(
+        &self,
+        connector: &tls::Connector,
+        policy: &TlsPolicy,
+        phases: &mut Phases,
+    ) -> Result<Option<Opened>, Error> {
+        let started = Instant::now();
+        let tcp = self.within(Phase::Connect, self.tcp()).await?;
+        phases.connect = started.elapsed();
+
+        let started = Instant::now();
+        let handshake = connector.handshake(tcp, &self.url.host, &self.server);
+        let stream = self.within(Phase::Handshake, handshake).await?;
+        phases.tls = started.elapsed();
+
+        let started = Instant::now();
+        let session = self.session(stream, policy);
+        let opened = self.within(Phase::Handshake, session).await?;
+        phases.authenticate = started.elapsed();
+        Ok(opened)
+    }
+
+    async fn tcp(&self) -> Result<TcpStream, Error> {
+        let unreachable = |what: &str, error: std::io::Error| {
+            Error::because(
+                ErrorKind::DatabaseUnreachable,
+                format!("{what} the database server {}", self.server),
+                error,
+            )
+        };
+        let addresses: Vec<SocketAddr> = match self.url.address {
+            Some(address) => vec![(address, self.url.port).into()],
+            None => tokio::net::lookup_host((self.url.host.as_str(), self.url.port))
+                .await
+                .map_err(|error| unreachable("could not look up", error))?
+                .collect(),
+        };
+        let mut last = std::io::Error::other("the name has no address");
+        for address in addresses {
+            match TcpStream::connect(address).await {
+                Ok(tcp) => {
+                    self.set_up(&tcp)
+                        .map_err(|error| unreachable("could not set up the socket to", error))?;
+                    return Ok(tcp);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(unreachable("could not connect to", last))
+    }
+
+    fn set_up(&self, tcp: &TcpStream) -> std::io::Result<()> {
+        tcp.set_nodelay(true)?;
+        let options = &self.url.tcp;
+        let socket = SockRef::from(tcp);
+        if options.keepalives {
+            let mut keepalive = TcpKeepalive::new();
+            if let Some(idle) = options.keepalives_idle {
+                keepalive = keepalive.with_time(idle);
+            }
+            if let Some(interval) = options.keepalives_interval {
+                keepalive = keepalive.with_interval(interval);
+            }
+            if let Some(count) = options.keepalives_count {
+                keepalive = keepalive.with_retries(count);
+            }
+            socket.set_tcp_keepalive(&keepalive)?;
+        }
+        #[cfg(target_os = "linux")]
+        if options.user_timeout.is_some() {
+            socket.set_tcp_user_timeout(options.user_timeout)?;
+        }
+        Ok(())
+    }
+
+    async fn session(&self, stream: Stream, policy: &TlsPolicy) -> Result<Option<Opened>, Error> {
+        let mut config = Config::new();
+        config
+            .user(&self.url.user)
+            .password(self.url.password.expose_secret())
+            .dbname(&self.url.database)
+            .channel_binding(policy.channel_binding())
+            // The handshake is over: the driver takes the stream as encrypted.
+            .ssl_mode(SslMode::Require)
+            .ssl_negotiation(SslNegotiation::Direct);
+        if let Some(name) = &self.url.application_name {
+            config.application_name(name);
+        }
+        if let Some(options) = &self.url.options {
+            config.options(options);
+        }
+        let (client, connection) = match config.connect_raw(stream, Encrypted).await {
+            Ok(opened) => opened,
+            Err(error) if lacks_channel_binding(&error) => return Ok(None),
+            Err(error) => {
+                let DatabaseUrl { user, database, .. } = self.url;
+                return Err(connect_failed(error, &self.server, user, database));
+            }
+        };
+        let task = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::warn!(%error, cause = error.source(), "a database connection broke");
+            }
+        });
+        Ok(Some((client, task)))
+    }
+
+    async fn within<T>(
+        &self,
+        phase: Phase,
+        step: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        timeout_at(self.deadline, step).await.unwrap_or_else(|_| {
+            let what = match phase {
+                Phase::Connect => format!("reaching the database server {}", self.server),
+                _ => format!("starting a session on {}", self.server),
+            };
+            Err(took_too_long(phase, self.budget, &what))
+        })
+    }
+}
+
+impl Connect for Connector {
+    fn connect(
+        &self,
+        _: &Config,
+    ) -> Pin<Box<dyn Future<Output = Result<Opened, DriverError>> + Send + '_>> {
+        Box::pin(async {
+            match self.open().await {
+                Ok(opened) => Ok(opened),
+                Err(error) => Err(carry(error).await),
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector")
+            .field("stage", &self.0.stage)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Puts an error of ours into one of the driver's, since the pool's seam
+/// carries no other. The driver makes one of whatever a TLS connector says.
+async fn carry(error: Error) -> DriverError {
+    let mut config = Config::new();
+    config
+        .ssl_mode(SslMode::Require)
+        .ssl_negotiation(SslNegotiation::Direct);
+    config
+        .connect_raw(tokio::io::empty(), Refusal(error))
+        .await
+        .err()
+        .expect("the connector below never connects")
+}
+
+/// The error of ours in one of the driver's, or what the driver's own means.
+pub(super) fn uncarry(error: DriverError) -> Error {
+    let carried = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<Error>());
+    match carried {
+        Some(carried) => carried.clone(),
+        None => Error::from(error),
+    }
+}
+
+/// A TLS connector that answers with an error.
+struct Refusal(Error);
+
+impl TlsConnect<tokio::io::Empty> for Refusal {
+    type Stream = Stream;
+    type Error = Error;
+    type Future = std::future::Ready<Result<Stream, Error>>;
+
+    fn connect(self, _: tokio::io::Empty) -> Self::Future {
+        std::future::ready(Err(self.0))
+    }
+}
+
+fn verified_policy() -> TlsPolicy {
+    TlsPolicy::verify_full(Roots::System)
+}
+
+fn no_binding(server: &str, certificate: Option<Error>) -> Error {
+    let advice = "give the server SCRAM passwords (password_encryption = scram-sha-256), or trust \
+                  its certificate with sslmode=verify-full&sslrootcert=FILE in the URL";
+    match certificate {
+        None => Error::new(
+            ErrorKind::Insecure,
+            format!("{server} offers no SCRAM channel binding, which the URL requires: {advice}"),
+        ),
+        Some(error) => Error::because(
+            ErrorKind::Insecure,
+            format!(
+                "{server} does not prove that it is the right one: it offers no SCRAM channel \
+                 binding and shows no certificate that verifies: {advice}"
+            ),
+            error,
+        ),
+    }
+}
+
+fn took_too_long(phase: Phase, limit: Duration, what: &str) -> Error {
+    Error::new(
+        ErrorKind::Timeout(phase),
+        format!("{what} took more than {} ms ({phase})", limit.as_millis()),
+    )
+}

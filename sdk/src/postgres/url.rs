@@ -1,0 +1,449 @@
+//! A database URL in libpq's spelling: each part is understood or refused, never ignored.
+//!
+//! Facts by <https://www.postgresql.org/docs/18/libpq-connect.html> (2026-02).
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use percent_encoding::percent_decode_str;
+use secrecy::{ExposeSecret, SecretSlice};
+
+use crate::error::{Error, ErrorKind};
+use crate::postgres::tls::{Roots, TlsPolicy};
+
+/// Where a database is, as whom to enter it, and how its server must prove itself.
+///
+/// ```
+/// use stagelink::DatabaseUrl;
+///
+/// let url = DatabaseUrl::parse("postgres://user:pass%21word@db.example.com:5432/shop", "my notes")?;
+/// assert_eq!(url.host(), "db.example.com");
+/// assert!(!format!("{url:?}").contains("pass"));
+/// assert!(DatabaseUrl::parse("postgres://u:p@h/d?sslmode=disable", "my notes").is_err());
+/// # Ok::<(), stagelink::Error>(())
+/// ```
+///
+/// | parameter | what is done |
+/// | --- | --- |
+/// | `sslmode` | `require` (also when it is missing), `verify-ca`, `verify-full`; weaker ones are refused |
+/// | `sslrootcert` | a file of root certificates, or `system` |
+/// | `channel_binding` | `require`, `prefer`; `disable` beside a verified certificate only |
+/// | `connect_timeout` | seconds; below the setting it takes its place |
+/// | `application_name`, `options` | passed to the server |
+/// | `keepalives`, `keepalives_idle`, `keepalives_interval`, `keepalives_count`, `tcp_user_timeout` | as libpq |
+/// | `host`, `hostaddr`, `port`, `user`, `password`, `dbname` | as in the URL's own places |
+/// | `sslnegotiation=postgres`, `target_session_attrs=any`, `client_encoding=UTF8`, `gssencmode=disable` or `prefer`, `sslsni=1`, `sslcompression=0`, `load_balance_hosts=disable`, `ssl_min_protocol_version=TLSv1.2` | what is done anyway |
+///
+/// Anything else is refused by name.
+#[derive(Clone)]
+pub struct DatabaseUrl {
+    pub(crate) host: String,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) port: u16,
+    pub(crate) user: String,
+    pub(crate) password: SecretSlice<u8>,
+    pub(crate) database: String,
+    pub(crate) tls: TlsPolicy,
+    pub(crate) connect_timeout: Option<Duration>,
+    pub(crate) application_name: Option<String>,
+    pub(crate) options: Option<String>,
+    pub(crate) tcp: Tcp,
+}
+
+/// What the socket is told.
+#[derive(Clone, Debug)]
+pub(crate) struct Tcp {
+    pub(crate) keepalives: bool,
+    pub(crate) keepalives_idle: Option<Duration>,
+    pub(crate) keepalives_interval: Option<Duration>,
+    pub(crate) keepalives_count: Option<u32>,
+    pub(crate) user_timeout: Option<Duration>,
+}
+
+impl DatabaseUrl {
+    /// Reads a URL. `origin` says where it stands ("DATABASE_URL of app shop"),
+    /// for the messages.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::DatabaseUrl`] when it does not parse or asks for what is not
+    /// supported; the message names the part, never its value if that may be secret.
+    pub fn parse(url: &str, origin: &str) -> Result<Self, Error> {
+        Parts::read(url).and_then(Parts::build).map_err(|reason| {
+            Error::new(
+                ErrorKind::DatabaseUrl,
+                format!("{origin} is not a usable database URL: {reason}"),
+            )
+        })
+    }
+
+    /// The server's host name or address.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The server's port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The role.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The database's name.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatabaseUrl")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("user", &self.user)
+            .field("database", &self.database)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The parts as they are found, before they are judged together.
+#[derive(Default)]
+struct Parts {
+    host: Option<String>,
+    hostaddr: Option<String>,
+    port: Option<String>,
+    user: Option<String>,
+    password: Option<SecretSlice<u8>>,
+    database: Option<String>,
+    sslmode: Option<String>,
+    sslrootcert: Option<String>,
+    channel_binding: Option<String>,
+    connect_timeout: Option<String>,
+    application_name: Option<String>,
+    options: Option<String>,
+    keepalives: Option<String>,
+    keepalives_idle: Option<String>,
+    keepalives_interval: Option<String>,
+    keepalives_count: Option<String>,
+    tcp_user_timeout: Option<String>,
+}
+
+type Reason = String;
+
+impl Parts {
+    fn read(url: &str) -> Result<Self, Reason> {
+        // A line break at the end comes from copying; one inside is a mistake.
+        let url = url.trim();
+        if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err("it holds white space; write it percent-encoded".to_owned());
+        }
+        let rest = url
+            .strip_prefix("postgres://")
+            .or_else(|| url.strip_prefix("postgresql://"))
+            .ok_or("it does not start with postgres:// or postgresql://")?;
+        if rest.contains('#') {
+            return Err("it holds a #; write it as %23".to_owned());
+        }
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+        let (user, server) = match authority.rsplit_once('@') {
+            Some((user, server)) => (user, server),
+            None => ("", authority),
+        };
+        let mut parts = Self::default();
+        parts.read_user(user)?;
+        parts.read_server(server)?;
+        if database.contains('/') {
+            return Err("the database name holds a /; write it as %2F".to_owned());
+        }
+        parts.database = non_empty(decode("the database name", database)?);
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').ok_or("a parameter has no =")?;
+            let name = decode("a parameter's name", name)?;
+            parts.set(&name, value)?;
+        }
+        Ok(parts)
+    }
+
+    fn read_user(&mut self, text: &str) -> Result<(), Reason> {
+        let (user, password) = match text.split_once(':') {
+            Some((user, password)) => (user, Some(password)),
+            None => (text, None),
+        };
+        if text.contains('@') {
+            return Err("the user or password holds an @; write it as %40".to_owned());
+        }
+        self.user = non_empty(decode("the user", user)?);
+        if let Some(password) = password {
+            self.password = Some(decode_bytes("the password", password)?.into());
+        }
+        Ok(())
+    }
+
+    fn read_server(&mut self, text: &str) -> Result<(), Reason> {
+        if text.contains(',') {
+            return Err("it names several hosts; name one".to_owned());
+        }
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (host, port) = rest.split_once(']').ok_or("its host has a [ without a ]")?;
+                match port.strip_prefix(':') {
+                    Some(port) => (host, port),
+                    None if port.is_empty() => (host, ""),
+                    None => return Err("its host goes on after the ]".to_owned()),
+                }
+            }
+            None => text.split_once(':').unwrap_or((text, "")),
+        };
+        self.host = non_empty(decode("the host", host)?);
+        self.port = non_empty(port.to_owned());
+        Ok(())
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), Reason> {
+        if name == "password" {
+            self.password = Some(decode_bytes("the password", value)?.into());
+            return Ok(());
+        }
+        let value = decode("a parameter's value", value)?;
+        let slot = match name {
+            "host" => &mut self.host,
+            "hostaddr" => &mut self.hostaddr,
+            "port" => &mut self.port,
+            "user" => &mut self.user,
+            "dbname" => &mut self.database,
+            "sslmode" => &mut self.sslmode,
+            "sslrootcert" => &mut self.sslrootcert,
+            "channel_binding" => &mut self.channel_binding,
+            "connect_timeout" => &mut self.connect_timeout,
+            "application_name" => &mut self.application_name,
+            "options" => &mut self.options,
+            "keepalives" => &mut self.keepalives,
+            "keepalives_idle" => &mut self.keepalives_idle,
+            "keepalives_interval" => &mut self.keepalives_interval,
+            "keepalives_count" => &mut self.keepalives_count,
+            "tcp_user_timeout" => &mut self.tcp_user_timeout,
+            _ => return done_anyway(name, &value),
+        };
+        *slot = Some(value);
+        Ok(())
+    }
+
+    fn build(self) -> Result<DatabaseUrl, Reason> {
+        let host = self
+            .host
+            .or_else(|| self.hostaddr.clone())
+            .ok_or("it names no host")?;
+        if host.starts_with('/') || host.starts_with('@') {
+            return Err("its host is a Unix socket; only TCP with TLS is supported".to_owned());
+        }
+        if host.contains(',') {
+            return Err("it names several hosts; name one".to_owned());
+        }
+        let address = self
+            .hostaddr
+            .map(|address| address.parse().map_err(|_| "hostaddr is not an IP address"))
+            .transpose()?;
+        let port = match self.port {
+            None => 5432,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|port| *port != 0)
+                .ok_or("its port is not a number from 1 to 65535")?,
+        };
+        let user = self.user.ok_or("it names no user")?;
+        let password = self
+            .password
+            .filter(|password| !password.expose_secret().is_empty())
+            .ok_or("it has no password")?;
+        let tls = tls_policy(
+            self.sslmode.as_deref(),
+            self.sslrootcert.as_deref(),
+            self.channel_binding.as_deref(),
+        )?;
+        Ok(DatabaseUrl {
+            database: self.database.unwrap_or_else(|| user.clone()),
+            host,
+            address,
+            port,
+            user,
+            password,
+            tls,
+            connect_timeout: seconds("connect_timeout", self.connect_timeout.as_deref())?
+                .filter(|time| !time.is_zero()),
+            application_name: self.application_name,
+            options: self.options,
+            tcp: Tcp {
+                keepalives: match self.keepalives.as_deref() {
+                    None | Some("1") => true,
+                    Some("0") => false,
+                    Some(_) => return Err("keepalives is neither 0 nor 1".to_owned()),
+                },
+                keepalives_idle: seconds("keepalives_idle", self.keepalives_idle.as_deref())?,
+                keepalives_interval: seconds(
+                    "keepalives_interval",
+                    self.keepalives_interval.as_deref(),
+                )?,
+                keepalives_count: self
+                    .keepalives_count
+                    .map(|text| text.parse().map_err(|_| "keepalives_count is not a number"))
+                    .transpose()?,
+                user_timeout: self
+                    .tcp_user_timeout
+                    .map(|text| text.parse().map_err(|_| "tcp_user_timeout is not a number"))
+                    .transpose()?
+                    .map(Duration::from_millis),
+            },
+        })
+    }
+}
+
+/// The policy that the three TLS parameters ask for together.
+fn tls_policy(
+    mode: Option<&str>,
+    roots: Option<&str>,
+    binding: Option<&str>,
+) -> Result<TlsPolicy, Reason> {
+    let require_binding = match binding {
+        None | Some("prefer" | "disable") => false,
+        Some("require") => true,
+        Some(_) => return Err("channel_binding is not disable, prefer or require".to_owned()),
+    };
+    let given = roots.map(|path| match path {
+        "system" => Roots::System,
+        path => Roots::File(PathBuf::from(path)),
+    });
+    let policy = match (mode, given) {
+        (Some("disable" | "allow" | "prefer"), _) => {
+            return Err(
+                "its sslmode allows a connection without encryption; use require, verify-ca or \
+                 verify-full, or leave it out"
+                    .to_owned(),
+            );
+        }
+        // libpq: sslrootcert=system means verify-full, and refuses a weaker mode.
+        (None | Some("verify-full"), Some(Roots::System)) => TlsPolicy::verify_full(Roots::System),
+        (Some(_), Some(Roots::System)) => {
+            return Err("sslrootcert=system needs sslmode=verify-full".to_owned());
+        }
+        // libpq: require beside a root certificate is verify-ca.
+        (None | Some("require" | "verify-ca"), Some(roots)) => TlsPolicy::verify_ca(roots),
+        (Some("verify-full"), roots) => TlsPolicy::verify_full(roots.unwrap_or(Roots::System)),
+        (Some("verify-ca"), None) => TlsPolicy::verify_ca(Roots::System),
+        (None | Some("require"), None) if binding == Some("disable") => {
+            return Err(
+                "channel_binding=disable leaves nothing that proves who the server is; leave it \
+                 out, or use sslmode=verify-full"
+                    .to_owned(),
+            );
+        }
+        (None | Some("require"), None) if require_binding => TlsPolicy::ChannelBinding,
+        (None | Some("require"), None) => TlsPolicy::Auto,
+        (Some(_), _) => {
+            return Err(
+                "sslmode is not one that libpq knows; use require, verify-ca or verify-full"
+                    .to_owned(),
+            );
+        }
+    };
+    Ok(match (policy, binding) {
+        (
+            TlsPolicy::Verify {
+                roots, hostname, ..
+            },
+            Some("disable"),
+        ) => TlsPolicy::Verify {
+            roots,
+            hostname,
+            binding: tokio_postgres::config::ChannelBinding::Disable,
+        },
+        (
+            TlsPolicy::Verify {
+                roots, hostname, ..
+            },
+            Some("require"),
+        ) => TlsPolicy::Verify {
+            roots,
+            hostname,
+            binding: tokio_postgres::config::ChannelBinding::Require,
+        },
+        (policy, _) => policy,
+    })
+}
+
+/// Parameters that ask for what is done anyway; all others are refused.
+fn done_anyway(name: &str, value: &str) -> Result<(), Reason> {
+    let shown: String = name.chars().take(40).collect();
+    let fits = match name {
+        "sslnegotiation" => value == "postgres",
+        "target_session_attrs" => value == "any",
+        "client_encoding" => matches!(
+            value.to_ascii_lowercase().as_str(),
+            "utf8" | "utf-8" | "auto"
+        ),
+        "gssencmode" => matches!(value, "disable" | "prefer"),
+        "sslsni" => value == "1",
+        "sslcompression" => value == "0",
+        "load_balance_hosts" => value == "disable",
+        "ssl_min_protocol_version" => value == "TLSv1.2",
+        _ => {
+            return Err(format!(
+                "the parameter {shown:?} is not supported; remove it"
+            ));
+        }
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(format!(
+            "the parameter {shown} asks for what is not supported; remove it"
+        ))
+    }
+}
+
+fn seconds(name: &str, text: Option<&str>) -> Result<Option<Duration>, Reason> {
+    text.map(|text| {
+        text.parse()
+            .map(Duration::from_secs)
+            .map_err(|_| format!("{name} is not a number of seconds"))
+    })
+    .transpose()
+}
+
+fn decode(what: &str, text: &str) -> Result<String, Reason> {
+    String::from_utf8(decode_bytes(what, text)?).map_err(|_| format!("{what} is not UTF-8"))
+}
+
+/// Percent-decoding as strict as libpq's: a % needs two hexadecimal digits, and %00 is refused.
+fn decode_bytes(what: &str, text: &str) -> Result<Vec<u8>, Reason> {
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once('%') {
+        let digits = after.as_bytes().get(..2);
+        if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
+            return Err(format!(
+                "{what} holds a % without two hexadecimal digits; write a % as %25"
+            ));
+        }
+        rest = after;
+    }
+    let bytes: Vec<u8> = percent_decode_str(text).collect();
+    if bytes.contains(&0) {
+        return Err(format!("{what} holds %00, which Postgres does not take"));
+    }
+    Ok(bytes)
+}
+
+fn non_empty(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+#[path = "url/tests.rs"]
+mod tests;

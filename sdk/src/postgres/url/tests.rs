@@ -1,0 +1,195 @@
+use super::*;
+
+fn parse(url: &str) -> DatabaseUrl {
+    DatabaseUrl::parse(url, "the test").unwrap_or_else(|error| panic!("{url}: {error}"))
+}
+
+fn refusal(url: &str) -> String {
+    let error = DatabaseUrl::parse(url, "the test").expect_err(url);
+    assert_eq!(error.kind(), ErrorKind::DatabaseUrl);
+    error.to_string()
+}
+
+#[test]
+fn heroku_url_is_read() {
+    let url = parse("postgres://u1:p2@ec2-1-2-3-4.compute-1.amazonaws.com:5432/d3\n");
+    assert_eq!(url.host(), "ec2-1-2-3-4.compute-1.amazonaws.com");
+    assert_eq!((url.port(), url.user(), url.database()), (5432, "u1", "d3"));
+    assert_eq!(url.password.expose_secret(), b"p2");
+    assert_eq!(url.tls, TlsPolicy::Auto);
+}
+
+#[test]
+fn second_scheme_and_defaults_are_read() {
+    let url = parse("postgresql://u:p@h");
+    assert_eq!((url.port(), url.database()), (5432, "u"));
+    assert!(url.tcp.keepalives);
+}
+
+#[test]
+fn every_part_is_percent_decoded() {
+    let url = parse("postgres://u%40x:p%3A%2F%3F%23%25%ff@h/d%20b?application_name=a%26b");
+    assert_eq!((url.user(), url.database()), ("u@x", "d b"));
+    assert_eq!(url.password.expose_secret(), b"p:/?#%\xff");
+    assert_eq!(url.application_name.as_deref(), Some("a&b"));
+}
+
+#[test]
+fn password_may_hold_a_colon() {
+    assert_eq!(
+        parse("postgres://u:a:b@h/d").password.expose_secret(),
+        b"a:b"
+    );
+}
+
+#[test]
+fn address_of_version_six_is_read() {
+    let url = parse("postgres://u:p@[::1]:6543/d");
+    assert_eq!((url.host(), url.port()), ("::1", 6543));
+    assert_eq!(parse("postgres://u:p@[::1]/d").port(), 5432);
+}
+
+#[test]
+fn parameters_take_the_place_of_the_urls_parts() {
+    let url = parse(
+        "postgres://ignored/x?host=h&hostaddr=127.0.0.1&port=1&user=u&password=p%2B&dbname=d\
+         &connect_timeout=7&options=-c%20a%3Db&keepalives=0&keepalives_idle=1\
+         &keepalives_interval=2&keepalives_count=3&tcp_user_timeout=4",
+    );
+    assert_eq!(
+        (url.host(), url.port(), url.user(), url.database()),
+        ("h", 1, "u", "d")
+    );
+    assert_eq!(url.address, Some(IpAddr::from([127, 0, 0, 1])));
+    assert_eq!(url.password.expose_secret(), b"p+");
+    assert_eq!(url.connect_timeout, Some(Duration::from_secs(7)));
+    assert_eq!(url.options.as_deref(), Some("-c a=b"));
+    assert!(!url.tcp.keepalives);
+    assert_eq!(url.tcp.keepalives_idle, Some(Duration::from_secs(1)));
+    assert_eq!(url.tcp.keepalives_interval, Some(Duration::from_secs(2)));
+    assert_eq!(url.tcp.keepalives_count, Some(3));
+    assert_eq!(url.tcp.user_timeout, Some(Duration::from_millis(4)));
+}
+
+#[test]
+fn tls_parameters_choose_the_policy() {
+    use tokio_postgres::config::ChannelBinding::{Disable, Require};
+    let file = || Roots::File(PathBuf::from("/ca.pem"));
+    let verify = |roots, hostname, binding| TlsPolicy::Verify {
+        roots,
+        hostname,
+        binding,
+    };
+    for (query, policy) in [
+        ("", TlsPolicy::Auto),
+        ("sslmode=require", TlsPolicy::Auto),
+        ("channel_binding=prefer", TlsPolicy::Auto),
+        ("channel_binding=require", TlsPolicy::ChannelBinding),
+        ("sslmode=verify-full", TlsPolicy::verify_full(Roots::System)),
+        ("sslrootcert=system", TlsPolicy::verify_full(Roots::System)),
+        ("sslmode=verify-ca", TlsPolicy::verify_ca(Roots::System)),
+        (
+            "sslmode=verify-full&sslrootcert=/ca.pem",
+            TlsPolicy::verify_full(file()),
+        ),
+        (
+            "sslmode=require&sslrootcert=/ca.pem",
+            TlsPolicy::verify_ca(file()),
+        ),
+        (
+            "sslmode=verify-full&channel_binding=disable",
+            verify(Roots::System, true, Disable),
+        ),
+        (
+            "sslmode=verify-full&channel_binding=require",
+            verify(Roots::System, true, Require),
+        ),
+    ] {
+        assert_eq!(
+            parse(&format!("postgres://u:p@h/d?{query}")).tls,
+            policy,
+            "{query}"
+        );
+    }
+}
+
+#[test]
+fn weaker_tls_is_refused() {
+    for query in [
+        "sslmode=disable",
+        "sslmode=allow",
+        "sslmode=prefer",
+        "sslmode=no",
+        "sslmode=require&sslrootcert=system",
+        "channel_binding=disable",
+        "channel_binding=maybe",
+    ] {
+        refusal(&format!("postgres://u:p@h/d?{query}"));
+    }
+}
+
+#[test]
+fn unknown_or_unsupported_parameter_is_refused_by_name() {
+    for name in [
+        "sslkey",
+        "pgbouncer",
+        "service",
+        "require_auth",
+        "passfile",
+        "x%20y",
+    ] {
+        let reason = refusal(&format!("postgres://u:p@h/d?{name}=c4n4ry"));
+        assert!(reason.contains(&name.replace("%20", " ")), "{reason}");
+        assert!(!reason.contains("c4n4ry"));
+    }
+    for pair in [
+        "target_session_attrs=read-write",
+        "sslnegotiation=direct",
+        "gssencmode=require",
+    ] {
+        assert!(refusal(&format!("postgres://u:p@h/d?{pair}")).contains("not supported"));
+    }
+    parse("postgres://u:p@h/d?target_session_attrs=any&client_encoding=UTF8&gssencmode=prefer");
+}
+
+#[test]
+fn broken_url_is_refused_with_the_reason_and_without_the_password() {
+    for (url, reason) in [
+        ("", "does not start with"),
+        ("mysql://u:c4n4ry@h/d", "does not start with"),
+        ("host=h user=u password=c4n4ry", "white space"),
+        ("postgres://u:c4n4ry@/d", "no host"),
+        ("postgres://:c4n4ry@h/d", "no user"),
+        ("postgres://u@h/d", "no password"),
+        ("postgres://u:@h/d", "no password"),
+        ("postgres://u:c4n4ry@h:0/d", "port"),
+        ("postgres://u:c4n4ry@h:port/d", "port"),
+        ("postgres://u:c4n4ry@h:65536/d", "port"),
+        ("postgres://u:c4n4ry%@h/d", "two hexadecimal digits"),
+        ("postgres://u:c4n4ry%zz@h/d", "two hexadecimal digits"),
+        ("postgres://u:c4n4ry%00@h/d", "%00"),
+        ("postgres://u:c4n4ry@x@h/d", "%40"),
+        ("postgres://u:c4n4ry#x@h/d", "%23"),
+        ("postgres://u:c4n4 ry@h/d", "white space"),
+        ("postgres://u:c4n4ry@h1,h2/d", "several hosts"),
+        ("postgres://u:c4n4ry@[::1/d", "without a ]"),
+        ("postgres://u:c4n4ry@%2Ftmp/d", "Unix socket"),
+        ("postgres://u:c4n4ry@h/d?x", "no ="),
+        (
+            "postgres://u:c4n4ry@h/d?connect_timeout=soon",
+            "connect_timeout",
+        ),
+        ("postgres://u:c4n4ry@h/d?keepalives=yes", "keepalives"),
+        ("postgres://u:c4n4ry@h/%ff", "UTF-8"),
+    ] {
+        let told = refusal(url);
+        assert!(told.contains(reason), "{url}: {told}");
+        assert!(told.contains("the test"), "{told}");
+        assert!(!told.contains("c4n4"), "{told}");
+    }
+}
+
+#[test]
+fn debug_holds_no_password() {
+    assert!(!format!("{:?}", parse("postgres://u:c4n4ry@h/d")).contains("c4n4ry"));
+}

@@ -1,0 +1,302 @@
+//! The loop that serves a function on AWS Lambda, and so on Netlify.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+use lambda_http::{Body, IntoResponse, Request};
+use tower_service::Service;
+
+use crate::error::Error;
+use crate::link::Link;
+use crate::problem::Problem;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Serves a function: a plain `async fn` from a request to a response, or any
+/// tower service such as an axum `Router`.
+///
+/// ```no_run
+/// use lambda_http::{Error, IntoResponse, Request};
+///
+/// async fn handle(request: Request) -> Result<impl IntoResponse, stagelink::Error> {
+///     let db = stagelink::client(&request).await?;
+///     let row = db.query_one("SELECT now()::text", &[]).await?;
+///     Ok(row.get::<_, String>(0))
+/// }
+///
+/// #[tokio::main]
+/// async fn main() -> Result<(), Error> {
+///     stagelink::run(handle).await
+/// }
+/// ```
+///
+/// The first connection is opened before the first request is taken, in the
+/// part of a function's life in which AWS Lambda gives it most CPU. Where that
+/// fails a warning is logged, and the requests get their own try and answer.
+///
+/// A handler may return any error. A [`stagelink::Error`](Error), also as the
+/// cause of another, becomes a response with its status and public message;
+/// anything else becomes a 500 without a reason. What the operator must know is
+/// logged once, at the level `ERROR`. No subscriber is installed here:
+/// `lambda_http::tracing::init_default_subscriber()` is one line in `main`.
+///
+/// # Errors
+///
+/// When the process was not started by a Lambda runtime, or the Runtime API
+/// cannot be reached. Errors of the handler never end the loop.
+pub async fn run<H, M>(handler: H) -> Result<(), lambda_http::Error>
+where
+    H: IntoService<M>,
+    <H::Service as Service<Request>>::Response: IntoResponse + 'static,
+    <H::Service as Service<Request>>::Error: Into<BoxError> + Send + 'static,
+    <H::Service as Service<Request>>::Future: Send + 'static,
+{
+    if !crate::settings::started_by_lambda() {
+        return Err(
+            "this is a function for AWS Lambda or Netlify and waits for their runtime \
+             (AWS_LAMBDA_RUNTIME_API is not set): `stagelink dev` runs it on this machine"
+                .into(),
+        );
+    }
+    let link = Link::from_env();
+    warm_up(&link).await;
+    lambda_http::run(Linked {
+        service: handler.into_service(),
+        link,
+    })
+    .await
+}
+
+/// Opens the first connection, so that the first request finds it.
+async fn warm_up(link: &Link) {
+    let failure = match tokio::time::timeout(WARM_UP_LIMIT, link.client()).await {
+        Ok(Ok(_)) => return,
+        Ok(Err(error)) => error.report().to_string(),
+        Err(_) => format!("it took more than {} s", WARM_UP_LIMIT.as_secs()),
+    };
+    tracing::warn!(
+        reason = failure,
+        "could not connect before the first request"
+    );
+}
+
+/// Lambda ends a function whose start takes more than 10 s.
+const WARM_UP_LIMIT: Duration = Duration::from_secs(9);
+
+/// What [`run`] serves: implemented for plain async functions and for tower services.
+///
+/// `M` only tells the two apart and is always inferred.
+pub trait IntoService<M> {
+    /// The service.
+    type Service: Service<Request>;
+
+    /// Makes the service.
+    fn into_service(self) -> Self::Service;
+}
+
+/// Marks a plain async function.
+#[derive(Debug)]
+pub enum AsyncFn {}
+
+/// Marks a tower service.
+#[derive(Debug)]
+pub enum TowerService {}
+
+impl<F, Fut, R, E> IntoService<(AsyncFn, Fut)> for F
+where
+    F: FnMut(Request) -> Fut,
+    Fut: Future<Output = Result<R, E>>,
+{
+    type Service = lambda_http::tower::util::ServiceFn<F>;
+
+    fn into_service(self) -> Self::Service {
+        lambda_http::service_fn(self)
+    }
+}
+
+impl<S: Service<Request>> IntoService<TowerService> for S {
+    type Service = S;
+
+    fn into_service(self) -> S {
+        self
+    }
+}
+
+/// Gives every request the link, and every error a response.
+struct Linked<S> {
+    service: S,
+    link: Link,
+}
+
+impl<S> Service<Request> for Linked<S>
+where
+    S: Service<Request>,
+    S::Response: IntoResponse + 'static,
+    S::Error: Into<BoxError> + Send + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // A service that cannot take requests would answer none ever again;
+        // its error is answered by the call instead.
+        match self.service.poll_ready(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        request.extensions_mut().insert(self.link.clone());
+        let answer = self.service.call(request);
+        Box::pin(async {
+            let response = match answer.await {
+                Ok(response) => response.into_response(),
+                Err(error) => problem(&*error.into()).into_response(),
+            };
+            Ok(response.await)
+        })
+    }
+}
+
+/// What a client may know of a handler's error; the log gets the rest.
+fn problem(error: &(dyn std::error::Error + 'static)) -> Problem {
+    match as_own(error) {
+        Some(own) => {
+            tracing::error!(kind = ?own.kind(), reason = %chain(error), "the request failed");
+            Problem::from(own)
+        }
+        None => {
+            tracing::error!(reason = %chain(error), "the request failed");
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "The function failed. Its operator finds the reason in the function's log.",
+            )
+        }
+    }
+}
+
+/// Our own error, if it is one or has one beneath.
+fn as_own<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(own) = error.downcast_ref() {
+            return Some(own);
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::Extension;
+    use axum::routing::get;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    async fn answer<H, M>(handler: H) -> Response<Body>
+    where
+        H: IntoService<M>,
+        <H::Service as Service<Request>>::Response: IntoResponse + 'static,
+        <H::Service as Service<Request>>::Error: Into<BoxError> + Send + 'static,
+        <H::Service as Service<Request>>::Future: Send + 'static,
+    {
+        let mut linked = Linked {
+            service: handler.into_service(),
+            link: Link::new(Err(Error::new(ErrorKind::Stage, "no stage, c4n4ry"))),
+        };
+        let Ok(response) = linked.call(Request::new(Body::Empty)).await;
+        response
+    }
+
+    fn text(response: &Response<Body>) -> &str {
+        std::str::from_utf8(response.body()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn async_fn_is_served() {
+        let response = answer(|_: Request| async { Ok::<_, Infallible>("hello") }).await;
+        assert_eq!(
+            (response.status().as_u16(), text(&response)),
+            (200, "hello")
+        );
+    }
+
+    #[tokio::test]
+    async fn axum_router_is_served_and_finds_its_link() {
+        let stage = |Extension(link): Extension<Link>| async move { format!("{:?}", link.stage()) };
+        let response = answer(axum::Router::new().route("/", get(stage))).await;
+        assert_eq!(response.status(), 200);
+        assert!(text(&response).contains("Stage"));
+    }
+
+    #[tokio::test]
+    async fn own_error_becomes_its_public_message() {
+        async fn handler(request: Request) -> Result<&'static str, Error> {
+            crate::client(&request).await?;
+            Ok("unreachable")
+        }
+        let response = answer(handler).await;
+        assert_eq!(response.status(), 500);
+        assert!(text(&response).contains("not set up for a stage"));
+        assert!(!text(&response).contains("c4n4ry"));
+    }
+
+    #[derive(Debug)]
+    struct Wrapped(Error);
+
+    impl std::fmt::Display for Wrapped {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("could not list the guests")
+        }
+    }
+
+    impl std::error::Error for Wrapped {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[tokio::test]
+    async fn own_error_beneath_another_is_found() {
+        async fn handler(request: Request) -> Result<&'static str, Wrapped> {
+            crate::client(&request).await.map_err(Wrapped)?;
+            Ok("unreachable")
+        }
+        assert!(text(&answer(handler).await).contains("not set up for a stage"));
+    }
+
+    #[tokio::test]
+    async fn other_error_becomes_a_500_without_its_text() {
+        let fail = |_: Request| async { Err::<String, BoxError>("c4n4ry".into()) };
+        let response = answer(fail).await;
+        assert_eq!(response.status(), 500);
+        assert!(!text(&response).contains("c4n4ry"));
+    }
+
+    #[tokio::test]
+    async fn request_from_elsewhere_carries_no_link() {
+        let error = crate::client(&Request::new(Body::Empty)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Settings);
+        assert!(error.to_string().contains("stagelink::run"));
+    }
+}
