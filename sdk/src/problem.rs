@@ -1,5 +1,7 @@
 //! Problem details: an error as a client of an HTTP API expects it (RFC 9457).
 
+use std::error::Error as StdError;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -7,27 +9,43 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 use lambda_http::{Body, IntoResponse};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind};
 
 /// An error response with a body of type `application/problem+json`, as
 /// [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) describes it.
 ///
-/// ```
+/// It is an error too, so that a handler may use `?` for what a client did
+/// wrong as well as for what went wrong here:
+///
+/// ```no_run
 /// use http::StatusCode;
+/// use lambda_http::{IntoResponse, Request};
 /// use stagelink::Problem;
 ///
-/// let problem = Problem::new(StatusCode::BAD_REQUEST, "The field name is missing.");
-/// assert_eq!(problem.status(), StatusCode::BAD_REQUEST);
+/// async fn handle(request: Request) -> Result<impl IntoResponse, Problem> {
+///     if request.body().is_empty() {
+///         return Err(Problem::new(StatusCode::BAD_REQUEST, "Send a text."));
+///     }
+///     let db = stagelink::client(&request).await?;
+///     let row = db.query_typed_one("SELECT now()::text", &[]).await?;
+///     Ok(row.get::<_, String>(0))
+/// }
 /// ```
 ///
-/// From an [`Error`] it takes [`public_message`](Error::public_message) and
-/// nothing else, so what the operator must know never reaches a client.
-#[derive(Clone, Debug)]
-pub struct Problem {
+/// From an [`Error`] the client gets [`public_message`](Error::public_message)
+/// and nothing else; the error itself stays in `source()`, for the log.
+#[derive(Debug)]
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     status: StatusCode,
     detail: String,
+    members: Map<String, Value>,
     headers: HeaderMap,
+    cause: Option<Error>,
 }
 
 /// The members of the body. `type` is left out: it means `about:blank`, whose
@@ -37,41 +55,57 @@ struct Members<'a> {
     title: &'a str,
     status: u16,
     detail: &'a str,
+    #[serde(flatten)]
+    members: &'a Map<String, Value>,
 }
 
 impl Problem {
     /// A problem with this status and an explanation that a client may read.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Parts {
             status,
             detail: detail.into(),
+            members: Map::new(),
             headers: HeaderMap::new(),
+            cause: None,
+        }))
+    }
+
+    /// Adds an extension member to the body, such as the fields that are wrong.
+    /// Those of the standard (`type`, `title`, `status`, `detail`, `instance`) stay as they are.
+    #[must_use]
+    pub fn with_member(mut self, name: &str, value: impl Into<Value>) -> Self {
+        if !STANDARD_MEMBERS.contains(&name) {
+            self.0.members.insert(name.to_owned(), value.into());
         }
+        self
     }
 
     /// Adds a response header, such as `Allow` beside 405.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.0.headers.insert(name, value);
         self
     }
 
     /// The status of the response.
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// The finished response.
     pub fn to_response(&self) -> Response<Body> {
+        let parts = &*self.0;
         let members = Members {
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            detail: &self.detail,
+            title: parts.status.canonical_reason().unwrap_or("Error"),
+            status: parts.status.as_u16(),
+            detail: &parts.detail,
+            members: &parts.members,
         };
         let body = serde_json::to_string(&members).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers.clone();
+        *response.status_mut() = parts.status;
+        response.headers_mut().clone_from(&parts.headers);
         response.headers_mut().insert(
             CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
@@ -80,15 +114,33 @@ impl Problem {
     }
 }
 
-impl From<&Error> for Problem {
-    fn from(error: &Error) -> Self {
-        let problem = Self::new(status_of(error.kind()), error.public_message());
-        match error.retry_after() {
-            Some(wait) => {
-                problem.with_header(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)))
-            }
-            None => problem,
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let mut problem = Self::new(status_of(error.kind()), error.public_message());
+        if let Some(wait) = error.retry_after() {
+            let seconds = HeaderValue::from(wait.as_secs().max(1));
+            problem.0.headers.insert(RETRY_AFTER, seconds);
         }
+        problem.0.cause = Some(error);
+        problem
+    }
+}
+
+impl From<tokio_postgres::Error> for Problem {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.status, self.0.detail)
+    }
+}
+
+impl StdError for Problem {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.cause.as_ref().map(|cause| cause as _)
     }
 }
 
@@ -118,6 +170,9 @@ fn status_of(kind: ErrorKind) -> StatusCode {
     }
 }
 
+/// RFC 9457, section 3.1.
+const STANDARD_MEMBERS: [&str; 5] = ["type", "title", "status", "detail", "instance"];
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -144,9 +199,20 @@ mod tests {
     }
 
     #[test]
+    fn extension_member_is_added_and_a_standard_one_is_kept() {
+        let problem = Problem::new(StatusCode::BAD_REQUEST, "Wrong.")
+            .with_member("status", 200)
+            .with_member("fields", vec!["name"]);
+        assert!(
+            text(&problem.to_response())
+                .ends_with(r#""status":400,"detail":"Wrong.","fields":["name"]}"#)
+        );
+    }
+
+    #[test]
     fn error_reaches_the_client_as_its_public_message_only() {
         let error = Error::new(ErrorKind::App, "app shop-c4n4ry has no DATABASE_URL");
-        let response = Problem::from(&error).to_response();
+        let response = Problem::from(error).to_response();
         assert_eq!(response.status(), 500);
         assert!(!text(&response).contains("c4n4ry"));
     }
@@ -154,7 +220,7 @@ mod tests {
     #[test]
     fn retry_after_is_passed_on_in_whole_seconds() {
         let error = Error::busy("rate limit", Some(Duration::from_millis(300)));
-        let response = Problem::from(&error).to_response();
+        let response = Problem::from(error).to_response();
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[RETRY_AFTER], "1");
     }
@@ -162,6 +228,6 @@ mod tests {
     #[test]
     fn time_out_is_a_gateway_time_out() {
         let error = Error::new(ErrorKind::Timeout(Phase::Connect), "took too long");
-        assert_eq!(Problem::from(&error).status(), 504);
+        assert_eq!(Problem::from(error).status(), 504);
     }
 }

@@ -1,6 +1,7 @@
 //! The loop that serves a function on AWS Lambda, and so on Netlify.
 
 use std::convert::Infallible;
+use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,7 +15,7 @@ use crate::error::Error;
 use crate::link::Link;
 use crate::problem::Problem;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Serves a function: a plain `async fn` from a request to a response, or any
 /// tower service such as an axum `Router`.
@@ -38,10 +39,9 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// part of a function's life in which AWS Lambda gives it most CPU. Where that
 /// fails a warning is logged, and the requests get their own try and answer.
 ///
-/// A handler may return any error. A [`stagelink::Error`](Error), also as the
-/// cause of another, becomes a response with its status and public message;
-/// anything else becomes a 500 without a reason. What the operator must know is
-/// logged once, at the level `ERROR`. No subscriber is installed here:
+/// A handler may return any error. A [`Problem`] or an [`Error`], also as the
+/// cause of another, becomes its response; anything else becomes a 500 without a
+/// reason. What the operator must know is logged once, at the level `ERROR`. No subscriber is installed here:
 /// `lambda_http::tracing::init_default_subscriber()` is one line in `main`.
 ///
 /// # Errors
@@ -158,43 +158,46 @@ where
         Box::pin(async {
             let response = match answer.await {
                 Ok(response) => response.into_response(),
-                Err(error) => problem(&*error.into()).into_response(),
+                Err(error) => respond(&*error.into()).into_response(),
             };
             Ok(response.await)
         })
     }
 }
 
-/// What a client may know of a handler's error; the log gets the rest.
-fn problem(error: &(dyn std::error::Error + 'static)) -> Problem {
-    match as_own(error) {
-        Some(own) => {
-            tracing::error!(kind = ?own.kind(), reason = %chain(error), "the request failed");
-            Problem::from(own)
-        }
-        None => {
+/// What a client gets to see of a handler's error. The log gets the rest, if
+/// it was not the client's own mistake.
+fn respond(error: &(dyn StdError + 'static)) -> Response<Body> {
+    if let Some(problem) = beneath::<Problem>(error) {
+        if problem.status().is_server_error() {
             tracing::error!(reason = %chain(error), "the request failed");
-            Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "The function failed. Its operator finds the reason in the function's log.",
-            )
         }
+        return problem.to_response();
     }
+    tracing::error!(reason = %chain(error), "the request failed");
+    match beneath::<Error>(error) {
+        Some(own) => Problem::from(own.clone()),
+        None => Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "The function failed. Its operator finds the reason in the function's log.",
+        ),
+    }
+    .to_response()
 }
 
-/// Our own error, if it is one or has one beneath.
-fn as_own<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
+/// The first error of that type, from an error down through its causes.
+fn beneath<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(own) = error.downcast_ref() {
-            return Some(own);
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
         next = error.source();
     }
     None
 }
 
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -283,6 +286,14 @@ mod tests {
             Ok("unreachable")
         }
         assert!(text(&answer(handler).await).contains("not set up for a stage"));
+    }
+
+    #[tokio::test]
+    async fn problem_becomes_its_response() {
+        let fail = |_: Request| async {
+            Err::<String, _>(Problem::new(StatusCode::CONFLICT, "There is one already."))
+        };
+        assert_eq!(answer(fail).await.status(), 409);
     }
 
     #[tokio::test]
