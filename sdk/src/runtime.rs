@@ -3,10 +3,12 @@
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use http::{Response, StatusCode};
 use lambda_http::{Body, IntoResponse, Request};
 use tower_service::Service;
@@ -41,7 +43,7 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// A handler may return any error. A [`Problem`] or an [`Error`], also as the
 /// cause of another, becomes its response; anything else becomes a 500 without a
-/// reason. What the operator must know is logged once, at the level `ERROR`. No subscriber is installed here:
+/// reason, and so does a panic. What the operator must know is logged once, at the level `ERROR`. No subscriber is installed here:
 /// `lambda_http::tracing::init_default_subscriber()` is one line in `main`.
 ///
 /// # Errors
@@ -154,11 +156,14 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         request.extensions_mut().insert(self.link.clone());
-        let answer = self.service.call(request);
+        // A panic's message is for the log, where it is already. The Lambda
+        // runtime would put it into its answer.
+        let answer = AssertUnwindSafe(self.service.call(request)).catch_unwind();
         Box::pin(async {
             let response = match answer.await {
-                Ok(response) => response.into_response(),
-                Err(error) => respond(&*error.into()).into_response(),
+                Ok(Ok(response)) => response.into_response(),
+                Ok(Err(error)) => respond(&*error.into()).into_response(),
+                Err(_) => failed().into_response(),
             };
             Ok(response.await)
         })
@@ -177,12 +182,17 @@ fn respond(error: &(dyn StdError + 'static)) -> Response<Body> {
     tracing::error!(reason = %chain(error), "the request failed");
     match beneath::<Error>(error) {
         Some(own) => Problem::from(own.clone()),
-        None => Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "The function failed. Its operator finds the reason in the function's log.",
-        ),
+        None => failed(),
     }
     .to_response()
+}
+
+/// All that a client gets to see of an error that is none of ours.
+fn failed() -> Problem {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "The function failed. Its operator finds the reason in the function's log.",
+    )
 }
 
 /// The first error of that type, from an error down through its causes.
@@ -299,6 +309,19 @@ mod tests {
     #[tokio::test]
     async fn other_error_becomes_a_500_without_its_text() {
         let fail = |_: Request| async { Err::<String, BoxError>("c4n4ry".into()) };
+        let response = answer(fail).await;
+        assert_eq!(response.status(), 500);
+        assert!(!text(&response).contains("c4n4ry"));
+    }
+
+    #[tokio::test]
+    async fn panic_becomes_a_500_without_its_text() {
+        let fail = |_: Request| async {
+            if true {
+                panic!("c4n4ry");
+            }
+            Ok::<_, Infallible>("")
+        };
         let response = answer(fail).await;
         assert_eq!(response.status(), 500);
         assert!(!text(&response).contains("c4n4ry"));
