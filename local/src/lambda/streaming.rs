@@ -1,0 +1,110 @@
+//! Turns a collected streaming response into the buffered form of the same.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::invocation::FunctionError;
+
+/// The content type that says that a prelude comes before the body.
+pub(super) const INTEGRATION_RESPONSE: &str = "application/vnd.awslambda.http-integration-response";
+
+/// Reads `prelude, eight NUL bytes, body` and writes the answer that a buffered
+/// function gives to API Gateway: status, headers, body.
+///
+/// # Errors
+///
+/// `Runtime.InvalidStreamingPrelude` when there is no prelude, or it is not a
+/// JSON object.
+pub(super) fn buffered(stream: &[u8]) -> Result<Bytes, FunctionError> {
+    let invalid = |message: &str| FunctionError {
+        error_type: "Runtime.InvalidStreamingPrelude".to_owned(),
+        error_message: message.to_owned(),
+    };
+    let end = stream
+        .windows(DELIMITER.len())
+        .position(|window| window == DELIMITER)
+        .ok_or_else(|| invalid("the streamed response has no prelude"))?;
+    let prelude: Map<String, Value> = serde_json::from_slice(&stream[..end])
+        .map_err(|_| invalid("the prelude of the streamed response is not a JSON object"))?;
+    let body = &stream[end + DELIMITER.len()..];
+
+    let mut headers = Map::new();
+    if let Some(Value::Object(given)) = prelude.get("headers") {
+        headers.extend(
+            given
+                .iter()
+                .map(|(name, value)| (name.clone(), listed(value))),
+        );
+    }
+    match prelude.get("cookies") {
+        Some(Value::Array(cookies)) if !cookies.is_empty() => {
+            headers.insert("set-cookie".to_owned(), Value::Array(cookies.clone()));
+        }
+        _ => {}
+    }
+    let (body, encoded) = match std::str::from_utf8(body) {
+        Ok(text) => (text.to_owned(), false),
+        Err(_) => (BASE64_STANDARD.encode(body), true),
+    };
+    let response = json!({
+        "statusCode": prelude.get("statusCode").cloned().unwrap_or(json!(200)),
+        "headers": {},
+        "multiValueHeaders": headers,
+        "body": body,
+        "isBase64Encoded": encoded,
+    });
+    Ok(response.to_string().into())
+}
+
+/// A header with one value may stand without a list.
+fn listed(value: &Value) -> Value {
+    match value {
+        Value::Array(_) => value.clone(),
+        single => json!([single]),
+    }
+}
+
+const DELIMITER: [u8; 8] = [0; 8];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(stream: &[u8]) -> Value {
+        serde_json::from_slice(&buffered(stream).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn prelude_becomes_status_and_headers() {
+        let response = parsed(
+            b"{\"statusCode\":201,\"headers\":{\"a\":\"1\",\"b\":[\"2\",\"3\"]},\
+              \"cookies\":[\"c=4\"]}\0\0\0\0\0\0\0\0hello",
+        );
+        assert_eq!(
+            response,
+            json!({
+                "statusCode": 201,
+                "headers": {},
+                "multiValueHeaders": {"a": ["1"], "b": ["2", "3"], "set-cookie": ["c=4"]},
+                "body": "hello",
+                "isBase64Encoded": false,
+            })
+        );
+    }
+
+    #[test]
+    fn binary_body_is_encoded() {
+        let response = parsed(b"{}\0\0\0\0\0\0\0\0\xff\xfe");
+        assert_eq!(response["statusCode"], 200);
+        assert_eq!(response["body"], "//4=");
+        assert_eq!(response["isBase64Encoded"], true);
+    }
+
+    #[test]
+    fn missing_prelude_is_an_error() {
+        let error = buffered(b"hello").unwrap_err();
+        assert_eq!(error.error_type, "Runtime.InvalidStreamingPrelude");
+    }
+}
