@@ -1,0 +1,142 @@
+//! The error answers of the Heroku Platform API: a status and a body `{"id","message"}`.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// One error answer, in the words that Heroku uses where they are known.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    pub(super) status: StatusCode,
+    id: &'static str,
+    message: String,
+    resource: Option<&'static str>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, id: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            id,
+            message: message.into(),
+            resource: None,
+        }
+    }
+
+    /// A body or a parameter that cannot be read.
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    /// A token that is not (or no longer) valid.
+    pub(super) fn unauthorized(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
+    /// An app that exists but that the token does not reach.
+    pub(super) fn forbidden(app: &str) -> Self {
+        let message = format!("You do not have access to the app {app}.");
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    /// A resource that does not exist; `what` is its name in Heroku's messages.
+    pub(super) fn not_found(what: &'static str) -> Self {
+        Self {
+            resource: Some(what),
+            ..Self::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                format!("Couldn't find that {what}."),
+            )
+        }
+    }
+
+    /// A request without the version in `Accept`. That Heroku answers exactly
+    /// this is not verified (2026-11).
+    pub(super) fn not_acceptable() -> Self {
+        Self::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "not_acceptable",
+            "The `Accept` header must name a version: `application/vnd.heroku+json; version=3`.",
+        )
+    }
+
+    /// A `Range` header that cannot be served.
+    pub(super) fn range(message: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "requested_range_not_satisfiable",
+            message,
+        )
+    }
+
+    /// A body that is well formed and says something that cannot be done.
+    pub(super) fn invalid_params(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_params", message)
+    }
+
+    /// An empty rate limit.
+    pub(super) fn rate_limit() -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limit",
+            "Your account reached the API rate limit\nPlease wait a few minutes before making new requests",
+        )
+    }
+
+    /// A route of Heroku's that this stand-in does not have. Heroku itself never
+    /// answers so; a loud answer shows at once what a client needs.
+    pub(super) fn not_implemented(method: &str, path: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "not_implemented",
+            format!("The local Heroku API does not have {method} {path}."),
+        )
+    }
+
+    /// What Heroku's body looks like for a status that a fault asks for. The ids of
+    /// 402, 409, 410 and 503 are not verified (2026-11).
+    pub(super) fn of_status(status: StatusCode) -> Self {
+        let (id, message) = match status.as_u16() {
+            400 => ("bad_request", "Bad request."),
+            401 => ("unauthorized", "Invalid credentials provided."),
+            402 => ("delinquent", "There is a problem with your payment."),
+            403 => ("forbidden", "You do not have access to this resource."),
+            404 => ("not_found", "The requested resource was not found."),
+            409 => ("conflict", "The request conflicts with another."),
+            410 => ("gone", "The requested resource is gone."),
+            422 => ("invalid_params", "The parameters are not valid."),
+            429 => return Self::rate_limit(),
+            503 => ("maintenance", "The API is temporarily unavailable."),
+            500.. => ("internal_server_error", "Internal server error."),
+            _ => ("error", "The request failed."),
+        };
+        Self::new(status, id, message)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut body = json!({"id": self.id, "message": self.message});
+        if let Some(resource) = self.resource {
+            body["resource"] = json!(resource);
+        }
+        let mut response = (self.status, json_body(&body)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"Heroku\""),
+            );
+        }
+        response
+    }
+}
+
+/// A body with the content type that clients look for: the real CLI parses
+/// no body without it.
+pub(super) fn json_body(value: &serde_json::Value) -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        value.to_string(),
+    )
+}

@@ -1,0 +1,115 @@
+//! The URL of a Postgres database, with the parts that the data API tells one by one.
+
+use std::fmt;
+
+use tokio_postgres::Config;
+use tokio_postgres::config::Host;
+
+use crate::{Error, ErrorKind};
+
+/// A `postgres://` URL. It holds a password: `Debug` shows the host alone.
+#[derive(Clone)]
+pub(super) struct DatabaseUrl {
+    url: String,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) user: String,
+    pub(super) password: String,
+    pub(super) database: String,
+}
+
+impl DatabaseUrl {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`] unless it begins with `postgres://`, as Heroku's do (the
+    /// official CLI takes no other), and names user, password, host and database.
+    pub(super) fn parse(url: &str) -> Result<Self, Error> {
+        if !url.starts_with("postgres://") {
+            return Err(invalid("it must begin with postgres://"));
+        }
+        // The parser's own error is left out: it may quote what it could not read.
+        let config: Config = url
+            .parse()
+            .map_err(|_| invalid("it cannot be read as a url"))?;
+        let host = match config.get_hosts() {
+            [Host::Tcp(host)] => host.clone(),
+            _ => return Err(invalid("it must name one host")),
+        };
+        let user = config
+            .get_user()
+            .ok_or_else(|| invalid("it names no user"))?;
+        let password = config
+            .get_password()
+            .and_then(|password| String::from_utf8(password.to_vec()).ok())
+            .ok_or_else(|| invalid("it holds no password"))?;
+        let database = config
+            .get_dbname()
+            .ok_or_else(|| invalid("it names no database"))?;
+        Ok(Self {
+            url: url.to_owned(),
+            host,
+            port: config.get_ports().first().copied().unwrap_or(5432),
+            user: user.to_owned(),
+            password,
+            database: database.to_owned(),
+        })
+    }
+
+    /// The whole URL, with its password.
+    pub(super) fn secret(&self) -> &str {
+        &self.url
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatabaseUrl")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
+}
+
+fn invalid(why: &str) -> Error {
+    Error::new(
+        ErrorKind::Input,
+        format!("could not use the url of a database: {why}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn url_with_escapes_is_taken_apart() {
+        let url =
+            DatabaseUrl::parse("postgres://u%40x:p%2Fw%3A@127.0.0.1:6543/app?sslmode=require")
+                .expect("a url");
+        assert_eq!((url.user.as_str(), url.password.as_str()), ("u@x", "p/w:"));
+        assert_eq!((url.host.as_str(), url.port), ("127.0.0.1", 6543));
+        assert_eq!(url.database, "app");
+    }
+
+    #[test]
+    fn url_that_cannot_be_used_is_refused_without_being_shown() {
+        for url in [
+            "postgresql://u:canary@h/d",
+            "postgres://u@h/canary",
+            "postgres://u:canary@h",
+            "postgres://u:canary@h:port/d",
+            "canary",
+        ] {
+            let error = DatabaseUrl::parse(url).expect_err("a refusal");
+            assert!(!format!("{error} {error:?}").contains("canary"));
+        }
+    }
+
+    #[test]
+    fn url_as_debug_shows_no_password() {
+        let url = DatabaseUrl::parse("postgres://u:canary@h/d").expect("a url");
+        assert!(!format!("{url:?}").contains("canary"));
+    }
+}

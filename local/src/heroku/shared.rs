@@ -1,0 +1,83 @@
+//! What all requests share: the state of the account and the ways to disturb it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::data::DatabaseFacts;
+use super::faults::Faults;
+use super::journal::Journal;
+use super::rate_limit::RateLimit;
+use super::state::Cloud;
+use super::tokens::Tokens;
+
+/// One stand-in, as its routes and its owner see it. No lock is held across an await.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Inner>);
+
+struct Inner {
+    cloud: Mutex<Cloud>,
+    tokens: Mutex<Tokens>,
+    faults: Mutex<Faults>,
+    journal: Mutex<Journal>,
+    rate_limit: Mutex<RateLimit>,
+    facts: Mutex<Option<Arc<dyn DatabaseFacts>>>,
+    /// 0 while nobody has set one.
+    page_size: AtomicUsize,
+}
+
+impl Shared {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Inner {
+            cloud: Mutex::new(Cloud::new()),
+            tokens: Mutex::new(Tokens::new()),
+            faults: Mutex::default(),
+            journal: Mutex::default(),
+            rate_limit: Mutex::new(RateLimit::new(Instant::now())),
+            facts: Mutex::default(),
+            page_size: AtomicUsize::new(0),
+        }))
+    }
+
+    pub(super) fn cloud(&self) -> MutexGuard<'_, Cloud> {
+        lock(&self.0.cloud)
+    }
+
+    pub(super) fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        lock(&self.0.tokens)
+    }
+
+    pub(super) fn faults(&self) -> MutexGuard<'_, Faults> {
+        lock(&self.0.faults)
+    }
+
+    pub(super) fn journal(&self) -> MutexGuard<'_, Journal> {
+        lock(&self.0.journal)
+    }
+
+    pub(super) fn rate_limit(&self) -> MutexGuard<'_, RateLimit> {
+        lock(&self.0.rate_limit)
+    }
+
+    pub(super) fn facts(&self) -> Option<Arc<dyn DatabaseFacts>> {
+        lock(&self.0.facts).clone()
+    }
+
+    pub(super) fn set_facts(&self, facts: Arc<dyn DatabaseFacts>) {
+        *lock(&self.0.facts) = Some(facts);
+    }
+
+    /// The page size that was set, if one was.
+    pub(super) fn page_size(&self) -> Option<usize> {
+        Some(self.0.page_size.load(Ordering::Relaxed)).filter(|size| *size > 0)
+    }
+
+    pub(super) fn set_page_size(&self, size: usize) {
+        self.0.page_size.store(size, Ordering::Relaxed);
+    }
+}
+
+/// A request that panicked leaves nothing half done that matters to a stand-in.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
