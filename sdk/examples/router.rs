@@ -17,8 +17,10 @@ async fn main() -> Result<(), lambda_http::Error> {
 }
 
 async fn stage(Extension(link): Extension<Link>) -> String {
-    link.stage()
-        .map_or_else(|error| error.public_message().to_owned(), |stage| stage.to_string())
+    link.stage().map_or_else(
+        |error| error.public_message().to_owned(),
+        |stage| stage.to_string(),
+    )
 }
 
 async fn double(Extension(link): Extension<Link>, Path(number): Path<i64>) -> Json<Value> {

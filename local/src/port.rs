@@ -1,0 +1,39 @@
+//! Whether a port can be had.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use crate::{Error, ErrorKind};
+
+/// Finds out whether a port of this machine is free, so that a long start can
+/// fail at its beginning. Port 0 stands for any free one.
+///
+/// # Errors
+///
+/// [`ErrorKind::PortInUse`] names the port.
+pub fn check_port(port: u16) -> Result<(), Error> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::new(
+            ErrorKind::PortInUse,
+            format!("port {port} is not free: end what listens there, or choose another port"),
+        )
+        .because(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_is_free_until_somebody_listens() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let error = check_port(port).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PortInUse);
+        assert!(error.to_string().contains(&format!("port {port}")));
+        drop(listener);
+        assert!(check_port(port).is_ok());
+        assert!(check_port(0).is_ok());
+    }
+}

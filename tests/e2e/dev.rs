@@ -1,0 +1,277 @@
+//! `stagelink dev`, as a person or a script runs it.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use stagelink_tests::{Answer, root, send, stagelink_command};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// A running `stagelink dev` that keeps its temporary files in a folder of its own.
+struct Dev {
+    child: Child,
+    /// What it printed when all was up.
+    up: Value,
+    temporary: tempfile::TempDir,
+}
+
+async fn command(temporary: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(stagelink_command().await);
+    command
+        .current_dir(root())
+        .args(["dev", "--json"])
+        .args(arguments)
+        .env("TMPDIR", temporary)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+impl Dev {
+    async fn start(arguments: &[&str]) -> Self {
+        // The server's own user must be able to enter it.
+        let temporary = tempfile::Builder::new()
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .tempdir()
+            .expect("a folder");
+        let arguments = [&["--port", "0"], arguments].concat();
+        let mut child = command(temporary.path(), &arguments)
+            .await
+            .spawn()
+            .expect("the command starts");
+        let stdout = child.stdout.take().expect("its output");
+        let mut lines = BufReader::new(stdout).lines();
+        let line = timeout(Duration::from_secs(300), lines.next_line())
+            .await
+            .expect("it is up in time")
+            .expect("its output can be read")
+            .expect("it says that it is up");
+        Self {
+            child,
+            up: serde_json::from_str(&line).expect("one line of JSON"),
+            temporary,
+        }
+    }
+
+    fn stage(&self, name: &str) -> &Value {
+        self.up["stages"]
+            .as_array()
+            .expect("stages")
+            .iter()
+            .find(|stage| stage["name"] == name)
+            .expect("the stage")
+    }
+
+    async fn sign(&self, stage: &str, name: &str) -> Answer {
+        let url = self.stage(stage)["url"].as_str().expect("a URL");
+        let entry = json!({ "name": name, "message": "m" }).to_string();
+        let headers = [("content-type", "application/json")];
+        send("POST", &format!("{url}/api/guestbook"), &headers, &entry).await
+    }
+
+    async fn names(&self, stage: &str) -> Vec<String> {
+        let url = self.stage(stage)["url"].as_str().expect("a URL");
+        let answer = send("GET", &format!("{url}/api/guestbook"), &[], "").await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["entries"]
+            .as_array()
+            .expect("entries")
+            .iter()
+            .map(|entry| entry["name"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    fn pid(&self) -> i32 {
+        i32::try_from(self.child.id().expect("it runs")).expect("a process id")
+    }
+
+    /// Sends a signal, waits for the end, and looks for what was left behind.
+    async fn end(mut self, signal: Signal) -> Option<i32> {
+        let family = descendants(self.pid());
+        assert!(family.len() >= 3, "a Postgres and functions: {family:?}");
+        kill(Pid::from_raw(self.pid()), signal).expect("a signal");
+        let status = timeout(Duration::from_secs(30), self.child.wait())
+            .await
+            .expect("it ends in time")
+            .expect("it can be waited for");
+        // What was killed cannot clean up itself; its watchdogs need a moment.
+        let gone = || family.iter().all(|pid| !alive(*pid)) && is_empty(self.temporary.path());
+        let waited = timeout(Duration::from_secs(20), async {
+            while !gone() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        if signal != Signal::SIGKILL || waited.is_err() {
+            assert!(
+                gone(),
+                "left behind: {:?}",
+                left_behind(&family, self.temporary.path())
+            );
+        }
+        status.code()
+    }
+}
+
+fn left_behind(family: &HashSet<i32>, temporary: &Path) -> Vec<String> {
+    let processes = family
+        .iter()
+        .filter(|pid| alive(**pid))
+        .map(|pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default());
+    let files = std::fs::read_dir(temporary)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path().display().to_string());
+    processes.chain(files).collect()
+}
+
+fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// A process that is there and not only waiting to be counted.
+fn alive(pid: i32) -> bool {
+    stat(pid).is_some_and(|(state, _)| state != "Z" && state != "X")
+}
+
+/// State and parent of a process, from /proc/<pid>/stat. The name before them
+/// stands in parentheses and may hold anything.
+fn stat(pid: i32) -> Option<(String, i32)> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = text.rsplit_once(") ")?;
+    let mut fields = rest.split(' ');
+    Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
+}
+
+fn descendants(of: i32) -> HashSet<i32> {
+    let parents: Vec<(i32, i32)> = std::fs::read_dir("/proc")
+        .expect("Linux has /proc")
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| Some((pid, stat(pid)?.1)))
+        .collect();
+    let mut family = HashSet::from([of]);
+    let mut last = vec![of];
+    while let Some(parent) = last.pop() {
+        for (child, _) in parents.iter().filter(|(_, of)| *of == parent) {
+            family.insert(*child);
+            last.push(*child);
+        }
+    }
+    family.remove(&of);
+    family
+}
+
+#[tokio::test]
+async fn all_comes_up_serves_both_stages_and_leaves_nothing_behind() {
+    let dev = Dev::start(&[]).await;
+    let heroku = &dev.up["heroku"];
+    assert!(
+        heroku["host"]
+            .as_str()
+            .is_some_and(|host| host.starts_with("http://127.0.0.1:"))
+    );
+    assert_eq!(heroku["pipeline"], "stagelink");
+    assert_eq!(dev.stage("staging")["app"], "stagelink-staging");
+
+    let database = dev.stage("production")["database_url"]
+        .as_str()
+        .expect("a URL");
+    let key = heroku["api_key"].as_str().expect("a key");
+    let config = send(
+        "GET",
+        &format!(
+            "{}/apps/stagelink-production/config-vars",
+            heroku["host"].as_str().expect("a host")
+        ),
+        &[
+            ("accept", "application/vnd.heroku+json; version=3"),
+            ("authorization", &format!("Bearer {key}")),
+        ],
+        "",
+    )
+    .await;
+    assert_eq!(config.json()["DATABASE_URL"], database);
+
+    assert_eq!(dev.sign("staging", "Ada").await.status, 201);
+    assert_eq!(dev.names("staging").await, ["Ada"]);
+    assert!(dev.names("production").await.is_empty());
+
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+}
+
+#[tokio::test]
+async fn terminated_or_killed_it_leaves_nothing_behind() {
+    let dev = Dev::start(&[]).await;
+    assert!(dev.names("staging").await.is_empty());
+    assert_eq!(dev.end(Signal::SIGTERM).await, Some(0));
+
+    let dev = Dev::start(&[]).await;
+    assert!(dev.names("production").await.is_empty());
+    assert_eq!(dev.end(Signal::SIGKILL).await, None);
+}
+
+#[tokio::test]
+async fn kept_data_is_there_in_the_next_run() {
+    let data = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .tempdir()
+        .expect("a folder");
+    let folder = data.path().join("kept");
+    let arguments = ["--data", folder.to_str().expect("a path")];
+    let dev = Dev::start(&arguments).await;
+    assert_eq!(dev.sign("production", "Grace").await.status, 201);
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+
+    let dev = Dev::start(&arguments).await;
+    assert_eq!(dev.names("production").await, ["Grace"]);
+    assert!(dev.names("staging").await.is_empty());
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+}
+
+#[tokio::test]
+async fn port_that_is_taken_is_named_at_once() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("a port").port().to_string();
+    let temporary = tempfile::tempdir().expect("a folder");
+    for (option, free) in [
+        ("--port", "--heroku-port"),
+        ("--heroku-port", "--port"),
+        ("--postgres-port", "--port"),
+    ] {
+        let output = command(temporary.path(), &[option, &port, free, "0"])
+            .await
+            .stderr(Stdio::piped())
+            .output()
+            .await
+            .expect("the command runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success());
+        assert!(said.contains(&format!("port {port}")), "{option}: {said}");
+        assert!(!said.contains("functions"), "it was built first: {said}");
+    }
+    assert!(is_empty(temporary.path()));
+}
+
+#[tokio::test]
+async fn project_that_is_none_is_told() {
+    let temporary = tempfile::tempdir().expect("a folder");
+    let path = temporary.path().to_str().expect("a path").to_owned();
+    let output = command(temporary.path(), &["--project", &path])
+        .await
+        .stderr(Stdio::piped())
+        .output()
+        .await
+        .expect("the command runs");
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("netlify.toml"));
+}

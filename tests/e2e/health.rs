@@ -1,0 +1,35 @@
+//! The health check.
+
+use stagelink_tests::{CANARY, Scene};
+
+#[tokio::test]
+async fn healthy_stage_tells_its_phases_and_no_host() {
+    let scene = Scene::new().await;
+    let answer = scene.get("health").await;
+    assert_eq!(answer.status, 200, "{}\n{}", answer.text(), scene.log());
+    let body = answer.json();
+    assert_eq!(body["stage"], "staging");
+    assert_eq!(body["database"]["reachable"], true);
+    for phase in ["resolve_ms", "connect_ms", "tls_ms", "authenticate_ms"] {
+        assert!(body["phases"]["opened"][phase].is_f64(), "{phase}: {body}");
+    }
+    assert!(body["phases"]["query_ms"].is_f64());
+    let text = answer.text();
+    for secret in ["localhost", "127.0.0.1", "shop", "postgres://", CANARY] {
+        assert!(!text.contains(secret), "{secret} is in {text}");
+    }
+}
+
+#[tokio::test]
+async fn warm_instance_asks_heroku_nothing() {
+    let scene = Scene::new().await;
+    let function = scene.function("health").await;
+    for _ in 0..3 {
+        let answer = scene.ask(&function, "GET", "/api/health", None).await;
+        assert_eq!(answer.status, 200, "{}", scene.log());
+    }
+    // The pipeline, its couplings, the app's config vars: once.
+    assert_eq!(scene.heroku.requests().len(), 3);
+    assert_eq!(function.started(), 1);
+    function.shutdown().await;
+}

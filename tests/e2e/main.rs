@@ -1,0 +1,10 @@
+//! End to end: real processes, a real Postgres, real HTTP.
+
+mod dev;
+mod guestbook;
+mod health;
+mod refusals;
+mod round_trips;
+mod router;
+mod stages;
+mod tls;

@@ -1,0 +1,147 @@
+//! Refused by the database, or because of it.
+
+use std::num::NonZeroUsize;
+
+use stagelink::{Credentials, DatabaseUrl, Error, Limits, Link, Provider, Stage};
+use stagelink_tests::{CANARY, Scene, Stub, StubServer, server};
+
+use super::refused;
+
+/// A scene whose database is a stub.
+async fn scene_with(stub: Stub) -> (Scene, StubServer) {
+    let stub = StubServer::start(stub).await;
+    let mut scene = Scene::with_url(&stub.url("")).await;
+    scene.set("STAGELINK_CONNECT_TIMEOUT_MS", "1500");
+    (scene, stub)
+}
+
+#[tokio::test]
+async fn refused_password_is_told() {
+    let scene = Scene::new().await;
+    let url = scene
+        .database
+        .url()
+        .replace(CANARY, &format!("{CANARY}-old"));
+    scene.set_url(&url);
+    refused(&scene, 503, &["refused role", "password was changed"]).await;
+}
+
+#[tokio::test]
+async fn database_of_another_role_is_refused() {
+    let scene = Scene::new().await;
+    let other = stagelink_tests::database().await;
+    let url = scene.database.url();
+    let (start, _) = url.rsplit_once('/').expect("a URL");
+    scene.set_url(&format!("{start}/{}", other.name()));
+    refused(&scene, 503, &["refused role", other.name()]).await;
+}
+
+#[tokio::test]
+async fn full_database_is_told_with_a_time_to_come_back() {
+    struct Fixed(DatabaseUrl);
+
+    impl Provider for Fixed {
+        async fn resolve(&self, _: Stage) -> Result<Credentials, Error> {
+            Ok(Credentials::new(self.0.clone(), "the test"))
+        }
+    }
+
+    let scene = Scene::new().await;
+    let url = DatabaseUrl::parse(&scene.database.url(), "the test").expect("a URL");
+    let mut limits = Limits::default();
+    limits.pool_size = NonZeroUsize::new(20).expect("not zero");
+    let link = Link::with_provider(Stage::Staging, Fixed(url), limits).expect("a link");
+    let mut taken = Vec::new();
+    for _ in 0..20 {
+        taken.push(link.client().await.expect("one of twenty"));
+    }
+    let answer = refused(&scene, 503, &["no connection left for role"]).await;
+    assert_eq!(answer.header("retry-after"), "1");
+    drop((taken, link));
+}
+
+#[tokio::test]
+async fn missing_database_is_told() {
+    let scene = Scene::new().await;
+    let url = scene.database.url();
+    let (start, _) = url.rsplit_once('/').expect("a URL");
+    scene.set_url(&format!("{start}/none_such"));
+    refused(&scene, 503, &["has no database none_such"]).await;
+}
+
+#[tokio::test]
+async fn server_that_is_down_is_told() {
+    // A port that was free a moment ago and that nobody listens on.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("a port").port();
+    drop(listener);
+    let scene = Scene::with_url(&format!("postgres://u:{CANARY}@127.0.0.1:{port}/d")).await;
+    refused(&scene, 503, &["could not connect to the database server"]).await;
+}
+
+#[tokio::test]
+async fn name_that_does_not_resolve_is_told() {
+    let scene = Scene::with_url(&format!("postgres://u:{CANARY}@db.invalid/d")).await;
+    refused(
+        &scene,
+        503,
+        &["could not look up the database server db.invalid"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn server_that_says_nothing_is_given_up() {
+    let (mut scene, _stub) = scene_with(Stub::Silent).await;
+    scene.set("STAGELINK_CONNECT_TIMEOUT_MS", "200");
+    refused(&scene, 504, &["more than 200 ms", "(handshake)"]).await;
+}
+
+#[tokio::test]
+async fn server_without_encryption_is_refused() {
+    let (scene, _stub) = scene_with(Stub::NoTls).await;
+    refused(&scene, 500, &["offers no encryption", "turn on ssl"]).await;
+}
+
+#[tokio::test]
+async fn server_that_is_no_postgres_is_told() {
+    for stub in [Stub::NotPostgres, Stub::HangsUp] {
+        let (scene, _stub) = scene_with(stub).await;
+        refused(&scene, 503, &["localhost:"]).await;
+    }
+}
+
+#[tokio::test]
+async fn server_without_channel_binding_is_refused_before_it_gets_a_password() {
+    for stub in [Stub::Cleartext, Stub::Md5, Stub::ScramAlone, Stub::Trust] {
+        let (scene, _stub) = scene_with(stub).await;
+        let reasons = [
+            "offers no SCRAM channel binding",
+            "no certificate that verifies",
+        ];
+        refused(&scene, 500, &reasons).await;
+    }
+}
+
+#[tokio::test]
+async fn impostor_who_offers_channel_binding_is_refused() {
+    let (scene, _stub) = scene_with(Stub::Impostor).await;
+    refused(&scene, 500, &["could not be authenticated"]).await;
+}
+
+#[tokio::test]
+async fn postgres_itself_refuses_a_session_without_encryption() {
+    let server = server().await;
+    let database = stagelink_tests::database().await;
+    let url = format!("{}?sslmode=disable", database.url());
+    let refused = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .err()
+        .expect("the local server wants encryption");
+    assert_eq!(
+        refused.code().map(|code| code.code()),
+        Some("28000"),
+        "{}",
+        server.description()
+    );
+}

@@ -1,0 +1,30 @@
+//! What is refused: each with a proper status, a public message, and the reason in the log.
+//!
+//! That none of it holds a secret is checked wherever an answer or a log is read.
+
+mod database;
+mod heroku;
+mod settings;
+
+use stagelink_tests::{Answer, Scene};
+
+/// Asks the health check and expects a refusal: the status, and words of the
+/// reason that must stand in the log and must not reach the client.
+async fn refused(scene: &Scene, status: u16, reasons: &[&str]) -> Answer {
+    let answer = scene.get("health").await;
+    let log = scene.log();
+    assert_eq!(answer.status, status, "{}\n{log}", answer.text());
+    assert_eq!(answer.header("content-type"), "application/problem+json");
+    let problem = answer.json();
+    assert_eq!(problem["database"]["reachable"], false);
+    let detail = problem["detail"].as_str().expect("a detail");
+    assert!(detail.len() < 120, "{detail}");
+    for reason in reasons {
+        assert!(log.contains(reason), "{reason:?} is not in the log:\n{log}");
+        assert!(
+            !answer.text().contains(reason),
+            "{reason:?} reached the client"
+        );
+    }
+    answer
+}

@@ -1,0 +1,116 @@
+//! Which database a function gets.
+
+use serde_json::json;
+use stagelink_local::heroku::Stage;
+use stagelink_tests::{Scene, database, send, site};
+
+#[tokio::test]
+async fn what_one_stage_keeps_the_other_never_shows() {
+    let (cloud, _record) = site().await;
+    let [staging, production] = cloud.stages() else {
+        panic!("two stages")
+    };
+    assert!(production.url().starts_with("http://localhost:"));
+    assert!(staging.url().starts_with("http://staging.localhost:"));
+    for stage in [staging, production] {
+        let entry = json!({ "name": stage.stage().as_str(), "message": "here" }).to_string();
+        let url = format!("{}/api/guestbook", stage.url());
+        let answer = send(
+            "POST",
+            &url,
+            &[("content-type", "application/json")],
+            &entry,
+        )
+        .await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+    }
+    for stage in [staging, production] {
+        let answer = send("GET", &format!("{}/api/guestbook", stage.url()), &[], "").await;
+        let body = answer.json();
+        assert_eq!(body["stage"], stage.stage().as_str());
+        assert_eq!(body["entries"].as_array().map(Vec::len), Some(1));
+        assert_eq!(body["entries"][0]["name"], stage.stage().as_str());
+    }
+    cloud.stop().await;
+}
+
+#[tokio::test]
+async fn header_of_a_client_does_not_choose_the_stage() {
+    let (cloud, _record) = site().await;
+    let url = format!("{}/api/health", cloud.stages()[0].url());
+    let headers = [
+        ("x-nf-deploy-context", "production"),
+        ("x-stagelink-stage", "production"),
+        ("stagelink_stage", "production"),
+    ];
+    let answer = send("GET", &url, &headers, "").await;
+    assert_eq!(answer.json()["stage"], "staging");
+    cloud.stop().await;
+}
+
+#[tokio::test]
+async fn page_of_the_site_is_served_beside_the_functions() {
+    let (cloud, _record) = site().await;
+    for stage in cloud.stages() {
+        let answer = send("GET", &format!("{}/", stage.url()), &[], "").await;
+        assert_eq!(answer.status, 200);
+        assert!(answer.header("content-type").starts_with("text/html"));
+        assert!(answer.text().contains("guestbook.js"));
+    }
+    cloud.stop().await;
+}
+
+#[tokio::test]
+async fn app_is_found_behind_many_pages_of_couplings() {
+    let scene = Scene::new().await;
+    for number in 0..4 {
+        let app = format!("shop-review-{number}");
+        scene.heroku.create_app(&app).expect("an app");
+        scene
+            .heroku
+            .couple("shop", &app, Stage::Review)
+            .expect("a coupling");
+    }
+    scene.heroku.set_page_size(2);
+    let answer = scene.get("health").await;
+    assert_eq!(answer.status, 200, "{}", scene.log());
+    let pages = scene
+        .heroku
+        .requests()
+        .iter()
+        .filter(|request| request.path.ends_with("/pipeline-couplings"))
+        .count();
+    assert_eq!(pages, 3);
+}
+
+#[tokio::test]
+async fn named_app_is_asked_alone_and_costs_one_call() {
+    let mut scene = Scene::new().await;
+    scene.variables.remove("STAGELINK_HEROKU_PIPELINE");
+    scene.set("STAGELINK_HEROKU_APP", "shop-staging");
+    assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
+    assert_eq!(scene.heroku.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn named_app_picks_one_of_two_in_a_stage() {
+    let mut scene = Scene::new().await;
+    scene.heroku.create_app("shop-second").expect("an app");
+    scene
+        .heroku
+        .couple("shop", "shop-second", Stage::Staging)
+        .expect("a coupling");
+    scene.set("STAGELINK_HEROKU_APP", "shop-staging");
+    assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
+}
+
+#[tokio::test]
+async fn url_in_the_environment_needs_no_provider() {
+    let mut scene = Scene::new().await;
+    let other = database().await;
+    scene.variables.remove("STAGELINK_HEROKU_PIPELINE");
+    scene.variables.remove("HEROKU_API_KEY");
+    scene.set("DATABASE_URL", &other.url());
+    assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
+    assert!(scene.heroku.requests().is_empty());
+}

@@ -1,0 +1,82 @@
+//! The search for secrets in all that is logged and answered.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A part of every password that the tests make.
+pub const CANARY: &str = "c4n4ry";
+
+/// What was logged or answered, searched for secrets line by line.
+#[derive(Clone, Debug)]
+pub struct Record {
+    secrets: Vec<String>,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Record {
+    /// A record that no secret may enter: neither the canary nor these.
+    pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
+        let mut secrets: Vec<String> = secrets.into_iter().collect();
+        secrets.push(CANARY.to_owned());
+        Self {
+            secrets,
+            lines: Arc::default(),
+        }
+    }
+
+    /// Adds a line.
+    pub fn add(&self, line: impl Into<String>) {
+        self.lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(line.into());
+    }
+
+    /// All lines so far.
+    ///
+    /// # Panics
+    ///
+    /// When one of them holds a secret.
+    pub fn text(&self) -> String {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        for line in lines.iter() {
+            for secret in &self.secrets {
+                assert!(!line.contains(secret), "a secret got out: {line}");
+            }
+        }
+        lines.join("\n")
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        // The last to hold it looks once more, unless the test has failed already.
+        if Arc::strong_count(&self.lines) == 1 && !std::thread::panicking() {
+            self.text();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "a secret got out")]
+    fn password_in_a_line_is_found() {
+        Record::new([]).add(format!("url is postgres://u:{CANARY}-1@h/d"));
+    }
+
+    #[test]
+    #[should_panic(expected = "a secret got out")]
+    fn token_in_a_line_is_found() {
+        Record::new(["HRKU-1".to_owned()]).add("bearer HRKU-1");
+    }
+
+    #[test]
+    fn other_lines_are_kept() {
+        let record = Record::new([]);
+        record.add("one");
+        record.add("two");
+        assert_eq!(record.text(), "one\ntwo");
+    }
+}

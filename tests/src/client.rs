@@ -1,0 +1,81 @@
+//! A plain HTTP client for sites on this machine.
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+/// An HTTP response, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON; null where it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// A header's text; empty where it is missing.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+}
+
+/// Sends a request to a URL such as `http://staging.localhost:8888/api/guestbook`.
+///
+/// Names beneath `localhost` are this machine, whatever its resolver says.
+///
+/// # Panics
+///
+/// When the request cannot be made or is not answered.
+pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let uri: Uri = url.parse().expect("the test's URL is one");
+    let authority = uri.authority().expect("the test's URL has a host").clone();
+    let port = authority.port_u16().unwrap_or(80);
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut request = Request::builder()
+        .method(method)
+        .uri(format!("http://127.0.0.1:{port}{path}"))
+        .header("host", authority.as_str());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request
+        .body(Full::new(Bytes::from(body.to_owned())))
+        .expect("the test's request is one");
+    let client: Client<HttpConnector, Full<Bytes>> =
+        Client::builder(TokioExecutor::new()).build_http();
+    let response = client
+        .request(request)
+        .await
+        .unwrap_or_else(|error| panic!("{method} {url} was not answered: {error:?}"));
+    let (head, body) = response.into_parts();
+    let body = body
+        .collect()
+        .await
+        .unwrap_or_else(|error| panic!("the answer to {method} {url} broke off: {error:?}"))
+        .to_bytes();
+    Answer {
+        status: head.status,
+        headers: head.headers,
+        body,
+    }
+}

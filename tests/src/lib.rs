@@ -1,0 +1,34 @@
+//! What the end-to-end tests stand on.
+//!
+//! Every test has a database of its own on one Postgres that the whole run
+//! shares, a Heroku of its own, and functions as real processes. Nothing has a
+//! fixed port or name, so two runs at the same time do not meet.
+//!
+//! All passwords hold [`CANARY`]. Whatever a function logs or answers is searched
+//! for it, and for the token, as it is read: a test in which a secret leaks fails.
+
+mod canary;
+mod client;
+mod mitm;
+mod postgres;
+mod programs;
+mod scene;
+mod site;
+mod stub;
+
+pub use crate::canary::CANARY;
+pub use crate::canary::Record;
+pub use crate::client::Answer;
+pub use crate::client::send;
+pub use crate::mitm::Mitm;
+pub use crate::postgres::database;
+pub use crate::postgres::server;
+pub use crate::programs::functions;
+pub use crate::programs::migrate;
+pub use crate::programs::root;
+pub use crate::programs::router_example;
+pub use crate::programs::stagelink_command;
+pub use crate::scene::Scene;
+pub use crate::site::site;
+pub use crate::stub::Stub;
+pub use crate::stub::StubServer;

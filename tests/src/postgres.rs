@@ -1,0 +1,69 @@
+//! One Postgres for the whole run, and a database for each test.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use stagelink_local::postgres::{Database, Options, Server};
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
+
+use crate::CANARY;
+
+/// What all tests share lives in a runtime that ends with the process: a test's
+/// own ends with the test.
+pub(crate) static SHARED: LazyLock<Runtime> =
+    LazyLock::new(|| Runtime::new().expect("this machine runs threads"));
+
+/// The Postgres of this run: from `STAGELINK_POSTGRES` if that is set (`docker`,
+/// `local`, `npm` or a URL), else the first source that this machine has.
+///
+/// # Panics
+///
+/// When there is none: the message says what can be installed.
+pub async fn server() -> &'static Server {
+    static SERVER: OnceCell<Server> = OnceCell::const_new();
+    SERVER
+        .get_or_init(|| async {
+            let source = std::env::var("STAGELINK_POSTGRES").unwrap_or_else(|_| "auto".to_owned());
+            let started = async move {
+                Server::start(Options {
+                    source: source.parse()?,
+                    ..Options::default()
+                })
+                .await
+            };
+            match SHARED.spawn(started).await {
+                Ok(Ok(server)) => server,
+                Ok(Err(error)) => panic!("the tests need a Postgres: {}", with_causes(&error)),
+                Err(error) => panic!("the start of Postgres panicked: {error}"),
+            }
+        })
+        .await
+}
+
+/// A new database, with a role of its own whose password holds the canary.
+///
+/// # Panics
+///
+/// When it cannot be made.
+pub async fn database() -> Database {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("test_{}_{number}", std::process::id());
+    server()
+        .await
+        .create_database(&name, &format!("{CANARY}-{name}"))
+        .await
+        .unwrap_or_else(|error| panic!("no database for the test: {}", with_causes(&error)))
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

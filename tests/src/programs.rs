@@ -1,0 +1,91 @@
+//! The programs under test, built once per run by the commands that people use.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use stagelink::{Link, Settings};
+use stagelink_cli::migrations;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+/// The project's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests lie in the project")
+}
+
+/// The functions of the project, by name.
+pub async fn functions() -> &'static BTreeMap<String, PathBuf> {
+    static BUILT: OnceCell<BTreeMap<String, PathBuf>> = OnceCell::const_new();
+    BUILT
+        .get_or_init(|| async {
+            stagelink_cli::functions::build(root(), false, |_| ())
+                .await
+                .expect("the functions build")
+                .into_iter()
+                .map(|built| (built.name, built.executable))
+                .collect()
+        })
+        .await
+}
+
+/// The command `stagelink`, as `cargo run` builds it.
+pub async fn stagelink_command() -> &'static Path {
+    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+    BUILT
+        .get_or_init(|| cargo_build(&["--bin", "stagelink"], "stagelink"))
+        .await
+}
+
+/// The SDK's example with an axum `Router`.
+pub async fn router_example() -> &'static Path {
+    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+    BUILT
+        .get_or_init(|| {
+            cargo_build(
+                &["--package", "stagelink", "--example", "router"],
+                "examples/router",
+            )
+        })
+        .await
+}
+
+/// Applies the project's migrations to the database that these variables link to.
+///
+/// # Panics
+///
+/// When that fails.
+pub async fn migrate(variables: &BTreeMap<String, String>) {
+    let link = Link::new(Settings::from_vars(variables));
+    let mut db = link.client().await.expect("the database can be reached");
+    migrations::apply(&mut db, &root().join("migrations"))
+        .await
+        .expect("the migrations apply");
+}
+
+async fn cargo_build(arguments: &[&str], program: &str) -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .current_dir(root())
+        .args(["build", "--quiet"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .expect("cargo runs");
+    assert!(
+        output.status.success(),
+        "cargo build {arguments:?} failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    // This test is target/<profile>/deps/<name>; programs of the dev profile
+    // lie beside deps, wherever the target folder is.
+    let test = std::env::current_exe().expect("a test has a path");
+    test.ancestors()
+        .nth(3)
+        .expect("a test lies three folders down")
+        .join("debug")
+        .join(program)
+}

@@ -1,0 +1,36 @@
+//! A whole site with two stages, as `stagelink dev` brings it up.
+
+use stagelink_local::heroku::Stage;
+use stagelink_local::netlify::SiteConfig;
+use stagelink_local::{Cloud, Plan};
+
+use crate::{Record, database, functions, migrate, root};
+
+/// A site with the stages staging and production, migrated, on a free port, and
+/// the record of what its functions log.
+///
+/// # Panics
+///
+/// When it does not come up.
+pub async fn site() -> (Cloud, Record) {
+    let plan = Plan {
+        pipeline: "shop".to_owned(),
+        stages: vec![
+            (Stage::Staging, database().await),
+            (Stage::Production, database().await),
+        ],
+        functions: functions().await.clone(),
+        config: SiteConfig::load(root()).expect("netlify.toml is good"),
+        site_port: 0,
+        heroku_port: 0,
+    };
+    let record = Record::new([]);
+    let log = record.clone();
+    let cloud = Cloud::start(plan, move |_, line| log.add(line.line))
+        .await
+        .expect("the site comes up");
+    for stage in cloud.stages() {
+        migrate(stage.variables()).await;
+    }
+    (cloud, record)
+}
