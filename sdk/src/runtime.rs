@@ -175,7 +175,9 @@ where
 fn respond(error: &(dyn StdError + 'static)) -> Response<Body> {
     if let Some(problem) = beneath::<Problem>(error) {
         if problem.status().is_server_error() {
-            tracing::error!(reason = %chain(error), "the request failed");
+            // Its own text is what the client gets; the cause says more.
+            let reason = problem.source().unwrap_or(error);
+            tracing::error!(reason = %chain(reason), "the request failed");
         }
         return problem.to_response();
     }

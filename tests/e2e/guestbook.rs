@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 use stagelink_tests::{Answer, send, site};
 
 const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
+const TEXT: &[(&str, &str)] = &[("content-type", "text/plain")];
+const NONE: &[(&str, &str)] = &[];
 
 async fn sign(url: &str, name: &str, message: &str) -> Answer {
     let entry = json!({ "name": name, "message": message }).to_string();
@@ -76,14 +78,14 @@ async fn wrong_request_gets_problem_details() {
     let (cloud, _record) = site().await;
     let url = format!("{}/api/guestbook", cloud.stages()[0].url());
     let long = json!({ "name": "x".repeat(20_000), "message": "m" }).to_string();
-    let cases: [(&str, &str, &[(&str, &str)], &str, u16); 7] = [
+    let cases = [
         ("POST", "", JSON, "{\"name\":", 400),
         ("POST", "", JSON, "{\"name\":\"\",\"message\":\"m\"}", 400),
-        ("GET", "?cursor=abc", &[], "", 400),
-        ("GET", "/7", &[], "", 404),
-        ("DELETE", "", &[], "", 405),
+        ("GET", "?cursor=abc", NONE, "", 400),
+        ("GET", "/7", NONE, "", 404),
+        ("DELETE", "", NONE, "", 405),
         ("POST", "", JSON, &long, 413),
-        ("POST", "", &[("content-type", "text/plain")], "{}", 415),
+        ("POST", "", TEXT, "{}", 415),
     ];
     for (method, suffix, headers, body, status) in cases {
         let answer = send(method, &format!("{url}{suffix}"), headers, body).await;

@@ -3,6 +3,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use native_tls::Identity;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -39,8 +40,12 @@ pub enum Stub {
 pub struct StubServer {
     port: u16,
     certificate: tempfile::NamedTempFile,
+    heard: Heard,
     serving: JoinHandle<()>,
 }
+
+/// What clients said after the server's demand: a password, if they gave one.
+type Heard = Arc<Mutex<Vec<u8>>>;
 
 impl StubServer {
     /// Starts it on a free port.
@@ -57,16 +62,19 @@ impl StubServer {
             .await
             .expect("a port");
         let port = listener.local_addr().expect("a port").port();
+        let heard = Heard::default();
+        let ears = heard.clone();
         let serving = tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
-                let acceptor = acceptor.clone();
+                let (acceptor, ears) = (acceptor.clone(), ears.clone());
                 // However a connection ends is up to the client.
-                tokio::spawn(async move { serve(tcp, stub, &acceptor).await.ok() });
+                tokio::spawn(async move { serve(tcp, stub, &acceptor, &ears).await.ok() });
             }
         });
         Self {
             port,
             certificate,
+            heard,
             serving,
         }
     }
@@ -78,6 +86,15 @@ impl StubServer {
             "postgres://shop:{}-stub@localhost:{port}/shop?{query}",
             crate::CANARY
         )
+    }
+
+    /// Whether a client answered its demand for a password with anything at all.
+    pub fn was_answered(&self) -> bool {
+        !self
+            .heard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
     }
 
     /// Its certificate, as a file.
@@ -102,7 +119,12 @@ pub(crate) fn self_signed() -> (Identity, String) {
     (identity, pem)
 }
 
-async fn serve(mut tcp: TcpStream, stub: Stub, acceptor: &TlsAcceptor) -> anyhow::Result<()> {
+async fn serve(
+    mut tcp: TcpStream,
+    stub: Stub,
+    acceptor: &TlsAcceptor,
+    heard: &Heard,
+) -> anyhow::Result<()> {
     let mut request = [0; 8];
     tcp.read_exact(&mut request).await?;
     match stub {
@@ -130,9 +152,17 @@ async fn serve(mut tcp: TcpStream, stub: Stub, acceptor: &TlsAcceptor) -> anyhow
         }
     }
     // Whoever sends a password now has lost it.
-    let mut sent = Vec::new();
-    tls.read_to_end(&mut sent).await?;
-    Ok(())
+    let mut bytes = [0; 1024];
+    loop {
+        let read = tls.read(&mut bytes).await?;
+        if read == 0 {
+            return Ok(());
+        }
+        heard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(&bytes[..read]);
+    }
 }
 
 /// Goes through SCRAM as one who does not know the password's verifier can: up

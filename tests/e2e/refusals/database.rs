@@ -5,6 +5,8 @@ use std::num::NonZeroUsize;
 use stagelink::{Credentials, DatabaseUrl, Error, Limits, Link, Provider, Stage};
 use stagelink_tests::{CANARY, Scene, Stub, StubServer, server};
 
+use tokio_postgres::error::SqlState;
+
 use super::refused;
 
 /// A scene whose database is a stub.
@@ -114,12 +116,13 @@ async fn server_that_is_no_postgres_is_told() {
 #[tokio::test]
 async fn server_without_channel_binding_is_refused_before_it_gets_a_password() {
     for stub in [Stub::Cleartext, Stub::Md5, Stub::ScramAlone, Stub::Trust] {
-        let (scene, _stub) = scene_with(stub).await;
+        let (scene, server) = scene_with(stub).await;
         let reasons = [
             "offers no SCRAM channel binding",
             "no certificate that verifies",
         ];
         refused(&scene, 500, &reasons).await;
+        assert!(!server.was_answered(), "{stub:?} got an answer");
     }
 }
 
@@ -139,7 +142,7 @@ async fn postgres_itself_refuses_a_session_without_encryption() {
         .err()
         .expect("the local server wants encryption");
     assert_eq!(
-        refused.code().map(|code| code.code()),
+        refused.code().map(SqlState::code),
         Some("28000"),
         "{}",
         server.description()
