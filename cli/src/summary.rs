@@ -58,7 +58,8 @@ impl<'a> Summary<'a> {
         let mut table = Table::new();
         table
             .load_style(UTF8_FULL_CONDENSED)
-            .set_content_arrangement(ContentArrangement::Dynamic)
+            // Addresses are there to be copied: they are never broken up.
+            .set_content_arrangement(ContentArrangement::Disabled)
             .set_header(["stage", "site", "functions", "Heroku app"]);
         for stage in &self.stages {
             table.add_row([stage.name, stage.url, &functions.join(", "), stage.app]);
