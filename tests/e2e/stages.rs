@@ -62,14 +62,9 @@ async fn page_of_the_site_is_served_beside_the_functions() {
 
 #[tokio::test]
 async fn app_is_found_behind_many_pages_of_couplings() {
-    let scene = Scene::new().await;
+    let mut scene = Scene::new().await;
     for number in 0..4 {
-        let app = format!("shop-review-{number}");
-        scene.heroku.create_app(&app).expect("an app");
-        scene
-            .heroku
-            .couple("shop", &app, Stage::Review)
-            .expect("a coupling");
+        scene.add_app(&format!("shop-review-{number}"), Stage::Review);
     }
     scene.heroku.set_page_size(2);
     let answer = scene.get("health").await;
@@ -95,11 +90,7 @@ async fn named_app_is_asked_alone_and_costs_one_call() {
 #[tokio::test]
 async fn named_app_picks_one_of_two_in_a_stage() {
     let mut scene = Scene::new().await;
-    scene.heroku.create_app("shop-second").expect("an app");
-    scene
-        .heroku
-        .couple("shop", "shop-second", Stage::Staging)
-        .expect("a coupling");
+    scene.add_app("shop-second", Stage::Staging);
     scene.set("STAGELINK_HEROKU_APP", "shop-staging");
     assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
 }

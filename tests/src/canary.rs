@@ -1,15 +1,18 @@
 //! The search for secrets in all that is logged and answered.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A part of every password that the tests make.
 pub const CANARY: &str = "c4n4ry";
 
 /// What was logged or answered, searched for secrets line by line.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub struct Record(Arc<Mutex<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
     secrets: Vec<String>,
-    lines: Arc<Mutex<Vec<String>>>,
+    lines: Vec<String>,
 }
 
 impl Record {
@@ -17,18 +20,20 @@ impl Record {
     pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
         let mut secrets: Vec<String> = secrets.into_iter().collect();
         secrets.push(CANARY.to_owned());
-        Self {
+        Self(Arc::new(Mutex::new(Inner {
             secrets,
-            lines: Arc::default(),
-        }
+            lines: Vec::new(),
+        })))
+    }
+
+    /// Makes one more text a secret.
+    pub fn forbid(&self, secret: impl Into<String>) {
+        self.inner().secrets.push(secret.into());
     }
 
     /// Adds a line.
     pub fn add(&self, line: impl Into<String>) {
-        self.lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(line.into());
+        self.inner().lines.push(line.into());
     }
 
     /// All lines so far.
@@ -37,20 +42,24 @@ impl Record {
     ///
     /// When one of them holds a secret.
     pub fn text(&self) -> String {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        for line in lines.iter() {
-            for secret in &self.secrets {
+        let inner = self.inner();
+        for line in &inner.lines {
+            for secret in &inner.secrets {
                 assert!(!line.contains(secret), "a secret got out: {line}");
             }
         }
-        lines.join("\n")
+        inner.lines.join("\n")
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
         // The last to hold it looks once more, unless the test has failed already.
-        if Arc::strong_count(&self.lines) == 1 && !std::thread::panicking() {
+        if Arc::strong_count(&self.0) == 1 && !std::thread::panicking() {
             self.text();
         }
     }

@@ -79,6 +79,16 @@ impl Scene {
             .expect("a config var");
     }
 
+    /// Adds an app to a stage of the pipeline, and gives the functions a token
+    /// that reads all of the account's apps.
+    pub fn add_app(&mut self, name: &str, stage: Stage) {
+        self.heroku.create_app(name).expect("an app");
+        self.heroku.couple("shop", name, stage).expect("a coupling");
+        let token = self.heroku.create_token(&Access::AllApps).expect("a token");
+        self.set("HEROKU_API_KEY", &token);
+        self.record.forbid(token);
+    }
+
     /// Sets a variable of the function.
     pub fn set(&mut self, name: &str, value: &str) {
         self.variables.insert(name.to_owned(), value.to_owned());

@@ -21,16 +21,7 @@ async fn stage_without_an_app_is_refused() {
 #[tokio::test]
 async fn two_apps_in_one_stage_are_refused() {
     let mut scene = Scene::new().await;
-    scene.heroku.create_app("shop-second").expect("an app");
-    scene
-        .heroku
-        .couple("shop", "shop-second", Stage::Staging)
-        .expect("a coupling");
-    let token = scene
-        .heroku
-        .create_token(&Access::AllApps)
-        .expect("a token");
-    scene.set("HEROKU_API_KEY", &token);
+    scene.add_app("shop-second", Stage::Staging);
     let reasons = [
         "has 2 apps",
         "shop-staging",
@@ -43,16 +34,7 @@ async fn two_apps_in_one_stage_are_refused() {
 #[tokio::test]
 async fn app_of_another_stage_is_refused() {
     let mut scene = Scene::new().await;
-    scene.heroku.create_app("shop-production").expect("an app");
-    scene
-        .heroku
-        .couple("shop", "shop-production", Stage::Production)
-        .expect("a coupling");
-    let token = scene
-        .heroku
-        .create_token(&Access::AllApps)
-        .expect("a token");
-    scene.set("HEROKU_API_KEY", &token);
+    scene.add_app("shop-production", Stage::Production);
     scene.set("STAGELINK_HEROKU_APP", "shop-production");
     refused(
         &scene,
