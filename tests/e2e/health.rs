@@ -33,3 +33,17 @@ async fn warm_instance_asks_heroku_nothing() {
     assert_eq!(function.started(), 1);
     function.shutdown().await;
 }
+
+#[tokio::test]
+async fn loudest_log_holds_no_secret() {
+    let mut scene = Scene::new().await;
+    scene.set("AWS_LAMBDA_LOG_LEVEL", "TRACE");
+    assert_eq!(scene.get("health").await.status, 200);
+    // The scene has searched it for the token and the password; this makes sure
+    // that there was something to search.
+    let log = scene.log();
+    assert!(
+        log.contains("TRACE") && log.contains("tokio_postgres"),
+        "{log}"
+    );
+}

@@ -8,6 +8,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
+use crate::Record;
+
 /// An HTTP response, read whole.
 #[derive(Debug)]
 pub struct Answer {
@@ -45,7 +47,7 @@ impl Answer {
 ///
 /// # Panics
 ///
-/// When the request cannot be made or is not answered.
+/// When the request cannot be made or is not answered, or the answer holds a secret.
 pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let uri: Uri = url.parse().expect("the test's URL is one");
     let authority = uri.authority().expect("the test's URL has a host").clone();
@@ -73,9 +75,13 @@ pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &str)
         .await
         .unwrap_or_else(|error| panic!("the answer to {method} {url} broke off: {error:?}"))
         .to_bytes();
-    Answer {
+    let answer = Answer {
         status: head.status,
         headers: head.headers,
         body,
-    }
+    };
+    let record = Record::new([]);
+    record.add(answer.text());
+    record.add(format!("{:?}", answer.headers));
+    answer
 }
