@@ -21,7 +21,7 @@ pub enum Command {
     ///
     /// Brings up a Postgres with a database for each stage, a local Heroku whose
     /// pipeline knows them, and the site with its functions, once per stage:
-    /// production at http://localhost:8888, staging at http://staging.localhost:8888.
+    /// production at localhost:8888, staging at staging.localhost:8888.
     /// Each function is built, run as a process and kept warm, as on AWS Lambda.
     /// Ctrl-C ends all of it and leaves nothing behind.
     Dev(DevOptions),

@@ -1,0 +1,343 @@
+//! A server in a Docker container, by the official image's contract alone.
+//!
+//! The contract (hub.docker.com/_/postgres, 2026): the superuser's password is
+//! in the file that `POSTGRES_PASSWORD_FILE` names; scripts in
+//! `/docker-entrypoint-initdb.d/` run when the cluster has been made; options
+//! after the image go to the server; it listens on port 5432; `PGDATA` says
+//! where the data is. Files go in by `docker cp` rather than by a mount, so the
+//! engine may be in a virtual machine.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::admin::Admin;
+use super::certificate::Certificate;
+use super::cluster::{Access, CERTIFICATE, KEY, RULES};
+use super::docker::Docker;
+use super::home::{Holds, Home};
+use super::local::{MAX_CONNECTIONS, UNSAFE_SETTINGS};
+use super::password::{Password, random_name};
+use super::port;
+use super::watchdog::{SHELL, Watchdog};
+use crate::{Error, ErrorKind};
+
+/// A running container.
+#[derive(Debug)]
+pub(super) struct Container {
+    name: String,
+    watchdog: Watchdog,
+}
+
+/// The volume that keeps a container's data.
+struct Volume {
+    name: String,
+    is_new: bool,
+    mount: String,
+}
+
+impl Container {
+    /// Starts a container of an image that the engine has, and waits until its
+    /// server takes connections. With port 0 the engine chooses one.
+    pub(super) async fn start(
+        docker: &Docker,
+        image: &str,
+        home: Option<Arc<Home>>,
+        port: u16,
+    ) -> Result<(Self, u16, Access), Error> {
+        if port != 0 {
+            port::check(port)?;
+        }
+        let volume = match &home {
+            Some(home) => Some(Volume::of(home, docker, image).await?),
+            None => None,
+        };
+        let (mut container, access) =
+            Self::create(docker, image, home.as_deref(), volume.as_ref(), port).await?;
+        let port = container.run(docker, image, port, &access.password).await?;
+        if let (Some(home), Some(volume)) = (&home, &volume)
+            && volume.is_new
+        {
+            home.keep_volume(&volume.name, image, &access.certificate_pem)?;
+            container.watchdog.tell("keep").await;
+        }
+        Ok((container, port, access))
+    }
+
+    /// Creates the container and puts its files into it.
+    async fn create(
+        docker: &Docker,
+        image: &str,
+        home: Option<&Home>,
+        volume: Option<&Volume>,
+        port: u16,
+    ) -> Result<(Self, Access), Error> {
+        let log = match home {
+            Some(home) => home.log()?,
+            None => tempfile::tempfile().map_err(refused)?,
+        };
+        let directory = std::env::temp_dir().join(random_name());
+        let directory_argument = directory.to_string_lossy();
+        let name = random_name();
+        let grace = if volume.is_some() { GRACE_S } else { "0" };
+        let new_volume = volume
+            .filter(|volume| volume.is_new)
+            .map_or("", |volume| &volume.name);
+        let publish = match port {
+            0 => "--publish=127.0.0.1::5432".to_owned(),
+            port => format!("--publish=127.0.0.1:{port}:5432"),
+        };
+        let secret = format!("--env=POSTGRES_PASSWORD_FILE=/{PASSWORD}");
+        let mount = volume.map(|volume| format!("--volume={}:{}", volume.name, volume.mount));
+        let max_connections = format!("max_connections={MAX_CONNECTIONS}");
+
+        let mut arguments = vec![&*directory_argument, &name, grace, new_volume];
+        arguments.extend([
+            "--pull=never",
+            "--label=stagelink.postgres",
+            &publish,
+            &secret,
+        ]);
+        arguments.extend(mount.as_deref());
+        arguments.extend([image, "-c", &max_connections]);
+        arguments.extend(["-c", "password_encryption=scram-sha-256"]);
+        if volume.is_none() {
+            arguments.extend(UNSAFE_SETTINGS.iter().flat_map(|setting| ["-c", setting]));
+        }
+        let mut shell = Command::new(SHELL);
+        shell.current_dir("/");
+        let mut watchdog = Watchdog::spawn(shell, include_str!("container.sh"), arguments, log)?;
+        if !watchdog.hear().await {
+            return Err(Error::new(
+                ErrorKind::Process,
+                format!("Docker could not create a container of {image}"),
+            )
+            .because(watchdog.last_words()));
+        }
+        let container = Self { name, watchdog };
+        let password = match home {
+            Some(home) => home.password()?.0,
+            None => Password::random(),
+        };
+        let certificate = Certificate::sign()?;
+        // In the container the first is read by the server's user, the second by root.
+        for (file, text, mode, target) in [
+            (SCRIPT, script(&certificate), 0o644, SCRIPT_DIRECTORY),
+            (PASSWORD, password.reveal().to_owned(), 0o600, "/"),
+        ] {
+            let path = directory.join(file);
+            fs::write(&path, text)
+                .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(mode)))
+                .map_err(refused)?;
+            container.put(docker, &path, target).await?;
+            fs::remove_file(&path).map_err(refused)?;
+        }
+        // A volume that has a cluster has its certificate, too: the script does not run again.
+        let kept = match (home, volume) {
+            (Some(home), Some(volume)) if !volume.is_new => home.volume_certificate()?,
+            _ => None,
+        };
+        let access = Access {
+            password,
+            certificate_pem: kept.unwrap_or(certificate.certificate_pem),
+        };
+        Ok((container, access))
+    }
+
+    /// Copies a file into a directory of the container, as root's and with its mode.
+    async fn put(&self, docker: &Docker, file: &Path, to: &str) -> Result<(), Error> {
+        let target = format!("{}:{to}", self.name);
+        let failure = format!("could not copy a file to {to} of the Docker container");
+        let arguments = ["cp", &*file.to_string_lossy(), &target];
+        docker.run(&arguments, &failure).await.map(drop)
+    }
+
+    /// Starts the container and waits for its server; returns the port.
+    async fn run(
+        &mut self,
+        docker: &Docker,
+        image: &str,
+        wanted: u16,
+        password: &Password,
+    ) -> Result<u16, Error> {
+        let failure = format!("Docker could not start a container of {image}");
+        docker
+            .run(&["start", &self.name], &failure)
+            .await
+            .map_err(|error| {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                let is_taken = |cause: &String| {
+                    cause.contains("already allocated") || cause.contains("already in use")
+                };
+                if wanted != 0 && cause.as_ref().is_some_and(is_taken) {
+                    port::in_use(wanted).because(error)
+                } else {
+                    error
+                }
+            })?;
+        let mut ended = tokio::process::Command::new("docker")
+            .args(["wait", &self.name])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(refused)?;
+        let failure = tokio::select! {
+            ready = self.ready(docker, password) => match ready {
+                Ok(port) => return Ok(port),
+                Err(error) => error,
+            },
+            _ = ended.wait() => Error::new(
+                ErrorKind::Process,
+                format!("the container of {image} ended while it started"),
+            ),
+        };
+        let said = docker.last_words(&self.name).await;
+        Err(failure.because(said))
+    }
+
+    /// Waits until the superuser can log in: the entrypoint runs the server
+    /// once before, but not on TCP.
+    async fn ready(&self, docker: &Docker, password: &Password) -> Result<u16, Error> {
+        let deadline = Instant::now() + START_LIMIT;
+        // A container that has ended has no port either; its end says why.
+        let port = loop {
+            match self.published_port(docker).await {
+                Err(_) if Instant::now() < deadline => sleep(POLL).await,
+                decided => break decided?,
+            }
+        };
+        let admin = Admin::local(port, password)?;
+        loop {
+            match admin.try_connect().await {
+                Ok(_) => return Ok(port),
+                Err(refusal) if refusal.is_final() => {
+                    return Err(refusal.into_error(
+                        "the Postgres server in Docker does not let its superuser in",
+                    ));
+                }
+                Err(_) if Instant::now() < deadline => sleep(POLL).await,
+                Err(_) => {
+                    return Err(Error::new(
+                        ErrorKind::Process,
+                        format!(
+                            "the Postgres server in Docker was not ready on 127.0.0.1:{port} \
+                             within {} s; if the engine is on another machine, give the URL \
+                             of a server there instead",
+                            START_LIMIT.as_secs()
+                        ),
+                    ));
+                }
+            }
+        }
+    }
+
+    async fn published_port(&self, docker: &Docker) -> Result<u16, Error> {
+        let failure = "could not ask Docker for the port of the Postgres server";
+        let answer = docker
+            .run(&["port", &self.name, "5432/tcp"], failure)
+            .await?;
+        answer
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("127.0.0.1:")?.parse().ok())
+            .ok_or_else(|| {
+                Error::new(ErrorKind::Process, failure).because(format!("it said {answer:?}"))
+            })
+    }
+
+    /// Stops the server and removes the container.
+    pub(super) async fn stop(mut self) -> Result<(), Error> {
+        if self
+            .watchdog
+            .end(STOP_LIMIT)
+            .await
+            .is_some_and(|status| status.success())
+        {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Process,
+            format!(
+                "could not remove the Docker container {name}; try `docker rm --force {name}`",
+                name = self.name
+            ),
+        )
+        .because(self.watchdog.last_words()))
+    }
+}
+
+impl Volume {
+    /// The volume that a directory names, or a new one.
+    async fn of(home: &Home, docker: &Docker, image: &str) -> Result<Self, Error> {
+        let mount = docker.data_directory(image).await?;
+        if let Holds::Volume { volume, .. } = home.holds()? {
+            let inspect = ["volume", "inspect", "--format", "{{.Name}}", &volume];
+            let is_new = docker.run(&inspect, "").await.is_err();
+            return Ok(Self {
+                name: volume,
+                is_new,
+                mount,
+            });
+        }
+        Ok(Self {
+            name: random_name(),
+            is_new: true,
+            mount,
+        })
+    }
+}
+
+/// What the image runs once its cluster is made. TLS is set there and not by
+/// options: those go to the server that runs before, too, when there is no
+/// certificate yet.
+fn script(certificate: &Certificate) -> String {
+    let Certificate {
+        certificate_pem,
+        key_pem,
+    } = certificate;
+    format!(
+        "(
+umask 077
+cat > \"$PGDATA/{CERTIFICATE}\" <<'PEM'
+{certificate_pem}
+PEM
+cat > \"$PGDATA/{KEY}\" <<'PEM'
+{key_pem}
+PEM
+cat > \"$PGDATA/pg_hba.conf\" <<'RULES'
+{RULES}RULES
+cat >> \"$PGDATA/postgresql.conf\" <<'SETTINGS'
+ssl = on
+ssl_cert_file = '{CERTIFICATE}'
+ssl_key_file = '{KEY}'
+ssl_min_protocol_version = 'TLSv1.2'
+SETTINGS
+)
+"
+    )
+}
+
+fn refused(error: io::Error) -> Error {
+    Error::new(
+        ErrorKind::System,
+        "could not prepare a Docker container for Postgres",
+    )
+    .because(error)
+}
+
+const SCRIPT: &str = "stagelink.sh";
+const SCRIPT_DIRECTORY: &str = "/docker-entrypoint-initdb.d/";
+const PASSWORD: &str = "stagelink-superuser-password";
+
+/// How long a server with data to keep has to shut down.
+const GRACE_S: &str = "30";
+const START_LIMIT: Duration = Duration::from_secs(120);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(50);
