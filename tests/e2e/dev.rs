@@ -96,7 +96,8 @@ impl Dev {
     /// Sends a signal, waits for the end, and looks for what was left behind.
     async fn end(mut self, signal: Signal) -> Option<i32> {
         let family = descendants(self.pid());
-        assert!(family.len() >= 3, "a Postgres and functions: {family:?}");
+        // At least a function, and Postgres or what watches over its container.
+        assert!(family.len() >= 2, "{family:?}");
         kill(Pid::from_raw(self.pid()), signal).expect("a signal");
         let status = timeout(Duration::from_secs(30), self.child.wait())
             .await
