@@ -237,6 +237,20 @@ async fn kept_data_is_there_in_the_next_run() {
     assert_eq!(dev.names("production").await, ["Grace"]);
     assert!(dev.names("staging").await.is_empty());
     assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+    remove_volume(&folder).await;
+}
+
+/// Docker keeps the data in a volume, which outlives the folder that names it.
+async fn remove_volume(folder: &Path) {
+    if let Ok(named) = std::fs::read_to_string(folder.join("docker-volume")) {
+        let removed = Command::new("docker")
+            .args(["volume", "rm", named.lines().next().expect("a name")])
+            .stdout(Stdio::null())
+            .status()
+            .await
+            .expect("docker runs");
+        assert!(removed.success());
+    }
 }
 
 #[tokio::test]
