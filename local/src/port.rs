@@ -9,16 +9,23 @@ use crate::{Error, ErrorKind};
 ///
 /// # Errors
 ///
-/// [`ErrorKind::PortInUse`] names the port.
+/// [`ErrorKind::PortInUse`] names the port, and so does [`ErrorKind::System`]
+/// for one that this user may not have.
 pub fn check_port(port: u16) -> Result<(), Error> {
-    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Error::new(
+    let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) else {
+        return Ok(());
+    };
+    let (kind, message) = match error.kind() {
+        std::io::ErrorKind::AddrInUse => (
             ErrorKind::PortInUse,
-            format!("port {port} is not free: end what listens there, or choose another port"),
-        )
-        .because(error)),
-    }
+            format!("port {port} is in use: end what listens there, or choose another port"),
+        ),
+        _ => (
+            ErrorKind::System,
+            format!("port {port} cannot be had: choose another port"),
+        ),
+    };
+    Err(Error::new(kind, message).because(error))
 }
 
 #[cfg(test)]

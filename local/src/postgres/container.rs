@@ -7,7 +7,7 @@
 //! where the data is. Files go in by `docker cp` rather than by a mount, so the
 //! engine may be in a virtual machine.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -58,8 +58,15 @@ impl Container {
             Some(home) => Some(Volume::of(home, docker, image).await?),
             None => None,
         };
-        let (mut container, access) =
-            Self::create(docker, image, home.as_deref(), volume.as_ref(), port).await?;
+        let log = match &home {
+            Some(home) => home.log()?,
+            None => tempfile::tempfile().map_err(refused)?,
+        };
+        let directory = std::env::temp_dir().join(random_name());
+        let mut container = Self::create(image, &directory, volume.as_ref(), port, log).await?;
+        let access = container
+            .fill(docker, &directory, home.as_deref(), volume.as_ref())
+            .await?;
         let port = container.run(docker, image, port, &access.password).await?;
         if let (Some(home), Some(volume)) = (&home, &volume)
             && volume.is_new
@@ -70,20 +77,15 @@ impl Container {
         Ok((container, port, access))
     }
 
-    /// Creates the container and puts its files into it.
+    /// Creates the container and, for files on their way into it, a directory.
     async fn create(
-        docker: &Docker,
         image: &str,
-        home: Option<&Home>,
+        directory: &Path,
         volume: Option<&Volume>,
         port: u16,
-    ) -> Result<(Self, Access), Error> {
-        let log = match home {
-            Some(home) => home.log()?,
-            None => tempfile::tempfile().map_err(refused)?,
-        };
-        let directory = std::env::temp_dir().join(random_name());
-        let directory_argument = directory.to_string_lossy();
+        log: File,
+    ) -> Result<Self, Error> {
+        let directory = directory.to_string_lossy();
         let name = random_name();
         let grace = if volume.is_some() { GRACE_S } else { "0" };
         let new_volume = volume
@@ -97,7 +99,7 @@ impl Container {
         let mount = volume.map(|volume| format!("--volume={}:{}", volume.name, volume.mount));
         let max_connections = format!("max_connections={MAX_CONNECTIONS}");
 
-        let mut arguments = vec![&*directory_argument, &name, grace, new_volume];
+        let mut arguments = vec![&*directory, &name, grace, new_volume];
         arguments.extend([
             "--pull=never",
             "--label=stagelink.postgres",
@@ -120,7 +122,17 @@ impl Container {
             )
             .because(watchdog.last_words()));
         }
-        let container = Self { name, watchdog };
+        Ok(Self { name, watchdog })
+    }
+
+    /// Puts the superuser's password and the init script into the container.
+    async fn fill(
+        &self,
+        docker: &Docker,
+        directory: &Path,
+        home: Option<&Home>,
+        volume: Option<&Volume>,
+    ) -> Result<Access, Error> {
         let password = match home {
             Some(home) => home.password()?.0,
             None => Password::random(),
@@ -135,7 +147,7 @@ impl Container {
             fs::write(&path, text)
                 .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(mode)))
                 .map_err(refused)?;
-            container.put(docker, &path, target).await?;
+            self.put(docker, &path, target).await?;
             fs::remove_file(&path).map_err(refused)?;
         }
         // A volume that has a cluster has its certificate, too: the script does not run again.
@@ -143,11 +155,10 @@ impl Container {
             (Some(home), Some(volume)) if !volume.is_new => home.volume_certificate()?,
             _ => None,
         };
-        let access = Access {
+        Ok(Access {
             password,
             certificate_pem: kept.unwrap_or(certificate.certificate_pem),
-        };
-        Ok((container, access))
+        })
     }
 
     /// Copies a file into a directory of the container, as root's and with its mode.
@@ -199,6 +210,9 @@ impl Container {
                 format!("the container of {image} ended while it started"),
             ),
         };
+        if std::error::Error::source(&failure).is_some() {
+            return Err(failure);
+        }
         let said = docker.last_words(&self.name).await;
         Err(failure.because(said))
     }

@@ -62,14 +62,14 @@ impl Start {
         let mut reasons = Vec::new();
         if !matches!(self.holds, Holds::Cluster { .. }) {
             match self.docker(None).await {
-                Err(error) if may_go_on(&error) => reasons.push(self.pass("Docker", &error)),
+                Err(error) if may_go_on(&error) => reasons.push(self.pass("docker", &error)),
                 decided => return decided,
             }
         }
         if !matches!(self.holds, Holds::Volume { .. }) {
             match self.installed(None).await {
                 Err(error) if may_go_on(&error) => {
-                    reasons.push(self.pass("server binaries", &error));
+                    reasons.push(self.pass("local", &error));
                 }
                 decided => return decided,
             }
