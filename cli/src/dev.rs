@@ -5,11 +5,12 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
 use stagelink::{Link, Settings};
 use stagelink_local::heroku::Stage;
 use stagelink_local::lambda::LogLine;
 use stagelink_local::netlify::SiteConfig;
-use stagelink_local::postgres::{Options, Server, random_password};
+use stagelink_local::postgres::{Options, Server, Source, random_password};
 use stagelink_local::{Cloud, Plan, StageSite};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -52,6 +53,7 @@ struct Running {
 
 impl Running {
     async fn start(options: &DevOptions) -> anyhow::Result<Self> {
+        let source = options.postgres.expose_secret().parse()?;
         let project = options
             .project
             .canonicalize()
@@ -65,7 +67,7 @@ impl Running {
             stagelink_local::check_port(port)?;
         }
         let functions = build_functions(&project, options.release).await?;
-        let postgres = start_postgres(options).await?;
+        let postgres = start_postgres(options, source).await?;
         match Self::start_cloud(options, &project, config, &functions, &postgres).await {
             Ok(cloud) => Ok(Self {
                 postgres,
@@ -150,10 +152,10 @@ async fn build_functions(project: &Path, release: bool) -> anyhow::Result<Vec<Bu
     Ok(built)
 }
 
-async fn start_postgres(options: &DevOptions) -> anyhow::Result<Server> {
+async fn start_postgres(options: &DevOptions, source: Source) -> anyhow::Result<Server> {
     let step = Step::begin("Postgres");
     let server = Server::start(Options {
-        source: options.postgres.clone(),
+        source,
         port: options.postgres_port,
         data: options.data.clone(),
         progress: step.teller().into(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use stagelink_tests::{Answer, root, send, stagelink_command};
+use stagelink_tests::{Answer, CANARY, root, send, stagelink_command};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -289,4 +289,22 @@ async fn project_that_is_none_is_told() {
         .expect("the command runs");
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("netlify.toml"));
+}
+
+#[tokio::test]
+async fn source_of_postgres_that_cannot_work_is_told_without_its_password() {
+    let temporary = tempfile::tempdir().expect("a folder");
+    let url = format!("postgres://boss:{CANARY}@localhost:0/postgres");
+    for (source, reason) in [("oracle", "the choices are"), (&url, "could not log in")] {
+        let output = command(temporary.path(), &["--port", "0", "--postgres", source])
+            .await
+            .stderr(Stdio::piped())
+            .output()
+            .await
+            .expect("the command runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success());
+        assert!(said.contains(reason), "{said}");
+        assert!(!said.contains(CANARY), "{said}");
+    }
 }
