@@ -1,0 +1,126 @@
+//! Which instance an event runs on: a warm one, a new one, or the next that is free.
+
+use std::pin::pin;
+
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+
+use super::{Gate, answer, echo, event, once, probe};
+use crate::lambda::LogStream;
+
+#[tokio::test]
+async fn invocations_in_turn_reuse_one_instance() {
+    let (function, _logs) = echo(|_| {});
+    let first = answer(&function, event("/")).await;
+    let second = answer(&function, event("/")).await;
+    assert_eq!(first["pid"], second["pid"]);
+    assert_ne!(first["request_id"], second["request_id"]);
+    assert_eq!((function.instances(), function.started()), (1, 1));
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn invocations_at_once_get_instances_of_their_own_that_are_reused() {
+    let (function, _logs) = echo(|_| {});
+    let gate = Gate::new().await;
+    let run = || answer(&function, gate.event("/gate"));
+    let open_both = async {
+        // Both are inside before either may go on: they run at the same time.
+        let (mut one, _) = gate.accept().await;
+        let (mut two, _) = gate.accept().await;
+        one.write_all(b".").await.unwrap();
+        two.write_all(b".").await.unwrap();
+    };
+    let (one, two, ()) = tokio::join!(run(), run(), open_both);
+    assert_ne!(one["pid"], two["pid"]);
+    let third = answer(&function, event("/")).await;
+    assert!([&one["pid"], &two["pid"]].contains(&&third["pid"]));
+    assert_eq!(function.started(), 2);
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn invocations_beyond_the_limit_wait_in_order() {
+    let (function, _logs) = echo(|config| config.max_instances = 1);
+    let gate = Gate::new().await;
+    let run = |label| answer(&function, gate.labelled("/gate", label));
+    let open_in_turn = async {
+        for expected in ["a", "b", "c"] {
+            let (mut running, label) = gate.accept().await;
+            assert_eq!(label, expected);
+            running.write_all(b".").await.unwrap();
+        }
+    };
+    // They are polled, and so stand in line, in this order.
+    let (a, b, c, ()) = tokio::join!(biased; run("a"), run("b"), run("c"), open_in_turn);
+    assert!(a["pid"] == b["pid"] && b["pid"] == c["pid"]);
+    assert_eq!(function.started(), 1);
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn warm_up_starts_an_instance_that_the_next_event_finds() {
+    let (function, _logs) = echo(|_| {});
+    function.warm_up().await.unwrap();
+    function.warm_up().await.unwrap();
+    let warm = function.process_ids();
+    let seen = answer(&function, event("/")).await;
+    assert_eq!(json!(warm), json!([seen["pid"]]));
+    assert_eq!(function.started(), 1);
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn caller_that_goes_away_leaves_the_instance_in_use() {
+    let (function, _logs) = echo(|config| config.max_instances = 1);
+    let gate = Gate::new().await;
+    let (mut running, _) = tokio::select! {
+        _ = function.invoke(gate.event("/gate")) => panic!("the gate is shut"),
+        running = gate.accept() => running,
+    };
+    // The call is gone, the event still runs, and the next one waits for it.
+    let pids = function.process_ids();
+    let mut next = pin!(answer(&function, event("/")));
+    assert!(once(next.as_mut()).await.is_none());
+    running.write_all(b".").await.unwrap();
+    let seen = next.await;
+    assert_eq!(json!(pids), json!([seen["pid"]]));
+    assert_eq!(function.started(), 1);
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn instance_that_exits_when_idle_is_replaced() {
+    let (function, mut logs) = echo(|_| {});
+    let gate = Gate::new().await;
+    let (_, (process, _)) = tokio::join!(answer(&function, gate.event("/exit/later")), gate.hold());
+    drop(process);
+    logs.find(
+        LogStream::Platform,
+        "exited while it was idle: exit status: 0",
+    )
+    .await;
+    answer(&function, event("/")).await;
+    assert_eq!(function.started(), 2);
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn event_that_a_dying_instance_never_fetched_runs_on_another() {
+    let gate = Gate::new().await;
+    let (function, _logs) = echo(|config| {
+        probe(config, "PROBE_RUNTIME", "by hand");
+        probe(config, "PROBE_GATE", &gate.address);
+    });
+    let (first, (process, _)) = tokio::join!(answer(&function, event("/")), gate.hold());
+    // The process has answered and asks for nothing more, so the event that is
+    // meant for it stays where it is.
+    let mut second = pin!(answer(&function, event("/")));
+    assert!(once(second.as_mut()).await.is_none());
+    assert_eq!(function.started(), 1);
+    drop(process);
+    let second = second.await;
+    assert_ne!(first["pid"], second["pid"]);
+    assert_eq!(function.started(), 2);
+    function.shutdown().await;
+}

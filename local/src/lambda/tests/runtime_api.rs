@@ -1,0 +1,126 @@
+//! What a function gets to see, and what Lambda takes from it.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{answer, answer_json, echo, event, probe};
+use crate::lambda::InvokeError;
+
+#[tokio::test]
+async fn event_comes_with_what_lambda_tells_of_it() {
+    let (function, _logs) = echo(|config| {
+        config.timeout = Duration::from_secs(30);
+        config.qualifier = Some("staging".to_owned());
+    });
+    let now_ms = || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        u64::try_from(now.as_millis()).unwrap()
+    };
+    let before = now_ms();
+    let seen = answer(&function, event("/")).await;
+    let deadline = seen["deadline_ms"].as_u64().unwrap();
+    assert!((before + 30_000..=now_ms() + 30_000).contains(&deadline));
+    assert_eq!(
+        seen["arn"],
+        "arn:aws:lambda:us-east-1:123456789012:function:echo:staging"
+    );
+    let trace_id = seen["trace_id"].as_str().unwrap();
+    assert!(trace_id.starts_with("Root=1-") && trace_id.contains(";Parent="));
+    assert!(uuid::Uuid::try_parse(seen["request_id"].as_str().unwrap()).is_ok());
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn environment_holds_what_lambda_and_the_function_set_and_no_more() {
+    assert!(std::env::vars().any(|(name, _)| name == "CARGO_MANIFEST_DIR"));
+    let (function, _logs) = echo(|config| {
+        config
+            .environment
+            .insert("APP_ENV".into(), "staging".into());
+    });
+    let seen = answer(&function, event("/")).await;
+    let names: BTreeSet<&str> = seen["env"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let expected = BTreeSet::from([
+        "APP_ENV",
+        "AWS_DEFAULT_REGION",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_REGION",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+        "LANG",
+        "PATH",
+        "TZ",
+        "_HANDLER",
+    ]);
+    // The runtime sets one for the handler, and macOS one for every process.
+    let by_others = ["_X_AMZN_TRACE_ID", "__CF_USER_TEXT_ENCODING"];
+    let names: BTreeSet<&str> = names
+        .into_iter()
+        .filter(|name| !by_others.contains(name))
+        .collect();
+    assert_eq!(names, expected);
+    assert_eq!(seen["env"]["APP_ENV"], "staging");
+    assert_eq!(seen["env"]["LAMBDA_TASK_ROOT"], seen["cwd"]);
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn answer_over_six_megabytes_is_refused_and_leaves_it_warm() {
+    let (function, _logs) = echo(|_| {});
+    let error = function.invoke(event("/big")).await.unwrap_err();
+    assert!(
+        matches!(&error, InvokeError::Function { error_type, .. }
+            if error_type == "Function.ResponseSizeTooLarge"),
+        "{error:?}"
+    );
+    let too_large = Bytes::from(vec![b' '; 7 * 1024 * 1024]);
+    let error = function.invoke(too_large).await.unwrap_err();
+    assert!(matches!(error, InvokeError::EventTooLarge { .. }));
+    answer(&function, event("/")).await;
+    assert_eq!(function.started(), 1);
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn runtime_that_breaks_the_protocol_is_refused() {
+    let (function, _logs) = echo(|config| probe(config, "PROBE_RUNTIME", "by hand"));
+    let answers = answer(&function, event("/")).await;
+    let refused = |answer: &str, status: &str, error_type: &str| {
+        let answer = answers[answer].as_str().unwrap();
+        let error: Value = serde_json::from_str(answer.lines().last().unwrap()).unwrap();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+        assert_eq!(error["errorType"], error_type);
+        assert!(error["errorMessage"].is_string());
+    };
+    refused("unknown", "400", "InvalidRequestID");
+    refused("early", "403", "InvalidStateTransition");
+    refused("stale", "410", "Runtime.InvokeTimeout");
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn streamed_answer_is_collected() {
+    let (function, _logs) = echo(|config| probe(config, "PROBE_RUNTIME", "streamed"));
+    let response = answer_json(&function, event("/")).await;
+    assert_eq!(response["statusCode"], 201);
+    assert_eq!(response["multiValueHeaders"]["x-probe"], json!(["yes"]));
+    assert_eq!(response["body"], "streamed");
+    function.shutdown().await;
+}
