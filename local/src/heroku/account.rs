@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -75,7 +75,7 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 async fn info(State(shared): State<Shared>) -> Response {
-    json_body(&shared.cloud().account.json()).into_response()
+    json_body(&shared.cloud().account.json())
 }
 
 async fn user(
@@ -86,12 +86,12 @@ async fn user(
     if !cloud.account.is(&user) {
         return Err(ApiError::not_found("user"));
     }
-    Ok(json_body(&cloud.account.json()).into_response())
+    Ok(json_body(&cloud.account.json()))
 }
 
 async fn rate_limit(State(shared): State<Shared>) -> Response {
     let remaining = shared.rate_limit().remaining(Instant::now());
-    json_body(&json!({"remaining": remaining})).into_response()
+    json_body(&json!({"remaining": remaining}))
 }
 
 async fn teams(page: Page) -> Result<Response, ApiError> {

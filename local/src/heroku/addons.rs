@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use jiff::Timestamp;
@@ -259,7 +259,7 @@ async fn info(
 ) -> Result<Response, ApiError> {
     let cloud = shared.cloud();
     let addon = cloud.reached_addon(&reach, &addon)?;
-    Ok(json_body(&cloud.addon_json(addon, Expand::of(&headers))).into_response())
+    Ok(json_body(&cloud.addon_json(addon, Expand::of(&headers))))
 }
 
 async fn list_of_app(

@@ -132,11 +132,9 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// A body with the content type that clients look for: the real CLI parses
+/// An answer with the content type that clients look for: the real CLI parses
 /// no body without it.
-pub(super) fn json_body(value: &serde_json::Value) -> impl IntoResponse {
-    (
-        [(header::CONTENT_TYPE, "application/json")],
-        value.to_string(),
-    )
+pub(super) fn json_body(value: &serde_json::Value) -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (json, value.to_string()).into_response()
 }

@@ -1,7 +1,7 @@
 //! Apps: `/apps`, `/users/~/apps`, `/filters/apps`, and what `apps:info` asks of an app.
 
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use bytes::Bytes;
@@ -192,7 +192,7 @@ async fn info(
 ) -> Result<Response, ApiError> {
     let cloud = shared.cloud();
     let app = cloud.reached_app(&reach, &app)?;
-    Ok(json_body(&cloud.app_json(app)).into_response())
+    Ok(json_body(&cloud.app_json(app)))
 }
 
 #[derive(Deserialize)]

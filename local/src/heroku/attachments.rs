@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use bytes::Bytes;
@@ -210,7 +210,7 @@ async fn resolve(
     if found.is_empty() {
         return Err(ApiError::not_found("add_on attachment"));
     }
-    Ok(json_body(&Value::Array(found)).into_response())
+    Ok(json_body(&Value::Array(found)))
 }
 
 /// What a range may name; names are not unique, as every app has its `DATABASE`.

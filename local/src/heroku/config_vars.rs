@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use bytes::Bytes;
@@ -163,7 +163,7 @@ async fn read(
 ) -> Result<Response, ApiError> {
     let cloud = shared.cloud();
     let app = cloud.reached_app(&reach, &app)?;
-    Ok(json_body(&app.config.json()).into_response())
+    Ok(json_body(&app.config.json()))
 }
 
 async fn update(
@@ -176,7 +176,7 @@ async fn update(
     let id = cloud.reached_app(&reach, &app)?.id;
     cloud.change_config(id, ConfigChange::parse(&body)?)?;
     let app = cloud.reached_app(&reach, &app)?;
-    Ok(json_body(&app.config.json()).into_response())
+    Ok(json_body(&app.config.json()))
 }
 
 fn is_var_name(name: &str) -> bool {

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use serde_json::{Value, json};
@@ -123,7 +123,7 @@ async fn info(
     if let Some(bytes) = size_bytes {
         body["num_bytes"] = json!(bytes);
     }
-    Ok(json_body(&body).into_response())
+    Ok(json_body(&body))
 }
 
 /// Never to be waited for: a database is attached when it runs.
@@ -133,7 +133,8 @@ async fn wait(
     Path(database): Path<String>,
 ) -> Result<Response, ApiError> {
     shared.cloud().reached_addon(&reach, &database)?;
-    Ok(json_body(&json!({"message": "available", "waiting?": false})).into_response())
+    let ready = json!({"message": "available", "waiting?": false});
+    Ok(json_body(&ready))
 }
 
 async fn credentials(
@@ -143,7 +144,7 @@ async fn credentials(
 ) -> Result<Response, ApiError> {
     let cloud = shared.cloud();
     let addon = cloud.reached_addon(&reach, &database)?;
-    Ok(json_body(&json!([default_credential(addon)])).into_response())
+    Ok(json_body(&json!([default_credential(addon)])))
 }
 
 async fn credential(
@@ -156,7 +157,7 @@ async fn credential(
     if credential != DEFAULT {
         return Err(ApiError::not_found("credential"));
     }
-    Ok(json_body(&default_credential(addon)).into_response())
+    Ok(json_body(&default_credential(addon)))
 }
 
 /// The only credential that a database of this plan has.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use axum::extract::{Path, Query, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use jiff::Timestamp;
@@ -262,7 +262,7 @@ async fn info(
     let pipeline = cloud
         .pipeline(&pipeline)
         .ok_or_else(|| ApiError::not_found("pipeline"))?;
-    Ok(json_body(&cloud.pipeline_json(pipeline)).into_response())
+    Ok(json_body(&cloud.pipeline_json(pipeline)))
 }
 
 async fn couplings(
@@ -295,5 +295,5 @@ async fn coupling_of_app(
     let coupling = cloud
         .coupling(app.id)
         .ok_or_else(|| ApiError::not_found("pipeline coupling"))?;
-    Ok(json_body(&cloud.coupling_json(coupling)).into_response())
+    Ok(json_body(&cloud.coupling_json(coupling)))
 }

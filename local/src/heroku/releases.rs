@@ -1,7 +1,7 @@
 //! Releases: `/apps/{app}/releases`. Every change of an app's config vars makes one.
 
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use jiff::Timestamp;
@@ -109,7 +109,7 @@ async fn info(
     let cloud = shared.cloud();
     let app = cloud.reached_app(&reach, &app)?;
     let release = app.release(&release)?;
-    Ok(json_body(&cloud.release_json(app, release)).into_response())
+    Ok(json_body(&cloud.release_json(app, release)))
 }
 
 /// The config vars as they were in a release.
@@ -120,5 +120,5 @@ async fn config(
 ) -> Result<Response, ApiError> {
     let cloud = shared.cloud();
     let app = cloud.reached_app(&reach, &app)?;
-    Ok(json_body(&app.release(&release)?.config.json()).into_response())
+    Ok(json_body(&app.release(&release)?.config.json()))
 }
