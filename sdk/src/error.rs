@@ -25,6 +25,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     retry_after: Option<Duration>,
+    stale: bool,
     source: Option<Source>,
 }
 
@@ -85,6 +86,7 @@ impl Error {
             kind,
             message: message.into(),
             retry_after: None,
+            stale: false,
             source: None,
         }))
     }
@@ -98,6 +100,7 @@ impl Error {
             kind,
             message: message.into(),
             retry_after: None,
+            stale: false,
             source: Some(source.into()),
         }))
     }
@@ -107,8 +110,23 @@ impl Error {
             kind: ErrorKind::ProviderBusy,
             message: message.into(),
             retry_after,
+            stale: false,
             source: None,
         }))
+    }
+
+    /// The same, as a sign that the credentials are no longer those of the stage.
+    pub(crate) fn of_stale_credentials(mut self) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.stale = true;
+        }
+        self
+    }
+
+    /// Whether this failure says that the credentials are no longer those of the
+    /// stage: that another password, database or server may be right by now.
+    pub(crate) fn says_stale(&self) -> bool {
+        self.0.stale
     }
 
     /// What sort of failure this is.

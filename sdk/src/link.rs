@@ -47,23 +47,16 @@ impl Link {
         let state = settings
             .and_then(|settings| {
                 let provider = AnyProvider::from_settings(settings.provider)?;
-                State::ready(settings.stage, provider, settings.limits)
+                Ok(State::ready(settings.stage, provider, settings.limits))
             })
             .unwrap_or_else(State::Refused);
         Self(Arc::new(state))
     }
 
     /// A link whose credentials come from a provider of one's own.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Settings`] when no pool can be made by the limits.
-    pub fn with_provider(
-        stage: Stage,
-        provider: impl Provider,
-        limits: Limits,
-    ) -> Result<Self, Error> {
-        State::ready(stage, AnyProvider::new(provider), limits).map(|state| Self(Arc::new(state)))
+    pub fn with_provider(stage: Stage, provider: impl Provider, limits: Limits) -> Self {
+        let provider = AnyProvider::new(provider);
+        Self(Arc::new(State::ready(stage, provider, limits)))
     }
 
     /// The link that [`run`](crate::run) put into a request.
@@ -123,9 +116,9 @@ impl Link {
 }
 
 impl State {
-    fn ready(stage: Stage, provider: AnyProvider, limits: Limits) -> Result<Self, Error> {
-        let pool = Pool::new(stage, provider, limits)?;
-        Ok(Self::Ready { stage, pool })
+    fn ready(stage: Stage, provider: AnyProvider, limits: Limits) -> Self {
+        let pool = Pool::new(stage, provider, limits);
+        Self::Ready { stage, pool }
     }
 }
 

@@ -4,6 +4,7 @@ mod dev;
 mod guestbook;
 mod health;
 mod refusals;
+mod rotation;
 mod round_trips;
 mod router;
 mod stages;

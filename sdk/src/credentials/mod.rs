@@ -3,6 +3,7 @@
 mod fixed;
 mod heroku;
 mod http;
+mod refresh;
 
 use std::fmt;
 use std::future::Future;
@@ -13,6 +14,8 @@ use crate::error::Error;
 use crate::postgres::DatabaseUrl;
 use crate::settings::ProviderSettings;
 use crate::stage::Stage;
+
+pub(crate) use self::refresh::Backoff;
 
 pub use self::fixed::FixedUrl;
 pub use self::heroku::Heroku;

@@ -1,77 +1,74 @@
-//! Opens connections for the pool: credentials, TCP, TLS, authentication.
+//! Opens connections for the pool: TCP, TLS, authentication.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::Connect;
 use secrecy::ExposeSecret;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
-use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::config::{SslMode, SslNegotiation};
 use tokio_postgres::tls::TlsConnect;
 use tokio_postgres::{Client, Config, Error as DriverError};
 
-use crate::credentials::{AnyProvider, Credentials};
+use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::failure::{connect_failed, lacks_channel_binding};
 use crate::postgres::tls::{self, Encrypted, Roots, Stream, TlsPolicy};
 use crate::postgres::url::DatabaseUrl;
 use crate::settings::Limits;
-use crate::stage::Stage;
 use crate::telemetry::Phases;
 
-/// Opens connections to one stage's database.
-///
-/// The credentials are resolved for the first connection and then known; two
-/// connections opened at once ask once.
+/// Opens connections with the credentials of one generation.
 #[derive(Clone)]
 pub(super) struct Connector(Arc<Inner>);
 
 struct Inner {
-    stage: Stage,
-    provider: AnyProvider,
+    credentials: Credentials,
     limits: Limits,
-    credentials: OnceCell<Credentials>,
     /// By the URL's own policy.
     tls: OnceLock<tls::Connector>,
     /// By a certificate that verifies; set once a server turned out to offer
     /// no channel binding to a URL that leaves the choice.
     verified: OnceLock<tls::Connector>,
+    /// How long it took to get the credentials, until it is told once.
+    resolved_in: Mutex<Option<Duration>>,
     phases: Mutex<Option<Phases>>,
 }
 
 type Opened = (Client, JoinHandle<()>);
 
 impl Connector {
-    pub(super) fn new(stage: Stage, provider: AnyProvider, limits: Limits) -> Self {
+    pub(super) fn new(credentials: Credentials, resolved_in: Duration, limits: Limits) -> Self {
         Self(Arc::new(Inner {
-            stage,
-            provider,
+            credentials,
             limits,
-            credentials: OnceCell::new(),
             tls: OnceLock::new(),
             verified: OnceLock::new(),
+            resolved_in: Mutex::new(Some(resolved_in)),
             phases: Mutex::new(None),
         }))
     }
 
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.0.credentials
+    }
+
     /// How long the phases of the connection opened last took.
     pub(super) fn phases(&self) -> Option<Phases> {
-        *self.0.phases.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0.phases)
     }
 
     async fn open(&self) -> Result<Opened, Error> {
         let mut phases = Phases::default();
-        let credentials = self.credentials(&mut phases).await?;
-        let url = credentials.url();
+        let url = self.0.credentials.url();
         let budget = url
             .connect_timeout
             .map_or(self.0.limits.connect, |own| own.min(self.0.limits.connect));
@@ -101,35 +98,10 @@ impl Connector {
             }
         };
         let opened = opened.ok_or_else(|| no_binding(&attempt.server, None))?;
-        tracing::debug!(stage = %self.0.stage, origin = credentials.origin(), ?phases, "connected");
-        *self.0.phases.lock().unwrap_or_else(PoisonError::into_inner) = Some(phases);
+        phases.resolve = lock(&self.0.resolved_in).take();
+        tracing::debug!(origin = self.0.credentials.origin(), ?phases, "connected");
+        *lock(&self.0.phases) = Some(phases);
         Ok(opened)
-    }
-
-    async fn credentials(&self, phases: &mut Phases) -> Result<&Credentials, Error> {
-        let Inner {
-            stage,
-            provider,
-            limits,
-            credentials,
-            ..
-        } = &*self.0;
-        credentials
-            .get_or_try_init(|| async {
-                let started = Instant::now();
-                let found = tokio::time::timeout(limits.resolve, provider.resolve(*stage))
-                    .await
-                    .map_err(|_| {
-                        took_too_long(
-                            Phase::Resolve,
-                            limits.resolve,
-                            &format!("asking the provider for the database of stage {stage}"),
-                        )
-                    })??;
-                phases.resolve = Some(started.elapsed());
-                Ok(found)
-            })
-            .await
     }
 
     fn connector(&self, policy: &TlsPolicy) -> Result<&tls::Connector, Error> {
@@ -195,17 +167,24 @@ impl Attempt<'_> {
 
     async fn tcp(&self) -> Result<TcpStream, Error> {
         let unreachable = |what: &str, error: std::io::Error| {
-            Error::because(
+            // Nobody listens there, or the name is gone: the server may have moved.
+            let moved = error.kind() == std::io::ErrorKind::ConnectionRefused || what == LOOK_UP;
+            let failure = Error::because(
                 ErrorKind::DatabaseUnreachable,
                 format!("{what} the database server {}", self.server),
                 error,
-            )
+            );
+            if moved {
+                failure.of_stale_credentials()
+            } else {
+                failure
+            }
         };
         let addresses: Vec<SocketAddr> = match self.url.address {
             Some(address) => vec![(address, self.url.port).into()],
             None => tokio::net::lookup_host((self.url.host.as_str(), self.url.port))
                 .await
-                .map_err(|error| unreachable("could not look up", error))?
+                .map_err(|error| unreachable(LOOK_UP, error))?
                 .collect(),
         };
         let mut last = std::io::Error::other("the name has no address");
@@ -309,9 +288,9 @@ impl Connect for Connector {
 
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connector")
-            .field("stage", &self.0.stage)
-            .finish_non_exhaustive()
+        f.debug_tuple("Connector")
+            .field(&self.0.credentials)
+            .finish()
     }
 }
 
@@ -353,6 +332,10 @@ impl TlsConnect<tokio::io::Empty> for Refusal {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn verified_policy() -> TlsPolicy {
     TlsPolicy::verify_full(Roots::System)
 }
@@ -376,9 +359,11 @@ fn no_binding(server: &str, certificate: Option<Error>) -> Error {
     }
 }
 
-fn took_too_long(phase: Phase, limit: Duration, what: &str) -> Error {
+pub(super) fn took_too_long(phase: Phase, limit: Duration, what: &str) -> Error {
     Error::new(
         ErrorKind::Timeout(phase),
         format!("{what} took more than {} ms ({phase})", limit.as_millis()),
     )
 }
+
+const LOOK_UP: &str = "could not look up";

@@ -20,7 +20,12 @@ pub(super) fn connect_failed(error: DriverError, server: &str, user: &str, db: &
             format!("the connection to {server} broke while the session started"),
         ),
     };
-    Error::because(kind, message, error)
+    let failure = Error::because(kind, message, error);
+    match kind {
+        // Another password, or another database, may be right by now.
+        ErrorKind::DatabaseRefused | ErrorKind::DatabaseMissing => failure.of_stale_credentials(),
+        _ => failure,
+    }
 }
 
 /// Whether the server was left because it cannot do channel binding. The driver

@@ -1,31 +1,183 @@
-//! The pool of connections to one stage's database.
+//! The pool of connections to one stage's database, renewed with its credentials.
 
+use std::collections::hash_map::RandomState;
 use std::fmt;
+use std::hash::BuildHasher as _;
 use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use deadpool_postgres::{
     ClientWrapper, Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, TimeoutType,
 };
+use tokio::sync::Mutex;
 
-use crate::credentials::AnyProvider;
+use crate::credentials::{AnyProvider, Backoff, Credentials};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::postgres::connect::{Connector, uncarry};
+use crate::postgres::connect::{Connector, took_too_long, uncarry};
 use crate::settings::Limits;
 use crate::stage::Stage;
 use crate::telemetry::Phases;
 
-/// A pool that opens connections when they are asked for.
+/// The connections to a stage's database.
+///
+/// They belong to a generation: one set of credentials, with a pool of its own.
+/// The provider is asked for the first when the first connection is wanted, and
+/// for the next only when a connection fails in a way that says that the
+/// credentials are stale. The pool of the old generation closes then: what is
+/// idle in it ends, and what is lent ends when it comes back.
 #[derive(Clone, Debug)]
-pub(crate) struct Pool {
-    inner: deadpool_postgres::Pool,
-    connector: Connector,
+pub(crate) struct Pool(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     stage: Stage,
+    provider: AnyProvider,
     limits: Limits,
+    current: RwLock<Option<Generation>>,
+    /// Held by the one that asks the provider, while others wait for its answer.
+    asking: Mutex<Asking>,
+}
+
+/// What is remembered of the questions to the provider.
+#[derive(Debug, Default)]
+struct Asking {
+    backoff: Backoff,
+    /// Why the last question bore nothing.
+    last: Option<Error>,
+}
+
+/// One set of credentials, and the connections made with it.
+#[derive(Clone, Debug)]
+struct Generation {
+    /// Counts up from 1.
+    number: u64,
+    connector: Connector,
+    pool: deadpool_postgres::Pool,
 }
 
 impl Pool {
-    pub(crate) fn new(stage: Stage, provider: AnyProvider, limits: Limits) -> Result<Self, Error> {
-        let connector = Connector::new(stage, provider, limits.clone());
+    pub(crate) fn new(stage: Stage, provider: AnyProvider, limits: Limits) -> Self {
+        Self(Arc::new(Inner {
+            stage,
+            provider,
+            limits,
+            current: RwLock::new(None),
+            asking: Mutex::default(),
+        }))
+    }
+
+    pub(crate) async fn client(&self) -> Result<Client, Error> {
+        let inner = &self.0;
+        let generation = match inner.current() {
+            Some(generation) => generation,
+            None => inner.renewed(None).await?,
+        };
+        match generation.client(inner).await {
+            Err(evidence) if evidence.says_stale() => {
+                let next = inner.renewed(Some((&generation, &evidence))).await?;
+                next.client(inner).await
+            }
+            answer => answer,
+        }
+    }
+
+    pub(crate) fn phases(&self) -> Option<Phases> {
+        self.0.current()?.connector.phases()
+    }
+}
+
+impl Inner {
+    fn current(&self) -> Option<Generation> {
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The generation after a stale one, or the first. Whoever comes second
+    /// gets the answer that the first one gets.
+    async fn renewed(&self, stale: Option<(&Generation, &Error)>) -> Result<Generation, Error> {
+        let mut asking = self.asking.lock().await;
+        let known = stale.map_or(0, |(generation, _)| generation.number);
+        if let Some(current) = self.current().filter(|current| current.number > known) {
+            return Ok(current);
+        }
+        if let Some(last) = &asking.last
+            && !asking.backoff.allows(Instant::now())
+        {
+            return Err(stale.map_or(last, |(_, evidence)| evidence).clone());
+        }
+        let started = Instant::now();
+        let (wanted_pause, answer) = match (self.ask().await, stale) {
+            (Ok(credentials), Some((old, evidence))) if old.is_of(&credentials) => {
+                (None, self.still_the_same(&credentials, evidence))
+            }
+            (Ok(credentials), _) => {
+                let connector = Connector::new(credentials, started.elapsed(), self.limits.clone());
+                let next = Generation::new(known + 1, connector, &self.limits)?;
+                *asking = Asking::default();
+                self.replace(&next);
+                return Ok(next);
+            }
+            (Err(error), None) => (error.retry_after(), error),
+            (Err(error), Some((_, evidence))) => {
+                tracing::warn!(reason = %error.report(), "could not ask for new credentials");
+                (error.retry_after(), evidence.clone())
+            }
+        };
+        asking
+            .backoff
+            .bore_nothing(Instant::now(), wanted_pause, random());
+        asking.last = Some(answer.clone());
+        Err(answer)
+    }
+
+    /// Asks the provider, once and within the time limit.
+    async fn ask(&self) -> Result<Credentials, Error> {
+        let limit = self.limits.resolve;
+        tokio::time::timeout(limit, self.provider.resolve(self.stage))
+            .await
+            .unwrap_or_else(|_| {
+                let stage = self.stage;
+                let what = format!("asking the provider for the database of stage {stage}");
+                Err(took_too_long(Phase::Resolve, limit, &what))
+            })
+    }
+
+    /// Makes a generation the current one, and lets the one before it run dry.
+    fn replace(&self, next: &Generation) {
+        let old = self
+            .current
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(next.clone());
+        if let Some(old) = old {
+            tracing::info!(
+                generation = next.number,
+                origin = next.connector.credentials().origin(),
+                "the credentials were stale and have been renewed"
+            );
+            old.pool.close();
+        }
+    }
+
+    fn still_the_same(&self, credentials: &Credentials, evidence: &Error) -> Error {
+        Error::because(
+            evidence.kind(),
+            format!(
+                "the database of stage {} cannot be used, and {} still holds the same URL: look \
+                 after the database at its provider",
+                self.stage,
+                credentials.origin()
+            ),
+            evidence.clone(),
+        )
+    }
+}
+
+impl Generation {
+    fn new(number: u64, connector: Connector, limits: &Limits) -> Result<Self, Error> {
         let manager = Manager::from_connect(
             // The connector brings its own settings with the credentials.
             tokio_postgres::Config::new(),
@@ -35,7 +187,7 @@ impl Pool {
                 recycling_method: RecyclingMethod::Fast,
             },
         );
-        let inner = deadpool_postgres::Pool::builder(manager)
+        let pool = deadpool_postgres::Pool::builder(manager)
             .max_size(limits.pool_size.get())
             .wait_timeout(Some(limits.wait))
             .runtime(Runtime::Tokio1)
@@ -44,15 +196,19 @@ impl Pool {
                 Error::because(ErrorKind::Settings, "could not make the pool", error)
             })?;
         Ok(Self {
-            inner,
+            number,
             connector,
-            stage,
-            limits,
+            pool,
         })
     }
 
-    pub(crate) async fn client(&self) -> Result<Client, Error> {
-        match self.inner.get().await {
+    fn is_of(&self, credentials: &Credentials) -> bool {
+        let own = self.connector.credentials();
+        own.url().is_same_as(credentials.url())
+    }
+
+    async fn client(&self, inner: &Inner) -> Result<Client, Error> {
+        match self.pool.get().await {
             Ok(client) => Ok(Client(client)),
             Err(PoolError::Backend(error)) => Err(uncarry(error)),
             Err(PoolError::Timeout(TimeoutType::Wait)) => Err(Error::new(
@@ -60,22 +216,27 @@ impl Pool {
                 format!(
                     "no connection of the pool for stage {} became free within {} ms: all {} are \
                      in use",
-                    self.stage,
-                    self.limits.wait.as_millis(),
-                    self.limits.pool_size,
+                    inner.stage,
+                    inner.limits.wait.as_millis(),
+                    inner.limits.pool_size,
                 ),
             )),
+            // Closed, because another request has renewed the credentials meanwhile.
             Err(error) => Err(Error::because(
                 ErrorKind::DatabaseUnreachable,
-                format!("the pool for stage {} gave no connection", self.stage),
+                format!("the pool for stage {} gave no connection", inner.stage),
                 error,
-            )),
+            )
+            .of_stale_credentials()),
         }
     }
+}
 
-    pub(crate) fn phases(&self) -> Option<Phases> {
-        self.connector.phases()
-    }
+/// A number from 0 to 1 that differs between calls and processes.
+fn random() -> f64 {
+    // The standard library seeds each of these anew.
+    let [high, low, ..] = RandomState::new().hash_one(()).to_be_bytes();
+    f64::from(u16::from_be_bytes([high, low])) / f64::from(u16::MAX)
 }
 
 /// A connection to the stage's database, lent by the pool until it is dropped.

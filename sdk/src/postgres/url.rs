@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use secrecy::{ExposeSecret, SecretSlice};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use crate::error::{Error, ErrorKind};
 use crate::postgres::tls::{Roots, TlsPolicy};
@@ -39,6 +39,7 @@ use crate::postgres::tls::{Roots, TlsPolicy};
 /// Anything else is refused by name.
 #[derive(Clone)]
 pub struct DatabaseUrl {
+    text: SecretString,
     pub(crate) host: String,
     pub(crate) address: Option<IpAddr>,
     pub(crate) port: u16,
@@ -71,12 +72,19 @@ impl DatabaseUrl {
     /// [`ErrorKind::DatabaseUrl`] when it does not parse or asks for what is not
     /// supported; the message names the part, never its value if that may be secret.
     pub fn parse(url: &str, origin: &str) -> Result<Self, Error> {
-        Parts::read(url).and_then(Parts::build).map_err(|reason| {
+        let parts = Parts::read(url);
+        let text = url.trim().into();
+        parts.and_then(|parts| parts.build(text)).map_err(|reason| {
             Error::new(
                 ErrorKind::DatabaseUrl,
                 format!("{origin} is not a usable database URL: {reason}"),
             )
         })
+    }
+
+    /// Whether the other one is the same, letter by letter.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.text.expose_secret() == other.text.expose_secret()
     }
 
     /// The server's host name or address.
@@ -235,7 +243,7 @@ impl Parts {
         Ok(())
     }
 
-    fn build(self) -> Result<DatabaseUrl, Reason> {
+    fn build(self, text: SecretString) -> Result<DatabaseUrl, Reason> {
         let host = self
             .host
             .or_else(|| self.hostaddr.clone())
@@ -269,6 +277,7 @@ impl Parts {
             self.channel_binding.as_deref(),
         )?;
         Ok(DatabaseUrl {
+            text,
             database: self.database.unwrap_or_else(|| user.clone()),
             host,
             address,
