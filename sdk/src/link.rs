@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lambda_http::Request;
 
-use crate::credentials::{AnyProvider, Provider};
+use crate::credentials::{AnyProvider, Credentials, Provider, unseal};
 use crate::error::{Error, ErrorKind};
 use crate::postgres::{Client, Pool};
 use crate::settings::{Limits, Settings};
@@ -46,8 +46,15 @@ impl Link {
     pub fn new(settings: Result<Settings, Error>) -> Self {
         let state = settings
             .and_then(|settings| {
-                let provider = AnyProvider::from_settings(settings.provider)?;
-                Ok(State::ready(settings.stage, provider, settings.limits))
+                let Settings {
+                    stage,
+                    sealed,
+                    provider,
+                    limits,
+                } = settings;
+                let sealed = sealed.map(|sealed| unseal(&sealed, stage)).transpose()?;
+                let provider = AnyProvider::from_settings(provider)?;
+                State::ready(stage, provider, sealed, limits)
             })
             .unwrap_or_else(State::Refused);
         Self(Arc::new(state))
@@ -56,7 +63,8 @@ impl Link {
     /// A link whose credentials come from a provider of one's own.
     pub fn with_provider(stage: Stage, provider: impl Provider, limits: Limits) -> Self {
         let provider = AnyProvider::new(provider);
-        Self(Arc::new(State::ready(stage, provider, limits)))
+        let state = State::ready(stage, provider, None, limits).unwrap_or_else(State::Refused);
+        Self(Arc::new(state))
     }
 
     /// The link that [`run`](crate::run) put into a request.
@@ -116,9 +124,14 @@ impl Link {
 }
 
 impl State {
-    fn ready(stage: Stage, provider: AnyProvider, limits: Limits) -> Self {
-        let pool = Pool::new(stage, provider, limits);
-        Self::Ready { stage, pool }
+    fn ready(
+        stage: Stage,
+        provider: AnyProvider,
+        sealed: Option<Credentials>,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        let pool = Pool::new(stage, provider, sealed, limits)?;
+        Ok(Self::Ready { stage, pool })
     }
 }
 

@@ -14,6 +14,7 @@ use crate::stage::Stage;
 /// | variable | meaning | default |
 /// | --- | --- | --- |
 /// | `STAGELINK_STAGE` | the stage that this deploy serves: `review`, `development`, `staging` or `production` | none: without it every request is refused |
+/// | `STAGELINK_SEALED` | the stage's credentials as they were at deploy time, as `STAGE=URL`, a secret: the provider is asked only when they have gone stale | none: the provider is asked at the start |
 /// | `STAGELINK_PROVIDER` | where the stage's database URL comes from: `heroku` or `url` | the one whose variables are set; both or neither is an error |
 /// | `STAGELINK_HEROKU_PIPELINE` | name or id of the Heroku pipeline whose app of that stage owns the database | none |
 /// | `STAGELINK_HEROKU_APP` | name or id of the app: with a pipeline it picks one of several in the stage, without one it is taken as the stage's app | none |
@@ -26,15 +27,18 @@ use crate::stage::Stage;
 /// | `STAGELINK_CONNECT_TIMEOUT_MS` | milliseconds to open a connection, from the name look-up to the session's start | `4000` |
 /// | `STAGELINK_WAIT_TIMEOUT_MS` | milliseconds to wait for one of the pool's connections | `4000` |
 ///
-/// The three time-outs together stay below the 10 seconds that AWS Lambda gives
-/// a function for its start and below what a person waits for a page.
+/// To resolve and to connect together takes less than the 10 seconds that AWS
+/// Lambda gives a function for its start.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Settings {
     /// The stage that this deploy serves.
     pub stage: Stage,
-    /// Where the stage's database URL comes from.
-    pub provider: ProviderSettings,
+    /// The stage's credentials as they were at deploy time, as `STAGE=URL`.
+    pub sealed: Option<SecretString>,
+    /// Where the stage's database URL comes from. Only beside sealed
+    /// credentials it may be `None`: then nobody is asked when they go stale.
+    pub provider: Option<ProviderSettings>,
     /// How many connections, and how long to wait for each step.
     pub limits: Limits,
 }
@@ -166,6 +170,7 @@ pub(crate) fn started_by_lambda() -> bool {
 #[derive(Deserialize)]
 struct Variables {
     stagelink_stage: Option<String>,
+    stagelink_sealed: Option<SecretString>,
     stagelink_provider: Option<String>,
     stagelink_heroku_pipeline: Option<String>,
     stagelink_heroku_app: Option<String>,
@@ -186,7 +191,7 @@ impl Variables {
         name.starts_with("STAGELINK_") || name == "HEROKU_API_KEY" || name == "DATABASE_URL"
     }
 
-    fn parse(self) -> Result<Settings, Error> {
+    fn parse(mut self) -> Result<Settings, Error> {
         let stage = self
             .stagelink_stage
             .as_deref()
@@ -198,6 +203,7 @@ impl Variables {
                 )
             })?
             .parse()?;
+        let sealed = self.stagelink_sealed.is_some();
         let defaults = Limits::default();
         let limits = Limits {
             pool_size: number("STAGELINK_POOL_SIZE", self.stagelink_pool_size.as_deref())?
@@ -220,12 +226,14 @@ impl Variables {
         };
         Ok(Settings {
             stage,
-            provider: self.provider()?,
+            sealed: self.stagelink_sealed.take(),
             limits,
+            provider: self.provider(sealed)?,
         })
     }
 
-    fn provider(self) -> Result<ProviderSettings, Error> {
+    /// The provider that is chosen, or the only one whose variables are set.
+    fn provider(self, sealed: bool) -> Result<Option<ProviderSettings>, Error> {
         let names_heroku =
             self.stagelink_heroku_pipeline.is_some() || self.stagelink_heroku_app.is_some();
         match (
@@ -233,8 +241,9 @@ impl Variables {
             names_heroku,
             self.database_url.is_some(),
         ) {
-            (Some("heroku"), _, _) | (None, true, false) => self.heroku(),
-            (Some("url"), _, _) | (None, false, true) => self.url(),
+            (Some("heroku"), _, _) | (None, true, false) => self.heroku().map(Some),
+            (Some("url"), _, _) | (None, false, true) => self.url().map(Some),
+            (None, false, false) if sealed => Ok(None),
             (Some(_), _, _) => Err(Error::new(
                 ErrorKind::Settings,
                 "STAGELINK_PROVIDER names no provider that is known: use heroku or url",
@@ -247,7 +256,7 @@ impl Variables {
             (None, false, false) => Err(Error::new(
                 ErrorKind::Settings,
                 "no source of the database is set: set STAGELINK_HEROKU_PIPELINE and \
-                 HEROKU_API_KEY to ask Heroku, or DATABASE_URL",
+                 HEROKU_API_KEY to ask Heroku, or DATABASE_URL, or STAGELINK_SEALED",
             )),
         }
     }
@@ -334,7 +343,7 @@ mod tests {
         let settings = with(&[]).unwrap();
         assert_eq!(settings.stage, Stage::Staging);
         assert_eq!(settings.limits.pool_size.get(), 1);
-        let ProviderSettings::Heroku(heroku) = settings.provider else {
+        let Some(ProviderSettings::Heroku(heroku)) = settings.provider else {
             panic!("not heroku")
         };
         assert_eq!(heroku.api_url, "https://api.heroku.com");
@@ -371,7 +380,19 @@ mod tests {
             ("DATABASE_URL", "postgres://u:p@h/d"),
             ("STAGELINK_PROVIDER", "url"),
         ]);
-        assert!(matches!(url.unwrap().provider, ProviderSettings::Url(_)));
+        assert!(matches!(
+            url.unwrap().provider,
+            Some(ProviderSettings::Url(_))
+        ));
+    }
+
+    #[test]
+    fn sealed_credentials_need_no_provider() {
+        let sealed = ("STAGELINK_SEALED", "staging=postgres://u:c4n4ry@h/d");
+        let settings = Settings::from_vars([HEROKU[0], sealed]).unwrap();
+        assert!(settings.provider.is_none() && settings.sealed.is_some());
+        assert!(!format!("{settings:?}").contains("c4n4ry"));
+        assert!(with(&[sealed]).unwrap().provider.is_some());
     }
 
     #[test]
@@ -392,8 +413,8 @@ mod tests {
         let alone =
             Settings::from_vars([HEROKU[0], HEROKU[2], ("STAGELINK_HEROKU_APP", "shop")]).unwrap();
         let app = |settings: Settings| match settings.provider {
-            ProviderSettings::Heroku(heroku) => heroku.app,
-            ProviderSettings::Url(_) => panic!("not heroku"),
+            Some(ProviderSettings::Heroku(heroku)) => heroku.app,
+            _ => panic!("not heroku"),
         };
         assert_eq!(app(alone), HerokuApp::Named("shop".into()));
         assert_eq!(

@@ -7,5 +7,6 @@ mod refusals;
 mod rotation;
 mod round_trips;
 mod router;
+mod sealed;
 mod stages;
 mod tls;

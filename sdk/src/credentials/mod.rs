@@ -4,18 +4,20 @@ mod fixed;
 mod heroku;
 mod http;
 mod refresh;
+mod sealed;
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::postgres::DatabaseUrl;
 use crate::settings::ProviderSettings;
 use crate::stage::Stage;
 
 pub(crate) use self::refresh::Backoff;
+pub(crate) use self::sealed::parse as unseal;
 
 pub use self::fixed::FixedUrl;
 pub use self::heroku::Heroku;
@@ -80,10 +82,11 @@ impl AnyProvider {
         Self(Arc::new(provider))
     }
 
-    pub(crate) fn from_settings(settings: ProviderSettings) -> Result<Self, Error> {
+    pub(crate) fn from_settings(settings: Option<ProviderSettings>) -> Result<Self, Error> {
         Ok(match settings {
-            ProviderSettings::Heroku(settings) => Self::new(Heroku::new(settings)?),
-            ProviderSettings::Url(url) => Self::new(FixedUrl::parse(&url)?),
+            Some(ProviderSettings::Heroku(settings)) => Self::new(Heroku::new(settings)?),
+            Some(ProviderSettings::Url(url)) => Self::new(FixedUrl::parse(&url)?),
+            None => Self::new(Nobody),
         })
     }
 
@@ -95,6 +98,21 @@ impl AnyProvider {
 impl fmt::Debug for AnyProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AnyProvider")
+    }
+}
+
+/// Stands where no provider is set, beside sealed credentials.
+struct Nobody;
+
+impl Provider for Nobody {
+    async fn resolve(&self, stage: Stage) -> Result<Credentials, Error> {
+        Err(Error::new(
+            ErrorKind::Settings,
+            format!(
+                "there is nobody to ask for new credentials of stage {stage}: set \
+                 STAGELINK_HEROKU_PIPELINE and HEROKU_API_KEY beside STAGELINK_SEALED, or seal anew"
+            ),
+        ))
     }
 }
 

@@ -46,13 +46,17 @@ struct Inner {
 type Opened = (Client, JoinHandle<()>);
 
 impl Connector {
-    pub(super) fn new(credentials: Credentials, resolved_in: Duration, limits: Limits) -> Self {
+    pub(super) fn new(
+        credentials: Credentials,
+        resolved_in: Option<Duration>,
+        limits: Limits,
+    ) -> Self {
         Self(Arc::new(Inner {
             credentials,
             limits,
             tls: OnceLock::new(),
             verified: OnceLock::new(),
-            resolved_in: Mutex::new(Some(resolved_in)),
+            resolved_in: Mutex::new(resolved_in),
             phases: Mutex::new(None),
         }))
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::BuildHasher as _;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
     ClientWrapper, Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, TimeoutType,
@@ -22,8 +22,8 @@ use crate::telemetry::Phases;
 /// The connections to a stage's database.
 ///
 /// They belong to a generation: one set of credentials, with a pool of its own.
-/// The provider is asked for the first when the first connection is wanted, and
-/// for the next only when a connection fails in a way that says that the
+/// The first is the sealed one, or the provider is asked for it when the first
+/// connection is wanted; and for the next only when a connection fails in a way that says that the
 /// credentials are stale. The pool of the old generation closes then: what is
 /// idle in it ends, and what is lent ends when it comes back.
 #[derive(Clone, Debug)]
@@ -57,14 +57,23 @@ struct Generation {
 }
 
 impl Pool {
-    pub(crate) fn new(stage: Stage, provider: AnyProvider, limits: Limits) -> Self {
-        Self(Arc::new(Inner {
+    /// A pool that starts from sealed credentials, if there are any.
+    pub(crate) fn new(
+        stage: Stage,
+        provider: AnyProvider,
+        sealed: Option<Credentials>,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        let first = sealed
+            .map(|credentials| Generation::new(1, credentials, None, &limits))
+            .transpose()?;
+        Ok(Self(Arc::new(Inner {
             stage,
             provider,
             limits,
-            current: RwLock::new(None),
+            current: RwLock::new(first),
             asking: Mutex::default(),
-        }))
+        })))
     }
 
     pub(crate) async fn client(&self) -> Result<Client, Error> {
@@ -114,8 +123,8 @@ impl Inner {
                 (None, self.still_the_same(&credentials, evidence))
             }
             (Ok(credentials), _) => {
-                let connector = Connector::new(credentials, started.elapsed(), self.limits.clone());
-                let next = Generation::new(known + 1, connector, &self.limits)?;
+                let took = Some(started.elapsed());
+                let next = Generation::new(known + 1, credentials, took, &self.limits)?;
                 *asking = Asking::default();
                 self.replace(&next);
                 return Ok(next);
@@ -177,7 +186,13 @@ impl Inner {
 }
 
 impl Generation {
-    fn new(number: u64, connector: Connector, limits: &Limits) -> Result<Self, Error> {
+    fn new(
+        number: u64,
+        credentials: Credentials,
+        resolved_in: Option<Duration>,
+        limits: &Limits,
+    ) -> Result<Self, Error> {
+        let connector = Connector::new(credentials, resolved_in, limits.clone());
         let manager = Manager::from_connect(
             // The connector brings its own settings with the credentials.
             tokio_postgres::Config::new(),
