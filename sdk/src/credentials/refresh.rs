@@ -69,6 +69,15 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn delay_never_shrinks_and_never_passes_its_limit(n in 0_u32.., random in 0.0..=1.0) {
+            let next = delay(n.saturating_add(1), random);
+            assert!(delay(n, random) <= next);
+            assert!(next <= LONGEST.mul_f64(1.25));
+        }
+    }
+
     #[test]
     fn third_fruitless_question_has_to_wait() {
         let now = Instant::now();

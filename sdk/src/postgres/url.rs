@@ -160,6 +160,15 @@ impl Parts {
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+        // A password with a bare / or ? ends the host early. What follows would
+        // be taken for a name, and a message would show it.
+        if database.contains('@') || query.contains('@') {
+            return Err(
+                "it holds an @ after its host; write /, ? and @ in the user, the password and \
+                 the parameters as %2F, %3F and %40"
+                    .to_owned(),
+            );
+        }
         let (user, server) = match authority.rsplit_once('@') {
             Some((user, server)) => (user, server),
             None => ("", authority),

@@ -1,3 +1,6 @@
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode, utf8_percent_encode};
+use proptest::prelude::*;
+
 use super::*;
 
 fn parse(url: &str) -> DatabaseUrl {
@@ -170,6 +173,9 @@ fn broken_url_is_refused_with_the_reason_and_without_the_password() {
         ("postgres://u:c4n4ry%00@h/d", "%00"),
         ("postgres://u:c4n4ry@x@h/d", "%40"),
         ("postgres://u:c4n4ry#x@h/d", "%23"),
+        ("postgres://u:?c4n4ry=1@h/d", "%3F"),
+        ("postgres://u:1/c4n4ry@h/d", "%2F"),
+        ("postgres://u:a@b?c4n4ry@h/d", "%40"),
         ("postgres://u:c4n4 ry@h/d", "white space"),
         ("postgres://u:c4n4ry@h1,h2/d", "several hosts"),
         ("postgres://u:c4n4ry@[::1/d", "without a ]"),
@@ -192,4 +198,40 @@ fn broken_url_is_refused_with_the_reason_and_without_the_password() {
 #[test]
 fn debug_holds_no_password() {
     assert!(!format!("{:?}", parse("postgres://u:c4n4ry@h/d")).contains("c4n4ry"));
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_encoded_is_read_back(
+        user in "[^\\x00]{1,20}",
+        password in prop::collection::vec(1_u8.., 1..40),
+        database in "[^\\x00]{1,20}",
+        port in 1_u16..,
+    ) {
+        let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let url = parse(&format!(
+            "postgres://{}:{}@db.example.com:{port}/{}",
+            encode(&user),
+            percent_encode(&password, NON_ALPHANUMERIC),
+            encode(&database),
+        ));
+        prop_assert_eq!(url.user(), user);
+        prop_assert_eq!(url.password.expose_secret(), password);
+        prop_assert_eq!(url.database(), database);
+        prop_assert_eq!(url.port(), port);
+    }
+
+    #[test]
+    fn no_text_is_too_odd_for_an_answer(text in ".*") {
+        let _ = DatabaseUrl::parse(&text, "the test");
+        let _ = DatabaseUrl::parse(&format!("postgres://{text}"), "the test");
+        let _ = DatabaseUrl::parse(&format!("postgres://u:p@h/d?{text}"), "the test");
+    }
+
+    #[test]
+    fn no_refusal_shows_the_password(before in "[a-z@:/?#%&=]{0,8}", after in "[a-z@:/?#%&=]{0,8}") {
+        let url = format!("postgres://u:{before}c4n4ry{after}@h/d?sslmode=disable");
+        let refused = DatabaseUrl::parse(&url, "the test").expect_err("sslmode=disable");
+        prop_assert!(!format!("{refused:?} {refused}").contains("c4n4ry"), "{refused}");
+    }
 }
