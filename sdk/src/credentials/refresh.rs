@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 /// Spaces out the questions to a provider that bring nothing.
 ///
-/// A question is fruitless when the provider fails, or gives the very URL that
-/// does not work. The first two in a row may be followed at once, since what was
+/// A question is fruitless when the provider fails, gives the very URL that does
+/// not work, or one that has not worked yet. The first two in a row may be followed at once, since what was
 /// down a moment ago may be up. Then the wait doubles, from one second to five
 /// minutes: all calls of an account share one limit, and many instances may be
 /// in the same trouble.

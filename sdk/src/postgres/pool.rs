@@ -4,6 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::BuildHasher as _;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -54,6 +55,8 @@ struct Generation {
     number: u64,
     connector: Connector,
     pool: deadpool_postgres::Pool,
+    /// Whether it has given a connection since the provider was last asked.
+    proved: Arc<AtomicBool>,
 }
 
 impl Pool {
@@ -125,7 +128,9 @@ impl Inner {
             (Ok(credentials), _) => {
                 let took = Some(started.elapsed());
                 let next = Generation::new(known + 1, credentials, took, &self.limits)?;
-                *asking = Asking::default();
+                // Until it has given a connection it may be as bad as the one before.
+                asking.backoff.bore_nothing(Instant::now(), None, random());
+                asking.last = stale.map(|(_, evidence)| evidence.clone());
                 self.replace(&next);
                 return Ok(next);
             }
@@ -135,6 +140,9 @@ impl Inner {
                 (error.retry_after(), evidence.clone())
             }
         };
+        if let Some((old, _)) = stale {
+            old.proved.store(false, Ordering::Relaxed);
+        }
         asking
             .backoff
             .bore_nothing(Instant::now(), wanted_pause, random());
@@ -214,6 +222,7 @@ impl Generation {
             number,
             connector,
             pool,
+            proved: Arc::default(),
         })
     }
 
@@ -224,7 +233,12 @@ impl Generation {
 
     async fn client(&self, inner: &Inner) -> Result<Client, Error> {
         match self.pool.get().await {
-            Ok(client) => Ok(Client(client)),
+            Ok(client) => {
+                if !self.proved.swap(true, Ordering::Relaxed) {
+                    *inner.asking.lock().await = Asking::default();
+                }
+                Ok(Client(client))
+            }
             Err(PoolError::Backend(error)) => Err(uncarry(error)),
             Err(PoolError::Timeout(TimeoutType::Wait)) => Err(Error::new(
                 ErrorKind::Timeout(Phase::Wait),
@@ -297,5 +311,146 @@ impl DerefMut for Client {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::num::NonZeroUsize;
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::credentials::Provider;
+    use crate::postgres::DatabaseUrl;
+
+    /// Knows a database on a port where nobody listens, and counts how often it is asked.
+    #[derive(Clone)]
+    struct Fake {
+        asked: Arc<AtomicUsize>,
+        url: String,
+        behaviour: Behaviour,
+    }
+
+    #[derive(Clone, Copy, PartialEq)]
+    enum Behaviour {
+        /// Always the same URL.
+        Same,
+        /// Another URL each time, none of which works.
+        Another,
+        /// No answer.
+        Hangs,
+        /// An error, with the time to come back.
+        Busy,
+    }
+
+    impl Fake {
+        fn new(behaviour: Behaviour) -> Self {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            Self {
+                asked: Arc::default(),
+                url: format!("postgres://u:p@127.0.0.1:{port}/d"),
+                behaviour,
+            }
+        }
+
+        fn pool(&self) -> Pool {
+            let limits = Limits {
+                pool_size: NonZeroUsize::new(20).unwrap(),
+                resolve: Duration::from_millis(50),
+                ..Limits::default()
+            };
+            let provider = AnyProvider::new(self.clone());
+            Pool::new(Stage::Staging, provider, None, limits).unwrap()
+        }
+
+        fn asked(&self) -> usize {
+            self.asked.load(Ordering::SeqCst)
+        }
+    }
+
+    impl Provider for Fake {
+        async fn resolve(&self, _: Stage) -> Result<Credentials, Error> {
+            let time = self.asked.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            let url = match self.behaviour {
+                Behaviour::Same => self.url.clone(),
+                Behaviour::Another => format!("{}{time}", self.url),
+                Behaviour::Hangs => pending().await,
+                Behaviour::Busy => {
+                    return Err(Error::busy("busy", Some(Duration::from_secs(60))));
+                }
+            };
+            Ok(Credentials::new(
+                DatabaseUrl::parse(&url, "a fake")?,
+                "a fake",
+            ))
+        }
+    }
+
+    /// What twenty requests at the same time get to hear.
+    async fn storm(pool: &Pool) -> Vec<Error> {
+        let requests: Vec<_> = (0..20)
+            .map(|_| {
+                let pool = pool.clone();
+                tokio::spawn(async move { pool.client().await.unwrap_err() })
+            })
+            .collect();
+        let mut errors = Vec::new();
+        for request in requests {
+            errors.push(request.await.unwrap());
+        }
+        errors
+    }
+
+    #[tokio::test]
+    async fn same_stale_url_is_asked_for_a_few_times_however_many_want_it() {
+        let fake = Fake::new(Behaviour::Same);
+        let pool = fake.pool();
+        for error in [storm(&pool).await, storm(&pool).await].concat() {
+            assert_eq!(error.kind(), ErrorKind::DatabaseUnreachable);
+        }
+        // Once to begin with; then two at once and one more before the first wait.
+        assert!(fake.asked() <= 4, "{}", fake.asked());
+    }
+
+    #[tokio::test]
+    async fn busy_provider_is_left_alone_for_as_long_as_it_says() {
+        let fake = Fake::new(Behaviour::Busy);
+        let pool = fake.pool();
+        for error in storm(&pool).await {
+            assert_eq!(error.kind(), ErrorKind::ProviderBusy);
+            assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+        }
+        assert_eq!(fake.asked(), 1);
+    }
+
+    #[tokio::test]
+    async fn hanging_provider_is_a_time_out_of_the_phase() {
+        let fake = Fake::new(Behaviour::Hangs);
+        let error = fake.pool().client().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout(Phase::Resolve));
+    }
+
+    #[tokio::test]
+    async fn new_urls_that_never_work_are_asked_for_a_few_times() {
+        let fake = Fake::new(Behaviour::Another);
+        let pool = fake.pool();
+        storm(&pool).await;
+        storm(&pool).await;
+        assert!(fake.asked() <= 4, "{}", fake.asked());
+    }
+
+    #[tokio::test]
+    async fn new_url_makes_a_new_generation() {
+        let fake = Fake::new(Behaviour::Another);
+        let pool = fake.pool();
+        let error = pool.client().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::DatabaseUnreachable);
+        assert_eq!(fake.asked(), 2);
+        let current = pool.0.current().unwrap();
+        assert_eq!(current.number, 2);
+        assert_eq!(current.connector.credentials().url().database(), "d1");
     }
 }
