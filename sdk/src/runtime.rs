@@ -43,7 +43,8 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// A handler may return any error. A [`Problem`] or an [`Error`], also as the
 /// cause of another, becomes its response; anything else becomes a 500 without a
-/// reason, and so does a panic. What the operator must know is logged once, at the level `ERROR`. No subscriber is installed here:
+/// reason, and so does a panic. What the operator must know is logged once, at
+/// the level `ERROR`. No subscriber is installed here:
 /// `lambda_http::tracing::init_default_subscriber()` is one line in `main`.
 ///
 /// # Errors
