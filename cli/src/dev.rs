@@ -99,6 +99,7 @@ impl Running {
         let plan = Plan {
             pipeline: PIPELINE.to_owned(),
             stages,
+            databases: postgres.databases(),
             functions: functions
                 .iter()
                 .map(|built| (built.name.clone(), built.executable.clone()))

@@ -8,7 +8,8 @@ use crate::Error;
 use crate::heroku::{Access, Heroku, Stage};
 use crate::lambda::{Function, FunctionConfig, LogLine};
 use crate::netlify::{Deploy, Invocation, Invoke, Site, SiteConfig};
-use crate::postgres::Database;
+use crate::owner::{Current, Owner};
+use crate::postgres::{Database, Databases};
 
 /// What a [`Cloud`] is made of.
 #[derive(Debug)]
@@ -18,6 +19,9 @@ pub struct Plan {
     pub pipeline: String,
     /// The stages with the database of each.
     pub stages: Vec<(Stage, Database)>,
+    /// The way to the server of these databases, for what the local Heroku does to
+    /// them and tells of them.
+    pub databases: Databases,
     /// The functions, by name, as programs. Every stage runs all of them.
     pub functions: BTreeMap<String, PathBuf>,
     /// What netlify.toml says.
@@ -49,7 +53,7 @@ pub struct StageSite {
     stage: Stage,
     app: String,
     url: String,
-    database: Database,
+    database: Current,
     variables: BTreeMap<String, String>,
     functions: BTreeMap<String, Function>,
 }
@@ -70,6 +74,7 @@ impl Cloud {
         let log = Arc::new(log);
         let mut stages = Vec::new();
         let mut deploys = Vec::new();
+        let mut databases = Vec::new();
         for (stage, database) in plan.stages {
             let app = format!("{}-{stage}", plan.pipeline);
             heroku.create_app(&app)?;
@@ -96,6 +101,8 @@ impl Cloud {
                 deploy = deploy.function(name, Arc::new(function.clone()));
                 functions.insert(name.clone(), function);
             }
+            let database = Current::new(database);
+            databases.push(database.clone());
             deploys.push(deploy);
             stages.push(StageSite {
                 stage,
@@ -106,6 +113,7 @@ impl Cloud {
                 functions,
             });
         }
+        heroku.set_database_owner(Arc::new(Owner::new(plan.databases, databases)));
         let site = Site::start(plan.site_port, deploys).await?;
         for stage in &mut stages {
             stage.url = site.url(&host(stage.stage));
@@ -162,9 +170,9 @@ impl StageSite {
         &self.url
     }
 
-    /// The stage's database.
-    pub fn database(&self) -> &Database {
-        &self.database
+    /// The stage's database, with the password that it has now.
+    pub fn database(&self) -> Database {
+        self.database.database()
     }
 
     /// The variables that its functions get: how a program of this machine links

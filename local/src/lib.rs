@@ -10,6 +10,7 @@ pub mod heroku;
 pub mod lambda;
 pub mod netlify;
 pub mod network;
+mod owner;
 mod port;
 pub mod postgres;
 

@@ -1,8 +1,9 @@
 //! Credentials that change while functions are warm.
 
-use stagelink_local::heroku::{Failure, Fault};
+use serde_json::{Value, json};
+use stagelink_local::heroku::{Failure, Fault, Heroku};
 use stagelink_local::lambda::Function;
-use stagelink_tests::{CANARY, Scene, database, server};
+use stagelink_tests::{Answer, CANARY, Scene, database, send, server, site};
 
 /// Changes the password in the database and cuts its connections, as a rotation
 /// of Heroku's default credential does. Returns the new URL.
@@ -112,4 +113,86 @@ async fn refused_password_is_told_where_the_provider_cannot_be_asked() {
     );
     assert_eq!(statuses.last(), Some(&200), "{statuses:?} {}", scene.log());
     function.shutdown().await;
+}
+
+/// Asks the local Heroku as `heroku pg:credentials:rotate DATABASE -a APP` does.
+async fn rotate_over_http(heroku: &Heroku, app: &str) -> Answer {
+    let token = format!("Bearer {}", heroku.api_key());
+    let headers = [
+        ("accept", "application/vnd.heroku+json; version=3"),
+        ("content-type", "application/json"),
+        ("authorization", &token),
+    ];
+    let url = heroku.url();
+    let resolve = format!("{url}/actions/addon-attachments/resolve");
+    let asked = json!({ "addon_attachment": "DATABASE", "app": app }).to_string();
+    let found = send("POST", &resolve, &headers, &asked).await.json();
+    let addon = found[0]["addon"]["name"].as_str().expect("an add-on");
+    let rotation = format!("{url}/postgres/v0/databases/{addon}/credentials/default");
+    send(
+        "POST",
+        &format!("{rotation}/credentials_rotation"),
+        &headers,
+        "{}",
+    )
+    .await
+}
+
+async fn sign(site: &str, name: &str) -> Answer {
+    let entry = json!({ "name": name, "message": "m" }).to_string();
+    let json = [("content-type", "application/json")];
+    send("POST", &format!("{site}/api/guestbook"), &json, &entry).await
+}
+
+async fn read(site: &str) -> Answer {
+    send("GET", &format!("{site}/api/guestbook"), &[], "").await
+}
+
+#[tokio::test]
+async fn site_goes_on_when_heroku_rotates_the_credentials_of_a_stage() {
+    let (cloud, record) = site().await;
+    let [staging, production] = cloud.stages() else {
+        panic!("two stages")
+    };
+    for stage in [staging, production] {
+        let answer = sign(stage.url(), "before").await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+    }
+    cloud.heroku().forget_requests();
+    let (old, others) = (staging.database().url(), production.database().url());
+
+    let answer = rotate_over_http(cloud.heroku(), staging.app()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let new = staging.database().url();
+    assert_ne!(new, old);
+    assert_eq!(production.database().url(), others);
+    let password = new.split([':', '@']).nth(2).expect("a password");
+    record.forbid(password);
+
+    // The request that meets the cut connection may fail, and no other.
+    if read(staging.url()).await.status != 200 {
+        let second = read(staging.url()).await;
+        assert_eq!(second.status, 200, "{}", record.text());
+    }
+    for stage in [staging, production] {
+        let answer = sign(stage.url(), "after").await;
+        assert_eq!(answer.status, 201, "{}", record.text());
+        let entries = read(stage.url()).await.json()["entries"].take();
+        let names: Vec<&Value> = entries
+            .as_array()
+            .expect("entries")
+            .iter()
+            .map(|entry| &entry["name"])
+            .collect();
+        assert_eq!(names, ["after", "before"], "{}", stage.stage());
+        let function = stage.function("guestbook").expect("it is there");
+        assert_eq!(function.started(), 1, "the same process");
+    }
+    let asked = cloud.heroku().requests();
+    let resolutions = asked
+        .iter()
+        .filter(|request| request.path.ends_with("/config-vars"))
+        .count();
+    assert_eq!(resolutions, 1, "that of the one stage: {asked:?}");
+    cloud.stop().await;
 }

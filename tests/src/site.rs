@@ -4,7 +4,7 @@ use stagelink_local::heroku::Stage;
 use stagelink_local::netlify::SiteConfig;
 use stagelink_local::{Cloud, Plan};
 
-use crate::{Record, database, functions, migrate, root};
+use crate::{Record, database, functions, migrate, root, server};
 
 /// A site with the stages staging and production, migrated, on a free port, and
 /// the record of what its functions log.
@@ -19,6 +19,7 @@ pub async fn site() -> (Cloud, Record) {
             (Stage::Staging, database().await),
             (Stage::Production, database().await),
         ],
+        databases: server().await.databases(),
         functions: functions().await.clone(),
         config: SiteConfig::load(root()).expect("netlify.toml is good"),
         site_port: 0,

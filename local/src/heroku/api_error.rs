@@ -94,6 +94,26 @@ impl ApiError {
         )
     }
 
+    /// What needs an owner of the databases, which this stand-in does not have.
+    pub(super) fn no_database_owner() -> Self {
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "not_implemented",
+            "The local Heroku API cannot change the passwords of its databases here: \
+             nobody has told it who owns them.",
+        )
+    }
+
+    /// What was tried and did not work. An error's own words hold no secret, and whoever
+    /// asks here is the one who can do something about it.
+    pub(super) fn failed(error: &crate::Error) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_server_error",
+            error.to_string(),
+        )
+    }
+
     /// What Heroku's body looks like for a status that a fault asks for. The ids of
     /// 402, 409, 410 and 503 are not verified (2026-11).
     pub(super) fn of_status(status: StatusCode) -> Self {

@@ -1,44 +1,22 @@
 //! The data API (api.data.heroku.com): what `pg:info`, `pg:credentials` and `pg:wait` ask
-//! about a database. Heroku publishes no contract for it; the shapes are those that the
-//! CLI reads (heroku 11.10.0, 2026-11).
-
-use std::future::Future;
-use std::pin::Pin;
+//! about a database, and the rotation of its password. Heroku publishes no contract for
+//! it; the shapes are those that the CLI reads (heroku 11.10.0, 2026-11).
 
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Extension, Router};
+use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::addons::Addon;
 use super::api_error::{ApiError, json_body};
+use super::database_owner::LiveFacts;
 use super::shared::Shared;
 use super::tokens::Reach;
-
-/// Tells what only the running database knows, for `pg:info`.
-///
-/// Without one, and for every fact that is `None`, the line is left out.
-pub trait DatabaseFacts: Send + Sync {
-    /// The facts about the database with this URL, which holds its password. It is
-    /// asked anew each time, and the answer waits for it.
-    fn facts<'a>(&'a self, url: &'a str) -> Pin<Box<dyn Future<Output = LiveFacts> + Send + 'a>>;
-}
-
-/// What is known about a running database at this moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LiveFacts {
-    /// The state in Heroku's words, such as `Available`.
-    pub status: Option<String>,
-    /// The open connections and how many there may be.
-    pub connections: Option<(u32, u32)>,
-    /// The version of Postgres, such as `17.6`.
-    pub version: Option<String>,
-    /// The size of the database in bytes.
-    pub size_bytes: Option<u64>,
-    /// How many tables it has.
-    pub tables: Option<u64>,
-}
 
 impl LiveFacts {
     /// The lines in the order in which Heroku has them.
@@ -79,6 +57,14 @@ pub(super) fn routes() -> Router<Shared> {
             "/postgres/v0/databases/{database}/credentials/{credential}",
             get(credential),
         )
+        .route(
+            "/postgres/v0/databases/{database}/credentials/{credential}/credentials_rotation",
+            post(rotate),
+        )
+        .route(
+            "/postgres/v0/databases/{database}/credentials_rotation",
+            post(rotate_all),
+        )
 }
 
 async fn info(
@@ -90,8 +76,8 @@ async fn info(
         let cloud = shared.cloud();
         cloud.reached_addon(&reach, &database)?.url.clone()
     };
-    let live = match shared.facts() {
-        Some(facts) => facts.facts(url.secret()).await,
+    let live = match shared.owner() {
+        Some(owner) => owner.facts(url.secret()).await,
         None => LiveFacts::default(),
     };
     let cloud = shared.cloud();
@@ -158,6 +144,71 @@ async fn credential(
         return Err(ApiError::not_found("credential"));
     }
     Ok(json_body(&default_credential(addon)))
+}
+
+/// The body of a rotation. `forced` cuts the connections of a named credential at once,
+/// too; those of the default one are always cut at once, so here it changes nothing.
+#[derive(Deserialize)]
+struct Rotation {
+    #[serde(rename = "forced")]
+    _forced: Option<bool>,
+}
+
+async fn rotate(
+    State(shared): State<Shared>,
+    Extension(reach): Extension<Reach>,
+    Path((database, credential)): Path<(String, String)>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let id = shared.cloud().reached_addon(&reach, &database)?.id;
+    if credential != DEFAULT {
+        return Err(ApiError::not_found("credential"));
+    }
+    rotate_default(shared, id, &body).await
+}
+
+/// All credentials of a database: of this plan, one.
+async fn rotate_all(
+    State(shared): State<Shared>,
+    Extension(reach): Extension<Reach>,
+    Path(database): Path<String>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let id = shared.cloud().reached_addon(&reach, &database)?.id;
+    rotate_default(shared, id, &body).await
+}
+
+async fn rotate_default(shared: Shared, addon: Uuid, body: &[u8]) -> Result<Response, ApiError> {
+    serde_json::from_slice::<Rotation>(body)
+        .map_err(|_| ApiError::bad_request("The body must be {} or {\"forced\":true}."))?;
+    let owner = shared.owner().ok_or_else(ApiError::no_database_owner)?;
+    // A task of its own: a client that goes away must not stop it between the change of
+    // the password and that of the config var.
+    let rotation = tokio::spawn(async move {
+        // One after the other, so that the last password is the one that is told.
+        let _rotation = shared.rotation().await;
+        let id = addon.to_string();
+        let url = shared
+            .cloud()
+            .reached_addon(&Reach::All, &id)?
+            .url
+            .secret()
+            .to_owned();
+        let rotated = owner.rotate(&url).await.and_then(|url| {
+            let mut cloud = shared.cloud();
+            cloud.set_database_url(&id, &url)
+        });
+        rotated.map_err(|error| {
+            tracing::warn!(error = ?error, "a rotation failed");
+            ApiError::failed(&error)
+        })
+    });
+    rotation.await.map_err(|error| {
+        tracing::error!(%error, "a rotation came to no end");
+        ApiError::of_status(StatusCode::INTERNAL_SERVER_ERROR)
+    })??;
+    // The CLI reads nothing of it.
+    Ok(json_body(&json!({})))
 }
 
 /// The only credential that a database of this plan has.

@@ -9,8 +9,8 @@
 //! # Behavior
 //!
 //! The state is in memory and ends with the stand-in. Apps, pipelines and databases are
-//! made by its owner, through [`Heroku`]; over HTTP config vars can be changed and
-//! everything else read. A route that is missing is answered with 501 and says
+//! made by its owner, through [`Heroku`]; over HTTP config vars can be changed,
+//! credentials rotated and everything else read. A route that is missing is answered with 501 and says
 //! so, never with something made up. Dropping a [`Heroku`] ends it too, at some later
 //! moment; [`Heroku::stop`] waits for the end.
 
@@ -21,6 +21,7 @@ mod apps;
 mod attachments;
 mod config_vars;
 mod data;
+mod database_owner;
 mod database_url;
 mod faults;
 mod journal;
@@ -50,7 +51,7 @@ use uuid::Uuid;
 
 use crate::{Error, ErrorKind};
 
-pub use data::{DatabaseFacts, LiveFacts};
+pub use database_owner::{DatabaseOwner, LiveFacts, OwnerFuture};
 pub use faults::{Failure, Fault};
 pub use journal::Recorded;
 pub use pipelines::Stage;
@@ -230,9 +231,10 @@ impl Heroku {
         self.shared.cloud().set_database_url(addon, url)
     }
 
-    /// Says who tells the live facts about databases for `pg:info`.
-    pub fn set_database_facts(&self, facts: Arc<dyn DatabaseFacts>) {
-        self.shared.set_facts(facts);
+    /// Says who owns the databases: for the live facts of `pg:info`, and for
+    /// `pg:credentials:rotate`.
+    pub fn set_database_owner(&self, owner: Arc<dyn DatabaseOwner>) {
+        self.shared.set_owner(owner);
     }
 
     /// Makes one more token.

@@ -4,14 +4,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::data::DatabaseFacts;
+use super::database_owner::DatabaseOwner;
 use super::faults::Faults;
 use super::journal::Journal;
 use super::rate_limit::RateLimit;
 use super::state::Cloud;
 use super::tokens::Tokens;
 
-/// One stand-in, as its routes and its owner see it. No lock is held across an await.
+/// One stand-in, as its routes and its owner see it. No lock is held across an await,
+/// save that of rotations.
 #[derive(Clone)]
 pub(super) struct Shared(Arc<Inner>);
 
@@ -21,7 +22,8 @@ struct Inner {
     faults: Mutex<Faults>,
     journal: Mutex<Journal>,
     rate_limit: Mutex<RateLimit>,
-    facts: Mutex<Option<Arc<dyn DatabaseFacts>>>,
+    owner: Mutex<Option<Arc<dyn DatabaseOwner>>>,
+    rotation: tokio::sync::Mutex<()>,
     /// 0 while nobody has set one.
     page_size: AtomicUsize,
 }
@@ -34,7 +36,8 @@ impl Shared {
             faults: Mutex::default(),
             journal: Mutex::default(),
             rate_limit: Mutex::new(RateLimit::new(Instant::now())),
-            facts: Mutex::default(),
+            owner: Mutex::default(),
+            rotation: tokio::sync::Mutex::default(),
             page_size: AtomicUsize::new(0),
         }))
     }
@@ -59,12 +62,17 @@ impl Shared {
         lock(&self.0.rate_limit)
     }
 
-    pub(super) fn facts(&self) -> Option<Arc<dyn DatabaseFacts>> {
-        lock(&self.0.facts).clone()
+    pub(super) fn owner(&self) -> Option<Arc<dyn DatabaseOwner>> {
+        lock(&self.0.owner).clone()
     }
 
-    pub(super) fn set_facts(&self, facts: Arc<dyn DatabaseFacts>) {
-        *lock(&self.0.facts) = Some(facts);
+    pub(super) fn set_owner(&self, owner: Arc<dyn DatabaseOwner>) {
+        *lock(&self.0.owner) = Some(owner);
+    }
+
+    /// Waits until no rotation is under way, and holds off the next one.
+    pub(super) async fn rotation(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.rotation.lock().await
     }
 
     /// The page size that was set, if one was.

@@ -19,6 +19,7 @@ use crate::{Error, ErrorKind};
 /// The server's certificate is self-signed and so not verified. SCRAM with
 /// channel binding is required instead: the server at the end of this very TLS
 /// connection has to prove that it knows the password's verifier.
+#[derive(Clone)]
 pub(super) struct Admin {
     config: Config,
     tls: MakeTlsConnector,
@@ -61,6 +62,13 @@ impl Admin {
         })
     }
 
+    /// The same way, into a certain database.
+    pub(super) fn with_database(&self, name: &str) -> Self {
+        let mut admin = self.clone();
+        admin.config.dbname(name);
+        admin
+    }
+
     /// Connects once. The connection's task ends with the client.
     pub(super) async fn try_connect(&self) -> Result<Client, Refusal> {
         match timeout(CONNECT_LIMIT, self.config.connect(self.tls.clone())).await {
@@ -94,7 +102,11 @@ impl Refusal {
     }
 
     pub(super) fn into_error(self, what: &str) -> Error {
-        let error = Error::new(ErrorKind::Process, what);
+        self.because_of(Error::new(ErrorKind::Process, what))
+    }
+
+    /// The error with this as its cause.
+    pub(super) fn because_of(self, error: Error) -> Error {
         match self {
             Self::Failed(cause) => error.because(cause),
             Self::Silent => error.because(io::Error::from(io::ErrorKind::TimedOut)),

@@ -28,6 +28,14 @@ impl Database {
         }
     }
 
+    /// The same with another password.
+    pub(super) fn with_password(&self, password: &Password) -> Self {
+        Self {
+            password: password.clone(),
+            ..self.clone()
+        }
+    }
+
     /// The database's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -138,13 +146,14 @@ pub(super) async fn close_common(client: &Client) -> Result<(), tokio_postgres::
         .await
 }
 
-enum Role {
+/// Whose role one of a certain name is.
+pub(super) enum Role {
     Missing,
     Ours,
     Foreign,
 }
 
-async fn owner_mark(client: &Client, name: &str) -> Result<Role, tokio_postgres::Error> {
+pub(super) async fn owner_mark(client: &Client, name: &str) -> Result<Role, tokio_postgres::Error> {
     let row = client
         .query_opt(
             "select shobj_description(oid, 'pg_authid') from pg_roles where rolname = $1",
@@ -183,7 +192,7 @@ fn failure(verb: &str, name: &str) -> Error {
     )
 }
 
-fn foreign(verb: &str, name: &str) -> Error {
+pub(super) fn foreign(verb: &str, name: &str) -> Error {
     Error::new(
         ErrorKind::Input,
         format!(

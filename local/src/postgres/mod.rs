@@ -28,6 +28,7 @@ mod certificate;
 mod cluster;
 mod container;
 mod database;
+mod databases;
 mod docker;
 mod home;
 mod local;
@@ -42,6 +43,7 @@ mod start;
 mod watchdog;
 
 pub use database::Database;
+pub use databases::{Databases, Facts};
 pub use options::{Options, Progress};
 pub use password::random_password;
 pub use server::Server;

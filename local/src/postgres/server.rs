@@ -12,7 +12,7 @@ use super::home::Home;
 use super::local::Local;
 use super::password::Password;
 use super::start::Start;
-use super::{Database, Options, ServerUrl, Source, database};
+use super::{Database, Databases, Options, ServerUrl, Source, database};
 use crate::{Error, ErrorKind};
 
 /// A running Postgres server that asks for TLS and SCRAM, as Heroku's do.
@@ -179,6 +179,11 @@ impl Server {
         Ok(())
     }
 
+    /// The way to its databases for whoever looks after them, apart from the server.
+    pub fn databases(&self) -> Databases {
+        Databases::new(self.admin.clone())
+    }
+
     /// Connects as the superuser, over TLS, with SCRAM channel binding
     /// required, which authenticates the server. The client's background task
     /// runs on the current tokio runtime.
@@ -224,7 +229,7 @@ impl Server {
 }
 
 /// Without a packager's addition, as in `15.18`.
-async fn version(client: &Client) -> Result<String, Error> {
+pub(super) async fn version(client: &Client) -> Result<String, Error> {
     let row = client
         .query_one("select current_setting('server_version')", &[])
         .await

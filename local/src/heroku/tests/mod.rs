@@ -1,5 +1,6 @@
 //! The stand-in over real sockets: a small client, an account to ask about, and the tests.
 
+mod databases;
 mod failing;
 mod resources;
 mod transport;

@@ -1,12 +1,8 @@
 //! What the routes answer and what changes do.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
+use serde_json::json;
 
-use serde_json::{Value, json};
-
-use super::super::{Access, DatabaseFacts, Heroku, LiveFacts, Stage};
+use super::super::{Access, Heroku, Stage};
 use super::{CONFIG_VARS, URL, get, guestbook, send};
 use crate::ErrorKind;
 
@@ -221,39 +217,6 @@ async fn attachments_resolved_by_name_or_config_var_have_what_is_asked_to_be_inc
         .await
         .expect("an answer");
     assert_eq!(answer.error().0, 404);
-}
-
-struct Fixed;
-
-impl DatabaseFacts for Fixed {
-    fn facts<'a>(&'a self, url: &'a str) -> Pin<Box<dyn Future<Output = LiveFacts> + Send + 'a>> {
-        assert_eq!(url, URL);
-        Box::pin(async {
-            LiveFacts {
-                connections: Some((3, 20)),
-                ..LiveFacts::default()
-            }
-        })
-    }
-}
-
-#[tokio::test]
-async fn database_info_has_lines_only_for_what_is_known() {
-    let heroku = guestbook().await;
-    let addon = get(&heroku, "/addons").await.json()[0]["id"].clone();
-    let path = format!("/client/v11/databases/{}", addon.as_str().expect("an id"));
-    let line = |info: &Value, name: &str| {
-        let lines = info["info"].as_array().expect("lines").clone();
-        lines.into_iter().find(|line| line["name"] == name)
-    };
-    let info = get(&heroku, &path).await.json();
-    assert!(line(&info, "Plan").is_some());
-    assert_eq!(line(&info, "Connections"), None);
-    heroku.set_database_facts(Arc::new(Fixed));
-    let info = get(&heroku, &path).await.json();
-    let connections = line(&info, "Connections").expect("a line");
-    assert_eq!(connections["values"], json!(["3/20"]));
-    assert_eq!(line(&info, "PG Version"), None);
 }
 
 #[tokio::test]
