@@ -320,6 +320,8 @@ mod tests {
     use std::num::NonZeroUsize;
     use std::sync::atomic::AtomicUsize;
 
+    use tokio::net::TcpSocket;
+
     use super::*;
     use crate::credentials::Provider;
     use crate::postgres::DatabaseUrl;
@@ -327,6 +329,8 @@ mod tests {
     /// Knows a database on a port where nobody listens, and counts how often it is asked.
     #[derive(Clone)]
     struct Fake {
+        /// Holds the port, so that nobody else can listen there meanwhile.
+        _held: Arc<TcpSocket>,
         asked: Arc<AtomicUsize>,
         url: String,
         behaviour: Behaviour,
@@ -346,9 +350,11 @@ mod tests {
 
     impl Fake {
         fn new(behaviour: Behaviour) -> Self {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = listener.local_addr().unwrap().port();
+            let held = TcpSocket::new_v4().unwrap();
+            held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let port = held.local_addr().unwrap().port();
             Self {
+                _held: Arc::new(held),
                 asked: Arc::default(),
                 url: format!("postgres://u:p@127.0.0.1:{port}/d"),
                 behaviour,

@@ -1,10 +1,12 @@
 //! Refused by the database, or because of it.
 
+use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
 
 use stagelink::{Credentials, DatabaseUrl, Error, Limits, Link, Provider, Stage};
 use stagelink_tests::{CANARY, Scene, Stub, StubServer, server};
 
+use tokio::net::TcpSocket;
 use tokio_postgres::error::SqlState;
 
 use super::refused;
@@ -73,10 +75,10 @@ async fn missing_database_is_told() {
 
 #[tokio::test]
 async fn server_that_is_down_is_told() {
-    // A port that was free a moment ago and that nobody listens on.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("a port").port();
-    drop(listener);
+    // A port that is held and not listened on: nobody else can take it meanwhile.
+    let held = TcpSocket::new_v4().expect("a socket");
+    held.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
+    let port = held.local_addr().expect("a port").port();
     let scene = Scene::with_url(&format!("postgres://u:{CANARY}@127.0.0.1:{port}/d")).await;
     refused(&scene, 503, &["could not connect to the database server"]).await;
 }

@@ -1,7 +1,8 @@
 //! Servers from each source but Docker.
 
-use std::net::TcpListener;
 use std::path::Path;
+
+use tokio::net::TcpSocket;
 
 use super::{connect, installed, is_gone, open_directory, text, traces};
 use crate::ErrorKind;
@@ -78,10 +79,10 @@ async fn source_that_was_chosen_never_falls_through() {
     assert_eq!(error.kind(), ErrorKind::Missing);
     assert!(error.to_string().contains("no file postgres"), "{error}");
 
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // Held and not listened on, so that nobody else can take it meanwhile.
+    let held = TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = held.local_addr().unwrap();
     let url = format!("postgres://boss:canary@{closed}/postgres");
     let error = start(url.parse().unwrap()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Process);
