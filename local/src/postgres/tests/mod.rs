@@ -221,8 +221,11 @@ async fn database_of_someone_else_is_left_alone() {
 
 #[tokio::test]
 async fn port_in_use_is_named() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
+    // From below the range in which systems look for a free port: what asks for
+    // any port meanwhile does not get this one.
+    let (taken, port) = std::iter::repeat_with(|| rand::random_range(20_000..32_000))
+        .find_map(|port: u16| Some((TcpListener::bind(("127.0.0.1", port)).ok()?, port)))
+        .unwrap();
     let options = Options {
         port,
         ..installed()
