@@ -72,7 +72,7 @@ impl<'a> Summary<'a> {
             ));
         }
         text.push_str(&format!(
-            "Heroku, with the real command line:\n  HEROKU_HOST={} HEROKU_API_KEY={} heroku pipelines:info {}\n",
+            "Heroku, with the real command line:\n  HEROKU_HOST={} HEROKU_API_KEY={} HEROKU_DATA_HOST=127.0.0.1 heroku pipelines:info {}\n",
             self.heroku.host, self.heroku.api_key, self.heroku.pipeline
         ));
         text
