@@ -1,31 +1,51 @@
-//! Whether a port can be had.
+//! Ports of this machine: a free one, whether one can be had, and why not.
 
+use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 
 use crate::{Error, ErrorKind};
 
-/// Finds out whether a port of this machine is free, so that a long start can
-/// fail at its beginning. Port 0 stands for any free one.
+/// Finds out whether a port of 127.0.0.1 is free, so that a long start can fail
+/// at its beginning. Port 0 stands for any free one.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::PortInUse`] names the port, and so does [`ErrorKind::System`]
 /// for one that this user may not have.
 pub fn check_port(port: u16) -> Result<(), Error> {
-    let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) else {
-        return Ok(());
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .map(drop)
+        .map_err(|error| refused("127.0.0.1", port, error))
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free() -> Result<u16, Error> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(|error| refused("127.0.0.1", 0, error))
+}
+
+/// Why an address cannot be listened on.
+pub(crate) fn refused(address: &str, port: u16, cause: io::Error) -> Error {
+    let advice = match cause.kind() {
+        io::ErrorKind::AddrInUse => return in_use(address, port).because(cause),
+        io::ErrorKind::PermissionDenied => "it is not permitted; choose a port above 1023",
+        _ => "the operating system refused",
     };
-    let (kind, message) = match error.kind() {
-        std::io::ErrorKind::AddrInUse => (
-            ErrorKind::PortInUse,
-            format!("port {port} is in use: end what listens there, or choose another port"),
+    let message = format!("could not listen on {address}:{port}: {advice}");
+    Error::new(ErrorKind::System, message).because(cause)
+}
+
+/// Somebody else has the port.
+pub(crate) fn in_use(address: &str, port: u16) -> Error {
+    Error::new(
+        ErrorKind::PortInUse,
+        format!(
+            "could not listen on {address}:{port}: another program has port {port}; stop that one \
+             or choose another port (0 takes a free one)"
         ),
-        _ => (
-            ErrorKind::System,
-            format!("port {port} cannot be had: choose another port"),
-        ),
-    };
-    Err(Error::new(kind, message).because(error))
+    )
 }
 
 #[cfg(test)]
@@ -40,5 +60,12 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::PortInUse);
         assert!(error.to_string().contains(&format!("port {port}")));
         assert!(check_port(0).is_ok());
+    }
+
+    #[test]
+    fn port_that_is_not_permitted_is_not_called_taken() {
+        let error = refused("127.0.0.1", 80, io::ErrorKind::PermissionDenied.into());
+        assert_eq!(error.kind(), ErrorKind::System);
+        assert!(error.to_string().contains("above 1023"));
     }
 }

@@ -12,6 +12,15 @@ async fn sealed() -> Scene {
     scene
 }
 
+/// The same after a rotation: the sealed password is an old one.
+async fn sealed_and_stale() -> Scene {
+    let mut scene = sealed().await;
+    let url = scene.database.url();
+    let stale = url.replace(CANARY, &format!("{CANARY}-old"));
+    scene.set("STAGELINK_SEALED", &format!("staging={stale}"));
+    scene
+}
+
 #[tokio::test]
 async fn sealed_function_asks_nobody_at_its_start() {
     let scene = sealed().await;
@@ -33,12 +42,7 @@ async fn sealed_function_needs_no_provider_while_its_credentials_work() {
 
 #[tokio::test]
 async fn stale_seal_costs_one_resolution_and_no_failed_request() {
-    let mut scene = sealed().await;
-    let stale = scene
-        .database
-        .url()
-        .replace(CANARY, &format!("{CANARY}-old"));
-    scene.set("STAGELINK_SEALED", &format!("staging={stale}"));
+    let scene = sealed_and_stale().await;
     let function = scene.function("health").await;
     for _ in 0..3 {
         let answer = scene.ask(&function, "GET", "/api/health", None).await;
@@ -50,12 +54,7 @@ async fn stale_seal_costs_one_resolution_and_no_failed_request() {
 
 #[tokio::test]
 async fn stale_seal_without_a_provider_says_what_to_do() {
-    let mut scene = sealed().await;
-    let stale = scene
-        .database
-        .url()
-        .replace(CANARY, &format!("{CANARY}-old"));
-    scene.set("STAGELINK_SEALED", &format!("staging={stale}"));
+    let mut scene = sealed_and_stale().await;
     scene.variables.remove("STAGELINK_HEROKU_PIPELINE");
     assert_eq!(scene.get("health").await.status, 503, "{}", scene.log());
     assert!(scene.log().contains("refused role"), "{}", scene.log());

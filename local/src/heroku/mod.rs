@@ -49,7 +49,8 @@ use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::{Error, ErrorKind};
+use crate::Error;
+use crate::port::refused;
 
 pub use database_owner::{DatabaseOwner, LiveFacts, OwnerFuture};
 pub use faults::{Failure, Fault};
@@ -79,7 +80,7 @@ impl Heroku {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::PortInUse`] when the port is taken, [`ErrorKind::System`] when it
+    /// [`ErrorKind::PortInUse`](crate::ErrorKind::PortInUse) when the port is taken, [`ErrorKind::System`](crate::ErrorKind::System) when it
     /// cannot be opened for another reason.
     pub async fn start(port: u16) -> Result<Self, Error> {
         let (listener, address) = async {
@@ -88,20 +89,7 @@ impl Heroku {
             io::Result::Ok((listener, address))
         }
         .await
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => Error::new(
-                ErrorKind::PortInUse,
-                format!(
-                    "could not start the local heroku api: port {port} is taken; stop what \
-                     listens there or choose another port"
-                ),
-            ),
-            _ => Error::new(
-                ErrorKind::System,
-                format!("could not open port {port} of 127.0.0.1 for the local heroku api"),
-            )
-            .because(error),
-        })?;
+        .map_err(|error| refused("127.0.0.1", port, error))?;
         let shared = Shared::new();
         let api_key = shared.tokens().create(Reach::All);
         Ok(Self {
@@ -126,7 +114,7 @@ impl Heroku {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] for a name that Heroku does not allow or that is taken.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) for a name that Heroku does not allow or that is taken.
     pub fn create_pipeline(&self, name: &str) -> Result<Uuid, Error> {
         self.shared.cloud().create_pipeline(name)
     }
@@ -135,7 +123,7 @@ impl Heroku {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] when there is no such pipeline.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) when there is no such pipeline.
     pub fn delete_pipeline(&self, pipeline: &str) -> Result<(), Error> {
         self.shared.cloud().delete_pipeline(pipeline)
     }
@@ -144,7 +132,7 @@ impl Heroku {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] for a name that Heroku does not allow or that is taken.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) for a name that Heroku does not allow or that is taken.
     pub fn create_app(&self, name: &str) -> Result<Uuid, Error> {
         self.shared.cloud().create_app(name)
     }
@@ -153,7 +141,7 @@ impl Heroku {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] when there is no such app.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) when there is no such app.
     pub fn delete_app(&self, app: &str) -> Result<(), Error> {
         self.shared.cloud().delete_app(app)
     }
@@ -163,7 +151,7 @@ impl Heroku {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] when there is no such pipeline or app, or when the app is
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) when there is no such pipeline or app, or when the app is
     /// in a pipeline already.
     pub fn couple(&self, pipeline: &str, app: &str, stage: Stage) -> Result<Uuid, Error> {
         self.shared.cloud().couple(pipeline, app, stage)
@@ -173,7 +161,7 @@ impl Heroku {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] when there is no such app or it is in no pipeline.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) when there is no such app or it is in no pipeline.
     pub fn uncouple(&self, app: &str) -> Result<(), Error> {
         self.shared.cloud().uncouple(app)
     }
@@ -183,7 +171,7 @@ impl Heroku {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] when there is no such app, for a name that is not made of
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) when there is no such app, for a name that is not made of
     /// letters, digits and `_`, and for a var that belongs to an attachment: use
     /// [`set_database_url`](Self::set_database_url) for that.
     pub fn set_config_var(&self, app: &str, name: &str, value: &str) -> Result<(), Error> {
@@ -213,7 +201,7 @@ impl Heroku {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] when there is no such app, when the config var exists
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) when there is no such app, when the config var exists
     /// without an attachment, and for a URL that does not begin with `postgres://` or
     /// lacks user, password, host or database. The URL is in no error.
     pub fn attach_postgres(&self, app: &str, url: &str) -> Result<String, Error> {
@@ -225,7 +213,7 @@ impl Heroku {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] when there is no such add-on, and for a URL as in
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) when there is no such add-on, and for a URL as in
     /// [`attach_postgres`](Self::attach_postgres).
     pub fn set_database_url(&self, addon: &str, url: &str) -> Result<(), Error> {
         self.shared.cloud().set_database_url(addon, url)
@@ -241,7 +229,7 @@ impl Heroku {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] when an app that it is to reach does not exist.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) when an app that it is to reach does not exist.
     pub fn create_token(&self, access: &Access) -> Result<String, Error> {
         let reach = match access {
             Access::AllApps => Reach::All,

@@ -3,6 +3,7 @@
 use super::deploy::{Deploy, Origin};
 use super::files::ResponseBody;
 use super::hosts::{self, Hosts};
+use crate::port::refused;
 use crate::{Error, ErrorKind};
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
@@ -141,25 +142,6 @@ async fn listen(port: u16) -> Result<(u16, Vec<TcpListener>), Error> {
         ErrorKind::System,
         "could not find a port that is free on 127.0.0.1 and on [::1]: name one",
     ))
-}
-
-fn refused(address: &str, port: u16, cause: io::Error) -> Error {
-    let (kind, advice) = match cause.kind() {
-        io::ErrorKind::AddrInUse => (
-            ErrorKind::PortInUse,
-            "another program has it: stop that one or choose another port",
-        ),
-        io::ErrorKind::PermissionDenied => (
-            ErrorKind::System,
-            "it is not permitted: choose a port above 1023",
-        ),
-        _ => (ErrorKind::System, "the operating system refused"),
-    };
-    Error::new(
-        kind,
-        format!("could not listen on {address}:{port}: {advice}"),
-    )
-    .because(cause)
 }
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<()>) {

@@ -24,8 +24,8 @@ use super::docker::Docker;
 use super::home::{Holds, Home};
 use super::local::{MAX_CONNECTIONS, UNSAFE_SETTINGS};
 use super::password::{Password, random_name};
-use super::port;
 use super::watchdog::{SHELL, Watchdog};
+use crate::port;
 use crate::{Error, ErrorKind};
 
 /// A running container.
@@ -52,7 +52,7 @@ impl Container {
         port: u16,
     ) -> Result<(Self, u16, Access), Error> {
         if port != 0 {
-            port::check(port)?;
+            port::check_port(port)?;
         }
         let volume = match &home {
             Some(home) => Some(Volume::of(home, docker, image).await?),
@@ -187,7 +187,7 @@ impl Container {
                     cause.contains("already allocated") || cause.contains("already in use")
                 };
                 if wanted != 0 && cause.as_ref().is_some_and(is_taken) {
-                    port::in_use(wanted).because(error)
+                    port::in_use("127.0.0.1", wanted).because(error)
                 } else {
                     error
                 }

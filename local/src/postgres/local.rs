@@ -12,8 +12,8 @@ use tokio::time::sleep;
 
 use super::cluster::{Access, Builder, CERTIFICATE, KEY};
 use super::home::Home;
-use super::port;
 use super::watchdog::{SHELL, Watchdog};
+use crate::port;
 use crate::{Error, ErrorKind};
 
 /// A running server of installed binaries.
@@ -36,14 +36,14 @@ impl Local {
         let mut attempts_left = ATTEMPTS;
         loop {
             let taken = if port == 0 { port::free()? } else { port };
-            port::check(taken)?;
+            port::check_port(taken)?;
             attempts_left -= 1;
             match Self::attempt(&builder, home.clone(), taken).await {
                 Ok((local, access)) => return Ok((local, taken, access)),
                 // Between looking and listening someone else may take a port.
-                Err(error) if port::check(taken).is_err() => {
+                Err(error) if port::check_port(taken).is_err() => {
                     if port != 0 || attempts_left == 0 {
-                        return Err(port::in_use(taken).because(error));
+                        return Err(port::in_use("127.0.0.1", taken).because(error));
                     }
                 }
                 Err(error) => return Err(error),

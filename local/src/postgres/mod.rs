@@ -35,7 +35,6 @@ mod local;
 mod npm;
 mod options;
 mod password;
-mod port;
 mod run;
 mod server;
 mod source;
