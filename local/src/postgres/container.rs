@@ -44,16 +44,26 @@ struct Volume {
 
 impl Container {
     /// Starts a container of an image that the engine has, and waits until its
-    /// server takes connections. With port 0 the engine chooses one.
+    /// server takes connections. With port 0 it gets a free one: one that the engine
+    /// chose would be another after a restart.
     pub(super) async fn start(
         docker: &Docker,
         image: &str,
         home: Option<Arc<Home>>,
         port: u16,
     ) -> Result<(Self, u16, Access), Error> {
-        if port != 0 {
-            port::check_port(port)?;
-        }
+        port::claim(port, async |port| {
+            Self::attempt(docker, image, home.clone(), port).await
+        })
+        .await
+    }
+
+    async fn attempt(
+        docker: &Docker,
+        image: &str,
+        home: Option<Arc<Home>>,
+        port: u16,
+    ) -> Result<(Self, u16, Access), Error> {
         let volume = match &home {
             Some(home) => Some(Volume::of(home, docker, image).await?),
             None => None,
@@ -67,7 +77,7 @@ impl Container {
         let access = container
             .fill(docker, &directory, home.as_deref(), volume.as_ref())
             .await?;
-        let port = container.run(docker, image, port, &access.password).await?;
+        container.run(docker, image, port, &access.password).await?;
         if let (Some(home), Some(volume)) = (&home, &volume)
             && volume.is_new
         {
@@ -91,10 +101,7 @@ impl Container {
         let new_volume = volume
             .filter(|volume| volume.is_new)
             .map_or("", |volume| &volume.name);
-        let publish = match port {
-            0 => "--publish=127.0.0.1::5432".to_owned(),
-            port => format!("--publish=127.0.0.1:{port}:5432"),
-        };
+        let publish = format!("--publish=127.0.0.1:{port}:5432");
         let secret = format!("--env=POSTGRES_PASSWORD_FILE=/{PASSWORD}");
         let mount = volume.map(|volume| format!("--volume={}:{}", volume.name, volume.mount));
         let max_connections = format!("max_connections={MAX_CONNECTIONS}");
@@ -169,14 +176,14 @@ impl Container {
         docker.run(&arguments, &failure).await.map(drop)
     }
 
-    /// Starts the container and waits for its server; returns the port.
+    /// Starts the container and waits for its server.
     async fn run(
         &mut self,
         docker: &Docker,
         image: &str,
-        wanted: u16,
+        port: u16,
         password: &Password,
-    ) -> Result<u16, Error> {
+    ) -> Result<(), Error> {
         let failure = format!("Docker could not start a container of {image}");
         docker
             .run(&["start", &self.name], &failure)
@@ -186,8 +193,8 @@ impl Container {
                 let is_taken = |cause: &String| {
                     cause.contains("already allocated") || cause.contains("already in use")
                 };
-                if wanted != 0 && cause.as_ref().is_some_and(is_taken) {
-                    port::in_use("127.0.0.1", wanted).because(error)
+                if cause.as_ref().is_some_and(is_taken) {
+                    port::in_use("127.0.0.1", port).because(error)
                 } else {
                     error
                 }
@@ -201,8 +208,8 @@ impl Container {
             .spawn()
             .map_err(refused)?;
         let failure = tokio::select! {
-            ready = self.ready(docker, password) => match ready {
-                Ok(port) => return Ok(port),
+            ready = ready(port, password) => match ready {
+                Ok(()) => return Ok(()),
                 Err(error) => error,
             },
             _ = ended.wait() => Error::new(
@@ -215,55 +222,6 @@ impl Container {
         }
         let said = docker.last_words(&self.name).await;
         Err(failure.because(said))
-    }
-
-    /// Waits until the superuser can log in: the entrypoint runs the server
-    /// once before, but not on TCP.
-    async fn ready(&self, docker: &Docker, password: &Password) -> Result<u16, Error> {
-        let deadline = Instant::now() + START_LIMIT;
-        // A container that has ended has no port either; its end says why.
-        let port = loop {
-            match self.published_port(docker).await {
-                Err(_) if Instant::now() < deadline => sleep(POLL).await,
-                decided => break decided?,
-            }
-        };
-        let admin = Admin::local(port, password)?;
-        loop {
-            match admin.try_connect().await {
-                Ok(_) => return Ok(port),
-                Err(refusal) if refusal.is_final() => {
-                    return Err(refusal.into_error(
-                        "the Postgres server in Docker does not let its superuser in",
-                    ));
-                }
-                Err(_) if Instant::now() < deadline => sleep(POLL).await,
-                Err(_) => {
-                    return Err(Error::new(
-                        ErrorKind::Process,
-                        format!(
-                            "the Postgres server in Docker was not ready on 127.0.0.1:{port} \
-                             within {} s; if the engine is on another machine, give the URL \
-                             of a server there instead",
-                            START_LIMIT.as_secs()
-                        ),
-                    ));
-                }
-            }
-        }
-    }
-
-    async fn published_port(&self, docker: &Docker) -> Result<u16, Error> {
-        let failure = "could not ask Docker for the port of the Postgres server";
-        let answer = docker
-            .run(&["port", &self.name, "5432/tcp"], failure)
-            .await?;
-        answer
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("127.0.0.1:")?.parse().ok())
-            .ok_or_else(|| {
-                Error::new(ErrorKind::Process, failure).because(format!("it said {answer:?}"))
-            })
     }
 
     /// Stops the server and removes the container.
@@ -284,6 +242,32 @@ impl Container {
             ),
         )
         .because(self.watchdog.last_words()))
+    }
+}
+
+/// Waits until the superuser can log in: the entrypoint runs the server once
+/// before, but not on TCP.
+async fn ready(port: u16, password: &Password) -> Result<(), Error> {
+    let deadline = Instant::now() + START_LIMIT;
+    let admin = Admin::local(port, password)?;
+    loop {
+        match admin.try_connect().await {
+            Ok(_) => return Ok(()),
+            Err(refusal) if refusal.is_final() => {
+                return Err(refusal
+                    .into_error("the Postgres server in Docker does not let its superuser in"));
+            }
+            Err(_) if Instant::now() < deadline => sleep(POLL).await,
+            Err(_) => {
+                return Err(Error::new(
+                    ErrorKind::Process,
+                    format!(
+                        "the Postgres server in Docker was not ready on 127.0.0.1:{port} within                          {} s; if the engine is on another machine, give the URL of a server                          there instead",
+                        START_LIMIT.as_secs()
+                    ),
+                ));
+            }
+        }
     }
 }
 

@@ -33,22 +33,17 @@ impl Local {
         home: Option<Arc<Home>>,
         port: u16,
     ) -> Result<(Self, u16, Access), Error> {
-        let mut attempts_left = ATTEMPTS;
-        loop {
-            let taken = if port == 0 { port::free()? } else { port };
-            port::check_port(taken)?;
-            attempts_left -= 1;
-            match Self::attempt(&builder, home.clone(), taken).await {
-                Ok((local, access)) => return Ok((local, taken, access)),
+        port::claim(port, async |port| {
+            match Self::attempt(&builder, home.clone(), port).await {
+                Ok((local, access)) => Ok((local, port, access)),
                 // Between looking and listening someone else may take a port.
-                Err(error) if port::check_port(taken).is_err() => {
-                    if port != 0 || attempts_left == 0 {
-                        return Err(port::in_use("127.0.0.1", taken).because(error));
-                    }
+                Err(error) if port::check_port(port).is_err() => {
+                    Err(port::in_use("127.0.0.1", port).because(error))
                 }
-                Err(error) => return Err(error),
+                Err(error) => Err(error),
             }
-        }
+        })
+        .await
     }
 
     async fn attempt(
@@ -230,9 +225,6 @@ pub(super) const MAX_CONNECTIONS: u32 = 200;
 /// Of `postmaster.pid`, counted from 0 (Postgres' pidfile.h).
 const PID_LINE: usize = 0;
 const STATUS_LINE: usize = 7;
-
-/// How often a free port may be lost to someone else.
-const ATTEMPTS: u32 = 5;
 
 /// Also for the recovery of a kept cluster after a crash.
 const START_LIMIT: Duration = Duration::from_secs(120);
