@@ -31,7 +31,10 @@ use crate::{Error, ErrorKind};
 /// A running container.
 #[derive(Debug)]
 pub(super) struct Container {
+    docker: Docker,
+    image: String,
     name: String,
+    port: u16,
     watchdog: Watchdog,
 }
 
@@ -47,7 +50,7 @@ impl Container {
     /// server takes connections. With port 0 it gets a free one: one that the engine
     /// chose would be another after a restart.
     pub(super) async fn start(
-        docker: &Docker,
+        docker: Docker,
         image: &str,
         home: Option<Arc<Home>>,
         port: u16,
@@ -59,13 +62,13 @@ impl Container {
     }
 
     async fn attempt(
-        docker: &Docker,
+        docker: Docker,
         image: &str,
         home: Option<Arc<Home>>,
         port: u16,
     ) -> Result<(Self, u16, Access), Error> {
         let volume = match &home {
-            Some(home) => Some(Volume::of(home, docker, image).await?),
+            Some(home) => Some(Volume::of(home, &docker, image).await?),
             None => None,
         };
         let log = match &home {
@@ -73,11 +76,13 @@ impl Container {
             None => tempfile::tempfile().map_err(refused)?,
         };
         let directory = std::env::temp_dir().join(random_name());
-        let mut container = Self::create(image, &directory, volume.as_ref(), port, log).await?;
+        let mut container =
+            Self::create(docker, image, &directory, volume.as_ref(), port, log).await?;
         let access = container
-            .fill(docker, &directory, home.as_deref(), volume.as_ref())
+            .fill(&directory, home.as_deref(), volume.as_ref())
             .await?;
-        container.run(docker, image, port, &access.password).await?;
+        let admin = Admin::local(port, &access.password)?;
+        container.resume(&admin).await?;
         if let (Some(home), Some(volume)) = (&home, &volume)
             && volume.is_new
         {
@@ -89,6 +94,7 @@ impl Container {
 
     /// Creates the container and, for files on their way into it, a directory.
     async fn create(
+        docker: Docker,
         image: &str,
         directory: &Path,
         volume: Option<&Volume>,
@@ -129,13 +135,18 @@ impl Container {
             )
             .because(watchdog.last_words()));
         }
-        Ok(Self { name, watchdog })
+        Ok(Self {
+            docker,
+            image: image.to_owned(),
+            name,
+            port,
+            watchdog,
+        })
     }
 
     /// Puts the superuser's password and the init script into the container.
     async fn fill(
         &self,
-        docker: &Docker,
         directory: &Path,
         home: Option<&Home>,
         volume: Option<&Volume>,
@@ -154,7 +165,7 @@ impl Container {
             fs::write(&path, text)
                 .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(mode)))
                 .map_err(refused)?;
-            self.put(docker, &path, target).await?;
+            self.put(&path, target).await?;
             fs::remove_file(&path).map_err(refused)?;
         }
         // A volume that has a cluster has its certificate, too: the script does not run again.
@@ -169,23 +180,18 @@ impl Container {
     }
 
     /// Copies a file into a directory of the container, as root's and with its mode.
-    async fn put(&self, docker: &Docker, file: &Path, to: &str) -> Result<(), Error> {
+    async fn put(&self, file: &Path, to: &str) -> Result<(), Error> {
         let target = format!("{}:{to}", self.name);
         let failure = format!("could not copy a file to {to} of the Docker container");
         let arguments = ["cp", &*file.to_string_lossy(), &target];
-        docker.run(&arguments, &failure).await.map(drop)
+        self.docker.run(&arguments, &failure).await.map(drop)
     }
 
-    /// Starts the container and waits for its server.
-    async fn run(
-        &mut self,
-        docker: &Docker,
-        image: &str,
-        port: u16,
-        password: &Password,
-    ) -> Result<(), Error> {
+    /// Starts the container, again after [`halt`](Self::halt), and waits for its server.
+    pub(super) async fn resume(&self, admin: &Admin) -> Result<(), Error> {
+        let (image, port) = (&self.image, self.port);
         let failure = format!("Docker could not start a container of {image}");
-        docker
+        self.docker
             .run(&["start", &self.name], &failure)
             .await
             .map_err(|error| {
@@ -208,7 +214,7 @@ impl Container {
             .spawn()
             .map_err(refused)?;
         let failure = tokio::select! {
-            ready = ready(port, password) => match ready {
+            ready = ready(port, admin) => match ready {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             },
@@ -220,8 +226,18 @@ impl Container {
         if std::error::Error::source(&failure).is_some() {
             return Err(failure);
         }
-        let said = docker.last_words(&self.name).await;
+        let said = self.docker.last_words(&self.name).await;
         Err(failure.because(said))
+    }
+
+    /// Shuts the server down in order; the container stays.
+    pub(super) async fn halt(&self) -> Result<(), Error> {
+        let failure = format!("could not shut down the container of {}", self.image);
+        // Postgres takes SIGINT for a shutdown that does not wait for clients.
+        let interrupt = ["kill", "--signal", "INT", &self.name];
+        self.docker.run(&interrupt, &failure).await?;
+        let wait = ["wait", &self.name];
+        self.docker.run(&wait, &failure).await.map(drop)
     }
 
     /// Stops the server and removes the container.
@@ -247,9 +263,8 @@ impl Container {
 
 /// Waits until the superuser can log in: the entrypoint runs the server once
 /// before, but not on TCP.
-async fn ready(port: u16, password: &Password) -> Result<(), Error> {
+async fn ready(port: u16, admin: &Admin) -> Result<(), Error> {
     let deadline = Instant::now() + START_LIMIT;
-    let admin = Admin::local(port, password)?;
     loop {
         match admin.try_connect().await {
             Ok(_) => return Ok(()),

@@ -12,7 +12,7 @@ use super::run::{last_lines, run_within};
 use crate::{Error, ErrorKind};
 
 /// A Docker engine that answers.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Docker(());
 
 /// Heroku's default version is 17 (2026-04).

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::cluster::{Access, Builder, CERTIFICATE, KEY};
 use super::home::Home;
@@ -77,8 +77,7 @@ impl Local {
         let (mut local, access) = prepared.await.map_err(|error| {
             Error::new(ErrorKind::System, "could not prepare a Postgres server").because(error)
         })??;
-        local.watchdog.tell("start").await;
-        local.ready().await?;
+        local.resume().await?;
         Ok((local, access))
     }
 
@@ -148,6 +147,28 @@ impl Local {
     fn pid_file_line(&self, index: usize) -> Option<String> {
         let text = std::fs::read_to_string(self.data.join("postmaster.pid")).ok()?;
         text.lines().nth(index).map(|line| line.trim().to_owned())
+    }
+
+    /// Shuts the server down in order; its directory stays.
+    pub(super) async fn halt(&mut self) -> Result<(), Error> {
+        self.watchdog.tell("end").await;
+        match timeout(STOP_LIMIT, self.watchdog.hear()).await {
+            Ok(true) => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::Process,
+                format!(
+                    "could not shut down the Postgres server of {}",
+                    self.data.display()
+                ),
+            )
+            .because(self.watchdog.last_words())),
+        }
+    }
+
+    /// Starts the server in its prepared directory, again after [`halt`](Self::halt).
+    pub(super) async fn resume(&mut self) -> Result<(), Error> {
+        self.watchdog.tell("start").await;
+        self.ready().await
     }
 
     /// Stops the server; its processes and its temporary directory are gone then.

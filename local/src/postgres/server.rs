@@ -20,6 +20,7 @@ use crate::{Error, ErrorKind};
 /// Dropping it stops the server too, but does not wait for that.
 pub struct Server {
     backend: Backend,
+    is_halted: bool,
     admin: Admin,
     description: String,
     host: String,
@@ -77,6 +78,7 @@ impl Server {
     ) -> Result<Self, Error> {
         let mut server = Self {
             backend,
+            is_halted: false,
             admin: Admin::local(port, &access.password)?,
             description: String::new(),
             host: "127.0.0.1".to_owned(),
@@ -115,6 +117,7 @@ impl Server {
         })?;
         Ok(Self {
             backend: Backend::Running { keep },
+            is_halted: false,
             description: format!("PostgreSQL {} at {host}:{port}", version(&client).await?),
             admin,
             host,
@@ -198,6 +201,69 @@ impl Server {
                 self.host, self.port
             ))
         })
+    }
+
+    /// Shuts the server down and starts it again, on the same port and with the same
+    /// data, as for maintenance. Sessions are ended with `57P01`, and who comes
+    /// meanwhile gets `57P03` or a refused connection. When this returns it serves.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`halt`](Self::halt) and [`resume`](Self::resume).
+    pub async fn restart(&mut self) -> Result<(), Error> {
+        self.halt().await?;
+        self.resume().await
+    }
+
+    /// Shuts the server down until [`resume`](Self::resume): sessions are ended with
+    /// `57P01`, and when this returns nobody listens on its port. It is no error if
+    /// that is so already.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`] for a server that was given by its URL: it is not this
+    /// process's to shut down. [`ErrorKind::Process`] when the server does not end in
+    /// order.
+    pub async fn halt(&mut self) -> Result<(), Error> {
+        if self.is_halted {
+            return Ok(());
+        }
+        match &mut self.backend {
+            Backend::Local(local) => local.halt().await?,
+            Backend::Container(container) => container.halt().await?,
+            Backend::Running { .. } => {
+                return Err(Error::new(
+                    ErrorKind::Input,
+                    format!(
+                        "could not shut down the Postgres server at {}:{}: it was given by its \
+                         URL and is run by someone else; take one from another source",
+                        self.host, self.port
+                    ),
+                ));
+            }
+        }
+        self.is_halted = true;
+        Ok(())
+    }
+
+    /// Starts the server again after [`halt`](Self::halt), on the same port and with
+    /// the same data, and waits until it serves. It is no error if it does already.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Process`] or [`ErrorKind::PortInUse`] when it cannot be started
+    /// again; its databases are lost then, unless they are in a directory to be kept.
+    pub async fn resume(&mut self) -> Result<(), Error> {
+        if !self.is_halted {
+            return Ok(());
+        }
+        match &mut self.backend {
+            Backend::Local(local) => local.resume().await?,
+            Backend::Container(container) => container.resume(&self.admin).await?,
+            Backend::Running { .. } => {}
+        }
+        self.is_halted = false;
+        Ok(())
     }
 
     /// Stops the server. When this returns, its processes and what was

@@ -121,7 +121,7 @@ impl Start {
         docker.provide(image, progress).await?;
         progress.tell(format!("starting {image} in Docker"));
         let (container, port, access) =
-            Container::start(&docker, image, self.home.clone(), self.options.port).await?;
+            Container::start(docker, image, self.home.clone(), self.options.port).await?;
         let backend = Backend::Container(container);
         let server = Server::new(backend, port, access, self.home.clone()).await?;
         Ok(server.with_origin(&format!("in Docker ({image})")))

@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
 use super::run::last_lines;
@@ -22,6 +22,7 @@ use crate::{Error, ErrorKind};
 pub(super) struct Watchdog {
     child: Child,
     pipe: Option<ChildStdin>,
+    said: Option<BufReader<ChildStdout>>,
     log: File,
 }
 
@@ -52,6 +53,7 @@ impl Watchdog {
             .map_err(|error| Error::new(ErrorKind::Process, failure).because(error))?;
         Ok(Self {
             pipe: child.stdin.take(),
+            said: child.stdout.take().map(BufReader::new),
             child,
             log,
         })
@@ -65,13 +67,13 @@ impl Watchdog {
         }
     }
 
-    /// Waits for the script's one line of output. Returns whether there was one:
+    /// Waits for the script's next line of output. Returns whether there was one:
     /// if not, the script has failed and ended.
     pub(super) async fn hear(&mut self) -> bool {
         let mut line = String::new();
-        if let Some(output) = self.child.stdout.take() {
+        if let Some(said) = &mut self.said {
             // A failure to read is no line, either.
-            let _ = BufReader::new(output).read_line(&mut line).await;
+            let _ = said.read_line(&mut line).await;
         }
         !line.is_empty()
     }
@@ -125,6 +127,42 @@ mod tests {
         assert!(watchdog.hear().await);
         watchdog.tell("start").await;
         assert!(watchdog.end(Duration::from_secs(20)).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn command_that_is_told_to_end_can_be_started_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let started = directory.path().join("started");
+        let waits = format!(
+            "trap 'kill $!; exit 0' TERM; sleep 1000 & echo started >{}; wait",
+            started.display()
+        );
+        let status = Command::new("mkfifo").arg(&started).status();
+        assert!(status.unwrap().success());
+        let mut watchdog = Watchdog::spawn(
+            Command::new(SHELL),
+            include_str!("watchdog.sh"),
+            ["", "QUIT", SHELL, "-c", &waits],
+            tempfile::tempfile().unwrap(),
+        )
+        .unwrap();
+        assert!(watchdog.hear().await);
+        for _ in 0..2 {
+            watchdog.tell("start").await;
+            assert_eq!(
+                tokio::fs::read_to_string(&started).await.unwrap(),
+                "started\n"
+            );
+            watchdog.tell("end").await;
+            assert!(watchdog.hear().await);
+        }
+        assert!(
+            watchdog
+                .end(Duration::from_secs(20))
+                .await
+                .unwrap()
+                .success()
+        );
     }
 
     #[tokio::test]

@@ -32,7 +32,7 @@ pub(super) fn image() -> String {
 }
 
 /// Starts a server in Docker; on a machine without Docker it has to be said.
-async fn start_in_docker(data: Option<PathBuf>) -> Option<Server> {
+pub(super) async fn start_in_docker(data: Option<PathBuf>) -> Option<Server> {
     let server = Server::start(Options {
         source: in_docker(),
         data,

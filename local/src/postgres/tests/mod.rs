@@ -4,6 +4,7 @@ mod databases;
 mod in_docker;
 mod kept;
 mod killed;
+mod restarts;
 mod sources;
 
 use std::future::Future;
