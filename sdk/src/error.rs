@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::postgres::Says;
+
 type Source = Box<dyn StdError + Send + Sync>;
 
 /// Why a function did not get its database, or a query did not get its answer.
@@ -25,7 +27,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     retry_after: Option<Duration>,
-    stale: bool,
+    says: Says,
     source: Option<Source>,
 }
 
@@ -60,6 +62,13 @@ pub enum ErrorKind {
     DatabaseMissing,
     /// The database server could not be reached, or broke the connection.
     DatabaseUnreachable,
+    /// The database takes no writes: it is a standby, or read-only for a while.
+    DatabaseReadOnly,
+    /// The connection broke before the server answered, so what was asked for
+    /// may have taken effect or not. To try again may do it twice.
+    OutcomeUnknown,
+    /// An idempotency key came again with another request than the first time.
+    KeyReused,
     /// A time-out in the named phase.
     Timeout(Phase),
     /// The server understood a query and answered with an error.
@@ -78,6 +87,8 @@ pub enum Phase {
     Handshake,
     /// Waiting for one of the pool's connections to become free.
     Wait,
+    /// Waiting for the answer to a query.
+    Query,
 }
 
 impl Error {
@@ -86,7 +97,7 @@ impl Error {
             kind,
             message: message.into(),
             retry_after: None,
-            stale: false,
+            says: Says::Nothing,
             source: None,
         }))
     }
@@ -100,7 +111,7 @@ impl Error {
             kind,
             message: message.into(),
             retry_after: None,
-            stale: false,
+            says: Says::Nothing,
             source: Some(source.into()),
         }))
     }
@@ -110,23 +121,22 @@ impl Error {
             kind: ErrorKind::ProviderBusy,
             message: message.into(),
             retry_after,
-            stale: false,
+            says: Says::Nothing,
             source: None,
         }))
     }
 
-    /// The same, as a sign that the credentials are no longer those of the stage.
-    pub(crate) fn of_stale_credentials(mut self) -> Self {
+    /// The same, with what it says of the credentials.
+    pub(crate) fn that_says(mut self, says: Says) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
-            inner.stale = true;
+            inner.says = says;
         }
         self
     }
 
-    /// Whether this failure says that the credentials are no longer those of the
-    /// stage: that another password, database or server may be right by now.
-    pub(crate) fn says_stale(&self) -> bool {
-        self.0.stale
+    /// What this failure says of the credentials that were in use.
+    pub(crate) fn says(&self) -> Says {
+        self.0.says
     }
 
     /// What sort of failure this is.
@@ -141,7 +151,9 @@ impl Error {
             | ErrorKind::ProviderUnavailable
             | ErrorKind::DatabaseFull
             | ErrorKind::DatabaseUnreachable
-            | ErrorKind::Timeout(_) => true,
+            | ErrorKind::DatabaseReadOnly => true,
+            // A query that took too long may be running still.
+            ErrorKind::Timeout(phase) => phase != Phase::Query,
             ErrorKind::Settings
             | ErrorKind::Stage
             | ErrorKind::App
@@ -150,6 +162,8 @@ impl Error {
             | ErrorKind::Insecure
             | ErrorKind::DatabaseRefused
             | ErrorKind::DatabaseMissing
+            | ErrorKind::OutcomeUnknown
+            | ErrorKind::KeyReused
             | ErrorKind::Query => false,
         }
     }
@@ -184,6 +198,15 @@ impl Error {
             | ErrorKind::DatabaseRefused
             | ErrorKind::DatabaseMissing
             | ErrorKind::DatabaseUnreachable => "The database cannot be reached at the moment.",
+            ErrorKind::DatabaseReadOnly => "The database takes no changes at the moment.",
+            ErrorKind::OutcomeUnknown => {
+                "The connection to the database broke before it answered, so it is not known \
+                 whether this took effect. Look before you send it again."
+            }
+            ErrorKind::KeyReused => {
+                "This Idempotency-Key was used before, for another request. Send this one with a \
+                 key of its own."
+            }
             ErrorKind::DatabaseFull => {
                 "The database has no free connection at the moment. Try again in a moment."
             }
@@ -227,6 +250,7 @@ impl fmt::Display for Phase {
             Self::Connect => "connect",
             Self::Handshake => "handshake",
             Self::Wait => "wait",
+            Self::Query => "query",
         })
     }
 }

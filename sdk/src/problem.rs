@@ -150,7 +150,8 @@ impl IntoResponse for Problem {
     }
 }
 
-/// 503 where waiting may help, 504 for a time-out, 500 where somebody must act.
+/// 503 where waiting may help, 504 for a time-out, 422 where the client must
+/// do otherwise, 500 where somebody must act.
 fn status_of(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::Settings
@@ -159,13 +160,17 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         | ErrorKind::DatabaseUrl
         | ErrorKind::ProviderRefused
         | ErrorKind::Insecure
+        // Not 503: that would be an invitation to send it again.
+        | ErrorKind::OutcomeUnknown
         | ErrorKind::Query => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorKind::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorKind::ProviderBusy
         | ErrorKind::ProviderUnavailable
         | ErrorKind::DatabaseRefused
         | ErrorKind::DatabaseFull
         | ErrorKind::DatabaseMissing
-        | ErrorKind::DatabaseUnreachable => StatusCode::SERVICE_UNAVAILABLE,
+        | ErrorKind::DatabaseUnreachable
+        | ErrorKind::DatabaseReadOnly => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
     }
 }

@@ -16,7 +16,7 @@ use crate::postgres::DatabaseUrl;
 use crate::settings::ProviderSettings;
 use crate::stage::Stage;
 
-pub(crate) use self::refresh::Backoff;
+pub(crate) use self::refresh::{Backoff, spread};
 pub(crate) use self::sealed::parse as unseal;
 
 pub use self::fixed::FixedUrl;

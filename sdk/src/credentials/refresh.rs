@@ -1,24 +1,47 @@
 //! When a provider may be asked again: pure, so that it can be tested without waiting.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Spaces out the questions to a provider that bring nothing.
+/// Spaces out the questions to a provider.
 ///
 /// A question is fruitless when the provider fails, gives the very URL that does
-/// not work, or one that has not worked yet. The first two in a row may be followed at once, since what was
-/// down a moment ago may be up. Then the wait doubles, from one second to five
-/// minutes: all calls of an account share one limit, and many instances may be
-/// in the same trouble.
+/// not work, or one that has not worked yet. The first two in a row may be
+/// followed at once, since what was down a moment ago may be up. Then the wait
+/// doubles, from one second to five minutes: all calls of an account share one
+/// limit, and many instances may be in the same trouble. Fruitless or not, there
+/// are no more than six questions a minute.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     fruitless: u32,
     not_before: Option<Instant>,
+    /// The latest questions, oldest first.
+    asked: VecDeque<Instant>,
 }
 
 impl Backoff {
     /// Whether the provider may be asked at this moment.
     pub(crate) fn allows(&self, now: Instant) -> bool {
         self.not_before.is_none_or(|moment| now >= moment)
+            && (self.asked.len() < PER_MINUTE
+                || self
+                    .asked
+                    .front()
+                    .is_none_or(|first| now.duration_since(*first) >= MINUTE))
+    }
+
+    /// The provider is asked.
+    pub(crate) fn asks(&mut self, now: Instant) {
+        if let Some(last) = self.asked.back()
+            && now.duration_since(*last) > 2 * LONGEST
+        {
+            // Another trouble than the last one.
+            self.settled();
+        }
+        if self.asked.len() == PER_MINUTE {
+            self.asked.pop_front();
+        }
+        self.asked.push_back(now);
     }
 
     /// The provider gave nothing new. `retry_after` is what it said itself, and
@@ -33,6 +56,18 @@ impl Backoff {
         let wait = delay(self.fruitless, random).max(retry_after.unwrap_or_default());
         self.not_before = now.checked_add(wait);
     }
+
+    /// What the last question brought has proved good.
+    pub(crate) fn settled(&mut self) {
+        self.fruitless = 0;
+        self.not_before = None;
+    }
+}
+
+/// How long to wait before the first question about credentials that have gone
+/// stale: they do so for all instances at once, and these need not all ask at once.
+pub(crate) fn spread(random: f64) -> Duration {
+    SPREAD.mul_f64(random.clamp(0.0, 1.0))
 }
 
 /// The wait after that many fruitless questions: between 75 % and 125 % of the schedule.
@@ -48,6 +83,13 @@ fn delay(fruitless: u32, random: f64) -> Duration {
 const AT_ONCE: u32 = 2;
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
+
+/// Of 4,500 calls an hour that Heroku gives an account, at three a question.
+const PER_MINUTE: usize = 6;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Long beside an API's answer, short beside what a request may take.
+const SPREAD: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {
@@ -76,6 +118,34 @@ mod tests {
             assert!(delay(n, random) <= next);
             assert!(next <= LONGEST.mul_f64(1.25));
         }
+
+        #[test]
+        fn no_minute_has_more_questions_than_it_may(
+            steps in proptest::collection::vec((0_u64..20_000, proptest::bool::ANY), 1..200)
+        ) {
+            let start = Instant::now();
+            let (mut backoff, mut now, mut asked) = (Backoff::default(), start, Vec::new());
+            for (wait, fruitful) in steps {
+                now += Duration::from_millis(wait);
+                if !backoff.allows(now) {
+                    continue;
+                }
+                backoff.asks(now);
+                asked.push(now);
+                if fruitful {
+                    backoff.settled();
+                } else {
+                    backoff.bore_nothing(now, None, 0.5);
+                }
+            }
+            for (index, first) in asked.iter().enumerate() {
+                let within = asked[index..]
+                    .iter()
+                    .take_while(|question| **question < *first + MINUTE)
+                    .count();
+                assert!(within <= PER_MINUTE, "{within}");
+            }
+        }
     }
 
     #[test]
@@ -84,6 +154,7 @@ mod tests {
         let mut backoff = Backoff::default();
         for _ in 0..3 {
             assert!(backoff.allows(now));
+            backoff.asks(now);
             backoff.bore_nothing(now, None, 0.5);
         }
         assert!(!backoff.allows(now));
@@ -97,5 +168,26 @@ mod tests {
         backoff.bore_nothing(now, Some(Duration::from_secs(17)), 0.5);
         assert!(!backoff.allows(now + Duration::from_secs(16)));
         assert!(backoff.allows(now + Duration::from_secs(17)));
+    }
+
+    #[test]
+    fn new_trouble_after_a_long_rest_starts_anew() {
+        let now = Instant::now();
+        let mut backoff = Backoff::default();
+        for _ in 0..10 {
+            backoff.asks(now);
+            backoff.bore_nothing(now, None, 0.5);
+        }
+        let later = now + Duration::from_secs(3600);
+        assert!(backoff.allows(later));
+        backoff.asks(later);
+        backoff.bore_nothing(later, None, 0.5);
+        assert!(backoff.allows(later));
+    }
+
+    #[test]
+    fn spread_stays_within_its_limit() {
+        assert_eq!(spread(0.0), Duration::ZERO);
+        assert_eq!(spread(1.0), SPREAD);
     }
 }

@@ -1,26 +1,24 @@
 //! Opens connections for the pool: TCP, TLS, authentication.
 
-use std::error::Error as StdError;
+use std::error::Error as _;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use deadpool_postgres::Connect;
+use deadpool_postgres::ClientWrapper;
 use secrecy::ExposeSecret;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
+use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode, SslNegotiation};
-use tokio_postgres::tls::TlsConnect;
-use tokio_postgres::{Client, Config, Error as DriverError};
 
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Phase};
-use crate::postgres::failure::{connect_failed, lacks_channel_binding};
+use crate::postgres::failure::{Says, connect_failed, lacks_channel_binding};
+use crate::postgres::tap::{Tap, Tapped};
 use crate::postgres::tls::{self, Encrypted, Roots, Stream, TlsPolicy};
 use crate::postgres::url::DatabaseUrl;
 use crate::settings::Limits;
@@ -43,7 +41,11 @@ struct Inner {
     phases: Mutex<Option<Phases>>,
 }
 
-type Opened = (Client, JoinHandle<()>);
+/// A session on a server, and what passes on it.
+pub(super) struct Opened {
+    pub(super) client: ClientWrapper,
+    pub(super) tap: Tap,
+}
 
 impl Connector {
     pub(super) fn new(
@@ -70,7 +72,7 @@ impl Connector {
         *lock(&self.0.phases)
     }
 
-    async fn open(&self) -> Result<Opened, Error> {
+    pub(super) async fn open(&self) -> Result<Opened, Error> {
         let mut phases = Phases::default();
         let url = self.0.credentials.url();
         let budget = url
@@ -173,16 +175,12 @@ impl Attempt<'_> {
         let unreachable = |what: &str, error: std::io::Error| {
             // Nobody listens there, or the name is gone: the server may have moved.
             let moved = error.kind() == std::io::ErrorKind::ConnectionRefused || what == LOOK_UP;
-            let failure = Error::because(
+            Error::because(
                 ErrorKind::DatabaseUnreachable,
                 format!("{what} the database server {}", self.server),
                 error,
-            );
-            if moved {
-                failure.of_stale_credentials()
-            } else {
-                failure
-            }
+            )
+            .that_says(if moved { Says::Stale } else { Says::Doubt })
         };
         let addresses: Vec<SocketAddr> = match self.url.address {
             Some(address) => vec![(address, self.url.port).into()],
@@ -245,6 +243,7 @@ impl Attempt<'_> {
         if let Some(options) = &self.url.options {
             config.options(options);
         }
+        let (stream, tap) = Tapped::new(stream);
         let (client, connection) = match config.connect_raw(stream, Encrypted).await {
             Ok(opened) => opened,
             Err(error) if lacks_channel_binding(&error) => return Ok(None),
@@ -258,7 +257,8 @@ impl Attempt<'_> {
                 tracing::warn!(%error, cause = error.source(), "a database connection broke");
             }
         });
-        Ok(Some((client, task)))
+        let client = ClientWrapper::new(client, task);
+        Ok(Some(Opened { client, tap }))
     }
 
     async fn within<T>(
@@ -276,63 +276,11 @@ impl Attempt<'_> {
     }
 }
 
-impl Connect for Connector {
-    fn connect(
-        &self,
-        _: &Config,
-    ) -> Pin<Box<dyn Future<Output = Result<Opened, DriverError>> + Send + '_>> {
-        Box::pin(async {
-            match self.open().await {
-                Ok(opened) => Ok(opened),
-                Err(error) => Err(carry(error).await),
-            }
-        })
-    }
-}
-
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Connector")
             .field(&self.0.credentials)
             .finish()
-    }
-}
-
-/// Puts an error of ours into one of the driver's, since the pool's seam
-/// carries no other. The driver makes one of whatever a TLS connector says.
-async fn carry(error: Error) -> DriverError {
-    let mut config = Config::new();
-    config
-        .ssl_mode(SslMode::Require)
-        .ssl_negotiation(SslNegotiation::Direct);
-    config
-        .connect_raw(tokio::io::empty(), Refusal(error))
-        .await
-        .err()
-        .expect("the connector below never connects")
-}
-
-/// The error of ours in one of the driver's, or what the driver's own means.
-pub(super) fn uncarry(error: DriverError) -> Error {
-    let carried = error
-        .source()
-        .and_then(|cause| cause.downcast_ref::<Error>());
-    match carried {
-        Some(carried) => carried.clone(),
-        None => Error::from(error),
-    }
-}
-
-/// A TLS connector that answers with an error.
-struct Refusal(Error);
-
-impl TlsConnect<tokio::io::Empty> for Refusal {
-    type Stream = Stream;
-    type Error = Error;
-    type Future = std::future::Ready<Result<Stream, Error>>;
-
-    fn connect(self, _: tokio::io::Empty) -> Self::Future {
-        std::future::ready(Err(self.0))
     }
 }
 

@@ -1,30 +1,168 @@
-//! From a driver's error to what it means, in one table.
+//! What a failure means: for whoever reads it, and for the credentials. One table.
 
 use std::error::Error as _;
 
 use tokio_postgres::Error as DriverError;
-use tokio_postgres::error::DbError;
 
 use crate::error::{Error, ErrorKind};
 
+/// What a failure says of the credentials in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// Others may be right by now: ask the provider.
+    Stale,
+    /// The server went away, and another may have taken its place. A restart
+    /// looks the same, so the next connection has to tell.
+    Doubt,
+    /// Nothing.
+    Nothing,
+}
+
+/// When the server said it: a code may mean another thing in an answer to a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    Start,
+    Query,
+}
+
+/// What the server said, if that is about the connection and not about a
+/// query: the one table, by SQLSTATE and, where that is not enough, by text.
+///
+/// The codes are Postgres's (<https://www.postgresql.org/docs/18/errcodes-appendix.html>).
+/// The texts are those of PgBouncer 1.18 to 1.25, which up to 1.20 gives `08P01`
+/// whatever the reason, and of Postgres in English; in another language the
+/// first meaning of a code holds.
+fn meaning(when: When, code: &str, text: &str) -> Option<(ErrorKind, Says)> {
+    use ErrorKind as Kind;
+    use Says::{Doubt, Nothing, Stale};
+
+    let says = |part: &str| text.contains(part);
+    Some(match (code, when) {
+        // invalid_password
+        ("28P01", _) => (Kind::DatabaseRefused, Stale),
+        // invalid_authorization_specification: how the connection was made …
+        ("28000", _) if says("no encryption") || says("SSL off") => (Kind::Insecure, Nothing),
+        ("28000", _) if says("client certificate") => (Kind::DatabaseRefused, Nothing),
+        // … or who made it: a role that is gone or may not log in any more.
+        ("28000", _) => (Kind::DatabaseRefused, Stale),
+        // invalid_catalog_name
+        ("3D000", When::Start) => (Kind::DatabaseMissing, Stale),
+        // insufficient_privilege: at the start it can only be that to CONNECT
+        ("42501", When::Start) => (Kind::DatabaseRefused, Stale),
+        // undefined_object, invalid_parameter_value, cant_change_runtime_param
+        ("42704" | "22023" | "55P02", When::Start) => (Kind::DatabaseUrl, Nothing),
+        // object_not_in_prerequisite_state: the database takes no connections
+        ("55000", When::Start) => (Kind::DatabaseUnreachable, Doubt),
+        // read_only_sql_transaction: another server may be the primary by now
+        ("25006", _) => (Kind::DatabaseReadOnly, Stale),
+        // too_many_connections
+        ("53300", _) => (Kind::DatabaseFull, Nothing),
+        // cannot_connect_now, idle_session_timeout
+        ("57P03" | "57P05", _) => (Kind::DatabaseUnreachable, Nothing),
+        // admin_shutdown, crash_shutdown, database_dropped
+        ("57P01" | "57P02" | "57P04", _) => (Kind::DatabaseUnreachable, Doubt),
+        ("08P01", When::Start) => pooler_meaning(text),
+        (code, _) if code.starts_with("08") => (Kind::DatabaseUnreachable, Doubt),
+        (_, When::Start) => (Kind::DatabaseUnreachable, Nothing),
+        (_, When::Query) => return None,
+    })
+}
+
+/// What a pooler says instead of starting a session.
+fn pooler_meaning(text: &str) -> (ErrorKind, Says) {
+    POOLER_TEXTS
+        .iter()
+        .find(|(part, ..)| text.contains(part))
+        .map_or(
+            (ErrorKind::DatabaseUnreachable, Says::Nothing),
+            |(_, kind, says)| (*kind, *says),
+        )
+}
+
+/// A pooler's texts. Where it passes on what the server told it, the server's
+/// words are part of its own.
+const POOLER_TEXTS: [(&str, ErrorKind, Says); 8] = [
+    (
+        "authentication failed",
+        ErrorKind::DatabaseRefused,
+        Says::Stale,
+    ),
+    ("no such user", ErrorKind::DatabaseRefused, Says::Stale),
+    (
+        "is not permitted to log in",
+        ErrorKind::DatabaseRefused,
+        Says::Stale,
+    ),
+    ("no such database", ErrorKind::DatabaseMissing, Says::Stale),
+    ("does not exist", ErrorKind::DatabaseMissing, Says::Stale),
+    (
+        "no more connections allowed",
+        ErrorKind::DatabaseFull,
+        Says::Nothing,
+    ),
+    (
+        "too many connections",
+        ErrorKind::DatabaseFull,
+        Says::Nothing,
+    ),
+    ("query_wait_timeout", ErrorKind::DatabaseFull, Says::Nothing),
+];
+
 /// What a failure at the session's start means. `server` is `host:port`.
 pub(super) fn connect_failed(error: DriverError, server: &str, user: &str, db: &str) -> Error {
-    let (kind, message) = match error.as_db_error() {
-        Some(answer) => refusal(answer, server, user, db),
+    let (kind, says, message) = match error.as_db_error() {
+        // The server's own check of the binding (auth-scram.c): its code alone
+        // would say that the role is refused.
+        Some(answer) if answer.message().contains("channel binding") => (
+            ErrorKind::Insecure,
+            Says::Nothing,
+            format!(
+                "{server} saw another connection than this one: somebody between here and the \
+                 server opened the encryption"
+            ),
+        ),
+        Some(answer) => {
+            let (kind, says) = meaning(When::Start, answer.code().code(), answer.message())
+                .unwrap_or((ErrorKind::DatabaseUnreachable, Says::Nothing));
+            (kind, says, refusal(kind, says, server, user, db))
+        }
         None if is_authentication(&error) => (
             ErrorKind::Insecure,
+            Says::Nothing,
             format!("{server} could not be authenticated, so the connection was given up"),
         ),
         None => (
             ErrorKind::DatabaseUnreachable,
+            Says::Doubt,
             format!("the connection to {server} broke while the session started"),
         ),
     };
-    let failure = Error::because(kind, message, error);
-    match kind {
-        // Another password, or another database, may be right by now.
-        ErrorKind::DatabaseRefused | ErrorKind::DatabaseMissing => failure.of_stale_credentials(),
-        _ => failure,
+    Error::because(kind, message, error).that_says(says)
+}
+
+/// What the server said instead of starting a session, and what to do about it.
+fn refusal(kind: ErrorKind, says: Says, server: &str, user: &str, db: &str) -> String {
+    match (kind, says) {
+        (ErrorKind::DatabaseRefused, Says::Stale) => format!(
+            "{server} refused role {user} for database {db}: the password was changed or the role \
+             revoked since the URL was read"
+        ),
+        (ErrorKind::DatabaseRefused, _) => format!(
+            "{server} wants a client certificate of role {user}, which is not supported: take a \
+             database that is reachable without one"
+        ),
+        (ErrorKind::Insecure, _) => format!(
+            "{server} saw no encryption on this connection, so something between here and the \
+             server ends it: connect to the server itself"
+        ),
+        (ErrorKind::DatabaseFull, _) => {
+            format!("{server} has no connection left for role {user}: the plan's limit is used up")
+        }
+        (ErrorKind::DatabaseMissing, _) => format!("{server} has no database {db}"),
+        (ErrorKind::DatabaseUrl, _) => {
+            format!("{server} does not take a setting in the URL's options for database {db}")
+        }
+        _ => format!("{server} did not start a session for database {db}"),
     }
 }
 
@@ -37,20 +175,30 @@ pub(super) fn lacks_channel_binding(error: &DriverError) -> bool {
             .is_some_and(|cause| cause.to_string() == "server did not use channel binding")
 }
 
+/// What an SQLSTATE that came in answer to a query means for the connection;
+/// `None` for an error of the query itself.
+pub(crate) fn of_query(code: &str) -> Option<(ErrorKind, Says)> {
+    meaning(When::Query, code, "")
+}
+
 /// What a failure of a query means: so that `?` is all that a handler needs.
 impl From<DriverError> for Error {
     fn from(error: DriverError) -> Self {
         let (kind, message) = match error.as_db_error() {
-            Some(answer) => match connection_kind(answer.code().code()) {
-                Some(kind) => (kind, "the server ended the session"),
+            Some(answer) => match of_query(answer.code().code()) {
+                Some((kind @ ErrorKind::DatabaseReadOnly, _)) => {
+                    (kind, "the database takes no writes: it is read-only")
+                }
+                Some((kind, _)) => (kind, "the server ended the session"),
                 None => (
                     ErrorKind::Query,
                     "the database answered a query with an error",
                 ),
             },
             None if is_broken(&error) => (
-                ErrorKind::DatabaseUnreachable,
-                "the connection to the database broke during a query",
+                ErrorKind::OutcomeUnknown,
+                "the connection to the database broke during a query, so nobody knows whether \
+                 that took effect",
             ),
             None => (
                 ErrorKind::Query,
@@ -59,59 +207,6 @@ impl From<DriverError> for Error {
         };
         Self::because(kind, message, error)
     }
-}
-
-/// What the server said instead of starting a session, and what to do about it.
-fn refusal(answer: &DbError, server: &str, user: &str, db: &str) -> (ErrorKind, String) {
-    let code = answer.code().code();
-    // The server's own check of the binding (auth-scram.c): its code alone
-    // would say that the role is refused.
-    if answer.message().contains("channel binding") {
-        let message = format!(
-            "{server} saw another connection than this one: somebody between here and the server \
-             opened the encryption"
-        );
-        return (ErrorKind::Insecure, message);
-    }
-    let kind = match code {
-        // insufficient_privilege: here it can only be that to CONNECT
-        "42501" => ErrorKind::DatabaseRefused,
-        // undefined_object, invalid_parameter_value, cant_change_runtime_param
-        "42704" | "22023" | "55P02" => ErrorKind::DatabaseUrl,
-        code => connection_kind(code).unwrap_or(ErrorKind::DatabaseUnreachable),
-    };
-    let message = match kind {
-        ErrorKind::DatabaseRefused => format!(
-            "{server} refused role {user} for database {db}: the password was changed or the role \
-             revoked since the URL was read"
-        ),
-        ErrorKind::DatabaseFull => {
-            format!("{server} has no connection left for role {user}: the plan's limit is used up")
-        }
-        ErrorKind::DatabaseMissing => format!("{server} has no database {db}"),
-        ErrorKind::DatabaseUrl => {
-            format!("{server} does not take a setting in the URL's options for database {db}")
-        }
-        _ => format!("{server} did not start a session for database {db}"),
-    };
-    (kind, message)
-}
-
-/// SQLSTATE classes that are about the connection and not about a query
-/// (postgresql.org/docs/18/errcodes-appendix.html).
-fn connection_kind(code: &str) -> Option<ErrorKind> {
-    Some(match code {
-        // invalid_password, invalid_authorization_specification
-        "28P01" | "28000" => ErrorKind::DatabaseRefused,
-        // too_many_connections
-        "53300" => ErrorKind::DatabaseFull,
-        // invalid_catalog_name
-        "3D000" => ErrorKind::DatabaseMissing,
-        // admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped
-        "57P01" | "57P02" | "57P03" | "57P04" => ErrorKind::DatabaseUnreachable,
-        code if code.starts_with("08") => ErrorKind::DatabaseUnreachable,
-        _ => return None,
-    })
 }
 
 fn is_authentication(error: &DriverError) -> bool {
@@ -130,22 +225,190 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sqlstates_of_the_connection_are_told_from_those_of_a_query() {
-        for (code, kind) in [
-            ("28P01", Some(ErrorKind::DatabaseRefused)),
-            ("28000", Some(ErrorKind::DatabaseRefused)),
-            ("53300", Some(ErrorKind::DatabaseFull)),
-            ("3D000", Some(ErrorKind::DatabaseMissing)),
-            ("57P01", Some(ErrorKind::DatabaseUnreachable)),
-            ("57P03", Some(ErrorKind::DatabaseUnreachable)),
-            ("08006", Some(ErrorKind::DatabaseUnreachable)),
-            ("08P01", Some(ErrorKind::DatabaseUnreachable)),
+    fn table_at_the_start_of_a_session() {
+        use ErrorKind as Kind;
+        use Says::{Doubt, Nothing, Stale};
+        for (code, text, kind, says) in [
+            (
+                "28P01",
+                "password authentication failed for user \"u\"",
+                Kind::DatabaseRefused,
+                Stale,
+            ),
+            (
+                "28000",
+                "role \"u\" is not permitted to log in",
+                Kind::DatabaseRefused,
+                Stale,
+            ),
+            (
+                "28000",
+                "no pg_hba.conf entry for host \"h\", user \"u\", database \"d\", SSL encryption",
+                Kind::DatabaseRefused,
+                Stale,
+            ),
+            (
+                "28000",
+                "no pg_hba.conf entry for host \"h\", user \"u\", database \"d\", no encryption",
+                Kind::Insecure,
+                Nothing,
+            ),
+            (
+                "28000",
+                "no pg_hba.conf entry for host \"h\", user \"u\", database \"d\", SSL off",
+                Kind::Insecure,
+                Nothing,
+            ),
+            (
+                "28000",
+                "connection requires a valid client certificate",
+                Kind::DatabaseRefused,
+                Nothing,
+            ),
+            (
+                "28000",
+                "la connexion est refusée",
+                Kind::DatabaseRefused,
+                Stale,
+            ),
+            (
+                "3D000",
+                "database \"d\" does not exist",
+                Kind::DatabaseMissing,
+                Stale,
+            ),
+            (
+                "42501",
+                "permission denied for database \"d\"",
+                Kind::DatabaseRefused,
+                Stale,
+            ),
+            (
+                "55000",
+                "database \"d\" is not currently accepting connections",
+                Kind::DatabaseUnreachable,
+                Doubt,
+            ),
+            (
+                "53300",
+                "too many connections for role \"u\"",
+                Kind::DatabaseFull,
+                Nothing,
+            ),
+            (
+                "53300",
+                "remaining connection slots are reserved",
+                Kind::DatabaseFull,
+                Nothing,
+            ),
+            (
+                "57P03",
+                "the database system is starting up",
+                Kind::DatabaseUnreachable,
+                Nothing,
+            ),
+            (
+                "57P01",
+                "terminating connection due to administrator command",
+                Kind::DatabaseUnreachable,
+                Doubt,
+            ),
+            (
+                "42704",
+                "unrecognized configuration parameter",
+                Kind::DatabaseUrl,
+                Nothing,
+            ),
+            (
+                "XX000",
+                "something else",
+                Kind::DatabaseUnreachable,
+                Nothing,
+            ),
+            (
+                "08P01",
+                "SASL authentication failed",
+                Kind::DatabaseRefused,
+                Stale,
+            ),
+            (
+                "08P01",
+                "password authentication failed",
+                Kind::DatabaseRefused,
+                Stale,
+            ),
+            ("08P01", "no such user: u", Kind::DatabaseRefused, Stale),
+            ("08P01", "no such database: d", Kind::DatabaseMissing, Stale),
+            (
+                "08P01",
+                "server login has been failing, cached error: password authentication failed for user \"u\" (server_login_retry)",
+                Kind::DatabaseRefused,
+                Stale,
+            ),
+            (
+                "08P01",
+                "server login failed: FATAL database \"d\" does not exist",
+                Kind::DatabaseMissing,
+                Stale,
+            ),
+            (
+                "08P01",
+                "no more connections allowed (max_client_conn)",
+                Kind::DatabaseFull,
+                Nothing,
+            ),
+            ("08P01", "query_wait_timeout", Kind::DatabaseFull, Nothing),
+            (
+                "08P01",
+                "server login failed: FATAL too many connections for role \"u\"",
+                Kind::DatabaseFull,
+                Nothing,
+            ),
+            (
+                "08P01",
+                "pgbouncer cannot connect to server",
+                Kind::DatabaseUnreachable,
+                Nothing,
+            ),
+            (
+                "08P01",
+                "client_login_timeout",
+                Kind::DatabaseUnreachable,
+                Nothing,
+            ),
+        ] {
+            assert_eq!(
+                meaning(When::Start, code, text),
+                Some((kind, says)),
+                "{code} {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn table_in_answer_to_a_query() {
+        use ErrorKind as Kind;
+        use Says::{Doubt, Nothing, Stale};
+        for (code, expected) in [
+            ("57P01", Some((Kind::DatabaseUnreachable, Doubt))),
+            ("57P02", Some((Kind::DatabaseUnreachable, Doubt))),
+            ("57P04", Some((Kind::DatabaseUnreachable, Doubt))),
+            ("57P05", Some((Kind::DatabaseUnreachable, Nothing))),
+            ("08P01", Some((Kind::DatabaseUnreachable, Doubt))),
+            ("08006", Some((Kind::DatabaseUnreachable, Doubt))),
+            ("25006", Some((Kind::DatabaseReadOnly, Stale))),
+            ("53300", Some((Kind::DatabaseFull, Nothing))),
+            // What follows is the caller's own: a constraint, a right, a table, a
+            // cancelled statement, a lost race, a name in a statement.
             ("23505", None),
             ("42501", None),
             ("42P01", None),
             ("57014", None),
+            ("40001", None),
+            ("3D000", None),
+            ("55000", None),
         ] {
-            assert_eq!(connection_kind(code), kind, "{code}");
+            assert_eq!(of_query(code), expected, "{code}");
         }
     }
 }

@@ -1,12 +1,18 @@
 //! Postgres: from a database URL to a pooled, authenticated connection.
 
+mod client;
 mod connect;
 mod failure;
+mod generation;
 mod pool;
+mod tap;
 mod tls;
 mod url;
 
-pub(crate) use self::pool::Pool;
+pub(crate) use self::failure::{Says, of_query};
+pub(crate) use self::pool::{Pool, read_only};
+pub(crate) use self::tap::{Fate, Mark, Tap};
 
-pub use self::pool::Client;
+pub use self::client::Client;
+pub use self::client::Transaction;
 pub use self::url::DatabaseUrl;

@@ -1,21 +1,16 @@
-//! The pool of connections to one stage's database, renewed with its credentials.
+//! The way to one stage's database: a generation of connections, renewed with its credentials.
 
-use std::collections::hash_map::RandomState;
-use std::fmt;
-use std::hash::BuildHasher as _;
-use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use deadpool_postgres::{
-    ClientWrapper, Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, TimeoutType,
-};
 use tokio::sync::Mutex;
 
-use crate::credentials::{AnyProvider, Backoff, Credentials};
+use crate::credentials::{AnyProvider, Backoff, Credentials, spread};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::postgres::connect::{Connector, took_too_long, uncarry};
+use crate::postgres::client::Client;
+use crate::postgres::connect::took_too_long;
+use crate::postgres::failure::Says;
+use crate::postgres::generation::Generation;
 use crate::settings::Limits;
 use crate::stage::Stage;
 use crate::telemetry::Phases;
@@ -24,7 +19,7 @@ use crate::telemetry::Phases;
 ///
 /// They belong to a generation: one set of credentials, with a pool of its own.
 /// The first is the sealed one, or the provider is asked for it when the first
-/// connection is wanted; and for the next only when a connection fails in a way that says that the
+/// connection is wanted; and for the next only when a failure says that the
 /// credentials are stale. The pool of the old generation closes then: what is
 /// idle in it ends, and what is lent ends when it comes back.
 #[derive(Clone, Debug)]
@@ -38,25 +33,29 @@ struct Inner {
     current: RwLock<Option<Generation>>,
     /// Held by the one that asks the provider, while others wait for its answer.
     asking: Mutex<Asking>,
+    /// Since when nothing has worked.
+    trouble: RwLock<Option<Instant>>,
 }
 
 /// What is remembered of the questions to the provider.
 #[derive(Debug, Default)]
 struct Asking {
-    backoff: Backoff,
+    /// Because no connection could be opened, or none was there yet.
+    unreachable: Backoff,
+    /// Because the database takes no writes. Apart, since a connection that
+    /// opens proves nothing about that.
+    read_only: Backoff,
     /// Why the last question bore nothing.
     last: Option<Error>,
 }
 
-/// One set of credentials, and the connections made with it.
-#[derive(Clone, Debug)]
-struct Generation {
-    /// Counts up from 1.
-    number: u64,
-    connector: Connector,
-    pool: deadpool_postgres::Pool,
-    /// Whether it has given a connection since the provider was last asked.
-    proved: Arc<AtomicBool>,
+impl Asking {
+    fn backoff(&mut self, evidence: Option<&Error>) -> &mut Backoff {
+        match evidence.map(Error::kind) {
+            Some(ErrorKind::DatabaseReadOnly) => &mut self.read_only,
+            _ => &mut self.unreachable,
+        }
+    }
 }
 
 impl Pool {
@@ -68,7 +67,7 @@ impl Pool {
         limits: Limits,
     ) -> Result<Self, Error> {
         let first = sealed
-            .map(|credentials| Generation::new(1, credentials, None, &limits))
+            .map(|credentials| Generation::new(1, stage, credentials, None, &limits))
             .transpose()?;
         Ok(Self(Arc::new(Inner {
             stage,
@@ -76,76 +75,123 @@ impl Pool {
             limits,
             current: RwLock::new(first),
             asking: Mutex::default(),
+            trouble: RwLock::default(),
         })))
     }
 
+    /// A connection by the credentials as they are, or by new ones where the
+    /// failure says that these are stale.
     pub(crate) async fn client(&self) -> Result<Client, Error> {
-        let inner = &self.0;
-        let generation = match inner.current() {
+        let inner = &*self.0;
+        let mut generation = match inner.current() {
             Some(generation) => generation,
             None => inner.renewed(None).await?,
         };
-        match generation.client(inner).await {
-            Err(evidence) if evidence.says_stale() => {
+        if generation.was_read_only() {
+            let evidence = read_only(inner.stage);
+            // Where there is nothing new, what only reads may go on.
+            if let Ok(next) = inner.renewed(Some((&generation, &evidence))).await {
+                generation = next;
+            }
+        }
+        match inner.client(&generation).await {
+            Err(evidence) if evidence.says() == Says::Stale => {
                 let next = inner.renewed(Some((&generation, &evidence))).await?;
-                next.client(inner).await
+                inner.client(&next).await
             }
             answer => answer,
         }
     }
 
+    pub(crate) fn stage(&self) -> Stage {
+        self.0.stage
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
     pub(crate) fn phases(&self) -> Option<Phases> {
-        self.0.current()?.connector.phases()
+        self.0.current()?.phases()
+    }
+
+    /// Something has failed for want of a good connection. Returns since when that is so.
+    pub(crate) fn is_in_trouble(&self) -> Instant {
+        *write(&self.0.trouble).get_or_insert_with(Instant::now)
+    }
+
+    /// Something has worked.
+    pub(crate) fn is_well(&self) {
+        if read(&self.0.trouble).is_some() {
+            *write(&self.0.trouble) = None;
+        }
     }
 }
 
 impl Inner {
     fn current(&self) -> Option<Generation> {
-        self.current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        read(&self.current).clone()
+    }
+
+    async fn client(&self, generation: &Generation) -> Result<Client, Error> {
+        let connection = generation.connection().await?;
+        if generation.proves_itself() {
+            let mut asking = self.asking.lock().await;
+            asking.unreachable.settled();
+            asking.last = None;
+        }
+        Ok(Client(connection))
     }
 
     /// The generation after a stale one, or the first. Whoever comes second
     /// gets the answer that the first one gets.
     async fn renewed(&self, stale: Option<(&Generation, &Error)>) -> Result<Generation, Error> {
         let mut asking = self.asking.lock().await;
-        let known = stale.map_or(0, |(generation, _)| generation.number);
-        if let Some(current) = self.current().filter(|current| current.number > known) {
+        let known = stale.map_or(0, |(generation, _)| generation.number());
+        let evidence = stale.map(|(_, evidence)| evidence);
+        if let Some(current) = self.current().filter(|current| current.number() > known) {
             return Ok(current);
         }
-        if let Some(last) = &asking.last
-            && !asking.backoff.allows(Instant::now())
-        {
-            return Err(stale.map_or(last, |(_, evidence)| evidence).clone());
+        if !asking.backoff(evidence).allows(Instant::now()) {
+            let reason = asking.last.as_ref().or(evidence).cloned();
+            return Err(evidence
+                .cloned()
+                .or(reason)
+                .unwrap_or_else(|| self.too_many_questions()));
+        }
+        if stale.is_some() {
+            tokio::time::sleep(spread(fastrand::f64())).await;
         }
         let started = Instant::now();
+        asking.backoff(evidence).asks(started);
         let (wanted_pause, answer) = match (self.ask().await, stale) {
-            (Ok(credentials), Some((old, evidence))) if old.is_of(&credentials) => {
+            (Ok(credentials), Some((old, evidence))) if is_same(old, &credentials) => {
                 (None, self.still_the_same(&credentials, evidence))
             }
             (Ok(credentials), _) => {
                 let took = Some(started.elapsed());
-                let next = Generation::new(known + 1, credentials, took, &self.limits)?;
+                let next = Generation::new(known + 1, self.stage, credentials, took, &self.limits)?;
                 // Until it has given a connection it may be as bad as the one before.
-                asking.backoff.bore_nothing(Instant::now(), None, random());
-                asking.last = stale.map(|(_, evidence)| evidence.clone());
+                asking
+                    .backoff(evidence)
+                    .bore_nothing(Instant::now(), None, fastrand::f64());
+                asking.last = evidence.cloned();
                 self.replace(&next);
                 return Ok(next);
             }
             (Err(error), None) => (error.retry_after(), error),
             (Err(error), Some((_, evidence))) => {
                 tracing::warn!(reason = %error.report(), "could not ask for new credentials");
-                (error.retry_after(), evidence.clone())
+                let wait = error.retry_after();
+                (wait, evidence.clone())
             }
         };
         if let Some((old, _)) = stale {
-            old.proved.store(false, Ordering::Relaxed);
+            old.question();
         }
         asking
-            .backoff
-            .bore_nothing(Instant::now(), wanted_pause, random());
+            .backoff(evidence)
+            .bore_nothing(Instant::now(), wanted_pause, fastrand::f64());
         asking.last = Some(answer.clone());
         Err(answer)
     }
@@ -164,18 +210,14 @@ impl Inner {
 
     /// Makes a generation the current one, and lets the one before it run dry.
     fn replace(&self, next: &Generation) {
-        let old = self
-            .current
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .replace(next.clone());
+        let old = write(&self.current).replace(next.clone());
         if let Some(old) = old {
             tracing::info!(
-                generation = next.number,
-                origin = next.connector.credentials().origin(),
+                generation = next.number(),
+                origin = next.credentials().origin(),
                 "the credentials were stale and have been renewed"
             );
-            old.pool.close();
+            old.close();
         }
     }
 
@@ -191,134 +233,50 @@ impl Inner {
             evidence.clone(),
         )
     }
-}
 
-impl Generation {
-    fn new(
-        number: u64,
-        credentials: Credentials,
-        resolved_in: Option<Duration>,
-        limits: &Limits,
-    ) -> Result<Self, Error> {
-        let connector = Connector::new(credentials, resolved_in, limits.clone());
-        let manager = Manager::from_connect(
-            // The connector brings its own settings with the credentials.
-            tokio_postgres::Config::new(),
-            connector.clone(),
-            ManagerConfig {
-                // No ping: a warm request pays for its query alone.
-                recycling_method: RecyclingMethod::Fast,
-            },
-        );
-        let pool = deadpool_postgres::Pool::builder(manager)
-            .max_size(limits.pool_size.get())
-            .wait_timeout(Some(limits.wait))
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| {
-                Error::because(ErrorKind::Settings, "could not make the pool", error)
-            })?;
-        Ok(Self {
-            number,
-            connector,
-            pool,
-            proved: Arc::default(),
-        })
-    }
-
-    fn is_of(&self, credentials: &Credentials) -> bool {
-        let own = self.connector.credentials();
-        own.url().is_same_as(credentials.url())
-    }
-
-    async fn client(&self, inner: &Inner) -> Result<Client, Error> {
-        match self.pool.get().await {
-            Ok(client) => {
-                if !self.proved.swap(true, Ordering::Relaxed) {
-                    *inner.asking.lock().await = Asking::default();
-                }
-                Ok(Client(client))
-            }
-            Err(PoolError::Backend(error)) => Err(uncarry(error)),
-            Err(PoolError::Timeout(TimeoutType::Wait)) => Err(Error::new(
-                ErrorKind::Timeout(Phase::Wait),
-                format!(
-                    "no connection of the pool for stage {} became free within {} ms: all {} are \
-                     in use",
-                    inner.stage,
-                    inner.limits.wait.as_millis(),
-                    inner.limits.pool_size,
-                ),
-            )),
-            // Closed, because another request has renewed the credentials meanwhile.
-            Err(error) => Err(Error::because(
-                ErrorKind::DatabaseUnreachable,
-                format!("the pool for stage {} gave no connection", inner.stage),
-                error,
-            )
-            .of_stale_credentials()),
-        }
+    fn too_many_questions(&self) -> Error {
+        Error::new(
+            ErrorKind::ProviderBusy,
+            format!(
+                "the provider was asked for the database of stage {} often enough in the last \
+                 minute",
+                self.stage
+            ),
+        )
     }
 }
 
-/// A number from 0 to 1 that differs between calls and processes.
-fn random() -> f64 {
-    // The standard library seeds each of these anew.
-    let [high, low, ..] = RandomState::new().hash_one(()).to_be_bytes();
-    f64::from(u16::from_be_bytes([high, low])) / f64::from(u16::MAX)
+/// What a database that takes no writes says of its URL.
+pub(crate) fn read_only(stage: Stage) -> Error {
+    Error::new(
+        ErrorKind::DatabaseReadOnly,
+        format!(
+            "the database of stage {stage} takes no writes: it is a standby, or was made read-only \
+             for a while"
+        ),
+    )
+    .that_says(Says::Stale)
 }
 
-/// A connection to the stage's database, lent by the pool until it is dropped.
-///
-/// It is used as a [`tokio_postgres::Client`]: `query_typed`, `execute_typed`
-/// and a prepared statement (`prepare_cached`) each cost one round trip,
-/// `query` with a text costs two, since it is prepared first.
-///
-/// ```no_run
-/// # async fn example(request: lambda_http::Request) -> Result<(), stagelink::Error> {
-/// use tokio_postgres::types::Type;
-///
-/// let db = stagelink::client(&request).await?;
-/// let row = db
-///     .query_typed_one("SELECT count(*) FROM guestbook WHERE id < $1", &[(&100_i64, Type::INT8)])
-///     .await?;
-/// # let _: i64 = row.get(0);
-/// # Ok(())
-/// # }
-/// ```
-///
-/// Dropping it in the middle of a [`transaction`](ClientWrapper::transaction)
-/// rolls that back. Dropping a query's future does not stop the query in the
-/// server. `CancelToken::cancel_query` does not work on it, since the driver
-/// does not know the address that it was connected to;
-/// `cancel_query_raw` with a stream of one's own does.
-pub struct Client(deadpool_postgres::Client);
-
-impl Deref for Client {
-    type Target = ClientWrapper;
-
-    fn deref(&self) -> &ClientWrapper {
-        &self.0
-    }
+fn is_same(generation: &Generation, credentials: &Credentials) -> bool {
+    let own = generation.credentials().url();
+    own.is_same_as(credentials.url())
 }
 
-impl DerefMut for Client {
-    fn deref_mut(&mut self) -> &mut ClientWrapper {
-        &mut self.0
-    }
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").finish_non_exhaustive()
-    }
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
     use std::future::pending;
     use std::num::NonZeroUsize;
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use tokio::net::TcpSocket;
 
@@ -456,7 +414,7 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::DatabaseUnreachable);
         assert_eq!(fake.asked(), 2);
         let current = pool.0.current().unwrap();
-        assert_eq!(current.number, 2);
-        assert_eq!(current.connector.credentials().url().database(), "d1");
+        assert_eq!(current.number(), 2);
+        assert_eq!(current.credentials().url().database(), "d1");
     }
 }

@@ -130,12 +130,12 @@ pub(super) struct Stream(tokio_native_tls::TlsStream<TcpStream>);
 /// Hands the driver a connection on which the handshake is over already.
 pub(super) struct Encrypted;
 
-impl tls::TlsConnect<Stream> for Encrypted {
-    type Stream = Stream;
+impl<S: tls::TlsStream + Unpin> tls::TlsConnect<S> for Encrypted {
+    type Stream = S;
     type Error = io::Error;
-    type Future = std::future::Ready<io::Result<Stream>>;
+    type Future = std::future::Ready<io::Result<S>>;
 
-    fn connect(self, stream: Stream) -> Self::Future {
+    fn connect(self, stream: S) -> Self::Future {
         std::future::ready(Ok(stream))
     }
 }

@@ -1,0 +1,234 @@
+//! One set of credentials, and the pool of connections made with it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use deadpool::Runtime;
+use deadpool::managed::{
+    Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, TimeoutType,
+};
+use deadpool_postgres::ClientWrapper;
+
+use crate::credentials::Credentials;
+use crate::error::{Error, ErrorKind, Phase};
+use crate::postgres::connect::{Connector, Opened};
+use crate::postgres::failure::{Says, of_query};
+use crate::postgres::tap::{Mark, Tap};
+use crate::settings::Limits;
+use crate::stage::Stage;
+use crate::telemetry::Phases;
+
+/// One set of credentials, and the connections made with it. Clones are the same one.
+#[derive(Clone, Debug)]
+pub(super) struct Generation(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// Counts up from 1.
+    number: u64,
+    stage: Stage,
+    limits: Limits,
+    connector: Connector,
+    pool: Pool<Connections>,
+    /// What the connections have told of the credentials.
+    told: Arc<Told>,
+}
+
+/// What the connections of a generation have told of its credentials.
+#[derive(Debug, Default)]
+struct Told {
+    /// One was opened since the provider was last asked.
+    proved: AtomicBool,
+    /// One was ended from outside, and none was opened since.
+    doubt: AtomicBool,
+    /// One said that it takes no writes.
+    read_only: AtomicBool,
+}
+
+impl Generation {
+    pub(super) fn new(
+        number: u64,
+        stage: Stage,
+        credentials: Credentials,
+        resolved_in: Option<Duration>,
+        limits: &Limits,
+    ) -> Result<Self, Error> {
+        let connector = Connector::new(credentials, resolved_in, limits.clone());
+        let told = Arc::<Told>::default();
+        let connections = Connections {
+            connector: connector.clone(),
+            told: Arc::clone(&told),
+        };
+        let pool = Pool::builder(connections)
+            .max_size(limits.pool_size.get())
+            .wait_timeout(Some(limits.wait))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| {
+                Error::because(ErrorKind::Settings, "could not make the pool", error)
+            })?;
+        Ok(Self(Arc::new(Inner {
+            number,
+            stage,
+            limits: limits.clone(),
+            connector,
+            pool,
+            told,
+        })))
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.0.number
+    }
+
+    pub(super) fn credentials(&self) -> &Credentials {
+        self.0.connector.credentials()
+    }
+
+    pub(super) fn phases(&self) -> Option<Phases> {
+        self.0.connector.phases()
+    }
+
+    /// A connection: one that is idle, or a new one.
+    pub(super) async fn connection(&self) -> Result<Connection, Error> {
+        let inner = &*self.0;
+        match inner.pool.get().await {
+            Ok(connection) => Ok(connection),
+            // Whatever keeps a new connection from being made, after one was
+            // ended from outside: the server may have moved.
+            Err(PoolError::Backend(error))
+                if error.says() == Says::Doubt || is_time_out(&error) =>
+            {
+                let doubt = inner.told.doubt.load(Ordering::Relaxed);
+                Err(if doubt {
+                    error.that_says(Says::Stale)
+                } else {
+                    error
+                })
+            }
+            Err(PoolError::Backend(error)) => Err(error),
+            Err(PoolError::Timeout(TimeoutType::Wait)) => Err(Error::new(
+                ErrorKind::Timeout(Phase::Wait),
+                format!(
+                    "no connection of the pool for stage {} became free within {} ms: all {} are \
+                     in use",
+                    inner.stage,
+                    inner.limits.wait.as_millis(),
+                    inner.limits.pool_size,
+                ),
+            )),
+            // Closed, because another request has renewed the credentials meanwhile.
+            Err(error) => Err(Error::because(
+                ErrorKind::DatabaseUnreachable,
+                format!("the pool for stage {} gave no connection", inner.stage),
+                error,
+            )
+            .that_says(Says::Stale)),
+        }
+    }
+
+    /// Whether a connection was opened since this was asked or [`Self::question`] was called.
+    pub(super) fn proves_itself(&self) -> bool {
+        !self.0.told.proved.swap(true, Ordering::Relaxed)
+    }
+
+    /// What was proved before counts no more.
+    pub(super) fn question(&self) {
+        self.0.told.proved.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether a connection has said that it takes no writes, since this was asked.
+    pub(super) fn was_read_only(&self) -> bool {
+        self.0.told.read_only.swap(false, Ordering::Relaxed)
+    }
+
+    /// Lets it run dry: what is idle ends now, what is lent ends when it comes back.
+    pub(super) fn close(&self) {
+        self.0.pool.close();
+    }
+}
+
+fn is_time_out(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Timeout(_))
+}
+
+/// A connection that the pool has lent.
+pub(super) type Connection = Object<Connections>;
+
+/// A session in the pool.
+pub(super) struct Session {
+    pub(super) client: ClientWrapper,
+    pub(super) tap: Tap,
+    lent_at: Mark,
+    told: Arc<Told>,
+}
+
+impl Session {
+    /// What the time since it was lent tells of the credentials.
+    pub(super) fn tell(&self) {
+        if self.tap.has_ended() {
+            self.told.doubt.store(true, Ordering::Relaxed);
+        }
+        let error = self.tap.error_since(&self.lent_at);
+        if let Some((ErrorKind::DatabaseReadOnly, _)) = error.and_then(|code| of_query(&code)) {
+            self.told.read_only.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Makes connections for the pool, and judges those that come back.
+pub(super) struct Connections {
+    connector: Connector,
+    told: Arc<Told>,
+}
+
+impl Manager for Connections {
+    type Type = Session;
+    type Error = Error;
+
+    async fn create(&self) -> Result<Session, Error> {
+        let Opened { client, tap } = self.connector.open().await?;
+        self.told.doubt.store(false, Ordering::Relaxed);
+        Ok(Session {
+            client,
+            lent_at: tap.mark(),
+            tap,
+            told: Arc::clone(&self.told),
+        })
+    }
+
+    /// No ping: a warm request pays for its query alone. What the server has
+    /// said meanwhile costs nothing to know.
+    async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<Error> {
+        // Lets the runtime look at its sockets, and so the connection's own task
+        // see whether the server has ended it.
+        tokio::task::yield_now().await;
+        session.tell();
+        if session.client.is_closed() || session.tap.has_ended() {
+            return Err(RecycleError::message("the connection has ended"));
+        }
+        if !session.tap.is_idle() {
+            return Err(RecycleError::message(
+                "it was left with a statement running or a transaction open",
+            ));
+        }
+        session.lent_at = session.tap.mark();
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Connections").field(&self.connector).finish()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("tap", &self.tap)
+            .finish_non_exhaustive()
+    }
+}
