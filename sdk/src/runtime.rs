@@ -6,11 +6,12 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt as _;
 use http::{Response, StatusCode};
-use lambda_http::{Body, IntoResponse, Request};
+use lambda_http::{Body, IntoResponse, Request, RequestExt as _};
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::error::Error;
@@ -90,6 +91,9 @@ async fn warm_up(link: &Link) {
 /// Lambda ends a function whose start takes more than 10 s.
 const WARM_UP_LIMIT: Duration = Duration::from_secs(9);
 
+/// Long enough to log an error and send a response over a slow link.
+const TO_ANSWER: Duration = Duration::from_millis(300);
+
 /// What [`run`] serves: implemented for plain async functions and for tower services.
 ///
 /// `M` only tells the two apart and is always inferred.
@@ -156,7 +160,8 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        request.extensions_mut().insert(self.link.clone());
+        let link = self.link.until(deadline(&request));
+        request.extensions_mut().insert(link);
         // A panic's message is for the log, where it is already. The Lambda
         // runtime would put it into its answer.
         let answer = AssertUnwindSafe(self.service.call(request)).catch_unwind();
@@ -169,6 +174,15 @@ where
             Ok(response.await)
         })
     }
+}
+
+/// When the request has to be answered: the platform's deadline, less the time
+/// that the answer itself takes.
+fn deadline(request: &Request) -> Option<Instant> {
+    let platform = Duration::from_millis(request.lambda_context_ref()?.deadline);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let left = platform.saturating_sub(now);
+    Some(Instant::now() + left.saturating_sub(TO_ANSWER.min(left / 4)))
 }
 
 /// What a client gets to see of a handler's error. The log gets the rest, if

@@ -26,6 +26,7 @@ use crate::stage::Stage;
 /// | `STAGELINK_RESOLVE_TIMEOUT_MS` | milliseconds for the provider to answer | `4000` |
 /// | `STAGELINK_CONNECT_TIMEOUT_MS` | milliseconds to open a connection, from the name look-up to the session's start | `4000` |
 /// | `STAGELINK_WAIT_TIMEOUT_MS` | milliseconds to wait for one of the pool's connections | `4000` |
+/// | `STAGELINK_RETRY_TIMEOUT_MS` | milliseconds to go on trying, from the beginning of a trouble on | `10000` |
 ///
 /// To resolve and to connect together takes less than the 10 seconds that AWS
 /// Lambda gives a function for its start.
@@ -96,6 +97,10 @@ pub struct Limits {
     pub connect: Duration,
     /// To wait for one of the pool's connections. Defaults to 4 seconds.
     pub wait: Duration,
+    /// To go on trying, from the beginning of a trouble on. Defaults to 10
+    /// seconds: longer than a small database takes to restart, and shorter than
+    /// people wait for a page. The invocation's own limit is kept in any case.
+    pub retry: Duration,
 }
 
 impl Default for Limits {
@@ -105,6 +110,7 @@ impl Default for Limits {
             resolve: Duration::from_secs(4),
             connect: Duration::from_secs(4),
             wait: Duration::from_secs(4),
+            retry: Duration::from_secs(10),
         }
     }
 }
@@ -182,6 +188,7 @@ struct Variables {
     stagelink_resolve_timeout_ms: Option<String>,
     stagelink_connect_timeout_ms: Option<String>,
     stagelink_wait_timeout_ms: Option<String>,
+    stagelink_retry_timeout_ms: Option<String>,
 }
 
 impl Variables {
@@ -223,6 +230,11 @@ impl Variables {
                 self.stagelink_wait_timeout_ms.as_deref(),
             )?
             .unwrap_or(defaults.wait),
+            retry: milliseconds(
+                "STAGELINK_RETRY_TIMEOUT_MS",
+                self.stagelink_retry_timeout_ms.as_deref(),
+            )?
+            .unwrap_or(defaults.retry),
         };
         Ok(Settings {
             stage,
@@ -433,6 +445,7 @@ mod tests {
             "STAGELINK_RESOLVE_TIMEOUT_MS",
             "STAGELINK_CONNECT_TIMEOUT_MS",
             "STAGELINK_WAIT_TIMEOUT_MS",
+            "STAGELINK_RETRY_TIMEOUT_MS",
         ] {
             for value in ["c4n4ry", "0", "-1", "1.5"] {
                 let error = with(&[(name, value)]).unwrap_err();

@@ -1,10 +1,18 @@
 //! The link from a function to its stage's database: what a handler holds.
 
+mod attempts;
+mod idempotency;
+mod transaction;
+mod work;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
 use lambda_http::Request;
+use tokio::time::Instant;
+
+use self::attempts::Attempts;
 
 use crate::credentials::{AnyProvider, Credentials, Provider, unseal};
 use crate::error::{Error, ErrorKind};
@@ -13,6 +21,9 @@ use crate::settings::{Limits, Settings};
 use crate::stage::Stage;
 use crate::telemetry::Phases;
 
+pub use self::idempotency::IDEMPOTENCY_TABLE;
+pub use self::idempotency::IdempotencyKey;
+
 /// A function's link to the database of its stage.
 ///
 /// [`run`](crate::run) makes one per process and puts it into every request, so
@@ -20,8 +31,17 @@ use crate::telemetry::Phases;
 /// `Extension<Link>`. Clones share one pool.
 ///
 /// Nothing is opened or asked before the first client is wanted.
+///
+/// A handler that does its work through [`read`](Self::read),
+/// [`write`](Self::write), [`transaction`](Self::transaction) and
+/// [`once`](Self::once) survives the loss of its connection; one that takes a
+/// [`client`](Self::client) gets to see it as an error.
 #[derive(Clone)]
-pub struct Link(Arc<State>);
+pub struct Link {
+    state: Arc<State>,
+    /// When the invocation that it was made for has to be answered.
+    deadline: Option<Instant>,
+}
 
 enum State {
     Ready {
@@ -57,14 +77,28 @@ impl Link {
                 State::ready(stage, provider, sealed, limits)
             })
             .unwrap_or_else(State::Refused);
-        Self(Arc::new(state))
+        Self::with_state(state)
     }
 
     /// A link whose credentials come from a provider of one's own.
     pub fn with_provider(stage: Stage, provider: impl Provider, limits: Limits) -> Self {
         let provider = AnyProvider::new(provider);
-        let state = State::ready(stage, provider, None, limits).unwrap_or_else(State::Refused);
-        Self(Arc::new(state))
+        Self::with_state(State::ready(stage, provider, None, limits).unwrap_or_else(State::Refused))
+    }
+
+    fn with_state(state: State) -> Self {
+        Self {
+            state: Arc::new(state),
+            deadline: None,
+        }
+    }
+
+    /// The same link, for an invocation that has to be answered by then.
+    pub(crate) fn until(&self, deadline: Option<Instant>) -> Self {
+        Self {
+            state: Arc::clone(&self.state),
+            deadline,
+        }
     }
 
     /// The link that [`run`](crate::run) put into a request.
@@ -90,7 +124,7 @@ impl Link {
     /// [`ErrorKind::Stage`] or [`ErrorKind::Settings`] when the environment does
     /// not say enough.
     pub fn stage(&self) -> Result<Stage, Error> {
-        match &*self.0 {
+        match &*self.state {
             State::Ready { stage, .. } => Ok(*stage),
             State::Refused(error) => Err(error.clone()),
         }
@@ -100,23 +134,29 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// Any [`ErrorKind`] but `Query`, each telling what to do. An [`Error`]
-    /// returned from a handler becomes a response that a client may see.
+    /// Any [`ErrorKind`] but those of a query, each telling what to do. An [`Error`]
+    /// returned from a handler becomes a response that a client may see. There
+    /// is one attempt, with new credentials where the old ones are stale.
     ///
     /// # Cancel safety
     ///
     /// The future may be dropped at any point; a connection that it was about to
     /// open is given up.
     pub async fn client(&self) -> Result<Client, Error> {
-        match &*self.0 {
-            State::Ready { pool, .. } => pool.client().await,
+        self.attempts()?.one_connection().await
+    }
+
+    /// The attempts at one piece of work.
+    fn attempts(&self) -> Result<Attempts<'_>, Error> {
+        match &*self.state {
+            State::Ready { pool, .. } => Ok(Attempts::new(pool, self.deadline)),
             State::Refused(error) => Err(error.clone()),
         }
     }
 
     /// How long the phases of the connection opened last took; `None` before the first.
     pub fn phases(&self) -> Option<Phases> {
-        match &*self.0 {
+        match &*self.state {
             State::Ready { pool, .. } => pool.phases(),
             State::Refused(_) => None,
         }
@@ -137,7 +177,7 @@ impl State {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.0 {
+        match &*self.state {
             State::Ready { stage, .. } => f.debug_tuple("Link").field(stage).finish(),
             State::Refused(error) => f.debug_tuple("Link").field(error).finish(),
         }

@@ -1,0 +1,199 @@
+//! Work on a connection, and the rules by which it is done again when that fails under it.
+
+use std::future::Future;
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::error::{Error, ErrorKind, Phase};
+use crate::postgres::{Client, Fate, Mark, Pool, Says, Tap, of_query, read_only};
+
+/// The attempts at one piece of work.
+pub(super) struct Attempts<'a> {
+    pool: &'a Pool,
+    /// When the invocation has to be answered.
+    deadline: Option<Instant>,
+    pauses: ExponentialBackoff,
+    first: bool,
+}
+
+impl<'a> Attempts<'a> {
+    pub(super) fn new(pool: &'a Pool, deadline: Option<Instant>) -> Self {
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(SHORTEST_PAUSE)
+            .with_max_delay(LONGEST_PAUSE)
+            .with_jitter()
+            .without_max_times()
+            .build();
+        Self {
+            pool,
+            deadline,
+            pauses,
+            first: true,
+        }
+    }
+
+    pub(super) fn pool(&self) -> &'a Pool {
+        self.pool
+    }
+
+    /// A connection, and the watch over what happens on it. Where none can be
+    /// had for a reason that may pass, this waits for as long as attempts may go on.
+    pub(super) async fn connection(&mut self) -> Result<(Client, Watch), Error> {
+        loop {
+            match self.one_connection().await {
+                Ok(client) => {
+                    let watch = Watch::over(&client);
+                    return Ok((client, watch));
+                }
+                Err(failure) if may_pass(failure.kind()) => self.pause(failure).await?,
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// A connection, or the reason why there is none now.
+    pub(super) async fn one_connection(&self) -> Result<Client, Error> {
+        let what = format!("connecting to the database of stage {}", self.pool.stage());
+        self.within(Phase::Connect, &what, self.pool.client())
+            .await?
+    }
+
+    /// Does some work, but gives it up when the invocation has to be answered.
+    pub(super) async fn work<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+        let what = format!("a query to the database of stage {}", self.pool.stage());
+        self.within(Phase::Query, &what, work).await
+    }
+
+    async fn within<T>(
+        &self,
+        phase: Phase,
+        what: &str,
+        step: impl Future<Output = T>,
+    ) -> Result<T, Error> {
+        let Some(deadline) = self.deadline else {
+            return Ok(step.await);
+        };
+        timeout_at(deadline, step).await.map_err(|_| {
+            Error::new(
+                ErrorKind::Timeout(phase),
+                format!("{what} took as long as this invocation may last ({phase})"),
+            )
+        })
+    }
+
+    /// Lets some time pass before the next attempt, or gives the failure back
+    /// where there will be none.
+    ///
+    /// Attempts go on for the time limit from the beginning of the trouble, and
+    /// not from the beginning of the request: where nothing has worked for long,
+    /// nobody is kept waiting.
+    pub(super) async fn pause(&mut self, failure: Error) -> Result<(), Error> {
+        let trouble_ends = self.pool.is_in_trouble() + self.pool.limits().retry;
+        let first = std::mem::take(&mut self.first);
+        let pause = if first && Instant::now().into_std() < trouble_ends {
+            // A connection that was ended by the server is most often replaced at once.
+            Duration::ZERO
+        } else {
+            self.pauses.next().unwrap_or(LONGEST_PAUSE)
+        };
+        let then = Instant::now() + pause;
+        let in_time = self.deadline.is_none_or(|deadline| then < deadline);
+        if !in_time || then.into_std() >= trouble_ends {
+            return Err(failure);
+        }
+        tracing::debug!(reason = %failure.report(), ?pause, "trying again");
+        sleep(pause).await;
+        Ok(())
+    }
+}
+
+/// Whether a failure to get a connection may pass within seconds: a server that
+/// restarts or is replaced, a new password that the provider does not know yet.
+fn may_pass(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::DatabaseUnreachable
+            | ErrorKind::DatabaseFull
+            | ErrorKind::DatabaseRefused
+            | ErrorKind::DatabaseMissing
+            | ErrorKind::Timeout(Phase::Connect | Phase::Handshake)
+    )
+}
+
+/// Sees what becomes of the work on a connection, which may have been given
+/// back by the time that somebody asks.
+pub(super) struct Watch {
+    tap: Tap,
+    mark: Mark,
+}
+
+impl Watch {
+    fn over(client: &Client) -> Self {
+        let tap = client.tap().clone();
+        let mark = tap.mark();
+        Self { tap, mark }
+    }
+
+    /// What became of all that was sent.
+    pub(super) fn fate(&self) -> Fate {
+        self.tap.fate_since(&self.mark)
+    }
+
+    /// Whether the connection came to its end.
+    pub(super) fn has_lost_connection(&self) -> Option<Error> {
+        if !self.tap.has_ended() {
+            return None;
+        }
+        let error = self.tap.error_since(&self.mark);
+        let (kind, says) = error
+            .as_deref()
+            .and_then(of_query)
+            .unwrap_or((ErrorKind::DatabaseUnreachable, Says::Doubt));
+        let code = error.map_or_else(String::new, |code| format!(" ({code})"));
+        Some(
+            Error::new(
+                kind,
+                format!("the connection to the database ended during a query{code}"),
+            )
+            .that_says(says),
+        )
+    }
+
+    /// Whether the database took no write, as a standby does.
+    pub(super) fn met_read_only(&self, pool: &Pool) -> Option<Error> {
+        let error = self.tap.error_since(&self.mark)?;
+        match of_query(&error) {
+            Some((ErrorKind::DatabaseReadOnly, _)) => Some(read_only(pool.stage())),
+            _ => None,
+        }
+    }
+
+    /// Whether the server gave up the transaction for another's sake:
+    /// serialization_failure, deadlock_detected.
+    pub(super) fn lost_race(&self) -> Option<Error> {
+        let code = self.tap.error_since(&self.mark)?;
+        matches!(code.as_str(), "40001" | "40P01").then(|| {
+            Error::new(
+                ErrorKind::Query,
+                format!("the transaction lost against another one ({code}), again and again"),
+            )
+        })
+    }
+}
+
+/// Some of the work may have taken effect, and nobody can say.
+pub(super) fn outcome_unknown(failure: Error) -> Error {
+    Error::because(
+        ErrorKind::OutcomeUnknown,
+        "the connection to the database ended before it answered a request that may have changed \
+         something, so it was not sent again",
+        failure,
+    )
+}
+
+/// Shorter than a connection takes to be opened …
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+/// … and short enough to notice soon that a server is back.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
