@@ -5,7 +5,7 @@ use http::{Method, Response, StatusCode};
 use lambda_http::{Body, Request, RequestExt as _};
 use serde::Serialize;
 use serde_json::json;
-use stagelink::{Link, Problem};
+use stagelink::{IdempotencyKey, Link, Problem};
 
 use crate::entry::{Draft, Entry, Page};
 
@@ -35,8 +35,12 @@ async fn list(request: &Request) -> Result<Response<Body>, Problem> {
     let query = Query::parse(request)?;
     let link = Link::of(request);
     let stage = link.stage()?;
-    let db = link.client().await?;
-    let page = Page::read(&db, query.before, query.limit).await?;
+    let page = link
+        .read(|db| async move {
+            let page = Page::read(&db, query.before, query.limit).await?;
+            Ok::<_, Problem>(page)
+        })
+        .await?;
     let listing = Listing {
         stage: stage.as_str(),
         entries: page.entries,
@@ -50,14 +54,30 @@ async fn list(request: &Request) -> Result<Response<Body>, Problem> {
 }
 
 async fn leave(request: &Request) -> Result<Response<Body>, Problem> {
-    let entry = draft(request)?.check().map_err(|wrong| invalid(&wrong))?;
-    let db = stagelink::client(request).await?;
-    let kept = entry.insert(&db).await?;
+    let entry = &draft(request)?.check().map_err(|wrong| invalid(&wrong))?;
+    let key = IdempotencyKey::of(request)?;
+    let link = Link::of(request);
+    let kept: Entry = match key {
+        Some(key) => {
+            link.once(&key, |db| async move {
+                let kept = entry.insert(&db).await?;
+                Ok::<_, Problem>(kept)
+            })
+            .await?
+        }
+        None => {
+            link.write(|db| async move {
+                let kept = entry.insert(&db).await?;
+                Ok::<_, Problem>(kept)
+            })
+            .await?
+        }
+    };
     Ok(json_response(StatusCode::CREATED, &kept))
 }
 
 /// Which page is wanted.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Query {
     before: Option<i64>,
     limit: u8,
