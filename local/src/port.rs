@@ -21,9 +21,9 @@ pub fn check_port(port: u16) -> Result<(), Error> {
 
 /// Starts something on a port: the one that is asked for, or with 0 a free one. If
 /// that is lost to someone else between looking and listening, the next is tried.
-pub(crate) async fn claim<T>(
+pub(crate) async fn claim<T, F: Future<Output = Result<T, Error>>>(
     port: u16,
-    start: impl AsyncFn(u16) -> Result<T, Error>,
+    start: impl Fn(u16) -> F,
 ) -> Result<T, Error> {
     if port != 0 {
         check_port(port)?;

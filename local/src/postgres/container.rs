@@ -55,8 +55,8 @@ impl Container {
         home: Option<Arc<Home>>,
         port: u16,
     ) -> Result<(Self, u16, Access), Error> {
-        port::claim(port, async |port| {
-            Self::attempt(docker, image, home.clone(), port).await
+        port::claim(port, |port| {
+            Self::attempt(docker, image, home.clone(), port)
         })
         .await
     }

@@ -33,24 +33,14 @@ impl Local {
         home: Option<Arc<Home>>,
         port: u16,
     ) -> Result<(Self, u16, Access), Error> {
-        port::claim(port, async |port| {
-            match Self::attempt(&builder, home.clone(), port).await {
-                Ok((local, access)) => Ok((local, port, access)),
-                // Between looking and listening someone else may take a port.
-                Err(error) if port::check_port(port).is_err() => {
-                    Err(port::in_use("127.0.0.1", port).because(error))
-                }
-                Err(error) => Err(error),
-            }
-        })
-        .await
+        port::claim(port, |port| Self::attempt(&builder, home.clone(), port)).await
     }
 
     async fn attempt(
         builder: &Builder,
         home: Option<Arc<Home>>,
         port: u16,
-    ) -> Result<(Self, Access), Error> {
+    ) -> Result<(Self, u16, Access), Error> {
         let local = match &home {
             Some(home) => Self::watched(builder, home.cluster(), None, port, home.log()?).await?,
             None => {
@@ -77,8 +67,14 @@ impl Local {
         let (mut local, access) = prepared.await.map_err(|error| {
             Error::new(ErrorKind::System, "could not prepare a Postgres server").because(error)
         })??;
-        local.resume().await?;
-        Ok((local, access))
+        match local.resume().await {
+            Ok(()) => Ok((local, port, access)),
+            // Between looking and listening someone else may take a port.
+            Err(error) if port::check_port(port).is_err() => {
+                Err(port::in_use("127.0.0.1", port).because(error))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Starts the watchdog that makes the temporary directory, and will run
