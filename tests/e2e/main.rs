@@ -10,3 +10,4 @@ mod router;
 mod sealed;
 mod stages;
 mod tls;
+mod work;

@@ -90,7 +90,7 @@ impl<'a> Attempts<'a> {
     /// not from the beginning of the request: where nothing has worked for long,
     /// nobody is kept waiting.
     pub(super) async fn pause(&mut self, failure: Error) -> Result<(), Error> {
-        let trouble_ends = self.pool.is_in_trouble() + self.pool.limits().retry;
+        let trouble_ends = self.pool.is_in_trouble(&failure) + self.pool.limits().retry;
         let first = std::mem::take(&mut self.first);
         let pause = if first && Instant::now().into_std() < trouble_ends {
             // A connection that was ended by the server is most often replaced at once.

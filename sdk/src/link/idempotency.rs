@@ -143,13 +143,13 @@ impl Link {
                 .or_else(|| watch.lost_race());
             match (answered, failure) {
                 (Ok(value), _) => {
-                    attempts.pool().is_well();
+                    attempts.pool().is_written();
                     return Ok(value);
                 }
                 // Whatever became of it: the next attempt will find out.
                 (Err(_), Some(failure)) => attempts.pause(failure).await?,
                 (Err(Failed::Work(error)), None) => {
-                    attempts.pool().is_well();
+                    attempts.pool().is_written();
                     return Err(error);
                 }
                 (Err(Failed::Commit(error)), None) => return Err(error.into()),

@@ -59,7 +59,7 @@ impl Link {
                 .or_else(|| watch.lost_race());
             match (transacted, failure) {
                 (Err(Failed::Work(error)), None) => {
-                    attempts.pool().is_well();
+                    attempts.pool().is_written();
                     return Err(error);
                 }
                 (Err(Failed::Work(_)), Some(failure)) if watch.fate() != Fate::Something => {
@@ -71,7 +71,7 @@ impl Link {
                 (Err(Failed::Commit(error)), None) => return Err(error.into()),
                 (Err(_), Some(failure)) => return Err(outcome_unknown(failure).into()),
                 (Ok(value), _) => {
-                    attempts.pool().is_well();
+                    attempts.pool().is_written();
                     return Ok(value);
                 }
             }

@@ -57,7 +57,7 @@ impl Link {
             match (result, watch.has_lost_connection()) {
                 (Err(_), Some(failure)) => attempts.pause(failure).await?,
                 (result, _) => {
-                    attempts.pool().is_well();
+                    attempts.pool().is_read();
                     return result;
                 }
             }
@@ -127,7 +127,7 @@ impl Link {
                     });
                 }
                 (result, _) => {
-                    attempts.pool().is_well();
+                    attempts.pool().is_written();
                     return result;
                 }
             }

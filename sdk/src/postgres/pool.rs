@@ -33,8 +33,16 @@ struct Inner {
     current: RwLock<Option<Generation>>,
     /// Held by the one that asks the provider, while others wait for its answer.
     asking: Mutex<Asking>,
-    /// Since when nothing has worked.
-    trouble: RwLock<Option<Instant>>,
+    trouble: RwLock<Trouble>,
+}
+
+/// Since when something has not worked.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// To reach the database.
+    reaching: Option<Instant>,
+    /// To write to it.
+    writing: Option<Instant>,
 }
 
 /// What is remembered of the questions to the provider.
@@ -115,15 +123,28 @@ impl Pool {
         self.0.current()?.phases()
     }
 
-    /// Something has failed for want of a good connection. Returns since when that is so.
-    pub(crate) fn is_in_trouble(&self) -> Instant {
-        *write(&self.0.trouble).get_or_insert_with(Instant::now)
+    /// This has failed. Returns since when it does.
+    pub(crate) fn is_in_trouble(&self, failure: &Error) -> Instant {
+        let mut trouble = write(&self.0.trouble);
+        let since = match failure.kind() {
+            ErrorKind::DatabaseReadOnly => &mut trouble.writing,
+            _ => &mut trouble.reaching,
+        };
+        *since.get_or_insert_with(Instant::now)
     }
 
-    /// Something has worked.
-    pub(crate) fn is_well(&self) {
-        if read(&self.0.trouble).is_some() {
-            *write(&self.0.trouble) = None;
+    /// A read has worked.
+    pub(crate) fn is_read(&self) {
+        if read(&self.0.trouble).reaching.is_some() {
+            write(&self.0.trouble).reaching = None;
+        }
+    }
+
+    /// A write has worked, or failed by its own fault.
+    pub(crate) fn is_written(&self) {
+        self.is_read();
+        if read(&self.0.trouble).writing.is_some() {
+            write(&self.0.trouble).writing = None;
         }
     }
 }

@@ -1,0 +1,53 @@
+//! What a connection must be like to be lent again.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::SinkExt as _;
+
+use super::{Place, pid};
+
+#[tokio::test]
+async fn connection_with_something_left_on_it_is_not_lent_again() {
+    let place = Place::new().await;
+    let first = {
+        let db = place.link.client().await.expect("a connection");
+        db.batch_execute("BEGIN").await.expect("a transaction");
+        pid(&db).await
+    };
+    let second = {
+        let db = place.link.client().await.expect("a connection");
+        let second = pid(&db).await;
+        let slow = db.batch_execute("SELECT pg_sleep(5)");
+        tokio::time::timeout(Duration::from_millis(100), slow)
+            .await
+            .expect_err("it is left running");
+        second
+    };
+    let db = place.link.client().await.expect("a connection");
+    let third = pid(&db).await;
+    assert!(first != second && third != second);
+}
+
+#[tokio::test]
+async fn connection_is_kept_whatever_the_driver_sends_beside_queries() {
+    let place = Place::new().await;
+    let first = {
+        let mut db = place.link.client().await.expect("a connection");
+        // Prepared, and let go of without anybody waiting for that.
+        db.query("SELECT name FROM entry", &[]).await.expect("rows");
+        let copy = db.copy_in::<_, Bytes>("COPY entry (name) FROM STDIN").await;
+        let mut sink = pin!(copy.expect("a copy"));
+        sink.send("one\ntwo\n".into()).await.expect("data");
+        assert_eq!(sink.finish().await.expect("rows"), 2);
+        let transaction = db.transaction().await.expect("a transaction");
+        transaction.commit().await.expect("an empty one");
+        pid(&db).await
+    };
+    for _ in 0..3 {
+        let db = place.link.client().await.expect("a connection");
+        db.query("SELECT 1", &[]).await.expect("a row");
+        assert_eq!(pid(&db).await, first);
+    }
+}

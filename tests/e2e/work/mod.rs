@@ -1,0 +1,221 @@
+//! Reads, writes and transactions of the SDK, with connections that are lost under them.
+
+mod connections;
+mod keys;
+mod servers;
+mod transactions;
+mod writes;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::join;
+use stagelink::{
+    Client, Credentials, DatabaseUrl, Error, IDEMPOTENCY_TABLE, IdempotencyKey, Limits, Link,
+    Provider, Stage,
+};
+use stagelink_local::network::Proxy;
+use stagelink_local::postgres::Database;
+use stagelink_tests::{database, server};
+use tokio_postgres::types::Type;
+
+/// A provider whose answer a test can change, and which counts the questions.
+#[derive(Clone)]
+struct Known {
+    url: Arc<Mutex<String>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Known {
+    fn new(url: &str) -> Self {
+        Self {
+            url: Arc::new(Mutex::new(url.to_owned())),
+            asked: Arc::default(),
+        }
+    }
+
+    fn set(&self, url: &str) {
+        url.clone_into(&mut self.url.lock().expect("a URL"));
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+impl Provider for Known {
+    async fn resolve(&self, _: Stage) -> Result<Credentials, Error> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let url = DatabaseUrl::parse(&self.url.lock().expect("a URL"), "a test")?;
+        Ok(Credentials::new(url, "a test"))
+    }
+}
+
+/// A database behind a faulty network, and a link to it.
+struct Place {
+    database: Database,
+    proxy: Proxy,
+    known: Known,
+    link: Link,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let database = database().await;
+        let proxy = proxy_before_the_server().await;
+        let known = Known::new(&through(&proxy, &database.url()));
+        let link = Link::with_provider(Stage::Staging, known.clone(), Limits::default());
+        let place = Self {
+            database,
+            proxy,
+            known,
+            link,
+        };
+        let admin = place.aside().await;
+        admin
+            .batch_execute("CREATE TABLE entry (id bigserial, name text UNIQUE)")
+            .await
+            .expect("a table");
+        admin
+            .batch_execute(IDEMPOTENCY_TABLE)
+            .await
+            .expect("a table");
+        place
+    }
+
+    /// A connection past the network, by another link.
+    async fn aside(&self) -> Client {
+        let known = Known::new(&self.database.url());
+        let limits = Limits::default();
+        Link::with_provider(Stage::Staging, known, limits)
+            .client()
+            .await
+            .expect("the database can be reached")
+    }
+
+    /// How often an entry is there.
+    async fn count(&self, name: &str) -> i64 {
+        let sql = "SELECT count(*) FROM entry WHERE name = $1";
+        let row = self.aside().await;
+        let row = row.query_typed_one(sql, &[(&name, Type::TEXT)]).await;
+        row.expect("a count").get(0)
+    }
+
+    /// Waits until an entry is there, for as long as the test may take.
+    async fn until_there(&self, name: &str) {
+        while self.count(name).await == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits until one of the role's sessions runs a statement of this kind.
+    async fn until_running(&self, part: &str) {
+        let admin = server().await.admin().await.expect("a superuser");
+        let sql = "SELECT count(*) FROM pg_stat_activity \
+             WHERE usename = $1 AND state = 'active' AND query LIKE '%' || $2 || '%'";
+        let role = self.database.role();
+        loop {
+            let parameters = [(&role as _, Type::TEXT), (&part as _, Type::TEXT)];
+            let row = admin.query_typed_one(sql, &parameters).await;
+            if row.expect("a count").get::<_, i64>(0) > 0 {
+                return;
+            }
+        }
+    }
+
+    /// Ends the role's sessions, as a rotation or a restart does.
+    async fn end_sessions(&self) {
+        let role = self.database.role();
+        self.as_superuser(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'"
+        ))
+        .await;
+    }
+
+    async fn as_superuser(&self, sql: &str) {
+        let admin = server().await.admin().await.expect("a superuser");
+        admin.batch_execute(sql).await.expect("it is done");
+    }
+
+    async fn read(&self) -> Result<i64, Error> {
+        self.link
+            .read(|db| async move {
+                let row = db
+                    .query_typed_one("SELECT count(*) FROM entry", &[])
+                    .await?;
+                Ok(row.get(0))
+            })
+            .await
+    }
+
+    async fn write(&self, name: &str) -> Result<u64, Error> {
+        self.link
+            .write(|db| async move { insert(&db, name, INSERT).await })
+            .await
+    }
+
+    /// An insertion that takes half a second.
+    async fn write_slowly(&self, name: &str) -> Result<u64, Error> {
+        self.link
+            .write(|db| async move { insert(&db, name, SLOW_INSERT).await })
+            .await
+    }
+
+    async fn once(&self, key: &IdempotencyKey, name: &str) -> Result<i64, Error> {
+        self.link
+            .once(key, |db| async move {
+                let sql = "INSERT INTO entry (name) VALUES ($1) RETURNING id";
+                let row = db.query_typed_one(sql, &[(&name, Type::TEXT)]).await?;
+                Ok(row.get(0))
+            })
+            .await
+    }
+}
+
+const INSERT: &str = "INSERT INTO entry (name) VALUES ($1)";
+const SLOW_INSERT: &str = "INSERT INTO entry (name) SELECT $1 FROM pg_sleep(0.5)";
+
+async fn insert(db: &tokio_postgres::Client, name: &str, sql: &str) -> Result<u64, Error> {
+    Ok(db.execute_typed(sql, &[(&name, Type::TEXT)]).await?)
+}
+
+async fn proxy_before_the_server() -> Proxy {
+    let server = server().await;
+    let address = tokio::net::lookup_host((server.host(), server.port())).await;
+    let address: SocketAddr = address.expect("an address").next().expect("an address");
+    Proxy::start(address).await.expect("a proxy")
+}
+
+fn through(proxy: &Proxy, url: &str) -> String {
+    let (before, rest) = url.split_once('@').expect("a role");
+    let (_, after) = rest.split_once('/').expect("a database");
+    format!("{before}@127.0.0.1:{}/{after}", proxy.port())
+}
+
+fn key(name: &str) -> IdempotencyKey {
+    let mut request = lambda_http::Request::new(lambda_http::Body::from(name));
+    let value = name.parse().expect("a header's value");
+    request.headers_mut().insert("idempotency-key", value);
+    IdempotencyKey::of(&request)
+        .expect("a good key")
+        .expect("a key")
+}
+
+async fn pid(db: &Client) -> i32 {
+    let row = db.query_typed_one("SELECT pg_backend_pid()", &[]).await;
+    row.expect("a row").get(0)
+}
+
+/// Cuts the network after the database has what was written, and before anybody is told.
+async fn cut_after_the_commit<T>(place: &Place, name: &str, work: impl Future<Output = T>) -> T {
+    place.proxy.delay(Duration::from_millis(700));
+    let cut = async {
+        place.until_there(name).await;
+        place.proxy.cut();
+        place.proxy.delay(Duration::ZERO);
+    };
+    join(work, cut).await.0
+}

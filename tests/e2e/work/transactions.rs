@@ -1,0 +1,104 @@
+//! Transactions whose connection is lost, that fail, or that lose a race.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::{join, join_all};
+use stagelink::{Error, ErrorKind, Limits, Link, Stage};
+
+use super::{INSERT, Place, SLOW_INSERT, cut_after_the_commit, insert};
+
+#[tokio::test]
+async fn transaction_that_is_cut_before_its_commit_is_done_again_and_once() {
+    let place = Place::new().await;
+    let both = place.link.transaction(|db| async move {
+        insert(&db, "first", INSERT).await?;
+        insert(&db, "second", SLOW_INSERT).await
+    });
+    let cut = async {
+        place.until_running("pg_sleep").await;
+        place.proxy.cut();
+    };
+    join(both, cut).await.0.expect("it is written");
+    assert_eq!(
+        (place.count("first").await, place.count("second").await),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn commit_that_nobody_answered_is_unknown() {
+    let place = Place::new().await;
+    place.read().await.expect("a warm link");
+    let one = place
+        .link
+        .transaction(|db| async move { insert(&db, "a", INSERT).await });
+    let error = cut_after_the_commit(&place, "a", one).await.unwrap_err();
+    assert_eq!(
+        error.kind(),
+        ErrorKind::OutcomeUnknown,
+        "{}",
+        error.report()
+    );
+    assert_eq!(place.count("a").await, 1);
+}
+
+#[tokio::test]
+async fn work_that_fails_by_itself_is_done_once_and_rolled_back() {
+    let place = Place::new().await;
+    let runs = AtomicUsize::new(0);
+    let runs = &runs;
+    let error = place
+        .link
+        .transaction(|db| async move {
+            runs.fetch_add(1, Ordering::SeqCst);
+            insert(&db, "a", INSERT).await?;
+            insert(&db, "a", INSERT).await
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Query);
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    assert_eq!(place.count("a").await, 0);
+}
+
+#[tokio::test]
+async fn transaction_with_a_failed_statement_is_never_called_committed() {
+    let place = Place::new().await;
+    let error = place
+        .link
+        .transaction(|db| async move {
+            insert(&db, "a", INSERT).await?;
+            insert(&db, "a", INSERT).await.ok();
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("rolled it back"), "{error}");
+    assert_eq!(place.count("a").await, 0);
+}
+
+#[tokio::test]
+async fn transaction_that_loses_a_race_is_done_again() {
+    let place = Place::new().await;
+    place.write("counter").await.expect("it is written");
+    let limits = Limits::default();
+    let links: Vec<Link> = (0..4)
+        .map(|_| Link::with_provider(Stage::Staging, place.known.clone(), limits.clone()))
+        .collect();
+    let all = links.iter().map(|link| {
+        link.transaction(|db| async move {
+            db.batch_execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+                .await?;
+            let row = db
+                .query_typed_one("SELECT count(*) FROM entry", &[])
+                .await?;
+            let name = format!("n{}", row.get::<_, i64>(0));
+            db.batch_execute("SELECT pg_sleep(0.05)").await?;
+            insert(&db, &name, INSERT).await
+        })
+    });
+    for result in join_all(all).await {
+        result.expect("it is committed");
+    }
+    assert_eq!(place.read().await.expect("a count"), 5);
+}
