@@ -3,6 +3,7 @@
 mod dev;
 mod guestbook;
 mod health;
+mod load;
 mod refusals;
 mod rotation;
 mod round_trips;

@@ -49,6 +49,22 @@ impl Answer {
 ///
 /// When the request cannot be made or is not answered, or the answer holds a secret.
 pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    try_send(method, url, headers, body)
+        .await
+        .unwrap_or_else(|why| panic!("{method} {url}: {why}"))
+}
+
+/// As [`send`], and says why there is no answer.
+///
+/// # Panics
+///
+/// When the request cannot be made, or the answer holds a secret.
+pub(crate) async fn try_send(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<Answer, String> {
     let uri: Uri = url.parse().expect("the test's URL is one");
     let authority = uri.authority().expect("the test's URL has a host").clone();
     let port = authority.port_u16().unwrap_or(80);
@@ -68,12 +84,12 @@ pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &str)
     let response = client
         .request(request)
         .await
-        .unwrap_or_else(|error| panic!("{method} {url} was not answered: {error:?}"));
+        .map_err(|error| format!("it was not answered: {error:?}"))?;
     let (head, body) = response.into_parts();
     let body = body
         .collect()
         .await
-        .unwrap_or_else(|error| panic!("the answer to {method} {url} broke off: {error:?}"))
+        .map_err(|error| format!("the answer broke off: {error:?}"))?
         .to_bytes();
     let answer = Answer {
         status: head.status,
@@ -83,5 +99,5 @@ pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &str)
     let record = Record::new([]);
     record.add(answer.text());
     record.add(format!("{:?}", answer.headers));
-    answer
+    Ok(answer)
 }

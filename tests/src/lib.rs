@@ -9,17 +9,22 @@
 
 mod canary;
 mod client;
+mod load;
 mod mitm;
 mod postgres;
 mod programs;
 mod scene;
 mod site;
 mod stub;
+mod tally;
+mod target;
 
 pub use crate::canary::CANARY;
 pub use crate::canary::Record;
 pub use crate::client::Answer;
 pub use crate::client::send;
+pub use crate::load::Load;
+pub use crate::load::Plan;
 pub use crate::mitm::Mitm;
 pub use crate::postgres::database;
 pub use crate::postgres::server;
@@ -32,3 +37,7 @@ pub use crate::scene::Scene;
 pub use crate::site::site;
 pub use crate::stub::Stub;
 pub use crate::stub::StubServer;
+pub use crate::tally::Kept;
+pub use crate::tally::Outcome;
+pub use crate::tally::Tally;
+pub use crate::target::Target;

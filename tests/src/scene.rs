@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 use stagelink_local::heroku::{Access, Heroku, Stage};
 use stagelink_local::lambda::{Function, FunctionConfig};
 use stagelink_local::postgres::Database;
 
-use crate::{Answer, Record, database, functions};
+use crate::{Answer, Record, Target, database, functions};
 
 /// A pipeline `shop` with the app `shop-staging` in the stage staging, whose
 /// database is the test's own.
@@ -126,57 +124,22 @@ impl Scene {
         path: &str,
         body: Option<&Value>,
     ) -> Answer {
-        let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let parameters: serde_json::Map<String, Value> = query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.into()))
-            .collect();
-        let event = json!({
-            "resource": "",
-            "path": path,
-            "httpMethod": method,
-            "queryStringParameters": parameters,
-            "multiValueQueryStringParameters": {},
-            "headers": { "host": "localhost", "content-type": "application/json" },
-            "multiValueHeaders": {},
-            "body": body.map(Value::to_string),
-            "isBase64Encoded": false,
-            "requestContext": { "httpMethod": method },
-        });
-        let answer = function
-            .invoke(Bytes::from(event.to_string()))
+        self.target(function)
+            .ask(method, path, &[], body)
             .await
-            .unwrap_or_else(|error| panic!("the function did not answer: {error}\n{}", self.log()));
-        let answer: Value = serde_json::from_slice(&answer).expect("an answer is JSON");
-        let answer = read(&answer);
-        self.record.add(answer.text());
-        self.record.add(format!("{:?}", answer.headers));
-        answer
+            .unwrap_or_else(|why| panic!("{method} {path}: {why}\n{}", self.log()))
+    }
+
+    /// A function as the target of requests, whose answers are searched for secrets.
+    pub fn target(&self, function: &Function) -> Target {
+        Target::Function {
+            function: function.clone(),
+            record: self.record.clone(),
+        }
     }
 
     /// All that the functions logged and answered so far; it holds no secret.
     pub fn log(&self) -> String {
         self.record.text()
-    }
-}
-
-fn read(answer: &Value) -> Answer {
-    let mut headers = HeaderMap::new();
-    let lists = answer["multiValueHeaders"].as_object();
-    for (name, values) in lists.into_iter().flatten() {
-        for value in values.as_array().into_iter().flatten() {
-            headers.append(
-                HeaderName::try_from(name).expect("a header's name"),
-                HeaderValue::try_from(value.as_str().unwrap_or_default())
-                    .expect("a header's value"),
-            );
-        }
-    }
-    let status = answer["statusCode"].as_u64().expect("a status");
-    Answer {
-        status: StatusCode::from_u16(u16::try_from(status).expect("a status")).expect("a status"),
-        headers,
-        body: Bytes::from(answer["body"].as_str().unwrap_or_default().to_owned()),
     }
 }

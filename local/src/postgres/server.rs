@@ -195,7 +195,21 @@ impl Server {
     ///
     /// [`ErrorKind::Process`] if the server cannot be reached or refuses.
     pub async fn admin(&self) -> Result<Client, Error> {
-        self.admin.try_connect().await.map_err(|refusal| {
+        self.enter(&self.admin).await
+    }
+
+    /// As [`admin`](Self::admin), in a database that
+    /// [`create_database`](Self::create_database) made.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Process`] if the server cannot be reached or has no such database.
+    pub async fn admin_in(&self, database: &Database) -> Result<Client, Error> {
+        self.enter(&self.admin.with_database(database.name())).await
+    }
+
+    async fn enter(&self, admin: &Admin) -> Result<Client, Error> {
+        admin.try_connect().await.map_err(|refusal| {
             refusal.into_error(&format!(
                 "could not log in to the Postgres server at {}:{}",
                 self.host, self.port

@@ -1,0 +1,47 @@
+//! Many requests at once, and what the database keeps of them.
+
+use stagelink_tests::{Kept, Load, Plan, Scene, Tally, Target, migrate, server, site};
+
+/// Sees that nothing failed, and that the database has each write once.
+fn all_good(tally: &Tally, kept: Kept) {
+    println!("{tally}");
+    assert_eq!(tally.failures().count(), 0, "{tally}");
+    let writes = tally.outcomes().iter().filter(|one| one.is_write).count();
+    assert_eq!((kept.confirmed, kept.unconfirmed), (writes, 0));
+}
+
+#[tokio::test]
+async fn healthy_database_keeps_each_write_of_many_instances_once() {
+    let scene = Scene::new().await;
+    migrate(&scene.variables).await;
+    let function = scene.function("guestbook").await;
+    let plan = Plan::default();
+    let load = Load::start(scene.target(&function), plan);
+    load.answered(300).await;
+    let tally = load.stop().await;
+    let db = server().await.admin_in(&scene.database).await;
+    let kept = tally.check(&db.expect("the database is there")).await;
+    all_good(&tally, kept);
+    assert!(tally.outcomes().len() >= 300);
+    assert!((2..=plan.concurrency).contains(&function.started()));
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn healthy_site_keeps_each_write_once() {
+    let (cloud, _record) = site().await;
+    let staging = &cloud.stages()[0];
+    let plan = Plan {
+        concurrency: 4,
+        rate: None,
+        writes_percent: 30,
+        has_keys: true,
+    };
+    let load = Load::start(Target::Site(staging.url().to_owned()), plan);
+    load.answered(100).await;
+    let tally = load.stop().await;
+    let db = server().await.admin_in(&staging.database()).await;
+    let kept = tally.check(&db.expect("the database is there")).await;
+    all_good(&tally, kept);
+    cloud.stop().await;
+}

@@ -1,0 +1,200 @@
+//! A steady load of reads and writes on the guestbook, for as long as a test wants it.
+
+use std::future::ready;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::{Outcome, Tally, Target};
+
+/// A load that runs until it is stopped.
+///
+/// ```no_run
+/// # async fn example(scene: stagelink_tests::Scene, server: stagelink_local::postgres::Server) {
+/// use stagelink_tests::{Load, Plan};
+///
+/// let function = scene.function("guestbook").await;
+/// let load = Load::start(scene.target(&function), Plan::default());
+/// load.answered(100).await;
+/// // Here something happens to the database.
+/// load.answered(100).await;
+/// let tally = load.stop().await;
+/// let db = server.admin_in(&scene.database).await.unwrap();
+/// tally.check(&db).await;
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Load {
+    answered: watch::Receiver<usize>,
+    stop: oneshot::Sender<()>,
+    driving: JoinHandle<Tally>,
+}
+
+/// What a load is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// How many requests are under way at once, at most: with a function that many
+    /// instances, each with one connection. Default: 8, so that the 20 connections of
+    /// a database's role are enough while old and new ones stand beside each other.
+    pub concurrency: usize,
+    /// Requests a second, if they can be answered that fast; `None` is as fast as
+    /// they are. Default: 100, which leaves room for other tests.
+    pub rate: Option<u32>,
+    /// How many of a hundred requests are writes. Default: 50.
+    pub writes_percent: usize,
+    /// Whether each write has an `Idempotency-Key` of its own. Default: no.
+    pub has_keys: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            concurrency: 8,
+            rate: Some(100),
+            writes_percent: 50,
+            has_keys: false,
+        }
+    }
+}
+
+impl Plan {
+    /// Whether a request is a write, by its number: they are spread evenly.
+    fn is_write(&self, number: usize) -> bool {
+        let writes_before = |number| number * self.writes_percent / 100;
+        writes_before(number + 1) > writes_before(number)
+    }
+}
+
+impl Load {
+    /// Starts a load on the guestbook of this target. Each write has a number of
+    /// its own in the message, and the name tells one load from the next.
+    pub fn start(target: Target, plan: Plan) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("load-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let (stop, stopped) = oneshot::channel();
+        let (count, answered) = watch::channel(0);
+        let driving = tokio::spawn(drive(target, plan, name, stopped, count));
+        Self {
+            answered,
+            stop,
+            driving,
+        }
+    }
+
+    /// Waits until so many more requests have been answered, however that is.
+    pub async fn answered(&self, more: usize) {
+        let mut answered = self.answered.clone();
+        let enough = *answered.borrow() + more;
+        // A load that panicked says so when it is stopped.
+        let _ = answered.wait_for(|&count| count >= enough).await;
+    }
+
+    /// Sends no more, waits for what is under way, and tells how it went.
+    ///
+    /// # Panics
+    ///
+    /// When a request did, as [`Target::ask`] does.
+    pub async fn stop(self) -> Tally {
+        let Self { stop, driving, .. } = self;
+        // A load that panicked hears nothing any more.
+        let _ = stop.send(());
+        driving
+            .await
+            .unwrap_or_else(|error| resume_unwind(error.into_panic()))
+    }
+}
+
+async fn drive(
+    target: Target,
+    plan: Plan,
+    name: String,
+    mut stopped: oneshot::Receiver<()>,
+    count: watch::Sender<usize>,
+) -> Tally {
+    let mut pace = plan.rate.map(|rate| {
+        let mut pace = interval(Duration::from_secs(1) / rate);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        pace
+    });
+    let start = Instant::now();
+    let mut running = JoinSet::new();
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    let mut sent = 0;
+    loop {
+        let turn = async {
+            match &mut pace {
+                Some(pace) => drop(pace.tick().await),
+                None => ready(()).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = &mut stopped => break,
+            Some(outcome) = running.join_next() => {
+                outcomes.push(outcome.unwrap_or_else(|error| resume_unwind(error.into_panic())));
+                count.send_replace(outcomes.len());
+            }
+            () = turn, if running.len() < plan.concurrency => {
+                running.spawn(ask(target.clone(), plan, name.clone(), sent));
+                sent += 1;
+            }
+        }
+    }
+    outcomes.extend(running.join_all().await);
+    outcomes.sort_by_key(|outcome| outcome.number);
+    Tally {
+        name,
+        outcomes,
+        took: start.elapsed(),
+    }
+}
+
+async fn ask(target: Target, plan: Plan, name: String, number: usize) -> Outcome {
+    let is_write = plan.is_write(number);
+    let entry = is_write.then(|| json!({ "name": name, "message": number.to_string() }));
+    let method = if is_write { "POST" } else { "GET" };
+    let key = format!("{name}-{number}");
+    let keyed = [("idempotency-key", key.as_str())];
+    let headers = if is_write && plan.has_keys {
+        &keyed[..]
+    } else {
+        &[]
+    };
+    let started = Instant::now();
+    let answer = target
+        .ask(method, "/api/guestbook", headers, entry.as_ref())
+        .await;
+    Outcome {
+        number,
+        is_write,
+        started,
+        took: started.elapsed(),
+        answer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_are_spread_evenly() {
+        let writes = |writes_percent, requests| {
+            let plan = Plan {
+                writes_percent,
+                ..Plan::default()
+            };
+            (0..requests).filter(|&n| plan.is_write(n)).count()
+        };
+        assert_eq!((writes(0, 100), writes(100, 100)), (0, 100));
+        assert_eq!(
+            (writes(50, 10), writes(30, 10), writes(30, 100)),
+            (5, 3, 30)
+        );
+    }
+}

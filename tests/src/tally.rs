@@ -1,0 +1,246 @@
+//! What came of a load: its answers, and whether the database agrees with them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use tokio_postgres::Client;
+
+use crate::Answer;
+
+/// What came of a load. Shown, it is a summary.
+#[derive(Debug)]
+pub struct Tally {
+    pub(crate) name: String,
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) took: Duration,
+}
+
+/// What came of one request.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its number among all requests of the load, in the order of their start.
+    pub number: usize,
+    /// Whether it was a write, or else a read.
+    pub is_write: bool,
+    /// When it was sent.
+    pub started: Instant,
+    /// How long the answer took.
+    pub took: Duration,
+    /// The answer, or why there is none.
+    pub answer: Result<Answer, String>,
+}
+
+/// How the rows of a load in a database compare with its answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Writes that were answered with 201 and are there.
+    pub confirmed: usize,
+    /// Writes that are there, too, and were answered otherwise or not at all.
+    pub unconfirmed: usize,
+}
+
+impl Outcome {
+    /// The answer's status, if there is an answer.
+    pub fn status(&self) -> Option<u16> {
+        Some(self.answer.as_ref().ok()?.status.as_u16())
+    }
+
+    /// Whether it did what it was to do: 201 for a write, 200 for a read.
+    pub fn is_good(&self) -> bool {
+        self.status() == Some(if self.is_write { 201 } else { 200 })
+    }
+}
+
+impl Tally {
+    /// All requests in the order of their start.
+    pub fn outcomes(&self) -> &[Outcome] {
+        &self.outcomes
+    }
+
+    /// The requests that failed.
+    pub fn failures(&self) -> impl Iterator<Item = &Outcome> {
+        self.outcomes.iter().filter(|outcome| !outcome.is_good())
+    }
+
+    /// Compares the answers with the rows of the table `guestbook`.
+    ///
+    /// # Panics
+    ///
+    /// When they do not agree: a write is there twice, one that was answered with
+    /// 201 is not there, or one is there that was not sent.
+    pub async fn check(&self, db: &Client) -> Kept {
+        let rows = db
+            .query(
+                "SELECT message, count(*) FROM guestbook WHERE name = $1 GROUP BY message",
+                &[&self.name],
+            )
+            .await
+            .expect("the entries can be read");
+        let rows = rows
+            .iter()
+            .map(|row| {
+                let number = row
+                    .get::<_, &str>(0)
+                    .parse()
+                    .expect("a number of this load");
+                (number, row.get(1))
+            })
+            .collect();
+        self.compare(rows)
+            .unwrap_or_else(|wrong| panic!("{}\n{self}", wrong.join("\n")))
+    }
+
+    /// Compares the answers with how often each write is there.
+    fn compare(&self, mut rows: BTreeMap<usize, i64>) -> Result<Kept, Vec<String>> {
+        let mut wrong = Vec::new();
+        let mut kept = Kept {
+            confirmed: 0,
+            unconfirmed: 0,
+        };
+        for write in self.outcomes.iter().filter(|outcome| outcome.is_write) {
+            let times = rows.remove(&write.number).unwrap_or(0);
+            match (times, write.is_good()) {
+                (1, true) => kept.confirmed += 1,
+                (1, false) => kept.unconfirmed += 1,
+                (0, false) => {}
+                (times, _) => wrong.push(format!(
+                    "write {} is there {times} times and was answered with {}",
+                    write.number,
+                    Status(write.status())
+                )),
+            }
+        }
+        wrong.extend(rows.into_iter().map(|(number, times)| {
+            format!("write {number} was not sent and is there {times} times")
+        }));
+        if wrong.is_empty() {
+            Ok(kept)
+        } else {
+            Err(wrong)
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.took.as_secs_f64();
+        let count = self.outcomes.len();
+        let rate = count as f64 / seconds;
+        write!(f, "{count} requests in {seconds:.1} s, {rate:.0} a second")?;
+        for (what, is_write) in [("writes", true), ("reads", false)] {
+            let mut statuses: BTreeMap<Option<u16>, usize> = BTreeMap::new();
+            for outcome in self.outcomes.iter().filter(|one| one.is_write == is_write) {
+                *statuses.entry(outcome.status()).or_default() += 1;
+            }
+            write!(f, "\n  {what}:")?;
+            for (status, count) in statuses {
+                write!(f, " {count} × {}", Status(status))?;
+            }
+        }
+        if let Some(slowest) = self.outcomes.iter().max_by_key(|outcome| outcome.took) {
+            let (status, took) = (Status(slowest.status()), slowest.took.as_millis());
+            write!(f, "\n  slowest: {took} ms, {status}")?;
+        }
+        let mut failures: BTreeMap<String, usize> = BTreeMap::new();
+        for failure in self.failures() {
+            let why = failure.answer.as_ref().map(Answer::text);
+            *failures
+                .entry(why.unwrap_or_else(String::clone))
+                .or_default() += 1;
+        }
+        for (why, count) in failures {
+            write!(f, "\n  failed {count} times: {why}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A status, or that there was no answer.
+struct Status(Option<u16>);
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(status) => write!(f, "{status}"),
+            None => f.write_str("no answer"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{HeaderMap, StatusCode};
+
+    use super::*;
+
+    /// A tally of these writes, and a read after them.
+    fn tally(statuses: &[Option<u16>]) -> Tally {
+        let outcome = |number, is_write, status: Option<u16>| Outcome {
+            number,
+            is_write,
+            started: Instant::now(),
+            took: Duration::from_millis(number as u64),
+            answer: status
+                .ok_or_else(|| "it ended".to_owned())
+                .map(|status| Answer {
+                    status: StatusCode::from_u16(status).unwrap(),
+                    headers: HeaderMap::new(),
+                    body: Bytes::from_static(b"body"),
+                }),
+        };
+        let writes = statuses.iter().enumerate();
+        let mut outcomes: Vec<_> = writes
+            .map(|(number, &status)| outcome(number, true, status))
+            .collect();
+        outcomes.push(outcome(statuses.len(), false, Some(200)));
+        Tally {
+            name: "load".to_owned(),
+            outcomes,
+            took: Duration::from_secs(2),
+        }
+    }
+
+    #[test]
+    fn rows_that_agree_with_the_answers_are_counted() {
+        let tally = tally(&[Some(201), Some(503), None, Some(500), Some(201)]);
+        let kept = tally.compare([(0, 1), (2, 1), (4, 1)].into());
+        assert_eq!(
+            kept.unwrap(),
+            Kept {
+                confirmed: 2,
+                unconfirmed: 1
+            }
+        );
+    }
+
+    #[test]
+    fn rows_that_do_not_agree_are_told() {
+        let tally = tally(&[Some(201), Some(201), Some(503), None]);
+        let wrong = tally.compare([(1, 2), (2, 2), (9, 1)].into()).unwrap_err();
+        assert_eq!(
+            wrong,
+            [
+                "write 0 is there 0 times and was answered with 201",
+                "write 1 is there 2 times and was answered with 201",
+                "write 2 is there 2 times and was answered with 503",
+                "write 9 was not sent and is there 1 times",
+            ]
+        );
+    }
+
+    #[test]
+    fn summary_counts_by_status() {
+        let shown = tally(&[Some(201), Some(201), Some(503), None]).to_string();
+        assert_eq!(
+            shown,
+            "5 requests in 2.0 s, 2 a second\n  \
+             writes: 1 × no answer 2 × 201 1 × 503\n  \
+             reads: 1 × 200\n  \
+             slowest: 4 ms, 200\n  \
+             failed 1 times: body\n  \
+             failed 1 times: it ended"
+        );
+    }
+}
