@@ -1,6 +1,8 @@
 //! Credentials that change while functions are warm.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
+use stagelink::{Error, Link, Settings};
 use stagelink_local::heroku::{Failure, Fault, Heroku};
 use stagelink_local::lambda::Function;
 use stagelink_tests::{Answer, CANARY, Scene, database, send, server, site};
@@ -195,4 +197,67 @@ async fn site_goes_on_when_heroku_rotates_the_credentials_of_a_stage() {
         .count();
     assert_eq!(resolutions, 1, "that of the one stage: {asked:?}");
     cloud.stop().await;
+}
+
+/// Ends the sessions of the scene's role, and waits until they are gone.
+async fn end_sessions(scene: &Scene) {
+    let admin = server().await.admin().await.expect("a superuser");
+    let role = scene.database.role();
+    let sql = format!(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '{role}'"
+    );
+    loop {
+        let left = admin.query_one(&sql, &[]).await.expect("a count");
+        if left.get::<_, i64>(0) == 0 {
+            return;
+        }
+    }
+}
+
+/// Lets all links read, as many at a time as the role may have connections.
+async fn all_read(scene: &Scene, links: &[Link]) {
+    for some in links.chunks(15) {
+        let reads = some.iter().map(|link| {
+            link.read(|db| async move {
+                db.query_typed("SELECT 1", &[]).await?;
+                Ok::<_, Error>(())
+            })
+        });
+        for read in join_all(reads).await {
+            read.unwrap_or_else(|error| panic!("{}", error.report()));
+        }
+        end_sessions(scene).await;
+    }
+}
+
+#[tokio::test]
+async fn thousand_instances_ask_nothing_when_they_start_and_once_when_the_password_changes() {
+    let mut scene = Scene::new().await;
+    let sealed = format!("staging={}", scene.database.url());
+    scene.set("STAGELINK_SEALED", &sealed);
+    let links: Vec<Link> = (0..1000)
+        .map(|_| Link::new(Settings::from_vars(&scene.variables)))
+        .collect();
+    all_read(&scene, &links).await;
+    assert!(scene.heroku.requests().is_empty(), "healthy starts");
+
+    // Connections that are cut, as in a restart, while the password is good.
+    let (few, _) = links.split_at(15);
+    all_read(&scene, few).await;
+    assert!(scene.heroku.requests().is_empty(), "a restart");
+
+    scene.set_url(&rotate(&scene).await);
+    all_read(&scene, &links).await;
+    all_read(&scene, few).await;
+    let requests = scene.heroku.requests();
+    let resolutions = requests
+        .iter()
+        .filter(|request| request.path.ends_with("/config-vars"))
+        .count();
+    println!(
+        "1,000 warm instances: {resolutions} resolutions, {} calls for a rotation",
+        requests.len()
+    );
+    assert_eq!(resolutions, 1000);
+    assert_eq!(requests.len(), 3000);
 }

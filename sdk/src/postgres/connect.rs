@@ -114,7 +114,7 @@ impl Connector {
         if let Some(connector) = self.0.tls.get() {
             return Ok(connector);
         }
-        let made = tls::Connector::new(policy)?;
+        let made = tls::Connector::of(policy)?;
         Ok(self.0.tls.get_or_init(|| made))
     }
 
@@ -126,7 +126,7 @@ impl Connector {
         phases: &mut Phases,
     ) -> Result<Option<Opened>, Error> {
         let policy = verified_policy();
-        let connector = tls::Connector::new(&policy)?;
+        let connector = tls::Connector::of(&policy)?;
         let opened = attempt
             .run(&connector, &policy, phases)
             .await

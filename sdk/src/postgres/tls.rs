@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
 use native_tls::{Certificate, Protocol};
@@ -64,13 +65,37 @@ impl TlsPolicy {
     }
 }
 
-/// Makes TLS connections by one policy. To make one is expensive (the system's
-/// roots are read), to use it is not, so it is kept.
+/// Makes TLS connections by one policy. To make one is expensive (the library
+/// reads the system's roots, wanted or not), to use it is not.
 #[derive(Clone)]
 pub(super) struct Connector(tokio_native_tls::TlsConnector);
 
 impl Connector {
-    pub(super) fn new(policy: &TlsPolicy) -> Result<Self, Error> {
+    /// The connector for a policy: one for the whole process, whichever
+    /// credentials need it, unless the URL names roots of its own.
+    pub(super) fn of(policy: &TlsPolicy) -> Result<Self, Error> {
+        static BOUND: OnceLock<Connector> = OnceLock::new();
+        static VERIFIED: OnceLock<Connector> = OnceLock::new();
+        static VERIFIED_WITHOUT_NAME: OnceLock<Connector> = OnceLock::new();
+        let shared = match policy {
+            TlsPolicy::Auto | TlsPolicy::ChannelBinding => &BOUND,
+            TlsPolicy::Verify {
+                roots: Roots::File(_),
+                ..
+            } => return Self::new(policy),
+            TlsPolicy::Verify { hostname: true, .. } => &VERIFIED,
+            TlsPolicy::Verify {
+                hostname: false, ..
+            } => &VERIFIED_WITHOUT_NAME,
+        };
+        if let Some(connector) = shared.get() {
+            return Ok(connector.clone());
+        }
+        let made = Self::new(policy)?;
+        Ok(shared.get_or_init(|| made).clone())
+    }
+
+    fn new(policy: &TlsPolicy) -> Result<Self, Error> {
         let mut builder = native_tls::TlsConnector::builder();
         // Heroku takes nothing older (devcenter.heroku.com, Connecting to
         // Heroku Postgres, 2026-04-21); the library would take 1.0.
