@@ -10,5 +10,6 @@ mod round_trips;
 mod router;
 mod sealed;
 mod stages;
+mod survival;
 mod tls;
 mod work;

@@ -1,0 +1,252 @@
+//! What happens to databases, under a load of many instances: no read fails, no
+//! write is done twice, and one with a key gets its one answer.
+
+use std::net::SocketAddr;
+
+use stagelink_local::heroku::Stage;
+use stagelink_local::lambda::Function;
+use stagelink_local::network::Proxy;
+use stagelink_local::postgres::{Database, Options, Server};
+use stagelink_tests::{CANARY, Load, Plan, Scene, database, migrate, server};
+use tokio_postgres::Client;
+
+/// Two loads on one function: one whose writes have keys, and one whose have not.
+struct Storm {
+    function: Function,
+    keyed: Load,
+    plain: Load,
+}
+
+impl Storm {
+    /// Begins, and lets every instance become warm.
+    async fn begin(scene: &Scene) -> Self {
+        let function = scene.function("guestbook").await;
+        let plan = Plan {
+            concurrency: 4,
+            rate: Some(100),
+            ..Plan::default()
+        };
+        let storm = Self {
+            keyed: Load::start(
+                scene.target(&function),
+                Plan {
+                    has_keys: true,
+                    ..plan
+                },
+            ),
+            plain: Load::start(scene.target(&function), plan),
+            function,
+        };
+        storm.go_on().await;
+        storm
+    }
+
+    /// Waits for some more answers.
+    async fn go_on(&self) {
+        self.keyed.answered(100).await;
+        self.plain.answered(100).await;
+    }
+
+    /// Ends, and judges all answers by what the database holds.
+    async fn judge(self, scene: &Scene, database: &Client) {
+        self.go_on().await;
+        let (keyed, plain) = (self.keyed.stop().await, self.plain.stop().await);
+        self.function.shutdown().await;
+        println!("with keys: {keyed}\nwithout: {plain}");
+        keyed.check(database).await;
+        plain.check(database).await;
+        assert_eq!(keyed.failures().count(), 0, "{keyed}\n{}", scene.log());
+        for failure in plain.failures() {
+            let answer = failure.answer.as_ref().expect("an answer");
+            assert!(failure.is_write, "{plain}\n{}", scene.log());
+            assert!(
+                answer.text().contains("not known whether this took effect"),
+                "{plain}\n{}",
+                scene.log()
+            );
+        }
+    }
+}
+
+/// A scene with the guestbook's tables, sealed as a deploy seals it.
+async fn sealed(url: &str) -> Scene {
+    let mut scene = Scene::with_url(url).await;
+    scene.set("STAGELINK_SEALED", &format!("staging={url}"));
+    migrate(&scene.variables).await;
+    scene
+}
+
+async fn superuser() -> Client {
+    server().await.admin().await.expect("a superuser")
+}
+
+async fn rows(database: &Database) -> Client {
+    let rows = server().await.admin_in(database).await;
+    rows.expect("the database is there")
+}
+
+/// Cuts the sessions of a database's role off.
+fn end_sessions(role: &str) -> String {
+    format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'")
+}
+
+/// Another role for the same data, and the URL for it: what a database elsewhere
+/// is that has every row of the first one.
+async fn twin(database: &Database) -> String {
+    let (role, password) = (database.role(), format!("{CANARY}-twin"));
+    let twin = format!("{role}_twin");
+    superuser()
+        .await
+        .batch_execute(&format!(
+            "CREATE ROLE {twin} LOGIN CONNECTION LIMIT 20 PASSWORD '{password}'; \
+             GRANT {role} TO {twin}"
+        ))
+        .await
+        .expect("another role");
+    let url = database.url();
+    let (_, place) = url.split_once('@').expect("a place");
+    format!("postgres://{twin}:{password}@{place}")
+}
+
+async fn proxy() -> Proxy {
+    let server = server().await;
+    let address = tokio::net::lookup_host((server.host(), server.port())).await;
+    let address: SocketAddr = address.expect("an address").next().expect("an address");
+    Proxy::start(address).await.expect("a proxy")
+}
+
+fn through(proxy: &Proxy, url: &str) -> String {
+    let (before, rest) = url.split_once('@').expect("a role");
+    let (_, after) = rest.split_once('/').expect("a database");
+    format!("{before}@127.0.0.1:{}/{after}", proxy.port())
+}
+
+#[tokio::test]
+async fn load_survives_a_rotation() {
+    let database = database().await;
+    let scene = sealed(&database.url()).await;
+    let storm = Storm::begin(&scene).await;
+    for time in 1..=3 {
+        // As Heroku does with a default credential: the old password is refused
+        // and its connections are cut at once; then the app learns the new one.
+        let (role, changed) = (database.role(), format!("{CANARY}-{time}"));
+        superuser()
+            .await
+            .batch_execute(&format!(
+                "ALTER ROLE {role} PASSWORD '{changed}'; {}",
+                end_sessions(role)
+            ))
+            .await
+            .expect("a rotation");
+        let url = database.url();
+        let old = url.split([':', '@']).nth(2).expect("a password");
+        scene.set_url(&url.replace(old, &changed));
+        storm.go_on().await;
+    }
+    storm.judge(&scene, &rows(&database).await).await;
+    assert!(scene.log().contains("have been renewed"), "{}", scene.log());
+}
+
+#[tokio::test]
+async fn load_survives_a_failover_to_another_host() {
+    let database = database().await;
+    let (first, second) = (proxy().await, proxy().await);
+    let scene = sealed(&through(&first, &database.url())).await;
+    let storm = Storm::begin(&scene).await;
+    // The machine is gone: nobody says goodbye, and nobody listens there.
+    first.refuse().await;
+    first.cut();
+    scene.set_url(&through(&second, &database.url()));
+    storm.judge(&scene, &rows(&database).await).await;
+}
+
+#[tokio::test]
+async fn load_survives_a_network_that_cuts_and_delays() {
+    let database = database().await;
+    let proxy = proxy().await;
+    let scene = sealed(&through(&proxy, &database.url())).await;
+    let storm = Storm::begin(&scene).await;
+    proxy.delay(std::time::Duration::from_millis(5));
+    for _ in 0..5 {
+        proxy.cut();
+        storm.go_on().await;
+    }
+    storm.judge(&scene, &rows(&database).await).await;
+    assert!(
+        scene.heroku.requests().is_empty(),
+        "the credentials were good"
+    );
+}
+
+#[tokio::test]
+async fn load_survives_a_restart_of_the_database() {
+    let source = std::env::var("STAGELINK_POSTGRES").unwrap_or_else(|_| "auto".to_owned());
+    let options = Options {
+        source: source.parse().expect("a source"),
+        ..Options::default()
+    };
+    let mut own = Server::start(options).await.expect("a server of its own");
+    let database = own
+        .create_database("restarted", &format!("{CANARY}-restarted"))
+        .await
+        .expect("a database");
+    let scene = sealed(&database.url()).await;
+    let storm = Storm::begin(&scene).await;
+    own.restart().await.expect("a restart");
+    let rows = own.admin_in(&database).await.expect("it is back");
+    storm.judge(&scene, &rows).await;
+    drop(rows);
+    own.stop().await.expect("it stops");
+}
+
+#[tokio::test]
+async fn load_follows_to_a_follower_that_was_promoted() {
+    let database = database().await;
+    let scene = sealed(&database.url()).await;
+    let promoted = twin(&database).await;
+    let storm = Storm::begin(&scene).await;
+    // What was the primary takes no writes any more, and cuts nobody off.
+    let role = database.role();
+    superuser()
+        .await
+        .batch_execute(&format!(
+            "ALTER ROLE {role} SET default_transaction_read_only = on; {}",
+            end_sessions(role)
+        ))
+        .await
+        .expect("it takes no writes");
+    scene.set_url(&promoted);
+    storm.judge(&scene, &rows(&database).await).await;
+}
+
+#[tokio::test]
+async fn load_follows_to_an_app_that_was_created_anew() {
+    let database = database().await;
+    let mut scene = sealed(&database.url()).await;
+    scene.add_app("shop-staging-2", Stage::Development);
+    let again = twin(&database).await;
+    let storm = Storm::begin(&scene).await;
+    scene
+        .heroku
+        .set_config_var("shop-staging-2", "DATABASE_URL", &again)
+        .expect("a config var");
+    scene.heroku.delete_app("shop-staging").expect("it is gone");
+    scene
+        .heroku
+        .uncouple("shop-staging-2")
+        .expect("it leaves its stage");
+    scene
+        .heroku
+        .couple("shop", "shop-staging-2", Stage::Staging)
+        .expect("it takes the place");
+    let role = database.role();
+    superuser()
+        .await
+        .batch_execute(&format!(
+            "ALTER ROLE {role} NOLOGIN; {}",
+            end_sessions(role)
+        ))
+        .await
+        .expect("the role is revoked");
+    storm.judge(&scene, &rows(&database).await).await;
+}
