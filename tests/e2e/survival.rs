@@ -23,7 +23,7 @@ impl Storm {
         let function = scene.function("guestbook").await;
         let plan = Plan {
             concurrency: 4,
-            rate: Some(100),
+            rate: None,
             ..Plan::default()
         };
         let storm = Self {
