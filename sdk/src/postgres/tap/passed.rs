@@ -43,7 +43,8 @@ struct Answer {
     /// Whether one of them was a ROLLBACK, or a COMMIT that became one.
     rolled_back: bool,
     failed: bool,
-    /// Whether Postgres itself said that it ends the session.
+    /// Whether the session ends in good order: Postgres itself said so, or a
+    /// pooler that never found a server for the request.
     fatal: bool,
 }
 
@@ -146,18 +147,20 @@ impl Passed {
         self.answer.failed = true;
         self.errors += 1;
         self.last_error.clear();
-        let (mut fatal, mut by_postgres) = (false, false);
+        let (mut fatal, mut in_order) = (false, false);
         for field in fields(body) {
             match field {
                 [b'C', code @ ..] => self.last_error.push_str(&String::from_utf8_lossy(code)),
                 // The severity that is never translated.
                 [b'V', severity @ ..] => fatal = severity == b"FATAL",
                 // The routine that found it: a pooler's own errors name none.
-                [b'R', ..] => by_postgres = true,
+                [b'R', ..] => in_order = true,
+                // PgBouncer's word for a request that waited in vain for a server.
+                b"Mquery_wait_timeout" => in_order = true,
                 _ => {}
             }
         }
-        self.answer.fatal |= fatal && by_postgres;
+        self.answer.fatal |= fatal && in_order;
     }
 
     fn ready(&mut self, body: &[u8]) {
@@ -197,6 +200,7 @@ mod tests {
 
     const KILLED: &[u8] = b"SFATAL\0VFATAL\0C57P01\0Mterminating\0RProcessInterrupts\0\0";
     const BY_POOLER: &[u8] = b"SFATAL\0VFATAL\0C57P01\0Mterminating\0\0";
+    const NEVER_RUN: &[u8] = b"SFATAL\0VFATAL\0C08P01\0Mquery_wait_timeout\0\0";
     const READ_ONLY: &[u8] = b"SERROR\0VERROR\0C25006\0Mcannot\0RPreventCommandIfReadOnly\0\0";
 
     /// A connection on which the session has started.
@@ -254,12 +258,16 @@ mod tests {
 
     #[test]
     fn session_that_postgres_ends_is_rolled_back_and_one_that_a_pooler_ends_is_unknown() {
-        for (error, fate) in [(KILLED, Fate::Nothing), (BY_POOLER, Fate::Unknown)] {
+        for (error, code, fate) in [
+            (KILLED, "57P01", Fate::Nothing),
+            (BY_POOLER, "57P01", Fate::Unknown),
+            (NEVER_RUN, "08P01", Fate::Nothing),
+        ] {
             let (mut passed, mark) = started();
             statement(&mut passed);
             passed.received(b'E', error);
             assert_eq!(passed.fate_since(&mark), fate);
-            assert_eq!(passed.error_since(&mark), Some("57P01"));
+            assert_eq!(passed.error_since(&mark), Some(code));
             assert_eq!(passed.has_ended(), fate == Fate::Nothing);
         }
     }
