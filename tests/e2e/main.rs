@@ -1,5 +1,6 @@
 //! End to end: real processes, a real Postgres, real HTTP.
 
+mod deadline;
 mod dev;
 mod guestbook;
 mod health;

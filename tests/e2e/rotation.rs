@@ -5,21 +5,20 @@ use serde_json::{Value, json};
 use stagelink::{Error, Link, Settings};
 use stagelink_local::heroku::{Failure, Fault, Heroku};
 use stagelink_local::lambda::Function;
-use stagelink_tests::{Answer, CANARY, Scene, database, send, server, site};
+use stagelink_tests::{
+    Answer, CANARY, Scene, as_superuser, database, end_sessions, send, server, site,
+};
 
 /// Changes the password in the database and cuts its connections, as a rotation
 /// of Heroku's default credential does. Returns the new URL.
 async fn rotate(scene: &Scene) -> String {
     let role = scene.database.role();
     let changed = format!("{CANARY}x");
-    let admin = server().await.admin().await.expect("a superuser");
-    admin
-        .batch_execute(&format!(
-            "ALTER ROLE {role} PASSWORD '{changed}-{role}'; \
-             SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'"
-        ))
-        .await
-        .expect("a rotation");
+    as_superuser(&format!(
+        "ALTER ROLE {role} PASSWORD '{changed}-{role}'; {}",
+        end_sessions(role)
+    ))
+    .await;
     scene.database.url().replace(CANARY, &changed)
 }
 
@@ -117,6 +116,23 @@ async fn refused_password_is_told_where_the_provider_cannot_be_asked() {
     function.shutdown().await;
 }
 
+#[tokio::test]
+async fn token_that_has_expired_is_told_when_the_password_changes() {
+    let scene = Scene::new().await;
+    let function = warm(&scene).await;
+    scene.set_url(&rotate(&scene).await);
+    let token = &scene.variables["HEROKU_API_KEY"];
+    assert!(scene.heroku.revoke_token(token));
+    for _ in 0..2 {
+        let answer = scene.ask(&function, "GET", "/api/health", None).await;
+        assert_eq!(answer.status, 503, "{}", scene.log());
+    }
+    let log = scene.log();
+    assert!(log.contains("Heroku refused the token"), "{log}");
+    assert!(log.contains("refused role"), "{log}");
+    function.shutdown().await;
+}
+
 /// Asks the local Heroku as `heroku pg:credentials:rotate DATABASE -a APP` does.
 async fn rotate_over_http(heroku: &Heroku, app: &str) -> Answer {
     let token = format!("Bearer {}", heroku.api_key());
@@ -200,7 +216,7 @@ async fn site_goes_on_when_heroku_rotates_the_credentials_of_a_stage() {
 }
 
 /// Ends the sessions of the scene's role, and waits until they are gone.
-async fn end_sessions(scene: &Scene) {
+async fn end_all_sessions(scene: &Scene) {
     let admin = server().await.admin().await.expect("a superuser");
     let role = scene.database.role();
     let sql = format!(
@@ -226,7 +242,7 @@ async fn all_read(scene: &Scene, links: &[Link]) {
         for read in join_all(reads).await {
             read.unwrap_or_else(|error| panic!("{}", error.report()));
         }
-        end_sessions(scene).await;
+        end_all_sessions(scene).await;
     }
 }
 

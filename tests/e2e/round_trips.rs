@@ -1,19 +1,13 @@
 //! What a request costs, in round trips to the database.
 
-use std::net::{Ipv4Addr, SocketAddr};
-
-use stagelink_local::network::Proxy;
-use stagelink_tests::{Scene, server};
+use stagelink::{Error, IDEMPOTENCY_TABLE, IdempotencyKey, Link, Settings};
+use stagelink_tests::{Scene, proxy, through};
 
 #[tokio::test]
 async fn warm_select_costs_one_round_trip() {
-    let port = server().await.port();
-    let proxy = Proxy::start(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-        .await
-        .expect("a proxy");
+    let proxy = proxy().await;
     let scene = Scene::new().await;
-    let through = format!(":{}/", proxy.port());
-    scene.set_url(&scene.database.url().replace(&format!(":{port}/"), &through));
+    scene.set_url(&through(&proxy, &scene.database.url()));
     let function = scene.function("health").await;
     function.warm_up().await.expect("the function starts");
     let cold = proxy.round_trips() + 1;
@@ -25,4 +19,47 @@ async fn warm_select_costs_one_round_trip() {
     assert_eq!(proxy.connections(), 1);
     println!("round trips: {cold} to connect (TCP's own counted), 1 for a warm SELECT");
     function.shutdown().await;
+}
+
+#[tokio::test]
+async fn safety_costs_no_round_trip_but_those_of_the_transaction() {
+    let proxy = proxy().await;
+    let scene = Scene::new().await;
+    scene.set_url(&through(&proxy, &scene.database.url()));
+    let link = Link::new(Settings::from_vars(&scene.variables));
+    let db = link.client().await.expect("a connection");
+    db.batch_execute(IDEMPOTENCY_TABLE).await.expect("a table");
+    drop(db);
+    let mut request = lambda_http::Request::new("body".into());
+    let value = "a".parse().expect("a value");
+    request.headers_mut().insert("idempotency-key", value);
+    let key = IdempotencyKey::of(&request).expect("a key").expect("a key");
+
+    let mut before = proxy.round_trips();
+    let mut cost = || {
+        let now = proxy.round_trips();
+        now - std::mem::replace(&mut before, now)
+    };
+    let select = "SELECT 1";
+    link.read(|db| async move { Ok::<_, Error>(db.query_typed(select, &[]).await?.len()) })
+        .await
+        .expect("a read");
+    assert_eq!(cost(), 1, "read");
+    link.write(|db| async move { Ok::<_, Error>(db.execute_typed(select, &[]).await?) })
+        .await
+        .expect("a write");
+    assert_eq!(cost(), 1, "write");
+    link.transaction(|db| async move { Ok::<_, Error>(db.execute_typed(select, &[]).await?) })
+        .await
+        .expect("a transaction");
+    assert_eq!(cost(), 3, "transaction");
+    for (name, expected) in [("once", 3), ("once again", 2)] {
+        link.once(&key, |db| async move {
+            Ok::<_, Error>(db.execute_typed(select, &[]).await?)
+        })
+        .await
+        .expect("an answer");
+        assert_eq!(cost(), expected, "{name}");
+    }
+    assert_eq!(proxy.connections(), 1);
 }

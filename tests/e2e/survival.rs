@@ -1,13 +1,13 @@
 //! What happens to databases, under a load of many instances: no read fails, no
 //! write is done twice, and one with a key gets its one answer.
 
-use std::net::SocketAddr;
-
 use stagelink_local::heroku::Stage;
 use stagelink_local::lambda::Function;
-use stagelink_local::network::Proxy;
 use stagelink_local::postgres::{Database, Options, Server};
-use stagelink_tests::{CANARY, Load, Plan, Scene, database, migrate, server};
+use stagelink_tests::{
+    CANARY, Load, Plan, Scene, as_superuser, database, end_sessions, migrate, proxy, server,
+    through,
+};
 use tokio_postgres::Client;
 
 /// Two loads on one function: one whose writes have keys, and one whose have not.
@@ -76,18 +76,9 @@ async fn sealed(url: &str) -> Scene {
     scene
 }
 
-async fn superuser() -> Client {
-    server().await.admin().await.expect("a superuser")
-}
-
 async fn rows(database: &Database) -> Client {
     let rows = server().await.admin_in(database).await;
     rows.expect("the database is there")
-}
-
-/// Cuts the sessions of a database's role off.
-fn end_sessions(role: &str) -> String {
-    format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'")
 }
 
 /// Another role for the same data, and the URL for it: what a database elsewhere
@@ -95,30 +86,14 @@ fn end_sessions(role: &str) -> String {
 async fn twin(database: &Database) -> String {
     let (role, password) = (database.role(), format!("{CANARY}-twin"));
     let twin = format!("{role}_twin");
-    superuser()
-        .await
-        .batch_execute(&format!(
-            "CREATE ROLE {twin} LOGIN CONNECTION LIMIT 20 PASSWORD '{password}'; \
+    as_superuser(&format!(
+        "CREATE ROLE {twin} LOGIN CONNECTION LIMIT 20 PASSWORD '{password}'; \
              GRANT {role} TO {twin}"
-        ))
-        .await
-        .expect("another role");
+    ))
+    .await;
     let url = database.url();
     let (_, place) = url.split_once('@').expect("a place");
     format!("postgres://{twin}:{password}@{place}")
-}
-
-async fn proxy() -> Proxy {
-    let server = server().await;
-    let address = tokio::net::lookup_host((server.host(), server.port())).await;
-    let address: SocketAddr = address.expect("an address").next().expect("an address");
-    Proxy::start(address).await.expect("a proxy")
-}
-
-fn through(proxy: &Proxy, url: &str) -> String {
-    let (before, rest) = url.split_once('@').expect("a role");
-    let (_, after) = rest.split_once('/').expect("a database");
-    format!("{before}@127.0.0.1:{}/{after}", proxy.port())
 }
 
 #[tokio::test]
@@ -130,14 +105,11 @@ async fn load_survives_a_rotation() {
         // As Heroku does with a default credential: the old password is refused
         // and its connections are cut at once; then the app learns the new one.
         let (role, changed) = (database.role(), format!("{CANARY}-{time}"));
-        superuser()
-            .await
-            .batch_execute(&format!(
-                "ALTER ROLE {role} PASSWORD '{changed}'; {}",
-                end_sessions(role)
-            ))
-            .await
-            .expect("a rotation");
+        as_superuser(&format!(
+            "ALTER ROLE {role} PASSWORD '{changed}'; {}",
+            end_sessions(role)
+        ))
+        .await;
         let url = database.url();
         let old = url.split([':', '@']).nth(2).expect("a password");
         scene.set_url(&url.replace(old, &changed));
@@ -207,14 +179,11 @@ async fn load_follows_to_a_follower_that_was_promoted() {
     let storm = Storm::begin(&scene).await;
     // What was the primary takes no writes any more, and cuts nobody off.
     let role = database.role();
-    superuser()
-        .await
-        .batch_execute(&format!(
-            "ALTER ROLE {role} SET default_transaction_read_only = on; {}",
-            end_sessions(role)
-        ))
-        .await
-        .expect("it takes no writes");
+    as_superuser(&format!(
+        "ALTER ROLE {role} SET default_transaction_read_only = on; {}",
+        end_sessions(role)
+    ))
+    .await;
     scene.set_url(&promoted);
     storm.judge(&scene, &rows(&database).await).await;
 }
@@ -240,13 +209,10 @@ async fn load_follows_to_an_app_that_was_created_anew() {
         .couple("shop", "shop-staging-2", Stage::Staging)
         .expect("it takes the place");
     let role = database.role();
-    superuser()
-        .await
-        .batch_execute(&format!(
-            "ALTER ROLE {role} NOLOGIN; {}",
-            end_sessions(role)
-        ))
-        .await
-        .expect("the role is revoked");
+    as_superuser(&format!(
+        "ALTER ROLE {role} NOLOGIN; {}",
+        end_sessions(role)
+    ))
+    .await;
     storm.judge(&scene, &rows(&database).await).await;
 }

@@ -1,8 +1,10 @@
 //! One Postgres for the whole run, and a database for each test.
 
+use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use stagelink_local::network::Proxy;
 use stagelink_local::postgres::{Database, Options, Server};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
@@ -55,6 +57,48 @@ pub async fn database() -> Database {
         .create_database(&name, &format!("{CANARY}-{name}"))
         .await
         .unwrap_or_else(|error| panic!("no database for the test: {}", with_causes(&error)))
+}
+
+/// Does something as a superuser.
+///
+/// # Panics
+///
+/// When that fails.
+pub async fn as_superuser(sql: &str) {
+    let admin = server().await.admin().await.expect("a superuser");
+    admin
+        .batch_execute(sql)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {}", with_causes(&error)));
+}
+
+/// The SQL that ends the sessions of a role, as rotations and failovers do.
+pub fn end_sessions(role: &str) -> String {
+    format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'")
+}
+
+/// A faulty network before the server of this run.
+///
+/// # Panics
+///
+/// When it cannot be had.
+pub async fn proxy() -> Proxy {
+    let server = server().await;
+    let addresses = tokio::net::lookup_host((server.host(), server.port())).await;
+    let address: Option<SocketAddr> = addresses.expect("the server's address").next();
+    let address = address.expect("the server has an address");
+    Proxy::start(address).await.expect("a proxy")
+}
+
+/// The URL that leads through a proxy to the same database.
+///
+/// # Panics
+///
+/// When the URL is none.
+pub fn through(proxy: &Proxy, url: &str) -> String {
+    let (before, rest) = url.split_once('@').expect("a role");
+    let (_, after) = rest.split_once('/').expect("a database");
+    format!("{before}@127.0.0.1:{}/{after}", proxy.port())
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use stagelink_local::heroku::{Access, Heroku, Stage};
@@ -97,13 +98,24 @@ impl Scene {
         self.start(name, &functions().await[name])
     }
 
+    /// Starts a function of the project that may take so long for an invocation.
+    pub async fn function_within(&self, timeout: Duration, name: &str) -> Function {
+        let mut config = self.config(name, &functions().await[name]);
+        config.timeout = timeout;
+        Function::new(config)
+    }
+
     /// Starts any program as a function, with the variables as they are now.
     pub fn start(&self, name: &str, executable: &Path) -> Function {
+        Function::new(self.config(name, executable))
+    }
+
+    fn config(&self, name: &str, executable: &Path) -> FunctionConfig {
         let record = self.record.clone();
         let mut config = FunctionConfig::new(name, executable);
         config.environment.clone_from(&self.variables);
         config.logs = Arc::new(move |line| record.add(line.line));
-        Function::new(config)
+        config
     }
 
     /// Sends one GET to a new instance of a function and ends it.

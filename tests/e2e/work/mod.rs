@@ -7,7 +7,6 @@ mod transactions;
 mod writes;
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +18,7 @@ use stagelink::{
 };
 use stagelink_local::network::Proxy;
 use stagelink_local::postgres::Database;
-use stagelink_tests::{database, server};
+use stagelink_tests::{as_superuser, database, end_sessions, proxy, server, through};
 use tokio_postgres::types::Type;
 
 /// A provider whose answer a test can change, and which counts the questions.
@@ -65,7 +64,7 @@ struct Place {
 impl Place {
     async fn new() -> Self {
         let database = database().await;
-        let proxy = proxy_before_the_server().await;
+        let proxy = proxy().await;
         let known = Known::new(&through(&proxy, &database.url()));
         let link = Link::with_provider(Stage::Staging, known.clone(), Limits::default());
         let place = Self {
@@ -128,16 +127,7 @@ impl Place {
 
     /// Ends the role's sessions, as a rotation or a restart does.
     async fn end_sessions(&self) {
-        let role = self.database.role();
-        self.as_superuser(&format!(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'"
-        ))
-        .await;
-    }
-
-    async fn as_superuser(&self, sql: &str) {
-        let admin = server().await.admin().await.expect("a superuser");
-        admin.batch_execute(sql).await.expect("it is done");
+        as_superuser(&end_sessions(self.database.role())).await;
     }
 
     async fn read(&self) -> Result<i64, Error> {
@@ -180,19 +170,6 @@ const SLOW_INSERT: &str = "INSERT INTO entry (name) SELECT $1 FROM pg_sleep(0.5)
 
 async fn insert(db: &tokio_postgres::Client, name: &str, sql: &str) -> Result<u64, Error> {
     Ok(db.execute_typed(sql, &[(&name, Type::TEXT)]).await?)
-}
-
-async fn proxy_before_the_server() -> Proxy {
-    let server = server().await;
-    let address = tokio::net::lookup_host((server.host(), server.port())).await;
-    let address: SocketAddr = address.expect("an address").next().expect("an address");
-    Proxy::start(address).await.expect("a proxy")
-}
-
-fn through(proxy: &Proxy, url: &str) -> String {
-    let (before, rest) = url.split_once('@').expect("a role");
-    let (_, after) = rest.split_once('/').expect("a database");
-    format!("{before}@127.0.0.1:{}/{after}", proxy.port())
 }
 
 fn key(name: &str) -> IdempotencyKey {

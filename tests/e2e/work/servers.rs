@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use stagelink::{Client, Error, ErrorKind, Limits, Link, Stage};
-use stagelink_tests::{CANARY, database};
+use stagelink_tests::{CANARY, as_superuser, database, proxy, through};
 
-use super::{INSERT, Known, Place, insert, proxy_before_the_server, through};
+use super::{INSERT, Known, Place, insert};
 
 #[tokio::test]
 async fn write_follows_to_the_server_that_takes_writes() {
@@ -14,11 +14,10 @@ async fn write_follows_to_the_server_that_takes_writes() {
     place.read().await.expect("a warm link");
     // The follower was promoted elsewhere; what was the primary takes no writes.
     let (old, new) = (place.database.name(), database().await);
-    place
-        .as_superuser(&format!(
-            "ALTER DATABASE {old} SET default_transaction_read_only = on"
-        ))
-        .await;
+    as_superuser(&format!(
+        "ALTER DATABASE {old} SET default_transaction_read_only = on"
+    ))
+    .await;
     place.end_sessions().await;
     let new = Place {
         known: Known::new(&new.url()),
@@ -44,11 +43,10 @@ async fn write_follows_to_the_server_that_takes_writes() {
 async fn database_that_stays_read_only_is_told_and_the_provider_is_left_in_peace() {
     let place = Place::new().await;
     let name = place.database.name();
-    place
-        .as_superuser(&format!(
-            "ALTER DATABASE {name} SET default_transaction_read_only = on"
-        ))
-        .await;
+    as_superuser(&format!(
+        "ALTER DATABASE {name} SET default_transaction_read_only = on"
+    ))
+    .await;
     let mut limits = Limits::default();
     limits.retry = Duration::from_millis(300);
     let link = Link::with_provider(Stage::Staging, place.known.clone(), limits);
@@ -101,7 +99,7 @@ async fn refused_and_silent_servers_are_waited_for_and_then_told() {
 async fn server_that_falls_silent_after_a_cut_is_looked_for_elsewhere() {
     let place = Place::new().await;
     place.read().await.expect("a warm link");
-    let elsewhere = proxy_before_the_server().await;
+    let elsewhere = proxy().await;
     place.known.set(&through(&elsewhere, &place.database.url()));
     place.proxy.black_hole().expect("it falls silent");
     place.proxy.cut();
@@ -115,7 +113,7 @@ async fn server_that_falls_silent_after_a_cut_is_looked_for_elsewhere() {
         Ok::<_, Error>(())
     };
     link.read(read).await.expect("a warm link");
-    let third = proxy_before_the_server().await;
+    let third = proxy().await;
     elsewhere.black_hole().expect("it falls silent");
     // A time-out alone asks nobody: the connection that is there is good.
     link.read(read).await.expect("it is read");
@@ -132,9 +130,7 @@ async fn rotation_that_the_provider_tells_late_is_waited_for() {
     place.read().await.expect("a warm link");
     let role = place.database.role();
     let changed = format!("{CANARY}-late");
-    place
-        .as_superuser(&format!("ALTER ROLE {role} PASSWORD '{changed}-{role}'"))
-        .await;
+    as_superuser(&format!("ALTER ROLE {role} PASSWORD '{changed}-{role}'")).await;
     place.end_sessions().await;
     let url = place.database.url().replace(CANARY, &changed);
     let told = async {

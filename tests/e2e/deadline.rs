@@ -1,0 +1,64 @@
+//! Nothing takes longer than the invocation may last.
+
+use std::time::Duration;
+
+use stagelink_tests::{Answer, Scene, as_superuser, end_sessions, migrate, proxy, through};
+
+/// What a guest gets to hear whose function may take two seconds.
+async fn answer_within_two_seconds(scene: &Scene, trouble: impl AsyncFnOnce()) -> Answer {
+    migrate(&scene.variables).await;
+    let limit = Duration::from_secs(2);
+    let function = scene.function_within(limit, "guestbook").await;
+    let answer = scene.ask(&function, "GET", "/api/guestbook", None).await;
+    assert_eq!(answer.status, 200, "{}", scene.log());
+    trouble().await;
+    let answer = scene.ask(&function, "GET", "/api/guestbook", None).await;
+    assert_eq!(function.started(), 1, "it was not killed\n{}", scene.log());
+    function.shutdown().await;
+    answer
+}
+
+#[tokio::test]
+async fn network_that_falls_silent_during_a_query_is_a_gateway_time_out() {
+    let proxy = proxy().await;
+    let scene = Scene::new().await;
+    scene.set_url(&through(&proxy, &scene.database.url()));
+    let answer = answer_within_two_seconds(&scene, async || proxy.stall()).await;
+    assert_eq!(answer.status, 504, "{}", scene.log());
+    assert!(
+        scene.log().contains("a query to the database"),
+        "{}",
+        scene.log()
+    );
+}
+
+#[tokio::test]
+async fn server_that_does_not_answer_any_more_is_told_in_time() {
+    let proxy = proxy().await;
+    let mut scene = Scene::new().await;
+    scene.set_url(&through(&proxy, &scene.database.url()));
+    scene.set("STAGELINK_CONNECT_TIMEOUT_MS", "30000");
+    let silent = async || {
+        proxy.black_hole().expect("it falls silent");
+        proxy.cut();
+    };
+    let answer = answer_within_two_seconds(&scene, silent).await;
+    assert_eq!(answer.status, 504, "{}", scene.log());
+}
+
+#[tokio::test]
+async fn provider_that_hangs_does_not_hold_a_request_for_longer() {
+    use stagelink_local::heroku::{Failure, Fault};
+
+    let mut scene = Scene::new().await;
+    scene.set("STAGELINK_RESOLVE_TIMEOUT_MS", "30000");
+    let role = scene.database.role().to_owned();
+    let heroku = &scene.heroku;
+    let refused = async || {
+        heroku.inject(Fault::new(Failure::Hang));
+        let sql = format!("ALTER ROLE {role} PASSWORD NULL; {}", end_sessions(&role));
+        as_superuser(&sql).await;
+    };
+    let answer = answer_within_two_seconds(&scene, refused).await;
+    assert_eq!(answer.status, 504, "{}", scene.log());
+}
