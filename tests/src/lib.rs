@@ -23,6 +23,7 @@ pub use crate::canary::CANARY;
 pub use crate::canary::Record;
 pub use crate::client::Answer;
 pub use crate::client::send;
+pub use crate::load::Count;
 pub use crate::load::Load;
 pub use crate::load::Plan;
 pub use crate::mitm::Mitm;

@@ -30,9 +30,18 @@ use crate::{Outcome, Tally, Target};
 /// ```
 #[derive(Debug)]
 pub struct Load {
-    answered: watch::Receiver<usize>,
+    count: watch::Receiver<Count>,
     stop: oneshot::Sender<()>,
     driving: JoinHandle<Tally>,
+}
+
+/// How far a load has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Requests that were answered, however that is.
+    pub answered: usize,
+    /// Those of them that failed.
+    pub failed: usize,
 }
 
 /// What a load is made of.
@@ -77,21 +86,26 @@ impl Load {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("load-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let (stop, stopped) = oneshot::channel();
-        let (count, answered) = watch::channel(0);
-        let driving = tokio::spawn(drive(target, plan, name, stopped, count));
+        let (counting, count) = watch::channel(Count::default());
+        let driving = tokio::spawn(drive(target, plan, name, stopped, counting));
         Self {
-            answered,
+            count,
             stop,
             driving,
         }
     }
 
+    /// How far it has come.
+    pub fn count(&self) -> Count {
+        *self.count.borrow()
+    }
+
     /// Waits until so many more requests have been answered, however that is.
     pub async fn answered(&self, more: usize) {
-        let mut answered = self.answered.clone();
-        let enough = *answered.borrow() + more;
+        let enough = self.count().answered + more;
+        let mut count = self.count.clone();
         // A load that panicked says so when it is stopped.
-        let _ = answered.wait_for(|&count| count >= enough).await;
+        let _ = count.wait_for(|count| count.answered >= enough).await;
     }
 
     /// Sends no more, waits for what is under way, and tells how it went.
@@ -114,7 +128,7 @@ async fn drive(
     plan: Plan,
     name: String,
     mut stopped: oneshot::Receiver<()>,
-    count: watch::Sender<usize>,
+    counting: watch::Sender<Count>,
 ) -> Tally {
     let mut pace = plan.rate.map(|rate| {
         let mut pace = interval(Duration::from_secs(1) / rate);
@@ -136,8 +150,13 @@ async fn drive(
             biased;
             _ = &mut stopped => break,
             Some(outcome) = running.join_next() => {
-                outcomes.push(outcome.unwrap_or_else(|error| resume_unwind(error.into_panic())));
-                count.send_replace(outcomes.len());
+                let outcome: Outcome =
+                    outcome.unwrap_or_else(|error| resume_unwind(error.into_panic()));
+                counting.send_modify(|count| {
+                    count.answered += 1;
+                    count.failed += usize::from(!outcome.is_good());
+                });
+                outcomes.push(outcome);
             }
             () = turn, if running.len() < plan.concurrency => {
                 running.spawn(ask(target.clone(), plan, name.clone(), sent));

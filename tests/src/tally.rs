@@ -67,16 +67,27 @@ impl Tally {
     ///
     /// # Panics
     ///
-    /// When they do not agree: a write is there twice, one that was answered with
-    /// 201 is not there, or one is there that was not sent.
+    /// When they do not agree, or cannot be read.
     pub async fn check(&self, db: &Client) -> Kept {
+        self.kept(db)
+            .await
+            .unwrap_or_else(|wrong| panic!("{wrong}\n{self}"))
+    }
+
+    /// As [`check`](Self::check), and says what does not agree.
+    ///
+    /// # Errors
+    ///
+    /// When a write is there twice, one that was answered with 201 is not there, or
+    /// one is there that was not sent; and when the rows cannot be read.
+    pub async fn kept(&self, db: &Client) -> Result<Kept, String> {
         let rows = db
             .query(
                 "SELECT message, count(*) FROM guestbook WHERE name = $1 GROUP BY message",
                 &[&self.name],
             )
             .await
-            .expect("the entries can be read");
+            .map_err(|error| format!("the entries cannot be read: {error}"))?;
         let rows = rows
             .iter()
             .map(|row| {
@@ -87,8 +98,7 @@ impl Tally {
                 (number, row.get(1))
             })
             .collect();
-        self.compare(rows)
-            .unwrap_or_else(|wrong| panic!("{}\n{self}", wrong.join("\n")))
+        self.compare(rows).map_err(|wrong| wrong.join("\n"))
     }
 
     /// Compares the answers with how often each write is there.
