@@ -4,5 +4,5 @@ pub mod args;
 pub mod dev;
 pub mod functions;
 pub mod migrations;
-mod progress;
+pub mod progress;
 mod summary;

@@ -8,7 +8,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 /// A step that has begun. It shows what goes on until it is [`done`](Step::done);
 /// where standard error is no terminal, only its beginning and its end are told.
 #[derive(Debug)]
-pub(crate) struct Step {
+pub struct Step {
     title: &'static str,
     bar: ProgressBar,
     started: Instant,
@@ -16,7 +16,8 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    pub(crate) fn begin(title: &'static str) -> Self {
+    /// Begins the step of this name.
+    pub fn begin(title: &'static str) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let bar = if terminal {
             let bar = ProgressBar::new_spinner().with_style(style());
@@ -36,13 +37,14 @@ impl Step {
     }
 
     /// Something that may tell, from any thread, what goes on.
-    pub(crate) fn teller(&self) -> impl Fn(&str) + Send + Sync + 'static {
+    pub fn teller(&self) -> impl Fn(&str) + Send + Sync + 'static {
         let bar = self.bar.clone();
         let title = self.title;
         move |text: &str| bar.set_message(format!("{title}: {text}"))
     }
 
-    pub(crate) fn done(self, result: &str) {
+    /// Ends it and tells what came of it and how long it took.
+    pub fn done(self, result: &str) {
         let took = self.started.elapsed();
         let took = if took < Duration::from_secs(10) {
             format!("{:.1} s", took.as_secs_f64())
