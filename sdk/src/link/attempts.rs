@@ -98,6 +98,11 @@ impl<'a> Attempts<'a> {
         } else {
             self.pauses.next().unwrap_or(LONGEST_PAUSE)
         };
+        // A provider that says when to come back is not asked before.
+        let pause = match failure.kind() {
+            ErrorKind::ProviderBusy => pause.max(failure.retry_after().unwrap_or_default()),
+            _ => pause,
+        };
         let then = Instant::now() + pause;
         let in_time = self.deadline.is_none_or(|deadline| then < deadline);
         if !in_time || then.into_std() >= trouble_ends {
@@ -110,7 +115,8 @@ impl<'a> Attempts<'a> {
 }
 
 /// Whether a failure to get a connection may pass within seconds: a server that
-/// restarts or is replaced, a new password that the provider does not know yet.
+/// restarts or is replaced, a new password that the provider does not know yet, a
+/// provider that stumbles.
 fn may_pass(kind: ErrorKind) -> bool {
     matches!(
         kind,
@@ -118,7 +124,9 @@ fn may_pass(kind: ErrorKind) -> bool {
             | ErrorKind::DatabaseFull
             | ErrorKind::DatabaseRefused
             | ErrorKind::DatabaseMissing
-            | ErrorKind::Timeout(Phase::Connect | Phase::Handshake)
+            | ErrorKind::ProviderBusy
+            | ErrorKind::ProviderUnavailable
+            | ErrorKind::Timeout(Phase::Resolve | Phase::Connect | Phase::Handshake)
     )
 }
 

@@ -2,6 +2,7 @@
 
 mod connections;
 mod keys;
+mod providers;
 mod servers;
 mod transactions;
 mod writes;
