@@ -1,0 +1,47 @@
+//! Providers that stumble.
+
+use std::time::Duration;
+
+use stagelink::{Client, Error, ErrorKind, Link, Settings};
+use stagelink_local::heroku::{Failure, Fault};
+use stagelink_tests::Scene;
+
+async fn select(db: Client) -> Result<(), Error> {
+    db.query_typed("SELECT 1", &[]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn api_that_stumbles_is_asked_again() {
+    let unavailable = Failure::Status {
+        status: 503,
+        retry_after: None,
+    };
+    for failure in [
+        unavailable,
+        Failure::BadGateway,
+        Failure::Disconnect,
+        Failure::HalfBody,
+        Failure::InvalidJson,
+    ] {
+        let scene = Scene::new().await;
+        scene.heroku.inject(Fault::new(failure).times(2));
+        let link = Link::new(Settings::from_vars(&scene.variables));
+        link.read(select).await.expect("it is read");
+    }
+}
+
+#[tokio::test]
+async fn api_that_says_when_to_come_back_is_left_alone_and_nobody_waits_in_vain() {
+    let scene = Scene::new().await;
+    scene.heroku.inject(Fault::new(Failure::Status {
+        status: 429,
+        retry_after: Some(Duration::from_secs(60)),
+    }));
+    let link = Link::new(Settings::from_vars(&scene.variables));
+    for _ in 0..3 {
+        let error = link.read(select).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ProviderBusy, "{}", error.report());
+    }
+    assert_eq!(scene.heroku.requests().len(), 1);
+}
