@@ -4,35 +4,50 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::{Authority, Scheme};
-use http::{Request, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http::{Request, Uri};
+use http_body_util::Empty;
 use hyper_tls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
 
+use crate::credentials::answer::Answer;
+use crate::credentials::receive::receive;
 use crate::error::{Error, ErrorKind};
+
+/// A provider as its API and its operators know it: what differs in one call,
+/// and what to do about each refusal.
+pub(super) struct Service {
+    /// The provider's name, for messages.
+    pub(super) name: &'static str,
+    /// The media type that it answers with.
+    pub(super) accept: &'static str,
+    /// The variable with the API's URL.
+    pub(super) url_variable: &'static str,
+    /// The variable with the token.
+    pub(super) token_variable: &'static str,
+    /// What to do about a token that is refused.
+    pub(super) new_token: &'static str,
+    /// What to do about a token that may not read something.
+    pub(super) access: &'static str,
+    /// What to do about a name that the provider does not know.
+    pub(super) names: &'static str,
+}
 
 /// A provider's API at one address, asked with one token.
 ///
 /// It never follows a redirect, so the token goes to this address alone.
 pub(super) struct Api {
-    name: &'static str,
+    service: &'static Service,
     scheme: Scheme,
     authority: Authority,
     authorization: SecretString,
-    accept: &'static str,
     client: OnceLock<HttpClient>,
-}
-
-/// An answer that arrived whole.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
 }
 
 /// Plain HTTP needs no TLS set-up, which costs more than all the rest, so it
@@ -43,14 +58,13 @@ enum HttpClient {
 }
 
 impl Api {
-    /// `name` is the provider's, for messages; `variable` says where `base` came from.
+    /// Makes ready to ask at `base`, a URL of scheme and host.
     pub(super) fn new(
-        name: &'static str,
-        variable: &'static str,
+        service: &'static Service,
         base: &str,
         token: &SecretString,
-        accept: &'static str,
     ) -> Result<Self, Error> {
+        let variable = service.url_variable;
         let refuse = |what: &str| Error::new(ErrorKind::Settings, format!("{variable} {what}"));
         let parts = base
             .trim()
@@ -78,50 +92,66 @@ impl Api {
             return Err(Error::new(
                 ErrorKind::Settings,
                 format!(
-                    "the token for {name} holds characters that no token has, such as a line break"
+                    "{} holds characters that no token has, such as a line break",
+                    service.token_variable
                 ),
             ));
         }
         Ok(Self {
-            name,
+            service,
             scheme,
             authority,
             authorization: authorization.into(),
-            accept,
             client: OnceLock::new(),
         })
     }
 
-    /// Asks for `path`, which starts with a slash.
-    pub(super) async fn get(
+    /// Asks for `path`, which starts with a slash, and reads the answer as JSON.
+    /// `subject` is what is asked for, for messages.
+    pub(super) async fn read<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        subject: &str,
+    ) -> Result<T, Error> {
+        self.ask(path, None, subject).await?.json()
+    }
+
+    /// One call: an answer with a status of success, or an error that says what to do.
+    pub(super) async fn ask(
         &self,
         path: &str,
         header: Option<(HeaderName, HeaderValue)>,
+        subject: &str,
     ) -> Result<Answer, Error> {
         let request = self.request(path, header)?;
-        let answer = match self.client()? {
+        let response = match self.client()? {
             HttpClient::Plain(client) => client.request(request).await,
             HttpClient::Tls(client) => client.request(request).await,
         };
-        let (head, body) = answer
-            .map_err(|error| self.unreachable("could not ask", path, error))?
-            .into_parts();
-        let body = Limited::new(body, BODY_LIMIT_BYTES)
-            .collect()
-            .await
-            .map_err(|error| self.unreachable("could not read the whole answer of", path, error))?
-            .to_bytes();
-        Ok(Answer {
-            status: head.status,
-            headers: head.headers,
-            body,
-        })
+        let response =
+            response.map_err(|error| self.unreachable("could not ask", subject, error))?;
+        let received = receive(response, BODY_LIMIT_BYTES).await.map_err(|error| {
+            self.unreachable("could not read the whole answer of", subject, error)
+        })?;
+        let answer = Answer::new(self.service, subject, received);
+        if answer.is_success() {
+            return Ok(answer);
+        }
+        let said = answer
+            .said()
+            .map(|said| format!(", {}", self.one_line(&said)));
+        Err(answer.refusal(&said.unwrap_or_default()))
     }
 
-    /// Takes the token out of a text that came from outside, should it be there.
-    pub(super) fn redact(&self, text: &str) -> String {
+    /// A text from outside as a part of a message: one line, not too long, and
+    /// without the token, should it be there.
+    fn one_line(&self, text: &str) -> String {
         let token = self.authorization.expose_secret();
         text.replace(token.trim_start_matches("Bearer "), "[token]")
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(200)
+            .collect()
     }
 
     fn request(
@@ -132,7 +162,10 @@ impl Api {
         let invalid = |error: http::Error| {
             Error::because(
                 ErrorKind::Settings,
-                format!("could not make a request to {} for {path:?}", self.name),
+                format!(
+                    "could not make a request to {} for {path:?}",
+                    self.service.name
+                ),
                 error,
             )
         };
@@ -146,7 +179,7 @@ impl Api {
             .map_err(|error| invalid(error.into()))?;
         authorization.set_sensitive(true);
         let mut request = Request::get(uri)
-            .header(ACCEPT, self.accept)
+            .header(ACCEPT, self.service.accept)
             .header(AUTHORIZATION, authorization)
             .header(USER_AGENT, concat!("stagelink/", env!("CARGO_PKG_VERSION")));
         if let Some((name, value)) = header {
@@ -177,7 +210,7 @@ impl Api {
             .map_err(|error| {
                 Error::because(
                     ErrorKind::ProviderUnavailable,
-                    format!("could not set up TLS to ask {}", self.name),
+                    format!("could not set up TLS to ask {}", self.service.name),
                     error,
                 )
             })?;
@@ -189,15 +222,13 @@ impl Api {
     fn unreachable(
         &self,
         what: &str,
-        path: &str,
+        subject: &str,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Error {
+        let (name, authority) = (self.service.name, &self.authority);
         Error::because(
             ErrorKind::ProviderUnavailable,
-            format!(
-                "{what} {}'s API at {} for {path}",
-                self.name, self.authority
-            ),
+            format!("{what} {name}'s API at {authority} for {subject}"),
             source,
         )
     }
@@ -206,7 +237,7 @@ impl Api {
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Api")
-            .field("name", &self.name)
+            .field("name", &self.service.name)
             .field("authority", &self.authority)
             .finish_non_exhaustive()
     }
@@ -220,6 +251,14 @@ fn is_this_machine(authority: &Authority) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
+/// One segment of a path, or one value of a query: a name never becomes another path.
+pub(super) fn segment(name: &str) -> String {
+    utf8_percent_encode(name.trim(), SEGMENT).to_string()
+}
+
+/// All but letters, digits and these, so that neither a slash nor dots get through.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
+
 /// More than the config vars of any app: Heroku allows 64 kB of them.
 const BODY_LIMIT_BYTES: usize = 1 << 20;
 
@@ -228,13 +267,7 @@ mod tests {
     use super::*;
 
     fn api(base: &str) -> Result<Api, Error> {
-        Api::new(
-            "Heroku",
-            "THE_VARIABLE",
-            base,
-            &"c4n4ry".into(),
-            "application/json",
-        )
+        Api::new(&SERVICE, base, &"c4n4ry".into())
     }
 
     #[test]
@@ -266,13 +299,33 @@ mod tests {
     fn debug_and_messages_hold_no_token() {
         let api = api("http://localhost:1").unwrap();
         assert!(!format!("{api:?}").contains("c4n4ry"));
-        assert_eq!(api.redact("bad token c4n4ry"), "bad token [token]");
+        assert_eq!(api.one_line("bad\ntoken c4n4ry"), "bad token [token]");
+        let at_the_end = format!("{}c4n4ry", "x".repeat(197));
+        assert!(!api.one_line(&at_the_end).contains("c4n"));
     }
 
     #[test]
     fn token_with_a_line_break_is_refused_without_showing_it() {
         let token = "c4n\n4ry".into();
-        let error = Api::new("Heroku", "V", "https://h", &token, "").unwrap_err();
+        let error = Api::new(&SERVICE, "https://h", &token).unwrap_err();
+        assert!(error.to_string().contains("THE_TOKEN"));
         assert!(!format!("{error:?}").contains("4ry"));
     }
+
+    #[test]
+    fn name_cannot_leave_its_segment() {
+        assert_eq!(segment("../account"), "%2E%2E%2Faccount");
+        assert_eq!(segment("a&b=c?"), "a%26b%3Dc%3F");
+        assert_eq!(segment("my-app"), "my-app");
+    }
+
+    const SERVICE: Service = Service {
+        name: "Heroku",
+        accept: "application/json",
+        url_variable: "THE_VARIABLE",
+        token_variable: "THE_TOKEN",
+        new_token: "",
+        access: "",
+        names: "",
+    };
 }

@@ -1,8 +1,10 @@
 //! Credentials, and the trait of those who know them.
 
+mod answer;
 mod fixed;
 mod heroku;
 mod http;
+mod receive;
 mod refresh;
 mod sealed;
 
