@@ -1,0 +1,234 @@
+//! Everything that the environment says: the one place that reads it.
+
+mod provider;
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::error::{Error, ErrorKind};
+use crate::stage::Stage;
+
+use self::provider::ProviderVariables;
+
+pub use self::provider::{HerokuApp, HerokuSettings, ProviderSettings};
+
+/// What a function knows of its stage and its database before it asks anybody.
+///
+/// | variable | meaning | default |
+/// | --- | --- | --- |
+/// | `STAGELINK_STAGE` | the stage that this deploy serves: `review`, `development`, `staging` or `production` | none: without it every request is refused |
+/// | `STAGELINK_SEALED` | the stage's credentials as they were at deploy time, as `STAGE=URL`, a secret: the provider is asked only when they have gone stale | none: the provider is asked at the start |
+/// | `STAGELINK_PROVIDER` | where the stage's database URL comes from: `heroku` or `url` | the one whose variables are set; several or none is an error |
+/// | `STAGELINK_HEROKU_PIPELINE` | name or id of the Heroku pipeline whose app of that stage owns the database | none |
+/// | `STAGELINK_HEROKU_APP` | name or id of the app: with a pipeline it picks one of several in the stage, without one it is taken as the stage's app | none |
+/// | `HEROKU_API_KEY` | a token that may read the app's config vars (scope `read-protected`) | none |
+/// | `STAGELINK_HEROKU_API_URL` | the Platform API; plain `http` only on this machine | `https://api.heroku.com` |
+/// | `STAGELINK_CONFIG_VAR` | the config var that holds the database URL | `DATABASE_URL` |
+/// | `DATABASE_URL` | the database itself, for the provider `url` | none |
+/// | `STAGELINK_POOL_SIZE` | connections that one instance may hold | `1`: an instance serves one request at a time |
+/// | `STAGELINK_RESOLVE_TIMEOUT_MS` | milliseconds for the provider to answer | `4000` |
+/// | `STAGELINK_CONNECT_TIMEOUT_MS` | milliseconds to open a connection, from the name look-up to the session's start | `4000` |
+/// | `STAGELINK_WAIT_TIMEOUT_MS` | milliseconds to wait for one of the pool's connections | `4000` |
+/// | `STAGELINK_RETRY_TIMEOUT_MS` | milliseconds to go on trying, from the beginning of a trouble on | `10000` |
+///
+/// To resolve and to connect together takes less than the 10 seconds that AWS
+/// Lambda gives a function for its start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The stage that this deploy serves.
+    pub stage: Stage,
+    /// The stage's credentials as they were at deploy time, as `STAGE=URL`.
+    pub sealed: Option<SecretString>,
+    /// Where the stage's database URL comes from. Only beside sealed
+    /// credentials it may be `None`: then nobody is asked when they go stale.
+    pub provider: Option<ProviderSettings>,
+    /// How many connections, and how long to wait for each step.
+    pub limits: Limits,
+}
+
+/// How many connections an instance may hold, and how long each step may take.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Connections per instance. Defaults to 1: an instance of a function
+    /// serves one request at a time, and databases count connections.
+    pub pool_size: NonZeroUsize,
+    /// For the provider to answer. Defaults to 4 seconds.
+    pub resolve: Duration,
+    /// To open a connection, from the name look-up to the session's start.
+    /// Defaults to 4 seconds.
+    pub connect: Duration,
+    /// To wait for one of the pool's connections. Defaults to 4 seconds.
+    pub wait: Duration,
+    /// To go on trying, from the beginning of a trouble on. Defaults to 10
+    /// seconds: longer than a small database takes to restart, and shorter than
+    /// people wait for a page. The invocation's own limit is kept in any case.
+    pub retry: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            pool_size: NonZeroUsize::MIN,
+            resolve: Duration::from_secs(4),
+            connect: Duration::from_secs(4),
+            wait: Duration::from_secs(4),
+            retry: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Stage`] when no stage is named, or none that exists;
+    /// [`ErrorKind::Settings`] when the provider is not clear or a variable
+    /// cannot be read. The message names the variable, never its value.
+    pub fn from_env() -> Result<Self, Error> {
+        let utf8 = |text: std::ffi::OsString| text.into_string().ok();
+        Self::from_vars(
+            std::env::vars_os().filter_map(|(name, value)| Some((utf8(name)?, utf8(value)?))),
+        )
+    }
+
+    /// Reads any set of variables, as [`from_env`](Self::from_env) reads the environment.
+    ///
+    /// ```
+    /// use stagelink::{Settings, Stage};
+    ///
+    /// let settings = Settings::from_vars([
+    ///     ("STAGELINK_STAGE", "staging"),
+    ///     ("STAGELINK_HEROKU_PIPELINE", "guestbook"),
+    ///     ("HEROKU_API_KEY", "…"),
+    /// ])?;
+    /// assert_eq!(settings.stage, Stage::Staging);
+    /// # Ok::<(), stagelink::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn from_vars<N, V>(vars: impl IntoIterator<Item = (N, V)>) -> Result<Self, Error>
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        // A variable that is set to nothing counts as not set: some consoles
+        // cannot remove one.
+        let set = vars
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .filter(|(name, value)| Variables::knows(name) && !value.trim().is_empty());
+        let variables: Variables = envy::from_iter(set).map_err(|error| {
+            Error::because(ErrorKind::Settings, "could not read the environment", error)
+        })?;
+        variables.parse()
+    }
+}
+
+/// Whether a Lambda runtime started this process: it says where it listens.
+pub(crate) fn started_by_lambda() -> bool {
+    std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
+}
+
+/// The variables as they stand in the environment. All are texts here: `envy`
+/// would put a number that it cannot read into its message, and a value that
+/// was pasted into the wrong variable may be a secret.
+#[derive(Deserialize)]
+struct Variables {
+    stagelink_stage: Option<String>,
+    stagelink_sealed: Option<SecretString>,
+    #[serde(flatten)]
+    provider: ProviderVariables,
+    stagelink_pool_size: Option<String>,
+    stagelink_resolve_timeout_ms: Option<String>,
+    stagelink_connect_timeout_ms: Option<String>,
+    stagelink_wait_timeout_ms: Option<String>,
+    stagelink_retry_timeout_ms: Option<String>,
+}
+
+impl Variables {
+    /// Whether a variable is one of ours. Environments hold many others, and
+    /// some twice in different cases, which `envy` would refuse.
+    fn knows(name: &str) -> bool {
+        name.starts_with("STAGELINK_") || ProviderVariables::knows(name)
+    }
+
+    fn parse(self) -> Result<Settings, Error> {
+        let stage = self
+            .stagelink_stage
+            .as_deref()
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Stage,
+                    "no stage is known: STAGELINK_STAGE is not set; set it to review, \
+                     development, staging or production for each deploy context",
+                )
+            })?
+            .parse()?;
+        let sealed = self.stagelink_sealed;
+        let provider = self.provider.parse()?;
+        if provider.is_none() && sealed.is_none() {
+            return Err(Error::new(
+                ErrorKind::Settings,
+                "no source of the database is set: set STAGELINK_HEROKU_PIPELINE and \
+                 HEROKU_API_KEY to ask Heroku, or DATABASE_URL, or STAGELINK_SEALED",
+            ));
+        }
+        let defaults = Limits::default();
+        let limits = Limits {
+            pool_size: number("STAGELINK_POOL_SIZE", self.stagelink_pool_size.as_deref())?
+                .unwrap_or(defaults.pool_size),
+            resolve: milliseconds(
+                "STAGELINK_RESOLVE_TIMEOUT_MS",
+                self.stagelink_resolve_timeout_ms.as_deref(),
+            )?
+            .unwrap_or(defaults.resolve),
+            connect: milliseconds(
+                "STAGELINK_CONNECT_TIMEOUT_MS",
+                self.stagelink_connect_timeout_ms.as_deref(),
+            )?
+            .unwrap_or(defaults.connect),
+            wait: milliseconds(
+                "STAGELINK_WAIT_TIMEOUT_MS",
+                self.stagelink_wait_timeout_ms.as_deref(),
+            )?
+            .unwrap_or(defaults.wait),
+            retry: milliseconds(
+                "STAGELINK_RETRY_TIMEOUT_MS",
+                self.stagelink_retry_timeout_ms.as_deref(),
+            )?
+            .unwrap_or(defaults.retry),
+        };
+        Ok(Settings {
+            stage,
+            sealed,
+            provider,
+            limits,
+        })
+    }
+}
+
+fn number(name: &str, text: Option<&str>) -> Result<Option<NonZeroUsize>, Error> {
+    text.map(|text| {
+        text.trim().parse().map_err(|_| {
+            Error::new(
+                ErrorKind::Settings,
+                format!("{name} is not a whole number above zero"),
+            )
+        })
+    })
+    .transpose()
+}
+
+fn milliseconds(name: &str, text: Option<&str>) -> Result<Option<Duration>, Error> {
+    Ok(number(name, text)?.map(|number| Duration::from_millis(number.get() as u64)))
+}
