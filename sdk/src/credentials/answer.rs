@@ -53,6 +53,12 @@ impl Answer {
             .map_err(|error| self.not_understood(&error))
     }
 
+    /// The same for a field that every answer has by the provider's documents.
+    pub(super) fn documented_text(&self, name: &str) -> Result<SecretString, Error> {
+        self.one_text(name)?
+            .ok_or_else(|| self.undocumented(&format!("without {name:?}")))
+    }
+
     /// Why there is no other answer than this one.
     pub(super) fn refusal(&self, said: &str) -> Error {
         let Service {
@@ -207,6 +213,10 @@ mod tests {
     fn missing_null_or_blank_text_is_none() {
         for json in ["{}", r#"{"DATABASE_URL":null}"#, r#"{"DATABASE_URL":" "}"#] {
             assert_eq!(one_text(json).unwrap(), None, "{json}");
+            let error = answer(200, json)
+                .documented_text("DATABASE_URL")
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ProviderUnavailable);
         }
     }
 

@@ -4,8 +4,10 @@ mod answer;
 mod fixed;
 mod heroku;
 mod http;
+mod neon;
 mod receive;
 mod refresh;
+mod render;
 mod sealed;
 
 use std::fmt;
@@ -23,6 +25,8 @@ pub(crate) use self::sealed::parse as unseal;
 
 pub use self::fixed::FixedUrl;
 pub use self::heroku::Heroku;
+pub use self::neon::Neon;
+pub use self::render::Render;
 
 /// What it takes to reach a stage's database, and who said so.
 #[derive(Clone, Debug)]
@@ -87,6 +91,8 @@ impl AnyProvider {
     pub(crate) fn from_settings(settings: Option<ProviderSettings>) -> Result<Self, Error> {
         Ok(match settings {
             Some(ProviderSettings::Heroku(settings)) => Self::new(Heroku::new(settings)?),
+            Some(ProviderSettings::Neon(settings)) => Self::new(Neon::new(settings)?),
+            Some(ProviderSettings::Render(settings)) => Self::new(Render::new(settings)?),
             Some(ProviderSettings::Url(url)) => Self::new(FixedUrl::parse(&url)?),
             None => Self::new(Nobody),
         })
@@ -111,8 +117,9 @@ impl Provider for Nobody {
         Err(Error::new(
             ErrorKind::Settings,
             format!(
-                "there is nobody to ask for new credentials of stage {stage}: set \
-                 STAGELINK_HEROKU_PIPELINE and HEROKU_API_KEY beside STAGELINK_SEALED, or seal anew"
+                "there is nobody to ask for new credentials of stage {stage}: set the variables \
+                 of a provider beside STAGELINK_SEALED, such as STAGELINK_HEROKU_PIPELINE and \
+                 HEROKU_API_KEY, or seal anew"
             ),
         ))
     }

@@ -15,7 +15,9 @@ use crate::stage::Stage;
 
 use self::provider::ProviderVariables;
 
-pub use self::provider::{HerokuApp, HerokuSettings, ProviderSettings};
+pub use self::provider::{
+    HerokuApp, HerokuSettings, NeonSettings, ProviderSettings, RenderSettings,
+};
 
 /// What a function knows of its stage and its database before it asks anybody.
 ///
@@ -23,12 +25,21 @@ pub use self::provider::{HerokuApp, HerokuSettings, ProviderSettings};
 /// | --- | --- | --- |
 /// | `STAGELINK_STAGE` | the stage that this deploy serves: `review`, `development`, `staging` or `production` | none: without it every request is refused |
 /// | `STAGELINK_SEALED` | the stage's credentials as they were at deploy time, as `STAGE=URL`, a secret: the provider is asked only when they have gone stale | none: the provider is asked at the start |
-/// | `STAGELINK_PROVIDER` | where the stage's database URL comes from: `heroku` or `url` | the one whose variables are set; several or none is an error |
+/// | `STAGELINK_PROVIDER` | where the stage's database URL comes from: `heroku`, `neon`, `render` or `url` | the one whose variables are set; several or none is an error |
 /// | `STAGELINK_HEROKU_PIPELINE` | name or id of the Heroku pipeline whose app of that stage owns the database | none |
 /// | `STAGELINK_HEROKU_APP` | name or id of the app: with a pipeline it picks one of several in the stage, without one it is taken as the stage's app | none |
 /// | `HEROKU_API_KEY` | a token that may read the app's config vars (scope `read-protected`) | none |
 /// | `STAGELINK_HEROKU_API_URL` | the Platform API; plain `http` only on this machine | `https://api.heroku.com` |
 /// | `STAGELINK_CONFIG_VAR` | the config var that holds the database URL | `DATABASE_URL` |
+/// | `STAGELINK_NEON_PROJECT` | id of the Neon project | none |
+/// | `STAGELINK_NEON_BRANCH` | id of the branch that is this stage's | none: the project's default branch is never taken |
+/// | `STAGELINK_NEON_DATABASE`, `STAGELINK_NEON_ROLE` | names of the database on that branch, and of the role to log in as | none |
+/// | `STAGELINK_NEON_POOLED` | `true` to connect through Neon's PgBouncer, which keeps no state of a session from one transaction to the next | `false`: a connection is what it is with the other providers |
+/// | `NEON_API_KEY` | an API key; one that is scoped to the project is enough | none |
+/// | `STAGELINK_NEON_API_URL` | the Neon API; plain `http` only on this machine | `https://console.neon.tech` |
+/// | `STAGELINK_RENDER_POSTGRES` | id of the Postgres on Render that is this stage's | none |
+/// | `RENDER_API_KEY` | an API key | none |
+/// | `STAGELINK_RENDER_API_URL` | the Render API; plain `http` only on this machine | `https://api.render.com` |
 /// | `DATABASE_URL` | the database itself, for the provider `url` | none |
 /// | `STAGELINK_POOL_SIZE` | connections that one instance may hold | `1`: an instance serves one request at a time |
 /// | `STAGELINK_RESOLVE_TIMEOUT_MS` | milliseconds for the provider to answer | `4000` |
@@ -180,7 +191,8 @@ impl Variables {
             return Err(Error::new(
                 ErrorKind::Settings,
                 "no source of the database is set: set STAGELINK_HEROKU_PIPELINE and \
-                 HEROKU_API_KEY to ask Heroku, or DATABASE_URL, or STAGELINK_SEALED",
+                 HEROKU_API_KEY to ask Heroku, the variables of Neon or Render, DATABASE_URL, or \
+                 STAGELINK_SEALED",
             ));
         }
         let defaults = Limits::default();

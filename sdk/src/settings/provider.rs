@@ -11,6 +11,10 @@ use crate::error::{Error, ErrorKind};
 pub enum ProviderSettings {
     /// A Heroku app's config vars, read over the Platform API.
     Heroku(HerokuSettings),
+    /// A branch of a Neon project, whose URL the Neon API tells.
+    Neon(NeonSettings),
+    /// A Postgres on Render, whose URL the Render API tells.
+    Render(RenderSettings),
     /// A URL that stands in the environment.
     Url(SecretString),
 }
@@ -44,6 +48,39 @@ pub enum HerokuApp {
     Named(String),
 }
 
+/// What it takes to ask Neon.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NeonSettings {
+    /// The project's id.
+    pub project: String,
+    /// The id of the branch that is this stage's. Neon would take the project's
+    /// default branch where none is named, so one has to be.
+    pub branch: String,
+    /// The database's name.
+    pub database: String,
+    /// The role's name.
+    pub role: String,
+    /// Whether to connect through Neon's PgBouncer.
+    pub pooled: bool,
+    /// The API key: one that is scoped to the project is enough.
+    pub token: SecretString,
+    /// The base URL of the Neon API.
+    pub api_url: String,
+}
+
+/// What it takes to ask Render.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RenderSettings {
+    /// The id of the Postgres that is this stage's.
+    pub postgres: String,
+    /// The API key.
+    pub token: SecretString,
+    /// The base URL of the Render API.
+    pub api_url: String,
+}
+
 /// The variables that choose a provider, and those of each.
 #[derive(Deserialize)]
 pub(super) struct ProviderVariables {
@@ -53,6 +90,16 @@ pub(super) struct ProviderVariables {
     heroku_api_key: Option<SecretString>,
     stagelink_heroku_api_url: Option<String>,
     stagelink_config_var: Option<String>,
+    stagelink_neon_project: Option<String>,
+    stagelink_neon_branch: Option<String>,
+    stagelink_neon_database: Option<String>,
+    stagelink_neon_role: Option<String>,
+    stagelink_neon_pooled: Option<String>,
+    neon_api_key: Option<SecretString>,
+    stagelink_neon_api_url: Option<String>,
+    stagelink_render_postgres: Option<String>,
+    render_api_key: Option<SecretString>,
+    stagelink_render_api_url: Option<String>,
     database_url: Option<SecretString>,
 }
 
@@ -60,13 +107,18 @@ pub(super) struct ProviderVariables {
 #[derive(Clone, Copy)]
 enum Kind {
     Heroku,
+    Neon,
+    Render,
     Url,
 }
 
 impl ProviderVariables {
     /// Whether a variable is one of these, beside those that begin with `STAGELINK_`.
     pub(super) fn knows(name: &str) -> bool {
-        matches!(name, "HEROKU_API_KEY" | "DATABASE_URL")
+        matches!(
+            name,
+            "HEROKU_API_KEY" | "NEON_API_KEY" | "RENDER_API_KEY" | "DATABASE_URL"
+        )
     }
 
     /// The provider that is chosen, or the only one whose variables are set.
@@ -77,6 +129,8 @@ impl ProviderVariables {
         };
         kind.map(|kind| match kind {
             Kind::Heroku => self.heroku().map(ProviderSettings::Heroku),
+            Kind::Neon => self.neon().map(ProviderSettings::Neon),
+            Kind::Render => self.render().map(ProviderSettings::Render),
             Kind::Url => self.url().map(ProviderSettings::Url),
         })
         .transpose()
@@ -91,6 +145,10 @@ impl ProviderVariables {
                 Kind::Heroku => {
                     self.stagelink_heroku_pipeline.is_some() || self.stagelink_heroku_app.is_some()
                 }
+                Kind::Neon => {
+                    self.stagelink_neon_project.is_some() || self.stagelink_neon_branch.is_some()
+                }
+                Kind::Render => self.stagelink_render_postgres.is_some(),
                 Kind::Url => self.database_url.is_some(),
             })
             .collect();
@@ -122,12 +180,12 @@ impl ProviderVariables {
         };
         Ok(HerokuSettings {
             app,
-            token: self.heroku_api_key.ok_or_else(|| {
-                settings(
-                    "HEROKU_API_KEY is not set: make a token with `heroku authorizations:create \
-                     --scope read-protected` and set it as a secret",
-                )
-            })?,
+            token: needed(
+                self.heroku_api_key,
+                "HEROKU_API_KEY",
+                "make a token with `heroku authorizations:create --scope read-protected` and set \
+                 it as a secret",
+            )?,
             api_url: self
                 .stagelink_heroku_api_url
                 .unwrap_or_else(|| "https://api.heroku.com".to_owned()),
@@ -137,18 +195,90 @@ impl ProviderVariables {
         })
     }
 
+    fn neon(self) -> Result<NeonSettings, Error> {
+        Ok(NeonSettings {
+            project: needed(
+                self.stagelink_neon_project,
+                "STAGELINK_NEON_PROJECT",
+                "set it to the id of the Neon project that holds this stage's branch",
+            )?,
+            branch: needed(
+                self.stagelink_neon_branch,
+                "STAGELINK_NEON_BRANCH",
+                "set it to the id of this stage's own branch (br-…), for each deploy context; the \
+                 project's default branch is never taken for a stage",
+            )?,
+            database: needed(
+                self.stagelink_neon_database,
+                "STAGELINK_NEON_DATABASE",
+                "set it to the name of the database on the branch",
+            )?,
+            role: needed(
+                self.stagelink_neon_role,
+                "STAGELINK_NEON_ROLE",
+                "set it to the name of the role that the function logs in as",
+            )?,
+            pooled: match self.stagelink_neon_pooled.as_deref().map(str::trim) {
+                None | Some("false") => false,
+                Some("true") => true,
+                Some(_) => {
+                    return Err(settings("STAGELINK_NEON_POOLED is neither true nor false"));
+                }
+            },
+            token: needed(
+                self.neon_api_key,
+                "NEON_API_KEY",
+                "make an API key that is scoped to the project, in the Neon console under \
+                 Settings > API keys, and set it as a secret",
+            )?,
+            api_url: self
+                .stagelink_neon_api_url
+                .unwrap_or_else(|| "https://console.neon.tech".to_owned()),
+        })
+    }
+
+    fn render(self) -> Result<RenderSettings, Error> {
+        Ok(RenderSettings {
+            postgres: needed(
+                self.stagelink_render_postgres,
+                "STAGELINK_RENDER_POSTGRES",
+                "set it to the id of this stage's Postgres on Render (dpg-…)",
+            )?,
+            token: needed(
+                self.render_api_key,
+                "RENDER_API_KEY",
+                "make an API key in the Render dashboard under Account Settings > API Keys and \
+                 set it as a secret",
+            )?,
+            api_url: self
+                .stagelink_render_api_url
+                .unwrap_or_else(|| "https://api.render.com".to_owned()),
+        })
+    }
+
     fn url(self) -> Result<SecretString, Error> {
-        self.database_url
-            .ok_or_else(|| settings("STAGELINK_PROVIDER is url, but DATABASE_URL is not set"))
+        needed(
+            self.database_url,
+            "DATABASE_URL",
+            "set it to the URL of this stage's database, as a secret, or choose another provider \
+             with STAGELINK_PROVIDER",
+        )
     }
 }
 
+/// A variable that the chosen provider cannot do without.
+fn needed<T>(value: Option<T>, name: &str, advice: &str) -> Result<T, Error> {
+    value.ok_or_else(|| settings(format!("{name} is not set: {advice}")))
+}
+
 impl Kind {
-    const ALL: [Self; 2] = [Self::Heroku, Self::Url];
+    const ALL: [Self; 4] = [Self::Heroku, Self::Neon, Self::Render, Self::Url];
 
     fn parse(name: &str) -> Result<Self, Error> {
         Ok(match name.trim() {
             "heroku" => Self::Heroku,
+            "neon" => Self::Neon,
+            "render" => Self::Render,
             "url" => Self::Url,
             // What stands there instead may be a secret in the wrong place.
             _ => {
@@ -163,6 +293,8 @@ impl Kind {
     fn found(self) -> &'static str {
         match self {
             Self::Heroku => "a Heroku pipeline or app",
+            Self::Neon => "a Neon project",
+            Self::Render => "a Postgres on Render",
             Self::Url => "DATABASE_URL",
         }
     }
@@ -172,4 +304,4 @@ fn settings(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Settings, message)
 }
 
-const NAMES: &str = "heroku or url";
+const NAMES: &str = "heroku, neon, render or url";

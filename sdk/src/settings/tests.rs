@@ -10,6 +10,48 @@ const HEROKU: [(&str, &str); 3] = [
     ("HEROKU_API_KEY", "token-c4n4ry"),
 ];
 
+const NEON: &[(&str, &str)] = &[
+    ("STAGELINK_NEON_PROJECT", "shop"),
+    ("STAGELINK_NEON_BRANCH", "br-1"),
+    ("STAGELINK_NEON_DATABASE", "shop"),
+    ("STAGELINK_NEON_ROLE", "shop"),
+    ("NEON_API_KEY", "token-c4n4ry"),
+];
+
+/// The variables that each provider needs, and its name.
+const SOURCES: &[(&[(&str, &str)], &str)] = &[
+    (
+        &[
+            ("STAGELINK_HEROKU_PIPELINE", "guestbook"),
+            ("HEROKU_API_KEY", "token-c4n4ry"),
+        ],
+        "heroku",
+    ),
+    (NEON, "neon"),
+    (
+        &[
+            ("STAGELINK_RENDER_POSTGRES", "dpg-1"),
+            ("RENDER_API_KEY", "token-c4n4ry"),
+        ],
+        "render",
+    ),
+    (&[("DATABASE_URL", "postgres://u:c4n4ry@h/d")], "url"),
+];
+
+fn stage() -> impl Iterator<Item = (&'static str, &'static str)> {
+    [("STAGELINK_STAGE", "staging")].into_iter()
+}
+
+fn name_of(settings: &Settings) -> &'static str {
+    match settings.provider {
+        Some(ProviderSettings::Heroku(_)) => "heroku",
+        Some(ProviderSettings::Neon(_)) => "neon",
+        Some(ProviderSettings::Render(_)) => "render",
+        Some(ProviderSettings::Url(_)) => "url",
+        None => "none",
+    }
+}
+
 fn with(extra: &[(&'static str, &'static str)]) -> Result<Settings, Error> {
     Settings::from_vars(HEROKU.iter().chain(extra).copied())
 }
@@ -51,19 +93,69 @@ fn empty_variable_counts_as_not_set() {
 }
 
 #[test]
+fn provider_is_the_one_whose_variables_are_set() {
+    for (vars, name) in SOURCES {
+        let settings = Settings::from_vars(stage().chain(vars.iter().copied())).unwrap();
+        assert_eq!(name_of(&settings), *name);
+        assert!(!format!("{settings:?}").contains("c4n4ry"), "{name}");
+    }
+}
+
+#[test]
 fn two_sources_without_a_choice_are_refused() {
-    let error = with(&[("DATABASE_URL", "postgres://u:c4n4ry@h/d")]).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Settings);
-    assert!(error.to_string().contains("STAGELINK_PROVIDER"));
+    for (first, first_name) in SOURCES {
+        for (second, second_name) in SOURCES.iter().filter(|(_, name)| name != first_name) {
+            let both = || stage().chain(first.iter().chain(*second).copied());
+            let error = Settings::from_vars(both()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Settings);
+            assert!(error.to_string().starts_with("2 sources"), "{error}");
+            assert!(error.to_string().contains("STAGELINK_PROVIDER"));
+            assert!(!format!("{error:?}").contains("c4n4ry"));
+            let chosen = both().chain([("STAGELINK_PROVIDER", *second_name)]);
+            assert_eq!(name_of(&Settings::from_vars(chosen).unwrap()), *second_name);
+        }
+    }
+}
+
+#[test]
+fn token_alone_chooses_no_provider() {
+    for token in ["HEROKU_API_KEY", "NEON_API_KEY", "RENDER_API_KEY"] {
+        let error = Settings::from_vars(stage().chain([(token, "c4n4ry")])).unwrap_err();
+        assert!(error.to_string().contains("no source"), "{error}");
+    }
+}
+
+#[test]
+fn each_variable_that_a_provider_needs_is_asked_for_by_name() {
+    for (vars, name) in SOURCES {
+        for (missing, _) in *vars {
+            let others = vars.iter().copied().filter(|(name, _)| name != missing);
+            let chosen = stage().chain(others).chain([("STAGELINK_PROVIDER", *name)]);
+            let error = Settings::from_vars(chosen).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Settings);
+            assert!(error.to_string().contains(missing), "{missing}: {error}");
+            assert!(!format!("{error:?}").contains("c4n4ry"));
+        }
+    }
+}
+
+#[test]
+fn neon_settings_are_read_and_get_their_defaults() {
+    let neon = |extra: &[(&'static str, &'static str)]| {
+        let vars = stage().chain(NEON.iter().chain(extra).copied());
+        match Settings::from_vars(vars)?.provider {
+            Some(ProviderSettings::Neon(neon)) => Ok::<_, Error>(neon),
+            _ => panic!("not neon"),
+        }
+    };
+    let settings = neon(&[]).unwrap();
+    assert_eq!(settings.branch, "br-1");
+    assert_eq!(settings.api_url, "https://console.neon.tech");
+    assert!(!settings.pooled);
+    assert!(neon(&[("STAGELINK_NEON_POOLED", "true")]).unwrap().pooled);
+    let error = neon(&[("STAGELINK_NEON_POOLED", "c4n4ry")]).unwrap_err();
+    assert!(error.to_string().contains("neither true nor false"));
     assert!(!format!("{error:?}").contains("c4n4ry"));
-    let url = with(&[
-        ("DATABASE_URL", "postgres://u:p@h/d"),
-        ("STAGELINK_PROVIDER", "url"),
-    ]);
-    assert!(matches!(
-        url.unwrap().provider,
-        Some(ProviderSettings::Url(_))
-    ));
 }
 
 #[test]
@@ -126,6 +218,10 @@ fn unreadable_number_names_the_variable_and_not_the_value() {
 #[test]
 fn unknown_provider_is_refused() {
     let error = with(&[("STAGELINK_PROVIDER", "c4n4ry")]).unwrap_err();
-    assert!(error.to_string().contains("use heroku or url"));
+    assert!(
+        error
+            .to_string()
+            .contains("use heroku, neon, render or url")
+    );
     assert!(!error.to_string().contains("c4n4ry"));
 }
