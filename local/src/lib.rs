@@ -4,6 +4,7 @@
 //! use as a library. They answer as the real services document it and depend on
 //! nothing of the SDK, so that a mistake there is not repeated here.
 
+pub mod api;
 mod cloud;
 mod error;
 pub mod heroku;

@@ -23,13 +23,10 @@ mod config_vars;
 mod data;
 mod database_owner;
 mod database_url;
-mod faults;
-mod journal;
 mod pipelines;
 mod range;
 mod rate_limit;
 mod releases;
-mod server;
 mod shared;
 mod state;
 #[cfg(test)]
@@ -38,29 +35,24 @@ mod tokens;
 mod transport;
 
 use std::fmt;
-use std::io;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
-use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::Error;
-use crate::port::refused;
+use crate::api::Server;
 
+pub use crate::api::{Failure, Fault, Recorded};
 pub use database_owner::{DatabaseOwner, LiveFacts, OwnerFuture};
-pub use faults::{Failure, Fault};
-pub use journal::Recorded;
 pub use pipelines::Stage;
 pub use tokens::Access;
 
 use api_error::ApiError;
 use config_vars::ConfigChange;
-use server::Server;
 use shared::Shared;
 use tokens::Reach;
 
@@ -68,7 +60,6 @@ use tokens::Reach;
 ///
 /// Apps, pipelines and add-ons are named by their name or by their id.
 pub struct Heroku {
-    url: String,
     api_key: String,
     shared: Shared,
     server: Server,
@@ -83,26 +74,18 @@ impl Heroku {
     /// [`ErrorKind::PortInUse`](crate::ErrorKind::PortInUse) when the port is taken, [`ErrorKind::System`](crate::ErrorKind::System) when it
     /// cannot be opened for another reason.
     pub async fn start(port: u16) -> Result<Self, Error> {
-        let (listener, address) = async {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-            let address = listener.local_addr()?;
-            io::Result::Ok((listener, address))
-        }
-        .await
-        .map_err(|error| refused("127.0.0.1", port, error))?;
         let shared = Shared::new();
         let api_key = shared.tokens().create(Reach::All);
         Ok(Self {
-            url: format!("http://{address}"),
             api_key,
-            server: Server::start(listener, router(shared.clone())),
+            server: Server::start(port, router(shared.clone())).await?,
             shared,
         })
     }
 
     /// Where it listens, such as `http://127.0.0.1:5001`.
     pub fn url(&self) -> &str {
-        &self.url
+        self.server.url()
     }
 
     /// A token that reaches every app, made anew at each start.
@@ -251,22 +234,22 @@ impl Heroku {
 
     /// Makes requests fail from now on.
     pub fn inject(&self, fault: Fault) {
-        self.shared.faults().inject(fault);
+        self.shared.control().inject(fault);
     }
 
     /// Ends all faults. A request that hangs already goes on hanging.
     pub fn clear_faults(&self) {
-        self.shared.faults().clear();
+        self.shared.control().clear_faults();
     }
 
     /// The requests so far, in the order in which they came in: the last 10 000.
     pub fn requests(&self) -> Vec<Recorded> {
-        self.shared.journal().entries()
+        self.shared.control().requests()
     }
 
     /// Forgets the requests so far.
     pub fn forget_requests(&self) {
-        self.shared.journal().forget();
+        self.shared.control().forget_requests();
     }
 
     /// Lets no answer to a `GET` hold more items than this, so that few are enough to need
@@ -291,7 +274,7 @@ impl Heroku {
 impl fmt::Debug for Heroku {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Heroku")
-            .field("url", &self.url)
+            .field("url", &self.url())
             .finish_non_exhaustive()
     }
 }

@@ -5,11 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::database_owner::DatabaseOwner;
-use super::faults::Faults;
-use super::journal::Journal;
 use super::rate_limit::RateLimit;
 use super::state::Cloud;
 use super::tokens::Tokens;
+use crate::api::Control;
 
 /// One stand-in, as its routes and its owner see it. No lock is held across an await,
 /// save that of rotations.
@@ -19,8 +18,7 @@ pub(super) struct Shared(Arc<Inner>);
 struct Inner {
     cloud: Mutex<Cloud>,
     tokens: Mutex<Tokens>,
-    faults: Mutex<Faults>,
-    journal: Mutex<Journal>,
+    control: Control,
     rate_limit: Mutex<RateLimit>,
     owner: Mutex<Option<Arc<dyn DatabaseOwner>>>,
     rotation: tokio::sync::Mutex<()>,
@@ -33,8 +31,7 @@ impl Shared {
         Self(Arc::new(Inner {
             cloud: Mutex::new(Cloud::new()),
             tokens: Mutex::new(Tokens::new()),
-            faults: Mutex::default(),
-            journal: Mutex::default(),
+            control: Control::default(),
             rate_limit: Mutex::new(RateLimit::new(Instant::now())),
             owner: Mutex::default(),
             rotation: tokio::sync::Mutex::default(),
@@ -50,12 +47,8 @@ impl Shared {
         lock(&self.0.tokens)
     }
 
-    pub(super) fn faults(&self) -> MutexGuard<'_, Faults> {
-        lock(&self.0.faults)
-    }
-
-    pub(super) fn journal(&self) -> MutexGuard<'_, Journal> {
-        lock(&self.0.journal)
+    pub(super) fn control(&self) -> &Control {
+        &self.0.control
     }
 
     pub(super) fn rate_limit(&self) -> MutexGuard<'_, RateLimit> {

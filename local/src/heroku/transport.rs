@@ -13,7 +13,6 @@ use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
 use super::api_error::ApiError;
-use super::server::Disconnected;
 use super::shared::Shared;
 
 /// The middleware around all routes.
@@ -23,22 +22,14 @@ pub(super) async fn transport(
     next: Next,
 ) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let number = shared.journal().arrived(&method, &path);
-    let failure = shared.faults().take(&method, &path);
-
+    let refusal = |status| ApiError::of_status(status).into_response();
     let genuine = answer(&shared, request, next);
-    let mut response = match failure {
-        None => genuine.await,
-        Some(failure) => failure.spoil(genuine).await,
-    };
-
-    if response.extensions().get::<Disconnected>().is_none() {
-        if let Ok(id) = HeaderValue::try_from(Uuid::new_v4().to_string()) {
-            response.headers_mut().insert(REQUEST_ID, id);
-        }
-        let status = response.status().as_u16();
-        shared.journal().answered(number, status);
-        tracing::debug!(%method, path, status, "local heroku api");
+    let mut response = shared
+        .control()
+        .respond((&method, &path), refusal, genuine)
+        .await;
+    if let Ok(id) = HeaderValue::try_from(Uuid::new_v4().to_string()) {
+        response.headers_mut().insert(REQUEST_ID, id);
     }
     response
 }

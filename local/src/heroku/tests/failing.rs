@@ -61,6 +61,14 @@ async fn spoiled_answers_are_spoiled_in_one_way_only() {
     let answer = failed(Failure::EmptyBody).await.expect("an answer");
     assert_eq!((answer.status, answer.body.as_str()), (200, ""));
 
+    let answer = failed(Failure::EmptyObject).await.expect("an answer");
+    assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
+    assert_eq!(answer.headers["content-type"], "application/json");
+
+    let answer = failed(Failure::Page).await.expect("an answer");
+    assert_eq!(answer.status, 200);
+    assert!(answer.headers["content-type"].starts_with("text/html"));
+
     let broken = failed(Failure::HalfBody).await.expect_err("a break");
     let received = broken.to_string();
     assert!(received.contains(&format!("content-length: {}", genuine.len())));

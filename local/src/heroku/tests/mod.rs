@@ -8,11 +8,8 @@ mod transport;
 use std::collections::HashMap;
 use std::io;
 
-use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-
 use super::{Heroku, Stage};
+use crate::api::test_client::{self as client, Answer};
 
 /// A pipeline `guestbook` with an app in each of two stages. The staging app has a database
 /// and a config var.
@@ -36,31 +33,6 @@ pub(super) async fn guestbook() -> Heroku {
 pub(super) const URL: &str = "postgres://u:canary@127.0.0.1:6543/guestbook";
 pub(super) const CONFIG_VARS: &str = "/apps/guestbook-staging/config-vars";
 
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: HashMap<String, String>,
-    pub(super) body: String,
-}
-
-impl Answer {
-    pub(super) fn json(&self) -> Value {
-        assert_eq!(self.headers["content-type"], "application/json");
-        serde_json::from_str(&self.body).expect("json")
-    }
-
-    /// The status and the id of an error answer.
-    pub(super) fn error(&self) -> (u16, String) {
-        let body = self.json();
-        assert!(
-            body["message"]
-                .as_str()
-                .is_some_and(|text| !text.is_empty())
-        );
-        (self.status, body["id"].as_str().expect("an id").to_owned())
-    }
-}
-
 /// A GET that must be answered in full.
 pub(super) async fn get(heroku: &Heroku, path: &str) -> Answer {
     send(heroku, "GET", path, &[], "").await.expect("an answer")
@@ -81,39 +53,5 @@ pub(super) async fn send(
         ("authorization", authorization.as_str()),
     ]);
     all.extend(headers.iter().copied());
-    let length = body.len();
-    let mut request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n"
-    );
-    for (name, value) in all.into_iter().filter(|(_, value)| !value.is_empty()) {
-        request.push_str(&format!("{name}: {value}\r\n"));
-    }
-    request.push_str(&format!("\r\n{body}"));
-
-    let address = heroku.url().trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    read(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, answer))
-}
-
-/// The answer, unless it broke off.
-fn read(answer: &str) -> Option<Answer> {
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let mut lines = head.lines();
-    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let headers: HashMap<_, _> = lines
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    let announced = headers.get("content-length");
-    if announced.is_some_and(|length| length.parse() != Ok(body.len())) {
-        return None;
-    }
-    Some(Answer {
-        status,
-        headers,
-        body: body.to_owned(),
-    })
+    client::send(heroku.url(), method, path, all, body).await
 }

@@ -1,6 +1,7 @@
 //! The listener and its connections, all of which end with the server.
 
 use std::convert::Infallible;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -16,27 +17,53 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::Error;
+use crate::port::refused;
+
 /// Marks a response that is not to be sent: its connection is closed instead.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Disconnected;
 
-/// A running server. Dropping it ends it at some later moment; [`Server::stop`] waits
+/// A server that runs on 127.0.0.1. Dropping it ends it at some later moment; [`Server::stop`] waits
 /// for the end.
-pub(super) struct Server {
+pub(crate) struct Server {
+    url: String,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Server {
-    pub(super) fn start(listener: TcpListener, router: Router) -> Self {
+    /// Listens at this port or, for 0, at a free one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::PortInUse`](crate::ErrorKind::PortInUse) when the port is taken,
+    /// [`ErrorKind::System`](crate::ErrorKind::System) when it cannot be opened for
+    /// another reason.
+    pub(crate) async fn start(port: u16, router: Router) -> Result<Self, Error> {
+        let (listener, address) = async {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+            let address = listener.local_addr()?;
+            io::Result::Ok((listener, address))
+        }
+        .await
+        .map_err(|error| refused("127.0.0.1", port, error))?;
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(serve(listener, router, stopped));
-        Self { stop, task }
+        Ok(Self {
+            url: format!("http://{address}"),
+            stop,
+            task: tokio::spawn(serve(listener, router, stopped)),
+        })
+    }
+
+    /// Where it listens, such as `http://127.0.0.1:5001`.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     /// Closes the port and every connection, in the middle of an answer too: a client
     /// that hangs must not keep its server.
-    pub(super) async fn stop(self) {
+    pub(crate) async fn stop(self) {
         // Both fail only when the server has ended already.
         let _ = self.stop.send(());
         let _ = self.task.await;
@@ -45,7 +72,9 @@ impl Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 
@@ -93,7 +122,7 @@ async fn connection(stream: TcpStream, router: Router) {
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {
-        tracing::debug!(%error, "a connection to the local heroku api broke");
+        tracing::debug!(%error, "a connection to a local api broke");
     }
 }
 

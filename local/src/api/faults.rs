@@ -12,7 +12,6 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body::Frame;
 
-use super::api_error::ApiError;
 use super::server::Disconnected;
 
 /// A rule that makes requests fail.
@@ -22,7 +21,7 @@ use super::server::Disconnected;
 /// in which they were injected; the first that matches is used.
 ///
 /// ```
-/// use stagelink_local::heroku::{Failure, Fault};
+/// use stagelink_local::api::{Failure, Fault};
 ///
 /// let fault = Fault::new(Failure::Hang).on("GET", "/apps/*/config-vars").times(1);
 /// ```
@@ -40,8 +39,8 @@ pub struct Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
-    /// This status, with the error body that Heroku has for it. `retry_after` is sent
-    /// in whole seconds; Heroku does not promise that header, so a client must manage
+    /// This status, with the error body that the API has for it. `retry_after` is sent
+    /// in whole seconds; no API here promises that header, so a client must manage
     /// without.
     Status {
         /// The status, 400 to 599; any other number becomes 500.
@@ -67,6 +66,10 @@ pub enum Failure {
     InvalidJson,
     /// The answer has its status and no body.
     EmptyBody,
+    /// The answer is a JSON object that holds nothing.
+    EmptyObject,
+    /// The answer has its status and is an HTML page, as of a proxy that wants a login.
+    Page,
 }
 
 impl Fault {
@@ -132,20 +135,18 @@ impl Faults {
 
 impl Failure {
     /// The answer to a request that fails in this way; `genuine` is what the answer
-    /// would have been.
-    pub(super) async fn spoil(self, genuine: impl Future<Output = Response>) -> Response {
+    /// would have been, and `refusal` the API's own with a status of failure.
+    pub(super) async fn spoil(
+        self,
+        genuine: impl Future<Output = Response>,
+        refusal: fn(StatusCode) -> Response,
+    ) -> Response {
         match self {
             Self::Status {
                 status,
                 retry_after,
-            } => refused(status, retry_after),
-            Self::BadGateway => (
-                StatusCode::BAD_GATEWAY,
-                [(header::CONTENT_TYPE, "text/html; charset=utf-8")],
-                "<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head>\
-                 <body><h1>502 Bad Gateway</h1></body></html>\n",
-            )
-                .into_response(),
+            } => refused(status, retry_after, refusal),
+            Self::BadGateway => page(StatusCode::BAD_GATEWAY),
             Self::Hang => std::future::pending().await,
             Self::Disconnect => {
                 let mut response = Response::default();
@@ -179,22 +180,37 @@ impl Failure {
                 .await
             }
             Self::EmptyBody => rewrite(genuine.await, |_| (Body::empty(), None)).await,
+            Self::EmptyObject => rewrite(genuine.await, |_| (Body::from("{}"), None)).await,
+            Self::Page => page(genuine.await.status()),
         }
     }
 }
 
-fn refused(status: u16, retry_after: Option<Duration>) -> Response {
+fn refused(
+    status: u16,
+    retry_after: Option<Duration>,
+    refusal: fn(StatusCode) -> Response,
+) -> Response {
     let status = StatusCode::from_u16(status)
         .ok()
         .filter(|status| status.is_client_error() || status.is_server_error())
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = ApiError::of_status(status).into_response();
+    let mut response = refusal(status);
     if let Some(wait) = retry_after {
         response
             .headers_mut()
             .insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
     }
     response
+}
+
+fn page(status: StatusCode) -> Response {
+    let html = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+    let text = format!(
+        "<!DOCTYPE html>\n<html><head><title>{status}</title></head>\
+         <body><h1>{status}</h1></body></html>\n"
+    );
+    (status, html, text).into_response()
 }
 
 /// The response with another body; the number is the length to announce where it is
@@ -205,7 +221,7 @@ async fn rewrite(
 ) -> Response {
     let (mut parts, body) = response.into_parts();
     let Ok(body) = to_bytes(body, usize::MAX).await else {
-        return ApiError::of_status(StatusCode::INTERNAL_SERVER_ERROR).into_response();
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let (body, announced) = change(body);
     parts.headers.remove(header::CONTENT_LENGTH);

@@ -1,0 +1,15 @@
+//! What the stand-ins for HTTP APIs share: a listener, failures on demand, and a
+//! journal of the requests.
+
+mod control;
+mod faults;
+mod journal;
+mod server;
+#[cfg(test)]
+pub(crate) mod test_client;
+
+pub use control::Control;
+pub use faults::{Failure, Fault};
+pub use journal::Recorded;
+
+pub(crate) use server::Server;
