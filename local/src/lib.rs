@@ -1,4 +1,5 @@
-//! The clouds on one machine: real Postgres, Heroku's API, the Lambda runtime and Netlify's routes.
+//! The clouds on one machine: real Postgres, the APIs of Heroku, Neon and Render, the Lambda
+//! runtime and Netlify's routes.
 //!
 //! These are stand-ins that a person runs with `stagelink dev` and that tests
 //! use as a library. They answer as the real services document it and depend on
@@ -9,11 +10,13 @@ mod cloud;
 mod error;
 pub mod heroku;
 pub mod lambda;
+pub mod neon;
 pub mod netlify;
 pub mod network;
 mod owner;
 mod port;
 pub mod postgres;
+pub mod render;
 
 pub use crate::cloud::Cloud;
 pub use crate::cloud::Plan;

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::Router;
+use axum::extract::Request;
 use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 
 use super::faults::{Fault, Faults};
@@ -39,6 +42,19 @@ impl Control {
     /// Forgets the requests so far.
     pub fn forget_requests(&self) {
         lock(&self.0.journal).forget();
+    }
+
+    /// The routes of an API, disturbed: see [`respond`](Self::respond).
+    pub(crate) fn around(&self, routes: Router, refusal: fn(StatusCode) -> Response) -> Router {
+        let control = self.clone();
+        routes.layer(from_fn(move |request: Request, next: Next| {
+            let control = control.clone();
+            async move {
+                let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+                let genuine = next.run(request);
+                control.respond((&method, &path), refusal, genuine).await
+            }
+        }))
     }
 
     /// The response to a request: what `genuine` gives, or what becomes of that by

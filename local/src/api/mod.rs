@@ -1,7 +1,9 @@
 //! What the stand-ins for HTTP APIs share: a listener, failures on demand, and a
 //! journal of the requests.
 
+mod bearer;
 mod control;
+mod database_url;
 mod faults;
 mod journal;
 mod server;
@@ -12,4 +14,6 @@ pub use control::Control;
 pub use faults::{Failure, Fault};
 pub use journal::Recorded;
 
+pub(crate) use bearer::bearer;
+pub(crate) use database_url::DatabaseUrl;
 pub(crate) use server::Server;

@@ -12,11 +12,11 @@ use uuid::Uuid;
 use super::api_error::{ApiError, json_body};
 use super::apps::App;
 use super::attachments::Attachment;
-use super::database_url::DatabaseUrl;
 use super::range::Page;
 use super::shared::Shared;
 use super::state::{Cloud, is, stamp};
 use super::tokens::Reach;
+use crate::api::DatabaseUrl;
 use crate::{Error, ErrorKind};
 
 /// A Postgres database of the plan `heroku-postgresql:essential-0`.

@@ -22,7 +22,6 @@ mod attachments;
 mod config_vars;
 mod data;
 mod database_owner;
-mod database_url;
 mod pipelines;
 mod range;
 mod rate_limit;

@@ -1,4 +1,4 @@
-//! The URL of a Postgres database, with the parts that the data API tells one by one.
+//! The URL of a Postgres database, with the parts that APIs tell one by one.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use crate::{Error, ErrorKind};
 
 /// A `postgres://` URL. It holds a password: `Debug` shows the host alone.
 #[derive(Clone)]
-pub(super) struct DatabaseUrl {
+pub(crate) struct DatabaseUrl {
     url: String,
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) user: String,
-    pub(super) password: String,
-    pub(super) database: String,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) user: String,
+    pub(crate) password: String,
+    pub(crate) database: String,
 }
 
 impl DatabaseUrl {
@@ -23,9 +23,9 @@ impl DatabaseUrl {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] unless it begins with `postgres://`, as Heroku's do (the
+    /// [`ErrorKind::Input`] unless it begins with `postgres://`, as Heroku's do (its
     /// official CLI takes no other), and names user, password, host and database.
-    pub(super) fn parse(url: &str) -> Result<Self, Error> {
+    pub(crate) fn parse(url: &str) -> Result<Self, Error> {
         if !url.starts_with("postgres://") {
             return Err(invalid("it must begin with postgres://"));
         }
@@ -58,7 +58,7 @@ impl DatabaseUrl {
     }
 
     /// The whole URL, with its password.
-    pub(super) fn secret(&self) -> &str {
+    pub(crate) fn secret(&self) -> &str {
         &self.url
     }
 }
