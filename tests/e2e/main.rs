@@ -5,6 +5,7 @@ mod dev;
 mod guestbook;
 mod health;
 mod load;
+mod providers;
 mod refusals;
 mod rotation;
 mod round_trips;

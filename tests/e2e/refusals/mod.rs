@@ -4,15 +4,16 @@
 
 mod database;
 mod heroku;
+mod provider;
 mod settings;
 
-use stagelink_tests::{Answer, Scene};
+use stagelink_tests::{Answer, Rig};
 
 /// Asks the health check and expects a refusal: the status, and words of the
 /// reason that must stand in the log and must not reach the client.
-async fn refused(scene: &Scene, status: u16, reasons: &[&str]) -> Answer {
-    let answer = scene.get("health").await;
-    let log = scene.log();
+async fn refused(rig: &Rig, status: u16, reasons: &[&str]) -> Answer {
+    let answer = rig.get("health").await;
+    let log = rig.log();
     assert_eq!(answer.status, status, "{}\n{log}", answer.text());
     assert_eq!(answer.header("content-type"), "application/problem+json");
     let problem = answer.json();

@@ -1,0 +1,94 @@
+//! A stage at another provider than Heroku.
+
+use serde_json::Value;
+use stagelink_local::api::{Failure, Fault};
+use stagelink_tests::{Place, Scene};
+
+#[tokio::test]
+async fn function_reaches_the_database_that_its_provider_tells_in_one_call() {
+    for place in Place::all().await {
+        let answer = place.get("health").await;
+        assert_eq!(answer.status, 200, "{}", place.log());
+        assert_eq!(answer.json()["stage"], "staging");
+        assert_eq!(place.cloud.control().requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn warm_function_survives_a_rotation_with_one_call() {
+    for place in Place::all().await {
+        let function = place.function("health").await;
+        let ask = async || place.ask(&function, "GET", "/api/health", None).await;
+        assert_eq!(ask().await.status, 200, "{}", place.log());
+        place.cloud.control().forget_requests();
+        place.rotate().await;
+        // The request that meets the cut connection may fail, and no other.
+        if ask().await.status != 200 {
+            assert_eq!(ask().await.status, 200, "{}", place.log());
+        }
+        for _ in 0..3 {
+            assert_eq!(ask().await.status, 200, "{}", place.log());
+        }
+        assert_eq!(place.cloud.control().requests().len(), 1);
+        assert_eq!(function.started(), 1, "the same process");
+        function.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn sealed_function_asks_its_provider_once_the_seal_is_stale() {
+    for mut place in Place::all().await {
+        let sealed = format!("staging={}", place.database.url());
+        place.set("STAGELINK_SEALED", &sealed);
+        let answer = place.get("health").await;
+        assert_eq!(answer.status, 200, "{}", place.log());
+        assert_eq!(answer.json()["phases"]["opened"]["resolve_ms"], Value::Null);
+        assert!(place.cloud.control().requests().is_empty());
+        place.rotate().await;
+        let answer = place.get("health").await;
+        assert_eq!(answer.status, 200, "{}", place.log());
+        assert_eq!(place.cloud.control().requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn function_recovers_as_soon_as_its_provider_does() {
+    for place in Place::all().await {
+        place
+            .cloud
+            .control()
+            .inject(Fault::new(Failure::BadGateway));
+        let function = place.function("health").await;
+        let ask = async || place.ask(&function, "GET", "/api/health", None).await;
+        assert_eq!(ask().await.status, 503, "{}", place.log());
+        place.cloud.control().clear_faults();
+        assert_eq!(ask().await.status, 200, "{}", place.log());
+        function.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn stage_moves_to_another_provider_by_its_settings_alone() {
+    let mut heroku = Scene::new().await;
+    assert_eq!(heroku.get("health").await.status, 200, "{}", heroku.log());
+    for place in Place::all().await {
+        heroku.heroku.forget_requests();
+        heroku.variables.extend(place.variables.clone());
+        let answer = heroku.get("health").await;
+        assert_eq!(answer.status, 500, "two providers and no choice");
+        assert!(heroku.log().contains("choose with STAGELINK_PROVIDER"));
+        let name = place.cloud.name().to_lowercase();
+        heroku.set("STAGELINK_PROVIDER", &name);
+        assert_eq!(heroku.get("health").await.status, 200, "{}", heroku.log());
+        assert!(heroku.heroku.requests().is_empty());
+        assert_eq!(place.cloud.control().requests().len(), 1);
+        heroku.variables.remove("STAGELINK_PROVIDER");
+        for name in place
+            .variables
+            .keys()
+            .filter(|name| *name != "STAGELINK_STAGE")
+        {
+            heroku.variables.remove(name);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! A stage whose database another provider than Heroku knows.
+
+use std::ops::{Deref, DerefMut};
+
+use stagelink_local::api::Control;
+use stagelink_local::neon::Neon;
+use stagelink_local::render::Render;
+
+use crate::{Rig, database, server};
+
+/// A provider with the database of staging, and functions that are linked to it.
+#[derive(Debug)]
+pub struct Place {
+    /// The provider.
+    pub cloud: Cloud,
+    rig: Rig,
+}
+
+/// The stand-in for a provider, and what it calls the database.
+#[derive(Debug)]
+pub enum Cloud {
+    /// A Neon with the project `shop`, the branches `br-main`, which is the default one
+    /// and of no use, and `br-staging`.
+    Neon(Neon),
+    /// A Render, with the id of its one Postgres.
+    Render(Render, String),
+}
+
+impl Place {
+    /// One at each provider.
+    ///
+    /// # Panics
+    ///
+    /// When that fails, as all methods do.
+    pub async fn all() -> [Self; 2] {
+        [Self::neon().await, Self::render().await]
+    }
+
+    /// A branch of a Neon project.
+    pub async fn neon() -> Self {
+        let database = database().await;
+        let neon = Neon::start(0).await.expect("Neon starts");
+        let useless = database.url().replace(database.name(), "none-such");
+        for (branch, url) in [("br-main", useless), ("br-staging", database.url())] {
+            neon.create_branch("shop", branch, &url).expect("a branch");
+        }
+        let token = neon.create_token(Some("shop"));
+        let (name, role) = (database.name().to_owned(), database.role().to_owned());
+        let variables = [
+            ("STAGELINK_NEON_PROJECT", "shop"),
+            ("STAGELINK_NEON_BRANCH", "br-staging"),
+            ("STAGELINK_NEON_DATABASE", &name),
+            ("STAGELINK_NEON_ROLE", &role),
+            ("STAGELINK_NEON_API_URL", neon.url()),
+            ("NEON_API_KEY", &token),
+        ];
+        let rig = Rig::new(database, variables, [token.clone()]);
+        Self {
+            cloud: Cloud::Neon(neon),
+            rig,
+        }
+    }
+
+    /// A Postgres on Render.
+    pub async fn render() -> Self {
+        let database = database().await;
+        let render = Render::start(0).await.expect("Render starts");
+        let id = render.create_postgres(&database.url()).expect("a Postgres");
+        let token = render.create_token();
+        let variables = [
+            ("STAGELINK_RENDER_POSTGRES", id.as_str()),
+            ("STAGELINK_RENDER_API_URL", render.url()),
+            ("RENDER_API_KEY", &token),
+        ];
+        let rig = Rig::new(database, variables, [token.clone()]);
+        Self {
+            cloud: Cloud::Render(render, id),
+            rig,
+        }
+    }
+
+    /// Rotates the password in the real database, which cuts its connections, and
+    /// tells the provider. Returns the new URL.
+    pub async fn rotate(&self) -> String {
+        let databases = server().await.databases();
+        let rotated = databases.rotate(&self.database).await.expect("a rotation");
+        let url = rotated.url();
+        let password = url.split([':', '@']).nth(2).expect("a password");
+        self.record.forbid(password);
+        self.cloud.set_url(&url);
+        url
+    }
+
+    /// Ends the token that the functions have.
+    pub fn revoke_token(&self) {
+        let token = &self.variables[self.cloud.token_variable()];
+        let revoked = match &self.cloud {
+            Cloud::Neon(neon) => neon.revoke_token(token),
+            Cloud::Render(render, _) => render.revoke_token(token),
+        };
+        assert!(revoked, "it was valid");
+    }
+}
+
+impl Cloud {
+    /// The provider's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Neon(_) => "Neon",
+            Self::Render(..) => "Render",
+        }
+    }
+
+    /// The variable that holds the token.
+    pub fn token_variable(&self) -> &'static str {
+        match self {
+            Self::Neon(_) => "NEON_API_KEY",
+            Self::Render(..) => "RENDER_API_KEY",
+        }
+    }
+
+    /// The variable that names what is the stage's own.
+    pub fn stage_variable(&self) -> &'static str {
+        match self {
+            Self::Neon(_) => "STAGELINK_NEON_BRANCH",
+            Self::Render(..) => "STAGELINK_RENDER_POSTGRES",
+        }
+    }
+
+    /// Makes it fail, and tells its requests.
+    pub fn control(&self) -> &Control {
+        match self {
+            Self::Neon(neon) => neon.control(),
+            Self::Render(render, _) => render.control(),
+        }
+    }
+
+    /// Lets it tell another URL from now on.
+    pub fn set_url(&self, url: &str) {
+        match self {
+            Self::Neon(neon) => neon.set_database_url("shop", "br-staging", url),
+            Self::Render(render, id) => render.set_database_url(id, url),
+        }
+        .expect("the provider knows the database");
+    }
+}
+
+impl Deref for Place {
+    type Target = Rig;
+
+    fn deref(&self) -> &Rig {
+        &self.rig
+    }
+}
+
+impl DerefMut for Place {
+    fn deref_mut(&mut self) -> &mut Rig {
+        &mut self.rig
+    }
+}
