@@ -92,7 +92,9 @@ pub enum Phase {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    /// An error for the operator, such as a [`Provider`](crate::Provider) of one's own
+    /// gives: what was tried, on what, and what to do. The message holds no secret.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Arc::new(Inner {
             kind,
             message: message.into(),
@@ -102,11 +104,9 @@ impl Error {
         }))
     }
 
-    pub(crate) fn because(
-        kind: ErrorKind,
-        message: impl Into<String>,
-        source: impl Into<Source>,
-    ) -> Self {
+    /// The same with what lies beneath, which the message does not repeat and which
+    /// holds no secret either.
+    pub fn because(kind: ErrorKind, message: impl Into<String>, source: impl Into<Source>) -> Self {
         Self(Arc::new(Inner {
             kind,
             message: message.into(),
@@ -116,7 +116,8 @@ impl Error {
         }))
     }
 
-    pub(crate) fn busy(message: impl Into<String>, retry_after: Option<Duration>) -> Self {
+    /// A provider's rate limit that is used up, and how long to wait if it said so.
+    pub fn busy(message: impl Into<String>, retry_after: Option<Duration>) -> Self {
         Self(Arc::new(Inner {
             kind: ErrorKind::ProviderBusy,
             message: message.into(),
