@@ -9,6 +9,8 @@ mod runtime;
 mod settings;
 mod stage;
 mod telemetry;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use crate::credentials::Credentials;
 pub use crate::credentials::FixedUrl;

@@ -1,5 +1,6 @@
 //! End to end: real processes, a real Postgres, real HTTP.
 
+mod conformance;
 mod deadline;
 mod dev;
 mod guestbook;

@@ -1,0 +1,396 @@
+//! For the tests of those who write a [`Provider`]: the cargo feature `testing`.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use secrecy::ExposeSecret as _;
+use tokio::time::timeout;
+
+use crate::credentials::{Credentials, Provider};
+use crate::error::{Error, ErrorKind};
+use crate::postgres::DatabaseUrl;
+use crate::stage::Stage;
+
+/// What [`Provider`] promises, checked on an implementation.
+///
+/// Checked is that it gives the stage's URL, and the same one as long as nothing
+/// changes, to callers at the same time too; that it keeps no answer for later; that
+/// a question may be given up at any point; that a stage without a database is
+/// refused in a way that says so; and that neither its own `Debug` nor anything else
+/// that is logged holds a secret. The password of each URL is one, so it must be a
+/// text that stands nowhere else.
+///
+/// ```
+/// use std::sync::Mutex;
+///
+/// use stagelink::testing::Conformance;
+/// use stagelink::{Credentials, DatabaseUrl, Error, ErrorKind, Provider, Stage};
+///
+/// /// Knows the database of staging, and no other.
+/// #[derive(Debug)]
+/// struct Notebook(Mutex<DatabaseUrl>);
+///
+/// impl Provider for Notebook {
+///     async fn resolve(&self, stage: Stage) -> Result<Credentials, Error> {
+///         if stage != Stage::Staging {
+///             let message = format!("the notebook has no page for stage {stage}: write one");
+///             return Err(Error::new(ErrorKind::App, message));
+///         }
+///         let url = self.0.lock().expect("nobody panics with it").clone();
+///         Ok(Credentials::new(url, "the notebook"))
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// let first = "postgres://shop:first-one@db.example/shop";
+/// let next = "postgres://shop:next-one@db.example/shop";
+/// let notebook = Notebook(Mutex::new(DatabaseUrl::parse(first, "the test")?));
+/// let written = DatabaseUrl::parse(next, "the test")?;
+///
+/// Conformance::of(&notebook, Stage::Staging)
+///     .without_database(Stage::Production)
+///     .check(first, async || {
+///         *notebook.0.lock().expect("nobody panics with it") = written;
+///         next.to_owned()
+///     })
+///     .await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Conformance<'a, P> {
+    provider: &'a P,
+    stage: Stage,
+    strangers: Vec<Stage>,
+    secrets: Secrets,
+}
+
+impl<'a, P: Provider + fmt::Debug> Conformance<'a, P> {
+    /// A check of this provider, which knows a database of that stage.
+    pub fn of(provider: &'a P, stage: Stage) -> Self {
+        Self {
+            provider,
+            stage,
+            strangers: Vec::new(),
+            secrets: Secrets(Vec::new()),
+        }
+    }
+
+    /// A text that must be logged nowhere, such as the token.
+    #[must_use]
+    pub fn secret(mut self, secret: impl Into<String>) -> Self {
+        self.secrets.0.push(secret.into());
+        self
+    }
+
+    /// A stage of which the provider knows no database.
+    #[must_use]
+    pub fn without_database(mut self, stage: Stage) -> Self {
+        self.strangers.push(stage);
+        self
+    }
+
+    /// Checks it all. `url` is the stage's database at first; `rotate` gives the
+    /// stage another URL and returns it, or the same where that never changes.
+    ///
+    /// # Panics
+    ///
+    /// When a promise is not kept; the message says which, and holds no secret.
+    pub async fn check(mut self, url: &str, rotate: impl AsyncFnOnce() -> String) {
+        let first = self.expected(url);
+        self.secrets
+            .hold_nothing("the provider's Debug", &debug(self.provider));
+        for stage in &self.strangers {
+            self.refuses(*stage).await;
+        }
+        self.gives(&first, "at first").await;
+        self.gives(&first, "when asked once more").await;
+        self.may_be_given_up(&first).await;
+        join_all((0..AT_A_TIME).map(|_| self.gives(&first, "to many at a time"))).await;
+        let next = self.expected(&rotate().await);
+        self.gives(&next, "after the rotation").await;
+        self.secrets
+            .hold_nothing("the provider's Debug", &debug(self.provider));
+    }
+
+    /// The URL that the test names, whose password is a secret from now on.
+    fn expected(&mut self, url: &str) -> DatabaseUrl {
+        let url = DatabaseUrl::parse(url, "the URL of the test")
+            .unwrap_or_else(|error| panic!("{error}"));
+        let password = String::from_utf8_lossy(url.password.expose_secret()).into_owned();
+        if !password.is_empty() {
+            self.secrets.0.push(password);
+        }
+        url
+    }
+
+    async fn gives(&self, expected: &DatabaseUrl, when: &str) {
+        let credentials = self.ask(self.stage).await.unwrap_or_else(|error| {
+            self.secrets.hold_nothing("an error", &texts(&error));
+            panic!(
+                "{when}, the provider gave no credentials: {}",
+                error.report()
+            )
+        });
+        assert!(
+            credentials.url().is_same_as(expected),
+            "{when}, the provider gave another URL than the one of the stage"
+        );
+        assert!(
+            !credentials.origin().trim().is_empty(),
+            "the credentials' origin says nothing"
+        );
+        self.secrets
+            .hold_nothing("the credentials' origin", credentials.origin());
+        self.secrets
+            .hold_nothing("the credentials' Debug", &debug(&credentials));
+    }
+
+    async fn refuses(&self, stage: Stage) {
+        let Err(error) = self.ask(stage).await else {
+            panic!("the provider gave credentials for stage {stage}, of which it knows no database")
+        };
+        self.secrets.hold_nothing("an error", &texts(&error));
+        let kind = error.kind();
+        assert!(
+            matches!(
+                kind,
+                ErrorKind::App | ErrorKind::DatabaseUrl | ErrorKind::ProviderRefused
+            ),
+            "a stage without a database is refused with the kind {kind:?}, which is not one \
+             that says so: use App, DatabaseUrl or ProviderRefused"
+        );
+    }
+
+    /// Gives up a question at its first wait, then one at its second, and so on.
+    async fn may_be_given_up(&self, expected: &DatabaseUrl) {
+        for polls in 1..=WAITS_AT_MOST {
+            if was_answered_within(polls, self.provider.resolve(self.stage)).await {
+                return;
+            }
+            self.gives(expected, "after a question that was given up")
+                .await;
+        }
+    }
+
+    async fn ask(&self, stage: Stage) -> Result<Credentials, Error> {
+        timeout(PATIENCE, self.provider.resolve(stage))
+            .await
+            .unwrap_or_else(|_| panic!("the provider did not answer within {PATIENCE:?}"))
+    }
+}
+
+/// Texts that must stand in no other.
+struct Secrets(Vec<String>);
+
+impl Secrets {
+    fn hold_nothing(&self, what: &str, text: &str) {
+        assert!(
+            !self.0.iter().any(|secret| text.contains(secret)),
+            "{what} holds a secret"
+        );
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Secrets").field(&self.0.len()).finish()
+    }
+}
+
+/// Polls a future so many times, each when it asks for it, and drops it. Whether it
+/// had an answer by then.
+async fn was_answered_within(polls: usize, future: impl Future) -> bool {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|context| {
+        if future.as_mut().poll(context).is_ready() {
+            return Poll::Ready(true);
+        }
+        left -= 1;
+        if left == 0 {
+            Poll::Ready(false)
+        } else {
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+fn texts(error: &Error) -> String {
+    format!("{} {error:?}", error.report())
+}
+
+fn debug(value: &impl fmt::Debug) -> String {
+    format!("{value:?}")
+}
+
+/// More than any instance of a function asks for at the same time.
+const AT_A_TIME: usize = 8;
+
+/// More waits than a question over HTTP has.
+const WAITS_AT_MOST: usize = 16;
+
+/// Longer than any provider of a test takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    const FIRST: &str = "postgres://shop:c4n4ry-1@db.example/shop";
+    const NEXT: &str = "postgres://shop:c4n4ry-2@db.example/shop";
+
+    /// A provider with a fault, or none.
+    struct Fake {
+        fault: Fault,
+        url: Mutex<&'static str>,
+        kept: Mutex<Option<&'static str>>,
+        asking: AtomicBool,
+    }
+
+    #[derive(Clone, Copy, PartialEq)]
+    enum Fault {
+        None,
+        KeepsItsAnswer,
+        TellsInItsOrigin,
+        TellsInItsDebug,
+        TellsInItsError,
+        KnowsEveryStage,
+        SaysUnavailable,
+        ServesOneAtATime,
+        StaysBusyWhenGivenUp,
+    }
+
+    impl fmt::Debug for Fake {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match self.fault {
+                Fault::TellsInItsDebug => f.write_str(FIRST),
+                _ => f.write_str("Fake"),
+            }
+        }
+    }
+
+    impl Provider for Fake {
+        async fn resolve(&self, stage: Stage) -> Result<Credentials, Error> {
+            match self.fault {
+                Fault::KnowsEveryStage => {}
+                _ if stage == Stage::Staging => {}
+                Fault::SaysUnavailable => {
+                    return Err(Error::new(ErrorKind::ProviderUnavailable, "down"));
+                }
+                Fault::TellsInItsError => return Err(Error::new(ErrorKind::App, "t0k3n")),
+                _ => return Err(Error::new(ErrorKind::App, "none")),
+            }
+            let busy = self.asking.swap(true, Ordering::Relaxed);
+            let done = Done(&self.asking);
+            let one_at_a_time = [Fault::ServesOneAtATime, Fault::StaysBusyWhenGivenUp];
+            if busy && one_at_a_time.contains(&self.fault) {
+                return Err(Error::busy("asked by another", None));
+            }
+            if self.fault == Fault::StaysBusyWhenGivenUp {
+                std::mem::forget(done);
+            }
+            tokio::task::yield_now().await;
+            self.asking.store(false, Ordering::Relaxed);
+            let now = *self.url.lock().unwrap();
+            let kept = *self.kept.lock().unwrap().get_or_insert(now);
+            let url = match self.fault {
+                Fault::KeepsItsAnswer => kept,
+                _ => now,
+            };
+            let origin = match self.fault {
+                Fault::TellsInItsOrigin => url,
+                _ => "a fake",
+            };
+            Ok(Credentials::new(DatabaseUrl::parse(url, "a fake")?, origin))
+        }
+    }
+
+    /// Ends a question when it is dropped.
+    struct Done<'a>(&'a AtomicBool);
+
+    impl Drop for Done<'_> {
+        fn drop(&mut self) {
+            self.0.store(false, Ordering::Relaxed);
+        }
+    }
+
+    async fn check(fault: Fault) {
+        let fake = Fake {
+            fault,
+            url: Mutex::new(FIRST),
+            kept: Mutex::default(),
+            asking: AtomicBool::new(false),
+        };
+        Conformance::of(&fake, Stage::Staging)
+            .secret("t0k3n")
+            .without_database(Stage::Production)
+            .check(FIRST, async || {
+                *fake.url.lock().unwrap() = NEXT;
+                NEXT.to_owned()
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn good_provider_passes() {
+        check(Fault::None).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "after the rotation, the provider gave another URL")]
+    async fn kept_answer_is_found() {
+        check(Fault::KeepsItsAnswer).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "the credentials' origin holds a secret")]
+    async fn password_in_the_origin_is_found() {
+        check(Fault::TellsInItsOrigin).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "the provider's Debug holds a secret")]
+    async fn password_in_the_debug_is_found() {
+        check(Fault::TellsInItsDebug).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "an error holds a secret")]
+    async fn token_in_an_error_is_found() {
+        check(Fault::TellsInItsError).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "gave credentials for stage production")]
+    async fn guessed_stage_is_found() {
+        check(Fault::KnowsEveryStage).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "refused with the kind ProviderUnavailable")]
+    async fn refusal_that_looks_like_a_failure_is_found() {
+        check(Fault::SaysUnavailable).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "to many at a time, the provider gave no credentials")]
+    async fn provider_for_one_caller_is_found() {
+        check(Fault::ServesOneAtATime).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "after a question that was given up, the provider gave no")]
+    async fn question_that_is_never_over_is_found() {
+        check(Fault::StaysBusyWhenGivenUp).await;
+    }
+}

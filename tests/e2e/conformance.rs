@@ -1,0 +1,85 @@
+//! What `Provider` promises, checked on each of the SDK's own.
+
+use std::fmt::Debug;
+
+use stagelink::testing::Conformance;
+use stagelink::{FixedUrl, Heroku, Neon, Provider, ProviderSettings, Render, Settings, Stage};
+use stagelink_tests::{CANARY, Place, Rig, Scene};
+
+/// The check of a provider whose token stands in this variable.
+fn conformance<'a, P: Provider + Debug>(
+    provider: &'a P,
+    rig: &Rig,
+    token: &str,
+) -> Conformance<'a, P> {
+    Conformance::of(provider, Stage::Staging)
+        .secret(&rig.variables[token])
+        .secret(CANARY)
+}
+
+fn settings(rig: &Rig) -> ProviderSettings {
+    let settings = Settings::from_vars(&rig.variables).expect("they are good");
+    settings.provider.expect("there is one")
+}
+
+fn rotated(url: &str) -> String {
+    url.replace(CANARY, &format!("{CANARY}-next"))
+}
+
+#[tokio::test]
+async fn heroku_keeps_what_a_provider_promises() {
+    let scene = Scene::new().await;
+    let ProviderSettings::Heroku(settings) = settings(&scene) else {
+        panic!("not heroku")
+    };
+    let heroku = Heroku::new(settings).expect("its settings are good");
+    let url = scene.database.url();
+    conformance(&heroku, &scene, "HEROKU_API_KEY")
+        .without_database(Stage::Production)
+        .check(&url, async || {
+            scene.set_url(&rotated(&url));
+            rotated(&url)
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn neon_keeps_what_a_provider_promises() {
+    let place = Place::neon().await;
+    let ProviderSettings::Neon(settings) = settings(&place) else {
+        panic!("not neon")
+    };
+    let neon = Neon::new(settings).expect("its settings are good");
+    check_at(&place, &neon).await;
+}
+
+#[tokio::test]
+async fn render_keeps_what_a_provider_promises() {
+    let place = Place::render().await;
+    let ProviderSettings::Render(settings) = settings(&place) else {
+        panic!("not render")
+    };
+    let render = Render::new(settings).expect("its settings are good");
+    check_at(&place, &render).await;
+}
+
+/// Both spell the scheme of a URL otherwise than Heroku.
+async fn check_at<P: Provider + Debug>(place: &Place, provider: &P) {
+    let spelled = |url: &str| url.replacen("postgres://", "postgresql://", 1);
+    let url = place.database.url();
+    conformance(provider, place, place.cloud.token_variable())
+        .check(&spelled(&url), async || {
+            place.cloud.set_url(&rotated(&url));
+            spelled(&rotated(&url))
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn fixed_url_keeps_what_a_provider_promises() {
+    let url = format!("postgres://shop:{CANARY}@db.example/shop");
+    let fixed = FixedUrl::parse(&url.as_str().into()).expect("it is a URL");
+    Conformance::of(&fixed, Stage::Staging)
+        .check(&url, async || url.clone())
+        .await;
+}
