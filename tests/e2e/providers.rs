@@ -1,6 +1,7 @@
 //! A stage at another provider than Heroku.
 
 use serde_json::Value;
+use stagelink::{Neon, Provider as _, ProviderSettings, Settings, Stage};
 use stagelink_local::api::{Failure, Fault};
 use stagelink_tests::{Place, Scene};
 
@@ -11,6 +12,21 @@ async fn function_reaches_the_database_that_its_provider_tells_in_one_call() {
         assert_eq!(answer.status, 200, "{}", place.log());
         assert_eq!(answer.json()["stage"], "staging");
         assert_eq!(place.cloud.control().requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn pooled_neon_is_reached_through_its_pooler() {
+    let mut place = Place::neon().await;
+    for pooled in [false, true] {
+        place.set("STAGELINK_NEON_POOLED", &pooled.to_string());
+        let settings = Settings::from_vars(&place.variables).expect("they are good");
+        let Some(ProviderSettings::Neon(settings)) = settings.provider else {
+            panic!("not neon")
+        };
+        let neon = Neon::new(settings).expect("its settings are good");
+        let credentials = neon.resolve(Stage::Staging).await.expect("credentials");
+        assert_eq!(credentials.url().host().ends_with("-pooler"), pooled);
     }
 }
 
