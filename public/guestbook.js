@@ -4,6 +4,8 @@ const at = (id) => document.getElementById(id);
 const form = at("form");
 const list = at("entries");
 let next = null;
+// The entry that is being sent, and its key: sent again after a failure, it is kept once.
+let sending = { body: null, key: null };
 
 async function ask(path, options) {
   const response = await fetch(path, options);
@@ -65,12 +67,15 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const button = form.querySelector("button");
   button.disabled = true;
+  const body = JSON.stringify(Object.fromEntries(new FormData(form)));
+  if (sending.body !== body) sending = { body, key: crypto.randomUUID() };
   try {
     const entry = await ask("/api/guestbook", {
       method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(Object.fromEntries(new FormData(form))),
+      headers: { "content-type": "application/json", "idempotency-key": sending.key },
+      body,
     });
+    sending = { body: null, key: null };
     settle();
     list.prepend(item(entry));
     at("empty").hidden = true;
