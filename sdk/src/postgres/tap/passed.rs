@@ -43,6 +43,8 @@ struct Answer {
     /// Whether one of them was a ROLLBACK, or a COMMIT that became one.
     rolled_back: bool,
     failed: bool,
+    /// Whether Postgres itself said that it failed.
+    refused: bool,
     /// Whether the session ends in good order: Postgres itself said so, or a
     /// pooler that never found a server for the request.
     fatal: bool,
@@ -80,7 +82,7 @@ impl Passed {
     pub(super) fn fate_since(&self, mark: &Mark) -> Fate {
         if self.effects > mark.effects {
             Fate::Something
-        } else if !self.waits() || self.answer.fatal {
+        } else if !self.waits() || self.answer.fatal || self.is_refused() {
             // What was not completed with Query or Sync is never committed. And
             // when Postgres ends a session in good order, it first rolls back
             // what it has not ended with ReadyForQuery.
@@ -100,6 +102,14 @@ impl Passed {
 
     pub(super) fn is_idle(&self) -> bool {
         !self.waits() && !self.in_transaction
+    }
+
+    /// Whether the only work that waits has failed by now, and just the end of
+    /// its answer is still to come.
+    fn is_refused(&self) -> bool {
+        let waiting = self.unanswered.iter();
+        let works = waiting.filter(|request| **request == Request::Work);
+        self.answer.refused && !self.answer.committed && works.count() == 1
     }
 
     /// Whether some work waits for its answer.
@@ -160,6 +170,7 @@ impl Passed {
                 _ => {}
             }
         }
+        self.answer.refused |= in_order;
         self.answer.fatal |= fatal && in_order;
     }
 
@@ -292,6 +303,16 @@ mod tests {
         assert_eq!(passed.error_since(&mark), Some("25006"));
         assert!(!passed.has_ended() && passed.is_idle());
         assert_eq!(passed.error_since(&passed.mark()), None);
+    }
+
+    #[test]
+    fn refused_statement_is_nothing_before_the_end_of_its_answer_has_come() {
+        let (mut passed, mark) = started();
+        statement(&mut passed);
+        passed.received(b'E', READ_ONLY);
+        assert_eq!(passed.fate_since(&mark), Fate::Nothing);
+        statement(&mut passed);
+        assert_eq!(passed.fate_since(&mark), Fate::Unknown, "another one runs");
     }
 
     #[test]
