@@ -1,0 +1,19 @@
+//! What the fuzz targets share: secrets, and where a text holds one.
+
+/// The password of an input.
+pub const CANARY: &str = "c4n4ry";
+
+/// Whether a person who wrote this database URL could mean the canary for a password:
+/// it stands between the first colon and the last @, or in a parameter of that name.
+pub fn is_password(url: &str) -> bool {
+    let Some((before, after)) = url.split_once(CANARY) else {
+        return false;
+    };
+    let user = before.split_once("://").map_or(before, |(_, user)| user);
+    let is_before_host = user.contains(':') && after.contains('@');
+    let is_in_parameter = before.split_once('?').is_some_and(|(_, query)| {
+        let pair = query.rsplit('&').next().unwrap_or(query);
+        pair.starts_with("password=")
+    });
+    !after.contains(CANARY) && (is_before_host || is_in_parameter)
+}
