@@ -1,4 +1,9 @@
-//! What the fuzz targets share: secrets, and where a text holds one.
+//! What the fuzz targets share: secrets and where a text holds one, and an API that answers.
+
+mod api;
+
+pub use crate::api::Answer;
+pub use crate::api::Api;
 
 /// The password of an input.
 pub const CANARY: &str = "c4n4ry";

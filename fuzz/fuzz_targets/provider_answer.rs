@@ -1,0 +1,151 @@
+//! Any answers as those of a provider's API: they are understood or refused, and show no secret.
+//!
+//! An input has an answer on each line, as `Answer::parse` reads it. Its first `*` stands
+//! for a password, and its first `$` for the token of the API.
+
+#![no_main]
+
+use std::error::Error as _;
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use stagelink::{Credentials, DatabaseUrl, Error, Heroku, Neon, Problem, Provider, Render};
+use stagelink::{ProviderSettings, Settings, Stage};
+use stagelink_fuzz::{Answer, Api, CANARY, is_password};
+
+fuzz_target!(|input: &str| {
+    let text = input.replacen('*', CANARY, 1).replacen('$', TOKEN, 1);
+    let answers: Vec<Answer> = text.lines().filter_map(Answer::parse).collect();
+    let [first, ..] = answers.as_slice() else {
+        return;
+    };
+    let has_password = answers.iter().any(|answer| {
+        let mut urls = FIELDS.iter().filter_map(|field| text_of(field, answer));
+        urls.any(|url| is_password(&url))
+    });
+    // If an API repeats a token, it is where it refuses something.
+    let is_refusal = |answer: &Answer| answer.status >= 400 || !answer.body.contains(TOKEN);
+    let has_token = !shows_token(input) && answers.iter().all(is_refusal);
+    for (provider, field) in &PROVIDERS.asked {
+        let resolved = PROVIDERS.api.answering(&answers, provider.resolve());
+        if let Some(url) = field.and_then(|field| text_of(field, first))
+            && (200..300).contains(&first.status)
+        {
+            let is_usable = DatabaseUrl::parse(&url, "the input").is_ok();
+            assert_eq!(resolved.is_ok(), is_usable, "{resolved:?}");
+        }
+        let shown = everything_of(resolved);
+        let shows_password = has_password && shown.contains(CANARY);
+        assert!(!shows_password, "a password is shown: {shown}");
+        let shows_token = has_token && shows_token(&shown);
+        assert!(!shows_token, "a token is shown: {shown}");
+    }
+});
+
+/// Whether a text shows the token, or so much of it that it is not there by chance.
+fn shows_token(text: &str) -> bool {
+    let mut parts = (0..=TOKEN.len() - PART_OF_A_TOKEN).map(|at| &TOKEN[at..at + PART_OF_A_TOKEN]);
+    parts.any(|part| text.contains(part))
+}
+
+/// An API that gives the answers, and those who ask it, each with the field of the
+/// first answer that holds the URL.
+struct Providers {
+    api: Api,
+    asked: Vec<(Asked, Option<&'static str>)>,
+}
+
+enum Asked {
+    Heroku(Heroku),
+    Neon(Neon),
+    Render(Render),
+}
+
+static PROVIDERS: LazyLock<Providers> = LazyLock::new(|| {
+    let api = Api::start();
+    let [var, uri, external] = FIELDS;
+    let asked = [
+        (&[("STAGELINK_HEROKU_APP", "shop")][..], Some(var)),
+        (&[("STAGELINK_HEROKU_PIPELINE", "shop")], None),
+        (
+            &[
+                ("STAGELINK_NEON_PROJECT", "shop"),
+                ("STAGELINK_NEON_BRANCH", "br-1"),
+                ("STAGELINK_NEON_DATABASE", "shop"),
+                ("STAGELINK_NEON_ROLE", "shop"),
+            ],
+            Some(uri),
+        ),
+        (&[("STAGELINK_RENDER_POSTGRES", "dpg-1")], Some(external)),
+    ]
+    .map(|(variables, field)| (Asked::at(api.url(), variables), field));
+    Providers {
+        api,
+        asked: asked.into(),
+    }
+});
+
+impl Asked {
+    fn at(url: &str, variables: &[(&str, &str)]) -> Self {
+        let common = [
+            ("STAGELINK_STAGE", "staging"),
+            ("STAGELINK_HEROKU_API_URL", url),
+            ("STAGELINK_NEON_API_URL", url),
+            ("STAGELINK_RENDER_API_URL", url),
+            ("HEROKU_API_KEY", TOKEN),
+            ("NEON_API_KEY", TOKEN),
+            ("RENDER_API_KEY", TOKEN),
+        ];
+        let variables = [&common[..], variables].concat();
+        let settings = Settings::from_vars(variables).expect("these are settings");
+        match settings.provider.expect("there is a provider") {
+            ProviderSettings::Heroku(settings) => {
+                Self::Heroku(Heroku::new(settings).expect("a client"))
+            }
+            ProviderSettings::Neon(settings) => Self::Neon(Neon::new(settings).expect("a client")),
+            ProviderSettings::Render(settings) => {
+                Self::Render(Render::new(settings).expect("a client"))
+            }
+            other => panic!("nobody can be asked: {other:?}"),
+        }
+    }
+
+    async fn resolve(&self) -> Result<Credentials, Error> {
+        match self {
+            Self::Heroku(heroku) => heroku.resolve(Stage::Staging).await,
+            Self::Neon(neon) => neon.resolve(Stage::Staging).await,
+            Self::Render(render) => render.resolve(Stage::Staging).await,
+        }
+    }
+}
+
+/// What an operator and a client get to see.
+fn everything_of(resolved: Result<Credentials, Error>) -> String {
+    let error = match resolved {
+        Ok(credentials) => return format!("{credentials:?}"),
+        Err(error) => error,
+    };
+    let mut shown = format!("{error} {error:?}");
+    let mut next = error.source();
+    while let Some(cause) = next {
+        shown.push_str(&format!(" {cause} {cause:?}"));
+        next = cause.source();
+    }
+    format!("{shown} {:?}", Problem::from(error).to_response())
+}
+
+/// A text of the object that an answer is, as another parser finds it. Where one name is
+/// there twice, parsers may differ.
+fn text_of(field: &str, answer: &Answer) -> Option<String> {
+    let object: serde_json::Value = serde_json::from_str(&answer.body).ok()?;
+    let text = object.as_object()?.get(field)?.as_str()?;
+    let is_clear = answer.body.matches(field).count() == 1 && !answer.body.contains("\\u");
+    (is_clear && !text.trim().is_empty()).then(|| text.to_owned())
+}
+
+/// Where Heroku, Neon and Render put the URL.
+const FIELDS: [&str; 3] = ["DATABASE_URL", "uri", "externalConnectionString"];
+
+const TOKEN: &str = "HRKU-0a1b2c3d-4e5f-6789";
+
+const PART_OF_A_TOKEN: usize = 9;
