@@ -33,11 +33,15 @@ impl Answer {
                 headers.push_str(&format!("{name}: {}\r\n", value.replace('_', " ")));
             }
         }
-        let body = parts.next().unwrap_or_default().to_owned();
+        let body = match status {
+            // They have none, whatever else is said.
+            204 | 304 => "",
+            _ => parts.next().unwrap_or_default(),
+        };
         (200..600).contains(&status).then_some(Self {
             status,
             headers,
-            body,
+            body: body.to_owned(),
         })
     }
 
@@ -47,12 +51,6 @@ impl Answer {
             headers,
             body,
         } = self;
-        // These have no body, whatever else is said.
-        let body = if [204, 304].contains(status) {
-            ""
-        } else {
-            body
-        };
         let length = body.len();
         format!("HTTP/1.1 {status} said\r\n{headers}content-length: {length}\r\n\r\n{body}")
     }
