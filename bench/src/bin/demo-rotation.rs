@@ -1,0 +1,92 @@
+//! Shows what a rotation of the database's password costs, for three ways to have its URL.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser;
+use stagelink_bench::{Plan, Programs, run};
+use stagelink_cli::progress::Step;
+use stagelink_local::postgres::{Options, Server, Source};
+
+/// Shows what a rotation of the database's password costs, for three ways to have its URL.
+///
+/// The same guestbook runs three times, under the same load: with stagelink; with a URL
+/// that is asked for and cached; and with one that was copied into the environment. After
+/// some seconds the passwords are rotated as Heroku does it. The run goes on until the
+/// cache has expired, and tells what failed.
+#[derive(Parser)]
+#[command(name = "demo-rotation", max_term_width = 100)]
+struct Args {
+    /// How long the cache keeps the URL. 300 is what caches of secrets usually do; with it
+    /// the run takes 5:20 minutes.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    cache_seconds: u64,
+
+    /// Requests a second to each instance.
+    #[arg(long, value_name = "REQUESTS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rate: u32,
+
+    /// Instances of each function. Its role may hold 20 connections.
+    #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=10))]
+    instances: u8,
+
+    /// Where Postgres comes from, as for `stagelink dev`: `auto`, `docker`,
+    /// `docker:IMAGE`, `local`, `local:DIR`, `npm`, or the URL of a server with TLS.
+    #[arg(
+        long,
+        value_name = "SOURCE",
+        env = "STAGELINK_POSTGRES",
+        default_value = "auto",
+        hide_env_values = true
+    )]
+    postgres: String,
+
+    /// Prints the figures as one line of JSON, instead of the table and the plot.
+    #[arg(long)]
+    json: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match demo(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn demo(args: Args) -> anyhow::Result<()> {
+    let plan = Plan {
+        cache: Duration::from_secs(args.cache_seconds),
+        rate: args.rate,
+        instances: args.instances.into(),
+    };
+    let source = args.postgres.parse()?;
+    let programs = Programs::build().await?;
+    let postgres = start_postgres(source).await?;
+    let report = run(&plan, &programs, &postgres).await;
+    postgres.stop().await?;
+    let report = report?;
+    let text = if args.json {
+        report.json()?
+    } else {
+        format!("\n{}", report.text())
+    };
+    writeln!(std::io::stdout(), "{text}").context("could not write to standard output")
+}
+
+async fn start_postgres(source: Source) -> anyhow::Result<Server> {
+    let step = Step::begin("Postgres");
+    let server = Server::start(Options {
+        source,
+        progress: step.teller().into(),
+        ..Options::default()
+    })
+    .await?;
+    step.done(&format!("{}, port {}", server.description(), server.port()));
+    Ok(server)
+}

@@ -1,0 +1,145 @@
+//! What the demo tells in the end: a table and a plot for people, JSON for scripts.
+
+use std::time::Duration;
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
+use serde::Serialize;
+
+use crate::Plan;
+use crate::figures::{Figures, Share};
+use crate::plot::plot;
+use crate::words::{grouped, percent, seconds};
+
+/// What came of a rotation, for each way.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    cache_seconds: u64,
+    rotation_after_seconds: u64,
+    instances: usize,
+    requests_per_second: usize,
+    ways: Vec<Figures>,
+}
+
+impl Report {
+    pub(crate) fn new(plan: &Plan, ways: Vec<Figures>) -> Self {
+        Self {
+            cache_seconds: plan.cache.as_secs(),
+            rotation_after_seconds: plan.rotation_after().as_secs(),
+            instances: plan.instances,
+            requests_per_second: plan.rate as usize * plan.instances,
+            ways,
+        }
+    }
+
+    /// One line, for scripts.
+    ///
+    /// # Errors
+    ///
+    /// None that is known.
+    pub fn json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
+
+    /// For people, 100 columns wide. Colours are for a standard output that is a terminal.
+    pub fn text(&self) -> String {
+        let titles = self.ways.iter().map(|one| self.title(one));
+        let lines = self.ways.iter().map(|one| &*one.seconds);
+        let lines: Vec<(String, &[Share])> = titles.zip(lines).collect();
+        let marks = [
+            (self.rotation_after_seconds, "the passwords are rotated"),
+            (self.cache_seconds, "the caches expire"),
+        ]
+        .map(|(at, what)| (Duration::from_secs(at), what));
+        format!(
+            "{}\n\n{}\n{}",
+            self.table(),
+            plot(&lines, &marks),
+            self.method()
+        )
+    }
+
+    fn title(&self, figures: &Figures) -> String {
+        figures.way.title(Duration::from_secs(self.cache_seconds))
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new();
+        table
+            .load_style(UTF8_FULL_CONDENSED)
+            .set_content_arrangement(ContentArrangement::Disabled)
+            .set_header(HEADER);
+        for one in &self.ways {
+            let failed = Share {
+                requests: one.requests,
+                failed: one.failed,
+            };
+            let colour = if one.failed > 0 {
+                Color::Red
+            } else {
+                Color::Green
+            };
+            let first_good = one
+                .first_good_after_seconds
+                .map_or_else(|| "never".to_owned(), seconds);
+            table.add_row([
+                Cell::new(self.title(one)),
+                Cell::new(grouped(one.requests)),
+                Cell::new(grouped(one.failed)).fg(colour),
+                Cell::new(percent(failed.failed_part().unwrap_or_default())).fg(colour),
+                Cell::new(format!(
+                    "{} of {}",
+                    grouped(one.kept_once),
+                    grouped(one.writes)
+                )),
+                Cell::new(one.seconds_with_failures),
+                Cell::new(first_good),
+                Cell::new(one.heroku_calls),
+            ]);
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        table
+    }
+
+    /// What was measured and how.
+    fn method(&self) -> String {
+        let Self {
+            cache_seconds,
+            rotation_after_seconds,
+            instances,
+            requests_per_second,
+            ..
+        } = self;
+        let kept_though_failed: usize = self.ways.iter().map(|one| one.kept_though_failed).sum();
+        let mut text = format!(
+            "Each way served {requests_per_second} requests a second, half of them reads and half \
+             writes with an\nIdempotency-Key, from {instances} processes of the same guestbook and a database of \
+             its own, all at the same\ntime on one Postgres; after {rotation_after_seconds} s each \
+             password was changed, the sessions were ended, and\nHeroku's API told the new URL, as \
+             it happens when Heroku rotates a default credential.\n"
+        );
+        text.push_str(&format!(
+            "The caches were {rotation_after_seconds} of their {cache_seconds} s old then: a \
+             rotation that comes later in a cache's time is over sooner.\n"
+        ));
+        if kept_though_failed > 0 {
+            text.push_str(&format!(
+                "{kept_though_failed} more writes are in the databases although they were answered with an error.\n"
+            ));
+        }
+        text
+    }
+}
+
+const HEADER: [&str; 8] = [
+    "way",
+    "requests",
+    "failed",
+    "failed\nof all",
+    "writes kept\nexactly once",
+    "seconds with\nfailures",
+    "first good\nanswer after",
+    "calls to\nHeroku",
+];

@@ -1,0 +1,52 @@
+//! Numbers and times as people read them.
+
+use std::time::Duration;
+
+use indicatif::HumanCount;
+
+/// `12,345`.
+pub(crate) fn grouped(number: usize) -> String {
+    HumanCount(number as u64).to_string()
+}
+
+/// Minutes and seconds, as in `5:20`.
+pub(crate) fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
+/// A few seconds to two digits, more of them to whole ones: `0.31 s`, `290 s`.
+pub(crate) fn seconds(seconds: f64) -> String {
+    if seconds < 10.0 {
+        format!("{seconds:.2} s")
+    } else {
+        format!("{seconds:.0} s")
+    }
+}
+
+/// A part of a whole, from 0 to 1, where only none is `0 %` and only all is `100 %`.
+pub(crate) fn percent(part: f64) -> String {
+    if part == 0.0 || part == 1.0 {
+        format!("{:.0} %", part * 100.0)
+    } else {
+        format!("{:.1} %", (part * 100.0).clamp(0.1, 99.9))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_times_are_short() {
+        assert_eq!(grouped(19_200), "19,200");
+        assert_eq!(clock(Duration::from_secs(320)), "5:20");
+        assert_eq!((&*seconds(0.314), &*seconds(289.9)), ("0.31 s", "290 s"));
+    }
+
+    #[test]
+    fn percent_of_almost_none_is_not_none() {
+        let told = [0.0, 0.0001, 0.5, 0.9999, 1.0].map(percent);
+        assert_eq!(told, ["0 %", "0.1 %", "50.0 %", "99.9 %", "100 %"]);
+    }
+}
