@@ -23,13 +23,10 @@ fuzz_target!(|text: &str| {
         let again = DatabaseUrl::parse(&format!(" {url}\n"), ORIGIN);
         let again = again.expect("what was understood is understood again");
         assert_eq!(format!("{parsed:?}"), format!("{again:?}"));
-        // A parameter can set a part to nothing, which a URL's own places cannot.
-        if !parts(&parsed).contains(&"") {
-            let written = written(&parsed);
-            let read = DatabaseUrl::parse(&written, ORIGIN).expect("what was read can be written");
-            assert_eq!(parts(&parsed), parts(&read), "{written}");
-            assert_eq!(parsed.port(), read.port(), "{written}");
-        }
+        let written = written(&parsed);
+        let read = DatabaseUrl::parse(&written, ORIGIN).expect("what was read can be written");
+        assert_eq!(parts(&parsed), parts(&read), "{written}");
+        assert_eq!(parsed.port(), read.port(), "{written}");
     }
 });
 

@@ -175,15 +175,17 @@ impl<'de> Visitor<'de> for OneText<'_> {
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: HeaderName| Some(headers.get(name)?.to_str().ok()?.trim());
     let date = |name| httpdate::parse_http_date(text(name)?).ok();
-    if let Ok(seconds) = text(RETRY_AFTER)?.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let then = date(RETRY_AFTER)?;
-    Some(
-        then.duration_since(date(DATE).unwrap_or(now))
+    let wait = match text(RETRY_AFTER)?.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => date(RETRY_AFTER)?
+            .duration_since(date(DATE).unwrap_or(now))
             .unwrap_or_default(),
-    )
+    };
+    Some(wait.min(LONGEST_WAIT))
 }
+
+/// Nobody means more than a day, and more than any process of a function lives.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -278,6 +280,8 @@ mod tests {
         let later = (DATE, "Sun, 06 Nov 1994 09:00:00 GMT");
         assert_eq!(wait(&[then, later]), Some(0));
         assert_eq!(wait(&[(RETRY_AFTER, "soon")]), None);
+        let most = u64::MAX.to_string();
+        assert_eq!(wait(&[(RETRY_AFTER, &most)]), Some(24 * 60 * 60));
         assert_eq!(wait(&[]), None);
     }
 

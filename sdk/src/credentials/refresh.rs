@@ -53,8 +53,8 @@ impl Backoff {
         random: f64,
     ) {
         self.fruitless = self.fruitless.saturating_add(1);
-        let wait = delay(self.fruitless, random).max(retry_after.unwrap_or_default());
-        self.not_before = now.checked_add(wait);
+        let wanted = retry_after.unwrap_or_default().min(DAY);
+        self.not_before = Some(now + delay(self.fruitless, random).max(wanted));
     }
 
     /// What the last question brought has proved good.
@@ -87,6 +87,9 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// Of 4,500 calls an hour that Heroku gives an account, at three a question.
 const PER_MINUTE: usize = 6;
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// More than any process of a function lives.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Long beside an API's answer, short beside what a request may take.
 const SPREAD: Duration = Duration::from_millis(200);
@@ -168,6 +171,8 @@ mod tests {
         backoff.bore_nothing(now, Some(Duration::from_secs(17)), 0.5);
         assert!(!backoff.allows(now + Duration::from_secs(16)));
         assert!(backoff.allows(now + Duration::from_secs(17)));
+        backoff.bore_nothing(now, Some(Duration::MAX), 0.5);
+        assert!(!backoff.allows(now + Duration::from_secs(3600)));
     }
 
     #[test]

@@ -103,7 +103,10 @@ impl<'a> Attempts<'a> {
             ErrorKind::ProviderBusy => pause.max(failure.retry_after().unwrap_or_default()),
             _ => pause,
         };
-        let then = Instant::now() + pause;
+        // A provider of one's own may say any time at all.
+        let Some(then) = Instant::now().checked_add(pause) else {
+            return Err(failure);
+        };
         let in_time = self.deadline.is_none_or(|deadline| then < deadline);
         if !in_time || then.into_std() >= trouble_ends {
             return Err(failure);

@@ -248,7 +248,8 @@ impl Parts {
             "tcp_user_timeout" => &mut self.tcp_user_timeout,
             _ => return done_anyway(name, &value),
         };
-        *slot = Some(value);
+        // As libpq does: what is set to nothing is not set.
+        *slot = Some(value).filter(|value| !value.is_empty());
         Ok(())
     }
 

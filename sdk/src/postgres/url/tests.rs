@@ -30,6 +30,15 @@ fn second_scheme_and_defaults_are_read() {
 }
 
 #[test]
+fn parameter_that_is_set_to_nothing_is_not_set() {
+    let url = parse("postgres://u:p@h/d?dbname=&application_name=&hostaddr=");
+    assert_eq!((url.host(), url.database()), ("h", "u"));
+    assert_eq!(url.application_name, None);
+    let error = DatabaseUrl::parse("postgres://u:p@h/d?host=", "a test").unwrap_err();
+    assert!(error.to_string().contains("names no host"));
+}
+
+#[test]
 fn every_part_is_percent_decoded() {
     let url = parse("postgres://u%40x:p%3A%2F%3F%23%25%ff@h/d%20b?application_name=a%26b");
     assert_eq!((url.user(), url.database()), ("u@x", "d b"));
