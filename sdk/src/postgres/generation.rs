@@ -129,7 +129,7 @@ impl Generation {
         }
     }
 
-    /// Whether a connection was opened since this was asked or [`Self::question`] was called.
+    /// It has given a connection. Whether that is news since [`Self::question`].
     pub(super) fn proves_itself(&self) -> bool {
         !self.0.told.proved.swap(true, Ordering::Relaxed)
     }
