@@ -1,8 +1,8 @@
 //! One set of credentials, and the pool of connections made with it.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool::Runtime;
@@ -10,6 +10,7 @@ use deadpool::managed::{
     Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, TimeoutType,
 };
 use deadpool_postgres::ClientWrapper;
+use tokio::time::Instant;
 
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Phase};
@@ -43,8 +44,40 @@ struct Told {
     proved: AtomicBool,
     /// One was ended from outside, and none was opened since.
     doubt: AtomicBool,
+    /// Since when none could be opened for want of any answer.
+    silent_since: Mutex<Option<Instant>>,
     /// One said that it takes no writes.
     read_only: AtomicBool,
+}
+
+impl Told {
+    /// What a failure to open a connection says, with what went before it.
+    fn judge(&self, error: Error) -> Error {
+        let is_silence = matches!(error.kind(), ErrorKind::Timeout(_));
+        let doubt = self.doubt.load(Ordering::Relaxed);
+        match error.says() {
+            Says::Nothing if is_silence && (doubt || self.is_silent_for_long()) => {
+                error.that_says(Says::Stale)
+            }
+            Says::Doubt if doubt => error.that_says(Says::Stale),
+            Says::Doubt => {
+                self.doubt.store(true, Ordering::Relaxed);
+                error
+            }
+            _ => error,
+        }
+    }
+
+    fn is_silent_for_long(&self) -> bool {
+        let mut since = lock(&self.silent_since);
+        since.get_or_insert_with(Instant::now).elapsed() >= SILENCE
+    }
+
+    /// A connection was opened.
+    fn opened(&self) {
+        self.doubt.store(false, Ordering::Relaxed);
+        *lock(&self.silent_since) = None;
+    }
 }
 
 impl Generation {
@@ -96,19 +129,7 @@ impl Generation {
         let inner = &*self.0;
         match inner.pool.get().await {
             Ok(connection) => Ok(connection),
-            // Whatever keeps a new connection from being made, after one was
-            // ended from outside: the server may have moved.
-            Err(PoolError::Backend(error))
-                if error.says() == Says::Doubt || is_time_out(&error) =>
-            {
-                let doubt = inner.told.doubt.load(Ordering::Relaxed);
-                Err(if doubt {
-                    error.that_says(Says::Stale)
-                } else {
-                    error
-                })
-            }
-            Err(PoolError::Backend(error)) => Err(error),
+            Err(PoolError::Backend(error)) => Err(inner.told.judge(error)),
             Err(PoolError::Timeout(TimeoutType::Wait)) => Err(Error::new(
                 ErrorKind::Timeout(Phase::Wait),
                 format!(
@@ -150,10 +171,6 @@ impl Generation {
     }
 }
 
-fn is_time_out(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Timeout(_))
-}
-
 /// A connection that the pool has lent.
 pub(super) type Connection = Object<Connections>;
 
@@ -190,7 +207,7 @@ impl Manager for Connections {
 
     async fn create(&self) -> Result<Session, Error> {
         let Opened { client, tap } = self.connector.open().await?;
-        self.told.doubt.store(false, Ordering::Relaxed);
+        self.told.opened();
         Ok(Session {
             client,
             lent_at: tap.mark(),
@@ -232,3 +249,11 @@ impl fmt::Debug for Session {
             .finish_non_exhaustive()
     }
 }
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A time-out says nothing of the credentials, and a busy network has some in a
+/// row. A server that has not answered for this long may be another's address by now.
+const SILENCE: Duration = Duration::from_secs(30);

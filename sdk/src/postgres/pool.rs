@@ -295,6 +295,7 @@ fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use std::future::pending;
+    use std::net::TcpListener;
     use std::num::NonZeroUsize;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
@@ -425,6 +426,23 @@ mod tests {
         storm(&pool).await;
         storm(&pool).await;
         assert!(fake.asked() <= 4, "{}", fake.asked());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn server_that_is_silent_for_long_may_have_moved_and_one_that_times_out_has_not() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        let fake = Fake {
+            url: format!("postgres://u:p@127.0.0.1:{port}/d"),
+            ..Fake::new(Behaviour::Same)
+        };
+        let pool = fake.pool();
+        let started = tokio::time::Instant::now();
+        while fake.asked() < 2 {
+            let error = pool.client().await.unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Timeout(_)), "{error}");
+        }
+        assert!(started.elapsed() >= Duration::from_secs(30));
     }
 
     #[tokio::test]
