@@ -39,7 +39,7 @@ pub fn open_pool(url: &str) -> Result<Pool, Error> {
 pub async fn answer(request: &Request, pool: Result<Pool, Error>) -> Result<Response<Body>, Error> {
     let (status, body) = match guestbook(request, pool).await {
         Ok((status, body)) => (status, body.to_string()),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, with_causes(&*error)),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, root_cause(&*error)),
     };
     Ok(Response::builder().status(status).body(body.into())?)
 }
@@ -90,19 +90,9 @@ struct Draft {
     message: String,
 }
 
-/// An error and what caused it, each said once.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
+/// What is at the bottom of an error: the words of Postgres, if it has said some.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), root_cause)
 }
 
 fn to_json(row: &Row) -> Value {

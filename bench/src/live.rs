@@ -36,7 +36,7 @@ impl Live {
             counts: counts.into(),
         };
         live.tell(&format!(
-            "{} requests a second to each of the {} ways, for {} minutes",
+            "{} requests a second to each of the {} ways, {} minutes",
             plan.rate as usize * plan.instances,
             Way::ALL.len(),
             clock(plan.length()),

@@ -35,7 +35,7 @@ pub(crate) fn plot(lines: &[(String, &[Share])], marks: &[(Duration, &str)]) -> 
     }
     text.push_str(&axis(length.div_ceil(step), step, margin));
     text.push_str(&format!(
-        "\n{:margin$}{} none failed   {} some, by their share   {} all failed\n",
+        "\n{:margin$}{} none failed   {} some, by their share   {} all failed",
         "",
         block(Some(0.0)),
         style(BLOCKS[..7].iter().collect::<String>()).red(),
@@ -122,7 +122,7 @@ mod tests {
              ┴─────────┴─\n         \
              0:00      0:10\n\
              \n         \
-             · none failed   ▁▂▃▄▅▆▇ some, by their share   █ all failed\n"
+             · none failed   ▁▂▃▄▅▆▇ some, by their share   █ all failed"
         );
     }
 

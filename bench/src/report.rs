@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::Plan;
 use crate::figures::{Figures, Share};
 use crate::plot::plot;
-use crate::words::{grouped, percent, seconds};
+use crate::words::{grouped, percent, seconds, wrapped};
 
 /// What came of a rotation, for each way.
 #[derive(Debug, Serialize)]
@@ -51,12 +51,14 @@ impl Report {
             (self.cache_seconds, "the caches expire"),
         ]
         .map(|(at, what)| (Duration::from_secs(at), what));
-        format!(
-            "{}\n\n{}\n{}",
-            self.table(),
+        [
+            self.table().to_string(),
+            self.reasons(),
             plot(&lines, &marks),
-            self.method()
-        )
+            wrapped(&self.method(), WIDTH),
+        ]
+        .join("\n\n")
+            + "\n"
     }
 
     fn title(&self, figures: &Figures) -> String {
@@ -103,6 +105,19 @@ impl Report {
         table
     }
 
+    /// What most of the failed requests of a way were answered with.
+    fn reasons(&self) -> String {
+        let mut text = "Failed requests were answered with:".to_owned();
+        for one in &self.ways {
+            let most = one.failures.iter().max_by_key(|(_, count)| **count);
+            if let Some((why, count)) = most {
+                let (title, count) = (self.title(one), grouped(*count));
+                text.push_str(&format!("\n  {title:<12}{count:>8} × {why}"));
+            }
+        }
+        text
+    }
+
     /// What was measured and how.
     fn method(&self) -> String {
         let Self {
@@ -112,26 +127,28 @@ impl Report {
             requests_per_second,
             ..
         } = self;
-        let kept_though_failed: usize = self.ways.iter().map(|one| one.kept_though_failed).sum();
+        let unexpected: usize = self.ways.iter().map(|one| one.kept_though_failed).sum();
         let mut text = format!(
-            "Each way served {requests_per_second} requests a second, half of them reads and half \
-             writes with an\nIdempotency-Key, from {instances} processes of the same guestbook and a database of \
-             its own, all at the same\ntime on one Postgres; after {rotation_after_seconds} s each \
-             password was changed, the sessions were ended, and\nHeroku's API told the new URL, as \
-             it happens when Heroku rotates a default credential.\n"
+            "Measured with the same guestbook for each way, as {instances} processes with a database \
+             of their own, all on one Postgres and at the same time, under {requests_per_second} \
+             requests a second, half of them reads and half writes with an Idempotency-Key. After \
+             {rotation_after_seconds} s the passwords were changed, the sessions ended and then the \
+             config vars set, as Heroku does with a default credential. The caches were \
+             {rotation_after_seconds} s old at that moment; a rotation later in their \
+             {cache_seconds} s is over sooner."
         );
-        text.push_str(&format!(
-            "The caches were {rotation_after_seconds} of their {cache_seconds} s old then: a \
-             rotation that comes later in a cache's time is over sooner.\n"
-        ));
-        if kept_though_failed > 0 {
+        if unexpected > 0 {
             text.push_str(&format!(
-                "{kept_though_failed} more writes are in the databases although they were answered with an error.\n"
+                " Beside the writes that were kept, {unexpected} are in a database though their \
+                 requests failed."
             ));
         }
         text
     }
 }
+
+/// What a terminal has room for, with some to spare.
+const WIDTH: usize = 98;
 
 const HEADER: [&str; 8] = [
     "way",

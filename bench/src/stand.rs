@@ -94,9 +94,11 @@ impl Stand {
 
     /// Rotates the password as Heroku does with a default credential: the password is
     /// changed, the sessions are ended, and then the config var changes. Tells when the
-    /// database was done with it.
+    /// last session had ended.
     pub(crate) async fn rotate(&self, postgres: &Server) -> anyhow::Result<Instant> {
-        let rotated = postgres.databases().rotate(&self.database).await?;
+        let databases = postgres.databases();
+        let rotated = databases.rotate(&self.database).await?;
+        while databases.facts(&rotated).await?.connections > 0 {}
         let at = Instant::now();
         self.heroku.set_database_url(&self.addon, &rotated.url())?;
         Ok(at)

@@ -33,6 +33,26 @@ pub(crate) fn percent(part: f64) -> String {
     }
 }
 
+/// The same words in lines of at most so many characters.
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
+    let mut lines = String::new();
+    let mut room = width;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if lines.is_empty() {
+            room = width.saturating_sub(length);
+        } else if length < room {
+            lines.push(' ');
+            room -= length + 1;
+        } else {
+            lines.push('\n');
+            room = width.saturating_sub(length);
+        }
+        lines.push_str(word);
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,5 +68,17 @@ mod tests {
     fn percent_of_almost_none_is_not_none() {
         let told = [0.0, 0.0001, 0.5, 0.9999, 1.0].map(percent);
         assert_eq!(told, ["0 %", "0.1 %", "50.0 %", "99.9 %", "100 %"]);
+    }
+
+    #[test]
+    fn wrapped_lines_are_as_long_as_they_may_be() {
+        assert_eq!(
+            wrapped("a rotation of a password", 10),
+            "a rotation\nof a\npassword"
+        );
+        assert_eq!(
+            wrapped("a rotation of a password", 9),
+            "a\nrotation\nof a\npassword"
+        );
     }
 }
