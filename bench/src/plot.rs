@@ -22,8 +22,14 @@ pub(crate) fn plot(lines: &[(String, &[Share])], marks: &[(Duration, &str)]) -> 
 
     let mut text = format!("Failed requests over time, {step} s to a column:\n\n");
     for (at, what) in marks {
-        let column = at.as_secs() as usize / step;
-        text.push_str(&format!("{:1$}▼ {what}\n", "", margin + column));
+        let column = margin + at.as_secs() as usize / step;
+        // Said on the side that has more room.
+        let mark = if column < COLUMNS / 2 {
+            format!("{:column$}▼ {what}\n", "")
+        } else {
+            format!("{what:>0$} ▼\n", column - 1)
+        };
+        text.push_str(&mark);
     }
     for (title, seconds) in lines {
         text.push_str(&format!("  {title:<0$}", margin - 2));
@@ -129,9 +135,12 @@ mod tests {
     #[test]
     fn long_run_takes_several_seconds_to_a_column() {
         let shares = seconds(&[0; 320]);
-        let drawn = plot(&[("one".to_owned(), &*shares)], &[]);
+        let marks = [(Duration::from_secs(300), "late")];
+        let drawn = plot(&[("one".to_owned(), &*shares)], &marks);
         let drawn = strip_ansi_codes(&drawn);
         assert!(drawn.contains("4 s to a column"), "{drawn}");
+        let late = format!("\n{}late ▼\n", " ".repeat(7 + 300 / 4 - 5));
+        assert!(drawn.contains(&late), "{drawn}");
         assert!(
             drawn.contains(&format!("one  {}\n", "·".repeat(80))),
             "{drawn}"

@@ -130,12 +130,12 @@ impl Report {
         let unexpected: usize = self.ways.iter().map(|one| one.kept_though_failed).sum();
         let mut text = format!(
             "Measured with the same guestbook for each way, as {instances} processes with a database \
-             of their own, all on one Postgres and at the same time, under {requests_per_second} \
-             requests a second, half of them reads and half writes with an Idempotency-Key. After \
-             {rotation_after_seconds} s the passwords were changed, the sessions ended and then the \
-             config vars set, as Heroku does with a default credential. The caches were \
-             {rotation_after_seconds} s old at that moment; a rotation later in their \
-             {cache_seconds} s is over sooner."
+             of their own, all on one Postgres and at the same time, under at most \
+             {requests_per_second} requests a second each, half of them reads and half writes with \
+             an Idempotency-Key. After {rotation_after_seconds} s the passwords were changed, the \
+             sessions ended and then the config vars set, as Heroku does with a default credential. \
+             The caches were {rotation_after_seconds} s old at that moment; a rotation later in \
+             their {cache_seconds} s is over sooner."
         );
         if unexpected > 0 {
             text.push_str(&format!(
