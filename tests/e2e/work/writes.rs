@@ -2,6 +2,7 @@
 
 use futures_util::future::join;
 use stagelink::{Error, ErrorKind};
+use stagelink_local::network::Direction;
 
 use super::{INSERT, Place, SLOW_INSERT, insert};
 
@@ -89,4 +90,22 @@ async fn write_of_two_statements_is_not_done_again_after_the_first_took_effect()
         (place.count("first").await, place.count("second").await),
         (1, 0)
     );
+}
+
+#[tokio::test]
+async fn read_survives_a_connection_of_which_one_half_is_closed() {
+    for half in [Direction::ToClient, Direction::ToServer] {
+        let place = Place::new().await;
+        place.read().await.expect("a warm link");
+        let read = place.link.read(|db| async move {
+            db.query_typed("SELECT pg_sleep(0.5)", &[]).await?;
+            Ok::<_, Error>(())
+        });
+        let close = async {
+            place.until_running("pg_sleep").await;
+            place.proxy.half_close(half);
+        };
+        join(read, close).await.0.expect("it is read");
+        place.read().await.expect("so is the next one");
+    }
 }
