@@ -119,3 +119,9 @@ fn query_is_read_or_refused() {
         assert_eq!(parse(wrong).unwrap_err().status(), 400, "{wrong}");
     }
 }
+
+#[test]
+fn migration_makes_the_table_that_keys_are_kept_in() {
+    let migration = include_str!("../../../../migrations/V2__idempotency.sql");
+    assert_eq!(migration, stagelink::IDEMPOTENCY_TABLE);
+}
