@@ -55,15 +55,13 @@ impl<'a> Attempts<'a> {
 
     /// A connection, or the reason why there is none now.
     pub(super) async fn one_connection(&self) -> Result<Client, Error> {
-        let what = format!("connecting to the database of stage {}", self.pool.stage());
-        self.within(Phase::Connect, &what, self.pool.client())
+        self.within(Phase::Connect, "connecting", self.pool.client())
             .await?
     }
 
     /// Does some work, but gives it up when the invocation has to be answered.
     pub(super) async fn work<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
-        let what = format!("a query to the database of stage {}", self.pool.stage());
-        self.within(Phase::Query, &what, work).await
+        self.within(Phase::Query, "a query", work).await
     }
 
     async fn within<T>(
@@ -78,7 +76,11 @@ impl<'a> Attempts<'a> {
         timeout_at(deadline, step).await.map_err(|_| {
             Error::new(
                 ErrorKind::Timeout(phase),
-                format!("{what} took as long as this invocation may last ({phase})"),
+                format!(
+                    "{what} to the database of stage {} took as long as this invocation may last \
+                     ({phase})",
+                    self.pool.stage()
+                ),
             )
         })
     }

@@ -174,11 +174,8 @@ impl Inner {
             return Ok(current);
         }
         if !asking.backoff(evidence).allows(Instant::now()) {
-            let reason = asking.last.as_ref().or(evidence).cloned();
-            return Err(evidence
-                .cloned()
-                .or(reason)
-                .unwrap_or_else(|| self.too_many_questions()));
+            let reason = evidence.or(asking.last.as_ref()).cloned();
+            return Err(reason.unwrap_or_else(|| self.too_many_questions()));
         }
         if stale.is_some() {
             tokio::time::sleep(spread(fastrand::f64())).await;
