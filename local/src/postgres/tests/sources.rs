@@ -10,15 +10,24 @@ use crate::postgres::{Options, Server, Source};
 
 #[tokio::test]
 async fn server_from_npm_serves_the_same_way() {
+    serves_the_same_way(Source::Npm { major: None }, "18.4").await;
+}
+
+#[tokio::test]
+async fn server_from_npm_of_a_major_version_serves_the_same_way() {
+    serves_the_same_way(Source::Npm { major: Some(17) }, "17.10").await;
+}
+
+async fn serves_the_same_way(source: Source, version: &str) {
     let server = Server::start(Options {
-        source: Source::Npm,
+        source,
         ..Options::default()
     })
     .await
     .unwrap();
     let description = server.description();
     assert!(
-        description.starts_with("PostgreSQL 18.4 from npm"),
+        description.starts_with(&format!("PostgreSQL {version} from npm")),
         "{description}"
     );
     let shop = server.create_database("shop", "pw").await.unwrap();
@@ -27,6 +36,39 @@ async fn server_from_npm_serves_the_same_way() {
     let (data, pid) = traces(&server).await;
     server.stop().await.unwrap();
     assert!(is_gone(pid) && !data.exists());
+}
+
+#[tokio::test]
+async fn data_from_npm_is_served_by_the_same_major_version() {
+    let kept = open_directory();
+    let start = |major| {
+        Server::start(Options {
+            source: Source::Npm { major },
+            data: Some(kept.path().join("data")),
+            ..Options::default()
+        })
+    };
+    start(Some(17)).await.unwrap().stop().await.unwrap();
+
+    let again = start(None).await.unwrap();
+    assert!(again.description().starts_with("PostgreSQL 17."));
+    again.stop().await.unwrap();
+
+    let error = start(Some(18)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Input);
+    assert!(error.to_string().contains("of version 17"), "{error}");
+}
+
+#[tokio::test]
+async fn version_that_npm_is_not_asked_for_is_refused() {
+    let error = Server::start(Options {
+        source: Source::Npm { major: Some(16) },
+        ..Options::default()
+    })
+    .await
+    .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Input);
+    assert!(error.to_string().contains("only for 17 and 18"), "{error}");
 }
 
 #[tokio::test]
