@@ -1,0 +1,120 @@
+//! Measures stagelink beside other ways to reach Postgres from a function.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser;
+use stagelink_bench::{Contest, Contestant};
+
+/// Measures stagelink beside other ways to reach Postgres from a function.
+///
+/// The same small function is written five times: with stagelink, with the driver alone,
+/// with deadpool-postgres, with sqlx and with Node. Each is run as a process against a
+/// Lambda Runtime API and a real Postgres with TLS, in rounds that take turns. Shown are
+/// cold starts, warm requests, memory, sizes, round trips, and which goals are met.
+#[derive(Parser)]
+#[command(name = "bench", max_term_width = 100)]
+struct Args {
+    /// Measures less, for a first look: 5 rounds of 200 requests.
+    #[arg(long)]
+    quick: bool,
+
+    /// Rounds, each with a new process of every contestant. 30 if not given.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: Option<u16>,
+
+    /// Warm requests to each process. 1,000 if not given.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    requests: Option<u16>,
+
+    /// Measures these alone. Ratios and goals need the floor.
+    #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
+    only: Vec<Contestant>,
+
+    /// Counts no instructions, which needs valgrind
+    /// (Debian: `apt-get install valgrind`).
+    #[arg(long)]
+    no_callgrind: bool,
+
+    /// The Postgres that times are measured with, as for `stagelink dev` but for a URL. Heroku's
+    /// default version if not given.
+    #[arg(
+        long,
+        value_name = "SOURCE",
+        env = "STAGELINK_POSTGRES",
+        default_value = "npm:17",
+        hide_env_values = true
+    )]
+    postgres: String,
+
+    /// Where `report.md`, `report.json` and `cold-start.svg` go.
+    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    output: PathBuf,
+}
+
+impl Args {
+    fn contest(self) -> anyhow::Result<Contest> {
+        let (rounds, requests, callgrind_requests) = if self.quick {
+            (5, 200, 100)
+        } else {
+            (30, 1_000, 500)
+        };
+        let takes_part = |one: &Contestant| self.only.is_empty() || self.only.contains(one);
+        Ok(Contest {
+            contestants: Contestant::ALL.into_iter().filter(takes_part).collect(),
+            rounds: self.rounds.map_or(rounds, usize::from),
+            requests: self.requests.map_or(requests, usize::from),
+            callgrind_requests: (!self.no_callgrind).then_some(callgrind_requests),
+            postgres: self.postgres.parse()?,
+            folder: self.output,
+        })
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match bench(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn bench(args: Args) -> anyhow::Result<()> {
+    let contest = args.contest()?;
+    let report = contest.run().await?;
+    report.write(&contest.folder)?;
+    let mut output = std::io::stdout();
+    writeln!(output, "\n{}", report.text())
+        .and_then(|()| {
+            let folder = contest.folder.display();
+            writeln!(
+                output,
+                "Written to {folder}: report.md, report.json, cold-start.svg"
+            )
+        })
+        .context("could not write to standard output")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quick_contest_can_be_made_less_quick() {
+        let contest = |arguments: &[&str]| {
+            let arguments = ["bench"].iter().chain(arguments);
+            Args::parse_from(arguments).contest().unwrap()
+        };
+        let quick = contest(&["--quick", "--requests", "300", "--only", "node", "floor"]);
+        assert_eq!((quick.rounds, quick.requests), (5, 300));
+        assert_eq!(quick.contestants, [Contestant::Floor, Contestant::Node]);
+        let whole = contest(&["--no-callgrind"]);
+        assert_eq!(whole.contestants, Contestant::ALL);
+        assert_eq!((whole.rounds, whole.callgrind_requests), (30, None));
+    }
+}

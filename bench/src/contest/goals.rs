@@ -1,0 +1,172 @@
+//! What stagelink is meant to reach, and whether it does.
+
+use serde::Serialize;
+
+use super::contestant::Contestant;
+use super::figures::{Figures, cold_start};
+use super::round_trips::Counted;
+
+/// One thing that is meant to be so.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Goal {
+    pub(super) what: &'static str,
+    pub(super) measured: String,
+    pub(super) met: bool,
+}
+
+/// The goals that can be told from what was measured.
+pub(super) fn judge(figures: &[Figures], counted: &[Counted]) -> Vec<Goal> {
+    let of = |contestant| figures.iter().find(|one| one.contestant == contestant);
+    let Some(own) = of(Contestant::Stagelink) else {
+        return Vec::new();
+    };
+    let mut goals = Vec::new();
+    let mut goal = |what, measured: String, met| {
+        goals.push(Goal {
+            what,
+            measured,
+            met,
+        });
+    };
+    if let Some(floor) = of(Contestant::Floor) {
+        let times = own.times(floor, cold_start).median;
+        goal(
+            "cold start within 1.05 of the floor",
+            format!("{times:.3}"),
+            times <= 1.05,
+        );
+    }
+    if let Some(sqlx) = of(Contestant::Sqlx) {
+        let times = sqlx.times(own, cold_start).median;
+        goal(
+            "cold start ahead of sqlx with rustls",
+            format!("sqlx takes {times:.2} times as long"),
+            times > 1.0,
+        );
+    }
+    if let Some(node) = of(Contestant::Node) {
+        let times = node.times(own, cold_start).median;
+        goal(
+            "cold start at least 8 times ahead of Node",
+            format!("Node takes {times:.1} times as long"),
+            times >= 8.0,
+        );
+    }
+    let floor = of(Contestant::Floor).and_then(|floor| floor.instructions);
+    if let (Some(own), Some(floor)) = (own.instructions, floor) {
+        let times = own.request / floor.request;
+        goal(
+            "instructions of a warm request within 1.05 of the floor",
+            format!("{times:.3}"),
+            times <= 1.05,
+        );
+    }
+    if let Some((measured, met)) = fewest(counted) {
+        goal(
+            "fewer round trips than all others when cold, none more when warm",
+            measured,
+            met,
+        );
+    }
+    let zipped = megabytes(own.size.zipped_bytes);
+    goal(
+        "zipped artifact of at most 3 MB",
+        format!("{zipped:.2} MB"),
+        zipped <= 3.0,
+    );
+    if let Some(peak) = own.peak_memory_bytes {
+        let peak = megabytes(peak);
+        goal(
+            "peak memory of at most 9 MB",
+            format!("{peak:.1} MB"),
+            peak <= 9.0,
+        );
+    }
+    goals
+}
+
+/// Whether stagelink, as it is without being told more, has fewer round trips than the others
+/// on every server; and by how many, at the closest. `None` where there is nobody else.
+fn fewest(counted: &[Counted]) -> Option<(String, bool)> {
+    let mut closest = None;
+    let mut met = true;
+    for server in counted {
+        let (own, others): (Vec<_>, Vec<_>) = server
+            .rows
+            .iter()
+            .partition(|row| row.contestant == Contestant::Stagelink);
+        let own = own.into_iter().find(|row| !row.direct_tls)?;
+        let best = others.iter().map(|row| row.cold).min()?;
+        met &= own.cold < best && others.iter().all(|row| own.warm <= row.warm);
+        let lead = (own.cold, best, &server.postgres);
+        let by = |(own, best, _): (usize, usize, _)| best as i64 - own as i64;
+        if closest.is_none_or(|closest| by(lead) < by(closest)) {
+            closest = Some(lead);
+        }
+    }
+    let (own, best, postgres) = closest?;
+    Some((format!("{own} to {best} on PostgreSQL {postgres}"), met))
+}
+
+/// Millions of bytes.
+pub(super) fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::figures::tests::figures;
+    use super::super::round_trips::RoundTrips;
+    use super::*;
+
+    fn counted(own: usize, direct: usize, floor: usize) -> Counted {
+        let row = |contestant, direct_tls, cold| RoundTrips {
+            contestant,
+            direct_tls,
+            cold,
+            warm: 1.0,
+        };
+        Counted {
+            postgres: "17.10".to_owned(),
+            rows: vec![
+                row(Contestant::Stagelink, false, own),
+                row(Contestant::Stagelink, true, direct),
+                row(Contestant::Floor, false, floor),
+            ],
+        }
+    }
+
+    #[test]
+    fn goals_are_judged_by_the_ratios_of_rounds() {
+        let figures = [
+            figures(Contestant::Stagelink, &[10.0, 30.0, 10.0]),
+            figures(Contestant::Floor, &[10.0, 30.0, 9.0]),
+            figures(Contestant::Sqlx, &[9.0, 27.0, 9.0]),
+            figures(Contestant::Node, &[80.0, 240.0, 80.0]),
+        ];
+        let met: Vec<bool> = judge(&figures, &[]).iter().map(|goal| goal.met).collect();
+        // The floor, sqlx, Node, instructions, size and memory.
+        assert_eq!(met, [true, false, true, true, true, true]);
+    }
+
+    #[test]
+    fn goals_of_who_was_not_measured_are_left_out() {
+        assert!(judge(&[figures(Contestant::Floor, &[1.0])], &[]).is_empty());
+        let goals = judge(
+            &[figures(Contestant::Stagelink, &[1.0])],
+            &[counted(6, 5, 7)],
+        );
+        assert_eq!(goals.len(), 3);
+    }
+
+    #[test]
+    fn round_trips_are_fewest_only_without_being_told_more() {
+        assert_eq!(
+            fewest(&[counted(6, 5, 7)]),
+            Some(("6 to 7 on PostgreSQL 17.10".to_owned(), true))
+        );
+        let (measured, met) = fewest(&[counted(5, 5, 7), counted(7, 5, 7)]).unwrap();
+        assert!(!met);
+        assert_eq!(measured, "7 to 7 on PostgreSQL 17.10");
+    }
+}

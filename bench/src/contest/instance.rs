@@ -1,0 +1,155 @@
+//! A running process of a contestant.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::artifact::Artifact;
+use super::runtime_api::{Batch, RuntimeApi};
+
+/// A process of a contestant and the Runtime API that it asks. It is killed when dropped.
+#[derive(Debug)]
+pub(super) struct Instance {
+    name: &'static str,
+    child: Child,
+    api: RuntimeApi,
+    log: File,
+    /// From before its start until its first answer.
+    pub(super) cold_start: Duration,
+}
+
+impl Instance {
+    /// Starts a process with these variables and waits for its first answer.
+    pub(super) fn start(
+        artifact: &Artifact,
+        variables: &[(&'static str, String)],
+    ) -> anyhow::Result<Self> {
+        Self::start_under(&[], artifact, variables)
+    }
+
+    /// The same as the last arguments of another program.
+    pub(super) fn start_under(
+        wrapper: &[&OsStr],
+        artifact: &Artifact,
+        variables: &[(&'static str, String)],
+    ) -> anyhow::Result<Self> {
+        let name = artifact.contestant.name();
+        let api = RuntimeApi::open()?;
+        let log = tempfile::tempfile()?;
+        let mut words = wrapper.iter().copied().chain(artifact.command());
+        let mut command = Command::new(words.next().context("there is no program to start")?);
+        command
+            .args(words)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("AWS_LAMBDA_RUNTIME_API", api.address().to_string())
+            .env("AWS_LAMBDA_FUNCTION_NAME", "item")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1024")
+            .env("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/item")
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", "1")
+            .env("AWS_REGION", "us-east-1")
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log.try_clone()?);
+        api.offer(1);
+        let began = Instant::now();
+        let child = command
+            .spawn()
+            .with_context(|| format!("could not start {name}"))?;
+        let mut instance = Self {
+            name,
+            child,
+            api,
+            log,
+            cold_start: Duration::ZERO,
+        };
+        let first = instance.answers()?;
+        instance.cold_start = first.ended - began;
+        Ok(instance)
+    }
+
+    /// Has it answer so many requests, one after the other.
+    pub(super) fn run(&mut self, requests: usize) -> anyhow::Result<Batch> {
+        self.api.offer(requests);
+        self.answers()
+    }
+
+    /// The most memory that it had so far, in bytes; `None` where the system does not tell.
+    pub(super) fn peak_memory_bytes(&self) -> Option<u64> {
+        let path = format!("/proc/{}/status", self.child.id());
+        peak_of(&fs::read_to_string(Path::new(&path)).ok()?)
+    }
+
+    /// Ends it as Lambda would, and waits until it is gone.
+    pub(super) fn end(mut self) -> anyhow::Result<()> {
+        let id = i32::try_from(self.child.id()).context("its id is no number of a process")?;
+        kill(Pid::from_raw(id), Signal::SIGTERM)?;
+        let deadline = Instant::now() + LIMIT;
+        while self.child.try_wait()?.is_none() {
+            anyhow::ensure!(Instant::now() < deadline, "{} does not end", self.name);
+            std::thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    fn answers(&mut self) -> anyhow::Result<Batch> {
+        let child = &mut self.child;
+        let answers = self
+            .api
+            .answers(LIMIT, || matches!(child.try_wait(), Ok(None)));
+        answers.with_context(|| format!("{} failed; it said: {}", self.name, self.said()))
+    }
+
+    /// What it logged.
+    fn said(&self) -> String {
+        let mut text = String::new();
+        let mut log = &self.log;
+        match log.rewind().and_then(|()| log.read_to_string(&mut text)) {
+            Ok(0) => "nothing".to_owned(),
+            Ok(_) => text,
+            Err(error) => error.to_string(),
+        }
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // It fails only when the process is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads Linux's `VmHWM` of a process, which is in units of 1,024 bytes.
+fn peak_of(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+/// Long enough for a start that is a hundred times slower, as it is under callgrind.
+const LIMIT: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peak_memory_is_read_from_the_status_of_a_process() {
+        let status = "Name:\tcat\nVmPeak:\t  9000 kB\nVmHWM:\t    1780 kB\nVmRSS:\t  1700 kB\n";
+        assert_eq!(peak_of(status), Some(1_822_720));
+        assert_eq!(peak_of("Name:\tcat\n"), None);
+    }
+}

@@ -1,0 +1,102 @@
+//! A Postgres with the table that the function reads.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use stagelink_cli::progress::Step;
+use stagelink_local::postgres::{Database, Options, Server, Source, random_password};
+use tempfile::NamedTempFile;
+
+/// A server with one database, and the certificate to trust.
+#[derive(Debug)]
+pub(super) struct Items {
+    server: Server,
+    database: Database,
+    certificate: NamedTempFile,
+}
+
+impl Items {
+    /// Starts the server and fills the table.
+    pub(super) async fn start(source: Source) -> anyhow::Result<Self> {
+        let step = Step::begin("Postgres");
+        let server = Server::start(Options {
+            source,
+            progress: step.teller().into(),
+            ..Options::default()
+        })
+        .await?;
+        let database = server.create_database(NAME, &random_password()).await?;
+        let db = server.admin_in(&database).await?;
+        db.batch_execute(&format!(
+            "SET ROLE {NAME};
+             CREATE TABLE item (id bigint PRIMARY KEY, name text NOT NULL);
+             INSERT INTO item SELECT id, 'item ' || id FROM generate_series(1, {ITEMS}) id;
+             ANALYZE item"
+        ))
+        .await
+        .context("could not fill the table")?;
+        let pem = server.certificate_pem();
+        let pem = pem.context("this needs a Postgres of its own, not a URL")?;
+        let mut certificate = NamedTempFile::new()?;
+        certificate.write_all(pem.as_bytes())?;
+        step.done(server.description());
+        Ok(Self {
+            server,
+            database,
+            certificate,
+        })
+    }
+
+    pub(super) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// How it is reached directly.
+    pub(super) fn access(&self) -> Access {
+        Access {
+            url: self.database.url(),
+            certificate: self.certificate.path().display().to_string(),
+        }
+    }
+
+    /// How it is reached through another port of this machine.
+    pub(super) fn access_at(&self, port: u16) -> Access {
+        let (own, other) = (self.server.port(), port);
+        let access = self.access();
+        Access {
+            url: access
+                .url
+                .replace(&format!(":{own}/"), &format!(":{other}/")),
+            ..access
+        }
+    }
+
+    /// As in `17.10`.
+    pub(super) async fn version(&self) -> anyhow::Result<String> {
+        let facts = self.server.databases().facts(&self.database).await?;
+        Ok(facts.version)
+    }
+
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        Ok(self.server.stop().await?)
+    }
+}
+
+/// What a contestant is told of the database.
+#[derive(Clone)]
+pub(super) struct Access {
+    pub(super) url: String,
+    /// The path of the certificate to trust.
+    pub(super) certificate: String,
+}
+
+/// The name of an item, as the table has it.
+pub(super) fn name_of(id: usize) -> String {
+    format!("item {id}")
+}
+
+/// The database, and the role that owns it.
+const NAME: &str = "contest";
+
+/// How many rows there are.
+pub(super) const ITEMS: usize = 1_000;

@@ -1,0 +1,140 @@
+//! The same function with five ways to reach Postgres, measured side by side.
+
+mod artifact;
+mod bars;
+mod contestant;
+mod figures;
+mod goals;
+mod grid;
+mod instance;
+mod instructions;
+mod items;
+mod machine;
+mod report;
+mod round_trips;
+mod rounds;
+mod runtime_api;
+mod statistics;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use stagelink_local::ErrorKind;
+use stagelink_local::postgres::Source;
+use tokio::task::block_in_place;
+
+use self::artifact::{Artifact, build_all};
+use self::figures::Figures;
+use self::goals::judge;
+use self::items::Items;
+use self::machine::Machine;
+use self::round_trips::Counted;
+
+pub use self::contestant::Contestant;
+pub use self::report::ContestReport;
+
+/// What is to be measured.
+#[derive(Clone, Debug)]
+pub struct Contest {
+    /// Who takes part.
+    pub contestants: Vec<Contestant>,
+    /// How many processes of each.
+    pub rounds: usize,
+    /// How many warm requests each process gets.
+    pub requests: usize,
+    /// How many warm requests callgrind counts; `None` leaves it out.
+    pub callgrind_requests: Option<usize>,
+    /// The Postgres for all but the round trips, which are counted on others too.
+    pub postgres: Source,
+    /// Where what is made goes: what Node runs, and what callgrind writes.
+    pub folder: PathBuf,
+}
+
+impl Contest {
+    /// Builds all of it, and measures.
+    ///
+    /// # Errors
+    ///
+    /// When a contestant does not build, does not start or gives a wrong answer; when there
+    /// is no Postgres or no valgrind.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with several threads.
+    pub async fn run(&self) -> anyhow::Result<ContestReport> {
+        let folder = std::path::absolute(&self.folder)?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("could not make the folder {}", folder.display()))?;
+        let artifacts = build_all(&self.contestants, &folder).await?;
+
+        let items = Items::start(self.postgres.clone()).await?;
+        let mut counted = vec![round_trips::count(&artifacts, &items).await?];
+        let access = items.access();
+        let samples =
+            block_in_place(|| rounds::run(&artifacts, &access, self.rounds, self.requests))?;
+        let instructions = match self.callgrind_requests {
+            Some(requests) => {
+                block_in_place(|| instructions::count(&artifacts, &access, requests, &folder))?
+            }
+            None => vec![None; artifacts.len()],
+        };
+        let machine = Machine::this(items.server().description());
+        items.stop().await?;
+        count_elsewhere(&artifacts, &mut counted).await?;
+
+        let contestants: Vec<Figures> = artifacts
+            .iter()
+            .zip(instructions.into_iter().zip(samples))
+            .map(|(artifact, (instructions, samples))| {
+                Figures::new(artifact.contestant, artifact.size, instructions, samples)
+            })
+            .collect();
+        Ok(ContestReport {
+            machine,
+            rounds: self.rounds,
+            requests: self.requests,
+            goals: judge(&contestants, &counted),
+            contestants,
+            round_trips: counted,
+        })
+    }
+}
+
+/// Counts round trips on other versions of Postgres as well, since they answer a first
+/// message of TLS differently: on the installed one, and on the two that npm carries.
+async fn count_elsewhere(artifacts: &[Artifact], counted: &mut Vec<Counted>) -> anyhow::Result<()> {
+    let npm = |major| Source::Npm { major: Some(major) };
+    for source in [Source::Binaries { dir: None }, npm(17), npm(18)] {
+        let known = |major: u32| {
+            let begin = format!("{major}.");
+            counted.iter().any(|one| one.postgres.starts_with(&begin))
+        };
+        if matches!(source, Source::Npm { major: Some(major) } if known(major)) {
+            continue;
+        }
+        let items = match Items::start(source).await {
+            Err(error) if is_missing(&error) => {
+                eprintln!("  - not counted there: {error:#}");
+                continue;
+            }
+            started => started?,
+        };
+        let version = items.version().await?;
+        if !counted.iter().any(|one| one.postgres == version) {
+            counted.push(round_trips::count(artifacts, &items).await?);
+        }
+        items.stop().await?;
+    }
+    counted.sort_by_key(|one| {
+        let major = one.postgres.split('.').next();
+        major.and_then(|major| major.parse().ok()).unwrap_or(0_u32)
+    });
+    Ok(())
+}
+
+/// Whether this is a Postgres that this machine does not have.
+fn is_missing(error: &anyhow::Error) -> bool {
+    let error: Option<&stagelink_local::Error> = error.downcast_ref();
+    error.is_some_and(|error| error.kind() == ErrorKind::Missing)
+}

@@ -1,0 +1,348 @@
+//! What the contest tells in the end: tables and bars for people, JSON for scripts.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::bars;
+use super::contestant::Contestant;
+use super::figures::{Figures, cold_start, p50};
+use super::goals::{Goal, megabytes};
+use super::grid::Grid;
+use super::machine::Machine;
+use super::round_trips::{Counted, RoundTrips};
+use super::statistics::Spread;
+use crate::words::{grouped, wrapped};
+
+/// All that was measured, and what it means.
+#[derive(Debug, Serialize)]
+pub struct ContestReport {
+    pub(super) machine: Machine,
+    pub(super) rounds: usize,
+    pub(super) requests: usize,
+    pub(super) contestants: Vec<Figures>,
+    pub(super) round_trips: Vec<Counted>,
+    pub(super) goals: Vec<Goal>,
+}
+
+impl ContestReport {
+    /// For people. Colours are for a standard output that is a terminal.
+    pub fn text(&self) -> String {
+        let mut parts: Vec<String> = self.grids().iter().map(Grid::text).collect();
+        parts.insert(0, bars::text(&self.bars()));
+        parts.push(wrapped(&self.method(), WIDTH));
+        parts.join("\n\n") + "\n"
+    }
+
+    /// Writes `report.md`, `report.json` and `cold-start.svg` into a folder.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be written.
+    pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        let write = |name: &str, text: &str| {
+            let path = folder.join(name);
+            fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))
+        };
+        write("report.md", &self.markdown())?;
+        write("report.json", &serde_json::to_string_pretty(self)?)?;
+        write("cold-start.svg", &bars::svg(&self.bars()))
+    }
+
+    fn markdown(&self) -> String {
+        let meanings: String = self
+            .contestants
+            .iter()
+            .map(|one| {
+                let contestant = one.contestant;
+                format!("- `{}`: {}\n", contestant.name(), contestant.meaning())
+            })
+            .collect();
+        let grids: Vec<String> = self.grids().iter().map(Grid::markdown).collect();
+        format!(
+            "# One function, five ways to reach Postgres\n\n{meanings}\n{}\n\n\
+             ![Cold starts](cold-start.svg)\n\n{}",
+            wrapped(&self.method(), WIDTH),
+            grids.join("\n")
+        )
+    }
+
+    fn bars(&self) -> Vec<(Contestant, Spread)> {
+        let bar = |one: &Figures| (one.contestant, one.cold_start_ms);
+        self.contestants.iter().map(bar).collect()
+    }
+
+    fn grids(&self) -> Vec<Grid> {
+        let mut grids = vec![self.cold_starts(), self.warm_requests(), self.sizes()];
+        if !self.round_trips.is_empty() {
+            grids.push(self.all_round_trips());
+        }
+        if !self.goals.is_empty() {
+            grids.push(self.all_goals());
+        }
+        grids
+    }
+
+    fn cold_starts(&self) -> Grid {
+        self.grid(
+            "Cold start, with one query over TLS",
+            ["median", "middle half", "to the floor", "instructions"],
+            |one| {
+                let Spread {
+                    median,
+                    first_quartile,
+                    third_quartile,
+                } = one.cold_start_ms;
+                [
+                    format!("{median:.1} ms"),
+                    format!("{first_quartile:.1} to {third_quartile:.1}"),
+                    self.to_the_floor(one, cold_start),
+                    one.instructions.map_or_else(absent, |count| {
+                        format!("{:.1} million", count.cold_start as f64 / 1e6)
+                    }),
+                ]
+            },
+        )
+    }
+
+    fn warm_requests(&self) -> Grid {
+        self.grid(
+            "Warm requests, one after the other",
+            [
+                "p50",
+                "p99",
+                "a second",
+                "p50 to the floor",
+                "instructions",
+                "to the floor",
+            ],
+            |one| {
+                let floor = self.floor().and_then(|floor| floor.instructions);
+                let times = one.instructions.zip(floor);
+                [
+                    format!("{:.0} µs", one.p50_us.median),
+                    format!("{:.0} µs", one.p99_us.median),
+                    grouped(one.requests_per_second.median.round() as usize),
+                    self.to_the_floor(one, p50),
+                    one.instructions
+                        .map_or_else(absent, |count| grouped(count.request.round() as usize)),
+                    times.map_or_else(absent, |(own, floor)| {
+                        format!("{:.3}", own.request / floor.request)
+                    }),
+                ]
+            },
+        )
+    }
+
+    fn sizes(&self) -> Grid {
+        self.grid(
+            "Memory and size",
+            ["peak memory", "artifact", "zipped"],
+            |one| {
+                let shown = |bytes| format!("{:.2} MB", megabytes(bytes));
+                [
+                    one.peak_memory_bytes.map_or_else(absent, shown),
+                    shown(one.size.bytes),
+                    shown(one.size.zipped_bytes),
+                ]
+            },
+        )
+    }
+
+    /// A grid with a row for each contestant.
+    fn grid<const N: usize>(
+        &self,
+        title: &'static str,
+        header: [&str; N],
+        cells: impl Fn(&Figures) -> [String; N],
+    ) -> Grid {
+        let header = header.map(str::to_owned).into_iter();
+        Grid {
+            title,
+            header: [String::new()].into_iter().chain(header).collect(),
+            rows: self
+                .contestants
+                .iter()
+                .map(|one| {
+                    let name = one.contestant.name().to_owned();
+                    [name].into_iter().chain(cells(one)).collect()
+                })
+                .collect(),
+        }
+    }
+
+    fn all_round_trips(&self) -> Grid {
+        let servers = self
+            .round_trips
+            .iter()
+            .map(|counted| format!("PostgreSQL {}", counted.postgres));
+        // Whoever is on one server is on the one that has most rows.
+        let most = self.round_trips.iter().max_by_key(|one| one.rows.len());
+        let row = |of: &RoundTrips| {
+            let on = |counted: &Counted| {
+                let same = |row: &&RoundTrips| row.title() == of.title();
+                counted.rows.iter().find(same).map_or_else(absent, |row| {
+                    format!("{} cold, {} warm", row.cold, row.warm)
+                })
+            };
+            let counts = self.round_trips.iter().map(on);
+            [of.title()].into_iter().chain(counts).collect()
+        };
+        Grid {
+            title: "Round trips to Postgres, to the first answer and for each one after",
+            header: [String::new()].into_iter().chain(servers).collect(),
+            rows: most
+                .into_iter()
+                .flat_map(|one| &one.rows)
+                .map(row)
+                .collect(),
+        }
+    }
+
+    fn all_goals(&self) -> Grid {
+        let row = |goal: &Goal| {
+            let met = if goal.met { "met" } else { "not met" };
+            vec![goal.what.to_owned(), goal.measured.clone(), met.to_owned()]
+        };
+        Grid {
+            title: "Goals of stagelink",
+            header: ["", "measured", ""].map(str::to_owned).to_vec(),
+            rows: self.goals.iter().map(row).collect(),
+        }
+    }
+
+    fn floor(&self) -> Option<&Figures> {
+        let mut all = self.contestants.iter();
+        all.find(|one| one.contestant == Contestant::Floor)
+    }
+
+    /// The ratio to the floor, as the median over the rounds.
+    fn to_the_floor(&self, one: &Figures, of: fn(&super::rounds::Sample) -> f64) -> String {
+        self.floor().map_or_else(absent, |floor| {
+            format!("{:.3}", one.times(floor, of).median)
+        })
+    }
+
+    /// How it was measured, in the order of what is shown.
+    fn method(&self) -> String {
+        let Machine {
+            system,
+            processors,
+            rust,
+            node,
+            postgres,
+        } = &self.machine;
+        format!(
+            "{system}, {processors} processors, {rust}, Node {node}; times are with {postgres}. \
+             Rounds: {}, each with a new process of every contestant, in an order that changes \
+             from round to round, and {} warm requests to each. Figures are medians; a ratio is \
+             the median of the ratios of the rounds. A cold start is the time from the start of \
+             the process until its first answer arrived, with the event there at once. Peak \
+             memory is the resident memory at its highest, of all rounds. Instructions are \
+             those of the process itself, without the kernel and Postgres; those of a warm \
+             request are what more requests add. A round trip is counted each time that the \
+             client sends and the server had the last word, and one for opening TCP. MB are \
+             millions of bytes.",
+            self.rounds, self.requests,
+        )
+    }
+}
+
+fn absent() -> String {
+    "–".to_owned()
+}
+
+const WIDTH: usize = 96;
+
+#[cfg(test)]
+mod tests {
+    use super::super::figures::tests::figures;
+    use super::super::goals::judge;
+    use super::*;
+
+    fn report() -> ContestReport {
+        let contestants = vec![
+            figures(Contestant::Stagelink, &[19.0, 20.0, 21.0]),
+            figures(Contestant::Floor, &[20.0, 20.0, 20.0]),
+            figures(Contestant::Node, &[160.0, 150.0, 170.0]),
+        ];
+        let row = |contestant, direct_tls, cold| RoundTrips {
+            contestant,
+            direct_tls,
+            cold,
+            warm: 1.0,
+        };
+        let counted = |postgres: &str, rows| Counted {
+            postgres: postgres.to_owned(),
+            rows,
+        };
+        let round_trips = vec![
+            counted(
+                "15.18",
+                vec![
+                    row(Contestant::Stagelink, false, 6),
+                    row(Contestant::Floor, false, 7),
+                ],
+            ),
+            counted(
+                "17.10",
+                vec![
+                    row(Contestant::Stagelink, false, 6),
+                    row(Contestant::Stagelink, true, 5),
+                    row(Contestant::Floor, false, 7),
+                ],
+            ),
+        ];
+        ContestReport {
+            machine: Machine {
+                system: "linux on x86_64".to_owned(),
+                processors: 2,
+                rust: "rustc 1.92.0".to_owned(),
+                node: "v20.0.0".to_owned(),
+                postgres: "PostgreSQL 17.10".to_owned(),
+            },
+            rounds: 3,
+            requests: 100,
+            goals: judge(&contestants, &round_trips),
+            contestants,
+            round_trips,
+        }
+    }
+
+    #[test]
+    fn report_has_every_figure() {
+        let markdown = report().markdown();
+        for line in [
+            "| stagelink | 20.0 ms | 19.5 to 20.5 | 1.000 | 30.0 million |",
+            "| node | 160.0 ms | 155.0 to 165.0 | 8.000 | – |",
+            "| floor | 200 µs | 400 µs | 4,000 | 1.000 | 150,000 | 1.000 |",
+            "| stagelink | 8.50 MB | 2.90 MB | 1.40 MB |",
+            "| stagelink, direct TLS | – | 5 cold, 1 warm |",
+            "| floor | 7 cold, 1 warm | 7 cold, 1 warm |",
+            "| cold start within 1.05 of the floor | 1.000 | met |",
+        ] {
+            assert!(markdown.contains(line), "{line}\n{markdown}");
+        }
+    }
+
+    #[test]
+    fn text_fits_a_terminal() {
+        let text = report().text();
+        let text = console::strip_ansi_codes(&text);
+        let widest = text.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(110), "{widest:?}\n{text}");
+    }
+
+    #[test]
+    fn files_are_written() {
+        let folder = tempfile::tempdir().unwrap();
+        report().write(folder.path()).unwrap();
+        let json = fs::read_to_string(folder.path().join("report.json")).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["contestants"][0]["contestant"], "stagelink");
+        assert_eq!(json["round_trips"][1]["rows"][1]["cold"], 5);
+        assert!(folder.path().join("cold-start.svg").is_file());
+    }
+}

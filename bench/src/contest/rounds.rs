@@ -1,0 +1,86 @@
+//! Cold starts, warm requests and memory: in rounds, in each of which every contestant is
+//! measured once.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use stagelink_cli::progress::Step;
+
+use super::artifact::Artifact;
+use super::instance::Instance;
+use super::items::Access;
+use super::statistics::{quantile, sorted};
+
+/// One process of a contestant.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Sample {
+    pub(super) cold_start_ms: f64,
+    pub(super) p50_us: f64,
+    pub(super) p99_us: f64,
+    pub(super) requests_per_second: f64,
+    /// `None` where the system does not tell.
+    pub(super) peak_memory_bytes: Option<u64>,
+}
+
+impl Sample {
+    fn take(artifact: &Artifact, access: &Access, requests: usize) -> anyhow::Result<Self> {
+        let variables = artifact.contestant.variables(access);
+        let mut instance = Instance::start(artifact, &variables)?;
+        // The first ones fill caches and have compilers do their work.
+        instance.run(requests.div_ceil(WARM_UP_PART))?;
+        let batch = instance.run(requests)?;
+        let micros = |time: &Duration| time.as_secs_f64() * 1e6;
+        let latencies = sorted(batch.latencies.iter().map(micros));
+        Ok(Self {
+            cold_start_ms: instance.cold_start.as_secs_f64() * 1e3,
+            p50_us: quantile(&latencies, 0.5),
+            p99_us: quantile(&latencies, 0.99),
+            requests_per_second: requests as f64 / (batch.ended - batch.began).as_secs_f64(),
+            peak_memory_bytes: instance.peak_memory_bytes(),
+        })
+    }
+}
+
+/// Measures all of them, round by round. Returns the samples of each. Whoever is first in a
+/// round is last in the next, so that no place is anybody's.
+pub(super) fn run(
+    artifacts: &[Artifact],
+    access: &Access,
+    rounds: usize,
+    requests: usize,
+) -> anyhow::Result<Vec<Vec<Sample>>> {
+    let step = Step::begin("cold starts and warm requests");
+    let tell = step.teller();
+    let mut samples = vec![Vec::with_capacity(rounds); artifacts.len()];
+    for round in 0..rounds {
+        for place in order(artifacts.len(), round) {
+            let artifact = &artifacts[place];
+            let name = artifact.contestant.name();
+            tell(&format!("round {} of {rounds}: {name}", round + 1));
+            let sample = Sample::take(artifact, access, requests);
+            samples[place].push(sample.with_context(|| format!("in round {}", round + 1))?);
+        }
+    }
+    step.done(&format!("{rounds} rounds of {requests} requests each"));
+    Ok(samples)
+}
+
+/// The order of a round.
+fn order(count: usize, round: usize) -> impl Iterator<Item = usize> {
+    (0..count).map(move |place| (place + round) % count)
+}
+
+/// One in so many of the requests comes before those that count.
+const WARM_UP_PART: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_of_rounds_gives_each_every_place() {
+        let orders: Vec<Vec<usize>> = (0..3).map(|round| order(3, round).collect()).collect();
+        assert_eq!(orders, [[0, 1, 2], [1, 2, 0], [2, 0, 1]]);
+    }
+}
