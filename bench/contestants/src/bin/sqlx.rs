@@ -1,5 +1,7 @@
 //! The function with sqlx and rustls, as its documentation shows it: a pool that is opened
-//! before the first request, with the server's certificate verified.
+//! before the first request, with the server's certificate verified. It is a pool of one, as
+//! a process of Lambda serves one request at a time: with more, the next request opens a
+//! second connection while the pool still checks the one that came back.
 
 use std::str::FromStr as _;
 
@@ -14,7 +16,7 @@ async fn main() -> Result<(), Error> {
         .ssl_mode(PgSslMode::VerifyFull)
         .ssl_root_cert(variable("DATABASE_CA")?);
     let pool = &PgPoolOptions::new()
-        .max_connections(5)
+        .max_connections(1)
         .connect_with(options)
         .await?;
     run(service_fn(async |request: Request| {
