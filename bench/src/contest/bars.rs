@@ -128,7 +128,7 @@ mod tests {
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
         assert_eq!(svg.matches("<rect").count(), 3);
         // The longest bar ends at its third quartile.
-        assert!(svg.contains("M598.6 "), "{svg}");
+        assert!(svg.contains("M599.7 "), "{svg}");
         assert!(svg.contains("H630.0"), "{svg}");
     }
 }

@@ -242,7 +242,8 @@ impl ContestReport {
              the process until its first answer arrived, with the event there at once. Peak \
              memory is the resident memory at its highest, of all rounds. Instructions are \
              those of the process itself, without the kernel and Postgres; those of a warm \
-             request are what more requests add. A round trip is counted each time that the \
+             request are what more requests add, and those of a cold start are more than on a \
+             processor with instructions for SHA-256, which callgrind has not. A round trip is counted each time that the \
              client sends and the server had the last word, and one for opening TCP. MB are \
              millions of bytes.",
             self.rounds, self.requests,
