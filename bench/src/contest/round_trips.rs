@@ -101,7 +101,7 @@ impl RoundTrips {
     }
 }
 
-const TRIES: usize = 3;
+const TRIES: usize = 5;
 const WARM_REQUESTS: usize = 40;
 
 #[cfg(test)]
