@@ -119,7 +119,12 @@ async fn run(mut command: Command, name: &str) -> anyhow::Result<()> {
         .kill_on_drop(true)
         .output()
         .await
-        .with_context(|| format!("could not start the build of {name}"))?;
+        .with_context(|| {
+            format!(
+                "could not start {} for {name}: install it, or leave {name} out by --only",
+                command.as_std().get_program().display()
+            )
+        })?;
     ensure!(
         output.status.success(),
         "{name} does not build:\n{}",

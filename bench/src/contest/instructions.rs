@@ -22,6 +22,19 @@ pub(super) struct Instructions {
     pub(super) request: f64,
 }
 
+/// The version of the valgrind that is installed.
+pub(super) fn valgrind() -> anyhow::Result<String> {
+    let output = Command::new("valgrind")
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output()
+        .context(
+            "there is no valgrind to count instructions with; install it (Debian: `apt-get \
+             install valgrind`), or leave them out by --no-callgrind",
+        )?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
 /// Counts those of every contestant in Rust, with this many warm requests. Node is left out:
 /// callgrind does not see through the code that it compiles as it runs. What callgrind wrote
 /// stays in `folder`, for `callgrind_annotate`.
@@ -32,14 +45,6 @@ pub(super) fn count(
     folder: &Path,
 ) -> anyhow::Result<Vec<Option<Instructions>>> {
     let step = Step::begin("instructions");
-    let valgrind = Command::new("valgrind")
-        .arg("--version")
-        .stdin(Stdio::null())
-        .output()
-        .context(
-            "there is no valgrind to count instructions with; install it (Debian: `apt-get \
-             install valgrind`), or leave them out by --no-callgrind",
-        )?;
     let tell = step.teller();
     let mut all = Vec::new();
     for artifact in artifacts {
@@ -59,8 +64,7 @@ pub(super) fn count(
             None
         });
     }
-    let version = String::from_utf8_lossy(&valgrind.stdout);
-    step.done(&format!("{}, {requests} requests each", version.trim()));
+    step.done(&format!("{requests} requests each"));
     Ok(all)
 }
 

@@ -14,11 +14,13 @@ pub(super) struct Machine {
     pub(super) node: String,
     /// Of the server that times were measured with.
     pub(super) postgres: String,
+    /// `None` where no instructions were counted.
+    pub(super) valgrind: Option<String>,
 }
 
 impl Machine {
     /// This one, with a server that describes itself so.
-    pub(super) fn this(postgres: &str) -> Self {
+    pub(super) fn this(postgres: &str, valgrind: Option<String>) -> Self {
         let (system, processor) = (std::env::consts::OS, std::env::consts::ARCH);
         Self {
             system: format!("{system} on {processor}"),
@@ -26,6 +28,7 @@ impl Machine {
             rust: version_of("rustc"),
             node: version_of("node"),
             postgres: postgres.to_owned(),
+            valgrind,
         }
     }
 }

@@ -66,6 +66,11 @@ impl Contest {
         let folder = std::path::absolute(&self.folder)?;
         fs::create_dir_all(&folder)
             .with_context(|| format!("could not make the folder {}", folder.display()))?;
+        // What is missing is told before builds of minutes.
+        let valgrind = match self.callgrind_requests {
+            Some(_) => Some(instructions::valgrind()?),
+            None => None,
+        };
         let artifacts = build_all(&self.contestants, &folder).await?;
 
         let items = Items::start(self.postgres.clone()).await?;
@@ -79,7 +84,7 @@ impl Contest {
             }
             None => vec![None; artifacts.len()],
         };
-        let machine = Machine::this(items.server().description());
+        let machine = Machine::this(items.server().description(), valgrind);
         items.stop().await?;
         count_elsewhere(&artifacts, &mut counted).await?;
 

@@ -233,19 +233,25 @@ impl ContestReport {
             rust,
             node,
             postgres,
+            valgrind,
         } = &self.machine;
+        let instructions = valgrind.as_ref().map_or_else(String::new, |valgrind| {
+            format!(
+                "Instructions are counted by {valgrind}: those of the process itself, without \
+                 the kernel and Postgres. Those of a warm request are what more requests add. \
+                 Those of a cold start are more than on a processor that has instructions for \
+                 SHA-256, as callgrind's has not. "
+            )
+        });
         format!(
             "{system}, {processors} processors, {rust}, Node {node}; times are with {postgres}. \
              Rounds: {}, each with a new process of every contestant, in an order that changes \
              from round to round, and {} warm requests to each. Figures are medians; a ratio is \
              the median of the ratios of the rounds. A cold start is the time from the start of \
              the process until its first answer arrived, with the event there at once. Peak \
-             memory is the resident memory at its highest, of all rounds. Instructions are \
-             those of the process itself, without the kernel and Postgres; those of a warm \
-             request are what more requests add, and those of a cold start are more than on a \
-             processor with instructions for SHA-256, which callgrind has not. A round trip is counted each time that the \
-             client sends and the server had the last word, and one for opening TCP. MB are \
-             millions of bytes.",
+             memory is the resident memory at its highest, of all rounds. {instructions}A round \
+             trip is counted each time that the client sends and the server had the last word, \
+             and one for opening TCP. MB are millions of bytes.",
             self.rounds, self.requests,
         )
     }
@@ -303,6 +309,7 @@ mod tests {
                 rust: "rustc 1.92.0".to_owned(),
                 node: "v20.0.0".to_owned(),
                 postgres: "PostgreSQL 17.10".to_owned(),
+                valgrind: Some("valgrind-3.19.0".to_owned()),
             },
             rounds: 3,
             requests: 100,
