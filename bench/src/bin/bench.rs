@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 use stagelink_bench::{Contest, Contestant};
+use stagelink_local::postgres::Source;
 
 /// Measures stagelink beside other ways to reach Postgres from a function.
 ///
@@ -29,7 +30,7 @@ struct Args {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     requests: Option<u16>,
 
-    /// Measures these alone. Ratios and goals need the floor.
+    /// Measures these alone. Ratios need the floor, and a goal needs those that it names.
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     only: Vec<Contestant>,
 
@@ -61,13 +62,19 @@ impl Args {
         } else {
             (30, 1_000, 500)
         };
+        let postgres: Source = self.postgres.parse()?;
+        anyhow::ensure!(
+            !matches!(postgres, Source::Url(_)),
+            "this needs a Postgres of its own, whose certificate it knows: \
+             --postgres takes no URL here"
+        );
         let takes_part = |one: &Contestant| self.only.is_empty() || self.only.contains(one);
         Ok(Contest {
             contestants: Contestant::ALL.into_iter().filter(takes_part).collect(),
             rounds: self.rounds.map_or(rounds, usize::from),
             requests: self.requests.map_or(requests, usize::from),
             callgrind_requests: (!self.no_callgrind).then_some(callgrind_requests),
-            postgres: self.postgres.parse()?,
+            postgres,
             folder: self.output,
         })
     }
@@ -110,11 +117,28 @@ mod tests {
             let arguments = ["bench"].iter().chain(arguments);
             Args::parse_from(arguments).contest().unwrap()
         };
-        let quick = contest(&["--quick", "--requests", "300", "--only", "node", "floor"]);
+        let quick = contest(&[
+            "--quick",
+            "--requests",
+            "300",
+            "--only",
+            "node,floor",
+            "--postgres",
+            "npm",
+        ]);
         assert_eq!((quick.rounds, quick.requests), (5, 300));
         assert_eq!(quick.contestants, [Contestant::Floor, Contestant::Node]);
-        let whole = contest(&["--no-callgrind"]);
+        let whole = contest(&["--no-callgrind", "--postgres", "local"]);
         assert_eq!(whole.contestants, Contestant::ALL);
         assert_eq!((whole.rounds, whole.callgrind_requests), (30, None));
+    }
+
+    #[test]
+    fn postgres_of_someone_else_is_refused() {
+        let url = "postgres://boss:canary@db.example/postgres";
+        let args = Args::parse_from(["bench", "--postgres", url]);
+        let error = args.contest().unwrap_err().to_string();
+        assert!(error.contains("takes no URL"), "{error}");
+        assert!(!error.contains("canary"), "{error}");
     }
 }
