@@ -60,6 +60,8 @@ pub enum ErrorKind {
     DatabaseFull,
     /// The server has no database of that name.
     DatabaseMissing,
+    /// The database is marked as another stage's, or carries no mark where one is required.
+    WrongDatabase,
     /// The database server could not be reached, or broke the connection.
     DatabaseUnreachable,
     /// The database takes no writes: it is a standby, or read-only for a while.
@@ -163,6 +165,7 @@ impl Error {
             | ErrorKind::Insecure
             | ErrorKind::DatabaseRefused
             | ErrorKind::DatabaseMissing
+            | ErrorKind::WrongDatabase
             | ErrorKind::OutcomeUnknown
             | ErrorKind::KeyReused
             | ErrorKind::Query => false,
@@ -188,7 +191,10 @@ impl Error {
             ErrorKind::Settings | ErrorKind::Stage => {
                 "This function is not set up for a stage. Its operator finds the reason in the function's log."
             }
-            ErrorKind::App | ErrorKind::DatabaseUrl | ErrorKind::ProviderRefused => {
+            ErrorKind::App
+            | ErrorKind::DatabaseUrl
+            | ErrorKind::ProviderRefused
+            | ErrorKind::WrongDatabase => {
                 "The database of this stage is not set up. The operator finds the reason in the function's log."
             }
             ErrorKind::Insecure => {

@@ -160,6 +160,7 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         | ErrorKind::DatabaseUrl
         | ErrorKind::ProviderRefused
         | ErrorKind::Insecure
+        | ErrorKind::WrongDatabase
         // Not 503: that would be an invitation to send it again.
         | ErrorKind::OutcomeUnknown
         | ErrorKind::Query => StatusCode::INTERNAL_SERVER_ERROR,

@@ -44,7 +44,7 @@ pub struct StubServer {
     serving: JoinHandle<()>,
 }
 
-/// What clients said after the server's demand: a password, if they gave one.
+/// What clients said after they had named themselves.
 type Heard = Arc<Mutex<Vec<u8>>>;
 
 impl StubServer {
@@ -88,13 +88,19 @@ impl StubServer {
         )
     }
 
-    /// Whether a client answered its demand for a password with anything at all.
-    pub fn was_answered(&self) -> bool {
-        !self
-            .heard
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty()
+    /// Whether a client told it anything that depends on the password. The beginning
+    /// of SCRAM, which a client may send unasked, does not.
+    pub fn was_told(&self) -> bool {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rest = &heard[..];
+        while let [b'p', a, b, c, d, body @ ..] = rest {
+            let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize - 4;
+            if !body.starts_with(b"SCRAM-SHA-256") {
+                return true;
+            }
+            rest = body.get(length..).unwrap_or_default();
+        }
+        !rest.is_empty()
     }
 
     /// Its certificate, as a file.

@@ -53,6 +53,19 @@ impl<'a> Attempts<'a> {
         }
     }
 
+    /// The same for work that writes: a connection whose server says at the start that
+    /// it takes none counts as a failure, once.
+    pub(super) async fn connection_to_write(&mut self) -> Result<(Client, Watch), Error> {
+        loop {
+            let (mut client, watch) = self.connection().await?;
+            if !client.is_reported_read_only() {
+                return Ok((client, watch));
+            }
+            drop(client);
+            self.pause(read_only(self.pool.stage())).await?;
+        }
+    }
+
     /// A connection, or the reason why there is none now.
     pub(super) async fn one_connection(&self) -> Result<Client, Error> {
         self.within(Phase::Connect, "connecting", self.pool.client())

@@ -135,7 +135,7 @@ impl Link {
     {
         let mut attempts = self.attempts()?;
         loop {
-            let (client, watch) = attempts.connection().await?;
+            let (client, watch) = attempts.connection_to_write().await?;
             let answered = attempts.work(answer(client, &watch, key, &work)).await?;
             let failure = watch
                 .has_lost_connection()

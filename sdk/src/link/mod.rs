@@ -1,6 +1,7 @@
 //! The link from a function to its stage's database: what a handler holds.
 
 mod attempts;
+mod examination;
 mod idempotency;
 mod transaction;
 mod work;
@@ -17,10 +18,11 @@ use self::attempts::Attempts;
 use crate::credentials::{AnyProvider, Credentials, Provider, unseal};
 use crate::error::{Error, ErrorKind};
 use crate::postgres::{Client, Pool};
-use crate::settings::{Limits, Settings};
+use crate::settings::{Limits, ServerSettings, Settings};
 use crate::stage::Stage;
 use crate::telemetry::Phases;
 
+pub use self::examination::Examination;
 pub use self::idempotency::IDEMPOTENCY_TABLE;
 pub use self::idempotency::IdempotencyKey;
 
@@ -71,19 +73,26 @@ impl Link {
                     sealed,
                     provider,
                     limits,
+                    server,
                 } = settings;
                 let sealed = sealed.map(|sealed| unseal(&sealed, stage)).transpose()?;
                 let provider = AnyProvider::from_settings(provider)?;
-                State::ready(stage, provider, sealed, limits)
+                State::ready(stage, provider, sealed, limits, server)
             })
             .unwrap_or_else(State::Refused);
         Self::with_state(state)
     }
 
     /// A link whose credentials come from a provider of one's own.
-    pub fn with_provider(stage: Stage, provider: impl Provider, limits: Limits) -> Self {
+    pub fn with_provider(
+        stage: Stage,
+        provider: impl Provider,
+        limits: Limits,
+        server: ServerSettings,
+    ) -> Self {
         let provider = AnyProvider::new(provider);
-        Self::with_state(State::ready(stage, provider, None, limits).unwrap_or_else(State::Refused))
+        let state = State::ready(stage, provider, None, limits, server);
+        Self::with_state(state.unwrap_or_else(State::Refused))
     }
 
     fn with_state(state: State) -> Self {
@@ -169,8 +178,9 @@ impl State {
         provider: AnyProvider,
         sealed: Option<Credentials>,
         limits: Limits,
+        server: ServerSettings,
     ) -> Result<Self, Error> {
-        let pool = Pool::new(stage, provider, sealed, limits)?;
+        let pool = Pool::new(stage, provider, sealed, limits, server)?;
         Ok(Self::Ready { stage, pool })
     }
 }

@@ -51,7 +51,7 @@ impl Link {
     {
         let mut attempts = self.attempts()?;
         loop {
-            let (client, watch) = attempts.connection().await?;
+            let (client, watch) = attempts.connection_to_write().await?;
             let transacted = attempts.work(transact(client, &watch, &work)).await?;
             let failure = watch
                 .has_lost_connection()

@@ -110,7 +110,7 @@ impl Link {
     {
         let mut attempts = self.attempts()?;
         loop {
-            let (client, watch) = attempts.connection().await?;
+            let (client, watch) = attempts.connection_to_write().await?;
             let result = attempts.work(work(client)).await?;
             let failure = watch
                 .has_lost_connection()

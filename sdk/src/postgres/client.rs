@@ -40,6 +40,11 @@ impl Client {
     pub(crate) fn tap(&self) -> &Tap {
         &self.0.tap
     }
+
+    /// Whether the server has said, just now and unasked, that it takes no writes.
+    pub(crate) fn is_reported_read_only(&mut self) -> bool {
+        self.0.is_reported_read_only()
+    }
 }
 
 impl Deref for Client {

@@ -1,10 +1,11 @@
-//! Opens connections for the pool: TCP, TLS, authentication.
+//! Opens connections for the pool: TCP, TLS, authentication, and a look at whose database it is.
 
 use std::error::Error as _;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
@@ -12,16 +13,21 @@ use secrecy::ExposeSecret;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode, SslNegotiation};
+use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Phase};
-use crate::postgres::failure::{Says, connect_failed, lacks_channel_binding};
+use crate::postgres::failure::{Says, refused, unauthenticated};
+use crate::postgres::habits::{self, Habits};
+use crate::postgres::identity::StageMark;
+use crate::postgres::policy::{Binding, Proof, Roots, TlsPolicy};
+use crate::postgres::session::{self, Demands, Failure, Login, Mechanism, Offer, Opening, Started};
 use crate::postgres::tap::{Tap, Tapped};
-use crate::postgres::tls::{self, Encrypted, Roots, Stream, TlsPolicy};
+use crate::postgres::tls::{self, Anchors, Authority, Certificate, Peer, Refusal};
 use crate::postgres::url::DatabaseUrl;
-use crate::settings::Limits;
+use crate::settings::{Limits, ServerPin, ServerSettings};
+use crate::stage::Stage;
 use crate::telemetry::Phases;
 
 /// Opens connections with the credentials of one generation.
@@ -29,13 +35,12 @@ use crate::telemetry::Phases;
 pub(super) struct Connector(Arc<Inner>);
 
 struct Inner {
+    stage: Stage,
     credentials: Credentials,
     limits: Limits,
-    /// By the URL's own policy.
-    tls: OnceLock<tls::Connector>,
-    /// By a certificate that verifies; set once a server turned out to offer
-    /// no channel binding to a URL that leaves the choice.
-    verified: OnceLock<tls::Connector>,
+    settings: ServerSettings,
+    /// `host:port`, for messages and for what is remembered of it.
+    server: String,
     /// How long it took to get the credentials, until it is told once.
     resolved_in: Mutex<Option<Duration>>,
     phases: Mutex<Option<Phases>>,
@@ -45,19 +50,38 @@ struct Inner {
 pub(super) struct Opened {
     pub(super) client: ClientWrapper,
     pub(super) tap: Tap,
+    pub(super) facts: Facts,
+}
+
+/// What was shown and told while a connection was opened.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    pub(super) proof: Proof,
+    /// The server's public key.
+    pub(super) key: Option<ServerPin>,
+    pub(super) mark: StageMark,
+    pub(super) server_version: Option<String>,
+    /// Whether it takes a TLS handshake at once.
+    pub(super) direct_tls: bool,
+    /// Whether it says that it takes no writes.
+    pub(super) is_read_only: bool,
 }
 
 impl Connector {
     pub(super) fn new(
+        stage: Stage,
         credentials: Credentials,
         resolved_in: Option<Duration>,
         limits: Limits,
+        settings: ServerSettings,
     ) -> Self {
+        let url = credentials.url();
         Self(Arc::new(Inner {
+            stage,
+            server: format!("{}:{}", url.host, url.port),
             credentials,
             limits,
-            tls: OnceLock::new(),
-            verified: OnceLock::new(),
+            settings,
             resolved_in: Mutex::new(resolved_in),
             phases: Mutex::new(None),
         }))
@@ -72,109 +96,141 @@ impl Connector {
         *lock(&self.0.phases)
     }
 
+    /// A connection to the stage's own database.
     pub(super) async fn open(&self) -> Result<Opened, Error> {
-        let mut phases = Phases::default();
+        let opened = self.open_unchecked().await?;
         let url = self.0.credentials.url();
-        let budget = url
-            .connect_timeout
-            .map_or(self.0.limits.connect, |own| own.min(self.0.limits.connect));
-        let attempt = Attempt {
-            url,
-            server: format!("{}:{}", url.host, url.port),
-            budget,
-            deadline: Instant::now() + budget,
-        };
-        let opened = match (&url.tls, self.0.verified.get()) {
-            (TlsPolicy::Auto, Some(verified)) => {
-                attempt
-                    .run(verified, &verified_policy(), &mut phases)
-                    .await?
-            }
-            (TlsPolicy::Auto, None) => {
-                let bound = self.connector(&url.tls)?;
-                match attempt.run(bound, &url.tls, &mut phases).await? {
-                    Some(opened) => Some(opened),
-                    None => self.verify_instead(&attempt, &mut phases).await?,
-                }
-            }
-            (policy, _) => {
-                attempt
-                    .run(self.connector(policy)?, policy, &mut phases)
-                    .await?
-            }
-        };
-        let opened = opened.ok_or_else(|| no_binding(&attempt.server, None))?;
-        phases.resolve = lock(&self.0.resolved_in).take();
-        tracing::debug!(origin = self.0.credentials.origin(), ?phases, "connected");
-        *lock(&self.0.phases) = Some(phases);
+        let required = self.0.settings.require_mark;
+        opened.facts.mark.check(self.0.stage, required, url)?;
         Ok(opened)
     }
 
-    fn connector(&self, policy: &TlsPolicy) -> Result<&tls::Connector, Error> {
-        if let Some(connector) = self.0.tls.get() {
-            return Ok(connector);
-        }
-        let made = tls::Connector::of(policy)?;
-        Ok(self.0.tls.get_or_init(|| made))
-    }
-
-    /// The second choice of a URL that leaves the choice: a server without
-    /// channel binding has to show a certificate that verifies.
-    async fn verify_instead(
-        &self,
-        attempt: &Attempt<'_>,
-        phases: &mut Phases,
-    ) -> Result<Option<Opened>, Error> {
-        let policy = verified_policy();
-        let connector = tls::Connector::of(&policy)?;
-        let opened = attempt
-            .run(&connector, &policy, phases)
-            .await
-            .map_err(|error| match error.kind() {
-                ErrorKind::Insecure => no_binding(&attempt.server, Some(error)),
-                _ => error,
-            })?;
-        self.0.verified.get_or_init(|| connector);
+    /// A connection to whichever database the credentials lead to, not to be handed out.
+    pub(super) async fn open_unchecked(&self) -> Result<Opened, Error> {
+        let inner = &*self.0;
+        let url = inner.credentials.url();
+        let budget = url
+            .connect_timeout
+            .map_or(inner.limits.connect, |own| own.min(inner.limits.connect));
+        let attempt = Attempt {
+            url,
+            server: &inner.server,
+            settings: &inner.settings,
+            budget,
+            deadline: Instant::now() + budget,
+        };
+        let mut phases = Phases::default();
+        let opened = attempt.run(&mut phases).await?;
+        phases.resolve = lock(&inner.resolved_in).take();
+        tracing::debug!(origin = inner.credentials.origin(), ?phases, "connected");
+        *lock(&inner.phases) = Some(phases);
         Ok(opened)
     }
 }
 
-/// One way from here to a session, with one time limit.
+/// The way from here to a session, with one time limit.
 struct Attempt<'a> {
     url: &'a DatabaseUrl,
-    server: String,
+    server: &'a str,
+    settings: &'a ServerSettings,
     budget: Duration,
     deadline: Instant,
 }
 
-impl Attempt<'_> {
-    /// `None` means that the server does not offer the channel binding that the policy needs.
-    async fn run(
-        &self,
-        connector: &tls::Connector,
-        policy: &TlsPolicy,
-        phases: &mut Phases,
-    ) -> Result<Option<Opened>, Error> {
+/// How a server is met this time. Each setback leaves less to try.
+struct Plan<'a> {
+    direct: bool,
+    early: bool,
+    anchors: Option<Anchors<'a>>,
+}
+
+/// Why a plan came to nothing.
+enum Setback {
+    NotDirect,
+    NotEarly(Option<Offer>),
+    WantsCertificate,
+    Error(Error),
+}
+
+impl<'a> Attempt<'a> {
+    async fn run(&self, phases: &mut Phases) -> Result<Opened, Error> {
+        let known = habits::of(self.server);
+        let wanted = self.url.direct_tls.unwrap_or(self.settings.direct_tls);
+        let mut plan = Plan {
+            direct: known
+                .direct_tls
+                .unwrap_or(wanted && self.url.direct_tls != Some(false)),
+            early: self.settings.early_scram && !known.wants_to_ask,
+            anchors: match &self.url.tls {
+                TlsPolicy::Verify {
+                    roots, hostname, ..
+                } => Some(self.anchors(roots, *hostname)),
+                _ => None,
+            },
+        };
+        let mut put_off = false;
+        loop {
+            match self.follow(&plan, phases).await {
+                Ok(opened) => {
+                    if put_off {
+                        habits::learn(self.server, |habits| habits.wants_to_ask = true);
+                    }
+                    return Ok(opened);
+                }
+                Err(Setback::NotDirect) => {
+                    habits::learn(self.server, |habits| habits.direct_tls = Some(false));
+                    plan.direct = false;
+                }
+                Err(Setback::NotEarly(Some(offer))) => {
+                    habits::learn(self.server, |habits| habits.offer = Some(offer));
+                    plan.early = false;
+                }
+                Err(Setback::NotEarly(None)) => {
+                    put_off = true;
+                    plan.early = false;
+                }
+                Err(Setback::WantsCertificate) => {
+                    plan.anchors = Some(self.anchors(&Roots::Default, true));
+                }
+                Err(Setback::Error(error)) => return Err(error),
+            }
+        }
+    }
+
+    fn anchors(&self, roots: &'a Roots, hostname: bool) -> Anchors<'a> {
+        Anchors {
+            authority: Authority::new(roots, self.settings.roots.as_deref()),
+            host: hostname.then_some(&self.url.host),
+        }
+    }
+
+    /// One connection, step by step.
+    async fn follow(&self, plan: &Plan<'_>, phases: &mut Phases) -> Result<Opened, Setback> {
         let started = Instant::now();
-        let tcp = self.within(Phase::Connect, self.tcp()).await?;
+        let tcp = self.within(Phase::Connect, self.tcp()).await??;
         phases.connect = started.elapsed();
 
         let started = Instant::now();
-        let handshake = connector.handshake(tcp, &self.url.host, &self.server);
-        let stream = self.within(Phase::Handshake, handshake).await?;
+        let peer = Peer {
+            host: &self.url.host,
+            name: self.server,
+            direct: plan.direct,
+        };
+        let handshake = tls::handshake(tcp, peer, plan.anchors);
+        let (stream, certificate) = self.within(Phase::Handshake, handshake).await??;
         phases.tls = started.elapsed();
 
         let started = Instant::now();
-        let session = self.session(stream, policy);
-        let opened = self.within(Phase::Handshake, session).await?;
+        let session = self.session(stream, &certificate, plan);
+        let opened = self.within(Phase::Handshake, session).await??;
         phases.authenticate = started.elapsed();
         Ok(opened)
     }
 
     async fn tcp(&self) -> Result<TcpStream, Error> {
-        let unreachable = |what: &str, error: std::io::Error| {
+        let unreachable = |what: &str, error: io::Error| {
             // Nobody listens there, or the name is gone: the server may have moved.
-            let moved = error.kind() == std::io::ErrorKind::ConnectionRefused || what == LOOK_UP;
+            let moved = error.kind() == io::ErrorKind::ConnectionRefused || what == LOOK_UP;
             Error::because(
                 ErrorKind::DatabaseUnreachable,
                 format!("{what} the database server {}", self.server),
@@ -189,7 +245,7 @@ impl Attempt<'_> {
                 .map_err(|error| unreachable(LOOK_UP, error))?
                 .collect(),
         };
-        let mut last = std::io::Error::other("the name has no address");
+        let mut last = io::Error::other("the name has no address");
         for address in addresses {
             match TcpStream::connect(address).await {
                 Ok(tcp) => {
@@ -203,7 +259,7 @@ impl Attempt<'_> {
         Err(unreachable("could not connect to", last))
     }
 
-    fn set_up(&self, tcp: &TcpStream) -> std::io::Result<()> {
+    fn set_up(&self, tcp: &TcpStream) -> io::Result<()> {
         tcp.set_nodelay(true)?;
         let options = &self.url.tcp;
         let socket = SockRef::from(tcp);
@@ -227,52 +283,266 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    async fn session(&self, stream: Stream, policy: &TlsPolicy) -> Result<Option<Opened>, Error> {
-        let mut config = Config::new();
+    /// Starts the session, and hands it to the driver.
+    async fn session(
+        &self,
+        stream: tls::Stream,
+        certificate: &Certificate,
+        plan: &Plan<'_>,
+    ) -> Result<Opened, Setback> {
+        let key = certificate.pin();
+        let is_pinned = self.is_pinned(key)?;
+        let binding = self.url.tls.binding();
+        let known = habits::of(self.server);
+        let demands = Demands {
+            binding,
+            end_point: certificate.end_point(),
+            early: plan
+                .early
+                .then(|| early(known, binding, is_pinned))
+                .flatten(),
+            without_binding: || self.without_binding(certificate, plan, is_pinned),
+        };
+        let login = Login {
+            user: &self.url.user,
+            password: self.url.password.expose_secret(),
+            database: &self.url.database,
+            options: self.url.options.as_deref(),
+        };
+        let started = session::start(stream, login, demands).await;
+        let Started {
+            mut stream,
+            reports,
+            offer,
+            proof,
+        } = started.map_err(|failure| self.setback(failure))?;
+        // A pooler offers no channel binding, and tells the version of the server behind it.
+        let direct_tls = plan.direct
+            || (offer.scram_plus && reports.major_version() >= Some(FIRST_WITH_DIRECT_TLS));
+        habits::learn(self.server, |habits| {
+            habits.offer = Some(offer);
+            if direct_tls && self.url.direct_tls != Some(false) {
+                habits.direct_tls.get_or_insert(true);
+            }
+        });
+        if let (Proof::ChannelBinding, Some(key)) = (proof, key) {
+            habits::is_authentic(&self.url.host, key);
+        }
+        // A pooler may show one client's name to the next.
+        if let Some(name) = self
+            .url
+            .application_name
+            .as_ref()
+            .or_else(|| offer.scram_plus.then_some(&self.settings.application_name))
+        {
+            stream.call_it(name);
+        }
+        let (client, tap) = self.drive(stream).await?;
+        let mark = match StageMark::reported(reports.application_name.as_deref()) {
+            Some(mark) => mark,
+            None => StageMark::ask(&client).await?,
+        };
+        let facts = Facts {
+            proof,
+            key,
+            mark,
+            direct_tls,
+            is_read_only: reports.is_standby || reports.is_read_only,
+            server_version: reports.server_version,
+        };
+        Ok(Opened { client, tap, facts })
+    }
+
+    /// Gives the session to the driver.
+    async fn drive(&self, stream: Opening<tls::Stream>) -> Result<(ClientWrapper, Tap), Error> {
+        let mut config = tokio_postgres::Config::new();
         config
             .user(&self.url.user)
-            .password(self.url.password.expose_secret())
-            .dbname(&self.url.database)
-            .channel_binding(policy.channel_binding())
             // The handshake is over: the driver takes the stream as encrypted.
             .ssl_mode(SslMode::Require)
             .ssl_negotiation(SslNegotiation::Direct);
-        if let Some(name) = &self.url.application_name {
-            config.application_name(name);
-        }
-        if let Some(options) = &self.url.options {
-            config.options(options);
-        }
         let (stream, tap) = Tapped::new(stream);
-        let (client, connection) = match config.connect_raw(stream, Encrypted).await {
-            Ok(opened) => opened,
-            Err(error) if lacks_channel_binding(&error) => return Ok(None),
-            Err(error) => {
-                let DatabaseUrl { user, database, .. } = self.url;
-                return Err(connect_failed(error, &self.server, user, database));
-            }
-        };
+        let driven = config.connect_raw(stream, Encrypted).await;
+        let (client, connection) = driven.map_err(|error| {
+            Error::because(
+                ErrorKind::DatabaseUnreachable,
+                format!(
+                    "the connection to {} broke as the session began",
+                    self.server
+                ),
+                error,
+            )
+            .that_says(Says::Doubt)
+        })?;
         let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::warn!(%error, cause = error.source(), "a database connection broke");
             }
         });
-        let client = ClientWrapper::new(client, task);
-        Ok(Some(Opened { client, tap }))
+        Ok((ClientWrapper::new(client, task), tap))
     }
 
-    async fn within<T>(
+    /// Whether the server has shown a key that was pinned, where any was.
+    fn is_pinned(&self, key: Option<ServerPin>) -> Result<bool, Error> {
+        let pins = &self.settings.pins;
+        if pins.is_empty() {
+            return Ok(false);
+        }
+        if key.is_some_and(|key| pins.contains(&key)) {
+            return Ok(true);
+        }
+        Err(Error::new(
+            ErrorKind::Insecure,
+            format!(
+                "{} shows another public key than the one in STAGELINK_SERVER_PIN: somebody is in \
+                 between, or the server has a new key, which `stagelink mark show` tells where the \
+                 server proves it",
+                self.server
+            ),
+        ))
+    }
+
+    /// What the server has proved itself by, if it binds nothing to this connection.
+    fn without_binding(
         &self,
-        phase: Phase,
-        step: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        timeout_at(self.deadline, step).await.unwrap_or_else(|_| {
+        certificate: &Certificate,
+        plan: &Plan<'_>,
+        is_pinned: bool,
+    ) -> Result<Proof, Failure> {
+        if self.url.tls.binding() == Binding::Required {
+            return Err(Failure::Demanded(self.no_binding(None)));
+        }
+        if is_pinned {
+            return Ok(Proof::Pin);
+        }
+        if plan.anchors.is_some() {
+            return Ok(Proof::Certificate);
+        }
+        let key = certificate.pin();
+        if key.is_some_and(|key| habits::has_been_proved(&self.url.host, key)) {
+            return Ok(Proof::Pin);
+        }
+        let judged = certificate.judge(self.server, self.anchors(&Roots::Default, true));
+        match judged {
+            Some(Ok(())) => Ok(Proof::Certificate),
+            _ if self.settings.danger_unauthenticated => {
+                tracing::warn!(
+                    "{} has proved nothing: whoever is in between can read the password \
+                     (STAGELINK_DANGER_UNAUTHENTICATED)",
+                    self.server
+                );
+                Ok(Proof::Nothing)
+            }
+            None => Err(Failure::WantsCertificate),
+            Some(Err(error)) => Err(Failure::Demanded(match error.kind() {
+                ErrorKind::Insecure => self.no_binding(Some(error)),
+                _ => error,
+            })),
+        }
+    }
+
+    fn no_binding(&self, certificate: Option<Error>) -> Error {
+        let server = self.server;
+        match certificate {
+            None => Error::new(
+                ErrorKind::Insecure,
+                format!(
+                    "{server} offers no SCRAM channel binding, which the URL requires: {ADVICE}"
+                ),
+            ),
+            Some(error) => Error::because(
+                ErrorKind::Insecure,
+                format!(
+                    "{server} does not prove that it is the right one: it offers no SCRAM channel \
+                     binding and shows no certificate that verifies: {ADVICE}"
+                ),
+                error,
+            ),
+        }
+    }
+
+    fn setback(&self, failure: Failure) -> Setback {
+        let server = self.server;
+        Setback::Error(match failure {
+            Failure::NotEarly(offer) => return Setback::NotEarly(offer),
+            Failure::WantsCertificate => return Setback::WantsCertificate,
+            Failure::Demanded(error) => error,
+            Failure::Said(said) => refused(said, server, self.url),
+            Failure::Unproved(error) => unauthenticated(error, server),
+            Failure::Broken(error) => Error::because(
+                ErrorKind::DatabaseUnreachable,
+                format!("the connection to {server} broke while the session started"),
+                error,
+            )
+            .that_says(Says::Doubt),
+            Failure::Protocol(error) => Error::because(
+                ErrorKind::DatabaseUnreachable,
+                format!("{server} does not speak Postgres's protocol as it should"),
+                error,
+            )
+            .that_says(Says::Doubt),
+        })
+    }
+
+    /// A step within the time limit.
+    async fn within<T>(&self, phase: Phase, step: impl Future<Output = T>) -> Result<T, Error> {
+        timeout_at(self.deadline, step).await.map_err(|_| {
             let what = match phase {
                 Phase::Connect => format!("reaching the database server {}", self.server),
                 _ => format!("starting a session on {}", self.server),
             };
-            Err(took_too_long(phase, self.budget, &what))
+            took_too_long(phase, self.budget, &what)
         })
+    }
+}
+
+/// With what to begin before the server has asked.
+fn early(known: Habits, binding: Binding, is_pinned: bool) -> Option<Mechanism> {
+    match (known.offer, binding) {
+        // A server that has proved itself by its key may be a pooler, which offers
+        // no binding; without one every server with SCRAM plays along.
+        (None, Binding::IfOffered) if is_pinned => Some(Mechanism::Plain),
+        (None, Binding::IfOffered | Binding::Required) => Some(Mechanism::Plus),
+        (None, Binding::Never) => Some(Mechanism::Plain),
+        (Some(offer), Binding::Never) => offer.scram.then_some(Mechanism::Plain),
+        (Some(offer), _) if offer.scram_plus => Some(Mechanism::Plus),
+        (Some(_), Binding::Required) => None,
+        (Some(offer), Binding::IfOffered) => offer.scram.then_some(Mechanism::PlainForWant),
+    }
+}
+
+impl From<Refusal> for Setback {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotDirect => Self::NotDirect,
+            Refusal::Error(error) => Self::Error(error),
+        }
+    }
+}
+
+impl From<Error> for Setback {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// Hands the driver a stream on which the handshake is over already.
+struct Encrypted;
+
+impl<S: TlsStream + Unpin> TlsConnect<S> for Encrypted {
+    type Stream = S;
+    type Error = io::Error;
+    type Future = std::future::Ready<io::Result<S>>;
+
+    fn connect(self, stream: S) -> Self::Future {
+        std::future::ready(Ok(stream))
+    }
+}
+
+impl TlsStream for Tapped<Opening<tls::Stream>> {
+    fn channel_binding(&self) -> ChannelBinding {
+        // The authentication is over, too.
+        ChannelBinding::none()
     }
 }
 
@@ -288,29 +558,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn verified_policy() -> TlsPolicy {
-    TlsPolicy::verify_full(Roots::System)
-}
-
-fn no_binding(server: &str, certificate: Option<Error>) -> Error {
-    let advice = "give the server SCRAM passwords (password_encryption = scram-sha-256), or trust \
-                  its certificate with sslmode=verify-full&sslrootcert=FILE in the URL";
-    match certificate {
-        None => Error::new(
-            ErrorKind::Insecure,
-            format!("{server} offers no SCRAM channel binding, which the URL requires: {advice}"),
-        ),
-        Some(error) => Error::because(
-            ErrorKind::Insecure,
-            format!(
-                "{server} does not prove that it is the right one: it offers no SCRAM channel \
-                 binding and shows no certificate that verifies: {advice}"
-            ),
-            error,
-        ),
-    }
-}
-
 pub(super) fn took_too_long(phase: Phase, limit: Duration, what: &str) -> Error {
     Error::new(
         ErrorKind::Timeout(phase),
@@ -319,3 +566,44 @@ pub(super) fn took_too_long(phase: Phase, limit: Duration, what: &str) -> Error 
 }
 
 const LOOK_UP: &str = "could not look up";
+
+const ADVICE: &str = "give the server SCRAM passwords (password_encryption = scram-sha-256), trust \
+     its certificate with sslmode=verify-full&sslrootcert=FILE in the URL, or pin its key with \
+     STAGELINK_SERVER_PIN";
+
+/// The first version of Postgres that takes a TLS handshake at once
+/// (postgresql.org/docs/17/release-17.html).
+const FIRST_WITH_DIRECT_TLS: u32 = 17;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_early_is_what_the_server_takes() {
+        use Binding::{IfOffered, Never, Required};
+        use Mechanism::{Plain, PlainForWant, Plus};
+        let offer = |scram_plus, scram| Some(Offer { scram_plus, scram });
+        let of = |offer, binding, is_pinned| {
+            let known = Habits {
+                offer,
+                ..Habits::default()
+            };
+            early(known, binding, is_pinned)
+        };
+        for (known, binding, is_pinned, expected) in [
+            (None, IfOffered, false, Some(Plus)),
+            (None, IfOffered, true, Some(Plain)),
+            (None, Required, true, Some(Plus)),
+            (None, Never, false, Some(Plain)),
+            (offer(true, true), IfOffered, true, Some(Plus)),
+            (offer(true, true), Never, false, Some(Plain)),
+            (offer(false, true), IfOffered, false, Some(PlainForWant)),
+            (offer(false, true), Required, false, None),
+            (offer(false, false), IfOffered, false, None),
+        ] {
+            let found = of(known, binding, is_pinned);
+            assert_eq!(found, expected, "{known:?} {binding:?} {is_pinned}");
+        }
+    }
+}

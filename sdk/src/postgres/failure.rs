@@ -5,6 +5,8 @@ use std::error::Error as _;
 use tokio_postgres::Error as DriverError;
 
 use crate::error::{Error, ErrorKind};
+use crate::postgres::DatabaseUrl;
+use crate::postgres::session::Said;
 
 /// What a failure says of the credentials in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,36 +110,36 @@ const POOLER_TEXTS: [(&str, ErrorKind, Says); 8] = [
     ("query_wait_timeout", ErrorKind::DatabaseFull, Says::Nothing),
 ];
 
-/// What a failure at the session's start means. `server` is `host:port`.
-pub(super) fn connect_failed(error: DriverError, server: &str, user: &str, db: &str) -> Error {
-    let (kind, says, message) = match error.as_db_error() {
-        // The server's own check of the binding (auth-scram.c): its code alone
-        // would say that the role is refused.
-        Some(answer) if answer.message().contains("channel binding") => (
+/// What it means that the server said this instead of starting a session. `server` is
+/// `host:port`.
+pub(super) fn refused(said: Said, server: &str, url: &DatabaseUrl) -> Error {
+    // The server's own check of the binding (auth-scram.c): its code alone would say
+    // that the role is refused.
+    let (kind, says, message) = if said.message.contains("channel binding") {
+        (
             ErrorKind::Insecure,
             Says::Nothing,
             format!(
                 "{server} saw another connection than this one: somebody between here and the \
                  server opened the encryption"
             ),
-        ),
-        Some(answer) => {
-            let (kind, says) = meaning(When::Start, answer.code().code(), answer.message())
-                .unwrap_or((ErrorKind::DatabaseUnreachable, Says::Nothing));
-            (kind, says, refusal(kind, says, server, user, db))
-        }
-        None if is_authentication(&error) => (
-            ErrorKind::Insecure,
-            Says::Nothing,
-            format!("{server} could not be authenticated, so the connection was given up"),
-        ),
-        None => (
-            ErrorKind::DatabaseUnreachable,
-            Says::Doubt,
-            format!("the connection to {server} broke while the session started"),
-        ),
+        )
+    } else {
+        let (kind, says) = meaning(When::Start, &said.code, &said.message)
+            .unwrap_or((ErrorKind::DatabaseUnreachable, Says::Nothing));
+        let message = refusal(kind, says, server, &url.user, &url.database);
+        (kind, says, message)
     };
-    Error::because(kind, message, error).that_says(says)
+    Error::because(kind, message, said).that_says(says)
+}
+
+/// What it means that the server failed to prove that it knows the password.
+pub(super) fn unauthenticated(error: std::io::Error, server: &str) -> Error {
+    Error::because(
+        ErrorKind::Insecure,
+        format!("{server} could not be authenticated, so the connection was given up"),
+        error,
+    )
 }
 
 /// What the server said instead of starting a session, and what to do about it.
@@ -164,15 +166,6 @@ fn refusal(kind: ErrorKind, says: Says, server: &str, user: &str, db: &str) -> S
         }
         _ => format!("{server} did not start a session for database {db}"),
     }
-}
-
-/// Whether the server was left because it cannot do channel binding. The driver
-/// has no kind for it, so this reads its words; a test holds them in place.
-pub(super) fn lacks_channel_binding(error: &DriverError) -> bool {
-    is_authentication(error)
-        && error
-            .source()
-            .is_some_and(|cause| cause.to_string() == "server did not use channel binding")
 }
 
 /// What an SQLSTATE that came in answer to a query means for the connection;
@@ -207,10 +200,6 @@ impl From<DriverError> for Error {
         };
         Self::because(kind, message, error)
     }
-}
-
-fn is_authentication(error: &DriverError) -> bool {
-    error.to_string() == "authentication error"
 }
 
 fn is_broken(error: &DriverError) -> bool {

@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::connect::{Connector, Opened};
 use crate::postgres::failure::{Says, of_query};
 use crate::postgres::tap::{Mark, Tap};
-use crate::settings::Limits;
+use crate::settings::{Limits, ServerSettings};
 use crate::stage::Stage;
 use crate::telemetry::Phases;
 
@@ -87,8 +87,10 @@ impl Generation {
         credentials: Credentials,
         resolved_in: Option<Duration>,
         limits: &Limits,
+        server: &ServerSettings,
     ) -> Result<Self, Error> {
-        let connector = Connector::new(credentials, resolved_in, limits.clone());
+        let (limits_of_steps, server) = (limits.clone(), server.clone());
+        let connector = Connector::new(stage, credentials, resolved_in, limits_of_steps, server);
         let told = Arc::<Told>::default();
         let connections = Connections {
             connector: connector.clone(),
@@ -150,6 +152,11 @@ impl Generation {
         }
     }
 
+    /// A connection outside of the pool, to whichever database it is.
+    pub(super) async fn open_unchecked(&self) -> Result<Opened, Error> {
+        self.0.connector.open_unchecked().await
+    }
+
     /// It has given a connection. Whether that is news since [`Self::question`].
     pub(super) fn proves_itself(&self) -> bool {
         !self.0.told.proved.swap(true, Ordering::Relaxed)
@@ -179,10 +186,23 @@ pub(super) struct Session {
     pub(super) client: ClientWrapper,
     pub(super) tap: Tap,
     lent_at: Mark,
+    /// Whether the server said at the start that it takes no writes. That may change,
+    /// so it counts for the first loan alone.
+    reported_read_only: bool,
     told: Arc<Told>,
 }
 
 impl Session {
+    /// Whether it is known before anything is sent that this connection takes no
+    /// writes. Who asks takes that for the answer to a write.
+    pub(super) fn is_reported_read_only(&mut self) -> bool {
+        let reported = std::mem::take(&mut self.reported_read_only);
+        if reported {
+            self.told.read_only.store(true, Ordering::Relaxed);
+        }
+        reported
+    }
+
     /// What the time since it was lent tells of the credentials.
     pub(super) fn tell(&self) {
         if self.tap.has_ended() {
@@ -206,12 +226,14 @@ impl Manager for Connections {
     type Error = Error;
 
     async fn create(&self) -> Result<Session, Error> {
-        let Opened { client, tap } = self.connector.open().await?;
+        // Large and rare: what only takes a connection that is there does not carry it.
+        let Opened { client, tap, facts } = Box::pin(self.connector.open()).await?;
         self.told.opened();
         Ok(Session {
             client,
             lent_at: tap.mark(),
             tap,
+            reported_read_only: facts.is_read_only,
             told: Arc::clone(&self.told),
         })
     }
@@ -232,6 +254,7 @@ impl Manager for Connections {
             ));
         }
         session.lent_at = session.tap.mark();
+        session.reported_read_only = false;
         Ok(())
     }
 }

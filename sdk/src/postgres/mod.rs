@@ -4,7 +4,11 @@ mod client;
 mod connect;
 mod failure;
 mod generation;
+mod habits;
+mod identity;
+mod policy;
 mod pool;
+mod session;
 mod tap;
 mod tls;
 mod url;
@@ -15,4 +19,6 @@ pub(crate) use self::tap::{Fate, Mark, Tap};
 
 pub use self::client::Client;
 pub use self::client::Transaction;
+pub use self::identity::StageMark;
+pub use self::policy::Proof;
 pub use self::url::DatabaseUrl;

@@ -7,11 +7,14 @@ use tokio::sync::Mutex;
 
 use crate::credentials::{AnyProvider, Backoff, Credentials, spread};
 use crate::error::{Error, ErrorKind, Phase};
+use crate::link::Examination;
 use crate::postgres::client::Client;
-use crate::postgres::connect::took_too_long;
+use crate::postgres::connect::{Facts, Opened, took_too_long};
 use crate::postgres::failure::Says;
 use crate::postgres::generation::Generation;
-use crate::settings::Limits;
+use crate::postgres::identity;
+use crate::postgres::policy::Proof;
+use crate::settings::{Limits, ServerSettings};
 use crate::stage::Stage;
 use crate::telemetry::Phases;
 
@@ -30,6 +33,7 @@ struct Inner {
     stage: Stage,
     provider: AnyProvider,
     limits: Limits,
+    server: ServerSettings,
     current: RwLock<Option<Generation>>,
     /// Held by the one that asks the provider, while others wait for its answer.
     asking: Mutex<Asking>,
@@ -73,14 +77,17 @@ impl Pool {
         provider: AnyProvider,
         sealed: Option<Credentials>,
         limits: Limits,
+        server: ServerSettings,
     ) -> Result<Self, Error> {
+        server.suit(stage)?;
         let first = sealed
-            .map(|credentials| Generation::new(1, stage, credentials, None, &limits))
+            .map(|credentials| Generation::new(1, stage, credentials, None, &limits, &server))
             .transpose()?;
         Ok(Self(Arc::new(Inner {
             stage,
             provider,
             limits,
+            server,
             current: RwLock::new(first),
             asking: Mutex::default(),
             trouble: RwLock::default(),
@@ -93,21 +100,88 @@ impl Pool {
         let inner = &*self.0;
         let mut generation = match inner.current() {
             Some(generation) => generation,
-            None => inner.renewed(None).await?,
+            None => Box::pin(inner.renewed(None)).await?,
         };
         if generation.was_read_only() {
             let evidence = read_only(inner.stage);
             // Where there is nothing new, what only reads may go on.
-            if let Ok(next) = inner.renewed(Some((&generation, &evidence))).await {
+            if let Ok(next) = Box::pin(inner.renewed(Some((&generation, &evidence)))).await {
                 generation = next;
             }
         }
         match inner.client(&generation).await {
             Err(evidence) if evidence.says() == Says::Stale => {
-                let next = inner.renewed(Some((&generation, &evidence))).await?;
+                let next = Box::pin(inner.renewed(Some((&generation, &evidence)))).await?;
                 inner.client(&next).await
             }
             answer => answer,
+        }
+    }
+
+    /// What a new connection shows and tells, whatever the mark of the database.
+    pub(crate) async fn examine(&self) -> Result<Examination, Error> {
+        let (generation, opened) = self.open_unchecked().await?;
+        Ok(self.told(&generation, opened.facts))
+    }
+
+    /// Marks the database, or takes its mark away, and looks again.
+    pub(crate) async fn set_mark(&self, mark: Option<Stage>) -> Result<Examination, Error> {
+        let (generation, opened) = self.open_unchecked().await?;
+        let url = generation.credentials().url();
+        let statement = identity::statement(&url.database, mark);
+        opened
+            .client
+            .batch_execute(&statement)
+            .await
+            .map_err(|error| {
+                Error::because(
+                    ErrorKind::Query,
+                    format!(
+                        "could not change the mark of database {}: that takes its owner, and role \
+                         {} may not be",
+                        url.database, url.user
+                    ),
+                    error,
+                )
+            })?;
+        drop(opened);
+        self.examine().await
+    }
+
+    /// A connection outside of the pool to a database that may be another stage's, not
+    /// to be handed out.
+    async fn open_unchecked(&self) -> Result<(Generation, Opened), Error> {
+        let inner = &*self.0;
+        let generation = match inner.current() {
+            Some(generation) => generation,
+            None => Box::pin(inner.renewed(None)).await?,
+        };
+        match generation.open_unchecked().await {
+            Ok(opened) => Ok((generation, opened)),
+            Err(evidence) if evidence.says() == Says::Stale => {
+                let next = Box::pin(inner.renewed(Some((&generation, &evidence)))).await?;
+                let opened = next.open_unchecked().await?;
+                Ok((next, opened))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn told(&self, generation: &Generation, facts: Facts) -> Examination {
+        let credentials = generation.credentials();
+        let url = credentials.url();
+        Examination {
+            stage: self.0.stage,
+            origin: credentials.origin().to_owned(),
+            server: format!("{}:{}", url.host, url.port),
+            database: url.database.clone(),
+            role: url.user.clone(),
+            mark: facts.mark,
+            proof: facts.proof,
+            pin: facts.key.filter(|_| facts.proof != Proof::Nothing),
+            server_version: facts.server_version,
+            direct_tls: facts.direct_tls,
+            is_read_only: facts.is_read_only,
         }
     }
 
@@ -188,7 +262,8 @@ impl Inner {
             }
             (Ok(credentials), _) => {
                 let took = Some(started.elapsed());
-                let next = Generation::new(known + 1, self.stage, credentials, took, &self.limits)?;
+                let (stage, limits, server) = (self.stage, &self.limits, &self.server);
+                let next = Generation::new(known + 1, stage, credentials, took, limits, server)?;
                 // Until it has given a connection it may be as bad as the one before.
                 asking
                     .backoff(evidence)
@@ -345,7 +420,14 @@ mod tests {
                 ..Limits::default()
             };
             let provider = AnyProvider::new(self.clone());
-            Pool::new(Stage::Staging, provider, None, limits).unwrap()
+            Pool::new(
+                Stage::Staging,
+                provider,
+                None,
+                limits,
+                ServerSettings::default(),
+            )
+            .unwrap()
         }
 
         fn asked(&self) -> usize {

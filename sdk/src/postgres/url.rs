@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use crate::error::{Error, ErrorKind};
-use crate::postgres::tls::{Roots, TlsPolicy};
+use crate::postgres::policy::{Binding, Roots, TlsPolicy};
 
 /// Where a database is, as whom to enter it, and how its server must prove itself.
 ///
@@ -34,7 +34,8 @@ use crate::postgres::tls::{Roots, TlsPolicy};
 /// | `application_name`, `options` | passed to the server |
 /// | `keepalives`, `keepalives_idle`, `keepalives_interval`, `keepalives_count`, `tcp_user_timeout` | as libpq |
 /// | `host`, `hostaddr`, `port`, `user`, `password`, `dbname` | as in the URL's own places |
-/// | `sslnegotiation=postgres`, `target_session_attrs=any`, `client_encoding=UTF8`, `gssencmode=disable` or `prefer`, `sslsni=1`, `sslcompression=0`, `load_balance_hosts=disable`, `ssl_min_protocol_version=TLSv1.2` | what is done anyway |
+/// | `sslnegotiation` | `direct` begins with the TLS handshake, a round trip less with Postgres 17 and newer; a server that does not take that is asked the usual way. `postgres` asks first |
+/// | `target_session_attrs=any`, `client_encoding=UTF8`, `gssencmode=disable` or `prefer`, `sslsni=1`, `sslcompression=0`, `load_balance_hosts=disable`, `ssl_min_protocol_version=TLSv1.2` | what is done anyway |
 ///
 /// Anything else is refused by name.
 #[derive(Clone)]
@@ -47,6 +48,7 @@ pub struct DatabaseUrl {
     pub(crate) password: SecretSlice<u8>,
     pub(crate) database: String,
     pub(crate) tls: TlsPolicy,
+    pub(crate) direct_tls: Option<bool>,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) application_name: Option<String>,
     pub(crate) options: Option<String>,
@@ -131,6 +133,7 @@ struct Parts {
     database: Option<String>,
     sslmode: Option<String>,
     sslrootcert: Option<String>,
+    sslnegotiation: Option<String>,
     channel_binding: Option<String>,
     connect_timeout: Option<String>,
     application_name: Option<String>,
@@ -237,6 +240,7 @@ impl Parts {
             "dbname" => &mut self.database,
             "sslmode" => &mut self.sslmode,
             "sslrootcert" => &mut self.sslrootcert,
+            "sslnegotiation" => &mut self.sslnegotiation,
             "channel_binding" => &mut self.channel_binding,
             "connect_timeout" => &mut self.connect_timeout,
             "application_name" => &mut self.application_name,
@@ -295,6 +299,12 @@ impl Parts {
             user,
             password,
             tls,
+            direct_tls: match self.sslnegotiation.as_deref() {
+                None => None,
+                Some("direct") => Some(true),
+                Some("postgres") => Some(false),
+                Some(_) => return Err("sslnegotiation is neither postgres nor direct".to_owned()),
+            },
             connect_timeout: seconds("connect_timeout", self.connect_timeout.as_deref())?
                 .filter(|time| !time.is_zero()),
             application_name: self.application_name,
@@ -354,8 +364,8 @@ fn tls_policy(
         }
         // libpq: require beside a root certificate is verify-ca.
         (None | Some("require" | "verify-ca"), Some(roots)) => TlsPolicy::verify_ca(roots),
-        (Some("verify-full"), roots) => TlsPolicy::verify_full(roots.unwrap_or(Roots::System)),
-        (Some("verify-ca"), None) => TlsPolicy::verify_ca(Roots::System),
+        (Some("verify-full"), roots) => TlsPolicy::verify_full(roots.unwrap_or(Roots::Default)),
+        (Some("verify-ca"), None) => TlsPolicy::verify_ca(Roots::Default),
         (None | Some("require"), None) if binding == Some("disable") => {
             return Err(
                 "channel_binding=disable leaves nothing that proves who the server is; leave it \
@@ -381,7 +391,7 @@ fn tls_policy(
         ) => TlsPolicy::Verify {
             roots,
             hostname,
-            binding: tokio_postgres::config::ChannelBinding::Disable,
+            binding: Binding::Never,
         },
         (
             TlsPolicy::Verify {
@@ -391,7 +401,7 @@ fn tls_policy(
         ) => TlsPolicy::Verify {
             roots,
             hostname,
-            binding: tokio_postgres::config::ChannelBinding::Require,
+            binding: Binding::Required,
         },
         (policy, _) => policy,
     })
@@ -401,7 +411,6 @@ fn tls_policy(
 fn done_anyway(name: &str, value: &str) -> Result<(), Reason> {
     let shown: String = name.chars().take(40).collect();
     let fits = match name {
-        "sslnegotiation" => value == "postgres",
         "target_session_attrs" => value == "any",
         "client_encoding" => matches!(
             value.to_ascii_lowercase().as_str(),

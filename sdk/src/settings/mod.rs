@@ -1,6 +1,7 @@
 //! Everything that the environment says: the one place that reads it.
 
 mod provider;
+mod server;
 #[cfg(test)]
 mod tests;
 
@@ -14,10 +15,12 @@ use crate::error::{Error, ErrorKind};
 use crate::stage::Stage;
 
 use self::provider::ProviderVariables;
+use self::server::ServerVariables;
 
 pub use self::provider::{
     HerokuApp, HerokuSettings, NeonSettings, ProviderSettings, RenderSettings,
 };
+pub use self::server::{ServerPin, ServerSettings};
 
 /// What a function knows of its stage and its database before it asks anybody.
 ///
@@ -41,6 +44,12 @@ pub use self::provider::{
 /// | `RENDER_API_KEY` | an API key | none |
 /// | `STAGELINK_RENDER_API_URL` | the Render API; plain `http` only on this machine | `https://api.render.com` |
 /// | `DATABASE_URL` | the database itself, for the provider `url` | none |
+/// | `STAGELINK_REQUIRE_MARK` | `true` refuses a database that carries no mark of its stage (`stagelink mark set`) | `false`: it is let in with a warning; another stage's mark is refused in any case |
+/// | `STAGELINK_SERVER_PIN` | public keys of which the database's server has to show one, as `sha256//BASE64`, separated by semicolons (`stagelink mark show` tells it): enough of a proof by itself, also for a pooler | none |
+/// | `STAGELINK_ROOT_CERTIFICATES` | root certificates for the database's server, as PEM | the system's |
+/// | `STAGELINK_DIRECT_TLS` | `true` begins with the TLS handshake, a round trip less with Postgres 17 and newer | `false`: until a server has told its version |
+/// | `STAGELINK_EARLY_SCRAM` | `false` waits until the server asks for SCRAM, a round trip more | `true` |
+/// | `STAGELINK_DANGER_UNAUTHENTICATED` | `true` takes a server that proves nothing; refused for production | `false` |
 /// | `STAGELINK_POOL_SIZE` | connections that one instance may hold | `1`: an instance serves one request at a time |
 /// | `STAGELINK_RESOLVE_TIMEOUT_MS` | milliseconds for the provider to answer | `4000` |
 /// | `STAGELINK_CONNECT_TIMEOUT_MS` | milliseconds to open a connection, from the name look-up to the session's start | `4000` |
@@ -61,6 +70,8 @@ pub struct Settings {
     pub provider: Option<ProviderSettings>,
     /// How many connections, and how long to wait for each step.
     pub limits: Limits,
+    /// What the database and its server have to prove.
+    pub server: ServerSettings,
 }
 
 /// How many connections an instance may hold, and how long each step may take.
@@ -159,6 +170,8 @@ struct Variables {
     stagelink_sealed: Option<SecretString>,
     #[serde(flatten)]
     provider: ProviderVariables,
+    #[serde(flatten)]
+    server: ServerVariables,
     stagelink_pool_size: Option<String>,
     stagelink_resolve_timeout_ms: Option<String>,
     stagelink_connect_timeout_ms: Option<String>,
@@ -170,11 +183,13 @@ impl Variables {
     /// Whether a variable is one of ours. Environments hold many others, and
     /// some twice in different cases, which `envy` would refuse.
     fn knows(name: &str) -> bool {
-        name.starts_with("STAGELINK_") || ProviderVariables::knows(name)
+        name.starts_with("STAGELINK_")
+            || ProviderVariables::knows(name)
+            || ServerVariables::knows(name)
     }
 
     fn parse(self) -> Result<Settings, Error> {
-        let stage = self
+        let stage: Stage = self
             .stagelink_stage
             .as_deref()
             .ok_or_else(|| {
@@ -225,6 +240,7 @@ impl Variables {
             sealed,
             provider,
             limits,
+            server: self.server.parse(stage)?,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Idempotency keys.
 
 use futures_util::future::join_all;
-use stagelink::{Error, ErrorKind, IdempotencyKey, Limits, Link, Stage};
+use stagelink::{Error, ErrorKind, IdempotencyKey, Limits, Link, ServerSettings, Stage};
 
 use super::{Place, cut_after_the_commit, key};
 
@@ -23,7 +23,14 @@ async fn requests_with_one_key_at_the_same_time_get_one_answer() {
     let key = key("a");
     let limits = Limits::default();
     let links: Vec<Link> = (0..8)
-        .map(|_| Link::with_provider(Stage::Staging, place.known.clone(), limits.clone()))
+        .map(|_| {
+            Link::with_provider(
+                Stage::Staging,
+                place.known.clone(),
+                limits.clone(),
+                ServerSettings::default(),
+            )
+        })
         .collect();
     let all = links.iter().map(|link| {
         link.once(&key, |db| async move {

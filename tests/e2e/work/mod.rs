@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::future::join;
 use stagelink::{
     Client, Credentials, DatabaseUrl, Error, IDEMPOTENCY_TABLE, IdempotencyKey, Limits, Link,
-    Provider, Stage,
+    Provider, ServerSettings, Stage,
 };
 use stagelink_local::network::Proxy;
 use stagelink_local::postgres::Database;
@@ -67,7 +67,12 @@ impl Place {
         let database = database().await;
         let proxy = proxy().await;
         let known = Known::new(&through(&proxy, &database.url()));
-        let link = Link::with_provider(Stage::Staging, known.clone(), Limits::default());
+        let link = Link::with_provider(
+            Stage::Staging,
+            known.clone(),
+            Limits::default(),
+            ServerSettings::default(),
+        );
         let place = Self {
             database,
             proxy,
@@ -90,7 +95,7 @@ impl Place {
     async fn aside(&self) -> Client {
         let known = Known::new(&self.database.url());
         let limits = Limits::default();
-        Link::with_provider(Stage::Staging, known, limits)
+        Link::with_provider(Stage::Staging, known, limits, ServerSettings::default())
             .client()
             .await
             .expect("the database can be reached")

@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_postgres::tls::{ChannelBinding, TlsStream};
 
 use self::frames::Frames;
 use self::passed::Passed;
@@ -126,11 +125,5 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-impl<S: TlsStream + Unpin> TlsStream for Tapped<S> {
-    fn channel_binding(&self) -> ChannelBinding {
-        self.stream.channel_binding()
     }
 }

@@ -85,7 +85,7 @@ fn parameters_take_the_place_of_the_urls_parts() {
 
 #[test]
 fn tls_parameters_choose_the_policy() {
-    use tokio_postgres::config::ChannelBinding::{Disable, Require};
+    use Binding::{Never, Required};
     let file = || Roots::File(PathBuf::from("/ca.pem"));
     let verify = |roots, hostname, binding| TlsPolicy::Verify {
         roots,
@@ -97,9 +97,12 @@ fn tls_parameters_choose_the_policy() {
         ("sslmode=require", TlsPolicy::Auto),
         ("channel_binding=prefer", TlsPolicy::Auto),
         ("channel_binding=require", TlsPolicy::ChannelBinding),
-        ("sslmode=verify-full", TlsPolicy::verify_full(Roots::System)),
+        (
+            "sslmode=verify-full",
+            TlsPolicy::verify_full(Roots::Default),
+        ),
         ("sslrootcert=system", TlsPolicy::verify_full(Roots::System)),
-        ("sslmode=verify-ca", TlsPolicy::verify_ca(Roots::System)),
+        ("sslmode=verify-ca", TlsPolicy::verify_ca(Roots::Default)),
         (
             "sslmode=verify-full&sslrootcert=/ca.pem",
             TlsPolicy::verify_full(file()),
@@ -110,11 +113,11 @@ fn tls_parameters_choose_the_policy() {
         ),
         (
             "sslmode=verify-full&channel_binding=disable",
-            verify(Roots::System, true, Disable),
+            verify(Roots::Default, true, Never),
         ),
         (
             "sslmode=verify-full&channel_binding=require",
-            verify(Roots::System, true, Require),
+            verify(Roots::Default, true, Required),
         ),
     ] {
         assert_eq!(
@@ -123,6 +126,19 @@ fn tls_parameters_choose_the_policy() {
             "{query}"
         );
     }
+}
+
+#[test]
+fn negotiation_is_direct_or_not_or_left_open() {
+    for (query, direct) in [
+        ("", None),
+        ("sslnegotiation=postgres", Some(false)),
+        ("sslnegotiation=direct", Some(true)),
+    ] {
+        let url = parse(&format!("postgres://u:p@h/d?{query}"));
+        assert_eq!(url.direct_tls, direct, "{query}");
+    }
+    assert!(refusal("postgres://u:p@h/d?sslnegotiation=now").contains("sslnegotiation"));
 }
 
 #[test]
@@ -154,11 +170,7 @@ fn unknown_or_unsupported_parameter_is_refused_by_name() {
         assert!(reason.contains(&name.replace("%20", " ")), "{reason}");
         assert!(!reason.contains("c4n4ry"));
     }
-    for pair in [
-        "target_session_attrs=read-write",
-        "sslnegotiation=direct",
-        "gssencmode=require",
-    ] {
+    for pair in ["target_session_attrs=read-write", "gssencmode=require"] {
         assert!(refusal(&format!("postgres://u:p@h/d?{pair}")).contains("not supported"));
     }
     parse("postgres://u:p@h/d?target_session_attrs=any&client_encoding=UTF8&gssencmode=prefer");

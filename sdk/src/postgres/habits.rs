@@ -1,0 +1,55 @@
+//! What this process has learnt of the servers that it met, so that no round trip is lost twice.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use crate::postgres::session::Offer;
+use crate::settings::ServerPin;
+
+/// How a server, by its host and port, likes to be met.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Habits {
+    /// Whether it takes a TLS handshake that it has not agreed to.
+    pub(super) direct_tls: Option<bool>,
+    /// What it asks for at the start of a session.
+    pub(super) offer: Option<Offer>,
+    /// Whether it was put off by what came before it had asked.
+    pub(super) wants_to_ask: bool,
+}
+
+/// What is known of a server by now.
+pub(super) fn of(server: &str) -> Habits {
+    known().habits.get(server).copied().unwrap_or_default()
+}
+
+/// It was met, and behaved like this.
+pub(super) fn learn(server: &str, learn: impl FnOnce(&mut Habits)) {
+    let mut known = known();
+    match known.habits.get_mut(server) {
+        Some(habits) => learn(habits),
+        None => learn(known.habits.entry(server.to_owned()).or_default()),
+    }
+}
+
+/// This key is the host's own: it has proved that by SCRAM channel binding.
+pub(super) fn is_authentic(host: &str, key: ServerPin) {
+    let key = (host.to_owned(), key);
+    known().authentic.insert(key);
+}
+
+/// Whether the key has been proved to be the host's, on whichever port.
+pub(super) fn has_been_proved(host: &str, key: ServerPin) -> bool {
+    known().authentic.contains(&(host.to_owned(), key))
+}
+
+#[derive(Default)]
+struct Known {
+    habits: HashMap<String, Habits>,
+    authentic: HashSet<(String, ServerPin)>,
+}
+
+/// One for the process, since a server stays what it is when its password changes.
+fn known() -> MutexGuard<'static, Known> {
+    static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}

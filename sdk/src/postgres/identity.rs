@@ -1,0 +1,189 @@
+//! The mark of a database: the stage that it belongs to, kept in the database itself.
+//!
+//! It is the database's default `application_name`, which its owner may set, and which
+//! the server tells every session at its start unasked (ParameterStatus of
+//! postgresql.org/docs/18/protocol-flow.html), so that a look at it costs nothing.
+
+use std::fmt;
+use std::sync::Once;
+
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use crate::error::{Error, ErrorKind};
+use crate::postgres::DatabaseUrl;
+use crate::stage::Stage;
+
+/// The stage that a database says it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StageMark {
+    /// It says nothing.
+    None,
+    /// It is this stage's.
+    Of(Stage),
+    /// It is of a stage that is not known here.
+    Unknown(String),
+}
+
+impl StageMark {
+    /// What the server has told at the start of a session about `application_name`;
+    /// `None` if that says nothing about the mark: a pooler keeps it to itself, or
+    /// another name stands before it.
+    pub(super) fn reported(application_name: Option<&str>) -> Option<Self> {
+        match application_name? {
+            "" => Some(Self::None),
+            name => Self::parse(name),
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        let stage = name.strip_prefix(PREFIX)?;
+        Some(match stage.parse() {
+            Ok(stage) => Self::Of(stage),
+            Err(_) => Self::Unknown(stage.to_owned()),
+        })
+    }
+
+    /// The mark as it stands in the database's settings: one round trip.
+    pub(super) async fn ask(client: &Client) -> Result<Self, Error> {
+        let messages = client.simple_query(SETTING).await.map_err(|error| {
+            Error::because(
+                ErrorKind::DatabaseUnreachable,
+                "could not ask the database for the mark of its stage",
+                error,
+            )
+        })?;
+        let found = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).and_then(Self::parse),
+            _ => None,
+        });
+        Ok(found.unwrap_or(Self::None))
+    }
+
+    /// Whether a function of this stage may use a database with this mark.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongDatabase`].
+    pub(super) fn check(
+        &self,
+        stage: Stage,
+        required: bool,
+        url: &DatabaseUrl,
+    ) -> Result<(), Error> {
+        let database = format!("database {} on {}:{}", url.database, url.host, url.port);
+        let refused = |reason: String| Err(Error::new(ErrorKind::WrongDatabase, reason));
+        match self {
+            Self::Of(own) if *own == stage => Ok(()),
+            Self::Of(_) | Self::Unknown(_) => refused(format!(
+                "{database} is marked as stage {self}'s, and this function serves stage {stage}: \
+                 give it the URL of its own database, or where the mark is wrong, as after a copy, \
+                 set it anew with `stagelink mark set --stage {stage} --replace`"
+            )),
+            Self::None if required => refused(format!(
+                "{database} carries no mark of a stage, and STAGELINK_REQUIRE_MARK wants one: if it \
+                 is that of stage {stage}, run `stagelink mark set --stage {stage}`"
+            )),
+            Self::None => {
+                static ONCE: Once = Once::new();
+                ONCE.call_once(|| {
+                    tracing::warn!(
+                        "{database} carries no mark, so nothing shows that it is that of stage \
+                         {stage}: run `stagelink mark set --stage {stage}`, and set \
+                         STAGELINK_REQUIRE_MARK=true"
+                    );
+                });
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The statement that gives a database its mark, or takes it away.
+pub(super) fn statement(database: &str, stage: Option<Stage>) -> String {
+    let database = database.replace('"', "\"\"");
+    match stage {
+        Some(stage) => {
+            format!("ALTER DATABASE \"{database}\" SET application_name TO '{PREFIX}{stage}'")
+        }
+        None => format!("ALTER DATABASE \"{database}\" RESET application_name"),
+    }
+}
+
+impl fmt::Display for StageMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Of(stage) => stage.fmt(f),
+            Self::Unknown(stage) => write!(f, "{:?}", stage.chars().take(40).collect::<String>()),
+        }
+    }
+}
+
+const PREFIX: &str = "stagelink:";
+
+/// The database's own setting, which everybody may read.
+const SETTING: &str = "SELECT substr(setting, length('application_name=') + 1) \
+    FROM pg_catalog.pg_database d \
+    JOIN pg_catalog.pg_db_role_setting s ON s.setdatabase = d.oid AND s.setrole = 0, \
+    unnest(s.setconfig) setting \
+    WHERE d.datname = current_database() AND setting LIKE 'application\\_name=%'";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url() -> DatabaseUrl {
+        DatabaseUrl::parse("postgres://u:p@h/d", "a test").unwrap()
+    }
+
+    #[test]
+    fn report_is_a_mark_or_none_or_says_nothing() {
+        for (name, expected) in [
+            (
+                Some("stagelink:staging"),
+                Some(StageMark::Of(Stage::Staging)),
+            ),
+            (
+                Some("stagelink:prod"),
+                Some(StageMark::Unknown("prod".to_owned())),
+            ),
+            (Some(""), Some(StageMark::None)),
+            (Some("psql"), None),
+            (None, None),
+        ] {
+            assert_eq!(StageMark::reported(name), expected, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn mark_of_another_stage_is_refused_both_ways() {
+        for (mark, stage) in [
+            (Stage::Production, Stage::Staging),
+            (Stage::Staging, Stage::Production),
+        ] {
+            for required in [false, true] {
+                let error = StageMark::Of(mark).check(stage, required, &url());
+                assert_eq!(error.unwrap_err().kind(), ErrorKind::WrongDatabase);
+                StageMark::Of(stage).check(stage, required, &url()).unwrap();
+            }
+        }
+        let unknown = StageMark::Unknown("test".to_owned());
+        unknown.check(Stage::Staging, false, &url()).unwrap_err();
+    }
+
+    #[test]
+    fn unmarked_database_is_let_in_until_marks_are_required() {
+        let check = |required| StageMark::None.check(Stage::Staging, required, &url());
+        check(false).unwrap();
+        assert!(check(true).unwrap_err().to_string().contains("mark set"));
+    }
+
+    #[test]
+    fn statement_keeps_a_strange_name_together() {
+        assert_eq!(
+            statement("a\"b", Some(Stage::Review)),
+            "ALTER DATABASE \"a\"\"b\" SET application_name TO 'stagelink:review'"
+        );
+    }
+}

@@ -1,0 +1,196 @@
+//! What the server asks for, and the answer to it: SCRAM, or less where it may be trusted.
+
+use fallible_iterator::FallibleIterator as _;
+use std::io;
+
+use bytes::BytesMut;
+use postgres_protocol::authentication::md5_hash;
+use postgres_protocol::authentication::sasl::{
+    ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256,
+};
+use postgres_protocol::message::backend::Message;
+use postgres_protocol::message::frontend;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::wire::Wire;
+use super::{Demands, Failure, Login, answer};
+use crate::postgres::policy::{Binding, Proof};
+
+/// A way of SCRAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::postgres) enum Mechanism {
+    /// SCRAM-SHA-256-PLUS: bound to the TLS connection.
+    Plus,
+    /// SCRAM-SHA-256, with the word that nothing more is wanted: every server
+    /// with SCRAM takes that.
+    Plain,
+    /// SCRAM-SHA-256, with the word that the server seems to offer nothing more: one
+    /// that did offer more finds out that somebody has hidden it.
+    PlainForWant,
+}
+
+/// What a server asks for. Neither is a password as it is, its MD5 hash, or nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::postgres) struct Offer {
+    pub(in crate::postgres) scram_plus: bool,
+    pub(in crate::postgres) scram: bool,
+}
+
+impl Offer {
+    pub(super) fn of(message: &Message) -> Result<Self, Failure> {
+        let mut offer = Self::default();
+        match message {
+            Message::AuthenticationSasl(body) => {
+                let mut mechanisms = body.mechanisms();
+                while let Some(name) = mechanisms.next().map_err(Failure::Protocol)? {
+                    offer.scram_plus |= name == SCRAM_SHA_256_PLUS;
+                    offer.scram |= name == SCRAM_SHA_256;
+                }
+                Ok(offer)
+            }
+            Message::AuthenticationOk
+            | Message::AuthenticationCleartextPassword
+            | Message::AuthenticationMd5Password(_)
+            | Message::AuthenticationKerberosV5
+            | Message::AuthenticationScmCredential
+            | Message::AuthenticationGss
+            | Message::AuthenticationSspi => Ok(offer),
+            _ => Err(Failure::protocol("an unexpected message")),
+        }
+    }
+}
+
+/// One SCRAM exchange, from the client's first message on.
+pub(super) struct Exchange {
+    mechanism: Mechanism,
+    scram: ScramSha256,
+}
+
+impl Exchange {
+    /// `None` if this mechanism cannot be had: the certificate leaves nothing to bind to.
+    pub(super) fn new<W>(
+        mechanism: Mechanism,
+        login: &Login<'_>,
+        demands: &Demands<W>,
+    ) -> Option<Self> {
+        let binding = match mechanism {
+            Mechanism::Plus => ChannelBinding::tls_server_end_point(demands.end_point.clone()?),
+            Mechanism::Plain => ChannelBinding::unsupported(),
+            Mechanism::PlainForWant => ChannelBinding::unrequested(),
+        };
+        Some(Self {
+            mechanism,
+            scram: ScramSha256::new(login.password, binding),
+        })
+    }
+
+    /// Writes the client's first message. It holds nothing of the password.
+    pub(super) fn begin(&self, buf: &mut BytesMut) -> io::Result<()> {
+        let name = match self.mechanism {
+            Mechanism::Plus => SCRAM_SHA_256_PLUS,
+            Mechanism::Plain | Mechanism::PlainForWant => SCRAM_SHA_256,
+        };
+        frontend::sasl_initial_response(name, self.scram.message(), buf)
+    }
+
+    /// Whether a server that offers this takes what was begun.
+    pub(super) fn fits(&self, offer: Offer) -> bool {
+        match self.mechanism {
+            Mechanism::Plus => offer.scram_plus,
+            Mechanism::Plain => offer.scram,
+            Mechanism::PlainForWant => offer.scram && !offer.scram_plus,
+        }
+    }
+
+    /// The rest of the exchange. Returns what the server has proved itself by.
+    pub(super) async fn finish<S, W>(
+        mut self,
+        wire: &mut Wire<S>,
+        demands: &Demands<W>,
+    ) -> Result<Proof, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+        W: Fn() -> Result<Proof, Failure>,
+    {
+        let proof = match self.mechanism {
+            Mechanism::Plus => Proof::ChannelBinding,
+            Mechanism::Plain | Mechanism::PlainForWant => (demands.without_binding)()?,
+        };
+        let Message::AuthenticationSaslContinue(body) = answer(wire).await? else {
+            return Err(Failure::protocol("no answer to the beginning of SCRAM"));
+        };
+        self.scram.update(body.data()).map_err(Failure::Unproved)?;
+        wire.put(|buf| frontend::sasl_response(self.scram.message(), buf))?;
+        let Message::AuthenticationSaslFinal(body) = answer(wire).await? else {
+            return Err(Failure::protocol("no end of SCRAM"));
+        };
+        self.scram.finish(body.data()).map_err(Failure::Unproved)?;
+        authenticated(wire).await?;
+        Ok(proof)
+    }
+}
+
+/// Gives the server what it asks for, if it may have that. Returns what it has
+/// proved itself by.
+pub(super) async fn asked_for<S, W>(
+    wire: &mut Wire<S>,
+    asked: Message,
+    offer: Offer,
+    login: &Login<'_>,
+    demands: &Demands<W>,
+) -> Result<Proof, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    W: Fn() -> Result<Proof, Failure>,
+{
+    if let Some(mechanism) = choose(offer, demands.binding, demands.end_point.is_some()) {
+        let exchange = Exchange::new(mechanism, login, demands)
+            .ok_or_else(|| Failure::protocol("nothing to bind to"))?;
+        wire.put(|buf| exchange.begin(buf))?;
+        return exchange.finish(wire, demands).await;
+    }
+    let proof = (demands.without_binding)()?;
+    match asked {
+        Message::AuthenticationOk => return Ok(proof),
+        Message::AuthenticationCleartextPassword => {
+            wire.put(|buf| frontend::password_message(login.password, buf))?;
+        }
+        Message::AuthenticationMd5Password(body) => {
+            let hash = md5_hash(login.user.as_bytes(), login.password, body.salt());
+            wire.put(|buf| frontend::password_message(hash.as_bytes(), buf))?;
+        }
+        _ => {
+            return Err(Failure::protocol(
+                "a way of authentication that is not known",
+            ));
+        }
+    }
+    authenticated(wire).await?;
+    Ok(proof)
+}
+
+/// The strongest that the server offers and the policy wants.
+fn choose(offer: Offer, binding: Binding, can_bind: bool) -> Option<Mechanism> {
+    let would_bind = can_bind && binding != Binding::Never;
+    match offer {
+        Offer {
+            scram_plus: true, ..
+        } if would_bind => Some(Mechanism::Plus),
+        Offer {
+            scram_plus: false,
+            scram: true,
+        } if would_bind => Some(Mechanism::PlainForWant),
+        Offer { scram: true, .. } => Some(Mechanism::Plain),
+        _ => None,
+    }
+}
+
+async fn authenticated<S>(wire: &mut Wire<S>) -> Result<(), Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match answer(wire).await? {
+        Message::AuthenticationOk => Ok(()),
+        _ => Err(Failure::protocol("no end of the authentication")),
+    }
+}

@@ -1,0 +1,172 @@
+//! The start of a session: who logs in, and the server's proof that it may be told the password.
+//!
+//! The driver could do this, and waits for the server's offer before it begins with
+//! SCRAM: a round trip that most servers make needless. Nor could it be told that
+//! some servers need no channel binding because they have proved themselves in
+//! another way. So a session is started here, and the driver gets a stream on which
+//! everything has happened already ([`Opening`]).
+
+mod authenticate;
+mod opening;
+mod said;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::io;
+
+use postgres_protocol::message::backend::Message;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use self::authenticate::Exchange;
+use self::wire::Wire;
+use crate::error::Error;
+use crate::postgres::policy::{Binding, Proof};
+
+pub(super) use self::authenticate::{Mechanism, Offer};
+pub(super) use self::opening::Opening;
+pub(super) use self::said::Said;
+
+/// Who logs in to what.
+#[derive(Clone, Copy)]
+pub(super) struct Login<'a> {
+    pub(super) user: &'a str,
+    pub(super) password: &'a [u8],
+    pub(super) database: &'a str,
+    pub(super) options: Option<&'a str>,
+}
+
+/// What the server has to do before it is told anything that depends on the password.
+pub(super) struct Demands<W> {
+    pub(super) binding: Binding,
+    /// What SCRAM binds to, if the server's certificate allows that.
+    pub(super) end_point: Option<Vec<u8>>,
+    /// Begin with this, without waiting for the offer.
+    pub(super) early: Option<Mechanism>,
+    /// Asked if the server will not bind: by what it has proved itself all the same.
+    pub(super) without_binding: W,
+}
+
+/// A session that has started.
+pub(super) struct Started<S> {
+    pub(super) stream: Opening<S>,
+    pub(super) reports: Reports,
+    /// What the server offered.
+    pub(super) offer: Offer,
+    /// What it proved itself by.
+    pub(super) proof: Proof,
+}
+
+/// What a server says of itself at a session's start, unasked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reports {
+    pub(super) application_name: Option<String>,
+    pub(super) server_version: Option<String>,
+    pub(super) is_standby: bool,
+    pub(super) is_read_only: bool,
+}
+
+/// Why a session did not start.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The server refused.
+    Said(Said),
+    /// The connection broke.
+    Broken(io::Error),
+    /// What came is not Postgres's protocol.
+    Protocol(io::Error),
+    /// The server does not know the password, or not this one.
+    Unproved(io::Error),
+    /// The server did not play along with what was sent early. What it asks for
+    /// instead, if it said so.
+    NotEarly(Option<Offer>),
+    /// The server may not be trusted without channel binding.
+    Demanded(Error),
+    /// The server's certificate has to be judged, which needs another handshake.
+    WantsCertificate,
+}
+
+/// Starts a session on a stream that is encrypted.
+///
+/// # Cancel safety
+///
+/// The stream is of no use after a drop.
+pub(super) async fn start<S, W>(
+    stream: S,
+    login: Login<'_>,
+    demands: Demands<W>,
+) -> Result<Started<S>, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    W: Fn() -> Result<Proof, Failure>,
+{
+    let mut wire = Wire::new(stream);
+    wire.startup(&login)?;
+    let early = demands
+        .early
+        .and_then(|mechanism| Exchange::new(mechanism, &login, &demands));
+    if let Some(exchange) = &early {
+        wire.put(|buf| exchange.begin(buf))?;
+    }
+    let begun = early.is_some();
+    let first = answer(&mut wire).await;
+    let (asked, offer) = match first {
+        Ok(message) => {
+            let offer = Offer::of(&message)?;
+            (message, offer)
+        }
+        Err(Failure::Said(said)) if begun && said.may_be_about_what_came_early() => {
+            return Err(Failure::NotEarly(None));
+        }
+        Err(Failure::Broken(_) | Failure::Protocol(_)) if begun => {
+            return Err(Failure::NotEarly(None));
+        }
+        Err(failure) => return Err(failure),
+    };
+    let proof = match early {
+        Some(exchange) if exchange.fits(offer) => exchange.finish(&mut wire, &demands).await?,
+        Some(_) => return Err(Failure::NotEarly(Some(offer))),
+        None => authenticate::asked_for(&mut wire, asked, offer, &login, &demands).await?,
+    };
+    let (reports, told) = wire.until_ready().await?;
+    Ok(Started {
+        stream: wire.into_opening(told),
+        reports,
+        offer,
+        proof,
+    })
+}
+
+/// Sends what is to be sent, and waits for the next message; a refusal is a failure.
+async fn answer<S>(wire: &mut Wire<S>) -> Result<Message, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    wire.flush().await?;
+    wire.message().await
+}
+
+impl Reports {
+    fn take(&mut self, name: &str, value: &str) {
+        match name {
+            "application_name" => self.application_name = Some(value.to_owned()),
+            "server_version" => self.server_version = Some(value.to_owned()),
+            "in_hot_standby" => self.is_standby = value == "on",
+            "default_transaction_read_only" => self.is_read_only = value == "on",
+            _ => {}
+        }
+    }
+
+    /// The version's first number: 17 of `17.5 (Debian 17.5-1)`.
+    pub(super) fn major_version(&self) -> Option<u32> {
+        let version = self.server_version.as_deref()?;
+        let digits = version.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse().ok()
+    }
+}
+
+impl Failure {
+    fn protocol(what: &str) -> Self {
+        Self::Protocol(io::Error::other(what.to_owned()))
+    }
+}

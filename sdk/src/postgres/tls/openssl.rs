@@ -1,0 +1,252 @@
+//! TLS by OpenSSL itself, which is what `native-tls` would use on Linux.
+//!
+//! Its connector reads the system's roots whether they are wanted or not, which
+//! costs more than the rest of a function's start. And it cannot say that P-256 is
+//! to be offered first: Postgres up to 17 answers anything else with a request to
+//! try again, a round trip more (`ssl_ecdh_curve` of postgresql.org/docs/17/runtime-config-connection.html).
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+
+use openssl::error::ErrorStack;
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::ssl::{
+    Ssl, SslContext, SslFiletype, SslMethod, SslMode, SslOptions, SslRef, SslSessionCacheMode,
+    SslVerifyMode, SslVersion,
+};
+use openssl::stack::Stack;
+use openssl::x509::store::{X509Lookup, X509Store, X509StoreBuilder};
+use openssl::x509::verify::{X509CheckFlags, X509VerifyParam};
+use openssl::x509::{X509, X509PurposeId, X509StoreContext, X509VerifyResult};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_openssl::SslStream;
+
+use super::{Anchors, Authority, POSTGRESQL, Peer, Refusal, has_hung_up, set_up_failed};
+use crate::error::{Error, ErrorKind};
+use crate::settings::ServerPin;
+
+/// An encrypted connection to a server that has not proved anything yet.
+pub(in crate::postgres) struct Stream(SslStream<TcpStream>);
+
+/// What a server has shown: its certificate, and those that should lead to a root.
+pub(in crate::postgres) struct Certificate {
+    own: X509,
+    chain: Stack<X509>,
+}
+
+/// Shakes hands. With `anchors` the certificate is judged before anything is sent.
+pub(in crate::postgres) async fn handshake(
+    mut tcp: TcpStream,
+    peer: Peer<'_>,
+    anchors: Option<Anchors<'_>>,
+) -> Result<(Stream, Certificate), Refusal> {
+    let ssl = ssl(peer).map_err(set_up_failed)?;
+    peer.prepare(&mut tcp).await?;
+    let mut stream = SslStream::new(ssl, tcp).map_err(set_up_failed)?;
+    Pin::new(&mut stream).connect().await.map_err(|error| {
+        // OpenSSL tells the end of the stream without an error of its own.
+        let hung_up = match error.io_error() {
+            Some(error) => has_hung_up(error.kind()),
+            None => error.ssl_error().is_none(),
+        };
+        peer.refusal(hung_up, error)
+    })?;
+    peer.check_protocol(stream.ssl().selected_alpn_protocol())?;
+    let certificate = Certificate::of(stream.ssl()).map_err(set_up_failed)?;
+    let certificate = certificate.ok_or_else(|| refused(peer.name, "it shows none"))?;
+    if let Some(anchors) = anchors {
+        certificate.verify(peer.name, anchors)?;
+    }
+    Ok((Stream(stream), certificate))
+}
+
+fn ssl(peer: Peer<'_>) -> Result<Ssl, ErrorStack> {
+    static CONTEXT: OnceLock<SslContext> = OnceLock::new();
+    let context = match CONTEXT.get() {
+        Some(context) => context,
+        None => {
+            let made = context()?;
+            CONTEXT.get_or_init(|| made)
+        }
+    };
+    let mut ssl = Ssl::new(context)?;
+    if let Some(name) = peer.name_indication() {
+        ssl.set_hostname(name)?;
+    }
+    if peer.direct {
+        let mut protocols = vec![POSTGRESQL.len() as u8];
+        protocols.extend_from_slice(POSTGRESQL);
+        ssl.set_alpn_protos(&protocols)?;
+    }
+    Ok(ssl)
+}
+
+fn context() -> Result<SslContext, ErrorStack> {
+    let mut builder = SslContext::builder(SslMethod::tls_client())?;
+    // Heroku takes nothing older (devcenter.heroku.com, Connecting to
+    // Heroku Postgres, 2026-04-21); the library might take 1.0.
+    builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
+    builder.set_groups_list("P-256:X25519:P-384:P-521")?;
+    builder.set_cipher_list("DEFAULT:!aNULL:!eNULL:!MD5:!3DES:!RC4:!PSK:!SRP")?;
+    builder.set_options(SslOptions::NO_COMPRESSION);
+    builder.set_session_cache_mode(SslSessionCacheMode::OFF);
+    builder.set_mode(
+        SslMode::AUTO_RETRY | SslMode::ENABLE_PARTIAL_WRITE | SslMode::ACCEPT_MOVING_WRITE_BUFFER,
+    );
+    // The certificate is judged afterwards, and nothing is sent before.
+    builder.set_verify(SslVerifyMode::NONE);
+    Ok(builder.build())
+}
+
+impl Certificate {
+    fn of(ssl: &SslRef) -> Result<Option<Self>, ErrorStack> {
+        let Some(own) = ssl.peer_certificate() else {
+            return Ok(None);
+        };
+        let mut chain = Stack::new()?;
+        for link in ssl.peer_cert_chain().into_iter().flatten() {
+            chain.push(link.to_owned())?;
+        }
+        Ok(Some(Self { own, chain }))
+    }
+
+    /// The hash of the certificate that SCRAM binds to (`tls-server-end-point`,
+    /// RFC 5929). None is defined for some certificates, such as Ed25519's.
+    pub(in crate::postgres) fn end_point(&self) -> Option<Vec<u8>> {
+        let signed_by = self.own.signature_algorithm().object().nid();
+        let digest = match signed_by.signature_algorithms()?.digest {
+            Nid::MD5 | Nid::SHA1 => MessageDigest::sha256(),
+            digest => MessageDigest::from_nid(digest)?,
+        };
+        Some(self.own.digest(digest).ok()?.to_vec())
+    }
+
+    /// The server's public key.
+    pub(in crate::postgres) fn pin(&self) -> Option<ServerPin> {
+        let key = self.own.public_key().ok()?.public_key_to_der().ok()?;
+        Some(ServerPin::of_key(&key))
+    }
+
+    /// Whether it leads to one of the anchors. Elsewhere this may be `None`: it
+    /// cannot be told any more.
+    pub(in crate::postgres) fn judge(
+        &self,
+        server: &str,
+        anchors: Anchors<'_>,
+    ) -> Option<Result<(), Error>> {
+        Some(self.verify(server, anchors))
+    }
+
+    fn verify(&self, server: &str, anchors: Anchors<'_>) -> Result<(), Error> {
+        let given = anchors.authority.certificates(X509::stack_from_pem)?;
+        let verify = |store: X509Store| {
+            let mut context = X509StoreContext::new()?;
+            context.init(&store, &self.own, &self.chain, |context| {
+                Ok(match context.verify_cert()? {
+                    true => None,
+                    false => Some(context.error()),
+                })
+            })
+        };
+        let failure = match anchors.authority {
+            Authority::System => in_system(anchors.host, verify),
+            _ => store(anchors.host, &given).and_then(|builder| verify(builder.build())),
+        };
+        match failure.map_err(set_up_failed)? {
+            None => Ok(()),
+            Some(reason) => Err(refused(server, reason.error_string())),
+        }
+    }
+}
+
+/// Verifies by the system's roots: by its folder of them, of which only the one that
+/// is wanted is read, or else by its file, which is read once.
+fn in_system(
+    host: Option<&str>,
+    verify: impl Fn(X509Store) -> Result<Option<X509VerifyResult>, ErrorStack>,
+) -> Result<Option<X509VerifyResult>, ErrorStack> {
+    static BUNDLE: Mutex<Option<Vec<X509>>> = Mutex::new(None);
+    let found = openssl_probe::probe();
+    let mut folders = store(host, &[])?;
+    let lookup = folders.add_lookup(X509Lookup::hash_dir())?;
+    for folder in found.cert_dir.iter().filter_map(|path| path.to_str()) {
+        lookup.add_dir(folder, SslFiletype::PEM)?;
+    }
+    let failure = verify(folders.build())?;
+    let Some(file) = found.cert_file.filter(|_| failure.is_some()) else {
+        return Ok(failure);
+    };
+    let mut bundle = BUNDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    let roots = match &mut *bundle {
+        Some(roots) => roots,
+        none => {
+            let pem = std::fs::read(file).unwrap_or_default();
+            none.insert(X509::stack_from_pem(&pem).unwrap_or_default())
+        }
+    };
+    verify(store(host, roots)?.build())
+}
+
+/// A store that takes a server's certificate for this name, if it leads to one of the roots.
+fn store(host: Option<&str>, roots: &[X509]) -> Result<X509StoreBuilder, ErrorStack> {
+    let mut wanted = X509VerifyParam::new()?;
+    wanted.set_purpose(X509PurposeId::SSL_SERVER)?;
+    wanted.set_auth_level(AUTHENTICATION_LEVEL);
+    match host.map(|host| (host, host.parse())) {
+        None => {}
+        Some((_, Ok(address))) => wanted.set_ip(address)?,
+        Some((name, Err(_))) => {
+            wanted.set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS);
+            wanted.set_host(name)?;
+        }
+    }
+    let mut store = X509StoreBuilder::new()?;
+    store.set_param(&wanted)?;
+    for root in roots {
+        store.add_cert(root.clone())?;
+    }
+    Ok(store)
+}
+
+fn refused(server: &str, reason: &str) -> Error {
+    Error::because(
+        ErrorKind::Insecure,
+        format!("the certificate of {server} does not verify"),
+        reason,
+    )
+}
+
+/// 112 bits: no SHA-1, no RSA below 2,048 bits (openssl.org, SSL_CTX_set_security_level).
+const AUTHENTICATION_LEVEL: i32 = 2;
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,190 @@
+//! How the database's server and the database itself have to prove what they are.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use crate::error::{Error, ErrorKind};
+use crate::stage::Stage;
+
+/// What is known of a stage's database and its server, and what they have to prove.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerSettings {
+    /// Public keys of which the server has to show one, whatever its
+    /// certificate says. Empty by default: none is expected.
+    pub pins: Vec<ServerPin>,
+    /// Root certificates (PEM) in place of the system's.
+    pub roots: Option<String>,
+    /// Takes an encrypted connection to a server that proves nothing. Anybody in
+    /// between can read the password then, so it is `false` by default, and never
+    /// taken for production.
+    pub danger_unauthenticated: bool,
+    /// Refuses a database that carries no mark of its stage. `false` by default, so
+    /// that a database can be used before it is marked; one that carries another
+    /// stage's mark is refused in any case.
+    pub require_mark: bool,
+    /// Begins with the TLS handshake, without asking for it: a round trip less, where
+    /// the server is a Postgres of version 17 or newer. Where it is not, a connection
+    /// is lost per process. `false` by default; a server that has told its version is
+    /// met in the right way anyway.
+    pub direct_tls: bool,
+    /// Begins with SCRAM before the server has asked for it: a round trip less.
+    /// `true` by default; with a server that asks for something else a
+    /// connection is lost per process.
+    pub early_scram: bool,
+    /// What sessions are called in `pg_stat_activity`, where the URL does not say:
+    /// by default the name of the function.
+    pub application_name: String,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            pins: Vec::new(),
+            roots: None,
+            danger_unauthenticated: false,
+            require_mark: false,
+            direct_tls: false,
+            early_scram: true,
+            application_name: "stagelink".to_owned(),
+        }
+    }
+}
+
+impl ServerSettings {
+    /// Production takes nothing that is not proved.
+    pub(crate) fn suit(&self, stage: Stage) -> Result<(), Error> {
+        if self.danger_unauthenticated && stage == Stage::Production {
+            return Err(settings(
+                "STAGELINK_DANGER_UNAUTHENTICATED is set, which production does not take: remove \
+                 it, and pin the server's key with STAGELINK_SERVER_PIN (`stagelink mark show` \
+                 tells it) or give its root certificate",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The public key of a server: the SHA-256 of its SubjectPublicKeyInfo.
+///
+/// Written as curl's `--pinnedpubkey` is (<https://curl.se/docs/manpage.html>,
+/// 2026-02): `sha256//` and the hash in Base64. A certificate that is renewed with
+/// the same key keeps its pin.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ServerPin([u8; 32]);
+
+impl ServerPin {
+    /// The pin of a key, given its SubjectPublicKeyInfo in DER.
+    pub(crate) fn of_key(der: &[u8]) -> Self {
+        use sha2::Digest as _;
+        Self(sha2::Sha256::digest(der).into())
+    }
+}
+
+impl FromStr for ServerPin {
+    type Err = Error;
+
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`] for any other form.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        text.strip_prefix("sha256//")
+            .and_then(|hash| STANDARD.decode(hash).ok())
+            .and_then(|hash| hash.try_into().ok())
+            .map(Self)
+            .ok_or_else(|| {
+                settings(
+                    "STAGELINK_SERVER_PIN is not of the form sha256//HASH, where HASH is the \
+                     Base64 of 32 bytes; several are separated by a semicolon",
+                )
+            })
+    }
+}
+
+impl fmt::Display for ServerPin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256//{}", STANDARD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for ServerPin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ServerPin({self})")
+    }
+}
+
+/// The variables as they stand in the environment.
+#[derive(Deserialize)]
+pub(super) struct ServerVariables {
+    stagelink_server_pin: Option<String>,
+    stagelink_root_certificates: Option<String>,
+    stagelink_danger_unauthenticated: Option<String>,
+    stagelink_require_mark: Option<String>,
+    stagelink_direct_tls: Option<String>,
+    stagelink_early_scram: Option<String>,
+    aws_lambda_function_name: Option<String>,
+}
+
+impl ServerVariables {
+    /// Whether a variable is one of these, beside those that begin with `STAGELINK_`.
+    pub(super) fn knows(name: &str) -> bool {
+        name == "AWS_LAMBDA_FUNCTION_NAME"
+    }
+
+    pub(super) fn parse(self, stage: Stage) -> Result<ServerSettings, Error> {
+        let defaults = ServerSettings::default();
+        let switch = |name: &str, text: Option<String>, default: bool| match text.as_deref() {
+            None => Ok(default),
+            Some(text) => match text.trim() {
+                "true" => Ok(true),
+                "false" => Ok(false),
+                _ => Err(settings(format!("{name} is neither true nor false"))),
+            },
+        };
+        let pins = self.stagelink_server_pin.unwrap_or_default();
+        let pins = pins.split(';').map(str::trim);
+        let server = ServerSettings {
+            pins: pins
+                .filter(|pin| !pin.is_empty())
+                .map(str::parse)
+                .collect::<Result<_, _>>()?,
+            // Some consoles keep no line breaks.
+            roots: self
+                .stagelink_root_certificates
+                .map(|pem| pem.replace("\\n", "\n")),
+            danger_unauthenticated: switch(
+                "STAGELINK_DANGER_UNAUTHENTICATED",
+                self.stagelink_danger_unauthenticated,
+                defaults.danger_unauthenticated,
+            )?,
+            require_mark: switch(
+                "STAGELINK_REQUIRE_MARK",
+                self.stagelink_require_mark,
+                defaults.require_mark,
+            )?,
+            direct_tls: switch(
+                "STAGELINK_DIRECT_TLS",
+                self.stagelink_direct_tls,
+                defaults.direct_tls,
+            )?,
+            early_scram: switch(
+                "STAGELINK_EARLY_SCRAM",
+                self.stagelink_early_scram,
+                defaults.early_scram,
+            )?,
+            application_name: self
+                .aws_lambda_function_name
+                .unwrap_or(defaults.application_name),
+        };
+        server.suit(stage)?;
+        Ok(server)
+    }
+}
+
+fn settings(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Settings, message)
+}
