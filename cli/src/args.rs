@@ -26,6 +26,45 @@ pub enum Command {
     /// Each function is built, run as a process and kept warm, as on AWS Lambda.
     /// Ctrl-C ends all of it and leaves nothing behind.
     Dev(DevOptions),
+    /// Shows or changes the stage that a database says it belongs to.
+    ///
+    /// A function refuses a database that is marked as another stage's. The database
+    /// is found as a function of the stage finds it, by the same variables:
+    /// STAGELINK_HEROKU_PIPELINE and HEROKU_API_KEY, those of another provider, or
+    /// DATABASE_URL.
+    #[command(subcommand)]
+    Mark(MarkCommand),
+}
+
+/// What to do with the mark of a stage's database.
+#[derive(Clone, Debug, Subcommand)]
+pub enum MarkCommand {
+    /// Shows the mark, what the server proves itself by, and its public key.
+    Show(StageOptions),
+    /// Marks the database as the stage's. The role has to own the database.
+    Set {
+        /// The stage.
+        #[command(flatten)]
+        options: StageOptions,
+        /// Takes the place of another stage's mark, as after a copy of a database.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Takes the mark away.
+    Remove(StageOptions),
+}
+
+/// Whose database is meant.
+#[derive(Clone, Debug, Parser)]
+pub struct StageOptions {
+    /// The stage: review, development, staging or production. Without it
+    /// STAGELINK_STAGE says it.
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
+
+    /// Prints one line of JSON instead of the table.
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl Default for Command {
@@ -103,7 +142,9 @@ mod tests {
     #[test]
     fn no_command_is_dev() {
         let args = Args::parse_from(["stagelink"]);
-        let Command::Dev(options) = args.command.unwrap_or_default();
+        let Command::Dev(options) = args.command.unwrap_or_default() else {
+            panic!("another command");
+        };
         assert_eq!(options.port, 8888);
         assert!(!options.json);
     }

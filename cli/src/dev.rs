@@ -104,6 +104,7 @@ impl Running {
                 .iter()
                 .map(|built| (built.name.clone(), built.executable.clone()))
                 .collect(),
+            variables: [("STAGELINK_REQUIRE_MARK".to_owned(), "true".to_owned())].into(),
             config,
             site_port: options.port,
             heroku_port: options.heroku_port,
@@ -111,7 +112,7 @@ impl Running {
         let cloud = Cloud::start(plan, log).await?;
         step.done(&format!("{}, {}", cloud.heroku().url(), site(&cloud)));
 
-        let step = Step::begin("migrations");
+        let step = Step::begin("marks and migrations");
         let migrated = migrate(&cloud, &project.join("migrations")).await;
         match migrated {
             Ok(applied) => step.done(&applied),
@@ -167,9 +168,12 @@ async fn start_postgres(options: &DevOptions, source: Source) -> anyhow::Result<
     Ok(server)
 }
 
-/// Applies the migrations to each stage over the way that its functions take:
-/// pipeline, app, config var, TLS, role.
+/// Marks each stage's database, and applies the migrations to it over the way that
+/// the stage's functions take: pipeline, app, config var, TLS, role.
 async fn migrate(cloud: &Cloud, folder: &Path) -> anyhow::Result<String> {
+    for stage in cloud.stages() {
+        link(stage).mark().await?;
+    }
     if !folder.is_dir() {
         return Ok("the project has none".to_owned());
     }

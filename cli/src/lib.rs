@@ -3,6 +3,7 @@
 pub mod args;
 pub mod dev;
 pub mod functions;
+pub mod mark;
 pub mod migrations;
 pub mod progress;
 mod summary;

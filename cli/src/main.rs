@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use stagelink_cli::args::{Args, Command};
-use stagelink_cli::dev;
+use stagelink_cli::{dev, mark};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.command.unwrap_or_default() {
         Command::Dev(options) => dev::run(options).await,
+        Command::Mark(command) => mark::run(command).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

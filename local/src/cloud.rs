@@ -24,6 +24,8 @@ pub struct Plan {
     pub databases: Databases,
     /// The functions, by name, as programs. Every stage runs all of them.
     pub functions: BTreeMap<String, PathBuf>,
+    /// Variables that all functions get beside those of their stage.
+    pub variables: BTreeMap<String, String>,
     /// What netlify.toml says.
     pub config: SiteConfig,
     /// The port of the site; 0 takes a free one.
@@ -81,7 +83,8 @@ impl Cloud {
             heroku.couple(&plan.pipeline, &app, stage)?;
             heroku.attach_postgres(&app, &database.url())?;
             let token = heroku.create_token(&Access::Apps(vec![app.clone()]))?;
-            let variables = BTreeMap::from(
+            let mut variables = plan.variables.clone();
+            variables.extend(
                 [
                     ("STAGELINK_STAGE", stage.as_str()),
                     ("STAGELINK_HEROKU_PIPELINE", &plan.pipeline),

@@ -21,6 +21,7 @@ pub async fn site() -> (Cloud, Record) {
         ],
         databases: server().await.databases(),
         functions: functions().await.clone(),
+        variables: std::collections::BTreeMap::default(),
         config: SiteConfig::load(root()).expect("netlify.toml is good"),
         site_port: 0,
         heroku_port: 0,
