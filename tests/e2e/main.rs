@@ -5,6 +5,7 @@ mod deadline;
 mod dev;
 mod guestbook;
 mod health;
+mod identity;
 mod load;
 mod providers;
 mod refusals;

@@ -10,7 +10,8 @@ mod native;
 #[cfg(target_os = "linux")]
 mod openssl;
 mod roots;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests;
 
 use std::io;
