@@ -239,6 +239,39 @@ const WAITS_AT_MOST: usize = 16;
 /// Longer than any provider of a test takes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A session's start with a server that says this, for the fuzzer of this crate.
+///
+/// # Panics
+///
+/// Where what is promised of a start does not hold: a server that is not trusted
+/// starts no session and hears nothing of the password.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub async fn rehearse_session(says: &[u8], is_early: bool, is_trusted: bool) {
+    use crate::postgres::{PASSWORD, rehearse};
+
+    let rehearsed = rehearse(says, is_early, is_trusted).await;
+    assert!(
+        is_trusted || !rehearsed.has_started,
+        "a session has started"
+    );
+    let is_told = |part: &[u8]| {
+        let mut parts = rehearsed.to_server.windows(part.len());
+        parts.any(|window| window == part)
+    };
+    assert!(is_trusted || !is_told(PASSWORD), "the password is told");
+    // What comes early is taken for no answer to a server that asks for the password.
+    assert!(
+        !is_early || !is_told(PASSWORD),
+        "the password is told early"
+    );
+    // Nothing is made up: the driver hears that it is authenticated, and what the server said.
+    assert!(
+        rehearsed.to_driver.len() <= says.len() + 9,
+        "something is made up"
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;

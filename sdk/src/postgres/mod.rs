@@ -15,6 +15,8 @@ mod url;
 
 pub(crate) use self::failure::{Says, of_query};
 pub(crate) use self::pool::{Pool, read_only};
+#[cfg(feature = "testing")]
+pub(crate) use self::session::{PASSWORD, rehearse};
 pub(crate) use self::tap::{Fate, Mark, Tap};
 
 pub use self::client::Client;

@@ -225,3 +225,65 @@ fn unknown_provider_is_refused() {
     );
     assert!(!error.to_string().contains("c4n4ry"));
 }
+
+const PIN: &str = "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+#[test]
+fn server_is_as_it_is_set() {
+    let server = with(&[]).unwrap().server;
+    assert!(server.early_scram && !server.direct_tls && !server.require_mark);
+    assert!(!server.danger_unauthenticated && server.pins.is_empty());
+    let server = with(&[
+        (
+            "STAGELINK_SERVER_PIN",
+            concat!(
+                "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+                " ; ",
+                "sha256//AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+            ),
+        ),
+        ("STAGELINK_ROOT_CERTIFICATES", "-----BEGIN\\n-----END"),
+        ("STAGELINK_DANGER_UNAUTHENTICATED", "true"),
+        ("STAGELINK_REQUIRE_MARK", "true"),
+        ("STAGELINK_DIRECT_TLS", "true"),
+        ("STAGELINK_EARLY_SCRAM", "false"),
+        ("AWS_LAMBDA_FUNCTION_NAME", "guestbook"),
+    ])
+    .unwrap()
+    .server;
+    assert_eq!(server.pins.len(), 2);
+    assert_eq!(server.pins[0].to_string(), PIN);
+    assert_eq!(server.roots.as_deref(), Some("-----BEGIN\n-----END"));
+    assert!(server.danger_unauthenticated && server.require_mark);
+    assert!(server.direct_tls && !server.early_scram);
+    assert_eq!(server.application_name, "guestbook");
+}
+
+#[test]
+fn production_takes_no_unauthenticated_server() {
+    let danger = ("STAGELINK_DANGER_UNAUTHENTICATED", "true");
+    let error = refusal(&[
+        ("STAGELINK_STAGE", "production"),
+        ("DATABASE_URL", "postgres://u:p@h/d"),
+        danger,
+    ]);
+    assert_eq!(error.kind(), ErrorKind::Settings);
+    assert!(error.to_string().contains("production does not take"));
+}
+
+#[test]
+fn unreadable_pin_or_switch_is_named_and_not_shown() {
+    for (name, value) in [
+        ("STAGELINK_SERVER_PIN", "sha256//c4n4ry"),
+        ("STAGELINK_SERVER_PIN", "c4n4ry"),
+        ("STAGELINK_REQUIRE_MARK", "c4n4ry"),
+        ("STAGELINK_DIRECT_TLS", "1"),
+        ("STAGELINK_EARLY_SCRAM", "no"),
+        ("STAGELINK_DANGER_UNAUTHENTICATED", "TRUE"),
+    ] {
+        let error = with(&[(name, value)]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Settings);
+        assert!(error.to_string().contains(name), "{error}");
+        assert!(!format!("{error:?}").contains("c4n4ry"));
+    }
+}

@@ -8,6 +8,8 @@
 
 mod authenticate;
 mod opening;
+#[cfg(any(test, feature = "testing"))]
+mod rehearsal;
 mod said;
 #[cfg(test)]
 mod tests;
@@ -25,6 +27,8 @@ use crate::postgres::policy::{Binding, Proof};
 
 pub(super) use self::authenticate::{Mechanism, Offer};
 pub(super) use self::opening::Opening;
+#[cfg(feature = "testing")]
+pub(crate) use self::rehearsal::{PASSWORD, rehearse};
 pub(super) use self::said::Said;
 
 /// Who logs in to what.

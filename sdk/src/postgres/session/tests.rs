@@ -2,9 +2,8 @@
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
+use super::rehearsal::{PASSWORD, heard, meet};
 use super::*;
-
-const PASSWORD: &[u8] = b"c4n4ry";
 
 fn message(tag: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 4).unwrap();
@@ -39,45 +38,6 @@ fn ready() -> Vec<u8> {
     ]
     .concat()
 }
-
-/// What comes of a server that says this, whatever it hears, and what it heard.
-async fn meet(
-    says: &[u8],
-    early: Option<Mechanism>,
-    trusted: bool,
-) -> (Result<Started<DuplexStream>, Failure>, Vec<u8>) {
-    let (client, mut server) = duplex(1 << 20);
-    server.write_all(says).await.unwrap();
-    let login = Login {
-        user: "u",
-        password: PASSWORD,
-        database: "d",
-        options: None,
-    };
-    let demands = Demands {
-        binding: Binding::IfOffered,
-        end_point: Some(vec![7; 32]),
-        early,
-        without_binding: || match trusted {
-            true => Ok(Proof::Certificate),
-            false => Err(Failure::Demanded(Error::new(
-                crate::error::ErrorKind::Insecure,
-                "no proof",
-            ))),
-        },
-    };
-    server.shutdown().await.unwrap();
-    let result = start(client, login, demands).await;
-    let mut heard = vec![0; 1 << 16];
-    let length = match tokio::time::timeout(MOMENT, server.read(&mut heard)).await {
-        Ok(read) => read.unwrap(),
-        Err(_) => 0,
-    };
-    heard.truncate(length);
-    (result, heard)
-}
-
-const MOMENT: std::time::Duration = std::time::Duration::from_millis(50);
 
 fn failure(result: Result<Started<DuplexStream>, Failure>) -> Failure {
     match result {
@@ -211,13 +171,6 @@ async fn named(name: &str) -> (Opening<DuplexStream>, DuplexStream) {
     opening.call_it(name);
     opening.write_all(&message(0, b"start")[1..]).await.unwrap();
     (opening, server)
-}
-
-async fn heard(server: &mut DuplexStream) -> Vec<u8> {
-    let mut bytes = vec![0; 4096];
-    let length = server.read(&mut bytes).await.unwrap();
-    bytes.truncate(length);
-    bytes
 }
 
 #[tokio::test(start_paused = true)]
