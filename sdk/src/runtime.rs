@@ -146,9 +146,9 @@ where
     S::Error: Into<BoxError> + Send + 'static,
     S::Future: Send + 'static,
 {
-    type Response = Response<Body>;
+    type Response = Answer;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // A service that cannot take requests would answer none ever again;
@@ -171,8 +171,18 @@ where
                 Ok(Err(error)) => respond(&*error.into()).into_response(),
                 Err(_) => failed().into_response(),
             };
-            Ok(response.await)
+            Ok(Answer(response.await))
         })
+    }
+}
+
+/// A response that is one already. The conversion of a plain one would read its body
+/// and make it anew.
+struct Answer(Response<Body>);
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
+        Box::pin(std::future::ready(self.0))
     }
 }
 
@@ -254,7 +264,7 @@ mod tests {
             service: handler.into_service(),
             link: Link::new(Err(Error::new(ErrorKind::Stage, "no stage, c4n4ry"))),
         };
-        let Ok(response) = linked.call(Request::new(Body::Empty)).await;
+        let Ok(Answer(response)) = linked.call(Request::new(Body::Empty)).await;
         response
     }
 

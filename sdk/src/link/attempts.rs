@@ -68,8 +68,9 @@ impl<'a> Attempts<'a> {
 
     /// A connection, or the reason why there is none now.
     pub(super) async fn one_connection(&self) -> Result<Client, Error> {
-        self.within(Phase::Connect, "connecting", self.pool.client())
-            .await?
+        // In a box: the handler's own future is moved about a few times for each request.
+        let client = Box::pin(self.pool.client());
+        self.within(Phase::Connect, "connecting", client).await?
     }
 
     /// Does some work, but gives it up when the invocation has to be answered.

@@ -26,6 +26,7 @@ use crate::postgres::session::{self, Demands, Failure, Login, Mechanism, Offer, 
 use crate::postgres::tap::{Tap, Tapped};
 use crate::postgres::tls::{self, Anchors, Authority, Certificate, Peer, Refusal};
 use crate::postgres::url::DatabaseUrl;
+use crate::postgres::watch::Socket;
 use crate::settings::{Limits, ServerPin, ServerSettings};
 use crate::stage::Stage;
 use crate::telemetry::Phases;
@@ -50,6 +51,7 @@ struct Inner {
 pub(super) struct Opened {
     pub(super) client: ClientWrapper,
     pub(super) tap: Tap,
+    pub(super) socket: Socket,
     pub(super) facts: Facts,
 }
 
@@ -208,6 +210,7 @@ impl<'a> Attempt<'a> {
     async fn follow(&self, plan: &Plan<'_>, phases: &mut Phases) -> Result<Opened, Setback> {
         let started = Instant::now();
         let tcp = self.within(Phase::Connect, self.tcp()).await??;
+        let socket = Socket::of(&tcp);
         phases.connect = started.elapsed();
 
         let started = Instant::now();
@@ -221,7 +224,7 @@ impl<'a> Attempt<'a> {
         phases.tls = started.elapsed();
 
         let started = Instant::now();
-        let session = self.session(stream, &certificate, plan);
+        let session = self.session(stream, socket, &certificate, plan);
         let opened = self.within(Phase::Handshake, session).await??;
         phases.authenticate = started.elapsed();
         Ok(opened)
@@ -287,6 +290,7 @@ impl<'a> Attempt<'a> {
     async fn session(
         &self,
         stream: tls::Stream,
+        socket: Socket,
         certificate: &Certificate,
         plan: &Plan<'_>,
     ) -> Result<Opened, Setback> {
@@ -350,7 +354,12 @@ impl<'a> Attempt<'a> {
             is_read_only: reports.is_standby || reports.is_read_only,
             server_version: reports.server_version,
         };
-        Ok(Opened { client, tap, facts })
+        Ok(Opened {
+            client,
+            tap,
+            socket,
+            facts,
+        })
     }
 
     /// Gives the session to the driver.

@@ -16,7 +16,8 @@ use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::connect::{Connector, Opened};
 use crate::postgres::failure::{Says, of_query};
-use crate::postgres::tap::{Mark, Tap};
+use crate::postgres::tap::{Mark, Rest, Tap};
+use crate::postgres::watch::Socket;
 use crate::settings::{Limits, ServerSettings};
 use crate::stage::Stage;
 use crate::telemetry::Phases;
@@ -185,6 +186,7 @@ pub(super) type Connection = Object<Connections>;
 pub(super) struct Session {
     pub(super) client: ClientWrapper,
     pub(super) tap: Tap,
+    socket: Socket,
     lent_at: Mark,
     /// Whether the server said at the start that it takes no writes. That may change,
     /// so it counts for the first loan alone.
@@ -203,15 +205,17 @@ impl Session {
         reported
     }
 
-    /// What the time since it was lent tells of the credentials.
-    pub(super) fn tell(&self) {
-        if self.tap.has_ended() {
+    /// What the time since it was lent tells of the credentials, and how it is left.
+    pub(super) fn tell(&self) -> Rest {
+        let rest = self.tap.rest_since(&self.lent_at);
+        if rest.has_ended {
             self.told.doubt.store(true, Ordering::Relaxed);
         }
-        let error = self.tap.error_since(&self.lent_at);
-        if let Some((ErrorKind::DatabaseReadOnly, _)) = error.and_then(|code| of_query(&code)) {
+        let error = rest.error.as_deref();
+        if let Some((ErrorKind::DatabaseReadOnly, _)) = error.and_then(of_query) {
             self.told.read_only.store(true, Ordering::Relaxed);
         }
+        rest
     }
 }
 
@@ -227,12 +231,18 @@ impl Manager for Connections {
 
     async fn create(&self) -> Result<Session, Error> {
         // Large and rare: what only takes a connection that is there does not carry it.
-        let Opened { client, tap, facts } = Box::pin(self.connector.open()).await?;
+        let Opened {
+            client,
+            tap,
+            socket,
+            facts,
+        } = Box::pin(self.connector.open()).await?;
         self.told.opened();
         Ok(Session {
             client,
             lent_at: tap.mark(),
             tap,
+            socket,
             reported_read_only: facts.is_read_only,
             told: Arc::clone(&self.told),
         })
@@ -241,19 +251,21 @@ impl Manager for Connections {
     /// No ping: a warm request pays for its query alone. What the server has
     /// said meanwhile costs nothing to know.
     async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<Error> {
-        // Lets the runtime look at its sockets, and so the connection's own task
+        // What has come and was not looked at yet: the connection's own task has to
         // see whether the server has ended it.
-        tokio::task::yield_now().await;
-        session.tell();
-        if session.client.is_closed() || session.tap.has_ended() {
+        if session.socket.has_news() {
+            tokio::task::yield_now().await;
+        }
+        let rest = session.tell();
+        if session.client.is_closed() || rest.has_ended {
             return Err(RecycleError::message("the connection has ended"));
         }
-        if !session.tap.is_idle() {
+        if !rest.is_idle {
             return Err(RecycleError::message(
                 "it was left with a statement running or a transaction open",
             ));
         }
-        session.lent_at = session.tap.mark();
+        session.lent_at = rest.mark;
         session.reported_read_only = false;
         Ok(())
     }

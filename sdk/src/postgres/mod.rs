@@ -12,6 +12,7 @@ mod session;
 mod tap;
 mod tls;
 mod url;
+mod watch;
 
 pub(crate) use self::failure::{Says, of_query};
 pub(crate) use self::pool::{Pool, read_only};

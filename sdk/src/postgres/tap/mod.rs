@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use self::frames::Frames;
 use self::passed::Passed;
 
-pub(crate) use self::passed::{Fate, Mark};
+pub(crate) use self::passed::{Fate, Mark, Rest};
 
 /// What has passed on one connection. Clones see the same one.
 #[derive(Clone, Debug, Default)]
@@ -40,14 +40,14 @@ impl Tap {
         self.passed().error_since(mark).map(str::to_owned)
     }
 
+    /// How the connection is left now, and what was told since the mark.
+    pub(crate) fn rest_since(&self, mark: &Mark) -> Rest {
+        self.passed().rest_since(mark)
+    }
+
     /// Whether the connection has ended, or the server has said that it will.
     pub(crate) fn has_ended(&self) -> bool {
         self.passed().has_ended()
-    }
-
-    /// Whether no request waits for its answer and no transaction is open.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.passed().is_idle()
     }
 
     fn passed(&self) -> MutexGuard<'_, Passed> {

@@ -71,7 +71,29 @@ pub(crate) enum Fate {
     Something,
 }
 
+/// How a connection is left.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    /// It has ended, or the server has said that it will.
+    pub(crate) has_ended: bool,
+    /// No request waits for its answer and no transaction is open.
+    pub(crate) is_idle: bool,
+    /// The SQLSTATE of the last error that the server told.
+    pub(crate) error: Option<String>,
+    /// This moment.
+    pub(crate) mark: Mark,
+}
+
 impl Passed {
+    pub(super) fn rest_since(&self, mark: &Mark) -> Rest {
+        Rest {
+            has_ended: self.has_ended(),
+            is_idle: self.is_idle(),
+            error: self.error_since(mark).map(str::to_owned),
+            mark: self.mark(),
+        }
+    }
+
     pub(super) fn mark(&self) -> Mark {
         Mark {
             effects: self.effects,
