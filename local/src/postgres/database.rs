@@ -46,6 +46,10 @@ impl Database {
         &self.name
     }
 
+    pub(super) fn password(&self) -> &str {
+        self.password.reveal()
+    }
+
     /// `postgres://role:password@host:port/name`, percent-encoded. Holds the password.
     pub fn url(&self) -> String {
         let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);

@@ -23,6 +23,7 @@
 mod account;
 mod admin;
 mod binaries;
+mod bouncer;
 mod cache;
 mod certificate;
 mod cluster;
@@ -42,6 +43,7 @@ mod source;
 mod start;
 mod watchdog;
 
+pub use bouncer::Bouncer;
 pub use database::Database;
 pub use databases::{Databases, Facts};
 pub use options::{Options, Progress};
