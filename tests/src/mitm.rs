@@ -1,56 +1,82 @@
-//! A man in the middle: ends the client's TLS with a certificate of his own and
-//! passes everything on to the real server.
+//! Somebody between a client and its server, who ends the client's TLS.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use openssl::ssl::{Ssl, SslAcceptor, SslConnector, SslMethod, SslVerifyMode};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use tokio_native_tls::{TlsAcceptor, TlsConnector};
+use tokio_openssl::SslStream;
 
-use crate::stub::self_signed;
+use crate::heard::{Ear, Heard};
+use crate::{Identity, at};
 
-/// A running man in the middle.
+/// What he does with what passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Middle {
+    /// Passes all of it on to the server, over a TLS connection of his own.
+    Relays,
+    /// The same, and takes `SCRAM-SHA-256-PLUS` out of the server's offer.
+    StripsPlus,
+    /// Passes all of it on without encryption, as balancers that end TLS do. The server
+    /// then offers no `SCRAM-SHA-256-PLUS` of its own accord.
+    EndsTls,
+}
+
+/// A man in the middle, running.
 #[derive(Debug)]
 pub struct Mitm {
     port: u16,
+    heard: Heard,
     serving: JoinHandle<()>,
 }
 
 impl Mitm {
-    /// Stands before the server at `upstream`.
+    /// Stands before the server at `upstream`, and shows clients this identity.
     ///
     /// # Panics
     ///
     /// When that fails.
-    pub async fn start(upstream: SocketAddr) -> Self {
-        let (identity, _) = self_signed();
-        let acceptor = TlsAcceptor::from(native_tls::TlsAcceptor::new(identity).expect("TLS"));
-        let connector = native_tls::TlsConnector::builder()
-            .danger_accept_invalid_certs(true)
-            .danger_accept_invalid_hostnames(true)
-            .build()
-            .expect("TLS");
-        let connector = TlsConnector::from(connector);
+    pub async fn start(upstream: SocketAddr, shown: &Identity, does: Middle) -> Self {
+        let acceptor = shown.acceptor().build();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .expect("a port");
         let port = listener.local_addr().expect("a port").port();
+        let heard = Heard::default();
+        let ears = heard.clone();
         let serving = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (acceptor, connector) = (acceptor.clone(), connector.clone());
+                let (acceptor, ears) = (acceptor.clone(), ears.clone());
                 tokio::spawn(async move {
                     // However a connection ends is up to the two at its ends.
-                    relay(client, upstream, &acceptor, &connector).await.ok()
+                    stand_between(client, upstream, does, &acceptor, &ears)
+                        .await
+                        .ok()
                 });
             }
         });
-        Self { port, serving }
+        Self {
+            port,
+            heard,
+            serving,
+        }
     }
 
-    /// His port on 127.0.0.1.
-    pub fn port(&self) -> u16 {
-        self.port
+    /// The URL that leads to him instead of its server.
+    pub fn url(&self, url: &str) -> String {
+        at(url, self.port)
+    }
+
+    /// His address.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// What clients said to him.
+    pub fn heard(&self) -> &Heard {
+        &self.heard
     }
 }
 
@@ -60,19 +86,99 @@ impl Drop for Mitm {
     }
 }
 
-async fn relay(
-    mut client: TcpStream,
+async fn stand_between(
+    client: TcpStream,
     upstream: SocketAddr,
-    acceptor: &TlsAcceptor,
-    connector: &TlsConnector,
+    does: Middle,
+    acceptor: &SslAcceptor,
+    ears: &Heard,
 ) -> anyhow::Result<()> {
+    let client = accept(client, acceptor).await?;
+    let ear = ears.ear();
     let mut server = TcpStream::connect(upstream).await?;
-    let mut request = [0; 8];
-    client.read_exact(&mut request).await?;
-    server.write_all(&request).await?;
-    client.write_all(&[server.read_u8().await?]).await?;
-    let mut client = acceptor.accept(client).await?;
-    let mut server = connector.connect("localhost", server).await?;
-    copy_bidirectional(&mut client, &mut server).await?;
+    if does == Middle::EndsTls {
+        return relay(client, server, does, &ear).await;
+    }
+    server.write_all(&SSL_REQUEST).await?;
+    anyhow::ensure!(server.read_u8().await? == b'S', "the server takes no TLS");
+    let mut connector = SslConnector::builder(SslMethod::tls_client())?;
+    connector.set_verify(SslVerifyMode::NONE);
+    let connector = connector.build().configure()?.verify_hostname(false);
+    let mut server = SslStream::new(connector.into_ssl("localhost")?, server)?;
+    Pin::new(&mut server).connect().await?;
+    relay(client, server, does, &ear).await
+}
+
+/// Takes a client as Postgres does: TLS at once, or after it has asked for it.
+pub(crate) async fn accept(
+    mut tcp: TcpStream,
+    acceptor: &SslAcceptor,
+) -> anyhow::Result<SslStream<TcpStream>> {
+    let mut first = [0];
+    tcp.peek(&mut first).await?;
+    if first[0] != TLS_RECORD {
+        let mut request = [0; 8];
+        tcp.read_exact(&mut request).await?;
+        anyhow::ensure!(request == SSL_REQUEST, "the client asks for no TLS");
+        tcp.write_all(b"S").await?;
+    }
+    let mut tls = SslStream::new(Ssl::new(acceptor.context())?, tcp)?;
+    Pin::new(&mut tls).accept().await?;
+    Ok(tls)
+}
+
+async fn relay(
+    client: impl AsyncRead + AsyncWrite,
+    server: impl AsyncRead + AsyncWrite,
+    does: Middle,
+    ear: &Ear,
+) -> anyhow::Result<()> {
+    let (mut from_client, mut to_client) = split(client);
+    let (mut from_server, mut to_server) = split(server);
+    let up = async {
+        let mut bytes = [0; 1024];
+        loop {
+            let read = from_client.read(&mut bytes).await?;
+            if read == 0 {
+                to_server.shutdown().await?;
+                return anyhow::Ok(());
+            }
+            ear.hear(&bytes[..read]);
+            to_server.write_all(&bytes[..read]).await?;
+        }
+    };
+    let down = async {
+        if does == Middle::StripsPlus {
+            let offer = without_plus(&mut from_server).await?;
+            to_client.write_all(&offer).await?;
+        }
+        tokio::io::copy(&mut from_server, &mut to_client).await?;
+        to_client.shutdown().await?;
+        anyhow::Ok(())
+    };
+    tokio::try_join!(up, down)?;
     Ok(())
 }
+
+/// The server's first message without the mechanism that binds to the channel.
+async fn without_plus(server: &mut (impl AsyncRead + Unpin)) -> anyhow::Result<Vec<u8>> {
+    let tag = server.read_u8().await?;
+    let length = server.read_u32().await?;
+    let mut body = vec![0; length as usize - 4];
+    server.read_exact(&mut body).await?;
+    let body = match body.windows(PLUS.len()).position(|part| part == PLUS) {
+        Some(start) => [&body[..start], &body[start + PLUS.len()..]].concat(),
+        None => body,
+    };
+    let length = u32::try_from(body.len() + 4)?;
+    Ok([&[tag][..], &length.to_be_bytes(), &body].concat())
+}
+
+/// Length 8, then the code 80877103 (postgresql.org/docs/18/protocol-message-formats.html).
+pub(crate) const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+/// What a TLS handshake begins with. Postgres's own messages begin with a length.
+const TLS_RECORD: u8 = 0x16;
+
+/// A mechanism in the list of an offer, each of which ends in a zero.
+const PLUS: &[u8] = b"SCRAM-SHA-256-PLUS\0";

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use stagelink_local::network::Proxy;
-use stagelink_local::postgres::{Database, Options, Server};
+use stagelink_local::postgres::{Database, Options, Server, Source};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
@@ -26,14 +26,10 @@ pub async fn server() -> &'static Server {
     static SERVER: OnceCell<Server> = OnceCell::const_new();
     SERVER
         .get_or_init(|| async {
-            let source = std::env::var("STAGELINK_POSTGRES").unwrap_or_else(|_| "auto".to_owned());
-            let started = async move {
-                Server::start(Options {
-                    source: source.parse()?,
-                    ..Options::default()
-                })
-                .await
-            };
+            let started = Server::start(Options {
+                source: source(),
+                ..Options::default()
+            });
             match SHARED.spawn(started).await {
                 Ok(Ok(server)) => server,
                 Ok(Err(error)) => panic!("the tests need a Postgres: {}", with_causes(&error)),
@@ -41,6 +37,14 @@ pub async fn server() -> &'static Server {
             }
         })
         .await
+}
+
+/// Where the Postgres of this run comes from.
+pub(crate) fn source() -> Source {
+    let source = std::env::var("STAGELINK_POSTGRES").unwrap_or_else(|_| "auto".to_owned());
+    source
+        .parse()
+        .unwrap_or_else(|error| panic!("STAGELINK_POSTGRES: {}", with_causes(&error)))
 }
 
 /// A new database, with a role of its own whose password holds the canary.
@@ -96,12 +100,21 @@ pub async fn proxy() -> Proxy {
 ///
 /// When the URL is none.
 pub fn through(proxy: &Proxy, url: &str) -> String {
-    let (before, rest) = url.split_once('@').expect("a role");
-    let (_, after) = rest.split_once('/').expect("a database");
-    format!("{before}@127.0.0.1:{}/{after}", proxy.port())
+    at(url, proxy.port())
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
+/// The same URL for another port, of this machine.
+///
+/// # Panics
+///
+/// When the URL is none.
+pub fn at(url: &str, port: u16) -> String {
+    let (before, rest) = url.split_once('@').expect("a role");
+    let (_, after) = rest.split_once('/').expect("a database");
+    format!("{before}@127.0.0.1:{port}/{after}")
+}
+
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

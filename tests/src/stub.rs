@@ -1,16 +1,17 @@
 //! A server that begins like Postgres and then does what a test says: the ones
 //! that a real Postgres cannot be made into.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use native_tls::Identity;
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use openssl::ssl::{SslAcceptor, SslOptions, SslVersion};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use tokio_native_tls::TlsAcceptor;
+
+use crate::Identity;
+use crate::heard::{Ear, Heard};
+use crate::mitm::accept;
 
 /// What the server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +34,13 @@ pub enum Stub {
     Impostor,
     /// Lets anybody in without a password.
     Trust,
+    /// The same, and speaks no newer version of TLS than this one.
+    Outdated(SslVersion),
+    /// Has no connection left, and says so instead of asking for a password.
+    Full,
 }
 
-/// A running stub with a self-signed certificate for `localhost`.
+/// A running stub.
 #[derive(Debug)]
 pub struct StubServer {
     port: u16,
@@ -44,20 +49,35 @@ pub struct StubServer {
     serving: JoinHandle<()>,
 }
 
-/// What clients said after they had named themselves.
-type Heard = Arc<Mutex<Vec<u8>>>;
-
 impl StubServer {
-    /// Starts it on a free port.
+    /// Starts it on a free port, with a self-signed certificate for `localhost`.
     ///
     /// # Panics
     ///
     /// When that fails.
     pub async fn start(stub: Stub) -> Self {
-        let (identity, pem) = self_signed();
-        let acceptor = TlsAcceptor::from(native_tls::TlsAcceptor::new(identity).expect("TLS"));
+        Self::showing(&Identity::self_signed(), stub).await
+    }
+
+    /// The same with this identity.
+    ///
+    /// # Panics
+    ///
+    /// When that fails.
+    pub async fn showing(identity: &Identity, stub: Stub) -> Self {
+        let mut acceptor = identity.acceptor();
+        if let Stub::Outdated(newest) = stub {
+            // OpenSSL itself takes nothing so old any more, but at its lowest level.
+            acceptor
+                .set_cipher_list("ALL:@SECLEVEL=0")
+                .and_then(|()| acceptor.set_min_proto_version(None))
+                .and_then(|()| acceptor.set_max_proto_version(Some(newest)))
+                .expect("old TLS");
+            acceptor.clear_options(SslOptions::NO_TLSV1 | SslOptions::NO_TLSV1_1);
+        }
+        let acceptor = acceptor.build();
         let certificate = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(certificate.path(), pem).expect("a file");
+        std::fs::write(certificate.path(), &identity.certificate_pem).expect("a file");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .expect("a port");
@@ -88,19 +108,14 @@ impl StubServer {
         )
     }
 
-    /// Whether a client told it anything that depends on the password. The beginning
-    /// of SCRAM, which a client may send unasked, does not.
-    pub fn was_told(&self) -> bool {
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut rest = &heard[..];
-        while let [b'p', a, b, c, d, body @ ..] = rest {
-            let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize - 4;
-            if !body.starts_with(b"SCRAM-SHA-256") {
-                return true;
-            }
-            rest = body.get(length..).unwrap_or_default();
-        }
-        !rest.is_empty()
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// What clients said to it.
+    pub fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     /// Its certificate, as a file.
@@ -115,35 +130,33 @@ impl Drop for StubServer {
     }
 }
 
-/// A new self-signed certificate for `localhost`: with its key, and as PEM.
-pub(crate) fn self_signed() -> (Identity, String) {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
-    let pem = cert.pem();
-    let identity = Identity::from_pkcs8(pem.as_bytes(), signing_key.serialize_pem().as_bytes())
-        .expect("an identity");
-    (identity, pem)
-}
-
 async fn serve(
     mut tcp: TcpStream,
     stub: Stub,
-    acceptor: &TlsAcceptor,
+    acceptor: &SslAcceptor,
     heard: &Heard,
 ) -> anyhow::Result<()> {
+    let refusal: &[u8] = match stub {
+        Stub::Silent => return std::future::pending().await,
+        Stub::NoTls => b"N",
+        Stub::NotPostgres => b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        Stub::HangsUp => b"",
+        _ => return talk(accept(tcp, acceptor).await?, stub, &heard.ear()).await,
+    };
     let mut request = [0; 8];
     tcp.read_exact(&mut request).await?;
-    match stub {
-        Stub::Silent => std::future::pending().await,
-        Stub::NoTls => return Ok(tcp.write_all(b"N").await?),
-        Stub::NotPostgres => return Ok(tcp.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await?),
-        Stub::HangsUp => return Ok(()),
-        _ => tcp.write_all(b"S").await?,
-    }
-    let mut tls = acceptor.accept(tcp).await?;
+    Ok(tcp.write_all(refusal).await?)
+}
+
+async fn talk<S>(mut tls: S, stub: Stub, ear: &Ear) -> anyhow::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let length = tls.read_u32().await?;
     let mut startup = vec![0; length as usize - 4];
     tls.read_exact(&mut startup).await?;
+    ear.hear(&length.to_be_bytes());
+    ear.hear(&startup);
     match stub {
         Stub::Cleartext => authentication(&mut tls, 3, &[]).await?,
         Stub::Md5 => authentication(&mut tls, 5, b"salt").await?,
@@ -151,6 +164,10 @@ async fn serve(
         Stub::Impostor => {
             authentication(&mut tls, 10, b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0").await?;
             impostor(&mut tls).await?;
+        }
+        Stub::Full => {
+            let fields = b"SFATAL\0VFATAL\0C53300\0Msorry, too many clients already\0\0";
+            return message(&mut tls, b'E', fields).await;
         }
         _ => {
             authentication(&mut tls, 0, &[]).await?;
@@ -164,10 +181,7 @@ async fn serve(
         if read == 0 {
             return Ok(());
         }
-        heard
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(&bytes[..read]);
+        ear.hear(&bytes[..read]);
     }
 }
 

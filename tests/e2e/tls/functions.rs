@@ -1,0 +1,71 @@
+//! Policies in a function, from the config var to the answer.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use stagelink_tests::{Identity, Middle, Mitm, Scene, server};
+
+use super::{roots, verify};
+
+/// The status of the health check for a database URL with these parameters.
+async fn status(scene: &Scene, parameters: &str) -> u16 {
+    scene.set_url(&format!("{}?{parameters}", scene.database.url()));
+    scene.get("health").await.status.as_u16()
+}
+
+#[tokio::test]
+async fn self_signed_server_is_trusted_by_channel_binding() {
+    let scene = Scene::new().await;
+    for parameters in ["", "sslmode=require", "channel_binding=require"] {
+        let status = status(&scene, parameters).await;
+        assert_eq!(status, 200, "{parameters}: {}", scene.log());
+    }
+}
+
+#[tokio::test]
+async fn self_signed_server_is_refused_where_its_certificate_has_to_verify() {
+    let scene = Scene::new().await;
+    for parameters in [
+        "sslmode=verify-full",
+        "sslmode=verify-ca",
+        "sslrootcert=system",
+    ] {
+        let status = status(&scene, parameters).await;
+        assert_eq!(status, 500, "{parameters}: {}", scene.log());
+    }
+    assert!(scene.log().contains("TLS handshake"), "{}", scene.log());
+}
+
+#[tokio::test]
+async fn given_root_lets_its_server_in_and_a_missing_file_nobody() {
+    let scene = Scene::new().await;
+    let pem = server()
+        .await
+        .certificate_pem()
+        .expect("a certificate of its own");
+    let file = roots(pem);
+    let parameters = verify("verify-full", file.path());
+    let log = || scene.log();
+    assert_eq!(status(&scene, &parameters).await, 200, "{}", log());
+    file.close().expect("it is removed");
+    assert_eq!(status(&scene, &parameters).await, 500, "{}", log());
+    assert!(log().contains("could not read the root certificates"));
+}
+
+#[tokio::test]
+async fn man_in_the_middle_is_refused_and_learns_no_password() {
+    let upstream = SocketAddr::from((Ipv4Addr::LOCALHOST, server().await.port()));
+    let mitm = Mitm::start(upstream, &Identity::self_signed(), Middle::Relays).await;
+    let scene = Scene::new().await;
+    scene.set_url(&mitm.url(&scene.database.url()));
+    assert_eq!(scene.get("health").await.status, 500, "{}", scene.log());
+    assert!(
+        scene
+            .log()
+            .contains("somebody between here and the server opened the encryption"),
+        "{}",
+        scene.log()
+    );
+    let heard = mitm.heard();
+    assert!(heard.connections() > 0, "he opened the encryption");
+    assert!(!heard.has(stagelink_tests::CANARY));
+}

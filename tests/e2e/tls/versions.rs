@@ -1,0 +1,47 @@
+//! Versions and kinds of TLS.
+
+use std::pin::Pin;
+
+use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode, SslVersion};
+use stagelink_tests::{Auth, Identity, OwnServer, Stub, StubServer};
+use tokio::net::TcpStream;
+use tokio_openssl::SslStream;
+
+use super::{let_in, open};
+
+#[tokio::test]
+async fn server_of_an_outdated_tls_is_refused() {
+    for version in [SslVersion::TLS1, SslVersion::TLS1_1] {
+        let stub = StubServer::start(Stub::Outdated(version)).await;
+        let error = open(&stub.url(""), &[]).await.expect_err("it is outdated");
+        let told = error.report().to_string();
+        assert!(told.contains("the TLS handshake with"), "{told}");
+        assert_eq!(stub.heard().connections(), 0);
+        // It is there for a client that knows no better.
+        let tcp = TcpStream::connect(stub.address())
+            .await
+            .expect("it listens");
+        let mut client = SslConnector::builder(SslMethod::tls_client()).expect("TLS");
+        client.set_verify(SslVerifyMode::NONE);
+        client
+            .set_cipher_list("ALL:@SECLEVEL=0")
+            .and_then(|()| client.set_min_proto_version(Some(version)))
+            .expect("old TLS");
+        let client = client.build().configure().expect("TLS");
+        let client = client.into_ssl("localhost").expect("TLS");
+        let mut tls = SslStream::new(client, tcp).expect("TLS");
+        Pin::new(&mut tls).connect().await.expect("a handshake");
+        assert_eq!(tls.ssl().version2(), Some(version));
+    }
+}
+
+#[tokio::test]
+async fn server_of_tls_1_2_is_let_in_by_channel_binding() {
+    let server = OwnServer::start(&Identity::self_signed()).await;
+    server.set("ssl_max_protocol_version", "TLSv1.2").await;
+    let url = server.database(Auth::Scram).await.url();
+    let db = let_in("TLS 1.2", &url, &[]).await;
+    let sql = "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    let row = db.query_typed_one(sql, &[]).await.expect("a row");
+    assert_eq!(row.get::<_, &str>(0), "TLSv1.2");
+}

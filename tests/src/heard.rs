@@ -1,0 +1,123 @@
+//! What clients said to a server that is none of theirs, in clear text.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::CANARY;
+
+/// All that clients said, connection by connection, beginning with the start-up message.
+#[derive(Clone, Debug, Default)]
+pub struct Heard(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// What is said on one connection.
+#[derive(Debug)]
+pub(crate) struct Ear {
+    heard: Heard,
+    number: usize,
+}
+
+impl Heard {
+    /// The connections on which anything was said in clear text: those on which the
+    /// handshake came to its end.
+    pub fn connections(&self) -> usize {
+        self.inner().len()
+    }
+
+    /// Whether these bytes passed.
+    pub fn has(&self, text: &str) -> bool {
+        let text = text.as_bytes();
+        self.inner()
+            .iter()
+            .any(|said| said.windows(text.len()).any(|part| part == text))
+    }
+
+    /// Whether a client said anything that depends on its password, or that is for
+    /// nobody but its own server. The beginning of SCRAM is neither: it holds a mechanism
+    /// and a random number, and clients may send it without being asked.
+    ///
+    /// # Panics
+    ///
+    /// When the password itself passed.
+    pub fn is_telling(&self) -> bool {
+        assert!(!self.has(CANARY), "the password passed");
+        self.inner()
+            .iter()
+            .flat_map(|said| messages(said))
+            .any(|(tag, body)| !(tag == TERMINATE || tag == PASSWORD && body.starts_with(SCRAM)))
+    }
+
+    pub(crate) fn ear(&self) -> Ear {
+        let mut inner = self.inner();
+        inner.push(Vec::new());
+        Ear {
+            heard: self.clone(),
+            number: inner.len() - 1,
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ear {
+    pub(crate) fn hear(&self, bytes: &[u8]) {
+        self.heard.inner()[self.number].extend(bytes);
+    }
+}
+
+/// The messages after that of the start, with their tags. One that is not there as a
+/// whole counts as far as it goes.
+fn messages(said: &[u8]) -> Vec<(u8, &[u8])> {
+    let mut found = Vec::new();
+    let (_, mut rest) = cut(said);
+    while let Some((&tag, message)) = rest.split_first() {
+        let (body, after) = cut(message);
+        found.push((tag, body));
+        rest = after;
+    }
+    found
+}
+
+/// The body after a length, which counts itself, and what follows.
+fn cut(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let Some((length, body)) = bytes.split_first_chunk::<4>() else {
+        return (&[], &[]);
+    };
+    let length = u32::from_be_bytes(*length).saturating_sub(4) as usize;
+    body.split_at(length.min(body.len()))
+}
+
+const PASSWORD: u8 = b'p';
+const TERMINATE: u8 = b'X';
+const SCRAM: &[u8] = b"SCRAM-SHA-256";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(parts: &[&[u8]]) -> Heard {
+        let heard = Heard::default();
+        heard.ear().hear(&parts.concat());
+        heard
+    }
+
+    const START: &[u8] = b"\0\0\0\x08\0\x03\0\0";
+
+    #[test]
+    fn beginning_of_scram_tells_nothing_and_its_proof_does() {
+        let first: &[u8] = b"p\0\0\0\x15SCRAM-SHA-256\0n,,";
+        assert!(!heard(&[START, first, b"X\0\0\0\x04"]).is_telling());
+        assert!(heard(&[START, first, b"p\0\0\0\x08c=bi"]).is_telling());
+    }
+
+    #[test]
+    fn query_is_telling() {
+        assert!(heard(&[START, b"Q\0\0\0\x05;"]).is_telling());
+    }
+
+    #[test]
+    #[should_panic(expected = "the password passed")]
+    fn password_in_any_message_is_found() {
+        heard(&[START, b"p\0\0\0\x0b", CANARY.as_bytes()]).is_telling();
+    }
+}

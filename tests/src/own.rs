@@ -1,0 +1,245 @@
+//! A Postgres of a test's own, whose certificate, rules and settings the test chooses.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+
+use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
+use stagelink_local::network::Proxy;
+use stagelink_local::postgres::{Bouncer, Database, Options, Server, Source};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_openssl::SslStream;
+use tokio_postgres::Client;
+
+use crate::identity::{Identity, x509};
+use crate::mitm::SSL_REQUEST;
+use crate::postgres::{source, with_causes};
+use crate::{CANARY, at};
+
+/// A Postgres of a test's own.
+///
+/// It may run in a container, so whatever is changed in it is changed over a superuser's
+/// connection: files by `COPY`, settings by `ALTER SYSTEM`.
+#[derive(Debug)]
+pub struct OwnServer {
+    server: Server,
+    address: SocketAddr,
+    identity: Identity,
+}
+
+/// How a role has to log in. Each has a role and a database of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// By SCRAM, which over TLS is offered with channel binding. The one role that may
+    /// come without TLS, as somebody who ends TLS before the server does.
+    Scram,
+    /// By an MD5 hash of the password.
+    Md5,
+    /// By the password as it is.
+    Cleartext,
+    /// By its name alone.
+    Trust,
+    /// Not at all.
+    Rejected,
+}
+
+impl Auth {
+    /// The ways to get in by which a server proves nothing.
+    pub const WITHOUT_PROOF: [Self; 3] = [Self::Md5, Self::Cleartext, Self::Trust];
+
+    fn role(self) -> &'static str {
+        match self {
+            Self::Scram => "scram",
+            Self::Md5 => "md5",
+            Self::Cleartext => "cleartext",
+            Self::Trust => "trust",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+impl OwnServer {
+    /// Starts one, from where the tests' Postgres comes, that shows this identity.
+    ///
+    /// # Panics
+    ///
+    /// When that fails, as all methods do.
+    pub async fn start(identity: &Identity) -> Self {
+        let source = match source() {
+            // One that somebody else runs keeps its rules.
+            Source::Url(_) => Source::Auto,
+            source => source,
+        };
+        Self::of(source, identity).await
+    }
+
+    /// The same from this source.
+    pub async fn of(source: Source, identity: &Identity) -> Self {
+        let started = Server::start(Options {
+            source,
+            ..Options::default()
+        });
+        let server = started
+            .await
+            .unwrap_or_else(|error| panic!("no server of the test's own: {}", with_causes(&error)));
+        let found = tokio::net::lookup_host((server.host(), server.port())).await;
+        let address = found.expect("its address").next().expect("its address");
+        let mut own = Self {
+            server,
+            address,
+            identity: identity.clone(),
+        };
+        own.write("hba_file", RULES).await;
+        own.show(identity).await;
+        own
+    }
+
+    /// The server.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it shows.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Its major version.
+    pub fn major(&self) -> u32 {
+        let version = self.server.description().split([' ', '.']).nth(1);
+        version
+            .and_then(|major| major.parse().ok())
+            .expect("a version")
+    }
+
+    /// A database whose role logs in this way. The password holds the canary.
+    pub async fn database(&self, auth: Auth) -> Database {
+        let role = auth.role();
+        let password = format!("{CANARY}-{role}");
+        let database = self.server.create_database(role, &password).await;
+        if auth == Auth::Md5 {
+            self.run(&format!(
+                "SET password_encryption = 'md5'; ALTER ROLE {role} PASSWORD '{password}'"
+            ))
+            .await;
+        }
+        database.expect("a database")
+    }
+
+    /// Shows another identity to who connects from now on.
+    pub async fn show(&mut self, identity: &Identity) {
+        self.write("ssl_key_file", &identity.key_pem).await;
+        self.write("ssl_cert_file", &identity.certificate_pem).await;
+        self.reload().await;
+        let expected = x509(&identity.certificate_pem).to_der().expect("DER");
+        let shown = certificate_of(self.address).await.expect("a handshake");
+        assert!(shown == expected, "the server takes no such certificate");
+        self.identity = identity.clone();
+    }
+
+    /// Changes a setting for who connects from now on.
+    pub async fn set(&self, setting: &str, value: &str) {
+        self.run(&format!("ALTER SYSTEM SET {setting} = '{value}'"))
+            .await;
+        self.reload().await;
+        let now = self.text(&format!("SHOW {setting}")).await;
+        assert_eq!(now, value, "{setting}");
+    }
+
+    /// Does something as a superuser.
+    pub async fn run(&self, sql: &str) {
+        let done = self.admin().await.batch_execute(sql).await;
+        done.unwrap_or_else(|error| panic!("{sql}: {}", with_causes(&error)));
+    }
+
+    /// A network before it, which counts.
+    pub async fn proxy(&self) -> Proxy {
+        Proxy::start(self.address).await.expect("a proxy")
+    }
+
+    /// A PgBouncer before it, which knows these databases and shows this identity.
+    pub async fn bouncer(&self, databases: &[&Database], identity: &Identity) -> Bouncer {
+        let Identity {
+            certificate_pem,
+            key_pem,
+        } = identity;
+        Bouncer::start(&self.server, databases, certificate_pem, key_pem)
+            .await
+            .unwrap_or_else(|error| panic!("the tests need PgBouncer: {}", with_causes(&error)))
+    }
+
+    /// Reads its files and settings again, and waits until that is done.
+    async fn reload(&self) {
+        let admin = self.admin().await;
+        let read = "SELECT pg_conf_load_time()::text";
+        let before = text(&admin, read).await;
+        text(&admin, "SELECT pg_reload_conf()::text").await;
+        // The server tells its sessions to read them when it has done so itself, and goes
+        // on to its rules and its certificate before it takes another connection.
+        while text(&admin, read).await == before {}
+    }
+
+    /// Writes the file that a setting names. It is there already, and keeps its mode.
+    async fn write(&self, setting: &str, content: &str) {
+        let path = self
+            .text(&format!(
+                "SELECT regexp_replace(current_setting('{setting}'), '^([^/])', \
+                 current_setting('data_directory') || '/\\1')"
+            ))
+            .await;
+        self.run(&format!(
+            "COPY (SELECT unnest(string_to_array($file${content}$file$, E'\\n'))) TO '{path}'"
+        ))
+        .await;
+    }
+
+    async fn text(&self, sql: &str) -> String {
+        text(&self.admin().await, sql).await
+    }
+
+    async fn admin(&self) -> Client {
+        self.server.admin().await.expect("a superuser")
+    }
+}
+
+/// The URL of a database behind a PgBouncer.
+pub fn pooled(bouncer: &Bouncer, database: &Database) -> String {
+    at(&database.url(), bouncer.port())
+}
+
+async fn text(client: &Client, sql: &str) -> String {
+    let row = client.query_one(sql, &[]).await;
+    row.unwrap_or_else(|error| panic!("{sql}: {}", with_causes(&error)))
+        .get(0)
+}
+
+/// The certificate that a server shows, as DER.
+async fn certificate_of(address: SocketAddr) -> anyhow::Result<Vec<u8>> {
+    let mut tcp = TcpStream::connect(address).await?;
+    tcp.write_all(&SSL_REQUEST).await?;
+    anyhow::ensure!(tcp.read_u8().await? == b'S', "it takes no TLS");
+    let mut connector = SslConnector::builder(SslMethod::tls_client())?;
+    connector.set_verify(SslVerifyMode::NONE);
+    let connector = connector.build().configure()?.verify_hostname(false);
+    let mut tls = SslStream::new(connector.into_ssl("localhost")?, tcp)?;
+    Pin::new(&mut tls).connect().await?;
+    let certificate = tls.ssl().peer_certificate();
+    Ok(certificate
+        .ok_or_else(|| anyhow::anyhow!("none"))?
+        .to_der()?)
+}
+
+/// One rule for each way to log in, of which the superuser's is SCRAM.
+const RULES: &str = "\
+hostssl   all postgres  all scram-sha-256
+hostssl   all scram     all scram-sha-256
+hostnossl all scram     all scram-sha-256
+hostssl   all md5       all md5
+hostssl   all cleartext all password
+hostssl   all trust     all trust
+hostssl   all rejected  all reject";
