@@ -7,7 +7,7 @@ use openssl::ssl::{AlpnError, SslAcceptor, SslAcceptorBuilder, SslMethod, select
 use openssl::x509::X509;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
-    PKCS_ED25519, date_time_ymd,
+    date_time_ymd,
 };
 
 /// Somebody who signs certificates, for clients to trust or not.
@@ -83,7 +83,10 @@ impl Identity {
     /// The same with an Ed25519 key: its signature names no hash, which the channel
     /// binding of Postgres would need.
     pub fn self_signed_without_hash() -> Self {
-        Self::self_signed_by(&KeyPair::generate_for(&PKCS_ED25519).expect("a key"))
+        // Made by OpenSSL, which cannot read the form in which rcgen writes these keys.
+        let key = PKey::generate_ed25519().and_then(|key| key.private_key_to_pem_pkcs8());
+        let key = String::from_utf8(key.expect("a key")).expect("PEM");
+        Self::self_signed_by(&KeyPair::from_pem(&key).expect("a key"))
     }
 
     fn self_signed_by(key: &KeyPair) -> Self {

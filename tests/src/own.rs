@@ -44,9 +44,6 @@ pub enum Auth {
 }
 
 impl Auth {
-    /// The ways to get in by which a server proves nothing.
-    pub const WITHOUT_PROOF: [Self; 3] = [Self::Md5, Self::Cleartext, Self::Trust];
-
     fn role(self) -> &'static str {
         match self {
             Self::Scram => "scram",

@@ -11,7 +11,8 @@ mod versions;
 use std::path::Path;
 
 use stagelink::{Client, Error, ErrorKind, Link, Settings};
-use stagelink_tests::CANARY;
+use stagelink_local::postgres::Bouncer;
+use stagelink_tests::{Auth, CANARY, Identity, Middle, Mitm, OwnServer, pooled};
 use tempfile::NamedTempFile;
 
 /// What comes of a URL, with these variables beside it.
@@ -49,6 +50,37 @@ async fn refused(what: &str, url: &str, variables: &[(&str, &str)]) -> Error {
         error.report()
     );
     error
+}
+
+/// A server that proves nothing by the way in which one logs in to it: four such ways in,
+/// and a pooler. All of them show the same identity.
+struct Unproven {
+    ways: Vec<(&'static str, String)>,
+    _server: OwnServer,
+    balancer: Mitm,
+    _bouncer: Bouncer,
+}
+
+impl Unproven {
+    async fn start(identity: &Identity) -> Self {
+        let server = OwnServer::start(identity).await;
+        // Who ends the encryption before the server leaves SCRAM without channel binding.
+        let balancer = Mitm::start(server.address(), identity, Middle::EndsTls).await;
+        let scram = server.database(Auth::Scram).await;
+        let bouncer = server.bouncer(&[&scram], identity).await;
+        Self {
+            ways: vec![
+                ("MD5", server.database(Auth::Md5).await.url()),
+                ("cleartext", server.database(Auth::Cleartext).await.url()),
+                ("trust", server.database(Auth::Trust).await.url()),
+                ("SCRAM behind a balancer", balancer.url(&scram.url())),
+                ("SCRAM by PgBouncer", pooled(&bouncer, &scram)),
+            ],
+            _server: server,
+            balancer,
+            _bouncer: bouncer,
+        }
+    }
 }
 
 /// A URL with parameters.

@@ -1,8 +1,8 @@
 //! What a URL asks for, and what a server has to offer then.
 
-use stagelink_tests::{Auth, Authority, Identity, Middle, Mitm, OwnServer, Stub, StubServer};
+use stagelink_tests::{Auth, Authority, CANARY, Identity, OwnServer, Stub, StubServer};
 
-use super::{let_in, refused, roots, verify, with};
+use super::{Unproven, let_in, refused, roots, verify, with};
 
 /// Opens a database by a policy, and expects this to come of it.
 async fn expect(is_let_in: bool, what: &str, url: &str, parameters: &str) {
@@ -45,30 +45,19 @@ async fn certificate_counts_as_far_as_the_policy_asks() {
 async fn server_that_proves_nothing_by_its_login_needs_a_certificate_that_verifies() {
     let ours = Authority::new("ours");
     let file = roots(&ours.pem());
-    let server = OwnServer::start(&ours.certify()).await;
-    // The fourth: SCRAM without channel binding, since the encryption ends before it.
-    let balancer = Mitm::start(server.address(), server.identity(), Middle::EndsTls).await;
-    let scram = server.database(Auth::Scram).await;
-    let mut urls = vec![("SCRAM without channel binding", balancer.url(&scram.url()))];
-    for (auth, name) in [
-        (Auth::Md5, "MD5"),
-        (Auth::Cleartext, "cleartext"),
-        (Auth::Trust, "trust"),
-    ] {
-        urls.push((name, server.database(auth).await.url()));
-    }
-    for (login, url) in urls {
+    let unproven = Unproven::start(&ours.certify()).await;
+    for (login, url) in &unproven.ways {
         for parameters in ["", "sslmode=require", "channel_binding=require"] {
-            expect(false, login, &url, parameters).await;
+            expect(false, login, url, parameters).await;
         }
         for mode in ["verify-full", "verify-ca"] {
             let parameters = verify(mode, file.path());
-            expect(true, login, &url, &parameters).await;
+            expect(true, login, url, &parameters).await;
             let both = format!("{parameters}&channel_binding=require");
-            expect(false, login, &url, &both).await;
+            expect(false, login, url, &both).await;
         }
     }
-    assert!(!balancer.heard().has(stagelink_tests::CANARY));
+    assert!(!unproven.balancer.heard().has(CANARY));
 }
 
 #[tokio::test]

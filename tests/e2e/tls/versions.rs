@@ -3,11 +3,11 @@
 use std::pin::Pin;
 
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode, SslVersion};
-use stagelink_tests::{Auth, Identity, OwnServer, Stub, StubServer};
+use stagelink_tests::{Auth, Identity, Middle, Mitm, OwnServer, Stub, StubServer};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
-use super::{let_in, open};
+use super::{let_in, open, refused, with};
 
 #[tokio::test]
 async fn server_of_an_outdated_tls_is_refused() {
@@ -44,4 +44,17 @@ async fn server_of_tls_1_2_is_let_in_by_channel_binding() {
     let sql = "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
     let row = db.query_typed_one(sql, &[]).await.expect("a row");
     assert_eq!(row.get::<_, &str>(0), "TLSv1.2");
+}
+
+#[tokio::test]
+async fn certificate_without_a_hash_binds_no_channel_and_is_refused() {
+    let server = OwnServer::start(&Identity::self_signed()).await;
+    let url = server.database(Auth::Scram).await.url();
+    let shown = Identity::self_signed_without_hash();
+    let mitm = Mitm::start(server.address(), &shown, Middle::Relays).await;
+    for parameters in ["", "channel_binding=require"] {
+        let url = with(&mitm.url(&url), parameters);
+        refused(parameters, &url, &[]).await;
+    }
+    assert!(!mitm.heard().is_telling());
 }
