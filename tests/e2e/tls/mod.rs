@@ -4,6 +4,7 @@
 //! is quicker than a process each. Those of `functions.rs` have real ones.
 
 mod functions;
+mod given_roots;
 mod middle;
 mod policies;
 mod versions;
@@ -11,8 +12,9 @@ mod versions;
 use std::path::Path;
 
 use stagelink::{Client, Error, ErrorKind, Link, Settings};
+use stagelink_local::network::Proxy;
 use stagelink_local::postgres::Bouncer;
-use stagelink_tests::{Auth, CANARY, Identity, Middle, Mitm, OwnServer, pooled};
+use stagelink_tests::{Auth, CANARY, Identity, Middle, Mitm, OwnServer, pooled, through};
 use tempfile::NamedTempFile;
 
 /// What comes of a URL, with these variables beside it.
@@ -81,6 +83,16 @@ impl Unproven {
             _bouncer: bouncer,
         }
     }
+}
+
+/// A network before the server of a URL, and the URL that leads through it.
+async fn network(url: &str) -> (Proxy, String) {
+    let port = url.rsplit([':', '/']).nth(1).expect("a port");
+    let port: u16 = port.parse().expect("a port");
+    let proxy = Proxy::start(([127, 0, 0, 1], port).into()).await;
+    let proxy = proxy.expect("a proxy");
+    let url = through(&proxy, url);
+    (proxy, url)
 }
 
 /// A URL with parameters.
