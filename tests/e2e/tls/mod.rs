@@ -6,6 +6,7 @@
 mod functions;
 mod given_roots;
 mod middle;
+mod pins;
 mod policies;
 mod versions;
 

@@ -1,0 +1,112 @@
+//! `STAGELINK_SERVER_PIN`: the keys of which a server has to show one, whatever else it proves.
+
+use stagelink::ErrorKind;
+use stagelink_tests::{Auth, Authority, Identity, Middle, Mitm, OwnServer, Stub, StubServer};
+
+use super::{Unproven, let_in, open, refused, roots, verify, with};
+
+const PIN: &str = "STAGELINK_SERVER_PIN";
+
+#[tokio::test]
+async fn pinned_key_is_proof_enough_whatever_the_login() {
+    let shown = Identity::self_signed();
+    let unproven = Unproven::start(&shown).await;
+    let (right, wrong) = (shown.pin(), Identity::self_signed().pin());
+    for (login, url) in &unproven.ways {
+        for pins in [
+            &right,
+            &format!("{wrong};{right}"),
+            &format!("{right};{wrong}"),
+        ] {
+            let_in(login, url, &[(PIN, pins)]).await;
+        }
+        refused(login, url, &[(PIN, &wrong)]).await;
+        // What the URL asks for beside the pin still holds.
+        for parameters in ["channel_binding=require", "sslmode=verify-full"] {
+            refused(login, &with(url, parameters), &[(PIN, &right)]).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn server_with_another_key_is_refused_by_every_policy() {
+    let ours = Authority::new("ours");
+    let file = roots(&ours.pem());
+    let server = OwnServer::start(&ours.certify()).await;
+    let url = server.database(Auth::Scram).await.url();
+    let (right, wrong) = (server.identity().pin(), ours.certify().pin());
+    for parameters in [
+        String::new(),
+        "channel_binding=require".to_owned(),
+        verify("verify-full", file.path()),
+        verify("verify-ca", file.path()),
+    ] {
+        let url = with(&url, &parameters);
+        let_in(&parameters, &url, &[(PIN, &right)]).await;
+        let error = refused(&parameters, &url, &[(PIN, &wrong)]).await;
+        let told = error.report().to_string();
+        assert!(told.contains(PIN), "it says where the pin stands: {told}");
+    }
+}
+
+#[tokio::test]
+async fn new_certificate_for_the_pinned_key_is_let_in() {
+    let ours = Authority::new("ours");
+    let mut server = OwnServer::start(&ours.certify_long_ago()).await;
+    let url = server.database(Auth::Md5).await.url();
+    let pin = server.identity().pin();
+    let_in("the old one", &url, &[(PIN, &pin)]).await;
+    let renewed = Authority::new("theirs").renew(server.identity());
+    server.show(&renewed).await;
+    let_in("the new one", &url, &[(PIN, &pin)]).await;
+    server.show(&ours.certify()).await;
+    refused("another key", &url, &[(PIN, &pin)]).await;
+}
+
+#[tokio::test]
+async fn man_in_the_middle_without_the_pinned_key_hears_nothing() {
+    let ours = Authority::new("ours");
+    let server = OwnServer::start(&ours.certify()).await;
+    let url = server.database(Auth::Scram).await.url();
+    let pin = server.identity().pin();
+    for identity in [Identity::self_signed(), ours.certify()] {
+        let mitm = Mitm::start(server.address(), &identity, Middle::Relays).await;
+        refused("a relay", &mitm.url(&url), &[(PIN, &pin)]).await;
+        assert!(!mitm.heard().is_telling());
+        for stub in [Stub::Cleartext, Stub::Md5, Stub::ScramAlone, Stub::Trust] {
+            let man = StubServer::showing(&identity, stub).await;
+            refused(&format!("{stub:?}"), &man.url(""), &[(PIN, &pin)]).await;
+            assert!(!man.heard().is_telling(), "{stub:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn downgrade_by_one_who_has_the_pinned_key_is_noticed() {
+    let server = OwnServer::start(&Identity::self_signed()).await;
+    let url = server.database(Auth::Scram).await.url();
+    let pin = server.identity().pin();
+    let mitm = Mitm::start(server.address(), server.identity(), Middle::StripsPlus).await;
+    let error = open(&mitm.url(&url), &[(PIN, &pin)]).await;
+    let told = error.expect_err("a downgrade").report().to_string();
+    assert!(told.contains("negotiation error"), "{told}");
+    assert!(mitm.heard().has("y,,n="));
+    assert!(!mitm.heard().has(stagelink_tests::CANARY));
+}
+
+#[tokio::test]
+async fn pin_that_cannot_be_read_is_told() {
+    let right = Identity::self_signed().pin();
+    for pin in [
+        "sha256//short",
+        "sha1//AAAA",
+        "c2VjcmV0",
+        &format!("{right};;x"),
+    ] {
+        let url = "postgres://u:p@127.0.0.1:1/d";
+        let error = open(url, &[(PIN, pin)]).await.expect_err("not a pin");
+        assert_eq!(error.kind(), ErrorKind::Settings, "{pin}");
+        let told = error.report().to_string();
+        assert!(told.contains(PIN) && !told.contains(pin), "{told}");
+    }
+}
