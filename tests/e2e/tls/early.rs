@@ -1,0 +1,94 @@
+//! SCRAM that does not wait for the server's offer, and servers that do not play along.
+
+use stagelink::ErrorKind;
+use stagelink_tests::{Auth, Identity, OwnServer, Stub, StubServer};
+
+use super::{Unproven, let_in, network, open};
+
+const PIN: &str = "STAGELINK_SERVER_PIN";
+const EARLY: &str = "STAGELINK_EARLY_SCRAM";
+
+#[tokio::test]
+async fn server_that_does_not_play_along_is_asked_again_once_per_process() {
+    let shown = Identity::self_signed();
+    let pin = shown.pin();
+    let unproven = Unproven::start(&shown).await;
+    for (login, url) in &unproven.ways {
+        let (proxy, url) = network(url).await;
+        // The first try tells that this server is none for it, the second gets in.
+        // Whoever comes later knows.
+        for connections in [2, 3, 4] {
+            let_in(login, &url, &[(PIN, &pin)]).await;
+            assert_eq!(proxy.connections(), connections, "{login}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn server_that_plays_along_is_asked_once() {
+    let server = OwnServer::start(&Identity::self_signed()).await;
+    let url = server.database(Auth::Scram).await.url();
+    for variables in [&[][..], &[(EARLY, "true")], &[(EARLY, "false")]] {
+        let (proxy, url) = network(&url).await;
+        for connections in 1..=2 {
+            let_in("SCRAM", &url, variables).await;
+            assert_eq!(proxy.connections(), connections, "{variables:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_connection_is_enough_where_it_is_switched_off() {
+    let shown = Identity::self_signed();
+    let pin = shown.pin();
+    let unproven = Unproven::start(&shown).await;
+    for (login, url) in &unproven.ways {
+        let (proxy, url) = network(url).await;
+        for connections in 1..=2 {
+            let_in(login, &url, &[(PIN, &pin), (EARLY, "false")]).await;
+            assert_eq!(proxy.connections(), connections, "{login}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn error_in_place_of_an_offer_is_told_as_it_is() {
+    let shown = Identity::self_signed();
+    let (pin, server) = (shown.pin(), OwnServer::start(&shown).await);
+    let rejected = server.database(Auth::Rejected).await.url();
+    let full = StubServer::showing(&shown, Stub::Full).await;
+    let full = full.url("");
+    for (url, kind) in [
+        (&rejected, ErrorKind::DatabaseRefused),
+        (&full, ErrorKind::DatabaseFull),
+    ] {
+        let (proxy, url) = network(url).await;
+        let error = open(&url, &[(PIN, &pin)]).await.expect_err("an error");
+        assert_eq!(error.kind(), kind, "{}", error.report());
+        // The server did not come so far as to dislike what was early: nobody has to
+        // make sure, and a full server least of all.
+        assert_eq!(proxy.connections(), 1, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_password_is_tried_once() {
+    let server = OwnServer::start(&Identity::self_signed()).await;
+    let url = server.database(Auth::Scram).await.url();
+    let (proxy, url) = network(&url.replace("scram@", "wrong@")).await;
+    let error = open(&url, &[]).await.expect_err("it is wrong");
+    assert_eq!(error.kind(), ErrorKind::DatabaseRefused);
+    assert_eq!(
+        proxy.connections(),
+        1,
+        "who is locked out after three has two left"
+    );
+}
+
+#[tokio::test]
+async fn value_that_is_neither_true_nor_false_is_told() {
+    let url = "postgres://u:p@127.0.0.1:1/d";
+    let error = open(url, &[(EARLY, "maybe")]).await.expect_err("neither");
+    assert_eq!(error.kind(), ErrorKind::Settings);
+    assert!(error.to_string().contains(EARLY), "{error}");
+}
