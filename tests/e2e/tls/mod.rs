@@ -4,6 +4,7 @@
 //! is quicker than a process each. Those of `functions.rs` have real ones.
 
 mod danger;
+mod direct;
 mod early;
 mod functions;
 mod given_roots;

@@ -1,0 +1,54 @@
+//! TLS at once, without asking for it first, which servers take from version 17 on.
+
+use stagelink_local::postgres::Source;
+use stagelink_tests::{Auth, Identity, Middle, Mitm, OwnServer, through};
+
+use super::{let_in, refused, with};
+
+const DIRECT: &str = "STAGELINK_DIRECT_TLS";
+
+/// Opens three connections, of which the first may take one more.
+async fn count(server: &OwnServer, connections: [usize; 3]) {
+    let url = server.database(Auth::Scram).await.url();
+    for (parameters, variables) in [
+        ("", &[(DIRECT, "true")][..]),
+        ("sslnegotiation=direct", &[]),
+        ("sslnegotiation=direct&sslmode=require", &[]),
+    ] {
+        let proxy = server.proxy().await;
+        let url = with(&through(&proxy, &url), parameters);
+        for expected in connections {
+            let_in(parameters, &url, variables).await;
+            assert_eq!(proxy.connections(), expected, "{parameters}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn server_before_17_is_asked_the_usual_way_and_remembered() {
+    let server = OwnServer::start(&Identity::self_signed()).await;
+    if server.major() < 17 {
+        count(&server, [2, 3, 4]).await;
+    } else {
+        count(&server, [1, 2, 3]).await;
+    }
+}
+
+#[tokio::test]
+async fn server_from_17_on_is_reached_at_once() {
+    let source: Source = "npm".parse().expect("a source");
+    let server = OwnServer::of(source, &Identity::self_signed()).await;
+    assert!(server.major() >= 17);
+    count(&server, [1, 2, 3]).await;
+}
+
+#[tokio::test]
+async fn man_in_the_middle_is_refused_this_way_too() {
+    let server = OwnServer::start(&Identity::self_signed()).await;
+    let url = server.database(Auth::Scram).await.url();
+    let mitm = Mitm::start(server.address(), &Identity::self_signed(), Middle::Relays).await;
+    let url = with(&mitm.url(&url), "sslnegotiation=direct");
+    refused("a relay", &url, &[]).await;
+    assert!(mitm.heard().connections() > 0, "he opened the encryption");
+    assert!(!mitm.heard().has(stagelink_tests::CANARY));
+}
