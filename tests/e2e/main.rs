@@ -7,6 +7,7 @@ mod guestbook;
 mod health;
 mod identity;
 mod load;
+mod marks;
 mod providers;
 mod refusals;
 mod rotation;
