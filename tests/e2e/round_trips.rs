@@ -1,7 +1,69 @@
 //! What a request costs, in round trips to the database.
 
 use stagelink::{Error, IDEMPOTENCY_TABLE, IdempotencyKey, Link, Settings};
-use stagelink_tests::{Scene, proxy, through};
+use stagelink_local::postgres::Source;
+use stagelink_tests::{Auth, Identity, OwnServer, Scene, proxy, through};
+
+/// Round trips from nothing to the first answer, the one that opens a TCP connection
+/// counted.
+async fn cold(server: &OwnServer, is_direct: bool, is_early: bool) -> usize {
+    let proxy = server.proxy().await;
+    let url = through(&proxy, &server.database(Auth::Scram).await.url());
+    let text = |is_on: bool| if is_on { "true" } else { "false" };
+    let link = Link::new(Settings::from_vars([
+        ("STAGELINK_STAGE", "staging"),
+        ("DATABASE_URL", &url),
+        ("STAGELINK_DIRECT_TLS", text(is_direct)),
+        ("STAGELINK_EARLY_SCRAM", text(is_early)),
+    ]));
+    let db = link.client().await.expect("a connection");
+    let answer = db.query_typed_one("SELECT 1", &[]).await;
+    assert_eq!(answer.expect("an answer").get::<_, i32>(0), 1);
+    assert_eq!(proxy.connections(), 1);
+    proxy.round_trips() + 1
+}
+
+/// Counts what a server's version allows.
+async fn count(server: OwnServer) {
+    let expected = [
+        (false, true, 6),
+        (false, false, 7),
+        (true, true, 5),
+        (true, false, 6),
+    ];
+    let major = server.major();
+    for (is_direct, is_early, expected) in expected {
+        // Older servers know no direct TLS.
+        if major >= 17 || !is_direct {
+            let count = cold(&server, is_direct, is_early).await;
+            println!("{major}, direct TLS {is_direct}, early SCRAM {is_early}: {count}");
+            assert_eq!(
+                count, expected,
+                "{major}, direct {is_direct}, early {is_early}"
+            );
+        }
+    }
+}
+
+async fn from_npm(source: &str) -> OwnServer {
+    let source: Source = source.parse().expect("a source");
+    OwnServer::of(source, &Identity::self_signed()).await
+}
+
+#[tokio::test]
+async fn cold_connect_to_this_machines_postgres_costs_no_more_than_it_must() {
+    count(OwnServer::start(&Identity::self_signed()).await).await;
+}
+
+#[tokio::test]
+async fn cold_connect_to_postgres_18_costs_no_more_than_it_must() {
+    count(from_npm("npm").await).await;
+}
+
+#[tokio::test]
+async fn cold_connect_to_postgres_17_costs_no_more_than_it_must() {
+    count(from_npm("npm:17").await).await;
+}
 
 #[tokio::test]
 async fn warm_select_costs_one_round_trip() {
