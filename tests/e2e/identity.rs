@@ -3,7 +3,10 @@
 use std::process::Output;
 
 use stagelink::{Error, ErrorKind, Link, Settings, StageMark};
-use stagelink_tests::{Rig, Scene, as_superuser, database, proxy, stagelink_command, through};
+use stagelink_tests::{
+    Auth, Identity, OwnServer, Rig, Scene, as_superuser, database, pooled, proxy,
+    stagelink_command, through,
+};
 use tokio::process::Command;
 
 /// Marks a scene's own database as the test wants.
@@ -65,8 +68,58 @@ async fn unmarked_database_is_refused_where_a_mark_is_required() {
     scene.set("STAGELINK_REQUIRE_MARK", "true");
     assert_eq!(scene.get("health").await.status, 500, "{}", scene.log());
     assert!(scene.log().contains("stagelink mark set --stage staging"));
+    // The name of a program is no mark.
+    mark(&scene, "psql").await;
+    assert_eq!(scene.get("health").await.status, 500, "{}", scene.log());
     mark(&scene, "stagelink:staging").await;
     assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
+}
+
+#[tokio::test]
+async fn mark_that_changes_counts_from_the_next_connection_on() {
+    let scene = Scene::new().await;
+    for (name, expected) in [
+        ("stagelink:staging", None),
+        ("stagelink:review", Some(ErrorKind::WrongDatabase)),
+        ("stagelink:staging", None),
+    ] {
+        mark(&scene, name).await;
+        assert_eq!(refusal(&scene).await, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn mark_is_seen_through_a_pooler_whatever_its_clients_call_themselves() {
+    let server = OwnServer::start(&Identity::self_signed()).await;
+    let database = server.database(Auth::Scram).await;
+    for (own, expected) in [
+        ("staging", None),
+        ("production", Some(ErrorKind::WrongDatabase)),
+    ] {
+        let name = database.name();
+        let mark = format!("ALTER DATABASE {name} SET application_name = 'stagelink:{own}'");
+        server.run(&mark).await;
+        // What a pooler reports is what it found when it was started.
+        let bouncer = server.bouncer(&[&database], server.identity()).await;
+        let url = pooled(&bouncer, &database);
+        let link = |url: &str| {
+            Link::new(Settings::from_vars([
+                ("STAGELINK_STAGE", "staging"),
+                ("DATABASE_URL", url),
+                ("STAGELINK_REQUIRE_MARK", "true"),
+                ("STAGELINK_SERVER_PIN", &server.identity().pin()),
+            ]))
+        };
+        // This one leaves its name to the connection that all will share.
+        if let Ok(db) = link(&format!("{url}?application_name=psql")).client().await {
+            db.query_typed("SELECT 1", &[]).await.expect("an answer");
+        }
+        for _ in 0..2 {
+            let refused = link(&url).client().await.err();
+            assert_eq!(refused.map(|error| error.kind()), expected, "{own}");
+        }
+        bouncer.stop().await.expect("it stops");
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,6 @@ mod guestbook;
 mod health;
 mod identity;
 mod load;
-mod marks;
 mod providers;
 mod refusals;
 mod rotation;

@@ -508,9 +508,9 @@ impl<'a> Attempt<'a> {
 /// With what to begin before the server has asked.
 fn early(known: Habits, binding: Binding, is_pinned: bool) -> Option<Mechanism> {
     match (known.offer, binding) {
-        // A server that has proved itself by its key may be a pooler, which offers
-        // no binding; without one every server with SCRAM plays along.
-        (None, Binding::IfOffered) if is_pinned => Some(Mechanism::Plain),
+        // A server that is known by its key is most often a pooler, which offers no
+        // binding.
+        (None, Binding::IfOffered) if is_pinned => None,
         (None, Binding::IfOffered | Binding::Required) => Some(Mechanism::Plus),
         (None, Binding::Never) => Some(Mechanism::Plain),
         (Some(offer), Binding::Never) => offer.scram.then_some(Mechanism::Plain),
@@ -602,7 +602,7 @@ mod tests {
         };
         for (known, binding, is_pinned, expected) in [
             (None, IfOffered, false, Some(Plus)),
-            (None, IfOffered, true, Some(Plain)),
+            (None, IfOffered, true, None),
             (None, Required, true, Some(Plus)),
             (None, Never, false, Some(Plain)),
             (offer(true, true), IfOffered, true, Some(Plus)),

@@ -152,10 +152,7 @@ impl ServerVariables {
                 .filter(|pin| !pin.is_empty())
                 .map(str::parse)
                 .collect::<Result<_, _>>()?,
-            // Some consoles keep no line breaks.
-            roots: self
-                .stagelink_root_certificates
-                .map(|pem| pem.replace("\\n", "\n")),
+            roots: self.stagelink_root_certificates.map(pem).transpose()?,
             danger_unauthenticated: switch(
                 "STAGELINK_DANGER_UNAUTHENTICATED",
                 self.stagelink_danger_unauthenticated,
@@ -182,6 +179,22 @@ impl ServerVariables {
         };
         server.suit(stage)?;
         Ok(server)
+    }
+}
+
+/// Certificates as PEM, also from consoles that keep no line breaks.
+fn pem(text: String) -> Result<String, Error> {
+    let pem = text.replace("\\n", "\n");
+    let count = |part| pem.matches(part).count();
+    match (
+        count("-----BEGIN CERTIFICATE-----"),
+        count("-----END CERTIFICATE-----"),
+    ) {
+        (begun, ended) if begun > 0 && begun == ended => Ok(pem),
+        _ => Err(settings(
+            "STAGELINK_ROOT_CERTIFICATES holds no whole certificate: set it to the text of a PEM \
+             file, from -----BEGIN CERTIFICATE----- on",
+        )),
     }
 }
 

@@ -242,7 +242,10 @@ fn server_is_as_it_is_set() {
                 "sha256//AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
             ),
         ),
-        ("STAGELINK_ROOT_CERTIFICATES", "-----BEGIN\\n-----END"),
+        (
+            "STAGELINK_ROOT_CERTIFICATES",
+            "-----BEGIN CERTIFICATE-----\\nA\\n-----END CERTIFICATE-----",
+        ),
         ("STAGELINK_DANGER_UNAUTHENTICATED", "true"),
         ("STAGELINK_REQUIRE_MARK", "true"),
         ("STAGELINK_DIRECT_TLS", "true"),
@@ -253,7 +256,10 @@ fn server_is_as_it_is_set() {
     .server;
     assert_eq!(server.pins.len(), 2);
     assert_eq!(server.pins[0].to_string(), PIN);
-    assert_eq!(server.roots.as_deref(), Some("-----BEGIN\n-----END"));
+    assert_eq!(
+        server.roots.as_deref(),
+        Some("-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----")
+    );
     assert!(server.danger_unauthenticated && server.require_mark);
     assert!(server.direct_tls && !server.early_scram);
     assert_eq!(server.application_name, "guestbook");

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
 
-use stagelink::{Credentials, DatabaseUrl, Error, Limits, Link, Provider, Stage};
+use stagelink::{Credentials, DatabaseUrl, Error, Limits, Link, Provider, ServerSettings, Stage};
 use stagelink_tests::{CANARY, Scene, Stub, StubServer, server};
 
 use tokio::net::TcpSocket;
@@ -54,7 +54,12 @@ async fn full_database_is_told_with_a_time_to_come_back() {
     let url = DatabaseUrl::parse(&scene.database.url(), "the test").expect("a URL");
     let mut limits = Limits::default();
     limits.pool_size = NonZeroUsize::new(20).expect("not zero");
-    let link = Link::with_provider(Stage::Staging, Fixed(url), limits);
+    let link = Link::with_provider(
+        Stage::Staging,
+        Fixed(url),
+        limits,
+        ServerSettings::default(),
+    );
     let mut taken = Vec::new();
     for _ in 0..20 {
         taken.push(link.client().await.expect("one of twenty"));

@@ -7,17 +7,30 @@ use super::{Unproven, let_in, network, open};
 
 const PIN: &str = "STAGELINK_SERVER_PIN";
 const EARLY: &str = "STAGELINK_EARLY_SCRAM";
+const DANGER: (&str, &str) = ("STAGELINK_DANGER_UNAUTHENTICATED", "true");
 
 #[tokio::test]
 async fn server_that_does_not_play_along_is_asked_again_once_per_process() {
-    let shown = Identity::self_signed();
-    let pin = shown.pin();
-    let unproven = Unproven::start(&shown).await;
+    let unproven = Unproven::start(&Identity::self_signed()).await;
     for (login, url) in &unproven.ways {
         let (proxy, url) = network(url).await;
         // The first try tells that this server is none for it, the second gets in.
         // Whoever comes later knows.
         for connections in [2, 3, 4] {
+            let_in(login, &url, &[DANGER]).await;
+            assert_eq!(proxy.connections(), connections, "{login}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn server_that_is_known_by_its_key_is_waited_for() {
+    let shown = Identity::self_signed();
+    let pin = shown.pin();
+    let unproven = Unproven::start(&shown).await;
+    for (login, url) in &unproven.ways {
+        let (proxy, url) = network(url).await;
+        for connections in [1, 2, 3] {
             let_in(login, &url, &[(PIN, &pin)]).await;
             assert_eq!(proxy.connections(), connections, "{login}");
         }
@@ -39,13 +52,11 @@ async fn server_that_plays_along_is_asked_once() {
 
 #[tokio::test]
 async fn one_connection_is_enough_where_it_is_switched_off() {
-    let shown = Identity::self_signed();
-    let pin = shown.pin();
-    let unproven = Unproven::start(&shown).await;
+    let unproven = Unproven::start(&Identity::self_signed()).await;
     for (login, url) in &unproven.ways {
         let (proxy, url) = network(url).await;
         for connections in 1..=2 {
-            let_in(login, &url, &[(PIN, &pin), (EARLY, "false")]).await;
+            let_in(login, &url, &[DANGER, (EARLY, "false")]).await;
             assert_eq!(proxy.connections(), connections, "{login}");
         }
     }
@@ -54,7 +65,7 @@ async fn one_connection_is_enough_where_it_is_switched_off() {
 #[tokio::test]
 async fn error_in_place_of_an_offer_is_told_as_it_is() {
     let shown = Identity::self_signed();
-    let (pin, server) = (shown.pin(), OwnServer::start(&shown).await);
+    let server = OwnServer::start(&shown).await;
     let rejected = server.database(Auth::Rejected).await.url();
     let full = StubServer::showing(&shown, Stub::Full).await;
     let full = full.url("");
@@ -63,7 +74,7 @@ async fn error_in_place_of_an_offer_is_told_as_it_is() {
         (&full, ErrorKind::DatabaseFull),
     ] {
         let (proxy, url) = network(url).await;
-        let error = open(&url, &[(PIN, &pin)]).await.expect_err("an error");
+        let error = open(&url, &[]).await.expect_err("an error");
         assert_eq!(error.kind(), kind, "{}", error.report());
         // The server did not come so far as to dislike what was early: nobody has to
         // make sure, and a full server least of all.

@@ -1,9 +1,9 @@
 //! The TLS handshake with a server, and what its certificate is worth.
 //!
-//! On Linux this is OpenSSL by itself: the certificate is judged after the
-//! handshake, when it is known whether that matters, and no roots are read before.
-//! Elsewhere it is the platform's own TLS by `native-tls`, which judges during the
-//! handshake or not at all.
+//! On Linux this is OpenSSL by itself: where the URL does not ask for a certificate,
+//! it can be judged after the handshake, when it is known whether that matters, and no
+//! roots are read before. Elsewhere it is the platform's own TLS by `native-tls`, which
+//! judges during the handshake or not at all.
 
 #[cfg(any(not(target_os = "linux"), test))]
 mod native;
@@ -90,6 +90,19 @@ impl Peer<'_> {
         } else {
             failed
         })
+    }
+
+    /// The certificate does not lead to whom it should, or is for another name.
+    #[cfg(target_os = "linux")]
+    fn distrusted(&self, reason: &str) -> Error {
+        Error::because(
+            ErrorKind::Insecure,
+            format!(
+                "the TLS handshake with {} failed: its certificate does not verify",
+                self.name
+            ),
+            reason,
+        )
     }
 
     /// A direct handshake is for Postgres alone if both say so.

@@ -6,8 +6,9 @@
 //! try again, a round trip more (`ssl_ecdh_curve` of postgresql.org/docs/17/runtime-config-connection.html).
 
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
 use openssl::error::ErrorStack;
@@ -38,16 +39,25 @@ pub(in crate::postgres) struct Certificate {
     chain: Stack<X509>,
 }
 
-/// Shakes hands. With `anchors` the certificate is judged before anything is sent.
+/// Shakes hands. With `anchors` the certificate is judged in the course of that.
 pub(in crate::postgres) async fn handshake(
     mut tcp: TcpStream,
     peer: Peer<'_>,
     anchors: Option<Anchors<'_>>,
 ) -> Result<(Stream, Certificate), Refusal> {
-    let ssl = ssl(peer).map_err(set_up_failed)?;
+    let mut ssl = ssl(peer).map_err(set_up_failed)?;
+    if let Some(anchors) = anchors {
+        let store = store(anchors)?;
+        ssl.set_verify_cert_store(store).map_err(set_up_failed)?;
+        ssl.set_verify(SslVerifyMode::PEER);
+    }
     peer.prepare(&mut tcp).await?;
     let mut stream = SslStream::new(ssl, tcp).map_err(set_up_failed)?;
     Pin::new(&mut stream).connect().await.map_err(|error| {
+        let verified = stream.ssl().verify_result();
+        if anchors.is_some() && verified != X509VerifyResult::OK {
+            return peer.distrusted(verified.error_string()).into();
+        }
         // OpenSSL tells the end of the stream without an error of its own.
         let hung_up = match error.io_error() {
             Some(error) => has_hung_up(error.kind()),
@@ -57,10 +67,7 @@ pub(in crate::postgres) async fn handshake(
     })?;
     peer.check_protocol(stream.ssl().selected_alpn_protocol())?;
     let certificate = Certificate::of(stream.ssl()).map_err(set_up_failed)?;
-    let certificate = certificate.ok_or_else(|| refused(peer.name, "it shows none"))?;
-    if let Some(anchors) = anchors {
-        certificate.verify(peer.name, anchors)?;
-    }
+    let certificate = certificate.ok_or_else(|| peer.distrusted("it shows none"))?;
     Ok((Stream(stream), certificate))
 }
 
@@ -97,7 +104,8 @@ fn context() -> Result<SslContext, ErrorStack> {
     builder.set_mode(
         SslMode::AUTO_RETRY | SslMode::ENABLE_PARTIAL_WRITE | SslMode::ACCEPT_MOVING_WRITE_BUFFER,
     );
-    // The certificate is judged afterwards, and nothing is sent before.
+    // Where it has to verify, the connection says so; else it is judged afterwards, if
+    // nothing else proves who the server is, and nothing is sent before.
     builder.set_verify(SslVerifyMode::NONE);
     Ok(builder.build())
 }
@@ -142,57 +150,42 @@ impl Certificate {
     }
 
     fn verify(&self, server: &str, anchors: Anchors<'_>) -> Result<(), Error> {
-        let given = anchors.authority.certificates(X509::stack_from_pem)?;
-        let verify = |store: X509Store| {
-            let mut context = X509StoreContext::new()?;
+        let store = store(anchors)?;
+        let verified = X509StoreContext::new().and_then(|mut context| {
             context.init(&store, &self.own, &self.chain, |context| {
-                Ok(match context.verify_cert()? {
-                    true => None,
-                    false => Some(context.error()),
-                })
+                context.verify_cert()?;
+                Ok(context.error())
             })
-        };
-        let failure = match anchors.authority {
-            Authority::System => in_system(anchors.host, verify),
-            _ => store(anchors.host, &given).and_then(|builder| verify(builder.build())),
-        };
-        match failure.map_err(set_up_failed)? {
-            None => Ok(()),
-            Some(reason) => Err(refused(server, reason.error_string())),
+        });
+        match verified.map_err(set_up_failed)? {
+            X509VerifyResult::OK => Ok(()),
+            reason => Err(Error::because(
+                ErrorKind::Insecure,
+                format!("the certificate of {server} does not verify"),
+                reason.error_string(),
+            )),
         }
     }
 }
 
-/// Verifies by the system's roots: by its folder of them, of which only the one that
-/// is wanted is read, or else by its file, which is read once.
-fn in_system(
-    host: Option<&str>,
-    verify: impl Fn(X509Store) -> Result<Option<X509VerifyResult>, ErrorStack>,
-) -> Result<Option<X509VerifyResult>, ErrorStack> {
-    static BUNDLE: Mutex<Option<Vec<X509>>> = Mutex::new(None);
-    let found = openssl_probe::probe();
-    let mut folders = store(host, &[])?;
-    let lookup = folders.add_lookup(X509Lookup::hash_dir())?;
-    for folder in found.cert_dir.iter().filter_map(|path| path.to_str()) {
-        lookup.add_dir(folder, SslFiletype::PEM)?;
-    }
-    let failure = verify(folders.build())?;
-    let Some(file) = found.cert_file.filter(|_| failure.is_some()) else {
-        return Ok(failure);
-    };
-    let mut bundle = BUNDLE.lock().unwrap_or_else(PoisonError::into_inner);
-    let roots = match &mut *bundle {
-        Some(roots) => roots,
-        none => {
-            let pem = std::fs::read(file).unwrap_or_default();
-            none.insert(X509::stack_from_pem(&pem).unwrap_or_default())
+/// A store that takes a server's certificate for the name, if it leads to one of the anchors.
+fn store(anchors: Anchors<'_>) -> Result<X509Store, Error> {
+    let given = anchors.authority.certificates(X509::stack_from_pem)?;
+    let build = || -> Result<X509Store, ErrorStack> {
+        let mut store = X509StoreBuilder::new()?;
+        store.set_param(&*wanted(anchors.host)?)?;
+        for root in given {
+            store.add_cert(root)?;
         }
+        if anchors.authority == Authority::System {
+            add_system(&mut store)?;
+        }
+        Ok(store.build())
     };
-    verify(store(host, roots)?.build())
+    build().map_err(set_up_failed)
 }
 
-/// A store that takes a server's certificate for this name, if it leads to one of the roots.
-fn store(host: Option<&str>, roots: &[X509]) -> Result<X509StoreBuilder, ErrorStack> {
+fn wanted(host: Option<&str>) -> Result<X509VerifyParam, ErrorStack> {
     let mut wanted = X509VerifyParam::new()?;
     wanted.set_purpose(X509PurposeId::SSL_SERVER)?;
     wanted.set_auth_level(AUTHENTICATION_LEVEL);
@@ -204,20 +197,44 @@ fn store(host: Option<&str>, roots: &[X509]) -> Result<X509StoreBuilder, ErrorSt
             wanted.set_host(name)?;
         }
     }
-    let mut store = X509StoreBuilder::new()?;
-    store.set_param(&wanted)?;
-    for root in roots {
-        store.add_cert(root.clone())?;
-    }
-    Ok(store)
+    Ok(wanted)
 }
 
-fn refused(server: &str, reason: &str) -> Error {
-    Error::because(
-        ErrorKind::Insecure,
-        format!("the certificate of {server} does not verify"),
-        reason,
-    )
+/// The system's roots: its folders of them, if they are made for OpenSSL, which then
+/// reads the one that is wanted; else its file, all of which is read.
+fn add_system(store: &mut X509StoreBuilder) -> Result<(), ErrorStack> {
+    let found = openssl_probe::probe();
+    let folders: Vec<_> = found
+        .cert_dir
+        .iter()
+        .filter(|folder| is_hashed(folder))
+        .filter_map(|folder| folder.to_str())
+        .collect();
+    if let (true, Some(file)) = (folders.is_empty(), found.cert_file) {
+        return store
+            .add_lookup(X509Lookup::file())?
+            .load_cert_file(file, SslFiletype::PEM);
+    }
+    let lookup = store.add_lookup(X509Lookup::hash_dir())?;
+    for folder in folders {
+        lookup.add_dir(folder, SslFiletype::PEM)?;
+    }
+    Ok(())
+}
+
+/// Whether a folder's certificates are named by the hash of their subject, as
+/// `openssl rehash` names them: `5ad8a5d6.0`.
+fn is_hashed(folder: &Path) -> bool {
+    let Ok(mut entries) = std::fs::read_dir(folder) else {
+        return false;
+    };
+    entries.any(|entry| {
+        let Ok(name) = entry.map(|entry| entry.file_name()) else {
+            return false;
+        };
+        let name = name.as_encoded_bytes();
+        name.len() == 10 && name.ends_with(b".0") && name[..8].iter().all(u8::is_ascii_hexdigit)
+    })
 }
 
 /// 112 bits: no SHA-1, no RSA below 2,048 bits (openssl.org, SSL_CTX_set_security_level).
