@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{
-    Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, TimeoutType,
+    Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, TimeoutType, Timeouts,
 };
 use deadpool_postgres::ClientWrapper;
 use tokio::time::Instant;
@@ -130,7 +130,12 @@ impl Generation {
     /// A connection: one that is idle, or a new one.
     pub(super) async fn connection(&self) -> Result<Connection, Error> {
         let inner = &*self.0;
-        match inner.pool.get().await {
+        // Most often nobody has to wait, and then no time has to be looked at.
+        let taken = match inner.pool.timeout_get(&AT_ONCE).await {
+            Err(PoolError::Timeout(TimeoutType::Wait)) => Box::pin(inner.pool.get()).await,
+            taken => taken,
+        };
+        match taken {
             Ok(connection) => Ok(connection),
             Err(PoolError::Backend(error)) => Err(inner.told.judge(error)),
             Err(PoolError::Timeout(TimeoutType::Wait)) => Err(Error::new(
@@ -288,6 +293,12 @@ impl fmt::Debug for Session {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+const AT_ONCE: Timeouts = Timeouts {
+    wait: Some(Duration::ZERO),
+    create: None,
+    recycle: None,
+};
 
 /// A time-out says nothing of the credentials, and a busy network has some in a
 /// row. A server that has not answered for this long may be another's address by now.

@@ -111,8 +111,11 @@ impl Pool {
         }
         match inner.client(&generation).await {
             Err(evidence) if evidence.says() == Says::Stale => {
-                let next = Box::pin(inner.renewed(Some((&generation, &evidence)))).await?;
-                inner.client(&next).await
+                let renewed = async {
+                    let next = inner.renewed(Some((&generation, &evidence))).await?;
+                    inner.client(&next).await
+                };
+                Box::pin(renewed).await
             }
             answer => answer,
         }
