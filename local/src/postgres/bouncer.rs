@@ -23,7 +23,7 @@ use crate::{Error, ErrorKind};
 #[derive(Debug)]
 pub struct Bouncer {
     watchdog: Watchdog,
-    directory: PathBuf,
+    pub(super) directory: PathBuf,
     port: u16,
 }
 

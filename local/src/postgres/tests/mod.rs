@@ -1,5 +1,6 @@
 //! Whole servers: what they let in, and what they leave behind.
 
+mod bouncer;
 mod databases;
 mod in_docker;
 mod kept;
