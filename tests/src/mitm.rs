@@ -22,6 +22,11 @@ pub enum Middle {
     /// Passes all of it on without encryption, as balancers that end TLS do. The server
     /// then offers no `SCRAM-SHA-256-PLUS` of its own accord.
     EndsTls,
+    /// The same as the first, and loses what clients say after their start-up message
+    /// and before the server's answer to that.
+    LosesWhatIsEarly,
+    /// The same, and hangs up at whoever says anything there.
+    HangsUpOnWhatIsEarly,
 }
 
 /// A man in the middle, running.
@@ -135,6 +140,33 @@ async fn relay(
 ) -> anyhow::Result<()> {
     let (mut from_client, mut to_client) = split(client);
     let (mut from_server, mut to_server) = split(server);
+    if matches!(
+        does,
+        Middle::LosesWhatIsEarly | Middle::HangsUpOnWhatIsEarly
+    ) {
+        let length = from_client.read_u32().await?;
+        let mut startup = length.to_be_bytes().to_vec();
+        startup.resize(length as usize, 0);
+        from_client.read_exact(&mut startup[4..]).await?;
+        ear.hear(&startup);
+        to_server.write_all(&startup).await?;
+        let mut early = [0; 1024];
+        let offer = async { message(&mut from_server).await };
+        tokio::pin!(offer);
+        let offer = loop {
+            tokio::select! {
+                // What is early is there already when the server answers.
+                biased;
+                read = from_client.read(&mut early) => match read? {
+                    0 => return Ok(()),
+                    _ if does == Middle::HangsUpOnWhatIsEarly => return Ok(()),
+                    read => ear.hear(&early[..read]),
+                },
+                offer = &mut offer => break offer?,
+            }
+        };
+        to_client.write_all(&offer).await?;
+    }
     let up = async {
         let mut bytes = [0; 1024];
         loop {
@@ -162,16 +194,23 @@ async fn relay(
 
 /// The server's first message without the mechanism that binds to the channel.
 async fn without_plus(server: &mut (impl AsyncRead + Unpin)) -> anyhow::Result<Vec<u8>> {
-    let tag = server.read_u8().await?;
-    let length = server.read_u32().await?;
-    let mut body = vec![0; length as usize - 4];
-    server.read_exact(&mut body).await?;
-    let body = match body.windows(PLUS.len()).position(|part| part == PLUS) {
-        Some(start) => [&body[..start], &body[start + PLUS.len()..]].concat(),
-        None => body,
-    };
-    let length = u32::try_from(body.len() + 4)?;
-    Ok([&[tag][..], &length.to_be_bytes(), &body].concat())
+    let mut offer = message(server).await?;
+    if let Some(start) = offer.windows(PLUS.len()).position(|part| part == PLUS) {
+        offer.drain(start..start + PLUS.len());
+        let length = u32::try_from(offer.len() - 1)?;
+        offer[1..5].copy_from_slice(&length.to_be_bytes());
+    }
+    Ok(offer)
+}
+
+/// A message as a whole: its tag, its length, its body.
+async fn message(server: &mut (impl AsyncRead + Unpin)) -> anyhow::Result<Vec<u8>> {
+    let mut whole = vec![0; 5];
+    server.read_exact(&mut whole).await?;
+    let length = u32::from_be_bytes([whole[1], whole[2], whole[3], whole[4]]);
+    whole.resize(length as usize + 1, 0);
+    server.read_exact(&mut whole[5..]).await?;
+    Ok(whole)
 }
 
 /// Length 8, then the code 80877103 (postgresql.org/docs/18/protocol-message-formats.html).

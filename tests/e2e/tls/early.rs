@@ -1,7 +1,7 @@
 //! SCRAM that does not wait for the server's offer, and servers that do not play along.
 
 use stagelink::ErrorKind;
-use stagelink_tests::{Auth, Identity, OwnServer, Stub, StubServer};
+use stagelink_tests::{Auth, Identity, Middle, Mitm, OwnServer, Stub, StubServer};
 
 use super::{Unproven, let_in, network, open};
 
@@ -47,6 +47,24 @@ async fn server_that_plays_along_is_asked_once() {
             let_in("SCRAM", &url, variables).await;
             assert_eq!(proxy.connections(), connections, "{variables:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn server_that_loses_or_dislikes_what_is_early_is_asked_again_once_per_process() {
+    let server = OwnServer::start(&Identity::self_signed()).await;
+    let url = server.database(Auth::Scram).await.url();
+    for does in [Middle::HangsUpOnWhatIsEarly, Middle::LosesWhatIsEarly] {
+        // With the server's own certificate: nothing else is wrong with it.
+        let between = Mitm::start(server.address(), server.identity(), does).await;
+        let (proxy, url) = network(&between.url(&url)).await;
+        for connections in [2, 3, 4] {
+            let_in(&format!("{does:?}"), &url, &[]).await;
+            assert_eq!(proxy.connections(), connections, "{does:?}");
+        }
+        let (proxy, url) = network(&between.url(&url)).await;
+        let_in(&format!("{does:?}"), &url, &[(EARLY, "false")]).await;
+        assert_eq!(proxy.connections(), 1, "{does:?}");
     }
 }
 
