@@ -27,6 +27,9 @@ pub enum Middle {
     LosesWhatIsEarly,
     /// The same, and hangs up at whoever says anything there.
     HangsUpOnWhatIsEarly,
+    /// The same, and stays silent to who begins with TLS at once: to him that is the
+    /// beginning of a long message. PgBouncer 1.24 does so.
+    IgnoresDirectTls,
 }
 
 /// A man in the middle, running.
@@ -98,6 +101,9 @@ async fn stand_between(
     acceptor: &SslAcceptor,
     ears: &Heard,
 ) -> anyhow::Result<()> {
+    if does == Middle::IgnoresDirectTls && begins_with_tls(&client).await? {
+        return std::future::pending().await;
+    }
     let client = accept(client, acceptor).await?;
     let ear = ears.ear();
     let mut server = TcpStream::connect(upstream).await?;
@@ -119,9 +125,7 @@ pub(crate) async fn accept(
     mut tcp: TcpStream,
     acceptor: &SslAcceptor,
 ) -> anyhow::Result<SslStream<TcpStream>> {
-    let mut first = [0];
-    tcp.peek(&mut first).await?;
-    if first[0] != TLS_RECORD {
+    if !begins_with_tls(&tcp).await? {
         let mut request = [0; 8];
         tcp.read_exact(&mut request).await?;
         anyhow::ensure!(request == SSL_REQUEST, "the client asks for no TLS");
@@ -130,6 +134,12 @@ pub(crate) async fn accept(
     let mut tls = SslStream::new(Ssl::new(acceptor.context())?, tcp)?;
     Pin::new(&mut tls).accept().await?;
     Ok(tls)
+}
+
+async fn begins_with_tls(client: &TcpStream) -> std::io::Result<bool> {
+    let mut first = [0];
+    client.peek(&mut first).await?;
+    Ok(first[0] == TLS_RECORD)
 }
 
 async fn relay(

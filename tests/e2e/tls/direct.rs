@@ -1,9 +1,9 @@
 //! TLS at once, without asking for it first, which servers take from version 17 on.
 
 use stagelink_local::postgres::Source;
-use stagelink_tests::{Auth, Identity, Middle, Mitm, OwnServer, through};
+use stagelink_tests::{Auth, Identity, Middle, Mitm, OwnServer, pooled, through};
 
-use super::{let_in, refused, with};
+use super::{let_in, network, refused, with};
 
 const DIRECT: &str = "STAGELINK_DIRECT_TLS";
 
@@ -40,6 +40,32 @@ async fn server_from_17_on_is_reached_at_once() {
     let server = OwnServer::of(source, &Identity::self_signed()).await;
     assert!(server.major() >= 17);
     count(&server, [1, 2, 3]).await;
+}
+
+#[tokio::test]
+async fn pooler_that_refuses_it_or_waits_for_more_is_asked_the_usual_way() {
+    let server = OwnServer::start(&Identity::self_signed()).await;
+    let database = server.database(Auth::Scram).await;
+    let bouncer = server.bouncer(&[&database], server.identity()).await;
+    let silent = Middle::IgnoresDirectTls;
+    let silent = Mitm::start(server.address(), server.identity(), silent).await;
+    let pin = server.identity().pin();
+    // Early SCRAM would cost another connection, and is not what this is about.
+    let variables = [
+        (DIRECT, "true"),
+        ("STAGELINK_SERVER_PIN", &pin),
+        ("STAGELINK_EARLY_SCRAM", "false"),
+    ];
+    for (what, url) in [
+        ("PgBouncer", pooled(&bouncer, &database)),
+        ("one who waits", silent.url(&database.url())),
+    ] {
+        let (proxy, url) = network(&url).await;
+        for connections in [2, 3, 4] {
+            let_in(what, &url, &variables).await;
+            assert_eq!(proxy.connections(), connections, "{what}");
+        }
+    }
 }
 
 #[tokio::test]
