@@ -1,7 +1,9 @@
 //! `STAGELINK_SERVER_PIN`: the keys of which a server has to show one, whatever else it proves.
 
 use stagelink::ErrorKind;
-use stagelink_tests::{Auth, Authority, Identity, Middle, Mitm, OwnServer, Stub, StubServer};
+use stagelink_tests::{
+    Auth, Authority, Identity, Middle, Mitm, OwnServer, Scene, Stub, StubServer, pin, server,
+};
 
 use super::{Unproven, let_in, open, refused, roots, verify, with};
 
@@ -92,6 +94,23 @@ async fn downgrade_by_one_who_has_the_pinned_key_is_noticed() {
     assert!(told.contains("negotiation error"), "{told}");
     assert!(mitm.heard().has("y,,n="));
     assert!(!mitm.heard().has(stagelink_tests::CANARY));
+}
+
+#[tokio::test]
+async fn function_with_another_servers_pin_answers_no_more_than_that_it_is_not_secure() {
+    let mut scene = Scene::new().await;
+    let shown = server().await.certificate_pem();
+    let right = pin(shown.expect("a certificate of its own"));
+    let wrong = Identity::self_signed().pin();
+    scene.set(PIN, &right);
+    assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
+    scene.set(PIN, &wrong);
+    let answer = scene.get("health").await;
+    assert_eq!(answer.status, 500, "{}", scene.log());
+    assert!(scene.log().contains(PIN), "{}", scene.log());
+    for word in [PIN, "sha256", right.as_str(), &wrong] {
+        assert!(!answer.text().contains(word), "{}", answer.text());
+    }
 }
 
 #[tokio::test]
