@@ -12,7 +12,7 @@ use deadpool_postgres::ClientWrapper;
 use secrecy::ExposeSecret;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::config::{SslMode, SslNegotiation};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
@@ -22,7 +22,9 @@ use crate::postgres::failure::{Says, refused, unauthenticated};
 use crate::postgres::habits::{self, Habits};
 use crate::postgres::identity::StageMark;
 use crate::postgres::policy::{Binding, Proof, Roots, TlsPolicy};
-use crate::postgres::session::{self, Demands, Failure, Login, Mechanism, Offer, Opening, Started};
+use crate::postgres::session::{
+    self, Demands, Failure, Login, Mechanism, Offer, Opening, PATIENCE, Started,
+};
 use crate::postgres::tap::{Tap, Tapped};
 use crate::postgres::tls::{self, Anchors, Authority, Certificate, Peer, Refusal};
 use crate::postgres::url::DatabaseUrl;
@@ -220,7 +222,13 @@ impl<'a> Attempt<'a> {
             direct: plan.direct,
         };
         let handshake = tls::handshake(tcp, peer, plan.anchors);
-        let (stream, certificate) = self.within(Phase::Handshake, handshake).await??;
+        let (stream, certificate) = if plan.direct {
+            // Some poolers say nothing to a handshake that they do not know.
+            let in_time = self.within(Phase::Handshake, timeout(PATIENCE, handshake));
+            in_time.await?.map_err(|_| Setback::NotDirect)??
+        } else {
+            self.within(Phase::Handshake, handshake).await??
+        };
         phases.tls = started.elapsed();
 
         let started = Instant::now();
@@ -342,7 +350,10 @@ impl<'a> Attempt<'a> {
             stream.call_it(name);
         }
         let (client, tap) = self.drive(stream).await?;
-        let mark = match StageMark::reported(reports.application_name.as_deref()) {
+        // A pooler, which offers no channel binding, goes on to tell what it has once
+        // heard, also when the mark is another one by now (PgBouncer 1.18 and 1.24 do).
+        let reported = StageMark::reported(reports.application_name.as_deref());
+        let mark = match reported.filter(|_| offer.scram_plus) {
             Some(mark) => mark,
             None => StageMark::ask(&client).await?,
         };

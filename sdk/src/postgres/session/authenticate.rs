@@ -102,21 +102,27 @@ impl Exchange {
         }
     }
 
-    /// The rest of the exchange. Returns what the server has proved itself by.
-    pub(super) async fn finish<S, W>(
-        mut self,
-        wire: &mut Wire<S>,
-        demands: &Demands<W>,
-    ) -> Result<Proof, Failure>
+    /// What the server has to have proved itself by before it gets to know more.
+    pub(super) fn proof<W>(&self, demands: &Demands<W>) -> Result<Proof, Failure>
     where
-        S: AsyncRead + AsyncWrite + Unpin,
         W: Fn() -> Result<Proof, Failure>,
     {
-        let proof = match self.mechanism {
-            Mechanism::Plus => Proof::ChannelBinding,
-            Mechanism::Plain | Mechanism::PlainForWant => (demands.without_binding)()?,
-        };
-        let Message::AuthenticationSaslContinue(body) = answer(wire).await? else {
+        match self.mechanism {
+            Mechanism::Plus => Ok(Proof::ChannelBinding),
+            Mechanism::Plain | Mechanism::PlainForWant => (demands.without_binding)(),
+        }
+    }
+
+    /// The rest of the exchange, from the server's first message on.
+    pub(super) async fn finish<S>(
+        mut self,
+        wire: &mut Wire<S>,
+        challenge: Message,
+    ) -> Result<(), Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Message::AuthenticationSaslContinue(body) = challenge else {
             return Err(Failure::protocol("no answer to the beginning of SCRAM"));
         };
         self.scram.update(body.data()).map_err(Failure::Unproved)?;
@@ -125,8 +131,7 @@ impl Exchange {
             return Err(Failure::protocol("no end of SCRAM"));
         };
         self.scram.finish(body.data()).map_err(Failure::Unproved)?;
-        authenticated(wire).await?;
-        Ok(proof)
+        authenticated(wire).await
     }
 }
 
@@ -146,8 +151,11 @@ where
     if let Some(mechanism) = choose(offer, demands.binding, demands.end_point.is_some()) {
         let exchange = Exchange::new(mechanism, login, demands)
             .ok_or_else(|| Failure::protocol("nothing to bind to"))?;
+        let proof = exchange.proof(demands)?;
         wire.put(|buf| exchange.begin(buf))?;
-        return exchange.finish(wire, demands).await;
+        let challenge = answer(wire).await?;
+        exchange.finish(wire, challenge).await?;
+        return Ok(proof);
     }
     let proof = (demands.without_binding)()?;
     match asked {

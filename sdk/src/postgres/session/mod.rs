@@ -16,9 +16,11 @@ mod tests;
 mod wire;
 
 use std::io;
+use std::time::Duration;
 
 use postgres_protocol::message::backend::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
 
 use self::authenticate::Exchange;
 use self::wire::Wire;
@@ -128,7 +130,16 @@ where
         Err(failure) => return Err(failure),
     };
     let proof = match early {
-        Some(exchange) if exchange.fits(offer) => exchange.finish(&mut wire, &demands).await?,
+        Some(exchange) if exchange.fits(offer) => {
+            let proof = exchange.proof(&demands)?;
+            // The answer to both comes at once. Who has lost what came early waits for it.
+            let challenge = match timeout(PATIENCE, wire.message()).await {
+                Err(_) | Ok(Err(Failure::Broken(_))) => return Err(Failure::NotEarly(None)),
+                Ok(challenge) => challenge?,
+            };
+            exchange.finish(&mut wire, challenge).await?;
+            proof
+        }
         Some(_) => return Err(Failure::NotEarly(Some(offer))),
         None => authenticate::asked_for(&mut wire, asked, offer, &login, &demands).await?,
     };
@@ -168,6 +179,11 @@ impl Reports {
         digits.parse().ok()
     }
 }
+
+/// How long to wait for a server that may not have understood what it was sent before
+/// it asked. One that did answers in a round trip: this is several around the globe, and
+/// leaves time to go about it the usual way.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Failure {
     fn protocol(what: &str) -> Self {
