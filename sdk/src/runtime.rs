@@ -166,12 +166,15 @@ where
         // runtime would put it into its answer.
         let answer = AssertUnwindSafe(self.service.call(request)).catch_unwind();
         Box::pin(async {
-            let response = match answer.await {
-                Ok(Ok(response)) => response.into_response(),
-                Ok(Err(error)) => respond(&*error.into()).into_response(),
-                Err(_) => failed().into_response(),
+            let answered = match answer.await {
+                Ok(Ok(response)) => Ok(response.into_response()),
+                Ok(Err(error)) => Err(respond(&*error.into())),
+                Err(_) => Err(failed().to_response()),
             };
-            Ok(Answer(response.await))
+            Ok(Answer(match answered {
+                Ok(response) => response.await,
+                Err(response) => response,
+            }))
         })
     }
 }
