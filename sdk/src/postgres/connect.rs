@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
+use futures_util::future::join;
 use secrecy::ExposeSecret;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
@@ -211,7 +212,10 @@ impl<'a> Attempt<'a> {
     /// One connection, step by step.
     async fn follow(&self, plan: &Plan<'_>, phases: &mut Phases) -> Result<Opened, Setback> {
         let started = Instant::now();
-        let tcp = self.within(Phase::Connect, self.tcp()).await??;
+        // Without a request for encryption this is where there is time to make ready.
+        let make_ready = async { plan.direct.then(tls::make_ready) };
+        let connected = self.within(Phase::Connect, join(self.tcp(), make_ready));
+        let tcp = connected.await?.0?;
         let socket = Socket::of(&tcp);
         phases.connect = started.elapsed();
 

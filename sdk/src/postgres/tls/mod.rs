@@ -24,9 +24,9 @@ use crate::error::{Error, ErrorKind};
 use crate::postgres::failure::Says;
 
 #[cfg(not(target_os = "linux"))]
-pub(super) use self::native::{Certificate, Stream, handshake};
+pub(super) use self::native::{Certificate, Stream, handshake, make_ready};
 #[cfg(target_os = "linux")]
-pub(super) use self::openssl::{Certificate, Stream, handshake};
+pub(super) use self::openssl::{Certificate, Stream, handshake, make_ready};
 pub(super) use self::roots::{Anchors, Authority};
 
 /// Who is on the other side, and how it is met.
@@ -53,12 +53,31 @@ impl From<Error> for Refusal {
 }
 
 impl Peer<'_> {
-    /// Asks for encryption, where that has to be.
-    async fn prepare(&self, tcp: &mut TcpStream) -> Result<(), Error> {
+    /// Asks for encryption, where that has to be, and makes what a handshake needs
+    /// while the server thinks about it: that takes milliseconds where there is
+    /// little CPU, and the answer a round trip.
+    async fn ask_and<T>(
+        &self,
+        tcp: &mut TcpStream,
+        make: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
         if self.direct {
-            return Ok(());
+            return make();
         }
-        ask_for_encryption(tcp, self.name).await
+        let broken = |error| {
+            Error::because(
+                ErrorKind::DatabaseUnreachable,
+                format!(
+                    "{} broke the connection when asked for encryption",
+                    self.name
+                ),
+                error,
+            )
+        };
+        tcp.write_all(&SSL_REQUEST).await.map_err(broken)?;
+        let made = make()?;
+        agreed(tcp.read_u8().await.map_err(broken)?, self.name)?;
+        Ok(made)
     }
 
     /// What a failed handshake means. A server that knows nothing of direct
@@ -119,18 +138,10 @@ impl Peer<'_> {
     }
 }
 
-/// Sends Postgres's SSLRequest. Only `S` leads on: what a server says before
+/// The answer to Postgres's SSLRequest. Only `S` leads on: what a server says before
 /// encryption is not authenticated, so an error of its own is not believed either.
-async fn ask_for_encryption(tcp: &mut TcpStream, server: &str) -> Result<(), Error> {
-    let broken = |error| {
-        Error::because(
-            ErrorKind::DatabaseUnreachable,
-            format!("{server} broke the connection when asked for encryption"),
-            error,
-        )
-    };
-    tcp.write_all(&SSL_REQUEST).await.map_err(broken)?;
-    match tcp.read_u8().await.map_err(broken)? {
+fn agreed(answer: u8, server: &str) -> Result<(), Error> {
+    match answer {
         b'S' => Ok(()),
         b'N' => Err(Error::new(
             ErrorKind::Insecure,

@@ -29,8 +29,7 @@ pub(in crate::postgres) async fn handshake(
     peer: Peer<'_>,
     anchors: Option<Anchors<'_>>,
 ) -> Result<(Stream, Certificate), Refusal> {
-    let connector = connector(peer, anchors)?;
-    peer.prepare(&mut tcp).await?;
+    let connector = peer.ask_and(&mut tcp, || connector(peer, anchors)).await?;
     let stream = connector.connect(peer.host, tcp).await.map_err(|error| {
         let io = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref());
         peer.refusal(
@@ -43,6 +42,10 @@ pub(in crate::postgres) async fn handshake(
     let certificate = Certificate::of(stream.get_ref());
     Ok((Stream(stream), certificate))
 }
+
+/// Nothing can be made before it is known for whom.
+#[cfg(not(target_os = "linux"))]
+pub(in crate::postgres) fn make_ready() {}
 
 fn connector(
     peer: Peer<'_>,

@@ -45,13 +45,16 @@ pub(in crate::postgres) async fn handshake(
     peer: Peer<'_>,
     anchors: Option<Anchors<'_>>,
 ) -> Result<(Stream, Certificate), Refusal> {
-    let mut ssl = ssl(peer).map_err(set_up_failed)?;
-    if let Some(anchors) = anchors {
-        let store = store(anchors)?;
-        ssl.set_verify_cert_store(store).map_err(set_up_failed)?;
-        ssl.set_verify(SslVerifyMode::PEER);
-    }
-    peer.prepare(&mut tcp).await?;
+    let make = || {
+        let mut ssl = ssl(peer).map_err(set_up_failed)?;
+        if let Some(anchors) = anchors {
+            let store = store(anchors)?;
+            ssl.set_verify_cert_store(store).map_err(set_up_failed)?;
+            ssl.set_verify(SslVerifyMode::PEER);
+        }
+        Ok(ssl)
+    };
+    let ssl = peer.ask_and(&mut tcp, make).await?;
     let mut stream = SslStream::new(ssl, tcp).map_err(set_up_failed)?;
     Pin::new(&mut stream).connect().await.map_err(|error| {
         let verified = stream.ssl().verify_result();
@@ -71,16 +74,23 @@ pub(in crate::postgres) async fn handshake(
     Ok((Stream(stream), certificate))
 }
 
-fn ssl(peer: Peer<'_>) -> Result<Ssl, ErrorStack> {
+/// Does what is done once per process and needs no connection yet.
+pub(in crate::postgres) fn make_ready() {
+    // Who needs it finds out why it cannot be had.
+    let _ = context();
+}
+
+fn context() -> Result<&'static SslContext, ErrorStack> {
     static CONTEXT: OnceLock<SslContext> = OnceLock::new();
-    let context = match CONTEXT.get() {
-        Some(context) => context,
-        None => {
-            let made = context()?;
-            CONTEXT.get_or_init(|| made)
-        }
-    };
-    let mut ssl = Ssl::new(context)?;
+    if let Some(context) = CONTEXT.get() {
+        return Ok(context);
+    }
+    let made = new_context()?;
+    Ok(CONTEXT.get_or_init(|| made))
+}
+
+fn ssl(peer: Peer<'_>) -> Result<Ssl, ErrorStack> {
+    let mut ssl = Ssl::new(context()?)?;
     if let Some(name) = peer.name_indication() {
         ssl.set_hostname(name)?;
     }
@@ -92,7 +102,7 @@ fn ssl(peer: Peer<'_>) -> Result<Ssl, ErrorStack> {
     Ok(ssl)
 }
 
-fn context() -> Result<SslContext, ErrorStack> {
+fn new_context() -> Result<SslContext, ErrorStack> {
     let mut builder = SslContext::builder(SslMethod::tls_client())?;
     // Heroku takes nothing older (devcenter.heroku.com, Connecting to
     // Heroku Postgres, 2026-04-21); the library might take 1.0.
