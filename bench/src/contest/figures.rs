@@ -15,6 +15,7 @@ pub(super) struct Figures {
     pub(super) size: Size,
     pub(super) instructions: Option<Instructions>,
     pub(super) cold_start_ms: Spread,
+    pub(super) distant_cold_start_ms: Spread,
     pub(super) p50_us: Spread,
     pub(super) p99_us: Spread,
     pub(super) requests_per_second: Spread,
@@ -36,6 +37,7 @@ impl Figures {
             size,
             instructions,
             cold_start_ms: spread(|sample| sample.cold_start_ms),
+            distant_cold_start_ms: spread(|sample| sample.distant_cold_start_ms),
             p50_us: spread(|sample| sample.p50_us),
             p99_us: spread(|sample| sample.p99_us),
             requests_per_second: spread(|sample| sample.requests_per_second),
@@ -58,6 +60,11 @@ pub(super) fn cold_start(sample: &Sample) -> f64 {
     sample.cold_start_ms
 }
 
+/// Those with the database elsewhere.
+pub(super) fn distant_cold_start(sample: &Sample) -> f64 {
+    sample.distant_cold_start_ms
+}
+
 /// The typical warm requests of samples.
 pub(super) fn p50(sample: &Sample) -> f64 {
     sample.p50_us
@@ -71,6 +78,7 @@ pub(super) mod tests {
     pub(crate) fn figures(contestant: Contestant, cold_starts_ms: &[f64]) -> Figures {
         let sample = |cold_start_ms: &f64| Sample {
             cold_start_ms: *cold_start_ms,
+            distant_cold_start_ms: *cold_start_ms + 60.0,
             p50_us: 200.0,
             p99_us: 400.0,
             requests_per_second: 4_000.0,

@@ -17,10 +17,12 @@ mod runtime_api;
 mod statistics;
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use stagelink_local::ErrorKind;
+use stagelink_local::network::Proxy;
 use stagelink_local::postgres::Source;
 use tokio::task::block_in_place;
 
@@ -30,6 +32,7 @@ use self::goals::judge;
 use self::items::Items;
 use self::machine::Machine;
 use self::round_trips::Counted;
+use self::rounds::Places;
 
 pub use self::contestant::Contestant;
 pub use self::report::ContestReport;
@@ -76,8 +79,7 @@ impl Contest {
         let items = Items::start(self.postgres.clone()).await?;
         let mut counted = vec![round_trips::count(&artifacts, &items).await?];
         let access = items.access();
-        let samples =
-            block_in_place(|| rounds::run(&artifacts, &access, self.rounds, self.requests))?;
+        let samples = self.rounds(&artifacts, &items).await?;
         let instructions = match self.callgrind_requests {
             Some(requests) => {
                 block_in_place(|| instructions::count(&artifacts, &access, requests, &folder))?
@@ -103,6 +105,22 @@ impl Contest {
             contestants,
             round_trips: counted,
         })
+    }
+}
+
+impl Contest {
+    async fn rounds(
+        &self,
+        artifacts: &[Artifact],
+        items: &Items,
+    ) -> anyhow::Result<Vec<Vec<rounds::Sample>>> {
+        let away = Proxy::start((Ipv4Addr::LOCALHOST, items.server().port()).into()).await?;
+        away.delay(rounds::DISTANCE / 2);
+        let places = Places {
+            near: items.access(),
+            distant: items.access_at(away.port()),
+        };
+        block_in_place(|| rounds::run(artifacts, &places, self.rounds, self.requests))
     }
 }
 

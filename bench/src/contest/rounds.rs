@@ -16,6 +16,8 @@ use super::statistics::{quantile, sorted};
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Sample {
     pub(super) cold_start_ms: f64,
+    /// The same with the database [`DISTANCE`] away, in a process of its own.
+    pub(super) distant_cold_start_ms: f64,
     pub(super) p50_us: f64,
     pub(super) p99_us: f64,
     pub(super) requests_per_second: f64,
@@ -24,8 +26,10 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    fn take(artifact: &Artifact, access: &Access, requests: usize) -> anyhow::Result<Self> {
-        let variables = artifact.contestant.variables(access);
+    fn take(artifact: &Artifact, places: &Places, requests: usize) -> anyhow::Result<Self> {
+        let variables = artifact.contestant.variables(&places.distant);
+        let distant = Instance::start(artifact, &variables)?.cold_start;
+        let variables = artifact.contestant.variables(&places.near);
         let mut instance = Instance::start(artifact, &variables)?;
         // The first ones fill caches and have compilers do their work.
         instance.run(requests.div_ceil(WARM_UP_PART))?;
@@ -34,6 +38,7 @@ impl Sample {
         let latencies = sorted(batch.latencies.iter().map(micros));
         Ok(Self {
             cold_start_ms: instance.cold_start.as_secs_f64() * 1e3,
+            distant_cold_start_ms: distant.as_secs_f64() * 1e3,
             p50_us: quantile(&latencies, 0.5),
             p99_us: quantile(&latencies, 0.99),
             requests_per_second: requests as f64 / (batch.ended - batch.began).as_secs_f64(),
@@ -42,11 +47,21 @@ impl Sample {
     }
 }
 
+/// The same database, on this machine and as if it were elsewhere.
+pub(super) struct Places {
+    pub(super) near: Access,
+    pub(super) distant: Access,
+}
+
+/// A round trip between the region that functions of Netlify run in by default and that of
+/// Heroku's databases, as an order of magnitude.
+pub(super) const DISTANCE: Duration = Duration::from_millis(10);
+
 /// Measures all of them, round by round. Returns the samples of each. Whoever is first in a
 /// round is last in the next, so that no place is anybody's.
 pub(super) fn run(
     artifacts: &[Artifact],
-    access: &Access,
+    places: &Places,
     rounds: usize,
     requests: usize,
 ) -> anyhow::Result<Vec<Vec<Sample>>> {
@@ -58,7 +73,7 @@ pub(super) fn run(
             let artifact = &artifacts[place];
             let name = artifact.contestant.name();
             tell(&format!("round {} of {rounds}: {name}", round + 1));
-            let sample = Sample::take(artifact, access, requests);
+            let sample = Sample::take(artifact, places, requests);
             samples[place].push(sample.with_context(|| format!("in round {}", round + 1))?);
         }
     }

@@ -231,10 +231,11 @@ pub(super) struct Connections {
 }
 
 impl Manager for Connections {
-    type Type = Session;
+    // In a box, since the pool moves it about with each loan.
+    type Type = Box<Session>;
     type Error = Error;
 
-    async fn create(&self) -> Result<Session, Error> {
+    async fn create(&self) -> Result<Box<Session>, Error> {
         // Large and rare: what only takes a connection that is there does not carry it.
         let Opened {
             client,
@@ -243,19 +244,19 @@ impl Manager for Connections {
             facts,
         } = Box::pin(self.connector.open()).await?;
         self.told.opened();
-        Ok(Session {
+        Ok(Box::new(Session {
             client,
             lent_at: tap.mark(),
             tap,
             socket,
             reported_read_only: facts.is_read_only,
             told: Arc::clone(&self.told),
-        })
+        }))
     }
 
     /// No ping: a warm request pays for its query alone. What the server has
     /// said meanwhile costs nothing to know.
-    async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<Error> {
+    async fn recycle(&self, session: &mut Box<Session>, _: &Metrics) -> RecycleResult<Error> {
         // What has come and was not looked at yet: the connection's own task has to
         // see whether the server has ended it.
         if session.socket.has_news() {
