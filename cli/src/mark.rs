@@ -143,10 +143,12 @@ impl Report {
             .pin
             .as_ref()
             .map(|pin| format!("STAGELINK_SERVER_PIN='{pin}'"));
-        if let Some(pin) = &pin {
+        // Who has the wrong database needs another one first.
+        let is_wrong = self.mark.is_some() && !self.is_right;
+        if let Some(pin) = pin.as_ref().filter(|_| !is_wrong) {
             lines.push((pin, "for a pooler with the same key, or to skip roots"));
         }
-        if self.direct_tls {
+        if self.direct_tls && !is_wrong {
             lines.push(("STAGELINK_DIRECT_TLS=true", "one round trip less"));
         }
         if !lines.is_empty() {

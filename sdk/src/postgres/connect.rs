@@ -4,15 +4,12 @@ use std::error::Error as _;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
 use futures_util::future::join;
 use secrecy::ExposeSecret;
-use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::config::{SslMode, SslNegotiation};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
@@ -20,14 +17,14 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::failure::{Says, refused, unauthenticated};
-use crate::postgres::habits::{self, Habits};
+use crate::postgres::habits;
 use crate::postgres::identity::StageMark;
-use crate::postgres::policy::{Binding, Proof, Roots, TlsPolicy};
-use crate::postgres::session::{
-    self, Demands, Failure, Login, Mechanism, Offer, Opening, PATIENCE, Started,
-};
+use crate::postgres::policy::{Proof, Roots, TlsPolicy};
+use crate::postgres::session::{self, Demands, Failure, Login, Offer, Opening, PATIENCE, Started};
 use crate::postgres::tap::{Tap, Tapped};
-use crate::postgres::tls::{self, Anchors, Authority, Certificate, Peer, Refusal};
+use crate::postgres::tcp;
+use crate::postgres::tls::{self, Anchors, Certificate, Peer, Refusal};
+use crate::postgres::trust::{self, Trust};
 use crate::postgres::url::DatabaseUrl;
 use crate::postgres::watch::Socket;
 use crate::settings::{Limits, ServerPin, ServerSettings};
@@ -162,14 +159,15 @@ impl<'a> Attempt<'a> {
         let known = habits::of(self.server);
         let wanted = self.url.direct_tls.unwrap_or(self.settings.direct_tls);
         let mut plan = Plan {
-            direct: known
-                .direct_tls
-                .unwrap_or(wanted && self.url.direct_tls != Some(false)),
+            direct: match self.url.direct_tls {
+                Some(false) => false,
+                _ => known.direct_tls.unwrap_or(wanted),
+            },
             early: self.settings.early_scram && !known.wants_to_ask,
             anchors: match &self.url.tls {
                 TlsPolicy::Verify {
                     roots, hostname, ..
-                } => Some(self.anchors(roots, *hostname)),
+                } => Some(self.trust().anchors(roots, *hostname)),
                 _ => None,
             },
         };
@@ -195,17 +193,18 @@ impl<'a> Attempt<'a> {
                     plan.early = false;
                 }
                 Err(Setback::WantsCertificate) => {
-                    plan.anchors = Some(self.anchors(&Roots::Default, true));
+                    plan.anchors = Some(self.trust().anchors(&Roots::Default, true));
                 }
                 Err(Setback::Error(error)) => return Err(error),
             }
         }
     }
 
-    fn anchors(&self, roots: &'a Roots, hostname: bool) -> Anchors<'a> {
-        Anchors {
-            authority: Authority::new(roots, self.settings.roots.as_deref()),
-            host: hostname.then_some(&self.url.host),
+    fn trust(&self) -> Trust<'a> {
+        Trust {
+            url: self.url,
+            server: self.server,
+            settings: self.settings,
         }
     }
 
@@ -214,7 +213,10 @@ impl<'a> Attempt<'a> {
         let started = Instant::now();
         // Without a request for encryption this is where there is time to make ready.
         let make_ready = async { plan.direct.then(tls::make_ready) };
-        let connected = self.within(Phase::Connect, join(self.tcp(), make_ready));
+        let connected = self.within(
+            Phase::Connect,
+            join(tcp::connect(self.url, self.server), make_ready),
+        );
         let tcp = connected.await?.0?;
         let socket = Socket::of(&tcp);
         phases.connect = started.elapsed();
@@ -242,62 +244,6 @@ impl<'a> Attempt<'a> {
         Ok(opened)
     }
 
-    async fn tcp(&self) -> Result<TcpStream, Error> {
-        let unreachable = |what: &str, error: io::Error| {
-            // Nobody listens there, or the name is gone: the server may have moved.
-            let moved = error.kind() == io::ErrorKind::ConnectionRefused || what == LOOK_UP;
-            Error::because(
-                ErrorKind::DatabaseUnreachable,
-                format!("{what} the database server {}", self.server),
-                error,
-            )
-            .that_says(if moved { Says::Stale } else { Says::Doubt })
-        };
-        let addresses: Vec<SocketAddr> = match self.url.address {
-            Some(address) => vec![(address, self.url.port).into()],
-            None => tokio::net::lookup_host((self.url.host.as_str(), self.url.port))
-                .await
-                .map_err(|error| unreachable(LOOK_UP, error))?
-                .collect(),
-        };
-        let mut last = io::Error::other("the name has no address");
-        for address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(tcp) => {
-                    self.set_up(&tcp)
-                        .map_err(|error| unreachable("could not set up the socket to", error))?;
-                    return Ok(tcp);
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(unreachable("could not connect to", last))
-    }
-
-    fn set_up(&self, tcp: &TcpStream) -> io::Result<()> {
-        tcp.set_nodelay(true)?;
-        let options = &self.url.tcp;
-        let socket = SockRef::from(tcp);
-        if options.keepalives {
-            let mut keepalive = TcpKeepalive::new();
-            if let Some(idle) = options.keepalives_idle {
-                keepalive = keepalive.with_time(idle);
-            }
-            if let Some(interval) = options.keepalives_interval {
-                keepalive = keepalive.with_interval(interval);
-            }
-            if let Some(count) = options.keepalives_count {
-                keepalive = keepalive.with_retries(count);
-            }
-            socket.set_tcp_keepalive(&keepalive)?;
-        }
-        #[cfg(target_os = "linux")]
-        if options.user_timeout.is_some() {
-            socket.set_tcp_user_timeout(options.user_timeout)?;
-        }
-        Ok(())
-    }
-
     /// Starts the session, and hands it to the driver.
     async fn session(
         &self,
@@ -307,7 +253,8 @@ impl<'a> Attempt<'a> {
         plan: &Plan<'_>,
     ) -> Result<Opened, Setback> {
         let key = certificate.pin();
-        let is_pinned = self.is_pinned(key)?;
+        let trust = self.trust();
+        let is_pinned = trust.is_pinned(key)?;
         let binding = self.url.tls.binding();
         let known = habits::of(self.server);
         let demands = Demands {
@@ -315,9 +262,12 @@ impl<'a> Attempt<'a> {
             end_point: certificate.end_point(),
             early: plan
                 .early
-                .then(|| early(known, binding, is_pinned))
+                .then(|| trust::early(known, binding, is_pinned))
                 .flatten(),
-            without_binding: || self.without_binding(certificate, plan, is_pinned),
+            without_binding: || {
+                let is_verified = plan.anchors.is_some();
+                trust.without_binding(certificate, is_verified, is_pinned)
+            },
         };
         let login = Login {
             user: &self.url.user,
@@ -332,12 +282,14 @@ impl<'a> Attempt<'a> {
             offer,
             proof,
         } = started.map_err(|failure| self.setback(failure))?;
-        // A pooler offers no channel binding, and tells the version of the server behind it.
-        let direct_tls = plan.direct
-            || (offer.scram_plus && reports.major_version() >= Some(FIRST_WITH_DIRECT_TLS));
+        // A pooler offers no channel binding as a rule, and tells the version of the server
+        // behind it.
+        let is_pooler = !offer.scram_plus || self.url.names_a_pooler();
+        let direct_tls =
+            plan.direct || (!is_pooler && reports.major_version() >= Some(FIRST_WITH_DIRECT_TLS));
         habits::learn(self.server, |habits| {
             habits.offer = Some(offer);
-            if direct_tls && self.url.direct_tls != Some(false) {
+            if direct_tls {
                 habits.direct_tls.get_or_insert(true);
             }
         });
@@ -354,10 +306,10 @@ impl<'a> Attempt<'a> {
             stream.call_it(name);
         }
         let (client, tap) = self.drive(stream).await?;
-        // A pooler, which offers no channel binding, goes on to tell what it has once
-        // heard, also when the mark is another one by now (PgBouncer 1.18 and 1.24 do).
+        // A pooler goes on to tell what it has once heard, also when the mark is another
+        // one by now (PgBouncer 1.18 and 1.24 do).
         let reported = StageMark::reported(reports.application_name.as_deref());
-        let mark = match reported.filter(|_| offer.scram_plus) {
+        let mark = match reported.filter(|_| !is_pooler) {
             Some(mark) => mark,
             None => StageMark::ask(&client).await?,
         };
@@ -406,85 +358,6 @@ impl<'a> Attempt<'a> {
         Ok((ClientWrapper::new(client, task), tap))
     }
 
-    /// Whether the server has shown a key that was pinned, where any was.
-    fn is_pinned(&self, key: Option<ServerPin>) -> Result<bool, Error> {
-        let pins = &self.settings.pins;
-        if pins.is_empty() {
-            return Ok(false);
-        }
-        if key.is_some_and(|key| pins.contains(&key)) {
-            return Ok(true);
-        }
-        Err(Error::new(
-            ErrorKind::Insecure,
-            format!(
-                "{} shows another public key than the one in STAGELINK_SERVER_PIN: somebody is in \
-                 between, or the server has a new key, which `stagelink mark show` tells where the \
-                 server proves it",
-                self.server
-            ),
-        ))
-    }
-
-    /// What the server has proved itself by, if it binds nothing to this connection.
-    fn without_binding(
-        &self,
-        certificate: &Certificate,
-        plan: &Plan<'_>,
-        is_pinned: bool,
-    ) -> Result<Proof, Failure> {
-        if self.url.tls.binding() == Binding::Required {
-            return Err(Failure::Demanded(self.no_binding(None)));
-        }
-        if is_pinned {
-            return Ok(Proof::Pin);
-        }
-        if plan.anchors.is_some() {
-            return Ok(Proof::Certificate);
-        }
-        let key = certificate.pin();
-        if key.is_some_and(|key| habits::has_been_proved(&self.url.host, key)) {
-            return Ok(Proof::Pin);
-        }
-        let judged = certificate.judge(self.server, self.anchors(&Roots::Default, true));
-        match judged {
-            Some(Ok(())) => Ok(Proof::Certificate),
-            _ if self.settings.danger_unauthenticated => {
-                tracing::warn!(
-                    "{} has proved nothing: whoever is in between can read the password \
-                     (STAGELINK_DANGER_UNAUTHENTICATED)",
-                    self.server
-                );
-                Ok(Proof::Nothing)
-            }
-            None => Err(Failure::WantsCertificate),
-            Some(Err(error)) => Err(Failure::Demanded(match error.kind() {
-                ErrorKind::Insecure => self.no_binding(Some(error)),
-                _ => error,
-            })),
-        }
-    }
-
-    fn no_binding(&self, certificate: Option<Error>) -> Error {
-        let server = self.server;
-        match certificate {
-            None => Error::new(
-                ErrorKind::Insecure,
-                format!(
-                    "{server} offers no SCRAM channel binding, which the URL requires: {ADVICE}"
-                ),
-            ),
-            Some(error) => Error::because(
-                ErrorKind::Insecure,
-                format!(
-                    "{server} does not prove that it is the right one: it offers no SCRAM channel \
-                     binding and shows no certificate that verifies: {ADVICE}"
-                ),
-                error,
-            ),
-        }
-    }
-
     fn setback(&self, failure: Failure) -> Setback {
         let server = self.server;
         Setback::Error(match failure {
@@ -517,21 +390,6 @@ impl<'a> Attempt<'a> {
             };
             took_too_long(phase, self.budget, &what)
         })
-    }
-}
-
-/// With what to begin before the server has asked.
-fn early(known: Habits, binding: Binding, is_pinned: bool) -> Option<Mechanism> {
-    match (known.offer, binding) {
-        // A server that is known by its key is most often a pooler, which offers no
-        // binding.
-        (None, Binding::IfOffered) if is_pinned => None,
-        (None, Binding::IfOffered | Binding::Required) => Some(Mechanism::Plus),
-        (None, Binding::Never) => Some(Mechanism::Plain),
-        (Some(offer), Binding::Never) => offer.scram.then_some(Mechanism::Plain),
-        (Some(offer), _) if offer.scram_plus => Some(Mechanism::Plus),
-        (Some(_), Binding::Required) => None,
-        (Some(offer), Binding::IfOffered) => offer.scram.then_some(Mechanism::PlainForWant),
     }
 }
 
@@ -589,45 +447,6 @@ pub(super) fn took_too_long(phase: Phase, limit: Duration, what: &str) -> Error 
     )
 }
 
-const LOOK_UP: &str = "could not look up";
-
-const ADVICE: &str = "give the server SCRAM passwords (password_encryption = scram-sha-256), trust \
-     its certificate with sslmode=verify-full&sslrootcert=FILE in the URL, or pin its key with \
-     STAGELINK_SERVER_PIN";
-
 /// The first version of Postgres that takes a TLS handshake at once
 /// (postgresql.org/docs/17/release-17.html).
 const FIRST_WITH_DIRECT_TLS: u32 = 17;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_comes_early_is_what_the_server_takes() {
-        use Binding::{IfOffered, Never, Required};
-        use Mechanism::{Plain, PlainForWant, Plus};
-        let offer = |scram_plus, scram| Some(Offer { scram_plus, scram });
-        let of = |offer, binding, is_pinned| {
-            let known = Habits {
-                offer,
-                ..Habits::default()
-            };
-            early(known, binding, is_pinned)
-        };
-        for (known, binding, is_pinned, expected) in [
-            (None, IfOffered, false, Some(Plus)),
-            (None, IfOffered, true, None),
-            (None, Required, true, Some(Plus)),
-            (None, Never, false, Some(Plain)),
-            (offer(true, true), IfOffered, true, Some(Plus)),
-            (offer(true, true), Never, false, Some(Plain)),
-            (offer(false, true), IfOffered, false, Some(PlainForWant)),
-            (offer(false, true), Required, false, None),
-            (offer(false, false), IfOffered, false, None),
-        ] {
-            let found = of(known, binding, is_pinned);
-            assert_eq!(found, expected, "{known:?} {binding:?} {is_pinned}");
-        }
-    }
-}

@@ -10,7 +10,9 @@ mod policy;
 mod pool;
 mod session;
 mod tap;
+mod tcp;
 mod tls;
+mod trust;
 mod url;
 mod watch;
 

@@ -89,6 +89,13 @@ impl DatabaseUrl {
         self.text.expose_secret() == other.text.expose_secret()
     }
 
+    /// Whether the host's name is that of a pooler, as Neon's are, whose proxy offers
+    /// channel binding (neon.com/docs/connect/connection-pooling, 2026-02).
+    pub(crate) fn names_a_pooler(&self) -> bool {
+        let label = self.host.split('.').next();
+        label.is_some_and(|label| label.ends_with("-pooler"))
+    }
+
     /// The server's host name or address.
     pub fn host(&self) -> &str {
         &self.host

@@ -142,6 +142,18 @@ fn negotiation_is_direct_or_not_or_left_open() {
 }
 
 #[test]
+fn pooler_is_known_by_its_name() {
+    for (host, is_pooler) in [
+        ("ep-cool-1-pooler.us-east-2.aws.neon.tech", true),
+        ("ep-cool-1.us-east-2.aws.neon.tech", false),
+        ("db.my-pooler.com", false),
+    ] {
+        let url = parse(&format!("postgres://u:p@{host}/d"));
+        assert_eq!(url.names_a_pooler(), is_pooler, "{host}");
+    }
+}
+
+#[test]
 fn weaker_tls_is_refused() {
     for query in [
         "sslmode=disable",
