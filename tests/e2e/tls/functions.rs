@@ -2,9 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use stagelink_tests::{Identity, Middle, Mitm, Scene, server};
+use openssl::x509::X509;
+use stagelink_tests::{Auth, Authority, Identity, Middle, Mitm, OwnServer, Scene, server};
 
-use super::{roots, verify};
+use super::{roots, verify, with};
 
 /// The status of the health check for a database URL with these parameters.
 async fn status(scene: &Scene, parameters: &str) -> u16 {
@@ -68,4 +69,26 @@ async fn man_in_the_middle_is_refused_and_learns_no_password() {
     let heard = mitm.heard();
     assert!(heard.connections() > 0, "he opened the encryption");
     assert!(!heard.has(stagelink_tests::CANARY));
+}
+
+#[tokio::test]
+async fn systems_roots_are_read_from_a_file_or_from_a_folder_by_their_hash() {
+    let ours = Authority::new("ours");
+    let server = OwnServer::start(&ours.certify()).await;
+    let url = server.database(Auth::Scram).await.url();
+    let mut scene = Scene::new().await;
+    scene.set_url(&with(&url, "sslmode=verify-full"));
+    assert_eq!(scene.get("health").await.status, 500, "{}", scene.log());
+
+    let file = roots(&ours.pem());
+    scene.set("SSL_CERT_FILE", &file.path().display().to_string());
+    assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = X509::from_pem(ours.pem().as_bytes()).expect("a certificate");
+    let name = format!("{:08x}.0", root.subject_name_hash());
+    std::fs::write(folder.path().join(name), ours.pem()).expect("a file");
+    scene.variables.remove("SSL_CERT_FILE");
+    scene.set("SSL_CERT_DIR", &folder.path().display().to_string());
+    assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
 }

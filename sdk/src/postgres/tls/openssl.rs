@@ -211,7 +211,8 @@ fn wanted(host: Option<&str>) -> Result<X509VerifyParam, ErrorStack> {
 }
 
 /// The system's roots: its folders of them, if they are made for OpenSSL, which then
-/// reads the one that is wanted; else its file, all of which is read.
+/// reads the one that is wanted; else its file, all of which is read. What the
+/// environment names in `SSL_CERT_FILE` and `SSL_CERT_DIR` is taken in any case.
 fn add_system(store: &mut X509StoreBuilder) -> Result<(), ErrorStack> {
     let found = openssl_probe::probe();
     let folders: Vec<_> = found
@@ -220,14 +221,14 @@ fn add_system(store: &mut X509StoreBuilder) -> Result<(), ErrorStack> {
         .filter(|folder| is_hashed(folder))
         .filter_map(|folder| folder.to_str())
         .collect();
-    if let (true, Some(file)) = (folders.is_empty(), found.cert_file) {
-        return store
-            .add_lookup(X509Lookup::file())?
-            .load_cert_file(file, SslFiletype::PEM);
-    }
+    let needs_file = folders.is_empty() || openssl_probe::has_ssl_cert_env_vars();
     let lookup = store.add_lookup(X509Lookup::hash_dir())?;
     for folder in folders {
         lookup.add_dir(folder, SslFiletype::PEM)?;
+    }
+    if let Some(file) = found.cert_file.filter(|_| needs_file) {
+        let lookup = store.add_lookup(X509Lookup::file())?;
+        lookup.load_cert_file(file, SslFiletype::PEM)?;
     }
     Ok(())
 }
