@@ -8,6 +8,8 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use super::account::Account;
+use super::cache::Cache;
+use super::debian;
 use super::watchdog::{SHELL, Watchdog};
 use super::{Database, Server, home};
 use crate::port;
@@ -49,16 +51,21 @@ impl Bouncer {
     /// # Errors
     ///
     /// [`ErrorKind::Missing`] if there is no `pgbouncer` on `PATH` or where packages put
-    /// it; [`ErrorKind::Process`] if it does not start; [`ErrorKind::System`] for a file.
+    /// it, and apt has none; [`ErrorKind::Process`] if it does not start; [`ErrorKind::System`] for a file.
     pub async fn start(
         server: &Server,
         databases: &[&Database],
         certificate_pem: &str,
         key_pem: &str,
     ) -> Result<Self, Error> {
+        let account = Account::of_servers();
+        let owner = account.clone();
+        let found = tokio::task::spawn_blocking(move || find(&owner)).await;
         let setup = Setup {
-            program: find()?,
-            account: Account::of_servers(),
+            program: found.map_err(|error| {
+                Error::new(ErrorKind::System, "the search for PgBouncer panicked").because(error)
+            })??,
+            account,
             host: server.host(),
             port: server.port(),
             users: databases.iter().map(|database| user(database)).collect(),
@@ -173,20 +180,25 @@ impl Setup<'_> {
     }
 }
 
-/// The program, on `PATH` or in the places that are not on everybody's.
-fn find() -> Result<PathBuf, Error> {
+/// The program, on `PATH` or in the places that are not on everybody's, or else by apt.
+fn find(account: &Account) -> Result<PathBuf, Error> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
+    let installed = std::env::split_paths(&path)
         .chain(USUAL_PLACES.map(PathBuf::from))
-        .map(|directory| directory.join("pgbouncer"))
-        .find(|program| program.is_file())
-        .ok_or_else(|| {
-            Error::new(
-                ErrorKind::Missing,
-                "no PgBouncer (pgbouncer) on PATH or in the usual places; install it, say by \
-                 `apt-get install pgbouncer` or `brew install pgbouncer`",
-            )
-        })
+        .map(|directory| directory.join(PROGRAM))
+        .find(|program| program.is_file());
+    if let Some(program) = installed {
+        return Ok(program);
+    }
+    let fetched = Cache::new(None, account).and_then(|cache| debian::fetch(&cache, PROGRAM));
+    fetched.map_err(|error| {
+        Error::new(
+            ErrorKind::Missing,
+            "no PgBouncer (pgbouncer) on PATH or in the usual places; install it, say by \
+             `apt-get install pgbouncer` or `brew install pgbouncer`",
+        )
+        .because(error)
+    })
 }
 
 /// A line of PgBouncer's file of users, which doubles a quotation mark.
@@ -204,6 +216,7 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
         .write_all(text.as_bytes())
 }
 
+const PROGRAM: &str = "pgbouncer";
 const SETTINGS: &str = "pgbouncer.ini";
 const USERS: &str = "users.txt";
 const CERTIFICATE: &str = "server.crt";

@@ -30,6 +30,7 @@ mod cluster;
 mod container;
 mod database;
 mod databases;
+mod debian;
 mod docker;
 mod home;
 mod local;

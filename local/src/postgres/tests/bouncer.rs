@@ -1,12 +1,18 @@
 //! PgBouncer before a server of ours.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
 use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config};
 
 use super::{installed, refused, text};
+use crate::postgres::account::Account;
+use crate::postgres::cache::Cache;
 use crate::postgres::certificate::Certificate;
-use crate::postgres::{Bouncer, Database, Server};
+use crate::postgres::{Bouncer, Database, Server, debian};
 
 /// Connects through it, trusting this certificate alone.
 async fn connect(
@@ -66,4 +72,21 @@ async fn bouncer_asks_for_the_password_and_offers_no_channel_binding() {
     bouncer.stop().await.unwrap();
     assert!(!directory.exists());
     server.stop().await.unwrap();
+}
+
+#[test]
+fn program_comes_by_apt_where_it_is_not_installed() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let account = Account::of_servers();
+    let cache = Cache::new(Some(folder.path()), &account).unwrap();
+    let fetched = debian::fetch(&cache, "pgbouncer");
+    if Command::new("apt-get").arg("--version").output().is_err() {
+        fetched.unwrap_err();
+        return;
+    }
+    let version = Command::new(fetched.unwrap()).arg("--version").output();
+    let version = version.unwrap().stdout;
+    let version = String::from_utf8_lossy(&version);
+    assert!(version.starts_with("PgBouncer 1."), "{version}");
 }

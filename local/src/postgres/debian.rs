@@ -1,0 +1,41 @@
+//! Programs of Debian's packages, fetched once into the cache and not installed.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::cache::Cache;
+use super::run::run;
+use super::watchdog::SHELL;
+use crate::{Error, ErrorKind};
+
+/// The program `usr/sbin/<package>` of a package, from the cache or fetched into it by
+/// the machine's own apt, so that its sources and its proxy are used.
+///
+/// # Errors
+///
+/// [`ErrorKind::Process`] where that fails, as without apt or without a network.
+pub(super) fn fetch(cache: &Cache, package: &str) -> Result<PathBuf, Error> {
+    let entry = cache.entry("debian", package, |staging| {
+        let mut command = Command::new(SHELL);
+        command.args(["-c", include_str!("debian.sh"), "debian.sh"]);
+        command.arg(staging).arg(package);
+        run(command, &format!("could not fetch {package} by apt-get"))?;
+        let root = staging.join("root");
+        // Its libraries lie beside it.
+        let program = format!(
+            "#!/bin/sh\nhere=$(dirname \"$0\")\n\
+             LD_LIBRARY_PATH=$(echo \"$here\"/usr/lib/*-linux-gnu) exec \"$here/usr/sbin/{package}\" \"$@\"\n"
+        );
+        let path = root.join(package);
+        fs::write(&path, program)
+            .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o755)))
+            .map_err(|error| {
+                let failure = format!("could not write {}", path.display());
+                Error::new(ErrorKind::System, failure).because(error)
+            })?;
+        Ok(root)
+    })?;
+    Ok(entry.path().join(package))
+}
