@@ -25,6 +25,7 @@ pub(super) struct Conditions {
     /// Whether new connections are accepted and then never answered.
     pub(super) is_black_hole: bool,
     cut_below: usize,
+    lost_below: usize,
     to_server_ended_below: usize,
     to_client_ended_below: usize,
 }
@@ -38,6 +39,7 @@ impl Conditions {
             is_stalled: false,
             is_black_hole: false,
             cut_below: 0,
+            lost_below: 0,
             to_server_ended_below: 0,
             to_client_ended_below: 0,
         }
@@ -46,6 +48,11 @@ impl Conditions {
     /// Cuts the connections below this number.
     pub(super) fn cut(&mut self, below: usize) {
         self.cut_below = below;
+    }
+
+    /// Loses what is sent on the connections below this number.
+    pub(super) fn lose(&mut self, below: usize) {
+        self.lost_below = below;
     }
 
     /// Ends one direction of the connections below this number.
@@ -70,7 +77,10 @@ impl Conditions {
 
     /// Whether a byte may pass.
     pub(super) fn lets_through(&self, direction: Direction, connection: usize) -> bool {
-        !self.is_stalled && !self.is_cut(connection) && !self.is_ended(direction, connection)
+        !self.is_stalled
+            && connection >= self.lost_below
+            && !self.is_cut(connection)
+            && !self.is_ended(direction, connection)
     }
 }
 
@@ -100,6 +110,18 @@ mod tests {
             through(Direction::ToServer),
             [false, false, true, true, true]
         );
+    }
+
+    #[test]
+    fn lost_connections_are_neither_cut_nor_ended() {
+        let mut network = Conditions::new((Ipv4Addr::LOCALHOST, 1).into());
+        network.lose(1);
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            assert!(!network.lets_through(direction, 0));
+            assert!(!network.is_ended(direction, 0));
+            assert!(network.lets_through(direction, 1));
+        }
+        assert!(!network.is_cut(0));
     }
 
     #[test]

@@ -109,6 +109,14 @@ impl Proxy {
         self.network.send_modify(|now| now.cut(below));
     }
 
+    /// Loses all connections that it has accepted so far, as a gateway does that forgets
+    /// those on which nothing was sent for long: nothing passes there any more, and neither
+    /// end is told. New ones are served.
+    pub fn lose(&self) {
+        let below = self.connections();
+        self.network.send_modify(|now| now.lose(below));
+    }
+
     /// Ends one direction of all connections that it has accepted so far. Who
     /// receives there sees the end of the stream; what is sent there is taken and
     /// lost. The other direction goes on.

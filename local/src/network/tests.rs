@@ -160,6 +160,23 @@ async fn cut_resets_both_ends_and_lets_new_connections_in() {
 }
 
 #[tokio::test]
+async fn lost_connection_is_silent_and_new_ones_are_let_in() {
+    let (proxy, listener) = network().await;
+    let (mut client, mut server) = connection(&proxy, &listener).await;
+    pass(&mut client, &mut server).await;
+    proxy.lose();
+    client.write_all(b"lost").await.unwrap();
+    silent(&mut server).await;
+    server.write_all(b"lost").await.unwrap();
+    silent(&mut client).await;
+    let (mut next, mut its_server) = connection(&proxy, &listener).await;
+    pass(&mut next, &mut its_server).await;
+    pass(&mut its_server, &mut next).await;
+    proxy.cut();
+    reset(&mut client).await;
+}
+
+#[tokio::test]
 async fn half_closed_connection_goes_on_in_the_other_direction() {
     let (proxy, listener) = network().await;
 

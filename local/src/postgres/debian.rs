@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::cache::Cache;
@@ -18,11 +18,7 @@ use crate::{Error, ErrorKind};
 /// [`ErrorKind::Process`] where that fails, as without apt or without a network.
 pub(super) fn fetch(cache: &Cache, package: &str) -> Result<PathBuf, Error> {
     let entry = cache.entry("debian", package, |staging| {
-        let mut command = Command::new(SHELL);
-        command.args(["-c", include_str!("debian.sh"), "debian.sh"]);
-        command.arg(staging).arg(package);
-        run(command, &format!("could not fetch {package} by apt-get"))?;
-        let root = staging.join("root");
+        let root = fetch_into(staging, package)?;
         // Its libraries lie beside it.
         let program = format!(
             "#!/bin/sh\nhere=$(dirname \"$0\")\n\
@@ -38,4 +34,18 @@ pub(super) fn fetch(cache: &Cache, package: &str) -> Result<PathBuf, Error> {
         Ok(root)
     })?;
     Ok(entry.path().join(package))
+}
+
+/// Unpacks a package, and what it needs and this machine lacks, beneath a directory, and
+/// returns where.
+///
+/// # Errors
+///
+/// As [`fetch`].
+pub(super) fn fetch_into(directory: &Path, package: &str) -> Result<PathBuf, Error> {
+    let mut command = Command::new(SHELL);
+    command.args(["-c", include_str!("debian.sh"), "debian.sh"]);
+    command.arg(directory).arg(package);
+    run(command, &format!("could not fetch {package} by apt-get"))?;
+    Ok(directory.join("root"))
 }

@@ -44,7 +44,7 @@ mod source;
 mod start;
 mod watchdog;
 
-pub use bouncer::Bouncer;
+pub use bouncer::{Bouncer, BouncerOptions};
 pub use database::Database;
 pub use databases::{Databases, Facts};
 pub use options::{Options, Progress};

@@ -1,5 +1,8 @@
 //! PgBouncer before a server: the pooler that a Postgres as a service has, or puts in between.
 
+mod options;
+pub(super) mod program;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -7,13 +10,14 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
+use self::program::Program;
 use super::account::Account;
-use super::cache::Cache;
-use super::debian;
 use super::watchdog::{SHELL, Watchdog};
 use super::{Database, Server, home};
 use crate::port;
 use crate::{Error, ErrorKind};
+
+pub use self::options::BouncerOptions;
 
 /// A running PgBouncer that asks for TLS and SCRAM, and pools by transaction.
 ///
@@ -27,16 +31,18 @@ pub struct Bouncer {
     watchdog: Watchdog,
     pub(super) directory: PathBuf,
     port: u16,
+    version: String,
 }
 
 /// What it is started with.
 struct Setup<'a> {
-    program: PathBuf,
+    options: &'a BouncerOptions,
+    program: Program,
     account: Account,
     /// The server's.
     host: &'a str,
     port: u16,
-    users: String,
+    users: Vec<String>,
     certificate_pem: &'a str,
     key_pem: &'a str,
 }
@@ -58,10 +64,36 @@ impl Bouncer {
         certificate_pem: &str,
         key_pem: &str,
     ) -> Result<Self, Error> {
+        let options = BouncerOptions::default();
+        Self::start_with(&options, server, databases, certificate_pem, key_pem).await
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start); and [`ErrorKind::Missing`] if it is to keep prepared
+    /// statements, and there is none that can.
+    pub async fn start_with(
+        options: &BouncerOptions,
+        server: &Server,
+        databases: &[&Database],
+        certificate_pem: &str,
+        key_pem: &str,
+    ) -> Result<Self, Error> {
         let account = Account::of_servers();
         let owner = account.clone();
-        let found = tokio::task::spawn_blocking(move || find(&owner)).await;
+        let prepares = options.prepared_statements > 0;
+        let found = tokio::task::spawn_blocking(move || {
+            if prepares {
+                Program::that_prepares(&owner)
+            } else {
+                Program::of_this_machine(&owner)
+            }
+        })
+        .await;
         let setup = Setup {
+            options,
             program: found.map_err(|error| {
                 Error::new(ErrorKind::System, "the search for PgBouncer panicked").because(error)
             })??,
@@ -80,7 +112,7 @@ impl Bouncer {
         let mut bouncer = Self::watched(setup, directory, port).await?;
         for (name, text) in [
             (SETTINGS, &*setup.settings(&bouncer.directory, port)),
-            (USERS, &setup.users),
+            (USERS, &setup.users.concat()),
             (CERTIFICATE, setup.certificate_pem),
             (KEY, setup.key_pem),
         ] {
@@ -102,6 +134,11 @@ impl Bouncer {
         self.port
     }
 
+    /// Its version: `1.18.0`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
     /// Stops it. When this returns, its process and its directory are gone.
     ///
     /// # Errors
@@ -117,16 +154,27 @@ impl Bouncer {
 
     /// Starts the watchdog, which makes the directory.
     async fn watched(setup: &Setup<'_>, directory: PathBuf, port: u16) -> Result<Self, Error> {
-        let (program, settings) = (setup.program.to_string_lossy(), directory.join(SETTINGS));
-        let (path, settings) = (directory.to_string_lossy(), settings.to_string_lossy());
+        let (program, settings) = (&setup.program.path, directory.join(SETTINGS));
+        let (program, settings) = (program.to_string_lossy(), settings.to_string_lossy());
+        let (path, files) = (directory.to_string_lossy(), setup.files().to_string());
         let log = tempfile::tempfile().map_err(|error| {
             Error::new(ErrorKind::System, "could not make a log for PgBouncer").because(error)
         })?;
         // Versions before 1.23 end at the SIGTERM that comes first, later ones wait for
         // their clients then and end at SIGQUIT.
-        let arguments = [&*path, "QUIT", &*program, &*settings];
+        let arguments = [
+            &*path,
+            "QUIT",
+            SHELL,
+            "-c",
+            include_str!("start.sh"),
+            "start.sh",
+            &*files,
+            &*program,
+            &*settings,
+        ];
         let shell = setup.account.command(SHELL);
-        let mut watchdog = Watchdog::spawn(shell, include_str!("watchdog.sh"), arguments, log)?;
+        let mut watchdog = Watchdog::spawn(shell, include_str!("../watchdog.sh"), arguments, log)?;
         if !watchdog.hear().await {
             let failure = format!("could not make the directory {path}");
             return Err(Error::new(ErrorKind::System, failure).because(watchdog.last_words()));
@@ -135,6 +183,7 @@ impl Bouncer {
             watchdog,
             directory,
             port,
+            version: setup.program.version.clone(),
         })
     }
 
@@ -162,6 +211,17 @@ impl Setup<'_> {
         let file = |name| directory.join(name).display().to_string();
         let (users, certificate, key) = (file(USERS), file(CERTIFICATE), file(KEY));
         let (host, port) = (self.host, self.port);
+        let BouncerOptions {
+            server_connections,
+            clients,
+            prepared_statements,
+        } = self.options;
+        // Versions that do not know it refuse to start with it.
+        let prepared_statements = if self.program.can_prepare() {
+            format!("max_prepared_statements = {prepared_statements}\n")
+        } else {
+            String::new()
+        };
         format!(
             "[databases]\n\
              * = host={host} port={port}\n\
@@ -170,6 +230,9 @@ impl Setup<'_> {
              listen_port = {listen_port}\n\
              unix_socket_dir =\n\
              pool_mode = transaction\n\
+             default_pool_size = {server_connections}\n\
+             max_client_conn = {clients}\n\
+             {prepared_statements}\
              auth_type = scram-sha-256\n\
              auth_file = {users}\n\
              client_tls_sslmode = require\n\
@@ -178,27 +241,12 @@ impl Setup<'_> {
              server_tls_sslmode = require\n"
         )
     }
-}
 
-/// The program, on `PATH` or in the places that are not on everybody's, or else by apt.
-fn find(account: &Account) -> Result<PathBuf, Error> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let installed = std::env::split_paths(&path)
-        .chain(USUAL_PLACES.map(PathBuf::from))
-        .map(|directory| directory.join(PROGRAM))
-        .find(|program| program.is_file());
-    if let Some(program) = installed {
-        return Ok(program);
+    /// How many files it may have open: its connections to both sides, and its own.
+    fn files(&self) -> usize {
+        let of_servers = self.options.server_connections as usize * self.users.len();
+        self.options.clients as usize + of_servers + OWN_FILES
     }
-    let fetched = Cache::new(None, account).and_then(|cache| debian::fetch(&cache, PROGRAM));
-    fetched.map_err(|error| {
-        Error::new(
-            ErrorKind::Missing,
-            "no PgBouncer (pgbouncer) on PATH or in the usual places; install it, say by \
-             `apt-get install pgbouncer` or `brew install pgbouncer`",
-        )
-        .because(error)
-    })
 }
 
 /// A line of PgBouncer's file of users, which doubles a quotation mark.
@@ -216,14 +264,13 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
         .write_all(text.as_bytes())
 }
 
-const PROGRAM: &str = "pgbouncer";
 const SETTINGS: &str = "pgbouncer.ini";
 const USERS: &str = "users.txt";
 const CERTIFICATE: &str = "server.crt";
 const KEY: &str = "server.key";
 
-/// Debian's package and Homebrew's.
-const USUAL_PLACES: [&str; 3] = ["/usr/sbin", "/usr/local/bin", "/opt/homebrew/bin"];
+/// Its log, what it listens on, and what its libraries hold, with room to spare.
+const OWN_FILES: usize = 64;
 
 const LIMIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(5);
