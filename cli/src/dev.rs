@@ -179,7 +179,7 @@ async fn migrate(cloud: &Cloud, folder: &Path) -> anyhow::Result<String> {
     }
     let mut told = Vec::new();
     for stage in cloud.stages() {
-        let mut db = link(stage).client().await?;
+        let mut db = link_to_migrate(stage).client().await?;
         let applied = migrations::apply(&mut db, folder).await?;
         told.push(match applied.len() {
             0 => format!("{} is up to date", stage.stage()),
@@ -191,6 +191,11 @@ async fn migrate(cloud: &Cloud, folder: &Path) -> anyhow::Result<String> {
 
 fn link(stage: &StageSite) -> Link {
     Link::new(Settings::from_vars(stage.variables()))
+}
+
+/// Past any pooler: a migration may need a session of its own.
+fn link_to_migrate(stage: &StageSite) -> Link {
+    Link::new(Settings::from_vars(stage.variables()).map(Settings::without_pooler))
 }
 
 fn site(cloud: &Cloud) -> String {

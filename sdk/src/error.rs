@@ -137,6 +137,15 @@ impl Error {
         self
     }
 
+    /// The same, which is worth while to try again after 1 to 4 seconds: at random, so that
+    /// those who were refused together do not come back together.
+    pub(crate) fn for_a_while(mut self) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.retry_after = Some(Duration::from_secs(fastrand::u64(1..=4)));
+        }
+        self
+    }
+
     /// What this failure says of the credentials that were in use.
     pub(crate) fn says(&self) -> Says {
         self.0.says
@@ -174,13 +183,18 @@ impl Error {
 
     /// How long to wait before trying again, where that is known.
     ///
-    /// The provider's own `Retry-After` where it sent one; a second for a full
-    /// database, since connections come back as other requests end.
+    /// The provider's own `Retry-After` where it sent one. For a full database, and for a
+    /// time limit of the settings that was passed on the way to it, 1 to 4 seconds, at random,
+    /// so that those who were refused together do not come back together; a second for a
+    /// database that may be back by then.
     pub fn retry_after(&self) -> Option<Duration> {
-        match self.0.kind {
-            ErrorKind::DatabaseFull => Some(Duration::from_secs(1)),
-            _ => self.0.retry_after,
-        }
+        let otherwise = match self.0.kind {
+            ErrorKind::DatabaseFull
+            | ErrorKind::DatabaseUnreachable
+            | ErrorKind::DatabaseReadOnly => Some(Duration::from_secs(1)),
+            _ => None,
+        };
+        self.0.retry_after.or(otherwise)
     }
 
     /// The only text about this failure that a function may send to a client.

@@ -1,8 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod clock;
 mod credentials;
+mod deadline;
+mod ending;
 mod error;
 mod link;
+mod params;
 mod postgres;
 mod problem;
 mod runtime;
@@ -26,6 +30,10 @@ pub use crate::link::IDEMPOTENCY_TABLE;
 pub use crate::link::IdempotencyKey;
 pub use crate::link::Link;
 pub use crate::link::client;
+pub use crate::params::ArrayElement;
+pub use crate::params::SqlType;
+#[doc(hidden)]
+pub use crate::params::private;
 pub use crate::postgres::Client;
 pub use crate::postgres::DatabaseUrl;
 pub use crate::postgres::Proof;
@@ -38,6 +46,7 @@ pub use crate::settings::HerokuApp;
 pub use crate::settings::HerokuSettings;
 pub use crate::settings::Limits;
 pub use crate::settings::NeonSettings;
+pub use crate::settings::Pooler;
 pub use crate::settings::ProviderSettings;
 pub use crate::settings::RenderSettings;
 pub use crate::settings::ServerPin;

@@ -116,7 +116,7 @@ impl Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        let mut problem = Self::new(status_of(error.kind()), error.public_message());
+        let mut problem = Self::new(status_of(&error), error.public_message());
         if let Some(wait) = error.retry_after() {
             let seconds = HeaderValue::from(wait.as_secs().max(1));
             problem.0.headers.insert(RETRY_AFTER, seconds);
@@ -150,10 +150,10 @@ impl IntoResponse for Problem {
     }
 }
 
-/// 503 where waiting may help, 504 for a time-out, 422 where the client must
-/// do otherwise, 500 where somebody must act.
-fn status_of(kind: ErrorKind) -> StatusCode {
-    match kind {
+/// 503 where waiting may help, 504 for a query that took too long or an invocation that was
+/// over, 422 where the client must do otherwise, 500 where somebody must act.
+fn status_of(error: &Error) -> StatusCode {
+    match error.kind() {
         ErrorKind::Settings
         | ErrorKind::Stage
         | ErrorKind::App
@@ -172,6 +172,8 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         | ErrorKind::DatabaseMissing
         | ErrorKind::DatabaseUnreachable
         | ErrorKind::DatabaseReadOnly => StatusCode::SERVICE_UNAVAILABLE,
+        // A time limit on the way to the database, which has too much to do or is gone.
+        ErrorKind::Timeout(_) if error.retry_after().is_some() => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
     }
 }

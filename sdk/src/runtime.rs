@@ -11,9 +11,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_util::FutureExt as _;
 use http::{Response, StatusCode};
 use lambda_http::{Body, IntoResponse, Request, RequestExt as _};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
+use crate::deadline::Deadline;
+use crate::ending::until_told_to_end;
 use crate::error::Error;
 use crate::link::Link;
 use crate::problem::Problem;
@@ -44,9 +46,13 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// A handler may return any error. A [`Problem`] or an [`Error`], also as the
 /// cause of another, becomes its response; anything else becomes a 500 without a
-/// reason, and so does a panic. What the operator must know is logged once, at
-/// the level `ERROR`. No subscriber is installed here:
+/// reason, and so does a panic. A handler that takes as long as the invocation may last is
+/// dropped, and the client gets a 504 before the platform would kill the function: 200 ms
+/// before that, or somewhat later in an invocation of less than 1.2 s. What the operator must
+/// know is logged once, at the level `ERROR`. No subscriber is installed here:
 /// `lambda_http::tracing::init_default_subscriber()` is one line in `main`.
+///
+/// On `SIGTERM` the connections are closed in good order, and this returns.
 ///
 /// # Errors
 ///
@@ -68,17 +74,23 @@ where
     }
     let link = Link::from_env();
     warm_up(&link).await;
-    lambda_http::run(Linked {
+    let service = Linked {
         service: handler.into_service(),
-        link,
-    })
-    .await
+        link: link.clone(),
+    };
+    match until_told_to_end(lambda_http::run(service)).await {
+        Some(served) => served,
+        None => {
+            link.close().await;
+            Ok(())
+        }
+    }
 }
 
 /// Opens the first connection, so that the first request finds it.
 async fn warm_up(link: &Link) {
-    let failure = match tokio::time::timeout(WARM_UP_LIMIT, link.client()).await {
-        Ok(Ok(_)) => return,
+    let failure = match tokio::time::timeout(WARM_UP_LIMIT, link.warm_up()).await {
+        Ok(Ok(())) => return,
         Ok(Err(error)) => error.report().to_string(),
         Err(_) => format!("it took more than {} s", WARM_UP_LIMIT.as_secs()),
     };
@@ -90,9 +102,6 @@ async fn warm_up(link: &Link) {
 
 /// Lambda ends a function whose start takes more than 10 s.
 const WARM_UP_LIMIT: Duration = Duration::from_secs(9);
-
-/// Long enough to log an error and send a response over a slow link.
-const TO_ANSWER: Duration = Duration::from_millis(300);
 
 /// What [`run`] serves: implemented for plain async functions and for tower services.
 ///
@@ -160,21 +169,42 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let link = self.link.until(deadline(&request));
-        request.extensions_mut().insert(link);
+        let deadline = deadline(&request);
+        let link = match deadline {
+            Some(deadline) => self.link.with_deadline(deadline),
+            None => self.link.clone(),
+        };
+        request.extensions_mut().insert(link.clone());
         // A panic's message is for the log, where it is already. The Lambda
         // runtime would put it into its answer.
         let answer = AssertUnwindSafe(self.service.call(request)).catch_unwind();
-        Box::pin(async {
+        // In a box of its own, since it is as large as the handler and would be moved about.
+        let answer = Box::pin(async {
             let answered = match answer.await {
                 Ok(Ok(response)) => Ok(response.into_response()),
                 Ok(Err(error)) => Err(respond(&*error.into())),
                 Err(_) => Err(failed().to_response()),
             };
-            Ok(Answer(match answered {
+            match answered {
                 Ok(response) => response.await,
                 Err(response) => response,
-            }))
+            }
+        });
+        Box::pin(async move {
+            let Some(deadline) = deadline else {
+                let response = answer.await;
+                link.settle().await;
+                return Ok(Answer(response));
+            };
+            // What is given up here ends before the database is left in peace.
+            let response = match timeout_at(deadline.handler, answer).await {
+                Ok(response) => response,
+                Err(_) => took_too_long(),
+            };
+            if !link.is_settled() {
+                timeout_at(deadline.tidying, link.settle()).await.ok();
+            }
+            Ok(Answer(response))
         })
     }
 }
@@ -189,13 +219,26 @@ impl IntoResponse for Answer {
     }
 }
 
-/// When the request has to be answered: the platform's deadline, less the time
-/// that the answer itself takes.
-fn deadline(request: &Request) -> Option<Instant> {
-    let platform = Duration::from_millis(request.lambda_context_ref()?.deadline);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    let left = platform.saturating_sub(now);
-    Some(Instant::now() + left.saturating_sub(TO_ANSWER.min(left / 4)))
+/// Until when the platform waits for an answer, and what has to be done before.
+fn deadline(request: &Request) -> Option<Deadline> {
+    let ends = Duration::from_millis(request.lambda_context_ref()?.deadline);
+    let ends = UNIX_EPOCH.checked_add(ends)?;
+    Some(Deadline::of_invocation(
+        ends,
+        SystemTime::now(),
+        Instant::now(),
+    ))
+}
+
+/// The answer where the handler gave none in time: better than what the platform would say,
+/// which ends the process and its connections, too.
+fn took_too_long() -> Response<Body> {
+    tracing::error!("the handler was given up: it took as long as this invocation may last");
+    Problem::new(
+        StatusCode::GATEWAY_TIMEOUT,
+        "The function took too long to answer.",
+    )
+    .to_response()
 }
 
 /// What a client gets to see of a handler's error. The log gets the rest, if

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio_postgres::types::Type;
+use stagelink::params;
 use tokio_postgres::{Client, Row};
 
 /// An entry as the database keeps it.
@@ -71,7 +71,7 @@ impl NewEntry {
             .query_typed_one(
                 "INSERT INTO guestbook (name, message) VALUES ($1, $2) \
                  RETURNING id, name, message, created_at",
-                &[(&self.name, Type::TEXT), (&self.message, Type::TEXT)],
+                &params![self.name, self.message],
             )
             .await?;
         Entry::from_row(&row)
@@ -81,17 +81,17 @@ impl NewEntry {
 impl Page {
     /// Reads the entries before the one with the id `before`, or the newest. One round trip.
     pub(crate) async fn read(
-        db: &Client,
+        db: &stagelink::Client,
         before: Option<i64>,
         limit: u8,
     ) -> Result<Self, tokio_postgres::Error> {
         let before = before.unwrap_or(i64::MAX);
         // One more than asked for says whether there is a next page.
         let rows = db
-            .query_typed(
+            .query_cached(
                 "SELECT id, name, message, created_at FROM guestbook \
                  WHERE id < $1 ORDER BY id DESC LIMIT $2",
-                &[(&before, Type::INT8), (&(i64::from(limit) + 1), Type::INT8)],
+                &params![before, i64::from(limit) + 1],
             )
             .await?;
         let mut entries: Vec<Entry> = rows.iter().map(Entry::from_row).collect::<Result<_, _>>()?;

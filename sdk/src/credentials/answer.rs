@@ -43,14 +43,22 @@ impl Answer {
         serde_json::from_slice(&self.received.body).map_err(|error| self.not_understood(&error))
     }
 
-    /// One text of the JSON object that the body is; `None` where it is missing,
-    /// null or blank. The other fields are skipped while they are read.
-    pub(super) fn one_text(&self, name: &str) -> Result<Option<SecretString>, Error> {
+    /// Texts of the JSON object that the body is, by their names; `None` where one is
+    /// missing, null or blank. The other fields are skipped while they are read.
+    pub(super) fn texts<const N: usize>(
+        &self,
+        names: [&str; N],
+    ) -> Result<[Option<SecretString>; N], Error> {
         let mut json = serde_json::Deserializer::from_slice(&self.received.body);
-        OneText(name)
+        Texts(names)
             .deserialize(&mut json)
-            .and_then(|text| json.end().map(|()| text))
+            .and_then(|texts| json.end().map(|()| texts))
             .map_err(|error| self.not_understood(&error))
+    }
+
+    /// The same for one.
+    pub(super) fn one_text(&self, name: &str) -> Result<Option<SecretString>, Error> {
+        self.texts([name]).map(|[text]| text)
     }
 
     /// The same for a field that every answer has by the provider's documents.
@@ -139,34 +147,36 @@ struct Said {
     message: String,
 }
 
-/// Reads an object and keeps the text of one field.
-struct OneText<'a>(&'a str);
+/// Reads an object and keeps the texts of some fields.
+struct Texts<'a, const N: usize>([&'a str; N]);
 
-impl<'de> DeserializeSeed<'de> for OneText<'_> {
-    type Value = Option<SecretString>;
+impl<'de, const N: usize> DeserializeSeed<'de> for Texts<'_, N> {
+    type Value = [Option<SecretString>; N];
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for OneText<'_> {
-    type Value = Option<SecretString>;
+impl<'de, const N: usize> Visitor<'de> for Texts<'_, N> {
+    type Value = [Option<SecretString>; N];
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut wanted = None;
+        let mut wanted = [const { None }; N];
         while let Some(name) = map.next_key::<String>()? {
-            if name == self.0 {
-                wanted = map.next_value::<Option<SecretString>>()?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
+            match self.0.iter().position(|own| *own == name) {
+                Some(place) => wanted[place] = map.next_value::<Option<SecretString>>()?,
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
-        Ok(wanted.filter(|value| !value.expose_secret().trim().is_empty()))
+        let is_text = |text: &SecretString| !text.expose_secret().trim().is_empty();
+        Ok(wanted.map(|text| text.filter(is_text)))
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Heroku {
     api: Api,
     app: HerokuApp,
     config_var: String,
+    /// The config var of the database's pooler, if it is wanted.
+    pooler_var: Option<String>,
 }
 
 impl Heroku {
@@ -33,9 +35,11 @@ impl Heroku {
     ///
     /// [`ErrorKind::Settings`] when the API's URL or the token cannot be used.
     pub fn new(settings: HerokuSettings) -> Result<Self, Error> {
+        let pooler_var = settings.pooler.then(|| pooler_var(&settings.config_var));
         Ok(Self {
             api: Api::new(&SERVICE, &settings.api_url, &settings.token)?,
             app: settings.app,
+            pooler_var: pooler_var.flatten(),
             config_var: settings.config_var,
         })
     }
@@ -136,7 +140,9 @@ impl Heroku {
     async fn database_url(&self, app: &str) -> Result<Credentials, Error> {
         let path = format!("/apps/{}/config-vars", segment(app));
         let answer = self.api.ask(&path, None, &format!("app {app}")).await?;
-        let Some(url) = answer.one_text(&self.config_var)? else {
+        let pooler_var = self.pooler_var.as_deref().unwrap_or_default();
+        let [url, pooler] = answer.texts([&self.config_var, pooler_var])?;
+        let Some(url) = url else {
             return Err(Error::new(
                 ErrorKind::DatabaseUrl,
                 format!(
@@ -150,7 +156,12 @@ impl Heroku {
         };
         let origin = format!("{} of app {app} on Heroku", self.config_var);
         let url = DatabaseUrl::parse(url.expose_secret(), &origin)?;
-        Ok(Credentials::new(url, origin))
+        let Some(pooler) = pooler else {
+            return Ok(Credentials::new(url, origin));
+        };
+        let origin = format!("{pooler_var} of app {app} on Heroku");
+        let pooler = DatabaseUrl::parse(pooler.expose_secret(), &origin)?;
+        Ok(Credentials::new(pooler, origin).with_direct(url))
     }
 
     /// The apps' names for a message; where one cannot be had, its id.
@@ -185,6 +196,14 @@ impl Provider for Heroku {
             }
         }
     }
+}
+
+/// What the pooler of a database is attached as, by Heroku's documents (`heroku
+/// pg:connection-pooling:attach DATABASE_URL --as DATABASE_CONNECTION_POOL`,
+/// devcenter.heroku.com/articles/postgres-connection-pooling, 2026-05-29).
+fn pooler_var(config_var: &str) -> Option<String> {
+    let attachment = config_var.strip_suffix("_URL")?;
+    Some(format!("{attachment}_CONNECTION_POOL_URL"))
 }
 
 /// An object that has a name beside its id, such as an app or a pipeline.

@@ -32,6 +32,8 @@ pub use self::render::Render;
 #[derive(Clone, Debug)]
 pub struct Credentials {
     url: DatabaseUrl,
+    /// Past the pooler that the URL leads to.
+    direct: Option<DatabaseUrl>,
     origin: String,
 }
 
@@ -41,8 +43,25 @@ impl Credentials {
     pub fn new(url: DatabaseUrl, origin: impl Into<String>) -> Self {
         Self {
             url,
+            direct: None,
             origin: origin.into(),
         }
+    }
+
+    /// The same, where the URL leads to a pooler: with the URL of the database itself.
+    ///
+    /// No pooler is known to offer channel binding, by which a server without a certificate
+    /// that verifies proves itself. The database behind it does, and where it shows the same
+    /// key on the same host that stands for the pooler too.
+    #[must_use]
+    pub fn with_direct(mut self, direct: DatabaseUrl) -> Self {
+        self.direct = Some(direct);
+        self
+    }
+
+    /// The database itself, where [`url`](Self::url) leads to a pooler and that is known.
+    pub fn direct(&self) -> Option<&DatabaseUrl> {
+        self.direct.as_ref()
     }
 
     /// The database.

@@ -16,6 +16,8 @@ pub(super) struct Attempts<'a> {
     deadline: Option<Instant>,
     pauses: ExponentialBackoff,
     first: bool,
+    /// Since when the database has no connection left for this work, and its last words.
+    full: Option<(Instant, Error)>,
 }
 
 impl<'a> Attempts<'a> {
@@ -31,6 +33,7 @@ impl<'a> Attempts<'a> {
             deadline,
             pauses,
             first: true,
+            full: None,
         }
     }
 
@@ -53,6 +56,19 @@ impl<'a> Attempts<'a> {
         }
     }
 
+    /// The same for one who does not want to wait, unless there is no connection left in
+    /// the database: others give theirs back.
+    pub(super) async fn one_client(&mut self) -> Result<Client, Error> {
+        loop {
+            match self.one_connection().await {
+                Err(failure) if failure.kind() == ErrorKind::DatabaseFull => {
+                    self.pause(failure).await?;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
     /// The same for work that writes: a connection whose server says at the start that
     /// it takes none counts as a failure, once.
     pub(super) async fn connection_to_write(&mut self) -> Result<(Client, Watch), Error> {
@@ -67,9 +83,9 @@ impl<'a> Attempts<'a> {
     }
 
     /// A connection, or the reason why there is none now.
-    pub(super) async fn one_connection(&self) -> Result<Client, Error> {
+    async fn one_connection(&self) -> Result<Client, Error> {
         // In a box: the handler's own future is moved about a few times for each request.
-        let client = Box::pin(self.pool.client());
+        let client = Box::pin(self.pool.client(self.deadline));
         self.within(Phase::Connect, "connecting", client).await?
     }
 
@@ -88,15 +104,24 @@ impl<'a> Attempts<'a> {
             return Ok(step.await);
         };
         timeout_at(deadline, step).await.map_err(|_| {
-            Error::new(
+            self.reason(Error::new(
                 ErrorKind::Timeout(phase),
                 format!(
                     "{what} to the database of stage {} took as long as this invocation may last \
                      ({phase})",
                     self.pool.stage()
                 ),
-            )
+            ))
         })
+    }
+
+    /// Why there is no connection: a time-out after the database was full is no news.
+    fn reason(&self, failure: Error) -> Error {
+        match (&self.full, failure.kind()) {
+            (_, ErrorKind::Timeout(Phase::Query)) | (None, _) => failure,
+            (Some((_, full)), ErrorKind::Timeout(_)) => full.clone(),
+            (Some(_), _) => failure,
+        }
     }
 
     /// Lets some time pass before the next attempt, or gives the failure back
@@ -104,28 +129,48 @@ impl<'a> Attempts<'a> {
     ///
     /// Attempts go on for the time limit from the beginning of the trouble, and
     /// not from the beginning of the request: where nothing has worked for long,
-    /// nobody is kept waiting.
+    /// nobody is kept waiting. For a connection that others give back each request waits
+    /// its own time, though.
     pub(super) async fn pause(&mut self, failure: Error) -> Result<(), Error> {
-        let trouble_ends = self.pool.is_in_trouble(&failure) + self.pool.limits().retry;
-        let first = std::mem::take(&mut self.first);
-        let pause = if first && Instant::now().into_std() < trouble_ends {
+        let is_full = failure.kind() == ErrorKind::DatabaseFull;
+        let limit = self.pool.limits().retry;
+        let ends = if is_full {
+            self.pool.is_full();
+            let since = self
+                .full
+                .as_ref()
+                .map_or_else(Instant::now, |(since, _)| *since);
+            self.full = Some((since, failure.clone()));
+            since + limit
+        } else {
+            Instant::from_std(self.pool.is_in_trouble(&failure)) + limit
+        };
+        // A server that has too much to do is not helped by one who comes back at once.
+        let is_busy = is_full || matches!(failure.kind(), ErrorKind::Timeout(_));
+        let first = std::mem::take(&mut self.first) && !is_busy;
+        let pause = if first && Instant::now() < ends {
             // A connection that was ended by the server is most often replaced at once.
             Duration::ZERO
         } else {
             self.pauses.next().unwrap_or(LONGEST_PAUSE)
         };
-        // A provider that says when to come back is not asked before.
         let pause = match failure.kind() {
+            // A provider that says when to come back is not asked before.
             ErrorKind::ProviderBusy => pause.max(failure.retry_after().unwrap_or_default()),
+            // Each attempt costs the server a whole handshake, and there may be a thousand
+            // like this.
+            ErrorKind::DatabaseFull | ErrorKind::Timeout(_) => {
+                (pause * BUSY).mul_f64(0.5 + fastrand::f64())
+            }
             _ => pause,
         };
         // A provider of one's own may say any time at all.
         let Some(then) = Instant::now().checked_add(pause) else {
-            return Err(failure);
+            return Err(self.reason(failure));
         };
         let in_time = self.deadline.is_none_or(|deadline| then < deadline);
-        if !in_time || then.into_std() >= trouble_ends {
-            return Err(failure);
+        if !in_time || then >= ends {
+            return Err(self.reason(failure));
         }
         tracing::debug!(reason = %failure.report(), ?pause, "trying again");
         sleep(pause).await;
@@ -197,9 +242,16 @@ impl Watch {
         }
     }
 
-    /// Whether the server gave up the transaction for another's sake:
-    /// serialization_failure, deadlock_detected.
+    /// Whether the transaction failed through no fault of its own: the server gave it up for
+    /// another's sake (serialization_failure, deadlock_detected), or a statement that was
+    /// prepared is of no use any more.
     pub(super) fn lost_race(&self) -> Option<Error> {
+        if self.tap.has_lost_its_plan_since(&self.mark) {
+            return Some(Error::new(
+                ErrorKind::Query,
+                "the database was changed under the statements of a transaction, again and again",
+            ));
+        }
         let code = self.tap.error_since(&self.mark)?;
         matches!(code.as_str(), "40001" | "40P01").then(|| {
             Error::new(
@@ -219,6 +271,9 @@ pub(super) fn outcome_unknown(failure: Error) -> Error {
         failure,
     )
 }
+
+/// How much longer the pauses are where a server has too much to do: up to 4.5 s.
+const BUSY: u32 = 6;
 
 /// Shorter than a connection takes to be opened …
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);

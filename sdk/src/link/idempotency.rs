@@ -1,6 +1,7 @@
 //! Writes that happen once, however often they are sent.
 
 use std::future::Future;
+use std::time::Duration;
 
 use futures_util::future::join;
 use futures_util::future::join3;
@@ -14,7 +15,7 @@ use tokio_postgres::types::Type;
 use crate::error::{Error, ErrorKind};
 use crate::link::Link;
 use crate::link::attempts::Watch;
-use crate::link::transaction::{Failed, committed_indeed, do_work};
+use crate::link::transaction::{Failed, begin, committed_indeed, do_work};
 use crate::postgres::{Client, Fate, Transaction};
 use crate::problem::Problem;
 
@@ -136,7 +137,9 @@ impl Link {
         let mut attempts = self.attempts()?;
         loop {
             let (client, watch) = attempts.connection_to_write().await?;
-            let answered = attempts.work(answer(client, &watch, key, &work)).await?;
+            let answered = attempts
+                .work(answer(client, &watch, self.time_left(), key, &work))
+                .await?;
             let failure = watch
                 .has_lost_connection()
                 .or_else(|| watch.met_read_only(attempts.pool()))
@@ -162,6 +165,7 @@ impl Link {
 async fn answer<T, E, W, F>(
     client: Client,
     watch: &Watch,
+    left: Option<Duration>,
     key: &IdempotencyKey,
     work: &W,
 ) -> Result<T, Failed<E>>
@@ -171,7 +175,7 @@ where
     F: Future<Output = Result<T, E>>,
     E: From<Error>,
 {
-    let kept = match claim(&client, key).await {
+    let kept = match claim(&client, left, key).await {
         Ok(kept) => kept,
         Err(error) => {
             // Where this fails too, the connection is not lent again.
@@ -203,9 +207,14 @@ where
 
 /// Begins a transaction and takes the key, or waits for whoever has it. Returns
 /// the answer that is kept for it. One round trip.
-async fn claim(client: &Client, key: &IdempotencyKey) -> Result<Option<String>, Error> {
+async fn claim(
+    client: &Client,
+    left: Option<Duration>,
+    key: &IdempotencyKey,
+) -> Result<Option<String>, Error> {
+    let begin = begin(client, left);
     let (begun, claimed) = join(
-        client.batch_execute("BEGIN"),
+        client.batch_execute(&begin),
         client.query_typed_one(
             CLAIM,
             &[

@@ -9,6 +9,7 @@ mod work;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use lambda_http::Request;
 use tokio::time::Instant;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 use self::attempts::Attempts;
 
 use crate::credentials::{AnyProvider, Credentials, Provider, unseal};
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::postgres::{Client, Pool};
 use crate::settings::{Limits, ServerSettings, Settings};
@@ -41,7 +43,7 @@ pub use self::idempotency::IdempotencyKey;
 #[derive(Clone)]
 pub struct Link {
     state: Arc<State>,
-    /// When the invocation that it was made for has to be answered.
+    /// Until when the invocation that it was made for may work on the database.
     deadline: Option<Instant>,
 }
 
@@ -102,11 +104,66 @@ impl Link {
         }
     }
 
-    /// The same link, for an invocation that has to be answered by then.
-    pub(crate) fn until(&self, deadline: Option<Instant>) -> Self {
+    /// The same link, for an invocation that the platform ends at that time.
+    ///
+    /// [`run`](crate::run) does this for each request; it is for functions with another
+    /// loop, say those that take messages of a queue. What is done through the link ends
+    /// 300 ms before that time, or in the last quarter of a shorter invocation, so that
+    /// there is time to answer.
+    #[must_use]
+    pub fn until(&self, ends: SystemTime) -> Self {
+        self.with_deadline(Deadline::of_invocation(
+            ends,
+            SystemTime::now(),
+            Instant::now(),
+        ))
+    }
+
+    pub(crate) fn with_deadline(&self, deadline: Deadline) -> Self {
+        if let State::Ready { pool, .. } = &*self.state {
+            pool.invocation_lasts(deadline.end.saturating_duration_since(Instant::now()));
+        }
         Self {
             state: Arc::clone(&self.state),
-            deadline,
+            deadline: Some(deadline.work),
+        }
+    }
+
+    /// How long the database may still be worked on in this invocation; `None` outside of one.
+    pub fn time_left(&self) -> Option<Duration> {
+        let deadline = self.deadline?;
+        Some(deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Leaves the database in peace at the end of an invocation.
+    ///
+    /// Statements that were abandoned are being stopped in the server: this waits for that,
+    /// up to 300 ms, since the process may be frozen afterwards. And where the database had
+    /// no connection left in the last 30 s, it gives this instance's back, for others to have
+    /// a turn. [`run`](crate::run) does this for each request.
+    ///
+    /// # Cancel safety
+    ///
+    /// What is not stopped when this is dropped is given up with its connection.
+    pub async fn settle(&self) {
+        if let State::Ready { pool, .. } = &*self.state {
+            pool.settle().await;
+        }
+    }
+
+    /// Whether [`settle`](Self::settle) has nothing to do.
+    pub(crate) fn is_settled(&self) -> bool {
+        match &*self.state {
+            State::Ready { pool, .. } => pool.is_settled(),
+            State::Refused(_) => true,
+        }
+    }
+
+    /// Says goodbye to the server on all connections that are not lent. The link works on,
+    /// with new ones. [`run`](crate::run) does this when the process is told to end.
+    pub async fn close(&self) {
+        if let State::Ready { pool, .. } = &*self.state {
+            pool.close().await;
         }
     }
 
@@ -145,14 +202,24 @@ impl Link {
     ///
     /// Any [`ErrorKind`] but those of a query, each telling what to do. An [`Error`]
     /// returned from a handler becomes a response that a client may see. There
-    /// is one attempt, with new credentials where the old ones are stale.
+    /// is one attempt, with new credentials where the old ones are stale; but where the
+    /// database has no connection left this waits for one, as [`read`](Self::read) does.
     ///
     /// # Cancel safety
     ///
     /// The future may be dropped at any point; a connection that it was about to
     /// open is given up.
     pub async fn client(&self) -> Result<Client, Error> {
-        self.attempts()?.one_connection().await
+        self.attempts()?.one_client().await
+    }
+
+    /// Opens a connection before one is wanted. Where the database has none left, nobody
+    /// waits: the first request does.
+    pub(crate) async fn warm_up(&self) -> Result<(), Error> {
+        match &*self.state {
+            State::Ready { pool, .. } => pool.warm_up().await,
+            State::Refused(error) => Err(error.clone()),
+        }
     }
 
     /// The attempts at one piece of work.

@@ -1,11 +1,13 @@
 //! Transactions that survive the loss of a connection.
 
+use std::borrow::Cow;
 use std::future::Future;
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::link::Link;
 use crate::link::attempts::{Watch, outcome_unknown};
-use crate::postgres::{Client, Fate, Transaction};
+use crate::postgres::{Client, Fate, Transaction, of_transaction};
 
 impl Link {
     /// Does some work in one transaction: all of it takes effect, or nothing.
@@ -16,6 +18,10 @@ impl Link {
     /// effect, and the work is done again, within the limits of
     /// [`read`](Self::read). A COMMIT that nobody answered is
     /// [`ErrorKind::OutcomeUnknown`].
+    ///
+    /// Nothing in it goes on for longer than the invocation may last, and where the function
+    /// itself is gone the server rolls back: behind a transaction pooler too, whose sessions
+    /// keep no settings, since it is the transaction that gets them.
     ///
     /// Costs two round trips beside those of the work. The isolation level is the
     /// database's; a first statement of `SET TRANSACTION ISOLATION LEVEL …` sets another.
@@ -52,7 +58,9 @@ impl Link {
         let mut attempts = self.attempts()?;
         loop {
             let (client, watch) = attempts.connection_to_write().await?;
-            let transacted = attempts.work(transact(client, &watch, &work)).await?;
+            let transacted = attempts
+                .work(transact(client, &watch, self.time_left(), &work))
+                .await?;
             let failure = watch
                 .has_lost_connection()
                 .or_else(|| watch.met_read_only(attempts.pool()))
@@ -88,19 +96,33 @@ pub(super) enum Failed<E> {
 }
 
 /// One attempt at a transaction.
-async fn transact<T, E, W, F>(client: Client, watch: &Watch, work: &W) -> Result<T, Failed<E>>
+async fn transact<T, E, W, F>(
+    client: Client,
+    watch: &Watch,
+    left: Option<Duration>,
+    work: &W,
+) -> Result<T, Failed<E>>
 where
     W: Fn(Transaction) -> F,
     F: Future<Output = Result<T, E>>,
     E: From<Error>,
 {
-    let begun = client.batch_execute("BEGIN").await;
+    let begun = client.batch_execute(&begin(&client, left)).await;
     begun.map_err(|error| Failed::Work(Error::from(error).into()))?;
     let (client, value) = do_work(client, work).await.map_err(Failed::Work)?;
     let committed = client.batch_execute("COMMIT").await;
     committed.map_err(|error| Failed::Commit(error.into()))?;
     committed_indeed(watch)?;
     Ok(value)
+}
+
+/// The statement that begins a transaction. A session of our own is set to end what goes on
+/// for too long; a pooler's is somebody else's too, and only the transaction can be.
+pub(super) fn begin(client: &Client, left: Option<Duration>) -> Cow<'static, str> {
+    match left {
+        Some(left) if client.is_pooled() => Cow::Owned(format!("BEGIN; {}", of_transaction(left))),
+        _ => Cow::Borrowed("BEGIN"),
+    }
 }
 
 /// Does the work with a connection in a transaction, and rolls back where it fails.
@@ -116,8 +138,11 @@ where
     match (result, client) {
         (Ok(value), Ok(client)) => Ok((client, value)),
         (Err(error), Ok(client)) => {
-            // Where this fails too, the connection is not lent again.
-            client.batch_execute("ROLLBACK").await.ok();
+            // A statement that was abandoned would be waited for. To drop the connection
+            // stops it, and rolls back too.
+            if !client.tap().is_at_work() {
+                client.batch_execute("ROLLBACK").await.ok();
+            }
             Err(error)
         }
         (Err(error), Err(_)) => Err(error),

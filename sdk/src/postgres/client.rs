@@ -2,68 +2,158 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use deadpool_postgres::ClientWrapper;
 use tokio::sync::oneshot;
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
 
-use crate::postgres::generation::Connection;
+use crate::postgres::connections::{Connection, Session};
 use crate::postgres::tap::Tap;
 
 /// A connection to the stage's database, lent by the pool until it is dropped.
 ///
-/// It is used as a [`tokio_postgres::Client`]: `query_typed`, `execute_typed`
-/// and a prepared statement (`prepare_cached`) each cost one round trip,
-/// `query` with a text costs two, since it is prepared first.
+/// It is used as a `tokio_postgres::Client`: `query_typed`, `execute_typed`
+/// and a prepared statement each cost one round trip, `query` with a text costs two, since
+/// it is prepared first. [`query_cached`](Self::query_cached) and its like cost one, and let
+/// the server read a statement once only.
 ///
 /// ```no_run
 /// # async fn example(request: lambda_http::Request) -> Result<(), stagelink::Error> {
-/// use tokio_postgres::types::Type;
-///
 /// let db = stagelink::client(&request).await?;
-/// let row = db
-///     .query_typed_one("SELECT count(*) FROM guestbook WHERE id < $1", &[(&100_i64, Type::INT8)])
-///     .await?;
+/// let sql = "SELECT count(*) FROM guestbook WHERE id < $1";
+/// let row = db.query_typed_one(sql, &stagelink::params![100_i64]).await?;
 /// # let _: i64 = row.get(0);
 /// # Ok(())
 /// # }
 /// ```
 ///
 /// Dropping it in the middle of a [`transaction`](ClientWrapper::transaction)
-/// rolls that back. Dropping a query's future does not stop the query in the
-/// server; the connection is given up then, and not lent again.
-/// `CancelToken::cancel_query` does not work on it, since the driver
+/// rolls that back. When it is dropped while a statement runs, as when a time-out gives the
+/// future of a query up, the server is asked to stop that at once, over another connection;
+/// this one is lent again when the server has confirmed it, and given up if that takes more
+/// than 300 ms. `CancelToken::cancel_query` does not work on it, since the driver
 /// does not know the address that it was connected to;
 /// `cancel_query_raw` with a stream of one's own does.
-pub struct Client(pub(super) Connection);
+pub struct Client {
+    /// There until it is dropped.
+    connection: Option<Connection>,
+}
 
 impl Client {
+    pub(super) fn new(connection: Connection) -> Self {
+        Self {
+            connection: Some(connection),
+        }
+    }
+
     pub(crate) fn tap(&self) -> &Tap {
-        &self.0.tap
+        &self.session().tap
     }
 
     /// Whether the server has said, just now and unasked, that it takes no writes.
     pub(crate) fn is_reported_read_only(&mut self) -> bool {
-        self.0.is_reported_read_only()
+        self.connection
+            .as_mut()
+            .is_some_and(|connection| connection.is_reported_read_only())
     }
+
+    /// Whether its server changes from one transaction to the next.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.session().is_pooled()
+    }
+
+    fn session(&self) -> &Session {
+        self.connection
+            .as_ref()
+            .expect("it is there until the drop")
+    }
+}
+
+/// The methods that [`Client`] and [`Transaction`] have beside the driver's.
+macro_rules! cached_statements {
+    () => {
+        /// The rows of a statement that is likely to come again, in one round trip.
+        ///
+        /// The parameters come with their types, as [`params!`](crate::params) gives them. A
+        /// statement that comes for the second time on a connection is prepared beside being
+        /// run, and from the third time on the server need not read it again. Where a
+        /// migration has changed a table under it ("cached plan must not change result type")
+        /// it is sent anew, and nobody notices; inside of a transaction that takes a new
+        /// one, which [`Link::transaction`](crate::Link::transaction) begins by itself.
+        /// Behind a transaction pooler nothing is prepared. A connection keeps 100 statements.
+        ///
+        /// # Errors
+        ///
+        /// The driver's, which `?` makes an [`Error`](crate::Error).
+        ///
+        /// # Cancel safety
+        ///
+        /// As for the driver's own methods: the statement is sent when the future is first
+        /// polled. One that is dropped afterwards is stopped, see [`Client`].
+        pub async fn query_cached(
+            &self,
+            sql: &str,
+            parameters: &[(&(dyn ToSql + Sync), Type)],
+        ) -> Result<Vec<Row>, tokio_postgres::Error> {
+            self.session().rows(sql, parameters).await
+        }
+
+        /// The same for a statement that gives one row, or none. Of several it is the first.
+        ///
+        /// # Errors
+        ///
+        /// As [`query_cached`](Self::query_cached).
+        pub async fn query_cached_opt(
+            &self,
+            sql: &str,
+            parameters: &[(&(dyn ToSql + Sync), Type)],
+        ) -> Result<Option<Row>, tokio_postgres::Error> {
+            let rows = self.query_cached(sql, parameters).await?;
+            Ok(rows.into_iter().next())
+        }
+
+        /// The same for a statement whose rows nobody wants: how many it changed.
+        ///
+        /// # Errors
+        ///
+        /// As [`query_cached`](Self::query_cached).
+        pub async fn execute_cached(
+            &self,
+            sql: &str,
+            parameters: &[(&(dyn ToSql + Sync), Type)],
+        ) -> Result<u64, tokio_postgres::Error> {
+            self.session().count(sql, parameters).await
+        }
+    };
+}
+
+impl Client {
+    cached_statements!();
 }
 
 impl Deref for Client {
     type Target = ClientWrapper;
 
     fn deref(&self) -> &ClientWrapper {
-        &self.0.client
+        &self.session().client
     }
 }
 
 impl DerefMut for Client {
     fn deref_mut(&mut self) -> &mut ClientWrapper {
-        &mut self.0.client
+        let connection = self.connection.as_mut();
+        &mut connection.expect("it is there until the drop").client
     }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.0.tell();
+        if let Some(connection) = self.connection.take() {
+            let tidying = Arc::clone(&connection.tidying);
+            tidying.take(connection);
+        }
     }
 }
 
@@ -97,11 +187,20 @@ impl Transaction {
     }
 }
 
+impl Transaction {
+    cached_statements!();
+
+    fn session(&self) -> &Session {
+        let client = self.client.as_ref();
+        client.expect("it is there until the drop").session()
+    }
+}
+
 impl Deref for Transaction {
     type Target = ClientWrapper;
 
     fn deref(&self) -> &ClientWrapper {
-        self.client.as_deref().expect("it is there until the drop")
+        &self.session().client
     }
 }
 

@@ -4,7 +4,7 @@ use std::error::Error as _;
 
 use tokio_postgres::Error as DriverError;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::DatabaseUrl;
 use crate::postgres::session::Said;
 
@@ -59,8 +59,8 @@ fn meaning(when: When, code: &str, text: &str) -> Option<(ErrorKind, Says)> {
         ("25006", _) => (Kind::DatabaseReadOnly, Stale),
         // too_many_connections
         ("53300", _) => (Kind::DatabaseFull, Nothing),
-        // cannot_connect_now, idle_session_timeout
-        ("57P03" | "57P05", _) => (Kind::DatabaseUnreachable, Nothing),
+        // cannot_connect_now, idle_session_timeout, idle_in_transaction_session_timeout
+        ("57P03" | "57P05" | "25P03", _) => (Kind::DatabaseUnreachable, Nothing),
         // admin_shutdown, crash_shutdown, database_dropped
         ("57P01" | "57P02" | "57P04", _) => (Kind::DatabaseUnreachable, Doubt),
         ("08P01", When::Start) => pooler_meaning(text),
@@ -130,7 +130,11 @@ pub(super) fn refused(said: Said, server: &str, url: &DatabaseUrl) -> Error {
         let message = refusal(kind, says, server, &url.user, &url.database);
         (kind, says, message)
     };
-    Error::because(kind, message, said).that_says(says)
+    let error = Error::because(kind, message, said).that_says(says);
+    match kind {
+        ErrorKind::DatabaseFull => error.for_a_while(),
+        _ => error,
+    }
 }
 
 /// What it means that the server failed to prove that it knows the password.
@@ -183,6 +187,12 @@ impl From<DriverError> for Error {
                     (kind, "the database takes no writes: it is read-only")
                 }
                 Some((kind, _)) => (kind, "the server ended the session"),
+                // query_canceled
+                None if answer.code().code() == "57014" => (
+                    ErrorKind::Timeout(Phase::Query),
+                    "the server stopped a query: it took longer than statement_timeout, or somebody \
+                     cancelled it",
+                ),
                 None => (
                     ErrorKind::Query,
                     "the database answered a query with an error",
@@ -332,6 +342,7 @@ mod tests {
             ("57P02", Some((Kind::DatabaseUnreachable, Doubt))),
             ("57P04", Some((Kind::DatabaseUnreachable, Doubt))),
             ("57P05", Some((Kind::DatabaseUnreachable, Nothing))),
+            ("25P03", Some((Kind::DatabaseUnreachable, Nothing))),
             ("08P01", Some((Kind::DatabaseUnreachable, Doubt))),
             ("08006", Some((Kind::DatabaseUnreachable, Doubt))),
             ("25006", Some((Kind::DatabaseReadOnly, Stale))),

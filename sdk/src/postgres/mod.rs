@@ -1,7 +1,11 @@
 //! Postgres: from a database URL to a pooled, authenticated connection.
 
+mod attempt;
+mod cancel;
 mod client;
 mod connect;
+mod connections;
+mod driver;
 mod failure;
 mod generation;
 mod habits;
@@ -9,15 +13,19 @@ mod identity;
 mod policy;
 mod pool;
 mod session;
+mod statements;
 mod tap;
 mod tcp;
+mod tidying;
 mod tls;
+mod told;
 mod trust;
 mod url;
 mod watch;
 
 pub(crate) use self::failure::{Says, of_query};
 pub(crate) use self::pool::{Pool, read_only};
+pub(crate) use self::session::terms::of_transaction;
 #[cfg(feature = "testing")]
 pub(crate) use self::session::{PASSWORD, rehearse};
 pub(crate) use self::tap::{Fate, Mark, Tap};

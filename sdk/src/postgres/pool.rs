@@ -1,15 +1,22 @@
 //! The way to one stage's database: a generation of connections, renewed with its credentials.
 
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
+use tokio::time::Instant as TokioInstant;
 
+use crate::clock::Moment;
 use crate::credentials::{AnyProvider, Backoff, Credentials, spread};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::link::Examination;
 use crate::postgres::client::Client;
 use crate::postgres::connect::{Facts, Opened, took_too_long};
+use crate::postgres::connections::Connection;
 use crate::postgres::failure::Says;
 use crate::postgres::generation::Generation;
 use crate::postgres::identity;
@@ -38,6 +45,11 @@ struct Inner {
     /// Held by the one that asks the provider, while others wait for its answer.
     asking: Mutex<Asking>,
     trouble: RwLock<Trouble>,
+    /// How long an invocation may last, as far as has been seen, in milliseconds; 0 as long
+    /// as that is not known.
+    invocations_last_ms: AtomicU64,
+    /// When the database had no connection left.
+    crowded: RwLock<Option<Moment>>,
 }
 
 /// Since when something has not worked.
@@ -91,12 +103,38 @@ impl Pool {
             current: RwLock::new(first),
             asking: Mutex::default(),
             trouble: RwLock::default(),
+            invocations_last_ms: AtomicU64::new(0),
+            crowded: RwLock::default(),
         })))
     }
 
     /// A connection by the credentials as they are, or by new ones where the
-    /// failure says that these are stale.
-    pub(crate) async fn client(&self) -> Result<Client, Error> {
+    /// failure says that these are stale. Waits for one no longer than until then.
+    pub(crate) async fn client(&self, deadline: Option<TokioInstant>) -> Result<Client, Error> {
+        let mut connection = self.connection(deadline).await?;
+        if connection.is_first_loan() {
+            connection.takes_census();
+        }
+        if deadline.is_some() {
+            let last = self.0.invocations_last_ms.load(Ordering::Relaxed);
+            connection.serves_invocations(Duration::from_millis(last));
+        }
+        Ok(Client::new(connection))
+    }
+
+    /// Opens a connection before one is wanted.
+    pub(crate) async fn warm_up(&self) -> Result<(), Error> {
+        let opened = self.connection(None).await;
+        if let Err(failure) = &opened
+            && failure.kind() == ErrorKind::DatabaseFull
+        {
+            self.is_full();
+        }
+        opened.map(drop)
+    }
+
+    /// A connection as the pool lends it, without a word about whom it is for.
+    async fn connection(&self, deadline: Option<TokioInstant>) -> Result<Connection, Error> {
         let inner = &*self.0;
         let mut generation = match inner.current() {
             Some(generation) => generation,
@@ -109,11 +147,11 @@ impl Pool {
                 generation = next;
             }
         }
-        match inner.client(&generation).await {
+        match inner.connection(&generation, deadline).await {
             Err(evidence) if evidence.says() == Says::Stale => {
                 let renewed = async {
                     let next = inner.renewed(Some((&generation, &evidence))).await?;
-                    inner.client(&next).await
+                    inner.connection(&next, deadline).await
                 };
                 Box::pin(renewed).await
             }
@@ -200,6 +238,59 @@ impl Pool {
         self.0.current()?.phases()
     }
 
+    /// An invocation began that may last so long.
+    pub(crate) fn invocation_lasts(&self, left: Duration) {
+        let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        self.0
+            .invocations_last_ms
+            .fetch_max(left, Ordering::Relaxed);
+    }
+
+    /// The end of an invocation: waits until what was abandoned is stopped in the server,
+    /// and leaves the connections to others where there are too few.
+    pub(crate) async fn settle(&self) {
+        let Some(generation) = self.0.current() else {
+            return;
+        };
+        generation.tidied().await;
+        if generation.was_crowded() {
+            self.is_full();
+        }
+        if self.is_crowded() {
+            generation.give_back().await;
+        }
+    }
+
+    /// Whether there is nothing to wait for or to give back.
+    pub(crate) fn is_settled(&self) -> bool {
+        let current = read(&self.0.current);
+        let is_at_rest = |current: &Generation| current.is_tidied() && !current.is_crowded();
+        current.as_ref().is_none_or(is_at_rest) && read(&self.0.crowded).is_none()
+    }
+
+    /// Ends all connections that are not lent, and returns when the server knows.
+    pub(crate) async fn close(&self) {
+        if let Some(generation) = self.0.current() {
+            generation.tidied().await;
+            generation.give_back().await;
+        }
+    }
+
+    /// The database has no connection left, or hardly any.
+    pub(crate) fn is_full(&self) {
+        *write(&self.0.crowded) = Some(Moment::now());
+    }
+
+    /// Whether that was so a short time ago.
+    fn is_crowded(&self) -> bool {
+        let was_full = *read(&self.0.crowded);
+        let is_crowded = was_full.is_some_and(|then| then.until(&Moment::now()) < CROWDED);
+        if was_full.is_some() && !is_crowded {
+            *write(&self.0.crowded) = None;
+        }
+        is_crowded
+    }
+
     /// This has failed. Returns since when it does.
     pub(crate) fn is_in_trouble(&self, failure: &Error) -> Instant {
         let mut trouble = write(&self.0.trouble);
@@ -231,14 +322,18 @@ impl Inner {
         read(&self.current).clone()
     }
 
-    async fn client(&self, generation: &Generation) -> Result<Client, Error> {
-        let connection = generation.connection().await?;
+    async fn connection(
+        &self,
+        generation: &Generation,
+        deadline: Option<TokioInstant>,
+    ) -> Result<Connection, Error> {
+        let connection = generation.connection(deadline).await?;
         if generation.proves_itself() {
             let mut asking = self.asking.lock().await;
             asking.unreachable.settled();
             asking.last = None;
         }
-        Ok(Client(connection))
+        Ok(connection)
     }
 
     /// The generation after a stale one, or the first. Whoever comes second
@@ -367,175 +462,7 @@ fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[cfg(test)]
-mod tests {
-    use std::future::pending;
-    use std::net::TcpListener;
-    use std::num::NonZeroUsize;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
-
-    use tokio::net::TcpSocket;
-
-    use super::*;
-    use crate::credentials::Provider;
-    use crate::postgres::DatabaseUrl;
-
-    /// Knows a database on a port where nobody listens, and counts how often it is asked.
-    #[derive(Clone)]
-    struct Fake {
-        /// Holds the port, so that nobody else can listen there meanwhile.
-        _held: Arc<TcpSocket>,
-        asked: Arc<AtomicUsize>,
-        url: String,
-        behaviour: Behaviour,
-    }
-
-    #[derive(Clone, Copy, PartialEq)]
-    enum Behaviour {
-        /// Always the same URL.
-        Same,
-        /// Another URL each time, none of which works.
-        Another,
-        /// No answer.
-        Hangs,
-        /// An error, with the time to come back.
-        Busy,
-    }
-
-    impl Fake {
-        fn new(behaviour: Behaviour) -> Self {
-            let held = TcpSocket::new_v4().unwrap();
-            held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-            let port = held.local_addr().unwrap().port();
-            Self {
-                _held: Arc::new(held),
-                asked: Arc::default(),
-                url: format!("postgres://u:p@127.0.0.1:{port}/d"),
-                behaviour,
-            }
-        }
-
-        fn pool(&self) -> Pool {
-            let limits = Limits {
-                pool_size: NonZeroUsize::new(20).unwrap(),
-                resolve: Duration::from_millis(50),
-                ..Limits::default()
-            };
-            let provider = AnyProvider::new(self.clone());
-            Pool::new(
-                Stage::Staging,
-                provider,
-                None,
-                limits,
-                ServerSettings::default(),
-            )
-            .unwrap()
-        }
-
-        fn asked(&self) -> usize {
-            self.asked.load(Ordering::SeqCst)
-        }
-    }
-
-    impl Provider for Fake {
-        async fn resolve(&self, _: Stage) -> Result<Credentials, Error> {
-            let time = self.asked.fetch_add(1, Ordering::SeqCst);
-            tokio::task::yield_now().await;
-            let url = match self.behaviour {
-                Behaviour::Same => self.url.clone(),
-                Behaviour::Another => format!("{}{time}", self.url),
-                Behaviour::Hangs => pending().await,
-                Behaviour::Busy => {
-                    return Err(Error::busy("busy", Some(Duration::from_secs(60))));
-                }
-            };
-            Ok(Credentials::new(
-                DatabaseUrl::parse(&url, "a fake")?,
-                "a fake",
-            ))
-        }
-    }
-
-    /// What twenty requests at the same time get to hear.
-    async fn storm(pool: &Pool) -> Vec<Error> {
-        let requests: Vec<_> = (0..20)
-            .map(|_| {
-                let pool = pool.clone();
-                tokio::spawn(async move { pool.client().await.unwrap_err() })
-            })
-            .collect();
-        let mut errors = Vec::new();
-        for request in requests {
-            errors.push(request.await.unwrap());
-        }
-        errors
-    }
-
-    #[tokio::test]
-    async fn same_stale_url_is_asked_for_a_few_times_however_many_want_it() {
-        let fake = Fake::new(Behaviour::Same);
-        let pool = fake.pool();
-        for error in [storm(&pool).await, storm(&pool).await].concat() {
-            assert_eq!(error.kind(), ErrorKind::DatabaseUnreachable);
-        }
-        // Once to begin with; then two at once and one more before the first wait.
-        assert!(fake.asked() <= 4, "{}", fake.asked());
-    }
-
-    #[tokio::test]
-    async fn busy_provider_is_left_alone_for_as_long_as_it_says() {
-        let fake = Fake::new(Behaviour::Busy);
-        let pool = fake.pool();
-        for error in storm(&pool).await {
-            assert_eq!(error.kind(), ErrorKind::ProviderBusy);
-            assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
-        }
-        assert_eq!(fake.asked(), 1);
-    }
-
-    #[tokio::test]
-    async fn hanging_provider_is_a_time_out_of_the_phase() {
-        let fake = Fake::new(Behaviour::Hangs);
-        let error = fake.pool().client().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Timeout(Phase::Resolve));
-    }
-
-    #[tokio::test]
-    async fn new_urls_that_never_work_are_asked_for_a_few_times() {
-        let fake = Fake::new(Behaviour::Another);
-        let pool = fake.pool();
-        storm(&pool).await;
-        storm(&pool).await;
-        assert!(fake.asked() <= 4, "{}", fake.asked());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn server_that_is_silent_for_long_may_have_moved_and_one_that_times_out_has_not() {
-        let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = server.local_addr().unwrap().port();
-        let fake = Fake {
-            url: format!("postgres://u:p@127.0.0.1:{port}/d"),
-            ..Fake::new(Behaviour::Same)
-        };
-        let pool = fake.pool();
-        let started = tokio::time::Instant::now();
-        while fake.asked() < 2 {
-            let error = pool.client().await.unwrap_err();
-            assert!(matches!(error.kind(), ErrorKind::Timeout(_)), "{error}");
-        }
-        assert!(started.elapsed() >= Duration::from_secs(30));
-    }
-
-    #[tokio::test]
-    async fn new_url_makes_a_new_generation() {
-        let fake = Fake::new(Behaviour::Another);
-        let pool = fake.pool();
-        let error = pool.client().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::DatabaseUnreachable);
-        assert_eq!(fake.asked(), 2);
-        let current = pool.0.current().unwrap();
-        assert_eq!(current.number(), 2);
-        assert_eq!(current.credentials().url().database(), "d1");
-    }
-}
+/// For how long after the database had hardly a connection left an instance keeps none between
+/// its invocations, so that instances take turns. Each of its requests pays for a new
+/// connection meanwhile.
+const CROWDED: Duration = Duration::from_secs(30);

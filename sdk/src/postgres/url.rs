@@ -89,11 +89,16 @@ impl DatabaseUrl {
         self.text.expose_secret() == other.text.expose_secret()
     }
 
-    /// Whether the host's name is that of a pooler, as Neon's are, whose proxy offers
-    /// channel binding (neon.com/docs/connect/connection-pooling, 2026-02).
+    /// Whether the host's name is that of a pooler: Neon's, whose proxy offers channel
+    /// binding (neon.com/docs/connect/connection-pooling, 2026-02), ends its first label in
+    /// `-pooler`; Supabase's are below `pooler.supabase.com`
+    /// (supabase.com/docs/guides/database/connecting-to-postgres, 2026-02).
     pub(crate) fn names_a_pooler(&self) -> bool {
-        let label = self.host.split('.').next();
-        label.is_some_and(|label| label.ends_with("-pooler"))
+        let mut labels = self.host.split('.');
+        labels
+            .next()
+            .is_some_and(|label| label.ends_with("-pooler"))
+            || labels.any(|label| label == "pooler")
     }
 
     /// The server's host name or address.

@@ -20,7 +20,7 @@ use self::server::ServerVariables;
 pub use self::provider::{
     HerokuApp, HerokuSettings, NeonSettings, ProviderSettings, RenderSettings,
 };
-pub use self::server::{ServerPin, ServerSettings};
+pub use self::server::{Pooler, ServerPin, ServerSettings};
 
 /// What a function knows of its stage and its database before it asks anybody.
 ///
@@ -37,7 +37,6 @@ pub use self::server::{ServerPin, ServerSettings};
 /// | `STAGELINK_NEON_PROJECT` | id of the Neon project | none |
 /// | `STAGELINK_NEON_BRANCH` | id of the branch that is this stage's | none: the project's default branch is never taken |
 /// | `STAGELINK_NEON_DATABASE`, `STAGELINK_NEON_ROLE` | names of the database on that branch, and of the role to log in as | none |
-/// | `STAGELINK_NEON_POOLED` | `true` to connect through Neon's PgBouncer, which keeps no state of a session from one transaction to the next | `false`: a connection is what it is with the other providers |
 /// | `NEON_API_KEY` | an API key; one that is scoped to the project is enough | none |
 /// | `STAGELINK_NEON_API_URL` | the Neon API; plain `http` only on this machine | `https://console.neon.tech` |
 /// | `STAGELINK_RENDER_POSTGRES` | id of the Postgres on Render that is this stage's | none |
@@ -50,14 +49,16 @@ pub use self::server::{ServerPin, ServerSettings};
 /// | `STAGELINK_DIRECT_TLS` | `true` begins with the TLS handshake, a round trip less with Postgres 17 and newer | `false`: until a server has told its version |
 /// | `STAGELINK_EARLY_SCRAM` | `false` waits until the server asks for SCRAM, a round trip more | `true` |
 /// | `STAGELINK_DANGER_UNAUTHENTICATED` | `true` takes a server that proves nothing; refused for production | `false` |
-/// | `STAGELINK_POOL_SIZE` | connections that one instance may hold | `1`: an instance serves one request at a time |
+/// | `STAGELINK_POOLER` | `auto`, `always` or `never`: whether the database is reached through a pooler that lends its sessions by the transaction, so that a session keeps nothing. `auto` takes the pooler's URL where the provider has one, and knows one by its name or by its offer of SCRAM; `never` takes the database's own URL | `auto` |
+/// | `STAGELINK_POOL_SIZE` | connections that one instance may hold | `AWS_LAMBDA_MAX_CONCURRENCY`, where Lambda sets it; else `1`: an instance serves one request at a time |
+/// | `STAGELINK_IDLE_TIMEOUT_MS` | milliseconds after which the server ends a session without a statement, so that an instance that is frozen or gone gives its place to others | `60000` |
 /// | `STAGELINK_RESOLVE_TIMEOUT_MS` | milliseconds for the provider to answer | `4000` |
-/// | `STAGELINK_CONNECT_TIMEOUT_MS` | milliseconds to open a connection, from the name look-up to the session's start | `4000` |
+/// | `STAGELINK_CONNECT_TIMEOUT_MS` | milliseconds for each step of opening a connection: the TCP connection with its name look-up, TLS, and the session's start | `4000` |
 /// | `STAGELINK_WAIT_TIMEOUT_MS` | milliseconds to wait for one of the pool's connections | `4000` |
 /// | `STAGELINK_RETRY_TIMEOUT_MS` | milliseconds to go on trying, from the beginning of a trouble on | `10000` |
 ///
-/// To resolve and to connect together takes less than the 10 seconds that AWS
-/// Lambda gives a function for its start.
+/// The first connection is given up after 9 of the 10 seconds that AWS Lambda gives a
+/// function for its start.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Settings {
@@ -79,12 +80,20 @@ pub struct Settings {
 #[non_exhaustive]
 pub struct Limits {
     /// Connections per instance. Defaults to 1: an instance of a function
-    /// serves one request at a time, and databases count connections.
+    /// serves one request at a time, and databases count connections. Where Lambda lets
+    /// an instance serve several at once, it says how many.
     pub pool_size: NonZeroUsize,
+    /// After how long without a statement the server ends a session. Defaults to 60
+    /// seconds: a connection costs a few round trips to make anew, and small databases have
+    /// 20, which instances that are frozen or gone would keep for hours. Postgres 14 and
+    /// newer do this; not for a pooler's sessions, nor where the database, the role or the
+    /// URL set a limit of their own.
+    pub idle: Duration,
     /// For the provider to answer. Defaults to 4 seconds.
     pub resolve: Duration,
-    /// To open a connection, from the name look-up to the session's start.
-    /// Defaults to 4 seconds.
+    /// For each step of opening a connection: the TCP connection with its name look-up, TLS,
+    /// and the session's start. Defaults to 4 seconds. A server that many want to connect
+    /// to gets on slowly, and to begin anew would cost it more; one that is gone is silent.
     pub connect: Duration,
     /// To wait for one of the pool's connections. Defaults to 4 seconds.
     pub wait: Duration,
@@ -98,6 +107,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             pool_size: NonZeroUsize::MIN,
+            idle: Duration::from_secs(60),
             resolve: Duration::from_secs(4),
             connect: Duration::from_secs(4),
             wait: Duration::from_secs(4),
@@ -107,6 +117,19 @@ impl Default for Limits {
 }
 
 impl Settings {
+    /// The same past the provider's pooler, if it has one: for what needs a session of its
+    /// own, such as migrations. A URL that itself leads to a pooler still does, and its
+    /// sessions are treated as such.
+    #[must_use]
+    pub fn without_pooler(mut self) -> Self {
+        match &mut self.provider {
+            Some(ProviderSettings::Heroku(heroku)) => heroku.pooler = false,
+            Some(ProviderSettings::Neon(neon)) => neon.pooled = false,
+            Some(ProviderSettings::Render(_) | ProviderSettings::Url(_)) | None => {}
+        }
+        self
+    }
+
     /// Reads the process's environment.
     ///
     /// # Errors
@@ -173,6 +196,8 @@ struct Variables {
     #[serde(flatten)]
     server: ServerVariables,
     stagelink_pool_size: Option<String>,
+    aws_lambda_max_concurrency: Option<String>,
+    stagelink_idle_timeout_ms: Option<String>,
     stagelink_resolve_timeout_ms: Option<String>,
     stagelink_connect_timeout_ms: Option<String>,
     stagelink_wait_timeout_ms: Option<String>,
@@ -184,6 +209,7 @@ impl Variables {
     /// some twice in different cases, which `envy` would refuse.
     fn knows(name: &str) -> bool {
         name.starts_with("STAGELINK_")
+            || name == "AWS_LAMBDA_MAX_CONCURRENCY"
             || ProviderVariables::knows(name)
             || ServerVariables::knows(name)
     }
@@ -201,7 +227,8 @@ impl Variables {
             })?
             .parse()?;
         let sealed = self.stagelink_sealed;
-        let provider = self.provider.parse()?;
+        let server = self.server.parse(stage)?;
+        let provider = self.provider.parse(server.pooler)?;
         if provider.is_none() && sealed.is_none() {
             return Err(Error::new(
                 ErrorKind::Settings,
@@ -211,9 +238,17 @@ impl Variables {
             ));
         }
         let defaults = Limits::default();
+        let concurrency = self.aws_lambda_max_concurrency.as_deref();
         let limits = Limits {
             pool_size: number("STAGELINK_POOL_SIZE", self.stagelink_pool_size.as_deref())?
+                // Lambda's own is a number, or something that is not known here.
+                .or_else(|| concurrency.and_then(|number| number.trim().parse().ok()))
                 .unwrap_or(defaults.pool_size),
+            idle: milliseconds(
+                "STAGELINK_IDLE_TIMEOUT_MS",
+                self.stagelink_idle_timeout_ms.as_deref(),
+            )?
+            .unwrap_or(defaults.idle),
             resolve: milliseconds(
                 "STAGELINK_RESOLVE_TIMEOUT_MS",
                 self.stagelink_resolve_timeout_ms.as_deref(),
@@ -240,7 +275,7 @@ impl Variables {
             sealed,
             provider,
             limits,
-            server: self.server.parse(stage)?,
+            server,
         })
     }
 }

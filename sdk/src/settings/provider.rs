@@ -4,6 +4,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::error::{Error, ErrorKind};
+use crate::settings::Pooler;
 
 /// Where a stage's database URL comes from.
 #[derive(Debug)]
@@ -31,6 +32,9 @@ pub struct HerokuSettings {
     pub api_url: String,
     /// The config var that holds the database URL.
     pub config_var: String,
+    /// Whether the URL of the database's pooler is taken where the app has one: that is
+    /// `DATABASE_CONNECTION_POOL_URL` beside `DATABASE_URL`.
+    pub pooler: bool,
 }
 
 /// How the app that owns a stage's database is found.
@@ -94,7 +98,6 @@ pub(super) struct ProviderVariables {
     stagelink_neon_branch: Option<String>,
     stagelink_neon_database: Option<String>,
     stagelink_neon_role: Option<String>,
-    stagelink_neon_pooled: Option<String>,
     neon_api_key: Option<SecretString>,
     stagelink_neon_api_url: Option<String>,
     stagelink_render_postgres: Option<String>,
@@ -121,15 +124,16 @@ impl ProviderVariables {
         )
     }
 
-    /// The provider that is chosen, or the only one whose variables are set.
-    pub(super) fn parse(self) -> Result<Option<ProviderSettings>, Error> {
+    /// The provider that is chosen, or the only one whose variables are set, with its
+    /// pooler or without.
+    pub(super) fn parse(self, pooler: Pooler) -> Result<Option<ProviderSettings>, Error> {
         let kind = match &self.stagelink_provider {
             Some(name) => Some(Kind::parse(name)?),
             None => self.only_one()?,
         };
         kind.map(|kind| match kind {
-            Kind::Heroku => self.heroku().map(ProviderSettings::Heroku),
-            Kind::Neon => self.neon().map(ProviderSettings::Neon),
+            Kind::Heroku => self.heroku(pooler).map(ProviderSettings::Heroku),
+            Kind::Neon => self.neon(pooler).map(ProviderSettings::Neon),
             Kind::Render => self.render().map(ProviderSettings::Render),
             Kind::Url => self.url().map(ProviderSettings::Url),
         })
@@ -167,7 +171,7 @@ impl ProviderVariables {
         }
     }
 
-    fn heroku(self) -> Result<HerokuSettings, Error> {
+    fn heroku(self, pooler: Pooler) -> Result<HerokuSettings, Error> {
         let app = match (self.stagelink_heroku_pipeline, self.stagelink_heroku_app) {
             (Some(pipeline), app) => HerokuApp::InPipeline { pipeline, app },
             (None, Some(app)) => HerokuApp::Named(app),
@@ -192,10 +196,11 @@ impl ProviderVariables {
             config_var: self
                 .stagelink_config_var
                 .unwrap_or_else(|| "DATABASE_URL".to_owned()),
+            pooler: pooler != Pooler::Never,
         })
     }
 
-    fn neon(self) -> Result<NeonSettings, Error> {
+    fn neon(self, pooler: Pooler) -> Result<NeonSettings, Error> {
         Ok(NeonSettings {
             project: needed(
                 self.stagelink_neon_project,
@@ -218,13 +223,7 @@ impl ProviderVariables {
                 "STAGELINK_NEON_ROLE",
                 "set it to the name of the role that the function logs in as",
             )?,
-            pooled: match self.stagelink_neon_pooled.as_deref().map(str::trim) {
-                None | Some("false") => false,
-                Some("true") => true,
-                Some(_) => {
-                    return Err(settings("STAGELINK_NEON_POOLED is neither true nor false"));
-                }
-            },
+            pooled: pooler != Pooler::Never,
             token: needed(
                 self.neon_api_key,
                 "NEON_API_KEY",

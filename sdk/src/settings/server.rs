@@ -36,9 +36,43 @@ pub struct ServerSettings {
     /// `true` by default; with a server that asks for something else a
     /// connection is lost per process.
     pub early_scram: bool,
+    /// Whether sessions are a pooler's. [`Pooler::Auto`] by default.
+    pub pooler: Pooler,
     /// What sessions are called in `pg_stat_activity`, where the URL does not say:
     /// by default the name of the function.
     pub application_name: String,
+}
+
+/// Whether the database is reached through a transaction pooler: one that lends its sessions
+/// by the transaction, as PgBouncer does and the poolers of Heroku, Neon and Supabase.
+///
+/// What a session is set to would be seen by others there, and what is prepared may be gone
+/// with the next statement. So neither is done with a pooler's sessions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pooler {
+    /// Through the one that the provider has, if it has one. Whether a server is one shows in
+    /// its name, or in that it offers no SCRAM with channel binding: no PgBouncer does.
+    #[default]
+    Auto,
+    /// It is one, whatever it looks like.
+    Always,
+    /// It is none, and where the provider has one it is not taken.
+    Never,
+}
+
+impl FromStr for Pooler {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text.trim() {
+            "auto" => Ok(Self::Auto),
+            "always" => Ok(Self::Always),
+            "never" => Ok(Self::Never),
+            _ => Err(settings(
+                "STAGELINK_POOLER is none of auto, always and never",
+            )),
+        }
+    }
 }
 
 impl Default for ServerSettings {
@@ -50,6 +84,7 @@ impl Default for ServerSettings {
             require_mark: false,
             direct_tls: false,
             early_scram: true,
+            pooler: Pooler::Auto,
             application_name: "stagelink".to_owned(),
         }
     }
@@ -126,6 +161,7 @@ pub(super) struct ServerVariables {
     stagelink_require_mark: Option<String>,
     stagelink_direct_tls: Option<String>,
     stagelink_early_scram: Option<String>,
+    stagelink_pooler: Option<String>,
     aws_lambda_function_name: Option<String>,
 }
 
@@ -173,6 +209,10 @@ impl ServerVariables {
                 self.stagelink_early_scram,
                 defaults.early_scram,
             )?,
+            pooler: self
+                .stagelink_pooler
+                .as_deref()
+                .map_or(Ok(defaults.pooler), str::parse)?,
             application_name: self
                 .aws_lambda_function_name
                 .unwrap_or(defaults.application_name),

@@ -151,10 +151,10 @@ fn neon_settings_are_read_and_get_their_defaults() {
     let settings = neon(&[]).unwrap();
     assert_eq!(settings.branch, "br-1");
     assert_eq!(settings.api_url, "https://console.neon.tech");
-    assert!(!settings.pooled);
-    assert!(neon(&[("STAGELINK_NEON_POOLED", "true")]).unwrap().pooled);
-    let error = neon(&[("STAGELINK_NEON_POOLED", "c4n4ry")]).unwrap_err();
-    assert!(error.to_string().contains("neither true nor false"));
+    assert!(settings.pooled, "its pooler is preferred");
+    assert!(!neon(&[("STAGELINK_POOLER", "never")]).unwrap().pooled);
+    let error = neon(&[("STAGELINK_POOLER", "c4n4ry")]).unwrap_err();
+    assert!(error.to_string().contains("none of auto, always and never"));
     assert!(!format!("{error:?}").contains("c4n4ry"));
 }
 

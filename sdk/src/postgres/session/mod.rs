@@ -11,6 +11,7 @@ mod opening;
 #[cfg(any(test, feature = "testing"))]
 mod rehearsal;
 mod said;
+pub(super) mod terms;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -28,7 +29,7 @@ use crate::error::Error;
 use crate::postgres::policy::{Binding, Proof};
 
 pub(super) use self::authenticate::{Mechanism, Offer};
-pub(super) use self::opening::Opening;
+pub(super) use self::opening::{Ahead, Opening};
 #[cfg(feature = "testing")]
 pub(crate) use self::rehearsal::{PASSWORD, rehearse};
 pub(super) use self::said::Said;
@@ -57,6 +58,7 @@ pub(super) struct Demands<W> {
 pub(super) struct Started<S> {
     pub(super) stream: Opening<S>,
     pub(super) reports: Reports,
+    pub(super) cancel_key: CancelKey,
     /// What the server offered.
     pub(super) offer: Offer,
     /// What it proved itself by.
@@ -70,6 +72,13 @@ pub(super) struct Reports {
     pub(super) server_version: Option<String>,
     pub(super) is_standby: bool,
     pub(super) is_read_only: bool,
+}
+
+/// What lets its owner stop what the session does. All zeros where the server gave none.
+#[derive(Clone, Copy, Default)]
+pub(super) struct CancelKey {
+    pub(super) process_id: i32,
+    pub(super) secret_key: i32,
 }
 
 /// Why a session did not start.
@@ -143,10 +152,11 @@ where
         Some(_) => return Err(Failure::NotEarly(Some(offer))),
         None => authenticate::asked_for(&mut wire, asked, offer, &login, &demands).await?,
     };
-    let (reports, told) = wire.until_ready().await?;
+    let (reports, cancel_key, told) = wire.until_ready().await?;
     Ok(Started {
         stream: wire.into_opening(told),
         reports,
+        cancel_key,
         offer,
         proof,
     })

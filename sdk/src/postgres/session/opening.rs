@@ -2,6 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BytesMut};
@@ -9,25 +11,78 @@ use postgres_protocol::message::backend::Header;
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::terms;
+
 /// A stream to a server with a started session.
 ///
 /// The driver's start-up message goes nowhere, and what it hears to it is what the
-/// server has said already. With [`call_it`](Self::call_it) one more statement goes
-/// ahead of the driver's first, in the same flight, and its answer goes nowhere
-/// either. After that the stream is what it was.
+/// server has said already. Statements of our own, see [`Ahead`], go ahead of the driver's
+/// next, in the same flight, and their answer does not reach it. Else the stream is what it
+/// was.
 pub(in crate::postgres) struct Opening<S> {
     stream: S,
     startup: Startup,
     /// What the driver has to hear before anything else.
     replay: BytesMut,
+    ahead: Ahead,
     /// What is to be sent before anything else.
-    ahead: BytesMut,
-    /// Whether the driver's first message is behind that by now.
-    joined: bool,
+    to_send: BytesMut,
     /// Whether the answer to what was sent ahead is still to come.
     skims: bool,
     /// What has been read while answers are looked through.
     read: BytesMut,
+}
+
+/// What goes ahead of the driver's next message, in the same flight: statements, of whose
+/// answer is kept whether it holds the word that the database is [crowded](terms::CROWDED).
+#[derive(Clone, Debug, Default)]
+pub(in crate::postgres) struct Ahead(Arc<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Looked at with each write.
+    is_any: AtomicBool,
+    statements: Mutex<String>,
+    is_crowded: AtomicBool,
+}
+
+impl Ahead {
+    /// Adds statements. Nothing may be under way on the connection, so that the next that the
+    /// driver sends is the beginning of a message and the next that the server does is the
+    /// answer to these.
+    pub(in crate::postgres) fn add(&self, statements: &str) {
+        if statements.is_empty() {
+            return;
+        }
+        let mut all = self.statements();
+        if !all.is_empty() {
+            all.push_str("; ");
+        }
+        all.push_str(statements);
+        self.0.is_any.store(true, Ordering::Release);
+    }
+
+    /// Whether the server has answered with that word since this was asked.
+    pub(in crate::postgres) fn was_crowded(&self) -> bool {
+        self.0.is_crowded.swap(false, Ordering::Relaxed)
+    }
+
+    fn take(&self) -> Option<String> {
+        let is_any = self.0.is_any.swap(false, Ordering::Acquire);
+        is_any.then(|| std::mem::take(&mut *self.statements()))
+    }
+
+    /// A row of the answer has come.
+    fn has_row(&self, message: &[u8]) {
+        if message.ends_with(terms::CROWDED.as_bytes()) {
+            self.0.is_crowded.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn statements(&self) -> MutexGuard<'_, String> {
+        let statements = self.0.statements.lock();
+        statements.unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// How much of the driver's start-up message has come.
@@ -42,24 +97,16 @@ impl<S> Opening<S> {
             stream,
             startup: Startup::Length(Vec::new()),
             replay,
-            ahead: BytesMut::new(),
-            joined: false,
+            ahead: Ahead::default(),
+            to_send: BytesMut::new(),
             skims: false,
             read: BytesMut::new(),
         }
     }
 
-    /// Gives the session a name in `pg_stat_activity`, with the first that is sent.
-    pub(in crate::postgres) fn call_it(&mut self, name: &str) {
-        let name: String = name
-            .chars()
-            .filter(|c| !c.is_control() && *c != '\\')
-            .collect();
-        let statement = format!("SET application_name TO '{}'", name.replace('\'', "''"));
-        // It holds no zero byte, which is all that could fail.
-        if frontend::query(&statement, &mut self.ahead).is_ok() {
-            self.skims = true;
-        }
+    /// What goes ahead of the driver's next message.
+    pub(in crate::postgres) fn ahead(&self) -> Ahead {
+        self.ahead.clone()
     }
 
     /// Takes what is the driver's start-up message. How much that was.
@@ -82,26 +129,26 @@ impl<S> Opening<S> {
         }
     }
 
-    /// Looks through what has been read for the answer to what was sent ahead: its
-    /// result and its end are dropped, and all else is the driver's.
+    /// Looks through what has been read for the answer to what was sent ahead: what is no
+    /// part of it is the driver's.
     fn skim(&mut self) -> io::Result<()> {
-        while let Some(header) = Header::parse(&self.read)? {
+        while self.skims {
+            let Some(header) = Header::parse(&self.read)? else {
+                return Ok(());
+            };
             let length = usize::try_from(header.len()).unwrap_or(usize::MAX);
             if self.read.len() <= length {
-                // A message that goes on and on is no answer to a SET.
+                // A message that goes on and on is no answer to a setting.
                 if length > MOST_BYTES {
                     self.skims = false;
-                    break;
                 }
-                return Ok(());
+                break;
             }
             let message = self.read.split_to(length + 1);
             match header.tag() {
-                b'Z' => {
-                    self.skims = false;
-                    break;
-                }
-                b'C' => {}
+                b'Z' => self.skims = false,
+                b'D' => self.ahead.has_row(&message),
+                b'T' | b'C' => {}
                 b'E' if !ends_session(&message) => {}
                 _ => self.replay.unsplit(message),
             }
@@ -116,12 +163,12 @@ impl<S> Opening<S> {
 impl<S: AsyncWrite + Unpin> Opening<S> {
     /// Sends what is to be sent before anything else.
     fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.ahead.is_empty() {
-            let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.ahead))?;
+        while !self.to_send.is_empty() {
+            let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.to_send))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.ahead.advance(sent);
+            self.to_send.advance(sent);
         }
         Poll::Ready(Ok(()))
     }
@@ -140,8 +187,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Opening<S> {
                 buf.put_slice(&this.replay.split_to(now));
                 return Poll::Ready(Ok(()));
             }
-            // Before it is sent there is no answer to it.
-            if !this.skims || !this.joined {
+            if !this.skims {
                 return Pin::new(&mut this.stream).poll_read(cx, buf);
             }
             let mut space = [0; READ_BYTES];
@@ -171,13 +217,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Opening<S> {
         if !matches!(this.startup, Startup::Left(0)) {
             return Poll::Ready(Ok(this.swallow(buf)));
         }
-        if this.ahead.is_empty() {
-            return Pin::new(&mut this.stream).poll_write(cx, buf);
-        }
-        if !this.joined {
+        if let Some(statements) = this.ahead.take() {
+            frontend::query(&statements, &mut this.to_send)?;
+            this.skims = true;
             // One flight, and one record of TLS.
-            this.joined = true;
-            this.ahead.extend_from_slice(buf);
+            this.to_send.extend_from_slice(buf);
             if let Poll::Ready(Err(error)) = this.poll_ahead(cx) {
                 return Poll::Ready(Err(error));
             }
@@ -188,16 +232,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Opening<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.joined {
-            ready!(self.poll_ahead(cx))?;
-        }
+        ready!(self.poll_ahead(cx))?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.joined {
-            ready!(self.poll_ahead(cx))?;
-        }
+        ready!(self.poll_ahead(cx))?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -66,7 +66,7 @@ pub(crate) async fn rehearse(says: &[u8], is_early: bool, is_trusted: bool) -> R
             to_driver: Vec::new(),
         };
     };
-    started.stream.call_it("a name");
+    started.stream.ahead().add("SET a TO b");
     // A start-up message without parameters, and a Sync.
     let sent = [0, 0, 0, 9, 0, 3, 0, 0, 0, b'S', 0, 0, 0, 4];
     let mut to_driver = Vec::new();

@@ -164,31 +164,36 @@ async fn endless_message_is_given_up() {
     assert!(matches!(failure(result), Failure::Protocol(_)));
 }
 
-/// A session that has started, with a name to be given, and the server's side of it.
-async fn named(name: &str) -> (Opening<DuplexStream>, DuplexStream) {
+/// A session that has started, with a statement of ours, and the server's side of it.
+async fn with_ahead(statement: &str) -> (Opening<DuplexStream>, DuplexStream) {
     let (client, server) = duplex(1 << 16);
     let mut opening = Opening::new(client, bytes::BytesMut::new());
-    opening.call_it(name);
+    opening.ahead().add(statement);
     opening.write_all(&message(0, b"start")[1..]).await.unwrap();
     (opening, server)
 }
 
 #[tokio::test(start_paused = true)]
-async fn name_goes_ahead_of_the_first_statement_and_its_answer_goes_nowhere() {
-    let (mut opening, mut server) = named("it's\0 mine\\").await;
+async fn own_statements_go_ahead_of_the_drivers_and_their_answers_go_nowhere() {
+    let (mut opening, mut server) = with_ahead("SET a TO b").await;
+    opening.ahead().add("SELECT 2");
     let first = message(b'Q', b"SELECT 1\0");
     opening.write_all(&first).await.unwrap();
     opening.flush().await.unwrap();
+    let ahead = message(b'Q', b"SET a TO b; SELECT 2\0");
     let sent = heard(&mut server).await;
-    let set = message(b'Q', b"SET application_name TO 'it''s mine'\0");
-    assert_eq!(sent, [set, first].concat());
+    assert_eq!(sent, [ahead, first].concat());
 
     let told = message(b'S', b"application_name\0it's mine\0");
-    let answer = [message(b'C', b"SELECT 1\0"), message(b'Z', b"I")].concat();
+    let ready = message(b'Z', b"I");
+    let answer = [message(b'C', b"SELECT 1\0"), ready.clone()].concat();
     let says = [
         &message(b'C', b"SET\0")[..],
         &told,
-        &message(b'Z', b"I"),
+        &message(b'T', b"columns"),
+        &message(b'D', b"row"),
+        &message(b'C', b"SELECT 1\0"),
+        &ready,
         &answer,
     ]
     .concat();
@@ -203,11 +208,29 @@ async fn name_goes_ahead_of_the_first_statement_and_its_answer_goes_nowhere() {
 
     opening.write_all(b"more").await.unwrap();
     assert_eq!(heard(&mut server).await, b"more");
+    assert!(!opening.ahead().was_crowded());
+
+    opening.ahead().add("SELECT 3");
+    let next = message(b'Q', b"SELECT 4\0");
+    opening.write_all(&next).await.unwrap();
+    let ahead = message(b'Q', b"SELECT 3\0");
+    assert_eq!(
+        heard(&mut server).await,
+        [ahead, next].concat(),
+        "once more"
+    );
+    let row = [&b"\0\x01\0\0\0\x11"[..], terms::CROWDED.as_bytes()].concat();
+    let says = [message(b'D', &row), ready.clone(), ready.clone()].concat();
+    server.write_all(&says).await.unwrap();
+    let mut got = vec![0; ready.len()];
+    opening.read_exact(&mut got).await.unwrap();
+    assert_eq!(got, ready);
+    assert!(opening.ahead().was_crowded());
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_name_is_no_trouble_and_an_ended_session_is_told() {
-    let (mut opening, mut server) = named("mine").await;
+async fn refused_setting_is_no_trouble_and_an_ended_session_is_told() {
+    let (mut opening, mut server) = with_ahead("SET a TO b").await;
     opening.write_all(b"Q....").await.unwrap();
     let refused = [
         message(b'E', b"SERROR\0VERROR\0C42501\0\0"),
@@ -219,7 +242,7 @@ async fn refused_name_is_no_trouble_and_an_ended_session_is_told() {
     opening.read_exact(&mut got).await.unwrap();
     assert_eq!(got, refused[2]);
 
-    let (mut opening, mut server) = named("mine").await;
+    let (mut opening, mut server) = with_ahead("SET a TO b").await;
     opening.write_all(b"Q....").await.unwrap();
     let ended = message(b'E', b"SFATAL\0VFATAL\0C57P01\0\0");
     server.write_all(&ended).await.unwrap();

@@ -7,7 +7,7 @@ use postgres_protocol::message::backend::{Header, Message};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::{Failure, Login, Opening, Reports, Said};
+use super::{CancelKey, Failure, Login, Opening, Reports, Said};
 
 /// A stream, and what has been read of it and is to be written to it.
 pub(super) struct Wire<S> {
@@ -68,8 +68,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// What the server tells of itself until it is ready for queries: what of that
     /// matters here, and all of it as it came.
-    pub(super) async fn until_ready(&mut self) -> Result<(Reports, BytesMut), Failure> {
+    pub(super) async fn until_ready(&mut self) -> Result<(Reports, CancelKey, BytesMut), Failure> {
         let mut reports = Reports::default();
+        let mut key = CancelKey::default();
         let mut told = BytesMut::new();
         loop {
             let mut frame = self.frame().await?;
@@ -82,8 +83,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                     let name = body.name().map_err(Failure::Protocol)?;
                     reports.take(name, body.value().map_err(Failure::Protocol)?);
                 }
-                Message::BackendKeyData(_) | Message::NoticeResponse(_) => {}
-                Message::ReadyForQuery(_) => return Ok((reports, told)),
+                Message::BackendKeyData(body) => {
+                    key = CancelKey {
+                        process_id: body.process_id(),
+                        secret_key: body.secret_key(),
+                    };
+                }
+                Message::NoticeResponse(_) => {}
+                Message::ReadyForQuery(_) => return Ok((reports, key, told)),
                 Message::ErrorResponse(body) => return Err(Failure::Said(Said::read(&body))),
                 _ => return Err(Failure::protocol("an unexpected message")),
             }

@@ -50,6 +50,41 @@ impl Tap {
         self.passed().has_ended()
     }
 
+    /// Whether no request waits for its answer and no transaction is open.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.passed().is_idle()
+    }
+
+    /// Whether nothing has been asked but for the session to start.
+    pub(crate) fn is_new(&self) -> bool {
+        self.passed().is_new()
+    }
+
+    /// Whether nothing at all waits for its answer, and no transaction is open.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.passed().is_quiet()
+    }
+
+    /// Whether some request waits for its answer.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.passed().waits()
+    }
+
+    /// Whether a transaction was open at the last answer.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        self.passed().is_in_transaction()
+    }
+
+    /// A prepared statement was of no use any more, inside of a transaction.
+    pub(crate) fn lost_its_plan(&self) {
+        self.passed().lost_its_plan();
+    }
+
+    /// Whether that happened since the mark.
+    pub(crate) fn has_lost_its_plan_since(&self, mark: &Mark) -> bool {
+        self.passed().has_lost_its_plan_since(mark)
+    }
+
     fn passed(&self) -> MutexGuard<'_, Passed> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

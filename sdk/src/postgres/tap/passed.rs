@@ -11,6 +11,8 @@ pub(super) struct Passed {
     request: Request,
     /// Requests that the server has not ended with ReadyForQuery, oldest first.
     unanswered: VecDeque<Request>,
+    /// How many requests were sent, the start of the session too.
+    requests: u64,
     /// Answers after which something had taken effect for good.
     effects: u64,
     /// Whether a transaction was open at the last answer.
@@ -20,6 +22,8 @@ pub(super) struct Passed {
     /// How many errors the server has told, and the SQLSTATE of the last one.
     errors: u64,
     last_error: String,
+    /// How many errors were a prepared statement's fault alone.
+    lost_plans: u64,
     ended: bool,
 }
 
@@ -55,6 +59,7 @@ struct Answer {
 pub(crate) struct Mark {
     effects: u64,
     errors: u64,
+    lost_plans: u64,
 }
 
 /// What became of all that was sent since a mark.
@@ -98,6 +103,7 @@ impl Passed {
         Mark {
             effects: self.effects,
             errors: self.errors,
+            lost_plans: self.lost_plans,
         }
     }
 
@@ -126,6 +132,27 @@ impl Passed {
         !self.waits() && !self.in_transaction
     }
 
+    /// Whether nothing has been asked but for the session to start.
+    pub(super) fn is_new(&self) -> bool {
+        self.requests <= 1
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.unanswered.is_empty() && !self.in_transaction
+    }
+
+    pub(super) fn is_in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
+    pub(super) fn lost_its_plan(&mut self) {
+        self.lost_plans += 1;
+    }
+
+    pub(super) fn has_lost_its_plan_since(&self, mark: &Mark) -> bool {
+        self.lost_plans > mark.lost_plans
+    }
+
     /// Whether the only work that waits has failed by now, and just the end of
     /// its answer is still to come.
     fn is_refused(&self) -> bool {
@@ -135,7 +162,7 @@ impl Passed {
     }
 
     /// Whether some work waits for its answer.
-    fn waits(&self) -> bool {
+    pub(super) fn waits(&self) -> bool {
         self.unanswered.contains(&Request::Work)
     }
 
@@ -148,9 +175,12 @@ impl Passed {
     pub(super) fn sent(&mut self, tag: u8) {
         match tag {
             // The start of the session, Query, FunctionCall.
-            STARTUP | b'Q' | b'F' => self.unanswered.push_back(Request::Work),
+            STARTUP | b'Q' | b'F' => self.asks(Request::Work),
             // Sync
-            b'S' => self.unanswered.push_back(std::mem::take(&mut self.request)),
+            b'S' => {
+                let request = std::mem::take(&mut self.request);
+                self.asks(request);
+            }
             // CopyDone, CopyFail: the server passes over the Sync that came
             // before the data, and ends with the one that comes after it.
             b'c' | b'f' => {
@@ -161,6 +191,11 @@ impl Passed {
             b'P' | b'B' | b'E' => self.request = Request::Work,
             _ => {}
         }
+    }
+
+    fn asks(&mut self, request: Request) {
+        self.requests += 1;
+        self.unanswered.push_back(request);
     }
 
     /// The server sent a message.

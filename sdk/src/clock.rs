@@ -1,0 +1,91 @@
+//! A clock that goes on while the process is frozen.
+
+use std::time::Duration;
+
+/// A moment by two clocks, to tell how long ago it was.
+///
+/// AWS Lambda freezes a process between two invocations, and then neither its timers go on
+/// nor, where the whole machine is paused, the clock beneath [`std::time::Instant`]. What
+/// goes on is the clock that counts suspended time too (Linux's `CLOCK_BOOTTIME`) or the
+/// wall clock, which is set right afterwards: whichever says more is believed, since to
+/// think too old what is fresh costs a look at it and the opposite costs a request.
+///
+/// In nanoseconds, since it is read twice for each request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    since_boot_ns: i64,
+    wall_ns: i64,
+}
+
+impl Moment {
+    #[cfg(target_os = "linux")]
+    pub(crate) fn now() -> Self {
+        use nix::time::{ClockId, clock_gettime};
+
+        // Neither can fail on a Linux of this century, and without one the other is left.
+        let read = |clock| {
+            clock_gettime(clock).map_or(0, |time| time.tv_sec() * NS_PER_S + time.tv_nsec())
+        };
+        Self {
+            since_boot_ns: read(ClockId::CLOCK_BOOTTIME),
+            wall_ns: read(ClockId::CLOCK_REALTIME),
+        }
+    }
+
+    /// The wall clock alone: this is no system that functions are deployed to.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn now() -> Self {
+        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Self {
+            since_boot_ns: 0,
+            wall_ns: wall.map_or(0, |wall| i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX)),
+        }
+    }
+
+    /// Longer ago than anything.
+    pub(crate) fn never() -> Self {
+        Self {
+            since_boot_ns: i64::MIN,
+            wall_ns: i64::MIN,
+        }
+    }
+
+    /// The time from this moment to a later one.
+    pub(crate) fn until(&self, later: &Self) -> Duration {
+        let since_boot = later.since_boot_ns.saturating_sub(self.since_boot_ns);
+        let wall = later.wall_ns.saturating_sub(self.wall_ns);
+        Duration::from_nanos(since_boot.max(wall).max(0).unsigned_abs())
+    }
+}
+
+#[cfg(target_os = "linux")]
+const NS_PER_S: i64 = 1_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moment(since_boot_s: i64, wall_s: i64) -> Moment {
+        Moment {
+            since_boot_ns: since_boot_s * 1_000_000_000,
+            wall_ns: wall_s * 1_000_000_000,
+        }
+    }
+
+    #[test]
+    fn clock_that_says_more_is_believed() {
+        let seconds = |later: Moment| moment(100, 1_000).until(&later).as_secs();
+        assert_eq!(seconds(moment(130, 1_030)), 30);
+        assert_eq!(seconds(moment(101, 1_300)), 300, "the machine was paused");
+        assert_eq!(seconds(moment(160, 900)), 60, "the wall clock was set back");
+        assert_eq!(seconds(moment(90, 900)), 0);
+    }
+
+    #[test]
+    fn time_goes_on() {
+        let before = Moment::now();
+        std::thread::sleep(Duration::from_millis(2));
+        let passed = before.until(&Moment::now());
+        assert!(passed >= Duration::from_millis(2), "{passed:?}");
+    }
+}

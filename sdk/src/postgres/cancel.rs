@@ -1,0 +1,66 @@
+//! Stops what a session does in its server, over a connection of its own.
+
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::error::{Error, ErrorKind};
+use crate::postgres::session::CancelKey;
+use crate::postgres::tls::{self, Peer, Refusal};
+use crate::postgres::{DatabaseUrl, tcp};
+use crate::settings::ServerPin;
+
+/// What it takes to stop what one session does.
+///
+/// The driver has the same for connections that it opened itself, and does not know where
+/// these lead to.
+pub(super) struct Canceller {
+    /// With the address of the session's own server, whose name may lead elsewhere by now.
+    pub(super) url: DatabaseUrl,
+    /// `host:port`, for messages.
+    pub(super) server: String,
+    pub(super) key: CancelKey,
+    /// The public key with which that server has proved itself. Whoever is told the secret
+    /// has to show it, too.
+    pub(super) pin: Option<ServerPin>,
+    /// Whether the session began with the TLS handshake.
+    pub(super) direct: bool,
+}
+
+impl Canceller {
+    /// Asks the server to stop, and returns when it has told the session so. Whether that
+    /// came in time shows on the session alone. Costs what a new connection does, without
+    /// the authentication.
+    ///
+    /// # Cancel safety
+    ///
+    /// After a drop the request may have been sent or not.
+    pub(super) async fn cancel(&self) -> Result<(), Error> {
+        let server = &*self.server;
+        let failed = |error| {
+            let what = format!("could not ask {server} to stop a statement");
+            Error::because(ErrorKind::DatabaseUnreachable, what, error)
+        };
+        let tcp = tcp::connect(&self.url, server).await?;
+        let peer = Peer {
+            host: &self.url.host,
+            name: server,
+            direct: self.direct,
+        };
+        let shaken = tls::handshake(tcp, peer, None).await;
+        let (mut stream, certificate) = shaken.map_err(|refusal| match refusal {
+            Refusal::Error(error) => error,
+            Refusal::NotDirect => failed(std::io::Error::other("it is another server by now")),
+        })?;
+        if self.pin.is_some() && certificate.pin() != self.pin {
+            return Err(failed(std::io::Error::other("it shows another key by now")));
+        }
+        let mut request = BytesMut::new();
+        frontend::cancel_request(self.key.process_id, self.key.secret_key, &mut request);
+        stream.write_all(&request).await.map_err(failed)?;
+        stream.flush().await.map_err(failed)?;
+        // It says nothing, and hangs up when it is done. Some do so without a word of TLS.
+        stream.read_u8().await.ok();
+        Ok(())
+    }
+}

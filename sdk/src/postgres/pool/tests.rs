@@ -1,0 +1,171 @@
+//! Questions to providers that behave badly.
+
+use std::future::pending;
+use std::net::TcpListener;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpSocket;
+
+use super::*;
+use crate::credentials::Provider;
+use crate::postgres::DatabaseUrl;
+
+/// Knows a database on a port where nobody listens, and counts how often it is asked.
+#[derive(Clone)]
+struct Fake {
+    /// Holds the port, so that nobody else can listen there meanwhile.
+    _held: Arc<TcpSocket>,
+    asked: Arc<AtomicUsize>,
+    url: String,
+    behaviour: Behaviour,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Behaviour {
+    /// Always the same URL.
+    Same,
+    /// Another URL each time, none of which works.
+    Another,
+    /// No answer.
+    Hangs,
+    /// An error, with the time to come back.
+    Busy,
+}
+
+impl Fake {
+    fn new(behaviour: Behaviour) -> Self {
+        let held = TcpSocket::new_v4().unwrap();
+        held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = held.local_addr().unwrap().port();
+        Self {
+            _held: Arc::new(held),
+            asked: Arc::default(),
+            url: format!("postgres://u:p@127.0.0.1:{port}/d"),
+            behaviour,
+        }
+    }
+
+    fn pool(&self) -> Pool {
+        let limits = Limits {
+            pool_size: NonZeroUsize::new(20).unwrap(),
+            resolve: Duration::from_millis(50),
+            ..Limits::default()
+        };
+        let provider = AnyProvider::new(self.clone());
+        Pool::new(
+            Stage::Staging,
+            provider,
+            None,
+            limits,
+            ServerSettings::default(),
+        )
+        .unwrap()
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+impl Provider for Fake {
+    async fn resolve(&self, _: Stage) -> Result<Credentials, Error> {
+        let time = self.asked.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        let url = match self.behaviour {
+            Behaviour::Same => self.url.clone(),
+            Behaviour::Another => format!("{}{time}", self.url),
+            Behaviour::Hangs => pending().await,
+            Behaviour::Busy => {
+                return Err(Error::busy("busy", Some(Duration::from_secs(60))));
+            }
+        };
+        Ok(Credentials::new(
+            DatabaseUrl::parse(&url, "a fake")?,
+            "a fake",
+        ))
+    }
+}
+
+/// What twenty requests at the same time get to hear.
+async fn storm(pool: &Pool) -> Vec<Error> {
+    let requests: Vec<_> = (0..20)
+        .map(|_| {
+            let pool = pool.clone();
+            tokio::spawn(async move { pool.client(None).await.unwrap_err() })
+        })
+        .collect();
+    let mut errors = Vec::new();
+    for request in requests {
+        errors.push(request.await.unwrap());
+    }
+    errors
+}
+
+#[tokio::test]
+async fn same_stale_url_is_asked_for_a_few_times_however_many_want_it() {
+    let fake = Fake::new(Behaviour::Same);
+    let pool = fake.pool();
+    for error in [storm(&pool).await, storm(&pool).await].concat() {
+        assert_eq!(error.kind(), ErrorKind::DatabaseUnreachable);
+    }
+    // Once to begin with; then two at once and one more before the first wait.
+    assert!(fake.asked() <= 4, "{}", fake.asked());
+}
+
+#[tokio::test]
+async fn busy_provider_is_left_alone_for_as_long_as_it_says() {
+    let fake = Fake::new(Behaviour::Busy);
+    let pool = fake.pool();
+    for error in storm(&pool).await {
+        assert_eq!(error.kind(), ErrorKind::ProviderBusy);
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+    }
+    assert_eq!(fake.asked(), 1);
+}
+
+#[tokio::test]
+async fn hanging_provider_is_a_time_out_of_the_phase() {
+    let fake = Fake::new(Behaviour::Hangs);
+    let error = fake.pool().client(None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout(Phase::Resolve));
+}
+
+#[tokio::test]
+async fn new_urls_that_never_work_are_asked_for_a_few_times() {
+    let fake = Fake::new(Behaviour::Another);
+    let pool = fake.pool();
+    storm(&pool).await;
+    storm(&pool).await;
+    assert!(fake.asked() <= 4, "{}", fake.asked());
+}
+
+#[tokio::test(start_paused = true)]
+async fn server_that_is_silent_for_long_may_have_moved_and_one_that_times_out_has_not() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let fake = Fake {
+        url: format!("postgres://u:p@127.0.0.1:{port}/d"),
+        ..Fake::new(Behaviour::Same)
+    };
+    let pool = fake.pool();
+    let started = tokio::time::Instant::now();
+    while fake.asked() < 2 {
+        let error = pool.client(None).await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Timeout(_)), "{error}");
+    }
+    assert!(started.elapsed() >= Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn new_url_makes_a_new_generation() {
+    let fake = Fake::new(Behaviour::Another);
+    let pool = fake.pool();
+    let error = pool.client(None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DatabaseUnreachable);
+    assert_eq!(fake.asked(), 2);
+    let current = pool.0.current().unwrap();
+    assert_eq!(current.number(), 2);
+    assert_eq!(current.credentials().url().database(), "d1");
+}
