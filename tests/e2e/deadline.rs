@@ -62,3 +62,24 @@ async fn provider_that_hangs_does_not_hold_a_request_for_longer() {
     let answer = answer_within_two_seconds(&scene, refused).await;
     assert_eq!(answer.status, 504, "{}", scene.log());
 }
+
+#[tokio::test]
+async fn handler_that_waits_for_a_query_without_an_end_is_given_up_in_time() {
+    let proxy = proxy().await;
+    let scene = Scene::new().await;
+    scene.set_url(&through(&proxy, &scene.database.url()));
+    // It asks its connection, and leaves no word of how long that may take.
+    let function = scene
+        .function_within(Duration::from_secs(2), "health")
+        .await;
+    let ask = async || scene.ask(&function, "GET", "/api/health", None).await;
+    assert_eq!(ask().await.status, 200, "{}", scene.log());
+    proxy.stall();
+    let answer = ask().await;
+    assert_eq!(answer.status, 504, "{}", scene.log());
+    assert_eq!(answer.header("content-type"), "application/problem+json");
+    proxy.resume();
+    assert_eq!(ask().await.status, 200, "{}", scene.log());
+    assert_eq!(function.started(), 1, "it was not killed\n{}", scene.log());
+    function.shutdown().await;
+}

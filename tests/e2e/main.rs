@@ -16,4 +16,5 @@ mod sealed;
 mod stages;
 mod survival;
 mod tls;
+mod warm;
 mod work;

@@ -16,10 +16,10 @@ async fn function_reaches_the_database_that_its_provider_tells_in_one_call() {
 }
 
 #[tokio::test]
-async fn pooled_neon_is_reached_through_its_pooler() {
+async fn neon_is_reached_through_its_pooler_unless_that_is_not_wanted() {
     let mut place = Place::neon().await;
-    for pooled in [false, true] {
-        place.set("STAGELINK_NEON_POOLED", &pooled.to_string());
+    for (pooler, pooled) in [("auto", true), ("never", false)] {
+        place.set("STAGELINK_POOLER", pooler);
         let settings = Settings::from_vars(&place.variables).expect("they are good");
         let Some(ProviderSettings::Neon(settings)) = settings.provider else {
             panic!("not neon")

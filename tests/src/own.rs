@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use stagelink_local::network::Proxy;
-use stagelink_local::postgres::{Bouncer, Database, Options, Server, Source};
+use stagelink_local::postgres::{Bouncer, BouncerOptions, Database, Options, Server, Source};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
@@ -161,11 +161,22 @@ impl OwnServer {
 
     /// A PgBouncer before it, which knows these databases and shows this identity.
     pub async fn bouncer(&self, databases: &[&Database], identity: &Identity) -> Bouncer {
+        self.bouncer_with(&BouncerOptions::default(), databases, identity)
+            .await
+    }
+
+    /// The same with options.
+    pub async fn bouncer_with(
+        &self,
+        options: &BouncerOptions,
+        databases: &[&Database],
+        identity: &Identity,
+    ) -> Bouncer {
         let Identity {
             certificate_pem,
             key_pem,
         } = identity;
-        Bouncer::start(&self.server, databases, certificate_pem, key_pem)
+        Bouncer::start_with(options, &self.server, databases, certificate_pem, key_pem)
             .await
             .unwrap_or_else(|error| panic!("the tests need PgBouncer: {}", with_causes(&error)))
     }

@@ -52,6 +52,8 @@ impl Place {
             ("STAGELINK_NEON_DATABASE", &name),
             ("STAGELINK_NEON_ROLE", &role),
             ("STAGELINK_NEON_API_URL", neon.url()),
+            // The name of its pooler leads nowhere here.
+            ("STAGELINK_POOLER", "never"),
             ("NEON_API_KEY", &token),
         ];
         let rig = Rig::new(database, variables, [token.clone()]);

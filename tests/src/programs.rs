@@ -58,7 +58,8 @@ pub async fn router_example() -> &'static Path {
 ///
 /// When that fails.
 pub async fn migrate(variables: &BTreeMap<String, String>) {
-    let link = Link::new(Settings::from_vars(variables));
+    let settings = Settings::from_vars(variables);
+    let link = Link::new(settings.map(Settings::without_pooler));
     let mut db = link.client().await.expect("the database can be reached");
     migrations::apply(&mut db, &root().join("migrations"))
         .await

@@ -59,6 +59,16 @@ impl Rig {
         Function::new(config)
     }
 
+    /// Starts as many functions of one instance each, so that a test knows which of them
+    /// it asks. Their start may take longer than on Lambda: they share this machine.
+    pub async fn instances(&self, count: usize, name: &str) -> Vec<Function> {
+        let mut config = self.config(name, &functions().await[name]);
+        config.max_instances = 1;
+        config.init_timeout = Duration::from_secs(60);
+        let one = |_| Function::new(config.clone());
+        (0..count).map(one).collect()
+    }
+
     /// Starts any program as a function, with the variables as they are now.
     pub fn start(&self, name: &str, executable: &Path) -> Function {
         Function::new(self.config(name, executable))

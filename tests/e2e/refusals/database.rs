@@ -65,7 +65,8 @@ async fn full_database_is_told_with_a_time_to_come_back() {
         taken.push(link.client().await.expect("one of twenty"));
     }
     let answer = refused(&scene, 503, &["no connection left for role"]).await;
-    assert_eq!(answer.header("retry-after"), "1");
+    let seconds = answer.header("retry-after").parse();
+    assert!((1..=4).contains(&seconds.expect("seconds")), "{answer:?}");
     drop((taken, link));
 }
 
@@ -103,7 +104,7 @@ async fn name_that_does_not_resolve_is_told() {
 async fn server_that_says_nothing_is_given_up() {
     let (mut scene, _stub) = scene_with(Stub::Silent).await;
     scene.set("STAGELINK_CONNECT_TIMEOUT_MS", "200");
-    refused(&scene, 504, &["more than 200 ms", "(handshake)"]).await;
+    refused(&scene, 503, &["more than 200 ms", "(handshake)"]).await;
 }
 
 #[tokio::test]

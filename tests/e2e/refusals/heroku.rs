@@ -135,7 +135,7 @@ async fn api_that_hangs_is_given_up() {
     let mut scene = Scene::new().await;
     scene.set("STAGELINK_RESOLVE_TIMEOUT_MS", "200");
     scene.heroku.inject(Fault::new(Failure::Hang));
-    refused(&scene, 504, &["more than 200 ms", "(resolve)"]).await;
+    refused(&scene, 503, &["more than 200 ms", "(resolve)"]).await;
 }
 
 #[tokio::test]

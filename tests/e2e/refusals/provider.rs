@@ -146,7 +146,7 @@ async fn api_that_hangs_is_given_up() {
     for mut place in Place::all().await {
         place.set("STAGELINK_RESOLVE_TIMEOUT_MS", "200");
         place.cloud.control().inject(Fault::new(Failure::Hang));
-        refused(&place, 504, &["more than 200 ms", "(resolve)"]).await;
+        refused(&place, 503, &["more than 200 ms", "(resolve)"]).await;
     }
 }
 

@@ -92,7 +92,9 @@ async fn error_in_place_of_an_offer_is_told_as_it_is() {
         (&full, ErrorKind::DatabaseFull),
     ] {
         let (proxy, url) = network(url).await;
-        let error = open(&url, &[]).await.expect_err("an error");
+        // Nobody waits for a place here.
+        let error = open(&url, &[("STAGELINK_RETRY_TIMEOUT_MS", "1")]).await;
+        let error = error.expect_err("an error");
         assert_eq!(error.kind(), kind, "{}", error.report());
         // The server did not come so far as to dislike what was early: nobody has to
         // make sure, and a full server least of all.

@@ -1,0 +1,133 @@
+//! Work that is given up in the middle: its connection is tidied up, and lent again at once.
+
+use std::time::{Duration, Instant};
+
+use stagelink::{Error, ErrorKind, Link};
+use stagelink_tests::{Scene, proxy, through};
+use tokio::time::timeout;
+
+use super::{AT_WORK, Pooled, link, pid, sessions, until_sessions};
+
+/// Gives up a statement that would take half a minute.
+async fn abandon(link: &Link) {
+    let db = link.client().await.expect("a connection");
+    let slow = db.batch_execute("SELECT pg_sleep(30)");
+    let given_up = timeout(Duration::from_millis(100), slow).await;
+    given_up.expect_err("it takes longer");
+}
+
+#[tokio::test]
+async fn abandoned_statement_is_stopped_and_its_connection_serves_the_next_at_once() {
+    let mut scene = Scene::new().await;
+    let link = link(&mut scene, &[]);
+    let first = pid(&link.client().await.expect("a connection")).await;
+    for _ in 0..5 {
+        abandon(&link).await;
+        let began = Instant::now();
+        let db = link.client().await.expect("a connection");
+        assert_eq!(pid(&db).await, first, "nobody had to open another one");
+        assert!(began.elapsed() < Duration::from_secs(5), "it waited");
+        assert_eq!(sessions(scene.database.role(), &AT_WORK).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn transaction_that_was_left_open_is_rolled_back() {
+    let mut scene = Scene::new().await;
+    let link = link(&mut scene, &[]);
+    let db = link.client().await.expect("a connection");
+    db.batch_execute("CREATE TABLE entry (name text)")
+        .await
+        .expect("a table");
+    let first = pid(&db).await;
+    drop(db);
+    for statement in [
+        // Idle in a transaction, in a failed one, and in one with a statement running.
+        "BEGIN; INSERT INTO entry VALUES ('lost')",
+        "BEGIN; INSERT INTO entry VALUES ('lost'); SELECT 1 / 0",
+        "BEGIN; INSERT INTO entry VALUES ('lost'); SELECT pg_sleep(30)",
+    ] {
+        let db = link.client().await.expect("a connection");
+        timeout(Duration::from_millis(100), db.batch_execute(statement))
+            .await
+            .ok();
+        drop(db);
+        let db = link.client().await.expect("a connection");
+        assert_eq!(pid(&db).await, first, "{statement}");
+        let row = db.query_typed_one("SELECT count(*) FROM entry", &[]).await;
+        assert_eq!(row.expect("a count").get::<_, i64>(0), 0, "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn drivers_own_rollback_is_waited_for() {
+    let mut scene = Scene::new().await;
+    let link = link(&mut scene, &[]);
+    let mut pids = Vec::new();
+    for _ in 0..5 {
+        let mut db = link.client().await.expect("a connection");
+        pids.push(pid(&db).await);
+        let transaction = db.transaction().await.expect("a transaction");
+        transaction.batch_execute("SELECT 1").await.expect("a row");
+        drop(transaction);
+    }
+    assert!(pids.iter().all(|pid| *pid == pids[0]), "{pids:?}");
+}
+
+#[tokio::test]
+async fn transaction_with_an_abandoned_statement_does_not_wait_for_it() {
+    let mut scene = Scene::new().await;
+    let link = link(&mut scene, &[]);
+    let began = Instant::now();
+    let given_up = link.transaction(|db| async move {
+        let slow = db.batch_execute("SELECT pg_sleep(30)");
+        timeout(Duration::from_millis(100), slow)
+            .await
+            .map_err(|_| Error::new(ErrorKind::Query, "it took too long"))??;
+        Ok::<_, Error>(())
+    });
+    let error = given_up.await.expect_err("it was given up");
+    assert_eq!(error.to_string(), "it took too long");
+    link.client().await.expect("a connection");
+    assert!(began.elapsed() < Duration::from_secs(5), "it waited");
+    assert_eq!(sessions(scene.database.role(), &AT_WORK).await, 0);
+}
+
+#[tokio::test]
+async fn connection_whose_statement_cannot_be_stopped_is_given_up() {
+    let proxy = proxy().await;
+    let mut scene = Scene::new().await;
+    scene.set_url(&through(&proxy, &scene.database.url()));
+    let link = link(&mut scene, &[]);
+    let first = pid(&link.client().await.expect("a connection")).await;
+    // What is sent from now on does not arrive, and nobody is told.
+    proxy.stall();
+    abandon(&link).await;
+    link.settle().await;
+    proxy.resume();
+    let db = link.client().await.expect("a connection");
+    assert_ne!(pid(&db).await, first);
+}
+
+#[tokio::test]
+async fn end_of_an_invocation_waits_until_what_was_abandoned_has_stopped() {
+    let mut scene = Scene::new().await;
+    let link = link(&mut scene, &[]);
+    abandon(&link).await;
+    link.settle().await;
+    assert_eq!(sessions(scene.database.role(), &AT_WORK).await, 0);
+}
+
+#[tokio::test]
+async fn statement_is_stopped_behind_a_pooler_too() {
+    let pooled = Pooled::start().await;
+    for _ in 0..3 {
+        abandon(&pooled.link).await;
+        until_sessions(pooled.scene.database.role(), &AT_WORK, 0).await;
+        let one = pooled.link.read(|db| async move {
+            let row = db.query_typed_one("SELECT 1", &[]).await?;
+            Ok::<i32, Error>(row.get(0))
+        });
+        assert_eq!(one.await.expect("a row"), 1);
+    }
+}

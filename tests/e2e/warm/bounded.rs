@@ -1,0 +1,160 @@
+//! Nothing goes on for longer than the invocation may last, in the server neither.
+
+use std::time::{Duration, Instant};
+
+use stagelink::{Error, ErrorKind, Link, Phase};
+use stagelink_tests::{Scene, as_superuser, migrate, server};
+
+use super::{AT_WORK, Pooled, limit, link, sessions, until_sessions, within};
+
+/// The value of a setting in a session of this link.
+async fn setting(link: &Link, name: &str) -> String {
+    let sql = format!("SHOW {name}");
+    let db = link.client().await.expect("a connection");
+    let row = db.query_typed_one(&sql, &[]).await.expect("a row");
+    row.get(0)
+}
+
+const LIMITS: [&str; 2] = ["statement_timeout", "idle_in_transaction_session_timeout"];
+
+#[tokio::test]
+async fn server_ends_what_goes_on_for_longer_than_an_invocation() {
+    let mut scene = Scene::new().await;
+    let link = link(&mut scene, &[]);
+    let link = within(&link, Duration::from_secs(30));
+    for name in LIMITS {
+        let set = setting(&link, name).await;
+        let milliseconds: u32 = set.trim_end_matches("ms").parse().unwrap_or_default();
+        assert!(
+            (29_000..=30_000).contains(&milliseconds) || set == "30s",
+            "{name}: {set}"
+        );
+    }
+    assert_eq!(setting(&link, "idle_session_timeout").await, "1min");
+    assert_eq!(setting(&link, "application_name").await, "stagelink");
+}
+
+#[tokio::test]
+async fn limits_that_somebody_chose_are_kept() {
+    let mut scene = Scene::new().await;
+    let (role, database) = (scene.database.role(), scene.database.name());
+    as_superuser(&format!(
+        "ALTER ROLE {role} SET statement_timeout = '7s'; \
+         ALTER DATABASE {database} SET idle_session_timeout = '7min'"
+    ))
+    .await;
+    scene.set_url(&format!(
+        "{}?options=-c%20idle_in_transaction_session_timeout%3D9000",
+        scene.database.url()
+    ));
+    let link = link(&mut scene, &[]);
+    let link = within(&link, Duration::from_secs(60));
+    assert_eq!(setting(&link, "statement_timeout").await, "7s");
+    assert_eq!(setting(&link, "idle_session_timeout").await, "7min");
+    assert_eq!(setting(&link, LIMITS[1]).await, "9s");
+}
+
+#[tokio::test]
+async fn work_that_takes_too_long_is_a_time_out_and_stops_in_the_server() {
+    let mut scene = Scene::new().await;
+    let role = scene.database.role().to_owned();
+    let link = link(&mut scene, &[]);
+    let link = within(&link, Duration::from_secs(1));
+    let began = Instant::now();
+    let slow = link.read(|db| async move {
+        let rows = db.query_typed("SELECT pg_sleep(30)", &[]).await?;
+        Ok::<_, Error>(rows.len())
+    });
+    let error = slow.await.expect_err("it takes longer");
+    assert_eq!(error.kind(), ErrorKind::Timeout(Phase::Query));
+    assert!(began.elapsed() < Duration::from_secs(5));
+    link.settle().await;
+    assert_eq!(sessions(&role, &AT_WORK).await, 0);
+}
+
+#[tokio::test]
+async fn wait_for_a_connection_is_bounded_too() {
+    let mut scene = Scene::new().await;
+    let link = link(&mut scene, &[("STAGELINK_WAIT_TIMEOUT_MS", "60000")]);
+    let held = link.client().await.expect("a connection");
+    let link = within(&link, Duration::from_secs(1));
+    let error = link.client().await.expect_err("it is held");
+    assert_eq!(error.kind(), ErrorKind::Timeout(Phase::Wait), "{error}");
+    drop(held);
+}
+
+#[tokio::test]
+async fn wait_for_a_place_in_the_database_is_bounded_too() {
+    let mut scene = Scene::new().await;
+    limit(scene.database.role(), 0).await;
+    let link = link(&mut scene, &[("STAGELINK_RETRY_TIMEOUT_MS", "60000")]);
+    let link = within(&link, Duration::from_secs(1));
+    let error = link.client().await.expect_err("there is none");
+    assert_eq!(error.kind(), ErrorKind::DatabaseFull, "{error}");
+    assert!(error.retry_after().is_some());
+}
+
+#[tokio::test]
+async fn guest_of_a_locked_table_hears_of_it_before_the_platform_ends_the_function() {
+    let scene = Scene::new().await;
+    migrate(&scene.variables).await;
+    let function = scene
+        .function_within(Duration::from_secs(2), "guestbook")
+        .await;
+    let answer = scene.ask(&function, "GET", "/api/guestbook", None).await;
+    assert_eq!(answer.status, 200, "{}", scene.log());
+    let admin = server()
+        .await
+        .admin_in(&scene.database)
+        .await
+        .expect("a superuser");
+    let lock = "BEGIN; LOCK TABLE guestbook IN ACCESS EXCLUSIVE MODE";
+    admin.batch_execute(lock).await.expect("a lock");
+    for (method, body) in [
+        ("GET", None),
+        (
+            "POST",
+            Some(serde_json::json!({ "name": "Ada", "message": "Hello" })),
+        ),
+    ] {
+        let answer = scene
+            .ask(&function, method, "/api/guestbook", body.as_ref())
+            .await;
+        assert_eq!(answer.status, 504, "{}", scene.log());
+        assert!(answer.text().contains("took too long"), "{answer:?}");
+        // It does not wait in the server either, and would not be there for the next.
+        until_sessions(scene.database.role(), &AT_WORK, 0).await;
+    }
+    admin.batch_execute("ROLLBACK").await.expect("no lock");
+    let answer = scene.ask(&function, "GET", "/api/guestbook", None).await;
+    assert_eq!(answer.status, 200, "{}", scene.log());
+    assert_eq!(
+        function.started(),
+        1,
+        "it was never killed: {}",
+        scene.log()
+    );
+    assert!(
+        !answer.text().contains("Ada"),
+        "what was stopped took no effect"
+    );
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn transaction_behind_a_pooler_is_bounded_and_leaves_nothing_to_others() {
+    let pooled = Pooled::start().await;
+    let link = within(&pooled.link, Duration::from_secs(30));
+    let inside = link
+        .transaction(|db| async move {
+            let sql = "SELECT current_setting('statement_timeout') <> '0' \
+                 AND current_setting('idle_in_transaction_session_timeout') <> '0'";
+            Ok::<bool, Error>(db.query_typed_one(sql, &[]).await?.get(0))
+        })
+        .await;
+    assert!(inside.expect("a transaction"));
+    for name in LIMITS {
+        assert_eq!(setting(&link, name).await, "0", "{name}");
+    }
+    assert_eq!(setting(&link, "idle_session_timeout").await, "0");
+}

@@ -1,0 +1,102 @@
+//! A database that has no connection left: whoever comes waits for one, and gives it back.
+
+use std::time::Duration;
+
+use futures_util::future::join;
+use stagelink::{Error, ErrorKind, Link};
+use stagelink_tests::{Scene, as_superuser};
+use tokio::time::sleep;
+
+use super::{ANY, limit, link, pid, sessions, until_sessions};
+
+async fn read(link: &Link) -> Result<i32, Error> {
+    link.read(|db| async move { Ok(db.query_typed_one("SELECT 1", &[]).await?.get(0)) })
+        .await
+}
+
+#[tokio::test]
+async fn place_that_becomes_free_is_waited_for() {
+    let mut scene = Scene::new().await;
+    let (first, second) = (link(&mut scene, &[]), link(&mut scene, &[]));
+    let role = scene.database.role();
+    limit(role, 1).await;
+    read(&first).await.expect("the only place");
+    let leave = async {
+        sleep(Duration::from_millis(300)).await;
+        first.close().await;
+    };
+    let (answer, ()) = join(read(&second), leave).await;
+    assert_eq!(answer.expect("a place"), 1);
+}
+
+#[tokio::test]
+async fn instance_that_had_to_wait_leaves_its_place_to_others() {
+    let mut scene = Scene::new().await;
+    let (first, second) = (link(&mut scene, &[]), link(&mut scene, &[]));
+    let role = scene.database.role().to_owned();
+    // Nobody had to wait: the connection is kept.
+    let kept = pid(&first.client().await.expect("a place")).await;
+    first.settle().await;
+    assert_eq!(pid(&first.client().await.expect("a place")).await, kept);
+    limit(&role, 1).await;
+    let leave = async {
+        sleep(Duration::from_millis(300)).await;
+        first.close().await;
+    };
+    join(async { read(&second).await.expect("a place") }, leave).await;
+    assert_eq!(sessions(&role, &ANY).await, 1);
+    second.settle().await;
+    until_sessions(&role, &ANY, 0).await;
+    read(&first).await.expect("its turn");
+}
+
+#[tokio::test]
+async fn database_without_a_place_is_told_after_the_time_limit() {
+    let mut scene = Scene::new().await;
+    limit(scene.database.role(), 0).await;
+    let link = link(&mut scene, &[("STAGELINK_RETRY_TIMEOUT_MS", "500")]);
+    for _ in 0..2 {
+        let error = read(&link).await.expect_err("there is none");
+        assert_eq!(error.kind(), ErrorKind::DatabaseFull);
+        let error = link.client().await.expect_err("there is none");
+        assert_eq!(error.kind(), ErrorKind::DatabaseFull);
+        let seconds = error.retry_after().expect("a time").as_secs();
+        assert!((1..=4).contains(&seconds), "{seconds}");
+    }
+    as_superuser(&format!(
+        "ALTER ROLE {} CONNECTION LIMIT 20",
+        scene.database.role()
+    ))
+    .await;
+    read(&link).await.expect("a place");
+}
+
+#[tokio::test]
+async fn pool_is_as_large_as_the_invocations_of_an_instance() {
+    let mut scene = Scene::new().await;
+    let link = link(&mut scene, &[("AWS_LAMBDA_MAX_CONCURRENCY", "3")]);
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(link.client().await.expect("a connection"));
+    }
+    assert_eq!(sessions(scene.database.role(), &ANY).await, 3);
+}
+
+#[tokio::test]
+async fn last_places_are_taken_in_turns_and_others_are_kept() {
+    let mut scene = Scene::new().await;
+    let role = scene.database.role().to_owned();
+    // Two of three are for everybody.
+    limit(&role, 3).await;
+    let (first, second) = (link(&mut scene, &[]), link(&mut scene, &[]));
+    read(&first).await.expect("a place");
+    first.settle().await;
+    assert_eq!(sessions(&role, &ANY).await, 1, "there was room");
+    read(&second).await.expect("a place");
+    assert_eq!(sessions(&role, &ANY).await, 2);
+    second.settle().await;
+    until_sessions(&role, &ANY, 1).await;
+    // Nothing of all this costs who asks a round trip, or shows in what is asked.
+    let kept = pid(&first.client().await.expect("a place")).await;
+    assert_eq!(pid(&first.client().await.expect("a place")).await, kept);
+}

@@ -1,0 +1,143 @@
+//! Connections that slept, while the process was frozen or nobody asked.
+
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use stagelink_local::lambda::Function;
+use stagelink_tests::{Scene, proxy, through};
+use tokio::time::sleep;
+
+use super::{ANY, link, pid, sessions, until_sessions};
+
+/// Stops the processes of a function as Lambda freezes them, and lets them go on.
+struct Frozen(Vec<Pid>);
+
+impl Frozen {
+    fn new(function: &Function) -> Self {
+        let ids = function.process_ids().into_iter();
+        let ids = ids.map(|id| Pid::from_raw(i32::try_from(id).expect("the id of a process")));
+        let frozen = Self(ids.collect());
+        frozen.send(Signal::SIGSTOP);
+        frozen
+    }
+
+    fn send(&self, signal: Signal) {
+        for id in &self.0 {
+            kill(*id, signal).expect("the process is there");
+        }
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.send(Signal::SIGCONT);
+    }
+}
+
+/// Asks a function for its database, and sees that it answers.
+async fn answers(scene: &Scene, function: &Function) {
+    let answer = scene.ask(function, "GET", "/api/health", None).await;
+    assert_eq!(answer.status, 200, "{}", scene.log());
+    assert_eq!(function.started(), 1, "{}", scene.log());
+}
+
+#[tokio::test]
+async fn frozen_function_whose_connections_were_cut_answers_the_next_request() {
+    let proxy = proxy().await;
+    let scene = Scene::new().await;
+    scene.set_url(&through(&proxy, &scene.database.url()));
+    let function = scene.function("health").await;
+    for _ in 0..3 {
+        answers(&scene, &function).await;
+        let frozen = Frozen::new(&function);
+        proxy.cut();
+        drop(frozen);
+    }
+    answers(&scene, &function).await;
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn frozen_function_whose_connection_was_forgotten_answers_the_next_request() {
+    // What a NAT gateway does: it forgets the connection, and answers nothing.
+    let proxy = proxy().await;
+    let scene = Scene::new().await;
+    scene.set_url(&through(&proxy, &scene.database.url()));
+    let function = scene.function("health").await;
+    answers(&scene, &function).await;
+    let frozen = Frozen::new(&function);
+    proxy.lose();
+    // Longer than a connection counts as fresh.
+    sleep(Duration::from_secs(6)).await;
+    drop(frozen);
+    answers(&scene, &function).await;
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn connection_that_slept_is_looked_at_in_one_round_trip_and_a_fresh_one_is_not() {
+    let proxy = proxy().await;
+    let mut scene = Scene::new().await;
+    scene.set_url(&through(&proxy, &scene.database.url()));
+    let link = link(&mut scene, &[]);
+    let first = pid(&link.client().await.expect("a connection")).await;
+    let before = proxy.round_trips();
+    for (pause, expected) in [(0, 1), (6, 2), (0, 1)] {
+        sleep(Duration::from_secs(pause)).await;
+        let before = proxy.round_trips();
+        assert_eq!(
+            pid(&link.client().await.expect("a connection")).await,
+            first
+        );
+        assert_eq!(proxy.round_trips() - before, expected, "after {pause} s");
+    }
+    assert_eq!(proxy.round_trips() - before, 4);
+}
+
+#[tokio::test]
+async fn frozen_instance_gives_its_place_back() {
+    let mut scene = Scene::new().await;
+    scene.set("STAGELINK_IDLE_TIMEOUT_MS", "500");
+    let function = scene.function("health").await;
+    answers(&scene, &function).await;
+    assert_eq!(sessions(scene.database.role(), &ANY).await, 1);
+    let frozen = Frozen::new(&function);
+    until_sessions(scene.database.role(), &ANY, 0).await;
+    drop(frozen);
+    answers(&scene, &function).await;
+    assert!(!scene.log().contains("broke"), "{}", scene.log());
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn function_that_is_told_to_end_says_goodbye() {
+    let scene = Scene::new().await;
+    let function = scene.function("health").await;
+    answers(&scene, &function).await;
+    assert_eq!(sessions(scene.database.role(), &ANY).await, 1);
+    for id in function.process_ids() {
+        let id = Pid::from_raw(i32::try_from(id).expect("the id of a process"));
+        kill(id, Signal::SIGTERM).expect("the process is there");
+    }
+    until_sessions(scene.database.role(), &ANY, 0).await;
+    function.shutdown().await;
+    // A process that the signal had killed would have said that.
+    assert!(!scene.log().contains("signal"), "{}", scene.log());
+}
+
+#[tokio::test]
+async fn connection_that_the_server_has_ended_by_now_is_replaced_without_a_look() {
+    let proxy = proxy().await;
+    let mut scene = Scene::new().await;
+    scene.set_url(&through(&proxy, &scene.database.url()));
+    let link = link(&mut scene, &[("STAGELINK_IDLE_TIMEOUT_MS", "500")]);
+    let first = pid(&link.client().await.expect("a connection")).await;
+    // The server's goodbye does not arrive, and what is sent goes nowhere.
+    proxy.lose();
+    sleep(Duration::from_millis(500)).await;
+    assert_ne!(
+        pid(&link.client().await.expect("a connection")).await,
+        first
+    );
+}

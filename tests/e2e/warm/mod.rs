@@ -1,0 +1,85 @@
+//! The warm connection: never stale, never spoiled, never too many.
+
+mod abandoned;
+mod bounded;
+mod full;
+mod idle;
+mod pooled;
+mod statements;
+
+use std::time::{Duration, SystemTime};
+
+use stagelink::{Client, Link, Settings};
+use stagelink_local::postgres::Bouncer;
+use stagelink_tests::{Identity, Scene, as_superuser, pooled, server};
+use tokio_postgres::types::Type;
+
+/// A link to the scene's database, with these variables set beside the scene's own.
+fn link(scene: &mut Scene, variables: &[(&str, &str)]) -> Link {
+    for (name, value) in variables {
+        scene.set(name, value);
+    }
+    Link::new(Settings::from_vars(&scene.variables))
+}
+
+/// The same link for an invocation that has so long to answer.
+fn within(link: &Link, limit: Duration) -> Link {
+    link.until(SystemTime::now() + limit)
+}
+
+/// A scene whose database is reached through a PgBouncer, and a link to it.
+struct Pooled {
+    link: Link,
+    scene: Scene,
+    _bouncer: Bouncer,
+}
+
+impl Pooled {
+    async fn start() -> Self {
+        let mut scene = Scene::new().await;
+        let shown = Identity::self_signed();
+        let (certificate, key) = (&shown.certificate_pem, &shown.key_pem);
+        let started = Bouncer::start(server().await, &[&scene.database], certificate, key).await;
+        let bouncer = started.expect("the tests need PgBouncer");
+        scene.set_url(&pooled(&bouncer, &scene.database));
+        let link = link(&mut scene, &[("STAGELINK_SERVER_PIN", &shown.pin())]);
+        Self {
+            link,
+            scene,
+            _bouncer: bouncer,
+        }
+    }
+}
+
+async fn pid(db: &Client) -> i32 {
+    let row = db.query_typed_one("SELECT pg_backend_pid()", &[]).await;
+    row.expect("a row").get(0)
+}
+
+/// How many of the role's sessions are in one of these states.
+async fn sessions(role: &str, states: &[&str]) -> i64 {
+    let admin = server().await.admin().await.expect("a superuser");
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND state = ANY ($2)";
+    let parameters = [(&role as _, Type::TEXT), (&states as _, Type::TEXT_ARRAY)];
+    let row = admin.query_typed_one(sql, &parameters).await;
+    row.expect("a count").get(0)
+}
+
+const ANY: [&str; 3] = ["active", "idle", "idle in transaction"];
+const AT_WORK: [&str; 2] = ["active", "idle in transaction"];
+
+/// Waits until so many of the role's sessions are in one of these states.
+async fn until_sessions(role: &str, states: &[&str], wanted: i64) {
+    let until = async {
+        while sessions(role, states).await != wanted {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let reached = tokio::time::timeout(Duration::from_secs(20), until).await;
+    assert!(reached.is_ok(), "{role} has other sessions than {wanted}");
+}
+
+/// Takes places of the role away, so that only so many are left.
+async fn limit(role: &str, connections: i32) {
+    as_superuser(&format!("ALTER ROLE {role} CONNECTION LIMIT {connections}")).await;
+}

@@ -1,0 +1,121 @@
+//! A transaction pooler: it is asked for nothing that it would refuse, and shows others nothing.
+
+use stagelink::{Error, Link, Settings, params};
+use stagelink_local::postgres::Bouncer;
+use stagelink_tests::{Auth, Identity, OwnServer, Scene, pooled as behind};
+
+use super::{Pooled, link};
+
+#[tokio::test]
+async fn all_kinds_of_work_are_done_through_a_pooler() {
+    let pooled = Pooled::start().await;
+    let link = &pooled.link;
+    let db = link.client().await.expect("a connection");
+    let table = "CREATE TABLE entry (id bigserial, name text)";
+    db.batch_execute(table).await.expect("a table");
+    drop(db);
+    for round in 0..5_i64 {
+        link.write(|db| async move {
+            let sql = "INSERT INTO entry (name) VALUES ($1)";
+            Ok::<_, Error>(db.execute_cached(sql, &params!["Ada"]).await?)
+        })
+        .await
+        .expect("a write");
+        link.transaction(|db| async move {
+            let sql = "INSERT INTO entry (name) VALUES ($1)";
+            Ok::<_, Error>(db.execute_cached(sql, &params!["Ada"]).await?)
+        })
+        .await
+        .expect("a transaction");
+        let count = link
+            .read(|db| async move {
+                let sql = "SELECT count(*) FROM entry WHERE name = $1";
+                let row = db.query_cached_opt(sql, &params!["Ada"]).await?;
+                Ok::<i64, Error>(row.expect("a count").get(0))
+            })
+            .await;
+        assert_eq!(count.expect("a read"), (round + 1) * 2);
+    }
+    let db = link.client().await.expect("a connection");
+    let sql = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%entry%'";
+    let row = db.query_typed_one(sql, &[]).await.expect("a row");
+    assert_eq!(row.get::<_, i64>(0), 0, "nothing is left in the server");
+}
+
+#[tokio::test]
+async fn url_of_a_pooler_stays_one_where_the_providers_pooler_is_not_wanted() {
+    let pooled = Pooled::start().await;
+    let settings = Settings::from_vars(&pooled.scene.variables);
+    let link = Link::new(settings.map(Settings::without_pooler));
+    for setting in ["idle_session_timeout", "application_name"] {
+        let sql = format!("SHOW {setting}");
+        let db = link.client().await.expect("a connection");
+        let row = db.query_typed_one(&sql, &[]).await.expect("a row");
+        let set: String = row.get(0);
+        assert!(set.is_empty() || set == "0", "others see {setting} = {set}");
+    }
+}
+
+/// A stage on Heroku whose database has a pooler with this identity beside it.
+struct WithPooler {
+    scene: Scene,
+    _server: OwnServer,
+    _bouncer: Bouncer,
+}
+
+impl WithPooler {
+    async fn showing(of_pooler: &Identity, of_database: &Identity) -> Self {
+        let server = OwnServer::start(of_database).await;
+        let database = server.database(Auth::Scram).await;
+        let bouncer = server.bouncer(&[&database], of_pooler).await;
+        let scene = Scene::with_url(&database.url()).await;
+        let url = behind(&bouncer, &database);
+        let set = scene
+            .heroku
+            .set_config_var("shop-staging", "DATABASE_CONNECTION_POOL_URL", &url);
+        set.expect("a config var");
+        Self {
+            scene,
+            _server: server,
+            _bouncer: bouncer,
+        }
+    }
+
+    /// Whether a new link's connection is a pooler's: those of a database are set to end.
+    async fn is_pooled(&mut self, variables: &[(&str, &str)]) -> bool {
+        let link = link(&mut self.scene, variables);
+        let row = link.read(|db| async move {
+            let row = db.query_typed_one("SHOW idle_session_timeout", &[]).await?;
+            Ok::<String, Error>(row.get(0))
+        });
+        row.await.expect("a row") == "0"
+    }
+}
+
+#[tokio::test]
+async fn pooler_on_heroku_is_preferred_and_known_by_the_key_of_its_database() {
+    let identity = Identity::self_signed();
+    let mut place = WithPooler::showing(&identity, &identity).await;
+    assert!(!place.is_pooled(&[("STAGELINK_POOLER", "never")]).await);
+    assert!(place.is_pooled(&[("STAGELINK_POOLER", "auto")]).await);
+}
+
+#[tokio::test]
+async fn pooler_that_proves_nothing_is_passed_by_unless_it_is_pinned() {
+    let other = Identity::self_signed();
+    let mut place = WithPooler::showing(&other, &Identity::self_signed()).await;
+    assert!(!place.is_pooled(&[]).await);
+    assert!(
+        place
+            .is_pooled(&[("STAGELINK_SERVER_PIN", &other.pin())])
+            .await
+    );
+}
+
+#[tokio::test]
+async fn function_of_a_stage_with_a_pooler_answers() {
+    let identity = Identity::self_signed();
+    let place = WithPooler::showing(&identity, &identity).await;
+    let answer = place.scene.get("health").await;
+    assert_eq!(answer.status, 200, "{}", place.scene.log());
+}

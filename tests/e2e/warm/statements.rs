@@ -1,0 +1,139 @@
+//! Statements that are kept prepared, over changes of the database.
+
+use stagelink::{Client, Error, Link, params};
+use stagelink_tests::{Scene, proxy, through};
+
+use super::{link, pid};
+
+const SQL: &str = "SELECT * FROM entry WHERE id < $1";
+
+/// How many columns the table has, by a statement that is kept.
+async fn columns(db: &Client) -> usize {
+    let rows = db.query_cached(SQL, &params![10_i64]).await.expect("rows");
+    rows[0].len()
+}
+
+/// A table with a row, and a link whose connection has the statement prepared.
+async fn prepared(scene: &mut Scene) -> Link {
+    let link = link(scene, &[]);
+    let db = link.client().await.expect("a connection");
+    db.batch_execute("CREATE TABLE entry (id bigint); INSERT INTO entry VALUES (1)")
+        .await
+        .expect("a table");
+    for _ in 0..3 {
+        assert_eq!(columns(&db).await, 1);
+    }
+    let sql = "SELECT count(*) FROM pg_prepared_statements";
+    let row = db.query_typed_one(sql, &[]).await.expect("a row");
+    assert_eq!(row.get::<_, i64>(0), 1, "it is prepared");
+    link
+}
+
+/// What a migration does, on another connection.
+async fn migrate(scene: &mut Scene, sql: &str) {
+    let other = link(scene, &[]);
+    let db = other.client().await.expect("a connection");
+    db.batch_execute(sql).await.expect("a migration");
+}
+
+#[tokio::test]
+async fn statement_heals_after_a_migration_and_nobody_notices() {
+    let mut scene = Scene::new().await;
+    let link = prepared(&mut scene).await;
+    let first = pid(&link.client().await.expect("a connection")).await;
+    for (time, columns_now) in [(1, 2), (2, 3)] {
+        migrate(
+            &mut scene,
+            &format!("ALTER TABLE entry ADD COLUMN more_{time} text"),
+        )
+        .await;
+        let db = link.client().await.expect("a connection");
+        for _ in 0..4 {
+            assert_eq!(columns(&db).await, columns_now);
+        }
+        assert_eq!(pid(&db).await, first, "on the same connection");
+    }
+}
+
+#[tokio::test]
+async fn driver_alone_would_have_failed_there() {
+    let mut scene = Scene::new().await;
+    let link = prepared(&mut scene).await;
+    let db = link.client().await.expect("a connection");
+    let statement = db.prepare(SQL).await.expect("a statement");
+    migrate(&mut scene, "ALTER TABLE entry ADD COLUMN more text").await;
+    let error = db
+        .query(&statement, &[&10_i64])
+        .await
+        .expect_err("an error");
+    let told = error.as_db_error().expect("the server's").message();
+    assert!(told.contains("cached plan must not change"), "{told}");
+}
+
+#[tokio::test]
+async fn transaction_heals_too() {
+    let mut scene = Scene::new().await;
+    let link = prepared(&mut scene).await;
+    migrate(&mut scene, "ALTER TABLE entry ADD COLUMN more text").await;
+    let count = link
+        .transaction(|db| async move {
+            let rows = db.query_cached(SQL, &params![10_i64]).await?;
+            let sql = "INSERT INTO entry (id) VALUES ($1)";
+            db.execute_cached(sql, &params![2_i64]).await?;
+            Ok::<_, Error>(rows[0].len())
+        })
+        .await;
+    assert_eq!(count.expect("a transaction"), 2);
+    let db = link.client().await.expect("a connection");
+    let row = db.query_typed_one("SELECT count(*) FROM entry", &[]).await;
+    assert_eq!(
+        row.expect("a count").get::<_, i64>(0),
+        2,
+        "it was done once"
+    );
+}
+
+#[tokio::test]
+async fn forgotten_statements_are_sent_anew() {
+    let mut scene = Scene::new().await;
+    let link = prepared(&mut scene).await;
+    let db = link.client().await.expect("a connection");
+    db.batch_execute("DEALLOCATE ALL")
+        .await
+        .expect("all are forgotten");
+    assert_eq!(columns(&db).await, 1);
+}
+
+#[tokio::test]
+async fn statement_costs_one_round_trip_each_time() {
+    let proxy = proxy().await;
+    let mut scene = Scene::new().await;
+    scene.set_url(&through(&proxy, &scene.database.url()));
+    let link = link(&mut scene, &[]);
+    let db = link.client().await.expect("a connection");
+    db.batch_execute("CREATE TABLE entry (id bigint); INSERT INTO entry VALUES (1)")
+        .await
+        .expect("a table");
+    for time in 1..=4 {
+        let before = proxy.round_trips();
+        columns(&db).await;
+        assert_eq!(proxy.round_trips() - before, 1, "time {time}");
+    }
+}
+
+#[tokio::test]
+async fn error_of_the_statement_itself_is_told_each_time() {
+    let mut scene = Scene::new().await;
+    let link = link(&mut scene, &[]);
+    let db = link.client().await.expect("a connection");
+    for _ in 0..4 {
+        let error = db
+            .query_cached("SELECT 1 / $1::int8", &params![0_i64])
+            .await;
+        let code = error
+            .expect_err("an error")
+            .code()
+            .map(|code| code.code().to_owned());
+        assert_eq!(code.as_deref(), Some("22012"));
+    }
+}

@@ -1,0 +1,67 @@
+//! Storms directly on the database: nobody waits there, so most are refused again and again.
+
+use std::sync::Arc;
+
+use crate::figures::Figures;
+use crate::instance::{Instance, Reply, Work};
+use crate::place::{CONNECTIONS, Place};
+use crate::processes::Process;
+use crate::sessions::Sessions;
+use crate::simulated::{Reads, Simulated};
+use crate::storm::{Answers, recover, strike, strike_once};
+
+/// Strikes, and sees that every answer is a good one or says when to come again, that the
+/// database has each entry of which the answer says so and no other, and that in the end
+/// every instance gets its answer.
+async fn survived<I: Instance>(
+    what: &str,
+    place: &Place,
+    instances: &[Arc<I>],
+    strike: impl AsyncFn(&[Arc<I>]) -> Answers,
+) {
+    let mut figures = Figures::default();
+    let server = place.server.server();
+    let sessions = Sessions::watch(server, &place.database).await;
+    let answers = strike(instances).await;
+    let most = sessions.most().await;
+    figures.add(what, &answers, most);
+    let sessions = Sessions::watch(server, &place.database).await;
+    let afterwards = recover(instances).await;
+    let most_afterwards = sessions.most().await;
+    figures.add("the same afterwards", &afterwards, most_afterwards);
+    figures.show();
+
+    answers.all(|reply| reply.is_good() || reply.is_busy());
+    afterwards.all(|reply| reply.is_good() || reply.is_busy());
+    let good = |reply: &&Reply| reply.is_good();
+    let written = answers.replies.iter().filter(good);
+    let written = written.filter(|reply| reply.work != Work::Read).count();
+    assert_eq!(place.entries().await, written);
+    let recovered = afterwards.replies.iter().filter(good).count();
+    assert_eq!(recovered, instances.len());
+    assert!(most.max(most_afterwards) <= i64::from(CONNECTIONS));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_instances_at_the_database_wait_or_are_told_to() {
+    let place = Place::new().await;
+    let rig = place.rig(&[]);
+    let instances = Simulated::instances(&rig, 1_000, Reads::Typed);
+    survived(
+        "1,000 simulated instances, directly",
+        &place,
+        &instances,
+        strike_once,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_processes_at_the_database_wait_or_say_when_to_come() {
+    let place = Place::new().await;
+    let rig = place.rig(&[]);
+    let instances = Process::instances(&rig, 100).await;
+    survived("100 processes, directly", &place, &instances, strike).await;
+    Process::none_ended(&instances);
+    Process::shutdown(&instances).await;
+}

@@ -1,0 +1,89 @@
+//! Where a storm takes place: a Postgres of its own, and whoever stands before it.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use stagelink_local::postgres::{Bouncer, BouncerOptions, Database};
+use stagelink_tests::{Auth, Identity, OwnServer, Rig, migrate, pooled};
+use tokio::sync::{Mutex, MutexGuard};
+
+/// A server with a guestbook, whose role may have [`CONNECTIONS`] of its connections.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) server: OwnServer,
+    pub(crate) database: Database,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Place {
+    /// Waits for its turn, and makes one.
+    pub(crate) async fn new() -> Self {
+        let turn = TURN.lock().await;
+        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("its limit");
+        // More than a thousand sockets, and the pipes of a hundred processes.
+        setrlimit(Resource::RLIMIT_NOFILE, FILES.min(most), most).expect("more open files");
+        let server = OwnServer::start(&Identity::self_signed()).await;
+        let database = server.database(Auth::Scram).await;
+        let place = Self {
+            server,
+            database,
+            _turn: turn,
+        };
+        let role = place.database.role();
+        let limit = format!("ALTER ROLE {role} CONNECTION LIMIT {CONNECTIONS}");
+        place.server.run(&limit).await;
+        migrate(&place.rig(&[]).variables).await;
+        place
+    }
+
+    /// A PgBouncer before it, with fewer connections than the role may have.
+    pub(crate) async fn bouncer(&self, prepared_statements: u32) -> Bouncer {
+        let options = BouncerOptions {
+            server_connections: POOLED,
+            clients: 2_000,
+            prepared_statements,
+        };
+        self.server
+            .bouncer_with(&options, &[&self.database], self.server.identity())
+            .await
+    }
+
+    /// What functions are told to reach it directly, with these variables beside it.
+    pub(crate) fn rig(&self, variables: &[(&str, &str)]) -> Rig {
+        self.rig_at(&self.database.url(), variables)
+    }
+
+    /// The same through a PgBouncer, which they know by its key.
+    pub(crate) fn rig_behind(&self, bouncer: &Bouncer) -> Rig {
+        let pin = self.server.identity().pin();
+        let url = pooled(bouncer, &self.database);
+        self.rig_at(&url, &[("STAGELINK_SERVER_PIN", &pin)])
+    }
+
+    fn rig_at(&self, url: &str, variables: &[(&str, &str)]) -> Rig {
+        let mut rig = Rig::new(self.database.clone(), [("DATABASE_URL", url)], []);
+        for (name, value) in variables {
+            rig.set(name, value);
+        }
+        rig
+    }
+
+    /// How many entries the guestbook has.
+    pub(crate) async fn entries(&self) -> usize {
+        let admin = self.server.server().admin_in(&self.database).await;
+        let row = admin
+            .expect("a superuser")
+            .query_typed_one("SELECT count(*) FROM guestbook", &[])
+            .await;
+        usize::try_from(row.expect("a count").get::<_, i64>(0)).expect("a count")
+    }
+}
+
+/// Storms take turns.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// What a role of a small database may have.
+pub(crate) const CONNECTIONS: u32 = 20;
+
+/// What a pooler may have of it.
+pub(crate) const POOLED: u32 = 10;
+
+const FILES: u64 = 8_192;

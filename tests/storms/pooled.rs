@@ -1,0 +1,63 @@
+//! Storms on a PgBouncer, which makes instances wait for one of its few connections.
+
+use std::sync::Arc;
+
+use stagelink_local::postgres::Bouncer;
+
+use crate::figures::Figures;
+use crate::instance::{Instance, Reply};
+use crate::place::{POOLED, Place};
+use crate::processes::Process;
+use crate::sessions::Sessions;
+use crate::simulated::{Reads, Simulated};
+use crate::storm::strike;
+
+/// Strikes, and sees that every answer is a good one, that the database has each entry, and
+/// that the pooler kept to its connections.
+async fn all_answered<I: Instance>(
+    what: &str,
+    place: &Place,
+    bouncer: &Bouncer,
+    instances: &[Arc<I>],
+    figures: &mut Figures,
+) {
+    let before = place.entries().await;
+    let sessions = Sessions::watch(place.server.server(), &place.database).await;
+    let answers = strike(instances).await;
+    let most = sessions.most().await;
+    let version = bouncer.version();
+    figures.add(&format!("{what}, PgBouncer {version}"), &answers, most);
+    answers.all(Reply::is_good);
+    assert_eq!(place.entries().await - before, 2 * instances.len());
+    assert!(most <= i64::from(POOLED), "{most} sessions");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_instances_behind_a_pooler_are_all_answered() {
+    let place = Place::new().await;
+    let mut figures = Figures::default();
+    for (prepared_statements, reads) in [(0, Reads::Typed), (100, Reads::Prepared)] {
+        let bouncer = place.bouncer(prepared_statements).await;
+        let rig = place.rig_behind(&bouncer);
+        let instances = Simulated::instances(&rig, 1_000, reads);
+        let what = "1,000 simulated instances";
+        all_answered(what, &place, &bouncer, &instances, &mut figures).await;
+    }
+    figures.show();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_processes_behind_a_pooler_are_all_answered() {
+    let place = Place::new().await;
+    let mut figures = Figures::default();
+    for prepared_statements in [0, 100] {
+        let bouncer = place.bouncer(prepared_statements).await;
+        let rig = place.rig_behind(&bouncer);
+        let instances = Process::instances(&rig, 100).await;
+        let what = "100 processes";
+        all_answered(what, &place, &bouncer, &instances, &mut figures).await;
+        Process::none_ended(&instances);
+        Process::shutdown(&instances).await;
+    }
+    figures.show();
+}

@@ -1,0 +1,75 @@
+//! Instances that are real: processes of the function `guestbook`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use stagelink_local::lambda::Function;
+use stagelink_tests::{Rig, Target};
+
+use crate::instance::{Instance, Reply, Work};
+
+/// A function of one instance.
+#[derive(Debug)]
+pub(crate) struct Process {
+    function: Function,
+    target: Target,
+}
+
+impl Process {
+    /// As many, with the variables of this rig. They start with the first request.
+    pub(crate) async fn instances(rig: &Rig, count: usize) -> Vec<Arc<Self>> {
+        let functions = rig.instances(count, "guestbook").await;
+        let one = |function| Self {
+            target: rig.target(&function),
+            function,
+        };
+        functions.into_iter().map(one).map(Arc::new).collect()
+    }
+
+    /// Sees that each of them is the process that was started first.
+    pub(crate) fn none_ended(instances: &[Arc<Self>]) {
+        for Self { function, .. } in instances.iter().map(AsRef::as_ref) {
+            assert_eq!((function.started(), function.instances()), (1, 1));
+        }
+    }
+
+    /// Ends them.
+    pub(crate) async fn shutdown(instances: &[Arc<Self>]) {
+        for instance in instances {
+            instance.function.shutdown().await;
+        }
+    }
+}
+
+impl Instance for Process {
+    async fn ask(&self, work: Work) -> Reply {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let key = format!("storm-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let entry = json!({ "name": "storm", "message": key });
+        // A write with a key is a transaction.
+        let (method, headers, body) = match work {
+            Work::Read => ("GET", vec![], None),
+            Work::Write => ("POST", vec![], Some(&entry)),
+            Work::Transaction => ("POST", vec![("idempotency-key", &*key)], Some(&entry)),
+        };
+        let started = Instant::now();
+        let answer = self
+            .target
+            .ask(method, "/api/guestbook", &headers, body)
+            .await
+            .unwrap_or_else(|why| panic!("an instance did not answer: {why}"));
+        Reply {
+            work,
+            status: answer.status,
+            retry_after: answer
+                .header("retry-after")
+                .parse()
+                .ok()
+                .map(Duration::from_secs),
+            took: started.elapsed(),
+            text: answer.text(),
+        }
+    }
+}

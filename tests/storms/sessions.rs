@@ -1,0 +1,49 @@
+//! How many sessions a role has on the server, looked at again and again.
+
+use std::time::Duration;
+
+use stagelink_local::postgres::{Database, Server};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::interval;
+use tokio_postgres::types::Type;
+
+/// Looks until it is asked what it saw.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    stop: oneshot::Sender<()>,
+    looking: JoinHandle<i64>,
+}
+
+impl Sessions {
+    /// Begins to look at the sessions of a database's role, as a superuser, for whom the
+    /// server keeps connections free.
+    pub(crate) async fn watch(server: &Server, database: &Database) -> Self {
+        let admin = server.admin().await.expect("a superuser");
+        let role = database.role().to_owned();
+        let (stop, mut stopped) = oneshot::channel();
+        let looking = tokio::spawn(async move {
+            let mut turns = interval(PERIOD);
+            let mut most = 0;
+            loop {
+                tokio::select! {
+                    _ = &mut stopped => return most,
+                    _ = turns.tick() => {}
+                }
+                let counted = admin.query_typed_one(COUNT, &[(&role, Type::TEXT)]).await;
+                most = most.max(counted.expect("a count").get(0));
+            }
+        });
+        Self { stop, looking }
+    }
+
+    /// The most that it saw at once.
+    pub(crate) async fn most(self) -> i64 {
+        // Where the task has ended it panicked, and says so below.
+        let _ = self.stop.send(());
+        self.looking.await.expect("it looked until now")
+    }
+}
+
+const COUNT: &str = "SELECT count(*) FROM pg_stat_activity WHERE usename = $1";
+const PERIOD: Duration = Duration::from_millis(20);
