@@ -2,9 +2,9 @@
 //!
 //! Each is a program in `src/bin` with a script of its name in `scripts/`, and is run by
 //! a person. `demo-rotation` rotates the password of a database under a load, for the
-//! three [ways](Way) to have the database's URL. `bench` is a [`Contest`] in time, memory
-//! and size; its [contestants](Contestant) are in a crate of their own, `contestants/`. The
-//! other programs are the functions that `demo-rotation` compares with.
+//! three [ways](Way) to have the database's URL. `bench` is a [`Contest`] in several
+//! [disciplines](Discipline); its [contestants](Contestant) are in a crate of their own,
+//! `contestants/`. The other programs are the functions that `demo-rotation` compares with.
 
 mod baseline;
 mod contest;
@@ -24,6 +24,7 @@ pub use crate::baseline::variable;
 pub use crate::contest::Contest;
 pub use crate::contest::ContestReport;
 pub use crate::contest::Contestant;
+pub use crate::contest::Discipline;
 pub use crate::programs::Programs;
 pub use crate::report::Report;
 pub use crate::rotation::Plan;

@@ -1,24 +1,89 @@
 //! What the contestants have in common: the query, the question and the answer.
+//!
+//! Whoever has a pool has one of a single connection. A process of Lambda serves one request
+//! at a time, and what a database allows is divided among all of them.
 
-use lambda_http::{Error, Request, RequestExt as _};
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use lambda_http::http::StatusCode;
+use lambda_http::{Body, Error, IntoResponse, Request, RequestExt as _, Response};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-/// One row of a table, selected by one parameter, a `bigint`.
-pub const QUERY: &str = "SELECT id, name FROM item WHERE id = $1";
-
-/// The parameter: `id` of the query string.
-///
-/// # Errors
-///
-/// When there is none, or it is no number.
-pub fn id(request: &Request) -> Result<i64, Error> {
-    let parameters = request.query_string_parameters();
-    Ok(parameters.first("id").ok_or("there is no id")?.parse()?)
+/// What a request asks for.
+#[derive(Debug)]
+pub struct Question {
+    /// `id` of the query string.
+    pub id: i64,
+    is_slow: bool,
 }
 
-/// The answer: the row as JSON.
-pub fn item(id: i64, name: &str) -> Value {
-    json!({ "id": id, "name": name })
+impl Question {
+    /// Reads it from a request.
+    ///
+    /// # Errors
+    ///
+    /// When there is no `id`, or it is no number.
+    pub fn of(request: &Request) -> Result<Self, Error> {
+        let parameters = request.query_string_parameters();
+        Ok(Self {
+            id: parameters.first("id").ok_or("there is no id")?.parse()?,
+            is_slow: parameters.first("slow").is_some(),
+        })
+    }
+
+    /// The query that answers it, with one parameter, a `bigint`.
+    pub fn query(&self) -> &'static str {
+        if self.is_slow { SLOW_QUERY } else { QUERY }
+    }
+
+    /// Waits for the query; not for long where it is the slow one, as people do who would
+    /// rather tell a client that it is late. `None` is a query that was given up.
+    ///
+    /// # Errors
+    ///
+    /// Those of the query.
+    pub async fn in_time<T, E>(
+        &self,
+        query: impl Future<Output = Result<T, E>>,
+    ) -> Result<Option<T>, E> {
+        if !self.is_slow {
+            return query.await.map(Some);
+        }
+        match timeout(PATIENCE, query).await {
+            Ok(done) => done.map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// What a request is answered with.
+#[derive(Debug)]
+pub enum Answer {
+    /// The row as JSON.
+    Item(Value),
+    /// The query took too long: 504.
+    GivenUp,
+}
+
+impl Answer {
+    /// With the row.
+    pub fn item(id: i64, name: &str) -> Self {
+        Self::Item(json!({ "id": id, "name": name }))
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
+        match self {
+            Self::Item(item) => item.into_response(),
+            Self::GivenUp => {
+                (StatusCode::GATEWAY_TIMEOUT, "the query took too long").into_response()
+            }
+        }
+    }
 }
 
 /// A variable of the environment.
@@ -29,3 +94,27 @@ pub fn item(id: i64, name: &str) -> Value {
 pub fn variable(name: &str) -> Result<String, Error> {
     std::env::var(name).map_err(|_| format!("the variable {name} is not set").into())
 }
+
+/// An error that tells its causes as well, which the runtime leaves out of its answer.
+pub fn with_causes(error: Error) -> Error {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        let said = deeper.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = deeper.source();
+    }
+    text.into()
+}
+
+/// One row of a table, selected by one parameter.
+const QUERY: &str = "SELECT id, name FROM item WHERE id = $1";
+
+/// The same after 2 s.
+const SLOW_QUERY: &str = "SELECT id, name FROM item, pg_sleep(2) WHERE id = $1";
+
+/// How long the slow query is waited for.
+const PATIENCE: Duration = Duration::from_millis(150);

@@ -6,29 +6,40 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
-use stagelink_bench::{Contest, Contestant};
+use stagelink_bench::{Contest, Contestant, Discipline};
 use stagelink_local::postgres::Source;
 
 /// Measures stagelink beside other ways to reach Postgres from a function.
 ///
-/// The same small function is written five times: with stagelink, with the driver alone,
-/// with deadpool-postgres, with sqlx and with Node. Each is run as a process against a
-/// Lambda Runtime API and a real Postgres with TLS, in rounds that take turns. Shown are
-/// cold starts, warm requests, memory, sizes, round trips, and which goals are met.
+/// The same small function is written with stagelink, with the driver alone, with
+/// deadpool-postgres (`Fast` and `Verified`), with sqlx and with Node. Each is run as a process
+/// against a Lambda Runtime API and a real Postgres with TLS, in rounds that take turns. Shown
+/// are cold starts, warm requests, memory, sizes and round trips; how those with a pool come out
+/// of an abandoned query, of a freeze that costs the connection, and of storms of instances,
+/// through PgBouncer and without; and which goals are met.
 #[derive(Parser)]
 #[command(name = "bench", max_term_width = 100)]
 struct Args {
-    /// Measures less, for a first look: 5 rounds of 200 requests.
+    /// Measures less, for a first look: 5 rounds of 200 requests, and 40 instances in a storm.
     #[arg(long)]
     quick: bool,
 
-    /// Rounds, each with a new process of every contestant. 30 if not given.
+    /// Rounds, each with a new process of every contestant. 30 if not given. Abandoned queries
+    /// take a third of them, freezes a tenth.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
 
     /// Warm requests to each process. 1,000 if not given.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     requests: Option<u16>,
+
+    /// Processes of each contestant in a storm. 100 if not given.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=MOST_INSTANCES))]
+    instances: Option<u16>,
+
+    /// Measures this alone.
+    #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
+    disciplines: Vec<Discipline>,
 
     /// Measures these alone. Ratios need the floor, and a goal needs those that it names.
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
@@ -50,17 +61,17 @@ struct Args {
     )]
     postgres: String,
 
-    /// Where `report.md`, `report.json` and `cold-start.svg` go.
+    /// Where `report.md`, `report.json` and the plots go.
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     output: PathBuf,
 }
 
 impl Args {
     fn contest(self) -> anyhow::Result<Contest> {
-        let (rounds, requests, callgrind_requests) = if self.quick {
-            (5, 200, 100)
+        let (rounds, requests, callgrind_requests, instances) = if self.quick {
+            (5, 200, 100, 40)
         } else {
-            (30, 1_000, 500)
+            (30, 1_000, 500, 100)
         };
         let postgres: Source = self.postgres.parse()?;
         anyhow::ensure!(
@@ -69,10 +80,14 @@ impl Args {
              --postgres takes no URL here"
         );
         let takes_part = |one: &Contestant| self.only.is_empty() || self.only.contains(one);
+        let is_held =
+            |one: &Discipline| self.disciplines.is_empty() || self.disciplines.contains(one);
         Ok(Contest {
             contestants: Contestant::ALL.into_iter().filter(takes_part).collect(),
+            disciplines: Discipline::ALL.into_iter().filter(is_held).collect(),
             rounds: self.rounds.map_or(rounds, usize::from),
             requests: self.requests.map_or(requests, usize::from),
+            instances: self.instances.map_or(instances, usize::from),
             callgrind_requests: (!self.no_callgrind).then_some(callgrind_requests),
             postgres,
             folder: self.output,
@@ -94,18 +109,18 @@ async fn main() -> ExitCode {
 async fn bench(args: Args) -> anyhow::Result<()> {
     let contest = args.contest()?;
     let report = contest.run().await?;
-    report.write(&contest.folder)?;
+    let files = report.write(&contest.folder)?.join(", ");
     let mut output = std::io::stdout();
     writeln!(output, "\n{}", report.text())
         .and_then(|()| {
             let folder = contest.folder.display();
-            writeln!(
-                output,
-                "Written to {folder}: report.md, report.json, cold-start.svg"
-            )
+            writeln!(output, "Written to {folder}: {files}")
         })
         .context("could not write to standard output")
 }
+
+/// More processes than the server takes connections at all would be another storm.
+const MOST_INSTANCES: i64 = 150;
 
 #[cfg(test)]
 mod tests {
@@ -130,6 +145,11 @@ mod tests {
         assert_eq!(quick.contestants, [Contestant::Floor, Contestant::Node]);
         let whole = contest(&["--no-callgrind", "--postgres", "local"]);
         assert_eq!(whole.contestants, Contestant::ALL);
+        assert_eq!(whole.disciplines, Discipline::ALL);
+        assert_eq!((whole.instances, quick.instances), (100, 40));
+        let storms = contest(&["--disciplines", "storms", "--instances", "50"]);
+        assert_eq!(storms.disciplines, [Discipline::Storms]);
+        assert_eq!(storms.instances, 50);
         assert_eq!((whole.rounds, whole.callgrind_requests), (30, None));
     }
 

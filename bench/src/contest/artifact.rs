@@ -46,19 +46,19 @@ impl Artifact {
     /// Each with its own dependencies alone: what one turns on in a crate that others use
     /// as well would be in those too.
     async fn compile(contestant: Contestant) -> anyhow::Result<Self> {
-        let name = contestant.name();
-        let program = format!("contestant-{name}");
+        let feature = contestant.feature();
+        let program = format!("contestant-{feature}");
         let target = root().join("target");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
             .current_dir(root())
             .args(["build", "--release", "--locked"])
             .args(["--package", "stagelink-contestants"])
-            .args(["--no-default-features", "--features", name])
+            .args(["--no-default-features", "--features", feature])
             .args(["--bin", &program])
             .arg("--target-dir")
             .arg(&target);
-        run(cargo, name).await?;
+        run(cargo, contestant.name()).await?;
         let entry = target.join("release").join(program);
         Ok(Self {
             contestant,

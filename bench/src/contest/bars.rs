@@ -1,75 +1,82 @@
-//! Cold starts as bars: of characters for a terminal, and as an SVG file.
+//! Times as bars: of characters for a terminal, and as an SVG file.
 
 use console::style;
 
 use super::contestant::Contestant;
+use super::drawing::{BAR, LEFT, page};
 use super::statistics::Spread;
 
-/// A bar for each, as long as its median.
-pub(super) fn text(bars: &[(Contestant, Spread)]) -> String {
-    let longest = longest(bars);
-    let mut text = "Cold start, from the start of the process to its first answer:\n".to_owned();
-    for (contestant, spread) in bars {
-        let eighths = (spread.median / longest * (COLUMNS * 8) as f64).round() as usize;
-        let mut bar = "█".repeat(eighths / 8);
-        bar.extend(EIGHTHS[eighths % 8]);
-        let bar = match contestant {
-            Contestant::Stagelink => style(bar).green(),
-            _ => style(bar).blue(),
-        };
-        let name = contestant.name();
-        text.push_str(&format!("\n  {name:<11}{bar} {:.1} ms", spread.median));
-    }
-    text
+/// A time of each contestant, in milliseconds.
+#[derive(Debug)]
+pub(super) struct Bars {
+    pub(super) title: &'static str,
+    pub(super) bars: Vec<(Contestant, Spread)>,
 }
 
-/// The same as SVG, with a line over each bar from the first quartile to the third.
-pub(super) fn svg(bars: &[(Contestant, Spread)]) -> String {
-    let longest = longest(bars);
-    let x = |ms: f64| LEFT + ms / longest * BAR_WIDTH;
-    let height = TOP + bars.len() as f64 * ROW + BOTTOM;
-    let mut drawn = String::new();
-    for (place, (contestant, spread)) in bars.iter().enumerate() {
-        let top = TOP + place as f64 * ROW;
-        let middle = top + BAR / 2.0;
-        let colour = match contestant {
-            Contestant::Stagelink => OWN_COLOUR,
-            _ => COLOUR,
-        };
-        let (low, high) = (x(spread.first_quartile), x(spread.third_quartile));
-        drawn.push_str(&format!(
-            r##"  <text x="{name_x}" y="{text_y:.1}" text-anchor="end">{name}</text>
+impl Bars {
+    /// A bar for each, as long as its median.
+    pub(super) fn text(&self) -> String {
+        let longest = self.longest();
+        let mut text = format!("{}:\n", self.title);
+        for (contestant, spread) in &self.bars {
+            let eighths = (spread.median / longest * (COLUMNS * 8) as f64).round() as usize;
+            let mut bar = "█".repeat(eighths / 8);
+            bar.extend(EIGHTHS[eighths % 8]);
+            let bar = match contestant {
+                Contestant::Stagelink => style(bar).green(),
+                _ => style(bar).blue(),
+            };
+            let name = contestant.name();
+            text.push_str(&format!("\n  {name:<19}{bar} {:.1} ms", spread.median));
+        }
+        text
+    }
+
+    /// The same as SVG, with a line over each bar from the first quartile to the third.
+    pub(super) fn svg(&self) -> String {
+        let (title, longest) = (self.title, self.longest());
+        let x = |ms: f64| LEFT + ms / longest * BAR_WIDTH;
+        let height = TOP + self.bars.len() as f64 * ROW + BOTTOM;
+        let mut drawn = String::new();
+        for (place, (contestant, spread)) in self.bars.iter().enumerate() {
+            let top = TOP + place as f64 * ROW;
+            let middle = top + BAR / 2.0;
+            let colour = match contestant {
+                Contestant::Stagelink => OWN_COLOUR,
+                _ => COLOUR,
+            };
+            let (low, high) = (x(spread.first_quartile), x(spread.third_quartile));
+            drawn.push_str(&format!(
+                r##"  <text x="{name_x}" y="{text_y:.1}" text-anchor="end">{name}</text>
   <rect x="{LEFT}" y="{top:.1}" width="{width:.1}" height="{BAR}" rx="2" fill="{colour}"/>
   <path d="M{low:.1} {middle:.1}H{high:.1}" stroke="#222222" stroke-width="1.5"/>
   <path d="M{low:.1} {tick:.1}v8M{high:.1} {tick:.1}v8" stroke="#222222" stroke-width="1.5"/>
   <text x="{figure_x:.1}" y="{text_y:.1}">{median:.1} ms</text>
 "##,
-            name = contestant.name(),
-            name_x = LEFT - 10.0,
-            text_y = middle + 5.0,
-            width = x(spread.median) - LEFT,
-            tick = middle - 4.0,
-            figure_x = high.max(x(spread.median)) + 8.0,
-            median = spread.median,
+                name = contestant.name(),
+                name_x = LEFT - 10.0,
+                text_y = middle + 5.0,
+                width = x(spread.median) - LEFT,
+                tick = middle - 4.0,
+                figure_x = high.max(x(spread.median)) + 8.0,
+                median = spread.median,
+            ));
+        }
+        drawn.push_str(&format!(
+            "  <text x=\"10\" y=\"{note_y}\" font-size=\"12\" fill=\"#666666\">{NOTE}</text>\n",
+            note_y = height - 12.0,
         ));
+        page(title, height, &drawn)
     }
-    format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="14" fill="#222222">
-  <title>Cold start</title>
-  <rect width="100%" height="100%" fill="#ffffff"/>
-  <text x="10" y="24" font-size="16">Cold start: from the start of the process to its first answer, in ms</text>
-{drawn}  <text x="10" y="{note_y}" font-size="12" fill="#666666">Median of all rounds; the thin line spans the middle half of them.</text>
-</svg>
-"##,
-        note_y = height - 12.0,
-    )
+
+    /// The longest that must fit; never zero.
+    fn longest(&self) -> f64 {
+        let ends = self.bars.iter().map(|(_, spread)| spread.third_quartile);
+        ends.fold(f64::MIN_POSITIVE, f64::max)
+    }
 }
 
-/// The longest that must fit; never zero.
-fn longest(bars: &[(Contestant, Spread)]) -> f64 {
-    let ends = bars.iter().map(|(_, spread)| spread.third_quartile);
-    ends.fold(f64::MIN_POSITIVE, f64::max)
-}
+const NOTE: &str = "Median of all rounds; the thin line spans the middle half of them.";
 
 /// The widest that a bar of characters is.
 const COLUMNS: usize = 70;
@@ -87,12 +94,9 @@ const EIGHTHS: [Option<char>; 8] = [
 ];
 
 // The measures of the drawing, in pixels.
-const WIDTH: f64 = 720.0;
-const LEFT: f64 = 100.0;
-const BAR_WIDTH: f64 = 530.0;
+const BAR_WIDTH: f64 = 480.0;
 const TOP: f64 = 44.0;
 const ROW: f64 = 34.0;
-const BAR: f64 = 22.0;
 const BOTTOM: f64 = 32.0;
 
 const OWN_COLOUR: &str = "#2a9d6f";
@@ -102,33 +106,42 @@ const COLOUR: &str = "#8fa9c4";
 mod tests {
     use super::*;
 
-    fn bars() -> Vec<(Contestant, Spread)> {
+    fn bars() -> Bars {
         let spread = |median: f64| Spread {
             median,
             first_quartile: median - 2.0,
             third_quartile: median + 2.0,
         };
-        vec![
-            (Contestant::Stagelink, spread(18.0)),
-            (Contestant::Node, spread(68.0)),
-        ]
+        Bars {
+            title: "Cold start",
+            bars: vec![
+                (Contestant::Stagelink, spread(18.0)),
+                (Contestant::Node, spread(68.0)),
+            ],
+        }
     }
 
     #[test]
     fn text_has_a_bar_as_long_as_the_time() {
-        let text = console::strip_ansi_codes(&text(&bars())).into_owned();
+        let text = console::strip_ansi_codes(&bars().text()).into_owned();
         let lines: Vec<&str> = text.lines().skip(2).collect();
-        assert_eq!(lines[0], format!("  stagelink  {} 18.0 ms", "█".repeat(18)));
-        assert_eq!(lines[1], format!("  node       {} 68.0 ms", "█".repeat(68)));
+        assert_eq!(
+            lines[0],
+            format!("  stagelink          {} 18.0 ms", "█".repeat(18))
+        );
+        assert_eq!(
+            lines[1],
+            format!("  node               {} 68.0 ms", "█".repeat(68))
+        );
     }
 
     #[test]
     fn svg_stays_inside_of_its_frame() {
-        let svg = svg(&bars());
+        let svg = bars().svg();
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
         assert_eq!(svg.matches("<rect").count(), 3);
         // The longest bar ends at its third quartile.
-        assert!(svg.contains("M599.7 "), "{svg}");
+        assert!(svg.contains("M602.6 "), "{svg}");
         assert!(svg.contains("H630.0"), "{svg}");
     }
 }

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table};
 /// A table with a title. All columns but the first hold figures.
 #[derive(Debug)]
 pub(super) struct Grid {
-    pub(super) title: &'static str,
+    pub(super) title: String,
     pub(super) header: Vec<String>,
     pub(super) rows: Vec<Vec<String>>,
 }
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn markdown_has_a_rule_and_a_line_for_each_row() {
         let grid = Grid {
-            title: "Sizes",
+            title: "Sizes".to_owned(),
             header: vec!["who".to_owned(), "MB".to_owned()],
             rows: vec![vec!["floor".to_owned(), "2.2".to_owned()]],
         };

@@ -12,7 +12,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::artifact::Artifact;
-use super::runtime_api::{Batch, RuntimeApi};
+use super::event::Ask;
+use super::runtime_api::{Answered, Batch, RuntimeApi};
 
 /// A process of a contestant and the Runtime API that it asks. It is killed when dropped.
 #[derive(Debug)]
@@ -21,7 +22,9 @@ pub(super) struct Instance {
     child: Child,
     api: RuntimeApi,
     log: File,
-    /// From before its start until its first answer.
+    /// Before its start.
+    pub(super) began: Instant,
+    /// From then until its first answer, where that was waited for.
     pub(super) cold_start: Duration,
 }
 
@@ -39,6 +42,27 @@ impl Instance {
         wrapper: &[&OsStr],
         artifact: &Artifact,
         variables: &[(&'static str, String)],
+    ) -> anyhow::Result<Self> {
+        let mut instance = Self::spawn_under(wrapper, artifact, variables, 1)?;
+        let first = instance.answers()?;
+        instance.cold_start = first.ended - instance.began;
+        Ok(instance)
+    }
+
+    /// Starts a process for which so many requests are there at once, and does not wait.
+    pub(super) fn spawn(
+        artifact: &Artifact,
+        variables: &[(&'static str, String)],
+        requests: usize,
+    ) -> anyhow::Result<Self> {
+        Self::spawn_under(&[], artifact, variables, requests)
+    }
+
+    fn spawn_under(
+        wrapper: &[&OsStr],
+        artifact: &Artifact,
+        variables: &[(&'static str, String)],
+        requests: usize,
     ) -> anyhow::Result<Self> {
         let name = artifact.contestant.name();
         let api = RuntimeApi::open()?;
@@ -60,27 +84,59 @@ impl Instance {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log.try_clone()?);
-        api.offer(1);
+        api.offer(Ask::Item, requests);
         let began = Instant::now();
         let child = command
             .spawn()
             .with_context(|| format!("could not start {name}"))?;
-        let mut instance = Self {
+        Ok(Self {
             name,
             child,
             api,
             log,
+            began,
             cold_start: Duration::ZERO,
-        };
-        let first = instance.answers()?;
-        instance.cold_start = first.ended - began;
-        Ok(instance)
+        })
     }
 
     /// Has it answer so many requests, one after the other.
     pub(super) fn run(&mut self, requests: usize) -> anyhow::Result<Batch> {
-        self.api.offer(requests);
+        self.api.offer(Ask::Item, requests);
         self.answers()
+    }
+
+    /// Asks it one thing, whatever it answers. `None` is no answer within the limit.
+    pub(super) fn ask(&mut self, ask: Ask, limit: Duration) -> Option<Answered> {
+        self.offer(ask);
+        self.any_answers(limit).pop()
+    }
+
+    /// Has one event ready for it, and does not wait.
+    pub(super) fn offer(&self, ask: Ask) {
+        self.api.offer(ask, 1);
+    }
+
+    /// Its answers to what it was offered, whatever they are. They are fewer where it ended,
+    /// or took longer than the limit.
+    pub(super) fn any_answers(&mut self, limit: Duration) -> Vec<Answered> {
+        let child = &mut self.child;
+        self.api
+            .any_answers(limit, || matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Whether it is still running.
+    pub(super) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Stops it in the middle of whatever it does, as Lambda does between two requests.
+    pub(super) fn freeze(&self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets it go on.
+    pub(super) fn thaw(&self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGCONT)
     }
 
     /// The most memory that it had so far, in bytes; `None` where the system does not tell.
@@ -91,8 +147,7 @@ impl Instance {
 
     /// Ends it as Lambda would, and waits until it is gone.
     pub(super) fn end(mut self) -> anyhow::Result<()> {
-        let id = i32::try_from(self.child.id()).context("its id is no number of a process")?;
-        kill(Pid::from_raw(id), Signal::SIGTERM)?;
+        self.signal(Signal::SIGTERM)?;
         let deadline = Instant::now() + LIMIT;
         while self.child.try_wait()?.is_none() {
             anyhow::ensure!(Instant::now() < deadline, "{} does not end", self.name);
@@ -101,12 +156,24 @@ impl Instance {
         Ok(())
     }
 
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let id = i32::try_from(self.child.id()).context("its id is no number of a process")?;
+        Ok(kill(Pid::from_raw(id), signal)?)
+    }
+
     fn answers(&mut self) -> anyhow::Result<Batch> {
         let child = &mut self.child;
         let answers = self
             .api
             .answers(LIMIT, || matches!(child.try_wait(), Ok(None)));
         answers.with_context(|| format!("{} failed; it said: {}", self.name, self.said()))
+    }
+
+    /// The last line that it logged.
+    pub(super) fn last_words(&self) -> String {
+        let said = self.said();
+        let line = said.lines().rfind(|line| !line.trim().is_empty());
+        line.unwrap_or_default().trim().to_owned()
     }
 
     /// What it logged.

@@ -1,11 +1,13 @@
 //! A Postgres with the table that the function reads.
 
 use std::io::Write as _;
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use stagelink_cli::progress::Step;
 use stagelink_local::postgres::{Database, Options, Server, Source, random_password};
 use tempfile::NamedTempFile;
+use tokio::time::sleep;
 
 /// A server with one database, and the certificate to trust.
 #[derive(Debug)]
@@ -51,11 +53,16 @@ impl Items {
         &self.server
     }
 
+    pub(super) fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// How it is reached directly.
     pub(super) fn access(&self) -> Access {
         Access {
             url: self.database.url(),
             certificate: self.certificate.path().display().to_string(),
+            root: None,
         }
     }
 
@@ -77,6 +84,29 @@ impl Items {
         Ok(facts.version)
     }
 
+    /// Closes the connections of all functions.
+    pub(super) async fn end_sessions(&self) -> anyhow::Result<()> {
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity where usename = $1";
+        let admin = self.server.admin().await?;
+        admin.execute(end, &[&NAME]).await?;
+        Ok(())
+    }
+
+    /// Waits until no function is connected any more.
+    pub(super) async fn without_sessions(&self) -> anyhow::Result<()> {
+        let count = "select count(*) from pg_stat_activity where usename = $1";
+        let admin = self.server.admin().await?;
+        let deadline = Instant::now() + LIMIT;
+        while admin.query_one(count, &[&NAME]).await?.get::<_, i64>(0) > 0 {
+            ensure!(
+                Instant::now() < deadline,
+                "the server keeps connections of functions that have ended"
+            );
+            sleep(POLL).await;
+        }
+        Ok(())
+    }
+
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         Ok(self.server.stop().await?)
     }
@@ -88,6 +118,8 @@ pub(super) struct Access {
     pub(super) url: String,
     /// The path of the certificate to trust.
     pub(super) certificate: String,
+    /// The same as PEM, where a certificate is all that the server has to show.
+    pub(super) root: Option<String>,
 }
 
 /// The name of an item, as the table has it.
@@ -98,5 +130,12 @@ pub(super) fn name_of(id: usize) -> String {
 /// The database, and the role that owns it.
 const NAME: &str = "contest";
 
+/// Whether the server works on a query of a function that sleeps.
+pub(super) const IS_SLEEPING: &str = "select exists (select from pg_stat_activity \
+    where usename = 'contest' and state = 'active' and wait_event = 'PgSleep')";
+
 /// How many rows there are.
 pub(super) const ITEMS: usize = 1_000;
+
+const LIMIT: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(50);

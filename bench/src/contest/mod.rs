@@ -1,8 +1,11 @@
-//! The same function with five ways to reach Postgres, measured side by side.
+//! The same function with six ways to reach Postgres, measured side by side.
 
 mod artifact;
 mod bars;
 mod contestant;
+mod discipline;
+mod drawing;
+mod event;
 mod figures;
 mod goals;
 mod grid;
@@ -15,6 +18,7 @@ mod round_trips;
 mod rounds;
 mod runtime_api;
 mod statistics;
+mod trouble;
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -33,8 +37,10 @@ use self::items::Items;
 use self::machine::Machine;
 use self::round_trips::Counted;
 use self::rounds::Places;
+use self::trouble::{Extent, Trouble};
 
 pub use self::contestant::Contestant;
+pub use self::discipline::Discipline;
 pub use self::report::ContestReport;
 
 /// What is to be measured.
@@ -42,10 +48,14 @@ pub use self::report::ContestReport;
 pub struct Contest {
     /// Who takes part.
     pub contestants: Vec<Contestant>,
+    /// In what.
+    pub disciplines: Vec<Discipline>,
     /// How many processes of each.
     pub rounds: usize,
     /// How many warm requests each process gets.
     pub requests: usize,
+    /// How many processes of each are in a storm.
+    pub instances: usize,
     /// How many warm requests callgrind counts; `None` leaves it out.
     pub callgrind_requests: Option<usize>,
     /// The Postgres for all but the round trips, which are counted on others too.
@@ -59,8 +69,8 @@ impl Contest {
     ///
     /// # Errors
     ///
-    /// When a contestant does not build, does not start or gives a wrong answer; when there
-    /// is no Postgres or no valgrind.
+    /// When a contestant does not build, does not start or gives a wrong answer where nothing
+    /// was to go wrong; when there is no Postgres, no PgBouncer or no valgrind.
     ///
     /// # Panics
     ///
@@ -70,41 +80,59 @@ impl Contest {
         fs::create_dir_all(&folder)
             .with_context(|| format!("could not make the folder {}", folder.display()))?;
         // What is missing is told before builds of minutes.
-        let valgrind = match self.callgrind_requests {
-            Some(_) => Some(instructions::valgrind()?),
-            None => None,
-        };
+        let callgrind_requests = self
+            .is_held(Discipline::Speed)
+            .then_some(self.callgrind_requests);
+        let callgrind_requests = callgrind_requests.flatten();
+        let valgrind = callgrind_requests.map(|_| instructions::valgrind());
+        let valgrind = valgrind.transpose()?;
         let artifacts = build_all(&self.contestants, &folder).await?;
 
         let items = Items::start(self.postgres.clone()).await?;
-        let mut counted = vec![round_trips::count(&artifacts, &items).await?];
-        let access = items.access();
-        let samples = self.rounds(&artifacts, &items).await?;
-        let instructions = match self.callgrind_requests {
-            Some(requests) => {
-                block_in_place(|| instructions::count(&artifacts, &access, requests, &folder))?
-            }
-            None => vec![None; artifacts.len()],
+        let mut counted = Vec::new();
+        let mut contestants = Vec::new();
+        if self.is_held(Discipline::Speed) {
+            counted.push(round_trips::count(&artifacts, &items).await?);
+            let samples = self.rounds(&artifacts, &items).await?;
+            let access = items.access();
+            let instructions = match callgrind_requests {
+                Some(requests) => {
+                    block_in_place(|| instructions::count(&artifacts, &access, requests, &folder))?
+                }
+                None => vec![None; artifacts.len()],
+            };
+            let all = artifacts.iter().zip(instructions.into_iter().zip(samples));
+            contestants.extend(all.map(|(artifact, (instructions, samples))| {
+                Figures::new(artifact.contestant, artifact.size, instructions, samples)
+            }));
+        }
+        let extent = Extent {
+            rounds: self.rounds,
+            instances: self.instances,
         };
+        let trouble = Trouble::measure(&artifacts, &items, &self.disciplines, extent).await?;
         let machine = Machine::this(items.server().description(), valgrind);
         items.stop().await?;
-        count_elsewhere(&artifacts, &mut counted).await?;
+        if self.is_held(Discipline::Speed) {
+            count_elsewhere(&artifacts, &mut counted).await?;
+        }
 
-        let contestants: Vec<Figures> = artifacts
-            .iter()
-            .zip(instructions.into_iter().zip(samples))
-            .map(|(artifact, (instructions, samples))| {
-                Figures::new(artifact.contestant, artifact.size, instructions, samples)
-            })
-            .collect();
+        let mut goals = judge(&contestants, &counted);
+        goals.extend(trouble.judge());
         Ok(ContestReport {
             machine,
+            who: self.contestants.clone(),
             rounds: self.rounds,
             requests: self.requests,
-            goals: judge(&contestants, &counted),
             contestants,
             round_trips: counted,
+            trouble,
+            goals,
         })
+    }
+
+    fn is_held(&self, discipline: Discipline) -> bool {
+        self.disciplines.contains(&discipline)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::bars;
+use super::bars::Bars;
 use super::contestant::Contestant;
 use super::figures::{Figures, cold_start, distant_cold_start, p50};
 use super::goals::{Goal, megabytes};
@@ -14,71 +14,119 @@ use super::grid::Grid;
 use super::machine::Machine;
 use super::round_trips::{Counted, RoundTrips};
 use super::statistics::Spread;
+use super::trouble::Trouble;
 use crate::words::{grouped, wrapped};
 
 /// All that was measured, and what it means.
 #[derive(Debug, Serialize)]
 pub struct ContestReport {
     pub(super) machine: Machine,
+    pub(super) who: Vec<Contestant>,
     pub(super) rounds: usize,
     pub(super) requests: usize,
     pub(super) contestants: Vec<Figures>,
     pub(super) round_trips: Vec<Counted>,
+    pub(super) trouble: Trouble,
     pub(super) goals: Vec<Goal>,
 }
 
 impl ContestReport {
     /// For people. Colours are for a standard output that is a terminal.
     pub fn text(&self) -> String {
-        let mut parts: Vec<String> = self.grids().iter().map(Grid::text).collect();
-        parts.insert(0, bars::text(&self.bars()));
+        let mut parts: Vec<String> = self.plots().iter().map(|(_, bars)| bars.text()).collect();
+        parts.extend(self.grids().iter().map(Grid::text));
+        let failures = self.trouble.failures();
+        parts.extend(failures.iter().map(|line| wrapped(line, WIDTH)));
         parts.push(wrapped(&self.method(), WIDTH));
         parts.join("\n\n") + "\n"
     }
 
-    /// Writes `report.md`, `report.json` and `cold-start.svg` into a folder.
+    /// Writes `report.md`, `report.json` and a plot of what was measured into a folder. Returns
+    /// the names of these files.
     ///
     /// # Errors
     ///
     /// When they cannot be written.
-    pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        let write = |name: &str, text: &str| {
-            let path = folder.join(name);
-            fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))
+    pub fn write(&self, folder: &Path) -> anyhow::Result<Vec<String>> {
+        let mut files = vec![
+            ("report.md".to_owned(), self.markdown()),
+            (
+                "report.json".to_owned(),
+                serde_json::to_string_pretty(self)?,
+            ),
+        ];
+        let plots = self.plots().into_iter();
+        files.extend(plots.map(|(name, bars)| (format!("{name}.svg"), bars.svg())));
+        if !self.trouble.storms.is_empty() {
+            files.push((format!("{STORMS}.svg"), self.trouble.svg()));
+        }
+        let write = |(name, text): (String, String)| {
+            let path = folder.join(&name);
+            fs::write(&path, text)
+                .with_context(|| format!("could not write {}", path.display()))?;
+            Ok(name)
         };
-        write("report.md", &self.markdown())?;
-        write("report.json", &serde_json::to_string_pretty(self)?)?;
-        write("cold-start.svg", &bars::svg(&self.bars()))
+        files.into_iter().map(write).collect()
     }
 
     fn markdown(&self) -> String {
-        let meanings: String = self
-            .contestants
+        let list = |lines: &mut dyn Iterator<Item = String>| -> String {
+            lines.map(|line| format!("- {line}\n")).collect()
+        };
+        let mut meanings = self
+            .who
             .iter()
-            .map(|one| {
-                let contestant = one.contestant;
-                format!("- `{}`: {}\n", contestant.name(), contestant.meaning())
-            })
-            .collect();
-        let grids: Vec<String> = self.grids().iter().map(Grid::markdown).collect();
-        format!(
-            "# One function, five ways to reach Postgres\n\n{meanings}\n{}\n\n\
-             ![Cold starts](cold-start.svg)\n\n{}",
-            wrapped(&self.method(), WIDTH),
-            grids.join("\n")
-        )
+            .map(|one| format!("`{}`: {}", one.name(), one.meaning()));
+        let mut parts = vec![
+            "# One function, and ways to reach Postgres\n".to_owned(),
+            list(&mut meanings),
+            wrapped(&self.method(), WIDTH) + "\n",
+        ];
+        let mut plots: Vec<&str> = self.plots().iter().map(|(name, _)| *name).collect();
+        plots.extend((!self.trouble.storms.is_empty()).then_some(STORMS));
+        parts.extend(plots.iter().map(|name| format!("![{name}]({name}.svg)\n")));
+        parts.extend(self.grids().iter().map(Grid::markdown));
+        let failures = self.trouble.failures();
+        if !failures.is_empty() {
+            parts.push("## The errors in the storms\n".to_owned());
+            parts.push(list(&mut failures.into_iter()));
+        }
+        parts.join("\n")
     }
 
-    fn bars(&self) -> Vec<(Contestant, Spread)> {
-        let bar = |one: &Figures| (one.contestant, one.cold_start_ms);
-        self.contestants.iter().map(bar).collect()
+    /// The plots of times, and the names of their files.
+    fn plots(&self) -> Vec<(&'static str, Bars)> {
+        let cold = self.contestants.iter();
+        let cold = cold.map(|one| (one.contestant, one.cold_start_ms));
+        let abandoned = self.trouble.abandoned.iter();
+        let abandoned = abandoned.map(|one| (one.contestant, one.after_ms));
+        let plots = [
+            (
+                "cold-start",
+                "Cold start, from the start of the process to its first answer",
+                cold.collect::<Vec<_>>(),
+            ),
+            (
+                "abandoned",
+                "The request after an abandoned query",
+                abandoned.collect(),
+            ),
+        ];
+        let shown = plots.into_iter().filter(|(.., bars)| !bars.is_empty());
+        shown
+            .map(|(name, title, bars)| (name, Bars { title, bars }))
+            .collect()
     }
 
     fn grids(&self) -> Vec<Grid> {
-        let mut grids = vec![self.cold_starts(), self.warm_requests(), self.sizes()];
+        let mut grids = Vec::new();
+        if !self.contestants.is_empty() {
+            grids.extend([self.cold_starts(), self.warm_requests(), self.sizes()]);
+        }
         if !self.round_trips.is_empty() {
             grids.push(self.all_round_trips());
         }
+        grids.extend(self.trouble.grids());
         if !self.goals.is_empty() {
             grids.push(self.all_goals());
         }
@@ -163,13 +211,13 @@ impl ContestReport {
     /// A grid with a row for each contestant.
     fn grid<const N: usize>(
         &self,
-        title: &'static str,
+        title: &str,
         header: [&str; N],
         cells: impl Fn(&Figures) -> [String; N],
     ) -> Grid {
         let header = header.map(str::to_owned).into_iter();
         Grid {
-            title,
+            title: title.to_owned(),
             header: [String::new()].into_iter().chain(header).collect(),
             rows: self
                 .contestants
@@ -200,7 +248,7 @@ impl ContestReport {
             [of.title()].into_iter().chain(counts).collect()
         };
         Grid {
-            title: "Round trips to Postgres, to the first answer and for each one after",
+            title: "Round trips to Postgres, to the first answer and for each one after".to_owned(),
             header: [String::new()].into_iter().chain(servers).collect(),
             rows: most
                 .into_iter()
@@ -216,7 +264,7 @@ impl ContestReport {
             vec![goal.what.to_owned(), goal.measured.clone(), met.to_owned()]
         };
         Grid {
-            title: "Goals of stagelink",
+            title: "Goals of stagelink".to_owned(),
             header: ["", "measured", ""].map(str::to_owned).to_vec(),
             rows: self.goals.iter().map(row).collect(),
         }
@@ -244,40 +292,55 @@ impl ContestReport {
             postgres,
             valgrind,
         } = &self.machine;
-        let instructions = valgrind.as_ref().map_or_else(String::new, |valgrind| {
-            format!(
+        let mut method = format!(
+            "{system}, {processors} processors, {rust}, Node {node}; times are with {postgres}. \
+             Measured is in rounds, in an order that changes from round to round; figures are \
+             medians. "
+        );
+        if !self.contestants.is_empty() {
+            let (rounds, requests) = (self.rounds, self.requests);
+            method.push_str(&format!(
+                "{rounds} rounds with a new process of every contestant and {requests} warm \
+                 requests to each; a ratio is the median of the ratios of the rounds. A cold \
+                 start is the time from the start of the process until its first answer arrived, \
+                 with the event there at once; and once more with a network in between whose \
+                 round trips take 10 ms, but for those that open TCP. Peak memory is the resident \
+                 memory at its highest, of all rounds. "
+            ));
+        }
+        if let Some(valgrind) = valgrind {
+            method.push_str(&format!(
                 "Instructions are counted by {valgrind}: those of the process itself, without \
                  the kernel and Postgres. Those of a warm request are what more requests add. \
                  Those of a cold start are more than on a processor that has instructions for \
                  SHA-256, as callgrind's has not. "
-            )
-        });
-        format!(
-            "{system}, {processors} processors, {rust}, Node {node}; times are with {postgres}. \
-             Rounds: {}, each with a new process of every contestant, in an order that changes \
-             from round to round, and {} warm requests to each. Figures are medians; a ratio is \
-             the median of the ratios of the rounds. A cold start is the time from the start of \
-             the process until its first answer arrived, with the event there at once; and once \
-             more with a network in between whose round trips take 10 ms, but for those that open \
-             TCP. Peak \
-             memory is the resident memory at its highest, of all rounds. {instructions}A round \
-             trip is counted each time that the client sends and the server had the last word, \
-             and one for opening TCP. MB are millions of bytes.",
-            self.rounds, self.requests,
-        )
+            ));
+        }
+        if !self.round_trips.is_empty() {
+            method.push_str(
+                "A round trip is counted each time that the client sends and the server had the \
+                 last word, and one for opening TCP. MB are millions of bytes. ",
+            );
+        }
+        method + &self.trouble.method()
     }
 }
 
-fn absent() -> String {
+/// Stands for what was not measured.
+pub(super) fn absent() -> String {
     "–".to_owned()
 }
 
 const WIDTH: usize = 96;
 
+/// The plot of the storms.
+const STORMS: &str = "storms";
+
 #[cfg(test)]
 mod tests {
     use super::super::figures::tests::figures;
     use super::super::goals::judge;
+    use super::super::trouble::tests::trouble;
     use super::*;
 
     fn report() -> ContestReport {
@@ -313,7 +376,11 @@ mod tests {
                 ],
             ),
         ];
+        let trouble = trouble();
+        let mut goals = judge(&contestants, &round_trips);
+        goals.extend(trouble.judge());
         ContestReport {
+            who: contestants.iter().map(|one| one.contestant).collect(),
             machine: Machine {
                 system: "linux on x86_64".to_owned(),
                 processors: 2,
@@ -324,9 +391,10 @@ mod tests {
             },
             rounds: 3,
             requests: 100,
-            goals: judge(&contestants, &round_trips),
+            goals,
             contestants,
             round_trips,
+            trouble,
         }
     }
 
@@ -341,6 +409,9 @@ mod tests {
             "| stagelink, direct TLS | – | 5 cold, 1 warm |",
             "| floor | 7 cold, 1 warm | 7 cold, 1 warm |",
             "| cold start within 1.05 of the floor | 1.000 | met |",
+            "| after a freeze every request is answered | 2 of 2 with 200 | met |",
+            "- deadpool-verified at the database: 290 times 502: no connection",
+            "![storms](storms.svg)",
         ] {
             assert!(markdown.contains(line), "{line}\n{markdown}");
         }
@@ -357,11 +428,14 @@ mod tests {
     #[test]
     fn files_are_written() {
         let folder = tempfile::tempdir().unwrap();
-        report().write(folder.path()).unwrap();
+        let files = report().write(folder.path()).unwrap();
         let json = fs::read_to_string(folder.path().join("report.json")).unwrap();
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["contestants"][0]["contestant"], "stagelink");
         assert_eq!(json["round_trips"][1]["rows"][1]["cold"], 5);
-        assert!(folder.path().join("cold-start.svg").is_file());
+        assert_eq!(json["trouble"]["storms"][0]["target"], "pooler");
+        let all = "report.md report.json cold-start.svg abandoned.svg storms.svg";
+        assert_eq!(files.join(" "), all);
+        assert!(files.iter().all(|name| folder.path().join(name).is_file()));
     }
 }

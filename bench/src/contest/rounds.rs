@@ -82,7 +82,7 @@ pub(super) fn run(
 }
 
 /// The order of a round.
-fn order(count: usize, round: usize) -> impl Iterator<Item = usize> {
+pub(super) fn order(count: usize, round: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |place| (place + round) % count)
 }
 

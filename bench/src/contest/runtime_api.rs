@@ -4,15 +4,15 @@
 //! compete with the process that is measured. Here each connection is a thread that blocks,
 //! and hands out the next event itself when the answer to the one before has come.
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufReader, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use super::items::{ITEMS, name_of};
+use super::event::{Ask, Unlike, check, event};
 
 /// The endpoint of one process. Dropping it closes all of its connections.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct RuntimeApi {
     shared: Arc<Shared>,
 }
 
-/// The answers to some events, one after the other.
+/// The good answers to some events, one after the other.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
     /// From an event to its answer.
@@ -30,6 +30,16 @@ pub(super) struct Batch {
     pub(super) began: Instant,
     /// When the last answer was there.
     pub(super) ended: Instant,
+}
+
+/// What became of one event.
+#[derive(Clone, Debug)]
+pub(super) struct Answered {
+    pub(super) at: Instant,
+    /// From the event to its answer.
+    pub(super) took: Duration,
+    /// Whether it is the row that was asked for; or else what the process sent instead.
+    pub(super) answer: Result<(), Unlike>,
 }
 
 #[derive(Debug, Default)]
@@ -42,15 +52,15 @@ struct Shared {
 struct State {
     /// Events that are still to be given.
     waiting: usize,
+    ask: Ask,
     /// Events that were ever given. It is the id of the last one.
     given: usize,
     running_since: Option<Instant>,
     began: Option<Instant>,
     ended: Option<Instant>,
-    latencies: Vec<Duration>,
-    failure: Option<String>,
+    answers: Vec<Answered>,
     is_closed: bool,
-    connections: Vec<TcpStream>,
+    connections: Vec<Arc<TcpStream>>,
 }
 
 impl RuntimeApi {
@@ -81,50 +91,96 @@ impl RuntimeApi {
 
     /// Lets so many events be had, each when the one before is answered. They are there at
     /// once for a process that asks.
-    pub(super) fn offer(&self, events: usize) {
+    pub(super) fn offer(&self, ask: Ask, events: usize) {
         let mut state = self.shared.state();
+        state.ask = ask;
         state.waiting = events;
         state.began = None;
         state.ended = None;
-        state.latencies = Vec::with_capacity(events);
+        state.answers = Vec::with_capacity(events);
         drop(state);
         self.shared.changed.notify_all();
     }
 
-    /// Waits for the answers to what was offered. `is_alive` is asked now and then whether
-    /// there is a point in waiting.
+    /// Waits for the answers to what was offered, which have to be good ones. `is_alive` is
+    /// asked now and then whether there is a point in waiting.
     pub(super) fn answers(
         &self,
         limit: Duration,
-        mut is_alive: impl FnMut() -> bool,
+        is_alive: impl FnMut() -> bool,
     ) -> anyhow::Result<Batch> {
+        let (mut state, end) = self.wait(limit, is_alive, |state| {
+            state.ended.is_some() || state.unlike().is_some()
+        });
+        if let Some(unlike) = state.unlike() {
+            bail!("it answered with {unlike}");
+        }
+        match (end, state.began, state.ended) {
+            (_, Some(began), Some(ended)) => {
+                let answers = std::mem::take(&mut state.answers);
+                Ok(Batch {
+                    latencies: answers.iter().map(|one| one.took).collect(),
+                    began,
+                    ended,
+                })
+            }
+            (End::Gone, ..) => bail!("it ended by itself"),
+            _ => bail!("it did not answer within {} s", limit.as_secs()),
+        }
+    }
+
+    /// Waits for any answers to what was offered. They are fewer where the process ended, or
+    /// did not answer in time.
+    pub(super) fn any_answers(
+        &self,
+        limit: Duration,
+        is_alive: impl FnMut() -> bool,
+    ) -> Vec<Answered> {
+        let (mut state, _) = self.wait(limit, is_alive, |state| state.ended.is_some());
+        std::mem::take(&mut state.answers)
+    }
+
+    fn wait(
+        &self,
+        limit: Duration,
+        mut is_alive: impl FnMut() -> bool,
+        is_over: impl Fn(&State) -> bool,
+    ) -> (MutexGuard<'_, State>, End) {
         let deadline = Instant::now() + limit;
         let mut state = self.shared.state();
         loop {
-            if let Some(failure) = &state.failure {
-                bail!("it answered with {failure}");
-            }
-            if let (Some(began), Some(ended)) = (state.began, state.ended) {
-                let latencies = std::mem::take(&mut state.latencies);
-                return Ok(Batch {
-                    latencies,
-                    began,
-                    ended,
-                });
+            if is_over(&state) {
+                return (state, End::Over);
             }
             if !is_alive() {
-                bail!("it ended by itself");
+                return (state, End::Gone);
             }
-            if Instant::now() > deadline {
-                bail!("it did not answer within {} s", limit.as_secs());
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return (state, End::Late);
             }
             state = self
                 .shared
                 .changed
-                .wait_timeout(state, POLL)
+                .wait_timeout(state, POLL.min(left))
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
+    }
+}
+
+/// What ended the wait for answers.
+enum End {
+    Over,
+    Gone,
+    Late,
+}
+
+impl State {
+    /// The first answer that is not the row.
+    fn unlike(&self) -> Option<&Unlike> {
+        let mut answers = self.answers.iter();
+        answers.find_map(|one| one.answer.as_ref().err())
     }
 }
 
@@ -149,8 +205,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for an event. `None` when all is over.
-    fn next(&self) -> Option<usize> {
+    /// Waits for an event: its number, and what it asks for. `None` when all is over.
+    fn next(&self) -> Option<(usize, Ask)> {
         let mut state = self.state();
         while state.waiting == 0 && !state.is_closed {
             state = self
@@ -163,7 +219,7 @@ impl Shared {
         }
         state.waiting -= 1;
         state.given += 1;
-        Some(state.given)
+        Some((state.given, state.ask))
     }
 
     /// Marks that an event is given.
@@ -174,16 +230,21 @@ impl Shared {
     }
 
     /// Marks that an event is answered.
-    fn answered(&self, at: Instant, answer: Result<(), String>) {
+    fn answered(&self, at: Instant, answer: Result<(), Unlike>) {
         let mut state = self.state();
-        if let Some(since) = state.running_since.take() {
-            state.latencies.push(at - since);
-        }
-        if let Err(failure) = answer {
-            state.failure.get_or_insert(failure);
-        }
-        if state.waiting == 0 || state.failure.is_some() {
+        let Some(since) = state.running_since.take() else {
+            return;
+        };
+        let is_worth_a_look = state.waiting == 0 || answer.is_err();
+        state.answers.push(Answered {
+            at,
+            took: at - since,
+            answer,
+        });
+        if state.waiting == 0 {
             state.ended = Some(at);
+        }
+        if is_worth_a_look {
             drop(state);
             self.changed.notify_all();
         }
@@ -192,15 +253,19 @@ impl Shared {
 
 fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    shared.state().connections.push(stream.try_clone()?);
-    let mut writer = stream.try_clone()?;
-    let mut reader = BufReader::with_capacity(BUFFER_BYTES, stream);
+    // Shared and not cloned: with many processes there are not too many open files.
+    let stream = Arc::new(stream);
+    shared.state().connections.push(Arc::clone(&stream));
+    let mut writer = &*stream;
+    let mut reader = BufReader::with_capacity(BUFFER_BYTES, &*stream);
     while let Some(call) = Call::read(&mut reader)? {
         let at = Instant::now();
         match call.what() {
             What::Next => {
-                let Some(number) = shared.next() else { break };
-                let event = event(number);
+                let Some((number, ask)) = shared.next() else {
+                    break;
+                };
+                let event = event(number, ask);
                 shared.giving(Instant::now());
                 writer.write_all(event.as_bytes())?;
             }
@@ -209,8 +274,8 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
                 writer.write_all(ACCEPTED)?;
             }
             What::Failure => {
-                let body = String::from_utf8_lossy(&call.body);
-                shared.answered(at, Err(format!("an error: {body}")));
+                let body = String::from_utf8_lossy(&call.body).into_owned();
+                shared.answered(at, Err(Unlike::Error(body)));
                 writer.write_all(ACCEPTED)?;
             }
             What::Register => writer.write_all(REGISTERED)?,
@@ -237,7 +302,7 @@ enum What {
 
 impl Call {
     /// Reads the next one; `None` at the end of the connection.
-    fn read(reader: &mut BufReader<TcpStream>) -> io::Result<Option<Self>> {
+    fn read(reader: &mut impl io::BufRead) -> io::Result<Option<Self>> {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {
             return Ok(None);
@@ -275,63 +340,22 @@ impl Call {
     }
 }
 
-/// An event as API Gateway writes it, with the headers of the Runtime API.
-fn event(number: usize) -> String {
-    let id = item_of(number);
-    let deadline = SystemTime::now() + LIMIT_OF_AN_EVENT;
-    let deadline = deadline.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let deadline_ms = deadline.as_millis();
-    let body = format!(
-        r#"{{"resource":"","path":"/api/item","httpMethod":"GET","queryStringParameters":{{"id":"{id}"}},"multiValueQueryStringParameters":{{"id":["{id}"]}},"headers":{{"host":"localhost","accept":"application/json"}},"multiValueHeaders":{{"host":["localhost"],"accept":["application/json"]}},"body":null,"isBase64Encoded":false,"requestContext":{{"httpMethod":"GET"}}}}"#
-    );
-    let length = body.len();
-    format!(
-        "HTTP/1.1 200 OK\r\n\
-         content-type: application/json\r\n\
-         content-length: {length}\r\n\
-         lambda-runtime-aws-request-id: {number}\r\n\
-         lambda-runtime-deadline-ms: {deadline_ms}\r\n\
-         lambda-runtime-invoked-function-arn: \
-         arn:aws:lambda:us-east-1:123456789012:function:item\r\n\
-         lambda-runtime-trace-id: Root=1-00000000-000000000000000000000000\r\n\r\n\
-         {body}"
-    )
-}
-
-/// Whether the answer to an event is the row that was asked for. A search costs the
-/// process that is measured less than a parser would, which runs beside it.
-fn check(number: usize, answer: &[u8]) -> Result<(), String> {
-    let id = item_of(number);
-    let row = format!(r#"{{\"id\":{id},\"name\":\"{}\"}}"#, name_of(id));
-    let answer = String::from_utf8_lossy(answer);
-    if answer.contains(r#""statusCode":200"#) && answer.contains(&row) {
-        Ok(())
-    } else {
-        Err(answer.into_owned())
-    }
-}
-
-/// The item that an event asks for: each another than the one before.
-fn item_of(number: usize) -> usize {
-    number % ITEMS + 1
-}
-
 const ACCEPTED: &[u8] = b"HTTP/1.1 202 Accepted\r\n\
     content-type: application/json\r\ncontent-length: 15\r\n\r\n{\"status\":\"OK\"}";
 
 const REGISTERED: &[u8] = b"HTTP/1.1 200 OK\r\nlambda-extension-identifier: \
     00000000-0000-0000-0000-000000000000\r\ncontent-length: 2\r\n\r\n{}";
 
-/// As on Netlify.
-const LIMIT_OF_AN_EVENT: Duration = Duration::from_secs(60);
-
 const BUFFER_BYTES: usize = 16 * 1024;
 const POLL: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, Read as _};
+
     use serde_json::{Value, json};
 
+    use super::super::items::name_of;
     use super::*;
 
     fn call(connection: &mut BufReader<TcpStream>, head: &str, body: &str) -> String {
@@ -360,7 +384,7 @@ mod tests {
     #[test]
     fn events_are_given_and_their_answers_timed() {
         let api = RuntimeApi::open().unwrap();
-        api.offer(2);
+        api.offer(Ask::Item, 2);
         let mut connection = BufReader::new(TcpStream::connect(api.address()).unwrap());
         for number in [1, 2] {
             let event: Value = serde_json::from_str(&call(&mut connection, NEXT, "")).unwrap();
@@ -383,7 +407,7 @@ mod tests {
     #[test]
     fn answer_that_is_wrong_is_a_failure() {
         let api = RuntimeApi::open().unwrap();
-        api.offer(1);
+        api.offer(Ask::Item, 1);
         let mut connection = BufReader::new(TcpStream::connect(api.address()).unwrap());
         call(&mut connection, NEXT, "");
         answer(&mut connection, 1, &json!({ "id": 1, "name": "another" }));
@@ -392,9 +416,27 @@ mod tests {
     }
 
     #[test]
+    fn answers_of_any_kind_are_kept_where_they_are_asked_for() {
+        let api = RuntimeApi::open().unwrap();
+        api.offer(Ask::SlowItem, 2);
+        let mut connection = BufReader::new(TcpStream::connect(api.address()).unwrap());
+        let event: Value = serde_json::from_str(&call(&mut connection, NEXT, "")).unwrap();
+        assert_eq!(event["queryStringParameters"]["slow"], "1");
+        let path = "POST /2018-06-01/runtime/invocation/1/error";
+        call(&mut connection, path, "no");
+        call(&mut connection, NEXT, "");
+        // The process ends before it answers the second.
+        let answers = api.any_answers(POLL, || false);
+        let [answered] = &answers[..] else {
+            panic!("{answers:?}");
+        };
+        assert_eq!(answered.answer, Err(Unlike::Error("no".to_owned())));
+    }
+
+    #[test]
     fn process_that_ends_or_is_silent_is_noticed() {
         let api = RuntimeApi::open().unwrap();
-        api.offer(1);
+        api.offer(Ask::Item, 1);
         let error = api.answers(POLL, || false).unwrap_err().to_string();
         assert_eq!(error, "it ended by itself");
         let error = api.answers(Duration::ZERO, || true).unwrap_err();

@@ -1,18 +1,18 @@
 //! The function with deadpool-postgres and native-tls, as their documentation shows them: a
-//! pool, a prepared statement that is cached, and the server's certificate as a root.
+//! pool, a prepared statement that is cached, and the server's certificate as a root. How a
+//! connection is made sure of before it is lent again is told from outside.
 
-use deadpool_postgres::{Config, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Config, ManagerConfig, Pool, PoolConfig, RecyclingMethod, Runtime};
 use lambda_http::{Error, Request, run, service_fn};
 use native_tls::{Certificate, TlsConnector};
 use postgres_native_tls::MakeTlsConnector;
-use serde_json::Value;
-use stagelink_contestants::{QUERY, id, item, variable};
+use stagelink_contestants::{Answer, Question, variable, with_causes};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let pool = &open_pool()?;
     run(service_fn(async |request: Request| {
-        answer(&request, pool).await
+        answer(&request, pool).await.map_err(with_causes)
     }))
     .await
 }
@@ -25,14 +25,31 @@ fn open_pool() -> Result<Pool, Error> {
     let mut config = Config::new();
     config.url = Some(format!("{}?sslmode=require", variable("DATABASE_URL")?));
     config.manager = Some(ManagerConfig {
-        recycling_method: RecyclingMethod::Fast,
+        recycling_method: recycling()?,
     });
+    config.pool = Some(PoolConfig::new(1));
     Ok(config.create_pool(Some(Runtime::Tokio1), MakeTlsConnector::new(connector))?)
 }
 
-async fn answer(request: &Request, pool: &Pool) -> Result<Value, Error> {
+/// How the pool makes sure of a connection that it lends again, by the name that the
+/// documentation has for it.
+fn recycling() -> Result<RecyclingMethod, Error> {
+    match &*variable("DATABASE_RECYCLING")? {
+        "Fast" => Ok(RecyclingMethod::Fast),
+        "Verified" => Ok(RecyclingMethod::Verified),
+        other => Err(format!("there is no recycling method {other}").into()),
+    }
+}
+
+async fn answer(request: &Request, pool: &Pool) -> Result<Answer, Error> {
+    let question = Question::of(request)?;
     let client = pool.get().await?;
-    let statement = client.prepare_cached(QUERY).await?;
-    let row = client.query_one(&statement, &[&id(request)?]).await?;
-    Ok(item(row.get(0), row.get(1)))
+    let row = question.in_time(async {
+        let statement = client.prepare_cached(question.query()).await?;
+        client.query_one(&statement, &[&question.id]).await
+    });
+    Ok(match row.await? {
+        Some(row) => Answer::item(row.get(0), row.get(1)),
+        None => Answer::GivenUp,
+    })
 }

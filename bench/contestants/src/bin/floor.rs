@@ -17,7 +17,7 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslVerifyMode, SslVersion};
 use openssl::x509::X509Ref;
-use stagelink_contestants::{QUERY, id, item, variable};
+use stagelink_contestants::{Answer, Question, variable};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_openssl::SslStream;
 use tokio_postgres::config::{ChannelBinding, SslMode};
@@ -29,9 +29,13 @@ use tokio_postgres::{Client, Config};
 async fn main() -> Result<(), Error> {
     let client = &connect(&variable("DATABASE_URL")?).await?;
     run(service_fn(async |request: Request| {
-        let id = id(&request)?;
-        let row = client.query_typed_one(QUERY, &[(&id, Type::INT8)]).await?;
-        Ok::<_, Error>(item(row.get(0), row.get(1)))
+        let question = Question::of(&request)?;
+        let parameters = &[(&question.id as _, Type::INT8)];
+        let query = client.query_typed_one(question.query(), parameters);
+        Ok::<_, Error>(match question.in_time(query).await? {
+            Some(row) => Answer::item(row.get(0), row.get(1)),
+            None => Answer::GivenUp,
+        })
     }))
     .await
 }

@@ -6,15 +6,16 @@
 use std::str::FromStr as _;
 
 use lambda_http::{Error, Request, run, service_fn};
-use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
-use stagelink_contestants::{QUERY, id, item, variable};
+use stagelink_contestants::{Answer, Question, variable};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let options = PgConnectOptions::from_str(&variable("DATABASE_URL")?)?
         .ssl_mode(PgSslMode::VerifyFull)
-        .ssl_root_cert(variable("DATABASE_CA")?);
+        .ssl_root_cert(variable("DATABASE_CA")?)
+        // A PgBouncer refuses who sends it, unless it was told not to.
+        .extra_float_digits(None);
     let pool = &PgPoolOptions::new()
         .max_connections(1)
         .connect_with(options)
@@ -25,10 +26,11 @@ async fn main() -> Result<(), Error> {
     .await
 }
 
-async fn answer(request: &Request, pool: &PgPool) -> Result<Value, Error> {
-    let (id, name): (i64, String) = sqlx::query_as(QUERY)
-        .bind(id(request)?)
-        .fetch_one(pool)
-        .await?;
-    Ok(item(id, &name))
+async fn answer(request: &Request, pool: &PgPool) -> Result<Answer, Error> {
+    let question = Question::of(request)?;
+    let query = sqlx::query_as(question.query())
+        .bind(question.id)
+        .fetch_one(pool);
+    let row: Option<(i64, String)> = question.in_time(query).await?;
+    Ok(row.map_or(Answer::GivenUp, |(id, name)| Answer::item(id, &name)))
 }

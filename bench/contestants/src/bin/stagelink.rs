@@ -1,14 +1,19 @@
 //! The function with stagelink.
 
 use lambda_http::{Error, IntoResponse, Request};
-use stagelink_contestants::{QUERY, id, item};
-use tokio_postgres::types::Type;
+use stagelink::params;
+use stagelink_contestants::{Answer, Question};
 
 async fn handle(request: Request) -> Result<impl IntoResponse, Error> {
     let db = stagelink::client(&request).await?;
-    let id = id(&request)?;
-    let row = db.query_typed_one(QUERY, &[(&id, Type::INT8)]).await?;
-    Ok(item(row.get(0), row.get(1)))
+    let question = Question::of(&request)?;
+    let parameters = params![question.id];
+    let query = db.query_cached_opt(question.query(), &parameters);
+    let row = match question.in_time(query).await? {
+        Some(row) => row.ok_or("there is no such item")?,
+        None => return Ok(Answer::GivenUp),
+    };
+    Ok(Answer::item(row.get(0), row.get(1)))
 }
 
 #[tokio::main(flavor = "current_thread")]
