@@ -78,7 +78,9 @@ pub async fn as_superuser(sql: &str) {
 
 /// The SQL that ends the sessions of a role, as rotations and failovers do.
 pub fn end_sessions(role: &str) -> String {
-    format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'")
+    format!(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = '{role}'"
+    )
 }
 
 /// A faulty network before the server of this run.

@@ -51,11 +51,20 @@ impl Place {
         self.rig_at(&self.database.url(), variables)
     }
 
-    /// The same through a PgBouncer, which they know by its key.
+    /// The same through a PgBouncer, which they know by its key. They have patience with
+    /// their handshakes, for which all of them, the pooler and whatever else runs here share
+    /// the processors of one machine.
     pub(crate) fn rig_behind(&self, bouncer: &Bouncer) -> Rig {
         let pin = self.server.identity().pin();
         let url = pooled(bouncer, &self.database);
-        self.rig_at(&url, &[("STAGELINK_SERVER_PIN", &pin)])
+        self.rig_at(
+            &url,
+            &[
+                ("STAGELINK_SERVER_PIN", &pin),
+                ("STAGELINK_CONNECT_TIMEOUT_MS", "120000"),
+                ("STAGELINK_RETRY_TIMEOUT_MS", "120000"),
+            ],
+        )
     }
 
     fn rig_at(&self, url: &str, variables: &[(&str, &str)]) -> Rig {
