@@ -42,6 +42,11 @@ impl Moment {
         }
     }
 
+    /// A number that is another one in each process that looks at another time.
+    pub(crate) fn as_seed(&self) -> u64 {
+        self.since_boot_ns.rotate_left(32).cast_unsigned() ^ self.wall_ns.cast_unsigned()
+    }
+
     /// Longer ago than anything.
     pub(crate) fn never() -> Self {
         Self {

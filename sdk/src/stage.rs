@@ -40,6 +40,11 @@ impl Stage {
         Self::Production,
     ];
 
+    /// The stage of exactly that name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stage| stage.as_str() == name)
+    }
+
     /// The name, as a Heroku pipeline spells it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -65,18 +70,13 @@ impl FromStr for Stage {
     /// [`ErrorKind::Stage`] for any other name. Abbreviations and other spellings
     /// are refused: a stage is never guessed.
     fn from_str(name: &str) -> Result<Self, Error> {
-        Self::ALL
-            .into_iter()
-            .find(|stage| stage.as_str() == name)
-            .ok_or_else(|| {
-                let shown: String = name.chars().take(40).collect();
-                Error::new(
-                    ErrorKind::Stage,
-                    format!(
-                        "unknown stage {shown:?}: use review, development, staging or production"
-                    ),
-                )
-            })
+        Self::named(name).ok_or_else(|| {
+            let shown: String = name.chars().take(40).collect();
+            Error::new(
+                ErrorKind::Stage,
+                format!("unknown stage {shown:?}: use review, development, staging or production"),
+            )
+        })
     }
 }
 

@@ -21,6 +21,7 @@ use crate::settings::ProviderSettings;
 use crate::stage::Stage;
 
 pub(crate) use self::refresh::{Backoff, spread};
+pub(crate) use self::sealed::of_stage as sealed_for;
 pub(crate) use self::sealed::parse as unseal;
 
 pub use self::fixed::FixedUrl;

@@ -15,24 +15,54 @@ use crate::stage::Stage;
 /// [`ErrorKind::Settings`] when it is not of that form, [`ErrorKind::Stage`] when
 /// it is of another stage, [`ErrorKind::DatabaseUrl`] when the URL is not usable.
 pub(crate) fn parse(sealed: &SecretString, stage: Stage) -> Result<Credentials, Error> {
-    let (owner, url) = sealed
-        .expose_secret()
-        .trim()
-        .split_once('=')
-        .ok_or_else(form)?;
-    // What is no stage may be the start of a URL, and is not repeated.
-    let owner: Stage = owner.parse().map_err(|_| form())?;
-    if owner != stage {
-        return Err(Error::new(
-            ErrorKind::Stage,
-            format!(
-                "STAGELINK_SEALED holds the credentials of stage {owner}, but this function serves \
-                 stage {stage}: set it anew for this deploy context"
-            ),
-        ));
+    let mut own = None;
+    for entry in sealed.expose_secret().split_whitespace() {
+        let (owner, url) = split(entry)?;
+        if owner != stage {
+            return Err(Error::new(
+                ErrorKind::Stage,
+                format!(
+                    "STAGELINK_SEALED holds the credentials of stage {owner}, but this function \
+                     serves stage {stage}: set it anew for this deploy context"
+                ),
+            ));
+        }
+        if own.replace(url).is_some() {
+            return Err(twice(stage));
+        }
     }
     let origin = "STAGELINK_SEALED in the environment";
+    let url = own.ok_or_else(form)?;
     Ok(Credentials::new(DatabaseUrl::parse(url, origin)?, origin))
+}
+
+/// The entry of one stage among several, with white space between: a URL has none.
+///
+/// # Errors
+///
+/// [`ErrorKind::Settings`] when one of them is not of that form, or there are two of the stage.
+pub(crate) fn of_stage(sealed: &SecretString, stage: Stage) -> Result<Option<SecretString>, Error> {
+    let mut own = None;
+    for entry in sealed.expose_secret().split_whitespace() {
+        let (owner, _) = split(entry)?;
+        if owner == stage && own.replace(entry.into()).is_some() {
+            return Err(twice(stage));
+        }
+    }
+    Ok(own)
+}
+
+fn split(entry: &str) -> Result<(Stage, &str), Error> {
+    let (owner, url) = entry.split_once('=').ok_or_else(form)?;
+    // What is no stage may be the start of a URL, and is not repeated.
+    Ok((Stage::named(owner).ok_or_else(form)?, url))
+}
+
+fn twice(stage: Stage) -> Error {
+    Error::new(
+        ErrorKind::Settings,
+        format!("STAGELINK_SEALED has two entries for stage {stage}: remove the one that is old"),
+    )
 }
 
 fn form() -> Error {
@@ -66,6 +96,22 @@ mod tests {
         let error = refusal("production=postgres://u:c4n4ry@h/d");
         assert_eq!(error.kind(), ErrorKind::Stage);
         assert!(error.to_string().contains("of stage production"));
+    }
+
+    #[test]
+    fn entry_of_a_stage_is_found_among_several() {
+        let sealed = "staging=postgres://u:c4n4ry@h/s\n production=postgres://u:c4n4ry@h/p".into();
+        let own = of_stage(&sealed, Stage::Production).unwrap().unwrap();
+        assert_eq!(own.expose_secret(), "production=postgres://u:c4n4ry@h/p");
+        assert!(of_stage(&sealed, Stage::Review).unwrap().is_none());
+        for twice_or_none in ["staging=a staging=b", "staging=a b"] {
+            let error = of_stage(&twice_or_none.into(), Stage::Staging).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Settings);
+        }
+        assert_eq!(
+            refusal("staging=a staging=c4n4ry").kind(),
+            ErrorKind::Settings
+        );
     }
 
     #[test]

@@ -3,6 +3,8 @@
 mod attempts;
 mod examination;
 mod idempotency;
+mod links;
+mod rows;
 mod transaction;
 mod work;
 
@@ -27,6 +29,8 @@ use crate::telemetry::Phases;
 pub use self::examination::Examination;
 pub use self::idempotency::IDEMPOTENCY_TABLE;
 pub use self::idempotency::IdempotencyKey;
+pub use self::links::Links;
+pub use self::rows::Rows;
 
 /// A function's link to the database of its stage.
 ///
@@ -193,6 +197,21 @@ impl Link {
         match &*self.state {
             State::Ready { stage, .. } => Ok(*stage),
             State::Refused(error) => Err(error.clone()),
+        }
+    }
+
+    /// The same without a reason why it is not known.
+    fn stage_if_known(&self) -> Option<Stage> {
+        match &*self.state {
+            State::Ready { stage, .. } => Some(*stage),
+            State::Refused(_) => None,
+        }
+    }
+
+    /// Closes all connections, and lends none of them ever again.
+    async fn start_afresh(&self) {
+        if let State::Ready { pool, .. } = &*self.state {
+            pool.start_afresh().await;
         }
     }
 

@@ -276,6 +276,29 @@ impl Pool {
         }
     }
 
+    /// The same, and none of them is ever lent again, not even one that is lent now and comes
+    /// back. The credentials stay.
+    pub(crate) async fn start_afresh(&self) {
+        self.close().await;
+        let inner = &*self.0;
+        let Some(old) = inner.current() else {
+            return;
+        };
+        let credentials = old.credentials().clone();
+        let (number, stage) = (old.number() + 1, inner.stage);
+        let next = Generation::new(
+            number,
+            stage,
+            credentials,
+            None,
+            &inner.limits,
+            &inner.server,
+        );
+        // Without a new one, which could be made before, the provider is asked anew.
+        *write(&inner.current) = next.ok();
+        old.close();
+    }
+
     /// The database has no connection left, or hardly any.
     pub(crate) fn is_full(&self) {
         *write(&self.0.crowded) = Some(Moment::now());

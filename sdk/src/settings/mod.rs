@@ -11,6 +11,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::credentials::sealed_for;
 use crate::error::{Error, ErrorKind};
 use crate::stage::Stage;
 
@@ -26,8 +27,8 @@ pub use self::server::{Pooler, ServerPin, ServerSettings};
 ///
 /// | variable | meaning | default |
 /// | --- | --- | --- |
-/// | `STAGELINK_STAGE` | the stage that this deploy serves: `review`, `development`, `staging` or `production` | none: without it every request is refused |
-/// | `STAGELINK_SEALED` | the stage's credentials as they were at deploy time, as `STAGE=URL`, a secret: the provider is asked only when they have gone stale | none: the provider is asked at the start |
+/// | `STAGELINK_STAGE` | the stage that this deploy serves: `review`, `development`, `staging` or `production` | on AWS Lambda the stage that the invoked alias is called after (see [`Links`](crate::Links)); else none, and every request is refused |
+/// | `STAGELINK_SEALED` | the stage's credentials as they were at deploy time, as `STAGE=URL`, a secret: the provider is asked only when they have gone stale. Where the alias names the stage, one entry for each stage, with white space between | none: the provider is asked at the start |
 /// | `STAGELINK_PROVIDER` | where the stage's database URL comes from: `heroku`, `neon`, `render` or `url` | the one whose variables are set; several or none is an error |
 /// | `STAGELINK_HEROKU_PIPELINE` | name or id of the Heroku pipeline whose app of that stage owns the database | none |
 /// | `STAGELINK_HEROKU_APP` | name or id of the app: with a pipeline it picks one of several in the stage, without one it is taken as the stage's app | none |
@@ -58,7 +59,10 @@ pub use self::server::{Pooler, ServerPin, ServerSettings};
 /// | `STAGELINK_RETRY_TIMEOUT_MS` | milliseconds to go on trying, from the beginning of a trouble on | `10000` |
 ///
 /// The first connection is given up after 9 of the 10 seconds that AWS Lambda gives a
-/// function for its start.
+/// function for its start. Where the alias names the stage there is none before the first
+/// request, and the source of the database has to tell the stages apart: a Heroku pipeline or
+/// sealed credentials. `DATABASE_URL`, a Heroku app without a pipeline, Neon and Render know
+/// one database, whatever the stage, and are refused then.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Settings {
@@ -138,10 +142,7 @@ impl Settings {
     /// [`ErrorKind::Settings`] when the provider is not clear or a variable
     /// cannot be read. The message names the variable, never its value.
     pub fn from_env() -> Result<Self, Error> {
-        let utf8 = |text: std::ffi::OsString| text.into_string().ok();
-        Self::from_vars(
-            std::env::vars_os().filter_map(|(name, value)| Some((utf8(name)?, utf8(value)?))),
-        )
+        Environment::of_process()?.settings()
     }
 
     /// Reads any set of variables, as [`from_env`](Self::from_env) reads the environment.
@@ -166,16 +167,74 @@ impl Settings {
         N: Into<String>,
         V: Into<String>,
     {
+        Environment::of_vars(vars)?.settings()
+    }
+}
+
+/// The environment, read once, for whichever stage it is asked about.
+#[derive(Clone)]
+pub(crate) struct Environment(Variables);
+
+impl Environment {
+    /// That of this process.
+    pub(crate) fn of_process() -> Result<Self, Error> {
+        let utf8 = |text: std::ffi::OsString| text.into_string().ok();
+        Self::of_vars(
+            std::env::vars_os().filter_map(|(name, value)| Some((utf8(name)?, utf8(value)?))),
+        )
+    }
+
+    pub(crate) fn of_vars<N, V>(vars: impl IntoIterator<Item = (N, V)>) -> Result<Self, Error>
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
         // A variable that is set to nothing counts as not set: some consoles
         // cannot remove one.
         let set = vars
             .into_iter()
             .map(|(name, value)| (name.into(), value.into()))
             .filter(|(name, value)| Variables::knows(name) && !value.trim().is_empty());
-        let variables: Variables = envy::from_iter(set).map_err(|error| {
+        envy::from_iter(set).map(Self).map_err(|error| {
             Error::because(ErrorKind::Settings, "could not read the environment", error)
-        })?;
-        variables.parse()
+        })
+    }
+
+    /// Whether it names a stage, be it a good one or not.
+    pub(crate) fn names_stage(&self) -> bool {
+        self.0.stagelink_stage.is_some()
+    }
+
+    /// The settings for the stage that it names.
+    pub(crate) fn settings(self) -> Result<Settings, Error> {
+        let stage = self.0.stage()?;
+        self.0.parse(stage)
+    }
+
+    /// The settings for a stage that the alias of an invocation names.
+    pub(crate) fn settings_of_alias(self, stage: Stage) -> Result<Settings, Error> {
+        let mut variables = self.0;
+        let sealed = variables.stagelink_sealed.take();
+        let is_sealed = sealed.is_some();
+        variables.stagelink_sealed = sealed
+            .and_then(|sealed| sealed_for(&sealed, stage).transpose())
+            .transpose()?;
+        if is_sealed && variables.stagelink_sealed.is_none() && variables.provider.is_unset() {
+            return Err(Error::new(
+                ErrorKind::Settings,
+                format!(
+                    "STAGELINK_SEALED has no entry for stage {stage}, which the invoked alias is \
+                     called after, and nobody else is set to be asked: add {stage}=URL, or set \
+                     STAGELINK_HEROKU_PIPELINE and HEROKU_API_KEY"
+                ),
+            ));
+        }
+        let settings = variables.parse(stage)?;
+        match &settings.provider {
+            Some(provider) => provider.tells_stages_apart(stage)?,
+            None => {}
+        }
+        Ok(settings)
     }
 }
 
@@ -187,7 +246,7 @@ pub(crate) fn started_by_lambda() -> bool {
 /// The variables as they stand in the environment. All are texts here: `envy`
 /// would put a number that it cannot read into its message, and a value that
 /// was pasted into the wrong variable may be a secret.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Variables {
     stagelink_stage: Option<String>,
     stagelink_sealed: Option<SecretString>,
@@ -214,18 +273,18 @@ impl Variables {
             || ServerVariables::knows(name)
     }
 
-    fn parse(self) -> Result<Settings, Error> {
-        let stage: Stage = self
-            .stagelink_stage
-            .as_deref()
-            .ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Stage,
-                    "no stage is known: STAGELINK_STAGE is not set; set it to review, \
-                     development, staging or production for each deploy context",
-                )
-            })?
-            .parse()?;
+    fn stage(&self) -> Result<Stage, Error> {
+        let name = self.stagelink_stage.as_deref().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Stage,
+                "no stage is known: STAGELINK_STAGE is not set; set it to review, development, \
+                 staging or production for each deploy context",
+            )
+        })?;
+        name.parse()
+    }
+
+    fn parse(self, stage: Stage) -> Result<Settings, Error> {
         let sealed = self.stagelink_sealed;
         let server = self.server.parse(stage)?;
         let provider = self.provider.parse(server.pooler)?;

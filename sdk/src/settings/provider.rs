@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, ErrorKind};
 use crate::settings::Pooler;
+use crate::stage::Stage;
 
 /// Where a stage's database URL comes from.
 #[derive(Debug)]
@@ -85,8 +86,28 @@ pub struct RenderSettings {
     pub api_url: String,
 }
 
+impl ProviderSettings {
+    /// Refuses a source that knows one database, whatever the stage.
+    pub(super) fn tells_stages_apart(&self, stage: Stage) -> Result<(), Error> {
+        let what = match self {
+            Self::Heroku(heroku) => match heroku.app {
+                HerokuApp::InPipeline { .. } => return Ok(()),
+                HerokuApp::Named(_) => "STAGELINK_HEROKU_APP without a pipeline",
+            },
+            Self::Neon(_) => "STAGELINK_NEON_BRANCH",
+            Self::Render(_) => "STAGELINK_RENDER_POSTGRES",
+            Self::Url(_) => "DATABASE_URL",
+        };
+        Err(settings(format!(
+            "stage {stage} comes from the alias that the function was invoked by, but {what} knows \
+             one database, whatever the stage: set STAGELINK_HEROKU_PIPELINE, seal the URL of each \
+             stage in STAGELINK_SEALED, or set STAGELINK_STAGE"
+        )))
+    }
+}
+
 /// The variables that choose a provider, and those of each.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct ProviderVariables {
     stagelink_provider: Option<String>,
     stagelink_heroku_pipeline: Option<String>,
@@ -122,6 +143,11 @@ impl ProviderVariables {
             name,
             "HEROKU_API_KEY" | "NEON_API_KEY" | "RENDER_API_KEY" | "DATABASE_URL"
         )
+    }
+
+    /// Whether no provider is chosen and nothing says where a database is.
+    pub(super) fn is_unset(&self) -> bool {
+        self.stagelink_provider.is_none() && matches!(self.only_one(), Ok(None))
     }
 
     /// The provider that is chosen, or the only one whose variables are set, with its

@@ -153,7 +153,7 @@ impl fmt::Debug for ServerPin {
 }
 
 /// The variables as they stand in the environment.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct ServerVariables {
     stagelink_server_pin: Option<String>,
     stagelink_root_certificates: Option<String>,

@@ -1,0 +1,223 @@
+//! A response whose body is sent as it comes to be, on connections that are kept until it ends.
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::Response;
+use http_body::{Body, Frame};
+use lambda_http::Request;
+use tokio::time::{Sleep, sleep_until, timeout_at};
+use tower_service::Service;
+
+use crate::deadline::Deadline;
+use crate::error::Error;
+use crate::link::{Link, Links};
+use crate::runtime::linked::linked;
+use crate::runtime::refusal::{beneath, chain, failed, respond, took_too_long};
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// What `Linked` is for whole responses.
+#[derive(Clone)]
+pub(super) struct Streaming<S> {
+    service: S,
+    links: Links,
+}
+
+impl<S> Streaming<S> {
+    pub(super) fn new(service: S, links: &Links) -> Self {
+        Self {
+            service,
+            links: links.clone(),
+        }
+    }
+}
+
+impl<S, B> Service<Request> for Streaming<S>
+where
+    S: Service<Request, Response = Response<B>>,
+    S::Error: Into<BoxError> + Send + 'static,
+    S::Future: Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Into<Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Streamed<B>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // As for whole responses.
+        match self.service.poll_ready(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let (link, deadline) = linked(&self.links, &mut request);
+        let answer = Box::pin(AssertUnwindSafe(self.service.call(request)).catch_unwind());
+        Box::pin(async move {
+            let answered = match deadline {
+                None => Ok(answer.await),
+                Some(deadline) => timeout_at(deadline.handler, answer).await,
+            };
+            let refusal = match answered {
+                Ok(Ok(Ok(response))) => {
+                    return Ok(response.map(|body| Streamed::new(body, link, deadline)));
+                }
+                Ok(Ok(Err(error))) => respond(&*error.into()),
+                Ok(Err(_)) => failed().to_response(),
+                Err(_) => took_too_long(),
+            };
+            settle(link, deadline).await;
+            Ok(refusal.map(|body| Streamed(Mutex::new(State::Said(Some(body.to_vec().into()))))))
+        })
+    }
+}
+
+/// Leaves the database in peace, for as long as there is time.
+async fn settle(link: Link, deadline: Option<Deadline>) {
+    if link.is_settled() {
+        return;
+    }
+    match deadline {
+        None => link.settle().await,
+        Some(deadline) => {
+            timeout_at(deadline.tidying, link.settle()).await.ok();
+        }
+    }
+}
+
+/// A handler's body, or what is said in its place.
+///
+/// It is never locked: the mutex makes it `Sync`, which `lambda_http` asks of a body whether or
+/// not anybody shares it.
+pub(super) struct Streamed<B>(Mutex<State<B>>);
+
+enum State<B> {
+    Flowing(Flow<B>),
+    /// It has ended, for this reason if it is not whole. Before the client hears of that the
+    /// database is left in peace: afterwards the process may be frozen.
+    Ending(Pin<Box<dyn Future<Output = ()> + Send>>, Option<Broken>),
+    Said(Option<Bytes>),
+}
+
+struct Flow<B> {
+    body: Pin<Box<B>>,
+    link: Link,
+    deadline: Option<Deadline>,
+    limit: Option<Pin<Box<Sleep>>>,
+}
+
+impl<B> Streamed<B> {
+    fn new(body: B, link: Link, deadline: Option<Deadline>) -> Self {
+        Self(Mutex::new(State::Flowing(Flow {
+            body: Box::pin(body),
+            link,
+            deadline,
+            limit: deadline.map(|deadline| Box::pin(sleep_until(deadline.handler))),
+        })))
+    }
+}
+
+impl<B> Flow<B>
+where
+    B: Body,
+    B::Data: Into<Bytes>,
+    B::Error: Into<BoxError>,
+{
+    /// The next data; `None` at the end.
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
+        if let Some(limit) = &mut self.limit
+            && limit.as_mut().poll(cx).is_ready()
+        {
+            tracing::error!("the body was broken off: it took as long as this invocation may last");
+            return Poll::Ready(Err(Broken("The function took too long to answer.")));
+        }
+        let body = self.body.as_mut();
+        // Here a panic would end the connection to the Runtime API, and so the process.
+        let frame = match catch_unwind(AssertUnwindSafe(|| body.poll_frame(cx))) {
+            Ok(polled) => ready!(polled),
+            Err(_) => return Poll::Ready(Err(Broken(FAILED))),
+        };
+        Poll::Ready(match frame {
+            None => Ok(None),
+            // Lambda takes no trailers: they end the body.
+            Some(Ok(frame)) => Ok(frame.into_data().ok().map(Into::into)),
+            Some(Err(error)) => {
+                let error: BoxError = error.into();
+                tracing::error!(reason = %chain(&*error), "the body was broken off");
+                let own = beneath::<Error>(&*error);
+                Err(Broken(own.map_or(FAILED, Error::public_message)))
+            }
+        })
+    }
+}
+
+impl<B> Body for Streamed<B>
+where
+    B: Body + Send + 'static,
+    B::Data: Into<Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let state = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let reason = match state {
+                State::Said(text) => {
+                    return Poll::Ready(text.take().map(|text| Ok(Frame::data(text))));
+                }
+                State::Ending(settling, reason) => {
+                    ready!(settling.as_mut().poll(cx));
+                    let reason = reason.take();
+                    *state = State::Said(None);
+                    return Poll::Ready(reason.map(Err));
+                }
+                State::Flowing(flow) => match ready!(flow.poll_data(cx)) {
+                    Ok(Some(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                    Ok(None) => None,
+                    Err(reason) => Some(reason),
+                },
+            };
+            if let State::Flowing(Flow {
+                body,
+                link,
+                deadline,
+                ..
+            }) = std::mem::replace(state, State::Said(None))
+            {
+                // It gives back what it holds, to be tidied up if it was broken off.
+                drop(body);
+                *state = State::Ending(Box::pin(settle(link, deadline)), reason);
+            }
+        }
+    }
+}
+
+/// Why a body is not whole, in words that a client may read.
+#[derive(Debug)]
+pub(super) struct Broken(&'static str);
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl StdError for Broken {}
+
+const FAILED: &str = "The function failed. Its operator finds the reason in the function's log.";
