@@ -1,8 +1,8 @@
 //! A function for the tests of the local Lambda: it tells what it sees, or
 //! fails in the way that the event's path asks for.
 //!
-//! `PROBE_INIT` makes its INIT fail; `PROBE_RUNTIME` chooses a streamed answer
-//! or a runtime written by hand. Where a path needs a partner, the query's
+//! `PROBE_INIT` makes its INIT fail; `PROBE_RUNTIME` chooses a streamed answer,
+//! a runtime for several events at once, or one written by hand. Where a path needs a partner, the query's
 //! `gate` is the address of a socket that the test listens on.
 
 use std::io::{Read, Write};
@@ -40,6 +40,7 @@ async fn main() -> Result<(), Error> {
             };
             return lambda_http::run_with_streaming_response(service_fn(handler)).await;
         }
+        Ok("concurrent") => return lambda_http::run_concurrent(service_fn(answer)).await,
         _ => {}
     }
     lambda_runtime::spawn_graceful_shutdown_handler(|| async { println!("closed its pool") }).await;
@@ -58,9 +59,11 @@ async fn answer(request: Request) -> Result<Value, Error> {
         "/big" => return Ok("x".repeat(7 * 1024 * 1024).into()),
         // Passes when the test opens the gate.
         "/gate" => {
-            let mut gate = gate()?;
-            gate.write_all(query.first("label").unwrap_or("-").as_bytes())?;
-            gate.read_exact(&mut [0])?;
+            tokio::task::block_in_place(|| {
+                let mut gate = gate()?;
+                gate.write_all(query.first("label").unwrap_or("-").as_bytes())?;
+                gate.read_exact(&mut [0])
+            })?;
         }
         // Holds the gate as long as the process lives.
         "/hold" => std::mem::forget(gate()?),

@@ -1,8 +1,11 @@
 //! End to end: real processes, a real Postgres, real HTTP.
 
+mod aliases;
+mod concurrent;
 mod conformance;
 mod deadline;
 mod dev;
+mod events;
 mod guestbook;
 mod health;
 mod identity;
@@ -13,7 +16,9 @@ mod rotation;
 mod round_trips;
 mod router;
 mod sealed;
+mod snapstart;
 mod stages;
+mod streaming;
 mod survival;
 mod tls;
 mod warm;

@@ -1,12 +1,12 @@
 //! A function that is an axum `Router`.
 
 use serde_json::json;
-use stagelink_tests::{Scene, router_example};
+use stagelink_tests::{Scene, sdk_example};
 
 #[tokio::test]
 async fn axum_router_serves_its_routes_with_the_link() {
     let scene = Scene::new().await;
-    let function = scene.start("router", router_example().await);
+    let function = scene.start("router", &sdk_example("router").await);
     let stage = scene.ask(&function, "GET", "/api/router/stage", None).await;
     assert_eq!(
         (stage.status.as_u16(), stage.text().as_str()),

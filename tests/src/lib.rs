@@ -52,7 +52,7 @@ pub use crate::postgres::through;
 pub use crate::programs::functions;
 pub use crate::programs::migrate;
 pub use crate::programs::root;
-pub use crate::programs::router_example;
+pub use crate::programs::sdk_example;
 pub use crate::programs::stagelink_command;
 pub use crate::rig::Rig;
 pub use crate::scene::Scene;

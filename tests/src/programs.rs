@@ -39,17 +39,13 @@ pub async fn stagelink_command() -> &'static Path {
         .await
 }
 
-/// The SDK's example with an axum `Router`.
-pub async fn router_example() -> &'static Path {
+/// One of the SDK's examples by its name. They are built together.
+pub async fn sdk_example(name: &str) -> PathBuf {
     static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
     BUILT
-        .get_or_init(|| {
-            cargo_build(
-                &["--package", "stagelink", "--example", "router"],
-                "examples/router",
-            )
-        })
+        .get_or_init(|| cargo_build(&["--package", "stagelink", "--examples"], "examples"))
         .await
+        .join(name)
 }
 
 /// Applies the project's migrations to the database that these variables link to.

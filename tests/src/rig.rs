@@ -74,6 +74,18 @@ impl Rig {
         Function::new(self.config(name, executable))
     }
 
+    /// The same, as the test wants it to be run.
+    pub fn start_as(
+        &self,
+        name: &str,
+        executable: &Path,
+        configure: impl FnOnce(&mut FunctionConfig),
+    ) -> Function {
+        let mut config = self.config(name, executable);
+        configure(&mut config);
+        Function::new(config)
+    }
+
     fn config(&self, name: &str, executable: &Path) -> FunctionConfig {
         let record = self.record.clone();
         let mut config = FunctionConfig::new(name, executable);

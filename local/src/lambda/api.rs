@@ -34,7 +34,15 @@ pub(super) enum Call {
         answer: Result<Bytes, FunctionError>,
         verdict: oneshot::Sender<Verdict>,
     },
-    /// Its INIT failed.
+    /// It is about to send a streamed answer to an event: who wants the parts as they come?
+    Streams {
+        request_id: String,
+        wanted: oneshot::Sender<Option<mpsc::Sender<Bytes>>>,
+    },
+    /// Its INIT is over up to the snapshot: it waits to be restored. The sender is dropped to
+    /// refuse.
+    Restore(oneshot::Sender<()>),
+    /// Its INIT failed, or what it does after it was restored.
     InitError {
         error: FunctionError,
         verdict: oneshot::Sender<Verdict>,
@@ -86,6 +94,8 @@ pub(super) fn router(
             post(error),
         )
         .route("/2018-06-01/runtime/init/error", post(init_error))
+        .route("/2018-06-01/runtime/restore/next", get(restore_next))
+        .route("/2018-06-01/runtime/restore/error", post(init_error))
         .route("/2020-01-01/extension/register", post(register))
         .route("/2020-01-01/extension/event/next", get(extension_next))
         .route("/2020-01-01/extension/init/error", post(extension_error))
@@ -110,6 +120,15 @@ async fn next(State(api): State<Api>) -> Response {
     }
 }
 
+async fn restore_next(State(api): State<Api>) -> Response {
+    let (sender, restored) = oneshot::channel();
+    let _ = api.calls.send(Call::Restore(sender)).await;
+    match restored.await {
+        Ok(()) => json_body(StatusCode::OK, ""),
+        Err(_) => Verdict::WrongPhase.into_response(),
+    }
+}
+
 async fn response(
     State(api): State<Api>,
     Path(request_id): Path<String>,
@@ -122,7 +141,12 @@ async fn response(
     } else {
         PAYLOAD_LIMIT_BYTES
     };
-    let Ok(payload) = Payload::read(body, limit).await else {
+    let parts = if streamed {
+        api.wants_parts(&request_id).await
+    } else {
+        None
+    };
+    let Ok(payload) = Payload::read_and_hand_on(body, limit, parts).await else {
         return truncated();
     };
     let too_large = payload.is_too_large();
@@ -221,6 +245,14 @@ impl Api {
             verdict,
         })
         .await
+    }
+
+    /// Where the parts of a streamed answer go, if the caller wants them as they come.
+    async fn wants_parts(&self, request_id: &str) -> Option<mpsc::Sender<Bytes>> {
+        let (wanted, answer) = oneshot::channel();
+        let request_id = request_id.to_owned();
+        let _ = self.calls.send(Call::Streams { request_id, wanted }).await;
+        answer.await.ok().flatten()
     }
 
     async fn verdict(&self, call: impl FnOnce(oneshot::Sender<Verdict>) -> Call) -> Verdict {

@@ -28,8 +28,16 @@ pub struct FunctionConfig {
     /// How many processes may run at once; at least one. Default: 50, so that a
     /// burst on one machine waits in line rather than starving it.
     pub max_instances: usize,
-    /// The alias or version that is invoked, the end of the ARN. Default: none.
+    /// The alias or version that is invoked, the end of the ARN, unless
+    /// [`Function::by_alias`](super::Function::by_alias) names another. Default: none.
     pub qualifier: Option<String>,
+    /// How many events one process may have at the same time, as on Lambda Managed
+    /// Instances: told to it in `AWS_LAMBDA_MAX_CONCURRENCY` where it is more than one.
+    /// Default: 1, as on Lambda else.
+    pub concurrency: usize,
+    /// Whether a process waits as in a SnapStart snapshot between its INIT and its first
+    /// event. Default: no.
+    pub snap_start: bool,
     /// Where log lines go. Default: nowhere.
     pub logs: LogSink,
 }
@@ -80,14 +88,16 @@ impl FunctionConfig {
             memory_mb: 1024,
             max_instances: 50,
             qualifier: None,
+            concurrency: 1,
+            snap_start: false,
             logs: Arc::new(|_| {}),
         }
     }
 
-    /// The ARN that the function is invoked by, in the region and account that
-    /// AWS's documentation uses for its examples.
-    pub(super) fn arn(&self) -> String {
-        let qualifier = self.qualifier.as_deref();
+    /// The ARN that the function is invoked by, with that alias or version or its own, in the
+    /// region and account that AWS's documentation uses for its examples.
+    pub(super) fn arn(&self, qualifier: Option<&str>) -> String {
+        let qualifier = qualifier.or(self.qualifier.as_deref());
         format!(
             "arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{}{}{}",
             self.name,
@@ -120,6 +130,8 @@ impl fmt::Debug for FunctionConfig {
             .field("memory_mb", &self.memory_mb)
             .field("max_instances", &self.max_instances)
             .field("qualifier", &self.qualifier)
+            .field("concurrency", &self.concurrency)
+            .field("snap_start", &self.snap_start)
             .finish_non_exhaustive()
     }
 }
@@ -136,11 +148,12 @@ mod tests {
     fn arn_with_qualifier_ends_in_it() {
         let mut config = FunctionConfig::new("hello", "hello");
         assert_eq!(
-            config.arn(),
+            config.arn(None),
             "arn:aws:lambda:us-east-1:123456789012:function:hello"
         );
         config.qualifier = Some("staging".to_owned());
-        assert!(config.arn().ends_with(":function:hello:staging"));
+        assert!(config.arn(None).ends_with(":function:hello:staging"));
+        assert!(config.arn(Some("live")).ends_with(":function:hello:live"));
     }
 
     #[test]

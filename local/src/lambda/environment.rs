@@ -35,7 +35,14 @@ pub(super) fn environment(
             format!("/aws/lambda/{}", config.name),
         ),
         ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream.to_owned()),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
+        (
+            "AWS_LAMBDA_INITIALIZATION_TYPE",
+            if config.snap_start {
+                "snap-start".to_owned()
+            } else {
+                "on-demand".to_owned()
+            },
+        ),
         ("AWS_REGION", REGION.to_owned()),
         ("AWS_DEFAULT_REGION", REGION.to_owned()),
         // On Lambda these are /var/task and /var/runtime; for an OS-only
@@ -47,6 +54,10 @@ pub(super) fn environment(
     let mut environment = BTreeMap::from(DEFAULTS.map(|(name, value)| (name.into(), value.into())));
     environment.extend(config.environment.clone());
     environment.extend(reserved.map(|(name, value)| (name.to_owned(), value)));
+    if config.concurrency > 1 {
+        let name = "AWS_LAMBDA_MAX_CONCURRENCY".to_owned();
+        environment.insert(name, config.concurrency.to_string());
+    }
     environment
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::mpsc;
 
 use super::config::FunctionConfig;
 use super::invocation::PAYLOAD_LIMIT_BYTES;
@@ -16,6 +17,8 @@ use super::pool::Pool;
 #[derive(Clone, Debug)]
 pub struct Function {
     owner: Arc<Owner>,
+    /// In place of the configuration's.
+    qualifier: Option<String>,
 }
 
 /// Ends the instances, which hold the pool too, with the last handle.
@@ -30,6 +33,17 @@ impl Function {
         let pool = Arc::new(Pool::new(config));
         Self {
             owner: Arc::new(Owner { pool }),
+            qualifier: None,
+        }
+    }
+
+    /// The same function, with the same instances, invoked by this alias or version: the end
+    /// of the ARN that its instances are told.
+    #[must_use]
+    pub fn by_alias(&self, name: &str) -> Self {
+        Self {
+            owner: Arc::clone(&self.owner),
+            qualifier: Some(name.to_owned()),
         }
     }
 
@@ -57,17 +71,43 @@ impl Function {
     ///
     /// Outside a tokio runtime with I/O and time.
     pub async fn invoke(&self, event: Bytes) -> Result<Bytes, InvokeError> {
+        self.run(event, None).await
+    }
+
+    /// The same, and hands on the parts of a streamed answer as they come: the prelude, eight
+    /// NUL bytes and the body, cut as the function sent them. The function's next part waits
+    /// until there is room for it. Nothing comes of an answer that is not streamed.
+    ///
+    /// # Errors
+    ///
+    /// As [`invoke`](Function::invoke), when the last part has come.
+    pub async fn invoke_streaming(
+        &self,
+        event: Bytes,
+        parts: mpsc::Sender<Bytes>,
+    ) -> Result<Bytes, InvokeError> {
+        self.run(event, Some(parts)).await
+    }
+
+    async fn run(
+        &self,
+        event: Bytes,
+        parts: Option<mpsc::Sender<Bytes>>,
+    ) -> Result<Bytes, InvokeError> {
         if event.len() > PAYLOAD_LIMIT_BYTES {
             return Err(InvokeError::EventTooLarge {
                 size_bytes: event.len(),
                 limit_bytes: PAYLOAD_LIMIT_BYTES,
             });
         }
-        self.pool().run(Some(event)).await
+        let qualifier = self.qualifier.as_deref();
+        self.pool().run(Some(event), qualifier, parts).await
     }
 
     /// Waits until an instance has its INIT behind it, and starts one if none
-    /// is warm. It stands in line like an event.
+    /// is warm. It stands in line like an event. With
+    /// [`snap_start`](FunctionConfig::snap_start) the instance is then as in its snapshot,
+    /// until an event comes.
     ///
     /// # Errors
     ///
@@ -77,7 +117,7 @@ impl Function {
     ///
     /// Outside a tokio runtime with I/O and time.
     pub async fn warm_up(&self) -> Result<(), InvokeError> {
-        self.pool().run(None).await.map(drop)
+        self.pool().run(None, None, None).await.map(drop)
     }
 
     /// How many processes are alive.

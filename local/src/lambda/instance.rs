@@ -1,12 +1,12 @@
-//! The life of one instance: INIT, events one by one, the end.
+//! The life of one instance: INIT, events one by one or a few at once, the end.
 
+use std::collections::VecDeque;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::serve::ListenerExt;
 use bytes::Bytes;
-use http::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -24,14 +24,26 @@ use crate::{Error, ErrorKind};
 
 /// Starts a process, gives it `first` and what comes after, until it ends; then
 /// answers for what it left behind.
-pub(super) async fn live(membership: Membership, first: Invocation) {
-    match Instance::start(membership).await {
+pub(super) async fn live(
+    membership: Membership,
+    hand: Hand,
+    mut work: mpsc::Receiver<Invocation>,
+    first: Invocation,
+) {
+    let pool = Arc::clone(&membership.pool);
+    match Instance::start(membership, hand).await {
         Ok(mut instance) => {
-            instance.assigned = Some(first);
-            let end = instance.run().await;
-            instance.bury(end).await;
+            instance.assigned.push_back(first);
+            let end = instance.run(&mut work).await;
+            instance.bury(work, end).await;
         }
-        Err(error) => first.end(Err(InvokeError::NotStarted(error))),
+        Err(error) => {
+            first.end(Err(InvokeError::NotStarted(error)));
+            // The membership is gone, and with it the way here.
+            while let Ok(unseen) = work.try_recv() {
+                pool.dispatch(unseen);
+            }
+        }
     }
 }
 
@@ -42,22 +54,31 @@ struct Instance {
     _server: JoinSet<()>,
     calls: mpsc::Receiver<Call>,
     hand: Hand,
-    work: mpsc::Receiver<Invocation>,
     closing: watch::Receiver<bool>,
     extensions: Arc<Extensions>,
-    arn: HeaderValue,
 
     init_over: bool,
-    /// The runtime's request for the next event, while it waits.
-    poll: Option<oneshot::Sender<Delivery>>,
-    /// An event that the runtime has not fetched yet.
-    assigned: Option<Invocation>,
-    /// The event that the runtime fetched and has not answered, and the id that
-    /// the answer should bear.
-    running: Option<(Invocation, String)>,
-    /// When the process is killed: while it is in INIT, or has an event, or has
-    /// answered one and not asked for the next. A limit beyond the clock's
-    /// range is none.
+    /// The runtime's request to be restored from its snapshot, while it waits.
+    restore: Option<oneshot::Sender<()>>,
+    /// The runtime's requests for the next event, while they wait.
+    polls: VecDeque<oneshot::Sender<Delivery>>,
+    /// Events that the runtime has not fetched yet.
+    assigned: VecDeque<Invocation>,
+    /// The events that the runtime fetched and has not answered.
+    running: Vec<Running>,
+    /// When the process is killed while it is in INIT, or being restored. A limit beyond the
+    /// clock's range is none, here and for the others.
+    init_deadline: Option<Instant>,
+    /// When it is killed because it has answered an event and not asked for the next.
+    owed: VecDeque<Option<Instant>>,
+}
+
+/// An event that the runtime fetched and has not answered.
+struct Running {
+    invocation: Invocation,
+    /// What the answer should bear.
+    id: String,
+    /// When the process is killed.
     deadline: Option<Instant>,
 }
 
@@ -70,13 +91,8 @@ enum End {
 }
 
 impl Instance {
-    async fn start(membership: Membership) -> Result<Self, Error> {
+    async fn start(membership: Membership, hand: Hand) -> Result<Self, Error> {
         let config = &membership.pool.config;
-        let arn = HeaderValue::from_str(&config.arn()).map_err(|cause| {
-            let message = "could not form an ARN from the function's name: use letters, digits, - \
-                           and _";
-            Error::new(ErrorKind::Input, message).because(cause)
-        })?;
         let unbound = |cause| {
             let name = &config.name;
             let message = format!("could not listen on 127.0.0.1 for an instance of {name}");
@@ -99,7 +115,6 @@ impl Instance {
             // It accepts for ever; errors of single connections are its own.
             let _ = axum::serve(listener, router).await;
         });
-        let (hand, work) = mpsc::channel(1);
         tracing::debug!(
             function = config.name,
             instance = membership.number,
@@ -107,62 +122,72 @@ impl Instance {
             "instance started"
         );
         Ok(Self {
-            deadline: Instant::now().checked_add(config.init_timeout),
+            init_deadline: Instant::now().checked_add(config.init_timeout),
             closing: membership.pool.closing(),
             membership,
             process,
             _server: server,
             calls,
             hand,
-            work,
             extensions,
-            arn,
             init_over: false,
-            poll: None,
-            assigned: None,
-            running: None,
+            restore: None,
+            polls: VecDeque::new(),
+            assigned: VecDeque::new(),
+            running: Vec::new(),
+            owed: VecDeque::new(),
         })
     }
 
-    async fn run(&mut self) -> End {
+    async fn run(&mut self, work: &mut mpsc::Receiver<Invocation>) -> End {
         loop {
-            self.deliver();
+            while self.deliver() {}
+            let deadline = self.deadline();
             let call = tokio::select! {
                 // What the runtime said before it ended counts.
                 biased;
                 Some(call) = self.calls.recv() => call,
-                Some(invocation) = self.work.recv() => {
-                    self.assigned = Some(invocation);
+                Some(invocation) = work.recv() => {
+                    self.assigned.push_back(invocation);
                     continue;
                 }
                 status = self.process.exited() => return End::Exited(status),
-                () = reached(self.deadline) => return End::Late,
+                () = reached(deadline) => return End::Late,
                 () = closed(&mut self.closing) => return End::Closing,
             };
             match call {
                 // To drop the poll refuses it: an event waits for its answer.
-                Call::Next(_) if self.running.is_some() => {}
+                Call::Next(_) if self.running.len() >= self.membership.pool.concurrency() => {}
                 Call::Next(poll) => self.asked(poll),
+                // Once, before the first event.
+                Call::Restore(_) if self.init_over || self.restore.is_some() => {}
+                Call::Restore(restore) => {
+                    self.restore = Some(restore);
+                    self.init_deadline = None;
+                }
+                Call::Streams { request_id, wanted } => {
+                    let running = self.running(&request_id);
+                    let parts = running.and_then(|at| self.running[at].invocation.parts.clone());
+                    let _ = wanted.send(parts);
+                }
                 Call::Answer {
                     request_id,
                     invocation_id,
                     answer,
                     verdict,
                 } => {
-                    let _ = verdict.send(match self.running.take() {
-                        Some((invocation, id)) if invocation.request_id == request_id => {
-                            if invocation_id.is_none_or(|given| given == id) {
-                                self.answered(invocation, answer);
+                    let _ = verdict.send(match self.running(&request_id) {
+                        Some(at) => {
+                            let id = &self.running[at].id;
+                            if invocation_id.is_none_or(|given| given == *id) {
+                                let running = self.running.swap_remove(at);
+                                self.answered(running, answer);
                                 Verdict::Accepted
                             } else {
-                                self.running = Some((invocation, id));
                                 Verdict::Stale
                             }
                         }
-                        other => {
-                            self.running = other;
-                            Verdict::UnknownRequest
-                        }
+                        None => Verdict::UnknownRequest,
                     });
                 }
                 Call::InitError { verdict, .. } if self.init_over => {
@@ -180,23 +205,54 @@ impl Instance {
     fn asked(&mut self, poll: oneshot::Sender<Delivery>) {
         self.init_over = true;
         self.extensions.init_is_over();
-        self.poll = Some(poll);
-        self.deadline = None;
+        self.init_deadline = None;
+        self.owed.pop_front();
+        // More requests than it may have events: the last ones count.
+        if self.polls.len() + self.running.len() >= self.membership.pool.concurrency() {
+            self.polls.pop_front();
+        }
+        self.polls.push_back(poll);
     }
 
-    /// Brings the event to the runtime, when both are there.
-    fn deliver(&mut self) {
-        let (poll, invocation) = match (self.poll.take(), self.assigned.take()) {
-            (Some(poll), Some(invocation)) => (poll, invocation),
-            (poll, assigned) => {
-                (self.poll, self.assigned) = (poll, assigned);
-                return;
-            }
+    /// Where among the running events that one is.
+    fn running(&self, request_id: &str) -> Option<usize> {
+        self.running
+            .iter()
+            .position(|running| running.invocation.request_id == request_id)
+    }
+
+    /// When the process is killed, unless it does something before.
+    fn deadline(&self) -> Option<Instant> {
+        let running = self.running.iter().map(|running| running.deadline);
+        let owed = self.owed.iter().copied();
+        let all = running.chain(owed).chain([self.init_deadline]);
+        all.flatten().min()
+    }
+
+    /// Brings an event to the runtime, when both are there, and wakes it from its snapshot for
+    /// the first one. Returns whether there may be more to bring.
+    fn deliver(&mut self) -> bool {
+        if self.polls.is_empty() && self.restore.is_none() {
+            return false;
+        }
+        let Some(invocation) = self.assigned.pop_front() else {
+            return false;
         };
         let Some(event) = invocation.event.clone() else {
-            self.poll = Some(poll);
             self.membership.rest(self.hand.clone());
-            return invocation.end(Ok(Bytes::new()));
+            invocation.end(Ok(Bytes::new()));
+            return true;
+        };
+        if let Some(restore) = self.restore.take() {
+            self.assigned.push_front(invocation);
+            let limit = self.membership.pool.config.init_timeout;
+            self.init_deadline = Instant::now().checked_add(limit);
+            let _ = restore.send(());
+            return false;
+        }
+        let Some(poll) = self.polls.pop_front() else {
+            self.assigned.push_front(invocation);
+            return false;
         };
         let timeout = self.membership.pool.config.timeout;
         let deadline_ms = since_epoch().saturating_add(timeout).as_millis();
@@ -205,28 +261,40 @@ impl Instance {
             event,
             request_id: invocation.request_id.clone(),
             invocation_id: invocation_id.clone(),
-            arn: self.arn.clone(),
+            arn: invocation.arn.clone(),
             trace_id: trace_id(),
             deadline_ms,
         };
         let trace_id = delivery.trace_id.clone();
         // From here the runtime has to answer or, if its request broke off, to
         // ask again.
-        self.deadline = Instant::now().checked_add(timeout);
+        let deadline = Instant::now().checked_add(timeout);
         if poll.send(delivery).is_err() {
-            self.assigned = Some(invocation);
-            return;
+            self.owed.push_back(deadline);
+            self.assigned.push_front(invocation);
+            return true;
         }
-        let arn = self.membership.pool.config.arn();
+        let arn = invocation.arn.to_str().unwrap_or_default();
         self.extensions
-            .invoked(&invocation.request_id, &arn, &trace_id, deadline_ms);
-        self.running = Some((invocation, invocation_id));
+            .invoked(&invocation.request_id, arn, &trace_id, deadline_ms);
+        self.running.push(Running {
+            invocation,
+            id: invocation_id,
+            deadline,
+        });
+        true
     }
 
     /// The runtime answered. The instance rests before the caller hears of it,
     /// so that the caller's next event finds it. The deadline stays until the
     /// runtime asks for that event.
-    fn answered(&self, invocation: Invocation, answer: Result<Bytes, FunctionError>) {
+    fn answered(&mut self, running: Running, answer: Result<Bytes, FunctionError>) {
+        let Running {
+            invocation,
+            deadline,
+            ..
+        } = running;
+        self.owed.push_back(deadline);
         if let Err(error) = &answer {
             self.log_error(&invocation.request_id, error);
         }
@@ -235,38 +303,45 @@ impl Instance {
     }
 
     /// Ends the process and answers for the events that it had.
-    async fn bury(mut self, end: End) {
+    async fn bury(mut self, mut work: mpsc::Receiver<Invocation>, end: End) {
         self.membership.retire();
         self.process
-            .end(match end {
+            .end(match &end {
                 End::Exited(_) | End::Late => Farewell::None,
                 End::InitError(_) => Farewell::Wait,
                 End::Closing => Farewell::Terminate,
             })
             .await;
-        // An event that the process never saw may run on another instance, but
-        // for one that came with a process that failed in its INIT.
-        let assigned = self.assigned.take().or_else(|| self.work.try_recv().ok());
-        let (hit, unseen) = match self.running.take() {
-            Some((invocation, _)) => (Some(invocation), assigned),
-            None if self.init_over => (None, assigned),
-            None => (assigned, None),
-        };
-        let failure = self.failure(end, hit.as_ref());
+        // Events that the process never saw may run on another instance, but
+        // for those that came with a process that failed in its INIT.
+        let mut unseen = std::mem::take(&mut self.assigned);
+        while let Ok(invocation) = work.try_recv() {
+            unseen.push_back(invocation);
+        }
+        let running = std::mem::take(&mut self.running);
+        let mut hit: Vec<_> = running.into_iter().map(|it| it.invocation).collect();
+        if !self.init_over {
+            hit.extend(unseen.drain(..));
+        }
+        if hit.is_empty() {
+            self.failure(&end, None);
+        }
+        let fail = |invocation: Invocation| (self.failure(&end, Some(&invocation)), invocation);
+        let failed: Vec<_> = hit.into_iter().map(fail).collect();
 
         let pool = Arc::clone(&self.membership.pool);
         drop(self);
-        if let Some(invocation) = hit {
+        for (failure, invocation) in failed {
             invocation.end(Err(failure));
         }
-        if let Some(invocation) = unseen {
+        for invocation in unseen {
             pool.dispatch(invocation);
         }
     }
 
     /// Writes the end to the log and returns the error for the event that it
     /// hit.
-    fn failure(&self, end: End, hit: Option<&Invocation>) -> InvokeError {
+    fn failure(&self, end: &End, hit: Option<&Invocation>) -> InvokeError {
         let config = &self.membership.pool.config;
         let id = hit.map_or("-", |invocation| &invocation.request_id);
         match end {
@@ -304,8 +379,8 @@ impl Instance {
                 InvokeError::InitTimedOut { limit }
             }
             End::InitError(error) => {
-                self.log_error(id, &error);
-                error.into()
+                self.log_error(id, error);
+                error.clone().into()
             }
             End::Closing => InvokeError::ShutDown,
         }

@@ -1,7 +1,8 @@
 //! One event on its way to an instance, and back as an answer.
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use http::HeaderValue;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use uuid::Uuid;
 
 use super::invoke_error::InvokeError;
@@ -12,6 +13,10 @@ pub(super) struct Invocation {
     /// What the function gets; nothing, to have an instance past its INIT.
     pub(super) event: Option<Bytes>,
     pub(super) request_id: String,
+    /// By which it was invoked: with an alias, a version or nothing at its end.
+    pub(super) arn: HeaderValue,
+    /// Where the parts of a streamed answer go as they come, if somebody wants them.
+    pub(super) parts: Option<mpsc::Sender<Bytes>>,
     caller: oneshot::Sender<Result<Bytes, InvokeError>>,
     place: OwnedSemaphorePermit,
 }
@@ -26,12 +31,16 @@ pub(super) struct FunctionError {
 impl Invocation {
     pub(super) fn new(
         event: Option<Bytes>,
+        arn: HeaderValue,
+        parts: Option<mpsc::Sender<Bytes>>,
         place: OwnedSemaphorePermit,
     ) -> (Self, oneshot::Receiver<Result<Bytes, InvokeError>>) {
         let (caller, answer) = oneshot::channel();
         let invocation = Self {
             event,
             request_id: Uuid::new_v4().to_string(),
+            arn,
+            parts,
             caller,
             place,
         };

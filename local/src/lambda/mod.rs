@@ -9,9 +9,12 @@
 //!
 //! - **Lazy.** No process runs before the first [`Function::invoke`] or
 //!   [`Function::warm_up`].
-//! - **One invocation at a time per instance.** An instance that has answered
+//! - **One invocation at a time per instance**, but for those of Managed Instances
+//!   ([`concurrency`](FunctionConfig::concurrency)): such a process is told in
+//!   `AWS_LAMBDA_MAX_CONCURRENCY` how many it may have, and gets one for each request for the
+//!   next event that it has open. An instance that has answered
 //!   stays warm; the most recently used one gets the next event. Events that
-//!   come at the same time get an instance each, up to
+//!   come at the same time and find no instance with room get one of their own, up to
 //!   [`max_instances`](FunctionConfig::max_instances); beyond it they wait in
 //!   line, first come first served, and the wait does not count as run time.
 //! - **INIT** lasts from the start of the process until it first asks for an
@@ -25,14 +28,21 @@
 //!   was meant for it, but before it fetched it, another instance gets it.
 //! - **A caller that goes away** leaves the line; an event that an instance
 //!   already has is run to its end, as on Lambda, and the instance is reused.
+//! - **Aliases.** [`Function::by_alias`] is the same function by another ARN, which each
+//!   event carries with it: as on Lambda, where several aliases may stand for one version.
+//! - **Streamed answers** are collected, and given in the form of those that are not;
+//!   [`Function::invoke_streaming`] hands their parts on as they come, too.
+//! - **SnapStart** ([`snap_start`](FunctionConfig::snap_start)): a process that asks to be
+//!   restored (`/runtime/restore/next`) has its INIT behind it and waits as its snapshot
+//!   would, until there is an event. Nothing is copied: it is the same process that goes on,
+//!   and connections that it left open are open still.
 //! - **Environment:** what Lambda sets, and the function's own variables.
 //!   Nothing of this process's environment reaches it.
 //! - **The end.** [`Function::shutdown`] sends SIGTERM, waits, and kills. So
 //!   does dropping the last clone, though nobody waits for it then. If this
 //!   process is killed, a runtime finds its endpoint gone and ends by itself.
 //!
-//! Not here: memory and CPU limits, freezing between invocations, SnapStart,
-//! external extensions, and the Telemetry and Logs APIs.
+//! Not here: memory and CPU limits, freezing between invocations, external extensions, and the Telemetry and Logs APIs.
 
 mod api;
 mod config;

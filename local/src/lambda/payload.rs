@@ -5,6 +5,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body_util::BodyExt;
 use serde_json::Value;
+use tokio::sync::mpsc;
 
 use super::invocation::FunctionError;
 
@@ -19,7 +20,16 @@ pub(super) struct Payload {
 impl Payload {
     /// Reads to the end even what is too large: a client that is still writing
     /// would see a broken connection in place of the answer.
-    pub(super) async fn read(mut body: Body, limit_bytes: usize) -> Result<Self, axum::Error> {
+    pub(super) async fn read(body: Body, limit_bytes: usize) -> Result<Self, axum::Error> {
+        Self::read_and_hand_on(body, limit_bytes, None).await
+    }
+
+    /// The same, and hands on what comes as it comes, up to the limit. Who takes it may go away.
+    pub(super) async fn read_and_hand_on(
+        mut body: Body,
+        limit_bytes: usize,
+        parts: Option<mpsc::Sender<Bytes>>,
+    ) -> Result<Self, axum::Error> {
         let mut payload = Self {
             body: BytesMut::new(),
             size_bytes: 0,
@@ -32,6 +42,9 @@ impl Payload {
                     payload.size_bytes += data.len();
                     if !payload.is_too_large() {
                         payload.body.extend_from_slice(&data);
+                        if let Some(parts) = &parts {
+                            let _ = parts.send(data).await;
+                        }
                     }
                 }
                 Err(frame) => payload

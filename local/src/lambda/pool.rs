@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use http::HeaderValue;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::config::FunctionConfig;
 use super::instance;
 use super::invocation::Invocation;
 use super::invoke_error::InvokeError;
+use crate::{Error, ErrorKind};
 
 /// The instances of one function, and the line before them.
 ///
-/// A semaphore with a permit for each instance that may live is the line: it is
-/// fair, and an event that holds a permit always finds a warm instance or room
+/// A semaphore with a permit for each event that may run is the line: it is
+/// fair, and an event that holds a permit always finds a place in an instance or room
 /// for a new one.
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -28,7 +30,8 @@ pub(super) struct Pool {
 #[derive(Debug, Default)]
 struct State {
     closed: bool,
-    /// Instances that wait for an event, the most recently used last.
+    /// Instances that wait for an event, once for each that they may have beside those that
+    /// they have, the most recently used last.
     warm: Vec<(usize, Hand)>,
     /// Instances that are starting, alive or ending, with their process's id.
     alive: BTreeMap<usize, Option<u32>>,
@@ -36,13 +39,15 @@ struct State {
     started: usize,
 }
 
-/// Gives an instance its next event. It never holds more than one, as an
-/// instance is warm only when it has none.
+/// Gives an instance its next event. It has room for as many as the instance may have at
+/// once, as it is warm only for so many.
 pub(super) type Hand = mpsc::Sender<Invocation>;
 
 impl Pool {
     pub(super) fn new(config: FunctionConfig) -> Self {
-        let places = config.max_instances.clamp(1, Semaphore::MAX_PERMITS);
+        let places = config.max_instances.max(1);
+        let places = places.saturating_mul(config.concurrency.max(1));
+        let places = places.min(Semaphore::MAX_PERMITS);
         Self {
             config: Arc::new(config),
             line: Arc::new(Semaphore::new(places)),
@@ -53,15 +58,30 @@ impl Pool {
     }
 
     /// Waits in line, has the event run, and returns its answer.
-    pub(super) async fn run(self: &Arc<Self>, event: Option<Bytes>) -> Result<Bytes, InvokeError> {
+    pub(super) async fn run(
+        self: &Arc<Self>,
+        event: Option<Bytes>,
+        qualifier: Option<&str>,
+        parts: Option<mpsc::Sender<Bytes>>,
+    ) -> Result<Bytes, InvokeError> {
+        let arn = HeaderValue::from_str(&self.config.arn(qualifier)).map_err(|cause| {
+            let message = "could not form an ARN from the function's name and alias: use letters, \
+                           digits, - and _";
+            InvokeError::NotStarted(Error::new(ErrorKind::Input, message).because(cause))
+        })?;
         let line = Arc::clone(&self.line);
         let Ok(place) = line.acquire_owned().await else {
             return Err(InvokeError::ShutDown);
         };
-        let (invocation, answer) = Invocation::new(event, place);
+        let (invocation, answer) = Invocation::new(event, arn, parts, place);
         self.dispatch(invocation);
         // No answer at all: the async runtime that the instance ran on ended.
         answer.await.unwrap_or(Err(InvokeError::ShutDown))
+    }
+
+    /// How many events an instance may have at the same time.
+    pub(super) fn concurrency(&self) -> usize {
+        self.config.concurrency.max(1)
     }
 
     /// Gives the event to the most recently used warm instance, or to a new one.
@@ -81,12 +101,17 @@ impl Pool {
         let number = state.last_number;
         state.alive.insert(number, None);
         self.alive.send_replace(state.alive.len());
+        let (hand, work) = mpsc::channel(self.concurrency());
+        // Its other places are open from the beginning, though it takes nothing before its
+        // INIT is over.
+        let others = (1..self.concurrency()).map(|_| (number, hand.clone()));
+        state.warm.extend(others);
         drop(state);
         let membership = Membership {
             pool: Arc::clone(self),
             number,
         };
-        tokio::spawn(instance::live(membership, invocation));
+        tokio::spawn(instance::live(membership, hand, work, invocation));
     }
 
     /// Takes no more events, and tells every instance to end.

@@ -23,7 +23,7 @@ fn link(scene: &mut Scene, variables: &[(&str, &str)]) -> Link {
 }
 
 /// The same link for an invocation that has so long to answer.
-fn within(link: &Link, limit: Duration) -> Link {
+pub(crate) fn within(link: &Link, limit: Duration) -> Link {
     link.until(SystemTime::now() + limit)
 }
 
@@ -65,11 +65,11 @@ async fn sessions(role: &str, states: &[&str]) -> i64 {
     row.expect("a count").get(0)
 }
 
-const ANY: [&str; 3] = ["active", "idle", "idle in transaction"];
-const AT_WORK: [&str; 2] = ["active", "idle in transaction"];
+pub(crate) const ANY: [&str; 3] = ["active", "idle", "idle in transaction"];
+pub(crate) const AT_WORK: [&str; 2] = ["active", "idle in transaction"];
 
 /// Waits until so many of the role's sessions are in one of these states.
-async fn until_sessions(role: &str, states: &[&str], wanted: i64) {
+pub(crate) async fn until_sessions(role: &str, states: &[&str], wanted: i64) {
     let until = async {
         while sessions(role, states).await != wanted {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -80,6 +80,6 @@ async fn until_sessions(role: &str, states: &[&str], wanted: i64) {
 }
 
 /// Takes places of the role away, so that only so many are left.
-async fn limit(role: &str, connections: i32) {
+pub(crate) async fn limit(role: &str, connections: i32) {
     as_superuser(&format!("ALTER ROLE {role} CONNECTION LIMIT {connections}")).await;
 }

@@ -59,6 +59,58 @@ async fn invocations_beyond_the_limit_wait_in_order() {
 }
 
 #[tokio::test]
+async fn instance_of_several_places_has_as_many_events_at_once() {
+    let (function, _logs) = echo(|config| {
+        config.concurrency = 2;
+        config.max_instances = 1;
+        probe(config, "PROBE_RUNTIME", "concurrent");
+    });
+    let gate = Gate::new().await;
+    let run = || answer(&function, gate.event("/gate"));
+    let open_all = async {
+        // Two are inside at the same time, and the third comes when there is a place.
+        let (mut one, _) = gate.accept().await;
+        let (mut two, _) = gate.accept().await;
+        two.write_all(b".").await.unwrap();
+        let (mut three, _) = gate.accept().await;
+        one.write_all(b".").await.unwrap();
+        three.write_all(b".").await.unwrap();
+    };
+    let (one, two, three, ()) = tokio::join!(run(), run(), run(), open_all);
+    assert!(one["pid"] == two["pid"] && two["pid"] == three["pid"]);
+    assert_eq!(one["env"]["AWS_LAMBDA_MAX_CONCURRENCY"], "2");
+    assert_eq!((function.instances(), function.started()), (1, 1));
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn events_by_two_aliases_reach_one_instance() {
+    let (function, _logs) = echo(|config| config.qualifier = Some("live".to_owned()));
+    let seen = async |function: &crate::lambda::Function| answer(function, event("/")).await;
+    let live = seen(&function).await;
+    let staging = seen(&function.by_alias("staging")).await;
+    let arn = "arn:aws:lambda:us-east-1:123456789012:function:echo";
+    assert_eq!(live["arn"], format!("{arn}:live"));
+    assert_eq!(staging["arn"], format!("{arn}:staging"));
+    assert_eq!(live["pid"], staging["pid"]);
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn instance_waits_in_its_snapshot_for_the_first_event() {
+    let (function, _logs) = echo(|config| config.snap_start = true);
+    function.warm_up().await.unwrap();
+    let warm = function.process_ids();
+    let seen = answer(&function, event("/")).await;
+    assert_eq!(json!(warm), json!([seen["pid"]]));
+    assert_eq!(seen["env"]["AWS_LAMBDA_INITIALIZATION_TYPE"], "snap-start");
+    // It is restored once.
+    let again = answer(&function, event("/")).await;
+    assert_eq!(again["pid"], seen["pid"]);
+    function.shutdown().await;
+}
+
+#[tokio::test]
 async fn warm_up_starts_an_instance_that_the_next_event_finds() {
     let (function, _logs) = echo(|_| {});
     function.warm_up().await.unwrap();

@@ -124,3 +124,25 @@ async fn streamed_answer_is_collected() {
     assert_eq!(response["body"], "streamed");
     function.shutdown().await;
 }
+
+#[tokio::test]
+async fn parts_of_a_streamed_answer_are_handed_on_with_their_prelude() {
+    let (function, _logs) = echo(|config| probe(config, "PROBE_RUNTIME", "streamed"));
+    let (sender, mut parts) = tokio::sync::mpsc::channel(1);
+    let collect = async {
+        let mut whole = Vec::new();
+        while let Some(part) = parts.recv().await {
+            whole.extend_from_slice(&part);
+        }
+        whole
+    };
+    let streaming = function.invoke_streaming(event("/"), sender);
+    let (answer, whole) = tokio::join!(streaming, collect);
+    let answer: Value = serde_json::from_slice(&answer.unwrap()).unwrap();
+    assert_eq!(answer["body"], "streamed");
+    let whole = String::from_utf8(whole).unwrap();
+    let (prelude, body) = whole.split_once("\0\0\0\0\0\0\0\0").unwrap();
+    assert!(prelude.contains("201"), "{prelude}");
+    assert_eq!(body, "streamed");
+    function.shutdown().await;
+}

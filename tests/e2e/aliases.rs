@@ -1,0 +1,154 @@
+//! One version of a function behind the aliases of two stages.
+
+use serde_json::json;
+use stagelink_local::heroku::Stage;
+use stagelink_local::lambda::Function;
+use stagelink_local::postgres::Database;
+use stagelink_tests::{Answer, Scene, as_superuser, database, migrate};
+
+/// A scene whose function is told no stage, with a production beside its staging.
+struct Aliases {
+    scene: Scene,
+    production: Database,
+}
+
+impl Aliases {
+    async fn new() -> Self {
+        let mut scene = Scene::new().await;
+        migrate(&scene.variables).await;
+        scene.add_app("shop-production", Stage::Production);
+        let production = database().await;
+        scene
+            .heroku
+            .set_config_var("shop-production", "DATABASE_URL", &production.url())
+            .expect("a config var");
+        scene.set("STAGELINK_STAGE", "production");
+        migrate(&scene.variables).await;
+        scene.variables.remove("STAGELINK_STAGE");
+        Self { scene, production }
+    }
+
+    async fn entries(&self, function: &Function) -> Answer {
+        self.scene
+            .ask(function, "GET", "/api/guestbook", None)
+            .await
+    }
+
+    /// Signs the guestbook with the alias's own name, and reads who signed.
+    async fn sign_and_read(&self, function: &Function, alias: &str) -> Vec<String> {
+        let function = function.by_alias(alias);
+        let entry = json!({ "name": alias, "message": "here" });
+        let signed = self
+            .scene
+            .ask(&function, "POST", "/api/guestbook", Some(&entry))
+            .await;
+        assert_eq!(signed.status, 201, "{}", self.scene.log());
+        let read = self.entries(&function).await;
+        assert_eq!(read.status, 200, "{}", self.scene.log());
+        assert_eq!(read.json()["stage"], alias);
+        let entries = read.json()["entries"].as_array().cloned();
+        let names = entries.unwrap_or_default().into_iter();
+        names
+            .map(|entry| entry["name"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn process_behind_two_aliases_keeps_their_databases_apart() {
+    let aliases = Aliases::new().await;
+    let function = aliases.scene.function("guestbook").await;
+    for signed in 1..=2 {
+        for alias in ["staging", "production"] {
+            let names = aliases.sign_and_read(&function, alias).await;
+            assert_eq!(names, vec![alias; signed], "{}", aliases.scene.log());
+        }
+    }
+    assert_eq!(function.started(), 1, "it is one process");
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn sealed_entry_of_each_stage_serves_its_alias_without_a_provider() {
+    let mut aliases = Aliases::new().await;
+    let (staging, production) = (aliases.scene.database.url(), aliases.production.url());
+    let sealed = format!("staging={staging} production={production}");
+    aliases.scene.set("STAGELINK_SEALED", &sealed);
+    for name in ["STAGELINK_HEROKU_PIPELINE", "HEROKU_API_KEY"] {
+        aliases.scene.variables.remove(name);
+    }
+    let asked_before = aliases.scene.heroku.requests().len();
+    let function = aliases.scene.function("guestbook").await;
+    for alias in ["production", "staging"] {
+        let names = aliases.sign_and_read(&function, alias).await;
+        assert_eq!(names, [alias]);
+    }
+    assert_eq!(aliases.scene.heroku.requests().len(), asked_before);
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn alias_with_the_database_of_another_stage_is_refused_by_the_mark() {
+    let aliases = Aliases::new().await;
+    as_superuser(&format!(
+        "ALTER DATABASE {} SET application_name = 'stagelink:staging'",
+        aliases.production.name()
+    ))
+    .await;
+    let function = aliases.scene.function("guestbook").await;
+    let answer = aliases.entries(&function.by_alias("production")).await;
+    assert_eq!(answer.status, 500, "{}", aliases.scene.log());
+    let log = aliases.scene.log();
+    assert!(
+        log.contains("is marked as stage staging's, and this function serves stage production"),
+        "{log}"
+    );
+    let answer = aliases.entries(&function.by_alias("staging")).await;
+    assert_eq!(answer.status, 200, "{}", aliases.scene.log());
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn invocation_without_a_stages_alias_is_refused_and_the_next_one_is_served() {
+    let aliases = Aliases::new().await;
+    let function = aliases.scene.function("guestbook").await;
+    for (invoked, said) in [
+        (function.clone(), "without an alias"),
+        (function.by_alias("$LATEST"), "by $LATEST"),
+        (function.by_alias("7"), "by version 7"),
+        (function.by_alias("live"), "which is no stage's name"),
+    ] {
+        let answer = aliases.entries(&invoked).await;
+        assert_eq!(answer.status, 500, "{}", aliases.scene.log());
+        assert!(
+            answer.text().contains("not set up for a stage"),
+            "{}",
+            answer.text()
+        );
+        assert!(
+            aliases.scene.log().contains(said),
+            "{}",
+            aliases.scene.log()
+        );
+    }
+    let answer = aliases.entries(&function.by_alias("staging")).await;
+    assert_eq!(answer.status, 200, "{}", aliases.scene.log());
+    assert_eq!(function.started(), 1);
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn alias_and_variable_that_name_different_stages_are_refused() {
+    let mut aliases = Aliases::new().await;
+    aliases.scene.set("STAGELINK_STAGE", "staging");
+    let function = aliases.scene.function("guestbook").await;
+    let answer = aliases.entries(&function.by_alias("production")).await;
+    assert_eq!(answer.status, 500, "{}", aliases.scene.log());
+    let log = aliases.scene.log();
+    assert!(log.contains("two stages are named"), "{log}");
+    for alias in ["staging", "live"] {
+        let answer = aliases.entries(&function.by_alias(alias)).await;
+        assert_eq!(answer.json()["stage"], "staging", "{}", aliases.scene.log());
+    }
+    function.shutdown().await;
+}

@@ -1,0 +1,220 @@
+//! Events as the platforms write them, each through the process of a function that tells what
+//! it was asked.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use stagelink_local::lambda::{Function, InvokeError};
+use stagelink_tests::{CANARY, Scene, sdk_example};
+
+/// What is no text: the first bytes of a PNG.
+const BYTES: &[u8] = &[0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0xff];
+
+const COOKIES: [&str; 2] = ["one=1; Path=/", "two=2; Path=/"];
+
+/// The function, and what keeps its database.
+struct Echo {
+    function: Function,
+    scene: Scene,
+}
+
+impl Echo {
+    async fn start() -> Self {
+        let scene = Scene::new().await;
+        let function = scene.start("echo", &sdk_example("echo").await);
+        Self { function, scene }
+    }
+
+    /// What the function answers, as it stands in the Runtime API.
+    async fn answer(&self, event: &Value) -> Value {
+        let answer = self.function.invoke(Bytes::from(event.to_string())).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{error}\n{}", self.scene.log()));
+        let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+        assert_eq!(answer["statusCode"], 200, "{answer}");
+        answer
+    }
+
+    /// What it was asked, as it understood.
+    async fn told(&self, event: &Value) -> Value {
+        let answer = self.answer(event).await;
+        assert_eq!(answer["isBase64Encoded"], false);
+        serde_json::from_str(answer["body"].as_str().expect("a body")).expect("JSON")
+    }
+
+    /// Sends bytes and gets them back.
+    async fn sends_bytes_to_and_fro(&self, mut event: Value, path: &str) {
+        event[path] = json!("/bytes");
+        event["body"] = json!(BASE64_STANDARD.encode(BYTES));
+        event["isBase64Encoded"] = json!(true);
+        let answer = self.answer(&event).await;
+        assert_eq!(answer["isBase64Encoded"], true, "{answer}");
+        assert_eq!(answer["body"], BASE64_STANDARD.encode(BYTES));
+    }
+}
+
+/// One of API Gateway's REST APIs, or Netlify.
+fn rest() -> Value {
+    json!({
+        "resource": "/{proxy+}", "path": "/api/echo", "httpMethod": "POST",
+        "headers": {"Host": "shop.example", "Accept": "text/html", "Cookie": "a=1; b=2"},
+        "multiValueHeaders": {
+            "Host": ["shop.example"], "Accept": ["text/html", "text/plain"],
+            "Cookie": ["a=1; b=2"],
+        },
+        "queryStringParameters": {"tag": "two", "q": "x y"},
+        "multiValueQueryStringParameters": {"tag": ["one", "two"], "q": ["x y"]},
+        "pathParameters": {"proxy": "api/echo"}, "stageVariables": null,
+        "requestContext": {
+            "accountId": "123456789012", "apiId": "1234567890", "httpMethod": "POST",
+            "identity": {"sourceIp": "192.0.2.1", "userAgent": "test"},
+            "path": "/api/echo", "protocol": "HTTP/1.1", "requestId": "id",
+            "requestTimeEpoch": 1_767_225_600_000_i64, "resourcePath": "/{proxy+}",
+        },
+        "body": "{\"greeting\":\"hello\"}", "isBase64Encoded": false,
+    })
+}
+
+/// One of API Gateway's HTTP APIs; a function URL writes the same.
+fn http(domain: &str) -> Value {
+    json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": "/api/echo",
+        "rawQueryString": "tag=one&tag=two&q=x%20y",
+        "cookies": ["a=1", "b=2"],
+        "headers": {"host": domain, "accept": "text/html,text/plain"},
+        "queryStringParameters": {"tag": "one,two", "q": "x y"},
+        "requestContext": {
+            "accountId": "anonymous", "apiId": "1234567890", "domainName": domain,
+            "domainPrefix": "1234567890", "requestId": "id", "routeKey": "$default",
+            "stage": "$default", "time": "01/Jan/2026:00:00:00 +0000",
+            "timeEpoch": 1_767_225_600_000_i64,
+            "http": {
+                "method": "POST", "path": "/api/echo", "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.1", "userAgent": "test",
+            },
+        },
+        "body": "{\"greeting\":\"hello\"}", "isBase64Encoded": false,
+    })
+}
+
+/// A load balancer, whose target group is set to one value for each name or to several.
+fn load_balancer(several: bool) -> Value {
+    let mut event = json!({
+        "requestContext": {"elb": {
+            "targetGroupArn": "arn:aws:elasticloadbalancing:us-east-1:123456789012:\
+                               targetgroup/shop/0123456789abcdef",
+        }},
+        "httpMethod": "POST", "path": "/api/echo",
+        "body": "{\"greeting\":\"hello\"}", "isBase64Encoded": false,
+    });
+    if several {
+        event["multiValueHeaders"] = json!({
+            "host": ["shop.example"], "accept": ["text/html", "text/plain"],
+            "cookie": ["a=1; b=2"],
+        });
+        event["multiValueQueryStringParameters"] = json!({"tag": ["one", "two"], "q": ["x%20y"]});
+    } else {
+        event["headers"] = json!({
+            "host": "shop.example", "accept": "text/html", "cookie": "a=1; b=2",
+        });
+        event["queryStringParameters"] = json!({"tag": "two", "q": "x%20y"});
+    }
+    event
+}
+
+fn asserts_request(told: &Value, tags: &[&str]) {
+    assert_eq!(told["method"], "POST");
+    assert_eq!(told["path"], "/api/echo");
+    assert_eq!(told["body"], "{\"greeting\":\"hello\"}");
+    assert_eq!(told["headers"]["cookie"][0], "a=1; b=2");
+    let query = told["query"].as_array().cloned().unwrap_or_default();
+    let values = |name: &str| -> Vec<String> {
+        let own = query.iter().filter(|pair| pair[0] == name);
+        own.map(|pair| pair[1].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    assert_eq!(values("tag"), tags, "{told}");
+    assert_eq!(values("q"), ["x y"], "{told}");
+}
+
+#[tokio::test]
+async fn rest_api_and_netlify_are_answered_with_every_cookie() {
+    let echo = Echo::start().await;
+    let told = echo.told(&rest()).await;
+    asserts_request(&told, &["one", "two"]);
+    let answer = echo.answer(&rest()).await;
+    assert_eq!(answer["multiValueHeaders"]["set-cookie"], json!(COOKIES));
+    echo.sends_bytes_to_and_fro(rest(), "path").await;
+    echo.function.shutdown().await;
+}
+
+#[tokio::test]
+async fn http_api_and_function_url_are_answered_with_every_cookie() {
+    let echo = Echo::start().await;
+    for domain in [
+        "1234567890.execute-api.us-east-1.amazonaws.com",
+        "1234567890.lambda-url.us-east-1.on.aws",
+    ] {
+        let told = echo.told(&http(domain)).await;
+        asserts_request(&told, &["one", "two"]);
+        let answer = echo.answer(&http(domain)).await;
+        assert_eq!(answer["cookies"], json!(COOKIES));
+        echo.sends_bytes_to_and_fro(http(domain), "rawPath").await;
+    }
+    echo.function.shutdown().await;
+}
+
+#[tokio::test]
+async fn load_balancer_of_either_kind_is_answered() {
+    let echo = Echo::start().await;
+    for (several, tags) in [(true, ["one", "two"].as_slice()), (false, &["two"])] {
+        let told = echo.told(&load_balancer(several)).await;
+        asserts_request(&told, tags);
+        let answer = echo.answer(&load_balancer(several)).await;
+        assert_eq!(answer["multiValueHeaders"]["set-cookie"], json!(COOKIES));
+        assert!(answer["headers"]["set-cookie"].is_string(), "{answer}");
+        assert_eq!(answer["statusDescription"], "200 OK");
+        echo.sends_bytes_to_and_fro(load_balancer(several), "path")
+            .await;
+    }
+    echo.function.shutdown().await;
+}
+
+#[tokio::test]
+async fn header_without_a_value_as_netlify_dev_sends_offline_is_left_out() {
+    let echo = Echo::start().await;
+    let mut event = rest();
+    event["headers"]["x-nf-account-id"] = Value::Null;
+    event["multiValueHeaders"]["x-nf-account-id"] = json!([null]);
+    let told = echo.told(&event).await;
+    asserts_request(&told, &["one", "two"]);
+    assert_eq!(told["headers"]["x-nf-account-id"], Value::Null);
+    echo.function.shutdown().await;
+}
+
+#[tokio::test]
+async fn event_that_is_no_request_is_refused_and_the_process_lives_on() {
+    let echo = Echo::start().await;
+    let queue = json!({"Records": [{
+        "messageId": "1", "body": CANARY, "eventSource": "aws:sqs",
+    }]});
+    for (event, said) in [
+        (queue.to_string(), "an object with Records"),
+        (json!({}).to_string(), "an object without a member"),
+        (json!("hello").to_string(), "no object"),
+        ("{\"half\":".to_owned(), "EOF while parsing"),
+        (String::new(), "EOF while parsing"),
+    ] {
+        let refused = echo.function.invoke(Bytes::from(event.clone())).await;
+        let Err(InvokeError::Function { error_message, .. }) = refused else {
+            panic!("{event}: {refused:?}");
+        };
+        assert!(error_message.contains(said), "{event}: {error_message}");
+        assert!(!error_message.contains(CANARY));
+    }
+    let not_utf8 = Bytes::from_static(b"{\"path\":\"\xff\"}");
+    assert!(echo.function.invoke(not_utf8).await.is_err());
+    asserts_request(&echo.told(&rest()).await, &["one", "two"]);
+    assert_eq!(echo.function.started(), 1);
+    echo.function.shutdown().await;
+}

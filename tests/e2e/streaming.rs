@@ -1,0 +1,129 @@
+//! Responses that are sent as they come to be, and the rows that they are made of.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use serde_json::json;
+use stagelink::{ErrorKind, Link, Phase, Rows, Settings};
+use stagelink_local::lambda::Function;
+use stagelink_tests::{CANARY, Scene, sdk_example};
+use tokio::sync::mpsc;
+
+use crate::warm::{ANY, AT_WORK, until_sessions, within};
+
+/// More than the buffers between the server and the client hold.
+const MANY: usize = 1_000_000;
+
+async fn streaming(scene: &Scene) -> Function {
+    scene.start("streaming", &sdk_example("streaming").await)
+}
+
+/// A request as a function URL writes it.
+fn event(count: &str) -> Bytes {
+    let event = json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": "/",
+        "rawQueryString": format!("count={count}"),
+        "headers": {"host": "localhost"}, "isBase64Encoded": false,
+        "requestContext": {"http": {"method": "GET", "path": "/"}, "stage": "$default"},
+    });
+    event.to_string().into()
+}
+
+/// The body behind the prelude.
+fn body(whole: &[u8]) -> &[u8] {
+    let end = whole.windows(8).position(|window| window == [0; 8]);
+    &whole[end.expect("a prelude") + 8..]
+}
+
+#[tokio::test]
+async fn large_result_flows_on_one_connection_that_serves_the_next_request() {
+    let scene = Scene::new().await;
+    let function = streaming(&scene).await;
+    let mut sessions = Vec::new();
+    for _ in 0..2 {
+        let (sender, mut parts) = mpsc::channel(1);
+        let invoked = tokio::spawn({
+            let function = function.clone();
+            async move {
+                function
+                    .invoke_streaming(event(&MANY.to_string()), sender)
+                    .await
+            }
+        });
+        let mut whole = parts.recv().await.expect("a part").to_vec();
+        // The first part is here, and the server is not through: it waits for who reads.
+        until_sessions(scene.database.role(), &AT_WORK, 1).await;
+        while let Some(part) = parts.recv().await {
+            whole.extend_from_slice(&part);
+        }
+        invoked.await.expect("a task").expect("an answer");
+        until_sessions(scene.database.role(), &AT_WORK, 0).await;
+        let text = String::from_utf8(body(&whole).to_vec()).expect("text");
+        assert_eq!(text.lines().count(), MANY);
+        let last = text.lines().last().unwrap_or_default();
+        let (number, session) = last.split_once(' ').expect("two numbers");
+        assert_eq!(number, MANY.to_string());
+        sessions.push(session.to_owned());
+    }
+    assert_eq!(sessions[0], sessions[1]);
+    until_sessions(scene.database.role(), &ANY, 1).await;
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn mistake_before_the_body_is_a_problem_with_its_status() {
+    let scene = Scene::new().await;
+    let function = streaming(&scene).await;
+    let answer = function.invoke(event("many")).await.expect("an answer");
+    let answer: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");
+    assert_eq!(answer["statusCode"], 400);
+    assert!(
+        answer["body"]
+            .as_str()
+            .unwrap_or_default()
+            .contains("whole number")
+    );
+    function.shutdown().await;
+}
+
+fn link(scene: &Scene) -> Link {
+    Link::new(Settings::from_vars(&scene.variables))
+}
+
+/// Rows that are too large to be kept back by the server, and stop after two of them.
+async fn slow_rows(link: &Link) -> Rows {
+    let sql = "SELECT repeat('x', 20000), pg_sleep(CASE WHEN n > 2 THEN 600 ELSE 0 END) \
+               FROM generate_series(1, 9) AS n";
+    link.rows(sql, &[]).await.expect("rows")
+}
+
+#[tokio::test]
+async fn rows_that_do_not_come_in_time_are_an_error_and_stopped_in_the_server() {
+    let scene = Scene::new().await;
+    let link = link(&scene);
+    let mut rows = slow_rows(&within(&link, Duration::from_secs(3))).await;
+    for _ in 0..2 {
+        assert!(rows.next().await.expect("a row").is_ok());
+    }
+    let error = rows.next().await.expect("an error").expect_err("no row");
+    assert_eq!(error.kind(), ErrorKind::Timeout(Phase::Query), "{error}");
+    assert!(!format!("{error:?}").contains(CANARY));
+    assert!(rows.next().await.is_none());
+    until_sessions(scene.database.role(), &AT_WORK, 0).await;
+    assert!(link.client().await.is_ok());
+    until_sessions(scene.database.role(), &ANY, 1).await;
+}
+
+#[tokio::test]
+async fn rows_that_are_dropped_are_stopped_and_their_connection_serves_on() {
+    let scene = Scene::new().await;
+    let link = link(&scene);
+    let mut rows = slow_rows(&link).await;
+    assert!(rows.next().await.expect("a row").is_ok());
+    drop(rows);
+    link.settle().await;
+    until_sessions(scene.database.role(), &AT_WORK, 0).await;
+    assert!(link.client().await.is_ok());
+    until_sessions(scene.database.role(), &ANY, 1).await;
+}
