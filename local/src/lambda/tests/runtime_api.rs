@@ -128,7 +128,7 @@ async fn streamed_answer_is_collected() {
 #[tokio::test]
 async fn parts_of_a_streamed_answer_are_handed_on_with_their_prelude() {
     let (function, _logs) = echo(|config| probe(config, "PROBE_RUNTIME", "streamed"));
-    let (sender, mut parts) = tokio::sync::mpsc::channel(1);
+    let (sender, mut parts) = tokio::sync::mpsc::channel::<Bytes>(1);
     let collect = async {
         let mut whole = Vec::new();
         while let Some(part) = parts.recv().await {
