@@ -46,7 +46,7 @@ enum Inner {
     Named(Link),
     /// The alias names it.
     ByAlias {
-        environment: Environment,
+        environment: Box<Environment>,
         /// In the order of [`Stage::ALL`].
         links: [OnceLock<Link>; Stage::ALL.len()],
     },
@@ -73,7 +73,7 @@ impl Links {
     fn new(environment: Result<Environment, Error>) -> Self {
         match environment {
             Ok(environment) if !environment.names_stage() => Self(Arc::new(Inner::ByAlias {
-                environment,
+                environment: Box::new(environment),
                 links: Default::default(),
             })),
             environment => Self::from(Link::new(environment.and_then(Environment::settings))),
@@ -96,7 +96,9 @@ impl Links {
             },
             (Inner::Named(link), None) => Ok(link),
             (Inner::ByAlias { environment, links }, Some(alias)) => Ok(links[alias as usize]
-                .get_or_init(|| Link::new(environment.clone().settings_of_alias(alias)))),
+                .get_or_init(|| {
+                    Link::new(Environment::clone(environment).settings_of_alias(alias))
+                })),
             (Inner::ByAlias { .. }, None) => Err(no_stage(qualifier)),
         }
     }

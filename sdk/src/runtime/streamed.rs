@@ -221,3 +221,122 @@ impl std::fmt::Display for Broken {
 impl StdError for Broken {}
 
 const FAILED: &str = "The function failed. Its operator finds the reason in the function's log.";
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    use futures_util::{StreamExt as _, stream};
+    use http::StatusCode;
+    use http_body_util::{BodyExt as _, StreamBody};
+    use lambda_http::{Context as LambdaContext, RequestExt as _};
+
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::problem::Problem;
+    use crate::runtime::IntoService;
+
+    type Part = Result<Frame<Bytes>, BoxError>;
+
+    fn part(text: &'static str) -> Part {
+        Ok(Frame::data(Bytes::from(text)))
+    }
+
+    /// What a client gets of a body of these parts, in an invocation of ten seconds; each
+    /// part, then why the body is not whole.
+    async fn sent<S>(parts: S) -> (StatusCode, Vec<String>, Option<String>)
+    where
+        S: stream::Stream<Item = Part> + Send + 'static,
+    {
+        let mut parts = Some(parts);
+        sent_by(move || {
+            Ok(Response::new(StreamBody::new(
+                parts.take().expect("one request"),
+            )))
+        })
+        .await
+    }
+
+    async fn sent_by<B>(
+        mut handle: impl FnMut() -> Result<Response<B>, BoxError>,
+    ) -> (StatusCode, Vec<String>, Option<String>)
+    where
+        B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
+    {
+        let link = Link::new(Err(Error::new(ErrorKind::Stage, "no stage, c4n4ry")));
+        let handler = move |_: Request| std::future::ready(handle());
+        let mut streaming = Streaming::new(handler.into_service(), &Links::from(link));
+        let mut context = LambdaContext::default();
+        let ends = SystemTime::now() + Duration::from_secs(10);
+        let ends = ends.duration_since(UNIX_EPOCH).unwrap().as_millis();
+        context.deadline = ends.try_into().unwrap();
+        let request = Request::default().with_lambda_context(context);
+        let Ok(response) = streaming.call(request).await;
+        let (head, mut body) = response.into_parts();
+        let (mut parts, mut broken) = (Vec::new(), None);
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Ok(frame) => {
+                    let data = frame.into_data().unwrap();
+                    parts.push(String::from_utf8(data.to_vec()).unwrap());
+                }
+                Err(error) => broken = Some(error.to_string()),
+            }
+        }
+        (head.status, parts, broken)
+    }
+
+    #[tokio::test]
+    async fn body_is_sent_part_by_part() {
+        let sent = sent(stream::iter([part("one"), part("two")])).await;
+        assert_eq!(sent.1, ["one", "two"]);
+        assert_eq!((sent.0.as_u16(), sent.2), (200, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn body_that_takes_too_long_is_broken_off() {
+        let parts = stream::iter([part("one")]).chain(stream::pending());
+        let (_, parts, broken) = sent(parts).await;
+        assert_eq!(parts, ["one"]);
+        assert!(broken.unwrap().contains("too long"));
+    }
+
+    #[tokio::test]
+    async fn body_that_fails_is_broken_off_with_its_public_message() {
+        let own = Error::new(ErrorKind::App, "app shop-c4n4ry");
+        for (error, said) in [
+            (BoxError::from(own), "is not set up"),
+            ("c4n4ry".into(), "The function failed"),
+        ] {
+            let (_, parts, broken) = sent(stream::iter([part("one"), Err(error)])).await;
+            let broken = broken.unwrap();
+            assert_eq!(parts, ["one"]);
+            assert!(
+                broken.contains(said) && !broken.contains("c4n4ry"),
+                "{broken}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn body_that_panics_is_broken_off() {
+        let parts = stream::iter([1, 2]).map(|number| match number {
+            1 => part("one"),
+            _ => panic!("c4n4ry"),
+        });
+        let (_, parts, broken) = sent(parts).await;
+        assert_eq!(parts, ["one"]);
+        assert!(!broken.unwrap().contains("c4n4ry"));
+    }
+
+    #[tokio::test]
+    async fn error_before_the_body_is_a_problem() {
+        let fail = || {
+            let problem = Problem::new(StatusCode::CONFLICT, "There is one already.");
+            Err::<Response<StreamBody<stream::Pending<Part>>>, BoxError>(problem.into())
+        };
+        let (status, parts, broken) = sent_by(fail).await;
+        assert_eq!((status, broken), (StatusCode::CONFLICT, None));
+        assert!(parts[0].contains("There is one already."));
+    }
+}

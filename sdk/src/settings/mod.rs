@@ -230,9 +230,8 @@ impl Environment {
             ));
         }
         let settings = variables.parse(stage)?;
-        match &settings.provider {
-            Some(provider) => provider.tells_stages_apart(stage)?,
-            None => {}
+        if let Some(provider) = &settings.provider {
+            provider.tells_stages_apart(stage)?;
         }
         Ok(settings)
     }
