@@ -12,6 +12,7 @@ pub mod heroku;
 pub mod lambda;
 pub mod neon;
 pub mod netlify;
+pub mod netlify_api;
 pub mod network;
 mod owner;
 mod port;
