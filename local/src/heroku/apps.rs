@@ -66,6 +66,7 @@ impl Cloud {
         self.couplings.retain(|coupling| coupling.app != id);
         self.addons.retain(|addon| addon.app != id);
         self.attachments.retain(|attachment| attachment.app != id);
+        self.forget_app_of_review_app(id);
         Ok(())
     }
 

@@ -26,6 +26,7 @@ mod pipelines;
 mod range;
 mod rate_limit;
 mod releases;
+mod review_apps;
 mod shared;
 mod state;
 #[cfg(test)]
@@ -48,6 +49,7 @@ use crate::api::Server;
 pub use crate::api::{Failure, Fault, Recorded};
 pub use database_owner::{DatabaseOwner, LiveFacts, OwnerFuture};
 pub use pipelines::Stage;
+pub use review_apps::ReviewStatus;
 pub use tokens::Access;
 
 use api_error::ApiError;
@@ -146,6 +148,41 @@ impl Heroku {
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) when there is no such app or it is in no pipeline.
     pub fn uncouple(&self, app: &str) -> Result<(), Error> {
         self.shared.cloud().uncouple(app)
+    }
+
+    /// Begins a review app for a pull request and tells its id. It is `pending` and has no
+    /// app yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) when there is no such pipeline.
+    pub fn create_review_app(&self, pipeline: &str, pull_request: u64) -> Result<Uuid, Error> {
+        self.shared
+            .cloud()
+            .create_review_app(pipeline, pull_request)
+    }
+
+    /// Makes a review app's app, in stage review of its pipeline: it is `creating` from then
+    /// on, until it is said to be [`Created`](ReviewStatus::Created).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) when there is no such review app, when it
+    /// has an app already, and for a name as in [`create_app`](Self::create_app).
+    pub fn create_app_of_review_app(&self, review_app: Uuid, name: &str) -> Result<Uuid, Error> {
+        self.shared
+            .cloud()
+            .create_app_of_review_app(review_app, name)
+    }
+
+    /// Says what has become of a review app. With [`Deleted`](ReviewStatus::Deleted) its app
+    /// is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) when there is no such review app.
+    pub fn set_review_status(&self, review_app: Uuid, status: ReviewStatus) -> Result<(), Error> {
+        self.shared.cloud().set_review_status(review_app, status)
     }
 
     /// Sets a config var. As on Heroku that makes a release, unless the var has the
@@ -285,6 +322,7 @@ fn router(shared: Shared) -> Router {
         .merge(config_vars::routes())
         .merge(pipelines::routes())
         .merge(releases::routes())
+        .merge(review_apps::routes())
         .merge(addons::routes())
         .merge(attachments::routes())
         .merge(data::routes())

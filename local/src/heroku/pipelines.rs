@@ -82,7 +82,7 @@ impl FromStr for Stage {
 }
 
 pub(super) struct Pipeline {
-    id: Uuid,
+    pub(super) id: Uuid,
     name: String,
     created_at: Timestamp,
 }
@@ -126,6 +126,8 @@ impl Cloud {
         let id = self.existing_pipeline(pipeline, "delete it")?;
         self.pipelines.retain(|pipeline| pipeline.id != id);
         self.couplings.retain(|coupling| coupling.pipeline != id);
+        self.review_apps
+            .retain(|review_app| review_app.pipeline != id);
         Ok(())
     }
 
@@ -174,7 +176,7 @@ impl Cloud {
         Ok(())
     }
 
-    fn existing_pipeline(&self, asked: &str, purpose: &str) -> Result<Uuid, Error> {
+    pub(super) fn existing_pipeline(&self, asked: &str, purpose: &str) -> Result<Uuid, Error> {
         self.pipeline(asked)
             .map(|pipeline| pipeline.id)
             .ok_or_else(|| {

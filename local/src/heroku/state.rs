@@ -9,6 +9,7 @@ use super::addons::Addon;
 use super::apps::App;
 use super::attachments::Attachment;
 use super::pipelines::{Coupling, Pipeline};
+use super::review_apps::ReviewApp;
 
 /// All that the account has. What can be done with it stands in the file of each resource.
 pub(super) struct Cloud {
@@ -17,6 +18,7 @@ pub(super) struct Cloud {
     pub(super) pipelines: Vec<Pipeline>,
     pub(super) apps: Vec<App>,
     pub(super) couplings: Vec<Coupling>,
+    pub(super) review_apps: Vec<ReviewApp>,
     pub(super) addons: Vec<Addon>,
     pub(super) attachments: Vec<Attachment>,
 }
@@ -52,6 +54,7 @@ impl Cloud {
             pipelines: Vec::new(),
             apps: Vec::new(),
             couplings: Vec::new(),
+            review_apps: Vec::new(),
             addons: Vec::new(),
             attachments: Vec::new(),
         }

@@ -3,6 +3,7 @@
 mod databases;
 mod failing;
 mod resources;
+mod review_apps;
 mod transport;
 
 use std::collections::HashMap;
