@@ -46,6 +46,8 @@ pub enum ErrorKind {
     App,
     /// The stage has no database URL, or one that is not usable.
     DatabaseUrl,
+    /// A preview has no database of its own, or none yet, and gets nobody else's.
+    NoDatabase,
     /// The provider refused the token, or does not know what was asked for.
     ProviderRefused,
     /// The provider's rate limit is used up.
@@ -129,6 +131,17 @@ impl Error {
         }))
     }
 
+    /// A preview that has no database; with a wait where one is being made for it.
+    pub(crate) fn no_database(message: impl Into<String>, retry_after: Option<Duration>) -> Self {
+        Self(Arc::new(Inner {
+            kind: ErrorKind::NoDatabase,
+            message: message.into(),
+            retry_after,
+            says: Says::Nothing,
+            source: None,
+        }))
+    }
+
     /// The same, with what it says of the credentials.
     pub(crate) fn that_says(mut self, says: Says) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
@@ -166,6 +179,8 @@ impl Error {
             | ErrorKind::DatabaseReadOnly => true,
             // A query that took too long may be running still.
             ErrorKind::Timeout(phase) => phase != Phase::Query,
+            // One that is being made says when to come back.
+            ErrorKind::NoDatabase => self.0.retry_after.is_some(),
             ErrorKind::Settings
             | ErrorKind::Stage
             | ErrorKind::App
@@ -186,7 +201,7 @@ impl Error {
     /// The provider's own `Retry-After` where it sent one. For a full database, and for a
     /// time limit of the settings that was passed on the way to it, 1 to 4 seconds, at random,
     /// so that those who were refused together do not come back together; a second for a
-    /// database that may be back by then.
+    /// database that may be back by then; 10 seconds for a preview's that is being made.
     pub fn retry_after(&self) -> Option<Duration> {
         let otherwise = match self.0.kind {
             ErrorKind::DatabaseFull
@@ -211,6 +226,10 @@ impl Error {
             | ErrorKind::WrongDatabase => {
                 "The database of this stage is not set up. The operator finds the reason in the function's log."
             }
+            ErrorKind::NoDatabase if self.0.retry_after.is_some() => {
+                "This preview's database is being made. Try again in a minute."
+            }
+            ErrorKind::NoDatabase => "This preview has no database.",
             ErrorKind::Insecure => {
                 "The connection to the database could not be secured, so none was made."
             }

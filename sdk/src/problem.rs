@@ -150,7 +150,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// 503 where waiting may help, 504 for a query that took too long or an invocation that was
+/// 503 where waiting may help and for a preview without a database, 504 for a query that took too long or an invocation that was
 /// over, 422 where the client must do otherwise, 500 where somebody must act.
 fn status_of(error: &Error) -> StatusCode {
     match error.kind() {
@@ -165,7 +165,9 @@ fn status_of(error: &Error) -> StatusCode {
         | ErrorKind::OutcomeUnknown
         | ErrorKind::Query => StatusCode::INTERNAL_SERVER_ERROR,
         ErrorKind::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-        ErrorKind::ProviderBusy
+        // A preview without a database is meant to be so: nobody has to act.
+        ErrorKind::NoDatabase
+        | ErrorKind::ProviderBusy
         | ErrorKind::ProviderUnavailable
         | ErrorKind::DatabaseRefused
         | ErrorKind::DatabaseFull
@@ -231,6 +233,20 @@ mod tests {
         let response = Problem::from(error).to_response();
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[RETRY_AFTER], "1");
+    }
+
+    #[test]
+    fn preview_without_a_database_is_not_available_and_says_when_to_come_back_if_ever() {
+        let never = Problem::from(Error::no_database("no app for pull request 7", None));
+        let response = never.to_response();
+        assert_eq!(response.status(), 503);
+        assert!(text(&response).contains("This preview has no database."));
+        assert!(!response.headers().contains_key(RETRY_AFTER));
+        let soon = Error::no_database("pending", Some(Duration::from_secs(10)));
+        assert!(soon.is_retryable());
+        let response = Problem::from(soon).to_response();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[RETRY_AFTER], "10");
     }
 
     #[test]

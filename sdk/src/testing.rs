@@ -160,10 +160,13 @@ impl<'a, P: Provider + fmt::Debug> Conformance<'a, P> {
         assert!(
             matches!(
                 kind,
-                ErrorKind::App | ErrorKind::DatabaseUrl | ErrorKind::ProviderRefused
+                ErrorKind::App
+                    | ErrorKind::DatabaseUrl
+                    | ErrorKind::NoDatabase
+                    | ErrorKind::ProviderRefused
             ),
             "a stage without a database is refused with the kind {kind:?}, which is not one \
-             that says so: use App, DatabaseUrl or ProviderRefused"
+             that says so: use App, DatabaseUrl, NoDatabase or ProviderRefused"
         );
     }
 

@@ -15,6 +15,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use secrecy::SecretString;
+
 use crate::error::{Error, ErrorKind};
 use crate::postgres::DatabaseUrl;
 use crate::settings::ProviderSettings;
@@ -74,6 +76,11 @@ impl Credentials {
     pub fn origin(&self) -> &str {
         &self.origin
     }
+
+    /// These as the value of `STAGELINK_SEALED` for functions of that stage.
+    pub fn seal(&self, stage: Stage) -> SecretString {
+        sealed::seal(&self.url, stage)
+    }
 }
 
 /// Somebody who knows the database of a stage: a PaaS, by its API.
@@ -88,6 +95,8 @@ pub trait Provider: Send + Sync + 'static {
     /// [`ErrorKind::App`](crate::ErrorKind::App) or
     /// [`ErrorKind::DatabaseUrl`](crate::ErrorKind::DatabaseUrl) when the stage
     /// has none or it is not clear which,
+    /// [`ErrorKind::NoDatabase`](crate::ErrorKind::NoDatabase) for a preview that is meant
+    /// to have none,
     /// [`ErrorKind::ProviderRefused`](crate::ErrorKind::ProviderRefused),
     /// [`ErrorKind::ProviderBusy`](crate::ErrorKind::ProviderBusy) or
     /// [`ErrorKind::ProviderUnavailable`](crate::ErrorKind::ProviderUnavailable)
@@ -108,13 +117,18 @@ impl AnyProvider {
         Self(Arc::new(provider))
     }
 
-    pub(crate) fn from_settings(settings: Option<ProviderSettings>) -> Result<Self, Error> {
+    /// The provider of the settings; where there is none, one who says so. `is_sealed` is
+    /// whether there are credentials beside it.
+    pub(crate) fn from_settings(
+        settings: Option<ProviderSettings>,
+        is_sealed: bool,
+    ) -> Result<Self, Error> {
         Ok(match settings {
             Some(ProviderSettings::Heroku(settings)) => Self::new(Heroku::new(settings)?),
             Some(ProviderSettings::Neon(settings)) => Self::new(Neon::new(settings)?),
             Some(ProviderSettings::Render(settings)) => Self::new(Render::new(settings)?),
             Some(ProviderSettings::Url(url)) => Self::new(FixedUrl::parse(&url)?),
-            None => Self::new(Nobody),
+            None => Self::new(Nobody { is_sealed }),
         })
     }
 
@@ -129,11 +143,23 @@ impl fmt::Debug for AnyProvider {
     }
 }
 
-/// Stands where no provider is set, beside sealed credentials.
-struct Nobody;
+/// Stands where no provider is set: beside sealed credentials, or in a preview that has no
+/// database.
+struct Nobody {
+    is_sealed: bool,
+}
 
 impl Provider for Nobody {
     async fn resolve(&self, stage: Stage) -> Result<Credentials, Error> {
+        if !self.is_sealed {
+            return Err(Error::no_database(
+                format!(
+                    "stage {stage} has no database here: no source of one is set; for a database \
+                     per pull request set STAGELINK_HEROKU_PIPELINE and HEROKU_API_KEY"
+                ),
+                None,
+            ));
+        }
         Err(Error::new(
             ErrorKind::Settings,
             format!(

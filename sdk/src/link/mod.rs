@@ -82,7 +82,7 @@ impl Link {
                     server,
                 } = settings;
                 let sealed = sealed.map(|sealed| unseal(&sealed, stage)).transpose()?;
-                let provider = AnyProvider::from_settings(provider)?;
+                let provider = AnyProvider::from_settings(provider, sealed.is_some())?;
                 State::ready(stage, provider, sealed, limits, server)
             })
             .unwrap_or_else(State::Refused);

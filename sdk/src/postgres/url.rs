@@ -84,6 +84,11 @@ impl DatabaseUrl {
         })
     }
 
+    /// The URL with its password.
+    pub(crate) fn expose_secret(&self) -> &str {
+        self.text.expose_secret()
+    }
+
     /// Whether the other one is the same, letter by letter.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.text.expose_secret() == other.text.expose_secret()

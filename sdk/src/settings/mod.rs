@@ -31,7 +31,8 @@ pub use self::server::{Pooler, ServerPin, ServerSettings};
 /// | `STAGELINK_SEALED` | the stage's credentials as they were at deploy time, as `STAGE=URL`, a secret: the provider is asked only when they have gone stale. Where the alias names the stage, one entry for each stage, with white space between | none: the provider is asked at the start |
 /// | `STAGELINK_PROVIDER` | where the stage's database URL comes from: `heroku`, `neon`, `render` or `url` | the one whose variables are set; several or none is an error |
 /// | `STAGELINK_HEROKU_PIPELINE` | name or id of the Heroku pipeline whose app of that stage owns the database | none |
-/// | `STAGELINK_HEROKU_APP` | name or id of the app: with a pipeline it picks one of several in the stage, without one it is taken as the stage's app | none |
+/// | `STAGELINK_HEROKU_APP` | name or id of the app: with a pipeline it picks one of several in the stage, without one it is taken as the stage's app. In stage review it is for pull requests that have no review app, and in a pipeline has to be in stage review or development | none |
+/// | `STAGELINK_HEROKU_PULL_REQUEST` | in stage review, the number of the pull request whose review app in the pipeline owns the database | the value of `STAGELINK_BUILT_FOR_PULL_REQUEST` when the function was compiled, if it had one: a deploy preview's number is known to its build alone |
 /// | `HEROKU_API_KEY` | a token that may read the app's config vars (scope `read-protected`) | none |
 /// | `STAGELINK_HEROKU_API_URL` | the Platform API; plain `http` only on this machine | `https://api.heroku.com` |
 /// | `STAGELINK_CONFIG_VAR` | the config var that holds the database URL | `DATABASE_URL` |
@@ -70,8 +71,9 @@ pub struct Settings {
     pub stage: Stage,
     /// The stage's credentials as they were at deploy time, as `STAGE=URL`.
     pub sealed: Option<SecretString>,
-    /// Where the stage's database URL comes from. Only beside sealed
-    /// credentials it may be `None`: then nobody is asked when they go stale.
+    /// Where the stage's database URL comes from. Only beside sealed credentials it may be
+    /// `None`, when nobody is asked after they have gone stale, and in stage review, whose
+    /// previews need have no database.
     pub provider: Option<ProviderSettings>,
     /// How many connections, and how long to wait for each step.
     pub limits: Limits,
@@ -208,7 +210,7 @@ impl Environment {
     /// The settings for the stage that it names.
     pub(crate) fn settings(self) -> Result<Settings, Error> {
         let stage = self.0.stage()?;
-        self.0.parse(stage)
+        self.0.parse(stage, BUILT_FOR_PULL_REQUEST)
     }
 
     /// The settings for a stage that the alias of an invocation names.
@@ -229,13 +231,17 @@ impl Environment {
                 ),
             ));
         }
-        let settings = variables.parse(stage)?;
+        let settings = variables.parse(stage, BUILT_FOR_PULL_REQUEST)?;
         if let Some(provider) = &settings.provider {
             provider.tells_stages_apart(stage)?;
         }
         Ok(settings)
     }
 }
+
+/// The pull request whose preview this build is for: Netlify tells it to the build alone.
+/// It comes from no client, and is no secret.
+const BUILT_FOR_PULL_REQUEST: Option<&str> = option_env!("STAGELINK_BUILT_FOR_PULL_REQUEST");
 
 /// Whether a Lambda runtime started this process: it says where it listens.
 pub(crate) fn started_by_lambda() -> bool {
@@ -283,11 +289,12 @@ impl Variables {
         name.parse()
     }
 
-    fn parse(self, stage: Stage) -> Result<Settings, Error> {
+    /// `built_for` is the pull request that this was built for.
+    fn parse(self, stage: Stage, built_for: Option<&str>) -> Result<Settings, Error> {
         let sealed = self.stagelink_sealed;
         let server = self.server.parse(stage)?;
-        let provider = self.provider.parse(server.pooler)?;
-        if provider.is_none() && sealed.is_none() {
+        let provider = self.provider.parse(stage, server.pooler, built_for)?;
+        if provider.is_none() && sealed.is_none() && stage != Stage::Review {
             return Err(Error::new(
                 ErrorKind::Settings,
                 "no source of the database is set: set STAGELINK_HEROKU_PIPELINE and \

@@ -43,11 +43,18 @@ pub struct HerokuSettings {
 pub enum HerokuApp {
     /// The one app of the stage in this pipeline (by name or id). Where a stage
     /// has several, `app` picks one.
+    ///
+    /// A preview, that is the stage review, gets the review app of its pull request. Where
+    /// that has none it gets the app that is named, if that is in stage review or
+    /// development, and nothing else: no preview gets the database of another pull request
+    /// because it happens to be the only one.
     InPipeline {
         /// The pipeline's name or id.
         pipeline: String,
         /// The app's name or id, where the stage has more than one.
         app: Option<String>,
+        /// The number of the pull request that a preview shows.
+        pull_request: Option<u64>,
     },
     /// This app (by name or id), whatever its stage is called on Heroku.
     Named(String),
@@ -112,6 +119,7 @@ pub(super) struct ProviderVariables {
     stagelink_provider: Option<String>,
     stagelink_heroku_pipeline: Option<String>,
     stagelink_heroku_app: Option<String>,
+    stagelink_heroku_pull_request: Option<String>,
     heroku_api_key: Option<SecretString>,
     stagelink_heroku_api_url: Option<String>,
     stagelink_config_var: Option<String>,
@@ -151,14 +159,22 @@ impl ProviderVariables {
     }
 
     /// The provider that is chosen, or the only one whose variables are set, with its
-    /// pooler or without.
-    pub(super) fn parse(self, pooler: Pooler) -> Result<Option<ProviderSettings>, Error> {
+    /// pooler or without. `built_for` is the pull request that this was built for.
+    pub(super) fn parse(
+        mut self,
+        stage: Stage,
+        pooler: Pooler,
+        built_for: Option<&str>,
+    ) -> Result<Option<ProviderSettings>, Error> {
+        let pull_request = self.pull_request(stage, built_for)?;
         let kind = match &self.stagelink_provider {
             Some(name) => Some(Kind::parse(name)?),
             None => self.only_one()?,
         };
         kind.map(|kind| match kind {
-            Kind::Heroku => self.heroku(pooler).map(ProviderSettings::Heroku),
+            Kind::Heroku => self
+                .heroku(pooler, pull_request)
+                .map(ProviderSettings::Heroku),
             Kind::Neon => self.neon(pooler).map(ProviderSettings::Neon),
             Kind::Render => self.render().map(ProviderSettings::Render),
             Kind::Url => self.url().map(ProviderSettings::Url),
@@ -197,9 +213,43 @@ impl ProviderVariables {
         }
     }
 
-    fn heroku(self, pooler: Pooler) -> Result<HerokuSettings, Error> {
+    /// The pull request that a preview shows. What was built in says nothing of other
+    /// stages: a build may be of both.
+    fn pull_request(
+        &mut self,
+        stage: Stage,
+        built_for: Option<&str>,
+    ) -> Result<Option<u64>, Error> {
+        let set = self.stagelink_heroku_pull_request.take();
+        if set.is_some() && stage != Stage::Review {
+            return Err(settings(format!(
+                "STAGELINK_HEROKU_PULL_REQUEST is set in stage {stage}, but only stage review has \
+                 pull requests: set it for the deploy contexts of previews alone"
+            )));
+        }
+        let (name, text) = match (&set, built_for) {
+            _ if stage != Stage::Review => return Ok(None),
+            (Some(text), _) => ("STAGELINK_HEROKU_PULL_REQUEST", text.as_str()),
+            (None, Some(text)) if !text.trim().is_empty() => {
+                ("STAGELINK_BUILT_FOR_PULL_REQUEST", text)
+            }
+            (None, _) => return Ok(None),
+        };
+        match text.trim().parse() {
+            Ok(number) if number > 0 => Ok(Some(number)),
+            _ => Err(settings(format!(
+                "{name} is not the number of a pull request"
+            ))),
+        }
+    }
+
+    fn heroku(self, pooler: Pooler, pull_request: Option<u64>) -> Result<HerokuSettings, Error> {
         let app = match (self.stagelink_heroku_pipeline, self.stagelink_heroku_app) {
-            (Some(pipeline), app) => HerokuApp::InPipeline { pipeline, app },
+            (Some(pipeline), app) => HerokuApp::InPipeline {
+                pipeline,
+                app,
+                pull_request,
+            },
             (None, Some(app)) => HerokuApp::Named(app),
             (None, None) => {
                 return Err(settings(

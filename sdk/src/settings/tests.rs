@@ -193,9 +193,78 @@ fn app_alone_and_app_in_pipeline_are_told_apart() {
         app(in_pipeline),
         HerokuApp::InPipeline {
             pipeline: "guestbook".into(),
-            app: Some("shop".into())
+            app: Some("shop".into()),
+            pull_request: None,
         }
     );
+}
+
+/// The pull request of the settings, of a program that was built for another one or none.
+fn pull_request(
+    stage: &str,
+    set: Option<&str>,
+    built_for: Option<&str>,
+) -> Result<Option<u64>, Error> {
+    let vars = [
+        ("STAGELINK_STAGE", stage),
+        HEROKU[1],
+        HEROKU[2],
+        ("STAGELINK_HEROKU_PULL_REQUEST", set.unwrap_or("")),
+    ];
+    let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let set = vars.into_iter().filter(|(_, value)| !value.is_empty());
+    let variables: Variables = envy::from_iter(set).unwrap();
+    match variables.parse(stage.parse()?, built_for)?.provider {
+        Some(ProviderSettings::Heroku(heroku)) => match heroku.app {
+            HerokuApp::InPipeline { pull_request, .. } => Ok(pull_request),
+            other => panic!("not in a pipeline: {other:?}"),
+        },
+        other => panic!("not heroku: {other:?}"),
+    }
+}
+
+#[test]
+fn pull_request_is_that_of_the_environment_or_else_of_the_build() {
+    let of = |set, built_for| pull_request("review", set, built_for).unwrap();
+    assert_eq!(of(None, None), None);
+    assert_eq!(of(None, Some("")), None);
+    assert_eq!(of(None, Some("7")), Some(7));
+    assert_eq!(of(Some("12"), Some("7")), Some(12));
+}
+
+#[test]
+fn pull_request_of_a_build_says_nothing_of_other_stages() {
+    for stage in ["development", "staging", "production"] {
+        assert_eq!(pull_request(stage, None, Some("7")).unwrap(), None);
+        assert_eq!(pull_request(stage, None, Some("?")).unwrap(), None);
+        let error = pull_request(stage, Some("7"), None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Settings);
+        assert!(error.to_string().contains("PULL_REQUEST is set in stage"));
+    }
+}
+
+#[test]
+fn unreadable_pull_request_is_named_and_not_shown() {
+    for value in ["c4n4ry", "0", "-1", "1.5"] {
+        for (set, built_for, name) in [
+            (Some(value), None, "STAGELINK_HEROKU_PULL_REQUEST"),
+            (None, Some(value), "STAGELINK_BUILT_FOR_PULL_REQUEST"),
+        ] {
+            let error = pull_request("review", set, built_for).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+            assert!(!format!("{error:?}").contains("c4n4ry"));
+        }
+    }
+}
+
+#[test]
+fn preview_needs_no_source_of_a_database() {
+    let preview = Settings::from_vars([("STAGELINK_STAGE", "review")]).unwrap();
+    assert!(preview.provider.is_none() && preview.sealed.is_none());
+    for stage in ["development", "staging", "production"] {
+        let error = refusal(&[("STAGELINK_STAGE", stage)]);
+        assert!(error.to_string().contains("no source of the database"));
+    }
 }
 
 #[test]
