@@ -10,6 +10,7 @@ mod guestbook;
 mod health;
 mod identity;
 mod load;
+mod previews;
 mod providers;
 mod refusals;
 mod rotation;
