@@ -34,6 +34,80 @@ pub enum Command {
     /// DATABASE_URL.
     #[command(subcommand)]
     Mark(MarkCommand),
+    /// Links a Netlify site: gives each deploy context the database of its stage.
+    ///
+    /// Production gets that of stage production, the branch `staging` that of stage staging,
+    /// and a deploy preview that of its pull request's review app, or none. Each stage's URL
+    /// is found in the Heroku pipeline, tried, and set as a secret of that context alone.
+    /// What is to be set is shown first.
+    ///
+    /// STAGELINK_HEROKU_PIPELINE names the pipeline, HEROKU_API_KEY holds a token that reads
+    /// all of its stages and stays on this machine, and NETLIFY_AUTH_TOKEN holds Netlify's.
+    Link(LinkOptions),
+}
+
+/// The options of `stagelink link`.
+#[derive(Clone, Debug, Parser)]
+pub struct LinkOptions {
+    /// The site, by its name or id. Without it, the one that the project's folder is linked
+    /// to by `netlify link`.
+    #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
+    pub site: Option<String>,
+
+    /// The project: the folder with netlify.toml and .netlify/.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub project: PathBuf,
+
+    /// Links this stage alone, and may be given several times. Without it production,
+    /// staging and review are linked.
+    #[arg(long = "stage", value_name = "STAGE")]
+    pub stages: Vec<String>,
+
+    /// The branch whose deploys are stage staging's.
+    #[arg(long, value_name = "BRANCH", default_value = "staging")]
+    pub staging_branch: String,
+
+    /// Leaves the deploys of other branches alone. Otherwise they are told that they are
+    /// previews, which have no database.
+    #[arg(long)]
+    pub skip_branch_deploys: bool,
+
+    /// The app of a stage that has several, or for stage review the one for previews that
+    /// have no review app.
+    #[arg(long = "app", value_name = "STAGE=APP")]
+    pub apps: Vec<String>,
+
+    /// The environment variable that holds the token which functions of a stage ask Heroku
+    /// with when the URL has changed. That of staging or review must not read production's
+    /// config vars: this is tried first.
+    #[arg(long = "token-for", value_name = "STAGE=VARIABLE")]
+    pub tokens: Vec<String>,
+
+    /// Pins the key of each server. A server with a new key is refused until the site is
+    /// linked again.
+    #[arg(long)]
+    pub pin: bool,
+
+    /// Goes on where the site's plan has no scopes: the values reach its builds too.
+    #[arg(long)]
+    pub without_scopes: bool,
+
+    /// Shows what would be set, and sets nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Sets it without asking.
+    #[arg(long, short)]
+    pub yes: bool,
+
+    /// Prints the lines for the Netlify command line instead, with each secret as the name
+    /// of a variable.
+    #[arg(long, conflicts_with_all = ["dry_run", "yes", "json"])]
+    pub print: bool,
+
+    /// Prints one line of JSON instead of the tables.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to do with the mark of a stage's database.

@@ -3,7 +3,9 @@
 pub mod args;
 pub mod dev;
 pub mod functions;
+pub mod link;
 pub mod mark;
 pub mod migrations;
+pub mod preview;
 pub mod progress;
 mod summary;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use stagelink_cli::args::{Args, Command};
-use stagelink_cli::{dev, mark};
+use stagelink_cli::{dev, link, mark};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -12,6 +12,7 @@ async fn main() -> ExitCode {
     let done = match args.command.unwrap_or_default() {
         Command::Dev(options) => dev::run(options).await,
         Command::Mark(command) => mark::run(command).await,
+        Command::Link(options) => link::run(options).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
