@@ -9,6 +9,7 @@ mod events;
 mod guestbook;
 mod health;
 mod identity;
+mod link;
 mod load;
 mod previews;
 mod providers;

@@ -23,6 +23,7 @@ mod site;
 mod stub;
 mod tally;
 mod target;
+mod wire;
 
 pub use crate::canary::CANARY;
 pub use crate::canary::Record;
@@ -63,3 +64,5 @@ pub use crate::tally::Kept;
 pub use crate::tally::Outcome;
 pub use crate::tally::Tally;
 pub use crate::target::Target;
+pub use crate::wire::Passed;
+pub use crate::wire::Wire;

@@ -1,0 +1,135 @@
+//! No context but production's ever gets anything of production's.
+
+use serde_json::Value;
+use stagelink_local::netlify_api::{Context, EnvVar};
+
+use super::{Site, contexts, staging};
+
+/// Walks all that was sent to Netlify, and all that it has: production's secrets went to
+/// production alone, and the command's own token nowhere. Tells how often one was found in
+/// its place.
+fn walk(site: &Site, secrets: &[String]) -> usize {
+    let mut found = 0;
+    for passed in site.wire.passed() {
+        assert!(!passed.path.contains("c4n4ry"), "{}", passed.path);
+        walk_json(&passed.body, None, secrets, &mut found);
+        let body = passed.body.to_string();
+        assert!(!body.contains(site.heroku.api_key()), "the own token");
+    }
+    for context in contexts().iter().filter(|of| **of != Context::Production) {
+        for (name, value) in site.functions_in(context) {
+            let holds_one = secrets.iter().any(|secret| value.contains(secret));
+            assert!(!holds_one, "{name} in {context}");
+        }
+    }
+    found
+}
+
+/// `context` is that of the nearest object around which has one.
+fn walk_json(json: &Value, context: Option<&str>, secrets: &[String], found: &mut usize) {
+    match json {
+        Value::Object(members) => {
+            let context = members.get("context").and_then(Value::as_str).or(context);
+            for member in members.values() {
+                walk_json(member, context, secrets, found);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                walk_json(item, context, secrets, found);
+            }
+        }
+        Value::String(text) if secrets.iter().any(|secret| text.contains(secret)) => {
+            assert_eq!(context, Some("production"), "a secret of production's");
+            *found += 1;
+        }
+        _ => {}
+    }
+}
+
+/// What is production's alone: its password, which no other database has, and its token.
+fn secrets(site: &Site, token: String) -> Vec<String> {
+    let url = site.production.url();
+    let password = url.split([':', '@']).nth(2).expect("a password");
+    vec![password.to_owned(), token]
+}
+
+#[tokio::test]
+async fn what_is_productions_is_sent_to_production_alone() {
+    let mut site = Site::new().await;
+    let token = site.token("PRODUCTION_TOKEN", &["shop-production"]);
+    site.token("STAGING_TOKEN", &["shop-staging"]);
+    site.token("REVIEW_TOKEN", &[]);
+    let words = [
+        "--yes",
+        "--token-for",
+        "production=PRODUCTION_TOKEN",
+        "--token-for",
+        "staging=STAGING_TOKEN",
+        "--token-for",
+        "review=REVIEW_TOKEN",
+    ];
+    let secrets = secrets(&site, token);
+    site.linked(&words).await;
+    assert_eq!(walk(&site, &secrets), 2, "the URL and the token");
+    // And once more, when all of it is there already.
+    site.linked(&words).await;
+    assert_eq!(walk(&site, &secrets), 4);
+}
+
+#[tokio::test]
+async fn token_that_reads_production_is_refused_before_anything_is_set() {
+    for stage in ["staging", "review"] {
+        let mut site = Site::new().await;
+        site.token("WIDE_TOKEN", &["shop-staging", "shop-production"]);
+        let given = format!("{stage}=WIDE_TOKEN");
+        let reason = format!("the token of stage {stage} reads production's config vars");
+        site.refused(&["--yes", "--token-for", &given], &[&reason])
+            .await;
+        // The command's own token is such a one.
+        let given = format!("{stage}=HEROKU_API_KEY");
+        site.refused(&["--yes", "--token-for", &given], &[&reason])
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn token_that_the_site_has_already_is_proved_too() {
+    let mut site = Site::new().await;
+    let wide = site.token("WIDE_TOKEN", &["shop-staging", "shop-production"]);
+    let narrow = site.token("NARROW_TOKEN", &["shop-staging"]);
+    let key = |context, token: &str| EnvVar::new("HEROKU_API_KEY").value(context, token);
+    for context in [Context::All, Context::BranchDeploy, staging()] {
+        site.netlify
+            .set_variable("shop-site", key(context, &wide))
+            .expect("the site");
+        let reason = "reads production's config vars";
+        site.refused(&["--yes"], &[reason]).await;
+    }
+    site.netlify
+        .set_variable("shop-site", key(staging(), &narrow).secret())
+        .expect("the site");
+    site.refused(&["--yes"], &["nobody can prove"]).await;
+    site.linked(&["--yes", "--token-for", "staging=NARROW_TOKEN"])
+        .await;
+    assert_eq!(site.functions_in(&staging())["HEROKU_API_KEY"], narrow);
+}
+
+#[tokio::test]
+async fn what_was_sealed_for_all_contexts_is_gone() {
+    let site = Site::new().await;
+    let url = format!("production={}", site.production.url());
+    let sealed = EnvVar::new("STAGELINK_SEALED")
+        .value(Context::All, &url)
+        .value(Context::DeployPreview, &url);
+    site.netlify
+        .set_variable("shop-site", sealed)
+        .expect("the site");
+    site.linked(&["--yes"]).await;
+    let secrets = secrets(&site, url);
+    assert_eq!(walk(&site, &secrets[..1]), 1);
+    for context in [Context::DeployPreview, Context::Dev, Context::All] {
+        let variables = site.functions_in(&context);
+        assert!(!variables.contains_key("STAGELINK_SEALED"), "{context}");
+    }
+}

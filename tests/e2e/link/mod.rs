@@ -1,0 +1,198 @@
+//! `stagelink link`: a site whose contexts get the databases of their stages, and those alone.
+
+mod apart;
+mod refused;
+mod set;
+
+use std::collections::BTreeMap;
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+use stagelink_local::heroku::{Access, Heroku, Stage};
+use stagelink_local::netlify_api::{Context, EnvScope, NetlifyApi};
+use stagelink_local::postgres::Database;
+use stagelink_tests::{Passed, Record, Wire, as_superuser, database, stagelink_command};
+use tokio::process::Command;
+
+/// A site without variables, and a pipeline whose staging and production have databases.
+struct Site {
+    heroku: Heroku,
+    netlify: NetlifyApi,
+    wire: Wire,
+    staging: Database,
+    production: Database,
+    /// The variables that the command runs with.
+    variables: BTreeMap<String, String>,
+    record: Record,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let heroku = Heroku::start(0).await.expect("Heroku starts");
+        heroku.create_pipeline("shop").expect("a pipeline");
+        let (staging, production) = (database().await, database().await);
+        for (stage, database) in [(Stage::Staging, &staging), (Stage::Production, &production)] {
+            let app = format!("shop-{stage}");
+            heroku.create_app(&app).expect("an app");
+            heroku.couple("shop", &app, stage).expect("a coupling");
+            heroku
+                .set_config_var(&app, "DATABASE_URL", &database.url())
+                .expect("a config var");
+        }
+        let netlify = NetlifyApi::start(0).await.expect("Netlify starts");
+        netlify.create_site("shop-site").expect("a site");
+        let wire = Wire::to(netlify.url()).await;
+        let record = Record::new([heroku.api_key().to_owned(), netlify.token().to_owned()]);
+        let variables = [
+            ("STAGELINK_HEROKU_PIPELINE", "shop"),
+            ("STAGELINK_HEROKU_API_URL", heroku.url()),
+            ("HEROKU_API_KEY", heroku.api_key()),
+            ("NETLIFY_AUTH_TOKEN", netlify.token()),
+            ("NETLIFY_API_URL", wire.url()),
+            ("NETLIFY_SITE_ID", "shop-site"),
+        ];
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Self {
+            heroku,
+            netlify,
+            wire,
+            staging,
+            production,
+            variables,
+            record,
+        }
+    }
+
+    fn set(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Puts a token that reaches these apps into a variable.
+    fn token(&mut self, name: &str, apps: &[&str]) -> String {
+        let apps = apps.iter().map(|&app| app.to_owned()).collect();
+        let token = self.heroku.create_token(&Access::Apps(apps));
+        let token = token.expect("a token");
+        self.record.forbid(token.clone());
+        self.set(name, &token);
+        token
+    }
+
+    /// `stagelink link` with these words.
+    async fn link(&self, words: &[&str]) -> Linked {
+        let output = Command::new(stagelink_command().await)
+            .arg("link")
+            .args(words)
+            .env_clear()
+            .envs(&self.variables)
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .expect("the command runs");
+        Linked::new(&output, &self.record)
+    }
+
+    /// The same, which has to go well.
+    async fn linked(&self, words: &[&str]) -> Linked {
+        let linked = self.link(words).await;
+        assert!(linked.succeeded, "{}", linked.errors);
+        linked
+    }
+
+    /// The same, which has to be refused with these words, and to change nothing.
+    async fn refused(&self, words: &[&str], reasons: &[&str]) {
+        let before = self.all();
+        let linked = self.link(words).await;
+        assert!(!linked.succeeded, "{}", linked.output);
+        for reason in reasons {
+            assert!(
+                linked.errors.contains(reason),
+                "{reason:?} is not in:\n{}",
+                linked.errors
+            );
+        }
+        assert!(self.all() == before, "something was set");
+        let writes = self.writes();
+        assert!(writes.is_empty(), "something was sent: {writes:?}");
+    }
+
+    /// What functions find in their environment.
+    fn functions_in(&self, context: &Context) -> BTreeMap<String, String> {
+        self.environment(context, EnvScope::Functions)
+    }
+
+    fn environment(&self, context: &Context, scope: EnvScope) -> BTreeMap<String, String> {
+        self.netlify
+            .environment("shop-site", context, scope)
+            .expect("the site")
+    }
+
+    /// The requests that change something.
+    fn writes(&self) -> Vec<Passed> {
+        let mut passed = self.wire.passed();
+        passed.retain(|passed| passed.method != "GET");
+        passed
+    }
+
+    /// All variables in all contexts.
+    fn all(&self) -> Vec<BTreeMap<String, String>> {
+        contexts()
+            .iter()
+            .map(|context| self.functions_in(context))
+            .collect()
+    }
+}
+
+/// What the command said.
+struct Linked {
+    succeeded: bool,
+    output: String,
+    errors: String,
+}
+
+impl Linked {
+    fn new(output: &Output, record: &Record) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let linked = Self {
+            succeeded: output.status.success(),
+            output: text(&output.stdout),
+            errors: text(&output.stderr),
+        };
+        record.add(&linked.output);
+        record.add(&linked.errors);
+        // No secret is in it.
+        record.text();
+        linked
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.output).expect("a line of JSON")
+    }
+}
+
+fn staging() -> Context {
+    Context::Branch("staging".to_owned())
+}
+
+fn contexts() -> [Context; 7] {
+    [
+        Context::All,
+        Context::Production,
+        staging(),
+        Context::Branch("feature".to_owned()),
+        Context::BranchDeploy,
+        Context::DeployPreview,
+        Context::Dev,
+    ]
+}
+
+/// Marks a database as a stage's.
+async fn mark(database: &Database, stage: &str) {
+    as_superuser(&format!(
+        "ALTER DATABASE {} SET application_name = 'stagelink:{stage}'",
+        database.name()
+    ))
+    .await;
+}

@@ -1,0 +1,166 @@
+//! What is refused, in words that say what to do, before anything is set.
+
+use std::time::Duration;
+
+use stagelink_local::heroku::{Failure, Fault};
+
+use super::{Site, mark};
+
+#[tokio::test]
+async fn database_of_another_stage_is_refused() {
+    let site = Site::new().await;
+    mark(&site.staging, "production").await;
+    let reasons = [
+        "could not link stage staging",
+        "is marked as stage production's",
+    ];
+    site.refused(&["--yes"], &reasons).await;
+}
+
+#[tokio::test]
+async fn two_stages_with_one_database_are_refused() {
+    let site = Site::new().await;
+    site.heroku
+        .set_config_var("shop-staging", "DATABASE_URL", &site.production.url())
+        .expect("a config var");
+    site.refused(&["--yes"], &["have one database", "heroku addons:create"])
+        .await;
+}
+
+#[tokio::test]
+async fn stage_without_a_usable_database_is_refused() {
+    let site = Site::new().await;
+    let url = site.staging.url();
+    let (server, _) = url.rsplit_once('/').expect("a database");
+    let gone = format!("{server}/none-such");
+    site.heroku
+        .set_config_var("shop-staging", "DATABASE_URL", &gone)
+        .expect("a config var");
+    site.refused(&["--yes"], &["could not link stage staging"])
+        .await;
+    site.heroku
+        .unset_config_var("shop-staging", "DATABASE_URL")
+        .expect("a config var");
+    site.refused(&["--yes"], &["has no config var DATABASE_URL"])
+        .await;
+    site.heroku.uncouple("shop-staging").expect("a coupling");
+    site.refused(&["--yes"], &["stage staging has no app"])
+        .await;
+}
+
+#[tokio::test]
+async fn token_that_tells_nothing_is_refused() {
+    let mut site = Site::new().await;
+    let token = site.token("STAGING_TOKEN", &[]);
+    let words = ["--yes", "--token-for", "staging=STAGING_TOKEN"];
+    site.refused(&words, &["does not tell its database"]).await;
+    // Whether one that is not valid reads production's config vars, nobody knows.
+    assert!(site.heroku.revoke_token(&token));
+    site.refused(&words, &["could not prove", "expired or revoked"])
+        .await;
+    site.variables.remove("STAGING_TOKEN");
+    site.refused(&words, &["STAGING_TOKEN is not set"]).await;
+}
+
+#[tokio::test]
+async fn heroku_that_does_not_answer_proves_nothing() {
+    let mut site = Site::new().await;
+    site.token("STAGING_TOKEN", &["shop-staging"]);
+    let words = ["--yes", "--token-for", "staging=STAGING_TOKEN"];
+    let couplings = site.link(&["--dry-run"]).await;
+    assert!(couplings.succeeded, "{}", couplings.errors);
+    let requests = site.heroku.requests();
+    let production = requests
+        .iter()
+        .rfind(|r| r.path.ends_with("/pipeline-couplings"))
+        .expect("a request");
+    let busy = Failure::Status {
+        status: 503,
+        retry_after: None,
+    };
+    site.heroku
+        .inject(Fault::new(busy).on("GET", &production.path));
+    site.refused(&words, &["503"]).await;
+}
+
+#[tokio::test]
+async fn each_trouble_with_netlify_says_what_to_do() {
+    let site = Site::new().await;
+    for (status, reasons) in [
+        (
+            401,
+            ["could not find the site shop-site", "expired or revoked"],
+        ),
+        (403, ["could not find the site shop-site", "needs access"]),
+        (404, ["could not find the site shop-site", "check the name"]),
+        (
+            422,
+            ["could not find the site shop-site", "refused it (422"],
+        ),
+        (429, ["rate limit is used up", "try again in 7 s"]),
+        (
+            500,
+            ["could not find the site shop-site", "try again later"],
+        ),
+    ] {
+        site.netlify.control().inject(Fault::new(Failure::Status {
+            status,
+            retry_after: Some(Duration::from_secs(7)),
+        }));
+        site.refused(&["--yes"], &reasons).await;
+        site.netlify.control().clear_faults();
+    }
+    for failure in [
+        Failure::Disconnect,
+        Failure::InvalidJson,
+        Failure::EmptyBody,
+    ] {
+        site.netlify.control().inject(Fault::new(failure));
+        site.refused(&["--yes"], &[]).await;
+        site.netlify.control().clear_faults();
+    }
+}
+
+#[tokio::test]
+async fn missing_or_wrong_settings_are_named() {
+    for (name, value, reason) in [
+        ("NETLIFY_SITE_ID", "none-such", "could not find the site"),
+        ("NETLIFY_AUTH_TOKEN", "", "NETLIFY_AUTH_TOKEN is not set"),
+        (
+            "NETLIFY_API_URL",
+            "http://api.netlify.com",
+            "not an https URL",
+        ),
+        ("HEROKU_API_KEY", "", "HEROKU_API_KEY is not set"),
+        ("STAGELINK_HEROKU_PIPELINE", "", "PIPELINE is not set"),
+    ] {
+        let mut site = Site::new().await;
+        site.set(name, value);
+        site.refused(&["--yes"], &[reason]).await;
+    }
+    let mut site = Site::new().await;
+    site.set("NETLIFY_API_URL", "http://127.0.0.1:1");
+    site.refused(&["--yes"], &["could not reach Netlify's API"])
+        .await;
+}
+
+#[tokio::test]
+async fn trouble_on_the_way_says_how_far_it_came_and_the_next_run_ends_it() {
+    let site = Site::new().await;
+    site.linked(&["--dry-run"]).await;
+    site.netlify.control().inject(
+        Fault::new(Failure::Status {
+            status: 503,
+            retry_after: None,
+        })
+        .on("POST", "/api/v1/accounts/local/env"),
+    );
+    let said = site.link(&["--yes"]).await;
+    assert!(!said.succeeded);
+    assert!(said.errors.contains("changes were made before this"));
+    site.netlify.control().clear_faults();
+    site.linked(&["--yes"]).await;
+    let again = site.linked(&["--dry-run", "--json"]).await.json();
+    let rows = again["variables"].as_array().expect("variables");
+    assert!(rows.iter().all(|row| row["change"] != "new"));
+}

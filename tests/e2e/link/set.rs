@@ -1,0 +1,193 @@
+//! What is set, and what is left alone.
+
+use stagelink::{Link, Settings, Stage, StageMark};
+use stagelink_local::heroku::Stage as HerokuStage;
+use stagelink_local::netlify_api::{Context, EnvScope, EnvVar};
+use stagelink_tests::database;
+
+use super::{Site, contexts, mark, staging};
+
+#[tokio::test]
+async fn each_context_gets_its_stages_database_and_functions_reach_it() {
+    let site = Site::new().await;
+    mark(&site.production, "production").await;
+    let said = site.linked(&["--yes"]).await;
+    for words in ["production", "branch:staging", "(a secret)", "its own"] {
+        assert!(said.output.contains(words), "{words}\n{}", said.output);
+    }
+    assert!(said.output.contains("stagelink mark set --stage staging"));
+    for (context, stage, own) in [
+        (Context::Production, Stage::Production, &site.production),
+        (staging(), Stage::Staging, &site.staging),
+    ] {
+        let link = Link::new(Settings::from_vars(site.functions_in(&context)));
+        let found = link.examine().await.expect("a database");
+        assert_eq!(found.stage, stage);
+        assert_eq!(found.database, own.name());
+        let required = site
+            .functions_in(&context)
+            .contains_key("STAGELINK_REQUIRE_MARK");
+        assert_eq!(required, found.mark == StageMark::Of(stage), "{stage}");
+    }
+    for context in [Context::DeployPreview, Context::BranchDeploy] {
+        let variables = site.functions_in(&context);
+        let [(name, stage)] = variables.iter().collect::<Vec<_>>()[..] else {
+            panic!("{context} has more than its stage");
+        };
+        assert_eq!(
+            (name.as_str(), stage.as_str()),
+            ("STAGELINK_STAGE", "review")
+        );
+    }
+    assert!(site.functions_in(&Context::Dev).is_empty());
+    for context in contexts() {
+        assert!(site.environment(&context, EnvScope::Builds).is_empty());
+    }
+    for variable in site.netlify.variables("shop-site").expect("the site") {
+        let holds_one = variable.key() == "STAGELINK_SEALED";
+        assert_eq!(variable.is_secret(), holds_one, "{}", variable.key());
+    }
+}
+
+#[tokio::test]
+async fn token_of_a_stage_lets_its_functions_outlive_a_rotation() {
+    let mut site = Site::new().await;
+    let token = site.token("STAGING_TOKEN", &["shop-staging"]);
+    site.linked(&["--yes", "--token-for", "staging=STAGING_TOKEN"])
+        .await;
+    let mut variables = site.functions_in(&staging());
+    assert_eq!(variables["HEROKU_API_KEY"], token);
+    assert_eq!(variables["STAGELINK_HEROKU_PIPELINE"], "shop");
+    // The URL that is sealed has gone stale.
+    let stale = variables["STAGELINK_SEALED"].replace("c4n4ry", "old-c4n4ry");
+    variables.insert("STAGELINK_SEALED".to_owned(), stale);
+    let link = Link::new(Settings::from_vars(variables));
+    link.client().await.expect("the new URL");
+    let secret = site.netlify.variables("shop-site").expect("the site");
+    let key = secret.iter().find(|of| of.key() == "HEROKU_API_KEY");
+    assert!(key.is_some_and(EnvVar::is_secret));
+}
+
+#[tokio::test]
+async fn preview_with_a_token_asks_for_its_pull_request_and_has_nothing_sealed() {
+    let mut site = Site::new().await;
+    let shared = database().await;
+    site.heroku.create_app("shop-shared").expect("an app");
+    site.heroku
+        .couple("shop", "shop-shared", HerokuStage::Review)
+        .expect("a coupling");
+    site.heroku
+        .set_config_var("shop-shared", "DATABASE_URL", &shared.url())
+        .expect("a config var");
+    site.token("REVIEW_TOKEN", &["shop-shared"]);
+    let words = ["--yes", "--app", "review=shop-shared"];
+    site.linked(&words).await;
+    let sealed = site.functions_in(&Context::DeployPreview);
+    assert!(sealed["STAGELINK_SEALED"].starts_with("review="));
+
+    let with_token = [&words[..], &["--token-for", "review=REVIEW_TOKEN"]].concat();
+    let said = site.linked(&with_token).await;
+    assert!(said.output.contains("removed"), "{}", said.output);
+    let variables = site.functions_in(&Context::DeployPreview);
+    assert!(!variables.contains_key("STAGELINK_SEALED"));
+    assert_eq!(variables["STAGELINK_HEROKU_APP"], "shop-shared");
+    let found = Link::new(Settings::from_vars(variables)).examine().await;
+    assert_eq!(found.expect("a database").database, shared.name());
+    assert_eq!(site.functions_in(&Context::BranchDeploy).len(), 1);
+}
+
+#[tokio::test]
+async fn second_time_changes_what_is_new_and_leaves_the_rest_alone() {
+    let site = Site::new().await;
+    let foreign = EnvVar::new("GREETING").value(Context::All, "hello");
+    let own = EnvVar::new("STAGELINK_STAGE")
+        .value(Context::Production, "staging")
+        .value(Context::Dev, "development")
+        .value(Context::Branch("feature".to_owned()), "development");
+    for variable in [foreign, own] {
+        site.netlify
+            .set_variable("shop-site", variable)
+            .expect("the site");
+    }
+    site.linked(&["--yes"]).await;
+    let before = site.all();
+    let dev = site.functions_in(&Context::Dev);
+    assert_eq!(dev["STAGELINK_STAGE"], "development");
+    assert_eq!(dev["GREETING"], "hello");
+    let feature = site.functions_in(&Context::Branch("feature".to_owned()));
+    assert_eq!(feature["STAGELINK_STAGE"], "development");
+
+    let again = site.linked(&["--yes", "--json"]).await.json();
+    assert!(site.all() == before, "something is different");
+    for row in again["variables"].as_array().expect("variables") {
+        let expected = match row["variable"].as_str() {
+            Some("STAGELINK_SEALED") => "set anew",
+            _ => "unchanged",
+        };
+        assert_eq!(row["change"], expected, "{row}");
+    }
+
+    let moved = database().await;
+    site.heroku
+        .set_config_var("shop-staging", "DATABASE_URL", &moved.url())
+        .expect("a config var");
+    site.linked(&["--yes"]).await;
+    let sealed = &site.functions_in(&staging())["STAGELINK_SEALED"];
+    assert!(*sealed == format!("staging={}", moved.url()), "the old one");
+}
+
+#[tokio::test]
+async fn stage_alone_leaves_the_others_alone() {
+    let site = Site::new().await;
+    let words = ["--yes", "--stage", "staging", "--staging-branch", "next"];
+    site.linked(&words).await;
+    let next = Context::Branch("next".to_owned());
+    assert_eq!(site.functions_in(&next)["STAGELINK_STAGE"], "staging");
+    for context in contexts() {
+        assert!(site.functions_in(&context).is_empty(), "{context}");
+    }
+}
+
+#[tokio::test]
+async fn dry_run_and_missing_consent_set_nothing() {
+    let site = Site::new().await;
+    let said = site.linked(&["--dry-run"]).await;
+    assert!(said.output.contains("nothing was set"));
+    let said = site.linked(&["--dry-run", "--json"]).await.json();
+    assert_eq!(said["is_set"], false);
+    assert_eq!(said["site"], "shop-site");
+    site.refused(&[], &["add --yes"]).await;
+}
+
+#[tokio::test]
+async fn lines_for_the_netlify_command_line_hold_no_secret_and_set_nothing() {
+    let mut site = Site::new().await;
+    site.token("STAGING_TOKEN", &["shop-staging"]);
+    let words = ["--print", "--token-for", "staging=STAGING_TOKEN"];
+    let said = site.linked(&words).await;
+    for line in [
+        "netlify env:set STAGELINK_SEALED \"$STAGELINK_SEALED_PRODUCTION\" --context production",
+        "netlify env:set HEROKU_API_KEY \"$STAGING_TOKEN\" --context branch:staging --secret",
+        "netlify env:set STAGELINK_STAGE review --context deploy-preview",
+    ] {
+        assert!(said.output.contains(line), "{line}\n{}", said.output);
+    }
+    assert!(site.writes().is_empty());
+    site.variables.remove("NETLIFY_AUTH_TOKEN");
+    let without = site.linked(&words).await;
+    assert_eq!(without.output, said.output);
+}
+
+#[tokio::test]
+async fn plan_without_scopes_is_told_and_gone_on_with_where_wanted() {
+    let site = Site::new().await;
+    site.netlify.set_scopes(false);
+    let said = site.link(&["--yes"]).await;
+    assert!(!said.succeeded);
+    assert!(said.errors.contains("--without-scopes"), "{}", said.errors);
+    assert!(site.all().iter().all(|variables| variables.is_empty()));
+    let said = site.linked(&["--yes", "--without-scopes"]).await;
+    assert!(said.output.contains("builds too"), "{}", said.output);
+    let built = site.environment(&staging(), EnvScope::Builds);
+    assert!(built["STAGELINK_SEALED"].starts_with("staging="));
+}
