@@ -1,7 +1,8 @@
 //! The changes as lines for the Netlify command line: with every secret by the name of a
 //! variable, so that none is shown, nor kept by a shell's history.
 //!
-//! By netlify-cli 26.2.0: `env:set` refuses `--context` beside `--scope` for a variable that is
+//! By netlify-cli 26.2.0: `env:set` takes the site that the folder is linked to, whatever
+//! `--site` says; it refuses `--context` beside `--scope` for a variable that is
 //! there already; without a value it changes the scope, or makes a secret, and keeps the
 //! values; `--secret` keeps it from repeating the value.
 
@@ -22,7 +23,8 @@ pub(crate) fn lines(
     tokens: &BTreeMap<Stage, String>,
     has: &[Variable],
 ) -> Vec<String> {
-    let mut lines = Vec::new();
+    let by = if is_id(facts.site) { "id" } else { "name" };
+    let mut lines = vec![format!("netlify link --{by} {}", quoted(facts.site))];
     for (stage, found) in facts
         .stages
         .iter()
@@ -34,11 +36,7 @@ pub(crate) fn lines(
             found.origin
         ));
     }
-    let script = Script {
-        facts,
-        tokens,
-        site: quoted(facts.site),
-    };
+    let script = Script { facts, tokens };
     for change in changes {
         script.add(&mut lines, change, has);
     }
@@ -48,12 +46,10 @@ pub(crate) fn lines(
 struct Script<'a> {
     facts: &'a Facts<'a>,
     tokens: &'a BTreeMap<Stage, String>,
-    site: String,
 }
 
 impl Script<'_> {
     fn add(&self, lines: &mut Vec<String>, change: &Change, has: &[Variable]) {
-        let site = &self.site;
         let scope = match self.facts.scopes {
             true => format!(" --scope {FUNCTIONS}"),
             false => String::new(),
@@ -76,18 +72,19 @@ impl Script<'_> {
                 is_secret,
                 values,
             } => {
+                // First, since a value for all contexts would become one of each when its
+                // variable becomes a secret.
+                let had = has.iter().filter(|variable| variable.key == *key);
+                for value in had.flat_map(|variable| &variable.values) {
+                    if !values.iter().any(|(stays, _)| *stays == value.context) {
+                        lines.push(unset(key, &value.context));
+                    }
+                }
                 let secret = if *is_secret { " --secret" } else { "" };
-                lines.push(format!(
-                    "netlify env:set {key}{secret}{scope} --force --site {site}"
-                ));
-                let had = has.iter().find(|variable| variable.key == *key);
+                lines.push(format!("netlify env:set {key}{secret}{scope} --force"));
                 let is_linked = |context: &Context| self.facts.stage_of(context).is_some();
                 for (context, value) in values.iter().filter(|(context, _)| is_linked(context)) {
                     lines.push(self.set(key, *is_secret, context, value));
-                }
-                let gone = had.into_iter().flat_map(|variable| &variable.values);
-                for value in gone.filter(|v| !values.iter().any(|(own, _)| *own == v.context)) {
-                    lines.push(unset(key, &value.context, site));
                 }
             }
             Change::Set {
@@ -96,7 +93,7 @@ impl Script<'_> {
                 context,
                 value,
             } => lines.push(self.set(key, *is_secret, context, value)),
-            Change::Unset { key, context, .. } => lines.push(unset(key, context, site)),
+            Change::Unset { key, context, .. } => lines.push(unset(key, context)),
         }
     }
 
@@ -110,14 +107,20 @@ impl Script<'_> {
             None if is_secret => ("\"$SECRET\"".to_owned(), " --secret"),
             None => (quoted(value.expose_secret()), ""),
         };
-        let (context, site) = (quoted(&context.to_string()), &self.site);
-        format!("netlify env:set {key} {value} --context {context}{secret} --force --site {site}")
+        let context = quoted(&context.to_string());
+        format!("netlify env:set {key} {value} --context {context}{secret} --force")
     }
 }
 
-fn unset(key: &str, context: &Context, site: &str) -> String {
+fn unset(key: &str, context: &Context) -> String {
     let context = quoted(&context.to_string());
-    format!("netlify env:unset {key} --context {context} --force --site {site}")
+    format!("netlify env:unset {key} --context {context} --force")
+}
+
+/// Whether a site is called by its id, which is a UUID, and not by its name.
+fn is_id(site: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_hexdigit() || c == '-';
+    site.len() == 36 && site.chars().all(is_part)
 }
 
 /// The variable that a line expects a stage's sealed credentials in.
@@ -137,8 +140,13 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::netlify::Value;
 
     fn printed(changes: &[Change]) -> Vec<String> {
+        printed_beside(changes, &[])
+    }
+
+    fn printed_beside(changes: &[Change], has: &[Variable]) -> Vec<String> {
         let facts = Facts {
             site: "shop",
             scopes: true,
@@ -149,7 +157,7 @@ mod tests {
             ],
         };
         let tokens = [(Stage::Staging, "STAGING_TOKEN".to_owned())].into();
-        lines(&facts, changes, &tokens, &[])
+        lines(&facts, changes, &tokens, has)
     }
 
     fn both(is_secret: bool, key: &str) -> Change {
@@ -168,9 +176,38 @@ mod tests {
         assert_eq!(
             printed(&[both(false, "KEY")]),
             [
-                "netlify env:set KEY c4n4ry --context branch:staging --force --site shop \
+                "netlify link --name shop",
+                "netlify env:set KEY c4n4ry --context branch:staging --force \
                  --scope functions",
-                r"netlify env:set KEY 'it'\''s' --context production --force --site shop",
+                r"netlify env:set KEY 'it'\''s' --context production --force",
+            ]
+        );
+    }
+
+    #[test]
+    fn value_that_goes_is_gone_before_its_variable_becomes_a_secret() {
+        let has = Variable {
+            key: "STAGELINK_SEALED".to_owned(),
+            scopes: Vec::new(),
+            is_secret: false,
+            values: vec![Value {
+                id: None,
+                context: Context::All,
+                text: Some("c4n4ry".into()),
+            }],
+        };
+        let change = Change::Replace {
+            key: "STAGELINK_SEALED".to_owned(),
+            is_secret: true,
+            values: vec![(Context::Production, "c4n4ry".into())],
+        };
+        assert_eq!(
+            printed_beside(&[change], &[has])[1..],
+            [
+                "netlify env:unset STAGELINK_SEALED --context all --force",
+                "netlify env:set STAGELINK_SEALED --secret --scope functions --force",
+                "netlify env:set STAGELINK_SEALED \"$STAGELINK_SEALED_PRODUCTION\" --context \
+                 production --secret --force",
             ]
         );
     }

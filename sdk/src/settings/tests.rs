@@ -217,7 +217,7 @@ fn pull_request(
     match variables.parse(stage.parse()?, built_for)?.provider {
         Some(ProviderSettings::Heroku(heroku)) => match heroku.app {
             HerokuApp::InPipeline { pull_request, .. } => Ok(pull_request),
-            other => panic!("not in a pipeline: {other:?}"),
+            HerokuApp::Named(app) => panic!("not in a pipeline: {app}"),
         },
         other => panic!("not heroku: {other:?}"),
     }

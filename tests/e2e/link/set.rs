@@ -1,5 +1,7 @@
 //! What is set, and what is left alone.
 
+use std::collections::BTreeMap;
+
 use stagelink::{Link, Settings, Stage, StageMark};
 use stagelink_local::heroku::Stage as HerokuStage;
 use stagelink_local::netlify_api::{Context, EnvScope, EnvVar};
@@ -185,7 +187,7 @@ async fn plan_without_scopes_is_told_and_gone_on_with_where_wanted() {
     let said = site.link(&["--yes"]).await;
     assert!(!said.succeeded);
     assert!(said.errors.contains("--without-scopes"), "{}", said.errors);
-    assert!(site.all().iter().all(|variables| variables.is_empty()));
+    assert!(site.all().iter().all(BTreeMap::is_empty));
     let said = site.linked(&["--yes", "--without-scopes"]).await;
     assert!(said.output.contains("builds too"), "{}", said.output);
     let built = site.environment(&staging(), EnvScope::Builds);
