@@ -11,8 +11,8 @@ use tower_service::Service;
 
 /// A request as Netlify, API Gateway, a function URL or a load balancer writes it.
 ///
-/// `lambda_http` tries one form after the other; here a look at the text tells which it is
-/// most likely to be. It may also hold `null` where a header's or a parameter's value should
+/// `lambda_http` tries one form after the other; here a look at its beginning tells which it
+/// is most likely to be. It may also hold `null` where a header's or a parameter's value should
 /// be, which `lambda_http` refuses: `netlify dev --offline` sends
 /// `"multiValueHeaders":{"x-nf-account-id":[null]}` (netlify-cli, 2026-11). Such values are
 /// left out. Only an event that nothing else can be made of pays for that.
@@ -53,12 +53,12 @@ enum Form {
 impl Form {
     const ALL: [Self; 3] = [Self::Rest, Self::Http, Self::LoadBalancer];
 
-    /// Inside of a body a quotation mark has a backslash before it, so this hits the names of
-    /// members, or a value that is exactly that: then the first try is wrong, and no more.
+    /// The services always begin their events in the same way. Of one that somebody else wrote
+    /// the first try may be wrong, and no more.
     fn of(text: &str) -> Self {
-        if !text.contains(r#""httpMethod""#) {
+        if text.starts_with(r#"{"version":"2.0""#) {
             Self::Http
-        } else if text.contains(r#""elb""#) {
+        } else if text.starts_with(r#"{"requestContext":{"elb""#) {
             Self::LoadBalancer
         } else {
             Self::Rest
