@@ -63,6 +63,7 @@ fn twice(stage: Stage) -> Error {
         ErrorKind::Settings,
         format!("STAGELINK_SEALED has two entries for stage {stage}: remove the one that is old"),
     )
+}
 
 /// Writes what [`parse`] reads.
 pub(super) fn seal(url: &DatabaseUrl, stage: Stage) -> SecretString {
