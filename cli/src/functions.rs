@@ -18,7 +18,10 @@ pub struct Built {
     pub executable: PathBuf,
 }
 
-/// Builds every package in the folder `functions` of the project's workspace.
+/// Builds every package in the project's folder `functions`.
+///
+/// The project may be all of its Cargo workspace or a folder somewhere in it, as in a
+/// repository that holds more than this.
 ///
 /// `says` is told each line of the build as it comes.
 ///
@@ -81,14 +84,18 @@ fn find(project: &Path) -> anyhow::Result<Vec<String>> {
                 project.display()
             )
         })?;
-    let folder = metadata.workspace_root.join("functions");
+    // Cargo tells paths without symbolic links.
+    let folder = project
+        .canonicalize()
+        .with_context(|| format!("there is no project in {}", project.display()))?
+        .join("functions");
     let mut names = Vec::new();
     for package in metadata.workspace_packages() {
         if package
             .manifest_path
             .parent()
             .and_then(|path| path.parent())
-            != Some(&*folder)
+            .is_none_or(|parent| parent.as_std_path() != folder)
         {
             continue;
         }
@@ -110,7 +117,11 @@ fn find(project: &Path) -> anyhow::Result<Vec<String>> {
         names.push(package.name.to_string());
     }
     if names.is_empty() {
-        bail!("there are no functions: {folder} holds no package of the workspace");
+        bail!(
+            "there are no functions: {} holds no package of the Cargo workspace {}",
+            folder.display(),
+            metadata.workspace_root
+        );
     }
     Ok(names)
 }
@@ -191,6 +202,36 @@ mod tests {
         let error = build(dir.path(), false, |_| ()).await.unwrap_err();
         assert!(
             error.to_string().contains("cannot find value `nothing`"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn project_within_a_workspace_has_its_own_functions_alone() {
+        let dir = workspace(MANIFEST);
+        let manifest =
+            "[workspace]\nresolver = \"3\"\nmembers = [\"functions/*\", \"apps/*/functions/*\"]\n";
+        std::fs::write(dir.path().join("Cargo.toml"), manifest).unwrap();
+        let function = dir.path().join("apps/backend/functions/inner");
+        std::fs::create_dir_all(function.join("src")).unwrap();
+        let manifest = MANIFEST.replace("hello", "inner");
+        std::fs::write(function.join("Cargo.toml"), manifest).unwrap();
+        std::fs::write(function.join("src/main.rs"), "fn main() {}\n").unwrap();
+
+        let project = dir.path().join("apps/backend");
+        assert_eq!(find(&project).unwrap(), ["inner"]);
+        assert_eq!(find(dir.path()).unwrap(), ["hello"]);
+        let built = build(&project, false, |_| ()).await.unwrap();
+        assert!(built[0].executable.is_file());
+    }
+
+    #[test]
+    fn project_without_functions_is_told_where_they_were_looked_for() {
+        let dir = workspace(MANIFEST);
+        let error = find(&dir.path().join("functions/hello")).unwrap_err();
+        let folder = dir.path().join("functions/hello/functions");
+        assert!(
+            error.to_string().contains(&folder.display().to_string()),
             "{error}"
         );
     }
