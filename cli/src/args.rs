@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
 /// Links serverless functions to PaaS databases, stage by stage.
@@ -44,6 +44,12 @@ pub enum Command {
     /// STAGELINK_HEROKU_PIPELINE names the pipeline, HEROKU_API_KEY holds a token that reads
     /// all of its stages and stays on this machine, and NETLIFY_AUTH_TOKEN holds Netlify's.
     Link(LinkOptions),
+    /// Makes a project of one's own that builds, tests and runs at once.
+    ///
+    /// A Cargo workspace with one function, its table, a page, a test against the local
+    /// cloud, and a workflow for GitHub Actions that deploys to staging and promotes the
+    /// same programs to production. Nothing that exists is touched.
+    New(NewOptions),
 }
 
 /// The options of `stagelink link`.
@@ -108,6 +114,37 @@ pub struct LinkOptions {
     /// Prints one line of JSON instead of the tables.
     #[arg(long)]
     pub json: bool,
+}
+
+/// The options of `stagelink new`.
+#[derive(Clone, Debug, Parser)]
+pub struct NewOptions {
+    /// The project's name: also the Heroku pipeline's, and the beginning of its apps' names.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// The folder to make. Without it the name, in the current folder.
+    #[arg(long, value_name = "DIR")]
+    pub path: Option<PathBuf>,
+
+    /// Where the SDK comes from: a folder with a checkout of stagelink, or the URL of its Git
+    /// repository. Without it the checkout that this command was built from.
+    #[arg(long, value_name = "PATH|URL")]
+    pub sdk: Option<String>,
+
+    /// Whether to begin a Git repository. Without it as `cargo new` does: where git is there,
+    /// and the folder does not lie in a repository already.
+    #[arg(long, value_name = "VCS")]
+    pub vcs: Option<Vcs>,
+}
+
+/// How a new project keeps its history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Vcs {
+    /// In a Git repository of its own.
+    Git,
+    /// Not at all.
+    None,
 }
 
 /// What to do with the mark of a stage's database.

@@ -6,6 +6,7 @@ pub mod functions;
 pub mod link;
 pub mod mark;
 pub mod migrations;
+pub mod new;
 pub mod preview;
 pub mod progress;
 mod summary;

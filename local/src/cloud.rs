@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::Response;
+use serde_json::Value;
+
 use crate::Error;
+use crate::ask::ask;
 use crate::heroku::{Access, Heroku, Stage};
 use crate::lambda::{Function, FunctionConfig, LogLine};
 use crate::netlify::{Deploy, Invocation, Invoke, Site, SiteConfig};
@@ -184,6 +189,31 @@ impl StageSite {
         &self.variables
     }
 
+    /// Sends one request to the stage's site, with a body of JSON or without one, and reads
+    /// the answer whole: what a test of a project's functions asks.
+    ///
+    /// ```no_run
+    /// # async fn example(staging: &stagelink_local::StageSite) -> Result<(), Box<dyn std::error::Error>> {
+    /// let note = serde_json::json!({ "text": "hello" });
+    /// let answer = staging.ask("POST", "/api/notes", Some(&note)).await?;
+    /// assert_eq!(answer.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) when method or path is none,
+    /// [`ErrorKind::System`](crate::ErrorKind::System) when the site does not answer.
+    pub async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        json: Option<&Value>,
+    ) -> Result<Response<Bytes>, Error> {
+        ask(method, &self.url, path, json).await
+    }
+
     /// A function of the stage, by name.
     pub fn function(&self, name: &str) -> Option<&Function> {
         self.functions.get(name)
@@ -191,7 +221,7 @@ impl StageSite {
 }
 
 impl Invoke for Function {
-    fn invoke(&self, event: bytes::Bytes) -> Invocation<'_> {
+    fn invoke(&self, event: Bytes) -> Invocation<'_> {
         Box::pin(self.invoke(event))
     }
 }

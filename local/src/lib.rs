@@ -6,6 +6,7 @@
 //! nothing of the SDK, so that a mistake there is not repeated here.
 
 pub mod api;
+mod ask;
 mod cloud;
 mod error;
 pub mod heroku;

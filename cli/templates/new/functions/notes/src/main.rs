@@ -1,0 +1,74 @@
+//! The function `notes`: GET reads the stage's notes, POST keeps one.
+
+use lambda_http::http::header::{ALLOW, HeaderValue};
+use lambda_http::http::{Method, StatusCode};
+use lambda_http::{Request, RequestPayloadExt as _};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use stagelink::{Link, Problem};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    lambda_http::tracing::init_default_subscriber();
+    stagelink::run(handle).await
+}
+
+/// The body of a POST.
+#[derive(Deserialize)]
+struct Draft {
+    text: String,
+}
+
+async fn handle(request: Request) -> Result<Value, Problem> {
+    match *request.method() {
+        Method::GET => list(&request).await,
+        Method::POST => keep(&request).await,
+        _ => {
+            let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Notes takes GET and POST.");
+            Err(problem.with_header(ALLOW, HeaderValue::from_static("GET, POST")))
+        }
+    }
+}
+
+async fn list(request: &Request) -> Result<Value, Problem> {
+    let link = Link::of(request);
+    let stage = link.stage()?;
+    // Read again on a new connection where this one is lost.
+    let notes = link
+        .read(|db| async move {
+            let rows = db
+                .query_typed("SELECT text FROM notes ORDER BY id DESC LIMIT 20", &[])
+                .await?;
+            let texts = rows.iter().map(|row| row.get("text"));
+            Ok::<_, Problem>(texts.collect::<Vec<String>>())
+        })
+        .await?;
+    Ok(json!({ "stage": stage.as_str(), "notes": notes }))
+}
+
+async fn keep(request: &Request) -> Result<Value, Problem> {
+    let draft: Option<Draft> = request.json().ok().flatten();
+    let Some(text) = &draft.map(|draft| draft.text).filter(|text| fits(text)) else {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "A note is JSON with a text of 1 to 1,000 characters.",
+        ));
+    };
+    // Sent again only where it is certain that it had no effect.
+    Link::of(request)
+        .write(|db| async move {
+            db.query_typed(
+                "INSERT INTO notes (text) VALUES ($1)",
+                &stagelink::params![text],
+            )
+            .await?;
+            Ok::<_, Problem>(())
+        })
+        .await?;
+    Ok(json!({ "text": text }))
+}
+
+/// As the table checks it.
+fn fits(text: &str) -> bool {
+    (1..=1000).contains(&text.chars().count())
+}
