@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 /// A running `stagelink dev` that keeps its temporary files in a folder of its own.
-struct Dev {
+pub(crate) struct Dev {
     child: Child,
     /// What it printed when all was up.
     up: Value,
@@ -36,17 +36,27 @@ async fn command(temporary: &Path, arguments: &[&str]) -> Command {
 }
 
 impl Dev {
-    async fn start(arguments: &[&str]) -> Self {
-        // The server's own user must be able to enter it.
-        let temporary = tempfile::Builder::new()
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .tempdir()
-            .expect("a folder");
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
+        let temporary = temporary();
         let arguments = [&["--port", "0"], arguments].concat();
-        let mut child = command(temporary.path(), &arguments)
-            .await
-            .spawn()
-            .expect("the command starts");
+        let command = command(temporary.path(), &arguments).await;
+        Self::up(command, temporary).await
+    }
+
+    /// Starts it by a project's own script.
+    pub(crate) async fn start_by(mut script: Command) -> Self {
+        let temporary = temporary();
+        script
+            .args(["--json", "--port", "0"])
+            .env("TMPDIR", temporary.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        Self::up(script, temporary).await
+    }
+
+    async fn up(mut command: Command, temporary: tempfile::TempDir) -> Self {
+        let mut child = command.spawn().expect("the command starts");
         let stdout = child.stdout.take().expect("its output");
         let mut lines = BufReader::new(stdout).lines();
         let line = timeout(Duration::from_secs(300), lines.next_line())
@@ -61,7 +71,7 @@ impl Dev {
         }
     }
 
-    fn stage(&self, name: &str) -> &Value {
+    pub(crate) fn stage(&self, name: &str) -> &Value {
         self.up["stages"]
             .as_array()
             .expect("stages")
@@ -94,7 +104,7 @@ impl Dev {
     }
 
     /// Sends a signal, waits for the end, and looks for what was left behind.
-    async fn end(mut self, signal: Signal) -> Option<i32> {
+    pub(crate) async fn end(mut self, signal: Signal) -> Option<i32> {
         let family = descendants(self.pid());
         // At least a function, and Postgres or what watches over its container.
         assert!(family.len() >= 2, "{family:?}");
@@ -120,6 +130,14 @@ impl Dev {
         }
         status.code()
     }
+}
+
+/// The server's own user must be able to enter it.
+fn temporary() -> tempfile::TempDir {
+    tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .tempdir()
+        .expect("a folder")
 }
 
 fn left_behind(family: &HashSet<i32>, temporary: &Path) -> Vec<String> {

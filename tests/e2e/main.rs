@@ -11,6 +11,7 @@ mod health;
 mod identity;
 mod link;
 mod load;
+mod new;
 mod previews;
 mod providers;
 mod refusals;

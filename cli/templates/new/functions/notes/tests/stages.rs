@@ -78,7 +78,9 @@ async fn migrate(stage: &StageSite) -> Done {
     for entry in std::fs::read_dir(root().join("migrations"))? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let number = name.strip_prefix('V').and_then(|name| name.split_once("__"));
+        let number = name
+            .strip_prefix('V')
+            .and_then(|name| name.split_once("__"));
         if let Some((number, _)) = number {
             files.push((number.parse::<u32>()?, path));
         }

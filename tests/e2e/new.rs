@@ -1,0 +1,174 @@
+//! `stagelink new`, by doing what the new project's README says; and the same project in a
+//! repository that holds more.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+use stagelink_tests::{root, send, stagelink_command};
+use tokio::process::Command;
+
+use crate::dev::Dev;
+
+#[tokio::test]
+async fn new_project_is_tested_and_runs_at_once() {
+    let place = Place::new();
+    let project = place.new_project("shop").await;
+
+    run(
+        Command::new("cargo").args(["fmt", "--all", "--check"]),
+        &project,
+    )
+    .await;
+    run(Command::new("cargo").arg("test"), &project).await;
+
+    let mut script = Command::new(project.join("scripts/dev"));
+    script.env("PATH", place.path_with_a_built_command().await);
+    let dev = Dev::start_by(script).await;
+    notes_are_kept_by_stage(&dev).await;
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+}
+
+#[tokio::test]
+async fn folder_that_exists_is_left_as_it_is() {
+    let place = Place::new();
+    let project = place.folder.path().join("shop");
+    fs::create_dir(&project).expect("a folder");
+    fs::write(project.join("Cargo.toml"), "mine").expect("a file");
+    let output = Command::new(stagelink_command().await)
+        .args(["new", "shop"])
+        .current_dir(place.folder.path())
+        .output()
+        .await
+        .expect("the command runs");
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("shop exists already"), "{said}");
+    let left: Vec<_> = fs::read_dir(&project).expect("a folder").collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[tokio::test]
+async fn project_two_folders_down_in_a_larger_workspace_runs() {
+    let place = Place::new();
+    let project = place.new_project("shop").await;
+    // The repository has the workspace, a package that is no function, and a function that is
+    // another project's.
+    let repository = place.folder.path().join("repository");
+    let backend = repository.join("apps/backend");
+    fs::create_dir_all(repository.join("apps")).expect("a folder");
+    fs::rename(&project, &backend).expect("the project can be moved");
+    let manifest = fs::read_to_string(backend.join("Cargo.toml")).expect("a manifest");
+    let members = "members = [\"apps/*/functions/*\", \"packages/*\", \"functions/*\"]";
+    let manifest = manifest.replace("members = [\"functions/*\"]", members);
+    fs::remove_file(backend.join("Cargo.toml")).expect("a manifest");
+    fs::write(repository.join("Cargo.toml"), manifest).expect("a manifest");
+    fs::rename(backend.join("Cargo.lock"), repository.join("Cargo.lock")).expect("a lock file");
+    package(&repository.join("packages/tool"), "fn main() {}\n");
+    // It would not build.
+    package(
+        &repository.join("functions/other"),
+        "fn main() { nothing }\n",
+    );
+
+    let path = backend.to_str().expect("a path");
+    let dev = Dev::start(&["--project", path]).await;
+    notes_are_kept_by_stage(&dev).await;
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+}
+
+async fn notes_are_kept_by_stage(dev: &Dev) {
+    let url = |stage| {
+        let site = dev.stage(stage)["url"].as_str().expect("a URL");
+        format!("{site}/api/notes")
+    };
+    let note = json!({ "text": "from a test" }).to_string();
+    let headers = [("content-type", "application/json")];
+    let answer = send("POST", &url("staging"), &headers, &note).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let staging = send("GET", &url("staging"), &[], "").await.json();
+    assert_eq!(
+        staging,
+        json!({ "stage": "staging", "notes": ["from a test"] })
+    );
+    let production = send("GET", &url("production"), &[], "").await.json();
+    assert_eq!(production, json!({ "stage": "production", "notes": [] }));
+}
+
+/// A folder for projects, whose builds share what the tests have built.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join(".cargo/config.toml");
+        fs::create_dir(folder.path().join(".cargo")).expect("a folder");
+        let target = root().join("target");
+        fs::write(config, format!("[build]\ntarget-dir = {target:?}\n")).expect("a file");
+        Self { folder }
+    }
+
+    /// A new project, made as a person does.
+    async fn new_project(&self, name: &str) -> PathBuf {
+        run(
+            Command::new(stagelink_command().await).args(["new", name]),
+            self.folder.path(),
+        )
+        .await;
+        self.folder.path().join(name)
+    }
+
+    /// A PATH whose cargo takes the command `stagelink` of this test run instead of building
+    /// it a second time, and is the real one for all else.
+    async fn path_with_a_built_command(&self) -> String {
+        let bin = self.folder.path().join("bin");
+        fs::create_dir(&bin).expect("a folder");
+        let script = format!(
+            "#!/bin/sh\n\
+             case \"$*\" in\n\
+             *'build '*'--package stagelink-cli '*) mkdir -p target/debug && ln -sf '{}' target/debug/ ;;\n\
+             *) exec '{}' \"$@\" ;;\n\
+             esac\n",
+            stagelink_command().await.display(),
+            env!("CARGO"),
+        );
+        let cargo = bin.join("cargo");
+        fs::write(&cargo, script).expect("a file");
+        fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("its rights");
+        format!(
+            "{}:{}",
+            bin.display(),
+            std::env::var("PATH").unwrap_or_default()
+        )
+    }
+}
+
+/// A package that belongs to somebody else in the repository.
+fn package(folder: &Path, main: &str) {
+    let name = folder.file_name().expect("a name").to_string_lossy();
+    fs::create_dir_all(folder.join("src")).expect("a folder");
+    let manifest = format!("[package]\nname = \"{name}\"\nedition = \"2024\"\n");
+    fs::write(folder.join("Cargo.toml"), manifest).expect("a manifest");
+    fs::write(folder.join("src/main.rs"), main).expect("a file");
+}
+
+/// Runs a command to its end, which has to be a good one.
+async fn run(command: &mut Command, folder: &Path) {
+    let output = command
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .expect("the command starts");
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
