@@ -1,6 +1,6 @@
 //! What is left of an invocation, and for what.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
@@ -26,7 +26,12 @@ pub(crate) struct Deadline {
 impl Deadline {
     /// By the time at which the platform ends the invocation.
     pub(crate) fn of_invocation(ends: SystemTime, wall: SystemTime, now: Instant) -> Self {
-        let left = ends.duration_since(wall).unwrap_or_default();
+        let left = match ends.duration_since(UNIX_EPOCH) {
+            // No time of day, but how long the invocation may last: cargo-lambda's emulator
+            // says that (1.9, 2026-11), and taken for a time it was over long ago.
+            Ok(told) if told <= LONGEST => told,
+            _ => ends.duration_since(wall).unwrap_or_default(),
+        };
         let margin = MARGIN.min(left / 4);
         let end = now + left;
         Self {
@@ -42,6 +47,9 @@ impl Deadline {
 /// of an error, for what was abandoned to be stopped in the server, and for the answer to
 /// be sent where there is little CPU. Of a short invocation it is a quarter instead.
 const MARGIN: Duration = Duration::from_millis(300);
+
+/// The longest that Lambda lets an invocation last.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -59,5 +67,14 @@ mod tests {
         assert_eq!(milliseconds(10_000), [9_700, 9_800, 9_900]);
         assert_eq!(milliseconds(400), [300, 333, 366]);
         assert_eq!(milliseconds(0), [0, 0, 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn duration_in_the_place_of_a_time_counts_from_now() {
+        let (wall, now) = (SystemTime::now(), Instant::now());
+        let of = |ends| Deadline::of_invocation(ends, wall, now).end - now;
+        let minutes = |minutes: u64| UNIX_EPOCH + Duration::from_secs(60 * minutes);
+        assert_eq!(of(minutes(10)), Duration::from_secs(600));
+        assert_eq!(of(minutes(16)), Duration::ZERO);
     }
 }
