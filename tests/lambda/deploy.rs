@@ -1,0 +1,266 @@
+//! `scripts/deploy-lambda` with the real AWS CLI.
+
+use serde_json::Value;
+use stagelink_tests::CANARY;
+
+use crate::moto::{Moto, Said};
+
+fn good(said: &Said) {
+    assert!(said.good, "{}", said.text);
+    assert!(!said.text.contains(CANARY), "{}", said.text);
+}
+
+fn refused(said: &Said, why: &str) {
+    assert!(!said.good, "{}", said.text);
+    assert!(said.text.contains(why), "{why:?} is not in: {}", said.text);
+    assert!(!said.text.contains(CANARY), "{}", said.text);
+}
+
+#[tokio::test]
+async fn production_gets_the_version_that_staging_has() {
+    let moto = Moto::start().await;
+    let first = moto.artifact("first.zip", "one").await;
+    let second = moto.artifact("second.zip", "two").await;
+    let secret = format!("staging=postgres://{CANARY}:\"\\@h/d production=postgres://{CANARY}@h/p");
+    let variables =
+        format!("# of all stages\n\nSTAGELINK_SEALED={secret}\nSTAGELINK_HEROKU_PIPELINE=shop");
+    let variables = moto.file("variables", &variables);
+
+    let new = [
+        "--role",
+        Moto::ROLE,
+        "--env-file",
+        &variables,
+        "--url",
+        "public",
+    ];
+    let deploy = ["deploy", "guestbook", "--artifact", &first];
+    good(&moto.script(&[&deploy[..], &new].concat()).await);
+    let staging = moto.function("guestbook", "staging").await;
+    assert_eq!(staging["Version"], "1");
+    assert_eq!(staging["Runtime"], "provided.al2023");
+    assert_eq!(staging["Architectures"][0], "arm64");
+    assert_eq!(
+        staging["Environment"]["Variables"]["STAGELINK_SEALED"],
+        secret
+    );
+    assert_eq!(
+        allowed(&moto, "staging").await,
+        ["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"]
+    );
+
+    good(
+        &moto
+            .script(&["promote", "guestbook", "--url", "public"])
+            .await,
+    );
+    let production = moto.function("guestbook", "production").await;
+    assert_eq!(production["CodeSha256"], staging["CodeSha256"]);
+    assert_eq!(
+        allowed(&moto, "production").await,
+        ["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"]
+    );
+
+    // A new version for staging leaves production as it is, until it is promoted.
+    let deploy = [
+        "deploy",
+        "guestbook",
+        "--artifact",
+        &second,
+        "--url",
+        "public",
+    ];
+    good(&moto.script(&deploy).await);
+    assert_eq!(moto.function("guestbook", "staging").await["Version"], "2");
+    assert_eq!(
+        moto.function("guestbook", "production").await["Version"],
+        "1"
+    );
+    good(&moto.script(&["promote", "guestbook"]).await);
+    let staging = moto.function("guestbook", "staging").await;
+    let production = moto.function("guestbook", "production").await;
+    assert_eq!(production["Version"], "2");
+    assert_eq!(production["CodeSha256"], staging["CodeSha256"]);
+    assert_ne!(production["CodeSha256"], Value::Null);
+    // The variables stayed, since none were given.
+    assert_eq!(
+        production["Environment"]["Variables"]["STAGELINK_SEALED"],
+        secret
+    );
+
+    let back = ["promote", "guestbook", "--version", "1"];
+    good(&moto.script(&back).await);
+    assert_eq!(
+        moto.function("guestbook", "production").await["Version"],
+        "1"
+    );
+    let shown = moto.script(&["show", "guestbook"]).await;
+    good(&shown);
+    assert!(
+        shown.text.contains("production: version 1"),
+        "{}",
+        shown.text
+    );
+    assert!(shown.text.contains("staging: version 2"), "{}", shown.text);
+
+    // To staging the variables went by a file that is gone.
+    assert!(moto.arguments().contains("create-function"));
+    assert!(!moto.arguments().contains(CANARY), "{}", moto.arguments());
+    assert!(moto.left().is_empty(), "{:?}", moto.left());
+}
+
+/// What everybody may do with an alias.
+async fn allowed(moto: &Moto, alias: &str) -> Vec<String> {
+    let ask = [
+        "lambda",
+        "get-policy",
+        "--function-name",
+        "guestbook",
+        "--qualifier",
+        alias,
+    ];
+    let policy = moto.aws(&ask).await;
+    let policy = policy["Policy"].as_str().expect("a policy");
+    let policy: Value = serde_json::from_str(policy).expect("it is JSON");
+    let statements = policy["Statement"].as_array().expect("statements");
+    let end = format!(":{alias}");
+    let mut actions: Vec<_> = statements
+        .iter()
+        .filter(|statement| {
+            statement["Resource"]
+                .as_str()
+                .is_some_and(|arn| arn.ends_with(&end))
+        })
+        .filter_map(|statement| statement["Action"].as_str())
+        .map(str::to_owned)
+        .collect();
+    actions.sort();
+    // moto keeps a statement that is there already a second time; Lambda refuses it.
+    actions.dedup();
+    actions
+}
+
+#[tokio::test]
+async fn function_of_its_own_gets_the_artifact_of_staging_or_none() {
+    let moto = Moto::start().await;
+    let artifact = moto.artifact("one.zip", "one").await;
+    let other = moto.artifact("other.zip", "other").await;
+    let staging = moto.file("staging", "STAGELINK_STAGE=staging\n");
+    let production = moto.file("production", "STAGELINK_STAGE=production\n");
+    let deploy = |function, artifact, variables| {
+        [
+            "deploy",
+            function,
+            "--role",
+            Moto::ROLE,
+            "--arch",
+            "x86_64",
+            "--artifact",
+            artifact,
+            "--env-file",
+            variables,
+        ]
+    };
+    good(
+        &moto
+            .script(&deploy("shop-staging", &*artifact, &*staging))
+            .await,
+    );
+    let of = ["--alias", "production", "--same-as", "shop-staging:staging"];
+
+    let said = moto
+        .script(&[&deploy("shop", &*other, &*production)[..], &of].concat())
+        .await;
+    refused(&said, "is not the one that shop-staging:staging has");
+    let said = moto
+        .script(&[&deploy("shop", &*artifact, &*staging)[..], &of].concat())
+        .await;
+    refused(
+        &said,
+        "sets STAGELINK_STAGE to another stage than the alias production",
+    );
+    good(
+        &moto
+            .script(&[&deploy("shop", &*artifact, &*production)[..], &of].concat())
+            .await,
+    );
+
+    let staging = moto.function("shop-staging", "staging").await;
+    let production = moto.function("shop", "production").await;
+    assert_eq!(production["CodeSha256"], staging["CodeSha256"]);
+    assert_eq!(production["Architectures"][0], "x86_64");
+
+    // Such a staging function would be staging behind any alias.
+    let said = moto.script(&["promote", "shop-staging"]).await;
+    refused(&said, "serves staging whatever its alias");
+}
+
+#[tokio::test]
+async fn what_is_missing_is_told_before_anything_is_changed() {
+    let moto = Moto::start().await;
+    let artifact = moto.artifact("one.zip", "one").await;
+    let deploy = ["deploy", "guestbook", "--artifact", &artifact];
+
+    let nobody = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
+    refused(
+        &moto.script_with(&deploy, &nobody).await,
+        "could not log in to AWS",
+    );
+    let nowhere = [("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "")];
+    refused(&moto.script_with(&deploy, &nowhere).await, "set AWS_REGION");
+    refused(
+        &moto
+            .script(&["deploy", "guestbook", "--artifact", "no.zip"])
+            .await,
+        "there is no artifact no.zip",
+    );
+    let empty = moto.file("empty.zip", "");
+    refused(
+        &moto
+            .script(&["deploy", "guestbook", "--artifact", &empty])
+            .await,
+        "holds no bootstrap",
+    );
+    refused(&moto.script(&deploy).await, "name it by --role");
+    let role = ["--role", "arn:aws:iam::123456789012:role/nobody"];
+    refused(
+        &moto.script(&[&deploy[..], &role].concat()).await,
+        "cannot be assumed",
+    );
+    refused(
+        &moto
+            .script(&[&deploy[..], &["--alias", "production"]].concat())
+            .await,
+        "production gets what another stage has",
+    );
+    refused(
+        &moto.script(&["promote", "guestbook"]).await,
+        "could not ask for the alias staging of guestbook",
+    );
+    refused(
+        &moto.script(&["deploy", "guest book"]).await,
+        "the name of a function",
+    );
+    refused(
+        &moto
+            .script(&[&deploy[..], &["--colour", "red"]].concat())
+            .await,
+        "no option --colour",
+    );
+
+    for (variables, why) in [
+        (format!("A=b\n{CANARY}\n"), "line 2"),
+        (format!("A=b\n{CANARY} x=1\n"), "line 2"),
+        (format!("A={CANARY}\u{7}\n"), "the value of A"),
+        (format!("A={}\n", CANARY.repeat(800)), "4 KB"),
+    ] {
+        let variables = moto.file("variables", &variables);
+        let said = moto
+            .script(&[&deploy[..], &["--env-file", &variables]].concat())
+            .await;
+        refused(&said, why);
+    }
+    let functions = moto.aws(&["lambda", "list-functions"]).await;
+    assert_eq!(functions["Functions"].as_array().map(Vec::len), Some(0));
+    assert!(moto.left().is_empty(), "{:?}", moto.left());
+}

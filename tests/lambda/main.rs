@@ -1,0 +1,9 @@
+//! AWS Lambda by the tools of its own world: the AWS CLI, moto, cfn-lint and cargo-lambda.
+
+mod deploy;
+mod emulator;
+mod events;
+mod moto;
+mod template;
+mod tools;
+mod watch;

@@ -1,0 +1,178 @@
+//! moto: AWS's control plane on this machine, which forgets all when it ends.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::Value;
+use stagelink_tests::root;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::tools::{command, tools};
+
+/// A moto with a role for functions, and what `scripts/deploy-lambda` needs to meet it.
+pub(crate) struct Moto {
+    url: String,
+    folder: tempfile::TempDir,
+    _server: Child,
+}
+
+/// What the script said, and whether it was content.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) good: bool,
+    pub(crate) text: String,
+}
+
+impl Moto {
+    pub(crate) async fn start() -> Self {
+        let mut server = command("moto_server")
+            .await
+            .args(["-H", "127.0.0.1", "-p", "0"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("moto starts");
+        let mut lines = BufReader::new(server.stderr.take().expect("its output")).lines();
+        let url = loop {
+            let line = lines.next_line().await.expect("its output can be read");
+            let line = line.expect("moto says where it listens");
+            if let Some((_, url)) = line.split_once("Running on ") {
+                break url.trim().to_owned();
+            }
+        };
+        // What nobody reads would stop it one day.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let moto = Self {
+            url,
+            folder: tempfile::tempdir().expect("a folder"),
+            _server: server,
+        };
+        moto.record_arguments().await;
+        let trust = r#"{"Version":"2012-10-17","Statement":[]}"#;
+        let role = ["iam", "create-role", "--role-name", "function"];
+        moto.aws(&[&role[..], &["--assume-role-policy-document", trust]].concat())
+            .await;
+        moto
+    }
+
+    /// The role for functions.
+    pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/function";
+
+    /// Runs `scripts/deploy-lambda`.
+    pub(crate) async fn script(&self, arguments: &[&str]) -> Said {
+        self.script_with(arguments, &[]).await
+    }
+
+    /// Runs it with other variables; an empty one is taken away.
+    pub(crate) async fn script_with(&self, arguments: &[&str], vars: &[(&str, &str)]) -> Said {
+        let mut command = command(root().join("scripts/deploy-lambda")).await;
+        self.lead(&mut command).await;
+        for (name, value) in vars {
+            match *value {
+                "" => command.env_remove(name),
+                value => command.env(name, value),
+            };
+        }
+        let output = command.args(arguments).output().await.expect("it runs");
+        let said = [output.stdout, output.stderr].concat();
+        Said {
+            good: output.status.success(),
+            text: String::from_utf8_lossy(&said).into_owned(),
+        }
+    }
+
+    /// Runs the AWS CLI and reads its answer.
+    pub(crate) async fn aws(&self, arguments: &[&str]) -> Value {
+        let mut command = command("aws").await;
+        self.lead(&mut command).await;
+        let output = command.args(arguments).output().await.expect("aws runs");
+        assert!(
+            output.status.success(),
+            "aws {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
+    /// What a function is behind one of its aliases.
+    pub(crate) async fn function(&self, name: &str, alias: &str) -> Value {
+        let ask = ["lambda", "get-function-configuration", "--function-name"];
+        self.aws(&[&ask[..], &[name, "--qualifier", alias]].concat())
+            .await
+    }
+
+    /// A zip with this text as its bootstrap.
+    pub(crate) async fn artifact(&self, name: &str, bootstrap: &str) -> String {
+        let file = self.path(name);
+        let program = "import sys, zipfile\n\
+                       with zipfile.ZipFile(sys.argv[1], 'w') as zip: zip.writestr('bootstrap', sys.argv[2])";
+        let status = command("python3")
+            .await
+            .args(["-c", program, &file, bootstrap])
+            .status()
+            .await
+            .expect("python3 runs");
+        assert!(status.success());
+        file
+    }
+
+    /// A file with this content, by its path.
+    pub(crate) fn file(&self, name: &str, content: &str) -> String {
+        let file = self.path(name);
+        fs::write(&file, content).expect("a file");
+        file
+    }
+
+    /// All arguments that the AWS CLI was run with: what `ps` would have shown.
+    pub(crate) fn arguments(&self) -> String {
+        fs::read_to_string(self.path("arguments")).unwrap_or_default()
+    }
+
+    /// What temporary files are left.
+    pub(crate) fn left(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path("tmp")).expect("a folder");
+        entries.map(|entry| entry.expect("a file").path()).collect()
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    async fn lead(&self, command: &mut Command) {
+        let path = std::env::var("PATH").unwrap_or_default();
+        command
+            .env(
+                "PATH",
+                format!("{}:{}:{path}", self.path("bin"), tools().await.display()),
+            )
+            .env("TMPDIR", self.path("tmp"))
+            .env("HOME", self.path("home"))
+            .env("AWS_ENDPOINT_URL", &self.url)
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_ACCESS_KEY_ID", "made-up")
+            .env("AWS_SECRET_ACCESS_KEY", "made-up")
+            .env("AWS_REGION", "eu-west-1")
+            .env("AWS_DEFAULT_REGION", "eu-west-1");
+        for name in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CONFIG_FILE"] {
+            command.env_remove(name);
+        }
+    }
+
+    /// Puts an `aws` before the real one that writes down how it was called.
+    async fn record_arguments(&self) {
+        for folder in ["bin", "tmp", "home"] {
+            fs::create_dir(self.path(folder)).expect("a folder");
+        }
+        let script = format!(
+            "#!/bin/sh\necho \"$*\" >>'{}'\nexec '{}/aws' \"$@\"\n",
+            self.path("arguments"),
+            tools().await.display()
+        );
+        let aws = Path::new(&self.path("bin")).join("aws");
+        fs::write(&aws, script).expect("a file");
+        fs::set_permissions(&aws, fs::Permissions::from_mode(0o755)).expect("its rights");
+    }
+}

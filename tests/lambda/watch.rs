@@ -1,0 +1,147 @@
+//! `cargo lambda watch`: AWS Lambda as cargo-lambda plays it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use stagelink_tests::CANARY;
+use tokio::net::TcpStream;
+use tokio::process::Child;
+
+use crate::tools::command;
+
+/// A watcher that serves one function of the project, with these variables.
+pub(crate) struct Watch {
+    function: &'static str,
+    port: u16,
+    child: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Watch {
+    pub(crate) async fn start(
+        function: &'static str,
+        variables: &BTreeMap<String, String>,
+    ) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        // It takes no port 0, and says of no other which it took.
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = free.local_addr().expect("a port").port();
+        drop(free);
+        let log = File::create(folder.path().join("log")).expect("a file");
+        let mut child = command("cargo")
+            .await
+            .args([
+                "lambda",
+                "watch",
+                "--ignore-changes",
+                "-A",
+                "127.0.0.1",
+                "-P",
+            ])
+            .arg(port.to_string())
+            // Cargo finds only those among the default members by the name of a program.
+            .args(["--package", function])
+            .envs(variables)
+            .stdout(log.try_clone().expect("a file"))
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .expect("cargo lambda starts");
+        let started = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+            .await
+            .is_err()
+        {
+            let ended = child.try_wait().expect("it can be waited for");
+            let log = fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+            assert!(ended.is_none(), "cargo lambda watch ended: {log}");
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "it does not listen: {log}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Self {
+            function,
+            port,
+            child,
+            folder,
+        }
+    }
+
+    /// Where the function has a URL.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!(
+            "http://127.0.0.1:{}/lambda-url/{}{path}",
+            self.port, self.function
+        )
+    }
+
+    /// Asks the function by `cargo lambda invoke`.
+    pub(crate) async fn invoke(&self, event: &Value) -> Value {
+        let file = self.folder.path().join("event.json");
+        fs::write(&file, event.to_string()).expect("a file");
+        let output = command("cargo")
+            .await
+            .args(["lambda", "invoke", "-A", "127.0.0.1", "-P"])
+            .arg(self.port.to_string())
+            .arg("--data-file")
+            .arg(&file)
+            .arg(self.function)
+            .output()
+            .await
+            .expect("cargo lambda runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success(),
+            "{said}{}\n{}",
+            String::from_utf8_lossy(&output.stderr),
+            self.log()
+        );
+        serde_json::from_str(&said).unwrap_or_else(|_| panic!("not JSON: {said}"))
+    }
+
+    /// What the watcher and its function wrote; it holds no secret.
+    pub(crate) fn log(&self) -> String {
+        let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        assert!(!log.contains(CANARY), "a secret got out: {log}");
+        log
+    }
+
+    /// Ends it with its function.
+    pub(crate) async fn end(mut self) {
+        self.log();
+        self.signal(Signal::SIGINT);
+        let ended = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await;
+        assert!(
+            ended.is_ok(),
+            "cargo lambda watch does not end: {}",
+            self.log()
+        );
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
+            // It may have ended by itself.
+            let _ = kill(Pid::from_raw(pid), signal);
+        }
+    }
+}
+
+impl Drop for Watch {
+    /// A killed watcher would leave its function behind.
+    fn drop(&mut self) {
+        self.signal(Signal::SIGINT);
+        let started = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None))
+            && started.elapsed() < Duration::from_secs(10)
+        {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
