@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
+use crate::build::{Arch, Target};
+
 /// Links serverless functions to PaaS databases, stage by stage.
 #[derive(Debug, Parser)]
 #[command(name = "stagelink", version, max_term_width = 100)]
@@ -26,6 +28,13 @@ pub enum Command {
     /// Each function is built, run as a process and kept warm, as on AWS Lambda.
     /// Ctrl-C ends all of it and leaves nothing behind.
     Dev(DevOptions),
+    /// Builds the functions for Netlify and AWS Lambda.
+    ///
+    /// Each becomes one program that runs on any image: nothing of the image is needed, since
+    /// the C library and OpenSSL are in it. For x86_64 they are written into dist/functions, as
+    /// Netlify takes them, and for AWS Lambda as a zip each into dist/lambda. Then each is
+    /// started and has to answer an event.
+    Build(BuildOptions),
     /// Shows or changes the stage that a database says it belongs to.
     ///
     /// A function refuses a database that is marked as another stage's. The database
@@ -172,6 +181,36 @@ pub struct StageOptions {
     /// STAGELINK_STAGE says it.
     #[arg(long, value_name = "STAGE")]
     pub stage: Option<String>,
+
+    /// Prints one line of JSON instead of the table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The options of `stagelink build`.
+#[derive(Clone, Debug, Parser)]
+pub struct BuildOptions {
+    /// The project: the folder with functions/.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub project: PathBuf,
+
+    /// The processor: x86_64 for Netlify and Lambda, or arm64 for Lambda.
+    ///
+    /// Default: x86_64.
+    #[arg(long, value_enum, conflicts_with = "target")]
+    pub arch: Option<Arch>,
+
+    /// The target in Rust's words, such as x86_64-unknown-linux-musl, instead of --arch.
+    #[arg(long, value_name = "TRIPLE")]
+    pub target: Option<Target>,
+
+    /// Where the artifacts go. Default: dist in the project.
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+
+    /// Does not start the programs to see whether they answer.
+    #[arg(long)]
+    pub no_check: bool,
 
     /// Prints one line of JSON instead of the table.
     #[arg(long)]

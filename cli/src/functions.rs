@@ -33,9 +33,21 @@ pub struct Built {
 pub async fn build(
     project: &Path,
     release: bool,
+    says: impl FnMut(&str),
+) -> anyhow::Result<Vec<Built>> {
+    let prepare = |cargo: &mut Command| {
+        cargo.args(release.then_some("--release"));
+    };
+    compile(project, &find(project)?, prepare, says).await
+}
+
+/// Builds these packages with one run of cargo, to which `prepare` adds what it wants.
+pub(crate) async fn compile(
+    project: &Path,
+    packages: &[String],
+    prepare: impl FnOnce(&mut Command),
     mut says: impl FnMut(&str),
 ) -> anyhow::Result<Vec<Built>> {
-    let packages = find(project)?;
     let mut command = Command::new(cargo());
     command
         .current_dir(project)
@@ -45,11 +57,11 @@ pub async fn build(
                 .iter()
                 .flat_map(|name| ["--package", name.as_str()]),
         )
-        .args(release.then_some("--release"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
+    prepare(&mut command);
     let mut child = command
         .spawn()
         .with_context(|| format!("could not start {}", cargo().display()))?;
@@ -68,11 +80,11 @@ pub async fn build(
         // The progress shows only the line that was last.
         bail!("the functions do not build:\n{}", said.join("\n"));
     }
-    collect(&packages, &artifacts.await??)
+    collect(packages, &artifacts.await??)
 }
 
 /// The names of the packages in the folder `functions`.
-fn find(project: &Path) -> anyhow::Result<Vec<String>> {
+pub(crate) fn find(project: &Path) -> anyhow::Result<Vec<String>> {
     let metadata = MetadataCommand::new()
         .cargo_path(cargo())
         .current_dir(project)
@@ -159,7 +171,7 @@ async fn read_lines(from: tokio::process::ChildStdout) -> std::io::Result<Vec<St
 }
 
 /// The cargo that runs this, or the one on the PATH.
-fn cargo() -> PathBuf {
+pub(crate) fn cargo() -> PathBuf {
     std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
 }
 

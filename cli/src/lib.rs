@@ -1,6 +1,7 @@
 //! The parts of the command `stagelink`, for its binary and for the end-to-end tests.
 
 pub mod args;
+pub mod build;
 pub mod dev;
 pub mod functions;
 pub mod link;

@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use stagelink_cli::args::{Args, Command};
-use stagelink_cli::{dev, link, mark, new};
+use stagelink_cli::{build, dev, link, mark, new};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.command.unwrap_or_default() {
+        Command::Build(options) => build::run(options).await,
         Command::Dev(options) => dev::run(options).await,
         Command::Mark(command) => mark::run(command).await,
         Command::Link(options) => link::run(options).await,

@@ -1,0 +1,55 @@
+//! A program as AWS Lambda takes it: a zip with one file, `bootstrap`.
+
+use std::io::{Cursor, Write as _};
+
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipWriter};
+
+/// Zips a program. The same program always gives the same bytes.
+///
+/// # Errors
+///
+/// When it is too large for a zip.
+pub fn zip(program: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .compression_level(Some(9))
+        // 1980, the first that a zip can say: that of the build would make each one another.
+        .last_modified_time(DateTime::default())
+        // Lambda runs it as another user than the one that unpacks it.
+        .unix_permissions(0o755);
+    writer.start_file(BOOTSTRAP, options)?;
+    writer.write_all(program)?;
+    Ok(writer.finish()?.into_inner())
+}
+
+/// The name by which Lambda's OS-only runtimes start a function.
+pub const BOOTSTRAP: &str = "bootstrap";
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use zip::ZipArchive;
+
+    use super::*;
+
+    #[test]
+    fn program_zipped_twice_gives_the_same_bytes() {
+        let program: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+        assert_eq!(zip(&program).unwrap(), zip(&program).unwrap());
+    }
+
+    #[test]
+    fn zip_holds_the_program_as_bootstrap_that_anyone_may_run() {
+        let mut archive = ZipArchive::new(Cursor::new(zip(b"program").unwrap())).unwrap();
+        assert_eq!(archive.len(), 1);
+        let mut file = archive.by_index(0).unwrap();
+        assert_eq!(file.name().unwrap(), BOOTSTRAP);
+        assert_eq!(file.unix_mode().unwrap() & 0o777, 0o755);
+        let mut contents = Vec::new();
+        file.read_to_end(&mut contents).unwrap();
+        assert_eq!(contents, b"program");
+    }
+}

@@ -1,0 +1,109 @@
+//! What `stagelink build` shows: a table for people, a line of JSON for scripts.
+
+use std::path::Path;
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+use serde::Serialize;
+
+use super::artifact::Artifact;
+use super::target::Target;
+
+#[derive(Serialize)]
+struct Report<'a> {
+    target: &'static str,
+    architecture: &'static str,
+    artifacts: &'a [Artifact],
+}
+
+/// One line, for scripts.
+pub(super) fn json(artifacts: &[Artifact], target: Target) -> serde_json::Result<String> {
+    serde_json::to_string(&Report {
+        target: target.triple(),
+        architecture: target.arch.as_str(),
+        artifacts,
+    })
+}
+
+/// A table, for people.
+pub(super) fn table(artifacts: &[Artifact], target: Target) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(UTF8_FULL_CONDENSED)
+        // Sums are there to be compared: they are never broken up.
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(["function", "for", "file", "size", "zipped", "SHA-256"]);
+    for artifact in artifacts {
+        let name = artifact.function.as_str();
+        let zipped = megabytes(artifact.zip_size_bytes);
+        if target.is_for_netlify() {
+            let size = megabytes(artifact.size_bytes);
+            let file = shown(&artifact.program);
+            table.add_row([name, "Netlify", &file, &size, &zipped, &artifact.sha256]);
+        }
+        let platform = format!("Lambda {}", target.arch.as_str());
+        let file = shown(&artifact.zip);
+        let sum = &artifact.zip_sha256;
+        table.add_row([name, &platform, &file, &zipped, &zipped, sum]);
+    }
+    for column in [3, 4] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.to_string()
+}
+
+/// A path as a person in the current folder would type it.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here)
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
+
+fn megabytes(bytes: u64) -> String {
+    // Sizes of programs are far from where this would lose a digit.
+    #[allow(clippy::cast_precision_loss)]
+    let megabytes = bytes as f64 / 1e6;
+    format!("{megabytes:.2} MB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::target::Arch;
+    use super::*;
+
+    fn artifact() -> Artifact {
+        Artifact {
+            function: "hello".to_owned(),
+            program: "dist/functions/hello".into(),
+            size_bytes: 7_260_000,
+            sha256: "aa".repeat(32),
+            zip: "dist/lambda/x86_64/hello.zip".into(),
+            zip_size_bytes: 2_900_000,
+            zip_sha256: "bb".repeat(32),
+        }
+    }
+
+    #[test]
+    fn table_names_what_each_file_is_for() {
+        let text = table(&[artifact()], Target::of(Arch::X86_64));
+        for part in ["Netlify", "Lambda x86_64", "7.26 MB", "2.90 MB", "bbbb"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn artifact_for_arm64_is_not_said_to_be_for_netlify() {
+        let text = table(&[artifact()], Target::of(Arch::Arm64));
+        assert!(!text.contains("Netlify") && text.contains("Lambda arm64"));
+    }
+
+    #[test]
+    fn json_is_one_line_with_the_sums() {
+        let text = json(&[artifact()], Target::of(Arch::X86_64)).unwrap();
+        assert!(!text.contains('\n') && text.contains("\"zip_sha256\":\"bbbb"));
+    }
+}
