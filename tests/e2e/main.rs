@@ -2,6 +2,7 @@
 
 mod aliases;
 mod concurrent;
+mod build;
 mod conformance;
 mod deadline;
 mod dev;

@@ -50,6 +50,8 @@ pub use crate::postgres::end_sessions;
 pub use crate::postgres::proxy;
 pub use crate::postgres::server;
 pub use crate::postgres::through;
+pub use crate::programs::artifacts_target;
+pub use crate::programs::built_artifacts;
 pub use crate::programs::functions;
 pub use crate::programs::migrate;
 pub use crate::programs::root;

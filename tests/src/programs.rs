@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use stagelink::{Link, Settings};
+use stagelink_cli::build::{Arch, Artifact, Build, Target};
 use stagelink_cli::migrations;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
@@ -26,6 +27,31 @@ pub async fn functions() -> &'static BTreeMap<String, PathBuf> {
                 .expect("the functions build")
                 .into_iter()
                 .map(|built| (built.name, built.executable))
+                .collect()
+        })
+        .await
+}
+
+/// What the artifacts are built for: this machine's processor.
+pub fn artifacts_target() -> Target {
+    Target::of(Arch::host().expect("the tests run on x86_64 or arm64"))
+}
+
+/// The functions of the project as `stagelink build` makes them, by name. The first build
+/// on a machine takes minutes, OpenSSL's among them; it shares its results with `scripts/build`.
+pub async fn built_artifacts() -> &'static BTreeMap<String, Artifact> {
+    static BUILT: OnceCell<BTreeMap<String, Artifact>> = OnceCell::const_new();
+    BUILT
+        .get_or_init(|| async {
+            let build = Build {
+                project: root().to_owned(),
+                target: artifacts_target(),
+                output: target_folder().join("artifacts/tests"),
+            };
+            let (artifacts, _) = build.run(|_| ()).await.expect("the artifacts build");
+            artifacts
+                .into_iter()
+                .map(|artifact| (artifact.function.clone(), artifact))
                 .collect()
         })
         .await
@@ -77,12 +103,15 @@ async fn cargo_build(arguments: &[&str], program: &str) -> PathBuf {
         "cargo build {arguments:?} failed: {}",
         String::from_utf8_lossy(&output.stderr)
     );
-    // This test is target/<profile>/deps/<name>; programs of the dev profile
-    // lie beside deps, wherever the target folder is.
+    target_folder().join("debug").join(program)
+}
+
+/// Where the programs of all profiles lie, wherever Cargo was told to put them.
+fn target_folder() -> PathBuf {
+    // This test is target/<profile>/deps/<name>.
     let test = std::env::current_exe().expect("a test has a path");
     test.ancestors()
         .nth(3)
         .expect("a test lies three folders down")
-        .join("debug")
-        .join(program)
+        .to_owned()
 }

@@ -1,0 +1,236 @@
+//! What `stagelink build` makes: programs that need nothing of the image, and the same bytes
+//! wherever they are built.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use stagelink_cli::build::{Artifact, Build, Check, check, inspect, symbols, zip};
+use stagelink_tests::{artifacts_target, built_artifacts, root, stagelink_command};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+#[tokio::test]
+async fn artifact_needs_nothing_of_the_image_and_is_known_to_netlify() {
+    for artifact in built_artifacts().await.values() {
+        let program = fs::read(&artifact.program).unwrap();
+        inspect(&program, artifacts_target()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn artifact_keeps_no_symbol_but_netlifys_and_is_small() {
+    for artifact in built_artifacts().await.values() {
+        let program = fs::read(&artifact.program).unwrap();
+        assert_eq!(symbols(&program).unwrap(), 1, "{}", artifact.function);
+        assert!(artifact.zip_size_bytes < 4_000_000, "{artifact:?}");
+    }
+}
+
+#[tokio::test]
+async fn artifact_holds_no_path_of_the_machine() {
+    let home = std::env::var("CARGO_HOME")
+        .or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")))
+        .unwrap();
+    let here = [root().to_str().unwrap(), &home];
+    for artifact in built_artifacts().await.values() {
+        let program = fs::read(&artifact.program).unwrap();
+        for folder in here {
+            let found = program
+                .windows(folder.len())
+                .position(|bytes| bytes == folder.as_bytes());
+            let shown = found.map(|at| String::from_utf8_lossy(&program[at..at + 200]));
+            assert_eq!(shown, None, "{folder} is in {}", artifact.function);
+        }
+    }
+}
+
+#[tokio::test]
+async fn artifact_without_a_database_answers_an_event() {
+    for artifact in built_artifacts().await.values() {
+        let check = check(&artifact.function, &artifact.program, artifacts_target()).await;
+        let Check::Answered { status, .. } = check.unwrap() else {
+            panic!("this machine runs what it builds");
+        };
+        assert!((400..600).contains(&status), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn zip_is_that_of_the_program_whenever_it_is_made() {
+    for artifact in built_artifacts().await.values() {
+        let program = fs::read(&artifact.program).unwrap();
+        assert!(fs::read(&artifact.zip).unwrap() == zip(&program).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn same_source_in_two_folders_gives_the_same_bytes() {
+    let one = Project::new("short", MAIN);
+    let other = Project::new("another/and/much/longer", MAIN);
+    assert_eq!(one.build().await.sha256, other.build().await.sha256);
+}
+
+#[tokio::test]
+async fn program_without_the_symbol_is_not_taken_for_finished() {
+    if !artifacts_target().is_for_netlify() {
+        return;
+    }
+    let project = Project::new("project", MAIN);
+    fs::create_dir(project.path().join(".cargo")).unwrap();
+    fs::write(
+        project.path().join(".cargo/config.toml"),
+        format!(
+            "[target.{}]\nrustflags = [\"-Clink-arg=-s\"]\n",
+            artifacts_target()
+        ),
+    )
+    .unwrap();
+    let error = project.try_build().await.unwrap_err();
+    let error = format!("{error:#}");
+    assert!(error.contains("no symbol rust_eh_personality"), "{error}");
+}
+
+#[tokio::test]
+async fn program_that_ends_at_once_fails_the_check_with_its_words() {
+    let project = Project::new("project", MAIN);
+    let artifact = project.build().await;
+    let error = check("hello", &artifact.program, artifacts_target()).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("does not run"), "{error}");
+    assert!(error.contains("hello from a shelf"), "{error}");
+}
+
+#[tokio::test]
+async fn machine_without_a_compiler_of_c_is_told_what_to_install() {
+    let programs = tempfile::tempdir().unwrap();
+    let said = refused(programs.path()).await;
+    let target = artifacts_target();
+    assert!(
+        said.contains(&format!("there is no compiler of C for {target}")),
+        "{said}"
+    );
+    assert!(said.contains("apt-get install build-essential"), "{said}");
+}
+
+#[tokio::test]
+async fn machine_without_perl_is_told_that_openssl_wants_it() {
+    let programs = tempfile::tempdir().unwrap();
+    let cc = on_path("cc");
+    symlink(cc, programs.path().join("cc")).unwrap();
+    let said = refused(programs.path()).await;
+    assert!(said.contains("there is no perl"), "{said}");
+}
+
+/// What the command says where nothing but these programs is on the PATH.
+async fn refused(programs: &Path) -> String {
+    let output = Command::new("rustc")
+        .args(["--print", "sysroot"])
+        .current_dir(root())
+        .output()
+        .await
+        .unwrap();
+    let sysroot = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
+    let output = Command::new(stagelink_command().await)
+        .args(["build", "--target", artifacts_target().triple()])
+        .arg("--project")
+        .arg(root())
+        .env("PATH", programs)
+        .env("CARGO", sysroot.join("bin/cargo"))
+        .env("RUSTC", sysroot.join("bin/rustc"))
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn on_path(name: &str) -> PathBuf {
+    let folders = std::env::var_os("PATH").unwrap();
+    std::env::split_paths(&folders)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
+        .expect("the tests need a compiler of C: apt-get install build-essential")
+}
+
+/// A workspace with one small function, which has what can bring a path into a program: a
+/// panic in it, one in a crate beside it, and one in source that its build made.
+struct Project {
+    dir: TempDir,
+    folder: &'static str,
+}
+
+impl Project {
+    fn new(folder: &'static str, main: &str) -> Self {
+        let project = Self {
+            dir: tempfile::tempdir().unwrap(),
+            folder,
+        };
+        for (file, text) in [
+            (
+                "Cargo.toml",
+                "[workspace]\nresolver = \"3\"\nmembers = [\"functions/*\", \"shelf\"]\n",
+            ),
+            (
+                "functions/hello/Cargo.toml",
+                "[package]\nname = \"hello\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
+                 [dependencies]\nshelf = { path = \"../../shelf\" }\n",
+            ),
+            ("functions/hello/build.rs", BUILD),
+            ("functions/hello/src/main.rs", main),
+            (
+                "shelf/Cargo.toml",
+                "[package]\nname = \"shelf\"\nversion = \"0.1.0\"\nedition = \"2024\"\n",
+            ),
+            ("shelf/src/lib.rs", SHELF),
+        ] {
+            let path = project.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        project
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join(self.folder)
+    }
+
+    async fn build(&self) -> Artifact {
+        self.try_build().await.unwrap().remove(0)
+    }
+
+    async fn try_build(&self) -> anyhow::Result<Vec<Artifact>> {
+        let build = Build {
+            project: self.path(),
+            target: artifacts_target(),
+            output: self.path().join("dist"),
+        };
+        Ok(build.run(|_| ()).await?.0)
+    }
+}
+
+const MAIN: &str = r#"
+include!(concat!(env!("OUT_DIR"), "/made.rs"));
+
+fn main() {
+    let count = std::env::args().count();
+    println!("{} {}", shelf::take(count), made(count));
+    println!("{}", std::panic::Location::caller());
+}
+"#;
+
+const BUILD: &str = r#"
+fn main() {
+    let made = "fn made(n: usize) -> usize { assert!(n < 9, \"made\"); n }";
+    let folder = std::env::var("OUT_DIR").unwrap();
+    std::fs::write(format!("{folder}/made.rs"), made).unwrap();
+}
+"#;
+
+const SHELF: &str = r#"
+pub fn take(at: usize) -> &'static str {
+    ["hello", "hello from a shelf"][at]
+}
+"#;
