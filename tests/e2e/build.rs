@@ -78,17 +78,17 @@ async fn program_without_the_symbol_is_not_taken_for_finished() {
         return;
     }
     let project = Project::new("project", MAIN);
-    fs::create_dir(project.path().join(".cargo")).unwrap();
-    fs::write(
-        project.path().join(".cargo/config.toml"),
-        format!(
-            "[target.{}]\nrustflags = [\"-Clink-arg=-s\"]\n",
-            artifacts_target()
-        ),
-    )
-    .unwrap();
-    let error = project.try_build().await.unwrap_err();
-    let error = format!("{error:#}");
+    let artifact = project.build().await;
+    let stripped = artifact.program.with_extension("stripped");
+    let status = Command::new(on_path("strip"))
+        .arg("-o")
+        .args([&stripped, &artifact.program])
+        .status()
+        .await
+        .unwrap();
+    assert!(status.success());
+    let error = inspect(&fs::read(&stripped).unwrap(), artifacts_target());
+    let error = error.unwrap_err().to_string();
     assert!(error.contains("no symbol rust_eh_personality"), "{error}");
 }
 
@@ -152,7 +152,7 @@ fn on_path(name: &str) -> PathBuf {
     std::env::split_paths(&folders)
         .map(|folder| folder.join(name))
         .find(|path| path.is_file())
-        .expect("the tests need a compiler of C: apt-get install build-essential")
+        .expect("the tests need a compiler of C and its binutils: apt-get install build-essential")
 }
 
 /// A workspace with one small function, which has what can bring a path into a program: a
@@ -198,16 +198,12 @@ impl Project {
     }
 
     async fn build(&self) -> Artifact {
-        self.try_build().await.unwrap().remove(0)
-    }
-
-    async fn try_build(&self) -> anyhow::Result<Vec<Artifact>> {
         let build = Build {
             project: self.path(),
             target: artifacts_target(),
             output: self.path().join("dist"),
         };
-        Ok(build.run(|_| ()).await?.0)
+        build.run(|_| ()).await.unwrap().0.remove(0)
     }
 }
 
