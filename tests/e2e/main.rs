@@ -1,8 +1,8 @@
 //! End to end: real processes, a real Postgres, real HTTP.
 
 mod aliases;
-mod concurrent;
 mod build;
+mod concurrent;
 mod conformance;
 mod deadline;
 mod dev;

@@ -10,6 +10,7 @@ use super::paths;
 use super::target::{Libc, Target};
 use super::toolchain::Toolchain;
 use crate::functions::{self, Built};
+use crate::preview;
 
 /// The functions, compiled and linked.
 pub(super) struct Compiled {
@@ -72,6 +73,10 @@ pub(super) async fn compile(
             let variable = format!("CC_{}", target.triple().replace('-', "_"));
             cargo.env(variable, &toolchain.c_compiler);
         }
+        match preview::pull_request(|name| std::env::var(name).ok()) {
+            Some(number) => cargo.env(preview::BUILT_FOR_PULL_REQUEST, number.to_string()),
+            None => cargo.env_remove(preview::BUILT_FOR_PULL_REQUEST),
+        };
         if has_sdk {
             cargo.args(["--features", VENDORED]);
             // It would undo that.
