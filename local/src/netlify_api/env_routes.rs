@@ -6,13 +6,12 @@ use axum::routing::{delete, get};
 use axum::{Json, Router};
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::account::SLUG;
 use super::context::Context;
 use super::env_vars::{EnvScope, EnvVars, Written, WrittenValue};
-use super::refusal::Refusal;
+use super::refusal::{Refusal, read};
 use super::shared::{self, Shared};
 
 pub(super) fn routes() -> Router<Shared> {
@@ -196,10 +195,4 @@ async fn remove_value(
     } else {
         Err(Refusal::not_found())
     }
-}
-
-/// The body, or a refusal that holds nothing of it.
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body)
-        .map_err(|_| Refusal::bad_request("the body is not the JSON that this route takes"))
 }

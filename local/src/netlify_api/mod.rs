@@ -1,5 +1,5 @@
 //! A local Netlify: the part of its API that the Netlify CLI and a program that sets
-//! environment variables ask, on 127.0.0.1.
+//! environment variables ask, on 127.0.0.1; and what was deployed to it, served.
 //!
 //! By Netlify's open-api (`@netlify/open-api`, as in netlify-cli 26.2.0, 2026-11), under
 //! `/api/v1`. For the Netlify CLI, set `NETLIFY_API_URL` to [`NetlifyApi::url`] and
@@ -9,15 +9,23 @@
 //!
 //! There is one account with one user. The state is in memory and ends with the stand-in.
 //! Sites are made by its owner, through [`NetlifyApi`]; over HTTP sites are read, and
-//! environment variables read and changed. A secret's values are masked when they are read
-//! back; code that runs on Netlify gets them, as [`NetlifyApi::environment`] does. A route
-//! that is missing is answered with 501 and says so. Dropping a [`NetlifyApi`] ends it at
+//! environment variables read and changed, and deploys made. A secret's values are masked
+//! when they are read back; code that runs on Netlify gets them, as
+//! [`NetlifyApi::environment`] does. Which context the functions of a draft are in is not
+//! documented: here it is that of deploy previews, unless
+//! [`NetlifyApi::set_draft_context`] says another. [`NetlifyApi::host`] serves what was
+//! deployed.
+//!
+//! A route that is missing is answered with 501 and says so. Dropping a [`NetlifyApi`] ends it at
 //! some later moment; [`NetlifyApi::stop`] waits for the end.
 
 mod account;
 mod context;
+mod deploy_routes;
+mod deploys;
 mod env_routes;
 mod env_vars;
+mod hosting;
 mod refusal;
 mod shared;
 mod sites;
@@ -35,7 +43,9 @@ use crate::api::{Control, Server};
 use crate::{Error, ErrorKind};
 
 pub use context::Context;
+pub use deploys::{DeployState, Uploaded, UploadedFunction};
 pub use env_vars::{EnvScope, EnvVar};
+pub use hosting::Hosting;
 
 use refusal::{Refusal, of_status};
 use shared::Shared;
@@ -163,6 +173,19 @@ impl NetlifyApi {
         Ok(environment)
     }
 
+    /// In which context the functions of a draft are from now on.
+    pub fn set_draft_context(&self, context: Context) {
+        self.shared.state().draft_context = context;
+    }
+
+    /// The deploys of all sites, in the order in which they were made, with what was
+    /// uploaded for each.
+    pub fn deploys(&self) -> Vec<Uploaded> {
+        let state = self.shared.state();
+        let uploaded = |of: &deploys::Deploy| of.uploaded(state.site_name(of.site), &state.store);
+        state.deploys.iter().map(uploaded).collect()
+    }
+
     /// Ends it: the port is free and every connection closed when this returns.
     pub async fn stop(self) {
         self.server.stop().await;
@@ -182,6 +205,7 @@ fn router(shared: Shared) -> Router {
         .merge(account::routes())
         .merge(sites::routes())
         .merge(env_routes::routes())
+        .merge(deploy_routes::routes())
         .layer(from_fn_with_state(shared.clone(), account::authenticated));
     Router::new()
         .nest("/api/v1", routes)

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 /// One answer that refuses.
@@ -75,4 +76,10 @@ impl IntoResponse for Refusal {
 pub(super) fn of_status(status: StatusCode) -> Response {
     let message = status.canonical_reason().unwrap_or("Error");
     Refusal::new(status, message).into_response()
+}
+
+/// The body, or a refusal that holds nothing of it.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body)
+        .map_err(|_| Refusal::bad_request("the body is not the JSON that this route takes"))
 }

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
+use super::context::Context;
+use super::deploys::{Deploy, Store};
 use super::env_vars::EnvVars;
 use super::refusal::Refusal;
 use super::sites::Site;
@@ -29,6 +31,10 @@ pub(super) struct State {
     /// Those of the account, which all sites have.
     pub(super) variables: EnvVars,
     pub(super) scopes_available: bool,
+    /// In the order in which they were made.
+    pub(super) deploys: Vec<Deploy>,
+    pub(super) store: Store,
+    pub(super) draft_context: Context,
     tokens: HashSet<String>,
 }
 
@@ -39,6 +45,9 @@ impl Default for State {
             sites: Vec::new(),
             variables: EnvVars::default(),
             scopes_available: true,
+            deploys: Vec::new(),
+            store: Store::default(),
+            draft_context: Context::DeployPreview,
             tokens: HashSet::new(),
         }
     }
@@ -80,6 +89,12 @@ impl State {
         let id = site.id;
         self.sites.push(site);
         Ok(id)
+    }
+
+    /// The name of a site; empty where there is none.
+    pub(super) fn site_name(&self, id: Uuid) -> &str {
+        let site = self.sites.iter().find(|site| site.id == id);
+        site.map_or("", |site| &site.name)
     }
 
     /// The site that the owner names.

@@ -1,5 +1,7 @@
 //! The sites.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{Path, Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -33,6 +35,18 @@ impl Site {
         asked == self.id.to_string()
             || asked == self.name
             || asked.strip_suffix(".netlify.app") == Some(&self.name)
+    }
+
+    /// Adds what Netlify tells functions of their site.
+    pub(super) fn describe_to(&self, environment: &mut BTreeMap<String, String>) {
+        environment.extend([
+            (
+                "URL".to_owned(),
+                format!("https://{}.netlify.app", self.name),
+            ),
+            ("SITE_NAME".to_owned(), self.name.clone()),
+            ("SITE_ID".to_owned(), self.id.to_string()),
+        ]);
     }
 
     fn json(&self, account: Uuid) -> Value {
