@@ -35,6 +35,18 @@ struct File {
     functions: Functions,
     redirects: Vec<RedirectTable>,
     headers: Vec<HeaderTable>,
+    /// What `netlify dev` does, which is another program.
+    #[serde(rename = "dev")]
+    _dev: Option<toml::Value>,
+    context: Contexts,
+}
+
+/// The contexts. That of `netlify dev` is the one of which nothing is missed here.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Contexts {
+    #[serde(rename = "dev")]
+    _dev: Option<toml::Value>,
 }
 
 #[derive(Deserialize, Default)]
@@ -179,8 +191,10 @@ impl RedirectTable {
             ("signed", self.signed),
             ("headers", self.headers),
         ];
+        // The Netlify CLI writes all four into the file that it uploads, most of them empty.
+        let empty = |limit: &toml::Value| limit.as_table().is_some_and(toml::Table::is_empty);
         for (name, limit) in limits {
-            if limit.is_some() {
+            if limit.is_some_and(|limit| !empty(&limit)) {
                 return Err(format!(
                     "{name} (from {:?}) is not available locally",
                     self.from
@@ -258,7 +272,7 @@ mod tests {
     #[test]
     fn config_of_a_usual_site_is_read_without_warnings() {
         let config = parse(
-            r#"
+            r##"
             [build]
             command = "cargo build --release"
             publish = "public/"
@@ -272,11 +286,17 @@ mod tests {
             [[redirects]]
             from = "/old"
             to = "/new"
+            [redirects.query]
+            [redirects.conditions]
             [[headers]]
             for = "/*"
             [headers.values]
             X-Frame-Options = "DENY"
-            "#,
+            [dev]
+            framework = "#custom"
+            [context.dev]
+            redirects = []
+            "##,
         )
         .unwrap();
         assert_eq!(config.publish, Path::new("/site/public"));

@@ -35,6 +35,14 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/user", get(user))
 }
 
+/// What a build asks before it starts, beside the API: the account has no extensions.
+pub(super) fn extensions() -> Router<Shared> {
+    Router::new().route(
+        "/team/{account}/integrations/installations/meta/{site}",
+        get(async || Json(json!([]))),
+    )
+}
+
 #[derive(Deserialize)]
 struct Asked {
     minimal: Option<bool>,

@@ -209,6 +209,7 @@ fn router(shared: Shared) -> Router {
         .layer(from_fn_with_state(shared.clone(), account::authenticated));
     Router::new()
         .nest("/api/v1", routes)
+        .merge(account::extensions())
         .fallback(async || Refusal::missing_route())
         .method_not_allowed_fallback(async || Refusal::missing_route())
         .with_state(shared)

@@ -1,0 +1,99 @@
+//! `netlify deploy` with finished artifacts: a draft, an alias, production.
+
+use crate::artifacts::{self, NAMES};
+use crate::loopback::only;
+use crate::project::Project;
+use crate::stages::Stages;
+use crate::tools::netlify;
+
+/// What the script that deploys uses.
+const DEPLOY: [&str; 9] = [
+    "deploy",
+    "--no-build",
+    "--dir",
+    "public",
+    "--functions",
+    "dist/functions",
+    "--site",
+    "shop",
+    "--json",
+];
+
+#[test]
+fn deploys_by_hand_answer_each_with_the_database_of_its_stage() {
+    let test = async {
+        let (stages, project) = (Stages::new().await, Project::new());
+        let mut hosts = Vec::new();
+        for (more, stage) in [
+            (&[][..], "review"),
+            (&["--alias", "staging"][..], "staging"),
+            (&["--prod"][..], "production"),
+        ] {
+            let arguments = [&DEPLOY, more].concat();
+            let said = netlify(project.path(), Some(&stages.netlify), &arguments).await;
+            let id = said.json()["deploy_id"].as_str().expect("an id").to_owned();
+            let deploy = stages.deploy(&id);
+            let names: Vec<_> = deploy.functions.keys().collect();
+            assert_eq!(names, NAMES);
+            for function in deploy.functions.values() {
+                assert_eq!(function.runtime.as_deref(), Some("rs"));
+                let files = function.unpack().expect("a good archive");
+                let program = &files["bootstrap"];
+                assert_eq!(program[..4], *b"\x7fELF");
+            }
+            assert!(
+                deploy.files.contains_key("index.html"),
+                "{:?}",
+                deploy.files.keys()
+            );
+            hosts.push((format!("{id}--shop.localhost"), stage));
+        }
+        hosts.push(("staging--shop.localhost".to_owned(), "staging"));
+        hosts.push(("shop.localhost".to_owned(), "production"));
+
+        let hosting = stages.host().await;
+        for (host, stage) in &hosts {
+            stages.answers_as(&hosting, host, stage).await;
+        }
+        hosting.stop().await;
+        stages.no_secret_was_uploaded();
+        stages.record.text();
+    };
+    only(
+        "by_hand::deploys_by_hand_answer_each_with_the_database_of_its_stage",
+        test,
+    );
+}
+
+/// So that a deploy without its functions is not taken for a good one: what the script checks.
+#[test]
+fn stripped_program_is_dropped_by_netlify_without_a_word() {
+    let test = async {
+        let (stages, project) = (Stages::new().await, Project::new());
+        artifacts::copy_stripped("guestbook", &project.at("dist/functions/guestbook"));
+        let said = netlify(project.path(), Some(&stages.netlify), &DEPLOY).await;
+        let id = said.json()["deploy_id"].as_str().expect("an id").to_owned();
+        let functions = stages.deploy(&id).functions;
+        assert_eq!(functions.keys().collect::<Vec<_>>(), ["health"]);
+    };
+    only(
+        "by_hand::stripped_program_is_dropped_by_netlify_without_a_word",
+        test,
+    );
+}
+
+#[test]
+fn deploy_with_a_bad_token_uploads_nothing_and_tells_no_token() {
+    let test = async {
+        let (stages, project) = (Stages::new().await, Project::new());
+        assert!(stages.netlify.revoke_token(stages.netlify.token()));
+        let said = netlify(project.path(), Some(&stages.netlify), &DEPLOY).await;
+        assert!(!said.success);
+        assert!(!format!("{}{}", said.out, said.err).contains(stages.netlify.token()));
+        assert!(stages.netlify.deploys().is_empty());
+    };
+    only(
+        "by_hand::deploy_with_a_bad_token_uploads_nothing_and_tells_no_token",
+        test,
+    );
+}

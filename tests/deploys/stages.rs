@@ -1,0 +1,164 @@
+//! Three stages with a database each, at a Heroku, and a Netlify whose contexts are set to them.
+
+use stagelink_local::api::Recorded;
+use stagelink_local::heroku::{Access, Heroku, Stage};
+use stagelink_local::netlify_api::{Context, EnvScope, EnvVar, Hosting, NetlifyApi, Uploaded};
+use stagelink_tests::{CANARY, Record, Rig, database, migrate, send, server};
+
+use crate::tools::Said;
+
+/// The stages review, staging and production of the pipeline `shop`, and the Netlify site `shop`
+/// whose deploy previews, whose branch `staging` and whose production are these.
+#[derive(Debug)]
+pub(crate) struct Stages {
+    pub(crate) netlify: NetlifyApi,
+    /// What nothing that is uploaded or written may hold.
+    pub(crate) secrets: Vec<String>,
+    pub(crate) record: Record,
+    _heroku: Heroku,
+    _rigs: Vec<Rig>,
+}
+
+impl Stages {
+    /// Sets them up. The guestbook of each stage has an entry with the stage's name.
+    pub(crate) async fn new() -> Self {
+        let heroku = Heroku::start(0).await.expect("Heroku starts");
+        let netlify = NetlifyApi::start(0).await.expect("Netlify starts");
+        netlify.create_site("shop").expect("a site");
+        heroku.create_pipeline("shop").expect("a pipeline");
+        let mut secrets = vec![CANARY.to_owned(), netlify.token().to_owned()];
+        secrets.push(heroku.api_key().to_owned());
+        let functions = [EnvScope::Functions];
+        let mut stage_var = EnvVar::new("STAGELINK_STAGE").scopes(functions);
+        let mut key_var = EnvVar::new("HEROKU_API_KEY").scopes(functions).secret();
+        let mut rigs = Vec::new();
+        for (stage, context) in [
+            (Stage::Review, Context::DeployPreview),
+            (Stage::Staging, Context::Branch("staging".to_owned())),
+            (Stage::Production, Context::Production),
+        ] {
+            let database = database().await;
+            let app = format!("shop-{stage}");
+            heroku.create_app(&app).expect("an app");
+            heroku.couple("shop", &app, stage).expect("a coupling");
+            heroku
+                .attach_postgres(&app, &database.url())
+                .expect("a database");
+            let token = heroku
+                .create_token(&Access::Apps(vec![app]))
+                .expect("a token");
+            let mut rig = Rig::new(
+                database,
+                [
+                    ("STAGELINK_HEROKU_PIPELINE", "shop"),
+                    ("STAGELINK_HEROKU_API_URL", heroku.url()),
+                    ("HEROKU_API_KEY", &token),
+                ],
+                [token.clone()],
+            );
+            rig.set("STAGELINK_STAGE", stage.as_str());
+            migrate(&rig.variables).await;
+            let admin = server().await.admin_in(&rig.database).await;
+            admin
+                .expect("a superuser")
+                .execute(
+                    "INSERT INTO guestbook (name, message) VALUES ($1, 'hello')",
+                    &[&stage.as_str()],
+                )
+                .await
+                .expect("an entry");
+            stage_var = stage_var.value(context.clone(), stage.as_str());
+            key_var = key_var.value(context, &token);
+            secrets.push(token);
+            rigs.push(rig);
+        }
+        let all = |key: &str, value: &str| {
+            EnvVar::new(key)
+                .value(Context::All, value)
+                .scopes(functions)
+        };
+        for variable in [
+            stage_var,
+            key_var,
+            all("STAGELINK_HEROKU_PIPELINE", "shop"),
+            all("STAGELINK_HEROKU_API_URL", heroku.url()),
+        ] {
+            netlify.set_variable("shop", variable).expect("a variable");
+        }
+        Self {
+            record: Record::new(secrets.clone()),
+            netlify,
+            secrets,
+            _heroku: heroku,
+            _rigs: rigs,
+        }
+    }
+
+    /// Serves what is deployed now.
+    pub(crate) async fn host(&self) -> Hosting {
+        let record = self.record.clone();
+        self.netlify
+            .host(move |line| record.add(line.line))
+            .await
+            .expect("what is deployed can be served")
+    }
+
+    /// The deploy with this id.
+    pub(crate) fn deploy(&self, id: &str) -> Uploaded {
+        let mut deploys = self.netlify.deploys().into_iter();
+        deploys
+            .find(|of| of.id == id)
+            .unwrap_or_else(|| panic!("no deploy {id}"))
+    }
+
+    /// The newest deploy, which a command is to have made.
+    pub(crate) fn newest(&self, said: &Said) -> Uploaded {
+        let requests = self.netlify.control().requests();
+        let refused = |of: &&Recorded| of.status.is_none_or(|status| status >= 400);
+        let refused: Vec<_> = requests.iter().filter(refused).collect();
+        assert!(said.success, "{}\n{}\n{refused:?}", said.out, said.err);
+        self.netlify.deploys().pop().expect("a deploy")
+    }
+
+    /// Looks for secrets in all that was ever uploaded, archives included.
+    pub(crate) fn no_secret_was_uploaded(&self) {
+        for deploy in self.netlify.deploys() {
+            for (path, content) in &deploy.files {
+                self.no_secret_in(path, content);
+            }
+            for (name, function) in &deploy.functions {
+                for (path, content) in function.unpack().expect("a good archive") {
+                    self.no_secret_in(&format!("{path} of {name}"), &content);
+                }
+            }
+        }
+    }
+
+    fn no_secret_in(&self, place: &str, content: &[u8]) {
+        let text = String::from_utf8_lossy(content);
+        let found = self
+            .secrets
+            .iter()
+            .any(|secret| text.contains(secret.as_str()));
+        assert!(!found, "a secret is in {place}");
+    }
+
+    /// Asks the guestbook at a host, and checks that stage and entries are this stage's.
+    pub(crate) async fn answers_as(&self, hosting: &Hosting, host: &str, stage: &str) {
+        let url = format!("{}/api/guestbook", hosting.url(host));
+        let answer = send("GET", &url, &[], "").await;
+        assert_eq!(
+            answer.status,
+            200,
+            "{host}: {}\n{}",
+            answer.text(),
+            self.record.text()
+        );
+        let body = answer.json();
+        assert_eq!(body["stage"], stage, "{host}: {body}");
+        assert_eq!(body["entries"][0]["name"], stage, "{host}: {body}");
+        let page = send("GET", &hosting.url(host), &[], "").await;
+        assert_eq!(page.status, 200, "{host}");
+        assert!(page.text().contains("guestbook.js"), "{}", page.text());
+    }
+}

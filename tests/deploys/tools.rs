@@ -1,0 +1,122 @@
+//! The Netlify CLI, as npm installs it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use stagelink_local::netlify_api::NetlifyApi;
+use stagelink_tests::root;
+use tokio::time::timeout;
+
+/// What a command of the CLI came to.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) success: bool,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Said {
+    /// What it wrote with `--json`.
+    pub(crate) fn json(&self) -> Value {
+        assert!(self.success, "{}\n{}", self.out, self.err);
+        // Others write on its output, too: the build does, before the end.
+        let start = self.out.rfind("\n{\n").map_or(0, |at| at + 1);
+        let json = self.out.get(start..).unwrap_or_default();
+        serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {}", self.out))
+    }
+}
+
+/// Installs it, if it is not there.
+pub(crate) fn install() {
+    let output = Command::new(root().join("tests/deploys/install"))
+        .arg(folder())
+        .stdin(Stdio::null())
+        .output()
+        .expect("the script that installs the Netlify CLI runs");
+    assert!(
+        output.status.success(),
+        "the Netlify CLI cannot be installed; it needs npm and flock (apt-get install npm \
+         util-linux): {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Runs a command of the CLI in a project, against a Netlify if there is one, and waits for its
+/// end.
+pub(crate) async fn netlify(
+    project: &Path,
+    netlify: Option<&NetlifyApi>,
+    arguments: &[&str],
+) -> Said {
+    let mut command = command(project, netlify);
+    command.args(arguments);
+    run(command).await
+}
+
+/// Runs a command to its end.
+pub(crate) async fn run(command: Command) -> Said {
+    let what = format!("{:?}", command.get_args().collect::<Vec<_>>());
+    let mut command = tokio::process::Command::from(command);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let output = timeout(PATIENCE, command.output())
+        .await
+        .unwrap_or_else(|_| panic!("{what} came to no end"))
+        .unwrap_or_else(|error| panic!("{what} does not run: {error}"));
+    let said = Said {
+        success: output.status.success(),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    };
+    println!("{what}\n{}\n{}", said.out, said.err);
+    said
+}
+
+/// The CLI in a project, with an environment that is the test's own.
+pub(crate) fn command(project: &Path, netlify: Option<&NetlifyApi>) -> Command {
+    let mut command = Command::new("node");
+    command
+        .arg(folder().join("node_modules/netlify-cli/bin/run.js"))
+        .current_dir(project)
+        .env_clear()
+        .envs(environment(project, netlify))
+        .stdin(Stdio::null());
+    command
+}
+
+/// The environment in which the CLI knows no account but the test's, sends no telemetry (since
+/// this is what `CI` tells it), and looks for no update.
+pub(crate) fn environment(project: &Path, netlify: Option<&NetlifyApi>) -> Vec<(String, String)> {
+    let home = project.join(".home").display().to_string();
+    let mut environment = vec![("HOME".to_owned(), home), ("CI".to_owned(), "1".to_owned())];
+    for name in ["PATH", "CARGO_HOME", "RUSTUP_HOME", "CARGO_NET_OFFLINE"] {
+        environment.extend(std::env::var(name).map(|value| (name.to_owned(), value)));
+    }
+    if let Some(netlify) = netlify {
+        environment.extend([
+            ("NETLIFY_API_URL".to_owned(), netlify.url().to_owned()),
+            ("NETLIFY_AUTH_TOKEN".to_owned(), netlify.token().to_owned()),
+        ]);
+    }
+    environment
+}
+
+/// The folder of the CLI's programs, for a script that looks for `netlify`.
+pub(crate) fn programs() -> PathBuf {
+    folder().join("node_modules/.bin")
+}
+
+/// The target folder of this run: a test is `<target>/<profile>/deps/<name>`.
+pub(crate) fn target() -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let target = test.ancestors().nth(3);
+    target.expect("a test lies three folders down").to_owned()
+}
+
+fn folder() -> PathBuf {
+    target().join("tools/netlify-cli-26.2.0")
+}
+
+/// Most take seconds; a machine that is busy gets more.
+const PATIENCE: Duration = Duration::from_secs(300);
