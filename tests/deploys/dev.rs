@@ -1,25 +1,22 @@
-//! `netlify dev`, before `stagelink dev`.
+//! `netlify dev`, before `stagelink dev`; and the CLI's own functions server.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::process::Stdio;
-use std::time::Duration;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-use stagelink_tests::{root, send, stagelink_command};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Command;
-use tokio::time::timeout;
+use stagelink_tests::{functions, root, send, stagelink_command};
 
 use crate::loopback::only;
 use crate::project::Project;
+use crate::server::Server;
+use crate::stages::Stages;
 use crate::tools;
 
 #[test]
 fn netlify_dev_shows_the_functions_of_stagelink_dev() {
     let test = async {
         let project = Project::new();
+        // The CLI waits two minutes for what it is to show, and no longer.
+        functions().await;
         let script = project.at("scripts/dev");
         fs::create_dir_all(project.at("scripts")).expect("a folder");
         let text = format!(
@@ -30,36 +27,13 @@ fn netlify_dev_shows_the_functions_of_stagelink_dev() {
         fs::write(&script, text).expect("a file");
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a file");
 
-        let mut command = Command::from(tools::command(project.path(), None));
-        let mut netlify = command
+        let postgres = std::env::var("STAGELINK_POSTGRES").unwrap_or_default();
+        let mut command = tools::command(project.path(), None);
+        command
             // Edge functions want Deno, which the CLI would fetch.
             .args(["dev", "--offline", "--internal-disable-edge-functions"])
-            .env(
-                "STAGELINK_POSTGRES",
-                std::env::var("STAGELINK_POSTGRES").unwrap_or_default(),
-            )
-            .stdout(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .expect("node runs");
-        let group = netlify.id().expect("it runs");
-        let group = Pid::from_raw(i32::try_from(group).expect("an id"));
-        let mut lines = BufReader::new(netlify.stdout.take().expect("its output")).lines();
-        let ready = async {
-            while let Some(line) = lines.next_line().await.expect("its output") {
-                println!("{line}");
-                if line.contains("Local dev server ready") {
-                    return;
-                }
-            }
-            panic!("netlify dev ended");
-        };
-        timeout(PATIENCE, ready)
-            .await
-            .expect("netlify dev is ready");
-        // Whoever writes more must not wait for a reader.
-        let rest = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            .env("STAGELINK_POSTGRES", postgres);
+        let netlify = Server::start(command, "Local dev server ready").await;
 
         let site = "http://localhost:8888";
         let url = format!("{site}/api/guestbook");
@@ -79,12 +53,7 @@ fn netlify_dev_shows_the_functions_of_stagelink_dev() {
         let page = send("GET", site, &[], "").await;
         assert!(page.text().contains("guestbook.js"), "{}", page.text());
 
-        killpg(group, Signal::SIGINT).expect("it runs");
-        let ended = timeout(PATIENCE, netlify.wait()).await;
-        // What is left of the group, if anything is.
-        let _ = killpg(group, Signal::SIGKILL);
-        ended.expect("netlify dev ends").expect("its end");
-        rest.abort();
+        netlify.stop().await;
     };
     only(
         "dev::netlify_dev_shows_the_functions_of_stagelink_dev",
@@ -92,5 +61,52 @@ fn netlify_dev_shows_the_functions_of_stagelink_dev() {
     );
 }
 
-/// The functions may have to be built first.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// Without `--offline`: the CLI then puts a null among the headers of the event.
+#[test]
+fn functions_serve_of_the_source_answers_with_what_is_in_the_database() {
+    let test = async {
+        let (stages, project) = (Stages::new().await, Project::new());
+        // The CLI builds the source into this folder, and finds what the tests have built.
+        functions().await;
+        fs::create_dir_all(project.at(".netlify/functions-serve")).expect("a folder");
+        let built = project.at(".netlify/functions-serve/guestbook");
+        symlink(tools::target(), built).expect("a link");
+        fs::create_dir_all(project.at("source")).expect("a folder");
+        let source = root().join("functions/guestbook");
+        symlink(source, project.at("source/guestbook")).expect("a link");
+        project.link(&stages.site);
+
+        let mut command = tools::command(project.path(), Some(&stages.netlify));
+        command
+            .args(["functions:serve", "--functions", "source"])
+            .env("NETLIFY_EXPERIMENTAL_BUILD_RUST_SOURCE", "true")
+            .envs(stages.variables("staging"));
+        let netlify = Server::start(command, "Functions server is listening").await;
+
+        let url = "http://localhost:9999/.netlify/functions/guestbook";
+        let read = send("GET", url, &[], "").await;
+        assert_eq!(read.status, 200, "{}", read.text());
+        assert_eq!(
+            read.json()["entries"][0]["name"],
+            "staging",
+            "{}",
+            read.text()
+        );
+        let json = [("content-type", "application/json")];
+        let body = r#"{"name":"Ada","message":"naïve ☕"}"#;
+        let made = send("POST", url, &json, body).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+        let read = send("GET", &format!("{url}?limit=1"), &[], "").await;
+        assert_eq!(
+            read.json()["entries"][0]["message"],
+            "naïve ☕",
+            "{}",
+            read.text()
+        );
+        netlify.stop().await;
+    };
+    only(
+        "dev::functions_serve_of_the_source_answers_with_what_is_in_the_database",
+        test,
+    );
+}

@@ -12,5 +12,6 @@ mod dev;
 mod loopback;
 mod project;
 mod script;
+mod server;
 mod stages;
 mod tools;

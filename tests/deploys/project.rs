@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::artifacts;
 
-/// The copy: netlify.toml, the page, and the functions in `dist/functions`.
+/// The copy: netlify.toml, `_redirects`, the page, and the functions in `dist/functions`.
 #[derive(Debug)]
 pub(crate) struct Project(TempDir);
 
@@ -17,8 +17,9 @@ impl Project {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let project = Self(folder);
-        let toml = root().join("netlify.toml");
-        fs::copy(toml, project.at("netlify.toml")).expect("netlify.toml");
+        for file in ["netlify.toml", "_redirects"] {
+            fs::copy(root().join(file), project.at(file)).expect(file);
+        }
         fs::create_dir_all(project.at("public")).expect("a folder");
         for entry in fs::read_dir(root().join("public")).expect("the page") {
             let entry = entry.expect("the page");
@@ -36,6 +37,13 @@ impl Project {
         fs::rename(project.at("dist/functions"), project.at("artifacts")).expect("a folder");
         project.edit("netlify.toml", "command = \"scripts/build\"", command);
         project
+    }
+
+    /// Makes it the project of a site, as `netlify link` does.
+    pub(crate) fn link(&self, site: &str) {
+        fs::create_dir_all(self.at(".netlify")).expect("a folder");
+        let state = serde_json::json!({ "siteId": site }).to_string();
+        fs::write(self.at(".netlify/state.json"), state).expect("a file");
     }
 
     /// Its folder.

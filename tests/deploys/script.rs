@@ -15,7 +15,7 @@ use crate::tools::{self, Said};
 #[test]
 fn script_deploys_to_the_stage_that_it_says() {
     let test = async {
-        let (stages, project) = (Stages::new().await, with_script());
+        let (stages, project) = linked().await;
         for (options, says, host, stage) in [
             (&[][..], "stage review", None, "review"),
             (
@@ -33,6 +33,7 @@ fn script_deploys_to_the_stage_that_it_says() {
         ] {
             let said = deploy(&stages, &project, options).await;
             let newest = stages.newest(&said);
+            assert_eq!(newest.title.as_deref(), Some("by the script"));
             assert!(said.err.contains(says), "{}", said.err);
             let hosting = stages.host().await;
             let own = format!("{}--shop.localhost", newest.id);
@@ -49,7 +50,7 @@ fn script_deploys_to_the_stage_that_it_says() {
 #[test]
 fn script_refuses_what_would_not_be_what_it_seems() {
     let test = async {
-        let (stages, project) = (Stages::new().await, with_script());
+        let (stages, project) = linked().await;
         let refused = async |options: &[&str], why: &str| {
             let said = deploy(&stages, &project, options).await;
             assert!(
@@ -83,6 +84,13 @@ fn script_refuses_what_would_not_be_what_it_seems() {
         "script::script_refuses_what_would_not_be_what_it_seems",
         test,
     );
+}
+
+/// A project with the script that is linked to its site.
+async fn linked() -> (Stages, Project) {
+    let (stages, project) = (Stages::new().await, with_script());
+    project.link(&stages.site);
+    (stages, project)
 }
 
 /// A project with the script, all of it in a commit.
@@ -129,7 +137,7 @@ async fn deploy(stages: &Stages, project: &Project, options: &[&str]) -> Said {
     command
         .current_dir(project.path())
         .args(options)
-        .args(["--no-build", "--", "--site", "shop"])
+        .args(["--no-build", "--", "--message", "by the script"])
         .env_clear()
         .envs(environment);
     tools::run(command).await

@@ -1,5 +1,7 @@
 //! Three stages with a database each, at a Heroku, and a Netlify whose contexts are set to them.
 
+use std::collections::BTreeMap;
+
 use stagelink_local::api::Recorded;
 use stagelink_local::heroku::{Access, Heroku, Stage};
 use stagelink_local::netlify_api::{Context, EnvScope, EnvVar, Hosting, NetlifyApi, Uploaded};
@@ -12,11 +14,13 @@ use crate::tools::Said;
 #[derive(Debug)]
 pub(crate) struct Stages {
     pub(crate) netlify: NetlifyApi,
+    /// The site's id.
+    pub(crate) site: String,
     /// What nothing that is uploaded or written may hold.
     pub(crate) secrets: Vec<String>,
     pub(crate) record: Record,
     _heroku: Heroku,
-    _rigs: Vec<Rig>,
+    rigs: Vec<Rig>,
 }
 
 impl Stages {
@@ -24,7 +28,7 @@ impl Stages {
     pub(crate) async fn new() -> Self {
         let heroku = Heroku::start(0).await.expect("Heroku starts");
         let netlify = NetlifyApi::start(0).await.expect("Netlify starts");
-        netlify.create_site("shop").expect("a site");
+        let site = netlify.create_site("shop").expect("a site");
         heroku.create_pipeline("shop").expect("a pipeline");
         let mut secrets = vec![CANARY.to_owned(), netlify.token().to_owned()];
         secrets.push(heroku.api_key().to_owned());
@@ -90,8 +94,16 @@ impl Stages {
             netlify,
             secrets,
             _heroku: heroku,
-            _rigs: rigs,
+            site: site.to_string(),
+            rigs,
         }
+    }
+
+    /// The variables that link a function to a stage.
+    pub(crate) fn variables(&self, stage: &str) -> &BTreeMap<String, String> {
+        let mut variables = self.rigs.iter().map(|rig| &rig.variables);
+        let found = variables.find(|variables| variables["STAGELINK_STAGE"] == stage);
+        found.unwrap_or_else(|| panic!("no stage {stage}"))
     }
 
     /// Serves what is deployed now.

@@ -94,9 +94,14 @@ pub(crate) fn environment(project: &Path, netlify: Option<&NetlifyApi>) -> Vec<(
         environment.extend(std::env::var(name).map(|value| (name.to_owned(), value)));
     }
     if let Some(netlify) = netlify {
+        let hosts = root().join("tests/deploys/hosts.cjs");
         environment.extend([
             ("NETLIFY_API_URL".to_owned(), netlify.url().to_owned()),
             ("NETLIFY_AUTH_TOKEN".to_owned(), netlify.token().to_owned()),
+            (
+                "NODE_OPTIONS".to_owned(),
+                format!("--require={}", hosts.display()),
+            ),
         ]);
     }
     environment

@@ -38,15 +38,6 @@ struct File {
     /// What `netlify dev` does, which is another program.
     #[serde(rename = "dev")]
     _dev: Option<toml::Value>,
-    context: Contexts,
-}
-
-/// The contexts. That of `netlify dev` is the one of which nothing is missed here.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Contexts {
-    #[serde(rename = "dev")]
-    _dev: Option<toml::Value>,
 }
 
 #[derive(Deserialize, Default)]
@@ -294,8 +285,6 @@ mod tests {
             X-Frame-Options = "DENY"
             [dev]
             framework = "#custom"
-            [context.dev]
-            redirects = []
             "##,
         )
         .unwrap();

@@ -35,12 +35,16 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/user", get(user))
 }
 
-/// What a build asks before it starts, beside the API: the account has no extensions.
+/// What the CLI asks beside the API, at `api.netlifysdk.com`: there are no extensions.
 pub(super) fn extensions() -> Router<Shared> {
-    Router::new().route(
-        "/team/{account}/integrations/installations/meta/{site}",
-        get(async || Json(json!([]))),
-    )
+    let none = || get(async || Json(json!([])));
+    Router::new()
+        .route("/site/{site}/integrations/safe", none())
+        .route(
+            "/team/{account}/integrations/installations/meta/{site}",
+            none(),
+        )
+        .route("/meta/auto-installable", none())
 }
 
 #[derive(Deserialize)]

@@ -77,6 +77,11 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/sites", get(list))
         .route("/{account}/sites", get(list_of_account))
         .route("/sites/{site}", get(info))
+        // The add-ons, of which there are none.
+        .route(
+            "/sites/{site}/service-instances",
+            get(async || Json(json!([]))),
+        )
 }
 
 #[derive(Deserialize)]
