@@ -1,14 +1,13 @@
-//! `netlify dev`, before `stagelink dev`; and the CLI's own functions server.
+//! `netlify dev`, before `stagelink dev`.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::PermissionsExt as _;
 
 use stagelink_tests::{functions, root, send, stagelink_command};
 
 use crate::loopback::only;
 use crate::project::Project;
 use crate::server::Server;
-use crate::stages::Stages;
 use crate::tools;
 
 #[test]
@@ -33,7 +32,7 @@ fn netlify_dev_shows_the_functions_of_stagelink_dev() {
             // Edge functions want Deno, which the CLI would fetch.
             .args(["dev", "--offline", "--internal-disable-edge-functions"])
             .env("STAGELINK_POSTGRES", postgres);
-        let netlify = Server::start(command, "Local dev server ready").await;
+        let netlify = Server::start(command, "server ready").await;
 
         let site = "http://localhost:8888";
         let url = format!("{site}/api/guestbook");
@@ -57,56 +56,6 @@ fn netlify_dev_shows_the_functions_of_stagelink_dev() {
     };
     only(
         "dev::netlify_dev_shows_the_functions_of_stagelink_dev",
-        test,
-    );
-}
-
-/// Without `--offline`: the CLI then puts a null among the headers of the event.
-#[test]
-fn functions_serve_of_the_source_answers_with_what_is_in_the_database() {
-    let test = async {
-        let (stages, project) = (Stages::new().await, Project::new());
-        // The CLI builds the source into this folder, and finds what the tests have built.
-        functions().await;
-        fs::create_dir_all(project.at(".netlify/functions-serve")).expect("a folder");
-        let built = project.at(".netlify/functions-serve/guestbook");
-        symlink(tools::target(), built).expect("a link");
-        fs::create_dir_all(project.at("source")).expect("a folder");
-        let source = root().join("functions/guestbook");
-        symlink(source, project.at("source/guestbook")).expect("a link");
-        project.link(&stages.site);
-
-        let mut command = tools::command(project.path(), Some(&stages.netlify));
-        command
-            .args(["functions:serve", "--functions", "source"])
-            .env("NETLIFY_EXPERIMENTAL_BUILD_RUST_SOURCE", "true")
-            .envs(stages.variables("staging"));
-        let netlify = Server::start(command, "Functions server is listening").await;
-
-        let url = "http://localhost:9999/.netlify/functions/guestbook";
-        let read = send("GET", url, &[], "").await;
-        assert_eq!(read.status, 200, "{}", read.text());
-        assert_eq!(
-            read.json()["entries"][0]["name"],
-            "staging",
-            "{}",
-            read.text()
-        );
-        let json = [("content-type", "application/json")];
-        let body = r#"{"name":"Ada","message":"naïve ☕"}"#;
-        let made = send("POST", url, &json, body).await;
-        assert_eq!(made.status, 201, "{}", made.text());
-        let read = send("GET", &format!("{url}?limit=1"), &[], "").await;
-        assert_eq!(
-            read.json()["entries"][0]["message"],
-            "naïve ☕",
-            "{}",
-            read.text()
-        );
-        netlify.stop().await;
-    };
-    only(
-        "dev::functions_serve_of_the_source_answers_with_what_is_in_the_database",
         test,
     );
 }

@@ -1,7 +1,5 @@
 //! Three stages with a database each, at a Heroku, and a Netlify whose contexts are set to them.
 
-use std::collections::BTreeMap;
-
 use stagelink_local::api::Recorded;
 use stagelink_local::heroku::{Access, Heroku, Stage};
 use stagelink_local::netlify_api::{Context, EnvScope, EnvVar, Hosting, NetlifyApi, Uploaded};
@@ -20,7 +18,7 @@ pub(crate) struct Stages {
     pub(crate) secrets: Vec<String>,
     pub(crate) record: Record,
     _heroku: Heroku,
-    rigs: Vec<Rig>,
+    _rigs: Vec<Rig>,
 }
 
 impl Stages {
@@ -95,15 +93,8 @@ impl Stages {
             secrets,
             _heroku: heroku,
             site: site.to_string(),
-            rigs,
+            _rigs: rigs,
         }
-    }
-
-    /// The variables that link a function to a stage.
-    pub(crate) fn variables(&self, stage: &str) -> &BTreeMap<String, String> {
-        let mut variables = self.rigs.iter().map(|rig| &rig.variables);
-        let found = variables.find(|variables| variables["STAGELINK_STAGE"] == stage);
-        found.unwrap_or_else(|| panic!("no stage {stage}"))
     }
 
     /// Serves what is deployed now.

@@ -90,7 +90,13 @@ pub(crate) fn command(project: &Path, netlify: Option<&NetlifyApi>) -> Command {
 pub(crate) fn environment(project: &Path, netlify: Option<&NetlifyApi>) -> Vec<(String, String)> {
     let home = project.join(".home").display().to_string();
     let mut environment = vec![("HOME".to_owned(), home), ("CI".to_owned(), "1".to_owned())];
-    for name in ["PATH", "CARGO_HOME", "RUSTUP_HOME", "CARGO_NET_OFFLINE"] {
+    for name in [
+        "PATH",
+        "CARGO_HOME",
+        "RUSTUP_HOME",
+        "RUSTUP_TOOLCHAIN",
+        "CARGO_NET_OFFLINE",
+    ] {
         environment.extend(std::env::var(name).map(|value| (name.to_owned(), value)));
     }
     if let Some(netlify) = netlify {
