@@ -130,8 +130,8 @@ async fn refused(programs: &Path) -> String {
         .current_dir(root())
         .output()
         .await
-        .unwrap();
-    let sysroot = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
+        .expect("rustc runs");
+    let sysroot = PathBuf::from(text(output.stdout).trim());
     let output = Command::new(stagelink_command().await)
         .args(["build", "--target", artifacts_target().triple()])
         .arg("--project")
@@ -142,13 +142,17 @@ async fn refused(programs: &Path) -> String {
         .stdin(Stdio::null())
         .output()
         .await
-        .unwrap();
+        .expect("the command runs");
     assert!(!output.status.success());
-    String::from_utf8(output.stderr).unwrap()
+    text(output.stderr)
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("UTF-8")
 }
 
 fn on_path(name: &str) -> PathBuf {
-    let folders = std::env::var_os("PATH").unwrap();
+    let folders = std::env::var_os("PATH").expect("a PATH");
     std::env::split_paths(&folders)
         .map(|folder| folder.join(name))
         .find(|path| path.is_file())
@@ -165,7 +169,7 @@ struct Project {
 impl Project {
     fn new(folder: &'static str, main: &str) -> Self {
         let project = Self {
-            dir: tempfile::tempdir().unwrap(),
+            dir: tempfile::tempdir().expect("a folder"),
             folder,
         };
         for (file, text) in [
@@ -187,8 +191,9 @@ impl Project {
             ("shelf/src/lib.rs", SHELF),
         ] {
             let path = project.path().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
+            let folder = path.parent().expect("a file lies in a folder");
+            fs::create_dir_all(folder).expect("the folder can be made");
+            fs::write(path, text).expect("the file can be written");
         }
         project
     }
@@ -203,7 +208,8 @@ impl Project {
             target: artifacts_target(),
             output: self.path().join("dist"),
         };
-        build.run(|_| ()).await.unwrap().0.remove(0)
+        let (mut artifacts, _) = build.run(|_| ()).await.expect("it builds");
+        artifacts.remove(0)
     }
 }
 
