@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, ensure};
 use cargo_metadata::{Metadata, MetadataCommand};
 
+use super::openssl;
 use super::paths;
 use super::target::{Libc, Target};
 use super::toolchain::Toolchain;
@@ -45,6 +46,10 @@ pub(super) async fn compile(
         // What it calls is there, which a linker that reads in order has passed already.
         options.push("-Clink-arg=-l:libc.a".to_owned());
     }
+    let configurer = match has_sdk {
+        true => openssl::configurer(folder.as_std_path())?,
+        false => None,
+    };
     let is_locked = metadata.workspace_root.join("Cargo.lock").is_file();
 
     let prepare = |cargo: &mut tokio::process::Command| {
@@ -79,17 +84,7 @@ pub(super) async fn compile(
         };
         if has_sdk {
             cargo.args(["--features", VENDORED]);
-            // It would undo that.
-            cargo.env_remove("OPENSSL_NO_VENDOR");
-            // OpenSSL holds the folders of its modules, of which there are none, and says when
-            // it was built.
-            cargo.env(
-                "GNUMAKEFLAGS",
-                "ENGINESDIR=/nonexistent MODULESDIR=/nonexistent",
-            );
-            if std::env::var_os("SOURCE_DATE_EPOCH").is_none() {
-                cargo.env("SOURCE_DATE_EPOCH", "0");
-            }
+            openssl::prepare(cargo, configurer.as_deref());
         }
     };
     let functions = functions::compile(project, &packages, prepare, says).await?;

@@ -9,6 +9,7 @@ mod artifact;
 mod check;
 mod compile;
 mod elf;
+mod openssl;
 mod paths;
 mod report;
 mod strip;

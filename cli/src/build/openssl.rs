@@ -1,0 +1,123 @@
+//! How OpenSSL is built for an artifact: with the parts that a client of TLS has use for.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use tokio::process::Command;
+
+/// Writes the program that configures OpenSSL into a folder. `None` where one is chosen.
+///
+/// The crate that has OpenSSL's source passes no options of others on, but lets them choose
+/// the perl that configures it (`OPENSSL_SRC_PERL`, openssl-src 300). So that is a script that
+/// adds options. Who has chosen one already gets OpenSSL whole.
+pub(super) fn configurer(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
+    if env::var_os(PERL).is_some() {
+        return Ok(None);
+    }
+    let script = folder.join("stagelink-perl");
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&script, script_with(&LEFT_OUT, &COMPILED)))
+        .and_then(|()| fs::set_permissions(&script, fs::Permissions::from_mode(0o755)))
+        .with_context(|| format!("could not write {}", script.display()))?;
+    Ok(Some(script))
+}
+
+/// Has cargo build OpenSSL in that way, and the same everywhere.
+pub(super) fn prepare(cargo: &mut Command, configurer: Option<&Path>) {
+    // It would undo that.
+    cargo.env_remove("OPENSSL_NO_VENDOR");
+    // OpenSSL holds the folders of its modules, of which there are none, and says when it was
+    // built.
+    cargo.env(
+        "GNUMAKEFLAGS",
+        "ENGINESDIR=/nonexistent MODULESDIR=/nonexistent",
+    );
+    if env::var_os("SOURCE_DATE_EPOCH").is_none() {
+        cargo.env("SOURCE_DATE_EPOCH", "0");
+    }
+    if let Some(script) = configurer {
+        cargo.env(PERL, script);
+    }
+}
+
+fn script_with(left_out: &[&str], compiled: &[&str]) -> String {
+    let options = left_out.iter().map(|part| format!(" no-{part}"));
+    let flags = compiled.iter().map(|flag| format!(" {flag}"));
+    let all: String = options.chain(flags).collect();
+    format!("#!/bin/sh\nexec \"${{PERL:-perl}}\" \"$@\"{all}\n")
+}
+
+const PERL: &str = "OPENSSL_SRC_PERL";
+
+/// What is not used by TLS 1.2 and 1.3 as a client speaks them over TCP, nor in certificates
+/// that public authorities or databases have. Names are those of OpenSSL's `INSTALL.md`.
+const LEFT_OUT: [&str; 39] = [
+    // Other protocols.
+    "cmp",
+    "cms",
+    "ct",
+    "dgram",
+    "dtls",
+    "quic",
+    "rfc3779",
+    "srp",
+    "ssl-trace",
+    "ts",
+    // Post-quantum keys, which no Postgres offers yet (18 has X25519 and P-256).
+    "lms",
+    "ml-dsa",
+    "ml-kem",
+    "slh-dsa",
+    // Algorithms of other times and places.
+    "aria",
+    "bf",
+    "blake2",
+    "cast",
+    "dsa",
+    "ec2m",
+    "gost",
+    "md4",
+    "mdc2",
+    "ocb",
+    "rc2",
+    "rc4",
+    "rmd160",
+    "siphash",
+    "siv",
+    "sm2",
+    "sm3",
+    "sm4",
+    "whirlpool",
+    // What is loaded at run time, or hardware's.
+    "afalgeng",
+    "engine",
+    "padlockeng",
+    "uplink",
+    // What is beside the library.
+    "apps",
+    "docs",
+];
+
+/// Small rather than fast: what is fast in it is written in assembler. Nothing unwinds through
+/// it, so the tables for that go.
+const COMPILED: [&str; 3] = [
+    "-Os",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-unwind-tables",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn script_adds_its_options_behind_those_of_others() {
+        assert_eq!(
+            script_with(&["quic", "sm2"], &["-Os"]),
+            "#!/bin/sh\nexec \"${PERL:-perl}\" \"$@\" no-quic no-sm2 -Os\n"
+        );
+    }
+}
