@@ -1,8 +1,9 @@
 //! What is deployed of a contestant: built, found and weighed.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -10,6 +11,7 @@ use anyhow::{Context as _, ensure};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use serde::Serialize;
+use stagelink_cli::build::{Arch, Recipe, Target};
 use stagelink_cli::progress::Step;
 use stagelink_tests::root;
 use tokio::process::Command;
@@ -37,29 +39,34 @@ impl Artifact {
     /// Builds a contestant, by Cargo or npm, as it would be for a deploy.
     pub(super) async fn build(contestant: Contestant, folder: &Path) -> anyhow::Result<Self> {
         if contestant.is_rust() {
-            Self::compile(contestant).await
+            Self::compile(contestant, folder).await
         } else {
             Self::install(contestant, folder).await
         }
     }
 
-    /// Each with its own dependencies alone: what one turns on in a crate that others use
-    /// as well would be in those too.
-    async fn compile(contestant: Contestant) -> anyhow::Result<Self> {
+    /// Each as `stagelink build` makes a function that is deployed, and with its own
+    /// dependencies alone: what one turns on in a crate that others use as well would be in
+    /// those too.
+    async fn compile(contestant: Contestant, folder: &Path) -> anyhow::Result<Self> {
         let feature = contestant.feature();
         let program = format!("contestant-{feature}");
-        let target = root().join("target");
+        let arch = Arch::host().context("functions run on Linux, on x86_64 or arm64")?;
+        let recipe = Recipe::of(root(), Target::of(arch))?;
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
             .current_dir(root())
-            .args(["build", "--release", "--locked"])
-            .args(["--package", "stagelink-contestants"])
+            .args(["build", "--package", "stagelink-contestants"])
             .args(["--no-default-features", "--features", feature])
-            .args(["--bin", &program])
-            .arg("--target-dir")
-            .arg(&target);
+            .args(["--features", "vendored-openssl", "--bin", &program]);
+        recipe.add_to(&mut cargo);
         run(cargo, contestant.name()).await?;
-        let entry = target.join("release").join(program);
+        let built = recipe.folder().join("release").join(&program);
+        let entry = folder.join(program);
+        let finished = recipe.finish(built.as_std_path())?;
+        fs::write(&entry, finished)
+            .and_then(|()| fs::set_permissions(&entry, Permissions::from_mode(0o755)))
+            .with_context(|| format!("could not write {}", entry.display()))?;
         Ok(Self {
             contestant,
             size: Size::of(&entry)?,

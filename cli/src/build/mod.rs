@@ -11,6 +11,7 @@ mod compile;
 mod elf;
 mod openssl;
 mod paths;
+mod recipe;
 mod report;
 mod strip;
 mod target;
@@ -25,6 +26,7 @@ pub use archive::{BOOTSTRAP, zip};
 pub use artifact::Artifact;
 pub use check::{Check, check};
 pub use elf::{NETLIFY_SYMBOL, inspect, symbols};
+pub use recipe::Recipe;
 pub use target::{Arch, Libc, Target};
 
 use crate::args::BuildOptions;
@@ -101,13 +103,19 @@ impl Build {
         let compiled = compile::compile(&self.project, self.target, says).await?;
         let mut artifacts = Vec::new();
         for built in &compiled.functions {
-            let program = strip::strip(compiled.toolchain.stripper.as_ref(), &built.executable)
-                .with_context(|| format!("could not strip the function {}", built.name))?;
+            let finished = compiled.recipe.finish(&built.executable);
+            let program =
+                finished.with_context(|| format!("could not strip the function {}", built.name))?;
             inspect(&program, self.target)
                 .with_context(|| format!("the function {} cannot be deployed", built.name))?;
             artifacts.push((built.name.clone(), program));
         }
-        let artifacts = artifact::write(artifacts, self.target, &self.output, &compiled.folder)?;
+        let artifacts = artifact::write(
+            artifacts,
+            self.target,
+            &self.output,
+            compiled.recipe.folder().as_std_path(),
+        )?;
         Ok((artifacts, compiled.notes))
     }
 }
