@@ -12,9 +12,11 @@ if [ ! -e "$keys" ]; then
     echo "Debian's keys are not in $keys" >&2
     exit 1
 fi
-# The mirror that this machine takes its own packages from, where it is a Debian.
-mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -m 1 '/debian/$') ||
-    mirror=http://deb.debian.org/debian/
+# The mirror that is named, or that this machine takes its own packages from.
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' | grep -m 1 '/debian/$')} || {
+    echo "no mirror of Debian is known here: set DEBIAN_MIRROR to the URL of one" >&2
+    exit 1
+}
 mkdir -p apt/lists/partial apt/cache/archives/partial built
 echo "deb-src [signed-by=$keys] $mirror trixie main" >apt/sources.list
 apt() {
