@@ -87,9 +87,7 @@ impl Links {
     /// [`ErrorKind::Stage`] when the ARN names no stage and `STAGELINK_STAGE` neither, or
     /// each another.
     pub fn of(&self, invoked_function_arn: &str) -> Result<&Link, Error> {
-        let qualifier = qualifier(invoked_function_arn);
-        let by_alias = qualifier.and_then(Stage::named);
-        match (&*self.0, by_alias) {
+        match (&*self.0, stage_of_alias(invoked_function_arn)) {
             (Inner::Named(link), Some(alias)) => match link.stage_if_known() {
                 Some(stage) if stage != alias => Err(contradiction(stage, alias)),
                 _ => Ok(link),
@@ -99,7 +97,7 @@ impl Links {
                 .get_or_init(|| {
                     Link::new(Environment::clone(environment).settings_of_alias(alias))
                 })),
-            (Inner::ByAlias { .. }, None) => Err(no_stage(qualifier)),
+            (Inner::ByAlias { .. }, None) => Err(no_stage(qualifier(invoked_function_arn))),
         }
     }
 
@@ -147,6 +145,14 @@ impl fmt::Debug for Links {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.made()).finish()
     }
+}
+
+/// The stage that the alias is called after. This is looked at for each request, so what is
+/// not at the end at all is not looked for.
+fn stage_of_alias(arn: &str) -> Option<Stage> {
+    let (_, last) = arn.rsplit_once(':')?;
+    let stage = Stage::named(last)?;
+    (qualifier(arn) == Some(last)).then_some(stage)
 }
 
 /// What comes behind the function's name: an alias, a version, or nothing.
