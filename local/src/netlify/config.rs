@@ -35,6 +35,8 @@ struct File {
     functions: Functions,
     redirects: Vec<RedirectTable>,
     headers: Vec<HeaderTable>,
+    /// How the site is built for one context or branch.
+    context: BTreeMap<String, Context>,
     /// What `netlify dev` does, which is another program.
     #[serde(rename = "dev")]
     _dev: Option<toml::Value>,
@@ -48,6 +50,16 @@ struct Build {
     command: Option<String>,
     /// The older place of `[functions] directory`.
     functions: Option<String>,
+}
+
+/// What a block `[context.x]` may hold. Whatever else it has is not read, and told.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Context {
+    /// How it is built changes nothing of how it is served.
+    #[serde(rename = "command")]
+    _command: Option<String>,
+    publish: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -148,6 +160,14 @@ impl SiteConfig {
                 "no build.publish is set, so all of {all} is published"
             ));
         }
+        for (name, context) in &file.context {
+            if context.publish.is_some() && context.publish.as_deref() != publish {
+                config.warn(format!(
+                    "context.{name}.publish is not read: all contexts are served from {}",
+                    config.publish.display()
+                ));
+            }
+        }
         for (index, table) in file.redirects.into_iter().enumerate() {
             match table.rule() {
                 Ok(rule) => config.redirects.push(rule),
@@ -159,12 +179,13 @@ impl SiteConfig {
             config.headers.extend(rule);
         }
         for key in ignored.iter().map(|key| readable(key)) {
-            config.warn(match key.as_str() {
-                "build.environment" => {
-                    format!("{key} is not read: on Netlify it reaches the build, never a function")
-                }
-                _ => format!("{key} is not read: the local site has nothing for it"),
-            });
+            let is_of_build = key == "build.environment"
+                || key.starts_with("context.") && key.ends_with(".environment");
+            let why = match is_of_build {
+                true => "on Netlify it reaches the build, never a function",
+                false => "the local site has nothing for it",
+            };
+            config.warn(format!("{key} is not read: {why}"));
         }
         Ok(config)
     }
@@ -283,6 +304,11 @@ mod tests {
             for = "/*"
             [headers.values]
             X-Frame-Options = "DENY"
+            [context.production]
+            command = "cargo build --release"
+            [context.staging]
+            command = "cargo build"
+            publish = "public/"
             [dev]
             framework = "#custom"
             "##,
@@ -308,6 +334,14 @@ mod tests {
             schedule = "@daily"
             [context.staging]
             command = "x"
+            publish = "other"
+            [context.staging.environment]
+            TOKEN = "s3cret"
+            [[context.production.redirects]]
+            from = "/a"
+            to = "/b"
+            [context.production.functions]
+            directory = "other"
             [[plugins]]
             package = "p"
             [[redirects]]
@@ -331,7 +365,10 @@ mod tests {
             "build.edge_functions",
             "build.environment",
             "functions.hello",
-            "context",
+            "context.staging.publish",
+            "context.staging.environment is not read: on Netlify it reaches the build",
+            "context.production.redirects",
+            "context.production.functions",
             "plugins",
             "forse of redirect 1",
             "redirect 2 is left out: conditions",
