@@ -1,55 +1,37 @@
-//! The programs of the functions as they are deployed: static, and small.
+//! The programs of the functions as `stagelink build` makes them.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use stagelink_tests::root;
+use stagelink_tests::built_artifacts;
+use tokio::runtime::Runtime;
 
-/// Builds them. Cargo knows whether there is anything to do.
-pub(crate) fn build() {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .current_dir(root())
-        .args([
-            "build",
-            "--quiet",
-            "--release",
-            "--locked",
-            "--target",
-            TARGET,
-        ])
-        .args(NAMES.iter().flat_map(|name| ["--package", name]))
-        // Netlify's image of the day is not known, and a static program does not depend on it.
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .output()
-        .expect("cargo runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "the artifacts do not build: {said}"
-    );
+/// Builds them, and returns the folder that they are in. All tests of a run wait for one build.
+pub(crate) fn build() -> PathBuf {
+    let artifacts = Runtime::new()
+        .expect("this machine runs threads")
+        .block_on(built_artifacts());
+    let program = &artifacts[NAMES[0]].program;
+    program.parent().expect("a file is in a folder").to_owned()
 }
 
-/// Copies them into a folder, without the symbols that nobody needs.
+/// Copies them into a folder.
 pub(crate) fn copy_into(folder: &Path) {
     for name in NAMES {
-        // Netlify knows a Rust program by this symbol.
-        strip(
-            &["-K", "rust_eh_personality"],
-            &built(name),
-            &folder.join(name),
-        );
+        fs::copy(built(name), folder.join(name)).expect("an artifact");
     }
 }
 
 /// Copies one of them without any symbol.
 pub(crate) fn copy_stripped(name: &str, to: &Path) {
-    strip(&[], &built(name), to);
+    strip(&built(name), to, &[]);
 }
 
-fn strip(options: &[&str], from: &Path, to: &Path) {
+/// Copies a program without its symbols but for those that are to be kept.
+pub(crate) fn strip(from: &Path, to: &Path, kept: &[&str]) {
     let status = Command::new("strip")
-        .args(options)
+        .args(kept.iter().flat_map(|symbol| ["-K", symbol]))
         .arg("-o")
         .args([to, from])
         .status()
@@ -57,14 +39,14 @@ fn strip(options: &[&str], from: &Path, to: &Path) {
     assert!(status.success(), "{} cannot be stripped", from.display());
 }
 
+/// The test in its network does not build: what it is started by has done that for all.
 fn built(name: &str) -> PathBuf {
-    crate::tools::target()
-        .join(TARGET)
-        .join("release")
-        .join(name)
+    let folder = std::env::var_os(FOLDER).expect("a test in its own network is told the folder");
+    Path::new(&folder).join(name)
 }
 
 /// The functions of the project.
 pub(crate) const NAMES: [&str; 2] = ["guestbook", "health"];
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// The variable that names the folder with the artifacts.
+pub(crate) const FOLDER: &str = "STAGELINK_TEST_ARTIFACTS";

@@ -22,7 +22,7 @@ pub(crate) fn only(name: &str, test: impl Future<Output = ()>) {
             .block_on(test);
     }
     tools::install();
-    artifacts::build();
+    let artifacts = artifacts::build();
     let mut unshare = Command::new("unshare");
     if !Uid::current().is_root() {
         // Who is not root may have a network in a user namespace of their own.
@@ -33,6 +33,7 @@ pub(crate) fn only(name: &str, test: impl Future<Output = ()>) {
         .arg(std::env::current_exe().expect("a test has a path"))
         .args(["--exact", name, "--nocapture"])
         .env(INSIDE, "true")
+        .env(artifacts::FOLDER, artifacts)
         .env("RUST_BACKTRACE", "0")
         .env("STAGELINK_POSTGRES", postgres())
         .env("CARGO_NET_OFFLINE", "true")

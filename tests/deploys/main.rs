@@ -12,6 +12,8 @@ mod dev;
 mod loopback;
 mod project;
 mod script;
+mod serve;
 mod server;
+mod source;
 mod stages;
 mod tools;

@@ -1,5 +1,7 @@
 //! Three stages with a database each, at a Heroku, and a Netlify whose contexts are set to them.
 
+use std::collections::BTreeMap;
+
 use stagelink_local::api::Recorded;
 use stagelink_local::heroku::{Access, Heroku, Stage};
 use stagelink_local::netlify_api::{Context, EnvScope, EnvVar, Hosting, NetlifyApi, Uploaded};
@@ -18,7 +20,7 @@ pub(crate) struct Stages {
     pub(crate) secrets: Vec<String>,
     pub(crate) record: Record,
     _heroku: Heroku,
-    _rigs: Vec<Rig>,
+    rigs: Vec<Rig>,
 }
 
 impl Stages {
@@ -33,6 +35,7 @@ impl Stages {
         let functions = [EnvScope::Functions];
         let mut stage_var = EnvVar::new("STAGELINK_STAGE").scopes(functions);
         let mut key_var = EnvVar::new("HEROKU_API_KEY").scopes(functions).secret();
+        let mut app_var = EnvVar::new(APP).scopes(functions);
         let mut rigs = Vec::new();
         for (stage, context) in [
             (Stage::Review, Context::DeployPreview),
@@ -47,7 +50,7 @@ impl Stages {
                 .attach_postgres(&app, &database.url())
                 .expect("a database");
             let token = heroku
-                .create_token(&Access::Apps(vec![app]))
+                .create_token(&Access::Apps(vec![app.clone()]))
                 .expect("a token");
             let mut rig = Rig::new(
                 database,
@@ -59,6 +62,11 @@ impl Stages {
                 [token.clone()],
             );
             rig.set("STAGELINK_STAGE", stage.as_str());
+            if stage == Stage::Review {
+                // These previews are of no pull request, so no review app is theirs.
+                rig.set(APP, &app);
+                app_var = app_var.value(context.clone(), &app);
+            }
             migrate(&rig.variables).await;
             let admin = server().await.admin_in(&rig.database).await;
             admin
@@ -82,6 +90,7 @@ impl Stages {
         for variable in [
             stage_var,
             key_var,
+            app_var,
             all("STAGELINK_HEROKU_PIPELINE", "shop"),
             all("STAGELINK_HEROKU_API_URL", heroku.url()),
         ] {
@@ -93,8 +102,15 @@ impl Stages {
             secrets,
             _heroku: heroku,
             site: site.to_string(),
-            _rigs: rigs,
+            rigs,
         }
+    }
+
+    /// The variables by which functions serve a stage, for those that no Netlify gives them.
+    pub(crate) fn variables(&self, stage: &str) -> &BTreeMap<String, String> {
+        let rigs = &mut self.rigs.iter();
+        let rig = rigs.find(|rig| rig.variables["STAGELINK_STAGE"] == stage);
+        &rig.expect("a stage").variables
     }
 
     /// Serves what is deployed now.
@@ -165,3 +181,6 @@ impl Stages {
         assert!(page.text().contains("guestbook.js"), "{}", page.text());
     }
 }
+
+/// The variable that names the app of previews that have none of their own.
+const APP: &str = "STAGELINK_HEROKU_APP";

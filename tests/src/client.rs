@@ -48,7 +48,12 @@ impl Answer {
 /// # Panics
 ///
 /// When the request cannot be made or is not answered, or the answer holds a secret.
-pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub async fn send(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: impl AsRef<[u8]>,
+) -> Answer {
     try_send(method, url, headers, body)
         .await
         .unwrap_or_else(|why| panic!("{method} {url}: {why}"))
@@ -63,7 +68,7 @@ pub(crate) async fn try_send(
     method: &str,
     url: &str,
     headers: &[(&str, &str)],
-    body: &str,
+    body: impl AsRef<[u8]>,
 ) -> Result<Answer, String> {
     let uri: Uri = url.parse().expect("the test's URL is one");
     let authority = uri.authority().expect("the test's URL has a host").clone();
@@ -77,7 +82,7 @@ pub(crate) async fn try_send(
         request = request.header(*name, *value);
     }
     let request = request
-        .body(Full::new(Bytes::from(body.to_owned())))
+        .body(Full::new(Bytes::copy_from_slice(body.as_ref())))
         .expect("the test's request is one");
     let client: Client<HttpConnector, Full<Bytes>> =
         Client::builder(TokioExecutor::new()).build_http();

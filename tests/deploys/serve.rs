@@ -1,0 +1,158 @@
+//! `netlify functions:serve` with a function that is Rust source, and the same function deployed:
+//! which requests reach it as they were sent, and which answers reach the client as they were
+//! given.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use http::StatusCode;
+use serde_json::json;
+use stagelink_tests::{Answer, send};
+
+use crate::artifacts;
+use crate::loopback::only;
+use crate::server::Server;
+use crate::source::Source;
+use crate::stages::Stages;
+use crate::tools::{self, netlify};
+
+/// What is no text: the first bytes of a PNG.
+const BYTES: &[u8] = &[0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0xff];
+
+/// One test, since the three of them share what the CLI has built.
+#[test]
+fn function_of_source_answers_offline_linked_and_deployed() {
+    let test = async {
+        let (stages, source) = (Stages::new().await, Source::new().await);
+
+        // `--offline`: the CLI puts a null among the headers of the event, where the account's
+        // id should be, which lambda_http alone refuses.
+        let mut command = tools::command(source.path(), None);
+        command.args(["functions:serve", "--offline"]);
+        let served = serve(&stages, &source, command, false).await;
+        served.stop().await;
+
+        source.link(&stages.site);
+        let mut command = tools::command(source.path(), Some(&stages.netlify));
+        command.arg("functions:serve");
+        let served = serve(&stages, &source, command, true).await;
+        served.stop().await;
+
+        deployed(&stages, &source).await;
+    };
+    only(
+        "serve::function_of_source_answers_offline_linked_and_deployed",
+        test,
+    );
+}
+
+/// What the CLI's own functions server makes of requests and answers.
+async fn serve(
+    stages: &Stages,
+    source: &Source,
+    mut command: std::process::Command,
+    is_linked: bool,
+) -> Server {
+    source.prepare(&mut command);
+    command.envs(stages.variables("staging"));
+    let server = Server::start(command, "server ready").await;
+    let url = "http://localhost:9999/.netlify/functions/served";
+
+    // The first answer waits until the function is built.
+    let told = answers(url, "staging").await;
+    let account = told["account"].as_str().expect("the header");
+    assert_eq!(!account.is_empty(), is_linked, "{told}");
+
+    // The body arrives as it was sent. Of the answer the CLI takes four members, and
+    // isBase64Encoded is none of them (runtimes/rust/index.js of 26.2.0 and 27.10.2), so the
+    // client gets the base64 text that the function rightly wrote. Deployed it gets bytes.
+    let answer = send_bytes(url, BYTES).await;
+    assert_eq!(answer.text(), BASE64_STANDARD.encode(BYTES));
+
+    // The CLI hands the event over as one argument of a command, of which Linux takes 128 KiB.
+    // So no body near the 6 MB of Netlify can be tried with it.
+    let told = send("POST", url, &TEXT, "x".repeat(100_000)).await;
+    assert_eq!(told.json()["bytes"], 100_000, "{}", told.status);
+    let answer = send("POST", url, &TEXT, "x".repeat(200_000)).await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(answer.text().contains("E2BIG"), "{}", answer.text());
+    // Its own limit comes before that.
+    let answer = send("POST", url, &TEXT, "x".repeat(LIMIT + 1)).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    server
+}
+
+/// The very program that the CLI has built, uploaded by it.
+async fn deployed(stages: &Stages, source: &Source) {
+    std::fs::create_dir_all(source.at("dist")).expect("a folder");
+    // What it is debugged with is more than Netlify would take.
+    let kept = ["rust_eh_personality"];
+    artifacts::strip(&source.program(), &source.at("dist/served"), &kept);
+    let arguments = [
+        "deploy",
+        "--no-build",
+        "--dir",
+        "public",
+        "--functions",
+        "dist",
+        "--alias",
+        "staging",
+    ];
+    let said = netlify(source.path(), Some(&stages.netlify), &arguments).await;
+    stages.newest(&said);
+
+    let hosting = stages.host().await;
+    let site = hosting.url("staging--shop.localhost");
+    let url = format!("{site}/.netlify/functions/served");
+    answers(&url, "staging").await;
+    let answer = send_bytes(&url, BYTES).await;
+    assert_eq!(answer.body, BYTES);
+    // The limit is that of the event and of the answer, with all that is around the body.
+    let told = send("POST", &url, &TEXT, "x".repeat(LIMIT - 10_000)).await;
+    assert_eq!(told.status, StatusCode::OK, "{}", told.text());
+    let answer = send("POST", &url, &TEXT, "x".repeat(LIMIT + 1)).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    hosting.stop().await;
+}
+
+/// What has to be the same wherever the function is served.
+async fn answers(url: &str, stage: &str) -> serde_json::Value {
+    let answer = send("GET", &format!("{url}/names"), &[], "").await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let expected = json!({ "stage": stage, "names": [stage] });
+    assert_eq!(answer.json(), expected);
+
+    let headers = [TEXT[0], ("cookie", "a=1; b=2")];
+    let url = format!("{url}?tag=one&q=x%20y&tag=two");
+    let answer = send("POST", &url, &headers, "naïve ☕").await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().collect();
+    assert_eq!(cookies, ["one=1; Path=/", "two=2; Path=/"]);
+    let told = answer.json();
+    assert_eq!(told["method"], "POST");
+    assert_eq!(told["path"], "/.netlify/functions/served");
+    assert_eq!(told["cookie"], "a=1; b=2");
+    assert_eq!(told["body"], "naïve ☕");
+    let mut query: Vec<_> = told["query"].as_array().expect("a list").clone();
+    // The order of names is nobody's; that of a name's values is.
+    query.sort_by_key(|pair| pair[0].to_string());
+    assert_eq!(
+        json!(query),
+        json!([["q", "x y"], ["tag", "one"], ["tag", "two"]])
+    );
+    told
+}
+
+/// Sends bytes to be given back.
+async fn send_bytes(url: &str, bytes: &[u8]) -> Answer {
+    let headers = [("content-type", "application/octet-stream")];
+    let answer = send("POST", &format!("{url}/bytes"), &headers, bytes).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let kind = answer.header("content-type");
+    assert_eq!(kind, "application/octet-stream");
+    answer
+}
+
+const TEXT: [(&str, &str); 1] = [("content-type", "text/plain; charset=utf-8")];
+
+/// The most bytes that Netlify takes.
+const LIMIT: usize = 6 * 1024 * 1024;

@@ -1,0 +1,58 @@
+//! A function that the Netlify CLI builds and serves in tests. What it answers is told by the
+//! end of the path: `/names` has the names in the guestbook, `/bytes` has the request's body as
+//! it came, and anything else tells what the function was asked. Every answer sets two cookies.
+
+use http::header::{CONTENT_TYPE, SET_COOKIE};
+use lambda_http::{Body, Request, RequestExt as _, Response};
+use serde_json::{Value, json};
+use stagelink::Link;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    lambda_http::tracing::init_default_subscriber();
+    stagelink::run(answer).await
+}
+
+async fn answer(request: Request) -> Result<Response<Body>, stagelink::Error> {
+    let path = request.uri().path();
+    let (kind, body) = if path.ends_with("/bytes") {
+        let body = Body::from(request.body().to_vec());
+        ("application/octet-stream", body)
+    } else if path.ends_with("/names") {
+        (
+            "application/json",
+            names(&request).await?.to_string().into(),
+        )
+    } else {
+        ("application/json", told(&request).to_string().into())
+    };
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, kind.parse().expect("a media type"));
+    for cookie in ["one=1; Path=/", "two=2; Path=/"] {
+        headers.append(SET_COOKIE, cookie.parse().expect("a cookie"));
+    }
+    Ok(response)
+}
+
+async fn names(request: &Request) -> Result<Value, stagelink::Error> {
+    let stage = Link::of(request).stage()?;
+    let db = stagelink::client(request).await?;
+    let rows = db.query("SELECT name FROM guestbook ORDER BY id", &[]);
+    let names: Vec<String> = rows.await?.iter().map(|row| row.get(0)).collect();
+    Ok(json!({ "stage": stage.as_str(), "names": names }))
+}
+
+fn told(request: &Request) -> Value {
+    let parameters = request.query_string_parameters();
+    let query: Vec<_> = parameters.iter().collect();
+    json!({
+        "method": request.method().as_str(),
+        "path": request.uri().path(),
+        "query": query,
+        "account": request.headers().get("x-nf-account-id").and_then(|id| id.to_str().ok()),
+        "cookie": request.headers().get("cookie").and_then(|value| value.to_str().ok()),
+        "body": String::from_utf8_lossy(request.body()),
+        "bytes": request.body().len(),
+    })
+}
