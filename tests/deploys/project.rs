@@ -39,11 +39,9 @@ impl Project {
         project
     }
 
-    /// Makes it the project of a site, as `netlify link` does.
+    /// Makes it the project of a site.
     pub(crate) fn link(&self, site: &str) {
-        fs::create_dir_all(self.at(".netlify")).expect("a folder");
-        let state = serde_json::json!({ "siteId": site }).to_string();
-        fs::write(self.at(".netlify/state.json"), state).expect("a file");
+        link(self.path(), site);
     }
 
     /// Its folder.
@@ -68,4 +66,12 @@ impl Project {
         let before = fs::read_to_string(self.at(file)).expect("a file");
         fs::write(self.at(file), before + text).expect("a file");
     }
+}
+
+/// Makes a folder the project of a site, as `netlify link` does.
+pub(crate) fn link(folder: &Path, site: &str) {
+    let own = folder.join(".netlify");
+    fs::create_dir_all(&own).expect("a folder");
+    let state = serde_json::json!({ "siteId": site }).to_string();
+    fs::write(own.join("state.json"), state).expect("a file");
 }

@@ -10,6 +10,7 @@ use stagelink_tests::{Answer, send};
 
 use crate::artifacts;
 use crate::loopback::only;
+use crate::project::link;
 use crate::server::Server;
 use crate::source::Source;
 use crate::stages::Stages;
@@ -31,7 +32,7 @@ fn function_of_source_answers_offline_linked_and_deployed() {
         let served = serve(&stages, &source, command, false).await;
         served.stop().await;
 
-        source.link(&stages.site);
+        link(source.path(), &stages.site);
         let mut command = tools::command(source.path(), Some(&stages.netlify));
         command.arg("functions:serve");
         let served = serve(&stages, &source, command, true).await;

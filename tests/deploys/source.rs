@@ -47,13 +47,6 @@ impl Source {
             .env("TEST_TARGET", tools::target());
     }
 
-    /// Makes it the project of a site, as `netlify link` does.
-    pub(crate) fn link(&self, site: &str) {
-        fs::create_dir_all(self.at(".netlify")).expect("a folder");
-        let state = serde_json::json!({ "siteId": site }).to_string();
-        fs::write(self.at(".netlify/state.json"), state).expect("a file");
-    }
-
     /// The program that the CLI has had built.
     pub(crate) fn program(&self) -> PathBuf {
         self.at(".netlify/functions-serve/served/debug/served")
