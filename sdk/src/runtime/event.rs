@@ -21,22 +21,28 @@ pub(super) struct Event(LambdaRequest);
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <&RawValue>::deserialize(deserializer)?.get();
-        read(text)
-            .or_else(|| read(&without_nulls(text)?))
-            // Other forms, for which the function has turned features of lambda_http on.
-            .or_else(|| serde_json::from_str(text).ok())
-            .map(Self)
-            .ok_or_else(|| D::Error::custom(none_of_these(text)))
+        // A request is large, so that a good one takes the shortest way out.
+        match Form::of(text).read(text) {
+            Ok(request) => Ok(Self(request)),
+            Err(_) => match otherwise(text) {
+                Some(request) => Ok(Self(request)),
+                None => Err(D::Error::custom(none_of_these(text))),
+            },
+        }
     }
 }
 
-/// Reads the form that it seems to be, and the others if it is not.
-fn read(text: &str) -> Option<LambdaRequest> {
-    let likely = Form::of(text);
-    likely.read(text).or_else(|| {
-        let others = Form::ALL.into_iter().filter(|form| *form != likely);
-        others.into_iter().find_map(|form| form.read(text))
-    })
+/// Reads an event that is not the form that it seems to be.
+#[cold]
+fn otherwise(text: &str) -> Option<LambdaRequest> {
+    any_form(text)
+        .or_else(|| any_form(&without_nulls(text)?))
+        // Other forms, for which the function has turned features of lambda_http on.
+        .or_else(|| serde_json::from_str(text).ok())
+}
+
+fn any_form(text: &str) -> Option<LambdaRequest> {
+    Form::ALL.iter().find_map(|form| form.read(text).ok())
 }
 
 /// The forms of an HTTP request. Each has a member that the others have not.
@@ -65,16 +71,12 @@ impl Form {
         }
     }
 
-    fn read(self, text: &str) -> Option<LambdaRequest> {
-        match self {
-            Self::Rest => serde_json::from_str(text)
-                .map(LambdaRequest::ApiGatewayV1)
-                .ok(),
-            Self::Http => serde_json::from_str(text)
-                .map(LambdaRequest::ApiGatewayV2)
-                .ok(),
-            Self::LoadBalancer => serde_json::from_str(text).map(LambdaRequest::Alb).ok(),
-        }
+    fn read(self, text: &str) -> serde_json::Result<LambdaRequest> {
+        Ok(match self {
+            Self::Rest => LambdaRequest::ApiGatewayV1(serde_json::from_str(text)?),
+            Self::Http => LambdaRequest::ApiGatewayV2(serde_json::from_str(text)?),
+            Self::LoadBalancer => LambdaRequest::Alb(serde_json::from_str(text)?),
+        })
     }
 }
 
