@@ -59,21 +59,21 @@ where
     fn call(&mut self, mut request: Request) -> Self::Future {
         let (link, deadline) = linked(&self.links, &mut request);
         // A panic's message is for the log, where it is already. The Lambda
-        // runtime would put it into its answer.
-        let answer = AssertUnwindSafe(self.service.call(request)).catch_unwind();
-        // In a box of its own, since it is as large as the handler and would be moved about.
-        let answer = Box::pin(async {
-            let answered = match answer.await {
-                Ok(Ok(response)) => Ok(response.into_response()),
-                Ok(Err(error)) => Err(respond(&*error.into())),
-                Err(_) => Err(failed().to_response()),
-            };
-            match answered {
-                Ok(response) => response.await,
-                Err(response) => response,
-            }
-        });
+        // runtime would put it into its answer. In a box at once, since it is as large as the
+        // handler and would be moved about.
+        let answer = Box::pin(AssertUnwindSafe(self.service.call(request)).catch_unwind());
         Box::pin(async move {
+            let answer = async {
+                let answered = match answer.await {
+                    Ok(Ok(response)) => Ok(response.into_response()),
+                    Ok(Err(error)) => Err(respond(&*error.into())),
+                    Err(_) => Err(failed().to_response()),
+                };
+                match answered {
+                    Ok(response) => response.await,
+                    Err(response) => response,
+                }
+            };
             let Some(deadline) = deadline else {
                 let response = answer.await;
                 link.settle().await;
