@@ -128,7 +128,8 @@ pub struct LinkOptions {
 /// The options of `stagelink new`.
 #[derive(Clone, Debug, Parser)]
 pub struct NewOptions {
-    /// The project's name: also the Heroku pipeline's, and the beginning of its apps' names.
+    /// The project's name, or the folder to make, which is called after it: also the Heroku
+    /// pipeline's name, and the beginning of its apps' names.
     #[arg(value_name = "NAME")]
     pub name: String,
 

@@ -20,15 +20,11 @@ use crate::args::{NewOptions, Vcs};
 /// When the name is none that Heroku would take, the folder exists, the SDK is not where it
 /// was said to be, or a file cannot be written. Nothing is left of the project then.
 pub fn run(options: &NewOptions) -> anyhow::Result<()> {
-    let name: ProjectName = options.name.parse()?;
+    let (name, folder) = name_and_folder(&options.name, options.path.as_deref())?;
     let sdk = options
         .sdk
         .as_deref()
         .map_or_else(Sdk::of_this_command, Sdk::parse)?;
-    let folder = options
-        .path
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(name.as_str()));
     make(&folder, &name, &sdk, options.vcs)?;
     println!(
         "The project {name} is in {}. It has two commands:\n\n  \
@@ -44,6 +40,16 @@ pub fn run(options: &NewOptions) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// As with `cargo new`, a path may stand for the name, which is its last part then.
+fn name_and_folder(name: &str, path: Option<&Path>) -> anyhow::Result<(ProjectName, PathBuf)> {
+    if let Some(path) = path {
+        return Ok((name.parse()?, path.to_owned()));
+    }
+    let folder = PathBuf::from(name);
+    let last = folder.file_name().and_then(|last| last.to_str());
+    Ok((last.unwrap_or(name).parse()?, folder))
 }
 
 /// Everything or nothing: the files are written beside the folder, which gets its name last.
@@ -114,6 +120,22 @@ fn git_init(project: &Path) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn name_may_be_that_of_the_folder_to_make() {
+        let both = |name, path: Option<&str>| {
+            let (name, folder) = name_and_folder(name, path.map(Path::new)).unwrap();
+            (name.to_string(), folder)
+        };
+        assert_eq!(both("shop", None), ("shop".to_owned(), "shop".into()));
+        assert_eq!(both("../shop", None), ("shop".to_owned(), "../shop".into()));
+        assert_eq!(both("shop", Some("a/b")), ("shop".to_owned(), "a/b".into()));
+        for name in ["..", "../Shop", "a/", "/"] {
+            let refused = name_and_folder(name, None).is_err();
+            assert_eq!(refused, name != "a/", "{name}");
+        }
+        assert!(name_and_folder("../shop", Some(Path::new("b"))).is_err());
+    }
 
     fn name() -> ProjectName {
         "shop".parse().unwrap()
