@@ -193,6 +193,14 @@ impl Cloud {
             .find(|pipeline| is(pipeline.id, &pipeline.name, asked))
     }
 
+    /// For the routes that the schema has for a pipeline's id alone.
+    pub(super) fn pipeline_by_id(&self, asked: &str) -> Result<Uuid, ApiError> {
+        Uuid::try_parse(asked)
+            .ok()
+            .filter(|id| self.pipelines.iter().any(|pipeline| pipeline.id == *id))
+            .ok_or_else(|| ApiError::not_found("pipeline"))
+    }
+
     fn coupling(&self, app: Uuid) -> Option<&Coupling> {
         self.couplings.iter().find(|coupling| coupling.app == app)
     }
@@ -273,11 +281,7 @@ async fn couplings(
     page: Page,
 ) -> Result<Response, ApiError> {
     let cloud = shared.cloud();
-    // The schema has this route for the id alone.
-    let id = Uuid::try_parse(&pipeline)
-        .ok()
-        .filter(|id| cloud.pipelines.iter().any(|pipeline| pipeline.id == *id))
-        .ok_or_else(|| ApiError::not_found("pipeline"))?;
+    let id = cloud.pipeline_by_id(&pipeline)?;
     let couplings = cloud
         .couplings
         .iter()

@@ -161,11 +161,7 @@ async fn list(
     page: Page,
 ) -> Result<Response, ApiError> {
     let cloud = shared.cloud();
-    // The schema has this route for the id alone.
-    let id = Uuid::try_parse(&pipeline)
-        .ok()
-        .filter(|id| cloud.pipelines.iter().any(|pipeline| pipeline.id == *id))
-        .ok_or_else(|| ApiError::not_found("pipeline"))?;
+    let id = cloud.pipeline_by_id(&pipeline)?;
     let review_apps = cloud
         .review_apps
         .iter()
