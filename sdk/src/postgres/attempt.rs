@@ -16,7 +16,9 @@ use crate::postgres::failure::{Says, refused, unauthenticated};
 use crate::postgres::habits;
 use crate::postgres::identity::StageMark;
 use crate::postgres::policy::{Proof, Roots, TlsPolicy};
-use crate::postgres::session::{self, Demands, Failure, Login, Offer, PATIENCE, Started, terms};
+use crate::postgres::session::{
+    self, Demands, Failure, Keyring, Login, Offer, PATIENCE, Started, terms,
+};
 use crate::postgres::tcp;
 use crate::postgres::tls::{self, Anchors, Certificate, Peer, Refusal};
 use crate::postgres::trust::{self, Trust};
@@ -32,6 +34,7 @@ pub(super) struct Attempt<'a> {
     /// `host:port`, for messages and for what is remembered of it.
     pub(super) server: &'a str,
     pub(super) settings: &'a ServerSettings,
+    pub(super) keyring: &'a Keyring,
     /// How long the server may keep a session without a statement.
     pub(super) idle: Duration,
     /// For each step.
@@ -164,11 +167,25 @@ impl<'a> Attempt<'a> {
         certificate: &Certificate,
         plan: &Plan<'_>,
     ) -> Result<Opened, Setback> {
-        let key = certificate.pin();
+        let key = certificate.key();
         let trust = self.trust();
-        let is_pinned = trust.is_pinned(key)?;
+        let is_pinned = trust.is_pinned(key.as_ref())?;
         let binding = self.url.tls.binding();
         let known = habits::of(self.server);
+        // A pooler offers no channel binding as a rule, and tells the version of the server
+        // behind it.
+        let is_pooled = |offer: Offer| match self.settings.pooler {
+            Pooler::Auto => !offer.scram_plus || self.url.names_a_pooler(),
+            Pooler::Always => true,
+            Pooler::Never => false,
+        };
+        let terms = |is_pooled: bool| {
+            // A pooler may show one client's name to the next.
+            let own_name = self.url.application_name.as_ref();
+            let name = own_name.or((!is_pooled).then_some(&self.settings.application_name));
+            let idle = (!is_pooled).then_some(self.idle);
+            terms::at_start(idle, name.map(String::as_str))
+        };
         let demands = Demands {
             binding,
             end_point: certificate.end_point(),
@@ -180,10 +197,12 @@ impl<'a> Attempt<'a> {
                 let is_verified = plan.anchors.is_some();
                 trust.without_binding(certificate, is_verified, is_pinned)
             },
+            terms: |offer| (!is_pooled(offer)).then(|| terms(false)),
         };
         let login = Login {
             user: &self.url.user,
             password: self.url.password.expose_secret(),
+            keyring: self.keyring,
             database: &self.url.database,
             options: self.url.options.as_deref(),
         };
@@ -194,14 +213,9 @@ impl<'a> Attempt<'a> {
             cancel_key,
             offer,
             proof,
+            has_terms,
         } = started.map_err(|failure| self.setback(failure))?;
-        // A pooler offers no channel binding as a rule, and tells the version of the server
-        // behind it.
-        let is_pooled = match self.settings.pooler {
-            Pooler::Auto => !offer.scram_plus || self.url.names_a_pooler(),
-            Pooler::Always => true,
-            Pooler::Never => false,
-        };
+        let is_pooled = is_pooled(offer);
         let direct_tls =
             plan.direct || (!is_pooled && reports.major_version() >= Some(FIRST_WITH_DIRECT_TLS));
         habits::learn(self.server, |habits| {
@@ -210,16 +224,13 @@ impl<'a> Attempt<'a> {
                 habits.direct_tls.get_or_insert(true);
             }
         });
-        if let (Proof::ChannelBinding, Some(key)) = (proof, key) {
+        if let (Proof::ChannelBinding, Some(key)) = (proof, &key) {
             habits::is_authentic(&self.url.host, key);
         }
-        // A pooler may show one client's name to the next.
-        let own_name = self.url.application_name.as_ref();
-        let name = own_name.or((!is_pooled).then_some(&self.settings.application_name));
-        let idle = (!is_pooled).then_some(self.idle);
-        let terms = terms::at_start(name.map(String::as_str), idle);
         let ahead = stream.ahead();
-        ahead.add(&terms);
+        if !has_terms {
+            ahead.add(&terms(is_pooled));
+        }
         let Driven { client, task, tap } = drive(stream, &self.url.user, self.server).await?;
         // A pooler goes on to tell what it has once heard, also when the mark is another
         // one by now (PgBouncer 1.18 and 1.24 do).
@@ -230,7 +241,7 @@ impl<'a> Attempt<'a> {
         };
         let facts = Facts {
             proof,
-            key,
+            key: key.clone(),
             mark,
             direct_tls,
             is_read_only: reports.is_standby || reports.is_read_only,
@@ -244,7 +255,7 @@ impl<'a> Attempt<'a> {
             url,
             server: self.server.to_owned(),
             key: cancel_key,
-            pin: key,
+            server_key: key,
             direct: plan.direct,
         };
         Ok(Opened {

@@ -6,9 +6,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::error::{Error, ErrorKind};
 use crate::postgres::session::CancelKey;
-use crate::postgres::tls::{self, Peer, Refusal};
+use crate::postgres::tls::{self, Peer, PublicKey, Refusal};
 use crate::postgres::{DatabaseUrl, tcp};
-use crate::settings::ServerPin;
 
 /// What it takes to stop what one session does.
 ///
@@ -22,7 +21,7 @@ pub(super) struct Canceller {
     pub(super) key: CancelKey,
     /// The public key with which that server has proved itself. Whoever is told the secret
     /// has to show it, too.
-    pub(super) pin: Option<ServerPin>,
+    pub(super) server_key: Option<PublicKey>,
     /// Whether the session began with the TLS handshake.
     pub(super) direct: bool,
 }
@@ -52,7 +51,7 @@ impl Canceller {
             Refusal::Error(error) => error,
             Refusal::NotDirect => failed(std::io::Error::other("it is another server by now")),
         })?;
-        if self.pin.is_some() && certificate.pin() != self.pin {
+        if self.server_key.is_some() && certificate.key() != self.server_key {
             return Err(failed(std::io::Error::other("it shows another key by now")));
         }
         let mut request = BytesMut::new();

@@ -14,11 +14,12 @@ use crate::postgres::attempt::Attempt;
 use crate::postgres::cancel::Canceller;
 use crate::postgres::identity::StageMark;
 use crate::postgres::policy::Proof;
-use crate::postgres::session::Ahead;
+use crate::postgres::session::{Ahead, Keyring};
 use crate::postgres::tap::Tap;
+use crate::postgres::tls::PublicKey;
 use crate::postgres::url::DatabaseUrl;
 use crate::postgres::watch::Socket;
-use crate::settings::{Limits, ServerPin, ServerSettings};
+use crate::settings::{Limits, ServerSettings};
 use crate::stage::Stage;
 use crate::telemetry::Phases;
 
@@ -31,6 +32,8 @@ struct Inner {
     credentials: Credentials,
     limits: Limits,
     settings: ServerSettings,
+    /// No two passwords have one salt, so what leads past a pooler may use it as well.
+    keyring: Keyring,
     /// Whether the pooler that the credentials lead to is passed by.
     passes_pooler: AtomicBool,
     /// How long it took to get the credentials, until it is told once.
@@ -57,7 +60,7 @@ pub(super) struct Opened {
 pub(super) struct Facts {
     pub(super) proof: Proof,
     /// The server's public key.
-    pub(super) key: Option<ServerPin>,
+    pub(super) key: Option<PublicKey>,
     pub(super) mark: StageMark,
     pub(super) server_version: Option<String>,
     /// Whether it takes a TLS handshake at once.
@@ -83,6 +86,7 @@ impl Connector {
             credentials,
             limits,
             settings,
+            keyring: Keyring::default(),
             passes_pooler: AtomicBool::new(false),
             resolved_in: Mutex::new(resolved_in),
             phases: Mutex::new(None),
@@ -150,6 +154,7 @@ impl Connector {
             url,
             server: &format!("{}:{}", url.host, url.port),
             settings: &inner.settings,
+            keyring: &inner.keyring,
             idle: inner.limits.idle,
             budget,
         };

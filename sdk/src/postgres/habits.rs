@@ -1,10 +1,10 @@
 //! What this process has learnt of the servers that it met, so that no round trip is lost twice.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::postgres::session::Offer;
-use crate::settings::ServerPin;
+use crate::postgres::tls::PublicKey;
 
 /// How a server, by its host and port, likes to be met.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,20 +32,30 @@ pub(super) fn learn(server: &str, learn: impl FnOnce(&mut Habits)) {
 }
 
 /// This key is the host's own: it has proved that by SCRAM channel binding.
-pub(super) fn is_authentic(host: &str, key: ServerPin) {
-    let key = (host.to_owned(), key);
-    known().authentic.insert(key);
+pub(super) fn is_authentic(host: &str, key: &PublicKey) {
+    let mut known = known();
+    if !known.has(host, key) {
+        known.authentic.push((host.to_owned(), key.clone()));
+    }
 }
 
 /// Whether the key has been proved to be the host's, on whichever port.
-pub(super) fn has_been_proved(host: &str, key: ServerPin) -> bool {
-    known().authentic.contains(&(host.to_owned(), key))
+pub(super) fn has_been_proved(host: &str, key: &PublicKey) -> bool {
+    known().has(host, key)
 }
 
 #[derive(Default)]
 struct Known {
     habits: HashMap<String, Habits>,
-    authentic: HashSet<(String, ServerPin)>,
+    /// A handful at most: one for each key that a server has had.
+    authentic: Vec<(String, PublicKey)>,
+}
+
+impl Known {
+    fn has(&self, host: &str, key: &PublicKey) -> bool {
+        let mut authentic = self.authentic.iter();
+        authentic.any(|(own, known)| own == host && known == key)
+    }
 }
 
 /// One for the process, since a server stays what it is when its password changes.

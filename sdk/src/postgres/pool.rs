@@ -219,7 +219,10 @@ impl Pool {
             role: url.user.clone(),
             mark: facts.mark,
             proof: facts.proof,
-            pin: facts.key.filter(|_| facts.proof != Proof::Nothing),
+            pin: facts
+                .key
+                .filter(|_| facts.proof != Proof::Nothing)
+                .and_then(|key| key.pin()),
             server_version: facts.server_version,
             direct_tls: facts.direct_tls,
             is_read_only: facts.is_read_only,

@@ -4,9 +4,9 @@ use crate::error::{Error, ErrorKind};
 use crate::postgres::habits::{self, Habits};
 use crate::postgres::policy::{Binding, Proof, Roots};
 use crate::postgres::session::{Failure, Mechanism};
-use crate::postgres::tls::{Anchors, Authority, Certificate};
+use crate::postgres::tls::{Anchors, Authority, Certificate, PublicKey};
 use crate::postgres::url::DatabaseUrl;
-use crate::settings::{ServerPin, ServerSettings};
+use crate::settings::ServerSettings;
 
 /// What a server has to show.
 #[derive(Clone, Copy)]
@@ -26,12 +26,15 @@ impl<'a> Trust<'a> {
     }
 
     /// Whether the server has shown a key that was pinned, where any was.
-    pub(super) fn is_pinned(&self, key: Option<ServerPin>) -> Result<bool, Error> {
+    pub(super) fn is_pinned(&self, key: Option<&PublicKey>) -> Result<bool, Error> {
         let pins = &self.settings.pins;
         if pins.is_empty() {
             return Ok(false);
         }
-        if key.is_some_and(|key| pins.contains(&key)) {
+        if key
+            .and_then(PublicKey::pin)
+            .is_some_and(|pin| pins.contains(&pin))
+        {
             return Ok(true);
         }
         Err(Error::new(
@@ -61,8 +64,8 @@ impl<'a> Trust<'a> {
         if is_verified {
             return Ok(Proof::Certificate);
         }
-        let key = certificate.pin();
-        if key.is_some_and(|key| habits::has_been_proved(&self.url.host, key)) {
+        let key = certificate.key();
+        if key.is_some_and(|key| habits::has_been_proved(&self.url.host, &key)) {
             return Ok(Proof::Pin);
         }
         let judged = certificate.judge(self.server, self.anchors(&Roots::Default, true));

@@ -5,13 +5,12 @@ use std::io;
 
 use bytes::BytesMut;
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{
-    ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256,
-};
+use postgres_protocol::authentication::sasl::{SCRAM_SHA_256, SCRAM_SHA_256_PLUS};
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::scram::{self, Begun};
 use super::wire::Wire;
 use super::{Demands, Failure, Login, answer};
 use crate::postgres::policy::{Binding, Proof};
@@ -63,25 +62,25 @@ impl Offer {
 /// One SCRAM exchange, from the client's first message on.
 pub(super) struct Exchange {
     mechanism: Mechanism,
-    scram: ScramSha256,
+    scram: Begun,
 }
 
 impl Exchange {
     /// `None` if this mechanism cannot be had: the certificate leaves nothing to bind to.
-    pub(super) fn new<W>(
+    pub(super) fn new<W, T>(
         mechanism: Mechanism,
-        login: &Login<'_>,
-        demands: &Demands<W>,
-    ) -> Option<Self> {
+        demands: &Demands<W, T>,
+    ) -> Result<Option<Self>, Failure> {
         let binding = match mechanism {
-            Mechanism::Plus => ChannelBinding::tls_server_end_point(demands.end_point.clone()?),
-            Mechanism::Plain => ChannelBinding::unsupported(),
-            Mechanism::PlainForWant => ChannelBinding::unrequested(),
+            Mechanism::Plus => match demands.end_point.clone() {
+                Some(hash) => scram::Binding::EndPoint(hash),
+                None => return Ok(None),
+            },
+            Mechanism::Plain => scram::Binding::None,
+            Mechanism::PlainForWant => scram::Binding::NotOffered,
         };
-        Some(Self {
-            mechanism,
-            scram: ScramSha256::new(login.password, binding),
-        })
+        let scram = Begun::new(binding).map_err(Failure::Broken)?;
+        Ok(Some(Self { mechanism, scram }))
     }
 
     /// Writes the client's first message. It holds nothing of the password.
@@ -90,7 +89,7 @@ impl Exchange {
             Mechanism::Plus => SCRAM_SHA_256_PLUS,
             Mechanism::Plain | Mechanism::PlainForWant => SCRAM_SHA_256,
         };
-        frontend::sasl_initial_response(name, self.scram.message(), buf)
+        frontend::sasl_initial_response(name, self.scram.message().as_bytes(), buf)
     }
 
     /// Whether a server that offers this takes what was begun.
@@ -103,7 +102,7 @@ impl Exchange {
     }
 
     /// What the server has to have proved itself by before it gets to know more.
-    pub(super) fn proof<W>(&self, demands: &Demands<W>) -> Result<Proof, Failure>
+    pub(super) fn proof<W, T>(&self, demands: &Demands<W, T>) -> Result<Proof, Failure>
     where
         W: Fn() -> Result<Proof, Failure>,
     {
@@ -113,11 +112,14 @@ impl Exchange {
         }
     }
 
-    /// The rest of the exchange, from the server's first message on.
+    /// The rest of the exchange, from the server's first message on. Statements may go behind
+    /// the client's last one, in the same flight.
     pub(super) async fn finish<S>(
-        mut self,
+        self,
         wire: &mut Wire<S>,
         challenge: Message,
+        login: &Login<'_>,
+        behind: Option<&str>,
     ) -> Result<(), Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -125,36 +127,42 @@ impl Exchange {
         let Message::AuthenticationSaslContinue(body) = challenge else {
             return Err(Failure::protocol("no answer to the beginning of SCRAM"));
         };
-        self.scram.update(body.data()).map_err(Failure::Unproved)?;
-        wire.put(|buf| frontend::sasl_response(self.scram.message(), buf))?;
+        let answered = self
+            .scram
+            .answer(body.data(), login.password, login.keyring)
+            .map_err(Failure::Unproved)?;
+        wire.put(|buf| frontend::sasl_response(answered.message().as_bytes(), buf))?;
+        if let Some(statements) = behind {
+            wire.put(|buf| frontend::query(statements, buf))?;
+        }
         let Message::AuthenticationSaslFinal(body) = answer(wire).await? else {
             return Err(Failure::protocol("no end of SCRAM"));
         };
-        self.scram.finish(body.data()).map_err(Failure::Unproved)?;
+        answered.check(body.data()).map_err(Failure::Unproved)?;
         authenticated(wire).await
     }
 }
 
 /// Gives the server what it asks for, if it may have that. Returns what it has
 /// proved itself by.
-pub(super) async fn asked_for<S, W>(
+pub(super) async fn asked_for<S, W, T>(
     wire: &mut Wire<S>,
     asked: Message,
     offer: Offer,
     login: &Login<'_>,
-    demands: &Demands<W>,
+    demands: &Demands<W, T>,
 ) -> Result<Proof, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     W: Fn() -> Result<Proof, Failure>,
 {
     if let Some(mechanism) = choose(offer, demands.binding, demands.end_point.is_some()) {
-        let exchange = Exchange::new(mechanism, login, demands)
+        let exchange = Exchange::new(mechanism, demands)?
             .ok_or_else(|| Failure::protocol("nothing to bind to"))?;
         let proof = exchange.proof(demands)?;
         wire.put(|buf| exchange.begin(buf))?;
         let challenge = answer(wire).await?;
-        exchange.finish(wire, challenge).await?;
+        exchange.finish(wire, challenge, login, None).await?;
         return Ok(proof);
     }
     let proof = (demands.without_binding)()?;

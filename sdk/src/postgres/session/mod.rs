@@ -7,10 +7,12 @@
 //! everything has happened already ([`Opening`]).
 
 mod authenticate;
+mod keyring;
 mod opening;
 #[cfg(any(test, feature = "testing"))]
 mod rehearsal;
 mod said;
+mod scram;
 pub(super) mod terms;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ use crate::error::Error;
 use crate::postgres::policy::{Binding, Proof};
 
 pub(super) use self::authenticate::{Mechanism, Offer};
+pub(super) use self::keyring::Keyring;
 pub(super) use self::opening::{Ahead, Opening};
 #[cfg(feature = "testing")]
 pub(crate) use self::rehearsal::{PASSWORD, rehearse};
@@ -39,12 +42,15 @@ pub(super) use self::said::Said;
 pub(super) struct Login<'a> {
     pub(super) user: &'a str,
     pub(super) password: &'a [u8],
+    /// The password's keys, where there are any yet.
+    pub(super) keyring: &'a Keyring,
     pub(super) database: &'a str,
     pub(super) options: Option<&'a str>,
 }
 
-/// What the server has to do before it is told anything that depends on the password.
-pub(super) struct Demands<W> {
+/// What the server has to do before it is told anything that depends on the password, and what
+/// it is told then.
+pub(super) struct Demands<W, T> {
     pub(super) binding: Binding,
     /// What SCRAM binds to, if the server's certificate allows that.
     pub(super) end_point: Option<Vec<u8>>,
@@ -52,6 +58,9 @@ pub(super) struct Demands<W> {
     pub(super) early: Option<Mechanism>,
     /// Asked if the server will not bind: by what it has proved itself all the same.
     pub(super) without_binding: W,
+    /// Asked for what a server that offers this is told besides, by statements that go behind
+    /// the last word of what was begun early. None of them holds a secret.
+    pub(super) terms: T,
 }
 
 /// A session that has started.
@@ -63,6 +72,8 @@ pub(super) struct Started<S> {
     pub(super) offer: Offer,
     /// What it proved itself by.
     pub(super) proof: Proof,
+    /// Whether the terms have been sent.
+    pub(super) has_terms: bool,
 }
 
 /// What a server says of itself at a session's start, unasked.
@@ -106,20 +117,22 @@ pub(super) enum Failure {
 /// # Cancel safety
 ///
 /// The stream is of no use after a drop.
-pub(super) async fn start<S, W>(
+pub(super) async fn start<S, W, T>(
     stream: S,
     login: Login<'_>,
-    demands: Demands<W>,
+    demands: Demands<W, T>,
 ) -> Result<Started<S>, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     W: Fn() -> Result<Proof, Failure>,
+    T: Fn(Offer) -> Option<String>,
 {
     let mut wire = Wire::new(stream);
     wire.startup(&login)?;
-    let early = demands
-        .early
-        .and_then(|mechanism| Exchange::new(mechanism, &login, &demands));
+    let early = match demands.early {
+        Some(mechanism) => Exchange::new(mechanism, &demands)?,
+        None => None,
+    };
     if let Some(exchange) = &early {
         wire.put(|buf| exchange.begin(buf))?;
     }
@@ -138,6 +151,7 @@ where
         }
         Err(failure) => return Err(failure),
     };
+    let mut has_terms = false;
     let proof = match early {
         Some(exchange) if exchange.fits(offer) => {
             let proof = exchange.proof(&demands)?;
@@ -146,19 +160,26 @@ where
                 Err(_) | Ok(Err(Failure::Broken(_))) => return Err(Failure::NotEarly(None)),
                 Ok(challenge) => challenge?,
             };
-            exchange.finish(&mut wire, challenge).await?;
+            let terms = (demands.terms)(offer);
+            has_terms = terms.is_some();
+            let finished = exchange.finish(&mut wire, challenge, &login, terms.as_deref());
+            finished
+                .await
+                .map_err(|failure| failure.behind(has_terms))?;
             proof
         }
         Some(_) => return Err(Failure::NotEarly(Some(offer))),
         None => authenticate::asked_for(&mut wire, asked, offer, &login, &demands).await?,
     };
-    let (reports, cancel_key, told) = wire.until_ready().await?;
+    let ready = wire.until_ready().await;
+    let (reports, cancel_key, told) = ready.map_err(|failure| failure.behind(has_terms))?;
     Ok(Started {
-        stream: wire.into_opening(told),
+        stream: wire.into_opening(told, has_terms)?,
         reports,
         cancel_key,
         offer,
         proof,
+        has_terms,
     })
 }
 
@@ -196,6 +217,18 @@ impl Reports {
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Failure {
+    /// The same where the terms were sent before the server was ready, which may be why it has
+    /// hung up or complains.
+    fn behind(self, has_terms: bool) -> Self {
+        match self {
+            Self::Broken(_) if has_terms => Self::NotEarly(None),
+            Self::Said(said) if has_terms && said.may_be_about_what_came_early() => {
+                Self::NotEarly(None)
+            }
+            failure => failure,
+        }
+    }
+
     fn protocol(what: &str) -> Self {
         Self::Protocol(io::Error::other(what.to_owned()))
     }

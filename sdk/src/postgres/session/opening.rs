@@ -17,8 +17,8 @@ use super::terms;
 ///
 /// The driver's start-up message goes nowhere, and what it hears to it is what the
 /// server has said already. Statements of our own, see [`Ahead`], go ahead of the driver's
-/// next, in the same flight, and their answer does not reach it. Else the stream is what it
-/// was.
+/// next, in the same flight, and their answer does not reach it; nor does that to the terms
+/// that were sent while the session started. Else the stream is what it was.
 pub(in crate::postgres) struct Opening<S> {
     stream: S,
     startup: Startup,
@@ -27,8 +27,11 @@ pub(in crate::postgres) struct Opening<S> {
     ahead: Ahead,
     /// What is to be sent before anything else.
     to_send: BytesMut,
-    /// Whether the answer to what was sent ahead is still to come.
-    skims: bool,
+    /// How many answers to what was sent ahead are still to come.
+    skims: usize,
+    /// Whether the first of these is to the terms, which went out before the server was ready:
+    /// it comes only if nobody in between has lost them.
+    may_lack_terms: bool,
     /// What has been read while answers are looked through.
     read: BytesMut,
 }
@@ -99,9 +102,23 @@ impl<S> Opening<S> {
             replay,
             ahead: Ahead::default(),
             to_send: BytesMut::new(),
-            skims: false,
+            skims: 0,
+            may_lack_terms: false,
             read: BytesMut::new(),
         }
+    }
+
+    /// The same where the server has been sent [the terms](terms::at_start) already, with
+    /// what has been read behind the start.
+    pub(super) fn with_terms(stream: S, replay: BytesMut, read: BytesMut) -> io::Result<Self> {
+        let mut opening = Self {
+            skims: 1,
+            may_lack_terms: true,
+            read,
+            ..Self::new(stream, replay)
+        };
+        opening.skim()?;
+        Ok(opening)
     }
 
     /// What goes ahead of the driver's next message.
@@ -132,7 +149,7 @@ impl<S> Opening<S> {
     /// Looks through what has been read for the answer to what was sent ahead: what is no
     /// part of it is the driver's.
     fn skim(&mut self) -> io::Result<()> {
-        while self.skims {
+        while self.skims > 0 {
             let Some(header) = Header::parse(&self.read)? else {
                 return Ok(());
             };
@@ -140,20 +157,27 @@ impl<S> Opening<S> {
             if self.read.len() <= length {
                 // A message that goes on and on is no answer to a setting.
                 if length > MOST_BYTES {
-                    self.skims = false;
+                    self.skims = 0;
                 }
                 break;
             }
+            if self.may_lack_terms && !matches!(header.tag(), b'S' | b'N' | b'A') {
+                self.may_lack_terms = false;
+                if !answers_terms(&self.read[..=length]) {
+                    self.skims -= 1;
+                    continue;
+                }
+            }
             let message = self.read.split_to(length + 1);
             match header.tag() {
-                b'Z' => self.skims = false,
+                b'Z' => self.skims -= 1,
                 b'D' => self.ahead.has_row(&message),
                 b'T' | b'C' => {}
                 b'E' if !ends_session(&message) => {}
                 _ => self.replay.unsplit(message),
             }
         }
-        if !self.skims {
+        if self.skims == 0 {
             self.replay.unsplit(self.read.split());
         }
         Ok(())
@@ -187,14 +211,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Opening<S> {
                 buf.put_slice(&this.replay.split_to(now));
                 return Poll::Ready(Ok(()));
             }
-            if !this.skims {
+            if this.skims == 0 {
                 return Pin::new(&mut this.stream).poll_read(cx, buf);
             }
             let mut space = [0; READ_BYTES];
             let mut space = ReadBuf::new(&mut space);
             ready!(Pin::new(&mut this.stream).poll_read(cx, &mut space))?;
             if space.filled().is_empty() {
-                this.skims = false;
+                this.skims = 0;
                 this.replay.unsplit(this.read.split());
                 if this.replay.is_empty() {
                     return Poll::Ready(Ok(()));
@@ -219,7 +243,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Opening<S> {
         }
         if let Some(statements) = this.ahead.take() {
             frontend::query(&statements, &mut this.to_send)?;
-            this.skims = true;
+            this.skims += 1;
             // One flight, and one record of TLS.
             this.to_send.extend_from_slice(buf);
             if let Poll::Ready(Err(error)) = this.poll_ahead(cx) {
@@ -239,6 +263,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Opening<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_ahead(cx))?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Whether this is the beginning of the answer to the terms, or why there is none.
+fn answers_terms(message: &[u8]) -> bool {
+    let name = terms::AT_START.as_bytes();
+    match message.first() {
+        Some(b'T') => message.windows(name.len()).any(|window| window == name),
+        tag => tag == Some(&b'E'),
     }
 }
 

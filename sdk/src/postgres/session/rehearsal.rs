@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
-use super::{Demands, Failure, Login, Mechanism, Started, start};
+use super::{Demands, Failure, Keyring, Login, Mechanism, Offer, Started, start, terms};
 use crate::error::{Error, ErrorKind};
 use crate::postgres::policy::{Binding, Proof};
 
@@ -18,9 +18,30 @@ pub(super) async fn meet(
     is_trusted: bool,
 ) -> (Result<Started<DuplexStream>, Failure>, Vec<u8>) {
     let (client, mut server) = duplex(MOST_BYTES);
+    server
+        .write_all(&says[..says.len().min(MOST_BYTES)])
+        .await
+        .ok();
+    server.shutdown().await.ok();
+    let result = log_in(client, early, is_trusted).await;
+    (result, heard(&mut server).await)
+}
+
+/// What comes of a stream on which the client begins early.
+#[cfg(test)]
+pub(super) async fn begin(client: DuplexStream) -> Result<Started<DuplexStream>, Failure> {
+    log_in(client, Some(Mechanism::Plus), false).await
+}
+
+async fn log_in(
+    client: DuplexStream,
+    early: Option<Mechanism>,
+    is_trusted: bool,
+) -> Result<Started<DuplexStream>, Failure> {
     let login = Login {
         user: "u",
         password: PASSWORD,
+        keyring: &Keyring::default(),
         database: "d",
         options: None,
     };
@@ -28,6 +49,11 @@ pub(super) async fn meet(
         binding: Binding::IfOffered,
         end_point: Some(vec![7; 32]),
         early,
+        terms: |offer: Offer| {
+            offer
+                .scram_plus
+                .then(|| terms::at_start(Some(MOMENT), None))
+        },
         without_binding: || match is_trusted {
             true => Ok(Proof::Certificate),
             false => Err(Failure::Demanded(Error::new(
@@ -36,13 +62,7 @@ pub(super) async fn meet(
             ))),
         },
     };
-    server
-        .write_all(&says[..says.len().min(MOST_BYTES)])
-        .await
-        .ok();
-    server.shutdown().await.ok();
-    let result = start(client, login, demands).await;
-    (result, heard(&mut server).await)
+    start(client, login, demands).await
 }
 
 /// All that has been sent to the server and not been read yet.

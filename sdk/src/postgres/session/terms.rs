@@ -7,21 +7,24 @@
 
 use std::time::Duration;
 
-/// For the start of a session: its name, if it gets one, and after how long a time without
-/// any statement the server ends it (Postgres 14 and newer).
-pub(in crate::postgres) fn at_start(name: Option<&str>, idle: Option<Duration>) -> String {
+/// For the start of a session: after how long a time without any statement the server ends it
+/// (Postgres 14 and newer), and its name, if it gets one. The answer begins with a column that
+/// is called [`AT_START`], if the first of these is there.
+pub(in crate::postgres) fn at_start(idle: Option<Duration>, name: Option<&str>) -> String {
+    let idle = idle.map(|idle| {
+        let limit = unless_set("idle_session_timeout", idle);
+        format!("SELECT {limit} AS \"{AT_START}\"")
+    });
     let name = name.map(|name| format!("SET application_name TO {}", quoted(name)));
-    let idle = idle.map(|idle| unless_set("idle_session_timeout", idle));
-    let statements: Vec<String> = name.into_iter().chain(idle).collect();
+    let statements: Vec<String> = idle.into_iter().chain(name).collect();
     statements.join("; ")
 }
 
 /// For the first invocation that a session is lent to: nothing in it goes on for longer than
 /// an invocation may last.
 pub(in crate::postgres) fn of_invocations(last: Duration) -> String {
-    IN_INVOCATIONS
-        .map(|setting| unless_set(setting, last))
-        .join("; ")
+    let limits = IN_INVOCATIONS.map(|setting| unless_set(setting, last));
+    format!("SELECT {}", limits.join(", "))
 }
 
 /// For one transaction, which a pooler gives to any of its sessions: the same, for what is
@@ -47,6 +50,9 @@ pub(in crate::postgres) fn census() -> String {
     )
 }
 
+/// What the answer to the terms of a session's start is known by.
+pub(super) const AT_START: &str = "stagelink:start";
+
 /// The word for a database that has no room to spare.
 pub(in crate::postgres) const CROWDED: &str = "stagelink:crowded";
 
@@ -54,7 +60,8 @@ pub(in crate::postgres) const CROWDED: &str = "stagelink:crowded";
 /// shorter, and is somebody's choice. A server that does not know the setting passes over it.
 fn unless_set(setting: &str, limit: Duration) -> String {
     format!(
-        "SELECT set_config('{setting}', '{}', false) WHERE current_setting('{setting}', true) = '0'",
+        "CASE current_setting('{setting}', true) WHEN '0' \
+         THEN set_config('{setting}', '{}', false) END",
         milliseconds(limit)
     )
 }
@@ -81,7 +88,7 @@ mod tests {
     #[test]
     fn name_is_quoted() {
         assert_eq!(
-            at_start(Some("it's\0 mine\\"), None),
+            at_start(None, Some("it's\0 mine\\")),
             "SET application_name TO 'it''s mine'"
         );
         assert_eq!(at_start(None, None), "");

@@ -1,8 +1,10 @@
 //! Sessions with servers that say what a test lets them say.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
-use super::rehearsal::{PASSWORD, heard, meet};
+use super::rehearsal::{PASSWORD, begin, heard, meet};
 use super::*;
 
 fn message(tag: u8, body: &[u8]) -> Vec<u8> {
@@ -250,6 +252,120 @@ async fn refused_setting_is_no_trouble_and_an_ended_session_is_told() {
     let mut got = Vec::new();
     opening.read_to_end(&mut got).await.unwrap();
     assert_eq!(got, ended);
+}
+
+/// What a server says that knows the password: its offer and challenge, and at the end its
+/// proof. In between it takes what the client sends.
+async fn prove(server: &mut DuplexStream) -> Vec<u8> {
+    let begun = heard(server).await;
+    let nonce = begun
+        .windows(2)
+        .position(|window| window == b"r=")
+        .map(|at| String::from_utf8(begun[at + 2..].to_vec()).unwrap())
+        .unwrap();
+    let bare = format!("n=,r={nonce}");
+    let challenge = format!("r={nonce}more,s=c2FsdA==,i=2");
+    let says = [offer(BOTH), authentication(11, challenge.as_bytes())].concat();
+    server.write_all(&says).await.unwrap();
+    let last = heard(server).await;
+    let text = String::from_utf8_lossy(&last[5..]);
+    let without_proof = text.split(",p=").next().unwrap();
+    let exchanged = format!("{bare},{challenge},{without_proof}");
+    let signature = Keyring::default()
+        .keys(PASSWORD, b"salt", 2)
+        .signature(exchanged.as_bytes());
+    let proof = format!("v={}", STANDARD.encode(signature));
+    server
+        .write_all(&authentication(12, proof.as_bytes()))
+        .await
+        .unwrap();
+    last
+}
+
+/// What comes of a client that begins early with a server that proves itself and then does
+/// what it does. Returns the client's last flight before that, too.
+async fn meet_one_that_proves_itself(
+    then: &[u8],
+) -> (
+    Result<Started<DuplexStream>, Failure>,
+    Vec<u8>,
+    Option<DuplexStream>,
+) {
+    let (client, mut server) = duplex(1 << 16);
+    let served = async {
+        let last = prove(&mut server).await;
+        if then.is_empty() {
+            drop(server);
+            return (last, None);
+        }
+        server.write_all(then).await.unwrap();
+        (last, Some(server))
+    };
+    let (result, (last, server)) = tokio::join!(begin(client), served);
+    (result, last, server)
+}
+
+#[tokio::test(start_paused = true)]
+async fn terms_go_out_with_the_proof_and_their_answer_goes_nowhere() {
+    let column = [b"\0\x01", terms::AT_START.as_bytes(), b"\0"].concat();
+    let answer = [
+        message(b'T', &column),
+        message(b'D', b"row"),
+        message(b'C', b"SELECT 1\0"),
+        message(b'Z', b"I"),
+    ]
+    .concat();
+    let ready = ready();
+    let start = &ready[..ready.len() - message(b'N', b"\0").len()];
+    // All at once, the answer later, and half of it.
+    for part in [answer.len(), 0, 7] {
+        let says = [start, &answer[..part]].concat();
+        let (result, last, server) = meet_one_that_proves_itself(&says).await;
+        assert!(holds(&last, terms::AT_START.as_bytes()));
+        let (mut started, mut server) = (result.ok().unwrap(), server.unwrap());
+        assert!(started.has_terms);
+        let told = message(b'N', b"\0");
+        let rest = [&answer[part..], &told].concat();
+        server.write_all(&rest).await.unwrap();
+        drop(server);
+        let startup = message(0, b"");
+        started.stream.write_all(&startup[1..]).await.unwrap();
+        let mut got = Vec::new();
+        started.stream.read_to_end(&mut got).await.unwrap();
+        assert_eq!(got, [start, &told].concat(), "{part}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn terms_that_somebody_has_lost_are_not_waited_for() {
+    let ready = ready();
+    let (result, _, server) = meet_one_that_proves_itself(&ready).await;
+    let (mut started, mut server) = (result.ok().unwrap(), server.unwrap());
+    started.stream.ahead().add("SELECT 2");
+    let sent = [&message(0, b"")[1..], &message(b'Q', b"SELECT 1\0")].concat();
+    let (startup, statement) = sent.split_at(4);
+    started.stream.write_all(startup).await.unwrap();
+    started.stream.write_all(statement).await.unwrap();
+    let answer = |word: &[u8]| {
+        let row = message(b'D', word);
+        [message(b'T', b"columns"), row, message(b'Z', b"I")].concat()
+    };
+    let says = [answer(b"2"), answer(b"1")].concat();
+    server.write_all(&says).await.unwrap();
+    drop(server);
+    let mut got = Vec::new();
+    started.stream.read_to_end(&mut got).await.unwrap();
+    assert_eq!(got, [ready, answer(b"1")].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn server_that_takes_offence_at_the_terms_is_met_without_them() {
+    for then in [Vec::new(), error("08P01"), error("XX000")] {
+        let (result, ..) = meet_one_that_proves_itself(&then).await;
+        assert!(matches!(failure(result), Failure::NotEarly(None)));
+    }
+    let (result, ..) = meet_one_that_proves_itself(&error("53300")).await;
+    assert!(matches!(failure(result), Failure::Said(_)));
 }
 
 proptest::proptest! {

@@ -97,13 +97,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// The stream for the driver, which hears all this as if it had just come.
-    pub(super) fn into_opening(self, told: BytesMut) -> Opening<S> {
+    /// The stream for the driver, which hears all this as if it had just come, but not the
+    /// answer to the terms.
+    pub(super) fn into_opening(
+        self,
+        told: BytesMut,
+        has_terms: bool,
+    ) -> Result<Opening<S>, Failure> {
         let mut replay = BytesMut::with_capacity(AUTHENTICATED.len() + told.len());
         replay.put_slice(&AUTHENTICATED);
         replay.unsplit(told);
+        if has_terms {
+            let opening = Opening::with_terms(self.stream, replay, self.received);
+            return opening.map_err(Failure::Protocol);
+        }
         replay.unsplit(self.received);
-        Opening::new(self.stream, replay)
+        Ok(Opening::new(self.stream, replay))
     }
 
     /// The bytes of the next message.

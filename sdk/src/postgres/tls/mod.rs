@@ -24,9 +24,9 @@ use crate::error::{Error, ErrorKind};
 use crate::postgres::failure::Says;
 
 #[cfg(not(target_os = "linux"))]
-pub(super) use self::native::{Certificate, Stream, handshake, make_ready};
+pub(super) use self::native::{Certificate, PublicKey, Stream, handshake, make_ready};
 #[cfg(target_os = "linux")]
-pub(super) use self::openssl::{Certificate, Stream, handshake, make_ready};
+pub(super) use self::openssl::{Certificate, PublicKey, Stream, handshake, make_ready};
 pub(super) use self::roots::{Anchors, Authority};
 
 /// Who is on the other side, and how it is met.

@@ -20,8 +20,12 @@ pub(in crate::postgres) struct Stream(tokio_native_tls::TlsStream<TcpStream>);
 /// What is known of the certificate that a server has shown.
 pub(in crate::postgres) struct Certificate {
     end_point: Option<Vec<u8>>,
-    pin: Option<ServerPin>,
+    key: Option<PublicKey>,
 }
+
+/// A server's public key.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::postgres) struct PublicKey(ServerPin);
 
 /// Shakes hands. With `anchors` the certificate is judged before anything is sent.
 pub(in crate::postgres) async fn handshake(
@@ -80,16 +84,23 @@ fn connector(
     Ok(builder.build().map_err(set_up_failed)?.into())
 }
 
+impl PublicKey {
+    /// The same to write down.
+    pub(in crate::postgres) fn pin(&self) -> Option<ServerPin> {
+        Some(self.0)
+    }
+}
+
 impl Certificate {
     fn of<S: io::Read + io::Write>(stream: &native_tls::TlsStream<S>) -> Self {
         let key = || {
             let der = stream.peer_certificate().ok()??.to_der().ok()?;
             let (_, certificate) = X509Certificate::from_der(&der).ok()?;
-            Some(ServerPin::of_key(certificate.public_key().raw))
+            Some(PublicKey(ServerPin::of_key(certificate.public_key().raw)))
         };
         Self {
             end_point: stream.tls_server_end_point().ok().flatten(),
-            pin: key(),
+            key: key(),
         }
     }
 
@@ -99,8 +110,8 @@ impl Certificate {
     }
 
     /// The server's public key.
-    pub(in crate::postgres) fn pin(&self) -> Option<ServerPin> {
-        self.pin
+    pub(in crate::postgres) fn key(&self) -> Option<PublicKey> {
+        self.key.clone()
     }
 
     /// It was judged in the handshake or not at all.

@@ -100,10 +100,16 @@ async fn meet(
     [
         handshake(tcp().await, peer, anchors)
             .await
-            .map(|(_, certificate)| (certificate.pin(), certificate.end_point())),
+            .map(|(_, certificate)| {
+                let pin = certificate.key().and_then(|key| key.pin());
+                (pin, certificate.end_point())
+            }),
         native::handshake(tcp().await, peer, anchors)
             .await
-            .map(|(_, certificate)| (certificate.pin(), certificate.end_point())),
+            .map(|(_, certificate)| {
+                let pin = certificate.key().and_then(|key| key.pin());
+                (pin, certificate.end_point())
+            }),
     ]
 }
 
