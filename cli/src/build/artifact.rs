@@ -104,7 +104,7 @@ fn remove_others(folder: &Path, written: &BTreeSet<&Path>) -> anyhow::Result<()>
     Ok(())
 }
 
-fn sum(contents: &[u8]) -> String {
+pub(super) fn sum(contents: &[u8]) -> String {
     let sum = Sha256::digest(contents);
     sum.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -25,6 +25,14 @@ pub(super) fn configurer(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(script))
 }
 
+/// What is compiled beside it. It says how OpenSSL is built, so that both are made anew when
+/// that changes.
+pub(super) fn beside() -> String {
+    let options = script_with(&LEFT_OUT, &COMPILED);
+    let option = options.lines().last().unwrap_or_default();
+    format!("/* {option} */\n{}", include_str!("openssl.c"))
+}
+
 /// Has cargo build OpenSSL in that way, and the same everywhere.
 pub(super) fn prepare(cargo: &mut Command, configurer: Option<&Path>) {
     // It would undo that.
@@ -54,17 +62,23 @@ const PERL: &str = "OPENSSL_SRC_PERL";
 
 /// What is not used by TLS 1.2 and 1.3 as a client speaks them over TCP, nor in certificates
 /// that public authorities or databases have. Names are those of OpenSSL's `INSTALL.md`.
-const LEFT_OUT: [&str; 39] = [
+const LEFT_OUT: [&str; 54] = [
     // Other protocols.
     "cmp",
     "cms",
     "ct",
     "dgram",
     "dtls",
+    "nextprotoneg",
+    "ocsp",
+    "psk",
     "quic",
     "rfc3779",
     "srp",
+    "srtp",
     "ssl-trace",
+    "tls1",
+    "tls1_1",
     "ts",
     // Post-quantum keys, which no Postgres offers yet (18 has X25519 and P-256).
     "lms",
@@ -72,10 +86,13 @@ const LEFT_OUT: [&str; 39] = [
     "ml-kem",
     "slh-dsa",
     // Algorithms of other times and places.
+    "argon2",
     "aria",
     "bf",
     "blake2",
     "cast",
+    "cmac",
+    "des",
     "dsa",
     "ec2m",
     "gost",
@@ -85,6 +102,7 @@ const LEFT_OUT: [&str; 39] = [
     "rc2",
     "rc4",
     "rmd160",
+    "scrypt",
     "siphash",
     "siv",
     "sm2",
@@ -96,9 +114,15 @@ const LEFT_OUT: [&str; 39] = [
     "engine",
     "padlockeng",
     "uplink",
-    // What is beside the library.
+    // What is done ahead of time (see `openssl.c`), and what is read from the image.
+    "autoalginit",
+    "autoload-config",
+    // What is beside the library, or around it.
     "apps",
     "docs",
+    "multiblock",
+    "sslkeylog",
+    "ui-console",
 ];
 
 /// Small rather than fast: what is fast in it is written in assembler. Nothing unwinds through

@@ -7,6 +7,7 @@ use anyhow::{Context as _, ensure};
 use cargo_metadata::camino::Utf8PathBuf;
 use cargo_metadata::{Metadata, MetadataCommand};
 
+use super::artifact::sum;
 use super::target::{Libc, Target};
 use super::toolchain::Toolchain;
 use super::{openssl, paths, strip};
@@ -49,8 +50,18 @@ impl Recipe {
         options.push("-Ctarget-feature=+crt-static".to_owned());
         // It would be of no use, and some linkers make it up of paths.
         options.push("-Clink-arg=-Wl,--build-id=none".to_owned());
+        let folder = folder.as_std_path();
+        let configurer = match builds_openssl {
+            true => openssl::configurer(folder)?,
+            false => None,
+        };
+        if configurer.is_some() {
+            let source = openssl::beside();
+            let object = compile_c(&toolchain, folder, "openssl", &source)?;
+            options.push(format!("-Clink-arg={object}"));
+        }
         if target.libc == Libc::Gnu {
-            let object = host_look_up(&toolchain, folder.as_std_path())?;
+            let object = compile_c(&toolchain, folder, "nss", include_str!("nss.c"))?;
             options.push(format!("-Clink-arg={object}"));
             // What it calls is there, which a linker that reads in order has passed already.
             options.push("-Clink-arg=-l:libc.a".to_owned());
@@ -60,10 +71,7 @@ impl Recipe {
             toolchain,
             target_folder,
             options,
-            configurer: match builds_openssl {
-                true => openssl::configurer(folder.as_std_path())?,
-                false => None,
-            },
+            configurer,
             is_locked: metadata.workspace_root.join("Cargo.lock").is_file(),
         })
     }
@@ -123,14 +131,23 @@ pub(super) fn metadata(project: &Path) -> anyhow::Result<Metadata> {
         })
 }
 
-/// Compiles what keeps a static glibc from loading parts of the image's.
-fn host_look_up(toolchain: &Toolchain, folder: &Path) -> anyhow::Result<String> {
-    let what = || format!("could not compile {SOURCE} in {}", folder.display());
+/// Compiles a file of C that is linked into each program. It is named after what it holds, by
+/// which cargo sees that a program has to be linked anew.
+fn compile_c(
+    toolchain: &Toolchain,
+    folder: &Path,
+    name: &str,
+    source: &str,
+) -> anyhow::Result<String> {
+    let sum = &sum(source.as_bytes())[..8];
+    let file = format!("stagelink-{name}-{sum}.c");
+    let object = format!("stagelink-{name}-{sum}.o");
+    let what = || format!("could not compile {file} in {}", folder.display());
     std::fs::create_dir_all(folder).with_context(what)?;
-    std::fs::write(folder.join(SOURCE), include_str!("nss.c")).with_context(what)?;
+    std::fs::write(folder.join(&file), source).with_context(what)?;
     let output = Command::new(&toolchain.c_compiler)
         .current_dir(folder)
-        .args(["-c", "-O2", "-fPIC", "-o", OBJECT, SOURCE])
+        .args(["-c", "-O2", "-fPIC", "-o", &object, &file])
         .output()
         .with_context(what)?;
     ensure!(
@@ -139,10 +156,7 @@ fn host_look_up(toolchain: &Toolchain, folder: &Path) -> anyhow::Result<String> 
         what(),
         String::from_utf8_lossy(&output.stderr)
     );
-    let object = folder.join(OBJECT);
+    let object = folder.join(object);
     let object = object.to_str().context("a folder's name is not UTF-8")?;
     Ok(object.to_owned())
 }
-
-const SOURCE: &str = "stagelink-nss.c";
-const OBJECT: &str = "stagelink-nss.o";

@@ -3,6 +3,7 @@
 //! Most of these open a connection as a function does, in the test's own process, which
 //! is quicker than a process each. Those of `functions.rs` have real ones.
 
+mod artifacts;
 mod danger;
 mod direct;
 mod early;
