@@ -28,8 +28,10 @@ pub(super) struct Sample {
 impl Sample {
     fn take(artifact: &Artifact, places: &Places, requests: usize) -> anyhow::Result<Self> {
         let variables = artifact.contestant.variables(&places.distant);
+        come_to_rest();
         let distant = Instance::start(artifact, &variables)?.cold_start;
         let variables = artifact.contestant.variables(&places.near);
+        come_to_rest();
         let mut instance = Instance::start(artifact, &variables)?;
         // The first ones fill caches and have compilers do their work.
         instance.run(requests.div_ceil(WARM_UP_PART))?;
@@ -45,6 +47,12 @@ impl Sample {
             peak_memory_bytes: instance.peak_memory_bytes(),
         })
     }
+}
+
+/// What the process before has left behind, such as its server process that is about to end,
+/// takes no time from the next.
+fn come_to_rest() {
+    std::thread::sleep(REST);
 }
 
 /// The same database, on this machine and as if it were elsewhere.
@@ -85,6 +93,9 @@ pub(super) fn run(
 pub(super) fn order(count: usize, round: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |place| (place + round) % count)
 }
+
+/// Several times as long as a server process takes to end behind the longer way.
+const REST: Duration = Duration::from_millis(100);
 
 /// One in so many of the requests comes before those that count.
 const WARM_UP_PART: usize = 5;
