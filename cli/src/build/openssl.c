@@ -1,7 +1,7 @@
 /* Linked into artifacts with a slim OpenSSL, which registers no algorithm by its name ahead of time
- * (INSTALL.md: no-autoalginit, for programs that it is linked into). That is a quarter of what it
- * takes to set up TLS, in the middle of a function's start. TLS finds its algorithms by itself, but
- * what certificates are signed with is looked up by its name.
+ * (INSTALL.md: no-autoalginit, for programs that it is linked into): a good part of what it takes to
+ * set up TLS, in the middle of a function's start. TLS finds its algorithms by itself, but what
+ * certificates are signed with is looked up by its name.
  *
  * A program without OpenSSL is linked with this as well: then there is nothing to register.
  */

@@ -112,15 +112,12 @@ impl Answered {
     /// When the server does not prove itself.
     pub(super) fn check(&self, last: &[u8]) -> io::Result<()> {
         let text = std::str::from_utf8(last).map_err(|_| nonsense("is no text"))?;
-        let Some((name, value)) = text.split(',').next().and_then(|one| one.split_once('=')) else {
-            return Err(nonsense("has no signature"));
-        };
-        if name != "v" {
-            return Err(nonsense("has no signature"));
-        }
-        let signature = STANDARD
-            .decode(value)
-            .map_err(|_| nonsense("has no signature"))?;
+        let signature = text
+            .split(',')
+            .next()
+            .and_then(|first| first.strip_prefix("v="))
+            .and_then(|signature| STANDARD.decode(signature).ok())
+            .ok_or_else(|| nonsense("has no signature"))?;
         if self.keys.is_proved_by(&signature, &self.exchanged) {
             Ok(())
         } else {
@@ -176,8 +173,8 @@ fn nonsense(what: &str) -> io::Error {
 /// As many as libpq's (`SCRAM_RAW_NONCE_LEN` of postgresql.org's scram-common.h).
 const NONCE_BYTES: usize = 18;
 
-/// The default of Postgres is 4,096 (`scram_iterations`). These take about 100 ms on a
-/// processor of its own; whoever is in between could ask for billions.
+/// The default of Postgres is 4,096 (`scram_iterations`). These take about 170 ms on a
+/// processor of its own (0.7 ms for the default); whoever is in between could ask for billions.
 const MOST_ROUNDS: u32 = 1_000_000;
 
 #[cfg(test)]
