@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use serde::Serialize;
+use stagelink::Stage;
 
 use super::items::Access;
 
@@ -101,8 +102,8 @@ impl Contestant {
         match self {
             // Sealed as at deploy time, and without a provider: nobody is asked.
             Self::Stagelink => vec![
-                ("STAGELINK_STAGE", "staging".to_owned()),
-                ("STAGELINK_SEALED", format!("staging={}", access.url)),
+                ("STAGELINK_STAGE", Stage::Staging.to_string()),
+                ("STAGELINK_SEALED", access.sealed()),
             ],
             Self::Floor => vec![("DATABASE_URL", access.url.clone())],
             Self::Deadpool | Self::DeadpoolVerified | Self::Sqlx | Self::Node => vec![

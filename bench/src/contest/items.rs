@@ -4,6 +4,10 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use secrecy::ExposeSecret as _;
+use stagelink::{
+    Credentials, DatabaseUrl, FixedUrl, Limits, Link, ScramKeys, ServerSettings, Stage,
+};
 use stagelink_cli::progress::Step;
 use stagelink_local::postgres::{Database, Options, Server, Source, random_password};
 use tempfile::NamedTempFile;
@@ -15,6 +19,7 @@ pub(super) struct Items {
     server: Server,
     database: Database,
     certificate: NamedTempFile,
+    scram_keys: Option<ScramKeys>,
 }
 
 impl Items {
@@ -41,8 +46,13 @@ impl Items {
         let pem = pem.context("this needs a Postgres of its own, not a URL")?;
         let mut certificate = NamedTempFile::new()?;
         certificate.write_all(pem.as_bytes())?;
+        let url = FixedUrl::parse(&database.url().into())?;
+        let (limits, settings) = (Limits::default(), ServerSettings::default());
+        let link = Link::with_provider(Stage::Staging, url, limits, settings);
+        let scram_keys = link.examine().await?.scram_keys;
         step.done(server.description());
         Ok(Self {
+            scram_keys,
             server,
             database,
             certificate,
@@ -63,6 +73,7 @@ impl Items {
             url: self.database.url(),
             certificate: self.certificate.path().display().to_string(),
             root: None,
+            scram_keys: self.scram_keys.clone(),
         }
     }
 
@@ -120,6 +131,20 @@ pub(super) struct Access {
     pub(super) certificate: String,
     /// The same as PEM, where a certificate is all that the server has to show.
     pub(super) root: Option<String>,
+    /// What SCRAM makes of the URL's password, which is sealed with it.
+    pub(super) scram_keys: Option<ScramKeys>,
+}
+
+impl Access {
+    /// The credentials as `stagelink link` seals them.
+    pub(super) fn sealed(&self) -> String {
+        let url = DatabaseUrl::parse(&self.url, NAME).expect("a server tells a usable URL");
+        let mut credentials = Credentials::new(url, NAME);
+        if let Some(keys) = self.scram_keys.clone() {
+            credentials = credentials.with_scram_keys(keys);
+        }
+        credentials.seal(Stage::Staging).expose_secret().to_owned()
+    }
 }
 
 /// The name of an item, as the table has it.

@@ -11,7 +11,7 @@ use super::environment::Environment;
 /// A stage's database, as it was found.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// Its URL, as the value of `STAGELINK_SEALED`.
+    /// Its credentials, as the value of `STAGELINK_SEALED`.
     pub(crate) sealed: SecretString,
     /// Where the URL was found.
     pub(crate) origin: String,
@@ -27,10 +27,15 @@ impl Found {
         self.examination.mark == StageMark::Of(self.examination.stage)
     }
 
-    /// What of it nobody but the stage may have: the URL, and its password.
+    /// What of it nobody but the stage may have: the URL, its password, and what SCRAM makes
+    /// of that.
     pub(crate) fn secrets(&self) -> Vec<SecretString> {
         let sealed = self.sealed.expose_secret();
         let url = sealed.split_once('=').map_or(sealed, |(_, url)| url);
+        let (url, keys) = match url.split_once('#') {
+            Some((url, keys)) => (url, Some(keys)),
+            None => (url, None),
+        };
         let password = url
             .split_once("://")
             .and_then(|(_, rest)| rest.rsplit_once('@'))
@@ -38,7 +43,7 @@ impl Found {
             .map(|(_, password)| password)
             // A short one is found by chance.
             .filter(|password| password.len() >= 8);
-        [Some(url), password]
+        [Some(url), password, keys]
             .into_iter()
             .flatten()
             .map(Into::into)
@@ -84,8 +89,7 @@ pub(crate) async fn find(
     let Some(ProviderSettings::Heroku(heroku)) = asking()?.provider else {
         bail!("stage {stage} is not asked for at Heroku");
     };
-    let credentials = Heroku::new(heroku)?.resolve(stage).await?;
-    let sealed = credentials.seal(stage);
+    let mut credentials = Heroku::new(heroku)?.resolve(stage).await?;
     let seen = Link::new(Ok(asking()?)).examine().await?;
     match &seen.mark {
         StageMark::None => {}
@@ -98,6 +102,10 @@ pub(crate) async fn find(
             seen.origin
         ),
     }
+    if let Some(keys) = seen.scram_keys {
+        credentials = credentials.with_scram_keys(keys);
+    }
+    let sealed = credentials.seal(stage);
     let mut proof = Vec::new();
     if seen.mark == StageMark::Of(stage) {
         proof.push(("STAGELINK_REQUIRE_MARK", "true".to_owned()));

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use crate::error::{Error, ErrorKind};
-use crate::postgres::DatabaseUrl;
+use crate::postgres::{DatabaseUrl, ScramKeys};
 use crate::settings::ProviderSettings;
 use crate::stage::Stage;
 
@@ -37,6 +37,7 @@ pub struct Credentials {
     url: DatabaseUrl,
     /// Past the pooler that the URL leads to.
     direct: Option<DatabaseUrl>,
+    scram_keys: Option<ScramKeys>,
     origin: String,
 }
 
@@ -47,6 +48,7 @@ impl Credentials {
         Self {
             url,
             direct: None,
+            scram_keys: None,
             origin: origin.into(),
         }
     }
@@ -60,6 +62,19 @@ impl Credentials {
     pub fn with_direct(mut self, direct: DatabaseUrl) -> Self {
         self.direct = Some(direct);
         self
+    }
+
+    /// The same, with what SCRAM makes of the URL's password: see
+    /// [`Examination`](crate::Examination), which tells it.
+    #[must_use]
+    pub fn with_scram_keys(mut self, keys: ScramKeys) -> Self {
+        self.scram_keys = Some(keys);
+        self
+    }
+
+    /// What SCRAM makes of the URL's password, where that is known.
+    pub fn scram_keys(&self) -> Option<&ScramKeys> {
+        self.scram_keys.as_ref()
     }
 
     /// The database itself, where [`url`](Self::url) leads to a pooler and that is known.
@@ -79,7 +94,7 @@ impl Credentials {
 
     /// These as the value of `STAGELINK_SEALED` for functions of that stage.
     pub fn seal(&self, stage: Stage) -> SecretString {
-        sealed::seal(&self.url, stage)
+        sealed::seal(self, stage)
     }
 }
 

@@ -4,15 +4,16 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
-use crate::postgres::DatabaseUrl;
+use crate::postgres::{DatabaseUrl, ScramKeys};
 use crate::stage::Stage;
 
-/// Reads `STAGE=URL`. The stage is part of it so that the credentials of one
-/// stage, set for the deploys of another by mistake, are refused and not used.
+/// Reads `STAGE=URL`, or `STAGE=URL#scram=KEYS`. The stage is part of it so that the
+/// credentials of one stage, set for the deploys of another by mistake, are refused and not
+/// used; the keys are, so that nobody has to keep two secrets together. A URL has no `#`.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Settings`] when it is not of that form, [`ErrorKind::Stage`] when
+/// [`ErrorKind::Settings`] when it is of neither form, [`ErrorKind::Stage`] when
 /// it is of another stage, [`ErrorKind::DatabaseUrl`] when the URL is not usable.
 pub(crate) fn parse(sealed: &SecretString, stage: Stage) -> Result<Credentials, Error> {
     let mut own = None;
@@ -32,8 +33,19 @@ pub(crate) fn parse(sealed: &SecretString, stage: Stage) -> Result<Credentials, 
         }
     }
     let origin = "STAGELINK_SEALED in the environment";
-    let url = own.ok_or_else(form)?;
-    Ok(Credentials::new(DatabaseUrl::parse(url, origin)?, origin))
+    let own = own.ok_or_else(form)?;
+    let (url, keys) = match own.split_once(KEYS) {
+        Some((url, keys)) => (url, Some(keys)),
+        None => (own, None),
+    };
+    let credentials = Credentials::new(DatabaseUrl::parse(url, origin)?, origin);
+    Ok(match keys {
+        Some(keys) => {
+            let keys = ScramKeys::parse(keys).ok_or_else(|| no_keys(stage))?;
+            credentials.with_scram_keys(keys)
+        }
+        None => credentials,
+    })
 }
 
 /// The entry of one stage among several, with white space between: a URL has none.
@@ -66,8 +78,26 @@ fn twice(stage: Stage) -> Error {
 }
 
 /// Writes what [`parse`] reads.
-pub(super) fn seal(url: &DatabaseUrl, stage: Stage) -> SecretString {
-    format!("{stage}={}", url.expose_secret()).into()
+pub(super) fn seal(credentials: &Credentials, stage: Stage) -> SecretString {
+    let url = credentials.url.expose_secret();
+    match &credentials.scram_keys {
+        Some(keys) => format!(
+            "{stage}={url}{KEYS}{}",
+            keys.expose_secret().expose_secret()
+        ),
+        None => format!("{stage}={url}"),
+    }
+    .into()
+}
+
+fn no_keys(stage: Stage) -> Error {
+    Error::new(
+        ErrorKind::Settings,
+        format!(
+            "STAGELINK_SEALED has something behind the URL of stage {stage} that is not SCRAM's \
+             keys: part of it was lost; link again, or remove it from the # on"
+        ),
+    )
 }
 
 fn form() -> Error {
@@ -76,6 +106,9 @@ fn form() -> Error {
         "STAGELINK_SEALED is not of the form STAGE=URL, such as staging=postgres://…",
     )
 }
+
+/// Between a URL and what SCRAM makes of its password.
+const KEYS: &str = "#scram=";
 
 #[cfg(test)]
 mod tests {
@@ -104,6 +137,29 @@ mod tests {
         assert!(!format!("{sealed:?}").contains("c4n4ry"));
         let again = parse(&sealed, Stage::Review).unwrap();
         assert!(again.url().is_same_as(credentials.url()));
+    }
+
+    #[test]
+    fn keys_are_sealed_with_the_url_and_belong_to_it() {
+        let text = "staging=postgres://u:c4n4ry@h/d#scram=4096:c2FsdA==:\
+            Y2xpZW50Y2xpZW50Y2xpZW50Y2xpZW50Y2xpZW50Y2w=:\
+            c2VydmVyc2VydmVyc2VydmVyc2VydmVyc2VydmVyc2U=";
+        let credentials = parse(&text.into(), Stage::Staging).unwrap();
+        assert!(credentials.scram_keys().is_some());
+        let plain = "postgres://u:c4n4ry@h/d";
+        let plain = DatabaseUrl::parse(plain, "a test").unwrap();
+        assert!(credentials.url().is_same_as(&plain));
+        assert_eq!(credentials.seal(Stage::Staging).expose_secret(), text);
+        assert!(!format!("{credentials:?}").contains("Y2xp"));
+        let cut = refusal(&text[..text.len() - 1]);
+        assert_eq!(cut.kind(), ErrorKind::Settings);
+        assert!(!cut.to_string().contains("c2Vy"), "{cut}");
+    }
+
+    #[test]
+    fn hash_in_a_password_is_explained_as_before() {
+        let error = refusal("staging=postgres://u:c4n4ry#1@h/d");
+        assert!(error.to_string().contains("%23"), "{error}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::link::{Link, State};
-use crate::postgres::{Proof, StageMark};
+use crate::postgres::{Proof, ScramKeys, StageMark};
 use crate::settings::ServerPin;
 use crate::stage::Stage;
 
@@ -31,6 +31,9 @@ pub struct Examination {
     pub server_version: Option<String>,
     /// Whether it takes a TLS handshake at once.
     pub direct_tls: bool,
+    /// What SCRAM made of the password, to be sealed with the URL. `None` where the server
+    /// asked for something else.
+    pub scram_keys: Option<ScramKeys>,
     /// Whether it says that it takes no writes.
     pub is_read_only: bool,
 }

@@ -14,7 +14,7 @@ use crate::postgres::attempt::Attempt;
 use crate::postgres::cancel::Canceller;
 use crate::postgres::identity::StageMark;
 use crate::postgres::policy::Proof;
-use crate::postgres::session::{Ahead, Keyring};
+use crate::postgres::session::{Ahead, Keyring, ScramKeys};
 use crate::postgres::tap::Tap;
 use crate::postgres::tls::PublicKey;
 use crate::postgres::url::DatabaseUrl;
@@ -82,11 +82,11 @@ impl Connector {
         settings: ServerSettings,
     ) -> Self {
         Self(Arc::new(Inner {
+            keyring: Keyring::with(credentials.scram_keys().cloned()),
             stage,
             credentials,
             limits,
             settings,
-            keyring: Keyring::default(),
             passes_pooler: AtomicBool::new(false),
             resolved_in: Mutex::new(resolved_in),
             phases: Mutex::new(None),
@@ -95,6 +95,11 @@ impl Connector {
 
     pub(super) fn credentials(&self) -> &Credentials {
         &self.0.credentials
+    }
+
+    /// What SCRAM made of the password, where it was asked for.
+    pub(super) fn scram_keys(&self) -> Option<ScramKeys> {
+        self.0.keyring.last()
     }
 
     /// How long the phases of the connection opened last took.

@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::connect::{Connector, Opened};
 use crate::postgres::connections::{Connection, Connections, Session};
 use crate::postgres::failure::Says;
+use crate::postgres::session::ScramKeys;
 use crate::postgres::tidying::Tidying;
 use crate::postgres::told::Told;
 use crate::settings::{Limits, ServerSettings};
@@ -81,6 +82,10 @@ impl Generation {
 
     pub(super) fn credentials(&self) -> &Credentials {
         self.0.connector.credentials()
+    }
+
+    pub(super) fn scram_keys(&self) -> Option<ScramKeys> {
+        self.0.connector.scram_keys()
     }
 
     pub(super) fn phases(&self) -> Option<Phases> {

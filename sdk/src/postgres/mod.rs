@@ -34,4 +34,5 @@ pub use self::client::Client;
 pub use self::client::Transaction;
 pub use self::identity::StageMark;
 pub use self::policy::Proof;
+pub use self::session::ScramKeys;
 pub use self::url::DatabaseUrl;

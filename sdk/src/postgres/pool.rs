@@ -225,6 +225,7 @@ impl Pool {
                 .and_then(|key| key.pin()),
             server_version: facts.server_version,
             direct_tls: facts.direct_tls,
+            scram_keys: generation.scram_keys(),
             is_read_only: facts.is_read_only,
         }
     }

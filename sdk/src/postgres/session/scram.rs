@@ -8,7 +8,8 @@ use std::io;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::keyring::{Keyring, Keys};
+use super::keyring::Keyring;
+use super::keys::ScramKeys;
 
 /// What the exchange is bound to.
 pub(super) enum Binding {
@@ -95,7 +96,7 @@ impl Begun {
 /// An exchange in which the client has shown that it knows the password.
 pub(super) struct Answered {
     message: String,
-    keys: Keys,
+    keys: ScramKeys,
     exchanged: Vec<u8>,
 }
 
