@@ -1,7 +1,7 @@
 //! Statements that a session has prepared: kept by their text, and made anew when the
 //! database has changed under them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join;
@@ -18,7 +18,7 @@ pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 pub(super) struct Statements {
     /// Behind a pooler a statement is gone with the transaction that prepared it.
     are_kept: bool,
-    known: Mutex<HashMap<String, Known>>,
+    known: Mutex<BTreeMap<String, Known>>,
 }
 
 /// A statement with parameters of these types.
@@ -82,7 +82,7 @@ impl Statements {
         self.known().clear();
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
