@@ -33,6 +33,13 @@ pub(super) fn beside() -> String {
     format!("/* {option} */\n{}", include_str!("openssl.c"))
 }
 
+/// The functions that are called by way of those in `openssl.c`.
+pub(super) const WRAPPED: [&str; 3] = [
+    "ERR_lib_error_string",
+    "ERR_reason_error_string",
+    "ossl_fnv1a_hash",
+];
+
 /// Has cargo build OpenSSL in that way, and the same everywhere.
 pub(super) fn prepare(cargo: &mut Command, configurer: Option<&Path>) {
     // It would undo that.
@@ -62,7 +69,7 @@ const PERL: &str = "OPENSSL_SRC_PERL";
 
 /// What is not used by TLS 1.2 and 1.3 as a client speaks them over TCP, nor in certificates
 /// that public authorities or databases have. Names are those of OpenSSL's `INSTALL.md`.
-const LEFT_OUT: [&str; 54] = [
+const LEFT_OUT: [&str; 61] = [
     // Other protocols.
     "cmp",
     "cms",
@@ -77,6 +84,8 @@ const LEFT_OUT: [&str; 54] = [
     "srp",
     "srtp",
     "ssl-trace",
+    "http",
+    "tls-deprecated-ec",
     "tls1",
     "tls1_1",
     "ts",
@@ -112,6 +121,7 @@ const LEFT_OUT: [&str; 54] = [
     // What is loaded at run time, or hardware's.
     "afalgeng",
     "engine",
+    "dso",
     "padlockeng",
     "uplink",
     // What is done ahead of time (see `openssl.c`), and what is read from the image.
@@ -120,8 +130,12 @@ const LEFT_OUT: [&str; 54] = [
     // What is beside the library, or around it.
     "apps",
     "docs",
+    "async",
+    "default-thread-pool",
+    "filenames",
     "multiblock",
     "sslkeylog",
+    "thread-pool",
     "ui-console",
 ];
 

@@ -50,6 +50,10 @@ impl Recipe {
         options.push("-Ctarget-feature=+crt-static".to_owned());
         // It would be of no use, and some linkers make it up of paths.
         options.push("-Clink-arg=-Wl,--build-id=none".to_owned());
+        if toolchain.unpacks_relocations {
+            // A twentieth of their size. A linker that does not know how leaves them as they are.
+            options.push("-Clink-arg=-Wl,-z,pack-relative-relocs".to_owned());
+        }
         let folder = folder.as_std_path();
         let configurer = match builds_openssl {
             true => openssl::configurer(folder)?,
@@ -59,6 +63,8 @@ impl Recipe {
             let source = openssl::beside();
             let object = compile_c(&toolchain, folder, "openssl", &source)?;
             options.push(format!("-Clink-arg={object}"));
+            let wrapped = openssl::WRAPPED.iter();
+            options.extend(wrapped.map(|name| format!("-Clink-arg=-Wl,--wrap={name}")));
         }
         if target.libc == Libc::Gnu {
             let object = compile_c(&toolchain, folder, "nss", include_str!("nss.c"))?;

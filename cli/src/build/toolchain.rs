@@ -22,6 +22,8 @@ pub(super) struct Toolchain {
     pub(super) c_compiler: OsString,
     /// What takes the symbols out of a program, if there is something.
     pub(super) stripper: Option<Stripper>,
+    /// Whether the C library can be started with its relocations packed.
+    pub(super) unpacks_relocations: bool,
 }
 
 /// A program that takes symbols out of others.
@@ -78,6 +80,10 @@ impl Toolchain {
         }
         Ok(Self {
             stripper: stripper(&rustc, target),
+            unpacks_relocations: match target.libc {
+                Libc::Gnu => glibc_version(&c_compiler)? >= FIRST_TO_UNPACK,
+                Libc::Musl => false,
+            },
             sysroot: rustc.sysroot,
             commit: rustc.commit,
             c_compiler,
@@ -194,6 +200,30 @@ fn check_static_libc(c_compiler: &OsStr) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The version of the compiler's glibc, of which programs have a part in them.
+fn glibc_version(c_compiler: &OsStr) -> anyhow::Result<(u32, u32)> {
+    let arguments = [
+        "-E",
+        "-dM",
+        "-include",
+        "features.h",
+        "-x",
+        "c",
+        "/dev/null",
+    ];
+    let macros = output(c_compiler, &arguments, Path::new("."))?;
+    let number = |name: &str| {
+        let mut lines = macros.lines();
+        let value = lines.find_map(|line| line.strip_prefix("#define ")?.strip_prefix(name))?;
+        value.trim().parse().ok()
+    };
+    let version = number("__GLIBC__ ").zip(number("__GLIBC_MINOR__ "));
+    version.with_context(|| format!("{} has no glibc", c_compiler.display()))
+}
+
+/// The first glibc that does (sourceware.org/glibc/wiki/Release/2.36: `DT_RELR`).
+const FIRST_TO_UNPACK: (u32, u32) = (2, 36);
+
 /// Rust brings one along, which takes programs for any processor; else that of the compiler.
 fn stripper(rustc: &Rustc, target: Target) -> Option<Stripper> {
     let own = Stripper {
@@ -286,6 +316,13 @@ mod tests {
             let found = Toolchain::find(Path::new("."), Target::of(arch), true).unwrap();
             assert!(found.sysroot.is_dir());
         }
+    }
+
+    #[cfg(target_env = "gnu")]
+    #[test]
+    fn version_of_glibc_is_the_compilers_own() {
+        let (major, minor) = glibc_version(OsStr::new("cc")).unwrap();
+        assert!(major == 2 && minor > 0, "{major}.{minor}");
     }
 
     #[test]
