@@ -53,6 +53,14 @@ pub enum Command {
     /// STAGELINK_HEROKU_PIPELINE names the pipeline, HEROKU_API_KEY holds a token that reads
     /// all of its stages and stays on this machine, and NETLIFY_AUTH_TOKEN holds Netlify's.
     Link(LinkOptions),
+    /// Prints a stage's credentials as functions are deployed with them.
+    ///
+    /// That is the value of STAGELINK_SEALED, with which no start of a function asks a provider
+    /// or hashes the password: a secret, for a variable of that stage's functions alone. The
+    /// database is found as by `mark`, tried, and refused where it is marked as another
+    /// stage's. After the password has been rotated it is to be sealed anew; functions that
+    /// have a provider's variables beside it go on meanwhile.
+    Seal(SealOptions),
     /// Makes a project of one's own that builds, tests and runs at once.
     ///
     /// A Cargo workspace with one function, its table, a page, a test against the local
@@ -173,6 +181,15 @@ pub enum MarkCommand {
     },
     /// Takes the mark away.
     Remove(StageOptions),
+}
+
+/// The options of `stagelink seal`.
+#[derive(Clone, Debug, Parser)]
+pub struct SealOptions {
+    /// The stage: review, development, staging or production. Without it
+    /// STAGELINK_STAGE says it.
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
 }
 
 /// Whose database is meant.

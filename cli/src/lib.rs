@@ -10,4 +10,5 @@ pub mod migrations;
 pub mod new;
 pub mod preview;
 pub mod progress;
+pub mod seal;
 mod summary;

@@ -8,7 +8,7 @@ use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 use stagelink::{Examination, Link, Settings, StageMark};
 
-use crate::args::{MarkCommand, StageOptions};
+use crate::args::MarkCommand;
 
 /// Shows, sets or removes the mark of a stage's database.
 ///
@@ -17,16 +17,11 @@ use crate::args::{MarkCommand, StageOptions};
 /// When the database cannot be reached, or has another stage's mark already.
 pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
     let (found, options) = match command {
-        MarkCommand::Show(options) => (link(&options).examine().await?, options),
+        MarkCommand::Show(options) => (link(options.stage.as_deref()).examine().await?, options),
         MarkCommand::Set { options, replace } => {
-            let link = link(&options);
+            let link = link(options.stage.as_deref());
             let found = link.examine().await?;
-            let is_other = match &found.mark {
-                StageMark::None => false,
-                StageMark::Of(stage) => *stage != found.stage,
-                _ => true,
-            };
-            if is_other && !replace {
+            if found.is_of_another_stage() && !replace {
                 bail!(
                     "database {} on {} is marked as stage {}'s already: look whether the credentials \
                      of stage {} are the right ones, and add --replace if it is the mark that is \
@@ -39,7 +34,7 @@ pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
             }
             (link.mark().await?, options)
         }
-        MarkCommand::Remove(options) => (link(&options).unmark().await?, options),
+        MarkCommand::Remove(options) => (link(options.stage.as_deref()).unmark().await?, options),
     };
     let report = Report::of(&found);
     let text = if options.json {
@@ -51,11 +46,8 @@ pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
 }
 
 /// The link that a function of the stage would have, by the variables that it would have.
-fn link(options: &StageOptions) -> Link {
-    let named = options
-        .stage
-        .as_ref()
-        .map(|stage| ("STAGELINK_STAGE".to_owned(), stage.clone()));
+pub(crate) fn link(stage: Option<&str>) -> Link {
+    let named = stage.map(|stage| ("STAGELINK_STAGE".to_owned(), stage.to_owned()));
     let own = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| named.is_none() || name != "STAGELINK_STAGE");

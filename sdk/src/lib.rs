@@ -39,7 +39,6 @@ pub use crate::params::private;
 pub use crate::postgres::Client;
 pub use crate::postgres::DatabaseUrl;
 pub use crate::postgres::Proof;
-pub use crate::postgres::ScramKeys;
 pub use crate::postgres::StageMark;
 pub use crate::postgres::Transaction;
 pub use crate::problem::Problem;

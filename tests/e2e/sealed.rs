@@ -1,8 +1,11 @@
 //! Credentials that were resolved at deploy time.
 
+use std::process::{Output, Stdio};
+
 use serde_json::Value;
 use stagelink_local::heroku::{Failure, Fault};
-use stagelink_tests::{CANARY, Scene, database};
+use stagelink_tests::{CANARY, Scene, as_superuser, database, stagelink_command};
+use tokio::process::Command;
 
 /// A scene whose function starts from the sealed URL of its own database.
 async fn sealed() -> Scene {
@@ -19,6 +22,90 @@ async fn sealed_and_stale() -> Scene {
     let stale = url.replace(CANARY, &format!("{CANARY}-old"));
     scene.set("STAGELINK_SEALED", &format!("staging={stale}"));
     scene
+}
+
+/// `stagelink seal` with the variables of a scene.
+async fn seal(scene: &Scene, stage: &str) -> Output {
+    Command::new(stagelink_command().await)
+        .args(["seal", "--stage", stage])
+        .env_clear()
+        .envs(&scene.variables)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .expect("the command runs")
+}
+
+/// A scene sealed by the command, with what SCRAM makes of the password.
+async fn sealed_with_keys() -> (Scene, String) {
+    let mut scene = Scene::new().await;
+    let output = seal(&scene, "staging").await;
+    assert!(output.status.success(), "{output:?}");
+    let sealed = String::from_utf8(output.stdout).expect("text");
+    let sealed = sealed.trim_end().to_owned();
+    let (url, keys) = sealed.split_once("#scram=").expect("keys");
+    assert!(url == format!("staging={}", scene.database.url()));
+    scene.record.forbid(keys);
+    scene.set("STAGELINK_SEALED", &sealed);
+    (scene, sealed)
+}
+
+#[tokio::test]
+async fn keys_that_were_sealed_log_in_without_the_password() {
+    let (mut scene, sealed) = sealed_with_keys().await;
+    let another = sealed.replace(CANARY, &format!("{CANARY}-unused"));
+    for sealed in [sealed, another] {
+        scene.set("STAGELINK_SEALED", &sealed);
+        assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
+    }
+    assert_eq!(scene.heroku.requests().len(), 3, "the command's own alone");
+}
+
+#[tokio::test]
+async fn keys_of_a_password_that_was_set_anew_are_made_again() {
+    let (scene, _) = sealed_with_keys().await;
+    let asked = scene.heroku.requests().len();
+    let set = async |password: &str| {
+        let role = scene.database.role();
+        as_superuser(&format!("ALTER ROLE {role} PASSWORD '{password}'")).await;
+    };
+    // The same again has another salt.
+    let password = format!("{CANARY}-{}", scene.database.name());
+    set(&password).await;
+    assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
+    assert_eq!(
+        scene.heroku.requests().len(),
+        asked,
+        "nobody has to be asked"
+    );
+
+    set(&format!("new-{password}")).await;
+    let url = scene.database.url();
+    scene.set_url(&url.replace(CANARY, &format!("new-{CANARY}")));
+    assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
+    assert_eq!(scene.heroku.requests().len(), asked + 3, "one resolution");
+}
+
+#[tokio::test]
+async fn keys_that_were_cut_off_are_told_and_not_shown() {
+    let (mut scene, sealed) = sealed_with_keys().await;
+    scene.set("STAGELINK_SEALED", &sealed[..sealed.len() - 3]);
+    assert_eq!(scene.get("health").await.status, 500, "{}", scene.log());
+    let log = scene.log();
+    assert!(log.contains("part of it was lost"), "{log}");
+}
+
+#[tokio::test]
+async fn database_of_another_stage_is_not_sealed() {
+    let scene = Scene::new().await;
+    let name = scene.database.name();
+    let mark = "application_name = 'stagelink:production'";
+    as_superuser(&format!("ALTER DATABASE {name} SET {mark}")).await;
+    let output = seal(&scene, "staging").await;
+    assert!(!output.status.success() && output.stdout.is_empty());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("marked as stage production's"), "{said}");
+    assert!(!said.contains(CANARY), "{said}");
 }
 
 #[tokio::test]

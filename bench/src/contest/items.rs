@@ -4,10 +4,8 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use secrecy::ExposeSecret as _;
-use stagelink::{
-    Credentials, DatabaseUrl, FixedUrl, Limits, Link, ScramKeys, ServerSettings, Stage,
-};
+use secrecy::{ExposeSecret as _, SecretString};
+use stagelink::{FixedUrl, Limits, Link, ServerSettings, Stage};
 use stagelink_cli::progress::Step;
 use stagelink_local::postgres::{Database, Options, Server, Source, random_password};
 use tempfile::NamedTempFile;
@@ -19,7 +17,8 @@ pub(super) struct Items {
     server: Server,
     database: Database,
     certificate: NamedTempFile,
-    scram_keys: Option<ScramKeys>,
+    /// The credentials as functions are given them.
+    sealed: SecretString,
 }
 
 impl Items {
@@ -49,13 +48,13 @@ impl Items {
         let url = FixedUrl::parse(&database.url().into())?;
         let (limits, settings) = (Limits::default(), ServerSettings::default());
         let link = Link::with_provider(Stage::Staging, url, limits, settings);
-        let scram_keys = link.examine().await?.scram_keys;
+        let sealed = link.examine().await?.sealed;
         step.done(server.description());
         Ok(Self {
-            scram_keys,
             server,
             database,
             certificate,
+            sealed,
         })
     }
 
@@ -73,18 +72,18 @@ impl Items {
             url: self.database.url(),
             certificate: self.certificate.path().display().to_string(),
             root: None,
-            scram_keys: self.scram_keys.clone(),
+            sealed: self.sealed.expose_secret().to_owned(),
         }
     }
 
     /// How it is reached through another port of this machine.
     pub(super) fn access_at(&self, port: u16) -> Access {
         let (own, other) = (self.server.port(), port);
+        let moved = |text: &str| text.replace(&format!(":{own}/"), &format!(":{other}/"));
         let access = self.access();
         Access {
-            url: access
-                .url
-                .replace(&format!(":{own}/"), &format!(":{other}/")),
+            url: moved(&access.url),
+            sealed: moved(&access.sealed),
             ..access
         }
     }
@@ -131,20 +130,8 @@ pub(super) struct Access {
     pub(super) certificate: String,
     /// The same as PEM, where a certificate is all that the server has to show.
     pub(super) root: Option<String>,
-    /// What SCRAM makes of the URL's password, which is sealed with it.
-    pub(super) scram_keys: Option<ScramKeys>,
-}
-
-impl Access {
-    /// The credentials as `stagelink link` seals them.
-    pub(super) fn sealed(&self) -> String {
-        let url = DatabaseUrl::parse(&self.url, NAME).expect("a server tells a usable URL");
-        let mut credentials = Credentials::new(url, NAME);
-        if let Some(keys) = self.scram_keys.clone() {
-            credentials = credentials.with_scram_keys(keys);
-        }
-        credentials.seal(Stage::Staging).expose_secret().to_owned()
-    }
+    /// The URL as `stagelink link` seals it.
+    pub(super) sealed: String,
 }
 
 /// The name of an item, as the table has it.

@@ -30,6 +30,8 @@ use self::report::{Facts, Report};
 use self::stages::Found;
 use self::wanted::{Linked, Token, wanted};
 
+pub(crate) use self::stages::is_own;
+
 /// Links a site: finds the database of each stage, tries it, proves that no other stage's token
 /// reads production's config vars, shows what is to be set, and sets it.
 ///

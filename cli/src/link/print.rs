@@ -31,7 +31,7 @@ pub(crate) fn lines(
         .map(|found| (found.examination.stage, found))
     {
         lines.push(format!(
-            "# {} has to hold {stage}=URL, with the URL in {}",
+            "# {} has to hold what `stagelink seal --stage {stage}` prints, by the URL in {}",
             sealed_variable(stage),
             found.origin
         ));

@@ -89,23 +89,9 @@ pub(crate) async fn find(
     let Some(ProviderSettings::Heroku(heroku)) = asking()?.provider else {
         bail!("stage {stage} is not asked for at Heroku");
     };
-    let mut credentials = Heroku::new(heroku)?.resolve(stage).await?;
+    let credentials = Heroku::new(heroku)?.resolve(stage).await?;
     let seen = Link::new(Ok(asking()?)).examine().await?;
-    match &seen.mark {
-        StageMark::None => {}
-        StageMark::Of(marked) if *marked == stage => {}
-        other => bail!(
-            "the database of stage {stage} ({} of {}) is marked as stage {other}'s: correct the \
-             URL in the app's config vars, or the mark with `stagelink mark set --stage {stage} \
-             --replace`",
-            seen.database,
-            seen.origin
-        ),
-    }
-    if let Some(keys) = seen.scram_keys {
-        credentials = credentials.with_scram_keys(keys);
-    }
-    let sealed = credentials.seal(stage);
+    is_own(&seen)?;
     let mut proof = Vec::new();
     if seen.mark == StageMark::Of(stage) {
         proof.push(("STAGELINK_REQUIRE_MARK", "true".to_owned()));
@@ -123,7 +109,7 @@ pub(crate) async fn find(
     }
     let of_function = [
         ("STAGELINK_STAGE", stage.as_str()),
-        ("STAGELINK_SEALED", sealed.expose_secret()),
+        ("STAGELINK_SEALED", seen.sealed.expose_secret()),
     ];
     let of_function = of_function
         .into_iter()
@@ -134,11 +120,30 @@ pub(crate) async fn find(
         .await
         .with_context(|| format!("functions of stage {stage} could not use their database"))?;
     Ok(Found {
-        sealed,
+        sealed: seen.sealed,
         origin: credentials.origin().to_owned(),
         examination,
         proof,
     })
+}
+
+/// Makes sure that a stage's credentials do not lead to another stage's database.
+///
+/// # Errors
+///
+/// When the database is marked as another's.
+pub(crate) fn is_own(seen: &Examination) -> anyhow::Result<()> {
+    let stage = seen.stage;
+    if seen.is_of_another_stage() {
+        bail!(
+            "the database of stage {stage} ({} of {}) is marked as stage {}'s: correct the URL \
+             where it stands, or the mark with `stagelink mark set --stage {stage} --replace`",
+            seen.database,
+            seen.origin,
+            seen.mark
+        );
+    }
+    Ok(())
 }
 
 /// Makes sure that no two stages have one database.

@@ -64,16 +64,13 @@ impl Credentials {
         self
     }
 
-    /// The same, with what SCRAM makes of the URL's password: see
-    /// [`Examination`](crate::Examination), which tells it.
-    #[must_use]
-    pub fn with_scram_keys(mut self, keys: ScramKeys) -> Self {
-        self.scram_keys = Some(keys);
+    /// The same, with what SCRAM makes of the URL's password, where that is known.
+    pub(crate) fn with_scram_keys(mut self, keys: Option<ScramKeys>) -> Self {
+        self.scram_keys = keys;
         self
     }
 
-    /// What SCRAM makes of the URL's password, where that is known.
-    pub fn scram_keys(&self) -> Option<&ScramKeys> {
+    pub(crate) fn scram_keys(&self) -> Option<&ScramKeys> {
         self.scram_keys.as_ref()
     }
 
@@ -92,7 +89,8 @@ impl Credentials {
         &self.origin
     }
 
-    /// These as the value of `STAGELINK_SEALED` for functions of that stage.
+    /// These as the value of `STAGELINK_SEALED` for functions of that stage. Where they can be
+    /// tried, [`Link::examine`](crate::Link::examine) tells a value that saves functions more.
     pub fn seal(&self, stage: Stage) -> SecretString {
         sealed::seal(self, stage)
     }

@@ -38,14 +38,9 @@ pub(crate) fn parse(sealed: &SecretString, stage: Stage) -> Result<Credentials, 
         Some((url, keys)) => (url, Some(keys)),
         None => (own, None),
     };
-    let credentials = Credentials::new(DatabaseUrl::parse(url, origin)?, origin);
-    Ok(match keys {
-        Some(keys) => {
-            let keys = ScramKeys::parse(keys).ok_or_else(|| no_keys(stage))?;
-            credentials.with_scram_keys(keys)
-        }
-        None => credentials,
-    })
+    let url = DatabaseUrl::parse(url, origin)?;
+    let keys = keys.map(|keys| ScramKeys::parse(keys).ok_or_else(|| no_keys(stage)));
+    Ok(Credentials::new(url, origin).with_scram_keys(keys.transpose()?))
 }
 
 /// The entry of one stage among several, with white space between: a URL has none.

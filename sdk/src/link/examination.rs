@@ -1,8 +1,10 @@
 //! What a stage's database and its server say and prove, for those who look after them.
 
+use secrecy::SecretString;
+
 use crate::error::Error;
 use crate::link::{Link, State};
-use crate::postgres::{Proof, ScramKeys, StageMark};
+use crate::postgres::{Proof, StageMark};
 use crate::settings::ServerPin;
 use crate::stage::Stage;
 
@@ -31,11 +33,24 @@ pub struct Examination {
     pub server_version: Option<String>,
     /// Whether it takes a TLS handshake at once.
     pub direct_tls: bool,
-    /// What SCRAM made of the password, to be sealed with the URL. `None` where the server
-    /// asked for something else.
-    pub scram_keys: Option<ScramKeys>,
     /// Whether it says that it takes no writes.
     pub is_read_only: bool,
+    /// The credentials as the value of `STAGELINK_SEALED`, with what SCRAM made of the
+    /// password: a function that starts with it neither asks the provider nor hashes the
+    /// password.
+    pub sealed: SecretString,
+}
+
+impl Examination {
+    /// Whether the database says that it is another stage's than the one whose credentials
+    /// led there.
+    pub fn is_of_another_stage(&self) -> bool {
+        match self.mark {
+            StageMark::None => false,
+            StageMark::Of(stage) => stage != self.stage,
+            StageMark::Unknown(_) => true,
+        }
+    }
 }
 
 impl Link {

@@ -25,6 +25,7 @@ mod watch;
 
 pub(crate) use self::failure::{Says, of_query};
 pub(crate) use self::pool::{Pool, read_only};
+pub(crate) use self::session::ScramKeys;
 pub(crate) use self::session::terms::of_transaction;
 #[cfg(feature = "testing")]
 pub(crate) use self::session::{PASSWORD, rehearse};
@@ -34,5 +35,4 @@ pub use self::client::Client;
 pub use self::client::Transaction;
 pub use self::identity::StageMark;
 pub use self::policy::Proof;
-pub use self::session::ScramKeys;
 pub use self::url::DatabaseUrl;

@@ -225,8 +225,11 @@ impl Pool {
                 .and_then(|key| key.pin()),
             server_version: facts.server_version,
             direct_tls: facts.direct_tls,
-            scram_keys: generation.scram_keys(),
             is_read_only: facts.is_read_only,
+            sealed: credentials
+                .clone()
+                .with_scram_keys(generation.scram_keys())
+                .seal(self.0.stage),
         }
     }
 

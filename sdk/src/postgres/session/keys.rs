@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 /// if none had been sealed. Who has them can log in: they are as secret as the password.
 #[derive(Clone)]
 #[cfg_attr(test, derive(PartialEq, Eq))]
-pub struct ScramKeys {
+pub(crate) struct ScramKeys {
     pub(super) salt: Vec<u8>,
     pub(super) rounds: u32,
     client: Key,

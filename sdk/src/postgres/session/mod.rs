@@ -33,7 +33,7 @@ use crate::postgres::policy::{Binding, Proof};
 
 pub(super) use self::authenticate::{Mechanism, Offer};
 pub(super) use self::keyring::Keyring;
-pub use self::keys::ScramKeys;
+pub(crate) use self::keys::ScramKeys;
 pub(super) use self::opening::{Ahead, Opening};
 #[cfg(feature = "testing")]
 pub(crate) use self::rehearsal::{PASSWORD, rehearse};

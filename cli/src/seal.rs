@@ -1,0 +1,23 @@
+//! `stagelink seal`: a stage's credentials as functions are deployed with them.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
+
+use crate::args::SealOptions;
+use crate::link::is_own;
+use crate::mark;
+
+/// Finds and tries a stage's database as its functions will, and prints the value of
+/// `STAGELINK_SEALED`: a secret.
+///
+/// # Errors
+///
+/// When the database cannot be reached, or is marked as another stage's.
+pub async fn run(options: SealOptions) -> anyhow::Result<()> {
+    let found = mark::link(options.stage.as_deref()).examine().await?;
+    is_own(&found)?;
+    writeln!(std::io::stdout().lock(), "{}", found.sealed.expose_secret())
+        .context("could not write to standard output")
+}
