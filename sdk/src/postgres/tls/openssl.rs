@@ -8,9 +8,10 @@
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 use std::task::{Context, Poll};
 
+use futures_util::future::join;
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
@@ -61,7 +62,10 @@ pub(in crate::postgres) async fn handshake(
     };
     let ssl = peer.ask_and(&mut tcp, make).await?;
     let mut stream = SslStream::new(ssl, tcp).map_err(set_up_failed)?;
-    Pin::new(&mut stream).connect().await.map_err(|error| {
+    let connect = Pin::new(&mut stream).connect();
+    // The second is done when the first has sent what it begins with, and waits.
+    let (connected, ()) = join(connect, async { expect_certificate() }).await;
+    connected.map_err(|error| {
         let verified = stream.ssl().verify_result();
         if anchors.is_some() && verified != X509VerifyResult::OK {
             return peer.distrusted(verified.error_string()).into();
@@ -83,6 +87,16 @@ pub(in crate::postgres) async fn handshake(
 pub(in crate::postgres) fn make_ready() {
     // Who needs it finds out why it cannot be had.
     let _ = context();
+}
+
+/// Does what is done once per process and needs no certificate yet: for the first key that it
+/// reads, OpenSSL collects all that read keys of any kind.
+fn expect_certificate() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // Who needs it finds out why it cannot be had.
+        let _ = PKey::public_key_from_der(&ANY_KEY);
+    });
 }
 
 fn context() -> Result<&'static SslContext, ErrorStack> {
@@ -113,7 +127,6 @@ fn new_context() -> Result<SslContext, ErrorStack> {
     // Heroku Postgres, 2026-04-21); the library might take 1.0.
     builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
     builder.set_groups_list("P-256:X25519:P-384:P-521")?;
-    builder.set_cipher_list("DEFAULT:!aNULL:!eNULL:!MD5:!3DES:!RC4:!PSK:!SRP")?;
     builder.set_options(SslOptions::NO_COMPRESSION);
     // One read for what has come, instead of two for each record of it.
     builder.set_read_ahead(true);
@@ -268,6 +281,16 @@ fn is_hashed(folder: &Path) -> bool {
         name.len() == 10 && name.ends_with(b".0") && name[..8].iter().all(u8::is_ascii_hexdigit)
     })
 }
+
+/// A key of P-256 that stands for others: the generator (SEC 2, section 2.4.2).
+pub(super) const ANY_KEY: [u8; 91] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04, 0x6b, 0x17, 0xd1, 0xf2, 0xe1,
+    0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5, 0x63, 0xa4, 0x40, 0xf2, 0x77, 0x03, 0x7d, 0x81, 0x2d,
+    0xeb, 0x33, 0xa0, 0xf4, 0xa1, 0x39, 0x45, 0xd8, 0x98, 0xc2, 0x96, 0x4f, 0xe3, 0x42, 0xe2, 0xfe,
+    0x1a, 0x7f, 0x9b, 0x8e, 0xe7, 0xeb, 0x4a, 0x7c, 0x0f, 0x9e, 0x16, 0x2b, 0xce, 0x33, 0x57, 0x6b,
+    0x31, 0x5e, 0xce, 0xcb, 0xb6, 0x40, 0x68, 0x37, 0xbf, 0x51, 0xf5,
+];
 
 /// 112 bits: no SHA-1, no RSA below 2,048 bits (openssl.org, SSL_CTX_set_security_level).
 const AUTHENTICATION_LEVEL: i32 = 2;

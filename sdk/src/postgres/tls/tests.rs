@@ -217,3 +217,11 @@ async fn tls_before_1_2_is_refused() {
     let kinds = kinds(meet(port, "localhost", false, None).await);
     assert_eq!(kinds, [Some(ErrorKind::Insecure); 2]);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn key_that_stands_for_others_is_one() {
+    let key = PKey::public_key_from_der(&openssl::ANY_KEY).unwrap();
+    let curve = key.ec_key().unwrap().group().curve_name();
+    assert_eq!(curve, Some(::openssl::nid::Nid::X9_62_PRIME256V1));
+}
