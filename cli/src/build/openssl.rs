@@ -69,7 +69,7 @@ const PERL: &str = "OPENSSL_SRC_PERL";
 
 /// What is not used by TLS 1.2 and 1.3 as a client speaks them over TCP, nor in certificates
 /// that public authorities or databases have. Names are those of OpenSSL's `INSTALL.md`.
-const LEFT_OUT: [&str; 61] = [
+const LEFT_OUT: [&str; 62] = [
     // Other protocols.
     "cmp",
     "cms",
@@ -102,6 +102,7 @@ const LEFT_OUT: [&str; 61] = [
     "cast",
     "cmac",
     "des",
+    "dh",
     "dsa",
     "ec2m",
     "gost",
@@ -139,10 +140,10 @@ const LEFT_OUT: [&str; 61] = [
     "ui-console",
 ];
 
-/// Small rather than fast: what is fast in it is written in assembler. Nothing unwinds through
-/// it, so the tables for that go.
+/// Fast, but not at any price: for size, a start took 0.4 million instructions more and the zip
+/// of a function 0.1 MB less. Nothing unwinds through it, so the tables for that go.
 const COMPILED: [&str; 3] = [
-    "-Os",
+    "-O2",
     "-fno-asynchronous-unwind-tables",
     "-fno-unwind-tables",
 ];
