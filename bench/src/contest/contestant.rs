@@ -58,7 +58,7 @@ impl Contestant {
     /// What it stands for.
     pub(super) fn meaning(self) -> &'static str {
         match self {
-            Self::Stagelink => "stagelink::run, a kept statement",
+            Self::Stagelink => "stagelink::run, sealed as by `stagelink link`, a kept statement",
             Self::Floor => {
                 "tokio-postgres and OpenSSL alone, one connection, SCRAM channel binding"
             }

@@ -294,8 +294,7 @@ impl ContestReport {
         } = &self.machine;
         let mut method = format!(
             "{system}, {processors} processors, {rust}, Node {node}; times are with {postgres}. \
-             Measured is in rounds, in an order that changes from round to round; figures are \
-             medians. "
+             Measured is in rounds, each in an order of its own, as if drawn; figures are medians. "
         );
         if !self.contestants.is_empty() {
             let (rounds, requests) = (self.rounds, self.requests);
