@@ -51,7 +51,7 @@ impl Recipe {
         // It would be of no use, and some linkers make it up of paths.
         options.push("-Clink-arg=-Wl,--build-id=none".to_owned());
         if toolchain.unpacks_relocations {
-            // A twentieth of their size. A linker that does not know how leaves them as they are.
+            // An eightieth of their size. A linker that does not know how leaves them as they are.
             options.push("-Clink-arg=-Wl,-z,pack-relative-relocs".to_owned());
         }
         let folder = folder.as_std_path();

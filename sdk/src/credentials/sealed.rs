@@ -90,7 +90,8 @@ fn no_keys(stage: Stage) -> Error {
         ErrorKind::Settings,
         format!(
             "STAGELINK_SEALED has something behind the URL of stage {stage} that is not SCRAM's \
-             keys: part of it was lost; link again, or remove it from the # on"
+             keys: part of it was lost; seal anew (`stagelink seal`, `stagelink link`), or remove it \
+             from the # on"
         ),
     )
 }
