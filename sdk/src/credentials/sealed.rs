@@ -76,10 +76,7 @@ fn twice(stage: Stage) -> Error {
 pub(super) fn seal(credentials: &Credentials, stage: Stage) -> SecretString {
     let url = credentials.url.expose_secret();
     match &credentials.scram_keys {
-        Some(keys) => format!(
-            "{stage}={url}{KEYS}{}",
-            keys.expose_secret().expose_secret()
-        ),
+        Some(keys) => format!("{stage}={url}{KEYS}{}", keys.text().expose_secret()),
         None => format!("{stage}={url}"),
     }
     .into()

@@ -64,7 +64,7 @@ impl ScramKeys {
 }
 
 impl ScramKeys {
-    /// Reads what [`expose_secret`](Self::expose_secret) has written.
+    /// Reads what [`text`](Self::text) has written.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (rounds, rest) = text.split_once(':')?;
         let mut parts = rest.split(':').map(|part| STANDARD.decode(part).ok());
@@ -79,7 +79,7 @@ impl ScramKeys {
     }
 
     /// The keys as text: `ROUNDS:SALT:CLIENT:SERVER`, all but the first in Base64.
-    pub(crate) fn expose_secret(&self) -> SecretString {
+    pub(crate) fn text(&self) -> SecretString {
         let [salt, client, server] =
             [&self.salt[..], &self.client, &self.server].map(|part| STANDARD.encode(part));
         format!("{}:{salt}:{client}:{server}", self.rounds).into()
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn text_of_keys_leads_to_the_same_and_is_not_shown() {
         let keys = ScramKeys::derive(b"pw", b"salt", 3);
-        let text = keys.expose_secret();
+        let text = keys.text();
         let text = text.expose_secret();
         assert!(text.starts_with("3:c2FsdA==:"));
         assert!(ScramKeys::parse(text) == Some(keys.clone()));
