@@ -70,7 +70,7 @@ const PERL: &str = "OPENSSL_SRC_PERL";
 /// What is not used by TLS 1.2 and 1.3 as a client speaks them over TCP, nor in certificates
 /// that public authorities or databases have. Names are those of OpenSSL's `INSTALL.md`.
 const LEFT_OUT: [&str; 62] = [
-    // Other protocols.
+    // Other protocols, and what is left of older ones in TLS.
     "cmp",
     "cms",
     "ct",

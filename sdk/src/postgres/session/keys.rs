@@ -61,9 +61,7 @@ impl ScramKeys {
             .verify_slice(signature)
             .is_ok()
     }
-}
 
-impl ScramKeys {
     /// Reads what [`text`](Self::text) has written.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (rounds, rest) = text.split_once(':')?;
