@@ -57,8 +57,8 @@ pub enum Command {
     ///
     /// That is the value of STAGELINK_SEALED, with which no start of a function asks a provider
     /// or hashes the password: a secret, for a variable of that stage's functions alone. The
-    /// database is found as by `mark`, tried, and refused where it is marked as another
-    /// stage's. After the password has been rotated it is to be sealed anew; functions that
+    /// database is found by the variables of a provider, whatever STAGELINK_SEALED says, tried,
+    /// and refused where it is marked as another stage's. After the password has been rotated it is to be sealed anew; functions that
     /// have a provider's variables beside it go on meanwhile.
     Seal(SealOptions),
     /// Makes a project of one's own that builds, tests and runs at once.

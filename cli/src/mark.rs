@@ -8,7 +8,7 @@ use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 use stagelink::{Examination, Link, Settings, StageMark};
 
-use crate::args::MarkCommand;
+use crate::args::{MarkCommand, StageOptions};
 
 /// Shows, sets or removes the mark of a stage's database.
 ///
@@ -17,9 +17,9 @@ use crate::args::MarkCommand;
 /// When the database cannot be reached, or has another stage's mark already.
 pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
     let (found, options) = match command {
-        MarkCommand::Show(options) => (link(options.stage.as_deref()).examine().await?, options),
+        MarkCommand::Show(options) => (link(&options).examine().await?, options),
         MarkCommand::Set { options, replace } => {
-            let link = link(options.stage.as_deref());
+            let link = link(&options);
             let found = link.examine().await?;
             if found.is_of_another_stage() && !replace {
                 bail!(
@@ -34,7 +34,7 @@ pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
             }
             (link.mark().await?, options)
         }
-        MarkCommand::Remove(options) => (link(options.stage.as_deref()).unmark().await?, options),
+        MarkCommand::Remove(options) => (link(&options).unmark().await?, options),
     };
     let report = Report::of(&found);
     let text = if options.json {
@@ -45,12 +45,18 @@ pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
     writeln!(std::io::stdout().lock(), "{text}").context("could not write to standard output")
 }
 
-/// The link that a function of the stage would have, by the variables that it would have.
-pub(crate) fn link(stage: Option<&str>) -> Link {
+fn link(options: &StageOptions) -> Link {
+    link_without(&[], options.stage.as_deref())
+}
+
+/// The link that a function of the stage would have, by the variables that it would have; some
+/// of them may be left out.
+pub(crate) fn link_without(left_out: &[&str], stage: Option<&str>) -> Link {
     let named = stage.map(|stage| ("STAGELINK_STAGE".to_owned(), stage.to_owned()));
     let own = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| named.is_none() || name != "STAGELINK_STAGE");
+        .filter(|(name, _)| named.is_none() || name != "STAGELINK_STAGE")
+        .filter(|(name, _)| !left_out.contains(&name.as_str()));
     Link::new(Settings::from_vars(own.chain(named.clone())))
 }
 

@@ -16,7 +16,9 @@ use crate::mark;
 ///
 /// When the database cannot be reached, or is marked as another stage's.
 pub async fn run(options: SealOptions) -> anyhow::Result<()> {
-    let found = mark::link(options.stage.as_deref()).examine().await?;
+    // What was sealed before may be what is to be replaced.
+    let link = mark::link_without(&["STAGELINK_SEALED"], options.stage.as_deref());
+    let found = link.examine().await?;
     is_own(&found)?;
     writeln!(std::io::stdout().lock(), "{}", found.sealed.expose_secret())
         .context("could not write to standard output")

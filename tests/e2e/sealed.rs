@@ -96,6 +96,17 @@ async fn keys_that_were_cut_off_are_told_and_not_shown() {
 }
 
 #[tokio::test]
+async fn seal_is_of_what_the_provider_says_and_not_of_an_older_seal() {
+    let mut scene = Scene::new().await;
+    let older = database().await;
+    scene.set("STAGELINK_SEALED", &format!("staging={}", older.url()));
+    let output = seal(&scene, "staging").await;
+    let sealed = String::from_utf8(output.stdout).expect("text");
+    let begins = format!("staging={}#scram=", scene.database.url());
+    assert!(sealed.starts_with(&begins), "another database");
+}
+
+#[tokio::test]
 async fn database_of_another_stage_is_not_sealed() {
     let scene = Scene::new().await;
     let name = scene.database.name();
