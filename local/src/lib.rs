@@ -1,9 +1,15 @@
-//! The clouds on one machine: real Postgres, the APIs of Heroku, Neon and Render, the Lambda
-//! runtime and Netlify's routes.
+//! The clouds on one machine: real Postgres, Heroku's API, the Lambda runtime and Netlify's routes.
 //!
 //! These are stand-ins that a person runs with `stagelink dev` and that tests
 //! use as a library. They answer as the real services document it and depend on
 //! nothing of the SDK, so that a mistake there is not repeated here.
+//!
+//! # Features
+//!
+//! Both are off by default, so that the command line compiles neither.
+//!
+//! - `netlify-api`: the module `netlify_api`, Netlify's API with sites, variables and deploys.
+//! - `testing`: the module `testing`, which has Neon's and Render's APIs and a network with faults.
 
 pub mod api;
 mod ask;
@@ -11,14 +17,14 @@ mod cloud;
 mod error;
 pub mod heroku;
 pub mod lambda;
-pub mod neon;
 pub mod netlify;
+#[cfg(feature = "netlify-api")]
 pub mod netlify_api;
-pub mod network;
 mod owner;
 mod port;
 pub mod postgres;
-pub mod render;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use crate::cloud::Cloud;
 pub use crate::cloud::Plan;

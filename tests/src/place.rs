@@ -3,8 +3,8 @@
 use std::ops::{Deref, DerefMut};
 
 use stagelink_local::api::Control;
-use stagelink_local::neon::Neon;
-use stagelink_local::render::Render;
+use stagelink_local::testing::neon::Neon;
+use stagelink_local::testing::render::Render;
 
 use crate::{Rig, database, server};
 

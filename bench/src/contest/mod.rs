@@ -26,7 +26,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use stagelink_local::ErrorKind;
-use stagelink_local::network::Proxy;
+use stagelink_local::testing::network::Proxy;
 use stagelink_local::postgres::Source;
 use tokio::task::block_in_place;
 
