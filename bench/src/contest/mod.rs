@@ -26,8 +26,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use stagelink_local::ErrorKind;
-use stagelink_local::testing::network::Proxy;
 use stagelink_local::postgres::Source;
+use stagelink_local::testing::network::Proxy;
 use tokio::task::block_in_place;
 
 use self::artifact::{Artifact, build_all};
