@@ -50,13 +50,13 @@ impl Artifact {
     /// those too.
     async fn compile(contestant: Contestant, folder: &Path) -> anyhow::Result<Self> {
         let feature = contestant.feature();
-        let program = format!("contestant-{feature}");
+        let program = format!("variant-{feature}");
         let arch = Arch::host().context("functions run on Linux, on x86_64 or arm64")?;
         let recipe = Recipe::of(root(), Target::of(arch))?;
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
-            .current_dir(root())
-            .args(["build", "--package", "stagelink-contestants"])
+            .current_dir(root().join("bench"))
+            .args(["build", "--package", "stagelink-bench-variants"])
             .args(["--no-default-features", "--features", feature])
             .args(["--features", "vendored-openssl", "--bin", &program]);
         recipe.add_to(&mut cargo);
@@ -76,7 +76,7 @@ impl Artifact {
 
     /// The packages go into a folder of their own, which is what would be deployed.
     async fn install(contestant: Contestant, folder: &Path) -> anyhow::Result<Self> {
-        let source = root().join("bench/contestants/node");
+        let source = root().join("bench/variants/node");
         let folder = folder.join(contestant.name());
         fs::create_dir_all(&folder)?;
         for file in [ENTRY, "package.json", "package-lock.json"] {

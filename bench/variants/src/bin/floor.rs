@@ -17,7 +17,7 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::ssl::{Ssl, SslContext, SslMethod, SslVerifyMode, SslVersion};
 use openssl::x509::X509Ref;
-use stagelink_contestants::{Answer, Question, variable};
+use stagelink_bench_variants::{Answer, Question, variable};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_openssl::SslStream;
 use tokio_postgres::config::{ChannelBinding, SslMode};

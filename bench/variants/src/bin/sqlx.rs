@@ -7,7 +7,7 @@ use std::str::FromStr as _;
 
 use lambda_http::{Error, Request, run, service_fn};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
-use stagelink_contestants::{Answer, Question, variable};
+use stagelink_bench_variants::{Answer, Question, variable};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

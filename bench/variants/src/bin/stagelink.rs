@@ -2,7 +2,7 @@
 
 use lambda_http::{Error, IntoResponse, Request};
 use stagelink::params;
-use stagelink_contestants::{Answer, Question};
+use stagelink_bench_variants::{Answer, Question};
 
 async fn handle(request: Request) -> Result<impl IntoResponse, Error> {
     let db = stagelink::client(&request).await?;

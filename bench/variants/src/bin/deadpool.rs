@@ -6,7 +6,7 @@ use deadpool_postgres::{Config, ManagerConfig, Pool, PoolConfig, RecyclingMethod
 use lambda_http::{Error, Request, run, service_fn};
 use native_tls::{Certificate, TlsConnector};
 use postgres_native_tls::MakeTlsConnector;
-use stagelink_contestants::{Answer, Question, variable, with_causes};
+use stagelink_bench_variants::{Answer, Question, variable, with_causes};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
