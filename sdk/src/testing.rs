@@ -10,9 +10,9 @@ use futures_util::future::join_all;
 use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
 
-use crate::credentials::{Credentials, Provider};
 use crate::error::{Error, ErrorKind};
 use crate::postgres::DatabaseUrl;
+use crate::provider::{Credentials, Provider};
 use crate::stage::Stage;
 
 /// What [`Provider`] promises, checked on an implementation.

@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::postgres::connections::{Connection, Session};
-use crate::postgres::tap::Tap;
+use crate::postgres::pool::manager::{Connection, Session};
+use crate::postgres::protocol::Tap;
 
 /// A connection to the stage's database, lent by the pool until it is dropped.
 ///

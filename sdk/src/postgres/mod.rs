@@ -1,38 +1,24 @@
 //! Postgres: from a database URL to a pooled, authenticated connection.
 
-mod attempt;
-mod cancel;
 mod client;
 mod connect;
-mod connections;
-mod driver;
-mod failure;
-mod generation;
-mod habits;
-mod identity;
-mod policy;
 mod pool;
-mod session;
-mod statements;
-mod tap;
-mod tcp;
-mod tidying;
-mod tls;
-mod told;
-mod trust;
+mod protocol;
+mod sqlstate;
+mod stage_mark;
 mod url;
-mod watch;
 
-pub(crate) use self::failure::{Says, of_query};
-pub(crate) use self::pool::{Pool, read_only};
-pub(crate) use self::session::ScramKeys;
-pub(crate) use self::session::terms::of_transaction;
+pub(crate) use self::connect::scram::ScramKeys;
+pub(crate) use self::connect::startup::session_params::of_transaction;
 #[cfg(feature = "testing")]
-pub(crate) use self::session::{PASSWORD, rehearse};
-pub(crate) use self::tap::{Fate, Mark, Tap};
+pub(crate) use self::connect::startup::{PASSWORD, rehearse};
+pub(crate) use self::pool::{Pool, read_only};
+pub(crate) use self::protocol::{Fate, Mark, Tap};
+pub(crate) use self::sqlstate::{Says, of_query};
 
 pub use self::client::Client;
 pub use self::client::Transaction;
-pub use self::identity::StageMark;
-pub use self::policy::Proof;
+pub use self::connect::timings::Phases;
+pub use self::connect::tls::policy::Proof;
+pub use self::stage_mark::StageMark;
 pub use self::url::DatabaseUrl;

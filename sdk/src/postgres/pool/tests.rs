@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::net::TcpSocket;
 
 use super::*;
-use crate::credentials::Provider;
 use crate::postgres::DatabaseUrl;
+use crate::provider::Provider;
 
 /// Knows a database on a port where nobody listens, and counts how often it is asked.
 #[derive(Clone)]

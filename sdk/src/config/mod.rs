@@ -1,0 +1,362 @@
+//! Everything that the environment says: the one place that reads it.
+
+mod provider;
+mod server;
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::error::{Error, ErrorKind};
+use crate::provider::sealed_for;
+use crate::stage::Stage;
+
+use self::provider::ProviderVariables;
+use self::server::ServerVariables;
+
+pub use self::provider::{
+    HerokuApp, HerokuSettings, NeonSettings, ProviderSettings, RenderSettings,
+};
+pub use self::server::{Pooler, ServerPin, ServerSettings};
+
+/// What a function knows of its stage and its database before it asks anybody.
+///
+/// | variable | meaning | default |
+/// | --- | --- | --- |
+/// | `STAGELINK_STAGE` | the stage that this deploy serves: `review`, `development`, `staging` or `production` | on AWS Lambda the stage that the invoked alias is called after (see [`Links`](crate::Links)); else none, and every request is refused |
+/// | `STAGELINK_SEALED` | the stage's credentials as they were at deploy time, as `STAGE=URL`, a secret: the provider is asked only when they have gone stale. Where the alias names the stage, one entry for each stage, with white space between | none: the provider is asked at the start |
+/// | `STAGELINK_PROVIDER` | where the stage's database URL comes from: `heroku`, `neon`, `render` or `url` | the one whose variables are set; several or none is an error |
+/// | `STAGELINK_HEROKU_PIPELINE` | name or id of the Heroku pipeline whose app of that stage owns the database | none |
+/// | `STAGELINK_HEROKU_APP` | name or id of the app: with a pipeline it picks one of several in the stage, without one it is taken as the stage's app. In stage review it is for pull requests that have no review app, and in a pipeline has to be in stage review or development | none |
+/// | `STAGELINK_HEROKU_PULL_REQUEST` | in stage review, the number of the pull request whose review app in the pipeline owns the database | the value of `STAGELINK_BUILT_FOR_PULL_REQUEST` when the function was compiled, if it had one: a deploy preview's number is known to its build alone |
+/// | `HEROKU_API_KEY` | a token that may read the app's config vars (scope `read-protected`) | none |
+/// | `STAGELINK_HEROKU_API_URL` | the Platform API; plain `http` only on this machine | `https://api.heroku.com` |
+/// | `STAGELINK_CONFIG_VAR` | the config var that holds the database URL | `DATABASE_URL` |
+/// | `STAGELINK_NEON_PROJECT` | id of the Neon project | none |
+/// | `STAGELINK_NEON_BRANCH` | id of the branch that is this stage's | none: the project's default branch is never taken |
+/// | `STAGELINK_NEON_DATABASE`, `STAGELINK_NEON_ROLE` | names of the database on that branch, and of the role to log in as | none |
+/// | `NEON_API_KEY` | an API key; one that is scoped to the project is enough | none |
+/// | `STAGELINK_NEON_API_URL` | the Neon API; plain `http` only on this machine | `https://console.neon.tech` |
+/// | `STAGELINK_RENDER_POSTGRES` | id of the Postgres on Render that is this stage's | none |
+/// | `RENDER_API_KEY` | an API key | none |
+/// | `STAGELINK_RENDER_API_URL` | the Render API; plain `http` only on this machine | `https://api.render.com` |
+/// | `DATABASE_URL` | the database itself, for the provider `url` | none |
+/// | `STAGELINK_REQUIRE_MARK` | `true` refuses a database that carries no mark of its stage (`stagelink mark set`) | `false`: it is let in with a warning; another stage's mark is refused in any case |
+/// | `STAGELINK_SERVER_PIN` | public keys of which the database's server has to show one, as `sha256//BASE64`, separated by semicolons (`stagelink mark show` tells it): enough of a proof by itself, also for a pooler | none |
+/// | `STAGELINK_ROOT_CERTIFICATES` | root certificates for the database's server, as PEM | the system's |
+/// | `STAGELINK_DIRECT_TLS` | `true` begins with the TLS handshake, a round trip less with Postgres 17 and newer | `false`: until a server has told its version |
+/// | `STAGELINK_EARLY_SCRAM` | `false` waits until the server asks for SCRAM, a round trip more | `true` |
+/// | `STAGELINK_DANGER_UNAUTHENTICATED` | `true` takes a server that proves nothing; refused for production | `false` |
+/// | `STAGELINK_POOLER` | `auto`, `always` or `never`: whether the database is reached through a pooler that lends its sessions by the transaction, so that a session keeps nothing. `auto` takes the pooler's URL where the provider has one, and knows one by its name or by its offer of SCRAM; `never` takes the database's own URL | `auto` |
+/// | `STAGELINK_POOL_SIZE` | connections that one instance may hold | `AWS_LAMBDA_MAX_CONCURRENCY`, where Lambda sets it; else `1`: an instance serves one request at a time |
+/// | `STAGELINK_IDLE_TIMEOUT_MS` | milliseconds after which the server ends a session without a statement, so that an instance that is frozen or gone gives its place to others | `60000` |
+/// | `STAGELINK_RESOLVE_TIMEOUT_MS` | milliseconds for the provider to answer | `4000` |
+/// | `STAGELINK_CONNECT_TIMEOUT_MS` | milliseconds for each step of opening a connection: the TCP connection with its name look-up, TLS, and the session's start | `4000` |
+/// | `STAGELINK_WAIT_TIMEOUT_MS` | milliseconds to wait for one of the pool's connections | `4000` |
+/// | `STAGELINK_RETRY_TIMEOUT_MS` | milliseconds to go on trying, from the beginning of a trouble on | `10000` |
+///
+/// The first connection is given up after 9 of the 10 seconds that AWS Lambda gives a
+/// function for its start. Where the alias names the stage there is none before the first
+/// request, and the source of the database has to tell the stages apart: a Heroku pipeline or
+/// sealed credentials. `DATABASE_URL`, a Heroku app without a pipeline, Neon and Render know
+/// one database, whatever the stage, and are refused then.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The stage that this deploy serves.
+    pub stage: Stage,
+    /// The stage's credentials as they were at deploy time, as `STAGE=URL`.
+    pub sealed: Option<SecretString>,
+    /// Where the stage's database URL comes from. Only beside sealed credentials it may be
+    /// `None`, when nobody is asked after they have gone stale, and in stage review, whose
+    /// previews need have no database.
+    pub provider: Option<ProviderSettings>,
+    /// How many connections, and how long to wait for each step.
+    pub limits: Limits,
+    /// What the database and its server have to prove.
+    pub server: ServerSettings,
+}
+
+/// How many connections an instance may hold, and how long each step may take.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Connections per instance. Defaults to 1: an instance of a function
+    /// serves one request at a time, and databases count connections. Where Lambda lets
+    /// an instance serve several at once, it says how many.
+    pub pool_size: NonZeroUsize,
+    /// After how long without a statement the server ends a session. Defaults to 60
+    /// seconds: a connection costs a few round trips to make anew, and small databases have
+    /// 20, which instances that are frozen or gone would keep for hours. Postgres 14 and
+    /// newer do this; not for a pooler's sessions, nor where the database, the role or the
+    /// URL set a limit of their own.
+    pub idle: Duration,
+    /// For the provider to answer. Defaults to 4 seconds.
+    pub resolve: Duration,
+    /// For each step of opening a connection: the TCP connection with its name look-up, TLS,
+    /// and the session's start. Defaults to 4 seconds. A server that many want to connect
+    /// to gets on slowly, and to begin anew would cost it more; one that is gone is silent.
+    pub connect: Duration,
+    /// To wait for one of the pool's connections. Defaults to 4 seconds.
+    pub wait: Duration,
+    /// To go on trying, from the beginning of a trouble on. Defaults to 10
+    /// seconds: longer than a small database takes to restart, and shorter than
+    /// people wait for a page. The invocation's own limit is kept in any case.
+    pub retry: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            pool_size: NonZeroUsize::MIN,
+            idle: Duration::from_secs(60),
+            resolve: Duration::from_secs(4),
+            connect: Duration::from_secs(4),
+            wait: Duration::from_secs(4),
+            retry: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Settings {
+    /// The same past the provider's pooler, if it has one: for what needs a session of its
+    /// own, such as migrations. A URL that itself leads to a pooler still does, and its
+    /// sessions are treated as such.
+    #[must_use]
+    pub fn without_pooler(mut self) -> Self {
+        match &mut self.provider {
+            Some(ProviderSettings::Heroku(heroku)) => heroku.pooler = false,
+            Some(ProviderSettings::Neon(neon)) => neon.pooled = false,
+            Some(ProviderSettings::Render(_) | ProviderSettings::Url(_)) | None => {}
+        }
+        self
+    }
+
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Stage`] when no stage is named, or none that exists;
+    /// [`ErrorKind::Settings`] when the provider is not clear or a variable
+    /// cannot be read. The message names the variable, never its value.
+    pub fn from_env() -> Result<Self, Error> {
+        Environment::of_process()?.settings()
+    }
+
+    /// Reads any set of variables, as [`from_env`](Self::from_env) reads the environment.
+    ///
+    /// ```
+    /// use stagelink::{Settings, Stage};
+    ///
+    /// let settings = Settings::from_vars([
+    ///     ("STAGELINK_STAGE", "staging"),
+    ///     ("STAGELINK_HEROKU_PIPELINE", "guestbook"),
+    ///     ("HEROKU_API_KEY", "…"),
+    /// ])?;
+    /// assert_eq!(settings.stage, Stage::Staging);
+    /// # Ok::<(), stagelink::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn from_vars<N, V>(vars: impl IntoIterator<Item = (N, V)>) -> Result<Self, Error>
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        Environment::of_vars(vars)?.settings()
+    }
+}
+
+/// The environment, read once, for whichever stage it is asked about.
+#[derive(Clone)]
+pub(crate) struct Environment(Variables);
+
+impl Environment {
+    /// That of this process.
+    pub(crate) fn of_process() -> Result<Self, Error> {
+        let utf8 = |text: std::ffi::OsString| text.into_string().ok();
+        Self::of_vars(
+            std::env::vars_os().filter_map(|(name, value)| Some((utf8(name)?, utf8(value)?))),
+        )
+    }
+
+    pub(crate) fn of_vars<N, V>(vars: impl IntoIterator<Item = (N, V)>) -> Result<Self, Error>
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        // A variable that is set to nothing counts as not set: some consoles
+        // cannot remove one.
+        let set = vars
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .filter(|(name, value)| Variables::knows(name) && !value.trim().is_empty());
+        envy::from_iter(set).map(Self).map_err(|error| {
+            Error::because(ErrorKind::Settings, "could not read the environment", error)
+        })
+    }
+
+    /// Whether it names a stage, be it a good one or not.
+    pub(crate) fn names_stage(&self) -> bool {
+        self.0.stagelink_stage.is_some()
+    }
+
+    /// The settings for the stage that it names.
+    pub(crate) fn settings(self) -> Result<Settings, Error> {
+        let stage = self.0.stage()?;
+        self.0.parse(stage, BUILT_FOR_PULL_REQUEST)
+    }
+
+    /// The settings for a stage that the alias of an invocation names.
+    pub(crate) fn settings_of_alias(self, stage: Stage) -> Result<Settings, Error> {
+        let mut variables = self.0;
+        let sealed = variables.stagelink_sealed.take();
+        let is_sealed = sealed.is_some();
+        variables.stagelink_sealed = sealed
+            .and_then(|sealed| sealed_for(&sealed, stage).transpose())
+            .transpose()?;
+        if is_sealed && variables.stagelink_sealed.is_none() && variables.provider.is_unset() {
+            return Err(Error::new(
+                ErrorKind::Settings,
+                format!(
+                    "STAGELINK_SEALED has no entry for stage {stage}, which the invoked alias is \
+                     called after, and nobody else is set to be asked: add {stage}=URL, or set \
+                     STAGELINK_HEROKU_PIPELINE and HEROKU_API_KEY"
+                ),
+            ));
+        }
+        let settings = variables.parse(stage, BUILT_FOR_PULL_REQUEST)?;
+        if let Some(provider) = &settings.provider {
+            provider.tells_stages_apart(stage)?;
+        }
+        Ok(settings)
+    }
+}
+
+/// The pull request whose preview this build is for: Netlify tells it to the build alone.
+/// It comes from no client, and is no secret.
+const BUILT_FOR_PULL_REQUEST: Option<&str> = option_env!("STAGELINK_BUILT_FOR_PULL_REQUEST");
+
+/// Whether a Lambda runtime started this process: it says where it listens.
+pub(crate) fn started_by_lambda() -> bool {
+    std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
+}
+
+/// The variables as they stand in the environment. All are texts here: `envy`
+/// would put a number that it cannot read into its message, and a value that
+/// was pasted into the wrong variable may be a secret.
+#[derive(Clone, Deserialize)]
+struct Variables {
+    stagelink_stage: Option<String>,
+    stagelink_sealed: Option<SecretString>,
+    #[serde(flatten)]
+    provider: ProviderVariables,
+    #[serde(flatten)]
+    server: ServerVariables,
+    stagelink_pool_size: Option<String>,
+    aws_lambda_max_concurrency: Option<String>,
+    stagelink_idle_timeout_ms: Option<String>,
+    stagelink_resolve_timeout_ms: Option<String>,
+    stagelink_connect_timeout_ms: Option<String>,
+    stagelink_wait_timeout_ms: Option<String>,
+    stagelink_retry_timeout_ms: Option<String>,
+}
+
+impl Variables {
+    /// Whether a variable is one of ours. Environments hold many others, and
+    /// some twice in different cases, which `envy` would refuse.
+    fn knows(name: &str) -> bool {
+        name.starts_with("STAGELINK_")
+            || name == "AWS_LAMBDA_MAX_CONCURRENCY"
+            || ProviderVariables::knows(name)
+            || ServerVariables::knows(name)
+    }
+
+    fn stage(&self) -> Result<Stage, Error> {
+        let name = self.stagelink_stage.as_deref().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Stage,
+                "no stage is known: STAGELINK_STAGE is not set; set it to review, development, \
+                 staging or production for each deploy context",
+            )
+        })?;
+        name.parse()
+    }
+
+    /// `built_for` is the pull request that this was built for.
+    fn parse(self, stage: Stage, built_for: Option<&str>) -> Result<Settings, Error> {
+        let sealed = self.stagelink_sealed;
+        let server = self.server.parse(stage)?;
+        let provider = self.provider.parse(stage, server.pooler, built_for)?;
+        if provider.is_none() && sealed.is_none() && stage != Stage::Review {
+            return Err(Error::new(
+                ErrorKind::Settings,
+                "no source of the database is set: set STAGELINK_HEROKU_PIPELINE and \
+                 HEROKU_API_KEY to ask Heroku, the variables of Neon or Render, DATABASE_URL, or \
+                 STAGELINK_SEALED",
+            ));
+        }
+        let defaults = Limits::default();
+        let concurrency = self.aws_lambda_max_concurrency.as_deref();
+        let limits = Limits {
+            pool_size: number("STAGELINK_POOL_SIZE", self.stagelink_pool_size.as_deref())?
+                // Lambda's own is a number, or something that is not known here.
+                .or_else(|| concurrency.and_then(|number| number.trim().parse().ok()))
+                .unwrap_or(defaults.pool_size),
+            idle: milliseconds(
+                "STAGELINK_IDLE_TIMEOUT_MS",
+                self.stagelink_idle_timeout_ms.as_deref(),
+            )?
+            .unwrap_or(defaults.idle),
+            resolve: milliseconds(
+                "STAGELINK_RESOLVE_TIMEOUT_MS",
+                self.stagelink_resolve_timeout_ms.as_deref(),
+            )?
+            .unwrap_or(defaults.resolve),
+            connect: milliseconds(
+                "STAGELINK_CONNECT_TIMEOUT_MS",
+                self.stagelink_connect_timeout_ms.as_deref(),
+            )?
+            .unwrap_or(defaults.connect),
+            wait: milliseconds(
+                "STAGELINK_WAIT_TIMEOUT_MS",
+                self.stagelink_wait_timeout_ms.as_deref(),
+            )?
+            .unwrap_or(defaults.wait),
+            retry: milliseconds(
+                "STAGELINK_RETRY_TIMEOUT_MS",
+                self.stagelink_retry_timeout_ms.as_deref(),
+            )?
+            .unwrap_or(defaults.retry),
+        };
+        Ok(Settings {
+            stage,
+            sealed,
+            provider,
+            limits,
+            server,
+        })
+    }
+}
+
+fn number(name: &str, text: Option<&str>) -> Result<Option<NonZeroUsize>, Error> {
+    text.map(|text| {
+        text.trim().parse().map_err(|_| {
+            Error::new(
+                ErrorKind::Settings,
+                format!("{name} is not a whole number above zero"),
+            )
+        })
+    })
+    .transpose()
+}
+
+fn milliseconds(name: &str, text: Option<&str>) -> Result<Option<Duration>, Error> {
+    Ok(number(name, text)?.map(|number| Duration::from_millis(number.get() as u64)))
+}

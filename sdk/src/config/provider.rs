@@ -1,0 +1,382 @@
+//! Which provider knows the stage's database, and what it takes to ask it.
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::config::Pooler;
+use crate::error::{Error, ErrorKind};
+use crate::stage::Stage;
+
+/// Where a stage's database URL comes from.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ProviderSettings {
+    /// A Heroku app's config vars, read over the Platform API.
+    Heroku(HerokuSettings),
+    /// A branch of a Neon project, whose URL the Neon API tells.
+    Neon(NeonSettings),
+    /// A Postgres on Render, whose URL the Render API tells.
+    Render(RenderSettings),
+    /// A URL that stands in the environment.
+    Url(SecretString),
+}
+
+/// What it takes to ask Heroku.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct HerokuSettings {
+    /// Which app owns the stage's database.
+    pub app: HerokuApp,
+    /// The token: it needs the scope `read-protected`, no more.
+    pub token: SecretString,
+    /// The base URL of the Platform API.
+    pub api_url: String,
+    /// The config var that holds the database URL.
+    pub config_var: String,
+    /// Whether the URL of the database's pooler is taken where the app has one: that is
+    /// `DATABASE_CONNECTION_POOL_URL` beside `DATABASE_URL`.
+    pub pooler: bool,
+}
+
+/// How the app that owns a stage's database is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HerokuApp {
+    /// The one app of the stage in this pipeline (by name or id). Where a stage
+    /// has several, `app` picks one.
+    ///
+    /// A preview, that is the stage review, gets the review app of its pull request. Where
+    /// that has none it gets the app that is named, if that is in stage review or
+    /// development, and nothing else: no preview gets the database of another pull request
+    /// because it happens to be the only one.
+    InPipeline {
+        /// The pipeline's name or id.
+        pipeline: String,
+        /// The app's name or id, where the stage has more than one.
+        app: Option<String>,
+        /// The number of the pull request that a preview shows.
+        pull_request: Option<u64>,
+    },
+    /// This app (by name or id), whatever its stage is called on Heroku.
+    Named(String),
+}
+
+/// What it takes to ask Neon.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NeonSettings {
+    /// The project's id.
+    pub project: String,
+    /// The id of the branch that is this stage's. Neon would take the project's
+    /// default branch where none is named, so one has to be.
+    pub branch: String,
+    /// The database's name.
+    pub database: String,
+    /// The role's name.
+    pub role: String,
+    /// Whether to connect through Neon's PgBouncer.
+    pub pooled: bool,
+    /// The API key: one that is scoped to the project is enough.
+    pub token: SecretString,
+    /// The base URL of the Neon API.
+    pub api_url: String,
+}
+
+/// What it takes to ask Render.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RenderSettings {
+    /// The id of the Postgres that is this stage's.
+    pub postgres: String,
+    /// The API key.
+    pub token: SecretString,
+    /// The base URL of the Render API.
+    pub api_url: String,
+}
+
+impl ProviderSettings {
+    /// Refuses a source that knows one database, whatever the stage.
+    pub(super) fn tells_stages_apart(&self, stage: Stage) -> Result<(), Error> {
+        let what = match self {
+            Self::Heroku(heroku) => match heroku.app {
+                HerokuApp::InPipeline { .. } => return Ok(()),
+                HerokuApp::Named(_) => "STAGELINK_HEROKU_APP without a pipeline",
+            },
+            Self::Neon(_) => "STAGELINK_NEON_BRANCH",
+            Self::Render(_) => "STAGELINK_RENDER_POSTGRES",
+            Self::Url(_) => "DATABASE_URL",
+        };
+        Err(settings(format!(
+            "stage {stage} comes from the alias that the function was invoked by, but {what} knows \
+             one database, whatever the stage: set STAGELINK_HEROKU_PIPELINE, seal the URL of each \
+             stage in STAGELINK_SEALED, or set STAGELINK_STAGE"
+        )))
+    }
+}
+
+/// The variables that choose a provider, and those of each.
+#[derive(Clone, Deserialize)]
+pub(super) struct ProviderVariables {
+    stagelink_provider: Option<String>,
+    stagelink_heroku_pipeline: Option<String>,
+    stagelink_heroku_app: Option<String>,
+    stagelink_heroku_pull_request: Option<String>,
+    heroku_api_key: Option<SecretString>,
+    stagelink_heroku_api_url: Option<String>,
+    stagelink_config_var: Option<String>,
+    stagelink_neon_project: Option<String>,
+    stagelink_neon_branch: Option<String>,
+    stagelink_neon_database: Option<String>,
+    stagelink_neon_role: Option<String>,
+    neon_api_key: Option<SecretString>,
+    stagelink_neon_api_url: Option<String>,
+    stagelink_render_postgres: Option<String>,
+    render_api_key: Option<SecretString>,
+    stagelink_render_api_url: Option<String>,
+    database_url: Option<SecretString>,
+}
+
+/// A provider by its name in `STAGELINK_PROVIDER`.
+#[derive(Clone, Copy)]
+enum Kind {
+    Heroku,
+    Neon,
+    Render,
+    Url,
+}
+
+impl ProviderVariables {
+    /// Whether a variable is one of these, beside those that begin with `STAGELINK_`.
+    pub(super) fn knows(name: &str) -> bool {
+        matches!(
+            name,
+            "HEROKU_API_KEY" | "NEON_API_KEY" | "RENDER_API_KEY" | "DATABASE_URL"
+        )
+    }
+
+    /// Whether no provider is chosen and nothing says where a database is.
+    pub(super) fn is_unset(&self) -> bool {
+        self.stagelink_provider.is_none() && matches!(self.only_one(), Ok(None))
+    }
+
+    /// The provider that is chosen, or the only one whose variables are set, with its
+    /// pooler or without. `built_for` is the pull request that this was built for.
+    pub(super) fn parse(
+        mut self,
+        stage: Stage,
+        pooler: Pooler,
+        built_for: Option<&str>,
+    ) -> Result<Option<ProviderSettings>, Error> {
+        let pull_request = self.pull_request(stage, built_for)?;
+        let kind = match &self.stagelink_provider {
+            Some(name) => Some(Kind::parse(name)?),
+            None => self.only_one()?,
+        };
+        kind.map(|kind| match kind {
+            Kind::Heroku => self
+                .heroku(pooler, pull_request)
+                .map(ProviderSettings::Heroku),
+            Kind::Neon => self.neon(pooler).map(ProviderSettings::Neon),
+            Kind::Render => self.render().map(ProviderSettings::Render),
+            Kind::Url => self.url().map(ProviderSettings::Url),
+        })
+        .transpose()
+    }
+
+    /// The one provider whose variables say where the database is. A token says
+    /// nothing: it may serve another program.
+    fn only_one(&self) -> Result<Option<Kind>, Error> {
+        let set: Vec<Kind> = Kind::ALL
+            .into_iter()
+            .filter(|kind| match kind {
+                Kind::Heroku => {
+                    self.stagelink_heroku_pipeline.is_some() || self.stagelink_heroku_app.is_some()
+                }
+                Kind::Neon => {
+                    self.stagelink_neon_project.is_some() || self.stagelink_neon_branch.is_some()
+                }
+                Kind::Render => self.stagelink_render_postgres.is_some(),
+                Kind::Url => self.database_url.is_some(),
+            })
+            .collect();
+        match set.as_slice() {
+            [] => Ok(None),
+            [kind] => Ok(Some(*kind)),
+            _ => {
+                let found: Vec<_> = set.iter().map(|kind| kind.found()).collect();
+                Err(settings(format!(
+                    "{} sources of the database are set ({}): remove all but one, or choose with \
+                     STAGELINK_PROVIDER ({NAMES})",
+                    found.len(),
+                    found.join(", ")
+                )))
+            }
+        }
+    }
+
+    /// The pull request that a preview shows. What was built in says nothing of other
+    /// stages: a build may be of both.
+    fn pull_request(
+        &mut self,
+        stage: Stage,
+        built_for: Option<&str>,
+    ) -> Result<Option<u64>, Error> {
+        let set = self.stagelink_heroku_pull_request.take();
+        if set.is_some() && stage != Stage::Review {
+            return Err(settings(format!(
+                "STAGELINK_HEROKU_PULL_REQUEST is set in stage {stage}, but only stage review has \
+                 pull requests: set it for the deploy contexts of previews alone"
+            )));
+        }
+        let (name, text) = match (&set, built_for) {
+            _ if stage != Stage::Review => return Ok(None),
+            (Some(text), _) => ("STAGELINK_HEROKU_PULL_REQUEST", text.as_str()),
+            (None, Some(text)) if !text.trim().is_empty() => {
+                ("STAGELINK_BUILT_FOR_PULL_REQUEST", text)
+            }
+            (None, _) => return Ok(None),
+        };
+        match text.trim().parse() {
+            Ok(number) if number > 0 => Ok(Some(number)),
+            _ => Err(settings(format!(
+                "{name} is not the number of a pull request"
+            ))),
+        }
+    }
+
+    fn heroku(self, pooler: Pooler, pull_request: Option<u64>) -> Result<HerokuSettings, Error> {
+        let app = match (self.stagelink_heroku_pipeline, self.stagelink_heroku_app) {
+            (Some(pipeline), app) => HerokuApp::InPipeline {
+                pipeline,
+                app,
+                pull_request,
+            },
+            (None, Some(app)) => HerokuApp::Named(app),
+            (None, None) => {
+                return Err(settings(
+                    "STAGELINK_PROVIDER is heroku, but neither STAGELINK_HEROKU_PIPELINE nor \
+                     STAGELINK_HEROKU_APP says whose database it is",
+                ));
+            }
+        };
+        Ok(HerokuSettings {
+            app,
+            token: needed(
+                self.heroku_api_key,
+                "HEROKU_API_KEY",
+                "make a token with `heroku authorizations:create --scope read-protected` and set \
+                 it as a secret",
+            )?,
+            api_url: self
+                .stagelink_heroku_api_url
+                .unwrap_or_else(|| "https://api.heroku.com".to_owned()),
+            config_var: self
+                .stagelink_config_var
+                .unwrap_or_else(|| "DATABASE_URL".to_owned()),
+            pooler: pooler != Pooler::Never,
+        })
+    }
+
+    fn neon(self, pooler: Pooler) -> Result<NeonSettings, Error> {
+        Ok(NeonSettings {
+            project: needed(
+                self.stagelink_neon_project,
+                "STAGELINK_NEON_PROJECT",
+                "set it to the id of the Neon project that holds this stage's branch",
+            )?,
+            branch: needed(
+                self.stagelink_neon_branch,
+                "STAGELINK_NEON_BRANCH",
+                "set it to the id of this stage's own branch (br-…), for each deploy context; the \
+                 project's default branch is never taken for a stage",
+            )?,
+            database: needed(
+                self.stagelink_neon_database,
+                "STAGELINK_NEON_DATABASE",
+                "set it to the name of the database on the branch",
+            )?,
+            role: needed(
+                self.stagelink_neon_role,
+                "STAGELINK_NEON_ROLE",
+                "set it to the name of the role that the function logs in as",
+            )?,
+            pooled: pooler != Pooler::Never,
+            token: needed(
+                self.neon_api_key,
+                "NEON_API_KEY",
+                "make an API key that is scoped to the project, in the Neon console under \
+                 Settings > API keys, and set it as a secret",
+            )?,
+            api_url: self
+                .stagelink_neon_api_url
+                .unwrap_or_else(|| "https://console.neon.tech".to_owned()),
+        })
+    }
+
+    fn render(self) -> Result<RenderSettings, Error> {
+        Ok(RenderSettings {
+            postgres: needed(
+                self.stagelink_render_postgres,
+                "STAGELINK_RENDER_POSTGRES",
+                "set it to the id of this stage's Postgres on Render (dpg-…)",
+            )?,
+            token: needed(
+                self.render_api_key,
+                "RENDER_API_KEY",
+                "make an API key in the Render dashboard under Account Settings > API Keys and \
+                 set it as a secret",
+            )?,
+            api_url: self
+                .stagelink_render_api_url
+                .unwrap_or_else(|| "https://api.render.com".to_owned()),
+        })
+    }
+
+    fn url(self) -> Result<SecretString, Error> {
+        needed(
+            self.database_url,
+            "DATABASE_URL",
+            "set it to the URL of this stage's database, as a secret, or choose another provider \
+             with STAGELINK_PROVIDER",
+        )
+    }
+}
+
+/// A variable that the chosen provider cannot do without.
+fn needed<T>(value: Option<T>, name: &str, advice: &str) -> Result<T, Error> {
+    value.ok_or_else(|| settings(format!("{name} is not set: {advice}")))
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Heroku, Self::Neon, Self::Render, Self::Url];
+
+    fn parse(name: &str) -> Result<Self, Error> {
+        Ok(match name.trim() {
+            "heroku" => Self::Heroku,
+            "neon" => Self::Neon,
+            "render" => Self::Render,
+            "url" => Self::Url,
+            // What stands there instead may be a secret in the wrong place.
+            _ => {
+                return Err(settings(format!(
+                    "STAGELINK_PROVIDER names no provider that is known: use {NAMES}"
+                )));
+            }
+        })
+    }
+
+    /// What of it was found in the environment.
+    fn found(self) -> &'static str {
+        match self {
+            Self::Heroku => "a Heroku pipeline or app",
+            Self::Neon => "a Neon project",
+            Self::Render => "a Postgres on Render",
+            Self::Url => "DATABASE_URL",
+        }
+    }
+}
+
+fn settings(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Settings, message)
+}
+
+const NAMES: &str = "heroku, neon, render or url";

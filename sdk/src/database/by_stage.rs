@@ -1,0 +1,335 @@
+//! The links of one process, by the stage that an invocation is for.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use crate::config::Environment;
+use crate::database::Link;
+use crate::error::{Error, ErrorKind};
+use crate::stage::Stage;
+
+/// The links of one process, by the stage that an invocation is for.
+///
+/// - **`STAGELINK_STAGE` is set:** that stage, for every invocation. One by an alias that is
+///   called after another stage is refused.
+/// - **It is not set:** the stage that the alias is called after by which the function was
+///   invoked, as AWS Lambda tells it: the end of the invoked function's ARN
+///   (`arn:aws:lambda:REGION:ACCOUNT:function:NAME:staging`). An invocation by a version, by
+///   `$LATEST`, by an alias of another name or without any is refused. A client cannot choose
+///   the ARN: whoever set up the URL or the route did, or may invoke the function with AWS's
+///   own permission for it.
+///
+/// One version of a function may stand behind the aliases of several stages, and so one
+/// process may serve them in turn. Each stage has a pool of its own, made with its first
+/// invocation; before that no stage is known, so no connection is opened at the start of the
+/// process. The sources of the database are those that tell the stages apart: a Heroku
+/// pipeline, and a `STAGELINK_SEALED` with an entry for each stage.
+///
+/// [`run`](crate::run) does this for each request. It is for functions with another loop, say
+/// those that take messages of a queue:
+///
+/// ```no_run
+/// # async fn example(context: lambda_http::Context) -> Result<(), stagelink::Error> {
+/// let links = stagelink::Links::from_env();
+/// // With each invocation:
+/// let link = links.of(&context.invoked_function_arn)?.until(context.deadline());
+/// let db = link.client().await?;
+/// # let _ = db;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Links(Arc<Inner>);
+
+enum Inner {
+    /// The variable names the stage.
+    Named(Link),
+    /// The alias names it.
+    ByAlias {
+        environment: Box<Environment>,
+        /// In the order of [`Stage::ALL`].
+        links: [OnceLock<Link>; Stage::ALL.len()],
+    },
+}
+
+impl Links {
+    /// Links by the environment of this process; see [`Settings`](crate::Settings) for the variables.
+    ///
+    /// It cannot fail: where the environment does not say enough, the reason is what
+    /// [`of`](Self::of) or the link answers.
+    pub fn from_env() -> Self {
+        Self::new(Environment::of_process())
+    }
+
+    /// Links by any set of variables, as [`from_env`](Self::from_env) reads the environment.
+    pub fn from_vars<N, V>(vars: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        Self::new(Environment::of_vars(vars))
+    }
+
+    fn new(environment: Result<Environment, Error>) -> Self {
+        match environment {
+            Ok(environment) if !environment.names_stage() => Self(Arc::new(Inner::ByAlias {
+                environment: Box::new(environment),
+                links: Default::default(),
+            })),
+            environment => Self::from(Link::new(environment.and_then(Environment::settings))),
+        }
+    }
+
+    /// The link for an invocation by that ARN.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Stage`] when the ARN names no stage and `STAGELINK_STAGE` neither, or
+    /// each another.
+    pub fn of(&self, invoked_function_arn: &str) -> Result<&Link, Error> {
+        match (&*self.0, stage_of_alias(invoked_function_arn)) {
+            (Inner::Named(link), Some(alias)) => match link.stage_if_known() {
+                Some(stage) if stage != alias => Err(contradiction(stage, alias)),
+                _ => Ok(link),
+            },
+            (Inner::Named(link), None) => Ok(link),
+            (Inner::ByAlias { environment, links }, Some(alias)) => Ok(links[alias as usize]
+                .get_or_init(|| {
+                    Link::new(Environment::clone(environment).settings_of_alias(alias))
+                })),
+            (Inner::ByAlias { .. }, None) => Err(no_stage(qualifier(invoked_function_arn))),
+        }
+    }
+
+    /// The link whose stage is known before anybody invokes the function.
+    pub(crate) fn named(&self) -> Option<&Link> {
+        match &*self.0 {
+            Inner::Named(link) => Some(link),
+            Inner::ByAlias { .. } => None,
+        }
+    }
+
+    /// Says goodbye to the servers on all connections that are not lent, as [`Link::close`].
+    pub async fn close(&self) {
+        for link in self.made() {
+            link.close().await;
+        }
+    }
+
+    /// The same, and those that are lent never come back into use.
+    pub(crate) async fn start_afresh(&self) {
+        for link in self.made() {
+            link.start_afresh().await;
+        }
+    }
+
+    fn made(&self) -> impl Iterator<Item = &Link> {
+        let (named, by_alias) = match &*self.0 {
+            Inner::Named(link) => (Some(link), [].as_slice()),
+            Inner::ByAlias { links, .. } => (None, links.as_slice()),
+        };
+        named
+            .into_iter()
+            .chain(by_alias.iter().filter_map(OnceLock::get))
+    }
+}
+
+impl From<Link> for Links {
+    /// One link for all invocations, but for those by another stage's alias.
+    fn from(link: Link) -> Self {
+        Self(Arc::new(Inner::Named(link)))
+    }
+}
+
+impl fmt::Debug for Links {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.made()).finish()
+    }
+}
+
+/// The stage that the alias is called after. This is looked at for each request, so what is
+/// not at the end at all is not looked for.
+fn stage_of_alias(arn: &str) -> Option<Stage> {
+    let (_, last) = arn.rsplit_once(':')?;
+    let stage = Stage::named(last)?;
+    (qualifier(arn) == Some(last)).then_some(stage)
+}
+
+/// What comes behind the function's name: an alias, a version, or nothing.
+fn qualifier(arn: &str) -> Option<&str> {
+    let mut parts = arn.split(':');
+    let is_function = parts.next() == Some("arn")
+        && parts.nth(1) == Some("lambda")
+        && parts.nth(2) == Some("function");
+    let qualifier = parts.nth(1).filter(|_| is_function)?;
+    parts.next().is_none().then_some(qualifier)
+}
+
+fn no_stage(qualifier: Option<&str>) -> Error {
+    let invoked = match qualifier {
+        None => "without an alias".to_owned(),
+        Some("$LATEST") => "by $LATEST, which is no alias".to_owned(),
+        Some(version) if version.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("by version {version}, which is no alias")
+        }
+        Some(alias) => {
+            let shown: String = alias.chars().take(40).collect();
+            format!("by the alias {shown:?}, which is no stage's name")
+        }
+    };
+    Error::new(
+        ErrorKind::Stage,
+        format!(
+            "no stage is known: STAGELINK_STAGE is not set, and the function was invoked {invoked} \
+             (the end of the invoked function's ARN); set STAGELINK_STAGE, or invoke the function \
+             by an alias that is called review, development, staging or production"
+        ),
+    )
+}
+
+fn contradiction(stage: Stage, alias: Stage) -> Error {
+    Error::new(
+        ErrorKind::Stage,
+        format!(
+            "two stages are named: STAGELINK_STAGE says {stage}, and the function was invoked by \
+             the alias {alias} (the end of the invoked function's ARN); remove STAGELINK_STAGE so \
+             that the alias decides, or let the alias {alias} stand for a version whose \
+             STAGELINK_STAGE is {alias}"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FUNCTION: &str = "arn:aws:lambda:eu-west-1:123456789012:function:guestbook";
+
+    const HEROKU: [(&str, &str); 2] = [
+        ("STAGELINK_HEROKU_PIPELINE", "guestbook"),
+        ("HEROKU_API_KEY", "token-c4n4ry"),
+    ];
+
+    fn invoked(vars: &[(&'static str, &'static str)], arn: &str) -> Result<Stage, Error> {
+        Links::from_vars(vars.iter().copied()).of(arn)?.stage()
+    }
+
+    fn by(qualifier: &str) -> String {
+        format!("{FUNCTION}:{qualifier}")
+    }
+
+    #[test]
+    fn alias_that_is_called_after_a_stage_names_it() {
+        for stage in Stage::ALL {
+            assert_eq!(invoked(&HEROKU, &by(stage.as_str())).unwrap(), stage);
+        }
+    }
+
+    #[test]
+    fn stages_in_turn_have_a_link_each_that_stays() {
+        let links = Links::from_vars(HEROKU);
+        let link = |stage| links.of(&by(stage)).unwrap();
+        assert_eq!(link("staging").stage().unwrap(), Stage::Staging);
+        assert_eq!(link("production").stage().unwrap(), Stage::Production);
+        assert!(std::ptr::eq(link("staging"), link("staging")));
+        assert!(links.named().is_none());
+        assert_eq!(links.made().count(), 2);
+    }
+
+    #[test]
+    fn arn_without_a_stage_is_refused_and_says_what_was_looked_at() {
+        for (arn, said) in [
+            (FUNCTION.to_owned(), "without an alias"),
+            (
+                FUNCTION.replace("guestbook", "production"),
+                "without an alias",
+            ),
+            (by("$LATEST"), "by $LATEST"),
+            (by("17"), "by version 17"),
+            (by("live"), r#"by the alias "live""#),
+            (by("Production"), r#"by the alias "Production""#),
+            (by("production:x"), "without an alias"),
+            (String::new(), "without an alias"),
+            ("a:b:c:d:e:f:g:production".to_owned(), "without an alias"),
+        ] {
+            let error = invoked(&HEROKU, &arn).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Stage, "{arn}");
+            assert!(error.to_string().contains(said), "{arn}: {error}");
+            assert!(error.to_string().contains("set STAGELINK_STAGE, or"));
+        }
+    }
+
+    #[test]
+    fn variable_names_the_stage_unless_the_alias_names_another() {
+        let vars = [HEROKU.as_slice(), &[("STAGELINK_STAGE", "staging")]].concat();
+        for qualifier in ["staging", "live", "$LATEST", "3"] {
+            assert_eq!(invoked(&vars, &by(qualifier)).unwrap(), Stage::Staging);
+        }
+        assert_eq!(invoked(&vars, FUNCTION).unwrap(), Stage::Staging);
+        let error = invoked(&vars, &by("production")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Stage);
+        assert!(error.to_string().contains("STAGELINK_STAGE says staging"));
+        assert!(error.to_string().contains("the alias production"));
+    }
+
+    #[test]
+    fn variable_that_names_no_stage_is_not_made_good_by_an_alias() {
+        let vars = [HEROKU.as_slice(), &[("STAGELINK_STAGE", "prod")]].concat();
+        let error = invoked(&vars, &by("production")).unwrap_err();
+        assert!(error.to_string().contains("unknown stage"), "{error}");
+    }
+
+    #[test]
+    fn source_that_knows_one_database_is_refused_for_an_alias() {
+        let one = "knows one database";
+        for vars in [
+            [("DATABASE_URL", "postgres://u:c4n4ry@h/d")].as_slice(),
+            &[("STAGELINK_HEROKU_APP", "shop"), HEROKU[1]],
+            &[
+                ("STAGELINK_RENDER_POSTGRES", "dpg-1"),
+                ("RENDER_API_KEY", "c4n4ry"),
+            ],
+            &[
+                ("STAGELINK_NEON_PROJECT", "shop"),
+                ("STAGELINK_NEON_BRANCH", "br-1"),
+                ("STAGELINK_NEON_DATABASE", "shop"),
+                ("STAGELINK_NEON_ROLE", "shop"),
+                ("NEON_API_KEY", "c4n4ry"),
+            ],
+        ] {
+            let error = invoked(vars, &by("staging")).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Settings);
+            assert!(error.to_string().contains(one), "{error}");
+            assert!(!format!("{error:?}").contains("c4n4ry"));
+            let named = [vars, &[("STAGELINK_STAGE", "staging")]].concat();
+            assert_eq!(invoked(&named, &by("staging")).unwrap(), Stage::Staging);
+        }
+    }
+
+    #[test]
+    fn sealed_entry_of_each_stage_is_its_own() {
+        const BOTH: &str = "staging=postgres://u:c4n4ry@h/s?sslmode=require\n  \
+                            production=postgres://u:c4n4ry@h/p?sslmode=require";
+        let sealed = [("STAGELINK_SEALED", BOTH)];
+        for stage in ["staging", "production"] {
+            assert_eq!(invoked(&sealed, &by(stage)).unwrap().as_str(), stage);
+        }
+        let error = invoked(&sealed, &by("review")).unwrap_err();
+        assert!(
+            error.to_string().contains("no entry for stage review"),
+            "{error}"
+        );
+        assert!(!format!("{error:?}").contains("c4n4ry"));
+        // A pipeline may know what is not sealed.
+        let vars = [HEROKU.as_slice(), &sealed].concat();
+        assert_eq!(invoked(&vars, &by("review")).unwrap(), Stage::Review);
+        // Where the variable names the stage, another stage's entry is a mistake.
+        let named = [sealed[0], ("STAGELINK_STAGE", "staging")];
+        let error = invoked(&named, &by("staging")).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("credentials of stage production")
+        );
+    }
+}

@@ -1,0 +1,374 @@
+//! Writes that happen once, however often they are sent.
+
+use std::future::Future;
+use std::time::Duration;
+
+use futures_util::future::join;
+use futures_util::future::join3;
+use http::StatusCode;
+use lambda_http::{Request, RequestExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
+use tokio_postgres::types::Type;
+
+use crate::database::Link;
+use crate::database::retry::Watch;
+use crate::database::transaction::{Failed, begin, committed_indeed, do_work};
+use crate::error::{Error, ErrorKind};
+use crate::postgres::{Client, Fate, Transaction};
+use crate::problem::Problem;
+
+/// The key of a request that is to happen once: its header `Idempotency-Key`
+/// (draft-ietf-httpapi-idempotency-key-header-07), and what the request asks for.
+///
+/// A client makes a key for each thing that it wants, such as a UUID, and sends
+/// the same one when it sends the same request again. A key that comes again
+/// with another method, path or body is refused.
+///
+/// ```no_run
+/// use lambda_http::Request;
+/// use stagelink::{IdempotencyKey, Link, Problem};
+/// use tokio_postgres::types::Type;
+///
+/// async fn order(request: Request) -> Result<String, Problem> {
+///     let key = IdempotencyKey::of(&request)?
+///         .ok_or_else(|| Problem::new(http::StatusCode::BAD_REQUEST, "Send an Idempotency-Key."))?;
+///     let number: i64 = Link::of(&request)
+///         .once(&key, |db| async move {
+///             let row = db.query_typed_one("INSERT INTO orders DEFAULT VALUES RETURNING id", &[]).await?;
+///             Ok::<_, Problem>(row.get(0))
+///         })
+///         .await?;
+///     Ok(number.to_string())
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    owner: String,
+    key: String,
+    fingerprint: Vec<u8>,
+}
+
+impl IdempotencyKey {
+    /// The key of a request, or `None` where it has no such header.
+    ///
+    /// The value may stand in quotation marks, as the draft wants it, or not, as
+    /// most clients send it.
+    ///
+    /// # Errors
+    ///
+    /// A 400 when there are two, or one is empty, longer than 255 characters, or
+    /// holds anything but visible ASCII.
+    pub fn of(request: &Request) -> Result<Option<Self>, Problem> {
+        let mut values = request.headers().get_all(HEADER).iter();
+        let Some(value) = values.next() else {
+            return Ok(None);
+        };
+        let key = value
+            .to_str()
+            .ok()
+            .map(str::trim)
+            .map(|key| unquoted(key).unwrap_or(key))
+            .filter(|key| (1..=KEY_CHARS).contains(&key.len()))
+            .filter(|key| key.chars().all(|c| c.is_ascii_graphic()));
+        match (key, values.next()) {
+            (Some(key), None) => Ok(Some(Self {
+                owner: String::new(),
+                key: key.to_owned(),
+                fingerprint: fingerprint(request),
+            })),
+            _ => Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "Send one Idempotency-Key of 1 to 255 visible ASCII characters, such as a UUID.",
+            )),
+        }
+    }
+
+    /// The same key as one of this owner's, such as a user's id: where different
+    /// people send requests, nobody gets to see the answer to another's by
+    /// guessing a key.
+    #[must_use]
+    pub fn owned_by(mut self, owner: impl Into<String>) -> Self {
+        self.owner = owner.into();
+        self
+    }
+}
+
+/// The table in which [`Link::once`] keeps its keys, for a migration:
+///
+/// ```sql
+#[doc = include_str!("idempotency.sql")]
+/// ```
+pub const IDEMPOTENCY_TABLE: &str = include_str!("idempotency.sql");
+
+impl Link {
+    /// Does some work once for a key, in one transaction, and gives whoever
+    /// sends the key again the same answer.
+    ///
+    /// The key and the answer are kept in the same transaction as the work, in
+    /// the same database, so that there is no moment in which one is there
+    /// without the other. That makes it safe to do the work again whenever the
+    /// connection is lost, even during the COMMIT; and safe for the client to
+    /// send its request again after an error. Two requests with one key at the
+    /// same time wait for each other.
+    ///
+    /// It needs the table of [`IDEMPOTENCY_TABLE`]. Keys are kept for 24 hours, and removed by
+    /// later requests. An error of the work rolls everything back and keeps
+    /// nothing: the same key may then be tried again. Costs three round trips
+    /// with those of one statement of work, and two where the answer is there already.
+    ///
+    /// # Errors
+    ///
+    /// Those of the work; as [`read`](Self::read) otherwise; [`ErrorKind::KeyReused`]
+    /// when the key was used for another request; [`ErrorKind::Query`] when the table is
+    /// missing, or the answer is nothing that JSON can hold.
+    ///
+    /// # Cancel safety
+    ///
+    /// All of it takes effect or nothing, and the next request with this key finds out.
+    pub async fn once<T, E, W, F>(&self, key: &IdempotencyKey, work: W) -> Result<T, E>
+    where
+        T: Serialize + DeserializeOwned,
+        W: Fn(Transaction) -> F,
+        F: Future<Output = Result<T, E>>,
+        E: From<Error>,
+    {
+        let mut attempts = self.attempts()?;
+        loop {
+            let (client, watch) = attempts.connection_to_write().await?;
+            let answered = attempts
+                .work(answer(client, &watch, self.time_left(), key, &work))
+                .await?;
+            let failure = watch
+                .has_lost_connection()
+                .or_else(|| watch.met_read_only(attempts.pool()))
+                .or_else(|| watch.lost_race());
+            match (answered, failure) {
+                (Ok(value), _) => {
+                    attempts.pool().is_written();
+                    return Ok(value);
+                }
+                // Whatever became of it: the next attempt will find out.
+                (Err(_), Some(failure)) => attempts.pause(failure).await?,
+                (Err(Failed::Work(error)), None) => {
+                    attempts.pool().is_written();
+                    return Err(error);
+                }
+                (Err(Failed::Commit(error)), None) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// One attempt to answer: from what is kept, or by doing the work.
+async fn answer<T, E, W, F>(
+    client: Client,
+    watch: &Watch,
+    left: Option<Duration>,
+    key: &IdempotencyKey,
+    work: &W,
+) -> Result<T, Failed<E>>
+where
+    T: Serialize + DeserializeOwned,
+    W: Fn(Transaction) -> F,
+    F: Future<Output = Result<T, E>>,
+    E: From<Error>,
+{
+    let kept = match claim(&client, left, key).await {
+        Ok(kept) => kept,
+        Err(error) => {
+            // Where this fails too, the connection is not lent again.
+            client.batch_execute("ROLLBACK").await.ok();
+            return Err(Failed::Work(error.into()));
+        }
+    };
+    if let Some(answer) = kept {
+        client.batch_execute("ROLLBACK").await.ok();
+        return serde_json::from_str(&answer)
+            .map_err(|error| Failed::Work(not_the_form(error).into()));
+    }
+    let (client, value) = do_work(client, work).await.map_err(Failed::Work)?;
+    let answer =
+        serde_json::to_string(&value).map_err(|error| Failed::Work(not_the_form(error).into()));
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(failed) => {
+            client.batch_execute("ROLLBACK").await.ok();
+            return Err(failed);
+        }
+    };
+    keep(&client, watch, key, &answer)
+        .await
+        .map_err(Failed::Commit)?;
+    committed_indeed(watch)?;
+    Ok(value)
+}
+
+/// Begins a transaction and takes the key, or waits for whoever has it. Returns
+/// the answer that is kept for it. One round trip.
+async fn claim(
+    client: &Client,
+    left: Option<Duration>,
+    key: &IdempotencyKey,
+) -> Result<Option<String>, Error> {
+    let begin = begin(client, left);
+    let (begun, claimed) = join(
+        client.batch_execute(&begin),
+        client.query_typed_one(
+            CLAIM,
+            &[
+                (&key.owner, Type::TEXT),
+                (&key.key, Type::TEXT),
+                (&key.fingerprint, Type::BYTEA),
+            ],
+        ),
+    )
+    .await;
+    begun?;
+    let row = claimed.map_err(|error| {
+        if error.code().is_some_and(|code| code.code() == "42P01") {
+            return Error::because(
+                ErrorKind::Query,
+                "the database has no table stagelink_idempotency: add a migration with the SQL of \
+                 stagelink::IDEMPOTENCY_TABLE",
+                error,
+            );
+        }
+        error.into()
+    })?;
+    let fingerprint: Vec<u8> = row.try_get(0)?;
+    let answer: Option<String> = row.try_get(1)?;
+    if fingerprint != key.fingerprint {
+        return Err(Error::new(
+            ErrorKind::KeyReused,
+            "an idempotency key came again with another request than the first time",
+        ));
+    }
+    Ok(answer)
+}
+
+/// Keeps the answer beside the key, and commits. One round trip.
+async fn keep(
+    client: &Client,
+    watch: &Watch,
+    key: &IdempotencyKey,
+    answer: &str,
+) -> Result<(), Error> {
+    let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] = [
+        (&answer, Type::TEXT),
+        (&key.owner, Type::TEXT),
+        (&key.key, Type::TEXT),
+    ];
+    let (kept, cleared, committed) = join3(
+        client.execute_typed(KEEP, &parameters),
+        client.batch_execute(CLEAR),
+        client.batch_execute("COMMIT"),
+    )
+    .await;
+    // A COMMIT after a failed statement rolls back, and is no error.
+    if watch.fate() != Fate::Something {
+        kept?;
+        cleared?;
+    }
+    Ok(committed?)
+}
+
+/// What the request asks for, so that another with the same key is noticed.
+fn fingerprint(request: &Request) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    for part in [request.method().as_str(), request.raw_http_path()] {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    hash.update(request.body().as_ref());
+    hash.finalize().to_vec()
+}
+
+/// A string of a structured field (RFC 9651), without its quotation marks.
+fn unquoted(value: &str) -> Option<&str> {
+    value.strip_prefix('"')?.strip_suffix('"')
+}
+
+fn not_the_form(error: serde_json::Error) -> Error {
+    Error::because(
+        ErrorKind::Query,
+        "the answer that is kept for an idempotency key is not what this function answers",
+        error,
+    )
+}
+
+const HEADER: &str = "idempotency-key";
+const KEY_CHARS: usize = 255;
+
+/// Two requests with one key meet in the row: the second waits until the first
+/// has committed or rolled back. The answer is null for whoever came first.
+const CLAIM: &str = "\
+    INSERT INTO stagelink_idempotency AS kept (owner, key, fingerprint) VALUES ($1, $2, $3) \
+    ON CONFLICT (owner, key) DO UPDATE SET \
+        fingerprint = CASE WHEN kept.kept_until < now() OR kept.answer IS NULL \
+            THEN excluded.fingerprint ELSE kept.fingerprint END, \
+        answer = CASE WHEN kept.kept_until < now() THEN NULL ELSE kept.answer END, \
+        kept_until = CASE WHEN kept.kept_until < now() \
+            THEN excluded.kept_until ELSE kept.kept_until END \
+    RETURNING fingerprint, answer";
+
+const KEEP: &str = "UPDATE stagelink_idempotency SET answer = $1 WHERE owner = $2 AND key = $3";
+
+/// Each new key removes two old ones at most, so that the table stays small and
+/// no request has much to do.
+const CLEAR: &str = "\
+    DELETE FROM stagelink_idempotency WHERE (owner, key) IN ( \
+        SELECT owner, key FROM stagelink_idempotency WHERE kept_until < now() \
+        LIMIT 2 FOR UPDATE SKIP LOCKED)";
+
+#[cfg(test)]
+mod tests {
+    use lambda_http::Body;
+
+    use super::*;
+
+    fn request(keys: &[&str], body: &'static str) -> Request {
+        let mut request = Request::new(Body::from(body));
+        for key in keys {
+            request.headers_mut().append(HEADER, key.parse().unwrap());
+        }
+        request
+    }
+
+    fn key(keys: &[&str], body: &'static str) -> IdempotencyKey {
+        IdempotencyKey::of(&request(keys, body)).unwrap().unwrap()
+    }
+
+    #[test]
+    fn request_without_the_header_has_no_key() {
+        assert_eq!(IdempotencyKey::of(&request(&[], "")).unwrap(), None);
+    }
+
+    #[test]
+    fn key_in_quotation_marks_is_the_same() {
+        assert_eq!(key(&["\"abc-1\""], ""), key(&[" abc-1 "], ""));
+    }
+
+    #[test]
+    fn other_body_or_owner_is_another_request() {
+        assert_ne!(key(&["a"], "1"), key(&["a"], "2"));
+        assert_ne!(key(&["a"], "1"), key(&["a"], "1").owned_by("ada"));
+    }
+
+    #[test]
+    fn key_that_is_none_is_refused() {
+        let long = "x".repeat(256);
+        for keys in [
+            &["\"\""][..],
+            &[""],
+            &["a b"],
+            &["a", "b"],
+            &[&long],
+            &["é"],
+        ] {
+            let problem = IdempotencyKey::of(&request(keys, "")).unwrap_err();
+            assert_eq!(problem.status(), StatusCode::BAD_REQUEST, "{keys:?}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Reads and writes that survive the loss of a connection.
+
+use std::future::Future;
+
+use crate::database::Link;
+use crate::database::retry::outcome_unknown;
+use crate::error::Error;
+use crate::postgres::{Client, Fate};
+
+impl Link {
+    /// Does some work that changes nothing, with a connection to the stage's database.
+    ///
+    /// Where the connection is lost under it, or none can be had for a reason
+    /// that may pass (a password that was rotated, a server that restarts or was
+    /// replaced), the work is done again from its beginning, with a new
+    /// connection and, where need be, new credentials. This goes on until
+    /// [`Limits::retry`](crate::Limits::retry) after the trouble began, and no
+    /// longer than the invocation may last. An error of the work itself is returned as it is.
+    ///
+    /// ```no_run
+    /// # use lambda_http::Request;
+    /// # use stagelink::{Link, Error};
+    /// async fn count(request: &Request) -> Result<i64, Error> {
+    ///     Link::of(request)
+    ///         .read(|db| async move {
+    ///             let row = db.query_typed_one("SELECT count(*) FROM guestbook", &[]).await?;
+    ///             Ok(row.get(0))
+    ///         })
+    ///         .await
+    /// }
+    /// ```
+    ///
+    /// The work may run more than once, so it should be nothing but queries.
+    /// That it changes nothing is the caller's word: it is not checked.
+    ///
+    /// # Errors
+    ///
+    /// Those of the work; and, made into its type of error, those of
+    /// [`client`](Self::client) and
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) when the invocation has
+    /// to be answered.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any point. A query that runs in the server
+    /// is not stopped by that, and its connection is given up.
+    pub async fn read<T, E, W, F>(&self, work: W) -> Result<T, E>
+    where
+        W: Fn(Client) -> F,
+        F: Future<Output = Result<T, E>>,
+        E: From<Error>,
+    {
+        let mut attempts = self.attempts()?;
+        loop {
+            let (client, watch) = attempts.connection().await?;
+            let result = attempts.work(work(client)).await?;
+            match (result, watch.has_lost_connection()) {
+                (Err(_), Some(failure)) => attempts.pause(failure).await?,
+                (result, _) => {
+                    attempts.pool().is_read();
+                    return result;
+                }
+            }
+        }
+    }
+
+    /// Does some work that changes something: one statement, as a rule.
+    ///
+    /// As [`read`](Self::read), but it is done again only when nothing of it can
+    /// have taken effect: it was never sent, or Postgres said that it ended the
+    /// session, or that the database takes no writes, and so rolled back what was
+    /// running. Where the connection broke without a word the answer is
+    /// [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown).
+    ///
+    /// Work of several statements that take effect one by one is not done again
+    /// after the first of them has: put them into a
+    /// [`transaction`](Self::transaction). To survive even an unknown outcome a
+    /// write needs a key that tells it from others: see [`once`](Self::once).
+    ///
+    /// ```no_run
+    /// # use lambda_http::Request;
+    /// # use stagelink::{Link, Error};
+    /// # use tokio_postgres::types::Type;
+    /// async fn sign(request: &Request, name: &str) -> Result<u64, Error> {
+    ///     Link::of(request)
+    ///         .write(|db| async move {
+    ///             let sql = "INSERT INTO guestbook (name) VALUES ($1)";
+    ///             Ok(db.execute_typed(sql, &[(&name, Type::TEXT)]).await?)
+    ///         })
+    ///         .await
+    /// }
+    /// ```
+    ///
+    /// Two things cannot be seen from outside of the server, and may happen
+    /// twice: that a sequence counts on, and what a procedure commits by itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), and `OutcomeUnknown`. After a time-out the
+    /// statement may still be running.
+    ///
+    /// # Cancel safety
+    ///
+    /// Whether a statement that was sent takes effect is not known after a drop.
+    pub async fn write<T, E, W, F>(&self, work: W) -> Result<T, E>
+    where
+        W: Fn(Client) -> F,
+        F: Future<Output = Result<T, E>>,
+        E: From<Error>,
+    {
+        let mut attempts = self.attempts()?;
+        loop {
+            let (client, watch) = attempts.connection_to_write().await?;
+            let result = attempts.work(work(client)).await?;
+            let failure = watch
+                .has_lost_connection()
+                .or_else(|| watch.met_read_only(attempts.pool()));
+            match (result, failure) {
+                (Err(_), Some(failure)) if watch.fate() == Fate::Nothing => {
+                    attempts.pause(failure).await?;
+                }
+                (Err(error), Some(failure)) => {
+                    // The error of the work, where the server answered all of it.
+                    return Err(match watch.has_lost_connection() {
+                        Some(_) => outcome_unknown(failure).into(),
+                        None => error,
+                    });
+                }
+                (result, _) => {
+                    attempts.pool().is_written();
+                    return result;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Transactions that survive the loss of a connection.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::time::Duration;
+
+use crate::database::Link;
+use crate::database::retry::{Watch, outcome_unknown};
+use crate::error::{Error, ErrorKind};
+use crate::postgres::{Client, Fate, Transaction, of_transaction};
+
+impl Link {
+    /// Does some work in one transaction: all of it takes effect, or nothing.
+    ///
+    /// It is committed when the work succeeds, and rolled back when it returns an
+    /// error. Where the connection is lost before the COMMIT was sent, or the
+    /// transaction lost against another one (`40001`, `40P01`), nothing took
+    /// effect, and the work is done again, within the limits of
+    /// [`read`](Self::read). A COMMIT that nobody answered is
+    /// [`ErrorKind::OutcomeUnknown`].
+    ///
+    /// Nothing in it goes on for longer than the invocation may last, and where the function
+    /// itself is gone the server rolls back: behind a transaction pooler too, whose sessions
+    /// keep no settings, since it is the transaction that gets them.
+    ///
+    /// Costs two round trips beside those of the work. The isolation level is the
+    /// database's; a first statement of `SET TRANSACTION ISOLATION LEVEL …` sets another.
+    ///
+    /// ```no_run
+    /// # use lambda_http::Request;
+    /// # use stagelink::{Link, Error};
+    /// async fn clear(request: &Request) -> Result<(), Error> {
+    ///     Link::of(request)
+    ///         .transaction(|db| async move {
+    ///             db.execute_typed("INSERT INTO archive SELECT * FROM guestbook", &[]).await?;
+    ///             db.execute_typed("DELETE FROM guestbook", &[]).await?;
+    ///             Ok(())
+    ///         })
+    ///         .await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write), and [`ErrorKind::Query`] when a statement of
+    /// the work had failed and the work passed over that: the database has
+    /// rolled it back then.
+    ///
+    /// # Cancel safety
+    ///
+    /// After a drop before the COMMIT nothing takes effect; the connection is given up.
+    pub async fn transaction<T, E, W, F>(&self, work: W) -> Result<T, E>
+    where
+        W: Fn(Transaction) -> F,
+        F: Future<Output = Result<T, E>>,
+        E: From<Error>,
+    {
+        let mut attempts = self.attempts()?;
+        loop {
+            let (client, watch) = attempts.connection_to_write().await?;
+            let transacted = attempts
+                .work(transact(client, &watch, self.time_left(), &work))
+                .await?;
+            let failure = watch
+                .has_lost_connection()
+                .or_else(|| watch.met_read_only(attempts.pool()))
+                .or_else(|| watch.lost_race());
+            match (transacted, failure) {
+                (Err(Failed::Work(error)), None) => {
+                    attempts.pool().is_written();
+                    return Err(error);
+                }
+                (Err(Failed::Work(_)), Some(failure)) if watch.fate() != Fate::Something => {
+                    attempts.pause(failure).await?;
+                }
+                (Err(Failed::Commit(_)), Some(failure)) if watch.fate() == Fate::Nothing => {
+                    attempts.pause(failure).await?;
+                }
+                (Err(Failed::Commit(error)), None) => return Err(error.into()),
+                (Err(_), Some(failure)) => return Err(outcome_unknown(failure).into()),
+                (Ok(value), _) => {
+                    attempts.pool().is_written();
+                    return Ok(value);
+                }
+            }
+        }
+    }
+}
+
+/// How far a transaction came before it failed.
+pub(super) enum Failed<E> {
+    /// The COMMIT was not sent.
+    Work(E),
+    /// It was sent, or was about to be.
+    Commit(Error),
+}
+
+/// One attempt at a transaction.
+async fn transact<T, E, W, F>(
+    client: Client,
+    watch: &Watch,
+    left: Option<Duration>,
+    work: &W,
+) -> Result<T, Failed<E>>
+where
+    W: Fn(Transaction) -> F,
+    F: Future<Output = Result<T, E>>,
+    E: From<Error>,
+{
+    let begun = client.batch_execute(&begin(&client, left)).await;
+    begun.map_err(|error| Failed::Work(Error::from(error).into()))?;
+    let (client, value) = do_work(client, work).await.map_err(Failed::Work)?;
+    let committed = client.batch_execute("COMMIT").await;
+    committed.map_err(|error| Failed::Commit(error.into()))?;
+    committed_indeed(watch)?;
+    Ok(value)
+}
+
+/// The statement that begins a transaction. A session of our own is set to end what goes on
+/// for too long; a pooler's is somebody else's too, and only the transaction can be.
+pub(super) fn begin(client: &Client, left: Option<Duration>) -> Cow<'static, str> {
+    match left {
+        Some(left) if client.is_pooled() => Cow::Owned(format!("BEGIN; {}", of_transaction(left))),
+        _ => Cow::Borrowed("BEGIN"),
+    }
+}
+
+/// Does the work with a connection in a transaction, and rolls back where it fails.
+pub(super) async fn do_work<T, E, W, F>(client: Client, work: &W) -> Result<(Client, T), E>
+where
+    W: Fn(Transaction) -> F,
+    F: Future<Output = Result<T, E>>,
+    E: From<Error>,
+{
+    let (transaction, comes_back) = Transaction::lend(client);
+    let result = work(transaction).await;
+    let client = comes_back.await;
+    match (result, client) {
+        (Ok(value), Ok(client)) => Ok((client, value)),
+        (Err(error), Ok(client)) => {
+            // A statement that was abandoned would be waited for. To drop the connection
+            // stops it, and rolls back too.
+            if !client.tap().is_at_work() {
+                client.batch_execute("ROLLBACK").await.ok();
+            }
+            Err(error)
+        }
+        (Err(error), Err(_)) => Err(error),
+        (Ok(_), Err(_)) => Err(Error::new(
+            ErrorKind::Query,
+            "the work of a transaction kept its connection, so nothing could be committed",
+        )
+        .into()),
+    }
+}
+
+/// Postgres answers a COMMIT after a failed statement with ROLLBACK, and no error.
+pub(super) fn committed_indeed<E>(watch: &Watch) -> Result<(), Failed<E>> {
+    match watch.fate() {
+        Fate::Something => Ok(()),
+        Fate::Nothing | Fate::Unknown => Err(Failed::Commit(Error::new(
+            ErrorKind::Query,
+            "a statement of the transaction had failed, so the database rolled it back",
+        ))),
+    }
+}

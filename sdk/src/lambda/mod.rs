@@ -1,0 +1,235 @@
+//! The loop that serves a function on AWS Lambda, and so on Netlify.
+
+mod error_response;
+mod event;
+mod service;
+mod shutdown;
+mod snapstart;
+mod streaming;
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use http_body::Body;
+use lambda_http::lambda_runtime::Runtime;
+use lambda_http::lambda_runtime::layers::TracingLayer;
+use lambda_http::{Adapter, IntoResponse, Request, StreamAdapter};
+use tower_service::Service;
+
+use crate::database::{Link, Links};
+use crate::lambda::shutdown::until_told_to_end;
+
+use self::event::Events;
+use self::service::Linked;
+use self::snapstart::Snapshot;
+use self::streaming::Streaming;
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Serves a function: a plain `async fn` from a request to a response, or any
+/// tower service such as an axum `Router`.
+///
+/// ```no_run
+/// use lambda_http::{Error, IntoResponse, Request};
+///
+/// async fn handle(request: Request) -> Result<impl IntoResponse, stagelink::Error> {
+///     let db = stagelink::client(&request).await?;
+///     let row = db.query_one("SELECT now()::text", &[]).await?;
+///     Ok(row.get::<_, String>(0))
+/// }
+///
+/// #[tokio::main]
+/// async fn main() -> Result<(), Error> {
+///     stagelink::run(handle).await
+/// }
+/// ```
+///
+/// Requests come from Netlify, API Gateway (REST and HTTP APIs), function URLs and load
+/// balancers. An event that is none of these is answered with an error, and the next one is
+/// served.
+///
+/// The stage is the one that `STAGELINK_STAGE` names, or that the alias is called after by
+/// which the function was invoked: see [`Links`]. Where the variable names it, the first
+/// connection is opened before the first request is taken, in the part of a function's life
+/// in which AWS Lambda gives it most CPU. Where that fails a warning is logged, and the
+/// requests get their own try and answer.
+///
+/// A handler may return any error. A [`Problem`](crate::Problem) or an [`Error`](crate::Error),
+/// also as the cause of another, becomes its response; anything else becomes a 500 without a
+/// reason, and so does a panic. A handler that takes as long as the invocation may last is
+/// dropped, and the client gets a 504 before the platform would kill the function: 200 ms
+/// before that, or somewhat later in an invocation of less than 1.2 s. What the operator must
+/// know is logged once, at the level `ERROR`. No subscriber is installed here:
+/// `lambda_http::tracing::init_default_subscriber()` is one line in `main`.
+///
+/// On `SIGTERM` the connections are closed in good order, and this returns. With SnapStart
+/// they are closed before the snapshot is taken, and none of them is used again; one is opened
+/// after each restore. (Whether AWS offers SnapStart for functions without a runtime of its
+/// own is not said in its documentation, 2026-11.)
+///
+/// # Errors
+///
+/// When the process was not started by a Lambda runtime, or the Runtime API
+/// cannot be reached. Errors of the handler never end the loop.
+pub async fn run<H, M>(handler: H) -> Result<(), lambda_http::Error>
+where
+    H: IntoService<M>,
+    <H::Service as Service<Request>>::Response: IntoResponse + 'static,
+    <H::Service as Service<Request>>::Error: Into<BoxError> + Send + 'static,
+    <H::Service as Service<Request>>::Future: Send + 'static,
+{
+    let links = linked().await?;
+    let service = Linked::new(handler.into_service(), &links);
+    let runtime = Runtime::new(Events(Adapter::from(service)))
+        .layer(TracingLayer::new())
+        .register_snapstart_resource(Arc::new(Snapshot(links.clone())));
+    served(runtime.run(), &links).await
+}
+
+/// [`run`] for AWS Lambda Managed Instances, where one process serves several invocations at
+/// the same time: as many as Lambda says in `AWS_LAMBDA_MAX_CONCURRENCY`.
+///
+/// The handler is cloned for each of these. They share the connections: the pool has as many
+/// places (`STAGELINK_POOL_SIZE` sets another number; who finds none waits). Without that
+/// variable, or with `1` in it, this is [`run`], so that one program serves both.
+///
+/// What the Lambda runtime sets for an invocation in the environment
+/// (`_X_AMZN_TRACE_ID`) is not set here; it is in the request's `lambda_context`.
+///
+/// # Errors
+///
+/// As [`run`].
+pub async fn run_concurrent<H, M>(handler: H) -> Result<(), lambda_http::Error>
+where
+    H: IntoService<M>,
+    H::Service: Clone + Send + 'static,
+    <H::Service as Service<Request>>::Response: IntoResponse + 'static,
+    <H::Service as Service<Request>>::Error: Into<BoxError> + Send + 'static,
+    <H::Service as Service<Request>>::Future: Send + 'static,
+{
+    let links = linked().await?;
+    let service = Linked::new(handler.into_service(), &links);
+    let runtime = Runtime::new(Events(Adapter::from(service)))
+        .layer(TracingLayer::new())
+        .register_snapstart_resource(Arc::new(Snapshot(links.clone())));
+    served(runtime.run_concurrent(), &links).await
+}
+
+/// [`run`] for responses that are sent as they come to be, such as a large result of
+/// [`Link::rows`]: for function URLs with the invoke mode `RESPONSE_STREAM` and for what else
+/// takes Lambda's streamed responses.
+///
+/// The body is any [`http_body::Body`], and what it holds lives until it ends: a connection
+/// serves it to its last row. A body that takes as long as the invocation may last is broken
+/// off at the same time at which a handler is given up; so is one that fails or panics, and
+/// the reason is logged. Its client gets to see that the response is not whole, and no more:
+/// the status was sent before.
+///
+/// In an environment of several invocations at a time it serves them as [`run_concurrent`].
+///
+/// # Errors
+///
+/// As [`run`].
+pub async fn run_with_streaming_response<H, M, B>(handler: H) -> Result<(), lambda_http::Error>
+where
+    H: IntoService<M>,
+    H::Service: Service<Request, Response = Response<B>> + Clone + Send + 'static,
+    <H::Service as Service<Request>>::Error: Into<BoxError> + Send + 'static,
+    <H::Service as Service<Request>>::Future: Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Into<Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let links = linked().await?;
+    let service = Streaming::new(handler.into_service(), &links);
+    let runtime = Runtime::new(Events(StreamAdapter::from(service)))
+        .layer(TracingLayer::new())
+        .register_snapstart_resource(Arc::new(Snapshot(links.clone())));
+    served(runtime.run_concurrent(), &links).await
+}
+
+/// The links of this process, the first of them with a connection.
+async fn linked() -> Result<Links, lambda_http::Error> {
+    if !crate::config::started_by_lambda() {
+        return Err(
+            "this is a function for AWS Lambda or Netlify and waits for their runtime \
+             (AWS_LAMBDA_RUNTIME_API is not set): `stagelink dev` runs it on this machine"
+                .into(),
+        );
+    }
+    let links = Links::from_env();
+    if let Some(link) = links.named() {
+        warm_up(link, "before the first request").await;
+    }
+    Ok(links)
+}
+
+/// Serves until the process is told to end.
+async fn served(
+    serving: impl Future<Output = Result<(), lambda_http::Error>>,
+    links: &Links,
+) -> Result<(), lambda_http::Error> {
+    match until_told_to_end(serving).await {
+        Some(served) => served,
+        None => {
+            links.close().await;
+            Ok(())
+        }
+    }
+}
+
+/// Opens the first connection, so that the first request finds it.
+async fn warm_up(link: &Link, when: &str) {
+    let failure = match tokio::time::timeout(WARM_UP_LIMIT, link.warm_up()).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.report().to_string(),
+        Err(_) => format!("it took more than {} s", WARM_UP_LIMIT.as_secs()),
+    };
+    tracing::warn!(reason = failure, "could not connect {when}");
+}
+
+/// Lambda ends a function whose start, or restore, takes more than 10 s.
+const WARM_UP_LIMIT: Duration = Duration::from_secs(9);
+
+/// What [`run`] and its like serve: implemented for plain async functions and for tower services.
+///
+/// `M` only tells the two apart and is always inferred.
+pub trait IntoService<M> {
+    /// The service.
+    type Service: Service<Request>;
+
+    /// Makes the service.
+    fn into_service(self) -> Self::Service;
+}
+
+/// Marks a plain async function.
+#[derive(Debug)]
+pub enum AsyncFn {}
+
+/// Marks a tower service.
+#[derive(Debug)]
+pub enum TowerService {}
+
+impl<F, Fut, R, E> IntoService<(AsyncFn, Fut)> for F
+where
+    F: FnMut(Request) -> Fut,
+    Fut: Future<Output = Result<R, E>>,
+{
+    type Service = lambda_http::tower::util::ServiceFn<F>;
+
+    fn into_service(self) -> Self::Service {
+        lambda_http::service_fn(self)
+    }
+}
+
+impl<S: Service<Request>> IntoService<TowerService> for S {
+    type Service = S;
+
+    fn into_service(self) -> S {
+        self
+    }
+}

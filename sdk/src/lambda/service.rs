@@ -1,0 +1,245 @@
+//! A handler as the service that is served: with its link, an answer for every error, in time.
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::FutureExt as _;
+use http::Response;
+use lambda_http::{Body, IntoResponse, Request, RequestExt as _};
+use tokio::time::{Instant, timeout_at};
+use tower_service::Service;
+
+use crate::database::{Link, Links};
+use crate::deadline::Deadline;
+use crate::lambda::error_response::{failed, respond, took_too_long};
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Gives every request the link of its invocation, and every error a response.
+#[derive(Clone)]
+pub(super) struct Linked<S> {
+    service: S,
+    links: Links,
+}
+
+impl<S> Linked<S> {
+    pub(super) fn new(service: S, links: &Links) -> Self {
+        Self {
+            service,
+            links: links.clone(),
+        }
+    }
+}
+
+impl<S> Service<Request> for Linked<S>
+where
+    S: Service<Request>,
+    S::Response: IntoResponse + 'static,
+    S::Error: Into<BoxError> + Send + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = Answer;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // A service that cannot take requests would answer none ever again;
+        // its error is answered by the call instead.
+        match self.service.poll_ready(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let (link, deadline) = linked(&self.links, &mut request);
+        // A panic's message is for the log, where it is already. The Lambda
+        // runtime would put it into its answer. In a box at once, since it is as large as the
+        // handler and would be moved about.
+        let answer = Box::pin(AssertUnwindSafe(self.service.call(request)).catch_unwind());
+        Box::pin(async move {
+            let answer = async {
+                let answered = match answer.await {
+                    Ok(Ok(response)) => Ok(response.into_response()),
+                    Ok(Err(error)) => Err(respond(&*error.into())),
+                    Err(_) => Err(failed().to_response()),
+                };
+                match answered {
+                    Ok(response) => response.await,
+                    Err(response) => response,
+                }
+            };
+            let Some(deadline) = deadline else {
+                let response = answer.await;
+                link.settle().await;
+                return Ok(Answer(response));
+            };
+            // What is given up here ends before the database is left in peace.
+            let response = match timeout_at(deadline.handler, answer).await {
+                Ok(response) => response,
+                Err(_) => took_too_long(),
+            };
+            if !link.is_settled() {
+                timeout_at(deadline.tidying, link.settle()).await.ok();
+            }
+            Ok(Answer(response))
+        })
+    }
+}
+
+/// Puts the link of its invocation into a request, and tells both of its deadline.
+pub(super) fn linked(links: &Links, request: &mut Request) -> (Link, Option<Deadline>) {
+    let context = request.lambda_context_ref();
+    let deadline = context.and_then(|context| deadline(context.deadline));
+    let arn = context.map_or("", |context| context.invoked_function_arn.as_str());
+    let link = match (links.of(arn), deadline) {
+        (Ok(link), Some(deadline)) => link.with_deadline(deadline),
+        (Ok(link), None) => link.clone(),
+        (Err(error), _) => Link::new(Err(error)),
+    };
+    request.extensions_mut().insert(link.clone());
+    (link, deadline)
+}
+
+/// Until when the platform waits for an answer, and what has to be done before.
+fn deadline(ends_ms: u64) -> Option<Deadline> {
+    let ends = UNIX_EPOCH.checked_add(Duration::from_millis(ends_ms))?;
+    Some(Deadline::of_invocation(
+        ends,
+        SystemTime::now(),
+        Instant::now(),
+    ))
+}
+
+/// A response that is one already. The conversion of a plain one would read its body
+/// and make it anew.
+pub(super) struct Answer(pub(super) Response<Body>);
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
+        Box::pin(std::future::ready(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::Extension;
+    use axum::routing::get;
+    use http::StatusCode;
+
+    use super::*;
+    use crate::error::{Error, ErrorKind};
+    use crate::lambda::IntoService;
+    use crate::problem::Problem;
+
+    async fn answer<H, M>(handler: H) -> Response<Body>
+    where
+        H: IntoService<M>,
+        <H::Service as Service<Request>>::Response: IntoResponse + 'static,
+        <H::Service as Service<Request>>::Error: Into<BoxError> + Send + 'static,
+        <H::Service as Service<Request>>::Future: Send + 'static,
+    {
+        let link = Link::new(Err(Error::new(ErrorKind::Stage, "no stage, c4n4ry")));
+        let mut linked = Linked::new(handler.into_service(), &Links::from(link));
+        let Ok(Answer(response)) = linked.call(Request::new(Body::Empty)).await;
+        response
+    }
+
+    fn text(response: &Response<Body>) -> &str {
+        std::str::from_utf8(response.body()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn async_fn_is_served() {
+        let response = answer(|_: Request| async { Ok::<_, Infallible>("hello") }).await;
+        assert_eq!(
+            (response.status().as_u16(), text(&response)),
+            (200, "hello")
+        );
+    }
+
+    #[tokio::test]
+    async fn axum_router_is_served_and_finds_its_link() {
+        let stage = |Extension(link): Extension<Link>| async move { format!("{:?}", link.stage()) };
+        let response = answer(axum::Router::new().route("/", get(stage))).await;
+        assert_eq!(response.status(), 200);
+        assert!(text(&response).contains("Stage"));
+    }
+
+    #[tokio::test]
+    async fn own_error_becomes_its_public_message() {
+        async fn handler(request: Request) -> Result<&'static str, Error> {
+            crate::client(&request).await?;
+            Ok("unreachable")
+        }
+        let response = answer(handler).await;
+        assert_eq!(response.status(), 500);
+        assert!(text(&response).contains("not set up for a stage"));
+        assert!(!text(&response).contains("c4n4ry"));
+    }
+
+    #[derive(Debug)]
+    struct Wrapped(Error);
+
+    impl std::fmt::Display for Wrapped {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("could not list the guests")
+        }
+    }
+
+    impl std::error::Error for Wrapped {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[tokio::test]
+    async fn own_error_beneath_another_is_found() {
+        async fn handler(request: Request) -> Result<&'static str, Wrapped> {
+            crate::client(&request).await.map_err(Wrapped)?;
+            Ok("unreachable")
+        }
+        assert!(text(&answer(handler).await).contains("not set up for a stage"));
+    }
+
+    #[tokio::test]
+    async fn problem_becomes_its_response() {
+        let fail = |_: Request| async {
+            Err::<String, _>(Problem::new(StatusCode::CONFLICT, "There is one already."))
+        };
+        assert_eq!(answer(fail).await.status(), 409);
+    }
+
+    #[tokio::test]
+    async fn other_error_becomes_a_500_without_its_text() {
+        let fail = |_: Request| async { Err::<String, BoxError>("c4n4ry".into()) };
+        let response = answer(fail).await;
+        assert_eq!(response.status(), 500);
+        assert!(!text(&response).contains("c4n4ry"));
+    }
+
+    #[tokio::test]
+    async fn panic_becomes_a_500_without_its_text() {
+        let fail = |_: Request| async {
+            if true {
+                panic!("c4n4ry");
+            }
+            Ok::<_, Infallible>("")
+        };
+        let response = answer(fail).await;
+        assert_eq!(response.status(), 500);
+        assert!(!text(&response).contains("c4n4ry"));
+    }
+
+    #[tokio::test]
+    async fn request_from_elsewhere_carries_no_link() {
+        let error = crate::client(&Request::new(Body::Empty)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Settings);
+        assert!(error.to_string().contains("stagelink::run"));
+    }
+}

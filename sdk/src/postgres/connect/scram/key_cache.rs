@@ -1,0 +1,69 @@
+//! The keys of a password, kept for the next connection.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::keys::ScramKeys;
+
+/// The keys of one password that were used last.
+#[derive(Default)]
+pub(in crate::postgres) struct Keyring(Mutex<Option<ScramKeys>>);
+
+impl Keyring {
+    /// With keys that were made before.
+    pub(in crate::postgres) fn with(keys: Option<ScramKeys>) -> Self {
+        Self(Mutex::new(keys))
+    }
+
+    /// The keys for a server's salt and rounds: those that are there, or new ones.
+    pub(in crate::postgres) fn keys(&self, password: &[u8], salt: &[u8], rounds: u32) -> ScramKeys {
+        let fits = |keys: &ScramKeys| keys.salt == salt && keys.rounds == rounds;
+        if let Some(keys) = self.last().filter(fits) {
+            return keys;
+        }
+        let keys = ScramKeys::derive(password, salt, rounds);
+        *self.lock() = Some(keys.clone());
+        keys
+    }
+
+    /// Those that are there.
+    pub(in crate::postgres) fn last(&self) -> Option<ScramKeys> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<ScramKeys>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_kept_for_the_same_salt_and_rounds_alone() {
+        let keyring = Keyring::default();
+        let first = keyring.keys(b"pw", b"salt", 2);
+        assert!(keyring.keys(b"not looked at", b"salt", 2) == first);
+        let other = keyring.keys(b"pw", b"other", 2);
+        assert!(other != first && keyring.keys(b"pw", b"salt", 3) != first);
+        assert!(keyring.keys(b"pw", b"salt", 2) == first);
+        assert!(keyring.last() == Some(first));
+        assert!(!format!("{keyring:?}").contains("salt"));
+    }
+
+    #[test]
+    fn keys_that_were_made_before_are_used_where_they_fit() {
+        let keys = ScramKeys::derive(b"pw", b"salt", 2);
+        let keyring = Keyring::with(Some(keys.clone()));
+        assert!(keyring.keys(b"not looked at", b"salt", 2) == keys);
+        let other = keyring.keys(b"pw", b"salt", 3);
+        assert!(other == ScramKeys::derive(b"pw", b"salt", 3));
+    }
+}

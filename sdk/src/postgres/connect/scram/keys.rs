@@ -1,0 +1,260 @@
+//! What SCRAM makes of a password (RFC 5802, section 3).
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::SecretString;
+use sha2::block_api::compress256;
+use sha2::{Digest as _, Sha256};
+
+/// What SCRAM makes of a password, with a server's salt and number of rounds: what shows the
+/// server that the client knows the password, and what the server has to know to prove itself.
+///
+/// To make it takes thousands of hashes, and a server gives a role the same salt until its
+/// password is set anew. So who seals credentials seals these with them, and no start of a
+/// function makes them again; where the server's salt is another one by then, they are made as
+/// if none had been sealed. Who has them can log in: they are as secret as the password.
+#[derive(Clone)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
+pub(crate) struct ScramKeys {
+    pub(in crate::postgres) salt: Vec<u8>,
+    pub(in crate::postgres) rounds: u32,
+    client: Key,
+    server: Key,
+}
+
+impl ScramKeys {
+    /// Those of a password.
+    pub(in crate::postgres) fn derive(password: &[u8], salt: &[u8], rounds: u32) -> Self {
+        let salted = salted(&prepared(password), salt, rounds);
+        Self {
+            salt: salt.to_vec(),
+            rounds,
+            client: authenticate(&salted, b"Client Key"),
+            server: authenticate(&salted, b"Server Key"),
+        }
+    }
+
+    /// What shows that the client knows the password, for this exchange alone.
+    pub(in crate::postgres) fn proof(&self, exchanged: &[u8]) -> Key {
+        let stored = Sha256::digest(self.client);
+        let mut proof = authenticate(&stored, exchanged);
+        for (byte, key) in proof.iter_mut().zip(self.client) {
+            *byte ^= key;
+        }
+        proof
+    }
+
+    /// What a server shows that knows the same.
+    #[cfg(test)]
+    pub(in crate::postgres) fn signature(&self, exchanged: &[u8]) -> Key {
+        authenticate(&self.server, exchanged)
+    }
+
+    /// Whether the server has shown that it knows what the password leads to. Takes the same
+    /// time for every wrong answer.
+    pub(in crate::postgres) fn is_proved_by(&self, signature: &[u8], exchanged: &[u8]) -> bool {
+        hmac(&self.server)
+            .chain_update(exchanged)
+            .verify_slice(signature)
+            .is_ok()
+    }
+
+    /// Reads what [`text`](Self::text) has written.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (rounds, rest) = text.split_once(':')?;
+        let mut parts = rest.split(':').map(|part| STANDARD.decode(part).ok());
+        let mut next = || parts.next().flatten();
+        let keys = Self {
+            rounds: rounds.parse().ok().filter(|rounds| *rounds > 0)?,
+            salt: next()?,
+            client: next()?.try_into().ok()?,
+            server: next()?.try_into().ok()?,
+        };
+        parts.next().is_none().then_some(keys)
+    }
+
+    /// The keys as text: `ROUNDS:SALT:CLIENT:SERVER`, all but the first in Base64.
+    pub(crate) fn text(&self) -> SecretString {
+        let [salt, client, server] =
+            [&self.salt[..], &self.client, &self.server].map(|part| STANDARD.encode(part));
+        format!("{}:{salt}:{client}:{server}", self.rounds).into()
+    }
+}
+
+impl fmt::Debug for ScramKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScramKeys").finish_non_exhaustive()
+    }
+}
+
+/// A password as SCRAM takes it. What SASLprep (RFC 4013) refuses is taken as it is, as
+/// the server does (`pg_saslprep` of postgresql.org's scram-common.c).
+fn prepared(password: &[u8]) -> Vec<u8> {
+    let prepared = std::str::from_utf8(password)
+        .ok()
+        .and_then(|text| stringprep::saslprep(text).ok());
+    prepared.map_or_else(
+        || password.to_vec(),
+        |prepared| prepared.into_owned().into_bytes(),
+    )
+}
+
+/// The password, salted: PBKDF2 with HMAC-SHA-256 and one block of output (RFC 8018, section
+/// 5.2). Each round hashes 32 bytes under the same key, so the two blocks of an HMAC that
+/// depend on the key alone are hashed once, and those that come behind them have a fixed form.
+/// A library's general way to do it is as fast only where all of it is optimised, which it is
+/// not in a debug build, nor in one that is optimised for size.
+fn salted(password: &[u8], salt: &[u8], rounds: u32) -> Key {
+    let mut key = [0; BLOCK_BYTES];
+    match password.len() {
+        0..=BLOCK_BYTES => key[..password.len()].copy_from_slice(password),
+        _ => key[..KEY_BYTES].copy_from_slice(&Sha256::digest(password)),
+    }
+    let inner = after(&INITIAL, &key.map(|byte| byte ^ 0x36));
+    let outer = after(&INITIAL, &key.map(|byte| byte ^ 0x5c));
+    // The first round, over the salt, is of any length.
+    let first = hmac(password).chain_update(salt).chain_update([0, 0, 0, 1]);
+    let mut round: Key = first.finalize().into_bytes().into();
+    let mut all = round;
+    let mut block = [0; BLOCK_BYTES];
+    block[KEY_BYTES] = 0x80;
+    let bits = (BLOCK_BYTES + KEY_BYTES) as u64 * 8;
+    block[BLOCK_BYTES - 8..].copy_from_slice(&bits.to_be_bytes());
+    for _ in 1..rounds {
+        for state in [&inner, &outer] {
+            block[..KEY_BYTES].copy_from_slice(&round);
+            round = bytes(&after(state, &block));
+        }
+        all.iter_mut().zip(round).for_each(|(all, one)| *all ^= one);
+    }
+    all
+}
+
+/// What SHA-256 makes of a state and the next block.
+fn after(state: &[u32; 8], block: &[u8; BLOCK_BYTES]) -> [u32; 8] {
+    let mut state = *state;
+    compress256(&mut state, std::slice::from_ref(block));
+    state
+}
+
+fn bytes(state: &[u32; 8]) -> Key {
+    let mut bytes = Key::default();
+    let words = bytes.as_chunks_mut::<4>().0.iter_mut();
+    words
+        .zip(state)
+        .for_each(|(bytes, word)| *bytes = word.to_be_bytes());
+    bytes
+}
+
+fn authenticate(key: &[u8], message: &[u8]) -> Key {
+    hmac(key)
+        .chain_update(message)
+        .finalize()
+        .into_bytes()
+        .into()
+}
+
+fn hmac(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
+}
+
+type Key = [u8; KEY_BYTES];
+
+const KEY_BYTES: usize = 32;
+const BLOCK_BYTES: usize = 64;
+
+/// Where SHA-256 starts (FIPS 180-4, section 5.3.3).
+const INITIAL: [u32; 8] = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    /// The example of RFC 7677, section 3.
+    #[test]
+    fn proofs_are_those_of_the_rfc() {
+        let salt = STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap();
+        let keys = ScramKeys::derive(b"pencil", &salt, 4096);
+        let exchanged = b"n=user,r=rOprNGfwEbeRWgbNEkqO,\
+            r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,\
+            c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
+        assert_eq!(
+            STANDARD.encode(keys.proof(exchanged)),
+            "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+        );
+        let signature = STANDARD.decode("6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
+        let mut signature = signature.unwrap();
+        assert!(keys.is_proved_by(&signature, exchanged));
+        assert!(!keys.is_proved_by(&signature[..31], exchanged));
+        signature[0] ^= 1;
+        assert!(!keys.is_proved_by(&signature, exchanged));
+    }
+
+    /// As RFC 8018 has it, HMAC by HMAC.
+    fn plainly_salted(password: &[u8], salt: &[u8], rounds: u32) -> Key {
+        let mut message = [salt, &[0, 0, 0, 1]].concat();
+        let mut all = Key::default();
+        for _ in 0..rounds {
+            let round = authenticate(password, &message);
+            all.iter_mut().zip(round).for_each(|(all, one)| *all ^= one);
+            message = round.to_vec();
+        }
+        all
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn rounds_are_those_of_pbkdf2(password in vec(0_u8.., 0..200), salt: Vec<u8>, rounds in 1_u32..9) {
+            let expected = plainly_salted(&password, &salt, rounds);
+            assert_eq!(salted(&password, &salt, rounds), expected);
+        }
+    }
+
+    #[test]
+    fn text_of_keys_leads_to_the_same_and_is_not_shown() {
+        let keys = ScramKeys::derive(b"pw", b"salt", 3);
+        let text = keys.text();
+        let text = text.expose_secret();
+        assert!(text.starts_with("3:c2FsdA==:"));
+        assert!(ScramKeys::parse(text) == Some(keys.clone()));
+        assert_eq!(format!("{keys:?}"), "ScramKeys { .. }");
+        let (rounds, rest) = text.split_once(':').unwrap();
+        for wrong in [
+            "",
+            "3",
+            rest,
+            &text[..text.len() - 1],
+            &format!("0:{rest}"),
+            &format!("-{rounds}:{rest}"),
+            &format!("{text}:"),
+            &format!("{rounds}:{}", rest.replace("c2FsdA", "*")),
+            &text[..text.rfind(':').unwrap()],
+        ] {
+            assert!(ScramKeys::parse(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_prepared_as_postgres_does() {
+        // The examples of RFC 4013, section 3, and two that are taken as they are.
+        assert_eq!(prepared("I\u{AD}X".as_bytes()), b"IX");
+        assert_eq!(prepared("\u{2168}".as_bytes()), b"IX");
+        assert_eq!(prepared(b"\x07"), b"\x07");
+        assert_eq!(prepared(b"\xff"), b"\xff");
+    }
+}

@@ -1,0 +1,9 @@
+//! SCRAM-SHA-256, the client's side: the exchange, its keys, and where these are kept.
+
+mod client;
+mod key_cache;
+mod keys;
+
+pub(super) use self::client::*;
+pub(in crate::postgres) use self::key_cache::Keyring;
+pub(crate) use self::keys::ScramKeys;

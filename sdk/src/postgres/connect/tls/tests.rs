@@ -1,0 +1,227 @@
+//! Both ways of TLS with the same servers.
+
+use std::net::Ipv4Addr;
+use std::pin::Pin;
+
+use ::openssl::pkey::PKey;
+use ::openssl::ssl::{AlpnError, Ssl, SslContext, SslMethod, SslVersion};
+use ::openssl::x509::X509;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use tokio::net::TcpListener;
+use tokio_openssl::SslStream;
+
+use super::*;
+use crate::config::ServerPin;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Server {
+    /// Asks to be asked.
+    Usual,
+    /// Takes a handshake at once, and knows what for.
+    Direct,
+    /// Takes a handshake at once, and does not know what for.
+    WithoutProtocol,
+    HangsUp,
+    /// Speaks TLS 1.1 at most.
+    Old,
+}
+
+/// Its port, and its certificate.
+async fn serve(server: Server) -> (u16, String) {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let mut context = SslContext::builder(SslMethod::tls_server()).unwrap();
+    let own = X509::from_der(cert.der()).unwrap();
+    let key = PKey::private_key_from_der(&signing_key.serialize_der()).unwrap();
+    context.set_certificate(&own).unwrap();
+    context.set_private_key(&key).unwrap();
+    match server {
+        Server::Direct => context.set_alpn_select_callback(|_, offered| {
+            ::openssl::ssl::select_next_proto(b"\x0apostgresql", offered).ok_or(AlpnError::NOACK)
+        }),
+        Server::Old => {
+            context.set_security_level(0);
+            context
+                .set_min_proto_version(Some(SslVersion::TLS1))
+                .unwrap();
+            context
+                .set_max_proto_version(Some(SslVersion::TLS1_1))
+                .unwrap();
+        }
+        _ => {}
+    }
+    let context = context.build();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            match server {
+                Server::HangsUp => {
+                    tcp.read_u8().await.ok();
+                    continue;
+                }
+                Server::Usual | Server::Old => {
+                    let mut request = [0; SSL_REQUEST.len()];
+                    tcp.read_exact(&mut request).await.unwrap();
+                    tcp.write_all(b"S").await.unwrap();
+                }
+                _ => {}
+            }
+            let mut stream = SslStream::new(Ssl::new(&context).unwrap(), tcp).unwrap();
+            if Pin::new(&mut stream).accept().await.is_ok() {
+                // Until the client leaves.
+                stream.read_u8().await.ok();
+            }
+        }
+    });
+    (port, cert.pem())
+}
+
+/// What a handshake tells: the key and what SCRAM binds to.
+type Told = (Option<ServerPin>, Option<Vec<u8>>);
+
+/// What both ways make of a server.
+async fn meet(
+    port: u16,
+    host: &str,
+    direct: bool,
+    anchors: Option<Anchors<'_>>,
+) -> [Result<Told, Refusal>; 2] {
+    let peer = Peer {
+        host,
+        name: "the server",
+        direct,
+    };
+    let tcp = || async {
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+            .await
+            .unwrap()
+    };
+    [
+        handshake(tcp().await, peer, anchors)
+            .await
+            .map(|(_, certificate)| {
+                let pin = certificate.key().and_then(|key| key.pin());
+                (pin, certificate.end_point())
+            }),
+        native::handshake(tcp().await, peer, anchors)
+            .await
+            .map(|(_, certificate)| {
+                let pin = certificate.key().and_then(|key| key.pin());
+                (pin, certificate.end_point())
+            }),
+    ]
+}
+
+fn told(results: [Result<Told, Refusal>; 2]) -> [Told; 2] {
+    results.map(|result| match result {
+        Ok(told) => told,
+        Err(Refusal::NotDirect) => panic!("the server does not take it directly"),
+        Err(Refusal::Error(error)) => panic!("{}", error.report()),
+    })
+}
+
+fn kinds(results: [Result<Told, Refusal>; 2]) -> [Option<ErrorKind>; 2] {
+    results.map(|result| match result {
+        Ok(_) => panic!("the handshake went well"),
+        Err(Refusal::NotDirect) => None,
+        Err(Refusal::Error(error)) => Some(error.kind()),
+    })
+}
+
+#[tokio::test]
+async fn both_ways_see_the_same_server() {
+    for (server, direct) in [(Server::Usual, false), (Server::Direct, true)] {
+        let (port, pem) = serve(server).await;
+        let key = X509::from_pem(pem.as_bytes())
+            .unwrap()
+            .public_key()
+            .unwrap();
+        let pin = ServerPin::of_key(&key.public_key_to_der().unwrap());
+        let [own, native] = told(meet(port, "localhost", direct, None).await);
+        assert_eq!(own, native);
+        assert_eq!(own.0, Some(pin));
+        assert_eq!(own.1.map(|hash| hash.len()), Some(32));
+    }
+}
+
+#[tokio::test]
+async fn certificate_has_to_lead_to_the_anchor_and_be_for_the_name() {
+    let (port, pem) = serve(Server::Usual).await;
+    let (_, other) = serve(Server::Usual).await;
+    let anchors = |pem, host| {
+        Some(Anchors {
+            authority: Authority::Pem(pem),
+            host,
+        })
+    };
+    for (host, pem, named, lets_in) in [
+        ("localhost", &pem, true, true),
+        ("localhost", &other, true, false),
+        ("127.0.0.1", &pem, true, false),
+        ("127.0.0.1", &pem, false, true),
+        ("127.0.0.1", &other, false, false),
+    ] {
+        let anchors = anchors(pem, named.then_some(host));
+        let results = meet(port, host, false, anchors).await;
+        if lets_in {
+            told(results);
+        } else {
+            assert_eq!(kinds(results), [Some(ErrorKind::Insecure); 2], "{host}");
+        }
+    }
+    let system = Anchors {
+        authority: Authority::System,
+        host: Some("localhost"),
+    };
+    let results = meet(port, "localhost", false, Some(system)).await;
+    assert_eq!(kinds(results), [Some(ErrorKind::Insecure); 2]);
+}
+
+#[tokio::test]
+async fn certificate_can_be_judged_afterwards() {
+    let (port, pem) = serve(Server::Usual).await;
+    let peer = Peer {
+        host: "localhost",
+        name: "the server",
+        direct: false,
+    };
+    let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+        .await
+        .unwrap();
+    let (_, certificate) = handshake(tcp, peer, None)
+        .await
+        .map_err(|_| "a handshake")
+        .unwrap();
+    for (host, right) in [("localhost", true), ("example.com", false)] {
+        let anchors = Anchors {
+            authority: Authority::Pem(&pem),
+            host: Some(host),
+        };
+        let judged = certificate.judge("the server", anchors).unwrap();
+        assert_eq!(judged.is_ok(), right, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn server_that_does_not_take_it_directly_is_told_apart() {
+    for server in [Server::WithoutProtocol, Server::HangsUp] {
+        let (port, _) = serve(server).await;
+        assert_eq!(kinds(meet(port, "localhost", true, None).await), [None; 2]);
+    }
+}
+
+#[tokio::test]
+async fn tls_before_1_2_is_refused() {
+    let (port, _) = serve(Server::Old).await;
+    let kinds = kinds(meet(port, "localhost", false, None).await);
+    assert_eq!(kinds, [Some(ErrorKind::Insecure); 2]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn key_that_stands_for_others_is_one() {
+    let key = PKey::public_key_from_der(&openssl::ANY_KEY).unwrap();
+    let curve = key.ec_key().unwrap().group().curve_name();
+    assert_eq!(curve, Some(::openssl::nid::Nid::X9_62_PRIME256V1));
+}

@@ -1,0 +1,166 @@
+//! Cuts a stream of bytes into the messages of Postgres's protocol.
+//!
+//! <https://www.postgresql.org/docs/18/protocol-overview.html>: a byte that is
+//! the type, four that count the length with themselves, the body. The startup
+//! message alone has no type.
+
+/// One direction of a connection, fed with whatever part of it comes next.
+#[derive(Debug)]
+pub(in crate::postgres) struct Frames {
+    head: Vec<u8>,
+    head_length: usize,
+    body: Vec<u8>,
+    /// What is still to come of the current message's body.
+    left: usize,
+    wanted: fn(u8) -> bool,
+}
+
+/// Stands for the type of the startup message.
+pub(in crate::postgres) const STARTUP: u8 = 0;
+
+impl Frames {
+    /// What a client sends: no body is wanted.
+    pub(in crate::postgres) fn from_frontend() -> Self {
+        Self::new(UNTYPED_HEAD, |_| false)
+    }
+
+    /// What a server sends: the bodies of CommandComplete, ErrorResponse and ReadyForQuery.
+    pub(in crate::postgres) fn from_backend() -> Self {
+        Self::new(TYPED_HEAD, |tag| matches!(tag, b'C' | b'E' | b'Z'))
+    }
+
+    fn new(head_length: usize, wanted: fn(u8) -> bool) -> Self {
+        Self {
+            head: Vec::with_capacity(TYPED_HEAD),
+            head_length,
+            body: Vec::new(),
+            left: 0,
+            wanted,
+        }
+    }
+
+    /// Calls `each` with the type and the body of every message: of one whose
+    /// body is not wanted as soon as its head is known, and without the body;
+    /// of any other when it is complete, with as much of it as is kept.
+    pub(in crate::postgres) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(u8, &[u8])) {
+        while !bytes.is_empty() {
+            if self.left == 0 {
+                let (now, later) =
+                    bytes.split_at(bytes.len().min(self.head_length - self.head.len()));
+                self.head.extend_from_slice(now);
+                bytes = later;
+                if self.head.len() < self.head_length {
+                    return;
+                }
+                self.left = self.body_length();
+                if !(self.wanted)(self.tag()) || self.left == 0 {
+                    each(self.tag(), &[]);
+                }
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(self.left));
+            bytes = later;
+            self.left -= now.len();
+            if (self.wanted)(self.tag()) {
+                let room = KEPT_BYTES.saturating_sub(self.body.len());
+                self.body.extend_from_slice(&now[..now.len().min(room)]);
+                if self.left == 0 && !self.body.is_empty() {
+                    each(self.tag(), &self.body);
+                }
+            }
+            if self.left == 0 {
+                self.head.clear();
+                self.head_length = TYPED_HEAD;
+                self.body.clear();
+            }
+        }
+    }
+
+    fn tag(&self) -> u8 {
+        match self.head_length {
+            TYPED_HEAD => self.head[0],
+            _ => STARTUP,
+        }
+    }
+
+    fn body_length(&self) -> usize {
+        let mut length = [0; LENGTH];
+        length.copy_from_slice(&self.head[self.head_length - LENGTH..]);
+        (u32::from_be_bytes(length) as usize).saturating_sub(LENGTH)
+    }
+}
+
+const LENGTH: usize = 4;
+const UNTYPED_HEAD: usize = LENGTH;
+const TYPED_HEAD: usize = 1 + LENGTH;
+
+/// More than any error that is worth reading; what is cut off is not missed,
+/// since a cut error counts as one of unknown origin.
+const KEPT_BYTES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + LENGTH).unwrap();
+        [&[tag][..], &length.to_be_bytes(), body].concat()
+    }
+
+    fn read(frames: &mut Frames, parts: &[&[u8]]) -> Vec<(u8, Vec<u8>)> {
+        let mut seen = Vec::new();
+        for part in parts {
+            frames.feed(part, |tag, body| seen.push((tag, body.to_vec())));
+        }
+        seen
+    }
+
+    #[test]
+    fn messages_are_the_same_however_they_are_cut() {
+        let stream = [
+            message(b'T', &[7; 300]),
+            message(b'D', b""),
+            message(b'C', b"SELECT 1\0"),
+            message(b'Z', b"I"),
+        ]
+        .concat();
+        let expected = [
+            (b'T', Vec::new()),
+            (b'D', Vec::new()),
+            (b'C', b"SELECT 1\0".to_vec()),
+            (b'Z', b"I".to_vec()),
+        ];
+        for size in 1..stream.len() {
+            let parts: Vec<&[u8]> = stream.chunks(size).collect();
+            assert_eq!(
+                read(&mut Frames::from_backend(), &parts),
+                expected,
+                "{size}"
+            );
+        }
+    }
+
+    #[test]
+    fn startup_message_has_no_type() {
+        let startup = [&9_u32.to_be_bytes()[..], b"hello"].concat();
+        let query = message(b'Q', b"SELECT 1\0");
+        let seen = read(&mut Frames::from_frontend(), &[&startup, &query]);
+        assert_eq!(seen, [(STARTUP, Vec::new()), (b'Q', Vec::new())]);
+    }
+
+    #[test]
+    fn sent_message_counts_from_its_first_bytes_on() {
+        let mut frames = Frames::from_frontend();
+        frames.feed(&4_u32.to_be_bytes(), |_, _| ());
+        let query = message(b'Q', b"SELECT 1\0");
+        assert_eq!(read(&mut frames, &[&query[..6]]), [(b'Q', Vec::new())]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_borne(parts: Vec<Vec<u8>>) {
+            let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+            read(&mut Frames::from_backend(), &parts);
+            read(&mut Frames::from_frontend(), &parts);
+        }
+    }
+}

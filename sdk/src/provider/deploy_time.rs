@@ -1,0 +1,192 @@
+//! Credentials that were resolved at deploy time and stand in the function's environment.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::error::{Error, ErrorKind};
+use crate::postgres::{DatabaseUrl, ScramKeys};
+use crate::provider::Credentials;
+use crate::stage::Stage;
+
+/// Reads `STAGE=URL`, or `STAGE=URL#scram=KEYS`. The stage is part of it so that the
+/// credentials of one stage, set for the deploys of another by mistake, are refused and not
+/// used; the keys are, so that nobody has to keep two secrets together. A URL has no `#`.
+///
+/// # Errors
+///
+/// [`ErrorKind::Settings`] when it is of neither form, [`ErrorKind::Stage`] when
+/// it is of another stage, [`ErrorKind::DatabaseUrl`] when the URL is not usable.
+pub(crate) fn parse(sealed: &SecretString, stage: Stage) -> Result<Credentials, Error> {
+    let mut own = None;
+    for entry in sealed.expose_secret().split_whitespace() {
+        let (owner, url) = split(entry)?;
+        if owner != stage {
+            return Err(Error::new(
+                ErrorKind::Stage,
+                format!(
+                    "STAGELINK_SEALED holds the credentials of stage {owner}, but this function \
+                     serves stage {stage}: set it anew for this deploy context"
+                ),
+            ));
+        }
+        if own.replace(url).is_some() {
+            return Err(twice(stage));
+        }
+    }
+    let origin = "STAGELINK_SEALED in the environment";
+    let own = own.ok_or_else(form)?;
+    let (url, keys) = match own.split_once(KEYS) {
+        Some((url, keys)) => (url, Some(keys)),
+        None => (own, None),
+    };
+    let url = DatabaseUrl::parse(url, origin)?;
+    let keys = keys.map(|keys| ScramKeys::parse(keys).ok_or_else(|| no_keys(stage)));
+    Ok(Credentials::new(url, origin).with_scram_keys(keys.transpose()?))
+}
+
+/// The entry of one stage among several, with white space between: a URL has none.
+///
+/// # Errors
+///
+/// [`ErrorKind::Settings`] when one of them is not of that form, or there are two of the stage.
+pub(crate) fn of_stage(sealed: &SecretString, stage: Stage) -> Result<Option<SecretString>, Error> {
+    let mut own = None;
+    for entry in sealed.expose_secret().split_whitespace() {
+        let (owner, _) = split(entry)?;
+        if owner == stage && own.replace(entry.into()).is_some() {
+            return Err(twice(stage));
+        }
+    }
+    Ok(own)
+}
+
+fn split(entry: &str) -> Result<(Stage, &str), Error> {
+    let (owner, url) = entry.split_once('=').ok_or_else(form)?;
+    // What is no stage may be the start of a URL, and is not repeated.
+    Ok((Stage::named(owner).ok_or_else(form)?, url))
+}
+
+fn twice(stage: Stage) -> Error {
+    Error::new(
+        ErrorKind::Settings,
+        format!("STAGELINK_SEALED has two entries for stage {stage}: remove the one that is old"),
+    )
+}
+
+/// Writes what [`parse`] reads.
+pub(super) fn seal(credentials: &Credentials, stage: Stage) -> SecretString {
+    let url = credentials.url.expose_secret();
+    match &credentials.scram_keys {
+        Some(keys) => format!("{stage}={url}{KEYS}{}", keys.text().expose_secret()),
+        None => format!("{stage}={url}"),
+    }
+    .into()
+}
+
+fn no_keys(stage: Stage) -> Error {
+    Error::new(
+        ErrorKind::Settings,
+        format!(
+            "STAGELINK_SEALED has something behind the URL of stage {stage} that is not SCRAM's \
+             keys: part of it was lost; seal anew (`stagelink seal`, `stagelink link`), or remove it \
+             from the # on"
+        ),
+    )
+}
+
+fn form() -> Error {
+    Error::new(
+        ErrorKind::Settings,
+        "STAGELINK_SEALED is not of the form STAGE=URL, such as staging=postgres://…",
+    )
+}
+
+/// Between a URL and what SCRAM makes of its password.
+const KEYS: &str = "#scram=";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(sealed: &str) -> Error {
+        let error = parse(&sealed.into(), Stage::Staging).unwrap_err();
+        assert!(!format!("{error:?}").contains("c4n4ry"));
+        error
+    }
+
+    #[test]
+    fn credentials_of_the_stage_are_read() {
+        let credentials = parse(
+            &"staging=postgres://u:p@h/d?sslmode=require".into(),
+            Stage::Staging,
+        );
+        assert_eq!(credentials.unwrap().url().database(), "d");
+    }
+
+    #[test]
+    fn credentials_that_were_sealed_are_the_same_again() {
+        let url = "postgres://u:c4n4ry@h:5433/d?sslmode=require";
+        let credentials = Credentials::new(DatabaseUrl::parse(url, "a test").unwrap(), "a test");
+        let sealed = credentials.seal(Stage::Review);
+        assert!(!format!("{sealed:?}").contains("c4n4ry"));
+        let again = parse(&sealed, Stage::Review).unwrap();
+        assert!(again.url().is_same_as(credentials.url()));
+    }
+
+    #[test]
+    fn keys_are_sealed_with_the_url_and_belong_to_it() {
+        let text = "staging=postgres://u:c4n4ry@h/d#scram=4096:c2FsdA==:\
+            Y2xpZW50Y2xpZW50Y2xpZW50Y2xpZW50Y2xpZW50Y2w=:\
+            c2VydmVyc2VydmVyc2VydmVyc2VydmVyc2VydmVyc2U=";
+        let credentials = parse(&text.into(), Stage::Staging).unwrap();
+        assert!(credentials.scram_keys().is_some());
+        let plain = "postgres://u:c4n4ry@h/d";
+        let plain = DatabaseUrl::parse(plain, "a test").unwrap();
+        assert!(credentials.url().is_same_as(&plain));
+        assert_eq!(credentials.seal(Stage::Staging).expose_secret(), text);
+        assert!(!format!("{credentials:?}").contains("Y2xp"));
+        let cut = refusal(&text[..text.len() - 1]);
+        assert_eq!(cut.kind(), ErrorKind::Settings);
+        assert!(!cut.to_string().contains("c2Vy"), "{cut}");
+    }
+
+    #[test]
+    fn hash_in_a_password_is_explained_as_before() {
+        let error = refusal("staging=postgres://u:c4n4ry#1@h/d");
+        assert!(error.to_string().contains("%23"), "{error}");
+    }
+
+    #[test]
+    fn credentials_of_another_stage_are_refused() {
+        let error = refusal("production=postgres://u:c4n4ry@h/d");
+        assert_eq!(error.kind(), ErrorKind::Stage);
+        assert!(error.to_string().contains("of stage production"));
+    }
+
+    #[test]
+    fn entry_of_a_stage_is_found_among_several() {
+        let sealed = "staging=postgres://u:c4n4ry@h/s\n production=postgres://u:c4n4ry@h/p".into();
+        let own = of_stage(&sealed, Stage::Production).unwrap().unwrap();
+        assert_eq!(own.expose_secret(), "production=postgres://u:c4n4ry@h/p");
+        assert!(of_stage(&sealed, Stage::Review).unwrap().is_none());
+        for twice_or_none in ["staging=a staging=b", "staging=a b"] {
+            let error = of_stage(&twice_or_none.into(), Stage::Staging).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Settings);
+        }
+        assert_eq!(
+            refusal("staging=a staging=c4n4ry").kind(),
+            ErrorKind::Settings
+        );
+    }
+
+    #[test]
+    fn other_form_is_refused_without_being_shown() {
+        for sealed in [
+            "postgres://u:c4n4ry@h/d",
+            "postgres://u:c4n4ry@h/d?a=b",
+            "=postgres://u:c4n4ry@h/d",
+        ] {
+            assert_eq!(refusal(sealed).kind(), ErrorKind::Settings, "{sealed}");
+        }
+        assert_eq!(refusal("staging=c4n4ry").kind(), ErrorKind::DatabaseUrl);
+    }
+}
