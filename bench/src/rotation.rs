@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{join_all, try_join_all};
 use stagelink_cli::progress::Step;
-use stagelink_local::postgres::Server;
+use stagelink_local_postgres::Server;
 use stagelink_tests::{Load, Tally};
 
 use crate::figures::Figures;

@@ -8,7 +8,7 @@ use stagelink::{Link, Settings};
 use stagelink_cli::migrations;
 use stagelink_local::heroku::{Access, Heroku, Stage};
 use stagelink_local::lambda::{Function, FunctionConfig};
-use stagelink_local::postgres::{Database, Server, random_password};
+use stagelink_local_postgres::{Database, Server, random_password};
 use stagelink_tests::{Kept, Load, Record, Tally, Target, root};
 
 use crate::way::{APP, PIPELINE, Whereabouts};

@@ -10,8 +10,8 @@ use stagelink::{Link, Settings};
 use stagelink_local::heroku::Stage;
 use stagelink_local::lambda::LogLine;
 use stagelink_local::netlify::SiteConfig;
-use stagelink_local::postgres::{Options, Server, Source, random_password};
 use stagelink_local::{Cloud, Plan, StageSite};
+use stagelink_local_postgres::{Options, Server, Source, random_password};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::DevOptions;

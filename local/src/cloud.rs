@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Response;
 use serde_json::Value;
+use stagelink_local_postgres::{Database, Databases};
 
 use crate::Error;
 use crate::ask::ask;
@@ -14,7 +15,6 @@ use crate::heroku::{Access, Heroku, Stage};
 use crate::lambda::{Function, FunctionConfig, LogLine};
 use crate::netlify::{Deploy, Invocation, Invoke, Site, SiteConfig};
 use crate::owner::{Current, Owner};
-use crate::postgres::{Database, Databases};
 
 /// What a [`Cloud`] is made of.
 #[derive(Debug)]

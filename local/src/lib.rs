@@ -22,7 +22,6 @@ pub mod netlify;
 pub mod netlify_api;
 mod owner;
 mod port;
-pub mod postgres;
 #[cfg(feature = "testing")]
 pub mod testing;
 

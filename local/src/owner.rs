@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::heroku::{DatabaseOwner, LiveFacts, OwnerFuture};
-use crate::postgres::{Database, Databases};
 use crate::{Error, ErrorKind};
+use stagelink_local_postgres::{Database, Databases};
 
 /// The databases of a site's stages, and the way to their server.
 #[derive(Debug)]
@@ -81,7 +81,14 @@ impl DatabaseOwner for Owner {
                      database than those of this site's stages",
                 )
             })?;
-            let rotated = self.server.rotate(&current.database()).await?;
+            let rotated = self.server.rotate(&current.database()).await;
+            let rotated = rotated.map_err(|cause| {
+                Error::new(
+                    ErrorKind::Process,
+                    "could not rotate the credentials of the add-on's database",
+                )
+                .because(cause)
+            })?;
             let url = rotated.url();
             current.set(rotated);
             Ok(url)

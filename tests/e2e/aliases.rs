@@ -3,7 +3,7 @@
 use serde_json::json;
 use stagelink_local::heroku::Stage;
 use stagelink_local::lambda::Function;
-use stagelink_local::postgres::Database;
+use stagelink_local_postgres::Database;
 use stagelink_tests::{Answer, Scene, as_superuser, database, migrate};
 
 /// A scene whose function is told no stage, with a production beside its staging.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use stagelink_local::heroku::{ReviewStatus, Stage};
-use stagelink_local::postgres::Database;
+use stagelink_local_postgres::Database;
 use stagelink_tests::{Answer, Scene, database};
 use uuid::Uuid;
 

@@ -1,7 +1,7 @@
 //! What a request costs, in round trips to the database.
 
 use stagelink::{Error, IDEMPOTENCY_TABLE, IdempotencyKey, Link, Settings};
-use stagelink_local::postgres::Source;
+use stagelink_local_postgres::Source;
 use stagelink_tests::{Auth, Identity, OwnServer, Scene, proxy, through};
 
 /// Round trips from nothing to the first answer, the one that opens a TCP connection

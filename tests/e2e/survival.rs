@@ -3,7 +3,7 @@
 
 use stagelink_local::heroku::Stage;
 use stagelink_local::lambda::Function;
-use stagelink_local::postgres::{Database, Options, Server};
+use stagelink_local_postgres::{Database, Options, Server};
 use stagelink_tests::{
     CANARY, Load, Plan, Scene, as_superuser, database, end_sessions, migrate, proxy, server,
     through,

@@ -15,7 +15,7 @@ use crate::{Outcome, Tally, Target};
 /// A load that runs until it is stopped.
 ///
 /// ```no_run
-/// # async fn example(scene: stagelink_tests::Scene, server: stagelink_local::postgres::Server) {
+/// # async fn example(scene: stagelink_tests::Scene, server: stagelink_local_postgres::Server) {
 /// use stagelink_tests::{Load, Plan};
 ///
 /// let function = scene.function("guestbook").await;

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
-use stagelink_local::postgres::{Bouncer, BouncerOptions, Database, Options, Server, Source};
 use stagelink_local::testing::network::Proxy;
+use stagelink_local_postgres::{Bouncer, BouncerOptions, Database, Options, Server, Source};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;

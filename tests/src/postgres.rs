@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use stagelink_local::postgres::{Database, Options, Server, Source};
 use stagelink_local::testing::network::Proxy;
+use stagelink_local_postgres::{Database, Options, Server, Source};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 

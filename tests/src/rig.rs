@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use stagelink_local::lambda::{Function, FunctionConfig};
-use stagelink_local::postgres::Database;
+use stagelink_local_postgres::Database;
 
 use crate::{Answer, Record, Target, functions};
 

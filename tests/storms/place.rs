@@ -1,7 +1,7 @@
 //! Where a storm takes place: a Postgres of its own, and whoever stands before it.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use stagelink_local::postgres::{Bouncer, BouncerOptions, Database};
+use stagelink_local_postgres::{Bouncer, BouncerOptions, Database};
 use stagelink_tests::{Auth, Identity, OwnServer, Rig, migrate, pooled};
 use tokio::sync::{Mutex, MutexGuard};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stagelink_local::postgres::Bouncer;
+use stagelink_local_postgres::Bouncer;
 
 use crate::figures::Figures;
 use crate::instance::{Instance, Reply};

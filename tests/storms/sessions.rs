@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stagelink_local::postgres::{Database, Server};
+use stagelink_local_postgres::{Database, Server};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::interval;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 use stagelink_bench::{Contest, Contestant, Discipline};
-use stagelink_local::postgres::Source;
+use stagelink_local_postgres::Source;
 
 /// Measures stagelink beside other ways to reach Postgres from a function.
 ///

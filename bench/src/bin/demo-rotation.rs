@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use stagelink_bench::{Plan, Programs, run};
 use stagelink_cli::progress::Step;
-use stagelink_local::postgres::{Options, Server, Source};
+use stagelink_local_postgres::{Options, Server, Source};
 
 /// Shows what a rotation of the database's password costs, for three ways to have its URL.
 ///

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use secrecy::{ExposeSecret as _, SecretString};
 use stagelink::{FixedUrl, Limits, Link, ServerSettings, Stage};
 use stagelink_cli::progress::Step;
-use stagelink_local::postgres::{Database, Options, Server, Source, random_password};
+use stagelink_local_postgres::{Database, Options, Server, Source, random_password};
 use tempfile::NamedTempFile;
 use tokio::time::sleep;
 

@@ -25,9 +25,8 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use stagelink_local::ErrorKind;
-use stagelink_local::postgres::Source;
 use stagelink_local::testing::network::Proxy;
+use stagelink_local_postgres::{ErrorKind, Source};
 use tokio::task::block_in_place;
 
 use self::artifact::{Artifact, build_all};
@@ -186,6 +185,6 @@ async fn count_elsewhere(artifacts: &[Artifact], counted: &mut Vec<Counted>) -> 
 
 /// Whether this is a Postgres that this machine does not have.
 fn is_missing(error: &anyhow::Error) -> bool {
-    let error: Option<&stagelink_local::Error> = error.downcast_ref();
+    let error: Option<&stagelink_local_postgres::Error> = error.downcast_ref();
     error.is_some_and(|error| error.kind() == ErrorKind::Missing)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-/// The source of the crates `stagelink` and `stagelink-local`.
+/// The source of the crates `stagelink`, `stagelink-local` and `stagelink-local-postgres`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Sdk {
     /// A checkout on this machine.
@@ -44,7 +44,12 @@ impl Sdk {
         let absolute = folder.canonicalize().with_context(|| {
             format!("there is no checkout of stagelink in {}", folder.display())
         })?;
-        for part in ["sdk/Cargo.toml", "local/Cargo.toml", "cli/Cargo.toml"] {
+        for part in [
+            "sdk/Cargo.toml",
+            "local/Cargo.toml",
+            "local-postgres/Cargo.toml",
+            "cli/Cargo.toml",
+        ] {
             if !absolute.join(part).is_file() {
                 bail!(
                     "there is no checkout of stagelink in {}: it has no {part}",

@@ -15,7 +15,11 @@ pub(super) fn write(folder: &Path, name: &ProjectName, sdk: &Sdk) -> anyhow::Res
         let text = text
             .replace("{{name}}", name.as_str())
             .replace("{{stagelink}}", &sdk.dependency("sdk"))
-            .replace("{{stagelink-local}}", &sdk.dependency("local"));
+            .replace("{{stagelink-local}}", &sdk.dependency("local"))
+            .replace(
+                "{{stagelink-local-postgres}}",
+                &sdk.dependency("local-postgres"),
+            );
         write_file(folder, path, text.as_bytes())?;
         if path.starts_with("scripts/") {
             let file = folder.join(path);

@@ -10,7 +10,7 @@ use std::process::{Output, Stdio};
 use serde_json::Value;
 use stagelink_local::heroku::{Access, Heroku, Stage};
 use stagelink_local::netlify_api::{Context, EnvScope, NetlifyApi};
-use stagelink_local::postgres::Database;
+use stagelink_local_postgres::Database;
 use stagelink_tests::{Passed, Record, Wire, as_superuser, database, stagelink_command};
 use tokio::process::Command;
 

@@ -1,6 +1,6 @@
 //! TLS at once, without asking for it first, which servers take from version 17 on.
 
-use stagelink_local::postgres::Source;
+use stagelink_local_postgres::Source;
 use stagelink_tests::{Auth, Identity, Middle, Mitm, OwnServer, pooled, through};
 
 use super::{let_in, network, refused, with};

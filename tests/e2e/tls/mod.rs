@@ -17,8 +17,8 @@ mod versions;
 use std::path::Path;
 
 use stagelink::{Client, Error, ErrorKind, Link, Settings};
-use stagelink_local::postgres::Bouncer;
 use stagelink_local::testing::network::Proxy;
+use stagelink_local_postgres::Bouncer;
 use stagelink_tests::{Auth, CANARY, Identity, Middle, Mitm, OwnServer, pooled, through};
 use tempfile::NamedTempFile;
 

@@ -10,7 +10,7 @@ mod statements;
 use std::time::{Duration, SystemTime};
 
 use stagelink::{Client, Link, Settings};
-use stagelink_local::postgres::Bouncer;
+use stagelink_local_postgres::Bouncer;
 use stagelink_tests::{Identity, Scene, as_superuser, pooled, server};
 use tokio_postgres::types::Type;
 

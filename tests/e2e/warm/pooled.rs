@@ -1,7 +1,7 @@
 //! A transaction pooler: it is asked for nothing that it would refuse, and shows others nothing.
 
 use stagelink::{Error, Link, Settings, params};
-use stagelink_local::postgres::Bouncer;
+use stagelink_local_postgres::Bouncer;
 use stagelink_tests::{Auth, Identity, OwnServer, Scene, pooled as behind};
 
 use super::{Pooled, link};

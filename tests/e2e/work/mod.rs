@@ -17,8 +17,8 @@ use stagelink::{
     Client, Credentials, DatabaseUrl, Error, IDEMPOTENCY_TABLE, IdempotencyKey, Limits, Link,
     Provider, ServerSettings, Stage,
 };
-use stagelink_local::postgres::Database;
 use stagelink_local::testing::network::Proxy;
+use stagelink_local_postgres::Database;
 use stagelink_tests::{as_superuser, database, end_sessions, proxy, server, through};
 use tokio_postgres::types::Type;
 

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use stagelink_local::postgres::{Bouncer, BouncerOptions};
+use stagelink_local_postgres::{Bouncer, BouncerOptions};
 use stagelink_tests::Authority;
 use tempfile::NamedTempFile;
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use stagelink::{Link, Settings};
 use stagelink_local::heroku::Stage;
 use stagelink_local::netlify::SiteConfig;
-use stagelink_local::postgres::{Options, Server, random_password};
+use stagelink_local_postgres::{Options, Server, random_password};
 use stagelink_local::{Cloud, Plan, StageSite};
 
 type Done<T = ()> = Result<T, Box<dyn Error>>;
