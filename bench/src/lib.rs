@@ -1,32 +1,24 @@
-//! Comparisons: stagelink beside what people do without it.
+//! Benchmarks that compare stagelink with other ways to reach Postgres.
 //!
-//! Each is a program in `src/bin` with a script of its name in `scripts/`, and is run by
-//! a person. `demo-rotation` rotates the password of a database under a load, for the
-//! three [ways](Way) to have the database's URL. `bench` is a [`Contest`] in several
-//! [disciplines](Discipline); its [contestants](Contestant) are in a crate of their own,
-//! `contestants/`. The other programs are the functions that `demo-rotation` compares with.
+//! Two programs in `src/bin`, each with a script of its name in `scripts/`. `bench` runs a
+//! [`Benchmark`]: several [suites](Suite) for several [variants](Variant) of one function, which
+//! are in the crate `variants/`. `demo-rotation` rotates the password of a database under load,
+//! for three [sources](UrlSource) of the database's URL; the other programs are functions that
+//! it compares with.
 
-mod baseline;
-mod contest;
-mod figures;
-mod live;
-mod plot;
-mod programs;
-mod report;
+mod benchmark;
+mod format;
 mod rotation;
-mod stand;
-mod way;
-mod words;
 
-pub use crate::baseline::answer;
-pub use crate::baseline::open_pool;
-pub use crate::baseline::variable;
-pub use crate::contest::Contest;
-pub use crate::contest::ContestReport;
-pub use crate::contest::Contestant;
-pub use crate::contest::Discipline;
-pub use crate::programs::Programs;
-pub use crate::report::Report;
-pub use crate::rotation::Plan;
-pub use crate::rotation::run;
-pub use crate::way::Way;
+pub use crate::benchmark::Benchmark;
+pub use crate::benchmark::BenchmarkReport;
+pub use crate::benchmark::Suite;
+pub use crate::benchmark::Variant;
+pub use crate::rotation::Programs;
+pub use crate::rotation::RotationPlan;
+pub use crate::rotation::RotationReport;
+pub use crate::rotation::UrlSource;
+pub use crate::rotation::answer;
+pub use crate::rotation::env_var;
+pub use crate::rotation::open_pool;
+pub use crate::rotation::run_rotation;

@@ -14,16 +14,17 @@ fn demo_of_a_rotation_shows_who_survives_it() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let [stagelink, cached, copied] = &report["ways"].as_array().expect("the ways")[..] else {
-        panic!("three ways: {report}");
+    let [stagelink, cached, copied] = &report["sources"].as_array().expect("the sources")[..]
+    else {
+        panic!("three sources: {report}");
     };
-    for (way, name) in [
+    for (source, name) in [
         (stagelink, "stagelink"),
         (cached, "cached-url"),
         (copied, "copied-url"),
     ] {
-        assert_eq!(way["way"], name);
-        assert!(way["writes"].as_u64() > Some(0), "{report}");
+        assert_eq!(source["source"], name);
+        assert!(source["writes"].as_u64() > Some(0), "{report}");
     }
 
     // Each write is there once, or the demo would have said otherwise.

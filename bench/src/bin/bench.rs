@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
-use stagelink_bench::{Contest, Contestant, Discipline};
+use stagelink_bench::{Benchmark, Suite, Variant};
 use stagelink_local_postgres::Source;
 
 /// Measures stagelink beside other ways to reach Postgres from a function.
@@ -24,7 +24,7 @@ struct Args {
     #[arg(long)]
     quick: bool,
 
-    /// Rounds, each with a new process of every contestant. 30 if not given. Abandoned queries
+    /// Rounds, each with a new process of every variant. 30 if not given. Abandoned queries
     /// take a third of them, freezes a tenth.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
@@ -33,17 +33,17 @@ struct Args {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     requests: Option<u16>,
 
-    /// Processes of each contestant in a storm. 100 if not given.
+    /// Processes of each variant in a storm. 100 if not given.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=MOST_INSTANCES))]
     instances: Option<u16>,
 
     /// Measures this alone.
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
-    disciplines: Vec<Discipline>,
+    suites: Vec<Suite>,
 
     /// Measures these alone. Ratios need the floor, and a goal needs those that it names.
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
-    only: Vec<Contestant>,
+    variants: Vec<Variant>,
 
     /// Counts no instructions, which needs valgrind
     /// (Debian: `apt-get install valgrind`).
@@ -67,7 +67,7 @@ struct Args {
 }
 
 impl Args {
-    fn contest(self) -> anyhow::Result<Contest> {
+    fn benchmark(self) -> anyhow::Result<Benchmark> {
         let (rounds, requests, callgrind_requests, instances) = if self.quick {
             (5, 200, 100, 40)
         } else {
@@ -79,12 +79,11 @@ impl Args {
             "this needs a Postgres of its own, whose certificate it knows: \
              --postgres takes no URL here"
         );
-        let takes_part = |one: &Contestant| self.only.is_empty() || self.only.contains(one);
-        let is_held =
-            |one: &Discipline| self.disciplines.is_empty() || self.disciplines.contains(one);
-        Ok(Contest {
-            contestants: Contestant::ALL.into_iter().filter(takes_part).collect(),
-            disciplines: Discipline::ALL.into_iter().filter(is_held).collect(),
+        let takes_part = |one: &Variant| self.variants.is_empty() || self.variants.contains(one);
+        let is_chosen = |one: &Suite| self.suites.is_empty() || self.suites.contains(one);
+        Ok(Benchmark {
+            variants: Variant::ALL.into_iter().filter(takes_part).collect(),
+            suites: Suite::ALL.into_iter().filter(is_chosen).collect(),
             rounds: self.rounds.map_or(rounds, usize::from),
             requests: self.requests.map_or(requests, usize::from),
             instances: self.instances.map_or(instances, usize::from),
@@ -107,13 +106,13 @@ async fn main() -> ExitCode {
 }
 
 async fn bench(args: Args) -> anyhow::Result<()> {
-    let contest = args.contest()?;
-    let report = contest.run().await?;
-    let files = report.write(&contest.folder)?.join(", ");
+    let benchmark = args.benchmark()?;
+    let report = benchmark.run().await?;
+    let files = report.write(&benchmark.folder)?.join(", ");
     let mut output = std::io::stdout();
     writeln!(output, "\n{}", report.text())
         .and_then(|()| {
-            let folder = contest.folder.display();
+            let folder = benchmark.folder.display();
             writeln!(output, "Written to {folder}: {files}")
         })
         .context("could not write to standard output")
@@ -128,27 +127,27 @@ mod tests {
 
     #[test]
     fn quick_contest_can_be_made_less_quick() {
-        let contest = |arguments: &[&str]| {
+        let benchmark = |arguments: &[&str]| {
             let arguments = ["bench"].iter().chain(arguments);
-            Args::parse_from(arguments).contest().unwrap()
+            Args::parse_from(arguments).benchmark().unwrap()
         };
-        let quick = contest(&[
+        let quick = benchmark(&[
             "--quick",
             "--requests",
             "300",
-            "--only",
+            "--variants",
             "node,floor",
             "--postgres",
             "npm",
         ]);
         assert_eq!((quick.rounds, quick.requests), (5, 300));
-        assert_eq!(quick.contestants, [Contestant::Floor, Contestant::Node]);
-        let whole = contest(&["--no-callgrind", "--postgres", "local"]);
-        assert_eq!(whole.contestants, Contestant::ALL);
-        assert_eq!(whole.disciplines, Discipline::ALL);
+        assert_eq!(quick.variants, [Variant::Floor, Variant::Node]);
+        let whole = benchmark(&["--no-callgrind", "--postgres", "local"]);
+        assert_eq!(whole.variants, Variant::ALL);
+        assert_eq!(whole.suites, Suite::ALL);
         assert_eq!((whole.instances, quick.instances), (100, 40));
-        let storms = contest(&["--disciplines", "storms", "--instances", "50"]);
-        assert_eq!(storms.disciplines, [Discipline::Storms]);
+        let storms = benchmark(&["--suites", "storms", "--instances", "50"]);
+        assert_eq!(storms.suites, [Suite::Storms]);
         assert_eq!(storms.instances, 50);
         assert_eq!((whole.rounds, whole.callgrind_requests), (30, None));
     }
@@ -157,7 +156,7 @@ mod tests {
     fn postgres_of_someone_else_is_refused() {
         let url = "postgres://boss:canary@db.example/postgres";
         let args = Args::parse_from(["bench", "--postgres", url]);
-        let error = args.contest().unwrap_err().to_string();
+        let error = args.benchmark().unwrap_err().to_string();
         assert!(error.contains("takes no URL"), "{error}");
         assert!(!error.contains("canary"), "{error}");
     }

@@ -11,7 +11,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use lambda_http::{Error, run, service_fn};
 use serde_json::Value;
-use stagelink_bench::{answer, open_pool, variable};
+use stagelink_bench::{answer, env_var, open_pool};
 use tokio::sync::Mutex;
 
 /// The URL that Heroku told, and until when it is believed.
@@ -77,13 +77,13 @@ impl Ask {
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let (api, app) = (variable("HEROKU_API_URL")?, variable("HEROKU_APP")?);
+    let (api, app) = (env_var("HEROKU_API_URL")?, env_var("HEROKU_APP")?);
     let cache = &Cache {
         ask: Ask {
             url: format!("{api}/apps/{app}/config-vars"),
-            token: variable("HEROKU_API_KEY")?,
+            token: env_var("HEROKU_API_KEY")?,
         },
-        time: Duration::from_secs(variable("CACHE_SECONDS")?.parse()?),
+        time: Duration::from_secs(env_var("CACHE_SECONDS")?.parse()?),
         kept: Mutex::new(None),
     };
     run(service_fn(async |request: lambda_http::Request| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use stagelink_bench::{Plan, Programs, run};
+use stagelink_bench::{Programs, RotationPlan, run_rotation};
 use stagelink_cli::progress::Step;
 use stagelink_local_postgres::{Options, Server, Source};
 
@@ -60,7 +60,7 @@ async fn main() -> ExitCode {
 }
 
 async fn demo(args: Args) -> anyhow::Result<()> {
-    let plan = Plan {
+    let plan = RotationPlan {
         cache: Duration::from_secs(args.cache_seconds),
         rate: args.rate,
         instances: args.instances.into(),
@@ -68,7 +68,7 @@ async fn demo(args: Args) -> anyhow::Result<()> {
     let source = args.postgres.parse()?;
     let programs = Programs::build().await?;
     let postgres = start_postgres(source).await?;
-    let report = run(&plan, &programs, &postgres).await;
+    let report = run_rotation(&plan, &programs, &postgres).await;
     postgres.stop().await?;
     let report = report?;
     let text = if args.json {

@@ -1,0 +1,207 @@
+//! What is deployed of a variant: built, found and weighed.
+
+use std::ffi::OsStr;
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context as _, ensure};
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+use serde::Serialize;
+use stagelink_cli::build::{Arch, Recipe, Target};
+use stagelink_cli::progress::Step;
+use stagelink_tests::root;
+use tokio::process::Command;
+
+use super::variant::Variant;
+
+/// What is deployed of a variant.
+#[derive(Clone, Debug)]
+pub(super) struct Artifact {
+    pub(super) variant: Variant,
+    /// The program, or the module that Node is to run.
+    entry: PathBuf,
+    pub(super) size: Size,
+}
+
+/// How much it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Size {
+    pub(super) bytes: u64,
+    /// As a zip file, packed as tightly as zip does.
+    pub(super) zipped_bytes: u64,
+}
+
+impl Artifact {
+    /// Builds a variant, by Cargo or npm, as it would be for a deploy.
+    pub(super) async fn build(variant: Variant, folder: &Path) -> anyhow::Result<Self> {
+        if variant.is_rust() {
+            Self::compile(variant, folder).await
+        } else {
+            Self::install(variant, folder).await
+        }
+    }
+
+    /// Each as `stagelink build` makes a function that is deployed, and with its own
+    /// dependencies alone: what one turns on in a crate that others use as well would be in
+    /// those too.
+    async fn compile(variant: Variant, folder: &Path) -> anyhow::Result<Self> {
+        let feature = variant.feature();
+        let program = format!("variant-{feature}");
+        let arch = Arch::host().context("functions run on Linux, on x86_64 or arm64")?;
+        let recipe = Recipe::of(root(), Target::of(arch))?;
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo
+            .current_dir(root().join("bench"))
+            .args(["build", "--package", "stagelink-bench-variants"])
+            .args(["--no-default-features", "--features", feature])
+            .args(["--features", "vendored-openssl", "--bin", &program]);
+        recipe.add_to(&mut cargo);
+        run(cargo, variant.name()).await?;
+        let built = recipe.folder().join("release").join(&program);
+        let entry = folder.join(program);
+        let finished = recipe.finish(built.as_std_path())?;
+        fs::write(&entry, finished)
+            .and_then(|()| fs::set_permissions(&entry, Permissions::from_mode(0o755)))
+            .with_context(|| format!("could not write {}", entry.display()))?;
+        Ok(Self {
+            variant,
+            size: Size::of(&entry)?,
+            entry,
+        })
+    }
+
+    /// The packages go into a folder of their own, which is what would be deployed.
+    async fn install(variant: Variant, folder: &Path) -> anyhow::Result<Self> {
+        let source = root().join("bench/variants/node");
+        let folder = folder.join(variant.name());
+        fs::create_dir_all(&folder)?;
+        for file in [ENTRY, "package.json", "package-lock.json"] {
+            let path = source.join(file);
+            fs::copy(&path, folder.join(file))
+                .with_context(|| format!("could not copy {}", path.display()))?;
+        }
+        let mut npm = Command::new("npm");
+        npm.current_dir(&folder)
+            .args(["ci", "--omit=dev", "--ignore-scripts", "--no-audit"])
+            .args(["--no-fund", "--no-update-notifier", "--loglevel=error"]);
+        run(npm, variant.name()).await?;
+        Ok(Self {
+            variant,
+            size: Size::of(&folder)?,
+            entry: folder.join(ENTRY),
+        })
+    }
+
+    /// The words of the command that runs it.
+    pub(super) fn command(&self) -> impl Iterator<Item = &OsStr> {
+        let node = (!self.variant.is_rust()).then_some(OsStr::new("node"));
+        node.into_iter().chain([self.entry.as_os_str()])
+    }
+}
+
+/// Builds them, one after the other.
+pub(super) async fn build_all(
+    variants: &[Variant],
+    folder: &Path,
+) -> anyhow::Result<Vec<Artifact>> {
+    let step = Step::begin("variants");
+    let tell = step.teller();
+    let mut built = Vec::new();
+    for variant in variants {
+        tell(&format!("building {}", variant.name()));
+        built.push(Artifact::build(*variant, folder).await?);
+    }
+    let names: Vec<&str> = variants.iter().map(|one| one.name()).collect();
+    step.done(&names.join(", "));
+    Ok(built)
+}
+
+async fn run(mut command: Command, name: &str) -> anyhow::Result<()> {
+    let output = command
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .with_context(|| {
+            format!(
+                "could not start {} for {name}: install it, or leave {name} out by --only",
+                command.as_std().get_program().display()
+            )
+        })?;
+    ensure!(
+        output.status.success(),
+        "{name} does not build:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}
+
+impl Size {
+    /// Of a file, or of all files in a folder.
+    pub(super) fn of(path: &Path) -> anyhow::Result<Self> {
+        let mut size = Self::default();
+        size.add(path, "bootstrap")
+            .with_context(|| format!("could not read {}", path.display()))?;
+        size.zipped_bytes += ZIP_END_BYTES;
+        Ok(size)
+    }
+
+    fn add(&mut self, path: &Path, name: &str) -> io::Result<()> {
+        if path.is_dir() {
+            for entry in fs::read_dir(path)? {
+                let entry = entry?;
+                let name = format!("{name}/{}", entry.file_name().to_string_lossy());
+                self.add(&entry.path(), &name)?;
+            }
+            return Ok(());
+        }
+        let mut packed = DeflateEncoder::new(Length(0), Compression::best());
+        self.bytes += io::copy(&mut fs::File::open(path)?, &mut packed)?;
+        // A file's name stands twice in a zip file.
+        self.zipped_bytes += packed.finish()?.0 + ZIP_FILE_BYTES + 2 * name.len() as u64;
+        Ok(())
+    }
+}
+
+/// Counts what is written.
+struct Length(u64);
+
+impl Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+const ENTRY: &str = "index.mjs";
+
+/// What a zip file has beside names and contents: for each file a header of 30 bytes before
+/// it and one of 46 in the list at the end, and an end (APPNOTE.TXT, sections 4.3.7 to 4.3.16).
+const ZIP_FILE_BYTES: u64 = 30 + 46;
+const ZIP_END_BYTES: u64 = 22;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn size_is_that_of_all_files_as_one_zip() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("deep")).unwrap();
+        for file in ["one", "deep/two"] {
+            fs::write(folder.path().join(file), [7; 10_000]).unwrap();
+        }
+        let size = Size::of(folder.path()).unwrap();
+        assert_eq!(size.bytes, 20_000);
+        let least = 2 * ZIP_FILE_BYTES + ZIP_END_BYTES;
+        assert!(size.zipped_bytes > least && size.zipped_bytes < least + 200);
+    }
+}

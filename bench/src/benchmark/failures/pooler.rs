@@ -1,0 +1,63 @@
+//! A PgBouncer before the table, as a storm finds it.
+
+use std::io::Write as _;
+
+use stagelink_local_postgres::{Bouncer, BouncerOptions};
+use stagelink_tests::Authority;
+use tempfile::NamedTempFile;
+
+use super::super::item_database::{ConnectionInfo, ItemDatabase};
+
+/// A PgBouncer with a certificate that a client can verify.
+pub(super) struct Pooler {
+    bouncer: Bouncer,
+    access: ConnectionInfo,
+    _root: NamedTempFile,
+}
+
+impl Pooler {
+    /// Starts one that keeps so many prepared statements, or none.
+    pub(super) async fn start(
+        items: &ItemDatabase,
+        prepared_statements: u32,
+    ) -> anyhow::Result<Self> {
+        let authority = Authority::new("the operator of the pooler");
+        let identity = authority.certify();
+        let (certificate, key) = (&identity.certificate_pem, &identity.key_pem);
+        let options = BouncerOptions {
+            clients: CLIENTS,
+            prepared_statements,
+            ..BouncerOptions::default()
+        };
+        let (server, databases) = (items.server(), [items.database()]);
+        let bouncer = Bouncer::start_with(&options, server, &databases, certificate, key).await?;
+        let mut root = NamedTempFile::new()?;
+        root.write_all(authority.pem().as_bytes())?;
+        let access = ConnectionInfo {
+            certificate: root.path().display().to_string(),
+            root: Some(authority.pem()),
+            ..items.access_at(bouncer.port())
+        };
+        Ok(Self {
+            bouncer,
+            access,
+            _root: root,
+        })
+    }
+
+    pub(super) fn access(&self) -> ConnectionInfo {
+        self.access.clone()
+    }
+
+    /// As in `1.18.0`.
+    pub(super) fn version(&self) -> &str {
+        self.bouncer.version()
+    }
+
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        Ok(self.bouncer.stop().await?)
+    }
+}
+
+/// More than there are processes in a storm: to ask for the end of a query is a client, too.
+const CLIENTS: u32 = 500;

@@ -1,0 +1,181 @@
+//! What stagelink is meant to reach, and whether it does.
+
+use serde::Serialize;
+
+use super::measurements::{Measurements, cold_start, distant_cold_start};
+use super::round_trips::RoundTripCounts;
+use super::variant::Variant;
+
+/// One thing that is meant to be so.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Goal {
+    pub(super) description: &'static str,
+    pub(super) measured: String,
+    pub(super) met: bool,
+}
+
+/// The goals that can be told from what was measured.
+pub(super) fn evaluate(measurements: &[Measurements], counted: &[RoundTripCounts]) -> Vec<Goal> {
+    let of = |variant| measurements.iter().find(|one| one.variant == variant);
+    let Some(own) = of(Variant::Stagelink) else {
+        return Vec::new();
+    };
+    let mut goals = Vec::new();
+    let mut goal = |description, measured: String, met| {
+        goals.push(Goal {
+            description,
+            measured,
+            met,
+        });
+    };
+    if let Some(floor) = of(Variant::Floor) {
+        let times = own.times(floor, cold_start).median;
+        goal(
+            "cold start within 1.05 of the floor",
+            format!("{times:.3}"),
+            times <= 1.05,
+        );
+    }
+    if let Some(sqlx) = of(Variant::Sqlx) {
+        let times = sqlx.times(own, cold_start).median;
+        goal(
+            "cold start ahead of sqlx with rustls",
+            format!("sqlx takes {times:.2} times as long"),
+            times > 1.0,
+        );
+        let times = sqlx.times(own, distant_cold_start).median;
+        goal(
+            "the same with the database 10 ms away",
+            format!("sqlx takes {times:.2} times as long"),
+            times > 1.0,
+        );
+    }
+    if let Some(node) = of(Variant::Node) {
+        let times = node.times(own, cold_start).median;
+        goal(
+            "cold start at least 8 times ahead of Node",
+            format!("Node takes {times:.1} times as long"),
+            times >= 8.0,
+        );
+    }
+    let floor = of(Variant::Floor).and_then(|floor| floor.instructions);
+    if let (Some(own), Some(floor)) = (own.instructions, floor) {
+        let times = own.request / floor.request;
+        goal(
+            "instructions of a warm request within 1.05 of the floor",
+            format!("{times:.3}"),
+            times <= 1.05,
+        );
+    }
+    if let Some((measured, met)) = fewest(counted) {
+        goal(
+            "fewer round trips than all others when cold, none more when warm",
+            measured,
+            met,
+        );
+    }
+    let zipped = megabytes(own.size.zipped_bytes);
+    goal(
+        "zipped artifact of at most 3 MB",
+        format!("{zipped:.2} MB"),
+        zipped <= 3.0,
+    );
+    if let Some(peak) = own.peak_memory_bytes {
+        let peak = megabytes(peak);
+        goal(
+            "peak memory of at most 9 MB",
+            format!("{peak:.1} MB"),
+            peak <= 9.0,
+        );
+    }
+    goals
+}
+
+/// Whether stagelink, as it is without being told more, has fewer round trips than the others
+/// on every server; and by how many, at the closest. `None` where there is nobody else.
+fn fewest(counted: &[RoundTripCounts]) -> Option<(String, bool)> {
+    let mut closest = None;
+    let mut met = true;
+    for server in counted {
+        let (own, others): (Vec<_>, Vec<_>) = server
+            .rows
+            .iter()
+            .partition(|row| row.variant == Variant::Stagelink);
+        let own = own.into_iter().find(|row| !row.direct_tls)?;
+        let best = others.iter().map(|row| row.cold).min()?;
+        met &= own.cold < best && others.iter().all(|row| own.warm <= row.warm);
+        let lead = (own.cold, best, &server.postgres);
+        let by = |(own, best, _): (usize, usize, _)| best as i64 - own as i64;
+        if closest.is_none_or(|closest| by(lead) < by(closest)) {
+            closest = Some(lead);
+        }
+    }
+    let (own, best, postgres) = closest?;
+    Some((format!("{own} to {best} on PostgreSQL {postgres}"), met))
+}
+
+/// Millions of bytes.
+pub(super) fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::measurements::tests::measurements;
+    use super::super::round_trips::RoundTrips;
+    use super::*;
+
+    fn counted(own: usize, direct: usize, floor: usize) -> RoundTripCounts {
+        let row = |variant, direct_tls, cold| RoundTrips {
+            variant,
+            direct_tls,
+            cold,
+            warm: 1.0,
+        };
+        RoundTripCounts {
+            postgres: "17.10".to_owned(),
+            rows: vec![
+                row(Variant::Stagelink, false, own),
+                row(Variant::Stagelink, true, direct),
+                row(Variant::Floor, false, floor),
+            ],
+        }
+    }
+
+    #[test]
+    fn goals_are_judged_by_the_ratios_of_rounds() {
+        let measurements = [
+            measurements(Variant::Stagelink, &[10.0, 30.0, 10.0]),
+            measurements(Variant::Floor, &[10.0, 30.0, 9.0]),
+            measurements(Variant::Sqlx, &[9.0, 27.0, 9.0]),
+            measurements(Variant::Node, &[80.0, 240.0, 80.0]),
+        ];
+        let met: Vec<bool> = evaluate(&measurements, &[])
+            .iter()
+            .map(|goal| goal.met)
+            .collect();
+        // The floor, sqlx near and away, Node, instructions, size and memory.
+        assert_eq!(met, [true, false, false, true, true, true, true]);
+    }
+
+    #[test]
+    fn goals_of_who_was_not_measured_are_left_out() {
+        assert!(evaluate(&[measurements(Variant::Floor, &[1.0])], &[]).is_empty());
+        let goals = evaluate(
+            &[measurements(Variant::Stagelink, &[1.0])],
+            &[counted(6, 5, 7)],
+        );
+        assert_eq!(goals.len(), 3);
+    }
+
+    #[test]
+    fn round_trips_are_fewest_only_without_being_told_more() {
+        assert_eq!(
+            fewest(&[counted(6, 5, 7)]),
+            Some(("6 to 7 on PostgreSQL 17.10".to_owned(), true))
+        );
+        let (measured, met) = fewest(&[counted(5, 5, 7), counted(7, 5, 7)]).unwrap();
+        assert!(!met);
+        assert_eq!(measured, "7 to 7 on PostgreSQL 17.10");
+    }
+}

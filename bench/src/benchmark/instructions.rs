@@ -1,0 +1,122 @@
+//! Instructions, counted by callgrind: unlike times, they are the same on a busy machine.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, ensure};
+use serde::Serialize;
+use stagelink_cli::progress::Step;
+
+use super::artifact::Artifact;
+use super::instance::Instance;
+use super::item_database::ConnectionInfo;
+
+/// What a variant's own process executes, the kernel and Postgres apart.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(super) struct Instructions {
+    /// From the start of the process to its end after one request.
+    pub(super) cold_start: u64,
+    /// A warm request: what more of them add, divided by their number.
+    pub(super) request: f64,
+}
+
+/// The version of the valgrind that is installed.
+pub(super) fn valgrind() -> anyhow::Result<String> {
+    let output = Command::new("valgrind")
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output()
+        .context(
+            "there is no valgrind to count instructions with; install it (Debian: `apt-get \
+             install valgrind`), or leave them out by --no-callgrind",
+        )?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Counts those of every variant in Rust, with this many warm requests. Node is left out:
+/// callgrind does not see through the code that it compiles as it runs. What callgrind wrote
+/// stays in `folder`, for `callgrind_annotate`.
+pub(super) fn count(
+    artifacts: &[Artifact],
+    access: &ConnectionInfo,
+    requests: usize,
+    folder: &Path,
+) -> anyhow::Result<Vec<Option<Instructions>>> {
+    let step = Step::begin("instructions");
+    let tell = step.teller();
+    let mut all = Vec::new();
+    for artifact in artifacts {
+        let total = |requests: usize| {
+            let name = artifact.variant.name();
+            tell(&format!("{name}, {requests} requests"));
+            run(artifact, access, requests, folder).with_context(|| format!("of {name}"))
+        };
+        all.push(if artifact.variant.is_rust() {
+            let cold_start = total(1)?;
+            let more = total(1 + requests)?.saturating_sub(cold_start);
+            Some(Instructions {
+                cold_start,
+                request: more as f64 / requests as f64,
+            })
+        } else {
+            None
+        });
+    }
+    step.done(&format!("{requests} requests each"));
+    Ok(all)
+}
+
+fn run(
+    artifact: &Artifact,
+    access: &ConnectionInfo,
+    requests: usize,
+    folder: &Path,
+) -> anyhow::Result<u64> {
+    let name = artifact.variant.name();
+    let path = folder.join(format!("callgrind.{name}.{requests}"));
+    let option = format!("--callgrind-out-file={}", path.display());
+    let wrapper = ["valgrind", "--tool=callgrind", &option].map(OsStr::new);
+    let variables = artifact.variant.variables(access);
+    let mut instance = Instance::start_under(&wrapper, artifact, &variables)?;
+    if requests > 1 {
+        instance.run(requests - 1)?;
+    }
+    instance.shut_down()?;
+    let written = fs::read_to_string(&path)
+        .with_context(|| format!("could not read what callgrind wrote, {}", path.display()))?;
+    let total = total_of(&written).context("callgrind wrote no total")?;
+    ensure!(total > 0, "callgrind counted nothing");
+    Ok(total)
+}
+
+/// Reads the total of a file of callgrind.
+fn total_of(written: &str) -> Option<u64> {
+    let line = |name| {
+        written
+            .lines()
+            .rev()
+            .find_map(|line| line.strip_prefix(name))
+    };
+    line("totals:")
+        .or_else(|| line("summary:"))?
+        .trim()
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn total_is_read_from_what_callgrind_wrote() {
+        assert_eq!(
+            total_of("events: Ir\nsummary: 7\nfn=x\n0 7\n\ntotals: 9\n"),
+            Some(9)
+        );
+        assert_eq!(total_of("events: Ir\nsummary: 7\nfn=x\n"), Some(7));
+        assert_eq!(total_of("events: Ir\n"), None);
+    }
+}

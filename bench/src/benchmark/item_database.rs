@@ -1,0 +1,153 @@
+//! A Postgres with the table that the function reads.
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use secrecy::{ExposeSecret as _, SecretString};
+use stagelink::{FixedUrl, Limits, Link, ServerSettings, Stage};
+use stagelink_cli::progress::Step;
+use stagelink_local_postgres::{Database, Options, Server, Source, random_password};
+use tempfile::NamedTempFile;
+use tokio::time::sleep;
+
+/// A server with one database, and the certificate to trust.
+#[derive(Debug)]
+pub(super) struct ItemDatabase {
+    server: Server,
+    database: Database,
+    certificate: NamedTempFile,
+    /// The credentials as functions are given them.
+    sealed: SecretString,
+}
+
+impl ItemDatabase {
+    /// Starts the server and fills the table.
+    pub(super) async fn start(source: Source) -> anyhow::Result<Self> {
+        let step = Step::begin("Postgres");
+        let server = Server::start(Options {
+            source,
+            progress: step.teller().into(),
+            ..Options::default()
+        })
+        .await?;
+        let database = server.create_database(NAME, &random_password()).await?;
+        let db = server.admin_in(&database).await?;
+        db.batch_execute(&format!(
+            "SET ROLE {NAME};
+             CREATE TABLE item (id bigint PRIMARY KEY, name text NOT NULL);
+             INSERT INTO item SELECT id, 'item ' || id FROM generate_series(1, {ITEMS}) id;
+             ANALYZE item"
+        ))
+        .await
+        .context("could not fill the table")?;
+        let pem = server.certificate_pem();
+        let pem = pem.context("this needs a Postgres of its own, not a URL")?;
+        let mut certificate = NamedTempFile::new()?;
+        certificate.write_all(pem.as_bytes())?;
+        let url = FixedUrl::parse(&database.url().into())?;
+        let (limits, settings) = (Limits::default(), ServerSettings::default());
+        let link = Link::with_provider(Stage::Staging, url, limits, settings);
+        let sealed = link.examine().await?.sealed;
+        step.done(server.description());
+        Ok(Self {
+            server,
+            database,
+            certificate,
+            sealed,
+        })
+    }
+
+    pub(super) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    pub(super) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// How it is reached directly.
+    pub(super) fn access(&self) -> ConnectionInfo {
+        ConnectionInfo {
+            url: self.database.url(),
+            certificate: self.certificate.path().display().to_string(),
+            root: None,
+            sealed: self.sealed.expose_secret().to_owned(),
+        }
+    }
+
+    /// How it is reached through another port of this machine.
+    pub(super) fn access_at(&self, port: u16) -> ConnectionInfo {
+        let (own, other) = (self.server.port(), port);
+        let moved = |text: &str| text.replace(&format!(":{own}/"), &format!(":{other}/"));
+        let access = self.access();
+        ConnectionInfo {
+            url: moved(&access.url),
+            sealed: moved(&access.sealed),
+            ..access
+        }
+    }
+
+    /// As in `17.10`.
+    pub(super) async fn version(&self) -> anyhow::Result<String> {
+        let facts = self.server.databases().facts(&self.database).await?;
+        Ok(facts.version)
+    }
+
+    /// Closes the connections of all functions.
+    pub(super) async fn end_sessions(&self) -> anyhow::Result<()> {
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity where usename = $1";
+        let admin = self.server.admin().await?;
+        admin.execute(end, &[&NAME]).await?;
+        Ok(())
+    }
+
+    /// Waits until no function is connected any more.
+    pub(super) async fn without_sessions(&self) -> anyhow::Result<()> {
+        let count = "select count(*) from pg_stat_activity where usename = $1";
+        let admin = self.server.admin().await?;
+        let deadline = Instant::now() + LIMIT;
+        while admin.query_one(count, &[&NAME]).await?.get::<_, i64>(0) > 0 {
+            ensure!(
+                Instant::now() < deadline,
+                "the server keeps connections of functions that have ended"
+            );
+            sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        Ok(self.server.stop().await?)
+    }
+}
+
+/// What a variant is told of the database.
+#[derive(Clone)]
+pub(super) struct ConnectionInfo {
+    pub(super) url: String,
+    /// The path of the certificate to trust.
+    pub(super) certificate: String,
+    /// The same as PEM, where a certificate is all that the server has to show.
+    pub(super) root: Option<String>,
+    /// The URL as `stagelink link` seals it.
+    pub(super) sealed: String,
+}
+
+/// The name of an item, as the table has it.
+pub(super) fn name_of(id: usize) -> String {
+    format!("item {id}")
+}
+
+/// The database, and the role that owns it.
+const NAME: &str = "benchmark";
+
+/// Whether the server works on a query of a function that sleeps.
+pub(super) const IS_SLEEPING: &str = "select exists (select from pg_stat_activity \
+    where usename = 'benchmark' and state = 'active' and wait_event = 'PgSleep')";
+
+/// How many rows there are.
+pub(super) const ITEMS: usize = 1_000;
+
+const LIMIT: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(50);

@@ -1,0 +1,193 @@
+//! The same function with six ways to reach Postgres, measured side by side.
+
+mod artifact;
+mod bar_chart;
+mod event;
+mod failures;
+mod goals;
+mod instance;
+mod instructions;
+mod item_database;
+mod machine;
+mod measurements;
+mod report;
+mod result_table;
+mod round_trips;
+mod rounds;
+mod runtime_api;
+mod statistics;
+mod suite;
+mod svg;
+mod variant;
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use stagelink_local::testing::network::Proxy;
+use stagelink_local_postgres::{ErrorKind, Source};
+use tokio::task::block_in_place;
+
+use self::artifact::{Artifact, build_all};
+use self::failures::{FailureResults, ScenarioSize};
+use self::goals::evaluate;
+use self::item_database::ItemDatabase;
+use self::machine::Machine;
+use self::measurements::Measurements;
+use self::round_trips::RoundTripCounts;
+use self::rounds::Endpoints;
+
+pub use self::report::BenchmarkReport;
+pub use self::suite::Suite;
+pub use self::variant::Variant;
+
+/// What is to be measured.
+#[derive(Clone, Debug)]
+pub struct Benchmark {
+    /// Who takes part.
+    pub variants: Vec<Variant>,
+    /// In what.
+    pub suites: Vec<Suite>,
+    /// How many processes of each.
+    pub rounds: usize,
+    /// How many warm requests each process gets.
+    pub requests: usize,
+    /// How many processes of each are in a storm.
+    pub instances: usize,
+    /// How many warm requests callgrind counts; `None` leaves it out.
+    pub callgrind_requests: Option<usize>,
+    /// The Postgres for all but the round trips, which are counted on others too.
+    pub postgres: Source,
+    /// Where what is made goes: what Node runs, and what callgrind writes.
+    pub folder: PathBuf,
+}
+
+impl Benchmark {
+    /// Builds all of it, and measures.
+    ///
+    /// # Errors
+    ///
+    /// When a variant does not build, does not start or gives a wrong answer where nothing
+    /// was to go wrong; when there is no Postgres, no PgBouncer or no valgrind.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with several threads.
+    pub async fn run(&self) -> anyhow::Result<BenchmarkReport> {
+        let folder = std::path::absolute(&self.folder)?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("could not make the folder {}", folder.display()))?;
+        // What is missing is told before builds of minutes.
+        let callgrind_requests = self
+            .includes(Suite::Speed)
+            .then_some(self.callgrind_requests);
+        let callgrind_requests = callgrind_requests.flatten();
+        let valgrind = callgrind_requests.map(|_| instructions::valgrind());
+        let valgrind = valgrind.transpose()?;
+        let artifacts = build_all(&self.variants, &folder).await?;
+
+        let items = ItemDatabase::start(self.postgres.clone()).await?;
+        let mut counted = Vec::new();
+        let mut measurements = Vec::new();
+        if self.includes(Suite::Speed) {
+            counted.push(round_trips::count(&artifacts, &items).await?);
+            let samples = self.rounds(&artifacts, &items).await?;
+            let access = items.access();
+            let instructions = match callgrind_requests {
+                Some(requests) => {
+                    block_in_place(|| instructions::count(&artifacts, &access, requests, &folder))?
+                }
+                None => vec![None; artifacts.len()],
+            };
+            let all = artifacts.iter().zip(instructions.into_iter().zip(samples));
+            measurements.extend(all.map(|(artifact, (instructions, samples))| {
+                Measurements::new(artifact.variant, artifact.size, instructions, samples)
+            }));
+        }
+        let size = ScenarioSize {
+            rounds: self.rounds,
+            instances: self.instances,
+        };
+        let failures = FailureResults::measure(&artifacts, &items, &self.suites, size).await?;
+        let machine = Machine::this(items.server().description(), valgrind);
+        items.stop().await?;
+        if self.includes(Suite::Speed) {
+            count_elsewhere(&artifacts, &mut counted).await?;
+        }
+
+        let mut goals = evaluate(&measurements, &counted);
+        goals.extend(failures.evaluate());
+        Ok(BenchmarkReport {
+            machine,
+            compared: self.variants.clone(),
+            rounds: self.rounds,
+            requests: self.requests,
+            measurements,
+            round_trips: counted,
+            failures,
+            goals,
+        })
+    }
+
+    fn includes(&self, suite: Suite) -> bool {
+        self.suites.contains(&suite)
+    }
+}
+
+impl Benchmark {
+    async fn rounds(
+        &self,
+        artifacts: &[Artifact],
+        items: &ItemDatabase,
+    ) -> anyhow::Result<Vec<Vec<rounds::Sample>>> {
+        let away = Proxy::start((Ipv4Addr::LOCALHOST, items.server().port()).into()).await?;
+        away.delay(rounds::DISTANCE / 2);
+        let endpoints = Endpoints {
+            near: items.access(),
+            distant: items.access_at(away.port()),
+        };
+        block_in_place(|| rounds::run(artifacts, &endpoints, self.rounds, self.requests))
+    }
+}
+
+/// Counts round trips on other versions of Postgres as well, since they answer a first
+/// message of TLS differently: on the installed one, and on the two that npm carries.
+async fn count_elsewhere(
+    artifacts: &[Artifact],
+    counted: &mut Vec<RoundTripCounts>,
+) -> anyhow::Result<()> {
+    let npm = |major| Source::Npm { major: Some(major) };
+    for source in [Source::Binaries { dir: None }, npm(17), npm(18)] {
+        let known = |major: u32| {
+            let begin = format!("{major}.");
+            counted.iter().any(|one| one.postgres.starts_with(&begin))
+        };
+        if matches!(source, Source::Npm { major: Some(major) } if known(major)) {
+            continue;
+        }
+        let items = match ItemDatabase::start(source).await {
+            Err(error) if is_missing(&error) => {
+                eprintln!("  - not counted there: {error:#}");
+                continue;
+            }
+            started => started?,
+        };
+        let version = items.version().await?;
+        if !counted.iter().any(|one| one.postgres == version) {
+            counted.push(round_trips::count(artifacts, &items).await?);
+        }
+        items.stop().await?;
+    }
+    counted.sort_by_key(|one| {
+        let major = one.postgres.split('.').next();
+        major.and_then(|major| major.parse().ok()).unwrap_or(0_u32)
+    });
+    Ok(())
+}
+
+/// Whether this is a Postgres that this machine does not have.
+fn is_missing(error: &anyhow::Error) -> bool {
+    let error: Option<&stagelink_local_postgres::Error> = error.downcast_ref();
+    error.is_some_and(|error| error.kind() == ErrorKind::Missing)
+}
