@@ -36,7 +36,7 @@ impl Aliases {
 
     /// Signs the guestbook with the alias's own name, and reads who signed.
     async fn sign_and_read(&self, function: &Function, alias: &str) -> Vec<String> {
-        let function = function.by_alias(alias);
+        let function = function.with_alias(alias);
         let entry = json!({ "name": alias, "message": "here" });
         let signed = self
             .scene
@@ -64,7 +64,7 @@ async fn process_behind_two_aliases_keeps_their_databases_apart() {
             assert_eq!(names, vec![alias; signed], "{}", aliases.scene.log());
         }
     }
-    assert_eq!(function.started(), 1, "it is one process");
+    assert_eq!(function.started_count(), 1, "it is one process");
     function.shutdown().await;
 }
 
@@ -96,14 +96,14 @@ async fn alias_with_the_database_of_another_stage_is_refused_by_the_mark() {
     ))
     .await;
     let function = aliases.scene.function("guestbook").await;
-    let answer = aliases.entries(&function.by_alias("production")).await;
+    let answer = aliases.entries(&function.with_alias("production")).await;
     assert_eq!(answer.status, 500, "{}", aliases.scene.log());
     let log = aliases.scene.log();
     assert!(
         log.contains("is marked as stage staging's, and this function serves stage production"),
         "{log}"
     );
-    let answer = aliases.entries(&function.by_alias("staging")).await;
+    let answer = aliases.entries(&function.with_alias("staging")).await;
     assert_eq!(answer.status, 200, "{}", aliases.scene.log());
     function.shutdown().await;
 }
@@ -114,9 +114,9 @@ async fn invocation_without_a_stages_alias_is_refused_and_the_next_one_is_served
     let function = aliases.scene.function("guestbook").await;
     for (invoked, said) in [
         (function.clone(), "without an alias"),
-        (function.by_alias("$LATEST"), "by $LATEST"),
-        (function.by_alias("7"), "by version 7"),
-        (function.by_alias("live"), "which is no stage's name"),
+        (function.with_alias("$LATEST"), "by $LATEST"),
+        (function.with_alias("7"), "by version 7"),
+        (function.with_alias("live"), "which is no stage's name"),
     ] {
         let answer = aliases.entries(&invoked).await;
         assert_eq!(answer.status, 500, "{}", aliases.scene.log());
@@ -131,9 +131,9 @@ async fn invocation_without_a_stages_alias_is_refused_and_the_next_one_is_served
             aliases.scene.log()
         );
     }
-    let answer = aliases.entries(&function.by_alias("staging")).await;
+    let answer = aliases.entries(&function.with_alias("staging")).await;
     assert_eq!(answer.status, 200, "{}", aliases.scene.log());
-    assert_eq!(function.started(), 1);
+    assert_eq!(function.started_count(), 1);
     function.shutdown().await;
 }
 
@@ -142,12 +142,12 @@ async fn alias_and_variable_that_name_different_stages_are_refused() {
     let mut aliases = Aliases::new().await;
     aliases.scene.set("STAGELINK_STAGE", "staging");
     let function = aliases.scene.function("guestbook").await;
-    let answer = aliases.entries(&function.by_alias("production")).await;
+    let answer = aliases.entries(&function.with_alias("production")).await;
     assert_eq!(answer.status, 500, "{}", aliases.scene.log());
     let log = aliases.scene.log();
     assert!(log.contains("two stages are named"), "{log}");
     for alias in ["staging", "live"] {
-        let answer = aliases.entries(&function.by_alias(alias)).await;
+        let answer = aliases.entries(&function.with_alias(alias)).await;
         assert_eq!(answer.json()["stage"], "staging", "{}", aliases.scene.log());
     }
     function.shutdown().await;

@@ -41,6 +41,6 @@ async fn requests_at_once_share_one_process_and_have_a_connection_each() {
     let sessions: BTreeSet<_> = told.iter().map(|told| told["session"].as_i64()).collect();
     assert_eq!(sessions.len(), AT_ONCE);
     assert!(told.iter().all(|one| one["process"] == told[0]["process"]));
-    assert_eq!(function.started(), 1);
+    assert_eq!(function.started_count(), 1);
     function.shutdown().await;
 }

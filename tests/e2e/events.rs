@@ -215,6 +215,6 @@ async fn event_that_is_no_request_is_refused_and_the_process_lives_on() {
     let not_utf8 = Bytes::from_static(b"{\"path\":\"\xff\"}");
     assert!(echo.function.invoke(not_utf8).await.is_err());
     asserts_request(&echo.told(&rest()).await, &["one", "two"]);
-    assert_eq!(echo.function.started(), 1);
+    assert_eq!(echo.function.started_count(), 1);
     echo.function.shutdown().await;
 }

@@ -30,7 +30,7 @@ async fn warm_instance_asks_heroku_nothing() {
     }
     // The pipeline, its couplings, the app's config vars: once.
     assert_eq!(scene.heroku.requests().len(), 3);
-    assert_eq!(function.started(), 1);
+    assert_eq!(function.started_count(), 1);
     function.shutdown().await;
 }
 

@@ -46,7 +46,7 @@ async fn warm_function_survives_a_rotation_with_one_call() {
             assert_eq!(ask().await.status, 200, "{}", place.log());
         }
         assert_eq!(place.cloud.control().requests().len(), 1);
-        assert_eq!(function.started(), 1, "the same process");
+        assert_eq!(function.started_count(), 1, "the same process");
         function.shutdown().await;
     }
 }

@@ -47,7 +47,7 @@ async fn warm_function_survives_a_rotation_with_one_resolution() {
     scene.set_url(&rotate(&scene).await);
     good_after_the_cut(&scene, &function).await;
     assert_eq!(scene.heroku.requests().len(), 3, "one resolution");
-    assert_eq!(function.started(), 1, "the same process");
+    assert_eq!(function.started_count(), 1, "the same process");
     assert!(scene.log().contains("have been renewed"));
     for _ in 0..3 {
         let answer = scene.ask(&function, "GET", "/api/health", None).await;
@@ -204,7 +204,7 @@ async fn site_goes_on_when_heroku_rotates_the_credentials_of_a_stage() {
             .collect();
         assert_eq!(names, ["after", "before"], "{}", stage.stage());
         let function = stage.function("guestbook").expect("it is there");
-        assert_eq!(function.started(), 1, "the same process");
+        assert_eq!(function.started_count(), 1, "the same process");
     }
     let asked = cloud.heroku().requests();
     let resolutions = asked

@@ -30,7 +30,7 @@ async fn snapshot_holds_no_connection_and_the_restored_process_makes_one() {
     assert_eq!(first.text(), second.text(), "it is the same session");
     until_sessions(scene.database.role(), &ANY, 1).await;
     assert_eq!(scene.heroku.requests().len(), asked, "the credentials stay");
-    assert_eq!(function.started(), 1);
+    assert_eq!(function.started_count(), 1);
     function.shutdown().await;
 }
 
@@ -48,6 +48,6 @@ async fn restore_that_cannot_connect_says_so_and_the_process_lives_on() {
     limit(scene.database.role(), -1).await;
     let answer = scene.ask(&function, "GET", "/", None).await;
     assert_eq!(answer.status, 200, "{}", scene.log());
-    assert_eq!(function.started(), 1);
+    assert_eq!(function.started_count(), 1);
     function.shutdown().await;
 }

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::Router;
-use axum::extract::Request;
+#[cfg(any(feature = "netlify-api", feature = "testing"))]
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{Next, from_fn},
+};
 use axum::http::{Method, StatusCode};
-use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 
 use super::faults::{Fault, Faults};
@@ -44,8 +47,9 @@ impl Control {
         lock(&self.0.journal).forget();
     }
 
-    /// The routes of an API, disturbed: see [`respond`](Self::respond).
-    pub(crate) fn around(&self, routes: Router, refusal: fn(StatusCode) -> Response) -> Router {
+    /// Wraps the routes of an API, so that each request goes through [`respond`](Self::respond).
+    #[cfg(any(feature = "netlify-api", feature = "testing"))]
+    pub(crate) fn wrap(&self, routes: Router, refusal: fn(StatusCode) -> Response) -> Router {
         let control = self.clone();
         routes.layer(from_fn(move |request: Request, next: Next| {
             let control = control.clone();

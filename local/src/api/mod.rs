@@ -1,6 +1,7 @@
 //! What the stand-ins for HTTP APIs share: a listener, failures on demand, and a
 //! journal of the requests.
 
+#[cfg(any(feature = "netlify-api", feature = "testing"))]
 mod bearer;
 mod control;
 mod database_url;
@@ -14,6 +15,7 @@ pub use control::Control;
 pub use faults::{Failure, Fault};
 pub use journal::Recorded;
 
+#[cfg(any(feature = "netlify-api", feature = "testing"))]
 pub(crate) use bearer::bearer;
 pub(crate) use database_url::DatabaseUrl;
 pub(crate) use server::Server;

@@ -1,4 +1,4 @@
-//! What a function is: its executable, its limits, its variables, its log.
+//! The configuration of a function: its executable, limits, variables and log.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,46 +6,45 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A function as it is deployed on this machine.
+/// Configuration of a function on this machine.
 #[derive(Clone)]
 pub struct FunctionConfig {
     /// The function's name, as in its ARN: letters, digits, `-` and `_`.
     pub name: String,
-    /// The program that speaks the Lambda Runtime API. A relative path is taken
-    /// from the current directory.
+    /// Program that uses the Lambda Runtime API. A relative path is relative to the current
+    /// directory.
     pub executable: PathBuf,
-    /// The function's own variables. Those that Lambda reserves (`AWS_REGION`,
-    /// `AWS_LAMBDA_*`, `LAMBDA_*`, `_HANDLER`) cannot be changed by them.
+    /// The function's own variables. They do not override the variables that Lambda reserves
+    /// (`AWS_REGION`, `AWS_LAMBDA_*`, `LAMBDA_*`, `_HANDLER`).
     pub environment: BTreeMap<String, String>,
-    /// How long one invocation may take. Default: 60 s, Netlify's limit for
-    /// synchronous functions (its documentation, November 2026).
+    /// Time limit of one invocation. Default: 60 s, Netlify's limit for synchronous functions (its
+    /// documentation, November 2026).
     pub timeout: Duration,
-    /// How long INIT may take. Default: 10 s, as on Lambda.
+    /// Time limit of INIT. Default: 10 s, as on Lambda.
     pub init_timeout: Duration,
-    /// What the function is told about its memory, in MB; it is not enforced.
-    /// Default: 1024, as on Netlify.
+    /// Memory size in MB that the function is told; the stand-in does not enforce it. Default:
+    /// 1024, as on Netlify.
     pub memory_mb: u32,
-    /// How many processes may run at once; at least one. Default: 50, so that a
-    /// burst on one machine waits in line rather than starving it.
+    /// Largest number of processes at the same time; at least 1. Default: 50, so that a burst of
+    /// events waits in the queue instead of overloading the machine.
     pub max_instances: usize,
-    /// The alias or version that is invoked, the end of the ARN, unless
-    /// [`Function::by_alias`](super::Function::by_alias) names another. Default: none.
+    /// Alias or version at the end of the ARN, unless
+    /// [`Function::with_alias`](super::Function::with_alias) names another. Default: none.
     pub qualifier: Option<String>,
-    /// How many events one process may have at the same time, as on Lambda Managed
-    /// Instances: told to it in `AWS_LAMBDA_MAX_CONCURRENCY` where it is more than one.
-    /// Default: 1, as on Lambda else.
+    /// Number of events that one process may have at the same time, as on Lambda Managed
+    /// Instances. A number above 1 is in the process's `AWS_LAMBDA_MAX_CONCURRENCY`. Default: 1,
+    /// as on Lambda without Managed Instances.
     pub concurrency: usize,
-    /// Whether a process waits as in a SnapStart snapshot between its INIT and its first
-    /// event. Default: no.
+    /// With `true` a process waits between its INIT and its first event as in a SnapStart
+    /// snapshot. Default: `false`.
     pub snap_start: bool,
-    /// Where log lines go. Default: nowhere.
+    /// Receiver of the log lines. Default: discards them.
     pub logs: LogSink,
 }
 
-/// Takes the log lines of a function, one by one.
+/// Callback for the log lines of a function, called once per line.
 ///
-/// It is called from tasks that move the function's output, so it must not
-/// block for long.
+/// It is called from the tasks that read the function's output, so it must not block for long.
 pub type LogSink = Arc<dyn Fn(LogLine) + Send + Sync>;
 
 /// One line of a function's log.
@@ -54,30 +53,29 @@ pub type LogSink = Arc<dyn Fn(LogLine) + Send + Sync>;
 pub struct LogLine {
     /// The function's name.
     pub function: String,
-    /// Which of the function's instances: 1 for the first that was started.
+    /// Number of the function's instance: 1 for the first that was started.
     pub instance: usize,
-    /// Who wrote the line.
+    /// Origin of the line.
     pub stream: LogStream,
-    /// The text, without its end of line. Lines over 64 KiB come in parts, and
-    /// what is not UTF-8 is replaced.
+    /// The text, without its line terminator. A line over 64 KiB is split, and invalid UTF-8 is
+    /// replaced.
     pub line: String,
 }
 
-/// Who wrote a [`LogLine`].
+/// Origin of a [`LogLine`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LogStream {
-    /// The function, on its standard output.
+    /// The function's standard output.
     Stdout,
-    /// The function, on its standard error.
+    /// The function's standard error.
     Stderr,
-    /// The platform: an error that the function answered with, an exit, a
-    /// time-out.
+    /// The platform: an error that the function returned, an exit, a time-out.
     Platform,
 }
 
 impl FunctionConfig {
-    /// A function with Netlify's limits, no variables of its own and no log.
+    /// Returns a configuration with Netlify's limits, no variables and no log.
     pub fn new(name: impl Into<String>, executable: impl Into<PathBuf>) -> Self {
         Self {
             name: name.into(),
@@ -94,8 +92,8 @@ impl FunctionConfig {
         }
     }
 
-    /// The ARN that the function is invoked by, with that alias or version or its own, in the
-    /// region and account that AWS's documentation uses for its examples.
+    /// Returns the function's ARN with this alias or version or, for `None`, the configuration's.
+    /// Region and account are those of the examples in AWS's documentation.
     pub(super) fn arn(&self, qualifier: Option<&str>) -> String {
         let qualifier = qualifier.or(self.qualifier.as_deref());
         format!(
@@ -106,7 +104,7 @@ impl FunctionConfig {
         )
     }
 
-    /// Hands one line to the log.
+    /// Passes one line to the log.
     pub(super) fn log(&self, instance: usize, stream: LogStream, line: String) {
         (self.logs)(LogLine {
             function: self.name.clone(),
@@ -118,7 +116,7 @@ impl FunctionConfig {
 }
 
 impl fmt::Debug for FunctionConfig {
-    /// Names the variables and keeps their values to itself.
+    /// Shows the names of the variables and not their values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let variables: Vec<&String> = self.environment.keys().collect();
         f.debug_struct("FunctionConfig")

@@ -1,18 +1,18 @@
-//! The environment that Lambda gives to a function's process.
+//! The environment variables that Lambda sets for a function's process.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::config::{FunctionConfig, REGION, VERSION};
 
-/// All variables of one instance, and no others.
+/// Returns the complete environment of one instance.
 ///
-/// Reserved names win over the function's own, as Lambda refuses those; the
-/// rest are defaults that the function's own win over. The names are those of
-/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
-/// (November 2026), less the credentials of a role, which a function of Netlify
-/// has no use for, `AWS_EXECUTION_ENV`, which OS-only runtimes do not get, and
-/// `LD_LIBRARY_PATH`, whose directories are not on this machine.
+/// Reserved variables override the function's own, because Lambda refuses to set those. The other
+/// variables of Lambda are defaults that the function's own override. The names are those of
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html> (November 2026),
+/// without the credentials of a role, which a function on Netlify does not use, without
+/// `AWS_EXECUTION_ENV`, which OS-only runtimes do not get, and without `LD_LIBRARY_PATH`, whose
+/// directories do not exist on this machine.
 pub(super) fn environment(
     config: &FunctionConfig,
     executable: &Path,
@@ -45,8 +45,8 @@ pub(super) fn environment(
         ),
         ("AWS_REGION", REGION.to_owned()),
         ("AWS_DEFAULT_REGION", REGION.to_owned()),
-        // On Lambda these are /var/task and /var/runtime; for an OS-only
-        // runtime both hold what was deployed, and here that is one directory.
+        // On Lambda these are /var/task and /var/runtime. For an OS-only runtime both hold the
+        // deployed files, which are in one directory here.
         ("LAMBDA_TASK_ROOT", task_root.clone()),
         ("LAMBDA_RUNTIME_DIR", task_root),
         ("_HANDLER", handler.to_string_lossy().into_owned()),
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_variables_win_over_defaults_and_lose_to_reserved_ones() {
+    fn own_variables_override_defaults_and_not_reserved_ones() {
         let mut config = FunctionConfig::new("hello", "/srv/hello");
         for name in ["TZ", "AWS_REGION", "APP_ENV"] {
             config.environment.insert(name.to_owned(), "own".to_owned());

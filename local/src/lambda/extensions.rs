@@ -1,7 +1,7 @@
-//! The Extensions API, for extensions that live inside the function's process.
+//! The Extensions API, for extensions inside the function's process.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>,
-//! as of November 2026. Internal extensions get INVOKE events only.
+//! as of November 2026. Internal extensions receive INVOKE events only.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,18 +22,18 @@ pub(super) struct Extensions {
 
 #[derive(Debug)]
 struct Extension {
-    wants_invoke: bool,
+    receives_invoke: bool,
     sender: mpsc::Sender<Bytes>,
     events: Arc<tokio::sync::Mutex<mpsc::Receiver<Bytes>>>,
 }
 
-/// Why a request of an extension is refused: the `errorType` of the answer.
-pub(super) type Refusal = &'static str;
+/// The `errorType` of the response to a refused request of an extension.
+pub(super) type ExtensionErrorType = &'static str;
 
 impl Extensions {
-    /// Registers an extension for the events that its request names, and
-    /// returns the identifier that it must send from now on.
-    pub(super) fn register(&self, headers: &HeaderMap, body: &[u8]) -> Result<String, Refusal> {
+    /// Registers an extension for the events that its request names. Returns the identifier that
+    /// the extension must send from now on.
+    pub(super) fn register(&self, headers: &HeaderMap, body: &[u8]) -> Result<String, ExtensionErrorType> {
         if self.init_over.load(Ordering::Relaxed) {
             return Err("Extension.RegistrationClosed");
         }
@@ -51,7 +51,7 @@ impl Extensions {
         }
         let (sender, receiver) = mpsc::channel(QUEUE);
         let extension = Extension {
-            wants_invoke: !events.is_empty(),
+            receives_invoke: !events.is_empty(),
             sender,
             events: Arc::new(tokio::sync::Mutex::new(receiver)),
         };
@@ -61,7 +61,7 @@ impl Extensions {
     }
 
     /// Waits for the next event of the extension that the headers name.
-    pub(super) async fn next(&self, headers: &HeaderMap) -> Result<Bytes, Refusal> {
+    pub(super) async fn next(&self, headers: &HeaderMap) -> Result<Bytes, ExtensionErrorType> {
         let id = headers
             .get(IDENTIFIER)
             .and_then(|id| id.to_str().ok())
@@ -71,19 +71,18 @@ impl Extensions {
             .get(id)
             .map(|extension| Arc::clone(&extension.events))
             .ok_or("Extension.UnknownExtensionIdentifier")?;
-        // The sender is in the map, which never forgets, so there is an event
-        // or there is none yet.
+        // The map keeps the sender for ever, so `recv` waits until there is an event.
         let event = events.lock().await.recv().await;
         event.ok_or("Extension.UnknownExtensionIdentifier")
     }
 
-    /// Takes no more registrations.
-    pub(super) fn init_is_over(&self) {
+    /// Refuses registrations from now on, because INIT is over.
+    pub(super) fn close_registration(&self) {
         self.init_over.store(true, Ordering::Relaxed);
     }
 
-    /// Tells the extensions that want to know that an event was delivered.
-    pub(super) fn invoked(&self, request_id: &str, arn: &str, trace_id: &str, deadline_ms: u128) {
+    /// Sends an INVOKE event to the extensions that registered for it.
+    pub(super) fn notify_invoke(&self, request_id: &str, arn: &str, trace_id: &str, deadline_ms: u128) {
         let event = json!({
             "eventType": "INVOKE",
             "deadlineMs": deadline_ms,
@@ -92,8 +91,8 @@ impl Extensions {
             "tracing": {"type": "X-Amzn-Trace-Id", "value": trace_id},
         });
         let event = Bytes::from(event.to_string());
-        for extension in self.by_id().values().filter(|it| it.wants_invoke) {
-            // One that lags this far behind has stopped asking.
+        for extension in self.by_id().values().filter(|it| it.receives_invoke) {
+            // An extension whose queue is full has stopped asking for events.
             let _ = extension.sender.try_send(event.clone());
         }
     }
@@ -103,7 +102,7 @@ impl Extensions {
     }
 }
 
-/// The header that carries an extension's identifier.
+/// Name of the header with an extension's identifier.
 pub(super) const IDENTIFIER: &str = "lambda-extension-identifier";
 
 const QUEUE: usize = 1024;
@@ -127,7 +126,7 @@ mod tests {
         let id = extensions
             .register(&named(), br#"{"events":["INVOKE"]}"#)
             .unwrap();
-        extensions.invoked("request", "arn", "trace", 7);
+        extensions.notify_invoke("request", "arn", "trace", 7);
         let mut headers = HeaderMap::new();
         headers.insert(IDENTIFIER, id.parse().unwrap());
         let event: Value =
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_lambda_refuses_is_refused() {
+    async fn requests_that_lambda_refuses_are_refused() {
         let extensions = Extensions::default();
         let refused = |body: &[u8]| extensions.register(&named(), body).unwrap_err();
         assert_eq!(
@@ -153,7 +152,7 @@ mod tests {
             extensions.next(&HeaderMap::new()).await.unwrap_err(),
             "Extension.MissingExtensionIdentifier"
         );
-        extensions.init_is_over();
+        extensions.close_registration();
         assert_eq!(refused(br#"{"events":[]}"#), "Extension.RegistrationClosed");
     }
 }

@@ -1,4 +1,4 @@
-//! The handle that events are sent through.
+//! The handle of a function, for invoking it and shutting it down.
 
 use std::sync::Arc;
 
@@ -12,60 +12,63 @@ use super::pool::Pool;
 
 /// A function that can be invoked. Clones share the instances.
 ///
-/// When the last clone is dropped, the instances end as by
-/// [`shutdown`](Function::shutdown), without anybody waiting for it.
+/// Dropping the last clone ends the instances as [`shutdown`](Function::shutdown) does, without
+/// waiting for their end.
 #[derive(Clone, Debug)]
 pub struct Function {
-    owner: Arc<Owner>,
-    /// In place of the configuration's.
+    pool_guard: Arc<PoolGuard>,
+    /// Overrides the configuration's qualifier.
     qualifier: Option<String>,
 }
 
-/// Ends the instances, which hold the pool too, with the last handle.
+/// Closes the pool when the last handle is dropped. The instances hold the pool, too, so the
+/// pool's own drop comes too late.
 #[derive(Debug)]
-struct Owner {
+struct PoolGuard {
     pool: Arc<Pool>,
 }
 
 impl Function {
-    /// A function without a process yet.
+    /// Creates a function. It has no process yet.
     pub fn new(config: FunctionConfig) -> Self {
         let pool = Arc::new(Pool::new(config));
         Self {
-            owner: Arc::new(Owner { pool }),
+            pool_guard: Arc::new(PoolGuard { pool }),
             qualifier: None,
         }
     }
 
-    /// The same function, with the same instances, invoked by this alias or version: the end
-    /// of the ARN that its instances are told.
+    /// Returns a handle that invokes the function by an alias or version.
+    ///
+    /// It shares the instances with this handle. The name is at the end of the ARN that comes with
+    /// each event.
     #[must_use]
-    pub fn by_alias(&self, name: &str) -> Self {
+    pub fn with_alias(&self, name: &str) -> Self {
         Self {
-            owner: Arc::clone(&self.owner),
+            pool_guard: Arc::clone(&self.pool_guard),
             qualifier: Some(name.to_owned()),
         }
     }
 
-    /// What the function was made from.
+    /// Configuration of the function.
     pub fn config(&self) -> &FunctionConfig {
-        &self.pool().config
+        self.pool().config()
     }
 
-    /// Has an instance run one event, given and answered in JSON.
+    /// Invokes the function with a JSON event and returns its JSON response.
     ///
-    /// A streamed answer is collected and returned in the buffered form of API
-    /// Gateway's proxy integration.
+    /// A streamed response is collected and returned in the buffered format of API Gateway's proxy
+    /// integration.
     ///
     /// # Errors
     ///
-    /// Each variant of [`InvokeError`]; an instance that failed is not used
-    /// again, except after [`InvokeError::Function`].
+    /// Each variant of [`InvokeError`]. A failed instance is not used again, except after
+    /// [`InvokeError::Function`].
     ///
     /// # Cancel safety
     ///
-    /// A caller in line leaves it. An event that an instance already has runs
-    /// to its end or its time limit, and its answer is dropped.
+    /// A queued event is removed from the queue. An event that an instance already has runs to its
+    /// end or its time limit, and the response is dropped.
     ///
     /// # Panics
     ///
@@ -74,25 +77,27 @@ impl Function {
         self.run(event, None).await
     }
 
-    /// The same, and hands on the parts of a streamed answer as they come: the prelude, eight
-    /// NUL bytes and the body, cut as the function sent them. The function's next part waits
-    /// until there is room for it. Nothing comes of an answer that is not streamed.
+    /// Invokes the function and sends the chunks of a streamed response as they come.
+    ///
+    /// The chunks are the prelude, eight NUL bytes and the body, split as the function sent them.
+    /// While the channel is full the function's next chunk waits. A response that is not streamed
+    /// sends no chunk.
     ///
     /// # Errors
     ///
-    /// As [`invoke`](Function::invoke), when the last part has come.
+    /// As [`invoke`](Function::invoke), after the last chunk.
     pub async fn invoke_streaming(
         &self,
         event: Bytes,
-        parts: mpsc::Sender<Bytes>,
+        chunks: mpsc::Sender<Bytes>,
     ) -> Result<Bytes, InvokeError> {
-        self.run(event, Some(parts)).await
+        self.run(event, Some(chunks)).await
     }
 
     async fn run(
         &self,
         event: Bytes,
-        parts: Option<mpsc::Sender<Bytes>>,
+        chunks: Option<mpsc::Sender<Bytes>>,
     ) -> Result<Bytes, InvokeError> {
         if event.len() > PAYLOAD_LIMIT_BYTES {
             return Err(InvokeError::EventTooLarge {
@@ -101,17 +106,17 @@ impl Function {
             });
         }
         let qualifier = self.qualifier.as_deref();
-        self.pool().run(Some(event), qualifier, parts).await
+        self.pool().run(Some(event), qualifier, chunks).await
     }
 
-    /// Waits until an instance has its INIT behind it, and starts one if none
-    /// is warm. It stands in line like an event. With
-    /// [`snap_start`](FunctionConfig::snap_start) the instance is then as in its snapshot,
-    /// until an event comes.
+    /// Waits until an instance has finished its INIT, and starts one if none is warm.
+    ///
+    /// The call is queued like an event. With [`snap_start`](FunctionConfig::snap_start) the
+    /// instance then waits as in its snapshot until an event comes.
     ///
     /// # Errors
     ///
-    /// Those of [`invoke`](Function::invoke) that INIT can have.
+    /// The errors of [`invoke`](Function::invoke) that INIT can cause.
     ///
     /// # Panics
     ///
@@ -120,36 +125,36 @@ impl Function {
         self.pool().run(None, None, None).await.map(drop)
     }
 
-    /// How many processes are alive.
-    pub fn instances(&self) -> usize {
+    /// Number of processes that are alive.
+    pub fn instance_count(&self) -> usize {
         self.process_ids().len()
     }
 
-    /// How many processes were ever started.
-    pub fn started(&self) -> usize {
-        self.pool().started()
+    /// Number of processes started so far.
+    pub fn started_count(&self) -> usize {
+        self.pool().registry().started_count()
     }
 
-    /// The ids of the processes that are alive, the oldest first.
+    /// Ids of the processes that are alive, the oldest first.
     pub fn process_ids(&self) -> Vec<u32> {
-        self.pool().process_ids()
+        self.pool().registry().process_ids()
     }
 
-    /// Ends all instances: SIGTERM, up to 2 s, SIGKILL. When it returns, no
-    /// process that the function or its instances started is left. Events that
-    /// run or wait are answered with [`InvokeError::ShutDown`], and so are all
-    /// that come later.
+    /// Ends all instances: SIGTERM, up to 2 s of grace, SIGKILL.
+    ///
+    /// When it returns, no process of the function is left, nor a child process of one. Events
+    /// that run or wait fail with [`InvokeError::ShutDown`], and so do all later events.
     pub async fn shutdown(&self) {
         self.pool().close();
-        self.pool().emptied().await;
+        self.pool().registry().wait_until_empty().await;
     }
 
     fn pool(&self) -> &Arc<Pool> {
-        &self.owner.pool
+        &self.pool_guard.pool
     }
 }
 
-impl Drop for Owner {
+impl Drop for PoolGuard {
     fn drop(&mut self) {
         self.pool.close();
     }

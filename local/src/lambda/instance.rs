@@ -1,4 +1,4 @@
-//! The life of one instance: INIT, events one by one or a few at once, the end.
+//! The life of one instance: INIT, its invocations, the end of its process.
 
 use std::collections::VecDeque;
 use std::process::ExitStatus;
@@ -13,224 +13,253 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::api::{self, Call, Delivery, Verdict};
 use super::config::LogStream;
 use super::extensions::Extensions;
 use super::invocation::{FunctionError, Invocation};
 use super::invoke_error::InvokeError;
-use super::pool::{Hand, Membership};
-use super::process::{Farewell, Process};
+use super::process::{Process, Shutdown};
+use super::registry::{InstanceGuard, InvocationSender, NewInstance};
+use super::runtime_api::{self, Delivery, RequestStatus, RuntimeRequest};
 use crate::{Error, ErrorKind};
 
-/// Starts a process, gives it `first` and what comes after, until it ends; then
-/// answers for what it left behind.
-pub(super) async fn live(
-    membership: Membership,
-    hand: Hand,
-    mut work: mpsc::Receiver<Invocation>,
+/// Runs one instance: starts its process, delivers `first` and the invocations that follow until
+/// the process ends, then fails the invocations that it was running.
+///
+/// Returns the invocations that were assigned to the instance and never delivered to it.
+pub(super) async fn run_instance(
+    instance: NewInstance,
     first: Invocation,
-) {
-    let pool = Arc::clone(&membership.pool);
-    match Instance::start(membership, hand).await {
+) -> impl IntoIterator<Item = Invocation> {
+    let NewInstance {
+        guard,
+        sender,
+        mut receiver,
+    } = instance;
+    match Instance::start(guard, sender).await {
         Ok(mut instance) => {
             instance.assigned.push_back(first);
-            let end = instance.run(&mut work).await;
-            instance.bury(work, end).await;
+            let cause = instance.run(&mut receiver).await;
+            instance.shut_down(receiver, cause).await
         }
         Err(error) => {
-            first.end(Err(InvokeError::NotStarted(error)));
-            // The membership is gone, and with it the way here.
-            while let Ok(unseen) = work.try_recv() {
-                pool.dispatch(unseen);
-            }
+            first.finish(Err(InvokeError::NotStarted(error)));
+            // `start` dropped the guard, so nothing more arrives.
+            drain(&mut receiver)
         }
     }
 }
 
+fn drain(receiver: &mut mpsc::Receiver<Invocation>) -> VecDeque<Invocation> {
+    std::iter::from_fn(|| receiver.try_recv().ok()).collect()
+}
+
 struct Instance {
-    membership: Membership,
+    guard: InstanceGuard,
     process: Process,
-    /// The endpoint's server. It stops when the instance is dropped.
+    /// Serves the instance's endpoint. Dropping it stops the server.
     _server: JoinSet<()>,
-    calls: mpsc::Receiver<Call>,
-    hand: Hand,
+    requests: mpsc::Receiver<RuntimeRequest>,
+    sender: InvocationSender,
     closing: watch::Receiver<bool>,
     extensions: Arc<Extensions>,
 
     init_over: bool,
-    /// The runtime's request to be restored from its snapshot, while it waits.
+    /// The runtime's open request to be restored from its snapshot.
     restore: Option<oneshot::Sender<()>>,
-    /// The runtime's requests for the next event, while they wait.
+    /// The runtime's open requests for the next event.
     polls: VecDeque<oneshot::Sender<Delivery>>,
-    /// Events that the runtime has not fetched yet.
+    /// Invocations that the runtime has not fetched yet.
     assigned: VecDeque<Invocation>,
-    /// The events that the runtime fetched and has not answered.
-    running: Vec<Running>,
-    /// When the process is killed while it is in INIT, or being restored. A limit beyond the
-    /// clock's range is none, here and for the others.
+    /// Invocations that the runtime has fetched and not answered.
+    running: Vec<RunningInvocation>,
+    /// Deadline of INIT or of a restore. `None` here and in the other deadlines also stands for a
+    /// time limit beyond the clock's range.
     init_deadline: Option<Instant>,
-    /// When it is killed because it has answered an event and not asked for the next.
-    owed: VecDeque<Option<Instant>>,
+    /// Deadlines, one for each answered invocation, for the runtime to ask for the next event.
+    pending_next: VecDeque<Option<Instant>>,
 }
 
-/// An event that the runtime fetched and has not answered.
-struct Running {
+/// An invocation that the runtime has fetched and not answered.
+struct RunningInvocation {
     invocation: Invocation,
-    /// What the answer should bear.
-    id: String,
-    /// When the process is killed.
+    /// Identifier of this delivery, which the runtime's response should carry.
+    invocation_id: String,
+    /// Time at which the process is killed.
     deadline: Option<Instant>,
 }
 
-/// Why an instance came to its end.
-enum End {
+/// The cause of an instance's end.
+enum ExitCause {
     Exited(std::io::Result<ExitStatus>),
-    Late,
+    TimedOut,
     InitError(FunctionError),
     Closing,
 }
 
 impl Instance {
-    async fn start(membership: Membership, hand: Hand) -> Result<Self, Error> {
-        let config = &membership.pool.config;
-        let unbound = |cause| {
+    async fn start(guard: InstanceGuard, sender: InvocationSender) -> Result<Self, Error> {
+        let config = &guard.registry.config;
+        let bind_error = |cause| {
             let name = &config.name;
             let message = format!("could not listen on 127.0.0.1 for an instance of {name}");
             Error::new(ErrorKind::System, message).because(cause)
         };
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(unbound)?;
-        let endpoint = listener.local_addr().map_err(unbound)?.to_string();
-        let process = Process::start(config, membership.number, &endpoint)?;
-        membership.process_started(process.id());
+        let listener = TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .map_err(bind_error)?;
+        let endpoint = listener.local_addr().map_err(bind_error)?.to_string();
+        let process = Process::start(config, guard.number, &endpoint)?;
+        guard.record_process(process.id());
 
         let extensions = Arc::new(Extensions::default());
-        let (sender, calls) = mpsc::channel(1);
-        let router = api::router(Arc::clone(config), sender, Arc::clone(&extensions));
+        let (request_sender, requests) = mpsc::channel(1);
+        let router = runtime_api::router(
+            Arc::clone(config),
+            request_sender,
+            Arc::clone(&extensions),
+        );
         let mut server = JoinSet::new();
         server.spawn(async move {
             let listener = listener.tap_io(|connection| {
-                // Without it a small answer may wait for an acknowledgement.
+                // Without it a small response may wait for an acknowledgement.
                 let _ = connection.set_nodelay(true);
             });
-            // It accepts for ever; errors of single connections are its own.
+            // `serve` runs for ever: a connection's error ends that connection only.
             let _ = axum::serve(listener, router).await;
         });
         tracing::debug!(
             function = config.name,
-            instance = membership.number,
+            instance = guard.number,
             pid = process.id(),
             "instance started"
         );
         Ok(Self {
             init_deadline: Instant::now().checked_add(config.init_timeout),
-            closing: membership.pool.closing(),
-            membership,
+            closing: guard.registry.closing(),
+            guard,
             process,
             _server: server,
-            calls,
-            hand,
+            requests,
+            sender,
             extensions,
             init_over: false,
             restore: None,
             polls: VecDeque::new(),
             assigned: VecDeque::new(),
             running: Vec::new(),
-            owed: VecDeque::new(),
+            pending_next: VecDeque::new(),
         })
     }
 
-    async fn run(&mut self, work: &mut mpsc::Receiver<Invocation>) -> End {
+    async fn run(&mut self, invocations: &mut mpsc::Receiver<Invocation>) -> ExitCause {
         loop {
             while self.deliver() {}
             let deadline = self.deadline();
-            let call = tokio::select! {
-                // What the runtime said before it ended counts.
+            let request = tokio::select! {
+                // Requests that the runtime sent before it ended come first.
                 biased;
-                Some(call) = self.calls.recv() => call,
-                Some(invocation) = work.recv() => {
+                Some(request) = self.requests.recv() => request,
+                Some(invocation) = invocations.recv() => {
                     self.assigned.push_back(invocation);
                     continue;
                 }
-                status = self.process.exited() => return End::Exited(status),
-                () = reached(deadline) => return End::Late,
-                () = closed(&mut self.closing) => return End::Closing,
+                status = self.process.exited() => return ExitCause::Exited(status),
+                () = sleep_until(deadline) => return ExitCause::TimedOut,
+                () = wait_for_closing(&mut self.closing) => return ExitCause::Closing,
             };
-            match call {
-                // To drop the poll refuses it: an event waits for its answer.
-                Call::Next(_) if self.running.len() >= self.membership.pool.concurrency() => {}
-                Call::Next(poll) => self.asked(poll),
-                // Once, before the first event.
-                Call::Restore(_) if self.init_over || self.restore.is_some() => {}
-                Call::Restore(restore) => {
-                    self.restore = Some(restore);
-                    self.init_deadline = None;
-                }
-                Call::Streams { request_id, wanted } => {
-                    let running = self.running(&request_id);
-                    let parts = running.and_then(|at| self.running[at].invocation.parts.clone());
-                    let _ = wanted.send(parts);
-                }
-                Call::Answer {
-                    request_id,
-                    invocation_id,
-                    answer,
-                    verdict,
-                } => {
-                    let _ = verdict.send(match self.running(&request_id) {
-                        Some(at) => {
-                            let id = &self.running[at].id;
-                            if invocation_id.is_none_or(|given| given == *id) {
-                                let running = self.running.swap_remove(at);
-                                self.answered(running, answer);
-                                Verdict::Accepted
-                            } else {
-                                Verdict::Stale
-                            }
-                        }
-                        None => Verdict::UnknownRequest,
-                    });
-                }
-                Call::InitError { verdict, .. } if self.init_over => {
-                    let _ = verdict.send(Verdict::WrongPhase);
-                }
-                Call::InitError { error, verdict } => {
-                    let _ = verdict.send(Verdict::Accepted);
-                    return End::InitError(error);
-                }
+            if let Some(error) = self.handle(request) {
+                return ExitCause::InitError(error);
             }
         }
     }
 
-    /// The runtime wants an event.
-    fn asked(&mut self, poll: oneshot::Sender<Delivery>) {
+    /// Handles a request of the runtime. Returns the error when the runtime reports that its INIT
+    /// failed.
+    fn handle(&mut self, request: RuntimeRequest) -> Option<FunctionError> {
+        match request {
+            // Dropping the poll refuses it: the runtime has to answer an event first.
+            RuntimeRequest::Next(_)
+                if self.running.len() >= self.guard.registry.concurrency() => {}
+            RuntimeRequest::Next(poll) => self.accept_poll(poll),
+            // A runtime is restored once, before its first event.
+            RuntimeRequest::RestoreNext(_) if self.init_over || self.restore.is_some() => {}
+            RuntimeRequest::RestoreNext(restore) => {
+                self.restore = Some(restore);
+                self.init_deadline = None;
+            }
+            RuntimeRequest::StreamStart { request_id, chunks } => {
+                let running = self.running_index(&request_id);
+                let wanted = running.and_then(|at| self.running[at].invocation.chunks.clone());
+                let _ = chunks.send(wanted);
+            }
+            RuntimeRequest::Response {
+                request_id,
+                invocation_id,
+                response,
+                status,
+            } => {
+                let _ = status.send(self.accept_response(&request_id, invocation_id, response));
+            }
+            RuntimeRequest::InitError { status, .. } if self.init_over => {
+                let _ = status.send(RequestStatus::InvalidState);
+            }
+            RuntimeRequest::InitError { error, status } => {
+                let _ = status.send(RequestStatus::Accepted);
+                return Some(error);
+            }
+        }
+        None
+    }
+
+    /// Accepts the runtime's request for the next event, which ends INIT.
+    fn accept_poll(&mut self, poll: oneshot::Sender<Delivery>) {
         self.init_over = true;
-        self.extensions.init_is_over();
+        self.extensions.close_registration();
         self.init_deadline = None;
-        self.owed.pop_front();
-        // More requests than it may have events: the last ones count.
-        if self.polls.len() + self.running.len() >= self.membership.pool.concurrency() {
+        self.pending_next.pop_front();
+        // With more requests than events that the runtime may have, the newest requests count.
+        if self.polls.len() + self.running.len() >= self.guard.registry.concurrency() {
             self.polls.pop_front();
         }
         self.polls.push_back(poll);
     }
 
-    /// Where among the running events that one is.
-    fn running(&self, request_id: &str) -> Option<usize> {
+    /// Accepts the runtime's response to an event, if that event is running.
+    fn accept_response(
+        &mut self,
+        request_id: &str,
+        invocation_id: Option<String>,
+        response: Result<Bytes, FunctionError>,
+    ) -> RequestStatus {
+        let Some(index) = self.running_index(request_id) else {
+            return RequestStatus::UnknownRequestId;
+        };
+        let expected = &self.running[index].invocation_id;
+        if invocation_id.is_some_and(|given| given != *expected) {
+            return RequestStatus::StaleInvocation;
+        }
+        let running = self.running.swap_remove(index);
+        self.finish_invocation(running, response);
+        RequestStatus::Accepted
+    }
+
+    fn running_index(&self, request_id: &str) -> Option<usize> {
         self.running
             .iter()
             .position(|running| running.invocation.request_id == request_id)
     }
 
-    /// When the process is killed, unless it does something before.
+    /// The earliest time at which the process is killed unless it sends a request before.
     fn deadline(&self) -> Option<Instant> {
         let running = self.running.iter().map(|running| running.deadline);
-        let owed = self.owed.iter().copied();
-        let all = running.chain(owed).chain([self.init_deadline]);
+        let pending_next = self.pending_next.iter().copied();
+        let all = running.chain(pending_next).chain([self.init_deadline]);
         all.flatten().min()
     }
 
-    /// Brings an event to the runtime, when both are there, and wakes it from its snapshot for
-    /// the first one. Returns whether there may be more to bring.
+    /// Delivers an assigned invocation to the runtime if the runtime asked for one. Before the
+    /// first invocation it restores the runtime from its snapshot. Returns whether there may be
+    /// more to deliver.
     fn deliver(&mut self) -> bool {
         if self.polls.is_empty() && self.restore.is_none() {
             return false;
@@ -239,13 +268,13 @@ impl Instance {
             return false;
         };
         let Some(event) = invocation.event.clone() else {
-            self.membership.rest(self.hand.clone());
-            invocation.end(Ok(Bytes::new()));
+            self.guard.add_ready_slot(self.sender.clone());
+            invocation.finish(Ok(Bytes::new()));
             return true;
         };
         if let Some(restore) = self.restore.take() {
             self.assigned.push_front(invocation);
-            let limit = self.membership.pool.config.init_timeout;
+            let limit = self.guard.registry.config.init_timeout;
             self.init_deadline = Instant::now().checked_add(limit);
             let _ = restore.send(());
             return false;
@@ -254,7 +283,7 @@ impl Instance {
             self.assigned.push_front(invocation);
             return false;
         };
-        let timeout = self.membership.pool.config.timeout;
+        let timeout = self.guard.registry.config.timeout;
         let deadline_ms = since_epoch().saturating_add(timeout).as_millis();
         let invocation_id = Uuid::new_v4().to_string();
         let delivery = Delivery {
@@ -262,91 +291,94 @@ impl Instance {
             request_id: invocation.request_id.clone(),
             invocation_id: invocation_id.clone(),
             arn: invocation.arn.clone(),
-            trace_id: trace_id(),
+            trace_id: new_trace_id(),
             deadline_ms,
         };
         let trace_id = delivery.trace_id.clone();
-        // From here the runtime has to answer or, if its request broke off, to
-        // ask again.
+        // From here on the runtime has to respond or, if its request was aborted, to ask again.
         let deadline = Instant::now().checked_add(timeout);
         if poll.send(delivery).is_err() {
-            self.owed.push_back(deadline);
+            self.pending_next.push_back(deadline);
             self.assigned.push_front(invocation);
             return true;
         }
         let arn = invocation.arn.to_str().unwrap_or_default();
         self.extensions
-            .invoked(&invocation.request_id, arn, &trace_id, deadline_ms);
-        self.running.push(Running {
+            .notify_invoke(&invocation.request_id, arn, &trace_id, deadline_ms);
+        self.running.push(RunningInvocation {
             invocation,
-            id: invocation_id,
+            invocation_id,
             deadline,
         });
         true
     }
 
-    /// The runtime answered. The instance rests before the caller hears of it,
-    /// so that the caller's next event finds it. The deadline stays until the
-    /// runtime asks for that event.
-    fn answered(&mut self, running: Running, answer: Result<Bytes, FunctionError>) {
-        let Running {
+    /// Passes the runtime's response to the caller. The instance becomes ready before that, so
+    /// that the caller's next event finds it. The deadline holds until the runtime asks for the
+    /// next event.
+    fn finish_invocation(
+        &mut self,
+        running: RunningInvocation,
+        response: Result<Bytes, FunctionError>,
+    ) {
+        let RunningInvocation {
             invocation,
             deadline,
             ..
         } = running;
-        self.owed.push_back(deadline);
-        if let Err(error) = &answer {
+        self.pending_next.push_back(deadline);
+        if let Err(error) = &response {
             self.log_error(&invocation.request_id, error);
         }
-        self.membership.rest(self.hand.clone());
-        invocation.end(answer.map_err(InvokeError::from));
+        self.guard.add_ready_slot(self.sender.clone());
+        invocation.finish(response.map_err(InvokeError::from));
     }
 
-    /// Ends the process and answers for the events that it had.
-    async fn bury(mut self, mut work: mpsc::Receiver<Invocation>, end: End) {
-        self.membership.retire();
+    /// Ends the process, fails the invocations that it was running, and returns those that it
+    /// never received.
+    async fn shut_down(
+        mut self,
+        mut receiver: mpsc::Receiver<Invocation>,
+        cause: ExitCause,
+    ) -> VecDeque<Invocation> {
+        self.guard.remove_ready_slots();
         self.process
-            .end(match &end {
-                End::Exited(_) | End::Late => Farewell::None,
-                End::InitError(_) => Farewell::Wait,
-                End::Closing => Farewell::Terminate,
+            .shut_down(match &cause {
+                ExitCause::Exited(_) | ExitCause::TimedOut => Shutdown::Kill,
+                ExitCause::InitError(_) => Shutdown::Wait,
+                ExitCause::Closing => Shutdown::Terminate,
             })
             .await;
-        // Events that the process never saw may run on another instance, but
-        // for those that came with a process that failed in its INIT.
-        let mut unseen = std::mem::take(&mut self.assigned);
-        while let Ok(invocation) = work.try_recv() {
-            unseen.push_back(invocation);
-        }
+        let mut undelivered = std::mem::take(&mut self.assigned);
+        undelivered.extend(drain(&mut receiver));
         let running = std::mem::take(&mut self.running);
-        let mut hit: Vec<_> = running.into_iter().map(|it| it.invocation).collect();
+        let mut failed: Vec<_> = running.into_iter().map(|it| it.invocation).collect();
+        // Another instance may run the undelivered invocations, unless INIT failed: then they
+        // fail too.
         if !self.init_over {
-            hit.extend(unseen.drain(..));
+            failed.extend(undelivered.drain(..));
         }
-        if hit.is_empty() {
-            self.failure(&end, None);
+        if failed.is_empty() {
+            self.log_failure(&cause, None);
         }
-        let fail = |invocation: Invocation| (self.failure(&end, Some(&invocation)), invocation);
-        let failed: Vec<_> = hit.into_iter().map(fail).collect();
+        let fail = |invocation| (self.log_failure(&cause, Some(&invocation)), invocation);
+        let failed: Vec<_> = failed.into_iter().map(fail).collect();
 
-        let pool = Arc::clone(&self.membership.pool);
+        // The instance is gone before a caller hears of its end.
         drop(self);
-        for (failure, invocation) in failed {
-            invocation.end(Err(failure));
+        for (error, invocation) in failed {
+            invocation.finish(Err(error));
         }
-        for invocation in unseen {
-            pool.dispatch(invocation);
-        }
+        undelivered
     }
 
-    /// Writes the end to the log and returns the error for the event that it
-    /// hit.
-    fn failure(&self, end: &End, hit: Option<&Invocation>) -> InvokeError {
-        let config = &self.membership.pool.config;
-        let id = hit.map_or("-", |invocation| &invocation.request_id);
-        match end {
-            End::Exited(status) => {
-                let phase = match hit {
+    /// Logs the end of the instance and returns the error for the invocation that failed by it.
+    fn log_failure(&self, cause: &ExitCause, failed: Option<&Invocation>) -> InvokeError {
+        let config = &self.guard.registry.config;
+        let id = failed.map_or("-", |invocation| &invocation.request_id);
+        match cause {
+            ExitCause::Exited(status) => {
+                let phase = match failed {
                     _ if !self.init_over => "during its INIT",
                     Some(_) => "while it ran",
                     None => "while it was idle",
@@ -362,7 +394,7 @@ impl Instance {
                     detail: format!("{status}, {phase}"),
                 }
             }
-            End::Late if self.init_over => {
+            ExitCause::TimedOut if self.init_over => {
                 let limit = config.timeout;
                 let seconds = limit.as_secs_f64();
                 self.log(format!(
@@ -370,7 +402,7 @@ impl Instance {
                 ));
                 InvokeError::TimedOut { limit }
             }
-            End::Late => {
+            ExitCause::TimedOut => {
                 let limit = config.init_timeout;
                 let seconds = limit.as_secs_f64();
                 self.log(format!(
@@ -378,11 +410,11 @@ impl Instance {
                 ));
                 InvokeError::InitTimedOut { limit }
             }
-            End::InitError(error) => {
+            ExitCause::InitError(error) => {
                 self.log_error(id, error);
                 error.clone().into()
             }
-            End::Closing => InvokeError::ShutDown,
+            ExitCause::Closing => InvokeError::ShutDown,
         }
     }
 
@@ -397,21 +429,21 @@ impl Instance {
     }
 
     fn log(&self, line: String) {
-        let Membership { pool, number } = &self.membership;
-        pool.config.log(*number, LogStream::Platform, line);
+        let InstanceGuard { registry, number } = &self.guard;
+        registry.config.log(*number, LogStream::Platform, line);
     }
 }
 
-/// Waits until the deadline; without one, for ever.
-async fn reached(deadline: Option<Instant>) {
+/// Sleeps until the deadline; for ever without a deadline.
+async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
 }
 
-async fn closed(closing: &mut watch::Receiver<bool>) {
-    // The sender cannot be gone: the instance holds the pool that has it.
+async fn wait_for_closing(closing: &mut watch::Receiver<bool>) {
+    // The sender exists: the instance's guard holds the registry that owns it.
     let _ = closing.wait_for(|&closing| closing).await;
 }
 
@@ -420,8 +452,8 @@ fn since_epoch() -> Duration {
     now.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// A new X-Ray trace header, not sampled.
-fn trace_id() -> String {
+/// Creates an X-Ray trace header that is not sampled.
+fn new_trace_id() -> String {
     let seconds = since_epoch().as_secs();
     let root = Uuid::new_v4().simple().to_string();
     let parent = Uuid::new_v4().simple().to_string();

@@ -1,4 +1,4 @@
-//! One event on its way to an instance, and back as an answer.
+//! One invocation: an event on its way to an instance, and the channel for the response.
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -7,21 +7,20 @@ use uuid::Uuid;
 
 use super::invoke_error::InvokeError;
 
-/// An event that has its place among those that run, and the caller who waits
-/// for its answer, if it still does.
+/// An event that has a permit to run, and the caller that waits for the response.
 pub(super) struct Invocation {
-    /// What the function gets; nothing, to have an instance past its INIT.
+    /// The event; `None` only has the instance finish its INIT.
     pub(super) event: Option<Bytes>,
     pub(super) request_id: String,
-    /// By which it was invoked: with an alias, a version or nothing at its end.
+    /// ARN of the invoked function, with the alias or version of this invocation.
     pub(super) arn: HeaderValue,
-    /// Where the parts of a streamed answer go as they come, if somebody wants them.
-    pub(super) parts: Option<mpsc::Sender<Bytes>>,
+    /// Receives the chunks of a streamed response as they come, if the caller wants them.
+    pub(super) chunks: Option<mpsc::Sender<Bytes>>,
     caller: oneshot::Sender<Result<Bytes, InvokeError>>,
-    place: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
-/// What a function says when it fails.
+/// An error that a function reports.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct FunctionError {
     pub(super) error_type: String,
@@ -32,26 +31,25 @@ impl Invocation {
     pub(super) fn new(
         event: Option<Bytes>,
         arn: HeaderValue,
-        parts: Option<mpsc::Sender<Bytes>>,
-        place: OwnedSemaphorePermit,
+        chunks: Option<mpsc::Sender<Bytes>>,
+        permit: OwnedSemaphorePermit,
     ) -> (Self, oneshot::Receiver<Result<Bytes, InvokeError>>) {
-        let (caller, answer) = oneshot::channel();
+        let (caller, response) = oneshot::channel();
         let invocation = Self {
             event,
             request_id: Uuid::new_v4().to_string(),
             arn,
-            parts,
+            chunks,
             caller,
-            place,
+            permit,
         };
-        (invocation, answer)
+        (invocation, response)
     }
 
-    /// Gives the place to the next in line, then the answer to the caller, who
-    /// may be gone.
-    pub(super) fn end(self, answer: Result<Bytes, InvokeError>) {
-        drop(self.place);
-        let _ = self.caller.send(answer);
+    /// Returns the permit to the queue, then sends the response. The caller may have gone away.
+    pub(super) fn finish(self, response: Result<Bytes, InvokeError>) {
+        drop(self.permit);
+        let _ = self.caller.send(response);
     }
 }
 
@@ -69,7 +67,7 @@ impl From<FunctionError> for InvokeError {
 }
 
 impl std::fmt::Debug for FunctionError {
-    /// Keeps the message, which may quote a secret, to itself.
+    /// Omits the message, which may quote a secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FunctionError")
             .field("error_type", &self.error_type)
@@ -77,6 +75,6 @@ impl std::fmt::Debug for FunctionError {
     }
 }
 
-/// The largest event and the largest buffered answer that Lambda takes, in
-/// bytes: 6 MB and the 100 bytes that it adds in its own error messages.
+/// The largest event and the largest buffered response that Lambda accepts, in bytes: 6 MB and
+/// the 100 bytes that it adds in its own error messages.
 pub(super) const PAYLOAD_LIMIT_BYTES: usize = 6 * 1024 * 1024 + 100;

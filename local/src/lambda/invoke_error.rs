@@ -1,4 +1,4 @@
-//! Why an invocation has no answer.
+//! The error of an invocation.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,44 +6,42 @@ use std::time::Duration;
 
 use crate::Error;
 
-/// Why an invocation has no answer.
+/// The error of an invocation without a response.
 ///
-/// `Display` and `Debug` hold nothing that the function wrote but the type of
-/// its error: the message may quote a secret, so it is in the field and in the
-/// function's log alone.
+/// Of the text that the function wrote, `Display` and `Debug` show the error's type only. The
+/// message may quote a secret, so it is only in the field and in the function's log.
 #[non_exhaustive]
 pub enum InvokeError {
-    /// The function answered with an error: it returned one, it panicked, its
-    /// INIT reported one, or its answer was larger than Lambda takes.
+    /// The function reported an error: its handler returned one or panicked, its INIT failed, or
+    /// its response was larger than Lambda accepts.
     Function {
-        /// The error's type, by the function's own naming.
+        /// The error's type, as the function names it.
         error_type: String,
-        /// The error's message. It may hold anything.
+        /// The error's message. It may hold a secret.
         error_message: String,
     },
-    /// The process ended before it answered.
+    /// The process ended before it responded.
     Exited {
-        /// How it ended and in which phase, such as
-        /// "exit status: 1, while it ran".
+        /// The exit status and the phase, such as "exit status: 1, while it ran".
         detail: String,
     },
-    /// No answer within the function's time limit; the process was killed.
+    /// The function did not respond within its time limit. The process was killed.
     TimedOut {
         /// The limit.
         limit: Duration,
     },
-    /// INIT was not over within its time limit; the process was killed.
+    /// INIT did not end within its time limit. The process was killed.
     InitTimedOut {
         /// The limit.
         limit: Duration,
     },
-    /// No process could be started.
+    /// The process could not be started.
     NotStarted(Error),
-    /// The event is larger than Lambda takes.
+    /// The event is larger than Lambda accepts.
     EventTooLarge {
-        /// The event's size, in bytes.
+        /// Size of the event in bytes.
         size_bytes: usize,
-        /// The largest size that is taken, in bytes.
+        /// Largest accepted size in bytes.
         limit_bytes: usize,
     },
     /// The function was shut down.
@@ -55,21 +53,21 @@ impl fmt::Display for InvokeError {
         match self {
             Self::Function { error_type, .. } => write!(
                 f,
-                "the function answered with an error of type {error_type}: see its log"
+                "the function returned an error of type {error_type}: see its log"
             ),
             Self::Exited { detail } => write!(
                 f,
-                "the function's process ended before it answered ({detail}): see its log"
+                "the function's process ended before it responded ({detail}): see its log"
             ),
             Self::TimedOut { limit } => write!(
                 f,
-                "the function did not answer within {:.2} s and was killed",
+                "the function timed out after {:.2} s and was killed",
                 limit.as_secs_f64()
             ),
             Self::InitTimedOut { limit } => write!(
                 f,
                 "the function did not ask for an event within {:.2} s of its start and was \
-                 killed: see that it runs a Lambda runtime and does less before",
+                 killed: check that it runs a Lambda runtime and that its initialization is short",
                 limit.as_secs_f64()
             ),
             Self::NotStarted(error) => error.fmt(f),
@@ -78,7 +76,7 @@ impl fmt::Display for InvokeError {
                 limit_bytes,
             } => write!(
                 f,
-                "the event has {size_bytes} bytes, and Lambda takes at most {limit_bytes}"
+                "the event is too large: it has {size_bytes} bytes, and Lambda accepts {limit_bytes}"
             ),
             Self::ShutDown => f.write_str("the function was shut down"),
         }
@@ -97,7 +95,7 @@ impl fmt::Debug for InvokeError {
 impl StdError for InvokeError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            // The text is the inner error's own, so its cause comes next.
+            // `Display` shows the inner error's text, so the source is the inner error's.
             Self::NotStarted(error) => error.source(),
             _ => None,
         }
@@ -109,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn message_of_function_is_in_no_text() {
+    fn message_of_function_is_not_displayed() {
         let error = InvokeError::Function {
             error_type: "ConnectError".to_owned(),
             error_message: "canary".to_owned(),

@@ -1,16 +1,16 @@
-//! Cuts a process's output into lines of bounded length.
+//! Splits a process's output into lines of bounded length.
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
-/// Hands each line of `output` to `sink`, without its end of line, until the
-/// output ends. Longer lines than [`MAX_LINE_BYTES`] come in parts, so a
-/// process that never ends a line cannot fill the memory; a last line without
-/// an end counts.
-pub(super) async fn forward(output: impl AsyncRead + Unpin, sink: impl Fn(String)) {
+/// Passes each line of `output` to `sink`, without its line terminator, until the output ends.
+///
+/// A line longer than [`MAX_LINE_BYTES`] is split, so that a process that never ends a line cannot
+/// fill the memory. A last line without a terminator is passed on, too.
+pub(super) async fn forward_lines(output: impl AsyncRead + Unpin, sink: impl Fn(String)) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
     loop {
-        // A read error says no more than an end does: the pipe is of no use.
+        // A read error is treated as the end of the output.
         let chunk = output.fill_buf().await.unwrap_or_default();
         if chunk.is_empty() {
             break;
@@ -46,17 +46,17 @@ mod tests {
 
     async fn lines_of(output: &[u8]) -> Vec<String> {
         let lines = RefCell::new(Vec::new());
-        forward(output, |line| lines.borrow_mut().push(line)).await;
+        forward_lines(output, |line| lines.borrow_mut().push(line)).await;
         lines.into_inner()
     }
 
     #[tokio::test]
-    async fn last_line_without_end_is_forwarded() {
+    async fn last_line_without_terminator_is_forwarded() {
         assert_eq!(lines_of(b"one\r\n\ntwo").await, ["one", "", "two"]);
     }
 
     #[tokio::test]
-    async fn line_beyond_limit_comes_in_parts() {
+    async fn line_beyond_limit_is_split() {
         let lines = lines_of(&vec![b'x'; MAX_LINE_BYTES + 7]).await;
         let lengths: Vec<usize> = lines.iter().map(String::len).collect();
         assert_eq!(lengths, [MAX_LINE_BYTES, 7]);

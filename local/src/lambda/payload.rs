@@ -1,4 +1,4 @@
-//! What a runtime sends with a request: an answer or an error, of bounded size.
+//! The body of a runtime's request: a response or an error, of bounded size.
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::invocation::FunctionError;
 
-/// A request's body, as much of it as is allowed.
+/// The body of a request, up to its size limit.
 pub(super) struct Payload {
     body: BytesMut,
     size_bytes: usize,
@@ -18,17 +18,18 @@ pub(super) struct Payload {
 }
 
 impl Payload {
-    /// Reads to the end even what is too large: a client that is still writing
-    /// would see a broken connection in place of the answer.
+    /// Reads a body to its end, even if it is too large: a client that is still writing would see
+    /// a broken connection instead of the response.
     pub(super) async fn read(body: Body, limit_bytes: usize) -> Result<Self, axum::Error> {
-        Self::read_and_hand_on(body, limit_bytes, None).await
+        Self::read_and_forward(body, limit_bytes, None).await
     }
 
-    /// The same, and hands on what comes as it comes, up to the limit. Who takes it may go away.
-    pub(super) async fn read_and_hand_on(
+    /// Reads a body as [`read`](Self::read) does, and forwards each chunk up to the limit. A closed
+    /// channel is ignored.
+    pub(super) async fn read_and_forward(
         mut body: Body,
         limit_bytes: usize,
-        parts: Option<mpsc::Sender<Bytes>>,
+        chunks: Option<mpsc::Sender<Bytes>>,
     ) -> Result<Self, axum::Error> {
         let mut payload = Self {
             body: BytesMut::new(),
@@ -42,8 +43,8 @@ impl Payload {
                     payload.size_bytes += data.len();
                     if !payload.is_too_large() {
                         payload.body.extend_from_slice(&data);
-                        if let Some(parts) = &parts {
-                            let _ = parts.send(data).await;
+                        if let Some(chunks) = &chunks {
+                            let _ = chunks.send(data).await;
                         }
                     }
                 }
@@ -59,9 +60,8 @@ impl Payload {
         self.size_bytes > self.limit_bytes
     }
 
-    /// The body, unless it is too large, or the runtime says behind it that it
-    /// broke off in the middle.
-    pub(super) fn into_answer(self) -> Result<Bytes, FunctionError> {
+    /// Returns the body, unless it is too large or the runtime aborted it with an error trailer.
+    pub(super) fn into_response(self) -> Result<Bytes, FunctionError> {
         if self.is_too_large() {
             return Err(FunctionError {
                 error_type: "Function.ResponseSizeTooLarge".to_owned(),
@@ -77,12 +77,12 @@ impl Payload {
             None => Ok(self.body.freeze()),
             Some(error_type) => Err(FunctionError {
                 error_type: error_type.to_owned(),
-                error_message: "the function broke off its streamed response".to_owned(),
+                error_message: "the function aborted its streamed response".to_owned(),
             }),
         }
     }
 
-    /// The error that the body describes, or as much of it as is known.
+    /// Returns the error in the body. `error_type` is used if the body has no type.
     pub(super) fn into_error(self, error_type: Option<&str>) -> FunctionError {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let error_type = body["errorType"].as_str().or(error_type);
@@ -93,7 +93,7 @@ impl Payload {
     }
 }
 
-/// The header, or the trailer of a stream, that names an error's type.
+/// Name of the header, or the trailer of a stream, with an error's type.
 pub(super) const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 
 #[cfg(test)]
@@ -104,14 +104,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn stream_that_breaks_off_with_an_error_trailer_is_that_error() {
+    async fn aborted_stream_with_error_trailer_is_that_error() {
         let trailers = HeaderMap::from_iter([(
             ERROR_TYPE.parse().unwrap(),
             HeaderValue::from_static("Runtime.StreamError"),
         )]);
         let body = Full::from("half").with_trailers(std::future::ready(Some(Ok(trailers))));
         let payload = Payload::read(Body::new(body), 4).await.unwrap();
-        let error = payload.into_answer().unwrap_err();
+        let error = payload.into_response().unwrap_err();
         assert_eq!(error.error_type, "Runtime.StreamError");
     }
 
@@ -119,7 +119,7 @@ mod tests {
     async fn payload_over_its_limit_is_read_to_the_end_and_refused() {
         let payload = Payload::read(Body::from("12345"), 4).await.unwrap();
         assert_eq!(payload.size_bytes, 5);
-        let error = payload.into_answer().unwrap_err();
+        let error = payload.into_response().unwrap_err();
         assert_eq!(error.error_type, "Function.ResponseSizeTooLarge");
     }
 

@@ -1,4 +1,4 @@
-//! One process of a function, with everything that it starts.
+//! One process of a function, with its child processes.
 
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -17,27 +17,27 @@ use super::environment::environment;
 use super::lines;
 use crate::{Error, ErrorKind};
 
-/// A running process that leads a group of its own: a terminal's Ctrl-C does
-/// not reach it, and what it starts ends with it. Dropping it kills the group.
+/// A running process that leads a process group of its own, so that a terminal's Ctrl-C does not
+/// reach it and its child processes end with it. Dropping it kills the group.
 pub(super) struct Process {
     child: Child,
     id: u32,
     output: JoinSet<()>,
 }
 
-/// How a process is asked to end before it is killed.
+/// The way to end a process. Whatever is left of it is killed afterwards.
 #[derive(Clone, Copy)]
-pub(super) enum Farewell {
-    /// Killed at once.
-    None,
-    /// Left alone for [`GRACE`]: it is about to end by itself.
+pub(super) enum Shutdown {
+    /// Kill it at once.
+    Kill,
+    /// Give it [`GRACE_PERIOD`] to end by itself.
     Wait,
-    /// Sent SIGTERM and given [`GRACE`].
+    /// Send SIGTERM and give it [`GRACE_PERIOD`].
     Terminate,
 }
 
 impl Process {
-    /// Starts an instance of the function against the Runtime API at `endpoint`.
+    /// Starts a process of the function that uses the Runtime API at `endpoint`.
     pub(super) fn start(
         config: &Arc<FunctionConfig>,
         instance: usize,
@@ -47,7 +47,7 @@ impl Process {
             let (name, executable) = (&config.name, config.executable.display());
             Error::new(
                 kind,
-                format!("could not start function {name}: see that {executable} is a program"),
+                format!("could not start the function {name}: check that {executable} is an executable program"),
             )
             .because(cause)
         };
@@ -55,7 +55,7 @@ impl Process {
             .map_err(|cause| failed(ErrorKind::Input, cause))?;
         let mut child = Command::new(&executable)
             .env_clear()
-            .envs(environment(config, &executable, endpoint, &log_stream()))
+            .envs(environment(config, &executable, endpoint, &new_log_stream_name()))
             .current_dir(executable.parent().unwrap_or(Path::new("/")))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -66,16 +66,16 @@ impl Process {
             .map_err(|cause| failed(ErrorKind::Process, cause))?;
         let id = child
             .id()
-            .expect("a child that nobody waited for has an id");
+            .expect("a child that was not waited for has an id");
         let mut output = JoinSet::new();
-        forward(
+        forward_output(
             &mut output,
             child.stdout.take(),
             config,
             instance,
             LogStream::Stdout,
         );
-        forward(
+        forward_output(
             &mut output,
             child.stderr.take(),
             config,
@@ -85,7 +85,7 @@ impl Process {
         Ok(Self { child, id, output })
     }
 
-    /// The process's id.
+    /// Id of the process.
     pub(super) fn id(&self) -> u32 {
         self.id
     }
@@ -95,30 +95,29 @@ impl Process {
         self.child.wait().await
     }
 
-    /// Ends the process and all that it started, and forwards what they wrote.
-    /// When it returns they are gone.
-    pub(super) async fn end(&mut self, farewell: Farewell) {
-        if let Farewell::Terminate = farewell {
+    /// Ends the process with its child processes, and forwards the rest of their output. When it
+    /// returns, they are gone.
+    pub(super) async fn shut_down(&mut self, shutdown: Shutdown) {
+        if let Shutdown::Terminate = shutdown {
             self.signal(Signal::SIGTERM);
         }
-        if !matches!(farewell, Farewell::None) {
-            let _ = timeout(GRACE, self.child.wait()).await;
+        if !matches!(shutdown, Shutdown::Kill) {
+            let _ = timeout(GRACE_PERIOD, self.child.wait()).await;
         }
-        // The group outlives its leader while anything that it started runs, so
-        // it is killed even when the leader is gone. The system does not give
-        // its id to another group while it has a member, and it hands ids out
-        // in turn, so an empty group's id is not another's this soon.
+        // The group outlives its leader while a child process runs, so it is killed even if the
+        // leader is gone. The system does not reuse a group's id while the group has a member,
+        // and it assigns ids in turn, so this id cannot belong to another group so soon.
         self.signal(Signal::SIGKILL);
         let _ = self.child.wait().await;
-        // A process that left the group may hold the pipes open for ever.
+        // A child process that left the group may keep the pipes open for ever.
         let drained = async { while self.output.join_next().await.is_some() {} };
-        let _ = timeout(GRACE, drained).await;
+        let _ = timeout(GRACE_PERIOD, drained).await;
         self.output.abort_all();
     }
 
     fn signal(&self, signal: Signal) {
         if let Ok(group) = i32::try_from(self.id) {
-            // It fails only when the group is already gone.
+            // This fails only if the group is already gone.
             let _ = killpg(Pid::from_raw(group), signal);
         }
     }
@@ -126,14 +125,14 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Once the leader was waited for, the rest was killed by `end`.
+        // If the leader was waited for, `shut_down` has killed the rest.
         if self.child.id().is_some() {
             self.signal(Signal::SIGKILL);
         }
     }
 }
 
-fn forward(
+fn forward_output(
     tasks: &mut JoinSet<()>,
     output: Option<impl AsyncRead + Unpin + Send + 'static>,
     config: &Arc<FunctionConfig>,
@@ -143,13 +142,13 @@ fn forward(
     if let Some(output) = output {
         let config = Arc::clone(config);
         tasks.spawn(async move {
-            lines::forward(output, |line| config.log(instance, stream, line)).await;
+            lines::forward_lines(output, |line| config.log(instance, stream, line)).await;
         });
     }
 }
 
-/// The name of a new log stream, as CloudWatch forms it.
-fn log_stream() -> String {
+/// Creates a log stream name in CloudWatch's format.
+fn new_log_stream_name() -> String {
     let day = jiff::Timestamp::now().strftime("%Y/%m/%d");
     format!(
         "{day}/[{}]{}",
@@ -158,7 +157,6 @@ fn log_stream() -> String {
     )
 }
 
-/// How long a process may take to end. Lambda gives 0.5 s when it has internal
-/// extensions alone and 2 s with external ones; a developer's machine under
-/// load gets the longer.
-const GRACE: Duration = Duration::from_secs(2);
+/// Time that a process has to end by itself. Lambda gives 0.5 s with internal extensions only and
+/// 2 s with external ones; a loaded developer's machine gets the longer time.
+const GRACE_PERIOD: Duration = Duration::from_secs(2);

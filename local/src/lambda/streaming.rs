@@ -1,4 +1,4 @@
-//! Turns a collected streaming response into the buffered form of the same.
+//! Converts a collected streaming response into a buffered response.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -7,17 +7,16 @@ use serde_json::{Map, Value, json};
 
 use super::invocation::FunctionError;
 
-/// The content type that says that a prelude comes before the body.
+/// Content type of a streaming response that has a prelude before its body.
 pub(super) const INTEGRATION_RESPONSE: &str = "application/vnd.awslambda.http-integration-response";
 
-/// Reads `prelude, eight NUL bytes, body` and writes the answer that a buffered
-/// function gives to API Gateway: status, headers, body.
+/// Converts `prelude, eight NUL bytes, body` into the response of a buffered function to API
+/// Gateway: status, headers, body.
 ///
 /// # Errors
 ///
-/// `Runtime.InvalidStreamingPrelude` when there is no prelude, or it is not a
-/// JSON object.
-pub(super) fn buffered(stream: &[u8]) -> Result<Bytes, FunctionError> {
+/// `Runtime.InvalidStreamingPrelude` if the prelude is missing or is not a JSON object.
+pub(super) fn to_buffered(stream: &[u8]) -> Result<Bytes, FunctionError> {
     let invalid = |message: &str| FunctionError {
         error_type: "Runtime.InvalidStreamingPrelude".to_owned(),
         error_message: message.to_owned(),
@@ -35,7 +34,7 @@ pub(super) fn buffered(stream: &[u8]) -> Result<Bytes, FunctionError> {
         headers.extend(
             given
                 .iter()
-                .map(|(name, value)| (name.clone(), listed(value))),
+                .map(|(name, value)| (name.clone(), to_list(value))),
         );
     }
     match prelude.get("cookies") {
@@ -58,8 +57,8 @@ pub(super) fn buffered(stream: &[u8]) -> Result<Bytes, FunctionError> {
     Ok(response.to_string().into())
 }
 
-/// A header with one value may stand without a list.
-fn listed(value: &Value) -> Value {
+/// Returns a header's values as a list. The prelude may have a single value without a list.
+fn to_list(value: &Value) -> Value {
     match value {
         Value::Array(_) => value.clone(),
         single => json!([single]),
@@ -73,7 +72,7 @@ mod tests {
     use super::*;
 
     fn parsed(stream: &[u8]) -> Value {
-        serde_json::from_slice(&buffered(stream).unwrap()).unwrap()
+        serde_json::from_slice(&to_buffered(stream).unwrap()).unwrap()
     }
 
     #[test]
@@ -104,7 +103,7 @@ mod tests {
 
     #[test]
     fn missing_prelude_is_an_error() {
-        let error = buffered(b"hello").unwrap_err();
+        let error = to_buffered(b"hello").unwrap_err();
         assert_eq!(error.error_type, "Runtime.InvalidStreamingPrelude");
     }
 }

@@ -72,7 +72,7 @@ impl NetlifyApi {
         let shared = Shared::default();
         let control = Control::default();
         let token = shared.state().create_token();
-        let routes = control.around(router(shared.clone()), of_status);
+        let routes = control.wrap(router(shared.clone()), of_status);
         Ok(Self {
             token,
             server: Server::start(port, routes).await?,

@@ -52,7 +52,7 @@ impl Render {
             .fallback(async || refusal(StatusCode::NOT_IMPLEMENTED))
             .with_state(shared.clone());
         Ok(Self {
-            server: Server::start(port, control.around(routes, refusal)).await?,
+            server: Server::start(port, control.wrap(routes, refusal)).await?,
             shared,
             control,
         })

@@ -129,7 +129,7 @@ async fn guest_of_a_locked_table_hears_of_it_before_the_platform_ends_the_functi
     let answer = scene.ask(&function, "GET", "/api/guestbook", None).await;
     assert_eq!(answer.status, 200, "{}", scene.log());
     assert_eq!(
-        function.started(),
+        function.started_count(),
         1,
         "it was never killed: {}",
         scene.log()

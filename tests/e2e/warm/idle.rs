@@ -39,7 +39,7 @@ impl Drop for Frozen {
 async fn answers(scene: &Scene, function: &Function) {
     let answer = scene.ask(function, "GET", "/api/health", None).await;
     assert_eq!(answer.status, 200, "{}", scene.log());
-    assert_eq!(function.started(), 1, "{}", scene.log());
+    assert_eq!(function.started_count(), 1, "{}", scene.log());
 }
 
 #[tokio::test]

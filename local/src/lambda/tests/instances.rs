@@ -1,31 +1,31 @@
-//! Which instance an event runs on: a warm one, a new one, or the next that is free.
+//! The choice of the instance for an event: a warm one, a new one, or the next free one.
 
 use std::pin::pin;
 
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
-use super::{Gate, answer, echo, event, once, probe};
+use super::{Gate, answer, echo, event, poll_once, set_variable};
 use crate::lambda::LogStream;
 
 #[tokio::test]
-async fn invocations_in_turn_reuse_one_instance() {
+async fn sequential_invocations_reuse_one_instance() {
     let (function, _logs) = echo(|_| {});
     let first = answer(&function, event("/")).await;
     let second = answer(&function, event("/")).await;
     assert_eq!(first["pid"], second["pid"]);
     assert_ne!(first["request_id"], second["request_id"]);
-    assert_eq!((function.instances(), function.started()), (1, 1));
+    assert_eq!((function.instance_count(), function.started_count()), (1, 1));
     function.shutdown().await;
 }
 
 #[tokio::test]
-async fn invocations_at_once_get_instances_of_their_own_that_are_reused() {
+async fn concurrent_invocations_get_separate_instances_that_are_reused() {
     let (function, _logs) = echo(|_| {});
     let gate = Gate::new().await;
     let run = || answer(&function, gate.event("/gate"));
     let open_both = async {
-        // Both are inside before either may go on: they run at the same time.
+        // Both connect before either may go on, so they run at the same time.
         let (mut one, _) = gate.accept().await;
         let (mut two, _) = gate.accept().await;
         one.write_all(b".").await.unwrap();
@@ -35,12 +35,12 @@ async fn invocations_at_once_get_instances_of_their_own_that_are_reused() {
     assert_ne!(one["pid"], two["pid"]);
     let third = answer(&function, event("/")).await;
     assert!([&one["pid"], &two["pid"]].contains(&&third["pid"]));
-    assert_eq!(function.started(), 2);
+    assert_eq!(function.started_count(), 2);
     function.shutdown().await;
 }
 
 #[tokio::test]
-async fn invocations_beyond_the_limit_wait_in_order() {
+async fn invocations_beyond_the_limit_are_queued_in_order() {
     let (function, _logs) = echo(|config| config.max_instances = 1);
     let gate = Gate::new().await;
     let run = |label| answer(&function, gate.labelled("/gate", label));
@@ -51,24 +51,24 @@ async fn invocations_beyond_the_limit_wait_in_order() {
             running.write_all(b".").await.unwrap();
         }
     };
-    // They are polled, and so stand in line, in this order.
+    // They are polled, and so queued, in this order.
     let (a, b, c, ()) = tokio::join!(biased; run("a"), run("b"), run("c"), open_in_turn);
     assert!(a["pid"] == b["pid"] && b["pid"] == c["pid"]);
-    assert_eq!(function.started(), 1);
+    assert_eq!(function.started_count(), 1);
     function.shutdown().await;
 }
 
 #[tokio::test]
-async fn instance_of_several_places_has_as_many_events_at_once() {
+async fn instance_with_concurrency_runs_that_many_events_at_once() {
     let (function, _logs) = echo(|config| {
         config.concurrency = 2;
         config.max_instances = 1;
-        probe(config, "PROBE_RUNTIME", "concurrent");
+        set_variable(config, "PROBE_RUNTIME", "concurrent");
     });
     let gate = Gate::new().await;
     let run = || answer(&function, gate.event("/gate"));
     let open_all = async {
-        // Two are inside at the same time, and the third comes when there is a place.
+        // Two run at the same time, and the third starts when a slot is free.
         let (mut one, _) = gate.accept().await;
         let (mut two, _) = gate.accept().await;
         two.write_all(b".").await.unwrap();
@@ -79,16 +79,16 @@ async fn instance_of_several_places_has_as_many_events_at_once() {
     let (one, two, three, ()) = tokio::join!(run(), run(), run(), open_all);
     assert!(one["pid"] == two["pid"] && two["pid"] == three["pid"]);
     assert_eq!(one["env"]["AWS_LAMBDA_MAX_CONCURRENCY"], "2");
-    assert_eq!((function.instances(), function.started()), (1, 1));
+    assert_eq!((function.instance_count(), function.started_count()), (1, 1));
     function.shutdown().await;
 }
 
 #[tokio::test]
-async fn events_by_two_aliases_reach_one_instance() {
+async fn events_for_two_aliases_reach_one_instance() {
     let (function, _logs) = echo(|config| config.qualifier = Some("live".to_owned()));
-    let seen = async |function: &crate::lambda::Function| answer(function, event("/")).await;
-    let live = seen(&function).await;
-    let staging = seen(&function.by_alias("staging")).await;
+    let run = async |function: &crate::lambda::Function| answer(function, event("/")).await;
+    let live = run(&function).await;
+    let staging = run(&function.with_alias("staging")).await;
     let arn = "arn:aws:lambda:us-east-1:123456789012:function:echo";
     assert_eq!(live["arn"], format!("{arn}:live"));
     assert_eq!(staging["arn"], format!("{arn}:staging"));
@@ -97,82 +97,82 @@ async fn events_by_two_aliases_reach_one_instance() {
 }
 
 #[tokio::test]
-async fn instance_waits_in_its_snapshot_for_the_first_event() {
+async fn snapshot_waits_for_the_first_event() {
     let (function, _logs) = echo(|config| config.snap_start = true);
     function.warm_up().await.unwrap();
     let warm = function.process_ids();
     let seen = answer(&function, event("/")).await;
     assert_eq!(json!(warm), json!([seen["pid"]]));
     assert_eq!(seen["env"]["AWS_LAMBDA_INITIALIZATION_TYPE"], "snap-start");
-    // It is restored once.
+    // The instance is restored only once.
     let again = answer(&function, event("/")).await;
     assert_eq!(again["pid"], seen["pid"]);
     function.shutdown().await;
 }
 
 #[tokio::test]
-async fn warm_up_starts_an_instance_that_the_next_event_finds() {
+async fn warm_up_starts_the_instance_of_the_next_event() {
     let (function, _logs) = echo(|_| {});
     function.warm_up().await.unwrap();
     function.warm_up().await.unwrap();
     let warm = function.process_ids();
     let seen = answer(&function, event("/")).await;
     assert_eq!(json!(warm), json!([seen["pid"]]));
-    assert_eq!(function.started(), 1);
+    assert_eq!(function.started_count(), 1);
     function.shutdown().await;
 }
 
 #[tokio::test]
-async fn caller_that_goes_away_leaves_the_instance_in_use() {
+async fn cancelled_call_leaves_the_instance_busy() {
     let (function, _logs) = echo(|config| config.max_instances = 1);
     let gate = Gate::new().await;
     let (mut running, _) = tokio::select! {
-        _ = function.invoke(gate.event("/gate")) => panic!("the gate is shut"),
+        _ = function.invoke(gate.event("/gate")) => panic!("the gate is closed"),
         running = gate.accept() => running,
     };
-    // The call is gone, the event still runs, and the next one waits for it.
+    // The call is cancelled, the event still runs, and the next event waits for it.
     let pids = function.process_ids();
     let mut next = pin!(answer(&function, event("/")));
-    assert!(once(next.as_mut()).await.is_none());
+    assert!(poll_once(next.as_mut()).await.is_none());
     running.write_all(b".").await.unwrap();
     let seen = next.await;
     assert_eq!(json!(pids), json!([seen["pid"]]));
-    assert_eq!(function.started(), 1);
+    assert_eq!(function.started_count(), 1);
     function.shutdown().await;
 }
 
 #[tokio::test]
-async fn instance_that_exits_when_idle_is_replaced() {
+async fn instance_that_exits_while_idle_is_replaced() {
     let (function, mut logs) = echo(|_| {});
     let gate = Gate::new().await;
     let (_, (process, _)) = tokio::join!(answer(&function, gate.event("/exit/later")), gate.hold());
     drop(process);
-    logs.find(
+    logs.wait_for_line(
         LogStream::Platform,
         "exited while it was idle: exit status: 0",
     )
     .await;
     answer(&function, event("/")).await;
-    assert_eq!(function.started(), 2);
+    assert_eq!(function.started_count(), 2);
     function.shutdown().await;
 }
 
 #[tokio::test]
-async fn event_that_a_dying_instance_never_fetched_runs_on_another() {
+async fn event_that_an_exited_instance_never_fetched_runs_on_another() {
     let gate = Gate::new().await;
     let (function, _logs) = echo(|config| {
-        probe(config, "PROBE_RUNTIME", "by hand");
-        probe(config, "PROBE_GATE", &gate.address);
+        set_variable(config, "PROBE_RUNTIME", "by hand");
+        set_variable(config, "PROBE_GATE", &gate.address);
     });
     let (first, (process, _)) = tokio::join!(answer(&function, event("/")), gate.hold());
-    // The process has answered and asks for nothing more, so the event that is
-    // meant for it stays where it is.
+    // The process has responded and does not ask for another event, so the event that is assigned
+    // to it stays undelivered.
     let mut second = pin!(answer(&function, event("/")));
-    assert!(once(second.as_mut()).await.is_none());
-    assert_eq!(function.started(), 1);
+    assert!(poll_once(second.as_mut()).await.is_none());
+    assert_eq!(function.started_count(), 1);
     drop(process);
     let second = second.await;
     assert_ne!(first["pid"], second["pid"]);
-    assert_eq!(function.started(), 2);
+    assert_eq!(function.started_count(), 2);
     function.shutdown().await;
 }

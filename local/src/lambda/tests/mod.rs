@@ -1,9 +1,9 @@
-//! Real functions, built with `lambda_http` and by hand, as real processes.
+//! Tests with real function processes, built with `lambda_http` and with a hand-written runtime.
 
-mod ending;
-mod failing;
+mod failures;
 mod instances;
 mod runtime_api;
+mod shutdown;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use super::{Function, FunctionConfig, LogLine, LogStream};
 
-/// A function of the example `echo`, and its log.
+/// Creates a function with the example `echo` as its program. Returns it with its log.
 fn echo(configure: impl FnOnce(&mut FunctionConfig)) -> (Function, Logs) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let mut config = FunctionConfig::new("echo", example("echo"));
@@ -30,25 +30,25 @@ fn echo(configure: impl FnOnce(&mut FunctionConfig)) -> (Function, Logs) {
     (Function::new(config), Logs(receiver))
 }
 
-fn probe(config: &mut FunctionConfig, name: &str, value: &str) {
+fn set_variable(config: &mut FunctionConfig, name: &str, value: &str) {
     config.environment.insert(name.to_owned(), value.to_owned());
 }
 
-/// The executable of an example of this package: Cargo puts them beside the
-/// directory of the test's own executable, and builds them with `cargo test`.
+/// Returns the path of an example's executable. `cargo test` builds the examples of this package
+/// into the directory next to that of the test executables.
 fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
     let path = profile.join("examples").join(name);
     assert!(
         path.exists(),
-        "{} is not built: run `cargo test` of the whole package, or `cargo build --examples`",
+        "{} is not built: run `cargo test` for the whole package, or `cargo build --examples`",
         path.display()
     );
     path
 }
 
-/// An event of API Gateway, as Netlify sends it.
+/// Creates an API Gateway event, as Netlify sends it.
 fn event(path: &str) -> Bytes {
     with_query(path, json!({}))
 }
@@ -73,7 +73,8 @@ async fn answer_json(function: &Function, event: Bytes) -> Value {
     serde_json::from_slice(&function.invoke(event).await.unwrap()).unwrap()
 }
 
-/// What the function saw: the body of its answer, if it is one of HTTP.
+/// Invokes the function and returns its response as JSON, or the response's body if it is an HTTP
+/// response.
 async fn answer(function: &Function, event: Bytes) -> Value {
     let answer = answer_json(function, event).await;
     match answer["body"].as_str() {
@@ -82,8 +83,8 @@ async fn answer(function: &Function, event: Bytes) -> Value {
     }
 }
 
-/// Polls once; nothing if it is not ready.
-async fn once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+/// Polls a future once. Returns `None` if it is not ready.
+async fn poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
     std::future::poll_fn(|context| {
         Poll::Ready(match future.as_mut().poll(context) {
             Poll::Ready(output) => Some(output),
@@ -93,7 +94,7 @@ async fn once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output>
     .await
 }
 
-/// A socket that a function connects to, so that the test knows where it is.
+/// A socket that a function connects to, so that the test knows how far the function is.
 struct Gate {
     listener: TcpListener,
     address: String,
@@ -114,7 +115,7 @@ impl Gate {
         with_query(path, json!({"gate": self.address, "label": label}))
     }
 
-    /// The next function that comes, and the label of its event.
+    /// Accepts the next function's connection and reads the label of its event.
     async fn accept(&self) -> (TcpStream, String) {
         let mut stream = self.hold().await.0;
         let mut label = [0];
@@ -122,33 +123,33 @@ impl Gate {
         (stream, String::from_utf8_lossy(&label).into_owned())
     }
 
-    /// The next process that comes and says nothing.
+    /// Accepts the next connection of a process that sends nothing.
     async fn hold(&self) -> (TcpStream, std::net::SocketAddr) {
-        timeout(PATIENCE, self.listener.accept())
+        timeout(TIMEOUT, self.listener.accept())
             .await
             .unwrap()
             .unwrap()
     }
 }
 
-/// Waits until every process that holds the other end is gone.
-async fn ended(mut stream: TcpStream) {
-    // A process that is killed may reset the connection instead of closing it.
-    let read = timeout(PATIENCE, stream.read(&mut [0])).await;
+/// Waits until every process with the other end of the connection is gone.
+async fn wait_for_exit(mut stream: TcpStream) {
+    // A killed process may reset the connection instead of closing it.
+    let read = timeout(TIMEOUT, stream.read(&mut [0])).await;
     assert!(matches!(read, Ok(Ok(0) | Err(_))), "{read:?}");
 }
 
 struct Logs(mpsc::UnboundedReceiver<LogLine>);
 
 impl Logs {
-    /// Whether such a line is among those that have come.
-    fn has(&mut self, stream: LogStream, text: &str) -> bool {
+    /// Returns whether a received line has this text. Removes the lines up to it.
+    fn take_line(&mut self, stream: LogStream, text: &str) -> bool {
         std::iter::from_fn(|| self.0.try_recv().ok())
             .any(|line| line.stream == stream && line.line.contains(text))
     }
 
-    /// Waits for a line that holds `text`.
-    async fn find(&mut self, stream: LogStream, text: &str) {
+    /// Waits for a line with this text.
+    async fn wait_for_line(&mut self, stream: LogStream, text: &str) {
         let found = async {
             while let Some(line) = self.0.recv().await {
                 if line.stream == stream && line.line.contains(text) {
@@ -157,9 +158,9 @@ impl Logs {
             }
             panic!("the log ended without {text:?}");
         };
-        timeout(PATIENCE, found).await.expect(text);
+        timeout(TIMEOUT, found).await.expect(text);
     }
 }
 
-/// Far longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Time limit of a wait, far longer than needed on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);

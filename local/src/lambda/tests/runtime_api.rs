@@ -1,4 +1,4 @@
-//! What a function gets to see, and what Lambda takes from it.
+//! The events and variables that a function gets, and the responses that Lambda accepts.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{answer, answer_json, echo, event, probe};
+use super::{answer, answer_json, echo, event, set_variable};
 use crate::lambda::InvokeError;
 
 #[tokio::test]
-async fn event_comes_with_what_lambda_tells_of_it() {
+async fn event_has_the_metadata_of_lambda() {
     let (function, _logs) = echo(|config| {
         config.timeout = Duration::from_secs(30);
         config.qualifier = Some("staging".to_owned());
@@ -34,7 +34,7 @@ async fn event_comes_with_what_lambda_tells_of_it() {
 }
 
 #[tokio::test]
-async fn environment_holds_what_lambda_and_the_function_set_and_no_more() {
+async fn environment_has_only_variables_of_lambda_and_the_function() {
     assert!(std::env::vars().any(|(name, _)| name == "CARGO_MANIFEST_DIR"));
     let (function, _logs) = echo(|config| {
         config
@@ -66,11 +66,11 @@ async fn environment_holds_what_lambda_and_the_function_set_and_no_more() {
         "TZ",
         "_HANDLER",
     ]);
-    // The runtime sets one for the handler, and macOS one for every process.
-    let by_others = ["_X_AMZN_TRACE_ID", "__CF_USER_TEXT_ENCODING"];
+    // The runtime sets the first for the handler, and macOS the second for every process.
+    let set_by_others = ["_X_AMZN_TRACE_ID", "__CF_USER_TEXT_ENCODING"];
     let names: BTreeSet<&str> = names
         .into_iter()
-        .filter(|name| !by_others.contains(name))
+        .filter(|name| !set_by_others.contains(name))
         .collect();
     assert_eq!(names, expected);
     assert_eq!(seen["env"]["APP_ENV"], "staging");
@@ -79,7 +79,7 @@ async fn environment_holds_what_lambda_and_the_function_set_and_no_more() {
 }
 
 #[tokio::test]
-async fn answer_over_six_megabytes_is_refused_and_leaves_it_warm() {
+async fn response_over_six_megabytes_is_refused_and_leaves_the_instance_warm() {
     let (function, _logs) = echo(|_| {});
     let error = function.invoke(event("/big")).await.unwrap_err();
     assert!(
@@ -91,33 +91,29 @@ async fn answer_over_six_megabytes_is_refused_and_leaves_it_warm() {
     let error = function.invoke(too_large).await.unwrap_err();
     assert!(matches!(error, InvokeError::EventTooLarge { .. }));
     answer(&function, event("/")).await;
-    assert_eq!(function.started(), 1);
+    assert_eq!(function.started_count(), 1);
     function.shutdown().await;
 }
 
 #[tokio::test]
-async fn runtime_that_breaks_the_protocol_is_refused() {
-    let (function, _logs) = echo(|config| probe(config, "PROBE_RUNTIME", "by hand"));
-    let answers = answer(&function, event("/")).await;
-    let refused = |answer: &str, status: &str, error_type: &str| {
-        let answer = answers[answer].as_str().unwrap();
-        let error: Value = serde_json::from_str(answer.lines().last().unwrap()).unwrap();
-        assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status} ")),
-            "{answer}"
-        );
-        assert_eq!(error["errorType"], error_type);
-        assert!(error["errorMessage"].is_string());
+async fn requests_that_break_the_protocol_are_refused() {
+    let (function, _logs) = echo(|config| set_variable(config, "PROBE_RUNTIME", "by hand"));
+    let responses = answer(&function, event("/")).await;
+    let assert_refused = |request: &str, status: u16, error_type: &str| {
+        let response = &responses[request];
+        assert_eq!(response["status"], status, "{response}");
+        assert_eq!(response["body"]["errorType"], error_type);
+        assert!(response["body"]["errorMessage"].is_string());
     };
-    refused("unknown", "400", "InvalidRequestID");
-    refused("early", "403", "InvalidStateTransition");
-    refused("stale", "410", "Runtime.InvokeTimeout");
+    assert_refused("unknown", 400, "InvalidRequestID");
+    assert_refused("early", 403, "InvalidStateTransition");
+    assert_refused("stale", 410, "Runtime.InvokeTimeout");
     function.shutdown().await;
 }
 
 #[tokio::test]
-async fn streamed_answer_is_collected() {
-    let (function, _logs) = echo(|config| probe(config, "PROBE_RUNTIME", "streamed"));
+async fn streamed_response_is_collected() {
+    let (function, _logs) = echo(|config| set_variable(config, "PROBE_RUNTIME", "streamed"));
     let response = answer_json(&function, event("/")).await;
     assert_eq!(response["statusCode"], 201);
     assert_eq!(response["multiValueHeaders"]["x-probe"], json!(["yes"]));
@@ -126,13 +122,13 @@ async fn streamed_answer_is_collected() {
 }
 
 #[tokio::test]
-async fn parts_of_a_streamed_answer_are_handed_on_with_their_prelude() {
-    let (function, _logs) = echo(|config| probe(config, "PROBE_RUNTIME", "streamed"));
-    let (sender, mut parts) = tokio::sync::mpsc::channel::<Bytes>(1);
+async fn chunks_of_a_streamed_response_are_forwarded_with_the_prelude() {
+    let (function, _logs) = echo(|config| set_variable(config, "PROBE_RUNTIME", "streamed"));
+    let (sender, mut chunks) = tokio::sync::mpsc::channel::<Bytes>(1);
     let collect = async {
         let mut whole = Vec::new();
-        while let Some(part) = parts.recv().await {
-            whole.extend_from_slice(&part);
+        while let Some(chunk) = chunks.recv().await {
+            whole.extend_from_slice(&chunk);
         }
         whole
     };

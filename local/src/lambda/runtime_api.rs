@@ -1,8 +1,8 @@
-//! The Lambda Runtime API over HTTP, as one instance sees it.
+//! The HTTP routes of the Lambda Runtime API and Extensions API, as one instance sees them.
 //!
-//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>, as of
-//! November 2026, with the refusals of AWS's own runtime interface emulator.
-//! It reads and writes requests; what they mean is the instance's to decide.
+//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>, as of November 2026, with
+//! the error responses of AWS's runtime interface emulator. The routes parse requests and write
+//! responses; the instance decides what a request does.
 
 use std::sync::Arc;
 
@@ -17,70 +17,71 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use super::config::{ACCOUNT_ID, FunctionConfig, VERSION};
-use super::extensions::{Extensions, IDENTIFIER, Refusal};
+use super::extensions::{ExtensionErrorType, Extensions, IDENTIFIER};
 use super::invocation::{FunctionError, PAYLOAD_LIMIT_BYTES};
 use super::payload::{ERROR_TYPE, Payload};
 use super::streaming;
 
-/// What the runtime of an instance asks or tells.
-pub(super) enum Call {
-    /// It wants the next event. The sender is dropped to refuse.
+/// A request of an instance's runtime.
+pub(super) enum RuntimeRequest {
+    /// Asks for the next event. Dropping the sender refuses the request.
     Next(oneshot::Sender<Delivery>),
-    /// It answers an event.
-    Answer {
+    /// Reports the response to an event, or the function's error.
+    Response {
         request_id: String,
-        /// The invocation id that it got with the event, if it sends it back.
+        /// The invocation id that came with the event, if the runtime sends it back.
         invocation_id: Option<String>,
-        answer: Result<Bytes, FunctionError>,
-        verdict: oneshot::Sender<Verdict>,
+        response: Result<Bytes, FunctionError>,
+        status: oneshot::Sender<RequestStatus>,
     },
-    /// It is about to send a streamed answer to an event: who wants the parts as they come?
-    Streams {
+    /// Begins a streamed response to an event. The reply is the channel for its chunks, if
+    /// the caller wants them.
+    StreamStart {
         request_id: String,
-        wanted: oneshot::Sender<Option<mpsc::Sender<Bytes>>>,
+        chunks: oneshot::Sender<Option<mpsc::Sender<Bytes>>>,
     },
-    /// Its INIT is over up to the snapshot: it waits to be restored. The sender is dropped to
-    /// refuse.
-    Restore(oneshot::Sender<()>),
-    /// Its INIT failed, or what it does after it was restored.
+    /// Asks to be restored from the snapshot, after INIT. Dropping the sender refuses the
+    /// request.
+    RestoreNext(oneshot::Sender<()>),
+    /// Reports that INIT failed, or the initialization after a restore.
     InitError {
         error: FunctionError,
-        verdict: oneshot::Sender<Verdict>,
+        status: oneshot::Sender<RequestStatus>,
     },
 }
 
-/// An event with what the runtime must know of it.
+/// An event with its invocation's metadata.
 pub(super) struct Delivery {
     pub(super) event: Bytes,
     pub(super) request_id: String,
-    /// New for each delivery, so that a late answer is told from the right one.
+    /// New for each delivery, so that a late response is recognized.
     pub(super) invocation_id: String,
     pub(super) arn: HeaderValue,
     pub(super) trace_id: String,
     pub(super) deadline_ms: u128,
 }
 
-/// What is to be said to a [`Call`].
+/// The instance's reply to a [`RuntimeRequest`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum RequestStatus {
     Accepted,
-    /// No event of that request id is running.
-    UnknownRequest,
-    /// An earlier invocation of the same request id sent this.
-    Stale,
-    /// Not now.
-    WrongPhase,
+    /// No event with that request id is running.
+    UnknownRequestId,
+    /// The response belongs to an earlier delivery with the same request id.
+    StaleInvocation,
+    /// The request is not allowed in the runtime's current state.
+    InvalidState,
 }
 
-/// The routes of one instance's endpoint.
+/// Returns the routes of one instance's endpoint.
 pub(super) fn router(
     config: Arc<FunctionConfig>,
-    calls: mpsc::Sender<Call>,
+    requests: mpsc::Sender<RuntimeRequest>,
     extensions: Arc<Extensions>,
 ) -> Router {
     let api = Api {
         config,
-        calls,
+        requests,
         extensions,
     };
     Router::new()
@@ -106,26 +107,27 @@ pub(super) fn router(
 #[derive(Clone)]
 struct Api {
     config: Arc<FunctionConfig>,
-    calls: mpsc::Sender<Call>,
+    requests: mpsc::Sender<RuntimeRequest>,
     extensions: Arc<Extensions>,
 }
 
 async fn next(State(api): State<Api>) -> Response {
     let (sender, delivery) = oneshot::channel();
-    // An instance that ended drops what it was sent, so one wait covers both.
-    let _ = api.calls.send(Call::Next(sender)).await;
+    // An instance that has ended drops the request and the sender in it, so waiting for the
+    // delivery covers a failure to send, too.
+    let _ = api.requests.send(RuntimeRequest::Next(sender)).await;
     match delivery.await {
         Ok(delivery) => delivery.into_response(),
-        Err(_) => Verdict::WrongPhase.into_response(),
+        Err(_) => RequestStatus::InvalidState.into_response(),
     }
 }
 
 async fn restore_next(State(api): State<Api>) -> Response {
     let (sender, restored) = oneshot::channel();
-    let _ = api.calls.send(Call::Restore(sender)).await;
+    let _ = api.requests.send(RuntimeRequest::RestoreNext(sender)).await;
     match restored.await {
         Ok(()) => json_body(StatusCode::OK, ""),
-        Err(_) => Verdict::WrongPhase.into_response(),
+        Err(_) => RequestStatus::InvalidState.into_response(),
     }
 }
 
@@ -135,34 +137,36 @@ async fn response(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let streamed = text(&headers, "lambda-runtime-function-response-mode") == Some("streaming");
+    let streamed = header_text(&headers, "lambda-runtime-function-response-mode") == Some("streaming");
     let limit = if streamed {
         STREAM_LIMIT_BYTES
     } else {
         PAYLOAD_LIMIT_BYTES
     };
-    let parts = if streamed {
-        api.wants_parts(&request_id).await
+    let chunks = if streamed {
+        api.chunk_sender(&request_id).await
     } else {
         None
     };
-    let Ok(payload) = Payload::read_and_hand_on(body, limit, parts).await else {
-        return truncated();
+    let Ok(payload) = Payload::read_and_forward(body, limit, chunks).await else {
+        return truncated_request();
     };
     let too_large = payload.is_too_large();
-    let answer = match payload.into_answer() {
-        Ok(stream) if streamed && is_integration_response(&headers) => streaming::buffered(&stream),
-        answer => answer,
+    let response = match payload.into_response() {
+        Ok(stream) if streamed && is_integration_response(&headers) => {
+            streaming::to_buffered(&stream)
+        }
+        response => response,
     };
-    let verdict = api.answer(request_id, &headers, answer).await;
-    if too_large && verdict == Verdict::Accepted {
-        return refusal(
+    let status = api.send_response(request_id, &headers, response).await;
+    if too_large && status == RequestStatus::Accepted {
+        return error_response(
             StatusCode::PAYLOAD_TOO_LARGE,
             "RequestEntityTooLarge",
             &format!("Exceeded maximum allowed payload size ({limit} bytes)."),
         );
     }
-    verdict.into_response()
+    status.into_response()
 }
 
 async fn error(
@@ -172,48 +176,48 @@ async fn error(
     body: Body,
 ) -> Response {
     let Ok(payload) = Payload::read(body, PAYLOAD_LIMIT_BYTES).await else {
-        return truncated();
+        return truncated_request();
     };
-    let error = payload.into_error(text(&headers, ERROR_TYPE));
-    api.answer(request_id, &headers, Err(error))
+    let error = payload.into_error(header_text(&headers, ERROR_TYPE));
+    api.send_response(request_id, &headers, Err(error))
         .await
         .into_response()
 }
 
 async fn init_error(State(api): State<Api>, headers: HeaderMap, body: Body) -> Response {
     let Ok(payload) = Payload::read(body, PAYLOAD_LIMIT_BYTES).await else {
-        return truncated();
+        return truncated_request();
     };
-    let error = payload.into_error(text(&headers, ERROR_TYPE));
-    let verdict = api
-        .verdict(|verdict| Call::InitError { error, verdict })
+    let error = payload.into_error(header_text(&headers, ERROR_TYPE));
+    let status = api
+        .send(|status| RuntimeRequest::InitError { error, status })
         .await;
-    verdict.into_response()
+    status.into_response()
 }
 
 async fn register(State(api): State<Api>, headers: HeaderMap, body: Body) -> Response {
     let Ok(Ok(body)) = Payload::read(body, PAYLOAD_LIMIT_BYTES)
         .await
-        .map(Payload::into_answer)
+        .map(Payload::into_response)
     else {
-        return truncated();
+        return truncated_request();
     };
     let id = match api.extensions.register(&headers, &body) {
         Ok(id) => id,
-        Err(reason) => return refused(reason),
+        Err(error_type) => return extension_error_response(error_type),
     };
     let handler = api.config.executable.file_name().unwrap_or_default();
-    let mut answer = json!({
+    let mut response = json!({
         "functionName": api.config.name,
         "functionVersion": VERSION,
         "handler": handler.to_string_lossy(),
     });
-    if text(&headers, "lambda-extension-accept-feature") == Some("accountId") {
-        answer["accountId"] = ACCOUNT_ID.into();
+    if header_text(&headers, "lambda-extension-accept-feature") == Some("accountId") {
+        response["accountId"] = ACCOUNT_ID.into();
     }
     (
         [(IDENTIFIER, id)],
-        json_body(StatusCode::OK, answer.to_string()),
+        json_body(StatusCode::OK, response.to_string()),
     )
         .into_response()
 }
@@ -221,44 +225,50 @@ async fn register(State(api): State<Api>, headers: HeaderMap, body: Body) -> Res
 async fn extension_next(State(api): State<Api>, headers: HeaderMap) -> Response {
     match api.extensions.next(&headers).await {
         Ok(event) => json_body(StatusCode::OK, event),
-        Err(reason) => refused(reason),
+        Err(error_type) => extension_error_response(error_type),
     }
 }
 
-/// An extension that fails goes on to exit, which is what the instance acts on.
+/// Accepts the report of a failed extension. The extension then exits, and the instance acts on
+/// that.
 async fn extension_error() -> Response {
-    Verdict::Accepted.into_response()
+    RequestStatus::Accepted.into_response()
 }
 
 impl Api {
-    async fn answer(
+    async fn send_response(
         &self,
         request_id: String,
         headers: &HeaderMap,
-        answer: Result<Bytes, FunctionError>,
-    ) -> Verdict {
-        let invocation_id = text(headers, INVOCATION_ID).map(str::to_owned);
-        self.verdict(|verdict| Call::Answer {
+        response: Result<Bytes, FunctionError>,
+    ) -> RequestStatus {
+        let invocation_id = header_text(headers, INVOCATION_ID).map(str::to_owned);
+        self.send(|status| RuntimeRequest::Response {
             request_id,
             invocation_id,
-            answer,
-            verdict,
+            response,
+            status,
         })
         .await
     }
 
-    /// Where the parts of a streamed answer go, if the caller wants them as they come.
-    async fn wants_parts(&self, request_id: &str) -> Option<mpsc::Sender<Bytes>> {
-        let (wanted, answer) = oneshot::channel();
+    /// Returns the channel for the chunks of a streamed response, if the caller wants them as they
+    /// come.
+    async fn chunk_sender(&self, request_id: &str) -> Option<mpsc::Sender<Bytes>> {
+        let (chunks, sender) = oneshot::channel();
         let request_id = request_id.to_owned();
-        let _ = self.calls.send(Call::Streams { request_id, wanted }).await;
-        answer.await.ok().flatten()
+        let request = RuntimeRequest::StreamStart { request_id, chunks };
+        let _ = self.requests.send(request).await;
+        sender.await.ok().flatten()
     }
 
-    async fn verdict(&self, call: impl FnOnce(oneshot::Sender<Verdict>) -> Call) -> Verdict {
-        let (sender, verdict) = oneshot::channel();
-        let _ = self.calls.send(call(sender)).await;
-        verdict.await.unwrap_or(Verdict::WrongPhase)
+    async fn send(
+        &self,
+        request: impl FnOnce(oneshot::Sender<RequestStatus>) -> RuntimeRequest,
+    ) -> RequestStatus {
+        let (sender, status) = oneshot::channel();
+        let _ = self.requests.send(request(sender)).await;
+        status.await.unwrap_or(RequestStatus::InvalidState)
     }
 }
 
@@ -281,21 +291,21 @@ impl IntoResponse for Delivery {
     }
 }
 
-impl IntoResponse for Verdict {
+impl IntoResponse for RequestStatus {
     fn into_response(self) -> Response {
         match self {
             Self::Accepted => json_body(StatusCode::ACCEPTED, r#"{"status":"OK"}"#),
-            Self::UnknownRequest => refusal(
+            Self::UnknownRequestId => error_response(
                 StatusCode::BAD_REQUEST,
                 "InvalidRequestID",
                 "Invalid request ID",
             ),
-            Self::Stale => refusal(
+            Self::StaleInvocation => error_response(
                 StatusCode::GONE,
                 "Runtime.InvokeTimeout",
                 "The invocation is over",
             ),
-            Self::WrongPhase => refusal(
+            Self::InvalidState => error_response(
                 StatusCode::FORBIDDEN,
                 "InvalidStateTransition",
                 "The runtime is not in a state that allows this",
@@ -305,34 +315,34 @@ impl IntoResponse for Verdict {
 }
 
 fn is_integration_response(headers: &HeaderMap) -> bool {
-    text(headers, header::CONTENT_TYPE.as_str()) == Some(streaming::INTEGRATION_RESPONSE)
+    header_text(headers, header::CONTENT_TYPE.as_str()) == Some(streaming::INTEGRATION_RESPONSE)
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
 fn header_value(value: &str) -> HeaderValue {
-    HeaderValue::from_str(value).expect("ids and numbers that are made here are visible ASCII")
+    HeaderValue::from_str(value).expect("ids and numbers that this crate creates are visible ASCII")
 }
 
-fn truncated() -> Response {
-    refusal(
+fn truncated_request() -> Response {
+    error_response(
         StatusCode::BAD_REQUEST,
         "TruncatedHTTPRequest",
         "HTTP request detected as truncated",
     )
 }
 
-fn refused(reason: Refusal) -> Response {
-    refusal(
+fn extension_error_response(error_type: ExtensionErrorType) -> Response {
+    error_response(
         StatusCode::FORBIDDEN,
-        reason,
-        "The extension's request is refused",
+        error_type,
+        "The extension's request was refused",
     )
 }
 
-fn refusal(status: StatusCode, error_type: &str, error_message: &str) -> Response {
+fn error_response(status: StatusCode, error_type: &str, error_message: &str) -> Response {
     let error = json!({"errorMessage": error_message, "errorType": error_type});
     json_body(status, error.to_string())
 }
@@ -348,6 +358,6 @@ fn json_body(status: StatusCode, body: impl Into<Body>) -> Response {
 
 const INVOCATION_ID: &str = "lambda-runtime-invocation-id";
 
-/// The largest streamed response. It is collected, so it is bounded: 20 MB,
+/// The largest streamed response, in bytes. The stand-in buffers it, so it has a limit: 20 MB,
 /// Netlify's limit for streams (its documentation, November 2026).
 const STREAM_LIMIT_BYTES: usize = 20 * 1024 * 1024;

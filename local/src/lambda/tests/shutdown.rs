@@ -1,4 +1,4 @@
-//! The end of a function, and of what holds it: no process is left.
+//! The shutdown of a function, which leaves no process.
 
 use std::process::Stdio;
 
@@ -8,11 +8,11 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
-use super::{Gate, PATIENCE, answer, echo, ended, event, example};
+use super::{Gate, TIMEOUT, answer, echo, event, example, wait_for_exit};
 use crate::lambda::{InvokeError, LogStream};
 
 #[tokio::test]
-async fn shutdown_lets_functions_close_and_leaves_no_process() {
+async fn shutdown_lets_processes_finish_and_leaves_none() {
     let (function, mut logs) = echo(|_| {});
     let gate = Gate::new().await;
     let running = function.invoke(gate.event("/gate"));
@@ -32,24 +32,24 @@ async fn shutdown_lets_functions_close_and_leaves_no_process() {
         let pid = Pid::from_raw(pid.try_into().unwrap());
         assert_eq!(kill(pid, None), Err(Errno::ESRCH));
     }
-    ended(grandchild).await;
-    logs.find(LogStream::Stdout, "closed its pool").await;
+    wait_for_exit(grandchild).await;
+    logs.wait_for_line(LogStream::Stdout, "closed its pool").await;
     let later = function.invoke(event("/")).await;
     assert!(matches!(later, Err(InvokeError::ShutDown)));
-    assert_eq!((function.instances(), function.started()), (0, 2));
+    assert_eq!((function.instance_count(), function.started_count()), (0, 2));
 }
 
 #[tokio::test]
-async fn last_handle_dropped_ends_the_instances() {
+async fn dropping_the_last_handle_ends_the_instances() {
     let (function, _logs) = echo(|_| {});
     let gate = Gate::new().await;
     let (_, (process, _)) = tokio::join!(answer(&function, gate.event("/hold")), gate.hold());
     drop(function);
-    ended(process).await;
+    wait_for_exit(process).await;
 }
 
 #[test]
-fn async_runtime_dropped_kills_the_processes() {
+fn dropping_the_async_runtime_kills_the_processes() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (_function, process) = runtime.block_on(async {
         let (function, _logs) = echo(|_| {});
@@ -59,7 +59,7 @@ fn async_runtime_dropped_kills_the_processes() {
     });
     drop(runtime);
     process.set_nonblocking(false).unwrap();
-    process.set_read_timeout(Some(PATIENCE)).unwrap();
+    process.set_read_timeout(Some(TIMEOUT)).unwrap();
     let read = std::io::Read::read(&mut &process, &mut [0]);
     assert!(matches!(read, Ok(0)), "{read:?}");
 }
@@ -78,8 +78,8 @@ async fn function_ends_by_itself_when_its_host_is_killed() {
     events.write_all(&gate.event("/hold")).await.unwrap();
     events.write_all(b"\n").await.unwrap();
     let (function, _) = gate.hold().await;
-    let mut answers = BufReader::new(host.stdout.take().unwrap()).lines();
-    assert!(answers.next_line().await.unwrap().is_some());
+    let mut responses = BufReader::new(host.stdout.take().unwrap()).lines();
+    assert!(responses.next_line().await.unwrap().is_some());
     host.kill().await.unwrap();
-    ended(function).await;
+    wait_for_exit(function).await;
 }

@@ -1,29 +1,29 @@
-//! Functions that fail, exit or take too long, in their INIT and after it.
+//! Functions that fail, exit or time out, during INIT and after it.
 
 use std::time::Duration;
 
-use super::{Gate, answer, echo, ended, event, probe};
+use super::{Gate, answer, echo, event, set_variable, wait_for_exit};
 use crate::lambda::{Function, FunctionConfig, InvokeError, LogStream};
 
 #[tokio::test]
-async fn invocation_over_its_limit_is_killed_with_all_it_started() {
+async fn invocation_over_its_limit_is_killed_with_its_child_processes() {
     let limit = Duration::from_secs(1);
     let (function, mut logs) = echo(|config| config.timeout = limit);
     let gate = Gate::new().await;
     let run = function.invoke(gate.event("/fork/sleep"));
     let (error, (grandchild, _)) = tokio::join!(run, gate.hold());
     assert!(matches!(error, Err(InvokeError::TimedOut { limit: it }) if it == limit));
-    assert_eq!(function.instances(), 0);
-    ended(grandchild).await;
-    logs.find(LogStream::Platform, "Task timed out after 1.00 seconds")
+    assert_eq!(function.instance_count(), 0);
+    wait_for_exit(grandchild).await;
+    logs.wait_for_line(LogStream::Platform, "Task timed out after 1.00 seconds")
         .await;
     answer(&function, event("/")).await;
-    assert_eq!(function.started(), 2);
+    assert_eq!(function.started_count(), 2);
     function.shutdown().await;
 }
 
 #[tokio::test]
-async fn process_that_exits_is_named_with_its_status_and_replaced() {
+async fn exited_process_is_reported_with_its_status_and_replaced() {
     let (function, mut logs) = echo(|_| {});
     let detail = |error| match error {
         Err(InvokeError::Exited { detail }) => detail,
@@ -33,18 +33,18 @@ async fn process_that_exits_is_named_with_its_status_and_replaced() {
     assert_eq!(exited, "exit status: 3, while it ran");
     let killed = detail(function.invoke(event("/abort")).await);
     assert!(killed.contains("SIGABRT"), "{killed}");
-    logs.find(
+    logs.wait_for_line(
         LogStream::Platform,
         "Runtime exited while it ran: exit status: 3",
     )
     .await;
     answer(&function, event("/")).await;
-    assert_eq!((function.instances(), function.started()), (1, 3));
+    assert_eq!((function.instance_count(), function.started_count()), (1, 3));
     function.shutdown().await;
 }
 
 #[tokio::test]
-async fn error_and_panic_are_the_functions_answer_and_leave_it_warm() {
+async fn error_and_panic_are_returned_and_leave_the_instance_warm() {
     let (function, mut logs) = echo(|_| {});
     for path in ["/error", "/panic"] {
         let error = function.invoke(event(path)).await.unwrap_err();
@@ -53,30 +53,30 @@ async fn error_and_panic_are_the_functions_answer_and_leave_it_warm() {
             panic!("{error:?}");
         };
         assert!(error_message.contains("canary") && !text.contains("canary"));
-        logs.find(LogStream::Platform, "canary").await;
+        logs.wait_for_line(LogStream::Platform, "canary").await;
     }
     answer(&function, event("/")).await;
-    assert_eq!(function.started(), 1);
+    assert_eq!(function.started_count(), 1);
     function.shutdown().await;
 }
 
 #[tokio::test]
-async fn init_that_exits_fails_the_invocation_and_logs_the_reason() {
-    let (function, mut logs) = echo(|config| probe(config, "PROBE_INIT", "exit"));
+async fn exit_during_init_fails_the_invocation_and_logs_the_reason() {
+    let (function, mut logs) = echo(|config| set_variable(config, "PROBE_INIT", "exit"));
     let error = function.invoke(event("/")).await.unwrap_err();
     assert!(
         matches!(&error, InvokeError::Exited { detail }
             if detail == "exit status: 7, during its INIT"),
         "{error:?}"
     );
-    // The line has no end, and still comes before the error does.
-    assert!(logs.has(LogStream::Stderr, "no database"));
-    assert_eq!((function.instances(), function.started()), (0, 1));
+    // The line has no terminator, and it is still logged before the error is returned.
+    assert!(logs.take_line(LogStream::Stderr, "no database"));
+    assert_eq!((function.instance_count(), function.started_count()), (0, 1));
 }
 
 #[tokio::test]
-async fn init_that_reports_an_error_fails_the_warm_up_with_it() {
-    let (function, _logs) = echo(|config| probe(config, "PROBE_INIT", "error"));
+async fn init_error_fails_the_warm_up() {
+    let (function, _logs) = echo(|config| set_variable(config, "PROBE_INIT", "error"));
     let error = function.warm_up().await.unwrap_err();
     let InvokeError::Function {
         error_type,
@@ -95,12 +95,12 @@ async fn init_that_reports_an_error_fails_the_warm_up_with_it() {
 async fn init_over_its_limit_is_killed() {
     let limit = Duration::from_millis(300);
     let (function, _logs) = echo(|config| {
-        probe(config, "PROBE_INIT", "hang");
+        set_variable(config, "PROBE_INIT", "hang");
         config.init_timeout = limit;
     });
     let error = function.invoke(event("/")).await.unwrap_err();
     assert!(matches!(error, InvokeError::InitTimedOut { limit: it } if it == limit));
-    assert_eq!(function.instances(), 0);
+    assert_eq!(function.instance_count(), 0);
 }
 
 #[tokio::test]
@@ -109,5 +109,5 @@ async fn missing_executable_is_named() {
     let error = function.invoke(event("/")).await.unwrap_err();
     assert!(error.to_string().contains("/nowhere/echo"), "{error}");
     assert!(std::error::Error::source(&error).is_some());
-    assert_eq!(function.started(), 0);
+    assert_eq!(function.started_count(), 0);
 }
