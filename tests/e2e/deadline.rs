@@ -13,7 +13,12 @@ async fn answer_within_two_seconds(scene: &Scene, trouble: impl AsyncFnOnce()) -
     assert_eq!(answer.status, 200, "{}", scene.log());
     trouble().await;
     let answer = scene.ask(&function, "GET", "/api/guestbook", None).await;
-    assert_eq!(function.started_count(), 1, "it was not killed\n{}", scene.log());
+    assert_eq!(
+        function.started_count(),
+        1,
+        "it was not killed\n{}",
+        scene.log()
+    );
     function.shutdown().await;
     answer
 }
@@ -80,6 +85,11 @@ async fn handler_that_waits_for_a_query_without_an_end_is_given_up_in_time() {
     assert_eq!(answer.header("content-type"), "application/problem+json");
     proxy.resume();
     assert_eq!(ask().await.status, 200, "{}", scene.log());
-    assert_eq!(function.started_count(), 1, "it was not killed\n{}", scene.log());
+    assert_eq!(
+        function.started_count(),
+        1,
+        "it was not killed\n{}",
+        scene.log()
+    );
     function.shutdown().await;
 }

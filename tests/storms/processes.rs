@@ -31,7 +31,10 @@ impl Process {
     /// Sees that each of them is the process that was started first.
     pub(crate) fn none_ended(instances: &[Arc<Self>]) {
         for Self { function, .. } in instances.iter().map(AsRef::as_ref) {
-            assert_eq!((function.started_count(), function.instance_count()), (1, 1));
+            assert_eq!(
+                (function.started_count(), function.instance_count()),
+                (1, 1)
+            );
         }
     }
 

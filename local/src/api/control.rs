@@ -3,14 +3,14 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
 #[cfg(any(feature = "netlify-api", feature = "testing"))]
 use axum::{
     Router,
     extract::Request,
     middleware::{Next, from_fn},
 };
-use axum::http::{Method, StatusCode};
-use axum::response::Response;
 
 use super::faults::{Fault, Faults};
 use super::journal::{Journal, Recorded};

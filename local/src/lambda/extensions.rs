@@ -33,7 +33,11 @@ pub(super) type ExtensionErrorType = &'static str;
 impl Extensions {
     /// Registers an extension for the events that its request names. Returns the identifier that
     /// the extension must send from now on.
-    pub(super) fn register(&self, headers: &HeaderMap, body: &[u8]) -> Result<String, ExtensionErrorType> {
+    pub(super) fn register(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<String, ExtensionErrorType> {
         if self.init_over.load(Ordering::Relaxed) {
             return Err("Extension.RegistrationClosed");
         }
@@ -82,7 +86,13 @@ impl Extensions {
     }
 
     /// Sends an INVOKE event to the extensions that registered for it.
-    pub(super) fn notify_invoke(&self, request_id: &str, arn: &str, trace_id: &str, deadline_ms: u128) {
+    pub(super) fn notify_invoke(
+        &self,
+        request_id: &str,
+        arn: &str,
+        trace_id: &str,
+        deadline_ms: u128,
+    ) {
         let event = json!({
             "eventType": "INVOKE",
             "deadlineMs": deadline_ms,

@@ -113,11 +113,8 @@ impl Instance {
 
         let extensions = Arc::new(Extensions::default());
         let (request_sender, requests) = mpsc::channel(1);
-        let router = runtime_api::router(
-            Arc::clone(config),
-            request_sender,
-            Arc::clone(&extensions),
-        );
+        let router =
+            runtime_api::router(Arc::clone(config), request_sender, Arc::clone(&extensions));
         let mut server = JoinSet::new();
         server.spawn(async move {
             let listener = listener.tap_io(|connection| {
@@ -178,8 +175,7 @@ impl Instance {
     fn handle(&mut self, request: RuntimeRequest) -> Option<FunctionError> {
         match request {
             // Dropping the poll refuses it: the runtime has to answer an event first.
-            RuntimeRequest::Next(_)
-                if self.running.len() >= self.guard.registry.concurrency() => {}
+            RuntimeRequest::Next(_) if self.running.len() >= self.guard.registry.concurrency() => {}
             RuntimeRequest::Next(poll) => self.accept_poll(poll),
             // A runtime is restored once, before its first event.
             RuntimeRequest::RestoreNext(_) if self.init_over || self.restore.is_some() => {}

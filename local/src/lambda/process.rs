@@ -55,7 +55,12 @@ impl Process {
             .map_err(|cause| failed(ErrorKind::Input, cause))?;
         let mut child = Command::new(&executable)
             .env_clear()
-            .envs(environment(config, &executable, endpoint, &new_log_stream_name()))
+            .envs(environment(
+                config,
+                &executable,
+                endpoint,
+                &new_log_stream_name(),
+            ))
             .current_dir(executable.parent().unwrap_or(Path::new("/")))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

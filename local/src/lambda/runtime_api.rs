@@ -137,7 +137,8 @@ async fn response(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let streamed = header_text(&headers, "lambda-runtime-function-response-mode") == Some("streaming");
+    let streamed =
+        header_text(&headers, "lambda-runtime-function-response-mode") == Some("streaming");
     let limit = if streamed {
         STREAM_LIMIT_BYTES
     } else {

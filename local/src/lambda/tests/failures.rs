@@ -39,7 +39,10 @@ async fn exited_process_is_reported_with_its_status_and_replaced() {
     )
     .await;
     answer(&function, event("/")).await;
-    assert_eq!((function.instance_count(), function.started_count()), (1, 3));
+    assert_eq!(
+        (function.instance_count(), function.started_count()),
+        (1, 3)
+    );
     function.shutdown().await;
 }
 
@@ -71,7 +74,10 @@ async fn exit_during_init_fails_the_invocation_and_logs_the_reason() {
     );
     // The line has no terminator, and it is still logged before the error is returned.
     assert!(logs.take_line(LogStream::Stderr, "no database"));
-    assert_eq!((function.instance_count(), function.started_count()), (0, 1));
+    assert_eq!(
+        (function.instance_count(), function.started_count()),
+        (0, 1)
+    );
 }
 
 #[tokio::test]

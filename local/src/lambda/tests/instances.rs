@@ -15,7 +15,10 @@ async fn sequential_invocations_reuse_one_instance() {
     let second = answer(&function, event("/")).await;
     assert_eq!(first["pid"], second["pid"]);
     assert_ne!(first["request_id"], second["request_id"]);
-    assert_eq!((function.instance_count(), function.started_count()), (1, 1));
+    assert_eq!(
+        (function.instance_count(), function.started_count()),
+        (1, 1)
+    );
     function.shutdown().await;
 }
 
@@ -79,7 +82,10 @@ async fn instance_with_concurrency_runs_that_many_events_at_once() {
     let (one, two, three, ()) = tokio::join!(run(), run(), run(), open_all);
     assert!(one["pid"] == two["pid"] && two["pid"] == three["pid"]);
     assert_eq!(one["env"]["AWS_LAMBDA_MAX_CONCURRENCY"], "2");
-    assert_eq!((function.instance_count(), function.started_count()), (1, 1));
+    assert_eq!(
+        (function.instance_count(), function.started_count()),
+        (1, 1)
+    );
     function.shutdown().await;
 }
 

@@ -33,10 +33,14 @@ async fn shutdown_lets_processes_finish_and_leaves_none() {
         assert_eq!(kill(pid, None), Err(Errno::ESRCH));
     }
     wait_for_exit(grandchild).await;
-    logs.wait_for_line(LogStream::Stdout, "closed its pool").await;
+    logs.wait_for_line(LogStream::Stdout, "closed its pool")
+        .await;
     let later = function.invoke(event("/")).await;
     assert!(matches!(later, Err(InvokeError::ShutDown)));
-    assert_eq!((function.instance_count(), function.started_count()), (0, 2));
+    assert_eq!(
+        (function.instance_count(), function.started_count()),
+        (0, 2)
+    );
 }
 
 #[tokio::test]
