@@ -55,12 +55,13 @@ pub enum Command {
     Link(LinkOptions),
     /// Prints a stage's credentials as functions are deployed with them.
     ///
-    /// That is the value of STAGELINK_SEALED, with which no start of a function asks a provider
+    /// That is the value of STAGELINK_CREDENTIALS, with which no start of a function asks a provider
     /// or hashes the password: a secret, for a variable of that stage's functions alone. The
-    /// database is found by the variables of a provider, whatever STAGELINK_SEALED says, tried,
-    /// and refused where it is marked as another stage's. After the password has been rotated it is to be sealed anew; functions that
+    /// database is found by the variables of a provider, whatever STAGELINK_CREDENTIALS says, tried,
+    /// and refused where it is marked as another stage's. After the password has been rotated it has to be made
+    /// and set anew; functions that
     /// have a provider's variables beside it go on meanwhile.
-    Seal(SealOptions),
+    Credentials(CredentialsOptions),
     /// Makes a project of one's own that builds, tests and runs at once.
     ///
     /// A Cargo workspace with one function, its table, a page, a test against the local
@@ -183,9 +184,9 @@ pub enum MarkCommand {
     Remove(StageOptions),
 }
 
-/// The options of `stagelink seal`.
+/// The options of `stagelink credentials`.
 #[derive(Clone, Debug, Parser)]
-pub struct SealOptions {
+pub struct CredentialsOptions {
     /// The stage: review, development, staging or production. Without it
     /// STAGELINK_STAGE says it.
     #[arg(long, value_name = "STAGE")]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
-use stagelink::{Link, Settings};
+use stagelink::{Database, Settings};
 use stagelink_local::heroku::Stage;
 use stagelink_local::lambda::LogLine;
 use stagelink_local::netlify::SiteConfig;
@@ -172,7 +172,7 @@ async fn start_postgres(options: &DevOptions, source: Source) -> anyhow::Result<
 /// the stage's functions take: pipeline, app, config var, TLS, role.
 async fn migrate(cloud: &Cloud, folder: &Path) -> anyhow::Result<String> {
     for stage in cloud.stages() {
-        link(stage).mark().await?;
+        link(stage).set_stage_mark().await?;
     }
     if !folder.is_dir() {
         return Ok("the project has none".to_owned());
@@ -189,13 +189,13 @@ async fn migrate(cloud: &Cloud, folder: &Path) -> anyhow::Result<String> {
     Ok(told.join(", "))
 }
 
-fn link(stage: &StageSite) -> Link {
-    Link::new(Settings::from_vars(stage.variables()))
+fn link(stage: &StageSite) -> Database {
+    Database::new(Settings::from_vars(stage.variables()))
 }
 
 /// Past any pooler: a migration may need a session of its own.
-fn link_to_migrate(stage: &StageSite) -> Link {
-    Link::new(Settings::from_vars(stage.variables()).map(Settings::without_pooler))
+fn link_to_migrate(stage: &StageSite) -> Database {
+    Database::new(Settings::from_vars(stage.variables()).map(Settings::without_pooler))
 }
 
 fn site(cloud: &Cloud) -> String {

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod build;
+pub mod credentials;
 pub mod dev;
 pub mod functions;
 pub mod link;
@@ -10,5 +11,4 @@ pub mod migrations;
 pub mod new;
 pub mod preview;
 pub mod progress;
-pub mod seal;
 mod summary;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use stagelink_cli::args::{Args, Command};
-use stagelink_cli::{build, dev, link, mark, new, seal};
+use stagelink_cli::{build, credentials, dev, link, mark, new};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -15,7 +15,7 @@ async fn main() -> ExitCode {
         Command::Mark(command) => mark::run(command).await,
         Command::Link(options) => link::run(options).await,
         Command::New(options) => new::run(&options),
-        Command::Seal(options) => seal::run(options).await,
+        Command::Credentials(options) => credentials::run(options).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

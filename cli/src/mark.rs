@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
-use stagelink::{Examination, Link, Settings, StageMark};
+use stagelink::{Database, DatabaseInfo, Settings, StageMark};
 
 use crate::args::{MarkCommand, StageOptions};
 
@@ -17,10 +17,10 @@ use crate::args::{MarkCommand, StageOptions};
 /// When the database cannot be reached, or has another stage's mark already.
 pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
     let (found, options) = match command {
-        MarkCommand::Show(options) => (link(&options).examine().await?, options),
+        MarkCommand::Show(options) => (link(&options).inspect().await?, options),
         MarkCommand::Set { options, replace } => {
             let link = link(&options);
-            let found = link.examine().await?;
+            let found = link.inspect().await?;
             if found.is_of_another_stage() && !replace {
                 bail!(
                     "database {} on {} is marked as stage {}'s already: look whether the credentials \
@@ -32,9 +32,9 @@ pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
                     found.stage
                 );
             }
-            (link.mark().await?, options)
+            (link.set_stage_mark().await?, options)
         }
-        MarkCommand::Remove(options) => (link(&options).unmark().await?, options),
+        MarkCommand::Remove(options) => (link(&options).clear_stage_mark().await?, options),
     };
     let report = Report::of(&found);
     let text = if options.json {
@@ -45,19 +45,19 @@ pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
     writeln!(std::io::stdout().lock(), "{text}").context("could not write to standard output")
 }
 
-fn link(options: &StageOptions) -> Link {
+fn link(options: &StageOptions) -> Database {
     link_without(&[], options.stage.as_deref())
 }
 
 /// The link that a function of the stage would have, by the variables that it would have; some
 /// of them may be left out.
-pub(crate) fn link_without(left_out: &[&str], stage: Option<&str>) -> Link {
+pub(crate) fn link_without(left_out: &[&str], stage: Option<&str>) -> Database {
     let named = stage.map(|stage| ("STAGELINK_STAGE".to_owned(), stage.to_owned()));
     let own = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| named.is_none() || name != "STAGELINK_STAGE")
         .filter(|(name, _)| !left_out.contains(&name.as_str()));
-    Link::new(Settings::from_vars(own.chain(named.clone())))
+    Database::new(Settings::from_vars(own.chain(named.clone())))
 }
 
 #[derive(Serialize)]
@@ -77,7 +77,7 @@ struct Report {
 }
 
 impl Report {
-    fn of(found: &Examination) -> Self {
+    fn of(found: &DatabaseInfo) -> Self {
         Self {
             stage: found.stage.to_string(),
             database: found.database.clone(),
@@ -91,7 +91,7 @@ impl Report {
                 mark => Some(mark.to_string()),
             },
             is_right: found.mark == StageMark::Of(found.stage),
-            proved_by: found.proof.to_string(),
+            proved_by: found.server_auth.to_string(),
             pin: found.pin.map(|pin| pin.to_string()),
             direct_tls: found.direct_tls,
         }

@@ -4,7 +4,7 @@ use axum::extract::{Extension, Path};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use stagelink::Link;
+use stagelink::Database;
 use tokio_postgres::types::Type;
 
 #[tokio::main(flavor = "current_thread")]
@@ -16,16 +16,16 @@ async fn main() -> Result<(), lambda_http::Error> {
     stagelink::run(router).await
 }
 
-async fn stage(Extension(link): Extension<Link>) -> String {
-    link.stage().map_or_else(
+async fn stage(Extension(database): Extension<Database>) -> String {
+    database.stage().map_or_else(
         |error| error.public_message().to_owned(),
         |stage| stage.to_string(),
     )
 }
 
-async fn double(Extension(link): Extension<Link>, Path(number): Path<i64>) -> Json<Value> {
+async fn double(Extension(database): Extension<Database>, Path(number): Path<i64>) -> Json<Value> {
     let answer = async {
-        let db = link.client().await?;
+        let db = database.client().await?;
         let row = db
             .query_typed_one("SELECT 2 * $1", &[(&number, Type::INT8)])
             .await?;

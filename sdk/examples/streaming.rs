@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use lambda_http::{Request, RequestExt as _, Response};
-use stagelink::{Error, Link, Problem, params};
+use stagelink::{Database, Error, Problem, params};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
@@ -25,7 +25,9 @@ async fn lines(
         count.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "count is a whole number."))?;
     let sql = "SELECT rpad(n || ' ' || pg_backend_pid() || ' ', 999, '.') \
                FROM generate_series(1, $1) AS n";
-    let rows = Link::of(&request).rows(sql, &params![count]).await?;
+    let rows = Database::from_request(&request)
+        .rows(sql, &params![count])
+        .await?;
     let lines = rows.map(|row| {
         let line: String = row?.get(0);
         Ok(Frame::data(Bytes::from(line + "\n")))

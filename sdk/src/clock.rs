@@ -12,12 +12,12 @@ use std::time::Duration;
 ///
 /// In nanoseconds, since it is read twice for each request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
+pub(crate) struct SuspendAwareInstant {
     since_boot_ns: i64,
     wall_ns: i64,
 }
 
-impl Moment {
+impl SuspendAwareInstant {
     #[cfg(target_os = "linux")]
     pub(crate) fn now() -> Self {
         use nix::time::{ClockId, clock_gettime};
@@ -70,8 +70,8 @@ const NS_PER_S: i64 = 1_000_000_000;
 mod tests {
     use super::*;
 
-    fn moment(since_boot_s: i64, wall_s: i64) -> Moment {
-        Moment {
+    fn moment(since_boot_s: i64, wall_s: i64) -> SuspendAwareInstant {
+        SuspendAwareInstant {
             since_boot_ns: since_boot_s * 1_000_000_000,
             wall_ns: wall_s * 1_000_000_000,
         }
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn clock_that_says_more_is_believed() {
-        let seconds = |later: Moment| moment(100, 1_000).until(&later).as_secs();
+        let seconds = |later: SuspendAwareInstant| moment(100, 1_000).until(&later).as_secs();
         assert_eq!(seconds(moment(130, 1_030)), 30);
         assert_eq!(seconds(moment(101, 1_300)), 300, "the machine was paused");
         assert_eq!(seconds(moment(160, 900)), 60, "the wall clock was set back");
@@ -88,9 +88,9 @@ mod tests {
 
     #[test]
     fn time_goes_on() {
-        let before = Moment::now();
+        let before = SuspendAwareInstant::now();
         std::thread::sleep(Duration::from_millis(2));
-        let passed = before.until(&Moment::now());
+        let passed = before.until(&SuspendAwareInstant::now());
         assert!(passed >= Duration::from_millis(2), "{passed:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::postgres::Says;
+use crate::postgres::Staleness;
 
 type Source = Box<dyn StdError + Send + Sync>;
 
@@ -27,7 +27,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     retry_after: Option<Duration>,
-    says: Says,
+    says: Staleness,
     source: Option<Source>,
 }
 
@@ -51,15 +51,15 @@ pub enum ErrorKind {
     /// The provider refused the token, or does not know what was asked for.
     ProviderRefused,
     /// The provider's rate limit is used up.
-    ProviderBusy,
+    RateLimited,
     /// The provider could not be reached, failed, or answered with nonsense.
     ProviderUnavailable,
     /// The server offers no encryption, or does not prove that it is the right one.
-    Insecure,
+    ServerNotAuthenticated,
     /// The database refused the role or its password.
     DatabaseRefused,
     /// The database, or the role's share of it, has no connection left.
-    DatabaseFull,
+    TooManyConnections,
     /// The server has no database of that name.
     DatabaseMissing,
     /// The database is marked as another stage's, or carries no mark where one is required.
@@ -72,7 +72,7 @@ pub enum ErrorKind {
     /// may have taken effect or not. To try again may do it twice.
     OutcomeUnknown,
     /// An idempotency key came again with another request than the first time.
-    KeyReused,
+    IdempotencyKeyReused,
     /// A time-out in the named phase.
     Timeout(Phase),
     /// The server understood a query and answered with an error.
@@ -103,30 +103,34 @@ impl Error {
             kind,
             message: message.into(),
             retry_after: None,
-            says: Says::Nothing,
+            says: Staleness::Unaffected,
             source: None,
         }))
     }
 
     /// The same with what lies beneath, which the message does not repeat and which
     /// holds no secret either.
-    pub fn because(kind: ErrorKind, message: impl Into<String>, source: impl Into<Source>) -> Self {
+    pub fn with_source(
+        kind: ErrorKind,
+        message: impl Into<String>,
+        source: impl Into<Source>,
+    ) -> Self {
         Self(Arc::new(Inner {
             kind,
             message: message.into(),
             retry_after: None,
-            says: Says::Nothing,
+            says: Staleness::Unaffected,
             source: Some(source.into()),
         }))
     }
 
     /// A provider's rate limit that is used up, and how long to wait if it said so.
-    pub fn busy(message: impl Into<String>, retry_after: Option<Duration>) -> Self {
+    pub fn rate_limited(message: impl Into<String>, retry_after: Option<Duration>) -> Self {
         Self(Arc::new(Inner {
-            kind: ErrorKind::ProviderBusy,
+            kind: ErrorKind::RateLimited,
             message: message.into(),
             retry_after,
-            says: Says::Nothing,
+            says: Staleness::Unaffected,
             source: None,
         }))
     }
@@ -137,13 +141,13 @@ impl Error {
             kind: ErrorKind::NoDatabase,
             message: message.into(),
             retry_after,
-            says: Says::Nothing,
+            says: Staleness::Unaffected,
             source: None,
         }))
     }
 
     /// The same, with what it says of the credentials.
-    pub(crate) fn that_says(mut self, says: Says) -> Self {
+    pub(crate) fn with_staleness(mut self, says: Staleness) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.says = says;
         }
@@ -160,7 +164,7 @@ impl Error {
     }
 
     /// What this failure says of the credentials that were in use.
-    pub(crate) fn says(&self) -> Says {
+    pub(crate) fn staleness(&self) -> Staleness {
         self.0.says
     }
 
@@ -172,9 +176,9 @@ impl Error {
     /// Whether the same call may succeed a moment later without anybody changing anything.
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {
-            ErrorKind::ProviderBusy
+            ErrorKind::RateLimited
             | ErrorKind::ProviderUnavailable
-            | ErrorKind::DatabaseFull
+            | ErrorKind::TooManyConnections
             | ErrorKind::DatabaseUnreachable
             | ErrorKind::DatabaseReadOnly => true,
             // A query that took too long may be running still.
@@ -186,12 +190,12 @@ impl Error {
             | ErrorKind::App
             | ErrorKind::DatabaseUrl
             | ErrorKind::ProviderRefused
-            | ErrorKind::Insecure
+            | ErrorKind::ServerNotAuthenticated
             | ErrorKind::DatabaseRefused
             | ErrorKind::DatabaseMissing
             | ErrorKind::WrongDatabase
             | ErrorKind::OutcomeUnknown
-            | ErrorKind::KeyReused
+            | ErrorKind::IdempotencyKeyReused
             | ErrorKind::Query => false,
         }
     }
@@ -204,7 +208,7 @@ impl Error {
     /// database that may be back by then; 10 seconds for a preview's that is being made.
     pub fn retry_after(&self) -> Option<Duration> {
         let otherwise = match self.0.kind {
-            ErrorKind::DatabaseFull
+            ErrorKind::TooManyConnections
             | ErrorKind::DatabaseUnreachable
             | ErrorKind::DatabaseReadOnly => Some(Duration::from_secs(1)),
             _ => None,
@@ -230,10 +234,10 @@ impl Error {
                 "This preview's database is being made. Try again in a minute."
             }
             ErrorKind::NoDatabase => "This preview has no database.",
-            ErrorKind::Insecure => {
+            ErrorKind::ServerNotAuthenticated => {
                 "The connection to the database could not be secured, so none was made."
             }
-            ErrorKind::ProviderBusy
+            ErrorKind::RateLimited
             | ErrorKind::ProviderUnavailable
             | ErrorKind::DatabaseRefused
             | ErrorKind::DatabaseMissing
@@ -243,11 +247,11 @@ impl Error {
                 "The connection to the database broke before it answered, so it is not known \
                  whether this took effect. Look before you send it again."
             }
-            ErrorKind::KeyReused => {
+            ErrorKind::IdempotencyKeyReused => {
                 "This Idempotency-Key was used before, for another request. Send this one with a \
                  key of its own."
             }
-            ErrorKind::DatabaseFull => {
+            ErrorKind::TooManyConnections => {
                 "The database has no free connection at the moment. Try again in a moment."
             }
             ErrorKind::Timeout(_) => "The database took too long to answer.",
@@ -316,7 +320,7 @@ mod tests {
     #[test]
     fn report_joins_message_and_causes_once() {
         let cause = std::io::Error::other("connection reset");
-        let error = Error::because(ErrorKind::DatabaseUnreachable, "could not connect", cause);
+        let error = Error::with_source(ErrorKind::DatabaseUnreachable, "could not connect", cause);
         assert_eq!(error.to_string(), "could not connect");
         assert_eq!(
             error.report().to_string(),
@@ -332,7 +336,7 @@ mod tests {
 
     #[test]
     fn full_database_says_when_to_come_back() {
-        let error = Error::new(ErrorKind::DatabaseFull, "too many connections");
+        let error = Error::new(ErrorKind::TooManyConnections, "too many connections");
         assert!(error.is_retryable());
         assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
     }

@@ -159,18 +159,18 @@ fn status_of(error: &Error) -> StatusCode {
         | ErrorKind::App
         | ErrorKind::DatabaseUrl
         | ErrorKind::ProviderRefused
-        | ErrorKind::Insecure
+        | ErrorKind::ServerNotAuthenticated
         | ErrorKind::WrongDatabase
         // Not 503: that would be an invitation to send it again.
         | ErrorKind::OutcomeUnknown
         | ErrorKind::Query => StatusCode::INTERNAL_SERVER_ERROR,
-        ErrorKind::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorKind::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         // A preview without a database is meant to be so: nobody has to act.
         ErrorKind::NoDatabase
-        | ErrorKind::ProviderBusy
+        | ErrorKind::RateLimited
         | ErrorKind::ProviderUnavailable
         | ErrorKind::DatabaseRefused
-        | ErrorKind::DatabaseFull
+        | ErrorKind::TooManyConnections
         | ErrorKind::DatabaseMissing
         | ErrorKind::DatabaseUnreachable
         | ErrorKind::DatabaseReadOnly => StatusCode::SERVICE_UNAVAILABLE,
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_passed_on_in_whole_seconds() {
-        let error = Error::busy("rate limit", Some(Duration::from_millis(300)));
+        let error = Error::rate_limited("rate limit", Some(Duration::from_millis(300)));
         let response = Problem::from(error).to_response();
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[RETRY_AFTER], "1");

@@ -330,7 +330,7 @@ mod tests {
             let done = Done(&self.asking);
             let one_at_a_time = [Fault::ServesOneAtATime, Fault::StaysBusyWhenGivenUp];
             if busy && one_at_a_time.contains(&self.fault) {
-                return Err(Error::busy("asked by another", None));
+                return Err(Error::rate_limited("asked by another", None));
             }
             if self.fault == Fault::StaysBusyWhenGivenUp {
                 std::mem::forget(done);

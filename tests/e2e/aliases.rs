@@ -69,11 +69,11 @@ async fn process_behind_two_aliases_keeps_their_databases_apart() {
 }
 
 #[tokio::test]
-async fn sealed_entry_of_each_stage_serves_its_alias_without_a_provider() {
+async fn deploy_time_entry_of_each_stage_serves_its_alias_without_a_provider() {
     let mut aliases = Aliases::new().await;
     let (staging, production) = (aliases.scene.database.url(), aliases.production.url());
-    let sealed = format!("staging={staging} production={production}");
-    aliases.scene.set("STAGELINK_SEALED", &sealed);
+    let credentials = format!("staging={staging} production={production}");
+    aliases.scene.set("STAGELINK_CREDENTIALS", &credentials);
     for name in ["STAGELINK_HEROKU_PIPELINE", "HEROKU_API_KEY"] {
         aliases.scene.variables.remove(name);
     }

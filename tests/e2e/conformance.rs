@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use stagelink::testing::Conformance;
-use stagelink::{FixedUrl, Heroku, Neon, Provider, ProviderSettings, Render, Settings, Stage};
+use stagelink::{Heroku, Neon, Provider, ProviderSettings, Render, Settings, Stage, StaticUrl};
 use stagelink_tests::{CANARY, Place, Rig, Scene};
 
 /// The check of a provider whose token stands in this variable.
@@ -78,7 +78,7 @@ async fn check_at<P: Provider + Debug>(place: &Place, provider: &P) {
 #[tokio::test]
 async fn fixed_url_keeps_what_a_provider_promises() {
     let url = format!("postgres://shop:{CANARY}@db.example/shop");
-    let fixed = FixedUrl::parse(&url.as_str().into()).expect("it is a URL");
+    let fixed = StaticUrl::parse(&url.as_str().into()).expect("it is a URL");
     Conformance::of(&fixed, Stage::Staging)
         .check(&url, async || url.clone())
         .await;

@@ -3,7 +3,7 @@
 use std::process::Output;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use stagelink::{Error, ErrorKind, Link, Settings, StageMark};
+use stagelink::{Database, Error, ErrorKind, Settings, StageMark};
 use stagelink_tests::{
     Auth, Identity, OwnServer, Rig, Scene, as_superuser, database, pooled, proxy,
     stagelink_command, through,
@@ -19,8 +19,8 @@ async fn mark(scene: &Scene, name: &str) {
     .await;
 }
 
-fn link(rig: &Rig) -> Link {
-    Link::new(Settings::from_vars(&rig.variables))
+fn link(rig: &Rig) -> Database {
+    Database::new(Settings::from_vars(&rig.variables))
 }
 
 /// The kind of the refusal of a connection; `None` where it is let in.
@@ -104,7 +104,7 @@ async fn mark_is_seen_through_a_pooler_whatever_its_clients_call_themselves() {
         let bouncer = server.bouncer(&[&database], server.identity()).await;
         let url = pooled(&bouncer, &database);
         let link = |url: &str| {
-            Link::new(Settings::from_vars([
+            Database::new(Settings::from_vars([
                 ("STAGELINK_STAGE", "staging"),
                 ("DATABASE_URL", url),
                 ("STAGELINK_REQUIRE_MARK", "true"),
@@ -190,8 +190,8 @@ async fn write_does_not_try_a_server_that_says_it_takes_none() {
         old.name()
     ))
     .await;
-    let sealed = format!("staging={}", through(&proxy, &old.url()));
-    scene.set("STAGELINK_SEALED", &sealed);
+    let credentials = format!("staging={}", through(&proxy, &old.url()));
+    scene.set("STAGELINK_CREDENTIALS", &credentials);
     let link = link(&scene);
     let tries = &AtomicUsize::new(0);
     let written = link
@@ -251,11 +251,11 @@ async fn command_shows_sets_replaces_and_removes_the_mark() {
     assert!(text(&shown.stdout).contains("functions of stage staging refuse it"));
     let replaced = command(&scene, &["set", "--replace"]).await;
     assert!(replaced.status.success(), "{}", text(&replaced.stderr));
-    let found = link(&scene).examine().await.expect("an answer");
+    let found = link(&scene).inspect().await.expect("an answer");
     assert_eq!(found.mark, StageMark::Of(stagelink::Stage::Staging));
 
     assert!(command(&scene, &["remove"]).await.status.success());
-    let found = link(&scene).examine().await.expect("an answer");
+    let found = link(&scene).inspect().await.expect("an answer");
     assert_eq!(found.mark, StageMark::None);
 }
 
@@ -265,6 +265,9 @@ async fn role_that_does_not_own_the_database_cannot_mark_it() {
     let (name, role) = (scene.database.name(), scene.database.role());
     as_superuser(&format!("ALTER DATABASE {name} OWNER TO postgres")).await;
     as_superuser(&format!("GRANT CONNECT ON DATABASE {name} TO {role}")).await;
-    let error = link(&scene).mark().await.expect_err("it is not its own");
+    let error = link(&scene)
+        .set_stage_mark()
+        .await
+        .expect_err("it is not its own");
     assert!(error.to_string().contains("takes its owner"), "{error}");
 }

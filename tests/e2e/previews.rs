@@ -229,10 +229,10 @@ async fn review_app_without_a_database_is_a_preview_without_one() {
 }
 
 #[tokio::test]
-async fn preview_with_sealed_credentials_asks_nobody() {
+async fn preview_with_deploy_time_credentials_makes_no_provider_request() {
     let mut scene = preview().await;
     let url = scene.database.url();
-    scene.set("STAGELINK_SEALED", &format!("review={url}"));
+    scene.set("STAGELINK_CREDENTIALS", &format!("review={url}"));
     assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
     assert!(scene.heroku.requests().is_empty());
 }

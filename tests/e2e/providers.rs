@@ -52,10 +52,10 @@ async fn warm_function_survives_a_rotation_with_one_call() {
 }
 
 #[tokio::test]
-async fn sealed_function_asks_its_provider_once_the_seal_is_stale() {
+async fn function_asks_its_provider_once_its_deploy_time_credentials_are_stale() {
     for mut place in Place::all().await {
-        let sealed = format!("staging={}", place.database.url());
-        place.set("STAGELINK_SEALED", &sealed);
+        let credentials = format!("staging={}", place.database.url());
+        place.set("STAGELINK_CREDENTIALS", &credentials);
         let answer = place.get("health").await;
         assert_eq!(answer.status, 200, "{}", place.log());
         assert_eq!(answer.json()["phases"]["opened"]["resolve_ms"], Value::Null);

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use stagelink::{Error, Link, Settings};
+use stagelink::{Database, Error, Settings};
 use stagelink_local::heroku::{Failure, Fault, Heroku};
 use stagelink_local::lambda::Function;
 use stagelink_tests::{
@@ -231,7 +231,7 @@ async fn end_all_sessions(scene: &Scene) {
 }
 
 /// Lets all links read, as many at a time as the role may have connections.
-async fn all_read(scene: &Scene, links: &[Link]) {
+async fn all_read(scene: &Scene, links: &[Database]) {
     for some in links.chunks(15) {
         let reads = some.iter().map(|link| {
             link.read(|db| async move {
@@ -249,10 +249,10 @@ async fn all_read(scene: &Scene, links: &[Link]) {
 #[tokio::test]
 async fn thousand_instances_ask_nothing_when_they_start_and_once_when_the_password_changes() {
     let mut scene = Scene::new().await;
-    let sealed = format!("staging={}", scene.database.url());
-    scene.set("STAGELINK_SEALED", &sealed);
-    let links: Vec<Link> = (0..1000)
-        .map(|_| Link::new(Settings::from_vars(&scene.variables)))
+    let credentials = format!("staging={}", scene.database.url());
+    scene.set("STAGELINK_CREDENTIALS", &credentials);
+    let links: Vec<Database> = (0..1000)
+        .map(|_| Database::new(Settings::from_vars(&scene.variables)))
         .collect();
     all_read(&scene, &links).await;
     assert!(scene.heroku.requests().is_empty(), "healthy starts");

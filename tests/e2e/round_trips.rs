@@ -1,6 +1,6 @@
 //! What a request costs, in round trips to the database.
 
-use stagelink::{Error, IDEMPOTENCY_TABLE, IdempotencyKey, Link, Settings};
+use stagelink::{Database, Error, IDEMPOTENCY_TABLE, IdempotencyKey, Settings};
 use stagelink_local_postgres::Source;
 use stagelink_tests::{Auth, Identity, OwnServer, Scene, proxy, through};
 
@@ -10,7 +10,7 @@ async fn cold(server: &OwnServer, is_direct: bool, is_early: bool) -> usize {
     let proxy = server.proxy().await;
     let url = through(&proxy, &server.database(Auth::Scram).await.url());
     let text = |is_on: bool| if is_on { "true" } else { "false" };
-    let link = Link::new(Settings::from_vars([
+    let link = Database::new(Settings::from_vars([
         ("STAGELINK_STAGE", "staging"),
         ("DATABASE_URL", &url),
         ("STAGELINK_DIRECT_TLS", text(is_direct)),
@@ -88,7 +88,7 @@ async fn safety_costs_no_round_trip_but_those_of_the_transaction() {
     let proxy = proxy().await;
     let scene = Scene::new().await;
     scene.set_url(&through(&proxy, &scene.database.url()));
-    let link = Link::new(Settings::from_vars(&scene.variables));
+    let link = Database::new(Settings::from_vars(&scene.variables));
     let db = link.client().await.expect("a connection");
     db.batch_execute(IDEMPOTENCY_TABLE).await.expect("a table");
     drop(db);
@@ -116,7 +116,7 @@ async fn safety_costs_no_round_trip_but_those_of_the_transaction() {
         .expect("a transaction");
     assert_eq!(cost(), 3, "transaction");
     for (name, expected) in [("once", 3), ("once again", 2)] {
-        link.once(&key, |db| async move {
+        link.write_once(&key, |db| async move {
             Ok::<_, Error>(db.execute_typed(select, &[]).await?)
         })
         .await

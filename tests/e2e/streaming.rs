@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde_json::json;
-use stagelink::{ErrorKind, Link, Phase, Rows, Settings};
+use stagelink::{Database, ErrorKind, Phase, Rows, Settings};
 use stagelink_local::lambda::Function;
 use stagelink_tests::{CANARY, Scene, sdk_example};
 use tokio::sync::mpsc;
@@ -87,12 +87,12 @@ async fn mistake_before_the_body_is_a_problem_with_its_status() {
     function.shutdown().await;
 }
 
-fn link(scene: &Scene) -> Link {
-    Link::new(Settings::from_vars(&scene.variables))
+fn link(scene: &Scene) -> Database {
+    Database::new(Settings::from_vars(&scene.variables))
 }
 
 /// Rows that stop after two, of which the server keeps back no more than the end.
-async fn slow_rows(link: &Link) -> Rows {
+async fn slow_rows(link: &Database) -> Rows {
     let sql = "SELECT repeat('x', 20000), pg_sleep(CASE WHEN n > 2 THEN 600 ELSE 0 END) \
                FROM generate_series(1, 9) AS n";
     link.rows(sql, &[]).await.expect("rows")
@@ -120,7 +120,7 @@ async fn rows_that_are_dropped_are_stopped_and_their_connection_serves_on() {
     let mut rows = slow_rows(&link).await;
     assert!(rows.next().await.expect("a row").is_ok());
     drop(rows);
-    link.settle().await;
+    link.finish_invocation().await;
     until_sessions(scene.database.role(), &AT_WORK, 0).await;
     assert!(link.client().await.is_ok());
     until_sessions(scene.database.role(), &ANY, 1).await;

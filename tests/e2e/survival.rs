@@ -68,10 +68,10 @@ impl Storm {
     }
 }
 
-/// A scene with the guestbook's tables, sealed as a deploy seals it.
-async fn sealed(url: &str) -> Scene {
+/// A scene with the guestbook's tables, with deploy-time credentials.
+async fn with_credentials(url: &str) -> Scene {
     let mut scene = Scene::with_url(url).await;
-    scene.set("STAGELINK_SEALED", &format!("staging={url}"));
+    scene.set("STAGELINK_CREDENTIALS", &format!("staging={url}"));
     migrate(&scene.variables).await;
     scene
 }
@@ -99,7 +99,7 @@ async fn twin(database: &Database) -> String {
 #[tokio::test]
 async fn load_survives_a_rotation() {
     let database = database().await;
-    let scene = sealed(&database.url()).await;
+    let scene = with_credentials(&database.url()).await;
     let storm = Storm::begin(&scene).await;
     for time in 1..=3 {
         // As Heroku does with a default credential: the old password is refused
@@ -123,7 +123,7 @@ async fn load_survives_a_rotation() {
 async fn load_survives_a_failover_to_another_host() {
     let database = database().await;
     let (first, second) = (proxy().await, proxy().await);
-    let scene = sealed(&through(&first, &database.url())).await;
+    let scene = with_credentials(&through(&first, &database.url())).await;
     let storm = Storm::begin(&scene).await;
     // The machine is gone: nobody says goodbye, and nobody listens there.
     first.refuse().await;
@@ -136,7 +136,7 @@ async fn load_survives_a_failover_to_another_host() {
 async fn load_survives_a_network_that_cuts_and_delays() {
     let database = database().await;
     let proxy = proxy().await;
-    let scene = sealed(&through(&proxy, &database.url())).await;
+    let scene = with_credentials(&through(&proxy, &database.url())).await;
     let storm = Storm::begin(&scene).await;
     proxy.delay(std::time::Duration::from_millis(5));
     for _ in 0..5 {
@@ -162,7 +162,7 @@ async fn load_survives_a_restart_of_the_database() {
         .create_database("restarted", &format!("{CANARY}-restarted"))
         .await
         .expect("a database");
-    let scene = sealed(&database.url()).await;
+    let scene = with_credentials(&database.url()).await;
     let storm = Storm::begin(&scene).await;
     own.restart().await.expect("a restart");
     let rows = own.admin_in(&database).await.expect("it is back");
@@ -174,7 +174,7 @@ async fn load_survives_a_restart_of_the_database() {
 #[tokio::test]
 async fn load_follows_to_a_follower_that_was_promoted() {
     let database = database().await;
-    let scene = sealed(&database.url()).await;
+    let scene = with_credentials(&database.url()).await;
     let promoted = twin(&database).await;
     let storm = Storm::begin(&scene).await;
     // What was the primary takes no writes any more, and cuts nobody off.
@@ -191,7 +191,7 @@ async fn load_follows_to_a_follower_that_was_promoted() {
 #[tokio::test]
 async fn load_follows_to_an_app_that_was_created_anew() {
     let database = database().await;
-    let mut scene = sealed(&database.url()).await;
+    let mut scene = with_credentials(&database.url()).await;
     scene.add_app("shop-staging-2", Stage::Development);
     let again = twin(&database).await;
     let storm = Storm::begin(&scene).await;

@@ -22,8 +22,9 @@ async fn production_gets_the_version_that_staging_has() {
     let first = moto.artifact("first.zip", "one").await;
     let second = moto.artifact("second.zip", "two").await;
     let secret = format!("staging=postgres://{CANARY}:\"\\@h/d production=postgres://{CANARY}@h/p");
-    let variables =
-        format!("# of all stages\n\nSTAGELINK_SEALED={secret}\nSTAGELINK_HEROKU_PIPELINE=shop");
+    let variables = format!(
+        "# of all stages\n\nSTAGELINK_CREDENTIALS={secret}\nSTAGELINK_HEROKU_PIPELINE=shop"
+    );
     let variables = moto.file("variables", &variables);
 
     let new = [
@@ -41,7 +42,7 @@ async fn production_gets_the_version_that_staging_has() {
     assert_eq!(staging["Runtime"], "provided.al2023");
     assert_eq!(staging["Architectures"][0], "arm64");
     assert_eq!(
-        staging["Environment"]["Variables"]["STAGELINK_SEALED"],
+        staging["Environment"]["Variables"]["STAGELINK_CREDENTIALS"],
         secret
     );
     assert_eq!(
@@ -84,7 +85,7 @@ async fn production_gets_the_version_that_staging_has() {
     assert_ne!(production["CodeSha256"], Value::Null);
     // The variables stayed, since none were given.
     assert_eq!(
-        production["Environment"]["Variables"]["STAGELINK_SEALED"],
+        production["Environment"]["Variables"]["STAGELINK_CREDENTIALS"],
         secret
     );
 

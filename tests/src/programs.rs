@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use stagelink::{Link, Settings};
+use stagelink::{Database, Settings};
 use stagelink_cli::build::{Arch, Artifact, Build, Target};
 use stagelink_cli::migrations;
 use tokio::process::Command;
@@ -81,7 +81,7 @@ pub async fn sdk_example(name: &str) -> PathBuf {
 /// When that fails.
 pub async fn migrate(variables: &BTreeMap<String, String>) {
     let settings = Settings::from_vars(variables);
-    let link = Link::new(settings.map(Settings::without_pooler));
+    let link = Database::new(settings.map(Settings::without_pooler));
     let mut db = link.client().await.expect("the database can be reached");
     migrations::apply(&mut db, &root().join("migrations"))
         .await

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::StatusCode;
-use stagelink::{Error, Link, Problem, Settings};
+use stagelink::{Database, Error, Problem, Settings};
 use stagelink_tests::{CANARY, Rig};
 use tokio_postgres::Client;
 
@@ -13,7 +13,7 @@ use crate::instance::{Instance, Reply, Work};
 /// What one instance has of the SDK: a link, with a pool of one connection.
 #[derive(Debug)]
 pub(crate) struct Simulated {
-    link: Link,
+    link: Database,
     reads: Reads,
 }
 
@@ -30,7 +30,7 @@ impl Simulated {
     /// As many, with the variables of this rig.
     pub(crate) fn instances(rig: &Rig, count: usize, reads: Reads) -> Vec<Arc<Self>> {
         let one = |_| {
-            let link = Link::new(Settings::from_vars(rig.variables.clone()));
+            let link = Database::new(Settings::from_vars(rig.variables.clone()));
             Arc::new(Self { link, reads })
         };
         (0..count).map(one).collect()
@@ -62,7 +62,7 @@ impl Instance for Simulated {
         let answer = self.answer(work).await;
         let took = started.elapsed();
         // As `stagelink::run` ends an invocation.
-        self.link.settle().await;
+        self.link.finish_invocation().await;
         match answer {
             Ok(()) => Reply {
                 work,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use secrecy::{ExposeSecret as _, SecretString};
-use stagelink::{FixedUrl, Limits, Link, ServerSettings, Stage};
+use stagelink::{StaticUrl, Limits, Database, ServerSettings, Stage};
 use stagelink_cli::progress::Step;
 use stagelink_local_postgres::{Database, Options, Server, Source, random_password};
 use tempfile::NamedTempFile;
@@ -45,10 +45,10 @@ impl ItemDatabase {
         let pem = pem.context("this needs a Postgres of its own, not a URL")?;
         let mut certificate = NamedTempFile::new()?;
         certificate.write_all(pem.as_bytes())?;
-        let url = FixedUrl::parse(&database.url().into())?;
+        let url = StaticUrl::parse(&database.url().into())?;
         let (limits, settings) = (Limits::default(), ServerSettings::default());
-        let link = Link::with_provider(Stage::Staging, url, limits, settings);
-        let sealed = link.examine().await?.sealed;
+        let link = Database::with_provider(Stage::Staging, url, limits, settings);
+        let sealed = link.inspect().await?.deploy_time;
         step.done(server.description());
         Ok(Self {
             server,

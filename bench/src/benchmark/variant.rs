@@ -103,7 +103,7 @@ impl Variant {
             // Sealed as at deploy time, and without a provider: nobody is asked.
             Self::Stagelink => vec![
                 ("STAGELINK_STAGE", Stage::Staging.to_string()),
-                ("STAGELINK_SEALED", access.sealed.clone()),
+                ("STAGELINK_CREDENTIALS", access.sealed.clone()),
             ],
             Self::Floor => vec![("DATABASE_URL", access.url.clone())],
             Self::Deadpool | Self::DeadpoolVerified | Self::Sqlx | Self::Node => vec![

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use futures_util::future::{join_all, try_join_all};
-use stagelink::{Link, Settings};
+use stagelink::{Database, Settings};
 use stagelink_cli::migrations;
 use stagelink_local::heroku::{Access, Heroku, Stage};
 use stagelink_local::lambda::{Function, FunctionConfig};
@@ -51,7 +51,7 @@ impl Environment {
         };
 
         let settings = Settings::from_vars(&UrlSource::Stagelink.variables(known));
-        let mut db = Link::new(settings).client().await?;
+        let mut db = Database::new(settings).client().await?;
         migrations::apply(&mut db, &root().join("migrations")).await?;
 
         let mut config = FunctionConfig::new(source.program(), programs.of(source));

@@ -54,7 +54,7 @@ impl UrlSource {
         let variables = match self {
             Self::Stagelink => vec![
                 ("STAGELINK_STAGE", "staging".to_owned()),
-                ("STAGELINK_SEALED", format!("staging={url}")),
+                ("STAGELINK_CREDENTIALS", format!("staging={url}")),
                 ("STAGELINK_HEROKU_PIPELINE", PIPELINE.to_owned()),
                 ("STAGELINK_HEROKU_API_URL", known.heroku_url.to_owned()),
                 ("HEROKU_API_KEY", known.heroku_token.to_owned()),

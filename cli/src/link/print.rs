@@ -31,8 +31,8 @@ pub(crate) fn lines(
         .map(|found| (found.examination.stage, found))
     {
         lines.push(format!(
-            "# {} has to hold what `stagelink seal --stage {stage}` prints, by the URL in {}",
-            sealed_variable(stage),
+            "# {} has to hold what `stagelink credentials --stage {stage}` prints, by the URL in {}",
+            credentials_variable(stage),
             found.origin
         ));
     }
@@ -103,7 +103,7 @@ impl Script<'_> {
                 let name = self.tokens.get(&stage).map_or(key, String::as_str);
                 (format!("\"${name}\""), " --secret")
             }
-            Some(stage) => (format!("\"${}\"", sealed_variable(stage)), " --secret"),
+            Some(stage) => (format!("\"${}\"", credentials_variable(stage)), " --secret"),
             None if is_secret => ("\"$SECRET\"".to_owned(), " --secret"),
             None => (quoted(value.expose_secret()), ""),
         };
@@ -123,9 +123,9 @@ fn is_id(site: &str) -> bool {
     site.len() == 36 && site.chars().all(is_part)
 }
 
-/// The variable that a line expects a stage's sealed credentials in.
-fn sealed_variable(stage: Stage) -> String {
-    format!("STAGELINK_SEALED_{}", stage.as_str().to_uppercase())
+/// The variable that a line expects a stage's deploy-time credentials in.
+fn credentials_variable(stage: Stage) -> String {
+    format!("STAGELINK_CREDENTIALS_{}", stage.as_str().to_uppercase())
 }
 
 /// A text as one word of a shell.
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn value_that_goes_is_gone_before_its_variable_becomes_a_secret() {
         let has = Variable {
-            key: "STAGELINK_SEALED".to_owned(),
+            key: "STAGELINK_CREDENTIALS".to_owned(),
             scopes: Vec::new(),
             is_secret: false,
             values: vec![Value {
@@ -197,16 +197,16 @@ mod tests {
             }],
         };
         let change = Change::Replace {
-            key: "STAGELINK_SEALED".to_owned(),
+            key: "STAGELINK_CREDENTIALS".to_owned(),
             is_secret: true,
             values: vec![(Context::Production, "c4n4ry".into())],
         };
         assert_eq!(
             printed_beside(&[change], &[has])[1..],
             [
-                "netlify env:unset STAGELINK_SEALED --context all --force",
-                "netlify env:set STAGELINK_SEALED --secret --scope functions --force",
-                "netlify env:set STAGELINK_SEALED \"$STAGELINK_SEALED_PRODUCTION\" --context \
+                "netlify env:unset STAGELINK_CREDENTIALS --context all --force",
+                "netlify env:set STAGELINK_CREDENTIALS --secret --scope functions --force",
+                "netlify env:set STAGELINK_CREDENTIALS \"$STAGELINK_CREDENTIALS_PRODUCTION\" --context \
                  production --secret --force",
             ]
         );
@@ -214,12 +214,15 @@ mod tests {
 
     #[test]
     fn secret_is_named_and_not_printed() {
-        let lines = printed(&[both(true, "STAGELINK_SEALED"), both(true, "HEROKU_API_KEY")]);
+        let lines = printed(&[
+            both(true, "STAGELINK_CREDENTIALS"),
+            both(true, "HEROKU_API_KEY"),
+        ]);
         let text = lines.join("\n");
         assert!(!text.contains("c4n4ry"), "{text}");
         for words in [
-            "STAGELINK_SEALED \"$STAGELINK_SEALED_STAGING\" --context branch:staging --secret",
-            "STAGELINK_SEALED \"$STAGELINK_SEALED_PRODUCTION\" --context production --secret",
+            "STAGELINK_CREDENTIALS \"$STAGELINK_CREDENTIALS_STAGING\" --context branch:staging --secret",
+            "STAGELINK_CREDENTIALS \"$STAGELINK_CREDENTIALS_PRODUCTION\" --context production --secret",
             "HEROKU_API_KEY \"$STAGING_TOKEN\" --context branch:staging --secret",
         ] {
             assert!(text.contains(words), "{words} is not in\n{text}");

@@ -77,7 +77,7 @@ impl<'a> Report<'a> {
             server: found.examination.server.clone(),
             credentials: found.origin.clone(),
             is_marked: found.is_marked(),
-            proved_by: found.examination.proof.to_string(),
+            proved_by: found.examination.server_auth.to_string(),
         });
         let mut variables = Vec::new();
         let stage_of = |context: &Context| facts.stage_of(context).map(|stage| stage.to_string());

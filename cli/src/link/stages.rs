@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use secrecy::{ExposeSecret, SecretString};
 use stagelink::{
-    Examination, Heroku, Link, Provider as _, ProviderSettings, Settings, Stage, StageMark,
+    Database, DatabaseInfo, Heroku, Provider as _, ProviderSettings, Settings, Stage, StageMark,
 };
 
 use super::environment::Environment;
@@ -11,12 +11,12 @@ use super::environment::Environment;
 /// A stage's database, as it was found.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// Its credentials, as the value of `STAGELINK_SEALED`.
+    /// Its credentials, as the value of `STAGELINK_CREDENTIALS`.
     pub(crate) sealed: SecretString,
     /// Where the URL was found.
     pub(crate) origin: String,
     /// What the database and its server say of themselves.
-    pub(crate) examination: Examination,
+    pub(crate) examination: DatabaseInfo,
     /// What its functions are given to prove it, beside the URL.
     pub(crate) proof: Vec<(&'static str, String)>,
 }
@@ -90,7 +90,7 @@ pub(crate) async fn find(
         bail!("stage {stage} is not asked for at Heroku");
     };
     let credentials = Heroku::new(heroku)?.resolve(stage).await?;
-    let seen = Link::new(Ok(asking()?)).examine().await?;
+    let seen = Database::new(Ok(asking()?)).inspect().await?;
     is_own(&seen)?;
     let mut proof = Vec::new();
     if seen.mark == StageMark::Of(stage) {
@@ -109,18 +109,18 @@ pub(crate) async fn find(
     }
     let of_function = [
         ("STAGELINK_STAGE", stage.as_str()),
-        ("STAGELINK_SEALED", seen.sealed.expose_secret()),
+        ("STAGELINK_CREDENTIALS", seen.deploy_time.expose_secret()),
     ];
     let of_function = of_function
         .into_iter()
         .chain(proof.iter().map(|(name, value)| (*name, value.as_str())))
         .chain(environment.shared());
-    let examination = Link::new(Settings::from_vars(of_function))
-        .examine()
+    let examination = Database::new(Settings::from_vars(of_function))
+        .inspect()
         .await
         .with_context(|| format!("functions of stage {stage} could not use their database"))?;
     Ok(Found {
-        sealed: seen.sealed,
+        sealed: seen.deploy_time,
         origin: credentials.origin().to_owned(),
         examination,
         proof,
@@ -132,7 +132,7 @@ pub(crate) async fn find(
 /// # Errors
 ///
 /// When the database is marked as another's.
-pub(crate) fn is_own(seen: &Examination) -> anyhow::Result<()> {
+pub(crate) fn is_own(seen: &DatabaseInfo) -> anyhow::Result<()> {
     let stage = seen.stage;
     if seen.is_of_another_stage() {
         bail!(

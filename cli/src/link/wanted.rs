@@ -57,7 +57,7 @@ impl Linked<'_> {
         if let Some(found) = self.found
             && !(asks && self.stage == Stage::Review)
         {
-            variables.push(("STAGELINK_SEALED", found.sealed.clone()));
+            variables.push(("STAGELINK_CREDENTIALS", found.sealed.clone()));
             let proof = found.proof.iter();
             variables.extend(proof.map(|(name, value)| (*name, value.as_str().into())));
         }
@@ -92,7 +92,7 @@ pub(crate) fn wanted(linked: &[Linked<'_>]) -> Vec<Wanted> {
                     None => {}
                 }
             }
-            if key == "STAGELINK_SEALED" {
+            if key == "STAGELINK_CREDENTIALS" {
                 // What is sealed is one stage's, and never all's.
                 wanted.absent.push(Context::All);
             }
@@ -121,18 +121,18 @@ const ORDER: &[&str] = &[
     "STAGELINK_DIRECT_TLS",
     "STAGELINK_REQUIRE_MARK",
     "HEROKU_API_KEY",
-    "STAGELINK_SEALED",
+    "STAGELINK_CREDENTIALS",
     "STAGELINK_STAGE",
 ];
 
-const SECRET: &[&str] = &["HEROKU_API_KEY", "STAGELINK_SEALED"];
+const SECRET: &[&str] = &["HEROKU_API_KEY", "STAGELINK_CREDENTIALS"];
 
 /// Those that would lead to another database where a context should not have them.
 const MANAGED: &[&str] = &[
     "STAGELINK_PROVIDER",
     "STAGELINK_HEROKU_PIPELINE",
     "STAGELINK_HEROKU_APP",
-    "STAGELINK_SEALED",
+    "STAGELINK_CREDENTIALS",
 ];
 
 #[cfg(test)]
@@ -183,7 +183,7 @@ mod tests {
                 "STAGELINK_STAGE=production"
             ]
         );
-        assert_eq!(gone, ["STAGELINK_HEROKU_APP", "STAGELINK_SEALED"]);
+        assert_eq!(gone, ["STAGELINK_HEROKU_APP", "STAGELINK_CREDENTIALS"]);
     }
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_is_never_for_all() {
-        assert_eq!(of(&[], &Context::All).1, ["STAGELINK_SEALED"]);
+    fn deploy_time_credentials_are_never_set_for_all_contexts() {
+        assert_eq!(of(&[], &Context::All).1, ["STAGELINK_CREDENTIALS"]);
     }
 }

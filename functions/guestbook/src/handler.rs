@@ -5,7 +5,7 @@ use http::{Method, Response, StatusCode};
 use lambda_http::{Body, Request, RequestExt as _};
 use serde::Serialize;
 use serde_json::json;
-use stagelink::{IdempotencyKey, Link, Problem};
+use stagelink::{Database, IdempotencyKey, Problem};
 
 use crate::entry::{Draft, Entry, Page};
 
@@ -33,9 +33,9 @@ pub(crate) async fn handle(request: Request) -> Result<Response<Body>, Problem> 
 
 async fn list(request: &Request) -> Result<Response<Body>, Problem> {
     let query = Query::parse(request)?;
-    let link = Link::of(request);
-    let stage = link.stage()?;
-    let page = link
+    let database = Database::from_request(request);
+    let stage = database.stage()?;
+    let page = database
         .read(|db| async move {
             let page = Page::read(&db, query.before, query.limit).await?;
             Ok::<_, Problem>(page)
@@ -56,21 +56,23 @@ async fn list(request: &Request) -> Result<Response<Body>, Problem> {
 async fn leave(request: &Request) -> Result<Response<Body>, Problem> {
     let entry = &draft(request)?.check().map_err(|wrong| invalid(&wrong))?;
     let key = IdempotencyKey::of(request)?;
-    let link = Link::of(request);
+    let database = Database::from_request(request);
     let kept: Entry = match key {
         Some(key) => {
-            link.once(&key, |db| async move {
-                let kept = entry.insert(&db).await?;
-                Ok::<_, Problem>(kept)
-            })
-            .await?
+            database
+                .write_once(&key, |db| async move {
+                    let kept = entry.insert(&db).await?;
+                    Ok::<_, Problem>(kept)
+                })
+                .await?
         }
         None => {
-            link.write(|db| async move {
-                let kept = entry.insert(&db).await?;
-                Ok::<_, Problem>(kept)
-            })
-            .await?
+            database
+                .write(|db| async move {
+                    let kept = entry.insert(&db).await?;
+                    Ok::<_, Problem>(kept)
+                })
+                .await?
         }
     };
     Ok(json_response(StatusCode::CREATED, &kept))

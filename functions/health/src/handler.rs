@@ -6,7 +6,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, Response, StatusCode};
 use lambda_http::{Body, Request};
 use serde_json::{Value, json};
-use stagelink::{Error, Link, Problem, Stage};
+use stagelink::{Database, Error, Problem, Stage};
 
 /// Answers one request. No host, app or role is named: anybody may ask.
 pub(crate) async fn handle(request: Request) -> Result<Response<Body>, Problem> {
@@ -17,9 +17,9 @@ pub(crate) async fn handle(request: Request) -> Result<Response<Body>, Problem> 
                 .with_header(ALLOW, methods),
         );
     }
-    let link = Link::of(&request);
-    let stage = link.stage().ok().map(Stage::as_str);
-    let phases = probe(&link).await.map_err(|error| {
+    let database = Database::from_request(&request);
+    let stage = database.stage().ok().map(Stage::as_str);
+    let phases = probe(&database).await.map_err(|error| {
         Problem::from(error)
             .with_member("stage", stage)
             .with_member("database", json!({ "reachable": false }))
@@ -35,14 +35,14 @@ pub(crate) async fn handle(request: Request) -> Result<Response<Body>, Problem> 
 }
 
 /// One connection from the pool and one round trip on it.
-async fn probe(link: &Link) -> Result<Value, Error> {
+async fn probe(database: &Database) -> Result<Value, Error> {
     let started = Instant::now();
-    let db = link.client().await?;
+    let db = database.client().await?;
     let checkout = started.elapsed();
     let started = Instant::now();
     db.query_typed_one("SELECT 1", &[]).await?;
     let query = started.elapsed();
-    let opened = link.phases().map(|phases| {
+    let opened = database.connect_timings().map(|phases| {
         json!({
             "resolve_ms": phases.resolve.map(milliseconds),
             "connect_ms": milliseconds(phases.connect),

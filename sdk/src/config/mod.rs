@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::error::{Error, ErrorKind};
-use crate::provider::sealed_for;
+use crate::provider::deploy_time_entry;
 use crate::stage::Stage;
 
 use self::provider::ProviderVariables;
@@ -27,8 +27,8 @@ pub use self::server::{Pooler, ServerPin, ServerSettings};
 ///
 /// | variable | meaning | default |
 /// | --- | --- | --- |
-/// | `STAGELINK_STAGE` | the stage that this deploy serves: `review`, `development`, `staging` or `production` | on AWS Lambda the stage that the invoked alias is called after (see [`Links`](crate::Links)); else none, and every request is refused |
-/// | `STAGELINK_SEALED` | the stage's credentials as they were at deploy time, as `STAGE=URL`, a secret: the provider is asked only when they have gone stale. Where the alias names the stage, one entry for each stage, with white space between | none: the provider is asked at the start |
+/// | `STAGELINK_STAGE` | the stage that this deploy serves: `review`, `development`, `staging` or `production` | on AWS Lambda the stage that the invoked alias is called after (see [`Databases`](crate::Databases)); else none, and every request is refused |
+/// | `STAGELINK_CREDENTIALS` | the stage's credentials as they were at deploy time, as `STAGE=URL`, a secret: the provider is asked only when they have gone stale. Where the alias names the stage, one entry for each stage, with white space between | none: the provider is asked at the start |
 /// | `STAGELINK_PROVIDER` | where the stage's database URL comes from: `heroku`, `neon`, `render` or `url` | the one whose variables are set; several or none is an error |
 /// | `STAGELINK_HEROKU_PIPELINE` | name or id of the Heroku pipeline whose app of that stage owns the database | none |
 /// | `STAGELINK_HEROKU_APP` | name or id of the app: with a pipeline it picks one of several in the stage, without one it is taken as the stage's app. In stage review it is for pull requests that have no review app, and in a pipeline has to be in stage review or development | none |
@@ -62,7 +62,7 @@ pub use self::server::{Pooler, ServerPin, ServerSettings};
 /// The first connection is given up after 9 of the 10 seconds that AWS Lambda gives a
 /// function for its start. Where the alias names the stage there is none before the first
 /// request, and the source of the database has to tell the stages apart: a Heroku pipeline or
-/// sealed credentials. `DATABASE_URL`, a Heroku app without a pipeline, Neon and Render know
+/// deploy-time credentials. `DATABASE_URL`, a Heroku app without a pipeline, Neon and Render know
 /// one database, whatever the stage, and are refused then.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -70,8 +70,8 @@ pub struct Settings {
     /// The stage that this deploy serves.
     pub stage: Stage,
     /// The stage's credentials as they were at deploy time, as `STAGE=URL`.
-    pub sealed: Option<SecretString>,
-    /// Where the stage's database URL comes from. Only beside sealed credentials it may be
+    pub deploy_time: Option<SecretString>,
+    /// Where the stage's database URL comes from. Only beside deploy-time credentials it may be
     /// `None`, when nobody is asked after they have gone stale, and in stage review, whose
     /// previews need have no database.
     pub provider: Option<ProviderSettings>,
@@ -198,7 +198,7 @@ impl Environment {
             .map(|(name, value)| (name.into(), value.into()))
             .filter(|(name, value)| Variables::knows(name) && !value.trim().is_empty());
         envy::from_iter(set).map(Self).map_err(|error| {
-            Error::because(ErrorKind::Settings, "could not read the environment", error)
+            Error::with_source(ErrorKind::Settings, "could not read the environment", error)
         })
     }
 
@@ -216,17 +216,20 @@ impl Environment {
     /// The settings for a stage that the alias of an invocation names.
     pub(crate) fn settings_of_alias(self, stage: Stage) -> Result<Settings, Error> {
         let mut variables = self.0;
-        let sealed = variables.stagelink_sealed.take();
-        let is_sealed = sealed.is_some();
-        variables.stagelink_sealed = sealed
-            .and_then(|sealed| sealed_for(&sealed, stage).transpose())
+        let deploy_time = variables.stagelink_credentials.take();
+        let has_deploy_time = deploy_time.is_some();
+        variables.stagelink_credentials = deploy_time
+            .and_then(|deploy_time| deploy_time_entry(&deploy_time, stage).transpose())
             .transpose()?;
-        if is_sealed && variables.stagelink_sealed.is_none() && variables.provider.is_unset() {
+        if has_deploy_time
+            && variables.stagelink_credentials.is_none()
+            && variables.provider.is_unset()
+        {
             return Err(Error::new(
                 ErrorKind::Settings,
                 format!(
-                    "STAGELINK_SEALED has no entry for stage {stage}, which the invoked alias is \
-                     called after, and nobody else is set to be asked: add {stage}=URL, or set \
+                    "STAGELINK_CREDENTIALS has no entry for stage {stage}, which the invoked alias \
+                     names, and no provider is configured: add {stage}=URL, or set \
                      STAGELINK_HEROKU_PIPELINE and HEROKU_API_KEY"
                 ),
             ));
@@ -254,6 +257,8 @@ pub(crate) fn started_by_lambda() -> bool {
 #[derive(Clone, Deserialize)]
 struct Variables {
     stagelink_stage: Option<String>,
+    stagelink_credentials: Option<SecretString>,
+    /// The former name of `STAGELINK_CREDENTIALS`.
     stagelink_sealed: Option<SecretString>,
     #[serde(flatten)]
     provider: ProviderVariables,
@@ -291,15 +296,22 @@ impl Variables {
 
     /// `built_for` is the pull request that this was built for.
     fn parse(self, stage: Stage, built_for: Option<&str>) -> Result<Settings, Error> {
-        let sealed = self.stagelink_sealed;
+        if self.stagelink_sealed.is_some() {
+            return Err(Error::new(
+                ErrorKind::Settings,
+                "STAGELINK_CREDENTIALS is now called STAGELINK_CREDENTIALS: set its value under the new \
+                 name and remove the old variable, or run `stagelink link`, which does both",
+            ));
+        }
+        let deploy_time = self.stagelink_credentials;
         let server = self.server.parse(stage)?;
         let provider = self.provider.parse(stage, server.pooler, built_for)?;
-        if provider.is_none() && sealed.is_none() && stage != Stage::Review {
+        if provider.is_none() && deploy_time.is_none() && stage != Stage::Review {
             return Err(Error::new(
                 ErrorKind::Settings,
                 "no source of the database is set: set STAGELINK_HEROKU_PIPELINE and \
                  HEROKU_API_KEY to ask Heroku, the variables of Neon or Render, DATABASE_URL, or \
-                 STAGELINK_SEALED",
+                 STAGELINK_CREDENTIALS",
             ));
         }
         let defaults = Limits::default();
@@ -337,7 +349,7 @@ impl Variables {
         };
         Ok(Settings {
             stage,
-            sealed,
+            deploy_time,
             provider,
             limits,
             server,

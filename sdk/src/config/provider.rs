@@ -107,8 +107,8 @@ impl ProviderSettings {
         };
         Err(settings(format!(
             "stage {stage} comes from the alias that the function was invoked by, but {what} knows \
-             one database, whatever the stage: set STAGELINK_HEROKU_PIPELINE, seal the URL of each \
-             stage in STAGELINK_SEALED, or set STAGELINK_STAGE"
+             one database, whatever the stage: set STAGELINK_HEROKU_PIPELINE, put the URL of each \
+             stage in STAGELINK_CREDENTIALS, or set STAGELINK_STAGE"
         )))
     }
 }

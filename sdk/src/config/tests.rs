@@ -159,12 +159,12 @@ fn neon_settings_are_read_and_get_their_defaults() {
 }
 
 #[test]
-fn sealed_credentials_need_no_provider() {
-    let sealed = ("STAGELINK_SEALED", "staging=postgres://u:c4n4ry@h/d");
-    let settings = Settings::from_vars([HEROKU[0], sealed]).unwrap();
-    assert!(settings.provider.is_none() && settings.sealed.is_some());
+fn deploy_time_credentials_need_no_provider() {
+    let deploy_time = ("STAGELINK_CREDENTIALS", "staging=postgres://u:c4n4ry@h/d");
+    let settings = Settings::from_vars([HEROKU[0], deploy_time]).unwrap();
+    assert!(settings.provider.is_none() && settings.deploy_time.is_some());
     assert!(!format!("{settings:?}").contains("c4n4ry"));
-    assert!(with(&[sealed]).unwrap().provider.is_some());
+    assert!(with(&[deploy_time]).unwrap().provider.is_some());
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn unreadable_pull_request_is_named_and_not_shown() {
 #[test]
 fn preview_needs_no_source_of_a_database() {
     let preview = Settings::from_vars([("STAGELINK_STAGE", "review")]).unwrap();
-    assert!(preview.provider.is_none() && preview.sealed.is_none());
+    assert!(preview.provider.is_none() && preview.deploy_time.is_none());
     for stage in ["development", "staging", "production"] {
         let error = refusal(&[("STAGELINK_STAGE", stage)]);
         assert!(error.to_string().contains("no source of the database"));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use crate::config::Environment;
-use crate::database::Link;
+use crate::database::Database;
 use crate::error::{Error, ErrorKind};
 use crate::stage::Stage;
 
@@ -23,36 +23,36 @@ use crate::stage::Stage;
 /// process may serve them in turn. Each stage has a pool of its own, made with its first
 /// invocation; before that no stage is known, so no connection is opened at the start of the
 /// process. The sources of the database are those that tell the stages apart: a Heroku
-/// pipeline, and a `STAGELINK_SEALED` with an entry for each stage.
+/// pipeline, and a `STAGELINK_CREDENTIALS` with an entry for each stage.
 ///
 /// [`run`](crate::run) does this for each request. It is for functions with another loop, say
 /// those that take messages of a queue:
 ///
 /// ```no_run
 /// # async fn example(context: lambda_http::Context) -> Result<(), stagelink::Error> {
-/// let links = stagelink::Links::from_env();
+/// let databases = stagelink::Databases::from_env();
 /// // With each invocation:
-/// let link = links.of(&context.invoked_function_arn)?.until(context.deadline());
-/// let db = link.client().await?;
+/// let database = databases.of(&context.invoked_function_arn)?.with_deadline(context.deadline());
+/// let db = database.client().await?;
 /// # let _ = db;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Links(Arc<Inner>);
+pub struct Databases(Arc<Inner>);
 
 enum Inner {
     /// The variable names the stage.
-    Named(Link),
+    Named(Database),
     /// The alias names it.
     ByAlias {
         environment: Box<Environment>,
         /// In the order of [`Stage::ALL`].
-        links: [OnceLock<Link>; Stage::ALL.len()],
+        databases: [OnceLock<Database>; Stage::ALL.len()],
     },
 }
 
-impl Links {
+impl Databases {
     /// Links by the environment of this process; see [`Settings`](crate::Settings) for the variables.
     ///
     /// It cannot fail: where the environment does not say enough, the reason is what
@@ -74,9 +74,9 @@ impl Links {
         match environment {
             Ok(environment) if !environment.names_stage() => Self(Arc::new(Inner::ByAlias {
                 environment: Box::new(environment),
-                links: Default::default(),
+                databases: Default::default(),
             })),
-            environment => Self::from(Link::new(environment.and_then(Environment::settings))),
+            environment => Self::from(Database::new(environment.and_then(Environment::settings))),
         }
     }
 
@@ -86,47 +86,52 @@ impl Links {
     ///
     /// [`ErrorKind::Stage`] when the ARN names no stage and `STAGELINK_STAGE` neither, or
     /// each another.
-    pub fn of(&self, invoked_function_arn: &str) -> Result<&Link, Error> {
+    pub fn of(&self, invoked_function_arn: &str) -> Result<&Database, Error> {
         match (&*self.0, stage_of_alias(invoked_function_arn)) {
-            (Inner::Named(link), Some(alias)) => match link.stage_if_known() {
+            (Inner::Named(database), Some(alias)) => match database.stage_if_known() {
                 Some(stage) if stage != alias => Err(contradiction(stage, alias)),
-                _ => Ok(link),
+                _ => Ok(database),
             },
-            (Inner::Named(link), None) => Ok(link),
-            (Inner::ByAlias { environment, links }, Some(alias)) => Ok(links[alias as usize]
-                .get_or_init(|| {
-                    Link::new(Environment::clone(environment).settings_of_alias(alias))
-                })),
+            (Inner::Named(database), None) => Ok(database),
+            (
+                Inner::ByAlias {
+                    environment,
+                    databases,
+                },
+                Some(alias),
+            ) => Ok(databases[alias as usize].get_or_init(|| {
+                Database::new(Environment::clone(environment).settings_of_alias(alias))
+            })),
             (Inner::ByAlias { .. }, None) => Err(no_stage(qualifier(invoked_function_arn))),
         }
     }
 
     /// The link whose stage is known before anybody invokes the function.
-    pub(crate) fn named(&self) -> Option<&Link> {
+    pub(crate) fn named(&self) -> Option<&Database> {
         match &*self.0 {
-            Inner::Named(link) => Some(link),
+            Inner::Named(database) => Some(database),
             Inner::ByAlias { .. } => None,
         }
     }
 
-    /// Says goodbye to the servers on all connections that are not lent, as [`Link::close`].
+    /// Says goodbye to the servers on all connections that are not lent, as [`Database::close`].
     pub async fn close(&self) {
-        for link in self.made() {
-            link.close().await;
+        for database in self.made() {
+            database.close().await;
         }
     }
 
     /// The same, and those that are lent never come back into use.
     pub(crate) async fn start_afresh(&self) {
-        for link in self.made() {
-            link.start_afresh().await;
+        for database in self.made() {
+            database.start_afresh().await;
         }
     }
 
-    fn made(&self) -> impl Iterator<Item = &Link> {
+    fn made(&self) -> impl Iterator<Item = &Database> {
         let (named, by_alias) = match &*self.0 {
-            Inner::Named(link) => (Some(link), [].as_slice()),
-            Inner::ByAlias { links, .. } => (None, links.as_slice()),
+            Inner::Named(database) => (Some(database), [].as_slice()),
+            Inner::ByAlias { databases, .. } => (None, databases.as_slice()),
         };
         named
             .into_iter()
@@ -134,14 +139,14 @@ impl Links {
     }
 }
 
-impl From<Link> for Links {
+impl From<Database> for Databases {
     /// One link for all invocations, but for those by another stage's alias.
-    fn from(link: Link) -> Self {
-        Self(Arc::new(Inner::Named(link)))
+    fn from(database: Database) -> Self {
+        Self(Arc::new(Inner::Named(database)))
     }
 }
 
-impl fmt::Debug for Links {
+impl fmt::Debug for Databases {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.made()).finish()
     }
@@ -211,7 +216,7 @@ mod tests {
     ];
 
     fn invoked(vars: &[(&'static str, &'static str)], arn: &str) -> Result<Stage, Error> {
-        Links::from_vars(vars.iter().copied()).of(arn)?.stage()
+        Databases::from_vars(vars.iter().copied()).of(arn)?.stage()
     }
 
     fn by(qualifier: &str) -> String {
@@ -227,13 +232,13 @@ mod tests {
 
     #[test]
     fn stages_in_turn_have_a_link_each_that_stays() {
-        let links = Links::from_vars(HEROKU);
-        let link = |stage| links.of(&by(stage)).unwrap();
-        assert_eq!(link("staging").stage().unwrap(), Stage::Staging);
-        assert_eq!(link("production").stage().unwrap(), Stage::Production);
-        assert!(std::ptr::eq(link("staging"), link("staging")));
-        assert!(links.named().is_none());
-        assert_eq!(links.made().count(), 2);
+        let databases = Databases::from_vars(HEROKU);
+        let database = |stage| databases.of(&by(stage)).unwrap();
+        assert_eq!(database("staging").stage().unwrap(), Stage::Staging);
+        assert_eq!(database("production").stage().unwrap(), Stage::Production);
+        assert!(std::ptr::eq(database("staging"), database("staging")));
+        assert!(databases.named().is_none());
+        assert_eq!(databases.made().count(), 2);
     }
 
     #[test]
@@ -307,24 +312,24 @@ mod tests {
     }
 
     #[test]
-    fn sealed_entry_of_each_stage_is_its_own() {
+    fn deploy_time_entry_of_each_stage_is_its_own() {
         const BOTH: &str = "staging=postgres://u:c4n4ry@h/s?sslmode=require\n  \
                             production=postgres://u:c4n4ry@h/p?sslmode=require";
-        let sealed = [("STAGELINK_SEALED", BOTH)];
+        let deploy_time = [("STAGELINK_CREDENTIALS", BOTH)];
         for stage in ["staging", "production"] {
-            assert_eq!(invoked(&sealed, &by(stage)).unwrap().as_str(), stage);
+            assert_eq!(invoked(&deploy_time, &by(stage)).unwrap().as_str(), stage);
         }
-        let error = invoked(&sealed, &by("review")).unwrap_err();
+        let error = invoked(&deploy_time, &by("review")).unwrap_err();
         assert!(
             error.to_string().contains("no entry for stage review"),
             "{error}"
         );
         assert!(!format!("{error:?}").contains("c4n4ry"));
         // A pipeline may know what is not sealed.
-        let vars = [HEROKU.as_slice(), &sealed].concat();
+        let vars = [HEROKU.as_slice(), &deploy_time].concat();
         assert_eq!(invoked(&vars, &by("review")).unwrap(), Stage::Review);
         // Where the variable names the stage, another stage's entry is a mistake.
-        let named = [sealed[0], ("STAGELINK_STAGE", "staging")];
+        let named = [deploy_time[0], ("STAGELINK_STAGE", "staging")];
         let error = invoked(&named, &by("staging")).unwrap_err();
         assert!(
             error

@@ -12,11 +12,11 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use tokio_postgres::types::Type;
 
-use crate::database::Link;
-use crate::database::retry::Watch;
+use crate::database::Database;
+use crate::database::retry::OutcomeProbe;
 use crate::database::transaction::{Failed, begin, committed_indeed, do_work};
 use crate::error::{Error, ErrorKind};
-use crate::postgres::{Client, Fate, Transaction};
+use crate::postgres::{Client, Transaction, WriteOutcome};
 use crate::problem::Problem;
 
 /// The key of a request that is to happen once: its header `Idempotency-Key`
@@ -28,14 +28,14 @@ use crate::problem::Problem;
 ///
 /// ```no_run
 /// use lambda_http::Request;
-/// use stagelink::{IdempotencyKey, Link, Problem};
+/// use stagelink::{IdempotencyKey, Database, Problem};
 /// use tokio_postgres::types::Type;
 ///
 /// async fn order(request: Request) -> Result<String, Problem> {
 ///     let key = IdempotencyKey::of(&request)?
 ///         .ok_or_else(|| Problem::new(http::StatusCode::BAD_REQUEST, "Send an Idempotency-Key."))?;
-///     let number: i64 = Link::of(&request)
-///         .once(&key, |db| async move {
+///     let number: i64 = Database::from_request(&request)
+///         .write_once(&key, |db| async move {
 ///             let row = db.query_typed_one("INSERT INTO orders DEFAULT VALUES RETURNING id", &[]).await?;
 ///             Ok::<_, Problem>(row.get(0))
 ///         })
@@ -95,14 +95,14 @@ impl IdempotencyKey {
     }
 }
 
-/// The table in which [`Link::once`] keeps its keys, for a migration:
+/// The table in which [`Database::once`] keeps its keys, for a migration:
 ///
 /// ```sql
 #[doc = include_str!("idempotency.sql")]
 /// ```
 pub const IDEMPOTENCY_TABLE: &str = include_str!("idempotency.sql");
 
-impl Link {
+impl Database {
     /// Does some work once for a key, in one transaction, and gives whoever
     /// sends the key again the same answer.
     ///
@@ -120,39 +120,39 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// Those of the work; as [`read`](Self::read) otherwise; [`ErrorKind::KeyReused`]
+    /// Those of the work; as [`read`](Self::read) otherwise; [`ErrorKind::IdempotencyKeyReused`]
     /// when the key was used for another request; [`ErrorKind::Query`] when the table is
     /// missing, or the answer is nothing that JSON can hold.
     ///
     /// # Cancel safety
     ///
     /// All of it takes effect or nothing, and the next request with this key finds out.
-    pub async fn once<T, E, W, F>(&self, key: &IdempotencyKey, work: W) -> Result<T, E>
+    pub async fn write_once<T, E, W, F>(&self, key: &IdempotencyKey, work: W) -> Result<T, E>
     where
         T: Serialize + DeserializeOwned,
         W: Fn(Transaction) -> F,
         F: Future<Output = Result<T, E>>,
         E: From<Error>,
     {
-        let mut attempts = self.attempts()?;
+        let mut retry = self.retry()?;
         loop {
-            let (client, watch) = attempts.connection_to_write().await?;
-            let answered = attempts
-                .work(answer(client, &watch, self.time_left(), key, &work))
+            let (client, outcome) = retry.connection_to_write().await?;
+            let answered = retry
+                .work(answer(client, &outcome, self.time_left(), key, &work))
                 .await?;
-            let failure = watch
+            let failure = outcome
                 .has_lost_connection()
-                .or_else(|| watch.met_read_only(attempts.pool()))
-                .or_else(|| watch.lost_race());
+                .or_else(|| outcome.met_read_only(retry.pool()))
+                .or_else(|| outcome.lost_race());
             match (answered, failure) {
                 (Ok(value), _) => {
-                    attempts.pool().is_written();
+                    retry.pool().record_write();
                     return Ok(value);
                 }
                 // Whatever became of it: the next attempt will find out.
-                (Err(_), Some(failure)) => attempts.pause(failure).await?,
+                (Err(_), Some(failure)) => retry.backoff(failure).await?,
                 (Err(Failed::Work(error)), None) => {
-                    attempts.pool().is_written();
+                    retry.pool().record_write();
                     return Err(error);
                 }
                 (Err(Failed::Commit(error)), None) => return Err(error.into()),
@@ -164,7 +164,7 @@ impl Link {
 /// One attempt to answer: from what is kept, or by doing the work.
 async fn answer<T, E, W, F>(
     client: Client,
-    watch: &Watch,
+    outcome: &OutcomeProbe,
     left: Option<Duration>,
     key: &IdempotencyKey,
     work: &W,
@@ -198,10 +198,10 @@ where
             return Err(failed);
         }
     };
-    keep(&client, watch, key, &answer)
+    keep(&client, outcome, key, &answer)
         .await
         .map_err(Failed::Commit)?;
-    committed_indeed(watch)?;
+    committed_indeed(outcome)?;
     Ok(value)
 }
 
@@ -228,7 +228,7 @@ async fn claim(
     begun?;
     let row = claimed.map_err(|error| {
         if error.code().is_some_and(|code| code.code() == "42P01") {
-            return Error::because(
+            return Error::with_source(
                 ErrorKind::Query,
                 "the database has no table stagelink_idempotency: add a migration with the SQL of \
                  stagelink::IDEMPOTENCY_TABLE",
@@ -241,7 +241,7 @@ async fn claim(
     let answer: Option<String> = row.try_get(1)?;
     if fingerprint != key.fingerprint {
         return Err(Error::new(
-            ErrorKind::KeyReused,
+            ErrorKind::IdempotencyKeyReused,
             "an idempotency key came again with another request than the first time",
         ));
     }
@@ -251,7 +251,7 @@ async fn claim(
 /// Keeps the answer beside the key, and commits. One round trip.
 async fn keep(
     client: &Client,
-    watch: &Watch,
+    outcome: &OutcomeProbe,
     key: &IdempotencyKey,
     answer: &str,
 ) -> Result<(), Error> {
@@ -267,7 +267,7 @@ async fn keep(
     )
     .await;
     // A COMMIT after a failed statement rolls back, and is no error.
-    if watch.fate() != Fate::Something {
+    if outcome.write_outcome() != WriteOutcome::Applied {
         kept?;
         cleared?;
     }
@@ -291,7 +291,7 @@ fn unquoted(value: &str) -> Option<&str> {
 }
 
 fn not_the_form(error: serde_json::Error) -> Error {
-    Error::because(
+    Error::with_source(
         ErrorKind::Query,
         "the answer that is kept for an idempotency key is not what this function answers",
         error,

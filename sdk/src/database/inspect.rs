@@ -3,15 +3,15 @@
 use secrecy::SecretString;
 
 use crate::config::ServerPin;
-use crate::database::{Link, State};
+use crate::database::{Database, State};
 use crate::error::Error;
-use crate::postgres::{Proof, StageMark};
+use crate::postgres::{ServerAuth, StageMark};
 use crate::stage::Stage;
 
 /// What a stage's database and its server said and proved when they were asked.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Examination {
+pub struct DatabaseInfo {
     /// The stage whose credentials led there.
     pub stage: Stage,
     /// Where these credentials come from.
@@ -25,7 +25,7 @@ pub struct Examination {
     /// The stage that the database is marked with.
     pub mark: StageMark,
     /// What the server has proved itself by.
-    pub proof: Proof,
+    pub server_auth: ServerAuth,
     /// The server's public key, to be pinned. `None` where nothing proves that it is
     /// the right server's: a key is not learnt by trust on first use.
     pub pin: Option<ServerPin>,
@@ -35,13 +35,13 @@ pub struct Examination {
     pub direct_tls: bool,
     /// Whether it says that it takes no writes.
     pub is_read_only: bool,
-    /// The credentials as the value of `STAGELINK_SEALED`, with what SCRAM made of the
+    /// The credentials as the value of `STAGELINK_CREDENTIALS`, with what SCRAM made of the
     /// password: a function that starts with it neither asks the provider nor hashes the
     /// password.
-    pub sealed: SecretString,
+    pub deploy_time: SecretString,
 }
 
-impl Examination {
+impl DatabaseInfo {
     /// Whether the database says that it is another stage's than the one whose credentials
     /// led there.
     pub fn is_of_another_stage(&self) -> bool {
@@ -53,7 +53,7 @@ impl Examination {
     }
 }
 
-impl Link {
+impl Database {
     /// Opens a connection, whatever the mark of the database, and tells what was
     /// found. The connection is closed again.
     ///
@@ -61,9 +61,9 @@ impl Link {
     ///
     /// As [`client`](Self::client), but not
     /// [`ErrorKind::WrongDatabase`](crate::ErrorKind::WrongDatabase).
-    pub async fn examine(&self) -> Result<Examination, Error> {
+    pub async fn inspect(&self) -> Result<DatabaseInfo, Error> {
         match &*self.state {
-            State::Ready { pool, .. } => pool.examine().await,
+            State::Ready { pool, .. } => pool.inspect().await,
             State::Refused(error) => Err(error.clone()),
         }
     }
@@ -78,7 +78,7 @@ impl Link {
     ///
     /// As [`examine`](Self::examine), and
     /// [`ErrorKind::Query`](crate::ErrorKind::Query) where the role does not own the database.
-    pub async fn mark(&self) -> Result<Examination, Error> {
+    pub async fn set_stage_mark(&self) -> Result<DatabaseInfo, Error> {
         self.set_mark(Some(self.stage()?)).await
     }
 
@@ -87,11 +87,11 @@ impl Link {
     /// # Errors
     ///
     /// As [`mark`](Self::mark).
-    pub async fn unmark(&self) -> Result<Examination, Error> {
+    pub async fn clear_stage_mark(&self) -> Result<DatabaseInfo, Error> {
         self.set_mark(None).await
     }
 
-    async fn set_mark(&self, mark: Option<Stage>) -> Result<Examination, Error> {
+    async fn set_mark(&self, mark: Option<Stage>) -> Result<DatabaseInfo, Error> {
         match &*self.state {
             State::Ready { pool, .. } => pool.set_mark(mark).await,
             State::Refused(error) => Err(error.clone()),

@@ -16,27 +16,27 @@ use std::time::{Duration, SystemTime};
 use lambda_http::Request;
 use tokio::time::Instant;
 
-use self::retry::Attempts;
+use self::retry::Retry;
 
 use crate::config::{Limits, ServerSettings, Settings};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
-use crate::postgres::Phases;
+use crate::postgres::ConnectTimings;
 use crate::postgres::{Client, Pool};
-use crate::provider::{AnyProvider, Credentials, Provider, unseal};
+use crate::provider::{AnyProvider, Credentials, Provider, parse_deploy_time};
 use crate::stage::Stage;
 
-pub use self::by_stage::Links;
+pub use self::by_stage::Databases;
 pub use self::idempotency::IDEMPOTENCY_TABLE;
 pub use self::idempotency::IdempotencyKey;
-pub use self::inspect::Examination;
+pub use self::inspect::DatabaseInfo;
 pub use self::rows::Rows;
 
 /// A function's link to the database of its stage.
 ///
 /// [`run`](crate::run) makes one per process and puts it into every request, so
-/// a handler finds it with [`Link::of`], or an axum handler with
-/// `Extension<Link>`. Clones share one pool.
+/// a handler finds it with [`Database::of`], or an axum handler with
+/// `Extension<Database>`. Clones share one pool.
 ///
 /// Nothing is opened or asked before the first client is wanted.
 ///
@@ -45,7 +45,7 @@ pub use self::rows::Rows;
 /// [`once`](Self::once) survives the loss of its connection; one that takes a
 /// [`client`](Self::client) gets to see it as an error.
 #[derive(Clone)]
-pub struct Link {
+pub struct Database {
     state: Arc<State>,
     /// Until when the invocation that it was made for may work on the database.
     deadline: Option<Instant>,
@@ -61,7 +61,7 @@ enum State {
     Refused(Error),
 }
 
-impl Link {
+impl Database {
     /// A link by the environment of this process; see [`Settings`] for the variables.
     ///
     /// It cannot fail: where the environment does not say enough, the reason is
@@ -76,14 +76,16 @@ impl Link {
             .and_then(|settings| {
                 let Settings {
                     stage,
-                    sealed,
+                    deploy_time,
                     provider,
                     limits,
                     server,
                 } = settings;
-                let sealed = sealed.map(|sealed| unseal(&sealed, stage)).transpose()?;
-                let provider = AnyProvider::from_settings(provider, sealed.is_some())?;
-                State::ready(stage, provider, sealed, limits, server)
+                let deploy_time = deploy_time
+                    .map(|deploy_time| parse_deploy_time(&deploy_time, stage))
+                    .transpose()?;
+                let provider = AnyProvider::from_settings(provider, deploy_time.is_some())?;
+                State::ready(stage, provider, deploy_time, limits, server)
             })
             .unwrap_or_else(State::Refused);
         Self::with_state(state)
@@ -115,15 +117,15 @@ impl Link {
     /// 300 ms before that time, or in the last quarter of a shorter invocation, so that
     /// there is time to answer.
     #[must_use]
-    pub fn until(&self, ends: SystemTime) -> Self {
-        self.with_deadline(Deadline::of_invocation(
+    pub fn with_deadline(&self, ends: SystemTime) -> Self {
+        self.for_invocation(Deadline::of_invocation(
             ends,
             SystemTime::now(),
             Instant::now(),
         ))
     }
 
-    pub(crate) fn with_deadline(&self, deadline: Deadline) -> Self {
+    pub(crate) fn for_invocation(&self, deadline: Deadline) -> Self {
         if let State::Ready { pool, .. } = &*self.state {
             pool.invocation_lasts(deadline.end.saturating_duration_since(Instant::now()));
         }
@@ -149,9 +151,9 @@ impl Link {
     /// # Cancel safety
     ///
     /// What is not stopped when this is dropped is given up with its connection.
-    pub async fn settle(&self) {
+    pub async fn finish_invocation(&self) {
         if let State::Ready { pool, .. } = &*self.state {
-            pool.settle().await;
+            pool.finish_invocation().await;
         }
     }
 
@@ -174,7 +176,7 @@ impl Link {
     /// The link that [`run`](crate::run) put into a request.
     ///
     /// For a request that did not come through it, the link's answers say so.
-    pub fn of(request: &Request) -> Self {
+    pub fn from_request(request: &Request) -> Self {
         request
             .extensions()
             .get::<Self>()
@@ -182,7 +184,7 @@ impl Link {
             .unwrap_or_else(|| {
                 Self::new(Err(Error::new(
                     ErrorKind::Settings,
-                    "this request carries no link: serve the handler with stagelink::run",
+                    "this request carries no database: serve the handler with stagelink::run",
                 )))
             })
     }
@@ -229,7 +231,7 @@ impl Link {
     /// The future may be dropped at any point; a connection that it was about to
     /// open is given up.
     pub async fn client(&self) -> Result<Client, Error> {
-        self.attempts()?.one_client().await
+        self.retry()?.one_client().await
     }
 
     /// Opens a connection before one is wanted. Where the database has none left, nobody
@@ -242,17 +244,17 @@ impl Link {
     }
 
     /// The attempts at one piece of work.
-    fn attempts(&self) -> Result<Attempts<'_>, Error> {
+    fn retry(&self) -> Result<Retry<'_>, Error> {
         match &*self.state {
-            State::Ready { pool, .. } => Ok(Attempts::new(pool, self.deadline)),
+            State::Ready { pool, .. } => Ok(Retry::new(pool, self.deadline)),
             State::Refused(error) => Err(error.clone()),
         }
     }
 
     /// How long the phases of the connection opened last took; `None` before the first.
-    pub fn phases(&self) -> Option<Phases> {
+    pub fn connect_timings(&self) -> Option<ConnectTimings> {
         match &*self.state {
-            State::Ready { pool, .. } => pool.phases(),
+            State::Ready { pool, .. } => pool.connect_timings(),
             State::Refused(_) => None,
         }
     }
@@ -262,31 +264,31 @@ impl State {
     fn ready(
         stage: Stage,
         provider: AnyProvider,
-        sealed: Option<Credentials>,
+        deploy_time: Option<Credentials>,
         limits: Limits,
         server: ServerSettings,
     ) -> Result<Self, Error> {
-        let pool = Pool::new(stage, provider, sealed, limits, server)?;
+        let pool = Pool::new(stage, provider, deploy_time, limits, server)?;
         Ok(Self::Ready { stage, pool })
     }
 }
 
-impl fmt::Debug for Link {
+impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.state {
-            State::Ready { stage, .. } => f.debug_tuple("Link").field(stage).finish(),
-            State::Refused(error) => f.debug_tuple("Link").field(error).finish(),
+            State::Ready { stage, .. } => f.debug_tuple("Database").field(stage).finish(),
+            State::Refused(error) => f.debug_tuple("Database").field(error).finish(),
         }
     }
 }
 
 /// A connection to the database of the stage that a request belongs to:
-/// [`Link::of`] and [`Link::client`] in one line.
+/// [`Database::of`] and [`Database::client`] in one line.
 ///
 /// # Errors
 ///
-/// As [`Link::client`].
+/// As [`Database::client`].
 pub fn client(request: &Request) -> impl Future<Output = Result<Client, Error>> + Send + use<> {
-    let link = Link::of(request);
-    async move { link.client().await }
+    let database = Database::from_request(request);
+    async move { database.client().await }
 }

@@ -2,12 +2,12 @@
 
 use std::future::Future;
 
-use crate::database::Link;
+use crate::database::Database;
 use crate::database::retry::outcome_unknown;
 use crate::error::Error;
-use crate::postgres::{Client, Fate};
+use crate::postgres::{Client, WriteOutcome};
 
-impl Link {
+impl Database {
     /// Does some work that changes nothing, with a connection to the stage's database.
     ///
     /// Where the connection is lost under it, or none can be had for a reason
@@ -19,9 +19,9 @@ impl Link {
     ///
     /// ```no_run
     /// # use lambda_http::Request;
-    /// # use stagelink::{Link, Error};
+    /// # use stagelink::{Database, Error};
     /// async fn count(request: &Request) -> Result<i64, Error> {
-    ///     Link::of(request)
+    ///     Database::from_request(request)
     ///         .read(|db| async move {
     ///             let row = db.query_typed_one("SELECT count(*) FROM guestbook", &[]).await?;
     ///             Ok(row.get(0))
@@ -50,14 +50,14 @@ impl Link {
         F: Future<Output = Result<T, E>>,
         E: From<Error>,
     {
-        let mut attempts = self.attempts()?;
+        let mut retry = self.retry()?;
         loop {
-            let (client, watch) = attempts.connection().await?;
-            let result = attempts.work(work(client)).await?;
-            match (result, watch.has_lost_connection()) {
-                (Err(_), Some(failure)) => attempts.pause(failure).await?,
+            let (client, outcome) = retry.connection().await?;
+            let result = retry.work(work(client)).await?;
+            match (result, outcome.has_lost_connection()) {
+                (Err(_), Some(failure)) => retry.backoff(failure).await?,
                 (result, _) => {
-                    attempts.pool().is_read();
+                    retry.pool().record_read();
                     return result;
                 }
             }
@@ -79,10 +79,10 @@ impl Link {
     ///
     /// ```no_run
     /// # use lambda_http::Request;
-    /// # use stagelink::{Link, Error};
+    /// # use stagelink::{Database, Error};
     /// # use tokio_postgres::types::Type;
     /// async fn sign(request: &Request, name: &str) -> Result<u64, Error> {
-    ///     Link::of(request)
+    ///     Database::from_request(request)
     ///         .write(|db| async move {
     ///             let sql = "INSERT INTO guestbook (name) VALUES ($1)";
     ///             Ok(db.execute_typed(sql, &[(&name, Type::TEXT)]).await?)
@@ -108,26 +108,26 @@ impl Link {
         F: Future<Output = Result<T, E>>,
         E: From<Error>,
     {
-        let mut attempts = self.attempts()?;
+        let mut retry = self.retry()?;
         loop {
-            let (client, watch) = attempts.connection_to_write().await?;
-            let result = attempts.work(work(client)).await?;
-            let failure = watch
+            let (client, outcome) = retry.connection_to_write().await?;
+            let result = retry.work(work(client)).await?;
+            let failure = outcome
                 .has_lost_connection()
-                .or_else(|| watch.met_read_only(attempts.pool()));
+                .or_else(|| outcome.met_read_only(retry.pool()));
             match (result, failure) {
-                (Err(_), Some(failure)) if watch.fate() == Fate::Nothing => {
-                    attempts.pause(failure).await?;
+                (Err(_), Some(failure)) if outcome.write_outcome() == WriteOutcome::NotApplied => {
+                    retry.backoff(failure).await?;
                 }
                 (Err(error), Some(failure)) => {
                     // The error of the work, where the server answered all of it.
-                    return Err(match watch.has_lost_connection() {
+                    return Err(match outcome.has_lost_connection() {
                         Some(_) => outcome_unknown(failure).into(),
                         None => error,
                     });
                 }
                 (result, _) => {
-                    attempts.pool().is_written();
+                    retry.pool().record_write();
                     return result;
                 }
             }

@@ -7,10 +7,12 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::error::{Error, ErrorKind, Phase};
-use crate::postgres::{Client, Fate, Mark, Pool, Says, Tap, of_query, read_only};
+use crate::postgres::{
+    Checkpoint, Client, Pool, Staleness, Tap, WriteOutcome, of_query, read_only,
+};
 
 /// The attempts at one piece of work.
-pub(super) struct Attempts<'a> {
+pub(super) struct Retry<'a> {
     pool: &'a Pool,
     /// When the invocation has to be answered.
     deadline: Option<Instant>,
@@ -20,7 +22,7 @@ pub(super) struct Attempts<'a> {
     full: Option<(Instant, Error)>,
 }
 
-impl<'a> Attempts<'a> {
+impl<'a> Retry<'a> {
     pub(super) fn new(pool: &'a Pool, deadline: Option<Instant>) -> Self {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(SHORTEST_PAUSE)
@@ -43,14 +45,14 @@ impl<'a> Attempts<'a> {
 
     /// A connection, and the watch over what happens on it. Where none can be
     /// had for a reason that may pass, this waits for as long as attempts may go on.
-    pub(super) async fn connection(&mut self) -> Result<(Client, Watch), Error> {
+    pub(super) async fn connection(&mut self) -> Result<(Client, OutcomeProbe), Error> {
         loop {
             match self.one_connection().await {
                 Ok(client) => {
-                    let watch = Watch::over(&client);
-                    return Ok((client, watch));
+                    let outcome = OutcomeProbe::over(&client);
+                    return Ok((client, outcome));
                 }
-                Err(failure) if may_pass(failure.kind()) => self.pause(failure).await?,
+                Err(failure) if is_transient(failure.kind()) => self.backoff(failure).await?,
                 Err(failure) => return Err(failure),
             }
         }
@@ -61,8 +63,8 @@ impl<'a> Attempts<'a> {
     pub(super) async fn one_client(&mut self) -> Result<Client, Error> {
         loop {
             match self.one_connection().await {
-                Err(failure) if failure.kind() == ErrorKind::DatabaseFull => {
-                    self.pause(failure).await?;
+                Err(failure) if failure.kind() == ErrorKind::TooManyConnections => {
+                    self.backoff(failure).await?;
                 }
                 answer => return answer,
             }
@@ -71,14 +73,14 @@ impl<'a> Attempts<'a> {
 
     /// The same for work that writes: a connection whose server says at the start that
     /// it takes none counts as a failure, once.
-    pub(super) async fn connection_to_write(&mut self) -> Result<(Client, Watch), Error> {
+    pub(super) async fn connection_to_write(&mut self) -> Result<(Client, OutcomeProbe), Error> {
         loop {
-            let (mut client, watch) = self.connection().await?;
-            if !client.is_reported_read_only() {
-                return Ok((client, watch));
+            let (mut client, outcome) = self.connection().await?;
+            if !client.take_reported_read_only() {
+                return Ok((client, outcome));
             }
             drop(client);
-            self.pause(read_only(self.pool.stage())).await?;
+            self.backoff(read_only(self.pool.stage())).await?;
         }
     }
 
@@ -131,11 +133,11 @@ impl<'a> Attempts<'a> {
     /// not from the beginning of the request: where nothing has worked for long,
     /// nobody is kept waiting. For a connection that others give back each request waits
     /// its own time, though.
-    pub(super) async fn pause(&mut self, failure: Error) -> Result<(), Error> {
-        let is_full = failure.kind() == ErrorKind::DatabaseFull;
+    pub(super) async fn backoff(&mut self, failure: Error) -> Result<(), Error> {
+        let is_full = failure.kind() == ErrorKind::TooManyConnections;
         let limit = self.pool.limits().retry;
         let ends = if is_full {
-            self.pool.is_full();
+            self.pool.record_full();
             let since = self
                 .full
                 .as_ref()
@@ -143,7 +145,7 @@ impl<'a> Attempts<'a> {
             self.full = Some((since, failure.clone()));
             since + limit
         } else {
-            Instant::from_std(self.pool.is_in_trouble(&failure)) + limit
+            Instant::from_std(self.pool.record_failure(&failure)) + limit
         };
         // A server that has too much to do is not helped by one who comes back at once.
         let is_busy = is_full || matches!(failure.kind(), ErrorKind::Timeout(_));
@@ -156,10 +158,10 @@ impl<'a> Attempts<'a> {
         };
         let pause = match failure.kind() {
             // A provider that says when to come back is not asked before.
-            ErrorKind::ProviderBusy => pause.max(failure.retry_after().unwrap_or_default()),
+            ErrorKind::RateLimited => pause.max(failure.retry_after().unwrap_or_default()),
             // Each attempt costs the server a whole handshake, and there may be a thousand
             // like this.
-            ErrorKind::DatabaseFull | ErrorKind::Timeout(_) => {
+            ErrorKind::TooManyConnections | ErrorKind::Timeout(_) => {
                 (pause * BUSY).mul_f64(0.5 + fastrand::f64())
             }
             _ => pause,
@@ -181,14 +183,14 @@ impl<'a> Attempts<'a> {
 /// Whether a failure to get a connection may pass within seconds: a server that
 /// restarts or is replaced, a new password that the provider does not know yet, a
 /// provider that stumbles.
-fn may_pass(kind: ErrorKind) -> bool {
+fn is_transient(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::DatabaseUnreachable
-            | ErrorKind::DatabaseFull
+            | ErrorKind::TooManyConnections
             | ErrorKind::DatabaseRefused
             | ErrorKind::DatabaseMissing
-            | ErrorKind::ProviderBusy
+            | ErrorKind::RateLimited
             | ErrorKind::ProviderUnavailable
             | ErrorKind::Timeout(Phase::Resolve | Phase::Connect | Phase::Handshake)
     )
@@ -196,21 +198,21 @@ fn may_pass(kind: ErrorKind) -> bool {
 
 /// Sees what becomes of the work on a connection, which may have been given
 /// back by the time that somebody asks.
-pub(super) struct Watch {
+pub(super) struct OutcomeProbe {
     tap: Tap,
-    mark: Mark,
+    mark: Checkpoint,
 }
 
-impl Watch {
+impl OutcomeProbe {
     fn over(client: &Client) -> Self {
         let tap = client.tap().clone();
-        let mark = tap.mark();
+        let mark = tap.checkpoint();
         Self { tap, mark }
     }
 
     /// What became of all that was sent.
-    pub(super) fn fate(&self) -> Fate {
-        self.tap.fate_since(&self.mark)
+    pub(super) fn write_outcome(&self) -> WriteOutcome {
+        self.tap.outcome_since(&self.mark)
     }
 
     /// Whether the connection came to its end.
@@ -222,14 +224,14 @@ impl Watch {
         let (kind, says) = error
             .as_deref()
             .and_then(of_query)
-            .unwrap_or((ErrorKind::DatabaseUnreachable, Says::Doubt));
+            .unwrap_or((ErrorKind::DatabaseUnreachable, Staleness::Suspect));
         let code = error.map_or_else(String::new, |code| format!(" ({code})"));
         Some(
             Error::new(
                 kind,
                 format!("the connection to the database ended during a query{code}"),
             )
-            .that_says(says),
+            .with_staleness(says),
         )
     }
 
@@ -264,7 +266,7 @@ impl Watch {
 
 /// Some of the work may have taken effect, and nobody can say.
 pub(super) fn outcome_unknown(failure: Error) -> Error {
-    Error::because(
+    Error::with_source(
         ErrorKind::OutcomeUnknown,
         "the connection to the database ended before it answered a request that may have changed \
          something, so it was not sent again",

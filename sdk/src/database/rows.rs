@@ -10,7 +10,7 @@ use tokio::time::{Sleep, sleep_until};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Row, RowStream};
 
-use crate::database::Link;
+use crate::database::Database;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::Client;
 use crate::stage::Stage;
@@ -34,7 +34,7 @@ struct Flow {
     limit: Option<Pin<Box<Sleep>>>,
 }
 
-impl Link {
+impl Database {
     /// Runs a statement and gives its rows as they come, in one round trip to the first. The
     /// parameters come with their types, as [`params!`](crate::params) gives them.
     ///
@@ -51,13 +51,13 @@ impl Link {
         sql: &str,
         parameters: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<Rows, Error> {
-        let mut attempts = self.attempts()?;
-        let (client, _) = attempts.connection().await?;
+        let mut retry = self.retry()?;
+        let (client, _) = retry.connection().await?;
         let parameters: Vec<_> = parameters
             .iter()
             .map(|(parameter, kind)| (*parameter, kind.clone()))
             .collect();
-        let rows = attempts
+        let rows = retry
             .work(client.query_typed_raw(sql, parameters))
             .await??;
         Ok(Rows {

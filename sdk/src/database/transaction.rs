@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::time::Duration;
 
-use crate::database::Link;
-use crate::database::retry::{Watch, outcome_unknown};
+use crate::database::Database;
+use crate::database::retry::{OutcomeProbe, outcome_unknown};
 use crate::error::{Error, ErrorKind};
-use crate::postgres::{Client, Fate, Transaction, of_transaction};
+use crate::postgres::{Client, Transaction, WriteOutcome, of_transaction};
 
-impl Link {
+impl Database {
     /// Does some work in one transaction: all of it takes effect, or nothing.
     ///
     /// It is committed when the work succeeds, and rolled back when it returns an
@@ -28,9 +28,9 @@ impl Link {
     ///
     /// ```no_run
     /// # use lambda_http::Request;
-    /// # use stagelink::{Link, Error};
+    /// # use stagelink::{Database, Error};
     /// async fn clear(request: &Request) -> Result<(), Error> {
-    ///     Link::of(request)
+    ///     Database::from_request(request)
     ///         .transaction(|db| async move {
     ///             db.execute_typed("INSERT INTO archive SELECT * FROM guestbook", &[]).await?;
     ///             db.execute_typed("DELETE FROM guestbook", &[]).await?;
@@ -55,31 +55,35 @@ impl Link {
         F: Future<Output = Result<T, E>>,
         E: From<Error>,
     {
-        let mut attempts = self.attempts()?;
+        let mut retry = self.retry()?;
         loop {
-            let (client, watch) = attempts.connection_to_write().await?;
-            let transacted = attempts
-                .work(transact(client, &watch, self.time_left(), &work))
+            let (client, outcome) = retry.connection_to_write().await?;
+            let transacted = retry
+                .work(transact(client, &outcome, self.time_left(), &work))
                 .await?;
-            let failure = watch
+            let failure = outcome
                 .has_lost_connection()
-                .or_else(|| watch.met_read_only(attempts.pool()))
-                .or_else(|| watch.lost_race());
+                .or_else(|| outcome.met_read_only(retry.pool()))
+                .or_else(|| outcome.lost_race());
             match (transacted, failure) {
                 (Err(Failed::Work(error)), None) => {
-                    attempts.pool().is_written();
+                    retry.pool().record_write();
                     return Err(error);
                 }
-                (Err(Failed::Work(_)), Some(failure)) if watch.fate() != Fate::Something => {
-                    attempts.pause(failure).await?;
+                (Err(Failed::Work(_)), Some(failure))
+                    if outcome.write_outcome() != WriteOutcome::Applied =>
+                {
+                    retry.backoff(failure).await?;
                 }
-                (Err(Failed::Commit(_)), Some(failure)) if watch.fate() == Fate::Nothing => {
-                    attempts.pause(failure).await?;
+                (Err(Failed::Commit(_)), Some(failure))
+                    if outcome.write_outcome() == WriteOutcome::NotApplied =>
+                {
+                    retry.backoff(failure).await?;
                 }
                 (Err(Failed::Commit(error)), None) => return Err(error.into()),
                 (Err(_), Some(failure)) => return Err(outcome_unknown(failure).into()),
                 (Ok(value), _) => {
-                    attempts.pool().is_written();
+                    retry.pool().record_write();
                     return Ok(value);
                 }
             }
@@ -98,7 +102,7 @@ pub(super) enum Failed<E> {
 /// One attempt at a transaction.
 async fn transact<T, E, W, F>(
     client: Client,
-    watch: &Watch,
+    outcome: &OutcomeProbe,
     left: Option<Duration>,
     work: &W,
 ) -> Result<T, Failed<E>>
@@ -112,7 +116,7 @@ where
     let (client, value) = do_work(client, work).await.map_err(Failed::Work)?;
     let committed = client.batch_execute("COMMIT").await;
     committed.map_err(|error| Failed::Commit(error.into()))?;
-    committed_indeed(watch)?;
+    committed_indeed(outcome)?;
     Ok(value)
 }
 
@@ -155,10 +159,10 @@ where
 }
 
 /// Postgres answers a COMMIT after a failed statement with ROLLBACK, and no error.
-pub(super) fn committed_indeed<E>(watch: &Watch) -> Result<(), Failed<E>> {
-    match watch.fate() {
-        Fate::Something => Ok(()),
-        Fate::Nothing | Fate::Unknown => Err(Failed::Commit(Error::new(
+pub(super) fn committed_indeed<E>(outcome: &OutcomeProbe) -> Result<(), Failed<E>> {
+    match outcome.write_outcome() {
+        WriteOutcome::Applied => Ok(()),
+        WriteOutcome::NotApplied | WriteOutcome::InDoubt => Err(Failed::Commit(Error::new(
             ErrorKind::Query,
             "a statement of the transaction had failed, so the database rolled it back",
         ))),

@@ -20,11 +20,11 @@ use lambda_http::lambda_runtime::layers::TracingLayer;
 use lambda_http::{Adapter, IntoResponse, Request, StreamAdapter};
 use tower_service::Service;
 
-use crate::database::{Link, Links};
-use crate::lambda::shutdown::until_told_to_end;
+use crate::database::{Database, Databases};
+use crate::lambda::shutdown::run_until_shutdown;
 
 use self::event::Events;
-use self::service::Linked;
+use self::service::HandlerService;
 use self::snapstart::Snapshot;
 use self::streaming::Streaming;
 
@@ -53,7 +53,7 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// served.
 ///
 /// The stage is the one that `STAGELINK_STAGE` names, or that the alias is called after by
-/// which the function was invoked: see [`Links`]. Where the variable names it, the first
+/// which the function was invoked: see [`Databases`]. Where the variable names it, the first
 /// connection is opened before the first request is taken, in the part of a function's life
 /// in which AWS Lambda gives it most CPU. Where that fails a warning is logged, and the
 /// requests get their own try and answer.
@@ -82,12 +82,12 @@ where
     <H::Service as Service<Request>>::Error: Into<BoxError> + Send + 'static,
     <H::Service as Service<Request>>::Future: Send + 'static,
 {
-    let links = linked().await?;
-    let service = Linked::new(handler.into_service(), &links);
+    let databases = linked().await?;
+    let service = HandlerService::new(handler.into_service(), &databases);
     let runtime = Runtime::new(Events(Adapter::from(service)))
         .layer(TracingLayer::new())
-        .register_snapstart_resource(Arc::new(Snapshot(links.clone())));
-    served(runtime.run(), &links).await
+        .register_snapstart_resource(Arc::new(Snapshot(databases.clone())));
+    served(runtime.run(), &databases).await
 }
 
 /// [`run`] for AWS Lambda Managed Instances, where one process serves several invocations at
@@ -111,16 +111,16 @@ where
     <H::Service as Service<Request>>::Error: Into<BoxError> + Send + 'static,
     <H::Service as Service<Request>>::Future: Send + 'static,
 {
-    let links = linked().await?;
-    let service = Linked::new(handler.into_service(), &links);
+    let databases = linked().await?;
+    let service = HandlerService::new(handler.into_service(), &databases);
     let runtime = Runtime::new(Events(Adapter::from(service)))
         .layer(TracingLayer::new())
-        .register_snapstart_resource(Arc::new(Snapshot(links.clone())));
-    served(runtime.run_concurrent(), &links).await
+        .register_snapstart_resource(Arc::new(Snapshot(databases.clone())));
+    served(runtime.run_concurrent(), &databases).await
 }
 
 /// [`run`] for responses that are sent as they come to be, such as a large result of
-/// [`Link::rows`]: for function URLs with the invoke mode `RESPONSE_STREAM` and for what else
+/// [`Database::rows`]: for function URLs with the invoke mode `RESPONSE_STREAM` and for what else
 /// takes Lambda's streamed responses.
 ///
 /// The body is any [`http_body::Body`], and what it holds lives until it ends: a connection
@@ -144,16 +144,16 @@ where
     B::Data: Into<Bytes>,
     B::Error: Into<BoxError>,
 {
-    let links = linked().await?;
-    let service = Streaming::new(handler.into_service(), &links);
+    let databases = linked().await?;
+    let service = Streaming::new(handler.into_service(), &databases);
     let runtime = Runtime::new(Events(StreamAdapter::from(service)))
         .layer(TracingLayer::new())
-        .register_snapstart_resource(Arc::new(Snapshot(links.clone())));
-    served(runtime.run_concurrent(), &links).await
+        .register_snapstart_resource(Arc::new(Snapshot(databases.clone())));
+    served(runtime.run_concurrent(), &databases).await
 }
 
 /// The links of this process, the first of them with a connection.
-async fn linked() -> Result<Links, lambda_http::Error> {
+async fn linked() -> Result<Databases, lambda_http::Error> {
     if !crate::config::started_by_lambda() {
         return Err(
             "this is a function for AWS Lambda or Netlify and waits for their runtime \
@@ -161,30 +161,30 @@ async fn linked() -> Result<Links, lambda_http::Error> {
                 .into(),
         );
     }
-    let links = Links::from_env();
-    if let Some(link) = links.named() {
-        warm_up(link, "before the first request").await;
+    let databases = Databases::from_env();
+    if let Some(database) = databases.named() {
+        warm_up(database, "before the first request").await;
     }
-    Ok(links)
+    Ok(databases)
 }
 
 /// Serves until the process is told to end.
 async fn served(
     serving: impl Future<Output = Result<(), lambda_http::Error>>,
-    links: &Links,
+    databases: &Databases,
 ) -> Result<(), lambda_http::Error> {
-    match until_told_to_end(serving).await {
+    match run_until_shutdown(serving).await {
         Some(served) => served,
         None => {
-            links.close().await;
+            databases.close().await;
             Ok(())
         }
     }
 }
 
 /// Opens the first connection, so that the first request finds it.
-async fn warm_up(link: &Link, when: &str) {
-    let failure = match tokio::time::timeout(WARM_UP_LIMIT, link.warm_up()).await {
+async fn warm_up(database: &Database, when: &str) {
+    let failure = match tokio::time::timeout(WARM_UP_LIMIT, database.warm_up()).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error.report().to_string(),
         Err(_) => format!("it took more than {} s", WARM_UP_LIMIT.as_secs()),

@@ -14,7 +14,7 @@ use lambda_http::{Body, IntoResponse, Request, RequestExt as _};
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
-use crate::database::{Link, Links};
+use crate::database::{Database, Databases};
 use crate::deadline::Deadline;
 use crate::lambda::error_response::{failed, respond, took_too_long};
 
@@ -22,21 +22,21 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Gives every request the link of its invocation, and every error a response.
 #[derive(Clone)]
-pub(super) struct Linked<S> {
+pub(super) struct HandlerService<S> {
     service: S,
-    links: Links,
+    databases: Databases,
 }
 
-impl<S> Linked<S> {
-    pub(super) fn new(service: S, links: &Links) -> Self {
+impl<S> HandlerService<S> {
+    pub(super) fn new(service: S, databases: &Databases) -> Self {
         Self {
             service,
-            links: links.clone(),
+            databases: databases.clone(),
         }
     }
 }
 
-impl<S> Service<Request> for Linked<S>
+impl<S> Service<Request> for HandlerService<S>
 where
     S: Service<Request>,
     S::Response: IntoResponse + 'static,
@@ -57,7 +57,7 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let (link, deadline) = linked(&self.links, &mut request);
+        let (database, deadline) = linked(&self.databases, &mut request);
         // A panic's message is for the log, where it is already. The Lambda
         // runtime would put it into its answer. In a box at once, since it is as large as the
         // handler and would be moved about.
@@ -76,7 +76,7 @@ where
             };
             let Some(deadline) = deadline else {
                 let response = answer.await;
-                link.settle().await;
+                database.finish_invocation().await;
                 return Ok(Answer(response));
             };
             // What is given up here ends before the database is left in peace.
@@ -84,8 +84,10 @@ where
                 Ok(response) => response,
                 Err(_) => took_too_long(),
             };
-            if !link.is_settled() {
-                timeout_at(deadline.tidying, link.settle()).await.ok();
+            if !database.is_settled() {
+                timeout_at(deadline.tidying, database.finish_invocation())
+                    .await
+                    .ok();
             }
             Ok(Answer(response))
         })
@@ -93,17 +95,17 @@ where
 }
 
 /// Puts the link of its invocation into a request, and tells both of its deadline.
-pub(super) fn linked(links: &Links, request: &mut Request) -> (Link, Option<Deadline>) {
+pub(super) fn linked(databases: &Databases, request: &mut Request) -> (Database, Option<Deadline>) {
     let context = request.lambda_context_ref();
     let deadline = context.and_then(|context| deadline(context.deadline));
     let arn = context.map_or("", |context| context.invoked_function_arn.as_str());
-    let link = match (links.of(arn), deadline) {
-        (Ok(link), Some(deadline)) => link.with_deadline(deadline),
-        (Ok(link), None) => link.clone(),
-        (Err(error), _) => Link::new(Err(error)),
+    let database = match (databases.of(arn), deadline) {
+        (Ok(database), Some(deadline)) => database.for_invocation(deadline),
+        (Ok(database), None) => database.clone(),
+        (Err(error), _) => Database::new(Err(error)),
     };
-    request.extensions_mut().insert(link.clone());
-    (link, deadline)
+    request.extensions_mut().insert(database.clone());
+    (database, deadline)
 }
 
 /// Until when the platform waits for an answer, and what has to be done before.
@@ -144,8 +146,8 @@ mod tests {
         <H::Service as Service<Request>>::Error: Into<BoxError> + Send + 'static,
         <H::Service as Service<Request>>::Future: Send + 'static,
     {
-        let link = Link::new(Err(Error::new(ErrorKind::Stage, "no stage, c4n4ry")));
-        let mut linked = Linked::new(handler.into_service(), &Links::from(link));
+        let database = Database::new(Err(Error::new(ErrorKind::Stage, "no stage, c4n4ry")));
+        let mut linked = HandlerService::new(handler.into_service(), &Databases::from(database));
         let Ok(Answer(response)) = linked.call(Request::new(Body::Empty)).await;
         response
     }
@@ -165,7 +167,9 @@ mod tests {
 
     #[tokio::test]
     async fn axum_router_is_served_and_finds_its_link() {
-        let stage = |Extension(link): Extension<Link>| async move { format!("{:?}", link.stage()) };
+        let stage = |Extension(database): Extension<Database>| async move {
+            format!("{:?}", database.stage())
+        };
         let response = answer(axum::Router::new().route("/", get(stage))).await;
         assert_eq!(response.status(), 200);
         assert!(text(&response).contains("Stage"));

@@ -13,7 +13,7 @@ use futures_util::task::AtomicWaker;
 /// It is told by `SIGTERM`, which Lambda sends only to functions with an extension, 300 ms
 /// and more before it kills them
 /// (docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html, 2026-02).
-pub(crate) async fn until_told_to_end<T>(work: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn run_until_shutdown<T>(work: impl Future<Output = T>) -> Option<T> {
     let told = Arc::<Told>::default();
     let teller = Arc::clone(&told);
     // In a task of its own, since the work takes many steps for each request, and all that is

@@ -2,7 +2,7 @@
 
 use lambda_http::{BoxFuture, Error, SnapStartResource};
 
-use crate::database::Links;
+use crate::database::Databases;
 use crate::lambda::warm_up;
 
 /// The connections of a process that is frozen once and woken many times.
@@ -11,7 +11,7 @@ use crate::lambda::warm_up;
 /// session, which the server has ended long ago. So all are closed before, and what is left of
 /// them (a task of the function's own may hold one, or open one at the last moment) is never
 /// lent again.
-pub(super) struct Snapshot(pub(super) Links);
+pub(super) struct Snapshot(pub(super) Databases);
 
 impl SnapStartResource for Snapshot {
     fn before_snapshot(&self) -> BoxFuture<'_, Result<(), Error>> {
@@ -27,10 +27,10 @@ impl SnapStartResource for Snapshot {
         Box::pin(async {
             // All restored instances go on from the same random numbers, and would come to a
             // server in trouble at the same moments.
-            fastrand::seed(crate::clock::Moment::now().as_seed());
+            fastrand::seed(crate::clock::SuspendAwareInstant::now().as_seed());
             self.0.start_afresh().await;
-            if let Some(link) = self.0.named() {
-                warm_up(link, "after the restore").await;
+            if let Some(database) = self.0.named() {
+                warm_up(database, "after the restore").await;
             }
             Ok(())
         })

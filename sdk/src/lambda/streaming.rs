@@ -16,7 +16,7 @@ use lambda_http::Request;
 use tokio::time::{Sleep, sleep_until, timeout_at};
 use tower_service::Service;
 
-use crate::database::{Link, Links};
+use crate::database::{Database, Databases};
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::lambda::error_response::{beneath, chain, failed, respond, took_too_long};
@@ -24,18 +24,18 @@ use crate::lambda::service::linked;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// What `Linked` is for whole responses.
+/// What `HandlerService` is for whole responses.
 #[derive(Clone)]
 pub(super) struct Streaming<S> {
     service: S,
-    links: Links,
+    databases: Databases,
 }
 
 impl<S> Streaming<S> {
-    pub(super) fn new(service: S, links: &Links) -> Self {
+    pub(super) fn new(service: S, databases: &Databases) -> Self {
         Self {
             service,
-            links: links.clone(),
+            databases: databases.clone(),
         }
     }
 }
@@ -62,7 +62,7 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let (link, deadline) = linked(&self.links, &mut request);
+        let (database, deadline) = linked(&self.databases, &mut request);
         let answer = Box::pin(AssertUnwindSafe(self.service.call(request)).catch_unwind());
         Box::pin(async move {
             let answered = match deadline {
@@ -71,27 +71,29 @@ where
             };
             let refusal = match answered {
                 Ok(Ok(Ok(response))) => {
-                    return Ok(response.map(|body| Streamed::new(body, link, deadline)));
+                    return Ok(response.map(|body| Streamed::new(body, database, deadline)));
                 }
                 Ok(Ok(Err(error))) => respond(&*error.into()),
                 Ok(Err(_)) => failed().to_response(),
                 Err(_) => took_too_long(),
             };
-            settle(link, deadline).await;
+            settle(database, deadline).await;
             Ok(refusal.map(|body| Streamed(Mutex::new(State::Said(Some(body.to_vec().into()))))))
         })
     }
 }
 
 /// Leaves the database in peace, for as long as there is time.
-async fn settle(link: Link, deadline: Option<Deadline>) {
-    if link.is_settled() {
+async fn settle(database: Database, deadline: Option<Deadline>) {
+    if database.is_settled() {
         return;
     }
     match deadline {
-        None => link.settle().await,
+        None => database.finish_invocation().await,
         Some(deadline) => {
-            timeout_at(deadline.tidying, link.settle()).await.ok();
+            timeout_at(deadline.tidying, database.finish_invocation())
+                .await
+                .ok();
         }
     }
 }
@@ -112,16 +114,16 @@ enum State<B> {
 
 struct Flow<B> {
     body: Pin<Box<B>>,
-    link: Link,
+    database: Database,
     deadline: Option<Deadline>,
     limit: Option<Pin<Box<Sleep>>>,
 }
 
 impl<B> Streamed<B> {
-    fn new(body: B, link: Link, deadline: Option<Deadline>) -> Self {
+    fn new(body: B, database: Database, deadline: Option<Deadline>) -> Self {
         Self(Mutex::new(State::Flowing(Flow {
             body: Box::pin(body),
-            link,
+            database,
             deadline,
             limit: deadline.map(|deadline| Box::pin(sleep_until(deadline.handler))),
         })))
@@ -195,14 +197,14 @@ where
             };
             if let State::Flowing(Flow {
                 body,
-                link,
+                database,
                 deadline,
                 ..
             }) = std::mem::replace(state, State::Said(None))
             {
                 // It gives back what it holds, to be tidied up if it was broken off.
                 drop(body);
-                *state = State::Ending(Box::pin(settle(link, deadline)), reason);
+                *state = State::Ending(Box::pin(settle(database, deadline)), reason);
             }
         }
     }
@@ -263,9 +265,9 @@ mod tests {
     where
         B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
     {
-        let link = Link::new(Err(Error::new(ErrorKind::Stage, "no stage, c4n4ry")));
+        let database = Database::new(Err(Error::new(ErrorKind::Stage, "no stage, c4n4ry")));
         let handler = move |_: Request| std::future::ready(handle());
-        let mut streaming = Streaming::new(handler.into_service(), &Links::from(link));
+        let mut streaming = Streaming::new(handler.into_service(), &Databases::from(database));
         let mut context = LambdaContext::default();
         let ends = SystemTime::now() + Duration::from_secs(10);
         let ends = ends.duration_since(UNIX_EPOCH).unwrap().as_millis();

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::postgres::pool::manager::{Connection, Session};
+use crate::postgres::pool::manager::{Connection, PooledConnection};
 use crate::postgres::protocol::Tap;
 
 /// A connection to the stage's database, lent by the pool until it is dropped.
@@ -49,22 +49,22 @@ impl Client {
     }
 
     pub(crate) fn tap(&self) -> &Tap {
-        &self.session().tap
+        &self.pooled().tap
     }
 
     /// Whether the server has said, just now and unasked, that it takes no writes.
-    pub(crate) fn is_reported_read_only(&mut self) -> bool {
+    pub(crate) fn take_reported_read_only(&mut self) -> bool {
         self.connection
             .as_mut()
-            .is_some_and(|connection| connection.is_reported_read_only())
+            .is_some_and(|connection| connection.take_reported_read_only())
     }
 
     /// Whether its server changes from one transaction to the next.
     pub(crate) fn is_pooled(&self) -> bool {
-        self.session().is_pooled()
+        self.pooled().is_pooled()
     }
 
-    fn session(&self) -> &Session {
+    fn pooled(&self) -> &PooledConnection {
         self.connection
             .as_ref()
             .expect("it is there until the drop")
@@ -81,7 +81,7 @@ macro_rules! cached_statements {
         /// run, and from the third time on the server need not read it again. Where a
         /// migration has changed a table under it ("cached plan must not change result type")
         /// it is sent anew, and nobody notices; inside of a transaction that takes a new
-        /// one, which [`Link::transaction`](crate::Link::transaction) begins by itself.
+        /// one, which [`Database::transaction`](crate::Database::transaction) begins by itself.
         /// Behind a transaction pooler nothing is prepared. A connection keeps 100 statements.
         ///
         /// # Errors
@@ -97,7 +97,7 @@ macro_rules! cached_statements {
             sql: &str,
             parameters: &[(&(dyn ToSql + Sync), Type)],
         ) -> Result<Vec<Row>, tokio_postgres::Error> {
-            self.session().rows(sql, parameters).await
+            self.pooled().rows(sql, parameters).await
         }
 
         /// The same for a statement that gives one row, or none. Of several it is the first.
@@ -124,7 +124,7 @@ macro_rules! cached_statements {
             sql: &str,
             parameters: &[(&(dyn ToSql + Sync), Type)],
         ) -> Result<u64, tokio_postgres::Error> {
-            self.session().count(sql, parameters).await
+            self.pooled().count(sql, parameters).await
         }
     };
 }
@@ -137,7 +137,7 @@ impl Deref for Client {
     type Target = ClientWrapper;
 
     fn deref(&self) -> &ClientWrapper {
-        &self.session().client
+        &self.pooled().client
     }
 }
 
@@ -151,8 +151,8 @@ impl DerefMut for Client {
 impl Drop for Client {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            let tidying = Arc::clone(&connection.tidying);
-            tidying.take(connection);
+            let reset_tasks = Arc::clone(&connection.reset_tasks);
+            reset_tasks.take(connection);
         }
     }
 }
@@ -163,8 +163,8 @@ impl fmt::Debug for Client {
     }
 }
 
-/// A connection inside a transaction that [`Link::transaction`](crate::Link::transaction)
-/// or [`Link::once`](crate::Link::once) has begun and will end.
+/// A connection inside a transaction that [`Database::transaction`](crate::Database::transaction)
+/// or [`Database::once`](crate::Database::once) has begun and will end.
 ///
 /// It takes queries as a [`Client`] does; it cannot begin another transaction,
 /// and COMMIT and ROLLBACK are not for it to send. Dropping it ends nothing: the
@@ -190,9 +190,9 @@ impl Transaction {
 impl Transaction {
     cached_statements!();
 
-    fn session(&self) -> &Session {
+    fn pooled(&self) -> &PooledConnection {
         let client = self.client.as_ref();
-        client.expect("it is there until the drop").session()
+        client.expect("it is there until the drop").pooled()
     }
 }
 
@@ -200,7 +200,7 @@ impl Deref for Transaction {
     type Target = ClientWrapper;
 
     fn deref(&self) -> &ClientWrapper {
-        &self.session().client
+        &self.pooled().client
     }
 }
 

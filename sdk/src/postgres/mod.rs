@@ -13,12 +13,12 @@ pub(crate) use self::connect::startup::session_params::of_transaction;
 #[cfg(feature = "testing")]
 pub(crate) use self::connect::startup::{PASSWORD, rehearse};
 pub(crate) use self::pool::{Pool, read_only};
-pub(crate) use self::protocol::{Fate, Mark, Tap};
-pub(crate) use self::sqlstate::{Says, of_query};
+pub(crate) use self::protocol::{Checkpoint, Tap, WriteOutcome};
+pub(crate) use self::sqlstate::{Staleness, of_query};
 
 pub use self::client::Client;
 pub use self::client::Transaction;
-pub use self::connect::timings::Phases;
-pub use self::connect::tls::policy::Proof;
+pub use self::connect::timings::ConnectTimings;
+pub use self::connect::tls::policy::ServerAuth;
 pub use self::stage_mark::StageMark;
 pub use self::url::DatabaseUrl;

@@ -47,7 +47,7 @@ impl StageMark {
     /// The mark as it stands in the database's settings: one round trip.
     pub(super) async fn ask(client: &Client) -> Result<Self, Error> {
         let messages = client.simple_query(SETTING).await.map_err(|error| {
-            Error::because(
+            Error::with_source(
                 ErrorKind::DatabaseUnreachable,
                 "could not ask the database for the mark of its stage",
                 error,

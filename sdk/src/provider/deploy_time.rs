@@ -15,15 +15,15 @@ use crate::stage::Stage;
 ///
 /// [`ErrorKind::Settings`] when it is of neither form, [`ErrorKind::Stage`] when
 /// it is of another stage, [`ErrorKind::DatabaseUrl`] when the URL is not usable.
-pub(crate) fn parse(sealed: &SecretString, stage: Stage) -> Result<Credentials, Error> {
+pub(crate) fn parse(deploy_time: &SecretString, stage: Stage) -> Result<Credentials, Error> {
     let mut own = None;
-    for entry in sealed.expose_secret().split_whitespace() {
+    for entry in deploy_time.expose_secret().split_whitespace() {
         let (owner, url) = split(entry)?;
         if owner != stage {
             return Err(Error::new(
                 ErrorKind::Stage,
                 format!(
-                    "STAGELINK_SEALED holds the credentials of stage {owner}, but this function \
+                    "STAGELINK_CREDENTIALS holds the credentials of stage {owner}, but this function \
                      serves stage {stage}: set it anew for this deploy context"
                 ),
             ));
@@ -32,7 +32,7 @@ pub(crate) fn parse(sealed: &SecretString, stage: Stage) -> Result<Credentials, 
             return Err(twice(stage));
         }
     }
-    let origin = "STAGELINK_SEALED in the environment";
+    let origin = "STAGELINK_CREDENTIALS in the environment";
     let own = own.ok_or_else(form)?;
     let (url, keys) = match own.split_once(KEYS) {
         Some((url, keys)) => (url, Some(keys)),
@@ -48,9 +48,12 @@ pub(crate) fn parse(sealed: &SecretString, stage: Stage) -> Result<Credentials, 
 /// # Errors
 ///
 /// [`ErrorKind::Settings`] when one of them is not of that form, or there are two of the stage.
-pub(crate) fn of_stage(sealed: &SecretString, stage: Stage) -> Result<Option<SecretString>, Error> {
+pub(crate) fn of_stage(
+    deploy_time: &SecretString,
+    stage: Stage,
+) -> Result<Option<SecretString>, Error> {
     let mut own = None;
-    for entry in sealed.expose_secret().split_whitespace() {
+    for entry in deploy_time.expose_secret().split_whitespace() {
         let (owner, _) = split(entry)?;
         if owner == stage && own.replace(entry.into()).is_some() {
             return Err(twice(stage));
@@ -68,12 +71,14 @@ fn split(entry: &str) -> Result<(Stage, &str), Error> {
 fn twice(stage: Stage) -> Error {
     Error::new(
         ErrorKind::Settings,
-        format!("STAGELINK_SEALED has two entries for stage {stage}: remove the one that is old"),
+        format!(
+            "STAGELINK_CREDENTIALS has two entries for stage {stage}: remove the one that is old"
+        ),
     )
 }
 
 /// Writes what [`parse`] reads.
-pub(super) fn seal(credentials: &Credentials, stage: Stage) -> SecretString {
+pub(super) fn to_variable(credentials: &Credentials, stage: Stage) -> SecretString {
     let url = credentials.url.expose_secret();
     match &credentials.scram_keys {
         Some(keys) => format!("{stage}={url}{KEYS}{}", keys.text().expose_secret()),
@@ -86,9 +91,9 @@ fn no_keys(stage: Stage) -> Error {
     Error::new(
         ErrorKind::Settings,
         format!(
-            "STAGELINK_SEALED has something behind the URL of stage {stage} that is not SCRAM's \
-             keys: part of it was lost; seal anew (`stagelink seal`, `stagelink link`), or remove it \
-             from the # on"
+            "STAGELINK_CREDENTIALS has something behind the URL of stage {stage} that is not SCRAM's \
+             keys: part of it was lost; set it again (`stagelink credentials`, `stagelink link`), or remove \
+             it from the # on"
         ),
     )
 }
@@ -96,7 +101,7 @@ fn no_keys(stage: Stage) -> Error {
 fn form() -> Error {
     Error::new(
         ErrorKind::Settings,
-        "STAGELINK_SEALED is not of the form STAGE=URL, such as staging=postgres://…",
+        "STAGELINK_CREDENTIALS is not of the form STAGE=URL, such as staging=postgres://…",
     )
 }
 
@@ -107,8 +112,8 @@ const KEYS: &str = "#scram=";
 mod tests {
     use super::*;
 
-    fn refusal(sealed: &str) -> Error {
-        let error = parse(&sealed.into(), Stage::Staging).unwrap_err();
+    fn refusal(deploy_time: &str) -> Error {
+        let error = parse(&deploy_time.into(), Stage::Staging).unwrap_err();
         assert!(!format!("{error:?}").contains("c4n4ry"));
         error
     }
@@ -123,17 +128,17 @@ mod tests {
     }
 
     #[test]
-    fn credentials_that_were_sealed_are_the_same_again() {
+    fn credentials_survive_the_round_trip_through_the_variable() {
         let url = "postgres://u:c4n4ry@h:5433/d?sslmode=require";
         let credentials = Credentials::new(DatabaseUrl::parse(url, "a test").unwrap(), "a test");
-        let sealed = credentials.seal(Stage::Review);
-        assert!(!format!("{sealed:?}").contains("c4n4ry"));
-        let again = parse(&sealed, Stage::Review).unwrap();
+        let deploy_time = credentials.to_variable(Stage::Review);
+        assert!(!format!("{deploy_time:?}").contains("c4n4ry"));
+        let again = parse(&deploy_time, Stage::Review).unwrap();
         assert!(again.url().is_same_as(credentials.url()));
     }
 
     #[test]
-    fn keys_are_sealed_with_the_url_and_belong_to_it() {
+    fn scram_keys_stand_behind_the_url_and_belong_to_it() {
         let text = "staging=postgres://u:c4n4ry@h/d#scram=4096:c2FsdA==:\
             Y2xpZW50Y2xpZW50Y2xpZW50Y2xpZW50Y2xpZW50Y2w=:\
             c2VydmVyc2VydmVyc2VydmVyc2VydmVyc2VydmVyc2U=";
@@ -142,7 +147,10 @@ mod tests {
         let plain = "postgres://u:c4n4ry@h/d";
         let plain = DatabaseUrl::parse(plain, "a test").unwrap();
         assert!(credentials.url().is_same_as(&plain));
-        assert_eq!(credentials.seal(Stage::Staging).expose_secret(), text);
+        assert_eq!(
+            credentials.to_variable(Stage::Staging).expose_secret(),
+            text
+        );
         assert!(!format!("{credentials:?}").contains("Y2xp"));
         let cut = refusal(&text[..text.len() - 1]);
         assert_eq!(cut.kind(), ErrorKind::Settings);
@@ -164,10 +172,11 @@ mod tests {
 
     #[test]
     fn entry_of_a_stage_is_found_among_several() {
-        let sealed = "staging=postgres://u:c4n4ry@h/s\n production=postgres://u:c4n4ry@h/p".into();
-        let own = of_stage(&sealed, Stage::Production).unwrap().unwrap();
+        let deploy_time =
+            "staging=postgres://u:c4n4ry@h/s\n production=postgres://u:c4n4ry@h/p".into();
+        let own = of_stage(&deploy_time, Stage::Production).unwrap().unwrap();
         assert_eq!(own.expose_secret(), "production=postgres://u:c4n4ry@h/p");
-        assert!(of_stage(&sealed, Stage::Review).unwrap().is_none());
+        assert!(of_stage(&deploy_time, Stage::Review).unwrap().is_none());
         for twice_or_none in ["staging=a staging=b", "staging=a b"] {
             let error = of_stage(&twice_or_none.into(), Stage::Staging).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Settings);
@@ -180,12 +189,16 @@ mod tests {
 
     #[test]
     fn other_form_is_refused_without_being_shown() {
-        for sealed in [
+        for deploy_time in [
             "postgres://u:c4n4ry@h/d",
             "postgres://u:c4n4ry@h/d?a=b",
             "=postgres://u:c4n4ry@h/d",
         ] {
-            assert_eq!(refusal(sealed).kind(), ErrorKind::Settings, "{sealed}");
+            assert_eq!(
+                refusal(deploy_time).kind(),
+                ErrorKind::Settings,
+                "{deploy_time}"
+            );
         }
         assert_eq!(refusal("staging=c4n4ry").kind(), ErrorKind::DatabaseUrl);
     }

@@ -20,14 +20,14 @@ use crate::error::{Error, ErrorKind};
 use crate::postgres::{DatabaseUrl, ScramKeys};
 use crate::stage::Stage;
 
-pub(crate) use self::deploy_time::of_stage as sealed_for;
-pub(crate) use self::deploy_time::parse as unseal;
-pub(crate) use self::refresh::{Backoff, spread};
+pub(crate) use self::deploy_time::of_stage as deploy_time_entry;
+pub(crate) use self::deploy_time::parse as parse_deploy_time;
+pub(crate) use self::refresh::{Backoff, jitter};
 
 pub use self::heroku::Heroku;
 pub use self::neon::Neon;
 pub use self::render::Render;
-pub use self::static_url::FixedUrl;
+pub use self::static_url::StaticUrl;
 
 /// What it takes to reach a stage's database, and who said so.
 #[derive(Clone, Debug)]
@@ -87,10 +87,10 @@ impl Credentials {
         &self.origin
     }
 
-    /// These as the value of `STAGELINK_SEALED` for functions of that stage. Where they can be
-    /// tried, [`Link::examine`](crate::Link::examine) tells a value that saves functions more.
-    pub fn seal(&self, stage: Stage) -> SecretString {
-        deploy_time::seal(self, stage)
+    /// These as the value of `STAGELINK_CREDENTIALS` for functions of that stage. Where they can be
+    /// tried, [`Database::examine`](crate::Database::examine) tells a value that saves functions more.
+    pub fn to_variable(&self, stage: Stage) -> SecretString {
+        deploy_time::to_variable(self, stage)
     }
 }
 
@@ -109,7 +109,7 @@ pub trait Provider: Send + Sync + 'static {
     /// [`ErrorKind::NoDatabase`](crate::ErrorKind::NoDatabase) for a preview that is meant
     /// to have none,
     /// [`ErrorKind::ProviderRefused`](crate::ErrorKind::ProviderRefused),
-    /// [`ErrorKind::ProviderBusy`](crate::ErrorKind::ProviderBusy) or
+    /// [`ErrorKind::RateLimited`](crate::ErrorKind::RateLimited) or
     /// [`ErrorKind::ProviderUnavailable`](crate::ErrorKind::ProviderUnavailable)
     /// when the provider did not say.
     ///
@@ -128,18 +128,18 @@ impl AnyProvider {
         Self(Arc::new(provider))
     }
 
-    /// The provider of the settings; where there is none, one who says so. `is_sealed` is
+    /// The provider of the settings; where there is none, one who says so. `has_deploy_time` is
     /// whether there are credentials beside it.
     pub(crate) fn from_settings(
         settings: Option<ProviderSettings>,
-        is_sealed: bool,
+        has_deploy_time: bool,
     ) -> Result<Self, Error> {
         Ok(match settings {
             Some(ProviderSettings::Heroku(settings)) => Self::new(Heroku::new(settings)?),
             Some(ProviderSettings::Neon(settings)) => Self::new(Neon::new(settings)?),
             Some(ProviderSettings::Render(settings)) => Self::new(Render::new(settings)?),
-            Some(ProviderSettings::Url(url)) => Self::new(FixedUrl::parse(&url)?),
-            None => Self::new(Nobody { is_sealed }),
+            Some(ProviderSettings::Url(url)) => Self::new(StaticUrl::parse(&url)?),
+            None => Self::new(NoProvider { has_deploy_time }),
         })
     }
 
@@ -154,15 +154,15 @@ impl fmt::Debug for AnyProvider {
     }
 }
 
-/// Stands where no provider is set: beside sealed credentials, or in a preview that has no
+/// Stands where no provider is set: beside deploy-time credentials, or in a preview that has no
 /// database.
-struct Nobody {
-    is_sealed: bool,
+struct NoProvider {
+    has_deploy_time: bool,
 }
 
-impl Provider for Nobody {
+impl Provider for NoProvider {
     async fn resolve(&self, stage: Stage) -> Result<Credentials, Error> {
-        if !self.is_sealed {
+        if !self.has_deploy_time {
             return Err(Error::no_database(
                 format!(
                     "stage {stage} has no database here: no source of one is set; for a database \
@@ -174,9 +174,9 @@ impl Provider for Nobody {
         Err(Error::new(
             ErrorKind::Settings,
             format!(
-                "there is nobody to ask for new credentials of stage {stage}: set the variables \
-                 of a provider beside STAGELINK_SEALED, such as STAGELINK_HEROKU_PIPELINE and \
-                 HEROKU_API_KEY, or seal anew"
+                "no provider is configured to ask for new credentials of stage {stage}: set the \
+                 variables of a provider beside STAGELINK_CREDENTIALS, such as \
+                 STAGELINK_HEROKU_PIPELINE and HEROKU_API_KEY, or set STAGELINK_CREDENTIALS again"
             ),
         ))
     }

@@ -21,7 +21,7 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     /// Whether the provider may be asked at this moment.
-    pub(crate) fn allows(&self, now: Instant) -> bool {
+    pub(crate) fn is_allowed(&self, now: Instant) -> bool {
         self.not_before.is_none_or(|moment| now >= moment)
             && (self.asked.len() < PER_MINUTE
                 || self
@@ -31,12 +31,12 @@ impl Backoff {
     }
 
     /// The provider is asked.
-    pub(crate) fn asks(&mut self, now: Instant) {
+    pub(crate) fn record_request(&mut self, now: Instant) {
         if let Some(last) = self.asked.back()
             && now.duration_since(*last) > 2 * LONGEST
         {
             // Another trouble than the last one.
-            self.settled();
+            self.reset();
         }
         if self.asked.len() == PER_MINUTE {
             self.asked.pop_front();
@@ -46,7 +46,7 @@ impl Backoff {
 
     /// The provider gave nothing new. `retry_after` is what it said itself, and
     /// `random` a number from 0 to 1 that keeps instances apart.
-    pub(crate) fn bore_nothing(
+    pub(crate) fn record_failure(
         &mut self,
         now: Instant,
         retry_after: Option<Duration>,
@@ -58,7 +58,7 @@ impl Backoff {
     }
 
     /// What the last question brought has proved good.
-    pub(crate) fn settled(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.fruitless = 0;
         self.not_before = None;
     }
@@ -66,7 +66,7 @@ impl Backoff {
 
 /// How long to wait before the first question about credentials that have gone
 /// stale: they do so for all instances at once, and these need not all ask at once.
-pub(crate) fn spread(random: f64) -> Duration {
+pub(crate) fn jitter(random: f64) -> Duration {
     SPREAD.mul_f64(random.clamp(0.0, 1.0))
 }
 
@@ -130,15 +130,15 @@ mod tests {
             let (mut backoff, mut now, mut asked) = (Backoff::default(), start, Vec::new());
             for (wait, fruitful) in steps {
                 now += Duration::from_millis(wait);
-                if !backoff.allows(now) {
+                if !backoff.is_allowed(now) {
                     continue;
                 }
-                backoff.asks(now);
+                backoff.record_request(now);
                 asked.push(now);
                 if fruitful {
-                    backoff.settled();
+                    backoff.reset();
                 } else {
-                    backoff.bore_nothing(now, None, 0.5);
+                    backoff.record_failure(now, None, 0.5);
                 }
             }
             for (index, first) in asked.iter().enumerate() {
@@ -156,23 +156,23 @@ mod tests {
         let now = Instant::now();
         let mut backoff = Backoff::default();
         for _ in 0..3 {
-            assert!(backoff.allows(now));
-            backoff.asks(now);
-            backoff.bore_nothing(now, None, 0.5);
+            assert!(backoff.is_allowed(now));
+            backoff.record_request(now);
+            backoff.record_failure(now, None, 0.5);
         }
-        assert!(!backoff.allows(now));
-        assert!(backoff.allows(now + Duration::from_secs(1)));
+        assert!(!backoff.is_allowed(now));
+        assert!(backoff.is_allowed(now + Duration::from_secs(1)));
     }
 
     #[test]
     fn what_the_provider_asks_for_is_kept() {
         let now = Instant::now();
         let mut backoff = Backoff::default();
-        backoff.bore_nothing(now, Some(Duration::from_secs(17)), 0.5);
-        assert!(!backoff.allows(now + Duration::from_secs(16)));
-        assert!(backoff.allows(now + Duration::from_secs(17)));
-        backoff.bore_nothing(now, Some(Duration::MAX), 0.5);
-        assert!(!backoff.allows(now + Duration::from_secs(3600)));
+        backoff.record_failure(now, Some(Duration::from_secs(17)), 0.5);
+        assert!(!backoff.is_allowed(now + Duration::from_secs(16)));
+        assert!(backoff.is_allowed(now + Duration::from_secs(17)));
+        backoff.record_failure(now, Some(Duration::MAX), 0.5);
+        assert!(!backoff.is_allowed(now + Duration::from_secs(3600)));
     }
 
     #[test]
@@ -180,19 +180,19 @@ mod tests {
         let now = Instant::now();
         let mut backoff = Backoff::default();
         for _ in 0..10 {
-            backoff.asks(now);
-            backoff.bore_nothing(now, None, 0.5);
+            backoff.record_request(now);
+            backoff.record_failure(now, None, 0.5);
         }
         let later = now + Duration::from_secs(3600);
-        assert!(backoff.allows(later));
-        backoff.asks(later);
-        backoff.bore_nothing(later, None, 0.5);
-        assert!(backoff.allows(later));
+        assert!(backoff.is_allowed(later));
+        backoff.record_request(later);
+        backoff.record_failure(later, None, 0.5);
+        assert!(backoff.is_allowed(later));
     }
 
     #[test]
     fn spread_stays_within_its_limit() {
-        assert_eq!(spread(0.0), Duration::ZERO);
-        assert_eq!(spread(1.0), SPREAD);
+        assert_eq!(jitter(0.0), Duration::ZERO);
+        assert_eq!(jitter(1.0), SPREAD);
     }
 }

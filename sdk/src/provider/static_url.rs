@@ -10,9 +10,9 @@ use crate::stage::Stage;
 /// The same database for whatever stage this deploy serves: the URL stands in
 /// the environment, as `DATABASE_URL`.
 #[derive(Clone, Debug)]
-pub struct FixedUrl(Credentials);
+pub struct StaticUrl(Credentials);
 
-impl FixedUrl {
+impl StaticUrl {
     /// Takes the URL as it stands in the environment.
     ///
     /// # Errors
@@ -25,7 +25,7 @@ impl FixedUrl {
     }
 }
 
-impl Provider for FixedUrl {
+impl Provider for StaticUrl {
     async fn resolve(&self, _stage: Stage) -> Result<Credentials, Error> {
         Ok(self.0.clone())
     }

@@ -116,20 +116,23 @@ async fn token_that_the_site_has_already_is_proved_too() {
 }
 
 #[tokio::test]
-async fn what_was_sealed_for_all_contexts_is_gone() {
+async fn credentials_set_for_all_contexts_are_removed() {
     let site = Site::new().await;
     let url = format!("production={}", site.production.url());
-    let sealed = EnvVar::new("STAGELINK_SEALED")
+    let credentials = EnvVar::new("STAGELINK_CREDENTIALS")
         .value(Context::All, &url)
         .value(Context::DeployPreview, &url);
     site.netlify
-        .set_variable("shop-site", sealed)
+        .set_variable("shop-site", credentials)
         .expect("the site");
     site.linked(&["--yes"]).await;
     let secrets = secrets(&site, url);
     assert_eq!(walk(&site, &secrets[..1]), 1);
     for context in [Context::DeployPreview, Context::Dev, Context::All] {
         let variables = site.functions_in(&context);
-        assert!(!variables.contains_key("STAGELINK_SEALED"), "{context}");
+        assert!(
+            !variables.contains_key("STAGELINK_CREDENTIALS"),
+            "{context}"
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stagelink::{Link, Settings, Stage, StageMark};
+use stagelink::{Database, Settings, Stage, StageMark};
 use stagelink_local::heroku::Stage as HerokuStage;
 use stagelink_local::netlify_api::{Context, EnvScope, EnvVar};
 use stagelink_tests::database;
@@ -22,8 +22,8 @@ async fn each_context_gets_its_stages_database_and_functions_reach_it() {
         (Context::Production, Stage::Production, &site.production),
         (staging(), Stage::Staging, &site.staging),
     ] {
-        let link = Link::new(Settings::from_vars(site.functions_in(&context)));
-        let found = link.examine().await.expect("a database");
+        let link = Database::new(Settings::from_vars(site.functions_in(&context)));
+        let found = link.inspect().await.expect("a database");
         assert_eq!(found.stage, stage);
         assert_eq!(found.database, own.name());
         let required = site
@@ -46,7 +46,7 @@ async fn each_context_gets_its_stages_database_and_functions_reach_it() {
         assert!(site.environment(&context, EnvScope::Builds).is_empty());
     }
     for variable in site.netlify.variables("shop-site").expect("the site") {
-        let holds_one = variable.key() == "STAGELINK_SEALED";
+        let holds_one = variable.key() == "STAGELINK_CREDENTIALS";
         assert_eq!(variable.is_secret(), holds_one, "{}", variable.key());
     }
 }
@@ -60,13 +60,13 @@ async fn token_of_a_stage_lets_its_functions_outlive_a_rotation() {
     let mut variables = site.functions_in(&staging());
     assert_eq!(variables["HEROKU_API_KEY"], token);
     assert_eq!(variables["STAGELINK_HEROKU_PIPELINE"], "shop");
-    // The URL that is sealed has gone stale.
-    let (url, _) = variables["STAGELINK_SEALED"]
+    // The URL that is credentials has gone stale.
+    let (url, _) = variables["STAGELINK_CREDENTIALS"]
         .split_once("#scram=")
         .expect("what SCRAM makes of the password is sealed with it");
     let stale = url.replace("c4n4ry", "old-c4n4ry");
-    variables.insert("STAGELINK_SEALED".to_owned(), stale);
-    let link = Link::new(Settings::from_vars(variables));
+    variables.insert("STAGELINK_CREDENTIALS".to_owned(), stale);
+    let link = Database::new(Settings::from_vars(variables));
     link.client().await.expect("the new URL");
     let secret = site.netlify.variables("shop-site").expect("the site");
     let key = secret.iter().find(|of| of.key() == "HEROKU_API_KEY");
@@ -74,7 +74,7 @@ async fn token_of_a_stage_lets_its_functions_outlive_a_rotation() {
 }
 
 #[tokio::test]
-async fn preview_with_a_token_asks_for_its_pull_request_and_has_nothing_sealed() {
+async fn preview_with_a_token_asks_for_its_pull_request_and_has_no_deploy_time_credentials() {
     let mut site = Site::new().await;
     let shared = database().await;
     site.heroku.create_app("shop-shared").expect("an app");
@@ -87,16 +87,18 @@ async fn preview_with_a_token_asks_for_its_pull_request_and_has_nothing_sealed()
     site.token("REVIEW_TOKEN", &["shop-shared"]);
     let words = ["--yes", "--app", "review=shop-shared"];
     site.linked(&words).await;
-    let sealed = site.functions_in(&Context::DeployPreview);
-    assert!(sealed["STAGELINK_SEALED"].starts_with("review="));
+    let credentials = site.functions_in(&Context::DeployPreview);
+    assert!(credentials["STAGELINK_CREDENTIALS"].starts_with("review="));
 
     let with_token = [&words[..], &["--token-for", "review=REVIEW_TOKEN"]].concat();
     let said = site.linked(&with_token).await;
     assert!(said.output.contains("removed"), "{}", said.output);
     let variables = site.functions_in(&Context::DeployPreview);
-    assert!(!variables.contains_key("STAGELINK_SEALED"));
+    assert!(!variables.contains_key("STAGELINK_CREDENTIALS"));
     assert_eq!(variables["STAGELINK_HEROKU_APP"], "shop-shared");
-    let found = Link::new(Settings::from_vars(variables)).examine().await;
+    let found = Database::new(Settings::from_vars(variables))
+        .inspect()
+        .await;
     assert_eq!(found.expect("a database").database, shared.name());
     assert_eq!(site.functions_in(&Context::BranchDeploy).len(), 1);
 }
@@ -126,7 +128,7 @@ async fn second_time_changes_what_is_new_and_leaves_the_rest_alone() {
     assert!(site.all() == before, "something is different");
     for row in again["variables"].as_array().expect("variables") {
         let expected = match row["variable"].as_str() {
-            Some("STAGELINK_SEALED") => "set anew",
+            Some("STAGELINK_CREDENTIALS") => "set anew",
             _ => "unchanged",
         };
         assert_eq!(row["change"], expected, "{row}");
@@ -137,9 +139,9 @@ async fn second_time_changes_what_is_new_and_leaves_the_rest_alone() {
         .set_config_var("shop-staging", "DATABASE_URL", &moved.url())
         .expect("a config var");
     site.linked(&["--yes"]).await;
-    let sealed = &site.functions_in(&staging())["STAGELINK_SEALED"];
+    let credentials = &site.functions_in(&staging())["STAGELINK_CREDENTIALS"];
     let begins = format!("staging={}#", moved.url());
-    assert!(sealed.starts_with(&begins), "the old one");
+    assert!(credentials.starts_with(&begins), "the old one");
 }
 
 #[tokio::test]
@@ -172,7 +174,7 @@ async fn lines_for_the_netlify_command_line_hold_no_secret_and_set_nothing() {
     let words = ["--print", "--token-for", "staging=STAGING_TOKEN"];
     let said = site.linked(&words).await;
     for line in [
-        "netlify env:set STAGELINK_SEALED \"$STAGELINK_SEALED_PRODUCTION\" --context production",
+        "netlify env:set STAGELINK_CREDENTIALS \"$STAGELINK_CREDENTIALS_PRODUCTION\" --context production",
         "netlify env:set HEROKU_API_KEY \"$STAGING_TOKEN\" --context branch:staging --secret",
         "netlify env:set STAGELINK_STAGE review --context deploy-preview",
     ] {
@@ -195,5 +197,5 @@ async fn plan_without_scopes_is_told_and_gone_on_with_where_wanted() {
     let said = site.linked(&["--yes", "--without-scopes"]).await;
     assert!(said.output.contains("builds too"), "{}", said.output);
     let built = site.environment(&staging(), EnvScope::Builds);
-    assert!(built["STAGELINK_SEALED"].starts_with("staging="));
+    assert!(built["STAGELINK_CREDENTIALS"].starts_with("staging="));
 }

@@ -3,7 +3,9 @@
 use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
 
-use stagelink::{Credentials, DatabaseUrl, Error, Limits, Link, Provider, ServerSettings, Stage};
+use stagelink::{
+    Credentials, Database, DatabaseUrl, Error, Limits, Provider, ServerSettings, Stage,
+};
 use stagelink_tests::{CANARY, Scene, Stub, StubServer, server};
 
 use tokio::net::TcpSocket;
@@ -54,7 +56,7 @@ async fn full_database_is_told_with_a_time_to_come_back() {
     let url = DatabaseUrl::parse(&scene.database.url(), "the test").expect("a URL");
     let mut limits = Limits::default();
     limits.pool_size = NonZeroUsize::new(20).expect("not zero");
-    let link = Link::with_provider(
+    let link = Database::with_provider(
         Stage::Staging,
         Fixed(url),
         limits,

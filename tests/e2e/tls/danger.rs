@@ -1,6 +1,6 @@
 //! `STAGELINK_DANGER_UNAUTHENTICATED`: a server that proves nothing, for those who say so.
 
-use stagelink::{ErrorKind, Link, Settings};
+use stagelink::{Database, ErrorKind, Settings};
 use stagelink_tests::{Auth, CANARY, Identity, Middle, Mitm, OwnServer, Stub, StubServer};
 
 use super::{Unproven, let_in, open, refused, with};
@@ -29,7 +29,7 @@ async fn production_is_never_without_proof() {
             ("DATABASE_URL", "postgres://u:p@127.0.0.1:1/d"),
             (DANGER, value),
         ];
-        let error = Link::new(Settings::from_vars(variables)).client().await;
+        let error = Database::new(Settings::from_vars(variables)).client().await;
         let error = error.expect_err("it is refused");
         assert_eq!(error.kind(), ErrorKind::Settings, "{}", error.report());
         assert!(error.to_string().contains(DANGER), "{error}");

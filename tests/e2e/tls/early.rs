@@ -89,7 +89,7 @@ async fn error_in_place_of_an_offer_is_told_as_it_is() {
     let full = full.url("");
     for (url, kind) in [
         (&rejected, ErrorKind::DatabaseRefused),
-        (&full, ErrorKind::DatabaseFull),
+        (&full, ErrorKind::TooManyConnections),
     ] {
         let (proxy, url) = network(url).await;
         // Nobody waits for a place here.

@@ -16,7 +16,7 @@ mod versions;
 
 use std::path::Path;
 
-use stagelink::{Client, Error, ErrorKind, Link, Settings};
+use stagelink::{Client, Database, Error, ErrorKind, Settings};
 use stagelink_local::testing::network::Proxy;
 use stagelink_local_postgres::Bouncer;
 use stagelink_tests::{Auth, CANARY, Identity, Middle, Mitm, OwnServer, pooled, through};
@@ -26,7 +26,7 @@ use tempfile::NamedTempFile;
 async fn open(url: &str, variables: &[(&str, &str)]) -> Result<Client, Error> {
     let needed = [("STAGELINK_STAGE", "staging"), ("DATABASE_URL", url)];
     let variables = needed.iter().chain(variables).copied();
-    let opened = Link::new(Settings::from_vars(variables)).client().await;
+    let opened = Database::new(Settings::from_vars(variables)).client().await;
     if let Err(error) = &opened {
         let told = format!("{error:?} {}", error.report());
         assert!(!told.contains(CANARY), "the password is in an error");
@@ -52,7 +52,7 @@ async fn refused(what: &str, url: &str, variables: &[(&str, &str)]) -> Error {
         .unwrap_or_else(|| panic!("{what} was let in"));
     assert_eq!(
         error.kind(),
-        ErrorKind::Insecure,
+        ErrorKind::ServerNotAuthenticated,
         "{what}: {}",
         error.report()
     );

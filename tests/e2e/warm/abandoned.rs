@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use stagelink::{Error, ErrorKind, Link};
+use stagelink::{Database, Error, ErrorKind};
 use stagelink_tests::{Scene, proxy, through};
 use tokio::time::timeout;
 
 use super::{AT_WORK, Pooled, link, pid, sessions, until_sessions};
 
 /// Gives up a statement that would take half a minute.
-async fn abandon(link: &Link) {
+async fn abandon(link: &Database) {
     let db = link.client().await.expect("a connection");
     let slow = db.batch_execute("SELECT pg_sleep(30)");
     let given_up = timeout(Duration::from_millis(100), slow).await;
@@ -103,7 +103,7 @@ async fn connection_whose_statement_cannot_be_stopped_is_given_up() {
     // What is sent from now on does not arrive, and nobody is told.
     proxy.stall();
     abandon(&link).await;
-    link.settle().await;
+    link.finish_invocation().await;
     proxy.resume();
     let db = link.client().await.expect("a connection");
     assert_ne!(pid(&db).await, first);
@@ -114,7 +114,7 @@ async fn end_of_an_invocation_waits_until_what_was_abandoned_has_stopped() {
     let mut scene = Scene::new().await;
     let link = link(&mut scene, &[]);
     abandon(&link).await;
-    link.settle().await;
+    link.finish_invocation().await;
     assert_eq!(sessions(scene.database.role(), &AT_WORK).await, 0);
 }
 

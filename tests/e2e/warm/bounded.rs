@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use stagelink::{Error, ErrorKind, Link, Phase};
+use stagelink::{Database, Error, ErrorKind, Phase};
 use stagelink_tests::{Scene, as_superuser, migrate, server};
 
 use super::{AT_WORK, Pooled, limit, link, sessions, until_sessions, within};
 
 /// The value of a setting in a session of this link.
-async fn setting(link: &Link, name: &str) -> String {
+async fn setting(link: &Database, name: &str) -> String {
     let sql = format!("SHOW {name}");
     let db = link.client().await.expect("a connection");
     let row = db.query_typed_one(&sql, &[]).await.expect("a row");
@@ -68,7 +68,7 @@ async fn work_that_takes_too_long_is_a_time_out_and_stops_in_the_server() {
     let error = slow.await.expect_err("it takes longer");
     assert_eq!(error.kind(), ErrorKind::Timeout(Phase::Query));
     assert!(began.elapsed() < Duration::from_secs(5));
-    link.settle().await;
+    link.finish_invocation().await;
     assert_eq!(sessions(&role, &AT_WORK).await, 0);
 }
 
@@ -90,7 +90,7 @@ async fn wait_for_a_place_in_the_database_is_bounded_too() {
     let link = link(&mut scene, &[("STAGELINK_RETRY_TIMEOUT_MS", "60000")]);
     let link = within(&link, Duration::from_secs(1));
     let error = link.client().await.expect_err("there is none");
-    assert_eq!(error.kind(), ErrorKind::DatabaseFull, "{error}");
+    assert_eq!(error.kind(), ErrorKind::TooManyConnections, "{error}");
     assert!(error.retry_after().is_some());
 }
 

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use futures_util::future::join;
-use stagelink::{Error, ErrorKind, Link};
+use stagelink::{Database, Error, ErrorKind};
 use stagelink_tests::{Scene, as_superuser};
 use tokio::time::sleep;
 
 use super::{ANY, limit, link, pid, sessions, until_sessions};
 
-async fn read(link: &Link) -> Result<i32, Error> {
+async fn read(link: &Database) -> Result<i32, Error> {
     link.read(|db| async move { Ok(db.query_typed_one("SELECT 1", &[]).await?.get(0)) })
         .await
 }
@@ -36,7 +36,7 @@ async fn instance_that_had_to_wait_leaves_its_place_to_others() {
     let role = scene.database.role().to_owned();
     // Nobody had to wait: the connection is kept.
     let kept = pid(&first.client().await.expect("a place")).await;
-    first.settle().await;
+    first.finish_invocation().await;
     assert_eq!(pid(&first.client().await.expect("a place")).await, kept);
     limit(&role, 1).await;
     let leave = async {
@@ -45,7 +45,7 @@ async fn instance_that_had_to_wait_leaves_its_place_to_others() {
     };
     join(async { read(&second).await.expect("a place") }, leave).await;
     assert_eq!(sessions(&role, &ANY).await, 1);
-    second.settle().await;
+    second.finish_invocation().await;
     until_sessions(&role, &ANY, 0).await;
     read(&first).await.expect("its turn");
 }
@@ -57,9 +57,9 @@ async fn database_without_a_place_is_told_after_the_time_limit() {
     let link = link(&mut scene, &[("STAGELINK_RETRY_TIMEOUT_MS", "500")]);
     for _ in 0..2 {
         let error = read(&link).await.expect_err("there is none");
-        assert_eq!(error.kind(), ErrorKind::DatabaseFull);
+        assert_eq!(error.kind(), ErrorKind::TooManyConnections);
         let error = link.client().await.expect_err("there is none");
-        assert_eq!(error.kind(), ErrorKind::DatabaseFull);
+        assert_eq!(error.kind(), ErrorKind::TooManyConnections);
         let seconds = error.retry_after().expect("a time").as_secs();
         assert!((1..=4).contains(&seconds), "{seconds}");
     }
@@ -90,11 +90,11 @@ async fn last_places_are_taken_in_turns_and_others_are_kept() {
     limit(&role, 3).await;
     let (first, second) = (link(&mut scene, &[]), link(&mut scene, &[]));
     read(&first).await.expect("a place");
-    first.settle().await;
+    first.finish_invocation().await;
     assert_eq!(sessions(&role, &ANY).await, 1, "there was room");
     read(&second).await.expect("a place");
     assert_eq!(sessions(&role, &ANY).await, 2);
-    second.settle().await;
+    second.finish_invocation().await;
     until_sessions(&role, &ANY, 1).await;
     // Nothing of all this costs who asks a round trip, or shows in what is asked.
     let kept = pid(&first.client().await.expect("a place")).await;

@@ -9,27 +9,27 @@ mod statements;
 
 use std::time::{Duration, SystemTime};
 
-use stagelink::{Client, Link, Settings};
+use stagelink::{Client, Database, Settings};
 use stagelink_local_postgres::Bouncer;
 use stagelink_tests::{Identity, Scene, as_superuser, pooled, server};
 use tokio_postgres::types::Type;
 
 /// A link to the scene's database, with these variables set beside the scene's own.
-fn link(scene: &mut Scene, variables: &[(&str, &str)]) -> Link {
+fn link(scene: &mut Scene, variables: &[(&str, &str)]) -> Database {
     for (name, value) in variables {
         scene.set(name, value);
     }
-    Link::new(Settings::from_vars(&scene.variables))
+    Database::new(Settings::from_vars(&scene.variables))
 }
 
 /// The same link for an invocation that has so long to answer.
-pub(crate) fn within(link: &Link, limit: Duration) -> Link {
-    link.until(SystemTime::now() + limit)
+pub(crate) fn within(link: &Database, limit: Duration) -> Database {
+    link.with_deadline(SystemTime::now() + limit)
 }
 
 /// A scene whose database is reached through a PgBouncer, and a link to it.
 struct Pooled {
-    link: Link,
+    link: Database,
     scene: Scene,
     _bouncer: Bouncer,
 }

@@ -1,6 +1,6 @@
 //! A transaction pooler: it is asked for nothing that it would refuse, and shows others nothing.
 
-use stagelink::{Error, Link, Settings, params};
+use stagelink::{Database, Error, Settings, params};
 use stagelink_local_postgres::Bouncer;
 use stagelink_tests::{Auth, Identity, OwnServer, Scene, pooled as behind};
 
@@ -46,7 +46,7 @@ async fn all_kinds_of_work_are_done_through_a_pooler() {
 async fn url_of_a_pooler_stays_one_where_the_providers_pooler_is_not_wanted() {
     let pooled = Pooled::start().await;
     let settings = Settings::from_vars(&pooled.scene.variables);
-    let link = Link::new(settings.map(Settings::without_pooler));
+    let link = Database::new(settings.map(Settings::without_pooler));
     for setting in ["idle_session_timeout", "application_name"] {
         let sql = format!("SHOW {setting}");
         let db = link.client().await.expect("a connection");

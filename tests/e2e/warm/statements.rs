@@ -1,6 +1,6 @@
 //! Statements that are kept prepared, over changes of the database.
 
-use stagelink::{Client, Error, Link, params};
+use stagelink::{Client, Database, Error, params};
 use stagelink_tests::{Scene, proxy, through};
 
 use super::{link, pid};
@@ -14,7 +14,7 @@ async fn columns(db: &Client) -> usize {
 }
 
 /// A table with a row, and a link whose connection has the statement prepared.
-async fn prepared(scene: &mut Scene) -> Link {
+async fn prepared(scene: &mut Scene) -> Database {
     let link = link(scene, &[]);
     let db = link.client().await.expect("a connection");
     db.batch_execute("CREATE TABLE entry (id bigint); INSERT INTO entry VALUES (1)")

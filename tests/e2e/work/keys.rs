@@ -1,7 +1,7 @@
 //! Idempotency keys.
 
 use futures_util::future::join_all;
-use stagelink::{Error, ErrorKind, IdempotencyKey, Limits, Link, ServerSettings, Stage};
+use stagelink::{Database, Error, ErrorKind, IdempotencyKey, Limits, ServerSettings, Stage};
 
 use super::{Place, cut_after_the_commit, key};
 
@@ -10,10 +10,13 @@ async fn write_with_a_key_gets_its_one_answer_whatever_happens_to_its_commit() {
     let place = Place::new().await;
     place.read().await.expect("a warm link");
     let key = key("a");
-    let id = cut_after_the_commit(&place, "a", place.once(&key, "a")).await;
+    let id = cut_after_the_commit(&place, "a", place.write_once(&key, "a")).await;
     let id = id.expect("an answer");
     assert_eq!(place.count("a").await, 1);
-    assert_eq!(place.once(&key, "a").await.expect("the same answer"), id);
+    assert_eq!(
+        place.write_once(&key, "a").await.expect("the same answer"),
+        id
+    );
     assert_eq!(place.count("a").await, 1);
 }
 
@@ -22,9 +25,9 @@ async fn requests_with_one_key_at_the_same_time_get_one_answer() {
     let place = Place::new().await;
     let key = key("a");
     let limits = Limits::default();
-    let links: Vec<Link> = (0..8)
+    let links: Vec<Database> = (0..8)
         .map(|_| {
-            Link::with_provider(
+            Database::with_provider(
                 Stage::Staging,
                 place.known.clone(),
                 limits.clone(),
@@ -33,7 +36,7 @@ async fn requests_with_one_key_at_the_same_time_get_one_answer() {
         })
         .collect();
     let all = links.iter().map(|link| {
-        link.once(&key, |db| async move {
+        link.write_once(&key, |db| async move {
             let sql = "INSERT INTO entry (name) SELECT 'a' FROM pg_sleep(0.1) RETURNING id";
             let row = db.query_typed_one(sql, &[]).await?;
             Ok::<i64, Error>(row.get(0))
@@ -51,7 +54,7 @@ async fn requests_with_one_key_at_the_same_time_get_one_answer() {
 #[tokio::test]
 async fn key_is_for_one_request_of_one_owner_for_a_day() {
     let place = Place::new().await;
-    let first = place.once(&key("a"), "a").await.expect("an answer");
+    let first = place.write_once(&key("a"), "a").await.expect("an answer");
 
     let mut other = lambda_http::Request::new("another body".into());
     other
@@ -60,20 +63,20 @@ async fn key_is_for_one_request_of_one_owner_for_a_day() {
     let other = IdempotencyKey::of(&other)
         .expect("a good key")
         .expect("a key");
-    let error = place.once(&other, "b").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::KeyReused);
+    let error = place.write_once(&other, "b").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::IdempotencyKeyReused);
     assert_eq!(place.count("b").await, 0);
 
     let of_another = key("a").owned_by("bob");
-    let second = place.once(&of_another, "b").await.expect("an answer");
+    let second = place.write_once(&of_another, "b").await.expect("an answer");
     assert_ne!(first, second);
 
     let aside = place.aside().await;
     let age = "UPDATE stagelink_idempotency SET kept_until = now() - interval '1 second'";
     aside.batch_execute(age).await.expect("older keys");
-    let third = place.once(&other, "c").await.expect("a new answer");
+    let third = place.write_once(&other, "c").await.expect("a new answer");
     assert_ne!(first, third);
-    place.once(&key("d"), "d").await.expect("an answer");
+    place.write_once(&key("d"), "d").await.expect("an answer");
     let row = aside.query_one("SELECT count(*) FROM stagelink_idempotency", &[]);
     let left: i64 = row.await.expect("a count").get(0);
     assert_eq!(left, 2, "what is out of date is removed by and by");
@@ -83,9 +86,9 @@ async fn key_is_for_one_request_of_one_owner_for_a_day() {
 async fn key_of_work_that_failed_is_free_again() {
     let place = Place::new().await;
     place.write("a").await.expect("it is written");
-    let error = place.once(&key("x"), "a").await.unwrap_err();
+    let error = place.write_once(&key("x"), "a").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Query, "{}", error.report());
-    place.once(&key("x"), "b").await.expect("an answer");
+    place.write_once(&key("x"), "b").await.expect("an answer");
     assert_eq!(place.count("b").await, 1);
 }
 
@@ -99,7 +102,7 @@ async fn missing_table_says_where_its_sql_is() {
         .batch_execute(drop)
         .await
         .expect("no table");
-    let error = place.once(&key("a"), "a").await.unwrap_err();
+    let error = place.write_once(&key("a"), "a").await.unwrap_err();
     assert!(error.to_string().contains("IDEMPOTENCY_TABLE"), "{error}");
     place.write("b").await.expect("the connection is good");
 }

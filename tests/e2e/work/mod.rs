@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use stagelink::{
-    Client, Credentials, DatabaseUrl, Error, IDEMPOTENCY_TABLE, IdempotencyKey, Limits, Link,
+    Client, Credentials, Database, DatabaseUrl, Error, IDEMPOTENCY_TABLE, IdempotencyKey, Limits,
     Provider, ServerSettings, Stage,
 };
 use stagelink_local::testing::network::Proxy;
-use stagelink_local_postgres::Database;
+use stagelink_local_postgres::Database as LocalDatabase;
 use stagelink_tests::{as_superuser, database, end_sessions, proxy, server, through};
 use tokio_postgres::types::Type;
 
@@ -56,10 +56,10 @@ impl Provider for Known {
 
 /// A database behind a faulty network, and a link to it.
 struct Place {
-    database: Database,
+    database: LocalDatabase,
     proxy: Proxy,
     known: Known,
-    link: Link,
+    link: Database,
 }
 
 impl Place {
@@ -67,7 +67,7 @@ impl Place {
         let database = database().await;
         let proxy = proxy().await;
         let known = Known::new(&through(&proxy, &database.url()));
-        let link = Link::with_provider(
+        let link = Database::with_provider(
             Stage::Staging,
             known.clone(),
             Limits::default(),
@@ -95,7 +95,7 @@ impl Place {
     async fn aside(&self) -> Client {
         let known = Known::new(&self.database.url());
         let limits = Limits::default();
-        Link::with_provider(Stage::Staging, known, limits, ServerSettings::default())
+        Database::with_provider(Stage::Staging, known, limits, ServerSettings::default())
             .client()
             .await
             .expect("the database can be reached")
@@ -160,9 +160,9 @@ impl Place {
             .await
     }
 
-    async fn once(&self, key: &IdempotencyKey, name: &str) -> Result<i64, Error> {
+    async fn write_once(&self, key: &IdempotencyKey, name: &str) -> Result<i64, Error> {
         self.link
-            .once(key, |db| async move {
+            .write_once(key, |db| async move {
                 let sql = "INSERT INTO entry (name) VALUES ($1) RETURNING id";
                 let row = db.query_typed_one(sql, &[(&name, Type::TEXT)]).await?;
                 Ok(row.get(0))

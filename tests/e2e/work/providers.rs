@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stagelink::{Client, Error, ErrorKind, Link, Settings};
+use stagelink::{Client, Database, Error, ErrorKind, Settings};
 use stagelink_local::heroku::{Failure, Fault};
 use stagelink_tests::Scene;
 
@@ -26,7 +26,7 @@ async fn api_that_stumbles_is_asked_again() {
     ] {
         let scene = Scene::new().await;
         scene.heroku.inject(Fault::new(failure).times(2));
-        let link = Link::new(Settings::from_vars(&scene.variables));
+        let link = Database::new(Settings::from_vars(&scene.variables));
         link.read(select).await.expect("it is read");
     }
 }
@@ -38,10 +38,10 @@ async fn api_that_says_when_to_come_back_is_left_alone_and_nobody_waits_in_vain(
         status: 429,
         retry_after: Some(Duration::from_secs(60)),
     }));
-    let link = Link::new(Settings::from_vars(&scene.variables));
+    let link = Database::new(Settings::from_vars(&scene.variables));
     for _ in 0..3 {
         let error = link.read(select).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ProviderBusy, "{}", error.report());
+        assert_eq!(error.kind(), ErrorKind::RateLimited, "{}", error.report());
     }
     assert_eq!(scene.heroku.requests().len(), 1);
 }

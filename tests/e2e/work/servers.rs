@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join;
-use stagelink::{Client, Error, ErrorKind, Limits, Link, ServerSettings, Stage};
+use stagelink::{Client, Database, Error, ErrorKind, Limits, ServerSettings, Stage};
 use stagelink_tests::{CANARY, as_superuser, database, proxy, through};
 
 use super::{INSERT, Known, Place, insert};
@@ -49,7 +49,7 @@ async fn database_that_stays_read_only_is_told_and_the_provider_is_left_in_peace
     .await;
     let mut limits = Limits::default();
     limits.retry = Duration::from_millis(300);
-    let link = Link::with_provider(
+    let link = Database::with_provider(
         Stage::Staging,
         place.known.clone(),
         limits,
@@ -90,7 +90,7 @@ async fn refused_and_silent_servers_are_waited_for_and_then_told() {
 
     let mut limits = Limits::default();
     limits.retry = Duration::from_millis(300);
-    let link = Link::with_provider(
+    let link = Database::with_provider(
         Stage::Staging,
         place.known.clone(),
         limits,
@@ -117,7 +117,7 @@ async fn server_that_falls_silent_after_a_cut_is_looked_for_elsewhere() {
     limits.connect = Duration::from_millis(300);
     // A link whose connections time out soon, warmed up elsewhere.
     let known = Known::new(&through(&elsewhere, &place.database.url()));
-    let link = Link::with_provider(
+    let link = Database::with_provider(
         Stage::Staging,
         known.clone(),
         limits,

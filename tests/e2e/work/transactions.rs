@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::{join, join_all};
-use stagelink::{Error, ErrorKind, Limits, Link, ServerSettings, Stage};
+use stagelink::{Database, Error, ErrorKind, Limits, ServerSettings, Stage};
 
 use super::{INSERT, Place, SLOW_INSERT, cut_after_the_commit, insert};
 
@@ -82,9 +82,9 @@ async fn transaction_that_loses_a_race_is_done_again() {
     let place = Place::new().await;
     place.write("counter").await.expect("it is written");
     let limits = Limits::default();
-    let links: Vec<Link> = (0..4)
+    let links: Vec<Database> = (0..4)
         .map(|_| {
-            Link::with_provider(
+            Database::with_provider(
                 Stage::Staging,
                 place.known.clone(),
                 limits.clone(),

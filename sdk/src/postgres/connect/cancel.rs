@@ -14,7 +14,7 @@ use crate::postgres::connect::tls::{self, Peer, PublicKey, Refusal};
 ///
 /// The driver has the same for connections that it opened itself, and does not know where
 /// these lead to.
-pub(in crate::postgres) struct Canceller {
+pub(in crate::postgres) struct CancelToken {
     /// With the address of the session's own server, whose name may lead elsewhere by now.
     pub(in crate::postgres) url: DatabaseUrl,
     /// `host:port`, for messages.
@@ -27,7 +27,7 @@ pub(in crate::postgres) struct Canceller {
     pub(in crate::postgres) direct: bool,
 }
 
-impl Canceller {
+impl CancelToken {
     /// Asks the server to stop, and returns when it has told the session so. Whether that
     /// came in time shows on the session alone. Costs what a new connection does, without
     /// the authentication.
@@ -39,7 +39,7 @@ impl Canceller {
         let server = &*self.server;
         let failed = |error| {
             let what = format!("could not ask {server} to stop a statement");
-            Error::because(ErrorKind::DatabaseUnreachable, what, error)
+            Error::with_source(ErrorKind::DatabaseUnreachable, what, error)
         };
         let tcp = socket::connect(&self.url, server).await?;
         let peer = Peer {

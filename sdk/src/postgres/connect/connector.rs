@@ -10,13 +10,13 @@ use tokio::task::JoinHandle;
 
 use crate::config::{Limits, ServerSettings};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::postgres::connect::Attempt;
-use crate::postgres::connect::cancel::Canceller;
-use crate::postgres::connect::scram::{Keyring, ScramKeys};
-use crate::postgres::connect::startup::Ahead;
-use crate::postgres::connect::timings::Phases;
+use crate::postgres::connect::ConnectAttempt;
+use crate::postgres::connect::cancel::CancelToken;
+use crate::postgres::connect::scram::{ScramKeyCache, ScramKeys};
+use crate::postgres::connect::startup::Pipelined;
+use crate::postgres::connect::timings::ConnectTimings;
 use crate::postgres::connect::tls::PublicKey;
-use crate::postgres::connect::tls::policy::Proof;
+use crate::postgres::connect::tls::policy::ServerAuth;
 use crate::postgres::connect::watch::Socket;
 use crate::postgres::protocol::Tap;
 use crate::postgres::stage_mark::StageMark;
@@ -34,32 +34,32 @@ struct Inner {
     limits: Limits,
     settings: ServerSettings,
     /// No two passwords have one salt, so what leads past a pooler may use it as well.
-    keyring: Keyring,
+    key_cache: ScramKeyCache,
     /// Whether the pooler that the credentials lead to is passed by.
     passes_pooler: AtomicBool,
     /// How long it took to get the credentials, until it is told once.
     resolved_in: Mutex<Option<Duration>>,
-    phases: Mutex<Option<Phases>>,
+    phases: Mutex<Option<ConnectTimings>>,
 }
 
 /// A session on a server, and what passes on it.
-pub(in crate::postgres) struct Opened {
+pub(in crate::postgres) struct NewConnection {
     pub(in crate::postgres) client: ClientWrapper,
     /// Moves what is sent and received, until the client is dropped and the server knows.
     pub(in crate::postgres) task: JoinHandle<()>,
     pub(in crate::postgres) tap: Tap,
     pub(in crate::postgres) socket: Socket,
-    pub(in crate::postgres) canceller: Canceller,
+    pub(in crate::postgres) cancel_token: CancelToken,
     /// What goes ahead of the first statement. A pooler's sessions are set to nothing:
     /// it may show that to others.
-    pub(in crate::postgres) ahead: Option<Ahead>,
-    pub(in crate::postgres) facts: Facts,
+    pub(in crate::postgres) ahead: Option<Pipelined>,
+    pub(in crate::postgres) facts: ServerInfo,
 }
 
 /// What was shown and told while a connection was opened.
 #[derive(Clone, Debug)]
-pub(in crate::postgres) struct Facts {
-    pub(in crate::postgres) proof: Proof,
+pub(in crate::postgres) struct ServerInfo {
+    pub(in crate::postgres) server_auth: ServerAuth,
     /// The server's public key.
     pub(in crate::postgres) key: Option<PublicKey>,
     pub(in crate::postgres) mark: StageMark,
@@ -83,7 +83,7 @@ impl Connector {
         settings: ServerSettings,
     ) -> Self {
         Self(Arc::new(Inner {
-            keyring: Keyring::with(credentials.scram_keys().cloned()),
+            key_cache: ScramKeyCache::with(credentials.scram_keys().cloned()),
             stage,
             credentials,
             limits,
@@ -100,16 +100,16 @@ impl Connector {
 
     /// What SCRAM made of the password, where it was asked for.
     pub(in crate::postgres) fn scram_keys(&self) -> Option<ScramKeys> {
-        self.0.keyring.last()
+        self.0.key_cache.last()
     }
 
     /// How long the phases of the connection opened last took.
-    pub(in crate::postgres) fn phases(&self) -> Option<Phases> {
+    pub(in crate::postgres) fn connect_timings(&self) -> Option<ConnectTimings> {
         *lock(&self.0.phases)
     }
 
     /// A connection to the stage's own database.
-    pub(in crate::postgres) async fn open(&self) -> Result<Opened, Error> {
+    pub(in crate::postgres) async fn open(&self) -> Result<NewConnection, Error> {
         let opened = self.open_unchecked().await?;
         let url = self.0.credentials.url();
         let required = self.0.settings.require_mark;
@@ -118,7 +118,7 @@ impl Connector {
     }
 
     /// A connection to whichever database the credentials lead to, not to be handed out.
-    pub(in crate::postgres) async fn open_unchecked(&self) -> Result<Opened, Error> {
+    pub(in crate::postgres) async fn open_unchecked(&self) -> Result<NewConnection, Error> {
         let credentials = &self.0.credentials;
         let Some(direct) = credentials.direct() else {
             return self.open_at(credentials.url()).await;
@@ -127,7 +127,7 @@ impl Connector {
             return self.open_at(direct).await;
         }
         match self.open_at(credentials.url()).await {
-            Err(error) if error.kind() == ErrorKind::Insecure => {
+            Err(error) if error.kind() == ErrorKind::ServerNotAuthenticated => {
                 Box::pin(self.past_pooler(direct, error)).await
             }
             answer => answer,
@@ -136,7 +136,11 @@ impl Connector {
 
     /// What to do with a pooler that proves nothing: the database itself may show the same
     /// key, with a proof. Where that does not help, it is taken without the pooler.
-    async fn past_pooler(&self, direct: &DatabaseUrl, error: Error) -> Result<Opened, Error> {
+    async fn past_pooler(
+        &self,
+        direct: &DatabaseUrl,
+        error: Error,
+    ) -> Result<NewConnection, Error> {
         let database = self.open_at(direct).await?;
         if let Ok(pooled) = self.open_at(self.0.credentials.url()).await {
             return Ok(pooled);
@@ -151,20 +155,20 @@ impl Connector {
         Ok(database)
     }
 
-    async fn open_at(&self, url: &DatabaseUrl) -> Result<Opened, Error> {
+    async fn open_at(&self, url: &DatabaseUrl) -> Result<NewConnection, Error> {
         let inner = &*self.0;
         let budget = url
             .connect_timeout
             .map_or(inner.limits.connect, |own| own.min(inner.limits.connect));
-        let attempt = Attempt {
+        let attempt = ConnectAttempt {
             url,
             server: &format!("{}:{}", url.host, url.port),
             settings: &inner.settings,
-            keyring: &inner.keyring,
+            key_cache: &inner.key_cache,
             idle: inner.limits.idle,
             budget,
         };
-        let mut phases = Phases::default();
+        let mut phases = ConnectTimings::default();
         let opened = attempt.run(&mut phases).await?;
         phases.resolve = lock(&inner.resolved_in).take();
         tracing::debug!(origin = inner.credentials.origin(), ?phases, "connected");

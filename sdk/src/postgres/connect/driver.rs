@@ -9,10 +9,10 @@ use tokio_postgres::config::{SslMode, SslNegotiation};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
 use crate::error::{Error, ErrorKind};
-use crate::postgres::connect::startup::Opening;
+use crate::postgres::connect::startup::RewindStream;
 use crate::postgres::connect::tls;
 use crate::postgres::protocol::{Tap, Tapped};
-use crate::postgres::sqlstate::Says;
+use crate::postgres::sqlstate::Staleness;
 
 /// A session in the hands of the driver.
 pub(in crate::postgres) struct Driven {
@@ -24,7 +24,7 @@ pub(in crate::postgres) struct Driven {
 
 /// Gives a session to the driver. `server` is `host:port`, for messages.
 pub(in crate::postgres) async fn drive(
-    stream: Opening<tls::Stream>,
+    stream: RewindStream<tls::Stream>,
     user: &str,
     server: &str,
 ) -> Result<Driven, Error> {
@@ -37,12 +37,12 @@ pub(in crate::postgres) async fn drive(
     let (stream, tap) = Tapped::new(stream);
     let driven = config.connect_raw(stream, Encrypted).await;
     let (client, connection) = driven.map_err(|error| {
-        Error::because(
+        Error::with_source(
             ErrorKind::DatabaseUnreachable,
             format!("the connection to {server} broke as the session began"),
             error,
         )
-        .that_says(Says::Doubt)
+        .with_staleness(Staleness::Suspect)
     })?;
     let task = tokio::spawn(async move {
         match connection.await {
@@ -77,7 +77,7 @@ impl<S: TlsStream + Unpin> TlsConnect<S> for Encrypted {
     }
 }
 
-impl TlsStream for Tapped<Opening<tls::Stream>> {
+impl TlsStream for Tapped<RewindStream<tls::Stream>> {
     fn channel_binding(&self) -> ChannelBinding {
         // The authentication is over, too.
         ChannelBinding::none()

@@ -22,29 +22,31 @@ use tokio::time::{Instant, timeout};
 
 use crate::config::{Pooler, ServerSettings};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::postgres::connect::cancel::Canceller;
-use crate::postgres::connect::connector::{Facts, Opened, took_too_long};
+use crate::postgres::connect::cancel::CancelToken;
+use crate::postgres::connect::connector::{NewConnection, ServerInfo, took_too_long};
 use crate::postgres::connect::driver::{Driven, drive};
-use crate::postgres::connect::scram::Keyring;
+use crate::postgres::connect::scram::ScramKeyCache;
 use crate::postgres::connect::server_auth::Trust;
 use crate::postgres::connect::startup::session_params;
-use crate::postgres::connect::startup::{Demands, Failure, Login, Offer, PATIENCE, Started};
-use crate::postgres::connect::timings::Phases;
-use crate::postgres::connect::tls::policy::{Proof, Roots, TlsPolicy};
+use crate::postgres::connect::startup::{
+    AuthRequirements, Failure, PATIENCE, SaslMechanisms, Started, StartupParams,
+};
+use crate::postgres::connect::timings::ConnectTimings;
+use crate::postgres::connect::tls::policy::{Roots, ServerAuth, TlsPolicy};
 use crate::postgres::connect::tls::{Anchors, Certificate, Peer, Refusal};
 use crate::postgres::connect::watch::Socket;
-use crate::postgres::sqlstate::{Says, refused, unauthenticated};
+use crate::postgres::sqlstate::{Staleness, refused, unauthenticated};
 use crate::postgres::stage_mark::StageMark;
 use crate::postgres::url::DatabaseUrl;
 
 /// The way from here to a session, with a time limit for each step: a server that has much to
 /// do gets on slowly, and one that is gone gets nowhere.
-pub(in crate::postgres) struct Attempt<'a> {
+pub(in crate::postgres) struct ConnectAttempt<'a> {
     pub(in crate::postgres) url: &'a DatabaseUrl,
     /// `host:port`, for messages and for what is remembered of it.
     pub(in crate::postgres) server: &'a str,
     pub(in crate::postgres) settings: &'a ServerSettings,
-    pub(in crate::postgres) keyring: &'a Keyring,
+    pub(in crate::postgres) key_cache: &'a ScramKeyCache,
     /// How long the server may keep a session without a statement.
     pub(in crate::postgres) idle: Duration,
     /// For each step.
@@ -52,7 +54,7 @@ pub(in crate::postgres) struct Attempt<'a> {
 }
 
 /// A TCP connection, apart from its bytes.
-struct Line {
+struct TcpInfo {
     socket: Socket,
     /// The other end's.
     address: Option<IpAddr>,
@@ -67,16 +69,19 @@ struct Plan<'a> {
 }
 
 /// Why a plan came to nothing.
-enum Setback {
+enum Fallback {
     NotDirect,
-    NotEarly(Option<Offer>),
+    NotEarly(Option<SaslMechanisms>),
     WantsCertificate,
     Error(Error),
 }
 
-impl<'a> Attempt<'a> {
+impl<'a> ConnectAttempt<'a> {
     /// Tries one plan after the other, until one comes to something.
-    pub(in crate::postgres) async fn run(&self, phases: &mut Phases) -> Result<Opened, Error> {
+    pub(in crate::postgres) async fn run(
+        &self,
+        phases: &mut ConnectTimings,
+    ) -> Result<NewConnection, Error> {
         let known = server_hints::of(self.server);
         let wanted = self.url.direct_tls.unwrap_or(self.settings.direct_tls);
         let mut plan = Plan {
@@ -101,22 +106,22 @@ impl<'a> Attempt<'a> {
                     }
                     return Ok(opened);
                 }
-                Err(Setback::NotDirect) => {
+                Err(Fallback::NotDirect) => {
                     server_hints::learn(self.server, |habits| habits.direct_tls = Some(false));
                     plan.direct = false;
                 }
-                Err(Setback::NotEarly(Some(offer))) => {
+                Err(Fallback::NotEarly(Some(offer))) => {
                     server_hints::learn(self.server, |habits| habits.offer = Some(offer));
                     plan.early = false;
                 }
-                Err(Setback::NotEarly(None)) => {
+                Err(Fallback::NotEarly(None)) => {
                     put_off = true;
                     plan.early = false;
                 }
-                Err(Setback::WantsCertificate) => {
+                Err(Fallback::WantsCertificate) => {
                     plan.anchors = Some(self.trust().anchors(&Roots::Default, true));
                 }
-                Err(Setback::Error(error)) => return Err(error),
+                Err(Fallback::Error(error)) => return Err(error),
             }
         }
     }
@@ -130,7 +135,11 @@ impl<'a> Attempt<'a> {
     }
 
     /// One connection, step by step.
-    async fn follow(&self, plan: &Plan<'_>, phases: &mut Phases) -> Result<Opened, Setback> {
+    async fn follow(
+        &self,
+        plan: &Plan<'_>,
+        phases: &mut ConnectTimings,
+    ) -> Result<NewConnection, Fallback> {
         let started = Instant::now();
         // Without a request for encryption this is where there is time to make ready.
         let make_ready = async { plan.direct.then(tls::make_ready) };
@@ -139,7 +148,7 @@ impl<'a> Attempt<'a> {
             join(socket::connect(self.url, self.server), make_ready),
         );
         let tcp = connected.await?.0?;
-        let line = Line {
+        let line = TcpInfo {
             socket: Socket::of(&tcp),
             address: tcp.peer_addr().ok().map(|address| address.ip()),
             round_trip: started.elapsed(),
@@ -156,7 +165,7 @@ impl<'a> Attempt<'a> {
         let (stream, certificate) = if plan.direct {
             // Some poolers say nothing to a handshake that they do not know.
             let in_time = self.within(Phase::Handshake, timeout(PATIENCE, handshake));
-            in_time.await?.map_err(|_| Setback::NotDirect)??
+            in_time.await?.map_err(|_| Fallback::NotDirect)??
         } else {
             self.within(Phase::Handshake, handshake).await??
         };
@@ -173,10 +182,10 @@ impl<'a> Attempt<'a> {
     async fn session(
         &self,
         stream: tls::Stream,
-        line: Line,
+        line: TcpInfo,
         certificate: &Certificate,
         plan: &Plan<'_>,
-    ) -> Result<Opened, Setback> {
+    ) -> Result<NewConnection, Fallback> {
         let key = certificate.key();
         let trust = self.trust();
         let is_pinned = trust.is_pinned(key.as_ref())?;
@@ -184,7 +193,7 @@ impl<'a> Attempt<'a> {
         let known = server_hints::of(self.server);
         // A pooler offers no channel binding as a rule, and tells the version of the server
         // behind it.
-        let is_pooled = |offer: Offer| match self.settings.pooler {
+        let is_pooled = |offer: SaslMechanisms| match self.settings.pooler {
             Pooler::Auto => !offer.scram_plus || self.url.names_a_pooler(),
             Pooler::Always => true,
             Pooler::Never => false,
@@ -196,7 +205,7 @@ impl<'a> Attempt<'a> {
             let idle = (!is_pooled).then_some(self.idle);
             session_params::at_start(idle, name.map(String::as_str))
         };
-        let demands = Demands {
+        let requirements = AuthRequirements {
             binding,
             end_point: certificate.end_point(),
             early: plan
@@ -209,20 +218,20 @@ impl<'a> Attempt<'a> {
             },
             terms: |offer| (!is_pooled(offer)).then(|| terms(false)),
         };
-        let login = Login {
+        let login = StartupParams {
             user: &self.url.user,
             password: self.url.password.expose_secret(),
-            keyring: self.keyring,
+            key_cache: self.key_cache,
             database: &self.url.database,
             options: self.url.options.as_deref(),
         };
-        let started = startup::start(stream, login, demands).await;
+        let started = startup::start(stream, login, requirements).await;
         let Started {
             stream,
             reports,
             cancel_key,
             offer,
-            proof,
+            server_auth,
             has_terms,
         } = started.map_err(|failure| self.setback(failure))?;
         let is_pooled = is_pooled(offer);
@@ -234,8 +243,8 @@ impl<'a> Attempt<'a> {
                 habits.direct_tls.get_or_insert(true);
             }
         });
-        if let (Proof::ChannelBinding, Some(key)) = (proof, &key) {
-            server_hints::is_authentic(&self.url.host, key);
+        if let (ServerAuth::ChannelBinding, Some(key)) = (server_auth, &key) {
+            server_hints::trust_key(&self.url.host, key);
         }
         let ahead = stream.ahead();
         if !has_terms {
@@ -249,8 +258,8 @@ impl<'a> Attempt<'a> {
             Some(mark) => mark,
             None => StageMark::ask(&client).await?,
         };
-        let facts = Facts {
-            proof,
+        let facts = ServerInfo {
+            server_auth,
             key: key.clone(),
             mark,
             direct_tls,
@@ -261,44 +270,44 @@ impl<'a> Attempt<'a> {
         };
         let mut url = self.url.clone();
         url.address = line.address.or(url.address);
-        let canceller = Canceller {
+        let cancel_token = CancelToken {
             url,
             server: self.server.to_owned(),
             key: cancel_key,
             server_key: key,
             direct: plan.direct,
         };
-        Ok(Opened {
+        Ok(NewConnection {
             client,
             task,
             tap,
             socket: line.socket,
-            canceller,
+            cancel_token,
             ahead: (!is_pooled).then_some(ahead),
             facts,
         })
     }
 
-    fn setback(&self, failure: Failure) -> Setback {
+    fn setback(&self, failure: Failure) -> Fallback {
         let server = self.server;
-        Setback::Error(match failure {
-            Failure::NotEarly(offer) => return Setback::NotEarly(offer),
-            Failure::WantsCertificate => return Setback::WantsCertificate,
+        Fallback::Error(match failure {
+            Failure::NotEarly(offer) => return Fallback::NotEarly(offer),
+            Failure::WantsCertificate => return Fallback::WantsCertificate,
             Failure::Demanded(error) => error,
-            Failure::Said(said) => refused(said, server, self.url),
+            Failure::ErrorResponse(said) => refused(said, server, self.url),
             Failure::Unproved(error) => unauthenticated(error, server),
-            Failure::Broken(error) => Error::because(
+            Failure::Broken(error) => Error::with_source(
                 ErrorKind::DatabaseUnreachable,
                 format!("the connection to {server} broke while the session started"),
                 error,
             )
-            .that_says(Says::Doubt),
-            Failure::Protocol(error) => Error::because(
+            .with_staleness(Staleness::Suspect),
+            Failure::Protocol(error) => Error::with_source(
                 ErrorKind::DatabaseUnreachable,
                 format!("{server} does not speak Postgres's protocol as it should"),
                 error,
             )
-            .that_says(Says::Doubt),
+            .with_staleness(Staleness::Suspect),
         })
     }
 
@@ -314,7 +323,7 @@ impl<'a> Attempt<'a> {
     }
 }
 
-impl From<Refusal> for Setback {
+impl From<Refusal> for Fallback {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NotDirect => Self::NotDirect,
@@ -323,7 +332,7 @@ impl From<Refusal> for Setback {
     }
 }
 
-impl From<Error> for Setback {
+impl From<Error> for Fallback {
     fn from(error: Error) -> Self {
         Self::Error(error)
     }

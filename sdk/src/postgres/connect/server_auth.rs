@@ -2,9 +2,9 @@
 
 use crate::config::ServerSettings;
 use crate::error::{Error, ErrorKind};
-use crate::postgres::connect::server_hints::{self, Habits};
+use crate::postgres::connect::server_hints::{self, ServerHints};
 use crate::postgres::connect::startup::{Failure, Mechanism};
-use crate::postgres::connect::tls::policy::{Binding, Proof, Roots};
+use crate::postgres::connect::tls::policy::{Binding, Roots, ServerAuth};
 use crate::postgres::connect::tls::{Anchors, Authority, Certificate, PublicKey};
 use crate::postgres::url::DatabaseUrl;
 
@@ -38,7 +38,7 @@ impl<'a> Trust<'a> {
             return Ok(true);
         }
         Err(Error::new(
-            ErrorKind::Insecure,
+            ErrorKind::ServerNotAuthenticated,
             format!(
                 "{} shows another public key than the one in STAGELINK_SERVER_PIN: somebody is in \
                  between, or the server has a new key, which `stagelink mark show` tells where the \
@@ -54,34 +54,34 @@ impl<'a> Trust<'a> {
         certificate: &Certificate,
         is_verified: bool,
         is_pinned: bool,
-    ) -> Result<Proof, Failure> {
+    ) -> Result<ServerAuth, Failure> {
         if self.url.tls.binding() == Binding::Required {
             return Err(Failure::Demanded(self.no_binding(None)));
         }
         if is_pinned {
-            return Ok(Proof::Pin);
+            return Ok(ServerAuth::Pin);
         }
         if is_verified {
-            return Ok(Proof::Certificate);
+            return Ok(ServerAuth::Certificate);
         }
         let key = certificate.key();
         if key.is_some_and(|key| server_hints::has_been_proved(&self.url.host, &key)) {
-            return Ok(Proof::Pin);
+            return Ok(ServerAuth::Pin);
         }
         let judged = certificate.judge(self.server, self.anchors(&Roots::Default, true));
         match judged {
-            Some(Ok(())) => Ok(Proof::Certificate),
+            Some(Ok(())) => Ok(ServerAuth::Certificate),
             _ if self.settings.danger_unauthenticated => {
                 tracing::warn!(
                     "{} has proved nothing: whoever is in between can read the password \
                      (STAGELINK_DANGER_UNAUTHENTICATED)",
                     self.server
                 );
-                Ok(Proof::Nothing)
+                Ok(ServerAuth::Unauthenticated)
             }
             None => Err(Failure::WantsCertificate),
             Some(Err(error)) => Err(Failure::Demanded(match error.kind() {
-                ErrorKind::Insecure => self.no_binding(Some(error)),
+                ErrorKind::ServerNotAuthenticated => self.no_binding(Some(error)),
                 _ => error,
             })),
         }
@@ -91,13 +91,13 @@ impl<'a> Trust<'a> {
         let server = self.server;
         match certificate {
             None => Error::new(
-                ErrorKind::Insecure,
+                ErrorKind::ServerNotAuthenticated,
                 format!(
                     "{server} offers no SCRAM channel binding, which the URL requires: {ADVICE}"
                 ),
             ),
-            Some(error) => Error::because(
-                ErrorKind::Insecure,
+            Some(error) => Error::with_source(
+                ErrorKind::ServerNotAuthenticated,
                 format!(
                     "{server} does not prove that it is the right one: it offers no SCRAM channel \
                      binding and shows no certificate that verifies: {ADVICE}"
@@ -110,7 +110,7 @@ impl<'a> Trust<'a> {
 
 /// With what to begin before the server has asked.
 pub(in crate::postgres) fn early(
-    known: Habits,
+    known: ServerHints,
     binding: Binding,
     is_pinned: bool,
 ) -> Option<Mechanism> {
@@ -123,7 +123,7 @@ pub(in crate::postgres) fn early(
         (Some(offer), Binding::Never) => offer.scram.then_some(Mechanism::Plain),
         (Some(offer), _) if offer.scram_plus => Some(Mechanism::Plus),
         (Some(_), Binding::Required) => None,
-        (Some(offer), Binding::IfOffered) => offer.scram.then_some(Mechanism::PlainForWant),
+        (Some(offer), Binding::IfOffered) => offer.scram.then_some(Mechanism::PlainDowngradeCheck),
     }
 }
 
@@ -134,17 +134,17 @@ const ADVICE: &str = "give the server SCRAM passwords (password_encryption = scr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::postgres::connect::startup::Offer;
+    use crate::postgres::connect::startup::SaslMechanisms;
 
     #[test]
     fn what_comes_early_is_what_the_server_takes() {
         use Binding::{IfOffered, Never, Required};
-        use Mechanism::{Plain, PlainForWant, Plus};
-        let offer = |scram_plus, scram| Some(Offer { scram_plus, scram });
+        use Mechanism::{Plain, PlainDowngradeCheck, Plus};
+        let offer = |scram_plus, scram| Some(SaslMechanisms { scram_plus, scram });
         let of = |offer, binding, is_pinned| {
-            let known = Habits {
+            let known = ServerHints {
                 offer,
-                ..Habits::default()
+                ..ServerHints::default()
             };
             early(known, binding, is_pinned)
         };
@@ -155,7 +155,12 @@ mod tests {
             (None, Never, false, Some(Plain)),
             (offer(true, true), IfOffered, true, Some(Plus)),
             (offer(true, true), Never, false, Some(Plain)),
-            (offer(false, true), IfOffered, false, Some(PlainForWant)),
+            (
+                offer(false, true),
+                IfOffered,
+                false,
+                Some(PlainDowngradeCheck),
+            ),
             (offer(false, true), Required, false, None),
             (offer(false, false), IfOffered, false, None),
         ] {

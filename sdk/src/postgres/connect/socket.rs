@@ -7,7 +7,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 use crate::error::{Error, ErrorKind};
-use crate::postgres::sqlstate::Says;
+use crate::postgres::sqlstate::Staleness;
 use crate::postgres::url::{DatabaseUrl, Tcp};
 
 /// Opens it to the first address that takes it. `server` is `host:port`, for messages.
@@ -18,12 +18,16 @@ pub(in crate::postgres) async fn connect(
     let unreachable = |what: &str, error: io::Error| {
         // Nobody listens there, or the name is gone: the server may have moved.
         let moved = error.kind() == io::ErrorKind::ConnectionRefused || what == LOOK_UP;
-        Error::because(
+        Error::with_source(
             ErrorKind::DatabaseUnreachable,
             format!("{what} the database server {server}"),
             error,
         )
-        .that_says(if moved { Says::Stale } else { Says::Doubt })
+        .with_staleness(if moved {
+            Staleness::Stale
+        } else {
+            Staleness::Suspect
+        })
     };
     let addresses: Vec<SocketAddr> = match url.address {
         Some(address) => vec![(address, url.port).into()],

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How long the phases of opening one connection took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Phases {
+pub struct ConnectTimings {
     /// Asking the provider for the database URL; `None` where the answer was
     /// known already.
     pub resolve: Option<Duration>,

@@ -15,7 +15,7 @@ impl Socket {
     }
 
     /// Whether something has come that nobody has read yet, be it the end.
-    pub(in crate::postgres) fn has_news(&self) -> bool {
+    pub(in crate::postgres) fn is_readable(&self) -> bool {
         let Some(socket) = &self.0 else {
             return true;
         };

@@ -11,13 +11,13 @@ use tokio::time::Instant;
 
 use crate::config::{Limits, ServerSettings};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::postgres::connect::connector::{Connector, Opened};
+use crate::postgres::connect::connector::{Connector, NewConnection};
 use crate::postgres::connect::scram::ScramKeys;
-use crate::postgres::connect::timings::Phases;
-use crate::postgres::pool::health::Told;
-use crate::postgres::pool::manager::{Connection, Connections, Session};
-use crate::postgres::pool::reset::Tidying;
-use crate::postgres::sqlstate::Says;
+use crate::postgres::connect::timings::ConnectTimings;
+use crate::postgres::pool::health::CredentialHealth;
+use crate::postgres::pool::manager::{Connection, ConnectionManager, PooledConnection};
+use crate::postgres::pool::reset::ResetTasks;
+use crate::postgres::sqlstate::Staleness;
 use crate::provider::Credentials;
 use crate::stage::Stage;
 
@@ -32,10 +32,10 @@ struct Inner {
     stage: Stage,
     limits: Limits,
     connector: Connector,
-    pool: Pool<Connections>,
+    pool: Pool<ConnectionManager>,
     /// What the connections have told of the credentials.
-    told: Arc<Told>,
-    tidying: Arc<Tidying>,
+    health: Arc<CredentialHealth>,
+    reset_tasks: Arc<ResetTasks>,
 }
 
 impl Generation {
@@ -49,12 +49,12 @@ impl Generation {
     ) -> Result<Self, Error> {
         let (limits_of_steps, server) = (limits.clone(), server.clone());
         let connector = Connector::new(stage, credentials, resolved_in, limits_of_steps, server);
-        let told = Arc::<Told>::default();
-        let tidying = Arc::<Tidying>::default();
-        let connections = Connections::new(
+        let health = Arc::<CredentialHealth>::default();
+        let reset_tasks = Arc::<ResetTasks>::default();
+        let connections = ConnectionManager::new(
             connector.clone(),
-            Arc::clone(&told),
-            Arc::clone(&tidying),
+            Arc::clone(&health),
+            Arc::clone(&reset_tasks),
             limits.idle,
         );
         let pool = Pool::builder(connections)
@@ -63,7 +63,7 @@ impl Generation {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| {
-                Error::because(ErrorKind::Settings, "could not make the pool", error)
+                Error::with_source(ErrorKind::Settings, "could not make the pool", error)
             })?;
         Ok(Self(Arc::new(Inner {
             number,
@@ -71,8 +71,8 @@ impl Generation {
             limits: limits.clone(),
             connector,
             pool,
-            told,
-            tidying,
+            health,
+            reset_tasks,
         })))
     }
 
@@ -88,8 +88,8 @@ impl Generation {
         self.0.connector.scram_keys()
     }
 
-    pub(in crate::postgres) fn phases(&self) -> Option<Phases> {
-        self.0.connector.phases()
+    pub(in crate::postgres) fn connect_timings(&self) -> Option<ConnectTimings> {
+        self.0.connector.connect_timings()
     }
 
     /// A connection: one that is idle, or a new one. Waits for one no longer than until then.
@@ -107,15 +107,15 @@ impl Generation {
         };
         match taken {
             Ok(connection) => Ok(connection),
-            Err(PoolError::Backend(error)) => Err(inner.told.judge(error)),
+            Err(PoolError::Backend(error)) => Err(inner.health.judge(error)),
             Err(PoolError::Timeout(TimeoutType::Wait)) => Err(self.none_is_free(deadline)),
             // Closed, because another request has renewed the credentials meanwhile.
-            Err(error) => Err(Error::because(
+            Err(error) => Err(Error::with_source(
                 ErrorKind::DatabaseUnreachable,
                 format!("the pool for stage {} gave no connection", inner.stage),
                 error,
             )
-            .that_says(Says::Stale)),
+            .with_staleness(Staleness::Stale)),
         }
     }
 
@@ -153,49 +153,49 @@ impl Generation {
     }
 
     /// A connection outside of the pool, to whichever database it is.
-    pub(in crate::postgres) async fn open_unchecked(&self) -> Result<Opened, Error> {
+    pub(in crate::postgres) async fn open_unchecked(&self) -> Result<NewConnection, Error> {
         self.0.connector.open_unchecked().await
     }
 
     /// It has given a connection. Whether that is news since [`Self::question`].
-    pub(in crate::postgres) fn proves_itself(&self) -> bool {
-        !self.0.told.proved.swap(true, Ordering::Relaxed)
+    pub(in crate::postgres) fn mark_verified(&self) -> bool {
+        !self.0.health.proved.swap(true, Ordering::Relaxed)
     }
 
     /// What was proved before counts no more.
     pub(in crate::postgres) fn question(&self) {
-        self.0.told.proved.store(false, Ordering::Relaxed);
+        self.0.health.proved.store(false, Ordering::Relaxed);
     }
 
     /// Whether a connection has said that it takes no writes, since this was asked.
-    pub(in crate::postgres) fn was_read_only(&self) -> bool {
-        self.0.told.read_only.swap(false, Ordering::Relaxed)
+    pub(in crate::postgres) fn take_read_only(&self) -> bool {
+        self.0.health.read_only.swap(false, Ordering::Relaxed)
     }
 
     pub(in crate::postgres) fn is_tidied(&self) -> bool {
-        self.0.tidying.is_done()
+        self.0.reset_tasks.is_done()
     }
 
     /// Waits until what was abandoned is tidied up.
     pub(in crate::postgres) async fn tidied(&self) {
-        self.0.tidying.done().await;
+        self.0.reset_tasks.done().await;
     }
 
     /// Whether a connection has said that there is hardly room for others, since this was asked.
-    pub(in crate::postgres) fn was_crowded(&self) -> bool {
-        let crowded = &self.0.told.crowded;
+    pub(in crate::postgres) fn take_near_limit(&self) -> bool {
+        let crowded = &self.0.health.crowded;
         // Looked at with each request, and hardly ever so.
         crowded.load(Ordering::Relaxed) && crowded.swap(false, Ordering::Relaxed)
     }
 
     pub(in crate::postgres) fn is_crowded(&self) -> bool {
-        self.0.told.crowded.load(Ordering::Relaxed)
+        self.0.health.crowded.load(Ordering::Relaxed)
     }
 
     /// Ends what is idle, and returns when the server knows.
     pub(in crate::postgres) async fn give_back(&self) {
         let idle = self.0.pool.retain(|_, _| false).removed;
-        join_all(idle.into_iter().map(Session::end)).await;
+        join_all(idle.into_iter().map(PooledConnection::end)).await;
     }
 
     /// Lets it run dry: what is idle ends now, what is lent ends when it comes back.

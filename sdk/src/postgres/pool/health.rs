@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind};
-use crate::postgres::sqlstate::Says;
+use crate::postgres::sqlstate::Staleness;
 
 /// What the connections of a generation have told of its credentials.
 #[derive(Debug, Default)]
-pub(in crate::postgres) struct Told {
+pub(in crate::postgres) struct CredentialHealth {
     /// One was opened since the provider was last asked.
     pub(in crate::postgres) proved: AtomicBool,
     /// One was ended from outside, and none was opened since.
@@ -24,17 +24,17 @@ pub(in crate::postgres) struct Told {
     pub(in crate::postgres) crowded: AtomicBool,
 }
 
-impl Told {
+impl CredentialHealth {
     /// What a failure to open a connection says, with what went before it.
     pub(in crate::postgres) fn judge(&self, error: Error) -> Error {
         let is_silence = matches!(error.kind(), ErrorKind::Timeout(_));
         let doubt = self.doubt.load(Ordering::Relaxed);
-        match error.says() {
-            Says::Nothing if is_silence && (doubt || self.is_silent_for_long()) => {
-                error.that_says(Says::Stale)
+        match error.staleness() {
+            Staleness::Unaffected if is_silence && (doubt || self.is_silent_for_long()) => {
+                error.with_staleness(Staleness::Stale)
             }
-            Says::Doubt if doubt => error.that_says(Says::Stale),
-            Says::Doubt => {
+            Staleness::Suspect if doubt => error.with_staleness(Staleness::Stale),
+            Staleness::Suspect => {
                 self.doubt.store(true, Ordering::Relaxed);
                 error
             }

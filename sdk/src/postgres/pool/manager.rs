@@ -10,52 +10,52 @@ use deadpool_postgres::ClientWrapper;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::clock::Moment;
+use crate::clock::SuspendAwareInstant;
 use crate::error::{Error, ErrorKind};
-use crate::postgres::connect::cancel::Canceller;
-use crate::postgres::connect::connector::{Connector, Opened};
-use crate::postgres::connect::startup::{Ahead, session_params};
+use crate::postgres::connect::cancel::CancelToken;
+use crate::postgres::connect::connector::{Connector, NewConnection};
+use crate::postgres::connect::startup::{Pipelined, session_params};
 use crate::postgres::connect::watch::Socket;
-use crate::postgres::pool::health::Told;
-use crate::postgres::pool::reset::Tidying;
+use crate::postgres::pool::health::CredentialHealth;
+use crate::postgres::pool::reset::ResetTasks;
 use crate::postgres::pool::statements::Statements;
-use crate::postgres::protocol::{Mark, Rest, Tap};
-use crate::postgres::sqlstate::{Says, of_query};
+use crate::postgres::protocol::{Checkpoint, ReturnState, Tap};
+use crate::postgres::sqlstate::{Staleness, of_query};
 
 /// A connection that the pool has lent.
-pub(in crate::postgres) type Connection = Object<Connections>;
+pub(in crate::postgres) type Connection = Object<ConnectionManager>;
 
 /// A session in the pool.
-pub(in crate::postgres) struct Session {
+pub(in crate::postgres) struct PooledConnection {
     pub(in crate::postgres) client: ClientWrapper,
     pub(in crate::postgres) tap: Tap,
     pub(in crate::postgres) statements: Statements,
-    pub(in crate::postgres) told: Arc<Told>,
-    pub(in crate::postgres) tidying: Arc<Tidying>,
+    pub(in crate::postgres) health: Arc<CredentialHealth>,
+    pub(in crate::postgres) reset_tasks: Arc<ResetTasks>,
     /// Taken when the session is ended.
     task: Option<JoinHandle<()>>,
     socket: Socket,
-    canceller: Canceller,
+    cancel_token: CancelToken,
     /// A pooler's session has none.
-    ahead: Option<Ahead>,
+    ahead: Option<Pipelined>,
     /// Whether the server ends what goes on for longer than an invocation may last.
     is_bounded: bool,
     /// When the server was last asked whether there is room for others.
-    counted: Moment,
+    counted: SuspendAwareInstant,
     is_first_loan: bool,
     /// After how long without a use it is not taken any more.
     trusted: Duration,
     is_pooled: bool,
     round_trip: Duration,
-    lent_at: Mark,
+    lent_at: Checkpoint,
     /// When it came back.
-    used: Moment,
+    used: SuspendAwareInstant,
     /// Whether the server said at the start that it takes no writes. That may change,
     /// so it counts for the first loan alone.
     reported_read_only: bool,
 }
 
-impl Session {
+impl PooledConnection {
     /// Whether its server changes from one transaction to the next.
     pub(in crate::postgres) fn is_pooled(&self) -> bool {
         self.is_pooled
@@ -63,10 +63,10 @@ impl Session {
 
     /// Whether it is known before anything is sent that this connection takes no
     /// writes. Who asks takes that for the answer to a write.
-    pub(in crate::postgres) fn is_reported_read_only(&mut self) -> bool {
+    pub(in crate::postgres) fn take_reported_read_only(&mut self) -> bool {
         let reported = std::mem::take(&mut self.reported_read_only);
         if reported {
-            self.told.read_only.store(true, Ordering::Relaxed);
+            self.health.read_only.store(true, Ordering::Relaxed);
         }
         reported
     }
@@ -86,24 +86,24 @@ impl Session {
     }
 
     /// It is given back.
-    pub(in crate::postgres) fn comes_back(&mut self) -> Rest {
-        self.used = Moment::now();
-        if self.ahead.as_ref().is_some_and(Ahead::was_crowded) {
-            self.told.crowded.store(true, Ordering::Relaxed);
+    pub(in crate::postgres) fn comes_back(&mut self) -> ReturnState {
+        self.used = SuspendAwareInstant::now();
+        if self.ahead.as_ref().is_some_and(Pipelined::take_near_limit) {
+            self.health.crowded.store(true, Ordering::Relaxed);
         }
         self.tell()
     }
 
     /// What the time since it was lent tells of the credentials, and how it is left.
-    fn tell(&self) -> Rest {
-        let rest = self.tap.rest_since(&self.lent_at);
+    fn tell(&self) -> ReturnState {
+        let rest = self.tap.return_state_since(&self.lent_at);
         let meaning = rest.error.as_deref().and_then(of_query);
         if let Some((ErrorKind::DatabaseReadOnly, _)) = meaning {
-            self.told.read_only.store(true, Ordering::Relaxed);
+            self.health.read_only.store(true, Ordering::Relaxed);
         }
-        let is_innocent = matches!(meaning, Some((_, Says::Nothing)));
+        let is_innocent = matches!(meaning, Some((_, Staleness::Unaffected)));
         if rest.has_ended && !is_innocent {
-            self.told.doubt.store(true, Ordering::Relaxed);
+            self.health.doubt.store(true, Ordering::Relaxed);
         }
         rest
     }
@@ -118,7 +118,7 @@ impl Session {
         let patience = (self.round_trip * 2 + AT_ONCE).min(LONGEST_ROUND_TRIPS);
         let is_quiet = match timeout(patience, &mut quiet).await {
             Ok(answer) => answer.is_ok(),
-            Err(_) => self.canceller.cancel().await.is_ok() && quiet.await.is_ok(),
+            Err(_) => self.cancel_token.cancel().await.is_ok() && quiet.await.is_ok(),
         };
         if is_quiet && self.tap.is_in_transaction() {
             self.client.batch_execute("ROLLBACK").await.ok();
@@ -132,17 +132,17 @@ impl Session {
     }
 
     /// Has the server asked, ahead of the next statement, whether there is room for others.
-    pub(in crate::postgres) fn takes_census(&mut self) {
+    pub(in crate::postgres) fn check_connection_headroom(&mut self) {
         if let Some(ahead) = &self.ahead
             && self.tap.is_quiet()
         {
-            self.counted = Moment::now();
-            ahead.add(&session_params::census());
+            self.counted = SuspendAwareInstant::now();
+            ahead.add(&session_params::connection_headroom());
         }
     }
 
     /// Whether it still works after a time without use.
-    async fn has_kept_well(&self, now: &Moment) -> bool {
+    async fn has_kept_well(&self, now: &SuspendAwareInstant) -> bool {
         let slept = self.used.until(now);
         if slept >= self.trusted {
             return false;
@@ -167,7 +167,7 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for PooledConnection {
     fn drop(&mut self) {
         // The server is told in good order as soon as the client is dropped, unless something
         // runs: then the task would wait for its end.
@@ -180,55 +180,55 @@ impl Drop for Session {
 }
 
 /// Makes connections for the pool, and judges those that come back.
-pub(in crate::postgres) struct Connections {
+pub(in crate::postgres) struct ConnectionManager {
     connector: Connector,
-    told: Arc<Told>,
-    tidying: Arc<Tidying>,
+    health: Arc<CredentialHealth>,
+    reset_tasks: Arc<ResetTasks>,
     /// After how long without a statement the server ends a session.
     idle: Duration,
 }
 
-impl Connections {
+impl ConnectionManager {
     pub(in crate::postgres) fn new(
         connector: Connector,
-        told: Arc<Told>,
-        tidying: Arc<Tidying>,
+        health: Arc<CredentialHealth>,
+        reset_tasks: Arc<ResetTasks>,
         idle: Duration,
     ) -> Self {
         Self {
             connector,
-            told,
-            tidying,
+            health,
+            reset_tasks,
             idle,
         }
     }
 }
 
-impl Manager for Connections {
+impl Manager for ConnectionManager {
     // In a box, since the pool moves it about with each loan.
-    type Type = Box<Session>;
+    type Type = Box<PooledConnection>;
     type Error = Error;
 
-    async fn create(&self) -> Result<Box<Session>, Error> {
+    async fn create(&self) -> Result<Box<PooledConnection>, Error> {
         // Large and rare: what only takes a connection that is there does not carry it.
-        let Opened {
+        let NewConnection {
             client,
             task,
             tap,
             socket,
-            canceller,
+            cancel_token,
             ahead,
             facts,
         } = Box::pin(self.connector.open()).await?;
-        self.told.opened();
-        Ok(Box::new(Session {
+        self.health.opened();
+        Ok(Box::new(PooledConnection {
             client,
             statements: Statements::new(!facts.is_pooled),
             task: Some(task),
-            lent_at: tap.mark(),
+            lent_at: tap.checkpoint(),
             tap,
             socket,
-            canceller,
+            cancel_token,
             trusted: match ahead {
                 // The server's clock began to count a little earlier.
                 Some(_) => (self.idle - self.idle / 10).min(LONGEST_IDLE),
@@ -236,23 +236,27 @@ impl Manager for Connections {
             },
             ahead,
             is_bounded: false,
-            counted: Moment::never(),
+            counted: SuspendAwareInstant::never(),
             is_first_loan: true,
             is_pooled: facts.is_pooled,
             round_trip: facts.round_trip,
-            used: Moment::now(),
+            used: SuspendAwareInstant::now(),
             reported_read_only: facts.is_read_only,
-            told: Arc::clone(&self.told),
-            tidying: Arc::clone(&self.tidying),
+            health: Arc::clone(&self.health),
+            reset_tasks: Arc::clone(&self.reset_tasks),
         }))
     }
 
     /// No ping for what was used a moment ago: a warm request pays for its query alone. What
     /// the server has said meanwhile costs nothing to know.
-    async fn recycle(&self, session: &mut Box<Session>, _: &Metrics) -> RecycleResult<Error> {
+    async fn recycle(
+        &self,
+        session: &mut Box<PooledConnection>,
+        _: &Metrics,
+    ) -> RecycleResult<Error> {
         // What has come and was not looked at yet: the connection's own task has to
         // see whether the server has ended it.
-        if session.socket.has_news() {
+        if session.socket.is_readable() {
             tokio::task::yield_now().await;
         }
         let rest = session.tell();
@@ -264,13 +268,13 @@ impl Manager for Connections {
                 "it was left with a statement running or a transaction open",
             ));
         }
-        let now = Moment::now();
+        let now = SuspendAwareInstant::now();
         if !session.has_kept_well(&now).await {
             return Err(RecycleError::message("it has not been used for too long"));
         }
         // Not for a function's first request, which has enough to do.
         if session.counted.until(&now) >= CENSUS && !session.tap.is_new() {
-            session.takes_census();
+            session.check_connection_headroom();
         }
         session.is_first_loan = false;
         session.lent_at = rest.mark;
@@ -279,15 +283,17 @@ impl Manager for Connections {
     }
 }
 
-impl fmt::Debug for Connections {
+impl fmt::Debug for ConnectionManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Connections").field(&self.connector).finish()
+        f.debug_tuple("ConnectionManager")
+            .field(&self.connector)
+            .finish()
     }
 }
 
-impl fmt::Debug for Session {
+impl fmt::Debug for PooledConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session")
+        f.debug_struct("PooledConnection")
             .field("tap", &self.tap)
             .finish_non_exhaustive()
     }

@@ -15,19 +15,19 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio::time::Instant as TokioInstant;
 
-use crate::clock::Moment;
+use crate::clock::SuspendAwareInstant;
 use crate::config::{Limits, ServerSettings};
-use crate::database::Examination;
+use crate::database::DatabaseInfo;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::client::Client;
-use crate::postgres::connect::connector::{Facts, Opened, took_too_long};
-use crate::postgres::connect::timings::Phases;
-use crate::postgres::connect::tls::policy::Proof;
+use crate::postgres::connect::connector::{NewConnection, ServerInfo, took_too_long};
+use crate::postgres::connect::timings::ConnectTimings;
+use crate::postgres::connect::tls::policy::ServerAuth;
 use crate::postgres::pool::generation::Generation;
 use crate::postgres::pool::manager::Connection;
-use crate::postgres::sqlstate::Says;
+use crate::postgres::sqlstate::Staleness;
 use crate::postgres::stage_mark;
-use crate::provider::{AnyProvider, Backoff, Credentials, spread};
+use crate::provider::{AnyProvider, Backoff, Credentials, jitter};
 use crate::stage::Stage;
 
 /// The connections to a stage's database.
@@ -54,7 +54,7 @@ struct Inner {
     /// as that is not known.
     invocations_last_ms: AtomicU64,
     /// When the database had no connection left.
-    crowded: RwLock<Option<Moment>>,
+    crowded: RwLock<Option<SuspendAwareInstant>>,
 }
 
 /// Since when something has not worked.
@@ -88,16 +88,16 @@ impl Asking {
 }
 
 impl Pool {
-    /// A pool that starts from sealed credentials, if there are any.
+    /// A pool that starts from deploy-time credentials, if there are any.
     pub(crate) fn new(
         stage: Stage,
         provider: AnyProvider,
-        sealed: Option<Credentials>,
+        deploy_time: Option<Credentials>,
         limits: Limits,
         server: ServerSettings,
     ) -> Result<Self, Error> {
         server.suit(stage)?;
-        let first = sealed
+        let first = deploy_time
             .map(|credentials| Generation::new(1, stage, credentials, None, &limits, &server))
             .transpose()?;
         Ok(Self(Arc::new(Inner {
@@ -118,7 +118,7 @@ impl Pool {
     pub(crate) async fn client(&self, deadline: Option<TokioInstant>) -> Result<Client, Error> {
         let mut connection = self.connection(deadline).await?;
         if connection.is_first_loan() {
-            connection.takes_census();
+            connection.check_connection_headroom();
         }
         if deadline.is_some() {
             let last = self.0.invocations_last_ms.load(Ordering::Relaxed);
@@ -131,9 +131,9 @@ impl Pool {
     pub(crate) async fn warm_up(&self) -> Result<(), Error> {
         let opened = self.connection(None).await;
         if let Err(failure) = &opened
-            && failure.kind() == ErrorKind::DatabaseFull
+            && failure.kind() == ErrorKind::TooManyConnections
         {
-            self.is_full();
+            self.record_full();
         }
         opened.map(drop)
     }
@@ -145,7 +145,7 @@ impl Pool {
             Some(generation) => generation,
             None => Box::pin(inner.renewed(None)).await?,
         };
-        if generation.was_read_only() {
+        if generation.take_read_only() {
             let evidence = read_only(inner.stage);
             // Where there is nothing new, what only reads may go on.
             if let Ok(next) = Box::pin(inner.renewed(Some((&generation, &evidence)))).await {
@@ -153,7 +153,7 @@ impl Pool {
             }
         }
         match inner.connection(&generation, deadline).await {
-            Err(evidence) if evidence.says() == Says::Stale => {
+            Err(evidence) if evidence.staleness() == Staleness::Stale => {
                 let renewed = async {
                     let next = inner.renewed(Some((&generation, &evidence))).await?;
                     inner.connection(&next, deadline).await
@@ -165,13 +165,13 @@ impl Pool {
     }
 
     /// What a new connection shows and tells, whatever the mark of the database.
-    pub(crate) async fn examine(&self) -> Result<Examination, Error> {
+    pub(crate) async fn inspect(&self) -> Result<DatabaseInfo, Error> {
         let (generation, opened) = self.open_unchecked().await?;
-        Ok(self.told(&generation, opened.facts))
+        Ok(self.health(&generation, opened.facts))
     }
 
     /// Marks the database, or takes its mark away, and looks again.
-    pub(crate) async fn set_mark(&self, mark: Option<Stage>) -> Result<Examination, Error> {
+    pub(crate) async fn set_mark(&self, mark: Option<Stage>) -> Result<DatabaseInfo, Error> {
         let (generation, opened) = self.open_unchecked().await?;
         let url = generation.credentials().url();
         let statement = stage_mark::statement(&url.database, mark);
@@ -180,7 +180,7 @@ impl Pool {
             .batch_execute(&statement)
             .await
             .map_err(|error| {
-                Error::because(
+                Error::with_source(
                     ErrorKind::Query,
                     format!(
                         "could not change the mark of database {}: that takes its owner, and role \
@@ -191,12 +191,12 @@ impl Pool {
                 )
             })?;
         drop(opened);
-        self.examine().await
+        self.inspect().await
     }
 
     /// A connection outside of the pool to a database that may be another stage's, not
     /// to be handed out.
-    async fn open_unchecked(&self) -> Result<(Generation, Opened), Error> {
+    async fn open_unchecked(&self) -> Result<(Generation, NewConnection), Error> {
         let inner = &*self.0;
         let generation = match inner.current() {
             Some(generation) => generation,
@@ -204,7 +204,7 @@ impl Pool {
         };
         match generation.open_unchecked().await {
             Ok(opened) => Ok((generation, opened)),
-            Err(evidence) if evidence.says() == Says::Stale => {
+            Err(evidence) if evidence.staleness() == Staleness::Stale => {
                 let next = Box::pin(inner.renewed(Some((&generation, &evidence)))).await?;
                 let opened = next.open_unchecked().await?;
                 Ok((next, opened))
@@ -213,28 +213,28 @@ impl Pool {
         }
     }
 
-    fn told(&self, generation: &Generation, facts: Facts) -> Examination {
+    fn health(&self, generation: &Generation, facts: ServerInfo) -> DatabaseInfo {
         let credentials = generation.credentials();
         let url = credentials.url();
-        Examination {
+        DatabaseInfo {
             stage: self.0.stage,
             origin: credentials.origin().to_owned(),
             server: format!("{}:{}", url.host, url.port),
             database: url.database.clone(),
             role: url.user.clone(),
             mark: facts.mark,
-            proof: facts.proof,
+            server_auth: facts.server_auth,
             pin: facts
                 .key
-                .filter(|_| facts.proof != Proof::Nothing)
+                .filter(|_| facts.server_auth != ServerAuth::Unauthenticated)
                 .and_then(|key| key.pin()),
             server_version: facts.server_version,
             direct_tls: facts.direct_tls,
             is_read_only: facts.is_read_only,
-            sealed: credentials
+            deploy_time: credentials
                 .clone()
                 .with_scram_keys(generation.scram_keys())
-                .seal(self.0.stage),
+                .to_variable(self.0.stage),
         }
     }
 
@@ -246,8 +246,8 @@ impl Pool {
         &self.0.limits
     }
 
-    pub(crate) fn phases(&self) -> Option<Phases> {
-        self.0.current()?.phases()
+    pub(crate) fn connect_timings(&self) -> Option<ConnectTimings> {
+        self.0.current()?.connect_timings()
     }
 
     /// An invocation began that may last so long.
@@ -260,13 +260,13 @@ impl Pool {
 
     /// The end of an invocation: waits until what was abandoned is stopped in the server,
     /// and leaves the connections to others where there are too few.
-    pub(crate) async fn settle(&self) {
+    pub(crate) async fn finish_invocation(&self) {
         let Some(generation) = self.0.current() else {
             return;
         };
         generation.tidied().await;
-        if generation.was_crowded() {
-            self.is_full();
+        if generation.take_near_limit() {
+            self.record_full();
         }
         if self.is_crowded() {
             generation.give_back().await;
@@ -312,14 +312,15 @@ impl Pool {
     }
 
     /// The database has no connection left, or hardly any.
-    pub(crate) fn is_full(&self) {
-        *write(&self.0.crowded) = Some(Moment::now());
+    pub(crate) fn record_full(&self) {
+        *write(&self.0.crowded) = Some(SuspendAwareInstant::now());
     }
 
     /// Whether that was so a short time ago.
     fn is_crowded(&self) -> bool {
         let was_full = *read(&self.0.crowded);
-        let is_crowded = was_full.is_some_and(|then| then.until(&Moment::now()) < CROWDED);
+        let is_crowded =
+            was_full.is_some_and(|then| then.until(&SuspendAwareInstant::now()) < NEAR_LIMIT);
         if was_full.is_some() && !is_crowded {
             *write(&self.0.crowded) = None;
         }
@@ -327,7 +328,7 @@ impl Pool {
     }
 
     /// This has failed. Returns since when it does.
-    pub(crate) fn is_in_trouble(&self, failure: &Error) -> Instant {
+    pub(crate) fn record_failure(&self, failure: &Error) -> Instant {
         let mut trouble = write(&self.0.trouble);
         let since = match failure.kind() {
             ErrorKind::DatabaseReadOnly => &mut trouble.writing,
@@ -337,15 +338,15 @@ impl Pool {
     }
 
     /// A read has worked.
-    pub(crate) fn is_read(&self) {
+    pub(crate) fn record_read(&self) {
         if read(&self.0.trouble).reaching.is_some() {
             write(&self.0.trouble).reaching = None;
         }
     }
 
     /// A write has worked, or failed by its own fault.
-    pub(crate) fn is_written(&self) {
-        self.is_read();
+    pub(crate) fn record_write(&self) {
+        self.record_read();
         if read(&self.0.trouble).writing.is_some() {
             write(&self.0.trouble).writing = None;
         }
@@ -363,9 +364,9 @@ impl Inner {
         deadline: Option<TokioInstant>,
     ) -> Result<Connection, Error> {
         let connection = generation.connection(deadline).await?;
-        if generation.proves_itself() {
+        if generation.mark_verified() {
             let mut asking = self.asking.lock().await;
-            asking.unreachable.settled();
+            asking.unreachable.reset();
             asking.last = None;
         }
         Ok(connection)
@@ -380,15 +381,15 @@ impl Inner {
         if let Some(current) = self.current().filter(|current| current.number() > known) {
             return Ok(current);
         }
-        if !asking.backoff(evidence).allows(Instant::now()) {
+        if !asking.backoff(evidence).is_allowed(Instant::now()) {
             let reason = evidence.or(asking.last.as_ref()).cloned();
             return Err(reason.unwrap_or_else(|| self.too_many_questions()));
         }
         if stale.is_some() {
-            tokio::time::sleep(spread(fastrand::f64())).await;
+            tokio::time::sleep(jitter(fastrand::f64())).await;
         }
         let started = Instant::now();
-        asking.backoff(evidence).asks(started);
+        asking.backoff(evidence).record_request(started);
         let (wanted_pause, answer) = match (self.ask().await, stale) {
             (Ok(credentials), Some((old, evidence))) if is_same(old, &credentials) => {
                 (None, self.still_the_same(&credentials, evidence))
@@ -400,7 +401,7 @@ impl Inner {
                 // Until it has given a connection it may be as bad as the one before.
                 asking
                     .backoff(evidence)
-                    .bore_nothing(Instant::now(), None, fastrand::f64());
+                    .record_failure(Instant::now(), None, fastrand::f64());
                 asking.last = evidence.cloned();
                 self.replace(&next);
                 return Ok(next);
@@ -417,7 +418,7 @@ impl Inner {
         }
         asking
             .backoff(evidence)
-            .bore_nothing(Instant::now(), wanted_pause, fastrand::f64());
+            .record_failure(Instant::now(), wanted_pause, fastrand::f64());
         asking.last = Some(answer.clone());
         Err(answer)
     }
@@ -448,7 +449,7 @@ impl Inner {
     }
 
     fn still_the_same(&self, credentials: &Credentials, evidence: &Error) -> Error {
-        Error::because(
+        Error::with_source(
             evidence.kind(),
             format!(
                 "the database of stage {} cannot be used, and {} still holds the same URL: look \
@@ -462,7 +463,7 @@ impl Inner {
 
     fn too_many_questions(&self) -> Error {
         Error::new(
-            ErrorKind::ProviderBusy,
+            ErrorKind::RateLimited,
             format!(
                 "the provider was asked for the database of stage {} often enough in the last \
                  minute",
@@ -481,7 +482,7 @@ pub(crate) fn read_only(stage: Stage) -> Error {
              for a while"
         ),
     )
-    .that_says(Says::Stale)
+    .with_staleness(Staleness::Stale)
 }
 
 fn is_same(generation: &Generation, credentials: &Credentials) -> bool {
@@ -500,4 +501,4 @@ fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 /// For how long after the database had hardly a connection left an instance keeps none between
 /// its invocations, so that instances take turns. Each of its requests pays for a new
 /// connection meanwhile.
-const CROWDED: Duration = Duration::from_secs(30);
+const NEAR_LIMIT: Duration = Duration::from_secs(30);

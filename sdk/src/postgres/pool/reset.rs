@@ -15,9 +15,9 @@ use crate::postgres::pool::manager::Connection;
 /// that takes too long. Until then they keep their place, so whoever wants a connection waits
 /// for that short time.
 #[derive(Debug, Default)]
-pub(in crate::postgres) struct Tidying(Mutex<JoinSet<()>>);
+pub(in crate::postgres) struct ResetTasks(Mutex<JoinSet<()>>);
 
-impl Tidying {
+impl ResetTasks {
     /// Takes a connection back.
     pub(in crate::postgres) fn take(&self, mut connection: Connection) {
         let rest = connection.comes_back();

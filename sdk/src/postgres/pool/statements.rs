@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row, Statement};
 
-use crate::postgres::pool::manager::Session;
+use crate::postgres::pool::manager::PooledConnection;
 
 /// A parameter and its type.
 pub(in crate::postgres) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -87,7 +87,7 @@ impl Statements {
     }
 }
 
-impl Session {
+impl PooledConnection {
     /// The rows of a statement, in one round trip: see [`Client::query_cached`](super::Client::query_cached).
     pub(in crate::postgres) async fn rows(
         &self,
@@ -167,10 +167,10 @@ impl Session {
 /// other columns than were told ("cached plan must not change result type", plancache.c of
 /// Postgres 18, which has no code of its own), or has forgotten it (DEALLOCATE, DISCARD ALL).
 fn is_outdated(error: &Error) -> bool {
-    error.as_db_error().is_some_and(|told| {
-        *told.code() == SqlState::INVALID_SQL_STATEMENT_NAME
-            || *told.code() == SqlState::FEATURE_NOT_SUPPORTED
-                && told.routine() == Some("RevalidateCachedQuery")
+    error.as_db_error().is_some_and(|health| {
+        *health.code() == SqlState::INVALID_SQL_STATEMENT_NAME
+            || *health.code() == SqlState::FEATURE_NOT_SUPPORTED
+                && health.routine() == Some("RevalidateCachedQuery")
     })
 }
 

@@ -78,7 +78,7 @@ impl Provider for Fake {
             Behaviour::Another => format!("{}{time}", self.url),
             Behaviour::Hangs => pending().await,
             Behaviour::Busy => {
-                return Err(Error::busy("busy", Some(Duration::from_secs(60))));
+                return Err(Error::rate_limited("busy", Some(Duration::from_secs(60))));
             }
         };
         Ok(Credentials::new(
@@ -119,7 +119,7 @@ async fn busy_provider_is_left_alone_for_as_long_as_it_says() {
     let fake = Fake::new(Behaviour::Busy);
     let pool = fake.pool();
     for error in storm(&pool).await {
-        assert_eq!(error.kind(), ErrorKind::ProviderBusy);
+        assert_eq!(error.kind(), ErrorKind::RateLimited);
         assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
     }
     assert_eq!(fake.asked(), 1);

@@ -4,6 +4,6 @@ mod frames;
 mod outcome;
 mod tap;
 
-pub(crate) use self::outcome::{Fate, Mark, Rest};
+pub(crate) use self::outcome::{Checkpoint, ReturnState, WriteOutcome};
 pub(crate) use self::tap::Tap;
 pub(in crate::postgres) use self::tap::Tapped;

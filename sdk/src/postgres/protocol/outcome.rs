@@ -6,7 +6,7 @@ use crate::postgres::protocol::frames::STARTUP;
 
 /// What has passed on a connection so far.
 #[derive(Debug, Default)]
-pub(in crate::postgres) struct Passed {
+pub(in crate::postgres) struct TransactionTracker {
     /// What has been sent since the last request was complete.
     request: Request,
     /// Requests that the server has not ended with ReadyForQuery, oldest first.
@@ -56,7 +56,7 @@ struct Answer {
 
 /// A moment in the life of a connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Mark {
+pub(crate) struct Checkpoint {
     effects: u64,
     errors: u64,
     lost_plans: u64,
@@ -67,18 +67,18 @@ pub(crate) struct Mark {
 /// Two things cannot be seen from here: that a sequence counted on, which no
 /// rollback takes back, and that a procedure committed by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum WriteOutcome {
     /// Nothing of it took effect: it was not sent, it failed, or it was rolled back.
-    Nothing,
+    NotApplied,
     /// Some of it may have taken effect or not: its answer never came.
-    Unknown,
+    InDoubt,
     /// Some of it took effect.
-    Something,
+    Applied,
 }
 
 /// How a connection is left.
 #[derive(Debug)]
-pub(crate) struct Rest {
+pub(crate) struct ReturnState {
     /// It has ended, or the server has said that it will.
     pub(crate) has_ended: bool,
     /// No request waits for its answer and no transaction is open.
@@ -86,41 +86,41 @@ pub(crate) struct Rest {
     /// The SQLSTATE of the last error that the server told.
     pub(crate) error: Option<String>,
     /// This moment.
-    pub(crate) mark: Mark,
+    pub(crate) mark: Checkpoint,
 }
 
-impl Passed {
-    pub(in crate::postgres) fn rest_since(&self, mark: &Mark) -> Rest {
-        Rest {
+impl TransactionTracker {
+    pub(in crate::postgres) fn return_state_since(&self, mark: &Checkpoint) -> ReturnState {
+        ReturnState {
             has_ended: self.has_ended(),
             is_idle: self.is_idle(),
             error: self.error_since(mark).map(str::to_owned),
-            mark: self.mark(),
+            mark: self.checkpoint(),
         }
     }
 
-    pub(in crate::postgres) fn mark(&self) -> Mark {
-        Mark {
+    pub(in crate::postgres) fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
             effects: self.effects,
             errors: self.errors,
             lost_plans: self.lost_plans,
         }
     }
 
-    pub(in crate::postgres) fn fate_since(&self, mark: &Mark) -> Fate {
+    pub(in crate::postgres) fn outcome_since(&self, mark: &Checkpoint) -> WriteOutcome {
         if self.effects > mark.effects {
-            Fate::Something
+            WriteOutcome::Applied
         } else if !self.waits() || self.answer.fatal || self.is_refused() {
             // What was not completed with Query or Sync is never committed. And
             // when Postgres ends a session in good order, it first rolls back
             // what it has not ended with ReadyForQuery.
-            Fate::Nothing
+            WriteOutcome::NotApplied
         } else {
-            Fate::Unknown
+            WriteOutcome::InDoubt
         }
     }
 
-    pub(in crate::postgres) fn error_since(&self, mark: &Mark) -> Option<&str> {
+    pub(in crate::postgres) fn error_since(&self, mark: &Checkpoint) -> Option<&str> {
         (self.errors > mark.errors).then_some(&self.last_error)
     }
 
@@ -149,7 +149,7 @@ impl Passed {
         self.lost_plans += 1;
     }
 
-    pub(in crate::postgres) fn has_lost_its_plan_since(&self, mark: &Mark) -> bool {
+    pub(in crate::postgres) fn has_lost_its_plan_since(&self, mark: &Checkpoint) -> bool {
         self.lost_plans > mark.lost_plans
     }
 
@@ -175,11 +175,11 @@ impl Passed {
     pub(in crate::postgres) fn sent(&mut self, tag: u8) {
         match tag {
             // The start of the session, Query, FunctionCall.
-            STARTUP | b'Q' | b'F' => self.asks(Request::Work),
+            STARTUP | b'Q' | b'F' => self.record_request(Request::Work),
             // Sync
             b'S' => {
                 let request = std::mem::take(&mut self.request);
-                self.asks(request);
+                self.record_request(request);
             }
             // CopyDone, CopyFail: the server passes over the Sync that came
             // before the data, and ends with the one that comes after it.
@@ -193,7 +193,7 @@ impl Passed {
         }
     }
 
-    fn asks(&mut self, request: Request) {
+    fn record_request(&mut self, request: Request) {
         self.requests += 1;
         self.unanswered.push_back(request);
     }
@@ -272,25 +272,25 @@ mod tests {
     const READ_ONLY: &[u8] = b"SERROR\0VERROR\0C25006\0Mcannot\0RPreventCommandIfReadOnly\0\0";
 
     /// A connection on which the session has started.
-    fn started() -> (Passed, Mark) {
-        let mut passed = Passed::default();
+    fn started() -> (TransactionTracker, Checkpoint) {
+        let mut passed = TransactionTracker::default();
         passed.sent(STARTUP);
         passed.sent(b'p');
         passed.received(b'Z', b"I");
         assert!(passed.is_idle());
-        let mark = passed.mark();
+        let mark = passed.checkpoint();
         (passed, mark)
     }
 
     /// A statement with its parameters, as `query_typed` sends it.
-    fn statement(passed: &mut Passed) {
+    fn statement(passed: &mut TransactionTracker) {
         for tag in [b'P', b'B', b'D', b'E', b'S'] {
             passed.sent(tag);
         }
     }
 
     /// A whole request with its answer.
-    fn command(passed: &mut Passed, tag: &str, status: &[u8]) {
+    fn command(passed: &mut TransactionTracker, tag: &str, status: &[u8]) {
         passed.sent(b'Q');
         passed.received(b'C', format!("{tag}\0").as_bytes());
         passed.received(b'Z', status);
@@ -300,7 +300,7 @@ mod tests {
     fn nothing_sent_is_nothing() {
         let (mut passed, mark) = started();
         passed.end();
-        assert_eq!(passed.fate_since(&mark), Fate::Nothing);
+        assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
         assert!(passed.has_ended());
     }
 
@@ -311,7 +311,7 @@ mod tests {
         passed.sent(b'B');
         passed.sent(b'E');
         passed.end();
-        assert_eq!(passed.fate_since(&mark), Fate::Nothing);
+        assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
     }
 
     #[test]
@@ -321,22 +321,22 @@ mod tests {
         assert!(!passed.is_idle());
         passed.received(b'C', b"INSERT 0 1\0");
         passed.end();
-        assert_eq!(passed.fate_since(&mark), Fate::Unknown);
+        assert_eq!(passed.outcome_since(&mark), WriteOutcome::InDoubt);
     }
 
     #[test]
     fn session_that_postgres_ends_is_rolled_back_and_one_that_a_pooler_ends_is_unknown() {
         for (error, code, fate) in [
-            (KILLED, "57P01", Fate::Nothing),
-            (BY_POOLER, "57P01", Fate::Unknown),
-            (NEVER_RUN, "08P01", Fate::Nothing),
+            (KILLED, "57P01", WriteOutcome::NotApplied),
+            (BY_POOLER, "57P01", WriteOutcome::InDoubt),
+            (NEVER_RUN, "08P01", WriteOutcome::NotApplied),
         ] {
             let (mut passed, mark) = started();
             statement(&mut passed);
             passed.received(b'E', error);
-            assert_eq!(passed.fate_since(&mark), fate);
+            assert_eq!(passed.outcome_since(&mark), fate);
             assert_eq!(passed.error_since(&mark), Some(code));
-            assert_eq!(passed.has_ended(), fate == Fate::Nothing);
+            assert_eq!(passed.has_ended(), fate == WriteOutcome::NotApplied);
         }
     }
 
@@ -344,10 +344,10 @@ mod tests {
     fn answered_statement_is_something() {
         let (mut passed, mark) = started();
         command(&mut passed, "INSERT 0 1", b"I");
-        assert_eq!(passed.fate_since(&mark), Fate::Something);
+        assert_eq!(passed.outcome_since(&mark), WriteOutcome::Applied);
         statement(&mut passed);
         passed.received(b'E', KILLED);
-        assert_eq!(passed.fate_since(&mark), Fate::Something);
+        assert_eq!(passed.outcome_since(&mark), WriteOutcome::Applied);
     }
 
     #[test]
@@ -356,10 +356,10 @@ mod tests {
         statement(&mut passed);
         passed.received(b'E', READ_ONLY);
         passed.received(b'Z', b"I");
-        assert_eq!(passed.fate_since(&mark), Fate::Nothing);
+        assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
         assert_eq!(passed.error_since(&mark), Some("25006"));
         assert!(!passed.has_ended() && passed.is_idle());
-        assert_eq!(passed.error_since(&passed.mark()), None);
+        assert_eq!(passed.error_since(&passed.checkpoint()), None);
     }
 
     #[test]
@@ -367,9 +367,13 @@ mod tests {
         let (mut passed, mark) = started();
         statement(&mut passed);
         passed.received(b'E', READ_ONLY);
-        assert_eq!(passed.fate_since(&mark), Fate::Nothing);
+        assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
         statement(&mut passed);
-        assert_eq!(passed.fate_since(&mark), Fate::Unknown, "another one runs");
+        assert_eq!(
+            passed.outcome_since(&mark),
+            WriteOutcome::InDoubt,
+            "another one runs"
+        );
     }
 
     #[test]
@@ -377,13 +381,13 @@ mod tests {
         let (mut passed, mark) = started();
         command(&mut passed, "BEGIN", b"T");
         command(&mut passed, "INSERT 0 1", b"T");
-        assert_eq!(passed.fate_since(&mark), Fate::Nothing);
+        assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
         assert!(!passed.is_idle());
         passed.sent(b'Q');
-        assert_eq!(passed.fate_since(&mark), Fate::Unknown);
+        assert_eq!(passed.outcome_since(&mark), WriteOutcome::InDoubt);
         passed.received(b'C', b"COMMIT\0");
         passed.received(b'Z', b"I");
-        assert_eq!(passed.fate_since(&mark), Fate::Something);
+        assert_eq!(passed.outcome_since(&mark), WriteOutcome::Applied);
         assert!(passed.is_idle());
     }
 
@@ -395,7 +399,7 @@ mod tests {
         passed.received(b'E', READ_ONLY);
         passed.received(b'Z', b"E");
         command(&mut passed, "ROLLBACK", b"I");
-        assert_eq!(passed.fate_since(&mark), Fate::Nothing);
+        assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
     }
 
     #[test]
@@ -407,7 +411,7 @@ mod tests {
         }
         passed.received(b'E', READ_ONLY);
         passed.received(b'Z', b"E");
-        assert_eq!(passed.fate_since(&mark), Fate::Something);
+        assert_eq!(passed.outcome_since(&mark), WriteOutcome::Applied);
     }
 
     #[test]
@@ -418,7 +422,7 @@ mod tests {
         passed.sent(b'S');
         passed.received(b'1', b"");
         passed.received(b'Z', b"I");
-        assert_eq!(passed.fate_since(&mark), Fate::Nothing);
+        assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
     }
 
     #[test]
@@ -428,7 +432,7 @@ mod tests {
         passed.sent(b'S');
         assert!(passed.is_idle());
         passed.end();
-        assert_eq!(passed.fate_since(&mark), Fate::Nothing);
+        assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
     }
 
     #[test]
@@ -441,7 +445,7 @@ mod tests {
         passed.received(b'C', b"COPY 2\0");
         passed.received(b'Z', b"I");
         assert!(passed.is_idle());
-        assert_eq!(passed.fate_since(&mark), Fate::Something);
+        assert_eq!(passed.outcome_since(&mark), WriteOutcome::Applied);
     }
 
     #[test]
@@ -450,6 +454,6 @@ mod tests {
         statement(&mut passed);
         let cut = KILLED.len() - "ProcessInterrupts\0\0".len();
         passed.received(b'E', &KILLED[..cut]);
-        assert_eq!(passed.fate_since(&mark), Fate::Unknown);
+        assert_eq!(passed.outcome_since(&mark), WriteOutcome::InDoubt);
     }
 }

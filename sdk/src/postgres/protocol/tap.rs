@@ -13,31 +13,33 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::postgres::protocol::frames::Frames;
-use crate::postgres::protocol::outcome::{Fate, Mark, Passed, Rest};
+use crate::postgres::protocol::outcome::{
+    Checkpoint, ReturnState, TransactionTracker, WriteOutcome,
+};
 
 /// What has passed on one connection. Clones see the same one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tap(Arc<Mutex<Passed>>);
+pub(crate) struct Tap(Arc<Mutex<TransactionTracker>>);
 
 impl Tap {
     /// This moment, to tell later what became of everything after it.
-    pub(crate) fn mark(&self) -> Mark {
-        self.passed().mark()
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        self.passed().checkpoint()
     }
 
     /// What became of all that was sent since the mark.
-    pub(crate) fn fate_since(&self, mark: &Mark) -> Fate {
-        self.passed().fate_since(mark)
+    pub(crate) fn outcome_since(&self, mark: &Checkpoint) -> WriteOutcome {
+        self.passed().outcome_since(mark)
     }
 
     /// The SQLSTATE of the last error that the server told since the mark.
-    pub(crate) fn error_since(&self, mark: &Mark) -> Option<String> {
+    pub(crate) fn error_since(&self, mark: &Checkpoint) -> Option<String> {
         self.passed().error_since(mark).map(str::to_owned)
     }
 
     /// How the connection is left now, and what was told since the mark.
-    pub(crate) fn rest_since(&self, mark: &Mark) -> Rest {
-        self.passed().rest_since(mark)
+    pub(crate) fn return_state_since(&self, mark: &Checkpoint) -> ReturnState {
+        self.passed().return_state_since(mark)
     }
 
     /// Whether the connection has ended, or the server has said that it will.
@@ -76,11 +78,11 @@ impl Tap {
     }
 
     /// Whether that happened since the mark.
-    pub(crate) fn has_lost_its_plan_since(&self, mark: &Mark) -> bool {
+    pub(crate) fn has_lost_its_plan_since(&self, mark: &Checkpoint) -> bool {
         self.passed().has_lost_its_plan_since(mark)
     }
 
-    fn passed(&self) -> MutexGuard<'_, Passed> {
+    fn passed(&self) -> MutexGuard<'_, TransactionTracker> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

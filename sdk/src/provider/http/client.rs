@@ -160,7 +160,7 @@ impl Api {
         header: Option<(HeaderName, HeaderValue)>,
     ) -> Result<Request<Empty<Bytes>>, Error> {
         let invalid = |error: http::Error| {
-            Error::because(
+            Error::with_source(
                 ErrorKind::Settings,
                 format!(
                     "could not make a request to {} for {path:?}",
@@ -208,7 +208,7 @@ impl Api {
             .min_protocol_version(Some(native_tls::Protocol::Tlsv12))
             .build()
             .map_err(|error| {
-                Error::because(
+                Error::with_source(
                     ErrorKind::ProviderUnavailable,
                     format!("could not set up TLS to ask {}", self.service.name),
                     error,
@@ -226,7 +226,7 @@ impl Api {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Error {
         let (name, authority) = (self.service.name, &self.authority);
-        Error::because(
+        Error::with_source(
             ErrorKind::ProviderUnavailable,
             format!("{what} {name}'s API at {authority} for {subject}"),
             source,

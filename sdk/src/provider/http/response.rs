@@ -98,7 +98,7 @@ impl Answer {
                 "{name} knows no {subject} ({status}{said}): {}",
                 self.service.names
             )),
-            StatusCode::TOO_MANY_REQUESTS => Error::busy(
+            StatusCode::TOO_MANY_REQUESTS => Error::rate_limited(
                 format!(
                     "{name}'s rate limit for this account is used up ({status}{said}), asking for \
                      {subject}"
@@ -270,7 +270,7 @@ mod tests {
         for status in [400, 401, 403, 404, 410, 422] {
             assert_eq!(kind(status), ErrorKind::ProviderRefused, "{status}");
         }
-        assert_eq!(kind(429), ErrorKind::ProviderBusy);
+        assert_eq!(kind(429), ErrorKind::RateLimited);
         for status in [302, 406, 500, 502, 503] {
             assert_eq!(kind(status), ErrorKind::ProviderUnavailable, "{status}");
         }

@@ -5,7 +5,7 @@
 use http::header::{CONTENT_TYPE, SET_COOKIE};
 use lambda_http::{Body, Request, RequestExt as _, Response};
 use serde_json::{Value, json};
-use stagelink::Link;
+use stagelink::Database;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
@@ -36,7 +36,7 @@ async fn answer(request: Request) -> Result<Response<Body>, stagelink::Error> {
 }
 
 async fn names(request: &Request) -> Result<Value, stagelink::Error> {
-    let stage = Link::of(request).stage()?;
+    let stage = Database::from_request(request).stage()?;
     let db = stagelink::client(request).await?;
     let rows = db.query("SELECT name FROM guestbook ORDER BY id", &[]);
     let names: Vec<String> = rows.await?.iter().map(|row| row.get(0)).collect();

@@ -8,7 +8,7 @@ use std::io;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::key_cache::Keyring;
+use super::key_cache::ScramKeyCache;
 use super::keys::ScramKeys;
 
 /// What the exchange is bound to.
@@ -33,12 +33,12 @@ impl Binding {
 }
 
 /// An exchange that has begun.
-pub(in crate::postgres) struct Begun {
+pub(in crate::postgres) struct ClientFirst {
     binding: Binding,
     nonce: String,
 }
 
-impl Begun {
+impl ClientFirst {
     /// With a nonce of its own, which keeps an answer from being used again.
     pub(in crate::postgres) fn new(binding: Binding) -> io::Result<Self> {
         let mut nonce = [0; NONCE_BYTES];
@@ -66,8 +66,8 @@ impl Begun {
         self,
         challenge: &[u8],
         password: &[u8],
-        keyring: &Keyring,
-    ) -> io::Result<Answered> {
+        key_cache: &ScramKeyCache,
+    ) -> io::Result<ClientFinal> {
         let text = std::str::from_utf8(challenge).map_err(|_| nonsense("is no text"))?;
         let Challenge {
             nonce,
@@ -83,9 +83,9 @@ impl Begun {
         }
         let last = format!("c={},r={nonce}", STANDARD.encode(bound));
         let exchanged = format!("{},{text},{last}", self.bare()).into_bytes();
-        let keys = keyring.keys(password, &salt, rounds);
+        let keys = key_cache.keys(password, &salt, rounds);
         let proof = STANDARD.encode(keys.proof(&exchanged));
-        Ok(Answered {
+        Ok(ClientFinal {
             message: format!("{last},p={proof}"),
             keys,
             exchanged,
@@ -94,13 +94,13 @@ impl Begun {
 }
 
 /// An exchange in which the client has shown that it knows the password.
-pub(in crate::postgres) struct Answered {
+pub(in crate::postgres) struct ClientFinal {
     message: String,
     keys: ScramKeys,
     exchanged: Vec<u8>,
 }
 
-impl Answered {
+impl ClientFinal {
     /// The client's last message.
     pub(in crate::postgres) fn message(&self) -> &str {
         &self.message
@@ -187,7 +187,7 @@ mod tests {
         let bare = first.splitn(3, ',').nth(2).unwrap();
         let without_proof = last.rsplit_once(",p=").unwrap().0;
         let exchanged = format!("{bare},{challenge},{without_proof}");
-        let keys = Keyring::default().keys(password, b"salt", 3);
+        let keys = ScramKeyCache::default().keys(password, b"salt", 3);
         format!(
             "v={},x=more",
             STANDARD.encode(keys.signature(exchanged.as_bytes()))
@@ -205,11 +205,11 @@ mod tests {
             (Binding::NotOffered, "y,,n=,r=", "c=eSws,"),
             (Binding::None, "n,,n=,r=", "c=biws,"),
         ] {
-            let begun = Begun::new(binding).unwrap();
+            let begun = ClientFirst::new(binding).unwrap();
             let first = begun.message();
             let nonce = first.strip_prefix(header).unwrap();
             let challenge = format!("r={nonce}abc,s=c2FsdA==,i=3,x=more");
-            let answered = begun.answer(challenge.as_bytes(), b"pw", &Keyring::default());
+            let answered = begun.answer(challenge.as_bytes(), b"pw", &ScramKeyCache::default());
             let answered = answered.unwrap();
             assert!(answered.message().starts_with(bound), "{header}");
             let of = |password| prove(&first, &challenge, answered.message(), password);
@@ -221,9 +221,9 @@ mod tests {
     #[test]
     fn challenges_that_are_none_are_refused() {
         let answer = |rest: &str| {
-            let begun = Begun::new(Binding::None).unwrap();
+            let begun = ClientFirst::new(Binding::None).unwrap();
             let challenge = rest.replace('$', &begun.nonce);
-            let answered = begun.answer(challenge.as_bytes(), b"pw", &Keyring::default());
+            let answered = begun.answer(challenge.as_bytes(), b"pw", &ScramKeyCache::default());
             answered.err().map(|error| error.to_string())
         };
         assert_eq!(answer("r=$a,s=AAAA,i=1"), None);
@@ -246,9 +246,9 @@ mod tests {
 
     #[test]
     fn last_messages_that_prove_nothing_are_refused() {
-        let begun = Begun::new(Binding::None).unwrap();
+        let begun = ClientFirst::new(Binding::None).unwrap();
         let challenge = format!("r={}a,s=AAAA,i=1", begun.nonce);
-        let answered = begun.answer(challenge.as_bytes(), b"pw", &Keyring::default());
+        let answered = begun.answer(challenge.as_bytes(), b"pw", &ScramKeyCache::default());
         let answered = answered.unwrap();
         for wrong in [&b""[..], b"v=", b"v", b"v=*", b"e=invalid-proof", b"\xff"] {
             answered.check(wrong).unwrap_err();

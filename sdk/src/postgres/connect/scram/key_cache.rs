@@ -7,9 +7,9 @@ use super::keys::ScramKeys;
 
 /// The keys of one password that were used last.
 #[derive(Default)]
-pub(in crate::postgres) struct Keyring(Mutex<Option<ScramKeys>>);
+pub(in crate::postgres) struct ScramKeyCache(Mutex<Option<ScramKeys>>);
 
-impl Keyring {
+impl ScramKeyCache {
     /// With keys that were made before.
     pub(in crate::postgres) fn with(keys: Option<ScramKeys>) -> Self {
         Self(Mutex::new(keys))
@@ -36,9 +36,9 @@ impl Keyring {
     }
 }
 
-impl fmt::Debug for Keyring {
+impl fmt::Debug for ScramKeyCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyring").finish_non_exhaustive()
+        f.debug_struct("ScramKeyCache").finish_non_exhaustive()
     }
 }
 
@@ -48,22 +48,22 @@ mod tests {
 
     #[test]
     fn keys_are_kept_for_the_same_salt_and_rounds_alone() {
-        let keyring = Keyring::default();
-        let first = keyring.keys(b"pw", b"salt", 2);
-        assert!(keyring.keys(b"not looked at", b"salt", 2) == first);
-        let other = keyring.keys(b"pw", b"other", 2);
-        assert!(other != first && keyring.keys(b"pw", b"salt", 3) != first);
-        assert!(keyring.keys(b"pw", b"salt", 2) == first);
-        assert!(keyring.last() == Some(first));
-        assert!(!format!("{keyring:?}").contains("salt"));
+        let key_cache = ScramKeyCache::default();
+        let first = key_cache.keys(b"pw", b"salt", 2);
+        assert!(key_cache.keys(b"not looked at", b"salt", 2) == first);
+        let other = key_cache.keys(b"pw", b"other", 2);
+        assert!(other != first && key_cache.keys(b"pw", b"salt", 3) != first);
+        assert!(key_cache.keys(b"pw", b"salt", 2) == first);
+        assert!(key_cache.last() == Some(first));
+        assert!(!format!("{key_cache:?}").contains("salt"));
     }
 
     #[test]
     fn keys_that_were_made_before_are_used_where_they_fit() {
         let keys = ScramKeys::derive(b"pw", b"salt", 2);
-        let keyring = Keyring::with(Some(keys.clone()));
-        assert!(keyring.keys(b"not looked at", b"salt", 2) == keys);
-        let other = keyring.keys(b"pw", b"salt", 3);
+        let key_cache = ScramKeyCache::with(Some(keys.clone()));
+        assert!(key_cache.keys(b"not looked at", b"salt", 2) == keys);
+        let other = key_cache.keys(b"pw", b"salt", 3);
         assert!(other == ScramKeys::derive(b"pw", b"salt", 3));
     }
 }

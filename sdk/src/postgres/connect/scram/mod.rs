@@ -5,5 +5,5 @@ mod key_cache;
 mod keys;
 
 pub(super) use self::client::*;
-pub(in crate::postgres) use self::key_cache::Keyring;
+pub(in crate::postgres) use self::key_cache::ScramKeyCache;
 pub(crate) use self::keys::ScramKeys;

@@ -10,10 +10,10 @@ use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::message_stream::Wire;
-use super::{Demands, Failure, Login, answer};
-use crate::postgres::connect::scram::{self, Begun};
-use crate::postgres::connect::tls::policy::{Binding, Proof};
+use super::message_stream::MessageStream;
+use super::{AuthRequirements, Failure, StartupParams, answer};
+use crate::postgres::connect::scram::{self, ClientFirst};
+use crate::postgres::connect::tls::policy::{Binding, ServerAuth};
 
 /// A way of SCRAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,17 +25,17 @@ pub(in crate::postgres) enum Mechanism {
     Plain,
     /// SCRAM-SHA-256, with the word that the server seems to offer nothing more: one
     /// that did offer more finds out that somebody has hidden it.
-    PlainForWant,
+    PlainDowngradeCheck,
 }
 
 /// What a server asks for. Neither is a password as it is, its MD5 hash, or nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::postgres) struct Offer {
+pub(in crate::postgres) struct SaslMechanisms {
     pub(in crate::postgres) scram_plus: bool,
     pub(in crate::postgres) scram: bool,
 }
 
-impl Offer {
+impl SaslMechanisms {
     pub(in crate::postgres) fn of(message: &Message) -> Result<Self, Failure> {
         let mut offer = Self::default();
         match message {
@@ -62,24 +62,24 @@ impl Offer {
 /// One SCRAM exchange, from the client's first message on.
 pub(in crate::postgres) struct Exchange {
     mechanism: Mechanism,
-    scram: Begun,
+    scram: ClientFirst,
 }
 
 impl Exchange {
     /// `None` if this mechanism cannot be had: the certificate leaves nothing to bind to.
     pub(in crate::postgres) fn new<W, T>(
         mechanism: Mechanism,
-        demands: &Demands<W, T>,
+        requirements: &AuthRequirements<W, T>,
     ) -> Result<Option<Self>, Failure> {
         let binding = match mechanism {
-            Mechanism::Plus => match demands.end_point.clone() {
+            Mechanism::Plus => match requirements.end_point.clone() {
                 Some(hash) => scram::Binding::EndPoint(hash),
                 None => return Ok(None),
             },
             Mechanism::Plain => scram::Binding::None,
-            Mechanism::PlainForWant => scram::Binding::NotOffered,
+            Mechanism::PlainDowngradeCheck => scram::Binding::NotOffered,
         };
-        let scram = Begun::new(binding).map_err(Failure::Broken)?;
+        let scram = ClientFirst::new(binding).map_err(Failure::Broken)?;
         Ok(Some(Self { mechanism, scram }))
     }
 
@@ -87,28 +87,31 @@ impl Exchange {
     pub(in crate::postgres) fn begin(&self, buf: &mut BytesMut) -> io::Result<()> {
         let name = match self.mechanism {
             Mechanism::Plus => SCRAM_SHA_256_PLUS,
-            Mechanism::Plain | Mechanism::PlainForWant => SCRAM_SHA_256,
+            Mechanism::Plain | Mechanism::PlainDowngradeCheck => SCRAM_SHA_256,
         };
         frontend::sasl_initial_response(name, self.scram.message().as_bytes(), buf)
     }
 
     /// Whether a server that offers this takes what was begun.
-    pub(in crate::postgres) fn fits(&self, offer: Offer) -> bool {
+    pub(in crate::postgres) fn fits(&self, offer: SaslMechanisms) -> bool {
         match self.mechanism {
             Mechanism::Plus => offer.scram_plus,
             Mechanism::Plain => offer.scram,
-            Mechanism::PlainForWant => offer.scram && !offer.scram_plus,
+            Mechanism::PlainDowngradeCheck => offer.scram && !offer.scram_plus,
         }
     }
 
     /// What the server has to have proved itself by before it gets to know more.
-    pub(in crate::postgres) fn proof<W, T>(&self, demands: &Demands<W, T>) -> Result<Proof, Failure>
+    pub(in crate::postgres) fn proof<W, T>(
+        &self,
+        requirements: &AuthRequirements<W, T>,
+    ) -> Result<ServerAuth, Failure>
     where
-        W: Fn() -> Result<Proof, Failure>,
+        W: Fn() -> Result<ServerAuth, Failure>,
     {
         match self.mechanism {
-            Mechanism::Plus => Ok(Proof::ChannelBinding),
-            Mechanism::Plain | Mechanism::PlainForWant => (demands.without_binding)(),
+            Mechanism::Plus => Ok(ServerAuth::ChannelBinding),
+            Mechanism::Plain | Mechanism::PlainDowngradeCheck => (requirements.without_binding)(),
         }
     }
 
@@ -116,9 +119,9 @@ impl Exchange {
     /// the client's last one, in the same flight.
     pub(in crate::postgres) async fn finish<S>(
         self,
-        wire: &mut Wire<S>,
+        wire: &mut MessageStream<S>,
         challenge: Message,
-        login: &Login<'_>,
+        login: &StartupParams<'_>,
         behind: Option<&str>,
     ) -> Result<(), Failure>
     where
@@ -129,7 +132,7 @@ impl Exchange {
         };
         let answered = self
             .scram
-            .answer(body.data(), login.password, login.keyring)
+            .answer(body.data(), login.password, login.key_cache)
             .map_err(Failure::Unproved)?;
         wire.put(|buf| frontend::sasl_response(answered.message().as_bytes(), buf))?;
         if let Some(statements) = behind {
@@ -146,26 +149,30 @@ impl Exchange {
 /// Gives the server what it asks for, if it may have that. Returns what it has
 /// proved itself by.
 pub(in crate::postgres) async fn asked_for<S, W, T>(
-    wire: &mut Wire<S>,
+    wire: &mut MessageStream<S>,
     asked: Message,
-    offer: Offer,
-    login: &Login<'_>,
-    demands: &Demands<W, T>,
-) -> Result<Proof, Failure>
+    offer: SaslMechanisms,
+    login: &StartupParams<'_>,
+    requirements: &AuthRequirements<W, T>,
+) -> Result<ServerAuth, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    W: Fn() -> Result<Proof, Failure>,
+    W: Fn() -> Result<ServerAuth, Failure>,
 {
-    if let Some(mechanism) = choose(offer, demands.binding, demands.end_point.is_some()) {
-        let exchange = Exchange::new(mechanism, demands)?
+    if let Some(mechanism) = choose(
+        offer,
+        requirements.binding,
+        requirements.end_point.is_some(),
+    ) {
+        let exchange = Exchange::new(mechanism, requirements)?
             .ok_or_else(|| Failure::protocol("nothing to bind to"))?;
-        let proof = exchange.proof(demands)?;
+        let proof = exchange.proof(requirements)?;
         wire.put(|buf| exchange.begin(buf))?;
         let challenge = answer(wire).await?;
         exchange.finish(wire, challenge, login, None).await?;
         return Ok(proof);
     }
-    let proof = (demands.without_binding)()?;
+    let proof = (requirements.without_binding)()?;
     match asked {
         Message::AuthenticationOk => return Ok(proof),
         Message::AuthenticationCleartextPassword => {
@@ -186,22 +193,22 @@ where
 }
 
 /// The strongest that the server offers and the policy wants.
-fn choose(offer: Offer, binding: Binding, can_bind: bool) -> Option<Mechanism> {
+fn choose(offer: SaslMechanisms, binding: Binding, can_bind: bool) -> Option<Mechanism> {
     let would_bind = can_bind && binding != Binding::Never;
     match offer {
-        Offer {
+        SaslMechanisms {
             scram_plus: true, ..
         } if would_bind => Some(Mechanism::Plus),
-        Offer {
+        SaslMechanisms {
             scram_plus: false,
             scram: true,
-        } if would_bind => Some(Mechanism::PlainForWant),
-        Offer { scram: true, .. } => Some(Mechanism::Plain),
+        } if would_bind => Some(Mechanism::PlainDowngradeCheck),
+        SaslMechanisms { scram: true, .. } => Some(Mechanism::Plain),
         _ => None,
     }
 }
 
-async fn authenticated<S>(wire: &mut Wire<S>) -> Result<(), Failure>
+async fn authenticated<S>(wire: &mut MessageStream<S>) -> Result<(), Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

@@ -9,12 +9,12 @@ use postgres_protocol::message::backend::ErrorResponseBody;
 /// An ErrorResponse: whoever is on the other side may have written it, so it is
 /// kept short and without control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::postgres) struct Said {
+pub(in crate::postgres) struct ErrorResponse {
     pub(in crate::postgres) code: String,
     pub(in crate::postgres) message: String,
 }
 
-impl Said {
+impl ErrorResponse {
     pub(in crate::postgres) fn read(body: &ErrorResponseBody) -> Self {
         let mut said = Self {
             code: String::new(),
@@ -44,13 +44,13 @@ impl Said {
     }
 }
 
-impl fmt::Display for Said {
+impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the server said: {} ({})", self.message, self.code)
     }
 }
 
-impl Error for Said {}
+impl Error for ErrorResponse {}
 
 fn printable(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes)

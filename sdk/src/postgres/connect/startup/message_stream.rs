@@ -7,16 +7,16 @@ use postgres_protocol::message::backend::{Header, Message};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::{CancelKey, Failure, Login, Opening, Reports, Said};
+use super::{CancelKey, ErrorResponse, Failure, Reports, RewindStream, StartupParams};
 
 /// A stream, and what has been read of it and is to be written to it.
-pub(in crate::postgres) struct Wire<S> {
+pub(in crate::postgres) struct MessageStream<S> {
     stream: S,
     received: BytesMut,
     to_send: BytesMut,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> MessageStream<S> {
     pub(in crate::postgres) fn new(stream: S) -> Self {
         Self {
             stream,
@@ -26,7 +26,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// The first message. No application_name: that would hide the database's own.
-    pub(in crate::postgres) fn startup(&mut self, login: &Login<'_>) -> Result<(), Failure> {
+    pub(in crate::postgres) fn startup(
+        &mut self,
+        login: &StartupParams<'_>,
+    ) -> Result<(), Failure> {
         let parameters = [
             ("client_encoding", Some("UTF8")),
             ("user", Some(login.user)),
@@ -60,7 +63,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             let mut frame = self.frame().await?;
             match parse(&mut frame)? {
                 Message::NoticeResponse(_) => {}
-                Message::ErrorResponse(body) => return Err(Failure::Said(Said::read(&body))),
+                Message::ErrorResponse(body) => {
+                    return Err(Failure::ErrorResponse(ErrorResponse::read(&body)));
+                }
                 message => return Ok(message),
             }
         }
@@ -93,7 +98,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 }
                 Message::NoticeResponse(_) => {}
                 Message::ReadyForQuery(_) => return Ok((reports, key, told)),
-                Message::ErrorResponse(body) => return Err(Failure::Said(Said::read(&body))),
+                Message::ErrorResponse(body) => {
+                    return Err(Failure::ErrorResponse(ErrorResponse::read(&body)));
+                }
                 _ => return Err(Failure::protocol("an unexpected message")),
             }
         }
@@ -105,16 +112,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self,
         told: BytesMut,
         has_terms: bool,
-    ) -> Result<Opening<S>, Failure> {
+    ) -> Result<RewindStream<S>, Failure> {
         let mut replay = BytesMut::with_capacity(AUTHENTICATED.len() + told.len());
         replay.put_slice(&AUTHENTICATED);
         replay.unsplit(told);
         if has_terms {
-            let opening = Opening::with_terms(self.stream, replay, self.received);
+            let opening = RewindStream::with_terms(self.stream, replay, self.received);
             return opening.map_err(Failure::Protocol);
         }
         replay.unsplit(self.received);
-        Ok(Opening::new(self.stream, replay))
+        Ok(RewindStream::new(self.stream, replay))
     }
 
     /// The bytes of the next message.

@@ -1,10 +1,10 @@
-//! The start of a session: who logs in, and the server's proof that it may be told the password.
+//! The start of a session: who logs in, and the server's server_auth that it may be told the password.
 //!
 //! The driver could do this, and waits for the server's offer before it begins with
 //! SCRAM: a round trip that most servers make needless. Nor could it be told that
 //! some servers need no channel binding because they have proved themselves in
 //! another way. So a session is started here, and the driver gets a stream on which
-//! everything has happened already ([`Opening`]).
+//! everything has happened already ([`RewindStream`]).
 
 mod authenticate;
 mod error_response;
@@ -24,31 +24,31 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use self::authenticate::Exchange;
-use self::message_stream::Wire;
+use self::message_stream::MessageStream;
 use crate::error::Error;
-use crate::postgres::connect::scram::Keyring;
-use crate::postgres::connect::tls::policy::{Binding, Proof};
+use crate::postgres::connect::scram::ScramKeyCache;
+use crate::postgres::connect::tls::policy::{Binding, ServerAuth};
 
-pub(in crate::postgres) use self::authenticate::{Mechanism, Offer};
-pub(in crate::postgres) use self::error_response::Said;
-pub(in crate::postgres) use self::rewind::{Ahead, Opening};
+pub(in crate::postgres) use self::authenticate::{Mechanism, SaslMechanisms};
+pub(in crate::postgres) use self::error_response::ErrorResponse;
+pub(in crate::postgres) use self::rewind::{Pipelined, RewindStream};
 #[cfg(feature = "testing")]
 pub(crate) use self::scripted_server::{PASSWORD, rehearse};
 
 /// Who logs in to what.
 #[derive(Clone, Copy)]
-pub(in crate::postgres) struct Login<'a> {
+pub(in crate::postgres) struct StartupParams<'a> {
     pub(in crate::postgres) user: &'a str,
     pub(in crate::postgres) password: &'a [u8],
     /// The password's keys, where there are any yet.
-    pub(in crate::postgres) keyring: &'a Keyring,
+    pub(in crate::postgres) key_cache: &'a ScramKeyCache,
     pub(in crate::postgres) database: &'a str,
     pub(in crate::postgres) options: Option<&'a str>,
 }
 
 /// What the server has to do before it is told anything that depends on the password, and what
 /// it is told then.
-pub(in crate::postgres) struct Demands<W, T> {
+pub(in crate::postgres) struct AuthRequirements<W, T> {
     pub(in crate::postgres) binding: Binding,
     /// What SCRAM binds to, if the server's certificate allows that.
     pub(in crate::postgres) end_point: Option<Vec<u8>>,
@@ -63,13 +63,13 @@ pub(in crate::postgres) struct Demands<W, T> {
 
 /// A session that has started.
 pub(in crate::postgres) struct Started<S> {
-    pub(in crate::postgres) stream: Opening<S>,
+    pub(in crate::postgres) stream: RewindStream<S>,
     pub(in crate::postgres) reports: Reports,
     pub(in crate::postgres) cancel_key: CancelKey,
     /// What the server offered.
-    pub(in crate::postgres) offer: Offer,
+    pub(in crate::postgres) offer: SaslMechanisms,
     /// What it proved itself by.
-    pub(in crate::postgres) proof: Proof,
+    pub(in crate::postgres) server_auth: ServerAuth,
     /// Whether the terms have been sent.
     pub(in crate::postgres) has_terms: bool,
 }
@@ -94,7 +94,7 @@ pub(in crate::postgres) struct CancelKey {
 #[derive(Debug)]
 pub(in crate::postgres) enum Failure {
     /// The server refused.
-    Said(Said),
+    ErrorResponse(ErrorResponse),
     /// The connection broke.
     Broken(io::Error),
     /// What came is not Postgres's protocol.
@@ -103,7 +103,7 @@ pub(in crate::postgres) enum Failure {
     Unproved(io::Error),
     /// The server did not play along with what was sent early. What it asks for
     /// instead, if it said so.
-    NotEarly(Option<Offer>),
+    NotEarly(Option<SaslMechanisms>),
     /// The server may not be trusted without channel binding.
     Demanded(Error),
     /// The server's certificate has to be judged, which needs another handshake.
@@ -117,18 +117,18 @@ pub(in crate::postgres) enum Failure {
 /// The stream is of no use after a drop.
 pub(in crate::postgres) async fn start<S, W, T>(
     stream: S,
-    login: Login<'_>,
-    demands: Demands<W, T>,
+    login: StartupParams<'_>,
+    requirements: AuthRequirements<W, T>,
 ) -> Result<Started<S>, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    W: Fn() -> Result<Proof, Failure>,
-    T: Fn(Offer) -> Option<String>,
+    W: Fn() -> Result<ServerAuth, Failure>,
+    T: Fn(SaslMechanisms) -> Option<String>,
 {
-    let mut wire = Wire::new(stream);
+    let mut wire = MessageStream::new(stream);
     wire.startup(&login)?;
-    let early = match demands.early {
-        Some(mechanism) => Exchange::new(mechanism, &demands)?,
+    let early = match requirements.early {
+        Some(mechanism) => Exchange::new(mechanism, &requirements)?,
         None => None,
     };
     if let Some(exchange) = &early {
@@ -138,10 +138,10 @@ where
     let first = answer(&mut wire).await;
     let (asked, offer) = match first {
         Ok(message) => {
-            let offer = Offer::of(&message)?;
+            let offer = SaslMechanisms::of(&message)?;
             (message, offer)
         }
-        Err(Failure::Said(said)) if begun && said.may_be_about_what_came_early() => {
+        Err(Failure::ErrorResponse(said)) if begun && said.may_be_about_what_came_early() => {
             return Err(Failure::NotEarly(None));
         }
         Err(Failure::Broken(_) | Failure::Protocol(_)) if begun => {
@@ -150,24 +150,24 @@ where
         Err(failure) => return Err(failure),
     };
     let mut has_terms = false;
-    let proof = match early {
+    let server_auth = match early {
         Some(exchange) if exchange.fits(offer) => {
-            let proof = exchange.proof(&demands)?;
+            let server_auth = exchange.proof(&requirements)?;
             // The answer to both comes at once. Who has lost what came early waits for it.
             let challenge = match timeout(PATIENCE, wire.message()).await {
                 Err(_) | Ok(Err(Failure::Broken(_))) => return Err(Failure::NotEarly(None)),
                 Ok(challenge) => challenge?,
             };
-            let terms = (demands.terms)(offer);
+            let terms = (requirements.terms)(offer);
             has_terms = terms.is_some();
             let finished = exchange.finish(&mut wire, challenge, &login, terms.as_deref());
             finished
                 .await
                 .map_err(|failure| failure.behind(has_terms))?;
-            proof
+            server_auth
         }
         Some(_) => return Err(Failure::NotEarly(Some(offer))),
-        None => authenticate::asked_for(&mut wire, asked, offer, &login, &demands).await?,
+        None => authenticate::asked_for(&mut wire, asked, offer, &login, &requirements).await?,
     };
     let ready = wire.until_ready().await;
     let (reports, cancel_key, told) = ready.map_err(|failure| failure.behind(has_terms))?;
@@ -176,13 +176,13 @@ where
         reports,
         cancel_key,
         offer,
-        proof,
+        server_auth,
         has_terms,
     })
 }
 
 /// Sends what is to be sent, and waits for the next message; a refusal is a failure.
-async fn answer<S>(wire: &mut Wire<S>) -> Result<Message, Failure>
+async fn answer<S>(wire: &mut MessageStream<S>) -> Result<Message, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -220,7 +220,7 @@ impl Failure {
     fn behind(self, has_terms: bool) -> Self {
         match self {
             Self::Broken(_) if has_terms => Self::NotEarly(None),
-            Self::Said(said) if has_terms && said.may_be_about_what_came_early() => {
+            Self::ErrorResponse(said) if has_terms && said.may_be_about_what_came_early() => {
                 Self::NotEarly(None)
             }
             failure => failure,

@@ -16,15 +16,15 @@ use super::session_params;
 /// A stream to a server with a started session.
 ///
 /// The driver's start-up message goes nowhere, and what it hears to it is what the
-/// server has said already. Statements of our own, see [`Ahead`], go ahead of the driver's
+/// server has said already. Statements of our own, see [`Pipelined`], go ahead of the driver's
 /// next, in the same flight, and their answer does not reach it; nor does that to the terms
 /// that were sent while the session started. Else the stream is what it was.
-pub(in crate::postgres) struct Opening<S> {
+pub(in crate::postgres) struct RewindStream<S> {
     stream: S,
     startup: Startup,
     /// What the driver has to hear before anything else.
     replay: BytesMut,
-    ahead: Ahead,
+    ahead: Pipelined,
     /// What is to be sent before anything else.
     to_send: BytesMut,
     /// How many answers to what was sent ahead are still to come.
@@ -39,7 +39,7 @@ pub(in crate::postgres) struct Opening<S> {
 /// What goes ahead of the driver's next message, in the same flight: statements, of whose
 /// answer is kept whether it holds the word that the database is [crowded](session_params::CROWDED).
 #[derive(Clone, Debug, Default)]
-pub(in crate::postgres) struct Ahead(Arc<Waiting>);
+pub(in crate::postgres) struct Pipelined(Arc<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -49,7 +49,7 @@ struct Waiting {
     is_crowded: AtomicBool,
 }
 
-impl Ahead {
+impl Pipelined {
     /// Adds statements. Nothing may be under way on the connection, so that the next that the
     /// driver sends is the beginning of a message and the next that the server does is the
     /// answer to these.
@@ -66,7 +66,7 @@ impl Ahead {
     }
 
     /// Whether the server has answered with that word since this was asked.
-    pub(in crate::postgres) fn was_crowded(&self) -> bool {
+    pub(in crate::postgres) fn take_near_limit(&self) -> bool {
         self.0.is_crowded.swap(false, Ordering::Relaxed)
     }
 
@@ -77,7 +77,7 @@ impl Ahead {
 
     /// A row of the answer has come.
     fn has_row(&self, message: &[u8]) {
-        if message.ends_with(session_params::CROWDED.as_bytes()) {
+        if message.ends_with(session_params::NEAR_LIMIT.as_bytes()) {
             self.0.is_crowded.store(true, Ordering::Relaxed);
         }
     }
@@ -94,13 +94,13 @@ enum Startup {
     Left(usize),
 }
 
-impl<S> Opening<S> {
+impl<S> RewindStream<S> {
     pub(in crate::postgres) fn new(stream: S, replay: BytesMut) -> Self {
         Self {
             stream,
             startup: Startup::Length(Vec::new()),
             replay,
-            ahead: Ahead::default(),
+            ahead: Pipelined::default(),
             to_send: BytesMut::new(),
             skims: 0,
             may_lack_terms: false,
@@ -121,12 +121,12 @@ impl<S> Opening<S> {
             read,
             ..Self::new(stream, replay)
         };
-        opening.skim()?;
+        opening.discard_responses()?;
         Ok(opening)
     }
 
     /// What goes ahead of the driver's next message.
-    pub(in crate::postgres) fn ahead(&self) -> Ahead {
+    pub(in crate::postgres) fn ahead(&self) -> Pipelined {
         self.ahead.clone()
     }
 
@@ -152,7 +152,7 @@ impl<S> Opening<S> {
 
     /// Looks through what has been read for the answer to what was sent ahead: what is no
     /// part of it is the driver's.
-    fn skim(&mut self) -> io::Result<()> {
+    fn discard_responses(&mut self) -> io::Result<()> {
         while self.skims > 0 {
             let Some(header) = Header::parse(&self.read)? else {
                 return Ok(());
@@ -188,7 +188,7 @@ impl<S> Opening<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Opening<S> {
+impl<S: AsyncWrite + Unpin> RewindStream<S> {
     /// Sends what is to be sent before anything else.
     fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.to_send.is_empty() {
@@ -202,7 +202,7 @@ impl<S: AsyncWrite + Unpin> Opening<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Opening<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for RewindStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -229,13 +229,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Opening<S> {
                 }
             } else {
                 this.read.extend_from_slice(space.filled());
-                this.skim()?;
+                this.discard_responses()?;
             }
         }
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Opening<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for RewindStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 use super::session_params;
-use super::{Demands, Failure, Login, Mechanism, Offer, Started, start};
+use super::{AuthRequirements, Failure, Mechanism, SaslMechanisms, Started, StartupParams, start};
 use crate::error::{Error, ErrorKind};
-use crate::postgres::connect::scram::Keyring;
-use crate::postgres::connect::tls::policy::{Binding, Proof};
+use crate::postgres::connect::scram::ScramKeyCache;
+use crate::postgres::connect::tls::policy::{Binding, ServerAuth};
 
 /// What the rehearsed client keeps to itself.
 pub(crate) const PASSWORD: &[u8] = b"c4n4ry";
@@ -42,31 +42,31 @@ async fn log_in(
     early: Option<Mechanism>,
     is_trusted: bool,
 ) -> Result<Started<DuplexStream>, Failure> {
-    let login = Login {
+    let login = StartupParams {
         user: "u",
         password: PASSWORD,
-        keyring: &Keyring::default(),
+        key_cache: &ScramKeyCache::default(),
         database: "d",
         options: None,
     };
-    let demands = Demands {
+    let requirements = AuthRequirements {
         binding: Binding::IfOffered,
         end_point: Some(vec![7; 32]),
         early,
-        terms: |offer: Offer| {
+        terms: |offer: SaslMechanisms| {
             offer
                 .scram_plus
                 .then(|| session_params::at_start(Some(MOMENT), None))
         },
         without_binding: || match is_trusted {
-            true => Ok(Proof::Certificate),
+            true => Ok(ServerAuth::Certificate),
             false => Err(Failure::Demanded(Error::new(
-                ErrorKind::Insecure,
+                ErrorKind::ServerNotAuthenticated,
                 "no proof",
             ))),
         },
     };
-    start(client, login, demands).await
+    start(client, login, requirements).await
 }
 
 /// All that has been sent to the server and not been read yet.

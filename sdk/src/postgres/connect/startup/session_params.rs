@@ -35,12 +35,12 @@ pub(crate) fn of_transaction(left: Duration) -> String {
         .join("; ")
 }
 
-/// A row with the word [`CROWDED`] where the last two places of the database are taken, or
+/// A row with the word [`NEAR_LIMIT`] where the last two places of the database are taken, or
 /// the last tenth of them; no row where there is room. Places are what the role, the database
 /// and the server let in; taken are those of the database, which is what a role on a PaaS has.
-pub(in crate::postgres) fn census() -> String {
+pub(in crate::postgres) fn connection_headroom() -> String {
     format!(
-        "SELECT '{CROWDED}' \
+        "SELECT '{NEAR_LIMIT}' \
          FROM pg_catalog.pg_database d, pg_catalog.pg_roles r, \
          LATERAL (SELECT least(nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1), \
          current_setting('max_connections')::int \
@@ -54,7 +54,7 @@ pub(in crate::postgres) fn census() -> String {
 pub(in crate::postgres) const AT_START: &str = "stagelink:start";
 
 /// The word for a database that has no room to spare.
-pub(in crate::postgres) const CROWDED: &str = "stagelink:crowded";
+pub(in crate::postgres) const NEAR_LIMIT: &str = "stagelink:crowded";
 
 /// Sets what the database, the role or the URL leave without a limit. Their own may be
 /// shorter, and is somebody's choice. A server that does not know the setting passes over it.

@@ -66,7 +66,7 @@ async fn server_that_asks_for_the_password_gets_it_only_if_it_is_trusted() {
     }
     let says = [authentication(3, b""), ready()].concat();
     let (result, heard) = meet(&says, None, true).await;
-    assert_eq!(result.ok().unwrap().proof, Proof::Certificate);
+    assert_eq!(result.ok().unwrap().server_auth, ServerAuth::Certificate);
     assert!(holds(&heard, PASSWORD));
 }
 
@@ -92,13 +92,13 @@ async fn reports_are_read_and_all_is_told_to_the_driver_again() {
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_early_is_given_up_where_the_server_asks_for_something_else() {
-    use Mechanism::{Plain, PlainForWant, Plus};
-    let nothing = Offer::default();
-    let plain = Offer {
+    use Mechanism::{Plain, PlainDowngradeCheck, Plus};
+    let nothing = SaslMechanisms::default();
+    let plain = SaslMechanisms {
         scram: true,
         ..nothing
     };
-    let both = Offer {
+    let both = SaslMechanisms {
         scram_plus: true,
         scram: true,
     };
@@ -107,7 +107,7 @@ async fn what_comes_early_is_given_up_where_the_server_asks_for_something_else()
         (Plus, authentication(5, b"salt"), Some(nothing)),
         (Plus, ready(), Some(nothing)),
         (Plus, offer(PLAIN), Some(plain)),
-        (PlainForWant, offer(BOTH), Some(both)),
+        (PlainDowngradeCheck, offer(BOTH), Some(both)),
         (Plain, authentication(3, b""), Some(nothing)),
         (Plus, error("08P01"), None),
         (Plus, error("0A000"), None),
@@ -128,7 +128,7 @@ async fn error_about_the_server_or_the_login_is_believed_early_too() {
     for code in ["53300", "57P03", "28000", "3D000", "57P01"] {
         let (result, _) = meet(&error(code), Some(Mechanism::Plus), false).await;
         match failure(result) {
-            Failure::Said(said) => assert_eq!(said.code, code),
+            Failure::ErrorResponse(said) => assert_eq!(said.code, code),
             other => panic!("{code}: {other:?}"),
         }
     }
@@ -167,9 +167,9 @@ async fn endless_message_is_given_up() {
 }
 
 /// A session that has started, with a statement of ours, and the server's side of it.
-async fn with_ahead(statement: &str) -> (Opening<DuplexStream>, DuplexStream) {
+async fn with_ahead(statement: &str) -> (RewindStream<DuplexStream>, DuplexStream) {
     let (client, server) = duplex(1 << 16);
-    let mut opening = Opening::new(client, bytes::BytesMut::new());
+    let mut opening = RewindStream::new(client, bytes::BytesMut::new());
     opening.ahead().add(statement);
     opening.write_all(&message(0, b"start")[1..]).await.unwrap();
     (opening, server)
@@ -210,7 +210,7 @@ async fn own_statements_go_ahead_of_the_drivers_and_their_answers_go_nowhere() {
 
     opening.write_all(b"more").await.unwrap();
     assert_eq!(heard(&mut server).await, b"more");
-    assert!(!opening.ahead().was_crowded());
+    assert!(!opening.ahead().take_near_limit());
 
     opening.ahead().add("SELECT 3");
     let next = message(b'Q', b"SELECT 4\0");
@@ -221,13 +221,17 @@ async fn own_statements_go_ahead_of_the_drivers_and_their_answers_go_nowhere() {
         [ahead, next].concat(),
         "once more"
     );
-    let row = [&b"\0\x01\0\0\0\x11"[..], session_params::CROWDED.as_bytes()].concat();
+    let row = [
+        &b"\0\x01\0\0\0\x11"[..],
+        session_params::NEAR_LIMIT.as_bytes(),
+    ]
+    .concat();
     let says = [message(b'D', &row), ready.clone(), ready.clone()].concat();
     server.write_all(&says).await.unwrap();
     let mut got = vec![0; ready.len()];
     opening.read_exact(&mut got).await.unwrap();
     assert_eq!(got, ready);
-    assert!(opening.ahead().was_crowded());
+    assert!(opening.ahead().take_near_limit());
 }
 
 #[tokio::test(start_paused = true)]
@@ -271,7 +275,7 @@ async fn prove(server: &mut DuplexStream) -> Vec<u8> {
     let text = String::from_utf8_lossy(&last[5..]);
     let without_proof = text.split(",p=").next().unwrap();
     let exchanged = format!("{bare},{challenge},{without_proof}");
-    let signature = Keyring::default()
+    let signature = ScramKeyCache::default()
         .keys(PASSWORD, b"salt", 2)
         .signature(exchanged.as_bytes());
     let proof = format!("v={}", STANDARD.encode(signature));
@@ -365,7 +369,7 @@ async fn server_that_takes_offence_at_the_terms_is_met_without_them() {
         assert!(matches!(failure(result), Failure::NotEarly(None)));
     }
     let (result, ..) = meet_one_that_proves_itself(&error("53300")).await;
-    assert!(matches!(failure(result), Failure::Said(_)));
+    assert!(matches!(failure(result), Failure::ErrorResponse(_)));
 }
 
 proptest::proptest! {

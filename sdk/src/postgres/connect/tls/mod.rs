@@ -22,7 +22,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::error::{Error, ErrorKind};
-use crate::postgres::sqlstate::Says;
+use crate::postgres::sqlstate::Staleness;
 
 #[cfg(not(target_os = "linux"))]
 pub(in crate::postgres) use self::native::{Certificate, PublicKey, Stream, handshake, make_ready};
@@ -68,7 +68,7 @@ impl Peer<'_> {
             return make();
         }
         let broken = |error| {
-            Error::because(
+            Error::with_source(
                 ErrorKind::DatabaseUnreachable,
                 format!(
                     "{} broke the connection when asked for encryption",
@@ -93,14 +93,14 @@ impl Peer<'_> {
         if self.direct {
             return Refusal::NotDirect;
         }
-        let failed = Error::because(
-            ErrorKind::Insecure,
+        let failed = Error::with_source(
+            ErrorKind::ServerNotAuthenticated,
             format!("the TLS handshake with {} failed", self.name),
             source,
         );
         Refusal::Error(if hung_up {
             // It spoke TLS a moment ago: a server that goes away, as it seems.
-            Error::because(
+            Error::with_source(
                 ErrorKind::DatabaseUnreachable,
                 format!(
                     "{} broke the connection during the TLS handshake",
@@ -108,7 +108,7 @@ impl Peer<'_> {
                 ),
                 failed,
             )
-            .that_says(Says::Doubt)
+            .with_staleness(Staleness::Suspect)
         } else {
             failed
         })
@@ -117,8 +117,8 @@ impl Peer<'_> {
     /// The certificate does not lead to whom it should, or is for another name.
     #[cfg(target_os = "linux")]
     fn distrusted(&self, reason: &str) -> Error {
-        Error::because(
-            ErrorKind::Insecure,
+        Error::with_source(
+            ErrorKind::ServerNotAuthenticated,
             format!(
                 "the TLS handshake with {} failed: its certificate does not verify",
                 self.name
@@ -147,7 +147,7 @@ fn agreed(answer: u8, server: &str) -> Result<(), Error> {
     match answer {
         b'S' => Ok(()),
         b'N' => Err(Error::new(
-            ErrorKind::Insecure,
+            ErrorKind::ServerNotAuthenticated,
             format!(
                 "{server} offers no encryption (TLS), and nothing is sent without it: turn on ssl in the server"
             ),
@@ -160,8 +160,8 @@ fn agreed(answer: u8, server: &str) -> Result<(), Error> {
 }
 
 fn set_up_failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::because(
-        ErrorKind::Insecure,
+    Error::with_source(
+        ErrorKind::ServerNotAuthenticated,
         "could not set up TLS for the database",
         source,
     )

@@ -203,8 +203,8 @@ impl Certificate {
         });
         match verified.map_err(set_up_failed)? {
             X509VerifyResult::OK => Ok(()),
-            reason => Err(Error::because(
-                ErrorKind::Insecure,
+            reason => Err(Error::with_source(
+                ErrorKind::ServerNotAuthenticated,
                 format!("the certificate of {server} does not verify"),
                 reason.error_string(),
             )),

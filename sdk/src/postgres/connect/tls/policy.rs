@@ -68,7 +68,7 @@ impl TlsPolicy {
 /// What a server has proved itself by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Proof {
+pub enum ServerAuth {
     /// SCRAM channel binding: it knows the password's verifier, and is at the end of
     /// this very connection.
     ChannelBinding,
@@ -77,16 +77,16 @@ pub enum Proof {
     /// A public key that was known before.
     Pin,
     /// Nothing, and the settings let that pass.
-    Nothing,
+    Unauthenticated,
 }
 
-impl fmt::Display for Proof {
+impl fmt::Display for ServerAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ChannelBinding => "SCRAM channel binding",
             Self::Certificate => "a certificate",
             Self::Pin => "a pinned key",
-            Self::Nothing => "nothing",
+            Self::Unauthenticated => "nothing",
         })
     }
 }

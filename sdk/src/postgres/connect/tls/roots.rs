@@ -40,7 +40,7 @@ impl<'a> Authority<'a> {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let refuse = |what: &str, source: Box<dyn std::error::Error + Send + Sync>| match self {
-            Self::File(path) => Error::because(
+            Self::File(path) => Error::with_source(
                 ErrorKind::DatabaseUrl,
                 format!(
                     "{what} the root certificates in {} (sslrootcert)",
@@ -48,7 +48,7 @@ impl<'a> Authority<'a> {
                 ),
                 source,
             ),
-            _ => Error::because(
+            _ => Error::with_source(
                 ErrorKind::Settings,
                 format!("{what} the root certificates in STAGELINK_ROOT_CERTIFICATES"),
                 source,

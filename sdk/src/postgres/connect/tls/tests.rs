@@ -78,7 +78,7 @@ async fn serve(server: Server) -> (u16, String) {
 }
 
 /// What a handshake tells: the key and what SCRAM binds to.
-type Told = (Option<ServerPin>, Option<Vec<u8>>);
+type CredentialHealth = (Option<ServerPin>, Option<Vec<u8>>);
 
 /// What both ways make of a server.
 async fn meet(
@@ -86,7 +86,7 @@ async fn meet(
     host: &str,
     direct: bool,
     anchors: Option<Anchors<'_>>,
-) -> [Result<Told, Refusal>; 2] {
+) -> [Result<CredentialHealth, Refusal>; 2] {
     let peer = Peer {
         host,
         name: "the server",
@@ -113,7 +113,7 @@ async fn meet(
     ]
 }
 
-fn told(results: [Result<Told, Refusal>; 2]) -> [Told; 2] {
+fn told(results: [Result<CredentialHealth, Refusal>; 2]) -> [CredentialHealth; 2] {
     results.map(|result| match result {
         Ok(told) => told,
         Err(Refusal::NotDirect) => panic!("the server does not take it directly"),
@@ -121,7 +121,7 @@ fn told(results: [Result<Told, Refusal>; 2]) -> [Told; 2] {
     })
 }
 
-fn kinds(results: [Result<Told, Refusal>; 2]) -> [Option<ErrorKind>; 2] {
+fn kinds(results: [Result<CredentialHealth, Refusal>; 2]) -> [Option<ErrorKind>; 2] {
     results.map(|result| match result {
         Ok(_) => panic!("the handshake went well"),
         Err(Refusal::NotDirect) => None,
@@ -167,7 +167,11 @@ async fn certificate_has_to_lead_to_the_anchor_and_be_for_the_name() {
         if lets_in {
             told(results);
         } else {
-            assert_eq!(kinds(results), [Some(ErrorKind::Insecure); 2], "{host}");
+            assert_eq!(
+                kinds(results),
+                [Some(ErrorKind::ServerNotAuthenticated); 2],
+                "{host}"
+            );
         }
     }
     let system = Anchors {
@@ -175,7 +179,7 @@ async fn certificate_has_to_lead_to_the_anchor_and_be_for_the_name() {
         host: Some("localhost"),
     };
     let results = meet(port, "localhost", false, Some(system)).await;
-    assert_eq!(kinds(results), [Some(ErrorKind::Insecure); 2]);
+    assert_eq!(kinds(results), [Some(ErrorKind::ServerNotAuthenticated); 2]);
 }
 
 #[tokio::test]
@@ -215,7 +219,7 @@ async fn server_that_does_not_take_it_directly_is_told_apart() {
 async fn tls_before_1_2_is_refused() {
     let (port, _) = serve(Server::Old).await;
     let kinds = kinds(meet(port, "localhost", false, None).await);
-    assert_eq!(kinds, [Some(ErrorKind::Insecure); 2]);
+    assert_eq!(kinds, [Some(ErrorKind::ServerNotAuthenticated); 2]);
 }
 
 #[cfg(target_os = "linux")]

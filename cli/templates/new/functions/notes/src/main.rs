@@ -5,7 +5,7 @@ use lambda_http::http::{Method, StatusCode};
 use lambda_http::{Request, RequestPayloadExt as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use stagelink::{Link, Problem};
+use stagelink::{Database, Problem};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
@@ -31,7 +31,7 @@ async fn handle(request: Request) -> Result<Value, Problem> {
 }
 
 async fn list(request: &Request) -> Result<Value, Problem> {
-    let link = Link::of(request);
+    let link = Database::from_request(request);
     let stage = link.stage()?;
     // Read again on a new connection where this one is lost.
     let notes = link
@@ -55,7 +55,7 @@ async fn keep(request: &Request) -> Result<Value, Problem> {
         ));
     };
     // Sent again only where it is certain that it had no effect.
-    Link::of(request)
+    Database::from_request(request)
         .write(|db| async move {
             db.query_typed(
                 "INSERT INTO notes (text) VALUES ($1)",

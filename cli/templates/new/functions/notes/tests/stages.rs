@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use stagelink::{Link, Settings};
+use stagelink::{Database, Settings};
 use stagelink_local::heroku::Stage;
 use stagelink_local::netlify::SiteConfig;
 use stagelink_local_postgres::{Options, Server, random_password};
@@ -86,7 +86,7 @@ async fn migrate(stage: &StageSite) -> Done {
         }
     }
     files.sort();
-    let db = Link::new(Settings::from_vars(stage.variables()))
+    let db = Database::new(Settings::from_vars(stage.variables()))
         .client()
         .await?;
     for (_, path) in files {
