@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use secrecy::{ExposeSecret as _, SecretString};
-use stagelink::{StaticUrl, Limits, Database, ServerSettings, Stage};
+use stagelink::{Database, Limits, ServerSettings, Stage, StaticUrl};
 use stagelink_cli::progress::Step;
-use stagelink_local_postgres::{Database, Options, Server, Source, random_password};
+use stagelink_local_postgres::{
+    Database as LocalDatabase, Options, Server, Source, random_password,
+};
 use tempfile::NamedTempFile;
 use tokio::time::sleep;
 
@@ -15,10 +17,10 @@ use tokio::time::sleep;
 #[derive(Debug)]
 pub(super) struct ItemDatabase {
     server: Server,
-    database: Database,
+    database: LocalDatabase,
     certificate: NamedTempFile,
     /// The credentials as functions are given them.
-    sealed: SecretString,
+    credentials: SecretString,
 }
 
 impl ItemDatabase {
@@ -48,13 +50,13 @@ impl ItemDatabase {
         let url = StaticUrl::parse(&database.url().into())?;
         let (limits, settings) = (Limits::default(), ServerSettings::default());
         let link = Database::with_provider(Stage::Staging, url, limits, settings);
-        let sealed = link.inspect().await?.deploy_time;
+        let credentials = link.inspect().await?.deploy_time;
         step.done(server.description());
         Ok(Self {
             server,
             database,
             certificate,
-            sealed,
+            credentials,
         })
     }
 
@@ -62,7 +64,7 @@ impl ItemDatabase {
         &self.server
     }
 
-    pub(super) fn database(&self) -> &Database {
+    pub(super) fn database(&self) -> &LocalDatabase {
         &self.database
     }
 
@@ -72,7 +74,7 @@ impl ItemDatabase {
             url: self.database.url(),
             certificate: self.certificate.path().display().to_string(),
             root: None,
-            sealed: self.sealed.expose_secret().to_owned(),
+            credentials: self.credentials.expose_secret().to_owned(),
         }
     }
 
@@ -83,7 +85,7 @@ impl ItemDatabase {
         let access = self.access();
         ConnectionInfo {
             url: moved(&access.url),
-            sealed: moved(&access.sealed),
+            credentials: moved(&access.credentials),
             ..access
         }
     }
@@ -130,8 +132,8 @@ pub(super) struct ConnectionInfo {
     pub(super) certificate: String,
     /// The same as PEM, where a certificate is all that the server has to show.
     pub(super) root: Option<String>,
-    /// The URL as `stagelink link` seals it.
-    pub(super) sealed: String,
+    /// The value of `STAGELINK_CREDENTIALS`, as `stagelink link` sets it.
+    pub(super) credentials: String,
 }
 
 /// The name of an item, as the table has it.

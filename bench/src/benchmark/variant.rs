@@ -58,7 +58,9 @@ impl Variant {
     /// What it stands for.
     pub(super) fn meaning(self) -> &'static str {
         match self {
-            Self::Stagelink => "stagelink::run, sealed as by `stagelink link`, a kept statement",
+            Self::Stagelink => {
+                "stagelink::run, credentials as `stagelink link` sets them, a kept statement"
+            }
             Self::Floor => {
                 "tokio-postgres and OpenSSL alone, one connection, SCRAM channel binding"
             }
@@ -103,7 +105,7 @@ impl Variant {
             // Sealed as at deploy time, and without a provider: nobody is asked.
             Self::Stagelink => vec![
                 ("STAGELINK_STAGE", Stage::Staging.to_string()),
-                ("STAGELINK_CREDENTIALS", access.sealed.clone()),
+                ("STAGELINK_CREDENTIALS", access.credentials.clone()),
             ],
             Self::Floor => vec![("DATABASE_URL", access.url.clone())],
             Self::Deadpool | Self::DeadpoolVerified | Self::Sqlx | Self::Node => vec![

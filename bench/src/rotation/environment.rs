@@ -8,7 +8,7 @@ use stagelink::{Database, Settings};
 use stagelink_cli::migrations;
 use stagelink_local::heroku::{Access, Heroku, Stage};
 use stagelink_local::lambda::{Function, FunctionConfig};
-use stagelink_local_postgres::{Database, Server, random_password};
+use stagelink_local_postgres::{Database as LocalDatabase, Server, random_password};
 use stagelink_tests::{Kept, Load, Record, Tally, Target, root};
 
 use super::url_source::{APP, DatabaseLocation, PIPELINE};
@@ -18,7 +18,7 @@ use super::{Programs, RotationPlan, UrlSource};
 #[derive(Debug)]
 pub(crate) struct Environment {
     pub(crate) source: UrlSource,
-    database: Database,
+    database: LocalDatabase,
     heroku: Heroku,
     /// The add-on by which the app has the database.
     addon: String,
