@@ -99,12 +99,12 @@ async fn notes_are_kept_by_stage(dev: &Dev) {
 }
 
 /// A folder for projects, whose builds share what the tests have built.
-struct Place {
+pub(crate) struct Place {
     folder: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join(".cargo/config.toml");
         fs::create_dir(folder.path().join(".cargo")).expect("a folder");
@@ -114,7 +114,7 @@ impl Place {
     }
 
     /// A new project, made as a person does.
-    async fn new_project(&self, name: &str) -> PathBuf {
+    pub(crate) async fn new_project(&self, name: &str) -> PathBuf {
         run(
             Command::new(stagelink_command().await).args(["new", name]),
             self.folder.path(),
@@ -125,7 +125,7 @@ impl Place {
 
     /// A PATH whose cargo takes the command `stagelink` of this test run instead of building
     /// it a second time, and is the real one for all else.
-    async fn path_with_a_built_command(&self) -> String {
+    pub(crate) async fn path_with_a_built_command(&self) -> String {
         let bin = self.folder.path().join("bin");
         fs::create_dir(&bin).expect("a folder");
         let script = format!(

@@ -1,0 +1,123 @@
+//! The pages of the repository: every relative link leads to a file or a heading that exists.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use stagelink_tests::root;
+
+#[test]
+fn links_lead_somewhere() {
+    let mut dead = Vec::new();
+    for page in pages() {
+        let text = fs::read_to_string(&page).expect("a page");
+        for link in links(&text) {
+            if !leads_somewhere(&page, link) {
+                dead.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "dead links:\n{}", dead.join("\n"));
+}
+
+/// Returns the pages in Markdown, apart from what is built or downloaded.
+fn pages() -> Vec<PathBuf> {
+    let mut pages = Vec::new();
+    let mut folders = vec![root().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let entry = entry.expect("an entry");
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if entry.file_type().expect("a type").is_dir() {
+                let is_ours = !name.starts_with('.') && !OTHERS.contains(&name.as_str());
+                folders.extend(is_ours.then(|| entry.path()));
+            } else if name.ends_with(".md") {
+                pages.push(entry.path());
+            }
+        }
+    }
+    assert!(pages.len() > 10, "{pages:?}");
+    pages
+}
+
+const OTHERS: [&str; 3] = ["dist", "node_modules", "target"];
+
+/// Returns the targets of the links in a page: `[text](target)`, outside of code.
+fn links(text: &str) -> Vec<&str> {
+    let mut links = Vec::new();
+    for prose in prose(text) {
+        let mut rest = prose;
+        while let Some((_, after)) = rest.split_once("](") {
+            let (target, after) = after.split_once(')').unwrap_or((after, ""));
+            links.push(target);
+            rest = after;
+        }
+    }
+    links
+}
+
+/// Returns the lines outside of fenced blocks.
+fn prose(text: &str) -> Vec<&str> {
+    let mut fenced = false;
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+fn leads_somewhere(page: &Path, link: &str) -> bool {
+    // Pages of other sites are theirs, and rustdoc checks links to items.
+    if link.contains("://") || !(link.contains('/') || link.contains('.') || link.contains('#')) {
+        return true;
+    }
+    let (path, anchor) = match link.split_once('#') {
+        Some((path, anchor)) => (path, Some(anchor)),
+        None => (link, None),
+    };
+    let target = match path {
+        "" => page.to_owned(),
+        path => page.parent().expect("a folder").join(path),
+    };
+    match anchor {
+        None => target.exists(),
+        Some(anchor) => fs::read_to_string(target)
+            .is_ok_and(|text| headings(&text).iter().any(|heading| heading == anchor)),
+    }
+}
+
+/// Returns the anchors of a page's headings, as GitHub makes them.
+fn headings(text: &str) -> Vec<String> {
+    let headings = prose(text).into_iter().filter(|line| line.starts_with('#'));
+    headings
+        .map(|line| {
+            line.trim_start_matches('#')
+                .trim()
+                .to_lowercase()
+                .chars()
+                .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+                .map(|c| if c == ' ' { '-' } else { c })
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn dead_links_are_found() {
+    let text =
+        "# A `b`: c\n[x](a.md) and [y](#a-b-c)\n```\n[z](no.md)\n```\n[s](https://a.example)";
+    assert_eq!(links(text), ["a.md", "#a-b-c", "https://a.example"]);
+    assert_eq!(headings(text), ["a-b-c"]);
+    let readme = root().join("README.md");
+    assert!(leads_somewhere(
+        &readme,
+        "SECURITY.md#what-stagelink-promises"
+    ));
+    assert!(leads_somewhere(&readme, "Client::query_cached"));
+    for dead in ["no.md", "sdk/README.md#no", "#no", "sdk/no.md#no"] {
+        assert!(!leads_somewhere(&readme, dead), "{dead}");
+    }
+}

@@ -1,0 +1,213 @@
+//! The guide to troubleshooting has a heading for each refusal of stages, settings and
+//! `stagelink link`, and none for a message that is gone.
+//!
+//! The kinds of errors are checked where they are defined, in `sdk/src/troubleshooting.rs`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use stagelink_tests::root;
+
+#[test]
+fn stages_and_settings_have_a_heading_for_each_refusal() {
+    let sources = [
+        "sdk/src/config",
+        "sdk/src/stage.rs",
+        "sdk/src/database/by_stage.rs",
+        "sdk/src/database/mod.rs",
+        "sdk/src/provider/deploy_time.rs",
+        "sdk/src/provider/http/client.rs",
+        "sdk/src/provider/mod.rs",
+    ];
+    let kinds = [
+        "ErrorKind::Settings",
+        "ErrorKind::Stage",
+        "settings(",
+        "refuse(",
+    ];
+    check(
+        &["What stages refuse", "What settings refuse"],
+        &sources,
+        &kinds,
+    );
+}
+
+#[test]
+fn link_has_a_heading_for_each_refusal() {
+    check(
+        &["What `stagelink link` refuses"],
+        &["cli/src/link"],
+        &["bail!("],
+    );
+}
+
+/// Compares the headings of these parts of the guide with the messages that these sources refuse
+/// with: those which come after one of the markers.
+fn check(parts: &[&str], sources: &[&str], markers: &[&str]) {
+    let headings: Vec<String> = parts.iter().flat_map(|part| headings(part)).collect();
+    let messages: Vec<Message> = sources
+        .iter()
+        .flat_map(|source| files(&root().join(source)))
+        .flat_map(|file| messages(&fs::read_to_string(file).expect("a source"), markers))
+        .collect();
+    let fits = |heading: &String, message: &Message| is_quoted(heading, &message.text);
+    let missing: Vec<_> = messages
+        .iter()
+        .filter(|message| message.refuses && has_words(&message.text))
+        .filter(|message| !headings.iter().any(|heading| fits(heading, message)))
+        .map(|message| &message.text)
+        .collect();
+    let gone: Vec<_> = headings
+        .iter()
+        .filter(|heading| !messages.iter().any(|message| fits(heading, message)))
+        .collect();
+    assert!(
+        missing.is_empty() && gone.is_empty(),
+        "docs/guides/troubleshooting.md, {parts:?}:\n\
+         messages without a heading: {missing:#?}\nheadings without a message: {gone:#?}"
+    );
+}
+
+/// Returns the quotes of messages that are headings in a part of the guide.
+fn headings(part: &str) -> Vec<String> {
+    let guide = root().join("docs/guides/troubleshooting.md");
+    let guide = fs::read_to_string(guide).expect("the guide");
+    let (_, text) = guide
+        .split_once(&format!("\n## {part}\n"))
+        .unwrap_or_else(|| panic!("the guide has no part {part:?}"));
+    let text = text.split("\n## ").next().unwrap_or(text);
+    let headings: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`'))
+        .map(str::to_owned)
+        .collect();
+    assert!(!headings.is_empty(), "{part}");
+    headings
+}
+
+/// Tells whether a heading quotes a message: its parts between the ellipses occur in this order.
+fn is_quoted(heading: &str, message: &str) -> bool {
+    let mut rest = message;
+    heading.split('…').all(|part| match rest.find(part) {
+        Some(at) => {
+            rest = &rest[at + part.len()..];
+            true
+        }
+        None => false,
+    })
+}
+
+/// Returns whether a format has words of its own: `{variable} {what}` gets them from elsewhere.
+fn has_words(format: &str) -> bool {
+    let outside = format.split('{').enumerate().map(|(number, part)| {
+        let closed = part.split_once('}').map(|(_, after)| after);
+        closed.unwrap_or(if number == 0 { part } else { "" })
+    });
+    outside
+        .into_iter()
+        .any(|part| part.contains(char::is_alphabetic))
+}
+
+/// A string literal of a source.
+#[derive(Debug, PartialEq)]
+struct Message {
+    text: String,
+    /// It is the first one after a marker.
+    refuses: bool,
+}
+
+/// Returns the files of Rust at or beneath a path, without those of tests.
+fn files(path: &Path) -> Vec<PathBuf> {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).expect("a folder");
+        return entries
+            .flat_map(|entry| files(&entry.expect("an entry").path()))
+            .collect();
+    }
+    let is_source =
+        path.extension().is_some_and(|kind| kind == "rs") && !path.ends_with("tests.rs");
+    is_source.then(|| path.to_owned()).into_iter().collect()
+}
+
+/// Reads the string literals of a source up to its tests.
+fn messages(source: &str, markers: &[&str]) -> Vec<Message> {
+    let source = source
+        .split("\n#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or(source);
+    let mut messages = Vec::new();
+    // What stands before a literal in its statement, to look for a marker in.
+    let mut statement = String::new();
+    let mut rest = source;
+    while let Some(c) = rest.chars().next() {
+        if rest.starts_with("//") {
+            rest = rest.find('\n').map_or("", |end| &rest[end..]);
+        } else if rest.starts_with("'\"'") {
+            rest = &rest[3..];
+        } else if c == '"' {
+            let (text, after) = literal(&rest[1..]);
+            let refuses = markers.iter().any(|marker| statement.contains(marker));
+            if refuses {
+                statement.clear();
+            }
+            messages.push(Message { text, refuses });
+            rest = after;
+        } else {
+            match c {
+                ';' | '{' | '}' => statement.clear(),
+                c => statement.push(c),
+            }
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    messages
+}
+
+/// Reads a literal to its closing quote: its text, and what comes after.
+fn literal(source: &str) -> (String, &str) {
+    let mut text = String::new();
+    let mut rest = source;
+    loop {
+        let at = rest.find(['"', '\\']).expect("a literal ends");
+        text.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if !source[..source.len() - rest.len()].ends_with('\\') {
+            return (text, rest);
+        }
+        // A line that goes on at the first letter of the next one, or an escape.
+        if let Some(next) = rest.strip_prefix('\n') {
+            rest = next.trim_start();
+        } else {
+            text.extend(rest.chars().next());
+            rest = &rest[1..];
+        }
+    }
+}
+
+#[test]
+fn messages_are_the_first_literals_after_a_marker() {
+    let source = "\
+// bail!(\"a comment\")
+let a = \"other\";
+bail!(\"could not \\
+       say \\\"{what}\\\"\", \"argument\");
+#[cfg(test)]
+mod tests {
+    bail!(\"a test's\");
+}
+";
+    let message = |text: &str, refuses| Message {
+        text: text.to_owned(),
+        refuses,
+    };
+    assert_eq!(
+        messages(source, &["bail!("]),
+        [
+            message("other", false),
+            message("could not say \"{what}\"", true),
+            message("argument", false),
+        ]
+    );
+    assert!(is_quoted("could … say", "could not say \"{what}\""));
+    assert!(!is_quoted("say … could", "could not say \"{what}\""));
+}
