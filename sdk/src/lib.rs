@@ -13,6 +13,8 @@ mod provider;
 mod stage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(test)]
+mod troubleshooting;
 
 pub use crate::config::HerokuApp;
 pub use crate::config::HerokuSettings;
