@@ -68,17 +68,16 @@ fn guide_has_a_section_for_each_kind() {
     }
     let known = |heading: &&String| KINDS.iter().any(|kind| **heading == format!("{kind:?}"));
     let unknown: Vec<_> = sections.keys().filter(|heading| !known(heading)).collect();
-    assert!(
-        unknown.is_empty(),
-        "no kind of error is called {unknown:?}"
-    );
+    assert!(unknown.is_empty(), "no kind of error is called {unknown:?}");
 }
 
 /// Returns the texts beneath the headings of the guide's part on kinds, with single spaces.
 fn sections() -> BTreeMap<String, String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guides/troubleshooting.md");
     let guide = std::fs::read_to_string(path).expect("the guide");
-    let (_, part) = guide.split_once("\n## Kinds of errors\n").expect("the part");
+    let (_, part) = guide
+        .split_once("\n## Kinds of errors\n")
+        .expect("the part");
     let (part, _) = part.split_once("\n## ").expect("the next part");
     part.split("\n### ")
         .skip(1)

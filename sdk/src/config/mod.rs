@@ -299,7 +299,7 @@ impl Variables {
         if self.stagelink_sealed.is_some() {
             return Err(Error::new(
                 ErrorKind::Settings,
-                "STAGELINK_CREDENTIALS is now called STAGELINK_CREDENTIALS: set its value under the new \
+                "STAGELINK_SEALED is now called STAGELINK_CREDENTIALS: set its value under the new \
                  name and remove the old variable, or run `stagelink link`, which does both",
             ));
         }
