@@ -1,21 +1,21 @@
-//! Numbers and times as people read them.
+//! Numbers, times and text, formatted for readers.
 
 use std::time::Duration;
 
 use indicatif::HumanCount;
 
-/// `12,345`.
+/// Formats a number with separators: `12,345`.
 pub(crate) fn grouped(number: usize) -> String {
     HumanCount(number as u64).to_string()
 }
 
-/// Minutes and seconds, as in `5:20`.
+/// Formats minutes and seconds: `5:20`.
 pub(crate) fn clock(time: Duration) -> String {
     let seconds = time.as_secs();
     format!("{}:{:02}", seconds / 60, seconds % 60)
 }
 
-/// A few seconds to two digits, more of them to whole ones: `0.31 s`, `290 s`.
+/// Formats seconds, with two decimals below ten: `0.31 s`, `290 s`.
 pub(crate) fn seconds(seconds: f64) -> String {
     if seconds < 10.0 {
         format!("{seconds:.2} s")
@@ -24,7 +24,7 @@ pub(crate) fn seconds(seconds: f64) -> String {
     }
 }
 
-/// A part of a whole, from 0 to 1, where only none is `0 %` and only all is `100 %`.
+/// Formats a fraction from 0 to 1; only exactly 0 is `0 %`, and only exactly 1 is `100 %`.
 pub(crate) fn percent(part: f64) -> String {
     if part == 0.0 || part == 1.0 {
         format!("{:.0} %", part * 100.0)
@@ -33,7 +33,7 @@ pub(crate) fn percent(part: f64) -> String {
     }
 }
 
-/// The same words in lines of at most so many characters.
+/// Wraps text to lines of at most this many characters.
 pub(crate) fn wrapped(text: &str, width: usize) -> String {
     let mut lines = String::new();
     let mut room = width;

@@ -1,4 +1,4 @@
-//! Any text as a database URL: it is understood or refused, and keeps its password to itself.
+//! Arbitrary text as a database URL: it is parsed or refused, and its password is never shown.
 //!
 //! The first `*` of an input stands for the password, so that the fuzzer can put it anywhere.
 

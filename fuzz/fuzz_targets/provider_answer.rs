@@ -1,7 +1,7 @@
-//! Any answers as those of a provider's API: they are understood or refused, and show no secret.
+//! Arbitrary responses of a provider's API: they are parsed or refused, and reveal no secret.
 //!
-//! An input has an answer on each line, as `Answer::parse` reads it. Its first `*` stands
-//! for a password, and its first `$` for the token of the API.
+//! An input has a response on each line, as `Answer::parse` reads it. Its first `*` stands for a
+//! password, and its first `$` for the token of the API.
 
 #![no_main]
 
@@ -23,7 +23,7 @@ fuzz_target!(|input: &str| {
         let mut urls = FIELDS.iter().filter_map(|field| text_of(field, answer));
         urls.any(|url| is_password(&url))
     });
-    // If an API repeats a token, it is where it refuses something.
+    // An API repeats a token in refusals only.
     let is_refusal = |answer: &Answer| answer.status >= 400 || !answer.body.contains(TOKEN);
     let has_token = !shows_token(input) && answers.iter().all(is_refusal);
     for (provider, field) in &PROVIDERS.asked {
@@ -42,14 +42,14 @@ fuzz_target!(|input: &str| {
     }
 });
 
-/// Whether a text shows the token, or so much of it that it is not there by chance.
+/// Returns whether a text shows the token, or a part of it that is too long for chance.
 fn shows_token(text: &str) -> bool {
     let mut parts = (0..=TOKEN.len() - PART_OF_A_TOKEN).map(|at| &TOKEN[at..at + PART_OF_A_TOKEN]);
     parts.any(|part| text.contains(part))
 }
 
-/// An API that gives the answers, and those who ask it, each with the field of the
-/// first answer that holds the URL.
+/// An API that sends the responses, and the providers that call it, each with the field that holds
+/// the URL in the first response.
 struct Providers {
     api: Api,
     asked: Vec<(Asked, Option<&'static str>)>,
@@ -106,7 +106,7 @@ impl Asked {
             ProviderSettings::Render(settings) => {
                 Self::Render(Render::new(settings).expect("a client"))
             }
-            other => panic!("nobody can be asked: {other:?}"),
+            other => panic!("not a provider with an API: {other:?}"),
         }
     }
 
@@ -119,7 +119,7 @@ impl Asked {
     }
 }
 
-/// What an operator and a client get to see.
+/// Everything that an operator or a client sees of the result.
 fn everything_of(resolved: Result<Credentials, Error>) -> String {
     let error = match resolved {
         Ok(credentials) => return format!("{credentials:?}"),
@@ -134,8 +134,8 @@ fn everything_of(resolved: Result<Credentials, Error>) -> String {
     format!("{shown} {:?}", Problem::from(error).to_response())
 }
 
-/// A text of the object that an answer is, as another parser finds it. Where one name is
-/// there twice, parsers may differ.
+/// Reads a text field of a response with another parser. Returns `None` for a duplicate name, where
+/// parsers may differ.
 fn text_of(field: &str, answer: &Answer) -> Option<String> {
     let object: serde_json::Value = serde_json::from_str(&answer.body).ok()?;
     let text = object.as_object()?.get(field)?.as_str()?;
@@ -143,7 +143,7 @@ fn text_of(field: &str, answer: &Answer) -> Option<String> {
     (is_clear && !text.trim().is_empty()).then(|| text.to_owned())
 }
 
-/// Where Heroku, Neon and Render put the URL.
+/// The fields in which Heroku, Neon and Render return the URL.
 const FIELDS: [&str; 3] = ["DATABASE_URL", "uri", "externalConnectionString"];
 
 const TOKEN: &str = "HRKU-0a1b2c3d-4e5f-6789";

@@ -1,7 +1,7 @@
-//! Any bytes as those of a server at a session's start: a session starts or it does not, and
-//! who is not trusted learns nothing of the password.
+//! Arbitrary bytes from a server at the start of a session: the session starts or fails, and an
+//! untrusted server learns nothing of the password.
 //!
-//! The first byte of an input says whether SCRAM begins early and whether the server is trusted.
+//! The first byte of an input selects whether SCRAM begins early and whether the server is trusted.
 
 #![no_main]
 
@@ -19,7 +19,7 @@ fuzz_target!(|input: &[u8]| {
     RUNTIME.block_on(rehearse_session(says, is_early, is_trusted));
 });
 
-/// Time does not pass by itself, so that nobody waits.
+/// A runtime with a paused clock, so that no timeout is waited for.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     let mut runtime = Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build();

@@ -1,4 +1,4 @@
-//! What the fuzz targets share: secrets and where a text holds one, and an API that answers.
+//! The shared part of the fuzz targets: secrets, their places in a text, and an HTTP API.
 
 mod api;
 
@@ -8,8 +8,8 @@ pub use crate::api::Api;
 /// The password of an input.
 pub const CANARY: &str = "c4n4ry";
 
-/// Whether a person who wrote this database URL could mean the canary for a password:
-/// it stands between the first colon and the last @, or in a parameter of that name.
+/// Returns whether the canary may be the password of this database URL: it stands between the first
+/// colon and the last @, or in a parameter of that name.
 pub fn is_password(url: &str) -> bool {
     let Some((before, after)) = url.split_once(CANARY) else {
         return false;

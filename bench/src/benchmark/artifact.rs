@@ -1,4 +1,4 @@
-//! What is deployed of a variant: built, found and weighed.
+//! The deployable files of a variant: how they are built, and their size.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -18,25 +18,25 @@ use tokio::process::Command;
 
 use super::variant::Variant;
 
-/// What is deployed of a variant.
+/// The deployable files of a variant.
 #[derive(Clone, Debug)]
 pub(super) struct Artifact {
     pub(super) variant: Variant,
-    /// The program, or the module that Node is to run.
+    /// The program, or the module that Node runs.
     entry: PathBuf,
     pub(super) size: Size,
 }
 
-/// How much it is.
+/// The size of an artifact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Size {
     pub(super) bytes: u64,
-    /// As a zip file, packed as tightly as zip does.
+    /// Size as a zip file with the best compression.
     pub(super) zipped_bytes: u64,
 }
 
 impl Artifact {
-    /// Builds a variant, by Cargo or npm, as it would be for a deploy.
+    /// Builds a variant with Cargo or npm, as for a deploy.
     pub(super) async fn build(variant: Variant, folder: &Path) -> anyhow::Result<Self> {
         if variant.is_rust() {
             Self::compile(variant, folder).await
@@ -45,9 +45,8 @@ impl Artifact {
         }
     }
 
-    /// Each as `stagelink build` makes a function that is deployed, and with its own
-    /// dependencies alone: what one turns on in a crate that others use as well would be in
-    /// those too.
+    /// Compiles a variant as `stagelink build` compiles a function, with its own dependencies
+    /// alone: Cargo would unify the features of crates that several variants share.
     async fn compile(variant: Variant, folder: &Path) -> anyhow::Result<Self> {
         let feature = variant.feature();
         let program = format!("variant-{feature}");
@@ -74,7 +73,7 @@ impl Artifact {
         })
     }
 
-    /// The packages go into a folder of their own, which is what would be deployed.
+    /// Installs the npm packages into a folder of their own, which a deploy would upload.
     async fn install(variant: Variant, folder: &Path) -> anyhow::Result<Self> {
         let source = root().join("bench/variants/node");
         let folder = folder.join(variant.name());
@@ -96,14 +95,14 @@ impl Artifact {
         })
     }
 
-    /// The words of the command that runs it.
+    /// The command line that runs it.
     pub(super) fn command(&self) -> impl Iterator<Item = &OsStr> {
         let node = (!self.variant.is_rust()).then_some(OsStr::new("node"));
         node.into_iter().chain([self.entry.as_os_str()])
     }
 }
 
-/// Builds them, one after the other.
+/// Builds the variants one after the other.
 pub(super) async fn build_all(
     variants: &[Variant],
     folder: &Path,
@@ -128,7 +127,7 @@ async fn run(mut command: Command, name: &str) -> anyhow::Result<()> {
         .await
         .with_context(|| {
             format!(
-                "could not start {} for {name}: install it, or leave {name} out by --only",
+                "could not start {} for {name}: install it, or leave {name} out by --variants",
                 command.as_std().get_program().display()
             )
         })?;
@@ -141,7 +140,7 @@ async fn run(mut command: Command, name: &str) -> anyhow::Result<()> {
 }
 
 impl Size {
-    /// Of a file, or of all files in a folder.
+    /// Measures a file, or all files in a folder.
     pub(super) fn of(path: &Path) -> anyhow::Result<Self> {
         let mut size = Self::default();
         size.add(path, "bootstrap")
@@ -161,13 +160,13 @@ impl Size {
         }
         let mut packed = DeflateEncoder::new(Length(0), Compression::best());
         self.bytes += io::copy(&mut fs::File::open(path)?, &mut packed)?;
-        // A file's name stands twice in a zip file.
+        // A zip file holds each name twice.
         self.zipped_bytes += packed.finish()?.0 + ZIP_FILE_BYTES + 2 * name.len() as u64;
         Ok(())
     }
 }
 
-/// Counts what is written.
+/// A writer that counts the bytes it gets.
 struct Length(u64);
 
 impl Write for Length {
@@ -183,8 +182,8 @@ impl Write for Length {
 
 const ENTRY: &str = "index.mjs";
 
-/// What a zip file has beside names and contents: for each file a header of 30 bytes before
-/// it and one of 46 in the list at the end, and an end (APPNOTE.TXT, sections 4.3.7 to 4.3.16).
+/// Bytes of a zip file besides names and contents: per file a local header of 30 and a central
+/// directory entry of 46, and one end record (APPNOTE.TXT, sections 4.3.7 to 4.3.16).
 const ZIP_FILE_BYTES: u64 = 30 + 46;
 const ZIP_END_BYTES: u64 = 22;
 

@@ -1,4 +1,4 @@
-//! Times as bars: of characters for a terminal, and as an SVG file.
+//! Bar charts of times: as characters for a terminal, and as an SVG file.
 
 use console::style;
 
@@ -6,7 +6,7 @@ use super::statistics::Spread;
 use super::svg::{BAR, LEFT, page};
 use super::variant::Variant;
 
-/// A time of each variant, in milliseconds.
+/// One time per variant, in milliseconds.
 #[derive(Debug)]
 pub(super) struct BarChart {
     pub(super) title: &'static str,
@@ -14,7 +14,7 @@ pub(super) struct BarChart {
 }
 
 impl BarChart {
-    /// A bar for each, as long as its median.
+    /// Draws each bar with characters, as long as the median.
     pub(super) fn text(&self) -> String {
         let longest = self.longest();
         let mut text = format!("{}:\n", self.title);
@@ -32,7 +32,7 @@ impl BarChart {
         text
     }
 
-    /// The same as SVG, with a line over each bar from the first quartile to the third.
+    /// Draws the chart as SVG, with a line from the first quartile to the third over each bar.
     pub(super) fn svg(&self) -> String {
         let (title, longest) = (self.title, self.longest());
         let x = |ms: f64| LEFT + ms / longest * BAR_WIDTH;
@@ -69,7 +69,7 @@ impl BarChart {
         page(title, height, &drawn)
     }
 
-    /// The longest that must fit; never zero.
+    /// The longest time that the chart shows; never zero.
     fn longest(&self) -> f64 {
         let ends = self.bars.iter().map(|(_, spread)| spread.third_quartile);
         ends.fold(f64::MIN_POSITIVE, f64::max)
@@ -78,10 +78,10 @@ impl BarChart {
 
 const NOTE: &str = "Median of all rounds; the thin line spans the middle half of them.";
 
-/// The widest that a bar of characters is.
+/// Width of the longest bar, in characters.
 const COLUMNS: usize = 70;
 
-/// Parts of a character, by eighths.
+/// Partial blocks, by eighths of a character.
 const EIGHTHS: [Option<char>; 8] = [
     None,
     Some('▏'),

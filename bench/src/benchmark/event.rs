@@ -1,25 +1,25 @@
-//! One event: what is asked, and whether the answer is the one to it.
+//! The events that the Runtime API hands out, and the check of their answers.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::item_database::{ITEMS, name_of};
 
-/// What an event asks for.
+/// The kind of request that an event holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum RequestKind {
     #[default]
     Item,
-    /// The same by a query that takes too long.
+    /// An item, by a query that takes longer than the function waits.
     SlowItem,
 }
 
-/// An answer that is not the row.
+/// An answer other than the row that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum UnexpectedAnswer {
-    /// A response, as the process wrote it.
+    /// A response, as the process sent it.
     Response(String),
-    /// An error of the function, which clients get to see as a 502.
+    /// An error of the function, which clients see as a 502.
     Error(String),
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for UnexpectedAnswer {
     }
 }
 
-/// An event as API Gateway writes it, with the headers of the Runtime API.
+/// Returns an event as API Gateway writes it, with the headers of the Runtime API.
 pub(super) fn event(number: usize, kind: RequestKind) -> String {
     let id = item_of(number);
     let (slow, all_slow) = match kind {
@@ -59,8 +59,8 @@ pub(super) fn event(number: usize, kind: RequestKind) -> String {
     )
 }
 
-/// Whether the answer to an event is the row that was asked for. A search costs the
-/// process that is measured less than a parser would, which runs beside it.
+/// Checks that the answer to an event is the row that was asked for. It searches the text, which
+/// takes less processor time from the measured process than parsing would.
 pub(super) fn check(number: usize, answer: &[u8]) -> Result<(), UnexpectedAnswer> {
     let id = item_of(number);
     let row = format!(r#"{{\"id\":{id},\"name\":\"{}\"}}"#, name_of(id));
@@ -72,10 +72,10 @@ pub(super) fn check(number: usize, answer: &[u8]) -> Result<(), UnexpectedAnswer
     }
 }
 
-/// The item that an event asks for: each another than the one before.
+/// The item that an event asks for: another one for each event.
 fn item_of(number: usize) -> usize {
     number % ITEMS + 1
 }
 
-/// As on Netlify.
+/// Time limit of an event, as on Netlify.
 const LIMIT_OF_AN_EVENT: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! What stagelink is meant to reach, and whether it does.
+//! The goals of stagelink, and the evaluation of each.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use super::measurements::{Measurements, cold_start, distant_cold_start};
 use super::round_trips::RoundTripCounts;
 use super::variant::Variant;
 
-/// One thing that is meant to be so.
+/// A goal, with the measurement that decides it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Goal {
     pub(super) description: &'static str,
@@ -14,7 +14,7 @@ pub(super) struct Goal {
     pub(super) met: bool,
 }
 
-/// The goals that can be told from what was measured.
+/// Evaluates the goals that the measured variants allow to decide.
 pub(super) fn evaluate(measurements: &[Measurements], counted: &[RoundTripCounts]) -> Vec<Goal> {
     let of = |variant| measurements.iter().find(|one| one.variant == variant);
     let Some(own) = of(Variant::Stagelink) else {
@@ -45,7 +45,7 @@ pub(super) fn evaluate(measurements: &[Measurements], counted: &[RoundTripCounts
         );
         let times = sqlx.times(own, distant_cold_start).median;
         goal(
-            "the same with the database 10 ms away",
+            "cold start ahead of sqlx with the database 10 ms away",
             format!("sqlx takes {times:.2} times as long"),
             times > 1.0,
         );
@@ -91,8 +91,8 @@ pub(super) fn evaluate(measurements: &[Measurements], counted: &[RoundTripCounts
     goals
 }
 
-/// Whether stagelink, as it is without being told more, has fewer round trips than the others
-/// on every server; and by how many, at the closest. `None` where there is nobody else.
+/// Returns the closest result over all servers, and whether stagelink with its default settings
+/// has fewer round trips than the other variants on each. `None` where there is no other variant.
 fn fewest(counted: &[RoundTripCounts]) -> Option<(String, bool)> {
     let mut closest = None;
     let mut met = true;
@@ -114,7 +114,7 @@ fn fewest(counted: &[RoundTripCounts]) -> Option<(String, bool)> {
     Some((format!("{own} to {best} on PostgreSQL {postgres}"), met))
 }
 
-/// Millions of bytes.
+/// Converts bytes to MB, which are millions of bytes.
 pub(super) fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }

@@ -15,16 +15,16 @@ use super::artifact::Artifact;
 use super::event::RequestKind;
 use super::runtime_api::{Batch, RuntimeApi, TimedAnswer};
 
-/// A process of a variant and the Runtime API that it asks. It is killed when dropped.
+/// A process of a variant and the Runtime API that it polls. Drop kills the process.
 #[derive(Debug)]
 pub(super) struct Instance {
     name: &'static str,
     child: Child,
     api: RuntimeApi,
     log: File,
-    /// Before its start.
+    /// The moment before it was started.
     pub(super) began: Instant,
-    /// From then until its first answer, where that was waited for.
+    /// Time from then to its first answer, where the start waited for one.
     pub(super) cold_start: Duration,
 }
 
@@ -37,7 +37,7 @@ impl Instance {
         Self::start_under(&[], artifact, variables)
     }
 
-    /// The same as the last arguments of another program.
+    /// Starts the process as the last arguments of another program, and waits likewise.
     pub(super) fn start_under(
         wrapper: &[&OsStr],
         artifact: &Artifact,
@@ -49,7 +49,7 @@ impl Instance {
         Ok(instance)
     }
 
-    /// Starts a process for which so many requests are there at once, and does not wait.
+    /// Starts a process with this many requests ready for it, and does not wait.
     pub(super) fn spawn(
         artifact: &Artifact,
         variables: &[(&'static str, String)],
@@ -99,53 +99,53 @@ impl Instance {
         })
     }
 
-    /// Has it answer so many requests, one after the other.
+    /// Has the process answer this many requests, one after the other.
     pub(super) fn run(&mut self, requests: usize) -> anyhow::Result<Batch> {
         self.api.offer(RequestKind::Item, requests);
         self.wait_for_rows()
     }
 
-    /// Asks it one thing, whatever it answers. `None` is no answer within the limit.
+    /// Sends one request and returns any answer. `None` is no answer within the limit.
     pub(super) fn send(&mut self, kind: RequestKind, limit: Duration) -> Option<TimedAnswer> {
         self.offer(kind);
         self.wait_for_answers(limit).pop()
     }
 
-    /// Has one event ready for it, and does not wait.
+    /// Makes one event ready for the process, and does not wait.
     pub(super) fn offer(&self, kind: RequestKind) {
         self.api.offer(kind, 1);
     }
 
-    /// Its answers to what it was offered, whatever they are. They are fewer where it ended,
-    /// or took longer than the limit.
+    /// Waits for its answers to the offered events, of any kind. There are fewer answers than
+    /// events where the process ended, or took longer than the limit.
     pub(super) fn wait_for_answers(&mut self, limit: Duration) -> Vec<TimedAnswer> {
         let child = &mut self.child;
         self.api
             .wait_for_answers(limit, || matches!(child.try_wait(), Ok(None)))
     }
 
-    /// Whether it is still running.
+    /// Returns whether the process is still running.
     pub(super) fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Stops it in the middle of whatever it does, as Lambda does between two requests.
+    /// Stops the process at once, as Lambda freezes it between two requests.
     pub(super) fn freeze(&self) -> anyhow::Result<()> {
         self.signal(Signal::SIGSTOP)
     }
 
-    /// Lets it go on.
+    /// Resumes the process.
     pub(super) fn thaw(&self) -> anyhow::Result<()> {
         self.signal(Signal::SIGCONT)
     }
 
-    /// The most memory that it had so far, in bytes; `None` where the system does not tell.
+    /// Peak of its resident memory in bytes; `None` where the system does not report it.
     pub(super) fn peak_memory_bytes(&self) -> Option<u64> {
         let path = format!("/proc/{}/status", self.child.id());
         peak_of(&fs::read_to_string(Path::new(&path)).ok()?)
     }
 
-    /// Ends it as Lambda would, and waits until it is gone.
+    /// Ends the process as Lambda does, and waits until it is gone.
     pub(super) fn shut_down(mut self) -> anyhow::Result<()> {
         self.signal(Signal::SIGTERM)?;
         let deadline = Instant::now() + LIMIT;
@@ -166,17 +166,17 @@ impl Instance {
         let answers = self
             .api
             .wait_for_rows(LIMIT, || matches!(child.try_wait(), Ok(None)));
-        answers.with_context(|| format!("{} failed; it said: {}", self.name, self.log_text()))
+        answers.with_context(|| format!("{} failed; its log: {}", self.name, self.log_text()))
     }
 
-    /// The last line that it logged.
+    /// The last line of its log.
     pub(super) fn last_log_line(&self) -> String {
         let said = self.log_text();
         let line = said.lines().rfind(|line| !line.trim().is_empty());
         line.unwrap_or_default().trim().to_owned()
     }
 
-    /// What it logged.
+    /// Its whole log.
     fn log_text(&self) -> String {
         let mut text = String::new();
         let mut log = &self.log;
@@ -190,13 +190,13 @@ impl Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        // It fails only when the process is gone already.
+        // Fails only where the process is gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Reads Linux's `VmHWM` of a process, which is in units of 1,024 bytes.
+/// Reads the line `VmHWM` of a process's status on Linux, in units of 1,024 bytes.
 fn peak_of(status: &str) -> Option<u64> {
     let line = status
         .lines()
@@ -205,7 +205,7 @@ fn peak_of(status: &str) -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// Long enough for a start that is a hundred times slower, as it is under callgrind.
+/// Long enough for a start under callgrind, which is a hundred times slower.
 const LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(5);
 

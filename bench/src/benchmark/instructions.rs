@@ -1,4 +1,4 @@
-//! Instructions, counted by callgrind: unlike times, they are the same on a busy machine.
+//! Instructions counted by callgrind: unlike times, they do not vary with the load.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,31 +13,31 @@ use super::artifact::Artifact;
 use super::instance::Instance;
 use super::item_database::ConnectionInfo;
 
-/// What a variant's own process executes, the kernel and Postgres apart.
+/// Instructions of a variant's own process, without the kernel and Postgres.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Instructions {
     /// From the start of the process to its end after one request.
     pub(super) cold_start: u64,
-    /// A warm request: what more of them add, divided by their number.
+    /// Of a warm request: the instructions that more requests add, divided by their number.
     pub(super) request: f64,
 }
 
-/// The version of the valgrind that is installed.
+/// Returns the version of the installed valgrind.
 pub(super) fn valgrind() -> anyhow::Result<String> {
     let output = Command::new("valgrind")
         .arg("--version")
         .stdin(Stdio::null())
         .output()
         .context(
-            "there is no valgrind to count instructions with; install it (Debian: `apt-get \
-             install valgrind`), or leave them out by --no-callgrind",
+            "could not run valgrind, which counts instructions: install it (Debian: `apt-get \
+             install valgrind`), or pass --no-callgrind",
         )?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Counts those of every variant in Rust, with this many warm requests. Node is left out:
-/// callgrind does not see through the code that it compiles as it runs. What callgrind wrote
-/// stays in `folder`, for `callgrind_annotate`.
+/// Counts the instructions of every variant in Rust, with this many warm requests. Node is left
+/// out, because callgrind cannot attribute code that is compiled at run time. The files of
+/// callgrind stay in `folder`, for `callgrind_annotate`.
 pub(super) fn count(
     artifacts: &[Artifact],
     access: &ConnectionInfo,
@@ -91,7 +91,7 @@ fn run(
     Ok(total)
 }
 
-/// Reads the total of a file of callgrind.
+/// Reads the total from a file of callgrind.
 fn total_of(written: &str) -> Option<u64> {
     let line = |name| {
         written

@@ -19,7 +19,7 @@ pub(super) struct ItemDatabase {
     server: Server,
     database: LocalDatabase,
     certificate: NamedTempFile,
-    /// The credentials as functions are given them.
+    /// The credentials in the form that functions get them.
     credentials: SecretString,
 }
 
@@ -68,7 +68,7 @@ impl ItemDatabase {
         &self.database
     }
 
-    /// How it is reached directly.
+    /// Connection information for a direct connection.
     pub(super) fn access(&self) -> ConnectionInfo {
         ConnectionInfo {
             url: self.database.url(),
@@ -78,7 +78,7 @@ impl ItemDatabase {
         }
     }
 
-    /// How it is reached through another port of this machine.
+    /// Connection information for a connection through another port of this machine.
     pub(super) fn access_at(&self, port: u16) -> ConnectionInfo {
         let (own, other) = (self.server.port(), port);
         let moved = |text: &str| text.replace(&format!(":{own}/"), &format!(":{other}/"));
@@ -90,13 +90,13 @@ impl ItemDatabase {
         }
     }
 
-    /// As in `17.10`.
+    /// The version of Postgres, as in `17.10`.
     pub(super) async fn version(&self) -> anyhow::Result<String> {
         let facts = self.server.databases().facts(&self.database).await?;
         Ok(facts.version)
     }
 
-    /// Closes the connections of all functions.
+    /// Terminates the sessions of all functions.
     pub(super) async fn end_sessions(&self) -> anyhow::Result<()> {
         let end = "select pg_terminate_backend(pid) from pg_stat_activity where usename = $1";
         let admin = self.server.admin().await?;
@@ -104,7 +104,7 @@ impl ItemDatabase {
         Ok(())
     }
 
-    /// Waits until no function is connected any more.
+    /// Waits until the server has no session of a function.
     pub(super) async fn without_sessions(&self) -> anyhow::Result<()> {
         let count = "select count(*) from pg_stat_activity where usename = $1";
         let admin = self.server.admin().await?;
@@ -112,7 +112,7 @@ impl ItemDatabase {
         while admin.query_one(count, &[&NAME]).await?.get::<_, i64>(0) > 0 {
             ensure!(
                 Instant::now() < deadline,
-                "the server keeps connections of functions that have ended"
+                "the server still has sessions of functions that have ended"
             );
             sleep(POLL).await;
         }
@@ -124,31 +124,31 @@ impl ItemDatabase {
     }
 }
 
-/// What a variant is told of the database.
+/// Information with which a variant connects to the database.
 #[derive(Clone)]
 pub(super) struct ConnectionInfo {
     pub(super) url: String,
     /// The path of the certificate to trust.
     pub(super) certificate: String,
-    /// The same as PEM, where a certificate is all that the server has to show.
+    /// That certificate as PEM, where the server has no other proof of its identity.
     pub(super) root: Option<String>,
     /// The value of `STAGELINK_CREDENTIALS`, as `stagelink link` sets it.
     pub(super) credentials: String,
 }
 
-/// The name of an item, as the table has it.
+/// The name of an item in the table.
 pub(super) fn name_of(id: usize) -> String {
     format!("item {id}")
 }
 
-/// The database, and the role that owns it.
+/// The name of the database and of the role that owns it.
 const NAME: &str = "benchmark";
 
-/// Whether the server works on a query of a function that sleeps.
+/// A query for whether the server still runs a sleeping query of a function.
 pub(super) const IS_SLEEPING: &str = "select exists (select from pg_stat_activity \
     where usename = 'benchmark' and state = 'active' and wait_event = 'PgSleep')";
 
-/// How many rows there are.
+/// Number of rows in the table.
 pub(super) const ITEMS: usize = 1_000;
 
 const LIMIT: Duration = Duration::from_secs(30);

@@ -1,25 +1,25 @@
-//! What the benchmark ran on.
+//! The machine that the benchmark ran on.
 
 use std::process::Command;
 use std::thread;
 
 use serde::Serialize;
 
-/// The machine and the versions of what runs on it.
+/// The machine and the versions of its programs.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Machine {
     pub(super) system: String,
     pub(super) processors: usize,
     pub(super) rust: String,
     pub(super) node: String,
-    /// Of the server that times were measured with.
+    /// Description of the server that times were measured with.
     pub(super) postgres: String,
     /// `None` where no instructions were counted.
     pub(super) valgrind: Option<String>,
 }
 
 impl Machine {
-    /// This one, with a server that describes itself so.
+    /// Describes this machine, with the description of the server.
     pub(super) fn this(postgres: &str, valgrind: Option<String>) -> Self {
         let (system, processor) = (std::env::consts::OS, std::env::consts::ARCH);
         Self {
@@ -33,7 +33,7 @@ impl Machine {
     }
 }
 
-/// What a program calls its version, up to the details in brackets.
+/// Returns the version that a program prints, up to the details in brackets.
 fn version_of(program: &str) -> String {
     let output = Command::new(program).arg("--version").output();
     output.map_or_else(

@@ -1,4 +1,4 @@
-//! All that was measured of one variant.
+//! The measurements of one variant in the suite `speed`.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::rounds::Sample;
 use super::statistics::Spread;
 use super::variant::Variant;
 
-/// All that was measured of one variant.
+/// The measurements of one variant in all rounds.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Measurements {
     pub(super) variant: Variant,
@@ -19,7 +19,7 @@ pub(super) struct Measurements {
     pub(super) p50_us: Spread,
     pub(super) p99_us: Spread,
     pub(super) requests_per_second: Spread,
-    /// The most of all rounds.
+    /// The maximum of all rounds.
     pub(super) peak_memory_bytes: Option<u64>,
     pub(super) samples: Vec<Sample>,
 }
@@ -49,23 +49,23 @@ impl Measurements {
         }
     }
 
-    /// How many times the other's a figure of the samples is, round by round.
+    /// The ratio of a figure to that of another variant, round by round.
     pub(super) fn times(&self, other: &Self, of: fn(&Sample) -> f64) -> Spread {
         Spread::of_ratios(self.samples.iter().map(of), other.samples.iter().map(of))
     }
 }
 
-/// The cold starts of samples.
+/// Returns the cold start of a sample.
 pub(super) fn cold_start(sample: &Sample) -> f64 {
     sample.cold_start_ms
 }
 
-/// Those with the database elsewhere.
+/// Returns the cold start with a distant database.
 pub(super) fn distant_cold_start(sample: &Sample) -> f64 {
     sample.distant_cold_start_ms
 }
 
-/// The typical warm requests of samples.
+/// Returns the median warm request of a sample.
 pub(super) fn p50(sample: &Sample) -> f64 {
     sample.p50_us
 }
@@ -74,7 +74,7 @@ pub(super) fn p50(sample: &Sample) -> f64 {
 pub(super) mod tests {
     use super::*;
 
-    /// Measurements of a variant whose cold starts took so long, all else alike.
+    /// Measurements of a variant with these cold starts; all else is alike.
     pub(crate) fn measurements(variant: Variant, cold_starts_ms: &[f64]) -> Measurements {
         let sample = |cold_start_ms: &f64| Sample {
             cold_start_ms: *cold_start_ms,

@@ -1,4 +1,4 @@
-//! The same function with six ways to reach Postgres, measured side by side.
+//! One function in six variants, each with another Postgres client, measured side by side.
 
 mod artifact;
 mod bar_chart;
@@ -42,34 +42,34 @@ pub use self::report::BenchmarkReport;
 pub use self::suite::Suite;
 pub use self::variant::Variant;
 
-/// What is to be measured.
+/// A run of the benchmark: its variants, suites and sizes.
 #[derive(Clone, Debug)]
 pub struct Benchmark {
-    /// Who takes part.
+    /// The variants to compare.
     pub variants: Vec<Variant>,
-    /// In what.
+    /// The suites to run.
     pub suites: Vec<Suite>,
-    /// How many processes of each.
+    /// Number of rounds; each starts a new process per variant.
     pub rounds: usize,
-    /// How many warm requests each process gets.
+    /// Number of warm requests to each process.
     pub requests: usize,
-    /// How many processes of each are in a storm.
+    /// Number of processes per variant in a connection storm.
     pub instances: usize,
-    /// How many warm requests callgrind counts; `None` leaves it out.
+    /// Number of warm requests that callgrind counts; `None` skips callgrind.
     pub callgrind_requests: Option<usize>,
-    /// The Postgres for all but the round trips, which are counted on others too.
+    /// The Postgres for all suites. Round trips are counted on other versions as well.
     pub postgres: Source,
-    /// Where what is made goes: what Node runs, and what callgrind writes.
+    /// The folder for the installed Node variant and the files of callgrind.
     pub folder: PathBuf,
 }
 
 impl Benchmark {
-    /// Builds all of it, and measures.
+    /// Builds the variants and runs the suites.
     ///
     /// # Errors
     ///
-    /// When a variant does not build, does not start or gives a wrong answer where nothing
-    /// was to go wrong; when there is no Postgres, no PgBouncer or no valgrind.
+    /// When a variant does not build or start, or gives a wrong answer where no failure is
+    /// provoked; when there is no Postgres, no PgBouncer or no valgrind.
     ///
     /// # Panics
     ///
@@ -78,7 +78,7 @@ impl Benchmark {
         let folder = std::path::absolute(&self.folder)?;
         fs::create_dir_all(&folder)
             .with_context(|| format!("could not make the folder {}", folder.display()))?;
-        // What is missing is told before builds of minutes.
+        // A missing valgrind is reported before builds that take minutes.
         let callgrind_requests = self
             .includes(Suite::Speed)
             .then_some(self.callgrind_requests);
@@ -151,8 +151,8 @@ impl Benchmark {
     }
 }
 
-/// Counts round trips on other versions of Postgres as well, since they answer a first
-/// message of TLS differently: on the installed one, and on the two that npm carries.
+/// Counts round trips on the installed Postgres and on the two versions that npm carries, since
+/// versions differ in their answer to the first TLS message.
 async fn count_elsewhere(
     artifacts: &[Artifact],
     counted: &mut Vec<RoundTripCounts>,
@@ -168,7 +168,7 @@ async fn count_elsewhere(
         }
         let items = match ItemDatabase::start(source).await {
             Err(error) if is_missing(&error) => {
-                eprintln!("  - not counted there: {error:#}");
+                eprintln!("  - round trips not counted: {error:#}");
                 continue;
             }
             started => started?,
@@ -186,7 +186,7 @@ async fn count_elsewhere(
     Ok(())
 }
 
-/// Whether this is a Postgres that this machine does not have.
+/// Returns whether the error says that this machine lacks the Postgres or PgBouncer.
 fn is_missing(error: &anyhow::Error) -> bool {
     let error: Option<&stagelink_local_postgres::Error> = error.downcast_ref();
     error.is_some_and(|error| error.kind() == ErrorKind::Missing)

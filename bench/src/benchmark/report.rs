@@ -1,4 +1,4 @@
-//! What the benchmark tells in the end: tables and bars for people, JSON for scripts.
+//! The report of a benchmark: tables and charts for readers, JSON for scripts.
 
 use std::fs;
 use std::path::Path;
@@ -11,13 +11,13 @@ use super::failures::FailureResults;
 use super::goals::{Goal, megabytes};
 use super::machine::Machine;
 use super::measurements::{Measurements, cold_start, distant_cold_start, p50};
-use super::result_table::ResultTable;
+use super::result_table::{ResultTable, absent};
 use super::round_trips::{RoundTripCounts, RoundTrips};
 use super::statistics::Spread;
 use super::variant::Variant;
 use crate::format::{grouped, wrapped};
 
-/// All that was measured, and what it means.
+/// All measurements of a benchmark, with the goals that they decide.
 #[derive(Debug, Serialize)]
 pub struct BenchmarkReport {
     pub(super) machine: Machine,
@@ -31,7 +31,7 @@ pub struct BenchmarkReport {
 }
 
 impl BenchmarkReport {
-    /// For people. Colours are for a standard output that is a terminal.
+    /// Renders the report for a terminal; in colour where standard output is one.
     pub fn text(&self) -> String {
         let mut parts: Vec<String> = self.plots().iter().map(|(_, bars)| bars.text()).collect();
         parts.extend(self.tables().iter().map(ResultTable::text));
@@ -41,8 +41,8 @@ impl BenchmarkReport {
         parts.join("\n\n") + "\n"
     }
 
-    /// Writes `report.md`, `report.json` and a plot of what was measured into a folder. Returns
-    /// the names of these files.
+    /// Writes `report.md`, `report.json` and the charts into a folder. Returns the names of these
+    /// files.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl BenchmarkReport {
             .iter()
             .map(|one| format!("`{}`: {}", one.name(), one.meaning()));
         let mut parts = vec![
-            "# One function, and ways to reach Postgres\n".to_owned(),
+            "# One function with several Postgres clients\n".to_owned(),
             list(&mut meanings),
             wrapped(&self.method(), WIDTH) + "\n",
         ];
@@ -88,13 +88,13 @@ impl BenchmarkReport {
         parts.extend(self.tables().iter().map(ResultTable::markdown));
         let failures = self.failures.error_lines();
         if !failures.is_empty() {
-            parts.push("## The errors in the storms\n".to_owned());
+            parts.push("## Errors in the storms\n".to_owned());
             parts.push(list(&mut failures.into_iter()));
         }
         parts.join("\n")
     }
 
-    /// The plots of times, and the names of their files.
+    /// Charts of times, with the names of their files.
     fn plots(&self) -> Vec<(&'static str, BarChart)> {
         let cold = self.measurements.iter();
         let cold = cold.map(|one| (one.variant, one.cold_start_ms));
@@ -208,7 +208,7 @@ impl BenchmarkReport {
         )
     }
 
-    /// A grid with a row for each variant.
+    /// A table with a row for each variant.
     fn table<const N: usize>(
         &self,
         title: &str,
@@ -235,7 +235,7 @@ impl BenchmarkReport {
             .round_trips
             .iter()
             .map(|counted| format!("PostgreSQL {}", counted.postgres));
-        // Whoever is on one server is on the one that has most rows.
+        // The server with most rows has all variants.
         let most = self.round_trips.iter().max_by_key(|one| one.rows.len());
         let row = |of: &RoundTrips| {
             let on = |counted: &RoundTripCounts| {
@@ -248,7 +248,8 @@ impl BenchmarkReport {
             [of.title()].into_iter().chain(counts).collect()
         };
         ResultTable {
-            title: "Round trips to Postgres, to the first answer and for each one after".to_owned(),
+            title: "Round trips to Postgres until the first answer, and per warm request"
+                .to_owned(),
             header: [String::new()].into_iter().chain(servers).collect(),
             rows: most
                 .into_iter()
@@ -286,7 +287,7 @@ impl BenchmarkReport {
         })
     }
 
-    /// How it was measured, in the order of what is shown.
+    /// The description of the method, in the order of the report.
     fn method(&self) -> String {
         let Machine {
             system,
@@ -298,45 +299,40 @@ impl BenchmarkReport {
         } = &self.machine;
         let mut method = format!(
             "{system}, {processors} processors, {rust}, Node {node}; times are with {postgres}. \
-             Measured is in rounds, each in an order of its own, as if drawn; figures are medians. "
+             Each round measures the variants in a random order; figures are medians. "
         );
         if !self.measurements.is_empty() {
             let (rounds, requests) = (self.rounds, self.requests);
             method.push_str(&format!(
                 "{rounds} rounds with a new process of every variant and {requests} warm \
                  requests to each; a ratio is the median of the ratios of the rounds. A cold \
-                 start is the time from the start of the process until its first answer arrived, \
-                 with the event there at once; and once more with a network in between whose \
-                 round trips take 10 ms, but for those that open TCP. Peak memory is the resident \
-                 memory at its highest, of all rounds. "
+                 start is the time from the start of the process to its first answer, with the \
+                 event ready. It is measured again with a network whose round trips take 10 ms, \
+                 except those that open TCP. Peak memory is the highest resident memory of all \
+                 rounds. "
             ));
         }
         if let Some(valgrind) = valgrind {
             method.push_str(&format!(
                 "Instructions are counted by {valgrind}: those of the process itself, without \
-                 the kernel and Postgres. Those of a warm request are what more requests add. \
-                 Those of a cold start are more than on a processor that has instructions for \
-                 SHA-256, as callgrind's has not. "
+                 the kernel and Postgres. Those of a warm request are the instructions that more \
+                 requests add. A cold start takes fewer on a processor with instructions for \
+                 SHA-256, which callgrind does not emulate. "
             ));
         }
         if !self.round_trips.is_empty() {
             method.push_str(
-                "A round trip is counted each time that the client sends and the server had the \
-                 last word, and one for opening TCP. MB are millions of bytes. ",
+                "A round trip is counted each time that the client sends after the server did, \
+                 and one for opening TCP. MB are millions of bytes. ",
             );
         }
         method + &self.failures.method()
     }
 }
 
-/// Stands for what was not measured.
-pub(super) fn absent() -> String {
-    "–".to_owned()
-}
-
 const WIDTH: usize = 96;
 
-/// The plot of the storms.
+/// Name of the chart of the storms.
 const STORMS: &str = "storms";
 
 #[cfg(test)]

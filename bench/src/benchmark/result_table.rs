@@ -40,6 +40,11 @@ impl ResultTable {
     }
 }
 
+/// Placeholder for a figure that was not measured.
+pub(super) fn absent() -> String {
+    "–".to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,4 @@
-//! Round trips to Postgres, which cost a function most where its database is far away.
+//! Round trips to Postgres, which dominate where the database is far away.
 
 use std::net::Ipv4Addr;
 
@@ -12,10 +12,10 @@ use super::instance::Instance;
 use super::item_database::ItemDatabase;
 use super::variant::Variant;
 
-/// What was counted on one server.
+/// The round trips that were counted on one server.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct RoundTripCounts {
-    /// The server's version, as in `17.10`.
+    /// Version of the server, as in `17.10`.
     pub(super) postgres: String,
     pub(super) rows: Vec<RoundTrips>,
 }
@@ -24,15 +24,15 @@ pub(super) struct RoundTripCounts {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct RoundTrips {
     pub(super) variant: Variant,
-    /// Whether stagelink was told to begin with TLS at once.
+    /// True where stagelink starts with TLS at once (`STAGELINK_DIRECT_TLS`).
     pub(super) direct_tls: bool,
-    /// All until the first answer: to open the connection, where TCP is one, and the query.
+    /// Round trips until the first answer: to open TCP, to connect and to query.
     pub(super) cold: usize,
-    /// Those of a warm request.
+    /// Round trips of a warm request.
     pub(super) warm: f64,
 }
 
-/// Counts them for every variant.
+/// Counts the round trips of every variant.
 pub(super) async fn count(
     artifacts: &[Artifact],
     items: &ItemDatabase,
@@ -84,14 +84,14 @@ async fn count_one(
     })
 }
 
-/// Postgres does so since 17.
+/// Returns whether this version of Postgres accepts direct TLS, as 17 and newer do.
 fn takes_direct_tls(version: &str) -> bool {
     let major = version.split('.').next().and_then(|text| text.parse().ok());
     major.is_some_and(|major: u32| major >= 17)
 }
 
 impl RoundTrips {
-    /// Whose they are, as a person calls it.
+    /// Row title of the variant in a table.
     pub(super) fn title(&self) -> String {
         let name = self.variant.name();
         if self.direct_tls {

@@ -1,5 +1,4 @@
-//! Cold starts, warm requests and memory: in rounds, in each of which every variant is
-//! measured once.
+//! Cold starts, warm requests and memory, in rounds that measure every variant once.
 
 use std::time::Duration;
 
@@ -13,16 +12,16 @@ use super::instance::Instance;
 use super::item_database::ConnectionInfo;
 use super::statistics::{quantile, sorted};
 
-/// One process of a variant.
+/// Measurements of one process of a variant.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Sample {
     pub(super) cold_start_ms: f64,
-    /// The same with the database [`DISTANCE`] away, in a process of its own.
+    /// Cold start with a round trip of [`DISTANCE`] to the database, in another process.
     pub(super) distant_cold_start_ms: f64,
     pub(super) p50_us: f64,
     pub(super) p99_us: f64,
     pub(super) requests_per_second: f64,
-    /// `None` where the system does not tell.
+    /// `None` where the system does not report it.
     pub(super) peak_memory_bytes: Option<u64>,
 }
 
@@ -50,23 +49,23 @@ impl Sample {
     }
 }
 
-/// What the process before has left behind, such as its server process that is about to end,
-/// takes no time from the next.
+/// Waits until the server process of the variant before has ended, so that it takes no processor
+/// time from the next variant.
 fn settle() {
     std::thread::sleep(REST);
 }
 
-/// The same database, on this machine and as if it were elsewhere.
+/// Two ways to one database: directly, and with an added delay.
 pub(super) struct Endpoints {
     pub(super) near: ConnectionInfo,
     pub(super) distant: ConnectionInfo,
 }
 
-/// A round trip between the region that functions of Netlify run in by default and that of
-/// Heroku's databases, as an order of magnitude.
+/// Order of magnitude of a round trip between Netlify's default region for functions and the
+/// region of Heroku's databases.
 pub(super) const DISTANCE: Duration = Duration::from_millis(10);
 
-/// Measures all of them, round by round. Returns the samples of each.
+/// Measures all variants, round by round. Returns the samples of each.
 pub(super) fn run(
     artifacts: &[Artifact],
     endpoints: &Endpoints,
@@ -89,18 +88,18 @@ pub(super) fn run(
     Ok(samples)
 }
 
-/// The order of a round: as if drawn, so that nobody has a place of its own, nor one behind
-/// somebody who leaves the machine in a worse state than others; and the same in every run.
+/// Returns a random order of the variants for a round, so that none always follows the same one.
+/// Each run has the same orders.
 pub(super) fn shuffled_order(count: usize, round: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     Rng::with_seed(round as u64).shuffle(&mut order);
     order
 }
 
-/// Several times as long as a server process takes to end behind the longer way.
+/// Several times the time that a server process takes to end behind the delayed connection.
 const REST: Duration = Duration::from_millis(100);
 
-/// One in so many of the requests comes before those that count.
+/// The warm-up is this fraction of the measured requests.
 const WARM_UP_PART: usize = 5;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! The Lambda Runtime API of one process, with as little in it as can be measured through.
+//! A minimal Lambda Runtime API for one process.
 //!
-//! `stagelink_local::lambda` is the whole of it and does its work on threads that would
-//! compete with the process that is measured. Here each connection is a thread that blocks,
-//! and hands out the next event itself when the answer to the one before has come.
+//! `stagelink_local::lambda` is the complete one; its threads would compete with the measured
+//! process. Here each connection is a blocking thread, which hands out the next event as soon as
+//! it has read the answer to the one before.
 
 use std::io::{self, BufReader, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -14,31 +14,31 @@ use anyhow::{Context as _, bail};
 
 use super::event::{RequestKind, UnexpectedAnswer, check, event};
 
-/// The endpoint of one process. Dropping it closes all of its connections.
+/// The endpoint of one process. Drop closes all of its connections.
 #[derive(Debug)]
 pub(super) struct RuntimeApi {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
 
-/// The good answers to some events, one after the other.
+/// The correct answers to a series of events.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
-    /// From an event to its answer.
+    /// Time from each event to its answer.
     pub(super) latencies: Vec<Duration>,
-    /// When the first event was given.
+    /// The moment when the first event was sent.
     pub(super) began: Instant,
-    /// When the last answer was there.
+    /// The moment when the last answer had arrived.
     pub(super) ended: Instant,
 }
 
-/// What became of one event.
+/// The answer to one event.
 #[derive(Clone, Debug)]
 pub(super) struct TimedAnswer {
     pub(super) at: Instant,
-    /// From the event to its answer.
+    /// Time from the event to its answer.
     pub(super) took: Duration,
-    /// Whether it is the row that was asked for; or else what the process sent instead.
+    /// `Ok` for the row that was asked for, else the answer that came instead.
     pub(super) answer: Result<(), UnexpectedAnswer>,
 }
 
@@ -50,10 +50,10 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Events that are still to be given.
+    /// Number of events that are still to be sent.
     waiting: usize,
     kind: RequestKind,
-    /// Events that were ever given. It is the id of the last one.
+    /// Number of all events sent so far, which is the id of the last one.
     given: usize,
     running_since: Option<Instant>,
     began: Option<Instant>,
@@ -64,7 +64,7 @@ struct State {
 }
 
 impl RuntimeApi {
-    /// Opens it on a free port of 127.0.0.1.
+    /// Opens the endpoint on a free port of 127.0.0.1.
     pub(super) fn open() -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .context("could not open a port for the Runtime API")?;
@@ -84,13 +84,13 @@ impl RuntimeApi {
         Ok(Self { address, shared })
     }
 
-    /// What the process is told, as `host:port`.
+    /// The address for `AWS_LAMBDA_RUNTIME_API`, as `host:port`.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Lets so many events be had, each when the one before is answered. They are there at
-    /// once for a process that asks.
+    /// Makes this many events ready. The process gets each as soon as it has answered the one
+    /// before.
     pub(super) fn offer(&self, kind: RequestKind, events: usize) {
         let mut state = self.shared.state();
         state.kind = kind;
@@ -102,8 +102,8 @@ impl RuntimeApi {
         self.shared.changed.notify_all();
     }
 
-    /// Waits for the answers to what was offered, which have to be good ones. `is_alive` is
-    /// asked now and then whether there is a point in waiting.
+    /// Waits for the answers to the offered events, and fails on any answer but the row. Calls
+    /// `is_alive` from time to time, and stops waiting when the process has ended.
     pub(super) fn wait_for_rows(
         &self,
         limit: Duration,
@@ -129,8 +129,8 @@ impl RuntimeApi {
         }
     }
 
-    /// Waits for any answers to what was offered. They are fewer where the process ended, or
-    /// did not answer in time.
+    /// Waits for answers of any kind to the offered events. There are fewer answers than events
+    /// where the process ended, or did not answer in time.
     pub(super) fn wait_for_answers(
         &self,
         limit: Duration,
@@ -169,7 +169,7 @@ impl RuntimeApi {
     }
 }
 
-/// What ended the wait for answers.
+/// The reason why a wait for answers ended.
 enum WaitEnd {
     Over,
     Gone,
@@ -205,7 +205,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for an event: its number, and what it asks for. `None` when all is over.
+    /// Waits for an event and returns its number and kind. `None` when the endpoint is closed.
     fn next(&self) -> Option<(usize, RequestKind)> {
         let mut state = self.state();
         while state.waiting == 0 && !state.is_closed {
@@ -222,14 +222,14 @@ impl Shared {
         Some((state.given, state.kind))
     }
 
-    /// Marks that an event is given.
+    /// Records the moment when an event is sent.
     fn record_event_sent(&self, at: Instant) {
         let mut state = self.state();
         state.running_since = Some(at);
         state.began.get_or_insert(at);
     }
 
-    /// Marks that an event is answered.
+    /// Records the answer to the event that was sent last.
     fn record_answer(&self, at: Instant, answer: Result<(), UnexpectedAnswer>) {
         let mut state = self.state();
         let Some(since) = state.running_since.take() else {
@@ -286,7 +286,7 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     Ok(())
 }
 
-/// A request of the process.
+/// A request of the process to the Runtime API.
 struct Call {
     path: String,
     body: Vec<u8>,
@@ -301,7 +301,7 @@ enum CallKind {
 }
 
 impl Call {
-    /// Reads the next one; `None` at the end of the connection.
+    /// Reads the next request; `None` at the end of the connection.
     fn read(reader: &mut impl io::BufRead) -> io::Result<Option<Self>> {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {

@@ -1,8 +1,8 @@
-//! Medians, spreads and ratios of what was measured.
+//! Medians, quartiles and ratios of measurements.
 
 use serde::Serialize;
 
-/// The middle of some figures, and the two between which half of them are.
+/// The median and the quartiles of some figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Spread {
     pub(super) median: f64,
@@ -11,7 +11,7 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    /// Of any figures; all zero where there is none.
+    /// Computes the spread of some figures; all zero where there are none.
     pub(super) fn of(figures: impl IntoIterator<Item = f64>) -> Self {
         let sorted = sorted(figures);
         Self {
@@ -21,8 +21,8 @@ impl Spread {
         }
     }
 
-    /// Of the ratios of figures that belong together, as those of one round do. What the
-    /// machine did beside them in that round slowed both.
+    /// Computes the spread of the ratios of paired figures, such as those of one round: a load on
+    /// the machine during a round slows both.
     pub(super) fn of_ratios(
         figures: impl IntoIterator<Item = f64>,
         bases: impl IntoIterator<Item = f64>,
@@ -32,15 +32,14 @@ impl Spread {
     }
 }
 
-/// Figures in their order.
+/// Returns the figures in ascending order.
 pub(super) fn sorted(figures: impl IntoIterator<Item = f64>) -> Vec<f64> {
     let mut sorted: Vec<f64> = figures.into_iter().collect();
     sorted.sort_by(f64::total_cmp);
     sorted
 }
 
-/// The figure below which this part of the sorted ones is, in between two where it falls
-/// in between.
+/// Returns the quantile of sorted figures, with linear interpolation.
 pub(super) fn quantile(sorted: &[f64], part: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else {
         return 0.0;

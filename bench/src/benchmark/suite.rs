@@ -1,23 +1,23 @@
-//! What can be measured.
+//! The suites of the benchmark.
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-/// What can be measured.
+/// A group of measurements that can be run on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Suite {
     /// Cold starts, warm requests, memory, sizes and round trips.
     Speed,
-    /// The request after one whose query was given up.
+    /// The request after one whose query the function has abandoned.
     Abandoned,
     /// The request after a freeze in which the connection was lost.
     Freeze,
-    /// Many instances at once before a database that allows 20 connections.
+    /// Many instances that connect at once to a database that allows 20 connections.
     Storms,
 }
 
 impl Suite {
-    /// All of them, in the order in which they are held.
+    /// All suites, in the order in which they run.
     pub const ALL: [Self; 4] = [Self::Speed, Self::Abandoned, Self::Freeze, Self::Storms];
 }

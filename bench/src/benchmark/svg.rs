@@ -1,6 +1,6 @@
-//! A drawing in an SVG file: what all of them have in common.
+//! The frame of an SVG file, and the measures that all charts share.
 
-/// A drawing of this height, with its title above what is drawn.
+/// Returns an SVG file of this height, with a title above the drawing.
 pub(super) fn page(title: &str, height: f64, drawn: &str) -> String {
     format!(
         r##"<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="14" fill="#222222">
@@ -14,7 +14,7 @@ pub(super) fn page(title: &str, height: f64, drawn: &str) -> String {
 
 // Measures, in pixels.
 const WIDTH: f64 = 720.0;
-/// Where bars begin, with room for a name before them.
+/// Left end of the bars, with room for a name before them.
 pub(super) const LEFT: f64 = 150.0;
-/// How thick a bar is.
+/// Thickness of a bar.
 pub(super) const BAR: f64 = 22.0;

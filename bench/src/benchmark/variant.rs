@@ -1,4 +1,4 @@
-//! Who is compared, and what each is told.
+//! The variants that are compared, and the environment variables of each.
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -6,17 +6,17 @@ use stagelink::Stage;
 
 use super::item_database::ConnectionInfo;
 
-/// The same function, with one way to reach Postgres.
+/// A variant of the function, with one Postgres client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Variant {
     /// The SDK of this project.
     Stagelink,
-    /// The driver alone, with the same proof of who the server is.
+    /// The driver alone, with the SDK's authentication of the server.
     Floor,
-    /// deadpool-postgres with native-tls. It lends a connection again without a look at it.
+    /// deadpool-postgres with native-tls, which reuses a connection unchecked.
     Deadpool,
-    /// The same, where it asks the server first.
+    /// deadpool-postgres, which queries the server before it reuses a connection.
     DeadpoolVerified,
     /// sqlx with rustls.
     Sqlx,
@@ -25,7 +25,7 @@ pub enum Variant {
 }
 
 impl Variant {
-    /// All of them, in the order in which they are shown.
+    /// All variants, in the order of the report.
     pub const ALL: [Self; 6] = [
         Self::Stagelink,
         Self::Floor,
@@ -35,7 +35,7 @@ impl Variant {
         Self::Node,
     ];
 
-    /// Its name.
+    /// Name on the command line and in the report.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Stagelink => "stagelink",
@@ -47,7 +47,7 @@ impl Variant {
         }
     }
 
-    /// The feature that it is built with, and the end of its program's name.
+    /// The Cargo feature of the variant, and the end of its program's name.
     pub(super) fn feature(self) -> &'static str {
         match self {
             Self::DeadpoolVerified => Self::Deadpool.name(),
@@ -55,11 +55,11 @@ impl Variant {
         }
     }
 
-    /// What it stands for.
+    /// One-line description for the report.
     pub(super) fn meaning(self) -> &'static str {
         match self {
             Self::Stagelink => {
-                "stagelink::run, credentials as `stagelink link` sets them, a kept statement"
+                "stagelink::run, credentials of `stagelink link`, a cached statement"
             }
             Self::Floor => {
                 "tokio-postgres and OpenSSL alone, one connection, SCRAM channel binding"
@@ -67,7 +67,7 @@ impl Variant {
             Self::Deadpool => {
                 "deadpool-postgres, a pool of one, native-tls, a cached statement, `Fast` recycling"
             }
-            Self::DeadpoolVerified => "the same with `Verified` recycling",
+            Self::DeadpoolVerified => "deadpool-postgres as above, with `Verified` recycling",
             Self::Sqlx => "sqlx, a pool of one, rustls with ring, verify-full",
             Self::Node => "pg, its Pool of one, verified by `ca`",
         }
@@ -77,13 +77,13 @@ impl Variant {
         self != Self::Node
     }
 
-    /// Whether it takes part where something goes wrong: not the floor, which never connects
-    /// again, nor Node, whose function has no such queries.
+    /// Returns whether the variant is in the suites that provoke failures. The floor is not, which
+    /// never reconnects, nor Node, whose function has no slow query.
     pub(super) fn is_in_failure_suites(self) -> bool {
         !matches!(self, Self::Floor | Self::Node)
     }
 
-    /// The variables that lead it to the database.
+    /// The environment variables with which the variant finds the database.
     pub(super) fn variables(self, access: &ConnectionInfo) -> Vec<(&'static str, String)> {
         let mut variables = self.place(access);
         match self {
@@ -102,7 +102,7 @@ impl Variant {
 
     fn place(self, access: &ConnectionInfo) -> Vec<(&'static str, String)> {
         match self {
-            // Sealed as at deploy time, and without a provider: nobody is asked.
+            // Credentials from deploy time, and no provider: the SDK makes no request.
             Self::Stagelink => vec![
                 ("STAGELINK_STAGE", Stage::Staging.to_string()),
                 ("STAGELINK_CREDENTIALS", access.credentials.clone()),

@@ -1,4 +1,4 @@
-//! Measures stagelink beside other ways to reach Postgres from a function.
+//! Compares stagelink with other Postgres clients in a function.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -9,14 +9,14 @@ use clap::Parser;
 use stagelink_bench::{Benchmark, Suite, Variant};
 use stagelink_local_postgres::Source;
 
-/// Measures stagelink beside other ways to reach Postgres from a function.
+/// Compares stagelink with other Postgres clients in a function.
 ///
-/// The same small function is written with stagelink, with the driver alone, with
-/// deadpool-postgres (`Fast` and `Verified`), with sqlx and with Node. Each is run as a process
-/// against a Lambda Runtime API and a real Postgres with TLS, in rounds that take turns. Shown
-/// are cold starts, warm requests, memory, sizes and round trips; how those with a pool come out
-/// of an abandoned query, of a freeze that costs the connection, and of storms of instances,
-/// through PgBouncer and without; and which goals are met.
+/// One small function is written with stagelink, with the driver alone, with deadpool-postgres
+/// (`Fast` and `Verified`), with sqlx and with Node. Each variant runs as a process against a
+/// Lambda Runtime API and a real Postgres with TLS, in rounds of a random order. The report shows
+/// cold starts, warm requests, memory, sizes and round trips; how the variants with a pool recover
+/// from an abandoned query, a freeze that loses the connection, and connection storms with and
+/// without PgBouncer; and which goals are met.
 #[derive(Parser)]
 #[command(name = "bench", max_term_width = 100)]
 struct Args {
@@ -24,34 +24,33 @@ struct Args {
     #[arg(long)]
     quick: bool,
 
-    /// Rounds, each with a new process of every variant. 30 if not given. Abandoned queries
-    /// take a third of them, freezes a tenth.
+    /// Rounds, each with a new process of every variant [default: 30]. Abandoned queries take a
+    /// third of them, freezes a tenth.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
 
-    /// Warm requests to each process. 1,000 if not given.
+    /// Warm requests to each process [default: 1000].
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     requests: Option<u16>,
 
-    /// Processes of each variant in a storm. 100 if not given.
+    /// Processes of each variant in a connection storm [default: 100].
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=MOST_INSTANCES))]
     instances: Option<u16>,
 
-    /// Measures this alone.
+    /// Runs only these suites.
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     suites: Vec<Suite>,
 
-    /// Measures these alone. Ratios need the floor, and a goal needs those that it names.
+    /// Runs only these variants. Ratios need the floor, and a goal needs the variants it names.
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     variants: Vec<Variant>,
 
-    /// Counts no instructions, which needs valgrind
-    /// (Debian: `apt-get install valgrind`).
+    /// Skips counting instructions, which needs valgrind (Debian: `apt-get install valgrind`).
     #[arg(long)]
     no_callgrind: bool,
 
-    /// The Postgres that times are measured with, as for `stagelink dev` but for a URL. Heroku's
-    /// default version if not given.
+    /// The Postgres that times are measured with: a value of `stagelink dev --postgres` other than
+    /// a URL. The default is Heroku's default version.
     #[arg(
         long,
         value_name = "SOURCE",
@@ -61,7 +60,7 @@ struct Args {
     )]
     postgres: String,
 
-    /// Where `report.md`, `report.json` and the plots go.
+    /// Output folder for `report.md`, `report.json` and the charts.
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     output: PathBuf,
 }
@@ -76,7 +75,7 @@ impl Args {
         let postgres: Source = self.postgres.parse()?;
         anyhow::ensure!(
             !matches!(postgres, Source::Url(_)),
-            "this needs a Postgres of its own, whose certificate it knows: \
+            "the benchmark starts its own Postgres, whose certificate it knows: \
              --postgres takes no URL here"
         );
         let takes_part = |one: &Variant| self.variants.is_empty() || self.variants.contains(one);
@@ -118,7 +117,8 @@ async fn bench(args: Args) -> anyhow::Result<()> {
         .context("could not write to standard output")
 }
 
-/// More processes than the server takes connections at all would be another storm.
+/// The server accepts few more connections than this; with more processes it would refuse them
+/// instead of the role limit.
 const MOST_INSTANCES: i64 = 150;
 
 #[cfg(test)]
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quick_contest_can_be_made_less_quick() {
+    fn quick_benchmark_can_be_made_larger() {
         let benchmark = |arguments: &[&str]| {
             let arguments = ["bench"].iter().chain(arguments);
             Args::parse_from(arguments).benchmark().unwrap()
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn postgres_of_someone_else_is_refused() {
+    fn url_of_a_postgres_is_refused() {
         let url = "postgres://boss:canary@db.example/postgres";
         let args = Args::parse_from(["bench", "--postgres", url]);
         let error = args.benchmark().unwrap_err().to_string();

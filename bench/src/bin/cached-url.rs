@@ -1,5 +1,5 @@
-//! A guestbook that asks Heroku for its database URL and keeps it for some time, as
-//! extensions and libraries do that cache secrets: 300 s is their usual default.
+//! A guestbook that gets its database URL from Heroku's API and caches it, as extensions and
+//! libraries do that cache secrets: 300 s is their usual default.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 use stagelink_bench::{answer, env_var, open_pool};
 use tokio::sync::Mutex;
 
-/// The URL that Heroku told, and until when it is believed.
+/// A cache of the URL that Heroku returned.
 struct Cache {
     ask: Ask,
     time: Duration,
@@ -27,14 +27,15 @@ struct Kept {
     pool: Pool,
 }
 
-/// What is needed to ask Heroku's API for the config vars of an app.
+/// The URL and token for a request for the config vars of an app.
 struct Ask {
     url: String,
     token: String,
 }
 
 impl Cache {
-    /// A pool for the URL as it is known. A URL that is the same as before keeps its pool.
+    /// Returns a pool for the cached URL, which it renews after its time. An unchanged URL keeps its
+    /// pool.
     async fn pool(&self) -> Result<Pool, Error> {
         let mut kept = self.kept.lock().await;
         if let Some(kept) = &*kept

@@ -1,4 +1,5 @@
-//! Shows what a rotation of the database's password costs, for three ways to have its URL.
+//! Counts the requests that fail while the database's password is rotated, for three sources of
+//! its URL.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -10,30 +11,30 @@ use stagelink_bench::{Programs, RotationPlan, run_rotation};
 use stagelink_cli::progress::Step;
 use stagelink_local_postgres::{Options, Server, Source};
 
-/// Shows what a rotation of the database's password costs, for three ways to have its URL.
+/// Counts the requests that fail while the database's password is rotated, for three sources of
+/// its URL.
 ///
-/// The same guestbook runs three times, under the same load: with stagelink; with a URL
-/// that is asked for and cached; and with one that was copied into the environment. After
-/// some seconds the passwords are rotated as Heroku does it. The run goes on until the
-/// cache has expired, and tells what failed.
+/// The same guestbook runs three times under the same load: with stagelink, with a URL that is
+/// looked up and cached, and with a URL that was copied into the environment. After some seconds
+/// the passwords are rotated as Heroku does it. The load goes on until the cache has expired.
 #[derive(Parser)]
 #[command(name = "demo-rotation", max_term_width = 100)]
 struct Args {
-    /// How long the cache keeps the URL. 300 is what caches of secrets usually do; with it
-    /// the run takes 5:20 minutes.
+    /// Time for which the cache keeps the URL. 300 is the usual default of caches of secrets; with
+    /// it the run takes 5:20 minutes.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
     cache_seconds: u64,
 
-    /// Requests a second to each instance.
+    /// Requests per second to each instance.
     #[arg(long, value_name = "REQUESTS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rate: u32,
 
-    /// Instances of each function. Its role may hold 20 connections.
+    /// Instances of each function. The role may hold 20 connections.
     #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=10))]
     instances: u8,
 
-    /// Where Postgres comes from, as for `stagelink dev`: `auto`, `docker`,
-    /// `docker:IMAGE`, `local`, `local:DIR`, `npm`, `npm:17`, or the URL of a server with TLS.
+    /// Source of Postgres, as for `stagelink dev`: `auto`, `docker`, `docker:IMAGE`, `local`,
+    /// `local:DIR`, `npm`, `npm:17`, or the URL of a server with TLS.
     #[arg(
         long,
         value_name = "SOURCE",
@@ -43,7 +44,7 @@ struct Args {
     )]
     postgres: String,
 
-    /// Prints the figures as one line of JSON, instead of the table and the plot.
+    /// Prints the results as one line of JSON instead of a table and a timeline.
     #[arg(long)]
     json: bool,
 }

@@ -1,4 +1,4 @@
-//! What the functions without stagelink have in common: a pool and a guestbook, as the
+//! The shared part of the functions without stagelink: a pool and a guestbook, written as the
 //! documentation of their crates shows it.
 
 use deadpool_postgres::tokio_postgres::Row;
@@ -10,15 +10,15 @@ use postgres_native_tls::MakeTlsConnector;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// A pool of connections to the database at this URL.
+/// Opens a pool of connections to the database at this URL.
 ///
 /// # Errors
 ///
-/// When the URL is none.
+/// When the URL is invalid.
 pub fn open_pool(url: &str) -> Result<Pool, Error> {
-    // Heroku's certificates are self-signed, and this is what people do about it. The
-    // connection is encrypted, and whoever answers is believed and gets the queries.
-    // stagelink does not do this: it has the server prove that it knows the password.
+    // Heroku's certificates are self-signed, so functions commonly skip their verification. The
+    // connection is encrypted, but any server that answers gets the password and the queries.
+    // stagelink requires the server to prove that it knows the password.
     let tls = TlsConnector::builder()
         .danger_accept_invalid_certs(true)
         .build()?;
@@ -30,12 +30,12 @@ pub fn open_pool(url: &str) -> Result<Pool, Error> {
     Ok(config.create_pool(Some(Runtime::Tokio1), MakeTlsConnector::new(tls))?)
 }
 
-/// Answers as the function `guestbook` does: GET reads the newest entries, POST leaves one.
-/// An error is an answer with the status 500, whose body says why.
+/// Answers like the function `guestbook`: GET returns the newest entries, POST adds one. An error
+/// is a response with the status 500, whose body is the root cause.
 ///
 /// # Errors
 ///
-/// None but that of an impossible response.
+/// Only when the response cannot be built.
 pub async fn answer(request: &Request, pool: Result<Pool, Error>) -> Result<Response<Body>, Error> {
     let (status, body) = match guestbook(request, pool).await {
         Ok((status, body)) => (status, body.to_string()),
@@ -74,7 +74,7 @@ async fn guestbook(
     }
 }
 
-/// A variable of the environment.
+/// Reads an environment variable.
 ///
 /// # Errors
 ///
@@ -90,7 +90,7 @@ struct Draft {
     message: String,
 }
 
-/// What is at the bottom of an error: the words of Postgres, if it has said some.
+/// Returns the text of the innermost cause, which is the message of Postgres where it sent one.
 fn root_cause(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), root_cause)
 }

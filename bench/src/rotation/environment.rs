@@ -1,4 +1,4 @@
-//! One source on its own: a database, a Heroku and warm instances of a function.
+//! The environment of one URL source: a database, a Heroku API and warm instances.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use stagelink_tests::{Kept, Load, Record, Tally, Target, root};
 use super::url_source::{APP, DatabaseLocation, PIPELINE};
 use super::{Programs, RotationPlan, UrlSource};
 
-/// One source, set up so that no other disturbs it.
+/// The environment of one URL source, independent of the others.
 #[derive(Debug)]
 pub(crate) struct Environment {
     pub(crate) source: UrlSource,
@@ -22,13 +22,13 @@ pub(crate) struct Environment {
     heroku: Heroku,
     /// The add-on by which the app has the database.
     addon: String,
-    /// A function each, so that every one of them gets its share of the requests.
+    /// One function per instance, so that each instance gets its share of the requests.
     instances: Vec<Function>,
     record: Record,
 }
 
 impl Environment {
-    /// Sets it up, and waits until all instances are warm.
+    /// Sets up the environment, and waits until all instances are warm.
     pub(crate) async fn set_up(
         source: UrlSource,
         plan: &RotationPlan,
@@ -92,9 +92,9 @@ impl Environment {
         self.instances.iter().map(start).collect()
     }
 
-    /// Rotates the password as Heroku does with a default credential: the password is
-    /// changed, the sessions are ended, and then the config var changes. Tells when the
-    /// last session had ended.
+    /// Rotates the password as Heroku does with a default credential: changes the password, ends
+    /// the sessions, and then changes the config var. Returns the moment when the last session
+    /// had ended.
     pub(crate) async fn rotate(&self, postgres: &Server) -> anyhow::Result<Instant> {
         let databases = postgres.databases();
         let rotated = databases.rotate(&self.database).await?;
@@ -104,7 +104,7 @@ impl Environment {
         Ok(at)
     }
 
-    /// Compares what came of the loads with the rows in the database.
+    /// Compares the answers to the writes with the rows in the database.
     pub(crate) async fn kept(&self, tallies: &[Tally], postgres: &Server) -> anyhow::Result<Kept> {
         let db = postgres.admin_in(&self.database).await?;
         let kept = join_all(tallies.iter().map(|tally| tally.kept(&db))).await;
@@ -123,12 +123,12 @@ impl Environment {
         Ok(sum)
     }
 
-    /// How many calls Heroku's API got.
+    /// Number of requests to Heroku's API.
     pub(crate) fn heroku_calls(&self) -> usize {
         self.heroku.requests().len()
     }
 
-    /// Ends it.
+    /// Shuts down the instances and the Heroku API.
     pub(crate) async fn end(self) {
         join_all(self.instances.iter().map(Function::shutdown)).await;
         self.heroku.stop().await;

@@ -1,4 +1,4 @@
-//! What came of one source, in measurements.
+//! The measurements of one URL source.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,28 +8,28 @@ use stagelink_tests::{Answer, Outcome};
 
 use super::UrlSource;
 
-/// What came of one source.
+/// The measurements of one URL source.
 #[derive(Debug, Serialize)]
 pub(crate) struct SourceMeasurements {
     pub(crate) source: UrlSource,
     pub(crate) requests: usize,
     pub(crate) failed: usize,
     pub(crate) writes: usize,
-    /// Writes that were answered with 201 and are in the database, once.
+    /// Writes that were answered with 201 and are in the database exactly once.
     pub(crate) kept_once: usize,
-    /// Writes that are there once, too, and failed by their answer.
+    /// Writes that are in the database once although their answer was an error.
     pub(crate) kept_though_failed: usize,
     pub(crate) seconds_with_failures: usize,
-    /// From the rotation to the first good answer to a request that was sent after it.
+    /// Time from the rotation to the first success among the requests sent after it.
     pub(crate) first_good_after_seconds: Option<f64>,
     pub(crate) heroku_calls: usize,
-    /// What failed requests were answered with, and how many of them.
+    /// The answers of failed requests, with their number.
     pub(crate) failures: BTreeMap<String, usize>,
-    /// Each second, from the start of the load.
+    /// Counts of each second, from the start of the load.
     pub(crate) seconds: Vec<FailureCount>,
 }
 
-/// How many of some requests failed.
+/// Number of requests, and of those that failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct FailureCount {
     pub(crate) requests: usize,
@@ -37,7 +37,7 @@ pub(crate) struct FailureCount {
 }
 
 impl SourceMeasurements {
-    /// What the answers tell; the rest is nought.
+    /// Counts the answers; all other fields are zero.
     pub(crate) fn of<'a>(
         source: UrlSource,
         outcomes: impl IntoIterator<Item = &'a Outcome>,
@@ -87,7 +87,7 @@ impl FailureCount {
         self.failed += usize::from(has_failed);
     }
 
-    /// The part that failed, from 0 to 1, of any requests.
+    /// The fraction that failed, from 0 to 1; `None` without requests.
     pub(crate) fn failed_part(self) -> Option<f64> {
         (self.requests > 0).then(|| self.failed as f64 / self.requests as f64)
     }

@@ -27,35 +27,35 @@ pub use self::programs::Programs;
 pub use self::report::RotationReport;
 pub use self::url_source::UrlSource;
 
-/// How the demo is run.
+/// The size of the demo.
 #[derive(Clone, Copy, Debug)]
 pub struct RotationPlan {
-    /// How long a cache keeps the URL.
+    /// Time for which a cache keeps the URL.
     pub cache: Duration,
-    /// Requests a second to each instance.
+    /// Requests per second to each instance.
     pub rate: u32,
     /// Instances of each function.
     pub instances: usize,
 }
 
 impl RotationPlan {
-    /// When the passwords are rotated: when all is warm, and the caches are still new.
+    /// Time until the passwords are rotated: all instances are warm then, and the caches new.
     pub(crate) fn rotation_after(&self) -> Duration {
         (self.cache / 3).clamp(Duration::from_secs(1), Duration::from_secs(10))
     }
 
-    /// How long all of it takes: until the caches have expired, and some time more.
+    /// Duration of the demo: until the caches have expired, and some time more.
     pub(crate) fn length(&self) -> Duration {
         self.cache + 2 * self.rotation_after()
     }
 }
 
-/// Runs it, and shows on standard error how it goes.
+/// Runs the demo, and shows its progress on standard error.
 ///
 /// # Errors
 ///
-/// When a part does not come up, a rotation fails, or the rows in a database are not what
-/// the answers said.
+/// When a part does not start, a rotation fails, or the rows in a database contradict the
+/// answers.
 pub async fn run_rotation(
     plan: &RotationPlan,
     programs: &Programs,

@@ -9,7 +9,7 @@ use stagelink_tests::root;
 
 use super::UrlSource;
 
-/// Where the programs of the functions are.
+/// The paths of the functions.
 #[derive(Debug)]
 pub struct Programs {
     guestbook: PathBuf,
@@ -17,12 +17,11 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Builds the project's functions. The others lie beside this program, as Cargo
-    /// builds them.
+    /// Builds the project's functions. Cargo has built the others beside this program.
     ///
     /// # Errors
     ///
-    /// When the functions do not build, or a program is not there.
+    /// When the functions do not build, or a program is missing.
     pub async fn build() -> anyhow::Result<Self> {
         let step = Step::begin("functions");
         let built = functions::build(root(), false, step.teller()).await?;
@@ -45,7 +44,7 @@ impl Programs {
         Ok(programs)
     }
 
-    /// The program of the function that takes this source.
+    /// The program of the function that uses this URL source.
     pub(crate) fn of(&self, source: UrlSource) -> PathBuf {
         match source {
             UrlSource::Stagelink => self.guestbook.clone(),

@@ -1,4 +1,4 @@
-//! How the demo goes, on standard error while it runs.
+//! The progress of the demo, on standard error.
 
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,8 @@ use tokio::time::{interval, sleep_until};
 use super::{RotationPlan, UrlSource};
 use crate::format::{clock, grouped};
 
-/// A bar for the time and a line of counts for each source. Where standard error is no
-/// terminal, only what happens is told.
+/// A progress bar and a line of counts for each URL source. Where standard error is no terminal,
+/// it prints events only.
 #[derive(Debug)]
 pub(crate) struct LiveProgress {
     plan: RotationPlan,
@@ -36,7 +36,7 @@ impl LiveProgress {
             counts: counts.into(),
         };
         live.tell(&format!(
-            "{} requests a second to each of the {} sources, {} minutes",
+            "{} requests per second for each of the {} sources, {} minutes",
             plan.rate as usize * plan.instances,
             UrlSource::ALL.len(),
             clock(plan.length()),
@@ -98,7 +98,7 @@ impl LiveProgress {
         }
     }
 
-    /// Tells what happens, above the bars.
+    /// Prints an event above the bars.
     fn tell(&self, what: &str) {
         self.bars.suspend(|| eprintln!("  … {what}"));
     }

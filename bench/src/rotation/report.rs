@@ -1,4 +1,4 @@
-//! What the demo tells in the end: a table and a plot for people, JSON for scripts.
+//! The report of the demo: a table and a timeline for readers, JSON for scripts.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::measurements::{FailureCount, SourceMeasurements};
 use super::timeline::draw_timeline;
 use crate::format::{grouped, percent, seconds, wrapped};
 
-/// What came of a rotation, for each source.
+/// The results of a rotation, for each URL source.
 #[derive(Debug, Serialize)]
 pub struct RotationReport {
     cache_seconds: u64,
@@ -32,16 +32,16 @@ impl RotationReport {
         }
     }
 
-    /// One line, for scripts.
+    /// Renders the report as one line of JSON.
     ///
     /// # Errors
     ///
-    /// None that is known.
+    /// Only when serialization fails.
     pub fn json(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)
     }
 
-    /// For people, 100 columns wide. Colours are for a standard output that is a terminal.
+    /// Renders the report for a terminal of 100 columns; in colour where standard output is one.
     pub fn text(&self) -> String {
         let titles = self.sources.iter().map(|one| self.title(one));
         let lines = self.sources.iter().map(|one| &*one.seconds);
@@ -107,7 +107,7 @@ impl RotationReport {
         table
     }
 
-    /// What most of the failed requests of a source were answered with.
+    /// The most frequent error of each URL source.
     fn reasons(&self) -> String {
         let mut text = "Failed requests were answered with:".to_owned();
         for one in &self.sources {
@@ -120,7 +120,7 @@ impl RotationReport {
         text
     }
 
-    /// What was measured and how.
+    /// The description of the method.
     fn method(&self) -> String {
         let Self {
             cache_seconds,
@@ -131,17 +131,17 @@ impl RotationReport {
         } = self;
         let unexpected: usize = self.sources.iter().map(|one| one.kept_though_failed).sum();
         let mut text = format!(
-            "Measured with the same guestbook for each source, as {instances} processes with a database \
-             of their own, all on one Postgres and at the same time, under at most \
-             {requests_per_second} requests a second each, half of them reads and half writes with \
+            "The same guestbook ran for each source, as {instances} processes with a database of \
+             their own, all on one Postgres and at the same time, under at most \
+             {requests_per_second} requests per second each: half of them reads, half writes with \
              an Idempotency-Key. After {rotation_after_seconds} s the passwords were changed, the \
              sessions ended and then the config vars set, as Heroku does with a default credential. \
-             The caches were {rotation_after_seconds} s old at that moment; a rotation later in \
-             their {cache_seconds} s is over sooner."
+             The caches were {rotation_after_seconds} s old then; a rotation later in their \
+             {cache_seconds} s causes a shorter outage."
         );
         if unexpected > 0 {
             text.push_str(&format!(
-                " Beside the writes that were kept, {unexpected} are in a database though their \
+                " Besides the confirmed writes, {unexpected} are in a database although their \
                  requests failed."
             ));
         }
@@ -149,7 +149,7 @@ impl RotationReport {
     }
 }
 
-/// What a terminal has room for, with some to spare.
+/// Width of the text, somewhat less than a terminal has.
 const WIDTH: usize = 98;
 
 const HEADER: [&str; 8] = [

@@ -1,4 +1,4 @@
-//! Failed requests over time, drawn with characters: one line for each source.
+//! A timeline of failed requests, drawn with characters: one line for each URL source.
 
 use std::time::Duration;
 
@@ -7,9 +7,8 @@ use console::style;
 use super::measurements::FailureCount;
 use crate::format::clock;
 
-/// Draws the share of failed requests of each line over the same time, with marks above it.
-///
-/// Colours are for a standard output that is a terminal.
+/// Draws the fraction of failed requests of each line over the same time, with marks above; in
+/// colour where standard output is a terminal.
 pub(crate) fn draw_timeline(
     lines: &[(String, &[FailureCount])],
     marks: &[(Duration, &str)],
@@ -53,7 +52,7 @@ pub(crate) fn draw_timeline(
     text
 }
 
-/// The character for a bucket of which this part failed; a space where nothing was sent.
+/// Returns the character for a fraction of failed requests; a space for `None`.
 fn block(failed_part: Option<f64>) -> String {
     match failed_part {
         None => " ".to_owned(),
@@ -67,7 +66,7 @@ fn block(failed_part: Option<f64>) -> String {
     }
 }
 
-/// A time axis with a tick and a time every so often.
+/// Draws a time axis with labelled ticks.
 fn axis(columns: usize, step: usize, margin: usize) -> String {
     let tick = TICKS
         .into_iter()
@@ -87,13 +86,13 @@ fn axis(columns: usize, step: usize, margin: usize) -> String {
     format!("{line}\n{}\n", times.trim_end())
 }
 
-/// The widest that a line is, without its title: with it, less than 100.
+/// Maximal width of a line without its title; less than 100 with it.
 const COLUMNS: usize = 80;
 
-/// Seconds that a column may environment for.
+/// Possible lengths of a column, in seconds.
 const STEPS: [usize; 8] = [1, 2, 4, 5, 10, 15, 30, 60];
 
-/// Seconds between two ticks, and the columns that there must be between them.
+/// Possible distances between two ticks in seconds, and their minimum in columns.
 const TICKS: [usize; 8] = [10, 20, 30, 60, 120, 300, 600, 1200];
 const TICK_COLUMNS: usize = 10;
 
@@ -105,7 +104,7 @@ mod tests {
 
     use super::*;
 
-    /// Ten requests in each second, of which so many failed.
+    /// Seconds with ten requests each, of which this many failed.
     fn seconds(failed: &[usize]) -> Vec<FailureCount> {
         let share = |&failed| FailureCount {
             requests: 10,

@@ -1,23 +1,23 @@
-//! The sources to have a database's URL that are compared.
+//! The sources of the database's URL that the demo compares.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// A source for a function to have the URL of its database.
+/// A source from which a function gets the URL of its database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UrlSource {
-    /// With stagelink: sealed at deploy time, asked for again when it has gone stale.
+    /// stagelink: credentials from deploy time, looked up again when they are stale.
     Stagelink,
-    /// Asked for, and kept for some time.
+    /// A lookup at Heroku's API, cached for a fixed time.
     CachedUrl,
-    /// Copied into the function's environment.
+    /// A copy in the function's environment.
     CopiedUrl,
 }
 
-/// What a function may know of where its database is.
+/// Information with which a function finds its database.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DatabaseLocation<'a> {
     pub(crate) database_url: &'a str,
@@ -27,10 +27,10 @@ pub(crate) struct DatabaseLocation<'a> {
 }
 
 impl UrlSource {
-    /// All of them, in the order in which they are shown.
+    /// All sources, in the order of the report.
     pub const ALL: [Self; 3] = [Self::Stagelink, Self::CachedUrl, Self::CopiedUrl];
 
-    /// As a person calls it.
+    /// Title in the report.
     pub(crate) fn title(self, cache: Duration) -> String {
         match self {
             Self::Stagelink => "stagelink".to_owned(),
@@ -39,7 +39,7 @@ impl UrlSource {
         }
     }
 
-    /// The program of the function that takes this source.
+    /// The program of the function that uses this source.
     pub(crate) fn program(self) -> &'static str {
         match self {
             Self::Stagelink => "guestbook",
@@ -48,7 +48,7 @@ impl UrlSource {
         }
     }
 
-    /// The variables of that function.
+    /// The environment variables of that function.
     pub(crate) fn variables(self, known: DatabaseLocation<'_>) -> BTreeMap<String, String> {
         let url = known.database_url;
         let variables = match self {
@@ -74,6 +74,6 @@ impl UrlSource {
     }
 }
 
-/// The pipeline on the local Heroku, and its app in the stage staging.
+/// The pipeline on the local Heroku API, and its app in the stage staging.
 pub(crate) const PIPELINE: &str = "guestbook";
 pub(crate) const APP: &str = "guestbook-staging";

@@ -1,8 +1,8 @@
 // The function with Node and `pg`, as its documentation shows it: a pool of one connection
 // outside of the handler, with the server's certificate as the authority.
 //
-// The loop that asks the Lambda Runtime API for events is written here. AWS's own client
-// for it takes minutes to compile, and starts no faster than this.
+// The loop that polls the Lambda Runtime API is written here: AWS's own client takes minutes to
+// compile, and starts no faster.
 
 import { readFileSync } from "node:fs";
 import http from "node:http";

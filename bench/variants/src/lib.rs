@@ -1,7 +1,7 @@
-//! What the contestants have in common: the query, the question and the answer.
+//! The shared part of the variants: the query, the request and the response.
 //!
-//! Whoever has a pool has one of a single connection. A process of Lambda serves one request
-//! at a time, and what a database allows is divided among all of them.
+//! Each variant with a pool has a pool of one connection: a Lambda process serves one request at a
+//! time, and all processes share the connection limit of the database.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,20 +12,20 @@ use lambda_http::{Body, Error, IntoResponse, Request, RequestExt as _, Response}
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-/// What a request asks for.
+/// The item that a request asks for.
 #[derive(Debug)]
 pub struct Question {
-    /// `id` of the query string.
+    /// The parameter `id` of the query string.
     pub id: i64,
     is_slow: bool,
 }
 
 impl Question {
-    /// Reads it from a request.
+    /// Reads the parameters of a request.
     ///
     /// # Errors
     ///
-    /// When there is no `id`, or it is no number.
+    /// When `id` is missing or no number.
     pub fn of(request: &Request) -> Result<Self, Error> {
         let parameters = request.query_string_parameters();
         Ok(Self {
@@ -34,13 +34,13 @@ impl Question {
         })
     }
 
-    /// The query that answers it, with one parameter, a `bigint`.
+    /// The SQL query, with one parameter of type `bigint`.
     pub fn query(&self) -> &'static str {
         if self.is_slow { SLOW_QUERY } else { QUERY }
     }
 
-    /// Waits for the query; not for long where it is the slow one, as people do who would
-    /// rather tell a client that it is late. `None` is a query that was given up.
+    /// Waits for the query; for the slow one with a short timeout, as functions do that answer 504
+    /// before the platform does. `None` is a query that was abandoned.
     ///
     /// # Errors
     ///
@@ -59,7 +59,7 @@ impl Question {
     }
 }
 
-/// What a request is answered with.
+/// The response to a request.
 #[derive(Debug)]
 pub enum Answer {
     /// The row as JSON.
@@ -69,7 +69,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// With the row.
+    /// Returns the response with the row.
     pub fn item(id: i64, name: &str) -> Self {
         Self::Item(json!({ "id": id, "name": name }))
     }
@@ -86,7 +86,7 @@ impl IntoResponse for Answer {
     }
 }
 
-/// A variable of the environment.
+/// Reads an environment variable.
 ///
 /// # Errors
 ///
@@ -95,7 +95,7 @@ pub fn variable(name: &str) -> Result<String, Error> {
     std::env::var(name).map_err(|_| format!("the variable {name} is not set").into())
 }
 
-/// An error that tells its causes as well, which the runtime leaves out of its answer.
+/// Returns an error whose text includes its causes, which the runtime leaves out of its response.
 pub fn with_causes(error: Error) -> Error {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -113,8 +113,8 @@ pub fn with_causes(error: Error) -> Error {
 /// One row of a table, selected by one parameter.
 const QUERY: &str = "SELECT id, name FROM item WHERE id = $1";
 
-/// The same after 2 s.
+/// The query with a delay of 2 s.
 const SLOW_QUERY: &str = "SELECT id, name FROM item, pg_sleep(2) WHERE id = $1";
 
-/// How long the slow query is waited for.
+/// Timeout of the slow query.
 const PATIENCE: Duration = Duration::from_millis(150);

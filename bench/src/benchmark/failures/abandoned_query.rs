@@ -1,4 +1,4 @@
-//! The request after one whose query was given up while the server still worked on it.
+//! The request after one whose query was abandoned while the server still ran it.
 
 use std::thread;
 use std::time::Duration;
@@ -17,30 +17,30 @@ use super::super::statistics::{Spread, quantile, sorted};
 use super::super::variant::Variant;
 use super::reply::{Reply, Request};
 
-/// What was measured of one variant.
+/// The measurements of one variant.
 #[derive(Clone, Debug, Serialize)]
 pub(in super::super) struct AbandonedQuery {
     pub(in super::super) variant: Variant,
-    /// A warm request.
+    /// Time of a warm request.
     pub(super) normal_ms: Spread,
-    /// One whose connection had been closed by the server, and that had to connect.
+    /// Time of a request that reconnects, since the server has closed its connection.
     pub(super) reconnecting_ms: Spread,
-    /// The one after the query that was given up.
+    /// Time of the request after the abandoned query.
     pub(in super::super) after_ms: Spread,
     pub(super) samples: Vec<Sample>,
 }
 
-/// What was measured of one process.
+/// The measurements of one process.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Sample {
     pub(super) normal_ms: f64,
     pub(super) reconnecting: Request,
     pub(super) after: Request,
-    /// Whether the server still worked on the query when the next request was answered.
+    /// True if the server still ran the query when the next request was answered.
     pub(super) is_still_running: bool,
 }
 
-/// Measures all of them, round by round.
+/// Measures all variants, round by round.
 pub(super) async fn run(
     artifacts: &[Artifact],
     items: &ItemDatabase,
@@ -76,19 +76,19 @@ impl AbandonedQuery {
         }
     }
 
-    /// How many of the requests after such a query got their row.
+    /// Number of requests after an abandoned query that got their row.
     pub(super) fn good(&self) -> usize {
         let good = self.samples.iter().filter(|sample| sample.after.is_good());
         good.count()
     }
 
-    /// After how many of them the server still worked on the query.
+    /// Number of those requests after which the server still ran the query.
     pub(super) fn still_running(&self) -> usize {
         let running = self.samples.iter().filter(|sample| sample.is_still_running);
         running.count()
     }
 
-    /// How many times as long the request took as one that had to connect.
+    /// Ratio of that request to one that reconnects.
     pub(super) fn times_reconnecting(&self) -> f64 {
         self.after_ms.median / self.reconnecting_ms.median
     }
@@ -134,18 +134,18 @@ impl Sample {
 
 const WARM_REQUESTS: usize = 20;
 
-/// More than a process needs to hear of the end of its connection.
+/// Longer than a process needs to notice that its connection is closed.
 const TO_HEAR: Duration = Duration::from_millis(100);
 
-/// A request that takes longer has failed.
+/// Time limit after which a request has failed.
 const LIMIT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
 
-    /// What is measured of a variant whose requests took so long after such a query; those
-    /// that had to connect took 10 ms.
+    /// Measurements of a variant with these times after an abandoned query; a request that
+    /// reconnects takes 10 ms.
     pub(in super::super) fn abandoned(variant: Variant, after_ms: &[f64]) -> AbandonedQuery {
         let request = |ms| Request {
             took_ms: Some(ms),

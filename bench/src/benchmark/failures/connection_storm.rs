@@ -1,4 +1,4 @@
-//! Many processes at once before a database that allows few connections.
+//! Connection storms: many processes at once before a database that allows few connections.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -20,12 +20,12 @@ use super::super::variant::Variant;
 use super::pooler::Pooler;
 use super::reply::Reply;
 
-/// What came of one variant's storm.
+/// The result of the storm of one variant.
 #[derive(Clone, Debug, Serialize)]
 pub(in super::super) struct ConnectionStorm {
     pub(in super::super) variant: Variant,
     pub(super) target: Target,
-    /// The version of the pooler in between.
+    /// Version of the PgBouncer in between.
     pub(super) pooler: Option<String>,
     pub(super) instances: usize,
     #[serde(flatten)]
@@ -34,26 +34,26 @@ pub(in super::super) struct ConnectionStorm {
     pub(super) outcome: StormOutcome,
 }
 
-/// What became of the processes of a storm.
+/// The state of the processes after a storm.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct StormOutcome {
-    /// How many ended.
+    /// Number of processes that ended.
     pub(super) ended: usize,
-    /// What one of those logged last.
+    /// The last log line of one of these.
     pub(super) last_log_line: Option<String>,
-    /// Until nothing was left to wait for.
+    /// Time until every request was answered or given up.
     pub(super) seconds: f64,
-    /// How many answered one more request with the row afterwards.
+    /// Number of processes that answered one more request with the row afterwards.
     pub(super) recovered: usize,
 }
 
-/// What the processes connect to.
+/// The server that the processes connect to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(in super::super) enum Target {
-    /// A PgBouncer that knows nothing of prepared statements.
+    /// A PgBouncer without support for prepared statements.
     Pooler,
-    /// One that keeps them.
+    /// A PgBouncer that tracks prepared statements.
     PreparingPooler,
     Database,
 }
@@ -62,22 +62,22 @@ impl Target {
     pub(super) const ALL: [Self; 3] = [Self::Pooler, Self::PreparingPooler, Self::Database];
 }
 
-/// What the requests of a storm were answered with.
+/// The answers to the requests of a storm, counted by kind.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Tally {
-    /// 200, with the row.
+    /// Answers with 200 and the row.
     pub(super) good: usize,
-    /// 503 with a Retry-After.
+    /// Answers with 503 and a `Retry-After`.
     pub(super) busy: usize,
-    /// Anything else, by what it was.
+    /// Other answers, by their text.
     pub(super) failures: BTreeMap<String, usize>,
     pub(super) unanswered: usize,
-    /// Of those with the row; the first of a process counts from before its start.
+    /// Times of the answers with the row; the first of a process includes its start.
     pub(super) p50_ms: f64,
     pub(super) p99_ms: f64,
 }
 
-/// Has each of them weather all storms, one after the other.
+/// Runs all storms for each variant, one after the other.
 pub(super) async fn run(
     artifacts: &[Artifact],
     items: &ItemDatabase,
@@ -88,10 +88,10 @@ pub(super) async fn run(
     let mut storms = Vec::new();
     for target in Target::ALL {
         for artifact in artifacts {
-            // Each finds a pooler that has served nobody before.
+            // Each variant gets a new pooler.
             let pooler = match target.start(items).await {
                 Err(error) if is_missing(&error) => {
-                    eprintln!("  - no storm there: {error:#}");
+                    eprintln!("  - storm skipped: {error:#}");
                     break;
                 }
                 pooler => pooler?,
@@ -121,7 +121,7 @@ pub(super) async fn run(
     Ok(storms)
 }
 
-/// Starts so many processes at once, and asks all of them.
+/// Starts this many processes at once, and sends requests to all of them.
 fn run_storm(
     artifact: &Artifact,
     access: &ConnectionInfo,
@@ -151,7 +151,7 @@ fn run_storm(
     Ok((Tally::of(&answers), outcome))
 }
 
-/// Does the same with each process, with all of them at once.
+/// Calls a function for each process, for all of them at the same time.
 fn all<T: Send>(
     running: &mut [Instance],
     work: impl Fn(&mut Instance) -> T + Sync,
@@ -168,7 +168,7 @@ fn all<T: Send>(
     })
 }
 
-/// Whether a client gets its row in the end that comes again when it is told to.
+/// Returns whether a client gets its row in the end, if it retries as `Retry-After` says.
 fn recovers(instance: &mut Instance) -> bool {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -183,7 +183,7 @@ fn recovers(instance: &mut Instance) -> bool {
 }
 
 impl Tally {
-    /// Of the answers of each process, with the moment before it was started.
+    /// Counts the answers of each process; the moment is that before the start of the process.
     fn of(answers: &[(Instant, Vec<TimedAnswer>)]) -> Self {
         let mut tally = Self::default();
         let mut latencies = Vec::new();
@@ -216,14 +216,14 @@ impl Tally {
         *self.failures.entry(what.to_owned()).or_default() += 1;
     }
 
-    /// Answers that are neither the row nor a time to come again.
+    /// Number of answers that are neither the row nor a `Retry-After`.
     pub(super) fn failed_in_all(&self) -> usize {
         self.failures.values().sum()
     }
 }
 
 impl ConnectionStorm {
-    /// Where it is, as in `through PgBouncer 1.18.0`.
+    /// Name of the target in a title, as in `through PgBouncer 1.18.0`.
     pub(super) fn place(&self) -> String {
         self.target.words(self.pooler.as_deref())
     }
@@ -250,16 +250,16 @@ impl Target {
     }
 }
 
-/// To each process, one after the other.
+/// Requests to each process, one after the other.
 pub(super) const REQUESTS: usize = 3;
 
-/// As many prepared statements as PgBouncer keeps by default since 1.24.
+/// Number of prepared statements that PgBouncer keeps by default since 1.24.
 const STATEMENTS: u32 = 200;
 
-/// As long as Netlify lets so many requests take.
+/// Netlify's time limit for this many requests.
 const LIMIT: Duration = Duration::from_secs(60 * REQUESTS as u64);
 
-/// How long a client comes again after the storm.
+/// Time for which a client retries after the storm.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 #[cfg(test)]
@@ -267,7 +267,7 @@ pub(super) mod tests {
     use super::super::super::event::UnexpectedAnswer;
     use super::*;
 
-    /// A storm that a variant comes through, or not.
+    /// A storm of a variant, in which all requests are answered or all fail.
     pub(in super::super) fn storm(
         variant: Variant,
         target: Target,

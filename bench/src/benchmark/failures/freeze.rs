@@ -18,22 +18,22 @@ use super::super::statistics::Spread;
 use super::super::variant::Variant;
 use super::reply::Request;
 
-/// What came of one variant and one way to lose the connection.
+/// The result of one variant for one kind of connection loss.
 #[derive(Clone, Debug, Serialize)]
 pub(in super::super) struct Freeze {
     pub(in super::super) variant: Variant,
     pub(super) loss: ConnectionLoss,
-    /// The first one after each freeze, from the moment at which the process went on.
+    /// The first request after each freeze, timed from the moment when the process resumes.
     pub(super) requests: Vec<Request>,
 }
 
-/// How a connection is lost while the process stands still.
+/// A kind of connection loss during a freeze.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum ConnectionLoss {
-    /// It is reset, which the process finds when it goes on.
+    /// The connection is reset, which the process finds when it resumes.
     Reset,
-    /// Nobody is told: what is sent goes nowhere, as behind a gateway that forgot about it.
+    /// Packets are dropped silently, as by a NAT gateway that lost the mapping.
     Silent,
 }
 
@@ -47,8 +47,8 @@ struct FrozenInstance {
     _network: Proxy,
 }
 
-/// Measures all of them. In a round all processes stand still at the same time, since the
-/// pause takes longer than all the rest, and go on one after the other.
+/// Measures all variants. In a round all processes are frozen at the same time, since the pause
+/// takes longer than all the rest, and resume one after the other.
 pub(super) async fn run(
     artifacts: &[Artifact],
     items: &ItemDatabase,
@@ -84,7 +84,7 @@ pub(super) async fn run(
     Ok(freezes)
 }
 
-/// Waits, lets all of them go on, and asks each.
+/// Waits, then resumes each process and sends it a request.
 fn thaw(frozen: Vec<FrozenInstance>) -> anyhow::Result<Vec<Request>> {
     thread::scope(|scope| {
         let asked: Vec<_> = (0_u32..)
@@ -124,8 +124,8 @@ impl FrozenInstance {
         })
     }
 
-    /// The request is there before the process goes on, as with Lambda, which lets a process
-    /// go on because there is one.
+    /// Resumes the process. The request is ready before, as on Lambda, which resumes a process
+    /// because there is a request.
     fn thaw(mut self, after: Duration) -> anyhow::Result<Request> {
         thread::sleep(after);
         self.instance.offer(RequestKind::Item);
@@ -143,12 +143,12 @@ impl FrozenInstance {
 }
 
 impl Freeze {
-    /// How many requests got their row.
+    /// Number of requests that got their row.
     pub(super) fn good(&self) -> usize {
         self.requests.iter().filter(|one| one.is_good()).count()
     }
 
-    /// How long those took. `None` where there are none.
+    /// Times of these requests. `None` where there are none.
     pub(super) fn took_ms(&self) -> Option<Spread> {
         let good = self.requests.iter().filter(|one| one.is_good());
         (self.good() > 0).then(|| Spread::of(good.filter_map(|one| one.took_ms)))
@@ -157,24 +157,24 @@ impl Freeze {
 
 const WARM_REQUESTS: usize = 20;
 
-/// After that a process has done what it does behind an answer, and waits for the next event.
+/// Time after which a process has finished its work behind an answer, and polls for an event.
 const TO_SETTLE: Duration = Duration::from_millis(100);
 
-/// How long a process stands still. Whoever judges a connection by its age takes one for
-/// good that was in use less than a few seconds ago.
+/// Duration of the freeze. A pool that judges a connection by its age trusts one that was in use
+/// less than a few seconds ago.
 const PAUSE: Duration = Duration::from_secs(6);
 
-/// How long after another process the next one goes on, so that two do not share the processors.
+/// Time between two processes that resume, so that they do not share the processors.
 const APART: Duration = Duration::from_millis(400);
 
-/// A request that takes longer has failed.
+/// Time limit after which a request has failed.
 pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
 
-    /// One request after a freeze, which takes 15 ms or for ever.
+    /// A variant with one request after a freeze, which takes 15 ms or gets no answer.
     pub(in super::super) fn freeze(
         variant: Variant,
         loss: ConnectionLoss,

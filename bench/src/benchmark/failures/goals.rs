@@ -1,11 +1,11 @@
-//! What stagelink is meant to reach where something goes wrong.
+//! The goals of stagelink in the suites that provoke failures.
 
 use super::super::goals::Goal;
 use super::super::variant::Variant;
 use super::FailureResults;
 
 impl FailureResults {
-    /// The goals that can be told from what was measured.
+    /// Evaluates the goals that the measured suites allow to decide.
     pub(in super::super) fn evaluate(&self) -> Vec<Goal> {
         [
             self.goal_after_an_abandoned_query(),
@@ -23,7 +23,7 @@ impl FailureResults {
         let times = own.times_reconnecting();
         let (good, rounds) = (own.good(), own.samples.len());
         Some(Goal {
-            description: "after an abandoned query within 1.5 of a request that connects",
+            description: "after an abandoned query within 1.5 of a request that reconnects",
             measured: format!("{times:.2}, {good} of {rounds} with 200"),
             met: times <= 1.5 && good == rounds,
         })
@@ -54,7 +54,7 @@ impl FailureResults {
             .map(|one| one.tally.failed_in_all() + one.tally.unanswered);
         let other: usize = other.sum();
         (!own.is_empty()).then(|| Goal {
-            description: "in storms no process ends, and all get 200 or a time to come again",
+            description: "no process ends in a storm, all get 200 or 503 with Retry-After",
             measured: format!("{ended} ended, {other} others"),
             met: ended == 0 && other == 0,
         })

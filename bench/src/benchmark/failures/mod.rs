@@ -1,5 +1,4 @@
-//! What goes wrong with warm connections and with too many of them, and how each variant
-//! comes out of it.
+//! The suites that provoke failures: lost connections, abandoned queries and too many clients.
 
 mod abandoned_query;
 mod connection_storm;
@@ -19,7 +18,7 @@ use super::artifact::Artifact;
 use super::item_database::ItemDatabase;
 use super::suite::Suite;
 
-/// What was measured; empty where that was not asked for.
+/// The results of these suites; empty for a suite that was not chosen.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct FailureResults {
     pub(super) abandoned: Vec<AbandonedQuery>,
@@ -27,17 +26,17 @@ pub(super) struct FailureResults {
     pub(super) storms: Vec<ConnectionStorm>,
 }
 
-/// How much is to be measured.
+/// The size of the suites.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ScenarioSize {
-    /// Rounds of cold starts, of which these take a part.
+    /// Rounds of cold starts. These suites run a fraction of them.
     pub(super) rounds: usize,
     /// Processes of a storm.
     pub(super) instances: usize,
 }
 
 impl FailureResults {
-    /// Has those that take part go through what was asked for.
+    /// Runs the chosen suites for the variants that take part.
     pub(super) async fn measure(
         artifacts: &[Artifact],
         items: &ItemDatabase,
@@ -65,10 +64,10 @@ impl FailureResults {
     }
 }
 
-/// One in so many rounds: whoever waits for an abandoned query takes 2 s for it.
+/// One in this many rounds: a client that waits for an abandoned query takes 2 s for it.
 const ABANDONED_PART: usize = 3;
 
-/// A round with a freeze takes a quarter of a minute.
+/// One in this many rounds: a round with a freeze takes 15 s.
 const FREEZE_PART: usize = 10;
 
 #[cfg(test)]

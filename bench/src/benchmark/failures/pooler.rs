@@ -1,4 +1,4 @@
-//! A PgBouncer before the table, as a storm finds it.
+//! A PgBouncer before the database, for storms.
 
 use std::io::Write as _;
 
@@ -16,7 +16,7 @@ pub(super) struct Pooler {
 }
 
 impl Pooler {
-    /// Starts one that keeps so many prepared statements, or none.
+    /// Starts a PgBouncer that keeps this many prepared statements, or none.
     pub(super) async fn start(
         items: &ItemDatabase,
         prepared_statements: u32,
@@ -49,7 +49,7 @@ impl Pooler {
         self.access.clone()
     }
 
-    /// As in `1.18.0`.
+    /// The version, as in `1.18.0`.
     pub(super) fn version(&self) -> &str {
         self.bouncer.version()
     }
@@ -59,5 +59,5 @@ impl Pooler {
     }
 }
 
-/// More than there are processes in a storm: to ask for the end of a query is a client, too.
+/// More clients than a storm has processes, since a cancel request is a client too.
 const CLIENTS: u32 = 500;

@@ -1,4 +1,4 @@
-//! What a client gets to see of an answer.
+//! The reply that a client of the function sees.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use serde_json::Value;
 use super::super::event::UnexpectedAnswer;
 use super::super::runtime_api::TimedAnswer;
 
-/// What a client gets to see of an answer.
+/// The reply that a client sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reply {
-    /// The row, with 200.
+    /// 200 with the row.
     Item,
-    /// 503 with a `Retry-After`: ask again after this time.
+    /// 503 with a `Retry-After` of this time.
     Busy(Duration),
     /// 504.
     GivenUp,
-    /// Anything else, in a few words.
+    /// Any other reply, in a few words.
     Failed(String),
 }
 
-/// One request: how long it took, and whether it got its row.
+/// The outcome of one request.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Request {
     /// `None` where no answer came in time.
@@ -42,7 +42,7 @@ impl Reply {
         }
     }
 
-    /// Of a response as functions write it for API Gateway.
+    /// Reads a response in the format of API Gateway.
     fn of_response(text: &str) -> Self {
         let response: Value = serde_json::from_str(text).unwrap_or_default();
         let header = |name: &str| {
@@ -82,7 +82,7 @@ impl Request {
     }
 }
 
-/// The same text for errors that differ in a number alone, such as a statement's.
+/// Replaces quoted numbers, so that errors that differ in the name of a statement are equal.
 fn without_numbers(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut was_quoted = false;

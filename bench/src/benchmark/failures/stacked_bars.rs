@@ -1,4 +1,4 @@
-//! What the requests of the storms were answered with, as bars of parts in an SVG file.
+//! The answers to the requests of the storms, as stacked bars in an SVG file.
 
 use super::super::svg::{BAR, LEFT, page};
 use super::super::variant::Variant;
@@ -6,7 +6,7 @@ use super::FailureResults;
 use super::connection_storm::{ConnectionStorm, REQUESTS, Target};
 
 impl FailureResults {
-    /// A bar for each variant and storm, as long as all of its requests.
+    /// Draws a bar for each variant and storm, as long as all of its requests.
     pub(in super::super) fn svg(&self) -> String {
         let mut drawn = legend();
         let mut top = TOP;
@@ -61,7 +61,7 @@ fn bar(storm: &ConnectionStorm, top: f64) -> String {
     drawn
 }
 
-/// The parts of a bar, in the order of [`PARTS`].
+/// The lengths of the segments of a bar, in the order of [`PARTS`].
 fn parts(storm: &ConnectionStorm) -> [usize; 4] {
     let tally = &storm.tally;
     [
@@ -85,11 +85,11 @@ fn legend() -> String {
     drawn
 }
 
-const TITLE: &str = "What the requests of many instances at once are answered with";
+const TITLE: &str = "Answers to the requests of many instances at once";
 
 const PARTS: [(&str, &str); 4] = [
     ("200", "#2a9d6f"),
-    ("503, come again", "#8fa9c4"),
+    ("503, retry later", "#8fa9c4"),
     ("errors", "#c8553d"),
     ("no answer", "#555555"),
 ];
@@ -102,7 +102,7 @@ const ROW: f64 = 30.0;
 const GAP: f64 = 12.0;
 const LEGEND: f64 = 140.0;
 
-/// The narrowest part that has its number in it.
+/// The narrowest segment that shows its number.
 const ROOM: f64 = 34.0;
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
-//! What went wrong, as tables and in words.
+//! The results of the suites that provoke failures, as tables and text.
 
-use super::super::report::absent;
-use super::super::result_table::ResultTable;
+use super::super::result_table::{ResultTable, absent};
 use super::super::variant::Variant;
 use super::FailureResults;
 use super::connection_storm::{self, ConnectionStorm, Target};
@@ -24,35 +23,34 @@ impl FailureResults {
         tables
     }
 
-    /// How it was measured.
+    /// The description of the method.
     pub(in super::super) fn method(&self) -> String {
         let mut method = Vec::new();
         if !self.abandoned.is_empty() {
             method.push(
-                "The function gives a query of 2 s up after 150 ms, and answers 504; the next \
-                 request is there at once. Beside it stands one whose connection the server had \
-                 closed, so that it has to connect."
+                "The function abandons a query of 2 s after 150 ms and answers 504; the next \
+                 request follows at once. It is compared with a request that reconnects, because \
+                 the server has closed its connection."
                     .to_owned(),
             );
         }
         if !self.freezes.is_empty() {
             method.push(format!(
-                "In a freeze the process is stopped and its connection lost: reset, or without a \
-                 word, so that what is sent goes nowhere. After 6 s it goes on, and finds one \
-                 request, which has failed when it takes more than {} s.",
+                "In a freeze the process is stopped and its connection lost: reset, or silently, \
+                 so that packets are dropped. After 6 s the process resumes and finds one request, \
+                 which has failed if it takes more than {} s.",
                 freeze::LIMIT.as_secs()
             ));
         }
         if !self.storms.is_empty() {
             method.push(format!(
                 "In a storm all processes are started at once, and each gets {} requests, one \
-                 after the other, while the role may have 20 connections: through a \
-                 PgBouncer, which pools by transaction; through one that keeps prepared \
-                 statements, as versions from 1.21 on can; and at the database. Times are those of requests \
-                 with 200, the first from before the start of its process; an error of a function \
-                 is a 502 to its clients, and 503 is one that says when to come again. Afterwards \
-                 each process gets one more request, and where that is answered so it is asked \
-                 again then, for {} s.",
+                 after the other, while the role may have 20 connections: through a PgBouncer in \
+                 transaction mode; through one that also tracks prepared statements, as versions \
+                 from 1.21 on can; and directly. Times are those of answers with 200; the first of \
+                 a process includes its start. An error of a function is a 502 for its clients, and \
+                 503 counts only with Retry-After. Afterwards each process gets one more request, \
+                 which is retried as Retry-After says, for {} s.",
                 connection_storm::REQUESTS,
                 connection_storm::PATIENCE.as_secs()
             ));
@@ -60,21 +58,21 @@ impl FailureResults {
         method.join(" ")
     }
 
-    /// What the errors of the storms were, most frequent first, a line for each; and why
+    /// The errors of the storms, a line for each and most frequent first, and the reasons why
     /// processes ended.
     pub(in super::super) fn error_lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for storm in &self.storms {
             let mut failures: Vec<_> = storm.tally.failures.iter().collect();
             failures.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-            let who = format!("{} {}", storm.variant.name(), storm.place());
+            let name = format!("{} {}", storm.variant.name(), storm.place());
             for (what, count) in failures {
-                lines.push(format!("{who}: {} times {what}", grouped(*count)));
+                lines.push(format!("{name}: {} times {what}", grouped(*count)));
             }
             if let Some(words) = &storm.outcome.last_log_line {
                 let ended = grouped(storm.outcome.ended);
                 lines.push(format!(
-                    "{who}: {ended} processes ended, one of which said: {words}"
+                    "{name}: {ended} processes ended; the last log line of one: {words}"
                 ));
             }
         }
@@ -120,7 +118,7 @@ impl FailureResults {
         let good = |one: &Freeze| format!("{} of {}", one.good(), one.requests.len());
         table(
             "The request after a freeze in which the connection was lost".to_owned(),
-            ["reset", "200", "without a word", "200"],
+            ["reset", "200", "silent", "200"],
             of(ConnectionLoss::Reset)
                 .zip(of(ConnectionLoss::Silent))
                 .map(|(reset, silent)| {
@@ -172,7 +170,7 @@ fn in_a_storm(first: &ConnectionStorm, storms: &[&ConnectionStorm]) -> ResultTab
     )
 }
 
-/// A grid with a row for each variant.
+/// Returns a table with a row for each variant.
 fn table<const N: usize>(
     title: String,
     header: [&str; N],
@@ -191,7 +189,7 @@ fn table<const N: usize>(
     }
 }
 
-/// To about three digits.
+/// Formats milliseconds with about three digits.
 fn milliseconds(ms: f64) -> String {
     if ms < 10.0 {
         format!("{ms:.2} ms")
@@ -209,7 +207,7 @@ pub(in super::super) mod tests {
     use super::super::freeze::tests::freeze;
     use super::*;
 
-    /// All of it, in which stagelink succeeds and sqlx does not.
+    /// Results in which stagelink succeeds and the other variant does not.
     pub(in super::super::super) fn failures() -> FailureResults {
         let mut failures = FailureResults {
             abandoned: vec![
@@ -258,14 +256,14 @@ pub(in super::super) mod tests {
         let failures = failures().error_lines();
         let at_the_pooler = [
             "deadpool-verified through PgBouncer 1.24.1: 290 times 502: no connection",
-            "deadpool-verified through PgBouncer 1.24.1: 2 processes ended, one of which said: \
-             no start",
+            "deadpool-verified through PgBouncer 1.24.1: 2 processes ended; the last log line of \
+             one: no start",
         ];
         assert_eq!(failures[..2], at_the_pooler);
     }
 
     #[test]
-    fn what_was_not_measured_is_not_told_of() {
+    fn suites_that_did_not_run_are_not_reported() {
         let none = FailureResults::default();
         assert!(none.tables().is_empty() && none.method().is_empty());
     }

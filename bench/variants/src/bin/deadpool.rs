@@ -1,6 +1,6 @@
-//! The function with deadpool-postgres and native-tls, as their documentation shows them: a
-//! pool, a prepared statement that is cached, and the server's certificate as a root. How a
-//! connection is made sure of before it is lent again is told from outside.
+//! The function with deadpool-postgres and native-tls, as their documentation shows them: a pool,
+//! a cached prepared statement, and the server's certificate as a root. The environment variable
+//! `DATABASE_RECYCLING` names the recycling method.
 
 use deadpool_postgres::{Config, ManagerConfig, Pool, PoolConfig, RecyclingMethod, Runtime};
 use lambda_http::{Error, Request, run, service_fn};
@@ -31,8 +31,8 @@ fn open_pool() -> Result<Pool, Error> {
     Ok(config.create_pool(Some(Runtime::Tokio1), MakeTlsConnector::new(connector))?)
 }
 
-/// How the pool makes sure of a connection that it lends again, by the name that the
-/// documentation has for it.
+/// Reads the method by which the pool checks a connection before reuse, by its name in the
+/// documentation.
 fn recycling() -> Result<RecyclingMethod, Error> {
     match &*variable("DATABASE_RECYCLING")? {
         "Fast" => Ok(RecyclingMethod::Fast),

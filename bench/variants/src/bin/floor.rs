@@ -1,10 +1,10 @@
-//! The least that such a function can do: one connection with the driver alone, opened before
-//! the first request and never replaced.
+//! The lower bound for such a function: one connection with the driver alone, opened before the
+//! first request and never replaced.
 //!
-//! The server has to prove itself as much as it has to for stagelink: SCRAM with channel
-//! binding is required. So no certificate authority is needed, and none is read. The one
-//! statement is sent with its types in one round trip, as with stagelink. To prepare it first
-//! would take one more at the start, and save Postgres the parsing afterwards.
+//! It authenticates the server as stagelink does, by SCRAM with channel binding, so it needs and
+//! reads no certificate authority. It sends the statement with its types in one round trip, as
+//! stagelink does. Preparing it first would take another round trip at the start, and save
+//! Postgres the parsing afterwards.
 
 use std::future::Future;
 use std::io;
@@ -50,16 +50,17 @@ async fn connect(url: &str) -> Result<Client, Error> {
     Ok(client)
 }
 
-/// Makes TLS connections by OpenSSL.
+/// Opens TLS connections with OpenSSL.
 struct Tls(SslContext);
 
 impl Tls {
     fn new() -> Result<Self, ErrorStack> {
         let mut context = SslContext::builder(SslMethod::tls_client())?;
         context.set_min_proto_version(Some(SslVersion::TLS1_2))?;
-        // Postgres before 18 takes P-256 and answers any other offer with one more round trip.
+        // Postgres before 18 uses P-256, and answers another key share with a HelloRetryRequest:
+        // one more round trip.
         context.set_groups_list("P-256:X25519:P-384")?;
-        // Channel binding is the proof, see above.
+        // Channel binding authenticates the server, see above.
         context.set_verify(SslVerifyMode::NONE);
         Ok(Self(context.build()))
     }
@@ -109,8 +110,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> tls::TlsStream for Stream<S> {
     }
 }
 
-/// The hash of a certificate by the algorithm that it is signed with, where older ones than
-/// SHA-256 count as that (RFC 5929, section 4.1).
+/// Hashes a certificate with the algorithm of its signature, or with SHA-256 where that is older
+/// (`tls-server-end-point`, RFC 5929, section 4.1).
 fn end_point(certificate: &X509Ref) -> Option<Vec<u8>> {
     let signature = certificate.signature_algorithm().object().nid();
     let digest = match signature.signature_algorithms()?.digest {

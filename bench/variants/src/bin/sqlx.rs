@@ -1,7 +1,7 @@
-//! The function with sqlx and rustls, as its documentation shows it: a pool that is opened
-//! before the first request, with the server's certificate verified. It is a pool of one, as
-//! a process of Lambda serves one request at a time: with more, the next request opens a
-//! second connection while the pool still checks the one that came back.
+//! The function with sqlx and rustls, as its documentation shows it: a pool that is opened before
+//! the first request, with a verified server certificate. The pool has one connection, as a Lambda
+//! process serves one request at a time: with more, the next request would open a second
+//! connection while the pool still checks the returned one.
 
 use std::str::FromStr as _;
 
@@ -14,7 +14,7 @@ async fn main() -> Result<(), Error> {
     let options = PgConnectOptions::from_str(&variable("DATABASE_URL")?)?
         .ssl_mode(PgSslMode::VerifyFull)
         .ssl_root_cert(variable("DATABASE_CA")?)
-        // A PgBouncer refuses who sends it, unless it was told not to.
+        // PgBouncer refuses clients that send it, unless it is configured to ignore it.
         .extra_float_digits(None);
     let pool = &PgPoolOptions::new()
         .max_connections(1)
