@@ -10,9 +10,10 @@ use futures_util::future::join_all;
 use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
 
+use crate::credentials::Credentials;
+use crate::credentials::DatabaseUrl;
 use crate::error::{Error, ErrorKind};
-use crate::postgres::DatabaseUrl;
-use crate::provider::{Credentials, Provider};
+use crate::provider::Provider;
 use crate::stage::Stage;
 
 /// What [`Provider`] promises, checked on an implementation.

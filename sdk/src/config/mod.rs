@@ -11,8 +11,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::credentials::deploy_time_entry;
 use crate::error::{Error, ErrorKind};
-use crate::provider::deploy_time_entry;
 use crate::stage::Stage;
 
 use self::provider::ProviderVariables;

@@ -19,11 +19,12 @@ use tokio::time::Instant;
 use self::retry::Retry;
 
 use crate::config::{Limits, ServerSettings, Settings};
+use crate::credentials::{Credentials, parse_deploy_time};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::postgres::ConnectTimings;
 use crate::postgres::{Client, Pool};
-use crate::provider::{AnyProvider, Credentials, Provider, parse_deploy_time};
+use crate::provider::{AnyProvider, Provider};
 use crate::stage::Stage;
 
 pub use self::by_stage::Databases;

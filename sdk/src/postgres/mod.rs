@@ -6,9 +6,7 @@ mod pool;
 mod protocol;
 mod sqlstate;
 mod stage_mark;
-mod url;
 
-pub(crate) use self::connect::scram::ScramKeys;
 pub(crate) use self::connect::startup::session_params::of_transaction;
 #[cfg(feature = "testing")]
 pub(crate) use self::connect::startup::{PASSWORD, rehearse};
@@ -18,7 +16,6 @@ pub(crate) use self::sqlstate::{Staleness, of_query};
 
 pub use self::client::Client;
 pub use self::client::Transaction;
+pub use self::connect::server_auth::ServerAuth;
 pub use self::connect::timings::ConnectTimings;
-pub use self::connect::tls::policy::ServerAuth;
 pub use self::stage_mark::StageMark;
-pub use self::url::DatabaseUrl;

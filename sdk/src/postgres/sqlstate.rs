@@ -4,9 +4,9 @@ use std::error::Error as _;
 
 use tokio_postgres::Error as DriverError;
 
+use crate::credentials::DatabaseUrl;
 use crate::error::{Error, ErrorKind, Phase};
-use crate::postgres::DatabaseUrl;
-use crate::postgres::connect::startup::ErrorResponse;
+use crate::postgres::protocol::ErrorResponse;
 
 /// What a failure says of the credentials in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use std::sync::Once;
 
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+use crate::credentials::DatabaseUrl;
 use crate::error::{Error, ErrorKind};
-use crate::postgres::DatabaseUrl;
 use crate::stage::Stage;
 
 /// The stage that a database says it belongs to.

@@ -1,6 +1,5 @@
 //! Credentials, and the trait of those who know them.
 
-mod deploy_time;
 mod heroku;
 mod http;
 mod neon;
@@ -13,86 +12,17 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use secrecy::SecretString;
-
 use crate::config::ProviderSettings;
+use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
-use crate::postgres::{DatabaseUrl, ScramKeys};
 use crate::stage::Stage;
 
-pub(crate) use self::deploy_time::of_stage as deploy_time_entry;
-pub(crate) use self::deploy_time::parse as parse_deploy_time;
 pub(crate) use self::refresh::{Backoff, jitter};
 
 pub use self::heroku::Heroku;
 pub use self::neon::Neon;
 pub use self::render::Render;
 pub use self::static_url::StaticUrl;
-
-/// What it takes to reach a stage's database, and who said so.
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    url: DatabaseUrl,
-    /// Past the pooler that the URL leads to.
-    direct: Option<DatabaseUrl>,
-    scram_keys: Option<ScramKeys>,
-    origin: String,
-}
-
-impl Credentials {
-    /// Credentials from a URL, and a few words on where it was found, for the
-    /// operator's log ("app guestbook-staging on Heroku"). The words hold no secret.
-    pub fn new(url: DatabaseUrl, origin: impl Into<String>) -> Self {
-        Self {
-            url,
-            direct: None,
-            scram_keys: None,
-            origin: origin.into(),
-        }
-    }
-
-    /// The same, where the URL leads to a pooler: with the URL of the database itself.
-    ///
-    /// No pooler is known to offer channel binding, by which a server without a certificate
-    /// that verifies proves itself. The database behind it does, and where it shows the same
-    /// key on the same host that stands for the pooler too.
-    #[must_use]
-    pub fn with_direct(mut self, direct: DatabaseUrl) -> Self {
-        self.direct = Some(direct);
-        self
-    }
-
-    /// The same, with what SCRAM makes of the URL's password, where that is known.
-    pub(crate) fn with_scram_keys(mut self, keys: Option<ScramKeys>) -> Self {
-        self.scram_keys = keys;
-        self
-    }
-
-    pub(crate) fn scram_keys(&self) -> Option<&ScramKeys> {
-        self.scram_keys.as_ref()
-    }
-
-    /// The database itself, where [`url`](Self::url) leads to a pooler and that is known.
-    pub fn direct(&self) -> Option<&DatabaseUrl> {
-        self.direct.as_ref()
-    }
-
-    /// The database.
-    pub fn url(&self) -> &DatabaseUrl {
-        &self.url
-    }
-
-    /// Where the URL was found.
-    pub fn origin(&self) -> &str {
-        &self.origin
-    }
-
-    /// These as the value of `STAGELINK_CREDENTIALS` for functions of that stage. Where they can be
-    /// tried, [`Database::examine`](crate::Database::examine) tells a value that saves functions more.
-    pub fn to_variable(&self, stage: Stage) -> SecretString {
-        deploy_time::to_variable(self, stage)
-    }
-}
 
 /// Somebody who knows the database of a stage: a PaaS, by its API.
 ///

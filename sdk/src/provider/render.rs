@@ -6,10 +6,11 @@
 use secrecy::ExposeSecret;
 
 use crate::config::RenderSettings;
+use crate::credentials::Credentials;
+use crate::credentials::DatabaseUrl;
 use crate::error::Error;
-use crate::postgres::DatabaseUrl;
+use crate::provider::Provider;
 use crate::provider::http::client::{Api, Service, segment};
-use crate::provider::{Credentials, Provider};
 use crate::stage::Stage;
 
 /// Render's API as the source of a stage's database: the Postgres that the

@@ -2,9 +2,10 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::credentials::Credentials;
+use crate::credentials::DatabaseUrl;
 use crate::error::Error;
-use crate::postgres::DatabaseUrl;
-use crate::provider::{Credentials, Provider};
+use crate::provider::Provider;
 use crate::stage::Stage;
 
 /// The same database for whatever stage this deploy serves: the URL stands in

@@ -4,8 +4,8 @@ use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::credentials::DatabaseUrl;
 use crate::error::{Error, ErrorKind};
-use crate::postgres::DatabaseUrl;
 use crate::postgres::connect::socket;
 use crate::postgres::connect::startup::CancelKey;
 use crate::postgres::connect::tls::{self, Peer, PublicKey, Refusal};

@@ -9,19 +9,20 @@ use deadpool_postgres::ClientWrapper;
 use tokio::task::JoinHandle;
 
 use crate::config::{Limits, ServerSettings};
+use crate::credentials::Credentials;
+use crate::credentials::DatabaseUrl;
+use crate::credentials::ScramKeys;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::connect::ConnectAttempt;
 use crate::postgres::connect::cancel::CancelToken;
-use crate::postgres::connect::scram::{ScramKeyCache, ScramKeys};
+use crate::postgres::connect::scram::ScramKeyCache;
+use crate::postgres::connect::server_auth::ServerAuth;
 use crate::postgres::connect::startup::Pipelined;
 use crate::postgres::connect::timings::ConnectTimings;
 use crate::postgres::connect::tls::PublicKey;
-use crate::postgres::connect::tls::policy::ServerAuth;
 use crate::postgres::connect::watch::Socket;
 use crate::postgres::protocol::Tap;
 use crate::postgres::stage_mark::StageMark;
-use crate::postgres::url::DatabaseUrl;
-use crate::provider::Credentials;
 use crate::stage::Stage;
 
 /// Opens connections with the credentials of one generation.

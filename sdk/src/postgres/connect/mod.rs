@@ -4,12 +4,13 @@ pub(in crate::postgres) mod cancel;
 pub(in crate::postgres) mod connector;
 pub(in crate::postgres) mod driver;
 pub(crate) mod scram;
-pub(in crate::postgres) mod server_auth;
+pub(crate) mod server_auth;
 pub(in crate::postgres) mod server_hints;
 pub(in crate::postgres) mod socket;
 pub(crate) mod startup;
 pub(crate) mod timings;
 pub(crate) mod tls;
+pub(in crate::postgres) mod verify;
 pub(in crate::postgres) mod watch;
 
 use std::future::Future;
@@ -21,23 +22,24 @@ use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout};
 
 use crate::config::{Pooler, ServerSettings};
+use crate::credentials::DatabaseUrl;
+use crate::credentials::{Roots, TlsPolicy};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::connect::cancel::CancelToken;
 use crate::postgres::connect::connector::{NewConnection, ServerInfo, took_too_long};
 use crate::postgres::connect::driver::{Driven, drive};
 use crate::postgres::connect::scram::ScramKeyCache;
-use crate::postgres::connect::server_auth::Trust;
+use crate::postgres::connect::server_auth::ServerAuth;
 use crate::postgres::connect::startup::session_params;
 use crate::postgres::connect::startup::{
     AuthRequirements, Failure, PATIENCE, SaslMechanisms, Started, StartupParams,
 };
 use crate::postgres::connect::timings::ConnectTimings;
-use crate::postgres::connect::tls::policy::{Roots, ServerAuth, TlsPolicy};
 use crate::postgres::connect::tls::{Anchors, Certificate, Peer, Refusal};
+use crate::postgres::connect::verify::Trust;
 use crate::postgres::connect::watch::Socket;
 use crate::postgres::sqlstate::{Staleness, refused, unauthenticated};
 use crate::postgres::stage_mark::StageMark;
-use crate::postgres::url::DatabaseUrl;
 
 /// The way from here to a session, with a time limit for each step: a server that has much to
 /// do gets on slowly, and one that is gone gets nowhere.
@@ -210,7 +212,7 @@ impl<'a> ConnectAttempt<'a> {
             end_point: certificate.end_point(),
             early: plan
                 .early
-                .then(|| server_auth::early(known, binding, is_pinned))
+                .then(|| verify::early(known, binding, is_pinned))
                 .flatten(),
             without_binding: || {
                 let is_verified = plan.anchors.is_some();

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
+use crate::credentials::{DatabaseUrl, Tcp};
 use crate::error::{Error, ErrorKind};
 use crate::postgres::sqlstate::Staleness;
-use crate::postgres::url::{DatabaseUrl, Tcp};
 
 /// Opens it to the first address that takes it. `server` is `host:port`, for messages.
 pub(in crate::postgres) async fn connect(

@@ -10,15 +10,15 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use crate::config::{Limits, ServerSettings};
+use crate::credentials::Credentials;
+use crate::credentials::ScramKeys;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::connect::connector::{Connector, NewConnection};
-use crate::postgres::connect::scram::ScramKeys;
 use crate::postgres::connect::timings::ConnectTimings;
 use crate::postgres::pool::health::CredentialHealth;
 use crate::postgres::pool::manager::{Connection, ConnectionManager, PooledConnection};
 use crate::postgres::pool::reset::ResetTasks;
 use crate::postgres::sqlstate::Staleness;
-use crate::provider::Credentials;
 use crate::stage::Stage;
 
 /// One set of credentials, and the connections made with it. Clones are the same one.

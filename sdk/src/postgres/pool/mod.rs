@@ -17,17 +17,18 @@ use tokio::time::Instant as TokioInstant;
 
 use crate::clock::SuspendAwareInstant;
 use crate::config::{Limits, ServerSettings};
+use crate::credentials::Credentials;
 use crate::database::DatabaseInfo;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::client::Client;
 use crate::postgres::connect::connector::{NewConnection, ServerInfo, took_too_long};
+use crate::postgres::connect::server_auth::ServerAuth;
 use crate::postgres::connect::timings::ConnectTimings;
-use crate::postgres::connect::tls::policy::ServerAuth;
 use crate::postgres::pool::generation::Generation;
 use crate::postgres::pool::manager::Connection;
 use crate::postgres::sqlstate::Staleness;
 use crate::postgres::stage_mark;
-use crate::provider::{AnyProvider, Backoff, Credentials, jitter};
+use crate::provider::{AnyProvider, Backoff, jitter};
 use crate::stage::Stage;
 
 /// The connections to a stage's database.

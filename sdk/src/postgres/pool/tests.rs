@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::net::TcpSocket;
 
 use super::*;
-use crate::postgres::DatabaseUrl;
+use crate::credentials::DatabaseUrl;
 use crate::provider::Provider;
 
 /// Knows a database on a port where nobody listens, and counts how often it is asked.

@@ -13,10 +13,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::{HerokuApp, HerokuSettings};
+use crate::credentials::Credentials;
+use crate::credentials::DatabaseUrl;
 use crate::error::{Error, ErrorKind};
-use crate::postgres::DatabaseUrl;
+use crate::provider::Provider;
 use crate::provider::http::client::{Api, Service, segment};
-use crate::provider::{Credentials, Provider};
 use crate::stage::Stage;
 
 use self::review::{Choice, ReviewApp};

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::key_cache::ScramKeyCache;
-use super::keys::ScramKeys;
+use crate::credentials::ScramKeys;
 
 /// What the exchange is bound to.
 pub(in crate::postgres) enum Binding {

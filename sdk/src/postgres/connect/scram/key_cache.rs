@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::keys::ScramKeys;
+use crate::credentials::ScramKeys;
 
 /// The keys of one password that were used last.
 #[derive(Default)]

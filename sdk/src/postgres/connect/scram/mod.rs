@@ -2,8 +2,6 @@
 
 mod client;
 mod key_cache;
-mod keys;
 
 pub(super) use self::client::*;
 pub(in crate::postgres) use self::key_cache::ScramKeyCache;
-pub(crate) use self::keys::ScramKeys;

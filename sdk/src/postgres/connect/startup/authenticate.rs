@@ -12,8 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::message_stream::MessageStream;
 use super::{AuthRequirements, Failure, StartupParams, answer};
+use crate::credentials::Binding;
 use crate::postgres::connect::scram::{self, ClientFirst};
-use crate::postgres::connect::tls::policy::{Binding, ServerAuth};
+use crate::postgres::connect::server_auth::ServerAuth;
 
 /// A way of SCRAM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

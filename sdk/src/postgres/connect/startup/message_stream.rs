@@ -7,7 +7,9 @@ use postgres_protocol::message::backend::{Header, Message};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::{CancelKey, ErrorResponse, Failure, Reports, RewindStream, StartupParams};
+use crate::postgres::protocol::ErrorResponse;
+
+use super::{CancelKey, Failure, Reports, RewindStream, StartupParams};
 
 /// A stream, and what has been read of it and is to be written to it.
 pub(in crate::postgres) struct MessageStream<S> {

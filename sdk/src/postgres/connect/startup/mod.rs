@@ -7,7 +7,6 @@
 //! everything has happened already ([`RewindStream`]).
 
 mod authenticate;
-mod error_response;
 mod message_stream;
 mod rewind;
 #[cfg(any(test, feature = "testing"))]
@@ -25,12 +24,13 @@ use tokio::time::timeout;
 
 use self::authenticate::Exchange;
 use self::message_stream::MessageStream;
+use crate::credentials::Binding;
 use crate::error::Error;
 use crate::postgres::connect::scram::ScramKeyCache;
-use crate::postgres::connect::tls::policy::{Binding, ServerAuth};
+use crate::postgres::connect::server_auth::ServerAuth;
+use crate::postgres::protocol::ErrorResponse;
 
 pub(in crate::postgres) use self::authenticate::{Mechanism, SaslMechanisms};
-pub(in crate::postgres) use self::error_response::ErrorResponse;
 pub(in crate::postgres) use self::rewind::{Pipelined, RewindStream};
 #[cfg(feature = "testing")]
 pub(crate) use self::scripted_server::{PASSWORD, rehearse};

@@ -6,9 +6,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 use super::session_params;
 use super::{AuthRequirements, Failure, Mechanism, SaslMechanisms, Started, StartupParams, start};
+use crate::credentials::Binding;
 use crate::error::{Error, ErrorKind};
 use crate::postgres::connect::scram::ScramKeyCache;
-use crate::postgres::connect::tls::policy::{Binding, ServerAuth};
+use crate::postgres::connect::server_auth::ServerAuth;
 
 /// What the rehearsed client keeps to itself.
 pub(crate) const PASSWORD: &[u8] = b"c4n4ry";

@@ -9,7 +9,6 @@
 mod native;
 #[cfg(target_os = "linux")]
 mod openssl;
-pub(crate) mod policy;
 mod roots;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use crate::credentials::Roots;
 use crate::error::{Error, ErrorKind};
-use crate::postgres::connect::tls::policy::Roots;
 
 /// Who may vouch for a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

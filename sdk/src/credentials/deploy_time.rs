@@ -2,9 +2,9 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::credentials::Credentials;
+use crate::credentials::{DatabaseUrl, ScramKeys};
 use crate::error::{Error, ErrorKind};
-use crate::postgres::{DatabaseUrl, ScramKeys};
-use crate::provider::Credentials;
 use crate::stage::Stage;
 
 /// Reads `STAGE=URL`, or `STAGE=URL#scram=KEYS`. The stage is part of it so that the
@@ -78,7 +78,7 @@ fn twice(stage: Stage) -> Error {
 }
 
 /// Writes what [`parse`] reads.
-pub(super) fn to_variable(credentials: &Credentials, stage: Stage) -> SecretString {
+pub(crate) fn to_variable(credentials: &Credentials, stage: Stage) -> SecretString {
     let url = credentials.url.expose_secret();
     match &credentials.scram_keys {
         Some(keys) => format!("{stage}={url}{KEYS}{}", keys.text().expose_secret()),

@@ -10,8 +10,8 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
+use crate::credentials::{Binding, Roots, TlsPolicy};
 use crate::error::{Error, ErrorKind};
-use crate::postgres::connect::tls::policy::{Binding, Roots, TlsPolicy};
 
 /// Where a database is, as whom to enter it, and how its server must prove itself.
 ///

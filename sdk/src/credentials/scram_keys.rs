@@ -19,15 +19,15 @@ use sha2::{Digest as _, Sha256};
 #[derive(Clone)]
 #[cfg_attr(test, derive(PartialEq, Eq))]
 pub(crate) struct ScramKeys {
-    pub(in crate::postgres) salt: Vec<u8>,
-    pub(in crate::postgres) rounds: u32,
+    pub(crate) salt: Vec<u8>,
+    pub(crate) rounds: u32,
     client: Key,
     server: Key,
 }
 
 impl ScramKeys {
     /// Those of a password.
-    pub(in crate::postgres) fn derive(password: &[u8], salt: &[u8], rounds: u32) -> Self {
+    pub(crate) fn derive(password: &[u8], salt: &[u8], rounds: u32) -> Self {
         let salted = salted(&prepared(password), salt, rounds);
         Self {
             salt: salt.to_vec(),
@@ -38,7 +38,7 @@ impl ScramKeys {
     }
 
     /// What shows that the client knows the password, for this exchange alone.
-    pub(in crate::postgres) fn proof(&self, exchanged: &[u8]) -> Key {
+    pub(crate) fn proof(&self, exchanged: &[u8]) -> Key {
         let stored = Sha256::digest(self.client);
         let mut proof = authenticate(&stored, exchanged);
         for (byte, key) in proof.iter_mut().zip(self.client) {
@@ -49,13 +49,13 @@ impl ScramKeys {
 
     /// What a server shows that knows the same.
     #[cfg(test)]
-    pub(in crate::postgres) fn signature(&self, exchanged: &[u8]) -> Key {
+    pub(crate) fn signature(&self, exchanged: &[u8]) -> Key {
         authenticate(&self.server, exchanged)
     }
 
     /// Whether the server has shown that it knows what the password leads to. Takes the same
     /// time for every wrong answer.
-    pub(in crate::postgres) fn is_proved_by(&self, signature: &[u8], exchanged: &[u8]) -> bool {
+    pub(crate) fn is_proved_by(&self, signature: &[u8], exchanged: &[u8]) -> bool {
         hmac(&self.server)
             .chain_update(exchanged)
             .verify_slice(signature)

@@ -1,6 +1,5 @@
 //! How a server must prove itself, as its URL says.
 
-use std::fmt;
 use std::path::PathBuf;
 
 /// How a server must prove that it is the right one. Encryption without proof
@@ -62,31 +61,5 @@ impl TlsPolicy {
             Self::ChannelBinding => Binding::Required,
             Self::Verify { binding, .. } => *binding,
         }
-    }
-}
-
-/// What a server has proved itself by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ServerAuth {
-    /// SCRAM channel binding: it knows the password's verifier, and is at the end of
-    /// this very connection.
-    ChannelBinding,
-    /// A certificate that leads to a root.
-    Certificate,
-    /// A public key that was known before.
-    Pin,
-    /// Nothing, and the settings let that pass.
-    Unauthenticated,
-}
-
-impl fmt::Display for ServerAuth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ChannelBinding => "SCRAM channel binding",
-            Self::Certificate => "a certificate",
-            Self::Pin => "a pinned key",
-            Self::Unauthenticated => "nothing",
-        })
     }
 }
