@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
-use crate::build::{Arch, Target};
+use crate::target::{Arch, Target};
 
 /// Links serverless functions to PaaS databases, stage by stage.
 #[derive(Debug, Parser)]

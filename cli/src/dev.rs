@@ -15,10 +15,10 @@ use stagelink_local_postgres::{Options, Server, Source, random_password};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::DevOptions;
-use crate::functions::{self, Built};
+use crate::functions::{self, BuiltFunction};
 use crate::migrations;
 use crate::progress::Step;
-use crate::summary::Summary;
+use crate::summary::DevSummary;
 
 /// Brings all up, says so, and waits for Ctrl-C; then ends all of it.
 ///
@@ -26,16 +26,16 @@ use crate::summary::Summary;
 ///
 /// When a part does not come up. What had come up is ended then.
 pub async fn run(options: DevOptions) -> anyhow::Result<()> {
-    let end = end()?;
-    tokio::pin!(end);
+    let shutdown = shutdown_signal()?;
+    tokio::pin!(shutdown);
     let running = tokio::select! {
-        running = Running::start(&options) => running?,
+        running = DevEnvironment::start(&options) => running?,
         // What was started so far ends as it is dropped.
-        () = &mut end => return Ok(()),
+        () = &mut shutdown => return Ok(()),
     };
-    let shown = running.show(options.json);
+    let shown = running.print_summary(options.json);
     if shown.is_ok() {
-        end.await;
+        shutdown.await;
         if !options.json {
             eprintln!("ending …");
         }
@@ -45,13 +45,13 @@ pub async fn run(options: DevOptions) -> anyhow::Result<()> {
 }
 
 /// All that runs, in the order in which it was started.
-struct Running {
+struct DevEnvironment {
     postgres: Server,
     cloud: Cloud,
-    functions: Vec<Built>,
+    functions: Vec<BuiltFunction>,
 }
 
-impl Running {
+impl DevEnvironment {
     async fn start(options: &DevOptions) -> anyhow::Result<Self> {
         let source = options.postgres.expose_secret().parse()?;
         let project = options
@@ -85,7 +85,7 @@ impl Running {
         options: &DevOptions,
         project: &Path,
         config: SiteConfig,
-        functions: &[Built],
+        functions: &[BuiltFunction],
         postgres: &Server,
     ) -> anyhow::Result<Cloud> {
         let step = Step::begin("Heroku and the site");
@@ -109,8 +109,8 @@ impl Running {
             site_port: options.port,
             heroku_port: options.heroku_port,
         };
-        let cloud = Cloud::start(plan, log).await?;
-        step.done(&format!("{}, {}", cloud.heroku().url(), site(&cloud)));
+        let cloud = Cloud::start(plan, print_log_line).await?;
+        step.done(&format!("{}, {}", cloud.heroku().url(), site_urls(&cloud)));
 
         let step = Step::begin("marks and migrations");
         let migrated = migrate(&cloud, &project.join("migrations")).await;
@@ -125,8 +125,8 @@ impl Running {
         Ok(cloud)
     }
 
-    fn show(&self, json: bool) -> anyhow::Result<()> {
-        let summary = Summary::of(&self.cloud);
+    fn print_summary(&self, json: bool) -> anyhow::Result<()> {
+        let summary = DevSummary::of(&self.cloud);
         let text = if json {
             summary.json()?
         } else {
@@ -146,7 +146,7 @@ impl Running {
     }
 }
 
-async fn build_functions(project: &Path, release: bool) -> anyhow::Result<Vec<Built>> {
+async fn build_functions(project: &Path, release: bool) -> anyhow::Result<Vec<BuiltFunction>> {
     let step = Step::begin("functions");
     let built = functions::build(project, release, step.teller()).await?;
     let names: Vec<_> = built.iter().map(|built| built.name.as_str()).collect();
@@ -172,14 +172,14 @@ async fn start_postgres(options: &DevOptions, source: Source) -> anyhow::Result<
 /// the stage's functions take: pipeline, app, config var, TLS, role.
 async fn migrate(cloud: &Cloud, folder: &Path) -> anyhow::Result<String> {
     for stage in cloud.stages() {
-        link(stage).set_stage_mark().await?;
+        database(stage).set_stage_mark().await?;
     }
     if !folder.is_dir() {
         return Ok("the project has none".to_owned());
     }
     let mut told = Vec::new();
     for stage in cloud.stages() {
-        let mut db = link_to_migrate(stage).client().await?;
+        let mut db = database_without_pooler(stage).client().await?;
         let applied = migrations::apply(&mut db, folder).await?;
         told.push(match applied.len() {
             0 => format!("{} is up to date", stage.stage()),
@@ -189,28 +189,28 @@ async fn migrate(cloud: &Cloud, folder: &Path) -> anyhow::Result<String> {
     Ok(told.join(", "))
 }
 
-fn link(stage: &StageSite) -> Database {
+fn database(stage: &StageSite) -> Database {
     Database::new(Settings::from_vars(stage.variables()))
 }
 
 /// Past any pooler: a migration may need a session of its own.
-fn link_to_migrate(stage: &StageSite) -> Database {
+fn database_without_pooler(stage: &StageSite) -> Database {
     Database::new(Settings::from_vars(stage.variables()).map(Settings::without_pooler))
 }
 
-fn site(cloud: &Cloud) -> String {
+fn site_urls(cloud: &Cloud) -> String {
     let urls: Vec<_> = cloud.stages().iter().map(StageSite::url).collect();
     urls.join(", ")
 }
 
 /// The functions' own words, beside what the command says itself.
-fn log(stage: Stage, line: LogLine) {
+fn print_log_line(stage: Stage, line: LogLine) {
     eprintln!("[{stage} {}] {}", line.function, line.line);
 }
 
 /// Resolves once this process is asked to end: by Ctrl-C, by SIGTERM, or by its
 /// terminal going away.
-fn end() -> anyhow::Result<impl Future<Output = ()>> {
+fn shutdown_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let listen = |kind| signal(kind).context("could not listen for signals");
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;

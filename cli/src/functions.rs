@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 /// A function, built.
 #[derive(Clone, Debug)]
-pub struct Built {
+pub struct BuiltFunction {
     /// Its name: that of the package and of its URL.
     pub name: String,
     /// The program that serves it.
@@ -23,7 +23,7 @@ pub struct Built {
 /// The project may be all of its Cargo workspace or a folder somewhere in it, as in a
 /// repository that holds more than this.
 ///
-/// `says` is told each line of the build as it comes.
+/// `on_line` is told each line of the build as it comes.
 ///
 /// # Errors
 ///
@@ -33,12 +33,12 @@ pub struct Built {
 pub async fn build(
     project: &Path,
     release: bool,
-    says: impl FnMut(&str),
-) -> anyhow::Result<Vec<Built>> {
+    on_line: impl FnMut(&str),
+) -> anyhow::Result<Vec<BuiltFunction>> {
     let prepare = |cargo: &mut Command| {
         cargo.args(release.then_some("--release"));
     };
-    compile(project, &find(project)?, prepare, says).await
+    compile(project, &find_packages(project)?, prepare, on_line).await
 }
 
 /// Builds these packages with one run of cargo, to which `prepare` adds what it wants.
@@ -46,8 +46,8 @@ pub(crate) async fn compile(
     project: &Path,
     packages: &[String],
     prepare: impl FnOnce(&mut Command),
-    mut says: impl FnMut(&str),
-) -> anyhow::Result<Vec<Built>> {
+    mut on_line: impl FnMut(&str),
+) -> anyhow::Result<Vec<BuiltFunction>> {
     let mut command = Command::new(cargo());
     command
         .current_dir(project)
@@ -70,21 +70,21 @@ pub(crate) async fn compile(
 
     let artifacts = tokio::spawn(read_lines(stdout));
     let mut lines = BufReader::new(stderr).lines();
-    let mut said = Vec::new();
+    let mut output = Vec::new();
     while let Some(line) = lines.next_line().await? {
-        says(line.trim());
-        said.push(line);
+        on_line(line.trim());
+        output.push(line);
     }
     let status = child.wait().await.context("could not wait for cargo")?;
     if !status.success() {
         // The progress shows only the line that was last.
-        bail!("the functions do not build:\n{}", said.join("\n"));
+        bail!("the functions do not build:\n{}", output.join("\n"));
     }
-    collect(packages, &artifacts.await??)
+    match_executables(packages, &artifacts.await??)
 }
 
 /// The names of the packages in the folder `functions`.
-pub(crate) fn find(project: &Path) -> anyhow::Result<Vec<String>> {
+pub(crate) fn find_packages(project: &Path) -> anyhow::Result<Vec<String>> {
     let metadata = MetadataCommand::new()
         .cargo_path(cargo())
         .current_dir(project)
@@ -138,7 +138,10 @@ pub(crate) fn find(project: &Path) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-fn collect(packages: &[String], messages: &[String]) -> anyhow::Result<Vec<Built>> {
+fn match_executables(
+    packages: &[String],
+    messages: &[String],
+) -> anyhow::Result<Vec<BuiltFunction>> {
     let mut executables = BTreeMap::new();
     for line in messages {
         if let Ok(Message::CompilerArtifact(artifact)) = serde_json::from_str(line)
@@ -153,7 +156,7 @@ fn collect(packages: &[String], messages: &[String]) -> anyhow::Result<Vec<Built
             let executable = executables
                 .remove(name)
                 .with_context(|| format!("cargo built no program for the function {name}"))?;
-            Ok(Built {
+            Ok(BuiltFunction {
                 name: name.clone(),
                 executable,
             })
@@ -231,8 +234,8 @@ mod tests {
         std::fs::write(function.join("src/main.rs"), "fn main() {}\n").unwrap();
 
         let project = dir.path().join("apps/backend");
-        assert_eq!(find(&project).unwrap(), ["inner"]);
-        assert_eq!(find(dir.path()).unwrap(), ["hello"]);
+        assert_eq!(find_packages(&project).unwrap(), ["inner"]);
+        assert_eq!(find_packages(dir.path()).unwrap(), ["hello"]);
         let built = build(&project, false, |_| ()).await.unwrap();
         assert!(built[0].executable.is_file());
     }
@@ -240,7 +243,7 @@ mod tests {
     #[test]
     fn project_without_functions_is_told_where_they_were_looked_for() {
         let dir = workspace(MANIFEST);
-        let error = find(&dir.path().join("functions/hello")).unwrap_err();
+        let error = find_packages(&dir.path().join("functions/hello")).unwrap_err();
         let folder = dir.path().join("functions/hello/functions");
         assert!(
             error.to_string().contains(&folder.display().to_string()),
@@ -253,7 +256,7 @@ mod tests {
         let dir = workspace(&format!(
             "{MANIFEST}\n[[bin]]\nname = \"other\"\npath = \"src/main.rs\"\n"
         ));
-        let error = find(dir.path()).unwrap_err().to_string();
+        let error = find_packages(dir.path()).unwrap_err().to_string();
         assert!(
             error.contains("the function hello needs one binary of that name"),
             "{error}"

@@ -12,3 +12,4 @@ pub mod new;
 pub mod preview;
 pub mod progress;
 mod summary;
+pub mod target;

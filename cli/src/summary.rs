@@ -7,7 +7,7 @@ use stagelink_local::Cloud;
 
 /// All that is needed to use what runs.
 #[derive(Debug, Serialize)]
-pub(crate) struct Summary<'a> {
+pub(crate) struct DevSummary<'a> {
     stages: Vec<Stage<'a>>,
     heroku: Heroku<'a>,
 }
@@ -27,7 +27,7 @@ struct Heroku<'a> {
     pipeline: &'a str,
 }
 
-impl<'a> Summary<'a> {
+impl<'a> DevSummary<'a> {
     pub(crate) fn of(cloud: &'a Cloud) -> Self {
         Self {
             stages: cloud

@@ -6,7 +6,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use stagelink_cli::build::{Artifact, Build, Check, check, inspect, symbols, zip};
+use stagelink_cli::build::{
+    Artifact, Build, CheckOutcome, check, count_symbols, verify_deployable, zip,
+};
 use stagelink_tests::{artifacts_target, built_artifacts, root, stagelink_command};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -15,7 +17,7 @@ use tokio::process::Command;
 async fn artifact_needs_nothing_of_the_image_and_is_known_to_netlify() {
     for artifact in built_artifacts().await.values() {
         let program = fs::read(&artifact.program).unwrap();
-        inspect(&program, artifacts_target()).unwrap();
+        verify_deployable(&program, artifacts_target()).unwrap();
     }
 }
 
@@ -23,7 +25,7 @@ async fn artifact_needs_nothing_of_the_image_and_is_known_to_netlify() {
 async fn artifact_keeps_no_symbol_but_netlifys_and_is_small() {
     for artifact in built_artifacts().await.values() {
         let program = fs::read(&artifact.program).unwrap();
-        assert_eq!(symbols(&program).unwrap(), 1, "{}", artifact.function);
+        assert_eq!(count_symbols(&program).unwrap(), 1, "{}", artifact.function);
         assert!(artifact.zip_size_bytes < 3_600_000, "{artifact:?}");
     }
 }
@@ -50,7 +52,7 @@ async fn artifact_holds_no_path_of_the_machine() {
 async fn artifact_without_a_database_answers_an_event() {
     for artifact in built_artifacts().await.values() {
         let check = check(&artifact.function, &artifact.program, artifacts_target()).await;
-        let Check::Answered { status, .. } = check.unwrap() else {
+        let CheckOutcome::Answered { status, .. } = check.unwrap() else {
             panic!("this machine runs what it builds");
         };
         assert!((400..600).contains(&status), "{status}");
@@ -87,7 +89,7 @@ async fn program_without_the_symbol_is_not_taken_for_finished() {
         .await
         .unwrap();
     assert!(status.success());
-    let error = inspect(&fs::read(&stripped).unwrap(), artifacts_target());
+    let error = verify_deployable(&fs::read(&stripped).unwrap(), artifacts_target());
     let error = error.unwrap_err().to_string();
     assert!(error.contains("no symbol rust_eh_personality"), "{error}");
 }

@@ -11,7 +11,7 @@ use anyhow::{Context as _, ensure};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use serde::Serialize;
-use stagelink_cli::build::{Arch, Recipe, Target};
+use stagelink_cli::build::{Arch, BuildConfig, Target};
 use stagelink_cli::progress::Step;
 use stagelink_tests::root;
 use tokio::process::Command;
@@ -51,19 +51,19 @@ impl Artifact {
         let feature = variant.feature();
         let program = format!("variant-{feature}");
         let arch = Arch::host().context("functions run on Linux, on x86_64 or arm64")?;
-        let recipe = Recipe::of(root(), Target::of(arch))?;
+        let build_config = BuildConfig::for_workspace(root(), Target::of(arch))?;
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
             .current_dir(root().join("bench"))
             .args(["build", "--package", "stagelink-bench-variants"])
             .args(["--no-default-features", "--features", feature])
             .args(["--features", "vendored-openssl", "--bin", &program]);
-        recipe.add_to(&mut cargo);
+        build_config.configure(&mut cargo);
         run(cargo, variant.name()).await?;
-        let built = recipe.folder().join("release").join(&program);
+        let built = build_config.triple_dir().join("release").join(&program);
         let entry = folder.join(program);
-        let finished = recipe.finish(built.as_std_path())?;
-        fs::write(&entry, finished)
+        let stripped = build_config.strip(built.as_std_path())?;
+        fs::write(&entry, stripped)
             .and_then(|()| fs::set_permissions(&entry, Permissions::from_mode(0o755)))
             .with_context(|| format!("could not write {}", entry.display()))?;
         Ok(Self {

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use super::archive;
-use super::target::Target;
+use crate::target::Target;
 
 /// What is deployed of a function.
 #[derive(Clone, Debug, Serialize)]
@@ -60,10 +60,10 @@ pub(super) fn write(
             function,
             program,
             size_bytes: contents.len() as u64,
-            sha256: sum(&contents),
+            sha256: sha256_hex(&contents),
             zip,
             zip_size_bytes: zipped.len() as u64,
-            zip_sha256: sum(&zipped),
+            zip_sha256: sha256_hex(&zipped),
         });
     }
     let written: BTreeSet<&Path> = artifacts
@@ -104,15 +104,15 @@ fn remove_others(folder: &Path, written: &BTreeSet<&Path>) -> anyhow::Result<()>
     Ok(())
 }
 
-pub(super) fn sum(contents: &[u8]) -> String {
+pub(super) fn sha256_hex(contents: &[u8]) -> String {
     let sum = Sha256::digest(contents);
     sum.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::target::Arch;
     use super::*;
+    use crate::target::Arch;
 
     fn write_all(names: &[&str], target: Target, output: &Path) -> Vec<Artifact> {
         let programs = names

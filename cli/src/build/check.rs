@@ -12,13 +12,13 @@ use bytes::Bytes;
 use serde::Deserialize;
 use stagelink_local::lambda::{Function, FunctionConfig};
 
-use super::target::Target;
 use super::toolchain::find;
+use crate::target::Target;
 
 /// What came of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Check {
+pub enum CheckOutcome {
     /// It answered.
     Answered {
         /// With this status of HTTP.
@@ -27,19 +27,19 @@ pub enum Check {
         after: Duration,
     },
     /// Nothing on this machine can run it.
-    NotRun {
+    Skipped {
         /// Why, and what would help.
         reason: String,
     },
 }
 
-impl fmt::Display for Check {
+impl fmt::Display for CheckOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Answered { status, after } => {
                 write!(f, "starts and answers ({status}, {} ms)", after.as_millis())
             }
-            Self::NotRun { reason } => write!(f, "not checked: {reason}"),
+            Self::Skipped { reason } => write!(f, "not checked: {reason}"),
         }
     }
 }
@@ -53,11 +53,11 @@ impl fmt::Display for Check {
 /// # Errors
 ///
 /// When it ends, hangs, or answers with an error of the runtime; what it wrote is in the error.
-pub async fn check(name: &str, program: &Path, target: Target) -> anyhow::Result<Check> {
+pub async fn check(name: &str, program: &Path, target: Target) -> anyhow::Result<CheckOutcome> {
     let folder = tempfile::tempdir().context("could not make a temporary folder")?;
     let Some(executable) = executable(program, target, folder.path())? else {
         let machine = target.arch.machine();
-        return Ok(Check::NotRun {
+        return Ok(CheckOutcome::Skipped {
             reason: format!(
                 "this machine runs no {machine} (Debian: apt-get install qemu-user-static)"
             ),
@@ -83,11 +83,11 @@ pub async fn check(name: &str, program: &Path, target: Target) -> anyhow::Result
 
     let status = answer.map_err(anyhow::Error::from).and_then(|answer| {
         serde_json::from_slice(&answer)
-            .map(|Answer { status_code }| status_code)
+            .map(|HttpResponse { status_code }| status_code)
             .map_err(|_| anyhow!("it did not answer as a function behind HTTP does"))
     });
     match status {
-        Ok(status) => Ok(Check::Answered { status, after }),
+        Ok(status) => Ok(CheckOutcome::Answered { status, after }),
         Err(error) => {
             let log = log.lock().map(|lines| lines.join("\n")).unwrap_or_default();
             bail!("the function {name} was built, but does not run: {error}\n{log}")
@@ -121,7 +121,7 @@ fn executable(program: &Path, target: Target, folder: &Path) -> anyhow::Result<O
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct HttpResponse {
     #[serde(rename = "statusCode")]
     status_code: u16,
 }

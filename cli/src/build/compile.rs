@@ -4,15 +4,15 @@ use std::path::Path;
 
 use cargo_metadata::Metadata;
 
-use super::recipe::{Recipe, metadata};
-use super::target::Target;
-use crate::functions::{self, Built};
+use super::build_config::{BuildConfig, metadata};
+use crate::functions::{self, BuiltFunction};
 use crate::preview;
+use crate::target::Target;
 
 /// The functions, compiled and linked.
-pub(super) struct Compiled {
-    pub(super) functions: Vec<Built>,
-    pub(super) recipe: Recipe,
+pub(super) struct CompiledFunctions {
+    pub(super) functions: Vec<BuiltFunction>,
+    pub(super) build_config: BuildConfig,
     /// What a person should know.
     pub(super) notes: Vec<String>,
 }
@@ -20,14 +20,14 @@ pub(super) struct Compiled {
 pub(super) async fn compile(
     project: &Path,
     target: Target,
-    says: impl FnMut(&str),
-) -> anyhow::Result<Compiled> {
-    let packages = functions::find(project)?;
+    on_line: impl FnMut(&str),
+) -> anyhow::Result<CompiledFunctions> {
+    let packages = functions::find_packages(project)?;
     let metadata = metadata(project)?;
     let has_sdk = has_sdk(&metadata, &packages);
-    let recipe = Recipe::new(&metadata, project, target, has_sdk)?;
+    let build_config = BuildConfig::new(&metadata, project, target, has_sdk)?;
     let prepare = |cargo: &mut tokio::process::Command| {
-        recipe.add_to(cargo);
+        build_config.configure(cargo);
         match preview::pull_request(|name| std::env::var(name).ok()) {
             Some(number) => cargo.env(preview::BUILT_FOR_PULL_REQUEST, number.to_string()),
             None => cargo.env_remove(preview::BUILT_FOR_PULL_REQUEST),
@@ -36,11 +36,11 @@ pub(super) async fn compile(
             cargo.args(["--features", VENDORED]);
         }
     };
-    let functions = functions::compile(project, &packages, prepare, says).await?;
-    Ok(Compiled {
+    let functions = functions::compile(project, &packages, prepare, on_line).await?;
+    Ok(CompiledFunctions {
         functions,
-        notes: notes(&metadata, has_sdk, &recipe),
-        recipe,
+        notes: notes(&metadata, has_sdk, &build_config),
+        build_config,
     })
 }
 
@@ -54,16 +54,16 @@ fn has_sdk(metadata: &Metadata, functions: &[String]) -> bool {
         .any(|dependency| dependency.name == SDK && dependency.rename.is_none())
 }
 
-fn notes(metadata: &Metadata, has_sdk: bool, recipe: &Recipe) -> Vec<String> {
+fn notes(metadata: &Metadata, has_sdk: bool, build_config: &BuildConfig) -> Vec<String> {
     let mut notes = Vec::new();
-    if recipe.toolchain.stripper.is_none() {
+    if build_config.toolchain.stripper.is_none() {
         notes.push(
             "the programs keep all their symbols, since there is no strip: install binutils or \
              LLVM for smaller ones"
                 .to_owned(),
         );
     }
-    if !recipe.is_locked {
+    if !build_config.is_locked {
         notes.push(
             "there is no Cargo.lock, so another build may take other versions: commit one"
                 .to_owned(),

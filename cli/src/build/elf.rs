@@ -5,7 +5,7 @@ use object::elf::{DT_NEEDED, PT_INTERP};
 use object::read::elf::{ElfFile64, ProgramHeader as _};
 use object::{Architecture, Endianness, Object as _, ObjectSymbol as _};
 
-use super::target::{Arch, Target};
+use crate::target::{Arch, Target};
 
 /// The symbol by which Netlify knows a program of Rust (`@netlify/binary-info`, November
 /// 2026). One that lacks it is not deployed, without a word.
@@ -17,7 +17,7 @@ pub const NETLIFY_SYMBOL: &str = "rust_eh_personality";
 /// # Errors
 ///
 /// With what is wrong, and what to do.
-pub fn inspect(program: &[u8], target: Target) -> anyhow::Result<()> {
+pub fn verify_deployable(program: &[u8], target: Target) -> anyhow::Result<()> {
     let file = ElfFile64::<Endianness>::parse(program).context("it is no program for Linux")?;
     let expected = match target.arch {
         Arch::X86_64 => Architecture::X86_64,
@@ -61,7 +61,7 @@ pub fn inspect(program: &[u8], target: Target) -> anyhow::Result<()> {
 /// # Errors
 ///
 /// When it is no program for Linux.
-pub fn symbols(program: &[u8]) -> anyhow::Result<usize> {
+pub fn count_symbols(program: &[u8]) -> anyhow::Result<usize> {
     let file = ElfFile64::<Endianness>::parse(program).context("it is no program for Linux")?;
     Ok(file.symbols().count())
 }
@@ -74,7 +74,9 @@ mod tests {
     fn program_that_needs_libraries_is_refused_with_what_to_look_at() {
         let Some(arch) = Arch::host() else { return };
         let test = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        let error = inspect(&test, Target::of(arch)).unwrap_err().to_string();
+        let error = verify_deployable(&test, Target::of(arch))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("needs libraries of the image"), "{error}");
     }
 
@@ -85,13 +87,15 @@ mod tests {
             _ => Arch::X86_64,
         };
         let test = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        let error = inspect(&test, Target::of(other)).unwrap_err().to_string();
+        let error = verify_deployable(&test, Target::of(other))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("not for"), "{error}");
     }
 
     #[test]
     fn what_is_no_program_is_refused() {
-        let error = inspect(b"#!/bin/sh\n", Target::of(Arch::X86_64)).unwrap_err();
+        let error = verify_deployable(b"#!/bin/sh\n", Target::of(Arch::X86_64)).unwrap_err();
         assert!(error.to_string().contains("no program for Linux"));
     }
 }

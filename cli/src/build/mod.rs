@@ -6,15 +6,14 @@
 
 mod archive;
 mod artifact;
+mod build_config;
 mod check;
 mod compile;
 mod elf;
 mod openssl;
 mod paths;
-mod recipe;
 mod report;
 mod strip;
-mod target;
 mod toolchain;
 
 use std::io::Write as _;
@@ -22,12 +21,12 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
+pub use crate::target::{Arch, Libc, Target};
 pub use archive::{BOOTSTRAP, zip};
 pub use artifact::Artifact;
-pub use check::{Check, check};
-pub use elf::{NETLIFY_SYMBOL, inspect, symbols};
-pub use recipe::Recipe;
-pub use target::{Arch, Libc, Target};
+pub use build_config::BuildConfig;
+pub use check::{CheckOutcome, check};
+pub use elf::{NETLIFY_SYMBOL, count_symbols, verify_deployable};
 
 use crate::args::BuildOptions;
 use crate::progress::Step;
@@ -43,7 +42,7 @@ pub struct Build {
     pub output: PathBuf,
 }
 
-/// Builds, checks, and says what came of it.
+/// Builds, checks, and on_line what came of it.
 ///
 /// # Errors
 ///
@@ -89,7 +88,7 @@ pub async fn run(options: BuildOptions) -> anyhow::Result<()> {
 }
 
 impl Build {
-    /// Builds all functions. `says` is told each line of the build as it comes; beside the
+    /// Builds all functions. `on_line` is told each line of the build as it comes; beside the
     /// artifacts it returns what a person should know of them.
     ///
     /// # Errors
@@ -98,15 +97,15 @@ impl Build {
     /// platforms can run.
     pub async fn run(
         &self,
-        says: impl FnMut(&str),
+        on_line: impl FnMut(&str),
     ) -> anyhow::Result<(Vec<Artifact>, Vec<String>)> {
-        let compiled = compile::compile(&self.project, self.target, says).await?;
+        let compiled = compile::compile(&self.project, self.target, on_line).await?;
         let mut artifacts = Vec::new();
         for built in &compiled.functions {
-            let finished = compiled.recipe.finish(&built.executable);
+            let stripped = compiled.build_config.strip(&built.executable);
             let program =
-                finished.with_context(|| format!("could not strip the function {}", built.name))?;
-            inspect(&program, self.target)
+                stripped.with_context(|| format!("could not strip the function {}", built.name))?;
+            verify_deployable(&program, self.target)
                 .with_context(|| format!("the function {} cannot be deployed", built.name))?;
             artifacts.push((built.name.clone(), program));
         }
@@ -114,7 +113,7 @@ impl Build {
             artifacts,
             self.target,
             &self.output,
-            compiled.recipe.folder().as_std_path(),
+            compiled.build_config.triple_dir().as_std_path(),
         )?;
         Ok((artifacts, compiled.notes))
     }

@@ -13,13 +13,13 @@ use tokio::process::Command;
 /// The crate that has OpenSSL's source passes no options of others on, but lets them choose
 /// the perl that configures it (`OPENSSL_SRC_PERL`, openssl-src 300). So that is a script that
 /// adds options. Who has chosen one already gets OpenSSL whole.
-pub(super) fn configurer(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
+pub(super) fn perl_wrapper(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
     if env::var_os(PERL).is_some() {
         return Ok(None);
     }
     let script = folder.join("stagelink-perl");
     fs::create_dir_all(folder)
-        .and_then(|()| fs::write(&script, script_with(&LEFT_OUT, &COMPILED)))
+        .and_then(|()| fs::write(&script, perl_script(&DISABLED_FEATURES, &COMPILER_FLAGS)))
         .and_then(|()| fs::set_permissions(&script, fs::Permissions::from_mode(0o755)))
         .with_context(|| format!("could not write {}", script.display()))?;
     Ok(Some(script))
@@ -27,21 +27,21 @@ pub(super) fn configurer(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
 
 /// What is compiled beside it. It says how OpenSSL is built, so that both are made anew when
 /// that changes.
-pub(super) fn beside() -> String {
-    let options = script_with(&LEFT_OUT, &COMPILED);
+pub(super) fn extra_source() -> String {
+    let options = perl_script(&DISABLED_FEATURES, &COMPILER_FLAGS);
     let option = options.lines().last().unwrap_or_default();
     format!("/* {option} */\n{}", include_str!("openssl.c"))
 }
 
 /// The functions that are called by way of those in `openssl.c`.
-pub(super) const WRAPPED: [&str; 3] = [
+pub(super) const WRAPPED_FUNCTIONS: [&str; 3] = [
     "ERR_lib_error_string",
     "ERR_reason_error_string",
     "ossl_fnv1a_hash",
 ];
 
 /// Has cargo build OpenSSL in that way, and the same everywhere.
-pub(super) fn prepare(cargo: &mut Command, configurer: Option<&Path>) {
+pub(super) fn configure(cargo: &mut Command, perl_wrapper: Option<&Path>) {
     // It would undo that.
     cargo.env_remove("OPENSSL_NO_VENDOR");
     // OpenSSL holds the folders of its modules, of which there are none, and says when it was
@@ -53,14 +53,14 @@ pub(super) fn prepare(cargo: &mut Command, configurer: Option<&Path>) {
     if env::var_os("SOURCE_DATE_EPOCH").is_none() {
         cargo.env("SOURCE_DATE_EPOCH", "0");
     }
-    if let Some(script) = configurer {
+    if let Some(script) = perl_wrapper {
         cargo.env(PERL, script);
     }
 }
 
-fn script_with(left_out: &[&str], compiled: &[&str]) -> String {
-    let options = left_out.iter().map(|part| format!(" no-{part}"));
-    let flags = compiled.iter().map(|flag| format!(" {flag}"));
+fn perl_script(disabled: &[&str], flags: &[&str]) -> String {
+    let options = disabled.iter().map(|part| format!(" no-{part}"));
+    let flags = flags.iter().map(|flag| format!(" {flag}"));
     let all: String = options.chain(flags).collect();
     format!("#!/bin/sh\nexec \"${{PERL:-perl}}\" \"$@\"{all}\n")
 }
@@ -69,7 +69,7 @@ const PERL: &str = "OPENSSL_SRC_PERL";
 
 /// What is not used by TLS 1.2 and 1.3 as a client speaks them over TCP, nor in certificates
 /// that public authorities or databases have. Names are those of OpenSSL's `INSTALL.md`.
-const LEFT_OUT: [&str; 62] = [
+const DISABLED_FEATURES: [&str; 62] = [
     // Other protocols, and what is left of older ones in TLS.
     "cmp",
     "cms",
@@ -142,7 +142,7 @@ const LEFT_OUT: [&str; 62] = [
 
 /// Fast, but not at any price: for size, a start took 0.4 million instructions more and the zip
 /// of a function 0.1 MB less. Nothing unwinds through it, so the tables for that go.
-const COMPILED: [&str; 3] = [
+const COMPILER_FLAGS: [&str; 3] = [
     "-O2",
     "-fno-asynchronous-unwind-tables",
     "-fno-unwind-tables",
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn script_adds_its_options_behind_those_of_others() {
         assert_eq!(
-            script_with(&["quic", "sm2"], &["-Os"]),
+            perl_script(&["quic", "sm2"], &["-Os"]),
             "#!/bin/sh\nexec \"${PERL:-perl}\" \"$@\" no-quic no-sm2 -Os\n"
         );
     }

@@ -7,10 +7,10 @@ use comfy_table::{CellAlignment, ContentArrangement, Table};
 use serde::Serialize;
 
 use super::artifact::Artifact;
-use super::target::Target;
+use crate::target::Target;
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct BuildReport<'a> {
     target: &'static str,
     architecture: &'static str,
     artifacts: &'a [Artifact],
@@ -18,7 +18,7 @@ struct Report<'a> {
 
 /// One line, for scripts.
 pub(super) fn json(artifacts: &[Artifact], target: Target) -> serde_json::Result<String> {
-    serde_json::to_string(&Report {
+    serde_json::to_string(&BuildReport {
         target: target.triple(),
         architecture: target.arch.as_str(),
         artifacts,
@@ -72,8 +72,8 @@ fn megabytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::target::Arch;
     use super::*;
+    use crate::target::Arch;
 
     fn artifact() -> Artifact {
         Artifact {

@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail, ensure};
 use cargo_metadata::camino::Utf8PathBuf;
 
-use super::target::{Arch, Libc, Target};
+use crate::target::{Arch, Libc, Target};
 
 /// The programs that build for a target, found.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail};
 
 use self::name::ProjectName;
-use self::sdk::Sdk;
+use self::sdk::SdkSource;
 use crate::args::{NewOptions, Vcs};
 
 /// Makes the project and says what to do in it.
@@ -24,15 +24,15 @@ pub fn run(options: &NewOptions) -> anyhow::Result<()> {
     let sdk = options
         .sdk
         .as_deref()
-        .map_or_else(Sdk::of_this_command, Sdk::parse)?;
-    make(&folder, &name, &sdk, options.vcs)?;
+        .map_or_else(SdkSource::of_this_build, SdkSource::parse)?;
+    create(&folder, &name, &sdk, options.vcs)?;
     println!(
         "The project {name} is in {}. It has two commands:\n\n  \
          scripts/dev    # the site with its stages, on this machine\n  \
          cargo test     # its tests, against the same",
         folder.display()
     );
-    if let Sdk::Checkout(checkout) = &sdk {
+    if let SdkSource::Checkout(checkout) = &sdk {
         println!(
             "\nIts SDK is the checkout in {}. Before another machine builds it, name the \
              repository instead: see README.md.",
@@ -53,7 +53,12 @@ fn name_and_folder(name: &str, path: Option<&Path>) -> anyhow::Result<(ProjectNa
 }
 
 /// Everything or nothing: the files are written beside the folder, which gets its name last.
-fn make(folder: &Path, name: &ProjectName, sdk: &Sdk, vcs: Option<Vcs>) -> anyhow::Result<()> {
+fn create(
+    folder: &Path,
+    name: &ProjectName,
+    sdk: &SdkSource,
+    vcs: Option<Vcs>,
+) -> anyhow::Result<()> {
     if folder.symlink_metadata().is_ok() {
         bail!(
             "{} exists already, and nothing that exists is changed: choose another folder by --path",
@@ -141,15 +146,15 @@ mod tests {
         "shop".parse().unwrap()
     }
 
-    fn sdk() -> Sdk {
-        Sdk::of_this_command().unwrap()
+    fn sdk() -> SdkSource {
+        SdkSource::of_this_build().unwrap()
     }
 
     #[test]
     fn project_is_there_whole_and_nothing_beside_it() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("shop");
-        make(&folder, &name(), &sdk(), Some(Vcs::Git)).unwrap();
+        create(&folder, &name(), &sdk(), Some(Vcs::Git)).unwrap();
         for file in [
             "Cargo.toml",
             "Cargo.lock",
@@ -165,7 +170,7 @@ mod tests {
     #[test]
     fn folder_that_exists_is_not_touched() {
         let dir = tempfile::tempdir().unwrap();
-        let error = make(dir.path(), &name(), &sdk(), None).unwrap_err();
+        let error = create(dir.path(), &name(), &sdk(), None).unwrap_err();
         assert!(error.to_string().contains("exists already"), "{error}");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
@@ -173,10 +178,10 @@ mod tests {
     #[test]
     fn failure_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let gone = Sdk::Checkout(dir.path().join("gone"));
-        make(&dir.path().join("shop"), &name(), &gone, None).unwrap_err();
+        let gone = SdkSource::Checkout(dir.path().join("gone"));
+        create(&dir.path().join("shop"), &name(), &gone, None).unwrap_err();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-        let error = make(&dir.path().join("no/shop"), &name(), &sdk(), None).unwrap_err();
+        let error = create(&dir.path().join("no/shop"), &name(), &sdk(), None).unwrap_err();
         assert!(error.to_string().contains("there is no folder"), "{error}");
     }
 
@@ -185,7 +190,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join(".git")).unwrap();
         let folder = dir.path().join("shop");
-        make(&folder, &name(), &sdk(), None).unwrap();
+        create(&folder, &name(), &sdk(), None).unwrap();
         assert!(!folder.join(".git").exists());
     }
 }

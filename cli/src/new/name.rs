@@ -21,10 +21,10 @@ impl FromStr for ProjectName {
     fn from_str(text: &str) -> anyhow::Result<Self> {
         let begins = text.starts_with(|c: char| c.is_ascii_lowercase());
         let holds = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if !begins || !text.chars().all(holds) || text.ends_with('-') || text.len() > LONGEST {
+        if !begins || !text.chars().all(holds) || text.ends_with('-') || text.len() > MAX_LENGTH {
             bail!(
                 "{text:?} is no name for a project: it takes lower-case letters, digits and \
-                 dashes, begins with a letter, ends with none of the dashes, and has {LONGEST} \
+                 dashes, begins with a letter, ends with none of the dashes, and has {MAX_LENGTH} \
                  characters at most, so that the app NAME-production gets a name that Heroku takes"
             );
         }
@@ -39,7 +39,7 @@ impl fmt::Display for ProjectName {
 }
 
 /// An app's name has 30 characters at most, and `-production` is the longest stage's.
-const LONGEST: usize = 30 - "-production".len();
+const MAX_LENGTH: usize = 30 - "-production".len();
 
 #[cfg(test)]
 mod tests {

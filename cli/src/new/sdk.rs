@@ -6,16 +6,16 @@ use anyhow::{Context as _, bail};
 
 /// The source of the crates `stagelink`, `stagelink-local` and `stagelink-local-postgres`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Sdk {
+pub(super) enum SdkSource {
     /// A checkout on this machine.
     Checkout(PathBuf),
     /// A Git repository, by its URL.
     Repository(String),
 }
 
-impl Sdk {
+impl SdkSource {
     /// The checkout that this command was built from, if it is there still.
-    pub(super) fn of_this_command() -> anyhow::Result<Self> {
+    pub(super) fn of_this_build() -> anyhow::Result<Self> {
         let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         Self::checkout(&built_from).context(
             "the SDK is not where this command was built from: name a checkout of stagelink, or \
@@ -86,16 +86,16 @@ mod tests {
 
     #[test]
     fn command_knows_the_checkout_that_it_was_built_from() {
-        let sdk = Sdk::of_this_command().unwrap();
+        let sdk = SdkSource::of_this_build().unwrap();
         assert!(sdk.dependency("sdk").ends_with("/sdk\" }"), "{sdk:?}");
     }
 
     #[test]
     fn folder_without_the_sdk_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let error = Sdk::parse(dir.path().to_str().unwrap()).unwrap_err();
+        let error = SdkSource::parse(dir.path().to_str().unwrap()).unwrap_err();
         assert!(error.to_string().contains("sdk/Cargo.toml"), "{error}");
-        let error = Sdk::parse("no/such/folder").unwrap_err();
+        let error = SdkSource::parse("no/such/folder").unwrap_err();
         assert!(error.to_string().contains("no/such/folder"), "{error}");
     }
 
@@ -105,7 +105,7 @@ mod tests {
             "https://example.com/stagelink.git",
             "ssh://git@example.com/stagelink.git",
         ] {
-            let sdk = Sdk::parse(url).unwrap();
+            let sdk = SdkSource::parse(url).unwrap();
             assert_eq!(sdk.dependency("sdk"), format!("{{ git = \"{url}\" }}"));
         }
     }
@@ -116,7 +116,7 @@ mod tests {
             "https://c4n4ry@example.com/x",
             "https://me:c4n4ry@example.com/x",
         ] {
-            let error = format!("{:#}", Sdk::parse(url).unwrap_err());
+            let error = format!("{:#}", SdkSource::parse(url).unwrap_err());
             assert!(
                 error.contains("--sdk") && !error.contains("c4n4ry"),
                 "{error}"

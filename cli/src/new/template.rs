@@ -7,10 +7,10 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::name::ProjectName;
-use super::sdk::Sdk;
+use super::sdk::SdkSource;
 
 /// Writes all files of the project into a folder, which it makes.
-pub(super) fn write(folder: &Path, name: &ProjectName, sdk: &Sdk) -> anyhow::Result<()> {
+pub(super) fn write(folder: &Path, name: &ProjectName, sdk: &SdkSource) -> anyhow::Result<()> {
     for (path, text) in FILES {
         let text = text
             .replace("{{name}}", name.as_str())
@@ -29,7 +29,7 @@ pub(super) fn write(folder: &Path, name: &ProjectName, sdk: &Sdk) -> anyhow::Res
             fs::set_permissions(&file, rights)?;
         }
     }
-    if let Sdk::Checkout(checkout) = sdk {
+    if let SdkSource::Checkout(checkout) = sdk {
         // The versions that the SDK was tested with. Cargo drops those of them that are not
         // needed, when it first runs.
         let lock = checkout.join("Cargo.lock");
@@ -75,7 +75,7 @@ const FILES: [(&str, &str); 13] = files! {
 mod tests {
     use super::*;
 
-    fn written(sdk: &Sdk) -> tempfile::TempDir {
+    fn written(sdk: &SdkSource) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), &"shop".parse().unwrap(), sdk).unwrap();
         dir
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn no_placeholder_is_left() {
-        let dir = written(&Sdk::of_this_command().unwrap());
+        let dir = written(&SdkSource::of_this_build().unwrap());
         for (path, _) in FILES {
             let text = fs::read_to_string(dir.path().join(path)).unwrap();
             // Those of GitHub begin with a dollar sign.
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn scripts_can_be_run_and_nothing_else() {
-        let dir = written(&Sdk::of_this_command().unwrap());
+        let dir = written(&SdkSource::of_this_build().unwrap());
         for (path, _) in FILES {
             let mode = dir
                 .path()
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn project_of_a_repository_names_it_and_no_path() {
-        let sdk = Sdk::parse("https://example.com/stagelink.git").unwrap();
+        let sdk = SdkSource::parse("https://example.com/stagelink.git").unwrap();
         let dir = written(&sdk);
         let manifest = fs::read_to_string(dir.path().join("Cargo.toml")).unwrap();
         assert!(manifest.contains("stagelink = { git = \"https://example.com/stagelink.git\" }"));

@@ -7,33 +7,33 @@ use anyhow::{Context as _, ensure};
 use cargo_metadata::camino::Utf8PathBuf;
 use cargo_metadata::{Metadata, MetadataCommand};
 
-use super::artifact::sum;
-use super::target::{Libc, Target};
+use super::artifact::sha256_hex;
 use super::toolchain::Toolchain;
 use super::{openssl, paths, strip};
 use crate::functions;
+use crate::target::{Libc, Target};
 
 /// What makes an artifact of a program: the options of a run of cargo, and what is done to the
 /// result. `stagelink build` has it for functions; it is public for who compares them with
 /// others, which have to be built alike.
 #[derive(Debug)]
-pub struct Recipe {
+pub struct BuildConfig {
     pub(super) target: Target,
     pub(super) toolchain: Toolchain,
     /// Other builds have other options, which would undo this one's work.
     target_folder: Utf8PathBuf,
     options: Vec<String>,
-    configurer: Option<std::path::PathBuf>,
+    perl_wrapper: Option<std::path::PathBuf>,
     pub(super) is_locked: bool,
 }
 
-impl Recipe {
-    /// The recipe for the programs of a Cargo workspace.
+impl BuildConfig {
+    /// The build_config for the programs of a Cargo workspace.
     ///
     /// # Errors
     ///
     /// When this machine lacks something that it takes, with how that is installed.
-    pub fn of(project: &Path, target: Target) -> anyhow::Result<Self> {
+    pub fn for_workspace(project: &Path, target: Target) -> anyhow::Result<Self> {
         Self::new(&metadata(project)?, project, target, true)
     }
 
@@ -55,15 +55,15 @@ impl Recipe {
             options.push("-Clink-arg=-Wl,-z,pack-relative-relocs".to_owned());
         }
         let folder = folder.as_std_path();
-        let configurer = match builds_openssl {
-            true => openssl::configurer(folder)?,
+        let perl_wrapper = match builds_openssl {
+            true => openssl::perl_wrapper(folder)?,
             false => None,
         };
-        if configurer.is_some() {
-            let source = openssl::beside();
+        if perl_wrapper.is_some() {
+            let source = openssl::extra_source();
             let object = compile_c(&toolchain, folder, "openssl", &source)?;
             options.push(format!("-Clink-arg={object}"));
-            let wrapped = openssl::WRAPPED.iter();
+            let wrapped = openssl::WRAPPED_FUNCTIONS.iter();
             options.extend(wrapped.map(|name| format!("-Clink-arg=-Wl,--wrap={name}")));
         }
         if target.libc == Libc::Gnu {
@@ -77,18 +77,18 @@ impl Recipe {
             toolchain,
             target_folder,
             options,
-            configurer,
+            perl_wrapper,
             is_locked: metadata.workspace_root.join("Cargo.lock").is_file(),
         })
     }
 
     /// The folder of this target's builds; the programs come to lie in `release` beneath it.
-    pub fn folder(&self) -> Utf8PathBuf {
+    pub fn triple_dir(&self) -> Utf8PathBuf {
         self.target_folder.join(self.target.triple())
     }
 
     /// Adds what it takes to a `cargo build`.
-    pub fn add_to(&self, cargo: &mut tokio::process::Command) {
+    pub fn configure(&self, cargo: &mut tokio::process::Command) {
         let target = self.target;
         // A string or a list of strings is the same in TOML as in JSON.
         let config = |key: &str, value: serde_json::Value| format!("target.{target}.{key}={value}");
@@ -112,7 +112,7 @@ impl Recipe {
             let variable = format!("CC_{}", target.triple().replace('-', "_"));
             cargo.env(variable, &self.toolchain.c_compiler);
         }
-        openssl::prepare(cargo, self.configurer.as_deref());
+        openssl::configure(cargo, self.perl_wrapper.as_deref());
     }
 
     /// The finished program, without the symbols that nobody looks for.
@@ -120,7 +120,7 @@ impl Recipe {
     /// # Errors
     ///
     /// When the program cannot be read, or its symbols cannot be taken out.
-    pub fn finish(&self, program: &Path) -> anyhow::Result<Vec<u8>> {
+    pub fn strip(&self, program: &Path) -> anyhow::Result<Vec<u8>> {
         strip::strip(self.toolchain.stripper.as_ref(), program)
     }
 }
@@ -145,7 +145,7 @@ fn compile_c(
     name: &str,
     source: &str,
 ) -> anyhow::Result<String> {
-    let sum = &sum(source.as_bytes())[..8];
+    let sum = &sha256_hex(source.as_bytes())[..8];
     let file = format!("stagelink-{name}-{sum}.c");
     let object = format!("stagelink-{name}-{sum}.o");
     let what = || format!("could not compile {file} in {}", folder.display());
