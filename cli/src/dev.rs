@@ -11,7 +11,7 @@ use stagelink_local::heroku::Stage;
 use stagelink_local::lambda::LogLine;
 use stagelink_local::netlify::SiteConfig;
 use stagelink_local::{Cloud, Plan, StageSite};
-use stagelink_local_postgres::{Options, Server, Source, random_password};
+use stagelink_local_postgres::{Server, ServerOptions, ServerSource, random_password};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::DevOptions;
@@ -99,7 +99,7 @@ impl DevEnvironment {
         let plan = Plan {
             pipeline: PIPELINE.to_owned(),
             stages,
-            databases: postgres.databases(),
+            databases: postgres.database_admin(),
             functions: functions
                 .iter()
                 .map(|built| (built.name.clone(), built.executable.clone()))
@@ -154,16 +154,16 @@ async fn build_functions(project: &Path, release: bool) -> anyhow::Result<Vec<Bu
     Ok(built)
 }
 
-async fn start_postgres(options: &DevOptions, source: Source) -> anyhow::Result<Server> {
+async fn start_postgres(options: &DevOptions, source: ServerSource) -> anyhow::Result<Server> {
     let step = Step::begin("Postgres");
-    let server = Server::start(Options {
-        source,
-        port: options.postgres_port,
-        data: options.data.clone(),
-        progress: step.teller().into(),
-        ..Options::default()
-    })
-    .await?;
+    let mut server_options = ServerOptions::new()
+        .source(source)
+        .port(options.postgres_port)
+        .on_progress(step.teller());
+    if let Some(directory) = &options.data {
+        server_options = server_options.data_directory(directory);
+    }
+    let server = Server::start(server_options).await?;
     step.done(&format!("{}, port {}", server.description(), server.port()));
     Ok(server)
 }

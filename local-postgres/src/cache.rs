@@ -1,140 +1,143 @@
-//! The folder where things are kept that take long to make or to fetch.
+//! The cache directory for prepared clusters and fetched programs.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::account::Account;
+use crate::server_user::ServerUser;
 use crate::{Error, ErrorKind};
 
-/// A folder of things that take long to make, shared by all who run as this user.
+/// The cache directory, shared by all processes that run as this user.
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
     root: PathBuf,
-    account: Account,
+    user: ServerUser,
 }
 
-/// A directory of the cache. Nobody replaces it while this value lives.
-pub(crate) struct Entry {
+/// A directory of the cache. No process replaces it while this value lives.
+pub(crate) struct CacheEntry {
     path: PathBuf,
     _lock: File,
 }
 
-impl Entry {
+impl CacheEntry {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }
 
 impl Cache {
-    /// The folder that was chosen, or the usual one.
+    /// Opens the cache in `chosen`, or in the default directory of the server's user.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] if servers could not enter it, or if this user has
-    /// no cache folder.
-    pub(crate) fn new(chosen: Option<&Path>, account: &Account) -> Result<Self, Error> {
-        let usual = || {
-            if account.is_another() {
+    /// [`ErrorKind::Input`] if the server's user cannot enter the directory, or
+    /// if there is no default directory.
+    pub(crate) fn open(chosen: Option<&Path>, user: &ServerUser) -> Result<Self, Error> {
+        let default = || {
+            if user.is_other_user() {
                 Some(PathBuf::from(SYSTEM_CACHE))
             } else {
-                dirs::cache_dir().map(|folder| folder.join("stagelink"))
+                dirs::cache_dir().map(|directory| directory.join("stagelink"))
             }
         };
         let root = chosen
             .map(Path::to_owned)
-            .or_else(usual)
-            .ok_or_else(|| Error::new(ErrorKind::Input, "this user has no cache folder: set HOME"))
-            .and_then(|root| std::path::absolute(&root).map_err(|error| refused(&root, error)))?;
-        if let Some(barrier) = account.blocked_at(&root) {
+            .or_else(default)
+            .ok_or_else(|| {
+                let message = "this user has no cache directory: set HOME or choose a directory";
+                Error::new(ErrorKind::Input, message)
+            })
+            .and_then(|root| std::path::absolute(&root).map_err(|error| io_error(&root, error)))?;
+        if let Some(inaccessible) = user.first_inaccessible(&root) {
             return Err(Error::new(
                 ErrorKind::Input,
                 format!(
-                    "could not use the cache folder {}: {}, as which Postgres servers run, \
-                     cannot enter {}; choose another folder",
+                    "could not use the cache directory {}: Postgres runs as {}, which cannot \
+                     enter {}; choose another directory",
                     root.display(),
-                    account.name(),
-                    barrier.display()
+                    user.description(),
+                    inaccessible.display()
                 ),
             ));
         }
         Ok(Self {
             root,
-            account: account.clone(),
+            user: user.clone(),
         })
     }
 
-    /// The directory `name` on the shelf `shelf`.
+    /// Returns the entry `category/name`, and creates it if it is missing or incomplete.
     ///
-    /// If it is missing or not whole, `make` gets an empty directory to work in
-    /// and returns the path below it that becomes the entry. Others who want
-    /// the same entry wait meanwhile; it appears whole or not at all.
+    /// `create` gets an empty directory to work in, and returns the path inside
+    /// it that becomes the entry. Other processes that request the same entry
+    /// wait. An entry appears in one step, when it is complete.
     pub(crate) fn entry(
         &self,
-        shelf: &str,
+        category: &str,
         name: &str,
-        make: impl FnOnce(&Path) -> Result<PathBuf, Error>,
-    ) -> Result<Entry, Error> {
-        let shelf = self.root.join(shelf);
-        let path = shelf.join(name);
-        let lock_path = shelf.join(format!("{name}.lock"));
-        self.make_enterable(&shelf)
-            .map_err(|error| refused(&shelf, error))?;
+        create: impl FnOnce(&Path) -> Result<PathBuf, Error>,
+    ) -> Result<CacheEntry, Error> {
+        let parent = self.root.join(category);
+        let path = parent.join(name);
+        let lock_path = parent.join(format!("{name}.lock"));
+        self.create_directories(&parent)
+            .map_err(|error| io_error(&parent, error))?;
         let mut lock = File::options()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .open(&lock_path)
-            .map_err(|error| refused(&lock_path, error))?;
+            .map_err(|error| io_error(&lock_path, error))?;
 
         lock.lock_shared()
-            .map_err(|error| refused(&lock_path, error))?;
-        if !is_whole(&path, &mut lock) {
-            // A shared lock is not turned into an exclusive one: another holder
-            // who tried the same would wait for this one for ever.
+            .map_err(|error| io_error(&lock_path, error))?;
+        if !is_complete(&path, &mut lock) {
+            // Upgrading the shared lock could deadlock: two holders that both
+            // upgrade wait for each other.
             lock.unlock()
                 .and_then(|()| lock.lock())
-                .map_err(|error| refused(&lock_path, error))?;
-            if !is_whole(&path, &mut lock) {
-                self.replace(&shelf, name, &mut lock, make)?;
+                .map_err(|error| io_error(&lock_path, error))?;
+            if !is_complete(&path, &mut lock) {
+                self.replace(&parent, name, &mut lock, create)?;
             }
         }
-        Ok(Entry { path, _lock: lock })
+        Ok(CacheEntry { path, _lock: lock })
     }
 
-    /// Makes an entry anew, with its lock held.
+    /// Creates an entry anew. The caller holds its lock.
     fn replace(
         &self,
-        shelf: &Path,
+        parent: &Path,
         name: &str,
         lock: &mut File,
-        make: impl FnOnce(&Path) -> Result<PathBuf, Error>,
+        create: impl FnOnce(&Path) -> Result<PathBuf, Error>,
     ) -> Result<(), Error> {
         let prefix = format!("{name}.new-");
-        sweep(shelf, name, &prefix).map_err(|error| refused(shelf, error))?;
+        remove_leftovers(parent, name, &prefix).map_err(|error| io_error(parent, error))?;
         let staging = tempfile::Builder::new()
             .prefix(&prefix)
-            .tempdir_in(shelf)
-            .and_then(|staging| self.account.own(staging.path()).map(|()| staging))
-            .map_err(|error| refused(shelf, error))?;
-        let made = make(staging.path())?;
-        count(&made)
-            .and_then(|entries| {
+            .tempdir_in(parent)
+            .and_then(|staging| self.user.chown(staging.path()).map(|()| staging))
+            .map_err(|error| io_error(parent, error))?;
+        let created = create(staging.path())?;
+        count_files(&created)
+            .and_then(|files| {
                 lock.set_len(0)?;
                 lock.rewind()?;
-                lock.write_all(entries.to_string().as_bytes())?;
-                fs::rename(&made, shelf.join(name))
+                lock.write_all(files.to_string().as_bytes())?;
+                fs::rename(&created, parent.join(name))
             })
-            .map_err(|error| refused(&shelf.join(name), error))
+            .map_err(|error| io_error(&parent.join(name), error))
     }
 
-    /// Makes the directories of `path` that are missing, so that servers can enter them.
-    fn make_enterable(&self, path: &Path) -> io::Result<()> {
+    /// Creates the missing directories of `path`, with modes that let the server's user enter.
+    fn create_directories(&self, path: &Path) -> io::Result<()> {
         let missing: Vec<_> = path.ancestors().take_while(|at| !at.exists()).collect();
         fs::create_dir_all(path)?;
-        if self.account.is_another() {
+        if self.user.is_other_user() {
             for directory in missing {
                 fs::set_permissions(directory, fs::Permissions::from_mode(0o755))?;
             }
@@ -143,22 +146,22 @@ impl Cache {
     }
 }
 
-/// Whether an entry has as many files as when it was made: a cleaner of caches
-/// may have been at it.
-fn is_whole(path: &Path, lock: &mut File) -> bool {
+/// Returns whether an entry still has as many files as at its creation. A
+/// program that cleans caches may have removed some.
+fn is_complete(path: &Path, lock: &mut File) -> bool {
     let mut recorded = String::new();
     lock.rewind()
         .and_then(|()| lock.read_to_string(&mut recorded))
         .is_ok()
-        && count(path).is_ok_and(|entries| recorded == entries.to_string())
+        && count_files(path).is_ok_and(|files| recorded == files.to_string())
 }
 
-/// How many files and directories there are in a directory, at any depth.
-fn count(directory: &Path) -> io::Result<u64> {
+/// Counts the files and directories in a directory, at any depth.
+fn count_files(directory: &Path) -> io::Result<u64> {
     fs::read_dir(directory)?.try_fold(0, |sum, entry| {
         let entry = entry?;
         let below = if entry.file_type()?.is_dir() {
-            count(&entry.path())?
+            count_files(&entry.path())?
         } else {
             0
         };
@@ -166,29 +169,28 @@ fn count(directory: &Path) -> io::Result<u64> {
     })
 }
 
-/// Removes what is left of an entry and of attempts to make it.
-fn sweep(shelf: &Path, name: &str, prefix: &str) -> io::Result<()> {
-    for entry in fs::read_dir(shelf)? {
+/// Removes an incomplete entry and the staging directories of killed processes.
+fn remove_leftovers(parent: &Path, name: &str, prefix: &str) -> io::Result<()> {
+    for entry in fs::read_dir(parent)? {
         let entry = entry?;
         let file_name = entry.file_name();
         let file_name = file_name.to_string_lossy();
         if file_name == name {
             fs::remove_dir_all(entry.path())?;
         } else if file_name.starts_with(prefix) {
-            // Whoever made this was killed; if a child of theirs still writes
-            // there, the next sweep gets it.
+            // A child of the killed process may still write there; the next call removes it then.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
     Ok(())
 }
 
-fn refused(path: &Path, error: io::Error) -> Error {
+fn io_error(path: &Path, error: io::Error) -> Error {
     Error::new(
         ErrorKind::System,
-        format!("could not use {} of the cache folder", path.display()),
+        format!("could not use {} in the cache directory", path.display()),
     )
-    .because(error)
+    .with_source(error)
 }
 
 #[cfg(target_os = "macos")]
@@ -206,20 +208,20 @@ mod tests {
     fn cache(root: &Path) -> Cache {
         Cache {
             root: root.to_owned(),
-            account: Account::of_servers(),
+            user: ServerUser::detect(),
         }
     }
 
     #[test]
-    fn entry_wanted_by_many_is_made_once() {
+    fn entry_requested_by_many_is_created_once() {
         let folder = tempfile::tempdir().unwrap();
         let cache = cache(folder.path());
-        let made = AtomicUsize::new(0);
+        let created = AtomicUsize::new(0);
         thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    let entry = cache.entry("shelf", "thing", |staging| {
-                        made.fetch_add(1, Ordering::SeqCst);
+                    let entry = cache.entry("category", "thing", |staging| {
+                        created.fetch_add(1, Ordering::SeqCst);
                         fs::write(staging.join("file"), "whole").unwrap();
                         Ok(staging.to_owned())
                     });
@@ -228,39 +230,41 @@ mod tests {
                 });
             }
         });
-        assert_eq!(made.into_inner(), 1);
+        assert_eq!(created.into_inner(), 1);
     }
 
     #[test]
-    fn entry_that_lost_a_file_is_made_anew() {
+    fn entry_that_lost_a_file_is_created_anew() {
         let folder = tempfile::tempdir().unwrap();
         let cache = cache(folder.path());
-        let make = |staging: &Path| {
-            let made = staging.join("inner");
-            fs::create_dir_all(made.join("deep")).unwrap();
-            fs::write(made.join("deep/file"), "whole").unwrap();
-            Ok(made)
+        let create = |staging: &Path| {
+            let created = staging.join("inner");
+            fs::create_dir_all(created.join("deep")).unwrap();
+            fs::write(created.join("deep/file"), "whole").unwrap();
+            Ok(created)
         };
-        let path = cache.entry("shelf", "thing", make).unwrap().path;
+        let path = cache.entry("category", "thing", create).unwrap().path;
         fs::remove_file(path.join("deep/file")).unwrap();
-        fs::create_dir(folder.path().join("shelf/thing.new-killed")).unwrap();
+        fs::create_dir(folder.path().join("category/thing.new-killed")).unwrap();
 
-        cache.entry("shelf", "thing", make).unwrap();
+        cache.entry("category", "thing", create).unwrap();
         assert!(path.join("deep/file").exists());
         assert_eq!(
-            fs::read_dir(folder.path().join("shelf")).unwrap().count(),
+            fs::read_dir(folder.path().join("category"))
+                .unwrap()
+                .count(),
             2
         );
     }
 
     #[test]
-    fn entry_whose_making_fails_is_not_there() {
+    fn entry_whose_creation_fails_is_absent() {
         let folder = tempfile::tempdir().unwrap();
         let cache = cache(folder.path());
-        let failure = cache.entry("shelf", "thing", |_| {
-            Err(Error::new(ErrorKind::Process, "made to fail"))
+        let failure = cache.entry("category", "thing", |_| {
+            Err(Error::new(ErrorKind::Process, "creation fails"))
         });
-        assert_eq!(failure.err().unwrap().to_string(), "made to fail");
-        assert!(!folder.path().join("shelf/thing").exists());
+        assert_eq!(failure.err().unwrap().to_string(), "creation fails");
+        assert!(!folder.path().join("category/thing").exists());
     }
 }

@@ -1,5 +1,6 @@
-//! The self-signed certificate that a server shows, as Heroku's do.
+//! Self-signed server certificates, as Heroku Postgres uses them.
 
+use std::fmt;
 use std::time::Duration;
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
@@ -7,25 +8,27 @@ use time::OffsetDateTime;
 
 use crate::{Error, ErrorKind};
 
-/// A certificate and its key, both PEM.
-pub(crate) struct Certificate {
+/// A server certificate and its private key, both as PEM.
+#[derive(Clone)]
+pub(crate) struct ServerCertificate {
     pub(crate) certificate_pem: String,
     pub(crate) key_pem: String,
 }
 
-impl Certificate {
-    /// Signs a new one for this machine's own names, with an ECDSA P-256 key.
-    pub(crate) fn sign() -> Result<Self, Error> {
-        Self::try_sign().map_err(|error| {
+impl ServerCertificate {
+    /// Creates an ECDSA P-256 key and a self-signed certificate for `localhost`,
+    /// `127.0.0.1` and `::1`.
+    pub(crate) fn generate() -> Result<Self, Error> {
+        Self::try_generate().map_err(|error| {
             Error::new(
                 ErrorKind::System,
-                "could not make a certificate for the Postgres server",
+                "could not create a TLS certificate for the server",
             )
-            .because(error)
+            .with_source(error)
         })
     }
 
-    fn try_sign() -> Result<Self, rcgen::Error> {
+    fn try_generate() -> Result<Self, rcgen::Error> {
         let key = KeyPair::generate()?;
         let mut parameters = CertificateParams::new(NAMES.map(str::to_owned))?;
         parameters
@@ -43,14 +46,20 @@ impl Certificate {
     }
 }
 
+impl fmt::Debug for ServerCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerCertificate").finish_non_exhaustive()
+    }
+}
+
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// For clients whose clock is a little behind.
+/// Tolerates clients whose clock is behind.
 const BACKDATED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// macOS refuses server certificates that are valid for more than 825 days
 /// (support.apple.com/103769, 2019-07).
 const LIFETIME: Duration = Duration::from_secs(800 * 24 * 60 * 60);
 
-/// Kept certificates are renewed at this age, long before they run out.
-pub(crate) const RENEWAL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// Age at which the certificate of a kept cluster is replaced, long before it expires.
+pub(crate) const RENEW_AFTER: Duration = Duration::from_secs(365 * 24 * 60 * 60);

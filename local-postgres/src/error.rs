@@ -1,31 +1,31 @@
-//! The one error of this crate: what was tried, on what, and what to do about it.
+//! The error type of this crate.
 
 use std::error::Error as StdError;
 use std::fmt;
 
-/// Why a part of the local clouds could not do its work.
+/// Error of a server or pooler that could not be found, started, used or stopped.
 ///
-/// `Display` names what was tried, on what, and what a person can do; it holds
-/// no secret. What lies beneath is in [`source`](StdError::source) alone.
+/// `Display` says what was tried, on what, and what to do about it. It holds no
+/// secret. The cause is in [`source`](StdError::source) alone.
 pub struct Error {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// What sort of failure an [`Error`] is.
+/// Kind of an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// An option, a file or a name that was given is not usable.
+    /// An option, a name or a directory from the caller is unusable.
     Input,
-    /// Something that is needed is not installed.
+    /// A program, an image or a package is not installed and could not be fetched.
     Missing,
-    /// A port that was asked for is taken.
+    /// Another program listens on the requested port.
     PortInUse,
-    /// A process that was started failed, died or did not answer in time.
+    /// A server or another program failed, ended or did not answer in time.
     Process,
-    /// The operating system refused: a file, a directory, a socket.
+    /// The operating system refused access to a file, a directory or a port.
     System,
 }
 
@@ -38,14 +38,14 @@ impl Error {
         }
     }
 
-    pub(crate) fn because(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+    pub(crate) fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self {
             source: Some(source.into()),
             ..self
         }
     }
 
-    /// What sort of failure this is.
+    /// Returns the kind of this error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

@@ -1,4 +1,4 @@
-//! Ports of this machine: a free one, whether one can be had, and why not.
+//! Ports of 127.0.0.1: starts a server on the requested port or on a free one.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -6,121 +6,129 @@ use std::ops::Range;
 
 use crate::{Error, ErrorKind};
 
-/// Finds out whether a port of 127.0.0.1 is free, so that a long start can fail
-/// at its beginning. Port 0 stands for any free one.
+/// Calls `start` with the requested port, or with a free one if `port` is 0.
+///
+/// A free port that another program takes before the server listens on it is
+/// replaced by the next candidate.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::PortInUse`] names the port, and so does [`ErrorKind::System`]
-/// for one that this user may not have.
-pub(crate) fn check_port(port: u16) -> Result<(), Error> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .map(drop)
-        .map_err(|error| refused("127.0.0.1", port, error))
-}
-
-/// Starts something on a port: the one that is asked for, or with 0 a free one. If
-/// that is lost to someone else between looking and listening, the next is tried.
-pub(crate) async fn claim<T, F: Future<Output = Result<T, Error>>>(
+/// [`ErrorKind::PortInUse`] or [`ErrorKind::System`] if the port is not
+/// available; otherwise the error of `start`.
+pub(crate) async fn start_on_port<T, F: Future<Output = Result<T, Error>>>(
     port: u16,
     start: impl Fn(u16) -> F,
 ) -> Result<T, Error> {
     if port != 0 {
-        check_port(port)?;
+        check_available(port)?;
         return start(port).await;
     }
     let mut attempts_left = ATTEMPTS;
     loop {
-        let port = rand::random_range(UNASKED);
-        let started = match check_port(port) {
+        let port = rand::random_range(CANDIDATES);
+        let started = match check_available(port) {
             Ok(()) => start(port).await,
             Err(error) => Err(error),
         };
         attempts_left -= 1;
         match started {
             Err(error) if error.kind() == ErrorKind::PortInUse && attempts_left > 0 => {}
-            decided => return decided,
+            result => return result,
         }
     }
 }
 
-/// Why an address cannot be listened on.
-fn refused(address: &str, port: u16, cause: io::Error) -> Error {
-    let advice = match cause.kind() {
-        io::ErrorKind::AddrInUse => return in_use(address, port).because(cause),
-        io::ErrorKind::PermissionDenied => "it is not permitted; choose a port above 1023",
-        _ => "the operating system refused",
-    };
-    let message = format!("could not listen on {address}:{port}: {advice}");
-    Error::new(ErrorKind::System, message).because(cause)
+/// Checks that this user can listen on a port of 127.0.0.1 right now.
+///
+/// # Errors
+///
+/// [`ErrorKind::PortInUse`] if another program has the port;
+/// [`ErrorKind::System`] if the operating system refuses it to this user.
+pub(crate) fn check_available(port: u16) -> Result<(), Error> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .map(drop)
+        .map_err(|error| bind_error(port, error))
 }
 
-/// Somebody else has the port.
-pub(crate) fn in_use(address: &str, port: u16) -> Error {
+/// The error of a port of 127.0.0.1 that another program listens on.
+pub(crate) fn in_use_error(port: u16) -> Error {
     Error::new(
         ErrorKind::PortInUse,
         format!(
-            "could not listen on {address}:{port}: another program has port {port}; stop that one \
-             or choose another port (0 takes a free one)"
+            "could not listen on 127.0.0.1:{port}: another program has port {port}; stop that \
+             program or choose another port (0 takes a free one)"
         ),
     )
 }
 
-/// Where a free port is looked for: below the range from which systems give ports to
-/// those who ask for any, so that nobody gets one by chance while its server restarts.
-const UNASKED: Range<u16> = 20_000..32_000;
+fn bind_error(port: u16, cause: io::Error) -> Error {
+    let advice = match cause.kind() {
+        io::ErrorKind::AddrInUse => return in_use_error(port).with_source(cause),
+        io::ErrorKind::PermissionDenied => "permission denied; choose a port above 1023",
+        _ => "the operating system refused",
+    };
+    let message = format!("could not listen on 127.0.0.1:{port}: {advice}");
+    Error::new(ErrorKind::System, message).with_source(cause)
+}
 
-/// How often a port may turn out to be another's.
+/// Candidates for a free port: below the range from which operating systems
+/// assign ports, so that no other program gets one by chance while its server
+/// restarts.
+const CANDIDATES: Range<u16> = 20_000..32_000;
+
+/// Number of candidates to try.
 const ATTEMPTS: u32 = 20;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
     #[test]
-    fn port_that_somebody_listens_on_is_named() {
+    fn port_in_use_is_named() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let error = check_port(port).unwrap_err();
+        let error = check_available(port).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PortInUse);
         assert!(error.to_string().contains(&format!("port {port}")));
-        assert!(check_port(0).is_ok());
+        assert!(check_available(0).is_ok());
     }
 
     #[tokio::test]
-    async fn claimed_port_is_the_one_asked_for_or_a_free_one() {
-        let free = claim(0, async |port| Ok(port)).await.unwrap();
-        assert!(UNASKED.contains(&free));
+    async fn server_starts_on_the_requested_port_or_on_a_free_one() {
+        let free = start_on_port(0, async |port| Ok(port)).await.unwrap();
+        assert!(CANDIDATES.contains(&free));
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let error = claim(port, async |_| Ok(())).await.unwrap_err();
+        let error = start_on_port(port, async |_| Ok(())).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PortInUse);
     }
 
     #[tokio::test]
-    async fn lost_port_is_given_up_for_the_next() {
-        let tried = std::sync::Mutex::new(Vec::new());
-        let won = claim(0, async |port| {
+    async fn free_port_that_is_lost_is_replaced_by_the_next() {
+        let tried = Mutex::new(Vec::new());
+        let won = start_on_port(0, async |port| {
             let mut tried = tried.lock().unwrap();
             tried.push(port);
             match tried.len() {
                 3 => Ok(port),
-                _ => Err(in_use("127.0.0.1", port)),
+                _ => Err(in_use_error(port)),
             }
         });
         let won = won.await.unwrap();
         assert_eq!(tried.lock().unwrap().last(), Some(&won));
-        let always = claim(0, async |port| Err::<(), _>(in_use("127.0.0.1", port)));
+        let always = start_on_port(0, async |port| Err::<(), _>(in_use_error(port)));
         assert_eq!(always.await.unwrap_err().kind(), ErrorKind::PortInUse);
-        let other = claim(0, async |_| {
+        let other = start_on_port(0, async |_| {
             Err::<(), _>(Error::new(ErrorKind::Process, "x"))
         });
         assert_eq!(other.await.unwrap_err().kind(), ErrorKind::Process);
     }
 
     #[test]
-    fn port_that_is_not_permitted_is_not_called_taken() {
-        let error = refused("127.0.0.1", 80, io::ErrorKind::PermissionDenied.into());
+    fn port_without_permission_is_not_reported_as_in_use() {
+        let error = bind_error(80, io::ErrorKind::PermissionDenied.into());
         assert_eq!(error.kind(), ErrorKind::System);
         assert!(error.to_string().contains("above 1023"));
     }

@@ -1,4 +1,4 @@
-//! Runs a program to its end; what it complained of becomes the error's cause.
+//! Runs a program to its end and turns its failure into an error.
 
 use std::io::{self, Write};
 use std::process::{Command, Output, Stdio};
@@ -8,17 +8,18 @@ use tokio::time::timeout;
 
 use crate::{Error, ErrorKind};
 
-/// Runs a command and returns what it printed.
+/// Runs a command and returns its standard output.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Missing`] if there is no such program, [`ErrorKind::Process`]
-/// with the text `failure` if it fails.
+/// An error with the message `failure`: [`ErrorKind::Missing`] if the program
+/// does not exist, [`ErrorKind::Process`] if it fails. The last lines of its
+/// standard error become the cause.
 pub(crate) fn run(mut command: Command, failure: &str) -> Result<String, Error> {
-    judge(command.stdin(Stdio::null()).output(), failure)
+    check_output(command.stdin(Stdio::null()).output(), failure)
 }
 
-/// As [`run`], with a text on the program's standard input.
+/// Runs a command as [`run`] does, with `input` on its standard input.
 pub(crate) fn run_with_input(
     mut command: Command,
     input: &str,
@@ -29,7 +30,7 @@ pub(crate) fn run_with_input(
         .stderr(Stdio::piped())
         .spawn()
         .and_then(|mut child| {
-            // A program that ends without reading it all says more by its end.
+            // If the program ends early, its exit status says more than the failed write.
             let written = child
                 .stdin
                 .take()
@@ -37,10 +38,10 @@ pub(crate) fn run_with_input(
             drop(written);
             child.wait_with_output()
         });
-    judge(output, failure).map(drop)
+    check_output(output, failure).map(drop)
 }
 
-/// As [`run`], and kills the program when it takes longer than `limit`.
+/// Runs a command as [`run`] does, and kills it after `limit`.
 pub(crate) async fn run_within(
     limit: Duration,
     command: Command,
@@ -49,33 +50,33 @@ pub(crate) async fn run_within(
     let mut command = tokio::process::Command::from(command);
     command.stdin(Stdio::null()).kill_on_drop(true);
     match timeout(limit, command.output()).await {
-        Ok(output) => judge(output, failure),
+        Ok(output) => check_output(output, failure),
         Err(_) => Err(Error::new(ErrorKind::Process, failure)
-            .because(format!("it took longer than {} s", limit.as_secs()))),
+            .with_source(format!("timed out after {} s", limit.as_secs()))),
     }
 }
 
-fn judge(output: io::Result<Output>, failure: &str) -> Result<String, Error> {
+fn check_output(output: io::Result<Output>, failure: &str) -> Result<String, Error> {
     let output = output.map_err(|error| {
         let kind = match error.kind() {
             io::ErrorKind::NotFound => ErrorKind::Missing,
             _ => ErrorKind::Process,
         };
-        Error::new(kind, failure).because(error)
+        Error::new(kind, failure).with_source(error)
     })?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let complaint = last_lines(&String::from_utf8_lossy(&output.stderr));
-    let cause = if complaint.is_empty() {
+    let stderr = last_lines(&String::from_utf8_lossy(&output.stderr));
+    let cause = if stderr.is_empty() {
         output.status.to_string()
     } else {
-        complaint
+        stderr
     };
-    Err(Error::new(ErrorKind::Process, failure).because(cause))
+    Err(Error::new(ErrorKind::Process, failure).with_source(cause))
 }
 
-/// The end of what a program said, where the reason of a failure stands.
+/// Returns the last non-empty lines of a program's output, which give the reason of a failure.
 pub(crate) fn last_lines(text: &str) -> String {
     let lines: Vec<_> = text
         .lines()

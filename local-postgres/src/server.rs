@@ -1,327 +1,299 @@
-//! A running server, from whichever source.
+//! A running server, from any source.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_postgres::Client;
 
-use crate::admin::Admin;
-use crate::cluster::Access;
-use crate::container::Container;
-use crate::home::Home;
-use crate::local::Local;
+use crate::connector::Connector;
+use crate::data_directory::DataDirectory;
+use crate::database_admin::server_version;
+use crate::launch::{LaunchedServer, launch};
 use crate::password::Password;
-use crate::start::Start;
-use crate::{Database, Databases, Options, ServerUrl, Source, database};
-use crate::{Error, ErrorKind};
+use crate::provision;
+use crate::server_process::ServerProcess;
+use crate::{Database, DatabaseAdmin, Error, ServerOptions, ServerSource, ServerUrl};
 
-/// A running Postgres server that asks for TLS and SCRAM, as Heroku's do.
+/// A running Postgres server that requires TLS and SCRAM, as Heroku Postgres does.
 ///
-/// Dropping it stops the server too, but does not wait for that.
+/// Dropping the value stops the server too, but does not wait for its end.
 pub struct Server {
-    backend: Backend,
-    is_halted: bool,
-    admin: Admin,
+    process: ServerProcess,
+    is_shut_down: bool,
+    superuser: Connector,
     description: String,
     host: String,
     port: u16,
     certificate_pem: Option<String>,
-    /// Databases to be dropped at the end, because the server stays.
+    /// Databases on a server that runs on, to be dropped at the end.
     borrowed: Mutex<Vec<String>>,
-    /// Holds the lock on what is kept.
-    _home: Option<Arc<Home>>,
-}
-
-/// What runs the server.
-#[derive(Debug)]
-pub(crate) enum Backend {
-    Local(Local),
-    Container(Container),
-    /// Someone else's; says whether databases stay there.
-    Running {
-        keep: bool,
-    },
+    /// Holds the lock on the directory.
+    _data_directory: Option<Arc<DataDirectory>>,
 }
 
 impl Server {
-    /// Starts a server, or finds the running one, and logs in to it once.
+    /// Starts a server, or connects to the running one that the source names,
+    /// and logs in as its superuser once.
     ///
     /// # Errors
     ///
-    /// - [`ErrorKind::Missing`]: the source is not there; with [`Source::Auto`]
-    ///   the message says of each source why.
-    /// - [`ErrorKind::PortInUse`]: the port that was asked for.
-    /// - [`ErrorKind::Input`]: the kept directory is in use, unreachable for
-    ///   the server's user, or of another source or version.
-    /// - [`ErrorKind::Process`]: the server, Docker or npm failed; the cause has
-    ///   the last lines of what it said.
-    /// - [`ErrorKind::System`]: a file or directory.
+    /// - [`ErrorKind::Missing`](crate::ErrorKind::Missing): the source is not
+    ///   available. For [`ServerSource::Auto`] the message has the reason of each source.
+    /// - [`ErrorKind::PortInUse`](crate::ErrorKind::PortInUse): another program
+    ///   has the requested port.
+    /// - [`ErrorKind::Input`](crate::ErrorKind::Input): another server uses the
+    ///   data directory, the server's user cannot enter it, or it belongs to
+    ///   another source or version.
+    /// - [`ErrorKind::Process`](crate::ErrorKind::Process): the server, Docker
+    ///   or npm failed. The cause has the last lines of its output.
+    /// - [`ErrorKind::System`](crate::ErrorKind::System): the operating system
+    ///   refused access to a file, a directory or the port.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, whatever had been started ends, and what was
-    /// temporary is removed.
-    pub async fn start(options: Options) -> Result<Self, Error> {
+    /// Dropping the future ends the processes that were started, and removes
+    /// the temporary files.
+    pub async fn start(options: ServerOptions) -> Result<Self, Error> {
         match &options.source {
-            Source::Url(url) => Self::running(url, options.data.is_some()).await,
-            _ => Start::new(options).await?.server().await,
+            ServerSource::Url(url) => Self::connect_to(url, options.data_directory.is_some()).await,
+            _ => Self::from_launched(launch(options).await?).await,
         }
     }
 
-    /// A server that was just started: logs in to it for the first time and
-    /// closes what all roles could enter.
-    pub(crate) async fn new(
-        backend: Backend,
-        port: u16,
-        access: Access,
-        home: Option<Arc<Home>>,
-    ) -> Result<Self, Error> {
+    /// Logs in to a server that was just started, for the first time.
+    async fn from_launched(launched: LaunchedServer) -> Result<Self, Error> {
+        let LaunchedServer {
+            process,
+            port,
+            access,
+            data_directory,
+            origin,
+        } = launched;
         let mut server = Self {
-            backend,
-            is_halted: false,
-            admin: Admin::local(port, &access.password)?,
+            process,
+            is_shut_down: false,
+            superuser: Connector::for_local(port, &access.password)?,
             description: String::new(),
             host: "127.0.0.1".to_owned(),
             port,
             certificate_pem: Some(access.certificate_pem),
             borrowed: Mutex::default(),
-            _home: home,
+            _data_directory: data_directory,
         };
-        let client = server.admin().await?;
-        database::close_common(&client).await.map_err(|error| {
-            Error::new(
-                ErrorKind::Process,
-                "could not close the server's common databases to roles",
-            )
-            .because(error)
-        })?;
-        server.description = format!("PostgreSQL {}", version(&client).await?);
+        let client = server.connect_as_superuser().await?;
+        provision::revoke_public_connect(&client).await?;
+        server.description = format!("PostgreSQL {} {origin}", server_version(&client).await?);
         Ok(server)
     }
 
-    /// The same, said to come from somewhere.
-    pub(crate) fn with_origin(mut self, origin: &str) -> Self {
-        self.description = format!("{} {origin}", self.description);
-        self
-    }
-
-    /// Uses a server that someone else runs.
-    async fn running(url: &ServerUrl, keep: bool) -> Result<Self, Error> {
-        let admin = Admin::of(url)?;
+    /// Logs in to a server that another program runs.
+    async fn connect_to(url: &ServerUrl, keeps_databases: bool) -> Result<Self, Error> {
+        let superuser = Connector::for_url(url)?;
         let (host, port) = (url.host().to_owned(), url.port());
-        let client = admin.try_connect().await.map_err(|refusal| {
-            refusal.into_error(&format!(
-                "could not log in to the Postgres server at {host}:{port}; it has to offer TLS \
-                 and SCRAM-SHA-256 with channel binding"
+        let client = superuser.connect().await.map_err(|error| {
+            error.into_error(format!(
+                "could not log in to the Postgres server at {host}:{port}; it must offer TLS and \
+                 SCRAM-SHA-256 with channel binding"
             ))
         })?;
         Ok(Self {
-            backend: Backend::Running { keep },
-            is_halted: false,
-            description: format!("PostgreSQL {} at {host}:{port}", version(&client).await?),
-            admin,
+            process: ServerProcess::External {
+                address: format!("{host}:{port}"),
+                keeps_databases,
+            },
+            is_shut_down: false,
+            description: format!(
+                "PostgreSQL {} at {host}:{port}",
+                server_version(&client).await?
+            ),
+            superuser,
             host,
             port,
             certificate_pem: None,
             borrowed: Mutex::default(),
-            _home: None,
+            _data_directory: None,
         })
     }
 
-    /// What runs and where it comes from, as in `PostgreSQL 15.18 from
+    /// Returns the server's version and origin, such as `PostgreSQL 15.18 from
     /// /usr/lib/postgresql/15/bin` or `PostgreSQL 17.5 in Docker (postgres:17)`.
     pub fn description(&self) -> &str {
         &self.description
     }
 
-    /// `127.0.0.1`, or the host of the URL.
+    /// Returns `127.0.0.1`, or the host of the URL.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port that it listens on.
+    /// Returns the port that the server listens on.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The server's self-signed certificate, to be trusted by a client that
-    /// verifies; `None` for a server that was given by its URL.
+    /// Returns the server's self-signed certificate, as the root that a
+    /// verifying client trusts; `None` for a server given by its URL.
     pub fn certificate_pem(&self) -> Option<&str> {
         self.certificate_pem.as_deref()
     }
 
-    /// Creates a database with a role of the same name that owns it, may hold
-    /// 20 connections, and is the only one that can connect to it.
+    /// Creates a database and a role of the same name. The role owns the
+    /// database, may open 20 connections, and is the only one, besides the
+    /// superuser, that can connect to the database.
     ///
-    /// If both are there from an earlier call, the data stays, the role gets
-    /// this password, and what is connected stays connected.
+    /// If an earlier call has created both, the role gets this password; the
+    /// data and the open connections stay.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] if Postgres cannot take the name, or if a role or
-    /// database of that name was not made by this method;
-    /// [`ErrorKind::Process`] if the server fails.
+    /// - [`ErrorKind::Input`](crate::ErrorKind::Input): the name is not valid,
+    ///   or a role or database of that name was not created by this method.
+    /// - [`ErrorKind::Process`](crate::ErrorKind::Process): the server failed.
     pub async fn create_database(&self, name: &str, password: &str) -> Result<Database, Error> {
         let password = Password::new(password);
-        let is_new = database::create(&self.admin().await?, name, &password).await?;
-        if is_new && matches!(self.backend, Backend::Running { keep: false }) {
+        let client = self.connect_as_superuser().await?;
+        let is_new = provision::create_database(&client, name, &password).await?;
+        if is_new && self.process.drops_databases() {
             self.borrowed().push(name.to_owned());
         }
         Ok(Database::new(name, &password, &self.host, self.port))
     }
 
-    /// Drops a database that [`create_database`](Self::create_database) made,
-    /// with all connections to it, and its role. It is no error if there is none.
+    /// Drops a database that [`create_database`](Self::create_database) created,
+    /// its connections and its role. A database that does not exist is not an error.
     ///
     /// # Errors
     ///
-    /// As [`create_database`](Self::create_database).
+    /// Those of [`create_database`](Self::create_database).
     pub async fn drop_database(&self, name: &str) -> Result<(), Error> {
-        database::remove(&self.admin().await?, name).await?;
+        provision::drop_database(&self.connect_as_superuser().await?, name).await?;
         self.borrowed().retain(|borrowed| borrowed != name);
         Ok(())
     }
 
-    /// The way to its databases for whoever looks after them, apart from the server.
-    pub fn databases(&self) -> Databases {
-        Databases::new(self.admin.clone())
+    /// Returns an administrator of the server's databases that is independent of this value.
+    pub fn database_admin(&self) -> DatabaseAdmin {
+        DatabaseAdmin::new(self.superuser.clone())
     }
 
-    /// Connects as the superuser, over TLS, with SCRAM channel binding
-    /// required, which authenticates the server. The client's background task
-    /// runs on the current tokio runtime.
+    /// Connects to a database as the role that owns it.
+    ///
+    /// The connection uses TLS, and SCRAM channel binding authenticates the
+    /// server. The client's background task runs on the current tokio runtime.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Process`] if the server cannot be reached or refuses.
-    pub async fn admin(&self) -> Result<Client, Error> {
-        self.enter(&self.admin).await
+    /// [`ErrorKind::Process`](crate::ErrorKind::Process) if the server cannot be
+    /// reached or refuses the login, as with a password that has been rotated.
+    pub async fn connect(&self, database: &Database) -> Result<Client, Error> {
+        self.connect_with(&self.superuser.with_owner(database))
+            .await
     }
 
-    /// As [`admin`](Self::admin), in a database that
-    /// [`create_database`](Self::create_database) made.
+    /// Connects to the database `postgres` as the superuser, otherwise as
+    /// [`connect`](Self::connect) does.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Process`] if the server cannot be reached or has no such database.
-    pub async fn admin_in(&self, database: &Database) -> Result<Client, Error> {
-        self.enter(&self.admin.with_database(database.name())).await
+    /// [`ErrorKind::Process`](crate::ErrorKind::Process) if the server cannot be
+    /// reached or refuses the login.
+    pub async fn connect_as_superuser(&self) -> Result<Client, Error> {
+        self.connect_with(&self.superuser).await
     }
 
-    async fn enter(&self, admin: &Admin) -> Result<Client, Error> {
-        admin.try_connect().await.map_err(|refusal| {
-            refusal.into_error(&format!(
+    /// Connects to a database as the superuser, otherwise as
+    /// [`connect`](Self::connect) does.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Process`](crate::ErrorKind::Process) if the server cannot be
+    /// reached or has no such database.
+    pub async fn connect_as_superuser_to(&self, database: &Database) -> Result<Client, Error> {
+        self.connect_with(&self.superuser.with_database(database.name()))
+            .await
+    }
+
+    async fn connect_with(&self, connector: &Connector) -> Result<Client, Error> {
+        connector.connect().await.map_err(|error| {
+            error.into_error(format!(
                 "could not log in to the Postgres server at {}:{}",
                 self.host, self.port
             ))
         })
     }
 
-    /// Shuts the server down and starts it again, on the same port and with the same
-    /// data, as for maintenance. Sessions are ended with `57P01`, and who comes
-    /// meanwhile gets `57P03` or a refused connection. When this returns it serves.
+    /// Shuts the server down and starts it again on the same port with the same
+    /// data, as in maintenance. Returns when the server is ready.
+    ///
+    /// Open sessions end with SQLSTATE `57P01`. Until the server is ready, new
+    /// connections fail with `57P03` or are refused.
     ///
     /// # Errors
     ///
-    /// Those of [`halt`](Self::halt) and [`resume`](Self::resume).
+    /// Those of [`shut_down`](Self::shut_down) and [`start_again`](Self::start_again).
     pub async fn restart(&mut self) -> Result<(), Error> {
-        self.halt().await?;
-        self.resume().await
+        self.shut_down().await?;
+        self.start_again().await
     }
 
-    /// Shuts the server down until [`resume`](Self::resume): sessions are ended with
-    /// `57P01`, and when this returns nobody listens on its port. It is no error if
-    /// that is so already.
+    /// Shuts the server down until [`start_again`](Self::start_again). Open
+    /// sessions end with SQLSTATE `57P01`. When this returns, the port is
+    /// closed. A server that is shut down already is not an error.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] for a server that was given by its URL: it is not this
-    /// process's to shut down. [`ErrorKind::Process`] when the server does not end in
-    /// order.
-    pub async fn halt(&mut self) -> Result<(), Error> {
-        if self.is_halted {
-            return Ok(());
+    /// - [`ErrorKind::Input`](crate::ErrorKind::Input): the server was given by
+    ///   its URL, so another program runs it.
+    /// - [`ErrorKind::Process`](crate::ErrorKind::Process): the server does not
+    ///   shut down cleanly.
+    pub async fn shut_down(&mut self) -> Result<(), Error> {
+        if !self.is_shut_down {
+            self.process.shut_down().await?;
+            self.is_shut_down = true;
         }
-        match &mut self.backend {
-            Backend::Local(local) => local.halt().await?,
-            Backend::Container(container) => container.halt().await?,
-            Backend::Running { .. } => {
-                return Err(Error::new(
-                    ErrorKind::Input,
-                    format!(
-                        "could not shut down the Postgres server at {}:{}: it was given by its \
-                         URL and is run by someone else; take one from another source",
-                        self.host, self.port
-                    ),
-                ));
-            }
-        }
-        self.is_halted = true;
         Ok(())
     }
 
-    /// Starts the server again after [`halt`](Self::halt), on the same port and with
-    /// the same data, and waits until it serves. It is no error if it does already.
+    /// Starts the server again after [`shut_down`](Self::shut_down), on the same
+    /// port with the same data, and waits until it is ready. A server that runs
+    /// already is not an error.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Process`] or [`ErrorKind::PortInUse`] when it cannot be started
-    /// again; its databases are lost then, unless they are in a directory to be kept.
-    pub async fn resume(&mut self) -> Result<(), Error> {
-        if !self.is_halted {
-            return Ok(());
+    /// [`ErrorKind::Process`](crate::ErrorKind::Process) or
+    /// [`ErrorKind::PortInUse`](crate::ErrorKind::PortInUse) if the server cannot
+    /// start. Its databases are lost then, unless they are in a data directory.
+    pub async fn start_again(&mut self) -> Result<(), Error> {
+        if self.is_shut_down {
+            self.process.start_again(&self.superuser).await?;
+            self.is_shut_down = false;
         }
-        match &mut self.backend {
-            Backend::Local(local) => local.resume().await?,
-            Backend::Container(container) => container.resume(&self.admin).await?,
-            Backend::Running { .. } => {}
-        }
-        self.is_halted = false;
         Ok(())
     }
 
-    /// Stops the server. When this returns, its processes and what was
-    /// temporary are gone.
+    /// Stops the server. When this returns, its processes and temporary files
+    /// are gone.
     ///
-    /// A server that was given by its URL goes on; the databases that were
-    /// created in it by this value are dropped, unless [`Options::data`] was given.
+    /// A server given by its URL runs on. This drops the databases that this
+    /// value created on it, unless [`ServerOptions::data_directory`] was set.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Process`] or [`ErrorKind::System`] says what may be left,
-    /// and where.
+    /// [`ErrorKind::Process`](crate::ErrorKind::Process) or
+    /// [`ErrorKind::System`](crate::ErrorKind::System); the message names what
+    /// may be left, and where.
     pub async fn stop(self) -> Result<(), Error> {
         let borrowed = std::mem::take(&mut *self.borrowed());
         for name in borrowed {
-            database::remove(&self.admin().await?, &name).await?;
+            provision::drop_database(&self.connect_as_superuser().await?, &name).await?;
         }
-        match self.backend {
-            Backend::Local(local) => local.stop().await,
-            Backend::Container(container) => container.stop().await,
-            Backend::Running { .. } => Ok(()),
-        }
+        self.process.stop().await
     }
 
     fn borrowed(&self) -> MutexGuard<'_, Vec<String>> {
-        // Nothing panics while it holds this lock, and a list cannot be half changed.
+        // No code panics while it holds this lock, and each change of the list is one step.
         self.borrowed.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Without a packager's addition, as in `15.18`.
-pub(crate) async fn version(client: &Client) -> Result<String, Error> {
-    let row = client
-        .query_one("select current_setting('server_version')", &[])
-        .await
-        .map_err(|error| {
-            Error::new(
-                ErrorKind::Process,
-                "the Postgres server does not tell its version",
-            )
-            .because(error)
-        })?;
-    let version: &str = row.get(0);
-    Ok(version.split(' ').next().unwrap_or(version).to_owned())
 }
 
 impl fmt::Debug for Server {

@@ -1,4 +1,4 @@
-//! The process that ends a server when this one ends, however it ends.
+//! A shell process that stops a server and removes its files when this process ends or is killed.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -13,85 +13,84 @@ use tokio::time::timeout;
 use crate::run::last_lines;
 use crate::{Error, ErrorKind};
 
-/// A shell that acts when the pipe from this process closes.
+/// A shell script that cleans up when the pipe from this process closes.
 ///
-/// Dropping this value closes the pipe, and so does the kernel when this
-/// process dies. It is in a process group of its own: a terminal's Ctrl-C
-/// reaches this process alone, which can then shut down in order.
+/// The pipe closes when this value is dropped, or when the kernel ends this
+/// process. The shell has a process group of its own, so that Ctrl-C in a
+/// terminal reaches this process alone, which can then stop the server cleanly.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     child: Child,
-    pipe: Option<ChildStdin>,
-    said: Option<BufReader<ChildStdout>>,
+    stdin: Option<ChildStdin>,
+    stdout: Option<BufReader<ChildStdout>>,
     log: File,
 }
 
 impl Watchdog {
-    /// Runs a script of this module in a shell; `shell` is the command to start
-    /// one with, as the user that is to run it. All complaints go to `log`.
+    /// Runs a script of this crate. `shell` is the command of a shell, as the
+    /// user that is to run the script. The script's standard error goes to `log`.
     ///
-    /// Must be called in a tokio runtime.
+    /// # Panics
+    ///
+    /// Panics outside of a tokio runtime.
     pub(crate) fn spawn<'a>(
         mut shell: Command,
         script: &str,
         arguments: impl IntoIterator<Item = &'a str>,
         log: File,
     ) -> Result<Self, Error> {
-        let failure = "could not start the shell that watches over the Postgres server";
-        let writer = log
+        let failure = "could not start the shell that watches over the server";
+        let stderr = log
             .try_clone()
-            .map_err(|error| Error::new(ErrorKind::System, failure).because(error))?;
+            .map_err(|error| Error::new(ErrorKind::System, failure).with_source(error))?;
         shell
             .args(["-c", script, "stagelink-watchdog"])
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(writer)
+            .stderr(stderr)
             .process_group(0);
         let mut child = tokio::process::Command::from(shell)
             .spawn()
-            .map_err(|error| Error::new(ErrorKind::Process, failure).because(error))?;
+            .map_err(|error| Error::new(ErrorKind::Process, failure).with_source(error))?;
         Ok(Self {
-            pipe: child.stdin.take(),
-            said: child.stdout.take().map(BufReader::new),
+            stdin: child.stdin.take(),
+            stdout: child.stdout.take().map(BufReader::new),
             child,
             log,
         })
     }
 
-    /// Sends the script a line. If the script has ended already, its end tells more.
-    pub(crate) async fn tell(&mut self, word: &str) {
-        if let Some(pipe) = &mut self.pipe {
-            let _ = pipe.write_all(format!("{word}\n").as_bytes()).await;
-            let _ = pipe.flush().await;
+    /// Sends a line to the script. Ignores a script that has ended: its exit
+    /// status says more than the failed write.
+    pub(crate) async fn send_line(&mut self, line: &str) {
+        if let Some(stdin) = &mut self.stdin {
+            let _ = stdin.write_all(format!("{line}\n").as_bytes()).await;
+            let _ = stdin.flush().await;
         }
     }
 
-    /// Waits for the script's next line of output. Returns whether there was one:
-    /// if not, the script has failed and ended.
-    pub(crate) async fn hear(&mut self) -> bool {
+    /// Waits for the script's next line. Returns `None` if the script has failed and ended.
+    pub(crate) async fn next_line(&mut self) -> Option<String> {
         let mut line = String::new();
-        if let Some(said) = &mut self.said {
-            // A failure to read is no line, either.
-            let _ = said.read_line(&mut line).await;
-        }
-        !line.is_empty()
+        let read = self.stdout.as_mut()?.read_line(&mut line).await;
+        read.is_ok_and(|length| length > 0).then_some(line)
     }
 
-    /// How the script ended, if it has.
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+    /// The exit status of the script, if it has ended.
+    pub(crate) fn try_wait(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Closes the pipe and waits until the script has done its last duty.
-    /// Returns how it ended, if it did within `limit`.
-    pub(crate) async fn end(&mut self, limit: Duration) -> Option<ExitStatus> {
-        self.pipe = None;
+    /// Closes the pipe and waits until the script has cleaned up. Returns its
+    /// exit status, or `None` if it did not end within `limit`.
+    pub(crate) async fn close(&mut self, limit: Duration) -> Option<ExitStatus> {
+        self.stdin = None;
         timeout(limit, self.child.wait()).await.ok()?.ok()
     }
 
-    /// The end of the log, for the cause of an error.
-    pub(crate) fn last_words(&self) -> String {
+    /// Returns the last lines of the log, as the cause of an error.
+    pub(crate) fn log_tail(&self) -> String {
         let length = self.log.metadata().map_or(0, |metadata| metadata.len());
         let mut text = vec![0; length.min(LOG_TAIL_BYTES) as usize];
         match self
@@ -99,13 +98,16 @@ impl Watchdog {
             .read_exact_at(&mut text, length.saturating_sub(LOG_TAIL_BYTES))
         {
             Ok(()) => last_lines(&String::from_utf8_lossy(&text)),
-            Err(error) => format!("its log could not be read: {error}"),
+            Err(error) => format!("could not read the log: {error}"),
         }
     }
 }
 
-/// The shell of every unix (POSIX).
+/// The POSIX shell.
 pub(crate) const SHELL: &str = "/bin/sh";
+
+/// The script that runs a server as a process of this machine.
+pub(crate) const PROCESS_SCRIPT: &str = include_str!("watchdog.sh");
 
 const LOG_TAIL_BYTES: u64 = 8 * 1024;
 
@@ -113,24 +115,23 @@ const LOG_TAIL_BYTES: u64 = 8 * 1024;
 mod tests {
     use super::*;
 
-    /// Where commands in the background of a shell ignore SIGQUIT, as servers
-    /// do until they handle it.
+    fn spawn<const N: usize>(arguments: [&str; N]) -> Watchdog {
+        let log = tempfile::tempfile().unwrap();
+        Watchdog::spawn(Command::new(SHELL), PROCESS_SCRIPT, arguments, log).unwrap()
+    }
+
+    /// A shell's background command ignores SIGQUIT, as a server does before it
+    /// has installed its handlers.
     #[tokio::test]
-    async fn command_that_does_not_handle_its_signal_yet_is_ended() {
-        let mut watchdog = Watchdog::spawn(
-            Command::new(SHELL),
-            include_str!("watchdog.sh"),
-            ["", "QUIT", "sleep", "1000"],
-            tempfile::tempfile().unwrap(),
-        )
-        .unwrap();
-        assert!(watchdog.hear().await);
-        watchdog.tell("start").await;
-        assert!(watchdog.end(Duration::from_secs(20)).await.is_some());
+    async fn command_that_ignores_its_signal_is_ended() {
+        let mut watchdog = spawn(["", "QUIT", "sleep", "1000"]);
+        assert!(watchdog.next_line().await.is_some());
+        watchdog.send_line("start").await;
+        assert!(watchdog.close(LIMIT).await.is_some());
     }
 
     #[tokio::test]
-    async fn command_that_is_told_to_end_can_be_started_again() {
+    async fn command_that_was_shut_down_can_be_started_again() {
         let directory = tempfile::tempdir().unwrap();
         let started = directory.path().join("started");
         let waits = format!(
@@ -139,44 +140,26 @@ mod tests {
         );
         let status = Command::new("mkfifo").arg(&started).status();
         assert!(status.unwrap().success());
-        let mut watchdog = Watchdog::spawn(
-            Command::new(SHELL),
-            include_str!("watchdog.sh"),
-            ["", "QUIT", SHELL, "-c", &waits],
-            tempfile::tempfile().unwrap(),
-        )
-        .unwrap();
-        assert!(watchdog.hear().await);
+        let mut watchdog = spawn(["", "QUIT", SHELL, "-c", &waits]);
+        assert!(watchdog.next_line().await.is_some());
         for _ in 0..2 {
-            watchdog.tell("start").await;
-            assert_eq!(
-                tokio::fs::read_to_string(&started).await.unwrap(),
-                "started\n"
-            );
-            watchdog.tell("end").await;
-            assert!(watchdog.hear().await);
+            watchdog.send_line("start").await;
+            let line = tokio::fs::read_to_string(&started).await.unwrap();
+            assert_eq!(line, "started\n");
+            watchdog.send_line("end").await;
+            assert!(watchdog.next_line().await.is_some());
         }
-        assert!(
-            watchdog
-                .end(Duration::from_secs(20))
-                .await
-                .unwrap()
-                .success()
-        );
+        assert!(watchdog.close(LIMIT).await.unwrap().success());
     }
 
     #[tokio::test]
-    async fn command_that_ends_is_noticed_with_what_it_said() {
-        let mut watchdog = Watchdog::spawn(
-            Command::new(SHELL),
-            include_str!("watchdog.sh"),
-            ["", "INT", SHELL, "-c", "echo broken >&2; exit 3"],
-            tempfile::tempfile().unwrap(),
-        )
-        .unwrap();
-        watchdog.tell("start").await;
+    async fn command_that_fails_is_reported_with_its_log() {
+        let mut watchdog = spawn(["", "INT", SHELL, "-c", "echo broken >&2; exit 3"]);
+        watchdog.send_line("start").await;
         assert_eq!(watchdog.child.wait().await.unwrap().code(), Some(3));
-        assert_eq!(watchdog.ended().unwrap().code(), Some(3));
-        assert_eq!(watchdog.last_words(), "broken");
+        assert_eq!(watchdog.try_wait().unwrap().code(), Some(3));
+        assert_eq!(watchdog.log_tail(), "broken");
     }
+
+    const LIMIT: Duration = Duration::from_secs(20);
 }

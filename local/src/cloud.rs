@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Response;
 use serde_json::Value;
-use stagelink_local_postgres::{Database, Databases};
+use stagelink_local_postgres::{Database, DatabaseAdmin};
 
 use crate::Error;
 use crate::ask::ask;
@@ -26,7 +26,7 @@ pub struct Plan {
     pub stages: Vec<(Stage, Database)>,
     /// The way to the server of these databases, for what the local Heroku does to
     /// them and tells of them.
-    pub databases: Databases,
+    pub databases: DatabaseAdmin,
     /// The functions, by name, as programs. Every stage runs all of them.
     pub functions: BTreeMap<String, PathBuf>,
     /// Variables that all functions get beside those of their stage.

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::heroku::{DatabaseOwner, LiveFacts, OwnerFuture};
 use crate::{Error, ErrorKind};
-use stagelink_local_postgres::{Database, Databases};
+use stagelink_local_postgres::{Database, DatabaseAdmin};
 
 /// The databases of a site's stages, and the way to their server.
 #[derive(Debug)]
 pub(crate) struct Owner {
-    server: Databases,
+    server: DatabaseAdmin,
     databases: Vec<Current>,
 }
 
@@ -18,7 +18,7 @@ pub(crate) struct Owner {
 pub(crate) struct Current(Arc<Mutex<Database>>);
 
 impl Owner {
-    pub(crate) fn new(server: Databases, databases: Vec<Current>) -> Self {
+    pub(crate) fn new(server: DatabaseAdmin, databases: Vec<Current>) -> Self {
         Self { server, databases }
     }
 
@@ -51,7 +51,7 @@ impl DatabaseOwner for Owner {
             let Some(current) = self.find(url) else {
                 return LiveFacts::default();
             };
-            match self.server.facts(&current.database()).await {
+            match self.server.stats(&current.database()).await {
                 Ok(facts) => LiveFacts {
                     status: Some("Available".to_owned()),
                     connections: facts
@@ -81,7 +81,7 @@ impl DatabaseOwner for Owner {
                      database than those of this site's stages",
                 )
             })?;
-            let rotated = self.server.rotate(&current.database()).await;
+            let rotated = self.server.rotate_password(&current.database()).await;
             let rotated = rotated.map_err(|cause| {
                 Error::new(
                     ErrorKind::Process,

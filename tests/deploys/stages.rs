@@ -68,7 +68,7 @@ impl Stages {
                 app_var = app_var.value(context.clone(), &app);
             }
             migrate(&rig.variables).await;
-            let admin = server().await.admin_in(&rig.database).await;
+            let admin = server().await.connect_as_superuser_to(&rig.database).await;
             admin
                 .expect("a superuser")
                 .execute(

@@ -18,7 +18,10 @@ async fn requests_at_once_share_one_process_and_have_a_connection_each() {
         config.max_instances = 1;
     });
     // Nobody gets past the lock, so all of them are inside when it falls.
-    let admin = server().await.admin_in(&scene.database).await;
+    let admin = server()
+        .await
+        .connect_as_superuser_to(&scene.database)
+        .await;
     let mut admin = admin.expect("a superuser");
     let lock = admin.transaction().await.expect("a transaction");
     lock.batch_execute("LOCK TABLE guestbook IN ACCESS EXCLUSIVE MODE")

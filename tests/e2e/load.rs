@@ -19,7 +19,10 @@ async fn healthy_database_keeps_each_write_of_many_instances_once() {
     let load = Load::start(scene.target(&function), plan);
     load.answered(300).await;
     let tally = load.stop().await;
-    let db = server().await.admin_in(&scene.database).await;
+    let db = server()
+        .await
+        .connect_as_superuser_to(&scene.database)
+        .await;
     let kept = tally.check(&db.expect("the database is there")).await;
     all_good(&tally, kept);
     assert!(tally.outcomes().len() >= 300);
@@ -40,7 +43,10 @@ async fn healthy_site_keeps_each_write_once() {
     let load = Load::start(Target::Site(staging.url().to_owned()), plan);
     load.answered(100).await;
     let tally = load.stop().await;
-    let db = server().await.admin_in(&staging.database()).await;
+    let db = server()
+        .await
+        .connect_as_superuser_to(&staging.database())
+        .await;
     let kept = tally.check(&db.expect("the database is there")).await;
     all_good(&tally, kept);
     cloud.stop().await;

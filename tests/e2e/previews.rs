@@ -80,7 +80,7 @@ async fn preview_gets_the_database_of_its_pull_request() {
     function.shutdown().await;
     let admin = stagelink_tests::server()
         .await
-        .admin_in(&own)
+        .connect_as_superuser_to(&own)
         .await
         .expect("a superuser");
     let rows = admin

@@ -217,7 +217,11 @@ async fn site_goes_on_when_heroku_rotates_the_credentials_of_a_stage() {
 
 /// Ends the sessions of the scene's role, and waits until they are gone.
 async fn end_all_sessions(scene: &Scene) {
-    let admin = server().await.admin().await.expect("a superuser");
+    let admin = server()
+        .await
+        .connect_as_superuser()
+        .await
+        .expect("a superuser");
     let role = scene.database.role();
     let sql = format!(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '{role}'"

@@ -1,7 +1,7 @@
 //! What a request costs, in round trips to the database.
 
 use stagelink::{Database, Error, IDEMPOTENCY_TABLE, IdempotencyKey, Settings};
-use stagelink_local_postgres::Source;
+use stagelink_local_postgres::ServerSource;
 use stagelink_tests::{Auth, Identity, OwnServer, Scene, proxy, through};
 
 /// Round trips from nothing to the first answer, the one that opens a TCP connection
@@ -46,7 +46,7 @@ async fn count(server: OwnServer) {
 }
 
 async fn from_npm(source: &str) -> OwnServer {
-    let source: Source = source.parse().expect("a source");
+    let source: ServerSource = source.parse().expect("a source");
     OwnServer::of(source, &Identity::self_signed()).await
 }
 

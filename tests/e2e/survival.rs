@@ -3,7 +3,7 @@
 
 use stagelink_local::heroku::Stage;
 use stagelink_local::lambda::Function;
-use stagelink_local_postgres::{Database, Options, Server};
+use stagelink_local_postgres::{Database, Server, ServerOptions};
 use stagelink_tests::{
     CANARY, Load, Plan, Scene, as_superuser, database, end_sessions, migrate, proxy, server,
     through,
@@ -77,7 +77,7 @@ async fn with_credentials(url: &str) -> Scene {
 }
 
 async fn rows(database: &Database) -> Client {
-    let rows = server().await.admin_in(database).await;
+    let rows = server().await.connect_as_superuser_to(database).await;
     rows.expect("the database is there")
 }
 
@@ -153,10 +153,7 @@ async fn load_survives_a_network_that_cuts_and_delays() {
 #[tokio::test]
 async fn load_survives_a_restart_of_the_database() {
     let source = std::env::var("STAGELINK_POSTGRES").unwrap_or_else(|_| "auto".to_owned());
-    let options = Options {
-        source: source.parse().expect("a source"),
-        ..Options::default()
-    };
+    let options = ServerOptions::new().source(source.parse().expect("a source"));
     let mut own = Server::start(options).await.expect("a server of its own");
     let database = own
         .create_database("restarted", &format!("{CANARY}-restarted"))
@@ -165,7 +162,10 @@ async fn load_survives_a_restart_of_the_database() {
     let scene = with_credentials(&database.url()).await;
     let storm = Storm::begin(&scene).await;
     own.restart().await.expect("a restart");
-    let rows = own.admin_in(&database).await.expect("it is back");
+    let rows = own
+        .connect_as_superuser_to(&database)
+        .await
+        .expect("it is back");
     storm.judge(&scene, &rows).await;
     drop(rows);
     own.stop().await.expect("it stops");

@@ -38,7 +38,10 @@ async fn guestbook_answers_every_kind_of_caller_with_what_the_database_has() {
     assert_eq!(listed(&answer.json()), names[..2]);
 
     // The same in the database, past the function.
-    let db = server().await.admin_in(&scene.database).await;
+    let db = server()
+        .await
+        .connect_as_superuser_to(&scene.database)
+        .await;
     let db = db.expect("the database can be reached");
     let rows = db
         .query("SELECT name FROM guestbook ORDER BY id DESC", &[])

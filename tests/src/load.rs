@@ -24,7 +24,7 @@ use crate::{Outcome, Tally, Target};
 /// // Here something happens to the database.
 /// load.answered(100).await;
 /// let tally = load.stop().await;
-/// let db = server.admin_in(&scene.database).await.unwrap();
+/// let db = server.connect_as_superuser_to(&scene.database).await.unwrap();
 /// tally.check(&db).await;
 /// # }
 /// ```

@@ -5,16 +5,18 @@ use std::pin::Pin;
 
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use stagelink_local::testing::network::Proxy;
-use stagelink_local_postgres::{Bouncer, BouncerOptions, Database, Options, Server, Source};
+use stagelink_local_postgres::{
+    Database, PgBouncer, PgBouncerOptions, Server, ServerOptions, ServerSource,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 use tokio_postgres::Client;
 
+use crate::CANARY;
 use crate::identity::{Identity, x509};
 use crate::mitm::SSL_REQUEST;
 use crate::postgres::{source, with_causes};
-use crate::{CANARY, at};
 
 /// A Postgres of a test's own.
 ///
@@ -64,18 +66,15 @@ impl OwnServer {
     pub async fn start(identity: &Identity) -> Self {
         let source = match source() {
             // One that somebody else runs keeps its rules.
-            Source::Url(_) => Source::Auto,
+            ServerSource::Url(_) => ServerSource::Auto,
             source => source,
         };
         Self::of(source, identity).await
     }
 
     /// The same from this source.
-    pub async fn of(source: Source, identity: &Identity) -> Self {
-        let started = Server::start(Options {
-            source,
-            ..Options::default()
-        });
+    pub async fn of(source: ServerSource, identity: &Identity) -> Self {
+        let started = Server::start(ServerOptions::new().source(source));
         let server = started
             .await
             .unwrap_or_else(|error| panic!("no server of the test's own: {}", with_causes(&error)));
@@ -160,23 +159,20 @@ impl OwnServer {
     }
 
     /// A PgBouncer before it, which knows these databases and shows this identity.
-    pub async fn bouncer(&self, databases: &[&Database], identity: &Identity) -> Bouncer {
-        self.bouncer_with(&BouncerOptions::default(), databases, identity)
+    pub async fn bouncer(&self, databases: &[&Database], identity: &Identity) -> PgBouncer {
+        self.bouncer_with(PgBouncerOptions::new(), databases, identity)
             .await
     }
 
     /// The same with options.
     pub async fn bouncer_with(
         &self,
-        options: &BouncerOptions,
+        options: PgBouncerOptions,
         databases: &[&Database],
         identity: &Identity,
-    ) -> Bouncer {
-        let Identity {
-            certificate_pem,
-            key_pem,
-        } = identity;
-        Bouncer::start_with(options, &self.server, databases, certificate_pem, key_pem)
+    ) -> PgBouncer {
+        let options = options.certificate(&identity.certificate_pem, &identity.key_pem);
+        PgBouncer::start(&self.server, databases, options)
             .await
             .unwrap_or_else(|error| panic!("the tests need PgBouncer: {}", with_causes(&error)))
     }
@@ -211,13 +207,16 @@ impl OwnServer {
     }
 
     async fn admin(&self) -> Client {
-        self.server.admin().await.expect("a superuser")
+        self.server
+            .connect_as_superuser()
+            .await
+            .expect("a superuser")
     }
 }
 
 /// The URL of a database behind a PgBouncer.
-pub fn pooled(bouncer: &Bouncer, database: &Database) -> String {
-    at(&database.url(), bouncer.port())
+pub fn pooled(bouncer: &PgBouncer, database: &Database) -> String {
+    bouncer.url(database)
 }
 
 async fn text(client: &Client, sql: &str) -> String {

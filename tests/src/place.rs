@@ -84,8 +84,11 @@ impl Place {
     /// Rotates the password in the real database, which cuts its connections, and
     /// tells the provider. Returns the new URL.
     pub async fn rotate(&self) -> String {
-        let databases = server().await.databases();
-        let rotated = databases.rotate(&self.database).await.expect("a rotation");
+        let databases = server().await.database_admin();
+        let rotated = databases
+            .rotate_password(&self.database)
+            .await
+            .expect("a rotation");
         let url = rotated.url();
         let password = url.split([':', '@']).nth(2).expect("a password");
         self.record.forbid(password);

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use stagelink_local::testing::network::Proxy;
-use stagelink_local_postgres::{Database, Options, Server, Source};
+use stagelink_local_postgres::{Database, Server, ServerOptions, ServerSource};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
@@ -26,10 +26,7 @@ pub async fn server() -> &'static Server {
     static SERVER: OnceCell<Server> = OnceCell::const_new();
     SERVER
         .get_or_init(|| async {
-            let started = Server::start(Options {
-                source: source(),
-                ..Options::default()
-            });
+            let started = Server::start(ServerOptions::new().source(source()));
             match SHARED.spawn(started).await {
                 Ok(Ok(server)) => server,
                 Ok(Err(error)) => panic!("the tests need a Postgres: {}", with_causes(&error)),
@@ -40,7 +37,7 @@ pub async fn server() -> &'static Server {
 }
 
 /// Where the Postgres of this run comes from.
-pub(crate) fn source() -> Source {
+pub(crate) fn source() -> ServerSource {
     let source = std::env::var("STAGELINK_POSTGRES").unwrap_or_else(|_| "auto".to_owned());
     source
         .parse()
@@ -69,7 +66,11 @@ pub async fn database() -> Database {
 ///
 /// When that fails.
 pub async fn as_superuser(sql: &str) {
-    let admin = server().await.admin().await.expect("a superuser");
+    let admin = server()
+        .await
+        .connect_as_superuser()
+        .await
+        .expect("a superuser");
     admin
         .batch_execute(sql)
         .await

@@ -19,7 +19,7 @@ pub async fn site() -> (Cloud, Record) {
             (Stage::Staging, database().await),
             (Stage::Production, database().await),
         ],
-        databases: server().await.databases(),
+        databases: server().await.database_admin(),
         functions: functions().await.clone(),
         variables: std::collections::BTreeMap::default(),
         config: SiteConfig::load(root()).expect("netlify.toml is good"),

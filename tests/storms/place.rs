@@ -1,7 +1,7 @@
 //! Where a storm takes place: a Postgres of its own, and whoever stands before it.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use stagelink_local_postgres::{Bouncer, BouncerOptions, Database};
+use stagelink_local_postgres::{Database, PgBouncer, PgBouncerOptions};
 use stagelink_tests::{Auth, Identity, OwnServer, Rig, migrate, pooled};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -35,14 +35,13 @@ impl Place {
     }
 
     /// A PgBouncer before it, with fewer connections than the role may have.
-    pub(crate) async fn bouncer(&self, prepared_statements: u32) -> Bouncer {
-        let options = BouncerOptions {
-            server_connections: POOLED,
-            clients: 2_000,
-            prepared_statements,
-        };
+    pub(crate) async fn bouncer(&self, prepared_statements: u32) -> PgBouncer {
+        let options = PgBouncerOptions::new()
+            .default_pool_size(POOLED)
+            .max_client_conn(2_000)
+            .max_prepared_statements(prepared_statements);
         self.server
-            .bouncer_with(&options, &[&self.database], self.server.identity())
+            .bouncer_with(options, &[&self.database], self.server.identity())
             .await
     }
 
@@ -54,7 +53,7 @@ impl Place {
     /// The same through a PgBouncer, which they know by its key. They have patience with
     /// their handshakes, for which all of them, the pooler and whatever else runs here share
     /// the processors of one machine.
-    pub(crate) fn rig_behind(&self, bouncer: &Bouncer) -> Rig {
+    pub(crate) fn rig_behind(&self, bouncer: &PgBouncer) -> Rig {
         let pin = self.server.identity().pin();
         let url = pooled(bouncer, &self.database);
         self.rig_at(
@@ -77,7 +76,11 @@ impl Place {
 
     /// How many entries the guestbook has.
     pub(crate) async fn entries(&self) -> usize {
-        let admin = self.server.server().admin_in(&self.database).await;
+        let admin = self
+            .server
+            .server()
+            .connect_as_superuser_to(&self.database)
+            .await;
         let row = admin
             .expect("a superuser")
             .query_typed_one("SELECT count(*) FROM guestbook", &[])

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stagelink_local_postgres::Bouncer;
+use stagelink_local_postgres::PgBouncer;
 
 use crate::figures::Figures;
 use crate::instance::{Instance, Reply};
@@ -17,7 +17,7 @@ use crate::storm::strike;
 async fn all_answered<I: Instance>(
     what: &str,
     place: &Place,
-    bouncer: &Bouncer,
+    bouncer: &PgBouncer,
     instances: &[Arc<I>],
     figures: &mut Figures,
 ) {

@@ -19,7 +19,7 @@ impl Sessions {
     /// Begins to look at the sessions of a database's role, as a superuser, for whom the
     /// server keeps connections free.
     pub(crate) async fn watch(server: &Server, database: &Database) -> Self {
-        let admin = server.admin().await.expect("a superuser");
+        let admin = server.connect_as_superuser().await.expect("a superuser");
         let role = database.role().to_owned();
         let (stop, mut stopped) = oneshot::channel();
         let looking = tokio::spawn(async move {

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use stagelink::{Database, Limits, ServerSettings, Stage, StaticUrl};
 use stagelink_cli::progress::Step;
 use stagelink_local_postgres::{
-    Database as LocalDatabase, Options, Server, Source, random_password,
+    Database as LocalDatabase, Server, ServerOptions, ServerSource, random_password,
 };
 use tempfile::NamedTempFile;
 use tokio::time::sleep;
@@ -25,16 +25,16 @@ pub(super) struct ItemDatabase {
 
 impl ItemDatabase {
     /// Starts the server and fills the table.
-    pub(super) async fn start(source: Source) -> anyhow::Result<Self> {
+    pub(super) async fn start(source: ServerSource) -> anyhow::Result<Self> {
         let step = Step::begin("Postgres");
-        let server = Server::start(Options {
-            source,
-            progress: step.teller().into(),
-            ..Options::default()
-        })
+        let server = Server::start(
+            ServerOptions::new()
+                .source(source)
+                .on_progress(step.teller()),
+        )
         .await?;
         let database = server.create_database(NAME, &random_password()).await?;
-        let db = server.admin_in(&database).await?;
+        let db = server.connect_as_superuser_to(&database).await?;
         db.batch_execute(&format!(
             "SET ROLE {NAME};
              CREATE TABLE item (id bigint PRIMARY KEY, name text NOT NULL);
@@ -92,14 +92,14 @@ impl ItemDatabase {
 
     /// The version of Postgres, as in `17.10`.
     pub(super) async fn version(&self) -> anyhow::Result<String> {
-        let facts = self.server.databases().facts(&self.database).await?;
+        let facts = self.server.database_admin().stats(&self.database).await?;
         Ok(facts.version)
     }
 
     /// Terminates the sessions of all functions.
     pub(super) async fn end_sessions(&self) -> anyhow::Result<()> {
         let end = "select pg_terminate_backend(pid) from pg_stat_activity where usename = $1";
-        let admin = self.server.admin().await?;
+        let admin = self.server.connect_as_superuser().await?;
         admin.execute(end, &[&NAME]).await?;
         Ok(())
     }
@@ -107,7 +107,7 @@ impl ItemDatabase {
     /// Waits until the server has no session of a function.
     pub(super) async fn without_sessions(&self) -> anyhow::Result<()> {
         let count = "select count(*) from pg_stat_activity where usename = $1";
-        let admin = self.server.admin().await?;
+        let admin = self.server.connect_as_superuser().await?;
         let deadline = Instant::now() + LIMIT;
         while admin.query_one(count, &[&NAME]).await?.get::<_, i64>(0) > 0 {
             ensure!(

@@ -26,7 +26,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use stagelink_local::testing::network::Proxy;
-use stagelink_local_postgres::{ErrorKind, Source};
+use stagelink_local_postgres::{ErrorKind, ServerSource};
 use tokio::task::block_in_place;
 
 use self::artifact::{Artifact, build_all};
@@ -58,7 +58,7 @@ pub struct Benchmark {
     /// Number of warm requests that callgrind counts; `None` skips callgrind.
     pub callgrind_requests: Option<usize>,
     /// The Postgres for all suites. Round trips are counted on other versions as well.
-    pub postgres: Source,
+    pub postgres: ServerSource,
     /// The folder for the installed Node variant and the files of callgrind.
     pub folder: PathBuf,
 }
@@ -157,13 +157,13 @@ async fn count_elsewhere(
     artifacts: &[Artifact],
     counted: &mut Vec<RoundTripCounts>,
 ) -> anyhow::Result<()> {
-    let npm = |major| Source::Npm { major: Some(major) };
-    for source in [Source::Binaries { dir: None }, npm(17), npm(18)] {
+    let npm = |major| ServerSource::Npm { major: Some(major) };
+    for source in [ServerSource::Binaries { dir: None }, npm(17), npm(18)] {
         let known = |major: u32| {
             let begin = format!("{major}.");
             counted.iter().any(|one| one.postgres.starts_with(&begin))
         };
-        if matches!(source, Source::Npm { major: Some(major) } if known(major)) {
+        if matches!(source, ServerSource::Npm { major: Some(major) } if known(major)) {
             continue;
         }
         let items = match ItemDatabase::start(source).await {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 use stagelink_bench::{Benchmark, Suite, Variant};
-use stagelink_local_postgres::Source;
+use stagelink_local_postgres::ServerSource;
 
 /// Compares stagelink with other Postgres clients in a function.
 ///
@@ -72,9 +72,9 @@ impl Args {
         } else {
             (30, 1_000, 500, 100)
         };
-        let postgres: Source = self.postgres.parse()?;
+        let postgres: ServerSource = self.postgres.parse()?;
         anyhow::ensure!(
-            !matches!(postgres, Source::Url(_)),
+            !matches!(postgres, ServerSource::Url(_)),
             "the benchmark starts its own Postgres, whose certificate it knows: \
              --postgres takes no URL here"
         );

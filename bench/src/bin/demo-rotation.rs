@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use stagelink_bench::{Programs, RotationPlan, run_rotation};
 use stagelink_cli::progress::Step;
-use stagelink_local_postgres::{Options, Server, Source};
+use stagelink_local_postgres::{Server, ServerOptions, ServerSource};
 
 /// Counts the requests that fail while the database's password is rotated, for three sources of
 /// its URL.
@@ -80,13 +80,13 @@ async fn demo(args: Args) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{text}").context("could not write to standard output")
 }
 
-async fn start_postgres(source: Source) -> anyhow::Result<Server> {
+async fn start_postgres(source: ServerSource) -> anyhow::Result<Server> {
     let step = Step::begin("Postgres");
-    let server = Server::start(Options {
-        source,
-        progress: step.teller().into(),
-        ..Options::default()
-    })
+    let server = Server::start(
+        ServerOptions::new()
+            .source(source)
+            .on_progress(step.teller()),
+    )
     .await?;
     step.done(&format!("{}, port {}", server.description(), server.port()));
     Ok(server)

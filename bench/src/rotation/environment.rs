@@ -96,9 +96,9 @@ impl Environment {
     /// the sessions, and then changes the config var. Returns the moment when the last session
     /// had ended.
     pub(crate) async fn rotate(&self, postgres: &Server) -> anyhow::Result<Instant> {
-        let databases = postgres.databases();
-        let rotated = databases.rotate(&self.database).await?;
-        while databases.facts(&rotated).await?.connections > 0 {}
+        let databases = postgres.database_admin();
+        let rotated = databases.rotate_password(&self.database).await?;
+        while databases.stats(&rotated).await?.connections > 0 {}
         let at = Instant::now();
         self.heroku.set_database_url(&self.addon, &rotated.url())?;
         Ok(at)
@@ -106,7 +106,7 @@ impl Environment {
 
     /// Compares the answers to the writes with the rows in the database.
     pub(crate) async fn kept(&self, tallies: &[Tally], postgres: &Server) -> anyhow::Result<Kept> {
-        let db = postgres.admin_in(&self.database).await?;
+        let db = postgres.connect_as_superuser_to(&self.database).await?;
         let kept = join_all(tallies.iter().map(|tally| tally.kept(&db))).await;
         let mut sum = Kept {
             confirmed: 0,

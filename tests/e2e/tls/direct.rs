@@ -1,6 +1,6 @@
 //! TLS at once, without asking for it first, which servers take from version 17 on.
 
-use stagelink_local_postgres::Source;
+use stagelink_local_postgres::ServerSource;
 use stagelink_tests::{Auth, Identity, Middle, Mitm, OwnServer, pooled, through};
 
 use super::{let_in, network, refused, with};
@@ -36,7 +36,7 @@ async fn server_before_17_is_asked_the_usual_way_and_remembered() {
 
 #[tokio::test]
 async fn server_from_17_on_is_reached_at_once() {
-    let source: Source = "npm".parse().expect("a source");
+    let source: ServerSource = "npm".parse().expect("a source");
     let server = OwnServer::of(source, &Identity::self_signed()).await;
     assert!(server.major() >= 17);
     count(&server, [1, 2, 3]).await;

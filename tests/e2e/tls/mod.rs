@@ -18,7 +18,7 @@ use std::path::Path;
 
 use stagelink::{Client, Database, Error, ErrorKind, Settings};
 use stagelink_local::testing::network::Proxy;
-use stagelink_local_postgres::Bouncer;
+use stagelink_local_postgres::PgBouncer;
 use stagelink_tests::{Auth, CANARY, Identity, Middle, Mitm, OwnServer, pooled, through};
 use tempfile::NamedTempFile;
 
@@ -65,7 +65,7 @@ struct Unproven {
     ways: Vec<(&'static str, String)>,
     _server: OwnServer,
     balancer: Mitm,
-    _bouncer: Bouncer,
+    _bouncer: PgBouncer,
 }
 
 impl Unproven {

@@ -105,7 +105,7 @@ async fn guest_of_a_locked_table_hears_of_it_before_the_platform_ends_the_functi
     assert_eq!(answer.status, 200, "{}", scene.log());
     let admin = server()
         .await
-        .admin_in(&scene.database)
+        .connect_as_superuser_to(&scene.database)
         .await
         .expect("a superuser");
     let lock = "BEGIN; LOCK TABLE guestbook IN ACCESS EXCLUSIVE MODE";

@@ -10,7 +10,7 @@ mod statements;
 use std::time::{Duration, SystemTime};
 
 use stagelink::{Client, Database, Settings};
-use stagelink_local_postgres::Bouncer;
+use stagelink_local_postgres::{PgBouncer, PgBouncerOptions};
 use stagelink_tests::{Identity, Scene, as_superuser, pooled, server};
 use tokio_postgres::types::Type;
 
@@ -31,15 +31,15 @@ pub(crate) fn within(link: &Database, limit: Duration) -> Database {
 struct Pooled {
     link: Database,
     scene: Scene,
-    _bouncer: Bouncer,
+    _bouncer: PgBouncer,
 }
 
 impl Pooled {
     async fn start() -> Self {
         let mut scene = Scene::new().await;
         let shown = Identity::self_signed();
-        let (certificate, key) = (&shown.certificate_pem, &shown.key_pem);
-        let started = Bouncer::start(server().await, &[&scene.database], certificate, key).await;
+        let options = PgBouncerOptions::new().certificate(&shown.certificate_pem, &shown.key_pem);
+        let started = PgBouncer::start(server().await, &[&scene.database], options).await;
         let bouncer = started.expect("the tests need PgBouncer");
         scene.set_url(&pooled(&bouncer, &scene.database));
         let link = link(&mut scene, &[("STAGELINK_SERVER_PIN", &shown.pin())]);
@@ -58,7 +58,11 @@ async fn pid(db: &Client) -> i32 {
 
 /// How many of the role's sessions are in one of these states.
 async fn sessions(role: &str, states: &[&str]) -> i64 {
-    let admin = server().await.admin().await.expect("a superuser");
+    let admin = server()
+        .await
+        .connect_as_superuser()
+        .await
+        .expect("a superuser");
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND state = ANY ($2)";
     let parameters = [(&role as _, Type::TEXT), (&states as _, Type::TEXT_ARRAY)];
     let row = admin.query_typed_one(sql, &parameters).await;

@@ -1,7 +1,7 @@
 //! A transaction pooler: it is asked for nothing that it would refuse, and shows others nothing.
 
 use stagelink::{Database, Error, Settings, params};
-use stagelink_local_postgres::Bouncer;
+use stagelink_local_postgres::PgBouncer;
 use stagelink_tests::{Auth, Identity, OwnServer, Scene, pooled as behind};
 
 use super::{Pooled, link};
@@ -60,7 +60,7 @@ async fn url_of_a_pooler_stays_one_where_the_providers_pooler_is_not_wanted() {
 struct WithPooler {
     scene: Scene,
     _server: OwnServer,
-    _bouncer: Bouncer,
+    _bouncer: PgBouncer,
 }
 
 impl WithPooler {

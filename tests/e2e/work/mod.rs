@@ -118,7 +118,11 @@ impl Place {
 
     /// Waits until one of the role's sessions runs a statement of this kind.
     async fn until_running(&self, part: &str) {
-        let admin = server().await.admin().await.expect("a superuser");
+        let admin = server()
+            .await
+            .connect_as_superuser()
+            .await
+            .expect("a superuser");
         let sql = "SELECT count(*) FROM pg_stat_activity \
              WHERE usename = $1 AND state = 'active' AND query LIKE '%' || $2 || '%'";
         let role = self.database.role();

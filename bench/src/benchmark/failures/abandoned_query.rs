@@ -111,7 +111,7 @@ impl Sample {
         });
 
         // Connected before, so that nothing lies between the answer and the question.
-        let admin = items.server().admin().await?;
+        let admin = items.server().connect_as_superuser().await?;
         let after = block_in_place(|| -> anyhow::Result<_> {
             instance.run(WARM_REQUESTS)?;
             let slow = instance.send(RequestKind::SlowItem, LIMIT);

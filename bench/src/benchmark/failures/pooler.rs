@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use stagelink_local_postgres::{Bouncer, BouncerOptions};
+use stagelink_local_postgres::{PgBouncer, PgBouncerOptions};
 use stagelink_tests::Authority;
 use tempfile::NamedTempFile;
 
@@ -10,7 +10,7 @@ use super::super::item_database::{ConnectionInfo, ItemDatabase};
 
 /// A PgBouncer with a certificate that a client can verify.
 pub(super) struct Pooler {
-    bouncer: Bouncer,
+    bouncer: PgBouncer,
     access: ConnectionInfo,
     _root: NamedTempFile,
 }
@@ -23,14 +23,12 @@ impl Pooler {
     ) -> anyhow::Result<Self> {
         let authority = Authority::new("the operator of the pooler");
         let identity = authority.certify();
-        let (certificate, key) = (&identity.certificate_pem, &identity.key_pem);
-        let options = BouncerOptions {
-            clients: CLIENTS,
-            prepared_statements,
-            ..BouncerOptions::default()
-        };
+        let options = PgBouncerOptions::new()
+            .max_client_conn(CLIENTS)
+            .max_prepared_statements(prepared_statements)
+            .certificate(&identity.certificate_pem, &identity.key_pem);
         let (server, databases) = (items.server(), [items.database()]);
-        let bouncer = Bouncer::start_with(&options, server, &databases, certificate, key).await?;
+        let bouncer = PgBouncer::start(server, &databases, options).await?;
         let mut root = NamedTempFile::new()?;
         root.write_all(authority.pem().as_bytes())?;
         let access = ConnectionInfo {

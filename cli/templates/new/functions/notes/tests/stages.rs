@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use stagelink::{Database, Settings};
 use stagelink_local::heroku::Stage;
 use stagelink_local::netlify::SiteConfig;
-use stagelink_local_postgres::{Options, Server, random_password};
+use stagelink_local_postgres::{ServerOptions, Server, random_password};
 use stagelink_local::{Cloud, Plan, StageSite};
 
 type Done<T = ()> = Result<T, Box<dyn Error>>;
 
 #[tokio::test]
 async fn note_is_seen_in_its_own_stage_alone() -> Done {
-    let postgres = Server::start(Options::default()).await?;
+    let postgres = Server::start(ServerOptions::new()).await?;
     let cloud = start(&postgres).await?;
     let [staging, production] = cloud.stages() else {
         return Err("there are two stages".into());
@@ -58,7 +58,7 @@ async fn start(postgres: &Server) -> Done<Cloud> {
     let plan = Plan {
         pipeline: "local".to_owned(),
         stages,
-        databases: postgres.databases(),
+        databases: postgres.database_admin(),
         functions: [("notes".to_owned(), env!("CARGO_BIN_EXE_notes").into())].into(),
         variables: [].into(),
         config: SiteConfig::load(&root())?,

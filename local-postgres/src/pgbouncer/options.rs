@@ -1,0 +1,90 @@
+//! Options for starting a PgBouncer.
+
+use crate::certificate::ServerCertificate;
+
+/// Options of [`PgBouncer::start`](crate::PgBouncer::start), named as
+/// PgBouncer's own settings.
+///
+/// ```
+/// let options = stagelink_local_postgres::PgBouncerOptions::new()
+///     .default_pool_size(5)
+///     .max_client_conn(200);
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug)]
+pub struct PgBouncerOptions {
+    pub(super) default_pool_size: u32,
+    pub(super) max_client_conn: u32,
+    pub(super) max_prepared_statements: u32,
+    pub(super) certificate: Option<ServerCertificate>,
+}
+
+impl PgBouncerOptions {
+    /// Options with the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the maximum number of server connections for each pair of database
+    /// and role. Default: 20, as PgBouncer's.
+    #[must_use]
+    pub fn default_pool_size(self, default_pool_size: u32) -> Self {
+        Self {
+            default_pool_size,
+            ..self
+        }
+    }
+
+    /// Sets the maximum number of client connections; PgBouncer refuses more.
+    /// Default: 100, as PgBouncer's.
+    #[must_use]
+    pub fn max_client_conn(self, max_client_conn: u32) -> Self {
+        Self {
+            max_client_conn,
+            ..self
+        }
+    }
+
+    /// Sets the number of prepared statements that PgBouncer tracks for each
+    /// server connection. Default: 0, because only version 1.21 and newer can.
+    ///
+    /// With 0, a prepared statement is unknown, or is another client's, as soon
+    /// as a transaction gets another server connection. With more than 0, an
+    /// installed PgBouncer that is older than 1.21 is not used; that of Debian
+    /// 13 is built from source instead, once, into the cache directory.
+    #[must_use]
+    pub fn max_prepared_statements(self, max_prepared_statements: u32) -> Self {
+        Self {
+            max_prepared_statements,
+            ..self
+        }
+    }
+
+    /// Sets the certificate for clients and its private key, both as PEM.
+    /// Default: a new self-signed certificate for `localhost` and `127.0.0.1`.
+    #[must_use]
+    pub fn certificate(
+        self,
+        certificate_pem: impl Into<String>,
+        key_pem: impl Into<String>,
+    ) -> Self {
+        Self {
+            certificate: Some(ServerCertificate {
+                certificate_pem: certificate_pem.into(),
+                key_pem: key_pem.into(),
+            }),
+            ..self
+        }
+    }
+}
+
+impl Default for PgBouncerOptions {
+    fn default() -> Self {
+        Self {
+            default_pool_size: 20,
+            max_client_conn: 100,
+            max_prepared_statements: 0,
+            certificate: None,
+        }
+    }
+}
