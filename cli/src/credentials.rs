@@ -23,7 +23,7 @@ pub async fn run(options: CredentialsOptions) -> anyhow::Result<()> {
     writeln!(
         std::io::stdout().lock(),
         "{}",
-        found.deploy_time.expose_secret()
+        found.credentials.to_variable(found.stage).expose_secret()
     )
     .context("could not write to standard output")
 }

@@ -50,7 +50,8 @@ impl ItemDatabase {
         let url = StaticUrl::parse(&database.url().into())?;
         let (limits, settings) = (Limits::default(), ServerSettings::default());
         let link = Database::with_provider(Stage::Staging, url, limits, settings);
-        let credentials = link.inspect().await?.deploy_time;
+        let found = link.inspect().await?;
+        let credentials = found.credentials.to_variable(found.stage);
         step.done(server.description());
         Ok(Self {
             server,

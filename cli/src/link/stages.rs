@@ -107,9 +107,10 @@ pub(crate) async fn find(
     if seen.direct_tls {
         proof.push(("STAGELINK_DIRECT_TLS", "true".to_owned()));
     }
+    let sealed = seen.credentials.to_variable(stage);
     let of_function = [
         ("STAGELINK_STAGE", stage.as_str()),
-        ("STAGELINK_CREDENTIALS", seen.deploy_time.expose_secret()),
+        ("STAGELINK_CREDENTIALS", sealed.expose_secret()),
     ];
     let of_function = of_function
         .into_iter()
@@ -120,7 +121,7 @@ pub(crate) async fn find(
         .await
         .with_context(|| format!("functions of stage {stage} could not use their database"))?;
     Ok(Found {
-        sealed: seen.deploy_time,
+        sealed,
         origin: credentials.origin().to_owned(),
         examination,
         proof,

@@ -168,6 +168,19 @@ fn deploy_time_credentials_need_no_provider() {
 }
 
 #[test]
+fn former_name_of_the_credentials_is_refused_with_the_new_one() {
+    let former = ("STAGELINK_SEALED", "staging=postgres://u:c4n4ry@h/d");
+    let error = with(&[former]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Settings);
+    let text = error.to_string();
+    assert!(
+        text.contains("STAGELINK_SEALED is now called STAGELINK_CREDENTIALS"),
+        "{text}"
+    );
+    assert!(!text.contains("c4n4ry"), "{text}");
+}
+
+#[test]
 fn no_source_is_refused() {
     let error = refusal(&HEROKU[..1]);
     assert!(error.to_string().contains("no source of the database"));

@@ -158,6 +158,22 @@ mod tests {
     }
 
     #[test]
+    fn secrets_are_the_urls_their_long_passwords_and_the_scram_keys() {
+        let keys = "4096:c2FsdA==:Y2xpZW50Y2xpZW50Y2xpZW50Y2xpZW50Y2xpZW50Y2w=:\
+            c2VydmVyc2VydmVyc2VydmVyc2VydmVyc2VydmVyc2U=";
+        let url = "postgres://u:c4n4ry%21long@h/d";
+        let text = format!("staging={url}#scram={keys}");
+        let direct = DatabaseUrl::parse("postgres://u:short@h/d", "a test").unwrap();
+        let credentials = parse(&text.into(), Stage::Staging).unwrap();
+        let secrets = credentials.with_direct(direct).secrets();
+        let secrets: Vec<_> = secrets.iter().map(ExposeSecret::expose_secret).collect();
+        assert_eq!(
+            secrets,
+            [url, "c4n4ry!long", "postgres://u:short@h/d", keys]
+        );
+    }
+
+    #[test]
     fn hash_in_a_password_is_explained_as_before() {
         let error = refusal("staging=postgres://u:c4n4ry#1@h/d");
         assert!(error.to_string().contains("%23"), "{error}");

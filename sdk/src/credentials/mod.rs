@@ -5,7 +5,7 @@ mod scram_keys;
 mod tls_policy;
 mod url;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::stage::Stage;
 
@@ -60,6 +60,23 @@ impl Credentials {
         self.scram_keys.as_ref()
     }
 
+    /// Returns the secret parts: the URLs, their passwords as they are without percent-encoding,
+    /// and the SCRAM keys. They serve to find a secret in a text where it must not be.
+    ///
+    /// A password of fewer than eight bytes is left out, since other texts hold it by chance.
+    pub fn secrets(&self) -> Vec<SecretString> {
+        let mut secrets = Vec::new();
+        for url in std::iter::once(&self.url).chain(&self.direct) {
+            secrets.push(url.expose_secret().into());
+            let password = str::from_utf8(url.password.expose_secret()).unwrap_or_default();
+            if password.len() >= SHORTEST_PASSWORD_BYTES {
+                secrets.push(password.into());
+            }
+        }
+        secrets.extend(self.scram_keys.as_ref().map(ScramKeys::text));
+        secrets
+    }
+
     /// The database itself, where [`url`](Self::url) leads to a pooler and that is known.
     pub fn direct(&self) -> Option<&DatabaseUrl> {
         self.direct.as_ref()
@@ -75,9 +92,13 @@ impl Credentials {
         &self.origin
     }
 
-    /// These as the value of `STAGELINK_CREDENTIALS` for functions of that stage. Where they can be
-    /// tried, [`Database::examine`](crate::Database::examine) tells a value that saves functions more.
+    /// Returns the value of `STAGELINK_CREDENTIALS` for functions of that stage. The credentials
+    /// that [`Database::inspect`](crate::Database::inspect) returns hold SCRAM keys as well, which
+    /// save a function the hashing of the password.
     pub fn to_variable(&self, stage: Stage) -> SecretString {
         deploy_time::to_variable(self, stage)
     }
 }
+
+/// Length from which [`Credentials::secrets`] counts a password.
+const SHORTEST_PASSWORD_BYTES: usize = 8;

@@ -1,8 +1,7 @@
 //! What a stage's database and its server say and prove, for those who look after them.
 
-use secrecy::SecretString;
-
 use crate::config::ServerPin;
+use crate::credentials::Credentials;
 use crate::database::{Database, State};
 use crate::error::Error;
 use crate::postgres::{ServerAuth, StageMark};
@@ -35,10 +34,10 @@ pub struct DatabaseInfo {
     pub direct_tls: bool,
     /// Whether it says that it takes no writes.
     pub is_read_only: bool,
-    /// The credentials as the value of `STAGELINK_CREDENTIALS`, with what SCRAM made of the
-    /// password: a function that starts with it neither asks the provider nor hashes the
-    /// password.
-    pub deploy_time: SecretString,
+    /// The credentials, with the SCRAM keys that were derived from the password:
+    /// [`Credentials::to_variable`] makes the value of `STAGELINK_CREDENTIALS` of them. A function
+    /// that starts with it neither asks the provider nor hashes the password.
+    pub credentials: Credentials,
 }
 
 impl DatabaseInfo {

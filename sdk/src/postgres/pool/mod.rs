@@ -232,10 +232,7 @@ impl Pool {
             server_version: facts.server_version,
             direct_tls: facts.direct_tls,
             is_read_only: facts.is_read_only,
-            deploy_time: credentials
-                .clone()
-                .with_scram_keys(generation.scram_keys())
-                .to_variable(self.0.stage),
+            credentials: credentials.clone().with_scram_keys(generation.scram_keys()),
         }
     }
 
