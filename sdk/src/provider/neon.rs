@@ -1,31 +1,29 @@
-//! Neon: the connection URI of a branch, over the Neon API.
+//! Neon: the connection URI of a branch, from the Neon API.
 //!
-//! Facts by <https://neon.com/docs/reference/api/projects/get-connection-uri> and
+//! Sources: <https://neon.com/docs/reference/api/projects/get-connection-uri> and
 //! <https://neon.com/docs/manage/api-keys> (2026-11).
 
 use secrecy::ExposeSecret;
 
 use crate::config::NeonSettings;
-use crate::credentials::Credentials;
-use crate::credentials::DatabaseUrl;
+use crate::credentials::{Credentials, DatabaseUrl};
 use crate::error::Error;
 use crate::provider::Provider;
-use crate::provider::http::client::{Api, Service, segment};
+use crate::provider::http::{ApiClient, ProviderApi, path_segment};
 use crate::stage::Stage;
 
-/// Neon's API as the source of a stage's database: the branch that the settings
-/// name is the stage's.
+/// Looks up a stage's database in Neon's API: the branch that the settings name.
 ///
-/// A resolution costs one call. All calls of an account share 700 a minute.
+/// A look-up costs one request; Neon allows an account 700 requests a minute.
 #[derive(Debug)]
 pub struct Neon {
-    api: Api,
+    api: ApiClient,
     path: String,
     subject: String,
 }
 
 impl Neon {
-    /// Makes ready to ask, without asking.
+    /// Creates the provider. Sends no request.
     ///
     /// # Errors
     ///
@@ -42,14 +40,14 @@ impl Neon {
             api_url,
         } = settings;
         Ok(Self {
-            api: Api::new(&SERVICE, &api_url, &token)?,
-            // Without a branch Neon would answer for the project's default one.
+            api: ApiClient::new(&API, &api_url, &token)?,
+            // Without `branch_id` Neon uses the default branch of the project.
             path: format!(
                 "/api/v2/projects/{}/connection_uri?branch_id={}&database_name={}&role_name={}&pooled={pooled}",
-                segment(&project),
-                segment(&branch),
-                segment(&database),
-                segment(&role),
+                path_segment(&project),
+                path_segment(&branch),
+                path_segment(&database),
+                path_segment(&role),
             ),
             subject: format!(
                 "database {database} as role {role} on branch {branch} of project {project}"
@@ -60,22 +58,22 @@ impl Neon {
 
 impl Provider for Neon {
     async fn resolve(&self, _stage: Stage) -> Result<Credentials, Error> {
-        let answer = self.api.ask(&self.path, None, &self.subject).await?;
-        let url = answer.documented_text("uri")?;
+        let response = self.api.get(&self.path, None, &self.subject).await?;
+        let url = response.required_string("uri")?;
         let origin = format!("{} on Neon", self.subject);
         let url = DatabaseUrl::parse(url.expose_secret(), &origin)?;
         Ok(Credentials::new(url, origin))
     }
 }
 
-const SERVICE: Service = Service {
+const API: ProviderApi = ProviderApi {
     name: "Neon",
     accept: "application/json",
     url_variable: "STAGELINK_NEON_API_URL",
     token_variable: "NEON_API_KEY",
-    new_token: "make an API key that is scoped to the project, in the Neon console under \
+    token_advice: "make an API key that is scoped to the project, in the Neon console under \
                 Settings > API keys",
-    access: "it has to be a key of this project, of its organization, or of one of its members",
-    names: "check STAGELINK_NEON_PROJECT, STAGELINK_NEON_BRANCH (the branch's id, br-…, not its \
+    access_advice: "it has to be a key of this project, of its organization, or of one of its members",
+    name_advice: "check STAGELINK_NEON_PROJECT, STAGELINK_NEON_BRANCH (the branch's id, br-…, not its \
             name), STAGELINK_NEON_DATABASE and STAGELINK_NEON_ROLE",
 };

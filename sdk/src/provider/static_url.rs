@@ -1,20 +1,20 @@
-//! A provider that knows one URL, for databases that no PaaS announces.
+//! A provider with one fixed URL, for databases without a PaaS API.
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::credentials::Credentials;
-use crate::credentials::DatabaseUrl;
+use crate::credentials::{Credentials, DatabaseUrl};
 use crate::error::Error;
 use crate::provider::Provider;
 use crate::stage::Stage;
 
-/// The same database for whatever stage this deploy serves: the URL stands in
-/// the environment, as `DATABASE_URL`.
+/// A provider with one fixed database URL, such as `DATABASE_URL` in the environment.
+///
+/// Every stage gets this database, so the URL has to be set per deploy context.
 #[derive(Clone, Debug)]
 pub struct StaticUrl(Credentials);
 
 impl StaticUrl {
-    /// Takes the URL as it stands in the environment.
+    /// Parses the value of `DATABASE_URL`.
     ///
     /// # Errors
     ///

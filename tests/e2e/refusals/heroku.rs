@@ -104,7 +104,7 @@ async fn missing_pipeline_is_told_404() {
     let mut scene = Scene::new().await;
     scene.set("STAGELINK_HEROKU_PIPELINE", "none-such");
     let reasons = [
-        "knows no pipeline none-such",
+        "does not know pipeline none-such",
         "404",
         "STAGELINK_HEROKU_PIPELINE",
     ];
@@ -116,7 +116,7 @@ async fn missing_app_is_told_404() {
     let mut scene = Scene::new().await;
     scene.variables.remove("STAGELINK_HEROKU_PIPELINE");
     scene.set("STAGELINK_HEROKU_APP", "none-such");
-    refused(&scene, 500, &["knows no app none-such", "404"]).await;
+    refused(&scene, 500, &["does not know app none-such", "404"]).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
-//! Heroku: pipeline → couplings or review apps → app → config vars, over the Platform API.
+//! Heroku: pipeline → couplings or review apps → app → config vars, from the Platform API.
 //!
-//! Facts by the Platform API's schema of 2026-02-19 (github.com/heroku/platform-api)
+//! Sources: the Platform API's schema of 2026-02-19 (github.com/heroku/platform-api)
 //! and <https://devcenter.heroku.com/articles/platform-api-reference>.
 
 mod review;
@@ -13,31 +13,30 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::{HerokuApp, HerokuSettings};
-use crate::credentials::Credentials;
-use crate::credentials::DatabaseUrl;
+use crate::credentials::{Credentials, DatabaseUrl};
 use crate::error::{Error, ErrorKind};
 use crate::provider::Provider;
-use crate::provider::http::client::{Api, Service, segment};
+use crate::provider::http::{ApiClient, ProviderApi, path_segment};
 use crate::stage::Stage;
 
-use self::review::{Choice, ReviewApp};
+use self::review::{ReviewApp, ReviewAppChoice};
 
-/// Heroku's Platform API as the source of a stage's database.
+/// Looks up a stage's database in Heroku's Platform API.
 ///
-/// A resolution costs three calls for a pipeline (the pipeline, its couplings,
-/// the app's config vars; a preview's are the pipeline, its review apps and the config vars)
-/// and one for an app that is named. All calls of an account share 4,500 an hour.
+/// With a pipeline, a look-up costs three requests: the pipeline, its couplings (for a preview
+/// its review apps), and the app's config vars. With an app's name it costs one. Heroku allows
+/// an account 4,500 requests an hour.
 #[derive(Debug)]
 pub struct Heroku {
-    api: Api,
+    api: ApiClient,
     app: HerokuApp,
     config_var: String,
-    /// The config var of the database's pooler, if it is wanted.
+    /// The config var with the URL of the database's pooler, if pooling is on.
     pooler_var: Option<String>,
 }
 
 impl Heroku {
-    /// Makes ready to ask, without asking.
+    /// Creates the provider. Sends no request.
     ///
     /// # Errors
     ///
@@ -45,14 +44,14 @@ impl Heroku {
     pub fn new(settings: HerokuSettings) -> Result<Self, Error> {
         let pooler_var = settings.pooler.then(|| pooler_var(&settings.config_var));
         Ok(Self {
-            api: Api::new(&SERVICE, &settings.api_url, &settings.token)?,
+            api: ApiClient::new(&API, &settings.api_url, &settings.token)?,
             app: settings.app,
             pooler_var: pooler_var.flatten(),
             config_var: settings.config_var,
         })
     }
 
-    /// The app that stands for the stage in a pipeline, by its id.
+    /// Finds the id of the app that a pipeline has for the stage.
     async fn app_in_pipeline(
         &self,
         stage: Stage,
@@ -72,22 +71,23 @@ impl Heroku {
                 ),
             )),
             (Some(wanted), _) => {
-                let is_in = format!("stage {stage}");
-                self.pick(wanted, &apps, &is_in, &subject).await
+                let place = format!("stage {stage}");
+                self.resolve_named_app(wanted, &apps, &place, &subject)
+                    .await
             }
             (None, count) => Err(Error::new(
                 ErrorKind::App,
                 format!(
                     "stage {stage} has {count} apps in {subject} on Heroku ({}): \
-                     say which with STAGELINK_HEROKU_APP",
+                     choose one with STAGELINK_HEROKU_APP",
                     self.names_of(&apps).await
                 ),
             )),
         }
     }
 
-    /// The app of a preview, by its id: its pull request's own, or the one that is named for
-    /// those that have none.
+    /// Finds the id of a preview's app: the review app of its pull request, else the app that
+    /// the settings name for previews without a review app.
     async fn app_of_preview(
         &self,
         pipeline: &str,
@@ -98,29 +98,28 @@ impl Heroku {
         let id = self.pipeline_id(pipeline, &subject).await?;
         let choice = match pull_request {
             Some(number) => {
-                let path = format!("/pipelines/{}/review-apps", segment(&id));
-                let apps: Vec<ReviewApp> = self.pages(&path, "review apps", &subject).await?;
+                let path = format!("/pipelines/{}/review-apps", path_segment(&id));
+                let apps: Vec<ReviewApp> = self.list(&path, "review apps", &subject).await?;
                 review::choose(&apps, number)
             }
-            None => Choice::None(
-                "it is not known which pull request it shows: neither \
-                 STAGELINK_HEROKU_PULL_REQUEST is set, nor was STAGELINK_BUILT_FOR_PULL_REQUEST \
-                 when it was built"
+            None => ReviewAppChoice::None(
+                "its pull request is unknown: STAGELINK_HEROKU_PULL_REQUEST is not set, and \
+                 STAGELINK_BUILT_FOR_PULL_REQUEST was not set when it was built"
                     .to_owned(),
             ),
         };
         let why = match choice {
-            Choice::App(app) => return Ok(app),
-            Choice::Several(why) => {
+            ReviewAppChoice::App(app) => return Ok(app),
+            ReviewAppChoice::Ambiguous(why) => {
                 return Err(Error::new(ErrorKind::App, format!("in {subject} {why}")));
             }
-            Choice::InTheMaking(why) => {
+            ReviewAppChoice::Pending(why) => {
                 return Err(Error::no_database(
                     format!("this preview has no database yet: in {subject} {why}"),
-                    Some(UNTIL_IT_IS_MADE),
+                    Some(PENDING_RETRY_AFTER),
                 ));
             }
-            Choice::None(why) => why,
+            ReviewAppChoice::None(why) => why,
         };
         let Some(wanted) = wanted else {
             return Err(Error::no_database(
@@ -133,25 +132,28 @@ impl Heroku {
         };
         let stages = [Stage::Review, Stage::Development];
         let apps = self.coupled_apps(&id, &subject, &stages).await?;
-        self.pick(wanted, &apps, "stage review or development", &subject)
+        self.resolve_named_app(wanted, &apps, "stage review or development", &subject)
             .await
     }
 
     async fn pipeline_id(&self, pipeline: &str, subject: &str) -> Result<String, Error> {
-        let path = format!("/pipelines/{}", segment(pipeline));
-        let found: Named = self.api.read(&path, subject).await?;
+        let path = format!("/pipelines/{}", path_segment(pipeline));
+        let found: Named = self.api.get_json(&path, subject).await?;
         Ok(found.id)
     }
 
-    /// All apps of the stages.
+    /// Lists the ids of all apps that a pipeline has for the given stages.
     async fn coupled_apps(
         &self,
         pipeline_id: &str,
         subject: &str,
         stages: &[Stage],
     ) -> Result<Vec<String>, Error> {
-        let path = format!("/pipelines/{}/pipeline-couplings", segment(pipeline_id));
-        let couplings: Vec<Coupling> = self.pages(&path, "couplings", subject).await?;
+        let path = format!(
+            "/pipelines/{}/pipeline-couplings",
+            path_segment(pipeline_id)
+        );
+        let couplings: Vec<Coupling> = self.list(&path, "couplings", subject).await?;
         let is_wanted = |stage: &str| stages.iter().any(|wanted| wanted.as_str() == stage);
         Ok(couplings
             .into_iter()
@@ -160,8 +162,8 @@ impl Heroku {
             .collect())
     }
 
-    /// A list, over as many pages as the answer has.
-    async fn pages<T: DeserializeOwned>(
+    /// Reads a list, page by page.
+    async fn list<T: DeserializeOwned>(
         &self,
         path: &str,
         what: &str,
@@ -169,32 +171,32 @@ impl Heroku {
     ) -> Result<Vec<T>, Error> {
         let mut items = Vec::new();
         let mut range = HeaderValue::from_static("id ..; max=1000");
-        for _ in 0..PAGES_AT_MOST {
-            let answer = self.api.ask(path, Some((RANGE, range)), subject).await?;
-            items.extend(answer.json::<Vec<T>>()?);
-            match answer.header(NEXT_RANGE) {
+        for _ in 0..MAX_PAGES {
+            let response = self.api.get(path, Some((RANGE, range)), subject).await?;
+            items.extend(response.json::<Vec<T>>()?);
+            match response.header(NEXT_RANGE) {
                 Some(next) => range = next.clone(),
                 None => return Ok(items),
             }
         }
         Err(Error::new(
             ErrorKind::ProviderUnavailable,
-            format!("Heroku's API gave more than {PAGES_AT_MOST} pages of {what} for {subject}"),
+            format!("Heroku's API sent more than {MAX_PAGES} pages of {what} for {subject}"),
         ))
     }
 
-    /// The app that the settings name, if it is one of these.
-    async fn pick(
+    /// Resolves the app that the settings name, and checks that it is one of `apps`.
+    async fn resolve_named_app(
         &self,
         wanted: &str,
         apps: &[String],
-        is_in: &str,
+        place: &str,
         subject: &str,
     ) -> Result<String, Error> {
         let app: Named = self
             .api
-            .read(
-                &format!("/apps/{}", segment(wanted)),
+            .get_json(
+                &format!("/apps/{}", path_segment(wanted)),
                 &format!("app {wanted}"),
             )
             .await?;
@@ -204,19 +206,19 @@ impl Heroku {
         Err(Error::new(
             ErrorKind::App,
             format!(
-                "app {wanted} is not in {is_in} of {subject} on Heroku: \
+                "app {wanted} is not in {place} of {subject} on Heroku: \
                  correct STAGELINK_HEROKU_APP or the pipeline"
             ),
         ))
     }
 
-    /// The database URL among the app's config vars. The other vars are
-    /// skipped while they are read; none is kept.
+    /// Reads the database URL, and the pooler's, from an app's config vars. Other config vars are
+    /// skipped and not copied.
     async fn database_url(&self, app: &str, stage: Stage) -> Result<Credentials, Error> {
-        let path = format!("/apps/{}/config-vars", segment(app));
-        let answer = self.api.ask(&path, None, &format!("app {app}")).await?;
+        let path = format!("/apps/{}/config-vars", path_segment(app));
+        let response = self.api.get(&path, None, &format!("app {app}")).await?;
         let pooler_var = self.pooler_var.as_deref().unwrap_or_default();
-        let [url, pooler] = answer.texts([&self.config_var, pooler_var])?;
+        let [url, pooler] = response.string_fields([&self.config_var, pooler_var])?;
         let Some(url) = url else {
             let message = format!(
                 "app {} on Heroku has no config var {}: attach a database with \
@@ -240,12 +242,12 @@ impl Heroku {
         Ok(Credentials::new(pooler, origin).with_direct(url))
     }
 
-    /// The apps' names for a message; where one cannot be had, its id.
+    /// Looks up the apps' names for a message; an app whose name cannot be read is shown by id.
     async fn names_of(&self, ids: &[String]) -> String {
         let mut names = Vec::new();
         for id in ids.iter().take(5) {
-            let path = format!("/apps/{}", segment(id));
-            let name = match self.api.read::<Named>(&path, "app").await {
+            let path = format!("/apps/{}", path_segment(id));
+            let name = match self.api.get_json::<Named>(&path, "app").await {
                 Ok(Named {
                     name: Some(name), ..
                 }) => name,
@@ -280,7 +282,7 @@ impl Provider for Heroku {
     }
 }
 
-/// What the pooler of a database is attached as, by Heroku's documents (`heroku
+/// Derives the config var of a database's pooler, as Heroku's documentation attaches it (`heroku
 /// pg:connection-pooling:attach DATABASE_URL --as DATABASE_CONNECTION_POOL`,
 /// devcenter.heroku.com/articles/postgres-connection-pooling, 2026-05-29).
 fn pooler_var(config_var: &str) -> Option<String> {
@@ -288,7 +290,7 @@ fn pooler_var(config_var: &str) -> Option<String> {
     Some(format!("{attachment}_CONNECTION_POOL_URL"))
 }
 
-/// An object that has a name beside its id, such as an app or a pipeline.
+/// An object with an id and a name, such as an app or a pipeline.
 #[derive(Deserialize)]
 struct Named {
     id: String,
@@ -306,23 +308,22 @@ struct Reference {
     id: String,
 }
 
-const SERVICE: Service = Service {
+const API: ProviderApi = ProviderApi {
     name: "Heroku",
     accept: "application/vnd.heroku+json; version=3",
     url_variable: "STAGELINK_HEROKU_API_URL",
     token_variable: "HEROKU_API_KEY",
-    new_token: "make one with `heroku authorizations:create --scope read-protected`",
-    access: "its account needs access to it, and the token the scope read-protected",
-    names: "check the name in STAGELINK_HEROKU_PIPELINE or STAGELINK_HEROKU_APP, and that the \
+    token_advice: "make one with `heroku authorizations:create --scope read-protected`",
+    access_advice: "its account needs access to it, and the token the scope read-protected",
+    name_advice: "check the name in STAGELINK_HEROKU_PIPELINE or STAGELINK_HEROKU_APP, and that the \
             token's account may see it",
 };
 
-/// The header that a partial answer carries until the last page.
+/// The header that points to the next page; the last page has none.
 const NEXT_RANGE: HeaderName = HeaderName::from_static("next-range");
 
-/// A review app takes minutes: whoever comes back then may have come too early, but not for
-/// nothing.
-const UNTIL_IT_IS_MADE: Duration = Duration::from_secs(10);
+/// Wait before the next look at a review app that is being created, which takes minutes.
+const PENDING_RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// A pipeline of 20,000 apps; more means that the answer never ends.
-const PAGES_AT_MOST: usize = 20;
+/// Enough for a pipeline of 20,000 apps. A list that is longer has no end.
+const MAX_PAGES: usize = 20;

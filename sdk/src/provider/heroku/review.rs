@@ -1,11 +1,11 @@
-//! Which of a pipeline's review apps is that of a pull request: pure.
+//! The choice of a pull request's review app among those of a pipeline.
 
 use serde::Deserialize;
 
 /// A review app, as `/pipelines/{id}/review-apps` lists it.
 #[derive(Deserialize)]
 pub(super) struct ReviewApp {
-    /// There is none before it has been made, and none any more after it was deleted.
+    /// `None` before the app is created and after it is deleted.
     app: Option<App>,
     pr_number: Option<u64>,
     status: String,
@@ -16,22 +16,22 @@ struct App {
     id: String,
 }
 
-/// What became of the search for a pull request's review app.
+/// The result of the search for a pull request's review app. Texts are reasons for messages.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Choice {
-    /// The app, by its id.
+pub(super) enum ReviewAppChoice {
+    /// The id of the one app.
     App(String),
-    /// There is none yet, and why.
-    InTheMaking(String),
-    /// There is none, and why.
+    /// The app is being created.
+    Pending(String),
+    /// The pull request has no app.
     None(String),
-    /// It is not clear which, and why.
-    Several(String),
+    /// The pull request has more than one app.
+    Ambiguous(String),
 }
 
-/// The review app of a pull request. One that was deleted counts as none, so that a pull
-/// request that was closed and opened again has its new one alone.
-pub(super) fn choose(apps: &[ReviewApp], pull_request: u64) -> Choice {
+/// Finds the review app of a pull request. Deleted apps do not count, so a pull request that was
+/// closed and reopened has its new app alone.
+pub(super) fn choose(apps: &[ReviewApp], pull_request: u64) -> ReviewAppChoice {
     let own: Vec<_> = apps
         .iter()
         .filter(|app| app.pr_number == Some(pull_request))
@@ -46,18 +46,18 @@ pub(super) fn choose(apps: &[ReviewApp], pull_request: u64) -> Choice {
     ready.dedup();
     let has = |status| own.iter().any(|app| app.status == status);
     match ready.as_slice() {
-        [app] => Choice::App((*app).to_owned()),
-        [_, _, ..] => Choice::Several(format!(
+        [app] => ReviewAppChoice::App((*app).to_owned()),
+        [_, _, ..] => ReviewAppChoice::Ambiguous(format!(
             "pull request {pull_request} has {} review apps on Heroku: delete all but one",
             ready.len()
         )),
-        [] if has("pending") || has("creating") => Choice::InTheMaking(format!(
-            "the review app of pull request {pull_request} is still being made"
+        [] if has("pending") || has("creating") => ReviewAppChoice::Pending(format!(
+            "the review app of pull request {pull_request} is still being created"
         )),
-        [] if has("errored") => Choice::None(format!(
-            "the making of the review app of pull request {pull_request} failed"
+        [] if has("errored") => ReviewAppChoice::None(format!(
+            "Heroku could not create the review app of pull request {pull_request}"
         )),
-        [] => Choice::None(format!(
+        [] => ReviewAppChoice::None(format!(
             "there is no review app of pull request {pull_request}"
         )),
     }
@@ -72,21 +72,21 @@ mod tests {
     }
 
     #[test]
-    fn review_app_is_that_of_the_pull_request_alone() {
+    fn review_app_belongs_to_the_pull_request() {
         let apps = apps(
             r#"[{"app":{"id":"a"},"pr_number":1,"status":"created","branch":"x"},
                 {"app":{"id":"b"},"pr_number":2,"status":"created"},
                 {"app":{"id":"c"},"pr_number":null,"status":"created"}]"#,
         );
-        assert_eq!(choose(&apps, 2), Choice::App("b".into()));
-        let Choice::None(why) = choose(&apps, 3) else {
-            panic!("somebody else's");
+        assert_eq!(choose(&apps, 2), ReviewAppChoice::App("b".into()));
+        let ReviewAppChoice::None(why) = choose(&apps, 3) else {
+            panic!("the app of another pull request");
         };
         assert!(why.contains("no review app of pull request 3"), "{why}");
     }
 
     #[test]
-    fn review_app_of_before_gives_way_to_the_new_one() {
+    fn deleted_review_app_is_replaced_by_the_new_one() {
         let one = |old: &str, new: &str, app: &str| {
             let json = format!(
                 r#"[{{"app":{{"id":"a"}},"pr_number":1,"status":"{old}"}},
@@ -96,20 +96,20 @@ mod tests {
         };
         for old in ["deleted", "deleting", "errored"] {
             let new = one(old, "created", r#"{"id":"b"}"#);
-            assert_eq!(new, Choice::App("b".into()), "{old}");
+            assert_eq!(new, ReviewAppChoice::App("b".into()), "{old}");
             for status in ["pending", "creating"] {
                 let making = one(old, status, "null");
-                assert!(matches!(making, Choice::InTheMaking(_)), "{old}");
+                assert!(matches!(making, ReviewAppChoice::Pending(_)), "{old}");
             }
         }
         let both = one("created", "created", r#"{"id":"b"}"#);
-        assert!(matches!(both, Choice::Several(_)));
+        assert!(matches!(both, ReviewAppChoice::Ambiguous(_)));
     }
 
     #[test]
-    fn review_app_that_failed_is_none_and_says_so() {
+    fn failed_review_app_is_none_with_the_reason() {
         let apps = apps(r#"[{"app":{"id":"a"},"pr_number":1,"status":"errored"}]"#);
-        let Choice::None(why) = choose(&apps, 1) else {
+        let ReviewAppChoice::None(why) = choose(&apps, 1) else {
             panic!("an app that failed");
         };
         assert!(why.contains("failed"), "{why}");

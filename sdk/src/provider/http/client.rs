@@ -1,4 +1,4 @@
-//! One GET of a JSON document from a provider's API, within limits.
+//! An HTTP client for one provider's API: GET requests with a token, and limits.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -17,54 +17,39 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind};
-use crate::provider::http::receive::receive;
-use crate::provider::http::response::Answer;
+use crate::provider::http::api::ProviderApi;
+use crate::provider::http::response::ApiResponse;
 
-/// A provider as its API and its operators know it: what differs in one call,
-/// and what to do about each refusal.
-pub(in crate::provider) struct Service {
-    /// The provider's name, for messages.
-    pub(in crate::provider) name: &'static str,
-    /// The media type that it answers with.
-    pub(in crate::provider) accept: &'static str,
-    /// The variable with the API's URL.
-    pub(in crate::provider) url_variable: &'static str,
-    /// The variable with the token.
-    pub(in crate::provider) token_variable: &'static str,
-    /// What to do about a token that is refused.
-    pub(in crate::provider) new_token: &'static str,
-    /// What to do about a token that may not read something.
-    pub(in crate::provider) access: &'static str,
-    /// What to do about a name that the provider does not know.
-    pub(in crate::provider) names: &'static str,
-}
-
-/// A provider's API at one address, asked with one token.
+/// A client for a provider's API at one address, with one token.
 ///
-/// It never follows a redirect, so the token goes to this address alone.
-pub(in crate::provider) struct Api {
-    service: &'static Service,
+/// It never follows a redirect, so it sends the token to this address alone.
+pub(in crate::provider) struct ApiClient {
+    api: &'static ProviderApi,
     scheme: Scheme,
     authority: Authority,
     authorization: SecretString,
     client: OnceLock<HttpClient>,
 }
 
-/// Plain HTTP needs no TLS set-up, which costs more than all the rest, so it
-/// gets a client without it.
+/// The transport. Plain HTTP, which only local stand-ins use, skips the set-up of TLS: that
+/// costs more than the rest of the client.
 enum HttpClient {
     Plain(Client<HttpConnector, Empty<Bytes>>),
     Tls(Client<HttpsConnector<HttpConnector>, Empty<Bytes>>),
 }
 
-impl Api {
-    /// Makes ready to ask at `base`, a URL of scheme and host.
+impl ApiClient {
+    /// Creates a client for the API at `base`, a URL of scheme and host. Opens no connection.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`] when the URL or the token is not usable.
     pub(in crate::provider) fn new(
-        service: &'static Service,
+        api: &'static ProviderApi,
         base: &str,
         token: &SecretString,
     ) -> Result<Self, Error> {
-        let variable = service.url_variable;
+        let variable = api.url_variable;
         let refuse = |what: &str| Error::new(ErrorKind::Settings, format!("{variable} {what}"));
         let parts = base
             .trim()
@@ -76,15 +61,15 @@ impl Api {
         };
         if authority.as_str().contains('@') {
             return Err(refuse(
-                "holds a user or password: the token has a variable of its own",
+                "contains a user or password: set the token in its own variable",
             ));
         }
         if parts.path_and_query.is_some_and(|path| path != "/") {
-            return Err(refuse("has a path: give the scheme and the host alone"));
+            return Err(refuse("has a path: give only the scheme and the host"));
         }
-        if scheme != Scheme::HTTPS && !(scheme == Scheme::HTTP && is_this_machine(&authority)) {
+        if scheme != Scheme::HTTPS && !(scheme == Scheme::HTTP && is_loopback(&authority)) {
             return Err(refuse(
-                "is not an https URL: the token would travel unencrypted (plain http is only for this machine)",
+                "is not an https URL: the token would be sent unencrypted (plain http is for loopback addresses only)",
             ));
         }
         let authorization = format!("Bearer {}", token.expose_secret().trim());
@@ -92,13 +77,13 @@ impl Api {
             return Err(Error::new(
                 ErrorKind::Settings,
                 format!(
-                    "{} holds characters that no token has, such as a line break",
-                    service.token_variable
+                    "{} contains characters that no token has, such as a line break",
+                    api.token_variable
                 ),
             ));
         }
         Ok(Self {
-            service,
+            api,
             scheme,
             authority,
             authorization: authorization.into(),
@@ -106,45 +91,49 @@ impl Api {
         })
     }
 
-    /// Asks for `path`, which starts with a slash, and reads the answer as JSON.
-    /// `subject` is what is asked for, for messages.
-    pub(in crate::provider) async fn read<T: DeserializeOwned>(
+    /// Requests `path`, which starts with a slash, and parses the response as JSON.
+    /// `subject` names the requested resource in messages: "app shop".
+    pub(in crate::provider) async fn get_json<T: DeserializeOwned>(
         &self,
         path: &str,
         subject: &str,
     ) -> Result<T, Error> {
-        self.ask(path, None, subject).await?.json()
+        self.get(path, None, subject).await?.json()
     }
 
-    /// One call: an answer with a status of success, or an error that says what to do.
-    pub(in crate::provider) async fn ask(
+    /// Sends one request and reads the whole response.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ProviderUnavailable`] when no complete response arrived; for a status other
+    /// than success as [`ApiResponse::refusal`].
+    pub(in crate::provider) async fn get(
         &self,
         path: &str,
         header: Option<(HeaderName, HeaderValue)>,
         subject: &str,
-    ) -> Result<Answer, Error> {
+    ) -> Result<ApiResponse, Error> {
         let request = self.request(path, header)?;
         let response = match self.client()? {
             HttpClient::Plain(client) => client.request(request).await,
             HttpClient::Tls(client) => client.request(request).await,
         };
         let response =
-            response.map_err(|error| self.unreachable("could not ask", subject, error))?;
-        let received = receive(response, BODY_LIMIT_BYTES).await.map_err(|error| {
-            self.unreachable("could not read the whole answer of", subject, error)
-        })?;
-        let answer = Answer::new(self.service, subject, received);
-        if answer.is_success() {
-            return Ok(answer);
+            response.map_err(|error| self.unreachable("could not reach", subject, error))?;
+        let response = ApiResponse::read(self.api, subject, response, BODY_LIMIT_BYTES)
+            .await
+            .map_err(|error| self.unreachable("could not read the response of", subject, error))?;
+        if response.is_success() {
+            return Ok(response);
         }
-        let said = answer
-            .said()
-            .map(|said| format!(", {}", self.one_line(&said)));
-        Err(answer.refusal(&said.unwrap_or_default()))
+        let detail = response
+            .error_message()
+            .map(|message| format!(", {}", self.one_line(&message)));
+        Err(response.refusal(&detail.unwrap_or_default()))
     }
 
-    /// A text from outside as a part of a message: one line, not too long, and
-    /// without the token, should it be there.
+    /// Prepares a text of the provider's for a message: one line of at most 200 characters,
+    /// without control characters and without the token.
     fn one_line(&self, text: &str) -> String {
         let token = self.authorization.expose_secret();
         text.replace(token.trim_start_matches("Bearer "), "[token]")
@@ -163,8 +152,8 @@ impl Api {
             Error::with_source(
                 ErrorKind::Settings,
                 format!(
-                    "could not make a request to {} for {path:?}",
-                    self.service.name
+                    "could not build a request to {} for {path:?}",
+                    self.api.name
                 ),
                 error,
             )
@@ -179,7 +168,7 @@ impl Api {
             .map_err(|error| invalid(error.into()))?;
         authorization.set_sensitive(true);
         let mut request = Request::get(uri)
-            .header(ACCEPT, self.service.accept)
+            .header(ACCEPT, self.api.accept)
             .header(AUTHORIZATION, authorization)
             .header(USER_AGENT, concat!("stagelink/", env!("CARGO_PKG_VERSION")));
         if let Some((name, value)) = header {
@@ -210,7 +199,7 @@ impl Api {
             .map_err(|error| {
                 Error::with_source(
                     ErrorKind::ProviderUnavailable,
-                    format!("could not set up TLS to ask {}", self.service.name),
+                    format!("could not set up TLS for requests to {}", self.api.name),
                     error,
                 )
             })?;
@@ -225,7 +214,7 @@ impl Api {
         subject: &str,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Error {
-        let (name, authority) = (self.service.name, &self.authority);
+        let (name, authority) = (self.api.name, &self.authority);
         Error::with_source(
             ErrorKind::ProviderUnavailable,
             format!("{what} {name}'s API at {authority} for {subject}"),
@@ -234,16 +223,16 @@ impl Api {
     }
 }
 
-impl fmt::Debug for Api {
+impl fmt::Debug for ApiClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Api")
-            .field("name", &self.service.name)
+        f.debug_struct("ApiClient")
+            .field("name", &self.api.name)
             .field("authority", &self.authority)
             .finish_non_exhaustive()
     }
 }
 
-fn is_this_machine(authority: &Authority) -> bool {
+fn is_loopback(authority: &Authority) -> bool {
     let host = authority.host().trim_matches(['[', ']']);
     host == "localhost"
         || host
@@ -251,34 +240,34 @@ fn is_this_machine(authority: &Authority) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-/// One segment of a path, or one value of a query: a name never becomes another path.
-pub(in crate::provider) fn segment(name: &str) -> String {
+/// Percent-encodes one path segment or query value, so that a name cannot change the path.
+pub(in crate::provider) fn path_segment(name: &str) -> String {
     utf8_percent_encode(name.trim(), SEGMENT).to_string()
 }
 
-/// All but letters, digits and these, so that neither a slash nor dots get through.
+/// Everything except letters, digits, `-`, `_` and `~`: slashes and dots are encoded too.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~');
 
-/// More than the config vars of any app: Heroku allows 64 kB of them.
+/// Largest accepted response: 1 MiB. Heroku limits an app's config vars to 64 kB.
 const BODY_LIMIT_BYTES: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn api(base: &str) -> Result<Api, Error> {
-        Api::new(&SERVICE, base, &"c4n4ry".into())
+    fn client(base: &str) -> Result<ApiClient, Error> {
+        ApiClient::new(&API, base, &"c4n4ry".into())
     }
 
     #[test]
-    fn token_travels_unencrypted_on_this_machine_only() {
+    fn token_is_sent_unencrypted_to_loopback_only() {
         for base in [
             "https://api.heroku.com",
             "http://localhost:4010",
             "http://127.0.0.1:4010/",
             "http://[::1]:4010",
         ] {
-            assert!(api(base).is_ok(), "{base}");
+            assert!(client(base).is_ok(), "{base}");
         }
         for base in [
             "http://api.heroku.com",
@@ -289,43 +278,43 @@ mod tests {
             "https://api.heroku.com/v3",
             "",
         ] {
-            let error = api(base).unwrap_err();
+            let error = client(base).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Settings, "{base}");
             assert!(error.to_string().contains("THE_VARIABLE"));
         }
     }
 
     #[test]
-    fn debug_and_messages_hold_no_token() {
-        let api = api("http://localhost:1").unwrap();
-        assert!(!format!("{api:?}").contains("c4n4ry"));
-        assert_eq!(api.one_line("bad\ntoken c4n4ry"), "bad token [token]");
+    fn debug_and_messages_contain_no_token() {
+        let client = client("http://localhost:1").unwrap();
+        assert!(!format!("{client:?}").contains("c4n4ry"));
+        assert_eq!(client.one_line("bad\ntoken c4n4ry"), "bad token [token]");
         let at_the_end = format!("{}c4n4ry", "x".repeat(197));
-        assert!(!api.one_line(&at_the_end).contains("c4n"));
+        assert!(!client.one_line(&at_the_end).contains("c4n"));
     }
 
     #[test]
-    fn token_with_a_line_break_is_refused_without_showing_it() {
+    fn token_with_a_line_break_is_refused_and_not_shown() {
         let token = "c4n\n4ry".into();
-        let error = Api::new(&SERVICE, "https://h", &token).unwrap_err();
+        let error = ApiClient::new(&API, "https://h", &token).unwrap_err();
         assert!(error.to_string().contains("THE_TOKEN"));
         assert!(!format!("{error:?}").contains("4ry"));
     }
 
     #[test]
-    fn name_cannot_leave_its_segment() {
-        assert_eq!(segment("../account"), "%2E%2E%2Faccount");
-        assert_eq!(segment("a&b=c?"), "a%26b%3Dc%3F");
-        assert_eq!(segment("my-app"), "my-app");
+    fn name_stays_within_its_path_segment() {
+        assert_eq!(path_segment("../account"), "%2E%2E%2Faccount");
+        assert_eq!(path_segment("a&b=c?"), "a%26b%3Dc%3F");
+        assert_eq!(path_segment("my-app"), "my-app");
     }
 
-    const SERVICE: Service = Service {
+    const API: ProviderApi = ProviderApi {
         name: "Heroku",
         accept: "application/json",
         url_variable: "THE_VARIABLE",
         token_variable: "THE_TOKEN",
-        new_token: "",
-        access: "",
-        names: "",
+        token_advice: "",
+        access_advice: "",
+        name_advice: "",
     };
 }

@@ -1,5 +1,8 @@
-//! One question to a provider's API over HTTPS, and its answer.
+//! The HTTPS client for the providers' APIs.
 
-pub(super) mod client;
-pub(super) mod receive;
-pub(super) mod response;
+mod api;
+mod client;
+mod response;
+
+pub(super) use self::api::ProviderApi;
+pub(super) use self::client::{ApiClient, path_segment};

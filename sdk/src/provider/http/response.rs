@@ -1,129 +1,146 @@
-//! What a provider answered: the one text that is wanted of it, or an error that says what to do.
+//! A response of a provider's API: the fields that are wanted, or an error that says what to do.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use http::StatusCode;
+use bytes::{Buf as _, Bytes};
 use http::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::error::{Error, ErrorKind};
-use crate::provider::http::client::Service;
-use crate::provider::http::receive::Received;
+use crate::provider::http::api::ProviderApi;
 
-/// An answer to one question, which arrived whole.
-pub(in crate::provider) struct Answer {
-    service: &'static Service,
+/// A complete response of a provider's API.
+///
+/// Its body may hold secrets, so it is overwritten with zeros on drop. Copies that the HTTP and
+/// TLS libraries and the kernel made on the way are not.
+pub(in crate::provider) struct ApiResponse {
+    api: &'static ProviderApi,
     subject: String,
-    received: Received,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Zeroizing<Vec<u8>>,
 }
 
-impl Answer {
-    /// `subject` is what was asked for, as a person calls it: "app shop".
-    pub(in crate::provider) fn new(
-        service: &'static Service,
+impl ApiResponse {
+    /// Reads a response with a body of at most `limit_bytes`. `subject` names the requested
+    /// resource in messages: "app shop".
+    pub(in crate::provider) async fn read<B>(
+        api: &'static ProviderApi,
         subject: &str,
-        received: Received,
-    ) -> Self {
-        Self {
-            service,
+        response: Response<B>,
+        limit_bytes: usize,
+    ) -> Result<Self, Box<dyn StdError + Send + Sync>>
+    where
+        B: BodyExt<Data = Bytes, Error: Into<Box<dyn StdError + Send + Sync>>>,
+    {
+        let (head, body) = response.into_parts();
+        let mut received = Limited::new(body, limit_bytes).collect().await?.aggregate();
+        // Allocated once at full length: a vector that grows leaves copies behind.
+        let mut body = Zeroizing::new(vec![0; received.remaining()]);
+        received.copy_to_slice(&mut body);
+        Ok(Self {
+            api,
             subject: subject.to_owned(),
-            received,
-        }
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
     }
 
     pub(in crate::provider) fn is_success(&self) -> bool {
-        self.received.status.is_success()
+        self.status.is_success()
     }
 
     pub(in crate::provider) fn header(&self, name: HeaderName) -> Option<&HeaderValue> {
-        self.received.headers.get(name)
+        self.headers.get(name)
     }
 
-    /// The body as JSON of a known form.
+    /// Parses the body as JSON.
     pub(in crate::provider) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.received.body).map_err(|error| self.not_understood(&error))
+        serde_json::from_slice(&self.body).map_err(|error| self.malformed(&error))
     }
 
-    /// Texts of the JSON object that the body is, by their names; `None` where one is
-    /// missing, null or blank. The other fields are skipped while they are read.
-    pub(in crate::provider) fn texts<const N: usize>(
+    /// Reads string fields of the body, a JSON object. A field that is missing, null or blank is
+    /// `None`; other fields are skipped without being copied.
+    pub(in crate::provider) fn string_fields<const N: usize>(
         &self,
         names: [&str; N],
     ) -> Result<[Option<SecretString>; N], Error> {
-        let mut json = serde_json::Deserializer::from_slice(&self.received.body);
-        Texts(names)
+        let mut json = serde_json::Deserializer::from_slice(&self.body);
+        StringFields(names)
             .deserialize(&mut json)
-            .and_then(|texts| json.end().map(|()| texts))
-            .map_err(|error| self.not_understood(&error))
+            .and_then(|fields| json.end().map(|()| fields))
+            .map_err(|error| self.malformed(&error))
     }
 
-    /// The same for one.
-    pub(in crate::provider) fn one_text(&self, name: &str) -> Result<Option<SecretString>, Error> {
-        self.texts([name]).map(|[text]| text)
+    /// Reads a string field that every response has by the provider's documentation.
+    pub(in crate::provider) fn required_string(&self, name: &str) -> Result<SecretString, Error> {
+        let [field] = self.string_fields([name])?;
+        field.ok_or_else(|| self.undocumented(&format!("without {name:?}")))
     }
 
-    /// The same for a field that every answer has by the provider's documents.
-    pub(in crate::provider) fn documented_text(&self, name: &str) -> Result<SecretString, Error> {
-        self.one_text(name)?
-            .ok_or_else(|| self.undocumented(&format!("without {name:?}")))
-    }
-
-    /// Why there is no other answer than this one.
-    pub(in crate::provider) fn refusal(&self, said: &str) -> Error {
-        let Service {
+    /// Turns a response without success into an error, by its status. `detail` comes from
+    /// [`error_message`](Self::error_message).
+    pub(in crate::provider) fn refusal(&self, detail: &str) -> Error {
+        let ProviderApi {
             name,
             token_variable,
             ..
-        } = self.service;
+        } = self.api;
         let subject = &self.subject;
-        let status = self.received.status.as_u16();
+        let status = self.status.as_u16();
         let refused = |message| Error::new(ErrorKind::ProviderRefused, message);
-        match self.received.status {
+        match self.status {
             StatusCode::UNAUTHORIZED => refused(format!(
-                "{name} refused the token in {token_variable} ({status}{said}): it is wrong, \
+                "{name} refused the token in {token_variable} ({status}{detail}): it is wrong, \
                  expired or revoked; {}",
-                self.service.new_token
+                self.api.token_advice
             )),
             StatusCode::FORBIDDEN => refused(format!(
-                "{name} forbids the token in {token_variable} to read {subject} ({status}{said}): {}",
-                self.service.access
+                "{name} forbids the token in {token_variable} to read {subject} ({status}{detail}): {}",
+                self.api.access_advice
             )),
             StatusCode::NOT_FOUND
             | StatusCode::GONE
             | StatusCode::BAD_REQUEST
             | StatusCode::UNPROCESSABLE_ENTITY => refused(format!(
-                "{name} knows no {subject} ({status}{said}): {}",
-                self.service.names
+                "{name} does not know {subject} ({status}{detail}): {}",
+                self.api.name_advice
             )),
             StatusCode::TOO_MANY_REQUESTS => Error::rate_limited(
                 format!(
-                    "{name}'s rate limit for this account is used up ({status}{said}), asking for \
+                    "{name}'s rate limit for this account is exceeded ({status}{detail}); requested: \
                      {subject}"
                 ),
-                retry_after(&self.received.headers, SystemTime::now()),
+                retry_after(&self.headers, SystemTime::now()),
             ),
             _ => Error::new(
                 ErrorKind::ProviderUnavailable,
-                format!("{name}'s API answered {status} for {subject}{said}"),
+                format!("{name}'s API answered {status} for {subject}{detail}"),
             ),
         }
     }
 
-    /// What the body of an error says, if it is one of a provider's: anything
-    /// else, such as a proxy's HTML page, is left out.
-    pub(in crate::provider) fn said(&self) -> Option<String> {
-        let said: Said = serde_json::from_slice(&self.received.body).ok()?;
-        Some(match said.id {
-            Some(id) if !id.is_empty() => format!("{id}: {}", said.message),
-            _ => said.message,
+    /// Reads the message of a provider's error response. `None` for any other body, such as the
+    /// HTML page of a proxy.
+    pub(in crate::provider) fn error_message(&self) -> Option<String> {
+        let error: ErrorBody = serde_json::from_slice(&self.body).ok()?;
+        Some(match error.id {
+            Some(id) if !id.is_empty() => format!("{id}: {}", error.message),
+            _ => error.message,
         })
     }
 
-    /// The parser's own words may quote the text, so only the place is told.
-    fn not_understood(&self, error: &serde_json::Error) -> Error {
+    /// Reports where the body is malformed. The parser's message is left out: it may quote the
+    /// body.
+    fn malformed(&self, error: &serde_json::Error) -> Error {
         self.undocumented(&format!(
             "at line {}, column {}",
             error.line(),
@@ -135,26 +152,26 @@ impl Answer {
         Error::new(
             ErrorKind::ProviderUnavailable,
             format!(
-                "{}'s API answered with something that is not what it documents ({which}), asked \
-                 for {}",
-                self.service.name, self.subject
+                "{}'s API sent a response that its documentation does not describe ({which}); \
+                 requested: {}",
+                self.api.name, self.subject
             ),
         )
     }
 }
 
-/// The body of an error, by the names that Heroku and Render use, or Neon.
+/// The body of an error response, with the field names of Heroku, Render and Neon.
 #[derive(Deserialize)]
-struct Said {
+struct ErrorBody {
     #[serde(alias = "code")]
     id: Option<String>,
     message: String,
 }
 
-/// Reads an object and keeps the texts of some fields.
-struct Texts<'a, const N: usize>([&'a str; N]);
+/// Deserializes an object and keeps the strings of some of its fields.
+struct StringFields<'a, const N: usize>([&'a str; N]);
 
-impl<'de, const N: usize> DeserializeSeed<'de> for Texts<'_, N> {
+impl<'de, const N: usize> DeserializeSeed<'de> for StringFields<'_, N> {
     type Value = [Option<SecretString>; N];
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -162,7 +179,7 @@ impl<'de, const N: usize> DeserializeSeed<'de> for Texts<'_, N> {
     }
 }
 
-impl<'de, const N: usize> Visitor<'de> for Texts<'_, N> {
+impl<'de, const N: usize> Visitor<'de> for StringFields<'_, N> {
     type Value = [Option<SecretString>; N];
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -184,8 +201,8 @@ impl<'de, const N: usize> Visitor<'de> for Texts<'_, N> {
     }
 }
 
-/// How long to wait, from seconds or a date. A date is held against the one that
-/// the answer bears itself, where it has one: this clock may be another.
+/// Parses `Retry-After`, in seconds or as a date. A date is compared with the response's own
+/// `Date`, where it has one: the clock of this machine may be wrong.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: HeaderName| Some(headers.get(name)?.to_str().ok()?.trim());
     let date = |name| httpdate::parse_http_date(text(name)?).ok();
@@ -198,46 +215,58 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(wait.min(LONGEST_WAIT))
 }
 
-/// Nobody means more than a day, and more than any process of a function lives.
+/// Longest accepted `Retry-After`: a day, which no process of a function outlives.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn one_text(json: &str) -> Result<Option<String>, Error> {
-        let found = answer(200, json).one_text("DATABASE_URL")?;
-        Ok(found.map(|url| url.expose_secret().to_owned()))
+    fn database_url(json: &str) -> Result<Option<String>, Error> {
+        let [url] = response(200, json).string_fields(["DATABASE_URL"])?;
+        Ok(url.map(|url| url.expose_secret().to_owned()))
     }
 
-    fn answer(status: u16, body: &str) -> Answer {
-        let received = Received {
+    fn response(status: u16, body: &str) -> ApiResponse {
+        ApiResponse {
+            api: &API,
+            subject: "app shop".to_owned(),
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::new(),
             body: body.as_bytes().to_vec().into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn body_is_read_whole_up_to_its_limit() {
+        let read = |limit_bytes| {
+            let body = http_body_util::Full::new(Bytes::from_static(b"12345678"));
+            ApiResponse::read(&API, "app shop", Response::new(body), limit_bytes)
         };
-        Answer::new(&SERVICE, "app shop", received)
+        assert_eq!(read(8).await.unwrap().body.as_slice(), b"12345678");
+        assert!(read(7).await.is_err());
     }
 
     #[test]
-    fn one_text_is_taken_and_the_others_are_skipped() {
-        let found = one_text(r#"{"A":"1","DATABASE_URL":"postgres://x","B":null,"C":{"d":[1]}}"#);
+    fn wanted_field_is_read_and_others_are_skipped() {
+        let found =
+            database_url(r#"{"A":"1","DATABASE_URL":"postgres://x","B":null,"C":{"d":[1]}}"#);
         assert_eq!(found.unwrap().as_deref(), Some("postgres://x"));
     }
 
     #[test]
-    fn missing_null_or_blank_text_is_none() {
+    fn missing_null_or_blank_field_is_none() {
         for json in ["{}", r#"{"DATABASE_URL":null}"#, r#"{"DATABASE_URL":" "}"#] {
-            assert_eq!(one_text(json).unwrap(), None, "{json}");
-            let error = answer(200, json)
-                .documented_text("DATABASE_URL")
+            assert_eq!(database_url(json).unwrap(), None, "{json}");
+            let error = response(200, json)
+                .required_string("DATABASE_URL")
                 .unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ProviderUnavailable);
         }
     }
 
     #[test]
-    fn other_json_is_refused_without_being_shown() {
+    fn malformed_body_is_refused_and_not_shown() {
         for json in [
             "[]",
             "\"c4n4ry\"",
@@ -246,27 +275,30 @@ mod tests {
             r#"{"DATABASE_URL":"c4n4ry"} c4n4ry"#,
             "<html>c4n4ry</html>",
         ] {
-            let error = one_text(json).unwrap_err();
+            let error = database_url(json).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ProviderUnavailable, "{json}");
             assert!(!format!("{error:?}").contains("c4n4ry"), "{json}");
         }
     }
 
     #[test]
-    fn error_body_of_each_provider_is_read_and_others_are_left_out() {
-        let said = |body| answer(500, body).said();
-        let both = |text: &str| Some(text.to_owned());
-        assert_eq!(said(r#"{"id":"gone","message":"no"}"#), both("gone: no"));
-        assert_eq!(said(r#"{"code":"gone","message":"no"}"#), both("gone: no"));
-        assert_eq!(said(r#"{"code":"","message":"no"}"#), both("no"));
-        assert_eq!(said(r#"{"message":"no"}"#), both("no"));
-        assert_eq!(said("<html>no</html>"), None);
-        assert_eq!(said(""), None);
+    fn error_body_of_each_provider_is_read_and_others_are_ignored() {
+        let message = |body| response(500, body).error_message();
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(message(r#"{"id":"gone","message":"no"}"#), some("gone: no"));
+        assert_eq!(
+            message(r#"{"code":"gone","message":"no"}"#),
+            some("gone: no")
+        );
+        assert_eq!(message(r#"{"code":"","message":"no"}"#), some("no"));
+        assert_eq!(message(r#"{"message":"no"}"#), some("no"));
+        assert_eq!(message("<html>no</html>"), None);
+        assert_eq!(message(""), None);
     }
 
     #[test]
-    fn statuses_are_told_apart() {
-        let kind = |status| answer(status, "").refusal("").kind();
+    fn status_decides_the_kind_of_error() {
+        let kind = |status| response(status, "").refusal("").kind();
         for status in [400, 401, 403, 404, 410, 422] {
             assert_eq!(kind(status), ErrorKind::ProviderRefused, "{status}");
         }
@@ -299,13 +331,13 @@ mod tests {
         assert_eq!(wait(&[]), None);
     }
 
-    const SERVICE: Service = Service {
+    const API: ProviderApi = ProviderApi {
         name: "Heroku",
         accept: "application/json",
         url_variable: "URL",
         token_variable: "TOKEN",
-        new_token: "make one",
-        access: "give it access",
-        names: "check the name",
+        token_advice: "make one",
+        access_advice: "give it access",
+        name_advice: "check the name",
     };
 }
