@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 #[test]
-fn demo_of_a_rotation_shows_who_survives_it() {
+fn rotation_demo_counts_failures_of_each_source() {
     let output = Command::new(env!("CARGO_BIN_EXE_demo-rotation"))
         .args(["--cache-seconds", "6", "--rate", "5", "--instances", "2"])
         .arg("--json")
