@@ -13,7 +13,7 @@ use tokio_postgres::{Client, Config};
 use crate::password::Password;
 use crate::{Database, Error, ErrorKind, ServerUrl};
 
-/// Opens connections to one server, as its superuser unless told otherwise.
+/// Opens connections to one server, as its superuser or as a database's owner.
 ///
 /// The server's certificate is self-signed and therefore not verified. SCRAM
 /// with channel binding is required instead: the server at the other end of
@@ -25,7 +25,7 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// Connects to a server of this crate, on 127.0.0.1.
+    /// Creates a connector to a server of this crate, on 127.0.0.1.
     pub(crate) fn for_local(port: u16, password: &Password) -> Result<Self, Error> {
         let mut config = Config::new();
         config
@@ -37,7 +37,7 @@ impl Connector {
         Self::new(config)
     }
 
-    /// Connects to a running server by its URL.
+    /// Creates a connector to a running server by its URL.
     pub(crate) fn for_url(url: &ServerUrl) -> Result<Self, Error> {
         Self::new(url.config().clone())
     }

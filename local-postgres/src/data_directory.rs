@@ -98,12 +98,12 @@ impl DataDirectory {
         &self.path
     }
 
-    /// The path of the cluster that server binaries serve.
+    /// Returns the path of the cluster that server binaries serve.
     pub(crate) fn cluster(&self) -> PathBuf {
         self.path.join("cluster")
     }
 
-    /// The log that the server is to write to. It holds the lock as this value does.
+    /// Returns the log for the server to write to. It holds the lock as this value does.
     pub(crate) fn log(&self) -> Result<File, Error> {
         self.log
             .try_clone()

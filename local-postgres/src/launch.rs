@@ -225,7 +225,7 @@ impl Launcher {
         self.mismatch(&format!("Docker with the image {image}"))
     }
 
-    /// The error of a data directory that belongs to another source or version.
+    /// Returns the error of a data directory that belongs to another source or version.
     fn mismatch(&self, creator: &str) -> Error {
         let directory = self
             .data_directory

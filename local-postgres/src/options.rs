@@ -29,7 +29,7 @@ pub struct ServerOptions {
 }
 
 impl ServerOptions {
-    /// Options with the defaults.
+    /// Creates options with the defaults.
     pub fn new() -> Self {
         Self::default()
     }

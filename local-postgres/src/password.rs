@@ -11,7 +11,8 @@ use crate::random::random_hex;
 pub(crate) struct Password(String);
 
 impl Password {
-    /// 256 random bits as 64 letters and digits, which need no quoting anywhere.
+    /// Creates a password of 256 random bits, as 64 letters and digits that need
+    /// no quoting anywhere.
     pub(crate) fn random() -> Self {
         Self(random_hex::<32>())
     }
@@ -24,8 +25,8 @@ impl Password {
         &self.0
     }
 
-    /// The SCRAM-SHA-256 verifier that a server stores. SQL carries it instead
-    /// of the password, so that no server log can hold the password.
+    /// Computes the SCRAM-SHA-256 verifier that a server stores. SQL carries it
+    /// instead of the password, so that no server log can hold the password.
     pub(crate) fn scram_verifier(&self) -> String {
         scram_sha_256(self.0.as_bytes())
     }

@@ -21,7 +21,7 @@ impl PidFile {
         fs::read_to_string(path(data_directory)).ok().map(Self)
     }
 
-    /// The number of the server's main process.
+    /// Returns the number of the server's main process.
     pub(crate) fn pid(&self) -> Option<i32> {
         self.line(PID_LINE)?.parse().ok()
     }
@@ -57,7 +57,7 @@ pub(crate) fn remove_stale(data_directory: &Path) -> Result<(), Error> {
     fs::remove_file(&path).map_err(|error| remove_error(&path, error))
 }
 
-/// The error of databases that another running server uses.
+/// Returns the error of databases that another running server uses.
 pub(crate) fn in_use_error(directory: &Path, pid: Option<i32>) -> Error {
     let process = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
     Error::new(

@@ -50,7 +50,7 @@ pub(crate) fn check_available(port: u16) -> Result<(), Error> {
         .map_err(|error| bind_error(port, error))
 }
 
-/// The error of a port of 127.0.0.1 that another program listens on.
+/// Returns the error of a port of 127.0.0.1 that another program listens on.
 pub(crate) fn in_use_error(port: u16) -> Error {
     Error::new(
         ErrorKind::PortInUse,

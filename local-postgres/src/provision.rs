@@ -116,7 +116,7 @@ pub(crate) async fn role_owner(
     })
 }
 
-/// The error of a role or database that another program created.
+/// Returns the error of a role or database that another program created.
 pub(crate) fn foreign_role_error(action: &str, name: &str) -> Error {
     Error::new(
         ErrorKind::Input,

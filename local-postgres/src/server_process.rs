@@ -14,7 +14,7 @@ pub(crate) enum ServerProcess {
     External {
         /// Its host and port, for messages.
         address: String,
-        /// Whether the databases stay when this process stops using the server.
+        /// Keeps the databases when this process stops using the server.
         keeps_databases: bool,
     },
 }

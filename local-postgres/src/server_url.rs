@@ -20,12 +20,12 @@ pub struct ServerUrl {
 }
 
 impl ServerUrl {
-    /// The host.
+    /// Returns the host.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port; 5432 if the URL has none.
+    /// Returns the port; 5432 if the URL has none.
     pub fn port(&self) -> u16 {
         self.port
     }

@@ -49,7 +49,7 @@ impl ServerUser {
             )
     }
 
-    /// The user in an error message, as in `the user postgres`.
+    /// Returns the user for an error message, such as `the user postgres`.
     pub(crate) fn description(&self) -> &str {
         &self.description
     }

@@ -77,7 +77,7 @@ impl Watchdog {
         read.is_ok_and(|length| length > 0).then_some(line)
     }
 
-    /// The exit status of the script, if it has ended.
+    /// Returns the exit status of the script, if it has ended.
     pub(crate) fn try_wait(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }

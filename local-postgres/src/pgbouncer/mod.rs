@@ -38,7 +38,7 @@ pub struct PgBouncer {
     certificate_pem: String,
 }
 
-/// Everything that a start needs, whatever the port.
+/// The parts of a start that do not depend on the port.
 struct Setup {
     program: PgBouncerProgram,
     user: ServerUser,

@@ -20,7 +20,7 @@ pub struct PgBouncerOptions {
 }
 
 impl PgBouncerOptions {
-    /// Options with the defaults.
+    /// Creates options with the defaults.
     pub fn new() -> Self {
         Self::default()
     }
