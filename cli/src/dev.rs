@@ -10,7 +10,7 @@ use stagelink::{Database, Settings};
 use stagelink_local::heroku::Stage;
 use stagelink_local::lambda::LogLine;
 use stagelink_local::netlify::SiteConfig;
-use stagelink_local::{Cloud, Plan, StageSite};
+use stagelink_local::{Cloud, CloudConfig, StageSite};
 use stagelink_local_postgres::{Server, ServerOptions, ServerSource, random_password};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -96,7 +96,7 @@ impl DevEnvironment {
                 .await?;
             stages.push((stage, database));
         }
-        let plan = Plan {
+        let cloud_config = CloudConfig {
             pipeline: PIPELINE.to_owned(),
             stages,
             databases: postgres.database_admin(),
@@ -105,11 +105,11 @@ impl DevEnvironment {
                 .map(|built| (built.name.clone(), built.executable.clone()))
                 .collect(),
             variables: [("STAGELINK_REQUIRE_MARK".to_owned(), "true".to_owned())].into(),
-            config,
+            site: config,
             site_port: options.port,
             heroku_port: options.heroku_port,
         };
-        let cloud = Cloud::start(plan, print_log_line).await?;
+        let cloud = Cloud::start(cloud_config, print_log_line).await?;
         step.done(&format!("{}, {}", cloud.heroku().url(), site_urls(&cloud)));
 
         let step = Step::begin("marks and migrations");

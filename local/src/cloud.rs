@@ -1,51 +1,52 @@
-//! A whole site on this machine: Heroku's pipeline, the stages' functions, and Netlify's routes.
+//! A whole project on this machine: a Heroku pipeline, the stages' functions, and the Netlify site.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Response;
+use http::header::CONTENT_TYPE;
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
 use serde_json::Value;
 use stagelink_local_postgres::{Database, DatabaseAdmin};
 
-use crate::Error;
-use crate::ask::ask;
 use crate::heroku::{Access, Heroku, Stage};
 use crate::lambda::{Function, FunctionConfig, LogLine};
 use crate::netlify::{Deploy, Invocation, Invoke, Site, SiteConfig};
 use crate::owner::{Current, Owner};
+use crate::{Error, ErrorKind, http_client};
 
-/// What a [`Cloud`] is made of.
+/// Configuration of a [`Cloud`].
 #[derive(Debug)]
-pub struct Plan {
-    /// The pipeline's name on the local Heroku. The app of a stage is named
+pub struct CloudConfig {
+    /// Name of the pipeline on the local Heroku. The app of a stage is named
     /// `<pipeline>-<stage>`.
     pub pipeline: String,
-    /// The stages with the database of each.
+    /// The stages, each with its database.
     pub stages: Vec<(Stage, Database)>,
-    /// The way to the server of these databases, for what the local Heroku does to
-    /// them and tells of them.
+    /// Access to the server of these databases. The local Heroku uses it for their live facts and
+    /// for rotations.
     pub databases: DatabaseAdmin,
-    /// The functions, by name, as programs. Every stage runs all of them.
+    /// Programs of the functions, by function name. Every stage runs all functions.
     pub functions: BTreeMap<String, PathBuf>,
-    /// Variables that all functions get beside those of their stage.
+    /// Variables of all functions, in addition to those of their stage.
     pub variables: BTreeMap<String, String>,
-    /// What netlify.toml says.
-    pub config: SiteConfig,
-    /// The port of the site; 0 takes a free one.
+    /// Configuration of the site, as in netlify.toml.
+    pub site: SiteConfig,
+    /// Port of the site; 0 selects a free port.
     pub site_port: u16,
-    /// The port of the local Heroku; 0 takes a free one.
+    /// Port of the local Heroku; 0 selects a free port.
     pub heroku_port: u16,
 }
 
-/// A site on this machine that runs.
+/// A running project on this machine: Heroku, Lambda and Netlify.
 ///
-/// Each stage is a deploy of its own, with its own processes. A stage's
-/// functions get their settings as they get them on Netlify, from variables, and
-/// among these a token that reads the config vars of that stage's app alone.
+/// Each stage is a deploy with processes of its own. As on Netlify, the functions get their settings
+/// from variables. Among these is a token that gives access to the config vars of that stage's app
+/// only.
 ///
-/// Dropping it ends the processes; [`stop`](Cloud::stop) also waits for that.
+/// Dropping it ends the processes; [`stop`](Cloud::stop) also waits for their end.
 #[derive(Debug)]
 pub struct Cloud {
     heroku: Heroku,
@@ -54,7 +55,7 @@ pub struct Cloud {
     stages: Vec<StageSite>,
 }
 
-/// One stage of a site.
+/// A stage of a [`Cloud`].
 #[derive(Debug)]
 pub struct StageSite {
     stage: Stage,
@@ -66,46 +67,46 @@ pub struct StageSite {
 }
 
 impl Cloud {
-    /// Brings all of it up. `log` gets what the functions write, with their stage.
+    /// Starts the local clouds. `log` is called for each line of a function's log, with its stage.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::PortInUse`](crate::ErrorKind::PortInUse) when a port that was
-    /// asked for is taken.
+    /// [`ErrorKind::PortInUse`](crate::ErrorKind::PortInUse) if a port of the configuration is
+    /// taken.
     pub async fn start(
-        plan: Plan,
+        config: CloudConfig,
         log: impl Fn(Stage, LogLine) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        let heroku = Heroku::start(plan.heroku_port).await?;
-        heroku.create_pipeline(&plan.pipeline)?;
+        let heroku = Heroku::start(config.heroku_port).await?;
+        heroku.create_pipeline(&config.pipeline)?;
         let log = Arc::new(log);
         let mut stages = Vec::new();
         let mut deploys = Vec::new();
         let mut databases = Vec::new();
-        for (stage, database) in plan.stages {
-            let app = format!("{}-{stage}", plan.pipeline);
+        for (stage, database) in config.stages {
+            let app = format!("{}-{stage}", config.pipeline);
             heroku.create_app(&app)?;
-            heroku.couple(&plan.pipeline, &app, stage)?;
+            heroku.couple(&config.pipeline, &app, stage)?;
             heroku.attach_postgres(&app, &database.url())?;
             let token = heroku.create_token(&Access::Apps(vec![app.clone()]))?;
-            let mut variables = plan.variables.clone();
+            let mut variables = config.variables.clone();
             variables.extend(
                 [
                     ("STAGELINK_STAGE", stage.as_str()),
-                    ("STAGELINK_HEROKU_PIPELINE", &plan.pipeline),
+                    ("STAGELINK_HEROKU_PIPELINE", &config.pipeline),
                     ("STAGELINK_HEROKU_API_URL", heroku.url()),
                     ("HEROKU_API_KEY", &token),
                 ]
                 .map(|(name, value)| (name.to_owned(), value.to_owned())),
             );
-            let mut deploy = Deploy::new(host(stage), &plan.config);
+            let mut deploy = Deploy::new(host_name(stage), &config.site);
             let mut functions = BTreeMap::new();
-            for (name, executable) in &plan.functions {
-                let mut config = FunctionConfig::new(name, executable);
-                config.environment.clone_from(&variables);
+            for (name, executable) in &config.functions {
+                let mut function_config = FunctionConfig::new(name, executable);
+                function_config.environment.clone_from(&variables);
                 let log = log.clone();
-                config.logs = Arc::new(move |line| log(stage, line));
-                let function = Function::new(config);
+                function_config.logs = Arc::new(move |line| log(stage, line));
+                let function = Function::new(function_config);
                 deploy = deploy.function(name, Arc::new(function.clone()));
                 functions.insert(name.clone(), function);
             }
@@ -121,15 +122,15 @@ impl Cloud {
                 functions,
             });
         }
-        heroku.set_database_owner(Arc::new(Owner::new(plan.databases, databases)));
-        let site = Site::start(plan.site_port, deploys).await?;
+        heroku.set_database_owner(Arc::new(Owner::new(config.databases, databases)));
+        let site = Site::start(config.site_port, deploys).await?;
         for stage in &mut stages {
-            stage.url = site.url(&host(stage.stage));
+            stage.url = site.url(&host_name(stage.stage));
         }
         Ok(Self {
             heroku,
             site,
-            pipeline: plan.pipeline,
+            pipeline: config.pipeline,
             stages,
         })
     }
@@ -139,18 +140,17 @@ impl Cloud {
         &self.heroku
     }
 
-    /// The pipeline's name.
+    /// Name of the pipeline.
     pub fn pipeline(&self) -> &str {
         &self.pipeline
     }
 
-    /// The stages, in the order of the plan.
+    /// The stages, in the order of the config.
     pub fn stages(&self) -> &[StageSite] {
         &self.stages
     }
 
-    /// Ends it: first the site, so that no request is lost, then the functions,
-    /// then Heroku.
+    /// Stops the site, then the functions, then Heroku. In this order no request is lost.
     pub async fn stop(self) {
         self.site.stop().await;
         for stage in &self.stages {
@@ -163,58 +163,73 @@ impl Cloud {
 }
 
 impl StageSite {
-    /// Which stage it is.
+    /// The stage in the pipeline.
     pub fn stage(&self) -> Stage {
         self.stage
     }
 
-    /// The app's name on the local Heroku.
+    /// Name of the app on the local Heroku.
     pub fn app(&self) -> &str {
         &self.app
     }
 
-    /// Where the site answers, without a slash at the end.
+    /// URL of the stage's site, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The stage's database, with the password that it has now.
+    /// The stage's database, with its current password.
     pub fn database(&self) -> Database {
         self.database.database()
     }
 
-    /// The variables that its functions get: how a program of this machine links
+    /// The variables of the stage's functions. With them another program on this machine connects
     /// to the stage as a function does.
     pub fn variables(&self) -> &BTreeMap<String, String> {
         &self.variables
     }
 
-    /// Sends one request to the stage's site, with a body of JSON or without one, and reads
-    /// the answer whole: what a test of a project's functions asks.
+    /// Sends a request to the stage's site, with an optional JSON body, and returns the whole response.
+    /// It is meant for tests of a project's functions.
     ///
     /// ```no_run
     /// # async fn example(staging: &stagelink_local::StageSite) -> Result<(), Box<dyn std::error::Error>> {
     /// let note = serde_json::json!({ "text": "hello" });
-    /// let answer = staging.ask("POST", "/api/notes", Some(&note)).await?;
-    /// assert_eq!(answer.status(), 200);
+    /// let response = staging.request("POST", "/api/notes", Some(&note)).await?;
+    /// assert_eq!(response.status(), 200);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) when method or path is none,
-    /// [`ErrorKind::System`](crate::ErrorKind::System) when the site does not answer.
-    pub async fn ask(
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) for an invalid method or path,
+    /// [`ErrorKind::System`](crate::ErrorKind::System) if the site does not respond.
+    pub async fn request(
         &self,
         method: &str,
         path: &str,
         json: Option<&Value>,
     ) -> Result<Response<Bytes>, Error> {
-        ask(method, &self.url, path, json).await
+        let url = &self.url;
+        let mut request = Request::builder().method(method).uri(path);
+        if json.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let body = json.map(Value::to_string).unwrap_or_default();
+        let request = request.body(body.into()).map_err(|cause| {
+            let message = format!("could not send {method} {url}{path}: invalid method or path");
+            Error::new(ErrorKind::Input, message).because(cause)
+        })?;
+        let (head, body) = http_client::send(url, request).await?.into_parts();
+        let body = body.collect().await.map_err(|cause| {
+            let message = format!("could not read the response to {method} {url}{path}");
+            Error::new(ErrorKind::System, message).because(cause)
+        })?;
+        Ok(Response::from_parts(head, body.to_bytes()))
     }
 
-    /// A function of the stage, by name.
+    /// Returns a function of the stage by name.
     pub fn function(&self, name: &str) -> Option<&Function> {
         self.functions.get(name)
     }
@@ -226,9 +241,9 @@ impl Invoke for Function {
     }
 }
 
-/// Production has the site's own name, every other stage one beneath it, as
-/// Netlify names the deploys of branches.
-fn host(stage: Stage) -> String {
+/// Returns the host name of a stage: the site's name for production, a subdomain for every other
+/// stage, as for Netlify's branch deploys.
+fn host_name(stage: Stage) -> String {
     match stage {
         Stage::Production => "localhost".to_owned(),
         other => format!("{other}.localhost"),

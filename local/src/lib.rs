@@ -12,10 +12,10 @@
 //! - `testing`: the module `testing`, which has Neon's and Render's APIs and a network with faults.
 
 pub mod api;
-mod ask;
 mod cloud;
 mod error;
 pub mod heroku;
+mod http_client;
 pub mod lambda;
 pub mod netlify;
 #[cfg(feature = "netlify-api")]
@@ -26,7 +26,7 @@ mod port;
 pub mod testing;
 
 pub use crate::cloud::Cloud;
-pub use crate::cloud::Plan;
+pub use crate::cloud::CloudConfig;
 pub use crate::cloud::StageSite;
 pub use crate::error::Error;
 pub use crate::error::ErrorKind;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stagelink_local::api::Recorded;
+use stagelink_local::api::RecordedRequest;
 use stagelink_local::heroku::{Access, Heroku, Stage};
 use stagelink_local::netlify_api::{Context, EnvScope, EnvVar, Hosting, NetlifyApi, Uploaded};
 use stagelink_tests::{CANARY, Record, Rig, database, migrate, send, server};
@@ -133,7 +133,7 @@ impl Stages {
     /// The newest deploy, which a command is to have made.
     pub(crate) fn newest(&self, said: &Said) -> Uploaded {
         let requests = self.netlify.control().requests();
-        let refused = |of: &&Recorded| of.status.is_none_or(|status| status >= 400);
+        let refused = |of: &&RecordedRequest| of.status.is_none_or(|status| status >= 400);
         let refused: Vec<_> = requests.iter().filter(refused).collect();
         assert!(said.success, "{}\n{}\n{refused:?}", said.out, said.err);
         self.netlify.deploys().pop().expect("a deploy")

@@ -30,7 +30,7 @@ async fn review_app(scene: &Scene, pull_request: u64) -> (Uuid, Database) {
     let name = format!("shop-pr-{pull_request}");
     scene
         .heroku
-        .create_app_of_review_app(id, &name)
+        .create_app_for_review_app(id, &name)
         .expect("an app");
     scene
         .heroku
@@ -46,7 +46,7 @@ async fn review_app(scene: &Scene, pull_request: u64) -> (Uuid, Database) {
 /// Asks the health check and expects that the preview has no database: words of the reason
 /// are in the log and do not reach the client. No app's config vars were read.
 async fn has_none(scene: &Scene, reason: &str) -> Answer {
-    scene.heroku.forget_requests();
+    scene.heroku.clear_requests();
     let answer = scene.get("health").await;
     let log = scene.log();
     assert_eq!(answer.status, 503, "{}\n{log}", answer.text());
@@ -134,7 +134,7 @@ async fn preview_whose_review_app_is_being_made_says_when_to_come_back() {
         if made {
             scene
                 .heroku
-                .create_app_of_review_app(id, "shop-pr-24")
+                .create_app_for_review_app(id, "shop-pr-24")
                 .expect("an app");
         }
         let answer = has_none(&scene, "still being made").await;

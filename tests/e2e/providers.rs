@@ -36,7 +36,7 @@ async fn warm_function_survives_a_rotation_with_one_call() {
         let function = place.function("health").await;
         let ask = async || place.ask(&function, "GET", "/api/health", None).await;
         assert_eq!(ask().await.status, 200, "{}", place.log());
-        place.cloud.control().forget_requests();
+        place.cloud.control().clear_requests();
         place.rotate().await;
         // The request that meets the cut connection may fail, and no other.
         if ask().await.status != 200 {
@@ -88,7 +88,7 @@ async fn stage_moves_to_another_provider_by_its_settings_alone() {
     let mut heroku = Scene::new().await;
     assert_eq!(heroku.get("health").await.status, 200, "{}", heroku.log());
     for place in Place::all().await {
-        heroku.heroku.forget_requests();
+        heroku.heroku.clear_requests();
         heroku.variables.extend(place.variables.clone());
         let answer = heroku.get("health").await;
         assert_eq!(answer.status, 500, "two providers and no choice");

@@ -36,7 +36,7 @@ async fn warm(scene: &Scene) -> Function {
     let function = scene.function("health").await;
     let answer = scene.ask(&function, "GET", "/api/health", None).await;
     assert_eq!(answer.status, 200, "{}", scene.log());
-    scene.heroku.forget_requests();
+    scene.heroku.clear_requests();
     function
 }
 
@@ -176,7 +176,7 @@ async fn site_goes_on_when_heroku_rotates_the_credentials_of_a_stage() {
         let answer = sign(stage.url(), "before").await;
         assert_eq!(answer.status, 201, "{}", answer.text());
     }
-    cloud.heroku().forget_requests();
+    cloud.heroku().clear_requests();
     let (old, others) = (staging.database().url(), production.database().url());
 
     let answer = rotate_over_http(cloud.heroku(), staging.app()).await;

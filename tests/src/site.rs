@@ -2,7 +2,7 @@
 
 use stagelink_local::heroku::Stage;
 use stagelink_local::netlify::SiteConfig;
-use stagelink_local::{Cloud, Plan};
+use stagelink_local::{Cloud, CloudConfig};
 
 use crate::{Record, database, functions, migrate, root, server};
 
@@ -13,7 +13,7 @@ use crate::{Record, database, functions, migrate, root, server};
 ///
 /// When it does not come up.
 pub async fn site() -> (Cloud, Record) {
-    let plan = Plan {
+    let cloud_config = CloudConfig {
         pipeline: "shop".to_owned(),
         stages: vec![
             (Stage::Staging, database().await),
@@ -22,13 +22,13 @@ pub async fn site() -> (Cloud, Record) {
         databases: server().await.database_admin(),
         functions: functions().await.clone(),
         variables: std::collections::BTreeMap::default(),
-        config: SiteConfig::load(root()).expect("netlify.toml is good"),
+        site: SiteConfig::load(root()).expect("netlify.toml is good"),
         site_port: 0,
         heroku_port: 0,
     };
     let record = Record::new([]);
     let log = record.clone();
-    let cloud = Cloud::start(plan, move |_, line| log.add(line.line))
+    let cloud = Cloud::start(cloud_config, move |_, line| log.add(line.line))
         .await
         .expect("the site comes up");
     for stage in cloud.stages() {

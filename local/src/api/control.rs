@@ -1,84 +1,64 @@
-//! The way to disturb a stand-in, and to see what it was asked.
+//! The handle for tests to make a stand-in fail and to see its requests.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
-#[cfg(any(feature = "netlify-api", feature = "testing"))]
-use axum::{
-    Router,
-    extract::Request,
-    middleware::{Next, from_fn},
-};
 
 use super::faults::{Fault, Faults};
-use super::journal::{Journal, Recorded};
-use super::server::Disconnected;
+use super::request_log::{RecordedRequest, RequestLog};
+use super::server::CloseConnection;
 
-/// Makes a stand-in fail, and tells which requests came in. Clones are of the same one.
+/// Makes a stand-in fail, and lists the requests that it received. Clones control the same stand-in.
 #[derive(Clone, Default)]
 pub struct Control(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
     faults: Mutex<Faults>,
-    journal: Mutex<Journal>,
+    log: Mutex<RequestLog>,
 }
 
 impl Control {
-    /// Makes requests fail from now on.
+    /// Makes matching requests fail from now on.
     pub fn inject(&self, fault: Fault) {
         lock(&self.0.faults).inject(fault);
     }
 
-    /// Ends all faults. A request that hangs already goes on hanging.
+    /// Removes all faults. A request that already hangs keeps hanging.
     pub fn clear_faults(&self) {
         lock(&self.0.faults).clear();
     }
 
-    /// The requests so far, in the order in which they came in: the last 10 000.
-    pub fn requests(&self) -> Vec<Recorded> {
-        lock(&self.0.journal).entries()
+    /// Received requests in their order, the last 10 000.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        lock(&self.0.log).entries()
     }
 
-    /// Forgets the requests so far.
-    pub fn forget_requests(&self) {
-        lock(&self.0.journal).forget();
+    /// Clears the list of received requests.
+    pub fn clear_requests(&self) {
+        lock(&self.0.log).clear();
     }
 
-    /// Wraps the routes of an API, so that each request goes through [`respond`](Self::respond).
-    #[cfg(any(feature = "netlify-api", feature = "testing"))]
-    pub(crate) fn wrap(&self, routes: Router, refusal: fn(StatusCode) -> Response) -> Router {
-        let control = self.clone();
-        routes.layer(from_fn(move |request: Request, next: Next| {
-            let control = control.clone();
-            async move {
-                let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-                let genuine = next.run(request);
-                control.respond((&method, &path), refusal, genuine).await
-            }
-        }))
-    }
-
-    /// The response to a request: what `genuine` gives, or what becomes of that by
-    /// a fault. `refusal` is the API's own answer with a status of failure.
+    /// Returns the response to a request: `response`, or the result of a fault that matches.
+    /// `error_response` creates the API's own response with an error status.
     pub(crate) async fn respond(
         &self,
         (method, path): (&Method, &str),
-        refusal: fn(StatusCode) -> Response,
-        genuine: impl Future<Output = Response>,
+        error_response: fn(StatusCode) -> Response,
+        response: impl Future<Output = Response>,
     ) -> Response {
-        let number = lock(&self.0.journal).arrived(method, path);
-        let failure = lock(&self.0.faults).take(method, path);
+        let number = lock(&self.0.log).record_request(method, path);
+        let failure = lock(&self.0.faults).next_failure(method, path);
         let response = match failure {
-            None => genuine.await,
-            Some(failure) => failure.spoil(genuine, refusal).await,
+            None => response.await,
+            Some(failure) => failure.apply(response, error_response).await,
         };
-        if !is_disconnected(&response) {
+        if !closes_connection(&response) {
             let status = response.status().as_u16();
-            lock(&self.0.journal).answered(number, status);
-            tracing::debug!(%method, path, status, "a local api");
+            lock(&self.0.log).record_status(number, status);
+            tracing::debug!(%method, path, status, "request to a local api");
         }
         response
     }
@@ -90,12 +70,13 @@ impl fmt::Debug for Control {
     }
 }
 
-/// Whether a response is never sent, since its connection is closed in its place.
-fn is_disconnected(response: &Response) -> bool {
-    response.extensions().get::<Disconnected>().is_some()
+/// Returns whether the connection is closed instead of sending the response.
+fn closes_connection(response: &Response) -> bool {
+    response.extensions().get::<CloseConnection>().is_some()
 }
 
-/// A request that panicked leaves nothing half done that matters to a stand-in.
+/// Locks a mutex. Poison is ignored: a request that panicked leaves no state that a stand-in could
+/// not go on with.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The URL of a Postgres database, with the parts that APIs tell one by one.
+//! The URL of a Postgres database, with the parts that APIs return separately.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use tokio_postgres::config::Host;
 
 use crate::{Error, ErrorKind};
 
-/// A `postgres://` URL. It holds a password: `Debug` shows the host alone.
+/// A `postgres://` URL. It holds a password, so `Debug` shows host and port only.
 #[derive(Clone)]
 pub(crate) struct DatabaseUrl {
     url: String,
@@ -19,34 +19,30 @@ pub(crate) struct DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// Reads a URL.
+    /// Parses a URL.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] unless it begins with `postgres://`, as Heroku's do (its
-    /// official CLI takes no other), and names user, password, host and database.
+    /// [`ErrorKind::Input`] unless the URL begins with `postgres://`, as Heroku's URLs do (its CLI
+    /// accepts no other), and has user, password, host and database.
     pub(crate) fn parse(url: &str) -> Result<Self, Error> {
         if !url.starts_with("postgres://") {
             return Err(invalid("it must begin with postgres://"));
         }
-        // The parser's own error is left out: it may quote what it could not read.
-        let config: Config = url
-            .parse()
-            .map_err(|_| invalid("it cannot be read as a url"))?;
+        // The parser's error is dropped: it may quote the URL.
+        let config: Config = url.parse().map_err(|_| invalid("it is not a valid url"))?;
         let host = match config.get_hosts() {
             [Host::Tcp(host)] => host.clone(),
-            _ => return Err(invalid("it must name one host")),
+            _ => return Err(invalid("it must have one host")),
         };
-        let user = config
-            .get_user()
-            .ok_or_else(|| invalid("it names no user"))?;
+        let user = config.get_user().ok_or_else(|| invalid("it has no user"))?;
         let password = config
             .get_password()
             .and_then(|password| String::from_utf8(password.to_vec()).ok())
-            .ok_or_else(|| invalid("it holds no password"))?;
+            .ok_or_else(|| invalid("it has no password"))?;
         let database = config
             .get_dbname()
-            .ok_or_else(|| invalid("it names no database"))?;
+            .ok_or_else(|| invalid("it has no database"))?;
         Ok(Self {
             url: url.to_owned(),
             host,
@@ -57,8 +53,8 @@ impl DatabaseUrl {
         })
     }
 
-    /// The whole URL, with its password.
-    pub(crate) fn secret(&self) -> &str {
+    /// Returns the whole URL with its password.
+    pub(crate) fn expose_secret(&self) -> &str {
         &self.url
     }
 }
@@ -72,10 +68,10 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-fn invalid(why: &str) -> Error {
+fn invalid(reason: &str) -> Error {
     Error::new(
         ErrorKind::Input,
-        format!("could not use the url of a database: {why}"),
+        format!("could not use the database url: {reason}"),
     )
 }
 
@@ -84,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn url_with_escapes_is_taken_apart() {
+    fn url_with_escapes_is_parsed_into_its_parts() {
         let url =
             DatabaseUrl::parse("postgres://u%40x:p%2Fw%3A@127.0.0.1:6543/app?sslmode=require")
                 .expect("a url");
@@ -94,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn url_that_cannot_be_used_is_refused_without_being_shown() {
+    fn invalid_url_is_refused_without_being_shown() {
         for url in [
             "postgresql://u:canary@h/d",
             "postgres://u@h/canary",
@@ -102,13 +98,13 @@ mod tests {
             "postgres://u:canary@h:port/d",
             "canary",
         ] {
-            let error = DatabaseUrl::parse(url).expect_err("a refusal");
+            let error = DatabaseUrl::parse(url).expect_err("an error");
             assert!(!format!("{error} {error:?}").contains("canary"));
         }
     }
 
     #[test]
-    fn url_as_debug_shows_no_password() {
+    fn debug_of_url_shows_no_password() {
         let url = DatabaseUrl::parse("postgres://u:canary@h/d").expect("a url");
         assert!(!format!("{url:?}").contains("canary"));
     }

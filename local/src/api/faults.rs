@@ -1,4 +1,4 @@
-//! Failures on demand: rules that make matching requests fail the way a real service does.
+//! Injected faults: rules that make matching requests fail as a real service does.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,13 +12,12 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body::Frame;
 
-use super::server::Disconnected;
+use super::server::CloseConnection;
 
 /// A rule that makes requests fail.
 ///
-/// Without [`on`](Fault::on) it holds for every request, without
-/// [`times`](Fault::times) until the faults are cleared. Rules are tried in the order
-/// in which they were injected; the first that matches is used.
+/// Without [`on`](Fault::on) it matches every request. Without [`times`](Fault::times) it applies
+/// until the faults are cleared. Of the rules that match, the one that was injected first applies.
 ///
 /// ```
 /// use stagelink_local::api::{Failure, Fault};
@@ -28,85 +27,85 @@ use super::server::Disconnected;
 #[derive(Clone, Debug)]
 pub struct Fault {
     failure: Failure,
-    place: Option<(String, String)>,
-    left: Option<u32>,
+    /// Method and path pattern.
+    route: Option<(String, String)>,
+    remaining: Option<u32>,
 }
 
-/// In which way a request fails.
+/// The failure of a request.
 ///
-/// The first group never reaches the resource. The second lets the request do its
-/// work and spoils the answer.
+/// With the first group of variants the request has no effect. With the second it has its effect,
+/// and the response is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
-    /// This status, with the error body that the API has for it. `retry_after` is sent
-    /// in whole seconds; no API here promises that header, so a client must manage
-    /// without.
+    /// An error status, with the API's error body for it. `retry_after` is sent in whole seconds; no
+    /// API here guarantees that header, so a client must work without it.
     Status {
-        /// The status, 400 to 599; any other number becomes 500.
+        /// Status from 400 to 599. Any other number becomes 500.
         status: u16,
-        /// The `Retry-After` header, if there is to be one.
+        /// Value of the `Retry-After` header, if any.
         retry_after: Option<Duration>,
     },
-    /// 502 with an HTML page, as a proxy before the API sends it.
+    /// 502 with an HTML page, as a proxy in front of the API sends it.
     BadGateway,
-    /// The request is accepted and never answered.
+    /// The request is accepted and gets no response.
     Hang,
-    /// The connection is closed without an answer.
+    /// The connection is closed without a response.
     Disconnect,
 
-    /// The answer comes after this time.
+    /// The response is sent after this time.
     Delay(Duration),
-    /// The answer announces its whole length and the connection is closed after
-    /// half of it.
+    /// The response has the `Content-Length` of its whole body, and the connection is closed after
+    /// half of the body.
     HalfBody,
-    /// The answer says that it is plain text.
+    /// The response has the content type of plain text.
     WrongContentType,
-    /// The answer's last character is missing, so that it is no JSON.
+    /// The last character of the body is missing, so that it is not valid JSON.
     InvalidJson,
-    /// The answer has its status and no body.
+    /// The response has its status and an empty body.
     EmptyBody,
-    /// The answer is a JSON object that holds nothing.
+    /// The body is an empty JSON object.
     EmptyObject,
-    /// The answer has its status and is an HTML page, as of a proxy that wants a login.
-    Page,
+    /// The response has its status and an HTML page, as from a proxy that asks for a login.
+    HtmlPage,
 }
 
 impl Fault {
-    /// A fault for every request, until the faults are cleared.
+    /// Creates a fault that matches every request, until the faults are cleared.
     pub fn new(failure: Failure) -> Self {
         Self {
             failure,
-            place: None,
-            left: None,
+            route: None,
+            remaining: None,
         }
     }
 
-    /// Only for requests with this method and path. In the path `*` stands for one
-    /// segment, and `**` at the end for all that follow. A query plays no part.
+    /// Limits the fault to requests with this method and path. In the path `*` matches one segment,
+    /// and `**` at the end matches all that follow. The query is ignored.
     pub fn on(self, method: &str, path: &str) -> Self {
         Self {
-            place: Some((method.to_ascii_uppercase(), path.to_owned())),
+            route: Some((method.to_ascii_uppercase(), path.to_owned())),
             ..self
         }
     }
 
-    /// Only for the next `times` requests that match.
+    /// Limits the fault to the next `times` matching requests.
     pub fn times(self, times: u32) -> Self {
         Self {
-            left: Some(times),
+            remaining: Some(times),
             ..self
         }
     }
 
     fn matches(&self, method: &Method, path: &str) -> bool {
-        self.place
-            .as_ref()
-            .is_none_or(|(wanted, pattern)| wanted == method.as_str() && fits(pattern, path))
+        self.route.as_ref().is_none_or(|(wanted, pattern)| {
+            wanted == method.as_str() && path_matches(pattern, path)
+        })
     }
 }
 
-/// The rules that hold now.
+/// The active rules.
 #[derive(Debug, Default)]
 pub(super) struct Faults(VecDeque<Fault>);
 
@@ -119,83 +118,83 @@ impl Faults {
         self.0.clear();
     }
 
-    /// How this request is to fail, if it is. Counts it against its rule.
-    pub(super) fn take(&mut self, method: &Method, path: &str) -> Option<Failure> {
-        self.0.retain(|fault| fault.left != Some(0));
+    /// Returns the failure for a request, if a rule matches, and counts the request for that rule.
+    pub(super) fn next_failure(&mut self, method: &Method, path: &str) -> Option<Failure> {
+        self.0.retain(|fault| fault.remaining != Some(0));
         let fault = self
             .0
             .iter_mut()
             .find(|fault| fault.matches(method, path))?;
-        if let Some(left) = &mut fault.left {
-            *left -= 1;
+        if let Some(remaining) = &mut fault.remaining {
+            *remaining -= 1;
         }
         Some(fault.failure)
     }
 }
 
 impl Failure {
-    /// The answer to a request that fails in this way; `genuine` is what the answer
-    /// would have been, and `refusal` the API's own with a status of failure.
-    pub(super) async fn spoil(
+    /// Returns the response to a request with this failure. `response` is the response without it;
+    /// `error_response` creates the API's own response with an error status.
+    pub(super) async fn apply(
         self,
-        genuine: impl Future<Output = Response>,
-        refusal: fn(StatusCode) -> Response,
+        response: impl Future<Output = Response>,
+        error_response: fn(StatusCode) -> Response,
     ) -> Response {
         match self {
             Self::Status {
                 status,
                 retry_after,
-            } => refused(status, retry_after, refusal),
-            Self::BadGateway => page(StatusCode::BAD_GATEWAY),
+            } => with_status(status, retry_after, error_response),
+            Self::BadGateway => html_page(StatusCode::BAD_GATEWAY),
             Self::Hang => std::future::pending().await,
             Self::Disconnect => {
                 let mut response = Response::default();
-                response.extensions_mut().insert(Disconnected);
+                response.extensions_mut().insert(CloseConnection);
                 response
             }
             Self::Delay(time) => {
                 tokio::time::sleep(time).await;
-                genuine.await
+                response.await
             }
             Self::HalfBody => {
-                rewrite(genuine.await, |body| {
+                replace_body(response.await, |body| {
                     let half = body.slice(..body.len() / 2);
                     let whole = body.len();
-                    (Body::new(Cut(Some(half))), Some(whole))
+                    (Body::new(TruncatedBody(Some(half))), Some(whole))
                 })
                 .await
             }
             Self::WrongContentType => {
-                let mut response = genuine.await;
+                let mut response = response.await;
                 response
                     .headers_mut()
                     .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
                 response
             }
             Self::InvalidJson => {
-                rewrite(genuine.await, |body| {
+                replace_body(response.await, |body| {
                     let rest = body.slice(..body.len().saturating_sub(1));
                     (Body::from(rest), None)
                 })
                 .await
             }
-            Self::EmptyBody => rewrite(genuine.await, |_| (Body::empty(), None)).await,
-            Self::EmptyObject => rewrite(genuine.await, |_| (Body::from("{}"), None)).await,
-            Self::Page => page(genuine.await.status()),
+            Self::EmptyBody => replace_body(response.await, |_| (Body::empty(), None)).await,
+            Self::EmptyObject => replace_body(response.await, |_| (Body::from("{}"), None)).await,
+            Self::HtmlPage => html_page(response.await.status()),
         }
     }
 }
 
-fn refused(
+fn with_status(
     status: u16,
     retry_after: Option<Duration>,
-    refusal: fn(StatusCode) -> Response,
+    error_response: fn(StatusCode) -> Response,
 ) -> Response {
     let status = StatusCode::from_u16(status)
         .ok()
         .filter(|status| status.is_client_error() || status.is_server_error())
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = refusal(status);
+    let mut response = error_response(status);
     if let Some(wait) = retry_after {
         response
             .headers_mut()
@@ -204,7 +203,7 @@ fn refused(
     response
 }
 
-fn page(status: StatusCode) -> Response {
+fn html_page(status: StatusCode) -> Response {
     let html = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
     let text = format!(
         "<!DOCTYPE html>\n<html><head><title>{status}</title></head>\
@@ -213,9 +212,9 @@ fn page(status: StatusCode) -> Response {
     (status, html, text).into_response()
 }
 
-/// The response with another body; the number is the length to announce where it is
-/// not the body's own.
-async fn rewrite(
+/// Replaces the body of a response. `change` returns the new body and its `Content-Length` if that is
+/// not the body's own length.
+async fn replace_body(
     response: Response,
     change: impl FnOnce(Bytes) -> (Body, Option<usize>),
 ) -> Response {
@@ -223,9 +222,9 @@ async fn rewrite(
     let Ok(body) = to_bytes(body, usize::MAX).await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let (body, announced) = change(body);
+    let (body, content_length) = change(body);
     parts.headers.remove(header::CONTENT_LENGTH);
-    if let Some(length) = announced {
+    if let Some(length) = content_length {
         parts
             .headers
             .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
@@ -233,10 +232,10 @@ async fn rewrite(
     Response::from_parts(parts, body)
 }
 
-/// A body that breaks off after what it holds.
-struct Cut(Option<Bytes>);
+/// A body that ends with an error after its data.
+struct TruncatedBody(Option<Bytes>);
 
-impl http_body::Body for Cut {
+impl http_body::Body for TruncatedBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -247,7 +246,7 @@ impl http_body::Body for Cut {
         match self.0.take() {
             None => Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into()))),
             Some(rest) if rest.is_empty() => {
-                // Pausing once lets the connection send what came before the break.
+                // Waiting once lets the connection send the data before the error.
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -259,7 +258,7 @@ impl http_body::Body for Cut {
     }
 }
 
-fn fits(pattern: &str, path: &str) -> bool {
+fn path_matches(pattern: &str, path: &str) -> bool {
     let (mut pattern, mut path) = (pattern.split('/'), path.split('/'));
     loop {
         match (pattern.next(), path.next()) {
@@ -277,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fault_with_a_count_holds_for_that_many_matching_requests() {
+    fn fault_with_a_count_applies_to_that_many_matching_requests() {
         let mut faults = Faults::default();
         faults.inject(
             Fault::new(Failure::Hang)
@@ -285,31 +284,34 @@ mod tests {
                 .times(2),
         );
         let path = "/apps/guestbook/config-vars";
-        assert_eq!(faults.take(&Method::PATCH, path), None);
-        assert_eq!(faults.take(&Method::GET, "/apps/guestbook"), None);
-        assert_eq!(faults.take(&Method::GET, path), Some(Failure::Hang));
-        assert_eq!(faults.take(&Method::GET, path), Some(Failure::Hang));
-        assert_eq!(faults.take(&Method::GET, path), None);
+        assert_eq!(faults.next_failure(&Method::PATCH, path), None);
+        assert_eq!(faults.next_failure(&Method::GET, "/apps/guestbook"), None);
+        assert_eq!(faults.next_failure(&Method::GET, path), Some(Failure::Hang));
+        assert_eq!(faults.next_failure(&Method::GET, path), Some(Failure::Hang));
+        assert_eq!(faults.next_failure(&Method::GET, path), None);
     }
 
     #[test]
-    fn fault_without_a_place_holds_for_everything_until_cleared() {
+    fn fault_without_a_route_applies_to_all_requests_until_cleared() {
         let mut faults = Faults::default();
         faults.inject(Fault::new(Failure::BadGateway));
-        assert_eq!(faults.take(&Method::GET, "/a"), Some(Failure::BadGateway));
         assert_eq!(
-            faults.take(&Method::POST, "/b/c"),
+            faults.next_failure(&Method::GET, "/a"),
+            Some(Failure::BadGateway)
+        );
+        assert_eq!(
+            faults.next_failure(&Method::POST, "/b/c"),
             Some(Failure::BadGateway)
         );
         faults.clear();
-        assert_eq!(faults.take(&Method::GET, "/a"), None);
+        assert_eq!(faults.next_failure(&Method::GET, "/a"), None);
     }
 
     #[test]
-    fn pattern_with_two_stars_fits_all_that_follows() {
-        assert!(fits("/client/**", "/client/v11/databases/x"));
-        assert!(!fits("/client/**", "/clients"));
-        assert!(!fits("/apps/*", "/apps/a/b"));
-        assert!(!fits("/apps/*/releases", "/apps/a"));
+    fn pattern_with_two_stars_matches_all_that_follows() {
+        assert!(path_matches("/client/**", "/client/v11/databases/x"));
+        assert!(!path_matches("/client/**", "/clients"));
+        assert!(!path_matches("/apps/*", "/apps/a/b"));
+        assert!(!path_matches("/apps/*/releases", "/apps/a"));
     }
 }

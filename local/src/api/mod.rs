@@ -1,21 +1,23 @@
-//! What the stand-ins for HTTP APIs share: a listener, failures on demand, and a
-//! journal of the requests.
+//! Parts that the stand-ins for HTTP APIs share: the server, injected faults, and the log of received
+//! requests.
 
 #[cfg(any(feature = "netlify-api", feature = "testing"))]
 mod bearer;
 mod control;
 mod database_url;
 mod faults;
-mod journal;
+#[cfg(any(feature = "netlify-api", feature = "testing"))]
+mod middleware;
+mod request_log;
 mod server;
 #[cfg(test)]
 pub(crate) mod test_client;
 
 pub use control::Control;
 pub use faults::{Failure, Fault};
-pub use journal::Recorded;
+pub use request_log::RecordedRequest;
 
 #[cfg(any(feature = "netlify-api", feature = "testing"))]
-pub(crate) use bearer::bearer;
+pub(crate) use bearer::bearer_token;
 pub(crate) use database_url::DatabaseUrl;
 pub(crate) use server::Server;

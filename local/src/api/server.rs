@@ -1,4 +1,4 @@
-//! The listener and its connections, all of which end with the server.
+//! The HTTP server of a stand-in. Its connections end with it.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -20,12 +20,12 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::Error;
 use crate::port::refused;
 
-/// Marks a response that is not to be sent: its connection is closed instead.
+/// Response extension that has the server close the connection instead of sending the response.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Disconnected;
+pub(super) struct CloseConnection;
 
-/// A server that runs on 127.0.0.1. Dropping it ends it at some later moment; [`Server::stop`] waits
-/// for the end.
+/// A running server on 127.0.0.1. Dropping it stops it in the background; [`Server::stop`] waits for
+/// the end.
 pub(crate) struct Server {
     url: String,
     stop: oneshot::Sender<()>,
@@ -33,13 +33,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Listens at this port or, for 0, at a free one.
+    /// Starts the server on this port; 0 selects a free port.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::PortInUse`](crate::ErrorKind::PortInUse) when the port is taken,
-    /// [`ErrorKind::System`](crate::ErrorKind::System) when it cannot be opened for
-    /// another reason.
+    /// [`ErrorKind::PortInUse`](crate::ErrorKind::PortInUse) if the port is taken,
+    /// [`ErrorKind::System`](crate::ErrorKind::System) if it cannot be opened for another reason.
     pub(crate) async fn start(port: u16, router: Router) -> Result<Self, Error> {
         let (listener, address) = async {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
@@ -56,15 +55,15 @@ impl Server {
         })
     }
 
-    /// Where it listens, such as `http://127.0.0.1:5001`.
+    /// Base URL of the server, such as `http://127.0.0.1:5001`.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Closes the port and every connection, in the middle of an answer too: a client
-    /// that hangs must not keep its server.
+    /// Closes the port and every connection, even in the middle of a response: a client that hangs
+    /// must not block its server.
     pub(crate) async fn stop(self) {
-        // Both fail only when the server has ended already.
+        // Both fail only if the server has already ended.
         let _ = self.stop.send(());
         let _ = self.task.await;
     }
@@ -78,7 +77,7 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Accepts until the sender of `stopped` sends or is gone.
+/// Accepts connections until the sender of `stopped` sends or is dropped.
 async fn serve(listener: TcpListener, router: Router, mut stopped: oneshot::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {
@@ -87,12 +86,12 @@ async fn serve(listener: TcpListener, router: Router, mut stopped: oneshot::Rece
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, router.clone()));
+                    connections.spawn(serve_connection(stream, router.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "could not accept a connection");
-                    // Out of file descriptors, most likely: without a pause this loop
-                    // would take a whole core until there are some again.
+                    // Most likely there are no file descriptors left. Without a pause this loop
+                    // would use a whole core until there are some again.
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -102,17 +101,17 @@ async fn serve(listener: TcpListener, router: Router, mut stopped: oneshot::Rece
     connections.shutdown().await;
 }
 
-async fn connection(stream: TcpStream, router: Router) {
-    // Only costs speed where it fails.
+async fn serve_connection(stream: TcpStream, router: Router) {
+    // A failure only costs speed.
     let _ = stream.set_nodelay(true);
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = router.call(request.map(Body::new));
+        let response = router.call(request.map(Body::new));
         async move {
-            let response = answer
+            let response = response
                 .await
                 .unwrap_or_else(|never: Infallible| match never {});
-            if response.extensions().get::<Disconnected>().is_some() {
+            if response.extensions().get::<CloseConnection>().is_some() {
                 return Err(io::Error::from(io::ErrorKind::ConnectionAborted));
             }
             Ok(response)
@@ -122,7 +121,7 @@ async fn connection(stream: TcpStream, router: Router) {
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {
-        tracing::debug!(%error, "a connection to a local api broke");
+        tracing::debug!(%error, "a connection to a local api failed");
     }
 }
 

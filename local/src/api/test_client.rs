@@ -1,26 +1,38 @@
-//! A small HTTP client over a real socket, which sees an answer that breaks off.
+//! An HTTP client for the tests of the APIs. It reports a response whose body is incomplete.
 
 use std::collections::HashMap;
-use std::io;
 
+use bytes::Bytes;
+use http::Request;
+use http_body_util::BodyExt as _;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
+use crate::{Error, http_client};
+
+/// A response with its whole body.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct TestResponse {
     pub(crate) status: u16,
     pub(crate) headers: HashMap<String, String>,
     pub(crate) body: String,
 }
 
-impl Answer {
+/// The failure of a request.
+#[derive(Debug)]
+pub(crate) enum SendError {
+    /// There was no response.
+    NoResponse(#[expect(dead_code, reason = "tests show it with `Debug`")] Error),
+    /// The connection was closed before the end of the body. The response has the received part.
+    IncompleteBody(TestResponse),
+}
+
+impl TestResponse {
     pub(crate) fn json(&self) -> Value {
         assert_eq!(self.headers["content-type"], "application/json");
         serde_json::from_str(&self.body).expect("json")
     }
 
-    /// The status and the id of an error answer, or its code, as Neon calls it.
+    /// Returns the status and the id of an error response, or its code, as Neon names it.
     pub(crate) fn error(&self) -> (u16, String) {
         let body = self.json();
         assert!(
@@ -34,48 +46,42 @@ impl Answer {
     }
 }
 
-/// Sends a request to a URL such as `http://127.0.0.1:5001`. Headers without a value
-/// are left out.
+/// Sends a request to a base URL such as `http://127.0.0.1:5001`. Headers with an empty value are
+/// omitted.
 pub(crate) async fn send<'a>(
-    url: &str,
+    base_url: &str,
     method: &str,
     path: &str,
     headers: impl IntoIterator<Item = (&'a str, &'a str)>,
-    body: &str,
-) -> io::Result<Answer> {
-    let length = body.len();
-    let mut request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n"
-    );
+    body: impl Into<Bytes>,
+) -> Result<TestResponse, SendError> {
+    let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers.into_iter().filter(|(_, value)| !value.is_empty()) {
-        request.push_str(&format!("{name}: {value}\r\n"));
+        request = request.header(name, value);
     }
-    request.push_str(&format!("\r\n{body}"));
-
-    let address = url.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    read(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, answer))
-}
-
-/// The answer, unless it broke off.
-fn read(answer: &str) -> Option<Answer> {
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let mut lines = head.lines();
-    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let headers: HashMap<_, _> = lines
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    let announced = headers.get("content-length");
-    if announced.is_some_and(|length| length.parse() != Ok(body.len())) {
-        return None;
+    let request = request.body(body.into()).expect("a request");
+    let response = http_client::send(base_url, request)
+        .await
+        .map_err(SendError::NoResponse)?;
+    let (head, mut body) = response.into_parts();
+    let mut response = TestResponse {
+        status: head.status.as_u16(),
+        headers: head
+            .headers
+            .iter()
+            .map(|(name, value)| {
+                let value = value.to_str().expect("text");
+                (name.as_str().to_owned(), value.to_owned())
+            })
+            .collect(),
+        body: String::new(),
+    };
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Err(SendError::IncompleteBody(response));
+        };
+        let data = frame.into_data().expect("no trailers");
+        response.body += str::from_utf8(&data).expect("text");
     }
-    Some(Answer {
-        status,
-        headers,
-        body: body.to_owned(),
-    })
+    Ok(response)
 }

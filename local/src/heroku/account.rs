@@ -1,103 +1,90 @@
-//! The account: `/account`, `/users/~`, its rate limit, and the teams it has none of.
+//! The state of the local Heroku: one account and its resources, in memory.
 
-use axum::Router;
-use axum::extract::{Path, State};
-use axum::response::Response;
-use axum::routing::get;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::time::Instant;
 use uuid::Uuid;
 
-use super::api_error::{ApiError, json_body};
-use super::range::Page;
-use super::shared::Shared;
-use super::state::stamp;
+use super::records::{Addon, App, Attachment, Coupling, Pipeline, ReviewApp, User};
 
-/// The one user of the stand-in.
+/// The account with its resources. The operations are in the file of each resource.
 pub(super) struct Account {
+    pub(super) user: User,
+    pub(super) catalog: Catalog,
+    pub(super) pipelines: Vec<Pipeline>,
+    pub(super) apps: Vec<App>,
+    pub(super) couplings: Vec<Coupling>,
+    pub(super) review_apps: Vec<ReviewApp>,
+    pub(super) addons: Vec<Addon>,
+    pub(super) attachments: Vec<Attachment>,
+}
+
+/// Heroku's own resources that every app refers to.
+pub(super) struct Catalog {
+    pub(super) generation: CatalogItem,
+    pub(super) region: CatalogItem,
+    pub(super) stack: CatalogItem,
+    pub(super) addon_service: CatalogItem,
+    pub(super) plan: CatalogItem,
+}
+
+/// A resource of the catalog, with a constant id and name.
+pub(super) struct CatalogItem {
     pub(super) id: Uuid,
-    created_at: Timestamp,
+    pub(super) name: &'static str,
 }
 
 impl Account {
-    /// An address under a domain that is reserved and so belongs to nobody.
-    pub(super) const EMAIL: &'static str = "local@stagelink.example";
-
+    /// Creates an account without apps, pipelines and add-ons.
     pub(super) fn new() -> Self {
         Self {
+            user: User::new(),
+            catalog: Catalog {
+                generation: CatalogItem::new("cedar"),
+                region: CatalogItem::new("us"),
+                // The stack that Heroku recommends (heroku/base-images, 2026-07-14).
+                stack: CatalogItem::new("heroku-26"),
+                addon_service: CatalogItem::new("heroku-postgresql"),
+                plan: CatalogItem::new("heroku-postgresql:essential-0"),
+            },
+            pipelines: Vec::new(),
+            apps: Vec::new(),
+            couplings: Vec::new(),
+            review_apps: Vec::new(),
+            addons: Vec::new(),
+            attachments: Vec::new(),
+        }
+    }
+}
+
+impl CatalogItem {
+    fn new(name: &'static str) -> Self {
+        Self {
             id: Uuid::new_v4(),
-            created_at: Timestamp::now(),
+            name,
         }
     }
 
-    /// The account as the owner or author of something.
-    pub(super) fn identity(&self) -> Value {
-        json!({"id": self.id, "email": Self::EMAIL})
-    }
-
-    fn json(&self) -> Value {
-        let created_at = stamp(self.created_at);
-        json!({
-            "allow_tracking": false,
-            "beta": false,
-            "country_of_residence": null,
-            "created_at": created_at,
-            "default_organization": null,
-            "default_team": null,
-            "delinquent_at": null,
-            "email": Self::EMAIL,
-            "federated": false,
-            "id": self.id,
-            "last_login": null,
-            "name": "Local account",
-            "sms_number": null,
-            "suspended_at": null,
-            "two_factor_authentication": false,
-            "updated_at": created_at,
-            "verified": true,
-        })
-    }
-
-    /// Whether `~`, an id or an address means this account.
-    pub(super) fn is(&self, user: &str) -> bool {
-        user == "~" || super::state::is(self.id, Self::EMAIL, user)
+    pub(super) fn json(&self) -> Value {
+        json!({"id": self.id, "name": self.name})
     }
 }
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/account", get(info))
-        .route("/account/rate-limits", get(rate_limit))
-        .route("/users/{user}", get(user))
-        .route("/teams", get(teams))
-        .route("/teams/{team}", get(team))
+/// Returns whether `id_or_name` is this id or this name.
+pub(super) fn matches_id_or_name(id: Uuid, name: &str, id_or_name: &str) -> bool {
+    name == id_or_name || Uuid::try_parse(id_or_name).is_ok_and(|given| given == id)
 }
 
-async fn info(State(shared): State<Shared>) -> Response {
-    json_body(&shared.cloud().account.json())
+/// Formats a time as the API does: UTC, to the second.
+pub(super) fn format_timestamp(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-async fn user(
-    State(shared): State<Shared>,
-    Path(user): Path<String>,
-) -> Result<Response, ApiError> {
-    let cloud = shared.cloud();
-    if !cloud.account.is(&user) {
-        return Err(ApiError::not_found("user"));
-    }
-    Ok(json_body(&cloud.account.json()))
-}
-
-async fn rate_limit(State(shared): State<Shared>) -> Response {
-    let remaining = shared.rate_limit().remaining(Instant::now());
-    json_body(&json!({"remaining": remaining}))
-}
-
-async fn teams(page: Page) -> Result<Response, ApiError> {
-    page.of(Vec::new(), &["id"])
-}
-
-async fn team() -> ApiError {
-    ApiError::not_found("team")
+/// Returns whether a name consists of `a-z`, `0-9` and `-`, begins with a letter and has a length
+/// in the range.
+pub(super) fn is_valid_name(name: &str, length: std::ops::RangeInclusive<usize>) -> bool {
+    length.contains(&name.len())
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }

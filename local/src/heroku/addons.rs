@@ -9,39 +9,27 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::account::{Account, format_timestamp, matches_id_or_name};
 use super::api_error::{ApiError, json_body};
-use super::apps::App;
-use super::attachments::Attachment;
+use super::app_state::AppState;
+use super::headers::header_lists;
 use super::range::Page;
-use super::shared::Shared;
-use super::state::{Cloud, is, stamp};
-use super::tokens::Reach;
+use super::records::{Addon, App, Attachment};
+use super::tokens::TokenScope;
 use crate::api::DatabaseUrl;
 use crate::{Error, ErrorKind};
 
-/// A Postgres database of the plan `heroku-postgresql:essential-0`.
-pub(super) struct Addon {
-    pub(super) id: Uuid,
-    pub(super) name: String,
-    /// The app that it is billed to, which here is the only one it is attached to.
-    pub(super) app: Uuid,
-    pub(super) url: DatabaseUrl,
-    /// Names the default credential in the data API.
-    pub(super) credential: Uuid,
-    pub(super) created_at: Timestamp,
-}
-
-impl Cloud {
-    /// Gives an app a database and tells the add-on's name. The first one is attached as
-    /// `DATABASE`, any further one as `HEROKU_POSTGRESQL_<COLOR>`.
+impl Account {
+    /// Attaches a database to an app and returns the add-on's name. The first database is attached
+    /// as `DATABASE`, further ones as `HEROKU_POSTGRESQL_<COLOR>`.
     pub(super) fn attach_postgres(&mut self, app: &str, url: &str) -> Result<String, Error> {
-        // First, so that two arguments in the wrong order do not put the URL into an error.
+        // This is first, so that swapped arguments do not put the URL into an error.
         let url = DatabaseUrl::parse(url)?;
-        let app = self.existing_app(app, "attach a database to it")?;
+        let app = self.find_app_id(app, "attach a database")?;
         let name = self.next_attachment_name(app).ok_or_else(|| {
             Error::new(
                 ErrorKind::Input,
-                "could not attach a database: the app has as many as it can have",
+                "could not attach a database: the app has the maximum number of databases",
             )
         })?;
         let addon = Addon {
@@ -59,34 +47,36 @@ impl Cloud {
                 return Err(Error::new(
                     ErrorKind::Input,
                     format!(
-                        "could not attach a database to the app {}: it has a config var \
-                         {var} already; unset that first",
+                        "could not attach a database to the app {}: it already has a config var \
+                         {var}; unset that first",
                         app.name
                     ),
                 ));
             }
-            app.config.0.insert(var, addon.url.secret().to_owned());
+            app.config
+                .0
+                .insert(var, addon.url.expose_secret().to_owned());
         }
         let addon_name = addon.name.clone();
         let description = format!("Attach {} (@{addon_name})", attachment.name);
         self.addons.push(addon);
         self.attachments.push(attachment);
-        self.release(app, description);
+        self.create_release(app, description);
         Ok(addon_name)
     }
 
-    /// Gives a database another URL, as a rotation or a failover does: the config vars
-    /// of its attachments change, with a release each.
+    /// Changes the URL of a database, as a rotation or a failover does. The config vars of its
+    /// attachments change, each with a release.
     pub(super) fn set_database_url(&mut self, addon: &str, url: &str) -> Result<(), Error> {
         let url = DatabaseUrl::parse(url)?;
         let addon = self
             .addons
             .iter_mut()
-            .find(|of| is(of.id, &of.name, addon))
+            .find(|stored| matches_id_or_name(stored.id, &stored.name, addon))
             .ok_or_else(|| {
                 Error::new(
                     ErrorKind::Input,
-                    format!("there is no add-on {addon}, so its url cannot be changed"),
+                    format!("could not change the url of a database: there is no add-on {addon}"),
                 )
             })?;
         addon.url = url.clone();
@@ -105,26 +95,30 @@ impl Cloud {
             .collect();
         for (app, name, var) in attachments {
             if let Some(app) = self.app_mut(app) {
-                app.config.0.insert(var, url.secret().to_owned());
+                app.config.0.insert(var, url.expose_secret().to_owned());
             }
             let service = self.catalog.addon_service.name;
-            self.release(app, format!("Update {name} by {service}"));
+            self.create_release(app, format!("Update {name} by {service}"));
         }
         Ok(())
     }
 
-    /// The add-on with this id or name, when the token reaches its app.
-    pub(super) fn reached_addon(&self, reach: &Reach, asked: &str) -> Result<&Addon, ApiError> {
+    /// Returns the add-on with this id or name, if the token gives access to its app.
+    pub(super) fn authorized_addon(
+        &self,
+        scope: &TokenScope,
+        id_or_name: &str,
+    ) -> Result<&Addon, ApiError> {
         let addon = self
             .addons
             .iter()
-            .find(|addon| is(addon.id, &addon.name, asked))
+            .find(|addon| matches_id_or_name(addon.id, &addon.name, id_or_name))
             .ok_or_else(|| ApiError::not_found("add-on"))?;
-        self.reached_app(reach, &addon.app.to_string())?;
+        self.authorized_app(scope, &addon.app.to_string())?;
         Ok(addon)
     }
 
-    /// A name in the manner of Heroku's: the service's stem, a word, five digits.
+    /// Creates a name in Heroku's format: the service's stem, a word, five digits.
     fn new_addon_name(&self) -> String {
         loop {
             let random = Uuid::new_v4();
@@ -144,7 +138,7 @@ impl Cloud {
             .map_or(Value::Null, App::identity)
     }
 
-    fn addon_json(&self, addon: &Addon, expand: Expand) -> Value {
+    fn addon_json(&self, addon: &Addon, expansion: Expansion) -> Value {
         let app = self.app_identity(addon.app);
         let vars: Vec<_> = self
             .attachments
@@ -156,25 +150,25 @@ impl Cloud {
         billing_entity["type"] = json!("app");
         json!({
             "actions": [],
-            "addon_service": self.addon_service_json(expand.service),
+            "addon_service": self.addon_service_json(expansion.service),
             "app": app,
             "billed_price": {"cents": 0, "contract": false, "unit": "month"},
             "billing_entity": billing_entity,
             "config_vars": vars,
-            "created_at": stamp(addon.created_at),
+            "created_at": format_timestamp(addon.created_at),
             "id": addon.id,
             "name": addon.name,
-            "plan": self.plan_json(expand.plan),
+            "plan": self.plan_json(expansion.plan),
             "provider_id": addon.id,
             "state": "provisioned",
-            "updated_at": stamp(addon.created_at),
+            "updated_at": format_timestamp(addon.created_at),
             "web_url": null,
         })
     }
 
-    fn addon_service_json(&self, whole: bool) -> Value {
+    fn addon_service_json(&self, expanded: bool) -> Value {
         let mut service = self.catalog.addon_service.json();
-        if whole {
+        if expanded {
             service["cli_plugin_name"] = Value::Null;
             service["human_name"] = json!("Heroku Postgres");
             service["state"] = json!("ga");
@@ -184,55 +178,45 @@ impl Cloud {
         service
     }
 
-    pub(super) fn plan_json(&self, whole: bool) -> Value {
+    pub(super) fn plan_json(&self, expanded: bool) -> Value {
         let mut plan = self.catalog.plan.json();
-        if whole {
+        if expanded {
             plan["addon_service"] = self.catalog.addon_service.json();
             plan["description"] = json!("Heroku Postgres Essential 0");
             plan["human_name"] = json!("Essential 0");
-            // Heroku's list price (2026-04-08); the stand-in bills nothing.
+            // Heroku's list price (2026-04-08). The stand-in bills nothing.
             plan["price"] = json!({"cents": 500, "contract": false, "unit": "month"});
             plan["visible"] = json!(true);
         }
         plan
     }
 
-    fn addons_json(&self, expand: Expand, wanted: impl Fn(&Addon) -> bool) -> Vec<Value> {
+    fn addons_json(&self, expansion: Expansion, wanted: impl Fn(&Addon) -> bool) -> Vec<Value> {
         self.addons
             .iter()
             .filter(|addon| wanted(addon))
-            .map(|addon| self.addon_json(addon, expand))
+            .map(|addon| self.addon_json(addon, expansion))
             .collect()
     }
 }
 
-/// What `Accept-Expansion` asks for: whole objects in place of id and name.
+/// The objects that `Accept-Expansion` asks for in full, instead of as id and name.
 #[derive(Clone, Copy)]
-struct Expand {
+struct Expansion {
     service: bool,
     plan: bool,
 }
 
-impl Expand {
-    fn of(headers: &HeaderMap) -> Self {
+impl Expansion {
+    fn from_headers(headers: &HeaderMap) -> Self {
         Self {
-            service: lists(headers, "accept-expansion", "addon_service"),
-            plan: lists(headers, "accept-expansion", "plan"),
+            service: header_lists(headers, "accept-expansion", "addon_service"),
+            plan: header_lists(headers, "accept-expansion", "plan"),
         }
     }
 }
 
-/// Whether a header with names between commas has this one.
-pub(super) fn lists(headers: &HeaderMap, header: &str, wanted: &str) -> bool {
-    headers
-        .get_all(header)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|one| one.trim() == wanted)
-}
-
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/addons", get(list))
         .route("/addons/{addon}", get(info))
@@ -240,39 +224,43 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 async fn list(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     headers: HeaderMap,
     page: Page,
 ) -> Result<Response, ApiError> {
-    let addons = shared
-        .cloud()
-        .addons_json(Expand::of(&headers), |addon| reach.covers(addon.app));
-    page.of(addons, FIELDS)
+    let addons = state
+        .account()
+        .addons_json(Expansion::from_headers(&headers), |addon| {
+            scope.includes(addon.app)
+        });
+    page.respond(addons, FIELDS)
 }
 
 async fn info(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     Path(addon): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let cloud = shared.cloud();
-    let addon = cloud.reached_addon(&reach, &addon)?;
-    Ok(json_body(&cloud.addon_json(addon, Expand::of(&headers))))
+    let account = state.account();
+    let addon = account.authorized_addon(&scope, &addon)?;
+    Ok(json_body(
+        &account.addon_json(addon, Expansion::from_headers(&headers)),
+    ))
 }
 
 async fn list_of_app(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     Path(app): Path<String>,
     headers: HeaderMap,
     page: Page,
 ) -> Result<Response, ApiError> {
-    let cloud = shared.cloud();
-    let id = cloud.reached_app(&reach, &app)?.id;
-    let addons = cloud.addons_json(Expand::of(&headers), |addon| addon.app == id);
-    page.of(addons, FIELDS)
+    let account = state.account();
+    let id = account.authorized_app(&scope, &app)?.id;
+    let addons = account.addons_json(Expansion::from_headers(&headers), |addon| addon.app == id);
+    page.respond(addons, FIELDS)
 }
 
 const FIELDS: &[&str] = &["id", "name"];

@@ -1,10 +1,10 @@
-//! The error answers of the Heroku Platform API: a status and a body `{"id","message"}`.
+//! The error responses of the Heroku Platform API: a status and a body `{"id","message"}`.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// One error answer, in the words that Heroku uses where they are known.
+/// An error response, with Heroku's own message if it is known.
 #[derive(Debug)]
 pub(super) struct ApiError {
     pub(super) status: StatusCode,
@@ -23,36 +23,36 @@ impl ApiError {
         }
     }
 
-    /// A body or a parameter that cannot be read.
+    /// Error for a body or parameter that cannot be parsed.
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
-    /// A token that is not (or no longer) valid.
+    /// Error for an invalid or revoked token.
     pub(super) fn unauthorized(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
     }
 
-    /// An app that exists but that the token does not reach.
+    /// An app that exists but that the token does not scope.
     pub(super) fn forbidden(app: &str) -> Self {
         let message = format!("You do not have access to the app {app}.");
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }
 
-    /// A resource that does not exist; `what` is its name in Heroku's messages.
-    pub(super) fn not_found(what: &'static str) -> Self {
+    /// Error for a resource that does not exist. `resource` is its name in Heroku's messages.
+    pub(super) fn not_found(resource: &'static str) -> Self {
         Self {
-            resource: Some(what),
+            resource: Some(resource),
             ..Self::new(
                 StatusCode::NOT_FOUND,
                 "not_found",
-                format!("Couldn't find that {what}."),
+                format!("Couldn't find that {resource}."),
             )
         }
     }
 
-    /// A request without the version in `Accept`. That Heroku answers exactly
-    /// this is not verified (2026-11).
+    /// Error for a request without the version in `Accept`. Heroku's own response is not verified
+    /// (2026-11).
     pub(super) fn not_acceptable() -> Self {
         Self::new(
             StatusCode::NOT_ACCEPTABLE,
@@ -61,7 +61,7 @@ impl ApiError {
         )
     }
 
-    /// A `Range` header that cannot be served.
+    /// Error for a `Range` header that cannot be satisfied.
     pub(super) fn range(message: impl Into<String>) -> Self {
         Self::new(
             StatusCode::RANGE_NOT_SATISFIABLE,
@@ -70,12 +70,12 @@ impl ApiError {
         )
     }
 
-    /// A body that is well formed and says something that cannot be done.
+    /// Error for a well-formed body with invalid values.
     pub(super) fn invalid_params(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_params", message)
     }
 
-    /// An empty rate limit.
+    /// Error for an exhausted rate limit.
     pub(super) fn rate_limit() -> Self {
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
@@ -84,8 +84,8 @@ impl ApiError {
         )
     }
 
-    /// A route of Heroku's that this stand-in does not have. Heroku itself never
-    /// answers so; a loud answer shows at once what a client needs.
+    /// Error for a route of Heroku's that this stand-in does not implement. Heroku never sends it;
+    /// its message names the route that a client needs.
     pub(super) fn not_implemented(method: &str, path: &str) -> Self {
         Self::new(
             StatusCode::NOT_IMPLEMENTED,
@@ -94,19 +94,18 @@ impl ApiError {
         )
     }
 
-    /// What needs an owner of the databases, which this stand-in does not have.
+    /// Error for a rotation when no [`DatabaseOwner`](super::DatabaseOwner) is set.
     pub(super) fn no_database_owner() -> Self {
         Self::new(
             StatusCode::NOT_IMPLEMENTED,
             "not_implemented",
-            "The local Heroku API cannot change the passwords of its databases here: \
-             nobody has told it who owns them.",
+            "The local Heroku API cannot rotate credentials here: no database owner is set.",
         )
     }
 
-    /// What was tried and did not work. An error's own words hold no secret, and whoever
-    /// asks here is the one who can do something about it.
-    pub(super) fn failed(error: &crate::Error) -> Self {
+    /// Error for a failure of the stand-in. It has the text of the failure, which holds no secret
+    /// and which the client, a person at this machine, can act on.
+    pub(super) fn internal(error: &crate::Error) -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal_server_error",
@@ -114,9 +113,9 @@ impl ApiError {
         )
     }
 
-    /// What Heroku's body looks like for a status that a fault asks for. The ids of
-    /// 402, 409, 410 and 503 are not verified (2026-11).
-    pub(super) fn of_status(status: StatusCode) -> Self {
+    /// Error with the status of an injected fault. The ids of 402, 409, 410 and 503 are not
+    /// verified (2026-11).
+    pub(super) fn from_status(status: StatusCode) -> Self {
         let (id, message) = match status.as_u16() {
             400 => ("bad_request", "Bad request."),
             401 => ("unauthorized", "Invalid credentials provided."),
@@ -152,8 +151,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// An answer with the content type that clients look for: the real CLI parses
-/// no body without it.
+/// Returns a JSON response with the content type that the CLI needs to parse the body.
 pub(super) fn json_body(value: &serde_json::Value) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
     (json, value.to_string()).into_response()

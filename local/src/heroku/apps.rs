@@ -1,4 +1,4 @@
-//! Apps: `/apps`, `/users/~/apps`, `/filters/apps`, and what `apps:info` asks of an app.
+//! Apps: `/apps`, `/users/~/apps`, `/filters/apps`, and the routes that `apps:info` uses.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -10,29 +10,18 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::account::{Account, format_timestamp, is_valid_name, matches_id_or_name};
 use super::api_error::{ApiError, json_body};
-use super::config_vars::ConfigVars;
+use super::app_state::AppState;
 use super::range::Page;
-use super::releases::Release;
-use super::shared::Shared;
-use super::state::{Cloud, is, is_name, stamp};
-use super::tokens::Reach;
+use super::records::{App, ConfigVars};
+use super::tokens::TokenScope;
 use crate::{Error, ErrorKind};
 
-/// An app. Its config vars and releases hold secrets, so it has no `Debug`.
-pub(super) struct App {
-    pub(super) id: Uuid,
-    pub(super) name: String,
-    pub(super) config: ConfigVars,
-    /// By version, oldest first; never empty.
-    pub(super) releases: Vec<Release>,
-    created_at: Timestamp,
-}
-
-impl Cloud {
-    /// Makes an app with its first release.
+impl Account {
+    /// Creates an app with its first release.
     pub(super) fn create_app(&mut self, name: &str) -> Result<Uuid, Error> {
-        if !is_name(name, 3..=30) || name.ends_with('-') {
+        if !is_valid_name(name, 3..=30) || name.ends_with('-') {
             return Err(Error::new(
                 ErrorKind::Input,
                 format!(
@@ -44,7 +33,7 @@ impl Cloud {
         if self.app(name).is_some() {
             return Err(Error::new(
                 ErrorKind::Input,
-                format!("could not create the app {name}: there is one of that name"),
+                format!("could not create the app {name}: the name is taken"),
             ));
         }
         let id = Uuid::new_v4();
@@ -55,33 +44,34 @@ impl Cloud {
             releases: Vec::new(),
             created_at: Timestamp::now(),
         });
-        self.release(id, "Initial release".to_owned());
+        self.create_release(id, "Initial release".to_owned());
         Ok(id)
     }
 
-    /// Removes an app with its coupling and its add-ons.
+    /// Deletes an app with its coupling and its add-ons.
     pub(super) fn delete_app(&mut self, app: &str) -> Result<(), Error> {
-        let id = self.existing_app(app, "delete it")?;
+        let id = self.find_app_id(app, "delete the app")?;
         self.apps.retain(|app| app.id != id);
         self.couplings.retain(|coupling| coupling.app != id);
         self.addons.retain(|addon| addon.app != id);
         self.attachments.retain(|attachment| attachment.app != id);
-        self.forget_app_of_review_app(id);
+        self.detach_app_from_review_app(id);
         Ok(())
     }
 
-    /// The app with this id or name.
-    pub(super) fn app(&self, asked: &str) -> Option<&App> {
-        self.apps.iter().find(|app| is(app.id, &app.name, asked))
+    /// Returns the app with this id or name.
+    pub(super) fn app(&self, id_or_name: &str) -> Option<&App> {
+        self.apps
+            .iter()
+            .find(|app| matches_id_or_name(app.id, &app.name, id_or_name))
     }
 
-    /// The app with this id or name for the owner of the stand-in; `purpose` is
-    /// what could not be done without it.
-    pub(super) fn existing_app(&self, asked: &str, purpose: &str) -> Result<Uuid, Error> {
-        self.app(asked).map(|app| app.id).ok_or_else(|| {
+    /// Returns the id of an app. The error says that it is not possible to do `action`.
+    pub(super) fn find_app_id(&self, id_or_name: &str, action: &str) -> Result<Uuid, Error> {
+        self.app(id_or_name).map(|app| app.id).ok_or_else(|| {
             Error::new(
                 ErrorKind::Input,
-                format!("there is no app {asked}, so it is not possible to {purpose}"),
+                format!("could not {action}: there is no app {id_or_name}"),
             )
         })
     }
@@ -90,14 +80,20 @@ impl Cloud {
         self.apps.iter_mut().find(|app| app.id == id)
     }
 
-    /// The app that a request names, when its token reaches it.
+    /// Returns the app that a request names, if its token gives access to it.
     ///
     /// # Errors
     ///
-    /// 404 without such an app, 403 where the token does not reach it.
-    pub(super) fn reached_app(&self, reach: &Reach, asked: &str) -> Result<&App, ApiError> {
-        let app = self.app(asked).ok_or_else(|| ApiError::not_found("app"))?;
-        if reach.covers(app.id) {
+    /// 404 without such an app, 403 where the token does not scope it.
+    pub(super) fn authorized_app(
+        &self,
+        scope: &TokenScope,
+        id_or_name: &str,
+    ) -> Result<&App, ApiError> {
+        let app = self
+            .app(id_or_name)
+            .ok_or_else(|| ApiError::not_found("app"))?;
+        if scope.includes(app.id) {
             Ok(app)
         } else {
             Err(ApiError::forbidden(&app.name))
@@ -114,9 +110,9 @@ impl Cloud {
             "archived_at": null,
             "build_stack": self.catalog.stack.json(),
             "buildpack_provided_description": null,
-            // Not in the published schema; without it `apps:info` shows it as undefined.
+            // Not in the published schema. Without it `apps:info` shows "undefined".
             "create_status": "complete",
-            "created_at": stamp(app.created_at),
+            "created_at": format_timestamp(app.created_at),
             "generation": self.catalog.generation.json(),
             "git_url": format!("https://git.heroku.com/{}.git", app.name),
             "id": app.id,
@@ -124,38 +120,35 @@ impl Cloud {
             "maintenance": false,
             "name": app.name,
             "organization": null,
-            "owner": self.account.identity(),
+            "owner": self.user.identity(),
             "region": self.catalog.region.json(),
-            "released_at": stamp(changed_at),
+            "released_at": format_timestamp(changed_at),
             "repo_size": null,
             "slug_size": null,
             "space": null,
             "stack": self.catalog.stack.json(),
             "team": null,
-            "updated_at": stamp(changed_at),
-            // No dyno serves this app, here or at herokuapp.com.
+            "updated_at": format_timestamp(changed_at),
+            // No dyno serves this app.
             "web_url": null,
         })
     }
 
-    /// The apps that a token reaches and `wanted` picks.
-    fn reached_apps(&self, reach: &Reach, wanted: impl Fn(&App) -> bool) -> Vec<Value> {
+    /// Returns the JSON of the apps that the token gives access to and `wanted` selects.
+    fn authorized_apps_json(
+        &self,
+        scope: &TokenScope,
+        wanted: impl Fn(&App) -> bool,
+    ) -> Vec<Value> {
         self.apps
             .iter()
-            .filter(|app| reach.covers(app.id) && wanted(app))
+            .filter(|app| scope.includes(app.id) && wanted(app))
             .map(|app| self.app_json(app))
             .collect()
     }
 }
 
-impl App {
-    /// The app as other resources refer to it.
-    pub(super) fn identity(&self) -> Value {
-        json!({"id": self.id, "name": self.name})
-    }
-}
-
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/apps", get(list))
         .route("/apps/{app}", get(info))
@@ -166,34 +159,37 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 async fn list(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     page: Page,
 ) -> Result<Response, ApiError> {
-    page.of(shared.cloud().reached_apps(&reach, |_| true), FIELDS)
+    page.respond(
+        state.account().authorized_apps_json(&scope, |_| true),
+        FIELDS,
+    )
 }
 
 async fn list_of_user(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     Path(user): Path<String>,
     page: Page,
 ) -> Result<Response, ApiError> {
-    let cloud = shared.cloud();
-    if !cloud.account.is(&user) {
+    let account = state.account();
+    if !account.user.matches(&user) {
         return Err(ApiError::not_found("user"));
     }
-    page.of(cloud.reached_apps(&reach, |_| true), FIELDS)
+    page.respond(account.authorized_apps_json(&scope, |_| true), FIELDS)
 }
 
 async fn info(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     Path(app): Path<String>,
 ) -> Result<Response, ApiError> {
-    let cloud = shared.cloud();
-    let app = cloud.reached_app(&reach, &app)?;
-    Ok(json_body(&cloud.app_json(app)))
+    let account = state.account();
+    let app = account.authorized_app(&scope, &app)?;
+    Ok(json_body(&account.app_json(app)))
 }
 
 #[derive(Deserialize)]
@@ -207,19 +203,19 @@ struct Within {
     id: Vec<Uuid>,
 }
 
-/// The apps with the ids in the body. Ids that are unknown or out of reach are left out.
+/// The apps with the ids in the body. Ids that are unknown or out of scope are left out.
 async fn filter(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     page: Page,
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let filter: Filter = serde_json::from_slice(&body)
         .map_err(|_| ApiError::bad_request("The body must be {\"in\":{\"id\":[…]}}."))?;
-    let mut apps = shared
-        .cloud()
-        .reached_apps(&reach, |app| filter.within.id.contains(&app.id));
-    // The schema has a team's view of an app here, with other fields than elsewhere.
+    let mut apps = state
+        .account()
+        .authorized_apps_json(&scope, |app| filter.within.id.contains(&app.id));
+    // By the schema this route returns a team's view of an app, with other fields.
     for app in apps.iter_mut().filter_map(Value::as_object_mut) {
         for field in ["acm", "create_status", "generation", "organization"] {
             app.remove(field);
@@ -227,43 +223,43 @@ async fn filter(
         app.insert("joined".to_owned(), json!(false));
         app.insert("locked".to_owned(), json!(false));
     }
-    page.of(apps, FIELDS)
+    page.respond(apps, FIELDS)
 }
 
-/// The owner alone: nobody else can be given an app here.
+/// Lists the owner, the only collaborator that an app has here.
 async fn collaborators(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     Path(app): Path<String>,
     page: Page,
 ) -> Result<Response, ApiError> {
-    let cloud = shared.cloud();
-    let app = cloud.reached_app(&reach, &app)?;
-    let mut user = cloud.account.identity();
+    let account = state.account();
+    let app = account.authorized_app(&scope, &app)?;
+    let mut user = account.user.identity();
     user["federated"] = json!(false);
     let owner = json!({
         "app": app.identity(),
-        "created_at": stamp(app.created_at),
+        "created_at": format_timestamp(app.created_at),
         "id": app.id,
         "permissions": [],
         "role": "owner",
-        "updated_at": stamp(app.created_at),
+        "updated_at": format_timestamp(app.created_at),
         "user": user,
     });
-    page.of(vec![owner], &["id"])
+    page.respond(vec![owner], &["id"])
 }
 
-/// None: nothing runs on the stand-in.
+/// Lists no dynos: the stand-in runs no app.
 async fn dynos(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     Path(app): Path<String>,
     page: Page,
 ) -> Result<Response, ApiError> {
-    shared.cloud().reached_app(&reach, &app)?;
-    page.of(Vec::new(), &["id"])
+    state.account().authorized_app(&scope, &app)?;
+    page.respond(Vec::new(), &["id"])
 }
 
-/// What a range over apps may name. The schema has `updated_at` too; to the second it is
-/// not unique, so that pages over it would lose apps.
+/// The fields of a range over apps. The schema has `updated_at`, too, but in whole seconds it is not
+/// unique, so that pages would lose apps.
 const FIELDS: &[&str] = &["id", "name"];

@@ -1,4 +1,4 @@
-//! Config vars: `/apps/{app}/config-vars`, read and changed as a whole.
+//! Config vars: `/apps/{app}/config-vars`, which reads and changes them together.
 
 use std::collections::BTreeMap;
 
@@ -7,33 +7,24 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::account::Account;
 use super::api_error::{ApiError, json_body};
-use super::shared::Shared;
-use super::state::Cloud;
-use super::tokens::Reach;
+use super::app_state::AppState;
+use super::records::ConfigVars;
+use super::tokens::TokenScope;
 
-/// The config vars of an app. Their values are secrets, so there is no `Debug`.
-#[derive(Clone, Default)]
-pub(super) struct ConfigVars(pub(super) BTreeMap<String, String>);
-
-impl ConfigVars {
-    pub(super) fn json(&self) -> Value {
-        json!(self.0)
-    }
-}
-
-/// New values for config vars; `None` removes one.
+/// A change of config vars. A var with `None` is removed.
 pub(super) struct ConfigChange(BTreeMap<String, Option<String>>);
 
-/// Why a change of config vars is refused. Names vars, never values.
+/// The reason for refusing a change of config vars. It names vars, never values.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// A name outside of the schema's pattern `^\w+$`.
-    Name(String),
-    /// Vars that belong to the attachment of an add-on.
+pub(super) enum ConfigError {
+    /// The name does not match the schema's pattern `^\w+$`.
+    InvalidName(String),
+    /// The vars belong to attachments.
     Attached(Vec<String>),
 }
 
@@ -61,9 +52,9 @@ impl ConfigChange {
             .map(Self)
     }
 
-    fn check(&self, attached: &[String]) -> Result<(), Refusal> {
-        if let Some(name) = self.0.keys().find(|name| !is_var_name(name)) {
-            return Err(Refusal::Name(name.clone()));
+    fn check(&self, attached: &[String]) -> Result<(), ConfigError> {
+        if let Some(name) = self.0.keys().find(|name| !is_valid_var_name(name)) {
+            return Err(ConfigError::InvalidName(name.clone()));
         }
         let attached: Vec<_> = self
             .0
@@ -74,13 +65,13 @@ impl ConfigChange {
         if attached.is_empty() {
             Ok(())
         } else {
-            Err(Refusal::Attached(attached))
+            Err(ConfigError::Attached(attached))
         }
     }
 
-    /// Changes the vars and describes the release that this makes, in Heroku's words;
-    /// `None` when nothing is different from before, which makes no release. That
-    /// rule, and the wording for a mixed change, are not verified (2026-11).
+    /// Changes the vars and returns the description of the release, in Heroku's words. Returns
+    /// `None` if no value changed, which creates no release. That rule, and the text for setting
+    /// and removing at once, are not verified (2026-11).
     fn apply(self, vars: &mut ConfigVars) -> Option<String> {
         let (mut set, mut removed) = (Vec::new(), Vec::new());
         for (name, value) in self.0 {
@@ -107,28 +98,32 @@ impl ConfigChange {
     }
 }
 
-impl Cloud {
-    /// Changes config vars as a user may, with a release where something changed.
-    pub(super) fn change_config(&mut self, app: Uuid, change: ConfigChange) -> Result<(), Refusal> {
+impl Account {
+    /// Changes config vars as a user may, with a release if a value changed.
+    pub(super) fn change_config(
+        &mut self,
+        app: Uuid,
+        change: ConfigChange,
+    ) -> Result<(), ConfigError> {
         change.check(&self.attached_vars(app))?;
         let description = self
             .app_mut(app)
             .and_then(|app| change.apply(&mut app.config));
         if let Some(description) = description {
-            self.release(app, description);
+            self.create_release(app, description);
         }
         Ok(())
     }
 }
 
-impl From<Refusal> for ApiError {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Name(name) => Self::invalid_params(format!(
-                "{name:?} is not a valid config var name: only letters, digits and _ are."
+impl From<ConfigError> for ApiError {
+    fn from(error: ConfigError) -> Self {
+        match error {
+            ConfigError::InvalidName(name) => Self::invalid_params(format!(
+                "{name:?} is not a valid config var name: use letters, digits and _ only."
             )),
-            // Heroku's own words.
-            Refusal::Attached(names) => Self::invalid_params(format!(
+            // Heroku's own message.
+            ConfigError::Attached(names) => Self::invalid_params(format!(
                 "Cannot overwrite attachment values {}.",
                 names.join(", ")
             )),
@@ -136,13 +131,13 @@ impl From<Refusal> for ApiError {
     }
 }
 
-impl From<Refusal> for crate::Error {
-    fn from(refusal: Refusal) -> Self {
-        let message = match refusal {
-            Refusal::Name(name) => format!(
-                "could not change the config var {name:?}: a name is made of letters, digits and _"
+impl From<ConfigError> for crate::Error {
+    fn from(error: ConfigError) -> Self {
+        let message = match error {
+            ConfigError::InvalidName(name) => format!(
+                "could not change the config var {name:?}: a name consists of letters, digits and _"
             ),
-            Refusal::Attached(names) => format!(
+            ConfigError::Attached(names) => format!(
                 "could not change the config var {}: it belongs to the attachment of a \
                  database; change the url of the database instead",
                 names.join(", ")
@@ -152,39 +147,41 @@ impl From<Refusal> for crate::Error {
     }
 }
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/apps/{app}/config-vars", get(read).patch(update))
 }
 
 async fn read(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     Path(app): Path<String>,
 ) -> Result<Response, ApiError> {
-    let cloud = shared.cloud();
-    let app = cloud.reached_app(&reach, &app)?;
+    let account = state.account();
+    let app = account.authorized_app(&scope, &app)?;
     Ok(json_body(&app.config.json()))
 }
 
 async fn update(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     Path(app): Path<String>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let mut cloud = shared.cloud();
-    let id = cloud.reached_app(&reach, &app)?.id;
-    cloud.change_config(id, ConfigChange::parse(&body)?)?;
-    let app = cloud.reached_app(&reach, &app)?;
+    let mut account = state.account();
+    let id = account.authorized_app(&scope, &app)?.id;
+    account.change_config(id, ConfigChange::parse(&body)?)?;
+    let app = account.authorized_app(&scope, &app)?;
     Ok(json_body(&app.config.json()))
 }
 
-fn is_var_name(name: &str) -> bool {
+fn is_valid_var_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn change(body: &str) -> ConfigChange {
@@ -192,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn change_sets_and_removes_and_describes_what_differs() {
+    fn change_sets_removes_and_describes_the_difference() {
         let mut vars = ConfigVars::default();
         let described = change(r#"{"B":"2","A":"1"}"#).apply(&mut vars);
         assert_eq!(described.as_deref(), Some("Set A, B config vars"));
@@ -203,23 +200,23 @@ mod tests {
     }
 
     #[test]
-    fn change_with_a_bad_name_or_an_attached_var_is_refused() {
+    fn change_of_an_invalid_name_or_an_attached_var_is_refused() {
         let attached = ["DATABASE_URL".to_owned()];
         for name in ["", "A-B", "A B", "Ä"] {
             let refused = ConfigChange::set(name, "x").check(&attached);
-            assert_eq!(refused, Err(Refusal::Name(name.to_owned())));
+            assert_eq!(refused, Err(ConfigError::InvalidName(name.to_owned())));
         }
         let refused = ConfigChange::unset("DATABASE_URL").check(&attached);
-        assert_eq!(refused, Err(Refusal::Attached(attached.to_vec())));
+        assert_eq!(refused, Err(ConfigError::Attached(attached.to_vec())));
         assert_eq!(ConfigChange::set("_a1", "x").check(&attached), Ok(()));
     }
 
     #[test]
-    fn change_that_is_no_map_of_strings_is_refused_without_its_values() {
+    fn change_that_is_not_a_map_of_strings_is_refused_without_its_values() {
         for body in ["", "[]", "{\"A\":", r#"{"A":["canary"]}"#, r#"{"A":17}"#] {
             let error = ConfigChange::parse(body.as_bytes())
                 .err()
-                .expect("a refusal");
+                .expect("an error");
             assert!(!format!("{error:?}").contains("canary"));
         }
     }

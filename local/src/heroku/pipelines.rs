@@ -1,8 +1,6 @@
-//! Pipelines and the couplings that put apps into their stages.
+//! Pipelines, and the couplings that put apps into their stages.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -12,92 +10,18 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::account::{Account, format_timestamp, is_valid_name, matches_id_or_name};
 use super::api_error::{ApiError, json_body};
+use super::app_state::AppState;
 use super::range::Page;
-use super::shared::Shared;
-use super::state::{Cloud, is, is_name, stamp};
-use super::tokens::Reach;
+use super::records::{Coupling, Pipeline};
+use super::stage::Stage;
+use super::tokens::TokenScope;
 use crate::{Error, ErrorKind};
 
-/// A stage of a pipeline: the five that Heroku has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stage {
-    /// `test`: what CI runs in.
-    Test,
-    /// `review`: review apps.
-    Review,
-    /// `development`.
-    Development,
-    /// `staging`.
-    Staging,
-    /// `production`.
-    Production,
-}
-
-impl Stage {
-    const ALL: [Self; 5] = [
-        Self::Test,
-        Self::Review,
-        Self::Development,
-        Self::Staging,
-        Self::Production,
-    ];
-
-    /// The name that the API has for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Test => "test",
-            Self::Review => "review",
-            Self::Development => "development",
-            Self::Staging => "staging",
-            Self::Production => "production",
-        }
-    }
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Stage {
-    type Err = Error;
-
-    /// # Errors
-    ///
-    /// [`ErrorKind::Input`] for anything that is not one of the five names.
-    fn from_str(name: &str) -> Result<Self, Error> {
-        Self::ALL
-            .into_iter()
-            .find(|stage| stage.as_str() == name)
-            .ok_or_else(|| {
-                let all = Self::ALL.map(Self::as_str).join(", ");
-                Error::new(
-                    ErrorKind::Input,
-                    format!("{name:?} is not a pipeline stage: the stages are {all}"),
-                )
-            })
-    }
-}
-
-pub(super) struct Pipeline {
-    pub(super) id: Uuid,
-    name: String,
-    created_at: Timestamp,
-}
-
-pub(super) struct Coupling {
-    id: Uuid,
-    pub(super) app: Uuid,
-    pipeline: Uuid,
-    stage: Stage,
-    created_at: Timestamp,
-}
-
-impl Cloud {
+impl Account {
     pub(super) fn create_pipeline(&mut self, name: &str) -> Result<Uuid, Error> {
-        if !is_name(name, 3..=30) {
+        if !is_valid_name(name, 3..=30) {
             return Err(Error::new(
                 ErrorKind::Input,
                 format!(
@@ -109,7 +33,7 @@ impl Cloud {
         if self.pipeline(name).is_some() {
             return Err(Error::new(
                 ErrorKind::Input,
-                format!("could not create the pipeline {name}: there is one of that name"),
+                format!("could not create the pipeline {name}: the name is taken"),
             ));
         }
         let id = Uuid::new_v4();
@@ -121,9 +45,9 @@ impl Cloud {
         Ok(id)
     }
 
-    /// Removes a pipeline and its couplings; the apps stay.
+    /// Deletes a pipeline and its couplings. The apps stay.
     pub(super) fn delete_pipeline(&mut self, pipeline: &str) -> Result<(), Error> {
-        let id = self.existing_pipeline(pipeline, "delete it")?;
+        let id = self.find_pipeline_id(pipeline, "delete the pipeline")?;
         self.pipelines.retain(|pipeline| pipeline.id != id);
         self.couplings.retain(|coupling| coupling.pipeline != id);
         self.review_apps
@@ -131,24 +55,23 @@ impl Cloud {
         Ok(())
     }
 
-    /// Puts an app into a stage. An app is in one pipeline at most, a stage may
-    /// have several apps.
+    /// Puts an app into a stage. An app is in at most one pipeline; a stage may have several apps.
     pub(super) fn couple(
         &mut self,
         pipeline: &str,
         app: &str,
         stage: Stage,
     ) -> Result<Uuid, Error> {
-        let purpose = "couple an app to it";
-        let pipeline_id = self.existing_pipeline(pipeline, purpose)?;
-        let app_id = self.existing_app(app, "couple it")?;
+        let action = "couple an app";
+        let pipeline_id = self.find_pipeline_id(pipeline, action)?;
+        let app_id = self.find_app_id(app, "couple the app")?;
         if let Some(coupling) = self.coupling(app_id) {
             let stage = coupling.stage;
             return Err(Error::new(
                 ErrorKind::Input,
                 format!(
                     "could not couple the app {app} to the pipeline {pipeline}: it is \
-                     coupled already, in stage {stage}; uncouple it first"
+                     already coupled, in stage {stage}; uncouple it first"
                 ),
             ));
         }
@@ -165,37 +88,38 @@ impl Cloud {
 
     /// Takes an app out of its pipeline.
     pub(super) fn uncouple(&mut self, app: &str) -> Result<(), Error> {
-        let id = self.existing_app(app, "uncouple it")?;
+        let id = self.find_app_id(app, "uncouple the app")?;
         if self.coupling(id).is_none() {
             return Err(Error::new(
                 ErrorKind::Input,
-                format!("could not uncouple the app {app}: it is in no pipeline"),
+                format!("could not uncouple the app {app}: it is not in a pipeline"),
             ));
         }
         self.couplings.retain(|coupling| coupling.app != id);
         Ok(())
     }
 
-    pub(super) fn existing_pipeline(&self, asked: &str, purpose: &str) -> Result<Uuid, Error> {
-        self.pipeline(asked)
+    /// Returns the id of a pipeline. The error says that it is not possible to do `action`.
+    pub(super) fn find_pipeline_id(&self, id_or_name: &str, action: &str) -> Result<Uuid, Error> {
+        self.pipeline(id_or_name)
             .map(|pipeline| pipeline.id)
             .ok_or_else(|| {
                 Error::new(
                     ErrorKind::Input,
-                    format!("there is no pipeline {asked}, so it is not possible to {purpose}"),
+                    format!("could not {action}: there is no pipeline {id_or_name}"),
                 )
             })
     }
 
-    fn pipeline(&self, asked: &str) -> Option<&Pipeline> {
+    fn pipeline(&self, id_or_name: &str) -> Option<&Pipeline> {
         self.pipelines
             .iter()
-            .find(|pipeline| is(pipeline.id, &pipeline.name, asked))
+            .find(|pipeline| matches_id_or_name(pipeline.id, &pipeline.name, id_or_name))
     }
 
-    /// For the routes that the schema has for a pipeline's id alone.
-    pub(super) fn pipeline_by_id(&self, asked: &str) -> Result<Uuid, ApiError> {
-        Uuid::try_parse(asked)
+    /// Returns the id of a pipeline, for routes whose schema accepts ids and not names.
+    pub(super) fn parse_pipeline_id(&self, id: &str) -> Result<Uuid, ApiError> {
+        Uuid::try_parse(id)
             .ok()
             .filter(|id| self.pipelines.iter().any(|pipeline| pipeline.id == *id))
             .ok_or_else(|| ApiError::not_found("pipeline"))
@@ -207,12 +131,12 @@ impl Cloud {
 
     fn pipeline_json(&self, pipeline: &Pipeline) -> Value {
         json!({
-            "created_at": stamp(pipeline.created_at),
+            "created_at": format_timestamp(pipeline.created_at),
             "generation": self.catalog.generation.json(),
             "id": pipeline.id,
             "name": pipeline.name,
-            "owner": {"id": self.account.id, "type": "user"},
-            "updated_at": stamp(pipeline.created_at),
+            "owner": {"id": self.user.id, "type": "user"},
+            "updated_at": format_timestamp(pipeline.created_at),
         })
     }
 
@@ -224,16 +148,16 @@ impl Cloud {
         }
         json!({
             "app": {"id": coupling.app},
-            "created_at": stamp(coupling.created_at),
+            "created_at": format_timestamp(coupling.created_at),
             "id": coupling.id,
             "pipeline": pipeline,
             "stage": coupling.stage.as_str(),
-            "updated_at": stamp(coupling.created_at),
+            "updated_at": format_timestamp(coupling.created_at),
         })
     }
 }
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/pipelines", get(list))
         .route("/pipelines/{pipeline}", get(info))
@@ -241,9 +165,9 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/apps/{app}/pipeline-couplings", get(coupling_of_app))
 }
 
-/// All pipelines, or those with a name (`?eq[name]=`), as the CLI looks them up.
+/// Lists all pipelines, or those with a name (`?eq[name]=`), as the CLI looks them up.
 async fn list(
-    State(shared): State<Shared>,
+    State(state): State<AppState>,
     Query(mut query): Query<BTreeMap<String, String>>,
     page: Page,
 ) -> Result<Response, ApiError> {
@@ -254,52 +178,52 @@ async fn list(
             &format!("/pipelines?{other}"),
         ));
     }
-    let cloud = shared.cloud();
-    let pipelines = cloud
+    let account = state.account();
+    let pipelines = account
         .pipelines
         .iter()
         .filter(|pipeline| name.as_ref().is_none_or(|name| pipeline.name == *name))
-        .map(|pipeline| cloud.pipeline_json(pipeline))
+        .map(|pipeline| account.pipeline_json(pipeline))
         .collect();
-    page.of(pipelines, &["id", "name"])
+    page.respond(pipelines, &["id", "name"])
 }
 
 async fn info(
-    State(shared): State<Shared>,
+    State(state): State<AppState>,
     Path(pipeline): Path<String>,
 ) -> Result<Response, ApiError> {
-    let cloud = shared.cloud();
-    let pipeline = cloud
+    let account = state.account();
+    let pipeline = account
         .pipeline(&pipeline)
         .ok_or_else(|| ApiError::not_found("pipeline"))?;
-    Ok(json_body(&cloud.pipeline_json(pipeline)))
+    Ok(json_body(&account.pipeline_json(pipeline)))
 }
 
 async fn couplings(
-    State(shared): State<Shared>,
+    State(state): State<AppState>,
     Path(pipeline): Path<String>,
     page: Page,
 ) -> Result<Response, ApiError> {
-    let cloud = shared.cloud();
-    let id = cloud.pipeline_by_id(&pipeline)?;
-    let couplings = cloud
+    let account = state.account();
+    let id = account.parse_pipeline_id(&pipeline)?;
+    let couplings = account
         .couplings
         .iter()
         .filter(|coupling| coupling.pipeline == id)
-        .map(|coupling| cloud.coupling_json(coupling))
+        .map(|coupling| account.coupling_json(coupling))
         .collect();
-    page.of(couplings, &["id"])
+    page.respond(couplings, &["id"])
 }
 
 async fn coupling_of_app(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     Path(app): Path<String>,
 ) -> Result<Response, ApiError> {
-    let cloud = shared.cloud();
-    let app = cloud.reached_app(&reach, &app)?;
-    let coupling = cloud
+    let account = state.account();
+    let app = account.authorized_app(&scope, &app)?;
+    let coupling = account
         .coupling(app.id)
         .ok_or_else(|| ApiError::not_found("pipeline coupling"))?;
-    Ok(json_body(&cloud.coupling_json(coupling)))
+    Ok(json_body(&account.coupling_json(coupling)))
 }

@@ -1,9 +1,8 @@
-//! Paging with the `Range` header, as the Platform API does it.
+//! Pagination with the `Range` header, as in the Platform API.
 //!
 //! The grammar is `<field> [<]>]<first>..<last>[<[>][; max=N][, order=asc|desc]`:
-//! `]` excludes the first value, `[` the last. By default a page has 200 items, at
-//! most 1000. Source: Heroku's "Platform API Reference", section Ranges (read
-//! 2026-11 in a stored copy).
+//! `]` excludes the first value, `[` the last. A page has 200 items by default and 1000 at most.
+//! Source: Heroku's "Platform API Reference", section Ranges (2026-11).
 
 use std::cmp::Ordering;
 
@@ -14,9 +13,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use super::api_error::{ApiError, json_body};
-use super::shared::Shared;
+use super::app_state::AppState;
 
-/// The part of a list that a request asks for.
+/// The range of a list that a request asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Range {
     field: Option<String>,
@@ -32,29 +31,29 @@ struct Bound {
     exclusive: bool,
 }
 
-/// A request's `Range`, with the sizes that hold for this request.
+/// The page that a request asks for: its range, and the page sizes for this request.
 #[derive(Debug)]
 pub(super) struct Page {
     range: Range,
-    default: usize,
-    ceiling: usize,
+    default_size: usize,
+    max_size: usize,
 }
 
 impl Page {
-    /// The answer with the part of `items` that was asked for.
+    /// Returns the response with the page of `items`.
     ///
-    /// `fields` are those that a range may name; the first is the default.
+    /// A range may name one of `fields`; the first is the default.
     ///
     /// # Errors
     ///
-    /// 416 for a field that is not listed and for a bound that is no value of it.
-    pub(super) fn of(self, items: Vec<Value>, fields: &[&str]) -> Result<Response, ApiError> {
+    /// 416 for another field, and for a bound that is not a value of the field.
+    pub(super) fn respond(self, items: Vec<Value>, fields: &[&str]) -> Result<Response, ApiError> {
         let range = self.range;
         let field = match &range.field {
             None => fields.first().copied().unwrap_or("id"),
-            Some(asked) => fields.iter().find(|field| *field == asked).ok_or_else(|| {
+            Some(given) => fields.iter().find(|field| *field == given).ok_or_else(|| {
                 let fields = fields.join(", ");
-                ApiError::range(format!("Cannot range over `{asked}`, only over: {fields}."))
+                ApiError::range(format!("Cannot range over `{given}`, only over: {fields}."))
             })?,
         };
         let mut items = items;
@@ -68,11 +67,11 @@ impl Page {
         });
         let mut inside = Vec::new();
         for item in items {
-            if range.holds(&item[field])? {
+            if range.contains(&item[field])? {
                 inside.push(item);
             }
         }
-        let max = range.max.unwrap_or(self.default).min(self.ceiling);
+        let max = range.max.unwrap_or(self.default_size).min(self.max_size);
         let more = inside.len() > max;
         inside.truncate(max);
 
@@ -86,7 +85,7 @@ impl Page {
             let (first, last) = (text(&first[field]), text(&last[field]));
             headers.push((header::CONTENT_RANGE, format!("{field} {first}..{last}")));
             if more {
-                headers.push((NEXT_RANGE, range.next(field, &last, max)));
+                headers.push((NEXT_RANGE, range.next_range(field, &last, max)));
             }
         }
         let mut response = (status, json_body(&Value::Array(inside))).into_response();
@@ -99,10 +98,10 @@ impl Page {
     }
 }
 
-impl FromRequestParts<Shared> for Page {
+impl FromRequestParts<AppState> for Page {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let range = match parts.headers.get(header::RANGE) {
             None => Range::default(),
             Some(value) => value
@@ -111,18 +110,18 @@ impl FromRequestParts<Shared> for Page {
                 .and_then(Range::parse)
                 .ok_or_else(|| ApiError::range("The `Range` header cannot be read."))?,
         };
-        let page_size = shared.page_size();
-        // Clients follow `Next-Range` for GET alone, so a small page size must not cut
-        // the one list that is asked for with a POST.
-        let ceiling = if parts.method == Method::GET {
-            page_size.unwrap_or(MAX)
+        let page_size = state.page_size();
+        // Clients follow `Next-Range` only for GET, so a small page size must not truncate the one
+        // list that is requested with POST.
+        let max_size = if parts.method == Method::GET {
+            page_size.unwrap_or(MAX_SIZE)
         } else {
-            MAX
+            MAX_SIZE
         };
         Ok(Self {
             range,
-            default: page_size.unwrap_or(DEFAULT),
-            ceiling,
+            default_size: page_size.unwrap_or(DEFAULT_SIZE),
+            max_size,
         })
     }
 }
@@ -150,9 +149,9 @@ impl Range {
         Some(range)
     }
 
-    /// Whether a value lies between the bounds, in the order of the range.
-    fn holds(&self, value: &Value) -> Result<bool, ApiError> {
-        let towards = |bound: &Bound| -> Result<Ordering, ApiError> {
+    /// Returns whether a value lies between the bounds, in the order of the range.
+    fn contains(&self, value: &Value) -> Result<bool, ApiError> {
+        let order_from = |bound: &Bound| -> Result<Ordering, ApiError> {
             let order = bound.compare(value)?;
             Ok(if self.descending {
                 order.reverse()
@@ -161,14 +160,14 @@ impl Range {
             })
         };
         if let Some(first) = &self.first {
-            match towards(first)? {
+            match order_from(first)? {
                 Ordering::Less => return Ok(false),
                 Ordering::Equal if first.exclusive => return Ok(false),
                 _ => {}
             }
         }
         if let Some(last) = &self.last {
-            match towards(last)? {
+            match order_from(last)? {
                 Ordering::Greater => return Ok(false),
                 Ordering::Equal if last.exclusive => return Ok(false),
                 _ => {}
@@ -177,7 +176,7 @@ impl Range {
         Ok(true)
     }
 
-    fn next(&self, field: &str, last: &str, max: usize) -> String {
+    fn next_range(&self, field: &str, last: &str, max: usize) -> String {
         let end = match &self.last {
             None => String::new(),
             Some(bound) if bound.exclusive => format!("{}[", bound.value),
@@ -197,7 +196,7 @@ impl Bound {
         })
     }
 
-    /// How a value stands to this bound.
+    /// Compares a value to this bound.
     fn compare(&self, value: &Value) -> Result<Ordering, ApiError> {
         match value.as_u64() {
             Some(number) => {
@@ -225,8 +224,8 @@ fn text(value: &Value) -> String {
         .map_or_else(|| value.to_string(), str::to_owned)
 }
 
-const DEFAULT: usize = 200;
-const MAX: usize = 1000;
+const DEFAULT_SIZE: usize = 200;
+const MAX_SIZE: usize = 1000;
 const NEXT_RANGE: HeaderName = HeaderName::from_static("next-range");
 
 #[cfg(test)]
@@ -234,11 +233,11 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn page(range: &str, ceiling: usize) -> Page {
+    fn page(range: &str, max_size: usize) -> Page {
         Page {
             range: Range::parse(range).expect("a range"),
-            default: DEFAULT,
-            ceiling,
+            default_size: DEFAULT_SIZE,
+            max_size,
         }
     }
 
@@ -263,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn page_followed_by_next_range_walks_the_whole_list_in_order() {
+    async fn following_next_range_returns_the_whole_list_in_order() {
         for (range, expected) in [
             ("version ..; max=4", (1..=11).collect::<Vec<u64>>()),
             ("version ..; order=desc,max=4", (1..=11).rev().collect()),
@@ -271,8 +270,8 @@ mod tests {
         ] {
             let (mut range, mut walked) = (range.to_owned(), Vec::new());
             loop {
-                let response = page(&range, MAX)
-                    .of(versions(11), &["version"])
+                let response = page(&range, MAX_SIZE)
+                    .respond(versions(11), &["version"])
                     .expect("a page");
                 let (status, next, mut items) = read(response).await;
                 assert!(items.len() <= 4);
@@ -289,8 +288,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn page_larger_than_the_ceiling_is_cut() {
-        let response = page("version ..; max=5000", 3).of(versions(9), &["version"]);
+    async fn page_over_the_maximum_size_is_truncated() {
+        let response = page("version ..; max=5000", 3).respond(versions(9), &["version"]);
         let (status, next, items) = read(response.expect("a page")).await;
         assert_eq!(
             (status, items),
@@ -300,9 +299,9 @@ mod tests {
     }
 
     #[test]
-    fn range_that_cannot_be_served_is_refused_with_416() {
+    fn range_that_cannot_be_satisfied_is_refused_with_416() {
         for range in ["secret ..", "version abc.."] {
-            let refused = page(range, MAX).of(versions(2), &["version"]);
+            let refused = page(range, MAX_SIZE).respond(versions(2), &["version"]);
             let error = refused.expect_err("a refusal");
             assert_eq!(error.status, StatusCode::RANGE_NOT_SATISFIABLE);
         }

@@ -1,11 +1,11 @@
-//! The rate limit of an account: a bucket of request tokens that refills steadily.
+//! The rate limit of an account: a token bucket.
 //!
-//! Heroku gives an account 4500 requests an hour, refilled by 75 a minute, shared by
+//! Heroku gives an account 4500 requests an hour, refilled by 75 a minute, state by
 //! everything that uses the account (R. Schneeman, 2020-07-08).
 
 use std::time::{Duration, Instant};
 
-/// How many requests an account may still make.
+/// The requests that an account may still make.
 #[derive(Debug)]
 pub(super) struct RateLimit {
     tokens: f64,
@@ -13,7 +13,7 @@ pub(super) struct RateLimit {
 }
 
 impl RateLimit {
-    /// A full bucket.
+    /// Creates a full bucket.
     pub(super) fn new(now: Instant) -> Self {
         Self {
             tokens: CAPACITY,
@@ -21,9 +21,9 @@ impl RateLimit {
         }
     }
 
-    /// Takes one request out of the bucket and tells how many are left, or `None`
-    /// when it is empty.
-    pub(super) fn take(&mut self, now: Instant) -> Option<u32> {
+    /// Takes one request out of the bucket. Returns the number of requests left, or `None` if the
+    /// bucket is empty.
+    pub(super) fn try_acquire(&mut self, now: Instant) -> Option<u32> {
         if self.remaining(now) == 0 {
             return None;
         }
@@ -31,7 +31,7 @@ impl RateLimit {
         Some(self.tokens as u32)
     }
 
-    /// How many requests are left.
+    /// Refills the bucket and returns the number of requests left.
     pub(super) fn remaining(&mut self, now: Instant) -> u32 {
         let passed = now.saturating_duration_since(self.refilled);
         self.tokens = (self.tokens + refill(passed)).min(CAPACITY);
@@ -39,8 +39,8 @@ impl RateLimit {
         self.tokens as u32
     }
 
-    /// Leaves this many requests, at most a full bucket.
-    pub(super) fn leave(&mut self, remaining: u32, now: Instant) {
+    /// Sets the number of requests left, at most a full bucket.
+    pub(super) fn set_remaining(&mut self, remaining: u32, now: Instant) {
         self.tokens = f64::from(remaining).min(CAPACITY);
         self.refilled = now;
     }
@@ -58,13 +58,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bucket_when_empty_refuses_until_it_refills() {
+    fn empty_bucket_refuses_until_it_refills() {
         let start = Instant::now();
         let mut limit = RateLimit::new(start);
-        assert_eq!(limit.take(start), Some(4499));
-        limit.leave(1, start);
-        assert_eq!(limit.take(start), Some(0));
-        assert_eq!(limit.take(start), None);
+        assert_eq!(limit.try_acquire(start), Some(4499));
+        limit.set_remaining(1, start);
+        assert_eq!(limit.try_acquire(start), Some(0));
+        assert_eq!(limit.try_acquire(start), None);
         assert_eq!(limit.remaining(start + Duration::from_secs(60)), 75);
         assert_eq!(limit.remaining(start + Duration::from_secs(7200)), 4500);
     }

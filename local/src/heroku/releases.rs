@@ -1,4 +1,4 @@
-//! Releases: `/apps/{app}/releases`. Every change of an app's config vars makes one.
+//! Releases: `/apps/{app}/releases`. Every change of an app's config vars creates one.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -8,27 +8,16 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::account::{Account, format_timestamp};
 use super::api_error::{ApiError, json_body};
-use super::apps::App;
-use super::config_vars::ConfigVars;
+use super::app_state::AppState;
 use super::range::Page;
-use super::shared::Shared;
-use super::state::{Cloud, stamp};
-use super::tokens::Reach;
+use super::records::{App, Release};
+use super::tokens::TokenScope;
 
-/// A release. It keeps the config vars as they were, so it has no `Debug`.
-pub(super) struct Release {
-    id: Uuid,
-    version: u64,
-    description: String,
-    config: ConfigVars,
-    plans: Vec<&'static str>,
-    pub(super) created_at: Timestamp,
-}
-
-impl Cloud {
-    /// Makes the next release of an app, with its config vars as they are now.
-    pub(super) fn release(&mut self, app: Uuid, description: String) {
+impl Account {
+    /// Creates the next release of an app, with its current config vars.
+    pub(super) fn create_release(&mut self, app: Uuid, description: String) {
         let plan = self.catalog.plan.name;
         let addons = self.addons.iter().filter(|addon| addon.app == app);
         let plans = addons.map(|_| plan).collect();
@@ -50,27 +39,27 @@ impl Cloud {
             "addon_plan_names": release.plans,
             "app": app.identity(),
             "artifacts": [],
-            "created_at": stamp(release.created_at),
+            "created_at": format_timestamp(release.created_at),
             "current": newest == Some(release.id),
             "description": release.description,
-            // A rollback needs a slug.
+            // A rollback needs a slug, which these releases do not have.
             "eligible_for_rollback": false,
             "id": release.id,
             "output_stream_url": null,
             "slug": null,
-            // Without a release phase a release succeeds at once.
+            // A release without a release phase succeeds at once.
             "status": "succeeded",
-            "updated_at": stamp(release.created_at),
-            "user": self.account.identity(),
+            "updated_at": format_timestamp(release.created_at),
+            "user": self.user.identity(),
             "version": release.version,
         })
     }
 }
 
 impl App {
-    fn release(&self, asked: &str) -> Result<&Release, ApiError> {
-        let version: Option<u64> = asked.parse().ok();
-        let id = Uuid::try_parse(asked).ok();
+    fn find_release(&self, version_or_id: &str) -> Result<&Release, ApiError> {
+        let version: Option<u64> = version_or_id.parse().ok();
+        let id = Uuid::try_parse(version_or_id).ok();
         self.releases
             .iter()
             .find(|release| Some(release.version) == version || Some(release.id) == id)
@@ -78,7 +67,7 @@ impl App {
     }
 }
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/apps/{app}/releases", get(list))
         .route("/apps/{app}/releases/{release}", get(info))
@@ -86,39 +75,39 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 async fn list(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     Path(app): Path<String>,
     page: Page,
 ) -> Result<Response, ApiError> {
-    let cloud = shared.cloud();
-    let app = cloud.reached_app(&reach, &app)?;
+    let account = state.account();
+    let app = account.authorized_app(&scope, &app)?;
     let releases = app
         .releases
         .iter()
-        .map(|release| cloud.release_json(app, release))
+        .map(|release| account.release_json(app, release))
         .collect();
-    page.of(releases, &["version", "id"])
+    page.respond(releases, &["version", "id"])
 }
 
 async fn info(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     Path((app, release)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let cloud = shared.cloud();
-    let app = cloud.reached_app(&reach, &app)?;
-    let release = app.release(&release)?;
-    Ok(json_body(&cloud.release_json(app, release)))
+    let account = state.account();
+    let app = account.authorized_app(&scope, &app)?;
+    let release = app.find_release(&release)?;
+    Ok(json_body(&account.release_json(app, release)))
 }
 
-/// The config vars as they were in a release.
+/// Responds with the config vars of a release.
 async fn config(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     Path((app, release)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let cloud = shared.cloud();
-    let app = cloud.reached_app(&reach, &app)?;
-    Ok(json_body(&app.release(&release)?.config.json()))
+    let account = state.account();
+    let app = account.authorized_app(&scope, &app)?;
+    Ok(json_body(&app.find_release(&release)?.config.json()))
 }

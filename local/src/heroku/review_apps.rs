@@ -1,8 +1,8 @@
-//! Review apps: an app per pull request, in stage review of its pipeline.
+//! Review apps: an app per pull request, in the review stage of its pipeline.
 //!
-//! By the Platform API's schema of 2026-02-19 (github.com/heroku/platform-api). Lists name
-//! review apps that are deleted too until the pipeline is gone: how long Heroku does so is
-//! not verified (2026-11).
+//! By the Platform API's schema of 2026-02-19 (github.com/heroku/platform-api). Lists include
+//! deleted review apps until the pipeline is deleted; how long Heroku lists them is not verified
+//! (2026-11).
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -12,62 +12,22 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::account::{Account, format_timestamp};
 use super::api_error::{ApiError, json_body};
-use super::pipelines::Stage;
+use super::app_state::AppState;
 use super::range::Page;
-use super::shared::Shared;
-use super::state::{Cloud, stamp};
-use super::tokens::Reach;
+use super::records::{ReviewApp, ReviewStatus};
+use super::stage::Stage;
+use super::tokens::TokenScope;
 use crate::{Error, ErrorKind};
 
-/// What has become of a review app, by Heroku's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ReviewStatus {
-    /// `pending`: it is asked for.
-    Pending,
-    /// `creating`: its app is being set up.
-    Creating,
-    /// `created`: it can be used.
-    Created,
-    /// `deleting`: it is being taken down.
-    Deleting,
-    /// `deleted`: its app is gone.
-    Deleted,
-    /// `errored`: its making failed.
-    Errored,
-}
-
-impl ReviewStatus {
-    /// The name that the API has for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Creating => "creating",
-            Self::Created => "created",
-            Self::Deleting => "deleting",
-            Self::Deleted => "deleted",
-            Self::Errored => "errored",
-        }
-    }
-}
-
-pub(super) struct ReviewApp {
-    id: Uuid,
-    pub(super) pipeline: Uuid,
-    app: Option<Uuid>,
-    pull_request: u64,
-    status: ReviewStatus,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-}
-
-impl Cloud {
+impl Account {
     pub(super) fn create_review_app(
         &mut self,
         pipeline: &str,
         pull_request: u64,
     ) -> Result<Uuid, Error> {
-        let pipeline = self.existing_pipeline(pipeline, "make a review app in it")?;
+        let pipeline = self.find_pipeline_id(pipeline, "create a review app")?;
         let id = Uuid::new_v4();
         let now = Timestamp::now();
         self.review_apps.push(ReviewApp {
@@ -82,12 +42,16 @@ impl Cloud {
         Ok(id)
     }
 
-    pub(super) fn create_app_of_review_app(&mut self, id: Uuid, name: &str) -> Result<Uuid, Error> {
+    pub(super) fn create_app_for_review_app(
+        &mut self,
+        id: Uuid,
+        name: &str,
+    ) -> Result<Uuid, Error> {
         let review_app = self.review_app_mut(id)?;
         if review_app.app.is_some() {
             return Err(Error::new(
                 ErrorKind::Input,
-                format!("could not make the app {name}: the review app {id} has one already"),
+                format!("could not create the app {name}: the review app {id} already has an app"),
             ));
         }
         let pipeline = review_app.pipeline.to_string();
@@ -113,10 +77,10 @@ impl Cloud {
         }
     }
 
-    /// An app that is gone is no review app's any more.
-    pub(super) fn forget_app_of_review_app(&mut self, app: Uuid) {
+    /// Removes a deleted app from its review app.
+    pub(super) fn detach_app_from_review_app(&mut self, app: Uuid) {
         for review_app in &mut self.review_apps {
-            review_app.app = review_app.app.filter(|own| *own != app);
+            review_app.app = review_app.app.filter(|current| *current != app);
         }
     }
 
@@ -124,7 +88,12 @@ impl Cloud {
         self.review_apps
             .iter_mut()
             .find(|review_app| review_app.id == id)
-            .ok_or_else(|| Error::new(ErrorKind::Input, format!("there is no review app {id}")))
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Input,
+                    format!("could not find the review app {id}"),
+                )
+            })
     }
 
     fn review_app_json(&self, review_app: &ReviewApp) -> Value {
@@ -133,8 +102,8 @@ impl Cloud {
             "app": review_app.app.map(|id| json!({"id": id})),
             "app_setup": null,
             "branch": format!("pull-request-{}", review_app.pull_request),
-            "created_at": stamp(review_app.created_at),
-            "creator": {"id": self.account.id},
+            "created_at": format_timestamp(review_app.created_at),
+            "creator": {"id": self.user.id},
             "error_status": error,
             "fork_repo": null,
             "id": review_app.id,
@@ -142,57 +111,60 @@ impl Cloud {
             "pipeline": {"id": review_app.pipeline},
             "pr_number": review_app.pull_request,
             "status": review_app.status.as_str(),
-            "updated_at": stamp(review_app.updated_at),
+            "updated_at": format_timestamp(review_app.updated_at),
             "wait_for_ci": false,
         })
     }
 }
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/pipelines/{pipeline}/review-apps", get(list))
-        .route("/apps/{app}/review-app", get(of_app))
+        .route("/apps/{app}/review-app", get(info_of_app))
         .route("/review-apps/{review_app}", get(info))
 }
 
 async fn list(
-    State(shared): State<Shared>,
+    State(state): State<AppState>,
     Path(pipeline): Path<String>,
     page: Page,
 ) -> Result<Response, ApiError> {
-    let cloud = shared.cloud();
-    let id = cloud.pipeline_by_id(&pipeline)?;
-    let review_apps = cloud
+    let account = state.account();
+    let id = account.parse_pipeline_id(&pipeline)?;
+    let review_apps = account
         .review_apps
         .iter()
         .filter(|review_app| review_app.pipeline == id)
-        .map(|review_app| cloud.review_app_json(review_app))
+        .map(|review_app| account.review_app_json(review_app))
         .collect();
-    page.of(review_apps, &["id"])
+    page.respond(review_apps, &["id"])
 }
 
-async fn of_app(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+async fn info_of_app(
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     Path(app): Path<String>,
 ) -> Result<Response, ApiError> {
-    let cloud = shared.cloud();
-    let app = cloud.reached_app(&reach, &app)?.id;
-    one(&cloud, |review_app| review_app.app == Some(app))
+    let account = state.account();
+    let app = account.authorized_app(&scope, &app)?.id;
+    respond_with(&account, |review_app| review_app.app == Some(app))
 }
 
 async fn info(
-    State(shared): State<Shared>,
+    State(state): State<AppState>,
     Path(review_app): Path<Uuid>,
 ) -> Result<Response, ApiError> {
-    one(&shared.cloud(), |own| own.id == review_app)
+    respond_with(&state.account(), |stored| stored.id == review_app)
 }
 
-fn one(cloud: &Cloud, is_wanted: impl Fn(&ReviewApp) -> bool) -> Result<Response, ApiError> {
-    let review_app = cloud
+fn respond_with(
+    account: &Account,
+    is_wanted: impl Fn(&ReviewApp) -> bool,
+) -> Result<Response, ApiError> {
+    let review_app = account
         .review_apps
         .iter()
         .find(|review_app| is_wanted(review_app))
         .ok_or_else(|| ApiError::not_found("review app"))?;
-    Ok(json_body(&cloud.review_app_json(review_app)))
+    Ok(json_body(&account.review_app_json(review_app)))
 }

@@ -1,4 +1,4 @@
-//! The API tokens of the account, and which apps each one reaches.
+//! The API tokens of the account, and the apps that each token gives access to.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -10,59 +10,59 @@ use uuid::Uuid;
 
 use super::api_error::ApiError;
 
-/// Which apps a token reaches.
+/// The apps that a token gives access to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Every app of the account, those that are made later too.
+    /// Every app of the account, including those that are created later.
     AllApps,
-    /// The apps with these names or ids alone. Lists leave the others out; asked for
-    /// by name they are answered with 403 `forbidden`. Pipelines and their couplings
-    /// stay visible.
+    /// The apps with these names or ids. Lists omit the other apps, and a request for one of them
+    /// is answered with 403 `forbidden`. Pipelines and their couplings stay visible.
     Apps(Vec<String>),
 }
 
-/// What a token reaches, by app id.
+/// The apps that a token gives access to, by id.
 #[derive(Clone, Debug)]
-pub(super) enum Reach {
-    All,
-    Only(BTreeSet<Uuid>),
+pub(super) enum TokenScope {
+    AllApps,
+    Apps(BTreeSet<Uuid>),
 }
 
-impl Reach {
-    pub(super) fn covers(&self, app: Uuid) -> bool {
+impl TokenScope {
+    /// Returns whether the token gives access to this app.
+    pub(super) fn includes(&self, app: Uuid) -> bool {
         match self {
-            Self::All => true,
-            Self::Only(apps) => apps.contains(&app),
+            Self::AllApps => true,
+            Self::Apps(apps) => apps.contains(&app),
         }
     }
 }
 
-/// The tokens that are valid now.
-pub(super) struct Tokens(HashMap<String, Reach>);
+/// The valid tokens.
+pub(super) struct Tokens(HashMap<String, TokenScope>);
 
 impl Tokens {
     pub(super) fn new() -> Self {
         Self(HashMap::new())
     }
 
-    /// Makes a token in the shape of Heroku's.
-    pub(super) fn create(&mut self, reach: Reach) -> String {
+    /// Creates a token in Heroku's format.
+    pub(super) fn create(&mut self, scope: TokenScope) -> String {
         let token = format!("HRKU-{}", Uuid::new_v4());
-        self.0.insert(token.clone(), reach);
+        self.0.insert(token.clone(), scope);
         token
     }
 
-    /// Ends a token; false when there is no such one.
+    /// Revokes a token. Returns false if it was not valid.
     pub(super) fn revoke(&mut self, token: &str) -> bool {
         self.0.remove(token).is_some()
     }
 
-    /// What the token of a request reaches.
+    /// Returns the scope of a request's token.
     ///
     /// # Errors
     ///
-    /// 401 when there is none, or one that is not valid.
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<Reach, ApiError> {
+    /// 401 if the request has no token or an invalid one.
+    pub(super) fn authenticate(&self, headers: &HeaderMap) -> Result<TokenScope, ApiError> {
         let credentials = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
@@ -73,7 +73,7 @@ impl Tokens {
                      `Authorization: Basic <base64-encoded email + \":\" + password>`.",
                 )
             })?;
-        token_of(credentials)
+        parse_token(credentials)
             .and_then(|token| self.0.get(&token).cloned())
             .ok_or_else(|| ApiError::unauthorized("Invalid credentials provided."))
     }
@@ -85,9 +85,9 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// The token in an `Authorization` header: of `Bearer`, or the password of `Basic`,
-/// whatever the user name.
-fn token_of(credentials: &str) -> Option<String> {
+/// Returns the token in an `Authorization` header: the one of `Bearer`, or the password of `Basic`
+/// with any user name.
+fn parse_token(credentials: &str) -> Option<String> {
     let (scheme, rest) = credentials.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(rest.trim().to_owned());
@@ -112,25 +112,29 @@ mod tests {
     #[test]
     fn token_as_bearer_or_basic_password_is_accepted_until_revoked() {
         let mut tokens = Tokens::new();
-        let token = tokens.create(Reach::All);
+        let token = tokens.create(TokenScope::AllApps);
         let basic = |user: &str| format!("Basic {}", STANDARD.encode(format!("{user}:{token}")));
         for authorization in [
             format!("Bearer {token}"),
             basic(""),
             basic("me@example.com"),
         ] {
-            assert!(tokens.check(&headers(&authorization)).is_ok());
+            assert!(tokens.authenticate(&headers(&authorization)).is_ok());
         }
         assert!(tokens.revoke(&token));
-        assert!(tokens.check(&headers(&format!("Bearer {token}"))).is_err());
+        assert!(
+            tokens
+                .authenticate(&headers(&format!("Bearer {token}")))
+                .is_err()
+        );
     }
 
     #[test]
-    fn credentials_that_hold_no_token_are_refused() {
+    fn credentials_without_a_token_are_refused() {
         let tokens = Tokens::new();
-        assert!(tokens.check(&HeaderMap::new()).is_err());
+        assert!(tokens.authenticate(&HeaderMap::new()).is_err());
         for authorization in ["Bearer", "Bearer x", "Basic ???", "Digest x", "Basic eA=="] {
-            assert!(tokens.check(&headers(authorization)).is_err());
+            assert!(tokens.authenticate(&headers(authorization)).is_err());
         }
     }
 }

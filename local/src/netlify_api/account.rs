@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 use super::shared::Shared;
-use crate::api::bearer;
+use crate::api::bearer_token;
 
 /// The account in paths.
 pub(super) const SLUG: &str = "local";
@@ -21,7 +21,8 @@ pub(super) async fn authenticated(
     request: Request,
     next: Next,
 ) -> Response {
-    let known = bearer(request.headers()).is_some_and(|token| shared.state().knows_token(token));
+    let known =
+        bearer_token(request.headers()).is_some_and(|token| shared.state().knows_token(token));
     if known {
         next.run(request).await
     } else {

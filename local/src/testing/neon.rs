@@ -1,10 +1,8 @@
-//! A local Neon: the part of the Neon API that tells the connection URI of a branch, on
-//! 127.0.0.1.
+//! A local Neon on 127.0.0.1: the part of the Neon API that returns the connection URI of a branch.
 //!
-//! By <https://neon.com/docs/reference/api/projects/get-connection-uri> (2026-11). The
-//! state is in memory and ends with the stand-in. A route that is missing is answered
-//! with 501 and says so. Dropping a [`Neon`] ends it at some later moment;
-//! [`Neon::stop`] waits for the end.
+//! By <https://neon.com/docs/reference/api/projects/get-connection-uri> (2026-11). The state is in
+//! memory. A route that is not implemented is answered with 501. Dropping a [`Neon`] stops its
+//! server in the background; [`Neon::stop`] waits for the end.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,23 +17,23 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::api::{Control, DatabaseUrl, Server, bearer};
+use crate::api::{Control, DatabaseUrl, Server, bearer_token};
 use crate::{Error, ErrorKind};
 
-/// A local Neon that runs.
+/// A running local Neon.
 pub struct Neon {
-    shared: Shared,
+    state: SharedState,
     control: Control,
     server: Server,
 }
 
-type Shared = Arc<Mutex<Account>>;
+type SharedState = Arc<Mutex<Account>>;
 
 #[derive(Default)]
 struct Account {
-    /// In the order in which they were made: a project's first branch is its default one.
+    /// In the order of their creation. A project's first branch is its default branch.
     branches: Vec<Branch>,
-    /// The API keys, each with the project that it is scoped to, if it is.
+    /// The API keys, each with its project. A key without a project is valid for the account.
     tokens: HashMap<String, Option<String>>,
 }
 
@@ -46,54 +44,55 @@ struct Branch {
 }
 
 impl Neon {
-    /// Starts a Neon with an empty account on 127.0.0.1, at this port or, for 0, at a
-    /// free one.
+    /// Starts a Neon with an empty account on a port of 127.0.0.1; 0 selects a free port.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::PortInUse`] when the port is taken, [`ErrorKind::System`] when it
-    /// cannot be opened for another reason.
+    /// [`ErrorKind::PortInUse`] if the port is taken, [`ErrorKind::System`] if it cannot be opened
+    /// for another reason.
     pub async fn start(port: u16) -> Result<Self, Error> {
-        let shared = Shared::default();
+        let state = SharedState::default();
         let control = Control::default();
         let routes = Router::new()
             .route(
                 "/api/v2/projects/{project}/connection_uri",
                 get(connection_uri),
             )
-            .fallback(async || refusal(StatusCode::NOT_IMPLEMENTED))
-            .with_state(shared.clone());
+            .fallback(async || error_response(StatusCode::NOT_IMPLEMENTED))
+            .with_state(state.clone());
         Ok(Self {
-            server: Server::start(port, control.wrap(routes, refusal)).await?,
-            shared,
+            server: Server::start(port, control.wrap(routes, error_response)).await?,
+            state,
             control,
         })
     }
 
-    /// Where it listens, such as `http://127.0.0.1:5001`.
+    /// Base URL of the API, such as `http://127.0.0.1:5001`.
     pub fn url(&self) -> &str {
         self.server.url()
     }
 
-    /// Makes it fail, and tells its requests.
+    /// Handle to inject faults and to list the received requests.
     pub fn control(&self) -> &Control {
         &self.control
     }
 
-    /// Makes a branch with one database, whose name and role are those of the URL. The
-    /// first branch of a project makes the project, and is its default branch.
+    /// Creates a branch with one database, with the database name and role of the URL. The first
+    /// branch of a project creates the project and is its default branch.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] when the project has such a branch, and for a URL that does
-    /// not begin with `postgres://` or lacks user, password, host or database.
+    /// [`ErrorKind::Input`] if the project already has the branch, and for a URL that does not begin
+    /// with `postgres://` or lacks user, password, host or database.
     pub fn create_branch(&self, project: &str, branch: &str, url: &str) -> Result<(), Error> {
         let url = DatabaseUrl::parse(url)?;
-        let mut account = lock(&self.shared);
+        let mut account = lock(&self.state);
         if account.branch(project, branch).is_some() {
             return Err(Error::new(
                 ErrorKind::Input,
-                format!("could not make branch {branch}: project {project} has it already"),
+                format!(
+                    "could not create the branch {branch}: the project {project} already has it"
+                ),
             ));
         }
         account.branches.push(Branch {
@@ -104,24 +103,25 @@ impl Neon {
         Ok(())
     }
 
-    /// Gives the database of a branch another URL, as a reset of its password does.
+    /// Changes the URL of a branch's database, as a reset of its password does.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] when there is no such branch, and for a URL as in
+    /// [`ErrorKind::Input`] if there is no such branch, and for a URL as in
     /// [`create_branch`](Self::create_branch).
     pub fn set_database_url(&self, project: &str, branch: &str, url: &str) -> Result<(), Error> {
         let url = DatabaseUrl::parse(url)?;
-        let mut account = lock(&self.shared);
+        let mut account = lock(&self.state);
         let found = account
             .branches
             .iter_mut()
-            .find(|of| of.project == project && of.id == branch);
+            .find(|stored| stored.project == project && stored.id == branch);
         let Some(found) = found else {
             return Err(Error::new(
                 ErrorKind::Input,
                 format!(
-                    "there is no branch {branch} in project {project}, so its url cannot be changed"
+                    "could not change the url of the branch {branch}: the project {project} has no such \
+                     branch"
                 ),
             ));
         };
@@ -129,21 +129,21 @@ impl Neon {
         Ok(())
     }
 
-    /// Makes an API key: for one project, or for all of the account.
+    /// Creates an API key for one project, or for the whole account.
     pub fn create_token(&self, project: Option<&str>) -> String {
         let token = format!("napi_{}", Uuid::new_v4().simple());
-        lock(&self.shared)
+        lock(&self.state)
             .tokens
             .insert(token.clone(), project.map(str::to_owned));
         token
     }
 
-    /// Ends an API key; false when there is no such one.
+    /// Revokes an API key. Returns false if it was not valid.
     pub fn revoke_token(&self, token: &str) -> bool {
-        lock(&self.shared).tokens.remove(token).is_some()
+        lock(&self.state).tokens.remove(token).is_some()
     }
 
-    /// Ends it: the port is free and every connection closed when this returns.
+    /// Stops the server. When it returns, the port is free and every connection is closed.
     pub async fn stop(self) {
         self.server.stop().await;
     }
@@ -161,16 +161,18 @@ impl Account {
     fn branch(&self, project: &str, id: &str) -> Option<&Branch> {
         self.branches
             .iter()
-            .find(|of| of.project == project && of.id == id)
+            .find(|branch| branch.project == project && branch.id == id)
     }
 
     fn default_branch(&self, project: &str) -> Option<&Branch> {
-        self.branches.iter().find(|of| of.project == project)
+        self.branches
+            .iter()
+            .find(|branch| branch.project == project)
     }
 }
 
 #[derive(Deserialize)]
-struct Asked {
+struct ConnectionUriQuery {
     branch_id: Option<String>,
     database_name: Option<String>,
     role_name: Option<String>,
@@ -179,41 +181,43 @@ struct Asked {
 }
 
 async fn connection_uri(
-    State(shared): State<Shared>,
+    State(state): State<SharedState>,
     Path(project): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(query): Query<ConnectionUriQuery>,
     headers: HeaderMap,
 ) -> Response {
-    let account = lock(&shared);
-    let Some(scope) = bearer(&headers).and_then(|token| account.tokens.get(token)) else {
-        return refusal(StatusCode::UNAUTHORIZED);
+    let account = lock(&state);
+    let Some(scope) = bearer_token(&headers).and_then(|token| account.tokens.get(token)) else {
+        return error_response(StatusCode::UNAUTHORIZED);
     };
     if scope.as_ref().is_some_and(|scope| *scope != project) {
-        return refusal(StatusCode::FORBIDDEN);
+        return error_response(StatusCode::FORBIDDEN);
     }
-    let (Some(database), Some(role)) = (asked.database_name, asked.role_name) else {
-        return refusal(StatusCode::BAD_REQUEST);
+    let (Some(database), Some(role)) = (query.database_name, query.role_name) else {
+        return error_response(StatusCode::BAD_REQUEST);
     };
-    let branch = match asked.branch_id {
+    let branch = match query.branch_id {
         Some(id) => account.branch(&project, &id),
         None => account.default_branch(&project),
     };
     branch
         .filter(|branch| branch.url.database == database && branch.url.user == role)
         .map_or_else(
-            || refusal(StatusCode::NOT_FOUND),
+            || error_response(StatusCode::NOT_FOUND),
             |branch| {
-                answer(
+                json_response(
                     StatusCode::OK,
-                    &json!({"uri": uri(&branch.url, asked.pooled)}),
+                    &json!({"uri": connection_url(&branch.url, query.pooled)}),
                 )
             },
         )
 }
 
-/// The URL as Neon spells it; that of the pooler has another host.
-fn uri(url: &DatabaseUrl, pooled: bool) -> String {
-    let uri = url.secret().replacen("postgres://", "postgresql://", 1);
+/// Returns the URL in Neon's format. The pooler's URL has another host.
+fn connection_url(url: &DatabaseUrl, pooled: bool) -> String {
+    let uri = url
+        .expose_secret()
+        .replacen("postgres://", "postgresql://", 1);
     match uri.rsplit_once('@') {
         Some((before, after)) if pooled => {
             let pooler = format!("{}-pooler", url.host);
@@ -223,38 +227,39 @@ fn uri(url: &DatabaseUrl, pooled: bool) -> String {
     }
 }
 
-/// The answer with a status of failure. That a key of another project gets 403, and the
-/// words of all but 401, are not verified (2026-11).
-fn refusal(status: StatusCode) -> Response {
+/// Returns an error response. The status 403 for a key of another project, and all messages but that
+/// of 401, are not verified (2026-11).
+fn error_response(status: StatusCode) -> Response {
     let message = match status.as_u16() {
         400 => "database_name and role_name are required",
         401 => "supplied credentials do not pass authentication",
         403 => "this api key has no access to the project",
         404 => "project, branch, database or role not found",
         429 => "too many requests",
-        501 => "the local neon does not have this route",
+        501 => "the local neon does not implement this route",
         _ => "internal error",
     };
     let body = json!({"request_id": Uuid::new_v4(), "code": "", "message": message});
-    answer(status, &body)
+    json_response(status, &body)
 }
 
-/// JSON with escapes that nobody needs, as the library that Neon uses writes it.
-fn answer(status: StatusCode, body: &serde_json::Value) -> Response {
+/// Returns a JSON response with the unnecessary escapes that Neon's JSON library writes.
+fn json_response(status: StatusCode, body: &serde_json::Value) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
     let text = body.to_string().replace('&', "\\u0026");
     (status, json, text).into_response()
 }
 
-/// A request that panicked leaves nothing half done that matters to a stand-in.
-fn lock(shared: &Shared) -> MutexGuard<'_, Account> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
+/// Locks the state. Poison is ignored: a request that panicked leaves no state that a stand-in could
+/// not go on with.
+fn lock(state: &SharedState) -> MutexGuard<'_, Account> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::test_client::{Answer, send};
+    use crate::api::test_client::{TestResponse, send};
     use crate::api::{Failure, Fault};
 
     const MAIN: &str =
@@ -262,7 +267,7 @@ mod tests {
     const STAGING: &str =
         "postgres://shop:canary@staging.example/shop?sslmode=require&channel_binding=require";
 
-    async fn neon() -> Neon {
+    async fn start() -> Neon {
         let neon = Neon::start(0).await.expect("a free port");
         neon.create_branch("p-1", "br-main", MAIN)
             .expect("a branch");
@@ -271,47 +276,47 @@ mod tests {
         neon
     }
 
-    async fn ask(neon: &Neon, token: &str, query: &str) -> Answer {
+    async fn get(neon: &Neon, token: &str, query: &str) -> TestResponse {
         let path = format!("/api/v2/projects/p-1/connection_uri?{query}");
         let authorization = format!("Bearer {token}");
         let headers = [("authorization", authorization.as_str())];
         send(neon.url(), "GET", &path, headers, "")
             .await
-            .expect("an answer")
+            .expect("a response")
     }
 
     #[tokio::test]
-    async fn uri_is_that_of_the_branch_or_of_the_default_one() {
-        let neon = neon().await;
+    async fn uri_is_of_the_given_branch_or_the_default_branch() {
+        let neon = start().await;
         let token = neon.create_token(Some("p-1"));
-        let uri = async |query: &str| ask(&neon, &token, query).await.json()["uri"].take();
+        let uri = async |query: &str| get(&neon, &token, query).await.json()["uri"].take();
         let any = "database_name=shop&role_name=shop";
         let staging = &format!("branch_id=br-staging&{any}");
-        let spelled = |url: &str| url.replace("postgres:", "postgresql:");
-        assert_eq!(uri(staging).await, spelled(STAGING));
+        let in_neons_format = |url: &str| url.replace("postgres:", "postgresql:");
+        assert_eq!(uri(staging).await, in_neons_format(STAGING));
         let pooled = STAGING.replace(".example", ".example-pooler");
-        let asked = format!("{staging}&pooled=true");
-        assert_eq!(uri(&asked).await, spelled(&pooled));
-        assert_eq!(uri(any).await, spelled(MAIN));
+        let query = format!("{staging}&pooled=true");
+        assert_eq!(uri(&query).await, in_neons_format(&pooled));
+        assert_eq!(uri(any).await, in_neons_format(MAIN));
         let other = STAGING.replace("canary", "other");
         neon.set_database_url("p-1", "br-staging", &other)
-            .expect("it is there");
-        assert_eq!(uri(staging).await, spelled(&other));
+            .expect("a database");
+        assert_eq!(uri(staging).await, in_neons_format(&other));
         neon.stop().await;
     }
 
     #[tokio::test]
-    async fn what_is_not_to_be_had_is_refused_in_the_form_of_neon() {
-        let neon = neon().await;
+    async fn errors_have_the_format_of_neon() {
+        let neon = start().await;
         let token = neon.create_token(None);
-        let elsewhere = neon.create_token(Some("p-2"));
+        let other_project = neon.create_token(Some("p-2"));
         let revoked = neon.create_token(None);
         assert!(neon.revoke_token(&revoked));
         let good = "branch_id=br-staging&database_name=shop&role_name=shop";
         for (token, query, status) in [
             ("", good, 401),
             (&*revoked, good, 401),
-            (&*elsewhere, good, 403),
+            (&*other_project, good, 403),
             (&*token, "branch_id=br-staging&database_name=shop", 400),
             (
                 &*token,
@@ -320,28 +325,28 @@ mod tests {
             ),
             (&*token, "database_name=shop&role_name=other", 404),
         ] {
-            let answer = ask(&neon, token, query).await;
-            assert_eq!(answer.error(), (status, String::new()), "{query}");
+            let response = get(&neon, token, query).await;
+            assert_eq!(response.error(), (status, String::new()), "{query}");
         }
         let other = send(neon.url(), "GET", "/api/v2/projects", [], "").await;
-        assert_eq!(other.expect("an answer").status, 501);
+        assert_eq!(other.expect("a response").status, 501);
     }
 
     #[tokio::test]
-    async fn faults_and_requests_are_those_of_any_stand_in() {
-        let neon = neon().await;
+    async fn faults_are_injected_and_requests_recorded() {
+        let neon = start().await;
         let failure = Failure::Status {
             status: 429,
             retry_after: None,
         };
         neon.control().inject(Fault::new(failure).times(1));
-        assert_eq!(ask(&neon, "", "").await.error(), (429, String::new()));
-        assert_eq!(ask(&neon, "", "").await.status, 401);
+        assert_eq!(get(&neon, "", "").await.error(), (429, String::new()));
+        assert_eq!(get(&neon, "", "").await.status, 401);
         let statuses: Vec<_> = neon
             .control()
             .requests()
             .iter()
-            .map(|of| of.status)
+            .map(|request| request.status)
             .collect();
         assert_eq!(statuses, [Some(429), Some(401)]);
     }

@@ -1,10 +1,9 @@
-//! A local Render: the part of the Render API that tells how a Postgres is reached, on
-//! 127.0.0.1.
+//! A local Render on 127.0.0.1: the part of the Render API that returns the connection info of a
+//! Postgres.
 //!
-//! By <https://api-docs.render.com/reference/retrieve-postgres-connection-info> (2026-11).
-//! The state is in memory and ends with the stand-in. A route that is missing is answered
-//! with 501 and says so. Dropping a [`Render`] ends it at some later moment;
-//! [`Render::stop`] waits for the end.
+//! By <https://api-docs.render.com/reference/retrieve-postgres-connection-info> (2026-11). The state
+//! is in memory. A route that is not implemented is answered with 501. Dropping a [`Render`] stops
+//! its server in the background; [`Render::stop`] waits for the end.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -18,17 +17,17 @@ use axum::routing::get;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::api::{Control, DatabaseUrl, Server, bearer};
+use crate::api::{Control, DatabaseUrl, Server, bearer_token};
 use crate::{Error, ErrorKind};
 
-/// A local Render that runs.
+/// A running local Render.
 pub struct Render {
-    shared: Shared,
+    state: SharedState,
     control: Control,
     server: Server,
 }
 
-type Shared = Arc<Mutex<Workspace>>;
+type SharedState = Arc<Mutex<Workspace>>;
 
 #[derive(Default)]
 struct Workspace {
@@ -37,38 +36,37 @@ struct Workspace {
 }
 
 impl Render {
-    /// Starts a Render with an empty workspace on 127.0.0.1, at this port or, for 0, at a
-    /// free one.
+    /// Starts a Render with an empty workspace on a port of 127.0.0.1; 0 selects a free port.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::PortInUse`] when the port is taken, [`ErrorKind::System`] when it
-    /// cannot be opened for another reason.
+    /// [`ErrorKind::PortInUse`] if the port is taken, [`ErrorKind::System`] if it cannot be opened
+    /// for another reason.
     pub async fn start(port: u16) -> Result<Self, Error> {
-        let shared = Shared::default();
+        let state = SharedState::default();
         let control = Control::default();
         let routes = Router::new()
             .route("/v1/postgres/{id}/connection-info", get(connection_info))
-            .fallback(async || refusal(StatusCode::NOT_IMPLEMENTED))
-            .with_state(shared.clone());
+            .fallback(async || error_response(StatusCode::NOT_IMPLEMENTED))
+            .with_state(state.clone());
         Ok(Self {
-            server: Server::start(port, control.wrap(routes, refusal)).await?,
-            shared,
+            server: Server::start(port, control.wrap(routes, error_response)).await?,
+            state,
             control,
         })
     }
 
-    /// Where it listens, such as `http://127.0.0.1:5001`.
+    /// Base URL of the API, such as `http://127.0.0.1:5001`.
     pub fn url(&self) -> &str {
         self.server.url()
     }
 
-    /// Makes it fail, and tells its requests.
+    /// Handle to inject faults and to list the received requests.
     pub fn control(&self) -> &Control {
         &self.control
     }
 
-    /// Makes a Postgres that is reached from outside at this URL, and tells its id.
+    /// Creates a Postgres with this external URL, and returns its id.
     ///
     /// # Errors
     ///
@@ -77,42 +75,42 @@ impl Render {
     pub fn create_postgres(&self, url: &str) -> Result<String, Error> {
         let url = DatabaseUrl::parse(url)?;
         let id = format!("dpg-{}-a", Uuid::new_v4().simple());
-        lock(&self.shared).databases.insert(id.clone(), url);
+        lock(&self.state).databases.insert(id.clone(), url);
         Ok(id)
     }
 
-    /// Gives a Postgres another URL, as another default user does.
+    /// Changes the URL of a Postgres, as a change of the default user does.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] when there is no such Postgres, and for a URL as in
+    /// [`ErrorKind::Input`] if there is no such Postgres, and for a URL as in
     /// [`create_postgres`](Self::create_postgres).
     pub fn set_database_url(&self, id: &str, url: &str) -> Result<(), Error> {
         let url = DatabaseUrl::parse(url)?;
-        let mut workspace = lock(&self.shared);
+        let mut workspace = lock(&self.state);
         let Some(found) = workspace.databases.get_mut(id) else {
             return Err(Error::new(
                 ErrorKind::Input,
-                format!("there is no Postgres {id}, so its url cannot be changed"),
+                format!("could not change the url of the Postgres {id}: it does not exist"),
             ));
         };
         *found = url;
         Ok(())
     }
 
-    /// Makes an API key.
+    /// Creates an API key.
     pub fn create_token(&self) -> String {
         let token = format!("rnd_{}", Uuid::new_v4().simple());
-        lock(&self.shared).tokens.insert(token.clone());
+        lock(&self.state).tokens.insert(token.clone());
         token
     }
 
-    /// Ends an API key; false when there is no such one.
+    /// Revokes an API key. Returns false if it was not valid.
     pub fn revoke_token(&self, token: &str) -> bool {
-        lock(&self.shared).tokens.remove(token)
+        lock(&self.state).tokens.remove(token)
     }
 
-    /// Ends it: the port is free and every connection closed when this returns.
+    /// Stops the server. When it returns, the port is free and every connection is closed.
     pub async fn stop(self) {
         self.server.stop().await;
     }
@@ -127,23 +125,26 @@ impl fmt::Debug for Render {
 }
 
 async fn connection_info(
-    State(shared): State<Shared>,
+    State(state): State<SharedState>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let workspace = lock(&shared);
-    if !bearer(&headers).is_some_and(|token| workspace.tokens.contains(token)) {
-        return refusal(StatusCode::UNAUTHORIZED);
+    let workspace = lock(&state);
+    if !bearer_token(&headers).is_some_and(|token| workspace.tokens.contains(token)) {
+        return error_response(StatusCode::UNAUTHORIZED);
     }
     workspace.databases.get(&id).map_or_else(
-        || refusal(StatusCode::NOT_FOUND),
-        |url| answer(StatusCode::OK, &info(&id, url)),
+        || error_response(StatusCode::NOT_FOUND),
+        |url| json_response(StatusCode::OK, &connection_info_json(&id, url)),
     )
 }
 
-/// All four texts hold the password. The internal host is known inside Render alone.
-fn info(id: &str, url: &DatabaseUrl) -> Value {
-    let external = url.secret().replacen("postgres://", "postgresql://", 1);
+/// Returns the connection info. Each of its fields holds the password. The internal host resolves
+/// only inside Render.
+fn connection_info_json(id: &str, url: &DatabaseUrl) -> Value {
+    let external = url
+        .expose_secret()
+        .replacen("postgres://", "postgresql://", 1);
     let userinfo = external.rsplit_once('@').map_or("", |(before, _)| before);
     let DatabaseUrl {
         host,
@@ -163,8 +164,8 @@ fn info(id: &str, url: &DatabaseUrl) -> Value {
     })
 }
 
-/// The answer with a status of failure. Its ids and words are not verified (2026-11).
-fn refusal(status: StatusCode) -> Response {
+/// Returns an error response. Its ids and messages are not verified (2026-11).
+fn error_response(status: StatusCode) -> Response {
     let (id, message) = match status.as_u16() {
         401 => ("unauthorized", "Unauthorized"),
         403 => (
@@ -175,45 +176,46 @@ fn refusal(status: StatusCode) -> Response {
         429 => ("rate-limited", "Rate limit has been surpassed."),
         501 => (
             "not-implemented",
-            "The local Render does not have this route.",
+            "The local Render does not implement this route.",
         ),
         _ => ("internal", "An unexpected server error has occurred."),
     };
-    answer(status, &json!({"id": id, "message": message}))
+    json_response(status, &json!({"id": id, "message": message}))
 }
 
-fn answer(status: StatusCode, body: &Value) -> Response {
+fn json_response(status: StatusCode, body: &Value) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
     (status, json, body.to_string()).into_response()
 }
 
-/// A request that panicked leaves nothing half done that matters to a stand-in.
-fn lock(shared: &Shared) -> MutexGuard<'_, Workspace> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
+/// Locks the state. Poison is ignored: a request that panicked leaves no state that a stand-in could
+/// not go on with.
+fn lock(state: &SharedState) -> MutexGuard<'_, Workspace> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::test_client::{Answer, send};
+    use crate::api::test_client::{TestResponse, send};
 
     const URL: &str = "postgres://shop:canary@db.example/shop";
 
-    async fn ask(render: &Render, token: &str, id: &str) -> Answer {
+    async fn get(render: &Render, token: &str, id: &str) -> TestResponse {
         let path = format!("/v1/postgres/{id}/connection-info");
         let authorization = format!("Bearer {token}");
         let headers = [("authorization", authorization.as_str())];
         send(render.url(), "GET", &path, headers, "")
             .await
-            .expect("an answer")
+            .expect("a response")
     }
 
     #[tokio::test]
-    async fn connection_info_tells_both_ways_in() {
+    async fn connection_info_has_the_internal_and_external_url() {
         let render = Render::start(0).await.expect("a free port");
         let id = render.create_postgres(URL).expect("a url");
         let token = render.create_token();
-        let info = ask(&render, &token, &id).await.json();
+        let info = get(&render, &token, &id).await.json();
         assert_eq!(info["password"], "canary");
         assert_eq!(
             info["externalConnectionString"],
@@ -224,21 +226,21 @@ mod tests {
             format!("postgresql://shop:canary@{id}/shop")
         );
         let other = URL.replace("canary", "other");
-        render.set_database_url(&id, &other).expect("it is there");
-        assert_eq!(ask(&render, &token, &id).await.json()["password"], "other");
+        render.set_database_url(&id, &other).expect("a database");
+        assert_eq!(get(&render, &token, &id).await.json()["password"], "other");
         render.stop().await;
     }
 
     #[tokio::test]
-    async fn what_is_not_to_be_had_is_refused_in_the_form_of_render() {
+    async fn errors_have_the_format_of_render() {
         let render = Render::start(0).await.expect("a free port");
         let id = render.create_postgres(URL).expect("a url");
         let token = render.create_token();
         let unauthorized = (401, "unauthorized".to_owned());
-        assert_eq!(ask(&render, "", &id).await.error(), unauthorized);
-        let missing = ask(&render, &token, "dpg-0").await.error();
+        assert_eq!(get(&render, "", &id).await.error(), unauthorized);
+        let missing = get(&render, &token, "dpg-0").await.error();
         assert_eq!(missing, (404, "not-found".to_owned()));
         assert!(render.revoke_token(&token));
-        assert_eq!(ask(&render, &token, &id).await.error(), unauthorized);
+        assert_eq!(get(&render, &token, &id).await.error(), unauthorized);
     }
 }

@@ -121,7 +121,7 @@ async fn failing_api_is_told() {
 #[tokio::test]
 async fn page_of_a_proxy_is_told_without_its_text() {
     refused_for(Failure::BadGateway, 503, &["answered 502"]).await;
-    refused_for(Failure::Page, 503, &["not what it documents"]).await;
+    refused_for(Failure::HtmlPage, 503, &["not what it documents"]).await;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What the data API does through the owner of the databases.
+//! Tests of the data API with an owner of the databases.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,24 +7,24 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::super::{Access, DatabaseOwner, Heroku, LiveFacts, OwnerFuture};
-use super::{Answer, CONFIG_VARS, URL, get, guestbook, send};
+use super::{CONFIG_VARS, TestResponse, URL, get, guestbook, send};
 use crate::{Error, ErrorKind};
 
-/// An owner who knows the connections alone, and whose rotations wait for a permit.
-struct Owner {
+/// An owner that knows only the connections, and whose rotations wait for a permit.
+struct GatedOwner {
     url: Mutex<String>,
     rotations: AtomicU32,
-    begun: Semaphore,
+    started: Semaphore,
     permits: Semaphore,
 }
 
-impl Owner {
-    /// Gives the account an owner who permits this many rotations.
-    fn of(heroku: &Heroku, permits: usize) -> Arc<Self> {
+impl GatedOwner {
+    /// Sets an owner that permits this many rotations.
+    fn set(heroku: &Heroku, permits: usize) -> Arc<Self> {
         let owner = Arc::new(Self {
             url: Mutex::new(URL.to_owned()),
             rotations: AtomicU32::new(0),
-            begun: Semaphore::new(0),
+            started: Semaphore::new(0),
             permits: Semaphore::new(permits),
         });
         heroku.set_database_owner(owner.clone());
@@ -36,7 +36,7 @@ impl Owner {
     }
 }
 
-impl DatabaseOwner for Owner {
+impl DatabaseOwner for GatedOwner {
     fn facts<'a>(&'a self, url: &'a str) -> OwnerFuture<'a, LiveFacts> {
         assert_eq!(url, URL);
         Box::pin(async {
@@ -49,8 +49,8 @@ impl DatabaseOwner for Owner {
 
     fn rotate<'a>(&'a self, url: &'a str) -> OwnerFuture<'a, Result<String, Error>> {
         Box::pin(async move {
-            assert_eq!(url, self.url(), "the url that the last rotation told");
-            self.begun.add_permits(1);
+            assert_eq!(url, self.url(), "the url of the last rotation");
+            self.started.add_permits(1);
             self.permits.acquire().await.expect("it is open").forget();
             let number = self.rotations.fetch_add(1, Ordering::Relaxed) + 1;
             let rotated = URL.replace("canary", &format!("canary{number}"));
@@ -60,15 +60,15 @@ impl DatabaseOwner for Owner {
     }
 }
 
-struct Failing;
+struct FailingOwner;
 
-impl DatabaseOwner for Failing {
+impl DatabaseOwner for FailingOwner {
     fn facts<'a>(&'a self, _: &'a str) -> OwnerFuture<'a, LiveFacts> {
         Box::pin(async { LiveFacts::default() })
     }
 
     fn rotate<'a>(&'a self, _: &'a str) -> OwnerFuture<'a, Result<String, Error>> {
-        let error = Error::new(ErrorKind::Process, "could not reach the server");
+        let error = Error::new(ErrorKind::Process, "could not scope the server");
         Box::pin(async { Err(error.because("canary")) })
     }
 }
@@ -83,11 +83,11 @@ async fn default_rotation(heroku: &Heroku) -> String {
     format!("/postgres/v0/databases/{addon}/credentials/default/credentials_rotation")
 }
 
-async fn post(heroku: &Heroku, path: &str, body: &str) -> Answer {
+async fn post(heroku: &Heroku, path: &str, body: &str) -> TestResponse {
     let json = [("content-type", "application/json")];
     send(heroku, "POST", path, &json, body)
         .await
-        .expect("an answer")
+        .expect("a response")
 }
 
 async fn releases(heroku: &Heroku) -> usize {
@@ -96,7 +96,7 @@ async fn releases(heroku: &Heroku) -> usize {
 }
 
 #[tokio::test]
-async fn database_info_has_lines_only_for_what_is_known() {
+async fn database_info_has_lines_for_known_facts_only() {
     let heroku = guestbook().await;
     let path = format!("/client/v11/databases/{}", addon(&heroku).await);
     let line = |info: &Value, name: &str| {
@@ -106,7 +106,7 @@ async fn database_info_has_lines_only_for_what_is_known() {
     let info = get(&heroku, &path).await.json();
     assert!(line(&info, "Plan").is_some());
     assert_eq!(line(&info, "Connections"), None);
-    Owner::of(&heroku, 0);
+    GatedOwner::set(&heroku, 0);
     let info = get(&heroku, &path).await.json();
     let connections = line(&info, "Connections").expect("a line");
     assert_eq!(connections["values"], json!(["3/20"]));
@@ -116,7 +116,7 @@ async fn database_info_has_lines_only_for_what_is_known() {
 #[tokio::test]
 async fn rotation_changes_config_var_and_credential_with_a_release() {
     let heroku = guestbook().await;
-    let owner = Owner::of(&heroku, 3);
+    let owner = GatedOwner::set(&heroku, 3);
     let one = default_rotation(&heroku).await;
     let all = format!(
         "/postgres/v0/databases/{}/credentials_rotation",
@@ -131,8 +131,12 @@ async fn rotation_changes_config_var_and_credential_with_a_release() {
     .into_iter()
     .enumerate()
     {
-        let answer = post(&heroku, path, body).await;
-        assert_eq!((answer.status, answer.json()), (200, json!({})), "{path}");
+        let response = post(&heroku, path, body).await;
+        assert_eq!(
+            (response.status, response.json()),
+            (200, json!({})),
+            "{path}"
+        );
         let vars = get(&heroku, CONFIG_VARS).await.json();
         assert_eq!(vars["DATABASE_URL"], owner.url());
         assert!(owner.url().contains(&format!("canary{}", number + 1)));
@@ -144,14 +148,14 @@ async fn rotation_changes_config_var_and_credential_with_a_release() {
 }
 
 #[tokio::test]
-async fn rotation_that_is_refused_changes_nothing() {
+async fn refused_rotation_changes_nothing() {
     let heroku = guestbook().await;
     let good = default_rotation(&heroku).await;
     let before = releases(&heroku).await;
-    let answer = post(&heroku, &good, "{}").await;
-    assert_eq!(answer.error(), (501, "not_implemented".to_owned()));
+    let response = post(&heroku, &good, "{}").await;
+    assert_eq!(response.error(), (501, "not_implemented".to_owned()));
 
-    let owner = Owner::of(&heroku, 9);
+    let owner = GatedOwner::set(&heroku, 9);
     let named = good.replace("default", "analyst");
     let nowhere = good.replace(&addon(&heroku).await, "nope");
     for (path, body, error) in [
@@ -160,9 +164,9 @@ async fn rotation_that_is_refused_changes_nothing() {
         (&good, "", (400, "bad_request")),
         (&good, r#"{"forced":"yes"}"#, (400, "bad_request")),
     ] {
-        let answer = post(&heroku, path, body).await;
+        let response = post(&heroku, path, body).await;
         assert_eq!(
-            answer.error(),
+            response.error(),
             (error.0, error.1.to_owned()),
             "{path} {body}"
         );
@@ -170,33 +174,33 @@ async fn rotation_that_is_refused_changes_nothing() {
     let other = Access::Apps(vec!["guestbook-production".to_owned()]);
     let token = format!("Bearer {}", heroku.create_token(&other).expect("a token"));
     for path in [&good, &named] {
-        let answer = send(&heroku, "POST", path, &[("authorization", &token)], "{}").await;
-        assert_eq!(answer.expect("an answer").error().0, 403, "{path}");
+        let response = send(&heroku, "POST", path, &[("authorization", &token)], "{}").await;
+        assert_eq!(response.expect("a response").error().0, 403, "{path}");
     }
     assert_eq!(owner.rotations.load(Ordering::Relaxed), 0);
     assert_eq!(releases(&heroku).await, before);
 }
 
 #[tokio::test]
-async fn rotation_that_fails_says_why_without_the_cause_and_leaves_the_url() {
+async fn failed_rotation_reports_its_error_without_the_cause_and_keeps_the_url() {
     let heroku = guestbook().await;
-    heroku.set_database_owner(Arc::new(Failing));
+    heroku.set_database_owner(Arc::new(FailingOwner));
     let path = default_rotation(&heroku).await;
-    let answer = post(&heroku, &path, "{}").await;
-    assert_eq!(answer.error(), (500, "internal_server_error".to_owned()));
-    assert_eq!(answer.json()["message"], "could not reach the server");
+    let response = post(&heroku, &path, "{}").await;
+    assert_eq!(response.error(), (500, "internal_server_error".to_owned()));
+    assert_eq!(response.json()["message"], "could not scope the server");
     assert_eq!(get(&heroku, CONFIG_VARS).await.json()["DATABASE_URL"], URL);
 }
 
 #[tokio::test]
-async fn rotations_at_the_same_time_follow_one_another() {
+async fn concurrent_rotations_run_one_after_the_other() {
     let heroku = guestbook().await;
-    let owner = Owner::of(&heroku, 0);
+    let owner = GatedOwner::set(&heroku, 0);
     let path = default_rotation(&heroku).await;
     let permit = async {
-        let begun = owner.begun.acquire().await;
-        begun.expect("it is open").forget();
-        assert_eq!(owner.begun.available_permits(), 0, "one at a time");
+        let started = owner.started.acquire().await;
+        started.expect("it is open").forget();
+        assert_eq!(owner.started.available_permits(), 0, "one at a time");
         owner.permits.add_permits(2);
     };
     let (one, two, ()) = tokio::join!(
@@ -211,24 +215,24 @@ async fn rotations_at_the_same_time_follow_one_another() {
 }
 
 #[tokio::test]
-async fn rotation_goes_on_when_nobody_waits_for_its_answer() {
+async fn rotation_goes_on_after_the_client_disconnects() {
     let heroku = guestbook().await;
-    let owner = Owner::of(&heroku, 0);
+    let owner = GatedOwner::set(&heroku, 0);
     let path = default_rotation(&heroku).await;
-    let begun = async {
-        let begun = owner.begun.acquire().await;
-        begun.expect("it is open").forget();
+    let started = async {
+        let started = owner.started.acquire().await;
+        started.expect("it is open").forget();
     };
     tokio::select! {
-        answer = post(&heroku, &path, "{}") => panic!("an answer: {answer:?}"),
-        () = begun => {}
+        response = post(&heroku, &path, "{}") => panic!("an response: {response:?}"),
+        () = started => {}
     }
-    // What is asked ends with the server, at the latest.
-    let shared = heroku.shared.clone();
+    // Stopping the server ends the request at the latest.
+    let state = heroku.state.clone();
     heroku.stop().await;
     owner.permits.add_permits(1);
-    drop(shared.rotation().await);
-    let cloud = shared.cloud();
-    assert_eq!(cloud.addons[0].url.secret(), owner.url());
+    drop(state.lock_rotations().await);
+    let account = state.account();
+    assert_eq!(account.addons[0].url.expose_secret(), owner.url());
     assert!(owner.url().contains("canary1"));
 }

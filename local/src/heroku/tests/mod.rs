@@ -1,19 +1,18 @@
-//! The stand-in over real sockets: a small client, an account to ask about, and the tests.
+//! Tests of the local Heroku over real connections, with an account for them.
 
 mod databases;
-mod failing;
+mod faults;
+mod middleware;
 mod resources;
 mod review_apps;
-mod transport;
 
 use std::collections::HashMap;
-use std::io;
 
 use super::{Heroku, Stage};
-use crate::api::test_client::{self as client, Answer};
+use crate::api::test_client::{self as client, SendError, TestResponse};
 
-/// A pipeline `guestbook` with an app in each of two stages. The staging app has a database
-/// and a config var.
+/// Starts a Heroku with a pipeline `guestbook` and an app in each of two stages. The staging app
+/// has a database and a config var.
 pub(super) async fn guestbook() -> Heroku {
     let heroku = Heroku::start(0).await.expect("a free port");
     heroku.create_pipeline("guestbook").expect("a pipeline");
@@ -34,25 +33,27 @@ pub(super) async fn guestbook() -> Heroku {
 pub(super) const URL: &str = "postgres://u:canary@127.0.0.1:6543/guestbook";
 pub(super) const CONFIG_VARS: &str = "/apps/guestbook-staging/config-vars";
 
-/// A GET that must be answered in full.
-pub(super) async fn get(heroku: &Heroku, path: &str) -> Answer {
-    send(heroku, "GET", path, &[], "").await.expect("an answer")
+/// Sends a GET and returns the response.
+pub(super) async fn get(heroku: &Heroku, path: &str) -> TestResponse {
+    send(heroku, "GET", path, &[], "")
+        .await
+        .expect("a response")
 }
 
-/// A request with version and token; a header in `headers` takes the place of the usual
-/// one, and without a value leaves it out.
+/// Sends a request with version and token. A header in `headers` replaces the default one; an
+/// empty value omits it.
 pub(super) async fn send(
     heroku: &Heroku,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
     body: &str,
-) -> io::Result<Answer> {
+) -> Result<TestResponse, SendError> {
     let authorization = format!("Bearer {}", heroku.api_key());
     let mut all = HashMap::from([
         ("accept", "application/vnd.heroku+json; version=3"),
         ("authorization", authorization.as_str()),
     ]);
     all.extend(headers.iter().copied());
-    client::send(heroku.url(), method, path, all, body).await
+    client::send(heroku.url(), method, path, all, body.to_owned()).await
 }

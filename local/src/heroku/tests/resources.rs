@@ -1,4 +1,4 @@
-//! What the routes answer and what changes do.
+//! Tests of the responses of the routes and of the effects of changes.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::super::{Access, Heroku, Stage};
 use super::{CONFIG_VARS, URL, get, guestbook, send};
 use crate::ErrorKind;
 
-/// The fields of each resource in the published schema (heroku/platform-api, 2026-02-19)
+/// Checks the fields of each resource in the published schema (heroku/platform-api, 2026-02-19)
 /// that clients read.
 #[tokio::test]
 async fn resources_have_the_fields_of_the_schema() {
@@ -77,9 +77,9 @@ async fn resources_have_the_fields_of_the_schema() {
             "message waiting?",
         ),
     ] {
-        let answer = get(&heroku, &path).await;
-        assert_eq!(answer.status, 200, "{path}");
-        let json = answer.json();
+        let response = get(&heroku, &path).await;
+        assert_eq!(response.status, 200, "{path}");
+        let json = response.json();
         let object = if json.is_array() { &json[0] } else { &json };
         for field in fields.split_whitespace() {
             assert!(
@@ -98,7 +98,7 @@ async fn resources_have_the_fields_of_the_schema() {
 }
 
 #[tokio::test]
-async fn unknown_resources_are_answered_with_404() {
+async fn unknown_resources_are_404() {
     let heroku = guestbook().await;
     for path in [
         "/apps/nope",
@@ -108,7 +108,7 @@ async fn unknown_resources_are_answered_with_404() {
         "/pipelines/guestbook/pipeline-couplings",
         "/addons/nope",
         "/teams/nope",
-        "/users/somebody@example.com/apps",
+        "/users/other@example.com/apps",
         "/client/v11/databases/nope",
     ] {
         let error = get(&heroku, path).await.error();
@@ -117,23 +117,23 @@ async fn unknown_resources_are_answered_with_404() {
 }
 
 #[tokio::test]
-async fn config_vars_patched_are_merged_and_make_a_release() {
+async fn config_vars_patch_is_merged_and_creates_a_release() {
     let heroku = guestbook().await;
     let body = r#"{"GREETING":null,"COLOR":"blue"}"#;
-    let answer = send(&heroku, "PATCH", CONFIG_VARS, &[], body)
+    let response = send(&heroku, "PATCH", CONFIG_VARS, &[], body)
         .await
-        .expect("an answer");
+        .expect("a response");
     let expected = json!({"COLOR": "blue", "DATABASE_URL": URL});
-    assert_eq!((answer.status, answer.json()), (200, expected.clone()));
+    assert_eq!((response.status, response.json()), (200, expected.clone()));
     assert_eq!(get(&heroku, CONFIG_VARS).await.json(), expected);
 
     let newest = [("range", "version ..; order=desc,max=1")];
     let releases = "/apps/guestbook-staging/releases";
-    let answer = send(&heroku, "GET", releases, &newest, "")
+    let response = send(&heroku, "GET", releases, &newest, "")
         .await
-        .expect("an answer");
-    let release = &answer.json()[0];
-    assert_eq!((answer.status, &release["version"]), (206, &json!(4)));
+        .expect("a response");
+    let release = &response.json()[0];
+    assert_eq!((response.status, &release["version"]), (206, &json!(4)));
     assert_eq!(
         release["description"],
         "Set COLOR config vars; Remove GREETING config vars"
@@ -144,7 +144,7 @@ async fn config_vars_patched_are_merged_and_make_a_release() {
 }
 
 #[tokio::test]
-async fn config_vars_patched_with_what_is_not_allowed_stay_as_they_are() {
+async fn refused_config_vars_patch_changes_nothing() {
     let heroku = guestbook().await;
     let before = get(&heroku, CONFIG_VARS).await.json();
     for (body, error) in [
@@ -157,16 +157,16 @@ async fn config_vars_patched_with_what_is_not_allowed_stay_as_they_are() {
         (r#"{"COLOR":7}"#, (422, "invalid_params")),
         ("COLOR=blue", (400, "bad_request")),
     ] {
-        let answer = send(&heroku, "PATCH", CONFIG_VARS, &[], body)
+        let response = send(&heroku, "PATCH", CONFIG_VARS, &[], body)
             .await
-            .expect("an answer");
-        assert_eq!(answer.error(), (error.0, error.1.to_owned()), "{body}");
+            .expect("a response");
+        assert_eq!(response.error(), (error.0, error.1.to_owned()), "{body}");
     }
     assert_eq!(get(&heroku, CONFIG_VARS).await.json(), before);
 }
 
 #[tokio::test]
-async fn database_with_a_new_url_changes_config_var_credential_and_release() {
+async fn new_database_url_changes_config_var_credential_and_release() {
     let heroku = guestbook().await;
     let addon = get(&heroku, "/addons").await.json()[0]["name"].clone();
     let addon = addon.as_str().expect("a name");
@@ -192,16 +192,16 @@ async fn database_with_a_new_url_changes_config_var_credential_and_release() {
 }
 
 #[tokio::test]
-async fn attachments_resolved_by_name_or_config_var_have_what_is_asked_to_be_included() {
+async fn resolved_attachments_have_the_requested_inclusions() {
     let heroku = guestbook().await;
     let path = "/actions/addon-attachments/resolve";
     let include = [("accept-inclusion", "addon:plan,config_vars")];
     for name in ["DATABASE", "DATABASE_URL"] {
         let body = json!({"addon_attachment": name, "app": "guestbook-staging"}).to_string();
-        let answer = send(&heroku, "POST", path, &include, &body)
+        let response = send(&heroku, "POST", path, &include, &body)
             .await
-            .expect("an answer");
-        let found = answer.json();
+            .expect("a response");
+        let found = response.json();
         assert_eq!(found[0]["config_vars"], json!(["DATABASE_URL"]));
         assert_eq!(
             found[0]["addon"]["plan"]["name"],
@@ -209,18 +209,18 @@ async fn attachments_resolved_by_name_or_config_var_have_what_is_asked_to_be_inc
         );
         let bare = send(&heroku, "POST", path, &[], &body)
             .await
-            .expect("an answer");
+            .expect("a response");
         assert_eq!(bare.json()[0].get("config_vars"), None);
     }
     let body = r#"{"addon_attachment":"DATABASE","app":"guestbook-production"}"#;
-    let answer = send(&heroku, "POST", path, &[], body)
+    let response = send(&heroku, "POST", path, &[], body)
         .await
-        .expect("an answer");
-    assert_eq!(answer.error().0, 404);
+        .expect("a response");
+    assert_eq!(response.error().0, 404);
 }
 
 #[tokio::test]
-async fn app_when_deleted_takes_its_coupling_and_add_on_with_it() {
+async fn deleting_an_app_deletes_its_coupling_and_add_on() {
     let heroku = guestbook().await;
     heroku.delete_app("guestbook-staging").expect("a deletion");
     assert_eq!(get(&heroku, "/apps/guestbook-staging").await.status, 404);
@@ -241,7 +241,7 @@ async fn app_when_deleted_takes_its_coupling_and_add_on_with_it() {
 }
 
 #[tokio::test]
-async fn owner_who_asks_for_what_cannot_be_is_told_so_without_secrets() {
+async fn invalid_calls_fail_with_input_errors_without_secrets() {
     let heroku = guestbook().await;
     let app = "guestbook-staging";
     let errors = [
@@ -271,7 +271,7 @@ async fn owner_who_asks_for_what_cannot_be_is_told_so_without_secrets() {
 }
 
 #[tokio::test]
-async fn second_database_of_an_app_is_attached_under_a_color() {
+async fn second_database_is_attached_under_a_color() {
     let heroku = guestbook().await;
     let second = URL.replace("6543", "6544");
     heroku
@@ -283,7 +283,7 @@ async fn second_database_of_an_app_is_attached_under_a_color() {
 }
 
 #[tokio::test]
-async fn heroku_as_debug_shows_no_secret() {
+async fn debug_of_heroku_shows_no_secret() {
     let heroku: Heroku = guestbook().await;
     let debug = format!("{heroku:?}");
     assert!(!debug.contains(heroku.api_key()) && !debug.contains("canary"));

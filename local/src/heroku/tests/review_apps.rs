@@ -1,4 +1,4 @@
-//! Review apps from their beginning to their end.
+//! Tests of review apps, from creation to deletion.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -7,8 +7,8 @@ use super::super::{Heroku, ReviewStatus};
 use super::{get, guestbook, send};
 use crate::ErrorKind;
 
-/// The path of the pipeline's review apps.
-async fn path(heroku: &Heroku) -> String {
+/// Returns the path of the pipeline's review apps.
+async fn list_path(heroku: &Heroku) -> String {
     let pipeline = get(heroku, "/pipelines/guestbook").await.json();
     let id = pipeline["id"].as_str().expect("an id");
     format!("/pipelines/{id}/review-apps")
@@ -17,8 +17,10 @@ async fn path(heroku: &Heroku) -> String {
 #[tokio::test]
 async fn review_app_has_the_fields_of_the_schema() {
     let heroku = guestbook().await;
-    let id = heroku.create_review_app("guestbook", 24).expect("one");
-    let listed = get(&heroku, &path(&heroku).await).await.json()[0].clone();
+    let id = heroku
+        .create_review_app("guestbook", 24)
+        .expect("a review app");
+    let listed = get(&heroku, &list_path(&heroku).await).await.json()[0].clone();
     for field in "app app_setup branch created_at creator error_status fork_repo id message \
                   pipeline pr_number status updated_at wait_for_ci"
         .split_whitespace()
@@ -33,11 +35,13 @@ async fn review_app_has_the_fields_of_the_schema() {
 }
 
 #[tokio::test]
-async fn review_app_gets_an_app_in_stage_review_and_loses_it_at_its_end() {
+async fn review_app_gets_an_app_in_the_review_stage_until_it_is_deleted() {
     let heroku = guestbook().await;
-    let id = heroku.create_review_app("guestbook", 24).expect("one");
+    let id = heroku
+        .create_review_app("guestbook", 24)
+        .expect("a review app");
     let app = heroku
-        .create_app_of_review_app(id, "guestbook-pr-24")
+        .create_app_for_review_app(id, "guestbook-pr-24")
         .expect("an app");
     let of_app = "/apps/guestbook-pr-24/review-app";
     let json = get(&heroku, of_app).await.json();
@@ -55,7 +59,7 @@ async fn review_app_gets_an_app_in_stage_review_and_loses_it_at_its_end() {
         .expect("a review app");
     let error = get(&heroku, of_app).await.error();
     assert_eq!(error, (404, "not_found".to_owned()));
-    let listed = get(&heroku, &path(&heroku).await).await.json();
+    let listed = get(&heroku, &list_path(&heroku).await).await.json();
     assert_eq!(listed[0]["status"], "deleted");
     assert_eq!(listed[0]["app"], Value::Null);
 }
@@ -64,14 +68,16 @@ async fn review_app_gets_an_app_in_stage_review_and_loses_it_at_its_end() {
 async fn review_apps_are_listed_in_pages() {
     let heroku = guestbook().await;
     for number in 1..=3 {
-        heroku.create_review_app("guestbook", number).expect("one");
+        heroku
+            .create_review_app("guestbook", number)
+            .expect("a review app");
     }
     heroku.set_page_size(2);
     let range = [("range", "id ..")];
-    let answer = send(&heroku, "GET", &path(&heroku).await, &range, "").await;
-    let answer = answer.expect("an answer");
-    assert_eq!(answer.status, 206);
-    assert_eq!(answer.json().as_array().map(Vec::len), Some(2));
+    let response = send(&heroku, "GET", &list_path(&heroku).await, &range, "").await;
+    let response = response.expect("a response");
+    assert_eq!(response.status, 206);
+    assert_eq!(response.json().as_array().map(Vec::len), Some(2));
 }
 
 #[tokio::test]
@@ -87,6 +93,6 @@ async fn unknown_review_apps_are_refused() {
     }
     let error = heroku.create_review_app("nope", 1).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Input);
-    let error = heroku.create_app_of_review_app(Uuid::new_v4(), "some-app");
+    let error = heroku.create_app_for_review_app(Uuid::new_v4(), "some-app");
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Input);
 }

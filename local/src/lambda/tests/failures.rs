@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Gate, answer, echo, event, set_variable, wait_for_exit};
+use super::{Gate, echo, event, invoke, set_variable, wait_for_exit};
 use crate::lambda::{Function, FunctionConfig, InvokeError, LogStream};
 
 #[tokio::test]
@@ -17,7 +17,7 @@ async fn invocation_over_its_limit_is_killed_with_its_child_processes() {
     wait_for_exit(grandchild).await;
     logs.wait_for_line(LogStream::Platform, "Task timed out after 1.00 seconds")
         .await;
-    answer(&function, event("/")).await;
+    invoke(&function, event("/")).await;
     assert_eq!(function.started_count(), 2);
     function.shutdown().await;
 }
@@ -38,7 +38,7 @@ async fn exited_process_is_reported_with_its_status_and_replaced() {
         "Runtime exited while it ran: exit status: 3",
     )
     .await;
-    answer(&function, event("/")).await;
+    invoke(&function, event("/")).await;
     assert_eq!(
         (function.instance_count(), function.started_count()),
         (1, 3)
@@ -58,7 +58,7 @@ async fn error_and_panic_are_returned_and_leave_the_instance_warm() {
         assert!(error_message.contains("canary") && !text.contains("canary"));
         logs.wait_for_line(LogStream::Platform, "canary").await;
     }
-    answer(&function, event("/")).await;
+    invoke(&function, event("/")).await;
     assert_eq!(function.started_count(), 1);
     function.shutdown().await;
 }

@@ -5,14 +5,14 @@ use std::pin::pin;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
-use super::{Gate, answer, echo, event, poll_once, set_variable};
+use super::{Gate, echo, event, invoke, poll_once, set_variable};
 use crate::lambda::LogStream;
 
 #[tokio::test]
 async fn sequential_invocations_reuse_one_instance() {
     let (function, _logs) = echo(|_| {});
-    let first = answer(&function, event("/")).await;
-    let second = answer(&function, event("/")).await;
+    let first = invoke(&function, event("/")).await;
+    let second = invoke(&function, event("/")).await;
     assert_eq!(first["pid"], second["pid"]);
     assert_ne!(first["request_id"], second["request_id"]);
     assert_eq!(
@@ -26,7 +26,7 @@ async fn sequential_invocations_reuse_one_instance() {
 async fn concurrent_invocations_get_separate_instances_that_are_reused() {
     let (function, _logs) = echo(|_| {});
     let gate = Gate::new().await;
-    let run = || answer(&function, gate.event("/gate"));
+    let run = || invoke(&function, gate.event("/gate"));
     let open_both = async {
         // Both connect before either may go on, so they run at the same time.
         let (mut one, _) = gate.accept().await;
@@ -36,7 +36,7 @@ async fn concurrent_invocations_get_separate_instances_that_are_reused() {
     };
     let (one, two, ()) = tokio::join!(run(), run(), open_both);
     assert_ne!(one["pid"], two["pid"]);
-    let third = answer(&function, event("/")).await;
+    let third = invoke(&function, event("/")).await;
     assert!([&one["pid"], &two["pid"]].contains(&&third["pid"]));
     assert_eq!(function.started_count(), 2);
     function.shutdown().await;
@@ -46,7 +46,7 @@ async fn concurrent_invocations_get_separate_instances_that_are_reused() {
 async fn invocations_beyond_the_limit_are_queued_in_order() {
     let (function, _logs) = echo(|config| config.max_instances = 1);
     let gate = Gate::new().await;
-    let run = |label| answer(&function, gate.labelled("/gate", label));
+    let run = |label| invoke(&function, gate.labelled("/gate", label));
     let open_in_turn = async {
         for expected in ["a", "b", "c"] {
             let (mut running, label) = gate.accept().await;
@@ -69,7 +69,7 @@ async fn instance_with_concurrency_runs_that_many_events_at_once() {
         set_variable(config, "PROBE_RUNTIME", "concurrent");
     });
     let gate = Gate::new().await;
-    let run = || answer(&function, gate.event("/gate"));
+    let run = || invoke(&function, gate.event("/gate"));
     let open_all = async {
         // Two run at the same time, and the third starts when a slot is free.
         let (mut one, _) = gate.accept().await;
@@ -92,7 +92,7 @@ async fn instance_with_concurrency_runs_that_many_events_at_once() {
 #[tokio::test]
 async fn events_for_two_aliases_reach_one_instance() {
     let (function, _logs) = echo(|config| config.qualifier = Some("live".to_owned()));
-    let run = async |function: &crate::lambda::Function| answer(function, event("/")).await;
+    let run = async |function: &crate::lambda::Function| invoke(function, event("/")).await;
     let live = run(&function).await;
     let staging = run(&function.with_alias("staging")).await;
     let arn = "arn:aws:lambda:us-east-1:123456789012:function:echo";
@@ -107,11 +107,11 @@ async fn snapshot_waits_for_the_first_event() {
     let (function, _logs) = echo(|config| config.snap_start = true);
     function.warm_up().await.unwrap();
     let warm = function.process_ids();
-    let seen = answer(&function, event("/")).await;
+    let seen = invoke(&function, event("/")).await;
     assert_eq!(json!(warm), json!([seen["pid"]]));
     assert_eq!(seen["env"]["AWS_LAMBDA_INITIALIZATION_TYPE"], "snap-start");
     // The instance is restored only once.
-    let again = answer(&function, event("/")).await;
+    let again = invoke(&function, event("/")).await;
     assert_eq!(again["pid"], seen["pid"]);
     function.shutdown().await;
 }
@@ -122,7 +122,7 @@ async fn warm_up_starts_the_instance_of_the_next_event() {
     function.warm_up().await.unwrap();
     function.warm_up().await.unwrap();
     let warm = function.process_ids();
-    let seen = answer(&function, event("/")).await;
+    let seen = invoke(&function, event("/")).await;
     assert_eq!(json!(warm), json!([seen["pid"]]));
     assert_eq!(function.started_count(), 1);
     function.shutdown().await;
@@ -138,7 +138,7 @@ async fn cancelled_call_leaves_the_instance_busy() {
     };
     // The call is cancelled, the event still runs, and the next event waits for it.
     let pids = function.process_ids();
-    let mut next = pin!(answer(&function, event("/")));
+    let mut next = pin!(invoke(&function, event("/")));
     assert!(poll_once(next.as_mut()).await.is_none());
     running.write_all(b".").await.unwrap();
     let seen = next.await;
@@ -151,14 +151,14 @@ async fn cancelled_call_leaves_the_instance_busy() {
 async fn instance_that_exits_while_idle_is_replaced() {
     let (function, mut logs) = echo(|_| {});
     let gate = Gate::new().await;
-    let (_, (process, _)) = tokio::join!(answer(&function, gate.event("/exit/later")), gate.hold());
+    let (_, (process, _)) = tokio::join!(invoke(&function, gate.event("/exit/later")), gate.hold());
     drop(process);
     logs.wait_for_line(
         LogStream::Platform,
         "exited while it was idle: exit status: 0",
     )
     .await;
-    answer(&function, event("/")).await;
+    invoke(&function, event("/")).await;
     assert_eq!(function.started_count(), 2);
     function.shutdown().await;
 }
@@ -170,10 +170,10 @@ async fn event_that_an_exited_instance_never_fetched_runs_on_another() {
         set_variable(config, "PROBE_RUNTIME", "by hand");
         set_variable(config, "PROBE_GATE", &gate.address);
     });
-    let (first, (process, _)) = tokio::join!(answer(&function, event("/")), gate.hold());
+    let (first, (process, _)) = tokio::join!(invoke(&function, event("/")), gate.hold());
     // The process has responded and does not ask for another event, so the event that is assigned
     // to it stays undelivered.
-    let mut second = pin!(answer(&function, event("/")));
+    let mut second = pin!(invoke(&function, event("/")));
     assert!(poll_once(second.as_mut()).await.is_none());
     assert_eq!(function.started_count(), 1);
     drop(process);

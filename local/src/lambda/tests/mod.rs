@@ -69,17 +69,17 @@ fn with_query(path: &str, query: Value) -> Bytes {
     event.to_string().into()
 }
 
-async fn answer_json(function: &Function, event: Bytes) -> Value {
+async fn invoke_json(function: &Function, event: Bytes) -> Value {
     serde_json::from_slice(&function.invoke(event).await.unwrap()).unwrap()
 }
 
 /// Invokes the function and returns its response as JSON, or the response's body if it is an HTTP
 /// response.
-async fn answer(function: &Function, event: Bytes) -> Value {
-    let answer = answer_json(function, event).await;
-    match answer["body"].as_str() {
+async fn invoke(function: &Function, event: Bytes) -> Value {
+    let response = invoke_json(function, event).await;
+    match response["body"].as_str() {
         Some(body) => serde_json::from_str(body).unwrap(),
-        None => answer,
+        None => response,
     }
 }
 

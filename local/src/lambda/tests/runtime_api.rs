@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{answer, answer_json, echo, event, set_variable};
+use super::{echo, event, invoke, invoke_json, set_variable};
 use crate::lambda::InvokeError;
 
 #[tokio::test]
@@ -20,7 +20,7 @@ async fn event_has_the_metadata_of_lambda() {
         u64::try_from(now.as_millis()).unwrap()
     };
     let before = now_ms();
-    let seen = answer(&function, event("/")).await;
+    let seen = invoke(&function, event("/")).await;
     let deadline = seen["deadline_ms"].as_u64().unwrap();
     assert!((before + 30_000..=now_ms() + 30_000).contains(&deadline));
     assert_eq!(
@@ -41,7 +41,7 @@ async fn environment_has_only_variables_of_lambda_and_the_function() {
             .environment
             .insert("APP_ENV".into(), "staging".into());
     });
-    let seen = answer(&function, event("/")).await;
+    let seen = invoke(&function, event("/")).await;
     let names: BTreeSet<&str> = seen["env"]
         .as_object()
         .unwrap()
@@ -90,7 +90,7 @@ async fn response_over_six_megabytes_is_refused_and_leaves_the_instance_warm() {
     let too_large = Bytes::from(vec![b' '; 7 * 1024 * 1024]);
     let error = function.invoke(too_large).await.unwrap_err();
     assert!(matches!(error, InvokeError::EventTooLarge { .. }));
-    answer(&function, event("/")).await;
+    invoke(&function, event("/")).await;
     assert_eq!(function.started_count(), 1);
     function.shutdown().await;
 }
@@ -98,7 +98,7 @@ async fn response_over_six_megabytes_is_refused_and_leaves_the_instance_warm() {
 #[tokio::test]
 async fn requests_that_break_the_protocol_are_refused() {
     let (function, _logs) = echo(|config| set_variable(config, "PROBE_RUNTIME", "by hand"));
-    let responses = answer(&function, event("/")).await;
+    let responses = invoke(&function, event("/")).await;
     let assert_refused = |request: &str, status: u16, error_type: &str| {
         let response = &responses[request];
         assert_eq!(response["status"], status, "{response}");
@@ -114,7 +114,7 @@ async fn requests_that_break_the_protocol_are_refused() {
 #[tokio::test]
 async fn streamed_response_is_collected() {
     let (function, _logs) = echo(|config| set_variable(config, "PROBE_RUNTIME", "streamed"));
-    let response = answer_json(&function, event("/")).await;
+    let response = invoke_json(&function, event("/")).await;
     assert_eq!(response["statusCode"], 201);
     assert_eq!(response["multiValueHeaders"]["x-probe"], json!(["yes"]));
     assert_eq!(response["body"], "streamed");
@@ -133,9 +133,9 @@ async fn chunks_of_a_streamed_response_are_forwarded_with_the_prelude() {
         whole
     };
     let streaming = function.invoke_streaming(event("/"), sender);
-    let (answer, whole) = tokio::join!(streaming, collect);
-    let answer: Value = serde_json::from_slice(&answer.unwrap()).unwrap();
-    assert_eq!(answer["body"], "streamed");
+    let (response, whole) = tokio::join!(streaming, collect);
+    let response: Value = serde_json::from_slice(&response.unwrap()).unwrap();
+    assert_eq!(response["body"], "streamed");
     let whole = String::from_utf8(whole).unwrap();
     let (prelude, body) = whole.split_once("\0\0\0\0\0\0\0\0").unwrap();
     assert!(prelude.contains("201"), "{prelude}");

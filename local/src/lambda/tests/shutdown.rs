@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
-use super::{Gate, TIMEOUT, answer, echo, event, example, wait_for_exit};
+use super::{Gate, TIMEOUT, echo, event, example, invoke, wait_for_exit};
 use crate::lambda::{InvokeError, LogStream};
 
 #[tokio::test]
@@ -19,7 +19,7 @@ async fn shutdown_lets_processes_finish_and_leaves_none() {
     let stop = async {
         let held = gate.accept().await;
         let (_, (grandchild, _)) =
-            tokio::join!(answer(&function, gate.event("/fork")), gate.hold());
+            tokio::join!(invoke(&function, gate.event("/fork")), gate.hold());
         let pids = function.process_ids();
         function.shutdown().await;
         drop(held);
@@ -47,7 +47,7 @@ async fn shutdown_lets_processes_finish_and_leaves_none() {
 async fn dropping_the_last_handle_ends_the_instances() {
     let (function, _logs) = echo(|_| {});
     let gate = Gate::new().await;
-    let (_, (process, _)) = tokio::join!(answer(&function, gate.event("/hold")), gate.hold());
+    let (_, (process, _)) = tokio::join!(invoke(&function, gate.event("/hold")), gate.hold());
     drop(function);
     wait_for_exit(process).await;
 }
@@ -58,7 +58,7 @@ fn dropping_the_async_runtime_kills_the_processes() {
     let (_function, process) = runtime.block_on(async {
         let (function, _logs) = echo(|_| {});
         let gate = Gate::new().await;
-        let (_, (process, _)) = tokio::join!(answer(&function, gate.event("/fork")), gate.hold());
+        let (_, (process, _)) = tokio::join!(invoke(&function, gate.event("/fork")), gate.hold());
         (function, process.into_std().unwrap())
     });
     drop(runtime);

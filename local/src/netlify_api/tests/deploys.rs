@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::{ask, netlify};
+use super::{put, request, start};
+use crate::api::test_client::send;
 use crate::netlify_api::{Context, DeployState, EnvVar, NetlifyApi};
 
 const PAGE: &str = "<p>shop</p>";
@@ -29,32 +30,32 @@ async fn upload(netlify: &NetlifyApi, id: &str) -> Value {
         "functions": {},
     });
     let path = format!("/sites/shop/deploys/{id}");
-    let described = ask(netlify, "PUT", &path, &body).await.json();
+    let described = request(netlify, "PUT", &path, &body).await.json();
     for (path, content) in [("index.html", PAGE), ("netlify.toml", TOML)] {
         let digest = json!(hex(&Sha1::digest(content)));
         let required = described["required"].as_array().expect("a list");
         if required.contains(&digest) {
             let path = format!("/deploys/{id}/files/{path}");
-            let answer = super::put(netlify, &path, content.as_bytes()).await;
-            assert_eq!(answer.status, 200, "{}", answer.body);
+            let response = put(netlify, &path, content.as_bytes()).await;
+            assert_eq!(response.status, 200, "{}", response.body);
         }
     }
     described
 }
 
 async fn create(netlify: &NetlifyApi, body: Value) -> String {
-    let answer = ask(netlify, "POST", "/sites/shop/deploys?title=t", &body).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    answer.json()["id"].as_str().expect("an id").to_owned()
+    let response = request(netlify, "POST", "/sites/shop/deploys?title=t", &body).await;
+    assert_eq!(response.status, 200, "{}", response.body);
+    response.json()["id"].as_str().expect("an id").to_owned()
 }
 
 #[tokio::test]
 async fn deploy_is_ready_when_all_is_there_and_asks_for_nothing_twice() {
-    let netlify = netlify().await;
+    let netlify = start().await;
     let id = create(&netlify, json!({"draft": true})).await;
     let state = async || {
         let path = format!("/sites/shop/deploys/{id}");
-        ask(&netlify, "GET", &path, &Value::Null).await.json()["state"].take()
+        request(&netlify, "GET", &path, &Value::Null).await.json()["state"].take()
     };
     assert_eq!(state().await, "new");
     let described = upload(&netlify, &id).await;
@@ -89,42 +90,43 @@ async fn deploy_is_ready_when_all_is_there_and_asks_for_nothing_twice() {
         "shop.localhost".into(),
     ] {
         let url = hosting.url("127.0.0.1");
-        let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
-        let answer = super::raw(&url, request.as_bytes()).await;
-        assert!(answer.contains(PAGE), "{host}: {answer}");
+        let response = send(&url, "GET", "/", [("host", host.as_str())], "").await;
+        assert_eq!(response.expect("a response").body, PAGE, "{host}");
     }
     hosting.stop().await;
 }
 
 #[tokio::test]
 async fn upload_that_was_not_announced_is_refused() {
-    let netlify = netlify().await;
+    let netlify = start().await;
     let id = create(&netlify, json!({"draft": true})).await;
     let body = json!({"files": {"a": hex(&Sha1::digest("a"))}, "functions": {"f": "0"}});
     let path = format!("/sites/shop/deploys/{id}");
-    assert_eq!(ask(&netlify, "PUT", &path, &body).await.status, 200);
+    assert_eq!(request(&netlify, "PUT", &path, &body).await.status, 200);
     for (path, status) in [
         ("files/a", 422),
         ("files/b", 404),
         ("functions/f?runtime=rs", 422),
         ("functions/g", 404),
     ] {
-        let answer = super::put(&netlify, &format!("/deploys/{id}/{path}"), b"other").await;
-        assert_eq!(answer.status, status, "{path}");
+        let response = put(&netlify, &format!("/deploys/{id}/{path}"), b"other").await;
+        assert_eq!(response.status, status, "{path}");
     }
     let cancel = format!("/deploys/{id}/cancel");
     assert_eq!(
-        ask(&netlify, "POST", &cancel, &Value::Null).await.json()["state"],
+        request(&netlify, "POST", &cancel, &Value::Null)
+            .await
+            .json()["state"],
         "error"
     );
-    let late = super::put(&netlify, &format!("/deploys/{id}/files/a"), b"a").await;
+    let late = put(&netlify, &format!("/deploys/{id}/files/a"), b"a").await;
     assert_eq!(late.status, 422);
     assert_eq!(netlify.deploys()[0].state, DeployState::Cancelled);
 }
 
 #[tokio::test]
 async fn environment_of_a_deploy_is_that_of_the_moment_at_which_it_became_ready() {
-    let netlify = netlify().await;
+    let netlify = start().await;
     let set = |value: &str| {
         let variable = EnvVar::new("A").value(Context::Production, value);
         netlify.set_variable("shop", variable).expect("a variable");
@@ -147,21 +149,21 @@ async fn function_that_is_no_rust_program_is_not_hosted() {
     zip.write_all(b"{}").expect("a zip");
     let zip = Bytes::from(zip.finish().expect("a zip").into_inner());
     for (runtime, word) in [("js", "its runtime is js"), ("rs", "no bootstrap")] {
-        let netlify = netlify().await;
+        let netlify = start().await;
         let id = create(&netlify, json!({})).await;
         let files = json!({"netlify.toml": hex(&Sha1::digest(TOML))});
         let functions = json!({"f": hex(&Sha256::digest(&zip))});
         let body = json!({"files": files, "functions": functions});
-        ask(&netlify, "PUT", &format!("/sites/shop/deploys/{id}"), &body).await;
-        super::put(
+        request(&netlify, "PUT", &format!("/sites/shop/deploys/{id}"), &body).await;
+        put(
             &netlify,
             &format!("/deploys/{id}/files/netlify.toml"),
             TOML.as_bytes(),
         )
         .await;
         let path = format!("/deploys/{id}/functions/f?runtime={runtime}");
-        let answer = super::put(&netlify, &path, &zip).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
+        let response = put(&netlify, &path, &zip).await;
+        assert_eq!(response.status, 200, "{}", response.body);
         let error = netlify.host(|_| ()).await.expect_err("a refusal");
         assert!(error.to_string().contains(word), "{error}");
         let unpacked = netlify.deploys()[0].functions["f"].unpack().expect("a zip");

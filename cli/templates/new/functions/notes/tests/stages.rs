@@ -8,7 +8,7 @@ use stagelink::{Database, Settings};
 use stagelink_local::heroku::Stage;
 use stagelink_local::netlify::SiteConfig;
 use stagelink_local_postgres::{ServerOptions, Server, random_password};
-use stagelink_local::{Cloud, Plan, StageSite};
+use stagelink_local::{Cloud, CloudConfig, StageSite};
 
 type Done<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -21,7 +21,7 @@ async fn note_is_seen_in_its_own_stage_alone() -> Done {
     };
 
     let note = json!({ "text": "hello" });
-    let answer = staging.ask("POST", "/api/notes", Some(&note)).await?;
+    let answer = staging.request("POST", "/api/notes", Some(&note)).await?;
     assert_eq!(answer.status(), 200);
     assert_eq!(
         read(staging).await?,
@@ -33,7 +33,7 @@ async fn note_is_seen_in_its_own_stage_alone() -> Done {
     );
 
     let empty = json!({ "text": "" });
-    let answer = production.ask("POST", "/api/notes", Some(&empty)).await?;
+    let answer = production.request("POST", "/api/notes", Some(&empty)).await?;
     assert_eq!(answer.status(), 400);
 
     cloud.stop().await;
@@ -42,7 +42,7 @@ async fn note_is_seen_in_its_own_stage_alone() -> Done {
 }
 
 async fn read(stage: &StageSite) -> Done<Value> {
-    let answer = stage.ask("GET", "/api/notes", None).await?;
+    let answer = stage.request("GET", "/api/notes", None).await?;
     Ok(serde_json::from_slice(answer.body())?)
 }
 
@@ -55,17 +55,17 @@ async fn start(postgres: &Server) -> Done<Cloud> {
             .await?;
         stages.push((stage, database));
     }
-    let plan = Plan {
+    let cloud_config = CloudConfig {
         pipeline: "local".to_owned(),
         stages,
         databases: postgres.database_admin(),
         functions: [("notes".to_owned(), env!("CARGO_BIN_EXE_notes").into())].into(),
         variables: [].into(),
-        config: SiteConfig::load(&root())?,
+        site: SiteConfig::load(&root())?,
         site_port: 0,
         heroku_port: 0,
     };
-    let cloud = Cloud::start(plan, |stage, line| eprintln!("[{stage}] {}", line.line)).await?;
+    let cloud = Cloud::start(cloud_config, |stage, line| eprintln!("[{stage}] {}", line.line)).await?;
     for stage in cloud.stages() {
         migrate(stage).await?;
     }

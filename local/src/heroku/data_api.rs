@@ -1,6 +1,6 @@
-//! The data API (api.data.heroku.com): what `pg:info`, `pg:credentials` and `pg:wait` ask
-//! about a database, and the rotation of its password. Heroku publishes no contract for
-//! it; the shapes are those that the CLI reads (heroku 11.10.0, 2026-11).
+//! The data API (api.data.heroku.com): the routes of `pg:info`, `pg:credentials` and `pg:wait`, and
+//! the rotation of a password. Heroku publishes no schema for it; the fields are those that the CLI
+//! reads (heroku 11.10.0, 2026-11).
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -12,14 +12,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::addons::Addon;
+use super::account::format_timestamp;
 use super::api_error::{ApiError, json_body};
+use super::app_state::AppState;
 use super::database_owner::LiveFacts;
-use super::shared::Shared;
-use super::tokens::Reach;
+use super::records::Addon;
+use super::tokens::TokenScope;
 
 impl LiveFacts {
-    /// The lines in the order in which Heroku has them.
+    /// Returns the lines of `pg:info` in Heroku's order.
     fn lines(self, addon: &Addon) -> Vec<(&'static str, String)> {
         let created = addon.created_at.strftime("%Y-%m-%d %H:%M").to_string();
         [
@@ -28,13 +29,13 @@ impl LiveFacts {
             (
                 "Connections",
                 self.connections
-                    .map(|(open, most)| format!("{open}/{most}")),
+                    .map(|(open, limit)| format!("{open}/{limit}")),
             ),
             ("PG Version", self.version),
             ("Created", Some(created)),
-            ("Data Size", self.size_bytes.map(megabytes)),
+            ("Data Size", self.size_bytes.map(format_megabytes)),
             ("Tables", self.tables.map(|tables| tables.to_string())),
-            // True of every database of this plan.
+            // These hold for every database of this plan.
             ("Fork/Follow", Some("Unsupported".to_owned())),
             ("Rollback", Some("Unsupported".to_owned())),
             ("Continuous Protection", Some("Off".to_owned())),
@@ -45,7 +46,7 @@ impl LiveFacts {
     }
 }
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/client/v11/databases/{database}", get(info))
         .route("/client/v11/databases/{database}/wait_status", get(wait))
@@ -68,20 +69,20 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 async fn info(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     Path(database): Path<String>,
 ) -> Result<Response, ApiError> {
     let url = {
-        let cloud = shared.cloud();
-        cloud.reached_addon(&reach, &database)?.url.clone()
+        let account = state.account();
+        account.authorized_addon(&scope, &database)?.url.clone()
     };
-    let live = match shared.owner() {
-        Some(owner) => owner.facts(url.secret()).await,
+    let live = match state.owner() {
+        Some(owner) => owner.facts(url.expose_secret()).await,
         None => LiveFacts::default(),
     };
-    let cloud = shared.cloud();
-    let addon = cloud.reached_addon(&reach, &database)?;
+    let account = state.account();
+    let addon = account.authorized_addon(&scope, &database)?;
     let size_bytes = live.size_bytes;
     let lines: Vec<_> = live
         .lines(addon)
@@ -91,7 +92,7 @@ async fn info(
     let mut body = json!({
         "addon_id": addon.id,
         "available_for_ingress": true,
-        "created_at": super::state::stamp(addon.created_at),
+        "created_at": format_timestamp(addon.created_at),
         "credentials": 1,
         "database_name": addon.url.database,
         "database_password": addon.url.password,
@@ -102,7 +103,7 @@ async fn info(
         "name": addon.name,
         "plan": "essential-0",
         "port": addon.url.port,
-        "resource_url": addon.url.secret(),
+        "resource_url": addon.url.expose_secret(),
         "target_transaction": null,
         "waiting?": false,
     });
@@ -112,106 +113,106 @@ async fn info(
     Ok(json_body(&body))
 }
 
-/// Never to be waited for: a database is attached when it runs.
+/// Responds that the database is available: it runs before it is attached.
 async fn wait(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     Path(database): Path<String>,
 ) -> Result<Response, ApiError> {
-    shared.cloud().reached_addon(&reach, &database)?;
+    state.account().authorized_addon(&scope, &database)?;
     let ready = json!({"message": "available", "waiting?": false});
     Ok(json_body(&ready))
 }
 
 async fn credentials(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     Path(database): Path<String>,
 ) -> Result<Response, ApiError> {
-    let cloud = shared.cloud();
-    let addon = cloud.reached_addon(&reach, &database)?;
+    let account = state.account();
+    let addon = account.authorized_addon(&scope, &database)?;
     Ok(json_body(&json!([default_credential(addon)])))
 }
 
 async fn credential(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     Path((database, credential)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let cloud = shared.cloud();
-    let addon = cloud.reached_addon(&reach, &database)?;
+    let account = state.account();
+    let addon = account.authorized_addon(&scope, &database)?;
     if credential != DEFAULT {
         return Err(ApiError::not_found("credential"));
     }
     Ok(json_body(&default_credential(addon)))
 }
 
-/// The body of a rotation. `forced` cuts the connections of a named credential at once,
-/// too; those of the default one are always cut at once, so here it changes nothing.
+/// The body of a rotation. `forced` closes the connections of a named credential at once. Those of
+/// the default credential are always closed at once, so it has no effect here.
 #[derive(Deserialize)]
-struct Rotation {
+struct RotationRequest {
     #[serde(rename = "forced")]
     _forced: Option<bool>,
 }
 
 async fn rotate(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     Path((database, credential)): Path<(String, String)>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let id = shared.cloud().reached_addon(&reach, &database)?.id;
+    let id = state.account().authorized_addon(&scope, &database)?.id;
     if credential != DEFAULT {
         return Err(ApiError::not_found("credential"));
     }
-    rotate_default(shared, id, &body).await
+    rotate_default(state, id, &body).await
 }
 
-/// All credentials of a database: of this plan, one.
+/// Rotates all credentials of a database; a database of this plan has one.
 async fn rotate_all(
-    State(shared): State<Shared>,
-    Extension(reach): Extension<Reach>,
+    State(state): State<AppState>,
+    Extension(scope): Extension<TokenScope>,
     Path(database): Path<String>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let id = shared.cloud().reached_addon(&reach, &database)?.id;
-    rotate_default(shared, id, &body).await
+    let id = state.account().authorized_addon(&scope, &database)?.id;
+    rotate_default(state, id, &body).await
 }
 
-async fn rotate_default(shared: Shared, addon: Uuid, body: &[u8]) -> Result<Response, ApiError> {
-    serde_json::from_slice::<Rotation>(body)
+async fn rotate_default(state: AppState, addon: Uuid, body: &[u8]) -> Result<Response, ApiError> {
+    serde_json::from_slice::<RotationRequest>(body)
         .map_err(|_| ApiError::bad_request("The body must be {} or {\"forced\":true}."))?;
-    let owner = shared.owner().ok_or_else(ApiError::no_database_owner)?;
-    // A task of its own: a client that goes away must not stop it between the change of
-    // the password and that of the config var.
+    let owner = state.owner().ok_or_else(ApiError::no_database_owner)?;
+    // A task of its own: a client that disconnects must not stop the rotation between the change
+    // of the password and that of the config var.
     let rotation = tokio::spawn(async move {
-        // One after the other, so that the last password is the one that is told.
-        let _rotation = shared.rotation().await;
+        // Rotations run one after the other, so that the config var has the last password.
+        let _guard = state.lock_rotations().await;
         let id = addon.to_string();
-        let url = shared
-            .cloud()
-            .reached_addon(&Reach::All, &id)?
+        let url = state
+            .account()
+            .authorized_addon(&TokenScope::AllApps, &id)?
             .url
-            .secret()
+            .expose_secret()
             .to_owned();
         let rotated = owner.rotate(&url).await.and_then(|url| {
-            let mut cloud = shared.cloud();
-            cloud.set_database_url(&id, &url)
+            let mut account = state.account();
+            account.set_database_url(&id, &url)
         });
         rotated.map_err(|error| {
-            tracing::warn!(error = ?error, "a rotation failed");
-            ApiError::failed(&error)
+            tracing::warn!(error = ?error, "a rotation of credentials failed");
+            ApiError::internal(&error)
         })
     });
     rotation.await.map_err(|error| {
-        tracing::error!(%error, "a rotation came to no end");
-        ApiError::of_status(StatusCode::INTERNAL_SERVER_ERROR)
+        tracing::error!(%error, "a rotation of credentials panicked");
+        ApiError::from_status(StatusCode::INTERNAL_SERVER_ERROR)
     })??;
-    // The CLI reads nothing of it.
+    // The CLI does not read the body.
     Ok(json_body(&json!({})))
 }
 
-/// The only credential that a database of this plan has.
+/// Returns the JSON of the default credential, the only one of a database of this plan.
 fn default_credential(addon: &Addon) -> Value {
     let url = &addon.url;
     json!({
@@ -225,7 +226,7 @@ fn default_credential(addon: &Addon) -> Value {
     })
 }
 
-fn megabytes(bytes: u64) -> String {
+fn format_megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / f64::from(1024 * 1024))
 }
 

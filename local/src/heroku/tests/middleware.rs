@@ -1,4 +1,4 @@
-//! Version, tokens, paging, `ETag`, rate limit, missing routes, the port.
+//! Tests of version, tokens, pagination, `ETag`, rate limit, missing routes and the port.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,11 +19,11 @@ async fn request_without_version_or_valid_token_is_refused() {
         (("authorization", ""), 401, "unauthorized"),
         (("authorization", "Bearer HRKU-0"), 401, "unauthorized"),
     ] {
-        let answer = send(&heroku, "GET", "/apps", &[header], "")
+        let response = send(&heroku, "GET", "/apps", &[header], "")
             .await
-            .expect("an answer");
-        assert_eq!(answer.error(), (status, id.to_owned()), "{header:?}");
-        assert!(answer.headers.contains_key("request-id"));
+            .expect("a response");
+        assert_eq!(response.error(), (status, id.to_owned()), "{header:?}");
+        assert!(response.headers.contains_key("request-id"));
     }
     let statuses: Vec<_> = heroku
         .requests()
@@ -41,17 +41,17 @@ async fn token_as_basic_password_works_until_it_is_revoked() {
         STANDARD.encode(format!(":{}", heroku.api_key()))
     );
     let basic = [("authorization", basic.as_str())];
-    let answer = send(&heroku, "GET", "/account", &basic, "")
+    let response = send(&heroku, "GET", "/account", &basic, "")
         .await
-        .expect("an answer");
-    assert_eq!(answer.status, 200);
+        .expect("a response");
+    assert_eq!(response.status, 200);
     assert!(heroku.revoke_token(heroku.api_key()));
     assert!(!heroku.revoke_token(heroku.api_key()));
     assert_eq!(get(&heroku, "/account").await.error().0, 401);
 }
 
 #[tokio::test]
-async fn token_limited_to_an_app_reaches_no_other() {
+async fn token_for_one_app_gives_access_to_no_other() {
     let heroku = guestbook().await;
     let access = Access::Apps(vec!["guestbook-production".to_owned()]);
     let token = heroku.create_token(&access).expect("a token");
@@ -60,27 +60,27 @@ async fn token_limited_to_an_app_reaches_no_other() {
     let addon = get(&heroku, "/addons").await.json()[0]["id"].clone();
     let database = format!("/client/v11/databases/{}", addon.as_str().expect("an id"));
     for path in [CONFIG_VARS, "/apps/guestbook-staging", &database] {
-        let answer = send(&heroku, "GET", path, &bearer, "")
+        let response = send(&heroku, "GET", path, &bearer, "")
             .await
-            .expect("an answer");
-        assert_eq!(answer.error(), (403, "forbidden".to_owned()), "{path}");
+            .expect("a response");
+        assert_eq!(response.error(), (403, "forbidden".to_owned()), "{path}");
     }
     let apps = send(&heroku, "GET", "/apps", &bearer, "")
         .await
-        .expect("an answer")
+        .expect("a response")
         .json();
     assert_eq!(apps.as_array().map(Vec::len), Some(1));
     assert_eq!(apps[0]["name"], "guestbook-production");
     for path in ["/addons", "/addon-attachments"] {
-        let answer = send(&heroku, "GET", path, &bearer, "")
+        let response = send(&heroku, "GET", path, &bearer, "")
             .await
-            .expect("an answer");
-        assert_eq!(answer.json(), json!([]), "{path}");
+            .expect("a response");
+        assert_eq!(response.json(), json!([]), "{path}");
     }
 }
 
 #[tokio::test]
-async fn list_with_a_small_page_size_comes_in_pages_and_a_filter_whole() {
+async fn small_page_size_splits_a_list_and_not_a_filter() {
     let heroku = guestbook().await;
     let mut ids = Vec::new();
     for number in 0..5 {
@@ -99,13 +99,13 @@ async fn list_with_a_small_page_size_comes_in_pages_and_a_filter_whole() {
     let (mut range, mut sizes, mut seen) = (String::new(), Vec::new(), Vec::new());
     loop {
         let asked = [("range", range.as_str())];
-        let answer = send(&heroku, "GET", &path, &asked, "")
+        let response = send(&heroku, "GET", &path, &asked, "")
             .await
-            .expect("an answer");
-        let items = answer.json().as_array().expect("a list").clone();
-        sizes.push((answer.status, items.len()));
+            .expect("a response");
+        let items = response.json().as_array().expect("a list").clone();
+        sizes.push((response.status, items.len()));
         seen.extend(items.into_iter().map(|item| item["id"].to_string()));
-        match answer.headers.get("next-range") {
+        match response.headers.get("next-range") {
             Some(next) => range = next.clone(),
             None => break,
         }
@@ -117,54 +117,54 @@ async fn list_with_a_small_page_size_comes_in_pages_and_a_filter_whole() {
 
     let body = json!({"in": {"id": ids}}).to_string();
     let asked = [("range", "id ..; max=1000;")];
-    let answer = send(&heroku, "POST", "/filters/apps", &asked, &body)
+    let response = send(&heroku, "POST", "/filters/apps", &asked, &body)
         .await
-        .expect("an answer");
-    assert_eq!(answer.json().as_array().map(Vec::len), Some(5));
+        .expect("a response");
+    assert_eq!(response.json().as_array().map(Vec::len), Some(5));
 
     let asked = [("range", "secret ..")];
-    let answer = send(&heroku, "GET", &path, &asked, "")
+    let response = send(&heroku, "GET", &path, &asked, "")
         .await
-        .expect("an answer");
-    assert_eq!(answer.error().0, 416);
+        .expect("a response");
+    assert_eq!(response.error().0, 416);
 }
 
 #[tokio::test]
-async fn answer_that_the_client_has_is_304_until_it_changes() {
+async fn unchanged_resource_with_known_etag_is_304() {
     let heroku = guestbook().await;
     let tag = get(&heroku, CONFIG_VARS).await.headers["etag"].clone();
     let known = [("if-none-match", tag.as_str())];
-    let answer = send(&heroku, "GET", CONFIG_VARS, &known, "")
+    let response = send(&heroku, "GET", CONFIG_VARS, &known, "")
         .await
-        .expect("an answer");
-    assert_eq!((answer.status, answer.body.as_str()), (304, ""));
-    assert_eq!(answer.headers["etag"], tag);
+        .expect("a response");
+    assert_eq!((response.status, response.body.as_str()), (304, ""));
+    assert_eq!(response.headers["etag"], tag);
     heroku
         .set_config_var("guestbook-staging", "COLOR", "blue")
         .expect("a change");
-    let answer = send(&heroku, "GET", CONFIG_VARS, &known, "")
+    let response = send(&heroku, "GET", CONFIG_VARS, &known, "")
         .await
-        .expect("an answer");
-    assert_eq!(answer.status, 200);
-    assert_ne!(answer.headers["etag"], tag);
+        .expect("a response");
+    assert_eq!(response.status, 200);
+    assert_ne!(response.headers["etag"], tag);
 }
 
 #[tokio::test]
-async fn rate_limit_when_used_up_answers_429_and_still_tells_what_remains() {
+async fn exhausted_rate_limit_is_429_with_the_remaining_count() {
     let heroku = guestbook().await;
     let full = get(&heroku, "/account").await;
     assert_eq!(full.headers["ratelimit-remaining"], "4499");
     heroku.set_rate_limit_remaining(0);
-    let answer = get(&heroku, "/account").await;
-    assert_eq!(answer.error(), (429, "rate_limit".to_owned()));
-    assert_eq!(answer.headers["ratelimit-remaining"], "0");
+    let response = get(&heroku, "/account").await;
+    assert_eq!(response.error(), (429, "rate_limit".to_owned()));
+    assert_eq!(response.headers["ratelimit-remaining"], "0");
     assert_eq!(get(&heroku, "/account/rate-limits").await.status, 200);
     heroku.set_rate_limit_remaining(10);
     assert_eq!(get(&heroku, "/account").await.status, 200);
 }
 
 #[tokio::test]
-async fn route_or_method_that_is_missing_is_answered_with_501() {
+async fn missing_route_or_method_is_501() {
     let heroku = guestbook().await;
     for (method, path) in [
         ("GET", "/spaces"),
@@ -173,25 +173,25 @@ async fn route_or_method_that_is_missing_is_answered_with_501() {
         ("GET", "/pipelines?eq[owner]=me"),
         ("PUT", "/client/v11/databases/x/reset"),
     ] {
-        let answer = send(&heroku, method, path, &[], "")
+        let response = send(&heroku, method, path, &[], "")
             .await
-            .expect("an answer");
+            .expect("a response");
         assert_eq!(
-            answer.error(),
+            response.error(),
             (501, "not_implemented".to_owned()),
             "{path}"
         );
         let named = path.trim_end_matches("=me");
-        assert!(answer.body.contains(&format!("{method} {named}")));
+        assert!(response.body.contains(&format!("{method} {named}")));
     }
 }
 
 #[tokio::test]
-async fn port_that_is_taken_is_named_and_free_again_after_a_stop() {
+async fn taken_port_is_named_and_free_after_stop() {
     let first = Heroku::start(0).await.expect("a free port");
     let (_, port) = first.url().rsplit_once(':').expect("a port");
     let port: u16 = port.parse().expect("a number");
-    let error = Heroku::start(port).await.expect_err("a refusal");
+    let error = Heroku::start(port).await.expect_err("an error");
     assert_eq!(error.kind(), ErrorKind::PortInUse);
     assert!(error.to_string().contains(&port.to_string()));
 
@@ -201,7 +201,7 @@ async fn port_that_is_taken_is_named_and_free_again_after_a_stop() {
     assert_eq!(get(&first, "/account").await.status, 200);
     first.stop().await;
     let mut rest = Vec::new();
-    // Closed or reset: either way the connection does not outlive its server.
+    // The connection is closed or reset; either way it does not outlive its server.
     let _ = idle.read_to_end(&mut rest).await;
     assert!(rest.is_empty());
     assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());

@@ -1,5 +1,4 @@
-//! What happens to every request before and after its route: the version, the token,
-//! the rate limit, `Request-Id`, `ETag`.
+//! The middleware around all routes: version, token, rate limit, faults, `Request-Id`, `ETag`.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
@@ -13,20 +12,20 @@ use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
 use super::api_error::ApiError;
-use super::shared::Shared;
+use super::app_state::AppState;
 
-/// The middleware around all routes.
-pub(super) async fn transport(
-    State(shared): State<Shared>,
+/// Handles a request before and after its route.
+pub(super) async fn middleware(
+    State(state): State<AppState>,
     request: Request,
     next: Next,
 ) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let refusal = |status| ApiError::of_status(status).into_response();
-    let genuine = answer(&shared, request, next);
-    let mut response = shared
+    let error_response = |status| ApiError::from_status(status).into_response();
+    let response = respond(&state, request, next);
+    let mut response = state
         .control()
-        .respond((&method, &path), refusal, genuine)
+        .respond((&method, &path), error_response, response)
         .await;
     if let Ok(id) = HeaderValue::try_from(Uuid::new_v4().to_string()) {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -34,32 +33,32 @@ pub(super) async fn transport(
     response
 }
 
-/// The answer of a service that works.
-async fn answer(shared: &Shared, mut request: Request, next: Next) -> Response {
+/// Returns the response without faults.
+async fn respond(state: &AppState, mut request: Request, next: Next) -> Response {
     let is_data_api = is_data_api(request.uri().path());
-    if !is_data_api && !names_version_3(request.headers()) {
+    if !is_data_api && !accepts_version_3(request.headers()) {
         return ApiError::not_acceptable().into_response();
     }
-    let reach = match shared.tokens().check(request.headers()) {
-        Ok(reach) => reach,
+    let scope = match state.tokens().authenticate(request.headers()) {
+        Ok(scope) => scope,
         Err(error) => return error.into_response(),
     };
-    let free = is_data_api || request.uri().path() == "/account/rate-limits";
+    let is_free = is_data_api || request.uri().path() == "/account/rate-limits";
     let now = Instant::now();
-    let remaining = if free {
-        Some(shared.rate_limit().remaining(now))
+    let remaining = if is_free {
+        Some(state.rate_limit().remaining(now))
     } else {
-        shared.rate_limit().take(now)
+        state.rate_limit().try_acquire(now)
     };
     let mut response = match remaining {
         None => ApiError::rate_limit().into_response(),
         Some(_) => {
-            request.extensions_mut().insert(reach);
+            request.extensions_mut().insert(scope);
             let is_get = request.method() == Method::GET;
-            let known = request.headers().get(header::IF_NONE_MATCH).cloned();
+            let if_none_match = request.headers().get(header::IF_NONE_MATCH).cloned();
             let response = next.run(request).await;
             if is_get && response.status().is_success() {
-                tagged(response, known).await
+                with_etag(response, if_none_match).await
             } else {
                 response
             }
@@ -74,23 +73,22 @@ async fn answer(shared: &Shared, mut request: Request, next: Next) -> Response {
     response
 }
 
-/// The response with an `ETag`, or 304 without a body when the client has it already.
-async fn tagged(response: Response, known: Option<HeaderValue>) -> Response {
+/// Returns the response with an `ETag`, or 304 without a body if the client has this version.
+async fn with_etag(response: Response, if_none_match: Option<HeaderValue>) -> Response {
     let (mut parts, body) = response.into_parts();
     let Ok(body) = to_bytes(body, usize::MAX).await else {
-        return ApiError::of_status(StatusCode::INTERNAL_SERVER_ERROR).into_response();
+        return ApiError::from_status(StatusCode::INTERNAL_SERVER_ERROR).into_response();
     };
     let mut hasher = DefaultHasher::new();
     hasher.write(&body);
     let tag = format!("\"{:016x}\"", hasher.finish());
-    let unchanged = known
+    let unchanged = if_none_match
         .as_ref()
-        .and_then(|known| known.to_str().ok())
-        .is_some_and(|known| {
-            known
-                .split(',')
-                .map(|one| one.trim().trim_start_matches("W/"))
-                .any(|one| one == "*" || one == tag)
+        .and_then(|tags| tags.to_str().ok())
+        .is_some_and(|tags| {
+            tags.split(',')
+                .map(|known| known.trim().trim_start_matches("W/"))
+                .any(|known| known == "*" || known == tag)
         });
     if let Ok(tag) = HeaderValue::try_from(tag) {
         parts.headers.insert(header::ETAG, tag);
@@ -104,17 +102,18 @@ async fn tagged(response: Response, known: Option<HeaderValue>) -> Response {
     Response::from_parts(parts, Body::from(body))
 }
 
-/// Whether a path belongs to api.data.heroku.com, which one server plays together with
-/// api.heroku.com because the CLI takes scheme and port of both from `HEROKU_HOST`. It
-/// has no version in `Accept` and no share in the rate limit.
+/// Returns whether a path belongs to the data API, api.data.heroku.com.
+///
+/// One server serves it together with api.heroku.com, because the CLI takes scheme and port of both
+/// from `HEROKU_HOST`. The data API has no version in `Accept` and no rate limit.
 fn is_data_api(path: &str) -> bool {
     ["/client/", "/postgres/", "/data/"]
         .iter()
         .any(|prefix| path.starts_with(prefix))
 }
 
-/// Whether `Accept` asks for version 3 or one of its variants, such as `3.sdk`.
-fn names_version_3(headers: &HeaderMap) -> bool {
+/// Returns whether `Accept` names version 3 or one of its variants, such as `3.sdk`.
+fn accepts_version_3(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::ACCEPT)
         .iter()
@@ -137,20 +136,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accept_names_version_3_in_all_its_variants() {
-        let asks = |accept: &'static str| {
+    fn version_3_is_accepted_in_all_its_variants() {
+        let accepts = |accept: &'static str| {
             let value = HeaderValue::from_static(accept);
-            names_version_3(&HeaderMap::from_iter([(header::ACCEPT, value)]))
+            accepts_version_3(&HeaderMap::from_iter([(header::ACCEPT, value)]))
         };
-        assert!(asks("application/vnd.heroku+json; version=3"));
-        assert!(asks("application/vnd.heroku+json;version=3.pipelines"));
-        assert!(asks(
+        assert!(accepts("application/vnd.heroku+json; version=3"));
+        assert!(accepts("application/vnd.heroku+json;version=3.pipelines"));
+        assert!(accepts(
             "text/html, application/vnd.heroku+json; version=3.sdk"
         ));
-        assert!(!asks("application/vnd.heroku+json; version=2"));
-        assert!(!asks("application/vnd.heroku+json; version=30"));
-        assert!(!asks("application/vnd.heroku+json"));
-        assert!(!asks("application/json; version=3"));
-        assert!(!asks("*/*"));
+        assert!(!accepts("application/vnd.heroku+json; version=2"));
+        assert!(!accepts("application/vnd.heroku+json; version=30"));
+        assert!(!accepts("application/vnd.heroku+json"));
+        assert!(!accepts("application/json; version=3"));
+        assert!(!accepts("*/*"));
     }
 }

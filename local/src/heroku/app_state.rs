@@ -1,35 +1,36 @@
-//! What all requests share: the state of the account and the ways to disturb it.
+//! The state that all routes share: the account, its tokens, the rate limit, injected faults.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::account::Account;
 use super::database_owner::DatabaseOwner;
 use super::rate_limit::RateLimit;
-use super::state::Cloud;
 use super::tokens::Tokens;
 use crate::api::Control;
 
-/// One stand-in, as its routes and its owner see it. No lock is held across an await,
-/// save that of rotations.
+/// State of one stand-in. Clones share it.
+///
+/// No lock is held across an await, except that of rotations.
 #[derive(Clone)]
-pub(super) struct Shared(Arc<Inner>);
+pub(super) struct AppState(Arc<Inner>);
 
 struct Inner {
-    cloud: Mutex<Cloud>,
+    account: Mutex<Account>,
     tokens: Mutex<Tokens>,
     control: Control,
     rate_limit: Mutex<RateLimit>,
     owner: Mutex<Option<Arc<dyn DatabaseOwner>>>,
     rotation: tokio::sync::Mutex<()>,
-    /// 0 while nobody has set one.
+    /// 0 if no page size was set.
     page_size: AtomicUsize,
 }
 
-impl Shared {
+impl AppState {
     pub(super) fn new() -> Self {
         Self(Arc::new(Inner {
-            cloud: Mutex::new(Cloud::new()),
+            account: Mutex::new(Account::new()),
             tokens: Mutex::new(Tokens::new()),
             control: Control::default(),
             rate_limit: Mutex::new(RateLimit::new(Instant::now())),
@@ -39,8 +40,8 @@ impl Shared {
         }))
     }
 
-    pub(super) fn cloud(&self) -> MutexGuard<'_, Cloud> {
-        lock(&self.0.cloud)
+    pub(super) fn account(&self) -> MutexGuard<'_, Account> {
+        lock(&self.0.account)
     }
 
     pub(super) fn tokens(&self) -> MutexGuard<'_, Tokens> {
@@ -63,12 +64,12 @@ impl Shared {
         *lock(&self.0.owner) = Some(owner);
     }
 
-    /// Waits until no rotation is under way, and holds off the next one.
-    pub(super) async fn rotation(&self) -> tokio::sync::MutexGuard<'_, ()> {
+    /// Waits until no rotation is running, and blocks the next one until the guard is dropped.
+    pub(super) async fn lock_rotations(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.0.rotation.lock().await
     }
 
-    /// The page size that was set, if one was.
+    /// Page size that was set with [`set_page_size`](Self::set_page_size), if any.
     pub(super) fn page_size(&self) -> Option<usize> {
         Some(self.0.page_size.load(Ordering::Relaxed)).filter(|size| *size > 0)
     }
@@ -78,7 +79,8 @@ impl Shared {
     }
 }
 
-/// A request that panicked leaves nothing half done that matters to a stand-in.
+/// Locks a mutex. Poison is ignored: a request that panicked leaves no state that a stand-in could
+/// not go on with.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
