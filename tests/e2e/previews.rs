@@ -137,7 +137,7 @@ async fn preview_whose_review_app_is_being_made_says_when_to_come_back() {
                 .create_app_for_review_app(id, "shop-pr-24")
                 .expect("an app");
         }
-        let answer = has_none(&scene, "still being made").await;
+        let answer = has_none(&scene, "still being created").await;
         assert_eq!(answer.header("retry-after"), "10");
         let detail = answer.json()["detail"].as_str().map(str::to_owned);
         assert!(detail.is_some_and(|detail| detail.contains("being made")));

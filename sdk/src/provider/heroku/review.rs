@@ -112,6 +112,6 @@ mod tests {
         let ReviewAppChoice::None(why) = choose(&apps, 1) else {
             panic!("an app that failed");
         };
-        assert!(why.contains("failed"), "{why}");
+        assert!(why.contains("could not create"), "{why}");
     }
 }
