@@ -4,9 +4,9 @@ use std::io::Write as _;
 
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
+use stagelink_pipeline::ensure_own_stage;
 
 use crate::args::CredentialsOptions;
-use crate::link::is_own;
 use crate::mark;
 
 /// Finds and tries a stage's database as its functions will, and prints the value of
@@ -19,7 +19,7 @@ pub async fn run(options: CredentialsOptions) -> anyhow::Result<()> {
     // What was sealed before may be what is to be replaced.
     let link = mark::link_without(&["STAGELINK_CREDENTIALS"], options.stage.as_deref());
     let found = link.inspect().await?;
-    is_own(&found)?;
+    ensure_own_stage(&found)?;
     writeln!(
         std::io::stdout().lock(),
         "{}",

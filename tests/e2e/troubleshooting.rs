@@ -36,8 +36,14 @@ fn stages_and_settings_have_a_heading_for_each_refusal() {
 fn link_has_a_heading_for_each_refusal() {
     check(
         &["What `stagelink link` refuses"],
-        &["cli/src/link"],
-        &["bail!("],
+        &["cli/src/link", "pipeline/src"],
+        &[
+            "bail!(",
+            "ErrorKind::Settings",
+            "ErrorKind::Isolation",
+            "ErrorKind::Refused",
+            "refused(",
+        ],
     );
 }
 

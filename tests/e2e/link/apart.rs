@@ -109,7 +109,7 @@ async fn token_that_the_site_has_already_is_proved_too() {
     site.netlify
         .set_variable("shop-site", key(staging(), &narrow).secret())
         .expect("the site");
-    site.refused(&["--yes"], &["nobody can prove"]).await;
+    site.refused(&["--yes"], &["nothing proves"]).await;
     site.linked(&["--yes", "--token-for", "staging=NARROW_TOKEN"])
         .await;
     assert_eq!(site.functions_in(&staging())["HEROKU_API_KEY"], narrow);

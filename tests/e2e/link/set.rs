@@ -128,7 +128,7 @@ async fn second_time_changes_what_is_new_and_leaves_the_rest_alone() {
     assert!(site.all() == before, "something is different");
     for row in again["variables"].as_array().expect("variables") {
         let expected = match row["variable"].as_str() {
-            Some("STAGELINK_CREDENTIALS") => "set anew",
+            Some("STAGELINK_CREDENTIALS") => "set again",
             _ => "unchanged",
         };
         assert_eq!(row["change"], expected, "{row}");

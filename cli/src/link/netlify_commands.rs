@@ -1,58 +1,52 @@
-//! The changes as lines for the Netlify command line: with every secret by the name of a
-//! variable, so that none is shown, nor kept by a shell's history.
+//! The changes of a plan as commands of the Netlify command line. Each secret is the name of a
+//! shell variable, so that neither the output nor the shell's history holds one.
 //!
 //! By netlify-cli 26.2.0: `env:set` takes the site that the folder is linked to, whatever
-//! `--site` says; it refuses `--context` beside `--scope` for a variable that is
-//! there already; without a value it changes the scope, or makes a secret, and keeps the
-//! values; `--secret` keeps it from repeating the value.
+//! `--site` says; it refuses `--context` beside `--scope` for an existing variable; without a
+//! value it changes the scope, or makes a secret, and keeps the values; `--secret` keeps it from
+//! repeating the value.
 
 use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
 use stagelink::Stage;
+use stagelink_pipeline::{Change, DeployContext, LinkPlan};
 
-use super::context::Context;
-use super::netlify::{FUNCTIONS, Variable};
-use super::plan::Change;
-use super::report::Facts;
-
-/// The lines of a script.
-pub(crate) fn lines(
-    facts: &Facts<'_>,
-    changes: &[Change],
-    tokens: &BTreeMap<Stage, String>,
-    has: &[Variable],
-) -> Vec<String> {
-    let by = if is_id(facts.site) { "id" } else { "name" };
-    let mut lines = vec![format!("netlify link --{by} {}", quoted(facts.site))];
-    for (stage, found) in facts
-        .stages
-        .iter()
-        .map(|found| (found.examination.stage, found))
-    {
+/// Returns the lines of a shell script that makes the changes of a plan. `tokens` names the
+/// variable that holds the token of each stage.
+pub(super) fn lines(plan: &LinkPlan, tokens: &BTreeMap<Stage, String>) -> Vec<String> {
+    let by = if is_id(&plan.site) { "id" } else { "name" };
+    let mut lines = vec![format!("netlify link --{by} {}", quoted(&plan.site))];
+    for row in &plan.stages {
+        let stage = row.stage;
         lines.push(format!(
-            "# {} has to hold what `stagelink credentials --stage {stage}` prints, by the URL in {}",
+            "# {} has to hold the output of `stagelink credentials --stage {stage}`, by the URL in {}",
             credentials_variable(stage),
-            found.origin
+            row.credentials
         ));
     }
-    let script = Script { facts, tokens };
-    for change in changes {
-        script.add(&mut lines, change, has);
+    let script = Script {
+        has_scopes: plan.scopes.is_some(),
+        stage_of: &|context| plan.stage_of(context),
+        tokens,
+    };
+    for change in plan.changes() {
+        script.add(&mut lines, change);
     }
     lines
 }
 
 struct Script<'a> {
-    facts: &'a Facts<'a>,
+    has_scopes: bool,
+    stage_of: &'a dyn Fn(&DeployContext) -> Option<Stage>,
     tokens: &'a BTreeMap<Stage, String>,
 }
 
 impl Script<'_> {
-    fn add(&self, lines: &mut Vec<String>, change: &Change, has: &[Variable]) {
-        let scope = match self.facts.scopes {
-            true => format!(" --scope {FUNCTIONS}"),
-            false => String::new(),
+    fn add(&self, lines: &mut Vec<String>, change: &Change) {
+        let scope = match self.has_scopes {
+            true => " --scope functions",
+            false => "",
         };
         match change {
             Change::Create {
@@ -61,8 +55,8 @@ impl Script<'_> {
                 values,
             } => {
                 for (number, (context, value)) in values.iter().enumerate() {
-                    // It is there from the second one on.
-                    let scope = if number == 0 { scope.as_str() } else { "" };
+                    // From the second one on the variable exists.
+                    let scope = if number == 0 { scope } else { "" };
                     let line = self.set(key, *is_secret, context, value);
                     lines.push(format!("{line}{scope}"));
                 }
@@ -71,18 +65,14 @@ impl Script<'_> {
                 key,
                 is_secret,
                 values,
+                removed,
             } => {
                 // First, since a value for all contexts would become one of each when its
                 // variable becomes a secret.
-                let had = has.iter().filter(|variable| variable.key == *key);
-                for value in had.flat_map(|variable| &variable.values) {
-                    if !values.iter().any(|(stays, _)| *stays == value.context) {
-                        lines.push(unset(key, &value.context));
-                    }
-                }
+                lines.extend(removed.iter().map(|context| unset(key, context)));
                 let secret = if *is_secret { " --secret" } else { "" };
                 lines.push(format!("netlify env:set {key}{secret}{scope} --force"));
-                let is_linked = |context: &Context| self.facts.stage_of(context).is_some();
+                let is_linked = |context: &DeployContext| (self.stage_of)(context).is_some();
                 for (context, value) in values.iter().filter(|(context, _)| is_linked(context)) {
                     lines.push(self.set(key, *is_secret, context, value));
                 }
@@ -94,11 +84,22 @@ impl Script<'_> {
                 value,
             } => lines.push(self.set(key, *is_secret, context, value)),
             Change::Unset { key, context, .. } => lines.push(unset(key, context)),
+            // A comment, so that the script does not look complete without it.
+            _ => lines.push(format!(
+                "# {} changes in a way that has no command",
+                change.key()
+            )),
         }
     }
 
-    fn set(&self, key: &str, is_secret: bool, context: &Context, value: &SecretString) -> String {
-        let (value, secret) = match self.facts.stage_of(context).filter(|_| is_secret) {
+    fn set(
+        &self,
+        key: &str,
+        is_secret: bool,
+        context: &DeployContext,
+        value: &SecretString,
+    ) -> String {
+        let (value, secret) = match (self.stage_of)(context).filter(|_| is_secret) {
             Some(stage) if key == "HEROKU_API_KEY" => {
                 let name = self.tokens.get(&stage).map_or(key, String::as_str);
                 (format!("\"${name}\""), " --secret")
@@ -112,23 +113,23 @@ impl Script<'_> {
     }
 }
 
-fn unset(key: &str, context: &Context) -> String {
+fn unset(key: &str, context: &DeployContext) -> String {
     let context = quoted(&context.to_string());
     format!("netlify env:unset {key} --context {context} --force")
 }
 
-/// Whether a site is called by its id, which is a UUID, and not by its name.
+/// Returns whether this is a site's id, which is a UUID, and not its name.
 fn is_id(site: &str) -> bool {
     let is_part = |c: char| c.is_ascii_hexdigit() || c == '-';
     site.len() == 36 && site.chars().all(is_part)
 }
 
-/// The variable that a line expects a stage's deploy-time credentials in.
+/// The shell variable that holds a stage's deploy-time credentials.
 fn credentials_variable(stage: Stage) -> String {
     format!("STAGELINK_CREDENTIALS_{}", stage.as_str().to_uppercase())
 }
 
-/// A text as one word of a shell.
+/// Returns a text as one word of a shell.
 fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@".contains(c);
     match !text.is_empty() && text.chars().all(is_plain) {
@@ -140,24 +141,23 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::netlify::Value;
 
     fn printed(changes: &[Change]) -> Vec<String> {
-        printed_beside(changes, &[])
-    }
-
-    fn printed_beside(changes: &[Change], has: &[Variable]) -> Vec<String> {
-        let facts = Facts {
-            site: "shop",
-            scopes: true,
-            stages: &[],
-            contexts: &[
-                (Context::Production, Stage::Production),
-                (Context::Branch("staging".to_owned()), Stage::Staging),
-            ],
-        };
         let tokens = [(Stage::Staging, "STAGING_TOKEN".to_owned())].into();
-        lines(&facts, changes, &tokens, has)
+        let script = Script {
+            has_scopes: true,
+            stage_of: &|context| match context {
+                DeployContext::Production => Some(Stage::Production),
+                DeployContext::Branch(_) => Some(Stage::Staging),
+                _ => None,
+            },
+            tokens: &tokens,
+        };
+        let mut lines = Vec::new();
+        for change in changes {
+            script.add(&mut lines, change);
+        }
+        lines
     }
 
     fn both(is_secret: bool, key: &str) -> Change {
@@ -165,8 +165,8 @@ mod tests {
             key: key.to_owned(),
             is_secret,
             values: vec![
-                (Context::Branch("staging".to_owned()), "c4n4ry".into()),
-                (Context::Production, "it's".into()),
+                (DeployContext::Branch("staging".to_owned()), "c4n4ry".into()),
+                (DeployContext::Production, "it's".into()),
             ],
         }
     }
@@ -176,7 +176,6 @@ mod tests {
         assert_eq!(
             printed(&[both(false, "KEY")]),
             [
-                "netlify link --name shop",
                 "netlify env:set KEY c4n4ry --context branch:staging --force \
                  --scope functions",
                 r"netlify env:set KEY 'it'\''s' --context production --force",
@@ -186,23 +185,14 @@ mod tests {
 
     #[test]
     fn value_that_goes_is_gone_before_its_variable_becomes_a_secret() {
-        let has = Variable {
-            key: "STAGELINK_CREDENTIALS".to_owned(),
-            scopes: Vec::new(),
-            is_secret: false,
-            values: vec![Value {
-                id: None,
-                context: Context::All,
-                text: Some("c4n4ry".into()),
-            }],
-        };
         let change = Change::Replace {
             key: "STAGELINK_CREDENTIALS".to_owned(),
             is_secret: true,
-            values: vec![(Context::Production, "c4n4ry".into())],
+            values: vec![(DeployContext::Production, "c4n4ry".into())],
+            removed: vec![DeployContext::All],
         };
         assert_eq!(
-            printed_beside(&[change], &[has])[1..],
+            printed(&[change]),
             [
                 "netlify env:unset STAGELINK_CREDENTIALS --context all --force",
                 "netlify env:set STAGELINK_CREDENTIALS --secret --scope functions --force",

@@ -1,0 +1,69 @@
+//! The plan of `stagelink link` as tables.
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{ContentArrangement, Table};
+use stagelink_pipeline::LinkPlan;
+
+/// Returns the plan as tables and notes.
+pub(super) fn text(plan: &LinkPlan) -> String {
+    let mut stages = table(["stage", "database", "server", "mark", "proved by"]);
+    for row in &plan.stages {
+        let mark = if row.is_marked { "its own" } else { "none" };
+        stages.add_row([
+            row.stage.as_str(),
+            &row.database,
+            &row.server,
+            mark,
+            &row.proved_by,
+        ]);
+    }
+    let mut variables = table(["context", "stage", "variable", "value", "change"]);
+    for row in &plan.variables {
+        let value = match &row.value {
+            Some(value) => shortened(value),
+            None if row.is_secret => "(a secret)".to_owned(),
+            None => String::new(),
+        };
+        let stage = row.stage.map_or("", |stage| stage.as_str());
+        variables.add_row([
+            &row.context.to_string(),
+            stage,
+            &row.variable,
+            &value,
+            row.change.as_str(),
+        ]);
+    }
+    let mut text = String::new();
+    if !plan.stages.is_empty() {
+        text.push_str(&format!("{stages}\n\n"));
+    }
+    let reach = match plan.scopes {
+        Some(_) => "for its functions alone",
+        None => "for its functions and its builds",
+    };
+    text.push_str(&format!(
+        "variables of the site {}, {reach}:\n{variables}",
+        plan.site
+    ));
+    for note in &plan.notes {
+        text.push_str(&format!("\n  note: {note}"));
+    }
+    text
+}
+
+/// Returns a value as one line that is short enough for a table.
+fn shortened(value: &str) -> String {
+    match value.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", value[..end].replace('\n', " ")),
+        None => value.replace('\n', " "),
+    }
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header);
+    table
+}

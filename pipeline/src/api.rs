@@ -1,0 +1,410 @@
+//! Requests to a service's API with a token, within limits, and the errors for their failures.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+use crate::error::{Error, ErrorKind};
+
+/// Access to a service's API: its address and a token.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ApiAccess {
+    /// The URL of the API: `https`, or `http` for a loopback address.
+    pub url: String,
+    /// The token that authenticates the requests.
+    pub token: SecretString,
+    /// The name of the variable that holds the token, for error messages.
+    pub token_variable: String,
+}
+
+impl ApiAccess {
+    /// Makes an access from its parts. They are checked when they are used.
+    pub fn new(
+        url: impl Into<String>,
+        token: SecretString,
+        token_variable: impl Into<String>,
+    ) -> Self {
+        Self {
+            url: url.into(),
+            token,
+            token_variable: token_variable.into(),
+        }
+    }
+}
+
+/// The facts about a service that its requests and error messages need.
+#[derive(Debug)]
+pub(crate) struct Service {
+    /// The service's name.
+    pub(crate) name: &'static str,
+    /// The variable that holds the API's URL.
+    pub(crate) url_variable: &'static str,
+    /// The path of the API where the URL has none.
+    pub(crate) path: &'static str,
+    /// The media type of its responses.
+    pub(crate) accept: &'static str,
+}
+
+/// A client of one API with one token. It follows no redirect, so the token goes to this address
+/// alone.
+pub(crate) struct Api {
+    service: &'static Service,
+    base: Url,
+    token: SecretString,
+    token_variable: String,
+    client: Client,
+}
+
+/// A request to an API.
+#[derive(Default)]
+pub(crate) struct Request<'a> {
+    pub(crate) method: Method,
+    /// The path after the API's own, segment by segment, so that no name becomes another path.
+    pub(crate) path: &'a [&'a str],
+    pub(crate) query: &'a [(&'a str, &'a str)],
+    pub(crate) header: Option<(HeaderName, HeaderValue)>,
+    pub(crate) body: Option<Json>,
+}
+
+/// A response with its whole body.
+pub(crate) struct Response {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Api {
+    /// Builds a client without connecting.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`] when the URL is not `https`, nor plain `http` for this machine.
+    pub(crate) fn new(service: &'static Service, access: &ApiAccess) -> Result<Self, Error> {
+        let variable = service.url_variable;
+        let refused =
+            |problem: &str| Error::new(ErrorKind::Settings, format!("{variable} {problem}"));
+        let mut base: Url = access
+            .url
+            .trim()
+            .parse()
+            .map_err(|_| refused("is not a URL"))?;
+        if !base.username().is_empty() || base.password().is_some() {
+            return Err(refused(
+                "holds a user or password: the token has a variable of its own",
+            ));
+        }
+        let is_safe = match base.scheme() {
+            "https" => true,
+            "http" => is_loopback(&base),
+            _ => false,
+        };
+        if !is_safe {
+            return Err(refused(
+                "is not an https URL: the token would be sent unencrypted (plain http is accepted \
+                 for loopback addresses only)",
+            ));
+        }
+        if base.path() == "/" {
+            base.set_path(service.path);
+        }
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .connect_timeout(Duration::from_secs(10))
+            .timeout(Duration::from_secs(30))
+            .user_agent(concat!("stagelink/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| {
+                Error::with_source(ErrorKind::Settings, "could not set up TLS", error)
+            })?;
+        Ok(Self {
+            service,
+            base,
+            token: access.token.clone(),
+            token_variable: access.token_variable.clone(),
+            client,
+        })
+    }
+
+    /// Sends a GET request for this path.
+    pub(crate) async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Response, Error> {
+        self.send(Request {
+            path,
+            query,
+            ..Request::default()
+        })
+        .await
+    }
+
+    /// Sends a request and returns the response, of any status.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] when no whole response arrives.
+    pub(crate) async fn send(&self, request: Request<'_>) -> Result<Response, Error> {
+        let (name, host) = (self.service.name, self.base.authority());
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(request.path);
+        }
+        if !request.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(request.query);
+        }
+        let mut builder = self
+            .client
+            .request(request.method, url)
+            .bearer_auth(self.token.expose_secret().trim())
+            .header(ACCEPT, self.service.accept);
+        if let Some((name, value)) = request.header {
+            builder = builder.header(name, value);
+        }
+        if let Some(body) = &request.body {
+            builder = builder.json(body);
+        }
+        let failed = |what: String| {
+            move |error: reqwest::Error| {
+                // The URL would be shown with its query.
+                Error::with_source(ErrorKind::Unavailable, what, error.without_url())
+            }
+        };
+        let mut response = builder
+            .send()
+            .await
+            .map_err(failed(format!("could not reach {name}'s API at {host}")))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed(format!(
+            "could not read the whole response of {name}'s API"
+        )))? {
+            body.extend_from_slice(&chunk);
+            if body.len() > LARGEST_BODY_BYTES {
+                return Err(Error::new(
+                    ErrorKind::Refused,
+                    format!("{name}'s API at {host} sent a response of more than 8 MiB"),
+                ));
+            }
+        }
+        Ok(Response {
+            status,
+            headers,
+            body,
+        })
+    }
+
+    /// Reads the JSON body of a successful response. `action` says what was tried, and on what.
+    ///
+    /// # Errors
+    ///
+    /// The error of [`refusal`](Self::refusal) for any other response, and
+    /// [`ErrorKind::Refused`] when the body is not of the documented form.
+    pub(crate) fn read<T: DeserializeOwned>(
+        &self,
+        response: &Response,
+        action: &str,
+    ) -> Result<T, Error> {
+        if !response.status.is_success() {
+            return Err(self.refusal(response, action));
+        }
+        serde_json::from_slice(&response.body).map_err(|error| {
+            // The parser's own message may quote the text.
+            let (name, line, column) = (self.service.name, error.line(), error.column());
+            Error::new(
+                ErrorKind::Refused,
+                format!(
+                    "{name}'s response is not of the documented form (line {line}, column \
+                     {column})"
+                ),
+            )
+            .context(format!("could not {action}"))
+        })
+    }
+
+    /// Returns the error for a response that is not a success, with what to do about it.
+    pub(crate) fn refusal(&self, response: &Response, action: &str) -> Error {
+        let (name, token) = (self.service.name, &self.token_variable);
+        let status = response.status.as_u16();
+        let reason = response
+            .error_message()
+            .map(|message| format!(": {}", self.one_line(&message)))
+            .unwrap_or_default();
+        let (kind, message) = match response.status {
+            StatusCode::UNAUTHORIZED => (
+                ErrorKind::Refused,
+                format!(
+                    "{name} refused the token in {token} ({status}): it is wrong, expired or \
+                     revoked"
+                ),
+            ),
+            StatusCode::FORBIDDEN => (
+                ErrorKind::Refused,
+                format!(
+                    "{name} forbids this for the token in {token} ({status}{reason}): its account \
+                     needs access"
+                ),
+            ),
+            StatusCode::NOT_FOUND => (
+                ErrorKind::Refused,
+                format!(
+                    "{name} did not find it ({status}): check the name, and that the account of \
+                     the token in {token} has access"
+                ),
+            ),
+            StatusCode::TOO_MANY_REQUESTS => {
+                let when = response
+                    .retry_after()
+                    .map_or("later".to_owned(), |wait| format!("in {wait}"));
+                (
+                    ErrorKind::Unavailable,
+                    format!("{name}'s rate limit is used up ({status}): try again {when}"),
+                )
+            }
+            status if status.is_server_error() => (
+                ErrorKind::Unavailable,
+                format!(
+                    "{name} failed ({}{reason}): try again later",
+                    status.as_u16()
+                ),
+            ),
+            _ => (
+                ErrorKind::Refused,
+                format!("{name} refused it ({status}{reason})"),
+            ),
+        };
+        Error::new(kind, message).context(format!("could not {action}"))
+    }
+
+    /// Returns a text from outside as part of a message: one line, short, and without the token.
+    fn one_line(&self, text: &str) -> String {
+        text.replace(self.token.expose_secret().trim(), "[token]")
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(200)
+            .collect()
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api")
+            .field("service", &self.service.name)
+            .field("base", &self.base.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Response {
+    /// Returns the message of an error response, where the body is an API's.
+    pub(crate) fn error_message(&self) -> Option<String> {
+        let body: Json = serde_json::from_slice(&self.body).ok()?;
+        let text = body.get("message").or_else(|| body.get("msg"))?;
+        Some(text.as_str()?.to_owned())
+    }
+
+    fn retry_after(&self) -> Option<String> {
+        let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+        // Seconds, or a date.
+        match text.parse::<u64>() {
+            Ok(seconds) => Some(format!("{seconds} s")),
+            Err(_) => Some(format!("a while (after {text})")),
+        }
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback())
+}
+
+/// More than the variables of any site: a function may have 4 kB of them.
+const LARGEST_BODY_BYTES: usize = 8 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn api(url: &str) -> Result<Api, Error> {
+        Api::new(&SERVICE, &ApiAccess::new(url, "c4n4ry".into(), "THE_TOKEN"))
+    }
+
+    /// The text of an error with its causes.
+    fn chain(error: &Error) -> String {
+        let mut text = error.to_string();
+        let mut next = std::error::Error::source(error);
+        while let Some(cause) = next {
+            text = format!("{text}: {cause}");
+            next = cause.source();
+        }
+        text
+    }
+
+    #[test]
+    fn token_is_sent_unencrypted_to_loopback_addresses_only() {
+        for url in [
+            "https://api.netlify.com",
+            "http://127.0.0.1:1",
+            "http://[::1]:1/",
+        ] {
+            let api = api(url).unwrap();
+            assert_eq!(api.base.path(), "/api/v1");
+            assert!(!format!("{api:?}").contains("c4n4ry"));
+        }
+        for url in [
+            "http://api.netlify.com",
+            "http://127.0.0.1.example.com",
+            "https://c4n4ry@api.netlify.com",
+            "ftp://localhost",
+            "c4n4ry",
+        ] {
+            let error = api(url).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Settings);
+            let text = chain(&error);
+            assert!(text.contains("THE_URL"), "{text}");
+            assert!(!text.contains("c4n4ry"));
+        }
+    }
+
+    #[test]
+    fn each_refusal_says_what_was_tried_and_what_to_do() {
+        let api = api("https://h").unwrap();
+        for (status, words, is_retryable) in [
+            (401, "wrong, expired or revoked", false),
+            (403, "needs access", false),
+            (404, "check the name", false),
+            (422, "refused it (422: no [token] )", false),
+            (429, "try again in 7 s", true),
+            (500, "try again later", true),
+        ] {
+            let response = Response {
+                status: StatusCode::from_u16(status).unwrap(),
+                headers: HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]),
+                body: br#"{"code":1,"message":"no c4n4ry\n"}"#.to_vec(),
+            };
+            let error = api.refusal(&response, "set A");
+            assert_eq!(error.is_retryable(), is_retryable, "{status}");
+            let text = chain(&error);
+            assert!(
+                text.contains("could not set A") && text.contains(words),
+                "{text}"
+            );
+            assert!(!text.contains("c4n4ry"));
+        }
+    }
+
+    const SERVICE: Service = Service {
+        name: "Netlify",
+        url_variable: "THE_URL",
+        path: "/api/v1",
+        accept: "application/json",
+    };
+}

@@ -1,0 +1,79 @@
+//! The error of the control plane.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// A failure of the control plane. Its text holds no secret.
+///
+/// The cause, where there is one, is the [`source`](StdError::source) and is not repeated in the
+/// text.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The kinds of failures, by who can do something about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A setting or a part of the request is missing or unusable: the operator corrects it.
+    Settings,
+    /// A stage's database cannot be found, reached or used. The source is the SDK's error.
+    Database,
+    /// Two stages would share a database or a secret, or nothing proves that they do not.
+    Isolation,
+    /// A service refused a request: the token, its access or a name is wrong.
+    Refused,
+    /// A service could not be reached, failed, or limits the rate of requests.
+    Unavailable,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    pub(crate) fn with_source(
+        kind: ErrorKind,
+        message: impl Into<String>,
+        source: impl StdError + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            source: Some(Box::new(source)),
+            ..Self::new(kind, message)
+        }
+    }
+
+    /// Wraps the error in a message that says what was tried.
+    pub(crate) fn context(self, message: impl Into<String>) -> Self {
+        Self::with_source(self.kind, message, self)
+    }
+
+    /// Returns the kind of the failure.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Returns whether the same request may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        self.kind == ErrorKind::Unavailable
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

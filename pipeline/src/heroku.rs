@@ -1,0 +1,175 @@
+//! The client of Heroku's Platform API: the apps of a pipeline that a token can read.
+
+use reqwest::StatusCode;
+use reqwest::header::{HeaderName, HeaderValue, RANGE};
+use serde::Deserialize;
+use stagelink::Stage;
+
+use crate::api::{Api, ApiAccess, Request, Service};
+use crate::error::{Error, ErrorKind};
+
+/// A client of Heroku's Platform API with one token.
+#[derive(Debug)]
+pub(crate) struct Heroku {
+    api: Api,
+}
+
+impl Heroku {
+    pub(crate) fn new(access: &ApiAccess) -> Result<Self, Error> {
+        let api = Api::new(&HEROKU, access)?;
+        Ok(Self { api })
+    }
+
+    /// Returns the ids of all apps that serve production in the pipeline.
+    pub(crate) async fn production_apps(&self, pipeline: &str) -> Result<Vec<String>, Error> {
+        let action = format!("find production in the pipeline {pipeline}");
+        let id = self.pipeline_id(pipeline, &action).await?;
+        let path = ["pipelines", &id, "pipeline-couplings"];
+        let mut apps = Vec::new();
+        let mut range = HeaderValue::from_static("id ..; max=1000");
+        for _ in 0..MOST_PAGES {
+            let request = Request {
+                path: &path,
+                header: Some((RANGE, range)),
+                ..Request::default()
+            };
+            let response = self.api.send(request).await?;
+            let couplings: Vec<Coupling> = self.api.read(&response, &action)?;
+            apps.extend(
+                couplings
+                    .into_iter()
+                    .filter(|coupling| coupling.stage == Stage::Production.as_str())
+                    .map(|coupling| coupling.app.id),
+            );
+            match response.headers.get(NEXT_RANGE) {
+                Some(next) => range = next.clone(),
+                None => return Ok(apps),
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Refused,
+            format!("could not {action}: Heroku gave more than {MOST_PAGES} pages of couplings"),
+        ))
+    }
+
+    /// Proves that this token, which is for `stage`, cannot read the config vars of these apps,
+    /// which serve production.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Isolation`] when it reads one, and the error of the request when Heroku does
+    /// not answer clearly.
+    pub(crate) async fn ensure_cannot_read(
+        &self,
+        production_apps: &[String],
+        stage: Stage,
+    ) -> Result<(), Error> {
+        for app in production_apps {
+            let response = self.api.get(&["apps", app, "config-vars"], &[]).await?;
+            match config_var_access(response.status) {
+                ConfigVarAccess::Denied => {}
+                ConfigVarAccess::Granted => {
+                    return Err(Error::new(
+                        ErrorKind::Isolation,
+                        format!(
+                            "the token of stage {stage} reads production's config vars (app \
+                             {app}), so nothing was set: give that stage a token of an account \
+                             that can access its own apps alone (`heroku access:add`), made with \
+                             `heroku authorizations:create --scope read-protected`"
+                        ),
+                    ));
+                }
+                ConfigVarAccess::Unclear => {
+                    let action = format!(
+                        "prove that the token of stage {stage} does not read production's config \
+                         vars"
+                    );
+                    return Err(self.api.refusal(&response, &action));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the token reads the pipeline's review apps, which a preview needs.
+    pub(crate) async fn ensure_reads_review_apps(&self, pipeline: &str) -> Result<(), Error> {
+        let action = format!("read the review apps of the pipeline {pipeline}");
+        let id = self.pipeline_id(pipeline, &action).await?;
+        let response = self
+            .api
+            .get(&["pipelines", &id, "review-apps"], &[])
+            .await?;
+        match response.status.is_success() {
+            true => Ok(()),
+            false => Err(self.api.refusal(&response, &action)),
+        }
+    }
+
+    async fn pipeline_id(&self, pipeline: &str, action: &str) -> Result<String, Error> {
+        let response = self.api.get(&["pipelines", pipeline], &[]).await?;
+        let found: Reference = self.api.read(&response, action)?;
+        Ok(found.id)
+    }
+}
+
+/// The access to an app's config vars that a response reveals.
+#[derive(Debug, PartialEq, Eq)]
+enum ConfigVarAccess {
+    Granted,
+    Denied,
+    /// Heroku did not decide: the token may read them at another time.
+    Unclear,
+}
+
+fn config_var_access(status: StatusCode) -> ConfigVarAccess {
+    match status {
+        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => ConfigVarAccess::Denied,
+        status if status.is_success() || status == StatusCode::NOT_MODIFIED => {
+            ConfigVarAccess::Granted
+        }
+        _ => ConfigVarAccess::Unclear,
+    }
+}
+
+#[derive(Deserialize)]
+struct Reference {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Coupling {
+    app: Reference,
+    stage: String,
+}
+
+const HEROKU: Service = Service {
+    name: "Heroku",
+    url_variable: "STAGELINK_HEROKU_API_URL",
+    path: "/",
+    accept: "application/vnd.heroku+json; version=3",
+};
+
+/// The header of a partial response, up to the last page.
+const NEXT_RANGE: HeaderName = HeaderName::from_static("next-range");
+
+/// A pipeline of 20,000 apps. More pages mean that the response never ends.
+const MOST_PAGES: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_clear_refusal_proves_that_a_token_does_not_read() {
+        let access = |status| config_var_access(StatusCode::from_u16(status).unwrap());
+        for status in [403, 404] {
+            assert_eq!(access(status), ConfigVarAccess::Denied, "{status}");
+        }
+        for status in [200, 206, 304] {
+            assert_eq!(access(status), ConfigVarAccess::Granted, "{status}");
+        }
+        for status in [301, 400, 401, 402, 408, 410, 418, 422, 429, 500, 503] {
+            assert_eq!(access(status), ConfigVarAccess::Unclear, "{status}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+
+mod api;
+mod error;
+mod heroku;
+mod link;
+mod netlify;
+
+pub use crate::api::ApiAccess;
+pub use crate::error::Error;
+pub use crate::error::ErrorKind;
+pub use crate::link::Change;
+pub use crate::link::LinkPlan;
+pub use crate::link::LinkRequest;
+pub use crate::link::PlannedVariable;
+pub use crate::link::ProvedTokens;
+pub use crate::link::SHARED_SETTINGS;
+pub use crate::link::SiteVariables;
+pub use crate::link::StageDatabase;
+pub use crate::link::StageSummary;
+pub use crate::link::VariableChange;
+pub use crate::link::ensure_own_stage;
+pub use crate::netlify::DeployContext;

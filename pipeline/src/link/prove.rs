@@ -1,0 +1,160 @@
+//! The proof that no token outside of production reads production's config vars.
+
+use secrecy::{ExposeSecret, SecretString};
+use stagelink::{Provider as _, ProviderSettings, Stage};
+
+use crate::api::ApiAccess;
+use crate::error::{Error, ErrorKind};
+use crate::heroku::Heroku;
+use crate::link::look_up::{SiteVariables, StageDatabase};
+use crate::link::request::LinkRequest;
+use crate::netlify::DeployContext;
+
+/// The tokens of all contexts, which were proved not to read production's config vars.
+#[derive(Debug)]
+pub struct ProvedTokens {
+    /// For each linked context, in the request's order.
+    pub(super) of_contexts: Vec<ContextToken>,
+    proofs: usize,
+}
+
+/// The token with which a context's functions ask Heroku once their credentials are stale.
+#[derive(Clone, Debug)]
+pub(super) enum ContextToken {
+    /// No token: the functions have their credentials alone, or no database.
+    None,
+    /// A token of the request, which is set.
+    Given(SecretString),
+    /// A token that the site has already.
+    Kept,
+}
+
+impl ProvedTokens {
+    /// Proves of each token that a context other than production's has, or is to get, that it does
+    /// not read production's config vars; and of each token that is to be set that it finds its
+    /// stage's database.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Isolation`] when a token reads production's config vars, or the site has a
+    /// secret one that cannot be tried; [`ErrorKind::Database`] when a token does not find its
+    /// stage's database; the errors of the requests.
+    pub async fn prove(
+        request: &LinkRequest,
+        site: &SiteVariables,
+        databases: &[StageDatabase],
+    ) -> Result<Self, Error> {
+        let of_contexts: Vec<_> = request
+            .contexts
+            .iter()
+            .map(|(context, stage)| match request.tokens.get(stage) {
+                Some(access) => ContextToken::Given(access.token.clone()),
+                None if site.value_in(TOKEN, context).is_some() => ContextToken::Kept,
+                None => ContextToken::None,
+            })
+            .collect();
+        let own = Heroku::new(&request.heroku)?;
+        let mut production = own.production_apps(&request.pipeline).await?;
+        production.extend(request.app(Stage::Production).map(str::to_owned));
+        let mut proved: Vec<(Stage, ApiAccess)> = Vec::new();
+        for ((context, stage), token) in request.contexts.iter().zip(&of_contexts) {
+            let stage = *stage;
+            let access = match token {
+                ContextToken::None => continue,
+                ContextToken::Given(_) => request.tokens[&stage].clone(),
+                ContextToken::Kept if stage == Stage::Production => continue,
+                ContextToken::Kept => kept_token(request, site, context, stage)?,
+            };
+            let is_same = |(of, other): &(Stage, ApiAccess)| {
+                *of == stage && other.token.expose_secret() == access.token.expose_secret()
+            };
+            if proved.iter().any(is_same) {
+                continue;
+            }
+            let heroku = Heroku::new(&access)?;
+            if stage != Stage::Production {
+                heroku.ensure_cannot_read(&production, stage).await?;
+            }
+            if stage == Stage::Review {
+                heroku.ensure_reads_review_apps(&request.pipeline).await?;
+            }
+            if databases.iter().any(|found| found.stage() == stage) {
+                ensure_finds_database(request, stage, &access).await?;
+            }
+            proved.push((stage, access));
+        }
+        let proofs = proved
+            .iter()
+            .filter(|(stage, _)| *stage != Stage::Production);
+        Ok(Self {
+            proofs: proofs.count(),
+            of_contexts,
+        })
+    }
+
+    /// The number of tokens that were proved.
+    pub fn count(&self) -> usize {
+        self.proofs
+    }
+}
+
+/// The token that the site has for a context.
+fn kept_token(
+    request: &LinkRequest,
+    site: &SiteVariables,
+    context: &DeployContext,
+    stage: Stage,
+) -> Result<ApiAccess, Error> {
+    let value = site.value_in(TOKEN, context);
+    let Some(token) = value.and_then(|value| value.text.clone()) else {
+        return Err(Error::new(
+            ErrorKind::Isolation,
+            format!(
+                "the site has a {TOKEN} for the context {context} already, which is a secret and \
+                 cannot be read, so nothing proves that it does not read production's config \
+                 vars: give the token of stage {stage} with --token-for, or remove it with \
+                 `netlify env:unset {TOKEN}`"
+            ),
+        ));
+    };
+    let origin = format!("{TOKEN} of the site");
+    Ok(ApiAccess::new(&request.heroku.url, token, origin))
+}
+
+/// Makes sure that functions of the stage find their database with this token. The request's own
+/// token has found it already.
+async fn ensure_finds_database(
+    request: &LinkRequest,
+    stage: Stage,
+    access: &ApiAccess,
+) -> Result<(), Error> {
+    if access.token.expose_secret() == request.heroku.token.expose_secret() {
+        return Ok(());
+    }
+    let failed = |error| {
+        let variable = &access.token_variable;
+        let message =
+            format!("the token of stage {stage} (in {variable}) does not find its database");
+        Error::with_source(ErrorKind::Database, message, error)
+    };
+    let settings = request.settings_of(stage, &access.token).map_err(failed)?;
+    if let Some(ProviderSettings::Heroku(settings)) = settings.provider {
+        let heroku = stagelink::Heroku::new(settings).map_err(failed)?;
+        heroku.resolve(stage).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// The variable that holds a function's token for Heroku.
+pub(super) const TOKEN: &str = "HEROKU_API_KEY";
+
+#[cfg(test)]
+impl ProvedTokens {
+    /// Tokens that no proof was made of, for tests of what comes after.
+    pub(super) fn of(of_contexts: Vec<ContextToken>) -> Self {
+        Self {
+            of_contexts,
+            proofs: 0,
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! The request to link a site: the site, the pipeline, the stages, and the tokens.
+
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret, SecretString};
+use stagelink::{Settings, Stage};
+
+use crate::api::ApiAccess;
+use crate::error::{Error, ErrorKind};
+use crate::netlify::DeployContext;
+
+/// A request to link a Netlify site to the databases of a Heroku pipeline.
+///
+/// By default production gets the database of stage production, the branch `staging` that of
+/// stage staging, and deploy previews and other branches are stage review. A preview has no
+/// database unless its stage has an app or a token.
+#[derive(Clone, Debug)]
+pub struct LinkRequest {
+    pub(super) site: String,
+    pub(super) netlify: Option<ApiAccess>,
+    /// Access with the operator's own token, which no function gets.
+    pub(super) heroku: ApiAccess,
+    pub(super) pipeline: String,
+    pub(super) contexts: Vec<(DeployContext, Stage)>,
+    pub(super) apps: BTreeMap<Stage, String>,
+    /// Access with the token that the functions of a stage get.
+    pub(super) tokens: BTreeMap<Stage, ApiAccess>,
+    /// The settings that functions share with this request.
+    pub(super) settings: Vec<(&'static str, String)>,
+    pub(super) pins_servers: bool,
+    pub(super) has_scopes: bool,
+}
+
+impl LinkRequest {
+    /// Makes a request for a site, by its name or id. The token of `heroku` reads the config vars
+    /// of all stages of the pipeline; no function gets it.
+    pub fn new(site: impl Into<String>, pipeline: impl Into<String>, heroku: ApiAccess) -> Self {
+        Self {
+            site: site.into(),
+            netlify: None,
+            heroku,
+            pipeline: pipeline.into(),
+            contexts: vec![
+                (DeployContext::Production, Stage::Production),
+                (DeployContext::Branch("staging".to_owned()), Stage::Staging),
+                (DeployContext::DeployPreview, Stage::Review),
+                (DeployContext::BranchDeploy, Stage::Review),
+            ],
+            apps: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            settings: Vec::new(),
+            pins_servers: false,
+            has_scopes: true,
+        }
+    }
+
+    /// Sets the access to Netlify. Without it the site counts as new, and a plan cannot be
+    /// applied.
+    #[must_use]
+    pub fn with_netlify(mut self, netlify: ApiAccess) -> Self {
+        self.netlify = Some(netlify);
+        self
+    }
+
+    /// Links these stages alone, with `staging_branch` as the branch of stage staging.
+    /// `other_branches` is whether the deploys of other branches become stage review.
+    ///
+    /// Without a stage their functions would report that no stage is known, which is as safe and
+    /// explains less. The context `dev` is never linked: a developer's machine has
+    /// `stagelink dev`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`] for a stage that has no deploy context, and for a branch that is
+    /// called like a context.
+    pub fn with_stages(
+        mut self,
+        stages: &[Stage],
+        staging_branch: &str,
+        other_branches: bool,
+    ) -> Result<Self, Error> {
+        // The Netlify command line takes these for contexts, where a branch is meant.
+        let is_context = match DeployContext::parse(staging_branch, None) {
+            DeployContext::Other(name) => name == "dev" || name.is_empty(),
+            _ => true,
+        };
+        if is_context {
+            return Err(Error::new(
+                ErrorKind::Settings,
+                format!("{staging_branch:?} is no branch that a deploy context can be of"),
+            ));
+        }
+        self.contexts.clear();
+        for &stage in Stage::ALL
+            .iter()
+            .rev()
+            .filter(|stage| stages.contains(stage))
+        {
+            match stage {
+                Stage::Production => self.contexts.push((DeployContext::Production, stage)),
+                Stage::Staging => {
+                    let branch = DeployContext::Branch(staging_branch.to_owned());
+                    self.contexts.push((branch, stage));
+                }
+                Stage::Review => {
+                    self.contexts.push((DeployContext::DeployPreview, stage));
+                    if other_branches {
+                        self.contexts.push((DeployContext::BranchDeploy, stage));
+                    }
+                }
+                _ => {
+                    return Err(Error::new(
+                        ErrorKind::Settings,
+                        format!(
+                            "stage {stage} has no deploy context: link production, staging or \
+                             review"
+                        ),
+                    ));
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    /// Names the app of a stage that has several in the pipeline, or for stage review the app of
+    /// previews that have no review app. Comes after [`with_stages`](Self::with_stages).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`] when the stage is not linked.
+    pub fn with_app(mut self, stage: Stage, app: impl Into<String>) -> Result<Self, Error> {
+        self.ensure_linked("--app", stage)?;
+        self.apps.insert(stage, app.into());
+        Ok(self)
+    }
+
+    /// Gives the functions of a stage a token that asks Heroku again when the credentials are
+    /// stale. `variable` is where the token comes from. Comes after
+    /// [`with_stages`](Self::with_stages).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`] when the stage is not linked.
+    pub fn with_token(
+        mut self,
+        stage: Stage,
+        variable: impl Into<String>,
+        token: SecretString,
+    ) -> Result<Self, Error> {
+        self.ensure_linked("--token-for", stage)?;
+        let access = ApiAccess::new(&self.heroku.url, token, variable);
+        self.tokens.insert(stage, access);
+        Ok(self)
+    }
+
+    fn ensure_linked(&self, option: &str, stage: Stage) -> Result<(), Error> {
+        match self.stages().contains(&stage) {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::Settings,
+                format!("{option} is for stage {stage}, which is not linked"),
+            )),
+        }
+    }
+
+    /// Takes the settings of [`SHARED_SETTINGS`] from these variables. Functions get them too.
+    #[must_use]
+    pub fn with_settings<N: AsRef<str>, V: Into<String>>(
+        mut self,
+        variables: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        for (name, value) in variables {
+            if let Some(name) = SHARED_SETTINGS.iter().find(|own| **own == name.as_ref()) {
+                self.settings.push((name, value.into()));
+            }
+        }
+        self
+    }
+
+    /// Pins the public key of each server: functions refuse a server with another key until the
+    /// site is linked again.
+    #[must_use]
+    pub fn with_pinned_servers(mut self) -> Self {
+        self.pins_servers = true;
+        self
+    }
+
+    /// Sets variables without scopes, for a plan of Netlify that has none: they reach the site's
+    /// builds too.
+    #[must_use]
+    pub fn without_scopes(mut self) -> Self {
+        self.has_scopes = false;
+        self
+    }
+
+    /// The linked stages, production first.
+    pub(super) fn stages(&self) -> Vec<Stage> {
+        let mut stages: Vec<Stage> = self.contexts.iter().map(|(_, stage)| *stage).collect();
+        stages.dedup();
+        stages
+    }
+
+    pub(super) fn app(&self, stage: Stage) -> Option<&str> {
+        self.apps.get(&stage).map(String::as_str)
+    }
+
+    /// The settings by which a function of the stage asks Heroku with this token.
+    ///
+    /// # Errors
+    ///
+    /// The SDK's error for a setting that cannot be used.
+    pub(super) fn settings_of(
+        &self,
+        stage: Stage,
+        token: &SecretString,
+    ) -> Result<Settings, stagelink::Error> {
+        let own = [
+            ("STAGELINK_STAGE", stage.as_str()),
+            ("STAGELINK_PROVIDER", "heroku"),
+            ("STAGELINK_HEROKU_PIPELINE", &self.pipeline),
+            ("STAGELINK_HEROKU_APP", self.app(stage).unwrap_or_default()),
+            ("HEROKU_API_KEY", token.expose_secret()),
+        ];
+        Settings::from_vars(own.into_iter().chain(self.shared_settings()))
+    }
+
+    pub(super) fn shared_settings(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.settings
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+    }
+}
+
+/// The settings that find a database, and prove that it is the right one. Functions need the same
+/// ones as the operator who links them.
+pub const SHARED_SETTINGS: &[&str] = &[
+    "STAGELINK_CONFIG_VAR",
+    "STAGELINK_HEROKU_API_URL",
+    "STAGELINK_POOLER",
+    "STAGELINK_ROOT_CERTIFICATES",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> LinkRequest {
+        let heroku = ApiAccess::new("https://h", "c4n4ry".into(), "HEROKU_API_KEY");
+        LinkRequest::new("shop", "shop", heroku)
+    }
+
+    fn contexts(request: &LinkRequest) -> Vec<String> {
+        let contexts = request.contexts.iter();
+        contexts.map(|(c, stage)| format!("{c}={stage}")).collect()
+    }
+
+    #[test]
+    fn each_stage_has_its_contexts() {
+        let all = [Stage::Review, Stage::Staging, Stage::Production];
+        let request = |stages: &[Stage], branch, others| {
+            contexts(&request().with_stages(stages, branch, others).unwrap())
+        };
+        assert_eq!(
+            request(&all, "next", true),
+            [
+                "production=production",
+                "branch:next=staging",
+                "deploy-preview=review",
+                "branch-deploy=review"
+            ]
+        );
+        assert_eq!(
+            request(&[Stage::Review], "next", false),
+            ["deploy-preview=review"]
+        );
+        assert_eq!(request(&all, "staging", true), contexts(&self::request()));
+    }
+
+    #[test]
+    fn branch_that_is_called_like_a_context_is_refused() {
+        for name in ["production", "dev", "all", "deploy-preview", ""] {
+            let refused = request().with_stages(&[Stage::Staging], name, true);
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::Settings, "{name}");
+        }
+        let development = [Stage::Development];
+        assert!(
+            request()
+                .with_stages(&development, "staging", true)
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn option_for_a_stage_that_is_not_linked_is_refused() {
+        let request = request().with_stages(&[Stage::Staging], "staging", true);
+        let request = request.unwrap();
+        let token = request.clone().with_token(Stage::Review, "A", "t".into());
+        for refused in [request.with_app(Stage::Production, "a"), token] {
+            let error = refused.unwrap_err().to_string();
+            assert!(error.contains("which is not linked"), "{error}");
+        }
+    }
+}

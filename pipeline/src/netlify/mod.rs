@@ -1,0 +1,218 @@
+//! The client of Netlify's API: a site and its environment variables.
+//!
+//! Facts by Netlify's open-api (open-api.netlify.com) and what netlify-cli 26.2.0 sends, 2026-11.
+
+mod context;
+mod variable;
+
+use reqwest::{Method, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use crate::api::{Api, ApiAccess, Request, Response, Service};
+use crate::error::{Error, ErrorKind};
+
+use self::variable::VariableJson;
+
+pub use self::context::DeployContext;
+pub(crate) use self::variable::{Variable, VariableValue};
+
+/// A site, with the client that reads and changes its variables.
+#[derive(Debug)]
+pub(crate) struct Site {
+    api: Api,
+    id: String,
+    name: String,
+    /// The account that owns the site, as paths name it.
+    account: String,
+    /// Whether variables are set for functions alone, which not every plan of Netlify has.
+    has_scopes: bool,
+}
+
+impl Site {
+    /// Finds a site by its id or its name.
+    pub(crate) async fn find(
+        access: &ApiAccess,
+        site: &str,
+        has_scopes: bool,
+    ) -> Result<Self, Error> {
+        let api = Api::new(&NETLIFY, access)?;
+        let action = format!("find the site {site}");
+        let response = api.get(&["sites", site], &[]).await?;
+        let found: SiteJson = match response.status {
+            // The API finds a site by its id; its name needs a search.
+            StatusCode::NOT_FOUND => {
+                let query = [("name", site), ("filter", "all")];
+                let list = api.get(&["sites"], &query).await?;
+                let list: Vec<SiteJson> = api.read(&list, &action)?;
+                list.into_iter()
+                    .find(|found| found.name == site)
+                    .ok_or_else(|| api.refusal(&response, &action))?
+            }
+            _ => api.read(&response, &action)?,
+        };
+        let account = found.account_slug.or(found.account_id).ok_or_else(|| {
+            let message = format!("Netlify does not name the account of the site {site}");
+            Error::new(ErrorKind::Refused, message)
+        })?;
+        Ok(Self {
+            api,
+            id: found.id,
+            name: found.name,
+            account,
+            has_scopes,
+        })
+    }
+
+    /// The site's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Reads the site's own variables.
+    pub(crate) async fn variables(&self) -> Result<Vec<Variable>, Error> {
+        let action = format!("read the variables of the site {}", self.name);
+        let query = [("site_id", self.id.as_str())];
+        let path = ["accounts", &self.account, "env"];
+        let response = self.api.get(&path, &query).await?;
+        self.read_variables(&response, &action)
+    }
+
+    /// Reads the variables of the account, which all of its sites have. Returns none where the
+    /// token has no access to them.
+    pub(crate) async fn account_variables(&self) -> Result<Vec<Variable>, Error> {
+        let action = format!("read the variables of the account {}", self.account);
+        let response = self
+            .api
+            .get(&["accounts", &self.account, "env"], &[])
+            .await?;
+        match response.status {
+            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(Vec::new()),
+            _ => self.read_variables(&response, &action),
+        }
+    }
+
+    fn read_variables(&self, response: &Response, action: &str) -> Result<Vec<Variable>, Error> {
+        let list: Vec<VariableJson> = self.api.read(response, action)?;
+        Ok(list.into_iter().map(Variable::from).collect())
+    }
+
+    /// Creates a variable that the site does not have.
+    pub(crate) async fn create_variable(
+        &self,
+        key: &str,
+        is_secret: bool,
+        values: &[(DeployContext, SecretString)],
+    ) -> Result<(), Error> {
+        let body = json!([self.variable_json(key, is_secret, values)]);
+        self.change(Method::POST, &[], key, Some(body)).await
+    }
+
+    /// Replaces a variable with all of its values.
+    pub(crate) async fn replace_variable(
+        &self,
+        key: &str,
+        is_secret: bool,
+        values: &[(DeployContext, SecretString)],
+    ) -> Result<(), Error> {
+        let body = self.variable_json(key, is_secret, values);
+        self.change(Method::PUT, &[key], key, Some(body)).await
+    }
+
+    /// Sets a variable's value for one context.
+    pub(crate) async fn set_value(
+        &self,
+        key: &str,
+        context: &DeployContext,
+        value: &SecretString,
+    ) -> Result<(), Error> {
+        let body = value_json(context, value);
+        self.change(Method::PATCH, &[key], key, Some(body)).await
+    }
+
+    /// Removes a variable's value by the value's id.
+    pub(crate) async fn remove_value(&self, key: &str, id: &str) -> Result<(), Error> {
+        let path = [key, "value", id];
+        self.change(Method::DELETE, &path, key, None).await
+    }
+
+    async fn change(
+        &self,
+        method: Method,
+        path: &[&str],
+        key: &str,
+        body: Option<Json>,
+    ) -> Result<(), Error> {
+        let request = Request {
+            method,
+            path: &[&["accounts", &self.account, "env"], path].concat(),
+            query: &[("site_id", &self.id)],
+            body,
+            ..Request::default()
+        };
+        let response = self.api.send(request).await?;
+        if response.status.is_success() {
+            return Ok(());
+        }
+        let message = response.error_message().unwrap_or_default().to_lowercase();
+        if self.has_scopes && !response.status.is_server_error() && message.contains("scope") {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                format!(
+                    "could not set {key}: the plan of the site {} has no scopes ({}), so variables \
+                     reach the site's builds as well as its functions, and with them everyone who \
+                     can change what a build runs; to accept that, add --without-scopes",
+                    self.name,
+                    response.status.as_u16()
+                ),
+            ));
+        }
+        Err(self.api.refusal(&response, &format!("set {key}")))
+    }
+
+    /// A variable with all of its values, as the API takes it.
+    fn variable_json(
+        &self,
+        key: &str,
+        is_secret: bool,
+        values: &[(DeployContext, SecretString)],
+    ) -> Json {
+        let values: Vec<_> = values
+            .iter()
+            .map(|(context, value)| value_json(context, value))
+            .collect();
+        let mut body = json!({"key": key, "is_secret": is_secret, "values": values});
+        if self.has_scopes {
+            body["scopes"] = json!([FUNCTIONS_SCOPE]);
+        }
+        body
+    }
+}
+
+fn value_json(context: &DeployContext, value: &SecretString) -> Json {
+    let (name, parameter) = context.name();
+    let mut body = json!({"context": name, "value": value.expose_secret()});
+    if let Some(parameter) = parameter {
+        body["context_parameter"] = json!(parameter);
+    }
+    body
+}
+
+#[derive(Deserialize)]
+struct SiteJson {
+    id: String,
+    name: String,
+    account_slug: Option<String>,
+    account_id: Option<String>,
+}
+
+/// The scope of a variable that functions read, and builds do not.
+pub(crate) const FUNCTIONS_SCOPE: &str = "functions";
+
+const NETLIFY: Service = Service {
+    name: "Netlify",
+    url_variable: "NETLIFY_API_URL",
+    path: "/api/v1",
+    accept: "application/json",
+};
