@@ -1,4 +1,4 @@
-//! The clouds on one machine: real Postgres, Heroku's API, the Lambda runtime and Netlify's routes.
+//! The clouds on one machine: Heroku's API, the Lambda runtime and Netlify's routes.
 //!
 //! These are stand-ins that a person runs with `stagelink dev` and that tests
 //! use as a library. They answer as the real services document it and depend on
