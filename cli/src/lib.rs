@@ -11,5 +11,6 @@ pub mod migrations;
 pub mod new;
 pub mod preview;
 pub mod progress;
+mod project;
 mod summary;
 pub mod target;

@@ -1,4 +1,4 @@
-//! What an artifact is built for.
+//! The targets that Netlify and AWS Lambda run.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::bail;
 use clap::ValueEnum;
 
-/// The processors that AWS Lambda has. Netlify has x86_64 alone.
+/// A processor that AWS Lambda offers. Netlify has only x86_64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Arch {
     /// Intel and AMD: Lambda's `x86_64`, and Netlify.
@@ -17,16 +17,16 @@ pub enum Arch {
     Arm64,
 }
 
-/// The C library that an artifact has in it.
+/// The C library that is linked into an artifact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Libc {
-    /// glibc: that of the machine that builds.
+    /// glibc, from the machine that builds.
     Gnu,
-    /// musl: the one that comes with Rust's standard library.
+    /// musl, from Rust's standard library.
     Musl,
 }
 
-/// What an artifact is built for: Linux on one of two processors, with one of two C libraries.
+/// A target: Linux on one of two processors, with one of two C libraries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     /// The processor.
@@ -36,7 +36,7 @@ pub struct Target {
 }
 
 impl Arch {
-    /// This machine's, if functions can run on it.
+    /// Returns this machine's processor, or `None` if Lambda does not offer it.
     pub fn host() -> Option<Self> {
         match std::env::consts::ARCH {
             "x86_64" => Some(Self::X86_64),
@@ -45,7 +45,7 @@ impl Arch {
         }
     }
 
-    /// As AWS Lambda spells it.
+    /// Returns the name that AWS Lambda uses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
@@ -53,7 +53,7 @@ impl Arch {
         }
     }
 
-    /// As Rust, GNU and QEMU spell it.
+    /// Returns the name that Rust, GNU and QEMU use.
     pub fn machine(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
@@ -63,7 +63,7 @@ impl Arch {
 }
 
 impl Target {
-    /// The default for a processor: with glibc, which every Rust for Linux can build.
+    /// Returns the default target for a processor: with glibc, which each Rust installation for Linux has.
     pub fn of(arch: Arch) -> Self {
         Self {
             arch,
@@ -71,7 +71,7 @@ impl Target {
         }
     }
 
-    /// As Rust spells it.
+    /// Returns the target triple of Rust.
     pub fn triple(self) -> &'static str {
         match (self.arch, self.libc) {
             (Arch::X86_64, Libc::Gnu) => "x86_64-unknown-linux-gnu",
@@ -81,8 +81,8 @@ impl Target {
         }
     }
 
-    /// The names before `-gcc` that a compiler of C for this target goes by: Debian's, then
-    /// that of others.
+    /// Returns the prefixes of a C compiler for this target (`<prefix>-gcc`): Debian's, then that
+    /// of other distributions.
     pub(super) fn prefixes(self) -> [&'static str; 2] {
         match (self.arch, self.libc) {
             (Arch::X86_64, Libc::Gnu) => ["x86_64-linux-gnu", "x86_64-unknown-linux-gnu"],
@@ -92,12 +92,12 @@ impl Target {
         }
     }
 
-    /// Whether this machine runs it as it is.
+    /// Returns whether this machine runs its programs without an emulator.
     pub fn runs_here(self) -> bool {
         cfg!(target_os = "linux") && Arch::host() == Some(self.arch)
     }
 
-    /// Whether it is for Netlify, too, which takes nothing but x86_64.
+    /// Returns whether Netlify runs its programs too: it has only x86_64.
     pub fn is_for_netlify(self) -> bool {
         self.arch == Arch::X86_64
     }
@@ -116,8 +116,8 @@ impl FromStr for Target {
             }
         }
         bail!(
-            "neither Netlify nor AWS Lambda runs {text}: take x86_64-unknown-linux-gnu, \
-             aarch64-unknown-linux-gnu, or one of them with musl instead of gnu"
+            "neither Netlify nor AWS Lambda runs {text}: use x86_64-unknown-linux-gnu, \
+             aarch64-unknown-linux-gnu, or one of these with musl instead of gnu"
         )
     }
 }
@@ -133,14 +133,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn target_is_read_as_it_is_written() {
+    fn triple_is_parsed_and_displayed_alike() {
         for text in ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-musl"] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn target_that_no_platform_runs_is_refused_with_those_that_are_run() {
+    fn unsupported_target_is_refused_with_the_supported_ones() {
         let error = "x86_64-pc-windows-msvc".parse::<Target>().unwrap_err();
         assert!(error.to_string().contains("aarch64-unknown-linux-gnu"));
     }

@@ -110,7 +110,7 @@ async fn machine_without_a_compiler_of_c_is_told_what_to_install() {
     let said = refused(programs.path()).await;
     let target = artifacts_target();
     assert!(
-        said.contains(&format!("there is no compiler of C for {target}")),
+        said.contains(&format!("there is no C compiler for {target}")),
         "{said}"
     );
     assert!(said.contains("apt-get install build-essential"), "{said}");

@@ -11,7 +11,7 @@ use anyhow::{Context as _, ensure};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use serde::Serialize;
-use stagelink_cli::build::{Arch, BuildConfig, Target};
+use stagelink_cli::build::{Arch, BuildConfig, Target, strip};
 use stagelink_cli::progress::Step;
 use stagelink_tests::root;
 use tokio::process::Command;
@@ -62,7 +62,7 @@ impl Artifact {
         run(cargo, variant.name()).await?;
         let built = build_config.triple_dir().join("release").join(&program);
         let entry = folder.join(program);
-        let stripped = build_config.strip(built.as_std_path())?;
+        let stripped = strip(&fs::read(built)?)?;
         fs::write(&entry, stripped)
             .and_then(|()| fs::set_permissions(&entry, Permissions::from_mode(0o755)))
             .with_context(|| format!("could not write {}", entry.display()))?;

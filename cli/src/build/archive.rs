@@ -1,30 +1,30 @@
-//! A program as AWS Lambda takes it: a zip with one file, `bootstrap`.
+//! The zip that AWS Lambda takes: one file, `bootstrap`.
 
 use std::io::{Cursor, Write as _};
 
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-/// Zips a program. The same program always gives the same bytes.
+/// Returns the zip of a program. The same program always gives the same bytes.
 ///
 /// # Errors
 ///
-/// When it is too large for a zip.
+/// When the program is too large for a zip.
 pub fn zip(program: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
         .compression_level(Some(9))
-        // 1980, the first that a zip can say: that of the build would make each one another.
+        // 1980, the earliest time in a zip: the time of the build would change the bytes.
         .last_modified_time(DateTime::default())
-        // Lambda runs it as another user than the one that unpacks it.
+        // Lambda runs it as another Unix user than the one that unpacks it.
         .unix_permissions(0o755);
     writer.start_file(BOOTSTRAP, options)?;
     writer.write_all(program)?;
     Ok(writer.finish()?.into_inner())
 }
 
-/// The name by which Lambda's OS-only runtimes start a function.
+/// The file that Lambda's OS-only runtimes start.
 pub const BOOTSTRAP: &str = "bootstrap";
 
 #[cfg(test)]
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn zip_holds_the_program_as_bootstrap_that_anyone_may_run() {
+    fn zip_holds_the_program_as_bootstrap_executable_by_all_users() {
         let mut archive = ZipArchive::new(Cursor::new(zip(b"program").unwrap())).unwrap();
         assert_eq!(archive.len(), 1);
         let mut file = archive.by_index(0).unwrap();

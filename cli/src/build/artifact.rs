@@ -1,4 +1,4 @@
-//! What is deployed of a function: files, with their sizes and sums.
+//! The files that are deployed of a function, with their sizes and SHA-256.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
@@ -14,48 +14,50 @@ use tempfile::NamedTempFile;
 use super::archive;
 use crate::target::Target;
 
-/// What is deployed of a function.
+/// The files that are deployed of a function.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Artifact {
     /// The function's name.
     pub function: String,
-    /// The program: what Netlify takes, and what is in the zip.
+    /// The program, which Netlify takes and the zip contains.
     pub program: PathBuf,
-    /// Its size.
+    /// Size of the program.
     pub size_bytes: u64,
-    /// Its sum.
+    /// SHA-256 of the program, in hexadecimal.
     pub sha256: String,
     /// The zip that AWS Lambda takes.
     pub zip: PathBuf,
-    /// The zip's size: it is what a cold start has to fetch.
+    /// Size of the zip, which a cold start on Lambda downloads.
     pub zip_size_bytes: u64,
-    /// The zip's sum.
+    /// SHA-256 of the zip, in hexadecimal.
     pub zip_sha256: String,
 }
 
-/// Writes the programs and their zips into `output`. What an earlier build has left there of
-/// functions that are no more is removed, since it would be deployed; programs that Netlify
-/// does not take stay in `folder`.
+/// Writes the programs and their zips to `output`, and programs that Netlify does not take to
+/// `folder`.
+///
+/// Removes programs and zips of an earlier build whose functions no longer exist: a deploy would
+/// upload them.
 pub(super) fn write(
     programs: Vec<(String, Vec<u8>)>,
     target: Target,
     output: &Path,
     folder: &Path,
 ) -> anyhow::Result<Vec<Artifact>> {
-    let for_programs = match target.is_for_netlify() {
+    let program_folder = match target.is_for_netlify() {
         true => output.join("functions"),
         false => folder.join("programs"),
     };
-    let for_zips = output.join("lambda").join(target.arch.as_str());
+    let zip_folder = output.join("lambda").join(target.arch.as_str());
     let mut artifacts = Vec::new();
     for (function, contents) in programs {
         let zipped = archive::zip(&contents)
             .with_context(|| format!("could not zip the function {function}"))?;
-        let program = for_programs.join(&function);
-        let zip = for_zips.join(format!("{function}.zip"));
-        put(&program, &contents, 0o755)?;
-        put(&zip, &zipped, 0o644)?;
+        let program = program_folder.join(&function);
+        let zip = zip_folder.join(format!("{function}.zip"));
+        write_atomically(&program, &contents, 0o755)?;
+        write_atomically(&zip, &zipped, 0o644)?;
         artifacts.push(Artifact {
             function,
             program,
@@ -70,43 +72,47 @@ pub(super) fn write(
         .iter()
         .flat_map(|artifact| [artifact.program.as_path(), &artifact.zip])
         .collect();
-    for folder in [&for_programs, &for_zips] {
-        remove_others(folder, &written)?;
+    for folder in [&program_folder, &zip_folder] {
+        remove_stale(folder, &written)?;
     }
     Ok(artifacts)
 }
 
-/// Writes a file at once: who reads it meanwhile has the old one, or the new one.
-fn put(path: &Path, contents: &[u8], mode: u32) -> anyhow::Result<()> {
-    let what = || format!("could not write {}", path.display());
-    let folder = path.parent().with_context(what)?;
-    fs::create_dir_all(folder).with_context(what)?;
-    let mut file = NamedTempFile::new_in(folder).with_context(what)?;
-    file.write_all(contents).with_context(what)?;
-    fs::set_permissions(file.path(), Permissions::from_mode(mode)).with_context(what)?;
-    file.persist(path).with_context(what)?;
+/// Replaces a file: a reader sees the old content or the new, never a part.
+fn write_atomically(path: &Path, contents: &[u8], mode: u32) -> anyhow::Result<()> {
+    let context = || format!("could not write {}", path.display());
+    let folder = path.parent().with_context(context)?;
+    fs::create_dir_all(folder).with_context(context)?;
+    let mut file = NamedTempFile::new_in(folder).with_context(context)?;
+    file.write_all(contents).with_context(context)?;
+    fs::set_permissions(file.path(), Permissions::from_mode(mode)).with_context(context)?;
+    file.persist(path).with_context(context)?;
     Ok(())
 }
 
-/// Removes programs and zips, and leaves alone whatever else somebody may have put there.
-fn remove_others(folder: &Path, written: &BTreeSet<&Path>) -> anyhow::Result<()> {
-    let what = || format!("could not tidy up {}", folder.display());
-    for entry in fs::read_dir(folder).with_context(what)? {
-        let path = entry.with_context(what)?.path();
+/// Removes programs and zips that this build has not written, and no other files.
+fn remove_stale(folder: &Path, written: &BTreeSet<&Path>) -> anyhow::Result<()> {
+    let context = || {
+        format!(
+            "could not remove the artifacts of an earlier build from {}",
+            folder.display()
+        )
+    };
+    for entry in fs::read_dir(folder).with_context(context)? {
+        let path = entry.with_context(context)?.path();
         if written.contains(path.as_path()) || !path.is_file() {
             continue;
         }
-        let start = fs::read(&path).with_context(what)?;
+        let start = fs::read(&path).with_context(context)?;
         if start.starts_with(b"\x7fELF") || path.extension().is_some_and(|end| end == "zip") {
-            fs::remove_file(&path).with_context(what)?;
+            fs::remove_file(&path).with_context(context)?;
         }
     }
     Ok(())
 }
 
 pub(super) fn sha256_hex(contents: &[u8]) -> String {
-    let sum = Sha256::digest(contents);
-    sum.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(contents))
 }
 
 #[cfg(test)]
@@ -123,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn function_that_is_no_more_is_not_deployed_again() {
+    fn artifacts_of_a_removed_function_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let target = Target::of(Arch::X86_64);
         write_all(&["hello", "old"], target, dir.path());
@@ -133,11 +139,11 @@ mod tests {
         assert!(dir.path().join("functions/hello").is_file());
         assert!(!dir.path().join("functions/old").exists());
         assert!(!dir.path().join("lambda/x86_64/old.zip").exists());
-        assert!(note.is_file(), "what is not a build's is left alone");
+        assert!(note.is_file(), "other files stay");
     }
 
     #[test]
-    fn program_for_arm64_is_not_put_where_netlify_looks() {
+    fn program_for_arm64_is_not_written_to_netlifys_folder() {
         let dir = tempfile::tempdir().unwrap();
         let artifacts = write_all(&["hello"], Target::of(Arch::Arm64), dir.path());
         assert!(!dir.path().join("functions").exists());
@@ -146,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn program_may_be_run_by_anyone() {
+    fn program_is_executable_by_all_users() {
         let dir = tempfile::tempdir().unwrap();
         let artifacts = write_all(&["hello"], Target::of(Arch::X86_64), dir.path());
         let mode = fs::metadata(&artifacts[0].program).unwrap().permissions();

@@ -1,6 +1,7 @@
-//! How a program becomes one that runs on any image, and is the same wherever it is built.
+//! The configuration of a build whose programs run on any image, with the same bytes wherever
+//! they are built.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
@@ -9,30 +10,32 @@ use cargo_metadata::{Metadata, MetadataCommand};
 
 use super::artifact::sha256_hex;
 use super::toolchain::Toolchain;
-use super::{openssl, paths, strip};
+use super::{openssl, paths};
 use crate::functions;
 use crate::target::{Libc, Target};
 
-/// What makes an artifact of a program: the options of a run of cargo, and what is done to the
-/// result. `stagelink build` has it for functions; it is public for who compares them with
-/// others, which have to be built alike.
+/// The options and environment of the cargo run that builds an artifact's program.
+///
+/// `stagelink build` builds functions with it. It is public so that a benchmark can build the
+/// programs that it compares with them in the same way.
 #[derive(Debug)]
 pub struct BuildConfig {
     pub(super) target: Target,
     pub(super) toolchain: Toolchain,
-    /// Other builds have other options, which would undo this one's work.
+    /// A target folder of its own: in a shared one, cargo would compile all dependencies again
+    /// after each build with other options.
     target_folder: Utf8PathBuf,
     options: Vec<String>,
-    perl_wrapper: Option<std::path::PathBuf>,
+    perl_wrapper: Option<PathBuf>,
     pub(super) is_locked: bool,
 }
 
 impl BuildConfig {
-    /// The build_config for the programs of a Cargo workspace.
+    /// Returns the configuration for the programs of a Cargo workspace.
     ///
     /// # Errors
     ///
-    /// When this machine lacks something that it takes, with how that is installed.
+    /// When this machine lacks something that the build needs; the error says how to install it.
     pub fn for_workspace(project: &Path, target: Target) -> anyhow::Result<Self> {
         Self::new(&metadata(project)?, project, target, true)
     }
@@ -48,10 +51,10 @@ impl BuildConfig {
         let folder = target_folder.join(target.triple());
         let mut options = paths::remap(metadata, &target_folder, &toolchain);
         options.push("-Ctarget-feature=+crt-static".to_owned());
-        // It would be of no use, and some linkers make it up of paths.
+        // Nothing reads the build ID, and some linkers derive it from paths.
         options.push("-Clink-arg=-Wl,--build-id=none".to_owned());
         if toolchain.unpacks_relocations {
-            // An eightieth of their size. A linker that does not know how leaves them as they are.
+            // 80 times smaller. A linker that does not know the option ignores it.
             options.push("-Clink-arg=-Wl,-z,pack-relative-relocs".to_owned());
         }
         let folder = folder.as_std_path();
@@ -69,7 +72,8 @@ impl BuildConfig {
         if target.libc == Libc::Gnu {
             let object = compile_c(&toolchain, folder, "nss", include_str!("nss.c"))?;
             options.push(format!("-Clink-arg={object}"));
-            // What it calls is there, which a linker that reads in order has passed already.
+            // nss.c calls a function of libc.a, which a linker that reads its inputs in order
+            // has passed already.
             options.push("-Clink-arg=-l:libc.a".to_owned());
         }
         Ok(Self {
@@ -82,26 +86,26 @@ impl BuildConfig {
         })
     }
 
-    /// The folder of this target's builds; the programs come to lie in `release` beneath it.
+    /// Returns the folder of this target's builds. Cargo writes the programs to `release` in it.
     pub fn triple_dir(&self) -> Utf8PathBuf {
         self.target_folder.join(self.target.triple())
     }
 
-    /// Adds what it takes to a `cargo build`.
+    /// Adds the options and variables to a `cargo build`.
     pub fn configure(&self, cargo: &mut tokio::process::Command) {
         let target = self.target;
-        // A string or a list of strings is the same in TOML as in JSON.
+        // TOML writes a string, or a list of strings, as JSON does.
         let config = |key: &str, value: serde_json::Value| format!("target.{target}.{key}={value}");
         cargo
             .args(["--release", "--target", target.triple(), "--target-dir"])
             .arg(&self.target_folder)
-            // Added to those of the project's own configuration, where variables would take
-            // their place.
+            // Cargo adds these to the flags of the project's own configuration. The variables
+            // would replace them.
             .arg("--config")
             .arg(config("rustflags", self.options.clone().into()))
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            // The symbol that Netlify looks for has to outlast the linker.
+            // The linker must keep the symbol that Netlify looks for.
             .args(["--config", "profile.release.strip=\"debuginfo\""]);
         if self.is_locked {
             cargo.arg("--locked");
@@ -114,17 +118,9 @@ impl BuildConfig {
         }
         openssl::configure(cargo, self.perl_wrapper.as_deref());
     }
-
-    /// The finished program, without the symbols that nobody looks for.
-    ///
-    /// # Errors
-    ///
-    /// When the program cannot be read, or its symbols cannot be taken out.
-    pub fn strip(&self, program: &Path) -> anyhow::Result<Vec<u8>> {
-        strip::strip(self.toolchain.stripper.as_ref(), program)
-    }
 }
 
+/// Returns what cargo knows of a workspace and all its dependencies.
 pub(super) fn metadata(project: &Path) -> anyhow::Result<Metadata> {
     let mut command = MetadataCommand::new();
     command
@@ -137,32 +133,36 @@ pub(super) fn metadata(project: &Path) -> anyhow::Result<Metadata> {
         })
 }
 
-/// Compiles a file of C that is linked into each program. It is named after what it holds, by
-/// which cargo sees that a program has to be linked anew.
+/// Compiles C source that is linked into each program, and returns the object file's path.
+///
+/// The file's name contains a hash of the source: that changes the linker's options when the
+/// source changes, so that cargo links the programs again.
 fn compile_c(
     toolchain: &Toolchain,
     folder: &Path,
     name: &str,
     source: &str,
 ) -> anyhow::Result<String> {
-    let sum = &sha256_hex(source.as_bytes())[..8];
-    let file = format!("stagelink-{name}-{sum}.c");
-    let object = format!("stagelink-{name}-{sum}.o");
-    let what = || format!("could not compile {file} in {}", folder.display());
-    std::fs::create_dir_all(folder).with_context(what)?;
-    std::fs::write(folder.join(&file), source).with_context(what)?;
+    let hash = &sha256_hex(source.as_bytes())[..8];
+    let file = format!("stagelink-{name}-{hash}.c");
+    let object = format!("stagelink-{name}-{hash}.o");
+    let context = || format!("could not compile {file} in {}", folder.display());
+    std::fs::create_dir_all(folder).with_context(context)?;
+    std::fs::write(folder.join(&file), source).with_context(context)?;
     let output = Command::new(&toolchain.c_compiler)
         .current_dir(folder)
         .args(["-c", "-O2", "-fPIC", "-o", &object, &file])
         .output()
-        .with_context(what)?;
+        .with_context(context)?;
     ensure!(
         output.status.success(),
         "{}:\n{}",
-        what(),
+        context(),
         String::from_utf8_lossy(&output.stderr)
     );
     let object = folder.join(object);
-    let object = object.to_str().context("a folder's name is not UTF-8")?;
+    let object = object
+        .to_str()
+        .context("the path of the target folder is not UTF-8")?;
     Ok(object.to_owned())
 }

@@ -1,4 +1,4 @@
-//! Whether a program runs: it is started as on Lambda, and has to answer an event.
+//! The check of a built program: it must start as on Lambda, and answer an event.
 
 use std::fmt;
 use std::fs::Permissions;
@@ -12,23 +12,23 @@ use bytes::Bytes;
 use serde::Deserialize;
 use stagelink_local::lambda::{Function, FunctionConfig};
 
-use super::toolchain::find;
+use super::toolchain::find_program;
 use crate::target::Target;
 
-/// What came of a check.
+/// The outcome of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CheckOutcome {
-    /// It answered.
+    /// The program answered the event.
     Answered {
-        /// With this status of HTTP.
+        /// The HTTP status of the answer.
         status: u16,
-        /// From the start of its process to the answer.
-        after: Duration,
+        /// Time from the start of the process to the answer.
+        elapsed: Duration,
     },
-    /// Nothing on this machine can run it.
+    /// The check was not run, since this machine cannot run the program.
     Skipped {
-        /// Why, and what would help.
+        /// The reason, with the package to install.
         reason: String,
     },
 }
@@ -36,8 +36,12 @@ pub enum CheckOutcome {
 impl fmt::Display for CheckOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Answered { status, after } => {
-                write!(f, "starts and answers ({status}, {} ms)", after.as_millis())
+            Self::Answered { status, elapsed } => {
+                write!(
+                    f,
+                    "starts and answers ({status}, {} ms)",
+                    elapsed.as_millis()
+                )
             }
             Self::Skipped { reason } => write!(f, "not checked: {reason}"),
         }
@@ -46,20 +50,22 @@ impl fmt::Display for CheckOutcome {
 
 /// Starts a program under the local Lambda and sends it a request.
 ///
-/// It is given a stage and no database, so it says that it is not set up, and any answer that
-/// is one of HTTP will do: what counts is that it starts, finds all that it needs, and speaks to
-/// Lambda.
+/// The program gets a stage and no database, so it may answer with an error. The check passes
+/// with any HTTP response: it shows that the program starts, needs nothing of the image, and
+/// speaks Lambda's protocol.
 ///
 /// # Errors
 ///
-/// When it ends, hangs, or answers with an error of the runtime; what it wrote is in the error.
+/// When the program exits, hangs, or reports an error of the runtime. The error contains its
+/// output.
 pub async fn check(name: &str, program: &Path, target: Target) -> anyhow::Result<CheckOutcome> {
     let folder = tempfile::tempdir().context("could not make a temporary folder")?;
     let Some(executable) = executable(program, target, folder.path())? else {
         let machine = target.arch.machine();
         return Ok(CheckOutcome::Skipped {
             reason: format!(
-                "this machine runs no {machine} (Debian: apt-get install qemu-user-static)"
+                "this machine cannot run programs for {machine} (Debian: apt-get install \
+                 qemu-user-static)"
             ),
         });
     };
@@ -67,7 +73,7 @@ pub async fn check(name: &str, program: &Path, target: Target) -> anyhow::Result
     let lines = Arc::clone(&log);
     let function = Function::new(FunctionConfig {
         environment: [("STAGELINK_STAGE".to_owned(), "development".to_owned())].into(),
-        // Not what is checked: an emulator on a busy machine takes its time.
+        // Long, since an emulator on a busy machine is slow.
         init_timeout: Duration::from_secs(120),
         logs: Arc::new(move |line| {
             if let Ok(mut lines) = lines.lock() {
@@ -77,17 +83,17 @@ pub async fn check(name: &str, program: &Path, target: Target) -> anyhow::Result
         ..FunctionConfig::new(name, executable)
     });
     let started = Instant::now();
-    let answer = function.invoke(Bytes::from_static(EVENT)).await;
-    let after = started.elapsed();
+    let response = function.invoke(Bytes::from_static(EVENT)).await;
+    let elapsed = started.elapsed();
     function.shutdown().await;
 
-    let status = answer.map_err(anyhow::Error::from).and_then(|answer| {
-        serde_json::from_slice(&answer)
+    let status = response.map_err(anyhow::Error::from).and_then(|response| {
+        serde_json::from_slice(&response)
             .map(|HttpResponse { status_code }| status_code)
-            .map_err(|_| anyhow!("it did not answer as a function behind HTTP does"))
+            .map_err(|_| anyhow!("its answer is not an HTTP response of a Lambda function"))
     });
     match status {
-        Ok(status) => Ok(CheckOutcome::Answered { status, after }),
+        Ok(status) => Ok(CheckOutcome::Answered { status, elapsed }),
         Err(error) => {
             let log = log.lock().map(|lines| lines.join("\n")).unwrap_or_default();
             bail!("the function {name} was built, but does not run: {error}\n{log}")
@@ -95,14 +101,15 @@ pub async fn check(name: &str, program: &Path, target: Target) -> anyhow::Result
     }
 }
 
-/// What the program is started by: itself, or an emulator of its processor.
+/// Returns the file to start: the program itself, or a script that starts it in an emulator of
+/// its processor. `None` without an emulator.
 fn executable(program: &Path, target: Target, folder: &Path) -> anyhow::Result<Option<PathBuf>> {
     if target.runs_here() {
         return Ok(Some(program.to_owned()));
     }
     let machine = target.arch.machine();
     let names = [format!("qemu-{machine}-static"), format!("qemu-{machine}")];
-    let Some(emulator) = names.iter().find_map(|name| find(name)) else {
+    let Some(emulator) = names.iter().find_map(|name| find_program(name)) else {
         return Ok(None);
     };
     let script = folder.join(super::archive::BOOTSTRAP);
@@ -126,5 +133,5 @@ struct HttpResponse {
     status_code: u16,
 }
 
-/// A request as Netlify passes it on: API Gateway's form, version 1.
+/// A request in the form in which Netlify passes it on: API Gateway's, version 1.
 const EVENT: &[u8] = include_bytes!("event.json");

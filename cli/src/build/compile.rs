@@ -1,4 +1,4 @@
-//! One run of cargo that makes all functions of a project.
+//! Compiles all functions of a project in one run of cargo.
 
 use std::path::Path;
 
@@ -9,14 +9,15 @@ use crate::functions::{self, BuiltFunction};
 use crate::preview;
 use crate::target::Target;
 
-/// The functions, compiled and linked.
+/// The functions, compiled and linked but not yet stripped.
 pub(super) struct CompiledFunctions {
     pub(super) functions: Vec<BuiltFunction>,
     pub(super) build_config: BuildConfig,
-    /// What a person should know.
+    /// Notes for the user.
     pub(super) notes: Vec<String>,
 }
 
+/// Compiles the functions. Calls `on_line` with each line that cargo prints.
 pub(super) async fn compile(
     project: &Path,
     target: Target,
@@ -44,7 +45,7 @@ pub(super) async fn compile(
     })
 }
 
-/// Whether a function depends on the SDK, and so on OpenSSL.
+/// Returns whether any of the functions depends on the SDK, and so on OpenSSL.
 fn has_sdk(metadata: &Metadata, functions: &[String]) -> bool {
     metadata
         .workspace_packages()
@@ -54,35 +55,30 @@ fn has_sdk(metadata: &Metadata, functions: &[String]) -> bool {
         .any(|dependency| dependency.name == SDK && dependency.rename.is_none())
 }
 
+/// Returns what the user should know of the build.
 fn notes(metadata: &Metadata, has_sdk: bool, build_config: &BuildConfig) -> Vec<String> {
     let mut notes = Vec::new();
-    if build_config.toolchain.stripper.is_none() {
-        notes.push(
-            "the programs keep all their symbols, since there is no strip: install binutils or \
-             LLVM for smaller ones"
-                .to_owned(),
-        );
-    }
     if !build_config.is_locked {
         notes.push(
-            "there is no Cargo.lock, so another build may take other versions: commit one"
+            "there is no Cargo.lock, so another build may use other versions: commit one"
                 .to_owned(),
         );
     } else if has_sdk && !locks_openssl(metadata) {
         notes.push(format!(
-            "Cargo.lock does not say which OpenSSL is built: add the feature \
-             `artifact = [\"{VENDORED}\"]` to a function's Cargo.toml, which nobody has to turn on"
+            "Cargo.lock does not name the version of OpenSSL that is built: add the feature \
+             `artifact = [\"{VENDORED}\"]` to a function's Cargo.toml (it need not be enabled)"
         ));
     }
     notes
 }
 
+/// Returns whether Cargo.lock names the package with OpenSSL's source.
 fn locks_openssl(metadata: &Metadata) -> bool {
     std::fs::read_to_string(metadata.workspace_root.join("Cargo.lock"))
         .is_ok_and(|lock| lock.contains("name = \"openssl-src\""))
 }
 
-/// The package that functions depend on.
+/// The SDK's package.
 const SDK: &str = "stagelink";
-/// Its feature that builds OpenSSL from source.
+/// The SDK's feature that builds OpenSSL from source.
 const VENDORED: &str = "stagelink/vendored-openssl";

@@ -1,4 +1,4 @@
-//! What a finished program says of itself: its processor, what it needs, a symbol.
+//! The checks of a finished program's ELF file: its processor, its libraries, its symbols.
 
 use anyhow::{Context as _, ensure};
 use object::elf::{DT_NEEDED, PT_INTERP};
@@ -7,25 +7,25 @@ use object::{Architecture, Endianness, Object as _, ObjectSymbol as _};
 
 use crate::target::{Arch, Target};
 
-/// The symbol by which Netlify knows a program of Rust (`@netlify/binary-info`, November
-/// 2026). One that lacks it is not deployed, without a word.
+/// The symbol by which Netlify recognises a Rust program (`@netlify/binary-info`, November
+/// 2026). Netlify silently skips a program without it.
 pub const NETLIFY_SYMBOL: &str = "rust_eh_personality";
 
-/// Fails unless the program is one for this target that needs no library and no loader of the
-/// image, and that Netlify recognises.
+/// Verifies that the platforms can run a program: it is built for the target, needs no library
+/// or loader of the image, and has the symbol by which Netlify recognises it.
 ///
 /// # Errors
 ///
-/// With what is wrong, and what to do.
+/// When one of these does not hold; the error says what to change.
 pub fn verify_deployable(program: &[u8], target: Target) -> anyhow::Result<()> {
-    let file = ElfFile64::<Endianness>::parse(program).context("it is no program for Linux")?;
+    let file = ElfFile64::<Endianness>::parse(program).context("it is not a 64-bit ELF file")?;
     let expected = match target.arch {
         Arch::X86_64 => Architecture::X86_64,
         Arch::Arm64 => Architecture::Aarch64,
     };
     ensure!(
         file.architecture() == expected,
-        "it is for {:?}, not for {target}",
+        "it is built for {:?}, not for {target}",
         file.architecture()
     );
     let endian = file.endian();
@@ -33,15 +33,15 @@ pub fn verify_deployable(program: &[u8], target: Target) -> anyhow::Result<()> {
         .elf_program_headers()
         .iter()
         .any(|header| header.p_type(endian) == PT_INTERP);
-    // A static program that can be moved has this table, too, and asks for nothing in it.
-    let needs = file
+    // A static position-independent program has this table too, without these entries.
+    let needs_libraries = file
         .elf_dynamic_table()?
         .iter()
         .any(|entry| entry.tag == DT_NEEDED);
     ensure!(
-        !has_loader && !needs,
-        "it needs libraries of the image: a setting of Cargo, such as target.{target}.rustflags, \
-         keeps it from being static"
+        !has_loader && !needs_libraries,
+        "it is dynamically linked and needs libraries of the image: a setting of Cargo, such as \
+         target.{target}.rustflags, prevents static linking"
     );
     if target.is_for_netlify() {
         let found = file
@@ -49,20 +49,20 @@ pub fn verify_deployable(program: &[u8], target: Target) -> anyhow::Result<()> {
             .any(|symbol| symbol.name() == Ok(NETLIFY_SYMBOL));
         ensure!(
             found,
-            "it has no symbol {NETLIFY_SYMBOL}, by which Netlify knows a program of Rust: see \
-             that no linker option, such as -s, strips it"
+            "it has no symbol {NETLIFY_SYMBOL}, by which Netlify recognises a Rust program: remove \
+             the linker option that strips it, such as -s"
         );
     }
     Ok(())
 }
 
-/// How many symbols the program's table has.
+/// Returns the number of entries in a program's symbol table.
 ///
 /// # Errors
 ///
-/// When it is no program for Linux.
+/// When `program` is not a 64-bit ELF file.
 pub fn count_symbols(program: &[u8]) -> anyhow::Result<usize> {
-    let file = ElfFile64::<Endianness>::parse(program).context("it is no program for Linux")?;
+    let file = ElfFile64::<Endianness>::parse(program).context("it is not a 64-bit ELF file")?;
     Ok(file.symbols().count())
 }
 
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn program_that_needs_libraries_is_refused_with_what_to_look_at() {
+    fn dynamically_linked_program_is_refused() {
         let Some(arch) = Arch::host() else { return };
         let test = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         let error = verify_deployable(&test, Target::of(arch))
@@ -94,8 +94,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_program_is_refused() {
+    fn shell_script_is_refused() {
         let error = verify_deployable(b"#!/bin/sh\n", Target::of(Arch::X86_64)).unwrap_err();
-        assert!(error.to_string().contains("no program for Linux"));
+        assert!(error.to_string().contains("not a 64-bit ELF file"));
     }
 }

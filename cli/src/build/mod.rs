@@ -1,8 +1,8 @@
-//! `stagelink build`: the functions as Netlify and AWS Lambda take them.
+//! `stagelink build`: builds the functions for Netlify and AWS Lambda.
 //!
-//! An artifact is one program with all that it needs in it, so it does not depend on what the
-//! platform's image has: the C library is static, and OpenSSL is built from its source. The
-//! same source gives the same bytes in whatever folder it is built, by the same compilers.
+//! An artifact is one program that needs nothing of the platform's image: the C library is
+//! linked statically, and OpenSSL is built from its source. The same source and compilers give
+//! the same bytes, whichever folder they build in.
 
 mod archive;
 mod artifact;
@@ -21,37 +21,39 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-pub use crate::target::{Arch, Libc, Target};
 pub use archive::{BOOTSTRAP, zip};
 pub use artifact::Artifact;
 pub use build_config::BuildConfig;
 pub use check::{CheckOutcome, check};
 pub use elf::{NETLIFY_SYMBOL, count_symbols, verify_deployable};
+pub use strip::strip;
+
+pub use crate::target::{Arch, Libc, Target};
 
 use crate::args::BuildOptions;
 use crate::progress::Step;
+use crate::project;
 
-/// What to build, and where to put it.
+/// A build of all functions of a project.
 #[derive(Clone, Debug)]
 pub struct Build {
-    /// The project: the folder with functions/.
+    /// The project: the folder that holds `functions`.
     pub project: PathBuf,
-    /// What the functions are to run on.
+    /// The platform to build for.
     pub target: Target,
-    /// Where the artifacts go: into `functions` (for Netlify) and `lambda/<processor>` in it.
+    /// The folder for the artifacts: they go to `functions` (for Netlify) and
+    /// `lambda/<processor>` in it.
     pub output: PathBuf,
 }
 
-/// Builds, checks, and on_line what came of it.
+/// Builds the artifacts, starts each, and prints what it built.
 ///
 /// # Errors
 ///
-/// When something is missing, a function does not build, or its program does not run.
+/// When the machine lacks a compiler or library, a function does not build, or its program does
+/// not answer.
 pub async fn run(options: BuildOptions) -> anyhow::Result<()> {
-    let project = options
-        .project
-        .canonicalize()
-        .with_context(|| format!("there is no project in {}", options.project.display()))?;
+    let project = project::open(&options.project)?;
     let target = match (options.target, options.arch) {
         (Some(target), _) => target,
         (None, arch) => Target::of(arch.unwrap_or(Arch::X86_64)),
@@ -70,14 +72,14 @@ pub async fn run(options: BuildOptions) -> anyhow::Result<()> {
     }
     if !options.no_check {
         let step = Step::begin("check");
-        let tell = step.teller();
-        let mut said = Vec::new();
+        let report_progress = step.teller();
+        let mut outcomes = Vec::new();
         for artifact in &artifacts {
-            tell(&artifact.function);
-            let check = check(&artifact.function, &artifact.program, target).await?;
-            said.push(format!("{} {check}", artifact.function));
+            report_progress(&artifact.function);
+            let outcome = check(&artifact.function, &artifact.program, target).await?;
+            outcomes.push(format!("{} {outcome}", artifact.function));
         }
-        step.done(&said.join(", "));
+        step.done(&outcomes.join(", "));
     }
     let text = if options.json {
         report::json(&artifacts, target)?
@@ -88,33 +90,39 @@ pub async fn run(options: BuildOptions) -> anyhow::Result<()> {
 }
 
 impl Build {
-    /// Builds all functions. `on_line` is told each line of the build as it comes; beside the
-    /// artifacts it returns what a person should know of them.
+    /// Builds all functions. Returns the artifacts, and notes on them for the user.
+    ///
+    /// Calls `on_line` with each line that cargo prints.
     ///
     /// # Errors
     ///
-    /// When something is missing, a function does not build, or its program is not one that the
-    /// platforms can run.
+    /// When the machine lacks a compiler or library, a function does not build, or the platforms
+    /// could not run its program.
     pub async fn run(
         &self,
         on_line: impl FnMut(&str),
     ) -> anyhow::Result<(Vec<Artifact>, Vec<String>)> {
         let compiled = compile::compile(&self.project, self.target, on_line).await?;
-        let mut artifacts = Vec::new();
+        let mut notes = compiled.notes;
+        let mut programs = Vec::new();
         for built in &compiled.functions {
-            let stripped = compiled.build_config.strip(&built.executable);
-            let program =
-                stripped.with_context(|| format!("could not strip the function {}", built.name))?;
+            let unstripped = std::fs::read(&built.executable)
+                .with_context(|| format!("could not read {}", built.executable.display()))?;
+            let program = strip(&unstripped).unwrap_or_else(|error| {
+                // It runs all the same, and is only larger.
+                notes.push(format!("{} keeps its symbols: {error:#}", built.name));
+                unstripped
+            });
             verify_deployable(&program, self.target)
                 .with_context(|| format!("the function {} cannot be deployed", built.name))?;
-            artifacts.push((built.name.clone(), program));
+            programs.push((built.name.clone(), program));
         }
         let artifacts = artifact::write(
-            artifacts,
+            programs,
             self.target,
             &self.output,
             compiled.build_config.triple_dir().as_std_path(),
         )?;
-        Ok((artifacts, compiled.notes))
+        Ok((artifacts, notes))
     }
 }

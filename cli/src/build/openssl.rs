@@ -1,4 +1,4 @@
-//! How OpenSSL is built for an artifact: with the parts that a client of TLS has use for.
+//! The build of OpenSSL for an artifact: only the parts that a TLS client uses.
 
 use std::env;
 use std::fs;
@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use tokio::process::Command;
 
-/// Writes the program that configures OpenSSL into a folder. `None` where one is chosen.
+/// Writes a wrapper of perl that adds options to OpenSSL's `Configure`, and returns its path.
 ///
-/// The crate that has OpenSSL's source passes no options of others on, but lets them choose
-/// the perl that configures it (`OPENSSL_SRC_PERL`, openssl-src 300). So that is a script that
-/// adds options. Who has chosen one already gets OpenSSL whole.
+/// The crate `openssl-src` has no way to pass options on, but it starts the perl that
+/// `OPENSSL_SRC_PERL` names (openssl-src 300). Returns `None` where that is set already: OpenSSL
+/// is then built with all its parts.
 pub(super) fn perl_wrapper(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
     if env::var_os(PERL).is_some() {
         return Ok(None);
@@ -25,27 +25,28 @@ pub(super) fn perl_wrapper(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(script))
 }
 
-/// What is compiled beside it. It says how OpenSSL is built, so that both are made anew when
-/// that changes.
+/// Returns the C source that is linked in with OpenSSL. Its first line contains OpenSSL's options,
+/// so that cargo builds both again when an option changes.
 pub(super) fn extra_source() -> String {
     let options = perl_script(&DISABLED_FEATURES, &COMPILER_FLAGS);
     let option = options.lines().last().unwrap_or_default();
     format!("/* {option} */\n{}", include_str!("openssl.c"))
 }
 
-/// The functions that are called by way of those in `openssl.c`.
+/// The functions of OpenSSL that `openssl.c` wraps (the linker's option `--wrap`).
 pub(super) const WRAPPED_FUNCTIONS: [&str; 3] = [
     "ERR_lib_error_string",
     "ERR_reason_error_string",
     "ossl_fnv1a_hash",
 ];
 
-/// Has cargo build OpenSSL in that way, and the same everywhere.
+/// Adds the variables to a run of cargo by which it builds OpenSSL with these options, and with
+/// the same bytes on all machines.
 pub(super) fn configure(cargo: &mut Command, perl_wrapper: Option<&Path>) {
-    // It would undo that.
+    // It would link the machine's own OpenSSL.
     cargo.env_remove("OPENSSL_NO_VENDOR");
-    // OpenSSL holds the folders of its modules, of which there are none, and says when it was
-    // built.
+    // OpenSSL contains the paths of its module folders, which an artifact does not have, and the
+    // time of its build.
     cargo.env(
         "GNUMAKEFLAGS",
         "ENGINESDIR=/nonexistent MODULESDIR=/nonexistent",
@@ -67,10 +68,10 @@ fn perl_script(disabled: &[&str], flags: &[&str]) -> String {
 
 const PERL: &str = "OPENSSL_SRC_PERL";
 
-/// What is not used by TLS 1.2 and 1.3 as a client speaks them over TCP, nor in certificates
-/// that public authorities or databases have. Names are those of OpenSSL's `INSTALL.md`.
+/// The features of OpenSSL that a client of TLS 1.2 and 1.3 over TCP does not use, and that the
+/// certificates of public authorities and databases do not need. Names as in its `INSTALL.md`.
 const DISABLED_FEATURES: [&str; 62] = [
-    // Other protocols, and what is left of older ones in TLS.
+    // Other protocols, and older versions and extensions of TLS.
     "cmp",
     "cms",
     "ct",
@@ -89,12 +90,12 @@ const DISABLED_FEATURES: [&str; 62] = [
     "tls1",
     "tls1_1",
     "ts",
-    // Post-quantum keys, which no Postgres offers yet (18 has X25519 and P-256).
+    // Post-quantum keys, which no version of Postgres offers yet (18 has X25519 and P-256).
     "lms",
     "ml-dsa",
     "ml-kem",
     "slh-dsa",
-    // Algorithms of other times and places.
+    // Outdated and regional algorithms.
     "argon2",
     "aria",
     "bf",
@@ -119,16 +120,16 @@ const DISABLED_FEATURES: [&str; 62] = [
     "sm3",
     "sm4",
     "whirlpool",
-    // What is loaded at run time, or hardware's.
+    // Modules loaded at run time, and hardware engines.
     "afalgeng",
     "engine",
     "dso",
     "padlockeng",
     "uplink",
-    // What is done ahead of time (see `openssl.c`), and what is read from the image.
+    // Initialisation that `openssl.c` replaces, and configuration files of the image.
     "autoalginit",
     "autoload-config",
-    // What is beside the library, or around it.
+    // Programs, documentation, threads and user interfaces.
     "apps",
     "docs",
     "async",
@@ -140,8 +141,8 @@ const DISABLED_FEATURES: [&str; 62] = [
     "ui-console",
 ];
 
-/// Fast, but not at any price: for size, a start took 0.4 million instructions more and the zip
-/// of a function 0.1 MB less. Nothing unwinds through it, so the tables for that go.
+/// The C compiler's options. With `-Os` a start took 0.4 million instructions more, and the zip
+/// was 0.1 MB smaller. No unwinding passes through OpenSSL, so it needs no unwind tables.
 const COMPILER_FLAGS: [&str; 3] = [
     "-O2",
     "-fno-asynchronous-unwind-tables",
@@ -153,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn script_adds_its_options_behind_those_of_others() {
+    fn script_appends_its_options() {
         assert_eq!(
             perl_script(&["quic", "sm2"], &["-Os"]),
             "#!/bin/sh\nexec \"${PERL:-perl}\" \"$@\" no-quic no-sm2 -Os\n"

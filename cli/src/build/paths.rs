@@ -1,4 +1,4 @@
-//! Which folders a build takes out of the paths in a program.
+//! Removes this machine's folders from the paths in a program.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use cargo_metadata::camino::{Utf8Path, Utf8PathBuf};
 
 use super::toolchain::Toolchain;
 
-/// The compiler's options that give each folder a name that is the same on all machines: a
-/// program holds the path of each source file that can panic.
+/// Returns the compiler's options that replace each folder by a name that is the same on all
+/// machines. A program contains the path of each source file with code that can panic.
 pub(super) fn remap(
     metadata: &Metadata,
     target_folder: &Utf8Path,
@@ -17,7 +17,7 @@ pub(super) fn remap(
     let mut names = BTreeMap::from([
         (metadata.workspace_root.clone(), "/project".to_owned()),
         (target_folder.to_owned(), "/target".to_owned()),
-        // Where its source is installed, rustc says the path on this machine.
+        // With the component rust-src installed, rustc writes the path on this machine.
         (
             toolchain.sysroot.join("lib/rustlib/src/rust"),
             format!("/rustc/{}", toolchain.commit),
@@ -26,7 +26,7 @@ pub(super) fn remap(
     for package in &metadata.packages {
         let folder = package.manifest_path.parent();
         match (&package.source, folder) {
-            // In a folder of its registry's: <registry>/<name>-<version>.
+            // Cargo unpacks it to <registry>/<name>-<version>.
             (Some(_), Some(folder)) => {
                 if let Some(source) = folder.parent() {
                     names.insert(source.into(), "/registry".to_owned());
@@ -41,7 +41,7 @@ pub(super) fn remap(
     options(names)
 }
 
-/// The last option that fits a path is the one that holds, so what lies deeper comes later.
+/// Of several options that match a path the compiler uses the last, so inner folders come later.
 fn options(names: BTreeMap<Utf8PathBuf, String>) -> Vec<String> {
     names
         .into_iter()
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folder_that_lies_in_another_is_named_after_it() {
+    fn inner_folder_comes_after_the_outer_one() {
         let names = [("/a/target", "/target"), ("/a", "/project")];
         let names = names.map(|(folder, name)| (Utf8PathBuf::from(folder), name.to_owned()));
         let options = options(names.into());

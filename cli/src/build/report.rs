@@ -1,4 +1,4 @@
-//! What `stagelink build` shows: a table for people, a line of JSON for scripts.
+//! The output of `stagelink build`: a table for people, a line of JSON for scripts.
 
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::artifact::Artifact;
 use crate::target::Target;
 
+/// The artifacts of a build, as JSON.
 #[derive(Serialize)]
 struct BuildReport<'a> {
     target: &'static str,
@@ -16,7 +17,7 @@ struct BuildReport<'a> {
     artifacts: &'a [Artifact],
 }
 
-/// One line, for scripts.
+/// Returns the artifacts as one line of JSON.
 pub(super) fn json(artifacts: &[Artifact], target: Target) -> serde_json::Result<String> {
     serde_json::to_string(&BuildReport {
         target: target.triple(),
@@ -25,12 +26,12 @@ pub(super) fn json(artifacts: &[Artifact], target: Target) -> serde_json::Result
     })
 }
 
-/// A table, for people.
+/// Returns the artifacts as a table.
 pub(super) fn table(artifacts: &[Artifact], target: Target) -> String {
     let mut table = Table::new();
     table
         .load_style(UTF8_FULL_CONDENSED)
-        // Sums are there to be compared: they are never broken up.
+        // Never breaks a line within a hash, so that it can be copied.
         .set_content_arrangement(ContentArrangement::Disabled)
         .set_header(["function", "for", "file", "size", "zipped", "SHA-256"]);
     for artifact in artifacts {
@@ -38,13 +39,13 @@ pub(super) fn table(artifacts: &[Artifact], target: Target) -> String {
         let zipped = megabytes(artifact.zip_size_bytes);
         if target.is_for_netlify() {
             let size = megabytes(artifact.size_bytes);
-            let file = shown(&artifact.program);
+            let file = relative(&artifact.program);
             table.add_row([name, "Netlify", &file, &size, &zipped, &artifact.sha256]);
         }
         let platform = format!("Lambda {}", target.arch.as_str());
-        let file = shown(&artifact.zip);
-        let sum = &artifact.zip_sha256;
-        table.add_row([name, &platform, &file, &zipped, &zipped, sum]);
+        let file = relative(&artifact.zip);
+        let sha256 = &artifact.zip_sha256;
+        table.add_row([name, &platform, &file, &zipped, &zipped, sha256]);
     }
     for column in [3, 4] {
         if let Some(column) = table.column_mut(column) {
@@ -54,8 +55,8 @@ pub(super) fn table(artifacts: &[Artifact], target: Target) -> String {
     table.to_string()
 }
 
-/// A path as a person in the current folder would type it.
-fn shown(path: &Path) -> String {
+/// Returns a path relative to the current folder, if it lies in it.
+fn relative(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here)
         .unwrap_or(path)
@@ -64,7 +65,7 @@ fn shown(path: &Path) -> String {
 }
 
 fn megabytes(bytes: u64) -> String {
-    // Sizes of programs are far from where this would lose a digit.
+    // Far below the sizes where an f64 loses precision.
     #[allow(clippy::cast_precision_loss)]
     let megabytes = bytes as f64 / 1e6;
     format!("{megabytes:.2} MB")
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn table_names_what_each_file_is_for() {
+    fn table_names_the_platform_of_each_file() {
         let text = table(&[artifact()], Target::of(Arch::X86_64));
         for part in ["Netlify", "Lambda x86_64", "7.26 MB", "2.90 MB", "bbbb"] {
             assert!(text.contains(part), "{part} in {text}");
@@ -96,13 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn artifact_for_arm64_is_not_said_to_be_for_netlify() {
+    fn table_for_arm64_does_not_name_netlify() {
         let text = table(&[artifact()], Target::of(Arch::Arm64));
         assert!(!text.contains("Netlify") && text.contains("Lambda arm64"));
     }
 
     #[test]
-    fn json_is_one_line_with_the_sums() {
+    fn json_is_one_line_with_the_hashes() {
         let text = json(&[artifact()], Target::of(Arch::X86_64)).unwrap();
         assert!(!text.contains('\n') && text.contains("\"zip_sha256\":\"bbbb"));
     }

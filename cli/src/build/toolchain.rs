@@ -1,5 +1,5 @@
-//! What a build needs on this machine, looked for before it begins: a missing piece is told in
-//! a second, and not after minutes in the words of a linker.
+//! Finds the programs and libraries that a build needs, before it starts: a missing one is
+//! reported in a second, and not after minutes by an error of the linker.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -11,77 +11,49 @@ use cargo_metadata::camino::Utf8PathBuf;
 
 use crate::target::{Arch, Libc, Target};
 
-/// The programs that build for a target, found.
+/// The compilers and libraries on this machine that build for a target.
 #[derive(Debug)]
 pub(super) struct Toolchain {
-    /// Where Rust's own files are.
+    /// The folder of the Rust installation.
     pub(super) sysroot: Utf8PathBuf,
-    /// The commit that the compiler was made from.
+    /// The commit of Rust's source that `rustc` was built from.
     pub(super) commit: String,
-    /// The compiler of C for the target; it links, too.
+    /// The C compiler for the target, which is also the linker.
     pub(super) c_compiler: OsString,
-    /// What takes the symbols out of a program, if there is something.
-    pub(super) stripper: Option<Stripper>,
-    /// Whether the C library can be started with its relocations packed.
+    /// True if the C library's startup code can unpack relative relocations (`DT_RELR`).
     pub(super) unpacks_relocations: bool,
 }
 
-/// A program that takes symbols out of others.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Stripper {
-    pub(super) program: PathBuf,
-    /// Whether it takes the options of `objcopy`, and not those of `strip`.
-    pub(super) is_objcopy: bool,
-    /// The folder of the library that it needs, if it does not find that by itself.
-    libraries: Option<Utf8PathBuf>,
-}
-
-impl Stripper {
-    /// The command that runs it, without its options.
-    pub(super) fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        if let Some(libraries) = &self.libraries {
-            let variable = match cfg!(target_os = "macos") {
-                true => "DYLD_FALLBACK_LIBRARY_PATH",
-                false => "LD_LIBRARY_PATH",
-            };
-            command.env(variable, libraries);
-        }
-        command
-    }
-}
-
 impl Toolchain {
-    /// Looks for all that a build for the target needs. `builds_openssl` says whether OpenSSL
-    /// is among what is built.
+    /// Finds all that a build for `target` needs. With `builds_openssl`, that includes the
+    /// programs that build OpenSSL.
     ///
     /// # Errors
     ///
-    /// When something is missing, with how it is installed.
+    /// When one is missing; the error says how to install it.
     pub(super) fn find(
         project: &Path,
         target: Target,
         builds_openssl: bool,
     ) -> anyhow::Result<Self> {
-        let rustc = Rustc::ask(project, target)?;
-        rustc.check_std(target)?;
+        let rustc = Rustc::query(project, target)?;
+        rustc.ensure_std(target)?;
         let c_compiler = c_compiler(target)?;
         if target.libc == Libc::Gnu {
-            check_static_libc(&c_compiler)?;
+            ensure_static_libc(&c_compiler)?;
         }
         if builds_openssl {
             for program in ["perl", "make"] {
                 ensure!(
-                    find(program).is_some(),
-                    "there is no {program}, which builds OpenSSL: install it (Debian: apt-get \
-                     install perl make; Fedora: dnf install perl make)"
+                    find_program(program).is_some(),
+                    "there is no {program} on the PATH, which building OpenSSL needs: install it \
+                     (Debian: apt-get install perl make; Fedora: dnf install perl make)"
                 );
             }
         }
         Ok(Self {
-            stripper: stripper(&rustc, target),
             unpacks_relocations: match target.libc {
-                Libc::Gnu => glibc_version(&c_compiler) >= Some(FIRST_TO_UNPACK),
+                Libc::Gnu => glibc_version(&c_compiler) >= Some(FIRST_WITH_RELR),
                 Libc::Musl => false,
             },
             sysroot: rustc.sysroot,
@@ -91,46 +63,44 @@ impl Toolchain {
     }
 }
 
+/// The Rust compiler, as it describes itself.
 struct Rustc {
     version: String,
     commit: String,
-    host: String,
     sysroot: Utf8PathBuf,
     libraries: PathBuf,
 }
 
 impl Rustc {
-    fn ask(project: &Path, target: Target) -> anyhow::Result<Self> {
+    fn query(project: &Path, target: Target) -> anyhow::Result<Self> {
         let program = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        let ask = |arguments: &[&str]| output(&program, arguments, project);
-        let about = ask(&["-vV"])?;
+        let run = |arguments: &[&str]| output(&program, arguments, project);
+        let version = run(&["-vV"])?;
         let field = |name: &str| {
-            let value = about
+            let value = version
                 .lines()
                 .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
             value.unwrap_or("unknown").to_owned()
         };
-        let libraries = ask(&["--print", "target-libdir", "--target", target.triple()])?;
+        let libraries = run(&["--print", "target-libdir", "--target", target.triple()])?;
         Ok(Self {
             version: field("release"),
             commit: field("commit-hash"),
-            host: field("host"),
-            sysroot: ask(&["--print", "sysroot"])?.trim().into(),
+            sysroot: run(&["--print", "sysroot"])?.trim().into(),
             libraries: libraries.trim().into(),
         })
     }
 
-    fn check_std(&self, target: Target) -> anyhow::Result<()> {
-        let is_there = std::fs::read_dir(&self.libraries).is_ok_and(|files| {
+    fn ensure_std(&self, target: Target) -> anyhow::Result<()> {
+        let is_installed = std::fs::read_dir(&self.libraries).is_ok_and(|files| {
             files
                 .flatten()
                 .any(|file| file.file_name().to_string_lossy().starts_with("libstd-"))
         });
         ensure!(
-            is_there,
-            "Rust's standard library for {target} is not installed for rustc {} (there is none in \
-             {}): where rustup has installed Rust, run `rustup target add {target}`; else take it \
-             from where Rust came from",
+            is_installed,
+            "rustc {} has no standard library for {target} (looked in {}): with rustup, run \
+             `rustup target add {target}`; otherwise install it from the source of this Rust",
             self.version,
             self.libraries.display()
         );
@@ -138,12 +108,12 @@ impl Rustc {
     }
 }
 
-/// The compiler of C for a target: what the environment says, the machine's own, or a cross
-/// compiler by one of its usual names.
+/// Returns the C compiler for a target: the one that `CC_<target>` names, this machine's own, or
+/// a cross compiler by one of its usual names.
 fn c_compiler(target: Target) -> anyhow::Result<OsString> {
     let variable = format!("CC_{}", target.triple().replace('-', "_"));
-    if let Some(named) = env::var_os(&variable) {
-        return Ok(named);
+    if let Some(compiler) = env::var_os(&variable) {
+        return Ok(compiler);
     }
     let mut names: Vec<String> = Vec::new();
     if target.runs_here() {
@@ -154,18 +124,18 @@ fn c_compiler(target: Target) -> anyhow::Result<OsString> {
     }
     names.extend(target.prefixes().map(|prefix| format!("{prefix}-gcc")));
     for name in &names {
-        if find(name).is_some() {
+        if find_program(name).is_some() {
             return Ok(name.into());
         }
     }
-    let how = match (target.runs_here(), target.libc, cfg!(target_os = "linux")) {
+    let remedy = match (target.runs_here(), target.libc, cfg!(target_os = "linux")) {
         (true, Libc::Gnu, _) => {
             "Debian: apt-get install build-essential; Fedora: dnf install gcc glibc-static"
                 .to_owned()
         }
         (_, Libc::Musl, true) => format!(
-            "Debian, for this machine's own processor: apt-get install musl-tools; else a cross \
-             compiler, and {variable} with its name"
+            "for this machine's own processor, Debian: apt-get install musl-tools; for another, \
+             install a cross compiler and set {variable} to its name"
         ),
         (false, Libc::Gnu, true) => format!(
             "Debian: apt-get install gcc-{0}-linux-gnu libc6-dev-{1}-cross",
@@ -176,31 +146,33 @@ fn c_compiler(target: Target) -> anyhow::Result<OsString> {
             }
         ),
         (_, _, false) => format!(
-            "on {}, build in a container or a CI with Linux, or install a cross compiler and name \
-             it in {variable}",
+            "on {}, build in a Linux container or in CI, or install a cross compiler and set \
+             {variable} to its name",
             env::consts::OS
         ),
     };
     bail!(
-        "there is no compiler of C for {target} (looked for {}): {how}",
+        "there is no C compiler for {target} (looked for {}): {remedy}",
         names.join(", ")
     )
 }
 
-/// Not every system that has a compiler has the C library as one that can be linked in.
-fn check_static_libc(c_compiler: &OsStr) -> anyhow::Result<()> {
-    let found = output(c_compiler, &["-print-file-name=libc.a"], Path::new("."))?;
-    // Without the file, the name comes back as it was asked for.
+/// Fails unless the C library can be linked statically: some distributions package that part
+/// separately.
+fn ensure_static_libc(c_compiler: &OsStr) -> anyhow::Result<()> {
+    let path = output(c_compiler, &["-print-file-name=libc.a"], Path::new("."))?;
+    let path = Path::new(path.trim());
+    // For a file that it does not find, the compiler prints the bare name.
     ensure!(
-        Path::new(found.trim()).is_absolute() || Path::new(found.trim()).is_file(),
-        "{} knows no static C library: install it (Debian: apt-get install libc6-dev; Fedora: \
+        path.is_absolute() || path.is_file(),
+        "{} finds no static C library (libc.a): install it (Debian: apt-get install libc6-dev; Fedora: \
          dnf install glibc-static)",
         c_compiler.display()
     );
     Ok(())
 }
 
-/// The version of the compiler's glibc, of which programs have a part in them, if that tells.
+/// Returns the version of the compiler's glibc, or `None` where it defines none.
 fn glibc_version(c_compiler: &OsStr) -> Option<(u32, u32)> {
     let arguments = [
         "-E",
@@ -220,48 +192,20 @@ fn glibc_version(c_compiler: &OsStr) -> Option<(u32, u32)> {
     number("__GLIBC__ ").zip(number("__GLIBC_MINOR__ "))
 }
 
-/// The first glibc that does (sourceware.org/glibc/wiki/Release/2.36: `DT_RELR`).
-const FIRST_TO_UNPACK: (u32, u32) = (2, 36);
+/// The first version of glibc with `DT_RELR` (sourceware.org/glibc/wiki/Release/2.36).
+const FIRST_WITH_RELR: (u32, u32) = (2, 36);
 
-/// Rust brings one along, which takes programs for any processor; else that of the compiler.
-fn stripper(rustc: &Rustc, target: Target) -> Option<Stripper> {
-    let own = Stripper {
-        program: rustc
-            .sysroot
-            .join(format!("lib/rustlib/{}/bin/rust-objcopy", rustc.host))
-            .into(),
-        is_objcopy: true,
-        libraries: Some(rustc.sysroot.join("lib")),
-    };
-    // Where a distribution leaves it out, or splits its library off, it does not run.
-    let runs = own.command().arg("--version").output();
-    if runs.is_ok_and(|output| output.status.success()) {
-        return Some(own);
-    }
-    let native = target.runs_here().then(|| "strip".to_owned());
-    let cross = target.prefixes().map(|prefix| format!("{prefix}-strip"));
-    let strip = native.into_iter().chain(cross).find_map(|name| find(&name));
-    let (program, is_objcopy) = match strip {
-        Some(program) => (program, false),
-        None => (find("llvm-objcopy")?, true),
-    };
-    Some(Stripper {
-        program,
-        is_objcopy,
-        libraries: None,
-    })
-}
-
-/// A program on the PATH.
-pub(super) fn find(name: &str) -> Option<PathBuf> {
+/// Returns the path of a program on the PATH.
+pub(super) fn find_program(name: &str) -> Option<PathBuf> {
     let folders = env::var_os("PATH")?;
     env::split_paths(&folders)
         .map(|folder| folder.join(name))
         .find(|path| path.is_file())
 }
 
+/// Runs a program in `folder` and returns its standard output.
 fn output(program: &OsStr, arguments: &[&str], folder: &Path) -> anyhow::Result<String> {
-    let what = || {
+    let context = || {
         format!(
             "could not run {} {}",
             program.display(),
@@ -272,14 +216,14 @@ fn output(program: &OsStr, arguments: &[&str], folder: &Path) -> anyhow::Result<
         .args(arguments)
         .current_dir(folder)
         .output()
-        .with_context(what)?;
+        .with_context(context)?;
     ensure!(
         output.status.success(),
         "{}:\n{}",
-        what(),
+        context(),
         String::from_utf8_lossy(&output.stderr)
     );
-    String::from_utf8(output.stdout).with_context(what)
+    String::from_utf8(output.stdout).with_context(context)
 }
 
 #[cfg(test)]
@@ -291,16 +235,15 @@ mod tests {
     }
 
     #[test]
-    fn standard_library_that_is_missing_is_told_with_the_command_that_gets_it() {
+    fn missing_standard_library_is_reported_with_the_command_that_installs_it() {
         let empty = tempfile::tempdir().unwrap();
         let rustc = Rustc {
             version: "1.2.3".to_owned(),
             commit: "abc".to_owned(),
-            host: "x86_64-unknown-linux-gnu".to_owned(),
             sysroot: empty.path().to_str().unwrap().into(),
             libraries: empty.path().join("lib"),
         };
-        let error = rustc.check_std(target("aarch64-unknown-linux-gnu"));
+        let error = rustc.ensure_std(target("aarch64-unknown-linux-gnu"));
         let error = error.unwrap_err().to_string();
         assert!(error.contains("rustc 1.2.3"), "{error}");
         assert!(
@@ -310,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn compiler_of_this_machine_is_found_with_what_it_needs() {
+    fn toolchain_of_this_machine_is_found() {
         if let Some(arch) = Arch::host() {
             let found = Toolchain::find(Path::new("."), Target::of(arch), true).unwrap();
             assert!(found.sysroot.is_dir());
@@ -319,14 +262,14 @@ mod tests {
 
     #[cfg(target_env = "gnu")]
     #[test]
-    fn version_of_glibc_is_the_compilers_own() {
+    fn glibc_version_is_read_from_the_compiler() {
         let (major, minor) = glibc_version(OsStr::new("cc")).unwrap();
         assert!(major == 2 && minor > 0, "{major}.{minor}");
     }
 
     #[test]
-    fn compiler_that_does_not_run_is_told_by_its_name() {
-        let error = check_static_libc(OsStr::new("no-such-compiler")).unwrap_err();
+    fn compiler_that_does_not_run_is_named_in_the_error() {
+        let error = ensure_static_libc(OsStr::new("no-such-compiler")).unwrap_err();
         assert!(error.to_string().contains("no-such-compiler"), "{error}");
     }
 }
