@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use stagelink_local::api::RecordedRequest;
 use stagelink_local::heroku::{Access, Heroku, Stage};
-use stagelink_local::netlify_api::{Context, EnvScope, EnvVar, Hosting, NetlifyApi, Uploaded};
+use stagelink_local::netlify_api::{
+    Context, EnvScope, EnvVar, Hosting, NetlifyApi, UploadedDeploy,
+};
 use stagelink_tests::{CANARY, Record, Rig, database, migrate, send, server};
 
 use crate::tools::Said;
@@ -123,7 +125,7 @@ impl Stages {
     }
 
     /// The deploy with this id.
-    pub(crate) fn deploy(&self, id: &str) -> Uploaded {
+    pub(crate) fn deploy(&self, id: &str) -> UploadedDeploy {
         let mut deploys = self.netlify.deploys().into_iter();
         deploys
             .find(|of| of.id == id)
@@ -131,7 +133,7 @@ impl Stages {
     }
 
     /// The newest deploy, which a command is to have made.
-    pub(crate) fn newest(&self, said: &Said) -> Uploaded {
+    pub(crate) fn newest(&self, said: &Said) -> UploadedDeploy {
         let requests = self.netlify.control().requests();
         let refused = |of: &&RecordedRequest| of.status.is_none_or(|status| status >= 400);
         let refused: Vec<_> = requests.iter().filter(refused).collect();

@@ -1,80 +1,107 @@
-//! The one account, its one user, and the tokens of the latter.
+//! The state of the local Netlify: one account and its resources, in memory.
 
-use axum::extract::{Query, Request, State};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use std::collections::HashSet;
 
-use super::refusal::Refusal;
-use super::shared::Shared;
-use crate::api::bearer_token;
+use uuid::Uuid;
 
-/// The account in paths.
+use super::api_error::ApiError;
+use super::context::Context;
+use super::deploys::{DeployRecord, UploadStore};
+use super::env_vars::EnvVars;
+use super::site::Site;
+use crate::{Error, ErrorKind};
+
+/// Slug of the account in paths.
 pub(super) const SLUG: &str = "local";
 
-/// Lets a request pass that has a token.
-pub(super) async fn authenticated(
-    State(shared): State<Shared>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let known =
-        bearer_token(request.headers()).is_some_and(|token| shared.state().knows_token(token));
-    if known {
-        next.run(request).await
-    } else {
-        Refusal::unauthorized().into_response()
+/// The account with its resources.
+pub(super) struct Account {
+    pub(super) id: Uuid,
+    pub(super) sites: Vec<Site>,
+    /// The account's variables, which all sites have.
+    pub(super) variables: EnvVars,
+    pub(super) scopes_available: bool,
+    /// In the order of their creation.
+    pub(super) deploys: Vec<DeployRecord>,
+    pub(super) store: UploadStore,
+    pub(super) draft_context: Context,
+    tokens: HashSet<String>,
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self {
+            id: Uuid::new_v4(),
+            sites: Vec::new(),
+            variables: EnvVars::default(),
+            scopes_available: true,
+            deploys: Vec::new(),
+            store: UploadStore::default(),
+            draft_context: Context::DeployPreview,
+            tokens: HashSet::new(),
+        }
     }
 }
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/accounts", get(accounts))
-        .route("/user", get(user))
-}
-
-/// What the CLI asks beside the API, at `api.netlifysdk.com`: there are no extensions.
-pub(super) fn extensions() -> Router<Shared> {
-    let none = || get(async || Json(json!([])));
-    Router::new()
-        .route("/site/{site}/integrations/safe", none())
-        .route(
-            "/team/{account}/integrations/installations/meta/{site}",
-            none(),
-        )
-        .route("/meta/auto-installable", none())
-}
-
-#[derive(Deserialize)]
-struct Asked {
-    minimal: Option<bool>,
-}
-
-async fn accounts(State(shared): State<Shared>, Query(asked): Query<Asked>) -> Json<Value> {
-    let state = shared.state();
-    let mut account = json!({
-        "id": state.id,
-        "name": "Local",
-        "slug": SLUG,
-        "type_name": if state.scopes_available { "Pro" } else { "Free" },
-    });
-    if asked.minimal != Some(true) {
-        account["capabilities"] = json!({"sites": {"used": state.sites.len()}});
-        account["owner_ids"] = json!([state.id]);
+impl Account {
+    /// Creates a token in the format of Netlify's personal access tokens.
+    pub(super) fn create_token(&mut self) -> String {
+        let token = format!("nfp_{}", Uuid::new_v4().simple());
+        self.tokens.insert(token.clone());
+        token
     }
-    Json(json!([account]))
-}
 
-/// The user has the account's id, and an address under a domain that is reserved.
-async fn user(State(shared): State<Shared>) -> Json<Value> {
-    let state = shared.state();
-    Json(json!({
-        "id": state.id,
-        "email": "local@stagelink.example",
-        "full_name": "Local account",
-        "site_count": state.sites.len(),
-    }))
+    pub(super) fn revoke_token(&mut self, token: &str) -> bool {
+        self.tokens.remove(token)
+    }
+
+    pub(super) fn has_token(&self, token: &str) -> bool {
+        self.tokens.contains(token)
+    }
+
+    pub(super) fn create_site(&mut self, name: &str) -> Result<Uuid, Error> {
+        let valid = !name.is_empty()
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let taken = self.sites.iter().any(|site| site.name == name);
+        if !valid || taken {
+            let reason = match taken {
+                true => "the name is taken",
+                false => "a name consists of lower-case letters, digits and -",
+            };
+            return Err(Error::new(
+                ErrorKind::Input,
+                format!("could not create the site {name:?}: {reason}"),
+            ));
+        }
+        let site = Site::new(name);
+        let id = site.id;
+        self.sites.push(site);
+        Ok(id)
+    }
+
+    /// Returns the name of a site, or an empty string if there is no such site.
+    pub(super) fn site_name(&self, id: Uuid) -> &str {
+        let site = self.sites.iter().find(|site| site.id == id);
+        site.map_or("", |site| &site.name)
+    }
+
+    /// Returns a site. The error says that it is not possible to do `action`.
+    pub(super) fn find_site(&mut self, site: &str, action: &str) -> Result<&mut Site, Error> {
+        self.site(site).map_err(|_| {
+            Error::new(
+                ErrorKind::Input,
+                format!("could not {action}: there is no site {site}"),
+            )
+        })
+    }
+
+    /// Returns the site with this id, name or host name.
+    pub(super) fn site(&mut self, site: &str) -> Result<&mut Site, ApiError> {
+        self.sites
+            .iter_mut()
+            .find(|stored| stored.matches(site))
+            .ok_or_else(ApiError::not_found)
+    }
 }

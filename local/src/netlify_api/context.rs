@@ -1,18 +1,18 @@
-//! The deploy contexts, and which of several values holds in one.
+//! The deploy contexts, and their order of precedence.
 
 use std::fmt;
 
-/// Where a value of an environment variable holds.
+/// The deploy context to which a value of an environment variable applies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Context {
-    /// Everywhere that no other value is for.
+    /// All contexts without a value of their own.
     All,
     /// `netlify dev`, on a developer's machine.
     Dev,
     /// Netlify's development servers.
     DevServer,
-    /// Deploys of any branch that is neither the production branch nor a pull request's.
+    /// Deploys of branches, except the production branch and those of pull requests.
     BranchDeploy,
     /// Deploys of pull requests.
     DeployPreview,
@@ -23,7 +23,7 @@ pub enum Context {
 }
 
 impl Context {
-    /// The context by Netlify's name for it and the parameter beside it.
+    /// Parses Netlify's name of a context and its parameter.
     pub(super) fn parse(name: &str, parameter: Option<&str>) -> Option<Self> {
         Some(match (name, parameter) {
             ("all", _) => Self::All,
@@ -37,7 +37,7 @@ impl Context {
         })
     }
 
-    /// Netlify's name for it: that of a branch is `branch`.
+    /// Netlify's name of the context. It is `branch` for a branch of any name.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::All => "all",
@@ -50,7 +50,7 @@ impl Context {
         }
     }
 
-    /// The branch's name.
+    /// Name of the branch.
     pub(super) fn parameter(&self) -> Option<&str> {
         match self {
             Self::Branch(branch) => Some(branch),
@@ -58,9 +58,9 @@ impl Context {
         }
     }
 
-    /// The contexts whose values hold here, the closest first. A branch without a value of
-    /// its own is a branch deploy.
-    pub(super) fn closest_first(&self) -> Vec<Self> {
+    /// Returns the contexts whose values apply in this one, by precedence. A branch without a value
+    /// of its own gets that of branch deploys.
+    pub(super) fn by_precedence(&self) -> Vec<Self> {
         match self {
             Self::All => vec![Self::All],
             Self::Branch(_) => vec![self.clone(), Self::BranchDeploy, Self::All],

@@ -1,4 +1,4 @@
-//! The routes of deploys: making one, saying what it is made of, uploading that.
+//! The routes of deploys: create one, declare its files and functions, upload them.
 
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::StatusCode;
@@ -9,187 +9,191 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::deploys::{Deploy, DeployState, UploadedFunction, Written};
+use super::account::Account;
+use super::api_error::{ApiError, parse_body};
+use super::app_state::AppState;
+use super::deploys::{DeployBody, DeployRecord, DeployState, UploadedFunction};
 use super::env_vars::EnvScope;
-use super::refusal::{Refusal, read};
-use super::shared::{self, Shared};
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/sites/{site}/deploys", get(list).post(create))
         .route(
             "/sites/{site}/deploys/{deploy}",
-            get(info_of_site).put(describe),
+            get(info_of_site).put(declare),
         )
         .route("/deploys/{deploy}", get(info))
         .route("/deploys/{deploy}/cancel", post(cancel))
-        .route("/deploys/{deploy}/files/{*path}", put(file))
-        .route("/deploys/{deploy}/functions/{name}", put(function))
+        .route("/deploys/{deploy}/files/{*path}", put(upload_file))
+        .route("/deploys/{deploy}/functions/{name}", put(upload_function))
         .layer(DefaultBodyLimit::max(UPLOAD_LIMIT_BYTES))
 }
 
 #[derive(Deserialize)]
-struct Titled {
+struct CreateQuery {
     title: Option<String>,
 }
 
 async fn create(
-    State(shared): State<Shared>,
+    State(state): State<AppState>,
     Path(site): Path<String>,
-    Query(titled): Query<Titled>,
+    Query(query): Query<CreateQuery>,
     body: Bytes,
-) -> Result<Json<Value>, Refusal> {
-    let written: Written = if body.is_empty() {
-        Written::default()
+) -> Result<Json<Value>, ApiError> {
+    let body: DeployBody = if body.is_empty() {
+        DeployBody::default()
     } else {
-        read(&body)?
+        parse_body(&body)?
     };
-    let mut state = shared.state();
-    let site = state.site(&site)?.id;
-    let deploy = written
-        .titled(titled.title)
-        .deploy(site, &state.draft_context);
+    let mut account = state.account();
+    let site = account.site(&site)?.id;
+    let deploy = body
+        .with_title(query.title)
+        .into_deploy(site, &account.draft_context);
     let id = deploy.id.clone();
-    state.deploys.push(deploy);
-    answer(&mut state, &id)
+    account.deploys.push(deploy);
+    respond(&mut account, &id)
 }
 
-async fn describe(
-    State(shared): State<Shared>,
+async fn declare(
+    State(state): State<AppState>,
     Path((site, id)): Path<(String, String)>,
     body: Bytes,
-) -> Result<Json<Value>, Refusal> {
-    let written: Written = read(&body)?;
-    let mut state = shared.state();
-    let site = state.site(&site)?.id;
-    let deploy = open(&mut state.deploys, &id)?;
+) -> Result<Json<Value>, ApiError> {
+    let body: DeployBody = parse_body(&body)?;
+    let mut account = state.account();
+    let site = account.site(&site)?.id;
+    let deploy = find_open(&mut account.deploys, &id)?;
     if deploy.site != site {
-        return Err(Refusal::not_found());
+        return Err(ApiError::not_found());
     }
-    deploy.describe(written);
-    answer(&mut state, &id)
+    deploy.declare(body);
+    respond(&mut account, &id)
 }
 
-async fn file(
-    State(shared): State<Shared>,
+async fn upload_file(
+    State(state): State<AppState>,
     Path((id, path)): Path<(String, String)>,
     body: Bytes,
-) -> Result<Json<Value>, Refusal> {
-    let mut state = shared.state();
-    let shared::State { deploys, store, .. } = &mut *state;
+) -> Result<Json<Value>, ApiError> {
+    let mut account = state.account();
+    let Account { deploys, store, .. } = &mut *account;
     // The CLI escapes a path twice.
     let path = percent_decode_str(&path).decode_utf8_lossy();
     let size = body.len();
-    open(deploys, &id)?.file(&path, body, store)?;
-    let _ = answer(&mut state, &id)?;
+    find_open(deploys, &id)?.upload_file(&path, body, store)?;
+    let _ = respond(&mut account, &id)?;
     Ok(Json(json!({"id": path, "path": path, "size": size})))
 }
 
 #[derive(Deserialize)]
-struct Runtime {
+struct FunctionQuery {
     runtime: Option<String>,
 }
 
-async fn function(
-    State(shared): State<Shared>,
+async fn upload_function(
+    State(state): State<AppState>,
     Path((id, name)): Path<(String, String)>,
-    Query(Runtime { runtime }): Query<Runtime>,
+    Query(FunctionQuery { runtime }): Query<FunctionQuery>,
     zip: Bytes,
-) -> Result<Json<Value>, Refusal> {
-    let mut state = shared.state();
-    let shared::State { deploys, store, .. } = &mut *state;
-    let uploaded = UploadedFunction { runtime, zip };
-    open(deploys, &id)?.function(&name, uploaded, store)?;
-    let _ = answer(&mut state, &id)?;
+) -> Result<Json<Value>, ApiError> {
+    let mut account = state.account();
+    let Account { deploys, store, .. } = &mut *account;
+    let function = UploadedFunction { runtime, zip };
+    find_open(deploys, &id)?.upload_function(&name, function, store)?;
+    let _ = respond(&mut account, &id)?;
     Ok(Json(json!({"id": name, "name": name})))
 }
 
 async fn cancel(
-    State(shared): State<Shared>,
+    State(state): State<AppState>,
     Path(id): Path<String>,
-) -> Result<(StatusCode, Json<Value>), Refusal> {
-    let mut state = shared.state();
-    open(&mut state.deploys, &id)?.state = DeployState::Cancelled;
-    Ok((StatusCode::CREATED, answer(&mut state, &id)?))
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let mut account = state.account();
+    find_open(&mut account.deploys, &id)?.state = DeployState::Cancelled;
+    Ok((StatusCode::CREATED, respond(&mut account, &id)?))
 }
 
 async fn info(
-    State(shared): State<Shared>,
+    State(state): State<AppState>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, Refusal> {
-    answer(&mut shared.state(), &id)
+) -> Result<Json<Value>, ApiError> {
+    respond(&mut state.account(), &id)
 }
 
 async fn info_of_site(
-    State(shared): State<Shared>,
+    State(state): State<AppState>,
     Path((site, id)): Path<(String, String)>,
-) -> Result<Json<Value>, Refusal> {
-    let mut state = shared.state();
-    let site = state.site(&site)?.id;
-    let of_site = |of: &Deploy| of.id == id && of.site == site;
-    if !state.deploys.iter().any(of_site) {
-        return Err(Refusal::not_found());
+) -> Result<Json<Value>, ApiError> {
+    let mut account = state.account();
+    let site = account.site(&site)?.id;
+    let matches = |deploy: &DeployRecord| deploy.id == id && deploy.site == site;
+    if !account.deploys.iter().any(matches) {
+        return Err(ApiError::not_found());
     }
-    answer(&mut state, &id)
+    respond(&mut account, &id)
 }
 
-/// The newest first.
+/// Lists the deploys of a site, the newest first.
 async fn list(
-    State(shared): State<Shared>,
+    State(state): State<AppState>,
     Path(site): Path<String>,
-) -> Result<Json<Value>, Refusal> {
-    let mut state = shared.state();
-    let site = state.site(&site)?;
+) -> Result<Json<Value>, ApiError> {
+    let mut account = state.account();
+    let site = account.site(&site)?;
     let (id, name) = (site.id, site.name.clone());
-    let deploys: Vec<_> = state
+    let deploys: Vec<_> = account
         .deploys
         .iter()
         .rev()
-        .filter(|of| of.site == id)
-        .map(|of| of.json(&name, &state.store))
+        .filter(|deploy| deploy.site == id)
+        .map(|deploy| deploy.json(&name, &account.store))
         .collect();
     Ok(Json(json!(deploys)))
 }
 
-/// The deploy with this id, as long as something of it can change.
-fn open<'a>(deploys: &'a mut [Deploy], id: &str) -> Result<&'a mut Deploy, Refusal> {
+/// Returns the deploy with this id, unless it was cancelled.
+fn find_open<'a>(
+    deploys: &'a mut [DeployRecord],
+    id: &str,
+) -> Result<&'a mut DeployRecord, ApiError> {
     let deploy = deploys
         .iter_mut()
-        .find(|of| of.id == id)
-        .ok_or_else(Refusal::not_found)?;
+        .find(|deploy| deploy.id == id)
+        .ok_or_else(ApiError::not_found)?;
     match deploy.state {
-        DeployState::Cancelled => Err(Refusal::invalid("the deploy was cancelled")),
+        DeployState::Cancelled => Err(ApiError::invalid("the deploy was cancelled")),
         DeployState::New | DeployState::Prepared | DeployState::Ready => Ok(deploy),
     }
 }
 
-/// The deploy as it is now, which is ready from the moment at which nothing is missing.
-fn answer(state: &mut shared::State, id: &str) -> Result<Json<Value>, Refusal> {
-    let shared::State {
+/// Returns the JSON of a deploy, and first makes it ready if nothing is missing.
+fn respond(account: &mut Account, id: &str) -> Result<Json<Value>, ApiError> {
+    let Account {
         deploys,
         store,
         sites,
         variables,
         ..
-    } = state;
+    } = account;
     let deploy = deploys
         .iter_mut()
-        .find(|of| of.id == id)
-        .ok_or_else(Refusal::not_found)?;
+        .find(|deploy| deploy.id == id)
+        .ok_or_else(ApiError::not_found)?;
     let site = sites
         .iter_mut()
         .find(|site| site.id == deploy.site)
-        .ok_or_else(Refusal::not_found)?;
+        .ok_or_else(ApiError::not_found)?;
     if deploy.is_complete(store) {
         let scope = EnvScope::Functions;
         deploy.state = DeployState::Ready;
         deploy.environment = variables.environment(&deploy.context, scope);
         let own = site.variables.environment(&deploy.context, scope);
         deploy.environment.extend(own);
-        site.describe_to(&mut deploy.environment);
+        site.extend_environment(&mut deploy.environment);
     }
     Ok(Json(deploy.json(&site.name, store)))
 }
 
-/// Twice what AWS Lambda takes as an archive.
+/// Largest upload in bytes: twice the limit of AWS Lambda for an archive.
 const UPLOAD_LIMIT_BYTES: usize = 100 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! Deploys: what each is made of, what of it is still to be uploaded, and where it is seen.
+//! Deploys: their files and functions, the uploads that are missing, and their URLs.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,54 +10,54 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use super::api_error::ApiError;
 use super::context::Context;
-use super::refusal::Refusal;
 
-/// A deploy with all that was uploaded for it.
+/// A deploy with its uploaded files and functions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Uploaded {
-    /// The deploy's id.
+pub struct UploadedDeploy {
+    /// Id of the deploy.
     pub id: String,
-    /// The name of its site.
+    /// Name of its site.
     pub site: String,
-    /// Which values of the environment variables its functions get.
+    /// Context that selects the values of its functions' environment variables.
     pub context: Context,
-    /// Whether it is a draft, which has an address of its own alone.
+    /// True for a draft, which has only a URL of its own.
     pub draft: bool,
-    /// What was said of it when it was made.
+    /// Title that it was created with.
     pub title: Option<String>,
-    /// Whether all of it is there.
+    /// State of the deploy.
     pub state: DeployState,
-    /// The files by path, without a slash at the beginning.
+    /// Files by path, without a leading slash.
     pub files: BTreeMap<String, Bytes>,
-    /// The functions by name.
+    /// Functions by name.
     pub functions: BTreeMap<String, UploadedFunction>,
-    /// The cron expressions of the functions that run by a schedule.
+    /// Cron expressions of scheduled functions, by function name.
     pub schedules: BTreeMap<String, String>,
 }
 
-/// A function as it was uploaded.
+/// An uploaded function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UploadedFunction {
-    /// What it is said to run on: `rs` for a Rust program.
+    /// Runtime that it was uploaded for: `rs` for a Rust program.
     pub runtime: Option<String>,
-    /// The archive.
+    /// Zip archive of the function.
     pub zip: Bytes,
 }
 
-/// How far a deploy is.
+/// State of a deploy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeployState {
-    /// It is not said yet what it is made of.
+    /// The files and functions are not declared yet.
     New,
-    /// Files or functions are missing.
+    /// Uploads are missing.
     Prepared,
-    /// It is served.
+    /// All uploads are complete, and the deploy can be served.
     Ready,
-    /// It was cancelled, and never is.
+    /// The deploy was cancelled.
     Cancelled,
 }
 
@@ -72,8 +72,8 @@ impl DeployState {
     }
 }
 
-/// A deploy, by the digests of its parts.
-pub(super) struct Deploy {
+/// A deploy as it is stored, with the digests of its files and functions.
+pub(super) struct DeployRecord {
     pub(super) id: String,
     pub(super) site: Uuid,
     pub(super) context: Context,
@@ -81,26 +81,26 @@ pub(super) struct Deploy {
     pub(super) state: DeployState,
     title: Option<String>,
     created_at: Timestamp,
-    /// Path to SHA-1.
+    /// SHA-1 of each file by path.
     files: BTreeMap<String, String>,
-    /// Name to SHA-256 of the archive.
+    /// SHA-256 of each function's archive by name.
     functions: BTreeMap<String, String>,
     schedules: BTreeMap<String, String>,
-    /// What its functions find in their environment, as it was when the deploy became
-    /// ready: a variable that is changed later changes nothing of it.
+    /// Environment of its functions at the time when the deploy became ready. A later change of a
+    /// variable does not affect it.
     pub(super) environment: BTreeMap<String, String>,
 }
 
-/// What was ever uploaded, by digest: what is here already is not asked for again.
+/// All uploads by digest. Content that is stored is not required again.
 #[derive(Default)]
-pub(super) struct Store {
+pub(super) struct UploadStore {
     files: HashMap<String, Bytes>,
     functions: HashMap<String, UploadedFunction>,
 }
 
-/// What a request says of a deploy.
+/// Body of a request that creates a deploy or declares its files and functions.
 #[derive(Default, Deserialize)]
-pub(super) struct Written {
+pub(super) struct DeployBody {
     draft: Option<bool>,
     branch: Option<String>,
     title: Option<String>,
@@ -115,21 +115,22 @@ struct Schedule {
     cron: String,
 }
 
-impl Written {
-    pub(super) fn titled(mut self, title: Option<String>) -> Self {
+impl DeployBody {
+    /// Sets the title, unless `title` is `None`.
+    pub(super) fn with_title(mut self, title: Option<String>) -> Self {
         self.title = title.or(self.title);
         self
     }
 
-    /// The deploy that this makes of a site.
-    pub(super) fn deploy(self, site: Uuid, draft_context: &Context) -> Deploy {
+    /// Creates the deploy of a site.
+    pub(super) fn into_deploy(self, site: Uuid, draft_context: &Context) -> DeployRecord {
         let draft = self.draft == Some(true);
         let context = match &self.branch {
             _ if draft => draft_context.clone(),
             Some(branch) => Context::Branch(branch.clone()),
             None => Context::Production,
         };
-        let mut deploy = Deploy {
+        let mut deploy = DeployRecord {
             id: Uuid::new_v4().simple().to_string()[..24].to_owned(),
             site,
             context,
@@ -142,24 +143,24 @@ impl Written {
             schedules: BTreeMap::new(),
             environment: BTreeMap::new(),
         };
-        deploy.describe(self);
+        deploy.declare(self);
         deploy
     }
 }
 
-impl Deploy {
-    /// Says what it is made of, as far as this does.
-    pub(super) fn describe(&mut self, written: Written) {
-        if written.files.is_none() && written.functions.is_none() {
+impl DeployRecord {
+    /// Declares the files and functions, if the body has any.
+    pub(super) fn declare(&mut self, body: DeployBody) {
+        if body.files.is_none() && body.functions.is_none() {
             return;
         }
-        let files = written.files.unwrap_or_default();
+        let files = body.files.unwrap_or_default();
         self.files = files
             .into_iter()
             .map(|(path, digest)| (path.trim_start_matches('/').to_owned(), digest))
             .collect();
-        self.functions = written.functions.unwrap_or_default();
-        self.schedules = written
+        self.functions = body.functions.unwrap_or_default();
+        self.schedules = body
             .function_schedules
             .unwrap_or_default()
             .into_iter()
@@ -168,68 +169,73 @@ impl Deploy {
         self.state = DeployState::Prepared;
     }
 
-    /// Whether it waits for nothing more; then its state may be [`DeployState::Ready`].
-    pub(super) fn is_complete(&self, store: &Store) -> bool {
+    /// Returns whether the deploy is prepared and no upload is missing.
+    pub(super) fn is_complete(&self, store: &UploadStore) -> bool {
         self.state == DeployState::Prepared
             && self.missing_files(store).is_empty()
             && self.missing_functions(store).is_empty()
     }
 
-    fn missing_files(&self, store: &Store) -> Vec<&String> {
+    fn missing_files(&self, store: &UploadStore) -> Vec<&String> {
         let files = self.files.values();
         files
             .filter(|digest| !store.files.contains_key(*digest))
             .collect()
     }
 
-    fn missing_functions(&self, store: &Store) -> Vec<&String> {
+    fn missing_functions(&self, store: &UploadStore) -> Vec<&String> {
         let functions = self.functions.values();
         functions
             .filter(|digest| !store.functions.contains_key(*digest))
             .collect()
     }
 
-    /// Takes the content of a file.
+    /// Stores the content of a file.
     ///
     /// # Errors
     ///
-    /// 404 for a path that it does not have, 422 for another content than was announced.
-    pub(super) fn file(&self, path: &str, body: Bytes, store: &mut Store) -> Result<(), Refusal> {
-        let announced = self
+    /// 404 for a path that was not declared, 422 for content with another digest.
+    pub(super) fn upload_file(
+        &self,
+        path: &str,
+        body: Bytes,
+        store: &mut UploadStore,
+    ) -> Result<(), ApiError> {
+        let digest = self
             .files
             .get(path.trim_start_matches('/'))
-            .ok_or_else(Refusal::not_found)?;
-        agreed(announced, &hex(&Sha1::digest(&body)), path)?;
-        store.files.insert(announced.clone(), body);
+            .ok_or_else(ApiError::not_found)?;
+        check_digest(digest, &hex::encode(Sha1::digest(&body)), path)?;
+        store.files.insert(digest.clone(), body);
         Ok(())
     }
 
-    /// Takes the archive of a function.
+    /// Stores the archive of a function.
     ///
     /// # Errors
     ///
-    /// As [`file`](Self::file).
-    pub(super) fn function(
+    /// As [`upload_file`](Self::upload_file).
+    pub(super) fn upload_function(
         &self,
         name: &str,
         function: UploadedFunction,
-        store: &mut Store,
-    ) -> Result<(), Refusal> {
-        let announced = self.functions.get(name).ok_or_else(Refusal::not_found)?;
-        agreed(announced, &hex(&Sha256::digest(&function.zip)), name)?;
-        store.functions.insert(announced.clone(), function);
+        store: &mut UploadStore,
+    ) -> Result<(), ApiError> {
+        let digest = self.functions.get(name).ok_or_else(ApiError::not_found)?;
+        check_digest(digest, &hex::encode(Sha256::digest(&function.zip)), name)?;
+        store.functions.insert(digest.clone(), function);
         Ok(())
     }
 
-    /// With what was uploaded so far.
-    pub(super) fn uploaded(&self, site: &str, store: &Store) -> Uploaded {
+    /// Returns the deploy with the uploads so far.
+    pub(super) fn to_uploaded(&self, site: &str, store: &UploadStore) -> UploadedDeploy {
         let file = |(path, digest): (&String, &String)| {
             Some((path.clone(), store.files.get(digest)?.clone()))
         };
         let function = |(name, digest): (&String, &String)| {
             Some((name.clone(), store.functions.get(digest)?.clone()))
         };
-        Uploaded {
+        UploadedDeploy {
             id: self.id.clone(),
             site: site.to_owned(),
             context: self.context.clone(),
@@ -242,8 +248,8 @@ impl Deploy {
         }
     }
 
-    /// As the API tells it.
-    pub(super) fn json(&self, site: &str, store: &Store) -> Value {
+    /// Returns the API's JSON.
+    pub(super) fn json(&self, site: &str, store: &UploadStore) -> Value {
         let own = format!("https://{}--{site}.netlify.app", self.id);
         let public = match &self.context {
             Context::Branch(branch) => format!("https://{branch}--{site}.netlify.app"),
@@ -278,15 +284,11 @@ impl Deploy {
     }
 }
 
-fn agreed(announced: &str, actual: &str, what: &str) -> Result<(), Refusal> {
-    if announced == actual {
+fn check_digest(declared: &str, actual: &str, name: &str) -> Result<(), ApiError> {
+    if declared == actual {
         return Ok(());
     }
-    Err(Refusal::invalid(format!(
-        "{what} was announced with the digest {announced} and has {actual}"
+    Err(ApiError::invalid(format!(
+        "{name} has the digest {actual}, and {declared} was declared"
     )))
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

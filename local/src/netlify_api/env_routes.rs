@@ -8,13 +8,14 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::account::SLUG;
+use super::account::{Account, SLUG};
+use super::api_error::{ApiError, parse_body};
+use super::app_state::AppState;
 use super::context::Context;
-use super::env_vars::{EnvScope, EnvVars, Written, WrittenValue};
-use super::refusal::{Refusal, read};
-use super::shared::{self, Shared};
+use super::env_bodies::{EnvVarBody, ValueBody};
+use super::env_vars::{EnvScope, EnvVars};
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/accounts/{account}/env", get(list).post(create))
         .route(
@@ -26,173 +27,184 @@ pub(super) fn routes() -> Router<Shared> {
             delete(remove_value),
         )
         .route("/sites/{site}/env", get(list_of_site))
-        // The open-api has the prefix twice in this one, and the CLI asks so.
+        // In the open-api this path has the prefix twice, and the CLI requests it so.
         .route("/api/v1/sites/{site}/env", get(list_of_site))
 }
 
-/// Whose variables are meant, and which of them.
+/// Query parameters that select variables.
 #[derive(Deserialize)]
-struct Asked {
+struct EnvQuery {
     site_id: Option<String>,
     context_name: Option<String>,
     scope: Option<String>,
 }
 
-impl Asked {
-    /// The variables of the site that is named, or else those of the account.
+impl EnvQuery {
+    /// Returns the variables of the site in the query, or those of the account without one.
     fn variables<'a>(
         &self,
-        state: &'a mut shared::State,
-        account: &str,
-    ) -> Result<&'a mut EnvVars, Refusal> {
-        if account != SLUG && account != state.id.to_string() {
-            return Err(Refusal::not_found());
+        account: &'a mut Account,
+        slug_or_id: &str,
+    ) -> Result<&'a mut EnvVars, ApiError> {
+        if slug_or_id != SLUG && slug_or_id != account.id.to_string() {
+            return Err(ApiError::not_found());
         }
         match &self.site_id {
-            Some(site) => Ok(&mut state.site(site)?.variables),
-            None => Ok(&mut state.variables),
+            Some(site) => Ok(&mut account.site(site)?.variables),
+            None => Ok(&mut account.variables),
         }
     }
 
-    fn answer(&self, variables: &EnvVars) -> Result<Json<Value>, Refusal> {
-        // A name that is no context is a branch's, as in the CLI.
-        let near = self.context_name.as_deref().map(|name| {
+    /// Returns the variables and values that match the query.
+    fn respond(&self, variables: &EnvVars) -> Result<Json<Value>, ApiError> {
+        // As in the CLI, a name that is not a context is a branch.
+        let contexts = self.context_name.as_deref().map(|name| {
             Context::parse(name, None)
                 .unwrap_or_else(|| Context::Branch(name.to_owned()))
-                .closest_first()
+                .by_precedence()
         });
         let scope = match self.scope.as_deref() {
             None | Some("any") => None,
             Some(name) => Some(
                 EnvScope::parse(name)
-                    .ok_or_else(|| Refusal::bad_request(format!("there is no scope {name:?}")))?,
+                    .ok_or_else(|| ApiError::bad_request(format!("there is no scope {name:?}")))?,
             ),
         };
         let list: Vec<_> = variables
             .list()
             .iter()
-            .filter(|of| scope.is_none_or(|scope| of.has_scope(scope)))
-            .map(|of| of.json(|context| near.as_ref().is_none_or(|near| near.contains(context))))
+            .filter(|variable| scope.is_none_or(|scope| variable.has_scope(scope)))
+            .map(|variable| {
+                let is_selected =
+                    |context: &Context| contexts.as_ref().is_none_or(|all| all.contains(context));
+                variable.json(is_selected)
+            })
             .collect();
         Ok(Json(json!(list)))
     }
 }
 
 async fn list(
-    State(shared): State<Shared>,
-    Path(account): Path<String>,
-    Query(asked): Query<Asked>,
-) -> Result<Json<Value>, Refusal> {
-    let mut state = shared.state();
-    asked.answer(asked.variables(&mut state, &account)?)
+    State(state): State<AppState>,
+    Path(slug_or_id): Path<String>,
+    Query(query): Query<EnvQuery>,
+) -> Result<Json<Value>, ApiError> {
+    let mut account = state.account();
+    query.respond(query.variables(&mut account, &slug_or_id)?)
 }
 
 async fn list_of_site(
-    State(shared): State<Shared>,
+    State(state): State<AppState>,
     Path(site): Path<String>,
-    Query(asked): Query<Asked>,
-) -> Result<Json<Value>, Refusal> {
-    let mut state = shared.state();
-    asked.answer(&state.site(&site)?.variables)
+    Query(query): Query<EnvQuery>,
+) -> Result<Json<Value>, ApiError> {
+    let mut account = state.account();
+    query.respond(&account.site(&site)?.variables)
 }
 
-/// Makes all variables of the request, or none.
+/// Creates all variables of the request, or none.
 async fn create(
-    State(shared): State<Shared>,
-    Path(account): Path<String>,
-    Query(asked): Query<Asked>,
+    State(state): State<AppState>,
+    Path(slug_or_id): Path<String>,
+    Query(query): Query<EnvQuery>,
     body: Bytes,
-) -> Result<(StatusCode, Json<Value>), Refusal> {
-    let written: Vec<Written> = read(&body)?;
-    let mut state = shared.state();
-    let scopes = state.scopes_available;
-    let variables = asked.variables(&mut state, &account)?;
-    let mut made = Vec::new();
-    for mut written in written {
-        let key = written.key.take().unwrap_or_default();
-        let variable = written.variable(&key, None)?;
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let bodies: Vec<EnvVarBody> = parse_body(&body)?;
+    let mut account = state.account();
+    let scopes = account.scopes_available;
+    let variables = query.variables(&mut account, &slug_or_id)?;
+    let mut created = Vec::new();
+    for mut body in bodies {
+        let key = body.key.take().unwrap_or_default();
+        let variable = body.into_variable(&key, None)?;
         variable.check(scopes)?;
         if variables.find(&key).is_some() {
-            return Err(Refusal::conflict(format!("{key} is there already")));
+            return Err(ApiError::conflict(format!("{key} already exists")));
         }
-        made.push(variable);
+        created.push(variable);
     }
-    let answer: Vec<_> = made.iter().map(|of| of.json(|_| true)).collect();
-    made.into_iter().for_each(|of| variables.set(of));
-    Ok((StatusCode::CREATED, Json(json!(answer))))
+    let json: Vec<_> = created
+        .iter()
+        .map(|variable| variable.json(|_| true))
+        .collect();
+    for variable in created {
+        variables.set(variable);
+    }
+    Ok((StatusCode::CREATED, Json(json!(json))))
 }
 
 async fn info(
-    State(shared): State<Shared>,
-    Path((account, key)): Path<(String, String)>,
-    Query(asked): Query<Asked>,
-) -> Result<Json<Value>, Refusal> {
-    let mut state = shared.state();
-    let variables = asked.variables(&mut state, &account)?;
-    let variable = variables.find(&key).ok_or_else(Refusal::not_found)?;
+    State(state): State<AppState>,
+    Path((slug_or_id, key)): Path<(String, String)>,
+    Query(query): Query<EnvQuery>,
+) -> Result<Json<Value>, ApiError> {
+    let mut account = state.account();
+    let variables = query.variables(&mut account, &slug_or_id)?;
+    let variable = variables.find(&key).ok_or_else(ApiError::not_found)?;
     Ok(Json(variable.json(|_| true)))
 }
 
-/// The variable and all its values, in place of what they were.
+/// Replaces a variable with all its values.
 async fn replace(
-    State(shared): State<Shared>,
-    Path((account, key)): Path<(String, String)>,
-    Query(asked): Query<Asked>,
+    State(state): State<AppState>,
+    Path((slug_or_id, key)): Path<(String, String)>,
+    Query(query): Query<EnvQuery>,
     body: Bytes,
-) -> Result<Json<Value>, Refusal> {
-    let written: Written = read(&body)?;
-    let mut state = shared.state();
-    let scopes = state.scopes_available;
-    let variables = asked.variables(&mut state, &account)?;
-    let before = variables.find(&key).ok_or_else(Refusal::not_found)?;
-    let variable = written.variable(&key, Some(before))?;
+) -> Result<Json<Value>, ApiError> {
+    let body: EnvVarBody = parse_body(&body)?;
+    let mut account = state.account();
+    let scopes = account.scopes_available;
+    let variables = query.variables(&mut account, &slug_or_id)?;
+    let current = variables.find(&key).ok_or_else(ApiError::not_found)?;
+    let variable = body.into_variable(&key, Some(current))?;
     variable.check(scopes)?;
-    *before = variable;
-    Ok(Json(before.json(|_| true)))
+    *current = variable;
+    Ok(Json(current.json(|_| true)))
 }
 
-/// One value more, or another one.
+/// Adds a value to a variable or changes it.
 async fn set_value(
-    State(shared): State<Shared>,
-    Path((account, key)): Path<(String, String)>,
-    Query(asked): Query<Asked>,
+    State(state): State<AppState>,
+    Path((slug_or_id, key)): Path<(String, String)>,
+    Query(query): Query<EnvQuery>,
     body: Bytes,
-) -> Result<(StatusCode, Json<Value>), Refusal> {
-    let written: WrittenValue = read(&body)?;
-    let mut state = shared.state();
-    let scopes = state.scopes_available;
-    let variables = asked.variables(&mut state, &account)?;
-    let variable = variables.find(&key).ok_or_else(Refusal::not_found)?;
-    let changed = variable.changed(written)?;
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let body: ValueBody = parse_body(&body)?;
+    let mut account = state.account();
+    let scopes = account.scopes_available;
+    let variables = query.variables(&mut account, &slug_or_id)?;
+    let variable = variables.find(&key).ok_or_else(ApiError::not_found)?;
+    let (context, value) = body.parse()?;
+    let changed = variable.clone().value(context, value);
     changed.check(scopes)?;
     *variable = changed;
     Ok((StatusCode::CREATED, Json(variable.json(|_| true))))
 }
 
 async fn remove(
-    State(shared): State<Shared>,
-    Path((account, key)): Path<(String, String)>,
-    Query(asked): Query<Asked>,
-) -> Result<StatusCode, Refusal> {
-    let mut state = shared.state();
-    if asked.variables(&mut state, &account)?.remove(&key) {
+    State(state): State<AppState>,
+    Path((slug_or_id, key)): Path<(String, String)>,
+    Query(query): Query<EnvQuery>,
+) -> Result<StatusCode, ApiError> {
+    let mut account = state.account();
+    if query.variables(&mut account, &slug_or_id)?.remove(&key) {
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(Refusal::not_found())
+        Err(ApiError::not_found())
     }
 }
 
 async fn remove_value(
-    State(shared): State<Shared>,
-    Path((account, key, id)): Path<(String, String, String)>,
-    Query(asked): Query<Asked>,
-) -> Result<StatusCode, Refusal> {
-    let mut state = shared.state();
-    let variables = asked.variables(&mut state, &account)?;
-    let variable = variables.find(&key).ok_or_else(Refusal::not_found)?;
+    State(state): State<AppState>,
+    Path((slug_or_id, key, id)): Path<(String, String, String)>,
+    Query(query): Query<EnvQuery>,
+) -> Result<StatusCode, ApiError> {
+    let mut account = state.account();
+    let variables = query.variables(&mut account, &slug_or_id)?;
+    let variable = variables.find(&key).ok_or_else(ApiError::not_found)?;
     if variable.remove_value(&id) {
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(Refusal::not_found())
+        Err(ApiError::not_found())
     }
 }

@@ -1,28 +1,27 @@
-//! Environment variables: their values by context, their scopes, and what may be set.
+//! Environment variables: values by context, scopes, and the rules for valid variables.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use super::api_error::ApiError;
 use super::context::Context;
-use super::refusal::Refusal;
 use crate::{Error, ErrorKind};
 
-/// An environment variable of a site or an account.
+/// An environment variable of a site or of the account.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EnvVar {
     key: String,
-    scopes: BTreeSet<EnvScope>,
+    pub(super) scopes: BTreeSet<EnvScope>,
     values: Vec<Value>,
-    secret: bool,
+    pub(super) secret: bool,
     updated_at: Timestamp,
 }
 
-/// Which code gets a variable.
+/// The code that gets a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum EnvScope {
@@ -30,9 +29,9 @@ pub enum EnvScope {
     Builds,
     /// The functions, while they run.
     Functions,
-    /// What is beside functions at run time, such as forms.
+    /// Other features at run time, such as forms.
     Runtime,
-    /// What Netlify does with a deploy's files, such as snippets.
+    /// Netlify's post-processing of a deploy's files, such as snippets.
     PostProcessing,
 }
 
@@ -43,12 +42,12 @@ struct Value {
     value: String,
 }
 
-/// The variables of a site, or those of the account.
+/// The variables of a site or of the account.
 #[derive(Default)]
 pub(super) struct EnvVars(Vec<EnvVar>);
 
 impl EnvVar {
-    /// A variable with all scopes and no value yet, which is no secret.
+    /// Creates a variable with all scopes and without a value, which is not a secret.
     pub fn new(key: impl Into<String>) -> Self {
         Self {
             key: key.into(),
@@ -59,21 +58,21 @@ impl EnvVar {
         }
     }
 
-    /// With this value in a context, in place of the one it had there.
+    /// Sets the value for a context.
     #[must_use]
     pub fn value(mut self, context: Context, value: impl Into<String>) -> Self {
         self.set(context, value.into());
         self
     }
 
-    /// With these scopes alone.
+    /// Sets the scopes.
     #[must_use]
     pub fn scopes(mut self, scopes: impl IntoIterator<Item = EnvScope>) -> Self {
         self.scopes = scopes.into_iter().collect();
         self
     }
 
-    /// As a secret: nobody reads it back, and it never has the scope of post-processing.
+    /// Makes it a secret: the API masks its values, and it does not have the scope of post-processing.
     #[must_use]
     pub fn secret(mut self) -> Self {
         self.secret = true;
@@ -81,39 +80,39 @@ impl EnvVar {
         self
     }
 
-    /// Its name.
+    /// Name of the variable.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// Whether it is a secret.
+    /// Returns whether it is a secret.
     pub fn is_secret(&self) -> bool {
         self.secret
     }
 
-    /// Whether code of this scope gets it.
+    /// Returns whether code of this scope gets it.
     pub fn has_scope(&self, scope: EnvScope) -> bool {
         self.scopes.contains(&scope)
     }
 
-    /// The value that was set for exactly this context.
+    /// Returns the value that was set for exactly this context.
     pub fn value_for(&self, context: &Context) -> Option<&str> {
         self.values
             .iter()
-            .find(|of| of.context == *context)
-            .map(|of| of.value.as_str())
+            .find(|value| value.context == *context)
+            .map(|value| value.value.as_str())
     }
 
-    /// The value that holds in a context: the closest.
+    /// Returns the value that applies in a context: that of the context with the highest precedence.
     pub fn value_in(&self, context: &Context) -> Option<&str> {
-        let near = context.closest_first();
-        near.iter().find_map(|context| self.value_for(context))
+        let contexts = context.by_precedence();
+        contexts.iter().find_map(|context| self.value_for(context))
     }
 
-    fn set(&mut self, context: Context, value: String) {
+    pub(super) fn set(&mut self, context: Context, value: String) {
         self.updated_at = Timestamp::now();
-        match self.values.iter_mut().find(|of| of.context == context) {
-            Some(of) => of.value = value,
+        match self.values.iter_mut().find(|it| it.context == context) {
+            Some(current) => current.value = value,
             None => self.values.push(Value {
                 id: Uuid::new_v4(),
                 context,
@@ -122,49 +121,49 @@ impl EnvVar {
         }
     }
 
-    /// Whether Netlify would take it. No value is in the refusal.
-    pub(super) fn check(&self, scopes_available: bool) -> Result<(), Refusal> {
+    /// Checks that Netlify would accept the variable. The error contains no value.
+    pub(super) fn check(&self, scopes_available: bool) -> Result<(), ApiError> {
         let key = &self.key;
         let mut letters = key.chars();
-        let good = letters.next().is_some_and(|c| c.is_ascii_alphabetic())
+        let valid = letters.next().is_some_and(|c| c.is_ascii_alphabetic())
             && letters.all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !good {
-            return Err(Refusal::invalid(format!(
-                "{key:?} is no key: it begins with a letter, and has letters, digits and _"
+        if !valid {
+            return Err(ApiError::invalid(format!(
+                "{key:?} is not a valid key: it begins with a letter and has letters, digits and _"
             )));
         }
-        let whole = EnvScope::ALL
+        let all_scopes = EnvScope::ALL
             .into_iter()
             .filter(|scope| !self.secret || *scope != EnvScope::PostProcessing);
         if self.scopes.is_empty() {
-            return Err(Refusal::invalid(format!("{key} has no scope")));
+            return Err(ApiError::invalid(format!("{key} has no scope")));
         }
-        if !scopes_available && self.scopes != whole.collect() {
-            return Err(Refusal::invalid(format!(
-                "{key} has scopes of its own, which this plan does not have"
+        if !scopes_available && self.scopes != all_scopes.collect() {
+            return Err(ApiError::invalid(format!(
+                "{key} has specific scopes, which this plan does not support"
             )));
         }
         if self.secret && self.has_scope(EnvScope::PostProcessing) {
-            return Err(Refusal::invalid(format!(
-                "{key} is a secret, which the scope post-processing cannot have"
+            return Err(ApiError::invalid(format!(
+                "{key} is a secret, which cannot have the scope post-processing"
             )));
         }
         if self.secret && self.value_for(&Context::All).is_some() {
-            return Err(Refusal::invalid(format!(
-                "{key} is a secret, so its values are for one context each, and not for all"
+            return Err(ApiError::invalid(format!(
+                "{key} is a secret, which cannot have a value for all contexts"
             )));
         }
         Ok(())
     }
 
-    /// As the API tells it, with the values that are wanted; a secret's are masked, save
-    /// those for a developer's machine.
-    pub(super) fn json(&self, wanted: impl Fn(&Context) -> bool) -> Json {
+    /// Returns the API's JSON with the values of the selected contexts. A secret's values are masked,
+    /// except those for a developer's machine.
+    pub(super) fn json(&self, is_selected: impl Fn(&Context) -> bool) -> Json {
         let values: Vec<_> = self
             .values
             .iter()
-            .filter(|of| wanted(&of.context))
-            .map(|of| of.json(self.secret && of.context != Context::Dev))
+            .filter(|value| is_selected(&value.context))
+            .map(|value| value.json(self.secret && value.context != Context::Dev))
             .collect();
         let scopes: Vec<_> = self.scopes.iter().map(|scope| scope.name()).collect();
         json!({
@@ -177,10 +176,19 @@ impl EnvVar {
     }
 }
 
+impl EnvVar {
+    /// Removes a value by its id. Returns false if it does not exist.
+    pub(super) fn remove_value(&mut self, id: &str) -> bool {
+        let before = self.values.len();
+        self.values.retain(|value| value.id.to_string() != id);
+        self.values.len() < before
+    }
+}
+
 impl fmt::Debug for EnvVar {
-    /// Names the contexts and keeps the values to itself.
+    /// Shows the contexts and not the values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let contexts: Vec<_> = self.values.iter().map(|of| &of.context).collect();
+        let contexts: Vec<_> = self.values.iter().map(|value| &value.context).collect();
         f.debug_struct("EnvVar")
             .field("key", &self.key)
             .field("scopes", &self.scopes)
@@ -209,8 +217,8 @@ impl EnvScope {
         Self::PostProcessing,
     ];
 
-    /// The scope by Netlify's name: the open-api writes `post-processing`, and the API
-    /// and the CLI write `post_processing`.
+    /// Parses Netlify's name of a scope. The open-api has `post-processing`; the API and the CLI use
+    /// `post_processing`.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let name = name.replace('-', "_");
         Self::ALL.into_iter().find(|scope| scope.name() == name)
@@ -232,24 +240,25 @@ impl EnvVars {
     }
 
     pub(super) fn find(&mut self, key: &str) -> Option<&mut EnvVar> {
-        self.0.iter_mut().find(|of| of.key == key)
+        self.0.iter_mut().find(|variable| variable.key == key)
     }
 
-    /// Puts a variable in the place of the one with its key, or at the end.
+    /// Replaces the variable with the same key, or adds the variable.
     pub(super) fn set(&mut self, variable: EnvVar) {
         match self.find(&variable.key) {
-            Some(of) => *of = variable,
+            Some(current) => *current = variable,
             None => self.0.push(variable),
         }
     }
 
+    /// Removes a variable. Returns false if it does not exist.
     pub(super) fn remove(&mut self, key: &str) -> bool {
         let before = self.0.len();
-        self.0.retain(|of| of.key != key);
+        self.0.retain(|variable| variable.key != key);
         self.0.len() < before
     }
 
-    /// What code of this scope gets in a context.
+    /// Returns the environment of code of this scope in a context.
     pub(super) fn environment(
         &self,
         context: &Context,
@@ -257,99 +266,23 @@ impl EnvVars {
     ) -> BTreeMap<String, String> {
         self.0
             .iter()
-            .filter(|of| of.has_scope(scope))
-            .filter_map(|of| Some((of.key.clone(), of.value_in(context)?.to_owned())))
+            .filter(|variable| variable.has_scope(scope))
+            .filter_map(|variable| {
+                let value = variable.value_in(context)?;
+                Some((variable.key.clone(), value.to_owned()))
+            })
             .collect()
     }
 }
 
-/// A variable as a request writes it.
-#[derive(Deserialize)]
-pub(super) struct Written {
-    pub(super) key: Option<String>,
-    scopes: Option<Vec<String>>,
-    values: Option<Vec<WrittenValue>>,
-    is_secret: Option<bool>,
-}
-
-/// A value as a request writes it.
-#[derive(Deserialize)]
-pub(super) struct WrittenValue {
-    value: Option<String>,
-    context: Option<String>,
-    context_parameter: Option<String>,
-}
-
-impl Written {
-    /// The variable, which has all that a request may leave out from `before`.
-    pub(super) fn variable(self, key: &str, before: Option<&EnvVar>) -> Result<EnvVar, Refusal> {
-        let mut variable = EnvVar::new(key);
-        variable.secret = self
-            .is_secret
-            .unwrap_or_else(|| before.is_some_and(EnvVar::is_secret));
-        match (self.scopes, before) {
-            (Some(scopes), _) => {
-                let scopes = scopes.iter().map(|name| {
-                    EnvScope::parse(name)
-                        .ok_or_else(|| Refusal::invalid(format!("there is no scope {name:?}")))
-                });
-                variable.scopes = scopes.collect::<Result<_, _>>()?;
-            }
-            (None, Some(before)) => variable.scopes = before.scopes.clone(),
-            (None, None) if variable.secret => variable = variable.secret(),
-            (None, None) => {}
-        }
-        for written in self.values.unwrap_or_default() {
-            let (context, value) = written.read()?;
-            if variable.value_for(&context).is_some() {
-                return Err(Refusal::invalid(format!(
-                    "{key} has two values for the context {context}"
-                )));
-            }
-            variable.set(context, value);
-        }
-        Ok(variable)
-    }
-}
-
-impl WrittenValue {
-    fn read(self) -> Result<(Context, String), Refusal> {
-        let name = self.context.as_deref().unwrap_or("all");
-        let context = Context::parse(name, self.context_parameter.as_deref()).ok_or_else(|| {
-            Refusal::invalid(format!(
-                "there is no context {name:?}; branch needs a context_parameter"
-            ))
-        })?;
-        let value = self
-            .value
-            .ok_or_else(|| Refusal::invalid(format!("the value for {context} is missing")))?;
-        Ok((context, value))
-    }
-}
-
-impl EnvVar {
-    /// With one value more, or another one.
-    pub(super) fn changed(&self, written: WrittenValue) -> Result<Self, Refusal> {
-        let (context, value) = written.read()?;
-        Ok(self.clone().value(context, value))
-    }
-
-    /// Takes one value away; false when it is not there.
-    pub(super) fn remove_value(&mut self, id: &str) -> bool {
-        let before = self.values.len();
-        self.values.retain(|of| of.id.to_string() != id);
-        self.values.len() < before
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        let message = format!("could not set the variable: {}", refusal.message());
+impl From<ApiError> for Error {
+    fn from(error: ApiError) -> Self {
+        let message = format!("could not set the variable: {}", error.message());
         Self::new(ErrorKind::Input, message)
     }
 }
 
-/// What is shown of a secret. Netlify's own mask is not verified (2026-11).
+/// Mask of a secret's value. Netlify's own mask is not verified (2026-11).
 const MASK: &str = "****************";
 
 #[cfg(test)]
@@ -357,7 +290,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn value_in_a_context_is_the_closest_one() {
+    fn value_in_a_context_is_that_of_highest_precedence() {
         let branch = |name: &str| Context::Branch(name.to_owned());
         let variable = EnvVar::new("STAGE")
             .value(Context::All, "all")
@@ -377,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn secret_is_masked_and_in_no_debug() {
+    fn secret_is_masked_in_json_and_debug() {
         let secret = EnvVar::new("TOKEN")
             .value(Context::Production, "canary")
             .value(Context::Dev, "mine")
@@ -388,24 +321,24 @@ mod tests {
     }
 
     #[test]
-    fn variable_that_cannot_be_is_refused_without_its_value() {
-        let good = || EnvVar::new("A_1").value(Context::Production, "canary");
-        assert!(good().check(false).is_ok() && good().secret().check(false).is_ok());
-        let scoped = good().scopes([EnvScope::Functions]);
+    fn invalid_variable_is_refused_without_its_value() {
+        let valid = || EnvVar::new("A_1").value(Context::Production, "canary");
+        assert!(valid().check(false).is_ok() && valid().secret().check(false).is_ok());
+        let scoped = valid().scopes([EnvScope::Functions]);
         assert!(scoped.check(true).is_ok());
-        let mut shown = good().secret();
-        shown.scopes.insert(EnvScope::PostProcessing);
+        let mut post_processed = valid().secret();
+        post_processed.scopes.insert(EnvScope::PostProcessing);
         for (variable, scopes) in [
             (scoped, false),
-            (good().scopes([]), true),
-            (good().value(Context::All, "canary").secret(), true),
-            (shown, true),
+            (valid().scopes([]), true),
+            (valid().value(Context::All, "canary").secret(), true),
+            (post_processed, true),
             (EnvVar::new("1A"), true),
             (EnvVar::new("A-B"), true),
             (EnvVar::new(""), true),
         ] {
-            let refusal = variable.check(scopes).expect_err("a refusal");
-            assert!(!refusal.message().contains("canary"));
+            let error = variable.check(scopes).expect_err("an error");
+            assert!(!error.message().contains("canary"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Serves what was deployed: the files, and the functions as processes.
+//! Serves deploys: their files, and their functions as processes.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -12,54 +12,53 @@ use zip::ZipArchive;
 
 use super::NetlifyApi;
 use super::context::Context;
-use super::deploys::{DeployState, Uploaded, UploadedFunction};
+use super::deploys::{DeployRecord, DeployState, UploadedDeploy, UploadedFunction};
 use crate::lambda::{Function, FunctionConfig, LogLine};
 use crate::netlify::{Deploy, Site, SiteConfig};
 use crate::{Error, ErrorKind};
 
-/// The deploys that were ready when this was made, each under host names of its own.
+/// A running server of the deploys that were ready when it was started.
 ///
-/// `<id>--<site>.localhost` is a deploy's own name, `<branch>--<site>.localhost` that of
-/// the newest deploy of a branch, `<site>.localhost` that of the newest for production. The
-/// functions run from the archives that were uploaded, with the variables that Netlify
-/// documents for functions (`URL`, `SITE_NAME`, `SITE_ID`, and those of their deploy's context
-/// with the scope of functions), as these were when the deploy became ready. The rules of
-/// redirects are those of the netlify.toml that was uploaded.
+/// Each deploy has the host name `<id>--<site>.localhost`. The newest deploy of a branch also has
+/// `<branch>--<site>.localhost`, and the newest production deploy `<site>.localhost`. The functions
+/// run from the uploaded archives with the variables that Netlify documents for functions: `URL`,
+/// `SITE_NAME`, `SITE_ID`, and those of their deploy's context with the scope of functions, as they
+/// were when the deploy became ready. The redirects are those of the uploaded netlify.toml.
 ///
-/// Dropping it ends the processes; [`stop`](Hosting::stop) also waits for that.
+/// Dropping it ends the processes; [`stop`](Hosting::stop) also waits for their end.
 #[derive(Debug)]
 pub struct Hosting {
     site: Site,
     functions: Vec<Function>,
-    // The programs and files, until they are not served any more.
+    // Holds the programs and files while they are served.
     _folder: TempDir,
 }
 
 /// A ready deploy and the environment of its functions.
-type Ready = (Uploaded, BTreeMap<String, String>);
+type ReadyDeploy = (UploadedDeploy, BTreeMap<String, String>);
 
 impl NetlifyApi {
-    /// Serves all deploys that are ready now. `log` gets what their functions write.
+    /// Serves all ready deploys. `log` is called for each line of a function's log.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] for a function that is not a Rust program in a good archive, or
-    /// for a deploy without a netlify.toml that can be read; [`ErrorKind::System`] for what
-    /// the operating system refuses.
+    /// [`ErrorKind::Input`] for a function that is not a Rust program in a valid archive, and for a
+    /// deploy without a valid netlify.toml; [`ErrorKind::System`] for an error of the operating
+    /// system.
     pub async fn host(
         &self,
         log: impl Fn(LogLine) + Send + Sync + 'static,
     ) -> Result<Hosting, Error> {
-        let ready = self.ready();
-        let folder =
-            tempfile::tempdir().map_err(|cause| refused("make a folder for the deploys", cause))?;
+        let ready = self.ready_deploys();
+        let folder = tempfile::tempdir()
+            .map_err(|cause| system_error("create a folder for the deploys", cause))?;
         let log = Arc::new(log);
         let (mut deploys, mut functions) = (Vec::new(), Vec::new());
         for (at, (deploy, environment)) in ready.iter().enumerate() {
-            let place = folder.path().join(&deploy.id);
-            let mut served = published(deploy, &place)?;
+            let deploy_folder = folder.path().join(&deploy.id);
+            let mut served = publish(deploy, &deploy_folder)?;
             for (name, function) in &deploy.functions {
-                let executable = unpacked(name, function, &place.join("functions"))?;
+                let executable = unpack_program(name, function, &deploy_folder.join("functions"))?;
                 let mut config = FunctionConfig::new(name, executable);
                 config.environment.clone_from(environment);
                 let log = Arc::clone(&log);
@@ -69,7 +68,7 @@ impl NetlifyApi {
                 served = served.function(name, Arc::new(function));
             }
             let later = &ready[at + 1..];
-            for host in hosts(deploy, later) {
+            for host in host_names(deploy, later) {
                 served.host = host;
                 deploys.push(served.clone());
             }
@@ -81,28 +80,29 @@ impl NetlifyApi {
         })
     }
 
-    fn ready(&self) -> Vec<Ready> {
-        let state = self.shared.state();
-        let ready = |of: &&super::deploys::Deploy| of.state == DeployState::Ready;
-        state
+    fn ready_deploys(&self) -> Vec<ReadyDeploy> {
+        let account = self.state.account();
+        let is_ready = |deploy: &&DeployRecord| deploy.state == DeployState::Ready;
+        account
             .deploys
             .iter()
-            .filter(ready)
-            .map(|of| {
-                let uploaded = of.uploaded(state.site_name(of.site), &state.store);
-                (uploaded, of.environment.clone())
+            .filter(is_ready)
+            .map(|deploy| {
+                let site = account.site_name(deploy.site);
+                let uploaded = deploy.to_uploaded(site, &account.store);
+                (uploaded, deploy.environment.clone())
             })
             .collect()
     }
 }
 
 impl Hosting {
-    /// The address of a host name, without a last slash.
+    /// URL of a host name, without a trailing slash.
     pub fn url(&self, host: &str) -> String {
         self.site.url(host)
     }
 
-    /// Takes no more requests, lets those under way end, and ends the functions.
+    /// Stops accepting requests, waits for the running ones, and ends the functions.
     pub async fn stop(self) {
         self.site.stop().await;
         for function in &self.functions {
@@ -112,16 +112,16 @@ impl Hosting {
 }
 
 impl UploadedFunction {
-    /// The files of the archive by name.
+    /// Unpacks the archive. Returns its files by name.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] when it is none that can be read.
+    /// [`ErrorKind::Input`] if the archive is invalid.
     pub fn unpack(&self) -> Result<BTreeMap<String, Vec<u8>>, Error> {
         let unreadable = |cause: zip::result::ZipError| {
             Error::new(
                 ErrorKind::Input,
-                "could not read the archive of a function: upload a good zip",
+                "could not read the archive of a function: upload a valid zip",
             )
             .because(cause)
         };
@@ -139,8 +139,8 @@ impl UploadedFunction {
     }
 }
 
-/// The names of a deploy; those that it shares with later ones are the last one's.
-fn hosts(deploy: &Uploaded, later: &[Ready]) -> Vec<String> {
+/// Returns the host names of a deploy. A name that later deploys share belongs to the last of them.
+fn host_names(deploy: &UploadedDeploy, later: &[ReadyDeploy]) -> Vec<String> {
     let mut hosts = vec![format!("{}--{}.localhost", deploy.id, deploy.site)];
     let shared = match &deploy.context {
         _ if deploy.draft => None,
@@ -155,9 +155,9 @@ fn hosts(deploy: &Uploaded, later: &[Ready]) -> Vec<String> {
     hosts
 }
 
-/// Writes the files of a deploy, and reads the rules among them.
-fn published(deploy: &Uploaded, place: &Path) -> Result<Deploy, Error> {
-    let folder = place.join("files");
+/// Writes the files of a deploy and loads its netlify.toml.
+fn publish(deploy: &UploadedDeploy, deploy_folder: &Path) -> Result<Deploy, Error> {
+    let folder = deploy_folder.join("files");
     for (path, content) in &deploy.files {
         let inside = Path::new(path)
             .components()
@@ -165,28 +165,32 @@ fn published(deploy: &Uploaded, place: &Path) -> Result<Deploy, Error> {
         if !inside {
             return Err(Error::new(
                 ErrorKind::Input,
-                format!("could not serve {path:?}: it leads out of its deploy"),
+                format!("could not serve {path:?}: the path leads out of its deploy"),
             ));
         }
         let file = folder.join(path);
         let written = fs::create_dir_all(file.parent().unwrap_or(&folder))
             .and_then(|()| fs::write(&file, content));
-        written.map_err(|cause| refused(&format!("write {path}"), cause))?;
+        written.map_err(|cause| system_error(&format!("write {path}"), cause))?;
     }
     let mut config = SiteConfig::load(&folder)?;
     config.publish = folder;
     Ok(Deploy::new("", &config))
 }
 
-/// Unpacks a function and tells where its program is.
-fn unpacked(name: &str, function: &UploadedFunction, folder: &Path) -> Result<PathBuf, Error> {
+/// Unpacks a function and returns the path of its program.
+fn unpack_program(
+    name: &str,
+    function: &UploadedFunction,
+    folder: &Path,
+) -> Result<PathBuf, Error> {
     let runtime = function.runtime.as_deref();
     if runtime != Some("rs") {
         return Err(Error::new(
             ErrorKind::Input,
             format!(
-                "could not run the function {name}: its runtime is {}, and only rs is run here",
-                runtime.unwrap_or("not known")
+                "could not run the function {name}: its runtime is {}, and only rs is supported",
+                runtime.unwrap_or("unknown")
             ),
         ));
     }
@@ -202,10 +206,10 @@ fn unpacked(name: &str, function: &UploadedFunction, folder: &Path) -> Result<Pa
     fs::create_dir_all(&folder)
         .and_then(|()| fs::write(&file, program))
         .and_then(|()| fs::set_permissions(&file, Permissions::from_mode(0o755)))
-        .map_err(|cause| refused(&format!("write the program of {name}"), cause))?;
+        .map_err(|cause| system_error(&format!("write the program of {name}"), cause))?;
     Ok(file)
 }
 
-fn refused(what: &str, cause: std::io::Error) -> Error {
-    Error::new(ErrorKind::System, format!("could not {what}")).because(cause)
+fn system_error(action: &str, cause: std::io::Error) -> Error {
+    Error::new(ErrorKind::System, format!("could not {action}")).because(cause)
 }

@@ -1,5 +1,5 @@
-//! A local Netlify: the part of its API that the Netlify CLI and a program that sets
-//! environment variables ask, on 127.0.0.1; and what was deployed to it, served.
+//! A local Netlify API on 127.0.0.1: sites, environment variables and deploys, as far as the Netlify
+//! CLI uses them, and a server for the deploys.
 //!
 //! By Netlify's open-api (`@netlify/open-api`, as in netlify-cli 26.2.0, 2026-11), under
 //! `/api/v1`. For the Netlify CLI, set `NETLIFY_API_URL` to [`NetlifyApi::url`] and
@@ -7,28 +7,29 @@
 //!
 //! # Behavior
 //!
-//! There is one account with one user. The state is in memory and ends with the stand-in.
-//! Sites are made by its owner, through [`NetlifyApi`]; over HTTP sites are read, and
-//! environment variables read and changed, and deploys made. A secret's values are masked
-//! when they are read back; code that runs on Netlify gets them, as
-//! [`NetlifyApi::environment`] does. Which context the functions of a draft are in is not
-//! documented: here it is that of deploy previews, unless
-//! [`NetlifyApi::set_draft_context`] says another. [`NetlifyApi::host`] serves what was
-//! deployed.
+//! There is one account with one user. The state is in memory. The program that started the stand-in
+//! creates sites through [`NetlifyApi`]. Over HTTP a client can read sites, read and change
+//! environment variables, and create deploys. The API masks the values of a secret; code that runs
+//! on Netlify gets them, and so does [`NetlifyApi::environment`]. Netlify does not document the
+//! context of a draft's functions. Here it is that of deploy previews, unless
+//! [`NetlifyApi::set_draft_context`] changes it. [`NetlifyApi::host`] serves the deploys.
 //!
-//! A route that is missing is answered with 501 and says so. Dropping a [`NetlifyApi`] ends it at
-//! some later moment; [`NetlifyApi::stop`] waits for the end.
+//! A route that is not implemented is answered with 501. Dropping a [`NetlifyApi`] stops its server
+//! in the background; [`NetlifyApi::stop`] waits for the end.
 
 mod account;
+mod account_routes;
+mod api_error;
+mod app_state;
 mod context;
 mod deploy_routes;
 mod deploys;
+mod env_bodies;
 mod env_routes;
 mod env_vars;
 mod hosting;
-mod refusal;
-mod shared;
-mod sites;
+mod site;
+mod site_routes;
 #[cfg(test)]
 mod tests;
 
@@ -39,154 +40,156 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use uuid::Uuid;
 
+use crate::Error;
 use crate::api::{Control, Server};
-use crate::{Error, ErrorKind};
 
 pub use context::Context;
-pub use deploys::{DeployState, Uploaded, UploadedFunction};
+pub use deploys::{DeployState, UploadedDeploy, UploadedFunction};
 pub use env_vars::{EnvScope, EnvVar};
 pub use hosting::Hosting;
 
-use refusal::{Refusal, of_status};
-use shared::Shared;
+use api_error::{ApiError, from_status};
+use app_state::AppState;
+use deploys::DeployRecord;
 
-/// A local Netlify that runs.
+/// A running local Netlify API.
 ///
-/// Sites are named by their name or by their id.
+/// Its methods accept a site by name or by id.
 pub struct NetlifyApi {
     token: String,
-    shared: Shared,
+    state: AppState,
     control: Control,
     server: Server,
 }
 
 impl NetlifyApi {
-    /// Starts a Netlify with an account without sites on 127.0.0.1, at this port or, for 0,
-    /// at a free one.
+    /// Starts a Netlify API with an account without sites on a port of 127.0.0.1; 0 selects a free
+    /// port.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::PortInUse`] when the port is taken, [`ErrorKind::System`] when it
-    /// cannot be opened for another reason.
+    /// [`ErrorKind::PortInUse`](crate::ErrorKind::PortInUse) if the port is taken,
+    /// [`ErrorKind::System`](crate::ErrorKind::System) if it cannot be opened for another reason.
     pub async fn start(port: u16) -> Result<Self, Error> {
-        let shared = Shared::default();
+        let state = AppState::default();
         let control = Control::default();
-        let token = shared.state().create_token();
-        let routes = control.wrap(router(shared.clone()), of_status);
+        let token = state.account().create_token();
+        let routes = control.wrap(router(state.clone()), from_status);
         Ok(Self {
             token,
             server: Server::start(port, routes).await?,
-            shared,
+            state,
             control,
         })
     }
 
-    /// Where it listens, such as `http://127.0.0.1:5001`. The API is under `/api/v1`.
+    /// Base URL of the server, such as `http://127.0.0.1:5001`. The API is under `/api/v1`.
     pub fn url(&self) -> &str {
         self.server.url()
     }
 
-    /// A token of the one user, made anew at each start.
+    /// Token of the user. Each start creates a new one.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// The slug of the account, its name in the paths of environment variables. Its id
-    /// does as well.
+    /// Slug of the account, which the paths of environment variables contain. The API also accepts
+    /// its id there.
     pub fn account(&self) -> &'static str {
         account::SLUG
     }
 
-    /// Makes it fail, and tells its requests.
+    /// Handle to inject faults and to list the received requests.
     pub fn control(&self) -> &Control {
         &self.control
     }
 
-    /// Makes a site and tells its id.
+    /// Creates a site and returns its id.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] for a name that is taken, or is not made of lower-case letters,
-    /// digits and `-`.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) for a name that is taken or has other
+    /// characters than lower-case letters, digits and `-`.
     pub fn create_site(&self, name: &str) -> Result<Uuid, Error> {
-        self.shared.state().create_site(name)
+        self.state.account().create_site(name)
     }
 
-    /// Makes one more token.
+    /// Creates a token.
     pub fn create_token(&self) -> String {
-        self.shared.state().create_token()
+        self.state.account().create_token()
     }
 
-    /// Ends a token, [`token`](Self::token) too; false when it was not valid.
+    /// Revokes a token, which may be [`token`](Self::token). Returns false if it was not valid.
     pub fn revoke_token(&self, token: &str) -> bool {
-        self.shared.state().revoke_token(token)
+        self.state.account().revoke_token(token)
     }
 
-    /// Whether the account's plan knows scopes, as it does at the start. On a plan without,
-    /// a variable has all scopes, and one with fewer is refused.
+    /// Sets whether the account's plan supports scopes; the default is true. On a plan without
+    /// scopes a variable has all of them, and a variable with fewer is refused.
     pub fn set_scopes(&self, available: bool) {
-        self.shared.state().scopes_available = available;
+        self.state.account().scopes_available = available;
     }
 
-    /// Sets a variable of a site, whatever it was before.
+    /// Sets or replaces a variable of a site.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] when there is no such site, and for a variable that the API
-    /// would refuse. No value is in it.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if there is no such site, and for a variable
+    /// that the API would refuse. No error contains a value.
     pub fn set_variable(&self, site: &str, variable: EnvVar) -> Result<(), Error> {
-        let mut state = self.shared.state();
-        let scopes = state.scopes_available;
+        let mut account = self.state.account();
+        let scopes = account.scopes_available;
         variable.check(scopes).map_err(Error::from)?;
-        let site = state.existing_site(site, "set a variable of it")?;
+        let site = account.find_site(site, "set a variable")?;
         site.variables.set(variable);
         Ok(())
     }
 
-    /// The variables of a site as they were set, with the values of secrets.
+    /// Returns the variables of a site, with the values of secrets.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] when there is no such site.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if there is no such site.
     pub fn variables(&self, site: &str) -> Result<Vec<EnvVar>, Error> {
-        let mut state = self.shared.state();
-        let site = state.existing_site(site, "read its variables")?;
+        let mut account = self.state.account();
+        let site = account.find_site(site, "read the variables")?;
         Ok(site.variables.list().to_vec())
     }
 
-    /// What code of this scope finds in its environment, in a context: the account's
-    /// variables under the site's own.
+    /// Returns the environment of code of this scope in a context: the account's variables,
+    /// overridden by the site's own.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] when there is no such site.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if there is no such site.
     pub fn environment(
         &self,
         site: &str,
         context: &Context,
         scope: EnvScope,
     ) -> Result<BTreeMap<String, String>, Error> {
-        let mut state = self.shared.state();
-        let mut environment = state.variables.environment(context, scope);
-        let site = state.existing_site(site, "read its environment")?;
+        let mut account = self.state.account();
+        let mut environment = account.variables.environment(context, scope);
+        let site = account.find_site(site, "read the environment")?;
         environment.extend(site.variables.environment(context, scope));
         Ok(environment)
     }
 
-    /// In which context the functions of a draft are from now on.
+    /// Sets the context of the functions of drafts that are created from now on.
     pub fn set_draft_context(&self, context: Context) {
-        self.shared.state().draft_context = context;
+        self.state.account().draft_context = context;
     }
 
-    /// The deploys of all sites, in the order in which they were made, with what was
-    /// uploaded for each.
-    pub fn deploys(&self) -> Vec<Uploaded> {
-        let state = self.shared.state();
-        let uploaded = |of: &deploys::Deploy| of.uploaded(state.site_name(of.site), &state.store);
-        state.deploys.iter().map(uploaded).collect()
+    /// Returns the deploys of all sites with their uploads, in the order of their creation.
+    pub fn deploys(&self) -> Vec<UploadedDeploy> {
+        let account = self.state.account();
+        let uploaded = |deploy: &DeployRecord| {
+            deploy.to_uploaded(account.site_name(deploy.site), &account.store)
+        };
+        account.deploys.iter().map(uploaded).collect()
     }
 
-    /// Ends it: the port is free and every connection closed when this returns.
+    /// Stops the server. When it returns, the port is free and every connection is closed.
     pub async fn stop(self) {
         self.server.stop().await;
     }
@@ -200,25 +203,20 @@ impl fmt::Debug for NetlifyApi {
     }
 }
 
-fn router(shared: Shared) -> Router {
+fn router(state: AppState) -> Router {
     let routes = Router::new()
-        .merge(account::routes())
-        .merge(sites::routes())
+        .merge(account_routes::routes())
+        .merge(site_routes::routes())
         .merge(env_routes::routes())
         .merge(deploy_routes::routes())
-        .layer(from_fn_with_state(shared.clone(), account::authenticated));
+        .layer(from_fn_with_state(
+            state.clone(),
+            account_routes::authenticate,
+        ));
     Router::new()
         .nest("/api/v1", routes)
-        .merge(account::extensions())
-        .fallback(async || Refusal::missing_route())
-        .method_not_allowed_fallback(async || Refusal::missing_route())
-        .with_state(shared)
-}
-
-/// An error of the stand-in's owner, who named something that is not there.
-fn unknown_site(site: &str, purpose: &str) -> Error {
-    Error::new(
-        ErrorKind::Input,
-        format!("there is no site {site}, so nobody can {purpose}"),
-    )
+        .merge(account_routes::extensions())
+        .fallback(async || ApiError::not_implemented())
+        .method_not_allowed_fallback(async || ApiError::not_implemented())
+        .with_state(state)
 }

@@ -1,4 +1,4 @@
-//! Deploys, from the first request to the served site.
+//! Tests of deploys, from the first request to the served site.
 
 use std::io::{Cursor, Write as _};
 
@@ -16,31 +16,28 @@ use crate::netlify_api::{Context, DeployState, EnvVar, NetlifyApi};
 const PAGE: &str = "<p>shop</p>";
 const TOML: &str = "[build]\npublish = \"public\"\n";
 
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Says what a deploy is made of, uploads what is asked for, and tells what that was.
+/// Declares the files of a deploy and uploads those that are required. Returns the response to the
+/// declaration.
 async fn upload(netlify: &NetlifyApi, id: &str) -> Value {
     let body = json!({
         "files": {
-            "/index.html": hex(&Sha1::digest(PAGE)),
-            "netlify.toml": hex(&Sha1::digest(TOML)),
+            "/index.html": hex::encode(Sha1::digest(PAGE)),
+            "netlify.toml": hex::encode(Sha1::digest(TOML)),
         },
         "functions": {},
     });
     let path = format!("/sites/shop/deploys/{id}");
-    let described = request(netlify, "PUT", &path, &body).await.json();
+    let declared = request(netlify, "PUT", &path, &body).await.json();
     for (path, content) in [("index.html", PAGE), ("netlify.toml", TOML)] {
-        let digest = json!(hex(&Sha1::digest(content)));
-        let required = described["required"].as_array().expect("a list");
+        let digest = json!(hex::encode(Sha1::digest(content)));
+        let required = declared["required"].as_array().expect("a list");
         if required.contains(&digest) {
             let path = format!("/deploys/{id}/files/{path}");
             let response = put(netlify, &path, content.as_bytes()).await;
             assert_eq!(response.status, 200, "{}", response.body);
         }
     }
-    described
+    declared
 }
 
 async fn create(netlify: &NetlifyApi, body: Value) -> String {
@@ -50,7 +47,7 @@ async fn create(netlify: &NetlifyApi, body: Value) -> String {
 }
 
 #[tokio::test]
-async fn deploy_is_ready_when_all_is_there_and_asks_for_nothing_twice() {
+async fn complete_deploy_is_ready_and_stored_files_are_not_required_again() {
     let netlify = start().await;
     let id = create(&netlify, json!({"draft": true})).await;
     let state = async || {
@@ -58,20 +55,20 @@ async fn deploy_is_ready_when_all_is_there_and_asks_for_nothing_twice() {
         request(&netlify, "GET", &path, &Value::Null).await.json()["state"].take()
     };
     assert_eq!(state().await, "new");
-    let described = upload(&netlify, &id).await;
-    assert_eq!(described["required"].as_array().map(Vec::len), Some(2));
+    let declared = upload(&netlify, &id).await;
+    assert_eq!(declared["required"].as_array().map(Vec::len), Some(2));
     assert_eq!(state().await, "ready");
 
     let again = create(&netlify, json!({"draft": false, "branch": "staging"})).await;
-    let described = upload(&netlify, &again).await;
+    let declared = upload(&netlify, &again).await;
     assert_eq!(
-        (&described["required"], &described["state"]),
+        (&declared["required"], &declared["state"]),
         (&json!([]), &json!("ready"))
     );
     let production = create(&netlify, json!({})).await;
     upload(&netlify, &production).await;
     let deploys = netlify.deploys();
-    let contexts: Vec<_> = deploys.iter().map(|of| &of.context).collect();
+    let contexts: Vec<_> = deploys.iter().map(|deploy| &deploy.context).collect();
     let staging = Context::Branch("staging".to_owned());
     assert_eq!(
         contexts,
@@ -97,10 +94,10 @@ async fn deploy_is_ready_when_all_is_there_and_asks_for_nothing_twice() {
 }
 
 #[tokio::test]
-async fn upload_that_was_not_announced_is_refused() {
+async fn undeclared_upload_is_refused() {
     let netlify = start().await;
     let id = create(&netlify, json!({"draft": true})).await;
-    let body = json!({"files": {"a": hex(&Sha1::digest("a"))}, "functions": {"f": "0"}});
+    let body = json!({"files": {"a": hex::encode(Sha1::digest("a"))}, "functions": {"f": "0"}});
     let path = format!("/sites/shop/deploys/{id}");
     assert_eq!(request(&netlify, "PUT", &path, &body).await.status, 200);
     for (path, status) in [
@@ -125,7 +122,7 @@ async fn upload_that_was_not_announced_is_refused() {
 }
 
 #[tokio::test]
-async fn environment_of_a_deploy_is_that_of_the_moment_at_which_it_became_ready() {
+async fn environment_of_a_deploy_is_fixed_when_it_becomes_ready() {
     let netlify = start().await;
     let set = |value: &str| {
         let variable = EnvVar::new("A").value(Context::Production, value);
@@ -135,14 +132,14 @@ async fn environment_of_a_deploy_is_that_of_the_moment_at_which_it_became_ready(
     let id = create(&netlify, json!({})).await;
     upload(&netlify, &id).await;
     set("after");
-    let state = netlify.shared.state();
-    let environment = &state.deploys[0].environment;
+    let account = netlify.state.account();
+    let environment = &account.deploys[0].environment;
     assert_eq!(environment["A"], "before");
     assert_eq!(environment["SITE_NAME"], "shop");
 }
 
 #[tokio::test]
-async fn function_that_is_no_rust_program_is_not_hosted() {
+async fn function_that_is_not_a_rust_program_is_not_hosted() {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     zip.start_file("index.js", SimpleFileOptions::default())
         .expect("a zip");
@@ -151,8 +148,8 @@ async fn function_that_is_no_rust_program_is_not_hosted() {
     for (runtime, word) in [("js", "its runtime is js"), ("rs", "no bootstrap")] {
         let netlify = start().await;
         let id = create(&netlify, json!({})).await;
-        let files = json!({"netlify.toml": hex(&Sha1::digest(TOML))});
-        let functions = json!({"f": hex(&Sha256::digest(&zip))});
+        let files = json!({"netlify.toml": hex::encode(Sha1::digest(TOML))});
+        let functions = json!({"f": hex::encode(Sha256::digest(&zip))});
         let body = json!({"files": files, "functions": functions});
         request(&netlify, "PUT", &format!("/sites/shop/deploys/{id}"), &body).await;
         put(
@@ -164,7 +161,7 @@ async fn function_that_is_no_rust_program_is_not_hosted() {
         let path = format!("/deploys/{id}/functions/f?runtime={runtime}");
         let response = put(&netlify, &path, &zip).await;
         assert_eq!(response.status, 200, "{}", response.body);
-        let error = netlify.host(|_| ()).await.expect_err("a refusal");
+        let error = netlify.host(|_| ()).await.expect_err("an error");
         assert!(error.to_string().contains(word), "{error}");
         let unpacked = netlify.deploys()[0].functions["f"].unpack().expect("a zip");
         assert_eq!(unpacked["index.js"], b"{}");

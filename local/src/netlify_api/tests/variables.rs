@@ -1,4 +1,4 @@
-//! Environment variables, as programs set and read them.
+//! Tests of environment variables over HTTP.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::netlify_api::{Context, EnvScope, EnvVar};
 const ENV: &str = "/accounts/local/env?site_id=shop";
 
 #[tokio::test]
-async fn site_is_found_by_name_and_by_id() {
+async fn site_is_found_by_name_and_id() {
     let netlify = start().await;
     let by_name = request(&netlify, "GET", "/sites/shop", &Value::Null).await;
     let id = by_name.json()["id"].as_str().expect("an id").to_owned();
@@ -82,7 +82,7 @@ async fn variable_is_created_changed_and_removed() {
 }
 
 #[tokio::test]
-async fn secret_is_masked_in_every_answer_and_reaches_functions() {
+async fn secret_is_masked_in_every_response_and_reaches_functions() {
     let netlify = start().await;
     let body = json!([{"key": "TOKEN", "is_secret": true,
         "values": [{"context": "production", "value": "canary"}]}]);
@@ -112,7 +112,7 @@ async fn secret_is_masked_in_every_answer_and_reaches_functions() {
 }
 
 #[tokio::test]
-async fn plan_without_scopes_takes_a_variable_with_all_of_them_alone() {
+async fn plan_without_scopes_accepts_only_variables_with_all_scopes() {
     let netlify = start().await;
     netlify.set_scopes(false);
     let with = |scopes: Value| json!([{"key": "A", "scopes": scopes, "values": []}]);
@@ -130,7 +130,7 @@ async fn plan_without_scopes_takes_a_variable_with_all_of_them_alone() {
 }
 
 #[tokio::test]
-async fn variable_of_the_account_is_under_that_of_the_site() {
+async fn site_variable_overrides_account_variable() {
     let netlify = start().await;
     let body = |value: &str| json!([{"key": "A", "values": [{"context": "all", "value": value}]}]);
     let account = "/accounts/local/env";
@@ -159,7 +159,7 @@ async fn variable_of_the_account_is_under_that_of_the_site() {
 }
 
 #[tokio::test]
-async fn requests_that_are_not_good_are_refused() {
+async fn invalid_requests_are_refused() {
     let netlify = start().await;
     let value = |value: Value| json!([{"key": "A", "values": [value]}]);
     for (method, path, body, status) in [
@@ -211,7 +211,7 @@ async fn requests_that_are_not_good_are_refused() {
 }
 
 #[tokio::test]
-async fn faults_and_requests_are_those_of_any_stand_in() {
+async fn faults_are_injected_and_requests_recorded() {
     let netlify = start().await;
     let failure = Failure::Status {
         status: 503,
@@ -227,7 +227,7 @@ async fn faults_and_requests_are_those_of_any_stand_in() {
         200
     );
     let requests = netlify.control().requests();
-    let statuses: Vec<_> = requests.iter().map(|of| of.status).collect();
+    let statuses: Vec<_> = requests.iter().map(|request| request.status).collect();
     assert_eq!(statuses, [Some(503), Some(200)]);
     netlify.stop().await;
 }

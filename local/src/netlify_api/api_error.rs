@@ -1,4 +1,4 @@
-//! The answers with a status of failure: `{"code","message"}`.
+//! The error responses: `{"code","message"}`.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -6,17 +6,17 @@ use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-/// One answer that refuses.
+/// An error response.
 ///
-/// The open-api has one form for all of them. Which status and words Netlify has for which
-/// mistake is not verified, save 401 and 404 (2026-11).
+/// The open-api has one schema for all of them. Netlify's statuses and messages are not verified,
+/// except 401 and 404 (2026-11).
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct ApiError {
     status: StatusCode,
     message: String,
 }
 
-impl Refusal {
+impl ApiError {
     fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -32,37 +32,37 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "Not Found")
     }
 
-    /// A body or a parameter that cannot be read.
+    /// Error for a body or parameter that cannot be parsed.
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
-    /// Something that is there already.
+    /// Error for a resource that already exists.
     pub(super) fn conflict(message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, message)
     }
 
-    /// A body that says what cannot be.
+    /// Error for a well-formed body with invalid values.
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, message)
     }
 
-    pub(super) fn missing_route() -> Self {
+    pub(super) fn not_implemented() -> Self {
         Self::new(
             StatusCode::NOT_IMPLEMENTED,
-            "the local netlify does not have this route",
+            "the local netlify does not implement this route",
         )
     }
 
-    /// The words, for an owner who is refused the same.
+    /// Text of the error, for the same error of a method of [`NetlifyApi`](super::NetlifyApi).
     pub(super) fn message(&self) -> &str {
         &self.message
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        // `env:set` of the CLI reads `msg`.
+        // The CLI's `env:set` reads `msg`.
         let body = json!({
             "code": self.status.as_u16(),
             "message": self.message,
@@ -72,14 +72,14 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The answer to any request with this status, for a fault.
-pub(super) fn of_status(status: StatusCode) -> Response {
+/// Returns the error response with the status of an injected fault.
+pub(super) fn from_status(status: StatusCode) -> Response {
     let message = status.canonical_reason().unwrap_or("Error");
-    Refusal::new(status, message).into_response()
+    ApiError::new(status, message).into_response()
 }
 
-/// The body, or a refusal that holds nothing of it.
-pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+/// Parses a JSON body. The error contains nothing of the body.
+pub(super) fn parse_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body)
-        .map_err(|_| Refusal::bad_request("the body is not the JSON that this route takes"))
+        .map_err(|_| ApiError::bad_request("the body is not the JSON that this route expects"))
 }

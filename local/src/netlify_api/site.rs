@@ -1,0 +1,66 @@
+//! A site of the account.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::env_vars::EnvVars;
+
+/// A site with its own variables.
+pub(super) struct Site {
+    pub(super) id: Uuid,
+    pub(super) name: String,
+    pub(super) variables: EnvVars,
+}
+
+impl Site {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            id: Uuid::new_v4(),
+            name: name.to_owned(),
+            variables: EnvVars::default(),
+        }
+    }
+
+    /// Returns whether an id, a name or a host name means this site.
+    pub(super) fn matches(&self, site: &str) -> bool {
+        site == self.id.to_string()
+            || site == self.name
+            || site.strip_suffix(".netlify.app") == Some(&self.name)
+    }
+
+    /// Adds the variables that describe the site to the environment of its functions.
+    pub(super) fn extend_environment(&self, environment: &mut BTreeMap<String, String>) {
+        environment.extend([
+            (
+                "URL".to_owned(),
+                format!("https://{}.netlify.app", self.name),
+            ),
+            ("SITE_NAME".to_owned(), self.name.clone()),
+            ("SITE_ID".to_owned(), self.id.to_string()),
+        ]);
+    }
+
+    pub(super) fn json(&self, account_id: Uuid, account_slug: &str) -> Value {
+        let host = format!("{}.netlify.app", self.name);
+        json!({
+            "id": self.id,
+            "site_id": self.id,
+            "name": self.name,
+            "state": "current",
+            "plan": "nf_team_dev",
+            "url": format!("http://{host}"),
+            "ssl_url": format!("https://{host}"),
+            "admin_url": format!("https://app.netlify.com/projects/{}", self.name),
+            "default_domain": host,
+            "account_id": account_id,
+            "account_name": "Local",
+            "account_slug": account_slug,
+            "build_settings": {},
+            "use_envelope": true,
+            "feature_flags": {},
+            "published_deploy": null,
+        })
+    }
+}
