@@ -252,18 +252,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub async fn rehearse_session(says: &[u8], is_early: bool, is_trusted: bool) {
-    use crate::postgres::{PASSWORD, rehearse};
+    use crate::postgres::{PASSWORD, run_script};
 
-    let rehearsed = rehearse(says, is_early, is_trusted).await;
-    assert!(
-        is_trusted || !rehearsed.has_started,
-        "a session has started"
-    );
+    let result = run_script(says, is_early, is_trusted).await;
+    assert!(is_trusted || !result.has_started, "a session has started");
     let is_told = |part: &[u8]| {
-        let mut parts = rehearsed.to_server.windows(part.len());
+        let mut parts = result.to_server.windows(part.len());
         parts.any(|window| window == part)
     };
-    assert!(is_trusted || !is_told(PASSWORD), "the password is told");
+    assert!(is_trusted || !is_told(PASSWORD), "the password was sent");
     // What comes early is taken for no answer to a server that asks for the password.
     assert!(
         !is_early || !is_told(PASSWORD),
@@ -271,7 +268,7 @@ pub async fn rehearse_session(says: &[u8], is_early: bool, is_trusted: bool) {
     );
     // Nothing is made up: the driver hears that it is authenticated, and what the server said.
     assert!(
-        rehearsed.to_driver.len() <= says.len() + 9,
+        result.to_driver.len() <= says.len() + 9,
         "something is made up"
     );
 }

@@ -60,7 +60,7 @@ async fn unmarked_database_is_let_in_with_one_warning_per_process() {
     }
     function.shutdown().await;
     let log = scene.log();
-    assert_eq!(log.matches("carries no mark").count(), 1, "{log}");
+    assert_eq!(log.matches("has no stage mark").count(), 1, "{log}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::database::Database;
 use crate::database::retry::{OutcomeProbe, outcome_unknown};
 use crate::error::{Error, ErrorKind};
-use crate::postgres::{Client, Transaction, WriteOutcome, of_transaction};
+use crate::postgres::{Client, Transaction, WriteOutcome, for_transaction};
 
 impl Database {
     /// Does some work in one transaction: all of it takes effect, or nothing.
@@ -124,7 +124,7 @@ where
 /// for too long; a pooler's is somebody else's too, and only the transaction can be.
 pub(super) fn begin(client: &Client, left: Option<Duration>) -> Cow<'static, str> {
     match left {
-        Some(left) if client.is_pooled() => Cow::Owned(format!("BEGIN; {}", of_transaction(left))),
+        Some(left) if client.is_pooled() => Cow::Owned(format!("BEGIN; {}", for_transaction(left))),
         _ => Cow::Borrowed("BEGIN"),
     }
 }

@@ -7,9 +7,9 @@ mod protocol;
 mod sqlstate;
 mod stage_mark;
 
-pub(crate) use self::connect::startup::session_params::of_transaction;
+pub(crate) use self::connect::startup::session_params::for_transaction;
 #[cfg(feature = "testing")]
-pub(crate) use self::connect::startup::{PASSWORD, rehearse};
+pub(crate) use self::connect::startup::{PASSWORD, run_script};
 pub(crate) use self::pool::{Pool, read_only};
 pub(crate) use self::protocol::{Checkpoint, Tap, WriteOutcome};
 pub(crate) use self::sqlstate::{Staleness, of_query};

@@ -1,8 +1,8 @@
-//! The mark of a database: the stage that it belongs to, kept in the database itself.
+//! The stage mark: the stage that a database belongs to, kept in the database itself.
 //!
-//! It is the database's default `application_name`, which its owner may set, and which
-//! the server tells every session at its start unasked (ParameterStatus of
-//! postgresql.org/docs/18/protocol-flow.html), so that a look at it costs nothing.
+//! The mark is the database's default `application_name`. Its owner may set it, and the server
+//! reports it when a session starts (ParameterStatus of
+//! postgresql.org/docs/18/protocol-flow.html), so that reading it costs no round trip.
 
 use std::fmt;
 use std::sync::Once;
@@ -17,18 +17,17 @@ use crate::stage::Stage;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StageMark {
-    /// It says nothing.
+    /// The database has no mark.
     None,
-    /// It is this stage's.
+    /// The database belongs to this stage.
     Of(Stage),
-    /// It is of a stage that is not known here.
+    /// The mark names a stage that this version does not know.
     Unknown(String),
 }
 
 impl StageMark {
-    /// What the server has told at the start of a session about `application_name`;
-    /// `None` if that says nothing about the mark: a pooler keeps it to itself, or
-    /// another name stands before it.
+    /// Reads the mark from the `application_name` that the server reported. `None` if that does
+    /// not tell the mark: a pooler may not report it, and another name may hide it.
     pub(super) fn reported(application_name: Option<&str>) -> Option<Self> {
         match application_name? {
             "" => Some(Self::None),
@@ -44,12 +43,12 @@ impl StageMark {
         })
     }
 
-    /// The mark as it stands in the database's settings: one round trip.
-    pub(super) async fn ask(client: &Client) -> Result<Self, Error> {
+    /// Reads the mark from the database's settings, in one round trip.
+    pub(super) async fn query(client: &Client) -> Result<Self, Error> {
         let messages = client.simple_query(SETTING).await.map_err(|error| {
             Error::with_source(
                 ErrorKind::DatabaseUnreachable,
-                "could not ask the database for the mark of its stage",
+                "could not read the stage mark of the database",
                 error,
             )
         })?;
@@ -60,11 +59,12 @@ impl StageMark {
         Ok(found.unwrap_or(Self::None))
     }
 
-    /// Whether a function of this stage may use a database with this mark.
+    /// Checks that a function of the stage may use a database with this mark.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WrongDatabase`].
+    /// [`ErrorKind::WrongDatabase`] for the mark of another stage, or where a mark is required and
+    /// missing.
     pub(super) fn check(
         &self,
         stage: Stage,
@@ -72,23 +72,23 @@ impl StageMark {
         url: &DatabaseUrl,
     ) -> Result<(), Error> {
         let database = format!("database {} on {}:{}", url.database, url.host, url.port);
-        let refused = |reason: String| Err(Error::new(ErrorKind::WrongDatabase, reason));
+        let refuse = |reason: String| Err(Error::new(ErrorKind::WrongDatabase, reason));
         match self {
             Self::Of(own) if *own == stage => Ok(()),
-            Self::Of(_) | Self::Unknown(_) => refused(format!(
+            Self::Of(_) | Self::Unknown(_) => refuse(format!(
                 "{database} is marked as stage {self}'s, and this function serves stage {stage}: \
-                 give it the URL of its own database, or where the mark is wrong, as after a copy, \
-                 set it anew with `stagelink mark set --stage {stage} --replace`"
+                 configure the URL of its own database, or where the mark is wrong, as after a \
+                 copy, replace it with `stagelink mark set --stage {stage} --replace`"
             )),
-            Self::None if required => refused(format!(
-                "{database} carries no mark of a stage, and STAGELINK_REQUIRE_MARK wants one: if it \
-                 is that of stage {stage}, run `stagelink mark set --stage {stage}`"
+            Self::None if required => refuse(format!(
+                "{database} has no stage mark, and STAGELINK_REQUIRE_MARK requires one: if the \
+                 database belongs to stage {stage}, run `stagelink mark set --stage {stage}`"
             )),
             Self::None => {
                 static ONCE: Once = Once::new();
                 ONCE.call_once(|| {
                     tracing::warn!(
-                        "{database} carries no mark, so nothing shows that it is that of stage \
+                        "{database} has no stage mark, so nothing shows that it belongs to stage \
                          {stage}: run `stagelink mark set --stage {stage}`, and set \
                          STAGELINK_REQUIRE_MARK=true"
                     );
@@ -99,8 +99,8 @@ impl StageMark {
     }
 }
 
-/// The statement that gives a database its mark, or takes it away.
-pub(super) fn statement(database: &str, stage: Option<Stage>) -> String {
+/// Builds the statement that sets or clears the mark of a database.
+pub(super) fn set_statement(database: &str, stage: Option<Stage>) -> String {
     let database = database.replace('"', "\"\"");
     match stage {
         Some(stage) => {
@@ -122,7 +122,7 @@ impl fmt::Display for StageMark {
 
 const PREFIX: &str = "stagelink:";
 
-/// The database's own setting, which everybody may read.
+/// The query for the database's own setting, which every role may read.
 const SETTING: &str = "SELECT substr(setting, length('application_name=') + 1) \
     FROM pg_catalog.pg_database d \
     JOIN pg_catalog.pg_db_role_setting s ON s.setdatabase = d.oid AND s.setrole = 0, \
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn report_is_a_mark_or_none_or_says_nothing() {
+    fn reported_name_is_a_mark_or_no_mark_or_tells_nothing() {
         for (name, expected) in [
             (
                 Some("stagelink:staging"),
@@ -173,16 +173,16 @@ mod tests {
     }
 
     #[test]
-    fn unmarked_database_is_let_in_until_marks_are_required() {
+    fn unmarked_database_is_accepted_unless_a_mark_is_required() {
         let check = |required| StageMark::None.check(Stage::Staging, required, &url());
         check(false).unwrap();
         assert!(check(true).unwrap_err().to_string().contains("mark set"));
     }
 
     #[test]
-    fn statement_keeps_a_strange_name_together() {
+    fn statement_quotes_the_name_of_the_database() {
         assert_eq!(
-            statement("a\"b", Some(Stage::Review)),
+            set_statement("a\"b", Some(Stage::Review)),
             "ALTER DATABASE \"a\"\"b\" SET application_name TO 'stagelink:review'"
         );
     }

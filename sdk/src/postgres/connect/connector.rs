@@ -1,4 +1,4 @@
-//! Opens connections for the pool, with the credentials of one generation.
+//! The connector: opens connections with the credentials of one generation.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,23 +9,22 @@ use deadpool_postgres::ClientWrapper;
 use tokio::task::JoinHandle;
 
 use crate::config::{Limits, ServerSettings};
-use crate::credentials::Credentials;
-use crate::credentials::DatabaseUrl;
-use crate::credentials::ScramKeys;
+use crate::credentials::{Credentials, DatabaseUrl, ScramKeys};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::connect::ConnectAttempt;
 use crate::postgres::connect::cancel::CancelToken;
 use crate::postgres::connect::scram::ScramKeyCache;
 use crate::postgres::connect::server_auth::ServerAuth;
+use crate::postgres::connect::server_hints::ServerHints;
+use crate::postgres::connect::socket::SocketProbe;
 use crate::postgres::connect::startup::Pipelined;
 use crate::postgres::connect::timings::ConnectTimings;
 use crate::postgres::connect::tls::PublicKey;
-use crate::postgres::connect::watch::Socket;
 use crate::postgres::protocol::Tap;
 use crate::postgres::stage_mark::StageMark;
 use crate::stage::Stage;
 
-/// Opens connections with the credentials of one generation.
+/// Opens connections with the credentials of one generation. Clones are the same connector.
 #[derive(Clone)]
 pub(in crate::postgres) struct Connector(Arc<Inner>);
 
@@ -34,30 +33,31 @@ struct Inner {
     credentials: Credentials,
     limits: Limits,
     settings: ServerSettings,
-    /// No two passwords have one salt, so what leads past a pooler may use it as well.
+    /// Shared by the URLs of the pooler and of the database: two passwords never share a salt.
     key_cache: ScramKeyCache,
-    /// Whether the pooler that the credentials lead to is passed by.
-    passes_pooler: AtomicBool,
-    /// How long it took to get the credentials, until it is told once.
+    hints: ServerHints,
+    /// Whether connections bypass the pooler that the credentials lead to.
+    bypasses_pooler: AtomicBool,
+    /// Time that the provider took for the credentials; taken by the first connection.
     resolved_in: Mutex<Option<Duration>>,
-    phases: Mutex<Option<ConnectTimings>>,
+    timings: Mutex<Option<ConnectTimings>>,
 }
 
-/// A session on a server, and what passes on it.
+/// A connection that was just opened, with the parts that the pool needs.
 pub(in crate::postgres) struct NewConnection {
     pub(in crate::postgres) client: ClientWrapper,
-    /// Moves what is sent and received, until the client is dropped and the server knows.
+    /// The task that moves messages, until the client is dropped and the server has been told.
     pub(in crate::postgres) task: JoinHandle<()>,
     pub(in crate::postgres) tap: Tap,
-    pub(in crate::postgres) socket: Socket,
+    pub(in crate::postgres) socket: SocketProbe,
     pub(in crate::postgres) cancel_token: CancelToken,
-    /// What goes ahead of the first statement. A pooler's sessions are set to nothing:
-    /// it may show that to others.
-    pub(in crate::postgres) ahead: Option<Pipelined>,
-    pub(in crate::postgres) facts: ServerInfo,
+    /// Statements to send ahead of the next one, in the same flight. `None` behind a pooler,
+    /// whose sessions other clients share.
+    pub(in crate::postgres) pipelined: Option<Pipelined>,
+    pub(in crate::postgres) info: ServerInfo,
 }
 
-/// What was shown and told while a connection was opened.
+/// The facts about a server and database that opening a connection revealed.
 #[derive(Clone, Debug)]
 pub(in crate::postgres) struct ServerInfo {
     pub(in crate::postgres) server_auth: ServerAuth,
@@ -65,13 +65,13 @@ pub(in crate::postgres) struct ServerInfo {
     pub(in crate::postgres) key: Option<PublicKey>,
     pub(in crate::postgres) mark: StageMark,
     pub(in crate::postgres) server_version: Option<String>,
-    /// Whether it takes a TLS handshake at once.
+    /// Whether the server takes a TLS handshake without an SSLRequest.
     pub(in crate::postgres) direct_tls: bool,
-    /// Whether it says that it takes no writes.
+    /// Whether the server reported that it takes no writes.
     pub(in crate::postgres) is_read_only: bool,
-    /// Whether sessions are those of a pooler, whose server changes with each transaction.
+    /// Whether the session is a pooler's, whose server changes with each transaction.
     pub(in crate::postgres) is_pooled: bool,
-    /// How long the server took to take the connection: about a round trip.
+    /// Time that the TCP connection took to open: about one round trip.
     pub(in crate::postgres) round_trip: Duration,
 }
 
@@ -82,16 +82,18 @@ impl Connector {
         resolved_in: Option<Duration>,
         limits: Limits,
         settings: ServerSettings,
+        hints: ServerHints,
     ) -> Self {
         Self(Arc::new(Inner {
-            key_cache: ScramKeyCache::with(credentials.scram_keys().cloned()),
+            key_cache: ScramKeyCache::new(credentials.scram_keys().cloned()),
             stage,
             credentials,
             limits,
             settings,
-            passes_pooler: AtomicBool::new(false),
+            hints,
+            bypasses_pooler: AtomicBool::new(false),
             resolved_in: Mutex::new(resolved_in),
-            phases: Mutex::new(None),
+            timings: Mutex::new(None),
         }))
     }
 
@@ -99,45 +101,51 @@ impl Connector {
         &self.0.credentials
     }
 
-    /// What SCRAM made of the password, where it was asked for.
+    /// Returns the SCRAM keys of the latest login, if it used SCRAM.
     pub(in crate::postgres) fn scram_keys(&self) -> Option<ScramKeys> {
         self.0.key_cache.last()
     }
 
-    /// How long the phases of the connection opened last took.
+    /// Returns the timings of the connection that was opened last.
     pub(in crate::postgres) fn connect_timings(&self) -> Option<ConnectTimings> {
-        *lock(&self.0.phases)
+        *lock(&self.0.timings)
     }
 
-    /// A connection to the stage's own database.
+    /// Opens a connection to the stage's own database.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongDatabase`] where the stage mark does not match, besides the reasons why
+    /// no connection can be opened.
     pub(in crate::postgres) async fn open(&self) -> Result<NewConnection, Error> {
-        let opened = self.open_unchecked().await?;
+        let connection = self.open_unchecked().await?;
         let url = self.0.credentials.url();
         let required = self.0.settings.require_mark;
-        opened.facts.mark.check(self.0.stage, required, url)?;
-        Ok(opened)
+        connection.info.mark.check(self.0.stage, required, url)?;
+        Ok(connection)
     }
 
-    /// A connection to whichever database the credentials lead to, not to be handed out.
+    /// Opens a connection whatever the stage mark says. Handlers must not get it.
     pub(in crate::postgres) async fn open_unchecked(&self) -> Result<NewConnection, Error> {
         let credentials = &self.0.credentials;
         let Some(direct) = credentials.direct() else {
             return self.open_at(credentials.url()).await;
         };
-        if self.0.passes_pooler.load(Ordering::Relaxed) {
+        if self.0.bypasses_pooler.load(Ordering::Relaxed) {
             return self.open_at(direct).await;
         }
         match self.open_at(credentials.url()).await {
             Err(error) if error.kind() == ErrorKind::ServerNotAuthenticated => {
-                Box::pin(self.past_pooler(direct, error)).await
+                Box::pin(self.bypass_pooler(direct, error)).await
             }
-            answer => answer,
+            result => result,
         }
     }
 
-    /// What to do with a pooler that proves nothing: the database itself may show the same
-    /// key, with a proof. Where that does not help, it is taken without the pooler.
-    async fn past_pooler(
+    /// Handles a pooler that could not authenticate itself. A connection to the database itself
+    /// may prove the key that the pooler showed, and then the pooler is used; otherwise
+    /// connections bypass it from now on.
+    async fn bypass_pooler(
         &self,
         direct: &DatabaseUrl,
         error: Error,
@@ -146,35 +154,36 @@ impl Connector {
         if let Ok(pooled) = self.open_at(self.0.credentials.url()).await {
             return Ok(pooled);
         }
-        self.0.passes_pooler.store(true, Ordering::Relaxed);
+        self.0.bypasses_pooler.store(true, Ordering::Relaxed);
         tracing::warn!(
             reason = %error.report(),
             origin = self.0.credentials.origin(),
-            "the pooler is passed by, and connections are the database's own: pin the pooler's \
-             key with STAGELINK_SERVER_PIN, or set STAGELINK_POOLER=never"
+            "the pooler is not authenticated, so connections bypass it: pin the pooler's key with \
+             STAGELINK_SERVER_PIN, or set STAGELINK_POOLER=never"
         );
         Ok(database)
     }
 
     async fn open_at(&self, url: &DatabaseUrl) -> Result<NewConnection, Error> {
         let inner = &*self.0;
-        let budget = url
+        let step_timeout = url
             .connect_timeout
             .map_or(inner.limits.connect, |own| own.min(inner.limits.connect));
         let attempt = ConnectAttempt {
             url,
             server: &format!("{}:{}", url.host, url.port),
             settings: &inner.settings,
+            hints: &inner.hints,
             key_cache: &inner.key_cache,
-            idle: inner.limits.idle,
-            budget,
+            idle_timeout: inner.limits.idle,
+            step_timeout,
         };
-        let mut phases = ConnectTimings::default();
-        let opened = attempt.run(&mut phases).await?;
-        phases.resolve = lock(&inner.resolved_in).take();
-        tracing::debug!(origin = inner.credentials.origin(), ?phases, "connected");
-        *lock(&inner.phases) = Some(phases);
-        Ok(opened)
+        let mut timings = ConnectTimings::default();
+        let connection = attempt.run(&mut timings).await?;
+        timings.resolve = lock(&inner.resolved_in).take();
+        tracing::debug!(origin = inner.credentials.origin(), ?timings, "connected");
+        *lock(&inner.timings) = Some(timings);
+        Ok(connection)
     }
 }
 
@@ -190,7 +199,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(in crate::postgres) fn took_too_long(phase: Phase, limit: Duration, what: &str) -> Error {
+/// A time-out of a phase, with a random time to wait before the next try.
+pub(in crate::postgres) fn timed_out(phase: Phase, limit: Duration, what: &str) -> Error {
     Error::new(
         ErrorKind::Timeout(phase),
         format!("{what} took more than {} ms ({phase})", limit.as_millis()),

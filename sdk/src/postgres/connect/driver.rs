@@ -1,4 +1,4 @@
-//! The driver, which gets a stream on which the session has started already.
+//! The handover of a started session to the driver (`tokio-postgres`).
 
 use std::error::Error as _;
 use std::io;
@@ -14,15 +14,15 @@ use crate::postgres::connect::tls;
 use crate::postgres::protocol::{Tap, Tapped};
 use crate::postgres::sqlstate::Staleness;
 
-/// A session in the hands of the driver.
+/// A session that the driver runs.
 pub(in crate::postgres) struct Driven {
     pub(in crate::postgres) client: ClientWrapper,
-    /// Moves what is sent and received, until the client is dropped and the server knows.
+    /// The task that moves messages, until the client is dropped and the server has been told.
     pub(in crate::postgres) task: JoinHandle<()>,
     pub(in crate::postgres) tap: Tap,
 }
 
-/// Gives a session to the driver. `server` is `host:port`, for messages.
+/// Hands a started session to the driver. `server` is `host:port`, for messages.
 pub(in crate::postgres) async fn drive(
     stream: RewindStream<tls::Stream>,
     user: &str,
@@ -31,15 +31,15 @@ pub(in crate::postgres) async fn drive(
     let mut config = tokio_postgres::Config::new();
     config
         .user(user)
-        // The handshake is over: the driver takes the stream as encrypted.
+        // TLS is in place: the driver treats the stream as encrypted and negotiates nothing.
         .ssl_mode(SslMode::Require)
         .ssl_negotiation(SslNegotiation::Direct);
     let (stream, tap) = Tapped::new(stream);
-    let driven = config.connect_raw(stream, Encrypted).await;
+    let driven = config.connect_raw(stream, AlreadyEncrypted).await;
     let (client, connection) = driven.map_err(|error| {
         Error::with_source(
             ErrorKind::DatabaseUnreachable,
-            format!("the connection to {server} broke as the session began"),
+            format!("the connection to {server} broke while the session started"),
             error,
         )
         .with_staleness(Staleness::Suspect)
@@ -47,27 +47,28 @@ pub(in crate::postgres) async fn drive(
     let task = tokio::spawn(async move {
         match connection.await {
             Ok(()) => {}
-            Err(error) if is_reaped(&error) => tracing::debug!(%error, "a connection was idle"),
+            Err(error) if is_idle_timeout(&error) => {
+                tracing::debug!(%error, "the server closed an idle connection");
+            }
             Err(error) => {
                 tracing::warn!(%error, cause = error.source(), "a database connection broke");
             }
         }
     });
-    // The wrapper would end the task when it is dropped, before the server is told.
+    // The wrapper aborts its task on drop, before the server is told: it gets an empty one.
     let client = ClientWrapper::new(client, tokio::spawn(std::future::ready(())));
     Ok(Driven { client, task, tap })
 }
 
-/// Whether the server has ended a session that was idle for long (idle_session_timeout), as it
-/// was told to.
-fn is_reaped(error: &tokio_postgres::Error) -> bool {
+/// Returns whether the server closed the session for `idle_session_timeout`.
+fn is_idle_timeout(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| code.code() == "57P05")
 }
 
-/// Hands the driver a stream on which the handshake is over already.
-struct Encrypted;
+/// A TLS connector that returns its stream as it is: TLS is in place.
+struct AlreadyEncrypted;
 
-impl<S: TlsStream + Unpin> TlsConnect<S> for Encrypted {
+impl<S: TlsStream + Unpin> TlsConnect<S> for AlreadyEncrypted {
     type Stream = S;
     type Error = io::Error;
     type Future = std::future::Ready<io::Result<S>>;
@@ -79,7 +80,7 @@ impl<S: TlsStream + Unpin> TlsConnect<S> for Encrypted {
 
 impl TlsStream for Tapped<RewindStream<tls::Stream>> {
     fn channel_binding(&self) -> ChannelBinding {
-        // The authentication is over, too.
+        // Authentication is over, so the driver binds nothing.
         ChannelBinding::none()
     }
 }

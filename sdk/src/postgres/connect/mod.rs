@@ -1,20 +1,18 @@
-//! The way from a URL to a session: TCP, TLS, authentication, and a look at whose database it is.
+//! Opening one connection: TCP, TLS, authentication, and the check which stage's database it is.
 
 pub(in crate::postgres) mod cancel;
 pub(in crate::postgres) mod connector;
-pub(in crate::postgres) mod driver;
-pub(crate) mod scram;
+mod driver;
+pub(in crate::postgres) mod scram;
 pub(crate) mod server_auth;
 pub(in crate::postgres) mod server_hints;
 pub(in crate::postgres) mod socket;
 pub(crate) mod startup;
 pub(crate) mod timings;
-pub(crate) mod tls;
-pub(in crate::postgres) mod verify;
-pub(in crate::postgres) mod watch;
+pub(in crate::postgres) mod tls;
+mod verify;
 
 use std::future::Future;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::future::join;
@@ -22,324 +20,365 @@ use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout};
 
 use crate::config::{Pooler, ServerSettings};
-use crate::credentials::DatabaseUrl;
-use crate::credentials::{Roots, TlsPolicy};
+use crate::credentials::{DatabaseUrl, Roots, TlsPolicy};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::connect::cancel::CancelToken;
-use crate::postgres::connect::connector::{NewConnection, ServerInfo, took_too_long};
+use crate::postgres::connect::connector::{NewConnection, ServerInfo, timed_out};
 use crate::postgres::connect::driver::{Driven, drive};
 use crate::postgres::connect::scram::ScramKeyCache;
 use crate::postgres::connect::server_auth::ServerAuth;
-use crate::postgres::connect::startup::session_params;
+use crate::postgres::connect::server_hints::ServerHints;
+use crate::postgres::connect::socket::TcpInfo;
 use crate::postgres::connect::startup::{
-    AuthRequirements, Failure, PATIENCE, SaslMechanisms, Started, StartupParams,
+    AuthRequirements, EARLY_REPLY_TIMEOUT, SaslMechanisms, Started, StartupError, StartupParams,
+    session_params,
 };
 use crate::postgres::connect::timings::ConnectTimings;
-use crate::postgres::connect::tls::{Anchors, Certificate, Peer, Refusal};
-use crate::postgres::connect::verify::Trust;
-use crate::postgres::connect::watch::Socket;
+use crate::postgres::connect::tls::{Anchors, Certificate, HandshakeError, Peer, PublicKey};
+use crate::postgres::connect::verify::ServerVerifier;
 use crate::postgres::sqlstate::{Staleness, refused, unauthenticated};
 use crate::postgres::stage_mark::StageMark;
 
-/// The way from here to a session, with a time limit for each step: a server that has much to
-/// do gets on slowly, and one that is gone gets nowhere.
+/// An attempt to open a connection to a server.
+///
+/// It tries the strategy with the fewest round trips first, and falls back to a slower one when
+/// the server does not support it. Each step has its own time limit: a busy server makes slow
+/// progress, and an absent one makes none.
 pub(in crate::postgres) struct ConnectAttempt<'a> {
     pub(in crate::postgres) url: &'a DatabaseUrl,
-    /// `host:port`, for messages and for what is remembered of it.
+    /// The server as `host:port`, for messages and hints.
     pub(in crate::postgres) server: &'a str,
     pub(in crate::postgres) settings: &'a ServerSettings,
+    pub(in crate::postgres) hints: &'a ServerHints,
     pub(in crate::postgres) key_cache: &'a ScramKeyCache,
-    /// How long the server may keep a session without a statement.
-    pub(in crate::postgres) idle: Duration,
-    /// For each step.
-    pub(in crate::postgres) budget: Duration,
+    /// Time without a statement after which the server closes the session.
+    pub(in crate::postgres) idle_timeout: Duration,
+    /// Time limit of each step.
+    pub(in crate::postgres) step_timeout: Duration,
 }
 
-/// A TCP connection, apart from its bytes.
-struct TcpInfo {
-    socket: Socket,
-    /// The other end's.
-    address: Option<IpAddr>,
-    round_trip: Duration,
-}
-
-/// How a server is met this time. Each setback leaves less to try.
-struct Plan<'a> {
-    direct: bool,
-    early: bool,
+/// The options of one try. A fallback takes one of them away.
+struct Strategy<'a> {
+    direct_tls: bool,
+    early_scram: bool,
+    /// The trust anchors that the certificate has to lead to during the handshake.
     anchors: Option<Anchors<'a>>,
 }
 
-/// Why a plan came to nothing.
+/// The reason why a try failed, and with it what the next one leaves out.
 enum Fallback {
-    NotDirect,
-    NotEarly(Option<SaslMechanisms>),
-    WantsCertificate,
-    Error(Error),
+    /// The server does not take a TLS handshake without an SSLRequest.
+    NoDirectTls,
+    /// The server did not accept an early SCRAM message. Holds the mechanisms that it offers, if
+    /// it named them.
+    NoEarlyScram(Option<SaslMechanisms>),
+    /// The server's certificate has to be verified.
+    VerifyCertificate,
+    /// The attempt failed.
+    Fail(Error),
 }
 
 impl<'a> ConnectAttempt<'a> {
-    /// Tries one plan after the other, until one comes to something.
+    /// Tries one strategy after the other until one succeeds or fails for good.
     pub(in crate::postgres) async fn run(
         &self,
-        phases: &mut ConnectTimings,
+        timings: &mut ConnectTimings,
     ) -> Result<NewConnection, Error> {
-        let known = server_hints::of(self.server);
-        let wanted = self.url.direct_tls.unwrap_or(self.settings.direct_tls);
-        let mut plan = Plan {
-            direct: match self.url.direct_tls {
-                Some(false) => false,
-                _ => known.direct_tls.unwrap_or(wanted),
-            },
-            early: self.settings.early_scram && !known.wants_to_ask,
-            anchors: match &self.url.tls {
-                TlsPolicy::Verify {
-                    roots, hostname, ..
-                } => Some(self.trust().anchors(roots, *hostname)),
-                _ => None,
-            },
-        };
-        let mut put_off = false;
+        let mut strategy = self.first_strategy();
+        let mut early_scram_failed = false;
         loop {
-            match self.follow(&plan, phases).await {
-                Ok(opened) => {
-                    if put_off {
-                        server_hints::learn(self.server, |habits| habits.wants_to_ask = true);
+            match self.connect(&strategy, timings).await {
+                Ok(connection) => {
+                    if early_scram_failed {
+                        self.hints
+                            .record(self.server, |hint| hint.rejects_early_scram = true);
                     }
-                    return Ok(opened);
+                    return Ok(connection);
                 }
-                Err(Fallback::NotDirect) => {
-                    server_hints::learn(self.server, |habits| habits.direct_tls = Some(false));
-                    plan.direct = false;
+                Err(Fallback::NoDirectTls) => {
+                    self.hints
+                        .record(self.server, |hint| hint.direct_tls = Some(false));
+                    strategy.direct_tls = false;
                 }
-                Err(Fallback::NotEarly(Some(offer))) => {
-                    server_hints::learn(self.server, |habits| habits.offer = Some(offer));
-                    plan.early = false;
+                Err(Fallback::NoEarlyScram(Some(mechanisms))) => {
+                    self.hints
+                        .record(self.server, |hint| hint.mechanisms = Some(mechanisms));
+                    strategy.early_scram = false;
                 }
-                Err(Fallback::NotEarly(None)) => {
-                    put_off = true;
-                    plan.early = false;
+                Err(Fallback::NoEarlyScram(None)) => {
+                    early_scram_failed = true;
+                    strategy.early_scram = false;
                 }
-                Err(Fallback::WantsCertificate) => {
-                    plan.anchors = Some(self.trust().anchors(&Roots::Default, true));
+                Err(Fallback::VerifyCertificate) => {
+                    strategy.anchors = Some(self.verifier().anchors(&Roots::Default, true));
                 }
-                Err(Fallback::Error(error)) => return Err(error),
+                Err(Fallback::Fail(error)) => return Err(error),
             }
         }
     }
 
-    fn trust(&self) -> Trust<'a> {
-        Trust {
-            url: self.url,
-            server: self.server,
-            settings: self.settings,
+    fn first_strategy(&self) -> Strategy<'a> {
+        let hint = self.hints.of(self.server);
+        let configured = self.url.direct_tls.unwrap_or(self.settings.direct_tls);
+        Strategy {
+            direct_tls: match self.url.direct_tls {
+                Some(false) => false,
+                _ => hint.direct_tls.unwrap_or(configured),
+            },
+            early_scram: self.settings.early_scram && !hint.rejects_early_scram,
+            anchors: match &self.url.tls {
+                TlsPolicy::Verify {
+                    roots, hostname, ..
+                } => Some(self.verifier().anchors(roots, *hostname)),
+                _ => None,
+            },
         }
     }
 
-    /// One connection, step by step.
-    async fn follow(
+    fn verifier(&self) -> ServerVerifier<'a> {
+        ServerVerifier {
+            url: self.url,
+            server: self.server,
+            settings: self.settings,
+            hints: self.hints,
+        }
+    }
+
+    /// Opens one connection with a strategy.
+    async fn connect(
         &self,
-        plan: &Plan<'_>,
-        phases: &mut ConnectTimings,
+        strategy: &Strategy<'_>,
+        timings: &mut ConnectTimings,
     ) -> Result<NewConnection, Fallback> {
         let started = Instant::now();
-        // Without a request for encryption this is where there is time to make ready.
-        let make_ready = async { plan.direct.then(tls::make_ready) };
+        // With direct TLS there is no SSLRequest whose reply leaves time for the set-up of TLS.
+        let prepare = async { strategy.direct_tls.then(tls::prepare) };
         let connected = self.within(
             Phase::Connect,
-            join(socket::connect(self.url, self.server), make_ready),
+            join(socket::connect(self.url, self.server), prepare),
         );
         let tcp = connected.await?.0?;
-        let line = TcpInfo {
-            socket: Socket::of(&tcp),
-            address: tcp.peer_addr().ok().map(|address| address.ip()),
-            round_trip: started.elapsed(),
-        };
-        phases.connect = line.round_trip;
+        let tcp_info = TcpInfo::of(&tcp, started.elapsed());
+        timings.connect = tcp_info.round_trip;
 
         let started = Instant::now();
         let peer = Peer {
             host: &self.url.host,
             name: self.server,
-            direct: plan.direct,
+            direct_tls: strategy.direct_tls,
         };
-        let handshake = tls::handshake(tcp, peer, plan.anchors);
-        let (stream, certificate) = if plan.direct {
-            // Some poolers say nothing to a handshake that they do not know.
-            let in_time = self.within(Phase::Handshake, timeout(PATIENCE, handshake));
-            in_time.await?.map_err(|_| Fallback::NotDirect)??
+        let handshake = tls::handshake(tcp, peer, strategy.anchors);
+        let (stream, certificate) = if strategy.direct_tls {
+            // Some poolers do not reply to an unexpected TLS handshake.
+            let in_time = self.within(Phase::Handshake, timeout(EARLY_REPLY_TIMEOUT, handshake));
+            in_time.await?.map_err(|_| Fallback::NoDirectTls)??
         } else {
             self.within(Phase::Handshake, handshake).await??
         };
-        phases.tls = started.elapsed();
+        timings.tls = started.elapsed();
 
         let started = Instant::now();
-        let session = self.session(stream, line, &certificate, plan);
-        let opened = self.within(Phase::Handshake, session).await??;
-        phases.authenticate = started.elapsed();
-        Ok(opened)
+        let session = self.start_session(stream, tcp_info, &certificate, strategy);
+        let connection = self.within(Phase::Handshake, session).await??;
+        timings.authenticate = started.elapsed();
+        Ok(connection)
     }
 
-    /// Starts the session, and hands it to the driver.
-    async fn session(
+    /// Logs in, hands the session to the driver, and reads the stage mark.
+    async fn start_session(
         &self,
         stream: tls::Stream,
-        line: TcpInfo,
+        tcp: TcpInfo,
         certificate: &Certificate,
-        plan: &Plan<'_>,
+        strategy: &Strategy<'_>,
     ) -> Result<NewConnection, Fallback> {
-        let key = certificate.key();
-        let trust = self.trust();
-        let is_pinned = trust.is_pinned(key.as_ref())?;
+        let server_key = certificate.key();
+        let started = self
+            .log_in(stream, certificate, server_key.as_ref(), strategy)
+            .await?;
+        let is_pooled = self.is_pooler(started.mechanisms);
+        let direct_tls = self.learn(&started, server_key.as_ref(), is_pooled, strategy);
+        let Started {
+            stream,
+            reports,
+            cancel_key,
+            server_auth,
+            has_session_params,
+            ..
+        } = started;
+        let pipelined = stream.pipelined();
+        if !has_session_params {
+            pipelined.add(&self.session_params(is_pooled));
+        }
+        let Driven { client, task, tap } = drive(stream, &self.url.user, self.server).await?;
+        // A pooler reports the value that it once heard, even after the mark has changed
+        // (PgBouncer 1.18 and 1.24 do).
+        let reported = StageMark::reported(reports.application_name.as_deref());
+        let mark = match reported.filter(|_| !is_pooled) {
+            Some(mark) => mark,
+            None => StageMark::query(&client).await?,
+        };
+        let mut url = self.url.clone();
+        url.address = tcp.peer.or(url.address);
+        Ok(NewConnection {
+            client,
+            task,
+            tap,
+            socket: tcp.socket,
+            cancel_token: CancelToken {
+                url,
+                server: self.server.to_owned(),
+                key: cancel_key,
+                server_key: server_key.clone(),
+                direct_tls: strategy.direct_tls,
+            },
+            pipelined: (!is_pooled).then_some(pipelined),
+            info: ServerInfo {
+                server_auth,
+                key: server_key,
+                mark,
+                direct_tls,
+                is_read_only: reports.is_standby || reports.is_read_only,
+                is_pooled,
+                round_trip: tcp.round_trip,
+                server_version: reports.server_version,
+            },
+        })
+    }
+
+    async fn log_in(
+        &self,
+        stream: tls::Stream,
+        certificate: &Certificate,
+        server_key: Option<&PublicKey>,
+        strategy: &Strategy<'_>,
+    ) -> Result<Started<tls::Stream>, Fallback> {
+        let verifier = self.verifier();
+        let is_pinned = verifier.is_pinned(server_key)?;
         let binding = self.url.tls.binding();
-        let known = server_hints::of(self.server);
-        // A pooler offers no channel binding as a rule, and tells the version of the server
-        // behind it.
-        let is_pooled = |offer: SaslMechanisms| match self.settings.pooler {
-            Pooler::Auto => !offer.scram_plus || self.url.names_a_pooler(),
-            Pooler::Always => true,
-            Pooler::Never => false,
-        };
-        let terms = |is_pooled: bool| {
-            // A pooler may show one client's name to the next.
-            let own_name = self.url.application_name.as_ref();
-            let name = own_name.or((!is_pooled).then_some(&self.settings.application_name));
-            let idle = (!is_pooled).then_some(self.idle);
-            session_params::at_start(idle, name.map(String::as_str))
-        };
+        let hint = self.hints.of(self.server);
         let requirements = AuthRequirements {
             binding,
             end_point: certificate.end_point(),
-            early: plan
-                .early
-                .then(|| verify::early(known, binding, is_pinned))
+            early: strategy
+                .early_scram
+                .then(|| verify::early_mechanism(hint, binding, is_pinned))
                 .flatten(),
             without_binding: || {
-                let is_verified = plan.anchors.is_some();
-                trust.without_binding(certificate, is_verified, is_pinned)
+                let is_verified = strategy.anchors.is_some();
+                verifier.authenticate_without_binding(certificate, is_verified, is_pinned)
             },
-            terms: |offer| (!is_pooled(offer)).then(|| terms(false)),
+            session_params: |mechanisms| {
+                (!self.is_pooler(mechanisms)).then(|| self.session_params(false))
+            },
         };
-        let login = StartupParams {
+        let params = StartupParams {
             user: &self.url.user,
             password: self.url.password.expose_secret(),
             key_cache: self.key_cache,
             database: &self.url.database,
             options: self.url.options.as_deref(),
         };
-        let started = startup::start(stream, login, requirements).await;
-        let Started {
-            stream,
-            reports,
-            cancel_key,
-            offer,
-            server_auth,
-            has_terms,
-        } = started.map_err(|failure| self.setback(failure))?;
-        let is_pooled = is_pooled(offer);
-        let direct_tls =
-            plan.direct || (!is_pooled && reports.major_version() >= Some(FIRST_WITH_DIRECT_TLS));
-        server_hints::learn(self.server, |habits| {
-            habits.offer = Some(offer);
+        let started = startup::start(stream, params, requirements).await;
+        started.map_err(|error| self.fallback(error))
+    }
+
+    /// Records what the session has shown about the server. Returns whether the server takes
+    /// direct TLS.
+    fn learn(
+        &self,
+        started: &Started<tls::Stream>,
+        server_key: Option<&PublicKey>,
+        is_pooled: bool,
+        strategy: &Strategy<'_>,
+    ) -> bool {
+        let direct_tls = strategy.direct_tls
+            || (!is_pooled && started.reports.major_version() >= Some(FIRST_WITH_DIRECT_TLS));
+        self.hints.record(self.server, |hint| {
+            hint.mechanisms = Some(started.mechanisms);
             if direct_tls {
-                habits.direct_tls.get_or_insert(true);
+                hint.direct_tls.get_or_insert(true);
             }
         });
-        if let (ServerAuth::ChannelBinding, Some(key)) = (server_auth, &key) {
-            server_hints::trust_key(&self.url.host, key);
+        if let (ServerAuth::ChannelBinding, Some(key)) = (started.server_auth, server_key) {
+            self.hints.trust_key(&self.url.host, key);
         }
-        let ahead = stream.ahead();
-        if !has_terms {
-            ahead.add(&terms(is_pooled));
-        }
-        let Driven { client, task, tap } = drive(stream, &self.url.user, self.server).await?;
-        // A pooler goes on to tell what it has once heard, also when the mark is another
-        // one by now (PgBouncer 1.18 and 1.24 do).
-        let reported = StageMark::reported(reports.application_name.as_deref());
-        let mark = match reported.filter(|_| !is_pooled) {
-            Some(mark) => mark,
-            None => StageMark::ask(&client).await?,
-        };
-        let facts = ServerInfo {
-            server_auth,
-            key: key.clone(),
-            mark,
-            direct_tls,
-            is_read_only: reports.is_standby || reports.is_read_only,
-            is_pooled,
-            round_trip: line.round_trip,
-            server_version: reports.server_version,
-        };
-        let mut url = self.url.clone();
-        url.address = line.address.or(url.address);
-        let cancel_token = CancelToken {
-            url,
-            server: self.server.to_owned(),
-            key: cancel_key,
-            server_key: key,
-            direct: plan.direct,
-        };
-        Ok(NewConnection {
-            client,
-            task,
-            tap,
-            socket: line.socket,
-            cancel_token,
-            ahead: (!is_pooled).then_some(ahead),
-            facts,
-        })
+        direct_tls
     }
 
-    fn setback(&self, failure: Failure) -> Fallback {
-        let server = self.server;
-        Fallback::Error(match failure {
-            Failure::NotEarly(offer) => return Fallback::NotEarly(offer),
-            Failure::WantsCertificate => return Fallback::WantsCertificate,
-            Failure::Demanded(error) => error,
-            Failure::ErrorResponse(said) => refused(said, server, self.url),
-            Failure::Unproved(error) => unauthenticated(error, server),
-            Failure::Broken(error) => Error::with_source(
-                ErrorKind::DatabaseUnreachable,
-                format!("the connection to {server} broke while the session started"),
-                error,
-            )
-            .with_staleness(Staleness::Suspect),
-            Failure::Protocol(error) => Error::with_source(
-                ErrorKind::DatabaseUnreachable,
-                format!("{server} does not speak Postgres's protocol as it should"),
-                error,
-            )
-            .with_staleness(Staleness::Suspect),
-        })
+    /// Returns whether the server is a pooler. Poolers usually offer no channel binding, and
+    /// report the version of the server behind them.
+    fn is_pooler(&self, mechanisms: SaslMechanisms) -> bool {
+        match self.settings.pooler {
+            Pooler::Auto => !mechanisms.scram_plus || self.url.names_a_pooler(),
+            Pooler::Always => true,
+            Pooler::Never => false,
+        }
     }
 
-    /// A step within the time limit.
+    /// Builds the statements that set the session's parameters. A pooler gets neither a time
+    /// limit nor the default name: its sessions are shared with other clients.
+    fn session_params(&self, is_pooled: bool) -> String {
+        let from_url = self.url.application_name.as_ref();
+        let name = from_url.or((!is_pooled).then_some(&self.settings.application_name));
+        let idle_timeout = (!is_pooled).then_some(self.idle_timeout);
+        session_params::at_start(idle_timeout, name.map(String::as_str))
+    }
+
+    fn fallback(&self, error: StartupError) -> Fallback {
+        match error {
+            StartupError::EarlyScramRejected(mechanisms) => Fallback::NoEarlyScram(mechanisms),
+            StartupError::CertificateNeeded => Fallback::VerifyCertificate,
+            StartupError::ServerNotAuthenticated(error) => Fallback::Fail(error),
+            StartupError::ErrorResponse(response) => {
+                Fallback::Fail(refused(response, self.server, self.url))
+            }
+            StartupError::ScramFailed(error) => Fallback::Fail(unauthenticated(error, self.server)),
+            StartupError::Io(error) => Fallback::Fail(startup_failed(
+                format!(
+                    "the connection to {} broke while the session started",
+                    self.server
+                ),
+                error,
+            )),
+            StartupError::Protocol(error) => Fallback::Fail(startup_failed(
+                format!("{} does not follow the Postgres protocol", self.server),
+                error,
+            )),
+        }
+    }
+
+    /// Runs a step within its time limit.
     async fn within<T>(&self, phase: Phase, step: impl Future<Output = T>) -> Result<T, Error> {
-        timeout(self.budget, step).await.map_err(|_| {
+        timeout(self.step_timeout, step).await.map_err(|_| {
             let what = match phase {
-                Phase::Connect => format!("reaching the database server {}", self.server),
+                Phase::Connect => format!("connecting to the database server {}", self.server),
                 _ => format!("starting a session on {}", self.server),
             };
-            took_too_long(phase, self.budget, &what)
+            timed_out(phase, self.step_timeout, &what)
         })
     }
 }
 
-impl From<Refusal> for Fallback {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::NotDirect => Self::NotDirect,
-            Refusal::Error(error) => Self::Error(error),
+fn startup_failed(message: String, source: std::io::Error) -> Error {
+    Error::with_source(ErrorKind::DatabaseUnreachable, message, source)
+        .with_staleness(Staleness::Suspect)
+}
+
+impl From<HandshakeError> for Fallback {
+    fn from(error: HandshakeError) -> Self {
+        match error {
+            HandshakeError::NoDirectTls => Self::NoDirectTls,
+            HandshakeError::Failed(error) => Self::Fail(error),
         }
     }
 }
 
 impl From<Error> for Fallback {
     fn from(error: Error) -> Self {
-        Self::Error(error)
+        Self::Fail(error)
     }
 }
 
-/// The first version of Postgres that takes a TLS handshake at once
-/// (postgresql.org/docs/17/release-17.html).
+/// First version of Postgres with direct TLS (postgresql.org/docs/17/release-17.html).
 const FIRST_WITH_DIRECT_TLS: u32 = 17;

@@ -1,19 +1,19 @@
-//! How a server authenticated itself to the client.
+//! The ways in which a server authenticates itself to the client.
 
 use std::fmt;
 
-/// How a server authenticated itself on a connection.
+/// The means by which a server authenticated itself on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServerAuth {
-    /// SCRAM channel binding: it knows the password's verifier, and is at the end of
-    /// this very connection.
+    /// SCRAM channel binding: the server knows the password's verifier and is the endpoint of
+    /// this TLS connection.
     ChannelBinding,
-    /// A certificate that leads to a root.
+    /// A certificate that leads to a trusted root.
     Certificate,
-    /// A public key that was known before.
+    /// A public key that was pinned, or that channel binding proved on an earlier connection.
     Pin,
-    /// Nothing, and the settings let that pass.
+    /// Nothing; `STAGELINK_DANGER_UNAUTHENTICATED` permits that.
     Unauthenticated,
 }
 

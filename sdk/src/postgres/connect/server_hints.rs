@@ -1,65 +1,79 @@
-//! What this process has learnt of the servers that it met, so that no round trip is lost twice.
+//! Facts learnt about servers, which save round trips on the next connection.
 
 use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::postgres::connect::startup::SaslMechanisms;
 use crate::postgres::connect::tls::PublicKey;
 
-/// How a server, by its host and port, likes to be met.
+/// The facts that a database's connections have learnt about their servers.
+///
+/// Clones share them. They outlive a rotation of the credentials: a server stays as it is when
+/// its password changes.
+#[derive(Clone, Default)]
+pub(in crate::postgres) struct ServerHints(Arc<Mutex<Known>>);
+
+/// The way in which one server, known by host and port, is best contacted.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::postgres) struct ServerHints {
-    /// Whether it takes a TLS handshake that it has not agreed to.
+pub(in crate::postgres) struct ServerHint {
+    /// Whether the server takes a TLS handshake without an SSLRequest.
     pub(in crate::postgres) direct_tls: Option<bool>,
-    /// What it asks for at the start of a session.
-    pub(in crate::postgres) offer: Option<SaslMechanisms>,
-    /// Whether it was put off by what came before it had asked.
-    pub(in crate::postgres) wants_to_ask: bool,
-}
-
-/// What is known of a server by now.
-pub(in crate::postgres) fn of(server: &str) -> ServerHints {
-    known().habits.get(server).copied().unwrap_or_default()
-}
-
-/// It was met, and behaved like this.
-pub(in crate::postgres) fn learn(server: &str, learn: impl FnOnce(&mut ServerHints)) {
-    let mut known = known();
-    match known.habits.get_mut(server) {
-        Some(habits) => learn(habits),
-        None => learn(known.habits.entry(server.to_owned()).or_default()),
-    }
-}
-
-/// This key is the host's own: it has proved that by SCRAM channel binding.
-pub(in crate::postgres) fn trust_key(host: &str, key: &PublicKey) {
-    let mut known = known();
-    if !known.has(host, key) {
-        known.authentic.push((host.to_owned(), key.clone()));
-    }
-}
-
-/// Whether the key has been proved to be the host's, on whichever port.
-pub(in crate::postgres) fn has_been_proved(host: &str, key: &PublicKey) -> bool {
-    known().has(host, key)
+    /// The authentication mechanisms that it offers.
+    pub(in crate::postgres) mechanisms: Option<SaslMechanisms>,
+    /// Whether it failed on a SCRAM message that it had not asked for yet.
+    pub(in crate::postgres) rejects_early_scram: bool,
 }
 
 #[derive(Default)]
 struct Known {
-    habits: HashMap<String, ServerHints>,
-    /// A handful at most: one for each key that a server has had.
-    authentic: Vec<(String, PublicKey)>,
+    hints: HashMap<String, ServerHint>,
+    /// Hosts with the keys that they have proved by SCRAM channel binding: a handful, one for
+    /// each key that a server has had.
+    trusted: Vec<(String, PublicKey)>,
 }
 
-impl Known {
-    fn has(&self, host: &str, key: &PublicKey) -> bool {
-        let mut authentic = self.authentic.iter();
-        authentic.any(|(own, known)| own == host && known == key)
+impl ServerHints {
+    /// Returns the hint for a server, given as `host:port`.
+    pub(in crate::postgres) fn of(&self, server: &str) -> ServerHint {
+        self.lock().hints.get(server).copied().unwrap_or_default()
+    }
+
+    /// Changes the hint for a server.
+    pub(in crate::postgres) fn record(&self, server: &str, change: impl FnOnce(&mut ServerHint)) {
+        let mut known = self.lock();
+        match known.hints.get_mut(server) {
+            Some(hint) => change(hint),
+            None => change(known.hints.entry(server.to_owned()).or_default()),
+        }
+    }
+
+    /// Trusts a public key as the host's own, after SCRAM channel binding has proved it.
+    pub(in crate::postgres) fn trust_key(&self, host: &str, key: &PublicKey) {
+        let mut known = self.lock();
+        if !known.trusts(host, key) {
+            known.trusted.push((host.to_owned(), key.clone()));
+        }
+    }
+
+    /// Returns whether the key has been proved to be the host's, on any port.
+    pub(in crate::postgres) fn is_trusted(&self, host: &str, key: &PublicKey) -> bool {
+        self.lock().trusts(host, key)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One for the process, since a server stays what it is when its password changes.
-fn known() -> MutexGuard<'static, Known> {
-    static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
-    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+impl Known {
+    fn trusts(&self, host: &str, key: &PublicKey) -> bool {
+        let mut trusted = self.trusted.iter();
+        trusted.any(|(own, known)| own == host && known == key)
+    }
+}
+
+impl std::fmt::Debug for ServerHints {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerHints").finish_non_exhaustive()
+    }
 }

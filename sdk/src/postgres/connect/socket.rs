@@ -1,7 +1,9 @@
-//! The TCP connection to a server: its name, its addresses, and the socket's options.
+//! The TCP connection to a server: name look-up, addresses, socket options.
 
 use std::io;
-use std::net::SocketAddr;
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
@@ -10,20 +12,25 @@ use crate::credentials::{DatabaseUrl, Tcp};
 use crate::error::{Error, ErrorKind};
 use crate::postgres::sqlstate::Staleness;
 
-/// Opens it to the first address that takes it. `server` is `host:port`, for messages.
+/// Connects to the first address of the server that accepts. `server` is `host:port`, for
+/// messages.
+///
+/// # Errors
+///
+/// [`ErrorKind::DatabaseUnreachable`]: the name cannot be looked up, or no address accepts.
 pub(in crate::postgres) async fn connect(
     url: &DatabaseUrl,
     server: &str,
 ) -> Result<TcpStream, Error> {
     let unreachable = |what: &str, error: io::Error| {
-        // Nobody listens there, or the name is gone: the server may have moved.
-        let moved = error.kind() == io::ErrorKind::ConnectionRefused || what == LOOK_UP;
+        // A refused connection or an unknown name suggests that the server has moved.
+        let has_moved = error.kind() == io::ErrorKind::ConnectionRefused || what == LOOK_UP;
         Error::with_source(
             ErrorKind::DatabaseUnreachable,
             format!("{what} the database server {server}"),
             error,
         )
-        .with_staleness(if moved {
+        .with_staleness(if has_moved {
             Staleness::Stale
         } else {
             Staleness::Suspect
@@ -40,8 +47,8 @@ pub(in crate::postgres) async fn connect(
     for address in addresses {
         match TcpStream::connect(address).await {
             Ok(tcp) => {
-                set_up(&tcp, &url.tcp)
-                    .map_err(|error| unreachable("could not set up the socket to", error))?;
+                set_options(&tcp, &url.tcp)
+                    .map_err(|error| unreachable("could not set socket options for", error))?;
                 return Ok(tcp);
             }
             Err(error) => last = error,
@@ -50,7 +57,7 @@ pub(in crate::postgres) async fn connect(
     Err(unreachable("could not connect to", last))
 }
 
-fn set_up(tcp: &TcpStream, options: &Tcp) -> io::Result<()> {
+fn set_options(tcp: &TcpStream, options: &Tcp) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let socket = SockRef::from(tcp);
     if options.keepalives {
@@ -71,6 +78,43 @@ fn set_up(tcp: &TcpStream, options: &Tcp) -> io::Result<()> {
         socket.set_tcp_user_timeout(options.user_timeout)?;
     }
     Ok(())
+}
+
+/// Facts about an open TCP connection.
+pub(in crate::postgres) struct TcpInfo {
+    pub(in crate::postgres) socket: SocketProbe,
+    /// The server's address.
+    pub(in crate::postgres) peer: Option<IpAddr>,
+    /// Time that the connection took to open: about one round trip.
+    pub(in crate::postgres) round_trip: Duration,
+}
+
+impl TcpInfo {
+    pub(in crate::postgres) fn of(tcp: &TcpStream, round_trip: Duration) -> Self {
+        Self {
+            socket: SocketProbe(SockRef::from(tcp).try_clone().ok()),
+            peer: tcp.peer_addr().ok().map(|address| address.ip()),
+            round_trip,
+        }
+    }
+}
+
+/// A second handle of a connection's socket, which peeks and never reads.
+pub(in crate::postgres) struct SocketProbe(Option<socket2::Socket>);
+
+impl SocketProbe {
+    /// Returns whether unread data, the end of the stream or an error is waiting. True as well
+    /// where the socket could not be duplicated.
+    pub(in crate::postgres) fn is_readable(&self) -> bool {
+        let Some(socket) = &self.0 else {
+            return true;
+        };
+        let mut byte = [MaybeUninit::uninit()];
+        match socket.peek(&mut byte) {
+            Ok(_) => true,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
 }
 
 const LOOK_UP: &str = "could not look up";

@@ -1,18 +1,17 @@
-//! How long each phase of opening a connection took.
+//! The time that each phase of opening a connection took.
 
 use std::time::Duration;
 
-/// How long the phases of opening one connection took.
+/// The time that each phase of opening one connection took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectTimings {
-    /// Asking the provider for the database URL; `None` where the answer was
-    /// known already.
+    /// The provider's look-up of the database URL. `None` where the URL was known before.
     pub resolve: Option<Duration>,
-    /// Looking up the server's name and opening the TCP connection.
+    /// The look-up of the server's name and the TCP connection.
     pub connect: Duration,
-    /// Asking for encryption and the TLS handshake.
+    /// The request for encryption and the TLS handshake.
     pub tls: Duration,
-    /// Authentication and the session's start.
+    /// Authentication and the start of the session.
     pub authenticate: Duration,
 }

@@ -1,33 +1,38 @@
-//! Whether a server has shown enough to be told what depends on the password.
+//! The decision whether a server may receive anything that depends on the password.
 
 use crate::config::ServerSettings;
-use crate::credentials::DatabaseUrl;
-use crate::credentials::{Binding, Roots};
+use crate::credentials::{Binding, DatabaseUrl, Roots};
 use crate::error::{Error, ErrorKind};
 use crate::postgres::connect::server_auth::ServerAuth;
-use crate::postgres::connect::server_hints::{self, ServerHints};
-use crate::postgres::connect::startup::{Failure, Mechanism};
+use crate::postgres::connect::server_hints::{ServerHint, ServerHints};
+use crate::postgres::connect::startup::{Mechanism, StartupError};
 use crate::postgres::connect::tls::{Anchors, Authority, Certificate, PublicKey};
 
-/// What a server has to show.
+/// Verifies one server by pins, certificates and known keys.
 #[derive(Clone, Copy)]
-pub(in crate::postgres) struct Trust<'a> {
-    pub(in crate::postgres) url: &'a DatabaseUrl,
-    /// `host:port`, for messages.
-    pub(in crate::postgres) server: &'a str,
-    pub(in crate::postgres) settings: &'a ServerSettings,
+pub(super) struct ServerVerifier<'a> {
+    pub(super) url: &'a DatabaseUrl,
+    /// The server as `host:port`, for messages.
+    pub(super) server: &'a str,
+    pub(super) settings: &'a ServerSettings,
+    pub(super) hints: &'a ServerHints,
 }
 
-impl<'a> Trust<'a> {
-    pub(in crate::postgres) fn anchors(&self, roots: &'a Roots, hostname: bool) -> Anchors<'a> {
+impl<'a> ServerVerifier<'a> {
+    /// Returns the trust anchors that the server's certificate has to lead to.
+    pub(super) fn anchors(&self, roots: &'a Roots, hostname: bool) -> Anchors<'a> {
         Anchors {
             authority: Authority::new(roots, self.settings.roots.as_deref()),
             host: hostname.then_some(&self.url.host),
         }
     }
 
-    /// Whether the server has shown a key that was pinned, where any was.
-    pub(in crate::postgres) fn is_pinned(&self, key: Option<&PublicKey>) -> Result<bool, Error> {
+    /// Returns whether the server showed a pinned key; false where no key is pinned.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ServerNotAuthenticated`] when keys are pinned and the server showed another.
+    pub(super) fn is_pinned(&self, key: Option<&PublicKey>) -> Result<bool, Error> {
         let pins = &self.settings.pins;
         if pins.is_empty() {
             return Ok(false);
@@ -41,23 +46,29 @@ impl<'a> Trust<'a> {
         Err(Error::new(
             ErrorKind::ServerNotAuthenticated,
             format!(
-                "{} shows another public key than the one in STAGELINK_SERVER_PIN: somebody is in \
-                 between, or the server has a new key, which `stagelink mark show` tells where the \
-                 server proves it",
+                "{} shows a public key that is not in STAGELINK_SERVER_PIN: possible \
+                 man-in-the-middle, or the server has a new key; where the server can prove its \
+                 key, `stagelink mark show` prints it",
                 self.server
             ),
         ))
     }
 
-    /// What the server has proved itself by, if it binds nothing to this connection.
-    pub(in crate::postgres) fn without_binding(
+    /// Decides what authenticates a server that offers no channel binding on this connection.
+    ///
+    /// # Errors
+    ///
+    /// [`StartupError::ServerNotAuthenticated`] when nothing does;
+    /// [`StartupError::CertificateNeeded`] when only a handshake that verifies the certificate
+    /// can tell.
+    pub(super) fn authenticate_without_binding(
         &self,
         certificate: &Certificate,
         is_verified: bool,
         is_pinned: bool,
-    ) -> Result<ServerAuth, Failure> {
+    ) -> Result<ServerAuth, StartupError> {
         if self.url.tls.binding() == Binding::Required {
-            return Err(Failure::Demanded(self.no_binding(None)));
+            return Err(StartupError::ServerNotAuthenticated(self.no_binding(None)));
         }
         if is_pinned {
             return Ok(ServerAuth::Pin);
@@ -66,22 +77,22 @@ impl<'a> Trust<'a> {
             return Ok(ServerAuth::Certificate);
         }
         let key = certificate.key();
-        if key.is_some_and(|key| server_hints::has_been_proved(&self.url.host, &key)) {
+        if key.is_some_and(|key| self.hints.is_trusted(&self.url.host, &key)) {
             return Ok(ServerAuth::Pin);
         }
-        let judged = certificate.judge(self.server, self.anchors(&Roots::Default, true));
-        match judged {
+        let verified = certificate.verify(self.server, self.anchors(&Roots::Default, true));
+        match verified {
             Some(Ok(())) => Ok(ServerAuth::Certificate),
             _ if self.settings.danger_unauthenticated => {
                 tracing::warn!(
-                    "{} has proved nothing: whoever is in between can read the password \
+                    "{} is not authenticated: a man-in-the-middle could read the password \
                      (STAGELINK_DANGER_UNAUTHENTICATED)",
                     self.server
                 );
                 Ok(ServerAuth::Unauthenticated)
             }
-            None => Err(Failure::WantsCertificate),
-            Some(Err(error)) => Err(Failure::Demanded(match error.kind() {
+            None => Err(StartupError::CertificateNeeded),
+            Some(Err(error)) => Err(StartupError::ServerNotAuthenticated(match error.kind() {
                 ErrorKind::ServerNotAuthenticated => self.no_binding(Some(error)),
                 _ => error,
             })),
@@ -100,8 +111,8 @@ impl<'a> Trust<'a> {
             Some(error) => Error::with_source(
                 ErrorKind::ServerNotAuthenticated,
                 format!(
-                    "{server} does not prove that it is the right one: it offers no SCRAM channel \
-                     binding and shows no certificate that verifies: {ADVICE}"
+                    "{server} is not authenticated: it offers no SCRAM channel binding, and its \
+                     certificate does not verify: {ADVICE}"
                 ),
                 error,
             ),
@@ -109,22 +120,23 @@ impl<'a> Trust<'a> {
     }
 }
 
-/// With what to begin before the server has asked.
-pub(in crate::postgres) fn early(
-    known: ServerHints,
+/// Chooses the SCRAM mechanism to begin with before the server has named any.
+pub(super) fn early_mechanism(
+    hint: ServerHint,
     binding: Binding,
     is_pinned: bool,
 ) -> Option<Mechanism> {
-    match (known.offer, binding) {
-        // A server that is known by its key is most often a pooler, which offers no
-        // binding.
+    match (hint.mechanisms, binding) {
+        // A server with a pinned key is usually a pooler, which offers no channel binding.
         (None, Binding::IfOffered) if is_pinned => None,
         (None, Binding::IfOffered | Binding::Required) => Some(Mechanism::Plus),
         (None, Binding::Never) => Some(Mechanism::Plain),
-        (Some(offer), Binding::Never) => offer.scram.then_some(Mechanism::Plain),
-        (Some(offer), _) if offer.scram_plus => Some(Mechanism::Plus),
+        (Some(offered), Binding::Never) => offered.scram.then_some(Mechanism::Plain),
+        (Some(offered), _) if offered.scram_plus => Some(Mechanism::Plus),
         (Some(_), Binding::Required) => None,
-        (Some(offer), Binding::IfOffered) => offer.scram.then_some(Mechanism::PlainDowngradeCheck),
+        (Some(offered), Binding::IfOffered) => {
+            offered.scram.then_some(Mechanism::PlainDowngradeCheck)
+        }
     }
 }
 
@@ -138,34 +150,31 @@ mod tests {
     use crate::postgres::connect::startup::SaslMechanisms;
 
     #[test]
-    fn what_comes_early_is_what_the_server_takes() {
+    fn early_mechanism_is_one_that_the_server_takes() {
         use Binding::{IfOffered, Never, Required};
         use Mechanism::{Plain, PlainDowngradeCheck, Plus};
-        let offer = |scram_plus, scram| Some(SaslMechanisms { scram_plus, scram });
-        let of = |offer, binding, is_pinned| {
-            let known = ServerHints {
-                offer,
-                ..ServerHints::default()
-            };
-            early(known, binding, is_pinned)
-        };
+        let offered = |scram_plus, scram| Some(SaslMechanisms { scram_plus, scram });
         for (known, binding, is_pinned, expected) in [
             (None, IfOffered, false, Some(Plus)),
             (None, IfOffered, true, None),
             (None, Required, true, Some(Plus)),
             (None, Never, false, Some(Plain)),
-            (offer(true, true), IfOffered, true, Some(Plus)),
-            (offer(true, true), Never, false, Some(Plain)),
+            (offered(true, true), IfOffered, true, Some(Plus)),
+            (offered(true, true), Never, false, Some(Plain)),
             (
-                offer(false, true),
+                offered(false, true),
                 IfOffered,
                 false,
                 Some(PlainDowngradeCheck),
             ),
-            (offer(false, true), Required, false, None),
-            (offer(false, false), IfOffered, false, None),
+            (offered(false, true), Required, false, None),
+            (offered(false, false), IfOffered, false, None),
         ] {
-            let found = of(known, binding, is_pinned);
+            let hint = ServerHint {
+                mechanisms: known,
+                ..ServerHint::default()
+            };
+            let found = early_mechanism(hint, binding, is_pinned);
             assert_eq!(found, expected, "{known:?} {binding:?} {is_pinned}");
         }
     }

@@ -14,6 +14,7 @@ use crate::credentials::Credentials;
 use crate::credentials::ScramKeys;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::connect::connector::{Connector, NewConnection};
+use crate::postgres::connect::server_hints::ServerHints;
 use crate::postgres::connect::timings::ConnectTimings;
 use crate::postgres::pool::health::CredentialHealth;
 use crate::postgres::pool::manager::{Connection, ConnectionManager, PooledConnection};
@@ -46,9 +47,17 @@ impl Generation {
         resolved_in: Option<Duration>,
         limits: &Limits,
         server: &ServerSettings,
+        hints: &ServerHints,
     ) -> Result<Self, Error> {
         let (limits_of_steps, server) = (limits.clone(), server.clone());
-        let connector = Connector::new(stage, credentials, resolved_in, limits_of_steps, server);
+        let connector = Connector::new(
+            stage,
+            credentials,
+            resolved_in,
+            limits_of_steps,
+            server,
+            hints.clone(),
+        );
         let health = Arc::<CredentialHealth>::default();
         let reset_tasks = Arc::<ResetTasks>::default();
         let connections = ConnectionManager::new(

@@ -14,8 +14,8 @@ use crate::clock::SuspendAwareInstant;
 use crate::error::{Error, ErrorKind};
 use crate::postgres::connect::cancel::CancelToken;
 use crate::postgres::connect::connector::{Connector, NewConnection};
+use crate::postgres::connect::socket::SocketProbe;
 use crate::postgres::connect::startup::{Pipelined, session_params};
-use crate::postgres::connect::watch::Socket;
 use crate::postgres::pool::health::CredentialHealth;
 use crate::postgres::pool::reset::ResetTasks;
 use crate::postgres::pool::statements::Statements;
@@ -34,7 +34,7 @@ pub(in crate::postgres) struct PooledConnection {
     pub(in crate::postgres) reset_tasks: Arc<ResetTasks>,
     /// Taken when the session is ended.
     task: Option<JoinHandle<()>>,
-    socket: Socket,
+    socket: SocketProbe,
     cancel_token: CancelToken,
     /// A pooler's session has none.
     ahead: Option<Pipelined>,
@@ -81,7 +81,7 @@ impl PooledConnection {
         if let Some(ahead) = &self.ahead
             && self.tap.is_quiet()
         {
-            ahead.add(&session_params::of_invocations(that_last));
+            ahead.add(&session_params::for_invocations(that_last));
         }
     }
 
@@ -217,8 +217,8 @@ impl Manager for ConnectionManager {
             tap,
             socket,
             cancel_token,
-            ahead,
-            facts,
+            pipelined: ahead,
+            info: facts,
         } = Box::pin(self.connector.open()).await?;
         self.health.opened();
         Ok(Box::new(PooledConnection {

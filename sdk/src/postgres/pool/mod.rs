@@ -21,8 +21,9 @@ use crate::credentials::Credentials;
 use crate::database::DatabaseInfo;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::client::Client;
-use crate::postgres::connect::connector::{NewConnection, ServerInfo, took_too_long};
+use crate::postgres::connect::connector::{NewConnection, ServerInfo, timed_out};
 use crate::postgres::connect::server_auth::ServerAuth;
+use crate::postgres::connect::server_hints::ServerHints;
 use crate::postgres::connect::timings::ConnectTimings;
 use crate::postgres::pool::generation::Generation;
 use crate::postgres::pool::manager::Connection;
@@ -47,6 +48,8 @@ struct Inner {
     provider: AnyProvider,
     limits: Limits,
     server: ServerSettings,
+    /// Facts about servers, which outlive a generation.
+    hints: ServerHints,
     current: RwLock<Option<Generation>>,
     /// Held by the one that asks the provider, while others wait for its answer.
     asking: Mutex<Asking>,
@@ -98,14 +101,18 @@ impl Pool {
         server: ServerSettings,
     ) -> Result<Self, Error> {
         server.suit(stage)?;
+        let hints = ServerHints::default();
         let first = deploy_time
-            .map(|credentials| Generation::new(1, stage, credentials, None, &limits, &server))
+            .map(|credentials| {
+                Generation::new(1, stage, credentials, None, &limits, &server, &hints)
+            })
             .transpose()?;
         Ok(Self(Arc::new(Inner {
             stage,
             provider,
             limits,
             server,
+            hints,
             current: RwLock::new(first),
             asking: Mutex::default(),
             trouble: RwLock::default(),
@@ -168,14 +175,14 @@ impl Pool {
     /// What a new connection shows and tells, whatever the mark of the database.
     pub(crate) async fn inspect(&self) -> Result<DatabaseInfo, Error> {
         let (generation, opened) = self.open_unchecked().await?;
-        Ok(self.health(&generation, opened.facts))
+        Ok(self.health(&generation, opened.info))
     }
 
     /// Marks the database, or takes its mark away, and looks again.
     pub(crate) async fn set_mark(&self, mark: Option<Stage>) -> Result<DatabaseInfo, Error> {
         let (generation, opened) = self.open_unchecked().await?;
         let url = generation.credentials().url();
-        let statement = stage_mark::statement(&url.database, mark);
+        let statement = stage_mark::set_statement(&url.database, mark);
         opened
             .client
             .batch_execute(&statement)
@@ -303,6 +310,7 @@ impl Pool {
             None,
             &inner.limits,
             &inner.server,
+            &inner.hints,
         );
         // Without a new one, which could be made before, the provider is asked anew.
         *write(&inner.current) = next.ok();
@@ -395,7 +403,15 @@ impl Inner {
             (Ok(credentials), _) => {
                 let took = Some(started.elapsed());
                 let (stage, limits, server) = (self.stage, &self.limits, &self.server);
-                let next = Generation::new(known + 1, stage, credentials, took, limits, server)?;
+                let next = Generation::new(
+                    known + 1,
+                    stage,
+                    credentials,
+                    took,
+                    limits,
+                    server,
+                    &self.hints,
+                )?;
                 // Until it has given a connection it may be as bad as the one before.
                 asking
                     .backoff(evidence)
@@ -429,7 +445,7 @@ impl Inner {
             .unwrap_or_else(|_| {
                 let stage = self.stage;
                 let what = format!("asking the provider for the database of stage {stage}");
-                Err(took_too_long(Phase::Resolve, limit, &what))
+                Err(timed_out(Phase::Resolve, limit, &what))
             })
     }
 

@@ -1,4 +1,4 @@
-//! What a server says instead of starting a session.
+//! The ErrorResponse message of a server.
 
 use std::error::Error;
 use std::fmt;
@@ -6,8 +6,8 @@ use std::fmt;
 use fallible_iterator::FallibleIterator as _;
 use postgres_protocol::message::backend::ErrorResponseBody;
 
-/// An ErrorResponse: whoever is on the other side may have written it, so it is
-/// kept short and without control characters.
+/// The code and message of an ErrorResponse. The sender may be an attacker, so both are kept short
+/// and free of control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::postgres) struct ErrorResponse {
     pub(in crate::postgres) code: String,
@@ -16,27 +16,27 @@ pub(in crate::postgres) struct ErrorResponse {
 
 impl ErrorResponse {
     pub(in crate::postgres) fn read(body: &ErrorResponseBody) -> Self {
-        let mut said = Self {
+        let mut response = Self {
             code: String::new(),
             message: String::new(),
         };
         let mut fields = body.fields();
-        // What cannot be read any more is left out.
+        // Malformed fields are left out.
         while let Ok(Some(field)) = fields.next() {
             let text = || printable(field.value_bytes());
             match field.type_() {
-                b'C' => said.code = text(),
-                b'M' => said.message = text(),
+                b'C' => response.code = text(),
+                b'M' => response.message = text(),
                 _ => {}
             }
         }
-        said
+        response
     }
 
-    /// Whether this may be about a message that the server did not expect yet:
-    /// protocol errors, features that are not there, internal errors. All else that
-    /// is said this early is about the server or the login.
-    pub(in crate::postgres) fn may_be_about_what_came_early(&self) -> bool {
+    /// Returns whether the error may be a reaction to messages that were sent before the server
+    /// asked: protocol violations, unsupported features, internal errors. Other errors are about the
+    /// server or the login.
+    pub(in crate::postgres) fn may_concern_early_messages(&self) -> bool {
         ["08", "0A", "XX"]
             .iter()
             .any(|class| self.code.starts_with(class))
@@ -56,8 +56,8 @@ fn printable(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes)
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
-        .take(LONGEST_CHARS)
+        .take(MAX_CHARS)
         .collect()
 }
 
-const LONGEST_CHARS: usize = 500;
+const MAX_CHARS: usize = 500;

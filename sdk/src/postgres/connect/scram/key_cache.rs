@@ -1,22 +1,28 @@
-//! The keys of a password, kept for the next connection.
+//! A cache of the SCRAM keys of one password.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::credentials::ScramKeys;
 
-/// The keys of one password that were used last.
+/// The SCRAM keys of one password that were used last.
 #[derive(Default)]
 pub(in crate::postgres) struct ScramKeyCache(Mutex<Option<ScramKeys>>);
 
 impl ScramKeyCache {
-    /// With keys that were made before.
-    pub(in crate::postgres) fn with(keys: Option<ScramKeys>) -> Self {
+    /// Creates a cache that holds keys from an earlier process, if any.
+    pub(in crate::postgres) fn new(keys: Option<ScramKeys>) -> Self {
         Self(Mutex::new(keys))
     }
 
-    /// The keys for a server's salt and rounds: those that are there, or new ones.
-    pub(in crate::postgres) fn keys(&self, password: &[u8], salt: &[u8], rounds: u32) -> ScramKeys {
+    /// Returns the keys for a server's salt and iterations: the cached ones where they fit, else
+    /// new ones, which it caches.
+    pub(in crate::postgres) fn get_or_derive(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        rounds: u32,
+    ) -> ScramKeys {
         let fits = |keys: &ScramKeys| keys.salt == salt && keys.rounds == rounds;
         if let Some(keys) = self.last().filter(fits) {
             return keys;
@@ -26,7 +32,7 @@ impl ScramKeyCache {
         keys
     }
 
-    /// Those that are there.
+    /// Returns the cached keys.
     pub(in crate::postgres) fn last(&self) -> Option<ScramKeys> {
         self.lock().clone()
     }
@@ -47,23 +53,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_kept_for_the_same_salt_and_rounds_alone() {
+    fn keys_are_reused_for_the_same_salt_and_iterations_only() {
         let key_cache = ScramKeyCache::default();
-        let first = key_cache.keys(b"pw", b"salt", 2);
-        assert!(key_cache.keys(b"not looked at", b"salt", 2) == first);
-        let other = key_cache.keys(b"pw", b"other", 2);
-        assert!(other != first && key_cache.keys(b"pw", b"salt", 3) != first);
-        assert!(key_cache.keys(b"pw", b"salt", 2) == first);
+        let first = key_cache.get_or_derive(b"pw", b"salt", 2);
+        assert!(key_cache.get_or_derive(b"not looked at", b"salt", 2) == first);
+        let other = key_cache.get_or_derive(b"pw", b"other", 2);
+        assert!(other != first && key_cache.get_or_derive(b"pw", b"salt", 3) != first);
+        assert!(key_cache.get_or_derive(b"pw", b"salt", 2) == first);
         assert!(key_cache.last() == Some(first));
         assert!(!format!("{key_cache:?}").contains("salt"));
     }
 
     #[test]
-    fn keys_that_were_made_before_are_used_where_they_fit() {
+    fn earlier_keys_are_used_where_they_fit() {
         let keys = ScramKeys::derive(b"pw", b"salt", 2);
-        let key_cache = ScramKeyCache::with(Some(keys.clone()));
-        assert!(key_cache.keys(b"not looked at", b"salt", 2) == keys);
-        let other = key_cache.keys(b"pw", b"salt", 3);
+        let key_cache = ScramKeyCache::new(Some(keys.clone()));
+        assert!(key_cache.get_or_derive(b"not looked at", b"salt", 2) == keys);
+        let other = key_cache.get_or_derive(b"pw", b"salt", 3);
         assert!(other == ScramKeys::derive(b"pw", b"salt", 3));
     }
 }

@@ -1,7 +1,7 @@
-//! SCRAM-SHA-256, the client's side: the exchange, its keys, and where these are kept.
+//! SCRAM-SHA-256, the client's side: the exchange, and a cache of its keys.
 
 mod client;
 mod key_cache;
 
-pub(super) use self::client::*;
+pub(super) use self::client::{Binding, ClientFirst};
 pub(in crate::postgres) use self::key_cache::ScramKeyCache;

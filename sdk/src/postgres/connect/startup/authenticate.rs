@@ -1,4 +1,4 @@
-//! What the server asks for, and the answer to it: SCRAM, or less where it may be trusted.
+//! Authentication: SCRAM, or a password or MD5 hash for a server that is authenticated already.
 
 use fallible_iterator::FallibleIterator as _;
 use std::io;
@@ -11,25 +11,25 @@ use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::message_stream::MessageStream;
-use super::{AuthRequirements, Failure, StartupParams, answer};
+use super::{AuthRequirements, StartupError, StartupParams, send_and_receive};
 use crate::credentials::Binding;
 use crate::postgres::connect::scram::{self, ClientFirst};
 use crate::postgres::connect::server_auth::ServerAuth;
 
-/// A way of SCRAM.
+/// A SCRAM mechanism, with the channel binding flag of RFC 5802.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::postgres) enum Mechanism {
-    /// SCRAM-SHA-256-PLUS: bound to the TLS connection.
+    /// SCRAM-SHA-256-PLUS, bound to the TLS connection (flag `p`).
     Plus,
-    /// SCRAM-SHA-256, with the word that nothing more is wanted: every server
-    /// with SCRAM takes that.
+    /// SCRAM-SHA-256 without channel binding (flag `n`). Every server with SCRAM accepts it.
     Plain,
-    /// SCRAM-SHA-256, with the word that the server seems to offer nothing more: one
-    /// that did offer more finds out that somebody has hidden it.
+    /// SCRAM-SHA-256 with the statement that the server offers no channel binding (flag `y`). A
+    /// server that does offer it detects the downgrade.
     PlainDowngradeCheck,
 }
 
-/// What a server asks for. Neither is a password as it is, its MD5 hash, or nothing.
+/// The SCRAM mechanisms that a server offers. Neither: it wants a password, an MD5 hash, or
+/// nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::postgres) struct SaslMechanisms {
     pub(in crate::postgres) scram_plus: bool,
@@ -37,16 +37,17 @@ pub(in crate::postgres) struct SaslMechanisms {
 }
 
 impl SaslMechanisms {
-    pub(in crate::postgres) fn of(message: &Message) -> Result<Self, Failure> {
-        let mut offer = Self::default();
+    /// Reads the mechanisms from the server's authentication request.
+    pub(in crate::postgres) fn of(message: &Message) -> Result<Self, StartupError> {
+        let mut offered = Self::default();
         match message {
             Message::AuthenticationSasl(body) => {
                 let mut mechanisms = body.mechanisms();
-                while let Some(name) = mechanisms.next().map_err(Failure::Protocol)? {
-                    offer.scram_plus |= name == SCRAM_SHA_256_PLUS;
-                    offer.scram |= name == SCRAM_SHA_256;
+                while let Some(name) = mechanisms.next().map_err(StartupError::Protocol)? {
+                    offered.scram_plus |= name == SCRAM_SHA_256_PLUS;
+                    offered.scram |= name == SCRAM_SHA_256;
                 }
-                Ok(offer)
+                Ok(offered)
             }
             Message::AuthenticationOk
             | Message::AuthenticationCleartextPassword
@@ -54,24 +55,24 @@ impl SaslMechanisms {
             | Message::AuthenticationKerberosV5
             | Message::AuthenticationScmCredential
             | Message::AuthenticationGss
-            | Message::AuthenticationSspi => Ok(offer),
-            _ => Err(Failure::protocol("an unexpected message")),
+            | Message::AuthenticationSspi => Ok(offered),
+            _ => Err(StartupError::protocol("an unexpected message")),
         }
     }
 }
 
-/// One SCRAM exchange, from the client's first message on.
-pub(in crate::postgres) struct Exchange {
+/// A SCRAM exchange, from the client's first message on.
+pub(in crate::postgres) struct ScramExchange {
     mechanism: Mechanism,
     scram: ClientFirst,
 }
 
-impl Exchange {
-    /// `None` if this mechanism cannot be had: the certificate leaves nothing to bind to.
+impl ScramExchange {
+    /// Creates an exchange. `None` if the mechanism binds and the certificate allows no binding.
     pub(in crate::postgres) fn new<W, T>(
         mechanism: Mechanism,
         requirements: &AuthRequirements<W, T>,
-    ) -> Result<Option<Self>, Failure> {
+    ) -> Result<Option<Self>, StartupError> {
         let binding = match mechanism {
             Mechanism::Plus => match requirements.end_point.clone() {
                 Some(hash) => scram::Binding::EndPoint(hash),
@@ -80,11 +81,11 @@ impl Exchange {
             Mechanism::Plain => scram::Binding::None,
             Mechanism::PlainDowngradeCheck => scram::Binding::NotOffered,
         };
-        let scram = ClientFirst::new(binding).map_err(Failure::Broken)?;
+        let scram = ClientFirst::new(binding).map_err(StartupError::Io)?;
         Ok(Some(Self { mechanism, scram }))
     }
 
-    /// Writes the client's first message. It holds nothing of the password.
+    /// Writes the client's first message. It depends on the password in no way.
     pub(in crate::postgres) fn begin(&self, buf: &mut BytesMut) -> io::Result<()> {
         let name = match self.mechanism {
             Mechanism::Plus => SCRAM_SHA_256_PLUS,
@@ -93,22 +94,22 @@ impl Exchange {
         frontend::sasl_initial_response(name, self.scram.message().as_bytes(), buf)
     }
 
-    /// Whether a server that offers this takes what was begun.
-    pub(in crate::postgres) fn fits(&self, offer: SaslMechanisms) -> bool {
+    /// Returns whether the server offers the mechanism of this exchange.
+    pub(in crate::postgres) fn is_offered(&self, offered: SaslMechanisms) -> bool {
         match self.mechanism {
-            Mechanism::Plus => offer.scram_plus,
-            Mechanism::Plain => offer.scram,
-            Mechanism::PlainDowngradeCheck => offer.scram && !offer.scram_plus,
+            Mechanism::Plus => offered.scram_plus,
+            Mechanism::Plain => offered.scram,
+            Mechanism::PlainDowngradeCheck => offered.scram && !offered.scram_plus,
         }
     }
 
-    /// What the server has to have proved itself by before it gets to know more.
-    pub(in crate::postgres) fn proof<W, T>(
+    /// Determines what authenticates the server before it receives the next message.
+    pub(in crate::postgres) fn server_auth<W, T>(
         &self,
         requirements: &AuthRequirements<W, T>,
-    ) -> Result<ServerAuth, Failure>
+    ) -> Result<ServerAuth, StartupError>
     where
-        W: Fn() -> Result<ServerAuth, Failure>,
+        W: Fn() -> Result<ServerAuth, StartupError>,
     {
         match self.mechanism {
             Mechanism::Plus => Ok(ServerAuth::ChannelBinding),
@@ -116,87 +117,89 @@ impl Exchange {
         }
     }
 
-    /// The rest of the exchange, from the server's first message on. Statements may go behind
-    /// the client's last one, in the same flight.
+    /// Completes the exchange from the server's first message on. `statements` go right behind
+    /// the client's last message, in the same flight.
     pub(in crate::postgres) async fn finish<S>(
         self,
-        wire: &mut MessageStream<S>,
+        messages: &mut MessageStream<S>,
         challenge: Message,
-        login: &StartupParams<'_>,
-        behind: Option<&str>,
-    ) -> Result<(), Failure>
+        params: &StartupParams<'_>,
+        statements: Option<&str>,
+    ) -> Result<(), StartupError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let Message::AuthenticationSaslContinue(body) = challenge else {
-            return Err(Failure::protocol("no answer to the beginning of SCRAM"));
+            return Err(StartupError::protocol(
+                "no reply to the first SCRAM message",
+            ));
         };
-        let answered = self
+        let client_final = self
             .scram
-            .answer(body.data(), login.password, login.key_cache)
-            .map_err(Failure::Unproved)?;
-        wire.put(|buf| frontend::sasl_response(answered.message().as_bytes(), buf))?;
-        if let Some(statements) = behind {
-            wire.put(|buf| frontend::query(statements, buf))?;
+            .respond(body.data(), params.password, params.key_cache)
+            .map_err(StartupError::ScramFailed)?;
+        messages.put(|buf| frontend::sasl_response(client_final.message().as_bytes(), buf))?;
+        if let Some(statements) = statements {
+            messages.put(|buf| frontend::query(statements, buf))?;
         }
-        let Message::AuthenticationSaslFinal(body) = answer(wire).await? else {
-            return Err(Failure::protocol("no end of SCRAM"));
+        let Message::AuthenticationSaslFinal(body) = send_and_receive(messages).await? else {
+            return Err(StartupError::protocol("no final SCRAM message"));
         };
-        answered.check(body.data()).map_err(Failure::Unproved)?;
-        authenticated(wire).await
+        client_final
+            .verify(body.data())
+            .map_err(StartupError::ScramFailed)?;
+        expect_authentication_ok(messages).await
     }
 }
 
-/// Gives the server what it asks for, if it may have that. Returns what it has
-/// proved itself by.
-pub(in crate::postgres) async fn asked_for<S, W, T>(
-    wire: &mut MessageStream<S>,
-    asked: Message,
-    offer: SaslMechanisms,
-    login: &StartupParams<'_>,
+/// Answers the server's authentication request, after the server is authenticated. Returns by
+/// what means it is.
+pub(in crate::postgres) async fn authenticate<S, W, T>(
+    messages: &mut MessageStream<S>,
+    request: Message,
+    offered: SaslMechanisms,
+    params: &StartupParams<'_>,
     requirements: &AuthRequirements<W, T>,
-) -> Result<ServerAuth, Failure>
+) -> Result<ServerAuth, StartupError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    W: Fn() -> Result<ServerAuth, Failure>,
+    W: Fn() -> Result<ServerAuth, StartupError>,
 {
     if let Some(mechanism) = choose(
-        offer,
+        offered,
         requirements.binding,
         requirements.end_point.is_some(),
     ) {
-        let exchange = Exchange::new(mechanism, requirements)?
-            .ok_or_else(|| Failure::protocol("nothing to bind to"))?;
-        let proof = exchange.proof(requirements)?;
-        wire.put(|buf| exchange.begin(buf))?;
-        let challenge = answer(wire).await?;
-        exchange.finish(wire, challenge, login, None).await?;
-        return Ok(proof);
+        let exchange = ScramExchange::new(mechanism, requirements)?
+            .ok_or_else(|| StartupError::protocol("the certificate allows no channel binding"))?;
+        let server_auth = exchange.server_auth(requirements)?;
+        messages.put(|buf| exchange.begin(buf))?;
+        let challenge = send_and_receive(messages).await?;
+        exchange.finish(messages, challenge, params, None).await?;
+        return Ok(server_auth);
     }
-    let proof = (requirements.without_binding)()?;
-    match asked {
-        Message::AuthenticationOk => return Ok(proof),
+    let server_auth = (requirements.without_binding)()?;
+    match request {
+        Message::AuthenticationOk => return Ok(server_auth),
         Message::AuthenticationCleartextPassword => {
-            wire.put(|buf| frontend::password_message(login.password, buf))?;
+            messages.put(|buf| frontend::password_message(params.password, buf))?;
         }
         Message::AuthenticationMd5Password(body) => {
-            let hash = md5_hash(login.user.as_bytes(), login.password, body.salt());
-            wire.put(|buf| frontend::password_message(hash.as_bytes(), buf))?;
+            let hash = md5_hash(params.user.as_bytes(), params.password, body.salt());
+            messages.put(|buf| frontend::password_message(hash.as_bytes(), buf))?;
         }
         _ => {
-            return Err(Failure::protocol(
-                "a way of authentication that is not known",
-            ));
+            return Err(StartupError::protocol("an unknown authentication method"));
         }
     }
-    authenticated(wire).await?;
-    Ok(proof)
+    expect_authentication_ok(messages).await?;
+    Ok(server_auth)
 }
 
-/// The strongest that the server offers and the policy wants.
-fn choose(offer: SaslMechanisms, binding: Binding, can_bind: bool) -> Option<Mechanism> {
+/// Chooses the strongest mechanism that the server offers and the policy allows.
+fn choose(offered: SaslMechanisms, binding: Binding, can_bind: bool) -> Option<Mechanism> {
     let would_bind = can_bind && binding != Binding::Never;
-    match offer {
+    match offered {
         SaslMechanisms {
             scram_plus: true, ..
         } if would_bind => Some(Mechanism::Plus),
@@ -209,12 +212,12 @@ fn choose(offer: SaslMechanisms, binding: Binding, can_bind: bool) -> Option<Mec
     }
 }
 
-async fn authenticated<S>(wire: &mut MessageStream<S>) -> Result<(), Failure>
+async fn expect_authentication_ok<S>(messages: &mut MessageStream<S>) -> Result<(), StartupError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    match answer(wire).await? {
+    match send_and_receive(messages).await? {
         Message::AuthenticationOk => Ok(()),
-        _ => Err(Failure::protocol("no end of the authentication")),
+        _ => Err(StartupError::protocol("no AuthenticationOk")),
     }
 }

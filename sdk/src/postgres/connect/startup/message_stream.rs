@@ -1,4 +1,4 @@
-//! The messages of a session's start, to and from the server.
+//! A stream of protocol messages, used while a session starts.
 
 use std::io;
 
@@ -9,9 +9,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::postgres::protocol::ErrorResponse;
 
-use super::{CancelKey, Failure, Reports, RewindStream, StartupParams};
+use super::{CancelKey, Reports, RewindStream, StartupError, StartupParams};
 
-/// A stream, and what has been read of it and is to be written to it.
+/// A stream with a buffer of received bytes and one of messages to send.
 pub(in crate::postgres) struct MessageStream<S> {
     stream: S,
     received: BytesMut,
@@ -27,70 +27,73 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageStream<S> {
         }
     }
 
-    /// The first message. No application_name: that would hide the database's own.
-    pub(in crate::postgres) fn startup(
+    /// Queues the StartupMessage. It carries no application_name, which would hide the
+    /// database's own setting: the stage mark.
+    pub(in crate::postgres) fn put_startup(
         &mut self,
-        login: &StartupParams<'_>,
-    ) -> Result<(), Failure> {
+        params: &StartupParams<'_>,
+    ) -> Result<(), StartupError> {
         let parameters = [
             ("client_encoding", Some("UTF8")),
-            ("user", Some(login.user)),
-            ("database", Some(login.database)),
-            ("options", login.options),
+            ("user", Some(params.user)),
+            ("database", Some(params.database)),
+            ("options", params.options),
         ];
         let given = parameters.into_iter();
         let given = given.filter_map(|(name, value)| Some((name, value?)));
         self.put(|buf| frontend::startup_message(given, buf))
     }
 
-    /// Writes a message, to be sent with the next flush.
+    /// Queues a message for the next flush.
     pub(in crate::postgres) fn put(
         &mut self,
         write: impl FnOnce(&mut BytesMut) -> io::Result<()>,
-    ) -> Result<(), Failure> {
-        write(&mut self.to_send).map_err(Failure::Protocol)
+    ) -> Result<(), StartupError> {
+        write(&mut self.to_send).map_err(StartupError::Protocol)
     }
 
-    pub(in crate::postgres) async fn flush(&mut self) -> Result<(), Failure> {
+    pub(in crate::postgres) async fn flush(&mut self) -> Result<(), StartupError> {
         self.stream
             .write_all_buf(&mut self.to_send)
             .await
-            .map_err(Failure::Broken)?;
-        self.stream.flush().await.map_err(Failure::Broken)
+            .map_err(StartupError::Io)?;
+        self.stream.flush().await.map_err(StartupError::Io)
     }
 
-    /// The next message that is not a notice. An error is a failure.
-    pub(in crate::postgres) async fn message(&mut self) -> Result<Message, Failure> {
+    /// Receives the next message that is not a notice. An ErrorResponse is an error.
+    pub(in crate::postgres) async fn receive(&mut self) -> Result<Message, StartupError> {
         loop {
             let mut frame = self.frame().await?;
             match parse(&mut frame)? {
                 Message::NoticeResponse(_) => {}
                 Message::ErrorResponse(body) => {
-                    return Err(Failure::ErrorResponse(ErrorResponse::read(&body)));
+                    return Err(StartupError::ErrorResponse(ErrorResponse::read(&body)));
                 }
                 message => return Ok(message),
             }
         }
     }
 
-    /// What the server tells of itself until it is ready for queries: what of that
-    /// matters here, and all of it as it came.
-    pub(in crate::postgres) async fn until_ready(
+    /// Receives messages until ReadyForQuery. Returns the reported settings, the cancel key, and
+    /// all bytes as they came.
+    pub(in crate::postgres) async fn read_until_ready(
         &mut self,
-    ) -> Result<(Reports, CancelKey, BytesMut), Failure> {
+    ) -> Result<(Reports, CancelKey, BytesMut), StartupError> {
         let mut reports = Reports::default();
         let mut key = CancelKey::default();
-        let mut told = BytesMut::new();
+        let mut received = BytesMut::new();
         loop {
             let mut frame = self.frame().await?;
-            if told.len() + frame.len() > MOST_BYTES {
-                return Err(Failure::protocol("too much is told at the session's start"));
+            if received.len() + frame.len() > MAX_BYTES {
+                return Err(StartupError::protocol(
+                    "more data than expected at the start of a session",
+                ));
             }
-            told.extend_from_slice(&frame);
+            received.extend_from_slice(&frame);
             match parse(&mut frame)? {
                 Message::ParameterStatus(body) => {
-                    let name = body.name().map_err(Failure::Protocol)?;
-                    reports.take(name, body.value().map_err(Failure::Protocol)?);
+                    let name = body.name().map_err(StartupError::Protocol)?;
+                    reports.record(name, body.value().map_err(StartupError::Protocol)?);
                 }
                 Message::BackendKeyData(body) => {
                     key = CancelKey {
@@ -99,40 +102,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageStream<S> {
                     };
                 }
                 Message::NoticeResponse(_) => {}
-                Message::ReadyForQuery(_) => return Ok((reports, key, told)),
+                Message::ReadyForQuery(_) => return Ok((reports, key, received)),
                 Message::ErrorResponse(body) => {
-                    return Err(Failure::ErrorResponse(ErrorResponse::read(&body)));
+                    return Err(StartupError::ErrorResponse(ErrorResponse::read(&body)));
                 }
-                _ => return Err(Failure::protocol("an unexpected message")),
+                _ => return Err(StartupError::protocol("an unexpected message")),
             }
         }
     }
 
-    /// The stream for the driver, which hears all this as if it had just come, but not the
-    /// answer to the terms.
-    pub(in crate::postgres) fn into_opening(
+    /// Turns into a stream for the driver, which replays `startup` and leaves out the response to
+    /// the session parameters.
+    pub(in crate::postgres) fn into_rewind_stream(
         self,
-        told: BytesMut,
-        has_terms: bool,
-    ) -> Result<RewindStream<S>, Failure> {
-        let mut replay = BytesMut::with_capacity(AUTHENTICATED.len() + told.len());
-        replay.put_slice(&AUTHENTICATED);
-        replay.unsplit(told);
-        if has_terms {
-            let opening = RewindStream::with_terms(self.stream, replay, self.received);
-            return opening.map_err(Failure::Protocol);
+        startup: BytesMut,
+        has_session_params: bool,
+    ) -> Result<RewindStream<S>, StartupError> {
+        let mut replay = BytesMut::with_capacity(AUTHENTICATION_OK.len() + startup.len());
+        replay.put_slice(&AUTHENTICATION_OK);
+        replay.unsplit(startup);
+        if has_session_params {
+            let stream = RewindStream::with_session_params(self.stream, replay, self.received);
+            return stream.map_err(StartupError::Protocol);
         }
         replay.unsplit(self.received);
         Ok(RewindStream::new(self.stream, replay))
     }
 
-    /// The bytes of the next message.
-    async fn frame(&mut self) -> Result<BytesMut, Failure> {
+    /// Reads the bytes of the next message.
+    async fn frame(&mut self) -> Result<BytesMut, StartupError> {
         loop {
-            if let Some(header) = Header::parse(&self.received).map_err(Failure::Protocol)? {
+            if let Some(header) = Header::parse(&self.received).map_err(StartupError::Protocol)? {
                 let length = usize::try_from(header.len()).unwrap_or(usize::MAX);
-                if length > MOST_BYTES {
-                    return Err(Failure::protocol("a message that is too long"));
+                if length > MAX_BYTES {
+                    return Err(StartupError::protocol("a message over the size limit"));
                 }
                 if self.received.len() > length {
                     return Ok(self.received.split_to(length + TYPE_BYTES));
@@ -140,26 +143,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageStream<S> {
             }
             self.received.reserve(READ_BYTES);
             let read = self.stream.read_buf(&mut self.received).await;
-            if read.map_err(Failure::Broken)? == 0 {
-                return Err(Failure::Broken(io::ErrorKind::UnexpectedEof.into()));
+            if read.map_err(StartupError::Io)? == 0 {
+                return Err(StartupError::Io(io::ErrorKind::UnexpectedEof.into()));
             }
         }
     }
 }
 
-fn parse(frame: &mut BytesMut) -> Result<Message, Failure> {
+fn parse(frame: &mut BytesMut) -> Result<Message, StartupError> {
     Message::parse(frame)
-        .map_err(Failure::Protocol)?
-        .ok_or_else(|| Failure::protocol("half a message"))
+        .map_err(StartupError::Protocol)?
+        .ok_or_else(|| StartupError::protocol("an incomplete message"))
 }
 
 /// AuthenticationOk (postgresql.org/docs/18/protocol-message-formats.html).
-const AUTHENTICATED: [u8; 9] = [b'R', 0, 0, 0, 8, 0, 0, 0, 0];
+const AUTHENTICATION_OK: [u8; 9] = [b'R', 0, 0, 0, 8, 0, 0, 0, 0];
 
 const TYPE_BYTES: usize = 1;
 
-/// More than a session's start needs: it is read at once.
+/// Size of a read: enough for all messages of a session's start.
 const READ_BYTES: usize = 2048;
 
-/// More than any honest server says before the first query.
-const MOST_BYTES: usize = 256 * 1024;
+/// Largest accepted amount before the first query, far more than a server sends.
+const MAX_BYTES: usize = 256 * 1024;

@@ -1,10 +1,9 @@
-//! The start of a session: who logs in, and the server's server_auth that it may be told the password.
+//! The start of a session: StartupMessage, authentication, and what the server reports.
 //!
-//! The driver could do this, and waits for the server's offer before it begins with
-//! SCRAM: a round trip that most servers make needless. Nor could it be told that
-//! some servers need no channel binding because they have proved themselves in
-//! another way. So a session is started here, and the driver gets a stream on which
-//! everything has happened already ([`RewindStream`]).
+//! The driver waits for the server's list of mechanisms before it begins SCRAM, a round trip
+//! that most servers make needless, and cannot be told that a server needs no channel binding.
+//! So the SDK starts the session itself, and hands the driver a stream that replays the
+//! server's messages ([`RewindStream`]).
 
 mod authenticate;
 mod message_stream;
@@ -22,7 +21,7 @@ use postgres_protocol::message::backend::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use self::authenticate::Exchange;
+use self::authenticate::ScramExchange;
 use self::message_stream::MessageStream;
 use crate::credentials::Binding;
 use crate::error::Error;
@@ -33,32 +32,31 @@ use crate::postgres::protocol::ErrorResponse;
 pub(in crate::postgres) use self::authenticate::{Mechanism, SaslMechanisms};
 pub(in crate::postgres) use self::rewind::{Pipelined, RewindStream};
 #[cfg(feature = "testing")]
-pub(crate) use self::scripted_server::{PASSWORD, rehearse};
+pub(crate) use self::scripted_server::{PASSWORD, run_script};
 
-/// Who logs in to what.
+/// The parameters of the StartupMessage, and the password.
 #[derive(Clone, Copy)]
 pub(in crate::postgres) struct StartupParams<'a> {
     pub(in crate::postgres) user: &'a str,
     pub(in crate::postgres) password: &'a [u8],
-    /// The password's keys, where there are any yet.
+    /// The password's SCRAM keys, where they were derived before.
     pub(in crate::postgres) key_cache: &'a ScramKeyCache,
     pub(in crate::postgres) database: &'a str,
     pub(in crate::postgres) options: Option<&'a str>,
 }
 
-/// What the server has to do before it is told anything that depends on the password, and what
-/// it is told then.
+/// The conditions under which the server may receive anything that depends on the password.
 pub(in crate::postgres) struct AuthRequirements<W, T> {
     pub(in crate::postgres) binding: Binding,
-    /// What SCRAM binds to, if the server's certificate allows that.
+    /// The certificate's hash that SCRAM binds to, if the certificate allows that.
     pub(in crate::postgres) end_point: Option<Vec<u8>>,
-    /// Begin with this, without waiting for the offer.
+    /// The SCRAM mechanism to begin with before the server names any.
     pub(in crate::postgres) early: Option<Mechanism>,
-    /// Asked if the server will not bind: by what it has proved itself all the same.
+    /// Called when the server offers no channel binding: decides what authenticates it instead.
     pub(in crate::postgres) without_binding: W,
-    /// Asked for what a server that offers this is told besides, by statements that go behind
-    /// the last word of what was begun early. None of them holds a secret.
-    pub(in crate::postgres) terms: T,
+    /// Called with the offered mechanisms: returns statements to send right behind the last
+    /// message of an early SCRAM exchange. They hold no secret.
+    pub(in crate::postgres) session_params: T,
 }
 
 /// A session that has started.
@@ -66,15 +64,14 @@ pub(in crate::postgres) struct Started<S> {
     pub(in crate::postgres) stream: RewindStream<S>,
     pub(in crate::postgres) reports: Reports,
     pub(in crate::postgres) cancel_key: CancelKey,
-    /// What the server offered.
-    pub(in crate::postgres) offer: SaslMechanisms,
-    /// What it proved itself by.
+    /// The mechanisms that the server offered.
+    pub(in crate::postgres) mechanisms: SaslMechanisms,
     pub(in crate::postgres) server_auth: ServerAuth,
-    /// Whether the terms have been sent.
-    pub(in crate::postgres) has_terms: bool,
+    /// Whether the session parameters were sent.
+    pub(in crate::postgres) has_session_params: bool,
 }
 
-/// What a server says of itself at a session's start, unasked.
+/// The settings that a server reports when a session starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::postgres) struct Reports {
     pub(in crate::postgres) application_name: Option<String>,
@@ -83,31 +80,31 @@ pub(in crate::postgres) struct Reports {
     pub(in crate::postgres) is_read_only: bool,
 }
 
-/// What lets its owner stop what the session does. All zeros where the server gave none.
+/// The key that cancels the session's statements. All zeros where the server sent none.
 #[derive(Clone, Copy, Default)]
 pub(in crate::postgres) struct CancelKey {
     pub(in crate::postgres) process_id: i32,
     pub(in crate::postgres) secret_key: i32,
 }
 
-/// Why a session did not start.
+/// The reason why a session did not start.
 #[derive(Debug)]
-pub(in crate::postgres) enum Failure {
-    /// The server refused.
+pub(in crate::postgres) enum StartupError {
+    /// The server sent an ErrorResponse.
     ErrorResponse(ErrorResponse),
     /// The connection broke.
-    Broken(io::Error),
-    /// What came is not Postgres's protocol.
+    Io(io::Error),
+    /// The server's messages do not follow the protocol.
     Protocol(io::Error),
-    /// The server does not know the password, or not this one.
-    Unproved(io::Error),
-    /// The server did not play along with what was sent early. What it asks for
-    /// instead, if it said so.
-    NotEarly(Option<SaslMechanisms>),
-    /// The server may not be trusted without channel binding.
-    Demanded(Error),
-    /// The server's certificate has to be judged, which needs another handshake.
-    WantsCertificate,
+    /// The SCRAM exchange failed: the server does not know the password's verifier.
+    ScramFailed(io::Error),
+    /// The server did not accept an early SCRAM message. Holds the mechanisms that it offers, if
+    /// it named them.
+    EarlyScramRejected(Option<SaslMechanisms>),
+    /// Nothing authenticates the server.
+    ServerNotAuthenticated(Error),
+    /// The server's certificate has to be verified, which takes another handshake.
+    CertificateNeeded,
 }
 
 /// Starts a session on a stream that is encrypted.
@@ -117,81 +114,89 @@ pub(in crate::postgres) enum Failure {
 /// The stream is of no use after a drop.
 pub(in crate::postgres) async fn start<S, W, T>(
     stream: S,
-    login: StartupParams<'_>,
+    params: StartupParams<'_>,
     requirements: AuthRequirements<W, T>,
-) -> Result<Started<S>, Failure>
+) -> Result<Started<S>, StartupError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    W: Fn() -> Result<ServerAuth, Failure>,
+    W: Fn() -> Result<ServerAuth, StartupError>,
     T: Fn(SaslMechanisms) -> Option<String>,
 {
-    let mut wire = MessageStream::new(stream);
-    wire.startup(&login)?;
+    let mut messages = MessageStream::new(stream);
+    messages.put_startup(&params)?;
     let early = match requirements.early {
-        Some(mechanism) => Exchange::new(mechanism, &requirements)?,
+        Some(mechanism) => ScramExchange::new(mechanism, &requirements)?,
         None => None,
     };
     if let Some(exchange) = &early {
-        wire.put(|buf| exchange.begin(buf))?;
+        messages.put(|buf| exchange.begin(buf))?;
     }
-    let begun = early.is_some();
-    let first = answer(&mut wire).await;
-    let (asked, offer) = match first {
+    let is_early = early.is_some();
+    let (request, mechanisms) = match send_and_receive(&mut messages).await {
         Ok(message) => {
-            let offer = SaslMechanisms::of(&message)?;
-            (message, offer)
+            let mechanisms = SaslMechanisms::of(&message)?;
+            (message, mechanisms)
         }
-        Err(Failure::ErrorResponse(said)) if begun && said.may_be_about_what_came_early() => {
-            return Err(Failure::NotEarly(None));
+        Err(StartupError::ErrorResponse(response))
+            if is_early && response.may_concern_early_messages() =>
+        {
+            return Err(StartupError::EarlyScramRejected(None));
         }
-        Err(Failure::Broken(_) | Failure::Protocol(_)) if begun => {
-            return Err(Failure::NotEarly(None));
+        Err(StartupError::Io(_) | StartupError::Protocol(_)) if is_early => {
+            return Err(StartupError::EarlyScramRejected(None));
         }
-        Err(failure) => return Err(failure),
+        Err(error) => return Err(error),
     };
-    let mut has_terms = false;
+    let mut has_session_params = false;
     let server_auth = match early {
-        Some(exchange) if exchange.fits(offer) => {
-            let server_auth = exchange.proof(&requirements)?;
-            // The answer to both comes at once. Who has lost what came early waits for it.
-            let challenge = match timeout(PATIENCE, wire.message()).await {
-                Err(_) | Ok(Err(Failure::Broken(_))) => return Err(Failure::NotEarly(None)),
+        Some(exchange) if exchange.is_offered(mechanisms) => {
+            let server_auth = exchange.server_auth(&requirements)?;
+            // The server replies to both messages at once. If a middlebox dropped the early one,
+            // its reply never comes.
+            let challenge = match timeout(EARLY_REPLY_TIMEOUT, messages.receive()).await {
+                Err(_) | Ok(Err(StartupError::Io(_))) => {
+                    return Err(StartupError::EarlyScramRejected(None));
+                }
                 Ok(challenge) => challenge?,
             };
-            let terms = (requirements.terms)(offer);
-            has_terms = terms.is_some();
-            let finished = exchange.finish(&mut wire, challenge, &login, terms.as_deref());
-            finished
+            let statements = (requirements.session_params)(mechanisms);
+            has_session_params = statements.is_some();
+            exchange
+                .finish(&mut messages, challenge, &params, statements.as_deref())
                 .await
-                .map_err(|failure| failure.behind(has_terms))?;
+                .map_err(|error| error.after_session_params(has_session_params))?;
             server_auth
         }
-        Some(_) => return Err(Failure::NotEarly(Some(offer))),
-        None => authenticate::asked_for(&mut wire, asked, offer, &login, &requirements).await?,
+        Some(_) => return Err(StartupError::EarlyScramRejected(Some(mechanisms))),
+        None => {
+            authenticate::authenticate(&mut messages, request, mechanisms, &params, &requirements)
+                .await?
+        }
     };
-    let ready = wire.until_ready().await;
-    let (reports, cancel_key, told) = ready.map_err(|failure| failure.behind(has_terms))?;
+    let ready = messages.read_until_ready().await;
+    let (reports, cancel_key, received) =
+        ready.map_err(|error| error.after_session_params(has_session_params))?;
     Ok(Started {
-        stream: wire.into_opening(told, has_terms)?,
+        stream: messages.into_rewind_stream(received, has_session_params)?,
         reports,
         cancel_key,
-        offer,
+        mechanisms,
         server_auth,
-        has_terms,
+        has_session_params,
     })
 }
 
-/// Sends what is to be sent, and waits for the next message; a refusal is a failure.
-async fn answer<S>(wire: &mut MessageStream<S>) -> Result<Message, Failure>
+/// Sends the pending messages and receives the next one.
+async fn send_and_receive<S>(messages: &mut MessageStream<S>) -> Result<Message, StartupError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    wire.flush().await?;
-    wire.message().await
+    messages.flush().await?;
+    messages.receive().await
 }
 
 impl Reports {
-    fn take(&mut self, name: &str, value: &str) {
+    fn record(&mut self, name: &str, value: &str) {
         match name {
             "application_name" => self.application_name = Some(value.to_owned()),
             "server_version" => self.server_version = Some(value.to_owned()),
@@ -201,7 +206,7 @@ impl Reports {
         }
     }
 
-    /// The version's first number: 17 of `17.5 (Debian 17.5-1)`.
+    /// Returns the major version: 17 of `17.5 (Debian 17.5-1)`.
     pub(in crate::postgres) fn major_version(&self) -> Option<u32> {
         let version = self.server_version.as_deref()?;
         let digits = version.split(|c: char| !c.is_ascii_digit()).next()?;
@@ -209,21 +214,23 @@ impl Reports {
     }
 }
 
-/// How long to wait for a server that may not have understood what it was sent before
-/// it asked. One that did answers in a round trip: this is several around the globe, and
-/// leaves time to go about it the usual way.
-pub(in crate::postgres) const PATIENCE: Duration = Duration::from_secs(1);
+/// Time to wait for the reply to a message that the server may not have understood. A server
+/// that did replies within one round trip: a second covers several around the globe, and leaves
+/// time for the usual way afterwards.
+pub(in crate::postgres) const EARLY_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
-impl Failure {
-    /// The same where the terms were sent before the server was ready, which may be why it has
-    /// hung up or complains.
-    fn behind(self, has_terms: bool) -> Self {
+impl StartupError {
+    /// Reinterprets an error that followed early session parameters: they may be the reason why
+    /// the server closed the connection or complained.
+    fn after_session_params(self, has_session_params: bool) -> Self {
         match self {
-            Self::Broken(_) if has_terms => Self::NotEarly(None),
-            Self::ErrorResponse(said) if has_terms && said.may_be_about_what_came_early() => {
-                Self::NotEarly(None)
+            Self::Io(_) if has_session_params => Self::EarlyScramRejected(None),
+            Self::ErrorResponse(response)
+                if has_session_params && response.may_concern_early_messages() =>
+            {
+                Self::EarlyScramRejected(None)
             }
-            failure => failure,
+            error => error,
         }
     }
 

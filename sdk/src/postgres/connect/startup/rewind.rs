@@ -1,4 +1,4 @@
-//! A stream to a server on which the session has started already, for a driver that starts one.
+//! A stream whose session has started, for the driver, which expects to start it.
 
 use std::io;
 use std::pin::Pin;
@@ -15,44 +15,45 @@ use super::session_params;
 
 /// A stream to a server with a started session.
 ///
-/// The driver's start-up message goes nowhere, and what it hears to it is what the
-/// server has said already. Statements of our own, see [`Pipelined`], go ahead of the driver's
-/// next, in the same flight, and their answer does not reach it; nor does that to the terms
-/// that were sent while the session started. Else the stream is what it was.
+/// It swallows the driver's StartupMessage and replays the server's earlier messages in reply.
+/// The SDK's own statements ([`Pipelined`]) are sent ahead of the driver's next message, in the
+/// same flight, and the driver does not see their responses; nor the response to the session
+/// parameters that were sent while the session started. Everything else passes through.
 pub(in crate::postgres) struct RewindStream<S> {
     stream: S,
     startup: Startup,
-    /// What the driver has to hear before anything else.
+    /// Bytes that the driver reads before anything else.
     replay: BytesMut,
-    ahead: Pipelined,
-    /// What is to be sent before anything else.
+    pipelined: Pipelined,
+    /// Bytes to send before anything else.
     to_send: BytesMut,
-    /// How many answers to what was sent ahead are still to come.
-    skims: usize,
-    /// Whether the first of these is to the terms, which went out before the server was ready:
-    /// it comes only if nobody in between has lost them.
-    may_lack_terms: bool,
-    /// What has been read while answers are looked through.
-    read: BytesMut,
+    /// Number of responses to own statements that are outstanding.
+    responses_to_discard: usize,
+    /// Whether the first outstanding response is that to the session parameters, which were sent
+    /// before the server was ready: it is missing if a middlebox dropped them.
+    first_may_be_missing: bool,
+    /// Bytes that were received while responses are outstanding.
+    received: BytesMut,
 }
 
-/// What goes ahead of the driver's next message, in the same flight: statements, of whose
-/// answer is kept whether it holds the word that the database is [crowded](session_params::CROWDED).
+/// Statements to send ahead of the driver's next message, in the same flight.
+///
+/// Of their responses only one fact is kept: whether a row says that the database is
+/// [near its connection limit](session_params::NEAR_LIMIT).
 #[derive(Clone, Debug, Default)]
-pub(in crate::postgres) struct Pipelined(Arc<Waiting>);
+pub(in crate::postgres) struct Pipelined(Arc<Pending>);
 
 #[derive(Debug, Default)]
-struct Waiting {
-    /// Looked at with each write.
+struct Pending {
+    /// Checked with each write, so it is not behind the lock.
     is_any: AtomicBool,
     statements: Mutex<String>,
-    is_crowded: AtomicBool,
+    is_near_limit: AtomicBool,
 }
 
 impl Pipelined {
-    /// Adds statements. Nothing may be under way on the connection, so that the next that the
-    /// driver sends is the beginning of a message and the next that the server does is the
-    /// answer to these.
+    /// Adds statements. The connection has to be idle: the next bytes from the driver must be the
+    /// start of a message, and the next from the server the response to these statements.
     pub(in crate::postgres) fn add(&self, statements: &str) {
         if statements.is_empty() {
             return;
@@ -65,9 +66,10 @@ impl Pipelined {
         self.0.is_any.store(true, Ordering::Release);
     }
 
-    /// Whether the server has answered with that word since this was asked.
+    /// Returns whether a response said that the database is near its connection limit, and clears
+    /// that.
     pub(in crate::postgres) fn take_near_limit(&self) -> bool {
-        self.0.is_crowded.swap(false, Ordering::Relaxed)
+        self.0.is_near_limit.swap(false, Ordering::Relaxed)
     }
 
     fn take(&self) -> Option<String> {
@@ -75,10 +77,10 @@ impl Pipelined {
         is_any.then(|| std::mem::take(&mut *self.statements()))
     }
 
-    /// A row of the answer has come.
-    fn has_row(&self, message: &[u8]) {
+    /// Inspects a row of a response.
+    fn record_row(&self, message: &[u8]) {
         if message.ends_with(session_params::NEAR_LIMIT.as_bytes()) {
-            self.0.is_crowded.store(true, Ordering::Relaxed);
+            self.0.is_near_limit.store(true, Ordering::Relaxed);
         }
     }
 
@@ -88,7 +90,7 @@ impl Pipelined {
     }
 }
 
-/// How much of the driver's start-up message has come.
+/// The part of the driver's StartupMessage that is still to come.
 enum Startup {
     Length(Vec<u8>),
     Left(usize),
@@ -100,37 +102,37 @@ impl<S> RewindStream<S> {
             stream,
             startup: Startup::Length(Vec::new()),
             replay,
-            ahead: Pipelined::default(),
+            pipelined: Pipelined::default(),
             to_send: BytesMut::new(),
-            skims: 0,
-            may_lack_terms: false,
-            read: BytesMut::new(),
+            responses_to_discard: 0,
+            first_may_be_missing: false,
+            received: BytesMut::new(),
         }
     }
 
-    /// The same where the server has been sent [the terms](session_params::at_start) already, with
-    /// what has been read behind the start.
-    pub(in crate::postgres) fn with_terms(
+    /// Creates a stream after the [session parameters](session_params::at_start) were sent.
+    /// `received` are the bytes that followed the start of the session.
+    pub(in crate::postgres) fn with_session_params(
         stream: S,
         replay: BytesMut,
-        read: BytesMut,
+        received: BytesMut,
     ) -> io::Result<Self> {
-        let mut opening = Self {
-            skims: 1,
-            may_lack_terms: true,
-            read,
+        let mut stream = Self {
+            responses_to_discard: 1,
+            first_may_be_missing: true,
+            received,
             ..Self::new(stream, replay)
         };
-        opening.discard_responses()?;
-        Ok(opening)
+        stream.discard_responses()?;
+        Ok(stream)
     }
 
-    /// What goes ahead of the driver's next message.
-    pub(in crate::postgres) fn ahead(&self) -> Pipelined {
-        self.ahead.clone()
+    /// Returns the handle that adds statements ahead of the driver's next message.
+    pub(in crate::postgres) fn pipelined(&self) -> Pipelined {
+        self.pipelined.clone()
     }
 
-    /// Takes what is the driver's start-up message. How much that was.
+    /// Swallows bytes of the driver's StartupMessage. Returns their number.
     fn swallow(&mut self, bytes: &[u8]) -> usize {
         match &mut self.startup {
             Startup::Length(head) => {
@@ -150,47 +152,47 @@ impl<S> RewindStream<S> {
         }
     }
 
-    /// Looks through what has been read for the answer to what was sent ahead: what is no
-    /// part of it is the driver's.
+    /// Removes the responses to own statements from the received bytes. Other messages are kept
+    /// for the driver.
     fn discard_responses(&mut self) -> io::Result<()> {
-        while self.skims > 0 {
-            let Some(header) = Header::parse(&self.read)? else {
+        while self.responses_to_discard > 0 {
+            let Some(header) = Header::parse(&self.received)? else {
                 return Ok(());
             };
             let length = usize::try_from(header.len()).unwrap_or(usize::MAX);
-            if self.read.len() <= length {
-                // A message that goes on and on is no answer to a setting.
-                if length > MOST_BYTES {
-                    self.skims = 0;
+            if self.received.len() <= length {
+                // A message this long is no response to a setting.
+                if length > MAX_BYTES {
+                    self.responses_to_discard = 0;
                 }
                 break;
             }
-            if self.may_lack_terms && !matches!(header.tag(), b'S' | b'N' | b'A') {
-                self.may_lack_terms = false;
-                if !answers_terms(&self.read[..=length]) {
-                    self.skims -= 1;
+            if self.first_may_be_missing && !matches!(header.tag(), b'S' | b'N' | b'A') {
+                self.first_may_be_missing = false;
+                if !answers_session_params(&self.received[..=length]) {
+                    self.responses_to_discard -= 1;
                     continue;
                 }
             }
-            let message = self.read.split_to(length + 1);
+            let message = self.received.split_to(length + 1);
             match header.tag() {
-                b'Z' => self.skims -= 1,
-                b'D' => self.ahead.has_row(&message),
+                b'Z' => self.responses_to_discard -= 1,
+                b'D' => self.pipelined.record_row(&message),
                 b'T' | b'C' => {}
                 b'E' if !ends_session(&message) => {}
                 _ => self.replay.unsplit(message),
             }
         }
-        if self.skims == 0 {
-            self.replay.unsplit(self.read.split());
+        if self.responses_to_discard == 0 {
+            self.replay.unsplit(self.received.split());
         }
         Ok(())
     }
 }
 
 impl<S: AsyncWrite + Unpin> RewindStream<S> {
-    /// Sends what is to be sent before anything else.
-    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Sends the pending bytes.
+    fn poll_send_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.to_send.is_empty() {
             let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.to_send))?;
             if sent == 0 {
@@ -215,20 +217,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for RewindStream<S> {
                 buf.put_slice(&this.replay.split_to(now));
                 return Poll::Ready(Ok(()));
             }
-            if this.skims == 0 {
+            if this.responses_to_discard == 0 {
                 return Pin::new(&mut this.stream).poll_read(cx, buf);
             }
             let mut space = [0; READ_BYTES];
             let mut space = ReadBuf::new(&mut space);
             ready!(Pin::new(&mut this.stream).poll_read(cx, &mut space))?;
             if space.filled().is_empty() {
-                this.skims = 0;
-                this.replay.unsplit(this.read.split());
+                this.responses_to_discard = 0;
+                this.replay.unsplit(this.received.split());
                 if this.replay.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
             } else {
-                this.read.extend_from_slice(space.filled());
+                this.received.extend_from_slice(space.filled());
                 this.discard_responses()?;
             }
         }
@@ -245,33 +247,33 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RewindStream<S> {
         if !matches!(this.startup, Startup::Left(0)) {
             return Poll::Ready(Ok(this.swallow(buf)));
         }
-        if let Some(statements) = this.ahead.take() {
+        if let Some(statements) = this.pipelined.take() {
             frontend::query(&statements, &mut this.to_send)?;
-            this.skims += 1;
-            // One flight, and one record of TLS.
+            this.responses_to_discard += 1;
+            // Both go out in one flight and one TLS record.
             this.to_send.extend_from_slice(buf);
-            if let Poll::Ready(Err(error)) = this.poll_ahead(cx) {
+            if let Poll::Ready(Err(error)) = this.poll_send_pending(cx) {
                 return Poll::Ready(Err(error));
             }
             return Poll::Ready(Ok(buf.len()));
         }
-        ready!(this.poll_ahead(cx))?;
+        ready!(this.poll_send_pending(cx))?;
         Pin::new(&mut this.stream).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_ahead(cx))?;
+        ready!(self.poll_send_pending(cx))?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_ahead(cx))?;
+        ready!(self.poll_send_pending(cx))?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
-/// Whether this is the beginning of the answer to the terms, or why there is none.
-fn answers_terms(message: &[u8]) -> bool {
+/// Returns whether the message begins the response to the session parameters, or is an error.
+fn answers_session_params(message: &[u8]) -> bool {
     let name = session_params::AT_START.as_bytes();
     match message.first() {
         Some(b'T') => message.windows(name.len()).any(|window| window == name),
@@ -279,7 +281,7 @@ fn answers_terms(message: &[u8]) -> bool {
     }
 }
 
-/// Whether an ErrorResponse has the severity that ends a session.
+/// Returns whether an ErrorResponse has a severity that ends the session.
 fn ends_session(message: &[u8]) -> bool {
     let fields = message.get(HEAD_BYTES..).unwrap_or_default();
     fields
@@ -290,4 +292,4 @@ fn ends_session(message: &[u8]) -> bool {
 const LENGTH_BYTES: usize = 4;
 const HEAD_BYTES: usize = 5;
 const READ_BYTES: usize = 4096;
-const MOST_BYTES: usize = 64 * 1024;
+const MAX_BYTES: usize = 64 * 1024;

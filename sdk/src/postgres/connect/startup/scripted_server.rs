@@ -1,40 +1,43 @@
-//! A session's start with a server that says what it is told to: for tests and for a fuzzer.
+//! The start of a session against a server with scripted messages, for tests and a fuzzer.
 
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
-use super::session_params;
-use super::{AuthRequirements, Failure, Mechanism, SaslMechanisms, Started, StartupParams, start};
+use super::{
+    AuthRequirements, Mechanism, SaslMechanisms, Started, StartupError, StartupParams,
+    session_params, start,
+};
 use crate::credentials::Binding;
 use crate::error::{Error, ErrorKind};
 use crate::postgres::connect::scram::ScramKeyCache;
 use crate::postgres::connect::server_auth::ServerAuth;
 
-/// What the rehearsed client keeps to itself.
+/// The password of the scripted client, which must never be sent in clear.
 pub(crate) const PASSWORD: &[u8] = b"c4n4ry";
 
-/// What comes of a server that says this, whatever it hears, and what it heard.
-pub(in crate::postgres) async fn meet(
-    says: &[u8],
+/// Starts a session with a server that sends `script` whatever it receives. Returns the result
+/// and the bytes that the server received.
+pub(in crate::postgres) async fn run(
+    script: &[u8],
     early: Option<Mechanism>,
     is_trusted: bool,
-) -> (Result<Started<DuplexStream>, Failure>, Vec<u8>) {
-    let (client, mut server) = duplex(MOST_BYTES);
+) -> (Result<Started<DuplexStream>, StartupError>, Vec<u8>) {
+    let (client, mut server) = duplex(MAX_BYTES);
     server
-        .write_all(&says[..says.len().min(MOST_BYTES)])
+        .write_all(&script[..script.len().min(MAX_BYTES)])
         .await
         .ok();
     server.shutdown().await.ok();
     let result = log_in(client, early, is_trusted).await;
-    (result, heard(&mut server).await)
+    (result, received_by(&mut server).await)
 }
 
-/// What comes of a stream on which the client begins early.
+/// Starts a session with an early SCRAM message.
 #[cfg(test)]
-pub(in crate::postgres) async fn begin(
+pub(in crate::postgres) async fn start_early(
     client: DuplexStream,
-) -> Result<Started<DuplexStream>, Failure> {
+) -> Result<Started<DuplexStream>, StartupError> {
     log_in(client, Some(Mechanism::Plus), false).await
 }
 
@@ -42,8 +45,8 @@ async fn log_in(
     client: DuplexStream,
     early: Option<Mechanism>,
     is_trusted: bool,
-) -> Result<Started<DuplexStream>, Failure> {
-    let login = StartupParams {
+) -> Result<Started<DuplexStream>, StartupError> {
+    let params = StartupParams {
         user: "u",
         password: PASSWORD,
         key_cache: &ScramKeyCache::default(),
@@ -54,64 +57,63 @@ async fn log_in(
         binding: Binding::IfOffered,
         end_point: Some(vec![7; 32]),
         early,
-        terms: |offer: SaslMechanisms| {
-            offer
+        session_params: |offered: SaslMechanisms| {
+            offered
                 .scram_plus
                 .then(|| session_params::at_start(Some(MOMENT), None))
         },
         without_binding: || match is_trusted {
             true => Ok(ServerAuth::Certificate),
-            false => Err(Failure::Demanded(Error::new(
+            false => Err(StartupError::ServerNotAuthenticated(Error::new(
                 ErrorKind::ServerNotAuthenticated,
-                "no proof",
+                "not authenticated",
             ))),
         },
     };
-    start(client, login, requirements).await
+    start(client, params, requirements).await
 }
 
-/// All that has been sent to the server and not been read yet.
-pub(in crate::postgres) async fn heard(server: &mut DuplexStream) -> Vec<u8> {
-    let mut bytes = vec![0; MOST_BYTES];
+/// Reads all bytes that have arrived at the server.
+pub(in crate::postgres) async fn received_by(server: &mut DuplexStream) -> Vec<u8> {
+    let mut bytes = vec![0; MAX_BYTES];
     let read = tokio::time::timeout(MOMENT, server.read(&mut bytes)).await;
     bytes.truncate(read.map_or(0, |read| read.unwrap_or(0)));
     bytes
 }
 
-/// The same for a fuzzer, with what a driver sends and hears behind it. Returns
-/// whether a session has started, all that the server heard, and all that the driver did.
+/// Runs a script for the fuzzer, with the messages of a driver after it.
 #[cfg(feature = "testing")]
-pub(crate) async fn rehearse(says: &[u8], is_early: bool, is_trusted: bool) -> Rehearsed {
+pub(crate) async fn run_script(script: &[u8], is_early: bool, is_trusted: bool) -> ScriptResult {
     let early = is_early.then_some(Mechanism::Plus);
-    let (result, to_server) = meet(says, early, is_trusted).await;
+    let (result, to_server) = run(script, early, is_trusted).await;
     let Ok(mut started) = result else {
-        return Rehearsed {
+        return ScriptResult {
             has_started: false,
             to_server,
             to_driver: Vec::new(),
         };
     };
-    started.stream.ahead().add("SET a TO b");
-    // A start-up message without parameters, and a Sync.
+    started.stream.pipelined().add("SET a TO b");
+    // A StartupMessage without parameters, and a Sync.
     let sent = [0, 0, 0, 9, 0, 3, 0, 0, 0, b'S', 0, 0, 0, 4];
     let mut to_driver = Vec::new();
     // The other end may be gone.
     started.stream.write_all(&sent).await.ok();
     started.stream.read_to_end(&mut to_driver).await.ok();
-    Rehearsed {
+    ScriptResult {
         has_started: true,
         to_server,
         to_driver,
     }
 }
 
-/// What came of a rehearsal.
+/// The result of a script.
 #[cfg(feature = "testing")]
-pub(crate) struct Rehearsed {
+pub(crate) struct ScriptResult {
     pub(crate) has_started: bool,
     pub(crate) to_server: Vec<u8>,
     pub(crate) to_driver: Vec<u8>,
 }
 
 const MOMENT: Duration = Duration::from_millis(50);
-const MOST_BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 1 << 20;

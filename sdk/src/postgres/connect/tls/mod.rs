@@ -1,9 +1,9 @@
-//! The TLS handshake with a server, and what its certificate is worth.
+//! The TLS handshake with a server, and the verification of its certificate.
 //!
-//! On Linux this is OpenSSL by itself: where the URL does not ask for a certificate,
-//! it can be judged after the handshake, when it is known whether that matters, and no
-//! roots are read before. Elsewhere it is the platform's own TLS by `native-tls`, which
-//! judges during the handshake or not at all.
+//! On Linux this is OpenSSL itself: where the URL does not require a certificate, OpenSSL can
+//! verify it after the handshake, when it is known whether that matters, and reads no roots
+//! before. Elsewhere it is the platform's TLS library through `native-tls`, which verifies
+//! during the handshake or not at all.
 
 #[cfg(any(not(target_os = "linux"), test))]
 mod native;
@@ -24,53 +24,50 @@ use crate::error::{Error, ErrorKind};
 use crate::postgres::sqlstate::Staleness;
 
 #[cfg(not(target_os = "linux"))]
-pub(in crate::postgres) use self::native::{Certificate, PublicKey, Stream, handshake, make_ready};
+pub(in crate::postgres) use self::native::{Certificate, PublicKey, Stream, handshake, prepare};
 #[cfg(target_os = "linux")]
-pub(in crate::postgres) use self::openssl::{
-    Certificate, PublicKey, Stream, handshake, make_ready,
-};
+pub(in crate::postgres) use self::openssl::{Certificate, PublicKey, Stream, handshake, prepare};
 pub(in crate::postgres) use self::roots::{Anchors, Authority};
 
-/// Who is on the other side, and how it is met.
+/// The server, and how to negotiate TLS with it.
 #[derive(Clone, Copy)]
 pub(in crate::postgres) struct Peer<'a> {
     pub(in crate::postgres) host: &'a str,
     /// `host:port`, for messages.
     pub(in crate::postgres) name: &'a str,
-    /// Begin with the handshake, as Postgres 17 and newer let clients do.
-    pub(in crate::postgres) direct: bool,
+    /// Whether to begin with the handshake, without an SSLRequest: Postgres 17 and newer allow it.
+    pub(in crate::postgres) direct_tls: bool,
 }
 
-/// Why there is no encrypted connection.
-pub(in crate::postgres) enum Refusal {
-    /// The server does not take a handshake that it has not agreed to.
-    NotDirect,
-    Error(Error),
+/// The reason why there is no encrypted connection.
+pub(in crate::postgres) enum HandshakeError {
+    /// The server does not take a handshake without an SSLRequest.
+    NoDirectTls,
+    Failed(Error),
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for HandshakeError {
     fn from(error: Error) -> Self {
-        Self::Error(error)
+        Self::Failed(error)
     }
 }
 
 impl Peer<'_> {
-    /// Asks for encryption, where that has to be, and makes what a handshake needs
-    /// while the server thinks about it: that takes milliseconds where there is
-    /// little CPU, and the answer a round trip.
-    async fn ask_and<T>(
+    /// Sends an SSLRequest unless TLS is direct, and builds what the handshake needs while the
+    /// reply is under way: that takes milliseconds of CPU, and the reply a round trip.
+    async fn request_encryption_and<T>(
         &self,
         tcp: &mut TcpStream,
         make: impl FnOnce() -> Result<T, Error>,
     ) -> Result<T, Error> {
-        if self.direct {
+        if self.direct_tls {
             return make();
         }
         let broken = |error| {
             Error::with_source(
                 ErrorKind::DatabaseUnreachable,
                 format!(
-                    "{} broke the connection when asked for encryption",
+                    "{} closed the connection after the request for encryption (SSLRequest)",
                     self.name
                 ),
                 error,
@@ -78,27 +75,27 @@ impl Peer<'_> {
         };
         tcp.write_all(&SSL_REQUEST).await.map_err(broken)?;
         let made = make()?;
-        agreed(tcp.read_u8().await.map_err(broken)?, self.name)?;
+        check_ssl_reply(tcp.read_u8().await.map_err(broken)?, self.name)?;
         Ok(made)
     }
 
-    /// What a failed handshake means. A server that knows nothing of direct
-    /// handshakes takes one for a broken start-up message, and hangs up.
-    fn refusal(
+    /// Interprets a failed handshake. A server without direct TLS takes the handshake for a broken
+    /// StartupMessage and closes the connection.
+    fn handshake_error(
         &self,
-        hung_up: bool,
+        disconnected: bool,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Refusal {
-        if self.direct {
-            return Refusal::NotDirect;
+    ) -> HandshakeError {
+        if self.direct_tls {
+            return HandshakeError::NoDirectTls;
         }
         let failed = Error::with_source(
             ErrorKind::ServerNotAuthenticated,
             format!("the TLS handshake with {} failed", self.name),
             source,
         );
-        Refusal::Error(if hung_up {
-            // It spoke TLS a moment ago: a server that goes away, as it seems.
+        HandshakeError::Failed(if disconnected {
+            // The server agreed to TLS a moment ago, so it is probably shutting down.
             Error::with_source(
                 ErrorKind::DatabaseUnreachable,
                 format!(
@@ -113,7 +110,7 @@ impl Peer<'_> {
         })
     }
 
-    /// The certificate does not lead to whom it should, or is for another name.
+    /// The error for a certificate that leads to no trusted root or has another name.
     #[cfg(target_os = "linux")]
     fn distrusted(&self, reason: &str) -> Error {
         Error::with_source(
@@ -126,39 +123,39 @@ impl Peer<'_> {
         )
     }
 
-    /// A direct handshake is for Postgres alone if both say so.
-    fn check_protocol(&self, chosen: Option<&[u8]>) -> Result<(), Refusal> {
-        if self.direct && chosen != Some(POSTGRESQL) {
-            return Err(Refusal::NotDirect);
+    /// Checks that the server chose the protocol of Postgres, which direct TLS requires.
+    fn check_protocol(&self, chosen: Option<&[u8]>) -> Result<(), HandshakeError> {
+        if self.direct_tls && chosen != Some(POSTGRESQL) {
+            return Err(HandshakeError::NoDirectTls);
         }
         Ok(())
     }
 
-    /// The name to ask for in the handshake: addresses are none (RFC 6066).
+    /// Returns the name for SNI: an address is none (RFC 6066).
     fn name_indication(&self) -> Option<&str> {
         self.host.parse::<IpAddr>().is_err().then_some(self.host)
     }
 }
 
-/// The answer to Postgres's SSLRequest. Only `S` leads on: what a server says before
-/// encryption is not authenticated, so an error of its own is not believed either.
-fn agreed(answer: u8, server: &str) -> Result<(), Error> {
-    match answer {
+/// Checks the reply to SSLRequest. Only `S` continues: bytes before encryption are not
+/// authenticated, so an ErrorResponse is not trusted either.
+fn check_ssl_reply(reply: u8, server: &str) -> Result<(), Error> {
+    match reply {
         b'S' => Ok(()),
         b'N' => Err(Error::new(
             ErrorKind::ServerNotAuthenticated,
             format!(
-                "{server} offers no encryption (TLS), and nothing is sent without it: turn on ssl in the server"
+                "{server} offers no encryption (TLS), which is required: turn on ssl in the server"
             ),
         )),
         _ => Err(Error::new(
             ErrorKind::DatabaseUnreachable,
-            format!("{server} does not answer like a Postgres server"),
+            format!("{server} does not reply like a Postgres server"),
         )),
     }
 }
 
-fn set_up_failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+fn setup_failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::with_source(
         ErrorKind::ServerNotAuthenticated,
         "could not set up TLS for the database",
@@ -166,7 +163,7 @@ fn set_up_failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) ->
     )
 }
 
-fn has_hung_up(kind: io::ErrorKind) -> bool {
+fn is_disconnect(kind: io::ErrorKind) -> bool {
     matches!(
         kind,
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
@@ -176,6 +173,5 @@ fn has_hung_up(kind: io::ErrorKind) -> bool {
 /// Length 8, then the code 80877103 (postgresql.org/docs/18/protocol-message-formats.html).
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-/// The name of the protocol, by which a server knows that a handshake is meant for
-/// it (postgresql.org/docs/18/protocol-flow.html, SSL Session Encryption).
+/// The ALPN name, by which a server recognises direct TLS (postgresql.org/docs/18/protocol-flow.html, SSL Session Encryption).
 const POSTGRESQL: &[u8] = b"postgresql";

@@ -1,4 +1,4 @@
-//! TLS by the platform's own library, through `native-tls`.
+//! TLS by the platform's library, through `native-tls`.
 
 use std::io;
 use std::pin::Pin;
@@ -9,15 +9,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::{Anchors, Authority, POSTGRESQL, Peer, Refusal, has_hung_up, set_up_failed};
+use super::{Anchors, Authority, HandshakeError, POSTGRESQL, Peer, is_disconnect, setup_failed};
 use crate::config::ServerPin;
 use crate::error::Error;
 
-/// An encrypted connection to a server that has not proved anything but, where
-/// anchors were given, that its certificate leads there.
+/// An encrypted connection. Without anchors the server is not authenticated yet.
 pub(in crate::postgres) struct Stream(tokio_native_tls::TlsStream<TcpStream>);
 
-/// What is known of the certificate that a server has shown.
+/// The facts that are kept of a server's certificate.
 pub(in crate::postgres) struct Certificate {
     end_point: Option<Vec<u8>>,
     key: Option<PublicKey>,
@@ -27,17 +26,19 @@ pub(in crate::postgres) struct Certificate {
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::postgres) struct PublicKey(ServerPin);
 
-/// Shakes hands. With `anchors` the certificate is judged before anything is sent.
+/// Performs the handshake. With `anchors` it fails unless the certificate leads to one of them.
 pub(in crate::postgres) async fn handshake(
     mut tcp: TcpStream,
     peer: Peer<'_>,
     anchors: Option<Anchors<'_>>,
-) -> Result<(Stream, Certificate), Refusal> {
-    let connector = peer.ask_and(&mut tcp, || connector(peer, anchors)).await?;
+) -> Result<(Stream, Certificate), HandshakeError> {
+    let connector = peer
+        .request_encryption_and(&mut tcp, || connector(peer, anchors))
+        .await?;
     let stream = connector.connect(peer.host, tcp).await.map_err(|error| {
         let io = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref());
-        peer.refusal(
-            io.is_some_and(|error: &io::Error| has_hung_up(error.kind())),
+        peer.handshake_error(
+            io.is_some_and(|error: &io::Error| is_disconnect(error.kind())),
             error,
         )
     })?;
@@ -47,9 +48,9 @@ pub(in crate::postgres) async fn handshake(
     Ok((Stream(stream), certificate))
 }
 
-/// Nothing can be made before it is known for whom.
+/// Does nothing: a connector cannot be built before the server is known.
 #[cfg(not(target_os = "linux"))]
-pub(in crate::postgres) fn make_ready() {}
+pub(in crate::postgres) fn prepare() {}
 
 fn connector(
     peer: Peer<'_>,
@@ -57,12 +58,12 @@ fn connector(
 ) -> Result<tokio_native_tls::TlsConnector, Error> {
     let mut builder = native_tls::TlsConnector::builder();
     builder.min_protocol_version(Some(Protocol::Tlsv12));
-    if peer.direct {
+    if peer.direct_tls {
         let name = std::str::from_utf8(POSTGRESQL).expect("it is ASCII");
         builder.request_alpns(&[name]);
     }
     match anchors {
-        // Nothing is taken on trust here: the session insists on another proof.
+        // The start of the session requires another proof of the server.
         None => {
             builder.danger_accept_invalid_certs(true);
             builder.danger_accept_invalid_hostnames(true);
@@ -81,11 +82,11 @@ fn connector(
             }
         }
     }
-    Ok(builder.build().map_err(set_up_failed)?.into())
+    Ok(builder.build().map_err(setup_failed)?.into())
 }
 
 impl PublicKey {
-    /// The same to write down.
+    /// Returns the pin of the key.
     pub(in crate::postgres) fn pin(&self) -> Option<ServerPin> {
         Some(self.0)
     }
@@ -104,22 +105,22 @@ impl Certificate {
         }
     }
 
-    /// The hash of the certificate that SCRAM binds to (`tls-server-end-point`).
+    /// Returns the hash of the certificate that SCRAM binds to (`tls-server-end-point`).
     pub(in crate::postgres) fn end_point(&self) -> Option<Vec<u8>> {
         self.end_point.clone()
     }
 
-    /// The server's public key.
+    /// Returns the server's public key.
     pub(in crate::postgres) fn key(&self) -> Option<PublicKey> {
         self.key.clone()
     }
 
-    /// It was judged in the handshake or not at all.
+    /// Returns `None`: this library verifies during the handshake or not at all.
     #[cfg_attr(
         target_os = "linux",
-        expect(dead_code, reason = "there OpenSSL judges")
+        expect(dead_code, reason = "OpenSSL verifies there")
     )]
-    pub(in crate::postgres) fn judge(
+    pub(in crate::postgres) fn verify(
         &self,
         _server: &str,
         _anchors: Anchors<'_>,

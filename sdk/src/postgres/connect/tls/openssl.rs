@@ -1,9 +1,8 @@
-//! TLS by OpenSSL itself, which is what `native-tls` would use on Linux.
+//! TLS by OpenSSL itself, the library that `native-tls` uses on Linux.
 //!
-//! Its connector reads the system's roots whether they are wanted or not, which
-//! costs more than the rest of a function's start. And it cannot say that P-256 is
-//! to be offered first: Postgres up to 17 answers anything else with a request to
-//! try again, a round trip more (`ssl_ecdh_curve` of postgresql.org/docs/17/runtime-config-connection.html).
+//! The connector of `native-tls` always reads the system's roots, which costs more than the rest
+//! of a function's start. And it cannot offer P-256 first: Postgres up to 17 answers any other
+//! group with a HelloRetryRequest, a round trip more (`ssl_ecdh_curve` of postgresql.org/docs/17/runtime-config-connection.html).
 
 use std::io;
 use std::path::Path;
@@ -28,14 +27,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
-use super::{Anchors, Authority, POSTGRESQL, Peer, Refusal, has_hung_up, set_up_failed};
+use super::{Anchors, Authority, HandshakeError, POSTGRESQL, Peer, is_disconnect, setup_failed};
 use crate::config::ServerPin;
 use crate::error::{Error, ErrorKind};
 
-/// An encrypted connection to a server that has not proved anything yet.
+/// An encrypted connection. Without anchors the server is not authenticated yet.
 pub(in crate::postgres) struct Stream(SslStream<TcpStream>);
 
-/// What a server has shown: its certificate, and those that should lead to a root.
+/// The certificate that a server showed, and the chain that it sent along.
 pub(in crate::postgres) struct Certificate {
     own: X509,
     chain: Stack<X509>,
@@ -45,56 +44,56 @@ pub(in crate::postgres) struct Certificate {
 #[derive(Clone, Debug)]
 pub(in crate::postgres) struct PublicKey(PKey<Public>);
 
-/// Shakes hands. With `anchors` the certificate is judged in the course of that.
+/// Performs the handshake. With `anchors` it fails unless the certificate leads to one of them.
 pub(in crate::postgres) async fn handshake(
     mut tcp: TcpStream,
     peer: Peer<'_>,
     anchors: Option<Anchors<'_>>,
-) -> Result<(Stream, Certificate), Refusal> {
+) -> Result<(Stream, Certificate), HandshakeError> {
     let make = || {
-        let mut ssl = ssl(peer).map_err(set_up_failed)?;
+        let mut ssl = ssl(peer).map_err(setup_failed)?;
         if let Some(anchors) = anchors {
             let store = store(anchors)?;
-            ssl.set_verify_cert_store(store).map_err(set_up_failed)?;
+            ssl.set_verify_cert_store(store).map_err(setup_failed)?;
             ssl.set_verify(SslVerifyMode::PEER);
         }
         Ok(ssl)
     };
-    let ssl = peer.ask_and(&mut tcp, make).await?;
-    let mut stream = SslStream::new(ssl, tcp).map_err(set_up_failed)?;
+    let ssl = peer.request_encryption_and(&mut tcp, make).await?;
+    let mut stream = SslStream::new(ssl, tcp).map_err(setup_failed)?;
     let connect = Pin::new(&mut stream).connect();
-    // The second is done when the first has sent what it begins with, and waits.
-    let (connected, ()) = join(connect, async { expect_certificate() }).await;
+    // The second future runs while the first waits for the ServerHello.
+    let (connected, ()) = join(connect, async { load_key_decoders() }).await;
     connected.map_err(|error| {
         let verified = stream.ssl().verify_result();
         if anchors.is_some() && verified != X509VerifyResult::OK {
             return peer.distrusted(verified.error_string()).into();
         }
-        // OpenSSL tells the end of the stream without an error of its own.
-        let hung_up = match error.io_error() {
-            Some(error) => has_hung_up(error.kind()),
+        // OpenSSL reports the end of the stream without an error of its own.
+        let disconnected = match error.io_error() {
+            Some(error) => is_disconnect(error.kind()),
             None => error.ssl_error().is_none(),
         };
-        peer.refusal(hung_up, error)
+        peer.handshake_error(disconnected, error)
     })?;
     peer.check_protocol(stream.ssl().selected_alpn_protocol())?;
-    let certificate = Certificate::of(stream.ssl()).map_err(set_up_failed)?;
-    let certificate = certificate.ok_or_else(|| peer.distrusted("it shows none"))?;
+    let certificate = Certificate::of(stream.ssl()).map_err(setup_failed)?;
+    let certificate =
+        certificate.ok_or_else(|| peer.distrusted("the server shows no certificate"))?;
     Ok((Stream(stream), certificate))
 }
 
-/// Does what is done once per process and needs no connection yet.
-pub(in crate::postgres) fn make_ready() {
-    // Who needs it finds out why it cannot be had.
+/// Creates the context, which happens once per process and needs no connection.
+pub(in crate::postgres) fn prepare() {
+    // An error shows when the handshake needs the context.
     let _ = context();
 }
 
-/// Does what is done once per process and needs no certificate yet: for the first key that it
-/// reads, OpenSSL collects all that read keys of any kind.
-fn expect_certificate() {
+/// Loads the decoders of public keys, which OpenSSL does once per process for the first key.
+fn load_key_decoders() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // Who needs it finds out why it cannot be had.
+        // An error shows when the certificate is read.
         let _ = PKey::public_key_from_der(&ANY_KEY);
     });
 }
@@ -113,7 +112,7 @@ fn ssl(peer: Peer<'_>) -> Result<Ssl, ErrorStack> {
     if let Some(name) = peer.name_indication() {
         ssl.set_hostname(name)?;
     }
-    if peer.direct {
+    if peer.direct_tls {
         let mut protocols = vec![POSTGRESQL.len() as u8];
         protocols.extend_from_slice(POSTGRESQL);
         ssl.set_alpn_protos(&protocols)?;
@@ -123,26 +122,25 @@ fn ssl(peer: Peer<'_>) -> Result<Ssl, ErrorStack> {
 
 fn new_context() -> Result<SslContext, ErrorStack> {
     let mut builder = SslContext::builder(SslMethod::tls_client())?;
-    // Heroku takes nothing older (devcenter.heroku.com, Connecting to
-    // Heroku Postgres, 2026-04-21); the library might take 1.0.
+    // Heroku accepts nothing older (devcenter.heroku.com, Connecting to
+    // Heroku Postgres, 2026-04-21); OpenSSL may accept 1.0.
     builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
     builder.set_groups_list("P-256:X25519:P-384:P-521")?;
     builder.set_options(SslOptions::NO_COMPRESSION);
-    // One read for what has come, instead of two for each record of it.
+    // Reads all available bytes at once instead of twice per record.
     builder.set_read_ahead(true);
     builder.set_session_cache_mode(SslSessionCacheMode::OFF);
     builder.set_mode(
         SslMode::AUTO_RETRY | SslMode::ENABLE_PARTIAL_WRITE | SslMode::ACCEPT_MOVING_WRITE_BUFFER,
     );
-    // Where it has to verify, the connection says so; else it is judged afterwards, if
-    // nothing else proves who the server is, and nothing is sent before.
+    // A connection that has to verify turns this on. Otherwise the certificate is verified
+    // afterwards, if nothing else authenticates the server; until then nothing is sent.
     builder.set_verify(SslVerifyMode::NONE);
     Ok(builder.build())
 }
 
 impl PublicKey {
-    /// The same to write down. Few need it, and for each process the first takes OpenSSL
-    /// half as long as all the rest of a handshake.
+    /// Returns the pin of the key. The first call of a process costs half of a handshake.
     pub(in crate::postgres) fn pin(&self) -> Option<ServerPin> {
         let der = self.0.public_key_to_der().ok()?;
         Some(ServerPin::of_key(&der))
@@ -167,8 +165,8 @@ impl Certificate {
         Ok(Some(Self { own, chain }))
     }
 
-    /// The hash of the certificate that SCRAM binds to (`tls-server-end-point`,
-    /// RFC 5929). None is defined for some certificates, such as Ed25519's.
+    /// Returns the hash of the certificate that SCRAM binds to (`tls-server-end-point`,
+    /// RFC 5929). Some certificates, such as those signed with Ed25519, define none.
     pub(in crate::postgres) fn end_point(&self) -> Option<Vec<u8>> {
         let signed_by = self.own.signature_algorithm().object().nid();
         let digest = match signed_by.signature_algorithms()?.digest {
@@ -178,22 +176,22 @@ impl Certificate {
         Some(self.own.digest(digest).ok()?.to_vec())
     }
 
-    /// The server's public key.
+    /// Returns the server's public key.
     pub(in crate::postgres) fn key(&self) -> Option<PublicKey> {
         self.own.public_key().ok().map(PublicKey)
     }
 
-    /// Whether it leads to one of the anchors. Elsewhere this may be `None`: it
-    /// cannot be told any more.
-    pub(in crate::postgres) fn judge(
+    /// Verifies that the certificate leads to one of the anchors. Other TLS libraries return
+    /// `None`: they cannot verify after the handshake.
+    pub(in crate::postgres) fn verify(
         &self,
         server: &str,
         anchors: Anchors<'_>,
     ) -> Option<Result<(), Error>> {
-        Some(self.verify(server, anchors))
+        Some(self.verify_chain(server, anchors))
     }
 
-    fn verify(&self, server: &str, anchors: Anchors<'_>) -> Result<(), Error> {
+    fn verify_chain(&self, server: &str, anchors: Anchors<'_>) -> Result<(), Error> {
         let store = store(anchors)?;
         let verified = X509StoreContext::new().and_then(|mut context| {
             context.init(&store, &self.own, &self.chain, |context| {
@@ -201,7 +199,7 @@ impl Certificate {
                 Ok(context.error())
             })
         });
-        match verified.map_err(set_up_failed)? {
+        match verified.map_err(setup_failed)? {
             X509VerifyResult::OK => Ok(()),
             reason => Err(Error::with_source(
                 ErrorKind::ServerNotAuthenticated,
@@ -212,42 +210,42 @@ impl Certificate {
     }
 }
 
-/// A store that takes a server's certificate for the name, if it leads to one of the anchors.
+/// Creates a store that accepts certificates for the host that lead to one of the anchors.
 fn store(anchors: Anchors<'_>) -> Result<X509Store, Error> {
     let given = anchors.authority.certificates(X509::stack_from_pem)?;
     let build = || -> Result<X509Store, ErrorStack> {
         let mut store = X509StoreBuilder::new()?;
-        store.set_param(&*wanted(anchors.host)?)?;
+        store.set_param(&*verify_param(anchors.host)?)?;
         for root in given {
             store.add_cert(root)?;
         }
         if anchors.authority == Authority::System {
-            add_system(&mut store)?;
+            add_system_roots(&mut store)?;
         }
         Ok(store.build())
     };
-    build().map_err(set_up_failed)
+    build().map_err(setup_failed)
 }
 
-fn wanted(host: Option<&str>) -> Result<X509VerifyParam, ErrorStack> {
-    let mut wanted = X509VerifyParam::new()?;
-    wanted.set_purpose(X509PurposeId::SSL_SERVER)?;
-    wanted.set_auth_level(AUTHENTICATION_LEVEL);
+fn verify_param(host: Option<&str>) -> Result<X509VerifyParam, ErrorStack> {
+    let mut param = X509VerifyParam::new()?;
+    param.set_purpose(X509PurposeId::SSL_SERVER)?;
+    param.set_auth_level(AUTHENTICATION_LEVEL);
     match host.map(|host| (host, host.parse())) {
         None => {}
-        Some((_, Ok(address))) => wanted.set_ip(address)?,
+        Some((_, Ok(address))) => param.set_ip(address)?,
         Some((name, Err(_))) => {
-            wanted.set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS);
-            wanted.set_host(name)?;
+            param.set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS);
+            param.set_host(name)?;
         }
     }
-    Ok(wanted)
+    Ok(param)
 }
 
-/// The system's roots: its folders of them, if they are made for OpenSSL, which then
-/// reads the one that is wanted; else its file, all of which is read. What the
-/// environment names in `SSL_CERT_FILE` and `SSL_CERT_DIR` is taken in any case.
-fn add_system(store: &mut X509StoreBuilder) -> Result<(), ErrorStack> {
+/// Adds the system's roots: its hashed folders, from which OpenSSL reads single certificates on
+/// demand; else its bundle, which OpenSSL reads whole. `SSL_CERT_FILE` and `SSL_CERT_DIR` count in
+/// any case.
+fn add_system_roots(store: &mut X509StoreBuilder) -> Result<(), ErrorStack> {
     let found = openssl_probe::probe();
     let folders: Vec<_> = found
         .cert_dir
@@ -267,7 +265,7 @@ fn add_system(store: &mut X509StoreBuilder) -> Result<(), ErrorStack> {
     Ok(())
 }
 
-/// Whether a folder's certificates are named by the hash of their subject, as
+/// Returns whether a folder's certificates are named by the hash of their subject, as
 /// `openssl rehash` names them: `5ad8a5d6.0`.
 fn is_hashed(folder: &Path) -> bool {
     let Ok(mut entries) = std::fs::read_dir(folder) else {
@@ -282,7 +280,7 @@ fn is_hashed(folder: &Path) -> bool {
     })
 }
 
-/// A key of P-256 that stands for others: the generator (SEC 2, section 2.4.2).
+/// A P-256 public key as an example: the generator (SEC 2, section 2.4.2).
 pub(in crate::postgres) const ANY_KEY: [u8; 91] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
     0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04, 0x6b, 0x17, 0xd1, 0xf2, 0xe1,

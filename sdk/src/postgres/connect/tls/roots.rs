@@ -1,24 +1,24 @@
-//! Whom to trust for a server's certificate.
+//! The trust anchors for a server's certificate.
 
 use std::path::Path;
 
 use crate::credentials::Roots;
 use crate::error::{Error, ErrorKind};
 
-/// Who may vouch for a certificate.
+/// A source of root certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::postgres) enum Authority<'a> {
     System,
     File(&'a Path),
-    /// Those of the settings, as PEM.
+    /// Certificates from the settings, as PEM.
     Pem(&'a str),
 }
 
-/// A certificate has to lead to one of these, and to be for this name.
+/// The root that a certificate has to lead to, and the name that it has to be for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::postgres) struct Anchors<'a> {
     pub(in crate::postgres) authority: Authority<'a>,
-    /// `None` takes a certificate for any name.
+    /// `None` accepts any name.
     pub(in crate::postgres) host: Option<&'a str>,
 }
 
@@ -31,7 +31,7 @@ impl<'a> Authority<'a> {
         }
     }
 
-    /// The certificates that `parse` finds; none for the system's.
+    /// Reads the certificates with `parse`. Empty for the system's roots.
     pub(in crate::postgres) fn certificates<T, E>(
         &self,
         parse: impl Fn(&[u8]) -> Result<Vec<T>, E>,
@@ -61,7 +61,7 @@ impl<'a> Authority<'a> {
             }
             Self::Pem(pem) => pem.as_bytes().to_vec(),
         };
-        let roots = parse(&pem).map_err(|error| refuse("could not understand", error.into()))?;
+        let roots = parse(&pem).map_err(|error| refuse("could not parse", error.into()))?;
         if roots.is_empty() {
             return Err(refuse(
                 "found no certificate among",

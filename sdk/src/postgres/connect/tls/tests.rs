@@ -1,4 +1,4 @@
-//! Both ways of TLS with the same servers.
+//! Tests of both TLS libraries against the same servers.
 
 use std::net::Ipv4Addr;
 use std::pin::Pin;
@@ -15,18 +15,18 @@ use crate::config::ServerPin;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Server {
-    /// Asks to be asked.
+    /// Waits for an SSLRequest.
     Usual,
-    /// Takes a handshake at once, and knows what for.
+    /// Takes direct TLS with the ALPN protocol of Postgres.
     Direct,
-    /// Takes a handshake at once, and does not know what for.
+    /// Takes direct TLS without ALPN.
     WithoutProtocol,
     HangsUp,
     /// Speaks TLS 1.1 at most.
     Old,
 }
 
-/// Its port, and its certificate.
+/// Starts a server. Returns its port and its certificate.
 async fn serve(server: Server) -> (u16, String) {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -84,13 +84,13 @@ type CredentialHealth = (Option<ServerPin>, Option<Vec<u8>>);
 async fn meet(
     port: u16,
     host: &str,
-    direct: bool,
+    direct_tls: bool,
     anchors: Option<Anchors<'_>>,
-) -> [Result<CredentialHealth, Refusal>; 2] {
+) -> [Result<CredentialHealth, HandshakeError>; 2] {
     let peer = Peer {
         host,
         name: "the server",
-        direct,
+        direct_tls,
     };
     let tcp = || async {
         TcpStream::connect((Ipv4Addr::LOCALHOST, port))
@@ -113,32 +113,32 @@ async fn meet(
     ]
 }
 
-fn told(results: [Result<CredentialHealth, Refusal>; 2]) -> [CredentialHealth; 2] {
+fn told(results: [Result<CredentialHealth, HandshakeError>; 2]) -> [CredentialHealth; 2] {
     results.map(|result| match result {
         Ok(told) => told,
-        Err(Refusal::NotDirect) => panic!("the server does not take it directly"),
-        Err(Refusal::Error(error)) => panic!("{}", error.report()),
+        Err(HandshakeError::NoDirectTls) => panic!("the server does not take it directly"),
+        Err(HandshakeError::Failed(error)) => panic!("{}", error.report()),
     })
 }
 
-fn kinds(results: [Result<CredentialHealth, Refusal>; 2]) -> [Option<ErrorKind>; 2] {
+fn kinds(results: [Result<CredentialHealth, HandshakeError>; 2]) -> [Option<ErrorKind>; 2] {
     results.map(|result| match result {
         Ok(_) => panic!("the handshake went well"),
-        Err(Refusal::NotDirect) => None,
-        Err(Refusal::Error(error)) => Some(error.kind()),
+        Err(HandshakeError::NoDirectTls) => None,
+        Err(HandshakeError::Failed(error)) => Some(error.kind()),
     })
 }
 
 #[tokio::test]
-async fn both_ways_see_the_same_server() {
-    for (server, direct) in [(Server::Usual, false), (Server::Direct, true)] {
+async fn both_libraries_see_the_same_server() {
+    for (server, direct_tls) in [(Server::Usual, false), (Server::Direct, true)] {
         let (port, pem) = serve(server).await;
         let key = X509::from_pem(pem.as_bytes())
             .unwrap()
             .public_key()
             .unwrap();
         let pin = ServerPin::of_key(&key.public_key_to_der().unwrap());
-        let [own, native] = told(meet(port, "localhost", direct, None).await);
+        let [own, native] = told(meet(port, "localhost", direct_tls, None).await);
         assert_eq!(own, native);
         assert_eq!(own.0, Some(pin));
         assert_eq!(own.1.map(|hash| hash.len()), Some(32));
@@ -183,12 +183,12 @@ async fn certificate_has_to_lead_to_the_anchor_and_be_for_the_name() {
 }
 
 #[tokio::test]
-async fn certificate_can_be_judged_afterwards() {
+async fn certificate_can_be_verified_after_the_handshake() {
     let (port, pem) = serve(Server::Usual).await;
     let peer = Peer {
         host: "localhost",
         name: "the server",
-        direct: false,
+        direct_tls: false,
     };
     let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
         .await
@@ -202,8 +202,8 @@ async fn certificate_can_be_judged_afterwards() {
             authority: Authority::Pem(&pem),
             host: Some(host),
         };
-        let judged = certificate.judge("the server", anchors).unwrap();
-        assert_eq!(judged.is_ok(), right, "{host}");
+        let verified = certificate.verify("the server", anchors).unwrap();
+        assert_eq!(verified.is_ok(), right, "{host}");
     }
 }
 
