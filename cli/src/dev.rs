@@ -179,7 +179,7 @@ async fn migrate(cloud: &Cloud, folder: &Path) -> anyhow::Result<String> {
     }
     let mut told = Vec::new();
     for stage in cloud.stages() {
-        let mut db = database_without_pooler(stage).client().await?;
+        let mut db = database_without_pooler(stage).client().await?.detach();
         let applied = migrations::apply(&mut db, folder).await?;
         told.push(match applied.len() {
             0 => format!("{} is up to date", stage.stage()),

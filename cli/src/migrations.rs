@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use refinery::{Runner, load_sql_migrations};
-use stagelink::Client;
+use stagelink::DetachedClient;
 
 /// Applies the files `V<number>__<name>.sql` of a folder that the database has
 /// not seen yet, in order, each in a transaction of its own. Returns their names.
@@ -15,7 +15,7 @@ use stagelink::Client;
 ///
 /// When a file cannot be read, was changed after it was applied, or fails; those
 /// before it stay applied.
-pub async fn apply(db: &mut Client, folder: &Path) -> anyhow::Result<Vec<String>> {
+pub async fn apply(db: &mut DetachedClient, folder: &Path) -> anyhow::Result<Vec<String>> {
     let migrations = load_sql_migrations(folder)
         .with_context(|| format!("could not read the migrations in {}", folder.display()))?;
     let report = Runner::new(&migrations)

@@ -49,6 +49,7 @@ pub use crate::params::SqlType;
 pub use crate::params::private;
 pub use crate::postgres::Client;
 pub use crate::postgres::ConnectTimings;
+pub use crate::postgres::DetachedClient;
 pub use crate::postgres::ServerAuth;
 pub use crate::postgres::StageMark;
 pub use crate::postgres::Transaction;

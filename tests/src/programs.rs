@@ -82,7 +82,8 @@ pub async fn sdk_example(name: &str) -> PathBuf {
 pub async fn migrate(variables: &BTreeMap<String, String>) {
     let settings = Settings::from_vars(variables);
     let link = Database::new(settings.map(Settings::without_pooler));
-    let mut db = link.client().await.expect("the database can be reached");
+    let db = link.client().await.expect("the database can be reached");
+    let mut db = db.detach();
     migrations::apply(&mut db, &root().join("migrations"))
         .await
         .expect("the migrations apply");

@@ -51,7 +51,7 @@ impl Environment {
         };
 
         let settings = Settings::from_vars(&UrlSource::Stagelink.variables(known));
-        let mut db = Database::new(settings).client().await?;
+        let mut db = Database::new(settings).client().await?.detach();
         migrations::apply(&mut db, &root().join("migrations")).await?;
 
         let mut config = FunctionConfig::new(source.program(), programs.of(source));

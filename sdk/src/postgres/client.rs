@@ -1,10 +1,11 @@
-//! What a handler talks to its database with.
+//! The connections that a function works with: lent by the pool, in a transaction, or detached.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use deadpool_postgres::ClientWrapper;
+use deadpool::managed::Object;
+use deadpool_postgres::{ClientWrapper, TransactionBuilder};
 use tokio::sync::oneshot;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
@@ -14,14 +15,15 @@ use crate::postgres::protocol::Tap;
 
 /// A connection to the stage's database, lent by the pool until it is dropped.
 ///
-/// It is used as a `tokio_postgres::Client`: `query_typed`, `execute_typed`
-/// and a prepared statement each cost one round trip, `query` with a text costs two, since
-/// it is prepared first. [`query_cached`](Self::query_cached) and its like cost one, and let
-/// the server read a statement once only.
+/// It dereferences to deadpool-postgres's `ClientWrapper`, and so to `tokio_postgres::Client`:
+/// `query_typed`, `execute_typed` and a prepared statement each cost one round trip; `query`
+/// with a text costs two, since the driver prepares it first.
+/// [`query_cached`](Self::query_cached) and its like cost one, and the server parses such a
+/// statement once only.
 ///
 /// ```no_run
-/// # async fn example(request: lambda_http::Request) -> Result<(), stagelink::Error> {
-/// let db = stagelink::client(&request).await?;
+/// # async fn example(database: &stagelink::Database) -> Result<(), stagelink::Error> {
+/// let db = database.client().await?;
 /// let sql = "SELECT count(*) FROM guestbook WHERE id < $1";
 /// let row = db.query_typed_one(sql, &stagelink::params![100_i64]).await?;
 /// # let _: i64 = row.get(0);
@@ -29,15 +31,26 @@ use crate::postgres::protocol::Tap;
 /// # }
 /// ```
 ///
-/// Dropping it in the middle of a [`transaction`](ClientWrapper::transaction)
-/// rolls that back. When it is dropped while a statement runs, as when a time-out gives the
-/// future of a query up, the server is asked to stop that at once, over another connection;
-/// this one is lent again when the server has confirmed it, and given up if that takes more
-/// than 300 ms. `CancelToken::cancel_query` does not work on it, since the driver
-/// does not know the address that it was connected to;
-/// `cancel_query_raw` with a stream of one's own does.
+/// It does not dereference mutably, so that two clients cannot swap their connections, which
+/// would return to the wrong pools:
+///
+/// ```compile_fail,E0596
+/// # fn example(mut one: stagelink::Client, mut other: stagelink::Client) {
+/// std::mem::swap(&mut *one, &mut *other);
+/// # }
+/// ```
+///
+/// [`transaction`](Self::transaction) is a method of its own. [`detach`](Self::detach) takes the
+/// connection out of the pool for code that needs a `&mut tokio_postgres::Client`.
+///
+/// Dropping it inside of a [`transaction`](Self::transaction) rolls the transaction back.
+/// Dropping it while a statement runs, as a time-out does, cancels the statement in the server
+/// over another connection. The pool lends this connection again once the server has confirmed
+/// the cancellation, and closes it if that takes more than 300 ms.
+/// `CancelToken::cancel_query` does not work on it, since the driver does not know the server's
+/// address; `cancel_query_raw` with a stream of your own does.
 pub struct Client {
-    /// There until it is dropped.
+    /// `Some` until the drop.
     connection: Option<Connection>,
 }
 
@@ -52,14 +65,14 @@ impl Client {
         &self.pooled().tap
     }
 
-    /// Whether the server has said, just now and unasked, that it takes no writes.
+    /// Takes the server's report, made as the connection opened, that it accepts no writes.
     pub(crate) fn take_reported_read_only(&mut self) -> bool {
         self.connection
             .as_mut()
             .is_some_and(|connection| connection.take_reported_read_only())
     }
 
-    /// Whether its server changes from one transaction to the next.
+    /// Returns whether a transaction pooler stands between the client and the server.
     pub(crate) fn is_pooled(&self) -> bool {
         self.pooled().is_pooled()
     }
@@ -67,31 +80,82 @@ impl Client {
     fn pooled(&self) -> &PooledConnection {
         self.connection
             .as_ref()
-            .expect("it is there until the drop")
+            .expect("the connection is there until the drop")
+    }
+
+    fn wrapper_mut(&mut self) -> &mut ClientWrapper {
+        let connection = self.connection.as_mut();
+        &mut connection
+            .expect("the connection is there until the drop")
+            .client
+    }
+
+    /// Begins a transaction, which is rolled back unless it is committed.
+    ///
+    /// [`Database::transaction`](crate::Database::transaction) also repeats the work where the
+    /// connection is lost and that is safe.
+    ///
+    /// # Errors
+    ///
+    /// Those of the driver.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future, or the transaction, rolls back.
+    pub async fn transaction(
+        &mut self,
+    ) -> Result<deadpool_postgres::Transaction<'_>, tokio_postgres::Error> {
+        self.wrapper_mut().transaction().await
+    }
+
+    /// Builds a transaction with another isolation level or access mode.
+    pub fn build_transaction(&mut self) -> TransactionBuilder<'_> {
+        self.wrapper_mut().build_transaction()
+    }
+
+    /// Takes the connection out of the pool, which may open another in its place.
+    ///
+    /// The detached connection dereferences mutably to `tokio_postgres::Client`, as tools for
+    /// migrations ask for, and is closed when it is dropped:
+    ///
+    /// ```no_run
+    /// # async fn example(
+    /// #     database: &stagelink::Database,
+    /// #     runner: impl AsyncFn(&mut tokio_postgres::Client),
+    /// # ) -> Result<(), stagelink::Error> {
+    /// let mut db = database.client().await?.detach();
+    /// runner(&mut db).await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn detach(mut self) -> DetachedClient {
+        let connection = self.connection.take();
+        let connection = connection.expect("the connection is there until the drop");
+        DetachedClient(Object::take(connection))
     }
 }
 
 /// The methods that [`Client`] and [`Transaction`] have beside the driver's.
 macro_rules! cached_statements {
     () => {
-        /// The rows of a statement that is likely to come again, in one round trip.
+        /// Runs a statement that is likely to recur, and returns its rows, in one round trip.
         ///
-        /// The parameters come with their types, as [`params!`](crate::params) gives them. A
-        /// statement that comes for the second time on a connection is prepared beside being
-        /// run, and from the third time on the server need not read it again. Where a
-        /// migration has changed a table under it ("cached plan must not change result type")
-        /// it is sent anew, and nobody notices; inside of a transaction that takes a new
-        /// one, which [`Database::transaction`](crate::Database::transaction) begins by itself.
-        /// Behind a transaction pooler nothing is prepared. A connection keeps 100 statements.
+        /// The parameters come with their types, as [`params!`](crate::params) gives them. The
+        /// second use of a statement on a connection also prepares it, and from the third use on
+        /// the server does not parse it again. Where a migration has changed a table under it
+        /// ("cached plan must not change result type") the SDK prepares it again; inside of a
+        /// transaction that takes a new transaction, which
+        /// [`Database::transaction`](crate::Database::transaction) begins by itself. Behind a
+        /// transaction pooler nothing is prepared. A connection keeps 100 statements.
         ///
         /// # Errors
         ///
-        /// The driver's, which `?` makes an [`Error`](crate::Error).
+        /// Those of the driver, which `?` turns into an [`Error`](crate::Error).
         ///
         /// # Cancel safety
         ///
-        /// As for the driver's own methods: the statement is sent when the future is first
-        /// polled. One that is dropped afterwards is stopped, see [`Client`].
+        /// As for the driver's own methods: the first poll sends the statement. Dropping the
+        /// future afterwards cancels it, see [`Client`].
         pub async fn query_cached(
             &self,
             sql: &str,
@@ -100,7 +164,8 @@ macro_rules! cached_statements {
             self.pooled().rows(sql, parameters).await
         }
 
-        /// The same for a statement that gives one row, or none. Of several it is the first.
+        /// Runs a statement as [`query_cached`](Self::query_cached) and returns its first row,
+        /// if it has one.
         ///
         /// # Errors
         ///
@@ -114,7 +179,8 @@ macro_rules! cached_statements {
             Ok(rows.into_iter().next())
         }
 
-        /// The same for a statement whose rows nobody wants: how many it changed.
+        /// Runs a statement as [`query_cached`](Self::query_cached) and returns the number of
+        /// rows that it changed.
         ///
         /// # Errors
         ///
@@ -141,13 +207,6 @@ impl Deref for Client {
     }
 }
 
-impl DerefMut for Client {
-    fn deref_mut(&mut self) -> &mut ClientWrapper {
-        let connection = self.connection.as_mut();
-        &mut connection.expect("it is there until the drop").client
-    }
-}
-
 impl Drop for Client {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
@@ -163,20 +222,45 @@ impl fmt::Debug for Client {
     }
 }
 
-/// A connection inside a transaction that [`Database::transaction`](crate::Database::transaction)
-/// or [`Database::once`](crate::Database::once) has begun and will end.
+/// A connection that left its pool with [`Client::detach`], closed when it is dropped.
 ///
-/// It takes queries as a [`Client`] does; it cannot begin another transaction,
-/// and COMMIT and ROLLBACK are not for it to send. Dropping it ends nothing: the
-/// result of the work decides.
+/// It dereferences mutably to deadpool-postgres's `ClientWrapper` and `tokio_postgres::Client`.
+/// Nothing resets its session, cancels its statements or limits their time.
+pub struct DetachedClient(Box<PooledConnection>);
+
+impl Deref for DetachedClient {
+    type Target = ClientWrapper;
+
+    fn deref(&self) -> &ClientWrapper {
+        &self.0.client
+    }
+}
+
+impl DerefMut for DetachedClient {
+    fn deref_mut(&mut self) -> &mut ClientWrapper {
+        &mut self.0.client
+    }
+}
+
+impl fmt::Debug for DetachedClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DetachedClient").finish_non_exhaustive()
+    }
+}
+
+/// A connection inside of a transaction that [`Database::transaction`](crate::Database::transaction)
+/// or [`Database::write_once`](crate::Database::write_once) begins and ends.
+///
+/// It takes queries as a [`Client`] does. It cannot begin another transaction, and the work must
+/// send neither COMMIT nor ROLLBACK. Dropping it ends nothing: the result of the work decides.
 pub struct Transaction {
-    /// There until it is dropped.
+    /// `Some` until the drop.
     client: Option<Client>,
     back: Option<oneshot::Sender<Client>>,
 }
 
 impl Transaction {
-    /// Lends a connection, and tells where it comes back.
+    /// Lends a connection, and returns the channel by which it comes back.
     pub(crate) fn lend(client: Client) -> (Self, oneshot::Receiver<Client>) {
         let (back, comes_back) = oneshot::channel();
         let transaction = Self {
@@ -192,7 +276,7 @@ impl Transaction {
 
     fn pooled(&self) -> &PooledConnection {
         let client = self.client.as_ref();
-        client.expect("it is there until the drop").pooled()
+        client.expect("the client is there until the drop").pooled()
     }
 }
 
@@ -207,7 +291,7 @@ impl Deref for Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         if let (Some(client), Some(back)) = (self.client.take(), self.back.take()) {
-            // Where nobody waits for it any more the connection is given up.
+            // Without a receiver the connection is closed.
             back.send(client).ok();
         }
     }

@@ -15,6 +15,7 @@ pub(crate) use self::protocol::{Checkpoint, Tap, WriteOutcome};
 pub(crate) use self::sqlstate::{Staleness, of_query};
 
 pub use self::client::Client;
+pub use self::client::DetachedClient;
 pub use self::client::Transaction;
 pub use self::connect::server_auth::ServerAuth;
 pub use self::connect::timings::ConnectTimings;
