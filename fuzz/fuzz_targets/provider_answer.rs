@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use stagelink::{Credentials, DatabaseUrl, Error, Heroku, Neon, Problem, Provider, Render};
-use stagelink::{ProviderSettings, Settings, Stage};
+use stagelink::{ProviderSettings, ResolveRequest, Settings, Stage};
 use stagelink_fuzz::{Answer, Api, CANARY, is_password};
 
 fuzz_target!(|input: &str| {
@@ -112,9 +112,9 @@ impl Asked {
 
     async fn resolve(&self) -> Result<Credentials, Error> {
         match self {
-            Self::Heroku(heroku) => heroku.resolve(Stage::Staging).await,
-            Self::Neon(neon) => neon.resolve(Stage::Staging).await,
-            Self::Render(render) => render.resolve(Stage::Staging).await,
+            Self::Heroku(heroku) => heroku.resolve(&ResolveRequest::new(Stage::Staging)).await,
+            Self::Neon(neon) => neon.resolve(&ResolveRequest::new(Stage::Staging)).await,
+            Self::Render(render) => render.resolve(&ResolveRequest::new(Stage::Staging)).await,
         }
     }
 }

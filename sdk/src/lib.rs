@@ -58,5 +58,6 @@ pub use crate::provider::Heroku;
 pub use crate::provider::Neon;
 pub use crate::provider::Provider;
 pub use crate::provider::Render;
+pub use crate::provider::ResolveRequest;
 pub use crate::provider::StaticUrl;
 pub use crate::stage::Stage;

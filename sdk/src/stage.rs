@@ -1,4 +1,4 @@
-//! The stage that a function serves, by Heroku's names for the stages of a pipeline.
+//! The stages of a pipeline, by Heroku's names.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,8 +7,8 @@ use crate::error::{Error, ErrorKind};
 
 /// A stage of a pipeline: it decides which database a function gets.
 ///
-/// The names are those of Heroku's pipelines. Heroku's fifth stage, `test`, is
-/// for its own CI runs and serves nobody, so it is not one here.
+/// The names are those of Heroku's pipelines. Heroku's fifth stage, `test`, is for its own CI
+/// runs and serves no clients, so it is left out.
 ///
 /// ```
 /// use stagelink::Stage;
@@ -21,31 +21,34 @@ use crate::error::{Error, ErrorKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Stage {
-    /// One pull request's own copy of the app.
+    /// A copy of the app for one pull request.
     Review,
     /// The first shared stage, before staging.
     Development,
-    /// What comes before production.
+    /// The last stage before production.
     Staging,
-    /// What the users see. It is never a default.
+    /// The stage that the users see. It is never a default.
     Production,
 }
 
 impl Stage {
     /// All stages, in the order of a pipeline.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: &'static [Self] = &[
         Self::Review,
         Self::Development,
         Self::Staging,
         Self::Production,
     ];
 
-    /// The stage of exactly that name.
+    /// Returns the stage of exactly that name.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|stage| stage.as_str() == name)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|stage| stage.as_str() == name)
     }
 
-    /// The name, as a Heroku pipeline spells it.
+    /// Returns the name, as a Heroku pipeline spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Review => "review",
@@ -86,7 +89,7 @@ mod tests {
 
     #[test]
     fn stage_name_parses_back() {
-        for stage in Stage::ALL {
+        for &stage in Stage::ALL {
             assert_eq!(stage.as_str().parse::<Stage>().unwrap(), stage);
         }
     }

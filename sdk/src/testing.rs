@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::credentials::Credentials;
 use crate::credentials::DatabaseUrl;
 use crate::error::{Error, ErrorKind};
-use crate::provider::Provider;
+use crate::provider::{Provider, ResolveRequest};
 use crate::stage::Stage;
 
 /// What [`Provider`] promises, checked on an implementation.
@@ -29,15 +29,16 @@ use crate::stage::Stage;
 /// use std::sync::Mutex;
 ///
 /// use stagelink::testing::Conformance;
-/// use stagelink::{Credentials, DatabaseUrl, Error, ErrorKind, Provider, Stage};
+/// use stagelink::{Credentials, DatabaseUrl, Error, ErrorKind, Provider, ResolveRequest, Stage};
 ///
 /// /// Knows the database of staging, and no other.
 /// #[derive(Debug)]
 /// struct Notebook(Mutex<DatabaseUrl>);
 ///
 /// impl Provider for Notebook {
-///     async fn resolve(&self, stage: Stage) -> Result<Credentials, Error> {
-///         if stage != Stage::Staging {
+///     async fn resolve(&self, request: &ResolveRequest) -> Result<Credentials, Error> {
+///         if request.stage != Stage::Staging {
+///             let stage = request.stage;
 ///             let message = format!("the notebook has no page for stage {stage}: write one");
 ///             return Err(Error::new(ErrorKind::App, message));
 ///         }
@@ -173,8 +174,9 @@ impl<'a, P: Provider + fmt::Debug> Conformance<'a, P> {
 
     /// Gives up a question at its first wait, then one at its second, and so on.
     async fn may_be_given_up(&self, expected: &DatabaseUrl) {
+        let request = ResolveRequest::new(self.stage);
         for polls in 1..=WAITS_AT_MOST {
-            if was_answered_within(polls, self.provider.resolve(self.stage)).await {
+            if was_answered_within(polls, self.provider.resolve(&request)).await {
                 return;
             }
             self.gives(expected, "after a question that was given up")
@@ -183,7 +185,7 @@ impl<'a, P: Provider + fmt::Debug> Conformance<'a, P> {
     }
 
     async fn ask(&self, stage: Stage) -> Result<Credentials, Error> {
-        timeout(PATIENCE, self.provider.resolve(stage))
+        timeout(PATIENCE, self.provider.resolve(&ResolveRequest::new(stage)))
             .await
             .unwrap_or_else(|_| panic!("the provider did not answer within {PATIENCE:?}"))
     }
@@ -314,10 +316,10 @@ mod tests {
     }
 
     impl Provider for Fake {
-        async fn resolve(&self, stage: Stage) -> Result<Credentials, Error> {
+        async fn resolve(&self, request: &ResolveRequest) -> Result<Credentials, Error> {
             match self.fault {
                 Fault::KnowsEveryStage => {}
-                _ if stage == Stage::Staging => {}
+                _ if request.stage == Stage::Staging => {}
                 Fault::SaysUnavailable => {
                     return Err(Error::new(ErrorKind::ProviderUnavailable, "down"));
                 }

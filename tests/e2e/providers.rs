@@ -1,7 +1,7 @@
 //! A stage at another provider than Heroku.
 
 use serde_json::Value;
-use stagelink::{Neon, Provider as _, ProviderSettings, Settings, Stage};
+use stagelink::{Neon, Provider as _, ProviderSettings, ResolveRequest, Settings, Stage};
 use stagelink_local::api::{Failure, Fault};
 use stagelink_tests::{Place, Scene};
 
@@ -25,7 +25,10 @@ async fn neon_is_reached_through_its_pooler_unless_that_is_not_wanted() {
             panic!("not neon")
         };
         let neon = Neon::new(settings).expect("its settings are good");
-        let credentials = neon.resolve(Stage::Staging).await.expect("credentials");
+        let credentials = neon
+            .resolve(&ResolveRequest::new(Stage::Staging))
+            .await
+            .expect("credentials");
         assert_eq!(credentials.url().host().ends_with("-pooler"), pooled);
     }
 }

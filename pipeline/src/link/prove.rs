@@ -1,7 +1,7 @@
 //! The proof that no token outside of production reads production's config vars.
 
 use secrecy::{ExposeSecret, SecretString};
-use stagelink::{Provider as _, ProviderSettings, Stage};
+use stagelink::{Provider as _, ProviderSettings, ResolveRequest, Stage};
 
 use crate::api::ApiAccess;
 use crate::error::{Error, ErrorKind};
@@ -140,7 +140,10 @@ async fn ensure_finds_database(
     let settings = request.settings_of(stage, &access.token).map_err(failed)?;
     if let Some(ProviderSettings::Heroku(settings)) = settings.provider {
         let heroku = stagelink::Heroku::new(settings).map_err(failed)?;
-        heroku.resolve(stage).await.map_err(failed)?;
+        heroku
+            .resolve(&ResolveRequest::new(stage))
+            .await
+            .map_err(failed)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The links of one process, by the stage that an invocation is for.
+//! The databases of one process, by the stage that the invoked alias names.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -8,31 +8,32 @@ use crate::database::Database;
 use crate::error::{Error, ErrorKind};
 use crate::stage::Stage;
 
-/// The links of one process, by the stage that an invocation is for.
+/// The databases of one process on AWS Lambda, by the stage of an invocation.
 ///
-/// - **`STAGELINK_STAGE` is set:** that stage, for every invocation. One by an alias that is
-///   called after another stage is refused.
-/// - **It is not set:** the stage that the alias is called after by which the function was
-///   invoked, as AWS Lambda tells it: the end of the invoked function's ARN
+/// - **`STAGELINK_STAGE` is set:** that stage, for every invocation. An invocation by another
+///   stage's alias is refused.
+/// - **It is not set:** the stage that the invoked alias is named after. AWS Lambda tells the
+///   alias at the end of the invoked function's ARN
 ///   (`arn:aws:lambda:REGION:ACCOUNT:function:NAME:staging`). An invocation by a version, by
-///   `$LATEST`, by an alias of another name or without any is refused. A client cannot choose
-///   the ARN: whoever set up the URL or the route did, or may invoke the function with AWS's
-///   own permission for it.
+///   `$LATEST`, by an alias of another name or without an alias is refused. A client cannot
+///   choose the ARN: the operator who set up the URL or the route did, or the caller has AWS's
+///   permission to invoke that alias.
 ///
-/// One version of a function may stand behind the aliases of several stages, and so one
-/// process may serve them in turn. Each stage has a pool of its own, made with its first
-/// invocation; before that no stage is known, so no connection is opened at the start of the
-/// process. The sources of the database are those that tell the stages apart: a Heroku
-/// pipeline, and a `STAGELINK_CREDENTIALS` with an entry for each stage.
+/// The aliases of several stages may point to one version of a function, so one process may
+/// serve them in turn. Each stage has its own pool, made with its first invocation; before that
+/// no stage is known, so the start of the process opens no connection. The database's source has
+/// to tell stages apart: a Heroku pipeline, or a `STAGELINK_CREDENTIALS` with an entry per stage.
 ///
-/// [`run`](crate::run) does this for each request. It is for functions with another loop, say
-/// those that take messages of a queue:
+/// [`run`](crate::run) does this for each request. Use it in a function with another loop, such
+/// as one that takes messages from a queue:
 ///
 /// ```no_run
 /// # async fn example(context: lambda_http::Context) -> Result<(), stagelink::Error> {
 /// let databases = stagelink::Databases::from_env();
 /// // With each invocation:
-/// let database = databases.of(&context.invoked_function_arn)?.with_deadline(context.deadline());
+/// let database = databases
+///     .for_function_arn(&context.invoked_function_arn)?
+///     .with_deadline(context.deadline());
 /// let db = database.client().await?;
 /// # let _ = db;
 /// # Ok(())
@@ -42,26 +43,28 @@ use crate::stage::Stage;
 pub struct Databases(Arc<Inner>);
 
 enum Inner {
-    /// The variable names the stage.
+    /// `STAGELINK_STAGE` names the stage.
     Named(Database),
-    /// The alias names it.
+    /// The invoked alias names the stage.
     ByAlias {
         environment: Box<Environment>,
         /// In the order of [`Stage::ALL`].
-        databases: [OnceLock<Database>; Stage::ALL.len()],
+        databases: Box<[OnceLock<Database>]>,
     },
 }
 
 impl Databases {
-    /// Links by the environment of this process; see [`Settings`](crate::Settings) for the variables.
+    /// Makes the databases from the environment of this process; see
+    /// [`Settings`](crate::Settings) for the variables.
     ///
-    /// It cannot fail: where the environment does not say enough, the reason is what
-    /// [`of`](Self::of) or the link answers.
+    /// It cannot fail: where the environment is incomplete,
+    /// [`for_function_arn`](Self::for_function_arn) or the database returns the reason.
     pub fn from_env() -> Self {
         Self::new(Environment::of_process())
     }
 
-    /// Links by any set of variables, as [`from_env`](Self::from_env) reads the environment.
+    /// Makes the databases from any set of variables, as [`from_env`](Self::from_env) does from
+    /// the environment.
     pub fn from_vars<N, V>(vars: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: Into<String>,
@@ -74,19 +77,19 @@ impl Databases {
         match environment {
             Ok(environment) if !environment.names_stage() => Self(Arc::new(Inner::ByAlias {
                 environment: Box::new(environment),
-                databases: Default::default(),
+                databases: Stage::ALL.iter().map(|_| OnceLock::new()).collect(),
             })),
             environment => Self::from(Database::new(environment.and_then(Environment::settings))),
         }
     }
 
-    /// The link for an invocation by that ARN.
+    /// Returns the database for an invocation of the function by that ARN.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Stage`] when the ARN names no stage and `STAGELINK_STAGE` neither, or
-    /// each another.
-    pub fn of(&self, invoked_function_arn: &str) -> Result<&Database, Error> {
+    /// [`ErrorKind::Stage`] when neither the ARN nor `STAGELINK_STAGE` names a stage, or when
+    /// they name different ones.
+    pub fn for_function_arn(&self, invoked_function_arn: &str) -> Result<&Database, Error> {
         match (&*self.0, stage_of_alias(invoked_function_arn)) {
             (Inner::Named(database), Some(alias)) => match database.stage_if_known() {
                 Some(stage) if stage != alias => Err(contradiction(stage, alias)),
@@ -106,7 +109,7 @@ impl Databases {
         }
     }
 
-    /// The link whose stage is known before anybody invokes the function.
+    /// Returns the database whose stage is known before the first invocation, if it is.
     pub(crate) fn named(&self) -> Option<&Database> {
         match &*self.0 {
             Inner::Named(database) => Some(database),
@@ -114,24 +117,24 @@ impl Databases {
         }
     }
 
-    /// Says goodbye to the servers on all connections that are not lent, as [`Database::close`].
+    /// Closes all idle connections in good order, as [`Database::close`].
     pub async fn close(&self) {
         for database in self.made() {
             database.close().await;
         }
     }
 
-    /// The same, and those that are lent never come back into use.
-    pub(crate) async fn start_afresh(&self) {
+    /// Closes all connections and reuses none of them, as [`Database::discard_connections`].
+    pub async fn discard_connections(&self) {
         for database in self.made() {
-            database.start_afresh().await;
+            database.discard_connections().await;
         }
     }
 
     fn made(&self) -> impl Iterator<Item = &Database> {
         let (named, by_alias) = match &*self.0 {
             Inner::Named(database) => (Some(database), [].as_slice()),
-            Inner::ByAlias { databases, .. } => (None, databases.as_slice()),
+            Inner::ByAlias { databases, .. } => (None, &**databases),
         };
         named
             .into_iter()
@@ -140,7 +143,7 @@ impl Databases {
 }
 
 impl From<Database> for Databases {
-    /// One link for all invocations, but for those by another stage's alias.
+    /// Serves every invocation with one database, but for those by another stage's alias.
     fn from(database: Database) -> Self {
         Self(Arc::new(Inner::Named(database)))
     }
@@ -152,15 +155,15 @@ impl fmt::Debug for Databases {
     }
 }
 
-/// The stage that the alias is called after. This is looked at for each request, so what is
-/// not at the end at all is not looked for.
+/// Returns the stage that the alias is named after. It runs for each request, so it looks at
+/// the end of the ARN first.
 fn stage_of_alias(arn: &str) -> Option<Stage> {
     let (_, last) = arn.rsplit_once(':')?;
     let stage = Stage::named(last)?;
     (qualifier(arn) == Some(last)).then_some(stage)
 }
 
-/// What comes behind the function's name: an alias, a version, or nothing.
+/// Returns the part behind the function's name: an alias or a version.
 fn qualifier(arn: &str) -> Option<&str> {
     let mut parts = arn.split(':');
     let is_function = parts.next() == Some("arn")
@@ -216,7 +219,9 @@ mod tests {
     ];
 
     fn invoked(vars: &[(&'static str, &'static str)], arn: &str) -> Result<Stage, Error> {
-        Databases::from_vars(vars.iter().copied()).of(arn)?.stage()
+        Databases::from_vars(vars.iter().copied())
+            .for_function_arn(arn)?
+            .stage()
     }
 
     fn by(qualifier: &str) -> String {
@@ -225,15 +230,15 @@ mod tests {
 
     #[test]
     fn alias_that_is_called_after_a_stage_names_it() {
-        for stage in Stage::ALL {
+        for &stage in Stage::ALL {
             assert_eq!(invoked(&HEROKU, &by(stage.as_str())).unwrap(), stage);
         }
     }
 
     #[test]
-    fn stages_in_turn_have_a_link_each_that_stays() {
+    fn stages_in_turn_have_a_database_each_that_stays() {
         let databases = Databases::from_vars(HEROKU);
-        let database = |stage| databases.of(&by(stage)).unwrap();
+        let database = |stage| databases.for_function_arn(&by(stage)).unwrap();
         assert_eq!(database("staging").stage().unwrap(), Stage::Staging);
         assert_eq!(database("production").stage().unwrap(), Stage::Production);
         assert!(std::ptr::eq(database("staging"), database("staging")));
@@ -325,7 +330,7 @@ mod tests {
             "{error}"
         );
         assert!(!format!("{error:?}").contains("c4n4ry"));
-        // A pipeline may know what is not sealed.
+        // A pipeline may know a stage that has no entry.
         let vars = [HEROKU.as_slice(), &deploy_time].concat();
         assert_eq!(invoked(&vars, &by("review")).unwrap(), Stage::Review);
         // Where the variable names the stage, another stage's entry is a mistake.

@@ -1,5 +1,6 @@
-//! The link from a function to its stage's database: what a handler holds.
+//! A handler's access to the database of its stage.
 
+#[cfg(feature = "lambda")]
 mod by_stage;
 mod idempotency;
 mod inspect;
@@ -13,7 +14,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use lambda_http::Request;
+use http::Request;
 use tokio::time::Instant;
 
 use self::retry::Retry;
@@ -27,28 +28,37 @@ use crate::postgres::{Client, Pool};
 use crate::provider::{AnyProvider, Provider};
 use crate::stage::Stage;
 
+#[cfg(feature = "lambda")]
 pub use self::by_stage::Databases;
 pub use self::idempotency::IDEMPOTENCY_TABLE;
 pub use self::idempotency::IdempotencyKey;
 pub use self::inspect::DatabaseInfo;
 pub use self::rows::Rows;
 
-/// A function's link to the database of its stage.
+/// The database of a function's stage: the provider, the pool and the stage's settings.
 ///
-/// [`run`](crate::run) makes one per process and puts it into every request, so
-/// a handler finds it with [`Database::of`], or an axum handler with
-/// `Extension<Database>`. Clones share one pool.
+/// On AWS Lambda and Netlify `stagelink::run` makes one per process and puts it into every
+/// request; a handler takes it with [`Database::from_request`], or, with the cargo feature
+/// `axum`, as an extractor. Any other server makes its own with [`from_env`](Self::from_env):
 ///
-/// Nothing is opened or asked before the first client is wanted.
+/// | step | method |
+/// | --- | --- |
+/// | before the first request | [`warm_up`](Self::warm_up) |
+/// | with each request, where it has a time limit | [`with_deadline`](Self::with_deadline) |
+/// | after each request, where the process may be frozen | [`finish_invocation`](Self::finish_invocation) |
+/// | before a snapshot of the process | [`discard_connections`](Self::discard_connections) |
+/// | at the end of the process | [`close`](Self::close) |
 ///
-/// A handler that does its work through [`read`](Self::read),
-/// [`write`](Self::write), [`transaction`](Self::transaction) and
-/// [`once`](Self::once) survives the loss of its connection; one that takes a
-/// [`client`](Self::client) gets to see it as an error.
+/// Clones share one pool. A new `Database` opens no connection and makes no provider request
+/// before the first use.
+///
+/// Work through [`read`](Self::read), [`write`](Self::write),
+/// [`transaction`](Self::transaction) and [`write_once`](Self::write_once) survives the loss of
+/// its connection; a handler with a [`client`](Self::client) sees the loss as an error.
 #[derive(Clone)]
 pub struct Database {
     state: Arc<State>,
-    /// Until when the invocation that it was made for may work on the database.
+    /// End of the time for database work in the current invocation.
     deadline: Option<Instant>,
 }
 
@@ -57,21 +67,21 @@ enum State {
         stage: Stage,
         pool: Pool,
     },
-    /// The settings are not usable. The function still starts and answers:
-    /// a process that exits tells its clients nothing.
+    /// The settings are not usable. The function still starts and answers each request with
+    /// this error, since a process that exits gives its clients no reason.
     Refused(Error),
 }
 
 impl Database {
-    /// A link by the environment of this process; see [`Settings`] for the variables.
+    /// Makes a database from the environment of this process; see [`Settings`] for the variables.
     ///
-    /// It cannot fail: where the environment does not say enough, the reason is
-    /// what [`stage`](Self::stage) and [`client`](Self::client) answer.
+    /// It cannot fail: where the environment is incomplete, [`stage`](Self::stage),
+    /// [`client`](Self::client) and the others return the reason.
     pub fn from_env() -> Self {
         Self::new(Settings::from_env())
     }
 
-    /// A link by these settings, or one that answers with the reason why there are none.
+    /// Makes a database from these settings, or one whose methods return the given error.
     pub fn new(settings: Result<Settings, Error>) -> Self {
         let state = settings
             .and_then(|settings| {
@@ -92,7 +102,7 @@ impl Database {
         Self::with_state(state)
     }
 
-    /// A link whose credentials come from a provider of one's own.
+    /// Makes a database whose credentials come from your own provider.
     pub fn with_provider(
         stage: Stage,
         provider: impl Provider,
@@ -111,12 +121,12 @@ impl Database {
         }
     }
 
-    /// The same link, for an invocation that the platform ends at that time.
+    /// Returns this database with the deadline of one invocation, which the platform ends then.
     ///
-    /// [`run`](crate::run) does this for each request; it is for functions with another
-    /// loop, say those that take messages of a queue. What is done through the link ends
-    /// 300 ms before that time, or in the last quarter of a shorter invocation, so that
-    /// there is time to answer.
+    /// `stagelink::run` does this for each request; other servers and functions that take
+    /// messages from a queue call it themselves. Work through the returned database ends 300 ms
+    /// before the deadline, or in the last quarter of an invocation that is shorter than 1.2 s,
+    /// so that there is time to answer.
     #[must_use]
     pub fn with_deadline(&self, ends: SystemTime) -> Self {
         self.for_invocation(Deadline::of_invocation(
@@ -136,29 +146,32 @@ impl Database {
         }
     }
 
-    /// How long the database may still be worked on in this invocation; `None` outside of one.
+    /// Returns the time left for database work in this invocation; `None` without a deadline.
     pub fn time_left(&self) -> Option<Duration> {
         let deadline = self.deadline?;
         Some(deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Leaves the database in peace at the end of an invocation.
+    /// Finishes cleanup at the end of an invocation, before the process may be frozen.
     ///
-    /// Statements that were abandoned are being stopped in the server: this waits for that,
-    /// up to 300 ms, since the process may be frozen afterwards. And where the database had
-    /// no connection left in the last 30 s, it gives this instance's back, for others to have
-    /// a turn. [`run`](crate::run) does this for each request.
+    /// It waits up to 300 ms until the server has cancelled the statements that the handler
+    /// abandoned. Where the database had no connection left in the last 30 s, it closes this
+    /// instance's connections, so that other instances get a turn. `stagelink::run` does this
+    /// for each request.
     ///
     /// # Cancel safety
     ///
-    /// What is not stopped when this is dropped is given up with its connection.
+    /// Dropping the future closes the connections whose statements are not cancelled yet.
     pub async fn finish_invocation(&self) {
-        if let State::Ready { pool, .. } = &*self.state {
+        if let State::Ready { pool, .. } = &*self.state
+            && !pool.is_settled()
+        {
             pool.finish_invocation().await;
         }
     }
 
-    /// Whether [`settle`](Self::settle) has nothing to do.
+    /// Returns whether [`finish_invocation`](Self::finish_invocation) has nothing to do.
+    #[cfg(feature = "lambda")]
     pub(crate) fn is_settled(&self) -> bool {
         match &*self.state {
             State::Ready { pool, .. } => pool.is_settled(),
@@ -166,36 +179,38 @@ impl Database {
         }
     }
 
-    /// Says goodbye to the server on all connections that are not lent. The link works on,
-    /// with new ones. [`run`](crate::run) does this when the process is told to end.
+    /// Closes all idle connections in good order. The database stays usable and opens new ones.
+    ///
+    /// `stagelink::run` does this on `SIGTERM`; other servers do it after the last request.
     pub async fn close(&self) {
         if let State::Ready { pool, .. } = &*self.state {
             pool.close().await;
         }
     }
 
-    /// The link that [`run`](crate::run) put into a request.
+    /// Returns the database that `stagelink::run`, or a layer of your own, put into a request's
+    /// extensions.
     ///
-    /// For a request that did not come through it, the link's answers say so.
-    pub fn from_request(request: &Request) -> Self {
-        request
-            .extensions()
-            .get::<Self>()
-            .cloned()
-            .unwrap_or_else(|| {
-                Self::new(Err(Error::new(
-                    ErrorKind::Settings,
-                    "this request carries no database: serve the handler with stagelink::run",
-                )))
-            })
+    /// For a request without one, the methods of the returned database say so.
+    pub fn from_request<B>(request: &Request<B>) -> Self {
+        Self::from_extensions(request.extensions()).unwrap_or_else(|error| Self::new(Err(error)))
     }
 
-    /// The stage that this function serves.
+    pub(crate) fn from_extensions(extensions: &http::Extensions) -> Result<Self, Error> {
+        extensions.get::<Self>().cloned().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Settings,
+                "this request carries no database: serve the handler with stagelink::run, or add \
+                 a stagelink::Database to the request's extensions",
+            )
+        })
+    }
+
+    /// Returns the stage that this function serves.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Stage`] or [`ErrorKind::Settings`] when the environment does
-    /// not say enough.
+    /// [`ErrorKind::Stage`] or [`ErrorKind::Settings`] when the environment names none.
     pub fn stage(&self) -> Result<Stage, Error> {
         match &*self.state {
             State::Ready { stage, .. } => Ok(*stage),
@@ -203,7 +218,8 @@ impl Database {
         }
     }
 
-    /// The same without a reason why it is not known.
+    /// Returns the stage, or `None` where the settings are not usable.
+    #[cfg(feature = "lambda")]
     fn stage_if_known(&self) -> Option<Stage> {
         match &*self.state {
             State::Ready { stage, .. } => Some(*stage),
@@ -211,40 +227,49 @@ impl Database {
         }
     }
 
-    /// Closes all connections, and lends none of them ever again.
-    async fn start_afresh(&self) {
+    /// Closes all connections, including those that return later, and reuses none of them.
+    ///
+    /// For a platform that takes a snapshot of the process and restores it several times, such
+    /// as AWS Lambda with SnapStart: call it before the snapshot and after each restore.
+    pub async fn discard_connections(&self) {
         if let State::Ready { pool, .. } = &*self.state {
             pool.start_afresh().await;
         }
     }
 
-    /// A connection to the stage's database: one from the pool, or a new one.
+    /// Returns a connection to the stage's database, from the pool or new.
+    ///
+    /// It makes one attempt, with new credentials where the old ones are stale; but where the
+    /// database has no connection left it waits for one, as [`read`](Self::read) does.
     ///
     /// # Errors
     ///
-    /// Any [`ErrorKind`] but those of a query, each telling what to do. An [`Error`]
-    /// returned from a handler becomes a response that a client may see. There
-    /// is one attempt, with new credentials where the old ones are stale; but where the
-    /// database has no connection left this waits for one, as [`read`](Self::read) does.
+    /// Any [`ErrorKind`] but those of a query, each with what the operator can do. An [`Error`]
+    /// that a handler returns becomes a response without that text.
     ///
     /// # Cancel safety
     ///
-    /// The future may be dropped at any point; a connection that it was about to
-    /// open is given up.
+    /// The future may be dropped at any point, which closes a connection that it was opening.
     pub async fn client(&self) -> Result<Client, Error> {
         self.retry()?.one_client().await
     }
 
-    /// Opens a connection before one is wanted. Where the database has none left, nobody
-    /// waits: the first request does.
-    pub(crate) async fn warm_up(&self) -> Result<(), Error> {
+    /// Opens a connection before the first request.
+    ///
+    /// Where the database has no connection left, this does not wait for one; the first request
+    /// does. `stagelink::run` calls it at the start, logs an error as a warning and goes on.
+    ///
+    /// # Errors
+    ///
+    /// As [`client`](Self::client).
+    pub async fn warm_up(&self) -> Result<(), Error> {
         match &*self.state {
             State::Ready { pool, .. } => pool.warm_up().await,
             State::Refused(error) => Err(error.clone()),
         }
     }
 
-    /// The attempts at one piece of work.
+    /// Starts the attempts at one piece of work.
     fn retry(&self) -> Result<Retry<'_>, Error> {
         match &*self.state {
             State::Ready { pool, .. } => Ok(Retry::new(pool, self.deadline)),
@@ -252,7 +277,7 @@ impl Database {
         }
     }
 
-    /// How long the phases of the connection opened last took; `None` before the first.
+    /// Returns the phases' durations of the connection opened last; `None` before the first.
     pub fn connect_timings(&self) -> Option<ConnectTimings> {
         match &*self.state {
             State::Ready { pool, .. } => pool.connect_timings(),
@@ -283,13 +308,15 @@ impl fmt::Debug for Database {
     }
 }
 
-/// A connection to the database of the stage that a request belongs to:
-/// [`Database::of`] and [`Database::client`] in one line.
+/// Returns a connection to the database of the stage that a request belongs to:
+/// [`Database::from_request`] and [`Database::client`] in one line.
 ///
 /// # Errors
 ///
 /// As [`Database::client`].
-pub fn client(request: &Request) -> impl Future<Output = Result<Client, Error>> + Send + use<> {
+pub fn client<B>(
+    request: &Request<B>,
+) -> impl Future<Output = Result<Client, Error>> + Send + use<B> {
     let database = Database::from_request(request);
     async move { database.client().await }
 }

@@ -99,7 +99,7 @@ pub(super) fn linked(databases: &Databases, request: &mut Request) -> (Database,
     let context = request.lambda_context_ref();
     let deadline = context.and_then(|context| deadline(context.deadline));
     let arn = context.map_or("", |context| context.invoked_function_arn.as_str());
-    let database = match (databases.of(arn), deadline) {
+    let database = match (databases.for_function_arn(arn), deadline) {
         (Ok(database), Some(deadline)) => database.for_invocation(deadline),
         (Ok(database), None) => database.clone(),
         (Err(error), _) => Database::new(Err(error)),

@@ -16,7 +16,7 @@ pub(super) struct Snapshot(pub(super) Databases);
 impl SnapStartResource for Snapshot {
     fn before_snapshot(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async {
-            self.0.start_afresh().await;
+            self.0.discard_connections().await;
             Ok(())
         })
     }
@@ -28,7 +28,7 @@ impl SnapStartResource for Snapshot {
             // All restored instances go on from the same random numbers, and would come to a
             // server in trouble at the same moments.
             fastrand::seed(crate::clock::SuspendAwareInstant::now().as_seed());
-            self.0.start_afresh().await;
+            self.0.discard_connections().await;
             if let Some(database) = self.0.named() {
                 warm_up(database, "after the restore").await;
             }

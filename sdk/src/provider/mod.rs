@@ -46,7 +46,27 @@ pub trait Provider: Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// The future may be dropped at any point: asking changes nothing.
-    fn resolve(&self, stage: Stage) -> impl Future<Output = Result<Credentials, Error>> + Send;
+    fn resolve(
+        &self,
+        request: &ResolveRequest,
+    ) -> impl Future<Output = Result<Credentials, Error>> + Send;
+}
+
+/// A question to a [`Provider`]: the stage whose credentials the caller needs.
+///
+/// It may get more fields, which a provider need not read.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ResolveRequest {
+    /// The stage.
+    pub stage: Stage,
+}
+
+impl ResolveRequest {
+    /// Makes a request for the credentials of a stage.
+    pub fn new(stage: Stage) -> Self {
+        Self { stage }
+    }
 }
 
 /// Any provider, behind one type.
@@ -74,7 +94,7 @@ impl AnyProvider {
     }
 
     pub(crate) async fn resolve(&self, stage: Stage) -> Result<Credentials, Error> {
-        self.0.resolve(stage).await
+        self.0.resolve(&ResolveRequest::new(stage)).await
     }
 }
 
@@ -91,7 +111,8 @@ struct NoProvider {
 }
 
 impl Provider for NoProvider {
-    async fn resolve(&self, stage: Stage) -> Result<Credentials, Error> {
+    async fn resolve(&self, request: &ResolveRequest) -> Result<Credentials, Error> {
+        let stage = request.stage;
         if !self.has_deploy_time {
             return Err(Error::no_database(
                 format!(
@@ -116,11 +137,17 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// [`Provider`] in the form that a trait object needs.
 trait DynProvider: Send + Sync {
-    fn resolve(&self, stage: Stage) -> BoxFuture<'_, Result<Credentials, Error>>;
+    fn resolve<'a>(
+        &'a self,
+        request: &'a ResolveRequest,
+    ) -> BoxFuture<'a, Result<Credentials, Error>>;
 }
 
 impl<P: Provider> DynProvider for P {
-    fn resolve(&self, stage: Stage) -> BoxFuture<'_, Result<Credentials, Error>> {
-        Box::pin(Provider::resolve(self, stage))
+    fn resolve<'a>(
+        &'a self,
+        request: &'a ResolveRequest,
+    ) -> BoxFuture<'a, Result<Credentials, Error>> {
+        Box::pin(Provider::resolve(self, request))
     }
 }

@@ -8,9 +8,8 @@ use secrecy::ExposeSecret;
 use crate::config::NeonSettings;
 use crate::credentials::{Credentials, DatabaseUrl};
 use crate::error::Error;
-use crate::provider::Provider;
 use crate::provider::http::{ApiClient, ProviderApi, path_segment};
-use crate::stage::Stage;
+use crate::provider::{Provider, ResolveRequest};
 
 /// Looks up a stage's database in Neon's API: the branch that the settings name.
 ///
@@ -57,7 +56,7 @@ impl Neon {
 }
 
 impl Provider for Neon {
-    async fn resolve(&self, _stage: Stage) -> Result<Credentials, Error> {
+    async fn resolve(&self, _request: &ResolveRequest) -> Result<Credentials, Error> {
         let response = self.api.get(&self.path, None, &self.subject).await?;
         let url = response.required_string("uri")?;
         let origin = format!("{} on Neon", self.subject);

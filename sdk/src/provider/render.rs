@@ -8,9 +8,8 @@ use secrecy::ExposeSecret;
 use crate::config::RenderSettings;
 use crate::credentials::{Credentials, DatabaseUrl};
 use crate::error::Error;
-use crate::provider::Provider;
 use crate::provider::http::{ApiClient, ProviderApi, path_segment};
-use crate::stage::Stage;
+use crate::provider::{Provider, ResolveRequest};
 
 /// Looks up a stage's database in Render's API: the Postgres that the settings name.
 ///
@@ -44,7 +43,7 @@ impl Render {
 }
 
 impl Provider for Render {
-    async fn resolve(&self, _stage: Stage) -> Result<Credentials, Error> {
+    async fn resolve(&self, _request: &ResolveRequest) -> Result<Credentials, Error> {
         let response = self.api.get(&self.path, None, &self.subject).await?;
         let url = response.required_string("externalConnectionString")?;
         let origin = format!("{} on Render", self.subject);

@@ -4,8 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::credentials::{Credentials, DatabaseUrl};
 use crate::error::Error;
-use crate::provider::Provider;
-use crate::stage::Stage;
+use crate::provider::{Provider, ResolveRequest};
 
 /// A provider with one fixed database URL, such as `DATABASE_URL` in the environment.
 ///
@@ -27,7 +26,7 @@ impl StaticUrl {
 }
 
 impl Provider for StaticUrl {
-    async fn resolve(&self, _stage: Stage) -> Result<Credentials, Error> {
+    async fn resolve(&self, _request: &ResolveRequest) -> Result<Credentials, Error> {
         Ok(self.0.clone())
     }
 }

@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
 
 use stagelink::{
-    Credentials, Database, DatabaseUrl, Error, Limits, Provider, ServerSettings, Stage,
+    Credentials, Database, DatabaseUrl, Error, Limits, Provider, ResolveRequest, ServerSettings,
+    Stage,
 };
 use stagelink_tests::{CANARY, Scene, Stub, StubServer, server};
 
@@ -47,7 +48,7 @@ async fn full_database_is_told_with_a_time_to_come_back() {
     struct Fixed(DatabaseUrl);
 
     impl Provider for Fixed {
-        async fn resolve(&self, _: Stage) -> Result<Credentials, Error> {
+        async fn resolve(&self, _: &ResolveRequest) -> Result<Credentials, Error> {
             Ok(Credentials::new(self.0.clone(), "the test"))
         }
     }

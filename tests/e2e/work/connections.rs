@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::SinkExt as _;
 
+use stagelink::params;
+
 use super::{Place, pid};
 
 #[tokio::test]
@@ -50,4 +52,32 @@ async fn connection_is_kept_whatever_the_driver_sends_beside_queries() {
         db.query("SELECT 1", &[]).await.expect("a row");
         assert_eq!(pid(&db).await, first);
     }
+}
+
+#[tokio::test]
+async fn detached_connection_leaves_its_place_in_the_pool_and_ends_when_it_is_dropped() {
+    let place = Place::new().await;
+    let detached = place.link.client().await.expect("a connection").detach();
+    let first = pid(&detached).await;
+    let second = pid(&place.link.client().await.expect("a second connection")).await;
+    assert_ne!(first, second);
+    detached
+        .batch_execute("BEGIN")
+        .await
+        .expect("a transaction");
+    drop(detached);
+    let db = place.link.client().await.expect("the second connection");
+    assert_eq!(pid(&db).await, second);
+    for _ in 0..100 {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1";
+        let row = db
+            .query_typed_one(sql, &params![first])
+            .await
+            .expect("a row");
+        if row.get::<_, i64>(0) == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the detached session is still there");
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::future::join;
 use stagelink::{
     Client, Credentials, Database, DatabaseUrl, Error, IDEMPOTENCY_TABLE, IdempotencyKey, Limits,
-    Provider, ServerSettings, Stage,
+    Provider, ResolveRequest, ServerSettings, Stage,
 };
 use stagelink_local::testing::network::Proxy;
 use stagelink_local_postgres::Database as LocalDatabase;
@@ -47,7 +47,7 @@ impl Known {
 }
 
 impl Provider for Known {
-    async fn resolve(&self, _: Stage) -> Result<Credentials, Error> {
+    async fn resolve(&self, _: &ResolveRequest) -> Result<Credentials, Error> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let url = DatabaseUrl::parse(&self.url.lock().expect("a URL"), "a test")?;
         Ok(Credentials::new(url, "a test"))
@@ -191,7 +191,7 @@ fn key(name: &str) -> IdempotencyKey {
         .expect("a key")
 }
 
-async fn pid(db: &Client) -> i32 {
+async fn pid(db: &tokio_postgres::Client) -> i32 {
     let row = db.query_typed_one("SELECT pg_backend_pid()", &[]).await;
     row.expect("a row").get(0)
 }

@@ -10,7 +10,7 @@ use tokio::net::TcpSocket;
 
 use super::*;
 use crate::credentials::DatabaseUrl;
-use crate::provider::Provider;
+use crate::provider::{Provider, ResolveRequest};
 
 /// Knows a database on a port where nobody listens, and counts how often it is asked.
 #[derive(Clone)]
@@ -70,7 +70,7 @@ impl Fake {
 }
 
 impl Provider for Fake {
-    async fn resolve(&self, _: Stage) -> Result<Credentials, Error> {
+    async fn resolve(&self, _: &ResolveRequest) -> Result<Credentials, Error> {
         let time = self.asked.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
         let url = match self.behaviour {

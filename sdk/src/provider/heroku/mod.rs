@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 use crate::config::{HerokuApp, HerokuSettings};
 use crate::credentials::{Credentials, DatabaseUrl};
 use crate::error::{Error, ErrorKind};
-use crate::provider::Provider;
 use crate::provider::http::{ApiClient, ProviderApi, path_segment};
+use crate::provider::{Provider, ResolveRequest};
 use crate::stage::Stage;
 
 use self::review::{ReviewApp, ReviewAppChoice};
@@ -263,7 +263,8 @@ impl Heroku {
 }
 
 impl Provider for Heroku {
-    async fn resolve(&self, stage: Stage) -> Result<Credentials, Error> {
+    async fn resolve(&self, request: &ResolveRequest) -> Result<Credentials, Error> {
+        let stage = request.stage;
         match &self.app {
             HerokuApp::Named(app) => self.database_url(app, stage).await,
             HerokuApp::InPipeline {
