@@ -79,13 +79,16 @@ fn headings(part: &str) -> Vec<String> {
 /// Tells whether a heading quotes a message: its parts between the ellipses occur in this order.
 fn is_quoted(heading: &str, message: &str) -> bool {
     let mut rest = message;
-    heading.split('…').all(|part| match rest.find(part) {
-        Some(at) => {
-            rest = &rest[at + part.len()..];
-            true
-        }
-        None => false,
-    })
+    heading
+        .split('…')
+        .map(str::trim)
+        .all(|part| match rest.find(part) {
+            Some(at) => {
+                rest = &rest[at + part.len()..];
+                true
+            }
+            None => false,
+        })
 }
 
 /// Returns whether a format has words of its own: `{variable} {what}` gets them from elsewhere.
