@@ -1,83 +1,82 @@
-//! Credentials that were resolved at deploy time and stand in the function's environment.
+//! Deploy-time credentials: the variable `STAGELINK_CREDENTIALS`.
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::credentials::Credentials;
-use crate::credentials::{DatabaseUrl, ScramKeys};
+use crate::credentials::{Credentials, DatabaseUrl, ScramKeys};
 use crate::error::{Error, ErrorKind};
 use crate::stage::Stage;
 
-/// Reads `STAGE=URL`, or `STAGE=URL#scram=KEYS`. The stage is part of it so that the
-/// credentials of one stage, set for the deploys of another by mistake, are refused and not
-/// used; the keys are, so that nobody has to keep two secrets together. A URL has no `#`.
+/// Parses `STAGE=URL` or `STAGE=URL#scram=KEYS`.
+///
+/// The stage is part of the value so that one stage's credentials, set for another by mistake, are
+/// refused. The SCRAM keys are part of it so that there is one secret to keep. A URL contains no
+/// `#`.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Settings`] when it is of neither form, [`ErrorKind::Stage`] when
-/// it is of another stage, [`ErrorKind::DatabaseUrl`] when the URL is not usable.
-pub(crate) fn parse(deploy_time: &SecretString, stage: Stage) -> Result<Credentials, Error> {
+/// [`ErrorKind::Settings`] when the value has another form, [`ErrorKind::Stage`] when it is
+/// another stage's, [`ErrorKind::DatabaseUrl`] when the URL is not usable.
+pub(crate) fn parse(variable: &SecretString, stage: Stage) -> Result<Credentials, Error> {
     let mut own = None;
-    for entry in deploy_time.expose_secret().split_whitespace() {
+    for entry in variable.expose_secret().split_whitespace() {
         let (owner, url) = split(entry)?;
         if owner != stage {
             return Err(Error::new(
                 ErrorKind::Stage,
                 format!(
                     "STAGELINK_CREDENTIALS holds the credentials of stage {owner}, but this function \
-                     serves stage {stage}: set it anew for this deploy context"
+                     serves stage {stage}: set its own value for this deploy context"
                 ),
             ));
         }
         if own.replace(url).is_some() {
-            return Err(twice(stage));
+            return Err(duplicate_entry(stage));
         }
     }
     let origin = "STAGELINK_CREDENTIALS in the environment";
-    let own = own.ok_or_else(form)?;
+    let own = own.ok_or_else(malformed)?;
     let (url, keys) = match own.split_once(KEYS) {
         Some((url, keys)) => (url, Some(keys)),
         None => (own, None),
     };
     let url = DatabaseUrl::parse(url, origin)?;
-    let keys = keys.map(|keys| ScramKeys::parse(keys).ok_or_else(|| no_keys(stage)));
+    let keys = keys.map(|keys| ScramKeys::parse(keys).ok_or_else(|| malformed_keys(stage)));
     Ok(Credentials::new(url, origin).with_scram_keys(keys.transpose()?))
 }
 
-/// The entry of one stage among several, with white space between: a URL has none.
+/// Finds the entry of one stage among several, which are separated by white space.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Settings`] when one of them is not of that form, or there are two of the stage.
+/// [`ErrorKind::Settings`] when an entry is malformed, or the stage has two.
 pub(crate) fn of_stage(
-    deploy_time: &SecretString,
+    variable: &SecretString,
     stage: Stage,
 ) -> Result<Option<SecretString>, Error> {
     let mut own = None;
-    for entry in deploy_time.expose_secret().split_whitespace() {
+    for entry in variable.expose_secret().split_whitespace() {
         let (owner, _) = split(entry)?;
         if owner == stage && own.replace(entry.into()).is_some() {
-            return Err(twice(stage));
+            return Err(duplicate_entry(stage));
         }
     }
     Ok(own)
 }
 
 fn split(entry: &str) -> Result<(Stage, &str), Error> {
-    let (owner, url) = entry.split_once('=').ok_or_else(form)?;
-    // What is no stage may be the start of a URL, and is not repeated.
-    Ok((Stage::named(owner).ok_or_else(form)?, url))
+    let (owner, url) = entry.split_once('=').ok_or_else(malformed)?;
+    // The message does not quote the unknown name: it may be part of a URL.
+    Ok((Stage::named(owner).ok_or_else(malformed)?, url))
 }
 
-fn twice(stage: Stage) -> Error {
+fn duplicate_entry(stage: Stage) -> Error {
     Error::new(
         ErrorKind::Settings,
-        format!(
-            "STAGELINK_CREDENTIALS has two entries for stage {stage}: remove the one that is old"
-        ),
+        format!("STAGELINK_CREDENTIALS has two entries for stage {stage}: remove the old one"),
     )
 }
 
-/// Writes what [`parse`] reads.
+/// Formats credentials as the value that [`parse`] reads.
 pub(crate) fn to_variable(credentials: &Credentials, stage: Stage) -> SecretString {
     let url = credentials.url.expose_secret();
     match &credentials.scram_keys {
@@ -87,25 +86,25 @@ pub(crate) fn to_variable(credentials: &Credentials, stage: Stage) -> SecretStri
     .into()
 }
 
-fn no_keys(stage: Stage) -> Error {
+fn malformed_keys(stage: Stage) -> Error {
     Error::new(
         ErrorKind::Settings,
         format!(
-            "STAGELINK_CREDENTIALS has something behind the URL of stage {stage} that is not SCRAM's \
-             keys: part of it was lost; set it again (`stagelink credentials`, `stagelink link`), or remove \
+            "STAGELINK_CREDENTIALS has malformed SCRAM keys behind the URL of stage {stage}: part \
+             of the value was probably lost; set it again (`stagelink credentials`, `stagelink link`), or remove \
              it from the # on"
         ),
     )
 }
 
-fn form() -> Error {
+fn malformed() -> Error {
     Error::new(
         ErrorKind::Settings,
-        "STAGELINK_CREDENTIALS is not of the form STAGE=URL, such as staging=postgres://…",
+        "STAGELINK_CREDENTIALS is not in the form STAGE=URL, such as staging=postgres://…",
     )
 }
 
-/// Between a URL and what SCRAM makes of its password.
+/// Separator between the URL and the SCRAM keys.
 const KEYS: &str = "#scram=";
 
 #[cfg(test)]
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn hash_in_a_password_is_explained_as_before() {
+    fn unescaped_hash_in_a_password_is_explained() {
         let error = refusal("staging=postgres://u:c4n4ry#1@h/d");
         assert!(error.to_string().contains("%23"), "{error}");
     }
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_of_a_stage_is_found_among_several() {
+    fn stage_entry_is_found_among_several() {
         let deploy_time =
             "staging=postgres://u:c4n4ry@h/s\n production=postgres://u:c4n4ry@h/p".into();
         let own = of_stage(&deploy_time, Stage::Production).unwrap().unwrap();
@@ -204,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn other_form_is_refused_without_being_shown() {
+    fn malformed_value_is_refused_and_not_shown() {
         for deploy_time in [
             "postgres://u:c4n4ry@h/d",
             "postgres://u:c4n4ry@h/d?a=b",

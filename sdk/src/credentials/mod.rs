@@ -17,19 +17,19 @@ pub(crate) use self::url::Tcp;
 
 pub use self::url::DatabaseUrl;
 
-/// What it takes to reach a stage's database, and who said so.
+/// A stage's database URL, with its origin and further facts.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     url: DatabaseUrl,
-    /// Past the pooler that the URL leads to.
+    /// The database behind the pooler that `url` leads to.
     direct: Option<DatabaseUrl>,
     scram_keys: Option<ScramKeys>,
     origin: String,
 }
 
 impl Credentials {
-    /// Credentials from a URL, and a few words on where it was found, for the
-    /// operator's log ("app guestbook-staging on Heroku"). The words hold no secret.
+    /// Creates credentials from a URL. `origin` says where it was found ("app guestbook-staging on
+    /// Heroku"); it appears in logs and must hold no secret.
     pub fn new(url: DatabaseUrl, origin: impl Into<String>) -> Self {
         Self {
             url,
@@ -39,18 +39,18 @@ impl Credentials {
         }
     }
 
-    /// The same, where the URL leads to a pooler: with the URL of the database itself.
+    /// Adds the URL of the database itself, where the first URL leads to a pooler.
     ///
-    /// No pooler is known to offer channel binding, by which a server without a certificate
-    /// that verifies proves itself. The database behind it does, and where it shows the same
-    /// key on the same host that stands for the pooler too.
+    /// Poolers usually offer no channel binding, which authenticates a server whose certificate
+    /// does not verify. The database behind offers it, and where it has the same host and public
+    /// key, that authenticates the pooler too.
     #[must_use]
     pub fn with_direct(mut self, direct: DatabaseUrl) -> Self {
         self.direct = Some(direct);
         self
     }
 
-    /// The same, with what SCRAM makes of the URL's password, where that is known.
+    /// Sets the SCRAM keys of the URL's password.
     pub(crate) fn with_scram_keys(mut self, keys: Option<ScramKeys>) -> Self {
         self.scram_keys = keys;
         self
@@ -61,15 +61,15 @@ impl Credentials {
     }
 
     /// Returns the secret parts: the URLs, their passwords as they are without percent-encoding,
-    /// and the SCRAM keys. They serve to find a secret in a text where it must not be.
+    /// and the SCRAM keys. Callers search texts for them that must hold no secret.
     ///
-    /// A password of fewer than eight bytes is left out, since other texts hold it by chance.
+    /// A password of fewer than eight bytes is left out: it may occur in a text by chance.
     pub fn secrets(&self) -> Vec<SecretString> {
         let mut secrets = Vec::new();
         for url in std::iter::once(&self.url).chain(&self.direct) {
             secrets.push(url.expose_secret().into());
             let password = str::from_utf8(url.password.expose_secret()).unwrap_or_default();
-            if password.len() >= SHORTEST_PASSWORD_BYTES {
+            if password.len() >= MIN_PASSWORD_BYTES {
                 secrets.push(password.into());
             }
         }
@@ -77,28 +77,29 @@ impl Credentials {
         secrets
     }
 
-    /// The database itself, where [`url`](Self::url) leads to a pooler and that is known.
+    /// Returns the URL of the database itself, where [`url`](Self::url) leads to a pooler.
     pub fn direct(&self) -> Option<&DatabaseUrl> {
         self.direct.as_ref()
     }
 
-    /// The database.
+    /// Returns the database URL.
     pub fn url(&self) -> &DatabaseUrl {
         &self.url
     }
 
-    /// Where the URL was found.
+    /// Returns the place where the URL was found.
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// Returns the value of `STAGELINK_CREDENTIALS` for functions of that stage. The credentials
-    /// that [`Database::inspect`](crate::Database::inspect) returns hold SCRAM keys as well, which
+    /// Returns the value of `STAGELINK_CREDENTIALS` for functions of the stage.
+    ///
+    /// Credentials from [`Database::inspect`](crate::Database::inspect) include SCRAM keys, which
     /// save a function the hashing of the password.
     pub fn to_variable(&self, stage: Stage) -> SecretString {
         deploy_time::to_variable(self, stage)
     }
 }
 
-/// Length from which [`Credentials::secrets`] counts a password.
-const SHORTEST_PASSWORD_BYTES: usize = 8;
+/// Shortest password that [`Credentials::secrets`] includes.
+const MIN_PASSWORD_BYTES: usize = 8;

@@ -1,4 +1,4 @@
-//! What SCRAM makes of a password (RFC 5802, section 3).
+//! SCRAM keys, derived from a password (RFC 5802, section 3).
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use secrecy::SecretString;
 use sha2::block_api::compress256;
 use sha2::{Digest as _, Sha256};
 
-/// What SCRAM makes of a password, with a server's salt and number of rounds: what shows the
-/// server that the client knows the password, and what the server has to know to prove itself.
+/// The SCRAM keys of a password, for one salt and iteration count of a server.
 ///
-/// To make it takes thousands of hashes, and a server gives a role the same salt until its
-/// password is set anew. So who seals credentials seals these with them, and no start of a
-/// function makes them again; where the server's salt is another one by then, they are made as
-/// if none had been sealed. Who has them can log in: they are as secret as the password.
+/// The client key proves to the server that the client knows the password; the server key
+/// verifies the server. Deriving them takes thousands of hashes, and a role's salt stays the same
+/// until its password is set again. So deploy-time credentials include them; a function derives
+/// them again only when the server uses another salt. The keys suffice to log in: they are as
+/// secret as the password.
 #[derive(Clone)]
 #[cfg_attr(test, derive(PartialEq, Eq))]
 pub(crate) struct ScramKeys {
@@ -26,7 +26,7 @@ pub(crate) struct ScramKeys {
 }
 
 impl ScramKeys {
-    /// Those of a password.
+    /// Derives the keys of a password.
     pub(crate) fn derive(password: &[u8], salt: &[u8], rounds: u32) -> Self {
         let salted = salted(&prepared(password), salt, rounds);
         Self {
@@ -37,7 +37,7 @@ impl ScramKeys {
         }
     }
 
-    /// What shows that the client knows the password, for this exchange alone.
+    /// Computes the client proof of one exchange.
     pub(crate) fn proof(&self, exchanged: &[u8]) -> Key {
         let stored = Sha256::digest(self.client);
         let mut proof = authenticate(&stored, exchanged);
@@ -47,22 +47,21 @@ impl ScramKeys {
         proof
     }
 
-    /// What a server shows that knows the same.
+    /// Computes the server signature of one exchange.
     #[cfg(test)]
     pub(crate) fn signature(&self, exchanged: &[u8]) -> Key {
         authenticate(&self.server, exchanged)
     }
 
-    /// Whether the server has shown that it knows what the password leads to. Takes the same
-    /// time for every wrong answer.
-    pub(crate) fn is_proved_by(&self, signature: &[u8], exchanged: &[u8]) -> bool {
+    /// Returns whether a server signature is valid, in constant time.
+    pub(crate) fn is_valid_signature(&self, signature: &[u8], exchanged: &[u8]) -> bool {
         hmac(&self.server)
             .chain_update(exchanged)
             .verify_slice(signature)
             .is_ok()
     }
 
-    /// Reads what [`text`](Self::text) has written.
+    /// Parses the form of [`text`](Self::text). `None` where it is malformed.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (rounds, rest) = text.split_once(':')?;
         let mut parts = rest.split(':').map(|part| STANDARD.decode(part).ok());
@@ -76,7 +75,7 @@ impl ScramKeys {
         parts.next().is_none().then_some(keys)
     }
 
-    /// The keys as text: `ROUNDS:SALT:CLIENT:SERVER`, all but the first in Base64.
+    /// Formats the keys as `ROUNDS:SALT:CLIENT:SERVER`, all but the first in Base64.
     pub(crate) fn text(&self) -> SecretString {
         let [salt, client, server] =
             [&self.salt[..], &self.client, &self.server].map(|part| STANDARD.encode(part));
@@ -90,8 +89,8 @@ impl fmt::Debug for ScramKeys {
     }
 }
 
-/// A password as SCRAM takes it. What SASLprep (RFC 4013) refuses is taken as it is, as
-/// the server does (`pg_saslprep` of postgresql.org's scram-common.c).
+/// Prepares a password with SASLprep (RFC 4013). A password that SASLprep refuses stays as it is,
+/// as in the server (`pg_saslprep` of postgresql.org's scram-common.c).
 fn prepared(password: &[u8]) -> Vec<u8> {
     let prepared = std::str::from_utf8(password)
         .ok()
@@ -102,20 +101,20 @@ fn prepared(password: &[u8]) -> Vec<u8> {
     )
 }
 
-/// The password, salted: PBKDF2 with HMAC-SHA-256 and one block of output (RFC 8018, section
-/// 5.2). Each round hashes 32 bytes under the same key, so the two blocks of an HMAC that
-/// depend on the key alone are hashed once, and those that come behind them have a fixed form.
-/// A library's general way to do it is as fast only where all of it is optimised, which it is
-/// not in a debug build, nor in one that is optimised for size.
+/// Salts a password: PBKDF2 with HMAC-SHA-256 and one block of output (RFC 8018, section 5.2).
+///
+/// Each iteration hashes 32 bytes under the same key. The two blocks of an HMAC that depend on the
+/// key alone are hashed once, and the others have a fixed layout. A general library is as fast
+/// only in a build that optimises all of it for speed, not in a debug build or one for size.
 fn salted(password: &[u8], salt: &[u8], rounds: u32) -> Key {
     let mut key = [0; BLOCK_BYTES];
     match password.len() {
         0..=BLOCK_BYTES => key[..password.len()].copy_from_slice(password),
         _ => key[..KEY_BYTES].copy_from_slice(&Sha256::digest(password)),
     }
-    let inner = after(&INITIAL, &key.map(|byte| byte ^ 0x36));
-    let outer = after(&INITIAL, &key.map(|byte| byte ^ 0x5c));
-    // The first round, over the salt, is of any length.
+    let inner = compress(&INITIAL, &key.map(|byte| byte ^ 0x36));
+    let outer = compress(&INITIAL, &key.map(|byte| byte ^ 0x5c));
+    // The first iteration hashes the salt, which has any length.
     let first = hmac(password).chain_update(salt).chain_update([0, 0, 0, 1]);
     let mut round: Key = first.finalize().into_bytes().into();
     let mut all = round;
@@ -126,15 +125,15 @@ fn salted(password: &[u8], salt: &[u8], rounds: u32) -> Key {
     for _ in 1..rounds {
         for state in [&inner, &outer] {
             block[..KEY_BYTES].copy_from_slice(&round);
-            round = bytes(&after(state, &block));
+            round = bytes(&compress(state, &block));
         }
         all.iter_mut().zip(round).for_each(|(all, one)| *all ^= one);
     }
     all
 }
 
-/// What SHA-256 makes of a state and the next block.
-fn after(state: &[u32; 8], block: &[u8; BLOCK_BYTES]) -> [u32; 8] {
+/// Applies the compression function of SHA-256 to a state and the next block.
+fn compress(state: &[u32; 8], block: &[u8; BLOCK_BYTES]) -> [u32; 8] {
     let mut state = *state;
     compress256(&mut state, std::slice::from_ref(block));
     state
@@ -166,7 +165,7 @@ type Key = [u8; KEY_BYTES];
 const KEY_BYTES: usize = 32;
 const BLOCK_BYTES: usize = 64;
 
-/// Where SHA-256 starts (FIPS 180-4, section 5.3.3).
+/// Initial state of SHA-256 (FIPS 180-4, section 5.3.3).
 const INITIAL: [u32; 8] = [
     0x6a09_e667,
     0xbb67_ae85,
@@ -199,13 +198,13 @@ mod tests {
         );
         let signature = STANDARD.decode("6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
         let mut signature = signature.unwrap();
-        assert!(keys.is_proved_by(&signature, exchanged));
-        assert!(!keys.is_proved_by(&signature[..31], exchanged));
+        assert!(keys.is_valid_signature(&signature, exchanged));
+        assert!(!keys.is_valid_signature(&signature[..31], exchanged));
         signature[0] ^= 1;
-        assert!(!keys.is_proved_by(&signature, exchanged));
+        assert!(!keys.is_valid_signature(&signature, exchanged));
     }
 
-    /// As RFC 8018 has it, HMAC by HMAC.
+    /// PBKDF2 as RFC 8018 writes it, HMAC by HMAC.
     fn plainly_salted(password: &[u8], salt: &[u8], rounds: u32) -> Key {
         let mut message = [salt, &[0, 0, 0, 1]].concat();
         let mut all = Key::default();
@@ -219,14 +218,14 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn rounds_are_those_of_pbkdf2(password in vec(0_u8.., 0..200), salt: Vec<u8>, rounds in 1_u32..9) {
+        fn iterations_are_those_of_pbkdf2(password in vec(0_u8.., 0..200), salt: Vec<u8>, rounds in 1_u32..9) {
             let expected = plainly_salted(&password, &salt, rounds);
             assert_eq!(salted(&password, &salt, rounds), expected);
         }
     }
 
     #[test]
-    fn text_of_keys_leads_to_the_same_and_is_not_shown() {
+    fn keys_survive_the_round_trip_through_text_and_are_not_shown() {
         let keys = ScramKeys::derive(b"pw", b"salt", 3);
         let text = keys.text();
         let text = text.expose_secret();
@@ -251,7 +250,7 @@ mod tests {
 
     #[test]
     fn passwords_are_prepared_as_postgres_does() {
-        // The examples of RFC 4013, section 3, and two that are taken as they are.
+        // The examples of RFC 4013, section 3, and two passwords that stay as they are.
         assert_eq!(prepared("I\u{AD}X".as_bytes()), b"IX");
         assert_eq!(prepared("\u{2168}".as_bytes()), b"IX");
         assert_eq!(prepared(b"\x07"), b"\x07");

@@ -1,16 +1,15 @@
-//! How a server must prove itself, as its URL says.
+//! The TLS policy of a database URL.
 
 use std::path::PathBuf;
 
-/// How a server must prove that it is the right one. Encryption without proof
-/// is not among the choices.
+/// The way in which a server has to authenticate itself. Encryption without authentication is no
+/// option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TlsPolicy {
-    /// SCRAM channel binding; where the server does not offer it, a certificate
-    /// that verifies, host name included.
+    /// SCRAM channel binding, or a certificate that verifies, host name included.
     Auto,
-    /// SCRAM channel binding: the server at the end of this very connection
-    /// proves that it knows the password's verifier.
+    /// SCRAM channel binding: the endpoint of this TLS connection proves that it knows the
+    /// password's verifier.
     ChannelBinding,
     /// A certificate that verifies.
     Verify {
@@ -20,17 +19,17 @@ pub(crate) enum TlsPolicy {
     },
 }
 
-/// Whom to trust for a certificate.
+/// The root certificates to trust.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Roots {
-    /// Those of the settings, or else the system's.
+    /// The roots of the settings, else the system's.
     Default,
-    /// The system's.
+    /// The system's roots.
     System,
     File(PathBuf),
 }
 
-/// Whether the server has to bind its proof of the password to the TLS connection.
+/// The requirement of SCRAM channel binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Binding {
     Never,

@@ -1,6 +1,6 @@
-//! A database URL in libpq's spelling: each part is understood or refused, never ignored.
+//! A database URL in libpq's syntax. Every part is either supported or refused, never ignored.
 //!
-//! Facts by <https://www.postgresql.org/docs/18/libpq-connect.html> (2026-02).
+//! Source: <https://www.postgresql.org/docs/18/libpq-connect.html> (2026-02).
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,7 +13,8 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use crate::credentials::{Binding, Roots, TlsPolicy};
 use crate::error::{Error, ErrorKind};
 
-/// Where a database is, as whom to enter it, and how its server must prove itself.
+/// A parsed database URL: the server, the role, the database, and how the server has to
+/// authenticate itself.
 ///
 /// ```
 /// use stagelink::DatabaseUrl;
@@ -25,19 +26,19 @@ use crate::error::{Error, ErrorKind};
 /// # Ok::<(), stagelink::Error>(())
 /// ```
 ///
-/// | parameter | what is done |
+/// | parameter | support |
 /// | --- | --- |
-/// | `sslmode` | `require` (also when it is missing), `verify-ca`, `verify-full`; weaker ones are refused |
+/// | `sslmode` | `require` (the default), `verify-ca`, `verify-full`; weaker modes are refused |
 /// | `sslrootcert` | a file of root certificates, or `system` |
-/// | `channel_binding` | `require`, `prefer`; `disable` beside a verified certificate only |
-/// | `connect_timeout` | seconds; below the setting it takes its place |
+/// | `channel_binding` | `require`, `prefer`; `disable` only with `verify-ca` or `verify-full` |
+/// | `connect_timeout` | seconds; used where it is less than `STAGELINK_CONNECT_TIMEOUT_MS` |
 /// | `application_name`, `options` | passed to the server |
-/// | `keepalives`, `keepalives_idle`, `keepalives_interval`, `keepalives_count`, `tcp_user_timeout` | as libpq |
-/// | `host`, `hostaddr`, `port`, `user`, `password`, `dbname` | as in the URL's own places |
-/// | `sslnegotiation` | `direct` begins with the TLS handshake, a round trip less with Postgres 17 and newer; a server that does not take that is asked the usual way. `postgres` asks first |
-/// | `target_session_attrs=any`, `client_encoding=UTF8`, `gssencmode=disable` or `prefer`, `sslsni=1`, `sslcompression=0`, `load_balance_hosts=disable`, `ssl_min_protocol_version=TLSv1.2` | what is done anyway |
+/// | `keepalives`, `keepalives_idle`, `keepalives_interval`, `keepalives_count`, `tcp_user_timeout` | as in libpq |
+/// | `host`, `hostaddr`, `port`, `user`, `password`, `dbname` | as the URL's own parts |
+/// | `sslnegotiation` | `direct` starts with the TLS handshake, which saves a round trip with Postgres 17 and newer; other servers get an SSLRequest. `postgres` always sends an SSLRequest |
+/// | `target_session_attrs=any`, `client_encoding=UTF8`, `gssencmode=disable` or `prefer`, `sslsni=1`, `sslcompression=0`, `load_balance_hosts=disable`, `ssl_min_protocol_version=TLSv1.2` | accepted: the SDK behaves so |
 ///
-/// Anything else is refused by name.
+/// Any other parameter or value is refused, with its name in the error.
 #[derive(Clone)]
 pub struct DatabaseUrl {
     text: SecretString,
@@ -55,7 +56,7 @@ pub struct DatabaseUrl {
     pub(crate) tcp: Tcp,
 }
 
-/// What the socket is told.
+/// The options of the TCP socket.
 #[derive(Clone, Debug)]
 pub(crate) struct Tcp {
     pub(crate) keepalives: bool,
@@ -66,13 +67,12 @@ pub(crate) struct Tcp {
 }
 
 impl DatabaseUrl {
-    /// Reads a URL. `origin` says where it stands ("DATABASE_URL of app shop"),
-    /// for the messages.
+    /// Parses a URL. `origin` says where it was found ("DATABASE_URL of app shop"), for messages.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::DatabaseUrl`] when it does not parse or asks for what is not
-    /// supported; the message names the part, never its value if that may be secret.
+    /// [`ErrorKind::DatabaseUrl`] when the URL does not parse or requests something
+    /// unsupported. The message names the part, and no value that may be secret.
     pub fn parse(url: &str, origin: &str) -> Result<Self, Error> {
         let parts = Parts::read(url);
         let text = url.trim().into();
@@ -84,17 +84,17 @@ impl DatabaseUrl {
         })
     }
 
-    /// The URL with its password.
+    /// Returns the URL with its password.
     pub(crate) fn expose_secret(&self) -> &str {
         self.text.expose_secret()
     }
 
-    /// Whether the other one is the same, letter by letter.
+    /// Returns whether both URLs are the same text.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.text.expose_secret() == other.text.expose_secret()
     }
 
-    /// Whether the host's name is that of a pooler: Neon's, whose proxy offers channel
+    /// Returns whether the host name is that of a pooler: Neon's, whose proxy offers channel
     /// binding (neon.com/docs/connect/connection-pooling, 2026-02), ends its first label in
     /// `-pooler`; Supabase's are below `pooler.supabase.com`
     /// (supabase.com/docs/guides/database/connecting-to-postgres, 2026-02).
@@ -106,22 +106,22 @@ impl DatabaseUrl {
             || labels.any(|label| label == "pooler")
     }
 
-    /// The server's host name or address.
+    /// Returns the server's host name or address.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The server's port.
+    /// Returns the server's port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The role.
+    /// Returns the role.
     pub fn user(&self) -> &str {
         &self.user
     }
 
-    /// The database's name.
+    /// Returns the database's name.
     pub fn database(&self) -> &str {
         &self.database
     }
@@ -139,7 +139,7 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// The parts as they are found, before they are judged together.
+/// The parts of a URL as text, before they are validated together.
 #[derive(Default)]
 struct Parts {
     host: Option<String>,
@@ -166,25 +166,25 @@ type Reason = String;
 
 impl Parts {
     fn read(url: &str) -> Result<Self, Reason> {
-        // A line break at the end comes from copying; one inside is a mistake.
+        // A line break at the end comes from copying. One inside is a mistake.
         let url = url.trim();
         if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err("it holds white space; write it percent-encoded".to_owned());
+            return Err("it contains white space; percent-encode it".to_owned());
         }
         let rest = url
             .strip_prefix("postgres://")
             .or_else(|| url.strip_prefix("postgresql://"))
             .ok_or("it does not start with postgres:// or postgresql://")?;
         if rest.contains('#') {
-            return Err("it holds a #; write it as %23".to_owned());
+            return Err("it contains a #; write it as %23".to_owned());
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
-        // A password with a bare / or ? ends the host early. What follows would
-        // be taken for a name, and a message would show it.
+        // A password with an unescaped / or ? would end the host early. The rest would count as a
+        // name, and a message would show it.
         if database.contains('@') || query.contains('@') {
             return Err(
-                "it holds an @ after its host; write /, ? and @ in the user, the password and \
+                "it contains an @ after its host; write /, ? and @ in the user, the password and \
                  the parameters as %2F, %3F and %40"
                     .to_owned(),
             );
@@ -197,7 +197,7 @@ impl Parts {
         parts.read_user(user)?;
         parts.read_server(server)?;
         if database.contains('/') {
-            return Err("the database name holds a /; write it as %2F".to_owned());
+            return Err("the database name contains a /; write it as %2F".to_owned());
         }
         parts.database = non_empty(decode("the database name", database)?);
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -214,7 +214,7 @@ impl Parts {
             None => (text, None),
         };
         if text.contains('@') {
-            return Err("the user or password holds an @; write it as %40".to_owned());
+            return Err("the user or password contains an @; write it as %40".to_owned());
         }
         self.user = non_empty(decode("the user", user)?);
         if let Some(password) = password {
@@ -267,9 +267,9 @@ impl Parts {
             "keepalives_interval" => &mut self.keepalives_interval,
             "keepalives_count" => &mut self.keepalives_count,
             "tcp_user_timeout" => &mut self.tcp_user_timeout,
-            _ => return done_anyway(name, &value),
+            _ => return check_accepted(name, &value),
         };
-        // As libpq does: what is set to nothing is not set.
+        // As in libpq, an empty value counts as not set.
         *slot = Some(value).filter(|value| !value.is_empty());
         Ok(())
     }
@@ -351,7 +351,7 @@ impl Parts {
     }
 }
 
-/// The policy that the three TLS parameters ask for together.
+/// Combines the three TLS parameters into a policy.
 fn tls_policy(
     mode: Option<&str>,
     roots: Option<&str>,
@@ -370,7 +370,7 @@ fn tls_policy(
         (Some("disable" | "allow" | "prefer"), _) => {
             return Err(
                 "its sslmode allows a connection without encryption; use require, verify-ca or \
-                 verify-full, or leave it out"
+                 verify-full, or remove it"
                     .to_owned(),
             );
         }
@@ -385,8 +385,8 @@ fn tls_policy(
         (Some("verify-ca"), None) => TlsPolicy::verify_ca(Roots::Default),
         (None | Some("require"), None) if binding == Some("disable") => {
             return Err(
-                "channel_binding=disable leaves nothing that proves who the server is; leave it \
-                 out, or use sslmode=verify-full"
+                "channel_binding=disable leaves no way to authenticate the server; remove it, \
+                 or use sslmode=verify-full"
                     .to_owned(),
             );
         }
@@ -424,8 +424,8 @@ fn tls_policy(
     })
 }
 
-/// Parameters that ask for what is done anyway; all others are refused.
-fn done_anyway(name: &str, value: &str) -> Result<(), Reason> {
+/// Accepts parameters that request the behaviour of the SDK; refuses all others.
+fn check_accepted(name: &str, value: &str) -> Result<(), Reason> {
     let shown: String = name.chars().take(40).collect();
     let fits = match name {
         "target_session_attrs" => value == "any",
@@ -448,7 +448,7 @@ fn done_anyway(name: &str, value: &str) -> Result<(), Reason> {
         Ok(())
     } else {
         Err(format!(
-            "the parameter {shown} asks for what is not supported; remove it"
+            "the parameter {shown} has a value that is not supported; remove it"
         ))
     }
 }
@@ -466,21 +466,23 @@ fn decode(what: &str, text: &str) -> Result<String, Reason> {
     String::from_utf8(decode_bytes(what, text)?).map_err(|_| format!("{what} is not UTF-8"))
 }
 
-/// Percent-decoding as strict as libpq's: a % needs two hexadecimal digits, and %00 is refused.
+/// Percent-decodes as strictly as libpq: a % needs two hexadecimal digits, and %00 is refused.
 fn decode_bytes(what: &str, text: &str) -> Result<Vec<u8>, Reason> {
     let mut rest = text;
     while let Some((_, after)) = rest.split_once('%') {
         let digits = after.as_bytes().get(..2);
         if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
             return Err(format!(
-                "{what} holds a % without two hexadecimal digits; write a % as %25"
+                "{what} contains a % without two hexadecimal digits; write a % as %25"
             ));
         }
         rest = after;
     }
     let bytes: Vec<u8> = percent_decode_str(text).collect();
     if bytes.contains(&0) {
-        return Err(format!("{what} holds %00, which Postgres does not take"));
+        return Err(format!(
+            "{what} contains %00, which Postgres does not accept"
+        ));
     }
     Ok(bytes)
 }

@@ -248,7 +248,7 @@ impl OutcomeProbe {
     /// another's sake (serialization_failure, deadlock_detected), or a statement that was
     /// prepared is of no use any more.
     pub(super) fn lost_race(&self) -> Option<Error> {
-        if self.tap.has_lost_its_plan_since(&self.mark) {
+        if self.tap.has_lost_plan_since(&self.mark) {
             return Some(Error::new(
                 ErrorKind::Query,
                 "the database was changed under the statements of a transaction, again and again",

@@ -22,7 +22,7 @@ pub(in crate::postgres) struct CancelToken {
     /// The public key that the server showed. A server that receives the secret has to show the
     /// same.
     pub(in crate::postgres) server_key: Option<PublicKey>,
-    /// Whether the session began with the TLS handshake.
+    /// True if the session began with the TLS handshake.
     pub(in crate::postgres) direct_tls: bool,
 }
 

@@ -36,7 +36,7 @@ struct Inner {
     /// Shared by the URLs of the pooler and of the database: two passwords never share a salt.
     key_cache: ScramKeyCache,
     hints: ServerHints,
-    /// Whether connections bypass the pooler that the credentials lead to.
+    /// True if connections bypass the pooler that the credentials lead to.
     bypasses_pooler: AtomicBool,
     /// Time that the provider took for the credentials; taken by the first connection.
     resolved_in: Mutex<Option<Duration>>,
@@ -65,11 +65,11 @@ pub(in crate::postgres) struct ServerInfo {
     pub(in crate::postgres) key: Option<PublicKey>,
     pub(in crate::postgres) mark: StageMark,
     pub(in crate::postgres) server_version: Option<String>,
-    /// Whether the server takes a TLS handshake without an SSLRequest.
+    /// True if the server takes a TLS handshake without an SSLRequest.
     pub(in crate::postgres) direct_tls: bool,
-    /// Whether the server reported that it takes no writes.
+    /// True if the server reported that it takes no writes.
     pub(in crate::postgres) is_read_only: bool,
-    /// Whether the session is a pooler's, whose server changes with each transaction.
+    /// True if the session is a pooler's, whose server changes with each transaction.
     pub(in crate::postgres) is_pooled: bool,
     /// Time that the TCP connection took to open: about one round trip.
     pub(in crate::postgres) round_trip: Duration,

@@ -16,11 +16,11 @@ pub(in crate::postgres) struct ServerHints(Arc<Mutex<Known>>);
 /// The way in which one server, known by host and port, is best contacted.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::postgres) struct ServerHint {
-    /// Whether the server takes a TLS handshake without an SSLRequest.
+    /// True if the server takes a TLS handshake without an SSLRequest.
     pub(in crate::postgres) direct_tls: Option<bool>,
     /// The authentication mechanisms that it offers.
     pub(in crate::postgres) mechanisms: Option<SaslMechanisms>,
-    /// Whether it failed on a SCRAM message that it had not asked for yet.
+    /// True if it failed on a SCRAM message that it had not asked for yet.
     pub(in crate::postgres) rejects_early_scram: bool,
 }
 

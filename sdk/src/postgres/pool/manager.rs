@@ -277,7 +277,7 @@ impl Manager for ConnectionManager {
             session.check_connection_headroom();
         }
         session.is_first_loan = false;
-        session.lent_at = rest.mark;
+        session.lent_at = rest.checkpoint;
         session.reported_read_only = false;
         Ok(())
     }

@@ -157,7 +157,7 @@ impl PooledConnection {
         self.statements.forget();
         let may_go_on = !self.tap.is_in_transaction();
         if !may_go_on {
-            self.tap.lost_its_plan();
+            self.tap.record_lost_plan();
         }
         may_go_on
     }

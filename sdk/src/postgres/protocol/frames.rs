@@ -1,30 +1,30 @@
-//! Cuts a stream of bytes into the messages of Postgres's protocol.
+//! The splitting of a byte stream into protocol messages.
 //!
-//! <https://www.postgresql.org/docs/18/protocol-overview.html>: a byte that is
-//! the type, four that count the length with themselves, the body. The startup
-//! message alone has no type.
+//! A message is a type byte, a length of four bytes that includes itself, and a body. Only the
+//! StartupMessage has no type (<https://www.postgresql.org/docs/18/protocol-overview.html>).
 
-/// One direction of a connection, fed with whatever part of it comes next.
+/// The parser of one direction of a connection, fed with bytes in arbitrary pieces.
 #[derive(Debug)]
 pub(in crate::postgres) struct Frames {
     head: Vec<u8>,
     head_length: usize,
     body: Vec<u8>,
-    /// What is still to come of the current message's body.
+    /// Number of bytes that are missing of the current body.
     left: usize,
     wanted: fn(u8) -> bool,
 }
 
-/// Stands for the type of the startup message.
+/// Placeholder for the type of the StartupMessage.
 pub(in crate::postgres) const STARTUP: u8 = 0;
 
 impl Frames {
-    /// What a client sends: no body is wanted.
+    /// Creates the parser of the client's messages, of which no body is kept.
     pub(in crate::postgres) fn from_frontend() -> Self {
         Self::new(UNTYPED_HEAD, |_| false)
     }
 
-    /// What a server sends: the bodies of CommandComplete, ErrorResponse and ReadyForQuery.
+    /// Creates the parser of the server's messages. It keeps the bodies of CommandComplete,
+    /// ErrorResponse and ReadyForQuery.
     pub(in crate::postgres) fn from_backend() -> Self {
         Self::new(TYPED_HEAD, |tag| matches!(tag, b'C' | b'E' | b'Z'))
     }
@@ -39,9 +39,9 @@ impl Frames {
         }
     }
 
-    /// Calls `each` with the type and the body of every message: of one whose
-    /// body is not wanted as soon as its head is known, and without the body;
-    /// of any other when it is complete, with as much of it as is kept.
+    /// Calls `each` with the type and body of every message. A message whose body is not kept is
+    /// reported as soon as its head is known, with an empty body; any other when it is complete,
+    /// with at most [`KEPT_BYTES`] of its body.
     pub(in crate::postgres) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(u8, &[u8])) {
         while !bytes.is_empty() {
             if self.left == 0 {
@@ -93,8 +93,8 @@ const LENGTH: usize = 4;
 const UNTYPED_HEAD: usize = LENGTH;
 const TYPED_HEAD: usize = 1 + LENGTH;
 
-/// More than any error that is worth reading; what is cut off is not missed,
-/// since a cut error counts as one of unknown origin.
+/// Longest kept body. An ErrorResponse that is longer loses its last fields, and then counts as an
+/// error of unknown origin.
 const KEPT_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What passes between client and server, seen from beside: its messages, and what came of them.
+//! The Postgres protocol as a connection carries it: messages, errors, and the outcome of writes.
 
 mod error_response;
 mod frames;

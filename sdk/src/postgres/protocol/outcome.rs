@@ -1,28 +1,28 @@
-//! What the messages of a connection amount to: pure, so that it can be tested without one.
+//! The transaction state of a connection and the outcome of its writes, derived from messages.
 
 use std::collections::VecDeque;
 
 use crate::postgres::protocol::frames::STARTUP;
 
-/// What has passed on a connection so far.
+/// The state of a connection, updated with each message. Pure: it does no I/O.
 #[derive(Debug, Default)]
 pub(in crate::postgres) struct TransactionTracker {
-    /// What has been sent since the last request was complete.
+    /// The request that is being sent.
     request: Request,
     /// Requests that the server has not ended with ReadyForQuery, oldest first.
     unanswered: VecDeque<Request>,
-    /// How many requests were sent, the start of the session too.
+    /// Number of requests sent, the start of the session included.
     requests: u64,
-    /// Answers after which something had taken effect for good.
+    /// Number of responses after which something had taken effect.
     effects: u64,
-    /// Whether a transaction was open at the last answer.
+    /// True if a transaction was open at the last response.
     in_transaction: bool,
-    /// What has come of the answer that is not complete yet.
-    answer: Answer,
-    /// How many errors the server has told, and the SQLSTATE of the last one.
+    /// The part of the current response that has arrived.
+    response: Response,
+    /// Number of errors that the server reported; `last_error` is the SQLSTATE of the last.
     errors: u64,
     last_error: String,
-    /// How many errors were a prepared statement's fault alone.
+    /// Number of errors that only an invalid prepared statement caused.
     lost_plans: u64,
     ended: bool,
 }
@@ -30,31 +30,31 @@ pub(in crate::postgres) struct TransactionTracker {
 /// A request, which ends with Query or Sync.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Request {
-    /// It does nothing that matters to anybody: a Sync alone, or one that lets
-    /// go of a prepared statement, as the driver sends when that is dropped.
+    /// A request without effect: a Sync alone, or with the Close that the driver sends when a
+    /// prepared statement is dropped.
     #[default]
     Idle,
     Work,
 }
 
-/// What an answer holds, from one ReadyForQuery to the next.
+/// The content of a response, from one ReadyForQuery to the next.
 #[derive(Debug, Default)]
-struct Answer {
-    /// Commands that completed.
+struct Response {
+    /// Number of commands that completed.
     completed: u32,
-    /// Whether one of them was a COMMIT.
+    /// True if one of them was a COMMIT.
     committed: bool,
-    /// Whether one of them was a ROLLBACK, or a COMMIT that became one.
+    /// True if one of them was a ROLLBACK, or a COMMIT that became one.
     rolled_back: bool,
     failed: bool,
-    /// Whether Postgres itself said that it failed.
+    /// True if Postgres itself reported the failure.
     refused: bool,
-    /// Whether the session ends in good order: Postgres itself said so, or a
-    /// pooler that never found a server for the request.
+    /// True if the session ends in an orderly way: Postgres reported so, or a pooler that found no
+    /// server for the request.
     fatal: bool,
 }
 
-/// A moment in the life of a connection.
+/// A position in the life of a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Checkpoint {
     effects: u64,
@@ -62,40 +62,40 @@ pub(crate) struct Checkpoint {
     lost_plans: u64,
 }
 
-/// What became of all that was sent since a mark.
+/// The outcome of everything that was sent since a checkpoint.
 ///
-/// Two things cannot be seen from here: that a sequence counted on, which no
-/// rollback takes back, and that a procedure committed by itself.
+/// Two effects are invisible to the client: a sequence that advanced, which no rollback reverts,
+/// and a procedure that committed by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WriteOutcome {
-    /// Nothing of it took effect: it was not sent, it failed, or it was rolled back.
+    /// Nothing took effect: it was not sent, it failed, or it was rolled back.
     NotApplied,
-    /// Some of it may have taken effect or not: its answer never came.
+    /// Unknown: the response never arrived.
     InDoubt,
-    /// Some of it took effect.
+    /// Something took effect.
     Applied,
 }
 
-/// How a connection is left.
+/// The state of a connection when it is returned to the pool.
 #[derive(Debug)]
 pub(crate) struct ReturnState {
-    /// It has ended, or the server has said that it will.
+    /// The connection has ended, or the server has announced that it will.
     pub(crate) has_ended: bool,
-    /// No request waits for its answer and no transaction is open.
+    /// No work waits for its response and no transaction is open.
     pub(crate) is_idle: bool,
-    /// The SQLSTATE of the last error that the server told.
+    /// The SQLSTATE of the last error that the server reported.
     pub(crate) error: Option<String>,
-    /// This moment.
-    pub(crate) mark: Checkpoint,
+    /// The current position.
+    pub(crate) checkpoint: Checkpoint,
 }
 
 impl TransactionTracker {
-    pub(in crate::postgres) fn return_state_since(&self, mark: &Checkpoint) -> ReturnState {
+    pub(in crate::postgres) fn return_state_since(&self, checkpoint: &Checkpoint) -> ReturnState {
         ReturnState {
             has_ended: self.has_ended(),
             is_idle: self.is_idle(),
-            error: self.error_since(mark).map(str::to_owned),
-            mark: self.checkpoint(),
+            error: self.error_since(checkpoint).map(str::to_owned),
+            checkpoint: self.checkpoint(),
         }
     }
 
@@ -107,32 +107,32 @@ impl TransactionTracker {
         }
     }
 
-    pub(in crate::postgres) fn outcome_since(&self, mark: &Checkpoint) -> WriteOutcome {
-        if self.effects > mark.effects {
+    pub(in crate::postgres) fn outcome_since(&self, checkpoint: &Checkpoint) -> WriteOutcome {
+        if self.effects > checkpoint.effects {
             WriteOutcome::Applied
-        } else if !self.waits() || self.answer.fatal || self.is_refused() {
-            // What was not completed with Query or Sync is never committed. And
-            // when Postgres ends a session in good order, it first rolls back
-            // what it has not ended with ReadyForQuery.
+        } else if !self.waits() || self.response.fatal || self.is_refused() {
+            // A request without its final Query or Sync is never committed. And before Postgres
+            // ends a session in an orderly way, it rolls back what it has not ended with
+            // ReadyForQuery.
             WriteOutcome::NotApplied
         } else {
             WriteOutcome::InDoubt
         }
     }
 
-    pub(in crate::postgres) fn error_since(&self, mark: &Checkpoint) -> Option<&str> {
-        (self.errors > mark.errors).then_some(&self.last_error)
+    pub(in crate::postgres) fn error_since(&self, checkpoint: &Checkpoint) -> Option<&str> {
+        (self.errors > checkpoint.errors).then_some(&self.last_error)
     }
 
     pub(in crate::postgres) fn has_ended(&self) -> bool {
-        self.ended || self.answer.fatal
+        self.ended || self.response.fatal
     }
 
     pub(in crate::postgres) fn is_idle(&self) -> bool {
         !self.waits() && !self.in_transaction
     }
 
-    /// Whether nothing has been asked but for the session to start.
+    /// Returns whether no request was sent after the start of the session.
     pub(in crate::postgres) fn is_new(&self) -> bool {
         self.requests <= 1
     }
@@ -145,49 +145,49 @@ impl TransactionTracker {
         self.in_transaction
     }
 
-    pub(in crate::postgres) fn lost_its_plan(&mut self) {
+    pub(in crate::postgres) fn record_lost_plan(&mut self) {
         self.lost_plans += 1;
     }
 
-    pub(in crate::postgres) fn has_lost_its_plan_since(&self, mark: &Checkpoint) -> bool {
-        self.lost_plans > mark.lost_plans
+    pub(in crate::postgres) fn has_lost_plan_since(&self, checkpoint: &Checkpoint) -> bool {
+        self.lost_plans > checkpoint.lost_plans
     }
 
-    /// Whether the only work that waits has failed by now, and just the end of
-    /// its answer is still to come.
+    /// Returns whether the only outstanding work has failed, and only the end of its response is
+    /// missing.
     fn is_refused(&self) -> bool {
         let waiting = self.unanswered.iter();
         let works = waiting.filter(|request| **request == Request::Work);
-        self.answer.refused && !self.answer.committed && works.count() == 1
+        self.response.refused && !self.response.committed && works.count() == 1
     }
 
-    /// Whether some work waits for its answer.
+    /// Returns whether work waits for its response.
     pub(in crate::postgres) fn waits(&self) -> bool {
         self.unanswered.contains(&Request::Work)
     }
 
-    /// The stream has come to its end, or broke.
+    /// Records that the stream ended or broke.
     pub(in crate::postgres) fn end(&mut self) {
         self.ended = true;
     }
 
-    /// The driver sent the beginning of a message.
+    /// Records a message of the driver, once its type is known.
     pub(in crate::postgres) fn sent(&mut self, tag: u8) {
         match tag {
-            // The start of the session, Query, FunctionCall.
+            // StartupMessage, Query, FunctionCall.
             STARTUP | b'Q' | b'F' => self.record_request(Request::Work),
             // Sync
             b'S' => {
                 let request = std::mem::take(&mut self.request);
                 self.record_request(request);
             }
-            // CopyDone, CopyFail: the server passes over the Sync that came
-            // before the data, and ends with the one that comes after it.
+            // CopyDone, CopyFail: the server ignores the Sync before the data and ends with the
+            // one after it.
             b'c' | b'f' => {
                 self.unanswered.pop_back();
                 self.request = Request::Work;
             }
-            // Parse, Bind, Execute: a Close beside them changes nothing.
+            // Parse, Bind, Execute. A Close among them does not matter.
             b'P' | b'B' | b'E' => self.request = Request::Work,
             _ => {}
         }
@@ -198,12 +198,12 @@ impl TransactionTracker {
         self.unanswered.push_back(request);
     }
 
-    /// The server sent a message.
+    /// Records a message of the server.
     pub(in crate::postgres) fn received(&mut self, tag: u8, body: &[u8]) {
         match tag {
-            b'C' => self.answer.complete(body),
-            // PortalSuspended: a command that has run a part of its way.
-            b's' => self.answer.completed += 1,
+            b'C' => self.response.complete(body),
+            // PortalSuspended: a command that has run in part.
+            b's' => self.response.completed += 1,
             b'E' => self.error(body),
             b'Z' => self.ready(body),
             _ => {}
@@ -211,7 +211,7 @@ impl TransactionTracker {
     }
 
     fn error(&mut self, body: &[u8]) {
-        self.answer.failed = true;
+        self.response.failed = true;
         self.errors += 1;
         self.last_error.clear();
         let (mut fatal, mut in_order) = (false, false);
@@ -220,31 +220,31 @@ impl TransactionTracker {
                 [b'C', code @ ..] => self.last_error.push_str(&String::from_utf8_lossy(code)),
                 // The severity that is never translated.
                 [b'V', severity @ ..] => fatal = severity == b"FATAL",
-                // The routine that found it: a pooler's own errors name none.
+                // The routine that reported it. A pooler's own errors name none.
                 [b'R', ..] => in_order = true,
-                // PgBouncer's word for a request that waited in vain for a server.
+                // PgBouncer's error for a request that found no server in time.
                 b"Mquery_wait_timeout" => in_order = true,
                 _ => {}
             }
         }
-        self.answer.refused |= in_order;
-        self.answer.fatal |= fatal && in_order;
+        self.response.refused |= in_order;
+        self.response.fatal |= fatal && in_order;
     }
 
     fn ready(&mut self, body: &[u8]) {
         self.unanswered.pop_front();
         self.in_transaction = body != b"I";
-        let answer = std::mem::take(&mut self.answer);
-        let alone = answer.rolled_back && answer.completed == 1;
-        if answer.committed
-            || (!self.in_transaction && !answer.failed && answer.completed > 0 && !alone)
+        let response = std::mem::take(&mut self.response);
+        let alone = response.rolled_back && response.completed == 1;
+        if response.committed
+            || (!self.in_transaction && !response.failed && response.completed > 0 && !alone)
         {
             self.effects += 1;
         }
     }
 }
 
-impl Answer {
+impl Response {
     fn complete(&mut self, tag: &[u8]) {
         self.completed += 1;
         match tag {
@@ -255,9 +255,9 @@ impl Answer {
     }
 }
 
-/// The fields of an ErrorResponse: each a type and a text that ends in a zero.
+/// Splits an ErrorResponse into fields: each a type and a text that ends with a zero byte.
 fn fields(body: &[u8]) -> impl Iterator<Item = &[u8]> {
-    // A field that was cut off has no zero at its end, and does not count.
+    // A truncated field has no zero byte at its end, and does not count.
     body.split_inclusive(|byte| *byte == 0)
         .filter_map(|field| field.strip_suffix(&[0]))
 }

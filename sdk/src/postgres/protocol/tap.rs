@@ -1,9 +1,8 @@
-//! Watches a connection's messages, so that what a failure left behind is known and not guessed.
+//! A network tap on a connection: it observes messages to tell what a failure left behind.
 //!
-//! A tap sits between the driver and TLS and reads along. It changes nothing,
-//! costs no round trip, and answers what the driver cannot: was a request sent,
-//! did the server answer it, did it take effect, is a transaction open, and what
-//! was the server's last error?
+//! The tap sits between the driver and TLS. It changes nothing, costs no round trip, and answers
+//! what the driver cannot: was a request sent, did the server answer it, did it take effect, is a
+//! transaction open, and what was the server's last error?
 
 use std::io;
 use std::pin::Pin;
@@ -17,77 +16,77 @@ use crate::postgres::protocol::outcome::{
     Checkpoint, ReturnState, TransactionTracker, WriteOutcome,
 };
 
-/// What has passed on one connection. Clones see the same one.
+/// The observations on one connection. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tap(Arc<Mutex<TransactionTracker>>);
 
 impl Tap {
-    /// This moment, to tell later what became of everything after it.
+    /// Returns the current position, for later questions about what followed.
     pub(crate) fn checkpoint(&self) -> Checkpoint {
-        self.passed().checkpoint()
+        self.tracker().checkpoint()
     }
 
-    /// What became of all that was sent since the mark.
-    pub(crate) fn outcome_since(&self, mark: &Checkpoint) -> WriteOutcome {
-        self.passed().outcome_since(mark)
+    /// Returns the outcome of everything that was sent since the checkpoint.
+    pub(crate) fn outcome_since(&self, checkpoint: &Checkpoint) -> WriteOutcome {
+        self.tracker().outcome_since(checkpoint)
     }
 
-    /// The SQLSTATE of the last error that the server told since the mark.
-    pub(crate) fn error_since(&self, mark: &Checkpoint) -> Option<String> {
-        self.passed().error_since(mark).map(str::to_owned)
+    /// Returns the SQLSTATE of the last error that the server reported since the checkpoint.
+    pub(crate) fn error_since(&self, checkpoint: &Checkpoint) -> Option<String> {
+        self.tracker().error_since(checkpoint).map(str::to_owned)
     }
 
-    /// How the connection is left now, and what was told since the mark.
-    pub(crate) fn return_state_since(&self, mark: &Checkpoint) -> ReturnState {
-        self.passed().return_state_since(mark)
+    /// Returns the state of the connection and the last error since the checkpoint.
+    pub(crate) fn return_state_since(&self, checkpoint: &Checkpoint) -> ReturnState {
+        self.tracker().return_state_since(checkpoint)
     }
 
-    /// Whether the connection has ended, or the server has said that it will.
+    /// Returns whether the connection has ended, or the server has announced that it will.
     pub(crate) fn has_ended(&self) -> bool {
-        self.passed().has_ended()
+        self.tracker().has_ended()
     }
 
-    /// Whether no request waits for its answer and no transaction is open.
+    /// Returns whether no work waits for its response and no transaction is open.
     pub(crate) fn is_idle(&self) -> bool {
-        self.passed().is_idle()
+        self.tracker().is_idle()
     }
 
-    /// Whether nothing has been asked but for the session to start.
+    /// Returns whether no request was sent after the start of the session.
     pub(crate) fn is_new(&self) -> bool {
-        self.passed().is_new()
+        self.tracker().is_new()
     }
 
-    /// Whether nothing at all waits for its answer, and no transaction is open.
+    /// Returns whether no request at all waits for its response and no transaction is open.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.passed().is_quiet()
+        self.tracker().is_quiet()
     }
 
-    /// Whether some request waits for its answer.
+    /// Returns whether work waits for its response.
     pub(crate) fn is_at_work(&self) -> bool {
-        self.passed().waits()
+        self.tracker().waits()
     }
 
-    /// Whether a transaction was open at the last answer.
+    /// Returns whether a transaction was open at the last response.
     pub(crate) fn is_in_transaction(&self) -> bool {
-        self.passed().is_in_transaction()
+        self.tracker().is_in_transaction()
     }
 
-    /// A prepared statement was of no use any more, inside of a transaction.
-    pub(crate) fn lost_its_plan(&self) {
-        self.passed().lost_its_plan();
+    /// Records that a prepared statement became invalid inside a transaction.
+    pub(crate) fn record_lost_plan(&self) {
+        self.tracker().record_lost_plan();
     }
 
-    /// Whether that happened since the mark.
-    pub(crate) fn has_lost_its_plan_since(&self, mark: &Checkpoint) -> bool {
-        self.passed().has_lost_its_plan_since(mark)
+    /// Returns whether a prepared statement became invalid since the checkpoint.
+    pub(crate) fn has_lost_plan_since(&self, checkpoint: &Checkpoint) -> bool {
+        self.tracker().has_lost_plan_since(checkpoint)
     }
 
-    fn passed(&self) -> MutexGuard<'_, TransactionTracker> {
+    fn tracker(&self) -> MutexGuard<'_, TransactionTracker> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A stream to a server with a tap in it. It begins before the startup message.
+/// A stream with a tap. It has to begin before the StartupMessage.
 pub(in crate::postgres) struct Tapped<S> {
     stream: S,
     tap: Tap,
@@ -121,12 +120,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
         match &answer {
             Poll::Pending => {}
             Poll::Ready(Ok(())) if buf.filled().len() > before || !room => {
-                let mut passed = this.tap.passed();
+                let mut tracker = this.tap.tracker();
                 let new = &buf.filled()[before..];
                 this.received
-                    .feed(new, |tag, body| passed.received(tag, body));
+                    .feed(new, |tag, body| tracker.received(tag, body));
             }
-            Poll::Ready(_) => this.tap.passed().end(),
+            Poll::Ready(_) => this.tap.tracker().end(),
         }
         answer
     }
@@ -143,10 +142,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
         match &answer {
             Poll::Pending => {}
             Poll::Ready(Ok(count)) => {
-                let mut passed = this.tap.passed();
-                this.sent.feed(&buf[..*count], |tag, _| passed.sent(tag));
+                let mut tracker = this.tap.tracker();
+                this.sent.feed(&buf[..*count], |tag, _| tracker.sent(tag));
             }
-            Poll::Ready(Err(_)) => this.tap.passed().end(),
+            Poll::Ready(Err(_)) => this.tap.tracker().end(),
         }
         answer
     }

@@ -122,7 +122,7 @@ impl ClientFinal {
             .and_then(|first| first.strip_prefix("v="))
             .and_then(|signature| STANDARD.decode(signature).ok())
             .ok_or_else(|| invalid("has no signature"))?;
-        if self.keys.is_proved_by(&signature, &self.exchanged) {
+        if self.keys.is_valid_signature(&signature, &self.exchanged) {
             Ok(())
         } else {
             Err(invalid(

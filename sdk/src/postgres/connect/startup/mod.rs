@@ -67,7 +67,7 @@ pub(in crate::postgres) struct Started<S> {
     /// The mechanisms that the server offered.
     pub(in crate::postgres) mechanisms: SaslMechanisms,
     pub(in crate::postgres) server_auth: ServerAuth,
-    /// Whether the session parameters were sent.
+    /// True if the session parameters were sent.
     pub(in crate::postgres) has_session_params: bool,
 }
 

@@ -29,7 +29,7 @@ pub(in crate::postgres) struct RewindStream<S> {
     to_send: BytesMut,
     /// Number of responses to own statements that are outstanding.
     responses_to_discard: usize,
-    /// Whether the first outstanding response is that to the session parameters, which were sent
+    /// True if the first outstanding response is that to the session parameters, which were sent
     /// before the server was ready: it is missing if a middlebox dropped them.
     first_may_be_missing: bool,
     /// Bytes that were received while responses are outstanding.

@@ -35,7 +35,7 @@ pub(in crate::postgres) struct Peer<'a> {
     pub(in crate::postgres) host: &'a str,
     /// `host:port`, for messages.
     pub(in crate::postgres) name: &'a str,
-    /// Whether to begin with the handshake, without an SSLRequest: Postgres 17 and newer allow it.
+    /// True to begin with the handshake, without an SSLRequest: Postgres 17 and newer allow that.
     pub(in crate::postgres) direct_tls: bool,
 }
 

@@ -77,16 +77,16 @@ async fn serve(server: Server) -> (u16, String) {
     (port, cert.pem())
 }
 
-/// What a handshake tells: the key and what SCRAM binds to.
-type CredentialHealth = (Option<ServerPin>, Option<Vec<u8>>);
+/// The pin of the key, and the hash that SCRAM binds to.
+type PeerIdentity = (Option<ServerPin>, Option<Vec<u8>>);
 
-/// What both ways make of a server.
+/// Performs a handshake with each library.
 async fn meet(
     port: u16,
     host: &str,
     direct_tls: bool,
     anchors: Option<Anchors<'_>>,
-) -> [Result<CredentialHealth, HandshakeError>; 2] {
+) -> [Result<PeerIdentity, HandshakeError>; 2] {
     let peer = Peer {
         host,
         name: "the server",
@@ -113,17 +113,17 @@ async fn meet(
     ]
 }
 
-fn told(results: [Result<CredentialHealth, HandshakeError>; 2]) -> [CredentialHealth; 2] {
+fn told(results: [Result<PeerIdentity, HandshakeError>; 2]) -> [PeerIdentity; 2] {
     results.map(|result| match result {
         Ok(told) => told,
-        Err(HandshakeError::NoDirectTls) => panic!("the server does not take it directly"),
+        Err(HandshakeError::NoDirectTls) => panic!("the server takes no direct TLS"),
         Err(HandshakeError::Failed(error)) => panic!("{}", error.report()),
     })
 }
 
-fn kinds(results: [Result<CredentialHealth, HandshakeError>; 2]) -> [Option<ErrorKind>; 2] {
+fn kinds(results: [Result<PeerIdentity, HandshakeError>; 2]) -> [Option<ErrorKind>; 2] {
     results.map(|result| match result {
-        Ok(_) => panic!("the handshake went well"),
+        Ok(_) => panic!("the handshake succeeded"),
         Err(HandshakeError::NoDirectTls) => None,
         Err(HandshakeError::Failed(error)) => Some(error.kind()),
     })
