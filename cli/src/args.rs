@@ -1,80 +1,87 @@
-//! What a person types.
+//! The arguments of the command line.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
 use crate::target::{Arch, Target};
 
 /// Links serverless functions to PaaS databases, stage by stage.
+///
+/// `stagelink new NAME` makes a project. In it, `stagelink` alone runs the site on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "stagelink", version, max_term_width = 100)]
 pub struct Args {
-    /// What to do; without one it is `dev`.
+    /// Shows warnings on standard error; -vv and -vvv show more.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// The command to run; `dev` by default.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// What to do.
+/// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Runs the whole site on this machine, until Ctrl-C.
     ///
-    /// Brings up a Postgres with a database for each stage, a local Heroku whose
-    /// pipeline knows them, and the site with its functions, once per stage:
-    /// production at localhost:8888, staging at staging.localhost:8888.
-    /// Each function is built, run as a process and kept warm, as on AWS Lambda.
-    /// Ctrl-C ends all of it and leaves nothing behind.
+    /// Starts a Postgres with a database for each stage, a local Heroku with their pipeline, and
+    /// the site with its functions, once per stage: production at http://localhost:8888, staging
+    /// at http://staging.localhost:8888. Each function is built, and runs as a process that stays
+    /// warm between requests, as on AWS Lambda. Ctrl-C stops everything and leaves nothing behind.
     Dev(DevOptions),
     /// Builds the functions for Netlify and AWS Lambda.
     ///
-    /// Each becomes one program that runs on any image: nothing of the image is needed, since
-    /// the C library and OpenSSL are in it. For x86_64 they are written into dist/functions, as
-    /// Netlify takes them, and for AWS Lambda as a zip each into dist/lambda. Then each is
-    /// started and has to answer an event.
+    /// Each function becomes one program with the C library and OpenSSL linked in, so that it needs
+    /// nothing of the platform's image. Programs for x86_64 go to dist/functions, from which Netlify
+    /// deploys them; a zip of each program for AWS Lambda goes to dist/lambda. The command then
+    /// starts each program and sends it a request.
     Build(BuildOptions),
-    /// Shows or changes the stage that a database says it belongs to.
+    /// Shows or changes the stage mark of a database.
     ///
-    /// A function refuses a database that is marked as another stage's. The database
-    /// is found as a function of the stage finds it, by the same variables:
-    /// STAGELINK_HEROKU_PIPELINE and HEROKU_API_KEY, those of another provider, or
-    /// DATABASE_URL.
+    /// The mark names the stage that a database belongs to. A function refuses a database that is
+    /// marked as another stage's.
+    ///
+    /// The command finds the database as a function of the stage does, by the same variables:
+    /// STAGELINK_HEROKU_PIPELINE and HEROKU_API_KEY, those of another provider, or DATABASE_URL.
     #[command(subcommand)]
     Mark(MarkCommand),
     /// Links a Netlify site: gives each deploy context the database of its stage.
     ///
-    /// Production gets that of stage production, the branch `staging` that of stage staging,
-    /// and a deploy preview that of its pull request's review app, or none. Each stage's URL
-    /// is found in the Heroku pipeline, tried, and set as a secret of that context alone.
-    /// What is to be set is shown first.
+    /// The production context gets the database of stage production, the branch `staging` that of
+    /// stage staging, and a deploy preview that of its pull request's review app, if there is one.
+    /// The command finds each stage's database in the Heroku pipeline, connects to it, and sets its
+    /// credentials as a secret variable of that context alone. It first shows what it is going to
+    /// set, and asks.
     ///
-    /// STAGELINK_HEROKU_PIPELINE names the pipeline, HEROKU_API_KEY holds a token that reads
-    /// all of its stages and stays on this machine, and NETLIFY_AUTH_TOKEN holds Netlify's.
+    /// STAGELINK_HEROKU_PIPELINE names the pipeline. HEROKU_API_KEY holds a Heroku token that may
+    /// read all stages and stays on this machine. NETLIFY_AUTH_TOKEN holds a token of Netlify.
     Link(LinkOptions),
-    /// Prints a stage's credentials as functions are deployed with them.
+    /// Prints the deploy-time credentials of a stage, which are a secret.
     ///
-    /// That is the value of STAGELINK_CREDENTIALS, with which no start of a function asks a provider
-    /// or hashes the password: a secret, for a variable of that stage's functions alone. The
-    /// database is found by the variables of a provider, whatever STAGELINK_CREDENTIALS says, tried,
-    /// and refused where it is marked as another stage's. After the password has been rotated it has to be made
-    /// and set anew; functions that
-    /// have a provider's variables beside it go on meanwhile.
+    /// The output is the value for the variable STAGELINK_CREDENTIALS of that stage's functions.
+    /// With it a cold start neither calls the provider nor hashes the password.
+    ///
+    /// The command finds the database by the variables of a provider, ignores STAGELINK_CREDENTIALS,
+    /// connects to the database, and refuses one that is marked as another stage's. Run it again
+    /// after the password has changed. Until then, functions that also have the provider's variables
+    /// fetch the new password from the provider.
     Credentials(CredentialsOptions),
-    /// Makes a project of one's own that builds, tests and runs at once.
+    /// Makes a new project that builds, passes its tests, and runs.
     ///
-    /// A Cargo workspace with one function, its table, a page, a test against the local
-    /// cloud, and a workflow for GitHub Actions that deploys to staging and promotes the
-    /// same programs to production. Nothing that exists is touched.
+    /// The project is a Cargo workspace with one function, its table, a page, a test on local
+    /// stages, and a GitHub Actions workflow that deploys to staging and promotes the same programs
+    /// to production. The command changes no existing file.
     New(NewOptions),
 }
 
 /// The options of `stagelink link`.
 #[derive(Clone, Debug, Parser)]
 pub struct LinkOptions {
-    /// The site, by its name or id. Without it, the one that the project's folder is linked
-    /// to by `netlify link`.
+    /// Name or ID of the site. By default the site that `netlify link` has linked the project to.
     #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
     pub site: Option<String>,
 
@@ -82,54 +89,54 @@ pub struct LinkOptions {
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub project: PathBuf,
 
-    /// Links this stage alone, and may be given several times. Without it production,
-    /// staging and review are linked.
+    /// Links only this stage; may be repeated. By default production, staging and review.
     #[arg(long = "stage", value_name = "STAGE")]
     pub stages: Vec<String>,
 
-    /// The branch whose deploys are stage staging's.
+    /// The branch whose deploys belong to stage staging.
     #[arg(long, value_name = "BRANCH", default_value = "staging")]
     pub staging_branch: String,
 
-    /// Leaves the deploys of other branches alone. Otherwise they are told that they are
-    /// previews, which have no database.
+    /// Does not set variables for deploys of other branches. By default they get stage review,
+    /// without a database.
     #[arg(long)]
     pub skip_branch_deploys: bool,
 
-    /// The app of a stage that has several, or for stage review the one for previews that
-    /// have no review app.
+    /// The Heroku app of a stage that has several; for stage review, the app of deploy previews
+    /// whose pull request has no review app.
     #[arg(long = "app", value_name = "STAGE=APP")]
     pub apps: Vec<String>,
 
-    /// The environment variable that holds the token which functions of a stage ask Heroku
-    /// with when the URL has changed. That of staging or review must not read production's
-    /// config vars: this is tried first.
+    /// The environment variable with the Heroku token for a stage's functions, which they use when
+    /// the database URL has changed. A token for staging or review that can read production's
+    /// config vars is refused.
     #[arg(long = "token-for", value_name = "STAGE=VARIABLE")]
     pub tokens: Vec<String>,
 
-    /// Pins the key of each server. A server with a new key is refused until the site is
-    /// linked again.
+    /// Pins the public key of each server. Functions then refuse a server with a new key until the
+    /// site is linked again.
     #[arg(long)]
     pub pin: bool,
 
-    /// Goes on where the site's plan has no scopes: the values reach its builds too.
+    /// Continues where the site's plan has no variable scopes: its builds can then read the values
+    /// too.
     #[arg(long)]
     pub without_scopes: bool,
 
-    /// Shows what would be set, and sets nothing.
+    /// Shows what would be set, and changes nothing.
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Sets it without asking.
+    /// Sets the variables without asking.
     #[arg(long, short)]
     pub yes: bool,
 
-    /// Prints the lines for the Netlify command line instead, with each secret as the name
-    /// of a variable.
+    /// Prints commands for the Netlify command line instead. Each refers to its secret by the name
+    /// of an environment variable.
     #[arg(long, conflicts_with_all = ["dry_run", "yes", "json"])]
     pub print: bool,
 
-    /// Prints one line of JSON instead of the tables.
+    /// Prints one line of JSON instead of tables.
     #[arg(long)]
     pub json: bool,
 }
@@ -137,67 +144,69 @@ pub struct LinkOptions {
 /// The options of `stagelink new`.
 #[derive(Clone, Debug, Parser)]
 pub struct NewOptions {
-    /// The project's name, or the folder to make, which is called after it: also the Heroku
-    /// pipeline's name, and the beginning of its apps' names.
+    /// Name of the project, or the path of its folder, whose last part is then the name. The Heroku
+    /// pipeline has the same name, and the names of its apps start with it.
     #[arg(value_name = "NAME")]
     pub name: String,
 
-    /// The folder to make. Without it the name, in the current folder.
+    /// The folder to make. By default NAME in the current folder.
     #[arg(long, value_name = "DIR")]
     pub path: Option<PathBuf>,
 
-    /// Where the SDK comes from: a folder with a checkout of stagelink, or the URL of its Git
-    /// repository. Without it the checkout that this command was built from.
+    /// Source of the SDK: the folder of a stagelink checkout, or the URL of a Git repository.
+    ///
+    /// By default the version of this command; or the checkout that this command was built in, if
+    /// it runs from there.
     #[arg(long, value_name = "PATH|URL")]
     pub sdk: Option<String>,
 
-    /// Whether to begin a Git repository. Without it as `cargo new` does: where git is there,
-    /// and the folder does not lie in a repository already.
+    /// Version control of the project. By default a new Git repository, if git is installed and the
+    /// folder is not in a repository already.
     #[arg(long, value_name = "VCS")]
     pub vcs: Option<Vcs>,
 }
 
-/// How a new project keeps its history.
+/// The version control of a new project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Vcs {
-    /// In a Git repository of its own.
+    /// A Git repository of its own.
     Git,
-    /// Not at all.
+    /// No version control.
     None,
 }
 
-/// What to do with the mark of a stage's database.
+/// A command for the stage mark of a database.
 #[derive(Clone, Debug, Subcommand)]
 pub enum MarkCommand {
-    /// Shows the mark, what the server proves itself by, and its public key.
+    /// Shows the mark, how the server authenticates itself, and its public key.
     Show(StageOptions),
-    /// Marks the database as the stage's. The role has to own the database.
+    /// Marks the database as the stage's. The role must own the database.
     Set {
         /// The stage.
         #[command(flatten)]
         options: StageOptions,
-        /// Takes the place of another stage's mark, as after a copy of a database.
+        /// Replaces the mark of another stage, as after a copy of a database.
         #[arg(long)]
         replace: bool,
     },
-    /// Takes the mark away.
+    /// Removes the mark.
     Remove(StageOptions),
 }
 
 /// The options of `stagelink credentials`.
 #[derive(Clone, Debug, Parser)]
 pub struct CredentialsOptions {
-    /// The stage: review, development, staging or production. Without it
-    /// STAGELINK_STAGE says it.
+    /// The stage: review, development, staging or production. By default the value of
+    /// STAGELINK_STAGE.
     #[arg(long, value_name = "STAGE")]
     pub stage: Option<String>,
 }
 
-/// Whose database is meant.
+/// The options of the commands of `stagelink mark`.
 #[derive(Clone, Debug, Parser)]
 pub struct StageOptions {
-    /// The stage: review, development, staging or production. Without it
-    /// STAGELINK_STAGE says it.
+    /// The stage: review, development, staging or production. By default the value of
+    /// STAGELINK_STAGE.
     #[arg(long, value_name = "STAGE")]
     pub stage: Option<String>,
 
@@ -213,21 +222,19 @@ pub struct BuildOptions {
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub project: PathBuf,
 
-    /// The processor: x86_64 for Netlify and Lambda, or arm64 for Lambda.
-    ///
-    /// Default: x86_64.
+    /// The processor: x86_64 for Netlify and Lambda, or arm64 for Lambda [default: x86_64]
     #[arg(long, value_enum, conflicts_with = "target")]
     pub arch: Option<Arch>,
 
-    /// The target in Rust's words, such as x86_64-unknown-linux-musl, instead of --arch.
+    /// A Rust target such as x86_64-unknown-linux-musl, instead of --arch.
     #[arg(long, value_name = "TRIPLE")]
     pub target: Option<Target>,
 
-    /// Where the artifacts go. Default: dist in the project.
+    /// The folder for the artifacts [default: dist in the project]
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
-    /// Does not start the programs to see whether they answer.
+    /// Does not start the programs after the build.
     #[arg(long)]
     pub no_check: bool,
 
@@ -249,26 +256,30 @@ pub struct DevOptions {
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub project: PathBuf,
 
-    /// The port of the site; 0 takes a free one.
+    /// Port of the site; 0 takes a free one.
     #[arg(long, default_value_t = 8888)]
     pub port: u16,
 
-    /// The port of the local Heroku; 0 takes a free one.
+    /// Port of the local Heroku; 0 takes a free one.
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub heroku_port: u16,
 
-    /// The port of Postgres; 0 takes a free one.
+    /// Name of the pipeline on the local Heroku. Its apps are named NAME-staging and
+    /// NAME-production.
+    #[arg(long, value_name = "NAME", default_value = "stagelink")]
+    pub pipeline: String,
+
+    /// Port of Postgres; 0 takes a free one.
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub postgres_port: u16,
 
-    /// Where Postgres comes from.
+    /// Source of Postgres.
     ///
-    /// `auto` takes the first that is there: Docker with the official image, the
-    /// binaries on this machine, the binaries that npm carries. Or choose:
-    /// `docker`, `docker:IMAGE`, `local`, `local:DIR` (the folder of the
-    /// binaries), `npm`, `npm:17`, or the URL of a server with TLS, as its superuser.
-    // Read as a secret: the parser would repeat a value that it does not
-    // understand, and a URL holds a password.
+    /// `auto` uses the first that works: Docker with the official image, the installed programs,
+    /// or the programs that npm carries. Other values: `docker`, `docker:IMAGE`, `local`,
+    /// `local:DIR` (the folder of the programs), `npm`, `npm:17`, or the URL of a server with TLS,
+    /// as its superuser.
+    // A secret: the URL may contain a password, and clap repeats a value that does not parse.
     #[arg(
         long,
         value_name = "SOURCE",
@@ -279,16 +290,16 @@ pub struct DevOptions {
     )]
     pub postgres: SecretString,
 
-    /// Keeps the databases in this folder from run to run. Without it they are
-    /// new each time.
+    /// Keeps the databases in this folder from run to run. By default each run starts with new
+    /// ones.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 
-    /// Builds the functions as they are deployed, with optimisation.
+    /// Builds the functions in release mode.
     #[arg(long)]
     pub release: bool,
 
-    /// Prints one line of JSON when all is up, instead of the table.
+    /// Prints one line of JSON instead of the table, when everything runs.
     #[arg(long)]
     pub json: bool,
 }
@@ -309,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn no_command_is_dev() {
+    fn default_command_is_dev() {
         let args = Args::parse_from(["stagelink"]);
         let Command::Dev(options) = args.command.unwrap_or_default() else {
             panic!("another command");
@@ -319,7 +330,15 @@ mod tests {
     }
 
     #[test]
-    fn source_with_a_password_is_shown_by_nobody() {
+    fn verbose_flag_counts_before_and_after_the_command() {
+        for arguments in [["stagelink", "-vv", "dev"], ["stagelink", "dev", "-vv"]] {
+            assert_eq!(Args::parse_from(arguments).verbose, 2, "{arguments:?}");
+        }
+        assert_eq!(Args::parse_from(["stagelink"]).verbose, 0);
+    }
+
+    #[test]
+    fn postgres_source_with_a_password_is_not_in_the_debug_output() {
         let url = "postgres://boss:c4n4ry@localhost/postgres";
         let args = Args::try_parse_from(["stagelink", "dev", "--postgres", url]).unwrap();
         assert!(!format!("{args:?}").contains("c4n4ry"));

@@ -1,4 +1,4 @@
-//! `stagelink dev`: the whole site on this machine.
+//! `stagelink dev`: runs the whole site on this machine.
 
 use std::future::Future;
 use std::io::Write as _;
@@ -18,33 +18,34 @@ use crate::args::DevOptions;
 use crate::functions::{self, BuiltFunction};
 use crate::migrations;
 use crate::progress::Step;
+use crate::project;
 use crate::summary::DevSummary;
 
-/// Brings all up, says so, and waits for Ctrl-C; then ends all of it.
+/// Starts everything, prints the addresses, and stops everything on Ctrl-C.
 ///
 /// # Errors
 ///
-/// When a part does not come up. What had come up is ended then.
+/// When a part does not start. The parts that run already are stopped.
 pub async fn run(options: DevOptions) -> anyhow::Result<()> {
     let shutdown = shutdown_signal()?;
     tokio::pin!(shutdown);
     let running = tokio::select! {
         running = DevEnvironment::start(&options) => running?,
-        // What was started so far ends as it is dropped.
+        // Dropping the future stops what it has started so far.
         () = &mut shutdown => return Ok(()),
     };
-    let shown = running.print_summary(options.json);
-    if shown.is_ok() {
+    let printed = running.print_summary(options.json);
+    if printed.is_ok() {
         shutdown.await;
         if !options.json {
-            eprintln!("ending …");
+            eprintln!("stopping …");
         }
     }
     running.stop().await?;
-    shown
+    printed
 }
 
-/// All that runs, in the order in which it was started.
+/// Everything that runs, in the order of its start.
 struct DevEnvironment {
     postgres: Server,
     cloud: Cloud,
@@ -54,15 +55,12 @@ struct DevEnvironment {
 impl DevEnvironment {
     async fn start(options: &DevOptions) -> anyhow::Result<Self> {
         let source = options.postgres.expose_secret().parse()?;
-        let project = options
-            .project
-            .canonicalize()
-            .with_context(|| format!("there is no project in {}", options.project.display()))?;
+        let project = project::open(&options.project)?;
         let config = SiteConfig::load(&project)?;
         for warning in &config.warnings {
             eprintln!("  ! netlify.toml: {warning}");
         }
-        // Found out now, and not after a build of a minute.
+        // Before the build, which takes a minute.
         for port in [options.port, options.heroku_port, options.postgres_port] {
             stagelink_local::check_port(port)?;
         }
@@ -97,7 +95,7 @@ impl DevEnvironment {
             stages.push((stage, database));
         }
         let cloud_config = CloudConfig {
-            pipeline: PIPELINE.to_owned(),
+            pipeline: options.pipeline.clone(),
             stages,
             databases: postgres.database_admin(),
             functions: functions
@@ -131,7 +129,7 @@ impl DevEnvironment {
             summary.json()?
         } else {
             let names: Vec<_> = self.functions.iter().map(|built| &*built.name).collect();
-            format!("\n{}\nCtrl-C ends all of it.", summary.text(&names))
+            format!("\n{}\nCtrl-C stops everything.", summary.text(&names))
         };
         let mut out = std::io::stdout().lock();
         writeln!(out, "{text}")
@@ -168,32 +166,32 @@ async fn start_postgres(options: &DevOptions, source: ServerSource) -> anyhow::R
     Ok(server)
 }
 
-/// Marks each stage's database, and applies the migrations to it over the way that
-/// the stage's functions take: pipeline, app, config var, TLS, role.
+/// Marks each stage's database and applies the migrations to it. Connects as the stage's functions
+/// do: by pipeline, app, config var, TLS and role.
 async fn migrate(cloud: &Cloud, folder: &Path) -> anyhow::Result<String> {
     for stage in cloud.stages() {
         database(stage).set_stage_mark().await?;
     }
     if !folder.is_dir() {
-        return Ok("the project has none".to_owned());
+        return Ok("the project has no migrations".to_owned());
     }
-    let mut told = Vec::new();
+    let mut results = Vec::new();
     for stage in cloud.stages() {
         let mut db = database_without_pooler(stage).client().await?.detach();
         let applied = migrations::apply(&mut db, folder).await?;
-        told.push(match applied.len() {
+        results.push(match applied.len() {
             0 => format!("{} is up to date", stage.stage()),
             count => format!("{count} applied to {}", stage.stage()),
         });
     }
-    Ok(told.join(", "))
+    Ok(results.join(", "))
 }
 
 fn database(stage: &StageSite) -> Database {
     Database::new(Settings::from_vars(stage.variables()))
 }
 
-/// Past any pooler: a migration may need a session of its own.
+/// Returns a stage's database without a pooler: a migration may need a session of its own.
 fn database_without_pooler(stage: &StageSite) -> Database {
     Database::new(Settings::from_vars(stage.variables()).map(Settings::without_pooler))
 }
@@ -203,13 +201,12 @@ fn site_urls(cloud: &Cloud) -> String {
     urls.join(", ")
 }
 
-/// The functions' own words, beside what the command says itself.
+/// Prints a line of a function's log, with its stage and name.
 fn print_log_line(stage: Stage, line: LogLine) {
     eprintln!("[{stage} {}] {}", line.function, line.line);
 }
 
-/// Resolves once this process is asked to end: by Ctrl-C, by SIGTERM, or by its
-/// terminal going away.
+/// Returns a future that completes on Ctrl-C, on SIGTERM, or when the terminal is closed.
 fn shutdown_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let listen = |kind| signal(kind).context("could not listen for signals");
     let mut interrupt = listen(SignalKind::interrupt())?;
@@ -223,6 +220,3 @@ fn shutdown_signal() -> anyhow::Result<impl Future<Output = ()>> {
         }
     })
 }
-
-/// The name of the pipeline on the local Heroku, and the start of its apps' names.
-const PIPELINE: &str = "stagelink";

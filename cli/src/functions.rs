@@ -9,27 +9,24 @@ use cargo_metadata::{Message, MetadataCommand, TargetKind};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-/// A function, built.
+/// A built function.
 #[derive(Clone, Debug)]
 pub struct BuiltFunction {
-    /// Its name: that of the package and of its URL.
+    /// Name of the function, which is that of its package and of its URL.
     pub name: String,
-    /// The program that serves it.
+    /// Path of the function's program.
     pub executable: PathBuf,
 }
 
-/// Builds every package in the project's folder `functions`.
+/// Builds all packages in the project's folder `functions`.
 ///
-/// The project may be all of its Cargo workspace or a folder somewhere in it, as in a
-/// repository that holds more than this.
-///
-/// `on_line` is told each line of the build as it comes.
+/// The project may be a Cargo workspace, or a folder in a larger one. Calls `on_line` with each
+/// line that cargo prints.
 ///
 /// # Errors
 ///
-/// When the folder holds no package of the workspace, a package has not exactly
-/// one binary of its own name, or the build fails; the compiler's words are in
-/// the error.
+/// When the folder contains no package of the workspace, a package does not have exactly one
+/// binary, named after it, or the build fails. The error then contains cargo's output.
 pub async fn build(
     project: &Path,
     release: bool,
@@ -41,7 +38,7 @@ pub async fn build(
     compile(project, &find_packages(project)?, prepare, on_line).await
 }
 
-/// Builds these packages with one run of cargo, to which `prepare` adds what it wants.
+/// Builds packages in one run of cargo. `prepare` adds options to it.
 pub(crate) async fn compile(
     project: &Path,
     packages: &[String],
@@ -77,13 +74,13 @@ pub(crate) async fn compile(
     }
     let status = child.wait().await.context("could not wait for cargo")?;
     if !status.success() {
-        // The progress shows only the line that was last.
-        bail!("the functions do not build:\n{}", output.join("\n"));
+        // The progress line shows only the last line.
+        bail!("could not build the functions:\n{}", output.join("\n"));
     }
     match_executables(packages, &artifacts.await??)
 }
 
-/// The names of the packages in the folder `functions`.
+/// Returns the names of the packages in the folder `functions`.
 pub(crate) fn find_packages(project: &Path) -> anyhow::Result<Vec<String>> {
     let metadata = MetadataCommand::new()
         .cargo_path(cargo())
@@ -96,7 +93,7 @@ pub(crate) fn find_packages(project: &Path) -> anyhow::Result<Vec<String>> {
                 project.display()
             )
         })?;
-    // Cargo tells paths without symbolic links.
+    // Cargo's paths contain no symbolic links.
     let folder = project
         .canonicalize()
         .with_context(|| format!("there is no project in {}", project.display()))?
@@ -117,11 +114,10 @@ pub(crate) fn find_packages(project: &Path) -> anyhow::Result<Vec<String>> {
             .filter(|target| target.kind.contains(&TargetKind::Bin))
             .map(|target| target.name.as_str())
             .collect();
-        // Netlify looks for a binary of the package's name, and there is no
-        // saying which of two would be the function.
+        // Netlify looks for a binary of the package's name.
         if binaries != [package.name.as_str()] {
             bail!(
-                "the function {} needs one binary of that name, but has {binaries:?}: see {}",
+                "the function {} must have exactly one binary, of that name, but has {binaries:?}: see {}",
                 package.name,
                 package.manifest_path
             );
@@ -130,7 +126,7 @@ pub(crate) fn find_packages(project: &Path) -> anyhow::Result<Vec<String>> {
     }
     if names.is_empty() {
         bail!(
-            "there are no functions: {} holds no package of the Cargo workspace {}",
+            "there are no functions: {} contains no package of the Cargo workspace {}",
             folder.display(),
             metadata.workspace_root
         );
@@ -138,6 +134,7 @@ pub(crate) fn find_packages(project: &Path) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
+/// Returns each package's program, from the messages of cargo.
 fn match_executables(
     packages: &[String],
     messages: &[String],
@@ -173,7 +170,7 @@ async fn read_lines(from: tokio::process::ChildStdout) -> std::io::Result<Vec<St
     Ok(all)
 }
 
-/// The cargo that runs this, or the one on the PATH.
+/// Returns the cargo that runs this process, or the one on the PATH.
 pub(crate) fn cargo() -> PathBuf {
     std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
 }
@@ -207,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn function_that_does_not_build_shows_the_compilers_words() {
+    async fn error_of_a_failed_build_contains_the_compilers_output() {
         let dir = workspace(MANIFEST);
         std::fs::write(
             dir.path().join("functions/hello/src/main.rs"),
@@ -222,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn project_within_a_workspace_has_its_own_functions_alone() {
+    async fn project_in_a_larger_workspace_has_only_its_own_functions() {
         let dir = workspace(MANIFEST);
         let manifest =
             "[workspace]\nresolver = \"3\"\nmembers = [\"functions/*\", \"apps/*/functions/*\"]\n";
@@ -241,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn project_without_functions_is_told_where_they_were_looked_for() {
+    fn error_without_functions_names_the_folder() {
         let dir = workspace(MANIFEST);
         let error = find_packages(&dir.path().join("functions/hello")).unwrap_err();
         let folder = dir.path().join("functions/hello/functions");
@@ -258,7 +255,7 @@ mod tests {
         ));
         let error = find_packages(dir.path()).unwrap_err().to_string();
         assert!(
-            error.contains("the function hello needs one binary of that name"),
+            error.contains("the function hello must have exactly one binary"),
             "{error}"
         );
     }

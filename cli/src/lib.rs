@@ -1,4 +1,4 @@
-//! The parts of the command `stagelink`, for its binary and for the end-to-end tests.
+//! The parts of the command `stagelink`, for its binary, the end-to-end tests and the benchmarks.
 
 pub mod args;
 pub mod build;
@@ -14,3 +14,4 @@ pub mod progress;
 mod project;
 mod summary;
 pub mod target;
+pub mod verbosity;

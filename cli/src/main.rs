@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use stagelink_cli::args::{Args, Command};
-use stagelink_cli::{build, credentials, dev, link, mark, new};
+use stagelink_cli::{build, credentials, dev, link, mark, new, verbosity};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    let done = match args.command.unwrap_or_default() {
+    verbosity::init(args.verbose);
+    let result = match args.command.unwrap_or_default() {
         Command::Build(options) => build::run(options).await,
         Command::Dev(options) => dev::run(options).await,
         Command::Mark(command) => mark::run(command).await,
@@ -17,7 +18,7 @@ async fn main() -> ExitCode {
         Command::New(options) => new::run(&options),
         Command::Credentials(options) => credentials::run(options).await,
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

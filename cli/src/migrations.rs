@@ -6,15 +6,15 @@ use anyhow::Context as _;
 use refinery::{Runner, load_sql_migrations};
 use stagelink::DetachedClient;
 
-/// Applies the files `V<number>__<name>.sql` of a folder that the database has
-/// not seen yet, in order, each in a transaction of its own. Returns their names.
+/// Applies the files `V<number>__<name>.sql` of a folder that are new to the database, in order,
+/// each in a transaction of its own. Returns their names.
 ///
-/// What was applied is kept in the table `refinery_schema_history`.
+/// The table `refinery_schema_history` records the applied files.
 ///
 /// # Errors
 ///
-/// When a file cannot be read, was changed after it was applied, or fails; those
-/// before it stay applied.
+/// When a file cannot be read, has changed since it was applied, or fails. The files before it
+/// stay applied.
 pub async fn apply(db: &mut DetachedClient, folder: &Path) -> anyhow::Result<Vec<String>> {
     let migrations = load_sql_migrations(folder)
         .with_context(|| format!("could not read the migrations in {}", folder.display()))?;

@@ -1,10 +1,10 @@
-//! Which pull request a build is a preview of.
+//! The pull request of a deploy preview.
 
-/// The number of the pull request that a build on Netlify is for, by the variables of the
-/// build: `CONTEXT` and `REVIEW_ID`. Functions are built with it as
-/// [`BUILT_FOR_PULL_REQUEST`], since only the build is told.
+/// Returns the number of the pull request that a build on Netlify previews, from the variables
+/// `CONTEXT` and `REVIEW_ID`. `None` for a build that is not for a deploy preview.
 ///
-/// `None` for a build that is no deploy preview's, and for a number that is none.
+/// Netlify sets them only for the build, so functions are compiled with the number as
+/// [`BUILT_FOR_PULL_REQUEST`].
 pub fn pull_request(var: impl Fn(&str) -> Option<String>) -> Option<u64> {
     if var("CONTEXT")?.trim() != "deploy-preview" {
         return None;
@@ -13,7 +13,7 @@ pub fn pull_request(var: impl Fn(&str) -> Option<String>) -> Option<u64> {
     Some(number).filter(|number| *number > 0)
 }
 
-/// The variable of a build by which functions know the pull request that they show.
+/// The variable with which functions are compiled for a pull request.
 pub const BUILT_FOR_PULL_REQUEST: &str = "STAGELINK_BUILT_FOR_PULL_REQUEST";
 
 #[cfg(test)]
@@ -32,7 +32,7 @@ mod tests {
     }
 
     #[test]
-    fn deploy_preview_alone_has_a_pull_request() {
+    fn only_a_deploy_preview_has_a_pull_request() {
         assert_eq!(of(Some("deploy-preview"), Some("24")), Some(24));
         for context in [None, Some("production"), Some("branch-deploy"), Some("dev")] {
             assert_eq!(of(context, Some("24")), None, "{context:?}");

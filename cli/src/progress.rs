@@ -1,26 +1,27 @@
-//! A line for each step of a long start, on standard error.
+//! Progress lines on standard error, one for each step of a command that takes a while.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
+use console::style;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-/// A step that has begun. It shows what goes on until it is [`done`](Step::done);
-/// where standard error is no terminal, only its beginning and its end are told.
+/// A step of a command.
+///
+/// On a terminal it shows a spinner with the current activity until it is [`done`](Step::done).
+/// Elsewhere it prints a line at its start and one at its end. Colours follow `NO_COLOR`.
 #[derive(Debug)]
 pub struct Step {
     title: &'static str,
     bar: ProgressBar,
     started: Instant,
-    terminal: bool,
 }
 
 impl Step {
-    /// Begins the step of this name.
+    /// Starts a step.
     pub fn begin(title: &'static str) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let bar = if terminal {
-            let bar = ProgressBar::new_spinner().with_style(style());
+        let bar = if std::io::stderr().is_terminal() {
+            let bar = ProgressBar::new_spinner().with_style(spinner_style());
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         } else {
@@ -32,32 +33,27 @@ impl Step {
             title,
             bar,
             started: Instant::now(),
-            terminal,
         }
     }
 
-    /// Something that may tell, from any thread, what goes on.
+    /// Returns a function that shows the current activity. Any thread may call it.
     pub fn teller(&self) -> impl Fn(&str) + Send + Sync + 'static {
         let bar = self.bar.clone();
         let title = self.title;
-        move |text: &str| bar.set_message(format!("{title}: {text}"))
+        move |activity: &str| bar.set_message(format!("{title}: {activity}"))
     }
 
-    /// Ends it and tells what came of it and how long it took.
+    /// Ends the step, and prints its result and how long it took.
     pub fn done(self, result: &str) {
-        let took = self.started.elapsed();
-        let took = if took < Duration::from_secs(10) {
-            format!("{:.1} s", took.as_secs_f64())
+        let elapsed = self.started.elapsed();
+        let elapsed = if elapsed < Duration::from_secs(10) {
+            format!("{:.1} s", elapsed.as_secs_f64())
         } else {
-            HumanDuration(took).to_string()
+            HumanDuration(elapsed).to_string()
         };
         self.bar.finish_and_clear();
-        let mark = if self.terminal {
-            "\u{1b}[32m✓\u{1b}[0m"
-        } else {
-            "✓"
-        };
-        eprintln!("  {mark} {}: {result} ({took})", self.title);
+        let mark = style("✓").green().for_stderr();
+        eprintln!("  {mark} {}: {result} ({elapsed})", self.title);
     }
 }
 
@@ -67,7 +63,7 @@ impl Drop for Step {
     }
 }
 
-fn style() -> ProgressStyle {
+fn spinner_style() -> ProgressStyle {
     ProgressStyle::with_template("  {spinner:.cyan} {wide_msg} {elapsed:.dim}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner())
 }

@@ -1,11 +1,12 @@
-//! What `stagelink dev` shows when all is up: a table for people, a line of JSON for scripts.
+//! The output of `stagelink dev` when everything runs: a table for people, a line of JSON for
+//! scripts.
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 use stagelink_local::Cloud;
 
-/// All that is needed to use what runs.
+/// Addresses and credentials of everything that runs.
 #[derive(Debug, Serialize)]
 pub(crate) struct DevSummary<'a> {
     stages: Vec<Stage<'a>>,
@@ -48,17 +49,17 @@ impl<'a> DevSummary<'a> {
         }
     }
 
-    /// One line, for scripts.
+    /// Returns one line of JSON.
     pub(crate) fn json(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)
     }
 
-    /// A table and the lines to copy, for people.
+    /// Returns a table, and commands to copy.
     pub(crate) fn text(&self, functions: &[&str]) -> String {
         let mut table = Table::new();
         table
             .load_style(UTF8_FULL_CONDENSED)
-            // Addresses are there to be copied: they are never broken up.
+            // Never breaks a line within an address, so that it can be copied.
             .set_content_arrangement(ContentArrangement::Disabled)
             .set_header(["stage", "site", "functions", "Heroku app"]);
         for stage in &self.stages {
@@ -72,7 +73,7 @@ impl<'a> DevSummary<'a> {
             ));
         }
         text.push_str(&format!(
-            "Heroku, with the real command line:\n  HEROKU_HOST={} HEROKU_API_KEY={} HEROKU_DATA_HOST=127.0.0.1 heroku pipelines:info {}\n",
+            "Heroku, with its official command line:\n  HEROKU_HOST={} HEROKU_API_KEY={} HEROKU_DATA_HOST=127.0.0.1 heroku pipelines:info {}\n",
             self.heroku.host, self.heroku.api_key, self.heroku.pipeline
         ));
         text

@@ -1,4 +1,4 @@
-//! `stagelink new`: a project of one's own that builds, tests and runs at once.
+//! `stagelink new`: makes a project that builds, passes its tests and runs.
 
 mod name;
 mod sdk;
@@ -13,36 +13,37 @@ use self::name::ProjectName;
 use self::sdk::SdkSource;
 use crate::args::{NewOptions, Vcs};
 
-/// Makes the project and says what to do in it.
+/// Makes the project and prints its commands.
 ///
 /// # Errors
 ///
-/// When the name is none that Heroku would take, the folder exists, the SDK is not where it
-/// was said to be, or a file cannot be written. Nothing is left of the project then.
+/// When Heroku would refuse the name, the folder exists, there is no SDK at the place that `--sdk`
+/// names, or a file cannot be written. Nothing is left of the project then.
 pub fn run(options: &NewOptions) -> anyhow::Result<()> {
     let (name, folder) = name_and_folder(&options.name, options.path.as_deref())?;
     let sdk = options
         .sdk
         .as_deref()
-        .map_or_else(SdkSource::of_this_build, SdkSource::parse)?;
+        .map_or_else(SdkSource::of_this_command, SdkSource::parse)?;
     create(&folder, &name, &sdk, options.vcs)?;
     println!(
-        "The project {name} is in {}. It has two commands:\n\n  \
+        "The project {name} is in {}. In it, run:\n\n  \
          scripts/dev    # the site with its stages, on this machine\n  \
-         cargo test     # its tests, against the same",
+         cargo test     # its tests, on the same stages",
         folder.display()
     );
     if let SdkSource::Checkout(checkout) = &sdk {
         println!(
-            "\nIts SDK is the checkout in {}. Before another machine builds it, name the \
-             repository instead: see README.md.",
+            "\nIt uses the SDK of the checkout in {}. For other machines, name the repository \
+             instead: see README.md.",
             checkout.display()
         );
     }
     Ok(())
 }
 
-/// As with `cargo new`, a path may stand for the name, which is its last part then.
+/// Returns the project's name and folder. As with `cargo new`, the argument may be a path, whose
+/// last part is then the name.
 fn name_and_folder(name: &str, path: Option<&Path>) -> anyhow::Result<(ProjectName, PathBuf)> {
     if let Some(path) = path {
         return Ok((name.parse()?, path.to_owned()));
@@ -52,7 +53,8 @@ fn name_and_folder(name: &str, path: Option<&Path>) -> anyhow::Result<(ProjectNa
     Ok((last.unwrap_or(name).parse()?, folder))
 }
 
-/// Everything or nothing: the files are written beside the folder, which gets its name last.
+/// Creates the project completely or not at all: writes its files to a temporary folder beside the
+/// project's, and renames it at the end.
 fn create(
     folder: &Path,
     name: &ProjectName,
@@ -61,61 +63,63 @@ fn create(
 ) -> anyhow::Result<()> {
     if folder.symlink_metadata().is_ok() {
         bail!(
-            "{} exists already, and nothing that exists is changed: choose another folder by --path",
+            "{} exists already: choose another folder with --path",
             folder.display()
         );
     }
-    let absolute =
-        std::path::absolute(folder).with_context(|| format!("{} is no path", folder.display()))?;
-    let parent = absolute
-        .parent()
-        .with_context(|| format!("{} is no folder to make", folder.display()))?;
-    if !parent.is_dir() {
-        bail!(
+    let absolute = std::path::absolute(folder)
+        .with_context(|| format!("{} is not a path", folder.display()))?;
+    let (Some(parent), Some(file_name)) = (absolute.parent(), absolute.file_name()) else {
+        bail!("{} is not the path of a new folder", folder.display());
+    };
+    // Without `..`, by which the folders above would include ones that the project is not in.
+    let parent = parent.canonicalize().with_context(|| {
+        format!(
             "could not make {}: there is no folder {}",
             folder.display(),
             parent.display()
-        );
-    }
-    let workplace = tempfile::Builder::new()
+        )
+    })?;
+    let temporary = tempfile::Builder::new()
         .prefix(".stagelink-new-")
-        .tempdir_in(parent)
+        .tempdir_in(&parent)
         .with_context(|| format!("could not write in {}", parent.display()))?;
-    // One deeper, so that the project gets the rights that folders get here, and not those of
-    // a temporary one.
-    let project = workplace.path().join("project");
+    // One level deeper, so that the project gets the default permissions of a new folder. Those of
+    // a temporary folder are narrower.
+    let project = temporary.path().join("project");
     template::write(&project, name, sdk)?;
     match vcs {
         Some(Vcs::Git) => git_init(&project)?,
         Some(Vcs::None) => {}
-        None if in_repository(parent) => {}
-        // Without git the project is good all the same.
+        None if is_in_repository(&parent) => {}
+        // The project works without git too.
         None => drop(git_init(&project)),
     }
-    std::fs::rename(&project, &absolute)
+    std::fs::rename(&project, parent.join(file_name))
         .with_context(|| format!("could not make {}", folder.display()))
 }
 
-/// Whether a folder lies in a Git repository.
-fn in_repository(folder: &Path) -> bool {
+/// Returns whether a folder, given without `..`, is in a Git repository.
+fn is_in_repository(folder: &Path) -> bool {
     folder
         .ancestors()
         .any(|ancestor| ancestor.join(".git").exists())
 }
 
+/// Makes a folder a Git repository.
 fn git_init(project: &Path) -> anyhow::Result<()> {
     let output = Command::new("git")
-        // A hook of git that runs this may have set it to the repository around it.
+        // Git sets these in its hooks, to the repository of the hook.
         .env_remove("GIT_DIR")
         .env_remove("GIT_WORK_TREE")
         .args(["init", "--quiet", "--initial-branch", "main"])
         .current_dir(project)
         .stdin(Stdio::null())
         .output()
-        .context("could not start git to begin a repository")?;
+        .context("could not run git init")?;
     if !output.status.success() {
         bail!(
-            "could not begin a Git repository: {}",
+            "git init failed: {}",
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }
@@ -127,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn name_may_be_that_of_the_folder_to_make() {
+    fn name_may_be_the_path_of_the_folder() {
         let both = |name, path: Option<&str>| {
             let (name, folder) = name_and_folder(name, path.map(Path::new)).unwrap();
             (name.to_string(), folder)
@@ -147,11 +151,11 @@ mod tests {
     }
 
     fn sdk() -> SdkSource {
-        SdkSource::of_this_build().unwrap()
+        SdkSource::of_this_command().unwrap()
     }
 
     #[test]
-    fn project_is_there_whole_and_nothing_beside_it() {
+    fn project_is_complete_and_nothing_else_is_left() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("shop");
         create(&folder, &name(), &sdk(), Some(Vcs::Git)).unwrap();
@@ -168,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn folder_that_exists_is_not_touched() {
+    fn existing_folder_is_not_changed() {
         let dir = tempfile::tempdir().unwrap();
         let error = create(dir.path(), &name(), &sdk(), None).unwrap_err();
         assert!(error.to_string().contains("exists already"), "{error}");
@@ -186,11 +190,29 @@ mod tests {
     }
 
     #[test]
-    fn repository_around_it_is_enough() {
+    fn project_in_a_repository_gets_none_of_its_own() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join(".git")).unwrap();
+        git_init(dir.path()).unwrap();
         let folder = dir.path().join("shop");
         create(&folder, &name(), &sdk(), None).unwrap();
         assert!(!folder.join(".git").exists());
+    }
+
+    #[test]
+    fn project_beside_a_repository_gets_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let checkout = dir.path().join("checkout");
+        std::fs::create_dir(&checkout).unwrap();
+        git_init(&checkout).unwrap();
+        create(&checkout.join("../shop"), &name(), &sdk(), None).unwrap();
+
+        let top = Command::new("git")
+            .args(["rev-parse", "--show-toplevel"])
+            .current_dir(dir.path().join("shop"))
+            .output()
+            .unwrap();
+        let top = String::from_utf8(top.stdout).unwrap();
+        let shop = dir.path().join("shop").canonicalize().unwrap();
+        assert_eq!(Path::new(top.trim()), shop);
     }
 }

@@ -1,11 +1,11 @@
-//! The name of a project, which has to do for Heroku too.
+//! The name of a project, which must also be valid at Heroku.
 
 use std::fmt;
 use std::str::FromStr;
 
 use anyhow::bail;
 
-/// A name that the pipeline may have, and with `-production` behind it an app of Heroku.
+/// A project name. It is valid for a Heroku pipeline, and with `-production` appended for an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProjectName(String);
 
@@ -19,13 +19,17 @@ impl FromStr for ProjectName {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
-        let begins = text.starts_with(|c: char| c.is_ascii_lowercase());
-        let holds = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if !begins || !text.chars().all(holds) || text.ends_with('-') || text.len() > MAX_LENGTH {
+        let starts_with_letter = text.starts_with(|c: char| c.is_ascii_lowercase());
+        let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if !starts_with_letter
+            || !text.chars().all(is_allowed)
+            || text.ends_with('-')
+            || text.len() > MAX_LENGTH
+        {
             bail!(
-                "{text:?} is no name for a project: it takes lower-case letters, digits and \
-                 dashes, begins with a letter, ends with none of the dashes, and has {MAX_LENGTH} \
-                 characters at most, so that the app NAME-production gets a name that Heroku takes"
+                "{text:?} is not a valid project name: use at most {MAX_LENGTH} lower-case letters, \
+                 digits and dashes, start with a letter, and do not end with a dash (Heroku must \
+                 accept NAME-production as the name of an app)"
             );
         }
         Ok(Self(text.to_owned()))
@@ -38,7 +42,8 @@ impl fmt::Display for ProjectName {
     }
 }
 
-/// An app's name has 30 characters at most, and `-production` is the longest stage's.
+/// The longest name of an app at Heroku has 30 characters, and `-production` is the longest
+/// suffix.
 const MAX_LENGTH: usize = 30 - "-production".len();
 
 #[cfg(test)]
@@ -46,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn name_that_heroku_takes_is_taken() {
+    fn name_that_heroku_accepts_is_valid() {
         for name in ["shop", "a", "shop-2", "a234567890123456789"] {
             assert_eq!(name.parse::<ProjectName>().unwrap().as_str(), name);
         }
@@ -67,7 +72,7 @@ mod tests {
             "a2345678901234567890",
         ] {
             let error = name.parse::<ProjectName>().unwrap_err().to_string();
-            assert!(error.contains("is no name for a project"), "{error}");
+            assert!(error.contains("is not a valid project name"), "{error}");
         }
     }
 }

@@ -1,40 +1,72 @@
-//! Where a new project takes the SDK from, as long as no registry has it.
+//! The source of the SDK in a new project's Cargo.toml.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-/// The source of the crates `stagelink`, `stagelink-local` and `stagelink-local-postgres`.
+/// The source of the SDK's crates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SdkSource {
     /// A checkout on this machine.
     Checkout(PathBuf),
     /// A Git repository, by its URL.
     Repository(String),
+    /// A version on crates.io.
+    Version(String),
 }
 
 impl SdkSource {
-    /// The checkout that this command was built from, if it is there still.
-    pub(super) fn of_this_build() -> anyhow::Result<Self> {
-        let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        Self::checkout(&built_from).context(
-            "the SDK is not where this command was built from: name a checkout of stagelink, or \
-             the URL of its repository, by --sdk",
-        )
+    /// Returns the source that belongs to the running command.
+    ///
+    /// Only a command that runs from the target folder of its own checkout uses that checkout. An
+    /// installed one never names a folder of the machine that built it: the project would not
+    /// build elsewhere.
+    pub(super) fn of_this_command() -> anyhow::Result<Self> {
+        let executable = std::env::current_exe()
+            .and_then(|path| path.canonicalize())
+            .context("could not find the running command")?;
+        Ok(Self::of_command(
+            &executable,
+            Path::new(env!("CARGO_MANIFEST_DIR")),
+        ))
     }
 
-    /// Reads what stands behind `--sdk`.
+    /// Returns the source that belongs to an executable that was built from a manifest's folder.
+    fn of_command(executable: &Path, manifest_folder: &Path) -> Self {
+        let checkout = Self::checkout(&manifest_folder.join(".."));
+        if let Ok(Self::Checkout(folder)) = &checkout
+            && executable.starts_with(folder)
+        {
+            return Self::Checkout(folder.clone());
+        }
+        // Cargo unpacks the packages of a registry to registry/src/<registry>/<package>.
+        let is_from_registry = manifest_folder
+            .ancestors()
+            .any(|folder| folder.ends_with("registry/src"));
+        if is_from_registry {
+            let minor = concat!(
+                env!("CARGO_PKG_VERSION_MAJOR"),
+                ".",
+                env!("CARGO_PKG_VERSION_MINOR")
+            );
+            Self::Version(minor.to_owned())
+        } else {
+            Self::Repository(env!("CARGO_PKG_REPOSITORY").to_owned())
+        }
+    }
+
+    /// Parses the value of `--sdk`.
     pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
         let Some((_, rest)) = text.split_once("://") else {
             return Self::checkout(Path::new(text));
         };
         let authority = rest.split('/').next().unwrap_or_default();
         let user = authority.rsplit_once('@').map(|(user, _)| user);
-        // Over SSH the name of a user is none of a secret.
+        // With SSH the user's name is not a secret.
         if user.is_some_and(|user| user.contains(':') || !text.starts_with("ssh://")) {
             bail!(
-                "the URL after --sdk holds a password or token, which would stand in Cargo.toml: \
-                 leave it out, git asks its credential helper"
+                "the URL of --sdk contains a password or token, which Cargo.toml would expose: \
+                 remove it, git uses its credential helper"
             );
         }
         Ok(Self::Repository(text.to_owned()))
@@ -58,12 +90,15 @@ impl SdkSource {
             }
         }
         if absolute.to_str().is_none() {
-            bail!("the path {} cannot stand in Cargo.toml", absolute.display());
+            bail!(
+                "Cargo.toml cannot contain the path {}: it is not UTF-8",
+                absolute.display()
+            );
         }
         Ok(Self::Checkout(absolute))
     }
 
-    /// The crate in this folder of the project, as a dependency in Cargo.toml.
+    /// Returns the crate in this folder of the repository as a dependency for Cargo.toml.
     pub(super) fn dependency(&self, folder: &str) -> String {
         match self {
             Self::Checkout(checkout) => format!(
@@ -71,11 +106,12 @@ impl SdkSource {
                 quoted(&checkout.join(folder).to_string_lossy())
             ),
             Self::Repository(url) => format!("{{ git = {} }}", quoted(url)),
+            Self::Version(version) => quoted(version),
         }
     }
 }
 
-/// A basic string of TOML. JSON's escapes are among those that it knows.
+/// Returns a basic string of TOML, which has the escapes of JSON too.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
@@ -85,9 +121,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn command_knows_the_checkout_that_it_was_built_from() {
-        let sdk = SdkSource::of_this_build().unwrap();
-        assert!(sdk.dependency("sdk").ends_with("/sdk\" }"), "{sdk:?}");
+    fn command_in_the_target_folder_of_its_checkout_uses_the_checkout() {
+        let manifest_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = manifest_folder.join("..").canonicalize().unwrap();
+        let command = root.join("target/debug/stagelink");
+        let sdk = SdkSource::of_command(&command, manifest_folder);
+        assert_eq!(sdk, SdkSource::Checkout(root.clone()));
+        let path = root.join("sdk");
+        assert_eq!(
+            sdk.dependency("sdk"),
+            format!("{{ path = \"{}\" }}", path.display())
+        );
+    }
+
+    #[test]
+    fn installed_command_uses_the_repository_although_its_checkout_is_there() {
+        let manifest_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let command = Path::new("/home/dev/.cargo/bin/stagelink");
+        let sdk = SdkSource::of_command(command, manifest_folder);
+        let url = env!("CARGO_PKG_REPOSITORY");
+        assert!(url.starts_with("https://"), "{url}");
+        assert_eq!(sdk.dependency("sdk"), format!("{{ git = \"{url}\" }}"));
+    }
+
+    #[test]
+    fn command_from_a_registry_uses_its_version() {
+        let manifest_folder = Path::new("/home/dev/.cargo/registry/src/index/stagelink-cli-0.1.0");
+        let command = Path::new("/home/dev/.cargo/bin/stagelink");
+        let sdk = SdkSource::of_command(command, manifest_folder);
+        let version = env!("CARGO_PKG_VERSION");
+        let minor = version.rsplit_once('.').unwrap().0;
+        assert_eq!(sdk.dependency("sdk"), format!("\"{minor}\""));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use super::name::ProjectName;
 use super::sdk::SdkSource;
 
-/// Writes all files of the project into a folder, which it makes.
+/// Writes all files of a project to a folder, and creates it.
 pub(super) fn write(folder: &Path, name: &ProjectName, sdk: &SdkSource) -> anyhow::Result<()> {
     for (path, text) in FILES {
         let text = text
@@ -24,14 +24,14 @@ pub(super) fn write(folder: &Path, name: &ProjectName, sdk: &SdkSource) -> anyho
         if path.starts_with("scripts/") {
             let file = folder.join(path);
             let mut rights = file.metadata()?.permissions();
-            // Whoever may read it may run it.
+            // All users who may read it may run it.
             rights.set_mode(rights.mode() | (rights.mode() & 0o444) >> 2);
             fs::set_permissions(&file, rights)?;
         }
     }
     if let SdkSource::Checkout(checkout) = sdk {
-        // The versions that the SDK was tested with. Cargo drops those of them that are not
-        // needed, when it first runs.
+        // The versions that the SDK was tested with. Cargo removes the ones that the project does
+        // not use when it first runs.
         let lock = checkout.join("Cargo.lock");
         let lock = fs::read(&lock).with_context(|| format!("could not read {}", lock.display()))?;
         write_file(folder, "Cargo.lock", &lock)?;
@@ -53,8 +53,8 @@ macro_rules! files {
     };
 }
 
-/// Where each file goes, and its text. The manifests are named otherwise among the templates,
-/// since Cargo would take their folders for packages of this project.
+/// The path of each file in the project, and its text. Manifests have another name among the
+/// templates: Cargo would take their folders for packages.
 const FILES: [(&str, &str); 13] = files! {
     ".github/workflows/site.yml": "github/site.yml",
     ".gitignore": "gitignore",
@@ -83,17 +83,17 @@ mod tests {
 
     #[test]
     fn no_placeholder_is_left() {
-        let dir = written(&SdkSource::of_this_build().unwrap());
+        let dir = written(&SdkSource::of_this_command().unwrap());
         for (path, _) in FILES {
             let text = fs::read_to_string(dir.path().join(path)).unwrap();
-            // Those of GitHub begin with a dollar sign.
+            // GitHub's own placeholders start with a dollar sign.
             assert!(!text.replace("${{", "").contains("{{"), "{path}: {text}");
         }
     }
 
     #[test]
-    fn scripts_can_be_run_and_nothing_else() {
-        let dir = written(&SdkSource::of_this_build().unwrap());
+    fn only_scripts_are_executable() {
+        let dir = written(&SdkSource::of_this_command().unwrap());
         for (path, _) in FILES {
             let mode = dir
                 .path()
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn project_of_a_repository_names_it_and_no_path() {
+    fn project_with_a_repository_contains_no_path() {
         let sdk = SdkSource::parse("https://example.com/stagelink.git").unwrap();
         let dir = written(&sdk);
         let manifest = fs::read_to_string(dir.path().join("Cargo.toml")).unwrap();
@@ -117,7 +117,54 @@ mod tests {
     }
 
     #[test]
-    fn workflow_names_the_scripts_that_there_are() {
+    fn project_of_a_released_version_names_it_and_installs_the_same_command() {
+        let dir = written(&SdkSource::Version("0.1".to_owned()));
+        let manifest = fs::read_to_string(dir.path().join("Cargo.toml")).unwrap();
+        for package in ["stagelink", "stagelink-local", "stagelink-local-postgres"] {
+            assert!(manifest.contains(&format!("\n{package} = \"0.1\"\n")));
+        }
+
+        // Stands in for a cargo that finds the SDK on crates.io.
+        let id = "registry+https://github.com/rust-lang/crates.io-index#stagelink@0.1.7";
+        let cargo = dir.path().join("bin/cargo");
+        write_file(
+            dir.path(),
+            "bin/cargo",
+            format!(
+                "#!/bin/sh\n\
+                 case \"$1\" in\n\
+                 metadata) echo '{{\"packages\":[{{\"id\":\"{id}\"}}]}}' ;;\n\
+                 install)\n\
+                 mkdir -p target/stagelink/bin\n\
+                 echo \"echo \\\"$* ran with \\$*\\\"\" >target/stagelink/bin/stagelink\n\
+                 chmod +x target/stagelink/bin/stagelink ;;\n\
+                 esac\n"
+            )
+            .as_bytes(),
+        )
+        .unwrap();
+        fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = std::env::var("PATH").unwrap();
+        let output = std::process::Command::new(dir.path().join("scripts/stagelink"))
+            .arg("build")
+            .env(
+                "PATH",
+                format!("{}:{path}", dir.path().join("bin").display()),
+            )
+            .env_remove("CARGO_TARGET_DIR")
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(
+            text,
+            "install --quiet --locked stagelink-cli@0.1.7 --root target/stagelink ran with build\n",
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    #[test]
+    fn workflow_runs_only_scripts_of_the_project() {
         let workflow = include_str!("../../templates/new/github/site.yml");
         for word in workflow
             .split_whitespace()

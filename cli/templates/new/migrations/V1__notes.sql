@@ -1,4 +1,4 @@
--- The notes. The limit is the one that the function checks.
+-- The notes. The function checks the same limit.
 CREATE TABLE notes (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     text text NOT NULL CHECK (char_length(text) BETWEEN 1 AND 1000)

@@ -1,4 +1,4 @@
-//! The function `notes`: GET reads the stage's notes, POST keeps one.
+//! The function `notes`: GET lists the notes of the stage, POST keeps a new one.
 
 use lambda_http::http::header::{ALLOW, HeaderValue};
 use lambda_http::http::{Method, StatusCode};
@@ -9,11 +9,12 @@ use stagelink::{Database, Problem};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
+    // Without this the function logs nothing. RUST_LOG sets the level.
     lambda_http::tracing::init_default_subscriber();
     stagelink::run(handle).await
 }
 
-/// The body of a POST.
+/// The body of a POST request.
 #[derive(Deserialize)]
 struct Draft {
     text: String,
@@ -31,10 +32,10 @@ async fn handle(request: Request) -> Result<Value, Problem> {
 }
 
 async fn list(request: &Request) -> Result<Value, Problem> {
-    let link = Database::from_request(request);
-    let stage = link.stage()?;
-    // Read again on a new connection where this one is lost.
-    let notes = link
+    let database = Database::from_request(request);
+    let stage = database.stage()?;
+    // `read` runs the query again on a new connection, if the first one breaks.
+    let notes = database
         .read(|db| async move {
             let rows = db
                 .query_typed("SELECT text FROM notes ORDER BY id DESC LIMIT 20", &[])
@@ -48,13 +49,13 @@ async fn list(request: &Request) -> Result<Value, Problem> {
 
 async fn keep(request: &Request) -> Result<Value, Problem> {
     let draft: Option<Draft> = request.json().ok().flatten();
-    let Some(text) = &draft.map(|draft| draft.text).filter(|text| fits(text)) else {
+    let Some(text) = &draft.map(|draft| draft.text).filter(|text| is_valid(text)) else {
         return Err(Problem::new(
             StatusCode::BAD_REQUEST,
             "A note is JSON with a text of 1 to 1,000 characters.",
         ));
     };
-    // Sent again only where it is certain that it had no effect.
+    // `write` runs the statement again only if the first one certainly had no effect.
     Database::from_request(request)
         .write(|db| async move {
             db.query_typed(
@@ -68,7 +69,7 @@ async fn keep(request: &Request) -> Result<Value, Problem> {
     Ok(json!({ "text": text }))
 }
 
-/// As the table checks it.
-fn fits(text: &str) -> bool {
+/// Returns whether the table accepts a text.
+fn is_valid(text: &str) -> bool {
     (1..=1000).contains(&text.chars().count())
 }

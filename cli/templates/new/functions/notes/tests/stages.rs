@@ -1,4 +1,4 @@
-//! The function as a real process, with a real database for each stage.
+//! The site with its stages: the function as real processes, with a real database for each stage.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -7,47 +7,47 @@ use serde_json::{Value, json};
 use stagelink::{Database, Settings};
 use stagelink_local::heroku::Stage;
 use stagelink_local::netlify::SiteConfig;
-use stagelink_local_postgres::{ServerOptions, Server, random_password};
 use stagelink_local::{Cloud, CloudConfig, StageSite};
+use stagelink_local_postgres::{Server, ServerOptions, random_password};
 
-type Done<T = ()> = Result<T, Box<dyn Error>>;
+type TestResult<T = ()> = Result<T, Box<dyn Error>>;
 
 #[tokio::test]
-async fn note_is_seen_in_its_own_stage_alone() -> Done {
+async fn note_is_only_in_its_own_stage() -> TestResult {
     let postgres = Server::start(ServerOptions::new()).await?;
     let cloud = start(&postgres).await?;
     let [staging, production] = cloud.stages() else {
-        return Err("there are two stages".into());
+        return Err("there must be two stages".into());
     };
 
     let note = json!({ "text": "hello" });
-    let answer = staging.request("POST", "/api/notes", Some(&note)).await?;
-    assert_eq!(answer.status(), 200);
+    let response = staging.request("POST", "/api/notes", Some(&note)).await?;
+    assert_eq!(response.status(), 200);
     assert_eq!(
-        read(staging).await?,
+        list(staging).await?,
         json!({ "stage": "staging", "notes": ["hello"] })
     );
     assert_eq!(
-        read(production).await?,
+        list(production).await?,
         json!({ "stage": "production", "notes": [] })
     );
 
     let empty = json!({ "text": "" });
-    let answer = production.request("POST", "/api/notes", Some(&empty)).await?;
-    assert_eq!(answer.status(), 400);
+    let response = staging.request("POST", "/api/notes", Some(&empty)).await?;
+    assert_eq!(response.status(), 400);
 
     cloud.stop().await;
     postgres.stop().await?;
     Ok(())
 }
 
-async fn read(stage: &StageSite) -> Done<Value> {
-    let answer = stage.request("GET", "/api/notes", None).await?;
-    Ok(serde_json::from_slice(answer.body())?)
+async fn list(stage: &StageSite) -> TestResult<Value> {
+    let response = stage.request("GET", "/api/notes", None).await?;
+    Ok(serde_json::from_slice(response.body())?)
 }
 
-/// The site with both stages, on free ports.
-async fn start(postgres: &Server) -> Done<Cloud> {
+/// Starts the site with both stages, on free ports.
+async fn start(postgres: &Server) -> TestResult<Cloud> {
     let mut stages = Vec::new();
     for stage in [Stage::Staging, Stage::Production] {
         let database = postgres
@@ -55,8 +55,8 @@ async fn start(postgres: &Server) -> Done<Cloud> {
             .await?;
         stages.push((stage, database));
     }
-    let cloud_config = CloudConfig {
-        pipeline: "local".to_owned(),
+    let config = CloudConfig {
+        pipeline: "{{name}}".to_owned(),
         stages,
         databases: postgres.database_admin(),
         functions: [("notes".to_owned(), env!("CARGO_BIN_EXE_notes").into())].into(),
@@ -65,15 +65,15 @@ async fn start(postgres: &Server) -> Done<Cloud> {
         site_port: 0,
         heroku_port: 0,
     };
-    let cloud = Cloud::start(cloud_config, |stage, line| eprintln!("[{stage}] {}", line.line)).await?;
+    let cloud = Cloud::start(config, |stage, line| eprintln!("[{stage}] {}", line.line)).await?;
     for stage in cloud.stages() {
         migrate(stage).await?;
     }
     Ok(cloud)
 }
 
-/// Runs the files of migrations/ by their numbers, over the way that functions take.
-async fn migrate(stage: &StageSite) -> Done {
+/// Applies the files of migrations/ in the order of their numbers.
+async fn migrate(stage: &StageSite) -> TestResult {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(root().join("migrations"))? {
         let path = entry?.path();
@@ -95,7 +95,7 @@ async fn migrate(stage: &StageSite) -> Done {
     Ok(())
 }
 
-/// The project's folder.
+/// Returns the project's folder.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
