@@ -1,14 +1,16 @@
-//! A clock that goes on while the process is frozen.
+//! Clocks: one that goes on while the process is frozen, and one for timers.
 
 use std::time::Duration;
 
-/// A moment by two clocks, to tell how long ago it was.
+use tokio::time::Instant;
+
+/// A moment by two clocks, to measure how long ago it was.
 ///
-/// AWS Lambda freezes a process between two invocations, and then neither its timers go on
-/// nor, where the whole machine is paused, the clock beneath [`std::time::Instant`]. What
-/// goes on is the clock that counts suspended time too (Linux's `CLOCK_BOOTTIME`) or the
-/// wall clock, which is set right afterwards: whichever says more is believed, since to
-/// think too old what is fresh costs a look at it and the opposite costs a request.
+/// AWS Lambda freezes a process between two invocations. Its timers stop then, and where the
+/// whole machine is paused the clock beneath [`std::time::Instant`] stops too. Two clocks go on:
+/// the one that counts suspended time (Linux's `CLOCK_BOOTTIME`), and the wall clock, which is
+/// set right afterwards. The larger of the two differences counts: to take a fresh connection
+/// for an old one costs a ping, and the opposite costs a request.
 ///
 /// In nanoseconds, since it is read twice for each request.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +24,7 @@ impl SuspendAwareInstant {
     pub(crate) fn now() -> Self {
         use nix::time::{ClockId, clock_gettime};
 
-        // Neither can fail on a Linux of this century, and without one the other is left.
+        // Neither can fail on Linux since 2.6.39; without one of them the other counts.
         let read = |clock| {
             clock_gettime(clock).map_or(0, |time| time.tv_sec() * NS_PER_S + time.tv_nsec())
         };
@@ -32,7 +34,7 @@ impl SuspendAwareInstant {
         }
     }
 
-    /// The wall clock alone: this is no system that functions are deployed to.
+    /// The wall clock alone: functions are not deployed to such a system.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn now() -> Self {
         let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -42,24 +44,58 @@ impl SuspendAwareInstant {
         }
     }
 
-    /// A number that is another one in each process that looks at another time.
+    /// A number that differs between processes that read the clock at different times.
     pub(crate) fn as_seed(&self) -> u64 {
         self.since_boot_ns.rotate_left(32).cast_unsigned() ^ self.wall_ns.cast_unsigned()
     }
 
-    /// Longer ago than anything.
-    pub(crate) fn never() -> Self {
-        Self {
-            since_boot_ns: i64::MIN,
-            wall_ns: i64::MIN,
-        }
-    }
-
-    /// The time from this moment to a later one.
+    /// Returns the time from this moment to a later one.
     pub(crate) fn until(&self, later: &Self) -> Duration {
         let since_boot = later.since_boot_ns.saturating_sub(self.since_boot_ns);
         let wall = later.wall_ns.saturating_sub(self.wall_ns);
         Duration::from_nanos(since_boot.max(wall).max(0).unsigned_abs())
+    }
+}
+
+/// The present by both of the clocks that the pool reckons with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    /// The clock of timers, which tests can pause.
+    pub(crate) monotonic: Instant,
+    pub(crate) suspend_aware: SuspendAwareInstant,
+}
+
+impl Now {
+    pub(crate) fn read() -> Self {
+        Self {
+            monotonic: Instant::now(),
+            suspend_aware: SuspendAwareInstant::now(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl std::ops::Add<Duration> for SuspendAwareInstant {
+    type Output = Self;
+
+    fn add(self, time: Duration) -> Self {
+        let time = i64::try_from(time.as_nanos()).unwrap();
+        Self {
+            since_boot_ns: self.since_boot_ns + time,
+            wall_ns: self.wall_ns + time,
+        }
+    }
+}
+
+#[cfg(test)]
+impl std::ops::Add<Duration> for Now {
+    type Output = Self;
+
+    fn add(self, time: Duration) -> Self {
+        Self {
+            monotonic: self.monotonic + time,
+            suspend_aware: self.suspend_aware + time,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::postgres::Staleness;
+use crate::staleness::Staleness;
 
 type Source = Box<dyn StdError + Send + Sync>;
 
@@ -27,7 +27,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     retry_after: Option<Duration>,
-    says: Staleness,
+    staleness: Staleness,
     source: Option<Source>,
 }
 
@@ -103,7 +103,7 @@ impl Error {
             kind,
             message: message.into(),
             retry_after: None,
-            says: Staleness::Unaffected,
+            staleness: Staleness::Unaffected,
             source: None,
         }))
     }
@@ -119,7 +119,7 @@ impl Error {
             kind,
             message: message.into(),
             retry_after: None,
-            says: Staleness::Unaffected,
+            staleness: Staleness::Unaffected,
             source: Some(source.into()),
         }))
     }
@@ -130,7 +130,7 @@ impl Error {
             kind: ErrorKind::RateLimited,
             message: message.into(),
             retry_after,
-            says: Staleness::Unaffected,
+            staleness: Staleness::Unaffected,
             source: None,
         }))
     }
@@ -141,15 +141,15 @@ impl Error {
             kind: ErrorKind::NoDatabase,
             message: message.into(),
             retry_after,
-            says: Staleness::Unaffected,
+            staleness: Staleness::Unaffected,
             source: None,
         }))
     }
 
     /// The same, with what it says of the credentials.
-    pub(crate) fn with_staleness(mut self, says: Staleness) -> Self {
+    pub(crate) fn with_staleness(mut self, staleness: Staleness) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
-            inner.says = says;
+            inner.staleness = staleness;
         }
         self
     }
@@ -165,7 +165,7 @@ impl Error {
 
     /// What this failure says of the credentials that were in use.
     pub(crate) fn staleness(&self) -> Staleness {
-        self.0.says
+        self.0.staleness
     }
 
     /// What sort of failure this is.

@@ -12,6 +12,7 @@ mod postgres;
 mod problem;
 mod provider;
 mod stage;
+mod staleness;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]
@@ -30,7 +31,6 @@ pub use crate::config::Settings;
 pub use crate::credentials::Credentials;
 pub use crate::credentials::DatabaseUrl;
 pub use crate::database::Database;
-pub use crate::database::DatabaseInfo;
 pub use crate::database::Databases;
 pub use crate::database::IDEMPOTENCY_TABLE;
 pub use crate::database::IdempotencyKey;
@@ -49,6 +49,7 @@ pub use crate::params::SqlType;
 pub use crate::params::private;
 pub use crate::postgres::Client;
 pub use crate::postgres::ConnectTimings;
+pub use crate::postgres::DatabaseInfo;
 pub use crate::postgres::DetachedClient;
 pub use crate::postgres::ServerAuth;
 pub use crate::postgres::StageMark;

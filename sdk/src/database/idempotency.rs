@@ -16,7 +16,7 @@ use crate::database::Database;
 use crate::database::retry::OutcomeProbe;
 use crate::database::transaction::{Failed, begin, committed_indeed, do_work};
 use crate::error::{Error, ErrorKind};
-use crate::postgres::{Client, Transaction, WriteOutcome};
+use crate::postgres::{Client, Event, Transaction, WriteOutcome};
 use crate::problem::Problem;
 
 /// The key of a request that is to happen once: its header `Idempotency-Key`
@@ -140,19 +140,16 @@ impl Database {
             let answered = retry
                 .work(answer(client, &outcome, self.time_left(), key, &work))
                 .await?;
-            let failure = outcome
-                .has_lost_connection()
-                .or_else(|| outcome.met_read_only(retry.pool()))
-                .or_else(|| outcome.lost_race());
+            let failure = outcome.failed_transaction(&retry);
             match (answered, failure) {
                 (Ok(value), _) => {
-                    retry.pool().record_write();
+                    retry.record(Event::WriteSucceeded);
                     return Ok(value);
                 }
                 // Whatever became of it: the next attempt will find out.
                 (Err(_), Some(failure)) => retry.backoff(failure).await?,
                 (Err(Failed::Work(error)), None) => {
-                    retry.pool().record_write();
+                    retry.record(Event::WriteSucceeded);
                     return Err(error);
                 }
                 (Err(Failed::Commit(error)), None) => return Err(error.into()),

@@ -17,8 +17,6 @@ use std::time::{Duration, SystemTime};
 use http::Request;
 use tokio::time::Instant;
 
-use self::retry::Retry;
-
 use crate::config::{Limits, ServerSettings, Settings};
 use crate::credentials::{Credentials, parse_deploy_time};
 use crate::deadline::Deadline;
@@ -32,7 +30,6 @@ use crate::stage::Stage;
 pub use self::by_stage::Databases;
 pub use self::idempotency::IDEMPOTENCY_TABLE;
 pub use self::idempotency::IdempotencyKey;
-pub use self::inspect::DatabaseInfo;
 pub use self::rows::Rows;
 
 /// The database of a function's stage: the provider, the pool and the stage's settings.
@@ -138,7 +135,7 @@ impl Database {
 
     pub(crate) fn for_invocation(&self, deadline: Deadline) -> Self {
         if let State::Ready { pool, .. } = &*self.state {
-            pool.invocation_lasts(deadline.end.saturating_duration_since(Instant::now()));
+            pool.record_invocation(deadline.end.saturating_duration_since(Instant::now()));
         }
         Self {
             state: Arc::clone(&self.state),
@@ -233,7 +230,7 @@ impl Database {
     /// as AWS Lambda with SnapStart: call it before the snapshot and after each restore.
     pub async fn discard_connections(&self) {
         if let State::Ready { pool, .. } = &*self.state {
-            pool.start_afresh().await;
+            pool.restart().await;
         }
     }
 
@@ -265,14 +262,6 @@ impl Database {
     pub async fn warm_up(&self) -> Result<(), Error> {
         match &*self.state {
             State::Ready { pool, .. } => pool.warm_up().await,
-            State::Refused(error) => Err(error.clone()),
-        }
-    }
-
-    /// Starts the attempts at one piece of work.
-    fn retry(&self) -> Result<Retry<'_>, Error> {
-        match &*self.state {
-            State::Ready { pool, .. } => Ok(Retry::new(pool, self.deadline)),
             State::Refused(error) => Err(error.clone()),
         }
     }

@@ -5,7 +5,7 @@ use std::future::Future;
 use crate::database::Database;
 use crate::database::retry::outcome_unknown;
 use crate::error::Error;
-use crate::postgres::{Client, WriteOutcome};
+use crate::postgres::{Client, Event, WriteOutcome};
 
 impl Database {
     /// Does some work that changes nothing, with a connection to the stage's database.
@@ -54,10 +54,10 @@ impl Database {
         loop {
             let (client, outcome) = retry.connection().await?;
             let result = retry.work(work(client)).await?;
-            match (result, outcome.has_lost_connection()) {
+            match (result, outcome.lost_connection()) {
                 (Err(_), Some(failure)) => retry.backoff(failure).await?,
                 (result, _) => {
-                    retry.pool().record_read();
+                    retry.record(Event::ReadSucceeded);
                     return result;
                 }
             }
@@ -112,22 +112,20 @@ impl Database {
         loop {
             let (client, outcome) = retry.connection_to_write().await?;
             let result = retry.work(work(client)).await?;
-            let failure = outcome
-                .has_lost_connection()
-                .or_else(|| outcome.met_read_only(retry.pool()));
+            let failure = outcome.failed_write(&retry);
             match (result, failure) {
                 (Err(_), Some(failure)) if outcome.write_outcome() == WriteOutcome::NotApplied => {
                     retry.backoff(failure).await?;
                 }
                 (Err(error), Some(failure)) => {
                     // The error of the work, where the server answered all of it.
-                    return Err(match outcome.has_lost_connection() {
+                    return Err(match outcome.lost_connection() {
                         Some(_) => outcome_unknown(failure).into(),
                         None => error,
                     });
                 }
                 (result, _) => {
-                    retry.pool().record_write();
+                    retry.record(Event::WriteSucceeded);
                     return result;
                 }
             }

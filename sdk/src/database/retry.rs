@@ -1,4 +1,4 @@
-//! Work on a connection, and the rules by which it is done again when that fails under it.
+//! The attempts at one piece of work: when it is tried again, and for how long.
 
 use std::future::Future;
 use std::time::Duration;
@@ -6,50 +6,57 @@ use std::time::Duration;
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::database::{Database, State};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::postgres::{
-    Checkpoint, Client, Pool, Staleness, Tap, WriteOutcome, of_query, read_only,
-};
+use crate::postgres::{Checkpoint, Client, Event, Pool, Tap, WriteOutcome, of_query, read_only};
 
 /// The attempts at one piece of work.
 pub(super) struct Retry<'a> {
     pool: &'a Pool,
-    /// When the invocation has to be answered.
+    /// Time at which the invocation has to be answered.
     deadline: Option<Instant>,
     pauses: ExponentialBackoff,
-    first: bool,
-    /// Since when the database has no connection left for this work, and its last words.
+    is_first: bool,
+    /// Since when the database has had no connection left for this work, and its last error.
     full: Option<(Instant, Error)>,
 }
 
-impl<'a> Retry<'a> {
-    pub(super) fn new(pool: &'a Pool, deadline: Option<Instant>) -> Self {
+impl Database {
+    /// Begins the attempts at one piece of work.
+    pub(super) fn retry(&self) -> Result<Retry<'_>, Error> {
+        let pool = match &*self.state {
+            State::Ready { pool, .. } => pool,
+            State::Refused(error) => return Err(error.clone()),
+        };
         let pauses = ExponentialBuilder::default()
             .with_min_delay(SHORTEST_PAUSE)
             .with_max_delay(LONGEST_PAUSE)
             .with_jitter()
             .without_max_times()
             .build();
-        Self {
+        Ok(Retry {
             pool,
-            deadline,
+            deadline: self.deadline,
             pauses,
-            first: true,
+            is_first: true,
             full: None,
-        }
+        })
+    }
+}
+
+impl Retry<'_> {
+    /// Takes note of work that succeeded on a connection.
+    pub(super) fn record(&self, success: Event) {
+        self.pool.health().observe(success);
     }
 
-    pub(super) fn pool(&self) -> &'a Pool {
-        self.pool
-    }
-
-    /// A connection, and the watch over what happens on it. Where none can be
-    /// had for a reason that may pass, this waits for as long as attempts may go on.
+    /// Returns a connection, and a probe that sees the outcome of the work on it. Waits while
+    /// none is to be had for a transient reason, for as long as attempts may go on.
     pub(super) async fn connection(&mut self) -> Result<(Client, OutcomeProbe), Error> {
         loop {
             match self.one_connection().await {
                 Ok(client) => {
-                    let outcome = OutcomeProbe::over(&client);
+                    let outcome = OutcomeProbe::new(&client);
                     return Ok((client, outcome));
                 }
                 Err(failure) if is_transient(failure.kind()) => self.backoff(failure).await?,
@@ -58,8 +65,8 @@ impl<'a> Retry<'a> {
         }
     }
 
-    /// The same for one who does not want to wait, unless there is no connection left in
-    /// the database: others give theirs back.
+    /// Returns a connection after one attempt. Waits only while the database has none left:
+    /// other instances give theirs back.
     pub(super) async fn one_client(&mut self) -> Result<Client, Error> {
         loop {
             match self.one_connection().await {
@@ -71,20 +78,20 @@ impl<'a> Retry<'a> {
         }
     }
 
-    /// The same for work that writes: a connection whose server says at the start that
-    /// it takes none counts as a failure, once.
+    /// Returns a connection for work that writes: one whose server reports at its start that it
+    /// refuses writes counts as a failure, once.
     pub(super) async fn connection_to_write(&mut self) -> Result<(Client, OutcomeProbe), Error> {
         loop {
-            let (mut client, outcome) = self.connection().await?;
-            if !client.take_reported_read_only() {
+            let (client, outcome) = self.connection().await?;
+            if !client.is_reported_read_only() {
                 return Ok((client, outcome));
             }
+            client.record_read_only();
             drop(client);
             self.backoff(read_only(self.pool.stage())).await?;
         }
     }
 
-    /// A connection, or the reason why there is none now.
     async fn one_connection(&self) -> Result<Client, Error> {
         // In a box: the handler's own future is moved about a few times for each request.
         let client = Box::pin(self.pool.client(self.deadline));
@@ -117,7 +124,8 @@ impl<'a> Retry<'a> {
         })
     }
 
-    /// Why there is no connection: a time-out after the database was full is no news.
+    /// The error to return for want of a connection: after the database was full, a time-out
+    /// says less than that.
     fn reason(&self, failure: Error) -> Error {
         match (&self.full, failure.kind()) {
             (_, ErrorKind::Timeout(Phase::Query)) | (None, _) => failure,
@@ -126,61 +134,69 @@ impl<'a> Retry<'a> {
         }
     }
 
-    /// Lets some time pass before the next attempt, or gives the failure back
-    /// where there will be none.
+    /// Pauses before the next attempt, or returns the failure where there will be none.
     ///
-    /// Attempts go on for the time limit from the beginning of the trouble, and
-    /// not from the beginning of the request: where nothing has worked for long,
-    /// nobody is kept waiting. For a connection that others give back each request waits
-    /// its own time, though.
+    /// Attempts go on for the time limit from the beginning of the trouble, and not of the
+    /// request: where nothing has worked for long, no request waits. For a connection that other
+    /// instances give back each request waits its own time, though.
     pub(super) async fn backoff(&mut self, failure: Error) -> Result<(), Error> {
-        let is_full = failure.kind() == ErrorKind::TooManyConnections;
-        let limit = self.pool.limits().retry;
-        let ends = if is_full {
-            self.pool.record_full();
-            let since = self
-                .full
-                .as_ref()
-                .map_or_else(Instant::now, |(since, _)| *since);
-            self.full = Some((since, failure.clone()));
-            since + limit
-        } else {
-            Instant::from_std(self.pool.record_failure(&failure)) + limit
-        };
-        // A server that has too much to do is not helped by one who comes back at once.
-        let is_busy = is_full || matches!(failure.kind(), ErrorKind::Timeout(_));
-        let first = std::mem::take(&mut self.first) && !is_busy;
-        let pause = if first && Instant::now() < ends {
-            // A connection that was ended by the server is most often replaced at once.
-            Duration::ZERO
-        } else {
-            self.pauses.next().unwrap_or(LONGEST_PAUSE)
-        };
-        let pause = match failure.kind() {
-            // A provider that says when to come back is not asked before.
-            ErrorKind::RateLimited => pause.max(failure.retry_after().unwrap_or_default()),
-            // Each attempt costs the server a whole handshake, and there may be a thousand
-            // like this.
-            ErrorKind::TooManyConnections | ErrorKind::Timeout(_) => {
-                (pause * BUSY).mul_f64(0.5 + fastrand::f64())
-            }
-            _ => pause,
-        };
-        // A provider of one's own may say any time at all.
-        let Some(then) = Instant::now().checked_add(pause) else {
+        let ends = self.record_failure(&failure);
+        let pause = self.pause(&failure, ends);
+        // A provider of the user's own may ask for any pause at all.
+        let Some(next) = Instant::now().checked_add(pause) else {
             return Err(self.reason(failure));
         };
-        let in_time = self.deadline.is_none_or(|deadline| then < deadline);
-        if !in_time || then >= ends {
+        let is_in_time = self.deadline.is_none_or(|deadline| next < deadline);
+        if !is_in_time || next >= ends {
             return Err(self.reason(failure));
         }
         tracing::debug!(reason = %failure.report(), ?pause, "trying again");
         sleep(pause).await;
         Ok(())
     }
+
+    /// Takes note of a failed attempt. Returns the time at which the attempts end.
+    fn record_failure(&mut self, failure: &Error) -> Instant {
+        let limit = self.pool.limits().retry;
+        if failure.kind() == ErrorKind::TooManyConnections {
+            self.pool.health().observe(Event::Full);
+            let since = self
+                .full
+                .take()
+                .map_or_else(Instant::now, |(since, _)| since);
+            self.full = Some((since, failure.clone()));
+            since + limit
+        } else {
+            self.pool.health().record_failed_work(failure.kind()) + limit
+        }
+    }
+
+    /// The pause before the next attempt.
+    fn pause(&mut self, failure: &Error, ends: Instant) -> Duration {
+        let is_busy = matches!(
+            failure.kind(),
+            ErrorKind::TooManyConnections | ErrorKind::Timeout(_)
+        );
+        // A connection that the server ended is most often replaced at once; a server that has
+        // too much to do is not helped by that.
+        let is_first = std::mem::take(&mut self.is_first);
+        let pause = if is_first && !is_busy && Instant::now() < ends {
+            Duration::ZERO
+        } else {
+            self.pauses.next().unwrap_or(LONGEST_PAUSE)
+        };
+        match failure.kind() {
+            // A provider that says when to come back is not asked before.
+            ErrorKind::RateLimited => pause.max(failure.retry_after().unwrap_or_default()),
+            // Each attempt costs the server a whole handshake, and a thousand instances may be
+            // trying.
+            _ if is_busy => (pause * BUSY).mul_f64(0.5 + fastrand::f64()),
+            _ => pause,
+        }
+    }
 }
 
-/// Whether a failure to get a connection may pass within seconds: a server that
+/// Returns whether a failure to get a connection may pass within seconds: a server that
 /// restarts or is replaced, a new password that the provider does not know yet, a
 /// provider that stumbles.
 fn is_transient(kind: ErrorKind) -> bool {
@@ -196,58 +212,59 @@ fn is_transient(kind: ErrorKind) -> bool {
     )
 }
 
-/// Sees what becomes of the work on a connection, which may have been given
-/// back by the time that somebody asks.
+/// Sees the outcome of the work on a connection, which may have been given back meanwhile.
 pub(super) struct OutcomeProbe {
     tap: Tap,
     mark: Checkpoint,
 }
 
 impl OutcomeProbe {
-    fn over(client: &Client) -> Self {
+    fn new(client: &Client) -> Self {
         let tap = client.tap().clone();
         let mark = tap.checkpoint();
         Self { tap, mark }
     }
 
-    /// What became of all that was sent.
+    /// The outcome of all that was sent.
     pub(super) fn write_outcome(&self) -> WriteOutcome {
         self.tap.outcome_since(&self.mark)
     }
 
-    /// Whether the connection came to its end.
-    pub(super) fn has_lost_connection(&self) -> Option<Error> {
+    /// The failure, if the connection has ended.
+    pub(super) fn lost_connection(&self) -> Option<Error> {
         if !self.tap.has_ended() {
             return None;
         }
-        let error = self.tap.error_since(&self.mark);
-        let (kind, says) = error
+        let code = self.tap.error_since(&self.mark);
+        let kind = code
             .as_deref()
             .and_then(of_query)
-            .unwrap_or((ErrorKind::DatabaseUnreachable, Staleness::Suspect));
-        let code = error.map_or_else(String::new, |code| format!(" ({code})"));
-        Some(
-            Error::new(
-                kind,
-                format!("the connection to the database ended during a query{code}"),
-            )
-            .with_staleness(says),
-        )
+            .map_or(ErrorKind::DatabaseUnreachable, |meaning| meaning.kind);
+        let code = code.map_or_else(String::new, |code| format!(" ({code})"));
+        Some(Error::new(
+            kind,
+            format!("the connection to the database ended during a query{code}"),
+        ))
     }
 
-    /// Whether the database took no write, as a standby does.
-    pub(super) fn met_read_only(&self, pool: &Pool) -> Option<Error> {
-        let error = self.tap.error_since(&self.mark)?;
-        match of_query(&error) {
-            Some((ErrorKind::DatabaseReadOnly, _)) => Some(read_only(pool.stage())),
-            _ => None,
-        }
+    /// The failure of a write, if the connection has ended or the database refused to write, as
+    /// a standby does.
+    pub(super) fn failed_write(&self, retry: &Retry<'_>) -> Option<Error> {
+        let refused_write = || {
+            let meaning = of_query(&self.tap.error_since(&self.mark)?)?;
+            (meaning.kind == ErrorKind::DatabaseReadOnly).then(|| read_only(retry.pool.stage()))
+        };
+        self.lost_connection().or_else(refused_write)
     }
 
-    /// Whether the transaction failed through no fault of its own: the server gave it up for
-    /// another's sake (serialization_failure, deadlock_detected), or a statement that was
-    /// prepared is of no use any more.
-    pub(super) fn lost_race(&self) -> Option<Error> {
+    /// The failure of a transaction: that of a write, or one that is no fault of its own. The
+    /// server gave it up for another's sake (serialization_failure, deadlock_detected), or a
+    /// prepared statement was outdated.
+    pub(super) fn failed_transaction(&self, retry: &Retry<'_>) -> Option<Error> {
+        self.failed_write(retry).or_else(|| self.lost_race())
+    }
+
+    fn lost_race(&self) -> Option<Error> {
         if self.tap.has_lost_plan_since(&self.mark) {
             return Some(Error::new(
                 ErrorKind::Query,
@@ -264,7 +281,7 @@ impl OutcomeProbe {
     }
 }
 
-/// Some of the work may have taken effect, and nobody can say.
+/// The error of work that may have taken effect or not.
 pub(super) fn outcome_unknown(failure: Error) -> Error {
     Error::with_source(
         ErrorKind::OutcomeUnknown,
@@ -274,7 +291,7 @@ pub(super) fn outcome_unknown(failure: Error) -> Error {
     )
 }
 
-/// How much longer the pauses are where a server has too much to do: up to 4.5 s.
+/// Factor for the pauses where a server has too much to do: up to 4.5 s.
 const BUSY: u32 = 6;
 
 /// Shorter than a connection takes to be opened …

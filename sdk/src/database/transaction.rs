@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::database::Database;
 use crate::database::retry::{OutcomeProbe, outcome_unknown};
 use crate::error::{Error, ErrorKind};
-use crate::postgres::{Client, Transaction, WriteOutcome, for_transaction};
+use crate::postgres::{Client, Event, Transaction, WriteOutcome, for_transaction};
 
 impl Database {
     /// Does some work in one transaction: all of it takes effect, or nothing.
@@ -61,13 +61,10 @@ impl Database {
             let transacted = retry
                 .work(transact(client, &outcome, self.time_left(), &work))
                 .await?;
-            let failure = outcome
-                .has_lost_connection()
-                .or_else(|| outcome.met_read_only(retry.pool()))
-                .or_else(|| outcome.lost_race());
+            let failure = outcome.failed_transaction(&retry);
             match (transacted, failure) {
                 (Err(Failed::Work(error)), None) => {
-                    retry.pool().record_write();
+                    retry.record(Event::WriteSucceeded);
                     return Err(error);
                 }
                 (Err(Failed::Work(_)), Some(failure))
@@ -83,7 +80,7 @@ impl Database {
                 (Err(Failed::Commit(error)), None) => return Err(error.into()),
                 (Err(_), Some(failure)) => return Err(outcome_unknown(failure).into()),
                 (Ok(value), _) => {
-                    retry.pool().record_write();
+                    retry.record(Event::WriteSucceeded);
                     return Ok(value);
                 }
             }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 
 use deadpool::managed::Object;
 use deadpool_postgres::{ClientWrapper, TransactionBuilder};
@@ -10,7 +9,8 @@ use tokio::sync::oneshot;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::postgres::pool::manager::{Connection, PooledConnection};
+use crate::postgres::pool::connection::PooledConnection;
+use crate::postgres::pool::manager::{Connection, give_back};
 use crate::postgres::protocol::Tap;
 
 /// A connection to the stage's database, lent by the pool until it is dropped.
@@ -65,11 +65,14 @@ impl Client {
         &self.pooled().tap
     }
 
-    /// Takes the server's report, made as the connection opened, that it accepts no writes.
-    pub(crate) fn take_reported_read_only(&mut self) -> bool {
-        self.connection
-            .as_mut()
-            .is_some_and(|connection| connection.take_reported_read_only())
+    /// Returns whether the server reported, just now and unasked, that it refuses writes.
+    pub(crate) fn is_reported_read_only(&self) -> bool {
+        self.pooled().is_reported_read_only()
+    }
+
+    /// Takes note that the report was the answer to a write.
+    pub(crate) fn record_read_only(&self) {
+        self.pooled().record_read_only();
     }
 
     /// Returns whether a transaction pooler stands between the client and the server.
@@ -161,7 +164,7 @@ macro_rules! cached_statements {
             sql: &str,
             parameters: &[(&(dyn ToSql + Sync), Type)],
         ) -> Result<Vec<Row>, tokio_postgres::Error> {
-            self.pooled().rows(sql, parameters).await
+            self.pooled().runner().query(sql, parameters).await
         }
 
         /// Runs a statement as [`query_cached`](Self::query_cached) and returns its first row,
@@ -190,7 +193,7 @@ macro_rules! cached_statements {
             sql: &str,
             parameters: &[(&(dyn ToSql + Sync), Type)],
         ) -> Result<u64, tokio_postgres::Error> {
-            self.pooled().count(sql, parameters).await
+            self.pooled().runner().execute(sql, parameters).await
         }
     };
 }
@@ -210,8 +213,7 @@ impl Deref for Client {
 impl Drop for Client {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            let reset_tasks = Arc::clone(&connection.reset_tasks);
-            reset_tasks.take(connection);
+            give_back(connection);
         }
     }
 }

@@ -10,13 +10,15 @@ mod stage_mark;
 pub(crate) use self::connect::startup::session_params::for_transaction;
 #[cfg(feature = "testing")]
 pub(crate) use self::connect::startup::{PASSWORD, run_script};
+pub(crate) use self::pool::health::Event;
 pub(crate) use self::pool::{Pool, read_only};
 pub(crate) use self::protocol::{Checkpoint, Tap, WriteOutcome};
-pub(crate) use self::sqlstate::{Staleness, of_query};
+pub(crate) use self::sqlstate::of_query;
 
 pub use self::client::Client;
 pub use self::client::DetachedClient;
 pub use self::client::Transaction;
 pub use self::connect::server_auth::ServerAuth;
 pub use self::connect::timings::ConnectTimings;
+pub use self::pool::inspect::DatabaseInfo;
 pub use self::stage_mark::StageMark;

@@ -1,4 +1,5 @@
-//! What a failure means: for whoever reads it, and for the credentials. One table.
+//! The meaning of a server's errors, for the operator and for the credentials: one table, by
+//! SQLSTATE and text.
 
 use std::error::Error as _;
 
@@ -7,151 +8,252 @@ use tokio_postgres::Error as DriverError;
 use crate::credentials::DatabaseUrl;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::protocol::ErrorResponse;
+use crate::staleness::Staleness;
 
-/// What a failure says of the credentials in use.
+/// The meaning of a server's error for the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Staleness {
-    /// Others may be right by now: ask the provider.
-    Stale,
-    /// The server went away, and another may have taken its place. A restart
-    /// looks the same, so the next connection has to tell.
-    Suspect,
-    /// Nothing.
-    Unaffected,
+pub(crate) struct Meaning {
+    pub(crate) kind: ErrorKind,
+    pub(crate) staleness: Staleness,
 }
 
-/// When the server said it: a code may mean another thing in an answer to a query.
+/// The phase in which the server sent the error: a code may mean another thing in answer to a
+/// query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
     Start,
     Query,
 }
 
-/// What the server said, if that is about the connection and not about a
-/// query: the one table, by SQLSTATE and, where that is not enough, by text.
+/// A row of the table: it matches by code and phase and, where that is not enough, by text.
+struct Row {
+    codes: Codes,
+    /// `None` for both.
+    when: Option<When>,
+    /// A part of the message; empty for any.
+    text: &'static str,
+    meaning: Meaning,
+}
+
+enum Codes {
+    Any,
+    /// Codes that begin with these two characters.
+    Class(&'static str),
+    Of(&'static [&'static str]),
+}
+
+impl Row {
+    const fn new(
+        codes: Codes,
+        when: Option<When>,
+        text: &'static str,
+        kind: ErrorKind,
+        staleness: Staleness,
+    ) -> Self {
+        Self {
+            codes,
+            when,
+            text,
+            meaning: Meaning { kind, staleness },
+        }
+    }
+
+    fn matches(&self, when: When, code: &str, text: &str) -> bool {
+        let has_code = match self.codes {
+            Codes::Any => true,
+            Codes::Class(class) => code.starts_with(class),
+            Codes::Of(codes) => codes.contains(&code),
+        };
+        has_code && self.when.is_none_or(|own| own == when) && text.contains(self.text)
+    }
+}
+
+/// The one table. The first row that matches counts; an error that none matches is the query's
+/// own.
 ///
 /// The codes are Postgres's (<https://www.postgresql.org/docs/18/errcodes-appendix.html>).
 /// The texts are those of PgBouncer 1.18, which gives `08P01` whatever the reason
 /// (each was provoked on 2026-11-23), and of Postgres in English; in another
-/// language the first meaning of a code holds.
-fn meaning(when: When, code: &str, text: &str) -> Option<(ErrorKind, Staleness)> {
+/// language the row without a text holds.
+const TABLE: &[Row] = &{
+    use Codes::{Any, Class, Of};
     use ErrorKind as Kind;
     use Staleness::{Stale, Suspect, Unaffected};
 
-    let says = |part: &str| text.contains(part);
-    Some(match (code, when) {
+    const START: Option<When> = Some(When::Start);
+    const POOLER: Codes = Of(&["08P01"]);
+
+    [
         // invalid_password
-        ("28P01", _) => (Kind::DatabaseRefused, Stale),
-        // invalid_authorization_specification: how the connection was made …
-        ("28000", _) if says("no encryption") || says("SSL off") => {
-            (Kind::ServerNotAuthenticated, Unaffected)
-        }
-        ("28000", _) if says("client certificate") => (Kind::DatabaseRefused, Unaffected),
-        // … or who made it: a role that is gone or may not log in any more.
-        ("28000", _) => (Kind::DatabaseRefused, Stale),
+        Row::new(Of(&["28P01"]), None, "", Kind::DatabaseRefused, Stale),
+        // invalid_authorization_specification, for the way in which the connection was made …
+        Row::new(
+            Of(&["28000"]),
+            None,
+            "no encryption",
+            Kind::ServerNotAuthenticated,
+            Unaffected,
+        ),
+        Row::new(
+            Of(&["28000"]),
+            None,
+            "SSL off",
+            Kind::ServerNotAuthenticated,
+            Unaffected,
+        ),
+        Row::new(
+            Of(&["28000"]),
+            None,
+            "client certificate",
+            Kind::DatabaseRefused,
+            Unaffected,
+        ),
+        // … or for the role, which is gone or may not log in any more.
+        Row::new(Of(&["28000"]), None, "", Kind::DatabaseRefused, Stale),
         // invalid_catalog_name
-        ("3D000", When::Start) => (Kind::DatabaseMissing, Stale),
+        Row::new(Of(&["3D000"]), START, "", Kind::DatabaseMissing, Stale),
         // insufficient_privilege: at the start it can only be that to CONNECT
-        ("42501", When::Start) => (Kind::DatabaseRefused, Stale),
+        Row::new(Of(&["42501"]), START, "", Kind::DatabaseRefused, Stale),
         // undefined_object, invalid_parameter_value, cant_change_runtime_param
-        ("42704" | "22023" | "55P02", When::Start) => (Kind::DatabaseUrl, Unaffected),
+        Row::new(
+            Of(&["42704", "22023", "55P02"]),
+            START,
+            "",
+            Kind::DatabaseUrl,
+            Unaffected,
+        ),
         // object_not_in_prerequisite_state: the database takes no connections
-        ("55000", When::Start) => (Kind::DatabaseUnreachable, Suspect),
+        Row::new(
+            Of(&["55000"]),
+            START,
+            "",
+            Kind::DatabaseUnreachable,
+            Suspect,
+        ),
         // read_only_sql_transaction: another server may be the primary by now
-        ("25006", _) => (Kind::DatabaseReadOnly, Stale),
+        Row::new(Of(&["25006"]), None, "", Kind::DatabaseReadOnly, Stale),
         // too_many_connections
-        ("53300", _) => (Kind::TooManyConnections, Unaffected),
+        Row::new(
+            Of(&["53300"]),
+            None,
+            "",
+            Kind::TooManyConnections,
+            Unaffected,
+        ),
         // cannot_connect_now, idle_session_timeout, idle_in_transaction_session_timeout
-        ("57P03" | "57P05" | "25P03", _) => (Kind::DatabaseUnreachable, Unaffected),
+        Row::new(
+            Of(&["57P03", "57P05", "25P03"]),
+            None,
+            "",
+            Kind::DatabaseUnreachable,
+            Unaffected,
+        ),
         // admin_shutdown, crash_shutdown, database_dropped
-        ("57P01" | "57P02" | "57P04", _) => (Kind::DatabaseUnreachable, Suspect),
-        ("08P01", When::Start) => pooler_meaning(text),
-        (code, _) if code.starts_with("08") => (Kind::DatabaseUnreachable, Suspect),
-        (_, When::Start) => (Kind::DatabaseUnreachable, Unaffected),
-        (_, When::Query) => return None,
-    })
-}
+        Row::new(
+            Of(&["57P01", "57P02", "57P04"]),
+            None,
+            "",
+            Kind::DatabaseUnreachable,
+            Suspect,
+        ),
+        // protocol_violation, from a pooler. Where it passes on the server's error, the server's
+        // words are part of its own.
+        Row::new(
+            POOLER,
+            START,
+            "authentication failed",
+            Kind::DatabaseRefused,
+            Stale,
+        ),
+        Row::new(POOLER, START, "no such user", Kind::DatabaseRefused, Stale),
+        Row::new(
+            POOLER,
+            START,
+            "is not permitted to log in",
+            Kind::DatabaseRefused,
+            Stale,
+        ),
+        Row::new(
+            POOLER,
+            START,
+            "no such database",
+            Kind::DatabaseMissing,
+            Stale,
+        ),
+        Row::new(
+            POOLER,
+            START,
+            "does not exist",
+            Kind::DatabaseMissing,
+            Stale,
+        ),
+        Row::new(
+            POOLER,
+            START,
+            "no more connections allowed",
+            Kind::TooManyConnections,
+            Unaffected,
+        ),
+        Row::new(
+            POOLER,
+            START,
+            "too many connections",
+            Kind::TooManyConnections,
+            Unaffected,
+        ),
+        Row::new(
+            POOLER,
+            START,
+            "query_wait_timeout",
+            Kind::TooManyConnections,
+            Unaffected,
+        ),
+        Row::new(POOLER, START, "", Kind::DatabaseUnreachable, Unaffected),
+        // connection_exception
+        Row::new(Class("08"), None, "", Kind::DatabaseUnreachable, Suspect),
+        Row::new(Any, START, "", Kind::DatabaseUnreachable, Unaffected),
+    ]
+};
 
-/// What a pooler says instead of starting a session.
-fn pooler_meaning(text: &str) -> (ErrorKind, Staleness) {
-    POOLER_TEXTS
+/// Looks an error up in the table.
+fn meaning(when: When, code: &str, text: &str) -> Option<Meaning> {
+    TABLE
         .iter()
-        .find(|(part, ..)| text.contains(part))
-        .map_or(
-            (ErrorKind::DatabaseUnreachable, Staleness::Unaffected),
-            |(_, kind, says)| (*kind, *says),
-        )
+        .find(|row| row.matches(when, code, text))
+        .map(|row| row.meaning)
 }
 
-/// A pooler's texts. Where it passes on what the server told it, the server's
-/// words are part of its own.
-const POOLER_TEXTS: [(&str, ErrorKind, Staleness); 8] = [
-    (
-        "authentication failed",
-        ErrorKind::DatabaseRefused,
-        Staleness::Stale,
-    ),
-    ("no such user", ErrorKind::DatabaseRefused, Staleness::Stale),
-    (
-        "is not permitted to log in",
-        ErrorKind::DatabaseRefused,
-        Staleness::Stale,
-    ),
-    (
-        "no such database",
-        ErrorKind::DatabaseMissing,
-        Staleness::Stale,
-    ),
-    (
-        "does not exist",
-        ErrorKind::DatabaseMissing,
-        Staleness::Stale,
-    ),
-    (
-        "no more connections allowed",
-        ErrorKind::TooManyConnections,
-        Staleness::Unaffected,
-    ),
-    (
-        "too many connections",
-        ErrorKind::TooManyConnections,
-        Staleness::Unaffected,
-    ),
-    (
-        "query_wait_timeout",
-        ErrorKind::TooManyConnections,
-        Staleness::Unaffected,
-    ),
-];
-
-/// What it means that the server said this instead of starting a session. `server` is
+/// The error of a server that answered this instead of starting a session. `server` is
 /// `host:port`.
 pub(super) fn refused(said: ErrorResponse, server: &str, url: &DatabaseUrl) -> Error {
     // The server's own check of the binding (auth-scram.c): its code alone would say
     // that the role is refused.
-    let (kind, says, message) = if said.message.contains("channel binding") {
+    let (kind, staleness, message) = if said.message.contains("channel binding") {
         (
             ErrorKind::ServerNotAuthenticated,
             Staleness::Unaffected,
             format!(
-                "{server} saw another connection than this one: somebody between here and the \
-                 server opened the encryption"
+                "{server} saw another TLS connection than this one, so channel binding failed: \
+                 possible man-in-the-middle"
             ),
         )
     } else {
-        let (kind, says) = meaning(When::Start, &said.code, &said.message)
-            .unwrap_or((ErrorKind::DatabaseUnreachable, Staleness::Unaffected));
-        let message = refusal(kind, says, server, &url.user, &url.database);
-        (kind, says, message)
+        let Meaning { kind, staleness } = meaning(When::Start, &said.code, &said.message)
+            .unwrap_or(Meaning {
+                kind: ErrorKind::DatabaseUnreachable,
+                staleness: Staleness::Unaffected,
+            });
+        let message = refusal(kind, staleness, server, &url.user, &url.database);
+        (kind, staleness, message)
     };
-    let error = Error::with_source(kind, message, said).with_staleness(says);
+    let error = Error::with_source(kind, message, said).with_staleness(staleness);
     match kind {
         ErrorKind::TooManyConnections => error.for_a_while(),
         _ => error,
     }
 }
 
-/// What it means that the server failed to prove that it knows the password.
+/// The error of a server that failed to prove that it knows the password.
 pub(super) fn unauthenticated(error: std::io::Error, server: &str) -> Error {
     Error::with_source(
         ErrorKind::ServerNotAuthenticated,
@@ -160,9 +262,9 @@ pub(super) fn unauthenticated(error: std::io::Error, server: &str) -> Error {
     )
 }
 
-/// What the server said instead of starting a session, and what to do about it.
-fn refusal(kind: ErrorKind, says: Staleness, server: &str, user: &str, db: &str) -> String {
-    match (kind, says) {
+/// The message for a session that did not start, with advice.
+fn refusal(kind: ErrorKind, staleness: Staleness, server: &str, user: &str, db: &str) -> String {
+    match (kind, staleness) {
         (ErrorKind::DatabaseRefused, Staleness::Stale) => format!(
             "{server} refused role {user} for database {db}: the password was changed or the role \
              revoked since the URL was read"
@@ -186,26 +288,26 @@ fn refusal(kind: ErrorKind, says: Staleness, server: &str, user: &str, db: &str)
     }
 }
 
-/// What an SQLSTATE that came in answer to a query means for the connection;
-/// `None` for an error of the query itself.
-pub(crate) fn of_query(code: &str) -> Option<(ErrorKind, Staleness)> {
+/// Returns the meaning of an SQLSTATE in answer to a query, or `None` for an error of the query
+/// itself.
+pub(crate) fn of_query(code: &str) -> Option<Meaning> {
     meaning(When::Query, code, "")
 }
 
-/// What a failure of a query means: so that `?` is all that a handler needs.
+/// Classifies a failure of a query, so that `?` is all that a handler needs.
 impl From<DriverError> for Error {
     fn from(error: DriverError) -> Self {
         let (kind, message) = match error.as_db_error() {
-            Some(answer) => match of_query(answer.code().code()) {
-                Some((kind @ ErrorKind::DatabaseReadOnly, _)) => {
+            Some(answer) => match of_query(answer.code().code()).map(|meaning| meaning.kind) {
+                Some(kind @ ErrorKind::DatabaseReadOnly) => {
                     (kind, "the database takes no writes: it is read-only")
                 }
-                Some((kind, _)) => (kind, "the server ended the session"),
+                Some(kind) => (kind, "the server ended the session"),
                 // query_canceled
                 None if answer.code().code() == "57014" => (
                     ErrorKind::Timeout(Phase::Query),
-                    "the server stopped a query: it took longer than statement_timeout, or somebody \
-                     cancelled it",
+                    "the server stopped a query: it took longer than statement_timeout, or was \
+                     cancelled",
                 ),
                 None => (
                     ErrorKind::Query,
@@ -214,7 +316,7 @@ impl From<DriverError> for Error {
             },
             None if is_broken(&error) => (
                 ErrorKind::OutcomeUnknown,
-                "the connection to the database broke during a query, so nobody knows whether \
+                "the connection to the database broke during a query, so it is not known whether \
                  that took effect",
             ),
             None => (
@@ -237,11 +339,12 @@ fn is_broken(error: &DriverError) -> bool {
 mod tests {
     use super::*;
 
-    /// What these codes and texts mean at the start of a session.
-    fn at_the_start(kind: ErrorKind, says: Staleness, said: &[(&str, &str)]) {
-        for (code, text) in said {
+    /// Asserts the meaning of these codes and texts at the start of a session.
+    fn at_the_start(kind: ErrorKind, staleness: Staleness, errors: &[(&str, &str)]) {
+        let expected = Some(Meaning { kind, staleness });
+        for (code, text) in errors {
             let found = meaning(When::Start, code, text);
-            assert_eq!(found, Some((kind, says)), "{code} {text}");
+            assert_eq!(found, expected, "{code} {text}");
         }
     }
 
@@ -371,6 +474,7 @@ mod tests {
             ("3D000", None),
             ("55000", None),
         ] {
+            let expected = expected.map(|(kind, staleness)| Meaning { kind, staleness });
             assert_eq!(of_query(code), expected, "{code}");
         }
     }

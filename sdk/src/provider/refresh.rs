@@ -1,7 +1,9 @@
 //! When a provider may be asked again: pure, so that it can be tested without waiting.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// Spaces out the questions to a provider.
 ///

@@ -62,7 +62,7 @@ async fn man_in_the_middle_is_refused_and_learns_no_password() {
     assert!(
         scene
             .log()
-            .contains("somebody between here and the server opened the encryption"),
+            .contains("possible man-in-the-middle"),
         "{}",
         scene.log()
     );

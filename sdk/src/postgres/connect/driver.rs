@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::postgres::connect::startup::RewindStream;
 use crate::postgres::connect::tls;
 use crate::postgres::protocol::{Tap, Tapped};
-use crate::postgres::sqlstate::Staleness;
+use crate::staleness::Staleness;
 
 /// A session that the driver runs.
 pub(in crate::postgres) struct Driven {

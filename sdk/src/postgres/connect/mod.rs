@@ -36,8 +36,9 @@ use crate::postgres::connect::startup::{
 use crate::postgres::connect::timings::ConnectTimings;
 use crate::postgres::connect::tls::{Anchors, Certificate, HandshakeError, Peer, PublicKey};
 use crate::postgres::connect::verify::ServerVerifier;
-use crate::postgres::sqlstate::{Staleness, refused, unauthenticated};
+use crate::postgres::sqlstate::{refused, unauthenticated};
 use crate::postgres::stage_mark::StageMark;
+use crate::staleness::Staleness;
 
 /// An attempt to open a connection to a server.
 ///

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::credentials::{DatabaseUrl, Tcp};
 use crate::error::{Error, ErrorKind};
-use crate::postgres::sqlstate::Staleness;
+use crate::staleness::Staleness;
 
 /// Connects to the first address of the server that accepts. `server` is `host:port`, for
 /// messages.

@@ -1,4 +1,14 @@
-//! What the connections of one generation have told of its credentials.
+//! The health of a stage's database as the pool knows it: one state machine without a clock, a
+//! lock or a network of its own.
+//!
+//! Every observation is an [`Event`]: a connection was opened, a write was refused, the provider
+//! answered. [`Health::observe`] takes it with the time at which it happened, and returns what
+//! the pool does about it. It alone decides
+//!
+//! - whether the credentials are stale, so that the provider is asked for new ones,
+//! - whether the provider may be asked at this moment,
+//! - since when nothing has worked, which limits how long work is tried again,
+//! - whether the server is near its connection limit, so that instances take turns.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,58 +16,389 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::error::{Error, ErrorKind};
-use crate::postgres::sqlstate::Staleness;
+use crate::clock::{Now, SuspendAwareInstant};
+use crate::error::{ErrorKind, Phase};
+use crate::provider::Backoff;
+use crate::staleness::Staleness;
 
-/// What the connections of a generation have told of its credentials.
+/// The health of a stage's database and of its current credentials.
 #[derive(Debug, Default)]
-pub(in crate::postgres) struct CredentialHealth {
-    /// One was opened since the provider was last asked.
-    pub(in crate::postgres) proved: AtomicBool,
-    /// One was ended from outside, and none was opened since.
-    pub(in crate::postgres) doubt: AtomicBool,
-    /// Since when none could be opened for want of any answer.
-    silent_since: Mutex<Option<Instant>>,
-    /// One said that it takes no writes.
-    pub(in crate::postgres) read_only: AtomicBool,
-    /// One said that there is hardly room for others.
-    pub(in crate::postgres) crowded: AtomicBool,
+pub(in crate::postgres) struct Health {
+    credentials: CredentialHealth,
+    /// Limits provider requests for want of a connection.
+    unreachable: Backoff,
+    /// Limits provider requests because the database is read-only. Apart, since a connection
+    /// that opens proves nothing about writes.
+    read_only: Backoff,
+    connect_failing_since: Option<Instant>,
+    write_failing_since: Option<Instant>,
+    /// The provider was asked, and no connection was lent since.
+    awaits_proof: bool,
+    headroom: Headroom,
 }
 
-impl CredentialHealth {
-    /// What a failure to open a connection says, with what went before it.
-    pub(in crate::postgres) fn judge(&self, error: Error) -> Error {
-        let is_silence = matches!(error.kind(), ErrorKind::Timeout(_));
-        let doubt = self.doubt.load(Ordering::Relaxed);
-        match error.staleness() {
-            Staleness::Unaffected if is_silence && (doubt || self.is_silent_for_long()) => {
-                error.with_staleness(Staleness::Stale)
+/// The health of one generation of credentials. The next generation starts anew.
+#[derive(Debug, Default)]
+struct CredentialHealth {
+    /// Number of the generation; 0 before the first.
+    generation: u64,
+    /// The server went away, and no connection was opened since.
+    is_suspect: bool,
+    /// Start of a time in which every attempt to connect timed out.
+    silent_since: Option<Instant>,
+    /// A write was refused, and the provider was not asked since.
+    is_read_only: bool,
+}
+
+/// The room that the server has for connections of other instances.
+#[derive(Clone, Copy, Debug, Default)]
+enum Headroom {
+    #[default]
+    Enough,
+    /// A connection found hardly any, in the invocation that runs.
+    NearLimit,
+    /// There was hardly any, or none, at that time.
+    Scarce(SuspendAwareInstant),
+}
+
+/// An observation. `generation` is the number of the generation that it is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event {
+    /// A request is about to take a connection.
+    ConnectionWanted,
+    /// A new connection was opened.
+    Opened { generation: u64 },
+    /// The pool lent a connection.
+    Lent { generation: u64 },
+    /// The pool got no connection.
+    ConnectFailed {
+        generation: u64,
+        kind: ErrorKind,
+        staleness: Staleness,
+    },
+    /// A connection of the pool ended.
+    Ended {
+        generation: u64,
+        staleness: Staleness,
+    },
+    /// The server refused a write, or reported that it refuses all.
+    ReadOnly { generation: u64 },
+    /// A connection found hardly any room for others.
+    NearLimit { generation: u64 },
+    /// The server refused a connection because its limit is reached.
+    Full,
+    /// A read succeeded.
+    ReadSucceeded,
+    /// A write succeeded, or failed by its own fault.
+    WriteSucceeded,
+    /// An attempt at some work failed and may be made again.
+    WorkFailed { kind: ErrorKind },
+    /// The invocation ended, and the process may be frozen.
+    InvocationEnded,
+    /// A request is being sent to the provider.
+    ProviderAsked { reason: Reason },
+    /// The provider answered. `random` is a number from 0 to 1.
+    ProviderAnswered {
+        reason: Reason,
+        answer: Answer,
+        random: f64,
+    },
+    /// The credentials are used by a new generation, without a request to the provider.
+    Restarted { generation: u64 },
+}
+
+/// The reason for a request to the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// No connection can be opened, or there are no credentials yet.
+    Unreachable,
+    /// The database is read-only.
+    ReadOnly,
+}
+
+/// The provider's answer, reduced to what the state machine needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// New credentials, which make this generation.
+    New { generation: u64 },
+    /// The credentials that are in use already.
+    Same,
+    /// No credentials. `retry_after` is the provider's own.
+    Failed { retry_after: Option<Duration> },
+}
+
+/// The reaction of the pool to an [`Event`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// None.
+    Proceed,
+    /// Ask the provider for new credentials: those in use are stale.
+    AskProvider(Reason),
+    /// Close the idle connections, so that other instances get their turn.
+    CloseIdle,
+}
+
+impl Reason {
+    /// The reason that an error gives.
+    pub(in crate::postgres) fn of(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::DatabaseReadOnly => Self::ReadOnly,
+            _ => Self::Unreachable,
+        }
+    }
+}
+
+impl Health {
+    /// Takes note of an event, and returns the pool's reaction.
+    pub(in crate::postgres) fn observe(&mut self, event: Event, now: Now) -> Action {
+        let own = self.credentials.generation;
+        if event.generation().is_some_and(|number| number != own) {
+            return event.of_old_credentials();
+        }
+        match event {
+            Event::ConnectionWanted => {
+                if std::mem::take(&mut self.credentials.is_read_only) {
+                    return Action::AskProvider(Reason::ReadOnly);
+                }
             }
-            Staleness::Suspect if doubt => error.with_staleness(Staleness::Stale),
-            Staleness::Suspect => {
-                self.doubt.store(true, Ordering::Relaxed);
-                error
+            Event::Opened { .. } => self.credentials.record_connection(),
+            Event::Lent { .. } => {
+                if std::mem::take(&mut self.awaits_proof) {
+                    self.unreachable.reset();
+                }
             }
-            _ => error,
+            Event::ConnectFailed {
+                kind, staleness, ..
+            } => {
+                let failed = self
+                    .credentials
+                    .record_failure(kind, staleness, now.monotonic);
+                if failed == Staleness::Stale {
+                    return Action::AskProvider(Reason::Unreachable);
+                }
+            }
+            Event::Ended { staleness, .. } => {
+                self.credentials.is_suspect |= staleness != Staleness::Unaffected;
+            }
+            Event::ReadOnly { .. } => self.credentials.is_read_only = true,
+            Event::NearLimit { .. } => self.headroom = Headroom::NearLimit,
+            Event::Full => self.headroom = Headroom::Scarce(now.suspend_aware),
+            Event::ReadSucceeded => self.connect_failing_since = None,
+            Event::WriteSucceeded => {
+                self.connect_failing_since = None;
+                self.write_failing_since = None;
+            }
+            Event::WorkFailed { kind } => {
+                let since = match Reason::of(kind) {
+                    Reason::Unreachable => &mut self.connect_failing_since,
+                    Reason::ReadOnly => &mut self.write_failing_since,
+                };
+                since.get_or_insert(now.monotonic);
+            }
+            Event::InvocationEnded => return self.end_invocation(now.suspend_aware),
+            Event::ProviderAsked { reason } => {
+                self.backoff_mut(reason).record_request(now.monotonic);
+            }
+            Event::ProviderAnswered {
+                reason,
+                answer,
+                random,
+            } => self.take_answer(reason, answer, now.monotonic, random),
+            Event::Restarted { generation } => {
+                self.credentials = CredentialHealth::of(generation);
+            }
+        }
+        Action::Proceed
+    }
+
+    /// Returns whether the provider may be asked at this moment.
+    pub(in crate::postgres) fn may_ask(&self, reason: Reason, now: Now) -> bool {
+        let backoff = match reason {
+            Reason::Unreachable => &self.unreachable,
+            Reason::ReadOnly => &self.read_only,
+        };
+        backoff.is_allowed(now.monotonic)
+    }
+
+    /// Start of the time in which work has failed like this without success between.
+    pub(in crate::postgres) fn failing_since(&self, kind: ErrorKind) -> Option<Instant> {
+        match Reason::of(kind) {
+            Reason::Unreachable => self.connect_failing_since,
+            Reason::ReadOnly => self.write_failing_since,
         }
     }
 
-    fn is_silent_for_long(&self) -> bool {
-        let mut since = lock(&self.silent_since);
-        since.get_or_insert_with(Instant::now).elapsed() >= SILENCE
+    /// Returns whether the end of the invocation may have connections to close.
+    pub(in crate::postgres) fn is_crowded(&self) -> bool {
+        !matches!(self.headroom, Headroom::Enough)
     }
 
-    /// A connection was opened.
-    pub(in crate::postgres) fn opened(&self) {
-        self.doubt.store(false, Ordering::Relaxed);
-        *lock(&self.silent_since) = None;
+    /// Returns whether the events of a request that succeeds change nothing.
+    pub(in crate::postgres) fn is_calm(&self) -> bool {
+        !self.awaits_proof
+            && !self.credentials.is_read_only
+            && self.connect_failing_since.is_none()
+            && self.write_failing_since.is_none()
+            && !self.is_crowded()
+    }
+
+    fn end_invocation(&mut self, now: SuspendAwareInstant) -> Action {
+        if matches!(self.headroom, Headroom::NearLimit) {
+            self.headroom = Headroom::Scarce(now);
+        }
+        match self.headroom {
+            Headroom::Scarce(since) if since.until(&now) < TURNS => return Action::CloseIdle,
+            _ => self.headroom = Headroom::Enough,
+        }
+        Action::Proceed
+    }
+
+    fn take_answer(&mut self, reason: Reason, answer: Answer, now: Instant, random: f64) {
+        let retry_after = match answer {
+            // Until they have given a connection they may be as bad as those before.
+            Answer::New { .. } | Answer::Same => None,
+            Answer::Failed { retry_after } => retry_after,
+        };
+        self.backoff_mut(reason)
+            .record_failure(now, retry_after, random);
+        self.awaits_proof = true;
+        if let Answer::New { generation } = answer {
+            self.credentials = CredentialHealth::of(generation);
+        }
+    }
+
+    fn backoff_mut(&mut self, reason: Reason) -> &mut Backoff {
+        match reason {
+            Reason::Unreachable => &mut self.unreachable,
+            Reason::ReadOnly => &mut self.read_only,
+        }
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl CredentialHealth {
+    fn of(generation: u64) -> Self {
+        Self {
+            generation,
+            ..Self::default()
+        }
+    }
+
+    fn record_connection(&mut self) {
+        self.is_suspect = false;
+        self.silent_since = None;
+    }
+
+    /// Takes note of a failure to connect. Returns its verdict in the light of those before it.
+    fn record_failure(&mut self, kind: ErrorKind, alone: Staleness, now: Instant) -> Staleness {
+        let is_silence = matches!(kind, ErrorKind::Timeout(Phase::Connect | Phase::Handshake));
+        match alone {
+            Staleness::Suspect if std::mem::replace(&mut self.is_suspect, true) => Staleness::Stale,
+            Staleness::Unaffected if is_silence => {
+                let since = *self.silent_since.get_or_insert(now);
+                if self.is_suspect || now.duration_since(since) >= SILENCE {
+                    Staleness::Stale
+                } else {
+                    Staleness::Unaffected
+                }
+            }
+            alone => alone,
+        }
+    }
 }
 
-/// A time-out says nothing of the credentials, and a busy network has some in a
-/// row. A server that has not answered for this long may be another's address by now.
+/// The health of a stage's database, shared by its pool and the pool's connections.
+#[derive(Debug, Default)]
+pub(crate) struct SharedHealth {
+    /// While false, a request that succeeds spares the lock and the clock.
+    needs_attention: AtomicBool,
+    state: Mutex<Health>,
+}
+
+impl SharedHealth {
+    /// Takes note of an event that happens now, and returns the pool's reaction.
+    pub(crate) fn observe(&self, event: Event) -> Action {
+        if self.is_calm() && event.is_routine() {
+            return Action::Proceed;
+        }
+        let mut health = self.lock();
+        let action = health.observe(event, Now::read());
+        self.needs_attention
+            .store(!health.is_calm(), Ordering::Relaxed);
+        action
+    }
+
+    /// Returns whether the provider may be asked now.
+    pub(in crate::postgres) fn may_ask(&self, reason: Reason) -> bool {
+        self.lock().may_ask(reason, Now::read())
+    }
+
+    /// Takes note of a failed attempt at some work. Returns since when such work fails.
+    pub(crate) fn record_failed_work(&self, kind: ErrorKind) -> Instant {
+        self.observe(Event::WorkFailed { kind });
+        self.lock().failing_since(kind).unwrap_or_else(Instant::now)
+    }
+
+    /// Returns whether the end of the invocation may have connections to close.
+    pub(in crate::postgres) fn is_crowded(&self) -> bool {
+        !self.is_calm() && self.lock().is_crowded()
+    }
+
+    fn is_calm(&self) -> bool {
+        !self.needs_attention.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Health> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Event {
+    /// Number of the generation that the event is about.
+    fn generation(self) -> Option<u64> {
+        match self {
+            Self::Opened { generation }
+            | Self::Lent { generation }
+            | Self::ConnectFailed { generation, .. }
+            | Self::Ended { generation, .. }
+            | Self::ReadOnly { generation }
+            | Self::NearLimit { generation } => Some(generation),
+            _ => None,
+        }
+    }
+
+    /// The reaction to an event of credentials that have been replaced: it proves nothing about
+    /// those in use. Where it asks for new ones, the pool finds that they are there.
+    fn of_old_credentials(self) -> Action {
+        match self {
+            Self::ConnectFailed {
+                staleness: Staleness::Stale,
+                ..
+            } => Action::AskProvider(Reason::Unreachable),
+            _ => Action::Proceed,
+        }
+    }
+
+    /// Returns whether a calm database's health is the same after this event.
+    pub(in crate::postgres) fn is_routine(self) -> bool {
+        matches!(
+            self,
+            Self::ConnectionWanted
+                | Self::Lent { .. }
+                | Self::ReadSucceeded
+                | Self::WriteSucceeded
+                | Self::InvocationEnded
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;
+
+/// A time-out says nothing about the credentials, and a busy network causes several in a row.
+/// After this long without any answer the address may belong to another server.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// After the server was near its limit, an instance keeps no connection between invocations for
+/// this long, so that instances take turns. Each of its requests pays for a new connection
+/// meanwhile.
+const TURNS: Duration = Duration::from_secs(30);

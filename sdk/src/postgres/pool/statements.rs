@@ -1,54 +1,42 @@
-//! Statements that a session has prepared: kept by their text, and made anew when the
+//! The prepared statements of a session: kept by their text, and prepared again when the
 //! database has changed under them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use deadpool_postgres::ClientWrapper;
 use futures_util::future::join;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row, Statement};
 
-use crate::postgres::pool::manager::PooledConnection;
+use crate::postgres::protocol::Tap;
 
 /// A parameter and its type.
 pub(in crate::postgres) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// The statements of one session, by their text.
-pub(in crate::postgres) struct Statements {
-    /// Behind a pooler a statement is gone with the transaction that prepared it.
-    are_kept: bool,
-    known: Mutex<BTreeMap<String, Known>>,
-}
+#[derive(Default)]
+pub(in crate::postgres) struct Statements(Mutex<BTreeMap<String, Known>>);
 
 /// A statement with parameters of these types.
 struct Known {
     types: Vec<Type>,
-    /// From the second time on that it came.
+    /// There from the second time on that it came.
     prepared: Option<Statement>,
 }
 
-/// What is to be done with a statement.
+/// The way to run a statement.
 enum Next {
-    /// Send it as it is, with its types.
+    /// Send its text, with the types of its parameters.
     Send,
-    /// The same, and have it prepared beside that.
+    /// Send its text, and prepare it beside that.
     SendAndPrepare(Vec<Type>),
     Execute(Statement),
 }
 
 impl Statements {
-    pub(in crate::postgres) fn new(are_kept: bool) -> Self {
-        Self {
-            are_kept,
-            known: Mutex::default(),
-        }
-    }
-
     fn next(&self, text: &str, parameters: &[Parameter<'_>]) -> Next {
-        if !self.are_kept {
-            return Next::Send;
-        }
         let types = || parameters.iter().map(|(_, ty)| ty);
         let mut known = self.known();
         match known
@@ -77,36 +65,46 @@ impl Statements {
             .insert(text.to_owned(), Known { types, prepared });
     }
 
-    /// What has made one of them useless has most often done so to others.
+    /// Forgets all: what has made one of them useless has most often done so to others.
     fn forget(&self) {
         self.known().clear();
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl PooledConnection {
-    /// The rows of a statement, in one round trip: see [`Client::query_cached`](super::Client::query_cached).
-    pub(in crate::postgres) async fn rows(
-        &self,
+/// The session that statements run on.
+#[derive(Clone, Copy)]
+pub(in crate::postgres) struct StatementRunner<'a> {
+    pub(in crate::postgres) statements: &'a Statements,
+    /// Behind a pooler a statement is gone with the transaction that prepared it.
+    pub(in crate::postgres) can_prepare: bool,
+    pub(in crate::postgres) client: &'a ClientWrapper,
+    pub(in crate::postgres) tap: &'a Tap,
+}
+
+impl StatementRunner<'_> {
+    /// Runs a statement and returns its rows, in one round trip.
+    pub(in crate::postgres) async fn query(
+        self,
         text: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, Error> {
-        let client = &self.client;
+        let client = self.client;
         let send = || client.query_typed(text, parameters);
         let execute = async |statement| client.query(&statement, &values(parameters)).await;
         self.run(text, parameters, send, execute).await
     }
 
-    /// The same for a statement whose rows nobody wants: how many there were.
-    pub(in crate::postgres) async fn count(
-        &self,
+    /// Runs a statement and returns the number of its rows, in one round trip.
+    pub(in crate::postgres) async fn execute(
+        self,
         text: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<u64, Error> {
-        let client = &self.client;
+        let client = self.client;
         let send = || client.execute_typed(text, parameters);
         let execute = async |statement| client.execute(&statement, &values(parameters)).await;
         self.run(text, parameters, send, execute).await
@@ -114,28 +112,35 @@ impl PooledConnection {
 
     /// Sends a statement, or executes it where it is prepared.
     ///
-    /// What happens most often is the only thing that is not in a box of its own: the futures
-    /// of handlers are as large as all that they may wait for, and are moved about.
+    /// Only the most frequent step is not in a box of its own: the futures of handlers are as
+    /// large as all that they may wait for, and are moved about.
     async fn run<T, F: Future<Output = Result<T, Error>>>(
-        &self,
+        self,
         text: &str,
         parameters: &[Parameter<'_>],
         send: impl Fn() -> F,
         execute: impl AsyncFnOnce(Statement) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        match self.statements.next(text, parameters) {
+        let next = if self.can_prepare {
+            self.statements.next(text, parameters)
+        } else {
+            Next::Send
+        };
+        match next {
             Next::Send => Box::pin(send()).await,
-            Next::SendAndPrepare(types) => self.beside(Box::pin(send()), text, types).await,
+            Next::SendAndPrepare(types) => {
+                self.run_and_prepare(Box::pin(send()), text, types).await
+            }
             Next::Execute(statement) => match execute(statement).await {
-                Err(error) if self.gives_up(&error) => Box::pin(send()).await,
+                Err(error) if is_outdated(&error) && self.recover() => Box::pin(send()).await,
                 done => done,
             },
         }
     }
 
-    /// Has a statement prepared beside it being run.
-    async fn beside<T>(
-        &self,
+    /// Prepares a statement beside running it.
+    async fn run_and_prepare<T>(
+        self,
         run: impl Future<Output = Result<T, Error>>,
         text: &str,
         types: Vec<Type>,
@@ -148,12 +153,9 @@ impl PooledConnection {
         done
     }
 
-    /// Whether a prepared statement failed for what it is, and may be sent as it stands
-    /// instead: it has not begun. Inside of a transaction that takes a new one.
-    fn gives_up(&self, error: &Error) -> bool {
-        if !is_outdated(error) {
-            return false;
-        }
+    /// Forgets the prepared statements, one of which is outdated and has not begun. Returns
+    /// whether its text may be sent instead; inside a transaction that takes a new one.
+    fn recover(self) -> bool {
         self.statements.forget();
         let may_go_on = !self.tap.is_in_transaction();
         if !may_go_on {
@@ -163,14 +165,14 @@ impl PooledConnection {
     }
 }
 
-/// Whether the database has changed under a prepared statement, so that its rows would have
-/// other columns than were told ("cached plan must not change result type", plancache.c of
+/// Returns whether the database has changed under a prepared statement, so that its rows would
+/// have other columns than were described ("cached plan must not change result type", plancache.c of
 /// Postgres 18, which has no code of its own), or has forgotten it (DEALLOCATE, DISCARD ALL).
 fn is_outdated(error: &Error) -> bool {
-    error.as_db_error().is_some_and(|health| {
-        *health.code() == SqlState::INVALID_SQL_STATEMENT_NAME
-            || *health.code() == SqlState::FEATURE_NOT_SUPPORTED
-                && health.routine() == Some("RevalidateCachedQuery")
+    error.as_db_error().is_some_and(|answer| {
+        *answer.code() == SqlState::INVALID_SQL_STATEMENT_NAME
+            || *answer.code() == SqlState::FEATURE_NOT_SUPPORTED
+                && answer.routine() == Some("RevalidateCachedQuery")
     })
 }
 

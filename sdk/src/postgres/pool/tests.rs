@@ -1,4 +1,4 @@
-//! Questions to providers that behave badly.
+//! Requests to providers that behave badly.
 
 use std::future::pending;
 use std::net::TcpListener;
@@ -12,10 +12,10 @@ use super::*;
 use crate::credentials::DatabaseUrl;
 use crate::provider::{Provider, ResolveRequest};
 
-/// Knows a database on a port where nobody listens, and counts how often it is asked.
+/// A provider of a database on a port where no server listens. Counts the requests.
 #[derive(Clone)]
 struct Fake {
-    /// Holds the port, so that nobody else can listen there meanwhile.
+    /// Holds the port, so that no other process listens there meanwhile.
     _held: Arc<TcpSocket>,
     asked: Arc<AtomicUsize>,
     url: String,
@@ -47,21 +47,15 @@ impl Fake {
         }
     }
 
-    fn pool(&self) -> Pool {
+    fn pool(&self) -> Arc<Pool> {
         let limits = Limits {
             pool_size: NonZeroUsize::new(20).unwrap(),
             resolve: Duration::from_millis(50),
             ..Limits::default()
         };
         let provider = AnyProvider::new(self.clone());
-        Pool::new(
-            Stage::Staging,
-            provider,
-            None,
-            limits,
-            ServerSettings::default(),
-        )
-        .unwrap()
+        let server = ServerSettings::default();
+        Arc::new(Pool::new(Stage::Staging, provider, None, limits, server).unwrap())
     }
 
     fn asked(&self) -> usize {
@@ -88,11 +82,11 @@ impl Provider for Fake {
     }
 }
 
-/// What twenty requests at the same time get to hear.
-async fn storm(pool: &Pool) -> Vec<Error> {
+/// The errors of twenty requests at the same time.
+async fn storm(pool: &Arc<Pool>) -> Vec<Error> {
     let requests: Vec<_> = (0..20)
         .map(|_| {
-            let pool = pool.clone();
+            let pool = Arc::clone(pool);
             tokio::spawn(async move { pool.client(None).await.unwrap_err() })
         })
         .collect();
@@ -150,7 +144,7 @@ async fn server_that_is_silent_for_long_may_have_moved_and_one_that_times_out_ha
         ..Fake::new(Behaviour::Same)
     };
     let pool = fake.pool();
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     while fake.asked() < 2 {
         let error = pool.client(None).await.unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Timeout(_)), "{error}");
@@ -165,7 +159,8 @@ async fn new_url_makes_a_new_generation() {
     let error = pool.client(None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DatabaseUnreachable);
     assert_eq!(fake.asked(), 2);
-    let current = pool.0.current().unwrap();
-    assert_eq!(current.number(), 2);
-    assert_eq!(current.credentials().url().database(), "d1");
+    let current = pool.current().unwrap();
+    assert_eq!(current.manager().generation, 2);
+    let credentials = current.manager().connector.credentials();
+    assert_eq!(credentials.url().database(), "d1");
 }

@@ -21,7 +21,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::error::{Error, ErrorKind};
-use crate::postgres::sqlstate::Staleness;
+use crate::staleness::Staleness;
 
 #[cfg(not(target_os = "linux"))]
 pub(in crate::postgres) use self::native::{Certificate, PublicKey, Stream, handshake, prepare};

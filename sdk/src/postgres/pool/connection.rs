@@ -1,0 +1,376 @@
+//! One session in the pool: its state, its checks, and its orderly end.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::ClientWrapper;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::clock::SuspendAwareInstant;
+use crate::error::ErrorKind;
+use crate::postgres::connect::cancel::CancelToken;
+use crate::postgres::connect::connector::NewConnection;
+use crate::postgres::connect::socket::SocketProbe;
+use crate::postgres::connect::startup::{Pipelined, session_params};
+use crate::postgres::pool::health::{Event, SharedHealth};
+use crate::postgres::pool::reset::ResetTasks;
+use crate::postgres::pool::statements::{StatementRunner, Statements};
+use crate::postgres::protocol::{Checkpoint, ReturnState, Tap};
+use crate::postgres::sqlstate::of_query;
+use crate::staleness::Staleness;
+
+/// A session in the pool.
+pub(in crate::postgres) struct PooledConnection {
+    pub(in crate::postgres) client: ClientWrapper,
+    pub(in crate::postgres) tap: Tap,
+    statements: Statements,
+    /// For the reset at the end of a loan.
+    pub(in crate::postgres) reset_tasks: Arc<ResetTasks>,
+    health: Arc<SharedHealth>,
+    /// Number of the generation of credentials that opened it.
+    generation: u64,
+    /// Taken when the session is ended.
+    task: Option<JoinHandle<()>>,
+    socket: SocketProbe,
+    cancel_token: CancelToken,
+    /// Statements to be sent ahead of the next one; `None` behind a pooler.
+    pipelined: Option<Pipelined>,
+    /// Whether the server was told to end statements that outlast an invocation.
+    is_bounded: bool,
+    /// Time of the last check of the server's connection headroom, if there was one.
+    headroom_checked_at: Option<SuspendAwareInstant>,
+    is_first_loan: bool,
+    /// Reported by the server at the start of the session.
+    is_read_only: bool,
+    rest: RestTimes,
+    is_pooled: bool,
+    round_trip: Duration,
+    lent_at: Checkpoint,
+    /// Time of its opening, then of the end of its last loan.
+    rests_since: SuspendAwareInstant,
+}
+
+impl PooledConnection {
+    /// Wraps a new session. `idle` is the time after which the server ends it for want of a
+    /// statement.
+    pub(in crate::postgres) fn new(
+        opened: NewConnection,
+        generation: u64,
+        health: Arc<SharedHealth>,
+        reset_tasks: Arc<ResetTasks>,
+        idle: Duration,
+    ) -> Self {
+        let NewConnection {
+            client,
+            task,
+            tap,
+            socket,
+            cancel_token,
+            pipelined,
+            info,
+        } = opened;
+        Self {
+            client,
+            statements: Statements::default(),
+            reset_tasks,
+            health,
+            generation,
+            task: Some(task),
+            lent_at: tap.checkpoint(),
+            tap,
+            socket,
+            cancel_token,
+            rest: RestTimes::new(idle, pipelined.is_some()),
+            pipelined,
+            is_bounded: false,
+            headroom_checked_at: None,
+            is_first_loan: true,
+            is_read_only: info.is_read_only,
+            is_pooled: info.is_pooled,
+            round_trip: info.round_trip,
+            rests_since: SuspendAwareInstant::now(),
+        }
+    }
+
+    /// The parts of the session that a cached statement runs on.
+    pub(in crate::postgres) fn runner(&self) -> StatementRunner<'_> {
+        StatementRunner {
+            statements: &self.statements,
+            can_prepare: !self.is_pooled,
+            client: &self.client,
+            tap: &self.tap,
+        }
+    }
+
+    /// Returns whether its server changes from one transaction to the next.
+    pub(in crate::postgres) fn is_pooled(&self) -> bool {
+        self.is_pooled
+    }
+
+    /// Returns whether this loan is the first, right after the connection was opened.
+    pub(in crate::postgres) fn is_first_loan(&self) -> bool {
+        self.is_first_loan
+    }
+
+    /// Returns whether the server reported, just now and unasked, that it refuses writes. That
+    /// may change, so it counts for the first loan alone.
+    pub(in crate::postgres) fn is_reported_read_only(&self) -> bool {
+        self.is_first_loan && self.is_read_only
+    }
+
+    /// Takes note that the report was the answer to a write.
+    pub(in crate::postgres) fn record_read_only(&self) {
+        let generation = self.generation;
+        self.health.observe(Event::ReadOnly { generation });
+    }
+
+    /// Has the server end what outlasts an invocation of this length. The statement is sent
+    /// once, ahead of the first one.
+    pub(in crate::postgres) fn serve_invocations(&mut self, longest: Duration) {
+        if self.is_bounded {
+            return;
+        }
+        self.is_bounded = true;
+        if let Some(pipelined) = &self.pipelined
+            && self.tap.is_quiet()
+        {
+            pipelined.add(&session_params::for_invocations(longest));
+        }
+    }
+
+    /// Has the server's connection headroom checked, ahead of the next statement.
+    pub(in crate::postgres) fn check_connection_headroom(&mut self) {
+        if let Some(pipelined) = &self.pipelined
+            && self.tap.is_quiet()
+        {
+            self.headroom_checked_at = Some(SuspendAwareInstant::now());
+            pipelined.add(&session_params::connection_headroom());
+        }
+    }
+
+    /// Ends a loan. Returns the state in which it leaves the session.
+    pub(in crate::postgres) fn end_loan(&mut self) -> ReturnState {
+        self.rests_since = SuspendAwareInstant::now();
+        if self.pipelined.as_ref().is_some_and(Pipelined::take_near_limit) {
+            let generation = self.generation;
+            self.health.observe(Event::NearLimit { generation });
+        }
+        self.report()
+    }
+
+    /// Reports to the pool's health what the server said since the loan began. Returns the
+    /// state of the session.
+    fn report(&self) -> ReturnState {
+        let state = self.tap.return_state_since(&self.lent_at);
+        let meaning = state.error.as_deref().and_then(of_query);
+        let generation = self.generation;
+        if meaning.is_some_and(|meaning| meaning.kind == ErrorKind::DatabaseReadOnly) {
+            self.health.observe(Event::ReadOnly { generation });
+        }
+        if state.has_ended {
+            let staleness = meaning.map_or(Staleness::Suspect, |meaning| meaning.staleness);
+            self.health.observe(Event::Ended {
+                generation,
+                staleness,
+            });
+        }
+        state
+    }
+
+    /// Begins another loan, or says why the session is of no use any more.
+    ///
+    /// A connection that was used a moment ago is not pinged: a warm request pays for its query
+    /// alone. What the server has sent meanwhile is looked at without a round trip.
+    pub(in crate::postgres) async fn begin_loan(&mut self) -> Result<(), &'static str> {
+        // The connection's own task has to read what has arrived, to see whether the server has
+        // ended the session.
+        if self.socket.is_readable() {
+            tokio::task::yield_now().await;
+        }
+        let state = self.report();
+        if self.client.is_closed() || state.has_ended {
+            return Err("the connection has ended");
+        }
+        if !state.is_idle {
+            return Err("it was left with a statement running or a transaction open");
+        }
+        let now = SuspendAwareInstant::now();
+        let is_alive = match self.rest.after(self.rests_since.until(&now)) {
+            Rest::Fresh => true,
+            Rest::Uncertain => self.ping().await,
+            Rest::Expired => false,
+        };
+        if !is_alive {
+            return Err("it has not been used for too long");
+        }
+        // Not for a function's first request, which has enough to do.
+        let is_due = self
+            .headroom_checked_at
+            .is_none_or(|checked| checked.until(&now) >= HEADROOM_INTERVAL);
+        if is_due && !self.tap.is_new() {
+            self.check_connection_headroom();
+        }
+        self.is_first_loan = false;
+        self.lent_at = state.checkpoint;
+        Ok(())
+    }
+
+    /// Returns whether the server answers, in one round trip.
+    async fn ping(&self) -> bool {
+        let limit = self.round_trip * 4 + PING;
+        let answered = timeout(limit, self.client.check_connection()).await;
+        matches!(answered, Ok(Ok(())))
+    }
+
+    /// Stops the statement that runs in the session and rolls back its transaction. Returns
+    /// whether the server has confirmed it, so that the session may be lent again.
+    pub(in crate::postgres) async fn reset(&self) -> bool {
+        // The statement may be about to end: the driver has sent a ROLLBACK, or an answer is on
+        // its way. The answer to a Sync comes behind it.
+        let quiet = self.client.check_connection();
+        tokio::pin!(quiet);
+        let patience = (self.round_trip * 2 + ABOUT_TO_END).min(LONGEST_ROUND_TRIPS);
+        let is_quiet = match timeout(patience, &mut quiet).await {
+            Ok(answer) => answer.is_ok(),
+            Err(_) => self.cancel_token.cancel().await.is_ok() && quiet.await.is_ok(),
+        };
+        if is_quiet && self.tap.is_in_transaction() {
+            self.client.batch_execute("ROLLBACK").await.ok();
+        }
+        is_quiet && self.tap.is_idle()
+    }
+
+    /// Closes the session, and returns when the server has been told.
+    pub(in crate::postgres) async fn close(mut self: Box<Self>) {
+        let task = self.task.take();
+        drop(self);
+        if let Some(mut task) = task
+            && timeout(FAREWELL, &mut task).await.is_err()
+        {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for PooledConnection {
+    fn drop(&mut self) {
+        // The server is told as soon as the client is dropped, unless a statement runs: then
+        // the task would wait for its end.
+        if let Some(task) = self.task.take()
+            && !self.tap.is_idle()
+        {
+            task.abort();
+        }
+    }
+}
+
+impl fmt::Debug for PooledConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PooledConnection")
+            .field("tap", &self.tap)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The times without use after which a connection is checked, or given up.
+#[derive(Clone, Copy, Debug)]
+struct RestTimes {
+    fresh: Duration,
+    longest: Duration,
+}
+
+/// The state of a connection after a time without use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// It is taken as it is.
+    Fresh,
+    /// It may be gone: a ping decides.
+    Uncertain,
+    /// The server or the network has given it up by now.
+    Expired,
+}
+
+impl RestTimes {
+    /// `ends_idle` is whether the server ends the session after `idle`.
+    fn new(idle: Duration, ends_idle: bool) -> Self {
+        Self {
+            fresh: FRESH.min(idle / 10),
+            longest: if ends_idle {
+                // The server's clock began to count a little earlier.
+                (idle - idle / 10).min(LONGEST_IDLE)
+            } else {
+                LONGEST_IDLE
+            },
+        }
+    }
+
+    fn after(self, unused: Duration) -> Rest {
+        if unused >= self.longest {
+            Rest::Expired
+        } else if unused >= self.fresh {
+            Rest::Uncertain
+        } else {
+            Rest::Fresh
+        }
+    }
+}
+
+/// A connection that was used this short a time ago (or within a tenth of the idle timeout, if
+/// that is less) is taken as it is. A ping costs a round trip, which is nothing beside a wait of
+/// seconds, and much beside a stream of requests.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Limit for the answer to a ping, beside four round trips. It comes within one, or never; but a
+/// process that was frozen may have little CPU at first.
+const PING: Duration = Duration::from_millis(250);
+
+/// AWS's NAT gateways and load balancers forget a connection after 350 s without use, and
+/// answer nothing afterwards (docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-basics.html,
+/// 2026-02).
+const LONGEST_IDLE: Duration = Duration::from_secs(300);
+
+/// Interval between two checks of the server's connection headroom.
+const HEADROOM_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Time for the server to end what is about to end anyway, beside the way there and back.
+const ABOUT_TO_END: Duration = Duration::from_millis(10);
+const LONGEST_ROUND_TRIPS: Duration = Duration::from_millis(100);
+
+/// Time to say goodbye to a server.
+const FAREWELL: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// States after these milliseconds without use, where the server ends a session after `idle`.
+    fn states(idle_ms: u64, ends_idle: bool, unused_ms: &[u64]) -> Vec<Rest> {
+        let times = RestTimes::new(Duration::from_millis(idle_ms), ends_idle);
+        unused_ms
+            .iter()
+            .map(|unused| times.after(Duration::from_millis(*unused)))
+            .collect()
+    }
+
+    #[test]
+    fn connection_is_fresh_for_seconds_then_pinged_and_given_up_before_the_server_does() {
+        use Rest::{Expired, Fresh, Uncertain};
+        let unused = [0, 4_999, 5_000, 53_999, 54_000, 600_000];
+        let expected = [Fresh, Fresh, Uncertain, Uncertain, Expired, Expired];
+        assert_eq!(states(60_000, true, &unused), expected);
+        assert_eq!(
+            states(500, true, &[49, 50, 449, 450]),
+            [Fresh, Uncertain, Uncertain, Expired]
+        );
+    }
+
+    #[test]
+    fn connection_is_given_up_before_a_nat_gateway_forgets_it() {
+        use Rest::{Expired, Uncertain};
+        let unused = [299_999, 300_000];
+        assert_eq!(states(3_600_000, true, &unused), [Uncertain, Expired]);
+        assert_eq!(states(60_000, false, &unused), [Uncertain, Expired]);
+    }
+}

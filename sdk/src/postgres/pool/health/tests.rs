@@ -1,0 +1,303 @@
+//! The state machine, step by step, with a clock of the tests' own.
+
+use super::*;
+
+/// A health, and the time at which the next event happens.
+struct Timeline {
+    health: Health,
+    now: Now,
+}
+
+impl Timeline {
+    /// Credentials of generation 1, from the deploy.
+    fn new() -> Self {
+        let mut timeline = Self {
+            health: Health::default(),
+            now: Now::read(),
+        };
+        timeline.observe(Event::Restarted { generation: 1 });
+        timeline
+    }
+
+    fn observe(&mut self, event: Event) -> Action {
+        self.health.observe(event, self.now)
+    }
+
+    /// Observes each event so many seconds after the one before, and compares the action.
+    fn check(&mut self, steps: &[(u64, Event, Action)]) {
+        for (number, (seconds, event, action)) in steps.iter().enumerate() {
+            self.pass(*seconds);
+            assert_eq!(self.observe(*event), *action, "step {number}: {event:?}");
+        }
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.now = self.now + Duration::from_secs(seconds);
+    }
+
+    /// Asks the provider if that is allowed, and takes its answer. Returns whether it was.
+    fn ask(&mut self, reason: Reason, answer: Answer) -> bool {
+        let may_ask = self.health.may_ask(reason, self.now);
+        if may_ask {
+            self.observe(Event::ProviderAsked { reason });
+            let random = 0.5;
+            self.observe(Event::ProviderAnswered {
+                reason,
+                answer,
+                random,
+            });
+        }
+        may_ask
+    }
+
+    /// The number of provider requests that are allowed within a minute, one each second.
+    fn requests_in_a_minute(&mut self, reason: Reason, answer: Answer) -> usize {
+        let mut count = 0;
+        for _ in 0..60 {
+            count += usize::from(self.ask(reason, answer));
+            self.pass(1);
+        }
+        count
+    }
+}
+
+fn failed(kind: ErrorKind, staleness: Staleness) -> Event {
+    Event::ConnectFailed {
+        generation: 1,
+        kind,
+        staleness,
+    }
+}
+
+fn ended(staleness: Staleness) -> Event {
+    Event::Ended {
+        generation: 1,
+        staleness,
+    }
+}
+
+const OPENED: Event = Event::Opened { generation: 1 };
+const LENT: Event = Event::Lent { generation: 1 };
+const READ_ONLY: Event = Event::ReadOnly { generation: 1 };
+const NEAR_LIMIT: Event = Event::NearLimit { generation: 1 };
+const ASK: Action = Action::AskProvider(Reason::Unreachable);
+const SILENT: ErrorKind = ErrorKind::Timeout(Phase::Connect);
+const GONE: ErrorKind = ErrorKind::DatabaseUnreachable;
+
+use Action::{CloseIdle, Proceed};
+use Staleness::{Stale, Suspect, Unaffected};
+
+#[test]
+fn refused_password_is_stale_at_once() {
+    let refused = failed(ErrorKind::DatabaseRefused, Stale);
+    Timeline::new().check(&[(0, OPENED, Proceed), (0, refused, ASK)]);
+}
+
+#[test]
+fn full_server_is_never_stale() {
+    let full = failed(ErrorKind::TooManyConnections, Unaffected);
+    Timeline::new().check(&[(0, full, Proceed), (60, full, Proceed), (60, full, Proceed)]);
+}
+
+#[test]
+fn server_that_went_away_is_stale_if_the_next_attempt_fails_too() {
+    let lost = failed(GONE, Suspect);
+    let silent = failed(SILENT, Unaffected);
+    for (first, next) in [
+        (lost, lost),
+        (ended(Suspect), lost),
+        (lost, silent),
+        (ended(Suspect), silent),
+    ] {
+        Timeline::new().check(&[(0, first, Proceed), (0, next, ASK)]);
+        // A connection that opens between clears the suspicion.
+        Timeline::new().check(&[
+            (0, first, Proceed),
+            (0, OPENED, Proceed),
+            (0, next, Proceed),
+        ]);
+    }
+    // The server ended the session for its idleness: that says nothing.
+    Timeline::new().check(&[(0, ended(Unaffected), Proceed), (0, lost, Proceed)]);
+}
+
+#[test]
+fn server_that_is_silent_for_thirty_seconds_is_stale() {
+    let silent = failed(SILENT, Unaffected);
+    Timeline::new().check(&[
+        (0, silent, Proceed),
+        (29, silent, Proceed),
+        (1, silent, ASK),
+        (0, OPENED, Proceed),
+        (0, silent, Proceed),
+        (29, silent, Proceed),
+    ]);
+}
+
+#[test]
+fn wait_for_a_free_connection_is_no_silence() {
+    let waited = failed(ErrorKind::Timeout(Phase::Wait), Unaffected);
+    Timeline::new().check(&[(0, waited, Proceed), (60, waited, Proceed)]);
+}
+
+#[test]
+fn read_only_database_asks_once_for_each_refused_write() {
+    let ask = Action::AskProvider(Reason::ReadOnly);
+    Timeline::new().check(&[
+        (0, Event::ConnectionWanted, Proceed),
+        (0, READ_ONLY, Proceed),
+        (0, READ_ONLY, Proceed),
+        (0, Event::ConnectionWanted, ask),
+        (0, Event::ConnectionWanted, Proceed),
+    ]);
+}
+
+#[test]
+fn old_connections_prove_nothing_about_new_credentials() {
+    let mut timeline = Timeline::new();
+    let refused = failed(ErrorKind::DatabaseRefused, Stale);
+    timeline.observe(refused);
+    timeline.ask(Reason::Unreachable, Answer::New { generation: 2 });
+    timeline.check(&[
+        (0, ended(Suspect), Proceed),
+        (0, READ_ONLY, Proceed),
+        (0, NEAR_LIMIT, Proceed),
+        (0, Event::ConnectionWanted, Proceed),
+        (0, Event::InvocationEnded, Proceed),
+        // It asks, and finds that the new ones are there.
+        (0, refused, ASK),
+    ]);
+    let lost = Event::ConnectFailed {
+        generation: 2,
+        kind: GONE,
+        staleness: Suspect,
+    };
+    timeline.check(&[(0, lost, Proceed), (0, lost, ASK)]);
+}
+
+#[test]
+fn provider_is_asked_six_times_a_minute_at_most() {
+    for answer in [
+        Answer::Same,
+        Answer::New { generation: 2 },
+        Answer::Failed { retry_after: None },
+    ] {
+        let mut timeline = Timeline::new();
+        // Twice at once, then after 1, 2, 4, 8, 16 and 32 seconds, but six times a minute.
+        let count = timeline.requests_in_a_minute(Reason::Unreachable, answer);
+        assert_eq!(count, 6, "{answer:?}");
+    }
+}
+
+#[test]
+fn provider_is_asked_six_times_a_minute_even_if_it_helps_each_time() {
+    let mut timeline = Timeline::new();
+    let mut count = 0;
+    for generation in 2..62 {
+        let asked = timeline.ask(Reason::Unreachable, Answer::New { generation });
+        timeline.observe(Event::Lent { generation });
+        count += usize::from(asked);
+        timeline.pass(1);
+    }
+    assert_eq!(count, 6);
+}
+
+#[test]
+fn provider_that_says_when_to_come_back_is_left_alone_until_then() {
+    let mut timeline = Timeline::new();
+    let retry_after = Some(Duration::from_secs(17));
+    assert!(timeline.ask(Reason::Unreachable, Answer::Failed { retry_after }));
+    timeline.pass(16);
+    assert!(!timeline.health.may_ask(Reason::Unreachable, timeline.now));
+    timeline.pass(1);
+    assert!(timeline.health.may_ask(Reason::Unreachable, timeline.now));
+}
+
+#[test]
+fn lent_connection_ends_the_wait_for_the_provider_if_it_was_unreachable() {
+    for (reason, may_ask) in [(Reason::Unreachable, true), (Reason::ReadOnly, false)] {
+        let mut timeline = Timeline::new();
+        for _ in 0..3 {
+            assert!(timeline.ask(reason, Answer::Same));
+        }
+        assert!(!timeline.health.may_ask(reason, timeline.now));
+        timeline.observe(LENT);
+        assert_eq!(timeline.health.may_ask(reason, timeline.now), may_ask);
+    }
+}
+
+#[test]
+fn questions_for_want_of_a_connection_and_for_want_of_writes_are_counted_apart() {
+    let mut timeline = Timeline::new();
+    for _ in 0..3 {
+        assert!(timeline.ask(Reason::ReadOnly, Answer::Same));
+    }
+    assert!(!timeline.health.may_ask(Reason::ReadOnly, timeline.now));
+    assert!(timeline.health.may_ask(Reason::Unreachable, timeline.now));
+}
+
+#[test]
+fn work_fails_since_the_beginning_of_the_trouble_until_it_succeeds() {
+    let mut timeline = Timeline::new();
+    let began = timeline.now.monotonic;
+    let refused = ErrorKind::DatabaseReadOnly;
+    timeline.observe(Event::WorkFailed { kind: GONE });
+    timeline.observe(Event::WorkFailed { kind: refused });
+    timeline.pass(9);
+    timeline.observe(Event::WorkFailed { kind: GONE });
+    timeline.observe(Event::WorkFailed { kind: refused });
+    assert_eq!(timeline.health.failing_since(GONE), Some(began));
+    assert_eq!(timeline.health.failing_since(refused), Some(began));
+    // A read proves nothing about writes.
+    timeline.observe(Event::ReadSucceeded);
+    assert_eq!(timeline.health.failing_since(GONE), None);
+    assert_eq!(timeline.health.failing_since(refused), Some(began));
+    timeline.observe(Event::WriteSucceeded);
+    assert_eq!(timeline.health.failing_since(refused), None);
+}
+
+#[test]
+fn instance_near_the_limit_keeps_no_idle_connection_for_thirty_seconds() {
+    let end = Event::InvocationEnded;
+    for crowding in [NEAR_LIMIT, Event::Full] {
+        Timeline::new().check(&[
+            (0, end, Proceed),
+            (0, crowding, Proceed),
+            (0, end, CloseIdle),
+            (29, end, CloseIdle),
+            (1, end, Proceed),
+            (0, end, Proceed),
+        ]);
+    }
+    // The time counts from the end of the invocation in which the limit was near.
+    Timeline::new().check(&[(0, NEAR_LIMIT, Proceed), (60, end, CloseIdle)]);
+}
+
+#[test]
+fn calm_health_needs_no_look_at_routine_events() {
+    let routine = [
+        Event::ConnectionWanted,
+        LENT,
+        Event::ReadSucceeded,
+        Event::WriteSucceeded,
+        Event::InvocationEnded,
+    ];
+    let mut timeline = Timeline::new();
+    for event in routine {
+        assert!(event.is_routine(), "{event:?}");
+        assert!(timeline.health.is_calm(), "{event:?}");
+        let before = format!("{:?}", timeline.health);
+        assert_eq!(timeline.observe(event), Proceed, "{event:?}");
+        assert_eq!(format!("{:?}", timeline.health), before, "{event:?}");
+    }
+    for event in [
+        READ_ONLY,
+        NEAR_LIMIT,
+        Event::Full,
+        Event::WorkFailed { kind: GONE },
+    ] {
+        let mut timeline = Timeline::new();
+        timeline.observe(event);
+        assert!(!timeline.health.is_calm(), "{event:?}");
+    }
+}

@@ -1,0 +1,146 @@
+//! Asks the provider for the credentials of the next generation: one request at a time, within
+//! the limits that the health sets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::credentials::Credentials;
+use crate::error::{Error, ErrorKind, Phase};
+use crate::postgres::connect::connector::{Connector, timed_out};
+use crate::postgres::pool::Pool;
+use crate::postgres::pool::health::{Answer, Event, Reason};
+use crate::postgres::pool::manager::{ConnectionManager, Connections};
+use crate::provider::jitter;
+
+impl Pool {
+    /// Returns the generation after a stale one, or the first. Of several requests at the same
+    /// time one asks the provider, and the others get its answer.
+    pub(super) async fn renew(
+        &self,
+        stale: Option<(&Connections, &Error)>,
+    ) -> Result<Connections, Error> {
+        let mut last_failure = self.renewal.lock().await;
+        let known = stale.map_or(0, |(old, _)| old.manager().generation);
+        let evidence = stale.map(|(_, evidence)| evidence);
+        let newer = |current: &Connections| current.manager().generation > known;
+        if let Some(current) = self.current().filter(newer) {
+            return Ok(current);
+        }
+        let reason = evidence.map_or(Reason::Unreachable, |error| Reason::of(error.kind()));
+        if !self.health.may_ask(reason) {
+            let failure = evidence.or(last_failure.as_ref()).cloned();
+            return Err(failure.unwrap_or_else(|| self.too_many_requests()));
+        }
+        if stale.is_some() {
+            sleep(jitter(fastrand::f64())).await;
+        }
+        self.health.observe(Event::ProviderAsked { reason });
+        let started = Instant::now();
+        let answered = |answer| Event::ProviderAnswered {
+            reason,
+            answer,
+            random: fastrand::f64(),
+        };
+        let (answer, failure) = match (self.ask_provider().await, stale) {
+            (Ok(credentials), Some((old, evidence))) if is_same(old, &credentials) => {
+                (Answer::Same, self.still_the_same(&credentials, evidence))
+            }
+            (Ok(credentials), _) => {
+                let generation = known + 1;
+                let next = self.generation(generation, credentials, Some(started.elapsed()))?;
+                self.health.observe(answered(Answer::New { generation }));
+                *last_failure = evidence.cloned();
+                if self.replace(Some(next.clone())).is_some() {
+                    tracing::info!(
+                        generation,
+                        origin = next.manager().connector.credentials().origin(),
+                        "the credentials were stale and have been renewed"
+                    );
+                }
+                return Ok(next);
+            }
+            (Err(error), evidence) => {
+                let retry_after = error.retry_after();
+                let failure = match evidence {
+                    None => error,
+                    Some((_, evidence)) => {
+                        tracing::warn!(reason = %error.report(), "could not ask for new credentials");
+                        evidence.clone()
+                    }
+                };
+                (Answer::Failed { retry_after }, failure)
+            }
+        };
+        self.health.observe(answered(answer));
+        *last_failure = Some(failure.clone());
+        Err(failure)
+    }
+
+    /// Makes a generation from credentials. `resolved_in` is the time that the provider took.
+    pub(super) fn generation(
+        &self,
+        generation: u64,
+        credentials: Credentials,
+        resolved_in: Option<Duration>,
+    ) -> Result<Connections, Error> {
+        let connector = Connector::new(
+            self.stage,
+            credentials,
+            resolved_in,
+            self.limits.clone(),
+            self.server.clone(),
+            self.hints.clone(),
+        );
+        ConnectionManager {
+            generation,
+            connector,
+            health: Arc::clone(&self.health),
+            reset_tasks: Arc::clone(&self.reset_tasks),
+            limits: self.limits.clone(),
+        }
+        .into_pool()
+    }
+
+    /// Asks the provider, once and within the time limit.
+    async fn ask_provider(&self) -> Result<Credentials, Error> {
+        let limit = self.limits.resolve;
+        timeout(limit, self.provider.resolve(self.stage))
+            .await
+            .unwrap_or_else(|_| {
+                let stage = self.stage;
+                let what = format!("asking the provider for the database of stage {stage}");
+                Err(timed_out(Phase::Resolve, limit, &what))
+            })
+    }
+
+    fn still_the_same(&self, credentials: &Credentials, evidence: &Error) -> Error {
+        Error::with_source(
+            evidence.kind(),
+            format!(
+                "the database of stage {} cannot be used, and {} still holds the same URL: look \
+                 after the database at its provider",
+                self.stage,
+                credentials.origin()
+            ),
+            evidence.clone(),
+        )
+    }
+
+    fn too_many_requests(&self) -> Error {
+        Error::new(
+            ErrorKind::RateLimited,
+            format!(
+                "the provider was asked for the database of stage {} often enough in the last \
+                 minute",
+                self.stage
+            ),
+        )
+    }
+}
+
+fn is_same(old: &Connections, credentials: &Credentials) -> bool {
+    let own = old.manager().connector.credentials().url();
+    own.is_same_as(credentials.url())
+}
