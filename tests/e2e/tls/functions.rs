@@ -60,9 +60,7 @@ async fn man_in_the_middle_is_refused_and_learns_no_password() {
     scene.set_url(&mitm.url(&scene.database.url()));
     assert_eq!(scene.get("health").await.status, 500, "{}", scene.log());
     assert!(
-        scene
-            .log()
-            .contains("possible man-in-the-middle"),
+        scene.log().contains("possible man-in-the-middle"),
         "{}",
         scene.log()
     );

@@ -153,7 +153,11 @@ impl PooledConnection {
     /// Ends a loan. Returns the state in which it leaves the session.
     pub(in crate::postgres) fn end_loan(&mut self) -> ReturnState {
         self.rests_since = SuspendAwareInstant::now();
-        if self.pipelined.as_ref().is_some_and(Pipelined::take_near_limit) {
+        if self
+            .pipelined
+            .as_ref()
+            .is_some_and(Pipelined::take_near_limit)
+        {
             let generation = self.generation;
             self.health.observe(Event::NearLimit { generation });
         }
