@@ -13,8 +13,8 @@ use stagelink_local_postgres::{Database, DatabaseAdmin};
 
 use crate::heroku::{Access, Heroku, Stage};
 use crate::lambda::{Function, FunctionConfig, LogLine};
-use crate::netlify::{Deploy, Invocation, Invoke, Site, SiteConfig};
-use crate::owner::{Current, Owner};
+use crate::netlify::{Deploy, InvocationFuture, Invoke, Site, SiteConfig};
+use crate::project_databases::{CurrentDatabase, ProjectDatabases};
 use crate::{Error, ErrorKind, http_client};
 
 /// Configuration of a [`Cloud`].
@@ -61,7 +61,7 @@ pub struct StageSite {
     stage: Stage,
     app: String,
     url: String,
-    database: Current,
+    database: CurrentDatabase,
     variables: BTreeMap<String, String>,
     functions: BTreeMap<String, Function>,
 }
@@ -110,7 +110,7 @@ impl Cloud {
                 deploy = deploy.function(name, Arc::new(function.clone()));
                 functions.insert(name.clone(), function);
             }
-            let database = Current::new(database);
+            let database = CurrentDatabase::new(database);
             databases.push(database.clone());
             deploys.push(deploy);
             stages.push(StageSite {
@@ -122,7 +122,7 @@ impl Cloud {
                 functions,
             });
         }
-        heroku.set_database_owner(Arc::new(Owner::new(config.databases, databases)));
+        heroku.set_database_owner(Arc::new(ProjectDatabases::new(config.databases, databases)));
         let site = Site::start(config.site_port, deploys).await?;
         for stage in &mut stages {
             stage.url = site.url(&host_name(stage.stage));
@@ -219,12 +219,12 @@ impl StageSite {
         let body = json.map(Value::to_string).unwrap_or_default();
         let request = request.body(body.into()).map_err(|cause| {
             let message = format!("could not send {method} {url}{path}: invalid method or path");
-            Error::new(ErrorKind::Input, message).because(cause)
+            Error::new(ErrorKind::Input, message).with_source(cause)
         })?;
         let (head, body) = http_client::send(url, request).await?.into_parts();
         let body = body.collect().await.map_err(|cause| {
             let message = format!("could not read the response to {method} {url}{path}");
-            Error::new(ErrorKind::System, message).because(cause)
+            Error::new(ErrorKind::System, message).with_source(cause)
         })?;
         Ok(Response::from_parts(head, body.to_bytes()))
     }
@@ -236,7 +236,7 @@ impl StageSite {
 }
 
 impl Invoke for Function {
-    fn invoke(&self, event: Bytes) -> Invocation<'_> {
+    fn invoke(&self, event: Bytes) -> InvocationFuture<'_> {
         Box::pin(self.invoke(event))
     }
 }

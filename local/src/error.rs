@@ -1,31 +1,29 @@
-//! The one error of this crate: what was tried, on what, and what to do about it.
+//! The error of this crate.
 
 use std::error::Error as StdError;
 use std::fmt;
 
-/// Why a part of the local clouds could not do its work.
+/// The error of a stand-in.
 ///
-/// `Display` names what was tried, on what, and what a person can do; it holds
-/// no secret. What lies beneath is in [`source`](StdError::source) alone.
+/// `Display` says what was tried, on what, and what a person can do. It contains no secret. The cause
+/// is only in [`source`](StdError::source).
 pub struct Error {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// What sort of failure an [`Error`] is.
+/// The kind of an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// An option, a file or a name that was given is not usable.
+    /// An option, a file or a name is invalid.
     Input,
-    /// Something that is needed is not installed.
-    Missing,
-    /// A port that was asked for is taken.
+    /// A port is taken.
     PortInUse,
-    /// A process that was started failed, died or did not answer in time.
+    /// A child process failed, exited or did not respond in time.
     Process,
-    /// The operating system refused: a file, a directory, a socket.
+    /// The operating system returned an error for a file, a directory or a socket.
     System,
 }
 
@@ -38,14 +36,14 @@ impl Error {
         }
     }
 
-    pub(crate) fn because(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+    pub(crate) fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self {
             source: Some(source.into()),
             ..self
         }
     }
 
-    /// What sort of failure this is.
+    /// Kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

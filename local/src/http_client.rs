@@ -32,17 +32,17 @@ pub(crate) async fn send(
         Error::new(ErrorKind::Input, message)
     };
     let failed = |cause: Box<dyn std::error::Error + Send + Sync>| {
-        Error::new(ErrorKind::System, description.clone()).because(cause)
+        Error::new(ErrorKind::System, description.clone()).with_source(cause)
     };
     let uri: Uri = base_url
         .parse()
-        .map_err(|cause: http::uri::InvalidUri| invalid_url("invalid url").because(cause))?;
+        .map_err(|cause: http::uri::InvalidUri| invalid_url("invalid url").with_source(cause))?;
     let authority = uri
         .authority()
         .ok_or_else(|| invalid_url("the url has no host"))?;
     if !request.headers().contains_key(HOST) {
         let host = HeaderValue::try_from(authority.as_str())
-            .map_err(|cause| invalid_url("invalid host").because(cause))?;
+            .map_err(|cause| invalid_url("invalid host").with_source(cause))?;
         request.headers_mut().insert(HOST, host);
     }
 

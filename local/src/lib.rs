@@ -20,8 +20,8 @@ pub mod lambda;
 pub mod netlify;
 #[cfg(feature = "netlify-api")]
 pub mod netlify_api;
-mod owner;
 mod port;
+mod project_databases;
 #[cfg(feature = "testing")]
 pub mod testing;
 

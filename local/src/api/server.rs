@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::Error;
-use crate::port::refused;
+use crate::port::listen_error;
 
 /// Response extension that has the server close the connection instead of sending the response.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ impl Server {
             io::Result::Ok((listener, address))
         }
         .await
-        .map_err(|error| refused("127.0.0.1", port, error))?;
+        .map_err(|error| listen_error("127.0.0.1", port, error))?;
         let (stop, stopped) = oneshot::channel();
         Ok(Self {
             url: format!("http://{address}"),

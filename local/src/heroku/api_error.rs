@@ -33,7 +33,7 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
     }
 
-    /// An app that exists but that the token does not scope.
+    /// Error for an app that exists and that the token gives no access to.
     pub(super) fn forbidden(app: &str) -> Self {
         let message = format!("You do not have access to the app {app}.");
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)

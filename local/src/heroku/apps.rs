@@ -84,7 +84,7 @@ impl Account {
     ///
     /// # Errors
     ///
-    /// 404 without such an app, 403 where the token does not scope it.
+    /// 404 if there is no such app, 403 if the token gives no access to it.
     pub(super) fn authorized_app(
         &self,
         scope: &TokenScope,
@@ -203,7 +203,8 @@ struct Within {
     id: Vec<Uuid>,
 }
 
-/// The apps with the ids in the body. Ids that are unknown or out of scope are left out.
+/// Lists the apps with the ids in the body. Unknown ids and those outside the token's scope are
+/// omitted.
 async fn filter(
     State(state): State<AppState>,
     Extension(scope): Extension<TokenScope>,

@@ -251,7 +251,8 @@ impl Heroku {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) when an app that it is to scope does not exist.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if an app in `access` does
+    /// not exist.
     pub fn create_token(&self, access: &Access) -> Result<String, Error> {
         let scope = match access {
             Access::AllApps => TokenScope::AllApps,

@@ -1,7 +1,7 @@
 //! The rate limit of an account: a token bucket.
 //!
-//! Heroku gives an account 4500 requests an hour, refilled by 75 a minute, state by
-//! everything that uses the account (R. Schneeman, 2020-07-08).
+//! Heroku allows an account 4500 requests per hour, refilled by 75 per minute and shared by all
+//! clients of the account (R. Schneeman, 2020-07-08).
 
 use std::time::{Duration, Instant};
 

@@ -102,7 +102,7 @@ impl Instance {
         let bind_error = |cause| {
             let name = &config.name;
             let message = format!("could not listen on 127.0.0.1 for an instance of {name}");
-            Error::new(ErrorKind::System, message).because(cause)
+            Error::new(ErrorKind::System, message).with_source(cause)
         };
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await

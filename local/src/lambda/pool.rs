@@ -52,7 +52,7 @@ impl Pool {
         let arn = HeaderValue::from_str(&self.config().arn(qualifier)).map_err(|cause| {
             let message = "could not form an ARN from the function's name and alias: use letters, \
                            digits, - and _";
-            InvokeError::NotStarted(Error::new(ErrorKind::Input, message).because(cause))
+            InvokeError::NotStarted(Error::new(ErrorKind::Input, message).with_source(cause))
         })?;
         let queue = Arc::clone(&self.queue);
         let Ok(permit) = queue.acquire_owned().await else {

@@ -49,7 +49,7 @@ impl Process {
                 kind,
                 format!("could not start the function {name}: check that {executable} is an executable program"),
             )
-            .because(cause)
+            .with_source(cause)
         };
         let executable = std::path::absolute(&config.executable)
             .map_err(|cause| failed(ErrorKind::Input, cause))?;

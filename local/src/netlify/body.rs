@@ -1,4 +1,4 @@
-//! Reads a request's body, as far as the platform takes it and no longer than it waits.
+//! Reads a request's body with a size limit and a time limit.
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -6,38 +6,42 @@ use hyper::body::Body;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// Why a body was not taken.
+/// The reason for refusing a body.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// More than the limit.
+pub(super) enum BodyError {
+    /// The body is over the size limit.
     TooLarge,
-    /// Not all there in time.
-    TooSlow,
-    /// The client went away or broke the protocol.
-    Broken,
+    /// The body was not complete in time.
+    TimedOut,
+    /// The client disconnected or violated the protocol.
+    Aborted,
 }
 
-/// Reads a body of at most `limit` bytes within `patience`.
+/// Reads a body of at most `limit` bytes within `timeout`.
 ///
-/// Of a body that is too large, some more is read and thrown away: a client that is still
-/// writing would otherwise see its connection reset instead of the answer.
-pub(super) async fn read<B>(body: B, limit: usize, patience: Duration) -> Result<Bytes, Refusal>
+/// It reads and discards some more of a body that is too large: a client that is still writing would
+/// otherwise see a reset connection instead of the response.
+pub(super) async fn read_body<B>(
+    body: B,
+    limit: usize,
+    timeout: Duration,
+) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    if body.size_hint().lower() > (limit + THROWN_AWAY_BYTES) as u64 {
-        return Err(Refusal::TooLarge);
+    if body.size_hint().lower() > (limit + MAX_DISCARDED_BYTES) as u64 {
+        return Err(BodyError::TooLarge);
     }
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     let mut body = body;
     let mut read = BytesMut::new();
     let mut length = 0;
     loop {
         let frame = match timeout_at(deadline, body.frame()).await {
             Err(_) if length > limit => break,
-            Err(_) => return Err(Refusal::TooSlow),
+            Err(_) => return Err(BodyError::TimedOut),
             Ok(None) => break,
-            Ok(Some(Err(_))) => return Err(Refusal::Broken),
+            Ok(Some(Err(_))) => return Err(BodyError::Aborted),
             Ok(Some(Ok(frame))) => frame,
         };
         let Ok(data) = frame.into_data() else {
@@ -46,30 +50,33 @@ where
         length += data.len();
         if length <= limit {
             read.extend_from_slice(&data);
-        } else if length > limit + THROWN_AWAY_BYTES {
+        } else if length > limit + MAX_DISCARDED_BYTES {
             break;
         }
     }
     if length > limit {
-        return Err(Refusal::TooLarge);
+        return Err(BodyError::TooLarge);
     }
     Ok(read.freeze())
 }
 
-/// Four limits' worth of the largest body: enough for a client that is a little over.
-const THROWN_AWAY_BYTES: usize = 24 * 1024 * 1024;
+/// Number of bytes that are read beyond the limit: four times the largest body.
+const MAX_DISCARDED_BYTES: usize = 24 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use http_body_util::Full;
 
-    const PATIENCE: Duration = Duration::from_secs(5);
+    const TIMEOUT: Duration = Duration::from_secs(5);
 
     #[tokio::test]
-    async fn body_at_the_limit_is_taken_and_one_byte_more_is_not() {
+    async fn body_at_the_limit_is_read_and_one_byte_more_is_refused() {
         let body = || Full::new(Bytes::from_static(b"12345"));
-        assert_eq!(read(body(), 5, PATIENCE).await.unwrap(), "12345");
-        assert_eq!(read(body(), 4, PATIENCE).await, Err(Refusal::TooLarge));
+        assert_eq!(read_body(body(), 5, TIMEOUT).await.unwrap(), "12345");
+        assert_eq!(
+            read_body(body(), 4, TIMEOUT).await,
+            Err(BodyError::TooLarge)
+        );
     }
 }

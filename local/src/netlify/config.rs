@@ -1,4 +1,4 @@
-//! What a netlify.toml says, and what of it this stand-in cannot keep.
+//! The configuration of a site in netlify.toml, with warnings for unsupported keys.
 
 use super::headers::HeaderRule;
 use super::redirects::Redirect;
@@ -8,23 +8,22 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-/// A site's netlify.toml, read for serving the site on this machine.
+/// Configuration of a site, from its netlify.toml.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SiteConfig {
-    /// The directory of published files, `[build] publish` under the site's directory. Without
-    /// that key it is the site's directory itself, as on Netlify; a warning says so.
+    /// Directory of published files, `[build] publish` under the site's directory. Without that key
+    /// it is the site's directory, as on Netlify, and there is a warning.
     pub publish: PathBuf,
-    /// The directory of functions, `[functions] directory`; by default `netlify/functions`,
-    /// as on Netlify.
+    /// Directory of functions, `[functions] directory`. Default: `netlify/functions`, as on Netlify.
     pub functions: PathBuf,
-    /// What builds the site, `[build] command`. Nothing here runs it.
+    /// Build command, `[build] command`. The stand-in does not run it.
     pub command: Option<String>,
-    /// The redirects and rewrites, in the file's order.
+    /// Redirects and rewrites, in the file's order.
     pub redirects: Vec<Redirect>,
-    /// The custom headers of published files.
+    /// Custom headers of published files.
     pub headers: Vec<HeaderRule>,
-    /// What the file asks for and does not get here, for a person to read.
+    /// Messages about keys that have no effect here.
     pub warnings: Vec<String>,
 }
 
@@ -35,9 +34,9 @@ struct File {
     functions: Functions,
     redirects: Vec<RedirectTable>,
     headers: Vec<HeaderTable>,
-    /// How the site is built for one context or branch.
+    /// Build settings for a context or branch.
     context: BTreeMap<String, Context>,
-    /// What `netlify dev` does, which is another program.
+    /// Settings of `netlify dev`, which do not apply here.
     #[serde(rename = "dev")]
     _dev: Option<toml::Value>,
 }
@@ -48,15 +47,15 @@ struct Build {
     base: Option<String>,
     publish: Option<String>,
     command: Option<String>,
-    /// The older place of `[functions] directory`.
+    /// The older key of `[functions] directory`.
     functions: Option<String>,
 }
 
-/// What a block `[context.x]` may hold. Whatever else it has is not read, and told.
+/// The supported keys of a block `[context.x]`. Each other key causes a warning.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Context {
-    /// How it is built changes nothing of how it is served.
+    /// Has no effect on serving.
     #[serde(rename = "command")]
     _command: Option<String>,
     publish: Option<String>,
@@ -77,8 +76,8 @@ struct RedirectTable {
     status: Option<u16>,
     #[serde(default)]
     force: bool,
-    // A rule without its limits would let through what it was to keep out, so
-    // a rule with one of these is left out whole.
+    // Without its conditions a rule would match requests that it must not match, so a rule with one
+    // of these is ignored.
     #[serde(alias = "params", alias = "parameters")]
     query: Option<toml::Value>,
     conditions: Option<toml::Value>,
@@ -96,7 +95,7 @@ struct HeaderTable {
 }
 
 impl SiteConfig {
-    /// Reads `netlify.toml` in a site's directory.
+    /// Loads `netlify.toml` from a site's directory.
     ///
     /// # Errors
     ///
@@ -109,14 +108,14 @@ impl SiteConfig {
                 io::ErrorKind::NotFound | io::ErrorKind::InvalidData => ErrorKind::Input,
                 _ => ErrorKind::System,
             };
-            Error::new(kind, format!("could not read {}", file.display())).because(cause)
+            Error::new(kind, format!("could not read {}", file.display())).with_source(cause)
         })?;
         let mut config = Self::parse(&text, directory)?;
         for name in ["_redirects", "_headers"] {
             if config.publish.join(name).exists() {
                 let name = config.publish.join(name);
                 config.warn(format!(
-                    "{} is not read: write its rules in netlify.toml",
+                    "{} is ignored: write its rules in netlify.toml",
                     name.display()
                 ));
             }
@@ -124,21 +123,21 @@ impl SiteConfig {
         Ok(config)
     }
 
-    /// Reads the text of a netlify.toml; its paths are under `directory`.
+    /// Parses the text of a netlify.toml. Its paths are relative to `directory`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`], with line and reason, if it is not TOML or a key has a value of
-    /// the wrong type, and if a path leads out of `directory`.
+    /// [`ErrorKind::Input`], with line and reason, if the text is not TOML, if a value has the wrong
+    /// type, and if a path leads out of `directory`.
     pub fn parse(text: &str, directory: &Path) -> Result<Self, Error> {
         let mut ignored = Vec::new();
         let file: File = toml::Deserializer::parse(text)
             .and_then(|toml| {
                 serde_ignored::deserialize(toml, |path| ignored.push(path.to_string()))
             })
-            .map_err(|error| broken(text, directory, &error))?;
+            .map_err(|error| syntax_error(text, directory, &error))?;
 
-        let base = inside(
+        let base = resolve_path(
             directory,
             "build.base",
             file.build.base.as_deref().unwrap_or(""),
@@ -147,8 +146,8 @@ impl SiteConfig {
         let functions = file.functions.directory.or(file.build.functions);
         let functions = functions.as_deref().unwrap_or("netlify/functions");
         let mut config = Self {
-            publish: inside(&base, "build.publish", publish.unwrap_or(""))?,
-            functions: inside(&base, "functions.directory", functions)?,
+            publish: resolve_path(&base, "build.publish", publish.unwrap_or(""))?,
+            functions: resolve_path(&base, "functions.directory", functions)?,
             command: file.build.command,
             redirects: Vec::new(),
             headers: Vec::new(),
@@ -163,29 +162,29 @@ impl SiteConfig {
         for (name, context) in &file.context {
             if context.publish.is_some() && context.publish.as_deref() != publish {
                 config.warn(format!(
-                    "context.{name}.publish is not read: all contexts are served from {}",
+                    "context.{name}.publish is ignored: all contexts are served from {}",
                     config.publish.display()
                 ));
             }
         }
         for (index, table) in file.redirects.into_iter().enumerate() {
-            match table.rule() {
+            match table.into_redirect() {
                 Ok(rule) => config.redirects.push(rule),
-                Err(reason) => config.warn(format!("redirect {} is left out: {reason}", index + 1)),
+                Err(reason) => config.warn(format!("redirect {} is ignored: {reason}", index + 1)),
             }
         }
         for table in &file.headers {
             let rule = HeaderRule::parse(&table.path, &table.values, &mut config.warnings);
             config.headers.extend(rule);
         }
-        for key in ignored.iter().map(|key| readable(key)) {
-            let is_of_build = key == "build.environment"
+        for key in ignored.iter().map(|key| describe_key(key)) {
+            let is_build_environment = key == "build.environment"
                 || key.starts_with("context.") && key.ends_with(".environment");
-            let why = match is_of_build {
-                true => "on Netlify it reaches the build, never a function",
-                false => "the local site has nothing for it",
+            let reason = match is_build_environment {
+                true => "on Netlify it applies to the build and not to functions",
+                false => "the local site does not support it",
             };
-            config.warn(format!("{key} is not read: {why}"));
+            config.warn(format!("{key} is ignored: {reason}"));
         }
         Ok(config)
     }
@@ -196,17 +195,18 @@ impl SiteConfig {
 }
 
 impl RedirectTable {
-    fn rule(self) -> Result<Redirect, String> {
-        let limits = [
+    fn into_redirect(self) -> Result<Redirect, String> {
+        let conditions = [
             ("query", self.query),
             ("conditions", self.conditions),
             ("signed", self.signed),
             ("headers", self.headers),
         ];
         // The Netlify CLI writes all four into the file that it uploads, most of them empty.
-        let empty = |limit: &toml::Value| limit.as_table().is_some_and(toml::Table::is_empty);
-        for (name, limit) in limits {
-            if limit.is_some_and(|limit| !empty(&limit)) {
+        let is_empty =
+            |condition: &toml::Value| condition.as_table().is_some_and(toml::Table::is_empty);
+        for (name, condition) in conditions {
+            if condition.is_some_and(|condition| !is_empty(&condition)) {
                 return Err(format!(
                     "{name} (from {:?}) is not available locally",
                     self.from
@@ -218,8 +218,8 @@ impl RedirectTable {
     }
 }
 
-/// A key's place as the other warnings name it: `redirects.0.x` is `x of redirect 1`.
-fn readable(key: &str) -> String {
+/// Returns the name of a key for warnings: `redirects.0.x` is `x of redirect 1`.
+fn describe_key(key: &str) -> String {
     let mut parts = key.splitn(3, '.');
     let (table, index, rest) = (parts.next(), parts.next(), parts.next());
     match (table, index.map(str::parse::<usize>), rest) {
@@ -233,9 +233,9 @@ fn readable(key: &str) -> String {
     }
 }
 
-/// Only the line's number and the reason: the line itself may hold a value of
-/// `[build.environment]`.
-fn broken(text: &str, directory: &Path, error: &toml::de::Error) -> Error {
+/// Returns the error for invalid TOML, with line number and reason. It omits the line itself, which
+/// may hold a value of `[build.environment]`.
+fn syntax_error(text: &str, directory: &Path, error: &toml::de::Error) -> Error {
     let file = directory.join("netlify.toml");
     let before = error.span().and_then(|span| text.get(..span.start));
     let place = match before {
@@ -249,8 +249,8 @@ fn broken(text: &str, directory: &Path, error: &toml::de::Error) -> Error {
     )
 }
 
-/// A path of netlify.toml; a leading slash means the site's directory, as on Netlify.
-fn inside(directory: &Path, key: &str, given: &str) -> Result<PathBuf, Error> {
+/// Resolves a path of netlify.toml. A leading slash means the site's directory, as on Netlify.
+fn resolve_path(directory: &Path, key: &str, given: &str) -> Result<PathBuf, Error> {
     let mut path = Vec::new();
     for component in Path::new(given).components() {
         match component {
@@ -261,7 +261,7 @@ fn inside(directory: &Path, key: &str, given: &str) -> Result<PathBuf, Error> {
                 return Err(Error::new(
                     ErrorKind::Input,
                     format!(
-                        "could not use {key} {given:?}: it leads out of {}",
+                        "could not use {key} {given:?}: the path leads out of {}",
                         directory.display()
                     ),
                 ));
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn config_of_a_usual_site_is_read_without_warnings() {
+    fn typical_config_is_parsed_without_warnings() {
         let config = parse(
             r##"
             [build]
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn config_with_keys_that_are_not_kept_says_each() {
+    fn config_warns_of_each_unsupported_key() {
         let config = parse(
             r#"
             [build]
@@ -360,28 +360,28 @@ mod tests {
             "#,
         )
         .unwrap();
-        let said = config.warnings.join("\n");
+        let warnings = config.warnings.join("\n");
         for key in [
             "build.edge_functions",
             "build.environment",
             "functions.hello",
             "context.staging.publish",
-            "context.staging.environment is not read: on Netlify it reaches the build",
+            "context.staging.environment is ignored: on Netlify it applies to the build",
             "context.production.redirects",
             "context.production.functions",
             "plugins",
             "forse of redirect 1",
-            "redirect 2 is left out: conditions",
-            "redirect 3 is left out",
+            "redirect 2 is ignored: conditions",
+            "redirect 3 is ignored",
         ] {
-            assert!(said.contains(key), "{key} in {said}");
+            assert!(warnings.contains(key), "{key} in {warnings}");
         }
         assert_eq!(config.redirects.len(), 1);
-        assert!(!said.contains("s3cret"));
+        assert!(!warnings.contains("s3cret"));
     }
 
     #[test]
-    fn config_that_is_broken_names_the_line_and_the_reason() {
+    fn invalid_config_is_refused_with_line_and_reason() {
         let wrong = "[build]\npublish = \"public\"\n\n[[redirects]]\nfrom = \"/a\"\nto = 7\n";
         let error = parse(wrong).unwrap_err().to_string();
         assert!(error.contains("netlify.toml: line 6: "), "{error}");
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn config_paths_are_under_the_base_and_stay_in_it() {
+    fn config_paths_are_relative_to_the_base_and_stay_in_it() {
         let config = parse("[build]\nbase = \"web\"\npublish = \"/dist/../out\"").unwrap();
         assert_eq!(config.publish, Path::new("/site/web/out"));
         assert_eq!(config.functions, Path::new("/site/web/netlify/functions"));

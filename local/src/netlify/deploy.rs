@@ -1,9 +1,9 @@
-//! One deploy of a site, and the order in which it answers a request.
+//! A deploy of a site, and the order in which it handles a request.
 
-use super::body::{self, Refusal};
+use super::body::{BodyError, read_body};
 use super::config::SiteConfig;
-use super::event::{Arrived, BODY_LIMIT_BYTES, TooLarge};
-use super::files::{self, Files, Found, ResponseBody, text};
+use super::event::{BODY_LIMIT_BYTES, BodyTooLarge, EventRequest};
+use super::files::{self, Files, ResolvedPath, ResponseBody, text_response};
 use super::headers::{self, HeaderRule};
 use super::invoke::Invoke;
 use super::redirects::{self, Destination, Redirect};
@@ -21,42 +21,42 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// What is published under one host name: files, rules and functions.
+/// The files, rules and functions under one host name.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Deploy {
-    /// The host name without a port: `localhost` (which also answers for 127.0.0.1 and
-    /// `[::1]`) for production, `staging.localhost` for a stage.
+    /// Host name without a port: `localhost` for production (which also serves 127.0.0.1 and
+    /// `[::1]`), `staging.localhost` for a stage.
     pub host: String,
-    /// The directory of published files; it must be there when the site starts.
+    /// Directory of published files. It must exist when the site starts.
     pub publish: PathBuf,
-    /// Redirects and rewrites, the first match wins.
+    /// Redirects and rewrites. The first match applies.
     pub redirects: Vec<Redirect>,
-    /// Custom headers of the files.
+    /// Custom headers of published files.
     pub headers: Vec<HeaderRule>,
-    /// The functions by the name they have under `/.netlify/functions/`.
+    /// Functions by their name under `/.netlify/functions/`.
     pub functions: BTreeMap<String, Arc<dyn Invoke>>,
 }
 
-/// A deploy that is being served.
+/// A deploy with its opened files.
 #[derive(Debug)]
-pub(super) struct Published {
+pub(super) struct ServedDeploy {
     deploy: Deploy,
     files: Files,
 }
 
-/// What the site knows of a request beside the request.
+/// Facts about a request that are not in the request itself.
 #[derive(Debug)]
-pub(super) struct Origin<'a> {
+pub(super) struct RequestInfo<'a> {
     pub(super) authority: &'a str,
     pub(super) client: IpAddr,
     pub(super) request_id: &'a str,
-    /// How long the client may take to send its body.
-    pub(super) body_patience: Duration,
+    /// Time limit for the request's body.
+    pub(super) body_timeout: Duration,
 }
 
 impl Deploy {
-    /// A deploy with a site's rules and no functions yet.
+    /// Creates a deploy with a site's rules and without functions.
     pub fn new(host: impl Into<String>, config: &SiteConfig) -> Self {
         Self {
             host: host.into(),
@@ -86,54 +86,56 @@ impl fmt::Debug for Deploy {
     }
 }
 
-impl Published {
+impl ServedDeploy {
     pub(super) async fn open(deploy: Deploy) -> Result<Self, Error> {
         let files = Files::open(&deploy.publish).await?;
         Ok(Self { deploy, files })
     }
 
-    /// Answers in Netlify's order, which the module's documentation tells.
-    pub(super) async fn answer(
+    /// Handles a request in Netlify's order, as the module's documentation describes.
+    pub(super) async fn respond(
         &self,
         request: Request<Incoming>,
-        origin: Origin<'_>,
+        info: RequestInfo<'_>,
     ) -> Response<ResponseBody> {
         let (parts, body) = request.into_parts();
         let (path, query) = (parts.uri.path(), parts.uri.query());
         if !path.starts_with('/') {
-            return text(StatusCode::BAD_REQUEST, "the request names no path\n");
+            return text_response(StatusCode::BAD_REQUEST, "the request has no path\n");
         }
         if let Some(name) = function_name(path) {
-            return self.call(&name, query, &parts, body, origin).await;
+            return self.invoke(&name, query, &parts, body, info).await;
         }
         let rule = redirects::first_match(&self.deploy.redirects, path, query);
         if !rule.as_ref().is_some_and(|rule| rule.force)
-            && let Some(found) = self.files.find(path).await
+            && let Some(resolved) = self.files.resolve(path).await
         {
-            return self.file(found, &parts).await;
+            return self.send_file(resolved, &parts).await;
         }
         match rule.map(|rule| rule.destination) {
-            Some(Destination::Elsewhere { status, location }) => redirect(status, &location),
-            Some(Destination::Inside {
+            Some(Destination::Redirect { status, location }) => {
+                redirect_response(status, &location)
+            }
+            Some(Destination::Rewrite {
                 status,
                 path,
                 query,
             }) => {
                 if let Some(name) = function_name(&path) {
                     return self
-                        .call(&name, query.as_deref(), &parts, body, origin)
+                        .invoke(&name, query.as_deref(), &parts, body, info)
                         .await;
                 }
-                match self.files.find(&path).await {
-                    Some(Found::File(file) | Found::Directory(file)) => {
-                        let mut answer =
+                match self.files.resolve(&path).await {
+                    Some(ResolvedPath::File(file) | ResolvedPath::Directory(file)) => {
+                        let mut response =
                             files::send(&file, status, &parts.method, &parts.headers).await;
                         headers::apply(
                             &self.deploy.headers,
                             parts.uri.path(),
-                            answer.headers_mut(),
+                            response.headers_mut(),
                         );
-                        answer
+                        response
                     }
                     None => self.not_found(&parts).await,
                 }
@@ -142,117 +144,121 @@ impl Published {
         }
     }
 
-    async fn file(&self, found: Found, parts: &Parts) -> Response<ResponseBody> {
-        let file = match found {
-            Found::File(file) => file,
-            Found::Directory(_) => {
+    async fn send_file(&self, resolved: ResolvedPath, parts: &Parts) -> Response<ResponseBody> {
+        let file = match resolved {
+            ResolvedPath::File(file) => file,
+            ResolvedPath::Directory(_) => {
                 let query = parts.uri.query().map(|query| format!("?{query}"));
                 let location = format!("{}/{}", parts.uri.path(), query.unwrap_or_default());
-                return redirect(StatusCode::MOVED_PERMANENTLY, &location);
+                return redirect_response(StatusCode::MOVED_PERMANENTLY, &location);
             }
         };
-        let mut answer = files::send(&file, StatusCode::OK, &parts.method, &parts.headers).await;
-        headers::apply(&self.deploy.headers, parts.uri.path(), answer.headers_mut());
-        answer
+        let status = StatusCode::OK;
+        let mut response = files::send(&file, status, &parts.method, &parts.headers).await;
+        headers::apply(
+            &self.deploy.headers,
+            parts.uri.path(),
+            response.headers_mut(),
+        );
+        response
     }
 
     async fn not_found(&self, parts: &Parts) -> Response<ResponseBody> {
         let status = StatusCode::NOT_FOUND;
-        match self.files.find("/404.html").await {
-            Some(Found::File(page)) if [Method::GET, Method::HEAD].contains(&parts.method) => {
+        match self.files.resolve("/404.html").await {
+            Some(ResolvedPath::File(page))
+                if [Method::GET, Method::HEAD].contains(&parts.method) =>
+            {
                 files::send(&page, status, &parts.method, &parts.headers).await
             }
-            _ => text(status, "there is no such page\n"),
+            _ => text_response(status, "page not found\n"),
         }
     }
 
-    async fn call(
+    async fn invoke(
         &self,
         name: &str,
         query: Option<&str>,
         parts: &Parts,
         body: Incoming,
-        origin: Origin<'_>,
+        info: RequestInfo<'_>,
     ) -> Response<ResponseBody> {
         let Some(function) = self.deploy.functions.get(name) else {
-            return text(StatusCode::NOT_FOUND, self.known_functions(name));
+            return text_response(StatusCode::NOT_FOUND, self.unknown_function(name));
         };
-        let body = match body::read(body, BODY_LIMIT_BYTES, origin.body_patience).await {
+        let body = match read_body(body, BODY_LIMIT_BYTES, info.body_timeout).await {
             Ok(body) => body,
-            Err(refusal) => return refused(&refusal),
+            Err(error) => return body_error_response(&error),
         };
-        let arrived = Arrived {
+        let request = EventRequest {
             method: &parts.method,
             uri: &parts.uri,
             query,
-            authority: origin.authority,
+            authority: info.authority,
             headers: &parts.headers,
             body: &body,
-            client: origin.client,
-            request_id: origin.request_id,
+            client: info.client,
+            request_id: info.request_id,
             time_epoch_ms: now_epoch_ms(),
         };
-        let event = match arrived.event() {
+        let event = match request.to_event() {
             Ok(event) => event,
-            Err(TooLarge) => return refused(&Refusal::TooLarge),
+            Err(BodyTooLarge) => return body_error_response(&BodyError::TooLarge),
         };
-        // A task of its own: this future ends when the client goes away, an invocation does not.
+        // A task of its own: this future ends when the client disconnects, an invocation does not.
         let function = Arc::clone(function);
         let invocation = tokio::spawn(async move { function.invoke(event).await });
-        let answer = match invocation.await {
-            Ok(outcome) => response::response(outcome),
+        let response = match invocation.await {
+            Ok(result) => response::from_invocation(result),
             Err(error) => {
-                tracing::error!(function = name, %error, "an invocation came to no end");
+                tracing::error!(function = name, %error, "an invocation panicked");
                 let message = "the local platform failed to run the function";
-                response::failure(StatusCode::BAD_GATEWAY, "Platform.Error", message)
+                response::error_response(StatusCode::BAD_GATEWAY, "Platform.Error", message)
             }
         };
-        answer.map(files::full)
+        response.map(files::full_body)
     }
 
-    fn known_functions(&self, name: &str) -> String {
+    fn unknown_function(&self, name: &str) -> String {
         let names: Vec<&str> = self.deploy.functions.keys().map(String::as_str).collect();
         let known = match names.as_slice() {
-            [] => "this deploy has none".to_owned(),
+            [] => "this deploy has no functions".to_owned(),
             names => format!("this deploy has {}", names.join(", ")),
         };
-        format!("there is no function {name:?}: {known}\n")
+        format!("no function {name:?}: {known}\n")
     }
 }
 
-/// The name in `/.netlify/functions/<name>[/rest]`, decoded.
+/// Returns the decoded name in `/.netlify/functions/<name>[/rest]`.
 fn function_name(path: &str) -> Option<String> {
     let rest = path.strip_prefix("/.netlify/functions/")?;
     let name = rest.split('/').next().unwrap_or(rest);
     Some(percent_decode_str(name).decode_utf8_lossy().into_owned())
 }
 
-fn redirect(status: StatusCode, location: &str) -> Response<ResponseBody> {
+fn redirect_response(status: StatusCode, location: &str) -> Response<ResponseBody> {
     let Ok(to) = HeaderValue::from_str(location) else {
-        return text(
-            StatusCode::BAD_GATEWAY,
-            "the redirect leads to no valid URL\n",
-        );
+        return text_response(StatusCode::BAD_GATEWAY, "the redirect has an invalid URL\n");
     };
-    let mut response = text(status, format!("Redirecting to {location}\n"));
+    let mut response = text_response(status, format!("Redirecting to {location}\n"));
     response.headers_mut().insert(header::LOCATION, to);
     response
 }
 
-fn refused(refusal: &Refusal) -> Response<ResponseBody> {
-    let (status, sentence) = match refusal {
-        Refusal::TooLarge => (
+fn body_error_response(error: &BodyError) -> Response<ResponseBody> {
+    let (status, sentence) = match error {
+        BodyError::TooLarge => (
             StatusCode::PAYLOAD_TOO_LARGE,
-            "a function takes a body of at most 6 MB (4.5 MB if it is not text)\n",
+            "the body is too large: the limit is 6 MB (4.5 MB if it is not text)\n",
         ),
-        Refusal::TooSlow => (
+        BodyError::TimedOut => (
             StatusCode::REQUEST_TIMEOUT,
             "the body did not arrive in time\n",
         ),
-        Refusal::Broken => (StatusCode::BAD_REQUEST, "the body broke off\n"),
+        BodyError::Aborted => (StatusCode::BAD_REQUEST, "the body is incomplete\n"),
     };
-    let mut response = text(status, sentence);
-    // What is left of the body would stand where the next request should.
+    let mut response = text_response(status, sentence);
+    // The rest of the body would be read as the next request.
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
     response

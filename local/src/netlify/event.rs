@@ -1,4 +1,4 @@
-//! A request as the event that a Netlify function gets: API Gateway's proxy event, version 1.
+//! The event that a Netlify function gets for a request: API Gateway's proxy event, version 1.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -9,25 +9,25 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// The most bytes of a body that an event carries: 6 MB as it travels, so 4.5 MB for a
-/// binary body, which travels as base64 (docs.netlify.com/build/functions/configuration).
+/// The largest encoded body of an event, in bytes: 6 MB, so 4.5 MB for a binary body, which is
+/// encoded in base64 (docs.netlify.com/build/functions/configuration).
 pub(super) const BODY_LIMIT_BYTES: usize = 6 * 1024 * 1024;
 
-/// The one site's id, as `x-nf-site-id` gives it to functions.
+/// Id of the site in `x-nf-site-id`.
 pub(super) const SITE_ID: &str = "5a6e0c1d-7d1b-4b8e-9f50-10ca15170000";
 
-/// The account's id, as `x-nf-account-id` gives it to functions.
+/// Id of the account in `x-nf-account-id`.
 pub(super) const ACCOUNT_ID: &str = "local";
 
-/// A request that has arrived in full.
+/// A whole request, with the facts that its event needs.
 #[derive(Debug)]
-pub(super) struct Arrived<'a> {
+pub(super) struct EventRequest<'a> {
     pub(super) method: &'a Method,
-    /// As it was sent: a rewrite does not change the path that a function sees.
+    /// URI as the client sent it: a rewrite does not change the path that a function sees.
     pub(super) uri: &'a Uri,
-    /// After a rewrite, which may add parameters.
+    /// Query after a rewrite, which may add parameters.
     pub(super) query: Option<&'a str>,
-    /// The host, with the port where the client named one.
+    /// Host, with a port if the client sent one.
     pub(super) authority: &'a str,
     pub(super) headers: &'a HeaderMap,
     pub(super) body: &'a Bytes,
@@ -36,9 +36,9 @@ pub(super) struct Arrived<'a> {
     pub(super) time_epoch_ms: u64,
 }
 
-/// The body is over [`BODY_LIMIT_BYTES`] once it is encoded.
+/// The encoded body is over [`BODY_LIMIT_BYTES`].
 #[derive(Debug)]
-pub(super) struct TooLarge;
+pub(super) struct BodyTooLarge;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -64,13 +64,13 @@ struct RequestContext<'a> {
     request_time_epoch: u64,
 }
 
-impl Arrived<'_> {
-    /// The event's JSON.
+impl EventRequest<'_> {
+    /// Returns the event's JSON.
     ///
-    /// Header names are lower case; a value that is not UTF-8 is read as Latin-1, so that
-    /// nothing is lost and nothing is null. A repeated header or parameter is joined by
-    /// `", "` (a cookie by `"; "`) and stands as a list in the multi-value maps.
-    pub(super) fn event(&self) -> Result<Bytes, TooLarge> {
+    /// Header names are lower case. A header value that is not UTF-8 is read as Latin-1, so that no
+    /// value is lost or null. The values of a repeated header or parameter are joined by `", "`
+    /// (cookies by `"; "`), and are a list in the multi-value maps.
+    pub(super) fn to_event(&self) -> Result<Bytes, BodyTooLarge> {
         let path = self.uri.path();
         let raw_query = self.query.unwrap_or("");
         let question = if raw_query.is_empty() { "" } else { "?" };
@@ -79,7 +79,7 @@ impl Arrived<'_> {
             .as_ref()
             .is_some_and(|body| body.len() > BODY_LIMIT_BYTES)
         {
-            return Err(TooLarge);
+            return Err(BodyTooLarge);
         }
 
         let mut parameters = BTreeMap::<_, Vec<_>>::new();
@@ -102,7 +102,7 @@ impl Arrived<'_> {
             multi_value_query_string_parameters: &parameters,
             headers: headers
                 .iter()
-                .map(|(name, values)| (*name, joined(name, values)))
+                .map(|(name, values)| (*name, join_values(name, values)))
                 .collect(),
             multi_value_headers: &headers,
             body,
@@ -118,35 +118,38 @@ impl Arrived<'_> {
         Ok(json.into())
     }
 
-    /// What the client sent, without what only the platform may say and what
-    /// belongs to the connection alone.
+    /// Returns the client's headers, without those that only the platform may set and without
+    /// hop-by-hop headers.
     fn client_headers(&self) -> BTreeMap<&str, Vec<String>> {
         let mut headers = BTreeMap::<_, Vec<_>>::new();
         for (name, value) in self.headers {
             if !name.as_str().starts_with("x-nf-") && !HOP_BY_HOP.contains(name) {
-                headers.entry(name.as_str()).or_default().push(text(value));
+                headers
+                    .entry(name.as_str())
+                    .or_default()
+                    .push(to_text(value));
             }
         }
         headers
     }
 
-    /// What the platform says of a request, whatever the client said.
+    /// Returns the headers that the platform sets, whatever the client sent.
     fn platform_headers(&self) -> [(&'static str, String); 8] {
         let client = self.client.to_canonical().to_string();
-        // Appended, as proxies do: what stands before the last entry is the client's word, and
-        // a function that believes it should be seen to do so here already.
+        // Appended, as proxies do. The entries before the last come from the client, so a function
+        // that trusts them shows its mistake here, too.
         let forwarded: Vec<String> = self
             .headers
             .get_all("x-forwarded-for")
             .iter()
-            .map(text)
+            .map(to_text)
             .chain([client.clone()])
             .collect();
         [
             ("host", self.authority.to_owned()),
             ("client-ip", client.clone()),
             ("x-forwarded-for", forwarded.join(", ")),
-            // lambda_http takes https for granted where this one is missing.
+            // lambda_http assumes https if this header is missing.
             ("x-forwarded-proto", "http".to_owned()),
             ("x-nf-client-connection-ip", client),
             ("x-nf-request-id", self.request_id.to_owned()),
@@ -155,10 +158,10 @@ impl Arrived<'_> {
         ]
     }
 
-    /// Text goes as it is, everything else as base64.
+    /// Returns the body as text or in base64, and whether it is in base64.
     ///
-    /// Netlify does not document its rule. This one can lose nothing: a body is text if its
-    /// content type is one of text (or it has none) and its bytes are UTF-8.
+    /// Netlify does not document its rule. This one is lossless: a body is text if its content type
+    /// is a text type or missing and its bytes are UTF-8.
     fn encoded_body(&self) -> (Option<Cow<'_, str>>, bool) {
         if self.body.is_empty() {
             return (None, false);
@@ -179,7 +182,7 @@ fn is_text(content_type: &HeaderValue) -> bool {
         || TEXT_SUFFIXES.iter().any(|suffix| essence.ends_with(suffix))
 }
 
-fn text(value: &HeaderValue) -> String {
+fn to_text(value: &HeaderValue) -> String {
     match str::from_utf8(value.as_bytes()) {
         Ok(text) => text.to_owned(),
         Err(_) => value
@@ -190,7 +193,7 @@ fn text(value: &HeaderValue) -> String {
     }
 }
 
-fn joined(name: &str, values: &[String]) -> String {
+fn join_values(name: &str, values: &[String]) -> String {
     values.join(if name == header::COOKIE { "; " } else { ", " })
 }
 
@@ -223,14 +226,14 @@ mod tests {
     use lambda_http::{Body, Request, RequestExt};
     use serde_json::{Value, json};
 
-    fn event(method: &str, uri: &str, headers: &[(&str, &[u8])], body: &[u8]) -> Bytes {
+    fn new_event(method: &str, uri: &str, headers: &[(&str, &[u8])], body: &[u8]) -> Bytes {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             let value = HeaderValue::from_bytes(value).unwrap();
             map.append(name.parse::<HeaderName>().unwrap(), value);
         }
         let uri: Uri = uri.parse().unwrap();
-        let arrived = Arrived {
+        let request = EventRequest {
             method: &method.parse().unwrap(),
             query: uri.query(),
             uri: &uri,
@@ -241,7 +244,7 @@ mod tests {
             request_id: "01J00000000000000000000000",
             time_epoch_ms: 1_700_000_000_000,
         };
-        arrived.event().unwrap()
+        request.to_event().unwrap()
     }
 
     fn parsed(event: &Bytes) -> Request {
@@ -252,9 +255,9 @@ mod tests {
     }
 
     #[test]
-    fn event_has_the_shape_that_netlify_sends() {
+    fn event_has_the_format_of_netlify() {
         let uri = "/.netlify/functions/hello/sub/path?a=1&a=2&b=x%20y";
-        let sent = event(
+        let sent = new_event(
             "POST",
             uri,
             &[("content-type", b"application/json")],
@@ -295,14 +298,14 @@ mod tests {
     }
 
     #[test]
-    fn event_is_read_back_by_lambda_http() {
+    fn event_is_parsed_by_lambda_http() {
         let headers: [(&str, &[u8]); 4] = [
             ("accept", b"text/html"),
             ("accept", b"*/*"),
             ("x-latin", b"caf\xe9"),
             ("x-utf8", "café".as_bytes()),
         ];
-        let sent = event(
+        let sent = new_event(
             "PUT",
             "/api/caf%C3%A9?a=1&a=2&b=x%20y&c=%26&d",
             &headers,
@@ -328,14 +331,14 @@ mod tests {
     }
 
     #[test]
-    fn event_of_a_get_without_anything_is_read_back_too() {
-        let request = parsed(&event("GET", "/", &[], b""));
+    fn event_of_a_minimal_get_is_parsed_by_lambda_http() {
+        let request = parsed(&new_event("GET", "/", &[], b""));
         assert_eq!(request.uri(), "http://localhost:8888/");
         assert!(matches!(request.body(), Body::Empty));
     }
 
     #[test]
-    fn body_that_is_not_text_travels_as_base64() {
+    fn binary_body_is_encoded_in_base64() {
         let png: (&str, &[u8]) = ("content-type", b"image/png");
         let latin: (&str, &[u8]) = ("content-type", b"text/plain; charset=latin1");
         let form: (&str, &[u8]) = ("content-type", b"multipart/form-data; boundary=x");
@@ -349,7 +352,7 @@ mod tests {
             (&[], b"plain", false),
             (&[], b"\xff", true),
         ] {
-            let sent = event("POST", "/", headers, body);
+            let sent = new_event("POST", "/", headers, body);
             let json: Value = serde_json::from_slice(&sent).unwrap();
             assert_eq!(json["isBase64Encoded"], encoded, "{body:?}");
             assert_eq!(parsed(&sent).body().as_ref(), body);
@@ -357,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_only_the_platform_may_set_are_not_taken_from_the_client() {
+    fn platform_headers_of_the_client_are_dropped() {
         let headers: [(&str, &[u8]); 9] = [
             ("x-nf-deploy-context", b"production"),
             ("x-nf-site-id", b"spoofed"),
@@ -369,7 +372,7 @@ mod tests {
             ("cookie", b"a=1"),
             ("cookie", b"b=2"),
         ];
-        let sent = event("GET", "/", &headers, b"");
+        let sent = new_event("GET", "/", &headers, b"");
         let request = parsed(&sent);
         let got = request.headers();
         assert!(!got.contains_key("x-nf-deploy-context"));

@@ -1,4 +1,4 @@
-//! The files that a deploy publishes: which file a path means, and sending it.
+//! The published files of a deploy: finds the file for a path, and sends it.
 
 use crate::{Error, ErrorKind};
 use bytes::Bytes;
@@ -13,29 +13,29 @@ use std::io;
 use std::path::{Path, PathBuf};
 use tower_http::services::ServeFile;
 
-/// The body of every response of a site.
+/// Body of every response of a site.
 pub(super) type ResponseBody = UnsyncBoxBody<Bytes, io::Error>;
 
-/// A publish directory.
+/// The publish directory of a deploy.
 #[derive(Debug)]
 pub(super) struct Files {
-    /// Without symbolic links, to compare with.
+    /// Canonical path, to check that a file is inside.
     root: PathBuf,
 }
 
-/// What a path means.
+/// The file for a path.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// This file.
+pub(super) enum ResolvedPath {
+    /// The file itself.
     File(PathBuf),
-    /// A directory with an index, asked for without its last slash: relative links in the
-    /// index would lead to the wrong place, so the client is sent to the path with a slash.
+    /// The index of a directory whose path has no trailing slash. Relative links in the index would
+    /// be wrong, so the client is redirected to the path with a slash.
     Directory(PathBuf),
 }
 
 impl Files {
     pub(super) async fn open(publish: &Path) -> Result<Self, Error> {
-        let refused = |kind| {
+        let open_error = |kind| {
             let publish = publish.display();
             Error::new(
                 kind,
@@ -45,23 +45,23 @@ impl Files {
         let root = match tokio::fs::canonicalize(publish).await {
             Ok(root) => root,
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-                return Err(refused(ErrorKind::Input).because(cause));
+                return Err(open_error(ErrorKind::Input).with_source(cause));
             }
-            Err(cause) => return Err(refused(ErrorKind::System).because(cause)),
+            Err(cause) => return Err(open_error(ErrorKind::System).with_source(cause)),
         };
         if !root.is_dir() {
             let cause = io::Error::from(io::ErrorKind::NotADirectory);
-            return Err(refused(ErrorKind::Input).because(cause));
+            return Err(open_error(ErrorKind::Input).with_source(cause));
         }
         Ok(Self { root })
     }
 
-    /// Finds the file for a path, which is still percent-encoded: the file itself, `path.html`,
-    /// or the directory's `index.html`, as Netlify does. Hidden files are never found, nor is
-    /// anything outside the directory, symbolic links included.
-    pub(super) async fn find(&self, path: &str) -> Option<Found> {
+    /// Returns the file for a percent-encoded path: the file itself, `path.html`, or the directory's
+    /// `index.html`, as on Netlify. Hidden files and files outside the directory are not found, even
+    /// through a symbolic link.
+    pub(super) async fn resolve(&self, path: &str) -> Option<ResolvedPath> {
         let path = path.strip_prefix('/')?;
-        let (path, slash) = match path.strip_suffix('/') {
+        let (path, has_slash) = match path.strip_suffix('/') {
             Some(path) => (path, true),
             None => (path, path.is_empty()),
         };
@@ -69,7 +69,7 @@ impl Files {
         if !path.is_empty() {
             for segment in path.split('/') {
                 let name = percent_decode_str(segment).decode_utf8().ok()?;
-                // A decoded slash or NUL is part of no file's name.
+                // No file name contains a slash or NUL.
                 if name.is_empty()
                     || name.contains(['/', '\0'])
                     || is_hidden(name.as_ref().as_ref())
@@ -83,24 +83,24 @@ impl Files {
         let mut html = plain.clone().into_os_string();
         html.push(".html");
         let html = PathBuf::from(html);
-        if slash {
-            if self.holds(&index).await {
-                return Some(Found::File(index));
+        if has_slash {
+            if self.contains(&index).await {
+                return Some(ResolvedPath::File(index));
             }
-        } else if self.holds(&plain).await {
-            return Some(Found::File(plain));
+        } else if self.contains(&plain).await {
+            return Some(ResolvedPath::File(plain));
         }
-        // Never `<publish>.html`, which lies beside the directory.
-        if !path.is_empty() && self.holds(&html).await {
-            return Some(Found::File(html));
+        // `<publish>.html` is outside the directory.
+        if !path.is_empty() && self.contains(&html).await {
+            return Some(ResolvedPath::File(html));
         }
-        if !slash && self.holds(&index).await {
-            return Some(Found::Directory(index));
+        if !has_slash && self.contains(&index).await {
+            return Some(ResolvedPath::Directory(index));
         }
         None
     }
 
-    async fn holds(&self, file: &Path) -> bool {
+    async fn contains(&self, file: &Path) -> bool {
         let Ok(real) = tokio::fs::canonicalize(file).await else {
             return false;
         };
@@ -111,8 +111,8 @@ impl Files {
     }
 }
 
-/// Sends a file with a status. Only with 200 do the client's conditions and ranges count:
-/// another page's 304 or 206 would hide the status.
+/// Sends a file with a status. The client's conditions and ranges are ignored unless the status is
+/// 200, because a 304 or 206 would hide the status.
 pub(super) async fn send(
     file: &Path,
     status: StatusCode,
@@ -120,9 +120,9 @@ pub(super) async fn send(
     headers: &HeaderMap,
 ) -> Response<ResponseBody> {
     if method != Method::GET && method != Method::HEAD {
-        let mut response = text(
+        let mut response = text_response(
             StatusCode::METHOD_NOT_ALLOWED,
-            "a file is read by GET or HEAD\n",
+            "files support GET and HEAD only\n",
         );
         let allowed = HeaderValue::from_static("GET, HEAD");
         response.headers_mut().insert(header::ALLOW, allowed);
@@ -137,9 +137,9 @@ pub(super) async fn send(
         Ok(response) => response.map(UnsyncBoxBody::new),
         Err(error) => {
             tracing::warn!(file = %file.display(), %error, "could not read a published file");
-            return text(
+            return text_response(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "the file could not be read\n",
+                "could not read the file\n",
             );
         }
     };
@@ -147,26 +147,29 @@ pub(super) async fn send(
         *response.status_mut() = status;
     }
     let headers = response.headers_mut();
-    let fresh = HeaderValue::from_static("public,max-age=0,must-revalidate");
-    headers.insert(header::CACHE_CONTROL, fresh);
+    let revalidate = HeaderValue::from_static("public,max-age=0,must-revalidate");
+    headers.insert(header::CACHE_CONTROL, revalidate);
     if let Some(charset) = headers.get(header::CONTENT_TYPE).and_then(with_charset) {
         headers.insert(header::CONTENT_TYPE, charset);
     }
     response
 }
 
-/// A plain sentence.
-pub(super) fn text(status: StatusCode, sentence: impl Into<Bytes>) -> Response<ResponseBody> {
-    page(status, "text/plain; charset=UTF-8", sentence)
+/// Returns a response with a line of plain text.
+pub(super) fn text_response(
+    status: StatusCode,
+    sentence: impl Into<Bytes>,
+) -> Response<ResponseBody> {
+    page_response(status, "text/plain; charset=UTF-8", sentence)
 }
 
-/// A page of the site's own.
-pub(super) fn page(
+/// Returns a response with a page that the stand-in generates.
+pub(super) fn page_response(
     status: StatusCode,
     content_type: &'static str,
     body: impl Into<Bytes>,
 ) -> Response<ResponseBody> {
-    let mut response = Response::new(full(body.into()));
+    let mut response = Response::new(full_body(body.into()));
     *response.status_mut() = status;
     let content_type = HeaderValue::from_static(content_type);
     response
@@ -175,13 +178,13 @@ pub(super) fn page(
     response
 }
 
-/// A body that is there already.
-pub(super) fn full(body: Bytes) -> ResponseBody {
+/// Returns the body with this content.
+pub(super) fn full_body(body: Bytes) -> ResponseBody {
     UnsyncBoxBody::new(Full::new(body).map_err(|never| match never {}))
 }
 
-/// Dot files, but for `.well-known`, which certificates and app links need; and the files
-/// that Netlify reads itself and does not publish.
+/// Returns whether a file is not published: a dot file, except `.well-known`, which certificates and
+/// app links need, or a file that Netlify itself reads.
 fn is_hidden(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
     (name.starts_with(b".") && name != b".well-known")
@@ -190,7 +193,8 @@ fn is_hidden(name: &OsStr) -> bool {
             .any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
 }
 
-/// Netlify sends text as UTF-8; without the charset a browser would guess.
+/// Returns the content type of text with the charset UTF-8, as Netlify sends it. Without a charset a
+/// browser would guess.
 fn with_charset(content_type: &HeaderValue) -> Option<HeaderValue> {
     let content_type = content_type.to_str().ok()?;
     let is_text = content_type.starts_with("text/") || content_type == "application/json";
@@ -233,25 +237,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn path_means_the_file_the_page_or_the_index() {
+    async fn path_resolves_to_the_file_the_page_or_the_index() {
         let (_directory, files) = site().await;
-        let file = |name: &str| Some(Found::File(files.root.join(name)));
-        assert_eq!(files.find("/").await, file("index.html"));
-        assert_eq!(files.find("/about").await, file("about.html"));
-        assert_eq!(files.find("/about/").await, file("about.html"));
-        assert_eq!(files.find("/about.html").await, file("about.html"));
-        assert_eq!(files.find("/docs/").await, file("docs/index.html"));
-        assert_eq!(files.find("/a%20b.txt").await, file("a b.txt"));
+        let file = |name: &str| Some(ResolvedPath::File(files.root.join(name)));
+        assert_eq!(files.resolve("/").await, file("index.html"));
+        assert_eq!(files.resolve("/about").await, file("about.html"));
+        assert_eq!(files.resolve("/about/").await, file("about.html"));
+        assert_eq!(files.resolve("/about.html").await, file("about.html"));
+        assert_eq!(files.resolve("/docs/").await, file("docs/index.html"));
+        assert_eq!(files.resolve("/a%20b.txt").await, file("a b.txt"));
         assert_eq!(
-            files.find("/.well-known/x.txt").await,
+            files.resolve("/.well-known/x.txt").await,
             file(".well-known/x.txt")
         );
         let docs = files.root.join("docs/index.html");
-        assert_eq!(files.find("/docs").await, Some(Found::Directory(docs)));
+        assert_eq!(
+            files.resolve("/docs").await,
+            Some(ResolvedPath::Directory(docs))
+        );
     }
 
     #[tokio::test]
-    async fn path_to_what_is_not_published_means_nothing() {
+    async fn path_of_an_unpublished_file_is_not_found() {
         let (_directory, files) = site().await;
         for path in [
             "/nothing",
@@ -272,12 +279,12 @@ mod tests {
             "/.html",
             "",
         ] {
-            assert_eq!(files.find(path).await, None, "{path}");
+            assert_eq!(files.resolve(path).await, None, "{path}");
         }
     }
 
     #[tokio::test]
-    async fn directory_that_is_not_there_is_an_input_error() {
+    async fn missing_directory_is_an_input_error() {
         let (directory, _files) = site().await;
         for name in ["missing", "secret.txt"] {
             let error = Files::open(&directory.path().join(name)).await.unwrap_err();

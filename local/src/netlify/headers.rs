@@ -1,9 +1,9 @@
-//! The custom headers of netlify.toml, which go with published files.
+//! The custom headers of netlify.toml for published files.
 
 use super::pattern::Pattern;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// One `[[headers]]` rule: what to send with the files under certain paths.
+/// A `[[headers]]` rule: headers for the files under some paths.
 #[derive(Clone, Debug)]
 pub struct HeaderRule {
     pattern: Pattern,
@@ -11,7 +11,7 @@ pub struct HeaderRule {
 }
 
 impl HeaderRule {
-    /// Reads one rule. What cannot be kept is left out, and said in `warnings`.
+    /// Parses a rule. Adds a warning for each header that is not supported, and omits it.
     pub(super) fn parse<'a>(
         path: &str,
         values: impl IntoIterator<Item = (&'a String, &'a String)>,
@@ -20,53 +20,54 @@ impl HeaderRule {
         let pattern = match Pattern::parse(path) {
             Ok(pattern) => pattern,
             Err(reason) => {
-                warnings.push(format!("a headers rule is left out: {reason}"));
+                warnings.push(format!("a headers rule is ignored: {reason}"));
                 return None;
             }
         };
-        let mut kept = Vec::new();
+        let mut supported = Vec::new();
         for (name, value) in values {
-            // A value may be written over several lines, which make one list.
+            // A value may have several lines, which form one list.
             let lines: Vec<&str> = value
                 .lines()
                 .map(str::trim)
                 .filter(|l| !l.is_empty())
                 .collect();
             match (name.parse::<HeaderName>(), lines.join(" ").parse()) {
-                // On Netlify this one asks for a password and holds it; it never goes to a client.
+                // On Netlify this header protects files with the password in its value. It is never
+                // sent to a client.
                 (Ok(name), _) if name == "basic-auth" => warnings.push(format!(
-                    "{name} for {path} is not available locally: the files ask for no password"
+                    "{name} for {path} is not available locally: the files are not protected"
                 )),
                 (Ok(name), Ok(value)) if !RESERVED.contains(&name.as_str()) => {
-                    kept.push((name, value));
+                    supported.push((name, value));
                 }
                 (Ok(_), Ok(_)) => warnings.push(format!(
-                    "the header {name} for {path} is left out: Netlify sets it itself"
+                    "the header {name} for {path} is ignored: Netlify sets it itself"
                 )),
                 _ => warnings.push(format!(
-                    "the header {name:?} for {path} is left out: it is not a valid header"
+                    "the header {name:?} for {path} is ignored: it is not a valid header"
                 )),
             }
         }
         Some(Self {
             pattern,
-            values: kept,
+            values: supported,
         })
     }
 }
 
-/// Sets what the rules say for a path, in the place of the site's own values.
+/// Sets the headers of the rules that match a path, and replaces the site's own values.
 ///
-/// Values that several rules give for one name are joined by a comma, as Netlify does.
+/// As on Netlify, the values of several rules for one name are joined by a comma.
 pub(super) fn apply(rules: &[HeaderRule], path: &str, headers: &mut HeaderMap) {
     let mut set = HeaderMap::new();
     for rule in rules
         .iter()
-        .filter(|rule| rule.pattern.captures(path).is_some())
+        .filter(|rule| rule.pattern.match_path(path).is_some())
     {
         for (name, value) in &rule.values {
             let joined = match set.get(name) {
-                Some(earlier) => join(earlier, value),
+                Some(earlier) => join_values(earlier, value),
                 None => value.clone(),
             };
             set.insert(name, joined);
@@ -75,12 +76,12 @@ pub(super) fn apply(rules: &[HeaderRule], path: &str, headers: &mut HeaderMap) {
     headers.extend(set);
 }
 
-fn join(earlier: &HeaderValue, later: &HeaderValue) -> HeaderValue {
+fn join_values(earlier: &HeaderValue, later: &HeaderValue) -> HeaderValue {
     let joined = [earlier.as_bytes(), b", ", later.as_bytes()].concat();
     HeaderValue::from_bytes(&joined).unwrap_or_else(|_| later.clone())
 }
 
-/// The names that custom headers cannot set (docs.netlify.com/routing/headers).
+/// The headers that a rule cannot set (docs.netlify.com/routing/headers).
 const RESERVED: [&str; 15] = [
     "accept-ranges",
     "age",
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn header_that_netlify_keeps_for_itself_is_left_out_with_a_warning() {
+    fn reserved_header_is_ignored_with_a_warning() {
         let mut warnings = Vec::new();
         let values = [
             ("Set-Cookie", "a=1"),

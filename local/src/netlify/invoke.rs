@@ -1,18 +1,19 @@
-//! What a site needs of a function: to be invoked with an event.
+//! The interface between a site and its functions.
 
 use crate::lambda::InvokeError;
 use bytes::Bytes;
 use std::future::Future;
 use std::pin::Pin;
 
-/// An invocation under way: the function's answer, or why there is none.
-pub type Invocation<'a> = Pin<Box<dyn Future<Output = Result<Bytes, InvokeError>> + Send + 'a>>;
+/// Future of an invocation's response.
+pub type InvocationFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<Bytes, InvokeError>> + Send + 'a>>;
 
-/// Something that takes an event's JSON and answers with JSON.
+/// A function that a site can invoke with a JSON event.
 ///
-/// The site runs each invocation in a task of its own, so an implementation is
-/// not cancelled when the client disconnects, as on AWS Lambda.
+/// As on AWS Lambda, an invocation is not cancelled when the client disconnects: the site runs each
+/// invocation in a task of its own.
 pub trait Invoke: Send + Sync {
-    /// Hands over one event and waits for the answer.
-    fn invoke(&self, event: Bytes) -> Invocation<'_>;
+    /// Invokes the function with an event and returns its JSON response.
+    fn invoke(&self, event: Bytes) -> InvocationFuture<'_>;
 }

@@ -1,11 +1,11 @@
-//! Which paths a rule of netlify.toml means: literal segments, `:placeholders` and a last `*`.
+//! The path patterns of netlify.toml: literal segments, `:placeholders` and a final `*`.
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 /// The path pattern of a redirect (`from`) or of a header rule (`for`).
 ///
-/// A trailing slash makes no difference, as on Netlify, where a rule can neither
-/// ask for one nor refuse one.
+/// A trailing slash makes no difference: on Netlify, too, a rule can neither require nor exclude
+/// one.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
     segments: Vec<Segment>,
@@ -14,23 +14,23 @@ pub(super) struct Pattern {
 
 #[derive(Clone, Debug)]
 enum Segment {
-    /// Percent-decoded, so that `/caf%C3%A9` and `/café` are one path.
+    /// Percent-decoded text, so that `/caf%C3%A9` and `/café` are the same path.
     Literal(Vec<u8>),
     Placeholder(String),
 }
 
-/// What the placeholders and the splat of a pattern stood for, still percent-encoded.
+/// The percent-encoded text that a pattern's placeholders and splat matched.
 #[derive(Debug, Default)]
 pub(super) struct Captures(Vec<(String, String)>);
 
 impl Pattern {
-    /// Reads a pattern; the error says what is wrong with it.
+    /// Parses a pattern. The error is the reason why it is invalid.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let Some(rest) = text.strip_prefix('/') else {
-            return Err(format!("{text:?} is not a path that starts with /"));
+            return Err(format!("{text:?} does not start with /"));
         };
         if rest.contains(['?', '#']) {
-            return Err(format!("{text:?} has more than a path"));
+            return Err(format!("{text:?} has a query or a fragment"));
         }
         let (rest, splat) = match rest.strip_suffix('*') {
             Some(rest) if rest.is_empty() || rest.ends_with('/') => (rest, true),
@@ -38,7 +38,7 @@ impl Pattern {
         };
         if rest.contains('*') {
             return Err(format!(
-                "{text:?} has a * that is not its whole last segment"
+                "{text:?} has a * that is not the whole last segment"
             ));
         }
         let rest = rest.strip_suffix('/').unwrap_or(rest);
@@ -49,14 +49,14 @@ impl Pattern {
         Ok(Self { segments, splat })
     }
 
-    /// Compares with a request's path, which is still percent-encoded.
-    pub(super) fn captures(&self, path: &str) -> Option<Captures> {
+    /// Matches a percent-encoded path. Returns the captured text, or `None` if it does not match.
+    pub(super) fn match_path(&self, path: &str) -> Option<Captures> {
         let mut captures = Captures::default();
         let mut rest = path.strip_prefix('/')?;
         for segment in &self.segments {
             let (head, tail) = rest.split_once('/').unwrap_or((rest, ""));
             match segment {
-                Segment::Literal(literal) if decoded(head) == *literal => {}
+                Segment::Literal(literal) if percent_decode(head) == *literal => {}
                 Segment::Placeholder(name) if !head.is_empty() => {
                     captures.0.push((name.clone(), head.to_owned()));
                 }
@@ -76,19 +76,19 @@ impl Pattern {
 impl Segment {
     fn parse(text: &str) -> Self {
         match text.strip_prefix(':') {
-            Some(name) if !name.is_empty() && name.chars().all(is_name) => {
+            Some(name) if !name.is_empty() && name.chars().all(is_name_char) => {
                 Self::Placeholder(name.to_owned())
             }
-            _ => Self::Literal(decoded(text)),
+            _ => Self::Literal(percent_decode(text)),
         }
     }
 }
 
 impl Captures {
-    /// Puts the captured text in the place of `:name` and `:splat`.
+    /// Replaces `:name` and `:splat` in a template by the captured text.
     ///
-    /// A name that nothing was captured for stays as it is, so that the port of
-    /// `https://example.test:8443/` is left alone.
+    /// A name without captured text is kept, so that the port in `https://example.test:8443/` does
+    /// not change.
     pub(super) fn fill(&self, template: &str) -> String {
         let mut filled = String::with_capacity(template.len());
         let mut in_query = false;
@@ -97,10 +97,10 @@ impl Captures {
             filled.push_str(&rest[..at]);
             in_query |= rest.as_bytes()[at] == b'?';
             let after = &rest[at + 1..];
-            let length = after.find(|c| !is_name(c)).unwrap_or(after.len());
+            let length = after.find(|c| !is_name_char(c)).unwrap_or(after.len());
             let captured = self.0.iter().find(|(name, _)| *name == after[..length]);
             match captured.filter(|_| rest.as_bytes()[at] == b':') {
-                // In a query, captured text is one value and must not become more parameters.
+                // In a query, captured text is one value and must not add parameters.
                 Some((_, value)) if in_query => filled.extend(utf8_percent_encode(value, VALUE)),
                 Some((_, value)) => filled.push_str(value),
                 None => filled.push_str(&rest[at..at + 1 + length]),
@@ -111,11 +111,11 @@ impl Captures {
     }
 }
 
-fn decoded(text: &str) -> Vec<u8> {
+fn percent_decode(text: &str) -> Vec<u8> {
     percent_decode_str(text).collect()
 }
 
-fn is_name(c: char) -> bool {
+fn is_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     fn filled(pattern: &str, path: &str, template: &str) -> Option<String> {
-        let captures = Pattern::parse(pattern).unwrap().captures(path)?;
+        let captures = Pattern::parse(pattern).unwrap().match_path(path)?;
         Some(captures.fill(template))
     }
 
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn pattern_with_placeholders_takes_one_segment_each() {
+    fn pattern_with_placeholders_captures_one_segment_each() {
         let to = "/blog-:year-:month.html";
         assert_eq!(
             filled("/news/:year/:month", "/news/2026/05/", to).unwrap(),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn literal_pattern_ignores_a_trailing_slash_and_the_way_of_encoding() {
+    fn literal_pattern_ignores_trailing_slash_and_encoding() {
         assert!(filled("/café", "/caf%C3%A9/", "").is_some());
         assert!(filled("/cafe/", "/cafe", "").is_some());
         assert!(filled("/cafe", "/cafe//", "").is_none());
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn pattern_that_netlify_would_not_take_is_refused() {
+    fn invalid_pattern_is_refused() {
         for text in ["api", "/a/*/b", "/a*", "/a?b=1", "https://example.test/*"] {
             assert!(Pattern::parse(text).is_err(), "{text}");
         }

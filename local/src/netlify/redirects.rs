@@ -1,10 +1,10 @@
-//! The redirects and rewrites of netlify.toml, matched without touching anything.
+//! The redirects and rewrites of netlify.toml.
 
 use super::pattern::Pattern;
 use crate::{Error, ErrorKind};
 use http::StatusCode;
 
-/// One `[[redirects]]` rule.
+/// A `[[redirects]]` rule.
 #[derive(Clone, Debug)]
 pub struct Redirect {
     pattern: Pattern,
@@ -13,63 +13,65 @@ pub struct Redirect {
     force: bool,
 }
 
-/// Where a rule sends a request.
+/// The effect of a rule on a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Destination {
-    /// The client is told to go elsewhere.
-    Elsewhere {
+    /// The client is redirected to another location.
+    Redirect {
         status: StatusCode,
         location: String,
     },
-    /// The site answers with what another of its paths holds.
-    Inside {
+    /// The site responds with the content of another of its paths.
+    Rewrite {
         status: StatusCode,
         path: String,
         query: Option<String>,
     },
 }
 
-/// The rule that a request falls under.
+/// The rule that matches a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Match {
-    /// Whether the rule comes before a published file.
+    /// True if the rule takes precedence over a published file.
     pub(super) force: bool,
     pub(super) destination: Destination,
 }
 
 impl Redirect {
-    /// The status of a rule that names none: 301, as on Netlify.
+    /// Status of a rule without one: 301, as on Netlify.
     pub const DEFAULT_STATUS: u16 = 301;
 
-    /// Checks one rule: `from` a path with `:placeholders` and a last `*`, `to` a path of
-    /// this site or, for a redirect, an http(s) URL; `status` 200, 404 or 410 for a rewrite,
-    /// 301, 302, 303, 307 or 308 for a redirect.
+    /// Creates a rule.
+    ///
+    /// `from` is a path with `:placeholders` and a final `*`. `to` is a path of this site or, for a
+    /// redirect, an http(s) URL. `status` is 200, 404 or 410 for a rewrite, and 301, 302, 303, 307
+    /// or 308 for a redirect.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] for anything else. A rewrite to another site (a proxy) is among
-    /// these: the local site reaches nothing but this machine.
+    /// [`ErrorKind::Input`] for other values, and for a rewrite to another site (a proxy): the local
+    /// site connects to this machine only.
     pub fn new(from: &str, to: &str, status: u16, force: bool) -> Result<Self, Error> {
-        let refused = |reason: String| {
+        let invalid = |reason: String| {
             let rule = format!("could not use the redirect from {from:?} to {to:?}");
             Error::new(ErrorKind::Input, format!("{rule}: {reason}"))
         };
-        let pattern = Pattern::parse(from).map_err(refused)?;
+        let pattern = Pattern::parse(from).map_err(invalid)?;
         let status = StatusCode::from_u16(status)
             .ok()
             .filter(|status| REWRITES.contains(status) || REDIRECTS.contains(status))
-            .ok_or_else(|| refused(format!("status {status} is not one that it knows")))?;
+            .ok_or_else(|| invalid(format!("status {status} is not supported")))?;
         if to.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
-            return Err(refused("to holds a space or a control character".into()));
+            return Err(invalid("`to` has a space or a control character".into()));
         }
-        let elsewhere = to.starts_with("http://") || to.starts_with("https://");
-        if elsewhere && REWRITES.contains(&status) {
-            return Err(refused(
+        let is_url = to.starts_with("http://") || to.starts_with("https://");
+        if is_url && REWRITES.contains(&status) {
+            return Err(invalid(
                 "a proxy to another site is not available locally".into(),
             ));
         }
-        if !elsewhere && (!to.starts_with('/') || to.starts_with("//")) {
-            return Err(refused("to is neither a path nor an http(s) URL".into()));
+        if !is_url && (!to.starts_with('/') || to.starts_with("//")) {
+            return Err(invalid("`to` is neither a path nor an http(s) URL".into()));
         }
         Ok(Self {
             pattern,
@@ -80,26 +82,26 @@ impl Redirect {
     }
 
     fn destination(&self, path: &str, query: Option<&str>) -> Option<Destination> {
-        let captures = self.pattern.captures(path)?;
+        let captures = self.pattern.match_path(path)?;
         let mut target = captures.fill(&self.to);
         if target.starts_with('/') {
             // `/:splat` with a splat of `/example.test` would be `//example.test`, another site.
-            let inside = target.trim_start_matches(['/', '\\']);
-            target = format!("/{inside}");
+            let path = target.trim_start_matches(['/', '\\']);
+            target = format!("/{path}");
         }
-        let (target, fragment) = split(&target, '#');
-        let (target_path, own_query) = split(target, '?');
-        let query = joined(own_query, query);
+        let (target, fragment) = split_at_mark(&target, '#');
+        let (target_path, own_query) = split_at_mark(target, '?');
+        let query = merge_queries(own_query, query);
 
         if REWRITES.contains(&self.status) {
-            return Some(Destination::Inside {
+            return Some(Destination::Rewrite {
                 status: self.status,
                 path: target_path.to_owned(),
                 query,
             });
         }
-        // A rule that leads to the path it came from would send the client round for ever.
-        if own_query.is_none() && bare(target_path) == bare(path) {
+        // A rule that leads to the requested path would redirect the client for ever.
+        if own_query.is_none() && trim_slash(target_path) == trim_slash(path) {
             return None;
         }
         let mut location = target_path.to_owned();
@@ -109,14 +111,14 @@ impl Redirect {
                 location.push_str(part);
             }
         }
-        Some(Destination::Elsewhere {
+        Some(Destination::Redirect {
             status: self.status,
             location,
         })
     }
 }
 
-/// The first rule, in the file's order, that matches a request's path.
+/// Returns the first rule, in the file's order, that matches a request's path.
 pub(super) fn first_match(rules: &[Redirect], path: &str, query: Option<&str>) -> Option<Match> {
     rules.iter().find_map(|rule| {
         rule.destination(path, query).map(|destination| Match {
@@ -126,15 +128,15 @@ pub(super) fn first_match(rules: &[Redirect], path: &str, query: Option<&str>) -
     })
 }
 
-fn split(text: &str, mark: char) -> (&str, Option<&str>) {
+fn split_at_mark(text: &str, mark: char) -> (&str, Option<&str>) {
     match text.split_once(mark) {
         Some((before, after)) => (before, Some(after)),
         None => (text, None),
     }
 }
 
-/// The rule's own parameters first, then those that the client sent.
-fn joined(own: Option<&str>, sent: Option<&str>) -> Option<String> {
+/// Joins the rule's own parameters and those of the client, in this order.
+fn merge_queries(own: Option<&str>, sent: Option<&str>) -> Option<String> {
     let parts: Vec<&str> = own
         .into_iter()
         .chain(sent)
@@ -143,7 +145,7 @@ fn joined(own: Option<&str>, sent: Option<&str>) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("&"))
 }
 
-fn bare(path: &str) -> &str {
+fn trim_slash(path: &str) -> &str {
     path.strip_suffix('/').unwrap_or(path)
 }
 
@@ -167,16 +169,16 @@ mod tests {
 
     fn location(rule: Redirect, path: &str, query: Option<&str>) -> Option<String> {
         match first_match(&[rule], path, query)?.destination {
-            Destination::Elsewhere { location, .. } => Some(location),
-            Destination::Inside { .. } => None,
+            Destination::Redirect { location, .. } => Some(location),
+            Destination::Rewrite { .. } => None,
         }
     }
 
     #[test]
-    fn rewrite_keeps_the_query_that_was_sent() {
+    fn rewrite_keeps_the_query_of_the_client() {
         let rules = [rule("/api/*", "/.netlify/functions/:splat?via=api", 200)];
         let found = first_match(&rules, "/api/hello", Some("a=1")).unwrap();
-        let wanted = Destination::Inside {
+        let wanted = Destination::Rewrite {
             status: StatusCode::OK,
             path: "/.netlify/functions/hello".into(),
             query: Some("via=api&a=1".into()),
@@ -185,13 +187,13 @@ mod tests {
     }
 
     #[test]
-    fn first_rule_in_the_file_wins() {
+    fn first_matching_rule_applies() {
         let rules = [rule("/a/b", "/first", 302), rule("/a/*", "/second", 302)];
         let found = first_match(&rules, "/a/b", None).unwrap().destination;
         let location = "/first".into();
         assert_eq!(
             found,
-            Destination::Elsewhere {
+            Destination::Redirect {
                 status: StatusCode::FOUND,
                 location
             }
@@ -221,18 +223,18 @@ mod tests {
     }
 
     #[test]
-    fn redirect_to_the_path_it_came_from_is_passed_over() {
+    fn redirect_to_the_requested_path_is_skipped() {
         assert_eq!(location(rule("/blog/", "/blog", 301), "/blog", None), None);
     }
 
     #[test]
-    fn rule_that_cannot_be_kept_is_refused_with_its_reason() {
+    fn unsupported_rule_is_refused_with_the_reason() {
         for (from, to, status, reason) in [
             ("/a", "https://example.test/", 200, "proxy"),
             ("/a", "b", 301, "neither a path"),
             ("/a", "/b", 418, "status 418"),
             ("/a", "/b\r\nx: y", 301, "control character"),
-            ("a", "/b", 301, "starts with /"),
+            ("a", "/b", 301, "does not start with /"),
         ] {
             let error = Redirect::new(from, to, status, false).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Input);

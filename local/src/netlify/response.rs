@@ -1,4 +1,4 @@
-//! A function's JSON answer as an HTTP response.
+//! The HTTP response for a function's JSON response.
 
 use super::event::BODY_LIMIT_BYTES;
 use crate::lambda::InvokeError;
@@ -8,35 +8,36 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-/// Turns what a function answered, or why it did not, into a response.
+/// Converts the result of an invocation into an HTTP response.
 ///
-/// As on Netlify, what a function got wrong is a 502 with `errorType` and `errorMessage`.
-/// A time-out is a 504: Netlify has answered both 502 and 504 over the years, and 504 says
-/// what happened.
-pub(super) fn response(outcome: Result<Bytes, InvokeError>) -> Response<Bytes> {
+/// As on Netlify, a function's error is a 502 with `errorType` and `errorMessage`. A time-out is a
+/// 504: Netlify has used both 502 and 504 over the years, and 504 is more specific.
+pub(super) fn from_invocation(result: Result<Bytes, InvokeError>) -> Response<Bytes> {
     let bad = StatusCode::BAD_GATEWAY;
-    match outcome {
-        Ok(answer) => decode(&answer)
-            .unwrap_or_else(|reason| failure(bad, "Function.InvalidResponse", &reason)),
+    match result {
+        Ok(response) => parse(&response)
+            .unwrap_or_else(|reason| error_response(bad, "Function.InvalidResponse", &reason)),
         Err(InvokeError::Function {
             error_type,
             error_message,
-        }) => failure(bad, &error_type, &error_message),
-        Err(InvokeError::Exited { detail }) => failure(bad, "Runtime.ExitError", &detail),
-        Err(InvokeError::TimedOut { limit } | InvokeError::InitTimedOut { limit }) => failure(
-            StatusCode::GATEWAY_TIMEOUT,
-            "Sandbox.Timedout",
-            &format!("Task timed out after {:.2} seconds", limit.as_secs_f64()),
-        ),
-        Err(error @ InvokeError::NotStarted(_)) => {
-            failure(bad, "Runtime.NotStarted", &error.to_string())
+        }) => error_response(bad, &error_type, &error_message),
+        Err(InvokeError::Exited { detail }) => error_response(bad, "Runtime.ExitError", &detail),
+        Err(InvokeError::TimedOut { limit } | InvokeError::InitTimedOut { limit }) => {
+            error_response(
+                StatusCode::GATEWAY_TIMEOUT,
+                "Sandbox.Timedout",
+                &format!("Task timed out after {:.2} seconds", limit.as_secs_f64()),
+            )
         }
-        Err(error @ InvokeError::EventTooLarge { .. }) => failure(
+        Err(error @ InvokeError::NotStarted(_)) => {
+            error_response(bad, "Runtime.NotStarted", &error.to_string())
+        }
+        Err(error @ InvokeError::EventTooLarge { .. }) => error_response(
             StatusCode::PAYLOAD_TOO_LARGE,
             "RequestTooLarge",
             &error.to_string(),
         ),
-        Err(error @ InvokeError::ShutDown) => failure(
+        Err(error @ InvokeError::ShutDown) => error_response(
             StatusCode::SERVICE_UNAVAILABLE,
             "ShutDown",
             &error.to_string(),
@@ -44,8 +45,12 @@ pub(super) fn response(outcome: Result<Bytes, InvokeError>) -> Response<Bytes> {
     }
 }
 
-/// An answer of the platform in a function's place.
-pub(super) fn failure(status: StatusCode, error_type: &str, message: &str) -> Response<Bytes> {
+/// Returns an error response of the platform.
+pub(super) fn error_response(
+    status: StatusCode,
+    error_type: &str,
+    message: &str,
+) -> Response<Bytes> {
     let body = json!({"errorType": error_type, "errorMessage": message}).to_string();
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
@@ -54,25 +59,25 @@ pub(super) fn failure(status: StatusCode, error_type: &str, message: &str) -> Re
     response
 }
 
-fn decode(answer: &[u8]) -> Result<Response<Bytes>, String> {
-    if answer.len() > ANSWER_LIMIT_BYTES {
+fn parse(response: &[u8]) -> Result<Response<Bytes>, String> {
+    if response.len() > RESPONSE_LIMIT_BYTES {
         return Err(format!(
-            "the function's response of {} bytes is over the limit of {ANSWER_LIMIT_BYTES}",
-            answer.len()
+            "the function's response of {} bytes is over the limit of {RESPONSE_LIMIT_BYTES}",
+            response.len()
         ));
     }
-    // A map, not a struct: serde would take an array for a struct as well.
-    let mut answer: Map<String, Value> = serde_json::from_slice(answer)
+    // A map and not a struct: serde would accept an array for a struct, too.
+    let mut json: Map<String, Value> = serde_json::from_slice(response)
         .map_err(|_| "the function's response is not a JSON object".to_owned())?;
 
-    let status = match answer.get("statusCode") {
+    let status = match json.get("statusCode") {
         Some(Value::Number(number)) => number
             .as_u64()
             .and_then(|code| u16::try_from(code).ok())
             .filter(|code| (200..600).contains(code))
             .and_then(|code| StatusCode::from_u16(code).ok())
-            .ok_or_else(|| format!("the statusCode {number} is not one of HTTP's"))?,
-        // Netlify's own words for it, which people search for.
+            .ok_or_else(|| format!("the statusCode {number} is not an HTTP status"))?,
+        // Netlify's own message, which people search for.
         other => {
             let given = other.map_or("undefined".to_owned(), Value::to_string);
             return Err(format!(
@@ -80,12 +85,12 @@ fn decode(answer: &[u8]) -> Result<Response<Bytes>, String> {
             ));
         }
     };
-    let headers = headers(&mut answer)?;
-    let body = match answer.remove("body") {
+    let headers = parse_headers(&mut json)?;
+    let body = match json.remove("body") {
         None | Some(Value::Null) => Bytes::new(),
-        Some(Value::String(body)) if answer.get("isBase64Encoded") == Some(&Value::Bool(true)) => {
+        Some(Value::String(body)) if json.get("isBase64Encoded") == Some(&Value::Bool(true)) => {
             let decoded = STANDARD.decode(body).map_err(|_| {
-                "the response says isBase64Encoded, but its body is not base64".to_owned()
+                "the response has isBase64Encoded, but its body is not base64".to_owned()
             })?;
             decoded.into()
         }
@@ -99,13 +104,13 @@ fn decode(answer: &[u8]) -> Result<Response<Bytes>, String> {
     Ok(response)
 }
 
-/// Both maps as one; for a name that stands in both, the list counts, as in API Gateway.
-fn headers(answer: &mut Map<String, Value>) -> Result<HeaderMap, String> {
+/// Merges both header maps. As in API Gateway, the list takes precedence for a name in both.
+fn parse_headers(json: &mut Map<String, Value>) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
-    for (name, value) in object(answer, "headers")? {
+    for (name, value) in take_object(json, "headers")? {
         headers.insert(header_name(&name)?, header_value(&name, &value)?);
     }
-    for (name, values) in object(answer, "multiValueHeaders")? {
+    for (name, values) in take_object(json, "multiValueHeaders")? {
         let Value::Array(values) = values else {
             return Err(format!(
                 "the response's multiValueHeaders {name:?} is not a list"
@@ -117,14 +122,14 @@ fn headers(answer: &mut Map<String, Value>) -> Result<HeaderMap, String> {
             headers.append(&key, header_value(&name, &value)?);
         }
     }
-    for name in CONNECTION_ONLY {
+    for name in CONNECTION_HEADERS {
         headers.remove(name);
     }
     Ok(headers)
 }
 
-fn object(answer: &mut Map<String, Value>, key: &str) -> Result<Map<String, Value>, String> {
-    match answer.remove(key) {
+fn take_object(json: &mut Map<String, Value>, key: &str) -> Result<Map<String, Value>, String> {
+    match json.remove(key) {
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(object)) => Ok(object),
         Some(_) => Err(format!("the response's {key} is not an object")),
@@ -136,7 +141,8 @@ fn header_name(name: &str) -> Result<HeaderName, String> {
         .map_err(|_| format!("the response has a header with the invalid name {name:?}"))
 }
 
-/// The message names the header and not its value, which may be a secret.
+/// Converts a header value. The error contains the header's name and not its value, which may be a
+/// secret.
 fn header_value(name: &str, value: &Value) -> Result<HeaderValue, String> {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -147,11 +153,11 @@ fn header_value(name: &str, value: &Value) -> Result<HeaderValue, String> {
         .map_err(|_| format!("the response's header {name:?} has an invalid value"))
 }
 
-/// AWS Lambda's limit for a response: 6 MB and some room for what is around the body.
-const ANSWER_LIMIT_BYTES: usize = BODY_LIMIT_BYTES + 100;
+/// AWS Lambda's limit for a response in bytes: 6 MB and 100 bytes around the body.
+const RESPONSE_LIMIT_BYTES: usize = BODY_LIMIT_BYTES + 100;
 
-/// What the server says of its own connection and of the length it sends.
-const CONNECTION_ONLY: [&str; 8] = [
+/// The headers that the server sets for its own connection and body.
+const CONNECTION_HEADERS: [&str; 8] = [
     "connection",
     "content-length",
     "keep-alive",
@@ -167,8 +173,8 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn decoded(answer: Value) -> Response<Bytes> {
-        response(Ok(answer.to_string().into()))
+    fn converted(json: Value) -> Response<Bytes> {
+        from_invocation(Ok(json.to_string().into()))
     }
 
     fn message(response: &Response<Bytes>) -> String {
@@ -177,8 +183,8 @@ mod tests {
     }
 
     #[test]
-    fn answer_becomes_status_headers_and_body() {
-        let response = decoded(json!({
+    fn function_response_becomes_status_headers_and_body() {
+        let response = converted(json!({
             "statusCode": 201,
             "headers": {"X-One": "1", "x-number": 7, "Set-Cookie": "lost=1", "Content-Length": "99"},
             "multiValueHeaders": {"set-cookie": ["a=1", "b=2"], "connection": ["close"]},
@@ -195,27 +201,27 @@ mod tests {
     }
 
     #[test]
-    fn answer_without_headers_and_body_is_an_empty_response() {
-        let response = decoded(json!({"statusCode": 204, "headers": null, "body": null}));
+    fn function_response_without_headers_and_body_is_empty() {
+        let response = converted(json!({"statusCode": 204, "headers": null, "body": null}));
         assert_eq!(response.status(), StatusCode::NO_CONTENT);
         assert!(response.body().is_empty() && response.headers().is_empty());
     }
 
     #[test]
     fn base64_body_is_decoded() {
-        let answer = json!({"statusCode": 200, "body": "iVBORwD//gE=", "isBase64Encoded": true});
-        assert_eq!(decoded(answer).body().as_ref(), b"\x89PNG\x00\xff\xfe\x01");
+        let json = json!({"statusCode": 200, "body": "iVBORwD//gE=", "isBase64Encoded": true});
+        assert_eq!(converted(json).body().as_ref(), b"\x89PNG\x00\xff\xfe\x01");
     }
 
     #[test]
-    fn answer_that_is_no_response_is_a_502_that_says_why() {
-        for (answer, reason) in [
+    fn invalid_function_response_is_a_502_with_the_reason() {
+        for (json, reason) in [
             (json!("text"), "not a JSON object"),
             (json!([200, {}, {}, "x"]), "not a JSON object"),
             (json!({"body": "x"}), "You gave: undefined"),
             (json!({"statusCode": "200"}), "You gave: \"200\""),
-            (json!({"statusCode": 101}), "not one of HTTP's"),
-            (json!({"statusCode": 200.5}), "not one of HTTP's"),
+            (json!({"statusCode": 101}), "not an HTTP status"),
+            (json!({"statusCode": 200.5}), "not an HTTP status"),
             (
                 json!({"statusCode": 200, "body": {"a": 1}}),
                 "body is not a string",
@@ -241,20 +247,20 @@ mod tests {
                 "not a list",
             ),
         ] {
-            let response = decoded(answer);
+            let response = converted(json);
             assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
             assert_eq!(response.headers().len(), 1);
             let message = message(&response);
             assert!(message.contains(reason), "{message}");
             assert!(!message.contains("s3cret"), "{message}");
         }
-        let large = json!({"statusCode": 200, "body": "x".repeat(ANSWER_LIMIT_BYTES)});
-        assert!(message(&decoded(large)).contains("over the limit"));
+        let large = json!({"statusCode": 200, "body": "x".repeat(RESPONSE_LIMIT_BYTES)});
+        assert!(message(&converted(large)).contains("over the limit"));
     }
 
     #[test]
-    fn function_without_an_answer_is_a_gateway_error() {
-        let failed = response(Err(InvokeError::Function {
+    fn failed_invocation_is_a_gateway_error() {
+        let failed = from_invocation(Err(InvokeError::Function {
             error_type: "Boom".into(),
             error_message: "it broke".into(),
         }));
@@ -266,12 +272,12 @@ mod tests {
         );
 
         let detail = "exit status: 1".into();
-        let exited = response(Err(InvokeError::Exited { detail }));
+        let exited = from_invocation(Err(InvokeError::Exited { detail }));
         assert_eq!(exited.status(), StatusCode::BAD_GATEWAY);
         assert_eq!(message(&exited), "exit status: 1");
 
         let limit = Duration::from_millis(1500);
-        let late = response(Err(InvokeError::TimedOut { limit }));
+        let late = from_invocation(Err(InvokeError::TimedOut { limit }));
         assert_eq!(late.status(), StatusCode::GATEWAY_TIMEOUT);
         assert_eq!(message(&late), "Task timed out after 1.50 seconds");
     }

@@ -1,9 +1,9 @@
-//! The site's sockets: listens, hands each request to its deploy, and stops.
+//! The site's server: listens, passes each request to its deploy, and stops.
 
-use super::deploy::{Deploy, Origin};
+use super::deploy::{Deploy, RequestInfo};
 use super::files::ResponseBody;
 use super::hosts::{self, Hosts};
-use crate::port::refused;
+use crate::port::listen_error;
 use crate::{Error, ErrorKind};
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 /// A running site: all its deploys on one port of this machine.
 ///
-/// Only loopback addresses are listened on. Dropping it closes every connection at once.
+/// It listens on loopback addresses only. Dropping it closes every connection at once.
 #[derive(Debug)]
 pub struct Site {
     port: u16,
@@ -32,19 +32,19 @@ pub struct Site {
     listening: JoinSet<()>,
 }
 
-/// How long the site waits for a client, and for its requests when it stops.
+/// Time limits for clients, and for running requests when the site stops.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
-    /// For a request's head, and so also for the next request of a kept connection. Half a
-    /// minute is more than any client on this machine needs.
+pub(super) struct Timeouts {
+    /// Limit for a request's head, and so for the next request on a kept connection. The default of
+    /// 30 s is more than a client on this machine needs.
     pub(super) head: Duration,
-    /// For a request's whole body.
+    /// Limit for a request's whole body.
     pub(super) body: Duration,
-    /// For requests under way when the site stops.
+    /// Limit for running requests when the site stops.
     pub(super) stop: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
             head: Duration::from_secs(30),
@@ -54,45 +54,44 @@ impl Default for Patience {
     }
 }
 
-/// What every connection shares.
+/// State that all connections share.
 #[derive(Debug)]
-struct Shared {
+struct SiteState {
     hosts: Hosts,
     port: u16,
-    patience: Patience,
+    timeouts: Timeouts,
 }
 
 impl Site {
-    /// Serves deploys on 127.0.0.1 and, where the machine has it, `[::1]`, on `port`; 0 takes
-    /// a free one. When this returns, the site answers.
+    /// Serves deploys on a port of 127.0.0.1 and, if the machine has it, of `[::1]`; 0 selects a free
+    /// port. When it returns, the site is ready.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::PortInUse`] if another program has the port on either address (with only
-    /// one of the two, `localhost` would lead some clients to the other program);
-    /// [`ErrorKind::Input`] for a host name that is not one or stands twice, and for a
-    /// publish directory that is not there; [`ErrorKind::System`] for what the operating
-    /// system refuses.
+    /// [`ErrorKind::PortInUse`] if another program has the port on either address (with only one of
+    /// the two, `localhost` would lead some clients to the other program); [`ErrorKind::Input`] for
+    /// an invalid or repeated host name, and for a publish directory that does not exist;
+    /// [`ErrorKind::System`] for another error of the operating system.
     pub async fn start(port: u16, deploys: Vec<Deploy>) -> Result<Self, Error> {
-        Self::start_with(port, deploys, Patience::default()).await
+        Self::start_with(port, deploys, Timeouts::default()).await
     }
 
     pub(super) async fn start_with(
         port: u16,
         deploys: Vec<Deploy>,
-        patience: Patience,
+        timeouts: Timeouts,
     ) -> Result<Self, Error> {
         let hosts = Hosts::open(deploys).await?;
         let (port, listeners) = listen(port).await?;
-        let shared = Arc::new(Shared {
+        let state = Arc::new(SiteState {
             hosts,
             port,
-            patience,
+            timeouts,
         });
         let (stopping, stopped) = watch::channel(());
         let mut listening = JoinSet::new();
         for listener in listeners {
-            listening.spawn(serve(listener, Arc::clone(&shared), stopped.clone()));
+            listening.spawn(serve(listener, Arc::clone(&state), stopped.clone()));
         }
         Ok(Self {
             port,
@@ -101,17 +100,17 @@ impl Site {
         })
     }
 
-    /// The port that the site has.
+    /// Port of the site.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The address of a deploy, without a last slash: `http://staging.localhost:8888`.
+    /// URL of a deploy, without a trailing slash: `http://staging.localhost:8888`.
     pub fn url(&self, host: &str) -> String {
         format!("http://{host}:{}", self.port)
     }
 
-    /// Takes no more requests, gives those under way five seconds to end, and closes.
+    /// Stops accepting requests, waits five seconds at most for running ones, and closes.
     pub async fn stop(mut self) {
         self.stopping.send_replace(());
         while self.listening.join_next().await.is_some() {}
@@ -122,29 +121,29 @@ async fn listen(port: u16) -> Result<(u16, Vec<TcpListener>), Error> {
     for _ in 0..FREE_PORT_TRIES {
         let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
-            .map_err(|cause| refused("127.0.0.1", port, cause))?;
+            .map_err(|cause| listen_error("127.0.0.1", port, cause))?;
         let bound = v4
             .local_addr()
-            .map_err(|cause| refused("127.0.0.1", port, cause))?
+            .map_err(|cause| listen_error("127.0.0.1", port, cause))?
             .port();
         match TcpListener::bind((Ipv6Addr::LOCALHOST, bound)).await {
             Ok(v6) => return Ok((bound, vec![v4, v6])),
             Err(cause) if cause.kind() != io::ErrorKind::AddrInUse => {
-                tracing::debug!(%cause, "listening on 127.0.0.1 alone");
+                tracing::debug!(%cause, "listening on 127.0.0.1 only");
                 return Ok((bound, vec![v4]));
             }
-            Err(cause) if port != 0 => return Err(refused("[::1]", port, cause)),
-            // This free port is free on one address only: another one, then.
+            Err(cause) if port != 0 => return Err(listen_error("[::1]", port, cause)),
+            // This port is free on one address only, so the next is tried.
             Err(_) => {}
         }
     }
     Err(Error::new(
         ErrorKind::System,
-        "could not find a port that is free on 127.0.0.1 and on [::1]: name one",
+        "could not find a port that is free on 127.0.0.1 and on [::1]: choose one",
     ))
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<()>) {
+async fn serve(listener: TcpListener, state: Arc<SiteState>, mut stopped: watch::Receiver<()>) {
     let mut connections = JoinSet::new();
     let graceful = GracefulShutdown::new();
     loop {
@@ -153,8 +152,8 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::R
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
-                    let shared = Arc::clone(&shared);
-                    let connection = graceful.watch(connection(stream, address.ip(), shared));
+                    let state = Arc::clone(&state);
+                    let connection = graceful.watch(serve_connection(stream, address.ip(), state));
                     connections.spawn(async move {
                         if let Err(error) = connection.await {
                             tracing::debug!(%error, "a connection ended early");
@@ -162,7 +161,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::R
                     });
                 }
                 Err(error) => {
-                    // Most likely too many open files, which only time mends.
+                    // Most likely there are too many open files, which may pass.
                     tracing::warn!(%error, "could not accept a connection");
                     sleep(ACCEPT_PAUSE).await;
                 }
@@ -170,56 +169,56 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::R
         }
     }
     drop(listener);
-    if timeout(shared.patience.stop, graceful.shutdown())
+    if timeout(state.timeouts.stop, graceful.shutdown())
         .await
         .is_err()
     {
-        tracing::warn!("stopped with requests under way");
+        tracing::warn!("stopped with running requests");
     }
 }
 
-/// The protocol on one connection; the future is one that can be told to end gracefully.
-fn connection(
+/// Returns the future that serves a connection and can be shut down gracefully.
+fn serve_connection(
     stream: TcpStream,
     client: IpAddr,
-    shared: Arc<Shared>,
+    state: Arc<SiteState>,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> {
-    // Small answers should not wait for more; without it they only come later.
+    // A small response should not wait for more data. A failure only makes it later.
     let _ = stream.set_nodelay(true);
-    let patience = shared.patience.head;
+    let head_timeout = state.timeouts.head;
     let service = service_fn(move |request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(shared.answer(request, client).await) }
+        let state = Arc::clone(&state);
+        async move { Ok::<_, Infallible>(state.respond(request, client).await) }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(patience)
+        .header_read_timeout(head_timeout)
         .serve_connection(TokioIo::new(stream), service)
 }
 
-impl Shared {
-    async fn answer(&self, request: Request<Incoming>, client: IpAddr) -> Response<ResponseBody> {
-        let request_id = request_id();
+impl SiteState {
+    async fn respond(&self, request: Request<Incoming>, client: IpAddr) -> Response<ResponseBody> {
+        let request_id = new_request_id();
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
-        let asked = hosts::asked(request.uri(), request.headers());
-        let (host, authority) = asked.unwrap_or_default();
+        let host = hosts::request_host(request.uri(), request.headers());
+        let (host, authority) = host.unwrap_or_default();
 
         let mut response = match self.hosts.find(&host) {
-            Some(published) => {
-                let origin = Origin {
+            Some(deploy) => {
+                let info = RequestInfo {
                     authority: &authority,
                     client,
                     request_id: &request_id,
-                    body_patience: self.patience.body,
+                    body_timeout: self.timeouts.body,
                 };
-                published.answer(request, origin).await
+                deploy.respond(request, info).await
             }
-            None => self.hosts.unknown(&host, self.port),
+            None => self.hosts.unknown_host_page(&host, self.port),
         };
         let status = response.status().as_u16();
-        // The path alone: a query may hold what a log should not.
-        tracing::debug!(%request_id, host, %method, path, status, "answered");
+        // The query is omitted: it may hold a secret.
+        tracing::debug!(%request_id, host, %method, path, status, "request to the local site");
         if let Ok(id) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert("x-nf-request-id", id);
         }
@@ -227,9 +226,9 @@ impl Shared {
     }
 }
 
-/// A ULID, as Netlify's ids are: a UUID of version 7 is the same time and chance in other
-/// letters.
-fn request_id() -> String {
+/// Creates a ULID, the format of Netlify's ids. A UUID of version 7 has the same time and randomness
+/// in another encoding.
+fn new_request_id() -> String {
     let id = Uuid::now_v7().as_u128();
     (0..26)
         .rev()

@@ -8,7 +8,7 @@ use super::api_error::ApiError;
 use super::context::Context;
 use super::deploys::{DeployRecord, UploadStore};
 use super::env_vars::EnvVars;
-use super::site::Site;
+use super::site::SiteRecord;
 use crate::{Error, ErrorKind};
 
 /// Slug of the account in paths.
@@ -17,7 +17,7 @@ pub(super) const SLUG: &str = "local";
 /// The account with its resources.
 pub(super) struct Account {
     pub(super) id: Uuid,
-    pub(super) sites: Vec<Site>,
+    pub(super) sites: Vec<SiteRecord>,
     /// The account's variables, which all sites have.
     pub(super) variables: EnvVars,
     pub(super) scopes_available: bool,
@@ -75,7 +75,7 @@ impl Account {
                 format!("could not create the site {name:?}: {reason}"),
             ));
         }
-        let site = Site::new(name);
+        let site = SiteRecord::new(name);
         let id = site.id;
         self.sites.push(site);
         Ok(id)
@@ -88,7 +88,7 @@ impl Account {
     }
 
     /// Returns a site. The error says that it is not possible to do `action`.
-    pub(super) fn find_site(&mut self, site: &str, action: &str) -> Result<&mut Site, Error> {
+    pub(super) fn find_site(&mut self, site: &str, action: &str) -> Result<&mut SiteRecord, Error> {
         self.site(site).map_err(|_| {
             Error::new(
                 ErrorKind::Input,
@@ -98,7 +98,7 @@ impl Account {
     }
 
     /// Returns the site with this id, name or host name.
-    pub(super) fn site(&mut self, site: &str) -> Result<&mut Site, ApiError> {
+    pub(super) fn site(&mut self, site: &str) -> Result<&mut SiteRecord, ApiError> {
         self.sites
             .iter_mut()
             .find(|stored| stored.matches(site))

@@ -123,7 +123,7 @@ impl UploadedFunction {
                 ErrorKind::Input,
                 "could not read the archive of a function: upload a valid zip",
             )
-            .because(cause)
+            .with_source(cause)
         };
         let mut archive = ZipArchive::new(Cursor::new(&self.zip)).map_err(unreadable)?;
         let mut files = BTreeMap::new();
@@ -211,5 +211,5 @@ fn unpack_program(
 }
 
 fn system_error(action: &str, cause: std::io::Error) -> Error {
-    Error::new(ErrorKind::System, format!("could not {action}")).because(cause)
+    Error::new(ErrorKind::System, format!("could not {action}")).with_source(cause)
 }

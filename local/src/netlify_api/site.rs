@@ -8,13 +8,13 @@ use uuid::Uuid;
 use super::env_vars::EnvVars;
 
 /// A site with its own variables.
-pub(super) struct Site {
+pub(super) struct SiteRecord {
     pub(super) id: Uuid,
     pub(super) name: String,
     pub(super) variables: EnvVars,
 }
 
-impl Site {
+impl SiteRecord {
     pub(super) fn new(name: &str) -> Self {
         Self {
             id: Uuid::new_v4(),

@@ -68,8 +68,8 @@ impl DatabaseOwner for FailingOwner {
     }
 
     fn rotate<'a>(&'a self, _: &'a str) -> OwnerFuture<'a, Result<String, Error>> {
-        let error = Error::new(ErrorKind::Process, "could not scope the server");
-        Box::pin(async { Err(error.because("canary")) })
+        let error = Error::new(ErrorKind::Process, "could not reach the server");
+        Box::pin(async { Err(error.with_source("canary")) })
     }
 }
 
@@ -188,7 +188,7 @@ async fn failed_rotation_reports_its_error_without_the_cause_and_keeps_the_url()
     let path = default_rotation(&heroku).await;
     let response = post(&heroku, &path, "{}").await;
     assert_eq!(response.error(), (500, "internal_server_error".to_owned()));
-    assert_eq!(response.json()["message"], "could not scope the server");
+    assert_eq!(response.json()["message"], "could not reach the server");
     assert_eq!(get(&heroku, CONFIG_VARS).await.json()["DATABASE_URL"], URL);
 }
 

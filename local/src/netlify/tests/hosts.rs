@@ -1,17 +1,17 @@
-//! Which deploys a site takes, at which port, and which of them a host gets.
+//! Tests of host names, the port, and invalid deploys.
 
 use std::net::Ipv6Addr;
 
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Folder, raw, send};
+use super::{SiteFolder, send, send_raw};
 use crate::ErrorKind;
 use crate::netlify::Site;
 
 #[tokio::test]
-async fn each_host_gets_its_own_deploy_and_an_unknown_one_gets_none() {
-    let production = Folder::new(&[("index.html", "production")]);
-    let staging = Folder::new(&[("index.html", "staging")]);
+async fn each_host_gets_its_own_deploy_and_an_unknown_host_gets_404() {
+    let production = SiteFolder::new(&[("index.html", "production")]);
+    let staging = SiteFolder::new(&[("index.html", "staging")]);
     let deploys = vec![
         production.deploy("localhost", ""),
         staging.deploy("staging.localhost", ""),
@@ -28,27 +28,26 @@ async fn each_host_gets_its_own_deploy_and_an_unknown_one_gets_none() {
         ("[::1]:8888", "production"),
         ("staging.localhost", "staging"),
     ] {
-        let reply = send(&site, "GET /", &format!("host: {host}\r\n"), b"").await;
-        assert_eq!((reply.status, reply.text()), (200, text), "{host}");
+        let response = send(&site, "GET", "/", &[("host", host)], b"").await;
+        assert_eq!((response.status, response.text()), (200, text), "{host}");
     }
     for host in ["other.localhost", "evil.test", "a@localhost", "<b>"] {
-        let reply = send(&site, "GET /", &format!("host: {host}\r\n"), b"").await;
-        assert_eq!(reply.status, 404, "{host}");
+        let response = send(&site, "GET", "/", &[("host", host)], b"").await;
+        assert_eq!(response.status, 404, "{host}");
         assert!(
-            reply.text().contains(">staging.localhost</a>"),
+            response.text().contains(">staging.localhost</a>"),
             "{}",
-            reply.text()
+            response.text()
         );
-        assert!(!reply.text().contains("<b>"));
-        assert_eq!(reply.header("x-nf-request-id")[0].len(), 26);
+        assert!(!response.text().contains("<b>"));
+        assert_eq!(response.header("x-nf-request-id")[0].len(), 26);
     }
-    let nameless = raw(site.port(), b"GET / HTTP/1.0\r\n\r\n").await;
-    assert_eq!(nameless.status, 404);
+    assert_eq!(send_raw(&site, b"GET / HTTP/1.0\r\n\r\n").await, 404);
 }
 
 #[tokio::test]
-async fn port_that_is_taken_on_either_address_is_named() {
-    let folder = Folder::new(&[("index.html", "home")]);
+async fn port_taken_on_either_address_is_named() {
+    let folder = SiteFolder::new(&[("index.html", "home")]);
     let deploys = || vec![folder.deploy("localhost", "")];
     let site = Site::start(0, deploys()).await.unwrap();
     let error = Site::start(site.port(), deploys()).await.unwrap_err();
@@ -60,7 +59,7 @@ async fn port_that_is_taken_on_either_address_is_named() {
         "{error}"
     );
 
-    // A machine without IPv6 has only the first half of this.
+    // This part needs IPv6.
     if let Ok(other) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await {
         let error = Site::start(other.local_addr().unwrap().port(), deploys())
             .await
@@ -73,14 +72,14 @@ async fn port_that_is_taken_on_either_address_is_named() {
 }
 
 #[tokio::test]
-async fn deploys_that_cannot_be_served_are_input_errors() {
-    let folder = Folder::new(&[("index.html", "home")]);
+async fn invalid_deploys_are_input_errors() {
+    let folder = SiteFolder::new(&[("index.html", "home")]);
     let twice = vec![
         folder.deploy("localhost", ""),
         folder.deploy("LOCALHOST", ""),
     ];
     let nameless = vec![folder.deploy("no host", "")];
-    let missing = vec![Folder::new(&[]).deploy("localhost", "")];
+    let missing = vec![SiteFolder::new(&[]).deploy("localhost", "")];
     for deploys in [twice, nameless, missing] {
         let error = Site::start(0, deploys).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Input, "{error}");

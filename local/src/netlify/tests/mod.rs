@@ -1,4 +1,4 @@
-//! The site over real sockets, with functions that parse their events by `lambda_http`.
+//! Tests of the site over real connections, with functions that parse their events by `lambda_http`.
 
 mod connections;
 mod functions;
@@ -11,6 +11,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http_body_util::BodyExt as _;
 use lambda_http::lambda_runtime::LambdaEvent;
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Body, Context, Request, RequestExt, Response, Service, service_fn};
@@ -18,18 +19,19 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Deploy, Invocation, Invoke, Site, SiteConfig};
+use super::{Deploy, InvocationFuture, Invoke, Site, SiteConfig};
+use crate::http_client;
 use crate::lambda::InvokeError;
 
-/// A function that is a closure over events.
-struct Fake<F>(F);
+/// A function whose handler is a closure over events.
+struct FakeFunction<F>(F);
 
-impl<F, A> Invoke for Fake<F>
+impl<F, A> Invoke for FakeFunction<F>
 where
     F: Fn(Bytes) -> A + Send + Sync,
     A: Future<Output = Result<Bytes, InvokeError>> + Send + 'static,
 {
-    fn invoke(&self, event: Bytes) -> Invocation<'_> {
+    fn invoke(&self, event: Bytes) -> InvocationFuture<'_> {
         Box::pin((self.0)(event))
     }
 }
@@ -39,10 +41,10 @@ where
     F: Fn(Bytes) -> A + Send + Sync + 'static,
     A: Future<Output = Result<Bytes, InvokeError>> + Send + 'static,
 {
-    Arc::new(Fake(function))
+    Arc::new(FakeFunction(function))
 }
 
-/// A function as people write them: an HTTP handler behind the real adapter.
+/// Creates a function from an HTTP handler, with the adapter of `lambda_http`.
 fn handler(handle: fn(Request) -> Response<Body>) -> Arc<dyn Invoke> {
     fake(move |event| async move {
         let request: LambdaRequest = serde_json::from_slice(&event).expect("an event");
@@ -50,12 +52,13 @@ fn handler(handle: fn(Request) -> Response<Body>) -> Arc<dyn Invoke> {
         let service =
             service_fn(move |request| async move { Ok::<_, Infallible>(handle(request)) });
         let event = LambdaEvent::new(request, Context::default());
-        let answer = Adapter::from(service).call(event).await.expect("an answer");
-        Ok(serde_json::to_vec(&answer).expect("JSON").into())
+        let response = Adapter::from(service).call(event).await;
+        let response = response.expect("a response");
+        Ok(serde_json::to_vec(&response).expect("JSON").into())
     })
 }
 
-/// Says what it got: method, path, query and the length of the body.
+/// Creates a function that responds with method, path, query and body length of its request.
 fn echo() -> Arc<dyn Invoke> {
     handler(|request| {
         let text = format!(
@@ -68,7 +71,7 @@ fn echo() -> Arc<dyn Invoke> {
         let context = request.headers().get("x-nf-deploy-context");
         assert!(
             context.is_none(),
-            "the client's word for the deploy context came through"
+            "the client's x-nf-deploy-context reached the function"
         );
         Response::builder()
             .header("set-cookie", "a=1")
@@ -78,10 +81,10 @@ fn echo() -> Arc<dyn Invoke> {
     })
 }
 
-/// A site's directory with some files and the rules that are given.
-struct Folder(TempDir);
+/// A site's directory with published files.
+struct SiteFolder(TempDir);
 
-impl Folder {
+impl SiteFolder {
     fn new(files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
@@ -100,20 +103,19 @@ impl Folder {
     }
 }
 
+/// A response with its whole body.
 #[derive(Debug)]
-struct Reply {
+struct SiteResponse {
     status: u16,
-    head: String,
+    headers: http::HeaderMap,
     body: Vec<u8>,
 }
 
-impl Reply {
+impl SiteResponse {
+    /// Returns the values of a header.
     fn header(&self, name: &str) -> Vec<&str> {
-        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines
-            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
-            .collect()
+        let values = self.headers.get_all(name).iter();
+        values.map(|value| value.to_str().unwrap()).collect()
     }
 
     fn text(&self) -> &str {
@@ -121,42 +123,49 @@ impl Reply {
     }
 }
 
-async fn raw(port: u16, request: &[u8]) -> Reply {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    stream.write_all(request).await.unwrap();
-    reply(&mut stream).await
-}
-
-async fn reply(stream: &mut TcpStream) -> Reply {
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).await.unwrap();
-    let end = bytes
-        .windows(4)
-        .position(|w| w == b"\r\n\r\n")
-        .expect("a head");
-    let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Reply {
-        status,
-        head,
-        body: bytes[end + 4..].to_vec(),
+/// Sends a request with these headers and body.
+async fn send(
+    site: &Site,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> SiteResponse {
+    let mut request = http::Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Bytes::copy_from_slice(body)).unwrap();
+    let response = http_client::send(&site.url("localhost"), request).await;
+    let (head, body) = response.unwrap().into_parts();
+    SiteResponse {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body: body.collect().await.unwrap().to_bytes().to_vec(),
     }
 }
 
-async fn send(site: &Site, line: &str, headers: &str, body: &[u8]) -> Reply {
-    let host = if headers.to_ascii_lowercase().contains("host:") {
-        ""
-    } else {
-        "host: localhost\r\n"
-    };
-    let length = match body.len() {
-        0 => String::new(),
-        length => format!("content-length: {length}\r\n"),
-    };
-    let head = format!("{line} HTTP/1.1\r\nconnection: close\r\n{host}{headers}{length}\r\n");
-    raw(site.port(), &[head.as_bytes(), body].concat()).await
+async fn get(site: &Site, path: &str) -> SiteResponse {
+    send(site, "GET", path, &[], b"").await
 }
 
-async fn get(site: &Site, path: &str) -> Reply {
-    send(site, &format!("GET {path}"), "", b"").await
+/// Sends bytes that no HTTP client would send, and returns the status of the response.
+async fn send_raw(site: &Site, request: &[u8]) -> u16 {
+    let mut stream = connect(site).await;
+    stream.write_all(request).await.unwrap();
+    read_status(&mut stream).await
+}
+
+async fn connect(site: &Site) -> TcpStream {
+    let address = ("127.0.0.1", site.port());
+    TcpStream::connect(address).await.unwrap()
+}
+
+/// Reads a response until the connection is closed, and returns its status.
+async fn read_status(stream: &mut TcpStream) -> u16 {
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).await.unwrap();
+    let response = String::from_utf8_lossy(&response);
+    let status = response.split(' ').nth(1).expect("a status");
+    status.parse().expect("a status")
 }

@@ -1,11 +1,11 @@
-//! What answers a path: a file, a redirect, a rewrite or a function.
+//! Tests of the choice between file, redirect, rewrite and function.
 
-use super::{Folder, echo, get, send};
+use super::{SiteFolder, echo, get, send};
 use crate::netlify::Site;
 
 #[tokio::test]
-async fn function_behind_a_rewrite_sees_the_path_that_was_asked_for() {
-    let folder = Folder::new(&[("index.html", "home")]);
+async fn function_behind_a_rewrite_gets_the_requested_path() {
+    let folder = SiteFolder::new(&[("index.html", "home")]);
     let rules = r#"
         [[redirects]]
         from = "/api/*"
@@ -15,19 +15,20 @@ async fn function_behind_a_rewrite_sees_the_path_that_was_asked_for() {
     let deploy = folder.deploy("localhost", rules).function("echo", echo());
     let site = Site::start(0, vec![deploy]).await.unwrap();
 
-    let spoof = "x-nf-deploy-context: production\r\n";
-    let reply = send(&site, "POST /api/echo/more?a=1&a=2", spoof, b"12345").await;
+    let spoofed = [("x-nf-deploy-context", "production")];
+    let path = "/api/echo/more?a=1&a=2";
+    let response = send(&site, "POST", path, &spoofed, b"12345").await;
     assert_eq!(
-        (reply.status, reply.text()),
+        (response.status, response.text()),
         (200, "POST /api/echo/more a=1&a=2 5")
     );
-    assert_eq!(reply.header("set-cookie"), ["a=1", "b=2"]);
+    assert_eq!(response.header("set-cookie"), ["a=1", "b=2"]);
 
     let direct = get(&site, "/.netlify/functions/echo").await;
     assert_eq!(direct.text(), "GET /.netlify/functions/echo  0");
-    let options = send(&site, "OPTIONS /api/echo", "", b"").await;
+    let options = send(&site, "OPTIONS", "/api/echo", &[], b"").await;
     assert_eq!(options.text(), "OPTIONS /api/echo  0");
-    let head = send(&site, "HEAD /api/echo", "", b"").await;
+    let head = send(&site, "HEAD", "/api/echo", &[], b"").await;
     assert_eq!((head.status, head.text()), (200, ""));
     assert_eq!(
         head.header("content-length"),
@@ -41,13 +42,13 @@ async fn function_behind_a_rewrite_sees_the_path_that_was_asked_for() {
         "{}",
         unknown.text()
     );
-    let up = get(&site, "/api/../../index.html").await;
-    assert_eq!(up.status, 404);
+    let outside = get(&site, "/api/../../index.html").await;
+    assert_eq!(outside.status, 404);
 }
 
 #[tokio::test]
-async fn paths_are_answered_in_netlifys_order() {
-    let folder = Folder::new(&[
+async fn requests_are_handled_in_the_order_of_netlify() {
+    let folder = SiteFolder::new(&[
         ("index.html", "home"),
         ("page.html", "page"),
         ("old.html", "old"),
@@ -96,54 +97,47 @@ async fn paths_are_answered_in_netlifys_order() {
         ("/broken", 404, "lost"),
         ("/netlify.toml", 404, "lost"),
     ] {
-        let reply = get(&site, path).await;
-        assert_eq!((reply.status, reply.text()), (status, text), "{path}");
+        let response = get(&site, path).await;
+        assert_eq!((response.status, response.text()), (status, text), "{path}");
         let fresh = if path == "/docs/" {
             "max-age=60"
         } else {
             "public,max-age=0,must-revalidate"
         };
-        assert_eq!(reply.header("cache-control"), [fresh], "{path}");
-        assert_eq!(reply.header("content-type"), ["text/html; charset=UTF-8"]);
+        assert_eq!(response.header("cache-control"), [fresh], "{path}");
+        assert_eq!(
+            response.header("content-type"),
+            ["text/html; charset=UTF-8"]
+        );
     }
     for (path, status, location) in [
         ("/old", 302, "/page"),
         ("/moved/7?a=1", 301, "/docs/?id=7&a=1"),
         ("/docs?a=1", 301, "/docs/?a=1"),
     ] {
-        let reply = get(&site, path).await;
+        let response = get(&site, path).await;
         assert_eq!(
-            (reply.status, reply.header("location")),
+            (response.status, response.header("location")),
             (status, vec![location]),
             "{path}"
         );
     }
-    let post = send(&site, "POST /page", "", b"x").await;
+    let post = send(&site, "POST", "/page", &[], b"x").await;
     assert_eq!(
         (post.status, post.header("allow")),
         (405, vec!["GET, HEAD"])
     );
-    let head = send(&site, "HEAD /page", "", b"").await;
+    let head = send(&site, "HEAD", "/page", &[], b"").await;
     assert_eq!(
         (head.status, head.header("content-length"), head.text()),
         (200, vec!["4"], "")
     );
     let etag = head.header("etag")[0].to_owned();
     assert_eq!(head.header("last-modified").len(), 1);
-    let again = send(
-        &site,
-        "GET /page",
-        &format!("if-none-match: {etag}\r\n"),
-        b"",
-    )
-    .await;
-    assert_eq!((again.status, again.text()), (304, ""));
-    let lost = send(
-        &site,
-        "GET /nothing",
-        "if-none-match: *\r\nrange: bytes=0-0\r\n",
-        b"",
-    )
-    .await;
-    assert_eq!((lost.status, lost.text()), (404, "lost"));
+    let known = [("if-none-match", etag.as_str())];
+    let unchanged = send(&site, "GET", "/page", &known, b"").await;
+    assert_eq!((unchanged.status, unchanged.text()), (304, ""));
+    let conditions = [("if-none-match", "*"), ("range", "bytes=0-0")];
+    let missing = send(&site, "GET", "/nothing", &conditions, b"").await;
+    assert_eq!((missing.status, missing.text()), (404, "lost"));
 }

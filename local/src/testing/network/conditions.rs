@@ -1,9 +1,9 @@
-//! How a network is at a moment, and what that means for each of its connections.
+//! The conditions of a network, and their effect on each connection.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A way that bytes take through the network.
+/// A direction of bytes through the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// From the client to the server.
@@ -12,17 +12,17 @@ pub enum Direction {
     ToClient,
 }
 
-/// How a network is at a moment.
+/// The current conditions of a network.
 ///
-/// Connections are numbered in their order. What happens to all that are open
-/// happens to those below a number, so that the next ones are spared.
+/// Connections are numbered in their order. A fault of all open connections applies to those below a
+/// number, so that later connections do not have it.
 #[derive(Clone, Debug)]
 pub(super) struct Conditions {
     pub(super) upstream: SocketAddr,
-    /// What each direction takes.
+    /// Delay of each direction.
     pub(super) delay: Duration,
     pub(super) is_stalled: bool,
-    /// Whether new connections are accepted and then never answered.
+    /// With `true`, new connections are accepted and get no response.
     pub(super) is_black_hole: bool,
     cut_below: usize,
     lost_below: usize,
@@ -31,7 +31,7 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    /// A network without a fault.
+    /// Creates a network without faults.
     pub(super) fn new(upstream: SocketAddr) -> Self {
         Self {
             upstream,
@@ -45,12 +45,12 @@ impl Conditions {
         }
     }
 
-    /// Cuts the connections below this number.
+    /// Resets the connections below this number.
     pub(super) fn cut(&mut self, below: usize) {
         self.cut_below = below;
     }
 
-    /// Loses what is sent on the connections below this number.
+    /// Drops the bytes on the connections below this number.
     pub(super) fn lose(&mut self, below: usize) {
         self.lost_below = below;
     }
@@ -75,8 +75,8 @@ impl Conditions {
             }
     }
 
-    /// Whether a byte may pass.
-    pub(super) fn lets_through(&self, direction: Direction, connection: usize) -> bool {
+    /// Returns whether a byte may pass.
+    pub(super) fn allows(&self, direction: Direction, connection: usize) -> bool {
         !self.is_stalled
             && connection >= self.lost_below
             && !self.is_cut(connection)
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cut_and_ended_connections_are_those_below_the_number() {
+    fn cut_and_end_apply_to_connections_below_the_number() {
         let mut network = Conditions::new((Ipv4Addr::LOCALHOST, 1).into());
         network.cut(2);
         network.end(Direction::ToClient, 4);
@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(cut, [true, true, false, false, false]);
         let through = |direction| -> Vec<bool> {
             (0..5)
-                .map(|number| network.lets_through(direction, number))
+                .map(|number| network.allows(direction, number))
                 .collect()
         };
         assert_eq!(
@@ -113,13 +113,13 @@ mod tests {
     }
 
     #[test]
-    fn lost_connections_are_neither_cut_nor_ended() {
+    fn lost_connections_are_not_cut_or_ended() {
         let mut network = Conditions::new((Ipv4Addr::LOCALHOST, 1).into());
         network.lose(1);
         for direction in [Direction::ToServer, Direction::ToClient] {
-            assert!(!network.lets_through(direction, 0));
+            assert!(!network.allows(direction, 0));
             assert!(!network.is_ended(direction, 0));
-            assert!(network.lets_through(direction, 1));
+            assert!(network.allows(direction, 1));
         }
         assert!(!network.is_cut(0));
     }
@@ -128,8 +128,8 @@ mod tests {
     fn nothing_passes_while_stalled() {
         let mut network = Conditions::new((Ipv4Addr::LOCALHOST, 1).into());
         network.is_stalled = true;
-        assert!(!network.lets_through(Direction::ToServer, 0));
+        assert!(!network.allows(Direction::ToServer, 0));
         network.is_stalled = false;
-        assert!(network.lets_through(Direction::ToServer, 0));
+        assert!(network.allows(Direction::ToServer, 0));
     }
 }

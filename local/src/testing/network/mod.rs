@@ -1,4 +1,4 @@
-//! A network between a client and a server that counts what passes and has the faults of real ones.
+//! A network between a client and a server that counts round trips and can have faults.
 
 mod conditions;
 mod proxy;

@@ -1,4 +1,4 @@
-//! A TCP proxy before one server, whose faults are set while it runs.
+//! A TCP proxy in front of a server, whose faults can be set while it runs.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,21 +15,21 @@ use super::relay::Relay;
 use crate::port;
 use crate::{Error, ErrorKind};
 
-/// A TCP proxy before one server, on a free port of 127.0.0.1.
+/// A TCP proxy in front of a server, on a free port of 127.0.0.1.
 ///
-/// It counts round trips: each time that the client sends and the server had
-/// the last word is one. Unlike a time, that count does not depend on the machine.
+/// It counts round trips: one for each time that the client sends after the server. Unlike a
+/// duration, that count does not depend on the machine.
 ///
-/// Its faults are those of real networks. They can be set at any time and hold
-/// until they are taken back; what is sent after a method has returned meets the
-/// network as it is then. A connection that breaks at one end breaks at the other.
+/// Its faults are those of real networks. They can be set at any time and apply until they are
+/// removed, to all bytes that are sent after the method has returned. A connection that breaks at
+/// one end is reset at the other.
 ///
-/// Dropping it closes the port and cuts all connections.
+/// Dropping it closes the port and resets all connections.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
-    /// Has the port for as long as the proxy lives, also while nobody listens there.
-    _held: TcpSocket,
+    /// Reserves the port for the proxy's lifetime, even while it does not listen.
+    _reserved: TcpSocket,
     network: watch::Sender<Conditions>,
     traffic: Traffic,
     accepting: Mutex<Option<JoinHandle<()>>>,
@@ -42,19 +42,19 @@ struct Traffic {
 }
 
 impl Proxy {
-    /// Starts a proxy before the server at `upstream`.
+    /// Starts a proxy in front of the server at `upstream`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::System`] when no port can be had.
+    /// [`ErrorKind::System`] if no port is free.
     pub async fn start(upstream: SocketAddr) -> Result<Self, Error> {
-        let refused = |error| {
-            Error::new(ErrorKind::System, "could not open a port for the proxy").because(error)
+        let bind_error = |error| {
+            Error::new(ErrorKind::System, "could not open a port for the proxy").with_source(error)
         };
-        let held = bound(0).map_err(refused)?;
+        let reserved = bind(0).map_err(bind_error)?;
         let proxy = Self {
-            port: held.local_addr().map_err(refused)?.port(),
-            _held: held,
+            port: reserved.local_addr().map_err(bind_error)?.port(),
+            _reserved: reserved,
             network: watch::Sender::new(Conditions::new(upstream)),
             traffic: Traffic::default(),
             accepting: Mutex::default(),
@@ -63,85 +63,82 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// Its port on 127.0.0.1.
+    /// Port of the proxy on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Connections that it has accepted so far.
+    /// Number of connections accepted so far.
     pub fn connections(&self) -> usize {
         self.traffic.connections.load(Ordering::SeqCst)
     }
 
-    /// Round trips on all its connections so far. Opening a TCP connection is
-    /// one more each, which the proxy cannot see.
+    /// Number of round trips on all connections so far, without the one that opens each TCP
+    /// connection.
     pub fn round_trips(&self) -> usize {
         self.traffic.round_trips.load(Ordering::SeqCst)
     }
 
-    /// Leads new connections to another server, as after a failover behind the
-    /// same address. Those that are open stay where they are.
+    /// Directs new connections to another server, as after a failover behind the same address. Open
+    /// connections stay with their server.
     pub fn set_upstream(&self, upstream: SocketAddr) {
         self.network.send_modify(|now| now.upstream = upstream);
     }
 
-    /// Makes each direction take this much longer, for what is sent from now on. To
-    /// open a TCP connection takes no longer. At first it is zero.
+    /// Sets the delay of each direction for bytes that are sent from now on. It does not apply to
+    /// opening a TCP connection. Default: zero.
     pub fn delay(&self, delay: Duration) {
         self.network.send_modify(|now| now.delay = delay);
     }
 
-    /// Lets no byte through, on open connections and on new ones, which stay open.
+    /// Holds back all bytes, on open and new connections. The connections stay open.
     pub fn stall(&self) {
         self.network.send_modify(|now| now.is_stalled = true);
     }
 
-    /// Lets bytes through again after [`stall`](Self::stall). Those that were held
-    /// back come first.
+    /// Ends a [`stall`](Self::stall). The bytes that were held back are sent first.
     pub fn resume(&self) {
         self.network.send_modify(|now| now.is_stalled = false);
     }
 
-    /// Cuts all connections that it has accepted so far: both ends find theirs
-    /// reset, and what was on the way is lost. New ones are served.
+    /// Resets all connections accepted so far, at both ends. Bytes in flight are lost. New
+    /// connections are served.
     pub fn cut(&self) {
         let below = self.connections();
         self.network.send_modify(|now| now.cut(below));
     }
 
-    /// Loses all connections that it has accepted so far, as a gateway does that forgets
-    /// those on which nothing was sent for long: nothing passes there any more, and neither
-    /// end is told. New ones are served.
+    /// Drops all bytes on the connections accepted so far, as a gateway does that forgets idle
+    /// connections. Neither end gets a reset. New connections are served.
     pub fn lose(&self) {
         let below = self.connections();
         self.network.send_modify(|now| now.lose(below));
     }
 
-    /// Ends one direction of all connections that it has accepted so far. Who
-    /// receives there sees the end of the stream; what is sent there is taken and
-    /// lost. The other direction goes on.
+    /// Closes one direction of all connections accepted so far. The receiver sees the end of the
+    /// stream, and further bytes of the sender are dropped. The other direction stays open.
     pub fn half_close(&self, direction: Direction) {
         let below = self.connections();
         self.network.send_modify(|now| now.end(direction, below));
     }
 
-    /// Refuses new connections, as a machine does on which nobody listens: the port
-    /// is closed when this returns. Open connections go on.
+    /// Refuses new connections, as a machine without a listener does. When it returns, the port is
+    /// closed. Open connections stay open.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the port is closed a moment later.
+    /// If the future is dropped, the port is closed in the background.
     pub async fn refuse(&self) {
         let accepting = self.accepting().take();
         if let Some(accepting) = accepting {
             accepting.abort();
-            // It ends by being aborted, and with it the listener.
+            // The aborted task drops the listener.
             let _ = accepting.await;
         }
     }
 
-    /// Accepts new connections and never answers them, as a network does that
-    /// loses all packets. Such a connection stays silent until it is cut.
+    /// Accepts new connections and drops all their bytes, as a network that loses all packets. They
+    /// stay open until [`cut`](Self::cut).
     ///
     /// # Errors
     ///
@@ -155,7 +152,7 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::System`] when the port cannot be listened on again.
+    /// [`ErrorKind::System`] if the proxy cannot listen on the port again.
     pub fn accept(&self) -> Result<(), Error> {
         self.listen(false)
     }
@@ -165,9 +162,9 @@ impl Proxy {
             .send_modify(|now| now.is_black_hole = is_black_hole);
         let mut accepting = self.accepting();
         if accepting.is_none() {
-            let listener = bound(self.port)
+            let listener = bind(self.port)
                 .and_then(|socket| socket.listen(BACKLOG))
-                .map_err(|error| port::refused("127.0.0.1", self.port, error))?;
+                .map_err(|error| port::listen_error("127.0.0.1", self.port, error))?;
             let (network, traffic) = (self.network.subscribe(), self.traffic.clone());
             *accepting = Some(tokio::spawn(serve(listener, network, traffic)));
         }
@@ -175,7 +172,7 @@ impl Proxy {
     }
 
     fn accepting(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
-        // Nothing panics while it holds this lock, and what it guards is set in one step.
+        // No code panics while it holds this lock.
         self.accepting
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -201,14 +198,14 @@ async fn serve(listener: TcpListener, network: watch::Receiver<Conditions>, traf
     }
 }
 
-/// A socket that has a port of 127.0.0.1 and does not listen there. Sockets made
-/// here can have the same port.
-fn bound(port: u16) -> io::Result<TcpSocket> {
+/// Creates a socket that is bound to a port of 127.0.0.1 and does not listen. Several of these
+/// sockets can have the same port.
+fn bind(port: u16) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseport(true)?;
     socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
     Ok(socket)
 }
 
-/// Connections that may wait to be accepted, as many as the standard library lets.
+/// Maximum number of connections that wait to be accepted, as in the standard library.
 const BACKLOG: u32 = 128;

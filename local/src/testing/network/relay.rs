@@ -1,4 +1,4 @@
-//! Carries the bytes of one connection, as the conditions of the network let it.
+//! The relay of one connection, which follows the conditions of the network.
 
 use std::io;
 use std::sync::Arc;
@@ -12,44 +12,44 @@ use tokio::time::{Instant, sleep_until};
 
 use super::conditions::{Conditions, Direction};
 
-/// One connection through the network.
+/// A connection through the network.
 pub(super) struct Relay {
-    /// Its place among all connections, counted from 0.
+    /// Number of the connection, counted from 0.
     pub(super) number: usize,
     pub(super) network: watch::Receiver<Conditions>,
-    /// Of all connections.
+    /// Round trips of all connections.
     pub(super) round_trips: Arc<AtomicUsize>,
 }
 
-/// What one end sent, and when it is due at the other: bytes, its end (no bytes),
-/// or its failure.
-struct Sent {
-    what: io::Result<Vec<u8>>,
+/// Data that one end sent, and the time at which it is due at the other end.
+struct InFlight {
+    /// The bytes. No bytes mean the end of the stream, an error a broken connection.
+    data: io::Result<Vec<u8>>,
     due: Instant,
 }
 
 impl Relay {
-    /// Carries bytes until both directions have ended, or the connection is cut. If
-    /// one of its ends breaks, so does the other.
+    /// Relays bytes until both directions have ended or the connection is cut. If one end breaks, the
+    /// other is reset.
     pub(super) async fn run(self, client: TcpStream) {
         let mut client = client;
         let mut server = None;
         let ended_in_order = tokio::select! {
             biased;
-            () = self.cut() => false,
+            () = self.wait_for_cut() => false,
             ended = self.exchange(&mut client, &mut server) => ended.is_ok(),
         };
         if !ended_in_order {
             for stream in [Some(client), server].into_iter().flatten() {
-                // What is closed with this setting is reset. It is refused only
-                // where the connection is gone already.
+                // With this setting closing the socket resets the connection. It fails only if the
+                // connection is already gone.
                 let _ = stream.set_zero_linger();
             }
         }
     }
 
-    /// Waits until the connection is cut, or the proxy is gone.
-    async fn cut(&self) {
+    /// Waits until the connection is cut or the proxy is dropped.
+    async fn wait_for_cut(&self) {
         let mut network = self.network.clone();
         let _ = network.wait_for(|now| now.is_cut(self.number)).await;
     }
@@ -71,38 +71,48 @@ impl Relay {
         server.set_nodelay(true)?;
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
-        let was_answered = AtomicBool::new(true);
+        let server_sent_last = AtomicBool::new(true);
         tokio::try_join!(
-            self.carry(Direction::ToServer, from_client, to_server, &was_answered),
-            self.carry(Direction::ToClient, from_server, to_client, &was_answered),
+            self.relay(
+                Direction::ToServer,
+                from_client,
+                to_server,
+                &server_sent_last
+            ),
+            self.relay(
+                Direction::ToClient,
+                from_server,
+                to_client,
+                &server_sent_last
+            ),
         )
         .map(|_| ())
     }
 
-    /// Carries the bytes of one direction. Reading and writing go on at once, so a
-    /// delay makes the way longer and not narrower.
-    async fn carry(
+    /// Relays the bytes of one direction. Reading and writing run concurrently, so a delay does not
+    /// reduce the throughput.
+    async fn relay(
         &self,
         direction: Direction,
         mut from: ReadHalf<'_>,
         mut to: WriteHalf<'_>,
-        was_answered: &AtomicBool,
+        server_sent_last: &AtomicBool,
     ) -> io::Result<()> {
-        let (sender, mut on_the_way) = mpsc::channel::<Sent>(ON_THE_WAY);
+        let (sender, mut in_flight) = mpsc::channel::<InFlight>(MAX_IN_FLIGHT);
         let reading = async move {
             let mut buffer = vec![0; BUFFER_BYTES];
             loop {
                 let read = from.read(&mut buffer).await;
-                let what = read.map(|length| buffer[..length].to_vec());
-                let is_last = what.as_ref().map_or(true, Vec::is_empty);
+                let data = read.map(|length| buffer[..length].to_vec());
+                let is_last = data.as_ref().map_or(true, Vec::is_empty);
                 if direction == Direction::ToServer
                     && !is_last
-                    && was_answered.swap(false, Ordering::SeqCst)
+                    && server_sent_last.swap(false, Ordering::SeqCst)
                 {
                     self.round_trips.fetch_add(1, Ordering::SeqCst);
                 }
                 let due = Instant::now() + self.network.borrow().delay;
-                if sender.send(Sent { what, due }).await.is_err() || is_last {
+                if sender.send(InFlight { data, due }).await.is_err() || is_last {
                     return Ok(());
                 }
             }
@@ -110,13 +120,13 @@ impl Relay {
         let writing = async move {
             tokio::select! {
                 biased;
-                () = self.ended(direction) => {}
-                written = self.write(direction, &mut on_the_way, &mut to, was_answered) => written?,
+                () = self.wait_for_end(direction) => {}
+                written = self.write(direction, &mut in_flight, &mut to, server_sent_last) => written?,
             }
             to.shutdown().await?;
-            // What comes after an end that the network made is taken and lost.
-            while let Some(sent) = on_the_way.recv().await {
-                sent.what?;
+            // After an end by the network, further bytes are dropped.
+            while let Some(sent) = in_flight.recv().await {
+                sent.data?;
             }
             Ok(())
         };
@@ -124,30 +134,30 @@ impl Relay {
     }
 
     /// Waits until the network ends a direction.
-    async fn ended(&self, direction: Direction) {
+    async fn wait_for_end(&self, direction: Direction) {
         let mut network = self.network.clone();
         let _ = network
             .wait_for(|now| now.is_ended(direction, self.number))
             .await;
     }
 
-    /// Writes what is on the way when it is due, until its sender has ended.
+    /// Writes data in flight when it is due, until the sender has ended.
     async fn write(
         &self,
         direction: Direction,
-        on_the_way: &mut mpsc::Receiver<Sent>,
+        in_flight: &mut mpsc::Receiver<InFlight>,
         to: &mut WriteHalf<'_>,
-        was_answered: &AtomicBool,
+        server_sent_last: &AtomicBool,
     ) -> io::Result<()> {
         let mut network = self.network.clone();
-        while let Some(sent) = on_the_way.recv().await {
+        while let Some(sent) = in_flight.recv().await {
             sleep_until(sent.due).await;
             let _ = network
-                .wait_for(|now| now.lets_through(direction, self.number))
+                .wait_for(|now| now.allows(direction, self.number))
                 .await;
-            let bytes = sent.what?;
+            let bytes = sent.data?;
             if direction == Direction::ToClient && !bytes.is_empty() {
-                was_answered.store(true, Ordering::SeqCst);
+                server_sent_last.store(true, Ordering::SeqCst);
             }
             to.write_all(&bytes).await?;
         }
@@ -157,6 +167,6 @@ impl Relay {
 
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// Packets of up to [`BUFFER_BYTES`] that may be on the way in one direction. More
-/// than that waits at the sender, as when a real connection's window is full.
-const ON_THE_WAY: usize = 64;
+/// Maximum number of packets of up to [`BUFFER_BYTES`] in flight in one direction. With more the
+/// sender waits, as when a real connection's window is full.
+const MAX_IN_FLIGHT: usize = 64;

@@ -1,4 +1,4 @@
-//! Real connections through the proxy, with both ends in hand.
+//! Tests of the proxy with both ends of real connections.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::{Direction, Proxy};
 
-/// A proxy, and what listens behind it.
+/// Starts a proxy with a listener behind it.
 async fn network() -> (Proxy, TcpListener) {
     let (server, address) = server().await;
     (Proxy::start(address).await.unwrap(), server)
@@ -26,94 +26,97 @@ async fn dial(proxy: &Proxy) -> io::Result<TcpStream> {
     TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).await
 }
 
-/// A connection through the proxy: the client's end and the server's.
+/// Opens a connection through the proxy. Returns the client's end and the server's.
 async fn connection(proxy: &Proxy, server: &TcpListener) -> (TcpStream, TcpStream) {
     let client = dial(proxy).await.unwrap();
     let (server, _) = server.accept().await.unwrap();
     (client, server)
 }
 
-/// Sends a byte and waits for it at the other end.
-async fn pass(from: &mut TcpStream, to: &mut TcpStream) {
+/// Sends a byte and receives it at the other end.
+async fn send_byte(from: &mut TcpStream, to: &mut TcpStream) {
     from.write_all(b"x").await.unwrap();
     assert_eq!(to.read_u8().await.unwrap(), b'x');
 }
 
-/// Sees that nothing comes for a moment: neither bytes nor an end.
-async fn silent(end: &mut TcpStream) {
-    let heard = timeout(Duration::from_millis(50), end.read_u8()).await;
-    assert!(heard.is_err(), "{heard:?}");
+/// Asserts that neither a byte nor the end of the stream arrives within 50 ms.
+async fn assert_silent(end: &mut TcpStream) {
+    let received = timeout(Duration::from_millis(50), end.read_u8()).await;
+    assert!(received.is_err(), "{received:?}");
 }
 
-async fn reset(end: &mut TcpStream) {
+async fn assert_reset(end: &mut TcpStream) {
     let error = end.read_u8().await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 
-async fn ended(end: &mut TcpStream) {
+async fn assert_ended(end: &mut TcpStream) {
     assert_eq!(end.read(&mut [0]).await.unwrap(), 0);
 }
 
 #[tokio::test]
-async fn round_trips_are_counted_by_turns_and_not_by_packets() {
+async fn round_trips_are_counted_by_turns_not_packets() {
     let (proxy, listener) = network().await;
     let (mut client, mut server) = connection(&proxy, &listener).await;
     for turn in 1..=3 {
-        pass(&mut client, &mut server).await;
-        pass(&mut client, &mut server).await;
+        send_byte(&mut client, &mut server).await;
+        send_byte(&mut client, &mut server).await;
         assert_eq!(proxy.round_trips(), turn);
-        pass(&mut server, &mut client).await;
-        pass(&mut server, &mut client).await;
+        send_byte(&mut server, &mut client).await;
+        send_byte(&mut server, &mut client).await;
     }
     assert_eq!(proxy.connections(), 1);
 }
 
 #[tokio::test]
-async fn connection_that_ends_in_order_ends_so_at_the_other_end() {
+async fn orderly_close_is_relayed_to_the_other_end() {
     let (proxy, listener) = network().await;
     let (mut client, mut server) = connection(&proxy, &listener).await;
     client.write_all(b"x").await.unwrap();
     client.shutdown().await.unwrap();
     assert_eq!(server.read_u8().await.unwrap(), b'x');
-    ended(&mut server).await;
-    pass(&mut server, &mut client).await;
+    assert_ended(&mut server).await;
+    send_byte(&mut server, &mut client).await;
     drop(server);
-    ended(&mut client).await;
+    assert_ended(&mut client).await;
 }
 
 #[tokio::test]
-async fn connection_that_breaks_at_one_end_breaks_at_the_other() {
+async fn reset_of_one_end_is_relayed_to_the_other() {
     let (proxy, listener) = network().await;
     let (mut client, server) = connection(&proxy, &listener).await;
     server.set_zero_linger().unwrap();
     drop(server);
-    reset(&mut client).await;
+    assert_reset(&mut client).await;
     drop(listener);
-    reset(&mut dial(&proxy).await.unwrap()).await;
+    assert_reset(&mut dial(&proxy).await.unwrap()).await;
 }
 
 #[tokio::test]
-async fn delay_holds_for_each_direction() {
+async fn delay_applies_to_each_direction() {
     let (proxy, listener) = network().await;
     let (mut client, mut server) = connection(&proxy, &listener).await;
     let delay = Duration::from_millis(30);
     proxy.delay(delay);
     let start = Instant::now();
-    pass(&mut client, &mut server).await;
+    send_byte(&mut client, &mut server).await;
     assert!(start.elapsed() >= delay);
-    pass(&mut server, &mut client).await;
+    send_byte(&mut server, &mut client).await;
     assert!(start.elapsed() >= 2 * delay);
     client.shutdown().await.unwrap();
-    ended(&mut server).await;
-    assert!(start.elapsed() >= 3 * delay, "an end takes as long");
+    assert_ended(&mut server).await;
+    assert!(
+        start.elapsed() >= 3 * delay,
+        "the end of the stream is delayed, too"
+    );
 }
 
 #[tokio::test]
-async fn delay_makes_the_way_longer_and_not_narrower() {
+async fn delay_does_not_reduce_the_throughput() {
     let (proxy, listener) = network().await;
     let (mut client, mut server) = connection(&proxy, &listener).await;
     proxy.delay(Duration::from_millis(100));
-    // More than 30 of the proxy's buffers, which together would take 3 s.
+    // This is more than 30 of the proxy's buffers, which would take 3 s one after the other.
     let sent = vec![7; 512 * 1024];
     let mut received = vec![0; sent.len()];
     let start = Instant::now();
@@ -125,110 +128,110 @@ async fn delay_makes_the_way_longer_and_not_narrower() {
 }
 
 #[tokio::test]
-async fn stalled_bytes_come_when_the_network_resumes() {
+async fn stalled_bytes_arrive_after_resume() {
     let (proxy, listener) = network().await;
     let (mut client, mut server) = connection(&proxy, &listener).await;
-    pass(&mut client, &mut server).await;
+    send_byte(&mut client, &mut server).await;
     proxy.stall();
     client.write_all(b"ab").await.unwrap();
-    silent(&mut server).await;
+    assert_silent(&mut server).await;
     let (mut other, mut its_server) = connection(&proxy, &listener).await;
     its_server.write_all(b"c").await.unwrap();
-    silent(&mut other).await;
+    assert_silent(&mut other).await;
     proxy.resume();
     assert_eq!(server.read_u16().await.unwrap(), u16::from_be_bytes(*b"ab"));
     assert_eq!(other.read_u8().await.unwrap(), b'c');
 }
 
 #[tokio::test]
-async fn cut_resets_both_ends_and_lets_new_connections_in() {
+async fn cut_resets_both_ends_and_accepts_new_connections() {
     let (proxy, listener) = network().await;
     let (mut client, mut server) = connection(&proxy, &listener).await;
-    pass(&mut client, &mut server).await;
+    send_byte(&mut client, &mut server).await;
     proxy.stall();
     client.write_all(b"lost").await.unwrap();
     proxy.cut();
-    reset(&mut client).await;
-    reset(&mut server).await;
+    assert_reset(&mut client).await;
+    assert_reset(&mut server).await;
     proxy.resume();
     let (mut client, mut server) = connection(&proxy, &listener).await;
-    pass(&mut client, &mut server).await;
-    pass(&mut server, &mut client).await;
+    send_byte(&mut client, &mut server).await;
+    send_byte(&mut server, &mut client).await;
     drop(proxy);
-    reset(&mut client).await;
-    reset(&mut server).await;
+    assert_reset(&mut client).await;
+    assert_reset(&mut server).await;
 }
 
 #[tokio::test]
-async fn lost_connection_is_silent_and_new_ones_are_let_in() {
+async fn lost_connection_is_silent_and_new_ones_are_accepted() {
     let (proxy, listener) = network().await;
     let (mut client, mut server) = connection(&proxy, &listener).await;
-    pass(&mut client, &mut server).await;
+    send_byte(&mut client, &mut server).await;
     proxy.lose();
     client.write_all(b"lost").await.unwrap();
-    silent(&mut server).await;
+    assert_silent(&mut server).await;
     server.write_all(b"lost").await.unwrap();
-    silent(&mut client).await;
+    assert_silent(&mut client).await;
     let (mut next, mut its_server) = connection(&proxy, &listener).await;
-    pass(&mut next, &mut its_server).await;
-    pass(&mut its_server, &mut next).await;
+    send_byte(&mut next, &mut its_server).await;
+    send_byte(&mut its_server, &mut next).await;
     proxy.cut();
-    reset(&mut client).await;
+    assert_reset(&mut client).await;
 }
 
 #[tokio::test]
-async fn half_closed_connection_goes_on_in_the_other_direction() {
+async fn half_closed_connection_stays_open_in_the_other_direction() {
     let (proxy, listener) = network().await;
 
     let (mut client, mut server) = connection(&proxy, &listener).await;
     proxy.half_close(Direction::ToClient);
-    ended(&mut client).await;
-    pass(&mut client, &mut server).await;
+    assert_ended(&mut client).await;
+    send_byte(&mut client, &mut server).await;
     server.write_all(b"lost").await.unwrap();
-    pass(&mut client, &mut server).await;
+    send_byte(&mut client, &mut server).await;
 
     let (mut client, mut server) = connection(&proxy, &listener).await;
     proxy.half_close(Direction::ToServer);
-    ended(&mut server).await;
-    pass(&mut server, &mut client).await;
+    assert_ended(&mut server).await;
+    send_byte(&mut server, &mut client).await;
     client.write_all(b"lost").await.unwrap();
-    pass(&mut server, &mut client).await;
+    send_byte(&mut server, &mut client).await;
 }
 
 #[tokio::test]
-async fn refused_connection_is_let_in_on_the_same_port_later() {
+async fn refused_connection_is_accepted_later_on_the_same_port() {
     let (proxy, listener) = network().await;
     let (mut client, mut server) = connection(&proxy, &listener).await;
     for _ in 0..2 {
         proxy.refuse().await;
         let error = dial(&proxy).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-        let stranger = TcpListener::bind((Ipv4Addr::LOCALHOST, proxy.port())).await;
-        assert_eq!(stranger.unwrap_err().kind(), io::ErrorKind::AddrInUse);
-        pass(&mut client, &mut server).await;
+        let other = TcpListener::bind((Ipv4Addr::LOCALHOST, proxy.port())).await;
+        assert_eq!(other.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        send_byte(&mut client, &mut server).await;
         proxy.accept().unwrap();
         let (mut client, mut server) = connection(&proxy, &listener).await;
-        pass(&mut client, &mut server).await;
+        send_byte(&mut client, &mut server).await;
     }
     assert_eq!(proxy.connections(), 3);
 }
 
 #[tokio::test]
-async fn black_hole_takes_new_connections_and_never_answers() {
+async fn black_hole_accepts_new_connections_without_a_response() {
     let (proxy, listener) = network().await;
     let (mut client, mut server) = connection(&proxy, &listener).await;
     proxy.black_hole().unwrap();
     let mut lost = dial(&proxy).await.unwrap();
     lost.write_all(b"lost").await.unwrap();
-    silent(&mut lost).await;
-    pass(&mut client, &mut server).await;
+    assert_silent(&mut lost).await;
+    send_byte(&mut client, &mut server).await;
 
     proxy.accept().unwrap();
     let (mut client, mut server) = connection(&proxy, &listener).await;
-    pass(&mut client, &mut server).await;
-    silent(&mut lost).await;
+    send_byte(&mut client, &mut server).await;
+    assert_silent(&mut lost).await;
     proxy.cut();
-    reset(&mut lost).await;
+    assert_reset(&mut lost).await;
 }
 
 #[tokio::test]
@@ -238,6 +241,6 @@ async fn new_connections_go_to_the_new_upstream() {
     let (new, address) = self::server().await;
     proxy.set_upstream(address);
     let (mut next, mut its_server) = connection(&proxy, &new).await;
-    pass(&mut next, &mut its_server).await;
-    pass(&mut client, &mut server).await;
+    send_byte(&mut next, &mut its_server).await;
+    send_byte(&mut client, &mut server).await;
 }

@@ -1,4 +1,4 @@
-//! Who owns the databases of a site: what the local Heroku asks of them is done on the server.
+//! The owner of a project's databases, which the local Heroku asks for facts and rotations.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,34 +6,36 @@ use crate::heroku::{DatabaseOwner, LiveFacts, OwnerFuture};
 use crate::{Error, ErrorKind};
 use stagelink_local_postgres::{Database, DatabaseAdmin};
 
-/// The databases of a site's stages, and the way to their server.
+/// The databases of a project's stages, with the access to their server.
 #[derive(Debug)]
-pub(crate) struct Owner {
+pub(crate) struct ProjectDatabases {
     server: DatabaseAdmin,
-    databases: Vec<Current>,
+    databases: Vec<CurrentDatabase>,
 }
 
-/// A database as it is reached now: a rotation changes its password.
+/// A database with its current password, which a rotation changes. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Current(Arc<Mutex<Database>>);
+pub(crate) struct CurrentDatabase(Arc<Mutex<Database>>);
 
-impl Owner {
-    pub(crate) fn new(server: DatabaseAdmin, databases: Vec<Current>) -> Self {
+impl ProjectDatabases {
+    pub(crate) fn new(server: DatabaseAdmin, databases: Vec<CurrentDatabase>) -> Self {
         Self { server, databases }
     }
 
-    fn find(&self, url: &str) -> Option<&Current> {
-        self.databases.iter().find(|of| of.database().url() == url)
+    fn find(&self, url: &str) -> Option<&CurrentDatabase> {
+        self.databases
+            .iter()
+            .find(|current| current.database().url() == url)
     }
 }
 
-impl Current {
+impl CurrentDatabase {
     pub(crate) fn new(database: Database) -> Self {
         Self(Arc::new(Mutex::new(database)))
     }
 
     pub(crate) fn database(&self) -> Database {
-        // Whoever held the lock had no way to leave half a database behind.
+        // No step under this lock leaves the database half changed.
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -45,7 +47,7 @@ impl Current {
     }
 }
 
-impl DatabaseOwner for Owner {
+impl DatabaseOwner for ProjectDatabases {
     fn facts<'a>(&'a self, url: &'a str) -> OwnerFuture<'a, LiveFacts> {
         Box::pin(async move {
             let Some(current) = self.find(url) else {
@@ -62,7 +64,7 @@ impl DatabaseOwner for Owner {
                     tables: Some(facts.tables),
                 },
                 Err(error) => {
-                    tracing::warn!(error = ?error, "a database does not answer");
+                    tracing::warn!(error = ?error, "could not read the facts about a database");
                     LiveFacts {
                         status: Some("Unavailable".to_owned()),
                         ..LiveFacts::default()
@@ -77,8 +79,8 @@ impl DatabaseOwner for Owner {
             let current = self.find(url).ok_or_else(|| {
                 Error::new(
                     ErrorKind::Input,
-                    "could not rotate the credentials: the add-on has a url of another \
-                     database than those of this site's stages",
+                    "could not rotate the credentials: the add-on's database is not one of this \
+                     project's stages",
                 )
             })?;
             let rotated = self.server.rotate_password(&current.database()).await;
@@ -87,7 +89,7 @@ impl DatabaseOwner for Owner {
                     ErrorKind::Process,
                     "could not rotate the credentials of the add-on's database",
                 )
-                .because(cause)
+                .with_source(cause)
             })?;
             let url = rotated.url();
             current.set(rotated);
