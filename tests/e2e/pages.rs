@@ -1,4 +1,5 @@
-//! The pages of the repository: every relative link leads to a file or a heading that exists.
+//! The pages of the repository: every relative link leads to a file or a heading that exists, and
+//! so does every path in code font.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,52 @@ fn links_lead_somewhere() {
     }
     assert!(dead.is_empty(), "dead links:\n{}", dead.join("\n"));
 }
+
+#[test]
+fn paths_in_code_font_exist() {
+    let mut gone = Vec::new();
+    for page in pages() {
+        // A package's own page counts its paths from the package, and a changelog tells of old ones.
+        let is_of_repository =
+            page.starts_with(root().join("docs")) || page == root().join("README.md");
+        let text = fs::read_to_string(&page).expect("a page");
+        for path in paths(&text).filter(|_| is_of_repository) {
+            if !root().join(path).exists() {
+                gone.push(format!("{}: {path}", page.display()));
+            }
+        }
+    }
+    assert!(gone.is_empty(), "no such files:\n{}", gone.join("\n"));
+}
+
+/// Returns the code spans of a page that are paths of this repository.
+fn paths(text: &str) -> impl Iterator<Item = &str> {
+    let spans = prose(text)
+        .into_iter()
+        .flat_map(|line| line.split('`').skip(1).step_by(2));
+    spans.filter(|span| {
+        let is_path = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+        CODE.iter().any(|folder| span.starts_with(folder)) && span.chars().all(is_path)
+    })
+}
+
+/// Folders that no project of `stagelink new` has.
+const CODE: [&str; 14] = [
+    "aws/",
+    "bench/",
+    "cli/",
+    "docs/",
+    "fuzz/",
+    "local-postgres/",
+    "local/",
+    "pipeline/",
+    "sdk/",
+    "tests/deploys",
+    "tests/e2e",
+    "tests/lambda",
+    "tests/src",
+    "tests/storms",
+];
 
 /// Returns the pages in Markdown, apart from what is built or downloaded.
 fn pages() -> Vec<PathBuf> {
