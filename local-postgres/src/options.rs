@@ -92,7 +92,9 @@ impl ServerOptions {
 
 /// The function that gets the messages of a start, if any.
 #[derive(Clone, Default)]
-pub(crate) struct ProgressListener(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+pub(crate) struct ProgressListener(Option<Arc<Listener>>);
+
+type Listener = dyn Fn(&str) + Send + Sync;
 
 impl ProgressListener {
     pub(crate) fn report(&self, message: impl AsRef<str>) {

@@ -1,5 +1,10 @@
 //! Servers and poolers through the public API of the crate.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic, as tests may"
+)]
+
 mod administration;
 mod docker;
 mod kept_data;
