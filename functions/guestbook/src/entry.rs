@@ -14,14 +14,14 @@ pub(crate) struct Entry {
     created_at: Timestamp,
 }
 
-/// An entry that somebody wants to leave.
+/// A valid entry, before it is stored.
 #[derive(Debug)]
 pub(crate) struct NewEntry {
     name: String,
     message: String,
 }
 
-/// The body of a POST before it is judged: missing fields are told like empty ones.
+/// The body of a POST before validation. A missing field counts as empty.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Draft {
     #[serde(default)]
@@ -34,12 +34,12 @@ pub(crate) struct Draft {
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) entries: Vec<Entry>,
-    /// Where the next page starts, if there is one.
+    /// The start of the next page, if there is one.
     pub(crate) next: Option<i64>,
 }
 
 impl Draft {
-    /// Judges all fields at once, so that a form can show all that is wrong.
+    /// Validates all fields at once, so that a form can show every error.
     ///
     /// # Errors
     ///
@@ -126,7 +126,7 @@ fn wrong_with(text: &str, most: usize, lines: bool) -> Option<String> {
     }
 }
 
-/// What fits on a line of the page; the table has the same limits.
+/// Maximal lengths, which the table enforces too.
 const NAME_CHARS: usize = 80;
 const MESSAGE_CHARS: usize = 1000;
 

@@ -1,11 +1,11 @@
--- What requests with an Idempotency-Key were answered, for stagelink's Link::once.
+-- The answers to requests with an Idempotency-Key, for stagelink's Database::write_once.
 CREATE TABLE stagelink_idempotency (
-    -- Whose key it is; empty where keys belong to nobody in particular.
+    -- The client that the key belongs to; empty where keys are not per client.
     owner text NOT NULL,
     key text NOT NULL,
-    -- SHA-256 of the request, to tell another one with the same key.
+    -- SHA-256 of the request, to recognise another request with the same key.
     fingerprint bytea NOT NULL,
-    -- As JSON. Null only while the request is being answered for the first time.
+    -- JSON. Null only while the first request is being answered.
     answer text,
     kept_until timestamptz NOT NULL DEFAULT now() + interval '24 hours',
     PRIMARY KEY (owner, key)
