@@ -15,7 +15,7 @@ use crate::target::{Arch, Target};
 #[command(name = "stagelink", version, max_term_width = 100)]
 pub struct Args {
     /// Shows warnings on standard error; -vv and -vvv show more.
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, action = ArgAction::Count, display_order = 900)]
     pub verbose: u8,
 
     /// The command to run; `dev` by default.

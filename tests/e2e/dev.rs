@@ -99,6 +99,11 @@ impl Dev {
             .collect()
     }
 
+    /// Returns the name of the pipeline on the local Heroku.
+    pub(crate) fn pipeline(&self) -> &str {
+        self.up["heroku"]["pipeline"].as_str().expect("a name")
+    }
+
     fn pid(&self) -> i32 {
         i32::try_from(self.child.id().expect("it runs")).expect("a process id")
     }
@@ -296,8 +301,9 @@ async fn port_that_is_taken_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn project_that_is_none_is_told() {
+async fn project_without_netlify_toml_is_refused() {
     let temporary = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(temporary.path().join("functions")).expect("a folder");
     let path = temporary.path().to_str().expect("a path").to_owned();
     let output = command(temporary.path(), &["--project", &path])
         .await

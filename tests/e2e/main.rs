@@ -2,6 +2,7 @@
 
 mod aliases;
 mod build;
+mod command_line;
 mod concurrent;
 mod conformance;
 mod deadline;

@@ -28,6 +28,8 @@ async fn new_project_is_tested_and_runs_at_once() {
     let mut script = Command::new(project.join("scripts/dev"));
     script.env("PATH", place.path_with_a_built_command().await);
     let dev = Dev::start_by(script).await;
+    assert_eq!(dev.pipeline(), "shop");
+    assert_eq!(dev.stage("staging")["app"], "shop-staging");
     notes_are_kept_by_stage(&dev).await;
     assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
 }

@@ -1,0 +1,156 @@
+//! The command `stagelink` apart from its commands: where it runs, what it shows, and how.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use nix::pty::{Winsize, openpty};
+use stagelink_tests::{Auth, CANARY, Identity, OwnServer, stagelink_command};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+#[tokio::test]
+async fn command_outside_of_a_project_says_how_to_make_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for arguments in [&[][..], &["dev"], &["build"]] {
+        let output = run(stagelink_command().await, arguments, folder.path()).await;
+        assert!(!output.status.success());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            stderr.contains("is not a stagelink project"),
+            "{arguments:?}: {stderr}"
+        );
+        assert!(stderr.contains("`stagelink new NAME`"), "{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn installed_command_makes_a_project_that_names_no_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let installed = folder.path().join("stagelink");
+    fs::copy(stagelink_command().await, &installed).expect("a copy");
+    let output = run(&installed, &["new", "shop"], folder.path()).await;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let manifest = folder.path().join("shop/Cargo.toml");
+    let manifest = fs::read_to_string(manifest).expect("a manifest");
+    for package in ["stagelink", "stagelink-local", "stagelink-local-postgres"] {
+        let line = format!("\n{package} = {{ git = \"https://");
+        assert!(manifest.contains(&line), "{manifest}");
+    }
+    assert!(!manifest.contains("path = "), "{manifest}");
+}
+
+#[tokio::test]
+async fn verbose_command_shows_the_warnings_of_the_sdk() {
+    let server = OwnServer::start(&Identity::self_signed()).await;
+    let database = server.database(Auth::Md5).await;
+    for (flag, shows) in [("-v", true), ("--json", false)] {
+        let output = Command::new(stagelink_command().await)
+            .args(["mark", "show", flag])
+            .env_clear()
+            .env("STAGELINK_STAGE", "staging")
+            .env("DATABASE_URL", database.url())
+            .env("STAGELINK_DANGER_UNAUTHENTICATED", "true")
+            .output()
+            .await
+            .expect("the command runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
+        assert!(!stderr.contains(CANARY), "{stderr}");
+        let warns = stderr.contains("WARN") && stderr.contains("STAGELINK_DANGER_UNAUTHENTICATED");
+        assert_eq!(warns, shows, "{flag}: {stderr}");
+    }
+}
+
+#[tokio::test]
+async fn no_color_holds_for_progress_lines_and_errors() {
+    let project = project();
+    let colored = on_a_terminal(project.path(), &[("TERM", "xterm-256color")]).await;
+    assert!(has_color(&colored), "{colored:?}");
+    assert!(colored.contains("functions: hello"), "{colored:?}");
+    assert!(colored.contains("error: "), "{colored:?}");
+    for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let variables = [("TERM", "xterm-256color"), (name, value)];
+        let plain = on_a_terminal(project.path(), &variables).await;
+        assert!(!has_color(&plain), "{name}: {plain:?}");
+        assert!(plain.contains("functions: hello"), "{plain:?}");
+    }
+}
+
+/// Returns whether a text selects a colour or a weight (SGR). A spinner also moves the cursor.
+fn has_color(text: &str) -> bool {
+    text.split("\u{1b}[").skip(1).any(|sequence| {
+        let end = sequence.find(|c: char| !c.is_ascii_digit() && c != ';');
+        end.is_some_and(|end| sequence[end..].starts_with('m'))
+    })
+}
+
+/// Runs `stagelink dev` on a terminal, builds the functions, and fails to find a Postgres.
+async fn on_a_terminal(project: &Path, variables: &[(&str, &str)]) -> String {
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: 200,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let terminal = openpty(&size, None).expect("a terminal");
+    let mut command = Command::new(stagelink_command().await);
+    command
+        .args(["dev", "--port", "0", "--postgres", "local:/nonexistent"])
+        .current_dir(project)
+        .env_remove("NO_COLOR")
+        .env_remove("CLICOLOR_FORCE")
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(terminal.slave.try_clone().expect("a second handle"))
+        .stderr(terminal.slave);
+    let mut child = command.spawn().expect("the command starts");
+    // The command holds the other side too: the output ends when both are closed.
+    drop(command);
+    let mut master = fs::File::from(terminal.master);
+    let reader = tokio::task::spawn_blocking(move || {
+        let mut text = Vec::new();
+        // Linux reports the end of a terminal's output as an error.
+        let _ = master.read_to_end(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    });
+    let status = child.wait().await.expect("an end");
+    assert!(!status.success());
+    reader.await.expect("the output")
+}
+
+/// A project with a function that builds in an instant.
+fn project() -> TempDir {
+    let project = tempfile::tempdir().expect("a folder");
+    for (path, text) in [
+        (
+            "Cargo.toml",
+            "[workspace]\nresolver = \"3\"\nmembers = [\"functions/*\"]\n",
+        ),
+        ("netlify.toml", "[build]\npublish = \"public\"\n"),
+        (
+            "functions/hello/Cargo.toml",
+            "[package]\nname = \"hello\"\nedition = \"2024\"\n",
+        ),
+        ("functions/hello/src/main.rs", "fn main() {}\n"),
+        ("public/index.html", "hello\n"),
+    ] {
+        let path: PathBuf = project.path().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+    project
+}
+
+async fn run(command: &Path, arguments: &[impl AsRef<OsStr>], folder: &Path) -> Output {
+    Command::new(command)
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .expect("the command runs")
+}
