@@ -1,8 +1,8 @@
-/* Linked into artifacts with a static glibc: hosts are looked up in /etc/hosts and by DNS.
+/* Linked into artifacts with a static glibc: looks up hosts in /etc/hosts and by DNS only.
  *
- * Both are in the artifact. Whatever else the image's nsswitch.conf names for hosts (such as
- * "myhostname" on Amazon Linux 2023) would be loaded from the image's libraries, which are made
- * for the image's own glibc: with any other one the process is ended by an assertion.
+ * The artifact contains both. For any other service that the image's nsswitch.conf names (such as
+ * "myhostname" on Amazon Linux 2023) glibc would load a library of the image. That library is made
+ * for the image's own glibc, and with another glibc an assertion ends the process.
  */
 #include <nss.h>
 

@@ -1,18 +1,19 @@
-/* Linked into artifacts with a slim OpenSSL, which does nothing ahead of time that most starts of a
- * function have no use for. What is done for it here is a good part of what it takes to set up TLS.
+/* Linked into artifacts with a reduced OpenSSL. Replaces three steps of OpenSSL's initialisation,
+ * which are a large part of the time that TLS adds to a cold start.
  *
- * It registers no algorithm by its name (INSTALL.md: no-autoalginit, for programs that it is linked
- * into). TLS finds its algorithms by itself, but what certificates are signed with is looked up.
+ * Algorithms: OpenSSL is built to register none by name (INSTALL.md: no-autoalginit, for statically
+ * linked programs). TLS finds its algorithms without that, but the digests of certificates'
+ * signatures are looked up by name. They are registered here.
  *
- * It has no texts for its errors until one is asked for (the linker's option --wrap leads who asks
- * to the functions below). OpenSSL would load them all with the first thing that it does, and once
- * it was told not to, the functions that it loads them with are its own. Without them an error is
- * told by its number.
+ * Error texts: OpenSSL would load all of them when it starts. Here it loads them when the first one
+ * is requested: the linker's option --wrap sends those requests to the functions below. After an
+ * initialisation without texts only OpenSSL's internal functions still load them. Without texts an
+ * error shows only its number.
  *
- * Its table of names takes 64 bytes as a key, and hashes them one by one with FNV-1a, each of which
- * waits for the one before: 1,600 times in a start. Another hash does as well, eight at a time.
+ * Names: OpenSSL's table of names hashes keys of 64 bytes with FNV-1a, byte by byte, each step
+ * waiting for the one before, 1,600 times in a start. The hash below takes eight bytes at a time.
  *
- * A program without OpenSSL is linked with this as well: then there is nothing to do.
+ * Programs without OpenSSL are linked with this file too. It then does nothing.
  */
 #include <pthread.h>
 #include <stddef.h>
@@ -31,14 +32,14 @@ WEAK extern const char *__real_ERR_lib_error_string(unsigned long error);
 WEAK extern const char *__real_ERR_reason_error_string(unsigned long error);
 
 /* OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS and OPENSSL_INIT_NO_LOAD_SSL_STRINGS; and
- * OPENSSL_INIT_NO_ATEXIT, since a process that ends has nothing to tidy up. */
-#define NOTHING_AHEAD (UINT64_C(0x1) | UINT64_C(0x100000) | UINT64_C(0x80000))
+ * OPENSSL_INIT_NO_ATEXIT, since a process that exits has nothing to clean up. */
+#define INIT_OPTIONS (UINT64_C(0x1) | UINT64_C(0x100000) | UINT64_C(0x80000))
 
 __attribute__((constructor)) static void stagelink_set_up(void)
 {
     if (!OPENSSL_init_crypto || !EVP_add_digest)
         return;
-    OPENSSL_init_crypto(NOTHING_AHEAD, 0);
+    OPENSSL_init_crypto(INIT_OPTIONS, 0);
     EVP_add_digest(EVP_sha1());
     EVP_add_digest(EVP_sha224());
     EVP_add_digest(EVP_sha256());
@@ -46,7 +47,7 @@ __attribute__((constructor)) static void stagelink_set_up(void)
     EVP_add_digest(EVP_sha512());
 }
 
-/* To load them, OpenSSL asks for the first of each kind. */
+/* While OpenSSL loads the texts, it requests the first of each kind itself. */
 static __thread int is_loading;
 
 static void load_texts(void)
@@ -59,7 +60,7 @@ static void load_texts(void)
     is_loading = 0;
 }
 
-static void have_texts(void)
+static void ensure_texts(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -69,13 +70,13 @@ static void have_texts(void)
 
 const char *__wrap_ERR_lib_error_string(unsigned long error)
 {
-    have_texts();
+    ensure_texts();
     return __real_ERR_lib_error_string(error);
 }
 
 const char *__wrap_ERR_reason_error_string(unsigned long error)
 {
-    have_texts();
+    ensure_texts();
     return __real_ERR_reason_error_string(error);
 }
 
