@@ -1,4 +1,4 @@
-//! `stagelink credentials`: a stage's credentials as functions are deployed with them.
+//! `stagelink credentials`: prints a stage's deploy-time credentials.
 
 use std::io::Write as _;
 
@@ -9,16 +9,18 @@ use stagelink_pipeline::ensure_own_stage;
 use crate::args::CredentialsOptions;
 use crate::mark;
 
-/// Finds and tries a stage's database as its functions will, and prints the value of
+/// Finds a stage's database by a provider, connects to it, and prints the value of
 /// `STAGELINK_CREDENTIALS`: a secret.
 ///
 /// # Errors
 ///
-/// When the database cannot be reached, or is marked as another stage's.
+/// The SDK's error when the database cannot be reached, and
+/// [`ErrorKind::Isolation`](stagelink_pipeline::ErrorKind::Isolation) when it is marked as another
+/// stage's.
 pub async fn run(options: CredentialsOptions) -> anyhow::Result<()> {
-    // What was sealed before may be what is to be replaced.
-    let link = mark::link_without(&["STAGELINK_CREDENTIALS"], options.stage.as_deref());
-    let found = link.inspect().await?;
+    // The older value may be the one to be replaced.
+    let database = mark::database_without(&["STAGELINK_CREDENTIALS"], options.stage.as_deref());
+    let found = database.inspect().await?;
     ensure_own_stage(&found)?;
     writeln!(
         std::io::stdout().lock(),

@@ -1,4 +1,4 @@
-//! `stagelink mark`: the stage that a database says it belongs to.
+//! `stagelink mark`: shows, sets or removes the stage mark of a database.
 
 use std::io::Write as _;
 
@@ -14,27 +14,27 @@ use crate::args::{MarkCommand, StageOptions};
 ///
 /// # Errors
 ///
-/// When the database cannot be reached, or has another stage's mark already.
+/// The SDK's error when the database cannot be reached, and an error when it is marked as another
+/// stage's and `--replace` is not given.
 pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
     let (found, options) = match command {
-        MarkCommand::Show(options) => (link(&options).inspect().await?, options),
+        MarkCommand::Show(options) => (database(&options).inspect().await?, options),
         MarkCommand::Set { options, replace } => {
-            let link = link(&options);
-            let found = link.inspect().await?;
+            let database = database(&options);
+            let found = database.inspect().await?;
             if found.is_of_another_stage() && !replace {
                 bail!(
-                    "database {} on {} is marked as stage {}'s already: look whether the credentials \
-                     of stage {} are the right ones, and add --replace if it is the mark that is \
-                     wrong, as after a copy",
+                    "database {} on {} is already marked as stage {}'s: check the credentials of \
+                     stage {}, and add --replace if the mark is wrong, as after a copy",
                     found.database,
                     found.server,
                     found.mark,
                     found.stage
                 );
             }
-            (link.set_stage_mark().await?, options)
+            (database.set_stage_mark().await?, options)
         }
-        MarkCommand::Remove(options) => (link(&options).clear_stage_mark().await?, options),
+        MarkCommand::Remove(options) => (database(&options).clear_stage_mark().await?, options),
     };
     let report = Report::of(&found);
     let text = if options.json {
@@ -45,18 +45,18 @@ pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
     writeln!(std::io::stdout().lock(), "{text}").context("could not write to standard output")
 }
 
-fn link(options: &StageOptions) -> Database {
-    link_without(&[], options.stage.as_deref())
+fn database(options: &StageOptions) -> Database {
+    database_without(&[], options.stage.as_deref())
 }
 
-/// The link that a function of the stage would have, by the variables that it would have; some
-/// of them may be left out.
-pub(crate) fn link_without(left_out: &[&str], stage: Option<&str>) -> Database {
+/// Returns the database that a function of the stage would have with this process's environment,
+/// without the variables `ignored`.
+pub(crate) fn database_without(ignored: &[&str], stage: Option<&str>) -> Database {
     let named = stage.map(|stage| ("STAGELINK_STAGE".to_owned(), stage.to_owned()));
     let own = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| named.is_none() || name != "STAGELINK_STAGE")
-        .filter(|(name, _)| !left_out.contains(&name.as_str()));
+        .filter(|(name, _)| !ignored.contains(&name.as_str()));
     Database::new(Settings::from_vars(own.chain(named.clone())))
 }
 
@@ -110,7 +110,7 @@ impl Report {
         };
         let writes = match self.takes_writes {
             true => "",
-            false => ", takes no writes",
+            false => ", read-only",
         };
         for (name, value) in [
             ("stage", self.stage.as_str()),
@@ -127,7 +127,7 @@ impl Report {
                 "public key",
                 self.pin
                     .as_deref()
-                    .unwrap_or("not to be trusted: nothing proves it"),
+                    .unwrap_or("not shown: nothing proves that it is the server's"),
             ),
         ] {
             table.add_row([name, value]);
@@ -135,22 +135,28 @@ impl Report {
         let mut text = table.to_string();
         let mut lines = Vec::new();
         if self.is_right {
-            lines.push(("STAGELINK_REQUIRE_MARK=true", "no other database is let in"));
+            lines.push((
+                "STAGELINK_REQUIRE_MARK=true",
+                "functions refuse a database without the mark",
+            ));
         }
         let pin = self
             .pin
             .as_ref()
             .map(|pin| format!("STAGELINK_SERVER_PIN='{pin}'"));
-        // Who has the wrong database needs another one first.
+        // With the wrong database these settings would confirm the mistake.
         let is_wrong = self.mark.is_some() && !self.is_right;
         if let Some(pin) = pin.as_ref().filter(|_| !is_wrong) {
-            lines.push((pin, "for a pooler with the same key, or to skip roots"));
+            lines.push((
+                pin,
+                "proves the server, or a pooler with the same key, without roots",
+            ));
         }
         if self.direct_tls && !is_wrong {
-            lines.push(("STAGELINK_DIRECT_TLS=true", "one round trip less"));
+            lines.push(("STAGELINK_DIRECT_TLS=true", "saves a round trip"));
         }
         if !lines.is_empty() {
-            text.push_str("\n\nWhat a function of this stage may be given:");
+            text.push_str("\n\nSettings for functions of this stage:");
         }
         for (line, why) in lines {
             text.push_str(&format!("\n  {line}  # {why}"));

@@ -153,9 +153,13 @@ async fn run_that_ended_between_two_changes_is_completed_by_the_next() {
         assert!(error.is_retryable(), "{error}");
         assert!(error.to_string().contains("changes were made before this"));
         let (site, second) = plan(&request, &databases).await.expect("a plan");
-        second.apply(&site, |_| {}).await.expect("the other changes");
+        second
+            .apply(&site, |_| {})
+            .await
+            .expect("the other changes");
         let (_, third) = plan(&request, &databases).await.expect("a plan");
-        let is_left = |change| ![VariableChange::Unchanged, VariableChange::SetAgain].contains(&change);
+        let is_left =
+            |change| ![VariableChange::Unchanged, VariableChange::SetAgain].contains(&change);
         assert!(!third.variables.iter().any(|row| is_left(row.change)));
     }
     let expected = expected.expect("a run without a failure");
@@ -185,11 +189,17 @@ async fn former_credentials_are_removed_and_shown_in_the_plan() {
     let former = EnvVar::new("STAGELINK_SEALED")
         .value(Context::Production, "production=postgres://u:c4n4ry@h/d")
         .secret();
-    clouds.netlify.set_variable("one", former).expect("the site");
+    clouds
+        .netlify
+        .set_variable("one", former)
+        .expect("the site");
     let request = clouds.request("one");
     let databases = StageDatabase::find_all(&request).await.expect("databases");
     let (site, plan) = plan(&request, &databases).await.expect("a plan");
-    let row = plan.variables.iter().find(|row| row.variable == "STAGELINK_SEALED");
+    let row = plan
+        .variables
+        .iter()
+        .find(|row| row.variable == "STAGELINK_SEALED");
     let row = row.expect("it is shown");
     assert_eq!(row.change, VariableChange::Removed);
     assert_eq!(row.context, DeployContext::Production);

@@ -14,7 +14,7 @@ pub enum Change {
     Create {
         /// The variable's name.
         key: String,
-        /// Whether its values are secret.
+        /// True if its values are secret.
         is_secret: bool,
         /// Its values.
         values: Vec<(DeployContext, SecretString)>,
@@ -23,7 +23,7 @@ pub enum Change {
     Replace {
         /// The variable's name.
         key: String,
-        /// Whether its values become secret.
+        /// True if its values become secret.
         is_secret: bool,
         /// All values, with those that stay as they are.
         values: Vec<(DeployContext, SecretString)>,
@@ -34,7 +34,7 @@ pub enum Change {
     Set {
         /// The variable's name.
         key: String,
-        /// Whether its values are secret.
+        /// True if its values are secret.
         is_secret: bool,
         /// The context.
         context: DeployContext,

@@ -52,7 +52,7 @@ pub struct StageSummary {
     pub server: String,
     /// The origin of the credentials.
     pub credentials: String,
-    /// Whether the database is marked as this stage's.
+    /// True if the database is marked as this stage's.
     pub is_marked: bool,
     /// The proof of the server's identity.
     pub proved_by: String,
@@ -71,7 +71,7 @@ pub struct PlannedVariable {
     pub variable: String,
     /// The value. `None` for a secret, and for a value that goes.
     pub value: Option<String>,
-    /// Whether the value is a secret.
+    /// True if the value is a secret.
     pub is_secret: bool,
     /// The change to the value.
     pub change: VariableChange,

@@ -63,7 +63,7 @@ impl LinkRequest {
     }
 
     /// Links these stages alone, with `staging_branch` as the branch of stage staging.
-    /// `other_branches` is whether the deploys of other branches become stage review.
+    /// With `other_branches` the deploys of other branches become stage review.
     ///
     /// Without a stage their functions would report that no stage is known, which is as safe and
     /// explains less. The context `dev` is never linked: a developer's machine has

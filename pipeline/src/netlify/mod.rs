@@ -26,7 +26,7 @@ pub(crate) struct Site {
     name: String,
     /// The account that owns the site, as paths name it.
     account: String,
-    /// Whether variables are set for functions alone, which not every plan of Netlify has.
+    /// True if variables are set for functions alone, which not every plan of Netlify allows.
     has_scopes: bool,
 }
 

@@ -145,6 +145,43 @@ async fn second_time_changes_what_is_new_and_leaves_the_rest_alone() {
 }
 
 #[tokio::test]
+async fn variable_of_the_former_name_is_shown_and_removed() {
+    let site = Site::new().await;
+    let former = EnvVar::new("STAGELINK_SEALED")
+        .value(Context::Production, "production=postgres://u:c4n4ry@h/d")
+        .value(staging(), "staging=postgres://u:c4n4ry@h/d")
+        .secret();
+    site.netlify
+        .set_variable("shop-site", former)
+        .expect("the site");
+    let removed = async |words: &[&str]| {
+        let said = site.linked(words).await.json();
+        let rows = said["variables"].as_array().expect("variables").clone();
+        let of_former = rows
+            .into_iter()
+            .filter(|row| row["variable"] == "STAGELINK_SEALED");
+        of_former
+            .map(|row| {
+                assert_eq!(row["change"], "removed");
+                row["context"].as_str().expect("a context").to_owned()
+            })
+            .collect::<Vec<_>>()
+    };
+    let both = ["production", "branch:staging"];
+    assert_eq!(removed(&["--dry-run", "--json"]).await, both);
+    let has_former = |context| site.functions_in(&context).contains_key("STAGELINK_SEALED");
+    assert!(has_former(Context::Production) && has_former(staging()));
+
+    let one = ["--yes", "--json", "--stage", "staging"];
+    assert_eq!(removed(&one).await, both[1..]);
+    assert!(has_former(Context::Production) && !has_former(staging()));
+    assert_eq!(removed(&["--yes", "--json"]).await, both[..1]);
+    assert!(!has_former(Context::Production));
+    let link = Database::new(Settings::from_vars(site.functions_in(&staging())));
+    link.inspect().await.expect("functions start");
+}
+
+#[tokio::test]
 async fn stage_alone_leaves_the_others_alone() {
     let site = Site::new().await;
     let words = ["--yes", "--stage", "staging", "--staging-branch", "next"];
