@@ -89,17 +89,16 @@ impl Api {
     /// [`ErrorKind::Settings`] when the URL is not `https`, nor plain `http` for this machine.
     pub(crate) fn new(service: &'static Service, access: &ApiAccess) -> Result<Self, Error> {
         let variable = service.url_variable;
-        let refused =
-            |problem: &str| Error::new(ErrorKind::Settings, format!("{variable} {problem}"));
+        let refused = |message: String| Error::new(ErrorKind::Settings, message);
         let mut base: Url = access
             .url
             .trim()
             .parse()
-            .map_err(|_| refused("is not a URL"))?;
+            .map_err(|_| refused(format!("{variable} is not a URL")))?;
         if !base.username().is_empty() || base.password().is_some() {
-            return Err(refused(
-                "holds a user or password: the token has a variable of its own",
-            ));
+            return Err(refused(format!(
+                "{variable} holds a user or password: the token has a variable of its own"
+            )));
         }
         let is_safe = match base.scheme() {
             "https" => true,
@@ -107,10 +106,10 @@ impl Api {
             _ => false,
         };
         if !is_safe {
-            return Err(refused(
-                "is not an https URL: the token would be sent unencrypted (plain http is accepted \
-                 for loopback addresses only)",
-            ));
+            return Err(refused(format!(
+                "{variable} is not an https URL: the token would be sent unencrypted (plain http \
+                 is accepted for loopback addresses only)"
+            )));
         }
         if base.path() == "/" {
             base.set_path(service.path);

@@ -53,8 +53,8 @@ async fn token_that_tells_nothing_is_refused() {
     let mut site = Site::new().await;
     let token = site.token("STAGING_TOKEN", &[]);
     let words = ["--yes", "--token-for", "staging=STAGING_TOKEN"];
-    site.refused(&words, &["does not tell its database"]).await;
-    // Whether one that is not valid reads production's config vars, nobody knows.
+    site.refused(&words, &["does not find its database"]).await;
+    // A token that is not valid proves nothing about production's config vars.
     assert!(site.heroku.revoke_token(&token));
     site.refused(&words, &["could not prove", "expired or revoked"])
         .await;
