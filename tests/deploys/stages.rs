@@ -7,7 +7,7 @@ use stagelink_local::heroku::{Access, Heroku, Stage};
 use stagelink_local::netlify_api::{
     Context, EnvScope, EnvVar, Hosting, NetlifyApi, UploadedDeploy,
 };
-use stagelink_tests::{CANARY, Record, Rig, database, migrate, send, server};
+use stagelink_tests::{CANARY, FunctionHarness, Record, database, migrate, send, server};
 
 use crate::tools::Said;
 
@@ -22,7 +22,7 @@ pub(crate) struct Stages {
     pub(crate) secrets: Vec<String>,
     pub(crate) record: Record,
     _heroku: Heroku,
-    rigs: Vec<Rig>,
+    rigs: Vec<FunctionHarness>,
 }
 
 impl Stages {
@@ -54,7 +54,7 @@ impl Stages {
             let token = heroku
                 .create_token(&Access::Apps(vec![app.clone()]))
                 .expect("a token");
-            let mut rig = Rig::new(
+            let mut harness = FunctionHarness::new(
                 database,
                 [
                     ("STAGELINK_HEROKU_PIPELINE", "shop"),
@@ -63,14 +63,17 @@ impl Stages {
                 ],
                 [token.clone()],
             );
-            rig.set("STAGELINK_STAGE", stage.as_str());
+            harness.set("STAGELINK_STAGE", stage.as_str());
             if stage == Stage::Review {
                 // These previews are of no pull request, so no review app is theirs.
-                rig.set(APP, &app);
+                harness.set(APP, &app);
                 app_var = app_var.value(context.clone(), &app);
             }
-            migrate(&rig.variables).await;
-            let admin = server().await.connect_as_superuser_to(&rig.database).await;
+            migrate(&harness.variables).await;
+            let admin = server()
+                .await
+                .connect_as_superuser_to(&harness.database)
+                .await;
             admin
                 .expect("a superuser")
                 .execute(
@@ -82,7 +85,7 @@ impl Stages {
             stage_var = stage_var.value(context.clone(), stage.as_str());
             key_var = key_var.value(context, &token);
             secrets.push(token);
-            rigs.push(rig);
+            rigs.push(harness);
         }
         let all = |key: &str, value: &str| {
             EnvVar::new(key)
@@ -111,8 +114,8 @@ impl Stages {
     /// The variables by which functions serve a stage, for those that no Netlify gives them.
     pub(crate) fn variables(&self, stage: &str) -> &BTreeMap<String, String> {
         let rigs = &mut self.rigs.iter();
-        let rig = rigs.find(|rig| rig.variables["STAGELINK_STAGE"] == stage);
-        &rig.expect("a stage").variables
+        let harness = rigs.find(|harness| harness.variables["STAGELINK_STAGE"] == stage);
+        &harness.expect("a stage").variables
     }
 
     /// Serves what is deployed now.

@@ -4,32 +4,35 @@ use serde_json::json;
 use stagelink_local::heroku::Stage;
 use stagelink_local::lambda::Function;
 use stagelink_local_postgres::Database;
-use stagelink_tests::{Answer, Scene, as_superuser, database, migrate};
+use stagelink_tests::{Answer, HerokuFixture, as_superuser, database, migrate};
 
-/// A scene whose function is told no stage, with a production beside its staging.
+/// A fixture whose function is told no stage, with a production beside its staging.
 struct Aliases {
-    scene: Scene,
+    fixture: HerokuFixture,
     production: Database,
 }
 
 impl Aliases {
     async fn new() -> Self {
-        let mut scene = Scene::new().await;
-        migrate(&scene.variables).await;
-        scene.add_app("shop-production", Stage::Production);
+        let mut fixture = HerokuFixture::new().await;
+        migrate(&fixture.variables).await;
+        fixture.add_app("shop-production", Stage::Production);
         let production = database().await;
-        scene
+        fixture
             .heroku
             .set_config_var("shop-production", "DATABASE_URL", &production.url())
             .expect("a config var");
-        scene.set("STAGELINK_STAGE", "production");
-        migrate(&scene.variables).await;
-        scene.variables.remove("STAGELINK_STAGE");
-        Self { scene, production }
+        fixture.set("STAGELINK_STAGE", "production");
+        migrate(&fixture.variables).await;
+        fixture.variables.remove("STAGELINK_STAGE");
+        Self {
+            fixture,
+            production,
+        }
     }
 
     async fn entries(&self, function: &Function) -> Answer {
-        self.scene
+        self.fixture
             .ask(function, "GET", "/api/guestbook", None)
             .await
     }
@@ -39,12 +42,12 @@ impl Aliases {
         let function = function.with_alias(alias);
         let entry = json!({ "name": alias, "message": "here" });
         let signed = self
-            .scene
+            .fixture
             .ask(&function, "POST", "/api/guestbook", Some(&entry))
             .await;
-        assert_eq!(signed.status, 201, "{}", self.scene.log());
+        assert_eq!(signed.status, 201, "{}", self.fixture.log());
         let read = self.entries(&function).await;
-        assert_eq!(read.status, 200, "{}", self.scene.log());
+        assert_eq!(read.status, 200, "{}", self.fixture.log());
         assert_eq!(read.json()["stage"], alias);
         let entries = read.json()["entries"].as_array().cloned();
         let names = entries.unwrap_or_default().into_iter();
@@ -57,11 +60,11 @@ impl Aliases {
 #[tokio::test]
 async fn process_behind_two_aliases_keeps_their_databases_apart() {
     let aliases = Aliases::new().await;
-    let function = aliases.scene.function("guestbook").await;
+    let function = aliases.fixture.function("guestbook").await;
     for signed in 1..=2 {
         for alias in ["staging", "production"] {
             let names = aliases.sign_and_read(&function, alias).await;
-            assert_eq!(names, vec![alias; signed], "{}", aliases.scene.log());
+            assert_eq!(names, vec![alias; signed], "{}", aliases.fixture.log());
         }
     }
     assert_eq!(function.started_count(), 1, "it is one process");
@@ -71,19 +74,19 @@ async fn process_behind_two_aliases_keeps_their_databases_apart() {
 #[tokio::test]
 async fn deploy_time_entry_of_each_stage_serves_its_alias_without_a_provider() {
     let mut aliases = Aliases::new().await;
-    let (staging, production) = (aliases.scene.database.url(), aliases.production.url());
+    let (staging, production) = (aliases.fixture.database.url(), aliases.production.url());
     let credentials = format!("staging={staging} production={production}");
-    aliases.scene.set("STAGELINK_CREDENTIALS", &credentials);
+    aliases.fixture.set("STAGELINK_CREDENTIALS", &credentials);
     for name in ["STAGELINK_HEROKU_PIPELINE", "HEROKU_API_KEY"] {
-        aliases.scene.variables.remove(name);
+        aliases.fixture.variables.remove(name);
     }
-    let asked_before = aliases.scene.heroku.requests().len();
-    let function = aliases.scene.function("guestbook").await;
+    let asked_before = aliases.fixture.heroku.requests().len();
+    let function = aliases.fixture.function("guestbook").await;
     for alias in ["production", "staging"] {
         let names = aliases.sign_and_read(&function, alias).await;
         assert_eq!(names, [alias]);
     }
-    assert_eq!(aliases.scene.heroku.requests().len(), asked_before);
+    assert_eq!(aliases.fixture.heroku.requests().len(), asked_before);
     function.shutdown().await;
 }
 
@@ -95,23 +98,23 @@ async fn alias_with_the_database_of_another_stage_is_refused_by_the_mark() {
         aliases.production.name()
     ))
     .await;
-    let function = aliases.scene.function("guestbook").await;
+    let function = aliases.fixture.function("guestbook").await;
     let answer = aliases.entries(&function.with_alias("production")).await;
-    assert_eq!(answer.status, 500, "{}", aliases.scene.log());
-    let log = aliases.scene.log();
+    assert_eq!(answer.status, 500, "{}", aliases.fixture.log());
+    let log = aliases.fixture.log();
     assert!(
         log.contains("is marked as stage staging's, and this function serves stage production"),
         "{log}"
     );
     let answer = aliases.entries(&function.with_alias("staging")).await;
-    assert_eq!(answer.status, 200, "{}", aliases.scene.log());
+    assert_eq!(answer.status, 200, "{}", aliases.fixture.log());
     function.shutdown().await;
 }
 
 #[tokio::test]
 async fn invocation_without_a_stages_alias_is_refused_and_the_next_one_is_served() {
     let aliases = Aliases::new().await;
-    let function = aliases.scene.function("guestbook").await;
+    let function = aliases.fixture.function("guestbook").await;
     for (invoked, said) in [
         (function.clone(), "without an alias"),
         (function.with_alias("$LATEST"), "by $LATEST"),
@@ -119,20 +122,20 @@ async fn invocation_without_a_stages_alias_is_refused_and_the_next_one_is_served
         (function.with_alias("live"), "which is no stage's name"),
     ] {
         let answer = aliases.entries(&invoked).await;
-        assert_eq!(answer.status, 500, "{}", aliases.scene.log());
+        assert_eq!(answer.status, 500, "{}", aliases.fixture.log());
         assert!(
             answer.text().contains("not set up for a stage"),
             "{}",
             answer.text()
         );
         assert!(
-            aliases.scene.log().contains(said),
+            aliases.fixture.log().contains(said),
             "{}",
-            aliases.scene.log()
+            aliases.fixture.log()
         );
     }
     let answer = aliases.entries(&function.with_alias("staging")).await;
-    assert_eq!(answer.status, 200, "{}", aliases.scene.log());
+    assert_eq!(answer.status, 200, "{}", aliases.fixture.log());
     assert_eq!(function.started_count(), 1);
     function.shutdown().await;
 }
@@ -140,15 +143,20 @@ async fn invocation_without_a_stages_alias_is_refused_and_the_next_one_is_served
 #[tokio::test]
 async fn alias_and_variable_that_name_different_stages_are_refused() {
     let mut aliases = Aliases::new().await;
-    aliases.scene.set("STAGELINK_STAGE", "staging");
-    let function = aliases.scene.function("guestbook").await;
+    aliases.fixture.set("STAGELINK_STAGE", "staging");
+    let function = aliases.fixture.function("guestbook").await;
     let answer = aliases.entries(&function.with_alias("production")).await;
-    assert_eq!(answer.status, 500, "{}", aliases.scene.log());
-    let log = aliases.scene.log();
+    assert_eq!(answer.status, 500, "{}", aliases.fixture.log());
+    let log = aliases.fixture.log();
     assert!(log.contains("two stages are named"), "{log}");
     for alias in ["staging", "live"] {
         let answer = aliases.entries(&function.with_alias(alias)).await;
-        assert_eq!(answer.json()["stage"], "staging", "{}", aliases.scene.log());
+        assert_eq!(
+            answer.json()["stage"],
+            "staging",
+            "{}",
+            aliases.fixture.log()
+        );
     }
     function.shutdown().await;
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use stagelink_tests::{Scene, migrate, sdk_example, server};
+use stagelink_tests::{HerokuFixture, migrate, sdk_example, server};
 
 use crate::warm::{AT_WORK, until_sessions};
 
@@ -11,33 +11,33 @@ const AT_ONCE: usize = 3;
 
 #[tokio::test]
 async fn requests_at_once_share_one_process_and_have_a_connection_each() {
-    let scene = Scene::new().await;
-    migrate(&scene.variables).await;
-    let function = scene.start_as("concurrent", &sdk_example("concurrent").await, |config| {
+    let fixture = HerokuFixture::new().await;
+    migrate(&fixture.variables).await;
+    let function = fixture.start_as("concurrent", &sdk_example("concurrent").await, |config| {
         config.concurrency = AT_ONCE;
         config.max_instances = 1;
     });
     // Nobody gets past the lock, so all of them are inside when it falls.
     let admin = server()
         .await
-        .connect_as_superuser_to(&scene.database)
+        .connect_as_superuser_to(&fixture.database)
         .await;
     let mut admin = admin.expect("a superuser");
     let lock = admin.transaction().await.expect("a transaction");
     lock.batch_execute("LOCK TABLE guestbook IN ACCESS EXCLUSIVE MODE")
         .await
         .expect("the lock");
-    let ask = async || scene.ask(&function, "GET", "/", None).await;
+    let ask = async || fixture.ask(&function, "GET", "/", None).await;
     let fall = async {
         let waiting = i64::try_from(AT_ONCE).expect("a small number");
-        until_sessions(scene.database.role(), &AT_WORK, waiting).await;
+        until_sessions(fixture.database.role(), &AT_WORK, waiting).await;
         lock.rollback().await.expect("a rollback");
     };
     let (one, two, three, ()) = tokio::join!(ask(), ask(), ask(), fall);
     let told: Vec<Value> = [one, two, three]
         .into_iter()
         .map(|answer| {
-            assert_eq!(answer.status, 200, "{}\n{}", answer.text(), scene.log());
+            assert_eq!(answer.status, 200, "{}\n{}", answer.text(), fixture.log());
             answer.json()
         })
         .collect();

@@ -4,21 +4,21 @@ use std::fmt::Debug;
 
 use stagelink::testing::Conformance;
 use stagelink::{Heroku, Neon, Provider, ProviderSettings, Render, Settings, Stage, StaticUrl};
-use stagelink_tests::{CANARY, Place, Rig, Scene};
+use stagelink_tests::{CANARY, FunctionHarness, HerokuFixture, ProviderFixture};
 
 /// The check of a provider whose token stands in this variable.
 fn conformance<'a, P: Provider + Debug>(
     provider: &'a P,
-    rig: &Rig,
+    harness: &FunctionHarness,
     token: &str,
 ) -> Conformance<'a, P> {
     Conformance::of(provider, Stage::Staging)
-        .secret(&rig.variables[token])
+        .secret(&harness.variables[token])
         .secret(CANARY)
 }
 
-fn settings(rig: &Rig) -> ProviderSettings {
-    let settings = Settings::from_vars(&rig.variables).expect("they are good");
+fn settings(harness: &FunctionHarness) -> ProviderSettings {
+    let settings = Settings::from_vars(&harness.variables).expect("they are good");
     settings.provider.expect("there is one")
 }
 
@@ -28,16 +28,16 @@ fn rotated(url: &str) -> String {
 
 #[tokio::test]
 async fn heroku_keeps_what_a_provider_promises() {
-    let scene = Scene::new().await;
-    let ProviderSettings::Heroku(settings) = settings(&scene) else {
+    let fixture = HerokuFixture::new().await;
+    let ProviderSettings::Heroku(settings) = settings(&fixture) else {
         panic!("not heroku")
     };
     let heroku = Heroku::new(settings).expect("its settings are good");
-    let url = scene.database.url();
-    conformance(&heroku, &scene, "HEROKU_API_KEY")
+    let url = fixture.database.url();
+    conformance(&heroku, &fixture, "HEROKU_API_KEY")
         .without_database(Stage::Production)
         .check(&url, async || {
-            scene.set_url(&rotated(&url));
+            fixture.set_url(&rotated(&url));
             rotated(&url)
         })
         .await;
@@ -45,7 +45,7 @@ async fn heroku_keeps_what_a_provider_promises() {
 
 #[tokio::test]
 async fn neon_keeps_what_a_provider_promises() {
-    let place = Place::neon().await;
+    let place = ProviderFixture::neon().await;
     let ProviderSettings::Neon(settings) = settings(&place) else {
         panic!("not neon")
     };
@@ -55,7 +55,7 @@ async fn neon_keeps_what_a_provider_promises() {
 
 #[tokio::test]
 async fn render_keeps_what_a_provider_promises() {
-    let place = Place::render().await;
+    let place = ProviderFixture::render().await;
     let ProviderSettings::Render(settings) = settings(&place) else {
         panic!("not render")
     };
@@ -64,7 +64,7 @@ async fn render_keeps_what_a_provider_promises() {
 }
 
 /// Both spell the scheme of a URL otherwise than Heroku.
-async fn check_at<P: Provider + Debug>(place: &Place, provider: &P) {
+async fn check_at<P: Provider + Debug>(place: &ProviderFixture, provider: &P) {
     let spelled = |url: &str| url.replacen("postgres://", "postgresql://", 1);
     let url = place.database.url();
     conformance(provider, place, place.cloud.token_variable())

@@ -2,22 +2,22 @@
 
 use std::time::Duration;
 
-use stagelink_tests::{Answer, Scene, as_superuser, end_sessions, migrate, proxy, through};
+use stagelink_tests::{Answer, HerokuFixture, as_superuser, end_sessions, migrate, proxy, through};
 
 /// What a guest gets to hear whose function may take two seconds.
-async fn answer_within_two_seconds(scene: &Scene, trouble: impl AsyncFnOnce()) -> Answer {
-    migrate(&scene.variables).await;
+async fn answer_within_two_seconds(fixture: &HerokuFixture, trouble: impl AsyncFnOnce()) -> Answer {
+    migrate(&fixture.variables).await;
     let limit = Duration::from_secs(2);
-    let function = scene.function_within(limit, "guestbook").await;
-    let answer = scene.ask(&function, "GET", "/api/guestbook", None).await;
-    assert_eq!(answer.status, 200, "{}", scene.log());
+    let function = fixture.function_within(limit, "guestbook").await;
+    let answer = fixture.ask(&function, "GET", "/api/guestbook", None).await;
+    assert_eq!(answer.status, 200, "{}", fixture.log());
     trouble().await;
-    let answer = scene.ask(&function, "GET", "/api/guestbook", None).await;
+    let answer = fixture.ask(&function, "GET", "/api/guestbook", None).await;
     assert_eq!(
         function.started_count(),
         1,
         "it was not killed\n{}",
-        scene.log()
+        fixture.log()
     );
     function.shutdown().await;
     answer
@@ -26,70 +26,70 @@ async fn answer_within_two_seconds(scene: &Scene, trouble: impl AsyncFnOnce()) -
 #[tokio::test]
 async fn network_that_falls_silent_during_a_query_is_a_gateway_time_out() {
     let proxy = proxy().await;
-    let scene = Scene::new().await;
-    scene.set_url(&through(&proxy, &scene.database.url()));
-    let answer = answer_within_two_seconds(&scene, async || proxy.stall()).await;
-    assert_eq!(answer.status, 504, "{}", scene.log());
+    let fixture = HerokuFixture::new().await;
+    fixture.set_url(&through(&proxy, &fixture.database.url()));
+    let answer = answer_within_two_seconds(&fixture, async || proxy.stall()).await;
+    assert_eq!(answer.status, 504, "{}", fixture.log());
     assert!(
-        scene.log().contains("a query to the database"),
+        fixture.log().contains("a query to the database"),
         "{}",
-        scene.log()
+        fixture.log()
     );
 }
 
 #[tokio::test]
 async fn server_that_does_not_answer_any_more_is_told_in_time() {
     let proxy = proxy().await;
-    let mut scene = Scene::new().await;
-    scene.set_url(&through(&proxy, &scene.database.url()));
-    scene.set("STAGELINK_CONNECT_TIMEOUT_MS", "30000");
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set_url(&through(&proxy, &fixture.database.url()));
+    fixture.set("STAGELINK_CONNECT_TIMEOUT_MS", "30000");
     let silent = async || {
         proxy.black_hole().expect("it falls silent");
         proxy.cut();
     };
-    let answer = answer_within_two_seconds(&scene, silent).await;
-    assert_eq!(answer.status, 504, "{}", scene.log());
+    let answer = answer_within_two_seconds(&fixture, silent).await;
+    assert_eq!(answer.status, 504, "{}", fixture.log());
 }
 
 #[tokio::test]
 async fn provider_that_hangs_does_not_hold_a_request_for_longer() {
     use stagelink_local::heroku::{Failure, Fault};
 
-    let mut scene = Scene::new().await;
-    scene.set("STAGELINK_RESOLVE_TIMEOUT_MS", "30000");
-    let role = scene.database.role().to_owned();
-    let heroku = &scene.heroku;
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set("STAGELINK_RESOLVE_TIMEOUT_MS", "30000");
+    let role = fixture.database.role().to_owned();
+    let heroku = &fixture.heroku;
     let refused = async || {
         heroku.inject(Fault::new(Failure::Hang));
         let sql = format!("ALTER ROLE {role} PASSWORD NULL; {}", end_sessions(&role));
         as_superuser(&sql).await;
     };
-    let answer = answer_within_two_seconds(&scene, refused).await;
-    assert_eq!(answer.status, 504, "{}", scene.log());
+    let answer = answer_within_two_seconds(&fixture, refused).await;
+    assert_eq!(answer.status, 504, "{}", fixture.log());
 }
 
 #[tokio::test]
 async fn handler_that_waits_for_a_query_without_an_end_is_given_up_in_time() {
     let proxy = proxy().await;
-    let scene = Scene::new().await;
-    scene.set_url(&through(&proxy, &scene.database.url()));
+    let fixture = HerokuFixture::new().await;
+    fixture.set_url(&through(&proxy, &fixture.database.url()));
     // It asks its connection, and leaves no word of how long that may take.
-    let function = scene
+    let function = fixture
         .function_within(Duration::from_secs(2), "health")
         .await;
-    let ask = async || scene.ask(&function, "GET", "/api/health", None).await;
-    assert_eq!(ask().await.status, 200, "{}", scene.log());
+    let ask = async || fixture.ask(&function, "GET", "/api/health", None).await;
+    assert_eq!(ask().await.status, 200, "{}", fixture.log());
     proxy.stall();
     let answer = ask().await;
-    assert_eq!(answer.status, 504, "{}", scene.log());
+    assert_eq!(answer.status, 504, "{}", fixture.log());
     assert_eq!(answer.header("content-type"), "application/problem+json");
     proxy.resume();
-    assert_eq!(ask().await.status, 200, "{}", scene.log());
+    assert_eq!(ask().await.status, 200, "{}", fixture.log());
     assert_eq!(
         function.started_count(),
         1,
         "it was not killed\n{}",
-        scene.log()
+        fixture.log()
     );
     function.shutdown().await;
 }

@@ -4,118 +4,122 @@ use std::process::{Output, Stdio};
 
 use serde_json::Value;
 use stagelink_local::heroku::{Failure, Fault};
-use stagelink_tests::{CANARY, Scene, as_superuser, database, stagelink_command};
+use stagelink_tests::{CANARY, HerokuFixture, as_superuser, database, stagelink_command};
 use tokio::process::Command;
 
-/// A scene whose function starts from deploy-time credentials of its own database.
-async fn with_credentials() -> Scene {
-    let mut scene = Scene::new().await;
-    let url = scene.database.url();
-    scene.set("STAGELINK_CREDENTIALS", &format!("staging={url}"));
-    scene
+/// A fixture whose function starts from deploy-time credentials of its own database.
+async fn with_credentials() -> HerokuFixture {
+    let mut fixture = HerokuFixture::new().await;
+    let url = fixture.database.url();
+    fixture.set("STAGELINK_CREDENTIALS", &format!("staging={url}"));
+    fixture
 }
 
 /// The same after a rotation: the credentials password is an old one.
-async fn with_stale_credentials() -> Scene {
-    let mut scene = with_credentials().await;
-    let url = scene.database.url();
+async fn with_stale_credentials() -> HerokuFixture {
+    let mut fixture = with_credentials().await;
+    let url = fixture.database.url();
     let stale = url.replace(CANARY, &format!("{CANARY}-old"));
-    scene.set("STAGELINK_CREDENTIALS", &format!("staging={stale}"));
-    scene
+    fixture.set("STAGELINK_CREDENTIALS", &format!("staging={stale}"));
+    fixture
 }
 
-/// `stagelink credentials` with the variables of a scene.
-async fn credentials(scene: &Scene, stage: &str) -> Output {
+/// `stagelink credentials` with the variables of a fixture.
+async fn credentials(fixture: &HerokuFixture, stage: &str) -> Output {
     Command::new(stagelink_command().await)
         .args(["credentials", "--stage", stage])
         .env_clear()
-        .envs(&scene.variables)
+        .envs(&fixture.variables)
         .stdin(Stdio::null())
         .output()
         .await
         .expect("the command runs")
 }
 
-/// A scene with the credentials that the command prints, SCRAM keys included.
-async fn with_scram_keys() -> (Scene, String) {
-    let mut scene = Scene::new().await;
-    let output = credentials(&scene, "staging").await;
+/// A fixture with the credentials that the command prints, SCRAM keys included.
+async fn with_scram_keys() -> (HerokuFixture, String) {
+    let mut fixture = HerokuFixture::new().await;
+    let output = credentials(&fixture, "staging").await;
     assert!(output.status.success(), "{output:?}");
     let credentials = String::from_utf8(output.stdout).expect("text");
     let credentials = credentials.trim_end().to_owned();
     let (url, keys) = credentials.split_once("#scram=").expect("keys");
-    assert!(url == format!("staging={}", scene.database.url()));
-    scene.record.forbid(keys);
-    scene.set("STAGELINK_CREDENTIALS", &credentials);
-    (scene, credentials)
+    assert!(url == format!("staging={}", fixture.database.url()));
+    fixture.record.forbid(keys);
+    fixture.set("STAGELINK_CREDENTIALS", &credentials);
+    (fixture, credentials)
 }
 
 #[tokio::test]
 async fn deploy_time_scram_keys_log_in_without_the_password() {
-    let (mut scene, credentials) = with_scram_keys().await;
+    let (mut fixture, credentials) = with_scram_keys().await;
     let another = credentials.replace(CANARY, &format!("{CANARY}-unused"));
     for credentials in [credentials, another] {
-        scene.set("STAGELINK_CREDENTIALS", &credentials);
-        assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
+        fixture.set("STAGELINK_CREDENTIALS", &credentials);
+        assert_eq!(fixture.get("health").await.status, 200, "{}", fixture.log());
     }
-    assert_eq!(scene.heroku.requests().len(), 3, "the command's own alone");
+    assert_eq!(
+        fixture.heroku.requests().len(),
+        3,
+        "the command's own alone"
+    );
 }
 
 #[tokio::test]
 async fn keys_of_a_password_that_was_set_anew_are_made_again() {
-    let (scene, _) = with_scram_keys().await;
-    let asked = scene.heroku.requests().len();
+    let (fixture, _) = with_scram_keys().await;
+    let asked = fixture.heroku.requests().len();
     let set = async |password: &str| {
-        let role = scene.database.role();
+        let role = fixture.database.role();
         as_superuser(&format!("ALTER ROLE {role} PASSWORD '{password}'")).await;
     };
     // The same again has another salt.
-    let password = format!("{CANARY}-{}", scene.database.name());
+    let password = format!("{CANARY}-{}", fixture.database.name());
     set(&password).await;
-    assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
+    assert_eq!(fixture.get("health").await.status, 200, "{}", fixture.log());
     assert_eq!(
-        scene.heroku.requests().len(),
+        fixture.heroku.requests().len(),
         asked,
         "nobody has to be asked"
     );
 
     set(&format!("new-{password}")).await;
-    let url = scene.database.url();
-    scene.set_url(&url.replace(CANARY, &format!("new-{CANARY}")));
-    assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
-    assert_eq!(scene.heroku.requests().len(), asked + 3, "one resolution");
+    let url = fixture.database.url();
+    fixture.set_url(&url.replace(CANARY, &format!("new-{CANARY}")));
+    assert_eq!(fixture.get("health").await.status, 200, "{}", fixture.log());
+    assert_eq!(fixture.heroku.requests().len(), asked + 3, "one resolution");
 }
 
 #[tokio::test]
 async fn keys_that_were_cut_off_are_told_and_not_shown() {
-    let (mut scene, credentials) = with_scram_keys().await;
-    scene.set(
+    let (mut fixture, credentials) = with_scram_keys().await;
+    fixture.set(
         "STAGELINK_CREDENTIALS",
         &credentials[..credentials.len() - 3],
     );
-    assert_eq!(scene.get("health").await.status, 500, "{}", scene.log());
-    let log = scene.log();
+    assert_eq!(fixture.get("health").await.status, 500, "{}", fixture.log());
+    let log = fixture.log();
     assert!(log.contains("part of it was lost"), "{log}");
 }
 
 #[tokio::test]
 async fn credentials_command_asks_the_provider_and_not_older_credentials() {
-    let mut scene = Scene::new().await;
+    let mut fixture = HerokuFixture::new().await;
     let older = database().await;
-    scene.set("STAGELINK_CREDENTIALS", &format!("staging={}", older.url()));
-    let output = credentials(&scene, "staging").await;
+    fixture.set("STAGELINK_CREDENTIALS", &format!("staging={}", older.url()));
+    let output = credentials(&fixture, "staging").await;
     let credentials = String::from_utf8(output.stdout).expect("text");
-    let begins = format!("staging={}#scram=", scene.database.url());
+    let begins = format!("staging={}#scram=", fixture.database.url());
     assert!(credentials.starts_with(&begins), "another database");
 }
 
 #[tokio::test]
 async fn credentials_command_refuses_the_database_of_another_stage() {
-    let scene = Scene::new().await;
-    let name = scene.database.name();
+    let fixture = HerokuFixture::new().await;
+    let name = fixture.database.name();
     let mark = "application_name = 'stagelink:production'";
     as_superuser(&format!("ALTER DATABASE {name} SET {mark}")).await;
-    let output = credentials(&scene, "staging").await;
+    let output = credentials(&fixture, "staging").await;
     assert!(!output.status.success() && output.stdout.is_empty());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("marked as stage production's"), "{said}");
@@ -124,63 +128,63 @@ async fn credentials_command_refuses_the_database_of_another_stage() {
 
 #[tokio::test]
 async fn start_with_deploy_time_credentials_makes_no_provider_request() {
-    let scene = with_credentials().await;
-    let answer = scene.get("health").await;
-    assert_eq!(answer.status, 200, "{}", scene.log());
+    let fixture = with_credentials().await;
+    let answer = fixture.get("health").await;
+    assert_eq!(answer.status, 200, "{}", fixture.log());
     assert_eq!(answer.json()["phases"]["opened"]["resolve_ms"], Value::Null);
-    assert!(scene.heroku.requests().is_empty());
+    assert!(fixture.heroku.requests().is_empty());
 }
 
 #[tokio::test]
 async fn function_needs_no_provider_while_its_deploy_time_credentials_work() {
-    let mut scene = with_credentials().await;
-    scene.heroku.inject(Fault::new(Failure::Hang));
-    assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
-    scene.variables.remove("STAGELINK_HEROKU_PIPELINE");
-    scene.variables.remove("HEROKU_API_KEY");
-    assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
+    let mut fixture = with_credentials().await;
+    fixture.heroku.inject(Fault::new(Failure::Hang));
+    assert_eq!(fixture.get("health").await.status, 200, "{}", fixture.log());
+    fixture.variables.remove("STAGELINK_HEROKU_PIPELINE");
+    fixture.variables.remove("HEROKU_API_KEY");
+    assert_eq!(fixture.get("health").await.status, 200, "{}", fixture.log());
 }
 
 #[tokio::test]
 async fn stale_deploy_time_credentials_cost_one_resolution_and_no_failed_request() {
-    let scene = with_stale_credentials().await;
-    let function = scene.function("health").await;
+    let fixture = with_stale_credentials().await;
+    let function = fixture.function("health").await;
     for _ in 0..3 {
-        let answer = scene.ask(&function, "GET", "/api/health", None).await;
-        assert_eq!(answer.status, 200, "{}", scene.log());
+        let answer = fixture.ask(&function, "GET", "/api/health", None).await;
+        assert_eq!(answer.status, 200, "{}", fixture.log());
     }
-    assert_eq!(scene.heroku.requests().len(), 3, "one resolution");
+    assert_eq!(fixture.heroku.requests().len(), 3, "one resolution");
     function.shutdown().await;
 }
 
 #[tokio::test]
 async fn stale_deploy_time_credentials_without_a_provider_say_what_to_do() {
-    let mut scene = with_stale_credentials().await;
-    scene.variables.remove("STAGELINK_HEROKU_PIPELINE");
-    assert_eq!(scene.get("health").await.status, 503, "{}", scene.log());
-    assert!(scene.log().contains("refused role"), "{}", scene.log());
+    let mut fixture = with_stale_credentials().await;
+    fixture.variables.remove("STAGELINK_HEROKU_PIPELINE");
+    assert_eq!(fixture.get("health").await.status, 503, "{}", fixture.log());
+    assert!(fixture.log().contains("refused role"), "{}", fixture.log());
     assert!(
-        scene.log().contains("no provider is configured to ask"),
+        fixture.log().contains("no provider is configured to ask"),
         "{}",
-        scene.log()
+        fixture.log()
     );
 }
 
 #[tokio::test]
 async fn deploy_time_credentials_of_another_stage_are_refused() {
-    let mut scene = with_credentials().await;
+    let mut fixture = with_credentials().await;
     let production = database().await;
-    scene.set(
+    fixture.set(
         "STAGELINK_CREDENTIALS",
         &format!("production={}", production.url()),
     );
-    assert_eq!(scene.get("health").await.status, 500, "{}", scene.log());
+    assert_eq!(fixture.get("health").await.status, 500, "{}", fixture.log());
     assert!(
-        scene
+        fixture
             .log()
             .contains("holds the credentials of stage production"),
         "{}",
-        scene.log()
+        fixture.log()
     );
-    assert!(scene.heroku.requests().is_empty());
+    assert!(fixture.heroku.requests().is_empty());
 }

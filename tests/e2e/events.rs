@@ -6,7 +6,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use stagelink_local::lambda::{Function, InvokeError};
-use stagelink_tests::{CANARY, Scene, sdk_example};
+use stagelink_tests::{CANARY, HerokuFixture, sdk_example};
 
 /// What is no text: the first bytes of a PNG.
 const BYTES: &[u8] = &[0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0xff];
@@ -16,20 +16,20 @@ const COOKIES: [&str; 2] = ["one=1; Path=/", "two=2; Path=/"];
 /// The function, and what keeps its database.
 struct Echo {
     function: Function,
-    scene: Scene,
+    fixture: HerokuFixture,
 }
 
 impl Echo {
     async fn start() -> Self {
-        let scene = Scene::new().await;
-        let function = scene.start("echo", &sdk_example("echo").await);
-        Self { function, scene }
+        let fixture = HerokuFixture::new().await;
+        let function = fixture.start("echo", &sdk_example("echo").await);
+        Self { function, fixture }
     }
 
     /// What the function answers, as it stands in the Runtime API.
     async fn answer(&self, event: &Value) -> Value {
         let answer = self.function.invoke(Bytes::from(event.to_string())).await;
-        let answer = answer.unwrap_or_else(|error| panic!("{error}\n{}", self.scene.log()));
+        let answer = answer.unwrap_or_else(|error| panic!("{error}\n{}", self.fixture.log()));
         let answer: Value = serde_json::from_slice(&answer).expect("JSON");
         assert_eq!(answer["statusCode"], 200, "{answer}");
         answer

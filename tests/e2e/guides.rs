@@ -11,7 +11,7 @@ use stagelink_tests::root;
 use tokio::process::Command;
 
 use crate::dev::Dev;
-use crate::new::Place;
+use crate::new::NewProject;
 
 #[tokio::test]
 async fn guide_to_a_function_does_as_it_says() {
@@ -81,7 +81,7 @@ fn file(line: &str) -> Option<(String, bool)> {
 
 /// A reader who follows a guide in a new project.
 struct Reader {
-    place: Place,
+    place: NewProject,
     project: PathBuf,
     path: String,
     dev: Option<Dev>,
@@ -90,7 +90,7 @@ struct Reader {
 
 impl Reader {
     async fn new() -> Self {
-        let place = Place::new();
+        let place = NewProject::new();
         let project = place.new_project("shop").await;
         let path = place.path_with_a_built_command().await;
         Self {

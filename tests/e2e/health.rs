@@ -1,12 +1,12 @@
 //! The health check.
 
-use stagelink_tests::{CANARY, Scene};
+use stagelink_tests::{CANARY, HerokuFixture};
 
 #[tokio::test]
 async fn healthy_stage_tells_its_phases_and_no_host() {
-    let scene = Scene::new().await;
-    let answer = scene.get("health").await;
-    assert_eq!(answer.status, 200, "{}\n{}", answer.text(), scene.log());
+    let fixture = HerokuFixture::new().await;
+    let answer = fixture.get("health").await;
+    assert_eq!(answer.status, 200, "{}\n{}", answer.text(), fixture.log());
     let body = answer.json();
     assert_eq!(body["stage"], "staging");
     assert_eq!(body["database"]["reachable"], true);
@@ -22,26 +22,26 @@ async fn healthy_stage_tells_its_phases_and_no_host() {
 
 #[tokio::test]
 async fn warm_instance_asks_heroku_nothing() {
-    let scene = Scene::new().await;
-    let function = scene.function("health").await;
+    let fixture = HerokuFixture::new().await;
+    let function = fixture.function("health").await;
     for _ in 0..3 {
-        let answer = scene.ask(&function, "GET", "/api/health", None).await;
-        assert_eq!(answer.status, 200, "{}", scene.log());
+        let answer = fixture.ask(&function, "GET", "/api/health", None).await;
+        assert_eq!(answer.status, 200, "{}", fixture.log());
     }
     // The pipeline, its couplings, the app's config vars: once.
-    assert_eq!(scene.heroku.requests().len(), 3);
+    assert_eq!(fixture.heroku.requests().len(), 3);
     assert_eq!(function.started_count(), 1);
     function.shutdown().await;
 }
 
 #[tokio::test]
 async fn loudest_log_holds_no_secret() {
-    let mut scene = Scene::new().await;
-    scene.set("AWS_LAMBDA_LOG_LEVEL", "TRACE");
-    assert_eq!(scene.get("health").await.status, 200);
-    // The scene has searched it for the token and the password; this makes sure
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set("AWS_LAMBDA_LOG_LEVEL", "TRACE");
+    assert_eq!(fixture.get("health").await.status, 200);
+    // The fixture has searched it for the token and the password; this makes sure
     // that there was something to search.
-    let log = scene.log();
+    let log = fixture.log();
     assert!(
         log.contains("TRACE") && log.contains("connecting to"),
         "{log}"

@@ -5,27 +5,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use stagelink::{Database, Error, ErrorKind, Settings, StageMark};
 use stagelink_tests::{
-    Auth, Identity, OwnServer, Rig, Scene, as_superuser, database, pooled, proxy,
-    stagelink_command, through,
+    Auth, FunctionHarness, HerokuFixture, Identity, OwnServer, as_superuser, database, pooled,
+    proxy, stagelink_command, through,
 };
 use tokio::process::Command;
 
-/// Marks a scene's own database as the test wants.
-async fn mark(scene: &Scene, name: &str) {
+/// Marks a fixture's own database as the test wants.
+async fn mark(fixture: &HerokuFixture, name: &str) {
     as_superuser(&format!(
         "ALTER DATABASE {} SET application_name = '{name}'",
-        scene.database.name()
+        fixture.database.name()
     ))
     .await;
 }
 
-fn link(rig: &Rig) -> Database {
-    Database::new(Settings::from_vars(&rig.variables))
+fn link(harness: &FunctionHarness) -> Database {
+    Database::new(Settings::from_vars(&harness.variables))
 }
 
 /// The kind of the refusal of a connection; `None` where it is let in.
-async fn refusal(rig: &Rig) -> Option<ErrorKind> {
-    let error = link(rig).client().await.err()?;
+async fn refusal(harness: &FunctionHarness) -> Option<ErrorKind> {
+    let error = link(harness).client().await.err()?;
     println!("{}", error.report());
     Some(error.kind())
 }
@@ -33,59 +33,59 @@ async fn refusal(rig: &Rig) -> Option<ErrorKind> {
 #[tokio::test]
 async fn function_with_the_url_of_another_stage_refuses_it_both_ways() {
     for (own, other) in [("staging", "production"), ("production", "staging")] {
-        let mut scene = Scene::new().await;
-        let url = scene.database.url();
-        scene.set("DATABASE_URL", &url);
-        scene.set("STAGELINK_PROVIDER", "url");
-        scene.set("STAGELINK_STAGE", own);
-        mark(&scene, &format!("stagelink:{other}")).await;
-        let answer = scene.get("health").await;
-        assert_eq!(answer.status, 500, "{}", scene.log());
+        let mut fixture = HerokuFixture::new().await;
+        let url = fixture.database.url();
+        fixture.set("DATABASE_URL", &url);
+        fixture.set("STAGELINK_PROVIDER", "url");
+        fixture.set("STAGELINK_STAGE", own);
+        mark(&fixture, &format!("stagelink:{other}")).await;
+        let answer = fixture.get("health").await;
+        assert_eq!(answer.status, 500, "{}", fixture.log());
         let reason = format!("is marked as stage {other}'s, and this function serves stage {own}");
-        assert!(scene.log().contains(&reason), "{}", scene.log());
-        mark(&scene, &format!("stagelink:{own}")).await;
-        assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
+        assert!(fixture.log().contains(&reason), "{}", fixture.log());
+        mark(&fixture, &format!("stagelink:{own}")).await;
+        assert_eq!(fixture.get("health").await.status, 200, "{}", fixture.log());
     }
 }
 
 #[tokio::test]
 async fn unmarked_database_is_let_in_with_one_warning_per_process() {
-    let mut scene = Scene::new().await;
-    scene.set("STAGELINK_POOL_SIZE", "1");
-    let function = scene.function("health").await;
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set("STAGELINK_POOL_SIZE", "1");
+    let function = fixture.function("health").await;
     for _ in 0..3 {
-        let answer = scene.ask(&function, "GET", "/api/health", None).await;
-        assert_eq!(answer.status, 200, "{}", scene.log());
-        as_superuser(&stagelink_tests::end_sessions(scene.database.role())).await;
+        let answer = fixture.ask(&function, "GET", "/api/health", None).await;
+        assert_eq!(answer.status, 200, "{}", fixture.log());
+        as_superuser(&stagelink_tests::end_sessions(fixture.database.role())).await;
     }
     function.shutdown().await;
-    let log = scene.log();
+    let log = fixture.log();
     assert_eq!(log.matches("has no stage mark").count(), 1, "{log}");
 }
 
 #[tokio::test]
 async fn unmarked_database_is_refused_where_a_mark_is_required() {
-    let mut scene = Scene::new().await;
-    scene.set("STAGELINK_REQUIRE_MARK", "true");
-    assert_eq!(scene.get("health").await.status, 500, "{}", scene.log());
-    assert!(scene.log().contains("stagelink mark set --stage staging"));
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set("STAGELINK_REQUIRE_MARK", "true");
+    assert_eq!(fixture.get("health").await.status, 500, "{}", fixture.log());
+    assert!(fixture.log().contains("stagelink mark set --stage staging"));
     // The name of a program is no mark.
-    mark(&scene, "psql").await;
-    assert_eq!(scene.get("health").await.status, 500, "{}", scene.log());
-    mark(&scene, "stagelink:staging").await;
-    assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
+    mark(&fixture, "psql").await;
+    assert_eq!(fixture.get("health").await.status, 500, "{}", fixture.log());
+    mark(&fixture, "stagelink:staging").await;
+    assert_eq!(fixture.get("health").await.status, 200, "{}", fixture.log());
 }
 
 #[tokio::test]
 async fn mark_that_changes_counts_from_the_next_connection_on() {
-    let scene = Scene::new().await;
+    let fixture = HerokuFixture::new().await;
     for (name, expected) in [
         ("stagelink:staging", None),
         ("stagelink:review", Some(ErrorKind::WrongDatabase)),
         ("stagelink:staging", None),
     ] {
-        mark(&scene, name).await;
-        assert_eq!(refusal(&scene).await, expected, "{name}");
+        mark(&fixture, name).await;
+        assert_eq!(refusal(&fixture).await, expected, "{name}");
     }
 }
 
@@ -133,11 +133,11 @@ async fn look_at_the_mark_costs_no_round_trip_unless_another_name_stands_before_
         ("stagelink:staging", "?options=-c%20application_name%3Dshop"),
     ] {
         let proxy = proxy().await;
-        let scene = Scene::new().await;
-        mark(&scene, name).await;
-        let url = format!("{}{query}", through(&proxy, &scene.database.url()));
-        scene.set_url(&url);
-        let db = link(&scene).client().await.expect("a connection");
+        let fixture = HerokuFixture::new().await;
+        mark(&fixture, name).await;
+        let url = format!("{}{query}", through(&proxy, &fixture.database.url()));
+        fixture.set_url(&url);
+        let db = link(&fixture).client().await.expect("a connection");
         db.query_typed("SELECT 1", &[]).await.expect("an answer");
         costs.push(proxy.round_trips());
     }
@@ -149,30 +149,30 @@ async fn look_at_the_mark_costs_no_round_trip_unless_another_name_stands_before_
 
 #[tokio::test]
 async fn mark_that_is_hidden_is_found_all_the_same() {
-    let scene = Scene::new().await;
+    let fixture = HerokuFixture::new().await;
     let hiding = "?options=-c%20application_name%3Dshop";
-    scene.set_url(&format!("{}{hiding}", scene.database.url()));
-    mark(&scene, "stagelink:production").await;
-    assert_eq!(refusal(&scene).await, Some(ErrorKind::WrongDatabase));
-    mark(&scene, "stagelink:staging").await;
-    assert_eq!(refusal(&scene).await, None);
+    fixture.set_url(&format!("{}{hiding}", fixture.database.url()));
+    mark(&fixture, "stagelink:production").await;
+    assert_eq!(refusal(&fixture).await, Some(ErrorKind::WrongDatabase));
+    mark(&fixture, "stagelink:staging").await;
+    assert_eq!(refusal(&fixture).await, None);
     // A role's own name comes before the database's.
-    scene.set_url(&scene.database.url());
-    let role = scene.database.role();
+    fixture.set_url(&fixture.database.url());
+    let role = fixture.database.role();
     as_superuser(&format!("ALTER ROLE {role} SET application_name = 'shop'")).await;
-    assert_eq!(refusal(&scene).await, None);
-    mark(&scene, "stagelink:production").await;
-    assert_eq!(refusal(&scene).await, Some(ErrorKind::WrongDatabase));
+    assert_eq!(refusal(&fixture).await, None);
+    mark(&fixture, "stagelink:production").await;
+    assert_eq!(refusal(&fixture).await, Some(ErrorKind::WrongDatabase));
 }
 
 #[tokio::test]
 async fn session_has_its_name_from_the_first_statement_on() {
     for (query, name) in [("", "guestbook"), ("?application_name=it%27s", "it's")] {
-        let mut scene = Scene::new().await;
-        mark(&scene, "stagelink:staging").await;
-        scene.set("AWS_LAMBDA_FUNCTION_NAME", "guestbook");
-        scene.set_url(&format!("{}{query}", scene.database.url()));
-        let db = link(&scene).client().await.expect("a connection");
+        let mut fixture = HerokuFixture::new().await;
+        mark(&fixture, "stagelink:staging").await;
+        fixture.set("AWS_LAMBDA_FUNCTION_NAME", "guestbook");
+        fixture.set_url(&format!("{}{query}", fixture.database.url()));
+        let db = link(&fixture).client().await.expect("a connection");
         let row = db
             .query_typed_one("SELECT current_setting('application_name')", &[])
             .await;
@@ -183,7 +183,7 @@ async fn session_has_its_name_from_the_first_statement_on() {
 #[tokio::test]
 async fn write_does_not_try_a_server_that_says_it_takes_none() {
     let proxy = proxy().await;
-    let mut scene = Scene::new().await;
+    let mut fixture = HerokuFixture::new().await;
     let old = database().await;
     as_superuser(&format!(
         "ALTER DATABASE {} SET default_transaction_read_only = on",
@@ -191,8 +191,8 @@ async fn write_does_not_try_a_server_that_says_it_takes_none() {
     ))
     .await;
     let credentials = format!("staging={}", through(&proxy, &old.url()));
-    scene.set("STAGELINK_CREDENTIALS", &credentials);
-    let link = link(&scene);
+    fixture.set("STAGELINK_CREDENTIALS", &credentials);
+    let link = link(&fixture);
     let tries = &AtomicUsize::new(0);
     let written = link
         .write(|db| async move {
@@ -201,17 +201,17 @@ async fn write_does_not_try_a_server_that_says_it_takes_none() {
             Ok::<String, Error>(row.get(0))
         })
         .await;
-    assert_eq!(written.expect("a write"), scene.database.name());
+    assert_eq!(written.expect("a write"), fixture.database.name());
     assert_eq!(tries.load(Ordering::SeqCst), 1);
 }
 
-/// The command `stagelink mark` with these words, for the scene's database.
-async fn command(scene: &Scene, words: &[&str]) -> Output {
+/// The command `stagelink mark` with these words, for the fixture's database.
+async fn command(fixture: &HerokuFixture, words: &[&str]) -> Output {
     Command::new(stagelink_command().await)
         .arg("mark")
         .args(words)
         .env_clear()
-        .envs(&scene.variables)
+        .envs(&fixture.variables)
         .output()
         .await
         .expect("the command runs")
@@ -225,12 +225,12 @@ fn text(bytes: &[u8]) -> String {
 
 #[tokio::test]
 async fn command_shows_sets_replaces_and_removes_the_mark() {
-    let scene = Scene::new().await;
-    let shown = command(&scene, &["show"]).await;
+    let fixture = HerokuFixture::new().await;
+    let shown = command(&fixture, &["show"]).await;
     assert!(shown.status.success(), "{}", text(&shown.stderr));
     assert!(text(&shown.stdout).contains("none"));
 
-    let set = command(&scene, &["set", "--stage", "staging", "--json"]).await;
+    let set = command(&fixture, &["set", "--stage", "staging", "--json"]).await;
     assert!(set.status.success(), "{}", text(&set.stderr));
     let found: serde_json::Value = serde_json::from_slice(&set.stdout).expect("JSON");
     assert_eq!(found["mark"], "staging");
@@ -241,31 +241,31 @@ async fn command_shows_sets_replaces_and_removes_the_mark() {
             .expect("a pin")
             .starts_with("sha256//")
     );
-    assert_eq!(refusal(&scene).await, None);
+    assert_eq!(refusal(&fixture).await, None);
 
-    mark(&scene, "stagelink:production").await;
-    let refused = command(&scene, &["set"]).await;
+    mark(&fixture, "stagelink:production").await;
+    let refused = command(&fixture, &["set"]).await;
     assert!(!refused.status.success());
     assert!(text(&refused.stderr).contains("--replace"));
-    let shown = command(&scene, &["show"]).await;
+    let shown = command(&fixture, &["show"]).await;
     assert!(text(&shown.stdout).contains("functions of stage staging refuse it"));
-    let replaced = command(&scene, &["set", "--replace"]).await;
+    let replaced = command(&fixture, &["set", "--replace"]).await;
     assert!(replaced.status.success(), "{}", text(&replaced.stderr));
-    let found = link(&scene).inspect().await.expect("an answer");
+    let found = link(&fixture).inspect().await.expect("an answer");
     assert_eq!(found.mark, StageMark::Of(stagelink::Stage::Staging));
 
-    assert!(command(&scene, &["remove"]).await.status.success());
-    let found = link(&scene).inspect().await.expect("an answer");
+    assert!(command(&fixture, &["remove"]).await.status.success());
+    let found = link(&fixture).inspect().await.expect("an answer");
     assert_eq!(found.mark, StageMark::None);
 }
 
 #[tokio::test]
 async fn role_that_does_not_own_the_database_cannot_mark_it() {
-    let scene = Scene::new().await;
-    let (name, role) = (scene.database.name(), scene.database.role());
+    let fixture = HerokuFixture::new().await;
+    let (name, role) = (fixture.database.name(), fixture.database.role());
     as_superuser(&format!("ALTER DATABASE {name} OWNER TO postgres")).await;
     as_superuser(&format!("GRANT CONNECT ON DATABASE {name} TO {role}")).await;
-    let error = link(&scene)
+    let error = link(&fixture)
         .set_stage_mark()
         .await
         .expect_err("it is not its own");

@@ -1,9 +1,11 @@
 //! Many requests at once, and what the database keeps of them.
 
-use stagelink_tests::{Kept, Load, Plan, Scene, Tally, Target, migrate, server, site};
+use stagelink_tests::{
+    HerokuFixture, Load, Plan, StoredWrites, Tally, Target, migrate, server, site,
+};
 
 /// Sees that nothing failed, and that the database has each write once.
-fn all_good(tally: &Tally, kept: Kept) {
+fn all_good(tally: &Tally, kept: StoredWrites) {
     println!("{tally}");
     assert_eq!(tally.failures().count(), 0, "{tally}");
     let writes = tally.outcomes().iter().filter(|one| one.is_write).count();
@@ -12,16 +14,16 @@ fn all_good(tally: &Tally, kept: Kept) {
 
 #[tokio::test]
 async fn healthy_database_keeps_each_write_of_many_instances_once() {
-    let scene = Scene::new().await;
-    migrate(&scene.variables).await;
-    let function = scene.function("guestbook").await;
+    let fixture = HerokuFixture::new().await;
+    migrate(&fixture.variables).await;
+    let function = fixture.function("guestbook").await;
     let plan = Plan::default();
-    let load = Load::start(scene.target(&function), plan);
+    let load = Load::start(fixture.target(&function), plan);
     load.answered(300).await;
     let tally = load.stop().await;
     let db = server()
         .await
-        .connect_as_superuser_to(&scene.database)
+        .connect_as_superuser_to(&fixture.database)
         .await;
     let kept = tally.check(&db.expect("the database is there")).await;
     all_good(&tally, kept);

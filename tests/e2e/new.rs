@@ -15,7 +15,7 @@ use crate::dev::Dev;
 
 #[tokio::test]
 async fn new_project_is_tested_and_runs_at_once() {
-    let place = Place::new();
+    let place = NewProject::new();
     let project = place.new_project("shop").await;
 
     run(
@@ -36,7 +36,7 @@ async fn new_project_is_tested_and_runs_at_once() {
 
 #[tokio::test]
 async fn folder_that_exists_is_left_as_it_is() {
-    let place = Place::new();
+    let place = NewProject::new();
     let project = place.folder.path().join("shop");
     fs::create_dir(&project).expect("a folder");
     fs::write(project.join("Cargo.toml"), "mine").expect("a file");
@@ -55,7 +55,7 @@ async fn folder_that_exists_is_left_as_it_is() {
 
 #[tokio::test]
 async fn project_two_folders_down_in_a_larger_workspace_runs() {
-    let place = Place::new();
+    let place = NewProject::new();
     let project = place.new_project("shop").await;
     // The repository has the workspace, a package that is no function, and a function that is
     // another project's.
@@ -101,11 +101,11 @@ async fn notes_are_kept_by_stage(dev: &Dev) {
 }
 
 /// A folder for projects, whose builds share what the tests have built.
-pub(crate) struct Place {
+pub(crate) struct NewProject {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl NewProject {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join(".cargo/config.toml");

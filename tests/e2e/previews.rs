@@ -3,40 +3,40 @@
 use serde_json::json;
 use stagelink_local::heroku::{ReviewStatus, Stage};
 use stagelink_local_postgres::Database;
-use stagelink_tests::{Answer, Scene, database};
+use stagelink_tests::{Answer, HerokuFixture, database};
 use uuid::Uuid;
 
 /// A pipeline whose staging and production have databases, and functions that serve the
 /// preview of pull request 24, which has no review app. The token reads all apps, so that
 /// what is not taken is not taken by choice.
-async fn preview() -> Scene {
-    let mut scene = Scene::new().await;
-    scene.add_app("shop-production", Stage::Production);
-    let url = scene.database.url();
-    scene
+async fn preview() -> HerokuFixture {
+    let mut fixture = HerokuFixture::new().await;
+    fixture.add_app("shop-production", Stage::Production);
+    let url = fixture.database.url();
+    fixture
         .heroku
         .set_config_var("shop-production", "DATABASE_URL", &url)
         .expect("a config var");
-    scene.set("STAGELINK_STAGE", "review");
-    scene.set("STAGELINK_HEROKU_PULL_REQUEST", "24");
-    scene
+    fixture.set("STAGELINK_STAGE", "review");
+    fixture.set("STAGELINK_HEROKU_PULL_REQUEST", "24");
+    fixture
 }
 
 /// A review app of the pull request that can be used, with a database of its own.
-async fn review_app(scene: &Scene, pull_request: u64) -> (Uuid, Database) {
+async fn review_app(fixture: &HerokuFixture, pull_request: u64) -> (Uuid, Database) {
     let database = database().await;
-    let id = scene.heroku.create_review_app("shop", pull_request);
+    let id = fixture.heroku.create_review_app("shop", pull_request);
     let id = id.expect("a review app");
     let name = format!("shop-pr-{pull_request}");
-    scene
+    fixture
         .heroku
         .create_app_for_review_app(id, &name)
         .expect("an app");
-    scene
+    fixture
         .heroku
         .set_config_var(&name, "DATABASE_URL", &database.url())
         .expect("a config var");
-    scene
+    fixture
         .heroku
         .set_review_status(id, ReviewStatus::Created)
         .expect("a review app");
@@ -45,15 +45,15 @@ async fn review_app(scene: &Scene, pull_request: u64) -> (Uuid, Database) {
 
 /// Asks the health check and expects that the preview has no database: words of the reason
 /// are in the log and do not reach the client. No app's config vars were read.
-async fn has_none(scene: &Scene, reason: &str) -> Answer {
-    scene.heroku.clear_requests();
-    let answer = scene.get("health").await;
-    let log = scene.log();
+async fn has_none(fixture: &HerokuFixture, reason: &str) -> Answer {
+    fixture.heroku.clear_requests();
+    let answer = fixture.get("health").await;
+    let log = fixture.log();
     assert_eq!(answer.status, 503, "{}\n{log}", answer.text());
     assert!(log.contains(reason), "{reason:?} is not in the log:\n{log}");
     assert!(!answer.text().contains(reason));
     assert_eq!(answer.json()["stage"], "review");
-    let requests = scene.heroku.requests();
+    let requests = fixture.heroku.requests();
     let read = requests.iter().find(|r| r.path.ends_with("/config-vars"));
     assert_eq!(read, None);
     answer
@@ -66,17 +66,17 @@ fn says_that_it_has_none(answer: &Answer) {
 
 #[tokio::test]
 async fn preview_gets_the_database_of_its_pull_request() {
-    let scene = preview().await;
-    review_app(&scene, 23).await;
-    let (_, own) = review_app(&scene, 24).await;
-    scene.heroku.set_page_size(1);
-    let function = scene.function("guestbook").await;
-    stagelink_tests::migrate(&scene.variables).await;
+    let fixture = preview().await;
+    review_app(&fixture, 23).await;
+    let (_, own) = review_app(&fixture, 24).await;
+    fixture.heroku.set_page_size(1);
+    let function = fixture.function("guestbook").await;
+    stagelink_tests::migrate(&fixture.variables).await;
     let entry = json!({"name": "Ada", "message": "from pull request 24"});
-    let answer = scene
+    let answer = fixture
         .ask(&function, "POST", "/api/guestbook", Some(&entry))
         .await;
-    assert_eq!(answer.status, 201, "{}\n{}", answer.text(), scene.log());
+    assert_eq!(answer.status, 201, "{}\n{}", answer.text(), fixture.log());
     function.shutdown().await;
     let admin = stagelink_tests::server()
         .await
@@ -93,51 +93,51 @@ async fn preview_gets_the_database_of_its_pull_request() {
 
 #[tokio::test]
 async fn preview_costs_three_calls() {
-    let scene = preview().await;
-    review_app(&scene, 24).await;
-    assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
-    assert_eq!(scene.heroku.requests().len(), 3);
+    let fixture = preview().await;
+    review_app(&fixture, 24).await;
+    assert_eq!(fixture.get("health").await.status, 200, "{}", fixture.log());
+    assert_eq!(fixture.heroku.requests().len(), 3);
 }
 
 #[tokio::test]
 async fn preview_without_a_review_app_has_no_database() {
-    let scene = preview().await;
-    says_that_it_has_none(&has_none(&scene, "no review app of pull request 24").await);
-    review_app(&scene, 23).await;
-    says_that_it_has_none(&has_none(&scene, "no review app of pull request 24").await);
+    let fixture = preview().await;
+    says_that_it_has_none(&has_none(&fixture, "no review app of pull request 24").await);
+    review_app(&fixture, 23).await;
+    says_that_it_has_none(&has_none(&fixture, "no review app of pull request 24").await);
 }
 
 #[tokio::test]
 async fn preview_of_an_unknown_pull_request_takes_nobodys_review_app() {
-    let mut scene = preview().await;
-    scene.variables.remove("STAGELINK_HEROKU_PULL_REQUEST");
-    review_app(&scene, 23).await;
-    let answer = has_none(&scene, "not known which pull request").await;
+    let mut fixture = preview().await;
+    fixture.variables.remove("STAGELINK_HEROKU_PULL_REQUEST");
+    review_app(&fixture, 23).await;
+    let answer = has_none(&fixture, "not known which pull request").await;
     says_that_it_has_none(&answer);
 }
 
 #[tokio::test]
 async fn preview_without_any_source_has_no_database() {
-    let mut scene = preview().await;
+    let mut fixture = preview().await;
     for name in ["STAGELINK_HEROKU_PIPELINE", "HEROKU_API_KEY"] {
-        scene.variables.remove(name);
+        fixture.variables.remove(name);
     }
-    says_that_it_has_none(&has_none(&scene, "no source of one is set").await);
-    assert!(scene.heroku.requests().is_empty());
+    says_that_it_has_none(&has_none(&fixture, "no source of one is set").await);
+    assert!(fixture.heroku.requests().is_empty());
 }
 
 #[tokio::test]
 async fn preview_whose_review_app_is_being_made_says_when_to_come_back() {
-    let scene = preview().await;
-    let id = scene.heroku.create_review_app("shop", 24).expect("one");
+    let fixture = preview().await;
+    let id = fixture.heroku.create_review_app("shop", 24).expect("one");
     for made in [false, true] {
         if made {
-            scene
+            fixture
                 .heroku
                 .create_app_for_review_app(id, "shop-pr-24")
                 .expect("an app");
         }
-        let answer = has_none(&scene, "still being created").await;
+        let answer = has_none(&fixture, "still being created").await;
         assert_eq!(answer.header("retry-after"), "10");
         let detail = answer.json()["detail"].as_str().map(str::to_owned);
         assert!(detail.is_some_and(|detail| detail.contains("being made")));
@@ -146,34 +146,34 @@ async fn preview_whose_review_app_is_being_made_says_when_to_come_back() {
 
 #[tokio::test]
 async fn preview_whose_review_app_is_gone_or_failed_has_no_database() {
-    let scene = preview().await;
-    let (id, _) = review_app(&scene, 24).await;
+    let fixture = preview().await;
+    let (id, _) = review_app(&fixture, 24).await;
     for (status, reason) in [
         (ReviewStatus::Errored, "failed"),
         (ReviewStatus::Deleting, "no review app of pull request 24"),
         (ReviewStatus::Deleted, "no review app of pull request 24"),
     ] {
-        scene
+        fixture
             .heroku
             .set_review_status(id, status)
             .expect("a review app");
-        says_that_it_has_none(&has_none(&scene, reason).await);
+        says_that_it_has_none(&has_none(&fixture, reason).await);
     }
 }
 
 #[tokio::test]
 async fn preview_without_a_review_app_gets_the_app_that_is_named_for_it() {
     for stage in [Stage::Review, Stage::Development] {
-        let mut scene = preview().await;
+        let mut fixture = preview().await;
         let shared = database().await;
-        scene.add_app("shop-shared", stage);
-        scene
+        fixture.add_app("shop-shared", stage);
+        fixture
             .heroku
             .set_config_var("shop-shared", "DATABASE_URL", &shared.url())
             .expect("a config var");
-        scene.set("STAGELINK_HEROKU_APP", "shop-shared");
-        let answer = scene.get("health").await;
-        assert_eq!(answer.status, 200, "{}", scene.log());
+        fixture.set("STAGELINK_HEROKU_APP", "shop-shared");
+        let answer = fixture.get("health").await;
+        assert_eq!(answer.status, 200, "{}", fixture.log());
         assert_eq!(answer.json()["stage"], "review");
     }
 }
@@ -181,70 +181,72 @@ async fn preview_without_a_review_app_gets_the_app_that_is_named_for_it() {
 #[tokio::test]
 async fn preview_never_gets_an_app_of_staging_or_production() {
     for app in ["shop-staging", "shop-production"] {
-        let mut scene = preview().await;
-        scene.set("STAGELINK_HEROKU_APP", app);
-        assert_eq!(scene.get("health").await.status, 500, "{}", scene.log());
+        let mut fixture = preview().await;
+        fixture.set("STAGELINK_HEROKU_APP", app);
+        assert_eq!(fixture.get("health").await.status, 500, "{}", fixture.log());
         let reason = format!("app {app} is not in stage review or development");
-        assert!(scene.log().contains(&reason), "{}", scene.log());
-        let requests = scene.heroku.requests();
+        assert!(fixture.log().contains(&reason), "{}", fixture.log());
+        let requests = fixture.heroku.requests();
         assert!(!requests.iter().any(|r| r.path.ends_with("/config-vars")));
     }
 }
 
 #[tokio::test]
 async fn preview_refuses_a_database_that_is_marked_as_anothers() {
-    let scene = preview().await;
-    let (_, own) = review_app(&scene, 24).await;
+    let fixture = preview().await;
+    let (_, own) = review_app(&fixture, 24).await;
     stagelink_tests::as_superuser(&format!(
         "ALTER DATABASE \"{}\" SET application_name = 'stagelink:production'",
         own.name()
     ))
     .await;
-    assert_eq!(scene.get("health").await.status, 500, "{}", scene.log());
+    assert_eq!(fixture.get("health").await.status, 500, "{}", fixture.log());
     assert!(
-        scene.log().contains("marked as stage production"),
+        fixture.log().contains("marked as stage production"),
         "{}",
-        scene.log()
+        fixture.log()
     );
 }
 
 #[tokio::test]
 async fn review_app_without_a_database_is_a_preview_without_one() {
-    let scene = preview().await;
-    review_app(&scene, 24).await;
-    scene
+    let fixture = preview().await;
+    review_app(&fixture, 24).await;
+    fixture
         .heroku
         .unset_config_var("shop-pr-24", "DATABASE_URL")
         .expect("a config var");
-    let answer = scene.get("health").await;
-    assert_eq!(answer.status, 503, "{}", scene.log());
+    let answer = fixture.get("health").await;
+    assert_eq!(answer.status, 503, "{}", fixture.log());
     says_that_it_has_none(&answer);
     assert!(
-        scene
+        fixture
             .log()
             .contains("shop-pr-24 on Heroku has no config var"),
         "{}",
-        scene.log()
+        fixture.log()
     );
 }
 
 #[tokio::test]
 async fn preview_with_deploy_time_credentials_makes_no_provider_request() {
-    let mut scene = preview().await;
-    let url = scene.database.url();
-    scene.set("STAGELINK_CREDENTIALS", &format!("review={url}"));
-    assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
-    assert!(scene.heroku.requests().is_empty());
+    let mut fixture = preview().await;
+    let url = fixture.database.url();
+    fixture.set("STAGELINK_CREDENTIALS", &format!("review={url}"));
+    assert_eq!(fixture.get("health").await.status, 200, "{}", fixture.log());
+    assert!(fixture.heroku.requests().is_empty());
 }
 
 #[tokio::test]
 async fn pull_request_of_another_stage_is_refused() {
-    let mut scene = Scene::new().await;
-    scene.set("STAGELINK_HEROKU_PULL_REQUEST", "24");
-    assert_eq!(scene.get("health").await.status, 500, "{}", scene.log());
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set("STAGELINK_HEROKU_PULL_REQUEST", "24");
+    assert_eq!(fixture.get("health").await.status, 500, "{}", fixture.log());
     assert!(
-        scene.log().contains("only stage review has pull requests"),
+        fixture
+            .log()
+            .contains("only stage review has pull requests"),
         "{}",
-        scene.log()
+        fixture.log()
     );
 }

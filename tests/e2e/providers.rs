@@ -3,11 +3,11 @@
 use serde_json::Value;
 use stagelink::{Neon, Provider as _, ProviderSettings, ResolveRequest, Settings, Stage};
 use stagelink_local::api::{Failure, Fault};
-use stagelink_tests::{Place, Scene};
+use stagelink_tests::{HerokuFixture, ProviderFixture};
 
 #[tokio::test]
 async fn function_reaches_the_database_that_its_provider_tells_in_one_call() {
-    for place in Place::all().await {
+    for place in ProviderFixture::all().await {
         let answer = place.get("health").await;
         assert_eq!(answer.status, 200, "{}", place.log());
         assert_eq!(answer.json()["stage"], "staging");
@@ -17,7 +17,7 @@ async fn function_reaches_the_database_that_its_provider_tells_in_one_call() {
 
 #[tokio::test]
 async fn neon_is_reached_through_its_pooler_unless_that_is_not_wanted() {
-    let mut place = Place::neon().await;
+    let mut place = ProviderFixture::neon().await;
     for (pooler, pooled) in [("auto", true), ("never", false)] {
         place.set("STAGELINK_POOLER", pooler);
         let settings = Settings::from_vars(&place.variables).expect("they are good");
@@ -35,7 +35,7 @@ async fn neon_is_reached_through_its_pooler_unless_that_is_not_wanted() {
 
 #[tokio::test]
 async fn warm_function_survives_a_rotation_with_one_call() {
-    for place in Place::all().await {
+    for place in ProviderFixture::all().await {
         let function = place.function("health").await;
         let ask = async || place.ask(&function, "GET", "/api/health", None).await;
         assert_eq!(ask().await.status, 200, "{}", place.log());
@@ -56,7 +56,7 @@ async fn warm_function_survives_a_rotation_with_one_call() {
 
 #[tokio::test]
 async fn function_asks_its_provider_once_its_deploy_time_credentials_are_stale() {
-    for mut place in Place::all().await {
+    for mut place in ProviderFixture::all().await {
         let credentials = format!("staging={}", place.database.url());
         place.set("STAGELINK_CREDENTIALS", &credentials);
         let answer = place.get("health").await;
@@ -72,7 +72,7 @@ async fn function_asks_its_provider_once_its_deploy_time_credentials_are_stale()
 
 #[tokio::test]
 async fn function_recovers_as_soon_as_its_provider_does() {
-    for place in Place::all().await {
+    for place in ProviderFixture::all().await {
         place
             .cloud
             .control()
@@ -88,9 +88,9 @@ async fn function_recovers_as_soon_as_its_provider_does() {
 
 #[tokio::test]
 async fn stage_moves_to_another_provider_by_its_settings_alone() {
-    let mut heroku = Scene::new().await;
+    let mut heroku = HerokuFixture::new().await;
     assert_eq!(heroku.get("health").await.status, 200, "{}", heroku.log());
-    for place in Place::all().await {
+    for place in ProviderFixture::all().await {
         heroku.heroku.clear_requests();
         heroku.variables.extend(place.variables.clone());
         let answer = heroku.get("health").await;

@@ -6,88 +6,88 @@ use stagelink::{Database, Error, Settings};
 use stagelink_local::heroku::{Failure, Fault, Heroku};
 use stagelink_local::lambda::Function;
 use stagelink_tests::{
-    Answer, CANARY, Scene, as_superuser, database, end_sessions, send, server, site,
+    Answer, CANARY, HerokuFixture, as_superuser, database, end_sessions, send, server, site,
 };
 
 /// Changes the password in the database and cuts its connections, as a rotation
 /// of Heroku's default credential does. Returns the new URL.
-async fn rotate(scene: &Scene) -> String {
-    let role = scene.database.role();
+async fn rotate(fixture: &HerokuFixture) -> String {
+    let role = fixture.database.role();
     let changed = format!("{CANARY}x");
     as_superuser(&format!(
         "ALTER ROLE {role} PASSWORD '{changed}-{role}'; {}",
         end_sessions(role)
     ))
     .await;
-    scene.database.url().replace(CANARY, &changed)
+    fixture.database.url().replace(CANARY, &changed)
 }
 
 /// Asks until an answer is good. The request that meets the cut connection may
 /// fail, and no other.
-async fn good_after_the_cut(scene: &Scene, function: &Function) {
-    let first = scene.ask(function, "GET", "/api/health", None).await;
+async fn good_after_the_cut(fixture: &HerokuFixture, function: &Function) {
+    let first = fixture.ask(function, "GET", "/api/health", None).await;
     if first.status != 200 {
-        let second = scene.ask(function, "GET", "/api/health", None).await;
-        assert_eq!(second.status, 200, "{}", scene.log());
+        let second = fixture.ask(function, "GET", "/api/health", None).await;
+        assert_eq!(second.status, 200, "{}", fixture.log());
     }
 }
 
-async fn warm(scene: &Scene) -> Function {
-    let function = scene.function("health").await;
-    let answer = scene.ask(&function, "GET", "/api/health", None).await;
-    assert_eq!(answer.status, 200, "{}", scene.log());
-    scene.heroku.clear_requests();
+async fn warm(fixture: &HerokuFixture) -> Function {
+    let function = fixture.function("health").await;
+    let answer = fixture.ask(&function, "GET", "/api/health", None).await;
+    assert_eq!(answer.status, 200, "{}", fixture.log());
+    fixture.heroku.clear_requests();
     function
 }
 
 #[tokio::test]
 async fn warm_function_survives_a_rotation_with_one_resolution() {
-    let scene = Scene::new().await;
-    let function = warm(&scene).await;
-    scene.set_url(&rotate(&scene).await);
-    good_after_the_cut(&scene, &function).await;
-    assert_eq!(scene.heroku.requests().len(), 3, "one resolution");
+    let fixture = HerokuFixture::new().await;
+    let function = warm(&fixture).await;
+    fixture.set_url(&rotate(&fixture).await);
+    good_after_the_cut(&fixture, &function).await;
+    assert_eq!(fixture.heroku.requests().len(), 3, "one resolution");
     assert_eq!(function.started_count(), 1, "the same process");
-    assert!(scene.log().contains("have been renewed"));
+    assert!(fixture.log().contains("have been renewed"));
     for _ in 0..3 {
-        let answer = scene.ask(&function, "GET", "/api/health", None).await;
-        assert_eq!(answer.status, 200, "{}", scene.log());
+        let answer = fixture.ask(&function, "GET", "/api/health", None).await;
+        assert_eq!(answer.status, 200, "{}", fixture.log());
     }
-    assert_eq!(scene.heroku.requests().len(), 3);
+    assert_eq!(fixture.heroku.requests().len(), 3);
     function.shutdown().await;
 }
 
 #[tokio::test]
 async fn warm_function_follows_its_app_to_another_database() {
-    let scene = Scene::new().await;
-    let function = warm(&scene).await;
+    let fixture = HerokuFixture::new().await;
+    let function = warm(&fixture).await;
     let other = database().await;
-    scene.set_url(&other.url());
+    fixture.set_url(&other.url());
     // The old database is gone, as after a re-created add-on.
     server()
         .await
-        .drop_database(scene.database.name())
+        .drop_database(fixture.database.name())
         .await
         .expect("it is dropped");
-    good_after_the_cut(&scene, &function).await;
+    good_after_the_cut(&fixture, &function).await;
     function.shutdown().await;
 }
 
 #[tokio::test]
 async fn provider_that_says_the_same_stale_url_is_not_stormed() {
-    let scene = Scene::new().await;
-    let function = warm(&scene).await;
-    rotate(&scene).await;
+    let fixture = HerokuFixture::new().await;
+    let function = warm(&fixture).await;
+    rotate(&fixture).await;
     for _ in 0..20 {
-        let answer = scene.ask(&function, "GET", "/api/health", None).await;
-        assert_eq!(answer.status, 503, "{}", scene.log());
+        let answer = fixture.ask(&function, "GET", "/api/health", None).await;
+        assert_eq!(answer.status, 503, "{}", fixture.log());
     }
     assert!(
-        scene.log().contains("still holds the same URL"),
+        fixture.log().contains("still holds the same URL"),
         "{}",
-        scene.log()
+        fixture.log()
     );
-    let asked = scene.heroku.requests().len();
+    let asked = fixture.heroku.requests().len();
     // Three calls each: two at once, one after a second, one after two more.
     assert!(asked <= 12, "{asked} calls");
     function.shutdown().await;
@@ -95,39 +95,44 @@ async fn provider_that_says_the_same_stale_url_is_not_stormed() {
 
 #[tokio::test]
 async fn refused_password_is_told_where_the_provider_cannot_be_asked() {
-    let scene = Scene::new().await;
-    let function = warm(&scene).await;
-    let url = rotate(&scene).await;
-    scene.set_url(&url);
-    scene
+    let fixture = HerokuFixture::new().await;
+    let function = warm(&fixture).await;
+    let url = rotate(&fixture).await;
+    fixture.set_url(&url);
+    fixture
         .heroku
         .inject(Fault::new(Failure::BadGateway).times(1));
     let mut statuses = Vec::new();
     for _ in 0..4 {
-        let answer = scene.ask(&function, "GET", "/api/health", None).await;
+        let answer = fixture.ask(&function, "GET", "/api/health", None).await;
         statuses.push(answer.status.as_u16());
     }
     assert!(
-        scene.log().contains("could not ask for new credentials"),
+        fixture.log().contains("could not ask for new credentials"),
         "{}",
-        scene.log()
+        fixture.log()
     );
-    assert_eq!(statuses.last(), Some(&200), "{statuses:?} {}", scene.log());
+    assert_eq!(
+        statuses.last(),
+        Some(&200),
+        "{statuses:?} {}",
+        fixture.log()
+    );
     function.shutdown().await;
 }
 
 #[tokio::test]
 async fn token_that_has_expired_is_told_when_the_password_changes() {
-    let scene = Scene::new().await;
-    let function = warm(&scene).await;
-    scene.set_url(&rotate(&scene).await);
-    let token = &scene.variables["HEROKU_API_KEY"];
-    assert!(scene.heroku.revoke_token(token));
+    let fixture = HerokuFixture::new().await;
+    let function = warm(&fixture).await;
+    fixture.set_url(&rotate(&fixture).await);
+    let token = &fixture.variables["HEROKU_API_KEY"];
+    assert!(fixture.heroku.revoke_token(token));
     for _ in 0..2 {
-        let answer = scene.ask(&function, "GET", "/api/health", None).await;
-        assert_eq!(answer.status, 503, "{}", scene.log());
+        let answer = fixture.ask(&function, "GET", "/api/health", None).await;
+        assert_eq!(answer.status, 503, "{}", fixture.log());
     }
-    let log = scene.log();
+    let log = fixture.log();
     assert!(log.contains("Heroku refused the token"), "{log}");
     assert!(log.contains("refused role"), "{log}");
     function.shutdown().await;
@@ -215,14 +220,14 @@ async fn site_goes_on_when_heroku_rotates_the_credentials_of_a_stage() {
     cloud.stop().await;
 }
 
-/// Ends the sessions of the scene's role, and waits until they are gone.
-async fn end_all_sessions(scene: &Scene) {
+/// Ends the sessions of the fixture's role, and waits until they are gone.
+async fn end_all_sessions(fixture: &HerokuFixture) {
     let admin = server()
         .await
         .connect_as_superuser()
         .await
         .expect("a superuser");
-    let role = scene.database.role();
+    let role = fixture.database.role();
     let sql = format!(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '{role}'"
     );
@@ -235,7 +240,7 @@ async fn end_all_sessions(scene: &Scene) {
 }
 
 /// Lets all links read, as many at a time as the role may have connections.
-async fn all_read(scene: &Scene, links: &[Database]) {
+async fn all_read(fixture: &HerokuFixture, links: &[Database]) {
     for some in links.chunks(15) {
         let reads = some.iter().map(|link| {
             link.read(|db| async move {
@@ -246,30 +251,30 @@ async fn all_read(scene: &Scene, links: &[Database]) {
         for read in join_all(reads).await {
             read.unwrap_or_else(|error| panic!("{}", error.report()));
         }
-        end_all_sessions(scene).await;
+        end_all_sessions(fixture).await;
     }
 }
 
 #[tokio::test]
 async fn thousand_instances_ask_nothing_when_they_start_and_once_when_the_password_changes() {
-    let mut scene = Scene::new().await;
-    let credentials = format!("staging={}", scene.database.url());
-    scene.set("STAGELINK_CREDENTIALS", &credentials);
+    let mut fixture = HerokuFixture::new().await;
+    let credentials = format!("staging={}", fixture.database.url());
+    fixture.set("STAGELINK_CREDENTIALS", &credentials);
     let links: Vec<Database> = (0..1000)
-        .map(|_| Database::new(Settings::from_vars(&scene.variables)))
+        .map(|_| Database::new(Settings::from_vars(&fixture.variables)))
         .collect();
-    all_read(&scene, &links).await;
-    assert!(scene.heroku.requests().is_empty(), "healthy starts");
+    all_read(&fixture, &links).await;
+    assert!(fixture.heroku.requests().is_empty(), "healthy starts");
 
     // Connections that are cut, as in a restart, while the password is good.
     let (few, _) = links.split_at(15);
-    all_read(&scene, few).await;
-    assert!(scene.heroku.requests().is_empty(), "a restart");
+    all_read(&fixture, few).await;
+    assert!(fixture.heroku.requests().is_empty(), "a restart");
 
-    scene.set_url(&rotate(&scene).await);
-    all_read(&scene, &links).await;
-    all_read(&scene, few).await;
-    let requests = scene.heroku.requests();
+    fixture.set_url(&rotate(&fixture).await);
+    all_read(&fixture, &links).await;
+    all_read(&fixture, few).await;
+    let requests = fixture.heroku.requests();
     let resolutions = requests
         .iter()
         .filter(|request| request.path.ends_with("/config-vars"))

@@ -2,7 +2,7 @@
 
 use stagelink::{Database, Error, IDEMPOTENCY_TABLE, IdempotencyKey, Settings};
 use stagelink_local_postgres::ServerSource;
-use stagelink_tests::{Auth, Identity, OwnServer, Scene, proxy, through};
+use stagelink_tests::{Auth, HerokuFixture, Identity, OwnServer, proxy, through};
 
 /// Round trips from nothing to the first answer, the one that opens a TCP connection
 /// counted.
@@ -68,14 +68,14 @@ async fn cold_connect_to_postgres_17_costs_no_more_than_it_must() {
 #[tokio::test]
 async fn warm_select_costs_one_round_trip() {
     let proxy = proxy().await;
-    let scene = Scene::new().await;
-    scene.set_url(&through(&proxy, &scene.database.url()));
-    let function = scene.function("health").await;
+    let fixture = HerokuFixture::new().await;
+    fixture.set_url(&through(&proxy, &fixture.database.url()));
+    let function = fixture.function("health").await;
     function.warm_up().await.expect("the function starts");
     let cold = proxy.round_trips() + 1;
     for request in 1..=3 {
-        let answer = scene.ask(&function, "GET", "/api/health", None).await;
-        assert_eq!(answer.status, 200, "{}", scene.log());
+        let answer = fixture.ask(&function, "GET", "/api/health", None).await;
+        assert_eq!(answer.status, 200, "{}", fixture.log());
         assert_eq!(proxy.round_trips() + 1, cold + request);
     }
     assert_eq!(proxy.connections(), 1);
@@ -86,9 +86,9 @@ async fn warm_select_costs_one_round_trip() {
 #[tokio::test]
 async fn safety_costs_no_round_trip_but_those_of_the_transaction() {
     let proxy = proxy().await;
-    let scene = Scene::new().await;
-    scene.set_url(&through(&proxy, &scene.database.url()));
-    let link = Database::new(Settings::from_vars(&scene.variables));
+    let fixture = HerokuFixture::new().await;
+    fixture.set_url(&through(&proxy, &fixture.database.url()));
+    let link = Database::new(Settings::from_vars(&fixture.variables));
     let db = link.client().await.expect("a connection");
     db.batch_execute(IDEMPOTENCY_TABLE).await.expect("a table");
     drop(db);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use stagelink_local::heroku::Stage;
-use stagelink_tests::{Scene, database, send, site};
+use stagelink_tests::{HerokuFixture, database, send, site};
 
 #[tokio::test]
 async fn what_one_stage_keeps_the_other_never_shows() {
@@ -62,14 +62,14 @@ async fn page_of_the_site_is_served_beside_the_functions() {
 
 #[tokio::test]
 async fn app_is_found_behind_many_pages_of_couplings() {
-    let mut scene = Scene::new().await;
+    let mut fixture = HerokuFixture::new().await;
     for number in 0..4 {
-        scene.add_app(&format!("shop-review-{number}"), Stage::Review);
+        fixture.add_app(&format!("shop-review-{number}"), Stage::Review);
     }
-    scene.heroku.set_page_size(2);
-    let answer = scene.get("health").await;
-    assert_eq!(answer.status, 200, "{}", scene.log());
-    let pages = scene
+    fixture.heroku.set_page_size(2);
+    let answer = fixture.get("health").await;
+    assert_eq!(answer.status, 200, "{}", fixture.log());
+    let pages = fixture
         .heroku
         .requests()
         .iter()
@@ -80,28 +80,28 @@ async fn app_is_found_behind_many_pages_of_couplings() {
 
 #[tokio::test]
 async fn named_app_is_asked_alone_and_costs_one_call() {
-    let mut scene = Scene::new().await;
-    scene.variables.remove("STAGELINK_HEROKU_PIPELINE");
-    scene.set("STAGELINK_HEROKU_APP", "shop-staging");
-    assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
-    assert_eq!(scene.heroku.requests().len(), 1);
+    let mut fixture = HerokuFixture::new().await;
+    fixture.variables.remove("STAGELINK_HEROKU_PIPELINE");
+    fixture.set("STAGELINK_HEROKU_APP", "shop-staging");
+    assert_eq!(fixture.get("health").await.status, 200, "{}", fixture.log());
+    assert_eq!(fixture.heroku.requests().len(), 1);
 }
 
 #[tokio::test]
 async fn named_app_picks_one_of_two_in_a_stage() {
-    let mut scene = Scene::new().await;
-    scene.add_app("shop-second", Stage::Staging);
-    scene.set("STAGELINK_HEROKU_APP", "shop-staging");
-    assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
+    let mut fixture = HerokuFixture::new().await;
+    fixture.add_app("shop-second", Stage::Staging);
+    fixture.set("STAGELINK_HEROKU_APP", "shop-staging");
+    assert_eq!(fixture.get("health").await.status, 200, "{}", fixture.log());
 }
 
 #[tokio::test]
 async fn url_in_the_environment_needs_no_provider() {
-    let mut scene = Scene::new().await;
+    let mut fixture = HerokuFixture::new().await;
     let other = database().await;
-    scene.variables.remove("STAGELINK_HEROKU_PIPELINE");
-    scene.variables.remove("HEROKU_API_KEY");
-    scene.set("DATABASE_URL", &other.url());
-    assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
-    assert!(scene.heroku.requests().is_empty());
+    fixture.variables.remove("STAGELINK_HEROKU_PIPELINE");
+    fixture.variables.remove("HEROKU_API_KEY");
+    fixture.set("DATABASE_URL", &other.url());
+    assert_eq!(fixture.get("health").await.status, 200, "{}", fixture.log());
+    assert!(fixture.heroku.requests().is_empty());
 }

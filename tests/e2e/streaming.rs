@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use serde_json::json;
 use stagelink::{Database, ErrorKind, Phase, Rows, Settings};
 use stagelink_local::lambda::Function;
-use stagelink_tests::{CANARY, Scene, sdk_example};
+use stagelink_tests::{CANARY, HerokuFixture, sdk_example};
 use tokio::sync::mpsc;
 
 use crate::warm::{ANY, AT_WORK, until_sessions, within};
@@ -15,8 +15,8 @@ use crate::warm::{ANY, AT_WORK, until_sessions, within};
 /// Lines of 1,000 bytes: together more than the buffers between the server and the client hold.
 const MANY: usize = 16_000;
 
-async fn streaming(scene: &Scene) -> Function {
-    scene.start("streaming", &sdk_example("streaming").await)
+async fn streaming(fixture: &HerokuFixture) -> Function {
+    fixture.start("streaming", &sdk_example("streaming").await)
 }
 
 /// A request as a function URL writes it.
@@ -38,8 +38,8 @@ fn body(whole: &[u8]) -> &[u8] {
 
 #[tokio::test]
 async fn large_result_flows_on_one_connection_that_serves_the_next_request() {
-    let scene = Scene::new().await;
-    let function = streaming(&scene).await;
+    let fixture = HerokuFixture::new().await;
+    let function = streaming(&fixture).await;
     let mut sessions = Vec::new();
     for _ in 0..2 {
         let (sender, mut parts) = mpsc::channel(1);
@@ -53,12 +53,12 @@ async fn large_result_flows_on_one_connection_that_serves_the_next_request() {
         });
         let mut whole = parts.recv().await.expect("a part").to_vec();
         // The first part is here, and the server is not through: it waits for who reads.
-        until_sessions(scene.database.role(), &AT_WORK, 1).await;
+        until_sessions(fixture.database.role(), &AT_WORK, 1).await;
         while let Some(part) = parts.recv().await {
             whole.extend_from_slice(&part);
         }
         invoked.await.expect("a task").expect("an answer");
-        until_sessions(scene.database.role(), &AT_WORK, 0).await;
+        until_sessions(fixture.database.role(), &AT_WORK, 0).await;
         let text = String::from_utf8(body(&whole).to_vec()).expect("text");
         assert_eq!(text.lines().count(), MANY);
         let last = text.lines().last().unwrap_or_default();
@@ -67,14 +67,14 @@ async fn large_result_flows_on_one_connection_that_serves_the_next_request() {
         sessions.push(words.next().map(str::to_owned));
     }
     assert_eq!(sessions[0], sessions[1]);
-    until_sessions(scene.database.role(), &ANY, 1).await;
+    until_sessions(fixture.database.role(), &ANY, 1).await;
     function.shutdown().await;
 }
 
 #[tokio::test]
 async fn mistake_before_the_body_is_a_problem_with_its_status() {
-    let scene = Scene::new().await;
-    let function = streaming(&scene).await;
+    let fixture = HerokuFixture::new().await;
+    let function = streaming(&fixture).await;
     let answer = function.invoke(event("many")).await.expect("an answer");
     let answer: serde_json::Value = serde_json::from_slice(&answer).expect("JSON");
     assert_eq!(answer["statusCode"], 400);
@@ -87,8 +87,8 @@ async fn mistake_before_the_body_is_a_problem_with_its_status() {
     function.shutdown().await;
 }
 
-fn link(scene: &Scene) -> Database {
-    Database::new(Settings::from_vars(&scene.variables))
+fn link(fixture: &HerokuFixture) -> Database {
+    Database::new(Settings::from_vars(&fixture.variables))
 }
 
 /// Rows that stop after two, of which the server keeps back no more than the end.
@@ -100,28 +100,28 @@ async fn slow_rows(link: &Database) -> Rows {
 
 #[tokio::test]
 async fn rows_that_do_not_come_in_time_are_an_error_and_stopped_in_the_server() {
-    let scene = Scene::new().await;
-    let link = link(&scene);
+    let fixture = HerokuFixture::new().await;
+    let link = link(&fixture);
     let mut rows = slow_rows(&within(&link, Duration::from_secs(3))).await;
     assert!(rows.next().await.expect("a row").is_ok());
     let error = rows.next().await.expect("an error").expect_err("no row");
     assert_eq!(error.kind(), ErrorKind::Timeout(Phase::Query), "{error}");
     assert!(!format!("{error:?}").contains(CANARY));
     assert!(rows.next().await.is_none());
-    until_sessions(scene.database.role(), &AT_WORK, 0).await;
+    until_sessions(fixture.database.role(), &AT_WORK, 0).await;
     assert!(link.client().await.is_ok());
-    until_sessions(scene.database.role(), &ANY, 1).await;
+    until_sessions(fixture.database.role(), &ANY, 1).await;
 }
 
 #[tokio::test]
 async fn rows_that_are_dropped_are_stopped_and_their_connection_serves_on() {
-    let scene = Scene::new().await;
-    let link = link(&scene);
+    let fixture = HerokuFixture::new().await;
+    let link = link(&fixture);
     let mut rows = slow_rows(&link).await;
     assert!(rows.next().await.expect("a row").is_ok());
     drop(rows);
     link.finish_invocation().await;
-    until_sessions(scene.database.role(), &AT_WORK, 0).await;
+    until_sessions(fixture.database.role(), &AT_WORK, 0).await;
     assert!(link.client().await.is_ok());
-    until_sessions(scene.database.role(), &ANY, 1).await;
+    until_sessions(fixture.database.role(), &ANY, 1).await;
 }

@@ -5,8 +5,8 @@ use stagelink_local::heroku::Stage;
 use stagelink_local::lambda::Function;
 use stagelink_local_postgres::{Database, Server, ServerOptions};
 use stagelink_tests::{
-    CANARY, Load, Plan, Scene, as_superuser, database, end_sessions, migrate, proxy, server,
-    through,
+    CANARY, HerokuFixture, Load, Plan, as_superuser, database, end_sessions, migrate, proxy,
+    server, through,
 };
 use tokio_postgres::Client;
 
@@ -19,8 +19,8 @@ struct Storm {
 
 impl Storm {
     /// Begins, and lets every instance become warm.
-    async fn begin(scene: &Scene) -> Self {
-        let function = scene.function("guestbook").await;
+    async fn begin(fixture: &HerokuFixture) -> Self {
+        let function = fixture.function("guestbook").await;
         let plan = Plan {
             concurrency: 4,
             rate: None,
@@ -28,13 +28,13 @@ impl Storm {
         };
         let storm = Self {
             keyed: Load::start(
-                scene.target(&function),
+                fixture.target(&function),
                 Plan {
                     has_keys: true,
                     ..plan
                 },
             ),
-            plain: Load::start(scene.target(&function), plan),
+            plain: Load::start(fixture.target(&function), plan),
             function,
         };
         storm.go_on().await;
@@ -48,32 +48,32 @@ impl Storm {
     }
 
     /// Ends, and judges all answers by what the database holds.
-    async fn judge(self, scene: &Scene, database: &Client) {
+    async fn judge(self, fixture: &HerokuFixture, database: &Client) {
         self.go_on().await;
         let (keyed, plain) = (self.keyed.stop().await, self.plain.stop().await);
         self.function.shutdown().await;
         println!("with keys: {keyed}\nwithout: {plain}");
         keyed.check(database).await;
         plain.check(database).await;
-        assert_eq!(keyed.failures().count(), 0, "{keyed}\n{}", scene.log());
+        assert_eq!(keyed.failures().count(), 0, "{keyed}\n{}", fixture.log());
         for failure in plain.failures() {
             let answer = failure.answer.as_ref().expect("an answer");
-            assert!(failure.is_write, "{plain}\n{}", scene.log());
+            assert!(failure.is_write, "{plain}\n{}", fixture.log());
             assert!(
                 answer.text().contains("not known whether this took effect"),
                 "{plain}\n{}",
-                scene.log()
+                fixture.log()
             );
         }
     }
 }
 
-/// A scene with the guestbook's tables, with deploy-time credentials.
-async fn with_credentials(url: &str) -> Scene {
-    let mut scene = Scene::with_url(url).await;
-    scene.set("STAGELINK_CREDENTIALS", &format!("staging={url}"));
-    migrate(&scene.variables).await;
-    scene
+/// A fixture with the guestbook's tables, with deploy-time credentials.
+async fn with_credentials(url: &str) -> HerokuFixture {
+    let mut fixture = HerokuFixture::with_url(url).await;
+    fixture.set("STAGELINK_CREDENTIALS", &format!("staging={url}"));
+    migrate(&fixture.variables).await;
+    fixture
 }
 
 async fn rows(database: &Database) -> Client {
@@ -99,8 +99,8 @@ async fn twin(database: &Database) -> String {
 #[tokio::test]
 async fn load_survives_a_rotation() {
     let database = database().await;
-    let scene = with_credentials(&database.url()).await;
-    let storm = Storm::begin(&scene).await;
+    let fixture = with_credentials(&database.url()).await;
+    let storm = Storm::begin(&fixture).await;
     for time in 1..=3 {
         // As Heroku does with a default credential: the old password is refused
         // and its connections are cut at once; then the app learns the new one.
@@ -112,40 +112,44 @@ async fn load_survives_a_rotation() {
         .await;
         let url = database.url();
         let old = url.split([':', '@']).nth(2).expect("a password");
-        scene.set_url(&url.replace(old, &changed));
+        fixture.set_url(&url.replace(old, &changed));
         storm.go_on().await;
     }
-    storm.judge(&scene, &rows(&database).await).await;
-    assert!(scene.log().contains("have been renewed"), "{}", scene.log());
+    storm.judge(&fixture, &rows(&database).await).await;
+    assert!(
+        fixture.log().contains("have been renewed"),
+        "{}",
+        fixture.log()
+    );
 }
 
 #[tokio::test]
 async fn load_survives_a_failover_to_another_host() {
     let database = database().await;
     let (first, second) = (proxy().await, proxy().await);
-    let scene = with_credentials(&through(&first, &database.url())).await;
-    let storm = Storm::begin(&scene).await;
+    let fixture = with_credentials(&through(&first, &database.url())).await;
+    let storm = Storm::begin(&fixture).await;
     // The machine is gone: nobody says goodbye, and nobody listens there.
     first.refuse().await;
     first.cut();
-    scene.set_url(&through(&second, &database.url()));
-    storm.judge(&scene, &rows(&database).await).await;
+    fixture.set_url(&through(&second, &database.url()));
+    storm.judge(&fixture, &rows(&database).await).await;
 }
 
 #[tokio::test]
 async fn load_survives_a_network_that_cuts_and_delays() {
     let database = database().await;
     let proxy = proxy().await;
-    let scene = with_credentials(&through(&proxy, &database.url())).await;
-    let storm = Storm::begin(&scene).await;
+    let fixture = with_credentials(&through(&proxy, &database.url())).await;
+    let storm = Storm::begin(&fixture).await;
     proxy.delay(std::time::Duration::from_millis(5));
     for _ in 0..5 {
         proxy.cut();
         storm.go_on().await;
     }
-    storm.judge(&scene, &rows(&database).await).await;
+    storm.judge(&fixture, &rows(&database).await).await;
     assert!(
-        scene.heroku.requests().is_empty(),
+        fixture.heroku.requests().is_empty(),
         "the credentials were good"
     );
 }
@@ -159,14 +163,14 @@ async fn load_survives_a_restart_of_the_database() {
         .create_database("restarted", &format!("{CANARY}-restarted"))
         .await
         .expect("a database");
-    let scene = with_credentials(&database.url()).await;
-    let storm = Storm::begin(&scene).await;
+    let fixture = with_credentials(&database.url()).await;
+    let storm = Storm::begin(&fixture).await;
     own.restart().await.expect("a restart");
     let rows = own
         .connect_as_superuser_to(&database)
         .await
         .expect("it is back");
-    storm.judge(&scene, &rows).await;
+    storm.judge(&fixture, &rows).await;
     drop(rows);
     own.stop().await.expect("it stops");
 }
@@ -174,9 +178,9 @@ async fn load_survives_a_restart_of_the_database() {
 #[tokio::test]
 async fn load_follows_to_a_follower_that_was_promoted() {
     let database = database().await;
-    let scene = with_credentials(&database.url()).await;
+    let fixture = with_credentials(&database.url()).await;
     let promoted = twin(&database).await;
-    let storm = Storm::begin(&scene).await;
+    let storm = Storm::begin(&fixture).await;
     // What was the primary takes no writes any more, and cuts nobody off.
     let role = database.role();
     as_superuser(&format!(
@@ -184,27 +188,30 @@ async fn load_follows_to_a_follower_that_was_promoted() {
         end_sessions(role)
     ))
     .await;
-    scene.set_url(&promoted);
-    storm.judge(&scene, &rows(&database).await).await;
+    fixture.set_url(&promoted);
+    storm.judge(&fixture, &rows(&database).await).await;
 }
 
 #[tokio::test]
 async fn load_follows_to_an_app_that_was_created_anew() {
     let database = database().await;
-    let mut scene = with_credentials(&database.url()).await;
-    scene.add_app("shop-staging-2", Stage::Development);
+    let mut fixture = with_credentials(&database.url()).await;
+    fixture.add_app("shop-staging-2", Stage::Development);
     let again = twin(&database).await;
-    let storm = Storm::begin(&scene).await;
-    scene
+    let storm = Storm::begin(&fixture).await;
+    fixture
         .heroku
         .set_config_var("shop-staging-2", "DATABASE_URL", &again)
         .expect("a config var");
-    scene.heroku.delete_app("shop-staging").expect("it is gone");
-    scene
+    fixture
+        .heroku
+        .delete_app("shop-staging")
+        .expect("it is gone");
+    fixture
         .heroku
         .uncouple("shop-staging-2")
         .expect("it leaves its stage");
-    scene
+    fixture
         .heroku
         .couple("shop", "shop-staging-2", Stage::Staging)
         .expect("it takes the place");
@@ -214,5 +221,5 @@ async fn load_follows_to_an_app_that_was_created_anew() {
         end_sessions(role)
     ))
     .await;
-    storm.judge(&scene, &rows(&database).await).await;
+    storm.judge(&fixture, &rows(&database).await).await;
 }

@@ -1,7 +1,7 @@
 //! The functions under cargo-lambda's emulator, asked by its own command and over its URL.
 
 use serde_json::{Value, json};
-use stagelink_tests::{Scene, functions, migrate, send, server};
+use stagelink_tests::{HerokuFixture, functions, migrate, send, server};
 
 use crate::events::Caller;
 use crate::watch::Watch;
@@ -10,9 +10,9 @@ use crate::watch::Watch;
 async fn guestbook_answers_every_kind_of_caller_with_what_the_database_has() {
     // What they share is compiled by now, and the emulator's first request waits less long.
     functions().await;
-    let scene = Scene::new().await;
-    migrate(&scene.variables).await;
-    let watch = Watch::start("guestbook", &scene.variables).await;
+    let fixture = HerokuFixture::new().await;
+    migrate(&fixture.variables).await;
+    let watch = Watch::start("guestbook", &fixture.variables).await;
 
     let mut names = Vec::new();
     for caller in Caller::ALL {
@@ -40,7 +40,7 @@ async fn guestbook_answers_every_kind_of_caller_with_what_the_database_has() {
     // The same in the database, past the function.
     let db = server()
         .await
-        .connect_as_superuser_to(&scene.database)
+        .connect_as_superuser_to(&fixture.database)
         .await;
     let db = db.expect("the database can be reached");
     let rows = db
@@ -63,8 +63,8 @@ fn listed(page: &Value) -> Vec<Value> {
 #[tokio::test]
 async fn health_tells_the_stage_over_its_url() {
     functions().await;
-    let scene = Scene::new().await;
-    let watch = Watch::start("health", &scene.variables).await;
+    let fixture = HerokuFixture::new().await;
+    let watch = Watch::start("health", &fixture.variables).await;
     let answer = send("GET", &watch.url("/api/health"), &[], "").await;
     assert_eq!(answer.status, 200, "{}\n{}", answer.text(), watch.log());
     assert_eq!(answer.json()["stage"], "staging");

@@ -15,16 +15,16 @@ use crate::{Outcome, Tally, Target};
 /// A load that runs until it is stopped.
 ///
 /// ```no_run
-/// # async fn example(scene: stagelink_tests::Scene, server: stagelink_local_postgres::Server) {
+/// # async fn example(fixture: stagelink_tests::HerokuFixture, server: stagelink_local_postgres::Server) {
 /// use stagelink_tests::{Load, Plan};
 ///
-/// let function = scene.function("guestbook").await;
-/// let load = Load::start(scene.target(&function), Plan::default());
+/// let function = fixture.function("guestbook").await;
+/// let load = Load::start(fixture.target(&function), Plan::default());
 /// load.answered(100).await;
 /// // Here something happens to the database.
 /// load.answered(100).await;
 /// let tally = load.stop().await;
-/// let db = server.connect_as_superuser_to(&scene.database).await.unwrap();
+/// let db = server.connect_as_superuser_to(&fixture.database).await.unwrap();
 /// tally.check(&db).await;
 /// # }
 /// ```

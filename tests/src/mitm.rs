@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_openssl::SslStream;
 
-use crate::heard::{Ear, Heard};
+use crate::client_capture::{CaptureWriter, ClientCapture};
 use crate::{Identity, at};
 
 /// What he does with what passes.
@@ -36,7 +36,7 @@ pub enum Middle {
 #[derive(Debug)]
 pub struct Mitm {
     port: u16,
-    heard: Heard,
+    heard: ClientCapture,
     serving: JoinHandle<()>,
 }
 
@@ -52,7 +52,7 @@ impl Mitm {
             .await
             .expect("a port");
         let port = listener.local_addr().expect("a port").port();
-        let heard = Heard::default();
+        let heard = ClientCapture::default();
         let ears = heard.clone();
         let serving = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -83,7 +83,7 @@ impl Mitm {
     }
 
     /// What clients said to him.
-    pub fn heard(&self) -> &Heard {
+    pub fn heard(&self) -> &ClientCapture {
         &self.heard
     }
 }
@@ -99,7 +99,7 @@ async fn stand_between(
     upstream: SocketAddr,
     does: Middle,
     acceptor: &SslAcceptor,
-    ears: &Heard,
+    ears: &ClientCapture,
 ) -> anyhow::Result<()> {
     if does == Middle::IgnoresDirectTls && begins_with_tls(&client).await? {
         return std::future::pending().await;
@@ -146,7 +146,7 @@ async fn relay(
     client: impl AsyncRead + AsyncWrite,
     server: impl AsyncRead + AsyncWrite,
     does: Middle,
-    ear: &Ear,
+    ear: &CaptureWriter,
 ) -> anyhow::Result<()> {
     let (mut from_client, mut to_client) = split(client);
     let (mut from_server, mut to_server) = split(server);

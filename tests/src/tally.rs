@@ -33,7 +33,7 @@ pub struct Outcome {
 
 /// How the rows of a load in a database compare with its answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct StoredWrites {
     /// Writes that were answered with 201 and are there.
     pub confirmed: usize,
     /// Writes that are there, too, and were answered otherwise or not at all.
@@ -68,7 +68,7 @@ impl Tally {
     /// # Panics
     ///
     /// When they do not agree, or cannot be read.
-    pub async fn check(&self, db: &Client) -> Kept {
+    pub async fn check(&self, db: &Client) -> StoredWrites {
         self.kept(db)
             .await
             .unwrap_or_else(|wrong| panic!("{wrong}\n{self}"))
@@ -80,7 +80,7 @@ impl Tally {
     ///
     /// When a write is there twice, one that was answered with 201 is not there, or
     /// one is there that was not sent; and when the rows cannot be read.
-    pub async fn kept(&self, db: &Client) -> Result<Kept, String> {
+    pub async fn kept(&self, db: &Client) -> Result<StoredWrites, String> {
         let rows = db
             .query(
                 "SELECT message, count(*) FROM guestbook WHERE name = $1 GROUP BY message",
@@ -102,9 +102,9 @@ impl Tally {
     }
 
     /// Compares the answers with how often each write is there.
-    fn compare(&self, mut rows: BTreeMap<usize, i64>) -> Result<Kept, Vec<String>> {
+    fn compare(&self, mut rows: BTreeMap<usize, i64>) -> Result<StoredWrites, Vec<String>> {
         let mut wrong = Vec::new();
-        let mut kept = Kept {
+        let mut kept = StoredWrites {
             confirmed: 0,
             unconfirmed: 0,
         };
@@ -218,7 +218,7 @@ mod tests {
         let kept = tally.compare([(0, 1), (2, 1), (4, 1)].into());
         assert_eq!(
             kept.unwrap(),
-            Kept {
+            StoredWrites {
                 confirmed: 2,
                 unconfirmed: 1
             }

@@ -11,14 +11,16 @@ use serde_json::Value;
 use stagelink_local::heroku::{Access, Heroku, Stage};
 use stagelink_local::netlify_api::{Context, EnvScope, NetlifyApi};
 use stagelink_local_postgres::Database;
-use stagelink_tests::{Passed, Record, Wire, as_superuser, database, stagelink_command};
+use stagelink_tests::{
+    CapturedRequest, HttpCapture, Record, as_superuser, database, stagelink_command,
+};
 use tokio::process::Command;
 
 /// A site without variables, and a pipeline whose staging and production have databases.
 struct Site {
     heroku: Heroku,
     netlify: NetlifyApi,
-    wire: Wire,
+    wire: HttpCapture,
     staging: Database,
     production: Database,
     /// The variables that the command runs with.
@@ -41,7 +43,7 @@ impl Site {
         }
         let netlify = NetlifyApi::start(0).await.expect("Netlify starts");
         netlify.create_site("shop-site").expect("a site");
-        let wire = Wire::to(netlify.url()).await;
+        let wire = HttpCapture::to(netlify.url()).await;
         let record = Record::new([heroku.api_key().to_owned(), netlify.token().to_owned()]);
         let variables = [
             ("STAGELINK_HEROKU_PIPELINE", "shop"),
@@ -130,7 +132,7 @@ impl Site {
     }
 
     /// The requests that change something.
-    fn writes(&self) -> Vec<Passed> {
+    fn writes(&self) -> Vec<CapturedRequest> {
         let mut passed = self.wire.passed();
         passed.retain(|passed| passed.method != "GET");
         passed

@@ -7,40 +7,40 @@ use stagelink::{
     Credentials, Database, DatabaseUrl, Error, Limits, Provider, ResolveRequest, ServerSettings,
     Stage,
 };
-use stagelink_tests::{CANARY, Scene, Stub, StubServer, server};
+use stagelink_tests::{CANARY, HerokuFixture, Stub, StubServer, server};
 
 use tokio::net::TcpSocket;
 use tokio_postgres::error::SqlState;
 
 use super::refused;
 
-/// A scene whose database is a stub.
-async fn scene_with(stub: Stub) -> (Scene, StubServer) {
+/// A fixture whose database is a stub.
+async fn scene_with(stub: Stub) -> (HerokuFixture, StubServer) {
     let stub = StubServer::start(stub).await;
-    let mut scene = Scene::with_url(&stub.url("")).await;
-    scene.set("STAGELINK_CONNECT_TIMEOUT_MS", "1500");
-    (scene, stub)
+    let mut fixture = HerokuFixture::with_url(&stub.url("")).await;
+    fixture.set("STAGELINK_CONNECT_TIMEOUT_MS", "1500");
+    (fixture, stub)
 }
 
 #[tokio::test]
 async fn refused_password_is_told() {
-    let scene = Scene::new().await;
-    let url = scene
+    let fixture = HerokuFixture::new().await;
+    let url = fixture
         .database
         .url()
         .replace(CANARY, &format!("{CANARY}-old"));
-    scene.set_url(&url);
-    refused(&scene, 503, &["refused role", "password was changed"]).await;
+    fixture.set_url(&url);
+    refused(&fixture, 503, &["refused role", "password was changed"]).await;
 }
 
 #[tokio::test]
 async fn database_of_another_role_is_refused() {
-    let scene = Scene::new().await;
+    let fixture = HerokuFixture::new().await;
     let other = stagelink_tests::database().await;
-    let url = scene.database.url();
+    let url = fixture.database.url();
     let (start, _) = url.rsplit_once('/').expect("a URL");
-    scene.set_url(&format!("{start}/{}", other.name()));
-    refused(&scene, 503, &["refused role", other.name()]).await;
+    fixture.set_url(&format!("{start}/{}", other.name()));
+    refused(&fixture, 503, &["refused role", other.name()]).await;
 }
 
 #[tokio::test]
@@ -53,8 +53,8 @@ async fn full_database_is_told_with_a_time_to_come_back() {
         }
     }
 
-    let scene = Scene::new().await;
-    let url = DatabaseUrl::parse(&scene.database.url(), "the test").expect("a URL");
+    let fixture = HerokuFixture::new().await;
+    let url = DatabaseUrl::parse(&fixture.database.url(), "the test").expect("a URL");
     let mut limits = Limits::default();
     limits.pool_size = NonZeroUsize::new(20).expect("not zero");
     let link = Database::with_provider(
@@ -67,7 +67,7 @@ async fn full_database_is_told_with_a_time_to_come_back() {
     for _ in 0..20 {
         taken.push(link.client().await.expect("one of twenty"));
     }
-    let answer = refused(&scene, 503, &["no connection left for role"]).await;
+    let answer = refused(&fixture, 503, &["no connection left for role"]).await;
     let seconds = answer.header("retry-after").parse();
     assert!((1..=4).contains(&seconds.expect("seconds")), "{answer:?}");
     drop((taken, link));
@@ -75,11 +75,11 @@ async fn full_database_is_told_with_a_time_to_come_back() {
 
 #[tokio::test]
 async fn missing_database_is_told() {
-    let scene = Scene::new().await;
-    let url = scene.database.url();
+    let fixture = HerokuFixture::new().await;
+    let url = fixture.database.url();
     let (start, _) = url.rsplit_once('/').expect("a URL");
-    scene.set_url(&format!("{start}/none_such"));
-    refused(&scene, 503, &["has no database none_such"]).await;
+    fixture.set_url(&format!("{start}/none_such"));
+    refused(&fixture, 503, &["has no database none_such"]).await;
 }
 
 #[tokio::test]
@@ -88,15 +88,16 @@ async fn server_that_is_down_is_told() {
     let held = TcpSocket::new_v4().expect("a socket");
     held.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
     let port = held.local_addr().expect("a port").port();
-    let scene = Scene::with_url(&format!("postgres://u:{CANARY}@127.0.0.1:{port}/d")).await;
-    refused(&scene, 503, &["could not connect to the database server"]).await;
+    let fixture =
+        HerokuFixture::with_url(&format!("postgres://u:{CANARY}@127.0.0.1:{port}/d")).await;
+    refused(&fixture, 503, &["could not connect to the database server"]).await;
 }
 
 #[tokio::test]
 async fn name_that_does_not_resolve_is_told() {
-    let scene = Scene::with_url(&format!("postgres://u:{CANARY}@db.invalid/d")).await;
+    let fixture = HerokuFixture::with_url(&format!("postgres://u:{CANARY}@db.invalid/d")).await;
     refused(
-        &scene,
+        &fixture,
         503,
         &["could not look up the database server db.invalid"],
     )
@@ -105,42 +106,42 @@ async fn name_that_does_not_resolve_is_told() {
 
 #[tokio::test]
 async fn server_that_says_nothing_is_given_up() {
-    let (mut scene, _stub) = scene_with(Stub::Silent).await;
-    scene.set("STAGELINK_CONNECT_TIMEOUT_MS", "200");
-    refused(&scene, 503, &["more than 200 ms", "(handshake)"]).await;
+    let (mut fixture, _stub) = scene_with(Stub::Silent).await;
+    fixture.set("STAGELINK_CONNECT_TIMEOUT_MS", "200");
+    refused(&fixture, 503, &["more than 200 ms", "(handshake)"]).await;
 }
 
 #[tokio::test]
 async fn server_without_encryption_is_refused() {
-    let (scene, _stub) = scene_with(Stub::NoTls).await;
-    refused(&scene, 500, &["offers no encryption", "turn on ssl"]).await;
+    let (fixture, _stub) = scene_with(Stub::NoTls).await;
+    refused(&fixture, 500, &["offers no encryption", "turn on ssl"]).await;
 }
 
 #[tokio::test]
 async fn server_that_is_no_postgres_is_told() {
     for stub in [Stub::NotPostgres, Stub::HangsUp] {
-        let (scene, _stub) = scene_with(stub).await;
-        refused(&scene, 503, &["localhost:"]).await;
+        let (fixture, _stub) = scene_with(stub).await;
+        refused(&fixture, 503, &["localhost:"]).await;
     }
 }
 
 #[tokio::test]
 async fn server_without_channel_binding_is_refused_before_it_gets_a_password() {
     for stub in [Stub::Cleartext, Stub::Md5, Stub::ScramAlone, Stub::Trust] {
-        let (scene, server) = scene_with(stub).await;
+        let (fixture, server) = scene_with(stub).await;
         let reasons = [
             "offers no SCRAM channel binding",
             "no certificate that verifies",
         ];
-        refused(&scene, 500, &reasons).await;
+        refused(&fixture, 500, &reasons).await;
         assert!(!server.heard().is_telling(), "{stub:?} got an answer");
     }
 }
 
 #[tokio::test]
 async fn impostor_who_offers_channel_binding_is_refused() {
-    let (scene, _stub) = scene_with(Stub::Impostor).await;
-    refused(&scene, 500, &["could not be authenticated"]).await;
+    let (fixture, _stub) = scene_with(Stub::Impostor).await;
+    refused(&fixture, 500, &["could not be authenticated"]).await;
 }
 
 #[tokio::test]

@@ -3,41 +3,41 @@
 use std::time::Duration;
 
 use stagelink_local::heroku::{Access, Failure, Fault, Stage};
-use stagelink_tests::{CANARY, Scene};
+use stagelink_tests::{CANARY, HerokuFixture};
 
 use super::refused;
 
 #[tokio::test]
 async fn stage_without_an_app_is_refused() {
-    let mut scene = Scene::new().await;
-    scene.set("STAGELINK_STAGE", "production");
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set("STAGELINK_STAGE", "production");
     let reasons = [
         "stage production has no app in pipeline shop",
         "pipelines:add",
     ];
-    refused(&scene, 500, &reasons).await;
+    refused(&fixture, 500, &reasons).await;
 }
 
 #[tokio::test]
 async fn two_apps_in_one_stage_are_refused() {
-    let mut scene = Scene::new().await;
-    scene.add_app("shop-second", Stage::Staging);
+    let mut fixture = HerokuFixture::new().await;
+    fixture.add_app("shop-second", Stage::Staging);
     let reasons = [
         "has 2 apps",
         "shop-staging",
         "shop-second",
         "STAGELINK_HEROKU_APP",
     ];
-    refused(&scene, 500, &reasons).await;
+    refused(&fixture, 500, &reasons).await;
 }
 
 #[tokio::test]
 async fn app_of_another_stage_is_refused() {
-    let mut scene = Scene::new().await;
-    scene.add_app("shop-production", Stage::Production);
-    scene.set("STAGELINK_HEROKU_APP", "shop-production");
+    let mut fixture = HerokuFixture::new().await;
+    fixture.add_app("shop-production", Stage::Production);
+    fixture.set("STAGELINK_HEROKU_APP", "shop-production");
     refused(
-        &scene,
+        &fixture,
         500,
         &["app shop-production is not in stage staging"],
     )
@@ -46,8 +46,8 @@ async fn app_of_another_stage_is_refused() {
 
 #[tokio::test]
 async fn app_without_a_database_url_is_refused() {
-    let scene = Scene::new().await;
-    scene
+    let fixture = HerokuFixture::new().await;
+    fixture
         .heroku
         .unset_config_var("shop-staging", "DATABASE_URL")
         .expect("a config var");
@@ -55,18 +55,18 @@ async fn app_without_a_database_url_is_refused() {
         "app shop-staging on Heroku has no config var DATABASE_URL",
         "addons:create",
     ];
-    refused(&scene, 500, &reasons).await;
+    refused(&fixture, 500, &reasons).await;
 }
 
 #[tokio::test]
 async fn url_that_does_not_parse_is_refused() {
-    let scene = Scene::with_url(&format!("mysql://shop:{CANARY}@localhost/shop")).await;
+    let fixture = HerokuFixture::with_url(&format!("mysql://shop:{CANARY}@localhost/shop")).await;
     let reasons = [
         "DATABASE_URL of app",
         "not a usable database URL",
         "postgres://",
     ];
-    refused(&scene, 500, &reasons).await;
+    refused(&fixture, 500, &reasons).await;
 }
 
 #[tokio::test]
@@ -75,121 +75,131 @@ async fn url_that_asks_for_what_is_not_supported_is_refused() {
         ("sslmode=disable", "allows a connection without encryption"),
         ("sslkey=/key.pem", "\"sslkey\" is not supported"),
     ] {
-        let scene = Scene::new().await;
-        scene.set_url(&format!("{}?{query}", scene.database.url()));
-        refused(&scene, 500, &[reason]).await;
+        let fixture = HerokuFixture::new().await;
+        fixture.set_url(&format!("{}?{query}", fixture.database.url()));
+        refused(&fixture, 500, &[reason]).await;
     }
 }
 
 #[tokio::test]
 async fn refused_token_is_told_401() {
-    let mut scene = Scene::new().await;
-    scene.set("HEROKU_API_KEY", &format!("HRKU-{CANARY}"));
-    refused(&scene, 500, &["refused the token", "401", "read-protected"]).await;
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set("HEROKU_API_KEY", &format!("HRKU-{CANARY}"));
+    refused(
+        &fixture,
+        500,
+        &["refused the token", "401", "read-protected"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn forbidden_app_is_told_403() {
-    let mut scene = Scene::new().await;
-    let token = scene
+    let mut fixture = HerokuFixture::new().await;
+    let token = fixture
         .heroku
         .create_token(&Access::Apps(Vec::new()))
         .expect("a token");
-    scene.set("HEROKU_API_KEY", &token);
-    refused(&scene, 500, &["forbids the token", "403", "read-protected"]).await;
+    fixture.set("HEROKU_API_KEY", &token);
+    refused(
+        &fixture,
+        500,
+        &["forbids the token", "403", "read-protected"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn missing_pipeline_is_told_404() {
-    let mut scene = Scene::new().await;
-    scene.set("STAGELINK_HEROKU_PIPELINE", "none-such");
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set("STAGELINK_HEROKU_PIPELINE", "none-such");
     let reasons = [
         "does not know pipeline none-such",
         "404",
         "STAGELINK_HEROKU_PIPELINE",
     ];
-    refused(&scene, 500, &reasons).await;
+    refused(&fixture, 500, &reasons).await;
 }
 
 #[tokio::test]
 async fn missing_app_is_told_404() {
-    let mut scene = Scene::new().await;
-    scene.variables.remove("STAGELINK_HEROKU_PIPELINE");
-    scene.set("STAGELINK_HEROKU_APP", "none-such");
-    refused(&scene, 500, &["does not know app none-such", "404"]).await;
+    let mut fixture = HerokuFixture::new().await;
+    fixture.variables.remove("STAGELINK_HEROKU_PIPELINE");
+    fixture.set("STAGELINK_HEROKU_APP", "none-such");
+    refused(&fixture, 500, &["does not know app none-such", "404"]).await;
 }
 
 #[tokio::test]
 async fn rate_limit_is_told_with_the_time_to_come_back() {
-    let scene = Scene::new().await;
-    scene.heroku.inject(Fault::new(Failure::Status {
+    let fixture = HerokuFixture::new().await;
+    fixture.heroku.inject(Fault::new(Failure::Status {
         status: 429,
         retry_after: Some(Duration::from_secs(17)),
     }));
-    let answer = refused(&scene, 503, &["rate limit", "429"]).await;
+    let answer = refused(&fixture, 503, &["rate limit", "429"]).await;
     assert_eq!(answer.header("retry-after"), "17");
 }
 
 #[tokio::test]
 async fn api_that_hangs_is_given_up() {
-    let mut scene = Scene::new().await;
-    scene.set("STAGELINK_RESOLVE_TIMEOUT_MS", "200");
-    scene.heroku.inject(Fault::new(Failure::Hang));
-    refused(&scene, 503, &["more than 200 ms", "(resolve)"]).await;
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set("STAGELINK_RESOLVE_TIMEOUT_MS", "200");
+    fixture.heroku.inject(Fault::new(Failure::Hang));
+    refused(&fixture, 503, &["more than 200 ms", "(resolve)"]).await;
 }
 
 #[tokio::test]
 async fn api_that_breaks_off_is_told() {
-    let scene = Scene::new().await;
-    scene.heroku.inject(Fault::new(Failure::HalfBody));
-    refused(&scene, 503, &["could not read the whole answer"]).await;
+    let fixture = HerokuFixture::new().await;
+    fixture.heroku.inject(Fault::new(Failure::HalfBody));
+    refused(&fixture, 503, &["could not read the whole answer"]).await;
 }
 
 #[tokio::test]
 async fn page_of_a_proxy_is_told_without_its_text() {
-    let scene = Scene::new().await;
-    scene.heroku.inject(Fault::new(Failure::BadGateway));
-    refused(&scene, 503, &["answered 502"]).await;
-    assert!(!scene.log().contains("<html"));
+    let fixture = HerokuFixture::new().await;
+    fixture.heroku.inject(Fault::new(Failure::BadGateway));
+    refused(&fixture, 503, &["answered 502"]).await;
+    assert!(!fixture.log().contains("<html"));
 }
 
 #[tokio::test]
 async fn answer_that_is_not_json_is_told() {
     for failure in [Failure::InvalidJson, Failure::EmptyBody] {
-        let scene = Scene::new().await;
-        scene
+        let fixture = HerokuFixture::new().await;
+        fixture
             .heroku
             .inject(Fault::new(failure).on("GET", "/apps/*/config-vars"));
-        refused(&scene, 503, &["not what it documents"]).await;
+        refused(&fixture, 503, &["not what it documents"]).await;
     }
 }
 
 #[tokio::test]
 async fn failing_api_is_told() {
-    let scene = Scene::new().await;
-    scene.heroku.inject(Fault::new(Failure::Status {
+    let fixture = HerokuFixture::new().await;
+    fixture.heroku.inject(Fault::new(Failure::Status {
         status: 500,
         retry_after: None,
     }));
-    refused(&scene, 503, &["answered 500"]).await;
+    refused(&fixture, 503, &["answered 500"]).await;
 }
 
 #[tokio::test]
 async fn api_that_is_down_is_told() {
-    let scene = Scene::new().await;
-    scene.heroku.inject(Fault::new(Failure::Disconnect));
-    refused(&scene, 503, &["could not ask Heroku's API"]).await;
+    let fixture = HerokuFixture::new().await;
+    fixture.heroku.inject(Fault::new(Failure::Disconnect));
+    refused(&fixture, 503, &["could not ask Heroku's API"]).await;
 }
 
 #[tokio::test]
 async fn function_recovers_as_soon_as_the_api_does() {
-    let scene = Scene::new().await;
-    scene.heroku.inject(Fault::new(Failure::BadGateway));
-    let function = scene.function("health").await;
-    let down = scene.ask(&function, "GET", "/api/health", None).await;
+    let fixture = HerokuFixture::new().await;
+    fixture.heroku.inject(Fault::new(Failure::BadGateway));
+    let function = fixture.function("health").await;
+    let down = fixture.ask(&function, "GET", "/api/health", None).await;
     assert_eq!(down.status, 503);
-    scene.heroku.clear_faults();
-    let up = scene.ask(&function, "GET", "/api/health", None).await;
-    assert_eq!(up.status, 200, "{}", scene.log());
+    fixture.heroku.clear_faults();
+    let up = fixture.ask(&function, "GET", "/api/health", None).await;
+    assert_eq!(up.status, 200, "{}", fixture.log());
     function.shutdown().await;
 }

@@ -7,13 +7,13 @@ mod heroku;
 mod provider;
 mod settings;
 
-use stagelink_tests::{Answer, Rig};
+use stagelink_tests::{Answer, FunctionHarness};
 
 /// Asks the health check and expects a refusal: the status, and words of the
 /// reason that must stand in the log and must not reach the client.
-async fn refused(rig: &Rig, status: u16, reasons: &[&str]) -> Answer {
-    let answer = rig.get("health").await;
-    let log = rig.log();
+async fn refused(harness: &FunctionHarness, status: u16, reasons: &[&str]) -> Answer {
+    let answer = harness.get("health").await;
+    let log = harness.log();
     assert_eq!(answer.status, status, "{}\n{log}", answer.text());
     assert_eq!(answer.header("content-type"), "application/problem+json");
     let problem = answer.json();

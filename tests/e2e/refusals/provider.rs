@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use stagelink_local::api::{Failure, Fault};
-use stagelink_tests::{Answer, CANARY, Cloud, Place};
+use stagelink_tests::{Answer, CANARY, FakeProvider, ProviderFixture};
 
 use super::refused;
 
 /// Makes both providers fail in a way, and expects what follows.
 async fn refused_for(failure: Failure, status: u16, reasons: &[&str]) -> Vec<Answer> {
     let mut answers = Vec::new();
-    for place in Place::all().await {
+    for place in ProviderFixture::all().await {
         place.cloud.control().inject(Fault::new(failure));
         let answer = refused(&place, status, reasons).await;
         assert!(place.log().contains(place.cloud.name()), "{}", place.log());
@@ -28,7 +28,7 @@ fn status(status: u16) -> Failure {
 
 #[tokio::test]
 async fn refused_token_is_told_401() {
-    for mut place in Place::all().await {
+    for mut place in ProviderFixture::all().await {
         let variable = place.cloud.token_variable();
         place.set(variable, &format!("key-{CANARY}"));
         let reasons = ["refused the token", "401", variable, "make an API key"];
@@ -38,7 +38,7 @@ async fn refused_token_is_told_401() {
 
 #[tokio::test]
 async fn token_that_expired_is_told_while_the_connection_goes_on() {
-    for place in Place::all().await {
+    for place in ProviderFixture::all().await {
         let function = place.function("health").await;
         let answer = place.ask(&function, "GET", "/api/health", None).await;
         assert_eq!(answer.status, 200, "{}", place.log());
@@ -58,8 +58,8 @@ async fn forbidden_database_is_told_403() {
 
 #[tokio::test]
 async fn key_of_another_project_is_told_403() {
-    let mut place = Place::neon().await;
-    let Cloud::Neon(neon) = &place.cloud else {
+    let mut place = ProviderFixture::neon().await;
+    let FakeProvider::Neon(neon) = &place.cloud else {
         panic!("not neon")
     };
     let token = neon.create_token(Some("other"));
@@ -69,7 +69,7 @@ async fn key_of_another_project_is_told_403() {
 
 #[tokio::test]
 async fn unknown_database_is_told_404() {
-    for mut place in Place::all().await {
+    for mut place in ProviderFixture::all().await {
         let variable = place.cloud.stage_variable();
         place.set(variable, "none-such");
         refused(&place, 500, &["none-such", "404", variable]).await;
@@ -78,7 +78,7 @@ async fn unknown_database_is_told_404() {
 
 #[tokio::test]
 async fn name_that_could_be_another_path_stays_a_name() {
-    for mut place in Place::all().await {
+    for mut place in ProviderFixture::all().await {
         let variable = place.cloud.stage_variable();
         place.set(variable, "../../x?y&branch_id=br-main#z");
         refused(&place, 500, &["404", variable]).await;
@@ -90,7 +90,7 @@ async fn name_that_could_be_another_path_stays_a_name() {
 
 #[tokio::test]
 async fn no_branch_is_refused_before_neon_takes_the_default_one() {
-    let mut place = Place::neon().await;
+    let mut place = ProviderFixture::neon().await;
     place.variables.remove("STAGELINK_NEON_BRANCH");
     let reasons = [
         "STAGELINK_NEON_BRANCH is not set",
@@ -143,7 +143,7 @@ async fn api_that_breaks_off_is_told() {
 
 #[tokio::test]
 async fn api_that_hangs_is_given_up() {
-    for mut place in Place::all().await {
+    for mut place in ProviderFixture::all().await {
         place.set("STAGELINK_RESOLVE_TIMEOUT_MS", "200");
         place.cloud.control().inject(Fault::new(Failure::Hang));
         refused(&place, 503, &["more than 200 ms", "(resolve)"]).await;
@@ -157,7 +157,7 @@ async fn api_that_is_down_is_told() {
 
 #[tokio::test]
 async fn url_that_does_not_parse_is_refused() {
-    for place in Place::all().await {
+    for place in ProviderFixture::all().await {
         let url = place.database.url();
         place.cloud.set_url(&format!("{url}?sslmode=disable"));
         let reasons = ["not a usable database URL", "without encryption"];
@@ -167,7 +167,7 @@ async fn url_that_does_not_parse_is_refused() {
 
 #[tokio::test]
 async fn good_answer_of_another_content_type_is_taken() {
-    for place in Place::all().await {
+    for place in ProviderFixture::all().await {
         let fault = Fault::new(Failure::WrongContentType);
         place.cloud.control().inject(fault);
         let answer = place.get("health").await;

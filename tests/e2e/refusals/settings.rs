@@ -1,39 +1,39 @@
 //! Refused for what the environment says.
 
-use stagelink_tests::Scene;
+use stagelink_tests::HerokuFixture;
 
 use super::refused;
 
 #[tokio::test]
 async fn no_stage_is_refused() {
-    let mut scene = Scene::new().await;
-    scene.variables.remove("STAGELINK_STAGE");
-    let answer = refused(&scene, 500, &["STAGELINK_STAGE is not set"]).await;
+    let mut fixture = HerokuFixture::new().await;
+    fixture.variables.remove("STAGELINK_STAGE");
+    let answer = refused(&fixture, 500, &["STAGELINK_STAGE is not set"]).await;
     assert!(answer.json()["stage"].is_null());
-    assert!(scene.heroku.requests().is_empty());
+    assert!(fixture.heroku.requests().is_empty());
 }
 
 #[tokio::test]
 async fn unknown_stage_is_refused() {
-    let mut scene = Scene::new().await;
-    scene.set("STAGELINK_STAGE", "prod");
-    refused(&scene, 500, &["unknown stage", "use review, development"]).await;
-    assert!(scene.heroku.requests().is_empty());
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set("STAGELINK_STAGE", "prod");
+    refused(&fixture, 500, &["unknown stage", "use review, development"]).await;
+    assert!(fixture.heroku.requests().is_empty());
 }
 
 #[tokio::test]
 async fn no_source_of_the_database_is_refused() {
-    let mut scene = Scene::new().await;
-    scene.variables.remove("STAGELINK_HEROKU_PIPELINE");
-    refused(&scene, 500, &["no source of the database is set"]).await;
+    let mut fixture = HerokuFixture::new().await;
+    fixture.variables.remove("STAGELINK_HEROKU_PIPELINE");
+    refused(&fixture, 500, &["no source of the database is set"]).await;
 }
 
 #[tokio::test]
 async fn missing_token_is_refused() {
-    let mut scene = Scene::new().await;
-    scene.variables.remove("HEROKU_API_KEY");
+    let mut fixture = HerokuFixture::new().await;
+    fixture.variables.remove("HEROKU_API_KEY");
     refused(
-        &scene,
+        &fixture,
         500,
         &["HEROKU_API_KEY is not set", "authorizations:create"],
     )
@@ -42,10 +42,10 @@ async fn missing_token_is_refused() {
 
 #[tokio::test]
 async fn api_in_the_clear_on_another_machine_is_refused() {
-    let mut scene = Scene::new().await;
-    scene.set("STAGELINK_HEROKU_API_URL", "http://api.heroku.example");
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set("STAGELINK_HEROKU_API_URL", "http://api.heroku.example");
     refused(
-        &scene,
+        &fixture,
         500,
         &["STAGELINK_HEROKU_API_URL is not an https URL"],
     )

@@ -3,17 +3,17 @@
 
 use openssl::ssl::SslVersion;
 use stagelink_tests::{
-    Auth, Authority, Identity, OwnServer, Scene, Stub, StubServer, built_artifacts,
+    Auth, Authority, HerokuFixture, Identity, OwnServer, Stub, StubServer, built_artifacts,
 };
 
 use super::{roots, verify, with};
 
 /// The status of the health check of a finished program for a database URL.
-async fn status(scene: &Scene, url: &str) -> u16 {
-    scene.set_url(url);
+async fn status(fixture: &HerokuFixture, url: &str) -> u16 {
+    fixture.set_url(url);
     let program = &built_artifacts().await["health"].program;
-    let health = scene.start("health", program);
-    let answer = scene.ask(&health, "GET", "/api/health", None).await;
+    let health = fixture.start("health", program);
+    let answer = fixture.ask(&health, "GET", "/api/health", None).await;
     health.shutdown().await;
     answer.status.as_u16()
 }
@@ -25,8 +25,8 @@ async fn artifact_verifies_a_chain_of_certificates() {
     let url = server.database(Auth::Md5).await.url();
     let file = roots(&ours.pem());
     let verified = with(&url, &verify("verify-full", file.path()));
-    let scene = Scene::new().await;
-    assert_eq!(status(&scene, &verified).await, 200, "{}", scene.log());
+    let fixture = HerokuFixture::new().await;
+    assert_eq!(status(&fixture, &verified).await, 200, "{}", fixture.log());
     for (shown, identity, reason) in [
         (
             "another host's",
@@ -42,23 +42,23 @@ async fn artifact_verifies_a_chain_of_certificates() {
         ("a self-signed one", Identity::self_signed(), "self-signed"),
     ] {
         server.show(&identity).await;
-        assert_eq!(status(&scene, &verified).await, 500, "{shown}");
-        assert!(scene.log().contains(reason), "{shown}: {}", scene.log());
+        assert_eq!(status(&fixture, &verified).await, 500, "{shown}");
+        assert!(fixture.log().contains(reason), "{shown}: {}", fixture.log());
     }
 }
 
 #[tokio::test]
 async fn artifact_binds_to_whatever_certificate_and_says_why_there_is_no_tls() {
-    let scene = Scene::new().await;
+    let fixture = HerokuFixture::new().await;
     let server = OwnServer::start(&Identity::self_signed()).await;
     let url = server.database(Auth::Scram).await.url();
     for newest in ["TLSv1.3", "TLSv1.2"] {
         server.set("ssl_max_protocol_version", newest).await;
-        assert_eq!(status(&scene, &url).await, 200, "{}", scene.log());
+        assert_eq!(status(&fixture, &url).await, 200, "{}", fixture.log());
     }
     let stub = StubServer::start(Stub::Outdated(SslVersion::TLS1_1)).await;
-    assert_ne!(status(&scene, &stub.url("")).await, 200);
-    let log = scene.log();
+    assert_ne!(status(&fixture, &stub.url("")).await, 200);
+    let log = fixture.log();
     // OpenSSL's own words for that.
     assert!(log.contains("protocol version"), "{log}");
     for number in ["lib(", "reason("] {

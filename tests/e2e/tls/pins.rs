@@ -2,7 +2,8 @@
 
 use stagelink::ErrorKind;
 use stagelink_tests::{
-    Auth, Authority, Identity, Middle, Mitm, OwnServer, Scene, Stub, StubServer, pin, server,
+    Auth, Authority, HerokuFixture, Identity, Middle, Mitm, OwnServer, Stub, StubServer, pin,
+    server,
 };
 
 use super::{Unproven, let_in, open, refused, roots, verify, with};
@@ -98,16 +99,16 @@ async fn downgrade_by_one_who_has_the_pinned_key_is_noticed() {
 
 #[tokio::test]
 async fn function_with_another_servers_pin_answers_no_more_than_that_it_is_not_secure() {
-    let mut scene = Scene::new().await;
+    let mut fixture = HerokuFixture::new().await;
     let shown = server().await.certificate_pem();
     let right = pin(shown.expect("a certificate of its own"));
     let wrong = Identity::self_signed().pin();
-    scene.set(PIN, &right);
-    assert_eq!(scene.get("health").await.status, 200, "{}", scene.log());
-    scene.set(PIN, &wrong);
-    let answer = scene.get("health").await;
-    assert_eq!(answer.status, 500, "{}", scene.log());
-    assert!(scene.log().contains(PIN), "{}", scene.log());
+    fixture.set(PIN, &right);
+    assert_eq!(fixture.get("health").await.status, 200, "{}", fixture.log());
+    fixture.set(PIN, &wrong);
+    let answer = fixture.get("health").await;
+    assert_eq!(answer.status, 500, "{}", fixture.log());
+    assert!(fixture.log().contains(PIN), "{}", fixture.log());
     for word in [PIN, "sha256", right.as_str(), &wrong] {
         assert!(!answer.text().contains(word), "{}", answer.text());
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use stagelink::{Database, Error, ErrorKind};
-use stagelink_tests::{Scene, proxy, through};
+use stagelink_tests::{HerokuFixture, proxy, through};
 use tokio::time::timeout;
 
 use super::{AT_WORK, Pooled, link, pid, sessions, until_sessions};
@@ -18,8 +18,8 @@ async fn abandon(link: &Database) {
 
 #[tokio::test]
 async fn abandoned_statement_is_stopped_and_its_connection_serves_the_next_at_once() {
-    let mut scene = Scene::new().await;
-    let link = link(&mut scene, &[]);
+    let mut fixture = HerokuFixture::new().await;
+    let link = link(&mut fixture, &[]);
     let first = pid(&link.client().await.expect("a connection")).await;
     for _ in 0..5 {
         abandon(&link).await;
@@ -27,14 +27,14 @@ async fn abandoned_statement_is_stopped_and_its_connection_serves_the_next_at_on
         let db = link.client().await.expect("a connection");
         assert_eq!(pid(&db).await, first, "nobody had to open another one");
         assert!(began.elapsed() < Duration::from_secs(5), "it waited");
-        assert_eq!(sessions(scene.database.role(), &AT_WORK).await, 0);
+        assert_eq!(sessions(fixture.database.role(), &AT_WORK).await, 0);
     }
 }
 
 #[tokio::test]
 async fn transaction_that_was_left_open_is_rolled_back() {
-    let mut scene = Scene::new().await;
-    let link = link(&mut scene, &[]);
+    let mut fixture = HerokuFixture::new().await;
+    let link = link(&mut fixture, &[]);
     let db = link.client().await.expect("a connection");
     db.batch_execute("CREATE TABLE entry (name text)")
         .await
@@ -61,8 +61,8 @@ async fn transaction_that_was_left_open_is_rolled_back() {
 
 #[tokio::test]
 async fn drivers_own_rollback_is_waited_for() {
-    let mut scene = Scene::new().await;
-    let link = link(&mut scene, &[]);
+    let mut fixture = HerokuFixture::new().await;
+    let link = link(&mut fixture, &[]);
     let mut pids = Vec::new();
     for _ in 0..5 {
         let mut db = link.client().await.expect("a connection");
@@ -76,8 +76,8 @@ async fn drivers_own_rollback_is_waited_for() {
 
 #[tokio::test]
 async fn transaction_with_an_abandoned_statement_does_not_wait_for_it() {
-    let mut scene = Scene::new().await;
-    let link = link(&mut scene, &[]);
+    let mut fixture = HerokuFixture::new().await;
+    let link = link(&mut fixture, &[]);
     let began = Instant::now();
     let given_up = link.transaction(|db| async move {
         let slow = db.batch_execute("SELECT pg_sleep(30)");
@@ -90,15 +90,15 @@ async fn transaction_with_an_abandoned_statement_does_not_wait_for_it() {
     assert_eq!(error.to_string(), "it took too long");
     link.client().await.expect("a connection");
     assert!(began.elapsed() < Duration::from_secs(5), "it waited");
-    assert_eq!(sessions(scene.database.role(), &AT_WORK).await, 0);
+    assert_eq!(sessions(fixture.database.role(), &AT_WORK).await, 0);
 }
 
 #[tokio::test]
 async fn connection_whose_statement_cannot_be_stopped_is_given_up() {
     let proxy = proxy().await;
-    let mut scene = Scene::new().await;
-    scene.set_url(&through(&proxy, &scene.database.url()));
-    let link = link(&mut scene, &[]);
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set_url(&through(&proxy, &fixture.database.url()));
+    let link = link(&mut fixture, &[]);
     let first = pid(&link.client().await.expect("a connection")).await;
     // What is sent from now on does not arrive, and nobody is told.
     proxy.stall();
@@ -111,11 +111,11 @@ async fn connection_whose_statement_cannot_be_stopped_is_given_up() {
 
 #[tokio::test]
 async fn end_of_an_invocation_waits_until_what_was_abandoned_has_stopped() {
-    let mut scene = Scene::new().await;
-    let link = link(&mut scene, &[]);
+    let mut fixture = HerokuFixture::new().await;
+    let link = link(&mut fixture, &[]);
     abandon(&link).await;
     link.finish_invocation().await;
-    assert_eq!(sessions(scene.database.role(), &AT_WORK).await, 0);
+    assert_eq!(sessions(fixture.database.role(), &AT_WORK).await, 0);
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn statement_is_stopped_behind_a_pooler_too() {
     let pooled = Pooled::start().await;
     for _ in 0..3 {
         abandon(&pooled.link).await;
-        until_sessions(pooled.scene.database.role(), &AT_WORK, 0).await;
+        until_sessions(pooled.fixture.database.role(), &AT_WORK, 0).await;
         let one = pooled.link.read(|db| async move {
             let row = db.query_typed_one("SELECT 1", &[]).await?;
             Ok::<i32, Error>(row.get(0))

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use stagelink::{Database, Error, ErrorKind, Phase};
-use stagelink_tests::{Scene, as_superuser, migrate, server};
+use stagelink_tests::{HerokuFixture, as_superuser, migrate, server};
 
 use super::{AT_WORK, Pooled, limit, link, sessions, until_sessions, within};
 
@@ -19,8 +19,8 @@ const LIMITS: [&str; 2] = ["statement_timeout", "idle_in_transaction_session_tim
 
 #[tokio::test]
 async fn server_ends_what_goes_on_for_longer_than_an_invocation() {
-    let mut scene = Scene::new().await;
-    let link = link(&mut scene, &[]);
+    let mut fixture = HerokuFixture::new().await;
+    let link = link(&mut fixture, &[]);
     let link = within(&link, Duration::from_secs(30));
     for name in LIMITS {
         let set = setting(&link, name).await;
@@ -36,18 +36,18 @@ async fn server_ends_what_goes_on_for_longer_than_an_invocation() {
 
 #[tokio::test]
 async fn limits_that_somebody_chose_are_kept() {
-    let mut scene = Scene::new().await;
-    let (role, database) = (scene.database.role(), scene.database.name());
+    let mut fixture = HerokuFixture::new().await;
+    let (role, database) = (fixture.database.role(), fixture.database.name());
     as_superuser(&format!(
         "ALTER ROLE {role} SET statement_timeout = '7s'; \
          ALTER DATABASE {database} SET idle_session_timeout = '7min'"
     ))
     .await;
-    scene.set_url(&format!(
+    fixture.set_url(&format!(
         "{}?options=-c%20idle_in_transaction_session_timeout%3D9000",
-        scene.database.url()
+        fixture.database.url()
     ));
-    let link = link(&mut scene, &[]);
+    let link = link(&mut fixture, &[]);
     let link = within(&link, Duration::from_secs(60));
     assert_eq!(setting(&link, "statement_timeout").await, "7s");
     assert_eq!(setting(&link, "idle_session_timeout").await, "7min");
@@ -56,9 +56,9 @@ async fn limits_that_somebody_chose_are_kept() {
 
 #[tokio::test]
 async fn work_that_takes_too_long_is_a_time_out_and_stops_in_the_server() {
-    let mut scene = Scene::new().await;
-    let role = scene.database.role().to_owned();
-    let link = link(&mut scene, &[]);
+    let mut fixture = HerokuFixture::new().await;
+    let role = fixture.database.role().to_owned();
+    let link = link(&mut fixture, &[]);
     let link = within(&link, Duration::from_secs(1));
     let began = Instant::now();
     let slow = link.read(|db| async move {
@@ -74,8 +74,8 @@ async fn work_that_takes_too_long_is_a_time_out_and_stops_in_the_server() {
 
 #[tokio::test]
 async fn wait_for_a_connection_is_bounded_too() {
-    let mut scene = Scene::new().await;
-    let link = link(&mut scene, &[("STAGELINK_WAIT_TIMEOUT_MS", "60000")]);
+    let mut fixture = HerokuFixture::new().await;
+    let link = link(&mut fixture, &[("STAGELINK_WAIT_TIMEOUT_MS", "60000")]);
     let held = link.client().await.expect("a connection");
     let link = within(&link, Duration::from_secs(1));
     let error = link.client().await.expect_err("it is held");
@@ -85,9 +85,9 @@ async fn wait_for_a_connection_is_bounded_too() {
 
 #[tokio::test]
 async fn wait_for_a_place_in_the_database_is_bounded_too() {
-    let mut scene = Scene::new().await;
-    limit(scene.database.role(), 0).await;
-    let link = link(&mut scene, &[("STAGELINK_RETRY_TIMEOUT_MS", "60000")]);
+    let mut fixture = HerokuFixture::new().await;
+    limit(fixture.database.role(), 0).await;
+    let link = link(&mut fixture, &[("STAGELINK_RETRY_TIMEOUT_MS", "60000")]);
     let link = within(&link, Duration::from_secs(1));
     let error = link.client().await.expect_err("there is none");
     assert_eq!(error.kind(), ErrorKind::TooManyConnections, "{error}");
@@ -96,16 +96,16 @@ async fn wait_for_a_place_in_the_database_is_bounded_too() {
 
 #[tokio::test]
 async fn guest_of_a_locked_table_hears_of_it_before_the_platform_ends_the_function() {
-    let scene = Scene::new().await;
-    migrate(&scene.variables).await;
-    let function = scene
+    let fixture = HerokuFixture::new().await;
+    migrate(&fixture.variables).await;
+    let function = fixture
         .function_within(Duration::from_secs(2), "guestbook")
         .await;
-    let answer = scene.ask(&function, "GET", "/api/guestbook", None).await;
-    assert_eq!(answer.status, 200, "{}", scene.log());
+    let answer = fixture.ask(&function, "GET", "/api/guestbook", None).await;
+    assert_eq!(answer.status, 200, "{}", fixture.log());
     let admin = server()
         .await
-        .connect_as_superuser_to(&scene.database)
+        .connect_as_superuser_to(&fixture.database)
         .await
         .expect("a superuser");
     let lock = "BEGIN; LOCK TABLE guestbook IN ACCESS EXCLUSIVE MODE";
@@ -117,22 +117,22 @@ async fn guest_of_a_locked_table_hears_of_it_before_the_platform_ends_the_functi
             Some(serde_json::json!({ "name": "Ada", "message": "Hello" })),
         ),
     ] {
-        let answer = scene
+        let answer = fixture
             .ask(&function, method, "/api/guestbook", body.as_ref())
             .await;
-        assert_eq!(answer.status, 504, "{}", scene.log());
+        assert_eq!(answer.status, 504, "{}", fixture.log());
         assert!(answer.text().contains("took too long"), "{answer:?}");
         // It does not wait in the server either, and would not be there for the next.
-        until_sessions(scene.database.role(), &AT_WORK, 0).await;
+        until_sessions(fixture.database.role(), &AT_WORK, 0).await;
     }
     admin.batch_execute("ROLLBACK").await.expect("no lock");
-    let answer = scene.ask(&function, "GET", "/api/guestbook", None).await;
-    assert_eq!(answer.status, 200, "{}", scene.log());
+    let answer = fixture.ask(&function, "GET", "/api/guestbook", None).await;
+    assert_eq!(answer.status, 200, "{}", fixture.log());
     assert_eq!(
         function.started_count(),
         1,
         "it was never killed: {}",
-        scene.log()
+        fixture.log()
     );
     assert!(
         !answer.text().contains("Ada"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use stagelink::{Database, Error, ErrorKind};
-use stagelink_tests::{Scene, as_superuser};
+use stagelink_tests::{HerokuFixture, as_superuser};
 use tokio::time::sleep;
 
 use super::{ANY, limit, link, pid, sessions, until_sessions};
@@ -16,9 +16,9 @@ async fn read(link: &Database) -> Result<i32, Error> {
 
 #[tokio::test]
 async fn place_that_becomes_free_is_waited_for() {
-    let mut scene = Scene::new().await;
-    let (first, second) = (link(&mut scene, &[]), link(&mut scene, &[]));
-    let role = scene.database.role();
+    let mut fixture = HerokuFixture::new().await;
+    let (first, second) = (link(&mut fixture, &[]), link(&mut fixture, &[]));
+    let role = fixture.database.role();
     limit(role, 1).await;
     read(&first).await.expect("the only place");
     let leave = async {
@@ -31,9 +31,9 @@ async fn place_that_becomes_free_is_waited_for() {
 
 #[tokio::test]
 async fn instance_that_had_to_wait_leaves_its_place_to_others() {
-    let mut scene = Scene::new().await;
-    let (first, second) = (link(&mut scene, &[]), link(&mut scene, &[]));
-    let role = scene.database.role().to_owned();
+    let mut fixture = HerokuFixture::new().await;
+    let (first, second) = (link(&mut fixture, &[]), link(&mut fixture, &[]));
+    let role = fixture.database.role().to_owned();
     // Nobody had to wait: the connection is kept.
     let kept = pid(&first.client().await.expect("a place")).await;
     first.finish_invocation().await;
@@ -52,9 +52,9 @@ async fn instance_that_had_to_wait_leaves_its_place_to_others() {
 
 #[tokio::test]
 async fn database_without_a_place_is_told_after_the_time_limit() {
-    let mut scene = Scene::new().await;
-    limit(scene.database.role(), 0).await;
-    let link = link(&mut scene, &[("STAGELINK_RETRY_TIMEOUT_MS", "500")]);
+    let mut fixture = HerokuFixture::new().await;
+    limit(fixture.database.role(), 0).await;
+    let link = link(&mut fixture, &[("STAGELINK_RETRY_TIMEOUT_MS", "500")]);
     for _ in 0..2 {
         let error = read(&link).await.expect_err("there is none");
         assert_eq!(error.kind(), ErrorKind::TooManyConnections);
@@ -65,7 +65,7 @@ async fn database_without_a_place_is_told_after_the_time_limit() {
     }
     as_superuser(&format!(
         "ALTER ROLE {} CONNECTION LIMIT 20",
-        scene.database.role()
+        fixture.database.role()
     ))
     .await;
     read(&link).await.expect("a place");
@@ -73,22 +73,22 @@ async fn database_without_a_place_is_told_after_the_time_limit() {
 
 #[tokio::test]
 async fn pool_is_as_large_as_the_invocations_of_an_instance() {
-    let mut scene = Scene::new().await;
-    let link = link(&mut scene, &[("AWS_LAMBDA_MAX_CONCURRENCY", "3")]);
+    let mut fixture = HerokuFixture::new().await;
+    let link = link(&mut fixture, &[("AWS_LAMBDA_MAX_CONCURRENCY", "3")]);
     let mut held = Vec::new();
     for _ in 0..3 {
         held.push(link.client().await.expect("a connection"));
     }
-    assert_eq!(sessions(scene.database.role(), &ANY).await, 3);
+    assert_eq!(sessions(fixture.database.role(), &ANY).await, 3);
 }
 
 #[tokio::test]
 async fn last_places_are_taken_in_turns_and_others_are_kept() {
-    let mut scene = Scene::new().await;
-    let role = scene.database.role().to_owned();
+    let mut fixture = HerokuFixture::new().await;
+    let role = fixture.database.role().to_owned();
     // Two of three are for everybody.
     limit(&role, 3).await;
-    let (first, second) = (link(&mut scene, &[]), link(&mut scene, &[]));
+    let (first, second) = (link(&mut fixture, &[]), link(&mut fixture, &[]));
     read(&first).await.expect("a place");
     first.finish_invocation().await;
     assert_eq!(sessions(&role, &ANY).await, 1, "there was room");

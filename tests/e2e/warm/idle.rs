@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use stagelink_local::lambda::Function;
-use stagelink_tests::{Scene, proxy, through};
+use stagelink_tests::{HerokuFixture, proxy, through};
 use tokio::time::sleep;
 
 use super::{ANY, link, pid, sessions, until_sessions};
@@ -36,25 +36,25 @@ impl Drop for Frozen {
 }
 
 /// Asks a function for its database, and sees that it answers.
-async fn answers(scene: &Scene, function: &Function) {
-    let answer = scene.ask(function, "GET", "/api/health", None).await;
-    assert_eq!(answer.status, 200, "{}", scene.log());
-    assert_eq!(function.started_count(), 1, "{}", scene.log());
+async fn answers(fixture: &HerokuFixture, function: &Function) {
+    let answer = fixture.ask(function, "GET", "/api/health", None).await;
+    assert_eq!(answer.status, 200, "{}", fixture.log());
+    assert_eq!(function.started_count(), 1, "{}", fixture.log());
 }
 
 #[tokio::test]
 async fn frozen_function_whose_connections_were_cut_answers_the_next_request() {
     let proxy = proxy().await;
-    let scene = Scene::new().await;
-    scene.set_url(&through(&proxy, &scene.database.url()));
-    let function = scene.function("health").await;
+    let fixture = HerokuFixture::new().await;
+    fixture.set_url(&through(&proxy, &fixture.database.url()));
+    let function = fixture.function("health").await;
     for _ in 0..3 {
-        answers(&scene, &function).await;
+        answers(&fixture, &function).await;
         let frozen = Frozen::new(&function);
         proxy.cut();
         drop(frozen);
     }
-    answers(&scene, &function).await;
+    answers(&fixture, &function).await;
     function.shutdown().await;
 }
 
@@ -62,25 +62,25 @@ async fn frozen_function_whose_connections_were_cut_answers_the_next_request() {
 async fn frozen_function_whose_connection_was_forgotten_answers_the_next_request() {
     // What a NAT gateway does: it forgets the connection, and answers nothing.
     let proxy = proxy().await;
-    let scene = Scene::new().await;
-    scene.set_url(&through(&proxy, &scene.database.url()));
-    let function = scene.function("health").await;
-    answers(&scene, &function).await;
+    let fixture = HerokuFixture::new().await;
+    fixture.set_url(&through(&proxy, &fixture.database.url()));
+    let function = fixture.function("health").await;
+    answers(&fixture, &function).await;
     let frozen = Frozen::new(&function);
     proxy.lose();
     // Longer than a connection counts as fresh.
     sleep(Duration::from_secs(6)).await;
     drop(frozen);
-    answers(&scene, &function).await;
+    answers(&fixture, &function).await;
     function.shutdown().await;
 }
 
 #[tokio::test]
 async fn connection_that_slept_is_looked_at_in_one_round_trip_and_a_fresh_one_is_not() {
     let proxy = proxy().await;
-    let mut scene = Scene::new().await;
-    scene.set_url(&through(&proxy, &scene.database.url()));
-    let link = link(&mut scene, &[]);
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set_url(&through(&proxy, &fixture.database.url()));
+    let link = link(&mut fixture, &[]);
     let first = pid(&link.client().await.expect("a connection")).await;
     let before = proxy.round_trips();
     for (pause, expected) in [(0, 1), (6, 2), (0, 1)] {
@@ -97,41 +97,41 @@ async fn connection_that_slept_is_looked_at_in_one_round_trip_and_a_fresh_one_is
 
 #[tokio::test]
 async fn frozen_instance_gives_its_place_back() {
-    let mut scene = Scene::new().await;
-    scene.set("STAGELINK_IDLE_TIMEOUT_MS", "500");
-    let function = scene.function("health").await;
-    answers(&scene, &function).await;
-    assert_eq!(sessions(scene.database.role(), &ANY).await, 1);
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set("STAGELINK_IDLE_TIMEOUT_MS", "500");
+    let function = fixture.function("health").await;
+    answers(&fixture, &function).await;
+    assert_eq!(sessions(fixture.database.role(), &ANY).await, 1);
     let frozen = Frozen::new(&function);
-    until_sessions(scene.database.role(), &ANY, 0).await;
+    until_sessions(fixture.database.role(), &ANY, 0).await;
     drop(frozen);
-    answers(&scene, &function).await;
-    assert!(!scene.log().contains("broke"), "{}", scene.log());
+    answers(&fixture, &function).await;
+    assert!(!fixture.log().contains("broke"), "{}", fixture.log());
     function.shutdown().await;
 }
 
 #[tokio::test]
 async fn function_that_is_told_to_end_says_goodbye() {
-    let scene = Scene::new().await;
-    let function = scene.function("health").await;
-    answers(&scene, &function).await;
-    assert_eq!(sessions(scene.database.role(), &ANY).await, 1);
+    let fixture = HerokuFixture::new().await;
+    let function = fixture.function("health").await;
+    answers(&fixture, &function).await;
+    assert_eq!(sessions(fixture.database.role(), &ANY).await, 1);
     for id in function.process_ids() {
         let id = Pid::from_raw(i32::try_from(id).expect("the id of a process"));
         kill(id, Signal::SIGTERM).expect("the process is there");
     }
-    until_sessions(scene.database.role(), &ANY, 0).await;
+    until_sessions(fixture.database.role(), &ANY, 0).await;
     function.shutdown().await;
     // A process that the signal had killed would have said that.
-    assert!(!scene.log().contains("signal"), "{}", scene.log());
+    assert!(!fixture.log().contains("signal"), "{}", fixture.log());
 }
 
 #[tokio::test]
 async fn connection_that_the_server_has_ended_by_now_is_replaced_without_a_look() {
     let proxy = proxy().await;
-    let mut scene = Scene::new().await;
-    scene.set_url(&through(&proxy, &scene.database.url()));
-    let link = link(&mut scene, &[("STAGELINK_IDLE_TIMEOUT_MS", "500")]);
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set_url(&through(&proxy, &fixture.database.url()));
+    let link = link(&mut fixture, &[("STAGELINK_IDLE_TIMEOUT_MS", "500")]);
     let first = pid(&link.client().await.expect("a connection")).await;
     // The server's goodbye does not arrive, and what is sent goes nowhere.
     proxy.lose();

@@ -11,15 +11,15 @@ use std::time::{Duration, SystemTime};
 
 use stagelink::{Client, Database, Settings};
 use stagelink_local_postgres::{PgBouncer, PgBouncerOptions};
-use stagelink_tests::{Identity, Scene, as_superuser, pooled, server};
+use stagelink_tests::{HerokuFixture, Identity, as_superuser, pooled, server};
 use tokio_postgres::types::Type;
 
-/// A link to the scene's database, with these variables set beside the scene's own.
-fn link(scene: &mut Scene, variables: &[(&str, &str)]) -> Database {
+/// A link to the fixture's database, with these variables set beside the fixture's own.
+fn link(fixture: &mut HerokuFixture, variables: &[(&str, &str)]) -> Database {
     for (name, value) in variables {
-        scene.set(name, value);
+        fixture.set(name, value);
     }
-    Database::new(Settings::from_vars(&scene.variables))
+    Database::new(Settings::from_vars(&fixture.variables))
 }
 
 /// The same link for an invocation that has so long to answer.
@@ -27,25 +27,25 @@ pub(crate) fn within(link: &Database, limit: Duration) -> Database {
     link.with_deadline(SystemTime::now() + limit)
 }
 
-/// A scene whose database is reached through a PgBouncer, and a link to it.
+/// A fixture whose database is reached through a PgBouncer, and a link to it.
 struct Pooled {
     link: Database,
-    scene: Scene,
+    fixture: HerokuFixture,
     _bouncer: PgBouncer,
 }
 
 impl Pooled {
     async fn start() -> Self {
-        let mut scene = Scene::new().await;
+        let mut fixture = HerokuFixture::new().await;
         let shown = Identity::self_signed();
         let options = PgBouncerOptions::new().certificate(&shown.certificate_pem, &shown.key_pem);
-        let started = PgBouncer::start(server().await, &[&scene.database], options).await;
+        let started = PgBouncer::start(server().await, &[&fixture.database], options).await;
         let bouncer = started.expect("the tests need PgBouncer");
-        scene.set_url(&pooled(&bouncer, &scene.database));
-        let link = link(&mut scene, &[("STAGELINK_SERVER_PIN", &shown.pin())]);
+        fixture.set_url(&pooled(&bouncer, &fixture.database));
+        let link = link(&mut fixture, &[("STAGELINK_SERVER_PIN", &shown.pin())]);
         Self {
             link,
-            scene,
+            fixture,
             _bouncer: bouncer,
         }
     }

@@ -2,7 +2,7 @@
 
 use stagelink::{Database, Error, Settings, params};
 use stagelink_local_postgres::PgBouncer;
-use stagelink_tests::{Auth, Identity, OwnServer, Scene, pooled as behind};
+use stagelink_tests::{Auth, HerokuFixture, Identity, OwnServer, pooled as behind};
 
 use super::{Pooled, link};
 
@@ -45,7 +45,7 @@ async fn all_kinds_of_work_are_done_through_a_pooler() {
 #[tokio::test]
 async fn url_of_a_pooler_stays_one_where_the_providers_pooler_is_not_wanted() {
     let pooled = Pooled::start().await;
-    let settings = Settings::from_vars(&pooled.scene.variables);
+    let settings = Settings::from_vars(&pooled.fixture.variables);
     let link = Database::new(settings.map(Settings::without_pooler));
     for setting in ["idle_session_timeout", "application_name"] {
         let sql = format!("SHOW {setting}");
@@ -58,7 +58,7 @@ async fn url_of_a_pooler_stays_one_where_the_providers_pooler_is_not_wanted() {
 
 /// A stage on Heroku whose database has a pooler with this identity beside it.
 struct WithPooler {
-    scene: Scene,
+    fixture: HerokuFixture,
     _server: OwnServer,
     _bouncer: PgBouncer,
 }
@@ -68,14 +68,15 @@ impl WithPooler {
         let server = OwnServer::start(of_database).await;
         let database = server.database(Auth::Scram).await;
         let bouncer = server.bouncer(&[&database], of_pooler).await;
-        let scene = Scene::with_url(&database.url()).await;
+        let fixture = HerokuFixture::with_url(&database.url()).await;
         let url = behind(&bouncer, &database);
-        let set = scene
-            .heroku
-            .set_config_var("shop-staging", "DATABASE_CONNECTION_POOL_URL", &url);
+        let set =
+            fixture
+                .heroku
+                .set_config_var("shop-staging", "DATABASE_CONNECTION_POOL_URL", &url);
         set.expect("a config var");
         Self {
-            scene,
+            fixture,
             _server: server,
             _bouncer: bouncer,
         }
@@ -83,7 +84,7 @@ impl WithPooler {
 
     /// Whether a new link's connection is a pooler's: those of a database are set to end.
     async fn is_pooled(&mut self, variables: &[(&str, &str)]) -> bool {
-        let link = link(&mut self.scene, variables);
+        let link = link(&mut self.fixture, variables);
         let row = link.read(|db| async move {
             let row = db.query_typed_one("SHOW idle_session_timeout", &[]).await?;
             Ok::<String, Error>(row.get(0))
@@ -116,6 +117,6 @@ async fn pooler_that_proves_nothing_is_passed_by_unless_it_is_pinned() {
 async fn function_of_a_stage_with_a_pooler_answers() {
     let identity = Identity::self_signed();
     let place = WithPooler::showing(&identity, &identity).await;
-    let answer = place.scene.get("health").await;
-    assert_eq!(answer.status, 200, "{}", place.scene.log());
+    let answer = place.fixture.get("health").await;
+    assert_eq!(answer.status, 200, "{}", place.fixture.log());
 }

@@ -1,7 +1,7 @@
 //! Statements that are kept prepared, over changes of the database.
 
 use stagelink::{Client, Database, Error, params};
-use stagelink_tests::{Scene, proxy, through};
+use stagelink_tests::{HerokuFixture, proxy, through};
 
 use super::{link, pid};
 
@@ -14,8 +14,8 @@ async fn columns(db: &Client) -> usize {
 }
 
 /// A table with a row, and a link whose connection has the statement prepared.
-async fn prepared(scene: &mut Scene) -> Database {
-    let link = link(scene, &[]);
+async fn prepared(fixture: &mut HerokuFixture) -> Database {
+    let link = link(fixture, &[]);
     let db = link.client().await.expect("a connection");
     db.batch_execute("CREATE TABLE entry (id bigint); INSERT INTO entry VALUES (1)")
         .await
@@ -30,20 +30,20 @@ async fn prepared(scene: &mut Scene) -> Database {
 }
 
 /// What a migration does, on another connection.
-async fn migrate(scene: &mut Scene, sql: &str) {
-    let other = link(scene, &[]);
+async fn migrate(fixture: &mut HerokuFixture, sql: &str) {
+    let other = link(fixture, &[]);
     let db = other.client().await.expect("a connection");
     db.batch_execute(sql).await.expect("a migration");
 }
 
 #[tokio::test]
 async fn statement_heals_after_a_migration_and_nobody_notices() {
-    let mut scene = Scene::new().await;
-    let link = prepared(&mut scene).await;
+    let mut fixture = HerokuFixture::new().await;
+    let link = prepared(&mut fixture).await;
     let first = pid(&link.client().await.expect("a connection")).await;
     for (time, columns_now) in [(1, 2), (2, 3)] {
         migrate(
-            &mut scene,
+            &mut fixture,
             &format!("ALTER TABLE entry ADD COLUMN more_{time} text"),
         )
         .await;
@@ -57,11 +57,11 @@ async fn statement_heals_after_a_migration_and_nobody_notices() {
 
 #[tokio::test]
 async fn driver_alone_would_have_failed_there() {
-    let mut scene = Scene::new().await;
-    let link = prepared(&mut scene).await;
+    let mut fixture = HerokuFixture::new().await;
+    let link = prepared(&mut fixture).await;
     let db = link.client().await.expect("a connection");
     let statement = db.prepare(SQL).await.expect("a statement");
-    migrate(&mut scene, "ALTER TABLE entry ADD COLUMN more text").await;
+    migrate(&mut fixture, "ALTER TABLE entry ADD COLUMN more text").await;
     let error = db
         .query(&statement, &[&10_i64])
         .await
@@ -72,9 +72,9 @@ async fn driver_alone_would_have_failed_there() {
 
 #[tokio::test]
 async fn transaction_heals_too() {
-    let mut scene = Scene::new().await;
-    let link = prepared(&mut scene).await;
-    migrate(&mut scene, "ALTER TABLE entry ADD COLUMN more text").await;
+    let mut fixture = HerokuFixture::new().await;
+    let link = prepared(&mut fixture).await;
+    migrate(&mut fixture, "ALTER TABLE entry ADD COLUMN more text").await;
     let count = link
         .transaction(|db| async move {
             let rows = db.query_cached(SQL, &params![10_i64]).await?;
@@ -95,8 +95,8 @@ async fn transaction_heals_too() {
 
 #[tokio::test]
 async fn forgotten_statements_are_sent_anew() {
-    let mut scene = Scene::new().await;
-    let link = prepared(&mut scene).await;
+    let mut fixture = HerokuFixture::new().await;
+    let link = prepared(&mut fixture).await;
     let db = link.client().await.expect("a connection");
     db.batch_execute("DEALLOCATE ALL")
         .await
@@ -107,9 +107,9 @@ async fn forgotten_statements_are_sent_anew() {
 #[tokio::test]
 async fn statement_costs_one_round_trip_each_time() {
     let proxy = proxy().await;
-    let mut scene = Scene::new().await;
-    scene.set_url(&through(&proxy, &scene.database.url()));
-    let link = link(&mut scene, &[]);
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set_url(&through(&proxy, &fixture.database.url()));
+    let link = link(&mut fixture, &[]);
     let db = link.client().await.expect("a connection");
     db.batch_execute("CREATE TABLE entry (id bigint); INSERT INTO entry VALUES (1)")
         .await
@@ -123,8 +123,8 @@ async fn statement_costs_one_round_trip_each_time() {
 
 #[tokio::test]
 async fn error_of_the_statement_itself_is_told_each_time() {
-    let mut scene = Scene::new().await;
-    let link = link(&mut scene, &[]);
+    let mut fixture = HerokuFixture::new().await;
+    let link = link(&mut fixture, &[]);
     let db = link.client().await.expect("a connection");
     for _ in 0..4 {
         let error = db

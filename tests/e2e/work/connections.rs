@@ -8,11 +8,11 @@ use futures_util::SinkExt as _;
 
 use stagelink::params;
 
-use super::{Place, pid};
+use super::{WorkFixture, pid};
 
 #[tokio::test]
 async fn connection_with_something_left_on_it_is_tidied_up_before_it_is_lent_again() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     let first = {
         let db = place.link.client().await.expect("a connection");
         db.batch_execute("BEGIN").await.expect("a transaction");
@@ -34,7 +34,7 @@ async fn connection_with_something_left_on_it_is_tidied_up_before_it_is_lent_aga
 
 #[tokio::test]
 async fn connection_is_kept_whatever_the_driver_sends_beside_queries() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     let first = {
         let mut db = place.link.client().await.expect("a connection");
         // Prepared, and let go of without anybody waiting for that.
@@ -56,7 +56,7 @@ async fn connection_is_kept_whatever_the_driver_sends_beside_queries() {
 
 #[tokio::test]
 async fn detached_connection_leaves_its_place_in_the_pool_and_ends_when_it_is_dropped() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     let detached = place.link.client().await.expect("a connection").detach();
     let first = pid(&detached).await;
     let second = pid(&place.link.client().await.expect("a second connection")).await;

@@ -3,11 +3,11 @@
 use futures_util::future::join_all;
 use stagelink::{Database, Error, ErrorKind, IdempotencyKey, Limits, ServerSettings, Stage};
 
-use super::{Place, cut_after_the_commit, key};
+use super::{WorkFixture, cut_after_the_commit, key};
 
 #[tokio::test]
 async fn write_with_a_key_gets_its_one_answer_whatever_happens_to_its_commit() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     place.read().await.expect("a warm link");
     let key = key("a");
     let id = cut_after_the_commit(&place, "a", place.write_once(&key, "a")).await;
@@ -22,7 +22,7 @@ async fn write_with_a_key_gets_its_one_answer_whatever_happens_to_its_commit() {
 
 #[tokio::test]
 async fn requests_with_one_key_at_the_same_time_get_one_answer() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     let key = key("a");
     let limits = Limits::default();
     let links: Vec<Database> = (0..8)
@@ -53,7 +53,7 @@ async fn requests_with_one_key_at_the_same_time_get_one_answer() {
 
 #[tokio::test]
 async fn key_is_for_one_request_of_one_owner_for_a_day() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     let first = place.write_once(&key("a"), "a").await.expect("an answer");
 
     let mut other = lambda_http::Request::new("another body".into());
@@ -84,7 +84,7 @@ async fn key_is_for_one_request_of_one_owner_for_a_day() {
 
 #[tokio::test]
 async fn key_of_work_that_failed_is_free_again() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     place.write("a").await.expect("it is written");
     let error = place.write_once(&key("x"), "a").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Query, "{}", error.report());
@@ -94,7 +94,7 @@ async fn key_of_work_that_failed_is_free_again() {
 
 #[tokio::test]
 async fn missing_table_says_where_its_sql_is() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     let drop = "DROP TABLE stagelink_idempotency";
     place
         .aside()

@@ -55,14 +55,14 @@ impl Provider for Known {
 }
 
 /// A database behind a faulty network, and a link to it.
-struct Place {
+struct WorkFixture {
     database: LocalDatabase,
     proxy: Proxy,
     known: Known,
     link: Database,
 }
 
-impl Place {
+impl WorkFixture {
     async fn new() -> Self {
         let database = database().await;
         let proxy = proxy().await;
@@ -197,7 +197,11 @@ async fn pid(db: &tokio_postgres::Client) -> i32 {
 }
 
 /// Cuts the network after the database has what was written, and before anybody is told.
-async fn cut_after_the_commit<T>(place: &Place, name: &str, work: impl Future<Output = T>) -> T {
+async fn cut_after_the_commit<T>(
+    place: &WorkFixture,
+    name: &str,
+    work: impl Future<Output = T>,
+) -> T {
     place.proxy.delay(Duration::from_millis(700));
     let cut = async {
         place.until_there(name).await;

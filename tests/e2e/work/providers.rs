@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stagelink::{Client, Database, Error, ErrorKind, Settings};
 use stagelink_local::heroku::{Failure, Fault};
-use stagelink_tests::Scene;
+use stagelink_tests::HerokuFixture;
 
 async fn select(db: Client) -> Result<(), Error> {
     db.query_typed("SELECT 1", &[]).await?;
@@ -24,24 +24,24 @@ async fn api_that_stumbles_is_asked_again() {
         Failure::HalfBody,
         Failure::InvalidJson,
     ] {
-        let scene = Scene::new().await;
-        scene.heroku.inject(Fault::new(failure).times(2));
-        let link = Database::new(Settings::from_vars(&scene.variables));
+        let fixture = HerokuFixture::new().await;
+        fixture.heroku.inject(Fault::new(failure).times(2));
+        let link = Database::new(Settings::from_vars(&fixture.variables));
         link.read(select).await.expect("it is read");
     }
 }
 
 #[tokio::test]
 async fn api_that_says_when_to_come_back_is_left_alone_and_nobody_waits_in_vain() {
-    let scene = Scene::new().await;
-    scene.heroku.inject(Fault::new(Failure::Status {
+    let fixture = HerokuFixture::new().await;
+    fixture.heroku.inject(Fault::new(Failure::Status {
         status: 429,
         retry_after: Some(Duration::from_secs(60)),
     }));
-    let link = Database::new(Settings::from_vars(&scene.variables));
+    let link = Database::new(Settings::from_vars(&fixture.variables));
     for _ in 0..3 {
         let error = link.read(select).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::RateLimited, "{}", error.report());
     }
-    assert_eq!(scene.heroku.requests().len(), 1);
+    assert_eq!(fixture.heroku.requests().len(), 1);
 }

@@ -6,11 +6,11 @@ use futures_util::future::join;
 use stagelink::{Client, Database, Error, ErrorKind, Limits, ServerSettings, Stage};
 use stagelink_tests::{CANARY, as_superuser, database, proxy, through};
 
-use super::{INSERT, Known, Place, insert};
+use super::{INSERT, Known, WorkFixture, insert};
 
 #[tokio::test]
 async fn write_follows_to_the_server_that_takes_writes() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     place.read().await.expect("a warm link");
     // The follower was promoted elsewhere; what was the primary takes no writes.
     let (old, new) = (place.database.name(), database().await);
@@ -19,10 +19,10 @@ async fn write_follows_to_the_server_that_takes_writes() {
     ))
     .await;
     place.end_sessions().await;
-    let new = Place {
+    let new = WorkFixture {
         known: Known::new(&new.url()),
         database: new,
-        ..Place::new().await
+        ..WorkFixture::new().await
     };
     let table = "CREATE TABLE entry (id bigserial, name text UNIQUE)";
     new.aside()
@@ -41,7 +41,7 @@ async fn write_follows_to_the_server_that_takes_writes() {
 
 #[tokio::test]
 async fn database_that_stays_read_only_is_told_and_the_provider_is_left_in_peace() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     let name = place.database.name();
     as_superuser(&format!(
         "ALTER DATABASE {name} SET default_transaction_read_only = on"
@@ -77,7 +77,7 @@ async fn database_that_stays_read_only_is_told_and_the_provider_is_left_in_peace
 
 #[tokio::test]
 async fn refused_and_silent_servers_are_waited_for_and_then_told() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     place.read().await.expect("a warm link");
     place.proxy.refuse().await;
     place.proxy.cut();
@@ -107,7 +107,7 @@ async fn refused_and_silent_servers_are_waited_for_and_then_told() {
 
 #[tokio::test]
 async fn server_that_falls_silent_after_a_cut_is_looked_for_elsewhere() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     place.read().await.expect("a warm link");
     let elsewhere = proxy().await;
     place.known.set(&through(&elsewhere, &place.database.url()));
@@ -141,7 +141,7 @@ async fn server_that_falls_silent_after_a_cut_is_looked_for_elsewhere() {
 
 #[tokio::test]
 async fn rotation_that_the_provider_tells_late_is_waited_for() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     place.read().await.expect("a warm link");
     let role = place.database.role();
     let changed = format!("{CANARY}-late");

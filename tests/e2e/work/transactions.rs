@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::future::{join, join_all};
 use stagelink::{Database, Error, ErrorKind, Limits, ServerSettings, Stage};
 
-use super::{INSERT, Place, SLOW_INSERT, cut_after_the_commit, insert};
+use super::{INSERT, SLOW_INSERT, WorkFixture, cut_after_the_commit, insert};
 
 #[tokio::test]
 async fn transaction_that_is_cut_before_its_commit_is_done_again_and_once() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     let both = place.link.transaction(|db| async move {
         insert(&db, "first", INSERT).await?;
         insert(&db, "second", SLOW_INSERT).await
@@ -27,7 +27,7 @@ async fn transaction_that_is_cut_before_its_commit_is_done_again_and_once() {
 
 #[tokio::test]
 async fn commit_that_nobody_answered_is_unknown() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     place.read().await.expect("a warm link");
     let one = place
         .link
@@ -44,7 +44,7 @@ async fn commit_that_nobody_answered_is_unknown() {
 
 #[tokio::test]
 async fn work_that_fails_by_itself_is_done_once_and_rolled_back() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     let runs = AtomicUsize::new(0);
     let runs = &runs;
     let error = place
@@ -63,7 +63,7 @@ async fn work_that_fails_by_itself_is_done_once_and_rolled_back() {
 
 #[tokio::test]
 async fn transaction_with_a_failed_statement_is_never_called_committed() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     let error = place
         .link
         .transaction(|db| async move {
@@ -79,7 +79,7 @@ async fn transaction_with_a_failed_statement_is_never_called_committed() {
 
 #[tokio::test]
 async fn transaction_that_loses_a_race_is_done_again() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     place.write("counter").await.expect("it is written");
     let limits = Limits::default();
     let links: Vec<Database> = (0..4)

@@ -4,11 +4,11 @@ use futures_util::future::join;
 use stagelink::{Error, ErrorKind};
 use stagelink_local::testing::network::Direction;
 
-use super::{INSERT, Place, SLOW_INSERT, insert};
+use super::{INSERT, SLOW_INSERT, WorkFixture, insert};
 
 #[tokio::test]
 async fn idle_connection_that_the_server_ended_costs_nobody_anything() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     place.write("warm").await.expect("a warm link");
     for name in ["a", "b", "c"] {
         place.end_sessions().await;
@@ -20,7 +20,7 @@ async fn idle_connection_that_the_server_ended_costs_nobody_anything() {
 
 #[tokio::test]
 async fn read_under_which_the_connection_is_cut_is_done_again() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     place.read().await.expect("a warm link");
     let slow = place.link.read(|db| async move {
         db.query_typed("SELECT pg_sleep(0.5)", &[]).await?;
@@ -35,7 +35,7 @@ async fn read_under_which_the_connection_is_cut_is_done_again() {
 
 #[tokio::test]
 async fn write_that_postgres_ended_is_done_again_and_once() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     place.read().await.expect("a warm link");
     let end = async {
         place.until_running("pg_sleep").await;
@@ -50,7 +50,7 @@ async fn write_that_postgres_ended_is_done_again_and_once() {
 
 #[tokio::test]
 async fn write_that_nobody_answered_is_unknown_and_not_done_again() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     place.read().await.expect("a warm link");
     let cut = async {
         place.until_running("pg_sleep").await;
@@ -70,7 +70,7 @@ async fn write_that_nobody_answered_is_unknown_and_not_done_again() {
 
 #[tokio::test]
 async fn write_of_two_statements_is_not_done_again_after_the_first_took_effect() {
-    let place = Place::new().await;
+    let place = WorkFixture::new().await;
     let both = place.link.write(|db| async move {
         insert(&db, "first", INSERT).await?;
         insert(&db, "second", SLOW_INSERT).await
@@ -95,7 +95,7 @@ async fn write_of_two_statements_is_not_done_again_after_the_first_took_effect()
 #[tokio::test]
 async fn read_survives_a_connection_of_which_one_half_is_closed() {
     for half in [Direction::ToClient, Direction::ToServer] {
-        let place = Place::new().await;
+        let place = WorkFixture::new().await;
         place.read().await.expect("a warm link");
         let read = place.link.read(|db| async move {
             db.query_typed("SELECT pg_sleep(0.5)", &[]).await?;

@@ -6,19 +6,19 @@ use stagelink_local::api::Control;
 use stagelink_local::testing::neon::Neon;
 use stagelink_local::testing::render::Render;
 
-use crate::{Rig, database, server};
+use crate::{FunctionHarness, database, server};
 
 /// A provider with the database of staging, and functions that are linked to it.
 #[derive(Debug)]
-pub struct Place {
+pub struct ProviderFixture {
     /// The provider.
-    pub cloud: Cloud,
-    rig: Rig,
+    pub cloud: FakeProvider,
+    harness: FunctionHarness,
 }
 
 /// The stand-in for a provider, and what it calls the database.
 #[derive(Debug)]
-pub enum Cloud {
+pub enum FakeProvider {
     /// A Neon with the project `shop`, the branches `br-main`, which is the default one
     /// and of no use, and `br-staging`.
     Neon(Neon),
@@ -26,7 +26,7 @@ pub enum Cloud {
     Render(Render, String),
 }
 
-impl Place {
+impl ProviderFixture {
     /// One at each provider.
     ///
     /// # Panics
@@ -56,10 +56,10 @@ impl Place {
             ("STAGELINK_POOLER", "never"),
             ("NEON_API_KEY", &token),
         ];
-        let rig = Rig::new(database, variables, [token.clone()]);
+        let harness = FunctionHarness::new(database, variables, [token.clone()]);
         Self {
-            cloud: Cloud::Neon(neon),
-            rig,
+            cloud: FakeProvider::Neon(neon),
+            harness,
         }
     }
 
@@ -74,10 +74,10 @@ impl Place {
             ("STAGELINK_RENDER_API_URL", render.url()),
             ("RENDER_API_KEY", &token),
         ];
-        let rig = Rig::new(database, variables, [token.clone()]);
+        let harness = FunctionHarness::new(database, variables, [token.clone()]);
         Self {
-            cloud: Cloud::Render(render, id),
-            rig,
+            cloud: FakeProvider::Render(render, id),
+            harness,
         }
     }
 
@@ -100,14 +100,14 @@ impl Place {
     pub fn revoke_token(&self) {
         let token = &self.variables[self.cloud.token_variable()];
         let revoked = match &self.cloud {
-            Cloud::Neon(neon) => neon.revoke_token(token),
-            Cloud::Render(render, _) => render.revoke_token(token),
+            FakeProvider::Neon(neon) => neon.revoke_token(token),
+            FakeProvider::Render(render, _) => render.revoke_token(token),
         };
         assert!(revoked, "it was valid");
     }
 }
 
-impl Cloud {
+impl FakeProvider {
     /// The provider's name.
     pub fn name(&self) -> &'static str {
         match self {
@@ -150,16 +150,16 @@ impl Cloud {
     }
 }
 
-impl Deref for Place {
-    type Target = Rig;
+impl Deref for ProviderFixture {
+    type Target = FunctionHarness;
 
-    fn deref(&self) -> &Rig {
-        &self.rig
+    fn deref(&self) -> &FunctionHarness {
+        &self.harness
     }
 }
 
-impl DerefMut for Place {
-    fn deref_mut(&mut self) -> &mut Rig {
-        &mut self.rig
+impl DerefMut for ProviderFixture {
+    fn deref_mut(&mut self) -> &mut FunctionHarness {
+        &mut self.harness
     }
 }

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 /// A relay to an API on this machine. It ends when it is dropped.
 #[derive(Debug)]
-pub struct Wire {
+pub struct HttpCapture {
     url: String,
     said: Arc<Mutex<Vec<Vec<u8>>>>,
     _relay: JoinSet<()>,
@@ -17,7 +17,7 @@ pub struct Wire {
 
 /// A request that passed.
 #[derive(Clone, Debug)]
-pub struct Passed {
+pub struct CapturedRequest {
     /// The method.
     pub method: String,
     /// The path with its query.
@@ -26,7 +26,7 @@ pub struct Passed {
     pub body: Value,
 }
 
-impl Wire {
+impl HttpCapture {
     /// Begins to relay to the API at this URL, such as `http://127.0.0.1:5001`.
     ///
     /// # Panics
@@ -62,7 +62,7 @@ impl Wire {
     /// # Panics
     ///
     /// When something passed that is no request.
-    pub fn passed(&self) -> Vec<Passed> {
+    pub fn passed(&self) -> Vec<CapturedRequest> {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.iter().flat_map(|said| requests(said)).collect()
     }
@@ -102,7 +102,7 @@ async fn pass(client: TcpStream, address: String, all: Arc<Mutex<Vec<Vec<u8>>>>)
 }
 
 /// The requests of one connection: none of them has a body without a length.
-fn requests(mut said: &[u8]) -> Vec<Passed> {
+fn requests(mut said: &[u8]) -> Vec<CapturedRequest> {
     let mut requests = Vec::new();
     while !said.is_empty() {
         let end = said
@@ -118,7 +118,7 @@ fn requests(mut said: &[u8]) -> Vec<Passed> {
             .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
             .map_or(0, |(_, length)| length.trim().parse().expect("a length"));
         let body = &said[end + 4..end + 4 + length];
-        requests.push(Passed {
+        requests.push(CapturedRequest {
             method: method.to_owned(),
             path: path.to_owned(),
             body: match length {

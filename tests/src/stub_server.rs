@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::Identity;
-use crate::heard::{Ear, Heard};
+use crate::client_capture::{CaptureWriter, ClientCapture};
 use crate::mitm::accept;
 
 /// What the server does.
@@ -45,7 +45,7 @@ pub enum Stub {
 pub struct StubServer {
     port: u16,
     certificate: tempfile::NamedTempFile,
-    heard: Heard,
+    heard: ClientCapture,
     serving: JoinHandle<()>,
 }
 
@@ -82,7 +82,7 @@ impl StubServer {
             .await
             .expect("a port");
         let port = listener.local_addr().expect("a port").port();
-        let heard = Heard::default();
+        let heard = ClientCapture::default();
         let ears = heard.clone();
         let serving = tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
@@ -114,7 +114,7 @@ impl StubServer {
     }
 
     /// What clients said to it.
-    pub fn heard(&self) -> &Heard {
+    pub fn heard(&self) -> &ClientCapture {
         &self.heard
     }
 
@@ -134,7 +134,7 @@ async fn serve(
     mut tcp: TcpStream,
     stub: Stub,
     acceptor: &SslAcceptor,
-    heard: &Heard,
+    heard: &ClientCapture,
 ) -> anyhow::Result<()> {
     let refusal: &[u8] = match stub {
         Stub::Silent => return std::future::pending().await,
@@ -148,7 +148,7 @@ async fn serve(
     Ok(tcp.write_all(refusal).await?)
 }
 
-async fn talk<S>(mut tls: S, stub: Stub, ear: &Ear) -> anyhow::Result<()>
+async fn talk<S>(mut tls: S, stub: Stub, ear: &CaptureWriter) -> anyhow::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use stagelink_local::lambda::Function;
-use stagelink_tests::{Rig, Target};
+use stagelink_tests::{FunctionHarness, Target};
 
 use crate::instance::{Instance, Reply, Work};
 
@@ -18,11 +18,11 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// As many, with the variables of this rig. They start with the first request.
-    pub(crate) async fn instances(rig: &Rig, count: usize) -> Vec<Arc<Self>> {
-        let functions = rig.instances(count, "guestbook").await;
+    /// As many, with the variables of this harness. They start with the first request.
+    pub(crate) async fn instances(harness: &FunctionHarness, count: usize) -> Vec<Arc<Self>> {
+        let functions = harness.instances(count, "guestbook").await;
         let one = |function| Self {
-            target: rig.target(&function),
+            target: harness.target(&function),
             function,
         };
         functions.into_iter().map(one).map(Arc::new).collect()

@@ -13,7 +13,7 @@ use crate::{Answer, Record, Target, functions};
 
 /// A database of the test's own, and functions with the variables that link them to it.
 #[derive(Debug)]
-pub struct Rig {
+pub struct FunctionHarness {
     /// The database.
     pub database: Database,
     /// The variables that functions are started with: those of a good set-up,
@@ -23,8 +23,8 @@ pub struct Rig {
     pub record: Record,
 }
 
-impl Rig {
-    /// A rig whose functions serve staging with these variables. No log may hold one
+impl FunctionHarness {
+    /// A harness whose functions serve staging with these variables. No log may hold one
     /// of the secrets.
     pub fn new<const N: usize>(
         database: Database,

@@ -14,9 +14,9 @@ use tokio_openssl::SslStream;
 use tokio_postgres::Client;
 
 use crate::CANARY;
-use crate::identity::{Identity, x509};
 use crate::mitm::SSL_REQUEST;
 use crate::postgres::{source, with_causes};
+use crate::server_identity::{Identity, x509};
 
 /// A Postgres of a test's own.
 ///

@@ -2,18 +2,18 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use stagelink_local_postgres::{Database, PgBouncer, PgBouncerOptions};
-use stagelink_tests::{Auth, Identity, OwnServer, Rig, migrate, pooled};
+use stagelink_tests::{Auth, FunctionHarness, Identity, OwnServer, migrate, pooled};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// A server with a guestbook, whose role may have [`CONNECTIONS`] of its connections.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct LoadFixture {
     pub(crate) server: OwnServer,
     pub(crate) database: Database,
     _turn: MutexGuard<'static, ()>,
 }
 
-impl Place {
+impl LoadFixture {
     /// Waits for its turn, and makes one.
     pub(crate) async fn new() -> Self {
         let turn = TURN.lock().await;
@@ -30,7 +30,7 @@ impl Place {
         let role = place.database.role();
         let limit = format!("ALTER ROLE {role} CONNECTION LIMIT {CONNECTIONS}");
         place.server.run(&limit).await;
-        migrate(&place.rig(&[]).variables).await;
+        migrate(&place.harness(&[]).variables).await;
         place
     }
 
@@ -46,14 +46,14 @@ impl Place {
     }
 
     /// What functions are told to reach it directly, with these variables beside it.
-    pub(crate) fn rig(&self, variables: &[(&str, &str)]) -> Rig {
+    pub(crate) fn harness(&self, variables: &[(&str, &str)]) -> FunctionHarness {
         self.rig_at(&self.database.url(), variables)
     }
 
     /// The same through a PgBouncer, which they know by its key. They have patience with
     /// their handshakes, for which all of them, the pooler and whatever else runs here share
     /// the processors of one machine.
-    pub(crate) fn rig_behind(&self, bouncer: &PgBouncer) -> Rig {
+    pub(crate) fn rig_behind(&self, bouncer: &PgBouncer) -> FunctionHarness {
         let pin = self.server.identity().pin();
         let url = pooled(bouncer, &self.database);
         self.rig_at(
@@ -66,12 +66,12 @@ impl Place {
         )
     }
 
-    fn rig_at(&self, url: &str, variables: &[(&str, &str)]) -> Rig {
-        let mut rig = Rig::new(self.database.clone(), [("DATABASE_URL", url)], []);
+    fn rig_at(&self, url: &str, variables: &[(&str, &str)]) -> FunctionHarness {
+        let mut harness = FunctionHarness::new(self.database.clone(), [("DATABASE_URL", url)], []);
         for (name, value) in variables {
-            rig.set(name, value);
+            harness.set(name, value);
         }
-        rig
+        harness
     }
 
     /// How many entries the guestbook has.

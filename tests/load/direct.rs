@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
+use crate::answers::{Answers, recover, strike, strike_once};
 use crate::figures::Figures;
 use crate::instance::{Instance, Reply, Work};
-use crate::place::{CONNECTIONS, Place};
+use crate::load_fixture::{CONNECTIONS, LoadFixture};
 use crate::processes::Process;
 use crate::sessions::Sessions;
 use crate::simulated::{Reads, Simulated};
-use crate::storm::{Answers, recover, strike, strike_once};
 
 /// Strikes, and sees that every answer is a good one or says when to come again, that the
 /// database has each entry of which the answer says so and no other, and that in the end
 /// every instance gets its answer.
 async fn survived<I: Instance>(
     what: &str,
-    place: &Place,
+    place: &LoadFixture,
     instances: &[Arc<I>],
     strike: impl AsyncFn(&[Arc<I>]) -> Answers,
 ) {
@@ -44,9 +44,9 @@ async fn survived<I: Instance>(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_instances_at_the_database_wait_or_are_told_to() {
-    let place = Place::new().await;
-    let rig = place.rig(&[]);
-    let instances = Simulated::instances(&rig, 1_000, Reads::Typed);
+    let place = LoadFixture::new().await;
+    let harness = place.harness(&[]);
+    let instances = Simulated::instances(&harness, 1_000, Reads::Typed);
     survived(
         "1,000 simulated instances, directly",
         &place,
@@ -58,9 +58,9 @@ async fn a_thousand_instances_at_the_database_wait_or_are_told_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_processes_at_the_database_wait_or_say_when_to_come() {
-    let place = Place::new().await;
-    let rig = place.rig(&[]);
-    let instances = Process::instances(&rig, 100).await;
+    let place = LoadFixture::new().await;
+    let harness = place.harness(&[]);
+    let instances = Process::instances(&harness, 100).await;
     survived("100 processes, directly", &place, &instances, strike).await;
     Process::none_ended(&instances);
     Process::shutdown(&instances).await;

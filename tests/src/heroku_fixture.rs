@@ -4,18 +4,18 @@ use std::ops::{Deref, DerefMut};
 
 use stagelink_local::heroku::{Access, Heroku, Stage};
 
-use crate::{Rig, database};
+use crate::{FunctionHarness, database};
 
 /// A pipeline `shop` with the app `shop-staging` in the stage staging, whose
 /// database is the test's own.
 #[derive(Debug)]
-pub struct Scene {
+pub struct HerokuFixture {
     /// The local Heroku. Its pipeline is `shop`.
     pub heroku: Heroku,
-    rig: Rig,
+    harness: FunctionHarness,
 }
 
-impl Scene {
+impl HerokuFixture {
     /// Sets it up.
     ///
     /// # Panics
@@ -41,15 +41,15 @@ impl Scene {
             ("HEROKU_API_KEY", &token),
         ];
         let secrets = [token.clone(), heroku.api_key().to_owned()];
-        let rig = Rig::new(database, variables, secrets);
-        Self { heroku, rig }
+        let harness = FunctionHarness::new(database, variables, secrets);
+        Self { heroku, harness }
     }
 
     /// A good set-up whose database URL is this one.
     pub async fn with_url(url: &str) -> Self {
-        let scene = Self::new().await;
-        scene.set_url(url);
-        scene
+        let fixture = Self::new().await;
+        fixture.set_url(url);
+        fixture
     }
 
     /// Sets `DATABASE_URL` of the app, as `heroku config:set` does.
@@ -70,16 +70,16 @@ impl Scene {
     }
 }
 
-impl Deref for Scene {
-    type Target = Rig;
+impl Deref for HerokuFixture {
+    type Target = FunctionHarness;
 
-    fn deref(&self) -> &Rig {
-        &self.rig
+    fn deref(&self) -> &FunctionHarness {
+        &self.harness
     }
 }
 
-impl DerefMut for Scene {
-    fn deref_mut(&mut self) -> &mut Rig {
-        &mut self.rig
+impl DerefMut for HerokuFixture {
+    fn deref_mut(&mut self) -> &mut FunctionHarness {
+        &mut self.harness
     }
 }

@@ -6,16 +6,16 @@ use crate::CANARY;
 
 /// All that clients said, connection by connection, beginning with the start-up message.
 #[derive(Clone, Debug, Default)]
-pub struct Heard(Arc<Mutex<Vec<Vec<u8>>>>);
+pub struct ClientCapture(Arc<Mutex<Vec<Vec<u8>>>>);
 
 /// What is said on one connection.
 #[derive(Debug)]
-pub(crate) struct Ear {
-    heard: Heard,
+pub(crate) struct CaptureWriter {
+    heard: ClientCapture,
     number: usize,
 }
 
-impl Heard {
+impl ClientCapture {
     /// The connections on which anything was said in clear text: those on which the
     /// handshake came to its end.
     pub fn connections(&self) -> usize {
@@ -45,10 +45,10 @@ impl Heard {
             .any(|(tag, body)| !(tag == TERMINATE || tag == PASSWORD && body.starts_with(SCRAM)))
     }
 
-    pub(crate) fn ear(&self) -> Ear {
+    pub(crate) fn ear(&self) -> CaptureWriter {
         let mut inner = self.inner();
         inner.push(Vec::new());
-        Ear {
+        CaptureWriter {
             heard: self.clone(),
             number: inner.len() - 1,
         }
@@ -59,7 +59,7 @@ impl Heard {
     }
 }
 
-impl Ear {
+impl CaptureWriter {
     pub(crate) fn hear(&self, bytes: &[u8]) {
         self.heard.inner()[self.number].extend(bytes);
     }
@@ -95,8 +95,8 @@ const SCRAM: &[u8] = b"SCRAM-SHA-256";
 mod tests {
     use super::*;
 
-    fn heard(parts: &[&[u8]]) -> Heard {
-        let heard = Heard::default();
+    fn heard(parts: &[&[u8]]) -> ClientCapture {
+        let heard = ClientCapture::default();
         heard.ear().hear(&parts.concat());
         heard
     }

@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use stagelink_local_postgres::PgBouncer;
 
+use crate::answers::strike;
 use crate::figures::Figures;
 use crate::instance::{Instance, Reply};
-use crate::place::{POOLED, Place};
+use crate::load_fixture::{LoadFixture, POOLED};
 use crate::processes::Process;
 use crate::sessions::Sessions;
 use crate::simulated::{Reads, Simulated};
-use crate::storm::strike;
 
 /// Strikes, and sees that every answer is a good one, that the database has each entry, and
 /// that the pooler kept to its connections.
 async fn all_answered<I: Instance>(
     what: &str,
-    place: &Place,
+    place: &LoadFixture,
     bouncer: &PgBouncer,
     instances: &[Arc<I>],
     figures: &mut Figures,
@@ -34,12 +34,12 @@ async fn all_answered<I: Instance>(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_instances_behind_a_pooler_are_all_answered() {
-    let place = Place::new().await;
+    let place = LoadFixture::new().await;
     let mut figures = Figures::default();
     for (prepared_statements, reads) in [(0, Reads::Typed), (100, Reads::Prepared)] {
         let bouncer = place.bouncer(prepared_statements).await;
-        let rig = place.rig_behind(&bouncer);
-        let instances = Simulated::instances(&rig, 1_000, reads);
+        let harness = place.rig_behind(&bouncer);
+        let instances = Simulated::instances(&harness, 1_000, reads);
         let what = "1,000 simulated instances";
         all_answered(what, &place, &bouncer, &instances, &mut figures).await;
     }
@@ -48,12 +48,12 @@ async fn a_thousand_instances_behind_a_pooler_are_all_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_processes_behind_a_pooler_are_all_answered() {
-    let place = Place::new().await;
+    let place = LoadFixture::new().await;
     let mut figures = Figures::default();
     for prepared_statements in [0, 100] {
         let bouncer = place.bouncer(prepared_statements).await;
-        let rig = place.rig_behind(&bouncer);
-        let instances = Process::instances(&rig, 100).await;
+        let harness = place.rig_behind(&bouncer);
+        let instances = Process::instances(&harness, 100).await;
         let what = "100 processes";
         all_answered(what, &place, &bouncer, &instances, &mut figures).await;
         Process::none_ended(&instances);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use http::StatusCode;
 use stagelink::{Database, Error, Problem, Settings};
-use stagelink_tests::{CANARY, Rig};
+use stagelink_tests::{CANARY, FunctionHarness};
 use tokio_postgres::Client;
 
 use crate::instance::{Instance, Reply, Work};
@@ -27,10 +27,14 @@ pub(crate) enum Reads {
 }
 
 impl Simulated {
-    /// As many, with the variables of this rig.
-    pub(crate) fn instances(rig: &Rig, count: usize, reads: Reads) -> Vec<Arc<Self>> {
+    /// As many, with the variables of this harness.
+    pub(crate) fn instances(
+        harness: &FunctionHarness,
+        count: usize,
+        reads: Reads,
+    ) -> Vec<Arc<Self>> {
         let one = |_| {
-            let link = Database::new(Settings::from_vars(rig.variables.clone()));
+            let link = Database::new(Settings::from_vars(harness.variables.clone()));
             Arc::new(Self { link, reads })
         };
         (0..count).map(one).collect()

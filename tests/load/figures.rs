@@ -1,11 +1,11 @@
-//! The figures of storms, as a table.
+//! The figures of the load tests, as a table.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write as _;
 use std::time::Duration;
 
-use crate::storm::Answers;
+use crate::answers::Answers;
 
 /// A row for each storm.
 #[derive(Debug, Default)]
