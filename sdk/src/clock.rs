@@ -45,6 +45,7 @@ impl SuspendAwareInstant {
     }
 
     /// A number that differs between processes that read the clock at different times.
+    #[cfg(feature = "lambda")]
     pub(crate) fn as_seed(&self) -> u64 {
         self.since_boot_ns.rotate_left(32).cast_unsigned() ^ self.wall_ns.cast_unsigned()
     }

@@ -259,9 +259,9 @@ impl Error {
         }
     }
 
-    /// The message and everything beneath it in one line, for a log.
+    /// Returns the message and its causes in one line, for a log.
     pub fn report(&self) -> impl fmt::Display + '_ {
-        Report(self)
+        with_causes(self)
     }
 }
 
@@ -299,12 +299,17 @@ impl fmt::Display for Phase {
     }
 }
 
-struct Report<'a>(&'a Error);
+/// Returns an error and its causes as one line, for a log.
+pub(crate) fn with_causes<'a>(error: &'a (dyn StdError + 'static)) -> impl fmt::Display + 'a {
+    WithCauses(error)
+}
 
-impl fmt::Display for Report<'_> {
+struct WithCauses<'a>(&'a (dyn StdError + 'static));
+
+impl fmt::Display for WithCauses<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
-        let mut source = StdError::source(self.0);
+        let mut source = self.0.source();
         while let Some(cause) = source {
             write!(f, ": {cause}")?;
             source = cause.source();

@@ -1,11 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "axum")]
+mod axum;
 mod clock;
 mod config;
 mod credentials;
 mod database;
 mod deadline;
 mod error;
+#[cfg(feature = "lambda")]
 mod lambda;
 mod params;
 mod postgres;
@@ -18,6 +21,8 @@ pub mod testing;
 #[cfg(test)]
 mod troubleshooting;
 
+#[cfg(feature = "axum")]
+pub use crate::axum::Idempotent;
 pub use crate::config::HerokuApp;
 pub use crate::config::HerokuSettings;
 pub use crate::config::Limits;
@@ -28,9 +33,11 @@ pub use crate::config::RenderSettings;
 pub use crate::config::ServerPin;
 pub use crate::config::ServerSettings;
 pub use crate::config::Settings;
+pub use crate::config::SettingsBuilder;
 pub use crate::credentials::Credentials;
 pub use crate::credentials::DatabaseUrl;
 pub use crate::database::Database;
+#[cfg(feature = "lambda")]
 pub use crate::database::Databases;
 pub use crate::database::IDEMPOTENCY_TABLE;
 pub use crate::database::IdempotencyKey;
@@ -39,14 +46,18 @@ pub use crate::database::client;
 pub use crate::error::Error;
 pub use crate::error::ErrorKind;
 pub use crate::error::Phase;
+#[cfg(feature = "lambda")]
 pub use crate::lambda::IntoService;
+#[cfg(feature = "lambda")]
 pub use crate::lambda::run;
+#[cfg(feature = "lambda")]
 pub use crate::lambda::run_concurrent;
+#[cfg(feature = "lambda")]
 pub use crate::lambda::run_with_streaming_response;
+#[doc(hidden)]
+pub use crate::params::__private;
 pub use crate::params::ArrayElement;
 pub use crate::params::SqlType;
-#[doc(hidden)]
-pub use crate::params::private;
 pub use crate::postgres::Client;
 pub use crate::postgres::ConnectTimings;
 pub use crate::postgres::DatabaseInfo;
@@ -62,3 +73,7 @@ pub use crate::provider::Render;
 pub use crate::provider::ResolveRequest;
 pub use crate::provider::StaticUrl;
 pub use crate::stage::Stage;
+
+pub use deadpool_postgres;
+pub use secrecy::SecretString;
+pub use tokio_postgres;

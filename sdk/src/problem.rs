@@ -2,12 +2,9 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
-use lambda_http::{Body, IntoResponse};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -16,8 +13,8 @@ use crate::error::{Error, ErrorKind};
 /// An error response with a body of type `application/problem+json`, as
 /// [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) describes it.
 ///
-/// It is an error too, so that a handler may use `?` for what a client did
-/// wrong as well as for what went wrong here:
+/// It is an error too, so that a handler may use `?` for a client's mistake as well as for a
+/// failure of its own:
 ///
 /// ```no_run
 /// use http::StatusCode;
@@ -34,8 +31,13 @@ use crate::error::{Error, ErrorKind};
 /// }
 /// ```
 ///
-/// From an [`Error`] the client gets [`public_message`](Error::public_message)
-/// and nothing else; the error itself stays in `source()`, for the log.
+/// Of an [`Error`] the client gets [`public_message`](Error::public_message) and nothing else;
+/// the error itself stays in `source()`, for the log.
+///
+/// With the cargo feature `axum` it is a response of axum's, too, so that a handler of a `Router`
+/// returns `Result<Json<T>, Problem>`. A problem with a status of 500 or more is logged once as
+/// it becomes the response, with its causes, and the response carries the [`Error`] beneath it as
+/// an extension.
 #[derive(Debug)]
 pub struct Problem(Box<Parts>);
 
@@ -48,8 +50,7 @@ struct Parts {
     cause: Option<Error>,
 }
 
-/// The members of the body. `type` is left out: it means `about:blank`, whose
-/// title is that of the status.
+/// The members of the body. Without `type` it is `about:blank`, whose title is the status's.
 #[derive(Serialize)]
 struct Members<'a> {
     title: &'a str,
@@ -60,7 +61,7 @@ struct Members<'a> {
 }
 
 impl Problem {
-    /// A problem with this status and an explanation that a client may read.
+    /// Makes a problem with this status and an explanation that a client may read.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self(Box::new(Parts {
             status,
@@ -88,13 +89,13 @@ impl Problem {
         self
     }
 
-    /// The status of the response.
+    /// Returns the status of the response.
     pub fn status(&self) -> StatusCode {
         self.0.status
     }
 
-    /// The finished response.
-    pub fn to_response(&self) -> Response<Body> {
+    /// Makes the response.
+    pub fn to_response(&self) -> Response<String> {
         let parts = &*self.0;
         let members = Members {
             title: parts.status.canonical_reason().unwrap_or("Error"),
@@ -103,7 +104,7 @@ impl Problem {
             members: &parts.members,
         };
         let body = serde_json::to_string(&members).unwrap_or_default();
-        let mut response = Response::new(Body::from(body));
+        let mut response = Response::new(body);
         *response.status_mut() = parts.status;
         response.headers_mut().clone_from(&parts.headers);
         response.headers_mut().insert(
@@ -111,6 +112,23 @@ impl Problem {
             HeaderValue::from_static("application/problem+json"),
         );
         response
+    }
+
+    /// Logs a failure of the function with its causes, once per response. A client's mistake is
+    /// not logged. `outermost` is the error that the handler returned.
+    #[cfg(any(feature = "axum", feature = "lambda"))]
+    pub(crate) fn log(&self, outermost: &(dyn StdError + 'static)) {
+        if self.status().is_server_error() {
+            // The problem's own text is in the response; its cause says more.
+            let reason = self.source().unwrap_or(outermost);
+            tracing::error!(reason = %crate::error::with_causes(reason), "the request failed");
+        }
+    }
+
+    /// Returns the error that became this problem.
+    #[cfg(feature = "axum")]
+    pub(crate) fn cause(&self) -> Option<&Error> {
+        self.0.cause.as_ref()
     }
 }
 
@@ -144,14 +162,9 @@ impl StdError for Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
-        Box::pin(std::future::ready(self.to_response()))
-    }
-}
-
-/// 503 where waiting may help and for a preview without a database, 504 for a query that took too long or an invocation that was
-/// over, 422 where the client must do otherwise, 500 where somebody must act.
+/// Returns 503 where waiting may help and for a preview without a database, 504 for a query that
+/// took too long or an invocation that was over, 422 where the client must change its request, and
+/// 500 where the operator must act.
 fn status_of(error: &Error) -> StatusCode {
     match error.kind() {
         ErrorKind::Settings
@@ -165,7 +178,7 @@ fn status_of(error: &Error) -> StatusCode {
         | ErrorKind::OutcomeUnknown
         | ErrorKind::Query => StatusCode::INTERNAL_SERVER_ERROR,
         ErrorKind::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-        // A preview without a database is meant to be so: nobody has to act.
+        // A preview without a database is intended: there is nothing to mend.
         ErrorKind::NoDatabase
         | ErrorKind::RateLimited
         | ErrorKind::ProviderUnavailable
@@ -190,11 +203,8 @@ mod tests {
     use super::*;
     use crate::error::Phase;
 
-    fn text(response: &Response<Body>) -> &str {
-        match response.body() {
-            Body::Text(text) => text,
-            other => panic!("not a text: {other:?}"),
-        }
+    fn text(response: &Response<String>) -> &str {
+        response.body()
     }
 
     #[test]

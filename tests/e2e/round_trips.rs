@@ -95,7 +95,9 @@ async fn safety_costs_no_round_trip_but_those_of_the_transaction() {
     let mut request = lambda_http::Request::new("body".into());
     let value = "a".parse().expect("a value");
     request.headers_mut().insert("idempotency-key", value);
-    let key = IdempotencyKey::of(&request).expect("a key").expect("a key");
+    let key = IdempotencyKey::from_request(&request)
+        .expect("a key")
+        .expect("a key");
 
     let mut before = proxy.round_trips();
     let mut cost = || {

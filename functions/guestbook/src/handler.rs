@@ -55,7 +55,7 @@ async fn list(request: &Request) -> Result<Response<Body>, Problem> {
 
 async fn leave(request: &Request) -> Result<Response<Body>, Problem> {
     let entry = &draft(request)?.check().map_err(|wrong| invalid(&wrong))?;
-    let key = IdempotencyKey::of(request)?;
+    let key = IdempotencyKey::from_request(request)?;
     let database = Database::from_request(request);
     let kept: Entry = match key {
         Some(key) => {

@@ -1,5 +1,6 @@
-//! Everything that the environment says: the one place that reads it.
+//! The settings of a function, and the one place that reads them from the environment.
 
+mod builder;
 mod provider;
 mod server;
 #[cfg(test)]
@@ -11,6 +12,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+#[cfg(feature = "lambda")]
 use crate::credentials::deploy_time_entry;
 use crate::error::{Error, ErrorKind};
 use crate::stage::Stage;
@@ -18,16 +20,17 @@ use crate::stage::Stage;
 use self::provider::ProviderVariables;
 use self::server::ServerVariables;
 
+pub use self::builder::SettingsBuilder;
 pub use self::provider::{
     HerokuApp, HerokuSettings, NeonSettings, ProviderSettings, RenderSettings,
 };
 pub use self::server::{Pooler, ServerPin, ServerSettings};
 
-/// What a function knows of its stage and its database before it asks anybody.
+/// The stage of a function, and where its database comes from.
 ///
 /// | variable | meaning | default |
 /// | --- | --- | --- |
-/// | `STAGELINK_STAGE` | the stage that this deploy serves: `review`, `development`, `staging` or `production` | on AWS Lambda the stage that the invoked alias is called after (see [`Databases`](crate::Databases)); else none, and every request is refused |
+/// | `STAGELINK_STAGE` | the stage that this deploy serves: `review`, `development`, `staging` or `production` | on AWS Lambda the stage that the invoked alias is named after (see [`Databases`](crate::Databases)); else none, and every request is refused |
 /// | `STAGELINK_CREDENTIALS` | the stage's credentials as they were at deploy time, as `STAGE=URL`, a secret: the provider is asked only when they have gone stale. Where the alias names the stage, one entry for each stage, with white space between | none: the provider is asked at the start |
 /// | `STAGELINK_PROVIDER` | where the stage's database URL comes from: `heroku`, `neon`, `render` or `url` | the one whose variables are set; several or none is an error |
 /// | `STAGELINK_HEROKU_PIPELINE` | name or id of the Heroku pipeline whose app of that stage owns the database | none |
@@ -71,17 +74,16 @@ pub struct Settings {
     pub stage: Stage,
     /// The stage's credentials as they were at deploy time, as `STAGE=URL`.
     pub deploy_time: Option<SecretString>,
-    /// Where the stage's database URL comes from. Only beside deploy-time credentials it may be
-    /// `None`, when nobody is asked after they have gone stale, and in stage review, whose
-    /// previews need have no database.
+    /// The source of the stage's database URL. It may be `None` beside deploy-time credentials,
+    /// which are not renewed then, and in stage review, where a preview may have no database.
     pub provider: Option<ProviderSettings>,
-    /// How many connections, and how long to wait for each step.
+    /// The number of connections, and the time limit of each step.
     pub limits: Limits,
-    /// What the database and its server have to prove.
+    /// The proofs that the database and its server have to give.
     pub server: ServerSettings,
 }
 
-/// How many connections an instance may hold, and how long each step may take.
+/// The number of connections of an instance, and the time limit of each step.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -89,23 +91,23 @@ pub struct Limits {
     /// serves one request at a time, and databases count connections. Where Lambda lets
     /// an instance serve several at once, it says how many.
     pub pool_size: NonZeroUsize,
-    /// After how long without a statement the server ends a session. Defaults to 60
-    /// seconds: a connection costs a few round trips to make anew, and small databases have
-    /// 20, which instances that are frozen or gone would keep for hours. Postgres 14 and
-    /// newer do this; not for a pooler's sessions, nor where the database, the role or the
-    /// URL set a limit of their own.
+    /// The time without a statement after which the server ends a session. Defaults to 60
+    /// seconds: a new connection costs a few round trips, and small databases have 20
+    /// connections, which frozen or dead instances would keep for hours. It takes Postgres 14 or
+    /// newer, and does not apply to a pooler's sessions, nor where the database, the role or the
+    /// URL sets a limit of its own.
     pub idle: Duration,
-    /// For the provider to answer. Defaults to 4 seconds.
+    /// The time for the provider to answer. Defaults to 4 seconds.
     pub resolve: Duration,
-    /// For each step of opening a connection: the TCP connection with its name look-up, TLS,
-    /// and the session's start. Defaults to 4 seconds. A server that many want to connect
-    /// to gets on slowly, and to begin anew would cost it more; one that is gone is silent.
+    /// The time for each step of opening a connection: the TCP connection with its name look-up,
+    /// TLS, and the session's start. Defaults to 4 seconds: a server under many new connections
+    /// is slow, and starting over would cost it more.
     pub connect: Duration,
-    /// To wait for one of the pool's connections. Defaults to 4 seconds.
+    /// The time to wait for one of the pool's connections. Defaults to 4 seconds.
     pub wait: Duration,
-    /// To go on trying, from the beginning of a trouble on. Defaults to 10
-    /// seconds: longer than a small database takes to restart, and shorter than
-    /// people wait for a page. The invocation's own limit is kept in any case.
+    /// The time for retries, from the beginning of an outage. Defaults to 10 seconds: longer
+    /// than a small database takes to restart, and shorter than people wait for a page. Work
+    /// never goes on past the end of its invocation.
     pub retry: Duration,
 }
 
@@ -123,8 +125,8 @@ impl Default for Limits {
 }
 
 impl Settings {
-    /// The same past the provider's pooler, if it has one: for what needs a session of its
-    /// own, such as migrations. A URL that itself leads to a pooler still does, and its
+    /// Returns these settings without the provider's pooler, for work that needs a session of
+    /// its own, such as migrations. A URL that itself leads to a pooler still does, and its
     /// sessions are treated as such.
     #[must_use]
     pub fn without_pooler(mut self) -> Self {
@@ -134,6 +136,36 @@ impl Settings {
             Some(ProviderSettings::Render(_) | ProviderSettings::Url(_)) | None => {}
         }
         self
+    }
+
+    /// Starts settings for a stage without the environment.
+    ///
+    /// ```
+    /// use stagelink::{HerokuApp, HerokuSettings, Settings, Stage};
+    ///
+    /// let app = HerokuApp::in_pipeline("guestbook");
+    /// let settings = Settings::builder(Stage::Staging)
+    ///     .provider(HerokuSettings::new(app, "token"))
+    ///     .build()?;
+    /// assert_eq!(settings.stage, Stage::Staging);
+    /// # Ok::<(), stagelink::Error>(())
+    /// ```
+    pub fn builder(stage: Stage) -> SettingsBuilder {
+        SettingsBuilder::new(stage)
+    }
+
+    /// Checks what holds for all settings, from the environment or built.
+    fn check(self) -> Result<Self, Error> {
+        if self.provider.is_none() && self.deploy_time.is_none() && self.stage != Stage::Review {
+            return Err(Error::new(
+                ErrorKind::Settings,
+                "no source of the database is set: set STAGELINK_HEROKU_PIPELINE and \
+                 HEROKU_API_KEY to ask Heroku, the variables of Neon or Render, DATABASE_URL, or \
+                 STAGELINK_CREDENTIALS",
+            ));
+        }
+        self.server.check_for(self.stage)?;
+        Ok(self)
     }
 
     /// Reads the process's environment.
@@ -173,12 +205,12 @@ impl Settings {
     }
 }
 
-/// The environment, read once, for whichever stage it is asked about.
+/// The variables of the environment, before the stage is known.
 #[derive(Clone)]
 pub(crate) struct Environment(Variables);
 
 impl Environment {
-    /// That of this process.
+    /// Reads the environment of this process.
     pub(crate) fn of_process() -> Result<Self, Error> {
         let utf8 = |text: std::ffi::OsString| text.into_string().ok();
         Self::of_vars(
@@ -202,18 +234,20 @@ impl Environment {
         })
     }
 
-    /// Whether it names a stage, be it a good one or not.
+    /// Returns whether it names a stage, valid or not.
+    #[cfg(feature = "lambda")]
     pub(crate) fn names_stage(&self) -> bool {
         self.0.stagelink_stage.is_some()
     }
 
-    /// The settings for the stage that it names.
+    /// Returns the settings for the stage that it names.
     pub(crate) fn settings(self) -> Result<Settings, Error> {
         let stage = self.0.stage()?;
         self.0.parse(stage, BUILT_FOR_PULL_REQUEST)
     }
 
-    /// The settings for a stage that the alias of an invocation names.
+    /// Returns the settings for a stage that the alias of an invocation names.
+    #[cfg(feature = "lambda")]
     pub(crate) fn settings_of_alias(self, stage: Stage) -> Result<Settings, Error> {
         let mut variables = self.0;
         let deploy_time = variables.stagelink_credentials.take();
@@ -247,6 +281,7 @@ impl Environment {
 const BUILT_FOR_PULL_REQUEST: Option<&str> = option_env!("STAGELINK_BUILT_FOR_PULL_REQUEST");
 
 /// Whether a Lambda runtime started this process: it says where it listens.
+#[cfg(feature = "lambda")]
 pub(crate) fn started_by_lambda() -> bool {
     std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
 }
@@ -304,16 +339,8 @@ impl Variables {
             ));
         }
         let deploy_time = self.stagelink_credentials;
-        let server = self.server.parse(stage)?;
+        let server = self.server.parse()?;
         let provider = self.provider.parse(stage, server.pooler, built_for)?;
-        if provider.is_none() && deploy_time.is_none() && stage != Stage::Review {
-            return Err(Error::new(
-                ErrorKind::Settings,
-                "no source of the database is set: set STAGELINK_HEROKU_PIPELINE and \
-                 HEROKU_API_KEY to ask Heroku, the variables of Neon or Render, DATABASE_URL, or \
-                 STAGELINK_CREDENTIALS",
-            ));
-        }
         let defaults = Limits::default();
         let concurrency = self.aws_lambda_max_concurrency.as_deref();
         let limits = Limits {
@@ -347,13 +374,14 @@ impl Variables {
             )?
             .unwrap_or(defaults.retry),
         };
-        Ok(Settings {
+        let settings = Settings {
             stage,
             deploy_time,
             provider,
             limits,
             server,
-        })
+        };
+        settings.check()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which provider knows the stage's database, and what it takes to ask it.
+//! The provider of a stage's database URL, and its settings.
 
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -7,25 +7,25 @@ use crate::config::Pooler;
 use crate::error::{Error, ErrorKind};
 use crate::stage::Stage;
 
-/// Where a stage's database URL comes from.
+/// The source of a stage's database URL.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ProviderSettings {
     /// A Heroku app's config vars, read over the Platform API.
     Heroku(HerokuSettings),
-    /// A branch of a Neon project, whose URL the Neon API tells.
+    /// A branch of a Neon project, read over the Neon API.
     Neon(NeonSettings),
-    /// A Postgres on Render, whose URL the Render API tells.
+    /// A Postgres on Render, read over the Render API.
     Render(RenderSettings),
-    /// A URL that stands in the environment.
+    /// A fixed URL.
     Url(SecretString),
 }
 
-/// What it takes to ask Heroku.
+/// The settings for Heroku.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct HerokuSettings {
-    /// Which app owns the stage's database.
+    /// The app that owns the stage's database.
     pub app: HerokuApp,
     /// The token: it needs the scope `read-protected`, no more.
     pub token: SecretString,
@@ -33,21 +33,21 @@ pub struct HerokuSettings {
     pub api_url: String,
     /// The config var that holds the database URL.
     pub config_var: String,
-    /// Whether the URL of the database's pooler is taken where the app has one: that is
+    /// Takes the URL of the database's pooler where the app has one:
     /// `DATABASE_CONNECTION_POOL_URL` beside `DATABASE_URL`.
     pub pooler: bool,
 }
 
-/// How the app that owns a stage's database is found.
+/// The way to the app that owns a stage's database.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HerokuApp {
-    /// The one app of the stage in this pipeline (by name or id). Where a stage
-    /// has several, `app` picks one.
+    /// The stage's app in this pipeline. Where the stage has several, `app` selects one.
     ///
-    /// A preview, that is the stage review, gets the review app of its pull request. Where
-    /// that has none it gets the app that is named, if that is in stage review or
-    /// development, and nothing else: no preview gets the database of another pull request
-    /// because it happens to be the only one.
+    /// A preview (stage review) gets the review app of its pull request. Where the pull request
+    /// has none, the preview gets the named app, if that is in stage review or development, and
+    /// no other: never another pull request's, even if it is the only one.
+    #[non_exhaustive]
     InPipeline {
         /// The pipeline's name or id.
         pipeline: String,
@@ -56,24 +56,24 @@ pub enum HerokuApp {
         /// The number of the pull request that a preview shows.
         pull_request: Option<u64>,
     },
-    /// This app (by name or id), whatever its stage is called on Heroku.
+    /// The app of this name or id, whatever its stage on Heroku.
     Named(String),
 }
 
-/// What it takes to ask Neon.
+/// The settings for Neon.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct NeonSettings {
     /// The project's id.
     pub project: String,
-    /// The id of the branch that is this stage's. Neon would take the project's
-    /// default branch where none is named, so one has to be.
+    /// The id of this stage's branch. It has no default, since Neon's own is the project's
+    /// default branch, whatever the stage.
     pub branch: String,
     /// The database's name.
     pub database: String,
     /// The role's name.
     pub role: String,
-    /// Whether to connect through Neon's PgBouncer.
+    /// Connects through Neon's PgBouncer.
     pub pooled: bool,
     /// The API key: one that is scoped to the project is enough.
     pub token: SecretString,
@@ -81,11 +81,11 @@ pub struct NeonSettings {
     pub api_url: String,
 }
 
-/// What it takes to ask Render.
+/// The settings for Render.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RenderSettings {
-    /// The id of the Postgres that is this stage's.
+    /// The id of this stage's Postgres.
     pub postgres: String,
     /// The API key.
     pub token: SecretString,
@@ -93,8 +93,9 @@ pub struct RenderSettings {
     pub api_url: String,
 }
 
+#[cfg(feature = "lambda")]
 impl ProviderSettings {
-    /// Refuses a source that knows one database, whatever the stage.
+    /// Refuses a source that knows only one database, whatever the stage.
     pub(super) fn tells_stages_apart(&self, stage: Stage) -> Result<(), Error> {
         let what = match self {
             Self::Heroku(heroku) => match heroku.app {
@@ -145,7 +146,7 @@ enum Kind {
 }
 
 impl ProviderVariables {
-    /// Whether a variable is one of these, beside those that begin with `STAGELINK_`.
+    /// Returns whether a variable is one of these, beside those that begin with `STAGELINK_`.
     pub(super) fn knows(name: &str) -> bool {
         matches!(
             name,
@@ -153,7 +154,8 @@ impl ProviderVariables {
         )
     }
 
-    /// Whether no provider is chosen and nothing says where a database is.
+    /// Returns whether the environment selects no provider and locates no database.
+    #[cfg(feature = "lambda")]
     pub(super) fn is_unset(&self) -> bool {
         self.stagelink_provider.is_none() && matches!(self.only_one(), Ok(None))
     }
@@ -268,7 +270,7 @@ impl ProviderVariables {
             )?,
             api_url: self
                 .stagelink_heroku_api_url
-                .unwrap_or_else(|| "https://api.heroku.com".to_owned()),
+                .unwrap_or_else(|| HEROKU_API.to_owned()),
             config_var: self
                 .stagelink_config_var
                 .unwrap_or_else(|| "DATABASE_URL".to_owned()),
@@ -308,7 +310,7 @@ impl ProviderVariables {
             )?,
             api_url: self
                 .stagelink_neon_api_url
-                .unwrap_or_else(|| "https://console.neon.tech".to_owned()),
+                .unwrap_or_else(|| NEON_API.to_owned()),
         })
     }
 
@@ -327,7 +329,7 @@ impl ProviderVariables {
             )?,
             api_url: self
                 .stagelink_render_api_url
-                .unwrap_or_else(|| "https://api.render.com".to_owned()),
+                .unwrap_or_else(|| RENDER_API.to_owned()),
         })
     }
 
@@ -380,3 +382,7 @@ fn settings(message: impl Into<String>) -> Error {
 }
 
 const NAMES: &str = "heroku, neon, render or url";
+
+pub(super) const HEROKU_API: &str = "https://api.heroku.com";
+pub(super) const NEON_API: &str = "https://console.neon.tech";
+pub(super) const RENDER_API: &str = "https://api.render.com";

@@ -1,4 +1,4 @@
-//! How the database's server and the database itself have to prove what they are.
+//! The proofs that the database and its server have to give.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,53 +10,52 @@ use serde::Deserialize;
 use crate::error::{Error, ErrorKind};
 use crate::stage::Stage;
 
-/// What is known of a stage's database and its server, and what they have to prove.
+/// The proofs that a stage's database and its server have to give, and how to connect to them.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerSettings {
-    /// Public keys of which the server has to show one, whatever its
-    /// certificate says. Empty by default: none is expected.
+    /// Public keys, one of which the server has to prove, whatever its certificate says. Empty by
+    /// default: no key is expected.
     pub pins: Vec<ServerPin>,
     /// Root certificates (PEM) in place of the system's.
     pub roots: Option<String>,
-    /// Takes an encrypted connection to a server that proves nothing. Anybody in
-    /// between can read the password then, so it is `false` by default, and never
-    /// taken for production.
+    /// Accepts an encrypted connection to a server that does not authenticate itself. A
+    /// man-in-the-middle can read the password then, so it is `false` by default, and refused for
+    /// production.
     pub danger_unauthenticated: bool,
     /// Refuses a database that carries no mark of its stage. `false` by default, so
     /// that a database can be used before it is marked; one that carries another
     /// stage's mark is refused in any case.
     pub require_mark: bool,
-    /// Begins with the TLS handshake, without asking for it: a round trip less, where
-    /// the server is a Postgres of version 17 or newer. Where it is not, a connection
-    /// is lost per process. `false` by default; a server that has told its version is
-    /// met in the right way anyway.
+    /// Starts with the TLS handshake instead of an SSLRequest: one round trip less with Postgres
+    /// 17 and newer. With an older server each process loses one connection. `false` by default;
+    /// once a server has sent its version, the SDK adapts to it.
     pub direct_tls: bool,
-    /// Begins with SCRAM before the server has asked for it: a round trip less.
-    /// `true` by default; with a server that asks for something else a
-    /// connection is lost per process.
+    /// Starts SCRAM before the server asks for it: one round trip less. `true` by default; with a
+    /// server that asks for another method each process loses one connection.
     pub early_scram: bool,
-    /// Whether sessions are a pooler's. [`Pooler::Auto`] by default.
+    /// The use of a transaction pooler. [`Pooler::Auto`] by default.
     pub pooler: Pooler,
-    /// What sessions are called in `pg_stat_activity`, where the URL does not say:
-    /// by default the name of the function.
+    /// The name of sessions in `pg_stat_activity`, unless the URL sets one. By default the
+    /// function's name, or `stagelink`.
     pub application_name: String,
 }
 
-/// Whether the database is reached through a transaction pooler: one that lends its sessions
-/// by the transaction, as PgBouncer does and the poolers of Heroku, Neon and Supabase.
+/// The use of a transaction pooler: one that lends its sessions by the transaction, as PgBouncer
+/// and the poolers of Heroku, Neon and Supabase do.
 ///
-/// What a session is set to would be seen by others there, and what is prepared may be gone
-/// with the next statement. So neither is done with a pooler's sessions.
+/// Other clients would see the settings of such a session, and a prepared statement may be gone
+/// at the next transaction. So the SDK neither sets nor prepares anything there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Pooler {
-    /// Through the one that the provider has, if it has one. Whether a server is one shows in
-    /// its name, or in that it offers no SCRAM with channel binding: no PgBouncer does.
+    /// Takes the provider's pooler, if it has one. The SDK recognises a pooler by its host name,
+    /// or because it offers no SCRAM with channel binding, as no PgBouncer does.
     #[default]
     Auto,
-    /// It is one, whatever it looks like.
+    /// Treats every server as a pooler.
     Always,
-    /// It is none, and where the provider has one it is not taken.
+    /// Treats no server as a pooler, and does not take the provider's.
     Never,
 }
 
@@ -91,8 +90,8 @@ impl Default for ServerSettings {
 }
 
 impl ServerSettings {
-    /// Production takes nothing that is not proved.
-    pub(crate) fn suit(&self, stage: Stage) -> Result<(), Error> {
+    /// Refuses an unauthenticated server for production.
+    pub(crate) fn check_for(&self, stage: Stage) -> Result<(), Error> {
         if self.danger_unauthenticated && stage == Stage::Production {
             return Err(settings(
                 "STAGELINK_DANGER_UNAUTHENTICATED is set, which production does not take: remove \
@@ -171,7 +170,7 @@ impl ServerVariables {
         name == "AWS_LAMBDA_FUNCTION_NAME"
     }
 
-    pub(super) fn parse(self, stage: Stage) -> Result<ServerSettings, Error> {
+    pub(super) fn parse(self) -> Result<ServerSettings, Error> {
         let defaults = ServerSettings::default();
         let switch = |name: &str, text: Option<String>, default: bool| match text.as_deref() {
             None => Ok(default),
@@ -183,7 +182,7 @@ impl ServerVariables {
         };
         let pins = self.stagelink_server_pin.unwrap_or_default();
         let pins = pins.split(';').map(str::trim);
-        let server = ServerSettings {
+        Ok(ServerSettings {
             pins: pins
                 .filter(|pin| !pin.is_empty())
                 .map(str::parse)
@@ -216,9 +215,7 @@ impl ServerVariables {
             application_name: self
                 .aws_lambda_function_name
                 .unwrap_or(defaults.application_name),
-        };
-        server.suit(stage)?;
-        Ok(server)
+        })
     }
 }
 

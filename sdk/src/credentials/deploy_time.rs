@@ -49,6 +49,7 @@ pub(crate) fn parse(variable: &SecretString, stage: Stage) -> Result<Credentials
 /// # Errors
 ///
 /// [`ErrorKind::Settings`] when an entry is malformed, or the stage has two.
+#[cfg(feature = "lambda")]
 pub(crate) fn of_stage(
     variable: &SecretString,
     stage: Stage,

@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::stage::Stage;
 
+#[cfg(feature = "lambda")]
 pub(crate) use self::deploy_time::of_stage as deploy_time_entry;
 pub(crate) use self::deploy_time::parse as parse_deploy_time;
 pub(crate) use self::scram_keys::ScramKeys;

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use futures_util::future::join3;
-use http::StatusCode;
-use lambda_http::{Request, RequestExt as _};
+use http::{HeaderMap, Request, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
@@ -27,12 +26,11 @@ use crate::problem::Problem;
 /// with another method, path or body is refused.
 ///
 /// ```no_run
-/// use lambda_http::Request;
-/// use stagelink::{IdempotencyKey, Database, Problem};
-/// use tokio_postgres::types::Type;
+/// use http::Request;
+/// use stagelink::{Database, IdempotencyKey, Problem};
 ///
-/// async fn order(request: Request) -> Result<String, Problem> {
-///     let key = IdempotencyKey::of(&request)?
+/// async fn order(request: Request<Vec<u8>>) -> Result<String, Problem> {
+///     let key = IdempotencyKey::from_request(&request)?
 ///         .ok_or_else(|| Problem::new(http::StatusCode::BAD_REQUEST, "Send an Idempotency-Key."))?;
 ///     let number: i64 = Database::from_request(&request)
 ///         .write_once(&key, |db| async move {
@@ -60,8 +58,25 @@ impl IdempotencyKey {
     ///
     /// A 400 when there are two, or one is empty, longer than 255 characters, or
     /// holds anything but visible ASCII.
-    pub fn of(request: &Request) -> Result<Option<Self>, Problem> {
-        let mut values = request.headers().get_all(HEADER).iter();
+    pub fn from_request<B: AsRef<[u8]>>(request: &Request<B>) -> Result<Option<Self>, Problem> {
+        let Some(key) = Self::in_header(request.headers())? else {
+            return Ok(None);
+        };
+        let fingerprint = fingerprint(request, path(request), request.body().as_ref());
+        Ok(Some(Self::new(key, fingerprint)))
+    }
+
+    pub(crate) fn new(key: String, fingerprint: Vec<u8>) -> Self {
+        Self {
+            owner: String::new(),
+            key,
+            fingerprint,
+        }
+    }
+
+    /// Reads the key alone.
+    pub(crate) fn in_header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+        let mut values = headers.get_all(HEADER).iter();
         let Some(value) = values.next() else {
             return Ok(None);
         };
@@ -73,11 +88,7 @@ impl IdempotencyKey {
             .filter(|key| (1..=KEY_CHARS).contains(&key.len()))
             .filter(|key| key.chars().all(|c| c.is_ascii_graphic()));
         match (key, values.next()) {
-            (Some(key), None) => Ok(Some(Self {
-                owner: String::new(),
-                key: key.to_owned(),
-                fingerprint: fingerprint(request),
-            })),
+            (Some(key), None) => Ok(Some(key.to_owned())),
             _ => Err(Problem::new(
                 StatusCode::BAD_REQUEST,
                 "Send one Idempotency-Key of 1 to 255 visible ASCII characters, such as a UUID.",
@@ -271,15 +282,27 @@ async fn keep(
     Ok(committed?)
 }
 
-/// What the request asks for, so that another with the same key is noticed.
-fn fingerprint(request: &Request) -> Vec<u8> {
+/// Hashes a request's method, path and body, by which another request with its key differs.
+pub(crate) fn fingerprint<B>(request: &Request<B>, path: &str, body: &[u8]) -> Vec<u8> {
     let mut hash = Sha256::new();
-    for part in [request.method().as_str(), request.raw_http_path()] {
+    for part in [request.method().as_str(), path] {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    hash.update(request.body().as_ref());
+    hash.update(body);
     hash.finalize().to_vec()
+}
+
+/// Returns a request's path: as AWS Lambda received it, where the request comes from there.
+pub(crate) fn path<B>(request: &Request<B>) -> &str {
+    #[cfg(feature = "lambda")]
+    {
+        let raw = lambda_http::RequestExt::raw_http_path(request);
+        if !raw.is_empty() {
+            return raw;
+        }
+    }
+    request.uri().path()
 }
 
 /// A string of a structured field (RFC 9651), without its quotation marks.
@@ -321,12 +344,10 @@ const CLEAR: &str = "\
 
 #[cfg(test)]
 mod tests {
-    use lambda_http::Body;
-
     use super::*;
 
-    fn request(keys: &[&str], body: &'static str) -> Request {
-        let mut request = Request::new(Body::from(body));
+    fn request(keys: &[&str], body: &'static str) -> Request<&'static str> {
+        let mut request = Request::new(body);
         for key in keys {
             request.headers_mut().append(HEADER, key.parse().unwrap());
         }
@@ -334,12 +355,17 @@ mod tests {
     }
 
     fn key(keys: &[&str], body: &'static str) -> IdempotencyKey {
-        IdempotencyKey::of(&request(keys, body)).unwrap().unwrap()
+        IdempotencyKey::from_request(&request(keys, body))
+            .unwrap()
+            .unwrap()
     }
 
     #[test]
     fn request_without_the_header_has_no_key() {
-        assert_eq!(IdempotencyKey::of(&request(&[], "")).unwrap(), None);
+        assert_eq!(
+            IdempotencyKey::from_request(&request(&[], "")).unwrap(),
+            None
+        );
     }
 
     #[test]
@@ -364,7 +390,7 @@ mod tests {
             &[&long],
             &["é"],
         ] {
-            let problem = IdempotencyKey::of(&request(keys, "")).unwrap_err();
+            let problem = IdempotencyKey::from_request(&request(keys, "")).unwrap_err();
             assert_eq!(problem.status(), StatusCode::BAD_REQUEST, "{keys:?}");
         }
     }

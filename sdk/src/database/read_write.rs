@@ -18,9 +18,9 @@ impl Database {
     /// longer than the invocation may last. An error of the work itself is returned as it is.
     ///
     /// ```no_run
-    /// # use lambda_http::Request;
+    /// # use http::Request;
     /// # use stagelink::{Database, Error};
-    /// async fn count(request: &Request) -> Result<i64, Error> {
+    /// async fn count<B>(request: &Request<B>) -> Result<i64, Error> {
     ///     Database::from_request(request)
     ///         .read(|db| async move {
     ///             let row = db.query_typed_one("SELECT count(*) FROM guestbook", &[]).await?;
@@ -78,7 +78,7 @@ impl Database {
     /// write needs a key that tells it from others: see [`once`](Self::once).
     ///
     /// ```no_run
-    /// # use lambda_http::Request;
+    /// # use http::Request;
     /// # use stagelink::{Database, Error};
     /// # use tokio_postgres::types::Type;
     /// async fn sign(request: &Request, name: &str) -> Result<u64, Error> {

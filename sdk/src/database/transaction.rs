@@ -27,9 +27,9 @@ impl Database {
     /// database's; a first statement of `SET TRANSACTION ISOLATION LEVEL …` sets another.
     ///
     /// ```no_run
-    /// # use lambda_http::Request;
+    /// # use http::Request;
     /// # use stagelink::{Database, Error};
-    /// async fn clear(request: &Request) -> Result<(), Error> {
+    /// async fn clear<B>(request: &Request<B>) -> Result<(), Error> {
     ///     Database::from_request(request)
     ///         .transaction(|db| async move {
     ///             db.execute_typed("INSERT INTO archive SELECT * FROM guestbook", &[]).await?;

@@ -1,44 +1,50 @@
-//! What a client gets to see where a handler has no response, and what the log gets.
+//! Responses for a handler that returned an error, panicked or took too long, and their log lines.
 
 use std::error::Error as StdError;
+use std::future::Future;
+use std::pin::Pin;
 
 use http::{Response, StatusCode};
-use lambda_http::Body;
+use lambda_http::{Body, IntoResponse};
 
-use crate::error::Error;
+use crate::error::{Error, with_causes};
 use crate::problem::Problem;
 
-/// The answer where the handler gave none in time: better than what the platform would say,
-/// which ends the process and its connections, too.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
+        Box::pin(std::future::ready(response(&self)))
+    }
+}
+
+/// Makes a problem's response with Lambda's type of a body.
+pub(super) fn response(problem: &Problem) -> Response<Body> {
+    problem.to_response().map(Body::from)
+}
+
+/// Returns the response for a handler that did not answer in time. Without it the platform would
+/// end the process with its connections, and its own response says less.
 pub(super) fn took_too_long() -> Response<Body> {
     tracing::error!("the handler was given up: it took as long as this invocation may last");
-    Problem::new(
+    response(&Problem::new(
         StatusCode::GATEWAY_TIMEOUT,
         "The function took too long to answer.",
-    )
-    .to_response()
+    ))
 }
 
-/// What a client gets to see of a handler's error. The log gets the rest, if
-/// it was not the client's own mistake.
+/// Returns the response for a handler's error, and logs the error unless the client caused it.
 pub(super) fn respond(error: &(dyn StdError + 'static)) -> Response<Body> {
     if let Some(problem) = beneath::<Problem>(error) {
-        if problem.status().is_server_error() {
-            // Its own text is what the client gets; the cause says more.
-            let reason = problem.source().unwrap_or(error);
-            tracing::error!(reason = %chain(reason), "the request failed");
-        }
-        return problem.to_response();
+        problem.log(error);
+        return response(problem);
     }
-    tracing::error!(reason = %chain(error), "the request failed");
-    match beneath::<Error>(error) {
+    tracing::error!(reason = %with_causes(error), "the request failed");
+    response(&match beneath::<Error>(error) {
         Some(own) => Problem::from(own.clone()),
         None => failed(),
-    }
-    .to_response()
+    })
 }
 
-/// All that a client gets to see of an error that is none of ours.
+/// Returns the problem for an error of a foreign type, whose text may be secret.
 pub(super) fn failed() -> Problem {
     Problem::new(
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -46,7 +52,7 @@ pub(super) fn failed() -> Problem {
     )
 }
 
-/// The first error of that type, from an error down through its causes.
+/// Returns the first error of that type among an error and its causes.
 pub(super) fn beneath<'a, T: StdError + 'static>(
     error: &'a (dyn StdError + 'static),
 ) -> Option<&'a T> {
@@ -58,15 +64,4 @@ pub(super) fn beneath<'a, T: StdError + 'static>(
         next = error.source();
     }
     None
-}
-
-pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }

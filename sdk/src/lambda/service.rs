@@ -1,4 +1,4 @@
-//! A handler as the service that is served: with its link, an answer for every error, in time.
+//! The service around a handler: it passes the database, keeps the deadline and answers errors.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -16,11 +16,11 @@ use tower_service::Service;
 
 use crate::database::{Database, Databases};
 use crate::deadline::Deadline;
-use crate::lambda::error_response::{failed, respond, took_too_long};
+use crate::lambda::error_response::{failed, respond, response, took_too_long};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Gives every request the link of its invocation, and every error a response.
+/// Puts the database of its invocation into every request, and turns every error into a response.
 #[derive(Clone)]
 pub(super) struct HandlerService<S> {
     service: S,
@@ -48,8 +48,8 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // A service that cannot take requests would answer none ever again;
-        // its error is answered by the call instead.
+        // A service that is never ready would answer no request again; the call answers its
+        // error instead.
         match self.service.poll_ready(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(_) => Poll::Ready(Ok(())),
@@ -58,16 +58,16 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let (database, deadline) = linked(&self.databases, &mut request);
-        // A panic's message is for the log, where it is already. The Lambda
-        // runtime would put it into its answer. In a box at once, since it is as large as the
-        // handler and would be moved about.
+        // A panic's message is in the log already; the Lambda runtime would put it into its
+        // response. The future is boxed at once, since it is as large as the handler and would
+        // be moved about.
         let answer = Box::pin(AssertUnwindSafe(self.service.call(request)).catch_unwind());
         Box::pin(async move {
             let answer = async {
                 let answered = match answer.await {
                     Ok(Ok(response)) => Ok(response.into_response()),
                     Ok(Err(error)) => Err(respond(&*error.into())),
-                    Err(_) => Err(failed().to_response()),
+                    Err(_) => Err(response(&failed())),
                 };
                 match answered {
                     Ok(response) => response.await,
@@ -79,7 +79,7 @@ where
                 database.finish_invocation().await;
                 return Ok(Answer(response));
             };
-            // What is given up here ends before the database is left in peace.
+            // A handler that is given up here is dropped before the cleanup.
             let response = match timeout_at(deadline.handler, answer).await {
                 Ok(response) => response,
                 Err(_) => took_too_long(),
@@ -94,7 +94,7 @@ where
     }
 }
 
-/// Puts the link of its invocation into a request, and tells both of its deadline.
+/// Puts the database of its invocation into a request, and returns it with its deadline.
 pub(super) fn linked(databases: &Databases, request: &mut Request) -> (Database, Option<Deadline>) {
     let context = request.lambda_context_ref();
     let deadline = context.and_then(|context| deadline(context.deadline));
@@ -108,7 +108,7 @@ pub(super) fn linked(databases: &Databases, request: &mut Request) -> (Database,
     (database, deadline)
 }
 
-/// Until when the platform waits for an answer, and what has to be done before.
+/// Returns the deadline of an invocation that the platform ends then.
 fn deadline(ends_ms: u64) -> Option<Deadline> {
     let ends = UNIX_EPOCH.checked_add(Duration::from_millis(ends_ms))?;
     Some(Deadline::of_invocation(
@@ -118,8 +118,7 @@ fn deadline(ends_ms: u64) -> Option<Deadline> {
     ))
 }
 
-/// A response that is one already. The conversion of a plain one would read its body
-/// and make it anew.
+/// A finished response. The conversion of a plain one would read its body and build another.
 pub(super) struct Answer(pub(super) Response<Body>);
 
 impl IntoResponse for Answer {

@@ -1,4 +1,4 @@
-//! A response whose body is sent as it comes to be, on connections that are kept until it ends.
+//! Responses whose bodies are sent while they are produced.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -18,13 +18,13 @@ use tower_service::Service;
 
 use crate::database::{Database, Databases};
 use crate::deadline::Deadline;
-use crate::error::Error;
-use crate::lambda::error_response::{beneath, chain, failed, respond, took_too_long};
+use crate::error::{Error, with_causes};
+use crate::lambda::error_response::{beneath, failed, respond, response, took_too_long};
 use crate::lambda::service::linked;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// What `HandlerService` is for whole responses.
+/// The service around a handler of streamed responses, as `HandlerService` is for whole ones.
 #[derive(Clone)]
 pub(super) struct Streaming<S> {
     service: S,
@@ -74,7 +74,7 @@ where
                     return Ok(response.map(|body| Streamed::new(body, database, deadline)));
                 }
                 Ok(Ok(Err(error))) => respond(&*error.into()),
-                Ok(Err(_)) => failed().to_response(),
+                Ok(Err(_)) => response(&failed()),
                 Err(_) => took_too_long(),
             };
             settle(database, deadline).await;
@@ -83,7 +83,7 @@ where
     }
 }
 
-/// Leaves the database in peace, for as long as there is time.
+/// Finishes the invocation, within its deadline.
 async fn settle(database: Database, deadline: Option<Deadline>) {
     if database.is_settled() {
         return;
@@ -98,16 +98,15 @@ async fn settle(database: Database, deadline: Option<Deadline>) {
     }
 }
 
-/// A handler's body, or what is said in its place.
+/// A handler's body, or the text in its place.
 ///
-/// It is never locked: the mutex makes it `Sync`, which `lambda_http` asks of a body whether or
-/// not anybody shares it.
+/// The mutex makes it `Sync`, which `lambda_http` asks of every body. It is never locked.
 pub(super) struct Streamed<B>(Mutex<State<B>>);
 
 enum State<B> {
     Flowing(Flow<B>),
-    /// It has ended, for this reason if it is not whole. Before the client hears of that the
-    /// database is left in peace: afterwards the process may be frozen.
+    /// It has ended, for this reason if it is not whole. The cleanup comes before the client
+    /// learns of the end, since the process may be frozen afterwards.
     Ending(Pin<Box<dyn Future<Output = ()> + Send>>, Option<Broken>),
     Said(Option<Bytes>),
 }
@@ -136,7 +135,7 @@ where
     B::Data: Into<Bytes>,
     B::Error: Into<BoxError>,
 {
-    /// The next data; `None` at the end.
+    /// Polls for the next data; `None` at the end.
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
         if let Some(limit) = &mut self.limit
             && limit.as_mut().poll(cx).is_ready()
@@ -156,7 +155,7 @@ where
             Some(Ok(frame)) => Ok(frame.into_data().ok().map(Into::into)),
             Some(Err(error)) => {
                 let error: BoxError = error.into();
-                tracing::error!(reason = %chain(&*error), "the body was broken off");
+                tracing::error!(reason = %with_causes(&*error), "the body was broken off");
                 let own = beneath::<Error>(&*error);
                 Err(Broken(own.map_or(FAILED, Error::public_message)))
             }
@@ -202,7 +201,7 @@ where
                 ..
             }) = std::mem::replace(state, State::Said(None))
             {
-                // It gives back what it holds, to be tidied up if it was broken off.
+                // It returns its connections, to be reset if it was broken off.
                 drop(body);
                 *state = State::Ending(Box::pin(settle(database, deadline)), reason);
             }
@@ -210,7 +209,7 @@ where
     }
 }
 
-/// Why a body is not whole, in words that a client may read.
+/// The reason why a body is not whole, in words that a client may read.
 #[derive(Debug)]
 pub(super) struct Broken(&'static str);
 
@@ -244,8 +243,8 @@ mod tests {
         Ok(Frame::data(Bytes::from(text)))
     }
 
-    /// What a client gets of a body of these parts, in an invocation of ten seconds; each
-    /// part, then why the body is not whole.
+    /// Sends a body of these parts in an invocation of ten seconds, and returns the status, each
+    /// part, and the reason why the body is not whole.
     async fn sent<S>(parts: S) -> (StatusCode, Vec<String>, Option<String>)
     where
         S: stream::Stream<Item = Part> + Send + 'static,

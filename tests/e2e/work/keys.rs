@@ -60,7 +60,7 @@ async fn key_is_for_one_request_of_one_owner_for_a_day() {
     other
         .headers_mut()
         .insert("idempotency-key", "a".parse().expect("a value"));
-    let other = IdempotencyKey::of(&other)
+    let other = IdempotencyKey::from_request(&other)
         .expect("a good key")
         .expect("a key");
     let error = place.write_once(&other, "b").await.unwrap_err();

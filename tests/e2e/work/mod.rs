@@ -186,7 +186,7 @@ fn key(name: &str) -> IdempotencyKey {
     let mut request = lambda_http::Request::new(lambda_http::Body::from(name));
     let value = name.parse().expect("a header's value");
     request.headers_mut().insert("idempotency-key", value);
-    IdempotencyKey::of(&request)
+    IdempotencyKey::from_request(&request)
         .expect("a good key")
         .expect("a key")
 }

@@ -66,7 +66,7 @@ impl Pool {
         limits: Limits,
         server: ServerSettings,
     ) -> Result<Self, Error> {
-        server.suit(stage)?;
+        server.check_for(stage)?;
         let pool = Self {
             stage,
             provider,
