@@ -4,7 +4,10 @@
 //! It takes the tables of `migrations/` in this repository. [`plain_server.rs`] serves the same
 //! routes without AWS Lambda.
 
-#![allow(dead_code, reason = "plain_server.rs includes this file and has a `main` of its own")]
+#![allow(
+    dead_code,
+    reason = "plain_server.rs includes this file and has a `main` of its own"
+)]
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query};

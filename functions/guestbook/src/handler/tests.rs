@@ -10,7 +10,7 @@ async fn answer(request: Request) -> Response<Body> {
     let path = request.uri().path().to_owned();
     handle(request.with_raw_http_path(&path))
         .await
-        .unwrap_or_else(|problem| problem.to_response())
+        .unwrap_or_else(|problem| problem.to_response().map(Body::from))
 }
 
 fn post(content_type: Option<&str>, body: &str) -> Request {
