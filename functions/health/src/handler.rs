@@ -84,7 +84,7 @@ mod tests {
         let problem = handle(Request::new(Body::Empty)).await.unwrap_err();
         let response = problem.to_response();
         assert_eq!(response.status(), 500);
-        let body: Value = serde_json::from_slice(response.body()).unwrap();
+        let body: Value = serde_json::from_str(response.body()).unwrap();
         assert_eq!(body["database"]["reachable"], false);
         assert_eq!(body["stage"], Value::Null);
         assert!(!body.to_string().contains("stagelink::run"));
