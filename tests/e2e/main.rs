@@ -1,6 +1,7 @@
 //! End to end: real processes, a real Postgres, real HTTP.
 
 mod aliases;
+mod axum;
 mod build;
 mod command_line;
 mod concurrent;
@@ -9,6 +10,7 @@ mod deadline;
 mod deploy_time;
 mod dev;
 mod events;
+mod generated;
 mod guestbook;
 mod guides;
 mod health;
