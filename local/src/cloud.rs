@@ -42,9 +42,9 @@ pub struct CloudConfig {
 
 /// A running project on this machine: Heroku, Lambda and Netlify.
 ///
-/// Each stage is a deploy with processes of its own. As on Netlify, the functions get their settings
-/// from variables. Among these is a token that gives access to the config vars of that stage's app
-/// only.
+/// Each stage is a deploy with processes of its own. As on Netlify, the functions get their
+/// settings from variables. Among these is a token that gives access to the config vars of that
+/// stage's app only.
 ///
 /// Dropping it ends the processes; [`stop`](Cloud::stop) also waits for their end.
 #[derive(Debug)]
@@ -189,8 +189,8 @@ impl StageSite {
         &self.variables
     }
 
-    /// Sends a request to the stage's site, with an optional JSON body, and returns the whole response.
-    /// It is meant for tests of a project's functions.
+    /// Sends a request to the stage's site, with an optional JSON body, and returns the whole
+    /// response. It is meant for tests of a project's functions.
     ///
     /// ```no_run
     /// # async fn example(staging: &stagelink_local::StageSite) -> Result<(), Box<dyn std::error::Error>> {

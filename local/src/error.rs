@@ -5,8 +5,8 @@ use std::fmt;
 
 /// The error of a stand-in.
 ///
-/// `Display` says what was tried, on what, and what a person can do. It contains no secret. The cause
-/// is only in [`source`](StdError::source).
+/// `Display` says what was tried, on what, and what a person can do. It contains no secret. The
+/// cause is only in [`source`](StdError::source).
 pub struct Error {
     kind: ErrorKind,
     message: String,

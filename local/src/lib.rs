@@ -1,8 +1,8 @@
 //! The clouds on one machine: Heroku's API, the Lambda runtime and Netlify's routes.
 //!
-//! These are stand-ins that a person runs with `stagelink dev` and that tests
-//! use as a library. They answer as the real services document it and depend on
-//! nothing of the SDK, so that a mistake there is not repeated here.
+//! These are stand-ins that a person runs with `stagelink dev` and that tests use as a library.
+//! They answer as the real services document it and depend on nothing of the SDK, so that a mistake
+//! there is not repeated here.
 //!
 //! # Features
 //!

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::heroku::{DatabaseOwner, LiveFacts, OwnerFuture};
+use crate::heroku::{DatabaseFacts, DatabaseOwner, OwnerFuture};
 use crate::{Error, ErrorKind};
 use stagelink_local_postgres::{Database, DatabaseAdmin};
 
@@ -48,13 +48,13 @@ impl CurrentDatabase {
 }
 
 impl DatabaseOwner for ProjectDatabases {
-    fn facts<'a>(&'a self, url: &'a str) -> OwnerFuture<'a, LiveFacts> {
+    fn facts<'a>(&'a self, url: &'a str) -> OwnerFuture<'a, DatabaseFacts> {
         Box::pin(async move {
             let Some(current) = self.find(url) else {
-                return LiveFacts::default();
+                return DatabaseFacts::default();
             };
             match self.server.stats(&current.database()).await {
-                Ok(facts) => LiveFacts {
+                Ok(facts) => DatabaseFacts {
                     status: Some("Available".to_owned()),
                     connections: facts
                         .connection_limit
@@ -65,9 +65,9 @@ impl DatabaseOwner for ProjectDatabases {
                 },
                 Err(error) => {
                     tracing::warn!(error = ?error, "could not read the facts about a database");
-                    LiveFacts {
+                    DatabaseFacts {
                         status: Some("Unavailable".to_owned()),
-                        ..LiveFacts::default()
+                        ..DatabaseFacts::default()
                     }
                 }
             }

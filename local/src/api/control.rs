@@ -10,7 +10,8 @@ use super::faults::{Fault, Faults};
 use super::request_log::{RecordedRequest, RequestLog};
 use super::server::CloseConnection;
 
-/// Makes a stand-in fail, and lists the requests that it received. Clones control the same stand-in.
+/// Makes a stand-in fail, and lists the requests that it received. Clones control the same
+/// stand-in.
 #[derive(Clone, Default)]
 pub struct Control(Arc<Inner>);
 

@@ -39,8 +39,8 @@ pub struct Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
-    /// An error status, with the API's error body for it. `retry_after` is sent in whole seconds; no
-    /// API here guarantees that header, so a client must work without it.
+    /// An error status, with the API's error body for it. `retry_after` is sent in whole seconds;
+    /// no API here guarantees that header, so a client must work without it.
     Status {
         /// Status from 400 to 599. Any other number becomes 500.
         status: u16,
@@ -212,8 +212,8 @@ fn html_page(status: StatusCode) -> Response {
     (status, html, text).into_response()
 }
 
-/// Replaces the body of a response. `change` returns the new body and its `Content-Length` if that is
-/// not the body's own length.
+/// Replaces the body of a response. `change` returns the new body and its `Content-Length` if that
+/// is not the body's own length.
 async fn replace_body(
     response: Response,
     change: impl FnOnce(Bytes) -> (Body, Option<usize>),

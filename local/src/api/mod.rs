@@ -1,5 +1,5 @@
-//! Parts that the stand-ins for HTTP APIs share: the server, injected faults, and the log of received
-//! requests.
+//! Parts that the stand-ins for HTTP APIs share: the server, injected faults, and the log of
+//! received requests.
 
 #[cfg(any(feature = "netlify-api", feature = "testing"))]
 mod bearer;

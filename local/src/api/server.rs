@@ -24,8 +24,8 @@ use crate::port::listen_error;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CloseConnection;
 
-/// A running server on 127.0.0.1. Dropping it stops it in the background; [`Server::stop`] waits for
-/// the end.
+/// A running server on 127.0.0.1. Dropping it stops it in the background; [`Server::stop`] waits
+/// for the end.
 pub(crate) struct Server {
     url: String,
     stop: oneshot::Sender<()>,

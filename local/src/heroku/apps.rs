@@ -66,7 +66,7 @@ impl Account {
             .find(|app| matches_id_or_name(app.id, &app.name, id_or_name))
     }
 
-    /// Returns the id of an app. The error says that it is not possible to do `action`.
+    /// Returns the id of an app. The error reads "could not `action`".
     pub(super) fn find_app_id(&self, id_or_name: &str, action: &str) -> Result<Uuid, Error> {
         self.app(id_or_name).map(|app| app.id).ok_or_else(|| {
             Error::new(
@@ -261,6 +261,6 @@ async fn dynos(
     page.respond(Vec::new(), &["id"])
 }
 
-/// The fields of a range over apps. The schema has `updated_at`, too, but in whole seconds it is not
-/// unique, so that pages would lose apps.
+/// The fields of a range over apps. The schema has `updated_at`, too, but in whole seconds it is
+/// not unique, so that pages would lose apps.
 const FIELDS: &[&str] = &["id", "name"];

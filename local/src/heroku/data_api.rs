@@ -15,11 +15,11 @@ use uuid::Uuid;
 use super::account::format_timestamp;
 use super::api_error::{ApiError, json_body};
 use super::app_state::AppState;
-use super::database_owner::LiveFacts;
+use super::database_owner::DatabaseFacts;
 use super::records::Addon;
 use super::tokens::TokenScope;
 
-impl LiveFacts {
+impl DatabaseFacts {
     /// Returns the lines of `pg:info` in Heroku's order.
     fn lines(self, addon: &Addon) -> Vec<(&'static str, String)> {
         let created = addon.created_at.strftime("%Y-%m-%d %H:%M").to_string();
@@ -79,7 +79,7 @@ async fn info(
     };
     let live = match state.owner() {
         Some(owner) => owner.facts(url.expose_secret()).await,
-        None => LiveFacts::default(),
+        None => DatabaseFacts::default(),
     };
     let account = state.account();
     let addon = account.authorized_addon(&scope, &database)?;

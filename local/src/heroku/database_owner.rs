@@ -13,7 +13,7 @@ use crate::Error;
 pub trait DatabaseOwner: Send + Sync {
     /// Returns the current facts about the database with this URL. Each `pg:info` calls it and
     /// waits for it.
-    fn facts<'a>(&'a self, url: &'a str) -> OwnerFuture<'a, LiveFacts>;
+    fn facts<'a>(&'a self, url: &'a str) -> OwnerFuture<'a, DatabaseFacts>;
 
     /// Changes the password of the database with this URL, closes all connections that were made
     /// with the old one, and returns the new URL.
@@ -28,7 +28,7 @@ pub type OwnerFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Facts about a running database. `pg:info` omits the line of a fact that is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LiveFacts {
+pub struct DatabaseFacts {
     /// Heroku's name of the state, such as `Available`.
     pub status: Option<String>,
     /// Number of open connections, and their limit.

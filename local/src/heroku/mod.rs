@@ -49,7 +49,7 @@ use crate::Error;
 use crate::api::Server;
 
 pub use crate::api::{Failure, Fault, RecordedRequest};
-pub use database_owner::{DatabaseOwner, LiveFacts, OwnerFuture};
+pub use database_owner::{DatabaseFacts, DatabaseOwner, OwnerFuture};
 pub use records::ReviewStatus;
 pub use stage::Stage;
 pub use tokens::Access;

@@ -99,7 +99,7 @@ impl Account {
         Ok(())
     }
 
-    /// Returns the id of a pipeline. The error says that it is not possible to do `action`.
+    /// Returns the id of a pipeline. The error reads "could not `action`".
     pub(super) fn find_pipeline_id(&self, id_or_name: &str, action: &str) -> Result<Uuid, Error> {
         self.pipeline(id_or_name)
             .map(|pipeline| pipeline.id)

@@ -302,7 +302,7 @@ mod tests {
     fn range_that_cannot_be_satisfied_is_refused_with_416() {
         for range in ["secret ..", "version abc.."] {
             let refused = page(range, MAX_SIZE).respond(versions(2), &["version"]);
-            let error = refused.expect_err("a refusal");
+            let error = refused.expect_err("an error");
             assert_eq!(error.status, StatusCode::RANGE_NOT_SATISFIABLE);
         }
         for range in [

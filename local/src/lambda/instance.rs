@@ -1,7 +1,6 @@
 //! The life of one instance: INIT, its invocations, the end of its process.
 
 use std::collections::VecDeque;
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,10 +13,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::config::LogStream;
+use super::exit_cause::{ExitCause, Phase};
 use super::extensions::Extensions;
 use super::invocation::{FunctionError, Invocation};
 use super::invoke_error::InvokeError;
-use super::process::{Process, Shutdown};
+use super::process::Process;
 use super::registry::{InstanceGuard, InvocationSender, NewInstance};
 use super::runtime_api::{self, Delivery, RequestStatus, RuntimeRequest};
 use crate::{Error, ErrorKind};
@@ -88,14 +88,6 @@ struct RunningInvocation {
     deadline: Option<Instant>,
 }
 
-/// The cause of an instance's end.
-enum ExitCause {
-    Exited(std::io::Result<ExitStatus>),
-    TimedOut,
-    InitError(FunctionError),
-    Closing,
-}
-
 impl Instance {
     async fn start(guard: InstanceGuard, sender: InvocationSender) -> Result<Self, Error> {
         let config = &guard.registry.config;
@@ -161,7 +153,7 @@ impl Instance {
                     continue;
                 }
                 status = self.process.exited() => return ExitCause::Exited(status),
-                () = sleep_until(deadline) => return ExitCause::TimedOut,
+                () = sleep_until(deadline) => return ExitCause::TimedOut(self.time_limit()),
                 () = wait_for_closing(&mut self.closing) => return ExitCause::Closing,
             };
             if let Some(error) = self.handle(request) {
@@ -253,6 +245,16 @@ impl Instance {
         all.flatten().min()
     }
 
+    /// The time limit of the current phase.
+    fn time_limit(&self) -> Duration {
+        let config = &self.guard.registry.config;
+        if self.init_over {
+            config.timeout
+        } else {
+            config.init_timeout
+        }
+    }
+
     /// Delivers an assigned invocation to the runtime if the runtime asked for one. Before the
     /// first invocation it restores the runtime from its snapshot. Returns whether there may be
     /// more to deliver.
@@ -324,7 +326,7 @@ impl Instance {
         } = running;
         self.pending_next.push_back(deadline);
         if let Err(error) = &response {
-            self.log_error(&invocation.request_id, error);
+            self.log(&invocation.request_id, &error.log_line());
         }
         self.guard.add_ready_slot(self.sender.clone());
         invocation.finish(response.map_err(InvokeError::from));
@@ -338,13 +340,7 @@ impl Instance {
         cause: ExitCause,
     ) -> VecDeque<Invocation> {
         self.guard.remove_ready_slots();
-        self.process
-            .shut_down(match &cause {
-                ExitCause::Exited(_) | ExitCause::TimedOut => Shutdown::Kill,
-                ExitCause::InitError(_) => Shutdown::Wait,
-                ExitCause::Closing => Shutdown::Terminate,
-            })
-            .await;
+        self.process.shut_down(cause.shutdown()).await;
         let mut undelivered = std::mem::take(&mut self.assigned);
         undelivered.extend(drain(&mut receiver));
         let running = std::mem::take(&mut self.running);
@@ -360,7 +356,7 @@ impl Instance {
         let fail = |invocation| (self.log_failure(&cause, Some(&invocation)), invocation);
         let failed: Vec<_> = failed.into_iter().map(fail).collect();
 
-        // The instance is gone before a caller hears of its end.
+        // The instance is unregistered before a caller gets its error.
         drop(self);
         for (error, invocation) in failed {
             invocation.finish(Err(error));
@@ -368,64 +364,23 @@ impl Instance {
         undelivered
     }
 
-    /// Logs the end of the instance and returns the error for the invocation that failed by it.
+    /// Logs the end of the instance, and returns the error for the invocation that failed by it.
     fn log_failure(&self, cause: &ExitCause, failed: Option<&Invocation>) -> InvokeError {
-        let config = &self.guard.registry.config;
+        let phase = match failed {
+            _ if !self.init_over => Phase::Init,
+            Some(_) => Phase::Invocation,
+            None => Phase::Idle,
+        };
         let id = failed.map_or("-", |invocation| &invocation.request_id);
-        match cause {
-            ExitCause::Exited(status) => {
-                let phase = match failed {
-                    _ if !self.init_over => "during its INIT",
-                    Some(_) => "while it ran",
-                    None => "while it was idle",
-                };
-                let status = match status {
-                    Ok(status) => status.to_string(),
-                    Err(cause) => format!("its exit status could not be read: {cause}"),
-                };
-                self.log(format!(
-                    "RequestId: {id} Error: Runtime exited {phase}: {status}"
-                ));
-                InvokeError::Exited {
-                    detail: format!("{status}, {phase}"),
-                }
-            }
-            ExitCause::TimedOut if self.init_over => {
-                let limit = config.timeout;
-                let seconds = limit.as_secs_f64();
-                self.log(format!(
-                    "RequestId: {id} Task timed out after {seconds:.2} seconds"
-                ));
-                InvokeError::TimedOut { limit }
-            }
-            ExitCause::TimedOut => {
-                let limit = config.init_timeout;
-                let seconds = limit.as_secs_f64();
-                self.log(format!(
-                    "RequestId: {id} INIT timed out after {seconds:.2} seconds"
-                ));
-                InvokeError::InitTimedOut { limit }
-            }
-            ExitCause::InitError(error) => {
-                self.log_error(id, error);
-                error.clone().into()
-            }
-            ExitCause::Closing => InvokeError::ShutDown,
+        if let Some(line) = cause.log_line(phase) {
+            self.log(id, &line);
         }
+        cause.to_invoke_error(phase)
     }
 
-    fn log_error(&self, id: &str, error: &FunctionError) {
-        let FunctionError {
-            error_type,
-            error_message,
-        } = error;
-        self.log(format!(
-            "RequestId: {id} Error: {error_type}: {error_message}"
-        ));
-    }
-
-    fn log(&self, line: String) {
+    fn log(&self, request_id: &str, text: &str) {
         let InstanceGuard { registry, number } = &self.guard;
+        let line = format!("RequestId: {request_id} {text}");
         registry.config.log(*number, LogStream::Platform, line);
     }
 }

@@ -53,6 +53,13 @@ impl Invocation {
     }
 }
 
+impl FunctionError {
+    /// Text of the error for the function's log.
+    pub(super) fn log_line(&self) -> String {
+        format!("Error: {}: {}", self.error_type, self.error_message)
+    }
+}
+
 impl From<FunctionError> for InvokeError {
     fn from(error: FunctionError) -> Self {
         let FunctionError {

@@ -43,6 +43,7 @@
 
 mod config;
 mod environment;
+mod exit_cause;
 mod extensions;
 mod function;
 mod instance;

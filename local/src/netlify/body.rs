@@ -19,8 +19,8 @@ pub(super) enum BodyError {
 
 /// Reads a body of at most `limit` bytes within `timeout`.
 ///
-/// It reads and discards some more of a body that is too large: a client that is still writing would
-/// otherwise see a reset connection instead of the response.
+/// It reads and discards some more of a body that is too large: a client that is still writing
+/// would otherwise see a reset connection instead of the response.
 pub(super) async fn read_body<B>(
     body: B,
     limit: usize,

@@ -15,7 +15,8 @@ pub struct SiteConfig {
     /// Directory of published files, `[build] publish` under the site's directory. Without that key
     /// it is the site's directory, as on Netlify, and there is a warning.
     pub publish: PathBuf,
-    /// Directory of functions, `[functions] directory`. Default: `netlify/functions`, as on Netlify.
+    /// Directory of functions, `[functions] directory`. Default: `netlify/functions`, as on
+    /// Netlify.
     pub functions: PathBuf,
     /// Build command, `[build] command`. The stand-in does not run it.
     pub command: Option<String>,
@@ -127,8 +128,8 @@ impl SiteConfig {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`], with line and reason, if the text is not TOML, if a value has the wrong
-    /// type, and if a path leads out of `directory`.
+    /// [`ErrorKind::Input`], with line and reason, if the text is not TOML, if a value has the
+    /// wrong type, and if a path leads out of `directory`.
     pub fn parse(text: &str, directory: &Path) -> Result<Self, Error> {
         let mut ignored = Vec::new();
         let file: File = toml::Deserializer::parse(text)

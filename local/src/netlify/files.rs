@@ -56,9 +56,9 @@ impl Files {
         Ok(Self { root })
     }
 
-    /// Returns the file for a percent-encoded path: the file itself, `path.html`, or the directory's
-    /// `index.html`, as on Netlify. Hidden files and files outside the directory are not found, even
-    /// through a symbolic link.
+    /// Returns the file for a percent-encoded path: the file itself, `path.html`, or the
+    /// directory's `index.html`, as on Netlify. Hidden files and files outside the directory are
+    /// not found, even through a symbolic link.
     pub(super) async fn resolve(&self, path: &str) -> Option<ResolvedPath> {
         let path = path.strip_prefix('/')?;
         let (path, has_slash) = match path.strip_suffix('/') {
@@ -183,8 +183,8 @@ pub(super) fn full_body(body: Bytes) -> ResponseBody {
     UnsyncBoxBody::new(Full::new(body).map_err(|never| match never {}))
 }
 
-/// Returns whether a file is not published: a dot file, except `.well-known`, which certificates and
-/// app links need, or a file that Netlify itself reads.
+/// Returns whether a file is not published: a dot file, except `.well-known`, which certificates
+/// and app links need, or a file that Netlify itself reads.
 fn is_hidden(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
     (name.starts_with(b".") && name != b".well-known")
@@ -193,8 +193,8 @@ fn is_hidden(name: &OsStr) -> bool {
             .any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
 }
 
-/// Returns the content type of text with the charset UTF-8, as Netlify sends it. Without a charset a
-/// browser would guess.
+/// Returns the content type of text with the charset UTF-8, as Netlify sends it. Without a charset
+/// a browser would guess.
 fn with_charset(content_type: &HeaderValue) -> Option<HeaderValue> {
     let content_type = content_type.to_str().ok()?;
     let is_text = content_type.starts_with("text/") || content_type == "application/json";

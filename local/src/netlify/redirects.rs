@@ -49,8 +49,8 @@ impl Redirect {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] for other values, and for a rewrite to another site (a proxy): the local
-    /// site connects to this machine only.
+    /// [`ErrorKind::Input`] for other values, and for a rewrite to another site (a proxy): the
+    /// local site connects to this machine only.
     pub fn new(from: &str, to: &str, status: u16, force: bool) -> Result<Self, Error> {
         let invalid = |reason: String| {
             let rule = format!("could not use the redirect from {from:?} to {to:?}");

@@ -63,8 +63,8 @@ struct SiteState {
 }
 
 impl Site {
-    /// Serves deploys on a port of 127.0.0.1 and, if the machine has it, of `[::1]`; 0 selects a free
-    /// port. When it returns, the site is ready.
+    /// Serves deploys on a port of 127.0.0.1 and, if the machine has it, of `[::1]`; 0 selects a
+    /// free port. When it returns, the site is ready.
     ///
     /// # Errors
     ///
@@ -226,8 +226,8 @@ impl SiteState {
     }
 }
 
-/// Creates a ULID, the format of Netlify's ids. A UUID of version 7 has the same time and randomness
-/// in another encoding.
+/// Creates a ULID, the format of Netlify's ids. A UUID of version 7 has the same time and
+/// randomness in another encoding.
 fn new_request_id() -> String {
     let id = Uuid::now_v7().as_u128();
     (0..26)

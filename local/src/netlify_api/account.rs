@@ -87,7 +87,7 @@ impl Account {
         site.map_or("", |site| &site.name)
     }
 
-    /// Returns a site. The error says that it is not possible to do `action`.
+    /// Returns a site. The error reads "could not `action`".
     pub(super) fn find_site(&mut self, site: &str, action: &str) -> Result<&mut SiteRecord, Error> {
         self.site(site).map_err(|_| {
             Error::new(

@@ -72,7 +72,8 @@ impl EnvVar {
         self
     }
 
-    /// Makes it a secret: the API masks its values, and it does not have the scope of post-processing.
+    /// Makes it a secret: the API masks its values, and it does not have the scope of
+    /// post-processing.
     #[must_use]
     pub fn secret(mut self) -> Self {
         self.secret = true;
@@ -103,7 +104,8 @@ impl EnvVar {
             .map(|value| value.value.as_str())
     }
 
-    /// Returns the value that applies in a context: that of the context with the highest precedence.
+    /// Returns the value that applies in a context: that of the context with the highest
+    /// precedence.
     pub fn value_in(&self, context: &Context) -> Option<&str> {
         let contexts = context.by_precedence();
         contexts.iter().find_map(|context| self.value_for(context))
@@ -156,8 +158,8 @@ impl EnvVar {
         Ok(())
     }
 
-    /// Returns the API's JSON with the values of the selected contexts. A secret's values are masked,
-    /// except those for a developer's machine.
+    /// Returns the API's JSON with the values of the selected contexts. A secret's values are
+    /// masked, except those for a developer's machine.
     pub(super) fn json(&self, is_selected: impl Fn(&Context) -> bool) -> Json {
         let values: Vec<_> = self
             .values
@@ -217,8 +219,8 @@ impl EnvScope {
         Self::PostProcessing,
     ];
 
-    /// Parses Netlify's name of a scope. The open-api has `post-processing`; the API and the CLI use
-    /// `post_processing`.
+    /// Parses Netlify's name of a scope. The open-api has `post-processing`; the API and the CLI
+    /// use `post_processing`.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let name = name.replace('-', "_");
         Self::ALL.into_iter().find(|scope| scope.name() == name)

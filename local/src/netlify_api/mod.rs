@@ -1,5 +1,5 @@
-//! A local Netlify API on 127.0.0.1: sites, environment variables and deploys, as far as the Netlify
-//! CLI uses them, and a server for the deploys.
+//! A local Netlify API on 127.0.0.1: sites, environment variables and deploys, as far as the
+//! Netlify CLI uses them, and a server for the deploys.
 //!
 //! By Netlify's open-api (`@netlify/open-api`, as in netlify-cli 26.2.0, 2026-11), under
 //! `/api/v1`. For the Netlify CLI, set `NETLIFY_API_URL` to [`NetlifyApi::url`] and
@@ -7,11 +7,11 @@
 //!
 //! # Behavior
 //!
-//! There is one account with one user. The state is in memory. The program that started the stand-in
-//! creates sites through [`NetlifyApi`]. Over HTTP a client can read sites, read and change
-//! environment variables, and create deploys. The API masks the values of a secret; code that runs
-//! on Netlify gets them, and so does [`NetlifyApi::environment`]. Netlify does not document the
-//! context of a draft's functions. Here it is that of deploy previews, unless
+//! There is one account with one user. The state is in memory. The program that started the
+//! stand-in creates sites through [`NetlifyApi`]. Over HTTP a client can read sites, read and
+//! change environment variables, and create deploys. The API masks the values of a secret; code
+//! that runs on Netlify gets them, and so does [`NetlifyApi::environment`]. Netlify does not
+//! document the context of a draft's functions. Here it is that of deploy previews, unless
 //! [`NetlifyApi::set_draft_context`] changes it. [`NetlifyApi::host`] serves the deploys.
 //!
 //! A route that is not implemented is answered with 501. Dropping a [`NetlifyApi`] stops its server

@@ -82,8 +82,8 @@ impl Neon {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] if the project already has the branch, and for a URL that does not begin
-    /// with `postgres://` or lacks user, password, host or database.
+    /// [`ErrorKind::Input`] if the project already has the branch, and for a URL that does not
+    /// begin with `postgres://` or lacks user, password, host or database.
     pub fn create_branch(&self, project: &str, branch: &str, url: &str) -> Result<(), Error> {
         let url = DatabaseUrl::parse(url)?;
         let mut account = lock(&self.state);
@@ -227,8 +227,8 @@ fn connection_url(url: &DatabaseUrl, pooled: bool) -> String {
     }
 }
 
-/// Returns an error response. The status 403 for a key of another project, and all messages but that
-/// of 401, are not verified (2026-11).
+/// Returns an error response. The status 403 for a key of another project, and all messages but
+/// that of 401, are not verified (2026-11).
 fn error_response(status: StatusCode) -> Response {
     let message = match status.as_u16() {
         400 => "database_name and role_name are required",
@@ -250,8 +250,8 @@ fn json_response(status: StatusCode, body: &serde_json::Value) -> Response {
     (status, json, text).into_response()
 }
 
-/// Locks the state. Poison is ignored: a request that panicked leaves no state that a stand-in could
-/// not go on with.
+/// Locks the state. Poison is ignored: a request that panicked leaves no state that a stand-in
+/// could not go on with.
 fn lock(state: &SharedState) -> MutexGuard<'_, Account> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,9 +1,9 @@
 //! A local Render on 127.0.0.1: the part of the Render API that returns the connection info of a
 //! Postgres.
 //!
-//! By <https://api-docs.render.com/reference/retrieve-postgres-connection-info> (2026-11). The state
-//! is in memory. A route that is not implemented is answered with 501. Dropping a [`Render`] stops
-//! its server in the background; [`Render::stop`] waits for the end.
+//! By <https://api-docs.render.com/reference/retrieve-postgres-connection-info> (2026-11). The
+//! state is in memory. A route that is not implemented is answered with 501. Dropping a [`Render`]
+//! stops its server in the background; [`Render::stop`] waits for the end.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -188,8 +188,8 @@ fn json_response(status: StatusCode, body: &Value) -> Response {
     (status, json, body.to_string()).into_response()
 }
 
-/// Locks the state. Poison is ignored: a request that panicked leaves no state that a stand-in could
-/// not go on with.
+/// Locks the state. Poison is ignored: a request that panicked leaves no state that a stand-in
+/// could not go on with.
 fn lock(state: &SharedState) -> MutexGuard<'_, Workspace> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

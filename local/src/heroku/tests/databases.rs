@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::super::{Access, DatabaseOwner, Heroku, LiveFacts, OwnerFuture};
+use super::super::{Access, DatabaseFacts, DatabaseOwner, Heroku, OwnerFuture};
 use super::{CONFIG_VARS, TestResponse, URL, get, guestbook, send};
 use crate::{Error, ErrorKind};
 
@@ -37,12 +37,12 @@ impl GatedOwner {
 }
 
 impl DatabaseOwner for GatedOwner {
-    fn facts<'a>(&'a self, url: &'a str) -> OwnerFuture<'a, LiveFacts> {
+    fn facts<'a>(&'a self, url: &'a str) -> OwnerFuture<'a, DatabaseFacts> {
         assert_eq!(url, URL);
         Box::pin(async {
-            LiveFacts {
+            DatabaseFacts {
                 connections: Some((3, 20)),
-                ..LiveFacts::default()
+                ..DatabaseFacts::default()
             }
         })
     }
@@ -63,8 +63,8 @@ impl DatabaseOwner for GatedOwner {
 struct FailingOwner;
 
 impl DatabaseOwner for FailingOwner {
-    fn facts<'a>(&'a self, _: &'a str) -> OwnerFuture<'a, LiveFacts> {
-        Box::pin(async { LiveFacts::default() })
+    fn facts<'a>(&'a self, _: &'a str) -> OwnerFuture<'a, DatabaseFacts> {
+        Box::pin(async { DatabaseFacts::default() })
     }
 
     fn rotate<'a>(&'a self, _: &'a str) -> OwnerFuture<'a, Result<String, Error>> {

@@ -44,21 +44,21 @@ async fn gateway_fault_sends_an_html_page() {
 
 #[tokio::test]
 async fn each_failure_changes_one_thing_of_the_response() {
-    let genuine = get(&guestbook().await, CONFIG_VARS).await.body;
+    let unchanged = get(&guestbook().await, CONFIG_VARS).await.body;
 
     let response = get_with_failure(Failure::WrongContentType)
         .await
         .expect("a response");
     assert_eq!(
         (response.status, response.body.as_str()),
-        (200, genuine.as_str())
+        (200, unchanged.as_str())
     );
     assert_eq!(response.headers["content-type"], "text/plain");
 
     let response = get_with_failure(Failure::InvalidJson)
         .await
         .expect("a response");
-    assert_eq!(response.body, genuine[..genuine.len() - 1]);
+    assert_eq!(response.body, unchanged[..unchanged.len() - 1]);
     assert_eq!(response.headers["content-type"], "application/json");
 
     let response = get_with_failure(Failure::EmptyBody)
@@ -86,9 +86,9 @@ async fn each_failure_changes_one_thing_of_the_response() {
     };
     assert_eq!(
         received.headers["content-length"],
-        genuine.len().to_string()
+        unchanged.len().to_string()
     );
-    assert_eq!(received.body, genuine[..genuine.len() / 2]);
+    assert_eq!(received.body, unchanged[..unchanged.len() / 2]);
 }
 
 #[tokio::test]

@@ -98,8 +98,8 @@ async fn small_page_size_splits_a_list_and_not_a_filter() {
     );
     let (mut range, mut sizes, mut seen) = (String::new(), Vec::new(), Vec::new());
     loop {
-        let asked = [("range", range.as_str())];
-        let response = send(&heroku, "GET", &path, &asked, "")
+        let range_header = [("range", range.as_str())];
+        let response = send(&heroku, "GET", &path, &range_header, "")
             .await
             .expect("a response");
         let items = response.json().as_array().expect("a list").clone();
@@ -116,14 +116,14 @@ async fn small_page_size_splits_a_list_and_not_a_filter() {
     assert_eq!(seen.len(), 7);
 
     let body = json!({"in": {"id": ids}}).to_string();
-    let asked = [("range", "id ..; max=1000;")];
-    let response = send(&heroku, "POST", "/filters/apps", &asked, &body)
+    let range_header = [("range", "id ..; max=1000;")];
+    let response = send(&heroku, "POST", "/filters/apps", &range_header, &body)
         .await
         .expect("a response");
     assert_eq!(response.json().as_array().map(Vec::len), Some(5));
 
-    let asked = [("range", "secret ..")];
-    let response = send(&heroku, "GET", &path, &asked, "")
+    let range_header = [("range", "secret ..")];
+    let response = send(&heroku, "GET", &path, &range_header, "")
         .await
         .expect("a response");
     assert_eq!(response.error().0, 416);

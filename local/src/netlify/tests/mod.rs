@@ -1,4 +1,5 @@
-//! Tests of the site over real connections, with functions that parse their events by `lambda_http`.
+//! Tests of the site over real connections, with functions that parse their events by
+//! `lambda_http`.
 
 mod connections;
 mod functions;

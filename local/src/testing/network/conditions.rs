@@ -14,8 +14,8 @@ pub enum Direction {
 
 /// The current conditions of a network.
 ///
-/// Connections are numbered in their order. A fault of all open connections applies to those below a
-/// number, so that later connections do not have it.
+/// Connections are numbered in their order. A fault of all open connections applies to those below
+/// a number, so that later connections do not have it.
 #[derive(Clone, Debug)]
 pub(super) struct Conditions {
     pub(super) upstream: SocketAddr,

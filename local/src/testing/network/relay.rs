@@ -29,8 +29,8 @@ struct InFlight {
 }
 
 impl Relay {
-    /// Relays bytes until both directions have ended or the connection is cut. If one end breaks, the
-    /// other is reset.
+    /// Relays bytes until both directions have ended or the connection is cut. If one end breaks,
+    /// the other is reset.
     pub(super) async fn run(self, client: TcpStream) {
         let mut client = client;
         let mut server = None;
