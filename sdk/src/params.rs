@@ -49,7 +49,7 @@ macro_rules! params {
 /// | feature | Rust | Postgres |
 /// | --- | --- | --- |
 /// | `with-uuid-1` | `uuid::Uuid` | `uuid` |
-/// | `with-serde_json-1` | `serde_json::Value`, [`Json<T>`](tokio_postgres::types::Json) | `jsonb` |
+/// | `with-serde_json-1` | `serde_json::Value`, `tokio_postgres::types::Json<T>` | `jsonb` |
 /// | `with-jiff-0_2` | `jiff::Timestamp` | `timestamptz` |
 /// | | `jiff::civil::DateTime`, `Date`, `Time` | `timestamp`, `date`, `time` |
 /// | `with-chrono-0_4` | `chrono::DateTime<Utc>`, `<Local>`, `<FixedOffset>` | `timestamptz` |

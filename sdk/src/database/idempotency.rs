@@ -106,7 +106,7 @@ impl IdempotencyKey {
     }
 }
 
-/// The table in which [`Database::once`] keeps its keys, for a migration:
+/// The table in which [`Database::write_once`] keeps its keys, for a migration:
 ///
 /// ```sql
 #[doc = include_str!("idempotency.sql")]

@@ -28,7 +28,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// As [`examine`](Self::examine), and
+    /// As [`inspect`](Self::inspect), and
     /// [`ErrorKind::Query`](crate::ErrorKind::Query) where the role does not own the database.
     pub async fn set_stage_mark(&self) -> Result<DatabaseInfo, Error> {
         self.set_mark(Some(self.stage()?)).await
@@ -38,7 +38,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// As [`mark`](Self::mark).
+    /// As [`set_stage_mark`](Self::set_stage_mark).
     pub async fn clear_stage_mark(&self) -> Result<DatabaseInfo, Error> {
         self.set_mark(None).await
     }

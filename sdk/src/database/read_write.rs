@@ -75,7 +75,7 @@ impl Database {
     /// Work of several statements that take effect one by one is not done again
     /// after the first of them has: put them into a
     /// [`transaction`](Self::transaction). To survive even an unknown outcome a
-    /// write needs a key that tells it from others: see [`once`](Self::once).
+    /// write needs a key that tells it from others: see [`write_once`](Self::write_once).
     ///
     /// ```no_run
     /// # use http::Request;
