@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use stagelink_tests::{Answer, Scene, Target, migrate, sdk_example};
+use stagelink_tests::{Answer, HerokuFixture, Target, migrate, sdk_example};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
@@ -87,23 +87,23 @@ impl Guestbook {
 
 #[tokio::test]
 async fn axum_handlers_serve_everything_as_a_function() {
-    let scene = Scene::new().await;
-    migrate(&scene.variables).await;
-    let function = scene.start("axum_crud", &sdk_example("axum_crud").await);
-    Guestbook(scene.target(&function)).check().await;
+    let fixture = HerokuFixture::new().await;
+    migrate(&fixture.variables).await;
+    let function = fixture.start("axum_crud", &sdk_example("axum_crud").await);
+    Guestbook(fixture.target(&function)).check().await;
     assert!(
-        !scene.log().contains("the request failed"),
+        !fixture.log().contains("the request failed"),
         "{}",
-        scene.log()
+        fixture.log()
     );
     function.shutdown().await;
 }
 
-/// Starts the plain server with a scene's variables, and returns it with its URL.
-async fn plain_server(scene: &Scene) -> (Child, String) {
+/// Starts the plain server with a fixture's variables, and returns it with its URL.
+async fn plain_server(fixture: &HerokuFixture) -> (Child, String) {
     let mut server = Command::new(sdk_example("plain_server").await)
         .env_clear()
-        .envs(&scene.variables)
+        .envs(&fixture.variables)
         .env("PORT", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -112,7 +112,7 @@ async fn plain_server(scene: &Scene) -> (Child, String) {
         .expect("the server starts");
     let stdout = server.stdout.take().expect("a pipe");
     let mut lines = BufReader::new(stdout).lines();
-    let record = scene.record.clone();
+    let record = fixture.record.clone();
     let port = loop {
         let line = lines.next_line().await.expect("text").expect("a line");
         record.add(line.as_str());
@@ -130,38 +130,38 @@ async fn plain_server(scene: &Scene) -> (Child, String) {
 
 #[tokio::test]
 async fn same_handlers_serve_everything_as_a_plain_server_and_end_in_good_order() {
-    let scene = Scene::new().await;
-    migrate(&scene.variables).await;
-    until_sessions(scene.database.role(), &ANY, 0).await;
-    let (mut server, url) = plain_server(&scene).await;
+    let fixture = HerokuFixture::new().await;
+    migrate(&fixture.variables).await;
+    until_sessions(fixture.database.role(), &ANY, 0).await;
+    let (mut server, url) = plain_server(&fixture).await;
     // The warm-up has opened it.
-    until_sessions(scene.database.role(), &ANY, 1).await;
+    until_sessions(fixture.database.role(), &ANY, 1).await;
     Guestbook(Target::Site(url)).check().await;
     let pid = Pid::from_raw(i32::try_from(server.id().expect("it runs")).expect("a pid"));
     kill(pid, Signal::SIGTERM).expect("a signal");
     let ended = tokio::time::timeout(Duration::from_secs(20), server.wait()).await;
     assert!(ended.expect("in time").expect("a status").success());
-    until_sessions(scene.database.role(), &ANY, 0).await;
+    until_sessions(fixture.database.role(), &ANY, 0).await;
 }
 
 #[tokio::test]
 async fn dead_database_is_no_success_and_its_cause_is_logged_once() {
-    let mut scene = Scene::new().await;
-    scene.set("STAGELINK_RETRY_TIMEOUT_MS", "200");
-    let dead = stagelink_tests::at(&scene.database.url(), 1);
-    scene.set_url(&dead);
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set("STAGELINK_RETRY_TIMEOUT_MS", "200");
+    let dead = stagelink_tests::at(&fixture.database.url(), 1);
+    fixture.set_url(&dead);
     for (name, path) in [
         ("router", "/api/router/double/21"),
         ("axum_crud", "/api/entries/1"),
     ] {
-        let function = scene.start(name, &sdk_example(name).await);
-        let answer = scene.ask(&function, "GET", path, None).await;
+        let function = fixture.start(name, &sdk_example(name).await);
+        let answer = fixture.ask(&function, "GET", path, None).await;
         assert_eq!(answer.status, 503, "{}", answer.text());
         assert_eq!(answer.json()["status"], 503);
         assert_eq!(answer.json()["title"], "Service Unavailable");
         function.shutdown().await;
     }
-    let log = scene.log();
+    let log = fixture.log();
     let failed = log
         .lines()
         .filter(|line| line.contains("the request failed"));

@@ -3,7 +3,7 @@
 use clorinde::queries::guestbook::{add_entry, entries_of, rename_all};
 use stagelink::{Database, Error, Settings};
 use stagelink_local_postgres::{PgBouncer, PgBouncerOptions};
-use stagelink_tests::{Identity, Scene, migrate, server};
+use stagelink_tests::{HerokuFixture, Identity, migrate, server};
 
 /// Runs the queries on a client, in a client's transaction and in one of the SDK.
 async fn run(database: &Database) {
@@ -45,22 +45,22 @@ async fn run(database: &Database) {
 
 #[tokio::test]
 async fn generated_queries_run_on_clients_and_in_transactions() {
-    let scene = Scene::new().await;
-    migrate(&scene.variables).await;
-    run(&Database::new(Settings::from_vars(&scene.variables))).await;
+    let fixture = HerokuFixture::new().await;
+    migrate(&fixture.variables).await;
+    run(&Database::new(Settings::from_vars(&fixture.variables))).await;
 }
 
 #[tokio::test]
 async fn generated_queries_run_behind_a_pooler_that_tracks_prepared_statements() {
-    let mut scene = Scene::new().await;
-    migrate(&scene.variables).await;
+    let mut fixture = HerokuFixture::new().await;
+    migrate(&fixture.variables).await;
     let shown = Identity::self_signed();
     let options = PgBouncerOptions::new()
         .max_prepared_statements(100)
         .certificate(&shown.certificate_pem, &shown.key_pem);
-    let started = PgBouncer::start(server().await, &[&scene.database], options).await;
+    let started = PgBouncer::start(server().await, &[&fixture.database], options).await;
     let bouncer = started.expect("the tests need PgBouncer");
-    scene.set_url(&bouncer.url(&scene.database));
-    scene.set("STAGELINK_SERVER_PIN", &shown.pin());
-    run(&Database::new(Settings::from_vars(&scene.variables))).await;
+    fixture.set_url(&bouncer.url(&fixture.database));
+    fixture.set("STAGELINK_SERVER_PIN", &shown.pin());
+    run(&Database::new(Settings::from_vars(&fixture.variables))).await;
 }
