@@ -63,7 +63,7 @@ const CODE: [&str; 14] = [
     "tests/e2e",
     "tests/lambda",
     "tests/src",
-    "tests/storms",
+    "tests/load",
 ];
 
 /// Returns the pages in Markdown, apart from what is built or downloaded.
