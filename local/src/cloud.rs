@@ -107,7 +107,7 @@ impl Cloud {
                 let log = log.clone();
                 function_config.logs = Arc::new(move |line| log(stage, line));
                 let function = Function::new(function_config);
-                deploy = deploy.function(name, Arc::new(function.clone()));
+                deploy = deploy.with_function(name, Arc::new(function.clone()));
                 functions.insert(name.clone(), function);
             }
             let database = CurrentDatabase::new(database);
@@ -212,15 +212,7 @@ impl StageSite {
         json: Option<&Value>,
     ) -> Result<Response<Bytes>, Error> {
         let url = &self.url;
-        let mut request = Request::builder().method(method).uri(path);
-        if json.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
-        }
-        let body = json.map(Value::to_string).unwrap_or_default();
-        let request = request.body(body.into()).map_err(|cause| {
-            let message = format!("could not send {method} {url}{path}: invalid method or path");
-            Error::new(ErrorKind::Input, message).with_source(cause)
-        })?;
+        let request = json_request(url, method, path, json)?;
         let (head, body) = http_client::send(url, request).await?.into_parts();
         let body = body.collect().await.map_err(|cause| {
             let message = format!("could not read the response to {method} {url}{path}");
@@ -247,5 +239,38 @@ fn host_name(stage: Stage) -> String {
     match stage {
         Stage::Production => "localhost".to_owned(),
         other => format!("{other}.localhost"),
+    }
+}
+
+/// Creates a request with an optional JSON body.
+fn json_request(
+    url: &str,
+    method: &str,
+    path: &str,
+    json: Option<&Value>,
+) -> Result<Request<Bytes>, Error> {
+    let mut request = Request::builder().method(method).uri(path);
+    if json.is_some() {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
+    let body = json.map(Value::to_string).unwrap_or_default();
+    request.body(body.into()).map_err(|cause| {
+        let message = format!("could not send {method} {url}{path}: invalid method or path");
+        Error::new(ErrorKind::Input, message).with_source(cause)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_with_an_invalid_method_or_path_is_an_input_error() {
+        let url = "http://localhost:8888";
+        for (method, path) in [("GET", "no path"), ("G ET", "/")] {
+            let error = json_request(url, method, path, None).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Input);
+            assert!(error.to_string().contains(url), "{error}");
+        }
     }
 }

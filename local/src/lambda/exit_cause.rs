@@ -20,7 +20,7 @@ pub(super) enum ExitCause {
     Closing,
 }
 
-/// What an instance was doing when it ended.
+/// Phase of an instance when it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Init,

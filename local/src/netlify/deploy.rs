@@ -68,7 +68,7 @@ impl Deploy {
     }
 
     /// Adds a function.
-    pub fn function(mut self, name: impl Into<String>, function: Arc<dyn Invoke>) -> Self {
+    pub fn with_function(mut self, name: impl Into<String>, function: Arc<dyn Invoke>) -> Self {
         self.functions.insert(name.into(), function);
         self
     }

@@ -65,7 +65,7 @@ impl NetlifyApi {
                 config.logs = Arc::new(move |line| log(line));
                 let function = Function::new(config);
                 functions.push(function.clone());
-                served = served.function(name, Arc::new(function));
+                served = served.with_function(name, Arc::new(function));
             }
             let later = &ready[at + 1..];
             for host in host_names(deploy, later) {

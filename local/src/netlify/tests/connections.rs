@@ -17,7 +17,7 @@ use crate::netlify::{Invoke, Site};
 #[tokio::test]
 async fn slow_clients_time_out_and_do_not_block_others() {
     let folder = SiteFolder::new(&[("index.html", "home")]);
-    let deploy = folder.deploy("localhost", "").function("echo", echo());
+    let deploy = folder.deploy("localhost", "").with_function("echo", echo());
     let short = Duration::from_secs(1);
     let timeouts = Timeouts {
         head: short,
@@ -73,7 +73,9 @@ const GATED: &str = "/.netlify/functions/gated";
 async fn invocation_goes_on_after_the_client_disconnects() {
     let folder = SiteFolder::new(&[("index.html", "home")]);
     let (gate, function) = gated();
-    let deploy = folder.deploy("localhost", "").function("gated", function);
+    let deploy = folder
+        .deploy("localhost", "")
+        .with_function("gated", function);
     let site = Site::start(0, vec![deploy]).await.unwrap();
     tokio::select! {
         response = get(&site, GATED) => panic!("{response:?}"),
@@ -93,7 +95,9 @@ async fn invocation_goes_on_after_the_client_disconnects() {
 async fn stop_waits_for_a_running_request() {
     let folder = SiteFolder::new(&[("index.html", "home")]);
     let (gate, function) = gated();
-    let deploy = folder.deploy("localhost", "").function("gated", function);
+    let deploy = folder
+        .deploy("localhost", "")
+        .with_function("gated", function);
     let site = Site::start(0, vec![deploy]).await.unwrap();
     let url = site.url("localhost");
     let request = async {
@@ -121,7 +125,9 @@ async fn stop_waits_for_a_running_request() {
 async fn stop_closes_the_connection_of_a_request_over_the_limit() {
     let folder = SiteFolder::new(&[("index.html", "home")]);
     let (gate, function) = gated();
-    let deploy = folder.deploy("localhost", "").function("gated", function);
+    let deploy = folder
+        .deploy("localhost", "")
+        .with_function("gated", function);
     let short = Duration::from_millis(50);
     let timeouts = Timeouts {
         stop: short,

@@ -16,7 +16,9 @@ async fn binary_bodies_are_unchanged_in_both_directions() {
         let png = Response::builder().header("content-type", "image/png");
         png.body(request.into_body()).unwrap()
     });
-    let deploy = folder.deploy("localhost", "").function("mirror", mirror);
+    let deploy = folder
+        .deploy("localhost", "")
+        .with_function("mirror", mirror);
     let site = Site::start(0, vec![deploy]).await.unwrap();
     let body: Vec<u8> = (0..=255).collect();
     let png = [("content-type", "image/png")];
@@ -41,9 +43,9 @@ async fn failed_function_is_a_gateway_error() {
     let panicking = fake(|_| async { panic!("a bug of the stand-in") });
     let deploy = folder
         .deploy("localhost", "")
-        .function("failing", failing)
-        .function("late", late)
-        .function("panicking", panicking);
+        .with_function("failing", failing)
+        .with_function("late", late)
+        .with_function("panicking", panicking);
     let site = Site::start(0, vec![deploy]).await.unwrap();
     for (name, status, text) in [
         (
@@ -64,7 +66,7 @@ async fn failed_function_is_a_gateway_error() {
 #[tokio::test]
 async fn body_over_the_limit_is_refused() {
     let folder = SiteFolder::new(&[("index.html", "")]);
-    let deploy = folder.deploy("localhost", "").function("echo", echo());
+    let deploy = folder.deploy("localhost", "").with_function("echo", echo());
     let site = Site::start(0, vec![deploy]).await.unwrap();
     let path = "/.netlify/functions/echo";
     let text = [("content-type", "text/plain")];

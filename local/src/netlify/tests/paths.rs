@@ -12,7 +12,9 @@ async fn function_behind_a_rewrite_gets_the_requested_path() {
         to = "/.netlify/functions/:splat"
         status = 200
     "#;
-    let deploy = folder.deploy("localhost", rules).function("echo", echo());
+    let deploy = folder
+        .deploy("localhost", rules)
+        .with_function("echo", echo());
     let site = Site::start(0, vec![deploy]).await.unwrap();
 
     let spoofed = [("x-nf-deploy-context", "production")];
@@ -85,7 +87,9 @@ async fn requests_are_handled_in_the_order_of_netlify() {
         [headers.values]
         cache-control = "max-age=60"
     "#;
-    let deploy = folder.deploy("localhost", rules).function("echo", echo());
+    let deploy = folder
+        .deploy("localhost", rules)
+        .with_function("echo", echo());
     let site = Site::start(0, vec![deploy]).await.unwrap();
     for (path, status, text) in [
         ("/", 200, "home"),
