@@ -62,14 +62,14 @@ async fn frozen_function_whose_connections_were_cut_answers_the_next_request() {
 async fn frozen_function_whose_connection_was_forgotten_answers_the_next_request() {
     // What a NAT gateway does: it forgets the connection, and answers nothing.
     let proxy = proxy().await;
-    let fixture = HerokuFixture::new().await;
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set("STAGELINK_IDLE_TIMEOUT_MS", IDLE_TIMEOUT_MS);
     fixture.set_url(&through(&proxy, &fixture.database.url()));
     let function = fixture.function("health").await;
     answers(&fixture, &function).await;
     let frozen = Frozen::new(&function);
     proxy.lose();
-    // Longer than a connection counts as fresh.
-    sleep(Duration::from_secs(6)).await;
+    sleep(NOT_FRESH).await;
     drop(frozen);
     answers(&fixture, &function).await;
     function.shutdown().await;
@@ -80,17 +80,17 @@ async fn connection_that_slept_is_looked_at_in_one_round_trip_and_a_fresh_one_is
     let proxy = proxy().await;
     let mut fixture = HerokuFixture::new().await;
     fixture.set_url(&through(&proxy, &fixture.database.url()));
-    let link = link(&mut fixture, &[]);
+    let link = link(&mut fixture, &[("STAGELINK_IDLE_TIMEOUT_MS", IDLE_TIMEOUT_MS)]);
     let first = pid(&link.client().await.expect("a connection")).await;
     let before = proxy.round_trips();
-    for (pause, expected) in [(0, 1), (6, 2), (0, 1)] {
-        sleep(Duration::from_secs(pause)).await;
+    for (pause, expected) in [(Duration::ZERO, 1), (NOT_FRESH, 2), (Duration::ZERO, 1)] {
+        sleep(pause).await;
         let before = proxy.round_trips();
         assert_eq!(
             pid(&link.client().await.expect("a connection")).await,
             first
         );
-        assert_eq!(proxy.round_trips() - before, expected, "after {pause} s");
+        assert_eq!(proxy.round_trips() - before, expected, "after {pause:?}");
     }
     assert_eq!(proxy.round_trips() - before, 4);
 }
@@ -141,3 +141,8 @@ async fn connection_that_the_server_has_ended_by_now_is_replaced_without_a_look(
         first
     );
 }
+
+/// With this idle timeout a connection counts as fresh for a tenth of it, instead of 5 s.
+const IDLE_TIMEOUT_MS: &str = "5000";
+/// Longer than that, and shorter than the server waits.
+const NOT_FRESH: Duration = Duration::from_millis(600);
