@@ -143,7 +143,7 @@ mod tests {
             Y2xpZW50Y2xpZW50Y2xpZW50Y2xpZW50Y2xpZW50Y2w=:\
             c2VydmVyc2VydmVyc2VydmVyc2VydmVyc2VydmVyc2U=";
         let credentials = parse(&text.into(), Stage::Staging).unwrap();
-        assert!(credentials.scram_keys().is_some());
+        assert!(credentials.scram_keys.is_some());
         let plain = "postgres://u:c4n4ry@h/d";
         let plain = DatabaseUrl::parse(plain, "a test").unwrap();
         assert!(credentials.url().is_same_as(&plain));

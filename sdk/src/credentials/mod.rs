@@ -21,11 +21,11 @@ pub use self::url::DatabaseUrl;
 /// A stage's database URL, with its origin and further facts.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    url: DatabaseUrl,
+    pub(crate) url: DatabaseUrl,
     /// The database behind the pooler that `url` leads to.
-    direct: Option<DatabaseUrl>,
-    scram_keys: Option<ScramKeys>,
-    origin: String,
+    pub(crate) direct: Option<DatabaseUrl>,
+    pub(crate) scram_keys: Option<ScramKeys>,
+    pub(crate) origin: String,
 }
 
 impl Credentials {
@@ -55,10 +55,6 @@ impl Credentials {
     pub(crate) fn with_scram_keys(mut self, keys: Option<ScramKeys>) -> Self {
         self.scram_keys = keys;
         self
-    }
-
-    pub(crate) fn scram_keys(&self) -> Option<&ScramKeys> {
-        self.scram_keys.as_ref()
     }
 
     /// Returns the secret parts: the URLs, their passwords as they are without percent-encoding,

@@ -49,6 +49,9 @@ pub struct DatabaseUrl {
     pub(crate) password: SecretSlice<u8>,
     pub(crate) database: String,
     pub(crate) tls: TlsPolicy,
+    pub(crate) binding: Binding,
+    /// Whether the host name is that of a pooler.
+    pub(crate) names_pooler: bool,
     pub(crate) direct_tls: Option<bool>,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) application_name: Option<String>,
@@ -94,18 +97,6 @@ impl DatabaseUrl {
         self.text.expose_secret() == other.text.expose_secret()
     }
 
-    /// Returns whether the host name is that of a pooler: Neon's, whose proxy offers channel
-    /// binding (neon.com/docs/connect/connection-pooling, 2026-02), ends its first label in
-    /// `-pooler`; Supabase's are below `pooler.supabase.com`
-    /// (supabase.com/docs/guides/database/connecting-to-postgres, 2026-02).
-    pub(crate) fn names_a_pooler(&self) -> bool {
-        let mut labels = self.host.split('.');
-        labels
-            .next()
-            .is_some_and(|label| label.ends_with("-pooler"))
-            || labels.any(|label| label == "pooler")
-    }
-
     /// Returns the server's host name or address.
     pub fn host(&self) -> &str {
         &self.host
@@ -125,6 +116,18 @@ impl DatabaseUrl {
     pub fn database(&self) -> &str {
         &self.database
     }
+}
+
+/// Returns whether a host name is that of a pooler: Neon's, whose proxy offers channel binding
+/// (neon.com/docs/connect/connection-pooling, 2026-02), ends its first label in `-pooler`;
+/// Supabase's are below `pooler.supabase.com`
+/// (supabase.com/docs/guides/database/connecting-to-postgres, 2026-02).
+fn is_pooler_name(host: &str) -> bool {
+    let mut labels = host.split('.');
+    labels
+        .next()
+        .is_some_and(|label| label.ends_with("-pooler"))
+        || labels.any(|label| label == "pooler")
 }
 
 impl fmt::Debug for DatabaseUrl {
@@ -310,11 +313,13 @@ impl Parts {
         Ok(DatabaseUrl {
             text,
             database: self.database.unwrap_or_else(|| user.clone()),
+            names_pooler: is_pooler_name(&host),
             host,
             address,
             port,
             user,
             password,
+            binding: tls.binding(),
             tls,
             direct_tls: match self.sslnegotiation.as_deref() {
                 None => None,

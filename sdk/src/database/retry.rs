@@ -94,7 +94,7 @@ impl Retry<'_> {
 
     async fn one_connection(&self) -> Result<Client, Error> {
         // In a box: the handler's own future is moved about a few times for each request.
-        let client = Box::pin(self.pool.client(self.deadline));
+        let client = Box::pin(Client::take(self.pool, self.deadline));
         self.within(Phase::Connect, "connecting", client).await?
     }
 

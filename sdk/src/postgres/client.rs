@@ -6,9 +6,12 @@ use std::ops::{Deref, DerefMut};
 use deadpool::managed::Object;
 use deadpool_postgres::{ClientWrapper, TransactionBuilder};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::error::Error;
+use crate::postgres::pool::Pool;
 use crate::postgres::pool::connection::PooledConnection;
 use crate::postgres::pool::manager::{Connection, give_back};
 use crate::postgres::protocol::Tap;
@@ -55,10 +58,12 @@ pub struct Client {
 }
 
 impl Client {
-    pub(super) fn new(connection: Connection) -> Self {
-        Self {
+    /// Takes a connection from the pool, and waits for it until `deadline` at most.
+    pub(crate) async fn take(pool: &Pool, deadline: Option<Instant>) -> Result<Self, Error> {
+        let connection = pool.lend(deadline).await?;
+        Ok(Self {
             connection: Some(connection),
-        }
+        })
     }
 
     pub(crate) fn tap(&self) -> &Tap {

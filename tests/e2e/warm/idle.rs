@@ -80,7 +80,10 @@ async fn connection_that_slept_is_looked_at_in_one_round_trip_and_a_fresh_one_is
     let proxy = proxy().await;
     let mut fixture = HerokuFixture::new().await;
     fixture.set_url(&through(&proxy, &fixture.database.url()));
-    let link = link(&mut fixture, &[("STAGELINK_IDLE_TIMEOUT_MS", IDLE_TIMEOUT_MS)]);
+    let link = link(
+        &mut fixture,
+        &[("STAGELINK_IDLE_TIMEOUT_MS", IDLE_TIMEOUT_MS)],
+    );
     let first = pid(&link.client().await.expect("a connection")).await;
     let before = proxy.round_trips();
     for (pause, expected) in [(Duration::ZERO, 1), (NOT_FRESH, 2), (Duration::ZERO, 1)] {

@@ -149,7 +149,7 @@ fn pooler_is_known_by_its_name() {
         ("db.my-pooler.com", false),
     ] {
         let url = parse(&format!("postgres://u:p@{host}/d"));
-        assert_eq!(url.names_a_pooler(), is_pooler, "{host}");
+        assert_eq!(url.names_pooler, is_pooler, "{host}");
     }
 }
 

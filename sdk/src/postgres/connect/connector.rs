@@ -85,7 +85,7 @@ impl Connector {
         hints: ServerHints,
     ) -> Self {
         Self(Arc::new(Inner {
-            key_cache: ScramKeyCache::new(credentials.scram_keys().cloned()),
+            key_cache: ScramKeyCache::new(credentials.scram_keys.clone()),
             stage,
             credentials,
             limits,
@@ -119,7 +119,7 @@ impl Connector {
     /// no connection can be opened.
     pub(in crate::postgres) async fn open(&self) -> Result<NewConnection, Error> {
         let connection = self.open_unchecked().await?;
-        let url = self.0.credentials.url();
+        let url = &self.0.credentials.url;
         let required = self.0.settings.require_mark;
         connection.info.mark.check(self.0.stage, required, url)?;
         Ok(connection)
@@ -128,13 +128,13 @@ impl Connector {
     /// Opens a connection whatever the stage mark says. Handlers must not get it.
     pub(in crate::postgres) async fn open_unchecked(&self) -> Result<NewConnection, Error> {
         let credentials = &self.0.credentials;
-        let Some(direct) = credentials.direct() else {
-            return self.open_at(credentials.url()).await;
+        let Some(direct) = &credentials.direct else {
+            return self.open_at(&credentials.url).await;
         };
         if self.0.bypasses_pooler.load(Ordering::Relaxed) {
             return self.open_at(direct).await;
         }
-        match self.open_at(credentials.url()).await {
+        match self.open_at(&credentials.url).await {
             Err(error) if error.kind() == ErrorKind::ServerNotAuthenticated => {
                 Box::pin(self.bypass_pooler(direct, error)).await
             }
@@ -151,7 +151,7 @@ impl Connector {
         error: Error,
     ) -> Result<NewConnection, Error> {
         let database = self.open_at(direct).await?;
-        if let Ok(pooled) = self.open_at(self.0.credentials.url()).await {
+        if let Ok(pooled) = self.open_at(&self.0.credentials.url).await {
             return Ok(pooled);
         }
         self.0.bypasses_pooler.store(true, Ordering::Relaxed);

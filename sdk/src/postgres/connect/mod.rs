@@ -30,8 +30,8 @@ use crate::postgres::connect::server_auth::ServerAuth;
 use crate::postgres::connect::server_hints::ServerHints;
 use crate::postgres::connect::socket::TcpInfo;
 use crate::postgres::connect::startup::{
-    AuthRequirements, EARLY_REPLY_TIMEOUT, SaslMechanisms, Started, StartupError, StartupParams,
-    session_params,
+    AuthRequirements, EARLY_REPLY_TIMEOUT, Mechanism, SaslMechanisms, Started, StartupError,
+    StartupParams, session_params,
 };
 use crate::postgres::connect::timings::ConnectTimings;
 use crate::postgres::connect::tls::{Anchors, Certificate, HandshakeError, Peer, PublicKey};
@@ -255,15 +255,15 @@ impl<'a> ConnectAttempt<'a> {
         strategy: &Strategy<'_>,
     ) -> Result<Started<tls::Stream>, Fallback> {
         let verifier = self.verifier();
-        let is_pinned = verifier.is_pinned(server_key)?;
-        let binding = self.url.tls.binding();
+        let is_pinned = !self.settings.pins.is_empty() && verifier.is_pinned(server_key)?;
+        let binding = self.url.binding;
         let hint = self.hints.of(self.server);
         let requirements = AuthRequirements {
             binding,
             end_point: certificate.end_point(),
             early: strategy
                 .early_scram
-                .then(|| verify::early_mechanism(hint, binding, is_pinned))
+                .then(|| Mechanism::early(hint.mechanisms, binding, is_pinned))
                 .flatten(),
             without_binding: || {
                 let is_verified = strategy.anchors.is_some();
@@ -311,7 +311,7 @@ impl<'a> ConnectAttempt<'a> {
     /// report the version of the server behind them.
     fn is_pooler(&self, mechanisms: SaslMechanisms) -> bool {
         match self.settings.pooler {
-            Pooler::Auto => !mechanisms.scram_plus || self.url.names_a_pooler(),
+            Pooler::Auto => !mechanisms.scram_plus || self.url.names_pooler,
             Pooler::Always => true,
             Pooler::Never => false,
         }

@@ -4,8 +4,8 @@ use crate::config::ServerSettings;
 use crate::credentials::{Binding, DatabaseUrl, Roots};
 use crate::error::{Error, ErrorKind};
 use crate::postgres::connect::server_auth::ServerAuth;
-use crate::postgres::connect::server_hints::{ServerHint, ServerHints};
-use crate::postgres::connect::startup::{Mechanism, StartupError};
+use crate::postgres::connect::server_hints::ServerHints;
+use crate::postgres::connect::startup::StartupError;
 use crate::postgres::connect::tls::{Anchors, Authority, Certificate, PublicKey};
 
 /// Verifies one server by pins, certificates and known keys.
@@ -67,7 +67,7 @@ impl<'a> ServerVerifier<'a> {
         is_verified: bool,
         is_pinned: bool,
     ) -> Result<ServerAuth, StartupError> {
-        if self.url.tls.binding() == Binding::Required {
+        if self.url.binding == Binding::Required {
             return Err(StartupError::ServerNotAuthenticated(self.no_binding(None)));
         }
         if is_pinned {
@@ -120,62 +120,6 @@ impl<'a> ServerVerifier<'a> {
     }
 }
 
-/// Chooses the SCRAM mechanism to begin with before the server has named any.
-pub(super) fn early_mechanism(
-    hint: ServerHint,
-    binding: Binding,
-    is_pinned: bool,
-) -> Option<Mechanism> {
-    match (hint.mechanisms, binding) {
-        // A server with a pinned key is usually a pooler, which offers no channel binding.
-        (None, Binding::IfOffered) if is_pinned => None,
-        (None, Binding::IfOffered | Binding::Required) => Some(Mechanism::Plus),
-        (None, Binding::Never) => Some(Mechanism::Plain),
-        (Some(offered), Binding::Never) => offered.scram.then_some(Mechanism::Plain),
-        (Some(offered), _) if offered.scram_plus => Some(Mechanism::Plus),
-        (Some(_), Binding::Required) => None,
-        (Some(offered), Binding::IfOffered) => {
-            offered.scram.then_some(Mechanism::PlainDowngradeCheck)
-        }
-    }
-}
-
 const ADVICE: &str = "give the server SCRAM passwords (password_encryption = scram-sha-256), trust \
      its certificate with sslmode=verify-full&sslrootcert=FILE in the URL, or pin its key with \
      STAGELINK_SERVER_PIN";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::postgres::connect::startup::SaslMechanisms;
-
-    #[test]
-    fn early_mechanism_is_one_that_the_server_takes() {
-        use Binding::{IfOffered, Never, Required};
-        use Mechanism::{Plain, PlainDowngradeCheck, Plus};
-        let offered = |scram_plus, scram| Some(SaslMechanisms { scram_plus, scram });
-        for (known, binding, is_pinned, expected) in [
-            (None, IfOffered, false, Some(Plus)),
-            (None, IfOffered, true, None),
-            (None, Required, true, Some(Plus)),
-            (None, Never, false, Some(Plain)),
-            (offered(true, true), IfOffered, true, Some(Plus)),
-            (offered(true, true), Never, false, Some(Plain)),
-            (
-                offered(false, true),
-                IfOffered,
-                false,
-                Some(PlainDowngradeCheck),
-            ),
-            (offered(false, true), Required, false, None),
-            (offered(false, false), IfOffered, false, None),
-        ] {
-            let hint = ServerHint {
-                mechanisms: known,
-                ..ServerHint::default()
-            };
-            let found = early_mechanism(hint, binding, is_pinned);
-            assert_eq!(found, expected, "{known:?} {binding:?} {is_pinned}");
-        }
-    }
-}

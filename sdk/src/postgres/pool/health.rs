@@ -237,6 +237,8 @@ impl Health {
     pub(in crate::postgres) fn is_calm(&self) -> bool {
         !self.awaits_proof
             && !self.credentials.is_read_only
+            && !self.credentials.is_suspect
+            && self.credentials.silent_since.is_none()
             && self.connect_failing_since.is_none()
             && self.write_failing_since.is_none()
             && !self.is_crowded()
@@ -383,6 +385,7 @@ impl Event {
         matches!(
             self,
             Self::ConnectionWanted
+                | Self::Opened { .. }
                 | Self::Lent { .. }
                 | Self::ReadSucceeded
                 | Self::WriteSucceeded

@@ -22,7 +22,6 @@ use tokio::time::Instant;
 use crate::config::{Limits, ServerSettings};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Phase};
-use crate::postgres::client::Client;
 use crate::postgres::connect::server_hints::ServerHints;
 use crate::postgres::connect::timings::ConnectTimings;
 use crate::postgres::pool::health::{Action, Event, SharedHealth};
@@ -89,7 +88,10 @@ impl Pool {
 
     /// Lends a connection for an invocation's work, and waits for it until `deadline` at most.
     /// Where the credentials are stale, it comes with new ones.
-    pub(crate) async fn client(&self, deadline: Option<Instant>) -> Result<Client, Error> {
+    pub(in crate::postgres) async fn lend(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<Connection, Error> {
         let mut connection = self.connection(deadline).await?;
         if connection.is_first_loan() {
             connection.check_connection_headroom();
@@ -98,7 +100,7 @@ impl Pool {
             let longest = self.longest_invocation_ms.load(Ordering::Relaxed);
             connection.serve_invocations(Duration::from_millis(longest));
         }
-        Ok(Client::new(connection))
+        Ok(connection)
     }
 
     /// Opens a connection before a request wants it.

@@ -55,7 +55,7 @@ impl Pool {
                 if self.replace(Some(next.clone())).is_some() {
                     tracing::info!(
                         generation,
-                        origin = next.manager().connector.credentials().origin(),
+                        origin = next.manager().connector.credentials().origin,
                         "the credentials were stale and have been renewed"
                     );
                 }
@@ -121,8 +121,7 @@ impl Pool {
             format!(
                 "the database of stage {} cannot be used, and {} still holds the same URL: look \
                  after the database at its provider",
-                self.stage,
-                credentials.origin()
+                self.stage, credentials.origin
             ),
             evidence.clone(),
         )
@@ -141,6 +140,6 @@ impl Pool {
 }
 
 fn is_same(old: &Connections, credentials: &Credentials) -> bool {
-    let own = old.manager().connector.credentials().url();
-    own.is_same_as(credentials.url())
+    let own = &old.manager().connector.credentials().url;
+    own.is_same_as(&credentials.url)
 }

@@ -87,7 +87,7 @@ async fn storm(pool: &Arc<Pool>) -> Vec<Error> {
     let requests: Vec<_> = (0..20)
         .map(|_| {
             let pool = Arc::clone(pool);
-            tokio::spawn(async move { pool.client(None).await.unwrap_err() })
+            tokio::spawn(async move { pool.lend(None).await.unwrap_err() })
         })
         .collect();
     let mut errors = Vec::new();
@@ -122,7 +122,7 @@ async fn busy_provider_is_left_alone_for_as_long_as_it_says() {
 #[tokio::test]
 async fn hanging_provider_is_a_time_out_of_the_phase() {
     let fake = Fake::new(Behaviour::Hangs);
-    let error = fake.pool().client(None).await.unwrap_err();
+    let error = fake.pool().lend(None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout(Phase::Resolve));
 }
 
@@ -146,7 +146,7 @@ async fn server_that_is_silent_for_long_may_have_moved_and_one_that_times_out_ha
     let pool = fake.pool();
     let started = Instant::now();
     while fake.asked() < 2 {
-        let error = pool.client(None).await.unwrap_err();
+        let error = pool.lend(None).await.unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Timeout(_)), "{error}");
     }
     assert!(started.elapsed() >= Duration::from_secs(30));
@@ -156,7 +156,7 @@ async fn server_that_is_silent_for_long_may_have_moved_and_one_that_times_out_ha
 async fn new_url_makes_a_new_generation() {
     let fake = Fake::new(Behaviour::Another);
     let pool = fake.pool();
-    let error = pool.client(None).await.unwrap_err();
+    let error = pool.lend(None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DatabaseUnreachable);
     assert_eq!(fake.asked(), 2);
     let current = pool.current().unwrap();

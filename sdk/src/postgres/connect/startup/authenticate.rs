@@ -28,6 +28,29 @@ pub(in crate::postgres) enum Mechanism {
     PlainDowngradeCheck,
 }
 
+impl Mechanism {
+    /// Chooses the mechanism to begin with before the server has named any. `known` are those
+    /// that it offered before.
+    pub(in crate::postgres) fn early(
+        known: Option<SaslMechanisms>,
+        binding: Binding,
+        is_pinned: bool,
+    ) -> Option<Self> {
+        match (known, binding) {
+            // A server with a pinned key is usually a pooler, which offers no channel binding.
+            (None, Binding::IfOffered) if is_pinned => None,
+            (None, Binding::IfOffered | Binding::Required) => Some(Self::Plus),
+            (None, Binding::Never) => Some(Self::Plain),
+            (Some(offered), Binding::Never) => offered.scram.then_some(Self::Plain),
+            (Some(offered), _) if offered.scram_plus => Some(Self::Plus),
+            (Some(_), Binding::Required) => None,
+            (Some(offered), Binding::IfOffered) => {
+                offered.scram.then_some(Self::PlainDowngradeCheck)
+            }
+        }
+    }
+}
+
 /// The SCRAM mechanisms that a server offers. Neither: it wants a password, an MD5 hash, or
 /// nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -219,5 +242,36 @@ where
     match send_and_receive(messages).await? {
         Message::AuthenticationOk => Ok(()),
         _ => Err(StartupError::protocol("no AuthenticationOk")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn early_mechanism_is_one_that_the_server_takes() {
+        use Binding::{IfOffered, Never, Required};
+        use Mechanism::{Plain, PlainDowngradeCheck, Plus};
+        let offered = |scram_plus, scram| Some(SaslMechanisms { scram_plus, scram });
+        for (known, binding, is_pinned, expected) in [
+            (None, IfOffered, false, Some(Plus)),
+            (None, IfOffered, true, None),
+            (None, Required, true, Some(Plus)),
+            (None, Never, false, Some(Plain)),
+            (offered(true, true), IfOffered, true, Some(Plus)),
+            (offered(true, true), Never, false, Some(Plain)),
+            (
+                offered(false, true),
+                IfOffered,
+                false,
+                Some(PlainDowngradeCheck),
+            ),
+            (offered(false, true), Required, false, None),
+            (offered(false, false), IfOffered, false, None),
+        ] {
+            let found = Mechanism::early(known, binding, is_pinned);
+            assert_eq!(found, expected, "{known:?} {binding:?} {is_pinned}");
+        }
     }
 }

@@ -277,6 +277,7 @@ fn instance_near_the_limit_keeps_no_idle_connection_for_thirty_seconds() {
 fn calm_health_needs_no_look_at_routine_events() {
     let routine = [
         Event::ConnectionWanted,
+        OPENED,
         LENT,
         Event::ReadSucceeded,
         Event::WriteSucceeded,
@@ -291,6 +292,8 @@ fn calm_health_needs_no_look_at_routine_events() {
         assert_eq!(format!("{:?}", timeline.health), before, "{event:?}");
     }
     for event in [
+        ended(Suspect),
+        failed(SILENT, Unaffected),
         READ_ONLY,
         NEAR_LIMIT,
         Event::Full,
