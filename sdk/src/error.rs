@@ -146,7 +146,7 @@ impl Error {
         }))
     }
 
-    /// The same, with what it says of the credentials.
+    /// Sets the verdict on the credentials.
     pub(crate) fn with_staleness(mut self, staleness: Staleness) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.staleness = staleness;
@@ -163,7 +163,7 @@ impl Error {
         self
     }
 
-    /// What this failure says of the credentials that were in use.
+    /// Returns the verdict on the credentials that were in use.
     pub(crate) fn staleness(&self) -> Staleness {
         self.0.staleness
     }

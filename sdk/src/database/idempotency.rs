@@ -18,12 +18,12 @@ use crate::error::{Error, ErrorKind};
 use crate::postgres::{Client, Event, Transaction, WriteOutcome};
 use crate::problem::Problem;
 
-/// The key of a request that is to happen once: its header `Idempotency-Key`
-/// (draft-ietf-httpapi-idempotency-key-header-07), and what the request asks for.
+/// The key of a request that is to take effect once: its header `Idempotency-Key`
+/// (draft-ietf-httpapi-idempotency-key-header-07), and a fingerprint of the request.
 ///
-/// A client makes a key for each thing that it wants, such as a UUID, and sends
-/// the same one when it sends the same request again. A key that comes again
-/// with another method, path or body is refused.
+/// A client makes a new key for each new request, such as a UUID, and sends the same key when it
+/// repeats the request. The function refuses a key that returns with another method, path or
+/// body.
 ///
 /// ```no_run
 /// use http::Request;
@@ -49,10 +49,10 @@ pub struct IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// The key of a request, or `None` where it has no such header.
+    /// Reads the key of a request; `None` where it has no such header.
     ///
-    /// The value may stand in quotation marks, as the draft wants it, or not, as
-    /// most clients send it.
+    /// The value may be in quotation marks, as the draft requires, or not, as most clients send
+    /// it.
     ///
     /// # Errors
     ///
@@ -96,9 +96,8 @@ impl IdempotencyKey {
         }
     }
 
-    /// The same key as one of this owner's, such as a user's id: where different
-    /// people send requests, nobody gets to see the answer to another's by
-    /// guessing a key.
+    /// Makes the key one of this owner's, such as a user's id, so that a user who guesses
+    /// another's key does not see the answer to that request.
     #[must_use]
     pub fn owned_by(mut self, owner: impl Into<String>) -> Self {
         self.owner = owner.into();
@@ -106,7 +105,7 @@ impl IdempotencyKey {
     }
 }
 
-/// The table in which [`Database::write_once`] keeps its keys, for a migration:
+/// The SQL of the table in which [`Database::write_once`] keeps its keys, for a migration:
 ///
 /// ```sql
 #[doc = include_str!("idempotency.sql")]
@@ -114,30 +113,28 @@ impl IdempotencyKey {
 pub const IDEMPOTENCY_TABLE: &str = include_str!("idempotency.sql");
 
 impl Database {
-    /// Does some work once for a key, in one transaction, and gives whoever
-    /// sends the key again the same answer.
+    /// Does work once for a key, in one transaction, and returns the same answer when the key
+    /// returns.
     ///
-    /// The key and the answer are kept in the same transaction as the work, in
-    /// the same database, so that there is no moment in which one is there
-    /// without the other. That makes it safe to do the work again whenever the
-    /// connection is lost, even during the COMMIT; and safe for the client to
-    /// send its request again after an error. Two requests with one key at the
-    /// same time wait for each other.
+    /// The transaction of the work also keeps the key and the answer, so that neither is ever
+    /// there without the other. That makes it safe to do the work again whenever the connection
+    /// is lost, even during the COMMIT; and safe for the client to repeat its request after an
+    /// error. Two requests with one key at the same time wait for each other.
     ///
-    /// It needs the table of [`IDEMPOTENCY_TABLE`]. Keys are kept for 24 hours, and removed by
-    /// later requests. An error of the work rolls everything back and keeps
-    /// nothing: the same key may then be tried again. Costs three round trips
-    /// with those of one statement of work, and two where the answer is there already.
+    /// It needs the table of [`IDEMPOTENCY_TABLE`]. A key is kept for 24 hours; later requests
+    /// remove it. An error of the work rolls everything back and keeps nothing, so the client
+    /// may use the same key again. Costs three round trips, including that of one statement of
+    /// work, and two where the answer is there already.
     ///
     /// # Errors
     ///
     /// Those of the work; as [`read`](Self::read) otherwise; [`ErrorKind::IdempotencyKeyReused`]
     /// when the key was used for another request; [`ErrorKind::Query`] when the table is
-    /// missing, or the answer is nothing that JSON can hold.
+    /// missing, or the answer does not serialize as JSON.
     ///
     /// # Cancel safety
     ///
-    /// All of it takes effect or nothing, and the next request with this key finds out.
+    /// All of it takes effect or nothing; the next request with this key sees which.
     pub async fn write_once<T, E, W, F>(&self, key: &IdempotencyKey, work: W) -> Result<T, E>
     where
         T: Serialize + DeserializeOwned,
@@ -157,7 +154,7 @@ impl Database {
                     retry.record(Event::WriteSucceeded);
                     return Ok(value);
                 }
-                // Whatever became of it: the next attempt will find out.
+                // Applied or not: the next attempt will see.
                 (Err(_), Some(failure)) => retry.backoff(failure).await?,
                 (Err(Failed::Work(error)), None) => {
                     retry.record(Event::WriteSucceeded);
@@ -169,7 +166,7 @@ impl Database {
     }
 }
 
-/// One attempt to answer: from what is kept, or by doing the work.
+/// Makes one attempt to answer: with the kept answer, or by doing the work.
 async fn answer<T, E, W, F>(
     client: Client,
     outcome: &OutcomeProbe,
@@ -213,8 +210,8 @@ where
     Ok(value)
 }
 
-/// Begins a transaction and takes the key, or waits for whoever has it. Returns
-/// the answer that is kept for it. One round trip.
+/// Begins a transaction and takes the key, or waits for the transaction that has it. Returns the
+/// answer that is kept for it. One round trip.
 async fn claim(
     client: &Client,
     left: Option<Duration>,
@@ -322,7 +319,7 @@ const HEADER: &str = "idempotency-key";
 const KEY_CHARS: usize = 255;
 
 /// Two requests with one key meet in the row: the second waits until the first
-/// has committed or rolled back. The answer is null for whoever came first.
+/// has committed or rolled back. The answer is null for the first.
 const CLAIM: &str = "\
     INSERT INTO stagelink_idempotency AS kept (owner, key, fingerprint) VALUES ($1, $2, $3) \
     ON CONFLICT (owner, key) DO UPDATE SET \

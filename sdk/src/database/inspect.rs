@@ -6,8 +6,7 @@ use crate::postgres::DatabaseInfo;
 use crate::stage::Stage;
 
 impl Database {
-    /// Opens a connection, whatever the mark of the database, and tells what was
-    /// found. The connection is closed again.
+    /// Inspects the database, whatever its mark, by a connection that it then closes.
     ///
     /// # Errors
     ///
@@ -20,8 +19,8 @@ impl Database {
         }
     }
 
-    /// Marks the database as that of the link's stage, in place of any mark that it
-    /// has, and tells what a new connection finds.
+    /// Marks the database as that of this stage, in place of any mark that it has, and inspects
+    /// it again.
     ///
     /// The mark is the database's default `application_name`. It goes with the database
     /// to a fork or a follower, and does not go into a dump of it.
@@ -34,7 +33,7 @@ impl Database {
         self.set_mark(Some(self.stage()?)).await
     }
 
-    /// Takes the mark away.
+    /// Removes the mark, and inspects the database again.
     ///
     /// # Errors
     ///

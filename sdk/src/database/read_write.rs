@@ -8,14 +8,13 @@ use crate::error::Error;
 use crate::postgres::{Client, Event, WriteOutcome};
 
 impl Database {
-    /// Does some work that changes nothing, with a connection to the stage's database.
+    /// Does work that changes nothing, with a connection to the stage's database.
     ///
-    /// Where the connection is lost under it, or none can be had for a reason
-    /// that may pass (a password that was rotated, a server that restarts or was
-    /// replaced), the work is done again from its beginning, with a new
-    /// connection and, where need be, new credentials. This goes on until
-    /// [`Limits::retry`](crate::Limits::retry) after the trouble began, and no
-    /// longer than the invocation may last. An error of the work itself is returned as it is.
+    /// Where the connection is lost, or cannot be opened for a transient reason (a rotated
+    /// password, a server that restarts or was replaced), the work starts again from its
+    /// beginning, with a new connection and, if necessary, new credentials. Attempts go on until
+    /// [`Limits::retry`](crate::Limits::retry) after the trouble began, and no longer than the
+    /// invocation may last. An error of the work itself is returned as it is.
     ///
     /// ```no_run
     /// # use http::Request;
@@ -30,20 +29,19 @@ impl Database {
     /// }
     /// ```
     ///
-    /// The work may run more than once, so it should be nothing but queries.
-    /// That it changes nothing is the caller's word: it is not checked.
+    /// The work may run more than once, so it should consist of queries alone. The SDK does not
+    /// check that it changes nothing.
     ///
     /// # Errors
     ///
-    /// Those of the work; and, made into its type of error, those of
-    /// [`client`](Self::client) and
-    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) when the invocation has
-    /// to be answered.
+    /// Those of the work; and, converted into its type of error, those of
+    /// [`client`](Self::client), and [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) when the
+    /// invocation has to be answered.
     ///
     /// # Cancel safety
     ///
-    /// The future may be dropped at any point. A query that runs in the server
-    /// is not stopped by that, and its connection is given up.
+    /// The future may be dropped at any point. A query that still runs is cancelled in the
+    /// server, see [`Client`].
     pub async fn read<T, E, W, F>(&self, work: W) -> Result<T, E>
     where
         W: Fn(Client) -> F,
@@ -64,18 +62,17 @@ impl Database {
         }
     }
 
-    /// Does some work that changes something: one statement, as a rule.
+    /// Does work that changes something: one statement, as a rule.
     ///
-    /// As [`read`](Self::read), but it is done again only when nothing of it can
-    /// have taken effect: it was never sent, or Postgres said that it ended the
-    /// session, or that the database takes no writes, and so rolled back what was
-    /// running. Where the connection broke without a word the answer is
+    /// As [`read`](Self::read), but the work starts again only when nothing of it can have
+    /// taken effect: it was never sent; or Postgres reported that it ended the session, or that
+    /// the database is read-only, and so rolled back the statement. Where the connection broke
+    /// without such a report the result is
     /// [`ErrorKind::OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown).
     ///
-    /// Work of several statements that take effect one by one is not done again
-    /// after the first of them has: put them into a
-    /// [`transaction`](Self::transaction). To survive even an unknown outcome a
-    /// write needs a key that tells it from others: see [`write_once`](Self::write_once).
+    /// Work of several statements that take effect one by one does not start again after the
+    /// first of them has: put them into a [`transaction`](Self::transaction). To survive even an
+    /// unknown outcome a write needs a key of its own: see [`write_once`](Self::write_once).
     ///
     /// ```no_run
     /// # use http::Request;
@@ -91,8 +88,8 @@ impl Database {
     /// }
     /// ```
     ///
-    /// Two things cannot be seen from outside of the server, and may happen
-    /// twice: that a sequence counts on, and what a procedure commits by itself.
+    /// Two effects are invisible from outside of the server, and may happen twice: the steps of
+    /// a sequence, and what a procedure commits by itself.
     ///
     /// # Errors
     ///
@@ -101,7 +98,7 @@ impl Database {
     ///
     /// # Cancel safety
     ///
-    /// Whether a statement that was sent takes effect is not known after a drop.
+    /// After a drop it is not known whether a statement that was sent takes effect.
     pub async fn write<T, E, W, F>(&self, work: W) -> Result<T, E>
     where
         W: Fn(Client) -> F,

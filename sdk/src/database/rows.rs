@@ -17,12 +17,12 @@ use crate::stage::Stage;
 
 /// The rows of a result as a stream that holds its connection until its end.
 ///
-/// They come as fast as they are taken: the server waits for who is slower. Dropping it before
-/// its end stops the statement in the server, as [`Client`] does. What is still to come when
-/// the invocation has to be answered comes as an error.
+/// The rows arrive as fast as the function takes them: the server waits for a slower function.
+/// Dropping the stream before its end cancels the statement in the server, as [`Client`] does.
+/// When the invocation has to be answered before the last row, the stream ends with an error.
 #[must_use = "a stream does nothing until it is polled"]
 pub struct Rows {
-    /// There until the end.
+    /// `Some` until the end.
     flow: Option<Flow>,
     stage: Stage,
 }
@@ -35,8 +35,9 @@ struct Flow {
 }
 
 impl Database {
-    /// Runs a statement and gives its rows as they come, in one round trip to the first. The
-    /// parameters come with their types, as [`params!`](crate::params) gives them.
+    /// Runs a statement and streams its rows, with one round trip to the first.
+    ///
+    /// The parameters come with their types, as [`params!`](crate::params) gives them.
     ///
     /// With [`run_with_streaming_response`](crate::run_with_streaming_response) a result of any
     /// size passes through a function of little memory. A connection is waited for as by

@@ -10,18 +10,18 @@ use crate::error::{Error, ErrorKind};
 use crate::postgres::{Client, Event, Transaction, WriteOutcome, for_transaction};
 
 impl Database {
-    /// Does some work in one transaction: all of it takes effect, or nothing.
+    /// Does work in one transaction: all of it takes effect, or nothing.
     ///
     /// It is committed when the work succeeds, and rolled back when it returns an
     /// error. Where the connection is lost before the COMMIT was sent, or the
     /// transaction lost against another one (`40001`, `40P01`), nothing took
     /// effect, and the work is done again, within the limits of
-    /// [`read`](Self::read). A COMMIT that nobody answered is
-    /// [`ErrorKind::OutcomeUnknown`].
+    /// [`read`](Self::read). A COMMIT that the server did not answer
+    /// is [`ErrorKind::OutcomeUnknown`].
     ///
-    /// Nothing in it goes on for longer than the invocation may last, and where the function
-    /// itself is gone the server rolls back: behind a transaction pooler too, whose sessions
-    /// keep no settings, since it is the transaction that gets them.
+    /// The server ends a statement that outlasts the invocation, and rolls back where the
+    /// function itself is gone. Behind a transaction pooler, whose sessions keep no settings,
+    /// the transaction carries these limits.
     ///
     /// Costs two round trips beside those of the work. The isolation level is the
     /// database's; a first statement of `SET TRANSACTION ISOLATION LEVEL …` sets another.
@@ -42,9 +42,8 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// As [`write`](Self::write), and [`ErrorKind::Query`] when a statement of
-    /// the work had failed and the work passed over that: the database has
-    /// rolled it back then.
+    /// As [`write`](Self::write), and [`ErrorKind::Query`] when a statement of the work failed
+    /// and the work ignored that: the database has rolled it back then.
     ///
     /// # Cancel safety
     ///
@@ -88,7 +87,7 @@ impl Database {
     }
 }
 
-/// How far a transaction came before it failed.
+/// The stage at which a transaction failed.
 pub(super) enum Failed<E> {
     /// The COMMIT was not sent.
     Work(E),
@@ -117,8 +116,8 @@ where
     Ok(value)
 }
 
-/// The statement that begins a transaction. A session of our own is set to end what goes on
-/// for too long; a pooler's is somebody else's too, and only the transaction can be.
+/// The statement that begins a transaction. A session of the pool's own already ends what goes
+/// on for too long; other clients share a pooler's session, so there the transaction has to.
 pub(super) fn begin(client: &Client, left: Option<Duration>) -> Cow<'static, str> {
     match left {
         Some(left) if client.is_pooled() => Cow::Owned(format!("BEGIN; {}", for_transaction(left))),
@@ -126,7 +125,7 @@ pub(super) fn begin(client: &Client, left: Option<Duration>) -> Cow<'static, str
     }
 }
 
-/// Does the work with a connection in a transaction, and rolls back where it fails.
+/// Does the work with a connection inside of a transaction, and rolls back where it fails.
 pub(super) async fn do_work<T, E, W, F>(client: Client, work: &W) -> Result<(Client, T), E>
 where
     W: Fn(Transaction) -> F,
@@ -139,8 +138,8 @@ where
     match (result, client) {
         (Ok(value), Ok(client)) => Ok((client, value)),
         (Err(error), Ok(client)) => {
-            // A statement that was abandoned would be waited for. To drop the connection
-            // stops it, and rolls back too.
+            // A ROLLBACK would wait for an abandoned statement. Dropping the connection cancels
+            // it, and rolls back too.
             if !client.tap().is_at_work() {
                 client.batch_execute("ROLLBACK").await.ok();
             }

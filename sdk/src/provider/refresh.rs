@@ -1,28 +1,27 @@
-//! When a provider may be asked again: pure, so that it can be tested without waiting.
+//! The pauses between requests to a provider: pure, so that tests need not wait.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Spaces out the questions to a provider.
+/// Spaces out the requests to a provider.
 ///
-/// A question is fruitless when the provider fails, gives the very URL that does
-/// not work, or one that has not worked yet. The first two in a row may be
-/// followed at once, since what was down a moment ago may be up. Then the wait
-/// doubles, from one second to five minutes: all calls of an account share one
-/// limit, and many instances may be in the same trouble. Fruitless or not, there
-/// are no more than six questions a minute.
+/// A request is fruitless when the provider fails, or answers with the very URL that does not
+/// work, or with one that has not worked yet. The first two in a row may be followed at once,
+/// since a provider that was down a moment ago may be up. Then the pause doubles, from one
+/// second to five minutes: all calls of an account share one limit, and many instances may be
+/// in the same trouble. Fruitless or not, there are no more than six requests a minute.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     fruitless: u32,
     not_before: Option<Instant>,
-    /// The latest questions, oldest first.
+    /// Times of the latest requests, oldest first.
     asked: VecDeque<Instant>,
 }
 
 impl Backoff {
-    /// Whether the provider may be asked at this moment.
+    /// Returns whether the provider may be asked at this moment.
     pub(crate) fn is_allowed(&self, now: Instant) -> bool {
         self.not_before.is_none_or(|moment| now >= moment)
             && (self.asked.len() < PER_MINUTE
@@ -32,12 +31,12 @@ impl Backoff {
                     .is_none_or(|first| now.duration_since(*first) >= MINUTE))
     }
 
-    /// The provider is asked.
+    /// Takes note of a request to the provider.
     pub(crate) fn record_request(&mut self, now: Instant) {
         if let Some(last) = self.asked.back()
             && now.duration_since(*last) > 2 * LONGEST
         {
-            // Another trouble than the last one.
+            // Another trouble than that of the last request.
             self.reset();
         }
         if self.asked.len() == PER_MINUTE {
@@ -46,8 +45,8 @@ impl Backoff {
         self.asked.push_back(now);
     }
 
-    /// The provider gave nothing new. `retry_after` is what it said itself, and
-    /// `random` a number from 0 to 1 that keeps instances apart.
+    /// Takes note of a fruitless request. `retry_after` is the provider's own, and `random` a
+    /// number from 0 to 1 that keeps instances apart.
     pub(crate) fn record_failure(
         &mut self,
         now: Instant,
@@ -59,20 +58,20 @@ impl Backoff {
         self.not_before = Some(now + delay(self.fruitless, random).max(wanted));
     }
 
-    /// What the last question brought has proved good.
+    /// Takes note that the last answer has proved good.
     pub(crate) fn reset(&mut self) {
         self.fruitless = 0;
         self.not_before = None;
     }
 }
 
-/// How long to wait before the first question about credentials that have gone
-/// stale: they do so for all instances at once, and these need not all ask at once.
+/// The pause before a request about credentials that have become stale: they do so for all
+/// instances at once, and these need not all ask at once.
 pub(crate) fn jitter(random: f64) -> Duration {
     SPREAD.mul_f64(random.clamp(0.0, 1.0))
 }
 
-/// The wait after that many fruitless questions: between 75 % and 125 % of the schedule.
+/// The pause after that many fruitless requests: between 75 % and 125 % of the schedule.
 fn delay(fruitless: u32, random: f64) -> Duration {
     let Some(doublings) = fruitless.checked_sub(AT_ONCE + 1) else {
         return Duration::ZERO;
@@ -81,16 +80,16 @@ fn delay(fruitless: u32, random: f64) -> Duration {
     wait.mul_f64(0.75 + 0.5 * random.clamp(0.0, 1.0))
 }
 
-/// Fruitless questions that may be followed at once.
+/// Number of fruitless requests that may be followed at once.
 const AT_ONCE: u32 = 2;
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// Of 4,500 calls an hour that Heroku gives an account, at three a question.
+/// Of the 4,500 calls an hour that Heroku allows an account, at three calls a request.
 const PER_MINUTE: usize = 6;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// More than any process of a function lives.
+/// Longer than any process of a function lives.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Long beside an API's answer, short beside what a request may take.

@@ -37,7 +37,7 @@ pub(in crate::postgres) struct PooledConnection {
     cancel_token: CancelToken,
     /// Statements to be sent ahead of the next one; `None` behind a pooler.
     pipelined: Option<Pipelined>,
-    /// Whether the server was told to end statements that outlast an invocation.
+    /// True once the server was told to end statements that outlast an invocation.
     is_bounded: bool,
     /// Time of the last check of the server's connection headroom, if there was one.
     headroom_checked_at: Option<SuspendAwareInstant>,

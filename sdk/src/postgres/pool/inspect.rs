@@ -35,9 +35,9 @@ pub struct DatabaseInfo {
     pub pin: Option<ServerPin>,
     /// The version that the server reports.
     pub server_version: Option<String>,
-    /// Whether the server takes a TLS handshake at once (direct TLS).
+    /// True if the server takes a TLS handshake at once (direct TLS).
     pub direct_tls: bool,
-    /// Whether the server reports that it refuses writes.
+    /// True if the server reports that it refuses writes.
     pub is_read_only: bool,
     /// The credentials, with the SCRAM keys that were derived from the password:
     /// [`Credentials::to_variable`] makes the value of `STAGELINK_CREDENTIALS` of them. A function
