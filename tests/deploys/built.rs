@@ -8,7 +8,7 @@ use crate::project::Project;
 use crate::stages::Stages;
 use crate::tools::netlify;
 
-/// A build that takes the finished artifacts, and writes down what it was told.
+/// Build command that copies the finished artifacts, and records the context that it was given.
 const COPY: &str = r#"command = "mkdir -p dist/functions && cp artifacts/* dist/functions/ && printf '%s %s' $CONTEXT $BRANCH >public/context.txt""#;
 
 #[test]
@@ -29,7 +29,7 @@ fn deploy_that_builds_is_told_production_whatever_it_is_and_answers_as_what_it_i
             let deploy = stages.newest(&said);
             let id = &deploy.id;
             assert_eq!(deploy.functions.keys().collect::<Vec<_>>(), NAMES);
-            // A build that trusted this would take a draft for production.
+            // A build that relied on this would take a draft for production.
             let context = String::from_utf8_lossy(&deploy.files["context.txt"]).into_owned();
             assert!(context.starts_with(told), "{context}");
             let hosting = stages.host().await;
@@ -47,7 +47,7 @@ fn deploy_that_builds_is_told_production_whatever_it_is_and_answers_as_what_it_i
     );
 }
 
-/// Why no secret may be in netlify.toml.
+/// The reason that no secret may be in netlify.toml.
 #[test]
 fn variables_of_netlify_toml_are_uploaded_and_reach_no_function() {
     let test = async {

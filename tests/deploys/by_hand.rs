@@ -6,7 +6,7 @@ use crate::project::Project;
 use crate::stages::Stages;
 use crate::tools::netlify;
 
-/// What the script that deploys uses.
+/// Arguments that the deploy script passes.
 const DEPLOY: [&str; 9] = [
     "deploy",
     "--no-build",
@@ -65,7 +65,7 @@ fn deploys_by_hand_answer_each_with_the_database_of_its_stage() {
     );
 }
 
-/// So that a deploy without its functions is not taken for a good one: what the script checks.
+/// The reason for the script's check: a deploy without its functions must not pass as successful.
 #[test]
 fn stripped_program_is_dropped_by_netlify_without_a_word() {
     let test = async {

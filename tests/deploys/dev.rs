@@ -1,4 +1,4 @@
-//! `netlify dev`, before `stagelink dev`.
+//! `netlify dev` in front of `stagelink dev`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,7 +14,7 @@ use crate::tools;
 fn netlify_dev_shows_the_functions_of_stagelink_dev() {
     let test = async {
         let project = Project::new();
-        // The CLI waits two minutes for what it is to show, and no longer.
+        // The CLI waits two minutes at most for the server behind it.
         functions().await;
         let script = project.at("scripts/dev");
         fs::create_dir_all(project.at("scripts")).expect("a folder");
@@ -29,7 +29,7 @@ fn netlify_dev_shows_the_functions_of_stagelink_dev() {
         let postgres = std::env::var("STAGELINK_POSTGRES").unwrap_or_default();
         let mut command = tools::command(project.path(), None);
         command
-            // Edge functions want Deno, which the CLI would fetch.
+            // Edge functions need Deno, which the CLI would download.
             .args(["dev", "--offline", "--internal-disable-edge-functions"])
             .env("STAGELINK_POSTGRES", postgres);
         let netlify = Server::start(command, "server ready").await;

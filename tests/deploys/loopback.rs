@@ -1,4 +1,4 @@
-//! A network with nothing in it but loopback, for a test and all that it starts.
+//! Isolated network with loopback only, for a test and the processes that it starts.
 
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
@@ -9,11 +9,11 @@ use tokio::runtime::Runtime;
 
 use crate::{artifacts, tools};
 
-/// Runs a test in a network of its own. `name` is the test's, with its module.
+/// Runs a test in an isolated network. `name` is the test's, with its module.
 ///
-/// The network is a process's, so the test's program is started once more in a new one, for
-/// this test alone. What needs the outside (the tools of npm, the crates of a build) is made
-/// ready before.
+/// A network namespace belongs to a process, so the test binary is started again in a new one, for
+/// this test alone. The tools of npm and the crates of a build, which need the internet, are
+/// prepared before that.
 pub(crate) fn only(name: &str, test: impl Future<Output = ()>) {
     if std::env::var_os(INSIDE).is_some() {
         outside_is_unreachable();
@@ -25,7 +25,7 @@ pub(crate) fn only(name: &str, test: impl Future<Output = ()>) {
     let artifacts = artifacts::build();
     let mut unshare = Command::new("unshare");
     if !Uid::current().is_root() {
-        // Who is not root may have a network in a user namespace of their own.
+        // A user other than root may create a network namespace inside a user namespace.
         unshare.args(["--user", "--map-current-user", "--keep-caps"]);
     }
     let output = unshare
@@ -49,7 +49,7 @@ pub(crate) fn only(name: &str, test: impl Future<Output = ()>) {
     println!("{said}");
 }
 
-/// Docker's ports are in another network.
+/// Docker's ports are in another network namespace.
 fn postgres() -> String {
     let source = std::env::var("STAGELINK_POSTGRES").unwrap_or_default();
     let usable = source.starts_with("local") || source.starts_with("npm");
@@ -57,11 +57,11 @@ fn postgres() -> String {
 }
 
 fn outside_is_unreachable() {
-    // An address for documentation (RFC 5737), which leads nowhere in any network: without a
-    // way out the system says so at once.
+    // Address for documentation (RFC 5737), which is routed in no network: without a route the
+    // system refuses it at once.
     let outside = SocketAddr::from(([192, 0, 2, 1], 443));
     let error = TcpStream::connect_timeout(&outside, Duration::from_secs(10))
-        .expect_err("nobody has this address");
+        .expect_err("no route to this address");
     assert_eq!(
         error.kind(),
         std::io::ErrorKind::NetworkUnreachable,
@@ -71,7 +71,7 @@ fn outside_is_unreachable() {
 
 const INSIDE: &str = "STAGELINK_TEST_IN_LOOPBACK";
 
-/// `ip` is not in everybody's path.
+/// Not every user's PATH has `ip`.
 const LOOPBACK_UP: &str = r#"PATH=$PATH:/usr/sbin:/sbin
 ip link set lo up || { echo "the tests need ip: apt-get install iproute2" >&2; exit 1; }
 exec "$@""#;

@@ -1,9 +1,9 @@
-//! The real Netlify tools, on a machine that reaches nothing but itself: what they make of this
-//! project's artifacts, what they upload, and what that answers once it is deployed.
+//! The real Netlify tools without internet access: how they treat this project's artifacts, what
+//! they upload, and what a deploy answers.
 //!
-//! Each test runs in a network of its own, with nothing in it but loopback, so that no test can
-//! ask the real Netlify anything. They want `unshare` (Debian's util-linux), `ip` (iproute2),
-//! node with npm, and an installed Postgres, and fetch the Netlify CLI once.
+//! Each test runs in a network of its own, with loopback only, so that no test can reach the real
+//! Netlify. They need `unshare` (Debian's util-linux), `ip` (iproute2), node with npm, and an
+//! installed Postgres, and download the Netlify CLI once.
 
 mod artifacts;
 mod built;

@@ -1,4 +1,4 @@
-//! A copy of this project with finished artifacts, for the tools to work in.
+//! A copy of this project with finished artifacts, for the tools to work on.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ use tempfile::TempDir;
 
 use crate::artifacts;
 
-/// The copy: netlify.toml, `_redirects`, the page, and the functions in `dist/functions`.
+/// Copy with netlify.toml, `_redirects`, the page, and the functions in `dist/functions`.
 #[derive(Debug)]
 pub(crate) struct Project(TempDir);
 
 impl Project {
-    /// A copy with artifacts that are built already.
+    /// Creates a copy with built artifacts.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let project = Self(folder);
@@ -31,7 +31,8 @@ impl Project {
         project
     }
 
-    /// A copy whose build is `command`, which finds the artifacts in the folder `artifacts`.
+    /// Creates a copy whose build is `command`, which finds the artifacts in the folder
+    /// `artifacts`.
     pub(crate) fn with_build(command: &str) -> Self {
         let project = Self::new();
         fs::rename(project.at("dist/functions"), project.at("artifacts")).expect("a folder");
@@ -39,36 +40,36 @@ impl Project {
         project
     }
 
-    /// Makes it the project of a site.
+    /// Links it to a site.
     pub(crate) fn link(&self, site: &str) {
         link(self.path(), site);
     }
 
-    /// Its folder.
+    /// Returns its folder.
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    /// A path in it.
+    /// Returns a path in it.
     pub(crate) fn at(&self, path: &str) -> PathBuf {
         self.path().join(path)
     }
 
-    /// Replaces a text of a file, which must be there.
+    /// Replaces a text in a file, which must contain it.
     pub(crate) fn edit(&self, file: &str, from: &str, to: &str) {
         let text = fs::read_to_string(self.at(file)).expect("a file");
         assert!(text.contains(from), "{file} has no {from:?}");
         fs::write(self.at(file), text.replace(from, to)).expect("a file");
     }
 
-    /// Adds to a file.
+    /// Appends to a file.
     pub(crate) fn append(&self, file: &str, text: &str) {
         let before = fs::read_to_string(self.at(file)).expect("a file");
         fs::write(self.at(file), before + text).expect("a file");
     }
 }
 
-/// Makes a folder the project of a site, as `netlify link` does.
+/// Links a folder to a site, as `netlify link` does.
 pub(crate) fn link(folder: &Path, site: &str) {
     let own = folder.join(".netlify");
     fs::create_dir_all(&own).expect("a folder");

@@ -1,4 +1,4 @@
-//! `scripts/deploy`: what it deploys, and what it refuses to.
+//! `scripts/deploy`: successful deploys and refusals.
 
 use std::fs;
 use std::process::Command;
@@ -86,14 +86,14 @@ fn script_refuses_what_would_not_be_what_it_seems() {
     );
 }
 
-/// A project with the script that is linked to its site.
+/// Returns a project with the script that is linked to its site.
 async fn linked() -> (Stages, Project) {
     let (stages, project) = (Stages::new().await, with_script());
     project.link(&stages.site);
     (stages, project)
 }
 
-/// A project with the script, all of it in a commit.
+/// Returns a project with the script, all of it committed.
 fn with_script() -> Project {
     let project = Project::new();
     fs::create_dir_all(project.at("scripts")).expect("a folder");
@@ -125,7 +125,7 @@ fn with_script() -> Project {
     project
 }
 
-/// The script with artifacts that are there already.
+/// Returns the script with existing artifacts.
 async fn deploy(stages: &Stages, project: &Project, options: &[&str]) -> Said {
     let mut environment = tools::environment(project.path(), Some(&stages.netlify));
     for (name, value) in &mut environment {

@@ -1,6 +1,5 @@
 //! `netlify functions:serve` with a function that is Rust source, and the same function deployed:
-//! which requests reach it as they were sent, and which answers reach the client as they were
-//! given.
+//! which requests reach the function unchanged, and which responses reach the client unchanged.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -16,17 +15,17 @@ use crate::source::Source;
 use crate::stages::Stages;
 use crate::tools::{self, netlify};
 
-/// What is no text: the first bytes of a PNG.
+/// Bytes that are no valid UTF-8: the first of a PNG.
 const BYTES: &[u8] = &[0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0xff];
 
-/// One test, since the three of them share what the CLI has built.
+/// One test, since its three parts share the CLI's build.
 #[test]
 fn function_of_source_answers_offline_linked_and_deployed() {
     let test = async {
         let (stages, source) = (Stages::new().await, Source::new().await);
 
-        // `--offline`: the CLI puts a null among the headers of the event, where the account's
-        // id should be, which lambda_http alone refuses.
+        // `--offline`: the CLI sends a null in the event's headers where the account's id should
+        // be, which lambda_http alone rejects.
         let mut command = tools::command(source.path(), None);
         command.args(["functions:serve", "--offline"]);
         let served = serve(&stages, &source, command, false).await;
@@ -46,7 +45,7 @@ fn function_of_source_answers_offline_linked_and_deployed() {
     );
 }
 
-/// What the CLI's own functions server makes of requests and answers.
+/// Checks how the CLI's own functions server passes on requests and responses.
 async fn serve(
     stages: &Stages,
     source: &Source,
@@ -58,34 +57,35 @@ async fn serve(
     let server = Server::start(command, "server ready").await;
     let url = "http://localhost:9999/.netlify/functions/served";
 
-    // The first answer waits until the function is built.
+    // The first response waits until the function is built.
     let told = answers(url, "staging").await;
     let account = told["account"].as_str().expect("the header");
     assert_eq!(!account.is_empty(), is_linked, "{told}");
 
-    // The body arrives as it was sent. Of the answer the CLI takes four members, and
-    // isBase64Encoded is none of them (runtimes/rust/index.js of 26.2.0 and 27.10.2), so the
-    // client gets the base64 text that the function rightly wrote. Deployed it gets bytes.
+    // The body arrives unchanged. The CLI passes on four members of the response, and
+    // isBase64Encoded is none of them (runtimes/rust/index.js of 26.2.0 and 27.10.2), so the client
+    // gets the base64 text that the function rightly wrote. A deployed function's client gets
+    // bytes.
     let answer = send_bytes(url, BYTES).await;
     assert_eq!(answer.text(), BASE64_STANDARD.encode(BYTES));
 
-    // The CLI hands the event over as one argument of a command, of which Linux takes 128 KiB.
-    // So no body near the 6 MB of Netlify can be tried with it.
+    // The CLI passes the event as one argument of a command, which Linux limits to 128 KiB. So
+    // bodies near the 6 MB of Netlify cannot be tested with it.
     let told = send("POST", url, &TEXT, "x".repeat(100_000)).await;
     assert_eq!(told.json()["bytes"], 100_000, "{}", told.status);
     let answer = send("POST", url, &TEXT, "x".repeat(200_000)).await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(answer.text().contains("E2BIG"), "{}", answer.text());
-    // Its own limit comes before that.
+    // The CLI's own limit is lower.
     let answer = send("POST", url, &TEXT, "x".repeat(LIMIT + 1)).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
     server
 }
 
-/// The very program that the CLI has built, uploaded by it.
+/// Checks the program that the CLI has built and deployed.
 async fn deployed(stages: &Stages, source: &Source) {
     std::fs::create_dir_all(source.at("dist")).expect("a folder");
-    // What it is debugged with is more than Netlify would take.
+    // With its debug information it would exceed Netlify's limit.
     let kept = ["rust_eh_personality"];
     artifacts::strip(&source.program(), &source.at("dist/served"), &kept);
     let arguments = [
@@ -107,7 +107,7 @@ async fn deployed(stages: &Stages, source: &Source) {
     answers(&url, "staging").await;
     let answer = send_bytes(&url, BYTES).await;
     assert_eq!(answer.body, BYTES);
-    // The limit is that of the event and of the answer, with all that is around the body.
+    // The limit applies to the whole event and the whole response, not to the body alone.
     let told = send("POST", &url, &TEXT, "x".repeat(LIMIT - 10_000)).await;
     assert_eq!(told.status, StatusCode::OK, "{}", told.text());
     let answer = send("POST", &url, &TEXT, "x".repeat(LIMIT + 1)).await;
@@ -115,7 +115,7 @@ async fn deployed(stages: &Stages, source: &Source) {
     hosting.stop().await;
 }
 
-/// What has to be the same wherever the function is served.
+/// Checks the behaviour that every way of serving the function has in common.
 async fn answers(url: &str, stage: &str) -> serde_json::Value {
     let answer = send("GET", &format!("{url}/names"), &[], "").await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
@@ -134,7 +134,7 @@ async fn answers(url: &str, stage: &str) -> serde_json::Value {
     assert_eq!(told["cookie"], "a=1; b=2");
     assert_eq!(told["body"], "naïve ☕");
     let mut query: Vec<_> = told["query"].as_array().expect("a list").clone();
-    // The order of names is nobody's; that of a name's values is.
+    // The order of different names is arbitrary; the order of one name's values is kept.
     query.sort_by_key(|pair| pair[0].to_string());
     assert_eq!(
         json!(query),
@@ -143,7 +143,7 @@ async fn answers(url: &str, stage: &str) -> serde_json::Value {
     told
 }
 
-/// Sends bytes to be given back.
+/// Sends bytes that the function returns.
 async fn send_bytes(url: &str, bytes: &[u8]) -> Answer {
     let headers = [("content-type", "application/octet-stream")];
     let answer = send("POST", &format!("{url}/bytes"), &headers, bytes).await;
@@ -155,5 +155,5 @@ async fn send_bytes(url: &str, bytes: &[u8]) -> Answer {
 
 const TEXT: [(&str, &str); 1] = [("content-type", "text/plain; charset=utf-8")];
 
-/// The most bytes that Netlify takes.
+/// Netlify's limit in bytes.
 const LIMIT: usize = 6 * 1024 * 1024;

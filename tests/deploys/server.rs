@@ -1,4 +1,4 @@
-//! A command that runs until it is told to end, with all that it starts.
+//! Server commands that run until they are stopped, with all of their child processes.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// A server of the CLI that runs.
+/// Running server of the CLI.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
@@ -19,7 +19,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a command, and waits until it writes that it is ready.
+    /// Starts a command, and waits until its output says that it is ready.
     pub(crate) async fn start(command: std::process::Command, ready: &str) -> Self {
         let mut child = Command::from(command)
             .stdout(Stdio::piped())
@@ -46,7 +46,7 @@ impl Server {
         };
         let waited = timeout(PATIENCE, wait).await;
         waited.unwrap_or_else(|_| panic!("it did not say {ready:?}"));
-        // Whoever writes more must not wait for a reader.
+        // Its further output must not block on a reader.
         server.output = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 println!("{line}");
@@ -55,7 +55,7 @@ impl Server {
         server
     }
 
-    /// Ends it as Ctrl-C does, and waits for that.
+    /// Stops it as Ctrl-C does, and waits for its end.
     pub(crate) async fn stop(mut self) {
         killpg(self.group, Signal::SIGINT).expect("it runs");
         let ended = timeout(PATIENCE, self.child.wait()).await;
@@ -65,11 +65,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // What is left of it, after a test that failed. It fails where nothing is.
+        // Kills the rest after a failed test. It fails if no process is left.
         let _ = killpg(self.group, Signal::SIGKILL);
         self.output.abort();
     }
 }
 
-/// The functions may have to be built first.
+/// Time-out for the start, in which the functions may have to be built.
 const PATIENCE: Duration = Duration::from_secs(600);

@@ -1,4 +1,4 @@
-//! A project whose function is source, which the Netlify CLI builds by itself.
+//! A project whose function is source code, which the Netlify CLI builds itself.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,16 +10,17 @@ use tempfile::TempDir;
 
 use crate::tools;
 
-/// The project: a workspace like this one, with the function `served` in `functions`.
+/// Workspace like this one, with the function `served` in `functions`.
 #[derive(Debug)]
 pub(crate) struct Source(TempDir);
 
 impl Source {
-    /// A project that has been built by nobody yet. What it depends on has been.
+    /// Creates a project that has not been built. Its dependencies are compiled already.
     pub(crate) async fn new() -> Self {
         functions().await;
         let project = Self(tempfile::tempdir().expect("a folder"));
-        // The same versions, features and profiles, so that cargo compiles no dependency anew.
+        // With the versions, features and profiles of this workspace, so that cargo compiles no
+        // dependency again.
         fs::copy(root().join("Cargo.lock"), project.at("Cargo.lock")).expect("Cargo.lock");
         fs::write(project.at("Cargo.toml"), workspace()).expect("a file");
         let function = project.at("functions/served");
@@ -36,7 +37,7 @@ impl Source {
         project
     }
 
-    /// Has the CLI start a cargo that builds where the tests do.
+    /// Puts a cargo on the CLI's PATH that builds into the tests' target folder.
     pub(crate) fn prepare(&self, command: &mut Command) {
         let path = std::env::var("PATH").unwrap_or_default();
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
@@ -47,23 +48,23 @@ impl Source {
             .env("TEST_TARGET", tools::target());
     }
 
-    /// The program that the CLI has had built.
+    /// Returns the program that the CLI built.
     pub(crate) fn program(&self) -> PathBuf {
         self.at(".netlify/functions-serve/served/debug/served")
     }
 
-    /// Its folder.
+    /// Returns its folder.
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    /// A path in it.
+    /// Returns a path in it.
     pub(crate) fn at(&self, path: &str) -> PathBuf {
         self.path().join(path)
     }
 
-    /// The CLI has cargo build into a folder that it empties before. Some 200 crates would be
-    /// compiled in it, which takes minutes; this leaves a link to the tests' own folder there.
+    /// Links the CLI's target folder to the tests' own. The CLI empties that folder before each
+    /// build, so about 200 crates would be compiled in it, which takes minutes.
     fn put_cargo(&self) {
         let script = self.at("bin/cargo");
         fs::create_dir_all(self.at("bin")).expect("a folder");
@@ -72,7 +73,7 @@ impl Source {
     }
 }
 
-/// This project's Cargo.toml with other members.
+/// Returns this project's Cargo.toml with other members.
 fn workspace() -> String {
     let text = fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml");
     let lines = text
@@ -85,7 +86,7 @@ fn workspace() -> String {
     lines.map(|line| line + "\n").collect()
 }
 
-/// What the CLI starts it with is `build --target-dir <folder>`.
+/// Cargo wrapper. The CLI runs `cargo build --target-dir <folder>`.
 const CARGO: &str = r#"#!/bin/sh
 set -eu
 mkdir -p "$(dirname "$3")"

@@ -1,4 +1,4 @@
-//! Three stages with a database each, at a Heroku, and a Netlify whose contexts are set to them.
+//! Three stages with a database each on a Heroku, and a Netlify whose contexts are linked to them.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use stagelink_tests::{CANARY, FunctionHarness, Record, database, migrate, send, 
 
 use crate::tools::Said;
 
-/// The stages review, staging and production of the pipeline `shop`, and the Netlify site `shop`
-/// whose deploy previews, whose branch `staging` and whose production are these.
+/// Stages review, staging and production of the pipeline `shop`, and the Netlify site `shop`, which
+/// serves them as deploy previews, branch `staging` and production.
 #[derive(Debug)]
 pub(crate) struct Stages {
     pub(crate) netlify: NetlifyApi,
     /// The site's id.
     pub(crate) site: String,
-    /// What nothing that is uploaded or written may hold.
+    /// Secrets that no uploaded or written file may contain.
     pub(crate) secrets: Vec<String>,
     pub(crate) record: Record,
     _heroku: Heroku,
@@ -26,7 +26,7 @@ pub(crate) struct Stages {
 }
 
 impl Stages {
-    /// Sets them up. The guestbook of each stage has an entry with the stage's name.
+    /// Creates them. The guestbook of each stage has an entry with the stage's name.
     pub(crate) async fn new() -> Self {
         let heroku = Heroku::start(0).await.expect("Heroku starts");
         let netlify = NetlifyApi::start(0).await.expect("Netlify starts");
@@ -65,7 +65,7 @@ impl Stages {
             );
             harness.set("STAGELINK_STAGE", stage.as_str());
             if stage == Stage::Review {
-                // These previews are of no pull request, so no review app is theirs.
+                // These previews belong to no pull request, so they have no review app.
                 harness.set(APP, &app);
                 app_var = app_var.value(context.clone(), &app);
             }
@@ -111,14 +111,14 @@ impl Stages {
         }
     }
 
-    /// The variables by which functions serve a stage, for those that no Netlify gives them.
+    /// Returns the variables by which functions serve a stage when they run outside Netlify.
     pub(crate) fn variables(&self, stage: &str) -> &BTreeMap<String, String> {
         let rigs = &mut self.rigs.iter();
         let harness = rigs.find(|harness| harness.variables["STAGELINK_STAGE"] == stage);
         &harness.expect("a stage").variables
     }
 
-    /// Serves what is deployed now.
+    /// Serves the current deploys.
     pub(crate) async fn host(&self) -> Hosting {
         let record = self.record.clone();
         self.netlify
@@ -127,7 +127,7 @@ impl Stages {
             .expect("what is deployed can be served")
     }
 
-    /// The deploy with this id.
+    /// Returns the deploy with this id.
     pub(crate) fn deploy(&self, id: &str) -> UploadedDeploy {
         let mut deploys = self.netlify.deploys().into_iter();
         deploys
@@ -135,7 +135,7 @@ impl Stages {
             .unwrap_or_else(|| panic!("no deploy {id}"))
     }
 
-    /// The newest deploy, which a command is to have made.
+    /// Returns the newest deploy, which this command must have made.
     pub(crate) fn newest(&self, said: &Said) -> UploadedDeploy {
         let requests = self.netlify.control().requests();
         let refused = |of: &&RecordedRequest| of.status.is_none_or(|status| status >= 400);
@@ -144,7 +144,7 @@ impl Stages {
         self.netlify.deploys().pop().expect("a deploy")
     }
 
-    /// Looks for secrets in all that was ever uploaded, archives included.
+    /// Searches all uploads for secrets, including archives.
     pub(crate) fn no_secret_was_uploaded(&self) {
         for deploy in self.netlify.deploys() {
             for (path, content) in &deploy.files {
@@ -167,7 +167,7 @@ impl Stages {
         assert!(!found, "a secret is in {place}");
     }
 
-    /// Asks the guestbook at a host, and checks that stage and entries are this stage's.
+    /// Reads the guestbook at a host, and checks that stage and entries are this stage's.
     pub(crate) async fn answers_as(&self, hosting: &Hosting, host: &str, stage: &str) {
         let url = format!("{}/api/guestbook", hosting.url(host));
         let answer = send("GET", &url, &[], "").await;
@@ -187,5 +187,5 @@ impl Stages {
     }
 }
 
-/// The variable that names the app of previews that have none of their own.
+/// Variable that names the app of previews without their own.
 const APP: &str = "STAGELINK_HEROKU_APP";

@@ -1,4 +1,4 @@
-//! The Netlify CLI, as npm installs it.
+//! The Netlify CLI, installed by npm.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use stagelink_local::netlify_api::NetlifyApi;
 use stagelink_tests::root;
 use tokio::time::timeout;
 
-/// What a command of the CLI came to.
+/// Result of a command of the CLI.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) success: bool,
@@ -18,17 +18,17 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// What it wrote with `--json`.
+    /// Returns its output, run with `--json`.
     pub(crate) fn json(&self) -> Value {
         assert!(self.success, "{}\n{}", self.out, self.err);
-        // Others write on its output, too: the build does, before the end.
+        // Other programs write to the same output before it: the build does.
         let start = self.out.rfind("\n{\n").map_or(0, |at| at + 1);
         let json = self.out.get(start..).unwrap_or_default();
         serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {}", self.out))
     }
 }
 
-/// Installs it, if it is not there.
+/// Installs the CLI if it is missing.
 pub(crate) fn install() {
     let output = Command::new(root().join("tests/deploys/install"))
         .arg(folder())
@@ -43,8 +43,8 @@ pub(crate) fn install() {
     );
 }
 
-/// Runs a command of the CLI in a project, against a Netlify if there is one, and waits for its
-/// end.
+/// Runs a command of the CLI in a project to its end, with the given Netlify as its API if there is
+/// one.
 pub(crate) async fn netlify(
     project: &Path,
     netlify: Option<&NetlifyApi>,
@@ -73,7 +73,7 @@ pub(crate) async fn run(command: Command) -> Said {
     said
 }
 
-/// The CLI in a project, with an environment that is the test's own.
+/// Returns a command of the CLI in a project, with a minimal environment.
 pub(crate) fn command(project: &Path, netlify: Option<&NetlifyApi>) -> Command {
     let mut command = Command::new("node");
     command
@@ -85,8 +85,8 @@ pub(crate) fn command(project: &Path, netlify: Option<&NetlifyApi>) -> Command {
     command
 }
 
-/// The environment in which the CLI knows no account but the test's, sends no telemetry (since
-/// this is what `CI` tells it), and looks for no update.
+/// Environment in which the CLI knows no account but the test's, sends no telemetry (because of
+/// `CI`), and does not check for updates.
 pub(crate) fn environment(project: &Path, netlify: Option<&NetlifyApi>) -> Vec<(String, String)> {
     let home = project.join(".home").display().to_string();
     let mut environment = vec![("HOME".to_owned(), home), ("CI".to_owned(), "1".to_owned())];
@@ -113,12 +113,12 @@ pub(crate) fn environment(project: &Path, netlify: Option<&NetlifyApi>) -> Vec<(
     environment
 }
 
-/// The folder of the CLI's programs, for a script that looks for `netlify`.
+/// Returns the folder of the CLI's programs, for a script that looks for `netlify`.
 pub(crate) fn programs() -> PathBuf {
     folder().join("node_modules/.bin")
 }
 
-/// The target folder of this run: a test is `<target>/<profile>/deps/<name>`.
+/// Returns the target folder of this run: a test is `<target>/<profile>/deps/<name>`.
 pub(crate) fn target() -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     let target = test.ancestors().nth(3);
@@ -129,5 +129,5 @@ fn folder() -> PathBuf {
     target().join("tools/netlify-cli-26.2.0")
 }
 
-/// Most take seconds; a machine that is busy gets more.
+/// Time-out of a command. Most take seconds; a busy machine needs more.
 const PATIENCE: Duration = Duration::from_secs(300);

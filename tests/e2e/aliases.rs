@@ -6,7 +6,7 @@ use stagelink_local::lambda::Function;
 use stagelink_local_postgres::Database;
 use stagelink_tests::{Answer, HerokuFixture, as_superuser, database, migrate};
 
-/// A fixture whose function is told no stage, with a production beside its staging.
+/// Fixture whose function has no stage variable, with a production stage beside its staging.
 struct Aliases {
     fixture: HerokuFixture,
     production: Database,
@@ -37,7 +37,7 @@ impl Aliases {
             .await
     }
 
-    /// Signs the guestbook with the alias's own name, and reads who signed.
+    /// Signs the guestbook with the alias's own name, and returns all signatures.
     async fn sign_and_read(&self, function: &Function, alias: &str) -> Vec<String> {
         let function = function.with_alias(alias);
         let entry = json!({ "name": alias, "message": "here" });

@@ -1,5 +1,5 @@
-//! What `stagelink build` makes: programs that need nothing of the image, and the same bytes
-//! wherever they are built.
+//! Artifacts of `stagelink build`: programs that need no library of the image, and byte-for-byte
+//! the same in any folder.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -125,7 +125,7 @@ async fn machine_without_perl_is_told_that_openssl_wants_it() {
     assert!(said.contains("there is no perl"), "{said}");
 }
 
-/// What the command says where nothing but these programs is on the PATH.
+/// Returns the command's error when only these programs are on the PATH.
 async fn refused(programs: &Path) -> String {
     let output = Command::new("rustc")
         .args(["--print", "sysroot"])
@@ -161,8 +161,8 @@ fn on_path(name: &str) -> PathBuf {
         .expect("the tests need a compiler of C and its binutils: apt-get install build-essential")
 }
 
-/// A workspace with one small function, which has what can bring a path into a program: a
-/// panic in it, one in a crate beside it, and one in source that its build made.
+/// Workspace with one small function, with everything that can put a path into a program: a panic
+/// in it, one in another crate, and one in source that its build script made.
 struct Project {
     dir: TempDir,
     folder: &'static str,

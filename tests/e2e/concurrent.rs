@@ -1,4 +1,4 @@
-//! One process that serves several requests at the same time, as on Lambda Managed Instances.
+//! One process that serves several requests concurrently, as on Lambda Managed Instances.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ async fn requests_at_once_share_one_process_and_have_a_connection_each() {
         config.concurrency = AT_ONCE;
         config.max_instances = 1;
     });
-    // Nobody gets past the lock, so all of them are inside when it falls.
+    // The lock blocks all requests, so all of them are in the handler when it is released.
     let admin = server()
         .await
         .connect_as_superuser_to(&fixture.database)

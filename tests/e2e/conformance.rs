@@ -1,4 +1,4 @@
-//! What `Provider` promises, checked on each of the SDK's own.
+//! The contract of `Provider`, checked for each of the SDK's own providers.
 
 use std::fmt::Debug;
 
@@ -6,7 +6,7 @@ use stagelink::testing::Conformance;
 use stagelink::{Heroku, Neon, Provider, ProviderSettings, Render, Settings, Stage, StaticUrl};
 use stagelink_tests::{CANARY, FunctionHarness, HerokuFixture, ProviderFixture};
 
-/// The check of a provider whose token stands in this variable.
+/// Returns the conformance check of a provider whose token is in this variable.
 fn conformance<'a, P: Provider + Debug>(
     provider: &'a P,
     harness: &FunctionHarness,
@@ -63,7 +63,7 @@ async fn render_keeps_what_a_provider_promises() {
     check_at(&place, &render).await;
 }
 
-/// Both spell the scheme of a URL otherwise than Heroku.
+/// Both write a URL's scheme differently than Heroku.
 async fn check_at<P: Provider + Debug>(place: &ProviderFixture, provider: &P) {
     let spelled = |url: &str| url.replacen("postgres://", "postgresql://", 1);
     let url = place.database.url();

@@ -1,10 +1,10 @@
-//! Nothing takes longer than the invocation may last.
+//! The invocation's deadline: no request outlasts it.
 
 use std::time::Duration;
 
 use stagelink_tests::{Answer, HerokuFixture, as_superuser, end_sessions, migrate, proxy, through};
 
-/// What a guest gets to hear whose function may take two seconds.
+/// Returns the response of a function that may take two seconds, to the request after `trouble`.
 async fn answer_within_two_seconds(fixture: &HerokuFixture, trouble: impl AsyncFnOnce()) -> Answer {
     migrate(&fixture.variables).await;
     let limit = Duration::from_secs(2);
@@ -73,7 +73,7 @@ async fn handler_that_waits_for_a_query_without_an_end_is_given_up_in_time() {
     let proxy = proxy().await;
     let fixture = HerokuFixture::new().await;
     fixture.set_url(&through(&proxy, &fixture.database.url()));
-    // It asks its connection, and leaves no word of how long that may take.
+    // The health function's query has no time limit of its own.
     let function = fixture
         .function_within(Duration::from_secs(2), "health")
         .await;

@@ -7,7 +7,7 @@ use stagelink_local::heroku::{Failure, Fault};
 use stagelink_tests::{CANARY, HerokuFixture, as_superuser, database, stagelink_command};
 use tokio::process::Command;
 
-/// A fixture whose function starts from deploy-time credentials of its own database.
+/// Creates a fixture whose function starts from deploy-time credentials of its own database.
 async fn with_credentials() -> HerokuFixture {
     let mut fixture = HerokuFixture::new().await;
     let url = fixture.database.url();
@@ -15,7 +15,7 @@ async fn with_credentials() -> HerokuFixture {
     fixture
 }
 
-/// The same after a rotation: the credentials password is an old one.
+/// Creates a fixture whose deploy-time credentials have a password from before a rotation.
 async fn with_stale_credentials() -> HerokuFixture {
     let mut fixture = with_credentials().await;
     let url = fixture.database.url();
@@ -24,7 +24,7 @@ async fn with_stale_credentials() -> HerokuFixture {
     fixture
 }
 
-/// `stagelink credentials` with the variables of a fixture.
+/// Runs `stagelink credentials` with the variables of a fixture.
 async fn credentials(fixture: &HerokuFixture, stage: &str) -> Output {
     Command::new(stagelink_command().await)
         .args(["credentials", "--stage", stage])
@@ -36,7 +36,7 @@ async fn credentials(fixture: &HerokuFixture, stage: &str) -> Output {
         .expect("the command runs")
 }
 
-/// A fixture with the credentials that the command prints, SCRAM keys included.
+/// Creates a fixture with the credentials that the command prints, including SCRAM keys.
 async fn with_scram_keys() -> (HerokuFixture, String) {
     let mut fixture = HerokuFixture::new().await;
     let output = credentials(&fixture, "staging").await;
@@ -73,14 +73,14 @@ async fn keys_of_a_password_that_was_set_anew_are_made_again() {
         let role = fixture.database.role();
         as_superuser(&format!("ALTER ROLE {role} PASSWORD '{password}'")).await;
     };
-    // The same again has another salt.
+    // Setting the same password again generates another salt.
     let password = format!("{CANARY}-{}", fixture.database.name());
     set(&password).await;
     assert_eq!(fixture.get("health").await.status, 200, "{}", fixture.log());
     assert_eq!(
         fixture.heroku.requests().len(),
         asked,
-        "nobody has to be asked"
+        "no provider request is needed"
     );
 
     set(&format!("new-{password}")).await;

@@ -1,4 +1,4 @@
-//! `stagelink dev`, as a person or a script runs it.
+//! `stagelink dev`, started as a user or a script starts it.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -13,10 +13,10 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// A running `stagelink dev` that keeps its temporary files in a folder of its own.
+/// Running `stagelink dev` with its own folder for temporary files.
 pub(crate) struct Dev {
     child: Child,
-    /// What it printed when all was up.
+    /// Output up to the line that says that everything runs.
     up: Value,
     temporary: tempfile::TempDir,
 }
@@ -43,7 +43,7 @@ impl Dev {
         Self::up(command, temporary).await
     }
 
-    /// Starts it by a project's own script.
+    /// Starts it through a project's own script.
     pub(crate) async fn start_by(mut script: Command) -> Self {
         let temporary = temporary();
         script
@@ -108,17 +108,17 @@ impl Dev {
         i32::try_from(self.child.id().expect("it runs")).expect("a process id")
     }
 
-    /// Sends a signal, waits for the end, and looks for what was left behind.
+    /// Sends a signal, waits for the end, and checks for leftover processes and files.
     pub(crate) async fn end(mut self, signal: Signal) -> Option<i32> {
         let family = descendants(self.pid());
-        // At least a function, and Postgres or what watches over its container.
+        // At least one function, and Postgres or the watchdog of its container.
         assert!(family.len() >= 2, "{family:?}");
         kill(Pid::from_raw(self.pid()), signal).expect("a signal");
         let status = timeout(Duration::from_secs(30), self.child.wait())
             .await
             .expect("it ends in time")
             .expect("it can be waited for");
-        // What was killed cannot clean up itself; its watchdogs need a moment.
+        // A killed process cannot clean up; its watchdogs need a moment.
         let gone = || family.iter().all(|pid| !alive(*pid)) && is_empty(self.temporary.path());
         let waited = timeout(Duration::from_secs(20), async {
             while !gone() {
@@ -137,7 +137,7 @@ impl Dev {
     }
 }
 
-/// The server's own user must be able to enter it.
+/// The user that Postgres runs as must be able to enter it.
 fn temporary() -> tempfile::TempDir {
     tempfile::Builder::new()
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
@@ -162,13 +162,13 @@ fn is_empty(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// A process that is there and not only waiting to be counted.
+/// Returns whether a process exists and is not a zombie.
 fn alive(pid: i32) -> bool {
     stat(pid).is_some_and(|(state, _)| state != "Z" && state != "X")
 }
 
-/// State and parent of a process, from /proc/<pid>/stat. The name before them
-/// stands in parentheses and may hold anything.
+/// Returns a process's state and parent from /proc/<pid>/stat. The name in front of them is in
+/// parentheses and may contain any character.
 fn stat(pid: i32) -> Option<(String, i32)> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = text.rsplit_once(") ")?;

@@ -1,5 +1,4 @@
-//! Events as the platforms write them, each through the process of a function that tells what
-//! it was asked.
+//! Events in each platform's format, sent to a function that reports the request that it received.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -8,12 +7,12 @@ use serde_json::{Value, json};
 use stagelink_local::lambda::{Function, InvokeError};
 use stagelink_tests::{CANARY, HerokuFixture, sdk_example};
 
-/// What is no text: the first bytes of a PNG.
+/// Bytes that are no valid UTF-8: the first of a PNG.
 const BYTES: &[u8] = &[0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0xff];
 
 const COOKIES: [&str; 2] = ["one=1; Path=/", "two=2; Path=/"];
 
-/// The function, and what keeps its database.
+/// The function `echo`, with the fixture of its database.
 struct Echo {
     function: Function,
     fixture: HerokuFixture,
@@ -26,7 +25,7 @@ impl Echo {
         Self { function, fixture }
     }
 
-    /// What the function answers, as it stands in the Runtime API.
+    /// Sends an event and returns the function's response in the format of the Runtime API.
     async fn answer(&self, event: &Value) -> Value {
         let answer = self.function.invoke(Bytes::from(event.to_string())).await;
         let answer = answer.unwrap_or_else(|error| panic!("{error}\n{}", self.fixture.log()));
@@ -35,14 +34,14 @@ impl Echo {
         answer
     }
 
-    /// What it was asked, as it understood.
+    /// Sends an event and returns the request as the function parsed it.
     async fn told(&self, event: &Value) -> Value {
         let answer = self.answer(event).await;
         assert_eq!(answer["isBase64Encoded"], false);
         serde_json::from_str(answer["body"].as_str().expect("a body")).expect("JSON")
     }
 
-    /// Sends bytes and gets them back.
+    /// Sends bytes and checks that they come back.
     async fn sends_bytes_to_and_fro(&self, mut event: Value, path: &str) {
         event[path] = json!("/bytes");
         event["body"] = json!(BASE64_STANDARD.encode(BYTES));
@@ -53,7 +52,7 @@ impl Echo {
     }
 }
 
-/// One of API Gateway's REST APIs, or Netlify.
+/// Event of API Gateway's REST API, or of Netlify.
 fn rest() -> Value {
     json!({
         "resource": "/{proxy+}", "path": "/api/echo", "httpMethod": "POST",
@@ -75,7 +74,7 @@ fn rest() -> Value {
     })
 }
 
-/// One of API Gateway's HTTP APIs; a function URL writes the same.
+/// Event of API Gateway's HTTP API; a function URL sends the same.
 fn http(domain: &str) -> Value {
     json!({
         "version": "2.0", "routeKey": "$default", "rawPath": "/api/echo",
@@ -97,7 +96,7 @@ fn http(domain: &str) -> Value {
     })
 }
 
-/// A load balancer, whose target group is set to one value for each name or to several.
+/// Event of a load balancer, whose target group sends one value per name or several.
 fn load_balancer(several: bool) -> Value {
     let mut event = json!({
         "requestContext": {"elb": {

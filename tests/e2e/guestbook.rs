@@ -1,4 +1,4 @@
-//! The guestbook, over HTTP.
+//! The guestbook over HTTP.
 
 use serde_json::{Value, json};
 use stagelink_tests::{Answer, send, site};

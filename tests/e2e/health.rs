@@ -28,7 +28,7 @@ async fn warm_instance_asks_heroku_nothing() {
         let answer = fixture.ask(&function, "GET", "/api/health", None).await;
         assert_eq!(answer.status, 200, "{}", fixture.log());
     }
-    // The pipeline, its couplings, the app's config vars: once.
+    // The pipeline, its couplings and the app's config vars, once each.
     assert_eq!(fixture.heroku.requests().len(), 3);
     assert_eq!(function.started_count(), 1);
     function.shutdown().await;
@@ -39,8 +39,8 @@ async fn loudest_log_holds_no_secret() {
     let mut fixture = HerokuFixture::new().await;
     fixture.set("AWS_LAMBDA_LOG_LEVEL", "TRACE");
     assert_eq!(fixture.get("health").await.status, 200);
-    // The fixture has searched it for the token and the password; this makes sure
-    // that there was something to search.
+    // The fixture has searched the log for the token and the password; this checks that the log is
+    // not empty.
     let log = fixture.log();
     assert!(
         log.contains("TRACE") && log.contains("connecting to"),

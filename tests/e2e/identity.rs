@@ -1,4 +1,4 @@
-//! Whose database it is: the mark of a stage.
+//! The stage mark of a database.
 
 use std::process::Output;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use stagelink_tests::{
 };
 use tokio::process::Command;
 
-/// Marks a fixture's own database as the test wants.
+/// Sets the mark of a fixture's own database.
 async fn mark(fixture: &HerokuFixture, name: &str) {
     as_superuser(&format!(
         "ALTER DATABASE {} SET application_name = '{name}'",
@@ -23,7 +23,7 @@ fn link(harness: &FunctionHarness) -> Database {
     Database::new(Settings::from_vars(&harness.variables))
 }
 
-/// The kind of the refusal of a connection; `None` where it is let in.
+/// Returns the kind of the error that refuses a connection; `None` if it is accepted.
 async fn refusal(harness: &FunctionHarness) -> Option<ErrorKind> {
     let error = link(harness).client().await.err()?;
     println!("{}", error.report());
@@ -69,7 +69,7 @@ async fn unmarked_database_is_refused_where_a_mark_is_required() {
     fixture.set("STAGELINK_REQUIRE_MARK", "true");
     assert_eq!(fixture.get("health").await.status, 500, "{}", fixture.log());
     assert!(fixture.log().contains("stagelink mark set --stage staging"));
-    // The name of a program is no mark.
+    // An application name is no mark.
     mark(&fixture, "psql").await;
     assert_eq!(fixture.get("health").await.status, 500, "{}", fixture.log());
     mark(&fixture, "stagelink:staging").await;
@@ -100,7 +100,7 @@ async fn mark_is_seen_through_a_pooler_whatever_its_clients_call_themselves() {
         let name = database.name();
         let mark = format!("ALTER DATABASE {name} SET application_name = 'stagelink:{own}'");
         server.run(&mark).await;
-        // What a pooler reports is what it found when it was started.
+        // A pooler reports the values that it found when it was started.
         let bouncer = server.bouncer(&[&database], server.identity()).await;
         let url = pooled(&bouncer, &database);
         let link = |url: &str| {
@@ -111,7 +111,7 @@ async fn mark_is_seen_through_a_pooler_whatever_its_clients_call_themselves() {
                 ("STAGELINK_SERVER_PIN", &server.identity().pin()),
             ]))
         };
-        // This one leaves its name to the connection that all will share.
+        // This client leaves its name on the connection that all clients share.
         if let Ok(db) = link(&format!("{url}?application_name=psql")).client().await {
             db.query_typed("SELECT 1", &[]).await.expect("an answer");
         }
@@ -156,7 +156,7 @@ async fn mark_that_is_hidden_is_found_all_the_same() {
     assert_eq!(refusal(&fixture).await, Some(ErrorKind::WrongDatabase));
     mark(&fixture, "stagelink:staging").await;
     assert_eq!(refusal(&fixture).await, None);
-    // A role's own name comes before the database's.
+    // A setting of the role overrides the database's.
     fixture.set_url(&fixture.database.url());
     let role = fixture.database.role();
     as_superuser(&format!("ALTER ROLE {role} SET application_name = 'shop'")).await;
@@ -205,7 +205,7 @@ async fn write_does_not_try_a_server_that_says_it_takes_none() {
     assert_eq!(tries.load(Ordering::SeqCst), 1);
 }
 
-/// The command `stagelink mark` with these words, for the fixture's database.
+/// Runs the command `stagelink mark` with these arguments on the fixture's database.
 async fn command(fixture: &HerokuFixture, words: &[&str]) -> Output {
     Command::new(stagelink_command().await)
         .arg("mark")

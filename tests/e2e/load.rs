@@ -1,10 +1,10 @@
-//! Many requests at once, and what the database keeps of them.
+//! Concurrent requests, compared with the rows in the database.
 
 use stagelink_tests::{
     HerokuFixture, Load, Plan, StoredWrites, Tally, Target, migrate, server, site,
 };
 
-/// Sees that nothing failed, and that the database has each write once.
+/// Checks that no request failed, and that the database has each write once.
 fn all_good(tally: &Tally, kept: StoredWrites) {
     println!("{tally}");
     assert_eq!(tally.failures().count(), 0, "{tally}");

@@ -1,4 +1,4 @@
-//! End to end: real processes, a real Postgres, real HTTP.
+//! End-to-end tests: real processes, a real Postgres, real HTTP.
 
 mod aliases;
 mod axum;

@@ -1,5 +1,5 @@
-//! `stagelink new`, by doing what the new project's README says; and the same project in a
-//! repository that holds more.
+//! `stagelink new`, tested by the instructions in the new project's README; and the same project in
+//! a larger repository.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -57,8 +57,8 @@ async fn folder_that_exists_is_left_as_it_is() {
 async fn project_two_folders_down_in_a_larger_workspace_runs() {
     let place = NewProject::new();
     let project = place.new_project("shop").await;
-    // The repository has the workspace, a package that is no function, and a function that is
-    // another project's.
+    // The repository has the workspace, a package that is no function, and a function of another
+    // project.
     let repository = place.folder.path().join("repository");
     let backend = repository.join("apps/backend");
     fs::create_dir_all(repository.join("apps")).expect("a folder");
@@ -70,7 +70,7 @@ async fn project_two_folders_down_in_a_larger_workspace_runs() {
     fs::write(repository.join("Cargo.toml"), manifest).expect("a manifest");
     fs::rename(backend.join("Cargo.lock"), repository.join("Cargo.lock")).expect("a lock file");
     package(&repository.join("packages/tool"), "fn main() {}\n");
-    // It would not build.
+    // It does not compile.
     package(
         &repository.join("functions/other"),
         "fn main() { nothing }\n",
@@ -100,7 +100,7 @@ async fn notes_are_kept_by_stage(dev: &Dev) {
     assert_eq!(production, json!({ "stage": "production", "notes": [] }));
 }
 
-/// A folder for projects, whose builds share what the tests have built.
+/// Folder for new projects, whose builds share the target folder of the tests.
 pub(crate) struct NewProject {
     folder: tempfile::TempDir,
 }
@@ -115,7 +115,7 @@ impl NewProject {
         Self { folder }
     }
 
-    /// A new project, made as a person does.
+    /// Makes a new project as a user does.
     pub(crate) async fn new_project(&self, name: &str) -> PathBuf {
         run(
             Command::new(stagelink_command().await).args(["new", name]),
@@ -125,8 +125,8 @@ impl NewProject {
         self.folder.path().join(name)
     }
 
-    /// A PATH whose cargo takes the command `stagelink` of this test run instead of building
-    /// it a second time, and is the real one for all else.
+    /// Returns a PATH whose `cargo` installs the `stagelink` command of this test run instead of
+    /// building it again, and runs the real cargo for everything else.
     pub(crate) async fn path_with_a_built_command(&self) -> String {
         let bin = self.folder.path().join("bin");
         fs::create_dir(&bin).expect("a folder");
@@ -150,7 +150,7 @@ impl NewProject {
     }
 }
 
-/// A package that belongs to somebody else in the repository.
+/// Writes a package that is not part of the new project.
 fn package(folder: &Path, main: &str) {
     let name = folder.file_name().expect("a name").to_string_lossy();
     fs::create_dir_all(folder.join("src")).expect("a folder");
@@ -159,7 +159,7 @@ fn package(folder: &Path, main: &str) {
     fs::write(folder.join("src/main.rs"), main).expect("a file");
 }
 
-/// Runs a command to its end, which has to be a good one.
+/// Runs a command to its end, and checks that it succeeds.
 async fn run(command: &mut Command, folder: &Path) {
     let output = command
         .current_dir(folder)

@@ -1,4 +1,4 @@
-//! Previews: a pull request's own database, or none, and never another stage's.
+//! Previews: each gets its own pull request's database or none, and never another stage's.
 
 use serde_json::json;
 use stagelink_local::heroku::{ReviewStatus, Stage};
@@ -6,9 +6,9 @@ use stagelink_local_postgres::Database;
 use stagelink_tests::{Answer, HerokuFixture, database};
 use uuid::Uuid;
 
-/// A pipeline whose staging and production have databases, and functions that serve the
-/// preview of pull request 24, which has no review app. The token reads all apps, so that
-/// what is not taken is not taken by choice.
+/// Creates a pipeline whose staging and production have databases, and functions that serve the
+/// preview of pull request 24, which has no review app. The token can read all apps, so apps are
+/// left out by the SDK's choice alone.
 async fn preview() -> HerokuFixture {
     let mut fixture = HerokuFixture::new().await;
     fixture.add_app("shop-production", Stage::Production);
@@ -22,7 +22,7 @@ async fn preview() -> HerokuFixture {
     fixture
 }
 
-/// A review app of the pull request that can be used, with a database of its own.
+/// Adds a usable review app of the pull request, with its own database.
 async fn review_app(fixture: &HerokuFixture, pull_request: u64) -> (Uuid, Database) {
     let database = database().await;
     let id = fixture.heroku.create_review_app("shop", pull_request);
@@ -43,8 +43,8 @@ async fn review_app(fixture: &HerokuFixture, pull_request: u64) -> (Uuid, Databa
     (id, database)
 }
 
-/// Asks the health check and expects that the preview has no database: words of the reason
-/// are in the log and do not reach the client. No app's config vars were read.
+/// Calls the health check and expects that the preview has no database: the log has these words of
+/// the reason, the response does not, and no app's config vars were read.
 async fn has_none(fixture: &HerokuFixture, reason: &str) -> Answer {
     fixture.heroku.clear_requests();
     let answer = fixture.get("health").await;

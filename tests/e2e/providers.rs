@@ -1,4 +1,4 @@
-//! A stage at another provider than Heroku.
+//! A stage at a provider other than Heroku.
 
 use serde_json::Value;
 use stagelink::{Neon, Provider as _, ProviderSettings, ResolveRequest, Settings, Stage};
@@ -41,7 +41,7 @@ async fn warm_function_survives_a_rotation_with_one_call() {
         assert_eq!(ask().await.status, 200, "{}", place.log());
         place.cloud.control().clear_requests();
         place.rotate().await;
-        // The request that meets the cut connection may fail, and no other.
+        // Only the request that finds the connection cut may fail.
         if ask().await.status != 200 {
             assert_eq!(ask().await.status, 200, "{}", place.log());
         }

@@ -9,8 +9,8 @@ use stagelink_tests::{
     Answer, CANARY, HerokuFixture, as_superuser, database, end_sessions, send, server, site,
 };
 
-/// Changes the password in the database and cuts its connections, as a rotation
-/// of Heroku's default credential does. Returns the new URL.
+/// Changes the password in the database and terminates its connections, as a rotation of Heroku's
+/// default credential does. Returns the new URL.
 async fn rotate(fixture: &HerokuFixture) -> String {
     let role = fixture.database.role();
     let changed = format!("{CANARY}x");
@@ -22,8 +22,7 @@ async fn rotate(fixture: &HerokuFixture) -> String {
     fixture.database.url().replace(CANARY, &changed)
 }
 
-/// Asks until an answer is good. The request that meets the cut connection may
-/// fail, and no other.
+/// Sends requests until one succeeds. Only the request that finds the connection cut may fail.
 async fn good_after_the_cut(fixture: &HerokuFixture, function: &Function) {
     let first = fixture.ask(function, "GET", "/api/health", None).await;
     if first.status != 200 {
@@ -63,7 +62,7 @@ async fn warm_function_follows_its_app_to_another_database() {
     let function = warm(&fixture).await;
     let other = database().await;
     fixture.set_url(&other.url());
-    // The old database is gone, as after a re-created add-on.
+    // The old database is dropped, as after a re-created add-on.
     server()
         .await
         .drop_database(fixture.database.name())
@@ -138,7 +137,7 @@ async fn token_that_has_expired_is_told_when_the_password_changes() {
     function.shutdown().await;
 }
 
-/// Asks the local Heroku as `heroku pg:credentials:rotate DATABASE -a APP` does.
+/// Rotates credentials on the local Heroku as `heroku pg:credentials:rotate DATABASE -a APP` does.
 async fn rotate_over_http(heroku: &Heroku, app: &str) -> Answer {
     let token = format!("Bearer {}", heroku.api_key());
     let headers = [
@@ -192,7 +191,7 @@ async fn site_goes_on_when_heroku_rotates_the_credentials_of_a_stage() {
     let password = new.split([':', '@']).nth(2).expect("a password");
     record.forbid(password);
 
-    // The request that meets the cut connection may fail, and no other.
+    // Only the request that finds the connection cut may fail.
     if read(staging.url()).await.status != 200 {
         let second = read(staging.url()).await;
         assert_eq!(second.status, 200, "{}", record.text());
@@ -220,7 +219,7 @@ async fn site_goes_on_when_heroku_rotates_the_credentials_of_a_stage() {
     cloud.stop().await;
 }
 
-/// Ends the sessions of the fixture's role, and waits until they are gone.
+/// Terminates the sessions of the fixture's role, and waits until they are gone.
 async fn end_all_sessions(fixture: &HerokuFixture) {
     let admin = server()
         .await
@@ -239,7 +238,7 @@ async fn end_all_sessions(fixture: &HerokuFixture) {
     }
 }
 
-/// Lets all links read, as many at a time as the role may have connections.
+/// Reads through all links, with as many concurrent reads as the role may have connections.
 async fn all_read(fixture: &HerokuFixture, links: &[Database]) {
     for some in links.chunks(15) {
         let reads = some.iter().map(|link| {
@@ -266,7 +265,7 @@ async fn thousand_instances_ask_nothing_when_they_start_and_once_when_the_passwo
     all_read(&fixture, &links).await;
     assert!(fixture.heroku.requests().is_empty(), "healthy starts");
 
-    // Connections that are cut, as in a restart, while the password is good.
+    // Terminated connections, as in a restart, while the password is valid.
     let (few, _) = links.split_at(15);
     all_read(&fixture, few).await;
     assert!(fixture.heroku.requests().is_empty(), "a restart");

@@ -1,11 +1,11 @@
-//! What a request costs, in round trips to the database.
+//! Round trips to the database that a request takes.
 
 use stagelink::{Database, Error, IDEMPOTENCY_TABLE, IdempotencyKey, Settings};
 use stagelink_local_postgres::ServerSource;
 use stagelink_tests::{Auth, HerokuFixture, Identity, OwnServer, proxy, through};
 
-/// Round trips from nothing to the first answer, the one that opens a TCP connection
-/// counted.
+/// Round trips from a cold start to the first response, including the one that opens the TCP
+/// connection.
 async fn cold(server: &OwnServer, is_direct: bool, is_early: bool) -> usize {
     let proxy = server.proxy().await;
     let url = through(&proxy, &server.database(Auth::Scram).await.url());
@@ -23,7 +23,7 @@ async fn cold(server: &OwnServer, is_direct: bool, is_early: bool) -> usize {
     proxy.round_trips() + 1
 }
 
-/// Counts what a server's version allows.
+/// Counts the round trips that a server's version allows.
 async fn count(server: OwnServer) {
     let expected = [
         (false, true, 6),
@@ -33,7 +33,7 @@ async fn count(server: OwnServer) {
     ];
     let major = server.major();
     for (is_direct, is_early, expected) in expected {
-        // Older servers know no direct TLS.
+        // Older servers do not support direct TLS.
         if major >= 17 || !is_direct {
             let count = cold(&server, is_direct, is_early).await;
             println!("{major}, direct TLS {is_direct}, early SCRAM {is_early}: {count}");

@@ -1,4 +1,4 @@
-//! Connections and SnapStart: none is in the snapshot, and one is there after the restore.
+//! Connections and SnapStart: the snapshot contains none, and the restored process opens one.
 
 use stagelink_tests::{HerokuFixture, sdk_example};
 
@@ -7,7 +7,7 @@ use crate::warm::{ANY, limit, until_sessions};
 async fn snapped(fixture: &HerokuFixture) -> stagelink_local::lambda::Function {
     let program = sdk_example("snapstart").await;
     let function = fixture.start_as("snapstart", &program, |config| config.snap_start = true);
-    // It has its INIT behind it, and waits in its snapshot.
+    // The INIT phase is over, and the process waits in its snapshot.
     function.warm_up().await.expect("an instance");
     function
 }

@@ -1,4 +1,4 @@
-//! Which database a function gets.
+//! Selection of the database by stage.
 
 use serde_json::json;
 use stagelink_local::heroku::Stage;

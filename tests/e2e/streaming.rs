@@ -1,4 +1,4 @@
-//! Responses that are sent as they come to be, and the rows that they are made of.
+//! Streamed responses, and the row streams that they are made of.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use tokio::sync::mpsc;
 
 use crate::warm::{ANY, AT_WORK, until_sessions, within};
 
-/// Lines of 1,000 bytes: together more than the buffers between the server and the client hold.
+/// Number of lines of 1,000 bytes: more than the buffers between server and client hold.
 const MANY: usize = 16_000;
 
 async fn streaming(fixture: &HerokuFixture) -> Function {
     fixture.start("streaming", &sdk_example("streaming").await)
 }
 
-/// A request as a function URL writes it.
+/// Returns a request as a function URL sends it.
 fn event(count: &str) -> Bytes {
     let event = json!({
         "version": "2.0", "routeKey": "$default", "rawPath": "/",
@@ -30,7 +30,7 @@ fn event(count: &str) -> Bytes {
     event.to_string().into()
 }
 
-/// The body behind the prelude.
+/// Returns the body behind the prelude.
 fn body(whole: &[u8]) -> &[u8] {
     let end = whole.windows(8).position(|window| window == [0; 8]);
     &whole[end.expect("a prelude") + 8..]
@@ -52,7 +52,7 @@ async fn large_result_flows_on_one_connection_that_serves_the_next_request() {
             }
         });
         let mut whole = parts.recv().await.expect("a part").to_vec();
-        // The first part is here, and the server is not through: it waits for who reads.
+        // The first part has arrived, and the server is not done: it waits for the reader.
         until_sessions(fixture.database.role(), &AT_WORK, 1).await;
         while let Some(part) = parts.recv().await {
             whole.extend_from_slice(&part);
@@ -91,7 +91,7 @@ fn link(fixture: &HerokuFixture) -> Database {
     Database::new(Settings::from_vars(&fixture.variables))
 }
 
-/// Rows that stop after two, of which the server keeps back no more than the end.
+/// Returns rows that stall after the second one. The server flushes all of them but the last bytes.
 async fn slow_rows(link: &Database) -> Rows {
     let sql = "SELECT repeat('x', 20000), pg_sleep(CASE WHEN n > 2 THEN 600 ELSE 0 END) \
                FROM generate_series(1, 9) AS n";

@@ -1,5 +1,5 @@
-//! What happens to databases, under a load of many instances: no read fails, no
-//! write is done twice, and one with a key gets its one answer.
+//! Failures of the database under the load of many instances: no read fails, no write is applied
+//! twice, and each write with a key gets its one response.
 
 use stagelink_local::heroku::Stage;
 use stagelink_local::lambda::Function;
@@ -10,7 +10,7 @@ use stagelink_tests::{
 };
 use tokio_postgres::Client;
 
-/// Two loads on one function: one whose writes have keys, and one whose have not.
+/// Two loads on one function: one whose writes have keys, and one whose writes have none.
 struct Storm {
     function: Function,
     keyed: Load,
@@ -18,7 +18,7 @@ struct Storm {
 }
 
 impl Storm {
-    /// Begins, and lets every instance become warm.
+    /// Starts both loads, and waits until every instance is warm.
     async fn begin(fixture: &HerokuFixture) -> Self {
         let function = fixture.function("guestbook").await;
         let plan = Plan {
@@ -41,13 +41,13 @@ impl Storm {
         storm
     }
 
-    /// Waits for some more answers.
+    /// Waits for 100 more responses to each load.
     async fn go_on(&self) {
         self.keyed.answered(100).await;
         self.plain.answered(100).await;
     }
 
-    /// Ends, and judges all answers by what the database holds.
+    /// Stops both loads, and compares all responses with the rows in the database.
     async fn judge(self, fixture: &HerokuFixture, database: &Client) {
         self.go_on().await;
         let (keyed, plain) = (self.keyed.stop().await, self.plain.stop().await);
@@ -68,7 +68,7 @@ impl Storm {
     }
 }
 
-/// A fixture with the guestbook's tables, with deploy-time credentials.
+/// Creates a fixture with the guestbook's tables and deploy-time credentials.
 async fn with_credentials(url: &str) -> HerokuFixture {
     let mut fixture = HerokuFixture::with_url(url).await;
     fixture.set("STAGELINK_CREDENTIALS", &format!("staging={url}"));
@@ -81,8 +81,8 @@ async fn rows(database: &Database) -> Client {
     rows.expect("the database is there")
 }
 
-/// Another role for the same data, and the URL for it: what a database elsewhere
-/// is that has every row of the first one.
+/// Creates another role for the same data and returns its URL. It stands for a replica on another
+/// host that has every row.
 async fn twin(database: &Database) -> String {
     let (role, password) = (database.role(), format!("{CANARY}-twin"));
     let twin = format!("{role}_twin");
@@ -102,8 +102,8 @@ async fn load_survives_a_rotation() {
     let fixture = with_credentials(&database.url()).await;
     let storm = Storm::begin(&fixture).await;
     for time in 1..=3 {
-        // As Heroku does with a default credential: the old password is refused
-        // and its connections are cut at once; then the app learns the new one.
+        // As Heroku does with a default credential: the old password is refused and its connections
+        // are terminated at once; then the app gets the new one.
         let (role, changed) = (database.role(), format!("{CANARY}-{time}"));
         as_superuser(&format!(
             "ALTER ROLE {role} PASSWORD '{changed}'; {}",
@@ -129,7 +129,7 @@ async fn load_survives_a_failover_to_another_host() {
     let (first, second) = (proxy().await, proxy().await);
     let fixture = with_credentials(&through(&first, &database.url())).await;
     let storm = Storm::begin(&fixture).await;
-    // The machine is gone: nobody says goodbye, and nobody listens there.
+    // The host is gone: it sends no FIN, and refuses no connection.
     first.refuse().await;
     first.cut();
     fixture.set_url(&through(&second, &database.url()));
@@ -181,7 +181,7 @@ async fn load_follows_to_a_follower_that_was_promoted() {
     let fixture = with_credentials(&database.url()).await;
     let promoted = twin(&database).await;
     let storm = Storm::begin(&fixture).await;
-    // What was the primary takes no writes any more, and cuts nobody off.
+    // The old primary becomes read-only, and terminates no connection.
     let role = database.role();
     as_superuser(&format!(
         "ALTER ROLE {role} SET default_transaction_read_only = on; {}",

@@ -62,7 +62,7 @@ async fn production_gets_the_version_that_staging_has() {
         ["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"]
     );
 
-    // A new version for staging leaves production as it is, until it is promoted.
+    // A new version in staging leaves production unchanged until it is promoted.
     let deploy = [
         "deploy",
         "guestbook",
@@ -83,7 +83,7 @@ async fn production_gets_the_version_that_staging_has() {
     assert_eq!(production["Version"], "2");
     assert_eq!(production["CodeSha256"], staging["CodeSha256"]);
     assert_ne!(production["CodeSha256"], Value::Null);
-    // The variables stayed, since none were given.
+    // The variables are unchanged, since none were given.
     assert_eq!(
         production["Environment"]["Variables"]["STAGELINK_CREDENTIALS"],
         secret
@@ -104,13 +104,13 @@ async fn production_gets_the_version_that_staging_has() {
     );
     assert!(shown.text.contains("staging: version 2"), "{}", shown.text);
 
-    // To staging the variables went by a file that is gone.
+    // For staging the variables were passed in a file, which has been deleted.
     assert!(moto.arguments().contains("create-function"));
     assert!(!moto.arguments().contains(CANARY), "{}", moto.arguments());
     assert!(moto.left().is_empty(), "{:?}", moto.left());
 }
 
-/// What everybody may do with an alias.
+/// Returns the statements of an alias's policy that apply to the principal `*`.
 async fn allowed(moto: &Moto, alias: &str) -> Vec<String> {
     let ask = [
         "lambda",
@@ -136,7 +136,7 @@ async fn allowed(moto: &Moto, alias: &str) -> Vec<String> {
         .map(str::to_owned)
         .collect();
     actions.sort();
-    // moto keeps a statement that is there already a second time; Lambda refuses it.
+    // moto accepts a second statement with the same id; Lambda refuses it.
     actions.dedup();
     actions
 }
@@ -191,7 +191,7 @@ async fn function_of_its_own_gets_the_artifact_of_staging_or_none() {
     assert_eq!(production["CodeSha256"], staging["CodeSha256"]);
     assert_eq!(production["Architectures"][0], "x86_64");
 
-    // Such a staging function would be staging behind any alias.
+    // A function with this variable would be staging behind any alias.
     let said = moto.script(&["promote", "shop-staging"]).await;
     refused(&said, "serves staging whatever its alias");
 }
@@ -223,7 +223,7 @@ async fn what_is_missing_is_told_before_anything_is_changed() {
         "holds no bootstrap",
     );
     refused(&moto.script(&deploy).await, "name it by --role");
-    let role = ["--role", "arn:aws:iam::123456789012:role/nobody"];
+    let role = ["--role", "arn:aws:iam::123456789012:role/missing"];
     refused(
         &moto.script(&[&deploy[..], &role].concat()).await,
         "cannot be assumed",

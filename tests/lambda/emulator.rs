@@ -1,4 +1,4 @@
-//! The functions under cargo-lambda's emulator, asked by its own command and over its URL.
+//! The functions in cargo-lambda's emulator, called by its own command and over its URL.
 
 use serde_json::{Value, json};
 use stagelink_tests::{HerokuFixture, functions, migrate, send, server};
@@ -8,7 +8,7 @@ use crate::watch::Watch;
 
 #[tokio::test]
 async fn guestbook_answers_every_kind_of_caller_with_what_the_database_has() {
-    // What they share is compiled by now, and the emulator's first request waits less long.
+    // Their common dependencies are compiled by now, so the emulator's first request waits less.
     functions().await;
     let fixture = HerokuFixture::new().await;
     migrate(&fixture.variables).await;
@@ -37,7 +37,7 @@ async fn guestbook_answers_every_kind_of_caller_with_what_the_database_has() {
     assert_eq!(answer.json()["stage"], "staging");
     assert_eq!(listed(&answer.json()), names[..2]);
 
-    // The same in the database, past the function.
+    // Read from the database directly, without the function.
     let db = server()
         .await
         .connect_as_superuser_to(&fixture.database)

@@ -1,11 +1,11 @@
-//! One request as each of Lambda's callers writes it.
+//! One request in the event format of each of Lambda's callers.
 
 use serde_json::{Value, json};
 
-/// Who calls.
+/// Caller of a function.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Caller {
-    /// API Gateway's REST API, with events of version 1: what Netlify sends too.
+    /// API Gateway's REST API, with events of version 1; Netlify sends these too.
     RestApi,
     /// API Gateway's HTTP API, with events of version 2.
     HttpApi,
@@ -23,7 +23,7 @@ impl Caller {
         Self::LoadBalancer,
     ];
 
-    /// A request of JSON.
+    /// Returns the event of a request with a JSON body.
     pub(crate) fn event(self, method: &str, path: &str, body: &str) -> Value {
         let host = self.host();
         let headers = json!({ "content-type": "application/json", "host": host });

@@ -1,4 +1,4 @@
-//! AWS Lambda by the tools of its own world: the AWS CLI, moto, cfn-lint and cargo-lambda.
+//! AWS Lambda through its own tools: the AWS CLI, moto, cfn-lint and cargo-lambda.
 
 mod deploy;
 mod emulator;

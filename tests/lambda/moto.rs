@@ -1,4 +1,4 @@
-//! moto: AWS's control plane on this machine, which forgets all when it ends.
+//! moto: AWS's control plane on this machine, without persistent state.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,14 +12,15 @@ use tokio::process::{Child, Command};
 
 use crate::tools::{command, tools};
 
-/// A moto with a role for functions, and what `scripts/deploy-lambda` needs to meet it.
+/// Running moto with a role for functions, and the configuration with which `scripts/deploy-lambda`
+/// uses it.
 pub(crate) struct Moto {
     url: String,
     folder: tempfile::TempDir,
     _server: Child,
 }
 
-/// What the script said, and whether it was content.
+/// Output of the script, and whether it succeeded.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) good: bool,
@@ -43,7 +44,7 @@ impl Moto {
                 break url.trim().to_owned();
             }
         };
-        // What nobody reads would stop it one day.
+        // Unread output would fill the pipe and block it.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let moto = Self {
             url,
@@ -58,7 +59,7 @@ impl Moto {
         moto
     }
 
-    /// The role for functions.
+    /// Returns the ARN of the role for functions.
     pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/function";
 
     /// Runs `scripts/deploy-lambda`.
@@ -66,7 +67,7 @@ impl Moto {
         self.script_with(arguments, &[]).await
     }
 
-    /// Runs it with other variables; an empty one is taken away.
+    /// Runs it with these variables changed; an empty value removes one.
     pub(crate) async fn script_with(&self, arguments: &[&str], vars: &[(&str, &str)]) -> Said {
         let mut command = command(root().join("scripts/deploy-lambda")).await;
         self.lead(&mut command).await;
@@ -84,7 +85,7 @@ impl Moto {
         }
     }
 
-    /// Runs the AWS CLI and reads its answer.
+    /// Runs the AWS CLI and parses its output.
     pub(crate) async fn aws(&self, arguments: &[&str]) -> Value {
         let mut command = command("aws").await;
         self.lead(&mut command).await;
@@ -97,14 +98,14 @@ impl Moto {
         serde_json::from_slice(&output.stdout).unwrap_or_default()
     }
 
-    /// What a function is behind one of its aliases.
+    /// Returns a function's configuration behind one of its aliases.
     pub(crate) async fn function(&self, name: &str, alias: &str) -> Value {
         let ask = ["lambda", "get-function-configuration", "--function-name"];
         self.aws(&[&ask[..], &[name, "--qualifier", alias]].concat())
             .await
     }
 
-    /// A zip with this text as its bootstrap.
+    /// Writes a zip with this text as its bootstrap.
     pub(crate) async fn artifact(&self, name: &str, bootstrap: &str) -> String {
         let file = self.path(name);
         let program = "import sys, zipfile\n\
@@ -119,19 +120,19 @@ impl Moto {
         file
     }
 
-    /// A file with this content, by its path.
+    /// Writes a file with this content, and returns its path.
     pub(crate) fn file(&self, name: &str, content: &str) -> String {
         let file = self.path(name);
         fs::write(&file, content).expect("a file");
         file
     }
 
-    /// All arguments that the AWS CLI was run with: what `ps` would have shown.
+    /// Returns all arguments of the AWS CLI's runs: `ps` would have shown these.
     pub(crate) fn arguments(&self) -> String {
         fs::read_to_string(self.path("arguments")).unwrap_or_default()
     }
 
-    /// What temporary files are left.
+    /// Returns the temporary files that are left.
     pub(crate) fn left(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.path("tmp")).expect("a folder");
         entries.map(|entry| entry.expect("a file").path()).collect()
@@ -161,7 +162,7 @@ impl Moto {
         }
     }
 
-    /// Puts an `aws` before the real one that writes down how it was called.
+    /// Puts an `aws` first on the PATH that records its arguments and runs the real one.
     async fn record_arguments(&self) {
         for folder in ["bin", "tmp", "home"] {
             fs::create_dir(self.path(folder)).expect("a folder");

@@ -1,4 +1,4 @@
-//! The tools, installed once, and commands that find them.
+//! Tools that are installed once, and commands that find them.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use stagelink_tests::root;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-/// The folder of the tools' programs.
+/// Returns the folder of the tools' programs.
 ///
 /// # Panics
 ///
@@ -31,7 +31,7 @@ pub(crate) async fn tools() -> &'static Path {
         .await
 }
 
-/// A command that finds the tools first.
+/// Returns a command with the tools first on its PATH.
 pub(crate) async fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new(program);

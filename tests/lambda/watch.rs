@@ -1,4 +1,4 @@
-//! `cargo lambda watch`: AWS Lambda as cargo-lambda plays it.
+//! `cargo lambda watch`: cargo-lambda's emulator of AWS Lambda.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,7 +14,7 @@ use tokio::process::Child;
 
 use crate::tools::command;
 
-/// A watcher that serves one function of the project, with these variables.
+/// Emulator that serves one function of the project, with these variables.
 pub(crate) struct Watch {
     function: &'static str,
     port: u16,
@@ -28,7 +28,7 @@ impl Watch {
         variables: &BTreeMap<String, String>,
     ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        // It takes no port 0, and says of no other which it took.
+        // It does not accept port 0, since it does not report the port that it would get.
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = free.local_addr().expect("a port").port();
         drop(free);
@@ -44,7 +44,7 @@ impl Watch {
                 "-P",
             ])
             .arg(port.to_string())
-            // Cargo finds only those among the default members by the name of a program.
+            // Cargo looks for a program by name only among the default members.
             .args(["--package", function])
             .envs(variables)
             .stdout(log.try_clone().expect("a file"))
@@ -74,7 +74,7 @@ impl Watch {
         }
     }
 
-    /// Where the function has a URL.
+    /// Returns the function's URL.
     pub(crate) fn url(&self, path: &str) -> String {
         format!(
             "http://127.0.0.1:{}/lambda-url/{}{path}",
@@ -82,7 +82,7 @@ impl Watch {
         )
     }
 
-    /// Asks the function by `cargo lambda invoke`.
+    /// Invokes the function by `cargo lambda invoke`.
     pub(crate) async fn invoke(&self, event: &Value) -> Value {
         let file = self.folder.path().join("event.json");
         fs::write(&file, event.to_string()).expect("a file");
@@ -106,14 +106,14 @@ impl Watch {
         serde_json::from_str(&said).unwrap_or_else(|_| panic!("not JSON: {said}"))
     }
 
-    /// What the watcher and its function wrote; it holds no secret.
+    /// Returns the output of the emulator and its function, and checks that it contains no secret.
     pub(crate) fn log(&self) -> String {
         let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         assert!(!log.contains(CANARY), "a secret got out: {log}");
         log
     }
 
-    /// Ends it with its function.
+    /// Shuts down the emulator and its function.
     pub(crate) async fn end(mut self) {
         self.log();
         self.signal(Signal::SIGINT);
@@ -127,14 +127,14 @@ impl Watch {
 
     fn signal(&self, signal: Signal) {
         if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
-            // It may have ended by itself.
+            // It may have exited already.
             let _ = kill(Pid::from_raw(pid), signal);
         }
     }
 }
 
 impl Drop for Watch {
-    /// A killed watcher would leave its function behind.
+    /// A killed emulator would leave its function running.
     fn drop(&mut self) {
         self.signal(Signal::SIGINT);
         let started = Instant::now();

@@ -1,4 +1,4 @@
-//! A storm: all instances at once, and what is left when it has passed.
+//! Bursts: all instances send requests at once, and retry afterwards until they succeed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::instance::{Instance, Reply, Work};
 
-/// What was answered, and how long it took from the first question to the last answer.
+/// Replies to a burst, and the time from the first request to the last reply.
 #[derive(Debug)]
 pub(crate) struct Answers {
     pub(crate) replies: Vec<Reply>,
@@ -17,11 +17,11 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// Sees that all of them are as they should be.
+    /// Checks each reply.
     ///
     /// # Panics
     ///
-    /// When one is not: the message counts them by what they say.
+    /// When a reply fails the check: the message counts the failures by their text.
     pub(crate) fn all(&self, is_right: impl Fn(&Reply) -> bool) {
         let mut wrong: BTreeMap<String, usize> = BTreeMap::new();
         for reply in self.replies.iter().filter(|reply| !is_right(reply)) {
@@ -36,8 +36,8 @@ impl Answers {
     }
 }
 
-/// Asks every instance for each kind of work, one after the other, and all instances at
-/// the same time.
+/// Sends each kind of work to every instance, one after the other, and to all instances at the same
+/// time.
 pub(crate) async fn strike<I: Instance>(instances: &[Arc<I>]) -> Answers {
     all_at_once(instances, |_, instance| async move {
         let mut replies = Vec::new();
@@ -49,7 +49,7 @@ pub(crate) async fn strike<I: Instance>(instances: &[Arc<I>]) -> Answers {
     .await
 }
 
-/// The same for one kind of work each, which they take in turn.
+/// Sends one kind of work to every instance, each kind to every third one.
 pub(crate) async fn strike_once<I: Instance>(instances: &[Arc<I>]) -> Answers {
     all_at_once(instances, |number, instance| async move {
         let work = Work::EACH[number % Work::EACH.len()];
@@ -58,8 +58,8 @@ pub(crate) async fn strike_once<I: Instance>(instances: &[Arc<I>]) -> Answers {
     .await
 }
 
-/// Asks every instance again until it has a good answer, and waits in between for as long
-/// as it is told to.
+/// Sends requests to every instance until one succeeds, and waits in between as long as the reply's
+/// `Retry-After` says.
 pub(crate) async fn recover<I: Instance>(instances: &[Arc<I>]) -> Answers {
     all_at_once(instances, |_, instance| async move {
         let mut replies = Vec::new();
@@ -99,5 +99,5 @@ where
     }
 }
 
-/// So long that only what hangs takes longer, on any machine.
+/// Time-out that only a hanging request reaches, on any machine.
 const LIMIT: Duration = Duration::from_secs(600);

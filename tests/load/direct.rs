@@ -1,4 +1,4 @@
-//! Storms directly on the database: nobody waits there, so most are refused again and again.
+//! Bursts directly on the database: it queues no connection, so most are refused repeatedly.
 
 use std::sync::Arc;
 
@@ -10,9 +10,8 @@ use crate::processes::Process;
 use crate::sessions::Sessions;
 use crate::simulated::{Reads, Simulated};
 
-/// Strikes, and sees that every answer is a good one or says when to come again, that the
-/// database has each entry of which the answer says so and no other, and that in the end
-/// every instance gets its answer.
+/// Runs a burst, and checks that each request succeeds or gets a `Retry-After`, that the database
+/// has exactly the entries whose writes succeeded, and that every instance succeeds in the end.
 async fn survived<I: Instance>(
     what: &str,
     place: &LoadFixture,

@@ -1,4 +1,4 @@
-//! The figures of the load tests, as a table.
+//! Table of the results of the load tests.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use crate::answers::Answers;
 
-/// A row for each storm.
+/// Table with a row for each burst.
 #[derive(Debug, Default)]
 pub(crate) struct Figures(Vec<[String; COLUMNS]>);
 
 impl Figures {
-    /// Shows it, whether the test passes or not: what is written here is not held back.
+    /// Prints the table past the test harness, which captures output, whether the test passes or
+    /// not.
     pub(crate) fn show(&self) {
         let mut output = std::io::stdout().lock();
-        writeln!(output, "\n{self}").expect("somebody reads it");
+        writeln!(output, "\n{self}").expect("standard output is open");
     }
 
-    /// Adds what came of one, with the most sessions that the server had at once.
+    /// Adds the result of a burst, with the largest number of the server's concurrent sessions.
     pub(crate) fn add(&mut self, storm: &str, answers: &Answers, sessions: i64) {
         let mut statuses: BTreeMap<u16, usize> = BTreeMap::new();
         for reply in &answers.replies {
@@ -56,7 +57,7 @@ impl fmt::Display for Figures {
             writeln!(f)?;
             for (column, cell) in row.iter().enumerate() {
                 let width = width(column).unwrap_or_default();
-                // Texts stand to the left, and numbers to the right.
+                // Texts are aligned to the left, and numbers to the right.
                 match column {
                     0 | 1 => write!(f, "{cell:<width$}  ")?,
                     _ => write!(f, "{cell:>width$}  ")?,

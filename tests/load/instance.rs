@@ -1,23 +1,23 @@
-//! What a storm is made of: instances, what they are asked, and what they answer.
+//! Instances that take part in a burst, their work and their replies.
 
 use std::time::Duration;
 
 use http::StatusCode;
 
-/// An instance of a function: it does one thing after the other.
+/// Instance of a function, which handles one request at a time.
 pub(crate) trait Instance: Send + Sync + 'static {
-    /// Asks it for something.
+    /// Sends the instance a request.
     fn ask(&self, work: Work) -> impl Future<Output = Reply> + Send;
 }
 
-/// What an instance is asked for.
+/// Kind of work in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// A page of the guestbook.
+    /// Reads a page of the guestbook.
     Read,
-    /// An entry, by one statement.
+    /// Inserts an entry by one statement.
     Write,
-    /// An entry, by a transaction of more.
+    /// Inserts an entry by a transaction of several statements.
     Transaction,
 }
 
@@ -25,15 +25,15 @@ impl Work {
     pub(crate) const EACH: [Self; 3] = [Self::Read, Self::Write, Self::Transaction];
 }
 
-/// What an instance answers, as a client sees it.
+/// Reply of an instance, as a client sees it.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) work: Work,
     pub(crate) status: StatusCode,
-    /// How long the client is asked to wait.
+    /// The reply's `Retry-After`.
     pub(crate) retry_after: Option<Duration>,
     pub(crate) took: Duration,
-    /// Why it is none that was wanted, for whoever reads the failure of a test.
+    /// Text of an unsuccessful reply, for the test's message.
     pub(crate) text: String,
 }
 
@@ -42,7 +42,7 @@ impl Reply {
         self.status.is_success()
     }
 
-    /// Whether it says that the database is full, and when to come again.
+    /// Returns whether it says that the database has no connection left, with a `Retry-After`.
     pub(crate) fn is_busy(&self) -> bool {
         self.status == StatusCode::SERVICE_UNAVAILABLE && self.retry_after.is_some()
     }

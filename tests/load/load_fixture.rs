@@ -1,11 +1,11 @@
-//! Where a storm takes place: a Postgres of its own, and whoever stands before it.
+//! Fixture of a burst: a Postgres of its own, with or without a PgBouncer in front of it.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use stagelink_local_postgres::{Database, PgBouncer, PgBouncerOptions};
 use stagelink_tests::{Auth, FunctionHarness, Identity, OwnServer, migrate, pooled};
 use tokio::sync::{Mutex, MutexGuard};
 
-/// A server with a guestbook, whose role may have [`CONNECTIONS`] of its connections.
+/// Server with a guestbook, whose role may have [`CONNECTIONS`] of its connections.
 #[derive(Debug)]
 pub(crate) struct LoadFixture {
     pub(crate) server: OwnServer,
@@ -14,7 +14,7 @@ pub(crate) struct LoadFixture {
 }
 
 impl LoadFixture {
-    /// Waits for its turn, and makes one.
+    /// Waits until no other burst runs, and creates the fixture.
     pub(crate) async fn new() -> Self {
         let turn = TURN.lock().await;
         let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("its limit");
@@ -34,7 +34,7 @@ impl LoadFixture {
         place
     }
 
-    /// A PgBouncer before it, with fewer connections than the role may have.
+    /// Starts a PgBouncer in front of it, with fewer connections than the role may have.
     pub(crate) async fn bouncer(&self, prepared_statements: u32) -> PgBouncer {
         let options = PgBouncerOptions::new()
             .default_pool_size(POOLED)
@@ -45,14 +45,14 @@ impl LoadFixture {
             .await
     }
 
-    /// What functions are told to reach it directly, with these variables beside it.
+    /// Returns a harness whose functions connect directly, with these variables set.
     pub(crate) fn harness(&self, variables: &[(&str, &str)]) -> FunctionHarness {
         self.rig_at(&self.database.url(), variables)
     }
 
-    /// The same through a PgBouncer, which they know by its key. They have patience with
-    /// their handshakes, for which all of them, the pooler and whatever else runs here share
-    /// the processors of one machine.
+    /// Returns a harness whose functions connect through a PgBouncer, which is pinned by its key.
+    /// Their connect time-out is long, because all of them and the pooler share the processors of
+    /// one machine.
     pub(crate) fn rig_behind(&self, bouncer: &PgBouncer) -> FunctionHarness {
         let pin = self.server.identity().pin();
         let url = pooled(bouncer, &self.database);
@@ -74,7 +74,7 @@ impl LoadFixture {
         harness
     }
 
-    /// How many entries the guestbook has.
+    /// Returns the number of entries in the guestbook.
     pub(crate) async fn entries(&self) -> usize {
         let admin = self
             .server
@@ -89,13 +89,13 @@ impl LoadFixture {
     }
 }
 
-/// Storms take turns.
+/// Serializes the bursts.
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// What a role of a small database may have.
+/// Connection limit of a role of a small database.
 pub(crate) const CONNECTIONS: u32 = 20;
 
-/// What a pooler may have of it.
+/// Connection limit of the pooler, out of the role's.
 pub(crate) const POOLED: u32 = 10;
 
 const FILES: u64 = 8_192;

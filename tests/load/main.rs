@@ -1,8 +1,9 @@
-//! Far more instances than the database has connections for: through poolers, and directly.
+//! Load tests with far more instances than the database has connections: through poolers, and
+//! directly.
 //!
-//! Each of these wants the machine for itself, so they take turns, and are a binary of
-//! their own, which cargo runs when the others are done. They print what they measure:
-//! `cargo test --package stagelink-tests --test load -- --nocapture`.
+//! Each test needs the whole machine, so they run one at a time, in a binary of their own, which
+//! cargo runs after the others. They print what they measure: `cargo test --package stagelink-tests
+//! --test load -- --nocapture`.
 
 mod answers;
 mod direct;

@@ -1,4 +1,4 @@
-//! Storms on a PgBouncer, which makes instances wait for one of its few connections.
+//! Bursts on a PgBouncer, where instances wait for one of its few connections.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::processes::Process;
 use crate::sessions::Sessions;
 use crate::simulated::{Reads, Simulated};
 
-/// Strikes, and sees that every answer is a good one, that the database has each entry, and
-/// that the pooler kept to its connections.
+/// Runs a burst, and checks that each request succeeds, that the database has each entry, and that
+/// the pooler keeps its limit of connections.
 async fn all_answered<I: Instance>(
     what: &str,
     place: &LoadFixture,

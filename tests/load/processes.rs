@@ -1,4 +1,4 @@
-//! Instances that are real: processes of the function `guestbook`.
+//! Instances that are real processes of the function `guestbook`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +10,7 @@ use stagelink_tests::{FunctionHarness, Target};
 
 use crate::instance::{Instance, Reply, Work};
 
-/// A function of one instance.
+/// Function with one instance.
 #[derive(Debug)]
 pub(crate) struct Process {
     function: Function,
@@ -18,7 +18,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// As many, with the variables of this harness. They start with the first request.
+    /// Creates this many instances with the variables of this harness. They start with their first
+    /// request.
     pub(crate) async fn instances(harness: &FunctionHarness, count: usize) -> Vec<Arc<Self>> {
         let functions = harness.instances(count, "guestbook").await;
         let one = |function| Self {
@@ -28,7 +29,7 @@ impl Process {
         functions.into_iter().map(one).map(Arc::new).collect()
     }
 
-    /// Sees that each of them is the process that was started first.
+    /// Checks that no instance was restarted.
     pub(crate) fn none_ended(instances: &[Arc<Self>]) {
         for Self { function, .. } in instances.iter().map(AsRef::as_ref) {
             assert_eq!(
@@ -38,7 +39,7 @@ impl Process {
         }
     }
 
-    /// Ends them.
+    /// Shuts all of them down.
     pub(crate) async fn shutdown(instances: &[Arc<Self>]) {
         for instance in instances {
             instance.function.shutdown().await;
@@ -51,7 +52,7 @@ impl Instance for Process {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let key = format!("storm-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let entry = json!({ "name": "storm", "message": key });
-        // A write with a key is a transaction.
+        // A write with an idempotency key is a transaction.
         let (method, headers, body) = match work {
             Work::Read => ("GET", vec![], None),
             Work::Write => ("POST", vec![], Some(&entry)),

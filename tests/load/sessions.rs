@@ -1,4 +1,4 @@
-//! How many sessions a role has on the server, looked at again and again.
+//! Peak number of a role's sessions on the server, by polling.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::interval;
 use tokio_postgres::types::Type;
 
-/// Looks until it is asked what it saw.
+/// Polls until its result is requested.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     stop: oneshot::Sender<()>,
@@ -16,8 +16,8 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// Begins to look at the sessions of a database's role, as a superuser, for whom the
-    /// server keeps connections free.
+    /// Starts to poll the sessions of a database's role, as a superuser, for whom the server
+    /// reserves connections.
     pub(crate) async fn watch(server: &Server, database: &Database) -> Self {
         let admin = server.connect_as_superuser().await.expect("a superuser");
         let role = database.role().to_owned();
@@ -37,9 +37,9 @@ impl Sessions {
         Self { stop, looking }
     }
 
-    /// The most that it saw at once.
+    /// Returns the largest number of concurrent sessions.
     pub(crate) async fn most(self) -> i64 {
-        // Where the task has ended it panicked, and says so below.
+        // A panic of the task surfaces below.
         let _ = self.stop.send(());
         self.looking.await.expect("it looked until now")
     }

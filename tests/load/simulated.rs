@@ -1,4 +1,4 @@
-//! Instances that are simulated: a link of its own for each, in the test's own process.
+//! Simulated instances: each has its own link, in the test's own process.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,24 +10,24 @@ use tokio_postgres::Client;
 
 use crate::instance::{Instance, Reply, Work};
 
-/// What one instance has of the SDK: a link, with a pool of one connection.
+/// The SDK's state in one instance: a link whose pool has one connection.
 #[derive(Debug)]
 pub(crate) struct Simulated {
     link: Database,
     reads: Reads,
 }
 
-/// How an instance reads.
+/// Method of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reads {
     /// In one round trip.
     Typed,
-    /// By a statement that it prepares first, by a name.
+    /// By a named prepared statement.
     Prepared,
 }
 
 impl Simulated {
-    /// As many, with the variables of this harness.
+    /// Creates this many instances with the variables of this harness.
     pub(crate) fn instances(
         harness: &FunctionHarness,
         count: usize,
@@ -65,7 +65,7 @@ impl Instance for Simulated {
         let started = Instant::now();
         let answer = self.answer(work).await;
         let took = started.elapsed();
-        // As `stagelink::run` ends an invocation.
+        // As `stagelink::run` does at the end of an invocation.
         self.link.finish_invocation().await;
         match answer {
             Ok(()) => Reply {
@@ -81,7 +81,7 @@ impl Instance for Simulated {
                 Reply {
                     work,
                     retry_after: error.retry_after(),
-                    // As the function answers that returns it.
+                    // The response of a function that returns this error.
                     status: Problem::from(error).status(),
                     took,
                     text,

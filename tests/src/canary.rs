@@ -1,11 +1,11 @@
-//! The search for secrets in all that is logged and answered.
+//! Searches all logs and responses for leaked secrets.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A part of every password that the tests make.
+/// Substring of every password that the tests create.
 pub const CANARY: &str = "c4n4ry";
 
-/// What was logged or answered, searched for secrets line by line.
+/// Log lines and responses, each searched for secrets.
 #[derive(Clone, Debug)]
 pub struct Record(Arc<Mutex<Inner>>);
 
@@ -16,7 +16,7 @@ struct Inner {
 }
 
 impl Record {
-    /// A record that no secret may enter: neither the canary nor these.
+    /// Creates a record in which neither the canary nor these secrets may occur.
     pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
         let mut secrets: Vec<String> = secrets.into_iter().collect();
         secrets.push(CANARY.to_owned());
@@ -26,7 +26,7 @@ impl Record {
         })))
     }
 
-    /// Makes one more text a secret.
+    /// Adds a text to the secrets.
     pub fn forbid(&self, secret: impl Into<String>) {
         self.inner().secrets.push(secret.into());
     }
@@ -36,11 +36,11 @@ impl Record {
         self.inner().lines.push(line.into());
     }
 
-    /// All lines so far.
+    /// Returns all lines so far.
     ///
     /// # Panics
     ///
-    /// When one of them holds a secret.
+    /// When a line contains a secret.
     pub fn text(&self) -> String {
         let inner = self.inner();
         for line in &inner.lines {
@@ -58,7 +58,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        // The last to hold it looks once more, unless the test has failed already.
+        // The last clone checks once more, unless the test has failed already.
         if Arc::strong_count(&self.0) == 1 && !std::thread::panicking() {
             self.text();
         }

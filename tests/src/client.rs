@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::Record;
 
-/// An HTTP response, read whole.
+/// HTTP response with its whole body.
 #[derive(Debug)]
 pub struct Answer {
     /// The status.
@@ -22,17 +22,17 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The body as JSON; null where it is none.
+    /// Parses the body as JSON; returns null if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// A header's text; empty where it is missing.
+    /// Returns a header's value; empty if the header is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
@@ -43,11 +43,11 @@ impl Answer {
 
 /// Sends a request to a URL such as `http://staging.localhost:8888/api/guestbook`.
 ///
-/// Names beneath `localhost` are this machine, whatever its resolver says.
+/// Names beneath `localhost` resolve to this machine, independent of the system's resolver.
 ///
 /// # Panics
 ///
-/// When the request cannot be made or is not answered, or the answer holds a secret.
+/// When the request cannot be built, no response arrives, or the response contains a secret.
 pub async fn send(
     method: &str,
     url: &str,
@@ -59,11 +59,11 @@ pub async fn send(
         .unwrap_or_else(|why| panic!("{method} {url}: {why}"))
 }
 
-/// As [`send`], and says why there is no answer.
+/// Sends a request as [`send`] does, and returns an error if no response arrives.
 ///
 /// # Panics
 ///
-/// When the request cannot be made, or the answer holds a secret.
+/// When the request cannot be built, or the response contains a secret.
 pub(crate) async fn try_send(
     method: &str,
     url: &str,

@@ -1,14 +1,14 @@
-//! What clients said to a server that is none of theirs, in clear text.
+//! Capture of the bytes that clients send to a server that is not theirs, after decryption.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::CANARY;
 
-/// All that clients said, connection by connection, beginning with the start-up message.
+/// Bytes that clients sent, by connection, beginning with the startup message.
 #[derive(Clone, Debug, Default)]
 pub struct ClientCapture(Arc<Mutex<Vec<Vec<u8>>>>);
 
-/// What is said on one connection.
+/// Appends the bytes of one connection to a capture.
 #[derive(Debug)]
 pub(crate) struct CaptureWriter {
     heard: ClientCapture,
@@ -16,13 +16,12 @@ pub(crate) struct CaptureWriter {
 }
 
 impl ClientCapture {
-    /// The connections on which anything was said in clear text: those on which the
-    /// handshake came to its end.
+    /// Returns the number of connections whose TLS handshake completed.
     pub fn connections(&self) -> usize {
         self.inner().len()
     }
 
-    /// Whether these bytes passed.
+    /// Returns whether a client sent this text.
     pub fn has(&self, text: &str) -> bool {
         let text = text.as_bytes();
         self.inner()
@@ -30,13 +29,13 @@ impl ClientCapture {
             .any(|said| said.windows(text.len()).any(|part| part == text))
     }
 
-    /// Whether a client said anything that depends on its password, or that is for
-    /// nobody but its own server. The beginning of SCRAM is neither: it holds a mechanism
-    /// and a random number, and clients may send it without being asked.
+    /// Returns whether a client sent anything that depends on its password, or that is meant for
+    /// its own server only. The first message of SCRAM is neither: it contains a mechanism and a
+    /// random nonce, and clients may send it before the server asks for it.
     ///
     /// # Panics
     ///
-    /// When the password itself passed.
+    /// When a client sent the password itself.
     pub fn is_telling(&self) -> bool {
         assert!(!self.has(CANARY), "the password passed");
         self.inner()
@@ -65,8 +64,8 @@ impl CaptureWriter {
     }
 }
 
-/// The messages after that of the start, with their tags. One that is not there as a
-/// whole counts as far as it goes.
+/// Splits the bytes after the startup message into messages with their tags. A truncated message
+/// counts up to its end.
 fn messages(said: &[u8]) -> Vec<(u8, &[u8])> {
     let mut found = Vec::new();
     let (_, mut rest) = cut(said);
@@ -78,7 +77,7 @@ fn messages(said: &[u8]) -> Vec<(u8, &[u8])> {
     found
 }
 
-/// The body after a length, which counts itself, and what follows.
+/// Splits bytes at a length, which counts itself: the body, and the bytes after it.
 fn cut(bytes: &[u8]) -> (&[u8], &[u8]) {
     let Some((length, body)) = bytes.split_first_chunk::<4>() else {
         return (&[], &[]);

@@ -1,4 +1,4 @@
-//! What every test of a function has, whoever knows the database.
+//! Fixture for tests of a function, independent of the provider.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,20 +11,19 @@ use stagelink_local_postgres::Database;
 
 use crate::{Answer, Record, Target, functions};
 
-/// A database of the test's own, and functions with the variables that link them to it.
+/// Database of one test, and functions with the variables that link them to it.
 #[derive(Debug)]
 pub struct FunctionHarness {
     /// The database.
     pub database: Database,
-    /// The variables that functions are started with: those of a good set-up,
-    /// for a test to spoil.
+    /// Environment of the functions. It starts valid; a test may break it.
     pub variables: BTreeMap<String, String>,
-    /// What functions logged and answered.
+    /// Logs and responses of the functions.
     pub record: Record,
 }
 
 impl FunctionHarness {
-    /// A harness whose functions serve staging with these variables. No log may hold one
+    /// Creates a harness whose functions serve staging with these variables. No log may contain one
     /// of the secrets.
     pub fn new<const N: usize>(
         database: Database,
@@ -42,25 +41,25 @@ impl FunctionHarness {
         }
     }
 
-    /// Sets a variable of the function.
+    /// Sets an environment variable of the functions.
     pub fn set(&mut self, name: &str, value: &str) {
         self.variables.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Starts a function of the project with the variables as they are now.
+    /// Starts a function of the project with the current variables.
     pub async fn function(&self, name: &str) -> Function {
         self.start(name, &functions().await[name])
     }
 
-    /// Starts a function of the project that may take so long for an invocation.
+    /// Starts a function of the project with this time-out for an invocation.
     pub async fn function_within(&self, timeout: Duration, name: &str) -> Function {
         let mut config = self.config(name, &functions().await[name]);
         config.timeout = timeout;
         Function::new(config)
     }
 
-    /// Starts as many functions of one instance each, so that a test knows which of them
-    /// it asks. Their start may take longer than on Lambda: they share this machine.
+    /// Starts `count` functions with one instance each, so that a test knows which instance it
+    /// calls. Their startup may take longer than on Lambda, because they share this machine.
     pub async fn instances(&self, count: usize, name: &str) -> Vec<Function> {
         let mut config = self.config(name, &functions().await[name]);
         config.max_instances = 1;
@@ -69,12 +68,12 @@ impl FunctionHarness {
         (0..count).map(one).collect()
     }
 
-    /// Starts any program as a function, with the variables as they are now.
+    /// Starts any program as a function, with the current variables.
     pub fn start(&self, name: &str, executable: &Path) -> Function {
         Function::new(self.config(name, executable))
     }
 
-    /// The same, as the test wants it to be run.
+    /// Starts any program as a function, with a configuration that the test changes.
     pub fn start_as(
         &self,
         name: &str,
@@ -94,7 +93,7 @@ impl FunctionHarness {
         config
     }
 
-    /// Sends one GET to a new instance of a function and ends it.
+    /// Sends one GET request to a new instance of a function, and shuts it down.
     pub async fn get(&self, name: &str) -> Answer {
         let function = self.function(name).await;
         let answer = self
@@ -104,7 +103,7 @@ impl FunctionHarness {
         answer
     }
 
-    /// Sends one request to a function, as API Gateway writes it.
+    /// Sends one request to a function, in the event format of API Gateway.
     pub async fn ask(
         &self,
         function: &Function,
@@ -118,7 +117,7 @@ impl FunctionHarness {
             .unwrap_or_else(|why| panic!("{method} {path}: {why}\n{}", self.log()))
     }
 
-    /// A function as the target of requests, whose answers are searched for secrets.
+    /// Returns a function as the target of requests whose responses are searched for secrets.
     pub fn target(&self, function: &Function) -> Target {
         Target::Function {
             function: function.clone(),
@@ -126,7 +125,8 @@ impl FunctionHarness {
         }
     }
 
-    /// All that the functions logged and answered so far; it holds no secret.
+    /// Returns all logs and responses of the functions so far, and checks that they contain no
+    /// secret.
     pub fn log(&self) -> String {
         self.record.text()
     }

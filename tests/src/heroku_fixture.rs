@@ -1,4 +1,4 @@
-//! A stage with its Heroku, its database and a function: the place of most tests.
+//! A stage on the local Heroku, with its database and a function: the fixture of most tests.
 
 use std::ops::{Deref, DerefMut};
 
@@ -6,8 +6,8 @@ use stagelink_local::heroku::{Access, Heroku, Stage};
 
 use crate::{FunctionHarness, database};
 
-/// A pipeline `shop` with the app `shop-staging` in the stage staging, whose
-/// database is the test's own.
+/// Pipeline `shop` with the app `shop-staging` in the stage staging, whose database belongs to the
+/// test.
 #[derive(Debug)]
 pub struct HerokuFixture {
     /// The local Heroku. Its pipeline is `shop`.
@@ -16,11 +16,11 @@ pub struct HerokuFixture {
 }
 
 impl HerokuFixture {
-    /// Sets it up.
+    /// Starts the local Heroku and creates pipeline, app, database and token.
     ///
     /// # Panics
     ///
-    /// When that fails, as all methods do.
+    /// When a step fails, as all methods do.
     pub async fn new() -> Self {
         let database = database().await;
         let heroku = Heroku::start(0).await.expect("Heroku starts");
@@ -45,7 +45,7 @@ impl HerokuFixture {
         Self { heroku, harness }
     }
 
-    /// A good set-up whose database URL is this one.
+    /// Creates a fixture whose app has this database URL.
     pub async fn with_url(url: &str) -> Self {
         let fixture = Self::new().await;
         fixture.set_url(url);
@@ -59,8 +59,8 @@ impl HerokuFixture {
             .expect("a config var");
     }
 
-    /// Adds an app to a stage of the pipeline, and gives the functions a token
-    /// that reads all of the account's apps.
+    /// Adds an app to a stage of the pipeline, and gives the functions a token that can read all
+    /// apps of the account.
     pub fn add_app(&mut self, name: &str, stage: Stage) {
         self.heroku.create_app(name).expect("an app");
         self.heroku.couple("shop", name, stage).expect("a coupling");

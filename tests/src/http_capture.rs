@@ -1,4 +1,4 @@
-//! A wire before an HTTP API that remembers all that clients send, secrets and all.
+//! A relay in front of an HTTP API that captures the requests of its clients, secrets included.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// A relay to an API on this machine. It ends when it is dropped.
+/// Relay to an API on this machine. Dropping it closes the relay.
 #[derive(Debug)]
 pub struct HttpCapture {
     url: String,
@@ -15,23 +15,23 @@ pub struct HttpCapture {
     _relay: JoinSet<()>,
 }
 
-/// A request that passed.
+/// Request that a client sent.
 #[derive(Clone, Debug)]
 pub struct CapturedRequest {
     /// The method.
     pub method: String,
     /// The path with its query.
     pub path: String,
-    /// The body; null where there was none.
+    /// The body; null if there was none.
     pub body: Value,
 }
 
 impl HttpCapture {
-    /// Begins to relay to the API at this URL, such as `http://127.0.0.1:5001`.
+    /// Starts a relay to the API at this URL, such as `http://127.0.0.1:5001`.
     ///
     /// # Panics
     ///
-    /// When there is no free port.
+    /// When no port is free.
     pub async fn to(url: &str) -> Self {
         let address = url.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -52,23 +52,23 @@ impl HttpCapture {
         }
     }
 
-    /// Where clients connect to.
+    /// Returns the URL that clients connect to.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// All requests so far, connection by connection.
+    /// Returns all requests so far, connection by connection.
     ///
     /// # Panics
     ///
-    /// When something passed that is no request.
+    /// When a client sent something other than HTTP requests.
     pub fn passed(&self) -> Vec<CapturedRequest> {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.iter().flat_map(|said| requests(said)).collect()
     }
 }
 
-/// Relays one connection and keeps what the client says.
+/// Relays one connection and captures the client's bytes.
 async fn pass(client: TcpStream, address: String, all: Arc<Mutex<Vec<Vec<u8>>>>) {
     let Ok(server) = TcpStream::connect(address).await else {
         return;
@@ -83,7 +83,7 @@ async fn pass(client: TcpStream, address: String, all: Arc<Mutex<Vec<Vec<u8>>>>)
     let there = async {
         let mut buffer = vec![0; 16 * 1024];
         while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
-            // Before it is passed on: an answer comes after what is remembered.
+            // Captured before they are relayed, so a response implies that its request is captured.
             all.lock().unwrap_or_else(PoisonError::into_inner)[number]
                 .extend_from_slice(&buffer[..read]);
             if to_server.write_all(&buffer[..read]).await.is_err() {
@@ -92,7 +92,7 @@ async fn pass(client: TcpStream, address: String, all: Arc<Mutex<Vec<Vec<u8>>>>)
         }
     };
     let back = async {
-        // What goes wrong here is the client's to see.
+        // The client sees any error itself.
         let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
     };
     tokio::select! {
@@ -101,7 +101,7 @@ async fn pass(client: TcpStream, address: String, all: Arc<Mutex<Vec<Vec<u8>>>>)
     }
 }
 
-/// The requests of one connection: none of them has a body without a length.
+/// Parses the requests of one connection. Each body has a `Content-Length`.
 fn requests(mut said: &[u8]) -> Vec<CapturedRequest> {
     let mut requests = Vec::new();
     while !said.is_empty() {

@@ -1,11 +1,11 @@
-//! What the end-to-end tests stand on.
+//! Fixtures of the end-to-end tests.
 //!
-//! Every test has a database of its own on one Postgres that the whole run
-//! shares, a Heroku of its own, and functions as real processes. Nothing has a
-//! fixed port or name, so two runs at the same time do not meet.
+//! Each test has its own database on a Postgres server that the whole run shares, its own Heroku,
+//! and functions as real processes. No port or name is fixed, so two runs at the same time do not
+//! collide.
 //!
-//! All passwords hold [`CANARY`]. Whatever a function logs or answers is searched
-//! for it, and for the token, as it is read: a test in which a secret leaks fails.
+//! All passwords contain [`CANARY`]. The logs and responses of functions are searched for it and
+//! for the token as they are read: a test in which a secret leaks fails.
 
 mod canary;
 mod client;

@@ -1,4 +1,4 @@
-//! A steady load of reads and writes on the guestbook, for as long as a test wants it.
+//! A steady load of reads and writes on the guestbook, until a test stops it.
 
 use std::future::ready;
 use std::panic::resume_unwind;
@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{Outcome, Tally, Target};
 
-/// A load that runs until it is stopped.
+/// Load that runs until it is stopped.
 ///
 /// ```no_run
 /// # async fn example(fixture: stagelink_tests::HerokuFixture, server: stagelink_local_postgres::Server) {
@@ -21,7 +21,7 @@ use crate::{Outcome, Tally, Target};
 /// let function = fixture.function("guestbook").await;
 /// let load = Load::start(fixture.target(&function), Plan::default());
 /// load.answered(100).await;
-/// // Here something happens to the database.
+/// // Here the test does something to the database.
 /// load.answered(100).await;
 /// let tally = load.stop().await;
 /// let db = server.connect_as_superuser_to(&fixture.database).await.unwrap();
@@ -35,28 +35,28 @@ pub struct Load {
     driving: JoinHandle<Tally>,
 }
 
-/// How far a load has come.
+/// Progress of a load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Requests that were answered, however that is.
+    /// Requests that were answered, successfully or not.
     pub answered: usize,
-    /// Those of them that failed.
+    /// Answered requests that failed.
     pub failed: usize,
 }
 
-/// What a load is made of.
+/// Configuration of a load.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// How many requests are under way at once, at most: with a function that many
-    /// instances, each with one connection. Default: 8, so that the 20 connections of
-    /// a database's role are enough while old and new ones stand beside each other.
+    /// Maximum number of concurrent requests: with a function as target, that many instances, each
+    /// with one connection. Default: 8, so that the role's limit of 20 connections suffices while
+    /// old and new connections coexist.
     pub concurrency: usize,
-    /// Requests a second, if they can be answered that fast; `None` is as fast as
-    /// they are. Default: 100, which leaves room for other tests.
+    /// Requests per second, as far as the target keeps up; `None` for as many as it answers.
+    /// Default: 100, which leaves room for other tests.
     pub rate: Option<u32>,
-    /// How many of a hundred requests are writes. Default: 50.
+    /// Percentage of requests that are writes. Default: 50.
     pub writes_percent: usize,
-    /// Whether each write has an `Idempotency-Key` of its own. Default: no.
+    /// Sends each write with its own `Idempotency-Key`. Default: no.
     pub has_keys: bool,
 }
 
@@ -72,7 +72,7 @@ impl Default for Plan {
 }
 
 impl Plan {
-    /// Whether a request is a write, by its number: they are spread evenly.
+    /// Returns whether the request with this number is a write. Writes are spread evenly.
     fn is_write(&self, number: usize) -> bool {
         let writes_before = |number| number * self.writes_percent / 100;
         writes_before(number + 1) > writes_before(number)
@@ -80,8 +80,8 @@ impl Plan {
 }
 
 impl Load {
-    /// Starts a load on the guestbook of this target. Each write has a number of
-    /// its own in the message, and the name tells one load from the next.
+    /// Starts a load on the guestbook of this target. Each write has a unique number as its
+    /// message, and all writes of a load share a name of their own.
     pub fn start(target: Target, plan: Plan) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("load-{}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -95,27 +95,27 @@ impl Load {
         }
     }
 
-    /// How far it has come.
+    /// Returns the load's progress.
     pub fn count(&self) -> Count {
         *self.count.borrow()
     }
 
-    /// Waits until so many more requests have been answered, however that is.
+    /// Waits until `more` further requests have been answered, successfully or not.
     pub async fn answered(&self, more: usize) {
         let enough = self.count().answered + more;
         let mut count = self.count.clone();
-        // A load that panicked says so when it is stopped.
+        // A panic of the load surfaces when it is stopped.
         let _ = count.wait_for(|count| count.answered >= enough).await;
     }
 
-    /// Sends no more, waits for what is under way, and tells how it went.
+    /// Stops sending, waits for the pending requests, and returns all outcomes.
     ///
     /// # Panics
     ///
-    /// When a request did, as [`Target::ask`] does.
+    /// When a request panicked, as [`Target::ask`] does.
     pub async fn stop(self) -> Tally {
         let Self { stop, driving, .. } = self;
-        // A load that panicked hears nothing any more.
+        // The receiver is gone if the load panicked.
         let _ = stop.send(());
         driving
             .await

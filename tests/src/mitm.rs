@@ -1,4 +1,4 @@
-//! Somebody between a client and its server, who ends the client's TLS.
+//! A man in the middle: terminates the client's TLS in front of its server.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -12,27 +12,28 @@ use tokio_openssl::SslStream;
 use crate::client_capture::{CaptureWriter, ClientCapture};
 use crate::{Identity, at};
 
-/// What he does with what passes.
+/// Behavior of a man in the middle towards a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Middle {
-    /// Passes all of it on to the server, over a TLS connection of his own.
+    /// Relays everything to the server, over a second TLS connection.
     Relays,
-    /// The same, and takes `SCRAM-SHA-256-PLUS` out of the server's offer.
+    /// Relays, and removes `SCRAM-SHA-256-PLUS` from the server's list of SASL mechanisms.
     StripsPlus,
-    /// Passes all of it on without encryption, as balancers that end TLS do. The server
-    /// then offers no `SCRAM-SHA-256-PLUS` of its own accord.
+    /// Relays without encryption, as TLS-terminating load balancers do. The server then offers no
+    /// `SCRAM-SHA-256-PLUS`.
     EndsTls,
-    /// The same as the first, and loses what clients say after their start-up message
-    /// and before the server's answer to that.
+    /// Relays, and drops what clients send between their startup message and the server's reply to
+    /// it.
     LosesWhatIsEarly,
-    /// The same, and hangs up at whoever says anything there.
+    /// Relays, and closes the connection of a client that sends anything between its startup
+    /// message and the server's reply to it.
     HangsUpOnWhatIsEarly,
-    /// The same, and stays silent to who begins with TLS at once: to him that is the
-    /// beginning of a long message. PgBouncer 1.24 does so.
+    /// Relays, and never answers direct TLS: it reads the ClientHello as the beginning of a long
+    /// message, as PgBouncer 1.24 does.
     IgnoresDirectTls,
 }
 
-/// A man in the middle, running.
+/// Running man in the middle.
 #[derive(Debug)]
 pub struct Mitm {
     port: u16,
@@ -41,11 +42,11 @@ pub struct Mitm {
 }
 
 impl Mitm {
-    /// Stands before the server at `upstream`, and shows clients this identity.
+    /// Listens in front of the server at `upstream`, and presents this certificate to clients.
     ///
     /// # Panics
     ///
-    /// When that fails.
+    /// When a step fails.
     pub async fn start(upstream: SocketAddr, shown: &Identity, does: Middle) -> Self {
         let acceptor = shown.acceptor().build();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
@@ -58,7 +59,7 @@ impl Mitm {
             while let Ok((client, _)) = listener.accept().await {
                 let (acceptor, ears) = (acceptor.clone(), ears.clone());
                 tokio::spawn(async move {
-                    // However a connection ends is up to the two at its ends.
+                    // Client and server see any error themselves.
                     stand_between(client, upstream, does, &acceptor, &ears)
                         .await
                         .ok()
@@ -72,17 +73,17 @@ impl Mitm {
         }
     }
 
-    /// The URL that leads to him instead of its server.
+    /// Returns a database URL that leads to this man in the middle instead of the server.
     pub fn url(&self, url: &str) -> String {
         at(url, self.port)
     }
 
-    /// His address.
+    /// Returns the address that it listens on.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// What clients said to him.
+    /// Returns the bytes that clients sent.
     pub fn heard(&self) -> &ClientCapture {
         &self.heard
     }
@@ -120,7 +121,7 @@ async fn stand_between(
     relay(client, server, does, &ear).await
 }
 
-/// Takes a client as Postgres does: TLS at once, or after it has asked for it.
+/// Accepts a client's TLS as Postgres does: direct TLS, or after an SSLRequest.
 pub(crate) async fn accept(
     mut tcp: TcpStream,
     acceptor: &SslAcceptor,
@@ -165,7 +166,7 @@ async fn relay(
         tokio::pin!(offer);
         let offer = loop {
             tokio::select! {
-                // What is early is there already when the server answers.
+                // Early bytes are already there when the server replies.
                 biased;
                 read = from_client.read(&mut early) => match read? {
                     0 => return Ok(()),
@@ -202,7 +203,7 @@ async fn relay(
     Ok(())
 }
 
-/// The server's first message without the mechanism that binds to the channel.
+/// Reads the server's first message and removes the mechanism with channel binding from it.
 async fn without_plus(server: &mut (impl AsyncRead + Unpin)) -> anyhow::Result<Vec<u8>> {
     let mut offer = message(server).await?;
     if let Some(start) = offer.windows(PLUS.len()).position(|part| part == PLUS) {
@@ -213,7 +214,7 @@ async fn without_plus(server: &mut (impl AsyncRead + Unpin)) -> anyhow::Result<V
     Ok(offer)
 }
 
-/// A message as a whole: its tag, its length, its body.
+/// Reads a whole message: its tag, its length, its body.
 async fn message(server: &mut (impl AsyncRead + Unpin)) -> anyhow::Result<Vec<u8>> {
     let mut whole = vec![0; 5];
     server.read_exact(&mut whole).await?;
@@ -226,8 +227,8 @@ async fn message(server: &mut (impl AsyncRead + Unpin)) -> anyhow::Result<Vec<u8
 /// Length 8, then the code 80877103 (postgresql.org/docs/18/protocol-message-formats.html).
 pub(crate) const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-/// What a TLS handshake begins with. Postgres's own messages begin with a length.
+/// First byte of a TLS handshake. Postgres's own messages begin with a length.
 const TLS_RECORD: u8 = 0x16;
 
-/// A mechanism in the list of an offer, each of which ends in a zero.
+/// Mechanism in the server's list, each of which ends in a zero byte.
 const PLUS: &[u8] = b"SCRAM-SHA-256-PLUS\0";

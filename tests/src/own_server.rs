@@ -1,4 +1,4 @@
-//! A Postgres of a test's own, whose certificate, rules and settings the test chooses.
+//! A Postgres server for one test, which chooses its certificate, rules and settings.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -18,10 +18,10 @@ use crate::mitm::SSL_REQUEST;
 use crate::postgres::{source, with_causes};
 use crate::server_identity::{Identity, x509};
 
-/// A Postgres of a test's own.
+/// Postgres server that belongs to one test.
 ///
-/// It may run in a container, so whatever is changed in it is changed over a superuser's
-/// connection: files by `COPY`, settings by `ALTER SYSTEM`.
+/// It may run in a container, so files are changed by `COPY` and settings by `ALTER SYSTEM`, both
+/// over a superuser's connection.
 #[derive(Debug)]
 pub struct OwnServer {
     server: Server,
@@ -29,19 +29,19 @@ pub struct OwnServer {
     identity: Identity,
 }
 
-/// How a role has to log in. Each has a role and a database of its own.
+/// Authentication method of a role in `pg_hba.conf`. Each has its own role and database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Auth {
-    /// By SCRAM, which over TLS is offered with channel binding. The one role that may
-    /// come without TLS, as somebody who ends TLS before the server does.
+    /// SCRAM; over TLS the server offers channel binding. Only this role may also connect without
+    /// TLS, as a TLS-terminating load balancer does.
     Scram,
-    /// By an MD5 hash of the password.
+    /// MD5 hash of the password.
     Md5,
-    /// By the password as it is.
+    /// Cleartext password.
     Cleartext,
-    /// By its name alone.
+    /// No password.
     Trust,
-    /// Not at all.
+    /// Login rejected.
     Rejected,
 }
 
@@ -58,21 +58,21 @@ impl Auth {
 }
 
 impl OwnServer {
-    /// Starts one, from where the tests' Postgres comes, that shows this identity.
+    /// Starts a server from the source that the tests' Postgres has, with this certificate.
     ///
     /// # Panics
     ///
-    /// When that fails, as all methods do.
+    /// When a step fails, as all methods do.
     pub async fn start(identity: &Identity) -> Self {
         let source = match source() {
-            // One that somebody else runs keeps its rules.
+            // A server that already runs elsewhere keeps its rules.
             ServerSource::Url(_) => ServerSource::Auto,
             source => source,
         };
         Self::of(source, identity).await
     }
 
-    /// The same from this source.
+    /// Starts a server from this source.
     pub async fn of(source: ServerSource, identity: &Identity) -> Self {
         let started = Server::start(ServerOptions::new().source(source));
         let server = started
@@ -90,22 +90,22 @@ impl OwnServer {
         own
     }
 
-    /// The server.
+    /// Returns the server.
     pub fn server(&self) -> &Server {
         &self.server
     }
 
-    /// Its address.
+    /// Returns the server's address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it shows.
+    /// Returns the certificate that the server presents.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Its major version.
+    /// Returns the server's major version.
     pub fn major(&self) -> u32 {
         let version = self.server.description().split([' ', '.']).nth(1);
         version
@@ -113,7 +113,7 @@ impl OwnServer {
             .expect("a version")
     }
 
-    /// A database whose role logs in this way. The password holds the canary.
+    /// Creates a database whose role logs in by this method. The password contains the canary.
     pub async fn database(&self, auth: Auth) -> Database {
         let role = auth.role();
         let password = format!("{CANARY}-{role}");
@@ -127,7 +127,7 @@ impl OwnServer {
         database.expect("a database")
     }
 
-    /// Shows another identity to who connects from now on.
+    /// Replaces the certificate that the server presents to new connections.
     pub async fn show(&mut self, identity: &Identity) {
         self.write("ssl_key_file", &identity.key_pem).await;
         self.write("ssl_cert_file", &identity.certificate_pem).await;
@@ -138,7 +138,7 @@ impl OwnServer {
         self.identity = identity.clone();
     }
 
-    /// Changes a setting for who connects from now on.
+    /// Changes a setting for new connections.
     pub async fn set(&self, setting: &str, value: &str) {
         self.run(&format!("ALTER SYSTEM SET {setting} = '{value}'"))
             .await;
@@ -147,24 +147,24 @@ impl OwnServer {
         assert_eq!(now, value, "{setting}");
     }
 
-    /// Does something as a superuser.
+    /// Runs SQL as a superuser.
     pub async fn run(&self, sql: &str) {
         let done = self.admin().await.batch_execute(sql).await;
         done.unwrap_or_else(|error| panic!("{sql}: {}", with_causes(&error)));
     }
 
-    /// A network before it, which counts.
+    /// Starts a proxy in front of the server that counts round trips.
     pub async fn proxy(&self) -> Proxy {
         Proxy::start(self.address).await.expect("a proxy")
     }
 
-    /// A PgBouncer before it, which knows these databases and shows this identity.
+    /// Starts a PgBouncer in front of the server, with these databases and this certificate.
     pub async fn bouncer(&self, databases: &[&Database], identity: &Identity) -> PgBouncer {
         self.bouncer_with(PgBouncerOptions::new(), databases, identity)
             .await
     }
 
-    /// The same with options.
+    /// Starts a PgBouncer with these options in front of the server.
     pub async fn bouncer_with(
         &self,
         options: PgBouncerOptions,
@@ -177,18 +177,18 @@ impl OwnServer {
             .unwrap_or_else(|error| panic!("the tests need PgBouncer: {}", with_causes(&error)))
     }
 
-    /// Reads its files and settings again, and waits until that is done.
+    /// Reloads the server's files and settings, and waits until that is done.
     async fn reload(&self) {
         let admin = self.admin().await;
         let read = "SELECT pg_conf_load_time()::text";
         let before = text(&admin, read).await;
         text(&admin, "SELECT pg_reload_conf()::text").await;
-        // The server tells its sessions to read them when it has done so itself, and goes
-        // on to its rules and its certificate before it takes another connection.
+        // The server signals its sessions once it has reloaded its settings, and reads its rules
+        // and its certificate before it accepts another connection.
         while text(&admin, read).await == before {}
     }
 
-    /// Writes the file that a setting names. It is there already, and keeps its mode.
+    /// Writes the file that a setting names. The file exists already, and keeps its mode.
     async fn write(&self, setting: &str, content: &str) {
         let path = self
             .text(&format!(
@@ -214,7 +214,7 @@ impl OwnServer {
     }
 }
 
-/// The URL of a database behind a PgBouncer.
+/// Returns the URL of a database behind a PgBouncer.
 pub fn pooled(bouncer: &PgBouncer, database: &Database) -> String {
     bouncer.url(database)
 }
@@ -225,7 +225,7 @@ async fn text(client: &Client, sql: &str) -> String {
         .get(0)
 }
 
-/// The certificate that a server shows, as DER.
+/// Returns the certificate that a server presents, as DER.
 async fn certificate_of(address: SocketAddr) -> anyhow::Result<Vec<u8>> {
     let mut tcp = TcpStream::connect(address).await?;
     tcp.write_all(&SSL_REQUEST).await?;
@@ -241,7 +241,7 @@ async fn certificate_of(address: SocketAddr) -> anyhow::Result<Vec<u8>> {
         .to_der()?)
 }
 
-/// One rule for each way to log in, of which the superuser's is SCRAM.
+/// One rule for each authentication method; the superuser logs in by SCRAM.
 const RULES: &str = "\
 hostssl   all postgres  all scram-sha-256
 hostssl   all scram     all scram-sha-256

@@ -11,17 +11,17 @@ use tokio::sync::OnceCell;
 
 use crate::CANARY;
 
-/// What all tests share lives in a runtime that ends with the process: a test's
-/// own ends with the test.
+/// Runtime of everything that tests share. It lasts as long as the process; a test's own runtime
+/// ends with the test.
 pub(crate) static SHARED: LazyLock<Runtime> =
     LazyLock::new(|| Runtime::new().expect("this machine runs threads"));
 
-/// The Postgres of this run: from `STAGELINK_POSTGRES` if that is set (`docker`,
-/// `local`, `npm` or a URL), else the first source that this machine has.
+/// Returns the Postgres of this run: from `STAGELINK_POSTGRES` if that is set (`docker`, `local`,
+/// `npm` or a URL), else from the first source that is available.
 ///
 /// # Panics
 ///
-/// When there is none: the message says what can be installed.
+/// When no source is available: the message says what can be installed.
 pub async fn server() -> &'static Server {
     static SERVER: OnceCell<Server> = OnceCell::const_new();
     SERVER
@@ -36,7 +36,7 @@ pub async fn server() -> &'static Server {
         .await
 }
 
-/// Where the Postgres of this run comes from.
+/// Returns the source of this run's Postgres.
 pub(crate) fn source() -> ServerSource {
     let source = std::env::var("STAGELINK_POSTGRES").unwrap_or_else(|_| "auto".to_owned());
     source
@@ -44,11 +44,11 @@ pub(crate) fn source() -> ServerSource {
         .unwrap_or_else(|error| panic!("STAGELINK_POSTGRES: {}", with_causes(&error)))
 }
 
-/// A new database, with a role of its own whose password holds the canary.
+/// Creates a database with its own role, whose password contains the canary.
 ///
 /// # Panics
 ///
-/// When it cannot be made.
+/// When it cannot be created.
 pub async fn database() -> Database {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -60,11 +60,11 @@ pub async fn database() -> Database {
         .unwrap_or_else(|error| panic!("no database for the test: {}", with_causes(&error)))
 }
 
-/// Does something as a superuser.
+/// Runs SQL as a superuser.
 ///
 /// # Panics
 ///
-/// When that fails.
+/// When it fails.
 pub async fn as_superuser(sql: &str) {
     let admin = server()
         .await
@@ -77,18 +77,18 @@ pub async fn as_superuser(sql: &str) {
         .unwrap_or_else(|error| panic!("{sql}: {}", with_causes(&error)));
 }
 
-/// The SQL that ends the sessions of a role, as rotations and failovers do.
+/// Returns the SQL that terminates the sessions of a role, as rotations and failovers do.
 pub fn end_sessions(role: &str) -> String {
     format!(
         "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = '{role}'"
     )
 }
 
-/// A faulty network before the server of this run.
+/// Starts a proxy in front of this run's server that can simulate a faulty network.
 ///
 /// # Panics
 ///
-/// When it cannot be had.
+/// When it cannot be started.
 pub async fn proxy() -> Proxy {
     let server = server().await;
     let addresses = tokio::net::lookup_host((server.host(), server.port())).await;
@@ -97,20 +97,20 @@ pub async fn proxy() -> Proxy {
     Proxy::start(address).await.expect("a proxy")
 }
 
-/// The URL that leads through a proxy to the same database.
+/// Returns the URL that leads to a database through a proxy.
 ///
 /// # Panics
 ///
-/// When the URL is none.
+/// When the URL does not parse.
 pub fn through(proxy: &Proxy, url: &str) -> String {
     at(url, proxy.port())
 }
 
-/// The same URL for another port, of this machine.
+/// Returns a URL with 127.0.0.1 and this port in place of its host and port.
 ///
 /// # Panics
 ///
-/// When the URL is none.
+/// When the URL does not parse.
 pub fn at(url: &str, port: u16) -> String {
     let (before, rest) = url.split_once('@').expect("a role");
     let (_, after) = rest.split_once('/').expect("a database");

@@ -1,4 +1,4 @@
-//! The programs under test, built once per run by the commands that people use.
+//! The programs under test, built once per run by the commands that users run.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use stagelink_cli::migrations;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-/// The project's root.
+/// Returns the repository's root.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("the tests lie in the project")
 }
 
-/// The functions of the project, by name.
+/// Returns the executables of the project's functions, by name.
 pub async fn functions() -> &'static BTreeMap<String, PathBuf> {
     static BUILT: OnceCell<BTreeMap<String, PathBuf>> = OnceCell::const_new();
     BUILT
@@ -32,13 +32,14 @@ pub async fn functions() -> &'static BTreeMap<String, PathBuf> {
         .await
 }
 
-/// What the artifacts are built for: this machine's processor.
+/// Returns the target of the artifacts: this machine's architecture.
 pub fn artifacts_target() -> Target {
     Target::of(Arch::host().expect("the tests run on x86_64 or arm64"))
 }
 
-/// The functions of the project as `stagelink build` makes them, by name. The first build
-/// on a machine takes minutes, OpenSSL's among them; it shares its results with `scripts/build`.
+/// Returns the artifacts of the project's functions as `stagelink build` makes them, by name. The
+/// first build on a machine takes minutes, mostly for OpenSSL; it shares its results with
+/// `scripts/build`.
 pub async fn built_artifacts() -> &'static BTreeMap<String, Artifact> {
     static BUILT: OnceCell<BTreeMap<String, Artifact>> = OnceCell::const_new();
     BUILT
@@ -57,7 +58,7 @@ pub async fn built_artifacts() -> &'static BTreeMap<String, Artifact> {
         .await
 }
 
-/// The command `stagelink`, as `cargo run` builds it.
+/// Returns the command `stagelink`, as `cargo run` builds it.
 pub async fn stagelink_command() -> &'static Path {
     static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
     BUILT
@@ -65,7 +66,7 @@ pub async fn stagelink_command() -> &'static Path {
         .await
 }
 
-/// One of the SDK's examples by its name. They are built together.
+/// Returns one of the SDK's examples by its name. All of them are built together.
 pub async fn sdk_example(name: &str) -> PathBuf {
     static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
     BUILT
@@ -78,7 +79,7 @@ pub async fn sdk_example(name: &str) -> PathBuf {
 ///
 /// # Panics
 ///
-/// When that fails.
+/// When a migration fails.
 pub async fn migrate(variables: &BTreeMap<String, String>) {
     let settings = Settings::from_vars(variables);
     let link = Database::new(settings.map(Settings::without_pooler));
@@ -107,7 +108,8 @@ async fn cargo_build(arguments: &[&str], program: &str) -> PathBuf {
     target_folder().join("debug").join(program)
 }
 
-/// Where the programs of all profiles lie, wherever Cargo was told to put them.
+/// Returns the target folder with the programs of all profiles, also where Cargo is configured to
+/// use another one.
 fn target_folder() -> PathBuf {
     // This test is target/<profile>/deps/<name>.
     let test = std::env::current_exe().expect("a test has a path");

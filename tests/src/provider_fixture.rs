@@ -1,4 +1,4 @@
-//! A stage whose database another provider than Heroku knows.
+//! A stage whose database is at a provider other than Heroku.
 
 use std::ops::{Deref, DerefMut};
 
@@ -8,7 +8,7 @@ use stagelink_local::testing::render::Render;
 
 use crate::{FunctionHarness, database, server};
 
-/// A provider with the database of staging, and functions that are linked to it.
+/// Provider with the database of staging, and functions that are linked to it.
 #[derive(Debug)]
 pub struct ProviderFixture {
     /// The provider.
@@ -16,27 +16,27 @@ pub struct ProviderFixture {
     harness: FunctionHarness,
 }
 
-/// The stand-in for a provider, and what it calls the database.
+/// Stand-in for a provider, with the provider's identifier of the database.
 #[derive(Debug)]
 pub enum FakeProvider {
-    /// A Neon with the project `shop`, the branches `br-main`, which is the default one
-    /// and of no use, and `br-staging`.
+    /// Neon with the project `shop` and the branches `br-main`, which is the default one and
+    /// unusable, and `br-staging`.
     Neon(Neon),
-    /// A Render, with the id of its one Postgres.
+    /// Render, with the id of its only Postgres.
     Render(Render, String),
 }
 
 impl ProviderFixture {
-    /// One at each provider.
+    /// Creates one fixture per provider.
     ///
     /// # Panics
     ///
-    /// When that fails, as all methods do.
+    /// When a step fails, as all methods do.
     pub async fn all() -> [Self; 2] {
         [Self::neon().await, Self::render().await]
     }
 
-    /// A branch of a Neon project.
+    /// Creates a fixture with a branch of a Neon project.
     pub async fn neon() -> Self {
         let database = database().await;
         let neon = Neon::start(0).await.expect("Neon starts");
@@ -52,7 +52,7 @@ impl ProviderFixture {
             ("STAGELINK_NEON_DATABASE", &name),
             ("STAGELINK_NEON_ROLE", &role),
             ("STAGELINK_NEON_API_URL", neon.url()),
-            // The name of its pooler leads nowhere here.
+            // The host name of Neon's pooler does not resolve here.
             ("STAGELINK_POOLER", "never"),
             ("NEON_API_KEY", &token),
         ];
@@ -63,7 +63,7 @@ impl ProviderFixture {
         }
     }
 
-    /// A Postgres on Render.
+    /// Creates a fixture with a Postgres on Render.
     pub async fn render() -> Self {
         let database = database().await;
         let render = Render::start(0).await.expect("Render starts");
@@ -81,8 +81,8 @@ impl ProviderFixture {
         }
     }
 
-    /// Rotates the password in the real database, which cuts its connections, and
-    /// tells the provider. Returns the new URL.
+    /// Rotates the password in the real database, which terminates its connections, and updates the
+    /// provider. Returns the new URL.
     pub async fn rotate(&self) -> String {
         let databases = server().await.database_admin();
         let rotated = databases
@@ -96,7 +96,7 @@ impl ProviderFixture {
         url
     }
 
-    /// Ends the token that the functions have.
+    /// Revokes the token that the functions have.
     pub fn revoke_token(&self) {
         let token = &self.variables[self.cloud.token_variable()];
         let revoked = match &self.cloud {
@@ -108,7 +108,7 @@ impl ProviderFixture {
 }
 
 impl FakeProvider {
-    /// The provider's name.
+    /// Returns the provider's name.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Neon(_) => "Neon",
@@ -116,7 +116,7 @@ impl FakeProvider {
         }
     }
 
-    /// The variable that holds the token.
+    /// Returns the variable that holds the token.
     pub fn token_variable(&self) -> &'static str {
         match self {
             Self::Neon(_) => "NEON_API_KEY",
@@ -124,7 +124,7 @@ impl FakeProvider {
         }
     }
 
-    /// The variable that names what is the stage's own.
+    /// Returns the variable that identifies the stage's own branch or database.
     pub fn stage_variable(&self) -> &'static str {
         match self {
             Self::Neon(_) => "STAGELINK_NEON_BRANCH",
@@ -132,7 +132,7 @@ impl FakeProvider {
         }
     }
 
-    /// Makes it fail, and tells its requests.
+    /// Returns the control of the stand-in, which makes it fail and lists its requests.
     pub fn control(&self) -> &Control {
         match self {
             Self::Neon(neon) => neon.control(),
@@ -140,7 +140,7 @@ impl FakeProvider {
         }
     }
 
-    /// Lets it tell another URL from now on.
+    /// Changes the database URL that the provider returns.
     pub fn set_url(&self, url: &str) {
         match self {
             Self::Neon(neon) => neon.set_database_url("shop", "br-staging", url),

@@ -1,4 +1,4 @@
-//! A whole site with two stages, as `stagelink dev` brings it up.
+//! A whole site with two stages, as `stagelink dev` starts it.
 
 use stagelink_local::heroku::Stage;
 use stagelink_local::netlify::SiteConfig;
@@ -6,12 +6,12 @@ use stagelink_local::{Cloud, CloudConfig};
 
 use crate::{Record, database, functions, migrate, root, server};
 
-/// A site with the stages staging and production, migrated, on a free port, and
-/// the record of what its functions log.
+/// Starts a site with the migrated stages staging and production on a free port. Returns it with
+/// the record of its functions' logs.
 ///
 /// # Panics
 ///
-/// When it does not come up.
+/// When it does not start.
 pub async fn site() -> (Cloud, Record) {
     let cloud_config = CloudConfig {
         pipeline: "shop".to_owned(),

@@ -1,5 +1,5 @@
-//! A server that begins like Postgres and then does what a test says: the ones
-//! that a real Postgres cannot be made into.
+//! A server that starts like Postgres and then misbehaves in ways that a real Postgres cannot be
+//! configured to.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -13,34 +13,34 @@ use crate::Identity;
 use crate::client_capture::{CaptureWriter, ClientCapture};
 use crate::mitm::accept;
 
-/// What the server does.
+/// Behavior of a stub server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stub {
-    /// Takes the connection and says nothing.
+    /// Accepts the connection and never answers.
     Silent,
     /// Offers no encryption.
     NoTls,
-    /// Answers the request for encryption with something else.
+    /// Answers the SSLRequest with something other than Postgres's protocol.
     NotPostgres,
-    /// Closes the connection when asked for encryption.
+    /// Closes the connection after the SSLRequest.
     HangsUp,
-    /// Asks for the password as it is.
+    /// Asks for the password in cleartext.
     Cleartext,
     /// Asks for an MD5 hash of the password.
     Md5,
     /// Offers SCRAM without channel binding.
     ScramAlone,
-    /// Offers SCRAM with channel binding and does not know the password.
+    /// Offers SCRAM with channel binding, without knowing the password.
     Impostor,
-    /// Lets anybody in without a password.
+    /// Accepts any client without a password.
     Trust,
-    /// The same, and speaks no newer version of TLS than this one.
+    /// Accepts any client without a password, with this version of TLS at most.
     Outdated(SslVersion),
-    /// Has no connection left, and says so instead of asking for a password.
+    /// Reports that no connection slot is left, instead of asking for a password.
     Full,
 }
 
-/// A running stub.
+/// Running stub server.
 #[derive(Debug)]
 pub struct StubServer {
     port: u16,
@@ -50,24 +50,24 @@ pub struct StubServer {
 }
 
 impl StubServer {
-    /// Starts it on a free port, with a self-signed certificate for `localhost`.
+    /// Starts a stub on a free port, with a self-signed certificate for `localhost`.
     ///
     /// # Panics
     ///
-    /// When that fails.
+    /// When a step fails.
     pub async fn start(stub: Stub) -> Self {
         Self::showing(&Identity::self_signed(), stub).await
     }
 
-    /// The same with this identity.
+    /// Starts a stub on a free port, with this certificate.
     ///
     /// # Panics
     ///
-    /// When that fails.
+    /// When a step fails.
     pub async fn showing(identity: &Identity, stub: Stub) -> Self {
         let mut acceptor = identity.acceptor();
         if let Stub::Outdated(newest) = stub {
-            // OpenSSL itself takes nothing so old any more, but at its lowest level.
+            // OpenSSL accepts TLS this old at its lowest security level only.
             acceptor
                 .set_cipher_list("ALL:@SECLEVEL=0")
                 .and_then(|()| acceptor.set_min_proto_version(None))
@@ -87,7 +87,7 @@ impl StubServer {
         let serving = tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
                 let (acceptor, ears) = (acceptor.clone(), ears.clone());
-                // However a connection ends is up to the client.
+                // The client sees any error itself.
                 tokio::spawn(async move { serve(tcp, stub, &acceptor, &ears).await.ok() });
             }
         });
@@ -99,7 +99,7 @@ impl StubServer {
         }
     }
 
-    /// A URL of it, with a password that holds the canary.
+    /// Returns the stub's URL, with a password that contains the canary.
     pub fn url(&self, query: &str) -> String {
         let port = self.port;
         format!(
@@ -108,17 +108,17 @@ impl StubServer {
         )
     }
 
-    /// Its address.
+    /// Returns the stub's address.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// What clients said to it.
+    /// Returns the bytes that clients sent.
     pub fn heard(&self) -> &ClientCapture {
         &self.heard
     }
 
-    /// Its certificate, as a file.
+    /// Returns the path of its certificate.
     pub fn certificate(&self) -> PathBuf {
         self.certificate.path().to_owned()
     }
@@ -174,7 +174,7 @@ where
             message(&mut tls, b'Z', b"I").await?;
         }
     }
-    // Whoever sends a password now has lost it.
+    // A client that sends its password now has leaked it.
     let mut bytes = [0; 1024];
     loop {
         let read = tls.read(&mut bytes).await?;
@@ -185,8 +185,8 @@ where
     }
 }
 
-/// Goes through SCRAM as one who does not know the password's verifier can: up
-/// to the signature, which it has to invent.
+/// Runs SCRAM as an impostor without the password's verifier can: up to the server's signature,
+/// which it has to invent.
 async fn impostor<S: AsyncRead + AsyncWrite + Unpin>(tls: &mut S) -> anyhow::Result<()> {
     let first = read_message(tls).await?;
     let first = String::from_utf8_lossy(&first);

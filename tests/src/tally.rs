@@ -1,4 +1,4 @@
-//! What came of a load: its answers, and whether the database agrees with them.
+//! Outcomes of a load, and their comparison with the rows in the database.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 
 use crate::Answer;
 
-/// What came of a load. Shown, it is a summary.
+/// Outcomes of a load. `Display` prints a summary.
 #[derive(Debug)]
 pub struct Tally {
     pub(crate) name: String,
@@ -16,70 +16,70 @@ pub struct Tally {
     pub(crate) took: Duration,
 }
 
-/// What came of one request.
+/// Outcome of one request.
 #[derive(Debug)]
 pub struct Outcome {
     /// Its number among all requests of the load, in the order of their start.
     pub number: usize,
-    /// Whether it was a write, or else a read.
+    /// True for a write, false for a read.
     pub is_write: bool,
-    /// When it was sent.
+    /// Time at which the request was sent.
     pub started: Instant,
-    /// How long the answer took.
+    /// Time until the response.
     pub took: Duration,
-    /// The answer, or why there is none.
+    /// The response, or the reason that there is none.
     pub answer: Result<Answer, String>,
 }
 
-/// How the rows of a load in a database compare with its answers.
+/// Stored writes of a load, by their responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredWrites {
-    /// Writes that were answered with 201 and are there.
+    /// Writes that were answered with 201 and are stored.
     pub confirmed: usize,
-    /// Writes that are there, too, and were answered otherwise or not at all.
+    /// Writes that are stored but were answered otherwise or not at all.
     pub unconfirmed: usize,
 }
 
 impl Outcome {
-    /// The answer's status, if there is an answer.
+    /// Returns the response's status, if there is a response.
     pub fn status(&self) -> Option<u16> {
         Some(self.answer.as_ref().ok()?.status.as_u16())
     }
 
-    /// Whether it did what it was to do: 201 for a write, 200 for a read.
+    /// Returns whether the request succeeded: 201 for a write, 200 for a read.
     pub fn is_good(&self) -> bool {
         self.status() == Some(if self.is_write { 201 } else { 200 })
     }
 }
 
 impl Tally {
-    /// All requests in the order of their start.
+    /// Returns all outcomes in the order in which the requests were sent.
     pub fn outcomes(&self) -> &[Outcome] {
         &self.outcomes
     }
 
-    /// The requests that failed.
+    /// Returns the outcomes that are failures.
     pub fn failures(&self) -> impl Iterator<Item = &Outcome> {
         self.outcomes.iter().filter(|outcome| !outcome.is_good())
     }
 
-    /// Compares the answers with the rows of the table `guestbook`.
+    /// Compares the responses with the rows of the table `guestbook`.
     ///
     /// # Panics
     ///
-    /// When they do not agree, or cannot be read.
+    /// When they disagree, or the rows cannot be read.
     pub async fn check(&self, db: &Client) -> StoredWrites {
         self.kept(db)
             .await
             .unwrap_or_else(|wrong| panic!("{wrong}\n{self}"))
     }
 
-    /// As [`check`](Self::check), and says what does not agree.
+    /// Compares as [`check`](Self::check) does, and returns the differences as an error.
     ///
     /// # Errors
     ///
-    /// When a write is there twice, one that was answered with 201 is not there, or
-    /// one is there that was not sent; and when the rows cannot be read.
+    /// When a write is stored twice, when a write that was answered with 201 is not stored, when a
+    /// row exists that was not sent, and when the rows cannot be read.
     pub async fn kept(&self, db: &Client) -> Result<StoredWrites, String> {
         let rows = db
             .query(
@@ -101,7 +101,7 @@ impl Tally {
         self.compare(rows).map_err(|wrong| wrong.join("\n"))
     }
 
-    /// Compares the answers with how often each write is there.
+    /// Compares the responses with the number of rows of each write.
     fn compare(&self, mut rows: BTreeMap<usize, i64>) -> Result<StoredWrites, Vec<String>> {
         let mut wrong = Vec::new();
         let mut kept = StoredWrites {
@@ -166,7 +166,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// A status, or that there was no answer.
+/// Response status, or "no answer".
 struct Status(Option<u16>);
 
 impl fmt::Display for Status {
@@ -185,7 +185,7 @@ mod tests {
 
     use super::*;
 
-    /// A tally of these writes, and a read after them.
+    /// Returns a tally of these writes, and a read after them.
     fn tally(statuses: &[Option<u16>]) -> Tally {
         let outcome = |number, is_write, status: Option<u16>| Outcome {
             number,

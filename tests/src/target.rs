@@ -1,4 +1,4 @@
-//! Where requests go: a function's instances, or a site over HTTP.
+//! Targets of requests: a function's instances, or a site over HTTP.
 
 use std::collections::BTreeMap;
 
@@ -10,30 +10,30 @@ use stagelink_local::lambda::Function;
 use crate::client::try_send;
 use crate::{Answer, Record};
 
-/// Where requests go.
+/// Target of requests.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// To the instances of a function, as API Gateway writes them.
+    /// Instances of a function, called with events of API Gateway.
     Function {
-        /// The function. Requests at the same time go to one instance each.
+        /// The function. Concurrent requests go to one instance each.
         function: Function,
-        /// What the answers are added to.
+        /// Record that the responses are added to.
         record: Record,
     },
-    /// To the site at this URL, such as `http://staging.localhost:8888`.
+    /// Site at this URL, such as `http://staging.localhost:8888`.
     Site(String),
 }
 
 impl Target {
-    /// Sends one request. Its body is JSON.
+    /// Sends one request with a JSON body.
     ///
     /// # Errors
     ///
-    /// Why there is no answer: the process ended, the connection broke.
+    /// When no response arrives: the process ended, or the connection broke.
     ///
     /// # Panics
     ///
-    /// When the answer is none that a function gives, or a site's holds a secret.
+    /// When the response is not one of a function, or a site's response contains a secret.
     pub async fn ask(
         &self,
         method: &str,
@@ -62,7 +62,7 @@ impl Target {
     }
 }
 
-/// A request as API Gateway writes it.
+/// Builds API Gateway's event for a request.
 fn event(method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Value {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let parameters: serde_json::Map<String, Value> = query
@@ -88,7 +88,7 @@ fn event(method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value
     })
 }
 
-/// A response as a function gives it to API Gateway.
+/// Parses the response that a function returns to API Gateway.
 fn read(answer: &Value) -> Answer {
     let mut headers = HeaderMap::new();
     let lists = answer["multiValueHeaders"].as_object();

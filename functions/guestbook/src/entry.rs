@@ -1,11 +1,11 @@
-//! An entry of the guestbook: what it may hold, and how it is kept.
+//! An entry of the guestbook: its limits, and its storage.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stagelink::params;
 use tokio_postgres::{Client, Row};
 
-/// An entry as the database keeps it.
+/// Stored entry.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Entry {
     id: i64,
@@ -30,11 +30,11 @@ pub(crate) struct Draft {
     message: String,
 }
 
-/// Some entries, newest first.
+/// Page of entries, newest first.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) entries: Vec<Entry>,
-    /// The start of the next page, if there is one.
+    /// Id where the next page starts, if there is one.
     pub(crate) next: Option<i64>,
 }
 
@@ -43,7 +43,7 @@ impl Draft {
     ///
     /// # Errors
     ///
-    /// One pair of field and reason for each field that is wrong.
+    /// One pair of field and reason for each invalid field.
     pub(crate) fn check(self) -> Result<NewEntry, Vec<(&'static str, String)>> {
         let name = self.name.trim();
         let message = self.message.trim();
@@ -65,7 +65,7 @@ impl Draft {
 }
 
 impl NewEntry {
-    /// Keeps the entry. One round trip.
+    /// Stores the entry. One round trip.
     pub(crate) async fn insert(&self, db: &Client) -> Result<Entry, tokio_postgres::Error> {
         let row = db
             .query_typed_one(
@@ -86,7 +86,7 @@ impl Page {
         limit: u8,
     ) -> Result<Self, tokio_postgres::Error> {
         let before = before.unwrap_or(i64::MAX);
-        // One more than asked for says whether there is a next page.
+        // One more row than requested shows whether there is a next page.
         let rows = db
             .query_cached(
                 "SELECT id, name, message, created_at FROM guestbook \
@@ -126,7 +126,7 @@ fn wrong_with(text: &str, most: usize, lines: bool) -> Option<String> {
     }
 }
 
-/// Maximal lengths, which the table enforces too.
+/// Maximum lengths, which the table enforces too.
 const NAME_CHARS: usize = 80;
 const MESSAGE_CHARS: usize = 1000;
 

@@ -1,4 +1,4 @@
-//! HTTP for the guestbook: GET reads a page, POST leaves an entry.
+//! HTTP handler of the guestbook: GET reads a page, POST stores an entry.
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, Response, StatusCode};
@@ -9,16 +9,16 @@ use stagelink::{Database, IdempotencyKey, Problem};
 
 use crate::entry::{Draft, Entry, Page};
 
-/// The body of an answer to GET.
+/// Body of the response to GET.
 #[derive(Serialize)]
 struct Listing<'a> {
     stage: &'a str,
     entries: Vec<Entry>,
-    /// To be sent back as `cursor` for the page after this; null on the last.
+    /// Value of `cursor` for the next page; null on the last.
     next: Option<String>,
 }
 
-/// Answers one request.
+/// Handles one request.
 pub(crate) async fn handle(request: Request) -> Result<Response<Body>, Problem> {
     if !is_guestbook(request.raw_http_path()) {
         return Err(not_found());
@@ -78,7 +78,7 @@ async fn leave(request: &Request) -> Result<Response<Body>, Problem> {
     Ok(json_response(StatusCode::CREATED, &kept))
 }
 
-/// Which page is wanted.
+/// Page that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Query {
     before: Option<i64>,
@@ -111,7 +111,7 @@ impl Query {
     }
 }
 
-/// The body of a POST: JSON, and not too much of it.
+/// Parses the body of a POST: JSON of limited size.
 fn draft(request: &Request) -> Result<Draft, Problem> {
     let media_type = request
         .headers()
@@ -137,7 +137,7 @@ fn draft(request: &Request) -> Result<Draft, Problem> {
             format!("The body is not a JSON object with the texts name and message{place}."),
         )
     };
-    // An array would do for the parser: its values would be taken in order.
+    // serde would also accept an array, and take its values in order.
     if request.body().trim_ascii_start().first() != Some(&b'{') {
         return Err(not_an_entry(""));
     }
@@ -194,7 +194,7 @@ fn allowed() -> Response<Body> {
     response
 }
 
-/// The function is reached as /api/guestbook and /.netlify/functions/guestbook.
+/// Paths of the function: /api/guestbook and /.netlify/functions/guestbook.
 fn is_guestbook(path: &str) -> bool {
     let path = path.strip_suffix('/').unwrap_or(path);
     path.rsplit('/').next() == Some("guestbook")
@@ -206,7 +206,7 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS"
 const PAGE: u8 = 20;
 const PAGE_AT_MOST: u8 = 100;
 
-/// The longest name and message, each character in four bytes and escaped, fit in.
+/// Size that the longest name and message fit in, with four bytes per character and escaped.
 const BODY_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]

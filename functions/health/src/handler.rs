@@ -1,4 +1,4 @@
-//! Says which stage this is, whether its database can be reached, and how long each phase took.
+//! Health check: the stage, whether its database can be reached, and the duration of each phase.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use lambda_http::{Body, Request};
 use serde_json::{Value, json};
 use stagelink::{Database, Error, Problem, Stage};
 
-/// Answers one request. No host, app or role is named: anybody may ask.
+/// Handles one request. The response names no host, app or role, because it is public.
 pub(crate) async fn handle(request: Request) -> Result<Response<Body>, Problem> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let methods = HeaderValue::from_static("GET, HEAD");
@@ -34,7 +34,7 @@ pub(crate) async fn handle(request: Request) -> Result<Response<Body>, Problem> 
     Ok(response)
 }
 
-/// One connection from the pool and one round trip on it.
+/// Takes a connection from the pool and makes one round trip on it.
 async fn probe(database: &Database) -> Result<Value, Error> {
     let started = Instant::now();
     let db = database.client().await?;
@@ -70,7 +70,7 @@ fn reachable(stage: Option<&str>, phases: &Value) -> Response<Body> {
     response
 }
 
-/// Milliseconds with three digits after the point.
+/// Returns milliseconds with three decimal places.
 fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }

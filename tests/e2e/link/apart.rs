@@ -1,13 +1,13 @@
-//! No context but production's ever gets anything of production's.
+//! Isolation of production: no other deploy context gets production's secrets.
 
 use serde_json::Value;
 use stagelink_local::netlify_api::{Context, EnvVar};
 
 use super::{Site, contexts, staging};
 
-/// Walks all that was sent to Netlify, and all that it has: production's secrets went to
-/// production alone, and the command's own token nowhere. Tells how often one was found in
-/// its place.
+/// Checks all requests to Netlify and all variables on it: production's secrets are in the
+/// production context only, and the command's own token is nowhere. Returns the number of secrets
+/// found in the production context.
 fn walk(site: &Site, secrets: &[String]) -> usize {
     let mut found = 0;
     for passed in site.wire.passed() {
@@ -25,7 +25,7 @@ fn walk(site: &Site, secrets: &[String]) -> usize {
     found
 }
 
-/// `context` is that of the nearest object around which has one.
+/// `context` is that of the nearest enclosing object with such a member.
 fn walk_json(json: &Value, context: Option<&str>, secrets: &[String], found: &mut usize) {
     match json {
         Value::Object(members) => {
@@ -47,7 +47,7 @@ fn walk_json(json: &Value, context: Option<&str>, secrets: &[String], found: &mu
     }
 }
 
-/// What is production's alone: its password, which no other database has, and its token.
+/// Returns the secrets of production: its password, which no other database has, and its token.
 fn secrets(site: &Site, token: String) -> Vec<String> {
     let url = site.production.url();
     let password = url.split([':', '@']).nth(2).expect("a password");
@@ -72,7 +72,7 @@ async fn what_is_productions_is_sent_to_production_alone() {
     let secrets = secrets(&site, token);
     site.linked(&words).await;
     assert_eq!(walk(&site, &secrets), 2, "the URL and the token");
-    // And once more, when all of it is there already.
+    // And once more, when everything is set already.
     site.linked(&words).await;
     assert_eq!(walk(&site, &secrets), 4);
 }
@@ -86,7 +86,7 @@ async fn token_that_reads_production_is_refused_before_anything_is_set() {
         let reason = format!("the token of stage {stage} reads production's config vars");
         site.refused(&["--yes", "--token-for", &given], &[&reason])
             .await;
-        // The command's own token is such a one.
+        // The command's own token is one of these.
         let given = format!("{stage}=HEROKU_API_KEY");
         site.refused(&["--yes", "--token-for", &given], &[&reason])
             .await;

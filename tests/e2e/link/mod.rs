@@ -1,4 +1,4 @@
-//! `stagelink link`: a site whose contexts get the databases of their stages, and those alone.
+//! `stagelink link`: gives each context of a site the database of its stage, and no other.
 
 mod apart;
 mod refused;
@@ -16,14 +16,14 @@ use stagelink_tests::{
 };
 use tokio::process::Command;
 
-/// A site without variables, and a pipeline whose staging and production have databases.
+/// Site without variables, and a pipeline whose staging and production have databases.
 struct Site {
     heroku: Heroku,
     netlify: NetlifyApi,
     wire: HttpCapture,
     staging: Database,
     production: Database,
-    /// The variables that the command runs with.
+    /// Environment variables that the command runs with.
     variables: BTreeMap<String, String>,
     record: Record,
 }
@@ -72,7 +72,7 @@ impl Site {
         self.variables.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Puts a token that reaches these apps into a variable.
+    /// Creates a token for these apps and sets a variable to it.
     fn token(&mut self, name: &str, apps: &[&str]) -> String {
         let apps = apps.iter().map(|&app| app.to_owned()).collect();
         let token = self.heroku.create_token(&Access::Apps(apps));
@@ -82,7 +82,7 @@ impl Site {
         token
     }
 
-    /// `stagelink link` with these words.
+    /// Runs `stagelink link` with these arguments.
     async fn link(&self, words: &[&str]) -> Linked {
         let output = Command::new(stagelink_command().await)
             .arg("link")
@@ -96,14 +96,14 @@ impl Site {
         Linked::new(&output, &self.record)
     }
 
-    /// The same, which has to go well.
+    /// Runs `stagelink link`, and checks that it succeeds.
     async fn linked(&self, words: &[&str]) -> Linked {
         let linked = self.link(words).await;
         assert!(linked.succeeded, "{}", linked.errors);
         linked
     }
 
-    /// The same, which has to be refused with these words, and to change nothing.
+    /// Runs `stagelink link`, and checks that it fails with these messages and changes nothing.
     async fn refused(&self, words: &[&str], reasons: &[&str]) {
         let before = self.all();
         let linked = self.link(words).await;
@@ -120,7 +120,7 @@ impl Site {
         assert!(writes.is_empty(), "something was sent: {writes:?}");
     }
 
-    /// What functions find in their environment.
+    /// Returns the environment variables of functions in a context.
     fn functions_in(&self, context: &Context) -> BTreeMap<String, String> {
         self.environment(context, EnvScope::Functions)
     }
@@ -131,14 +131,14 @@ impl Site {
             .expect("the site")
     }
 
-    /// The requests that change something.
+    /// Returns the requests that change something.
     fn writes(&self) -> Vec<CapturedRequest> {
         let mut passed = self.wire.passed();
         passed.retain(|passed| passed.method != "GET");
         passed
     }
 
-    /// All variables in all contexts.
+    /// Returns all variables in all contexts.
     fn all(&self) -> Vec<BTreeMap<String, String>> {
         contexts()
             .iter()
@@ -147,7 +147,7 @@ impl Site {
     }
 }
 
-/// What the command said.
+/// Result of a run of the command.
 struct Linked {
     succeeded: bool,
     output: String,
@@ -164,7 +164,7 @@ impl Linked {
         };
         record.add(&linked.output);
         record.add(&linked.errors);
-        // No secret is in it.
+        // Neither output contains a secret.
         record.text();
         linked
     }
@@ -190,7 +190,7 @@ fn contexts() -> [Context; 7] {
     ]
 }
 
-/// Marks a database as a stage's.
+/// Sets a database's stage mark.
 async fn mark(database: &Database, stage: &str) {
     as_superuser(&format!(
         "ALTER DATABASE {} SET application_name = 'stagelink:{stage}'",

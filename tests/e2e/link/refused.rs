@@ -1,4 +1,4 @@
-//! What is refused, in words that say what to do, before anything is set.
+//! Refusals, each of which says what to do, before any variable is set.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ async fn token_that_tells_nothing_is_refused() {
     let token = site.token("STAGING_TOKEN", &[]);
     let words = ["--yes", "--token-for", "staging=STAGING_TOKEN"];
     site.refused(&words, &["does not find its database"]).await;
-    // A token that is not valid proves nothing about production's config vars.
+    // An invalid token does not prove that it cannot read production's config vars.
     assert!(site.heroku.revoke_token(&token));
     site.refused(&words, &["could not prove", "expired or revoked"])
         .await;

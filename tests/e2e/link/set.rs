@@ -1,4 +1,4 @@
-//! What is set, and what is left alone.
+//! Variables that the command sets, and variables that it leaves alone.
 
 use std::collections::BTreeMap;
 
@@ -60,7 +60,7 @@ async fn token_of_a_stage_lets_its_functions_outlive_a_rotation() {
     let mut variables = site.functions_in(&staging());
     assert_eq!(variables["HEROKU_API_KEY"], token);
     assert_eq!(variables["STAGELINK_HEROKU_PIPELINE"], "shop");
-    // The URL that is credentials has gone stale.
+    // The URL in the deploy-time credentials is stale.
     let (url, _) = variables["STAGELINK_CREDENTIALS"]
         .split_once("#scram=")
         .expect("what SCRAM makes of the password is sealed with it");

@@ -1,4 +1,4 @@
-//! Refused by the database, or because of it.
+//! Refusals caused by the database.
 
 use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
@@ -14,7 +14,7 @@ use tokio_postgres::error::SqlState;
 
 use super::refused;
 
-/// A fixture whose database is a stub.
+/// Fixture whose database is a stub.
 async fn scene_with(stub: Stub) -> (HerokuFixture, StubServer) {
     let stub = StubServer::start(stub).await;
     let mut fixture = HerokuFixture::with_url(&stub.url("")).await;
@@ -84,7 +84,7 @@ async fn missing_database_is_told() {
 
 #[tokio::test]
 async fn server_that_is_down_is_told() {
-    // A port that is held and not listened on: nobody else can take it meanwhile.
+    // A bound port without a listener, so no other process can take it.
     let held = TcpSocket::new_v4().expect("a socket");
     held.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
     let port = held.local_addr().expect("a port").port();

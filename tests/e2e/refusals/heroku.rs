@@ -1,4 +1,4 @@
-//! Refused for what Heroku says, or does not say.
+//! Refusals caused by the response of Heroku, or by a missing response.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! What is refused: each with a proper status, a public message, and the reason in the log.
+//! Refusals: each has the right status, a public message, and its reason in the log.
 //!
-//! That none of it holds a secret is checked wherever an answer or a log is read.
+//! Every response and log is searched for secrets as it is read.
 
 mod database;
 mod heroku;
@@ -9,8 +9,8 @@ mod settings;
 
 use stagelink_tests::{Answer, FunctionHarness};
 
-/// Asks the health check and expects a refusal: the status, and words of the
-/// reason that must stand in the log and must not reach the client.
+/// Calls the health check and expects a refusal with this status. Each reason must be in the log
+/// and must not reach the client.
 async fn refused(harness: &FunctionHarness, status: u16, reasons: &[&str]) -> Answer {
     let answer = harness.get("health").await;
     let log = harness.log();

@@ -1,4 +1,4 @@
-//! Refused for what Neon or Render says, or does not say.
+//! Refusals caused by the response of Neon or Render, or by a missing response.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use stagelink_tests::{Answer, CANARY, FakeProvider, ProviderFixture};
 
 use super::refused;
 
-/// Makes both providers fail in a way, and expects what follows.
+/// Makes both providers fail in a way, and checks the refusal.
 async fn refused_for(failure: Failure, status: u16, reasons: &[&str]) -> Vec<Answer> {
     let mut answers = Vec::new();
     for place in ProviderFixture::all().await {

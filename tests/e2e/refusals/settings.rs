@@ -1,4 +1,4 @@
-//! Refused for what the environment says.
+//! Refusals caused by the environment variables.
 
 use stagelink_tests::HerokuFixture;
 

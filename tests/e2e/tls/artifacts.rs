@@ -1,5 +1,5 @@
-//! The OpenSSL that artifacts have in them, which is built without much of what the system's
-//! has: it judges as that does, and says why.
+//! The OpenSSL in artifacts, which is built with fewer features than the system's: it accepts and
+//! refuses the same servers, with the same errors.
 
 use openssl::ssl::SslVersion;
 use stagelink_tests::{
@@ -8,7 +8,7 @@ use stagelink_tests::{
 
 use super::{roots, verify, with};
 
-/// The status of the health check of a finished program for a database URL.
+/// Returns the status of an artifact's health check for a database URL.
 async fn status(fixture: &HerokuFixture, url: &str) -> u16 {
     fixture.set_url(url);
     let program = &built_artifacts().await["health"].program;
@@ -59,7 +59,7 @@ async fn artifact_binds_to_whatever_certificate_and_says_why_there_is_no_tls() {
     let stub = StubServer::start(Stub::Outdated(SslVersion::TLS1_1)).await;
     assert_ne!(status(&fixture, &stub.url("")).await, 200);
     let log = fixture.log();
-    // OpenSSL's own words for that.
+    // OpenSSL's own message.
     assert!(log.contains("protocol version"), "{log}");
     for number in ["lib(", "reason("] {
         assert!(!log.contains(number), "{log}");

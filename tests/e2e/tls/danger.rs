@@ -1,4 +1,5 @@
-//! `STAGELINK_DANGER_UNAUTHENTICATED`: a server that proves nothing, for those who say so.
+//! `STAGELINK_DANGER_UNAUTHENTICATED`: accepts a server without authentication, as an explicit
+//! choice.
 
 use stagelink::{Database, ErrorKind, Settings};
 use stagelink_tests::{Auth, CANARY, Identity, Middle, Mitm, OwnServer, Stub, StubServer};
@@ -13,7 +14,7 @@ async fn server_that_proves_nothing_is_let_in_by_those_who_say_so() {
     for (login, url) in &unproven.ways {
         let_in(login, url, &[(DANGER, "true")]).await;
         refused(login, url, &[(DANGER, "false")]).await;
-        // A proof that the URL asks for is asked for all the same.
+        // An authentication that the URL requires is still required.
         for parameters in ["sslmode=verify-full", "channel_binding=require"] {
             refused(login, &with(url, parameters), &[(DANGER, "true")]).await;
         }
@@ -22,7 +23,7 @@ async fn server_that_proves_nothing_is_let_in_by_those_who_say_so() {
 
 #[tokio::test]
 async fn production_is_never_without_proof() {
-    // Nor is a value guessed at.
+    // An unknown value is rejected.
     for (value, stage) in [("true", "production"), ("perhaps", "staging")] {
         let variables = [
             ("STAGELINK_STAGE", stage),

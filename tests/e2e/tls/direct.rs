@@ -1,4 +1,4 @@
-//! TLS at once, without asking for it first, which servers take from version 17 on.
+//! Direct TLS (TLS without an SSLRequest), which servers accept since version 17.
 
 use stagelink_local_postgres::ServerSource;
 use stagelink_tests::{Auth, Identity, Middle, Mitm, OwnServer, pooled, through};
@@ -7,7 +7,7 @@ use super::{let_in, network, refused, with};
 
 const DIRECT: &str = "STAGELINK_DIRECT_TLS";
 
-/// Opens three connections, of which the first may take one more.
+/// Opens three connections, of which the first may take one attempt more.
 async fn count(server: &OwnServer, connections: [usize; 3]) {
     let url = server.database(Auth::Scram).await.url();
     for (parameters, variables) in [
@@ -50,7 +50,7 @@ async fn pooler_that_refuses_it_or_waits_for_more_is_asked_the_usual_way() {
     let silent = Middle::IgnoresDirectTls;
     let silent = Mitm::start(server.address(), server.identity(), silent).await;
     let pin = server.identity().pin();
-    // Early SCRAM would cost another connection, and is not what this is about.
+    // Early SCRAM would add another connection, and is not tested here.
     let variables = [
         (DIRECT, "true"),
         ("STAGELINK_SERVER_PIN", &pin),

@@ -1,4 +1,4 @@
-//! SCRAM that does not wait for the server's offer, and servers that do not play along.
+//! Early SCRAM, which does not wait for the server's offer, and servers that do not support it.
 
 use stagelink::ErrorKind;
 use stagelink_tests::{Auth, Identity, Middle, Mitm, OwnServer, Stub, StubServer};
@@ -14,8 +14,8 @@ async fn server_that_does_not_play_along_is_asked_again_once_per_process() {
     let unproven = Unproven::start(&Identity::self_signed()).await;
     for (login, url) in &unproven.ways {
         let (proxy, url) = network(url).await;
-        // The first try tells that this server is none for it, the second gets in.
-        // Whoever comes later knows.
+        // The first attempt reveals that this server does not support it, the second succeeds.
+        // Later connections know.
         for connections in [2, 3, 4] {
             let_in(login, &url, &[DANGER]).await;
             assert_eq!(proxy.connections(), connections, "{login}");
@@ -55,7 +55,7 @@ async fn server_that_loses_or_dislikes_what_is_early_is_asked_again_once_per_pro
     let server = OwnServer::start(&Identity::self_signed()).await;
     let url = server.database(Auth::Scram).await.url();
     for does in [Middle::HangsUpOnWhatIsEarly, Middle::LosesWhatIsEarly] {
-        // With the server's own certificate: nothing else is wrong with it.
+        // With the server's own certificate, which is valid otherwise.
         let between = Mitm::start(server.address(), server.identity(), does).await;
         let (proxy, url) = network(&between.url(&url)).await;
         for connections in [2, 3, 4] {
@@ -92,12 +92,12 @@ async fn error_in_place_of_an_offer_is_told_as_it_is() {
         (&full, ErrorKind::TooManyConnections),
     ] {
         let (proxy, url) = network(url).await;
-        // Nobody waits for a place here.
+        // No connection waits for a slot here.
         let error = open(&url, &[("STAGELINK_RETRY_TIMEOUT_MS", "1")]).await;
         let error = error.expect_err("an error");
         assert_eq!(error.kind(), kind, "{}", error.report());
-        // The server did not come so far as to dislike what was early: nobody has to
-        // make sure, and a full server least of all.
+        // The server did not get as far as rejecting the early message, so a second attempt without
+        // it is needless, and would burden a full server.
         assert_eq!(proxy.connections(), 1, "{kind:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Policies in a function, from the config var to the answer.
+//! TLS policies in a function, from the config var to the response.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -7,7 +7,7 @@ use stagelink_tests::{Auth, Authority, HerokuFixture, Identity, Middle, Mitm, Ow
 
 use super::{roots, verify, with};
 
-/// The status of the health check for a database URL with these parameters.
+/// Returns the status of the health check for a database URL with these parameters.
 async fn status(fixture: &HerokuFixture, parameters: &str) -> u16 {
     fixture.set_url(&format!("{}?{parameters}", fixture.database.url()));
     fixture.get("health").await.status.as_u16()

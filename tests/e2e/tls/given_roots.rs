@@ -1,4 +1,4 @@
-//! `STAGELINK_ROOT_CERTIFICATES`: whom to trust in place of the system's roots.
+//! `STAGELINK_ROOT_CERTIFICATES`: trusted roots in place of the system's.
 
 use stagelink::ErrorKind;
 use stagelink_tests::{Auth, Authority, CANARY, Identity, Middle, Mitm, OwnServer};

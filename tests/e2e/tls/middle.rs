@@ -1,4 +1,4 @@
-//! Men in the middle: none of them gets a session, or anything that is worth having.
+//! Men in the middle: none of them gets a session, a password or a query.
 
 use stagelink_tests::{
     Auth, Authority, CANARY, Identity, Middle, Mitm, OwnServer, Stub, StubServer,
@@ -59,8 +59,8 @@ async fn downgrade_by_one_who_has_the_servers_own_key_is_noticed() {
         refused(&format!("no offer, {parameters}"), &url, &[]).await;
         assert!(!mitm.heard().is_telling(), "{parameters}");
     }
-    // A certificate that verifies is proof enough. The client says all the same that it
-    // could bind to the channel and was not offered to, and the server knows better.
+    // A verified certificate authenticates the server. The client still reports that it supports
+    // channel binding and saw no offer of it, so the server detects the downgrade.
     let url = with(&mitm.url(&url), &verify("verify-full", file.path()));
     let error = open(&url, &[]).await.expect_err("a downgrade");
     let told = error.report().to_string();

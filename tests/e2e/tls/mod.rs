@@ -1,7 +1,7 @@
-//! How a server proves that it is the right one.
+//! Authentication of the server.
 //!
-//! Most of these open a connection as a function does, in the test's own process, which
-//! is quicker than a process each. Those of `functions.rs` have real ones.
+//! Most of these tests open a connection as a function does, but in the test's own process, which
+//! is faster than a process each. Those of `functions.rs` start real ones.
 
 mod artifacts;
 mod danger;
@@ -22,7 +22,7 @@ use stagelink_local_postgres::PgBouncer;
 use stagelink_tests::{Auth, CANARY, Identity, Middle, Mitm, OwnServer, pooled, through};
 use tempfile::NamedTempFile;
 
-/// What comes of a URL, with these variables beside it.
+/// Opens a database by a URL and these variables, and checks that no error contains the password.
 async fn open(url: &str, variables: &[(&str, &str)]) -> Result<Client, Error> {
     let needed = [("STAGELINK_STAGE", "staging"), ("DATABASE_URL", url)];
     let variables = needed.iter().chain(variables).copied();
@@ -34,7 +34,7 @@ async fn open(url: &str, variables: &[(&str, &str)]) -> Result<Client, Error> {
     opened
 }
 
-/// The same, where a server has to be let in and to answer.
+/// Opens a database, and checks that the server is accepted and answers.
 async fn let_in(what: &str, url: &str, variables: &[(&str, &str)]) -> Client {
     let client = open(url, variables)
         .await
@@ -44,7 +44,7 @@ async fn let_in(what: &str, url: &str, variables: &[(&str, &str)]) -> Client {
     client
 }
 
-/// The same, where it has to be refused because it did not prove who it is.
+/// Opens a database, and checks that the server is refused because it is not authenticated.
 async fn refused(what: &str, url: &str, variables: &[(&str, &str)]) -> Error {
     let error = open(url, variables)
         .await
@@ -59,8 +59,8 @@ async fn refused(what: &str, url: &str, variables: &[(&str, &str)]) -> Error {
     error
 }
 
-/// A server that proves nothing by the way in which one logs in to it: four such ways in,
-/// and a pooler. All of them show the same identity.
+/// Server whose logins do not authenticate it: four login methods, and a pooler. All of them
+/// present the same certificate.
 struct Unproven {
     ways: Vec<(&'static str, String)>,
     _server: OwnServer,
@@ -71,7 +71,7 @@ struct Unproven {
 impl Unproven {
     async fn start(identity: &Identity) -> Self {
         let server = OwnServer::start(identity).await;
-        // Who ends the encryption before the server leaves SCRAM without channel binding.
+        // Behind a TLS-terminating load balancer, SCRAM has no channel binding.
         let balancer = Mitm::start(server.address(), identity, Middle::EndsTls).await;
         let scram = server.database(Auth::Scram).await;
         let bouncer = server.bouncer(&[&scram], identity).await;
@@ -90,7 +90,7 @@ impl Unproven {
     }
 }
 
-/// A network before the server of a URL, and the URL that leads through it.
+/// Starts a proxy in front of a URL's server, and returns it with the URL that leads through it.
 async fn network(url: &str) -> (Proxy, String) {
     let port = url.rsplit([':', '/']).nth(1).expect("a port");
     let port: u16 = port.parse().expect("a port");
@@ -100,17 +100,17 @@ async fn network(url: &str) -> (Proxy, String) {
     (proxy, url)
 }
 
-/// A URL with parameters.
+/// Returns a URL with these parameters.
 fn with(url: &str, parameters: &str) -> String {
     format!("{url}?{parameters}")
 }
 
-/// The parameters that let a URL trust the roots of a file.
+/// Returns the parameters that make a URL trust the roots in a file.
 fn verify(mode: &str, roots: &Path) -> String {
     format!("sslmode={mode}&sslrootcert={}", roots.display())
 }
 
-/// A file with roots.
+/// Writes a file with roots.
 fn roots(pem: &str) -> NamedTempFile {
     let file = NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), pem).expect("a file");

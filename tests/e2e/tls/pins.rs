@@ -1,4 +1,5 @@
-//! `STAGELINK_SERVER_PIN`: the keys of which a server has to show one, whatever else it proves.
+//! `STAGELINK_SERVER_PIN`: the server must present one of these keys, whatever else authenticates
+//! it.
 
 use stagelink::ErrorKind;
 use stagelink_tests::{
@@ -24,7 +25,7 @@ async fn pinned_key_is_proof_enough_whatever_the_login() {
             let_in(login, url, &[(PIN, pins)]).await;
         }
         refused(login, url, &[(PIN, &wrong)]).await;
-        // What the URL asks for beside the pin still holds.
+        // The URL's other requirements still apply.
         for parameters in ["channel_binding=require", "sslmode=verify-full"] {
             refused(login, &with(url, parameters), &[(PIN, &right)]).await;
         }

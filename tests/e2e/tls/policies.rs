@@ -1,10 +1,10 @@
-//! What a URL asks for, and what a server has to offer then.
+//! TLS policies in a URL, and the servers that meet them.
 
 use stagelink_tests::{Auth, Authority, CANARY, Identity, OwnServer, Stub, StubServer};
 
 use super::{Unproven, let_in, refused, roots, verify, with};
 
-/// Opens a database by a policy, and expects this to come of it.
+/// Opens a database by a policy, and checks whether it is accepted.
 async fn expect(is_let_in: bool, what: &str, url: &str, parameters: &str) {
     let (what, url) = (format!("{what}, {parameters}"), with(url, parameters));
     if is_let_in {

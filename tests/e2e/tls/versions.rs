@@ -1,4 +1,4 @@
-//! Versions and kinds of TLS.
+//! Versions and signature algorithms of TLS.
 
 use std::pin::Pin;
 
@@ -17,7 +17,7 @@ async fn server_of_an_outdated_tls_is_refused() {
         let told = error.report().to_string();
         assert!(told.contains("the TLS handshake with"), "{told}");
         assert_eq!(stub.heard().connections(), 0);
-        // It is there for a client that knows no better.
+        // The server is usable by a client that accepts old versions.
         let tcp = TcpStream::connect(stub.address())
             .await
             .expect("it listens");
@@ -52,7 +52,8 @@ async fn certificate_without_a_hash_binds_no_channel_and_can_be_verified() {
     let file = roots(&shown.certificate_pem);
     let mut server = OwnServer::start(&Identity::self_signed()).await;
     let url = server.database(Auth::Scram).await.url();
-    // Postgres offers to bind to this one all the same, and fails at whoever takes the offer.
+    // Postgres offers channel binding for this certificate all the same, and fails if the client
+    // uses it.
     server.show(&shown).await;
     for parameters in ["", "channel_binding=require"] {
         refused(parameters, &with(&url, parameters), &[]).await;

@@ -1,4 +1,4 @@
-//! Work that is given up in the middle: its connection is tidied up, and lent again at once.
+//! Cancelled work: its connection is reset and lent again at once.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{AT_WORK, Pooled, link, pid, sessions, until_sessions};
 
-/// Gives up a statement that would take half a minute.
+/// Cancels a statement that would take half a minute.
 async fn abandon(link: &Database) {
     let db = link.client().await.expect("a connection");
     let slow = db.batch_execute("SELECT pg_sleep(30)");
@@ -25,7 +25,7 @@ async fn abandoned_statement_is_stopped_and_its_connection_serves_the_next_at_on
         abandon(&link).await;
         let began = Instant::now();
         let db = link.client().await.expect("a connection");
-        assert_eq!(pid(&db).await, first, "nobody had to open another one");
+        assert_eq!(pid(&db).await, first, "the connection is reused");
         assert!(began.elapsed() < Duration::from_secs(5), "it waited");
         assert_eq!(sessions(fixture.database.role(), &AT_WORK).await, 0);
     }
@@ -42,7 +42,7 @@ async fn transaction_that_was_left_open_is_rolled_back() {
     let first = pid(&db).await;
     drop(db);
     for statement in [
-        // Idle in a transaction, in a failed one, and in one with a statement running.
+        // Idle in a transaction, in a failed one, and in one with a running statement.
         "BEGIN; INSERT INTO entry VALUES ('lost')",
         "BEGIN; INSERT INTO entry VALUES ('lost'); SELECT 1 / 0",
         "BEGIN; INSERT INTO entry VALUES ('lost'); SELECT pg_sleep(30)",
@@ -100,7 +100,7 @@ async fn connection_whose_statement_cannot_be_stopped_is_given_up() {
     fixture.set_url(&through(&proxy, &fixture.database.url()));
     let link = link(&mut fixture, &[]);
     let first = pid(&link.client().await.expect("a connection")).await;
-    // What is sent from now on does not arrive, and nobody is told.
+    // From now on the client's packets are dropped without an error.
     proxy.stall();
     abandon(&link).await;
     link.finish_invocation().await;

@@ -1,4 +1,4 @@
-//! Nothing goes on for longer than the invocation may last, in the server neither.
+//! Time limits: nothing runs longer than the invocation may last, on the server either.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use stagelink_tests::{HerokuFixture, as_superuser, migrate, server};
 
 use super::{AT_WORK, Pooled, limit, link, sessions, until_sessions, within};
 
-/// The value of a setting in a session of this link.
+/// Returns the value of a setting in a session of this link.
 async fn setting(link: &Database, name: &str) -> String {
     let sql = format!("SHOW {name}");
     let db = link.client().await.expect("a connection");
@@ -122,7 +122,7 @@ async fn guest_of_a_locked_table_hears_of_it_before_the_platform_ends_the_functi
             .await;
         assert_eq!(answer.status, 504, "{}", fixture.log());
         assert!(answer.text().contains("took too long"), "{answer:?}");
-        // It does not wait in the server either, and would not be there for the next.
+        // The statement does not stay queued on the server, where it would delay the next request.
         until_sessions(fixture.database.role(), &AT_WORK, 0).await;
     }
     admin.batch_execute("ROLLBACK").await.expect("no lock");

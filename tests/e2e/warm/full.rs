@@ -1,4 +1,4 @@
-//! A database that has no connection left: whoever comes waits for one, and gives it back.
+//! A database without a free connection slot: instances wait for one, and give it back.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn instance_that_had_to_wait_leaves_its_place_to_others() {
     let mut fixture = HerokuFixture::new().await;
     let (first, second) = (link(&mut fixture, &[]), link(&mut fixture, &[]));
     let role = fixture.database.role().to_owned();
-    // Nobody had to wait: the connection is kept.
+    // No instance had to wait: the connection is kept.
     let kept = pid(&first.client().await.expect("a place")).await;
     first.finish_invocation().await;
     assert_eq!(pid(&first.client().await.expect("a place")).await, kept);
@@ -86,7 +86,7 @@ async fn pool_is_as_large_as_the_invocations_of_an_instance() {
 async fn last_places_are_taken_in_turns_and_others_are_kept() {
     let mut fixture = HerokuFixture::new().await;
     let role = fixture.database.role().to_owned();
-    // Two of three are for everybody.
+    // Two of three are shared.
     limit(&role, 3).await;
     let (first, second) = (link(&mut fixture, &[]), link(&mut fixture, &[]));
     read(&first).await.expect("a place");
@@ -96,7 +96,7 @@ async fn last_places_are_taken_in_turns_and_others_are_kept() {
     assert_eq!(sessions(&role, &ANY).await, 2);
     second.finish_invocation().await;
     until_sessions(&role, &ANY, 1).await;
-    // Nothing of all this costs who asks a round trip, or shows in what is asked.
+    // The pipelined check of the limit does not disturb the caller's own queries.
     let kept = pid(&first.client().await.expect("a place")).await;
     assert_eq!(pid(&first.client().await.expect("a place")).await, kept);
 }

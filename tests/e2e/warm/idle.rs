@@ -1,4 +1,4 @@
-//! Connections that slept, while the process was frozen or nobody asked.
+//! Idle connections: the process was frozen, or no request came.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::{ANY, link, pid, sessions, until_sessions};
 
-/// Stops the processes of a function as Lambda freezes them, and lets them go on.
+/// Stops the processes of a function as Lambda freezes them, and resumes them.
 struct Frozen(Vec<Pid>);
 
 impl Frozen {
@@ -35,7 +35,7 @@ impl Drop for Frozen {
     }
 }
 
-/// Asks a function for its database, and sees that it answers.
+/// Sends a function a request for its database, and checks that it succeeds.
 async fn answers(fixture: &HerokuFixture, function: &Function) {
     let answer = fixture.ask(function, "GET", "/api/health", None).await;
     assert_eq!(answer.status, 200, "{}", fixture.log());
@@ -60,7 +60,7 @@ async fn frozen_function_whose_connections_were_cut_answers_the_next_request() {
 
 #[tokio::test]
 async fn frozen_function_whose_connection_was_forgotten_answers_the_next_request() {
-    // What a NAT gateway does: it forgets the connection, and answers nothing.
+    // A NAT gateway does this: it drops the connection without a reply.
     let proxy = proxy().await;
     let mut fixture = HerokuFixture::new().await;
     fixture.set("STAGELINK_IDLE_TIMEOUT_MS", IDLE_TIMEOUT_MS);
@@ -125,7 +125,7 @@ async fn function_that_is_told_to_end_says_goodbye() {
     }
     until_sessions(fixture.database.role(), &ANY, 0).await;
     function.shutdown().await;
-    // A process that the signal had killed would have said that.
+    // A process that the signal had killed would have logged that.
     assert!(!fixture.log().contains("signal"), "{}", fixture.log());
 }
 
@@ -136,7 +136,7 @@ async fn connection_that_the_server_has_ended_by_now_is_replaced_without_a_look(
     fixture.set_url(&through(&proxy, &fixture.database.url()));
     let link = link(&mut fixture, &[("STAGELINK_IDLE_TIMEOUT_MS", "500")]);
     let first = pid(&link.client().await.expect("a connection")).await;
-    // The server's goodbye does not arrive, and what is sent goes nowhere.
+    // The server's FIN does not arrive, and the client's packets are lost.
     proxy.lose();
     sleep(Duration::from_millis(500)).await;
     assert_ne!(

@@ -1,4 +1,4 @@
-//! The warm connection: never stale, never spoiled, never too many.
+//! Warm connections: never stale, never with leftover state, never more than the limit.
 
 mod abandoned;
 mod bounded;
@@ -14,7 +14,7 @@ use stagelink_local_postgres::{PgBouncer, PgBouncerOptions};
 use stagelink_tests::{HerokuFixture, Identity, as_superuser, pooled, server};
 use tokio_postgres::types::Type;
 
-/// A link to the fixture's database, with these variables set beside the fixture's own.
+/// Returns a link to the fixture's database, after setting these variables of the fixture.
 fn link(fixture: &mut HerokuFixture, variables: &[(&str, &str)]) -> Database {
     for (name, value) in variables {
         fixture.set(name, value);
@@ -22,12 +22,12 @@ fn link(fixture: &mut HerokuFixture, variables: &[(&str, &str)]) -> Database {
     Database::new(Settings::from_vars(&fixture.variables))
 }
 
-/// The same link for an invocation that has so long to answer.
+/// Returns a link with a deadline after this time.
 pub(crate) fn within(link: &Database, limit: Duration) -> Database {
     link.with_deadline(SystemTime::now() + limit)
 }
 
-/// A fixture whose database is reached through a PgBouncer, and a link to it.
+/// Fixture whose database is reached through a PgBouncer, with a link to it.
 struct Pooled {
     link: Database,
     fixture: HerokuFixture,
@@ -56,7 +56,7 @@ async fn pid(db: &Client) -> i32 {
     row.expect("a row").get(0)
 }
 
-/// How many of the role's sessions are in one of these states.
+/// Returns the number of the role's sessions that are in one of these states.
 async fn sessions(role: &str, states: &[&str]) -> i64 {
     let admin = server()
         .await
@@ -72,7 +72,7 @@ async fn sessions(role: &str, states: &[&str]) -> i64 {
 pub(crate) const ANY: [&str; 3] = ["active", "idle", "idle in transaction"];
 pub(crate) const AT_WORK: [&str; 2] = ["active", "idle in transaction"];
 
-/// Waits until so many of the role's sessions are in one of these states.
+/// Waits until this many of the role's sessions are in one of these states.
 pub(crate) async fn until_sessions(role: &str, states: &[&str], wanted: i64) {
     let until = async {
         while sessions(role, states).await != wanted {
@@ -83,7 +83,7 @@ pub(crate) async fn until_sessions(role: &str, states: &[&str], wanted: i64) {
     assert!(reached.is_ok(), "{role} has other sessions than {wanted}");
 }
 
-/// Takes places of the role away, so that only so many are left.
+/// Takes connection slots of the role until only this many are left.
 pub(crate) async fn limit(role: &str, connections: i32) {
     as_superuser(&format!("ALTER ROLE {role} CONNECTION LIMIT {connections}")).await;
 }

@@ -1,4 +1,5 @@
-//! A transaction pooler: it is asked for nothing that it would refuse, and shows others nothing.
+//! Transaction poolers: the SDK sends them nothing that they reject, and leaves no session state to
+//! other clients.
 
 use stagelink::{Database, Error, Settings, params};
 use stagelink_local_postgres::PgBouncer;
@@ -56,7 +57,7 @@ async fn url_of_a_pooler_stays_one_where_the_providers_pooler_is_not_wanted() {
     }
 }
 
-/// A stage on Heroku whose database has a pooler with this identity beside it.
+/// Stage on Heroku whose database has a pooler with this certificate in front of it.
 struct WithPooler {
     fixture: HerokuFixture,
     _server: OwnServer,
@@ -82,7 +83,8 @@ impl WithPooler {
         }
     }
 
-    /// Whether a new link's connection is a pooler's: those of a database are set to end.
+    /// Returns whether a new link connects through the pooler: direct sessions have an idle
+    /// time-out.
     async fn is_pooled(&mut self, variables: &[(&str, &str)]) -> bool {
         let link = link(&mut self.fixture, variables);
         let row = link.read(|db| async move {

@@ -1,4 +1,4 @@
-//! Statements that are kept prepared, over changes of the database.
+//! Prepared statements that are cached, across changes of the schema.
 
 use stagelink::{Client, Database, Error, params};
 use stagelink_tests::{HerokuFixture, proxy, through};
@@ -7,13 +7,13 @@ use super::{link, pid};
 
 const SQL: &str = "SELECT * FROM entry WHERE id < $1";
 
-/// How many columns the table has, by a statement that is kept.
+/// Returns the number of the table's columns, by a cached statement.
 async fn columns(db: &Client) -> usize {
     let rows = db.query_cached(SQL, &params![10_i64]).await.expect("rows");
     rows[0].len()
 }
 
-/// A table with a row, and a link whose connection has the statement prepared.
+/// Creates a table with a row, and a link whose connection has prepared the statement.
 async fn prepared(fixture: &mut HerokuFixture) -> Database {
     let link = link(fixture, &[]);
     let db = link.client().await.expect("a connection");
@@ -29,7 +29,7 @@ async fn prepared(fixture: &mut HerokuFixture) -> Database {
     link
 }
 
-/// What a migration does, on another connection.
+/// Runs a migration on another connection.
 async fn migrate(fixture: &mut HerokuFixture, sql: &str) {
     let other = link(fixture, &[]);
     let db = other.client().await.expect("a connection");

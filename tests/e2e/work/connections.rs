@@ -1,4 +1,4 @@
-//! What a connection must be like to be lent again.
+//! State of a connection before it is lent again.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -37,7 +37,7 @@ async fn connection_is_kept_whatever_the_driver_sends_beside_queries() {
     let place = WorkFixture::new().await;
     let first = {
         let mut db = place.link.client().await.expect("a connection");
-        // Prepared, and let go of without anybody waiting for that.
+        // Prepared, and dropped without waiting for the reply.
         db.query("SELECT name FROM entry", &[]).await.expect("rows");
         let copy = db.copy_in::<_, Bytes>("COPY entry (name) FROM STDIN").await;
         let mut sink = pin!(copy.expect("a copy"));

@@ -1,4 +1,4 @@
-//! Reads, writes and transactions of the SDK, with connections that are lost under them.
+//! Reads, writes and transactions of the SDK that lose their connection.
 
 mod connections;
 mod keys;
@@ -22,7 +22,7 @@ use stagelink_local_postgres::Database as LocalDatabase;
 use stagelink_tests::{as_superuser, database, end_sessions, proxy, server, through};
 use tokio_postgres::types::Type;
 
-/// A provider whose answer a test can change, and which counts the questions.
+/// Provider whose URL a test can change, and which counts its requests.
 #[derive(Clone)]
 struct Known {
     url: Arc<Mutex<String>>,
@@ -54,7 +54,7 @@ impl Provider for Known {
     }
 }
 
-/// A database behind a faulty network, and a link to it.
+/// Database behind a proxy that simulates a faulty network, and a link to it.
 struct WorkFixture {
     database: LocalDatabase,
     proxy: Proxy,
@@ -91,7 +91,7 @@ impl WorkFixture {
         place
     }
 
-    /// A connection past the network, by another link.
+    /// Opens a connection that bypasses the proxy, by another link.
     async fn aside(&self) -> Client {
         let known = Known::new(&self.database.url());
         let limits = Limits::default();
@@ -101,7 +101,7 @@ impl WorkFixture {
             .expect("the database can be reached")
     }
 
-    /// How often an entry is there.
+    /// Returns the number of rows with this name.
     async fn count(&self, name: &str) -> i64 {
         let sql = "SELECT count(*) FROM entry WHERE name = $1";
         let row = self.aside().await;
@@ -109,7 +109,7 @@ impl WorkFixture {
         row.expect("a count").get(0)
     }
 
-    /// Waits until an entry is there, for as long as the test may take.
+    /// Waits until an entry exists, without a limit.
     async fn until_there(&self, name: &str) {
         while self.count(name).await == 0 {
             tokio::task::yield_now().await;
@@ -135,7 +135,7 @@ impl WorkFixture {
         }
     }
 
-    /// Ends the role's sessions, as a rotation or a restart does.
+    /// Terminates the role's sessions, as a rotation or a restart does.
     async fn end_sessions(&self) {
         as_superuser(&end_sessions(self.database.role())).await;
     }
@@ -157,7 +157,7 @@ impl WorkFixture {
             .await
     }
 
-    /// An insertion that takes half a second.
+    /// Inserts an entry by a statement that takes half a second.
     async fn write_slowly(&self, name: &str) -> Result<u64, Error> {
         self.link
             .write(|db| async move { insert(&db, name, SLOW_INSERT).await })
@@ -196,7 +196,8 @@ async fn pid(db: &tokio_postgres::Client) -> i32 {
     row.expect("a row").get(0)
 }
 
-/// Cuts the network after the database has what was written, and before anybody is told.
+/// Cuts the network after the database has received the write, and before the client gets the
+/// reply.
 async fn cut_after_the_commit<T>(
     place: &WorkFixture,
     name: &str,

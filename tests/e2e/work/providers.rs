@@ -1,4 +1,4 @@
-//! Providers that stumble.
+//! Providers that fail and recover.
 
 use std::time::Duration;
 

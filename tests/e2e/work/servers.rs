@@ -1,4 +1,4 @@
-//! Servers that take no writes, fall silent, move, or get another password.
+//! Servers that are read-only, stop answering, move, or get another password.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{INSERT, Known, WorkFixture, insert};
 async fn write_follows_to_the_server_that_takes_writes() {
     let place = WorkFixture::new().await;
     place.read().await.expect("a warm link");
-    // The follower was promoted elsewhere; what was the primary takes no writes.
+    // The follower was promoted elsewhere; the old primary is read-only.
     let (old, new) = (place.database.name(), database().await);
     as_superuser(&format!(
         "ALTER DATABASE {old} SET default_transaction_read_only = on"
@@ -71,7 +71,7 @@ async fn database_that_stays_read_only_is_told_and_the_provider_is_left_in_peace
         });
         read.await.expect("reads go on");
     }
-    // Once to begin with; two at once, then after one second, two and so on.
+    // Once at the start; then two at once, then after one second, two and so on.
     assert!(place.known.asked() <= 5, "{}", place.known.asked());
 }
 
@@ -115,7 +115,7 @@ async fn server_that_falls_silent_after_a_cut_is_looked_for_elsewhere() {
     place.proxy.cut();
     let mut limits = Limits::default();
     limits.connect = Duration::from_millis(300);
-    // A link whose connections time out soon, warmed up elsewhere.
+    // Link whose connections time out soon, warmed up through another proxy.
     let known = Known::new(&through(&elsewhere, &place.database.url()));
     let link = Database::with_provider(
         Stage::Staging,
@@ -130,7 +130,7 @@ async fn server_that_falls_silent_after_a_cut_is_looked_for_elsewhere() {
     link.read(read).await.expect("a warm link");
     let third = proxy().await;
     elsewhere.black_hole().expect("it falls silent");
-    // A time-out alone asks nobody: the connection that is there is good.
+    // A time-out alone causes no provider request: the existing connection is good.
     link.read(read).await.expect("it is read");
     assert_eq!(known.asked(), 1);
     elsewhere.cut();

@@ -1,4 +1,4 @@
-//! Transactions whose connection is lost, that fail, or that lose a race.
+//! Transactions whose connection is lost, that fail, or that lose a serialization conflict.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,6 +1,7 @@
-//! A function that the Netlify CLI builds and serves in tests. What it answers is told by the
-//! end of the path: `/names` has the names in the guestbook, `/bytes` has the request's body as
-//! it came, and anything else tells what the function was asked. Every answer sets two cookies.
+//! A function that the Netlify CLI builds and serves in tests. The end of the path selects its
+//! response: `/names` returns the names in the guestbook, `/bytes` returns the request's body
+//! unchanged, and any other path returns the request as the function saw it. Every response sets
+//! two cookies.
 
 use http::header::{CONTENT_TYPE, SET_COOKIE};
 use lambda_http::{Body, Request, RequestExt as _, Response};
