@@ -41,7 +41,8 @@ pub(crate) fn strip(from: &Path, to: &Path, kept: &[&str]) {
 
 /// A test in its isolated network builds nothing: the process that started it has built everything.
 fn built(name: &str) -> PathBuf {
-    let folder = std::env::var_os(FOLDER).expect("a test in its own network is told the folder");
+    let folder = std::env::var_os(FOLDER)
+        .expect("a test in its own network gets the folder in this variable");
     Path::new(&folder).join(name)
 }
 

@@ -12,10 +12,10 @@ use crate::tools::netlify;
 const COPY: &str = r#"command = "mkdir -p dist/functions && cp artifacts/* dist/functions/ && printf '%s %s' $CONTEXT $BRANCH >public/context.txt""#;
 
 #[test]
-fn deploy_that_builds_is_told_production_whatever_it_is_and_answers_as_what_it_is() {
+fn deploy_with_a_build_gets_context_production_and_serves_its_own_stage() {
     let test = async {
         let (stages, project) = (Stages::new().await, Project::with_build(COPY));
-        for (more, told, host, stage) in [
+        for (more, expected, host, stage) in [
             (&[][..], "production", None, "review"),
             (
                 &["--alias", "staging"][..],
@@ -25,13 +25,13 @@ fn deploy_that_builds_is_told_production_whatever_it_is_and_answers_as_what_it_i
             ),
         ] {
             let arguments = [&["deploy", "--site", "shop"], more].concat();
-            let said = netlify(project.path(), Some(&stages.netlify), &arguments).await;
-            let deploy = stages.newest(&said);
+            let output = netlify(project.path(), Some(&stages.netlify), &arguments).await;
+            let deploy = stages.newest(&output);
             let id = &deploy.id;
             assert_eq!(deploy.functions.keys().collect::<Vec<_>>(), NAMES);
             // A build that relied on this would take a draft for production.
             let context = String::from_utf8_lossy(&deploy.files["context.txt"]).into_owned();
-            assert!(context.starts_with(told), "{context}");
+            assert!(context.starts_with(expected), "{context}");
             let hosting = stages.host().await;
             let own = format!("{id}--shop.localhost");
             stages
@@ -42,7 +42,7 @@ fn deploy_that_builds_is_told_production_whatever_it_is_and_answers_as_what_it_i
         stages.no_secret_was_uploaded();
     };
     only(
-        "built::deploy_that_builds_is_told_production_whatever_it_is_and_answers_as_what_it_is",
+        "built::deploy_with_a_build_gets_context_production_and_serves_its_own_stage",
         test,
     );
 }
@@ -54,14 +54,14 @@ fn variables_of_netlify_toml_are_uploaded_and_reach_no_function() {
         let (stages, project) = (Stages::new().await, Project::with_build(COPY));
         project.append(
             "netlify.toml",
-            "\n[build.environment]\nSTAGELINK_STAGE = \"nowhere\"\nPASSWORD = \"told to all\"\n",
+            "\n[build.environment]\nSTAGELINK_STAGE = \"nowhere\"\nPASSWORD = \"visible to all\"\n",
         );
         let arguments = ["deploy", "--site", "shop"];
-        let said = netlify(project.path(), Some(&stages.netlify), &arguments).await;
-        let deploy = stages.newest(&said);
+        let output = netlify(project.path(), Some(&stages.netlify), &arguments).await;
+        let deploy = stages.newest(&output);
         let (id, toml) = (&deploy.id, &deploy.files["netlify.toml"]);
         let toml = String::from_utf8_lossy(toml).into_owned();
-        assert!(toml.contains("told to all"), "{toml}");
+        assert!(toml.contains("visible to all"), "{toml}");
         let hosting = stages.host().await;
         let host = format!("{id}--shop.localhost");
         stages.answers_as(&hosting, &host, "review").await;
@@ -77,8 +77,8 @@ fn variables_of_netlify_toml_are_uploaded_and_reach_no_function() {
 fn build_without_any_network_finds_both_functions() {
     let test = async {
         let project = Project::with_build(COPY);
-        let said = netlify(project.path(), None, &["build", "--offline"]).await;
-        assert!(said.success, "{}\n{}", said.out, said.err);
+        let output = netlify(project.path(), None, &["build", "--offline"]).await;
+        assert!(output.success, "{}\n{}", output.stdout, output.stderr);
         let manifest = fs::read(project.at(".netlify/functions/manifest.json"));
         let manifest: serde_json::Value =
             serde_json::from_slice(&manifest.expect("a manifest")).expect("a manifest");

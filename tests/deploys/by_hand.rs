@@ -20,7 +20,7 @@ const DEPLOY: [&str; 9] = [
 ];
 
 #[test]
-fn deploys_by_hand_answer_each_with_the_database_of_its_stage() {
+fn manual_deploys_use_the_database_of_their_stage() {
     let test = async {
         let (stages, project) = (Stages::new().await, Project::new());
         let mut hosts = Vec::new();
@@ -30,8 +30,11 @@ fn deploys_by_hand_answer_each_with_the_database_of_its_stage() {
             (&["--prod"][..], "production"),
         ] {
             let arguments = [&DEPLOY, more].concat();
-            let said = netlify(project.path(), Some(&stages.netlify), &arguments).await;
-            let id = said.json()["deploy_id"].as_str().expect("an id").to_owned();
+            let output = netlify(project.path(), Some(&stages.netlify), &arguments).await;
+            let id = output.json()["deploy_id"]
+                .as_str()
+                .expect("an id")
+                .to_owned();
             let deploy = stages.deploy(&id);
             let names: Vec<_> = deploy.functions.keys().collect();
             assert_eq!(names, NAMES);
@@ -60,40 +63,43 @@ fn deploys_by_hand_answer_each_with_the_database_of_its_stage() {
         stages.record.text();
     };
     only(
-        "by_hand::deploys_by_hand_answer_each_with_the_database_of_its_stage",
+        "by_hand::manual_deploys_use_the_database_of_their_stage",
         test,
     );
 }
 
 /// The reason for the script's check: a deploy without its functions must not pass as successful.
 #[test]
-fn stripped_program_is_dropped_by_netlify_without_a_word() {
+fn stripped_program_is_silently_dropped_by_netlify() {
     let test = async {
         let (stages, project) = (Stages::new().await, Project::new());
         artifacts::copy_stripped("guestbook", &project.at("dist/functions/guestbook"));
-        let said = netlify(project.path(), Some(&stages.netlify), &DEPLOY).await;
-        let id = said.json()["deploy_id"].as_str().expect("an id").to_owned();
+        let output = netlify(project.path(), Some(&stages.netlify), &DEPLOY).await;
+        let id = output.json()["deploy_id"]
+            .as_str()
+            .expect("an id")
+            .to_owned();
         let functions = stages.deploy(&id).functions;
         assert_eq!(functions.keys().collect::<Vec<_>>(), ["health"]);
     };
     only(
-        "by_hand::stripped_program_is_dropped_by_netlify_without_a_word",
+        "by_hand::stripped_program_is_silently_dropped_by_netlify",
         test,
     );
 }
 
 #[test]
-fn deploy_with_a_bad_token_uploads_nothing_and_tells_no_token() {
+fn deploy_with_a_bad_token_uploads_nothing_and_prints_no_token() {
     let test = async {
         let (stages, project) = (Stages::new().await, Project::new());
         assert!(stages.netlify.revoke_token(stages.netlify.token()));
-        let said = netlify(project.path(), Some(&stages.netlify), &DEPLOY).await;
-        assert!(!said.success);
-        assert!(!format!("{}{}", said.out, said.err).contains(stages.netlify.token()));
+        let output = netlify(project.path(), Some(&stages.netlify), &DEPLOY).await;
+        assert!(!output.success);
+        assert!(!format!("{}{}", output.stdout, output.stderr).contains(stages.netlify.token()));
         assert!(stages.netlify.deploys().is_empty());
     };
     only(
-        "by_hand::deploy_with_a_bad_token_uploads_nothing_and_tells_no_token",
+        "by_hand::deploy_with_a_bad_token_uploads_nothing_and_prints_no_token",
         test,
     );
 }

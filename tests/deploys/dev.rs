@@ -11,7 +11,7 @@ use crate::server::Server;
 use crate::tools;
 
 #[test]
-fn netlify_dev_shows_the_functions_of_stagelink_dev() {
+fn netlify_dev_proxies_to_stagelink_dev() {
     let test = async {
         let project = Project::new();
         // The CLI waits two minutes at most for the server behind it.
@@ -54,8 +54,5 @@ fn netlify_dev_shows_the_functions_of_stagelink_dev() {
 
         netlify.stop().await;
     };
-    only(
-        "dev::netlify_dev_shows_the_functions_of_stagelink_dev",
-        test,
-    );
+    only("dev::netlify_dev_proxies_to_stagelink_dev", test);
 }

@@ -40,13 +40,13 @@ pub(crate) fn only(name: &str, test: impl Future<Output = ()>) {
         .stdin(Stdio::null())
         .output()
         .expect("unshare runs: apt-get install util-linux");
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
     assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{name} failed in its own network:\n{said}"
+        output.status.success() && text.contains("1 passed"),
+        "{name} failed in its own network:\n{text}"
     );
-    println!("{said}");
+    println!("{text}");
 }
 
 /// Docker's ports are in another network namespace.

@@ -10,10 +10,10 @@ use crate::artifacts;
 use crate::loopback::only;
 use crate::project::Project;
 use crate::stages::Stages;
-use crate::tools::{self, Said};
+use crate::tools::{self, CliOutput};
 
 #[test]
-fn script_deploys_to_the_stage_that_it_says() {
+fn script_deploys_to_the_stage_that_it_prints() {
     let test = async {
         let (stages, project) = linked().await;
         for (options, says, host, stage) in [
@@ -31,10 +31,10 @@ fn script_deploys_to_the_stage_that_it_says() {
                 "production",
             ),
         ] {
-            let said = deploy(&stages, &project, options).await;
-            let newest = stages.newest(&said);
+            let output = deploy(&stages, &project, options).await;
+            let newest = stages.newest(&output);
             assert_eq!(newest.title.as_deref(), Some("by the script"));
-            assert!(said.err.contains(says), "{}", said.err);
+            assert!(output.stderr.contains(says), "{}", output.stderr);
             let hosting = stages.host().await;
             let own = format!("{}--shop.localhost", newest.id);
             stages
@@ -44,19 +44,19 @@ fn script_deploys_to_the_stage_that_it_says() {
         }
         stages.no_secret_was_uploaded();
     };
-    only("script::script_deploys_to_the_stage_that_it_says", test);
+    only("script::script_deploys_to_the_stage_that_it_prints", test);
 }
 
 #[test]
-fn script_refuses_what_would_not_be_what_it_seems() {
+fn script_refuses_misleading_deploys() {
     let test = async {
         let (stages, project) = linked().await;
         let refused = async |options: &[&str], why: &str| {
-            let said = deploy(&stages, &project, options).await;
+            let output = deploy(&stages, &project, options).await;
             assert!(
-                !said.success && said.err.contains(why),
+                !output.success && output.stderr.contains(why),
                 "{why}: {}",
-                said.err
+                output.stderr
             );
         };
         refused(&["--alias", "other"], "STAGELINK_STAGE is not set").await;
@@ -80,10 +80,7 @@ fn script_refuses_what_would_not_be_what_it_seems() {
         refused(&[], "no production deploy").await;
         assert!(stages.netlify.deploys().is_empty());
     };
-    only(
-        "script::script_refuses_what_would_not_be_what_it_seems",
-        test,
-    );
+    only("script::script_refuses_misleading_deploys", test);
 }
 
 /// Returns a project with the script that is linked to its site.
@@ -126,7 +123,7 @@ fn with_script() -> Project {
 }
 
 /// Returns the script with existing artifacts.
-async fn deploy(stages: &Stages, project: &Project, options: &[&str]) -> Said {
+async fn deploy(stages: &Stages, project: &Project, options: &[&str]) -> CliOutput {
     let mut environment = tools::environment(project.path(), Some(&stages.netlify));
     for (name, value) in &mut environment {
         if name == "PATH" {

@@ -58,9 +58,9 @@ async fn serve(
     let url = "http://localhost:9999/.netlify/functions/served";
 
     // The first response waits until the function is built.
-    let told = answers(url, "staging").await;
-    let account = told["account"].as_str().expect("the header");
-    assert_eq!(!account.is_empty(), is_linked, "{told}");
+    let report = answers(url, "staging").await;
+    let account = report["account"].as_str().expect("the header");
+    assert_eq!(!account.is_empty(), is_linked, "{report}");
 
     // The body arrives unchanged. The CLI passes on four members of the response, and
     // isBase64Encoded is none of them (runtimes/rust/index.js of 26.2.0 and 27.10.2), so the client
@@ -71,8 +71,8 @@ async fn serve(
 
     // The CLI passes the event as one argument of a command, which Linux limits to 128 KiB. So
     // bodies near the 6 MB of Netlify cannot be tested with it.
-    let told = send("POST", url, &TEXT, "x".repeat(100_000)).await;
-    assert_eq!(told.json()["bytes"], 100_000, "{}", told.status);
+    let report = send("POST", url, &TEXT, "x".repeat(100_000)).await;
+    assert_eq!(report.json()["bytes"], 100_000, "{}", report.status);
     let answer = send("POST", url, &TEXT, "x".repeat(200_000)).await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(answer.text().contains("E2BIG"), "{}", answer.text());
@@ -98,8 +98,8 @@ async fn deployed(stages: &Stages, source: &Source) {
         "--alias",
         "staging",
     ];
-    let said = netlify(source.path(), Some(&stages.netlify), &arguments).await;
-    stages.newest(&said);
+    let output = netlify(source.path(), Some(&stages.netlify), &arguments).await;
+    stages.newest(&output);
 
     let hosting = stages.host().await;
     let site = hosting.url("staging--shop.localhost");
@@ -108,8 +108,8 @@ async fn deployed(stages: &Stages, source: &Source) {
     let answer = send_bytes(&url, BYTES).await;
     assert_eq!(answer.body, BYTES);
     // The limit applies to the whole event and the whole response, not to the body alone.
-    let told = send("POST", &url, &TEXT, "x".repeat(LIMIT - 10_000)).await;
-    assert_eq!(told.status, StatusCode::OK, "{}", told.text());
+    let report = send("POST", &url, &TEXT, "x".repeat(LIMIT - 10_000)).await;
+    assert_eq!(report.status, StatusCode::OK, "{}", report.text());
     let answer = send("POST", &url, &TEXT, "x".repeat(LIMIT + 1)).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
     hosting.stop().await;
@@ -128,19 +128,19 @@ async fn answers(url: &str, stage: &str) -> serde_json::Value {
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
     let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().collect();
     assert_eq!(cookies, ["one=1; Path=/", "two=2; Path=/"]);
-    let told = answer.json();
-    assert_eq!(told["method"], "POST");
-    assert_eq!(told["path"], "/.netlify/functions/served");
-    assert_eq!(told["cookie"], "a=1; b=2");
-    assert_eq!(told["body"], "naïve ☕");
-    let mut query: Vec<_> = told["query"].as_array().expect("a list").clone();
+    let report = answer.json();
+    assert_eq!(report["method"], "POST");
+    assert_eq!(report["path"], "/.netlify/functions/served");
+    assert_eq!(report["cookie"], "a=1; b=2");
+    assert_eq!(report["body"], "naïve ☕");
+    let mut query: Vec<_> = report["query"].as_array().expect("a list").clone();
     // The order of different names is arbitrary; the order of one name's values is kept.
     query.sort_by_key(|pair| pair[0].to_string());
     assert_eq!(
         json!(query),
         json!([["q", "x y"], ["tag", "one"], ["tag", "two"]])
     );
-    told
+    report
 }
 
 /// Sends bytes that the function returns.

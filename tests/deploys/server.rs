@@ -45,7 +45,7 @@ impl Server {
             panic!("it ended");
         };
         let waited = timeout(PATIENCE, wait).await;
-        waited.unwrap_or_else(|_| panic!("it did not say {ready:?}"));
+        waited.unwrap_or_else(|_| panic!("it did not print {ready:?}"));
         // Its further output must not block on a reader.
         server.output = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {

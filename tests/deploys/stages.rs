@@ -9,7 +9,7 @@ use stagelink_local::netlify_api::{
 };
 use stagelink_tests::{CANARY, FunctionHarness, Record, database, migrate, send, server};
 
-use crate::tools::Said;
+use crate::tools::CliOutput;
 
 /// Stages review, staging and production of the pipeline `shop`, and the Netlify site `shop`, which
 /// serves them as deploy previews, branch `staging` and production.
@@ -124,7 +124,7 @@ impl Stages {
         self.netlify
             .host(move |line| record.add(line.line))
             .await
-            .expect("what is deployed can be served")
+            .expect("the deploys are served")
     }
 
     /// Returns the deploy with this id.
@@ -136,11 +136,15 @@ impl Stages {
     }
 
     /// Returns the newest deploy, which this command must have made.
-    pub(crate) fn newest(&self, said: &Said) -> UploadedDeploy {
+    pub(crate) fn newest(&self, output: &CliOutput) -> UploadedDeploy {
         let requests = self.netlify.control().requests();
         let refused = |of: &&RecordedRequest| of.status.is_none_or(|status| status >= 400);
         let refused: Vec<_> = requests.iter().filter(refused).collect();
-        assert!(said.success, "{}\n{}\n{refused:?}", said.out, said.err);
+        assert!(
+            output.success,
+            "{}\n{}\n{refused:?}",
+            output.stdout, output.stderr
+        );
         self.netlify.deploys().pop().expect("a deploy")
     }
 

@@ -11,20 +11,20 @@ use tokio::time::timeout;
 
 /// Result of a command of the CLI.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct CliOutput {
     pub(crate) success: bool,
-    pub(crate) out: String,
-    pub(crate) err: String,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
-impl Said {
+impl CliOutput {
     /// Returns its output, run with `--json`.
     pub(crate) fn json(&self) -> Value {
-        assert!(self.success, "{}\n{}", self.out, self.err);
+        assert!(self.success, "{}\n{}", self.stdout, self.stderr);
         // Other programs write to the same output before it: the build does.
-        let start = self.out.rfind("\n{\n").map_or(0, |at| at + 1);
-        let json = self.out.get(start..).unwrap_or_default();
-        serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {}", self.out))
+        let start = self.stdout.rfind("\n{\n").map_or(0, |at| at + 1);
+        let json = self.stdout.get(start..).unwrap_or_default();
+        serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
     }
 }
 
@@ -49,28 +49,28 @@ pub(crate) async fn netlify(
     project: &Path,
     netlify: Option<&NetlifyApi>,
     arguments: &[&str],
-) -> Said {
+) -> CliOutput {
     let mut command = command(project, netlify);
     command.args(arguments);
     run(command).await
 }
 
 /// Runs a command to its end.
-pub(crate) async fn run(command: Command) -> Said {
+pub(crate) async fn run(command: Command) -> CliOutput {
     let what = format!("{:?}", command.get_args().collect::<Vec<_>>());
     let mut command = tokio::process::Command::from(command);
     command.stdin(Stdio::null()).kill_on_drop(true);
     let output = timeout(PATIENCE, command.output())
         .await
-        .unwrap_or_else(|_| panic!("{what} came to no end"))
+        .unwrap_or_else(|_| panic!("{what} timed out"))
         .unwrap_or_else(|error| panic!("{what} does not run: {error}"));
-    let said = Said {
+    let output = CliOutput {
         success: output.status.success(),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     };
-    println!("{what}\n{}\n{}", said.out, said.err);
-    said
+    println!("{what}\n{}\n{}", output.stdout, output.stderr);
+    output
 }
 
 /// Returns a command of the CLI in a project, with a minimal environment.

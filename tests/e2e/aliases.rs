@@ -115,7 +115,7 @@ async fn alias_with_the_database_of_another_stage_is_refused_by_the_mark() {
 async fn invocation_without_a_stages_alias_is_refused_and_the_next_one_is_served() {
     let aliases = Aliases::new().await;
     let function = aliases.fixture.function("guestbook").await;
-    for (invoked, said) in [
+    for (invoked, reason) in [
         (function.clone(), "without an alias"),
         (function.with_alias("$LATEST"), "by $LATEST"),
         (function.with_alias("7"), "by version 7"),
@@ -129,7 +129,7 @@ async fn invocation_without_a_stages_alias_is_refused_and_the_next_one_is_served
             answer.text()
         );
         assert!(
-            aliases.fixture.log().contains(said),
+            aliases.fixture.log().contains(reason),
             "{}",
             aliases.fixture.log()
         );

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 #[tokio::test]
-async fn artifact_needs_nothing_of_the_image_and_is_known_to_netlify() {
+async fn artifact_needs_no_library_and_is_recognized_by_netlify() {
     for artifact in built_artifacts().await.values() {
         let program = fs::read(&artifact.program).unwrap();
         verify_deployable(&program, artifacts_target()).unwrap();
@@ -60,7 +60,7 @@ async fn artifact_without_a_database_answers_an_event() {
 }
 
 #[tokio::test]
-async fn zip_is_that_of_the_program_whenever_it_is_made() {
+async fn zip_is_reproducible() {
     for artifact in built_artifacts().await.values() {
         let program = fs::read(&artifact.program).unwrap();
         assert!(fs::read(&artifact.zip).unwrap() == zip(&program).unwrap());
@@ -75,7 +75,7 @@ async fn same_source_in_two_folders_gives_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn program_without_the_symbol_is_not_taken_for_finished() {
+async fn program_without_the_symbol_is_not_accepted_as_finished() {
     if !artifacts_target().is_for_netlify() {
         return;
     }
@@ -95,7 +95,7 @@ async fn program_without_the_symbol_is_not_taken_for_finished() {
 }
 
 #[tokio::test]
-async fn program_that_ends_at_once_fails_the_check_with_its_words() {
+async fn program_that_exits_at_once_fails_the_check_with_its_output() {
     let project = Project::new("project", MAIN);
     let artifact = project.build().await;
     let error = check("hello", &artifact.program, artifacts_target()).await;
@@ -105,24 +105,27 @@ async fn program_that_ends_at_once_fails_the_check_with_its_words() {
 }
 
 #[tokio::test]
-async fn machine_without_a_compiler_of_c_is_told_what_to_install() {
+async fn missing_c_compiler_names_the_package_to_install() {
     let programs = tempfile::tempdir().unwrap();
-    let said = refused(programs.path()).await;
+    let stderr = refused(programs.path()).await;
     let target = artifacts_target();
     assert!(
-        said.contains(&format!("there is no C compiler for {target}")),
-        "{said}"
+        stderr.contains(&format!("there is no C compiler for {target}")),
+        "{stderr}"
     );
-    assert!(said.contains("apt-get install build-essential"), "{said}");
+    assert!(
+        stderr.contains("apt-get install build-essential"),
+        "{stderr}"
+    );
 }
 
 #[tokio::test]
-async fn machine_without_perl_is_told_that_openssl_wants_it() {
+async fn missing_perl_is_reported_for_openssl() {
     let programs = tempfile::tempdir().unwrap();
     let cc = on_path("cc");
     symlink(cc, programs.path().join("cc")).unwrap();
-    let said = refused(programs.path()).await;
-    assert!(said.contains("there is no perl"), "{said}");
+    let stderr = refused(programs.path()).await;
+    assert!(stderr.contains("there is no perl"), "{stderr}");
 }
 
 /// Returns the command's error when only these programs are on the PATH.

@@ -10,7 +10,7 @@ use crate::warm::{AT_WORK, until_sessions};
 const AT_ONCE: usize = 3;
 
 #[tokio::test]
-async fn requests_at_once_share_one_process_and_have_a_connection_each() {
+async fn concurrent_requests_share_one_process_and_have_a_connection_each() {
     let fixture = HerokuFixture::new().await;
     migrate(&fixture.variables).await;
     let function = fixture.start_as("concurrent", &sdk_example("concurrent").await, |config| {
@@ -34,16 +34,23 @@ async fn requests_at_once_share_one_process_and_have_a_connection_each() {
         lock.rollback().await.expect("a rollback");
     };
     let (one, two, three, ()) = tokio::join!(ask(), ask(), ask(), fall);
-    let told: Vec<Value> = [one, two, three]
+    let answers: Vec<Value> = [one, two, three]
         .into_iter()
         .map(|answer| {
             assert_eq!(answer.status, 200, "{}\n{}", answer.text(), fixture.log());
             answer.json()
         })
         .collect();
-    let sessions: BTreeSet<_> = told.iter().map(|told| told["session"].as_i64()).collect();
+    let sessions: BTreeSet<_> = answers
+        .iter()
+        .map(|answer| answer["session"].as_i64())
+        .collect();
     assert_eq!(sessions.len(), AT_ONCE);
-    assert!(told.iter().all(|one| one["process"] == told[0]["process"]));
+    assert!(
+        answers
+            .iter()
+            .all(|one| one["process"] == answers[0]["process"])
+    );
     assert_eq!(function.started_count(), 1);
     function.shutdown().await;
 }

@@ -27,7 +27,7 @@ fn rotated(url: &str) -> String {
 }
 
 #[tokio::test]
-async fn heroku_keeps_what_a_provider_promises() {
+async fn heroku_conforms_to_the_provider_contract() {
     let fixture = HerokuFixture::new().await;
     let ProviderSettings::Heroku(settings) = settings(&fixture) else {
         panic!("not heroku")
@@ -44,39 +44,39 @@ async fn heroku_keeps_what_a_provider_promises() {
 }
 
 #[tokio::test]
-async fn neon_keeps_what_a_provider_promises() {
-    let place = ProviderFixture::neon().await;
-    let ProviderSettings::Neon(settings) = settings(&place) else {
+async fn neon_conforms_to_the_provider_contract() {
+    let fixture = ProviderFixture::neon().await;
+    let ProviderSettings::Neon(settings) = settings(&fixture) else {
         panic!("not neon")
     };
     let neon = Neon::new(settings).expect("its settings are good");
-    check_at(&place, &neon).await;
+    check_at(&fixture, &neon).await;
 }
 
 #[tokio::test]
-async fn render_keeps_what_a_provider_promises() {
-    let place = ProviderFixture::render().await;
-    let ProviderSettings::Render(settings) = settings(&place) else {
+async fn render_conforms_to_the_provider_contract() {
+    let fixture = ProviderFixture::render().await;
+    let ProviderSettings::Render(settings) = settings(&fixture) else {
         panic!("not render")
     };
     let render = Render::new(settings).expect("its settings are good");
-    check_at(&place, &render).await;
+    check_at(&fixture, &render).await;
 }
 
 /// Both write a URL's scheme differently than Heroku.
-async fn check_at<P: Provider + Debug>(place: &ProviderFixture, provider: &P) {
+async fn check_at<P: Provider + Debug>(fixture: &ProviderFixture, provider: &P) {
     let spelled = |url: &str| url.replacen("postgres://", "postgresql://", 1);
-    let url = place.database.url();
-    conformance(provider, place, place.cloud.token_variable())
+    let url = fixture.database.url();
+    conformance(provider, fixture, fixture.cloud.token_variable())
         .check(&spelled(&url), async || {
-            place.cloud.set_url(&rotated(&url));
+            fixture.cloud.set_url(&rotated(&url));
             spelled(&rotated(&url))
         })
         .await;
 }
 
 #[tokio::test]
-async fn fixed_url_keeps_what_a_provider_promises() {
+async fn fixed_url_conforms_to_the_provider_contract() {
     let url = format!("postgres://shop:{CANARY}@db.example/shop");
     let fixed = StaticUrl::parse(&url.as_str().into()).expect("it is a URL");
     Conformance::of(&fixed, Stage::Staging)

@@ -24,7 +24,7 @@ async fn answer_within_two_seconds(fixture: &HerokuFixture, trouble: impl AsyncF
 }
 
 #[tokio::test]
-async fn network_that_falls_silent_during_a_query_is_a_gateway_time_out() {
+async fn silent_network_during_a_query_is_a_gateway_time_out() {
     let proxy = proxy().await;
     let fixture = HerokuFixture::new().await;
     fixture.set_url(&through(&proxy, &fixture.database.url()));
@@ -38,13 +38,13 @@ async fn network_that_falls_silent_during_a_query_is_a_gateway_time_out() {
 }
 
 #[tokio::test]
-async fn server_that_does_not_answer_any_more_is_told_in_time() {
+async fn unresponsive_server_is_reported_in_time() {
     let proxy = proxy().await;
     let mut fixture = HerokuFixture::new().await;
     fixture.set_url(&through(&proxy, &fixture.database.url()));
     fixture.set("STAGELINK_CONNECT_TIMEOUT_MS", "30000");
     let silent = async || {
-        proxy.black_hole().expect("it falls silent");
+        proxy.black_hole().expect("the proxy drops packets");
         proxy.cut();
     };
     let answer = answer_within_two_seconds(&fixture, silent).await;
@@ -52,7 +52,7 @@ async fn server_that_does_not_answer_any_more_is_told_in_time() {
 }
 
 #[tokio::test]
-async fn provider_that_hangs_does_not_hold_a_request_for_longer() {
+async fn hanging_provider_does_not_hold_a_request_past_its_deadline() {
     use stagelink_local::heroku::{Failure, Fault};
 
     let mut fixture = HerokuFixture::new().await;
@@ -69,7 +69,7 @@ async fn provider_that_hangs_does_not_hold_a_request_for_longer() {
 }
 
 #[tokio::test]
-async fn handler_that_waits_for_a_query_without_an_end_is_given_up_in_time() {
+async fn handler_with_an_endless_query_is_cancelled_in_time() {
     let proxy = proxy().await;
     let fixture = HerokuFixture::new().await;
     fixture.set_url(&through(&proxy, &fixture.database.url()));

@@ -66,7 +66,7 @@ async fn deploy_time_scram_keys_log_in_without_the_password() {
 }
 
 #[tokio::test]
-async fn keys_of_a_password_that_was_set_anew_are_made_again() {
+async fn scram_keys_are_derived_again_after_a_password_reset() {
     let (fixture, _) = with_scram_keys().await;
     let asked = fixture.heroku.requests().len();
     let set = async |password: &str| {
@@ -91,7 +91,7 @@ async fn keys_of_a_password_that_was_set_anew_are_made_again() {
 }
 
 #[tokio::test]
-async fn keys_that_were_cut_off_are_told_and_not_shown() {
+async fn truncated_scram_keys_are_reported_and_not_printed() {
     let (mut fixture, credentials) = with_scram_keys().await;
     fixture.set(
         "STAGELINK_CREDENTIALS",
@@ -121,9 +121,9 @@ async fn credentials_command_refuses_the_database_of_another_stage() {
     as_superuser(&format!("ALTER DATABASE {name} SET {mark}")).await;
     let output = credentials(&fixture, "staging").await;
     assert!(!output.status.success() && output.stdout.is_empty());
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("marked as stage production's"), "{said}");
-    assert!(!said.contains(CANARY), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("marked as stage production's"), "{stderr}");
+    assert!(!stderr.contains(CANARY), "{stderr}");
 }
 
 #[tokio::test]

@@ -196,7 +196,7 @@ fn descendants(of: i32) -> HashSet<i32> {
 }
 
 #[tokio::test]
-async fn all_comes_up_serves_both_stages_and_leaves_nothing_behind() {
+async fn dev_serves_both_stages_and_leaves_nothing_behind() {
     let dev = Dev::start(&[]).await;
     let heroku = &dev.up["heroku"];
     assert!(
@@ -234,7 +234,7 @@ async fn all_comes_up_serves_both_stages_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn terminated_or_killed_it_leaves_nothing_behind() {
+async fn terminated_or_killed_dev_leaves_nothing_behind() {
     let dev = Dev::start(&[]).await;
     assert!(dev.names("staging").await.is_empty());
     assert_eq!(dev.end(Signal::SIGTERM).await, Some(0));
@@ -245,7 +245,7 @@ async fn terminated_or_killed_it_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn kept_data_is_there_in_the_next_run() {
+async fn kept_data_is_available_in_the_next_run() {
     let data = tempfile::Builder::new()
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .tempdir()
@@ -277,7 +277,7 @@ async fn remove_volume(folder: &Path) {
 }
 
 #[tokio::test]
-async fn port_that_is_taken_is_named_at_once() {
+async fn occupied_port_is_reported_at_once() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("a port").port().to_string();
     let temporary = tempfile::tempdir().expect("a folder");
@@ -292,10 +292,16 @@ async fn port_that_is_taken_is_named_at_once() {
             .output()
             .await
             .expect("the command runs");
-        let said = String::from_utf8_lossy(&output.stderr);
+        let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success());
-        assert!(said.contains(&format!("port {port}")), "{option}: {said}");
-        assert!(!said.contains("functions"), "it was built first: {said}");
+        assert!(
+            stderr.contains(&format!("port {port}")),
+            "{option}: {stderr}"
+        );
+        assert!(
+            !stderr.contains("functions"),
+            "it was built first: {stderr}"
+        );
     }
     assert!(is_empty(temporary.path()));
 }
@@ -316,7 +322,7 @@ async fn project_without_netlify_toml_is_refused() {
 }
 
 #[tokio::test]
-async fn source_of_postgres_that_cannot_work_is_told_without_its_password() {
+async fn unusable_postgres_source_is_reported_without_its_password() {
     let temporary = tempfile::tempdir().expect("a folder");
     let url = format!("postgres://boss:{CANARY}@localhost:0/postgres");
     for (source, reason) in [("oracle", "the choices are"), (&url, "could not log in")] {
@@ -326,9 +332,9 @@ async fn source_of_postgres_that_cannot_work_is_told_without_its_password() {
             .output()
             .await
             .expect("the command runs");
-        let said = String::from_utf8_lossy(&output.stderr);
+        let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success());
-        assert!(said.contains(reason), "{said}");
-        assert!(!said.contains(CANARY), "{said}");
+        assert!(stderr.contains(reason), "{stderr}");
+        assert!(!stderr.contains(CANARY), "{stderr}");
     }
 }

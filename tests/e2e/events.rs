@@ -35,14 +35,14 @@ impl Echo {
     }
 
     /// Sends an event and returns the request as the function parsed it.
-    async fn told(&self, event: &Value) -> Value {
+    async fn request_of(&self, event: &Value) -> Value {
         let answer = self.answer(event).await;
         assert_eq!(answer["isBase64Encoded"], false);
         serde_json::from_str(answer["body"].as_str().expect("a body")).expect("JSON")
     }
 
     /// Sends bytes and checks that they come back.
-    async fn sends_bytes_to_and_fro(&self, mut event: Value, path: &str) {
+    async fn check_bytes_are_echoed(&self, mut event: Value, path: &str) {
         event[path] = json!("/bytes");
         event["body"] = json!(BASE64_STANDARD.encode(BYTES));
         event["isBase64Encoded"] = json!(true);
@@ -121,29 +121,29 @@ fn load_balancer(several: bool) -> Value {
     event
 }
 
-fn asserts_request(told: &Value, tags: &[&str]) {
-    assert_eq!(told["method"], "POST");
-    assert_eq!(told["path"], "/api/echo");
-    assert_eq!(told["body"], "{\"greeting\":\"hello\"}");
-    assert_eq!(told["headers"]["cookie"][0], "a=1; b=2");
-    let query = told["query"].as_array().cloned().unwrap_or_default();
+fn assert_request(request: &Value, tags: &[&str]) {
+    assert_eq!(request["method"], "POST");
+    assert_eq!(request["path"], "/api/echo");
+    assert_eq!(request["body"], "{\"greeting\":\"hello\"}");
+    assert_eq!(request["headers"]["cookie"][0], "a=1; b=2");
+    let query = request["query"].as_array().cloned().unwrap_or_default();
     let values = |name: &str| -> Vec<String> {
         let own = query.iter().filter(|pair| pair[0] == name);
         own.map(|pair| pair[1].as_str().unwrap_or_default().to_owned())
             .collect()
     };
-    assert_eq!(values("tag"), tags, "{told}");
-    assert_eq!(values("q"), ["x y"], "{told}");
+    assert_eq!(values("tag"), tags, "{request}");
+    assert_eq!(values("q"), ["x y"], "{request}");
 }
 
 #[tokio::test]
 async fn rest_api_and_netlify_are_answered_with_every_cookie() {
     let echo = Echo::start().await;
-    let told = echo.told(&rest()).await;
-    asserts_request(&told, &["one", "two"]);
+    let request = echo.request_of(&rest()).await;
+    assert_request(&request, &["one", "two"]);
     let answer = echo.answer(&rest()).await;
     assert_eq!(answer["multiValueHeaders"]["set-cookie"], json!(COOKIES));
-    echo.sends_bytes_to_and_fro(rest(), "path").await;
+    echo.check_bytes_are_echoed(rest(), "path").await;
     echo.function.shutdown().await;
 }
 
@@ -154,11 +154,11 @@ async fn http_api_and_function_url_are_answered_with_every_cookie() {
         "1234567890.execute-api.us-east-1.amazonaws.com",
         "1234567890.lambda-url.us-east-1.on.aws",
     ] {
-        let told = echo.told(&http(domain)).await;
-        asserts_request(&told, &["one", "two"]);
+        let request = echo.request_of(&http(domain)).await;
+        assert_request(&request, &["one", "two"]);
         let answer = echo.answer(&http(domain)).await;
         assert_eq!(answer["cookies"], json!(COOKIES));
-        echo.sends_bytes_to_and_fro(http(domain), "rawPath").await;
+        echo.check_bytes_are_echoed(http(domain), "rawPath").await;
     }
     echo.function.shutdown().await;
 }
@@ -167,37 +167,37 @@ async fn http_api_and_function_url_are_answered_with_every_cookie() {
 async fn load_balancer_of_either_kind_is_answered() {
     let echo = Echo::start().await;
     for (several, tags) in [(true, ["one", "two"].as_slice()), (false, &["two"])] {
-        let told = echo.told(&load_balancer(several)).await;
-        asserts_request(&told, tags);
+        let request = echo.request_of(&load_balancer(several)).await;
+        assert_request(&request, tags);
         let answer = echo.answer(&load_balancer(several)).await;
         assert_eq!(answer["multiValueHeaders"]["set-cookie"], json!(COOKIES));
         assert!(answer["headers"]["set-cookie"].is_string(), "{answer}");
         assert_eq!(answer["statusDescription"], "200 OK");
-        echo.sends_bytes_to_and_fro(load_balancer(several), "path")
+        echo.check_bytes_are_echoed(load_balancer(several), "path")
             .await;
     }
     echo.function.shutdown().await;
 }
 
 #[tokio::test]
-async fn header_without_a_value_as_netlify_dev_sends_offline_is_left_out() {
+async fn null_header_of_offline_netlify_dev_is_ignored() {
     let echo = Echo::start().await;
     let mut event = rest();
     event["headers"]["x-nf-account-id"] = Value::Null;
     event["multiValueHeaders"]["x-nf-account-id"] = json!([null]);
-    let told = echo.told(&event).await;
-    asserts_request(&told, &["one", "two"]);
-    assert_eq!(told["headers"]["x-nf-account-id"], Value::Null);
+    let request = echo.request_of(&event).await;
+    assert_request(&request, &["one", "two"]);
+    assert_eq!(request["headers"]["x-nf-account-id"], Value::Null);
     echo.function.shutdown().await;
 }
 
 #[tokio::test]
-async fn event_that_is_no_request_is_refused_and_the_process_lives_on() {
+async fn event_that_is_no_request_is_refused_and_the_process_survives() {
     let echo = Echo::start().await;
     let queue = json!({"Records": [{
         "messageId": "1", "body": CANARY, "eventSource": "aws:sqs",
     }]});
-    for (event, said) in [
+    for (event, reason) in [
         (queue.to_string(), "an object with Records"),
         (json!({}).to_string(), "an object without a member"),
         (json!("hello").to_string(), "no object"),
@@ -208,12 +208,12 @@ async fn event_that_is_no_request_is_refused_and_the_process_lives_on() {
         let Err(InvokeError::Function { error_message, .. }) = refused else {
             panic!("{event}: {refused:?}");
         };
-        assert!(error_message.contains(said), "{event}: {error_message}");
+        assert!(error_message.contains(reason), "{event}: {error_message}");
         assert!(!error_message.contains(CANARY));
     }
     let not_utf8 = Bytes::from_static(b"{\"path\":\"\xff\"}");
     assert!(echo.function.invoke(not_utf8).await.is_err());
-    asserts_request(&echo.told(&rest()).await, &["one", "two"]);
+    assert_request(&echo.request_of(&rest()).await, &["one", "two"]);
     assert_eq!(echo.function.started_count(), 1);
     echo.function.shutdown().await;
 }

@@ -20,7 +20,7 @@ async fn read(url: &str, query: &str) -> Value {
 }
 
 #[tokio::test]
-async fn entry_is_kept_and_shown() {
+async fn entry_is_stored_and_listed() {
     let (cloud, _record) = site().await;
     let url = cloud.stages()[0].url();
     let empty = json!({ "stage": "staging", "entries": [], "next": null });
@@ -106,7 +106,7 @@ async fn wrong_request_gets_problem_details() {
 }
 
 #[tokio::test]
-async fn requests_at_the_same_time_are_all_kept() {
+async fn concurrent_entries_are_all_stored() {
     let (cloud, _record) = site().await;
     let url = cloud.stages()[0].url().to_owned();
     let signing: Vec<_> = (0..8)

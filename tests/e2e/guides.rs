@@ -81,7 +81,7 @@ fn file(line: &str) -> Option<(String, bool)> {
 
 /// A reader who follows a guide in a new project.
 struct Reader {
-    place: NewProject,
+    fixture: NewProject,
     project: PathBuf,
     path: String,
     dev: Option<Dev>,
@@ -90,11 +90,11 @@ struct Reader {
 
 impl Reader {
     async fn new() -> Self {
-        let place = NewProject::new();
-        let project = place.new_project("shop").await;
-        let path = place.path_with_a_built_command().await;
+        let fixture = NewProject::new();
+        let project = fixture.new_project("shop").await;
+        let path = fixture.path_with_a_built_command().await;
         Self {
-            place,
+            fixture,
             project,
             path,
             dev: None,
@@ -112,7 +112,7 @@ impl Reader {
         if let Some(dev) = self.dev.take() {
             assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
         }
-        drop(self.place);
+        drop(self.fixture);
     }
 
     async fn take(&mut self, step: Step) {

@@ -3,7 +3,7 @@
 use stagelink_tests::{CANARY, HerokuFixture};
 
 #[tokio::test]
-async fn healthy_stage_tells_its_phases_and_no_host() {
+async fn healthy_stage_reports_its_phases_and_no_host() {
     let fixture = HerokuFixture::new().await;
     let answer = fixture.get("health").await;
     assert_eq!(answer.status, 200, "{}\n{}", answer.text(), fixture.log());
@@ -21,7 +21,7 @@ async fn healthy_stage_tells_its_phases_and_no_host() {
 }
 
 #[tokio::test]
-async fn warm_instance_asks_heroku_nothing() {
+async fn warm_instance_makes_no_heroku_request() {
     let fixture = HerokuFixture::new().await;
     let function = fixture.function("health").await;
     for _ in 0..3 {
@@ -35,7 +35,7 @@ async fn warm_instance_asks_heroku_nothing() {
 }
 
 #[tokio::test]
-async fn loudest_log_holds_no_secret() {
+async fn most_verbose_log_contains_no_secret() {
     let mut fixture = HerokuFixture::new().await;
     fixture.set("AWS_LAMBDA_LOG_LEVEL", "TRACE");
     assert_eq!(fixture.get("health").await.status, 200);

@@ -31,7 +31,7 @@ async fn refusal(harness: &FunctionHarness) -> Option<ErrorKind> {
 }
 
 #[tokio::test]
-async fn function_with_the_url_of_another_stage_refuses_it_both_ways() {
+async fn url_of_another_stage_is_refused_both_ways() {
     for (own, other) in [("staging", "production"), ("production", "staging")] {
         let mut fixture = HerokuFixture::new().await;
         let url = fixture.database.url();
@@ -49,7 +49,7 @@ async fn function_with_the_url_of_another_stage_refuses_it_both_ways() {
 }
 
 #[tokio::test]
-async fn unmarked_database_is_let_in_with_one_warning_per_process() {
+async fn unmarked_database_is_accepted_with_one_warning_per_process() {
     let mut fixture = HerokuFixture::new().await;
     fixture.set("STAGELINK_POOL_SIZE", "1");
     let function = fixture.function("health").await;
@@ -77,7 +77,7 @@ async fn unmarked_database_is_refused_where_a_mark_is_required() {
 }
 
 #[tokio::test]
-async fn mark_that_changes_counts_from_the_next_connection_on() {
+async fn changed_mark_applies_to_the_next_connection() {
     let fixture = HerokuFixture::new().await;
     for (name, expected) in [
         ("stagelink:staging", None),
@@ -90,7 +90,7 @@ async fn mark_that_changes_counts_from_the_next_connection_on() {
 }
 
 #[tokio::test]
-async fn mark_is_seen_through_a_pooler_whatever_its_clients_call_themselves() {
+async fn mark_is_read_through_a_pooler_despite_its_clients_names() {
     let server = OwnServer::start(&Identity::self_signed()).await;
     let database = server.database(Auth::Scram).await;
     for (own, expected) in [
@@ -124,7 +124,7 @@ async fn mark_is_seen_through_a_pooler_whatever_its_clients_call_themselves() {
 }
 
 #[tokio::test]
-async fn look_at_the_mark_costs_no_round_trip_unless_another_name_stands_before_it() {
+async fn mark_check_costs_no_round_trip_unless_another_setting_hides_the_mark() {
     let mut costs = Vec::new();
     for (name, query) in [
         ("", ""),
@@ -148,7 +148,7 @@ async fn look_at_the_mark_costs_no_round_trip_unless_another_name_stands_before_
 }
 
 #[tokio::test]
-async fn mark_that_is_hidden_is_found_all_the_same() {
+async fn hidden_mark_is_found() {
     let fixture = HerokuFixture::new().await;
     let hiding = "?options=-c%20application_name%3Dshop";
     fixture.set_url(&format!("{}{hiding}", fixture.database.url()));
@@ -166,7 +166,7 @@ async fn mark_that_is_hidden_is_found_all_the_same() {
 }
 
 #[tokio::test]
-async fn session_has_its_name_from_the_first_statement_on() {
+async fn session_has_its_application_name_from_the_first_statement() {
     for (query, name) in [("", "guestbook"), ("?application_name=it%27s", "it's")] {
         let mut fixture = HerokuFixture::new().await;
         mark(&fixture, "stagelink:staging").await;
@@ -181,7 +181,7 @@ async fn session_has_its_name_from_the_first_statement_on() {
 }
 
 #[tokio::test]
-async fn write_does_not_try_a_server_that_says_it_takes_none() {
+async fn write_skips_a_server_that_reports_read_only() {
     let proxy = proxy().await;
     let mut fixture = HerokuFixture::new().await;
     let old = database().await;

@@ -1,15 +1,15 @@
 //! Concurrent requests, compared with the rows in the database.
 
 use stagelink_tests::{
-    HerokuFixture, Load, Plan, StoredWrites, Tally, Target, migrate, server, site,
+    HerokuFixture, Load, LoadReport, Plan, StoredWrites, Target, migrate, server, site,
 };
 
 /// Checks that no request failed, and that the database has each write once.
-fn all_good(tally: &Tally, kept: StoredWrites) {
-    println!("{tally}");
-    assert_eq!(tally.failures().count(), 0, "{tally}");
-    let writes = tally.outcomes().iter().filter(|one| one.is_write).count();
-    assert_eq!((kept.confirmed, kept.unconfirmed), (writes, 0));
+fn all_good(report: &LoadReport, stored: StoredWrites) {
+    println!("{report}");
+    assert_eq!(report.failures().count(), 0, "{report}");
+    let writes = report.outcomes().iter().filter(|one| one.is_write).count();
+    assert_eq!((stored.confirmed, stored.unconfirmed), (writes, 0));
 }
 
 #[tokio::test]
@@ -20,14 +20,14 @@ async fn healthy_database_keeps_each_write_of_many_instances_once() {
     let plan = Plan::default();
     let load = Load::start(fixture.target(&function), plan);
     load.answered(300).await;
-    let tally = load.stop().await;
+    let report = load.stop().await;
     let db = server()
         .await
         .connect_as_superuser_to(&fixture.database)
         .await;
-    let kept = tally.check(&db.expect("the database is there")).await;
-    all_good(&tally, kept);
-    assert!(tally.outcomes().len() >= 300);
+    let stored = report.check(&db.expect("the database is there")).await;
+    all_good(&report, stored);
+    assert!(report.outcomes().len() >= 300);
     assert!((2..=plan.concurrency).contains(&function.started_count()));
     function.shutdown().await;
 }
@@ -44,12 +44,12 @@ async fn healthy_site_keeps_each_write_once() {
     };
     let load = Load::start(Target::Site(staging.url().to_owned()), plan);
     load.answered(100).await;
-    let tally = load.stop().await;
+    let report = load.stop().await;
     let db = server()
         .await
         .connect_as_superuser_to(&staging.database())
         .await;
-    let kept = tally.check(&db.expect("the database is there")).await;
-    all_good(&tally, kept);
+    let stored = report.check(&db.expect("the database is there")).await;
+    all_good(&report, stored);
     cloud.stop().await;
 }

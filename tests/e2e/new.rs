@@ -15,8 +15,8 @@ use crate::dev::Dev;
 
 #[tokio::test]
 async fn new_project_is_tested_and_runs_at_once() {
-    let place = NewProject::new();
-    let project = place.new_project("shop").await;
+    let fixture = NewProject::new();
+    let project = fixture.new_project("shop").await;
 
     run(
         Command::new("cargo").args(["fmt", "--all", "--check"]),
@@ -26,7 +26,7 @@ async fn new_project_is_tested_and_runs_at_once() {
     run(Command::new("cargo").arg("test"), &project).await;
 
     let mut script = Command::new(project.join("scripts/dev"));
-    script.env("PATH", place.path_with_a_built_command().await);
+    script.env("PATH", fixture.path_with_a_built_command().await);
     let dev = Dev::start_by(script).await;
     assert_eq!(dev.pipeline(), "shop");
     assert_eq!(dev.stage("staging")["app"], "shop-staging");
@@ -35,31 +35,31 @@ async fn new_project_is_tested_and_runs_at_once() {
 }
 
 #[tokio::test]
-async fn folder_that_exists_is_left_as_it_is() {
-    let place = NewProject::new();
-    let project = place.folder.path().join("shop");
+async fn existing_folder_is_left_unchanged() {
+    let fixture = NewProject::new();
+    let project = fixture.folder.path().join("shop");
     fs::create_dir(&project).expect("a folder");
     fs::write(project.join("Cargo.toml"), "mine").expect("a file");
     let output = Command::new(stagelink_command().await)
         .args(["new", "shop"])
-        .current_dir(place.folder.path())
+        .current_dir(fixture.folder.path())
         .output()
         .await
         .expect("the command runs");
     assert!(!output.status.success());
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("shop exists already"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("shop exists already"), "{stderr}");
     let left: Vec<_> = fs::read_dir(&project).expect("a folder").collect();
     assert_eq!(left.len(), 1, "{left:?}");
 }
 
 #[tokio::test]
 async fn project_two_folders_down_in_a_larger_workspace_runs() {
-    let place = NewProject::new();
-    let project = place.new_project("shop").await;
+    let fixture = NewProject::new();
+    let project = fixture.new_project("shop").await;
     // The repository has the workspace, a package that is no function, and a function of another
     // project.
-    let repository = place.folder.path().join("repository");
+    let repository = fixture.folder.path().join("repository");
     let backend = repository.join("apps/backend");
     fs::create_dir_all(repository.join("apps")).expect("a folder");
     fs::rename(&project, &backend).expect("the project can be moved");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use stagelink_tests::root;
 
 #[test]
-fn links_lead_somewhere() {
+fn links_have_a_target() {
     let mut dead = Vec::new();
     for page in pages() {
         let text = fs::read_to_string(&page).expect("a page");

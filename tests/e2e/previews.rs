@@ -108,7 +108,7 @@ async fn preview_without_a_review_app_has_no_database() {
 }
 
 #[tokio::test]
-async fn preview_of_an_unknown_pull_request_takes_nobodys_review_app() {
+async fn preview_of_an_unknown_pull_request_takes_no_review_app() {
     let mut fixture = preview().await;
     fixture.variables.remove("STAGELINK_HEROKU_PULL_REQUEST");
     review_app(&fixture, 23).await;
@@ -127,7 +127,7 @@ async fn preview_without_any_source_has_no_database() {
 }
 
 #[tokio::test]
-async fn preview_whose_review_app_is_being_made_says_when_to_come_back() {
+async fn preview_whose_review_app_is_being_created_gets_retry_after() {
     let fixture = preview().await;
     let id = fixture.heroku.create_review_app("shop", 24).expect("one");
     for made in [false, true] {
@@ -192,7 +192,7 @@ async fn preview_never_gets_an_app_of_staging_or_production() {
 }
 
 #[tokio::test]
-async fn preview_refuses_a_database_that_is_marked_as_anothers() {
+async fn preview_refuses_a_database_that_is_marked_for_another_stage() {
     let fixture = preview().await;
     let (_, own) = review_app(&fixture, 24).await;
     stagelink_tests::as_superuser(&format!(

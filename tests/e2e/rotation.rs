@@ -73,7 +73,7 @@ async fn warm_function_follows_its_app_to_another_database() {
 }
 
 #[tokio::test]
-async fn provider_that_says_the_same_stale_url_is_not_stormed() {
+async fn provider_that_repeats_a_stale_url_is_not_flooded() {
     let fixture = HerokuFixture::new().await;
     let function = warm(&fixture).await;
     rotate(&fixture).await;
@@ -93,7 +93,7 @@ async fn provider_that_says_the_same_stale_url_is_not_stormed() {
 }
 
 #[tokio::test]
-async fn refused_password_is_told_where_the_provider_cannot_be_asked() {
+async fn refused_password_is_reported_when_the_provider_is_unavailable() {
     let fixture = HerokuFixture::new().await;
     let function = warm(&fixture).await;
     let url = rotate(&fixture).await;
@@ -121,7 +121,7 @@ async fn refused_password_is_told_where_the_provider_cannot_be_asked() {
 }
 
 #[tokio::test]
-async fn token_that_has_expired_is_told_when_the_password_changes() {
+async fn expired_token_is_reported_when_the_password_changes() {
     let fixture = HerokuFixture::new().await;
     let function = warm(&fixture).await;
     fixture.set_url(&rotate(&fixture).await);
@@ -171,7 +171,7 @@ async fn read(site: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn site_goes_on_when_heroku_rotates_the_credentials_of_a_stage() {
+async fn site_survives_a_rotation_by_heroku() {
     let (cloud, record) = site().await;
     let [staging, production] = cloud.stages() else {
         panic!("two stages")
@@ -215,7 +215,7 @@ async fn site_goes_on_when_heroku_rotates_the_credentials_of_a_stage() {
         .iter()
         .filter(|request| request.path.ends_with("/config-vars"))
         .count();
-    assert_eq!(resolutions, 1, "that of the one stage: {asked:?}");
+    assert_eq!(resolutions, 1, "only the one stage: {asked:?}");
     cloud.stop().await;
 }
 
@@ -255,7 +255,7 @@ async fn all_read(fixture: &HerokuFixture, links: &[Database]) {
 }
 
 #[tokio::test]
-async fn thousand_instances_ask_nothing_when_they_start_and_once_when_the_password_changes() {
+async fn thousand_instances_resolve_once_each_after_a_rotation_and_never_at_start() {
     let mut fixture = HerokuFixture::new().await;
     let credentials = format!("staging={}", fixture.database.url());
     fixture.set("STAGELINK_CREDENTIALS", &credentials);

@@ -47,21 +47,21 @@ async fn count(server: OwnServer) {
 
 async fn from_npm(source: &str) -> OwnServer {
     let source: ServerSource = source.parse().expect("a source");
-    OwnServer::of(source, &Identity::self_signed()).await
+    OwnServer::from_source(source, &Identity::self_signed()).await
 }
 
 #[tokio::test]
-async fn cold_connect_to_this_machines_postgres_costs_no_more_than_it_must() {
+async fn cold_connect_to_this_machines_postgres_costs_the_minimum() {
     count(OwnServer::start(&Identity::self_signed()).await).await;
 }
 
 #[tokio::test]
-async fn cold_connect_to_postgres_18_costs_no_more_than_it_must() {
+async fn cold_connect_to_postgres_18_costs_the_minimum() {
     count(from_npm("npm").await).await;
 }
 
 #[tokio::test]
-async fn cold_connect_to_postgres_17_costs_no_more_than_it_must() {
+async fn cold_connect_to_postgres_17_costs_the_minimum() {
     count(from_npm("npm:17").await).await;
 }
 
@@ -84,7 +84,7 @@ async fn warm_select_costs_one_round_trip() {
 }
 
 #[tokio::test]
-async fn safety_costs_no_round_trip_but_those_of_the_transaction() {
+async fn safety_checks_cost_no_round_trip_but_those_of_the_transaction() {
     let proxy = proxy().await;
     let fixture = HerokuFixture::new().await;
     fixture.set_url(&through(&proxy, &fixture.database.url()));

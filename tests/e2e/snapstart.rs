@@ -4,7 +4,7 @@ use stagelink_tests::{HerokuFixture, sdk_example};
 
 use crate::warm::{ANY, limit, until_sessions};
 
-async fn snapped(fixture: &HerokuFixture) -> stagelink_local::lambda::Function {
+async fn function_in_snapshot(fixture: &HerokuFixture) -> stagelink_local::lambda::Function {
     let program = sdk_example("snapstart").await;
     let function = fixture.start_as("snapstart", &program, |config| config.snap_start = true);
     // The INIT phase is over, and the process waits in its snapshot.
@@ -15,7 +15,7 @@ async fn snapped(fixture: &HerokuFixture) -> stagelink_local::lambda::Function {
 #[tokio::test]
 async fn snapshot_holds_no_connection_and_the_restored_process_makes_one() {
     let fixture = HerokuFixture::new().await;
-    let function = snapped(&fixture).await;
+    let function = function_in_snapshot(&fixture).await;
     assert!(
         !fixture.log().contains("could not connect"),
         "{}",
@@ -42,10 +42,10 @@ async fn snapshot_holds_no_connection_and_the_restored_process_makes_one() {
 }
 
 #[tokio::test]
-async fn restore_that_cannot_connect_says_so_and_the_process_lives_on() {
+async fn failed_connection_after_a_restore_is_reported_and_the_process_survives() {
     let mut fixture = HerokuFixture::new().await;
     fixture.set("STAGELINK_RETRY_TIMEOUT_MS", "1");
-    let function = snapped(&fixture).await;
+    let function = function_in_snapshot(&fixture).await;
     until_sessions(fixture.database.role(), &ANY, 0).await;
     limit(fixture.database.role(), 0).await;
     let answer = fixture.ask(&function, "GET", "/", None).await;

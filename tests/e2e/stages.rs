@@ -5,7 +5,7 @@ use stagelink_local::heroku::Stage;
 use stagelink_tests::{HerokuFixture, database, send, site};
 
 #[tokio::test]
-async fn what_one_stage_keeps_the_other_never_shows() {
+async fn entries_of_one_stage_are_invisible_in_the_other() {
     let (cloud, _record) = site().await;
     let [staging, production] = cloud.stages() else {
         panic!("two stages")
@@ -61,7 +61,7 @@ async fn page_of_the_site_is_served_beside_the_functions() {
 }
 
 #[tokio::test]
-async fn app_is_found_behind_many_pages_of_couplings() {
+async fn app_is_found_on_a_later_page_of_couplings() {
     let mut fixture = HerokuFixture::new().await;
     for number in 0..4 {
         fixture.add_app(&format!("shop-review-{number}"), Stage::Review);
@@ -79,7 +79,7 @@ async fn app_is_found_behind_many_pages_of_couplings() {
 }
 
 #[tokio::test]
-async fn named_app_is_asked_alone_and_costs_one_call() {
+async fn named_app_costs_one_call() {
     let mut fixture = HerokuFixture::new().await;
     fixture.variables.remove("STAGELINK_HEROKU_PIPELINE");
     fixture.set("STAGELINK_HEROKU_APP", "shop-staging");

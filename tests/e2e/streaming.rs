@@ -37,7 +37,7 @@ fn body(whole: &[u8]) -> &[u8] {
 }
 
 #[tokio::test]
-async fn large_result_flows_on_one_connection_that_serves_the_next_request() {
+async fn large_result_is_streamed_on_one_connection_that_is_reused() {
     let fixture = HerokuFixture::new().await;
     let function = streaming(&fixture).await;
     let mut sessions = Vec::new();
@@ -72,7 +72,7 @@ async fn large_result_flows_on_one_connection_that_serves_the_next_request() {
 }
 
 #[tokio::test]
-async fn mistake_before_the_body_is_a_problem_with_its_status() {
+async fn error_before_the_body_is_a_problem_with_its_status() {
     let fixture = HerokuFixture::new().await;
     let function = streaming(&fixture).await;
     let answer = function.invoke(event("many")).await.expect("an answer");
@@ -99,7 +99,7 @@ async fn slow_rows(link: &Database) -> Rows {
 }
 
 #[tokio::test]
-async fn rows_that_do_not_come_in_time_are_an_error_and_stopped_in_the_server() {
+async fn late_rows_time_out_and_are_cancelled_on_the_server() {
     let fixture = HerokuFixture::new().await;
     let link = link(&fixture);
     let mut rows = slow_rows(&within(&link, Duration::from_secs(3))).await;
@@ -114,7 +114,7 @@ async fn rows_that_do_not_come_in_time_are_an_error_and_stopped_in_the_server() 
 }
 
 #[tokio::test]
-async fn rows_that_are_dropped_are_stopped_and_their_connection_serves_on() {
+async fn dropped_rows_are_cancelled_and_their_connection_is_reused() {
     let fixture = HerokuFixture::new().await;
     let link = link(&fixture);
     let mut rows = slow_rows(&link).await;

@@ -11,22 +11,22 @@ use stagelink_tests::{
 use tokio_postgres::Client;
 
 /// Two loads on one function: one whose writes have keys, and one whose writes have none.
-struct Storm {
+struct GuestbookLoads {
     function: Function,
     keyed: Load,
     plain: Load,
 }
 
-impl Storm {
+impl GuestbookLoads {
     /// Starts both loads, and waits until every instance is warm.
-    async fn begin(fixture: &HerokuFixture) -> Self {
+    async fn start(fixture: &HerokuFixture) -> Self {
         let function = fixture.function("guestbook").await;
         let plan = Plan {
             concurrency: 4,
             rate: None,
             ..Plan::default()
         };
-        let storm = Self {
+        let loads = Self {
             keyed: Load::start(
                 fixture.target(&function),
                 Plan {
@@ -37,19 +37,19 @@ impl Storm {
             plain: Load::start(fixture.target(&function), plan),
             function,
         };
-        storm.go_on().await;
-        storm
+        loads.wait_for_answers().await;
+        loads
     }
 
     /// Waits for 100 more responses to each load.
-    async fn go_on(&self) {
+    async fn wait_for_answers(&self) {
         self.keyed.answered(100).await;
         self.plain.answered(100).await;
     }
 
     /// Stops both loads, and compares all responses with the rows in the database.
-    async fn judge(self, fixture: &HerokuFixture, database: &Client) {
-        self.go_on().await;
+    async fn stop_and_check(self, fixture: &HerokuFixture, database: &Client) {
+        self.wait_for_answers().await;
         let (keyed, plain) = (self.keyed.stop().await, self.plain.stop().await);
         self.function.shutdown().await;
         println!("with keys: {keyed}\nwithout: {plain}");
@@ -83,24 +83,24 @@ async fn rows(database: &Database) -> Client {
 
 /// Creates another role for the same data and returns its URL. It stands for a replica on another
 /// host that has every row.
-async fn twin(database: &Database) -> String {
+async fn second_role(database: &Database) -> String {
     let (role, password) = (database.role(), format!("{CANARY}-twin"));
-    let twin = format!("{role}_twin");
+    let second_role = format!("{role}_twin");
     as_superuser(&format!(
-        "CREATE ROLE {twin} LOGIN CONNECTION LIMIT 20 PASSWORD '{password}'; \
-             GRANT {role} TO {twin}"
+        "CREATE ROLE {second_role} LOGIN CONNECTION LIMIT 20 PASSWORD '{password}'; \
+             GRANT {role} TO {second_role}"
     ))
     .await;
     let url = database.url();
-    let (_, place) = url.split_once('@').expect("a place");
-    format!("postgres://{twin}:{password}@{place}")
+    let (_, address) = url.split_once('@').expect("an address");
+    format!("postgres://{second_role}:{password}@{address}")
 }
 
 #[tokio::test]
 async fn load_survives_a_rotation() {
     let database = database().await;
     let fixture = with_credentials(&database.url()).await;
-    let storm = Storm::begin(&fixture).await;
+    let loads = GuestbookLoads::start(&fixture).await;
     for time in 1..=3 {
         // As Heroku does with a default credential: the old password is refused and its connections
         // are terminated at once; then the app gets the new one.
@@ -113,9 +113,9 @@ async fn load_survives_a_rotation() {
         let url = database.url();
         let old = url.split([':', '@']).nth(2).expect("a password");
         fixture.set_url(&url.replace(old, &changed));
-        storm.go_on().await;
+        loads.wait_for_answers().await;
     }
-    storm.judge(&fixture, &rows(&database).await).await;
+    loads.stop_and_check(&fixture, &rows(&database).await).await;
     assert!(
         fixture.log().contains("have been renewed"),
         "{}",
@@ -128,12 +128,12 @@ async fn load_survives_a_failover_to_another_host() {
     let database = database().await;
     let (first, second) = (proxy().await, proxy().await);
     let fixture = with_credentials(&through(&first, &database.url())).await;
-    let storm = Storm::begin(&fixture).await;
+    let loads = GuestbookLoads::start(&fixture).await;
     // The host is gone: it sends no FIN, and refuses no connection.
     first.refuse().await;
     first.cut();
     fixture.set_url(&through(&second, &database.url()));
-    storm.judge(&fixture, &rows(&database).await).await;
+    loads.stop_and_check(&fixture, &rows(&database).await).await;
 }
 
 #[tokio::test]
@@ -141,13 +141,13 @@ async fn load_survives_a_network_that_cuts_and_delays() {
     let database = database().await;
     let proxy = proxy().await;
     let fixture = with_credentials(&through(&proxy, &database.url())).await;
-    let storm = Storm::begin(&fixture).await;
+    let loads = GuestbookLoads::start(&fixture).await;
     proxy.delay(std::time::Duration::from_millis(5));
     for _ in 0..5 {
         proxy.cut();
-        storm.go_on().await;
+        loads.wait_for_answers().await;
     }
-    storm.judge(&fixture, &rows(&database).await).await;
+    loads.stop_and_check(&fixture, &rows(&database).await).await;
     assert!(
         fixture.heroku.requests().is_empty(),
         "the credentials were good"
@@ -164,23 +164,23 @@ async fn load_survives_a_restart_of_the_database() {
         .await
         .expect("a database");
     let fixture = with_credentials(&database.url()).await;
-    let storm = Storm::begin(&fixture).await;
+    let loads = GuestbookLoads::start(&fixture).await;
     own.restart().await.expect("a restart");
     let rows = own
         .connect_as_superuser_to(&database)
         .await
         .expect("it is back");
-    storm.judge(&fixture, &rows).await;
+    loads.stop_and_check(&fixture, &rows).await;
     drop(rows);
     own.stop().await.expect("it stops");
 }
 
 #[tokio::test]
-async fn load_follows_to_a_follower_that_was_promoted() {
+async fn load_survives_the_promotion_of_a_follower() {
     let database = database().await;
     let fixture = with_credentials(&database.url()).await;
-    let promoted = twin(&database).await;
-    let storm = Storm::begin(&fixture).await;
+    let promoted = second_role(&database).await;
+    let loads = GuestbookLoads::start(&fixture).await;
     // The old primary becomes read-only, and terminates no connection.
     let role = database.role();
     as_superuser(&format!(
@@ -189,16 +189,16 @@ async fn load_follows_to_a_follower_that_was_promoted() {
     ))
     .await;
     fixture.set_url(&promoted);
-    storm.judge(&fixture, &rows(&database).await).await;
+    loads.stop_and_check(&fixture, &rows(&database).await).await;
 }
 
 #[tokio::test]
-async fn load_follows_to_an_app_that_was_created_anew() {
+async fn load_survives_a_recreated_app() {
     let database = database().await;
     let mut fixture = with_credentials(&database.url()).await;
     fixture.add_app("shop-staging-2", Stage::Development);
-    let again = twin(&database).await;
-    let storm = Storm::begin(&fixture).await;
+    let again = second_role(&database).await;
+    let loads = GuestbookLoads::start(&fixture).await;
     fixture
         .heroku
         .set_config_var("shop-staging-2", "DATABASE_URL", &again)
@@ -210,16 +210,16 @@ async fn load_follows_to_an_app_that_was_created_anew() {
     fixture
         .heroku
         .uncouple("shop-staging-2")
-        .expect("it leaves its stage");
+        .expect("the app leaves its stage");
     fixture
         .heroku
         .couple("shop", "shop-staging-2", Stage::Staging)
-        .expect("it takes the place");
+        .expect("it replaces the old app");
     let role = database.role();
     as_superuser(&format!(
         "ALTER ROLE {role} NOLOGIN; {}",
         end_sessions(role)
     ))
     .await;
-    storm.judge(&fixture, &rows(&database).await).await;
+    loads.stop_and_check(&fixture, &rows(&database).await).await;
 }

@@ -3,17 +3,21 @@
 use serde_json::Value;
 use stagelink_tests::CANARY;
 
-use crate::moto::{Moto, Said};
+use crate::moto::{Moto, ScriptOutput};
 
-fn good(said: &Said) {
-    assert!(said.good, "{}", said.text);
-    assert!(!said.text.contains(CANARY), "{}", said.text);
+fn assert_succeeded(output: &ScriptOutput) {
+    assert!(output.succeeded, "{}", output.text);
+    assert!(!output.text.contains(CANARY), "{}", output.text);
 }
 
-fn refused(said: &Said, why: &str) {
-    assert!(!said.good, "{}", said.text);
-    assert!(said.text.contains(why), "{why:?} is not in: {}", said.text);
-    assert!(!said.text.contains(CANARY), "{}", said.text);
+fn assert_refused(output: &ScriptOutput, why: &str) {
+    assert!(!output.succeeded, "{}", output.text);
+    assert!(
+        output.text.contains(why),
+        "{why:?} is not in: {}",
+        output.text
+    );
+    assert!(!output.text.contains(CANARY), "{}", output.text);
 }
 
 #[tokio::test]
@@ -36,7 +40,7 @@ async fn production_gets_the_version_that_staging_has() {
         "public",
     ];
     let deploy = ["deploy", "guestbook", "--artifact", &first];
-    good(&moto.script(&[&deploy[..], &new].concat()).await);
+    assert_succeeded(&moto.script(&[&deploy[..], &new].concat()).await);
     let staging = moto.function("guestbook", "staging").await;
     assert_eq!(staging["Version"], "1");
     assert_eq!(staging["Runtime"], "provided.al2023");
@@ -50,7 +54,7 @@ async fn production_gets_the_version_that_staging_has() {
         ["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"]
     );
 
-    good(
+    assert_succeeded(
         &moto
             .script(&["promote", "guestbook", "--url", "public"])
             .await,
@@ -71,13 +75,13 @@ async fn production_gets_the_version_that_staging_has() {
         "--url",
         "public",
     ];
-    good(&moto.script(&deploy).await);
+    assert_succeeded(&moto.script(&deploy).await);
     assert_eq!(moto.function("guestbook", "staging").await["Version"], "2");
     assert_eq!(
         moto.function("guestbook", "production").await["Version"],
         "1"
     );
-    good(&moto.script(&["promote", "guestbook"]).await);
+    assert_succeeded(&moto.script(&["promote", "guestbook"]).await);
     let staging = moto.function("guestbook", "staging").await;
     let production = moto.function("guestbook", "production").await;
     assert_eq!(production["Version"], "2");
@@ -90,13 +94,13 @@ async fn production_gets_the_version_that_staging_has() {
     );
 
     let back = ["promote", "guestbook", "--version", "1"];
-    good(&moto.script(&back).await);
+    assert_succeeded(&moto.script(&back).await);
     assert_eq!(
         moto.function("guestbook", "production").await["Version"],
         "1"
     );
     let shown = moto.script(&["show", "guestbook"]).await;
-    good(&shown);
+    assert_succeeded(&shown);
     assert!(
         shown.text.contains("production: version 1"),
         "{}",
@@ -107,7 +111,11 @@ async fn production_gets_the_version_that_staging_has() {
     // For staging the variables were passed in a file, which has been deleted.
     assert!(moto.arguments().contains("create-function"));
     assert!(!moto.arguments().contains(CANARY), "{}", moto.arguments());
-    assert!(moto.left().is_empty(), "{:?}", moto.left());
+    assert!(
+        moto.temporary_files().is_empty(),
+        "{:?}",
+        moto.temporary_files()
+    );
 }
 
 /// Returns the statements of an alias's policy that apply to the principal `*`.
@@ -142,7 +150,7 @@ async fn allowed(moto: &Moto, alias: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn function_of_its_own_gets_the_artifact_of_staging_or_none() {
+async fn separate_production_function_gets_only_the_artifact_of_staging() {
     let moto = Moto::start().await;
     let artifact = moto.artifact("one.zip", "one").await;
     let other = moto.artifact("other.zip", "other").await;
@@ -162,25 +170,25 @@ async fn function_of_its_own_gets_the_artifact_of_staging_or_none() {
             variables,
         ]
     };
-    good(
+    assert_succeeded(
         &moto
             .script(&deploy("shop-staging", &*artifact, &*staging))
             .await,
     );
     let of = ["--alias", "production", "--same-as", "shop-staging:staging"];
 
-    let said = moto
+    let output = moto
         .script(&[&deploy("shop", &*other, &*production)[..], &of].concat())
         .await;
-    refused(&said, "is not the one that shop-staging:staging has");
-    let said = moto
+    assert_refused(&output, "is not the one that shop-staging:staging has");
+    let output = moto
         .script(&[&deploy("shop", &*artifact, &*staging)[..], &of].concat())
         .await;
-    refused(
-        &said,
+    assert_refused(
+        &output,
         "sets STAGELINK_STAGE to another stage than the alias production",
     );
-    good(
+    assert_succeeded(
         &moto
             .script(&[&deploy("shop", &*artifact, &*production)[..], &of].concat())
             .await,
@@ -192,57 +200,57 @@ async fn function_of_its_own_gets_the_artifact_of_staging_or_none() {
     assert_eq!(production["Architectures"][0], "x86_64");
 
     // A function with this variable would be staging behind any alias.
-    let said = moto.script(&["promote", "shop-staging"]).await;
-    refused(&said, "serves staging whatever its alias");
+    let output = moto.script(&["promote", "shop-staging"]).await;
+    assert_refused(&output, "serves staging whatever its alias");
 }
 
 #[tokio::test]
-async fn what_is_missing_is_told_before_anything_is_changed() {
+async fn missing_input_is_reported_before_any_change() {
     let moto = Moto::start().await;
     let artifact = moto.artifact("one.zip", "one").await;
     let deploy = ["deploy", "guestbook", "--artifact", &artifact];
 
     let nobody = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
-    refused(
+    assert_refused(
         &moto.script_with(&deploy, &nobody).await,
         "could not log in to AWS",
     );
     let nowhere = [("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "")];
-    refused(&moto.script_with(&deploy, &nowhere).await, "set AWS_REGION");
-    refused(
+    assert_refused(&moto.script_with(&deploy, &nowhere).await, "set AWS_REGION");
+    assert_refused(
         &moto
             .script(&["deploy", "guestbook", "--artifact", "no.zip"])
             .await,
         "there is no artifact no.zip",
     );
     let empty = moto.file("empty.zip", "");
-    refused(
+    assert_refused(
         &moto
             .script(&["deploy", "guestbook", "--artifact", &empty])
             .await,
         "holds no bootstrap",
     );
-    refused(&moto.script(&deploy).await, "name it by --role");
+    assert_refused(&moto.script(&deploy).await, "name it by --role");
     let role = ["--role", "arn:aws:iam::123456789012:role/missing"];
-    refused(
+    assert_refused(
         &moto.script(&[&deploy[..], &role].concat()).await,
         "cannot be assumed",
     );
-    refused(
+    assert_refused(
         &moto
             .script(&[&deploy[..], &["--alias", "production"]].concat())
             .await,
         "production gets what another stage has",
     );
-    refused(
+    assert_refused(
         &moto.script(&["promote", "guestbook"]).await,
         "could not ask for the alias staging of guestbook",
     );
-    refused(
+    assert_refused(
         &moto.script(&["deploy", "guest book"]).await,
         "the name of a function",
     );
-    refused(
+    assert_refused(
         &moto
             .script(&[&deploy[..], &["--colour", "red"]].concat())
             .await,
@@ -256,12 +264,16 @@ async fn what_is_missing_is_told_before_anything_is_changed() {
         (format!("A={}\n", CANARY.repeat(800)), "4 KB"),
     ] {
         let variables = moto.file("variables", &variables);
-        let said = moto
+        let output = moto
             .script(&[&deploy[..], &["--env-file", &variables]].concat())
             .await;
-        refused(&said, why);
+        assert_refused(&output, why);
     }
     let functions = moto.aws(&["lambda", "list-functions"]).await;
     assert_eq!(functions["Functions"].as_array().map(Vec::len), Some(0));
-    assert!(moto.left().is_empty(), "{:?}", moto.left());
+    assert!(
+        moto.temporary_files().is_empty(),
+        "{:?}",
+        moto.temporary_files()
+    );
 }

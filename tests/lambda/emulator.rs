@@ -7,7 +7,7 @@ use crate::events::Caller;
 use crate::watch::Watch;
 
 #[tokio::test]
-async fn guestbook_answers_every_kind_of_caller_with_what_the_database_has() {
+async fn guestbook_answers_every_kind_of_caller() {
     // Their common dependencies are compiled by now, so the emulator's first request waits less.
     functions().await;
     let fixture = HerokuFixture::new().await;
@@ -61,7 +61,7 @@ fn listed(page: &Value) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn health_tells_the_stage_over_its_url() {
+async fn health_reports_the_stage_over_its_url() {
     functions().await;
     let fixture = HerokuFixture::new().await;
     let watch = Watch::start("health", &fixture.variables).await;

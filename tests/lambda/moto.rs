@@ -22,8 +22,8 @@ pub(crate) struct Moto {
 
 /// Output of the script, and whether it succeeded.
 #[derive(Debug)]
-pub(crate) struct Said {
-    pub(crate) good: bool,
+pub(crate) struct ScriptOutput {
+    pub(crate) succeeded: bool,
     pub(crate) text: String,
 }
 
@@ -63,14 +63,18 @@ impl Moto {
     pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/function";
 
     /// Runs `scripts/deploy-lambda`.
-    pub(crate) async fn script(&self, arguments: &[&str]) -> Said {
+    pub(crate) async fn script(&self, arguments: &[&str]) -> ScriptOutput {
         self.script_with(arguments, &[]).await
     }
 
     /// Runs it with these variables changed; an empty value removes one.
-    pub(crate) async fn script_with(&self, arguments: &[&str], vars: &[(&str, &str)]) -> Said {
+    pub(crate) async fn script_with(
+        &self,
+        arguments: &[&str],
+        vars: &[(&str, &str)],
+    ) -> ScriptOutput {
         let mut command = command(root().join("scripts/deploy-lambda")).await;
-        self.lead(&mut command).await;
+        self.configure(&mut command).await;
         for (name, value) in vars {
             match *value {
                 "" => command.env_remove(name),
@@ -78,17 +82,17 @@ impl Moto {
             };
         }
         let output = command.args(arguments).output().await.expect("it runs");
-        let said = [output.stdout, output.stderr].concat();
-        Said {
-            good: output.status.success(),
-            text: String::from_utf8_lossy(&said).into_owned(),
+        let text = [output.stdout, output.stderr].concat();
+        ScriptOutput {
+            succeeded: output.status.success(),
+            text: String::from_utf8_lossy(&text).into_owned(),
         }
     }
 
     /// Runs the AWS CLI and parses its output.
     pub(crate) async fn aws(&self, arguments: &[&str]) -> Value {
         let mut command = command("aws").await;
-        self.lead(&mut command).await;
+        self.configure(&mut command).await;
         let output = command.args(arguments).output().await.expect("aws runs");
         assert!(
             output.status.success(),
@@ -133,7 +137,7 @@ impl Moto {
     }
 
     /// Returns the temporary files that are left.
-    pub(crate) fn left(&self) -> Vec<PathBuf> {
+    pub(crate) fn temporary_files(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.path("tmp")).expect("a folder");
         entries.map(|entry| entry.expect("a file").path()).collect()
     }
@@ -142,7 +146,7 @@ impl Moto {
         self.folder.path().join(name).display().to_string()
     }
 
-    async fn lead(&self, command: &mut Command) {
+    async fn configure(&self, command: &mut Command) {
         let path = std::env::var("PATH").unwrap_or_default();
         command
             .env(

@@ -5,15 +5,15 @@ use stagelink_tests::root;
 use crate::tools::command;
 
 #[tokio::test]
-async fn template_is_good() {
+async fn template_passes_cfn_lint() {
     let output = command("cfn-lint")
         .await
         .arg("aws/template.yaml")
         .output()
         .await
         .expect("cfn-lint runs");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{stdout}");
 }
 
 #[test]

@@ -96,14 +96,14 @@ impl Watch {
             .output()
             .await
             .expect("cargo lambda runs");
-        let said = String::from_utf8_lossy(&output.stdout);
+        let stdout = String::from_utf8_lossy(&output.stdout);
         assert!(
             output.status.success(),
-            "{said}{}\n{}",
+            "{stdout}{}\n{}",
             String::from_utf8_lossy(&output.stderr),
             self.log()
         );
-        serde_json::from_str(&said).unwrap_or_else(|_| panic!("not JSON: {said}"))
+        serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("not JSON: {stdout}"))
     }
 
     /// Returns the output of the emulator and its function, and checks that it contains no secret.

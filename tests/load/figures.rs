@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::time::Duration;
 
-use crate::answers::Answers;
+use crate::burst::BurstReplies;
 
 /// Table with a row for each burst.
 #[derive(Debug, Default)]
@@ -14,13 +14,13 @@ pub(crate) struct Figures(Vec<[String; COLUMNS]>);
 impl Figures {
     /// Prints the table past the test harness, which captures output, whether the test passes or
     /// not.
-    pub(crate) fn show(&self) {
+    pub(crate) fn print(&self) {
         let mut output = std::io::stdout().lock();
         writeln!(output, "\n{self}").expect("standard output is open");
     }
 
     /// Adds the result of a burst, with the largest number of the server's concurrent sessions.
-    pub(crate) fn add(&mut self, storm: &str, answers: &Answers, sessions: i64) {
+    pub(crate) fn add(&mut self, label: &str, answers: &BurstReplies, sessions: i64) {
         let mut statuses: BTreeMap<u16, usize> = BTreeMap::new();
         for reply in &answers.replies {
             *statuses.entry(reply.status.as_u16()).or_default() += 1;
@@ -38,7 +38,7 @@ impl Figures {
                 .map_or_else(String::new, |time| time.as_millis().to_string())
         };
         self.0.push([
-            storm.to_owned(),
+            label.to_owned(),
             statuses.join(", "),
             format!("{:.1}", answers.took.as_secs_f64()),
             percentile(50),
@@ -69,4 +69,4 @@ impl fmt::Display for Figures {
 }
 
 const COLUMNS: usize = 6;
-const TITLES: [&str; COLUMNS] = ["storm", "answers", "s", "p50 ms", "p99 ms", "most sessions"];
+const TITLES: [&str; COLUMNS] = ["burst", "answers", "s", "p50 ms", "p99 ms", "most sessions"];

@@ -22,7 +22,7 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    pub(crate) const EACH: [Self; 3] = [Self::Read, Self::Write, Self::Transaction];
+    pub(crate) const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Transaction];
 }
 
 /// Reply of an instance, as a client sees it.

@@ -22,16 +22,16 @@ impl LoadFixture {
         setrlimit(Resource::RLIMIT_NOFILE, FILES.min(most), most).expect("more open files");
         let server = OwnServer::start(&Identity::self_signed()).await;
         let database = server.database(Auth::Scram).await;
-        let place = Self {
+        let fixture = Self {
             server,
             database,
             _turn: turn,
         };
-        let role = place.database.role();
+        let role = fixture.database.role();
         let limit = format!("ALTER ROLE {role} CONNECTION LIMIT {CONNECTIONS}");
-        place.server.run(&limit).await;
-        migrate(&place.harness(&[]).variables).await;
-        place
+        fixture.server.run(&limit).await;
+        migrate(&fixture.harness(&[]).variables).await;
+        fixture
     }
 
     /// Starts a PgBouncer in front of it, with fewer connections than the role may have.
@@ -47,16 +47,16 @@ impl LoadFixture {
 
     /// Returns a harness whose functions connect directly, with these variables set.
     pub(crate) fn harness(&self, variables: &[(&str, &str)]) -> FunctionHarness {
-        self.rig_at(&self.database.url(), variables)
+        self.harness_for(&self.database.url(), variables)
     }
 
     /// Returns a harness whose functions connect through a PgBouncer, which is pinned by its key.
     /// Their connect time-out is long, because all of them and the pooler share the processors of
     /// one machine.
-    pub(crate) fn rig_behind(&self, bouncer: &PgBouncer) -> FunctionHarness {
+    pub(crate) fn pooled_harness(&self, bouncer: &PgBouncer) -> FunctionHarness {
         let pin = self.server.identity().pin();
         let url = pooled(bouncer, &self.database);
-        self.rig_at(
+        self.harness_for(
             &url,
             &[
                 ("STAGELINK_SERVER_PIN", &pin),
@@ -66,7 +66,7 @@ impl LoadFixture {
         )
     }
 
-    fn rig_at(&self, url: &str, variables: &[(&str, &str)]) -> FunctionHarness {
+    fn harness_for(&self, url: &str, variables: &[(&str, &str)]) -> FunctionHarness {
         let mut harness = FunctionHarness::new(self.database.clone(), [("DATABASE_URL", url)], []);
         for (name, value) in variables {
             harness.set(name, value);

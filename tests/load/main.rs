@@ -5,7 +5,7 @@
 //! cargo runs after the others. They print what they measure: `cargo test --package stagelink-tests
 //! --test load -- --nocapture`.
 
-mod answers;
+mod burst;
 mod direct;
 mod figures;
 mod instance;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stagelink_local_postgres::PgBouncer;
 
-use crate::answers::strike;
+use crate::burst::burst;
 use crate::figures::Figures;
 use crate::instance::{Instance, Reply};
 use crate::load_fixture::{LoadFixture, POOLED};
@@ -16,48 +16,48 @@ use crate::simulated::{Reads, Simulated};
 /// the pooler keeps its limit of connections.
 async fn all_answered<I: Instance>(
     what: &str,
-    place: &LoadFixture,
+    fixture: &LoadFixture,
     bouncer: &PgBouncer,
     instances: &[Arc<I>],
     figures: &mut Figures,
 ) {
-    let before = place.entries().await;
-    let sessions = Sessions::watch(place.server.server(), &place.database).await;
-    let answers = strike(instances).await;
+    let before = fixture.entries().await;
+    let sessions = Sessions::watch(fixture.server.server(), &fixture.database).await;
+    let answers = burst(instances).await;
     let most = sessions.most().await;
     let version = bouncer.version();
     figures.add(&format!("{what}, PgBouncer {version}"), &answers, most);
-    answers.all(Reply::is_good);
-    assert_eq!(place.entries().await - before, 2 * instances.len());
+    answers.check_each(Reply::is_good);
+    assert_eq!(fixture.entries().await - before, 2 * instances.len());
     assert!(most <= i64::from(POOLED), "{most} sessions");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_instances_behind_a_pooler_are_all_answered() {
-    let place = LoadFixture::new().await;
+async fn thousand_instances_behind_a_pooler_succeed() {
+    let fixture = LoadFixture::new().await;
     let mut figures = Figures::default();
     for (prepared_statements, reads) in [(0, Reads::Typed), (100, Reads::Prepared)] {
-        let bouncer = place.bouncer(prepared_statements).await;
-        let harness = place.rig_behind(&bouncer);
+        let bouncer = fixture.bouncer(prepared_statements).await;
+        let harness = fixture.pooled_harness(&bouncer);
         let instances = Simulated::instances(&harness, 1_000, reads);
         let what = "1,000 simulated instances";
-        all_answered(what, &place, &bouncer, &instances, &mut figures).await;
+        all_answered(what, &fixture, &bouncer, &instances, &mut figures).await;
     }
-    figures.show();
+    figures.print();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_processes_behind_a_pooler_are_all_answered() {
-    let place = LoadFixture::new().await;
+async fn hundred_processes_behind_a_pooler_succeed() {
+    let fixture = LoadFixture::new().await;
     let mut figures = Figures::default();
     for prepared_statements in [0, 100] {
-        let bouncer = place.bouncer(prepared_statements).await;
-        let harness = place.rig_behind(&bouncer);
+        let bouncer = fixture.bouncer(prepared_statements).await;
+        let harness = fixture.pooled_harness(&bouncer);
         let instances = Process::instances(&harness, 100).await;
         let what = "100 processes";
-        all_answered(what, &place, &bouncer, &instances, &mut figures).await;
-        Process::none_ended(&instances);
+        all_answered(what, &fixture, &bouncer, &instances, &mut figures).await;
+        Process::assert_none_restarted(&instances);
         Process::shutdown(&instances).await;
     }
-    figures.show();
+    figures.print();
 }

@@ -30,7 +30,7 @@ impl Process {
     }
 
     /// Checks that no instance was restarted.
-    pub(crate) fn none_ended(instances: &[Arc<Self>]) {
+    pub(crate) fn assert_none_restarted(instances: &[Arc<Self>]) {
         for Self { function, .. } in instances.iter().map(AsRef::as_ref) {
             assert_eq!(
                 (function.started_count(), function.instance_count()),
@@ -50,8 +50,8 @@ impl Process {
 impl Instance for Process {
     async fn ask(&self, work: Work) -> Reply {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let key = format!("storm-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let entry = json!({ "name": "storm", "message": key });
+        let key = format!("burst-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let entry = json!({ "name": "burst", "message": key });
         // A write with an idempotency key is a transaction.
         let (method, headers, body) = match work {
             Work::Read => ("GET", vec![], None),

@@ -41,7 +41,7 @@ impl Sessions {
     pub(crate) async fn most(self) -> i64 {
         // A panic of the task surfaces below.
         let _ = self.stop.send(());
-        self.looking.await.expect("it looked until now")
+        self.looking.await.expect("the poller runs")
     }
 }
 

@@ -103,7 +103,7 @@ async fn read_prepared(db: &Client) -> Result<(), Error> {
 }
 
 async fn write(db: &Client) -> Result<(), Error> {
-    let sql = "INSERT INTO guestbook (name, message) VALUES ('storm', 'simulated')";
+    let sql = "INSERT INTO guestbook (name, message) VALUES ('burst', 'simulated')";
     db.execute_typed(sql, &[]).await?;
     Ok(())
 }

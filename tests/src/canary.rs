@@ -45,7 +45,7 @@ impl Record {
         let inner = self.inner();
         for line in &inner.lines {
             for secret in &inner.secrets {
-                assert!(!line.contains(secret), "a secret got out: {line}");
+                assert!(!line.contains(secret), "a secret leaked: {line}");
             }
         }
         inner.lines.join("\n")
@@ -70,13 +70,13 @@ mod tests {
     use super::*;
 
     #[test]
-    #[should_panic(expected = "a secret got out")]
+    #[should_panic(expected = "a secret leaked")]
     fn password_in_a_line_is_found() {
         Record::new([]).add(format!("url is postgres://u:{CANARY}-1@h/d"));
     }
 
     #[test]
-    #[should_panic(expected = "a secret got out")]
+    #[should_panic(expected = "a secret leaked")]
     fn token_in_a_line_is_found() {
         Record::new(["HRKU-1".to_owned()]).add("bearer HRKU-1");
     }

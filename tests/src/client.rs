@@ -70,7 +70,7 @@ pub(crate) async fn try_send(
     headers: &[(&str, &str)],
     body: impl AsRef<[u8]>,
 ) -> Result<Answer, String> {
-    let uri: Uri = url.parse().expect("the test's URL is one");
+    let uri: Uri = url.parse().expect("the test's URL parses");
     let authority = uri.authority().expect("the test's URL has a host").clone();
     let port = authority.port_u16().unwrap_or(80);
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
@@ -83,18 +83,18 @@ pub(crate) async fn try_send(
     }
     let request = request
         .body(Full::new(Bytes::copy_from_slice(body.as_ref())))
-        .expect("the test's request is one");
+        .expect("the test's request is valid");
     let client: Client<HttpConnector, Full<Bytes>> =
         Client::builder(TokioExecutor::new()).build_http();
     let response = client
         .request(request)
         .await
-        .map_err(|error| format!("it was not answered: {error:?}"))?;
+        .map_err(|error| format!("no response: {error:?}"))?;
     let (head, body) = response.into_parts();
     let body = body
         .collect()
         .await
-        .map_err(|error| format!("the answer broke off: {error:?}"))?
+        .map_err(|error| format!("the response was truncated: {error:?}"))?
         .to_bytes();
     let answer = Answer {
         status: head.status,

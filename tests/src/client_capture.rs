@@ -11,7 +11,7 @@ pub struct ClientCapture(Arc<Mutex<Vec<Vec<u8>>>>);
 /// Appends the bytes of one connection to a capture.
 #[derive(Debug)]
 pub(crate) struct CaptureWriter {
-    heard: ClientCapture,
+    capture: ClientCapture,
     number: usize,
 }
 
@@ -36,19 +36,19 @@ impl ClientCapture {
     /// # Panics
     ///
     /// When a client sent the password itself.
-    pub fn is_telling(&self) -> bool {
-        assert!(!self.has(CANARY), "the password passed");
+    pub fn has_sensitive_data(&self) -> bool {
+        assert!(!self.has(CANARY), "a client sent the password");
         self.inner()
             .iter()
             .flat_map(|said| messages(said))
             .any(|(tag, body)| !(tag == TERMINATE || tag == PASSWORD && body.starts_with(SCRAM)))
     }
 
-    pub(crate) fn ear(&self) -> CaptureWriter {
+    pub(crate) fn open_writer(&self) -> CaptureWriter {
         let mut inner = self.inner();
         inner.push(Vec::new());
         CaptureWriter {
-            heard: self.clone(),
+            capture: self.clone(),
             number: inner.len() - 1,
         }
     }
@@ -59,8 +59,8 @@ impl ClientCapture {
 }
 
 impl CaptureWriter {
-    pub(crate) fn hear(&self, bytes: &[u8]) {
-        self.heard.inner()[self.number].extend(bytes);
+    pub(crate) fn append(&self, bytes: &[u8]) {
+        self.capture.inner()[self.number].extend(bytes);
     }
 }
 
@@ -94,29 +94,29 @@ const SCRAM: &[u8] = b"SCRAM-SHA-256";
 mod tests {
     use super::*;
 
-    fn heard(parts: &[&[u8]]) -> ClientCapture {
-        let heard = ClientCapture::default();
-        heard.ear().hear(&parts.concat());
-        heard
+    fn capture(parts: &[&[u8]]) -> ClientCapture {
+        let capture = ClientCapture::default();
+        capture.open_writer().append(&parts.concat());
+        capture
     }
 
     const START: &[u8] = b"\0\0\0\x08\0\x03\0\0";
 
     #[test]
-    fn beginning_of_scram_tells_nothing_and_its_proof_does() {
+    fn first_scram_message_is_not_sensitive_and_its_proof_is() {
         let first: &[u8] = b"p\0\0\0\x15SCRAM-SHA-256\0n,,";
-        assert!(!heard(&[START, first, b"X\0\0\0\x04"]).is_telling());
-        assert!(heard(&[START, first, b"p\0\0\0\x08c=bi"]).is_telling());
+        assert!(!capture(&[START, first, b"X\0\0\0\x04"]).has_sensitive_data());
+        assert!(capture(&[START, first, b"p\0\0\0\x08c=bi"]).has_sensitive_data());
     }
 
     #[test]
-    fn query_is_telling() {
-        assert!(heard(&[START, b"Q\0\0\0\x05;"]).is_telling());
+    fn query_is_sensitive() {
+        assert!(capture(&[START, b"Q\0\0\0\x05;"]).has_sensitive_data());
     }
 
     #[test]
-    #[should_panic(expected = "the password passed")]
+    #[should_panic(expected = "a client sent the password")]
     fn password_in_any_message_is_found() {
-        heard(&[START, b"p\0\0\0\x0b", CANARY.as_bytes()]).is_telling();
+        capture(&[START, b"p\0\0\0\x0b", CANARY.as_bytes()]).has_sensitive_data();
     }
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 #[derive(Debug)]
 pub struct HttpCapture {
     url: String,
-    said: Arc<Mutex<Vec<Vec<u8>>>>,
+    captured: Arc<Mutex<Vec<Vec<u8>>>>,
     _relay: JoinSet<()>,
 }
 
@@ -36,8 +36,8 @@ impl HttpCapture {
         let address = url.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let said = Arc::<Mutex<Vec<Vec<u8>>>>::default();
-        let all = Arc::clone(&said);
+        let captured = Arc::<Mutex<Vec<Vec<u8>>>>::default();
+        let all = Arc::clone(&captured);
         let mut relay = JoinSet::new();
         relay.spawn(async move {
             let mut connections = JoinSet::new();
@@ -47,7 +47,7 @@ impl HttpCapture {
         });
         Self {
             url: format!("http://127.0.0.1:{port}"),
-            said,
+            captured,
             _relay: relay,
         }
     }
@@ -62,9 +62,12 @@ impl HttpCapture {
     /// # Panics
     ///
     /// When a client sent something other than HTTP requests.
-    pub fn passed(&self) -> Vec<CapturedRequest> {
-        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        said.iter().flat_map(|said| requests(said)).collect()
+    pub fn requests(&self) -> Vec<CapturedRequest> {
+        let captured = self.captured.lock().unwrap_or_else(PoisonError::into_inner);
+        captured
+            .iter()
+            .flat_map(|captured| requests(captured))
+            .collect()
     }
 }
 
@@ -102,14 +105,14 @@ async fn pass(client: TcpStream, address: String, all: Arc<Mutex<Vec<Vec<u8>>>>)
 }
 
 /// Parses the requests of one connection. Each body has a `Content-Length`.
-fn requests(mut said: &[u8]) -> Vec<CapturedRequest> {
+fn requests(mut captured: &[u8]) -> Vec<CapturedRequest> {
     let mut requests = Vec::new();
-    while !said.is_empty() {
-        let end = said
+    while !captured.is_empty() {
+        let end = captured
             .windows(4)
             .position(|part| part == b"\r\n\r\n")
             .expect("the end of a head");
-        let head = String::from_utf8_lossy(&said[..end]).into_owned();
+        let head = String::from_utf8_lossy(&captured[..end]).into_owned();
         let mut first = head.lines().next().expect("a line").split(' ');
         let (method, path) = (first.next().expect("one"), first.next().expect("one"));
         let length: usize = head
@@ -117,7 +120,7 @@ fn requests(mut said: &[u8]) -> Vec<CapturedRequest> {
             .filter_map(|line| line.split_once(':'))
             .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
             .map_or(0, |(_, length)| length.trim().parse().expect("a length"));
-        let body = &said[end + 4..end + 4 + length];
+        let body = &captured[end + 4..end + 4 + length];
         requests.push(CapturedRequest {
             method: method.to_owned(),
             path: path.to_owned(),
@@ -126,7 +129,7 @@ fn requests(mut said: &[u8]) -> Vec<CapturedRequest> {
                 _ => serde_json::from_slice(body).expect("JSON"),
             },
         });
-        said = &said[end + 4 + length..];
+        captured = &captured[end + 4 + length..];
     }
     requests
 }

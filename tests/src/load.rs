@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{Outcome, Tally, Target};
+use crate::{LoadReport, Outcome, Target};
 
 /// Load that runs until it is stopped.
 ///
@@ -23,21 +23,21 @@ use crate::{Outcome, Tally, Target};
 /// load.answered(100).await;
 /// // Here the test does something to the database.
 /// load.answered(100).await;
-/// let tally = load.stop().await;
+/// let report = load.stop().await;
 /// let db = server.connect_as_superuser_to(&fixture.database).await.unwrap();
-/// tally.check(&db).await;
+/// report.check(&db).await;
 /// # }
 /// ```
 #[derive(Debug)]
 pub struct Load {
-    count: watch::Receiver<Count>,
+    progress: watch::Receiver<LoadProgress>,
     stop: oneshot::Sender<()>,
-    driving: JoinHandle<Tally>,
+    driving: JoinHandle<LoadReport>,
 }
 
 /// Progress of a load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Count {
+pub struct LoadProgress {
     /// Requests that were answered, successfully or not.
     pub answered: usize,
     /// Answered requests that failed.
@@ -86,26 +86,28 @@ impl Load {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("load-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let (stop, stopped) = oneshot::channel();
-        let (counting, count) = watch::channel(Count::default());
-        let driving = tokio::spawn(drive(target, plan, name, stopped, counting));
+        let (progress_sender, progress) = watch::channel(LoadProgress::default());
+        let driving = tokio::spawn(drive(target, plan, name, stopped, progress_sender));
         Self {
-            count,
+            progress,
             stop,
             driving,
         }
     }
 
     /// Returns the load's progress.
-    pub fn count(&self) -> Count {
-        *self.count.borrow()
+    pub fn progress(&self) -> LoadProgress {
+        *self.progress.borrow()
     }
 
     /// Waits until `more` further requests have been answered, successfully or not.
     pub async fn answered(&self, more: usize) {
-        let enough = self.count().answered + more;
-        let mut count = self.count.clone();
+        let enough = self.progress().answered + more;
+        let mut progress = self.progress.clone();
         // A panic of the load surfaces when it is stopped.
-        let _ = count.wait_for(|count| count.answered >= enough).await;
+        let _ = progress
+            .wait_for(|progress| progress.answered >= enough)
+            .await;
     }
 
     /// Stops sending, waits for the pending requests, and returns all outcomes.
@@ -113,7 +115,7 @@ impl Load {
     /// # Panics
     ///
     /// When a request panicked, as [`Target::ask`] does.
-    pub async fn stop(self) -> Tally {
+    pub async fn stop(self) -> LoadReport {
         let Self { stop, driving, .. } = self;
         // The receiver is gone if the load panicked.
         let _ = stop.send(());
@@ -128,8 +130,8 @@ async fn drive(
     plan: Plan,
     name: String,
     mut stopped: oneshot::Receiver<()>,
-    counting: watch::Sender<Count>,
-) -> Tally {
+    progress_sender: watch::Sender<LoadProgress>,
+) -> LoadReport {
     let mut pace = plan.rate.map(|rate| {
         let mut pace = interval(Duration::from_secs(1) / rate);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -152,9 +154,9 @@ async fn drive(
             Some(outcome) = running.join_next() => {
                 let outcome: Outcome =
                     outcome.unwrap_or_else(|error| resume_unwind(error.into_panic()));
-                counting.send_modify(|count| {
-                    count.answered += 1;
-                    count.failed += usize::from(!outcome.is_good());
+                progress_sender.send_modify(|progress| {
+                    progress.answered += 1;
+                    progress.failed += usize::from(!outcome.is_good());
                 });
                 outcomes.push(outcome);
             }
@@ -166,7 +168,7 @@ async fn drive(
     }
     outcomes.extend(running.join_all().await);
     outcomes.sort_by_key(|outcome| outcome.number);
-    Tally {
+    LoadReport {
         name,
         outcomes,
         took: start.elapsed(),

@@ -14,30 +14,30 @@ use crate::{Identity, at};
 
 /// Behavior of a man in the middle towards a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Middle {
+pub enum MitmBehavior {
     /// Relays everything to the server, over a second TLS connection.
-    Relays,
+    Relay,
     /// Relays, and removes `SCRAM-SHA-256-PLUS` from the server's list of SASL mechanisms.
-    StripsPlus,
+    StripScramPlus,
     /// Relays without encryption, as TLS-terminating load balancers do. The server then offers no
     /// `SCRAM-SHA-256-PLUS`.
-    EndsTls,
+    TerminateTls,
     /// Relays, and drops what clients send between their startup message and the server's reply to
     /// it.
-    LosesWhatIsEarly,
+    DropEarlyBytes,
     /// Relays, and closes the connection of a client that sends anything between its startup
     /// message and the server's reply to it.
-    HangsUpOnWhatIsEarly,
+    CloseOnEarlyBytes,
     /// Relays, and never answers direct TLS: it reads the ClientHello as the beginning of a long
     /// message, as PgBouncer 1.24 does.
-    IgnoresDirectTls,
+    IgnoreDirectTls,
 }
 
 /// Running man in the middle.
 #[derive(Debug)]
 pub struct Mitm {
     port: u16,
-    heard: ClientCapture,
+    capture: ClientCapture,
     serving: JoinHandle<()>,
 }
 
@@ -47,20 +47,20 @@ impl Mitm {
     /// # Panics
     ///
     /// When a step fails.
-    pub async fn start(upstream: SocketAddr, shown: &Identity, does: Middle) -> Self {
+    pub async fn start(upstream: SocketAddr, shown: &Identity, behavior: MitmBehavior) -> Self {
         let acceptor = shown.acceptor().build();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .expect("a port");
         let port = listener.local_addr().expect("a port").port();
-        let heard = ClientCapture::default();
-        let ears = heard.clone();
+        let capture = ClientCapture::default();
+        let shared = capture.clone();
         let serving = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (acceptor, ears) = (acceptor.clone(), ears.clone());
+                let (acceptor, shared) = (acceptor.clone(), shared.clone());
                 tokio::spawn(async move {
                     // Client and server see any error themselves.
-                    stand_between(client, upstream, does, &acceptor, &ears)
+                    stand_between(client, upstream, behavior, &acceptor, &shared)
                         .await
                         .ok()
                 });
@@ -68,7 +68,7 @@ impl Mitm {
         });
         Self {
             port,
-            heard,
+            capture,
             serving,
         }
     }
@@ -84,8 +84,8 @@ impl Mitm {
     }
 
     /// Returns the bytes that clients sent.
-    pub fn heard(&self) -> &ClientCapture {
-        &self.heard
+    pub fn capture(&self) -> &ClientCapture {
+        &self.capture
     }
 }
 
@@ -98,27 +98,27 @@ impl Drop for Mitm {
 async fn stand_between(
     client: TcpStream,
     upstream: SocketAddr,
-    does: Middle,
+    behavior: MitmBehavior,
     acceptor: &SslAcceptor,
-    ears: &ClientCapture,
+    shared: &ClientCapture,
 ) -> anyhow::Result<()> {
-    if does == Middle::IgnoresDirectTls && begins_with_tls(&client).await? {
+    if behavior == MitmBehavior::IgnoreDirectTls && begins_with_tls(&client).await? {
         return std::future::pending().await;
     }
     let client = accept(client, acceptor).await?;
-    let ear = ears.ear();
+    let writer = shared.open_writer();
     let mut server = TcpStream::connect(upstream).await?;
-    if does == Middle::EndsTls {
-        return relay(client, server, does, &ear).await;
+    if behavior == MitmBehavior::TerminateTls {
+        return relay(client, server, behavior, &writer).await;
     }
     server.write_all(&SSL_REQUEST).await?;
-    anyhow::ensure!(server.read_u8().await? == b'S', "the server takes no TLS");
+    anyhow::ensure!(server.read_u8().await? == b'S', "the server refuses TLS");
     let mut connector = SslConnector::builder(SslMethod::tls_client())?;
     connector.set_verify(SslVerifyMode::NONE);
     let connector = connector.build().configure()?.verify_hostname(false);
     let mut server = SslStream::new(connector.into_ssl("localhost")?, server)?;
     Pin::new(&mut server).connect().await?;
-    relay(client, server, does, &ear).await
+    relay(client, server, behavior, &writer).await
 }
 
 /// Accepts a client's TLS as Postgres does: direct TLS, or after an SSLRequest.
@@ -129,7 +129,7 @@ pub(crate) async fn accept(
     if !begins_with_tls(&tcp).await? {
         let mut request = [0; 8];
         tcp.read_exact(&mut request).await?;
-        anyhow::ensure!(request == SSL_REQUEST, "the client asks for no TLS");
+        anyhow::ensure!(request == SSL_REQUEST, "the client sends no SSLRequest");
         tcp.write_all(b"S").await?;
     }
     let mut tls = SslStream::new(Ssl::new(acceptor.context())?, tcp)?;
@@ -146,20 +146,20 @@ async fn begins_with_tls(client: &TcpStream) -> std::io::Result<bool> {
 async fn relay(
     client: impl AsyncRead + AsyncWrite,
     server: impl AsyncRead + AsyncWrite,
-    does: Middle,
-    ear: &CaptureWriter,
+    behavior: MitmBehavior,
+    writer: &CaptureWriter,
 ) -> anyhow::Result<()> {
     let (mut from_client, mut to_client) = split(client);
     let (mut from_server, mut to_server) = split(server);
     if matches!(
-        does,
-        Middle::LosesWhatIsEarly | Middle::HangsUpOnWhatIsEarly
+        behavior,
+        MitmBehavior::DropEarlyBytes | MitmBehavior::CloseOnEarlyBytes
     ) {
         let length = from_client.read_u32().await?;
         let mut startup = length.to_be_bytes().to_vec();
         startup.resize(length as usize, 0);
         from_client.read_exact(&mut startup[4..]).await?;
-        ear.hear(&startup);
+        writer.append(&startup);
         to_server.write_all(&startup).await?;
         let mut early = [0; 1024];
         let offer = async { message(&mut from_server).await };
@@ -170,8 +170,8 @@ async fn relay(
                 biased;
                 read = from_client.read(&mut early) => match read? {
                     0 => return Ok(()),
-                    _ if does == Middle::HangsUpOnWhatIsEarly => return Ok(()),
-                    read => ear.hear(&early[..read]),
+                    _ if behavior == MitmBehavior::CloseOnEarlyBytes => return Ok(()),
+                    read => writer.append(&early[..read]),
                 },
                 offer = &mut offer => break offer?,
             }
@@ -186,12 +186,12 @@ async fn relay(
                 to_server.shutdown().await?;
                 return anyhow::Ok(());
             }
-            ear.hear(&bytes[..read]);
+            writer.append(&bytes[..read]);
             to_server.write_all(&bytes[..read]).await?;
         }
     };
     let down = async {
-        if does == Middle::StripsPlus {
+        if behavior == MitmBehavior::StripScramPlus {
             let offer = without_plus(&mut from_server).await?;
             to_client.write_all(&offer).await?;
         }

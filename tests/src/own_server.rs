@@ -69,15 +69,18 @@ impl OwnServer {
             ServerSource::Url(_) => ServerSource::Auto,
             source => source,
         };
-        Self::of(source, identity).await
+        Self::from_source(source, identity).await
     }
 
     /// Starts a server from this source.
-    pub async fn of(source: ServerSource, identity: &Identity) -> Self {
+    pub async fn from_source(source: ServerSource, identity: &Identity) -> Self {
         let started = Server::start(ServerOptions::new().source(source));
-        let server = started
-            .await
-            .unwrap_or_else(|error| panic!("no server of the test's own: {}", with_causes(&error)));
+        let server = started.await.unwrap_or_else(|error| {
+            panic!(
+                "could not start a server for the test: {}",
+                with_causes(&error)
+            )
+        });
         let found = tokio::net::lookup_host((server.host(), server.port())).await;
         let address = found.expect("its address").next().expect("its address");
         let mut own = Self {
@@ -86,7 +89,7 @@ impl OwnServer {
             identity: identity.clone(),
         };
         own.write("hba_file", RULES).await;
-        own.show(identity).await;
+        own.set_identity(identity).await;
         own
     }
 
@@ -128,13 +131,16 @@ impl OwnServer {
     }
 
     /// Replaces the certificate that the server presents to new connections.
-    pub async fn show(&mut self, identity: &Identity) {
+    pub async fn set_identity(&mut self, identity: &Identity) {
         self.write("ssl_key_file", &identity.key_pem).await;
         self.write("ssl_cert_file", &identity.certificate_pem).await;
         self.reload().await;
         let expected = x509(&identity.certificate_pem).to_der().expect("DER");
         let shown = certificate_of(self.address).await.expect("a handshake");
-        assert!(shown == expected, "the server takes no such certificate");
+        assert!(
+            shown == expected,
+            "the server did not reload its certificate"
+        );
         self.identity = identity.clone();
     }
 
@@ -229,7 +235,7 @@ async fn text(client: &Client, sql: &str) -> String {
 async fn certificate_of(address: SocketAddr) -> anyhow::Result<Vec<u8>> {
     let mut tcp = TcpStream::connect(address).await?;
     tcp.write_all(&SSL_REQUEST).await?;
-    anyhow::ensure!(tcp.read_u8().await? == b'S', "it takes no TLS");
+    anyhow::ensure!(tcp.read_u8().await? == b'S', "the server refuses TLS");
     let mut connector = SslConnector::builder(SslMethod::tls_client())?;
     connector.set_verify(SslVerifyMode::NONE);
     let connector = connector.build().configure()?.verify_hostname(false);

@@ -14,7 +14,7 @@ use crate::CANARY;
 /// Runtime of everything that tests share. It lasts as long as the process; a test's own runtime
 /// ends with the test.
 pub(crate) static SHARED: LazyLock<Runtime> =
-    LazyLock::new(|| Runtime::new().expect("this machine runs threads"));
+    LazyLock::new(|| Runtime::new().expect("threads can be started"));
 
 /// Returns the Postgres of this run: from `STAGELINK_POSTGRES` if that is set (`docker`, `local`,
 /// `npm` or a URL), else from the first source that is available.
@@ -57,7 +57,12 @@ pub async fn database() -> Database {
         .await
         .create_database(&name, &format!("{CANARY}-{name}"))
         .await
-        .unwrap_or_else(|error| panic!("no database for the test: {}", with_causes(&error)))
+        .unwrap_or_else(|error| {
+            panic!(
+                "could not create a database for the test: {}",
+                with_causes(&error)
+            )
+        })
 }
 
 /// Runs SQL as a superuser.

@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .expect("the tests lie in the project")
+        .expect("the tests are in the project")
 }
 
 /// Returns the executables of the project's functions, by name.
@@ -115,6 +115,6 @@ fn target_folder() -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     test.ancestors()
         .nth(3)
-        .expect("a test lies three folders down")
+        .expect("a test is three folders down")
         .to_owned()
 }

@@ -103,7 +103,7 @@ impl ProviderFixture {
             FakeProvider::Neon(neon) => neon.revoke_token(token),
             FakeProvider::Render(render, _) => render.revoke_token(token),
         };
-        assert!(revoked, "it was valid");
+        assert!(revoked, "the token was valid");
     }
 }
 
@@ -146,7 +146,7 @@ impl FakeProvider {
             Self::Neon(neon) => neon.set_database_url("shop", "br-staging", url),
             Self::Render(render, id) => render.set_database_url(id, url),
         }
-        .expect("the provider knows the database");
+        .expect("the provider has the database");
     }
 }
 

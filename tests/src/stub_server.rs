@@ -15,7 +15,7 @@ use crate::mitm::accept;
 
 /// Behavior of a stub server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stub {
+pub enum StubBehavior {
     /// Accepts the connection and never answers.
     Silent,
     /// Offers no encryption.
@@ -23,19 +23,19 @@ pub enum Stub {
     /// Answers the SSLRequest with something other than Postgres's protocol.
     NotPostgres,
     /// Closes the connection after the SSLRequest.
-    HangsUp,
+    CloseConnection,
     /// Asks for the password in cleartext.
     Cleartext,
     /// Asks for an MD5 hash of the password.
     Md5,
     /// Offers SCRAM without channel binding.
-    ScramAlone,
+    ScramWithoutChannelBinding,
     /// Offers SCRAM with channel binding, without knowing the password.
     Impostor,
     /// Accepts any client without a password.
     Trust,
     /// Accepts any client without a password, with this version of TLS at most.
-    Outdated(SslVersion),
+    MaxTlsVersion(SslVersion),
     /// Reports that no connection slot is left, instead of asking for a password.
     Full,
 }
@@ -45,7 +45,7 @@ pub enum Stub {
 pub struct StubServer {
     port: u16,
     certificate: tempfile::NamedTempFile,
-    heard: ClientCapture,
+    capture: ClientCapture,
     serving: JoinHandle<()>,
 }
 
@@ -55,8 +55,8 @@ impl StubServer {
     /// # Panics
     ///
     /// When a step fails.
-    pub async fn start(stub: Stub) -> Self {
-        Self::showing(&Identity::self_signed(), stub).await
+    pub async fn start(stub: StubBehavior) -> Self {
+        Self::with_identity(&Identity::self_signed(), stub).await
     }
 
     /// Starts a stub on a free port, with this certificate.
@@ -64,9 +64,9 @@ impl StubServer {
     /// # Panics
     ///
     /// When a step fails.
-    pub async fn showing(identity: &Identity, stub: Stub) -> Self {
+    pub async fn with_identity(identity: &Identity, stub: StubBehavior) -> Self {
         let mut acceptor = identity.acceptor();
-        if let Stub::Outdated(newest) = stub {
+        if let StubBehavior::MaxTlsVersion(newest) = stub {
             // OpenSSL accepts TLS this old at its lowest security level only.
             acceptor
                 .set_cipher_list("ALL:@SECLEVEL=0")
@@ -82,19 +82,19 @@ impl StubServer {
             .await
             .expect("a port");
         let port = listener.local_addr().expect("a port").port();
-        let heard = ClientCapture::default();
-        let ears = heard.clone();
+        let capture = ClientCapture::default();
+        let shared = capture.clone();
         let serving = tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
-                let (acceptor, ears) = (acceptor.clone(), ears.clone());
+                let (acceptor, shared) = (acceptor.clone(), shared.clone());
                 // The client sees any error itself.
-                tokio::spawn(async move { serve(tcp, stub, &acceptor, &ears).await.ok() });
+                tokio::spawn(async move { serve(tcp, stub, &acceptor, &shared).await.ok() });
             }
         });
         Self {
             port,
             certificate,
-            heard,
+            capture,
             serving,
         }
     }
@@ -114,8 +114,8 @@ impl StubServer {
     }
 
     /// Returns the bytes that clients sent.
-    pub fn heard(&self) -> &ClientCapture {
-        &self.heard
+    pub fn capture(&self) -> &ClientCapture {
+        &self.capture
     }
 
     /// Returns the path of its certificate.
@@ -132,40 +132,42 @@ impl Drop for StubServer {
 
 async fn serve(
     mut tcp: TcpStream,
-    stub: Stub,
+    stub: StubBehavior,
     acceptor: &SslAcceptor,
-    heard: &ClientCapture,
+    capture: &ClientCapture,
 ) -> anyhow::Result<()> {
     let refusal: &[u8] = match stub {
-        Stub::Silent => return std::future::pending().await,
-        Stub::NoTls => b"N",
-        Stub::NotPostgres => b"HTTP/1.1 400 Bad Request\r\n\r\n",
-        Stub::HangsUp => b"",
-        _ => return talk(accept(tcp, acceptor).await?, stub, &heard.ear()).await,
+        StubBehavior::Silent => return std::future::pending().await,
+        StubBehavior::NoTls => b"N",
+        StubBehavior::NotPostgres => b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        StubBehavior::CloseConnection => b"",
+        _ => return talk(accept(tcp, acceptor).await?, stub, &capture.open_writer()).await,
     };
     let mut request = [0; 8];
     tcp.read_exact(&mut request).await?;
     Ok(tcp.write_all(refusal).await?)
 }
 
-async fn talk<S>(mut tls: S, stub: Stub, ear: &CaptureWriter) -> anyhow::Result<()>
+async fn talk<S>(mut tls: S, stub: StubBehavior, writer: &CaptureWriter) -> anyhow::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let length = tls.read_u32().await?;
     let mut startup = vec![0; length as usize - 4];
     tls.read_exact(&mut startup).await?;
-    ear.hear(&length.to_be_bytes());
-    ear.hear(&startup);
+    writer.append(&length.to_be_bytes());
+    writer.append(&startup);
     match stub {
-        Stub::Cleartext => authentication(&mut tls, 3, &[]).await?,
-        Stub::Md5 => authentication(&mut tls, 5, b"salt").await?,
-        Stub::ScramAlone => authentication(&mut tls, 10, b"SCRAM-SHA-256\0\0").await?,
-        Stub::Impostor => {
+        StubBehavior::Cleartext => authentication(&mut tls, 3, &[]).await?,
+        StubBehavior::Md5 => authentication(&mut tls, 5, b"salt").await?,
+        StubBehavior::ScramWithoutChannelBinding => {
+            authentication(&mut tls, 10, b"SCRAM-SHA-256\0\0").await?
+        }
+        StubBehavior::Impostor => {
             authentication(&mut tls, 10, b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0").await?;
             impostor(&mut tls).await?;
         }
-        Stub::Full => {
+        StubBehavior::Full => {
             let fields = b"SFATAL\0VFATAL\0C53300\0Msorry, too many clients already\0\0";
             return message(&mut tls, b'E', fields).await;
         }
@@ -181,7 +183,7 @@ where
         if read == 0 {
             return Ok(());
         }
-        ear.hear(&bytes[..read]);
+        writer.append(&bytes[..read]);
     }
 }
 

@@ -9,7 +9,7 @@ use stagelink_cli::migrations;
 use stagelink_local::heroku::{Access, Heroku, Stage};
 use stagelink_local::lambda::{Function, FunctionConfig};
 use stagelink_local_postgres::{Database as LocalDatabase, Server, random_password};
-use stagelink_tests::{Kept, Load, Record, Tally, Target, root};
+use stagelink_tests::{StoredWrites, Load, Record, LoadReport, Target, root};
 
 use super::url_source::{APP, DatabaseLocation, PIPELINE};
 use super::{Programs, RotationPlan, UrlSource};
@@ -105,10 +105,10 @@ impl Environment {
     }
 
     /// Compares the answers to the writes with the rows in the database.
-    pub(crate) async fn kept(&self, tallies: &[Tally], postgres: &Server) -> anyhow::Result<Kept> {
+    pub(crate) async fn kept(&self, tallies: &[LoadReport], postgres: &Server) -> anyhow::Result<StoredWrites> {
         let db = postgres.connect_as_superuser_to(&self.database).await?;
-        let kept = join_all(tallies.iter().map(|tally| tally.kept(&db))).await;
-        let mut sum = Kept {
+        let kept = join_all(tallies.iter().map(|tally| tally.compare_with(&db))).await;
+        let mut sum = StoredWrites {
             confirmed: 0,
             unconfirmed: 0,
         };

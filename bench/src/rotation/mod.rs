@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{join_all, try_join_all};
 use stagelink_cli::progress::Step;
 use stagelink_local_postgres::Server;
-use stagelink_tests::{Load, Tally};
+use stagelink_tests::{Load, LoadReport};
 
 use self::environment::Environment;
 use self::measurements::SourceMeasurements;
@@ -79,7 +79,7 @@ pub async fn run_rotation(
     let rotated = try_join_all(rotations).await?;
     live.passwords_rotated();
     live.show_until(started + plan.length(), &loads).await;
-    let tallies: Vec<Vec<Tally>> = join_all(
+    let tallies: Vec<Vec<LoadReport>> = join_all(
         loads
             .into_iter()
             .map(|of_way| join_all(of_way.into_iter().map(Load::stop))),
@@ -90,7 +90,7 @@ pub async fn run_rotation(
     let mut measurements = Vec::new();
     for ((environment, tallies), rotated) in environments.iter().zip(&tallies).zip(rotated) {
         let kept = environment.kept(tallies, postgres).await?;
-        let outcomes = tallies.iter().flat_map(Tally::outcomes);
+        let outcomes = tallies.iter().flat_map(LoadReport::outcomes);
         measurements.push(SourceMeasurements {
             kept_once: kept.confirmed,
             kept_though_failed: kept.unconfirmed,

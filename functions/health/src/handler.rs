@@ -91,14 +91,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn health_takes_get_alone() {
+    async fn health_accepts_get_only() {
         let mut request = Request::new(Body::Empty);
         *request.method_mut() = Method::POST;
         assert_eq!(handle(request).await.unwrap_err().status(), 405);
     }
 
     #[test]
-    fn time_is_told_in_milliseconds() {
+    fn time_is_reported_in_milliseconds() {
         assert!((milliseconds(Duration::from_micros(1_234)) - 1.234).abs() < 1e-9);
     }
 }

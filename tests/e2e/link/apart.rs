@@ -8,12 +8,12 @@ use super::{Site, contexts, staging};
 /// Checks all requests to Netlify and all variables on it: production's secrets are in the
 /// production context only, and the command's own token is nowhere. Returns the number of secrets
 /// found in the production context.
-fn walk(site: &Site, secrets: &[String]) -> usize {
+fn check_secrets(site: &Site, secrets: &[String]) -> usize {
     let mut found = 0;
-    for passed in site.wire.passed() {
-        assert!(!passed.path.contains("c4n4ry"), "{}", passed.path);
-        walk_json(&passed.body, None, secrets, &mut found);
-        let body = passed.body.to_string();
+    for request in site.http_capture.requests() {
+        assert!(!request.path.contains("c4n4ry"), "{}", request.path);
+        check_json(&request.body, None, secrets, &mut found);
+        let body = request.body.to_string();
         assert!(!body.contains(site.heroku.api_key()), "the own token");
     }
     for context in contexts().iter().filter(|of| **of != Context::Production) {
@@ -26,17 +26,17 @@ fn walk(site: &Site, secrets: &[String]) -> usize {
 }
 
 /// `context` is that of the nearest enclosing object with such a member.
-fn walk_json(json: &Value, context: Option<&str>, secrets: &[String], found: &mut usize) {
+fn check_json(json: &Value, context: Option<&str>, secrets: &[String], found: &mut usize) {
     match json {
         Value::Object(members) => {
             let context = members.get("context").and_then(Value::as_str).or(context);
             for member in members.values() {
-                walk_json(member, context, secrets, found);
+                check_json(member, context, secrets, found);
             }
         }
         Value::Array(items) => {
             for item in items {
-                walk_json(item, context, secrets, found);
+                check_json(item, context, secrets, found);
             }
         }
         Value::String(text) if secrets.iter().any(|secret| text.contains(secret)) => {
@@ -55,7 +55,7 @@ fn secrets(site: &Site, token: String) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_productions_is_sent_to_production_alone() {
+async fn production_secrets_are_sent_to_production_only() {
     let mut site = Site::new().await;
     let token = site.token("PRODUCTION_TOKEN", &["shop-production"]);
     site.token("STAGING_TOKEN", &["shop-staging"]);
@@ -70,11 +70,11 @@ async fn what_is_productions_is_sent_to_production_alone() {
         "review=REVIEW_TOKEN",
     ];
     let secrets = secrets(&site, token);
-    site.linked(&words).await;
-    assert_eq!(walk(&site, &secrets), 2, "the URL and the token");
+    site.link_successfully(&words).await;
+    assert_eq!(check_secrets(&site, &secrets), 2, "the URL and the token");
     // And once more, when everything is set already.
-    site.linked(&words).await;
-    assert_eq!(walk(&site, &secrets), 4);
+    site.link_successfully(&words).await;
+    assert_eq!(check_secrets(&site, &secrets), 4);
 }
 
 #[tokio::test]
@@ -84,17 +84,17 @@ async fn token_that_reads_production_is_refused_before_anything_is_set() {
         site.token("WIDE_TOKEN", &["shop-staging", "shop-production"]);
         let given = format!("{stage}=WIDE_TOKEN");
         let reason = format!("the token of stage {stage} reads production's config vars");
-        site.refused(&["--yes", "--token-for", &given], &[&reason])
+        site.assert_refused(&["--yes", "--token-for", &given], &[&reason])
             .await;
         // The command's own token is one of these.
         let given = format!("{stage}=HEROKU_API_KEY");
-        site.refused(&["--yes", "--token-for", &given], &[&reason])
+        site.assert_refused(&["--yes", "--token-for", &given], &[&reason])
             .await;
     }
 }
 
 #[tokio::test]
-async fn token_that_the_site_has_already_is_proved_too() {
+async fn token_that_the_site_has_already_is_checked_too() {
     let mut site = Site::new().await;
     let wide = site.token("WIDE_TOKEN", &["shop-staging", "shop-production"]);
     let narrow = site.token("NARROW_TOKEN", &["shop-staging"]);
@@ -104,13 +104,13 @@ async fn token_that_the_site_has_already_is_proved_too() {
             .set_variable("shop-site", key(context, &wide))
             .expect("the site");
         let reason = "reads production's config vars";
-        site.refused(&["--yes"], &[reason]).await;
+        site.assert_refused(&["--yes"], &[reason]).await;
     }
     site.netlify
         .set_variable("shop-site", key(staging(), &narrow).secret())
         .expect("the site");
-    site.refused(&["--yes"], &["nothing proves"]).await;
-    site.linked(&["--yes", "--token-for", "staging=NARROW_TOKEN"])
+    site.assert_refused(&["--yes"], &["nothing proves"]).await;
+    site.link_successfully(&["--yes", "--token-for", "staging=NARROW_TOKEN"])
         .await;
     assert_eq!(site.functions_in(&staging())["HEROKU_API_KEY"], narrow);
 }
@@ -125,9 +125,9 @@ async fn credentials_set_for_all_contexts_are_removed() {
     site.netlify
         .set_variable("shop-site", credentials)
         .expect("the site");
-    site.linked(&["--yes"]).await;
+    site.link_successfully(&["--yes"]).await;
     let secrets = secrets(&site, url);
-    assert_eq!(walk(&site, &secrets[..1]), 1);
+    assert_eq!(check_secrets(&site, &secrets[..1]), 1);
     for context in [Context::DeployPreview, Context::Dev, Context::All] {
         let variables = site.functions_in(&context);
         assert!(

@@ -20,7 +20,7 @@ use tokio::process::Command;
 struct Site {
     heroku: Heroku,
     netlify: NetlifyApi,
-    wire: HttpCapture,
+    http_capture: HttpCapture,
     staging: Database,
     production: Database,
     /// Environment variables that the command runs with.
@@ -43,14 +43,14 @@ impl Site {
         }
         let netlify = NetlifyApi::start(0).await.expect("Netlify starts");
         netlify.create_site("shop-site").expect("a site");
-        let wire = HttpCapture::to(netlify.url()).await;
+        let http_capture = HttpCapture::to(netlify.url()).await;
         let record = Record::new([heroku.api_key().to_owned(), netlify.token().to_owned()]);
         let variables = [
             ("STAGELINK_HEROKU_PIPELINE", "shop"),
             ("STAGELINK_HEROKU_API_URL", heroku.url()),
             ("HEROKU_API_KEY", heroku.api_key()),
             ("NETLIFY_AUTH_TOKEN", netlify.token()),
-            ("NETLIFY_API_URL", wire.url()),
+            ("NETLIFY_API_URL", http_capture.url()),
             ("NETLIFY_SITE_ID", "shop-site"),
         ];
         let variables = variables
@@ -60,7 +60,7 @@ impl Site {
         Self {
             heroku,
             netlify,
-            wire,
+            http_capture,
             staging,
             production,
             variables,
@@ -83,7 +83,7 @@ impl Site {
     }
 
     /// Runs `stagelink link` with these arguments.
-    async fn link(&self, words: &[&str]) -> Linked {
+    async fn link(&self, words: &[&str]) -> LinkOutput {
         let output = Command::new(stagelink_command().await)
             .arg("link")
             .args(words)
@@ -93,18 +93,18 @@ impl Site {
             .output()
             .await
             .expect("the command runs");
-        Linked::new(&output, &self.record)
+        LinkOutput::new(&output, &self.record)
     }
 
     /// Runs `stagelink link`, and checks that it succeeds.
-    async fn linked(&self, words: &[&str]) -> Linked {
+    async fn link_successfully(&self, words: &[&str]) -> LinkOutput {
         let linked = self.link(words).await;
         assert!(linked.succeeded, "{}", linked.errors);
         linked
     }
 
     /// Runs `stagelink link`, and checks that it fails with these messages and changes nothing.
-    async fn refused(&self, words: &[&str], reasons: &[&str]) {
+    async fn assert_refused(&self, words: &[&str], reasons: &[&str]) {
         let before = self.all();
         let linked = self.link(words).await;
         assert!(!linked.succeeded, "{}", linked.output);
@@ -133,9 +133,9 @@ impl Site {
 
     /// Returns the requests that change something.
     fn writes(&self) -> Vec<CapturedRequest> {
-        let mut passed = self.wire.passed();
-        passed.retain(|passed| passed.method != "GET");
-        passed
+        let mut requests = self.http_capture.requests();
+        requests.retain(|request| request.method != "GET");
+        requests
     }
 
     /// Returns all variables in all contexts.
@@ -148,13 +148,13 @@ impl Site {
 }
 
 /// Result of a run of the command.
-struct Linked {
+struct LinkOutput {
     succeeded: bool,
     output: String,
     errors: String,
 }
 
-impl Linked {
+impl LinkOutput {
     fn new(output: &Output, record: &Record) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let linked = Self {

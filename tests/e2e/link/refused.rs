@@ -14,7 +14,7 @@ async fn database_of_another_stage_is_refused() {
         "could not link stage staging",
         "is marked as stage production's",
     ];
-    site.refused(&["--yes"], &reasons).await;
+    site.assert_refused(&["--yes"], &reasons).await;
 }
 
 #[tokio::test]
@@ -23,7 +23,7 @@ async fn two_stages_with_one_database_are_refused() {
     site.heroku
         .set_config_var("shop-staging", "DATABASE_URL", &site.production.url())
         .expect("a config var");
-    site.refused(&["--yes"], &["have one database", "heroku addons:create"])
+    site.assert_refused(&["--yes"], &["have one database", "heroku addons:create"])
         .await;
 }
 
@@ -36,34 +36,36 @@ async fn stage_without_a_usable_database_is_refused() {
     site.heroku
         .set_config_var("shop-staging", "DATABASE_URL", &gone)
         .expect("a config var");
-    site.refused(&["--yes"], &["could not link stage staging"])
+    site.assert_refused(&["--yes"], &["could not link stage staging"])
         .await;
     site.heroku
         .unset_config_var("shop-staging", "DATABASE_URL")
         .expect("a config var");
-    site.refused(&["--yes"], &["has no config var DATABASE_URL"])
+    site.assert_refused(&["--yes"], &["has no config var DATABASE_URL"])
         .await;
     site.heroku.uncouple("shop-staging").expect("a coupling");
-    site.refused(&["--yes"], &["stage staging has no app"])
+    site.assert_refused(&["--yes"], &["stage staging has no app"])
         .await;
 }
 
 #[tokio::test]
-async fn token_that_tells_nothing_is_refused() {
+async fn token_without_access_is_refused() {
     let mut site = Site::new().await;
     let token = site.token("STAGING_TOKEN", &[]);
     let words = ["--yes", "--token-for", "staging=STAGING_TOKEN"];
-    site.refused(&words, &["does not find its database"]).await;
+    site.assert_refused(&words, &["does not find its database"])
+        .await;
     // An invalid token does not prove that it cannot read production's config vars.
     assert!(site.heroku.revoke_token(&token));
-    site.refused(&words, &["could not prove", "expired or revoked"])
+    site.assert_refused(&words, &["could not prove", "expired or revoked"])
         .await;
     site.variables.remove("STAGING_TOKEN");
-    site.refused(&words, &["STAGING_TOKEN is not set"]).await;
+    site.assert_refused(&words, &["STAGING_TOKEN is not set"])
+        .await;
 }
 
 #[tokio::test]
-async fn heroku_that_does_not_answer_proves_nothing() {
+async fn failing_heroku_does_not_verify_a_token() {
     let mut site = Site::new().await;
     site.token("STAGING_TOKEN", &["shop-staging"]);
     let words = ["--yes", "--token-for", "staging=STAGING_TOKEN"];
@@ -80,11 +82,11 @@ async fn heroku_that_does_not_answer_proves_nothing() {
     };
     site.heroku
         .inject(Fault::new(busy).on("GET", &production.path));
-    site.refused(&words, &["503"]).await;
+    site.assert_refused(&words, &["503"]).await;
 }
 
 #[tokio::test]
-async fn each_trouble_with_netlify_says_what_to_do() {
+async fn each_netlify_error_says_what_to_do() {
     let site = Site::new().await;
     for (status, reasons) in [
         (
@@ -107,7 +109,7 @@ async fn each_trouble_with_netlify_says_what_to_do() {
             status,
             retry_after: Some(Duration::from_secs(7)),
         }));
-        site.refused(&["--yes"], &reasons).await;
+        site.assert_refused(&["--yes"], &reasons).await;
         site.netlify.control().clear_faults();
     }
     for failure in [
@@ -116,7 +118,7 @@ async fn each_trouble_with_netlify_says_what_to_do() {
         Failure::EmptyBody,
     ] {
         site.netlify.control().inject(Fault::new(failure));
-        site.refused(&["--yes"], &[]).await;
+        site.assert_refused(&["--yes"], &[]).await;
         site.netlify.control().clear_faults();
     }
 }
@@ -136,18 +138,18 @@ async fn missing_or_wrong_settings_are_named() {
     ] {
         let mut site = Site::new().await;
         site.set(name, value);
-        site.refused(&["--yes"], &[reason]).await;
+        site.assert_refused(&["--yes"], &[reason]).await;
     }
     let mut site = Site::new().await;
     site.set("NETLIFY_API_URL", "http://127.0.0.1:1");
-    site.refused(&["--yes"], &["could not reach Netlify's API"])
+    site.assert_refused(&["--yes"], &["could not reach Netlify's API"])
         .await;
 }
 
 #[tokio::test]
-async fn trouble_on_the_way_says_how_far_it_came_and_the_next_run_ends_it() {
+async fn interrupted_run_reports_its_progress_and_the_next_run_completes_it() {
     let site = Site::new().await;
-    site.linked(&["--dry-run"]).await;
+    site.link_successfully(&["--dry-run"]).await;
     site.netlify.control().inject(
         Fault::new(Failure::Status {
             status: 503,
@@ -155,12 +157,15 @@ async fn trouble_on_the_way_says_how_far_it_came_and_the_next_run_ends_it() {
         })
         .on("POST", "/api/v1/accounts/local/env"),
     );
-    let said = site.link(&["--yes"]).await;
-    assert!(!said.succeeded);
-    assert!(said.errors.contains("changes were made before this"));
+    let linked = site.link(&["--yes"]).await;
+    assert!(!linked.succeeded);
+    assert!(linked.errors.contains("changes were made before this"));
     site.netlify.control().clear_faults();
-    site.linked(&["--yes"]).await;
-    let again = site.linked(&["--dry-run", "--json"]).await.json();
+    site.link_successfully(&["--yes"]).await;
+    let again = site
+        .link_successfully(&["--dry-run", "--json"])
+        .await
+        .json();
     let rows = again["variables"].as_array().expect("variables");
     assert!(rows.iter().all(|row| row["change"] != "new"));
 }

@@ -13,11 +13,11 @@ use super::{Site, contexts, mark, staging};
 async fn each_context_gets_its_stages_database_and_functions_reach_it() {
     let site = Site::new().await;
     mark(&site.production, "production").await;
-    let said = site.linked(&["--yes"]).await;
+    let linked = site.link_successfully(&["--yes"]).await;
     for words in ["production", "branch:staging", "(a secret)", "its own"] {
-        assert!(said.output.contains(words), "{words}\n{}", said.output);
+        assert!(linked.output.contains(words), "{words}\n{}", linked.output);
     }
-    assert!(said.output.contains("stagelink mark set --stage staging"));
+    assert!(linked.output.contains("stagelink mark set --stage staging"));
     for (context, stage, own) in [
         (Context::Production, Stage::Production, &site.production),
         (staging(), Stage::Staging, &site.staging),
@@ -55,7 +55,7 @@ async fn each_context_gets_its_stages_database_and_functions_reach_it() {
 async fn token_of_a_stage_lets_its_functions_outlive_a_rotation() {
     let mut site = Site::new().await;
     let token = site.token("STAGING_TOKEN", &["shop-staging"]);
-    site.linked(&["--yes", "--token-for", "staging=STAGING_TOKEN"])
+    site.link_successfully(&["--yes", "--token-for", "staging=STAGING_TOKEN"])
         .await;
     let mut variables = site.functions_in(&staging());
     assert_eq!(variables["HEROKU_API_KEY"], token);
@@ -86,13 +86,13 @@ async fn preview_with_a_token_asks_for_its_pull_request_and_has_no_deploy_time_c
         .expect("a config var");
     site.token("REVIEW_TOKEN", &["shop-shared"]);
     let words = ["--yes", "--app", "review=shop-shared"];
-    site.linked(&words).await;
+    site.link_successfully(&words).await;
     let credentials = site.functions_in(&Context::DeployPreview);
     assert!(credentials["STAGELINK_CREDENTIALS"].starts_with("review="));
 
     let with_token = [&words[..], &["--token-for", "review=REVIEW_TOKEN"]].concat();
-    let said = site.linked(&with_token).await;
-    assert!(said.output.contains("removed"), "{}", said.output);
+    let linked = site.link_successfully(&with_token).await;
+    assert!(linked.output.contains("removed"), "{}", linked.output);
     let variables = site.functions_in(&Context::DeployPreview);
     assert!(!variables.contains_key("STAGELINK_CREDENTIALS"));
     assert_eq!(variables["STAGELINK_HEROKU_APP"], "shop-shared");
@@ -104,7 +104,7 @@ async fn preview_with_a_token_asks_for_its_pull_request_and_has_no_deploy_time_c
 }
 
 #[tokio::test]
-async fn second_time_changes_what_is_new_and_leaves_the_rest_alone() {
+async fn second_run_changes_only_the_differences() {
     let site = Site::new().await;
     let foreign = EnvVar::new("GREETING").value(Context::All, "hello");
     let own = EnvVar::new("STAGELINK_STAGE")
@@ -116,7 +116,7 @@ async fn second_time_changes_what_is_new_and_leaves_the_rest_alone() {
             .set_variable("shop-site", variable)
             .expect("the site");
     }
-    site.linked(&["--yes"]).await;
+    site.link_successfully(&["--yes"]).await;
     let before = site.all();
     let dev = site.functions_in(&Context::Dev);
     assert_eq!(dev["STAGELINK_STAGE"], "development");
@@ -124,7 +124,7 @@ async fn second_time_changes_what_is_new_and_leaves_the_rest_alone() {
     let feature = site.functions_in(&Context::Branch("feature".to_owned()));
     assert_eq!(feature["STAGELINK_STAGE"], "development");
 
-    let again = site.linked(&["--yes", "--json"]).await.json();
+    let again = site.link_successfully(&["--yes", "--json"]).await.json();
     assert!(site.all() == before, "something is different");
     for row in again["variables"].as_array().expect("variables") {
         let expected = match row["variable"].as_str() {
@@ -138,7 +138,7 @@ async fn second_time_changes_what_is_new_and_leaves_the_rest_alone() {
     site.heroku
         .set_config_var("shop-staging", "DATABASE_URL", &moved.url())
         .expect("a config var");
-    site.linked(&["--yes"]).await;
+    site.link_successfully(&["--yes"]).await;
     let credentials = &site.functions_in(&staging())["STAGELINK_CREDENTIALS"];
     let begins = format!("staging={}#", moved.url());
     assert!(credentials.starts_with(&begins), "the old one");
@@ -155,8 +155,8 @@ async fn variable_of_the_former_name_is_shown_and_removed() {
         .set_variable("shop-site", former)
         .expect("the site");
     let removed = async |words: &[&str]| {
-        let said = site.linked(words).await.json();
-        let rows = said["variables"].as_array().expect("variables").clone();
+        let linked = site.link_successfully(words).await.json();
+        let rows = linked["variables"].as_array().expect("variables").clone();
         let of_former = rows
             .into_iter()
             .filter(|row| row["variable"] == "STAGELINK_SEALED");
@@ -182,10 +182,10 @@ async fn variable_of_the_former_name_is_shown_and_removed() {
 }
 
 #[tokio::test]
-async fn stage_alone_leaves_the_others_alone() {
+async fn single_stage_leaves_the_others_unchanged() {
     let site = Site::new().await;
     let words = ["--yes", "--stage", "staging", "--staging-branch", "next"];
-    site.linked(&words).await;
+    site.link_successfully(&words).await;
     let next = Context::Branch("next".to_owned());
     assert_eq!(site.functions_in(&next)["STAGELINK_STAGE"], "staging");
     for context in contexts() {
@@ -196,12 +196,15 @@ async fn stage_alone_leaves_the_others_alone() {
 #[tokio::test]
 async fn dry_run_and_missing_consent_set_nothing() {
     let site = Site::new().await;
-    let said = site.linked(&["--dry-run"]).await;
-    assert!(said.output.contains("nothing was set"));
-    let said = site.linked(&["--dry-run", "--json"]).await.json();
-    assert_eq!(said["is_set"], false);
-    assert_eq!(said["site"], "shop-site");
-    site.refused(&[], &["add --yes"]).await;
+    let linked = site.link_successfully(&["--dry-run"]).await;
+    assert!(linked.output.contains("nothing was set"));
+    let linked = site
+        .link_successfully(&["--dry-run", "--json"])
+        .await
+        .json();
+    assert_eq!(linked["is_set"], false);
+    assert_eq!(linked["site"], "shop-site");
+    site.assert_refused(&[], &["add --yes"]).await;
 }
 
 #[tokio::test]
@@ -209,30 +212,34 @@ async fn lines_for_the_netlify_command_line_hold_no_secret_and_set_nothing() {
     let mut site = Site::new().await;
     site.token("STAGING_TOKEN", &["shop-staging"]);
     let words = ["--print", "--token-for", "staging=STAGING_TOKEN"];
-    let said = site.linked(&words).await;
+    let linked = site.link_successfully(&words).await;
     for line in [
         "netlify env:set STAGELINK_CREDENTIALS \"$STAGELINK_CREDENTIALS_PRODUCTION\" --context production",
         "netlify env:set HEROKU_API_KEY \"$STAGING_TOKEN\" --context branch:staging --secret",
         "netlify env:set STAGELINK_STAGE review --context deploy-preview",
     ] {
-        assert!(said.output.contains(line), "{line}\n{}", said.output);
+        assert!(linked.output.contains(line), "{line}\n{}", linked.output);
     }
     assert!(site.writes().is_empty());
     site.variables.remove("NETLIFY_AUTH_TOKEN");
-    let without = site.linked(&words).await;
-    assert_eq!(without.output, said.output);
+    let without = site.link_successfully(&words).await;
+    assert_eq!(without.output, linked.output);
 }
 
 #[tokio::test]
-async fn plan_without_scopes_is_told_and_gone_on_with_where_wanted() {
+async fn netlify_plan_without_scopes_is_reported_and_can_be_accepted() {
     let site = Site::new().await;
     site.netlify.set_scopes(false);
-    let said = site.link(&["--yes"]).await;
-    assert!(!said.succeeded);
-    assert!(said.errors.contains("--without-scopes"), "{}", said.errors);
+    let linked = site.link(&["--yes"]).await;
+    assert!(!linked.succeeded);
+    assert!(
+        linked.errors.contains("--without-scopes"),
+        "{}",
+        linked.errors
+    );
     assert!(site.all().iter().all(BTreeMap::is_empty));
-    let said = site.linked(&["--yes", "--without-scopes"]).await;
-    assert!(said.output.contains("builds too"), "{}", said.output);
+    let linked = site.link_successfully(&["--yes", "--without-scopes"]).await;
+    assert!(linked.output.contains("builds too"), "{}", linked.output);
     let built = site.environment(&staging(), EnvScope::Builds);
     assert!(built["STAGELINK_CREDENTIALS"].starts_with("staging="));
 }

@@ -7,7 +7,7 @@ use stagelink::{
     Credentials, Database, DatabaseUrl, Error, Limits, Provider, ResolveRequest, ServerSettings,
     Stage,
 };
-use stagelink_tests::{CANARY, HerokuFixture, Stub, StubServer, server};
+use stagelink_tests::{CANARY, HerokuFixture, StubBehavior, StubServer, server};
 
 use tokio::net::TcpSocket;
 use tokio_postgres::error::SqlState;
@@ -15,7 +15,7 @@ use tokio_postgres::error::SqlState;
 use super::refused;
 
 /// Fixture whose database is a stub.
-async fn scene_with(stub: Stub) -> (HerokuFixture, StubServer) {
+async fn scene_with(stub: StubBehavior) -> (HerokuFixture, StubServer) {
     let stub = StubServer::start(stub).await;
     let mut fixture = HerokuFixture::with_url(&stub.url("")).await;
     fixture.set("STAGELINK_CONNECT_TIMEOUT_MS", "1500");
@@ -23,7 +23,7 @@ async fn scene_with(stub: Stub) -> (HerokuFixture, StubServer) {
 }
 
 #[tokio::test]
-async fn refused_password_is_told() {
+async fn refused_password_is_reported() {
     let fixture = HerokuFixture::new().await;
     let url = fixture
         .database
@@ -44,7 +44,7 @@ async fn database_of_another_role_is_refused() {
 }
 
 #[tokio::test]
-async fn full_database_is_told_with_a_time_to_come_back() {
+async fn full_database_is_reported_with_retry_after() {
     struct Fixed(DatabaseUrl);
 
     impl Provider for Fixed {
@@ -74,7 +74,7 @@ async fn full_database_is_told_with_a_time_to_come_back() {
 }
 
 #[tokio::test]
-async fn missing_database_is_told() {
+async fn missing_database_is_reported() {
     let fixture = HerokuFixture::new().await;
     let url = fixture.database.url();
     let (start, _) = url.rsplit_once('/').expect("a URL");
@@ -83,7 +83,7 @@ async fn missing_database_is_told() {
 }
 
 #[tokio::test]
-async fn server_that_is_down_is_told() {
+async fn server_that_is_down_is_reported() {
     // A bound port without a listener, so no other process can take it.
     let held = TcpSocket::new_v4().expect("a socket");
     held.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
@@ -94,7 +94,7 @@ async fn server_that_is_down_is_told() {
 }
 
 #[tokio::test]
-async fn name_that_does_not_resolve_is_told() {
+async fn name_that_does_not_resolve_is_reported() {
     let fixture = HerokuFixture::with_url(&format!("postgres://u:{CANARY}@db.invalid/d")).await;
     refused(
         &fixture,
@@ -105,21 +105,21 @@ async fn name_that_does_not_resolve_is_told() {
 }
 
 #[tokio::test]
-async fn server_that_says_nothing_is_given_up() {
-    let (mut fixture, _stub) = scene_with(Stub::Silent).await;
+async fn silent_server_times_out() {
+    let (mut fixture, _stub) = scene_with(StubBehavior::Silent).await;
     fixture.set("STAGELINK_CONNECT_TIMEOUT_MS", "200");
     refused(&fixture, 503, &["more than 200 ms", "(handshake)"]).await;
 }
 
 #[tokio::test]
 async fn server_without_encryption_is_refused() {
-    let (fixture, _stub) = scene_with(Stub::NoTls).await;
+    let (fixture, _stub) = scene_with(StubBehavior::NoTls).await;
     refused(&fixture, 500, &["offers no encryption", "turn on ssl"]).await;
 }
 
 #[tokio::test]
-async fn server_that_is_no_postgres_is_told() {
-    for stub in [Stub::NotPostgres, Stub::HangsUp] {
+async fn server_that_is_not_postgres_is_reported() {
+    for stub in [StubBehavior::NotPostgres, StubBehavior::CloseConnection] {
         let (fixture, _stub) = scene_with(stub).await;
         refused(&fixture, 503, &["localhost:"]).await;
     }
@@ -127,20 +127,28 @@ async fn server_that_is_no_postgres_is_told() {
 
 #[tokio::test]
 async fn server_without_channel_binding_is_refused_before_it_gets_a_password() {
-    for stub in [Stub::Cleartext, Stub::Md5, Stub::ScramAlone, Stub::Trust] {
+    for stub in [
+        StubBehavior::Cleartext,
+        StubBehavior::Md5,
+        StubBehavior::ScramWithoutChannelBinding,
+        StubBehavior::Trust,
+    ] {
         let (fixture, server) = scene_with(stub).await;
         let reasons = [
             "offers no SCRAM channel binding",
             "no certificate that verifies",
         ];
         refused(&fixture, 500, &reasons).await;
-        assert!(!server.heard().is_telling(), "{stub:?} got an answer");
+        assert!(
+            !server.capture().has_sensitive_data(),
+            "{stub:?} got an answer"
+        );
     }
 }
 
 #[tokio::test]
-async fn impostor_who_offers_channel_binding_is_refused() {
-    let (fixture, _stub) = scene_with(Stub::Impostor).await;
+async fn impostor_that_offers_channel_binding_is_refused() {
+    let (fixture, _stub) = scene_with(StubBehavior::Impostor).await;
     refused(&fixture, 500, &["could not be authenticated"]).await;
 }
 

@@ -70,7 +70,7 @@ async fn url_that_does_not_parse_is_refused() {
 }
 
 #[tokio::test]
-async fn url_that_asks_for_what_is_not_supported_is_refused() {
+async fn url_with_unsupported_parameters_is_refused() {
     for (query, reason) in [
         ("sslmode=disable", "allows a connection without encryption"),
         ("sslkey=/key.pem", "\"sslkey\" is not supported"),
@@ -82,7 +82,7 @@ async fn url_that_asks_for_what_is_not_supported_is_refused() {
 }
 
 #[tokio::test]
-async fn refused_token_is_told_401() {
+async fn refused_token_is_reported_401() {
     let mut fixture = HerokuFixture::new().await;
     fixture.set("HEROKU_API_KEY", &format!("HRKU-{CANARY}"));
     refused(
@@ -94,7 +94,7 @@ async fn refused_token_is_told_401() {
 }
 
 #[tokio::test]
-async fn forbidden_app_is_told_403() {
+async fn forbidden_app_is_reported_403() {
     let mut fixture = HerokuFixture::new().await;
     let token = fixture
         .heroku
@@ -110,7 +110,7 @@ async fn forbidden_app_is_told_403() {
 }
 
 #[tokio::test]
-async fn missing_pipeline_is_told_404() {
+async fn missing_pipeline_is_reported_404() {
     let mut fixture = HerokuFixture::new().await;
     fixture.set("STAGELINK_HEROKU_PIPELINE", "none-such");
     let reasons = [
@@ -122,7 +122,7 @@ async fn missing_pipeline_is_told_404() {
 }
 
 #[tokio::test]
-async fn missing_app_is_told_404() {
+async fn missing_app_is_reported_404() {
     let mut fixture = HerokuFixture::new().await;
     fixture.variables.remove("STAGELINK_HEROKU_PIPELINE");
     fixture.set("STAGELINK_HEROKU_APP", "none-such");
@@ -130,7 +130,7 @@ async fn missing_app_is_told_404() {
 }
 
 #[tokio::test]
-async fn rate_limit_is_told_with_the_time_to_come_back() {
+async fn rate_limit_is_reported_with_retry_after() {
     let fixture = HerokuFixture::new().await;
     fixture.heroku.inject(Fault::new(Failure::Status {
         status: 429,
@@ -141,7 +141,7 @@ async fn rate_limit_is_told_with_the_time_to_come_back() {
 }
 
 #[tokio::test]
-async fn api_that_hangs_is_given_up() {
+async fn hanging_api_times_out() {
     let mut fixture = HerokuFixture::new().await;
     fixture.set("STAGELINK_RESOLVE_TIMEOUT_MS", "200");
     fixture.heroku.inject(Fault::new(Failure::Hang));
@@ -149,14 +149,14 @@ async fn api_that_hangs_is_given_up() {
 }
 
 #[tokio::test]
-async fn api_that_breaks_off_is_told() {
+async fn truncated_api_response_is_reported() {
     let fixture = HerokuFixture::new().await;
     fixture.heroku.inject(Fault::new(Failure::HalfBody));
     refused(&fixture, 503, &["could not read the whole answer"]).await;
 }
 
 #[tokio::test]
-async fn page_of_a_proxy_is_told_without_its_text() {
+async fn page_of_a_proxy_is_reported_without_its_text() {
     let fixture = HerokuFixture::new().await;
     fixture.heroku.inject(Fault::new(Failure::BadGateway));
     refused(&fixture, 503, &["answered 502"]).await;
@@ -164,7 +164,7 @@ async fn page_of_a_proxy_is_told_without_its_text() {
 }
 
 #[tokio::test]
-async fn answer_that_is_not_json_is_told() {
+async fn answer_that_is_not_json_is_reported() {
     for failure in [Failure::InvalidJson, Failure::EmptyBody] {
         let fixture = HerokuFixture::new().await;
         fixture
@@ -175,7 +175,7 @@ async fn answer_that_is_not_json_is_told() {
 }
 
 #[tokio::test]
-async fn failing_api_is_told() {
+async fn failing_api_is_reported() {
     let fixture = HerokuFixture::new().await;
     fixture.heroku.inject(Fault::new(Failure::Status {
         status: 500,
@@ -185,7 +185,7 @@ async fn failing_api_is_told() {
 }
 
 #[tokio::test]
-async fn api_that_is_down_is_told() {
+async fn unreachable_api_is_reported() {
     let fixture = HerokuFixture::new().await;
     fixture.heroku.inject(Fault::new(Failure::Disconnect));
     refused(&fixture, 503, &["could not ask Heroku's API"]).await;

@@ -10,10 +10,14 @@ use super::refused;
 /// Makes both providers fail in a way, and checks the refusal.
 async fn refused_for(failure: Failure, status: u16, reasons: &[&str]) -> Vec<Answer> {
     let mut answers = Vec::new();
-    for place in ProviderFixture::all().await {
-        place.cloud.control().inject(Fault::new(failure));
-        let answer = refused(&place, status, reasons).await;
-        assert!(place.log().contains(place.cloud.name()), "{}", place.log());
+    for fixture in ProviderFixture::all().await {
+        fixture.cloud.control().inject(Fault::new(failure));
+        let answer = refused(&fixture, status, reasons).await;
+        assert!(
+            fixture.log().contains(fixture.cloud.name()),
+            "{}",
+            fixture.log()
+        );
         answers.push(answer);
     }
     answers
@@ -27,81 +31,81 @@ fn status(status: u16) -> Failure {
 }
 
 #[tokio::test]
-async fn refused_token_is_told_401() {
-    for mut place in ProviderFixture::all().await {
-        let variable = place.cloud.token_variable();
-        place.set(variable, &format!("key-{CANARY}"));
+async fn refused_token_is_reported_401() {
+    for mut fixture in ProviderFixture::all().await {
+        let variable = fixture.cloud.token_variable();
+        fixture.set(variable, &format!("key-{CANARY}"));
         let reasons = ["refused the token", "401", variable, "make an API key"];
-        refused(&place, 500, &reasons).await;
+        refused(&fixture, 500, &reasons).await;
     }
 }
 
 #[tokio::test]
-async fn token_that_expired_is_told_while_the_connection_goes_on() {
-    for place in ProviderFixture::all().await {
-        let function = place.function("health").await;
-        let answer = place.ask(&function, "GET", "/api/health", None).await;
-        assert_eq!(answer.status, 200, "{}", place.log());
-        place.revoke_token();
-        let answer = place.ask(&function, "GET", "/api/health", None).await;
-        assert_eq!(answer.status, 200, "{}", place.log());
+async fn expired_token_is_reported_while_the_connection_stays() {
+    for fixture in ProviderFixture::all().await {
+        let function = fixture.function("health").await;
+        let answer = fixture.ask(&function, "GET", "/api/health", None).await;
+        assert_eq!(answer.status, 200, "{}", fixture.log());
+        fixture.revoke_token();
+        let answer = fixture.ask(&function, "GET", "/api/health", None).await;
+        assert_eq!(answer.status, 200, "{}", fixture.log());
         function.shutdown().await;
-        refused(&place, 500, &["refused the token", "expired or revoked"]).await;
+        refused(&fixture, 500, &["refused the token", "expired or revoked"]).await;
     }
 }
 
 #[tokio::test]
-async fn forbidden_database_is_told_403() {
+async fn forbidden_database_is_reported_403() {
     let reasons = ["forbids the token", "403"];
     refused_for(status(403), 500, &reasons).await;
 }
 
 #[tokio::test]
-async fn key_of_another_project_is_told_403() {
-    let mut place = ProviderFixture::neon().await;
-    let FakeProvider::Neon(neon) = &place.cloud else {
+async fn key_of_another_project_is_reported_403() {
+    let mut fixture = ProviderFixture::neon().await;
+    let FakeProvider::Neon(neon) = &fixture.cloud else {
         panic!("not neon")
     };
     let token = neon.create_token(Some("other"));
-    place.set("NEON_API_KEY", &token);
-    refused(&place, 500, &["forbids the token", "of this project"]).await;
+    fixture.set("NEON_API_KEY", &token);
+    refused(&fixture, 500, &["forbids the token", "of this project"]).await;
 }
 
 #[tokio::test]
-async fn unknown_database_is_told_404() {
-    for mut place in ProviderFixture::all().await {
-        let variable = place.cloud.stage_variable();
-        place.set(variable, "none-such");
-        refused(&place, 500, &["none-such", "404", variable]).await;
+async fn unknown_database_is_reported_404() {
+    for mut fixture in ProviderFixture::all().await {
+        let variable = fixture.cloud.stage_variable();
+        fixture.set(variable, "none-such");
+        refused(&fixture, 500, &["none-such", "404", variable]).await;
     }
 }
 
 #[tokio::test]
-async fn name_that_could_be_another_path_stays_a_name() {
-    for mut place in ProviderFixture::all().await {
-        let variable = place.cloud.stage_variable();
-        place.set(variable, "../../x?y&branch_id=br-main#z");
-        refused(&place, 500, &["404", variable]).await;
+async fn name_with_path_characters_is_escaped() {
+    for mut fixture in ProviderFixture::all().await {
+        let variable = fixture.cloud.stage_variable();
+        fixture.set(variable, "../../x?y&branch_id=br-main#z");
+        refused(&fixture, 500, &["404", variable]).await;
         // Another path would have been answered with 501.
-        let requests = place.cloud.control().requests();
+        let requests = fixture.cloud.control().requests();
         assert!(requests.iter().all(|request| request.status == Some(404)));
     }
 }
 
 #[tokio::test]
-async fn no_branch_is_refused_before_neon_takes_the_default_one() {
-    let mut place = ProviderFixture::neon().await;
-    place.variables.remove("STAGELINK_NEON_BRANCH");
+async fn missing_branch_is_refused_in_place_of_neons_default() {
+    let mut fixture = ProviderFixture::neon().await;
+    fixture.variables.remove("STAGELINK_NEON_BRANCH");
     let reasons = [
         "STAGELINK_NEON_BRANCH is not set",
         "default branch is never",
     ];
-    refused(&place, 500, &reasons).await;
-    assert!(place.cloud.control().requests().is_empty());
+    refused(&fixture, 500, &reasons).await;
+    assert!(fixture.cloud.control().requests().is_empty());
 }
 
 #[tokio::test]
-async fn rate_limit_is_told_with_the_time_to_come_back() {
+async fn rate_limit_is_reported_with_retry_after() {
     let failure = Failure::Status {
         status: 429,
         retry_after: Some(Duration::from_secs(17)),
@@ -113,19 +117,19 @@ async fn rate_limit_is_told_with_the_time_to_come_back() {
 }
 
 #[tokio::test]
-async fn failing_api_is_told() {
+async fn failing_api_is_reported() {
     refused_for(status(500), 503, &["answered 500"]).await;
     refused_for(status(503), 503, &["answered 503"]).await;
 }
 
 #[tokio::test]
-async fn page_of_a_proxy_is_told_without_its_text() {
+async fn page_of_a_proxy_is_reported_without_its_text() {
     refused_for(Failure::BadGateway, 503, &["answered 502"]).await;
     refused_for(Failure::HtmlPage, 503, &["not what it documents"]).await;
 }
 
 #[tokio::test]
-async fn answer_without_the_url_is_told() {
+async fn answer_without_the_url_is_reported() {
     for failure in [
         Failure::EmptyObject,
         Failure::EmptyBody,
@@ -136,41 +140,41 @@ async fn answer_without_the_url_is_told() {
 }
 
 #[tokio::test]
-async fn api_that_breaks_off_is_told() {
+async fn truncated_api_response_is_reported() {
     let reasons = ["could not read the whole answer"];
     refused_for(Failure::HalfBody, 503, &reasons).await;
 }
 
 #[tokio::test]
-async fn api_that_hangs_is_given_up() {
-    for mut place in ProviderFixture::all().await {
-        place.set("STAGELINK_RESOLVE_TIMEOUT_MS", "200");
-        place.cloud.control().inject(Fault::new(Failure::Hang));
-        refused(&place, 503, &["more than 200 ms", "(resolve)"]).await;
+async fn hanging_api_times_out() {
+    for mut fixture in ProviderFixture::all().await {
+        fixture.set("STAGELINK_RESOLVE_TIMEOUT_MS", "200");
+        fixture.cloud.control().inject(Fault::new(Failure::Hang));
+        refused(&fixture, 503, &["more than 200 ms", "(resolve)"]).await;
     }
 }
 
 #[tokio::test]
-async fn api_that_is_down_is_told() {
+async fn unreachable_api_is_reported() {
     refused_for(Failure::Disconnect, 503, &["could not ask"]).await;
 }
 
 #[tokio::test]
 async fn url_that_does_not_parse_is_refused() {
-    for place in ProviderFixture::all().await {
-        let url = place.database.url();
-        place.cloud.set_url(&format!("{url}?sslmode=disable"));
+    for fixture in ProviderFixture::all().await {
+        let url = fixture.database.url();
+        fixture.cloud.set_url(&format!("{url}?sslmode=disable"));
         let reasons = ["not a usable database URL", "without encryption"];
-        refused(&place, 500, &reasons).await;
+        refused(&fixture, 500, &reasons).await;
     }
 }
 
 #[tokio::test]
-async fn good_answer_of_another_content_type_is_taken() {
-    for place in ProviderFixture::all().await {
+async fn good_answer_of_another_content_type_is_accepted() {
+    for fixture in ProviderFixture::all().await {
         let fault = Fault::new(Failure::WrongContentType);
-        place.cloud.control().inject(fault);
-        let answer = place.get("health").await;
-        assert_eq!(answer.status, 200, "{}", place.log());
+        fixture.cloud.control().inject(fault);
+        let answer = fixture.get("health").await;
+        assert_eq!(answer.status, 200, "{}", fixture.log());
     }
 }

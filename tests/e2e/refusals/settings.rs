@@ -5,7 +5,7 @@ use stagelink_tests::HerokuFixture;
 use super::refused;
 
 #[tokio::test]
-async fn no_stage_is_refused() {
+async fn missing_stage_is_refused() {
     let mut fixture = HerokuFixture::new().await;
     fixture.variables.remove("STAGELINK_STAGE");
     let answer = refused(&fixture, 500, &["STAGELINK_STAGE is not set"]).await;
@@ -22,7 +22,7 @@ async fn unknown_stage_is_refused() {
 }
 
 #[tokio::test]
-async fn no_source_of_the_database_is_refused() {
+async fn missing_source_of_the_database_is_refused() {
     let mut fixture = HerokuFixture::new().await;
     fixture.variables.remove("STAGELINK_HEROKU_PIPELINE");
     refused(&fixture, 500, &["no source of the database is set"]).await;
@@ -41,7 +41,7 @@ async fn missing_token_is_refused() {
 }
 
 #[tokio::test]
-async fn api_in_the_clear_on_another_machine_is_refused() {
+async fn unencrypted_api_on_another_machine_is_refused() {
     let mut fixture = HerokuFixture::new().await;
     fixture.set("STAGELINK_HEROKU_API_URL", "http://api.heroku.example");
     refused(

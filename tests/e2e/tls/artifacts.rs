@@ -3,7 +3,7 @@
 
 use openssl::ssl::SslVersion;
 use stagelink_tests::{
-    Auth, Authority, HerokuFixture, Identity, OwnServer, Stub, StubServer, built_artifacts,
+    Auth, Authority, HerokuFixture, Identity, OwnServer, StubBehavior, StubServer, built_artifacts,
 };
 
 use super::{roots, verify, with};
@@ -33,7 +33,7 @@ async fn artifact_verifies_a_chain_of_certificates() {
             ours.certify_another_host(),
             "address mismatch",
         ),
-        ("an old one", ours.certify_long_ago(), "has expired"),
+        ("an old one", ours.certify_expired(), "has expired"),
         (
             "an unknown issuer's",
             theirs.certify(),
@@ -41,14 +41,14 @@ async fn artifact_verifies_a_chain_of_certificates() {
         ),
         ("a self-signed one", Identity::self_signed(), "self-signed"),
     ] {
-        server.show(&identity).await;
+        server.set_identity(&identity).await;
         assert_eq!(status(&fixture, &verified).await, 500, "{shown}");
         assert!(fixture.log().contains(reason), "{shown}: {}", fixture.log());
     }
 }
 
 #[tokio::test]
-async fn artifact_binds_to_whatever_certificate_and_says_why_there_is_no_tls() {
+async fn artifact_binds_to_any_certificate_and_reports_tls_errors() {
     let fixture = HerokuFixture::new().await;
     let server = OwnServer::start(&Identity::self_signed()).await;
     let url = server.database(Auth::Scram).await.url();
@@ -56,7 +56,7 @@ async fn artifact_binds_to_whatever_certificate_and_says_why_there_is_no_tls() {
         server.set("ssl_max_protocol_version", newest).await;
         assert_eq!(status(&fixture, &url).await, 200, "{}", fixture.log());
     }
-    let stub = StubServer::start(Stub::Outdated(SslVersion::TLS1_1)).await;
+    let stub = StubServer::start(StubBehavior::MaxTlsVersion(SslVersion::TLS1_1)).await;
     assert_ne!(status(&fixture, &stub.url("")).await, 200);
     let log = fixture.log();
     // OpenSSL's own message.

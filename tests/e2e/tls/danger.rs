@@ -2,17 +2,19 @@
 //! choice.
 
 use stagelink::{Database, ErrorKind, Settings};
-use stagelink_tests::{Auth, CANARY, Identity, Middle, Mitm, OwnServer, Stub, StubServer};
+use stagelink_tests::{
+    Auth, CANARY, Identity, Mitm, MitmBehavior, OwnServer, StubBehavior, StubServer,
+};
 
-use super::{Unproven, let_in, open, refused, with};
+use super::{UnauthenticatedServer, accepted, open, refused, with};
 
 const DANGER: &str = "STAGELINK_DANGER_UNAUTHENTICATED";
 
 #[tokio::test]
-async fn server_that_proves_nothing_is_let_in_by_those_who_say_so() {
-    let unproven = Unproven::start(&Identity::self_signed()).await;
-    for (login, url) in &unproven.ways {
-        let_in(login, url, &[(DANGER, "true")]).await;
+async fn unauthenticated_server_is_accepted_by_explicit_choice() {
+    let unauthenticated = UnauthenticatedServer::start(&Identity::self_signed()).await;
+    for (login, url) in &unauthenticated.logins {
+        accepted(login, url, &[(DANGER, "true")]).await;
         refused(login, url, &[(DANGER, "false")]).await;
         // An authentication that the URL requires is still required.
         for parameters in ["sslmode=verify-full", "channel_binding=require"] {
@@ -22,7 +24,7 @@ async fn server_that_proves_nothing_is_let_in_by_those_who_say_so() {
 }
 
 #[tokio::test]
-async fn production_is_never_without_proof() {
+async fn production_always_requires_authentication() {
     // An unknown value is rejected.
     for (value, stage) in [("true", "production"), ("perhaps", "staging")] {
         let variables = [
@@ -38,24 +40,24 @@ async fn production_is_never_without_proof() {
 }
 
 #[tokio::test]
-async fn man_in_the_middle_is_noticed_where_the_server_offers_a_proof() {
+async fn man_in_the_middle_is_detected_where_the_server_can_authenticate() {
     let server = OwnServer::start(&Identity::self_signed()).await;
     let url = server.database(Auth::Scram).await.url();
-    for (does, identity) in [
-        (Middle::Relays, Identity::self_signed()),
-        (Middle::StripsPlus, Identity::self_signed()),
-        (Middle::StripsPlus, server.identity().clone()),
+    for (behavior, identity) in [
+        (MitmBehavior::Relay, Identity::self_signed()),
+        (MitmBehavior::StripScramPlus, Identity::self_signed()),
+        (MitmBehavior::StripScramPlus, server.identity().clone()),
     ] {
-        let mitm = Mitm::start(server.address(), &identity, does).await;
+        let mitm = Mitm::start(server.address(), &identity, behavior).await;
         let opened = open(&mitm.url(&url), &[(DANGER, "true")]).await;
-        opened.expect_err("one of the two ends notices");
-        assert!(mitm.heard().connections() > 0);
-        assert!(!mitm.heard().has(CANARY), "{does:?}");
+        opened.expect_err("client or server detects it");
+        assert!(mitm.capture().connections() > 0);
+        assert!(!mitm.capture().has(CANARY), "{behavior:?}");
     }
 }
 
 #[tokio::test]
 async fn server_without_encryption_is_refused_all_the_same() {
-    let stub = StubServer::start(Stub::NoTls).await;
+    let stub = StubServer::start(StubBehavior::NoTls).await;
     refused("no TLS", &stub.url(""), &[(DANGER, "true")]).await;
 }

@@ -1,9 +1,9 @@
 //! Direct TLS (TLS without an SSLRequest), which servers accept since version 17.
 
 use stagelink_local_postgres::ServerSource;
-use stagelink_tests::{Auth, Identity, Middle, Mitm, OwnServer, pooled, through};
+use stagelink_tests::{Auth, Identity, Mitm, MitmBehavior, OwnServer, pooled, through};
 
-use super::{let_in, network, refused, with};
+use super::{accepted, network, refused, with};
 
 const DIRECT: &str = "STAGELINK_DIRECT_TLS";
 
@@ -18,14 +18,14 @@ async fn count(server: &OwnServer, connections: [usize; 3]) {
         let proxy = server.proxy().await;
         let url = with(&through(&proxy, &url), parameters);
         for expected in connections {
-            let_in(parameters, &url, variables).await;
+            accepted(parameters, &url, variables).await;
             assert_eq!(proxy.connections(), expected, "{parameters}");
         }
     }
 }
 
 #[tokio::test]
-async fn server_before_17_is_asked_the_usual_way_and_remembered() {
+async fn server_before_17_is_sent_an_ssl_request_and_remembered() {
     let server = OwnServer::start(&Identity::self_signed()).await;
     if server.major() < 17 {
         count(&server, [2, 3, 4]).await;
@@ -35,19 +35,19 @@ async fn server_before_17_is_asked_the_usual_way_and_remembered() {
 }
 
 #[tokio::test]
-async fn server_from_17_on_is_reached_at_once() {
+async fn server_since_17_is_reached_by_direct_tls() {
     let source: ServerSource = "npm".parse().expect("a source");
-    let server = OwnServer::of(source, &Identity::self_signed()).await;
+    let server = OwnServer::from_source(source, &Identity::self_signed()).await;
     assert!(server.major() >= 17);
     count(&server, [1, 2, 3]).await;
 }
 
 #[tokio::test]
-async fn pooler_that_refuses_it_or_waits_for_more_is_asked_the_usual_way() {
+async fn pooler_without_direct_tls_is_sent_an_ssl_request() {
     let server = OwnServer::start(&Identity::self_signed()).await;
     let database = server.database(Auth::Scram).await;
     let bouncer = server.bouncer(&[&database], server.identity()).await;
-    let silent = Middle::IgnoresDirectTls;
+    let silent = MitmBehavior::IgnoreDirectTls;
     let silent = Mitm::start(server.address(), server.identity(), silent).await;
     let pin = server.identity().pin();
     // Early SCRAM would add another connection, and is not tested here.
@@ -62,19 +62,24 @@ async fn pooler_that_refuses_it_or_waits_for_more_is_asked_the_usual_way() {
     ] {
         let (proxy, url) = network(&url).await;
         for connections in [2, 3, 4] {
-            let_in(what, &url, &variables).await;
+            accepted(what, &url, &variables).await;
             assert_eq!(proxy.connections(), connections, "{what}");
         }
     }
 }
 
 #[tokio::test]
-async fn man_in_the_middle_is_refused_this_way_too() {
+async fn man_in_the_middle_is_refused_with_direct_tls_too() {
     let server = OwnServer::start(&Identity::self_signed()).await;
     let url = server.database(Auth::Scram).await.url();
-    let mitm = Mitm::start(server.address(), &Identity::self_signed(), Middle::Relays).await;
+    let mitm = Mitm::start(
+        server.address(),
+        &Identity::self_signed(),
+        MitmBehavior::Relay,
+    )
+    .await;
     let url = with(&mitm.url(&url), "sslnegotiation=direct");
     refused("a relay", &url, &[]).await;
-    assert!(mitm.heard().connections() > 0, "he opened the encryption");
-    assert!(!mitm.heard().has(stagelink_tests::CANARY));
+    assert!(mitm.capture().connections() > 0, "the handshake succeeds");
+    assert!(!mitm.capture().has(stagelink_tests::CANARY));
 }

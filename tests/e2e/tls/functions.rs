@@ -3,7 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use openssl::x509::X509;
-use stagelink_tests::{Auth, Authority, HerokuFixture, Identity, Middle, Mitm, OwnServer, server};
+use stagelink_tests::{
+    Auth, Authority, HerokuFixture, Identity, Mitm, MitmBehavior, OwnServer, server,
+};
 
 use super::{roots, verify, with};
 
@@ -23,7 +25,7 @@ async fn self_signed_server_is_trusted_by_channel_binding() {
 }
 
 #[tokio::test]
-async fn self_signed_server_is_refused_where_its_certificate_has_to_verify() {
+async fn self_signed_server_is_refused_by_a_verifying_policy() {
     let fixture = HerokuFixture::new().await;
     for parameters in [
         "sslmode=verify-full",
@@ -37,7 +39,7 @@ async fn self_signed_server_is_refused_where_its_certificate_has_to_verify() {
 }
 
 #[tokio::test]
-async fn given_root_lets_its_server_in_and_a_missing_file_nobody() {
+async fn given_root_accepts_its_server_and_a_missing_file_accepts_none() {
     let fixture = HerokuFixture::new().await;
     let pem = server()
         .await
@@ -55,7 +57,7 @@ async fn given_root_lets_its_server_in_and_a_missing_file_nobody() {
 #[tokio::test]
 async fn man_in_the_middle_is_refused_and_learns_no_password() {
     let upstream = SocketAddr::from((Ipv4Addr::LOCALHOST, server().await.port()));
-    let mitm = Mitm::start(upstream, &Identity::self_signed(), Middle::Relays).await;
+    let mitm = Mitm::start(upstream, &Identity::self_signed(), MitmBehavior::Relay).await;
     let fixture = HerokuFixture::new().await;
     fixture.set_url(&mitm.url(&fixture.database.url()));
     assert_eq!(fixture.get("health").await.status, 500, "{}", fixture.log());
@@ -64,9 +66,9 @@ async fn man_in_the_middle_is_refused_and_learns_no_password() {
         "{}",
         fixture.log()
     );
-    let heard = mitm.heard();
-    assert!(heard.connections() > 0, "he opened the encryption");
-    assert!(!heard.has(stagelink_tests::CANARY));
+    let capture = mitm.capture();
+    assert!(capture.connections() > 0, "the handshake succeeds");
+    assert!(!capture.has(stagelink_tests::CANARY));
 }
 
 #[tokio::test]

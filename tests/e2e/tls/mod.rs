@@ -9,7 +9,7 @@ mod direct;
 mod early;
 mod functions;
 mod given_roots;
-mod middle;
+mod mitm;
 mod pins;
 mod policies;
 mod versions;
@@ -19,7 +19,7 @@ use std::path::Path;
 use stagelink::{Client, Database, Error, ErrorKind, Settings};
 use stagelink_local::testing::network::Proxy;
 use stagelink_local_postgres::PgBouncer;
-use stagelink_tests::{Auth, CANARY, Identity, Middle, Mitm, OwnServer, pooled, through};
+use stagelink_tests::{Auth, CANARY, Identity, Mitm, MitmBehavior, OwnServer, pooled, through};
 use tempfile::NamedTempFile;
 
 /// Opens a database by a URL and these variables, and checks that no error contains the password.
@@ -28,14 +28,14 @@ async fn open(url: &str, variables: &[(&str, &str)]) -> Result<Client, Error> {
     let variables = needed.iter().chain(variables).copied();
     let opened = Database::new(Settings::from_vars(variables)).client().await;
     if let Err(error) = &opened {
-        let told = format!("{error:?} {}", error.report());
-        assert!(!told.contains(CANARY), "the password is in an error");
+        let report = format!("{error:?} {}", error.report());
+        assert!(!report.contains(CANARY), "the password is in an error");
     }
     opened
 }
 
 /// Opens a database, and checks that the server is accepted and answers.
-async fn let_in(what: &str, url: &str, variables: &[(&str, &str)]) -> Client {
+async fn accepted(what: &str, url: &str, variables: &[(&str, &str)]) -> Client {
     let client = open(url, variables)
         .await
         .unwrap_or_else(|error| panic!("{what}: {}", error.report()));
@@ -49,7 +49,7 @@ async fn refused(what: &str, url: &str, variables: &[(&str, &str)]) -> Error {
     let error = open(url, variables)
         .await
         .err()
-        .unwrap_or_else(|| panic!("{what} was let in"));
+        .unwrap_or_else(|| panic!("{what} was accepted"));
     assert_eq!(
         error.kind(),
         ErrorKind::ServerNotAuthenticated,
@@ -61,22 +61,22 @@ async fn refused(what: &str, url: &str, variables: &[(&str, &str)]) -> Error {
 
 /// Server whose logins do not authenticate it: four login methods, and a pooler. All of them
 /// present the same certificate.
-struct Unproven {
-    ways: Vec<(&'static str, String)>,
+struct UnauthenticatedServer {
+    logins: Vec<(&'static str, String)>,
     _server: OwnServer,
     balancer: Mitm,
     _bouncer: PgBouncer,
 }
 
-impl Unproven {
+impl UnauthenticatedServer {
     async fn start(identity: &Identity) -> Self {
         let server = OwnServer::start(identity).await;
         // Behind a TLS-terminating load balancer, SCRAM has no channel binding.
-        let balancer = Mitm::start(server.address(), identity, Middle::EndsTls).await;
+        let balancer = Mitm::start(server.address(), identity, MitmBehavior::TerminateTls).await;
         let scram = server.database(Auth::Scram).await;
         let bouncer = server.bouncer(&[&scram], identity).await;
         Self {
-            ways: vec![
+            logins: vec![
                 ("MD5", server.database(Auth::Md5).await.url()),
                 ("cleartext", server.database(Auth::Cleartext).await.url()),
                 ("trust", server.database(Auth::Trust).await.url()),

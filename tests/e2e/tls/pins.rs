@@ -3,26 +3,26 @@
 
 use stagelink::ErrorKind;
 use stagelink_tests::{
-    Auth, Authority, HerokuFixture, Identity, Middle, Mitm, OwnServer, Stub, StubServer, pin,
-    server,
+    Auth, Authority, HerokuFixture, Identity, Mitm, MitmBehavior, OwnServer, StubBehavior,
+    StubServer, pin, server,
 };
 
-use super::{Unproven, let_in, open, refused, roots, verify, with};
+use super::{UnauthenticatedServer, accepted, open, refused, roots, verify, with};
 
 const PIN: &str = "STAGELINK_SERVER_PIN";
 
 #[tokio::test]
-async fn pinned_key_is_proof_enough_whatever_the_login() {
+async fn pinned_key_authenticates_the_server_for_any_login() {
     let shown = Identity::self_signed();
-    let unproven = Unproven::start(&shown).await;
+    let unauthenticated = UnauthenticatedServer::start(&shown).await;
     let (right, wrong) = (shown.pin(), Identity::self_signed().pin());
-    for (login, url) in &unproven.ways {
+    for (login, url) in &unauthenticated.logins {
         for pins in [
             &right,
             &format!("{wrong};{right}"),
             &format!("{right};{wrong}"),
         ] {
-            let_in(login, url, &[(PIN, pins)]).await;
+            accepted(login, url, &[(PIN, pins)]).await;
         }
         refused(login, url, &[(PIN, &wrong)]).await;
         // The URL's other requirements still apply.
@@ -46,60 +46,78 @@ async fn server_with_another_key_is_refused_by_every_policy() {
         verify("verify-ca", file.path()),
     ] {
         let url = with(&url, &parameters);
-        let_in(&parameters, &url, &[(PIN, &right)]).await;
+        accepted(&parameters, &url, &[(PIN, &right)]).await;
         let error = refused(&parameters, &url, &[(PIN, &wrong)]).await;
-        let told = error.report().to_string();
-        assert!(told.contains(PIN), "it says where the pin stands: {told}");
+        let report = error.report().to_string();
+        assert!(report.contains(PIN), "it names the variable: {report}");
     }
 }
 
 #[tokio::test]
-async fn new_certificate_for_the_pinned_key_is_let_in() {
+async fn new_certificate_for_the_pinned_key_is_accepted() {
     let ours = Authority::new("ours");
-    let mut server = OwnServer::start(&ours.certify_long_ago()).await;
+    let mut server = OwnServer::start(&ours.certify_expired()).await;
     let url = server.database(Auth::Md5).await.url();
     let pin = server.identity().pin();
-    let_in("the old one", &url, &[(PIN, &pin)]).await;
+    accepted("the old one", &url, &[(PIN, &pin)]).await;
     let renewed = Authority::new("theirs").renew(server.identity());
-    server.show(&renewed).await;
-    let_in("the new one", &url, &[(PIN, &pin)]).await;
-    server.show(&ours.certify()).await;
+    server.set_identity(&renewed).await;
+    accepted("the new one", &url, &[(PIN, &pin)]).await;
+    server.set_identity(&ours.certify()).await;
     refused("another key", &url, &[(PIN, &pin)]).await;
 }
 
 #[tokio::test]
-async fn man_in_the_middle_without_the_pinned_key_hears_nothing() {
+async fn man_in_the_middle_without_the_pinned_key_gets_no_data() {
     let ours = Authority::new("ours");
     let server = OwnServer::start(&ours.certify()).await;
     let url = server.database(Auth::Scram).await.url();
     let pin = server.identity().pin();
     for identity in [Identity::self_signed(), ours.certify()] {
-        let mitm = Mitm::start(server.address(), &identity, Middle::Relays).await;
+        let mitm = Mitm::start(server.address(), &identity, MitmBehavior::Relay).await;
         refused("a relay", &mitm.url(&url), &[(PIN, &pin)]).await;
-        assert!(!mitm.heard().is_telling());
-        for stub in [Stub::Cleartext, Stub::Md5, Stub::ScramAlone, Stub::Trust] {
-            let man = StubServer::showing(&identity, stub).await;
-            refused(&format!("{stub:?}"), &man.url(""), &[(PIN, &pin)]).await;
-            assert!(!man.heard().is_telling(), "{stub:?}");
+        assert!(!mitm.capture().has_sensitive_data());
+        for stub in [
+            StubBehavior::Cleartext,
+            StubBehavior::Md5,
+            StubBehavior::ScramWithoutChannelBinding,
+            StubBehavior::Trust,
+        ] {
+            let server_in_the_middle = StubServer::with_identity(&identity, stub).await;
+            refused(
+                &format!("{stub:?}"),
+                &server_in_the_middle.url(""),
+                &[(PIN, &pin)],
+            )
+            .await;
+            assert!(
+                !server_in_the_middle.capture().has_sensitive_data(),
+                "{stub:?}"
+            );
         }
     }
 }
 
 #[tokio::test]
-async fn downgrade_by_one_who_has_the_pinned_key_is_noticed() {
+async fn downgrade_by_a_mitm_with_the_pinned_key_is_detected() {
     let server = OwnServer::start(&Identity::self_signed()).await;
     let url = server.database(Auth::Scram).await.url();
     let pin = server.identity().pin();
-    let mitm = Mitm::start(server.address(), server.identity(), Middle::StripsPlus).await;
+    let mitm = Mitm::start(
+        server.address(),
+        server.identity(),
+        MitmBehavior::StripScramPlus,
+    )
+    .await;
     let error = open(&mitm.url(&url), &[(PIN, &pin)]).await;
-    let told = error.expect_err("a downgrade").report().to_string();
-    assert!(told.contains("negotiation error"), "{told}");
-    assert!(mitm.heard().has("y,,n="));
-    assert!(!mitm.heard().has(stagelink_tests::CANARY));
+    let report = error.expect_err("a downgrade").report().to_string();
+    assert!(report.contains("negotiation error"), "{report}");
+    assert!(mitm.capture().has("y,,n="));
+    assert!(!mitm.capture().has(stagelink_tests::CANARY));
 }
 
 #[tokio::test]
-async fn function_with_another_servers_pin_answers_no_more_than_that_it_is_not_secure() {
+async fn function_with_another_servers_pin_reveals_no_details() {
     let mut fixture = HerokuFixture::new().await;
     let shown = server().await.certificate_pem();
     let right = pin(shown.expect("a certificate of its own"));
@@ -116,7 +134,7 @@ async fn function_with_another_servers_pin_answers_no_more_than_that_it_is_not_s
 }
 
 #[tokio::test]
-async fn pin_that_cannot_be_read_is_told() {
+async fn invalid_pin_is_reported() {
     let right = Identity::self_signed().pin();
     for pin in [
         "sha256//short",
@@ -127,7 +145,7 @@ async fn pin_that_cannot_be_read_is_told() {
         let url = "postgres://u:p@127.0.0.1:1/d";
         let error = open(url, &[(PIN, pin)]).await.expect_err("not a pin");
         assert_eq!(error.kind(), ErrorKind::Settings, "{pin}");
-        let told = error.report().to_string();
-        assert!(told.contains(PIN) && !told.contains(pin), "{told}");
+        let report = error.report().to_string();
+        assert!(report.contains(PIN) && !report.contains(pin), "{report}");
     }
 }

@@ -1,21 +1,21 @@
 //! TLS policies in a URL, and the servers that meet them.
 
-use stagelink_tests::{Auth, Authority, CANARY, Identity, OwnServer, Stub, StubServer};
+use stagelink_tests::{Auth, Authority, CANARY, Identity, OwnServer, StubBehavior, StubServer};
 
-use super::{Unproven, let_in, refused, roots, verify, with};
+use super::{UnauthenticatedServer, accepted, refused, roots, verify, with};
 
 /// Opens a database by a policy, and checks whether it is accepted.
-async fn expect(is_let_in: bool, what: &str, url: &str, parameters: &str) {
+async fn expect(is_accepted: bool, what: &str, url: &str, parameters: &str) {
     let (what, url) = (format!("{what}, {parameters}"), with(url, parameters));
-    if is_let_in {
-        let_in(&what, &url, &[]).await;
+    if is_accepted {
+        accepted(&what, &url, &[]).await;
     } else {
         refused(&what, &url, &[]).await;
     }
 }
 
 #[tokio::test]
-async fn certificate_counts_as_far_as_the_policy_asks() {
+async fn certificate_is_checked_as_the_policy_requires() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let file = roots(&ours.pem());
     let mut server = OwnServer::start(&ours.certify()).await;
@@ -23,30 +23,30 @@ async fn certificate_counts_as_far_as_the_policy_asks() {
     for (shown, identity, full, ca) in [
         ("the right one", ours.certify(), true, true),
         ("another host's", ours.certify_another_host(), false, true),
-        ("an old one", ours.certify_long_ago(), false, false),
+        ("an old one", ours.certify_expired(), false, false),
         ("an unknown issuer's", theirs.certify(), false, false),
         ("a self-signed one", Identity::self_signed(), false, false),
     ] {
-        server.show(&identity).await;
+        server.set_identity(&identity).await;
         for parameters in ["", "sslmode=require", "channel_binding=require"] {
             expect(true, shown, &url, parameters).await;
         }
-        for (mode, is_let_in) in [("verify-full", full), ("verify-ca", ca)] {
+        for (mode, is_accepted) in [("verify-full", full), ("verify-ca", ca)] {
             let parameters = verify(mode, file.path());
             for binding in ["prefer", "disable", "require"] {
                 let parameters = format!("{parameters}&channel_binding={binding}");
-                expect(is_let_in, shown, &url, &parameters).await;
+                expect(is_accepted, shown, &url, &parameters).await;
             }
         }
     }
 }
 
 #[tokio::test]
-async fn server_that_proves_nothing_by_its_login_needs_a_certificate_that_verifies() {
+async fn server_that_its_login_does_not_authenticate_needs_a_verified_certificate() {
     let ours = Authority::new("ours");
     let file = roots(&ours.pem());
-    let unproven = Unproven::start(&ours.certify()).await;
-    for (login, url) in &unproven.ways {
+    let unauthenticated = UnauthenticatedServer::start(&ours.certify()).await;
+    for (login, url) in &unauthenticated.logins {
         for parameters in ["", "sslmode=require", "channel_binding=require"] {
             expect(false, login, url, parameters).await;
         }
@@ -57,31 +57,35 @@ async fn server_that_proves_nothing_by_its_login_needs_a_certificate_that_verifi
             expect(false, login, url, &both).await;
         }
     }
-    assert!(!unproven.balancer.heard().has(CANARY));
+    assert!(!unauthenticated.balancer.capture().has(CANARY));
 }
 
 #[tokio::test]
-async fn name_that_the_certificate_is_not_for_is_told() {
+async fn wrong_host_name_is_reported() {
     let ours = Authority::new("ours");
     let file = roots(&ours.pem());
-    let stub = StubServer::showing(&ours.certify_another_host(), Stub::Trust).await;
+    let stub = StubServer::with_identity(&ours.certify_another_host(), StubBehavior::Trust).await;
     let url = stub.url(&verify("verify-full", file.path()));
     let error = refused("another host's certificate", &url, &[]).await;
-    let told = error.report().to_string();
-    assert!(told.contains("the TLS handshake with localhost"), "{told}");
-    assert_eq!(stub.heard().connections(), 0, "it got no further");
+    let report = error.report().to_string();
+    assert!(
+        report.contains("the TLS handshake with localhost"),
+        "{report}"
+    );
+    assert_eq!(stub.capture().connections(), 0, "the handshake failed");
 }
 
 #[tokio::test]
-async fn required_channel_binding_that_is_not_offered_is_told() {
+async fn missing_required_channel_binding_is_reported() {
     let ours = Authority::new("ours");
     let file = roots(&ours.pem());
-    let stub = StubServer::showing(&ours.certify(), Stub::ScramAlone).await;
+    let stub =
+        StubServer::with_identity(&ours.certify(), StubBehavior::ScramWithoutChannelBinding).await;
     let parameters = verify("verify-full", file.path());
     let url = stub.url(&format!("{parameters}&channel_binding=require"));
     let error = refused("SCRAM without channel binding", &url, &[]).await;
-    let told = error.to_string();
+    let report = error.to_string();
     let expected = "offers no SCRAM channel binding, which the URL requires";
-    assert!(told.contains(expected), "{told}");
-    assert!(!stub.heard().is_telling());
+    assert!(report.contains(expected), "{report}");
+    assert!(!stub.capture().has_sensitive_data());
 }

@@ -3,20 +3,20 @@
 use std::pin::Pin;
 
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode, SslVersion};
-use stagelink_tests::{Auth, Identity, Middle, Mitm, OwnServer, Stub, StubServer};
+use stagelink_tests::{Auth, Identity, Mitm, MitmBehavior, OwnServer, StubBehavior, StubServer};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
-use super::{let_in, open, refused, roots, verify, with};
+use super::{accepted, open, refused, roots, verify, with};
 
 #[tokio::test]
-async fn server_of_an_outdated_tls_is_refused() {
+async fn server_with_an_outdated_tls_is_refused() {
     for version in [SslVersion::TLS1, SslVersion::TLS1_1] {
-        let stub = StubServer::start(Stub::Outdated(version)).await;
+        let stub = StubServer::start(StubBehavior::MaxTlsVersion(version)).await;
         let error = open(&stub.url(""), &[]).await.expect_err("it is outdated");
-        let told = error.report().to_string();
-        assert!(told.contains("the TLS handshake with"), "{told}");
-        assert_eq!(stub.heard().connections(), 0);
+        let report = error.report().to_string();
+        assert!(report.contains("the TLS handshake with"), "{report}");
+        assert_eq!(stub.capture().connections(), 0);
         // The server is usable by a client that accepts old versions.
         let tcp = TcpStream::connect(stub.address())
             .await
@@ -36,11 +36,11 @@ async fn server_of_an_outdated_tls_is_refused() {
 }
 
 #[tokio::test]
-async fn server_of_tls_1_2_is_let_in_by_channel_binding() {
+async fn server_with_tls_1_2_is_accepted_by_channel_binding() {
     let server = OwnServer::start(&Identity::self_signed()).await;
     server.set("ssl_max_protocol_version", "TLSv1.2").await;
     let url = server.database(Auth::Scram).await.url();
-    let db = let_in("TLS 1.2", &url, &[]).await;
+    let db = accepted("TLS 1.2", &url, &[]).await;
     let sql = "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
     let row = db.query_typed_one(sql, &[]).await.expect("a row");
     assert_eq!(row.get::<_, &str>(0), "TLSv1.2");
@@ -54,14 +54,14 @@ async fn certificate_without_a_hash_binds_no_channel_and_can_be_verified() {
     let url = server.database(Auth::Scram).await.url();
     // Postgres offers channel binding for this certificate all the same, and fails if the client
     // uses it.
-    server.show(&shown).await;
+    server.set_identity(&shown).await;
     for parameters in ["", "channel_binding=require"] {
         refused(parameters, &with(&url, parameters), &[]).await;
     }
     let verified = with(&url, &verify("verify-full", file.path()));
-    let_in("a certificate that verifies", &verified, &[]).await;
+    accepted("a certificate that verifies", &verified, &[]).await;
 
-    let mitm = Mitm::start(server.address(), &shown, Middle::Relays).await;
+    let mitm = Mitm::start(server.address(), &shown, MitmBehavior::Relay).await;
     refused("a relay", &mitm.url(&url), &[]).await;
-    assert!(!mitm.heard().is_telling());
+    assert!(!mitm.capture().has_sensitive_data());
 }

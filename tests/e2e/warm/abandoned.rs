@@ -17,7 +17,7 @@ async fn abandon(link: &Database) {
 }
 
 #[tokio::test]
-async fn abandoned_statement_is_stopped_and_its_connection_serves_the_next_at_once() {
+async fn abandoned_statement_is_cancelled_and_its_connection_is_reused_at_once() {
     let mut fixture = HerokuFixture::new().await;
     let link = link(&mut fixture, &[]);
     let first = pid(&link.client().await.expect("a connection")).await;
@@ -32,7 +32,7 @@ async fn abandoned_statement_is_stopped_and_its_connection_serves_the_next_at_on
 }
 
 #[tokio::test]
-async fn transaction_that_was_left_open_is_rolled_back() {
+async fn transaction_left_open_is_rolled_back() {
     let mut fixture = HerokuFixture::new().await;
     let link = link(&mut fixture, &[]);
     let db = link.client().await.expect("a connection");
@@ -94,7 +94,7 @@ async fn transaction_with_an_abandoned_statement_does_not_wait_for_it() {
 }
 
 #[tokio::test]
-async fn connection_whose_statement_cannot_be_stopped_is_given_up() {
+async fn connection_whose_statement_cannot_be_cancelled_is_discarded() {
     let proxy = proxy().await;
     let mut fixture = HerokuFixture::new().await;
     fixture.set_url(&through(&proxy, &fixture.database.url()));
@@ -110,7 +110,7 @@ async fn connection_whose_statement_cannot_be_stopped_is_given_up() {
 }
 
 #[tokio::test]
-async fn end_of_an_invocation_waits_until_what_was_abandoned_has_stopped() {
+async fn end_of_an_invocation_waits_for_abandoned_statements_to_stop() {
     let mut fixture = HerokuFixture::new().await;
     let link = link(&mut fixture, &[]);
     abandon(&link).await;
@@ -119,7 +119,7 @@ async fn end_of_an_invocation_waits_until_what_was_abandoned_has_stopped() {
 }
 
 #[tokio::test]
-async fn statement_is_stopped_behind_a_pooler_too() {
+async fn statement_is_cancelled_behind_a_pooler_too() {
     let pooled = Pooled::start().await;
     for _ in 0..3 {
         abandon(&pooled.link).await;

@@ -18,7 +18,7 @@ async fn setting(link: &Database, name: &str) -> String {
 const LIMITS: [&str; 2] = ["statement_timeout", "idle_in_transaction_session_timeout"];
 
 #[tokio::test]
-async fn server_ends_what_goes_on_for_longer_than_an_invocation() {
+async fn server_ends_sessions_that_outlast_an_invocation() {
     let mut fixture = HerokuFixture::new().await;
     let link = link(&mut fixture, &[]);
     let link = within(&link, Duration::from_secs(30));
@@ -35,7 +35,7 @@ async fn server_ends_what_goes_on_for_longer_than_an_invocation() {
 }
 
 #[tokio::test]
-async fn limits_that_somebody_chose_are_kept() {
+async fn configured_limits_are_kept() {
     let mut fixture = HerokuFixture::new().await;
     let (role, database) = (fixture.database.role(), fixture.database.name());
     as_superuser(&format!(
@@ -55,7 +55,7 @@ async fn limits_that_somebody_chose_are_kept() {
 }
 
 #[tokio::test]
-async fn work_that_takes_too_long_is_a_time_out_and_stops_in_the_server() {
+async fn slow_work_times_out_and_is_cancelled_on_the_server() {
     let mut fixture = HerokuFixture::new().await;
     let role = fixture.database.role().to_owned();
     let link = link(&mut fixture, &[]);
@@ -84,7 +84,7 @@ async fn wait_for_a_connection_is_bounded_too() {
 }
 
 #[tokio::test]
-async fn wait_for_a_place_in_the_database_is_bounded_too() {
+async fn wait_for_a_connection_slot_is_bounded_too() {
     let mut fixture = HerokuFixture::new().await;
     limit(fixture.database.role(), 0).await;
     let link = link(&mut fixture, &[("STAGELINK_RETRY_TIMEOUT_MS", "60000")]);
@@ -95,7 +95,7 @@ async fn wait_for_a_place_in_the_database_is_bounded_too() {
 }
 
 #[tokio::test]
-async fn guest_of_a_locked_table_hears_of_it_before_the_platform_ends_the_function() {
+async fn locked_table_is_reported_before_the_platform_ends_the_function() {
     let fixture = HerokuFixture::new().await;
     migrate(&fixture.variables).await;
     let function = fixture
@@ -136,13 +136,13 @@ async fn guest_of_a_locked_table_hears_of_it_before_the_platform_ends_the_functi
     );
     assert!(
         !answer.text().contains("Ada"),
-        "what was stopped took no effect"
+        "the cancelled write took no effect"
     );
     function.shutdown().await;
 }
 
 #[tokio::test]
-async fn transaction_behind_a_pooler_is_bounded_and_leaves_nothing_to_others() {
+async fn transaction_behind_a_pooler_is_bounded_and_leaves_no_setting() {
     let pooled = Pooled::start().await;
     let link = within(&pooled.link, Duration::from_secs(30));
     let inside = link

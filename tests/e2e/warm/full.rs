@@ -15,35 +15,42 @@ async fn read(link: &Database) -> Result<i32, Error> {
 }
 
 #[tokio::test]
-async fn place_that_becomes_free_is_waited_for() {
+async fn link_waits_for_a_free_connection_slot() {
     let mut fixture = HerokuFixture::new().await;
     let (first, second) = (link(&mut fixture, &[]), link(&mut fixture, &[]));
     let role = fixture.database.role();
     limit(role, 1).await;
-    read(&first).await.expect("the only place");
+    read(&first).await.expect("the only connection slot");
     let leave = async {
         sleep(Duration::from_millis(300)).await;
         first.close().await;
     };
     let (answer, ()) = join(read(&second), leave).await;
-    assert_eq!(answer.expect("a place"), 1);
+    assert_eq!(answer.expect("a connection slot"), 1);
 }
 
 #[tokio::test]
-async fn instance_that_had_to_wait_leaves_its_place_to_others() {
+async fn instance_that_had_to_wait_frees_its_connection_slot() {
     let mut fixture = HerokuFixture::new().await;
     let (first, second) = (link(&mut fixture, &[]), link(&mut fixture, &[]));
     let role = fixture.database.role().to_owned();
     // No instance had to wait: the connection is kept.
-    let kept = pid(&first.client().await.expect("a place")).await;
+    let kept = pid(&first.client().await.expect("a connection slot")).await;
     first.finish_invocation().await;
-    assert_eq!(pid(&first.client().await.expect("a place")).await, kept);
+    assert_eq!(
+        pid(&first.client().await.expect("a connection slot")).await,
+        kept
+    );
     limit(&role, 1).await;
     let leave = async {
         sleep(Duration::from_millis(300)).await;
         first.close().await;
     };
-    join(async { read(&second).await.expect("a place") }, leave).await;
+    join(
+        async { read(&second).await.expect("a connection slot") },
+        leave,
+    )
+    .await;
     assert_eq!(sessions(&role, &ANY).await, 1);
     second.finish_invocation().await;
     until_sessions(&role, &ANY, 0).await;
@@ -51,7 +58,7 @@ async fn instance_that_had_to_wait_leaves_its_place_to_others() {
 }
 
 #[tokio::test]
-async fn database_without_a_place_is_told_after_the_time_limit() {
+async fn full_database_is_reported_after_the_time_limit() {
     let mut fixture = HerokuFixture::new().await;
     limit(fixture.database.role(), 0).await;
     let link = link(&mut fixture, &[("STAGELINK_RETRY_TIMEOUT_MS", "500")]);
@@ -68,11 +75,11 @@ async fn database_without_a_place_is_told_after_the_time_limit() {
         fixture.database.role()
     ))
     .await;
-    read(&link).await.expect("a place");
+    read(&link).await.expect("a connection slot");
 }
 
 #[tokio::test]
-async fn pool_is_as_large_as_the_invocations_of_an_instance() {
+async fn pool_size_is_the_concurrency_of_an_instance() {
     let mut fixture = HerokuFixture::new().await;
     let link = link(&mut fixture, &[("AWS_LAMBDA_MAX_CONCURRENCY", "3")]);
     let mut held = Vec::new();
@@ -83,20 +90,23 @@ async fn pool_is_as_large_as_the_invocations_of_an_instance() {
 }
 
 #[tokio::test]
-async fn last_places_are_taken_in_turns_and_others_are_kept() {
+async fn last_connection_slots_are_shared_and_others_are_kept() {
     let mut fixture = HerokuFixture::new().await;
     let role = fixture.database.role().to_owned();
     // Two of three are shared.
     limit(&role, 3).await;
     let (first, second) = (link(&mut fixture, &[]), link(&mut fixture, &[]));
-    read(&first).await.expect("a place");
+    read(&first).await.expect("a connection slot");
     first.finish_invocation().await;
-    assert_eq!(sessions(&role, &ANY).await, 1, "there was room");
-    read(&second).await.expect("a place");
+    assert_eq!(sessions(&role, &ANY).await, 1, "slots were free");
+    read(&second).await.expect("a connection slot");
     assert_eq!(sessions(&role, &ANY).await, 2);
     second.finish_invocation().await;
     until_sessions(&role, &ANY, 1).await;
     // The pipelined check of the limit does not disturb the caller's own queries.
-    let kept = pid(&first.client().await.expect("a place")).await;
-    assert_eq!(pid(&first.client().await.expect("a place")).await, kept);
+    let kept = pid(&first.client().await.expect("a connection slot")).await;
+    assert_eq!(
+        pid(&first.client().await.expect("a connection slot")).await,
+        kept
+    );
 }

@@ -76,7 +76,7 @@ async fn frozen_function_whose_connection_was_forgotten_answers_the_next_request
 }
 
 #[tokio::test]
-async fn connection_that_slept_is_looked_at_in_one_round_trip_and_a_fresh_one_is_not() {
+async fn idle_connection_is_checked_in_one_round_trip_and_a_fresh_one_is_not() {
     let proxy = proxy().await;
     let mut fixture = HerokuFixture::new().await;
     fixture.set_url(&through(&proxy, &fixture.database.url()));
@@ -99,7 +99,7 @@ async fn connection_that_slept_is_looked_at_in_one_round_trip_and_a_fresh_one_is
 }
 
 #[tokio::test]
-async fn frozen_instance_gives_its_place_back() {
+async fn frozen_instance_frees_its_connection_slot() {
     let mut fixture = HerokuFixture::new().await;
     fixture.set("STAGELINK_IDLE_TIMEOUT_MS", "500");
     let function = fixture.function("health").await;
@@ -114,7 +114,7 @@ async fn frozen_instance_gives_its_place_back() {
 }
 
 #[tokio::test]
-async fn function_that_is_told_to_end_says_goodbye() {
+async fn function_that_is_terminated_closes_its_connections() {
     let fixture = HerokuFixture::new().await;
     let function = fixture.function("health").await;
     answers(&fixture, &function).await;
@@ -130,7 +130,7 @@ async fn function_that_is_told_to_end_says_goodbye() {
 }
 
 #[tokio::test]
-async fn connection_that_the_server_has_ended_by_now_is_replaced_without_a_look() {
+async fn connection_past_the_servers_idle_timeout_is_replaced_without_a_check() {
     let proxy = proxy().await;
     let mut fixture = HerokuFixture::new().await;
     fixture.set_url(&through(&proxy, &fixture.database.url()));

@@ -40,11 +40,11 @@ async fn all_kinds_of_work_are_done_through_a_pooler() {
     let db = link.client().await.expect("a connection");
     let sql = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%entry%'";
     let row = db.query_typed_one(sql, &[]).await.expect("a row");
-    assert_eq!(row.get::<_, i64>(0), 0, "nothing is left in the server");
+    assert_eq!(row.get::<_, i64>(0), 0, "nothing runs on the server");
 }
 
 #[tokio::test]
-async fn url_of_a_pooler_stays_one_where_the_providers_pooler_is_not_wanted() {
+async fn pooler_url_is_kept_where_the_providers_pooler_is_disabled() {
     let pooled = Pooled::start().await;
     let settings = Settings::from_vars(&pooled.fixture.variables);
     let link = Database::new(settings.map(Settings::without_pooler));
@@ -53,7 +53,10 @@ async fn url_of_a_pooler_stays_one_where_the_providers_pooler_is_not_wanted() {
         let db = link.client().await.expect("a connection");
         let row = db.query_typed_one(&sql, &[]).await.expect("a row");
         let set: String = row.get(0);
-        assert!(set.is_empty() || set == "0", "others see {setting} = {set}");
+        assert!(
+            set.is_empty() || set == "0",
+            "other clients see {setting} = {set}"
+        );
     }
 }
 
@@ -65,7 +68,7 @@ struct WithPooler {
 }
 
 impl WithPooler {
-    async fn showing(of_pooler: &Identity, of_database: &Identity) -> Self {
+    async fn with_identities(of_pooler: &Identity, of_database: &Identity) -> Self {
         let server = OwnServer::start(of_database).await;
         let database = server.database(Auth::Scram).await;
         let bouncer = server.bouncer(&[&database], of_pooler).await;
@@ -96,20 +99,24 @@ impl WithPooler {
 }
 
 #[tokio::test]
-async fn pooler_on_heroku_is_preferred_and_known_by_the_key_of_its_database() {
+async fn heroku_pooler_is_preferred_and_authenticated_by_its_databases_key() {
     let identity = Identity::self_signed();
-    let mut place = WithPooler::showing(&identity, &identity).await;
-    assert!(!place.is_pooled(&[("STAGELINK_POOLER", "never")]).await);
-    assert!(place.is_pooled(&[("STAGELINK_POOLER", "auto")]).await);
+    let mut with_pooler = WithPooler::with_identities(&identity, &identity).await;
+    assert!(
+        !with_pooler
+            .is_pooled(&[("STAGELINK_POOLER", "never")])
+            .await
+    );
+    assert!(with_pooler.is_pooled(&[("STAGELINK_POOLER", "auto")]).await);
 }
 
 #[tokio::test]
-async fn pooler_that_proves_nothing_is_passed_by_unless_it_is_pinned() {
+async fn unauthenticated_pooler_is_skipped_unless_it_is_pinned() {
     let other = Identity::self_signed();
-    let mut place = WithPooler::showing(&other, &Identity::self_signed()).await;
-    assert!(!place.is_pooled(&[]).await);
+    let mut with_pooler = WithPooler::with_identities(&other, &Identity::self_signed()).await;
+    assert!(!with_pooler.is_pooled(&[]).await);
     assert!(
-        place
+        with_pooler
             .is_pooled(&[("STAGELINK_SERVER_PIN", &other.pin())])
             .await
     );
@@ -118,7 +125,7 @@ async fn pooler_that_proves_nothing_is_passed_by_unless_it_is_pinned() {
 #[tokio::test]
 async fn function_of_a_stage_with_a_pooler_answers() {
     let identity = Identity::self_signed();
-    let place = WithPooler::showing(&identity, &identity).await;
-    let answer = place.fixture.get("health").await;
-    assert_eq!(answer.status, 200, "{}", place.fixture.log());
+    let with_pooler = WithPooler::with_identities(&identity, &identity).await;
+    let answer = with_pooler.fixture.get("health").await;
+    assert_eq!(answer.status, 200, "{}", with_pooler.fixture.log());
 }

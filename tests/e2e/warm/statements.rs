@@ -37,7 +37,7 @@ async fn migrate(fixture: &mut HerokuFixture, sql: &str) {
 }
 
 #[tokio::test]
-async fn statement_heals_after_a_migration_and_nobody_notices() {
+async fn cached_statement_recovers_from_a_migration() {
     let mut fixture = HerokuFixture::new().await;
     let link = prepared(&mut fixture).await;
     let first = pid(&link.client().await.expect("a connection")).await;
@@ -56,7 +56,7 @@ async fn statement_heals_after_a_migration_and_nobody_notices() {
 }
 
 #[tokio::test]
-async fn driver_alone_would_have_failed_there() {
+async fn driver_alone_fails_after_a_migration() {
     let mut fixture = HerokuFixture::new().await;
     let link = prepared(&mut fixture).await;
     let db = link.client().await.expect("a connection");
@@ -66,12 +66,12 @@ async fn driver_alone_would_have_failed_there() {
         .query(&statement, &[&10_i64])
         .await
         .expect_err("an error");
-    let told = error.as_db_error().expect("the server's").message();
-    assert!(told.contains("cached plan must not change"), "{told}");
+    let message = error.as_db_error().expect("the server's").message();
+    assert!(message.contains("cached plan must not change"), "{message}");
 }
 
 #[tokio::test]
-async fn transaction_heals_too() {
+async fn transaction_recovers_from_a_migration() {
     let mut fixture = HerokuFixture::new().await;
     let link = prepared(&mut fixture).await;
     migrate(&mut fixture, "ALTER TABLE entry ADD COLUMN more text").await;
@@ -94,7 +94,7 @@ async fn transaction_heals_too() {
 }
 
 #[tokio::test]
-async fn forgotten_statements_are_sent_anew() {
+async fn deallocated_statements_are_prepared_again() {
     let mut fixture = HerokuFixture::new().await;
     let link = prepared(&mut fixture).await;
     let db = link.client().await.expect("a connection");
@@ -117,12 +117,12 @@ async fn statement_costs_one_round_trip_each_time() {
     for time in 1..=4 {
         let before = proxy.round_trips();
         columns(&db).await;
-        assert_eq!(proxy.round_trips() - before, 1, "time {time}");
+        assert_eq!(proxy.round_trips() - before, 1, "migration {time}");
     }
 }
 
 #[tokio::test]
-async fn error_of_the_statement_itself_is_told_each_time() {
+async fn error_of_the_statement_itself_is_returned_each_time() {
     let mut fixture = HerokuFixture::new().await;
     let link = link(&mut fixture, &[]);
     let db = link.client().await.expect("a connection");

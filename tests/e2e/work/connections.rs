@@ -11,15 +11,15 @@ use stagelink::params;
 use super::{WorkFixture, pid};
 
 #[tokio::test]
-async fn connection_with_something_left_on_it_is_tidied_up_before_it_is_lent_again() {
-    let place = WorkFixture::new().await;
+async fn connection_with_session_state_is_reset_before_it_is_lent_again() {
+    let fixture = WorkFixture::new().await;
     let first = {
-        let db = place.link.client().await.expect("a connection");
+        let db = fixture.link.client().await.expect("a connection");
         db.batch_execute("BEGIN").await.expect("a transaction");
         pid(&db).await
     };
     let second = {
-        let db = place.link.client().await.expect("a connection");
+        let db = fixture.link.client().await.expect("a connection");
         let second = pid(&db).await;
         let slow = db.batch_execute("SELECT pg_sleep(5)");
         tokio::time::timeout(Duration::from_millis(100), slow)
@@ -27,16 +27,16 @@ async fn connection_with_something_left_on_it_is_tidied_up_before_it_is_lent_aga
             .expect_err("it is left running");
         second
     };
-    let db = place.link.client().await.expect("a connection");
+    let db = fixture.link.client().await.expect("a connection");
     let third = pid(&db).await;
     assert!(first == second && second == third);
 }
 
 #[tokio::test]
-async fn connection_is_kept_whatever_the_driver_sends_beside_queries() {
-    let place = WorkFixture::new().await;
+async fn connection_is_kept_despite_the_drivers_own_messages() {
+    let fixture = WorkFixture::new().await;
     let first = {
-        let mut db = place.link.client().await.expect("a connection");
+        let mut db = fixture.link.client().await.expect("a connection");
         // Prepared, and dropped without waiting for the reply.
         db.query("SELECT name FROM entry", &[]).await.expect("rows");
         let copy = db.copy_in::<_, Bytes>("COPY entry (name) FROM STDIN").await;
@@ -48,25 +48,25 @@ async fn connection_is_kept_whatever_the_driver_sends_beside_queries() {
         pid(&db).await
     };
     for _ in 0..3 {
-        let db = place.link.client().await.expect("a connection");
+        let db = fixture.link.client().await.expect("a connection");
         db.query("SELECT 1", &[]).await.expect("a row");
         assert_eq!(pid(&db).await, first);
     }
 }
 
 #[tokio::test]
-async fn detached_connection_leaves_its_place_in_the_pool_and_ends_when_it_is_dropped() {
-    let place = WorkFixture::new().await;
-    let detached = place.link.client().await.expect("a connection").detach();
+async fn detached_connection_frees_its_pool_slot_and_closes_on_drop() {
+    let fixture = WorkFixture::new().await;
+    let detached = fixture.link.client().await.expect("a connection").detach();
     let first = pid(&detached).await;
-    let second = pid(&place.link.client().await.expect("a second connection")).await;
+    let second = pid(&fixture.link.client().await.expect("a second connection")).await;
     assert_ne!(first, second);
     detached
         .batch_execute("BEGIN")
         .await
         .expect("a transaction");
     drop(detached);
-    let db = place.link.client().await.expect("the second connection");
+    let db = fixture.link.client().await.expect("the second connection");
     assert_eq!(pid(&db).await, second);
     for _ in 0..100 {
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1";

@@ -24,16 +24,16 @@ use tokio_postgres::types::Type;
 
 /// Provider whose URL a test can change, and which counts its requests.
 #[derive(Clone)]
-struct Known {
+struct ChangeableProvider {
     url: Arc<Mutex<String>>,
-    asked: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
 }
 
-impl Known {
+impl ChangeableProvider {
     fn new(url: &str) -> Self {
         Self {
             url: Arc::new(Mutex::new(url.to_owned())),
-            asked: Arc::default(),
+            requests: Arc::default(),
         }
     }
 
@@ -41,14 +41,14 @@ impl Known {
         url.clone_into(&mut self.url.lock().expect("a URL"));
     }
 
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    fn request_count(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
     }
 }
 
-impl Provider for Known {
+impl Provider for ChangeableProvider {
     async fn resolve(&self, _: &ResolveRequest) -> Result<Credentials, Error> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.requests.fetch_add(1, Ordering::SeqCst);
         let url = DatabaseUrl::parse(&self.url.lock().expect("a URL"), "a test")?;
         Ok(Credentials::new(url, "a test"))
     }
@@ -58,7 +58,7 @@ impl Provider for Known {
 struct WorkFixture {
     database: LocalDatabase,
     proxy: Proxy,
-    known: Known,
+    provider: ChangeableProvider,
     link: Database,
 }
 
@@ -66,20 +66,20 @@ impl WorkFixture {
     async fn new() -> Self {
         let database = database().await;
         let proxy = proxy().await;
-        let known = Known::new(&through(&proxy, &database.url()));
+        let provider = ChangeableProvider::new(&through(&proxy, &database.url()));
         let link = Database::with_provider(
             Stage::Staging,
-            known.clone(),
+            provider.clone(),
             Limits::default(),
             ServerSettings::default(),
         );
-        let place = Self {
+        let fixture = Self {
             database,
             proxy,
-            known,
+            provider,
             link,
         };
-        let admin = place.aside().await;
+        let admin = fixture.connect_directly().await;
         admin
             .batch_execute("CREATE TABLE entry (id bigserial, name text UNIQUE)")
             .await
@@ -88,14 +88,14 @@ impl WorkFixture {
             .batch_execute(IDEMPOTENCY_TABLE)
             .await
             .expect("a table");
-        place
+        fixture
     }
 
     /// Opens a connection that bypasses the proxy, by another link.
-    async fn aside(&self) -> Client {
-        let known = Known::new(&self.database.url());
+    async fn connect_directly(&self) -> Client {
+        let provider = ChangeableProvider::new(&self.database.url());
         let limits = Limits::default();
-        Database::with_provider(Stage::Staging, known, limits, ServerSettings::default())
+        Database::with_provider(Stage::Staging, provider, limits, ServerSettings::default())
             .client()
             .await
             .expect("the database can be reached")
@@ -104,20 +104,20 @@ impl WorkFixture {
     /// Returns the number of rows with this name.
     async fn count(&self, name: &str) -> i64 {
         let sql = "SELECT count(*) FROM entry WHERE name = $1";
-        let row = self.aside().await;
+        let row = self.connect_directly().await;
         let row = row.query_typed_one(sql, &[(&name, Type::TEXT)]).await;
         row.expect("a count").get(0)
     }
 
     /// Waits until an entry exists, without a limit.
-    async fn until_there(&self, name: &str) {
+    async fn wait_for_entry(&self, name: &str) {
         while self.count(name).await == 0 {
             tokio::task::yield_now().await;
         }
     }
 
     /// Waits until one of the role's sessions runs a statement of this kind.
-    async fn until_running(&self, part: &str) {
+    async fn wait_for_statement(&self, part: &str) {
         let admin = server()
             .await
             .connect_as_superuser()
@@ -199,15 +199,15 @@ async fn pid(db: &tokio_postgres::Client) -> i32 {
 /// Cuts the network after the database has received the write, and before the client gets the
 /// reply.
 async fn cut_after_the_commit<T>(
-    place: &WorkFixture,
+    fixture: &WorkFixture,
     name: &str,
     work: impl Future<Output = T>,
 ) -> T {
-    place.proxy.delay(Duration::from_millis(700));
+    fixture.proxy.delay(Duration::from_millis(700));
     let cut = async {
-        place.until_there(name).await;
-        place.proxy.cut();
-        place.proxy.delay(Duration::ZERO);
+        fixture.wait_for_entry(name).await;
+        fixture.proxy.cut();
+        fixture.proxy.delay(Duration::ZERO);
     };
     join(work, cut).await.0
 }

@@ -12,7 +12,7 @@ async fn select(db: Client) -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn api_that_stumbles_is_asked_again() {
+async fn failed_provider_request_is_retried() {
     let unavailable = Failure::Status {
         status: 503,
         retry_after: None,
@@ -32,7 +32,7 @@ async fn api_that_stumbles_is_asked_again() {
 }
 
 #[tokio::test]
-async fn api_that_says_when_to_come_back_is_left_alone_and_nobody_waits_in_vain() {
+async fn rate_limited_api_is_not_called_before_its_retry_after() {
     let fixture = HerokuFixture::new().await;
     fixture.heroku.inject(Fault::new(Failure::Status {
         status: 429,

@@ -6,43 +6,43 @@ use futures_util::future::join;
 use stagelink::{Client, Database, Error, ErrorKind, Limits, ServerSettings, Stage};
 use stagelink_tests::{CANARY, as_superuser, database, proxy, through};
 
-use super::{INSERT, Known, WorkFixture, insert};
+use super::{ChangeableProvider, INSERT, WorkFixture, insert};
 
 #[tokio::test]
-async fn write_follows_to_the_server_that_takes_writes() {
-    let place = WorkFixture::new().await;
-    place.read().await.expect("a warm link");
+async fn write_follows_the_primary() {
+    let fixture = WorkFixture::new().await;
+    fixture.read().await.expect("a warm link");
     // The follower was promoted elsewhere; the old primary is read-only.
-    let (old, new) = (place.database.name(), database().await);
+    let (old, new) = (fixture.database.name(), database().await);
     as_superuser(&format!(
         "ALTER DATABASE {old} SET default_transaction_read_only = on"
     ))
     .await;
-    place.end_sessions().await;
+    fixture.end_sessions().await;
     let new = WorkFixture {
-        known: Known::new(&new.url()),
+        provider: ChangeableProvider::new(&new.url()),
         database: new,
         ..WorkFixture::new().await
     };
     let table = "CREATE TABLE entry (id bigserial, name text UNIQUE)";
-    new.aside()
+    new.connect_directly()
         .await
         .batch_execute(table)
         .await
         .expect("a table");
-    place.known.set(&new.database.url());
+    fixture.provider.set(&new.database.url());
 
-    place.read().await.expect("a read is for standbys too");
-    assert_eq!(place.known.asked(), 1);
-    place.write("a").await.expect("it is written");
+    fixture.read().await.expect("standbys serve reads");
+    assert_eq!(fixture.provider.request_count(), 1);
+    fixture.write("a").await.expect("it is written");
     assert_eq!(new.count("a").await, 1);
-    assert_eq!(place.known.asked(), 2);
+    assert_eq!(fixture.provider.request_count(), 2);
 }
 
 #[tokio::test]
-async fn database_that_stays_read_only_is_told_and_the_provider_is_left_in_peace() {
-    let place = WorkFixture::new().await;
-    let name = place.database.name();
+async fn lasting_read_only_database_is_reported_with_few_provider_requests() {
+    let fixture = WorkFixture::new().await;
+    let name = fixture.database.name();
     as_superuser(&format!(
         "ALTER DATABASE {name} SET default_transaction_read_only = on"
     ))
@@ -51,7 +51,7 @@ async fn database_that_stays_read_only_is_told_and_the_provider_is_left_in_peace
     limits.retry = Duration::from_millis(300);
     let link = Database::with_provider(
         Stage::Staging,
-        place.known.clone(),
+        fixture.provider.clone(),
         limits,
         ServerSettings::default(),
     );
@@ -69,34 +69,41 @@ async fn database_that_stays_read_only_is_told_and_the_provider_is_left_in_peace
             db.query_typed("SELECT name FROM entry", &[]).await?;
             Ok::<_, Error>(())
         });
-        read.await.expect("reads go on");
+        read.await.expect("reads still work");
     }
     // Once at the start; then two at once, then after one second, two and so on.
-    assert!(place.known.asked() <= 5, "{}", place.known.asked());
+    assert!(
+        fixture.provider.request_count() <= 5,
+        "{}",
+        fixture.provider.request_count()
+    );
 }
 
 #[tokio::test]
-async fn refused_and_silent_servers_are_waited_for_and_then_told() {
-    let place = WorkFixture::new().await;
-    place.read().await.expect("a warm link");
-    place.proxy.refuse().await;
-    place.proxy.cut();
+async fn refusing_and_silent_servers_are_retried_and_then_reported() {
+    let fixture = WorkFixture::new().await;
+    fixture.read().await.expect("a warm link");
+    fixture.proxy.refuse().await;
+    fixture.proxy.cut();
     let back = async {
         tokio::time::sleep(Duration::from_millis(600)).await;
-        place.proxy.accept().expect("it listens again");
+        fixture.proxy.accept().expect("it listens again");
     };
-    join(place.write("a"), back).await.0.expect("it is written");
-    assert_eq!(place.count("a").await, 1);
+    join(fixture.write("a"), back)
+        .await
+        .0
+        .expect("it is written");
+    assert_eq!(fixture.count("a").await, 1);
 
     let mut limits = Limits::default();
     limits.retry = Duration::from_millis(300);
     let link = Database::with_provider(
         Stage::Staging,
-        place.known.clone(),
+        fixture.provider.clone(),
         limits,
         ServerSettings::default(),
     );
-    place.proxy.refuse().await;
+    fixture.proxy.refuse().await;
     let read = |db: Client| async move {
         db.query_typed("SELECT 1", &[]).await?;
         Ok::<_, Error>(())
@@ -106,20 +113,22 @@ async fn refused_and_silent_servers_are_waited_for_and_then_told() {
 }
 
 #[tokio::test]
-async fn server_that_falls_silent_after_a_cut_is_looked_for_elsewhere() {
-    let place = WorkFixture::new().await;
-    place.read().await.expect("a warm link");
+async fn server_that_falls_silent_after_a_cut_is_resolved_again() {
+    let fixture = WorkFixture::new().await;
+    fixture.read().await.expect("a warm link");
     let elsewhere = proxy().await;
-    place.known.set(&through(&elsewhere, &place.database.url()));
-    place.proxy.black_hole().expect("it falls silent");
-    place.proxy.cut();
+    fixture
+        .provider
+        .set(&through(&elsewhere, &fixture.database.url()));
+    fixture.proxy.black_hole().expect("the proxy drops packets");
+    fixture.proxy.cut();
     let mut limits = Limits::default();
     limits.connect = Duration::from_millis(300);
     // Link whose connections time out soon, warmed up through another proxy.
-    let known = Known::new(&through(&elsewhere, &place.database.url()));
+    let provider = ChangeableProvider::new(&through(&elsewhere, &fixture.database.url()));
     let link = Database::with_provider(
         Stage::Staging,
-        known.clone(),
+        provider.clone(),
         limits,
         ServerSettings::default(),
     );
@@ -129,29 +138,36 @@ async fn server_that_falls_silent_after_a_cut_is_looked_for_elsewhere() {
     };
     link.read(read).await.expect("a warm link");
     let third = proxy().await;
-    elsewhere.black_hole().expect("it falls silent");
+    elsewhere.black_hole().expect("the proxy drops packets");
     // A time-out alone causes no provider request: the existing connection is good.
     link.read(read).await.expect("it is read");
-    assert_eq!(known.asked(), 1);
+    assert_eq!(provider.request_count(), 1);
     elsewhere.cut();
-    known.set(&through(&third, &place.database.url()));
+    provider.set(&through(&third, &fixture.database.url()));
     link.read(read).await.expect("it is read elsewhere");
-    assert_eq!(known.asked(), 2);
+    assert_eq!(provider.request_count(), 2);
 }
 
 #[tokio::test]
-async fn rotation_that_the_provider_tells_late_is_waited_for() {
-    let place = WorkFixture::new().await;
-    place.read().await.expect("a warm link");
-    let role = place.database.role();
+async fn late_rotation_of_the_provider_is_waited_for() {
+    let fixture = WorkFixture::new().await;
+    fixture.read().await.expect("a warm link");
+    let role = fixture.database.role();
     let changed = format!("{CANARY}-late");
     as_superuser(&format!("ALTER ROLE {role} PASSWORD '{changed}-{role}'")).await;
-    place.end_sessions().await;
-    let url = place.database.url().replace(CANARY, &changed);
-    let told = async {
+    fixture.end_sessions().await;
+    let url = fixture.database.url().replace(CANARY, &changed);
+    let update = async {
         tokio::time::sleep(Duration::from_millis(700)).await;
-        place.known.set(&through(&place.proxy, &url));
+        fixture.provider.set(&through(&fixture.proxy, &url));
     };
-    join(place.write("a"), told).await.0.expect("it is written");
-    assert!(place.known.asked() <= 5, "{}", place.known.asked());
+    join(fixture.write("a"), update)
+        .await
+        .0
+        .expect("it is written");
+    assert!(
+        fixture.provider.request_count() <= 5,
+        "{}",
+        fixture.provider.request_count()
+    );
 }

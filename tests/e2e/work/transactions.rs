@@ -8,46 +8,46 @@ use stagelink::{Database, Error, ErrorKind, Limits, ServerSettings, Stage};
 use super::{INSERT, SLOW_INSERT, WorkFixture, cut_after_the_commit, insert};
 
 #[tokio::test]
-async fn transaction_that_is_cut_before_its_commit_is_done_again_and_once() {
-    let place = WorkFixture::new().await;
-    let both = place.link.transaction(|db| async move {
+async fn transaction_cut_before_its_commit_is_retried_and_applied_once() {
+    let fixture = WorkFixture::new().await;
+    let both = fixture.link.transaction(|db| async move {
         insert(&db, "first", INSERT).await?;
         insert(&db, "second", SLOW_INSERT).await
     });
     let cut = async {
-        place.until_running("pg_sleep").await;
-        place.proxy.cut();
+        fixture.wait_for_statement("pg_sleep").await;
+        fixture.proxy.cut();
     };
     join(both, cut).await.0.expect("it is written");
     assert_eq!(
-        (place.count("first").await, place.count("second").await),
+        (fixture.count("first").await, fixture.count("second").await),
         (1, 1)
     );
 }
 
 #[tokio::test]
-async fn commit_that_nobody_answered_is_unknown() {
-    let place = WorkFixture::new().await;
-    place.read().await.expect("a warm link");
-    let one = place
+async fn unanswered_commit_is_in_doubt() {
+    let fixture = WorkFixture::new().await;
+    fixture.read().await.expect("a warm link");
+    let one = fixture
         .link
         .transaction(|db| async move { insert(&db, "a", INSERT).await });
-    let error = cut_after_the_commit(&place, "a", one).await.unwrap_err();
+    let error = cut_after_the_commit(&fixture, "a", one).await.unwrap_err();
     assert_eq!(
         error.kind(),
         ErrorKind::OutcomeUnknown,
         "{}",
         error.report()
     );
-    assert_eq!(place.count("a").await, 1);
+    assert_eq!(fixture.count("a").await, 1);
 }
 
 #[tokio::test]
-async fn work_that_fails_by_itself_is_done_once_and_rolled_back() {
-    let place = WorkFixture::new().await;
+async fn failing_work_runs_once_and_is_rolled_back() {
+    let fixture = WorkFixture::new().await;
     let runs = AtomicUsize::new(0);
     let runs = &runs;
-    let error = place
+    let error = fixture
         .link
         .transaction(|db| async move {
             runs.fetch_add(1, Ordering::SeqCst);
@@ -58,13 +58,13 @@ async fn work_that_fails_by_itself_is_done_once_and_rolled_back() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Query);
     assert_eq!(runs.load(Ordering::SeqCst), 1);
-    assert_eq!(place.count("a").await, 0);
+    assert_eq!(fixture.count("a").await, 0);
 }
 
 #[tokio::test]
-async fn transaction_with_a_failed_statement_is_never_called_committed() {
-    let place = WorkFixture::new().await;
-    let error = place
+async fn transaction_with_a_failed_statement_is_never_reported_as_committed() {
+    let fixture = WorkFixture::new().await;
+    let error = fixture
         .link
         .transaction(|db| async move {
             insert(&db, "a", INSERT).await?;
@@ -74,19 +74,19 @@ async fn transaction_with_a_failed_statement_is_never_called_committed() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("rolled it back"), "{error}");
-    assert_eq!(place.count("a").await, 0);
+    assert_eq!(fixture.count("a").await, 0);
 }
 
 #[tokio::test]
-async fn transaction_that_loses_a_race_is_done_again() {
-    let place = WorkFixture::new().await;
-    place.write("counter").await.expect("it is written");
+async fn transaction_that_loses_a_race_is_retried() {
+    let fixture = WorkFixture::new().await;
+    fixture.write("counter").await.expect("it is written");
     let limits = Limits::default();
     let links: Vec<Database> = (0..4)
         .map(|_| {
             Database::with_provider(
                 Stage::Staging,
-                place.known.clone(),
+                fixture.provider.clone(),
                 limits.clone(),
                 ServerSettings::default(),
             )
@@ -107,5 +107,5 @@ async fn transaction_that_loses_a_race_is_done_again() {
     for result in join_all(all).await {
         result.expect("it is committed");
     }
-    assert_eq!(place.read().await.expect("a count"), 5);
+    assert_eq!(fixture.read().await.expect("a count"), 5);
 }

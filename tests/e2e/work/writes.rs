@@ -7,56 +7,60 @@ use stagelink_local::testing::network::Direction;
 use super::{INSERT, SLOW_INSERT, WorkFixture, insert};
 
 #[tokio::test]
-async fn idle_connection_that_the_server_ended_costs_nobody_anything() {
-    let place = WorkFixture::new().await;
-    place.write("warm").await.expect("a warm link");
+async fn idle_connection_that_the_server_closed_fails_no_work() {
+    let fixture = WorkFixture::new().await;
+    fixture.write("warm").await.expect("a warm link");
     for name in ["a", "b", "c"] {
-        place.end_sessions().await;
-        place.write(name).await.expect("it is written");
-        assert_eq!(place.count(name).await, 1);
+        fixture.end_sessions().await;
+        fixture.write(name).await.expect("it is written");
+        assert_eq!(fixture.count(name).await, 1);
     }
-    assert_eq!(place.known.asked(), 1, "the credentials were good");
+    assert_eq!(
+        fixture.provider.request_count(),
+        1,
+        "the credentials were good"
+    );
 }
 
 #[tokio::test]
-async fn read_under_which_the_connection_is_cut_is_done_again() {
-    let place = WorkFixture::new().await;
-    place.read().await.expect("a warm link");
-    let slow = place.link.read(|db| async move {
+async fn interrupted_read_is_retried() {
+    let fixture = WorkFixture::new().await;
+    fixture.read().await.expect("a warm link");
+    let slow = fixture.link.read(|db| async move {
         db.query_typed("SELECT pg_sleep(0.5)", &[]).await?;
         Ok::<_, Error>(())
     });
     let cut = async {
-        place.until_running("pg_sleep").await;
-        place.proxy.cut();
+        fixture.wait_for_statement("pg_sleep").await;
+        fixture.proxy.cut();
     };
     join(slow, cut).await.0.expect("it is read");
 }
 
 #[tokio::test]
-async fn write_that_postgres_ended_is_done_again_and_once() {
-    let place = WorkFixture::new().await;
-    place.read().await.expect("a warm link");
+async fn write_terminated_by_postgres_is_retried_and_applied_once() {
+    let fixture = WorkFixture::new().await;
+    fixture.read().await.expect("a warm link");
     let end = async {
-        place.until_running("pg_sleep").await;
-        place.end_sessions().await;
+        fixture.wait_for_statement("pg_sleep").await;
+        fixture.end_sessions().await;
     };
-    join(place.write_slowly("a"), end)
+    join(fixture.write_slowly("a"), end)
         .await
         .0
         .expect("it is written");
-    assert_eq!(place.count("a").await, 1);
+    assert_eq!(fixture.count("a").await, 1);
 }
 
 #[tokio::test]
-async fn write_that_nobody_answered_is_unknown_and_not_done_again() {
-    let place = WorkFixture::new().await;
-    place.read().await.expect("a warm link");
+async fn unanswered_write_is_in_doubt_and_not_retried() {
+    let fixture = WorkFixture::new().await;
+    fixture.read().await.expect("a warm link");
     let cut = async {
-        place.until_running("pg_sleep").await;
-        place.proxy.cut();
+        fixture.wait_for_statement("pg_sleep").await;
+        fixture.proxy.cut();
     };
-    let error = join(place.write_slowly("a"), cut).await.0.unwrap_err();
+    let error = join(fixture.write_slowly("a"), cut).await.0.unwrap_err();
     assert_eq!(
         error.kind(),
         ErrorKind::OutcomeUnknown,
@@ -64,20 +68,20 @@ async fn write_that_nobody_answered_is_unknown_and_not_done_again() {
         error.report()
     );
     assert!(!error.is_retryable());
-    assert!(place.count("a").await <= 1);
-    place.write("b").await.expect("the next one is written");
+    assert!(fixture.count("a").await <= 1);
+    fixture.write("b").await.expect("the next one is written");
 }
 
 #[tokio::test]
-async fn write_of_two_statements_is_not_done_again_after_the_first_took_effect() {
-    let place = WorkFixture::new().await;
-    let both = place.link.write(|db| async move {
+async fn write_of_two_statements_is_not_retried_after_the_first_took_effect() {
+    let fixture = WorkFixture::new().await;
+    let both = fixture.link.write(|db| async move {
         insert(&db, "first", INSERT).await?;
         insert(&db, "second", SLOW_INSERT).await
     });
     let end = async {
-        place.until_running("pg_sleep").await;
-        place.end_sessions().await;
+        fixture.wait_for_statement("pg_sleep").await;
+        fixture.end_sessions().await;
     };
     let error = join(both, end).await.0.unwrap_err();
     assert_eq!(
@@ -87,25 +91,25 @@ async fn write_of_two_statements_is_not_done_again_after_the_first_took_effect()
         error.report()
     );
     assert_eq!(
-        (place.count("first").await, place.count("second").await),
+        (fixture.count("first").await, fixture.count("second").await),
         (1, 0)
     );
 }
 
 #[tokio::test]
-async fn read_survives_a_connection_of_which_one_half_is_closed() {
+async fn read_survives_a_half_closed_connection() {
     for half in [Direction::ToClient, Direction::ToServer] {
-        let place = WorkFixture::new().await;
-        place.read().await.expect("a warm link");
-        let read = place.link.read(|db| async move {
+        let fixture = WorkFixture::new().await;
+        fixture.read().await.expect("a warm link");
+        let read = fixture.link.read(|db| async move {
             db.query_typed("SELECT pg_sleep(0.5)", &[]).await?;
             Ok::<_, Error>(())
         });
         let close = async {
-            place.until_running("pg_sleep").await;
-            place.proxy.half_close(half);
+            fixture.wait_for_statement("pg_sleep").await;
+            fixture.proxy.half_close(half);
         };
         join(read, close).await.0.expect("it is read");
-        place.read().await.expect("so is the next one");
+        fixture.read().await.expect("so is the next one");
     }
 }

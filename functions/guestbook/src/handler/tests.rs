@@ -27,7 +27,7 @@ fn detail(response: &Response<Body>) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn other_method_is_told_what_is_allowed() {
+async fn other_method_gets_the_allowed_methods() {
     for method in ["PUT", "DELETE", "PATCH"] {
         let response = answer(request(method, "/api/guestbook").body(Body::Empty).unwrap()).await;
         assert_eq!(response.status(), 405);
@@ -95,7 +95,7 @@ async fn path_beneath_the_guestbook_is_not_found() {
 }
 
 #[test]
-fn query_is_read_or_refused() {
+fn query_is_parsed_or_refused() {
     let parse = |query: &str| {
         let parameters: std::collections::HashMap<String, Vec<String>> = query
             .split('&')
@@ -121,7 +121,7 @@ fn query_is_read_or_refused() {
 }
 
 #[test]
-fn migration_makes_the_table_that_keys_are_kept_in() {
+fn migration_creates_the_idempotency_table() {
     let migration = include_str!("../../../../migrations/V2__idempotency.sql");
     assert_eq!(migration, stagelink::IDEMPOTENCY_TABLE);
 }

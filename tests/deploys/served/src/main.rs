@@ -25,7 +25,7 @@ async fn answer(request: Request) -> Result<Response<Body>, stagelink::Error> {
             names(&request).await?.to_string().into(),
         )
     } else {
-        ("application/json", told(&request).to_string().into())
+        ("application/json", report(&request).to_string().into())
     };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
@@ -44,7 +44,7 @@ async fn names(request: &Request) -> Result<Value, stagelink::Error> {
     Ok(json!({ "stage": stage.as_str(), "names": names }))
 }
 
-fn told(request: &Request) -> Value {
+fn report(request: &Request) -> Value {
     let parameters = request.query_string_parameters();
     let query: Vec<_> = parameters.iter().collect();
     json!({

@@ -8,9 +8,9 @@ use tokio_postgres::Client;
 
 use crate::Answer;
 
-/// Outcomes of a load. `Display` prints a summary.
+/// Report of a load: its outcomes. `Display` prints a summary.
 #[derive(Debug)]
-pub struct Tally {
+pub struct LoadReport {
     pub(crate) name: String,
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) took: Duration,
@@ -52,7 +52,7 @@ impl Outcome {
     }
 }
 
-impl Tally {
+impl LoadReport {
     /// Returns all outcomes in the order in which the requests were sent.
     pub fn outcomes(&self) -> &[Outcome] {
         &self.outcomes
@@ -69,7 +69,7 @@ impl Tally {
     ///
     /// When they disagree, or the rows cannot be read.
     pub async fn check(&self, db: &Client) -> StoredWrites {
-        self.kept(db)
+        self.compare_with(db)
             .await
             .unwrap_or_else(|wrong| panic!("{wrong}\n{self}"))
     }
@@ -80,14 +80,14 @@ impl Tally {
     ///
     /// When a write is stored twice, when a write that was answered with 201 is not stored, when a
     /// row exists that was not sent, and when the rows cannot be read.
-    pub async fn kept(&self, db: &Client) -> Result<StoredWrites, String> {
+    pub async fn compare_with(&self, db: &Client) -> Result<StoredWrites, String> {
         let rows = db
             .query(
                 "SELECT message, count(*) FROM guestbook WHERE name = $1 GROUP BY message",
                 &[&self.name],
             )
             .await
-            .map_err(|error| format!("the entries cannot be read: {error}"))?;
+            .map_err(|error| format!("could not read the entries: {error}"))?;
         let rows = rows
             .iter()
             .map(|row| {
@@ -98,41 +98,41 @@ impl Tally {
                 (number, row.get(1))
             })
             .collect();
-        self.compare(rows).map_err(|wrong| wrong.join("\n"))
+        self.compare_rows(rows).map_err(|wrong| wrong.join("\n"))
     }
 
     /// Compares the responses with the number of rows of each write.
-    fn compare(&self, mut rows: BTreeMap<usize, i64>) -> Result<StoredWrites, Vec<String>> {
+    fn compare_rows(&self, mut rows: BTreeMap<usize, i64>) -> Result<StoredWrites, Vec<String>> {
         let mut wrong = Vec::new();
-        let mut kept = StoredWrites {
+        let mut stored = StoredWrites {
             confirmed: 0,
             unconfirmed: 0,
         };
         for write in self.outcomes.iter().filter(|outcome| outcome.is_write) {
             let times = rows.remove(&write.number).unwrap_or(0);
             match (times, write.is_good()) {
-                (1, true) => kept.confirmed += 1,
-                (1, false) => kept.unconfirmed += 1,
+                (1, true) => stored.confirmed += 1,
+                (1, false) => stored.unconfirmed += 1,
                 (0, false) => {}
                 (times, _) => wrong.push(format!(
-                    "write {} is there {times} times and was answered with {}",
+                    "write {} is stored {times} times and was answered with {}",
                     write.number,
                     Status(write.status())
                 )),
             }
         }
         wrong.extend(rows.into_iter().map(|(number, times)| {
-            format!("write {number} was not sent and is there {times} times")
+            format!("write {number} was not sent and is stored {times} times")
         }));
         if wrong.is_empty() {
-            Ok(kept)
+            Ok(stored)
         } else {
             Err(wrong)
         }
     }
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.took.as_secs_f64();
         let count = self.outcomes.len();
@@ -185,8 +185,8 @@ mod tests {
 
     use super::*;
 
-    /// Returns a tally of these writes, and a read after them.
-    fn tally(statuses: &[Option<u16>]) -> Tally {
+    /// Returns a report of these writes, and a read after them.
+    fn report(statuses: &[Option<u16>]) -> LoadReport {
         let outcome = |number, is_write, status: Option<u16>| Outcome {
             number,
             is_write,
@@ -205,7 +205,7 @@ mod tests {
             .map(|(number, &status)| outcome(number, true, status))
             .collect();
         outcomes.push(outcome(statuses.len(), false, Some(200)));
-        Tally {
+        LoadReport {
             name: "load".to_owned(),
             outcomes,
             took: Duration::from_secs(2),
@@ -213,11 +213,11 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_agree_with_the_answers_are_counted() {
-        let tally = tally(&[Some(201), Some(503), None, Some(500), Some(201)]);
-        let kept = tally.compare([(0, 1), (2, 1), (4, 1)].into());
+    fn rows_that_match_the_responses_are_counted() {
+        let report = report(&[Some(201), Some(503), None, Some(500), Some(201)]);
+        let stored = report.compare_rows([(0, 1), (2, 1), (4, 1)].into());
         assert_eq!(
-            kept.unwrap(),
+            stored.unwrap(),
             StoredWrites {
                 confirmed: 2,
                 unconfirmed: 1
@@ -226,23 +226,25 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_do_not_agree_are_told() {
-        let tally = tally(&[Some(201), Some(201), Some(503), None]);
-        let wrong = tally.compare([(1, 2), (2, 2), (9, 1)].into()).unwrap_err();
+    fn rows_that_disagree_are_reported() {
+        let report = report(&[Some(201), Some(201), Some(503), None]);
+        let wrong = report
+            .compare_rows([(1, 2), (2, 2), (9, 1)].into())
+            .unwrap_err();
         assert_eq!(
             wrong,
             [
-                "write 0 is there 0 times and was answered with 201",
-                "write 1 is there 2 times and was answered with 201",
-                "write 2 is there 2 times and was answered with 503",
-                "write 9 was not sent and is there 1 times",
+                "write 0 is stored 0 times and was answered with 201",
+                "write 1 is stored 2 times and was answered with 201",
+                "write 2 is stored 2 times and was answered with 503",
+                "write 9 was not sent and is stored 1 times",
             ]
         );
     }
 
     #[test]
     fn summary_counts_by_status() {
-        let shown = tally(&[Some(201), Some(201), Some(503), None]).to_string();
+        let shown = report(&[Some(201), Some(201), Some(503), None]).to_string();
         assert_eq!(
             shown,
             "5 requests in 2.0 s, 2 a second\n  \

@@ -1,19 +1,19 @@
 //! Men in the middle: none of them gets a session, a password or a query.
 
 use stagelink_tests::{
-    Auth, Authority, CANARY, Identity, Middle, Mitm, OwnServer, Stub, StubServer,
+    Auth, Authority, CANARY, Identity, Mitm, MitmBehavior, OwnServer, StubBehavior, StubServer,
 };
 
 use super::{open, refused, roots, verify, with};
 
 #[tokio::test]
-async fn man_with_a_certificate_of_his_own_is_refused_by_every_policy() {
+async fn mitm_with_another_certificate_is_refused_by_every_policy() {
     let ours = Authority::new("ours");
     let file = roots(&ours.pem());
     let server = OwnServer::start(&ours.certify()).await;
     let url = server.database(Auth::Scram).await.url();
     let by_file = |mode| verify(mode, file.path());
-    for (his, identity, gets_through_the_handshake) in [
+    for (shown, identity, gets_through_the_handshake) in [
         (
             "a self-signed one",
             Identity::self_signed(),
@@ -29,53 +29,63 @@ async fn man_with_a_certificate_of_his_own_is_refused_by_every_policy() {
             ],
         ),
     ] {
-        let mitm = Mitm::start(server.address(), &identity, Middle::Relays).await;
+        let mitm = Mitm::start(server.address(), &identity, MitmBehavior::Relay).await;
         for parameters in [
             String::new(),
             "channel_binding=require".to_owned(),
             by_file("verify-full"),
             by_file("verify-ca"),
         ] {
-            let before = mitm.heard().connections();
+            let before = mitm.capture().connections();
             let url = with(&mitm.url(&url), &parameters);
-            refused(&format!("{his}, {parameters}"), &url, &[]).await;
-            let has_opened = mitm.heard().connections() > before;
+            refused(&format!("{shown}, {parameters}"), &url, &[]).await;
+            let has_opened = mitm.capture().connections() > before;
             let expected = gets_through_the_handshake.contains(&parameters);
-            assert_eq!(has_opened, expected, "{his}, {parameters}");
+            assert_eq!(has_opened, expected, "{shown}, {parameters}");
         }
-        assert!(!mitm.heard().has(CANARY), "{his}");
+        assert!(!mitm.capture().has(CANARY), "{shown}");
     }
 }
 
 #[tokio::test]
-async fn downgrade_by_one_who_has_the_servers_own_key_is_noticed() {
+async fn downgrade_by_a_mitm_with_the_servers_key_is_detected() {
     let ours = Authority::new("ours");
     let file = roots(&ours.pem());
     let server = OwnServer::start(&ours.certify()).await;
     let url = server.database(Auth::Scram).await.url();
-    let mitm = Mitm::start(server.address(), server.identity(), Middle::StripsPlus).await;
+    let mitm = Mitm::start(
+        server.address(),
+        server.identity(),
+        MitmBehavior::StripScramPlus,
+    )
+    .await;
     for parameters in ["", "channel_binding=require"] {
         let url = with(&mitm.url(&url), parameters);
         refused(&format!("no offer, {parameters}"), &url, &[]).await;
-        assert!(!mitm.heard().is_telling(), "{parameters}");
+        assert!(!mitm.capture().has_sensitive_data(), "{parameters}");
     }
     // A verified certificate authenticates the server. The client still reports that it supports
     // channel binding and saw no offer of it, so the server detects the downgrade.
     let url = with(&mitm.url(&url), &verify("verify-full", file.path()));
     let error = open(&url, &[]).await.expect_err("a downgrade");
-    let told = error.report().to_string();
-    assert!(told.contains("negotiation error"), "{told}");
-    assert!(mitm.heard().has("y,,n="));
-    assert!(!mitm.heard().has(CANARY));
+    let report = error.report().to_string();
+    assert!(report.contains("negotiation error"), "{report}");
+    assert!(mitm.capture().has("y,,n="));
+    assert!(!mitm.capture().has(CANARY));
 }
 
 #[tokio::test]
-async fn man_who_asks_for_less_than_the_server_would_hears_nothing() {
+async fn mitm_that_offers_weaker_authentication_gets_no_data() {
     let ours = Authority::new("ours");
     let file = roots(&ours.pem());
-    for stub in [Stub::Cleartext, Stub::Md5, Stub::ScramAlone, Stub::Trust] {
+    for stub in [
+        StubBehavior::Cleartext,
+        StubBehavior::Md5,
+        StubBehavior::ScramWithoutChannelBinding,
+        StubBehavior::Trust,
+    ] {
         for identity in [Identity::self_signed(), ours.certify_another_host()] {
-            let man = StubServer::showing(&identity, stub).await;
+            let server_in_the_middle = StubServer::with_identity(&identity, stub).await;
             for parameters in [
                 String::new(),
                 "channel_binding=require".to_owned(),
@@ -83,13 +93,16 @@ async fn man_who_asks_for_less_than_the_server_would_hears_nothing() {
             ] {
                 refused(
                     &format!("{stub:?}, {parameters}"),
-                    &man.url(&parameters),
+                    &server_in_the_middle.url(&parameters),
                     &[],
                 )
                 .await;
             }
-            assert!(!man.heard().is_telling(), "{stub:?}");
-            assert!(man.heard().connections() > 0, "{stub:?}");
+            assert!(
+                !server_in_the_middle.capture().has_sensitive_data(),
+                "{stub:?}"
+            );
+            assert!(server_in_the_middle.capture().connections() > 0, "{stub:?}");
         }
     }
 }

@@ -11,18 +11,18 @@ use crate::instance::{Instance, Reply, Work};
 
 /// Replies to a burst, and the time from the first request to the last reply.
 #[derive(Debug)]
-pub(crate) struct Answers {
+pub(crate) struct BurstReplies {
     pub(crate) replies: Vec<Reply>,
     pub(crate) took: Duration,
 }
 
-impl Answers {
+impl BurstReplies {
     /// Checks each reply.
     ///
     /// # Panics
     ///
     /// When a reply fails the check: the message counts the failures by their text.
-    pub(crate) fn all(&self, is_right: impl Fn(&Reply) -> bool) {
+    pub(crate) fn check_each(&self, is_right: impl Fn(&Reply) -> bool) {
         let mut wrong: BTreeMap<String, usize> = BTreeMap::new();
         for reply in self.replies.iter().filter(|reply| !is_right(reply)) {
             let Reply {
@@ -38,10 +38,10 @@ impl Answers {
 
 /// Sends each kind of work to every instance, one after the other, and to all instances at the same
 /// time.
-pub(crate) async fn strike<I: Instance>(instances: &[Arc<I>]) -> Answers {
+pub(crate) async fn burst<I: Instance>(instances: &[Arc<I>]) -> BurstReplies {
     all_at_once(instances, |_, instance| async move {
         let mut replies = Vec::new();
-        for work in Work::EACH {
+        for work in Work::ALL {
             replies.push(instance.ask(work).await);
         }
         replies
@@ -50,9 +50,9 @@ pub(crate) async fn strike<I: Instance>(instances: &[Arc<I>]) -> Answers {
 }
 
 /// Sends one kind of work to every instance, each kind to every third one.
-pub(crate) async fn strike_once<I: Instance>(instances: &[Arc<I>]) -> Answers {
+pub(crate) async fn mixed_burst<I: Instance>(instances: &[Arc<I>]) -> BurstReplies {
     all_at_once(instances, |number, instance| async move {
-        let work = Work::EACH[number % Work::EACH.len()];
+        let work = Work::ALL[number % Work::ALL.len()];
         vec![instance.ask(work).await]
     })
     .await
@@ -60,7 +60,7 @@ pub(crate) async fn strike_once<I: Instance>(instances: &[Arc<I>]) -> Answers {
 
 /// Sends requests to every instance until one succeeds, and waits in between as long as the reply's
 /// `Retry-After` says.
-pub(crate) async fn recover<I: Instance>(instances: &[Arc<I>]) -> Answers {
+pub(crate) async fn recover<I: Instance>(instances: &[Arc<I>]) -> BurstReplies {
     all_at_once(instances, |_, instance| async move {
         let mut replies = Vec::new();
         loop {
@@ -77,7 +77,7 @@ pub(crate) async fn recover<I: Instance>(instances: &[Arc<I>]) -> Answers {
     .await
 }
 
-async fn all_at_once<I, F>(instances: &[Arc<I>], ask: impl Fn(usize, Arc<I>) -> F) -> Answers
+async fn all_at_once<I, F>(instances: &[Arc<I>], ask: impl Fn(usize, Arc<I>) -> F) -> BurstReplies
 where
     I: Instance,
     F: Future<Output = Vec<Reply>> + Send + 'static,
@@ -89,7 +89,7 @@ where
         .map(|(number, one)| ask(number, Arc::clone(one)))
         .collect();
     let replies = timeout(LIMIT, asked.join_all()).await;
-    Answers {
+    BurstReplies {
         replies: replies
             .expect("no instance hangs")
             .into_iter()
