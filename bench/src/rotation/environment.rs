@@ -9,7 +9,7 @@ use stagelink_cli::migrations;
 use stagelink_local::heroku::{Access, Heroku, Stage};
 use stagelink_local::lambda::{Function, FunctionConfig};
 use stagelink_local_postgres::{Database as LocalDatabase, Server, random_password};
-use stagelink_tests::{StoredWrites, Load, Record, LoadReport, Target, root};
+use stagelink_tests::{Load, LoadReport, Record, StoredWrites, Target, root};
 
 use super::url_source::{APP, DatabaseLocation, PIPELINE};
 use super::{Programs, RotationPlan, UrlSource};
@@ -105,7 +105,11 @@ impl Environment {
     }
 
     /// Compares the answers to the writes with the rows in the database.
-    pub(crate) async fn kept(&self, tallies: &[LoadReport], postgres: &Server) -> anyhow::Result<StoredWrites> {
+    pub(crate) async fn kept(
+        &self,
+        tallies: &[LoadReport],
+        postgres: &Server,
+    ) -> anyhow::Result<StoredWrites> {
         let db = postgres.connect_as_superuser_to(&self.database).await?;
         let kept = join_all(tallies.iter().map(|tally| tally.compare_with(&db))).await;
         let mut sum = StoredWrites {
