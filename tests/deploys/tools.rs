@@ -122,7 +122,7 @@ pub(crate) fn programs() -> PathBuf {
 pub(crate) fn target() -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     let target = test.ancestors().nth(3);
-    target.expect("a test lies three folders down").to_owned()
+    target.expect("a test is three folders down").to_owned()
 }
 
 fn folder() -> PathBuf {

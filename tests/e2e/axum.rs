@@ -1,4 +1,4 @@
-//! The examples for axum: as a function, as a plain server, and with a database that is gone.
+//! The SDK's examples for axum: as a function, as a plain server, and with an unreachable database.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -34,7 +34,7 @@ impl Guestbook {
         self.ask("POST", "", &[(KEY, key)], Some(&new)).await
     }
 
-    /// Sends each route what it takes, and what it refuses.
+    /// Sends each route a valid and an invalid request.
     async fn check(&self) {
         let first = self.create("key-1", "Ada").await;
         assert_eq!(first.status, 201, "{}", first.text());
@@ -59,7 +59,7 @@ impl Guestbook {
         let updated = self.ask("PUT", &path, &[], Some(&changed)).await.json();
         assert_eq!(updated["message"], "changed");
 
-        // The first half of this transaction works, the second does not.
+        // The first half of this transaction succeeds, the second fails.
         let nowhere = json!({ "from": one, "into": 0 });
         let answer = self.ask("POST", "/merge", &[], Some(&nowhere)).await;
         assert_eq!(answer.status, 404);
@@ -134,7 +134,7 @@ async fn same_handlers_serve_everything_as_a_plain_server_and_end_in_good_order(
     migrate(&fixture.variables).await;
     until_sessions(fixture.database.role(), &ANY, 0).await;
     let (mut server, url) = plain_server(&fixture).await;
-    // The warm-up has opened it.
+    // The warm-up has opened one.
     until_sessions(fixture.database.role(), &ANY, 1).await;
     Guestbook(Target::Site(url)).check().await;
     let pid = Pid::from_raw(i32::try_from(server.id().expect("it runs")).expect("a pid"));

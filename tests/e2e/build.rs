@@ -196,7 +196,7 @@ impl Project {
             ("shelf/src/lib.rs", SHELF),
         ] {
             let path = project.path().join(file);
-            let folder = path.parent().expect("a file lies in a folder");
+            let folder = path.parent().expect("a file is in a folder");
             fs::create_dir_all(folder).expect("the folder can be made");
             fs::write(path, text).expect("the file can be written");
         }

@@ -1,4 +1,4 @@
-//! The command `stagelink` apart from its commands: where it runs, what it shows, and how.
+//! Options and output that all of `stagelink`'s commands share.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -88,7 +88,7 @@ fn has_color(text: &str) -> bool {
     })
 }
 
-/// Runs `stagelink dev` on a terminal, builds the functions, and fails to find a Postgres.
+/// Runs `stagelink dev` on a terminal: it builds the functions, and fails to find a Postgres.
 async fn on_a_terminal(project: &Path, variables: &[(&str, &str)]) -> String {
     let size = Winsize {
         ws_row: 24,
@@ -108,7 +108,7 @@ async fn on_a_terminal(project: &Path, variables: &[(&str, &str)]) -> String {
         .stdout(terminal.slave.try_clone().expect("a second handle"))
         .stderr(terminal.slave);
     let mut child = command.spawn().expect("the command starts");
-    // The command holds the other side too: the output ends when both are closed.
+    // The command has the other side open too: the output ends when both are closed.
     drop(command);
     let mut master = fs::File::from(terminal.master);
     let reader = tokio::task::spawn_blocking(move || {
@@ -122,7 +122,7 @@ async fn on_a_terminal(project: &Path, variables: &[(&str, &str)]) -> String {
     reader.await.expect("the output")
 }
 
-/// A project with a function that builds in an instant.
+/// Creates a project with a function that compiles at once.
 fn project() -> TempDir {
     let project = tempfile::tempdir().expect("a folder");
     for (path, text) in [

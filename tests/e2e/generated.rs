@@ -1,14 +1,14 @@
-//! Queries that clorinde has generated, on connections of the SDK.
+//! Queries that clorinde has generated, on the SDK's connections.
 
 use clorinde::queries::guestbook::{add_entry, entries_of, rename_all};
 use stagelink::{Database, Error, Settings};
 use stagelink_local_postgres::{PgBouncer, PgBouncerOptions};
 use stagelink_tests::{HerokuFixture, Identity, migrate, server};
 
-/// Runs the queries on a client, in a client's transaction and in one of the SDK.
+/// Runs the queries on a client, in a client's transaction and in a transaction of the SDK.
 async fn run(database: &Database) {
     let mut db = database.client().await.expect("a connection");
-    // The generated code knows the driver's client: `&**db`.
+    // The generated code accepts the driver's client: `&**db`.
     let id = add_entry().bind(&**db, &"Ada", &"hello").one().await;
     let id = id.expect("an id");
     let found = entries_of().bind(&**db, &"Ada").all().await.expect("rows");

@@ -1,5 +1,5 @@
-//! The guides for users, done as they are written: their files are made, their commands run, and
-//! what the commands print is compared.
+//! The users' guides, executed as written: their files are created, their commands run, and the
+//! commands' output is compared with the guide's.
 
 use std::fs;
 use std::path::PathBuf;
@@ -23,26 +23,26 @@ async fn guide_to_a_test_does_as_it_says() {
     Reader::new().await.follow("test-a-function.md").await;
 }
 
-/// One thing that a guide has its reader do.
+/// Step of a guide.
 #[derive(Debug, PartialEq)]
 enum Step {
-    /// Makes a file, or appends to it.
+    /// Creates a file, or appends to it.
     File {
         path: String,
         text: String,
         append: bool,
     },
-    /// Types commands.
+    /// Runs commands in a shell.
     Shell(String),
-    /// Compares what the last commands printed, as JSON.
+    /// Compares the last commands' output, as JSON.
     Output(String),
 }
 
 /// Reads the steps of a guide from its Markdown.
 ///
-/// A fenced block that follows a line with the path of a file and a colon is that file, or its end
-/// where the line begins with "At the end of". A block of `sh` is typed. A block of `json` after
-/// one is what that printed. Other blocks are there to be read.
+/// A fenced block that follows a line with a file's path and a colon is that file, or is appended
+/// to it where the line begins with "At the end of". A block of `sh` is run. A block of `json`
+/// after it is its expected output. Other blocks are ignored.
 fn steps(markdown: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut last = "";
@@ -72,14 +72,14 @@ fn steps(markdown: &str) -> Vec<Step> {
     steps
 }
 
-/// Returns the file that a line announces, and whether the block is appended to it.
+/// Returns the file that a line names, and whether the block is appended to it.
 fn file(line: &str) -> Option<(String, bool)> {
     let rest = line.strip_prefix("At the end of ");
     let path = rest.unwrap_or(line).strip_prefix('`')?.strip_suffix("`:")?;
     Some((path.to_owned(), rest.is_some()))
 }
 
-/// A reader who follows a guide in a new project.
+/// Reader of a guide, which runs its steps in a new project.
 struct Reader {
     fixture: NewProject,
     project: PathBuf,
@@ -125,7 +125,7 @@ impl Reader {
                 let text = before.map_or(text.clone(), |before| format!("{before}\n{text}"));
                 fs::write(&path, text).expect("a file");
             }
-            // The project is there.
+            // The test has created the project already.
             Step::Shell(text) if text.starts_with("cargo run -- new ") => {}
             Step::Shell(text) if text.trim() == "scripts/dev" => {
                 let mut script = Command::new(self.project.join("scripts/dev"));
@@ -160,7 +160,7 @@ impl Reader {
         );
     }
 
-    /// A guide has the port that the command takes by itself; a test takes a free one.
+    /// Replaces the command's default port, which a guide uses, by a free one.
     fn with_free_ports(&self, text: &str) -> String {
         let Some(dev) = &self.dev else {
             return text.to_owned();

@@ -1,5 +1,5 @@
-//! The pages of the repository: every relative link leads to a file or a heading that exists, and
-//! so does every path in code font.
+//! Pages of the repository: every relative link and every path in code font has a target that
+//! exists.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ fn links_have_a_target() {
 fn paths_in_code_font_exist() {
     let mut gone = Vec::new();
     for page in pages() {
-        // A package's own page counts its paths from the package, and a changelog tells of old ones.
+        // A package's own page has paths relative to the package, and a changelog names old ones.
         let is_of_repository =
             page.starts_with(root().join("docs")) || page == root().join("README.md");
         let text = fs::read_to_string(&page).expect("a page");
@@ -48,7 +48,7 @@ fn paths(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Folders that no project of `stagelink new` has.
+/// Folders that exist in this repository only, in no project of `stagelink new`.
 const CODE: [&str; 14] = [
     "aws/",
     "bench/",
@@ -66,7 +66,7 @@ const CODE: [&str; 14] = [
     "tests/load",
 ];
 
-/// Returns the pages in Markdown, apart from what is built or downloaded.
+/// Returns the Markdown pages, except built or downloaded ones.
 fn pages() -> Vec<PathBuf> {
     let mut pages = Vec::new();
     let mut folders = vec![root().to_owned()];
@@ -117,7 +117,7 @@ fn prose(text: &str) -> Vec<&str> {
 }
 
 fn leads_somewhere(page: &Path, link: &str) -> bool {
-    // Pages of other sites are theirs, and rustdoc checks links to items.
+    // Links to other sites are not checked, and rustdoc checks links to items.
     if link.contains("://") || !(link.contains('/') || link.contains('.') || link.contains('#')) {
         return true;
     }
@@ -136,7 +136,7 @@ fn leads_somewhere(page: &Path, link: &str) -> bool {
     }
 }
 
-/// Returns the anchors of a page's headings, as GitHub makes them.
+/// Returns the anchors of a page's headings, in GitHub's format.
 fn headings(text: &str) -> Vec<String> {
     let headings = prose(text).into_iter().filter(|line| line.starts_with('#'));
     headings

@@ -1,5 +1,5 @@
-//! The guide to troubleshooting has a heading for each refusal of stages, settings and
-//! `stagelink link`, and none for a message that is gone.
+//! The troubleshooting guide has a heading for each refusal of stages, settings and `stagelink
+//! link`, and none for a message that no longer exists.
 //!
 //! The kinds of errors are checked where they are defined, in `sdk/src/troubleshooting.rs`.
 
@@ -32,8 +32,8 @@ fn link_has_a_heading_for_each_refusal() {
     );
 }
 
-/// Compares the headings of these parts of the guide with the messages of the refusals in these
-/// folders of sources: the messages after one of the markers.
+/// Compares the headings of these parts of the guide with the refusals in these source folders: the
+/// messages after one of the markers.
 fn check(parts: &[&str], sources: &[&str], markers: &[&str]) {
     let headings: Vec<String> = parts.iter().flat_map(|part| headings(part)).collect();
     let messages: Vec<Message> = sources
@@ -59,7 +59,7 @@ fn check(parts: &[&str], sources: &[&str], markers: &[&str]) {
     );
 }
 
-/// Returns the quotes of messages that are headings in a part of the guide.
+/// Returns the messages that are quoted in the headings of a part of the guide.
 fn headings(part: &str) -> Vec<String> {
     let guide = root().join("docs/guides/troubleshooting.md");
     let guide = fs::read_to_string(guide).expect("the guide");
@@ -76,7 +76,7 @@ fn headings(part: &str) -> Vec<String> {
     headings
 }
 
-/// Tells whether a heading quotes a message: its parts between the ellipses occur in this order.
+/// Returns whether a heading quotes a message: its parts between the ellipses occur in this order.
 fn is_quoted(heading: &str, message: &str) -> bool {
     let mut rest = message;
     heading
@@ -91,7 +91,7 @@ fn is_quoted(heading: &str, message: &str) -> bool {
         })
 }
 
-/// Returns whether a format has words of its own: `{variable} {what}` gets them from elsewhere.
+/// Returns whether a format string contains words: `{variable} {what}` contains none.
 fn has_words(format: &str) -> bool {
     let outside = format.split('{').enumerate().map(|(number, part)| {
         let closed = part.split_once('}').map(|(_, after)| after);
@@ -102,15 +102,15 @@ fn has_words(format: &str) -> bool {
         .any(|part| part.contains(char::is_alphabetic))
 }
 
-/// A string literal of a source.
+/// String literal in source code.
 #[derive(Debug, PartialEq)]
 struct Message {
     text: String,
-    /// It is the first one after a marker.
+    /// True for the first literal after a marker.
     refuses: bool,
 }
 
-/// Returns the files of Rust at or beneath a path, without those of tests.
+/// Returns the Rust files at or beneath a path, except those of tests.
 fn files(path: &Path) -> Vec<PathBuf> {
     if path.is_dir() {
         let entries = fs::read_dir(path).expect("a folder");
@@ -123,14 +123,14 @@ fn files(path: &Path) -> Vec<PathBuf> {
     is_source.then(|| path.to_owned()).into_iter().collect()
 }
 
-/// Reads the string literals of a source up to its tests.
+/// Parses the string literals of a file up to its tests.
 fn messages(source: &str, markers: &[&str]) -> Vec<Message> {
     let source = source
         .split("\n#[cfg(test)]\nmod tests {")
         .next()
         .unwrap_or(source);
     let mut messages = Vec::new();
-    // What stands before a literal in its statement, to look for a marker in.
+    // Text before a literal in its statement, which may contain a marker.
     let mut statement = String::new();
     let mut rest = source;
     while let Some(c) = rest.chars().next() {
@@ -157,7 +157,7 @@ fn messages(source: &str, markers: &[&str]) -> Vec<Message> {
     messages
 }
 
-/// Reads a literal to its closing quote: its text, and what comes after.
+/// Parses a literal to its closing quote: its text, and the rest of the source.
 fn literal(source: &str) -> (String, &str) {
     let mut text = String::new();
     let mut rest = source;
@@ -168,7 +168,7 @@ fn literal(source: &str) -> (String, &str) {
         if !source[..source.len() - rest.len()].ends_with('\\') {
             return (text, rest);
         }
-        // A line that goes on at the first letter of the next one, or an escape.
+        // A line continuation, or another escape.
         if let Some(next) = rest.strip_prefix('\n') {
             rest = next.trim_start();
         } else {

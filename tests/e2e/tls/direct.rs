@@ -58,7 +58,7 @@ async fn pooler_without_direct_tls_is_sent_an_ssl_request() {
     ];
     for (what, url) in [
         ("PgBouncer", pooled(&bouncer, &database)),
-        ("one who waits", silent.url(&database.url())),
+        ("a pooler that never answers", silent.url(&database.url())),
     ] {
         let (proxy, url) = network(&url).await;
         for connections in [2, 3, 4] {

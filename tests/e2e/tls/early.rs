@@ -115,7 +115,7 @@ async fn wrong_password_is_tried_once() {
     assert_eq!(
         proxy.connections(),
         1,
-        "who is locked out after three has two left"
+        "a retry would bring the role closer to a lockout"
     );
 }
 
