@@ -132,7 +132,7 @@ impl Reader {
                 script.env("PATH", &self.path);
                 self.dev = Some(Dev::start_by(script).await);
             }
-            Step::Shell(text) => self.type_in(&text).await,
+            Step::Shell(text) => self.run_commands(&text).await,
             Step::Output(text) => {
                 let json = |text: &str| -> Value {
                     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text:?}"))
@@ -142,7 +142,7 @@ impl Reader {
         }
     }
 
-    async fn type_in(&mut self, text: &str) {
+    async fn run_commands(&mut self, text: &str) {
         let output = Command::new("bash")
             .args(["-euo", "pipefail", "-c", &self.with_free_ports(text)])
             .current_dir(&self.project)

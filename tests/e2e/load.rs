@@ -19,7 +19,7 @@ async fn healthy_database_keeps_each_write_of_many_instances_once() {
     let function = fixture.function("guestbook").await;
     let plan = Plan::default();
     let load = Load::start(fixture.target(&function), plan);
-    load.answered(300).await;
+    load.wait_for_answers(300).await;
     let report = load.stop().await;
     let db = server()
         .await
@@ -43,7 +43,7 @@ async fn healthy_site_keeps_each_write_once() {
         has_keys: true,
     };
     let load = Load::start(Target::Site(staging.url().to_owned()), plan);
-    load.answered(100).await;
+    load.wait_for_answers(100).await;
     let report = load.stop().await;
     let db = server()
         .await

@@ -45,7 +45,7 @@ async fn review_app(fixture: &HerokuFixture, pull_request: u64) -> (Uuid, Databa
 
 /// Calls the health check and expects that the preview has no database: the log has these words of
 /// the reason, the response does not, and no app's config vars were read.
-async fn has_none(fixture: &HerokuFixture, reason: &str) -> Answer {
+async fn assert_no_database(fixture: &HerokuFixture, reason: &str) -> Answer {
     fixture.heroku.clear_requests();
     let answer = fixture.get("health").await;
     let log = fixture.log();
@@ -59,7 +59,7 @@ async fn has_none(fixture: &HerokuFixture, reason: &str) -> Answer {
     answer
 }
 
-fn says_that_it_has_none(answer: &Answer) {
+fn assert_says_no_database(answer: &Answer) {
     assert_eq!(answer.json()["detail"], "This preview has no database.");
     assert_eq!(answer.header("retry-after"), "");
 }
@@ -102,9 +102,13 @@ async fn preview_costs_three_calls() {
 #[tokio::test]
 async fn preview_without_a_review_app_has_no_database() {
     let fixture = preview().await;
-    says_that_it_has_none(&has_none(&fixture, "no review app of pull request 24").await);
+    assert_says_no_database(
+        &assert_no_database(&fixture, "no review app of pull request 24").await,
+    );
     review_app(&fixture, 23).await;
-    says_that_it_has_none(&has_none(&fixture, "no review app of pull request 24").await);
+    assert_says_no_database(
+        &assert_no_database(&fixture, "no review app of pull request 24").await,
+    );
 }
 
 #[tokio::test]
@@ -112,8 +116,8 @@ async fn preview_of_an_unknown_pull_request_takes_no_review_app() {
     let mut fixture = preview().await;
     fixture.variables.remove("STAGELINK_HEROKU_PULL_REQUEST");
     review_app(&fixture, 23).await;
-    let answer = has_none(&fixture, "not known which pull request").await;
-    says_that_it_has_none(&answer);
+    let answer = assert_no_database(&fixture, "not known which pull request").await;
+    assert_says_no_database(&answer);
 }
 
 #[tokio::test]
@@ -122,7 +126,7 @@ async fn preview_without_any_source_has_no_database() {
     for name in ["STAGELINK_HEROKU_PIPELINE", "HEROKU_API_KEY"] {
         fixture.variables.remove(name);
     }
-    says_that_it_has_none(&has_none(&fixture, "no source of one is set").await);
+    assert_says_no_database(&assert_no_database(&fixture, "no source of one is set").await);
     assert!(fixture.heroku.requests().is_empty());
 }
 
@@ -137,7 +141,7 @@ async fn preview_whose_review_app_is_being_created_gets_retry_after() {
                 .create_app_for_review_app(id, "shop-pr-24")
                 .expect("an app");
         }
-        let answer = has_none(&fixture, "still being created").await;
+        let answer = assert_no_database(&fixture, "still being created").await;
         assert_eq!(answer.header("retry-after"), "10");
         let detail = answer.json()["detail"].as_str().map(str::to_owned);
         assert!(detail.is_some_and(|detail| detail.contains("being made")));
@@ -157,7 +161,7 @@ async fn preview_whose_review_app_is_gone_or_failed_has_no_database() {
             .heroku
             .set_review_status(id, status)
             .expect("a review app");
-        says_that_it_has_none(&has_none(&fixture, reason).await);
+        assert_says_no_database(&assert_no_database(&fixture, reason).await);
     }
 }
 
@@ -218,7 +222,7 @@ async fn review_app_without_a_database_is_a_preview_without_one() {
         .expect("a config var");
     let answer = fixture.get("health").await;
     assert_eq!(answer.status, 503, "{}", fixture.log());
-    says_that_it_has_none(&answer);
+    assert_says_no_database(&answer);
     assert!(
         fixture
             .log()

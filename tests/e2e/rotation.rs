@@ -23,7 +23,7 @@ async fn rotate(fixture: &HerokuFixture) -> String {
 }
 
 /// Sends requests until one succeeds. Only the request that finds the connection cut may fail.
-async fn good_after_the_cut(fixture: &HerokuFixture, function: &Function) {
+async fn succeeds_after_the_cut(fixture: &HerokuFixture, function: &Function) {
     let first = fixture.ask(function, "GET", "/api/health", None).await;
     if first.status != 200 {
         let second = fixture.ask(function, "GET", "/api/health", None).await;
@@ -44,7 +44,7 @@ async fn warm_function_survives_a_rotation_with_one_resolution() {
     let fixture = HerokuFixture::new().await;
     let function = warm(&fixture).await;
     fixture.set_url(&rotate(&fixture).await);
-    good_after_the_cut(&fixture, &function).await;
+    succeeds_after_the_cut(&fixture, &function).await;
     assert_eq!(fixture.heroku.requests().len(), 3, "one resolution");
     assert_eq!(function.started_count(), 1, "the same process");
     assert!(fixture.log().contains("have been renewed"));
@@ -68,7 +68,7 @@ async fn warm_function_follows_its_app_to_another_database() {
         .drop_database(fixture.database.name())
         .await
         .expect("it is dropped");
-    good_after_the_cut(&fixture, &function).await;
+    succeeds_after_the_cut(&fixture, &function).await;
     function.shutdown().await;
 }
 

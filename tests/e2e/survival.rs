@@ -43,8 +43,8 @@ impl GuestbookLoads {
 
     /// Waits for 100 more responses to each load.
     async fn wait_for_answers(&self) {
-        self.keyed.answered(100).await;
-        self.plain.answered(100).await;
+        self.keyed.wait_for_answers(100).await;
+        self.plain.wait_for_answers(100).await;
     }
 
     /// Stops both loads, and compares all responses with the rows in the database.

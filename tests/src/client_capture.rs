@@ -68,9 +68,9 @@ impl CaptureWriter {
 /// counts up to its end.
 fn messages(said: &[u8]) -> Vec<(u8, &[u8])> {
     let mut found = Vec::new();
-    let (_, mut rest) = cut(said);
+    let (_, mut rest) = split_at_length(said);
     while let Some((&tag, message)) = rest.split_first() {
-        let (body, after) = cut(message);
+        let (body, after) = split_at_length(message);
         found.push((tag, body));
         rest = after;
     }
@@ -78,7 +78,7 @@ fn messages(said: &[u8]) -> Vec<(u8, &[u8])> {
 }
 
 /// Splits bytes at a length, which counts itself: the body, and the bytes after it.
-fn cut(bytes: &[u8]) -> (&[u8], &[u8]) {
+fn split_at_length(bytes: &[u8]) -> (&[u8], &[u8]) {
     let Some((length, body)) = bytes.split_first_chunk::<4>() else {
         return (&[], &[]);
     };

@@ -42,7 +42,7 @@ impl HttpCapture {
         relay.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                connections.spawn(pass(client, address.clone(), Arc::clone(&all)));
+                connections.spawn(relay_connection(client, address.clone(), Arc::clone(&all)));
             }
         });
         Self {
@@ -72,7 +72,7 @@ impl HttpCapture {
 }
 
 /// Relays one connection and captures the client's bytes.
-async fn pass(client: TcpStream, address: String, all: Arc<Mutex<Vec<Vec<u8>>>>) {
+async fn relay_connection(client: TcpStream, address: String, all: Arc<Mutex<Vec<Vec<u8>>>>) {
     let Ok(server) = TcpStream::connect(address).await else {
         return;
     };

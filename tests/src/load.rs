@@ -20,9 +20,9 @@ use crate::{LoadReport, Outcome, Target};
 ///
 /// let function = fixture.function("guestbook").await;
 /// let load = Load::start(fixture.target(&function), Plan::default());
-/// load.answered(100).await;
+/// load.wait_for_answers(100).await;
 /// // Here the test does something to the database.
-/// load.answered(100).await;
+/// load.wait_for_answers(100).await;
 /// let report = load.stop().await;
 /// let db = server.connect_as_superuser_to(&fixture.database).await.unwrap();
 /// report.check(&db).await;
@@ -101,7 +101,7 @@ impl Load {
     }
 
     /// Waits until `more` further requests have been answered, successfully or not.
-    pub async fn answered(&self, more: usize) {
+    pub async fn wait_for_answers(&self, more: usize) {
         let enough = self.progress().answered + more;
         let mut progress = self.progress.clone();
         // A panic of the load surfaces when it is stopped.

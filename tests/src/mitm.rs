@@ -60,7 +60,7 @@ impl Mitm {
                 let (acceptor, shared) = (acceptor.clone(), shared.clone());
                 tokio::spawn(async move {
                     // Client and server see any error themselves.
-                    stand_between(client, upstream, behavior, &acceptor, &shared)
+                    serve(client, upstream, behavior, &acceptor, &shared)
                         .await
                         .ok()
                 });
@@ -95,7 +95,7 @@ impl Drop for Mitm {
     }
 }
 
-async fn stand_between(
+async fn serve(
     client: TcpStream,
     upstream: SocketAddr,
     behavior: MitmBehavior,

@@ -141,14 +141,18 @@ async fn serve(
         StubBehavior::NoTls => b"N",
         StubBehavior::NotPostgres => b"HTTP/1.1 400 Bad Request\r\n\r\n",
         StubBehavior::CloseConnection => b"",
-        _ => return talk(accept(tcp, acceptor).await?, stub, &capture.open_writer()).await,
+        _ => return authenticate(accept(tcp, acceptor).await?, stub, &capture.open_writer()).await,
     };
     let mut request = [0; 8];
     tcp.read_exact(&mut request).await?;
     Ok(tcp.write_all(refusal).await?)
 }
 
-async fn talk<S>(mut tls: S, stub: StubBehavior, writer: &CaptureWriter) -> anyhow::Result<()>
+async fn authenticate<S>(
+    mut tls: S,
+    stub: StubBehavior,
+    writer: &CaptureWriter,
+) -> anyhow::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
