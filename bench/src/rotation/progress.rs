@@ -80,7 +80,7 @@ impl LiveProgress {
         for ((source, bar), loads) in UrlSource::ALL.into_iter().zip(&self.counts).zip(loads) {
             let (answered, failed) = loads
                 .iter()
-                .map(Load::count)
+                .map(Load::progress)
                 .fold((0, 0), |(answered, failed), count| {
                     (answered + count.answered, failed + count.failed)
                 });
