@@ -82,7 +82,7 @@ pub async fn run_rotation(
     let tallies: Vec<Vec<LoadReport>> = join_all(
         loads
             .into_iter()
-            .map(|of_way| join_all(of_way.into_iter().map(Load::stop))),
+            .map(|of_source| join_all(of_source.into_iter().map(Load::stop))),
     )
     .await;
     live.end();
