@@ -1,35 +1,34 @@
-//! What is left of an invocation, and for what.
+//! The deadlines of an invocation.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-/// Until when an invocation has to be answered, and what has to be done by when before.
+/// The deadlines of an invocation: of database work, of the handler, of the cleanup, and its end.
 ///
-/// The platform ends a function that does not answer in time, and tells its client nothing
-/// that helps. So the work ends a little earlier: first the work on the database, whose
-/// error the handler may still make something of; then the handler itself, whatever it
-/// does; and what was given up is tidied up before the answer is sent, since afterwards the
-/// process may be frozen.
+/// The platform kills a function that does not answer in time, and gives its client no useful
+/// response. So the work ends a little earlier: first the database work, whose error the handler
+/// may still handle; then the handler itself; then the cleanup, before the response is sent, since
+/// the process may be frozen afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadline {
-    /// Until when the database may be worked on.
+    /// The end of database work.
     pub(crate) work: Instant,
-    /// Until when the handler may run.
+    /// The end of the handler.
     pub(crate) handler: Instant,
-    /// Until when it may be tidied up.
+    /// The end of the cleanup.
     pub(crate) tidying: Instant,
-    /// When the platform ends the invocation.
+    /// The time at which the platform ends the invocation.
     pub(crate) end: Instant,
 }
 
 impl Deadline {
-    /// By the time at which the platform ends the invocation.
+    /// Computes the deadlines of an invocation that the platform ends at `ends`.
     pub(crate) fn of_invocation(ends: SystemTime, wall: SystemTime, now: Instant) -> Self {
         let left = match ends.duration_since(UNIX_EPOCH) {
-            // No time of day, but how long the invocation may last: cargo-lambda's emulator
-            // says that (1.9, 2026-11), and taken for a time it was over long ago.
-            Ok(told) if told <= LONGEST => told,
+            // Not a time of day but the invocation's time limit, as cargo-lambda's emulator
+            // sends (1.9, 2026-11). Read as a time it would be over long ago.
+            Ok(limit) if limit <= LONGEST => limit,
             _ => ends.duration_since(wall).unwrap_or_default(),
         };
         let margin = MARGIN.min(left / 4);
@@ -43,9 +42,9 @@ impl Deadline {
     }
 }
 
-/// Time to say that there was none, three times 100 ms: for the handler to make an answer
-/// of an error, for what was abandoned to be stopped in the server, and for the answer to
-/// be sent where there is little CPU. Of a short invocation it is a quarter instead.
+/// The time to report a timeout, three times 100 ms: for the handler to handle the error, to
+/// cancel abandoned statements in the server, and to send the response with little CPU. In a
+/// short invocation it is a quarter instead.
 const MARGIN: Duration = Duration::from_millis(300);
 
 /// The longest that Lambda lets an invocation last.

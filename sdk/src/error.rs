@@ -1,4 +1,4 @@
-//! The one public error: what was tried, on what, why it failed, and what a client may know of it.
+//! The public error: its kind, a text for the operator, a text for the client, and its cause.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -9,15 +9,14 @@ use crate::staleness::Staleness;
 
 type Source = Box<dyn StdError + Send + Sync>;
 
-/// Why a function did not get its database, or a query did not get its answer.
+/// The failure of a query, or of the way to the database.
 ///
-/// `Display` is for the operator: what was tried, on what, and what to do about
-/// it. It holds no secret and is safe to log. What lies beneath is in
-/// [`source`](StdError::source) and nowhere else; [`report`](Error::report)
-/// joins the two for a log line.
+/// `Display` is for the operator: what was tried, on what, and what to do about it. It holds no
+/// secret and is safe to log. The cause is in [`source`](StdError::source) alone;
+/// [`report`](Error::report) joins the two for a log line.
 ///
-/// A client must see neither: [`public_message`](Error::public_message) is the
-/// only text that may leave the function.
+/// A client must see neither: [`public_message`](Error::public_message) is the only text that may
+/// leave the function.
 ///
 /// Cloning is cheap, so that one failure can answer several waiting requests.
 #[derive(Clone)]
@@ -31,22 +30,21 @@ struct Inner {
     source: Option<Source>,
 }
 
-/// What sort of failure an [`Error`] is: whose it is, and what can be done.
+/// The kind of an [`Error`], which says who can act.
 ///
-/// The operator's mistakes, the services' failures and the network's failures
-/// are never the same kind.
+/// The operator's mistakes, a service's failures and the network's failures never share a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// An environment variable is missing, contradicts another, or cannot be read.
     Settings,
-    /// It is not known which stage this function serves.
+    /// The stage that this function serves is unknown.
     Stage,
     /// The stage has no app in its pipeline, or more than one.
     App,
     /// The stage has no database URL, or one that is not usable.
     DatabaseUrl,
-    /// A preview has no database of its own, or none yet, and gets nobody else's.
+    /// A preview has no database of its own, or none yet, and gets no other.
     NoDatabase,
     /// The provider refused the token, or does not know what was asked for.
     ProviderRefused,
@@ -54,7 +52,7 @@ pub enum ErrorKind {
     RateLimited,
     /// The provider could not be reached, failed, or answered with nonsense.
     ProviderUnavailable,
-    /// The server offers no encryption, or does not prove that it is the right one.
+    /// The server offers no encryption, or does not authenticate itself.
     ServerNotAuthenticated,
     /// The database refused the role or its password.
     DatabaseRefused,
@@ -68,8 +66,8 @@ pub enum ErrorKind {
     DatabaseUnreachable,
     /// The database takes no writes: it is a standby, or read-only for a while.
     DatabaseReadOnly,
-    /// The connection broke before the server answered, so what was asked for
-    /// may have taken effect or not. To try again may do it twice.
+    /// The connection broke before the server answered, so the write may or may not have taken
+    /// effect. Trying again may do it twice.
     OutcomeUnknown,
     /// An idempotency key came again with another request than the first time.
     IdempotencyKeyReused,
@@ -83,21 +81,21 @@ pub enum ErrorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Asking the provider for the stage's database URL.
+    /// The request to the provider for the stage's database URL.
     Resolve,
-    /// Looking up the server's name and opening the TCP connection.
+    /// The look-up of the server's name and the TCP connection.
     Connect,
     /// The TLS handshake, the authentication and the session's start.
     Handshake,
-    /// Waiting for one of the pool's connections to become free.
+    /// The wait for one of the pool's connections.
     Wait,
-    /// Waiting for the answer to a query.
+    /// The wait for the answer to a query.
     Query,
 }
 
 impl Error {
-    /// An error for the operator, such as a [`Provider`](crate::Provider) of one's own
-    /// gives: what was tried, on what, and what to do. The message holds no secret.
+    /// Makes an error for the operator, as a [`Provider`](crate::Provider) of your own does: what
+    /// was tried, on what, and what to do. The message must hold no secret.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Arc::new(Inner {
             kind,
@@ -108,8 +106,8 @@ impl Error {
         }))
     }
 
-    /// The same with what lies beneath, which the message does not repeat and which
-    /// holds no secret either.
+    /// Makes an error with its cause, which the message does not repeat. The cause must hold no
+    /// secret either.
     pub fn with_source(
         kind: ErrorKind,
         message: impl Into<String>,
@@ -124,7 +122,7 @@ impl Error {
         }))
     }
 
-    /// A provider's rate limit that is used up, and how long to wait if it said so.
+    /// Makes an error for a provider's rate limit, with the wait if the provider named one.
     pub fn rate_limited(message: impl Into<String>, retry_after: Option<Duration>) -> Self {
         Self(Arc::new(Inner {
             kind: ErrorKind::RateLimited,
@@ -135,7 +133,7 @@ impl Error {
         }))
     }
 
-    /// A preview that has no database; with a wait where one is being made for it.
+    /// Makes an error for a preview without a database; with a wait where one is being made.
     pub(crate) fn no_database(message: impl Into<String>, retry_after: Option<Duration>) -> Self {
         Self(Arc::new(Inner {
             kind: ErrorKind::NoDatabase,
@@ -154,8 +152,8 @@ impl Error {
         self
     }
 
-    /// The same, which is worth while to try again after 1 to 4 seconds: at random, so that
-    /// those who were refused together do not come back together.
+    /// Sets a wait of 1 to 4 seconds, at random, so that instances that were refused together do
+    /// not come back together.
     pub(crate) fn for_a_while(mut self) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.retry_after = Some(Duration::from_secs(fastrand::u64(1..=4)));
@@ -168,12 +166,12 @@ impl Error {
         self.0.staleness
     }
 
-    /// What sort of failure this is.
+    /// Returns the kind of failure.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Whether the same call may succeed a moment later without anybody changing anything.
+    /// Returns whether the same call may succeed a moment later without any change.
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {
             ErrorKind::RateLimited
@@ -181,9 +179,9 @@ impl Error {
             | ErrorKind::TooManyConnections
             | ErrorKind::DatabaseUnreachable
             | ErrorKind::DatabaseReadOnly => true,
-            // A query that took too long may be running still.
+            // A query that timed out may still be running.
             ErrorKind::Timeout(phase) => phase != Phase::Query,
-            // One that is being made says when to come back.
+            // A database that is being made comes with a wait.
             ErrorKind::NoDatabase => self.0.retry_after.is_some(),
             ErrorKind::Settings
             | ErrorKind::Stage
@@ -200,12 +198,12 @@ impl Error {
         }
     }
 
-    /// How long to wait before trying again, where that is known.
+    /// Returns the time to wait before another try, where it is known.
     ///
-    /// The provider's own `Retry-After` where it sent one. For a full database, and for a
-    /// time limit of the settings that was passed on the way to it, 1 to 4 seconds, at random,
-    /// so that those who were refused together do not come back together; a second for a
-    /// database that may be back by then; 10 seconds for a preview's that is being made.
+    /// The provider's own `Retry-After`, where it sent one. For a full database, and for a time
+    /// limit of the settings on the way to it, 1 to 4 seconds, at random, so that clients that
+    /// were refused together do not come back together; one second for a database that may be
+    /// back by then; 10 seconds for a preview's database that is being made.
     pub fn retry_after(&self) -> Option<Duration> {
         let otherwise = match self.0.kind {
             ErrorKind::TooManyConnections
@@ -216,7 +214,7 @@ impl Error {
         self.0.retry_after.or(otherwise)
     }
 
-    /// The only text about this failure that a function may send to a client.
+    /// Returns the only text about this failure that a function may send to a client.
     ///
     /// It names no host, app, role or variable.
     pub fn public_message(&self) -> &'static str {

@@ -1,4 +1,4 @@
-//! Problem details: an error as a client of an HTTP API expects it (RFC 9457).
+//! Problem details: error responses of an HTTP API (RFC 9457).
 
 use std::error::Error as StdError;
 use std::fmt;

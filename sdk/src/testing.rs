@@ -1,4 +1,4 @@
-//! For the tests of those who write a [`Provider`]: the cargo feature `testing`.
+//! A conformance check for implementations of [`Provider`]: the cargo feature `testing`.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -16,14 +16,12 @@ use crate::error::{Error, ErrorKind};
 use crate::provider::{Provider, ResolveRequest};
 use crate::stage::Stage;
 
-/// What [`Provider`] promises, checked on an implementation.
+/// A check that an implementation keeps the promises of [`Provider`].
 ///
-/// Checked is that it gives the stage's URL, and the same one as long as nothing
-/// changes, to callers at the same time too; that it keeps no answer for later; that
-/// a question may be given up at any point; that a stage without a database is
-/// refused in a way that says so; and that neither its own `Debug` nor anything else
-/// that is logged holds a secret. The password of each URL is one, so it must be a
-/// text that stands nowhere else.
+/// It checks that the provider returns the stage's URL, and the same one until it changes, to
+/// concurrent callers too; that it caches nothing; that a call may be dropped at any point; that a
+/// stage without a database is refused with a fitting kind; and that neither its `Debug` nor its
+/// errors hold a secret. The password of each URL is a secret, so it must occur nowhere else.
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -31,7 +29,7 @@ use crate::stage::Stage;
 /// use stagelink::testing::Conformance;
 /// use stagelink::{Credentials, DatabaseUrl, Error, ErrorKind, Provider, ResolveRequest, Stage};
 ///
-/// /// Knows the database of staging, and no other.
+/// /// A provider that knows the database of staging alone.
 /// #[derive(Debug)]
 /// struct Notebook(Mutex<DatabaseUrl>);
 ///
@@ -42,7 +40,7 @@ use crate::stage::Stage;
 ///             let message = format!("the notebook has no page for stage {stage}: write one");
 ///             return Err(Error::new(ErrorKind::App, message));
 ///         }
-///         let url = self.0.lock().expect("nobody panics with it").clone();
+///         let url = self.0.lock().expect("no holder panics").clone();
 ///         Ok(Credentials::new(url, "the notebook"))
 ///     }
 /// }
@@ -57,7 +55,7 @@ use crate::stage::Stage;
 /// Conformance::of(&notebook, Stage::Staging)
 ///     .without_database(Stage::Production)
 ///     .check(first, async || {
-///         *notebook.0.lock().expect("nobody panics with it") = written;
+///         *notebook.0.lock().expect("no holder panics") = written;
 ///         next.to_owned()
 ///     })
 ///     .await;
@@ -73,7 +71,7 @@ pub struct Conformance<'a, P> {
 }
 
 impl<'a, P: Provider + fmt::Debug> Conformance<'a, P> {
-    /// A check of this provider, which knows a database of that stage.
+    /// Starts a check of a provider that knows a database of that stage.
     pub fn of(provider: &'a P, stage: Stage) -> Self {
         Self {
             provider,
@@ -83,26 +81,26 @@ impl<'a, P: Provider + fmt::Debug> Conformance<'a, P> {
         }
     }
 
-    /// A text that must be logged nowhere, such as the token.
+    /// Adds a text that must not be logged, such as the token.
     #[must_use]
     pub fn secret(mut self, secret: impl Into<String>) -> Self {
         self.secrets.0.push(secret.into());
         self
     }
 
-    /// A stage of which the provider knows no database.
+    /// Adds a stage of which the provider knows no database.
     #[must_use]
     pub fn without_database(mut self, stage: Stage) -> Self {
         self.strangers.push(stage);
         self
     }
 
-    /// Checks it all. `url` is the stage's database at first; `rotate` gives the
-    /// stage another URL and returns it, or the same where that never changes.
+    /// Runs the check. `url` is the stage's database at first; `rotate` gives the stage another
+    /// URL and returns it, or returns `url` where the URL never changes.
     ///
     /// # Panics
     ///
-    /// When a promise is not kept; the message says which, and holds no secret.
+    /// When a promise is broken; the message names it and holds no secret.
     pub async fn check(mut self, url: &str, rotate: impl AsyncFnOnce() -> String) {
         let first = self.expected(url);
         self.secrets
@@ -120,7 +118,7 @@ impl<'a, P: Provider + fmt::Debug> Conformance<'a, P> {
             .hold_nothing("the provider's Debug", &debug(self.provider));
     }
 
-    /// The URL that the test names, whose password is a secret from now on.
+    /// Parses a URL of the test, whose password is a secret from now on.
     fn expected(&mut self, url: &str) -> DatabaseUrl {
         let url = DatabaseUrl::parse(url, "the URL of the test")
             .unwrap_or_else(|error| panic!("{error}"));
@@ -172,7 +170,7 @@ impl<'a, P: Provider + fmt::Debug> Conformance<'a, P> {
         );
     }
 
-    /// Gives up a question at its first wait, then one at its second, and so on.
+    /// Drops a call at its first wait, then a call at its second, and so on.
     async fn may_be_given_up(&self, expected: &DatabaseUrl) {
         let request = ResolveRequest::new(self.stage);
         for polls in 1..=WAITS_AT_MOST {
@@ -191,7 +189,7 @@ impl<'a, P: Provider + fmt::Debug> Conformance<'a, P> {
     }
 }
 
-/// Texts that must stand in no other.
+/// Texts that must occur in no other.
 struct Secrets(Vec<String>);
 
 impl Secrets {
@@ -209,8 +207,8 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Polls a future so many times, each when it asks for it, and drops it. Whether it
-/// had an answer by then.
+/// Polls a future at most `polls` times, each when it is woken, and drops it. Returns whether it
+/// was ready by then.
 async fn was_answered_within(polls: usize, future: impl Future) -> bool {
     let mut future = pin!(future);
     let mut left = polls;
@@ -236,21 +234,20 @@ fn debug(value: &impl fmt::Debug) -> String {
     format!("{value:?}")
 }
 
-/// More than any instance of a function asks for at the same time.
+/// The number of concurrent calls: more than an instance of a function makes.
 const AT_A_TIME: usize = 8;
 
-/// More waits than a question over HTTP has.
+/// The number of waits to drop a call at: more than a request over HTTP has.
 const WAITS_AT_MOST: usize = 16;
 
-/// Longer than any provider of a test takes.
+/// The time limit of a call: longer than a provider takes in a test.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A session's start with a server that says this, for the fuzzer of this crate.
+/// Starts a session with a server that sends these bytes, for this crate's fuzzer.
 ///
 /// # Panics
 ///
-/// Where what is promised of a start does not hold: a server that is not trusted
-/// starts no session and hears nothing of the password.
+/// When an untrusted server starts a session or receives the password.
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub async fn rehearse_session(says: &[u8], is_early: bool, is_trusted: bool) {
@@ -263,12 +260,12 @@ pub async fn rehearse_session(says: &[u8], is_early: bool, is_trusted: bool) {
         parts.any(|window| window == part)
     };
     assert!(is_trusted || !is_told(PASSWORD), "the password was sent");
-    // What comes early is taken for no answer to a server that asks for the password.
+    // A cleartext request for the password is no answer to an early SCRAM message.
     assert!(
         !is_early || !is_told(PASSWORD),
         "the password is told early"
     );
-    // Nothing is made up: the driver hears that it is authenticated, and what the server said.
+    // The driver receives AuthenticationOk and the server's own messages, and no others.
     assert!(
         result.to_driver.len() <= says.len() + 9,
         "something is made up"
@@ -285,7 +282,7 @@ mod tests {
     const FIRST: &str = "postgres://shop:c4n4ry-1@db.example/shop";
     const NEXT: &str = "postgres://shop:c4n4ry-2@db.example/shop";
 
-    /// A provider with a fault, or none.
+    /// A provider with one fault, or none.
     struct Fake {
         fault: Fault,
         url: Mutex<&'static str>,
@@ -351,7 +348,7 @@ mod tests {
         }
     }
 
-    /// Ends a question when it is dropped.
+    /// Marks a call as ended when it is dropped.
     struct Done<'a>(&'a AtomicBool);
 
     impl Drop for Done<'_> {

@@ -280,7 +280,7 @@ impl Environment {
 /// It comes from no client, and is no secret.
 const BUILT_FOR_PULL_REQUEST: Option<&str> = option_env!("STAGELINK_BUILT_FOR_PULL_REQUEST");
 
-/// Whether a Lambda runtime started this process: it says where it listens.
+/// Returns whether a Lambda runtime started this process, which sets its own address.
 #[cfg(feature = "lambda")]
 pub(crate) fn started_by_lambda() -> bool {
     std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
@@ -309,8 +309,8 @@ struct Variables {
 }
 
 impl Variables {
-    /// Whether a variable is one of ours. Environments hold many others, and
-    /// some twice in different cases, which `envy` would refuse.
+    /// Returns whether the SDK reads a variable. An environment may hold others twice in different
+    /// cases, which `envy` would refuse.
     fn knows(name: &str) -> bool {
         name.starts_with("STAGELINK_")
             || name == "AWS_LAMBDA_MAX_CONCURRENCY"

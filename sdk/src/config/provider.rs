@@ -366,7 +366,7 @@ impl Kind {
         })
     }
 
-    /// What of it was found in the environment.
+    /// Names the variables of it that the environment holds.
     fn found(self) -> &'static str {
         match self {
             Self::Heroku => "a Heroku pipeline or app",

@@ -165,7 +165,7 @@ pub(super) struct ServerVariables {
 }
 
 impl ServerVariables {
-    /// Whether a variable is one of these, beside those that begin with `STAGELINK_`.
+    /// Returns whether a variable is one of these, beside those that begin with `STAGELINK_`.
     pub(super) fn knows(name: &str) -> bool {
         name == "AWS_LAMBDA_FUNCTION_NAME"
     }

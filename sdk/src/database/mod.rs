@@ -61,6 +61,10 @@ pub struct Database {
     deadline: Option<Instant>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a process has a few, each behind an `Arc`"
+)]
 enum State {
     Ready {
         stage: Stage,

@@ -1,4 +1,4 @@
-//! An event of AWS Lambda as the HTTP request that it is.
+//! Converts AWS Lambda's events into HTTP requests.
 
 use std::task::{Context, Poll};
 
@@ -11,17 +11,17 @@ use tower_service::Service;
 
 /// A request as Netlify, API Gateway, a function URL or a load balancer writes it.
 ///
-/// `lambda_http` tries one form after the other; here a look at its beginning tells which it
-/// is most likely to be. It may also hold `null` where a header's or a parameter's value should
-/// be, which `lambda_http` refuses: `netlify dev --offline` sends
-/// `"multiValueHeaders":{"x-nf-account-id":[null]}` (netlify-cli, 2026-11). Such values are
-/// left out. Only an event that nothing else can be made of pays for that.
+/// `lambda_http` tries one form after the other; this looks at the beginning of the event for the
+/// likeliest form. It also accepts `null` as a header's or a parameter's value, which
+/// `lambda_http` refuses: `netlify dev --offline` sends
+/// `"multiValueHeaders":{"x-nf-account-id":[null]}` (netlify-cli, 2026-11). Such values are left
+/// out, by a second parse that other events do not pay for.
 pub(super) struct Event(LambdaRequest);
 
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <&RawValue>::deserialize(deserializer)?.get();
-        // A request is large, so that a good one takes the shortest way out.
+        // A request is a large value: a valid one is moved once only.
         match Form::of(text).read(text) {
             Ok(request) => Ok(Self(request)),
             Err(_) => match otherwise(text) {
@@ -45,7 +45,7 @@ fn any_form(text: &str) -> Option<LambdaRequest> {
     Form::ALL.iter().find_map(|form| form.read(text).ok())
 }
 
-/// The forms of an HTTP request. Each has a member that the others have not.
+/// The forms of an HTTP request. Each has a member that the others lack.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// API Gateway's REST APIs, version 1 of its HTTP APIs' payload, and Netlify.
@@ -59,8 +59,8 @@ enum Form {
 impl Form {
     const ALL: [Self; 3] = [Self::Rest, Self::Http, Self::LoadBalancer];
 
-    /// The services always begin their events in the same way. Of one that somebody else wrote
-    /// the first try may be wrong, and no more.
+    /// Guesses the form by the beginning of the event, which each service writes in one way. For
+    /// another caller's event the guess may be wrong, which costs a second parse.
     fn of(text: &str) -> Self {
         if text.starts_with(r#"{"version":"2.0""#) {
             Self::Http
@@ -80,14 +80,14 @@ impl Form {
     }
 }
 
-/// The event without the headers and parameters that have no value.
+/// Returns the event without the headers and parameters that have no value.
 fn without_nulls(text: &str) -> Option<String> {
     let mut event: Value = serde_json::from_str(text).ok()?;
     for name in MAPS {
         match event.get_mut(name) {
-            Some(Value::Object(map)) => map.retain(|_, value| has_value(value)),
+            Some(Value::Object(map)) => map.retain(|_, value| drop_nulls(value)),
             Some(list @ Value::Array(_)) => {
-                has_value(list);
+                drop_nulls(list);
             }
             _ => {}
         }
@@ -95,8 +95,8 @@ fn without_nulls(text: &str) -> Option<String> {
     Some(event.to_string())
 }
 
-/// Whether anything is left of a value without its nulls, which are taken out.
-fn has_value(value: &mut Value) -> bool {
+/// Removes the nulls of a value, and returns whether anything is left of it.
+fn drop_nulls(value: &mut Value) -> bool {
     match value {
         Value::Null => false,
         Value::Array(list) => {
@@ -118,7 +118,7 @@ const MAPS: [&str; 7] = [
     "cookies",
 ];
 
-/// Says what the event is instead, by the names of its members: their values may be secret.
+/// Describes another event by the names of its members: their values may be secret.
 fn none_of_these(text: &str) -> String {
     let event = serde_json::from_str(text).unwrap_or_default();
     let is = match event {
@@ -147,7 +147,7 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.len() <= 40 && name.bytes().all(is_plain)
 }
 
-/// Takes events for a service that takes `lambda_http`'s requests.
+/// A service of events around one of `lambda_http`'s requests.
 #[derive(Clone)]
 pub(super) struct Events<S>(pub(super) S);
 

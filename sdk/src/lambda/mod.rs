@@ -49,27 +49,23 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// ```
 ///
 /// Requests come from Netlify, API Gateway (REST and HTTP APIs), function URLs and load
-/// balancers. An event that is none of these is answered with an error, and the next one is
-/// served.
+/// balancers. Any other event is answered with an error, and the loop goes on.
 ///
-/// The stage is the one that `STAGELINK_STAGE` names, or that the alias is called after by
-/// which the function was invoked: see [`Databases`]. Where the variable names it, the first
-/// connection is opened before the first request is taken, in the part of a function's life
-/// in which AWS Lambda gives it most CPU. Where that fails a warning is logged, and the
-/// requests get their own try and answer.
+/// The stage is the one that `STAGELINK_STAGE` names, or that the invoked alias is named after:
+/// see [`Databases`]. Where the variable names it, the first connection is opened before the
+/// first request, during the initialisation, when AWS Lambda gives a function most CPU. Where
+/// that fails a warning is logged, and each request tries again.
 ///
 /// A handler may return any error. A [`Problem`](crate::Problem) or an [`Error`](crate::Error),
-/// also as the cause of another, becomes its response; anything else becomes a 500 without a
-/// reason, and so does a panic. A handler that takes as long as the invocation may last is
-/// dropped, and the client gets a 504 before the platform would kill the function: 200 ms
-/// before that, or somewhat later in an invocation of less than 1.2 s. What the operator must
-/// know is logged once, at the level `ERROR`. No subscriber is installed here:
-/// `lambda_http::tracing::init_default_subscriber()` is one line in `main`.
+/// also as the cause of another error, becomes its response; any other error becomes a 500
+/// without a reason, and so does a panic. A handler that runs out of time is dropped, and the
+/// client gets a 504 200 ms before the platform would kill the function, or somewhat later in an
+/// invocation of less than 1.2 s. Each failure is logged once, at the level `ERROR`. This installs
+/// no subscriber: call `lambda_http::tracing::init_default_subscriber()` in `main`.
 ///
-/// On `SIGTERM` the connections are closed in good order, and this returns. With SnapStart
-/// they are closed before the snapshot is taken, and none of them is used again; one is opened
-/// after each restore. (Whether AWS offers SnapStart for functions without a runtime of its
-/// own is not said in its documentation, 2026-11.)
+/// On `SIGTERM` the connections are closed in good order, and this returns. With SnapStart they
+/// are closed before the snapshot, and never used again; one is opened after each restore. (AWS's
+/// documentation does not say if SnapStart covers functions with an OS-only runtime, 2026-11.)
 ///
 /// # Errors
 ///
@@ -90,15 +86,15 @@ where
     served(runtime.run(), &databases).await
 }
 
-/// [`run`] for AWS Lambda Managed Instances, where one process serves several invocations at
-/// the same time: as many as Lambda says in `AWS_LAMBDA_MAX_CONCURRENCY`.
+/// Serves a function on AWS Lambda Managed Instances, where one process serves several
+/// invocations at a time: `AWS_LAMBDA_MAX_CONCURRENCY` of them.
 ///
-/// The handler is cloned for each of these. They share the connections: the pool has as many
-/// places (`STAGELINK_POOL_SIZE` sets another number; who finds none waits). Without that
-/// variable, or with `1` in it, this is [`run`], so that one program serves both.
+/// The handler is cloned for each. They share a pool of as many connections, or
+/// `STAGELINK_POOL_SIZE`, and wait for a free one. Without `AWS_LAMBDA_MAX_CONCURRENCY`, or with
+/// the value `1`, this is [`run`], so that one program serves both.
 ///
-/// What the Lambda runtime sets for an invocation in the environment
-/// (`_X_AMZN_TRACE_ID`) is not set here; it is in the request's `lambda_context`.
+/// The variable `_X_AMZN_TRACE_ID` of the environment is not set for an invocation; the trace id
+/// is in the request's `lambda_context`.
 ///
 /// # Errors
 ///
@@ -119,15 +115,14 @@ where
     served(runtime.run_concurrent(), &databases).await
 }
 
-/// [`run`] for responses that are sent as they come to be, such as a large result of
-/// [`Database::rows`]: for function URLs with the invoke mode `RESPONSE_STREAM` and for what else
-/// takes Lambda's streamed responses.
+/// Serves a function whose responses are sent while they are produced, such as a large result of
+/// [`Database::rows`]: for function URLs with the invoke mode `RESPONSE_STREAM`, and other callers
+/// of Lambda's streamed responses.
 ///
-/// The body is any [`http_body::Body`], and what it holds lives until it ends: a connection
-/// serves it to its last row. A body that takes as long as the invocation may last is broken
-/// off at the same time at which a handler is given up; so is one that fails or panics, and
-/// the reason is logged. Its client gets to see that the response is not whole, and no more:
-/// the status was sent before.
+/// The body is any [`http_body::Body`] and keeps its connection until it ends. A body that runs
+/// out of time is broken off at the moment at which a handler would be dropped; so is a body that
+/// fails or panics, and the reason is logged. The client sees an incomplete response and no
+/// reason, since the status was sent before.
 ///
 /// In an environment of several invocations at a time it serves them as [`run_concurrent`].
 ///
@@ -152,7 +147,7 @@ where
     served(runtime.run_concurrent(), &databases).await
 }
 
-/// The links of this process, the first of them with a connection.
+/// Makes the databases of this process, and opens a connection where the stage is known.
 async fn linked() -> Result<Databases, lambda_http::Error> {
     if !crate::config::started_by_lambda() {
         return Err(
@@ -182,7 +177,7 @@ async fn served(
     }
 }
 
-/// Opens the first connection, so that the first request finds it.
+/// Opens a connection for the first request. A failure is logged only.
 async fn warm_up(database: &Database, when: &str) {
     let failure = match tokio::time::timeout(WARM_UP_LIMIT, database.warm_up()).await {
         Ok(Ok(())) => return,
@@ -195,14 +190,14 @@ async fn warm_up(database: &Database, when: &str) {
 /// Lambda ends a function whose start, or restore, takes more than 10 s.
 const WARM_UP_LIMIT: Duration = Duration::from_secs(9);
 
-/// What [`run`] and its like serve: implemented for plain async functions and for tower services.
+/// A handler that [`run`] and the like serve: a plain async function or a tower service.
 ///
 /// `M` only tells the two apart and is always inferred.
 pub trait IntoService<M> {
-    /// The service.
+    /// The tower service of the handler.
     type Service: Service<Request>;
 
-    /// Makes the service.
+    /// Turns the handler into its service.
     fn into_service(self) -> Self::Service;
 }
 

@@ -1,4 +1,4 @@
-//! When the process is told to end.
+//! Runs a future until the process receives `SIGTERM`.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -8,25 +8,25 @@ use std::task::Poll;
 
 use futures_util::task::AtomicWaker;
 
-/// Does something until the process is told to end; `None` if it is told before that is done.
+/// Runs a future until it ends, or until `SIGTERM`, and returns `None` then.
 ///
-/// It is told by `SIGTERM`, which Lambda sends only to functions with an extension, 300 ms
-/// and more before it kills them
+/// Lambda sends `SIGTERM` only to functions with an extension, at least 300 ms before it kills
+/// them
 /// (docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html, 2026-02).
 pub(crate) async fn run_until_shutdown<T>(work: impl Future<Output = T>) -> Option<T> {
-    let told = Arc::<Told>::default();
-    let teller = Arc::clone(&told);
-    // In a task of its own, since the work takes many steps for each request, and all that is
-    // looked at beside each is whether this has ended.
+    let flag = Arc::<SignalFlag>::default();
+    let setter = Arc::clone(&flag);
+    // A task of its own waits for the signal: the work is polled many times for each request, and
+    // each poll then costs one atomic load.
     let listening = tokio::spawn(async move {
         terminated().await;
-        teller.is_told.store(true, Ordering::Release);
-        teller.waker.wake();
+        setter.is_set.store(true, Ordering::Release);
+        setter.waker.wake();
     });
     let mut work = pin!(work);
     let done = poll_fn(|cx| {
-        told.waker.register(cx.waker());
-        if told.is_told.load(Ordering::Acquire) {
+        flag.waker.register(cx.waker());
+        if flag.is_set.load(Ordering::Acquire) {
             return Poll::Ready(None);
         }
         work.as_mut().poll(cx).map(Some)
@@ -37,8 +37,8 @@ pub(crate) async fn run_until_shutdown<T>(work: impl Future<Output = T>) -> Opti
 }
 
 #[derive(Default)]
-struct Told {
-    is_told: AtomicBool,
+struct SignalFlag {
+    is_set: AtomicBool,
     waker: AtomicWaker,
 }
 

@@ -24,12 +24,12 @@ pub use self::neon::Neon;
 pub use self::render::Render;
 pub use self::static_url::StaticUrl;
 
-/// Somebody who knows the database of a stage: a PaaS, by its API.
+/// A source of the credentials of a stage's database, usually a PaaS by its API.
 ///
-/// An implementation asks anew at every call. Whoever calls decides when to ask,
-/// limits the time, and remembers the answer.
+/// An implementation makes a new request with every call. The pool decides when to call, limits
+/// the time, and caches the result.
 pub trait Provider: Send + Sync + 'static {
-    /// Finds the credentials of the stage's database.
+    /// Looks up the credentials of the stage's database.
     ///
     /// # Errors
     ///

@@ -120,7 +120,7 @@ async fn early_scram_is_rejected_where_the_server_asks_for_something_else() {
         let (result, received) = run(&says, Some(mechanism), true).await;
         match failure(result) {
             StartupError::EarlyScramRejected(offered) => {
-                assert_eq!(offered, expected, "{mechanism:?}")
+                assert_eq!(offered, expected, "{mechanism:?}");
             }
             other => panic!("{mechanism:?}: {other:?}"),
         }
