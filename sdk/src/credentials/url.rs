@@ -50,7 +50,7 @@ pub struct DatabaseUrl {
     pub(crate) database: String,
     pub(crate) tls: TlsPolicy,
     pub(crate) binding: Binding,
-    /// Whether the host name is that of a pooler.
+    /// True if the host name is that of a pooler.
     pub(crate) names_pooler: bool,
     pub(crate) direct_tls: Option<bool>,
     pub(crate) connect_timeout: Option<Duration>,
