@@ -15,7 +15,10 @@ use vercel_runtime::{AppState, Error, Request, Response, ResponseBody, run, serv
 async fn main() -> Result<(), Error> {
     let database = Database::from_env();
     if let Err(error) = database.warm_up().await {
-        eprintln!("could not connect before the first request: {}", error.report());
+        eprintln!(
+            "could not connect before the first request: {}",
+            error.report()
+        );
     }
     let router = Router::new().route("/api/now", get(now));
     let on_shutdown = database.clone();
