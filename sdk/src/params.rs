@@ -90,7 +90,8 @@ macro_rules! params {
 ///     const ARRAY: Type = Type::INT8_ARRAY;
 /// }
 ///
-/// let params = params![Cents(995), vec![Cents(1), Cents(2)], None::<Cents>];
+/// let several = vec![Cents(1), Cents(2)];
+/// let params = params![Cents(995), several, None::<Cents>];
 /// assert_eq!(params[0].1, Type::INT8);
 /// assert_eq!(params[1].1, Type::INT8_ARRAY);
 /// assert_eq!(params[2].1, Type::INT8);

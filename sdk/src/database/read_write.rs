@@ -78,7 +78,7 @@ impl Database {
     /// # use http::Request;
     /// # use stagelink::{Database, Error};
     /// # use tokio_postgres::types::Type;
-    /// async fn sign(request: &Request, name: &str) -> Result<u64, Error> {
+    /// async fn sign<B>(request: &Request<B>, name: &str) -> Result<u64, Error> {
     ///     Database::from_request(request)
     ///         .write(|db| async move {
     ///             let sql = "INSERT INTO guestbook (name) VALUES ($1)";
