@@ -116,7 +116,7 @@ async fn preview_of_an_unknown_pull_request_takes_no_review_app() {
     let mut fixture = preview().await;
     fixture.variables.remove("STAGELINK_HEROKU_PULL_REQUEST");
     review_app(&fixture, 23).await;
-    let answer = assert_no_database(&fixture, "not known which pull request").await;
+    let answer = assert_no_database(&fixture, "its pull request is unknown").await;
     assert_says_no_database(&answer);
 }
 

@@ -152,7 +152,7 @@ async fn hanging_api_times_out() {
 async fn truncated_api_response_is_reported() {
     let fixture = HerokuFixture::new().await;
     fixture.heroku.inject(Fault::new(Failure::HalfBody));
-    refused(&fixture, 503, &["could not read the whole answer"]).await;
+    refused(&fixture, 503, &["could not read the response"]).await;
 }
 
 #[tokio::test]
@@ -170,7 +170,7 @@ async fn answer_that_is_not_json_is_reported() {
         fixture
             .heroku
             .inject(Fault::new(failure).on("GET", "/apps/*/config-vars"));
-        refused(&fixture, 503, &["not what it documents"]).await;
+        refused(&fixture, 503, &["its documentation does not describe"]).await;
     }
 }
 
@@ -188,7 +188,7 @@ async fn failing_api_is_reported() {
 async fn unreachable_api_is_reported() {
     let fixture = HerokuFixture::new().await;
     fixture.heroku.inject(Fault::new(Failure::Disconnect));
-    refused(&fixture, 503, &["could not ask Heroku's API"]).await;
+    refused(&fixture, 503, &["could not reach Heroku's API"]).await;
 }
 
 #[tokio::test]

@@ -125,7 +125,7 @@ async fn failing_api_is_reported() {
 #[tokio::test]
 async fn page_of_a_proxy_is_reported_without_its_text() {
     refused_for(Failure::BadGateway, 503, &["answered 502"]).await;
-    refused_for(Failure::HtmlPage, 503, &["not what it documents"]).await;
+    refused_for(Failure::HtmlPage, 503, &["its documentation does not describe"]).await;
 }
 
 #[tokio::test]
@@ -135,13 +135,13 @@ async fn answer_without_the_url_is_reported() {
         Failure::EmptyBody,
         Failure::InvalidJson,
     ] {
-        refused_for(failure, 503, &["not what it documents"]).await;
+        refused_for(failure, 503, &["its documentation does not describe"]).await;
     }
 }
 
 #[tokio::test]
 async fn truncated_api_response_is_reported() {
-    let reasons = ["could not read the whole answer"];
+    let reasons = ["could not read the response"];
     refused_for(Failure::HalfBody, 503, &reasons).await;
 }
 
@@ -156,7 +156,7 @@ async fn hanging_api_times_out() {
 
 #[tokio::test]
 async fn unreachable_api_is_reported() {
-    refused_for(Failure::Disconnect, 503, &["could not ask"]).await;
+    refused_for(Failure::Disconnect, 503, &["could not reach"]).await;
 }
 
 #[tokio::test]
