@@ -125,7 +125,12 @@ async fn failing_api_is_reported() {
 #[tokio::test]
 async fn page_of_a_proxy_is_reported_without_its_text() {
     refused_for(Failure::BadGateway, 503, &["answered 502"]).await;
-    refused_for(Failure::HtmlPage, 503, &["its documentation does not describe"]).await;
+    refused_for(
+        Failure::HtmlPage,
+        503,
+        &["its documentation does not describe"],
+    )
+    .await;
 }
 
 #[tokio::test]
