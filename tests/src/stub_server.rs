@@ -165,7 +165,7 @@ where
         StubBehavior::Cleartext => authentication(&mut tls, 3, &[]).await?,
         StubBehavior::Md5 => authentication(&mut tls, 5, b"salt").await?,
         StubBehavior::ScramWithoutChannelBinding => {
-            authentication(&mut tls, 10, b"SCRAM-SHA-256\0\0").await?
+            authentication(&mut tls, 10, b"SCRAM-SHA-256\0\0").await?;
         }
         StubBehavior::Impostor => {
             authentication(&mut tls, 10, b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0").await?;
