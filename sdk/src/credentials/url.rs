@@ -4,13 +4,12 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
-use crate::credentials::{Binding, Roots, TlsPolicy};
+use crate::credentials::{Binding, TlsPolicy};
 use crate::error::{Error, ErrorKind};
 
 /// A parsed database URL: the server, the role, the database, and how the server has to
@@ -305,7 +304,7 @@ impl Parts {
             .password
             .filter(|password| !password.expose_secret().is_empty())
             .ok_or("it has no password")?;
-        let tls = tls_policy(
+        let tls = TlsPolicy::from_parameters(
             self.sslmode.as_deref(),
             self.sslrootcert.as_deref(),
             self.channel_binding.as_deref(),
@@ -354,79 +353,6 @@ impl Parts {
             },
         })
     }
-}
-
-/// Combines the three TLS parameters into a policy.
-fn tls_policy(
-    mode: Option<&str>,
-    roots: Option<&str>,
-    binding: Option<&str>,
-) -> Result<TlsPolicy, Reason> {
-    let require_binding = match binding {
-        None | Some("prefer" | "disable") => false,
-        Some("require") => true,
-        Some(_) => return Err("channel_binding is not disable, prefer or require".to_owned()),
-    };
-    let given = roots.map(|path| match path {
-        "system" => Roots::System,
-        path => Roots::File(PathBuf::from(path)),
-    });
-    let policy = match (mode, given) {
-        (Some("disable" | "allow" | "prefer"), _) => {
-            return Err(
-                "its sslmode allows a connection without encryption; use require, verify-ca or \
-                 verify-full, or remove it"
-                    .to_owned(),
-            );
-        }
-        // libpq: sslrootcert=system means verify-full, and refuses a weaker mode.
-        (None | Some("verify-full"), Some(Roots::System)) => TlsPolicy::verify_full(Roots::System),
-        (Some(_), Some(Roots::System)) => {
-            return Err("sslrootcert=system needs sslmode=verify-full".to_owned());
-        }
-        // libpq: require beside a root certificate is verify-ca.
-        (None | Some("require" | "verify-ca"), Some(roots)) => TlsPolicy::verify_ca(roots),
-        (Some("verify-full"), roots) => TlsPolicy::verify_full(roots.unwrap_or(Roots::Default)),
-        (Some("verify-ca"), None) => TlsPolicy::verify_ca(Roots::Default),
-        (None | Some("require"), None) if binding == Some("disable") => {
-            return Err(
-                "channel_binding=disable leaves no way to authenticate the server; remove it, \
-                 or use sslmode=verify-full"
-                    .to_owned(),
-            );
-        }
-        (None | Some("require"), None) if require_binding => TlsPolicy::ChannelBinding,
-        (None | Some("require"), None) => TlsPolicy::Auto,
-        (Some(_), _) => {
-            return Err(
-                "sslmode is not one that libpq knows; use require, verify-ca or verify-full"
-                    .to_owned(),
-            );
-        }
-    };
-    Ok(match (policy, binding) {
-        (
-            TlsPolicy::Verify {
-                roots, hostname, ..
-            },
-            Some("disable"),
-        ) => TlsPolicy::Verify {
-            roots,
-            hostname,
-            binding: Binding::Never,
-        },
-        (
-            TlsPolicy::Verify {
-                roots, hostname, ..
-            },
-            Some("require"),
-        ) => TlsPolicy::Verify {
-            roots,
-            hostname,
-            binding: Binding::Required,
-        },
-        (policy, _) => policy,
-    })
 }
 
 /// Accepts parameters that request the behaviour of the SDK; refuses all others.

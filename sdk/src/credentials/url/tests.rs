@@ -1,7 +1,10 @@
+use std::path::PathBuf;
+
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode, utf8_percent_encode};
 use proptest::prelude::*;
 
 use super::*;
+use crate::credentials::Roots;
 
 fn parse(url: &str) -> DatabaseUrl {
     DatabaseUrl::parse(url, "the test").unwrap_or_else(|error| panic!("{url}: {error}"))
