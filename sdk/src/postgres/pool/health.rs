@@ -369,13 +369,17 @@ impl Event {
     }
 
     /// The reaction to an event of credentials that have been replaced: it proves nothing about
-    /// those in use. Where it asks for new ones, the pool finds that they are there.
+    /// those in use. Where a connection failed in a way that may be the old credentials' fault,
+    /// the pool asks for new ones, and finds that they are there.
     fn of_old_credentials(self) -> Action {
         match self {
             Self::ConnectFailed {
-                staleness: Staleness::Stale,
-                ..
-            } => Action::AskProvider(Reason::Unreachable),
+                kind, staleness, ..
+            } if staleness != Staleness::Unaffected
+                || matches!(kind, ErrorKind::Timeout(Phase::Connect | Phase::Handshake)) =>
+            {
+                Action::AskProvider(Reason::Unreachable)
+            }
             _ => Action::Proceed,
         }
     }

@@ -255,6 +255,8 @@ impl Pool {
     /// credentials stay.
     pub(crate) async fn restart(&self) {
         self.close().await;
+        // A renewal that is under way would number its generation the same.
+        let _renewal = self.renewal.lock().await;
         let Some(old) = self.current() else {
             return;
         };

@@ -164,8 +164,29 @@ fn old_connections_prove_nothing_about_new_credentials() {
         (0, NEAR_LIMIT, Proceed),
         (0, Event::ConnectionWanted, Proceed),
         (0, Event::InvocationEnded, Proceed),
-        // It asks, and finds that the new ones are there.
+        // The pool asks, and finds that the new ones are there.
         (0, refused, ASK),
+        (0, failed(GONE, Suspect), ASK),
+        (
+            0,
+            failed(ErrorKind::Timeout(Phase::Connect), Unaffected),
+            ASK,
+        ),
+        (
+            0,
+            failed(ErrorKind::Timeout(Phase::Handshake), Unaffected),
+            ASK,
+        ),
+        (
+            0,
+            failed(ErrorKind::TooManyConnections, Unaffected),
+            Proceed,
+        ),
+        (
+            0,
+            failed(ErrorKind::Timeout(Phase::Wait), Unaffected),
+            Proceed,
+        ),
     ]);
     let lost = Event::ConnectFailed {
         generation: 2,
