@@ -232,7 +232,11 @@ impl fmt::Debug for Client {
 /// A connection that left its pool with [`Client::detach`], closed when it is dropped.
 ///
 /// It dereferences mutably to deadpool-postgres's `ClientWrapper` and `tokio_postgres::Client`.
-/// Nothing resets its session, cancels its statements or limits their time.
+/// The pool no longer resets its session or cancels its statements. The time limits of the
+/// invocation that it was lent for stay: for long work, detach a connection of a [`Database`]
+/// without a deadline, in a process that serves no invocations.
+///
+/// [`Database`]: crate::Database
 pub struct DetachedClient(Box<PooledConnection>);
 
 impl Deref for DetachedClient {
