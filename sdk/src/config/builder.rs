@@ -211,6 +211,22 @@ mod tests {
     use crate::error::ErrorKind;
 
     #[test]
+    fn built_settings_without_a_pooler_do_not_take_the_providers() {
+        let built = Settings::builder(Stage::Staging)
+            .provider(HerokuSettings::new(HerokuApp::in_pipeline("p"), "token").with_pooler(true))
+            .server(ServerSettings {
+                pooler: crate::config::Pooler::Never,
+                ..ServerSettings::default()
+            })
+            .build()
+            .unwrap();
+        let Some(ProviderSettings::Heroku(heroku)) = built.provider else {
+            panic!("another provider");
+        };
+        assert!(!heroku.pooler);
+    }
+
+    #[test]
     fn built_settings_are_those_of_the_environment() {
         let app = HerokuApp::in_pipeline("guestbook").with_app("guestbook-blue");
         let built = Settings::builder(Stage::Staging)

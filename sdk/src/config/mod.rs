@@ -165,7 +165,10 @@ impl Settings {
             ));
         }
         self.server.check_for(self.stage)?;
-        Ok(self)
+        Ok(match self.server.pooler {
+            Pooler::Never => self.without_pooler(),
+            Pooler::Auto | Pooler::Always => self,
+        })
     }
 
     /// Reads the process's environment.
