@@ -1,5 +1,6 @@
 //! `stagelink dev`: runs the whole site on this machine.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write as _;
 use std::path::Path;
@@ -102,7 +103,7 @@ impl DevEnvironment {
                 .iter()
                 .map(|built| (built.name.clone(), built.executable.clone()))
                 .collect(),
-            variables: [("STAGELINK_REQUIRE_MARK".to_owned(), "true".to_owned())].into(),
+            variables: function_variables(),
             site: config,
             site_port: options.port,
             heroku_port: options.heroku_port,
@@ -164,6 +165,15 @@ async fn start_postgres(options: &DevOptions, source: ServerSource) -> anyhow::R
     let server = Server::start(server_options).await?;
     step.done(&format!("{}, port {}", server.description(), server.port()));
     Ok(server)
+}
+
+/// Returns the variables that every function gets besides those of its stage: `RUST_LOG` is that of
+/// the command.
+fn function_variables() -> BTreeMap<String, String> {
+    let filter = std::env::var("RUST_LOG").ok();
+    let required = ("STAGELINK_REQUIRE_MARK".to_owned(), "true".to_owned());
+    let filter = filter.map(|filter| ("RUST_LOG".to_owned(), filter));
+    [required].into_iter().chain(filter).collect()
 }
 
 /// Marks each stage's database and applies the migrations to it. Connects as the stage's functions
