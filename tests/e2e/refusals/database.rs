@@ -136,7 +136,7 @@ async fn server_without_channel_binding_is_refused_before_it_gets_a_password() {
         let (fixture, server) = scene_with(stub).await;
         let reasons = [
             "offers no SCRAM channel binding",
-            "no certificate that verifies",
+            "its certificate does not verify",
         ];
         refused(&fixture, 500, &reasons).await;
         assert!(

@@ -1,17 +1,20 @@
 //! Facts learnt about servers, which save round trips on the next connection.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::postgres::connect::startup::SaslMechanisms;
 use crate::postgres::connect::tls::PublicKey;
 
-/// The facts that a database's connections have learnt about their servers.
+/// The facts that connections have learnt about their servers.
 ///
 /// Clones share them. They outlive a rotation of the credentials: a server stays as it is when
 /// its password changes.
 #[derive(Clone, Default)]
 pub(in crate::postgres) struct ServerHints(Arc<Mutex<Known>>);
+
+/// The hints of this process: what one stage's connections learn holds for those of another.
+static OF_PROCESS: LazyLock<ServerHints> = LazyLock::new(ServerHints::default);
 
 /// The way in which one server, known by host and port, is best contacted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,6 +36,11 @@ struct Known {
 }
 
 impl ServerHints {
+    /// Returns the hints that all databases of this process share.
+    pub(in crate::postgres) fn of_process() -> Self {
+        OF_PROCESS.clone()
+    }
+
     /// Returns the hint for a server, given as `host:port`.
     pub(in crate::postgres) fn of(&self, server: &str) -> ServerHint {
         self.lock().hints.get(server).copied().unwrap_or_default()

@@ -71,7 +71,7 @@ impl Pool {
             provider,
             limits,
             server,
-            hints: ServerHints::default(),
+            hints: ServerHints::of_process(),
             current: RwLock::default(),
             renewal: Mutex::default(),
             health: Arc::default(),
