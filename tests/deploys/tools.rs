@@ -93,6 +93,8 @@ pub(crate) fn environment(project: &Path, netlify: Option<&NetlifyApi>) -> Vec<(
     for name in [
         "PATH",
         "CARGO_HOME",
+        // Another value would compile the functions again.
+        "CARGO_INCREMENTAL",
         "RUSTUP_HOME",
         "RUSTUP_TOOLCHAIN",
         "CARGO_NET_OFFLINE",
