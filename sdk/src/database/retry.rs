@@ -251,8 +251,8 @@ impl OutcomeProbe {
     /// a standby does.
     pub(super) fn failed_write(&self, retry: &Retry<'_>) -> Option<Error> {
         let refused_write = || {
-            let meaning = of_query(&self.tap.error_since(&self.mark)?)?;
-            (meaning.kind == ErrorKind::DatabaseReadOnly).then(|| read_only(retry.pool.stage()))
+            let has_refused = self.tap.has_refused_write_since(&self.mark);
+            has_refused.then(|| read_only(retry.pool.stage()))
         };
         self.lost_connection().or_else(refused_write)
     }

@@ -5,6 +5,7 @@ mod bounded;
 mod full;
 mod idle;
 mod pooled;
+mod read_only;
 mod statements;
 
 use std::time::{Duration, SystemTime};

@@ -9,12 +9,11 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::clock::SuspendAwareInstant;
-use crate::error::ErrorKind;
 use crate::postgres::connect::cancel::CancelToken;
 use crate::postgres::connect::connector::NewConnection;
 use crate::postgres::connect::socket::SocketProbe;
 use crate::postgres::connect::startup::{Pipelined, session_params};
-use crate::postgres::pool::health::{Event, SharedHealth};
+use crate::postgres::pool::health::{Action, Event, SharedHealth};
 use crate::postgres::pool::reset::ResetTasks;
 use crate::postgres::pool::statements::{StatementRunner, Statements};
 use crate::postgres::protocol::{Checkpoint, ReturnState, Tap};
@@ -47,7 +46,10 @@ pub(in crate::postgres) struct PooledConnection {
     rest: RestTimes,
     is_pooled: bool,
     round_trip: Duration,
+    opened_at: SuspendAwareInstant,
     lent_at: Checkpoint,
+    /// True once it is of no more use to the pool.
+    is_discarded: bool,
     /// Time of its opening, then of the end of its last loan.
     rests_since: SuspendAwareInstant,
 }
@@ -71,6 +73,7 @@ impl PooledConnection {
             pipelined,
             info,
         } = opened;
+        let opened_at = SuspendAwareInstant::now();
         Self {
             client,
             statements: Statements::default(),
@@ -90,7 +93,9 @@ impl PooledConnection {
             is_read_only: info.is_read_only,
             is_pooled: info.is_pooled,
             round_trip: info.round_trip,
-            rests_since: SuspendAwareInstant::now(),
+            is_discarded: false,
+            opened_at,
+            rests_since: opened_at,
         }
     }
 
@@ -161,7 +166,27 @@ impl PooledConnection {
             let generation = self.generation;
             self.health.observe(Event::NearLimit { generation });
         }
+        self.record_refused_write();
         self.report()
+    }
+
+    /// Returns whether the pool must not lend it again.
+    pub(in crate::postgres) fn is_discarded(&self) -> bool {
+        self.is_discarded
+    }
+
+    /// Reports a write of this loan that the server refused because the session is read-only.
+    /// Another session may take writes: the server was replaced, or takes them again.
+    fn record_refused_write(&mut self) {
+        if !self.tap.has_refused_write_since(&self.lent_at) {
+            return;
+        }
+        let action = self.health.observe(Event::WriteRefused {
+            generation: self.generation,
+            session_opened_at: self.opened_at,
+            random: fastrand::f64(),
+        });
+        self.is_discarded |= action == Action::CloseSession;
     }
 
     /// Reports to the pool's health what the server said since the loan began. Returns the
@@ -169,11 +194,8 @@ impl PooledConnection {
     fn report(&self) -> ReturnState {
         let state = self.tap.return_state_since(&self.lent_at);
         let meaning = state.error.as_deref().and_then(of_query);
-        let generation = self.generation;
-        if meaning.is_some_and(|meaning| meaning.kind == ErrorKind::DatabaseReadOnly) {
-            self.health.observe(Event::ReadOnly { generation });
-        }
         if state.has_ended {
+            let generation = self.generation;
             let staleness = meaning.map_or(Staleness::Suspect, |meaning| meaning.staleness);
             self.health.observe(Event::Ended {
                 generation,
@@ -196,6 +218,9 @@ impl PooledConnection {
         let state = self.report();
         if self.client.is_closed() || state.has_ended {
             return Err("the connection has ended");
+        }
+        if self.is_discarded {
+            return Err("it refused a write");
         }
         if !state.is_idle {
             return Err("it was left with a statement running or a transaction open");

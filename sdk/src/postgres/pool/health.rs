@@ -8,6 +8,7 @@
 //! - whether the credentials are stale, so that the provider is asked for new ones,
 //! - whether the provider may be asked at this moment,
 //! - since when nothing has worked, which limits how long work is tried again,
+//! - whether a session that refused a write is closed,
 //! - whether the server is near its connection limit, so that instances take turns.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::clock::{Now, SuspendAwareInstant};
 use crate::error::{ErrorKind, Phase};
+use crate::postgres::pool::replacement::{Replacement, Verdict};
 use crate::provider::Backoff;
 use crate::staleness::Staleness;
 
@@ -30,6 +32,8 @@ pub(in crate::postgres) struct Health {
     /// Limits provider requests because the database is read-only. Apart, since a connection
     /// that opens proves nothing about writes.
     read_only: Backoff,
+    /// Limits the closing of sessions that refuse writes.
+    replacement: Replacement,
     connect_failing_since: Option<Instant>,
     write_failing_since: Option<Instant>,
     /// The provider was asked, and no connection was lent since.
@@ -81,8 +85,14 @@ pub(crate) enum Event {
         generation: u64,
         staleness: Staleness,
     },
-    /// The server refused a write, or reported that it refuses all.
+    /// The server reported at the start of a session that it refuses writes.
     ReadOnly { generation: u64 },
+    /// The server refused a write. `random` is a number from 0 to 1.
+    WriteRefused {
+        generation: u64,
+        session_opened_at: SuspendAwareInstant,
+        random: f64,
+    },
     /// A connection found hardly any room for others.
     NearLimit { generation: u64 },
     /// The server refused a connection because its limit is reached.
@@ -134,6 +144,8 @@ pub(crate) enum Action {
     Proceed,
     /// Ask the provider for new credentials: those in use are stale.
     AskProvider(Reason),
+    /// Close the session that the event is about: another may take writes.
+    CloseSession,
     /// Close the idle connections, so that other instances get their turn.
     CloseIdle,
 }
@@ -181,6 +193,20 @@ impl Health {
                 self.credentials.is_suspect |= staleness != Staleness::Unaffected;
             }
             Event::ReadOnly { .. } => self.credentials.is_read_only = true,
+            Event::WriteRefused {
+                session_opened_at,
+                random,
+                ..
+            } => {
+                self.credentials.is_read_only = true;
+                let now = now.suspend_aware;
+                let verdict = self
+                    .replacement
+                    .record_refusal(session_opened_at, now, random);
+                if verdict == Verdict::Close {
+                    return Action::CloseSession;
+                }
+            }
             Event::NearLimit { .. } => self.headroom = Headroom::NearLimit,
             Event::Full => self.headroom = Headroom::Scarce(now.suspend_aware),
             Event::ReadSucceeded => self.connect_failing_since = None,
@@ -363,6 +389,7 @@ impl Event {
             | Self::ConnectFailed { generation, .. }
             | Self::Ended { generation, .. }
             | Self::ReadOnly { generation }
+            | Self::WriteRefused { generation, .. }
             | Self::NearLimit { generation } => Some(generation),
             _ => None,
         }

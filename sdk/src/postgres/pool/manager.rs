@@ -77,11 +77,17 @@ impl Manager for ConnectionManager {
     }
 }
 
-/// Takes a connection back. A session with a running statement or an open transaction is reset
+/// Takes a connection back. A session that refused a write may be closed, so that the next loan
+/// opens another. A session with a running statement or an open transaction is reset
 /// first, and keeps its place in the pool meanwhile, so that a request waits for that short
 /// time. Where the reset takes too long, the connection is given up.
 pub(in crate::postgres) fn give_back(mut connection: Connection) {
     let state = connection.end_loan();
+    if connection.is_discarded() && Handle::try_current().is_ok() {
+        let reset_tasks = Arc::clone(&connection.reset_tasks);
+        reset_tasks.spawn(Object::take(connection).close());
+        return;
+    }
     // The pool itself discards what has ended. Without a runtime nothing can wait for the
     // server, and the pool gives the connection up.
     if state.is_idle || state.has_ended || Handle::try_current().is_err() {

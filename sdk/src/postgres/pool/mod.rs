@@ -6,6 +6,7 @@ pub(crate) mod health;
 pub(crate) mod inspect;
 pub(in crate::postgres) mod manager;
 mod renewal;
+mod replacement;
 pub(in crate::postgres) mod reset;
 pub(in crate::postgres) mod statements;
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub(in crate::postgres) struct TransactionTracker {
     /// Number of errors that the server reported; `last_error` is the SQLSTATE of the last.
     errors: u64,
     last_error: String,
+    /// Number of errors that refused a write because the session is read-only.
+    refused_writes: u64,
     /// Number of errors that only an invalid prepared statement caused.
     lost_plans: u64,
     ended: bool,
@@ -59,6 +61,7 @@ struct Response {
 pub(crate) struct Checkpoint {
     effects: u64,
     errors: u64,
+    refused_writes: u64,
     lost_plans: u64,
 }
 
@@ -103,6 +106,7 @@ impl TransactionTracker {
         Checkpoint {
             effects: self.effects,
             errors: self.errors,
+            refused_writes: self.refused_writes,
             lost_plans: self.lost_plans,
         }
     }
@@ -122,6 +126,12 @@ impl TransactionTracker {
 
     pub(in crate::postgres) fn error_since(&self, checkpoint: &Checkpoint) -> Option<&str> {
         (self.errors > checkpoint.errors).then_some(&self.last_error)
+    }
+
+    /// Returns whether the server refused a write since the checkpoint, whatever it said after
+    /// that: in a transaction each later statement fails with another error.
+    pub(in crate::postgres) fn has_refused_write_since(&self, checkpoint: &Checkpoint) -> bool {
+        self.refused_writes > checkpoint.refused_writes
     }
 
     pub(in crate::postgres) fn has_ended(&self) -> bool {
@@ -227,6 +237,7 @@ impl TransactionTracker {
                 _ => {}
             }
         }
+        self.refused_writes += u64::from(self.last_error == READ_ONLY_TRANSACTION);
         self.response.refused |= in_order;
         self.response.fatal |= fatal && in_order;
     }
@@ -261,6 +272,9 @@ fn fields(body: &[u8]) -> impl Iterator<Item = &[u8]> {
     body.split_inclusive(|byte| *byte == 0)
         .filter_map(|field| field.strip_suffix(&[0]))
 }
+
+/// read_only_sql_transaction.
+const READ_ONLY_TRANSACTION: &str = "25006";
 
 #[cfg(test)]
 mod tests {

@@ -36,6 +36,12 @@ impl Tap {
         self.tracker().error_since(checkpoint).map(str::to_owned)
     }
 
+    /// Returns whether the server refused a write since the checkpoint, because the session is
+    /// read-only.
+    pub(crate) fn has_refused_write_since(&self, checkpoint: &Checkpoint) -> bool {
+        self.tracker().has_refused_write_since(checkpoint)
+    }
+
     /// Returns the state of the connection and the last error since the checkpoint.
     pub(crate) fn return_state_since(&self, checkpoint: &Checkpoint) -> ReturnState {
         self.tracker().return_state_since(checkpoint)

@@ -325,3 +325,24 @@ fn calm_health_needs_no_look_at_routine_events() {
         assert!(!timeline.health.is_calm(), "{event:?}");
     }
 }
+
+#[test]
+fn session_that_refused_a_write_is_closed_and_the_next_one_only_after_a_pause() {
+    let mut timeline = Timeline::new();
+    let session_opened_at = timeline.now.suspend_aware;
+    let refused = |session_opened_at| Event::WriteRefused {
+        generation: 1,
+        session_opened_at,
+        random: 0.5,
+    };
+    timeline.pass(5);
+    let old = refused(session_opened_at);
+    timeline.check(&[
+        (0, old, Action::CloseSession),
+        (0, old, Action::CloseSession),
+    ]);
+    let next = refused(timeline.now.suspend_aware);
+    timeline.check(&[(0, next, Proceed), (1, next, Action::CloseSession)]);
+    let ask = Action::AskProvider(Reason::ReadOnly);
+    timeline.check(&[(0, Event::ConnectionWanted, ask)]);
+}
