@@ -17,7 +17,7 @@ pub(super) struct Replacement {
     pause: Duration,
 }
 
-/// What becomes of a session that refused a write.
+/// The fate of a session that refused a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Keep,
