@@ -15,6 +15,7 @@ mod guestbook;
 mod guides;
 mod health;
 mod identity;
+mod leftover;
 mod link;
 mod load;
 mod new;

@@ -59,6 +59,8 @@ async fn stale_deploy_time_credentials_are_resolved_by_the_provider() {
     for mut fixture in ProviderFixture::all().await {
         let credentials = format!("staging={}", fixture.database.url());
         fixture.set("STAGELINK_CREDENTIALS", &credentials);
+        let provider = fixture.cloud.name().to_lowercase();
+        fixture.set("STAGELINK_PROVIDER", &provider);
         let answer = fixture.get("health").await;
         assert_eq!(answer.status, 200, "{}", fixture.log());
         assert_eq!(answer.json()["phases"]["opened"]["resolve_ms"], Value::Null);

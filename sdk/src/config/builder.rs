@@ -23,6 +23,7 @@ impl SettingsBuilder {
             provider: None,
             limits: Limits::default(),
             server: ServerSettings::default(),
+            ignored_source: None,
         })
     }
 

@@ -3,6 +3,7 @@
 mod builder;
 mod provider;
 mod server;
+mod source;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,10 @@ use crate::stage::Stage;
 
 use self::provider::ProviderVariables;
 use self::server::ServerVariables;
+#[cfg(feature = "lambda")]
+use self::source::SourceChoice;
+
+pub(crate) use self::source::IgnoredSource;
 
 pub use self::builder::SettingsBuilder;
 pub use self::provider::{
@@ -32,9 +37,9 @@ pub use self::server::{Pooler, ServerPin, ServerSettings};
 /// | --- | --- | --- |
 /// | `STAGELINK_STAGE` | the stage that this deploy serves: `review`, `development`, `staging` or `production` | on AWS Lambda the stage that the invoked alias is named after (see [`Databases`](crate::Databases)); else none, and every request is refused |
 /// | `STAGELINK_CREDENTIALS` | the stage's credentials as they were at deploy time, as `STAGE=URL`, a secret: the provider is asked only when they have gone stale. Where the alias names the stage, one entry for each stage, with white space between | none: the provider is asked at the start |
-/// | `STAGELINK_PROVIDER` | where the stage's database URL comes from: `heroku`, `neon`, `render` or `url` | the one whose variables are set; several or none is an error |
+/// | `STAGELINK_PROVIDER` | where the stage's database URL comes from: `heroku`, `neon`, `render` or `url` | the one whose variables are set, and several are an error. Beside `STAGELINK_CREDENTIALS` and in stage review only a Heroku pipeline: other sources know one database, which may be another stage's, and are ignored unless this variable names them |
 /// | `STAGELINK_HEROKU_PIPELINE` | name or id of the Heroku pipeline whose app of that stage owns the database | none |
-/// | `STAGELINK_HEROKU_APP` | name or id of the app: with a pipeline it picks one of several in the stage, without one it is taken as the stage's app. In stage review it is for pull requests that have no review app, and in a pipeline has to be in stage review or development | none |
+/// | `STAGELINK_HEROKU_APP` | name or id of the app: with a pipeline it picks one of several in the stage, without one it is taken as the stage's app (beside `STAGELINK_CREDENTIALS` and in stage review with `STAGELINK_PROVIDER=heroku` only). In stage review it is for pull requests that have no review app, and in a pipeline has to be in stage review or development | none |
 /// | `STAGELINK_HEROKU_PULL_REQUEST` | in stage review, the number of the pull request whose review app in the pipeline owns the database | the value of `STAGELINK_BUILT_FOR_PULL_REQUEST` when the function was compiled, if it had one: a deploy preview's number is known to its build alone |
 /// | `HEROKU_API_KEY` | a token that may read the app's config vars (scope `read-protected`) | none |
 /// | `STAGELINK_HEROKU_API_URL` | the Platform API; plain `http` only on this machine | `https://api.heroku.com` |
@@ -47,7 +52,7 @@ pub use self::server::{Pooler, ServerPin, ServerSettings};
 /// | `STAGELINK_RENDER_POSTGRES` | id of the Postgres on Render that is this stage's | none |
 /// | `RENDER_API_KEY` | an API key | none |
 /// | `STAGELINK_RENDER_API_URL` | the Render API; plain `http` only on this machine | `https://api.render.com` |
-/// | `DATABASE_URL` | the database itself, for the provider `url` | none |
+/// | `DATABASE_URL` | the database itself, for the provider `url`. Beside `STAGELINK_CREDENTIALS` and in stage review it is ignored without `STAGELINK_PROVIDER=url`: a URL that was set for all contexts is another stage's | none |
 /// | `STAGELINK_REQUIRE_MARK` | `true` refuses a database that carries no mark of its stage (`stagelink mark set`) | `false`: it is let in with a warning; another stage's mark is refused in any case |
 /// | `STAGELINK_SERVER_PIN` | public keys of which the database's server has to show one, as `sha256//BASE64`, separated by semicolons (`stagelink mark show` tells it): enough of a proof by itself, also for a pooler | none |
 /// | `STAGELINK_ROOT_CERTIFICATES` | root certificates for the database's server, as PEM | the system's |
@@ -66,7 +71,8 @@ pub use self::server::{Pooler, ServerPin, ServerSettings};
 /// function for its start. Where the alias names the stage there is none before the first
 /// request, and the source of the database has to tell the stages apart: a Heroku pipeline or
 /// deploy-time credentials. `DATABASE_URL`, a Heroku app without a pipeline, Neon and Render know
-/// one database, whatever the stage, and are refused then.
+/// one database, whatever the stage, and are refused then, or ignored beside deploy-time
+/// credentials with an entry for the stage.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Settings {
@@ -81,6 +87,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The proofs that the database and its server have to give.
     pub server: ServerSettings,
+    /// A source of one database that the environment locates, and that is not asked.
+    pub(crate) ignored_source: Option<IgnoredSource>,
 }
 
 /// The number of connections of an instance, and the time limit of each step.
@@ -260,7 +268,8 @@ impl Environment {
             .transpose()?;
         if has_deploy_time
             && variables.stagelink_credentials.is_none()
-            && variables.provider.is_unset()
+            && let SourceChoice::None | SourceChoice::Ignored(_) =
+                variables.provider.choose(stage, has_deploy_time)?
         {
             return Err(Error::new(
                 ErrorKind::Settings,
@@ -343,7 +352,9 @@ impl Variables {
         }
         let deploy_time = self.stagelink_credentials;
         let server = self.server.parse()?;
-        let provider = self.provider.parse(stage, server.pooler, built_for)?;
+        let (provider, ignored_source) =
+            self.provider
+                .parse(stage, deploy_time.is_some(), server.pooler, built_for)?;
         let defaults = Limits::default();
         let concurrency = self.aws_lambda_max_concurrency.as_deref();
         let limits = Limits {
@@ -383,6 +394,7 @@ impl Variables {
             provider,
             limits,
             server,
+            ignored_source,
         };
         settings.check()
     }

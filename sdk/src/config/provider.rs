@@ -4,6 +4,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::config::Pooler;
+use crate::config::source::{IgnoredSource, Located, Source, SourceChoice};
 use crate::error::{Error, ErrorKind};
 use crate::stage::Stage;
 
@@ -136,15 +137,6 @@ pub(super) struct ProviderVariables {
     database_url: Option<SecretString>,
 }
 
-/// A provider by its name in `STAGELINK_PROVIDER`.
-#[derive(Clone, Copy)]
-enum Kind {
-    Heroku,
-    Neon,
-    Render,
-    Url,
-}
-
 impl ProviderVariables {
     /// Returns whether a variable is one of these, beside those that begin with `STAGELINK_`.
     pub(super) fn knows(name: &str) -> bool {
@@ -154,65 +146,77 @@ impl ProviderVariables {
         )
     }
 
-    /// Returns whether the environment selects no provider and locates no database.
-    #[cfg(feature = "lambda")]
-    pub(super) fn is_unset(&self) -> bool {
-        self.stagelink_provider.is_none() && matches!(self.only_one(), Ok(None))
+    /// Chooses the source of the stage's database. `has_deploy_time` is true beside deploy-time
+    /// credentials.
+    pub(super) fn choose(
+        &self,
+        stage: Stage,
+        has_deploy_time: bool,
+    ) -> Result<SourceChoice, Error> {
+        let named = self.stagelink_provider.as_deref().map(Source::parse);
+        SourceChoice::new(named.transpose()?, &self.located(), stage, has_deploy_time)
     }
 
-    /// The provider that is chosen, or the only one whose variables are set, with its
-    /// pooler or without. `built_for` is the pull request that this was built for.
+    /// Returns the settings of the chosen source, with its pooler or without, and the source that
+    /// is ignored. `built_for` is the pull request that this was built for.
     pub(super) fn parse(
         mut self,
         stage: Stage,
+        has_deploy_time: bool,
         pooler: Pooler,
         built_for: Option<&str>,
-    ) -> Result<Option<ProviderSettings>, Error> {
+    ) -> Result<(Option<ProviderSettings>, Option<IgnoredSource>), Error> {
         let pull_request = self.pull_request(stage, built_for)?;
-        let kind = match &self.stagelink_provider {
-            Some(name) => Some(Kind::parse(name)?),
-            None => self.only_one()?,
+        let source = match self.choose(stage, has_deploy_time)? {
+            SourceChoice::Use(source) => source,
+            SourceChoice::Ignored(ignored) => return Ok((None, Some(ignored))),
+            SourceChoice::None => return Ok((None, None)),
         };
-        kind.map(|kind| match kind {
-            Kind::Heroku => self
-                .heroku(pooler, pull_request)
-                .map(ProviderSettings::Heroku),
-            Kind::Neon => self.neon(pooler).map(ProviderSettings::Neon),
-            Kind::Render => self.render().map(ProviderSettings::Render),
-            Kind::Url => self.url().map(ProviderSettings::Url),
-        })
-        .transpose()
+        let settings = match source {
+            Source::Heroku => ProviderSettings::Heroku(self.heroku(pooler, pull_request)?),
+            Source::Neon => ProviderSettings::Neon(self.neon(pooler)?),
+            Source::Render => ProviderSettings::Render(self.render()?),
+            Source::Url => ProviderSettings::Url(self.url()?),
+        };
+        Ok((Some(settings), None))
     }
 
-    /// The one provider whose variables say where the database is. A token says
-    /// nothing: it may serve another program.
-    fn only_one(&self) -> Result<Option<Kind>, Error> {
-        let set: Vec<Kind> = Kind::ALL
-            .into_iter()
-            .filter(|kind| match kind {
-                Kind::Heroku => {
-                    self.stagelink_heroku_pipeline.is_some() || self.stagelink_heroku_app.is_some()
-                }
-                Kind::Neon => {
-                    self.stagelink_neon_project.is_some() || self.stagelink_neon_branch.is_some()
-                }
-                Kind::Render => self.stagelink_render_postgres.is_some(),
-                Kind::Url => self.database_url.is_some(),
+    /// Lists the sources whose variables locate a database. A token locates nothing: it may serve
+    /// another program.
+    fn located(&self) -> Vec<Located> {
+        let has_pipeline = self.stagelink_heroku_pipeline.is_some();
+        let heroku = match has_pipeline {
+            true => Some("STAGELINK_HEROKU_PIPELINE"),
+            false => named("STAGELINK_HEROKU_APP", self.stagelink_heroku_app.is_some()),
+        };
+        let neon = named(
+            "STAGELINK_NEON_BRANCH",
+            self.stagelink_neon_branch.is_some(),
+        )
+        .or(named(
+            "STAGELINK_NEON_PROJECT",
+            self.stagelink_neon_project.is_some(),
+        ));
+        let render = named(
+            "STAGELINK_RENDER_POSTGRES",
+            self.stagelink_render_postgres.is_some(),
+        );
+        let url = named("DATABASE_URL", self.database_url.is_some());
+        [
+            (Source::Heroku, heroku, has_pipeline),
+            (Source::Neon, neon, false),
+            (Source::Render, render, false),
+            (Source::Url, url, false),
+        ]
+        .into_iter()
+        .filter_map(|(source, variable, tells_stages_apart)| {
+            Some(Located {
+                source,
+                variable: variable?,
+                tells_stages_apart,
             })
-            .collect();
-        match set.as_slice() {
-            [] => Ok(None),
-            [kind] => Ok(Some(*kind)),
-            _ => {
-                let found: Vec<_> = set.iter().map(|kind| kind.found()).collect();
-                Err(settings(format!(
-                    "{} sources of the database are set ({}): remove all but one, or choose with \
-                     STAGELINK_PROVIDER ({NAMES})",
-                    found.len(),
-                    found.join(", ")
-                )))
-            }
-        }
+        })
+        .collect()
     }
 
     /// The pull request that a preview shows. What was built in says nothing of other
@@ -348,40 +352,14 @@ fn needed<T>(value: Option<T>, name: &str, advice: &str) -> Result<T, Error> {
     value.ok_or_else(|| settings(format!("{name} is not set: {advice}")))
 }
 
-impl Kind {
-    const ALL: [Self; 4] = [Self::Heroku, Self::Neon, Self::Render, Self::Url];
-
-    fn parse(name: &str) -> Result<Self, Error> {
-        Ok(match name.trim() {
-            "heroku" => Self::Heroku,
-            "neon" => Self::Neon,
-            "render" => Self::Render,
-            "url" => Self::Url,
-            // What stands there instead may be a secret in the wrong place.
-            _ => {
-                return Err(settings(format!(
-                    "STAGELINK_PROVIDER names no provider that is known: use {NAMES}"
-                )));
-            }
-        })
-    }
-
-    /// Names the variables of it that the environment holds.
-    fn found(self) -> &'static str {
-        match self {
-            Self::Heroku => "a Heroku pipeline or app",
-            Self::Neon => "a Neon project",
-            Self::Render => "a Postgres on Render",
-            Self::Url => "DATABASE_URL",
-        }
-    }
+/// Returns the name of a variable that is set.
+fn named(name: &'static str, is_set: bool) -> Option<&'static str> {
+    is_set.then_some(name)
 }
 
 fn settings(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Settings, message)
 }
-
-const NAMES: &str = "heroku, neon, render or url";
 
 pub(super) const HEROKU_API: &str = "https://api.heroku.com";
 pub(super) const NEON_API: &str = "https://console.neon.tech";

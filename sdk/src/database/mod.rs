@@ -94,11 +94,15 @@ impl Database {
                     provider,
                     limits,
                     server,
+                    ignored_source,
                 } = settings;
                 let deploy_time = deploy_time
                     .map(|deploy_time| parse_deploy_time(&deploy_time, stage))
                     .transpose()?;
-                let provider = AnyProvider::from_settings(provider, deploy_time.is_some())?;
+                let provider = match provider {
+                    Some(provider) => AnyProvider::from_settings(provider)?,
+                    None => AnyProvider::none(stage, deploy_time.is_some(), ignored_source),
+                };
                 State::ready(stage, provider, deploy_time, limits, server)
             })
             .unwrap_or_else(State::Refused);

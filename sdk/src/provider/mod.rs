@@ -6,16 +6,19 @@ mod neon;
 mod refresh;
 mod render;
 mod static_url;
+mod unset;
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::config::ProviderSettings;
+use crate::config::{IgnoredSource, ProviderSettings};
 use crate::credentials::Credentials;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::stage::Stage;
+
+use self::unset::UnsetProvider;
 
 pub(crate) use self::refresh::{Backoff, jitter};
 
@@ -78,19 +81,24 @@ impl AnyProvider {
         Self(Arc::new(provider))
     }
 
-    /// The provider of the settings; where there is none, one who says so. `has_deploy_time` is
-    /// whether there are credentials beside it.
-    pub(crate) fn from_settings(
-        settings: Option<ProviderSettings>,
-        has_deploy_time: bool,
-    ) -> Result<Self, Error> {
+    /// Creates the provider of the settings.
+    pub(crate) fn from_settings(settings: ProviderSettings) -> Result<Self, Error> {
         Ok(match settings {
-            Some(ProviderSettings::Heroku(settings)) => Self::new(Heroku::new(settings)?),
-            Some(ProviderSettings::Neon(settings)) => Self::new(Neon::new(settings)?),
-            Some(ProviderSettings::Render(settings)) => Self::new(Render::new(settings)?),
-            Some(ProviderSettings::Url(url)) => Self::new(StaticUrl::parse(&url)?),
-            None => Self::new(NoProvider { has_deploy_time }),
+            ProviderSettings::Heroku(settings) => Self::new(Heroku::new(settings)?),
+            ProviderSettings::Neon(settings) => Self::new(Neon::new(settings)?),
+            ProviderSettings::Render(settings) => Self::new(Render::new(settings)?),
+            ProviderSettings::Url(url) => Self::new(StaticUrl::parse(&url)?),
         })
+    }
+
+    /// Creates a provider that knows no database, for settings without one: beside deploy-time
+    /// credentials, or in a preview. `ignored` is a source that the environment locates in vain.
+    pub(crate) fn none(
+        stage: Stage,
+        has_deploy_time: bool,
+        ignored: Option<IgnoredSource>,
+    ) -> Self {
+        Self::new(UnsetProvider::new(stage, has_deploy_time, ignored))
     }
 
     pub(crate) async fn resolve(&self, stage: Stage) -> Result<Credentials, Error> {
@@ -101,35 +109,6 @@ impl AnyProvider {
 impl fmt::Debug for AnyProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AnyProvider")
-    }
-}
-
-/// Stands where no provider is set: beside deploy-time credentials, or in a preview that has no
-/// database.
-struct NoProvider {
-    has_deploy_time: bool,
-}
-
-impl Provider for NoProvider {
-    async fn resolve(&self, request: &ResolveRequest) -> Result<Credentials, Error> {
-        let stage = request.stage;
-        if !self.has_deploy_time {
-            return Err(Error::no_database(
-                format!(
-                    "stage {stage} has no database here: no source of one is set; for a database \
-                     per pull request set STAGELINK_HEROKU_PIPELINE and HEROKU_API_KEY"
-                ),
-                None,
-            ));
-        }
-        Err(Error::new(
-            ErrorKind::Settings,
-            format!(
-                "no provider is configured to ask for new credentials of stage {stage}: set the \
-                 variables of a provider beside STAGELINK_CREDENTIALS, such as \
-                 STAGELINK_HEROKU_PIPELINE and HEROKU_API_KEY, or set STAGELINK_CREDENTIALS again"
-            ),
-        ))
     }
 }
 
