@@ -60,7 +60,8 @@ pub enum ErrorKind {
     TooManyConnections,
     /// The server has no database of that name.
     DatabaseMissing,
-    /// The database is marked as another stage's, or carries no mark where one is required.
+    /// The database is marked as another stage's, its mark cannot be read, or it carries none where
+    /// one is required.
     WrongDatabase,
     /// The database server could not be reached, or broke the connection.
     DatabaseUnreachable,

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use openssl::ssl::{Ssl, SslAcceptor, SslConnector, SslMethod, SslVerifyMode};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
@@ -28,6 +29,11 @@ pub enum MitmBehavior {
     /// Relays, and closes the connection of a client that sends anything between its startup
     /// message and the server's reply to it.
     CloseOnEarlyBytes,
+    /// Relays, and drops the statements that clients send before the server is ready for a query.
+    DropEarlyStatements,
+    /// Relays, and closes the connection of a client that sends a statement before the server is
+    /// ready for a query.
+    CloseOnEarlyStatements,
     /// Relays, and never answers direct TLS: it reads the ClientHello as the beginning of a long
     /// message, as PgBouncer 1.24 does.
     IgnoreDirectTls,
@@ -178,6 +184,14 @@ async fn relay(
         };
         to_client.write_all(&offer).await?;
     }
+    if matches!(
+        behavior,
+        MitmBehavior::DropEarlyStatements | MitmBehavior::CloseOnEarlyStatements
+    ) {
+        let client = (from_client, to_client);
+        let drops = behavior == MitmBehavior::DropEarlyStatements;
+        return relay_messages(client, (from_server, to_server), drops, writer).await;
+    }
     let up = async {
         let mut bytes = [0; 1024];
         loop {
@@ -201,6 +215,47 @@ async fn relay(
     };
     tokio::try_join!(up, down)?;
     Ok(())
+}
+
+/// Relays message by message. A statement that comes before the server is ready is dropped, or
+/// ends the connection.
+async fn relay_messages(
+    (mut from_client, mut to_client): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    (mut from_server, mut to_server): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    drops: bool,
+    writer: &CaptureWriter,
+) -> anyhow::Result<()> {
+    let is_ready = AtomicBool::new(false);
+    let up = async {
+        let length = from_client.read_u32().await?;
+        let mut startup = length.to_be_bytes().to_vec();
+        startup.resize(length as usize, 0);
+        from_client.read_exact(&mut startup[4..]).await?;
+        writer.append(&startup);
+        to_server.write_all(&startup).await?;
+        loop {
+            let message = message(&mut from_client).await?;
+            writer.append(&message);
+            let is_early = message[0] == b'Q' && !is_ready.load(Ordering::SeqCst);
+            anyhow::ensure!(!is_early || drops, "the client sent an early statement");
+            if !is_early {
+                to_server.write_all(&message).await?;
+            }
+        }
+    };
+    let down = async {
+        loop {
+            let message = message(&mut from_server).await?;
+            if message[0] == b'Z' {
+                is_ready.store(true, Ordering::SeqCst);
+            }
+            to_client.write_all(&message).await?;
+        }
+    };
+    tokio::select! {
+        ended = up => ended,
+        ended = down => ended,
+    }
 }
 
 /// Reads the server's first message and removes the mechanism with channel binding from it.

@@ -1,17 +1,21 @@
 //! The stage mark: the stage that a database belongs to, kept in the database itself.
 //!
-//! The mark is the database's default `application_name`. Its owner may set it, and the server
-//! reports it when a session starts (ParameterStatus of
-//! postgresql.org/docs/18/protocol-flow.html), so that reading it costs no round trip.
+//! The mark is the database's default `application_name`, which only the database's owner may set.
+//! It is read from the catalog. The `application_name` that a session begins with proves nothing:
+//! the URL's options and a setting of the role take precedence there, and any role may set its own.
 
 use std::fmt;
 use std::sync::Once;
 
+use fallible_iterator::FallibleIterator as _;
+use postgres_protocol::message::backend::DataRowBody;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::credentials::DatabaseUrl;
 use crate::error::{Error, ErrorKind};
+use crate::postgres::sqlstate::of_query;
 use crate::stage::Stage;
+use crate::staleness::Staleness;
 
 /// The stage that a database says it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,37 +30,40 @@ pub enum StageMark {
 }
 
 impl StageMark {
-    /// Reads the mark from the `application_name` that the server reported. `None` if that does
-    /// not tell the mark: a pooler may not report it, and another name may hide it.
-    pub(super) fn reported(application_name: Option<&str>) -> Option<Self> {
-        match application_name? {
-            "" => Some(Self::None),
-            name => Self::parse(name),
+    /// Reads the mark from the database's own `application_name`, if it has one.
+    fn of_setting(name: Option<&str>) -> Self {
+        match name.and_then(|name| name.strip_prefix(PREFIX)) {
+            None => Self::None,
+            Some(stage) => match Stage::named(stage) {
+                Some(stage) => Self::Of(stage),
+                None => Self::Unknown(stage.to_owned()),
+            },
         }
     }
 
-    fn parse(name: &str) -> Option<Self> {
-        let stage = name.strip_prefix(PREFIX)?;
-        Some(match stage.parse() {
-            Ok(stage) => Self::Of(stage),
-            Err(_) => Self::Unknown(stage.to_owned()),
-        })
+    /// Reads the mark from a row whose first column is [`MARK`]. `None` where the row has no such
+    /// column.
+    pub(super) fn of_row(row: &DataRowBody) -> Option<Self> {
+        let first = row.ranges().next().ok()??;
+        let value = first.map(|range| String::from_utf8_lossy(&row.buffer()[range]));
+        Some(Self::of_setting(value.as_deref()))
     }
 
-    /// Reads the mark from the database's settings, in one round trip.
-    pub(super) async fn query(client: &Client) -> Result<Self, Error> {
-        let messages = client.simple_query(SETTING).await.map_err(|error| {
-            Error::with_source(
-                ErrorKind::DatabaseUnreachable,
-                "could not read the stage mark of the database",
-                error,
-            )
-        })?;
-        let found = messages.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0).and_then(Self::parse),
+    /// Asks the database for its mark, in one round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongDatabase`] where the role may not read the mark, or the server has no
+    /// such catalog; else the kind of the failure that ended the session.
+    pub(super) async fn query(client: &Client, url: &DatabaseUrl) -> Result<Self, Error> {
+        let query = format!("SELECT ({MARK})");
+        let answer = client.simple_query(&query).await;
+        let answer = answer.map_err(|error| unreadable(error, url))?;
+        let found = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(Self::of_setting(row.try_get(0).ok()?)),
             _ => None,
         });
-        Ok(found.unwrap_or(Self::None))
+        found.ok_or_else(|| unreadable("the server sent no row", url))
     }
 
     /// Checks that a function of the stage may use a database with this mark.
@@ -99,6 +106,44 @@ impl StageMark {
     }
 }
 
+/// The error of a database whose mark could not be read. Only an answered query shows that a
+/// database has no mark.
+fn unreadable(error: impl Into<Cause>, url: &DatabaseUrl) -> Error {
+    let cause: Cause = error.into();
+    let driver = cause.downcast_ref::<tokio_postgres::Error>();
+    let code = driver
+        .and_then(|error| error.code())
+        .map(|code| code.code());
+    let (kind, staleness) = match (code, code.and_then(of_query)) {
+        (_, Some(meaning)) => (meaning.kind, meaning.staleness),
+        // query_canceled
+        (Some("57014"), None) => (ErrorKind::DatabaseUnreachable, Staleness::Unaffected),
+        (Some(_), None) => (ErrorKind::WrongDatabase, Staleness::Unaffected),
+        (None, None) => (ErrorKind::DatabaseUnreachable, Staleness::Suspect),
+    };
+    let DatabaseUrl {
+        database,
+        host,
+        port,
+        user,
+        ..
+    } = url;
+    let advice = match kind {
+        ErrorKind::WrongDatabase => format!(
+            ": give role {user} the right to SELECT from pg_catalog.pg_db_role_setting, which \
+             every role has by default; a server without that catalog is not supported"
+        ),
+        _ => String::new(),
+    };
+    let message = format!(
+        "could not read the stage mark of database {database} on {host}:{port}, so nothing shows \
+         which stage's it is{advice}"
+    );
+    Error::with_source(kind, message, cause).with_staleness(staleness)
+}
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Builds the statement that sets or clears the mark of a database.
 pub(super) fn set_statement(database: &str, stage: Option<Stage>) -> String {
     let database = database.replace('"', "\"\"");
@@ -122,12 +167,17 @@ impl fmt::Display for StageMark {
 
 const PREFIX: &str = "stagelink:";
 
-/// The query for the database's own setting, which every role may read.
-const SETTING: &str = "SELECT substr(setting, length('application_name=') + 1) \
-    FROM pg_catalog.pg_database d \
-    JOIN pg_catalog.pg_db_role_setting s ON s.setdatabase = d.oid AND s.setrole = 0, \
-    unnest(s.setconfig) setting \
-    WHERE d.datname = current_database() AND setting LIKE 'application\\_name=%'";
+/// The expression for the database's own setting, which every role may read: NULL without one.
+///
+/// All names are qualified, since the role or the URL may set a search path on which other
+/// functions and operators come first. A row of a role has its `setrole`, also where it holds for
+/// this database alone.
+pub(super) const MARK: &str = "SELECT pg_catalog.substr(setting, 18) \
+    FROM pg_catalog.pg_database d, pg_catalog.pg_db_role_setting s, \
+    pg_catalog.unnest(s.setconfig) setting \
+    WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database() \
+    AND s.setdatabase OPERATOR(pg_catalog.=) d.oid AND s.setrole OPERATOR(pg_catalog.=) 0 \
+    AND pg_catalog.substr(setting, 1, 17) OPERATOR(pg_catalog.=) 'application_name='";
 
 #[cfg(test)]
 mod tests {
@@ -138,22 +188,27 @@ mod tests {
     }
 
     #[test]
-    fn reported_name_is_a_mark_or_no_mark_or_tells_nothing() {
+    fn setting_is_a_mark_or_no_mark() {
         for (name, expected) in [
-            (
-                Some("stagelink:staging"),
-                Some(StageMark::Of(Stage::Staging)),
-            ),
+            (Some("stagelink:staging"), StageMark::Of(Stage::Staging)),
             (
                 Some("stagelink:prod"),
-                Some(StageMark::Unknown("prod".to_owned())),
+                StageMark::Unknown("prod".to_owned()),
             ),
-            (Some(""), Some(StageMark::None)),
-            (Some("psql"), None),
-            (None, None),
+            (Some("stagelink:"), StageMark::Unknown(String::new())),
+            (Some(""), StageMark::None),
+            (Some("psql"), StageMark::None),
+            (None, StageMark::None),
         ] {
-            assert_eq!(StageMark::reported(name), expected, "{name:?}");
+            assert_eq!(StageMark::of_setting(name), expected, "{name:?}");
         }
+    }
+
+    #[test]
+    fn query_cuts_off_the_name_of_the_setting() {
+        let name = "application_name=";
+        assert!(MARK.contains(name));
+        assert_eq!(name.len(), 17);
     }
 
     #[test]

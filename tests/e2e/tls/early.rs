@@ -72,6 +72,51 @@ async fn server_that_drops_or_rejects_early_bytes_is_retried_once_per_process() 
 }
 
 #[tokio::test]
+async fn server_that_closes_on_early_statements_is_retried_once_per_process() {
+    let server = OwnServer::start(&Identity::self_signed()).await;
+    let url = server.database(Auth::Scram).await.url();
+    let behavior = MitmBehavior::CloseOnEarlyStatements;
+    for variables in [&[][..], &[(EARLY, "false")]] {
+        let between = Mitm::start(server.address(), server.identity(), behavior).await;
+        let (proxy, url) = network(&between.url(&url)).await;
+        for connections in [2, 3, 4] {
+            accepted(&format!("{behavior:?}"), &url, variables).await;
+            assert_eq!(proxy.connections(), connections, "{variables:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn dropped_early_statements_are_sent_again_on_the_same_connection() {
+    let server = OwnServer::start(&Identity::self_signed()).await;
+    let database = server.database(Auth::Scram).await;
+    let name = database.name();
+    let behavior = MitmBehavior::DropEarlyStatements;
+    for variables in [&[][..], &[(EARLY, "false")]] {
+        let between = Mitm::start(server.address(), server.identity(), behavior).await;
+        let (proxy, url) = network(&between.url(&database.url())).await;
+        for (mark, expected) in [
+            ("staging", None),
+            ("production", Some(ErrorKind::WrongDatabase)),
+            ("staging", None),
+        ] {
+            let mark = format!("ALTER DATABASE {name} SET application_name = 'stagelink:{mark}'");
+            server.run(&mark).await;
+            let before = proxy.connections();
+            let opened = open(&url, variables).await;
+            assert_eq!(opened.as_ref().err().map(|error| error.kind()), expected);
+            assert_eq!(proxy.connections(), before + 1);
+            if let Ok(client) = opened {
+                let query = "SELECT current_setting('application_name') || ' ' || \
+                    current_setting('idle_session_timeout', true)";
+                let row = client.query_typed_one(query, &[]).await.expect("a row");
+                assert_eq!(row.get::<_, &str>(0), "stagelink 1min", "{variables:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn one_connection_suffices_without_early_scram() {
     let unauthenticated = UnauthenticatedServer::start(&Identity::self_signed()).await;
     for (login, url) in &unauthenticated.logins {

@@ -30,8 +30,8 @@ use crate::postgres::connect::server_auth::ServerAuth;
 use crate::postgres::connect::server_hints::ServerHints;
 use crate::postgres::connect::socket::TcpInfo;
 use crate::postgres::connect::startup::{
-    AuthRequirements, EARLY_REPLY_TIMEOUT, Mechanism, SaslMechanisms, Started, StartupError,
-    StartupParams, session_params,
+    AuthRequirements, EARLY_REPLY_TIMEOUT, Mechanism, ResponseAtStart, RewindStream,
+    SaslMechanisms, Started, StartupError, StartupParams, session_params,
 };
 use crate::postgres::connect::timings::ConnectTimings;
 use crate::postgres::connect::tls::{Anchors, Certificate, HandshakeError, Peer, PublicKey};
@@ -62,6 +62,8 @@ pub(in crate::postgres) struct ConnectAttempt<'a> {
 struct Strategy<'a> {
     direct_tls: bool,
     early_scram: bool,
+    /// Whether statements go out with the last message of the authentication.
+    early_statements: bool,
     /// The trust anchors that the certificate has to lead to during the handshake.
     anchors: Option<Anchors<'a>>,
 }
@@ -71,7 +73,7 @@ enum Fallback {
     /// The server does not take a TLS handshake without an SSLRequest.
     NoDirectTls,
     /// The server did not accept an early SCRAM message. Holds the mechanisms that it offers, if
-    /// it named them.
+    /// it named them; otherwise an early statement may be the reason too.
     NoEarlyScram(Option<SaslMechanisms>),
     /// The server's certificate has to be verified.
     VerifyCertificate,
@@ -109,6 +111,7 @@ impl<'a> ConnectAttempt<'a> {
                 Err(Fallback::NoEarlyScram(None)) => {
                     early_scram_failed = true;
                     strategy.early_scram = false;
+                    strategy.early_statements = false;
                 }
                 Err(Fallback::VerifyCertificate) => {
                     strategy.anchors = Some(self.verifier().anchors(&Roots::Default, true));
@@ -127,6 +130,7 @@ impl<'a> ConnectAttempt<'a> {
                 _ => hint.direct_tls.unwrap_or(configured),
             },
             early_scram: self.settings.early_scram && !hint.rejects_early_scram,
+            early_statements: !hint.rejects_early_scram && !hint.drops_early_statements,
             anchors: match &self.url.tls {
                 TlsPolicy::Verify {
                     roots, hostname, ..
@@ -200,24 +204,25 @@ impl<'a> ConnectAttempt<'a> {
         let is_pooled = self.is_pooler(started.mechanisms);
         let direct_tls = self.learn(&started, server_key.as_ref(), is_pooled, strategy);
         let Started {
-            stream,
+            mut stream,
             reports,
             cancel_key,
             server_auth,
             has_session_params,
             ..
         } = started;
+        let mark = match has_session_params {
+            true => self.mark_at_start(&mut stream).await?,
+            false => None,
+        };
         let pipelined = stream.pipelined();
-        if !has_session_params {
+        if mark.is_none() {
             pipelined.add(&self.session_params(is_pooled));
         }
         let Driven { client, task, tap } = drive(stream, &self.url.user, self.server).await?;
-        // A pooler reports the value that it once heard, even after the mark has changed
-        // (PgBouncer 1.18 and 1.24 do).
-        let reported = StageMark::reported(reports.application_name.as_deref());
-        let mark = match reported.filter(|_| !is_pooled) {
+        let mark = match mark {
             Some(mark) => mark,
-            None => StageMark::query(&client).await?,
+            None => StageMark::query(&client, self.url).await?,
         };
         let mut url = self.url.clone();
         url.address = tcp.peer.or(url.address);
@@ -247,6 +252,24 @@ impl<'a> ConnectAttempt<'a> {
         })
     }
 
+    /// Reads the stage mark from the response to the statements that went out with the last
+    /// message of the authentication. `None` where the response does not tell it.
+    async fn mark_at_start(
+        &self,
+        stream: &mut RewindStream<tls::Stream>,
+    ) -> Result<Option<StageMark>, Fallback> {
+        match stream.response_at_start(EARLY_REPLY_TIMEOUT).await {
+            Ok(ResponseAtStart::Row(row)) => Ok(StageMark::of_row(&row)),
+            Ok(ResponseAtStart::Refused) => Ok(None),
+            Ok(ResponseAtStart::Missing) => {
+                self.hints
+                    .record(self.server, |hint| hint.drops_early_statements = true);
+                Ok(None)
+            }
+            Err(_) => Err(Fallback::NoEarlyScram(None)),
+        }
+    }
+
     async fn log_in(
         &self,
         stream: tls::Stream,
@@ -270,7 +293,10 @@ impl<'a> ConnectAttempt<'a> {
                 verifier.authenticate_without_binding(certificate, is_verified, is_pinned)
             },
             session_params: |mechanisms| {
-                (!self.is_pooler(mechanisms)).then(|| self.session_params(false))
+                let is_taken = strategy.early_statements && !self.is_pooler(mechanisms);
+                is_taken.then(|| {
+                    session_params::with_stage_mark(Some(self.idle_timeout), self.name(false))
+                })
             },
         };
         let params = StartupParams {
@@ -320,10 +346,15 @@ impl<'a> ConnectAttempt<'a> {
     /// Builds the statements that set the session's parameters. A pooler gets neither a time
     /// limit nor the default name: its sessions are shared with other clients.
     fn session_params(&self, is_pooled: bool) -> String {
+        let idle_timeout = (!is_pooled).then_some(self.idle_timeout);
+        session_params::at_start(idle_timeout, self.name(is_pooled))
+    }
+
+    /// Returns the name of a session, if it gets one.
+    fn name(&self, is_pooled: bool) -> Option<&str> {
         let from_url = self.url.application_name.as_ref();
         let name = from_url.or((!is_pooled).then_some(&self.settings.application_name));
-        let idle_timeout = (!is_pooled).then_some(self.idle_timeout);
-        session_params::at_start(idle_timeout, name.map(String::as_str))
+        name.map(String::as_str)
     }
 
     fn fallback(&self, error: StartupError) -> Fallback {

@@ -23,8 +23,11 @@ pub(in crate::postgres) struct ServerHint {
     pub(in crate::postgres) direct_tls: Option<bool>,
     /// The authentication mechanisms that it offers.
     pub(in crate::postgres) mechanisms: Option<SaslMechanisms>,
-    /// True if it failed on a SCRAM message that it had not asked for yet.
+    /// True if it failed on a SCRAM message that it had not asked for yet, or on a statement
+    /// before it was ready.
     pub(in crate::postgres) rejects_early_scram: bool,
+    /// True if it gave no response to a statement that it got before it was ready.
+    pub(in crate::postgres) drops_early_statements: bool,
 }
 
 #[derive(Default)]

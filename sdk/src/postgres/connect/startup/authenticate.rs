@@ -176,18 +176,20 @@ impl ScramExchange {
 }
 
 /// Answers the server's authentication request, after the server is authenticated. Returns by
-/// what means it is.
+/// what means it is, and whether the session parameters were sent.
 pub(in crate::postgres) async fn authenticate<S, W, T>(
     messages: &mut MessageStream<S>,
     request: Message,
     offered: SaslMechanisms,
     params: &StartupParams<'_>,
     requirements: &AuthRequirements<W, T>,
-) -> Result<ServerAuth, StartupError>
+) -> Result<(ServerAuth, bool), StartupError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     W: Fn() -> Result<ServerAuth, StartupError>,
+    T: Fn(SaslMechanisms) -> Option<String>,
 {
+    let statements = || (requirements.session_params)(offered);
     if let Some(mechanism) = choose(
         offered,
         requirements.binding,
@@ -198,12 +200,16 @@ where
         let server_auth = exchange.server_auth(requirements)?;
         messages.put(|buf| exchange.begin(buf))?;
         let challenge = send_and_receive(messages).await?;
-        exchange.finish(messages, challenge, params, None).await?;
-        return Ok(server_auth);
+        let statements = statements();
+        exchange
+            .finish(messages, challenge, params, statements.as_deref())
+            .await
+            .map_err(|error| error.after_session_params(statements.is_some()))?;
+        return Ok((server_auth, statements.is_some()));
     }
     let server_auth = (requirements.without_binding)()?;
     match request {
-        Message::AuthenticationOk => return Ok(server_auth),
+        Message::AuthenticationOk => return Ok((server_auth, false)),
         Message::AuthenticationCleartextPassword => {
             messages.put(|buf| frontend::password_message(params.password, buf))?;
         }
@@ -215,8 +221,14 @@ where
             return Err(StartupError::protocol("an unknown authentication method"));
         }
     }
-    expect_authentication_ok(messages).await?;
-    Ok(server_auth)
+    let statements = statements();
+    if let Some(statements) = &statements {
+        messages.put(|buf| frontend::query(statements, buf))?;
+    }
+    expect_authentication_ok(messages)
+        .await
+        .map_err(|error| error.after_session_params(statements.is_some()))?;
+    Ok((server_auth, statements.is_some()))
 }
 
 /// Chooses the strongest mechanism that the server offers and the policy allows.

@@ -27,8 +27,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageStream<S> {
         }
     }
 
-    /// Queues the StartupMessage. It carries no application_name, which would hide the
-    /// database's own setting: the stage mark.
+    /// Queues the StartupMessage. It carries no application_name: whether the server is a pooler,
+    /// whose sessions other clients share, shows only in its answer.
     pub(in crate::postgres) fn put_startup(
         &mut self,
         params: &StartupParams<'_>,

@@ -30,7 +30,7 @@ use crate::postgres::connect::server_auth::ServerAuth;
 use crate::postgres::protocol::ErrorResponse;
 
 pub(in crate::postgres) use self::authenticate::{Mechanism, SaslMechanisms};
-pub(in crate::postgres) use self::rewind::{Pipelined, RewindStream};
+pub(in crate::postgres) use self::rewind::{Pipelined, ResponseAtStart, RewindStream};
 #[cfg(feature = "testing")]
 pub(crate) use self::scripted_server::{PASSWORD, run_script};
 
@@ -54,8 +54,8 @@ pub(in crate::postgres) struct AuthRequirements<W, T> {
     pub(in crate::postgres) early: Option<Mechanism>,
     /// Called when the server offers no channel binding: decides what authenticates it instead.
     pub(in crate::postgres) without_binding: W,
-    /// Called with the offered mechanisms: returns statements to send right behind the last
-    /// message of an early SCRAM exchange. They hold no secret.
+    /// Called with the offered mechanisms: returns statements to send right behind the client's
+    /// last message of the authentication. They hold no secret.
     pub(in crate::postgres) session_params: T,
 }
 
@@ -74,7 +74,6 @@ pub(in crate::postgres) struct Started<S> {
 /// The settings that a server reports when a session starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::postgres) struct Reports {
-    pub(in crate::postgres) application_name: Option<String>,
     pub(in crate::postgres) server_version: Option<String>,
     pub(in crate::postgres) is_standby: bool,
     pub(in crate::postgres) is_read_only: bool,
@@ -147,8 +146,7 @@ where
         }
         Err(error) => return Err(error),
     };
-    let mut has_session_params = false;
-    let server_auth = match early {
+    let (server_auth, has_session_params) = match early {
         Some(exchange) if exchange.is_offered(mechanisms) => {
             let server_auth = exchange.server_auth(&requirements)?;
             // The server replies to both messages at once. If a middlebox dropped the early one,
@@ -160,12 +158,11 @@ where
                 Ok(challenge) => challenge?,
             };
             let statements = (requirements.session_params)(mechanisms);
-            has_session_params = statements.is_some();
             exchange
                 .finish(&mut messages, challenge, &params, statements.as_deref())
                 .await
-                .map_err(|error| error.after_session_params(has_session_params))?;
-            server_auth
+                .map_err(|error| error.after_session_params(statements.is_some()))?;
+            (server_auth, statements.is_some())
         }
         Some(_) => return Err(StartupError::EarlyScramRejected(Some(mechanisms))),
         None => {
@@ -198,7 +195,6 @@ where
 impl Reports {
     fn record(&mut self, name: &str, value: &str) {
         match name {
-            "application_name" => self.application_name = Some(value.to_owned()),
             "server_version" => self.server_version = Some(value.to_owned()),
             "in_hot_standby" => self.is_standby = value == "on",
             "default_transaction_read_only" => self.is_read_only = value == "on",

@@ -5,11 +5,13 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
-use postgres_protocol::message::backend::Header;
+use postgres_protocol::message::backend::{DataRowBody, Header, Message};
 use postgres_protocol::message::frontend;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::time::timeout;
 
 use super::session_params;
 
@@ -29,11 +31,32 @@ pub(in crate::postgres) struct RewindStream<S> {
     to_send: BytesMut,
     /// Number of responses to own statements that are outstanding.
     responses_to_discard: usize,
-    /// True if the first outstanding response is that to the session parameters, which were sent
-    /// before the server was ready: it is missing if a middlebox dropped them.
-    first_may_be_missing: bool,
+    at_start: AtStart,
+    /// The row of the response at the start.
+    row_at_start: Option<BytesMut>,
     /// Bytes that were received while responses are outstanding.
     received: BytesMut,
+}
+
+/// The state of the response to the statements that were sent before the server was ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AtStart {
+    /// None of it has come, and none will if a middlebox dropped the statements.
+    Awaited,
+    /// It has begun.
+    Begun,
+    /// It is complete, or there is none.
+    Ended,
+}
+
+/// The response to the statements that were sent before the server was ready.
+pub(in crate::postgres) enum ResponseAtStart {
+    /// The row of the first statement.
+    Row(DataRowBody),
+    /// An error, or the end of the session, which the driver sees too.
+    Refused,
+    /// Nothing within the time: a middlebox dropped the statements, or the server is slow.
+    Missing,
 }
 
 /// Statements to send ahead of the driver's next message, in the same flight.
@@ -105,12 +128,13 @@ impl<S> RewindStream<S> {
             pipelined: Pipelined::default(),
             to_send: BytesMut::new(),
             responses_to_discard: 0,
-            first_may_be_missing: false,
+            at_start: AtStart::Ended,
+            row_at_start: None,
             received: BytesMut::new(),
         }
     }
 
-    /// Creates a stream after the [session parameters](session_params::at_start) were sent.
+    /// Creates a stream after the [session parameters](session_params::with_stage_mark) were sent.
     /// `received` are the bytes that followed the start of the session.
     pub(in crate::postgres) fn with_session_params(
         stream: S,
@@ -119,7 +143,7 @@ impl<S> RewindStream<S> {
     ) -> io::Result<Self> {
         let mut stream = Self {
             responses_to_discard: 1,
-            first_may_be_missing: true,
+            at_start: AtStart::Awaited,
             received,
             ..Self::new(stream, replay)
         };
@@ -164,22 +188,34 @@ impl<S> RewindStream<S> {
                 // A message this long is no response to a setting.
                 if length > MAX_BYTES {
                     self.responses_to_discard = 0;
+                    self.at_start = AtStart::Ended;
                 }
                 break;
             }
-            if self.first_may_be_missing && !matches!(header.tag(), b'S' | b'N' | b'A') {
-                self.first_may_be_missing = false;
+            if self.at_start == AtStart::Awaited && !matches!(header.tag(), b'S' | b'N' | b'A') {
                 if !answers_session_params(&self.received[..=length]) {
+                    self.at_start = AtStart::Ended;
                     self.responses_to_discard -= 1;
                     continue;
                 }
+                self.at_start = AtStart::Begun;
             }
             let message = self.received.split_to(length + 1);
             match header.tag() {
-                b'Z' => self.responses_to_discard -= 1,
+                b'Z' => {
+                    self.responses_to_discard -= 1;
+                    self.at_start = AtStart::Ended;
+                }
+                b'D' if self.at_start == AtStart::Begun => self.row_at_start = Some(message),
                 b'D' => self.pipelined.record_row(&message),
                 b'T' | b'C' => {}
-                b'E' if !ends_session(&message) => {}
+                b'E' => {
+                    self.row_at_start = None;
+                    if ends_session(&message) {
+                        self.at_start = AtStart::Ended;
+                        self.replay.unsplit(message);
+                    }
+                }
                 _ => self.replay.unsplit(message),
             }
         }
@@ -187,6 +223,41 @@ impl<S> RewindStream<S> {
             self.replay.unsplit(self.received.split());
         }
         Ok(())
+    }
+}
+
+impl<S: AsyncRead + Unpin> RewindStream<S> {
+    /// Waits for the response to the statements that were sent before the server was ready. It
+    /// comes right behind the start of the session.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke, or the server does not follow the protocol.
+    pub(in crate::postgres) async fn response_at_start(
+        &mut self,
+        limit: Duration,
+    ) -> io::Result<ResponseAtStart> {
+        let ended = async {
+            while self.at_start != AtStart::Ended {
+                self.received.reserve(READ_BYTES);
+                if self.stream.read_buf(&mut self.received).await? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                self.discard_responses()?;
+            }
+            Ok::<_, io::Error>(())
+        };
+        match timeout(limit, ended).await {
+            Err(_) => return Ok(ResponseAtStart::Missing),
+            Ok(ended) => ended?,
+        }
+        let Some(mut row) = self.row_at_start.take() else {
+            return Ok(ResponseAtStart::Refused);
+        };
+        match Message::parse(&mut row)? {
+            Some(Message::DataRow(row)) => Ok(ResponseAtStart::Row(row)),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
     }
 }
 

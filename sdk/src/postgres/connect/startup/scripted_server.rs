@@ -60,7 +60,7 @@ async fn log_in(
         session_params: |offered: SaslMechanisms| {
             offered
                 .scram_plus
-                .then(|| session_params::at_start(Some(MOMENT), None))
+                .then(|| session_params::with_stage_mark(Some(MOMENT), None))
         },
         without_binding: || match is_trusted {
             true => Ok(ServerAuth::Certificate),

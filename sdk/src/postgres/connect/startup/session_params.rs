@@ -1,4 +1,5 @@
-//! Statements that set a session's parameters, and the query for free connections.
+//! Statements that set a session's parameters, and the queries for the stage mark and for free
+//! connections.
 //!
 //! They are statements and not start-up options: a pooler refuses a session with options that it
 //! does not know, and whether the server is a pooler shows only when the session starts. They go
@@ -6,17 +7,36 @@
 
 use std::time::Duration;
 
+use crate::postgres::stage_mark;
+
 /// Builds the statements for the start of a session: `idle_session_timeout` (Postgres 14 and
-/// newer) and `application_name`. With a time-out, the response begins with a column called
-/// [`AT_START`].
+/// newer) and `application_name`.
 pub(in crate::postgres) fn at_start(idle_timeout: Option<Duration>, name: Option<&str>) -> String {
-    let idle_timeout = idle_timeout.map(|idle_timeout| {
-        let limit = set_if_unlimited("idle_session_timeout", idle_timeout);
-        format!("SELECT {limit} AS \"{AT_START}\"")
-    });
+    let columns = idle_timeout.map(idle_limit);
+    statements(columns.into_iter().collect(), name)
+}
+
+/// Builds the statements that go out before the server is ready: those of [`at_start`], and the
+/// query for the [stage mark](stage_mark::MARK). The mark is the first column of the response, and
+/// that column is called [`AT_START`].
+pub(in crate::postgres) fn with_stage_mark(
+    idle_timeout: Option<Duration>,
+    name: Option<&str>,
+) -> String {
+    let mark = format!("({}) AS \"{AT_START}\"", stage_mark::MARK);
+    let columns = [mark].into_iter().chain(idle_timeout.map(idle_limit));
+    statements(columns.collect(), name)
+}
+
+fn statements(columns: Vec<String>, name: Option<&str>) -> String {
+    let select = (!columns.is_empty()).then(|| format!("SELECT {}", columns.join(", ")));
     let name = name.map(|name| format!("SET application_name TO {}", quoted(name)));
-    let statements: Vec<String> = idle_timeout.into_iter().chain(name).collect();
+    let statements: Vec<String> = select.into_iter().chain(name).collect();
     statements.join("; ")
+}
+
+fn idle_limit(idle_timeout: Duration) -> String {
+    set_if_unlimited("idle_session_timeout", idle_timeout)
 }
 
 /// Builds the statement for a session's first invocation: limits statements and idle
@@ -51,7 +71,7 @@ pub(in crate::postgres) fn connection_headroom() -> String {
     )
 }
 
-/// Column name that identifies the response to the statements of [`at_start`].
+/// Column name that identifies the response to the statements of [`with_stage_mark`].
 pub(in crate::postgres) const AT_START: &str = "stagelink:start";
 
 /// Value that reports a database near its connection limit.

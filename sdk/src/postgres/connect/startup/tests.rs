@@ -6,6 +6,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 use super::scripted_server::{PASSWORD, received_by, run, start_early};
 use super::*;
+use crate::postgres::stage_mark::StageMark;
+use crate::stage::Stage;
 
 fn message(tag: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 4).unwrap();
@@ -78,10 +80,6 @@ async fn reports_are_read_and_replayed_to_the_driver() {
     let (result, _) = run(&ready(), None, true).await;
     let mut started = result.ok().unwrap();
     assert_eq!(started.reports.major_version(), Some(17));
-    assert_eq!(
-        started.reports.application_name.as_deref(),
-        Some("stagelink:staging")
-    );
     assert!(started.reports.is_standby && !started.reports.is_read_only);
     started
         .stream
@@ -319,12 +317,11 @@ async fn run_authenticating_server(
 
 #[tokio::test(start_paused = true)]
 async fn session_params_go_out_with_the_scram_proof_and_their_response_is_dropped() {
-    let column = [b"\0\x01", session_params::AT_START.as_bytes(), b"\0"].concat();
+    let answer = [columns_at_start(), row_at_start(Some("stagelink:staging"))].concat();
     let answer = [
-        message(b'T', &column),
-        message(b'D', b"row"),
-        message(b'C', b"SELECT 1\0"),
-        message(b'Z', b"I"),
+        &answer[..],
+        &message(b'C', b"SELECT 1\0"),
+        &message(b'Z', b"I"),
     ]
     .concat();
     let ready = ready();
@@ -340,11 +337,102 @@ async fn session_params_go_out_with_the_scram_proof_and_their_response_is_droppe
         let rest = [&answer[part..], &told].concat();
         server.write_all(&rest).await.unwrap();
         drop(server);
+        let response = started.stream.response_at_start(EARLY_REPLY_TIMEOUT).await;
+        let Ok(ResponseAtStart::Row(row)) = response else {
+            panic!("no row with {part} bytes at once");
+        };
+        assert_eq!(StageMark::of_row(&row), Some(StageMark::Of(Stage::Staging)));
         let startup = message(0, b"");
         started.stream.write_all(&startup[1..]).await.unwrap();
         let mut got = Vec::new();
         started.stream.read_to_end(&mut got).await.unwrap();
         assert_eq!(got, [start, &told].concat(), "{part}");
+    }
+}
+
+/// The description of the columns of the response to the statements at the start.
+fn columns_at_start() -> Vec<u8> {
+    let name = session_params::AT_START.as_bytes();
+    message(b'T', &[b"\0\x01", name, b"\0"].concat())
+}
+
+/// A row of two columns, the first of which is the setting that holds the mark.
+fn row_at_start(setting: Option<&str>) -> Vec<u8> {
+    let length = setting.map_or(-1, |setting| i32::try_from(setting.len()).unwrap());
+    let setting = setting.unwrap_or_default().as_bytes();
+    let columns = [&b"\0\x02"[..], &length.to_be_bytes(), setting, &[0xff; 4]];
+    message(b'D', &columns.concat())
+}
+
+/// Starts a session with a server that answers the statements at the start with this. Returns the
+/// mark that it tells, if it does.
+async fn mark_at_start(says: &[Vec<u8>]) -> io::Result<Option<StageMark>> {
+    let (result, _, server) = run_authenticating_server(&ready()).await;
+    let (mut started, mut server) = (result.ok().unwrap(), server.unwrap());
+    server.write_all(&says.concat()).await.unwrap();
+    if !says.is_empty() {
+        drop(server);
+    }
+    let response = started
+        .stream
+        .response_at_start(EARLY_REPLY_TIMEOUT)
+        .await?;
+    Ok(match response {
+        ResponseAtStart::Row(row) => StageMark::of_row(&row),
+        ResponseAtStart::Refused | ResponseAtStart::Missing => None,
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn mark_is_what_the_first_row_says_and_nothing_else() {
+    let error = |severity: &str| {
+        message(
+            b'E',
+            format!("S{severity}\0V{severity}\0C42501\0\0").as_bytes(),
+        )
+    };
+    let (columns, ready) = (columns_at_start(), message(b'Z', b"I"));
+    let complete = message(b'C', b"SELECT 1\0");
+    let row = |setting| row_at_start(setting);
+    let production = StageMark::Of(Stage::Production);
+    for (says, expected) in [
+        (
+            vec![
+                columns.clone(),
+                row(Some("stagelink:production")),
+                complete.clone(),
+                ready.clone(),
+            ],
+            Some(production),
+        ),
+        (
+            vec![
+                columns.clone(),
+                row(Some("psql")),
+                complete.clone(),
+                ready.clone(),
+            ],
+            Some(StageMark::None),
+        ),
+        (
+            vec![columns.clone(), row(None), complete.clone(), ready.clone()],
+            Some(StageMark::None),
+        ),
+        // No row is no answer: only a row shows that there is no mark.
+        (vec![columns.clone(), complete.clone(), ready.clone()], None),
+        (vec![error("ERROR"), ready.clone()], None),
+        (
+            vec![columns.clone(), row(None), error("ERROR"), ready.clone()],
+            None,
+        ),
+        (vec![columns.clone(), error("FATAL")], None),
+        (vec![error("FATAL")], None),
+        (Vec::new(), None),
+    ] {
+        assert_eq!(mark_at_start(&says).await.unwrap(), expected, "{says:?}");
+    }
+    for says in [vec![columns.clone()], vec![columns, row(None)]] {
+        mark_at_start(&says).await.unwrap_err();
     }
 }
 
