@@ -97,7 +97,7 @@ pub struct Settings {
 pub struct Limits {
     /// Connections per instance. Defaults to 1: an instance of a function
     /// serves one request at a time, and databases count connections. Where Lambda lets
-    /// an instance serve several at once, it says how many.
+    /// an instance serve several at once, it says how many. 10,000 is the most.
     pub pool_size: NonZeroUsize,
     /// The time without a statement after which the server ends a session. Defaults to 60
     /// seconds: a new connection costs a few round trips, and small databases have 20
@@ -131,6 +131,26 @@ impl Default for Limits {
         }
     }
 }
+
+impl Limits {
+    /// Refuses a pool for which no memory is left: its places are allocated at once.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.pool_size > LARGEST_POOL {
+            return Err(Error::new(
+                ErrorKind::Settings,
+                format!(
+                    "the pool size (STAGELINK_POOL_SIZE) is {}, and {LARGEST_POOL} connections is \
+                     the most: set it to the number of requests that a process serves at a time",
+                    self.pool_size
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Databases of the providers take some hundred connections, and their poolers 10,000.
+const LARGEST_POOL: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is above zero");
 
 impl Settings {
     /// Returns these settings without the provider's pooler, for work that needs a session of
@@ -173,6 +193,7 @@ impl Settings {
             ));
         }
         self.server.check_for(self.stage)?;
+        self.limits.check()?;
         Ok(match self.server.pooler {
             Pooler::Never => self.without_pooler(),
             Pooler::Auto | Pooler::Always => self,

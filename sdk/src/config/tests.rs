@@ -297,6 +297,23 @@ fn unreadable_number_names_the_variable_and_not_the_value() {
     }
 }
 
+/// A pool allocates its places at once: a larger number would end the process.
+#[test]
+fn pool_that_no_database_would_fill_is_refused() {
+    let largest = with(&[("STAGELINK_POOL_SIZE", "10000")]).unwrap();
+    assert_eq!(largest.limits.pool_size.get(), 10_000);
+    let most = "18446744073709551615";
+    for (name, value) in [
+        ("STAGELINK_POOL_SIZE", "10001"),
+        ("STAGELINK_POOL_SIZE", most),
+        ("AWS_LAMBDA_MAX_CONCURRENCY", most),
+    ] {
+        let error = with(&[(name, value)]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Settings);
+        assert!(error.to_string().contains("10000 connections"), "{error}");
+    }
+}
+
 #[test]
 fn unknown_provider_is_refused() {
     let error = with(&[("STAGELINK_PROVIDER", "c4n4ry")]).unwrap_err();

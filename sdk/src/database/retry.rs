@@ -165,9 +165,10 @@ impl Retry<'_> {
                 .take()
                 .map_or_else(Instant::now, |(since, _)| since);
             self.full = Some((since, failure.clone()));
-            since + limit
+            later(since, limit)
         } else {
-            self.pool.health().record_failed_work(failure.kind()) + limit
+            let since = self.pool.health().record_failed_work(failure.kind());
+            later(since, limit)
         }
     }
 
@@ -194,6 +195,13 @@ impl Retry<'_> {
             _ => pause,
         }
     }
+}
+
+/// Returns the moment so long after another. A limit beyond the clock's range ends in 30 years.
+fn later(since: Instant, limit: Duration) -> Instant {
+    since
+        .checked_add(limit)
+        .unwrap_or_else(|| since + Duration::from_secs(30 * 365 * 24 * 3600))
 }
 
 /// Returns whether a failure to get a connection may pass within seconds: a server that
@@ -298,3 +306,15 @@ const BUSY: u32 = 6;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 /// … and short enough to notice soon that a server is back.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limit_may_be_longer_than_any_clock_runs() {
+        let now = Instant::now();
+        assert_eq!(later(now, LONGEST_PAUSE), now + LONGEST_PAUSE);
+        assert!(later(now, Duration::MAX) > now + LONGEST_PAUSE);
+    }
+}

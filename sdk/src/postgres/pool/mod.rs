@@ -67,6 +67,7 @@ impl Pool {
         server: ServerSettings,
     ) -> Result<Self, Error> {
         server.check_for(stage)?;
+        limits.check()?;
         let pool = Self {
             stage,
             provider,

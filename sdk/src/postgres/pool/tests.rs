@@ -152,6 +152,18 @@ async fn server_that_is_silent_for_long_may_have_moved_and_one_that_times_out_ha
     assert!(started.elapsed() >= Duration::from_secs(30));
 }
 
+#[test]
+fn pool_that_no_database_would_fill_is_refused_before_its_places_are_allocated() {
+    let limits = Limits {
+        pool_size: NonZeroUsize::MAX,
+        ..Limits::default()
+    };
+    let provider = AnyProvider::new(Fake::new(Behaviour::Same));
+    let server = ServerSettings::default();
+    let refused = Pool::new(Stage::Staging, provider, None, limits, server);
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Settings);
+}
+
 #[tokio::test]
 async fn new_url_makes_a_new_generation() {
     let fake = Fake::new(Behaviour::Another);
