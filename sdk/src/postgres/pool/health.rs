@@ -11,8 +11,9 @@
 //! - whether a session that refused a write is closed,
 //! - whether the server is near its connection limit, so that instances take turns.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod concerns;
+mod event;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -22,6 +23,10 @@ use crate::error::{ErrorKind, Phase};
 use crate::postgres::pool::replacement::{Replacement, Verdict};
 use crate::provider::Backoff;
 use crate::staleness::Staleness;
+
+pub(in crate::postgres) use self::concerns::Concerns;
+pub(crate) use self::event::Event;
+pub(in crate::postgres) use self::event::{Action, Answer, Reason};
 
 /// The health of a stage's database and of its current credentials.
 #[derive(Debug, Default)]
@@ -65,101 +70,6 @@ enum Headroom {
     Scarce(SuspendAwareInstant),
 }
 
-/// An observation. `generation` is the number of the generation that it is about.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Event {
-    /// A request is about to take a connection.
-    ConnectionWanted,
-    /// A new connection was opened.
-    Opened { generation: u64 },
-    /// The pool lent a connection.
-    Lent { generation: u64 },
-    /// The pool got no connection.
-    ConnectFailed {
-        generation: u64,
-        kind: ErrorKind,
-        staleness: Staleness,
-    },
-    /// A connection of the pool ended.
-    Ended {
-        generation: u64,
-        staleness: Staleness,
-    },
-    /// The server reported at the start of a session that it refuses writes.
-    ReadOnly { generation: u64 },
-    /// The server refused a write. `random` is a number from 0 to 1.
-    WriteRefused {
-        generation: u64,
-        session_opened_at: SuspendAwareInstant,
-        random: f64,
-    },
-    /// A connection found hardly any room for others.
-    NearLimit { generation: u64 },
-    /// The server refused a connection because its limit is reached.
-    Full,
-    /// A read succeeded.
-    ReadSucceeded,
-    /// A write succeeded, or failed by its own fault.
-    WriteSucceeded,
-    /// An attempt at some work failed and may be made again.
-    WorkFailed { kind: ErrorKind },
-    /// The invocation ended, and the process may be frozen.
-    InvocationEnded,
-    /// A request is being sent to the provider.
-    ProviderAsked { reason: Reason },
-    /// The provider answered. `random` is a number from 0 to 1.
-    ProviderAnswered {
-        reason: Reason,
-        answer: Answer,
-        random: f64,
-    },
-    /// The credentials are used by a new generation, without a request to the provider.
-    Restarted { generation: u64 },
-}
-
-/// The reason for a request to the provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
-    /// No connection can be opened, or there are no credentials yet.
-    Unreachable,
-    /// The database is read-only.
-    ReadOnly,
-}
-
-/// The provider's answer, reduced to what the state machine needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// New credentials, which make this generation.
-    New { generation: u64 },
-    /// The credentials that are in use already.
-    Same,
-    /// No credentials. `retry_after` is the provider's own.
-    Failed { retry_after: Option<Duration> },
-}
-
-/// The reaction of the pool to an [`Event`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// None.
-    Proceed,
-    /// Ask the provider for new credentials: those in use are stale.
-    AskProvider(Reason),
-    /// Close the session that the event is about: another may take writes.
-    CloseSession,
-    /// Close the idle connections, so that other instances get their turn.
-    CloseIdle,
-}
-
-impl Reason {
-    /// The reason that an error gives.
-    pub(in crate::postgres) fn of(kind: ErrorKind) -> Self {
-        match kind {
-            ErrorKind::DatabaseReadOnly => Self::ReadOnly,
-            _ => Self::Unreachable,
-        }
-    }
-}
-
 impl Health {
     /// Takes note of an event, and returns the pool's reaction.
     pub(in crate::postgres) fn observe(&mut self, event: Event, now: Now) -> Action {
@@ -168,7 +78,7 @@ impl Health {
             return event.of_old_credentials();
         }
         match event {
-            Event::ConnectionWanted => {
+            Event::ConnectionWanted { .. } => {
                 if std::mem::take(&mut self.credentials.is_read_only) {
                     return Action::AskProvider(Reason::ReadOnly);
                 }
@@ -254,20 +164,15 @@ impl Health {
         }
     }
 
-    /// Returns whether the end of the invocation may have connections to close.
-    pub(in crate::postgres) fn is_crowded(&self) -> bool {
-        !matches!(self.headroom, Headroom::Enough)
-    }
-
-    /// Returns whether the events of a request that succeeds change nothing.
-    pub(in crate::postgres) fn is_calm(&self) -> bool {
-        !self.awaits_proof
-            && !self.credentials.is_read_only
-            && !self.credentials.is_suspect
-            && self.credentials.silent_since.is_none()
-            && self.connect_failing_since.is_none()
-            && self.write_failing_since.is_none()
-            && !self.is_crowded()
+    /// The concerns that are open. An event that settles none of them changes nothing.
+    pub(in crate::postgres) fn concerns(&self) -> Concerns {
+        let own = &self.credentials;
+        Concerns::SUSPECT.when(own.is_suspect || own.silent_since.is_some())
+            | Concerns::UNPROVEN.when(self.awaits_proof)
+            | Concerns::READ_ONLY.when(own.is_read_only)
+            | Concerns::NO_CONNECTION.when(self.connect_failing_since.is_some())
+            | Concerns::NO_WRITES.when(self.write_failing_since.is_some())
+            | Concerns::CROWDED.when(!matches!(self.headroom, Headroom::Enough))
     }
 
     fn end_invocation(&mut self, now: SuspendAwareInstant) -> Action {
@@ -331,97 +236,6 @@ impl CredentialHealth {
             }
             alone => alone,
         }
-    }
-}
-
-/// The health of a stage's database, shared by its pool and the pool's connections.
-#[derive(Debug, Default)]
-pub(crate) struct SharedHealth {
-    /// While false, a request that succeeds spares the lock and the clock.
-    needs_attention: AtomicBool,
-    state: Mutex<Health>,
-}
-
-impl SharedHealth {
-    /// Takes note of an event that happens now, and returns the pool's reaction.
-    pub(crate) fn observe(&self, event: Event) -> Action {
-        if self.is_calm() && event.is_routine() {
-            return Action::Proceed;
-        }
-        let mut health = self.lock();
-        let action = health.observe(event, Now::read());
-        self.needs_attention
-            .store(!health.is_calm(), Ordering::Relaxed);
-        action
-    }
-
-    /// Returns whether the provider may be asked now.
-    pub(in crate::postgres) fn may_ask(&self, reason: Reason) -> bool {
-        self.lock().may_ask(reason, Now::read())
-    }
-
-    /// Takes note of a failed attempt at some work. Returns since when such work fails.
-    pub(crate) fn record_failed_work(&self, kind: ErrorKind) -> Instant {
-        self.observe(Event::WorkFailed { kind });
-        self.lock().failing_since(kind).unwrap_or_else(Instant::now)
-    }
-
-    /// Returns whether the end of the invocation may have connections to close.
-    pub(in crate::postgres) fn is_crowded(&self) -> bool {
-        !self.is_calm() && self.lock().is_crowded()
-    }
-
-    fn is_calm(&self) -> bool {
-        !self.needs_attention.load(Ordering::Relaxed)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Health> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Event {
-    /// Number of the generation that the event is about.
-    fn generation(self) -> Option<u64> {
-        match self {
-            Self::Opened { generation }
-            | Self::Lent { generation }
-            | Self::ConnectFailed { generation, .. }
-            | Self::Ended { generation, .. }
-            | Self::ReadOnly { generation }
-            | Self::WriteRefused { generation, .. }
-            | Self::NearLimit { generation } => Some(generation),
-            _ => None,
-        }
-    }
-
-    /// The reaction to an event of credentials that have been replaced: it proves nothing about
-    /// those in use. Where a connection failed in a way that may be the old credentials' fault,
-    /// the pool asks for new ones, and finds that they are there.
-    fn of_old_credentials(self) -> Action {
-        match self {
-            Self::ConnectFailed {
-                kind, staleness, ..
-            } if staleness != Staleness::Unaffected
-                || matches!(kind, ErrorKind::Timeout(Phase::Connect | Phase::Handshake)) =>
-            {
-                Action::AskProvider(Reason::Unreachable)
-            }
-            _ => Action::Proceed,
-        }
-    }
-
-    /// Returns whether a calm database's health is the same after this event.
-    pub(in crate::postgres) fn is_routine(self) -> bool {
-        matches!(
-            self,
-            Self::ConnectionWanted
-                | Self::Opened { .. }
-                | Self::Lent { .. }
-                | Self::ReadSucceeded
-                | Self::WriteSucceeded
-                | Self::InvocationEnded
-        )
     }
 }
 

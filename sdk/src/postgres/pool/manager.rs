@@ -13,8 +13,9 @@ use crate::config::Limits;
 use crate::error::{Error, ErrorKind};
 use crate::postgres::connect::connector::Connector;
 use crate::postgres::pool::connection::PooledConnection;
-use crate::postgres::pool::health::{Event, SharedHealth};
+use crate::postgres::pool::health::Event;
 use crate::postgres::pool::reset::{PATIENCE, ResetTasks};
+use crate::postgres::pool::shared_health::SharedHealth;
 
 /// The connections of one generation of credentials. Clones share them.
 pub(in crate::postgres) type Connections = deadpool::managed::Pool<ConnectionManager>;

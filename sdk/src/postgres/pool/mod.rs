@@ -8,6 +8,7 @@ pub(in crate::postgres) mod manager;
 mod renewal;
 mod replacement;
 pub(in crate::postgres) mod reset;
+mod shared_health;
 pub(in crate::postgres) mod statements;
 #[cfg(test)]
 mod tests;
@@ -25,9 +26,10 @@ use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::connect::server_hints::ServerHints;
 use crate::postgres::connect::timings::ConnectTimings;
-use crate::postgres::pool::health::{Action, Event, SharedHealth};
+use crate::postgres::pool::health::{Action, Event};
 use crate::postgres::pool::manager::{Connection, Connections, close_idle};
 use crate::postgres::pool::reset::ResetTasks;
+use crate::postgres::pool::shared_health::SharedHealth;
 use crate::provider::AnyProvider;
 use crate::stage::Stage;
 use crate::staleness::Staleness;
@@ -121,7 +123,8 @@ impl Pool {
             Some(connections) => connections,
             None => Box::pin(self.renew(None)).await?,
         };
-        if self.health.observe(Event::ConnectionWanted) != Action::Proceed {
+        let generation = connections.manager().generation;
+        if self.health.observe(Event::ConnectionWanted { generation }) != Action::Proceed {
             let stale = (&connections, &read_only(self.stage));
             // Without new credentials, reads may go on.
             if let Ok(next) = Box::pin(self.renew(Some(stale))).await {
@@ -238,7 +241,7 @@ impl Pool {
 
     /// Returns whether [`finish_invocation`](Self::finish_invocation) has nothing to do.
     pub(crate) fn is_settled(&self) -> bool {
-        self.reset_tasks.is_empty() && !self.health.is_crowded()
+        self.reset_tasks.is_empty() && self.health.is_settled()
     }
 
     /// Closes all connections that are not lent, and returns when the server knows.

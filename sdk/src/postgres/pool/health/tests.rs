@@ -77,6 +77,7 @@ fn ended(staleness: Staleness) -> Event {
 }
 
 const OPENED: Event = Event::Opened { generation: 1 };
+const WANTED: Event = Event::ConnectionWanted { generation: 1 };
 const LENT: Event = Event::Lent { generation: 1 };
 const READ_ONLY: Event = Event::ReadOnly { generation: 1 };
 const NEAR_LIMIT: Event = Event::NearLimit { generation: 1 };
@@ -144,11 +145,11 @@ fn wait_for_a_free_connection_is_no_silence() {
 fn read_only_database_asks_once_for_each_refused_write() {
     let ask = Action::AskProvider(Reason::ReadOnly);
     Timeline::new().check(&[
-        (0, Event::ConnectionWanted, Proceed),
+        (0, WANTED, Proceed),
         (0, READ_ONLY, Proceed),
         (0, READ_ONLY, Proceed),
-        (0, Event::ConnectionWanted, ask),
-        (0, Event::ConnectionWanted, Proceed),
+        (0, WANTED, ask),
+        (0, WANTED, Proceed),
     ]);
 }
 
@@ -162,7 +163,7 @@ fn old_connections_prove_nothing_about_new_credentials() {
         (0, ended(Suspect), Proceed),
         (0, READ_ONLY, Proceed),
         (0, NEAR_LIMIT, Proceed),
-        (0, Event::ConnectionWanted, Proceed),
+        (0, Event::ConnectionWanted { generation: 2 }, Proceed),
         (0, Event::InvocationEnded, Proceed),
         // The pool asks, and finds that the new ones are there.
         (0, refused, ASK),
@@ -295,34 +296,84 @@ fn instance_near_the_limit_keeps_no_idle_connection_for_thirty_seconds() {
 }
 
 #[test]
-fn calm_health_needs_no_look_at_routine_events() {
-    let routine = [
-        Event::ConnectionWanted,
-        OPENED,
-        LENT,
-        Event::ReadSucceeded,
-        Event::WriteSucceeded,
-        Event::InvocationEnded,
-    ];
+fn request_that_still_has_the_old_credentials_does_not_ask_for_the_new_ones() {
     let mut timeline = Timeline::new();
-    for event in routine {
-        assert!(event.is_routine(), "{event:?}");
-        assert!(timeline.health.is_calm(), "{event:?}");
+    timeline.ask(Reason::Unreachable, Answer::New { generation: 2 });
+    let wanted = Event::ConnectionWanted { generation: 2 };
+    timeline.check(&[
+        (0, Event::ReadOnly { generation: 2 }, Proceed),
+        (0, WANTED, Proceed),
+        (0, wanted, Action::AskProvider(Reason::ReadOnly)),
+    ]);
+}
+
+/// The events of a request that succeeds.
+const ROUTINE: [Event; 6] = [
+    WANTED,
+    OPENED,
+    LENT,
+    Event::ReadSucceeded,
+    Event::WriteSucceeded,
+    Event::InvocationEnded,
+];
+
+#[test]
+fn healthy_database_has_no_concerns_that_a_routine_event_would_settle() {
+    for event in ROUTINE {
+        let mut timeline = Timeline::new();
+        assert_eq!(timeline.health.concerns(), Concerns::default());
+        assert!(event.settles().is_some(), "{event:?}");
         let before = format!("{:?}", timeline.health);
         assert_eq!(timeline.observe(event), Proceed, "{event:?}");
         assert_eq!(format!("{:?}", timeline.health), before, "{event:?}");
     }
-    for event in [
+}
+
+#[test]
+fn event_that_settles_no_open_concern_changes_nothing() {
+    let asked = Event::ProviderAnswered {
+        reason: Reason::Unreachable,
+        answer: Answer::Same,
+        random: 0.5,
+    };
+    let refused = ErrorKind::DatabaseReadOnly;
+    let write_refused = Event::WriteRefused {
+        generation: 1,
+        session_opened_at: SuspendAwareInstant::now(),
+        random: 0.5,
+    };
+    let troubles = [
+        write_refused,
         ended(Suspect),
         failed(SILENT, Unaffected),
         READ_ONLY,
         NEAR_LIMIT,
         Event::Full,
         Event::WorkFailed { kind: GONE },
-    ] {
+        Event::WorkFailed { kind: refused },
+        asked,
+    ];
+    for first in troubles {
+        assert_eq!(first.settles(), None, "{first:?}");
+        for second in troubles {
+            for event in ROUTINE {
+                let mut timeline = Timeline::new();
+                timeline.observe(first);
+                timeline.observe(second);
+                let open = timeline.health.concerns();
+                let is_settled = event.settles().is_some_and(|some| some.intersects(open));
+                let before = format!("{:?}", timeline.health);
+                let action = timeline.observe(event);
+                let is_the_same = format!("{:?}", timeline.health) == before;
+                assert!(
+                    is_settled || (is_the_same && action == Proceed),
+                    "{event:?} after {first:?}, {second:?}"
+                );
+            }
+        }
         let mut timeline = Timeline::new();
-        timeline.observe(event);
-        assert!(!timeline.health.is_calm(), "{event:?}");
+        timeline.observe(first);
+        assert_ne!(timeline.health.concerns(), Concerns::default(), "{first:?}");
     }
 }
 
@@ -344,5 +395,5 @@ fn session_that_refused_a_write_is_closed_and_the_next_one_only_after_a_pause() 
     let next = refused(timeline.now.suspend_aware);
     timeline.check(&[(0, next, Proceed), (1, next, Action::CloseSession)]);
     let ask = Action::AskProvider(Reason::ReadOnly);
-    timeline.check(&[(0, Event::ConnectionWanted, ask)]);
+    timeline.check(&[(0, WANTED, ask)]);
 }
