@@ -1,12 +1,12 @@
 //! Extractors and responses for axum: the cargo feature `axum`.
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
 
-use crate::database::{Database, IdempotencyKey, fingerprint, path};
+use crate::database::{Database, IdempotencyKey, fingerprint};
 use crate::error::Error;
 use crate::postgres::Client;
 use crate::problem::Problem;
@@ -88,13 +88,7 @@ where
             .await
             .map_err(IntoResponse::into_response)?;
         let request = Request::from_parts(parts, Body::from(body.clone()));
-        // A nested router sees its part of the path alone.
-        let original = request.extensions().get::<OriginalUri>();
-        let path = match original {
-            Some(original) if path(&request) == request.uri().path() => original.0.path(),
-            _ => path(&request),
-        };
-        let fingerprint = fingerprint(&request, path, &body);
+        let fingerprint = fingerprint(&request, &body);
         let inner = T::from_request(request, state)
             .await
             .map_err(IntoResponse::into_response)?;
@@ -206,6 +200,53 @@ mod tests {
         assert_ne!(send(to("/offers", "a"), "1").await.1, first);
         let (parts, _) = send(to("/orders/all", "a"), "").await;
         assert_eq!(parts.status, 200);
+    }
+
+    /// API Gateway's path with and without its stage, to a handler at the root of a router, in a
+    /// nested one, and without axum.
+    #[cfg(feature = "lambda")]
+    #[tokio::test]
+    async fn idempotency_key_covers_the_path_that_the_client_sent_in_each_router() {
+        use lambda_http::RequestExt as _;
+
+        async fn plain(request: http::Request<Bytes>) -> String {
+            format!(
+                "{:?}",
+                IdempotencyKey::from_request(&request).unwrap().unwrap()
+            )
+        }
+        async fn extracted(Idempotent(key, _): Idempotent<Bytes>) -> String {
+            format!("{key:?}")
+        }
+        async fn own(request: Request) -> String {
+            let (parts, body) = request.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            plain(Request::from_parts(parts, body)).await
+        }
+        let routes = Router::new()
+            .route("/own", post(own))
+            .route("/extracted", post(extracted));
+        let mut router = Router::new()
+            .nest("/live", routes.clone())
+            .nest("/live/deeper", routes);
+        for prefix in ["", "/deeper"] {
+            for raw in [None, Some("/orders"), Some("/live/orders")] {
+                let request = |name: &str| {
+                    let request = to(&format!("/live{prefix}/{name}"), "a");
+                    let request = request.body(Bytes::from("1")).unwrap();
+                    match raw {
+                        Some(raw) => request.with_raw_http_path(raw),
+                        None => request,
+                    }
+                };
+                for name in ["own", "extracted"] {
+                    let expected = plain(request(name)).await;
+                    let Ok(answer) = router.call(request(name).map(Body::from)).await;
+                    let answer = answer.into_body().collect().await.unwrap().to_bytes();
+                    assert_eq!(answer, expected, "{name} at {prefix}, {raw:?}");
+                }
+            }
+        }
     }
 
     #[tokio::test]

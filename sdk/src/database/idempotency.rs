@@ -62,7 +62,7 @@ impl IdempotencyKey {
         let Some(key) = Self::in_header(request.headers())? else {
             return Ok(None);
         };
-        let fingerprint = fingerprint(request, path(request), request.body().as_ref());
+        let fingerprint = fingerprint(request, request.body().as_ref());
         Ok(Some(Self::new(key, fingerprint)))
     }
 
@@ -280,9 +280,9 @@ async fn keep(
 }
 
 /// Hashes a request's method, path and body, by which another request with its key differs.
-pub(crate) fn fingerprint<B>(request: &Request<B>, path: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn fingerprint<B>(request: &Request<B>, body: &[u8]) -> Vec<u8> {
     let mut hash = Sha256::new();
-    for part in [request.method().as_str(), path] {
+    for part in [request.method().as_str(), path(request)] {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
@@ -290,14 +290,19 @@ pub(crate) fn fingerprint<B>(request: &Request<B>, path: &str, body: &[u8]) -> V
     hash.finalize().to_vec()
 }
 
-/// Returns a request's path: as AWS Lambda received it, where the request comes from there.
-pub(crate) fn path<B>(request: &Request<B>) -> &str {
+/// Returns the path as the client sent it: without the stage that `lambda_http` puts before it for
+/// API Gateway, and with the prefix that axum takes from it for a nested router.
+fn path<B>(request: &Request<B>) -> &str {
     #[cfg(feature = "lambda")]
     {
         let raw = lambda_http::RequestExt::raw_http_path(request);
         if !raw.is_empty() {
             return raw;
         }
+    }
+    #[cfg(feature = "axum")]
+    if let Some(original) = request.extensions().get::<axum::extract::OriginalUri>() {
+        return original.0.path();
     }
     request.uri().path()
 }

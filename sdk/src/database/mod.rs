@@ -31,7 +31,7 @@ pub use self::by_stage::Databases;
 pub use self::idempotency::IDEMPOTENCY_TABLE;
 pub use self::idempotency::IdempotencyKey;
 #[cfg(feature = "axum")]
-pub(crate) use self::idempotency::{fingerprint, path};
+pub(crate) use self::idempotency::fingerprint;
 pub use self::rows::Rows;
 
 /// The database of a function's stage: the provider, the pool and the stage's settings.
