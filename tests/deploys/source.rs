@@ -5,10 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use stagelink_tests::{functions, root};
+use stagelink_tests::{functions, root, target_folder};
 use tempfile::TempDir;
-
-use crate::tools;
 
 /// Workspace like this one, with the function `served` in `functions`.
 #[derive(Debug)]
@@ -45,7 +43,7 @@ impl Source {
             .env("PATH", format!("{}:{path}", self.at("bin").display()))
             .env("NETLIFY_EXPERIMENTAL_BUILD_RUST_SOURCE", "true")
             .env("TEST_CARGO", cargo)
-            .env("TEST_TARGET", tools::target());
+            .env("TEST_TARGET", target_folder());
     }
 
     /// Returns the program that the CLI built.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use stagelink_local::netlify_api::NetlifyApi;
-use stagelink_tests::root;
+use stagelink_tests::{root, target_folder};
 use tokio::time::timeout;
 
 /// Result of a command of the CLI.
@@ -120,15 +120,8 @@ pub(crate) fn programs() -> PathBuf {
     folder().join("node_modules/.bin")
 }
 
-/// Returns the target folder of this run: a test is `<target>/<profile>/deps/<name>`.
-pub(crate) fn target() -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a path");
-    let target = test.ancestors().nth(3);
-    target.expect("a test is three folders down").to_owned()
-}
-
 fn folder() -> PathBuf {
-    target().join("tools/netlify-cli-26.2.0")
+    target_folder().join("tools/netlify-cli-26.2.0")
 }
 
 /// Time-out of a command. Most take seconds; a busy machine needs more.

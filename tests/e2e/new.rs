@@ -4,11 +4,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
-use stagelink_tests::{root, send, stagelink_command};
+use stagelink_tests::{run_command, send, stagelink_command, target_folder};
 use tokio::process::Command;
 
 use crate::dev::Dev;
@@ -18,12 +17,13 @@ async fn new_project_is_tested_and_runs_at_once() {
     let fixture = NewProject::new();
     let project = fixture.new_project("shop").await;
 
-    run(
-        Command::new("cargo").args(["fmt", "--all", "--check"]),
-        &project,
-    )
-    .await;
-    run(Command::new("cargo").arg("test"), &project).await;
+    let cargo = || {
+        let mut cargo = Command::new("cargo");
+        cargo.current_dir(&project);
+        cargo
+    };
+    run_command(cargo().args(["fmt", "--all", "--check"])).await;
+    run_command(cargo().arg("test")).await;
 
     let mut script = Command::new(project.join("scripts/dev"));
     script.env("PATH", fixture.path_with_a_built_command().await);
@@ -110,18 +110,16 @@ impl NewProject {
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join(".cargo/config.toml");
         fs::create_dir(folder.path().join(".cargo")).expect("a folder");
-        let target = root().join("target");
+        let target = target_folder();
         fs::write(config, format!("[build]\ntarget-dir = {target:?}\n")).expect("a file");
         Self { folder }
     }
 
     /// Makes a new project as a user does.
     pub(crate) async fn new_project(&self, name: &str) -> PathBuf {
-        run(
-            Command::new(stagelink_command().await).args(["new", name]),
-            self.folder.path(),
-        )
-        .await;
+        let mut command = Command::new(stagelink_command().await);
+        command.args(["new", name]).current_dir(self.folder.path());
+        run_command(&mut command).await;
         self.folder.path().join(name)
     }
 
@@ -157,20 +155,4 @@ fn package(folder: &Path, main: &str) {
     let manifest = format!("[package]\nname = \"{name}\"\nedition = \"2024\"\n");
     fs::write(folder.join("Cargo.toml"), manifest).expect("a manifest");
     fs::write(folder.join("src/main.rs"), main).expect("a file");
-}
-
-/// Runs a command to its end, and checks that it succeeds.
-async fn run(command: &mut Command, folder: &Path) {
-    let output = command
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .expect("the command starts");
-    assert!(
-        output.status.success(),
-        "{command:?}: {}\n{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use stagelink_tests::root;
+use stagelink_tests::{root, run_command, target_folder};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
@@ -16,17 +16,9 @@ pub(crate) async fn tools() -> &'static Path {
     static INSTALLED: OnceCell<PathBuf> = OnceCell::const_new();
     INSTALLED
         .get_or_init(|| async {
-            let output = Command::new(root().join("tests/lambda/install"))
-                .stdin(Stdio::null())
-                .output()
-                .await
-                .expect("tests/lambda/install runs");
-            assert!(
-                output.status.success(),
-                "tests/lambda/install failed: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-            String::from_utf8_lossy(&output.stdout).trim().into()
+            let mut install = Command::new(root().join("tests/lambda/install"));
+            let installed = run_command(install.arg(target_folder().join("tools"))).await;
+            installed.trim().into()
         })
         .await
 }

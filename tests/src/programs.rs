@@ -90,27 +90,38 @@ pub async fn migrate(variables: &BTreeMap<String, String>) {
         .expect("the migrations apply");
 }
 
-async fn cargo_build(arguments: &[&str], program: &str) -> PathBuf {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .current_dir(root())
-        .args(["build", "--quiet"])
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .await
-        .expect("cargo runs");
+/// Runs a command without input to its end, and returns its standard output.
+///
+/// # Panics
+///
+/// When it does not start, or fails; the message has its output.
+pub async fn run_command(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().await;
+    let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),
-        "cargo build {arguments:?} failed: {}",
+        "{command:?}: {stdout}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
+    stdout.into_owned()
+}
+
+async fn cargo_build(arguments: &[&str], program: &str) -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(root()).args(["build", "--quiet"]);
+    run_command(command.args(arguments)).await;
     target_folder().join("debug").join(program)
 }
 
 /// Returns the target folder with the programs of all profiles, also where Cargo is configured to
 /// use another one.
-fn target_folder() -> PathBuf {
+///
+/// # Panics
+///
+/// When the test is not where Cargo puts it.
+pub fn target_folder() -> PathBuf {
     // This test is target/<profile>/deps/<name>.
     let test = std::env::current_exe().expect("a test has a path");
     test.ancestors()

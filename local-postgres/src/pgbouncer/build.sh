@@ -13,6 +13,7 @@ if [ ! -e "$keys" ]; then
     exit 1
 fi
 # DEBIAN_MIRROR, or the mirror from which this machine takes its own packages.
+# shellcheck disable=SC2016
 mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' | grep -m 1 '/debian/$')} || {
     echo "no Debian mirror is configured: set DEBIAN_MIRROR to the URL of one" >&2
     exit 1
