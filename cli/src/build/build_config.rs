@@ -2,14 +2,13 @@
 //! they are built.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use cargo_metadata::camino::Utf8PathBuf;
 use cargo_metadata::{Metadata, MetadataCommand};
 
 use super::artifact::sha256_hex;
-use super::toolchain::Toolchain;
+use super::toolchain::{Toolchain, run_program};
 use super::{openssl, paths};
 use crate::functions;
 use crate::target::{Libc, Target};
@@ -149,17 +148,8 @@ fn compile_c(
     let context = || format!("could not compile {file} in {}", folder.display());
     std::fs::create_dir_all(folder).with_context(context)?;
     std::fs::write(folder.join(&file), source).with_context(context)?;
-    let output = Command::new(&toolchain.c_compiler)
-        .current_dir(folder)
-        .args(["-c", "-O2", "-fPIC", "-o", &object, &file])
-        .output()
-        .with_context(context)?;
-    ensure!(
-        output.status.success(),
-        "{}:\n{}",
-        context(),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let arguments = ["-c", "-O2", "-fPIC", "-o", &object, &file];
+    run_program(&toolchain.c_compiler, &arguments, folder).with_context(context)?;
     let object = folder.join(object);
     let object = object
         .to_str()

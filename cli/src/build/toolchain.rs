@@ -74,7 +74,7 @@ struct Rustc {
 impl Rustc {
     fn query(project: &Path, target: Target) -> anyhow::Result<Self> {
         let program = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-        let run = |arguments: &[&str]| output(&program, arguments, project);
+        let run = |arguments: &[&str]| run_program(&program, arguments, project);
         let version = run(&["-vV"])?;
         let field = |name: &str| {
             let value = version
@@ -160,7 +160,7 @@ fn c_compiler(target: Target) -> anyhow::Result<OsString> {
 /// Fails unless the C library can be linked statically: some distributions package that part
 /// separately.
 fn ensure_static_libc(c_compiler: &OsStr) -> anyhow::Result<()> {
-    let path = output(c_compiler, &["-print-file-name=libc.a"], Path::new("."))?;
+    let path = run_program(c_compiler, &["-print-file-name=libc.a"], Path::new("."))?;
     let path = Path::new(path.trim());
     // For a file that it does not find, the compiler prints the bare name.
     ensure!(
@@ -183,7 +183,7 @@ fn glibc_version(c_compiler: &OsStr) -> Option<(u32, u32)> {
         "c",
         "/dev/null",
     ];
-    let macros = output(c_compiler, &arguments, Path::new(".")).ok()?;
+    let macros = run_program(c_compiler, &arguments, Path::new(".")).ok()?;
     let number = |name: &str| {
         let mut lines = macros.lines();
         let value = lines.find_map(|line| line.strip_prefix("#define ")?.strip_prefix(name))?;
@@ -203,8 +203,13 @@ pub(super) fn find_program(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// Runs a program in `folder` and returns its standard output.
-fn output(program: &OsStr, arguments: &[&str], folder: &Path) -> anyhow::Result<String> {
+/// Runs a program in `folder` and returns its standard output. Where it fails, the error holds what
+/// it wrote to standard error.
+pub(super) fn run_program(
+    program: &OsStr,
+    arguments: &[&str],
+    folder: &Path,
+) -> anyhow::Result<String> {
     let context = || {
         format!(
             "could not run {} {}",

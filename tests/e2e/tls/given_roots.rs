@@ -60,12 +60,7 @@ async fn downgrade_behind_a_verified_certificate_is_detected() {
     let ours = Authority::new("ours");
     let server = OwnServer::start(&ours.certify()).await;
     let url = server.database(Auth::Scram).await.url();
-    let mitm = Mitm::start(
-        server.address(),
-        server.identity(),
-        MitmBehavior::StripScramPlus,
-    )
-    .await;
+    let mitm = Mitm::with_key_of(&server, MitmBehavior::StripScramPlus).await;
     let error = open(&mitm.url(&url), &[(ROOTS, &ours.pem())]).await;
     let report = error.expect_err("a downgrade").report().to_string();
     assert!(report.contains("negotiation error"), "{report}");

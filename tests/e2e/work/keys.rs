@@ -1,7 +1,7 @@
 //! Idempotency keys.
 
 use futures_util::future::join_all;
-use stagelink::{Database, Error, ErrorKind, IdempotencyKey, Limits, ServerSettings, Stage};
+use stagelink::{Error, ErrorKind, IdempotencyKey};
 
 use super::{WorkFixture, cut_after_the_commit, key};
 
@@ -27,17 +27,7 @@ async fn write_with_a_key_gets_its_one_answer_when_its_commit_is_lost() {
 async fn concurrent_requests_with_one_key_get_one_answer() {
     let fixture = WorkFixture::new().await;
     let key = key("a");
-    let limits = Limits::default();
-    let links: Vec<Database> = (0..8)
-        .map(|_| {
-            Database::with_provider(
-                Stage::Staging,
-                fixture.provider.clone(),
-                limits.clone(),
-                ServerSettings::default(),
-            )
-        })
-        .collect();
+    let links = fixture.links(8);
     let all = links.iter().map(|link| {
         link.write_once(&key, |db| async move {
             let sql = "INSERT INTO entry (name) SELECT 'a' FROM pg_sleep(0.1) RETURNING id";

@@ -54,6 +54,10 @@ impl Provider for ChangeableProvider {
     }
 }
 
+fn database_of(provider: ChangeableProvider, limits: Limits) -> Database {
+    Database::with_provider(Stage::Staging, provider, limits, ServerSettings::default())
+}
+
 /// Database behind a proxy that simulates a faulty network, and a link to it.
 struct WorkFixture {
     database: LocalDatabase,
@@ -67,12 +71,7 @@ impl WorkFixture {
         let database = database().await;
         let proxy = proxy().await;
         let provider = ChangeableProvider::new(&through(&proxy, &database.url()));
-        let link = Database::with_provider(
-            Stage::Staging,
-            provider.clone(),
-            Limits::default(),
-            ServerSettings::default(),
-        );
+        let link = database_of(provider.clone(), Limits::default());
         let fixture = Self {
             database,
             proxy,
@@ -94,11 +93,24 @@ impl WorkFixture {
     /// Opens a connection that bypasses the proxy, by another link.
     async fn connect_directly(&self) -> Client {
         let provider = ChangeableProvider::new(&self.database.url());
-        let limits = Limits::default();
-        Database::with_provider(Stage::Staging, provider, limits, ServerSettings::default())
+        database_of(provider, Limits::default())
             .client()
             .await
             .expect("the database can be reached")
+    }
+
+    /// Returns links to the same database, each with connections of its own.
+    fn links(&self, number: usize) -> Vec<Database> {
+        (0..number)
+            .map(|_| database_of(self.provider.clone(), Limits::default()))
+            .collect()
+    }
+
+    /// Returns another link, whose work is tried again for 300 ms at most.
+    fn impatient_link(&self) -> Database {
+        let mut limits = Limits::default();
+        limits.retry = Duration::from_millis(300);
+        database_of(self.provider.clone(), limits)
     }
 
     /// Returns the number of rows with this name.

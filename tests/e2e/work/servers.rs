@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use futures_util::future::join;
-use stagelink::{Client, Database, Error, ErrorKind, Limits, ServerSettings, Stage};
+use stagelink::{Client, Error, ErrorKind, Limits};
 use stagelink_tests::{CANARY, as_superuser, database, proxy, through};
 
-use super::{ChangeableProvider, INSERT, WorkFixture, insert};
+use super::{ChangeableProvider, INSERT, WorkFixture, database_of, insert};
 
 #[tokio::test]
 async fn write_follows_the_primary() {
@@ -47,14 +47,7 @@ async fn lasting_read_only_database_is_reported_with_few_provider_requests() {
         "ALTER DATABASE {name} SET default_transaction_read_only = on"
     ))
     .await;
-    let mut limits = Limits::default();
-    limits.retry = Duration::from_millis(300);
-    let link = Database::with_provider(
-        Stage::Staging,
-        fixture.provider.clone(),
-        limits,
-        ServerSettings::default(),
-    );
+    let link = fixture.impatient_link();
     let link = &link;
     for _ in 0..8 {
         let write = link.write(|db| async move { insert(&db, "a", INSERT).await });
@@ -95,14 +88,7 @@ async fn refusing_and_silent_servers_are_retried_and_then_reported() {
         .expect("it is written");
     assert_eq!(fixture.count("a").await, 1);
 
-    let mut limits = Limits::default();
-    limits.retry = Duration::from_millis(300);
-    let link = Database::with_provider(
-        Stage::Staging,
-        fixture.provider.clone(),
-        limits,
-        ServerSettings::default(),
-    );
+    let link = fixture.impatient_link();
     fixture.proxy.refuse().await;
     let read = |db: Client| async move {
         db.query_typed("SELECT 1", &[]).await?;
@@ -126,12 +112,7 @@ async fn server_that_falls_silent_after_a_cut_is_resolved_again() {
     limits.connect = Duration::from_millis(300);
     // Link whose connections time out soon, warmed up through another proxy.
     let provider = ChangeableProvider::new(&through(&elsewhere, &fixture.database.url()));
-    let link = Database::with_provider(
-        Stage::Staging,
-        provider.clone(),
-        limits,
-        ServerSettings::default(),
-    );
+    let link = database_of(provider.clone(), limits);
     let read = |db: Client| async move {
         db.query_typed("SELECT 1", &[]).await?;
         Ok::<_, Error>(())

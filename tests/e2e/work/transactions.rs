@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::{join, join_all};
-use stagelink::{Database, Error, ErrorKind, Limits, ServerSettings, Stage};
+use stagelink::{Error, ErrorKind};
 
 use super::{INSERT, SLOW_INSERT, WorkFixture, cut_after_the_commit, insert};
 
@@ -81,17 +81,7 @@ async fn transaction_with_a_failed_statement_is_never_reported_as_committed() {
 async fn transaction_that_loses_a_race_is_retried() {
     let fixture = WorkFixture::new().await;
     fixture.write("counter").await.expect("it is written");
-    let limits = Limits::default();
-    let links: Vec<Database> = (0..4)
-        .map(|_| {
-            Database::with_provider(
-                Stage::Staging,
-                fixture.provider.clone(),
-                limits.clone(),
-                ServerSettings::default(),
-            )
-        })
-        .collect();
+    let links = fixture.links(4);
     let all = links.iter().map(|link| {
         link.transaction(|db| async move {
             db.batch_execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
