@@ -1,13 +1,11 @@
 //! `stagelink credentials`: prints a stage's deploy-time credentials.
 
-use std::io::Write as _;
-
-use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 use stagelink_pipeline::ensure_own_stage;
 
 use crate::args::CredentialsOptions;
 use crate::mark;
+use crate::output::print;
 
 /// Finds a stage's database by a provider, connects to it, and prints the value of
 /// `STAGELINK_CREDENTIALS`: a secret.
@@ -22,10 +20,5 @@ pub async fn run(options: CredentialsOptions) -> anyhow::Result<()> {
     let database = mark::database_without(&["STAGELINK_CREDENTIALS"], options.stage.as_deref());
     let found = database.inspect().await?;
     ensure_own_stage(&found)?;
-    writeln!(
-        std::io::stdout().lock(),
-        "{}",
-        found.credentials.to_variable(found.stage).expose_secret()
-    )
-    .context("could not write to standard output")
+    print(found.credentials.to_variable(found.stage).expose_secret())
 }

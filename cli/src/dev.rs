@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -18,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::args::DevOptions;
 use crate::functions::{self, BuiltFunction};
 use crate::migrations;
+use crate::output::{note, print};
 use crate::progress::Step;
 use crate::project;
 use crate::summary::DevSummary;
@@ -39,7 +39,7 @@ pub async fn run(options: DevOptions) -> anyhow::Result<()> {
     if printed.is_ok() {
         shutdown.await;
         if !options.json {
-            eprintln!("stopping …");
+            note("stopping …");
         }
     }
     running.stop().await?;
@@ -59,7 +59,7 @@ impl DevEnvironment {
         let project = project::open(&options.project)?;
         let config = SiteConfig::load(&project)?;
         for warning in &config.warnings {
-            eprintln!("  ! netlify.toml: {warning}");
+            note(format_args!("  ! netlify.toml: {warning}"));
         }
         // Before the build, which takes a minute.
         for port in [options.port, options.heroku_port, options.postgres_port] {
@@ -132,10 +132,7 @@ impl DevEnvironment {
             let names: Vec<_> = self.functions.iter().map(|built| &*built.name).collect();
             format!("\n{}\nCtrl-C stops everything.", summary.text(&names))
         };
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{text}")
-            .and_then(|()| out.flush())
-            .context("could not write to standard output")
+        print(text)
     }
 
     async fn stop(self) -> anyhow::Result<()> {
@@ -213,7 +210,7 @@ fn site_urls(cloud: &Cloud) -> String {
 
 /// Prints a line of a function's log, with its stage and name.
 fn print_log_line(stage: Stage, line: LogLine) {
-    eprintln!("[{stage} {}] {}", line.function, line.line);
+    note(format_args!("[{stage} {}] {}", line.function, line.line));
 }
 
 /// Returns a future that completes on Ctrl-C, on SIGTERM, or when the terminal is closed.

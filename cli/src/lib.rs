@@ -9,6 +9,7 @@ pub mod link;
 pub mod mark;
 pub mod migrations;
 pub mod new;
+pub mod output;
 pub mod preview;
 pub mod progress;
 mod project;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use stagelink_cli::args::{Args, Command};
-use stagelink_cli::{build, credentials, dev, link, mark, new, verbosity};
+use stagelink_cli::{build, credentials, dev, link, mark, new, output, verbosity};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -21,9 +21,9 @@ async fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            output::note(format_args!("error: {error}"));
             for cause in error.chain().skip(1) {
-                eprintln!("  because: {cause}");
+                output::note(format_args!("  because: {cause}"));
             }
             ExitCode::FAILURE
         }

@@ -1,14 +1,13 @@
 //! `stagelink mark`: shows, sets or removes the stage mark of a database.
 
-use std::io::Write as _;
-
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 use stagelink::{Database, DatabaseInfo, Settings, StageMark};
 
 use crate::args::{MarkCommand, StageOptions};
+use crate::output::print;
 
 /// Shows, sets or removes the mark of a stage's database.
 ///
@@ -42,7 +41,7 @@ pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
     } else {
         report.text()
     };
-    writeln!(std::io::stdout().lock(), "{text}").context("could not write to standard output")
+    print(text)
 }
 
 fn database(options: &StageOptions) -> Database {

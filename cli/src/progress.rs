@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use console::style;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
+use crate::output::note;
+
 /// A step of a command.
 ///
 /// On a terminal it shows a spinner with the current activity until it is [`done`](Step::done).
@@ -25,7 +27,7 @@ impl Step {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         } else {
-            eprintln!("  … {title}");
+            note(format_args!("  … {title}"));
             ProgressBar::hidden()
         };
         bar.set_message(title);
@@ -53,7 +55,10 @@ impl Step {
         };
         self.bar.finish_and_clear();
         let mark = style("✓").green().for_stderr();
-        eprintln!("  {mark} {}: {result} ({elapsed})", self.title);
+        note(format_args!(
+            "  {mark} {}: {result} ({elapsed})",
+            self.title
+        ));
     }
 }
 

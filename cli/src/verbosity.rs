@@ -13,6 +13,8 @@ pub fn init(verbosity: u8) {
             .with_writer(stderr)
             .with_ansi(false)
             .without_time()
+            // They would be printed to standard error by `eprintln!`, which panics where it is closed.
+            .log_internal_errors(false)
             .init();
     }
 }

@@ -66,6 +66,60 @@ async fn verbose_command_shows_the_warnings_of_the_sdk() {
 }
 
 #[tokio::test]
+async fn command_whose_output_is_closed_fails_and_does_not_panic() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut new = Command::new(stagelink_command().await);
+    new.args(["new", "shop"]).current_dir(folder.path());
+    // `output` would replace the closed one.
+    let child = new.stdout(closed()).stderr(Stdio::piped()).spawn();
+    let output = child.expect("it starts").wait_with_output().await;
+    let output = output.expect("an end");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let expected = "error: could not write to standard output\n  because: Broken pipe";
+    assert!(stderr.starts_with(expected), "{stderr}");
+    assert!(folder.path().join("shop/Cargo.toml").is_file());
+
+    // Progress, a warning of netlify.toml, the log and the error itself go to standard error.
+    let project = project();
+    fs::write(project.path().join("netlify.toml"), "[unknown]\n").expect("a file");
+    for arguments in [
+        &["dev", "--postgres", "local:/nonexistent"][..],
+        &["-vvvv", "new", "shop"],
+    ] {
+        let mut command = Command::new(stagelink_command().await);
+        command.args(arguments).current_dir(project.path());
+        command.stdout(Stdio::null()).stderr(closed());
+        let status = command.status().await.expect("it runs");
+        let expected = if arguments.contains(&"new") { 0 } else { 1 };
+        assert_eq!(status.code(), Some(expected), "{arguments:?}");
+    }
+}
+
+/// Returns an output whose reader is gone.
+fn closed() -> Stdio {
+    let (_, writer) = std::io::pipe().expect("a pipe");
+    writer.into()
+}
+
+#[tokio::test]
+async fn argument_that_is_no_text_is_an_error_that_shows_it() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = OsStr::from_bytes(b"sh\xffop");
+    let output = run(
+        stagelink_command().await,
+        &[OsStr::new("new"), name],
+        folder.path(),
+    )
+    .await;
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("invalid UTF-8"), "{stderr}");
+}
+
+#[tokio::test]
 async fn no_color_holds_for_progress_lines_and_errors() {
     let project = project();
     let colored = on_a_terminal(project.path(), &[("TERM", "xterm-256color")]).await;

@@ -16,7 +16,6 @@ mod report;
 mod strip;
 mod toolchain;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -31,6 +30,7 @@ pub use strip::strip;
 pub use crate::target::{Arch, Libc, Target};
 
 use crate::args::BuildOptions;
+use crate::output::{self, print};
 use crate::progress::Step;
 use crate::project;
 
@@ -68,7 +68,7 @@ pub async fn run(options: BuildOptions) -> anyhow::Result<()> {
     let (artifacts, notes) = build.run(step.teller()).await?;
     step.done(&format!("{} for {target}", artifacts.len()));
     for note in notes {
-        eprintln!("  ! {note}");
+        output::note(format_args!("  ! {note}"));
     }
     if !options.no_check {
         let step = Step::begin("check");
@@ -86,7 +86,7 @@ pub async fn run(options: BuildOptions) -> anyhow::Result<()> {
     } else {
         report::table(&artifacts, target)
     };
-    writeln!(std::io::stdout().lock(), "{text}").context("could not write to standard output")
+    print(text)
 }
 
 impl Build {

@@ -11,6 +11,7 @@ use serde::Serialize;
 use stagelink_pipeline::{LinkPlan, LinkRequest, ProvedTokens, SiteVariables, StageDatabase};
 
 use crate::args::LinkOptions;
+use crate::output::print;
 use crate::progress::Step;
 
 /// Links a site: looks up its variables and the stages' databases, proves the tokens, shows the
@@ -85,7 +86,11 @@ fn is_confirmed(site: &str) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         bail!("nothing was set: add --yes to set it without a question, or --dry-run");
     }
-    eprint!("Set these variables of the site {site}? [y/N] ");
+    write!(
+        std::io::stderr(),
+        "Set these variables of the site {site}? [y/N] "
+    )
+    .context("could not ask")?;
     let mut answer = String::new();
     std::io::stdin()
         .read_line(&mut answer)
@@ -103,8 +108,4 @@ struct Report<'a> {
 
 fn print_json(plan: &LinkPlan, is_set: bool) -> anyhow::Result<()> {
     print(&serde_json::to_string(&Report { is_set, plan })?)
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    writeln!(std::io::stdout().lock(), "{text}").context("could not write to standard output")
 }

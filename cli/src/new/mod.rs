@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail};
 use self::name::ProjectName;
 use self::sdk::SdkSource;
 use crate::args::{NewOptions, Vcs};
+use crate::output::print;
 
 /// Makes the project and prints its commands.
 ///
@@ -26,20 +27,20 @@ pub fn run(options: &NewOptions) -> anyhow::Result<()> {
         .as_deref()
         .map_or_else(SdkSource::of_this_command, SdkSource::parse)?;
     create(&folder, &name, &sdk, options.vcs)?;
-    println!(
+    let mut text = format!(
         "The project {name} is in {}. In it, run:\n\n  \
          scripts/dev    # the site with its stages, on this machine\n  \
          cargo test     # its tests, on the same stages",
         folder.display()
     );
     if let SdkSource::Checkout(checkout) = &sdk {
-        println!(
-            "\nIt uses the SDK of the checkout in {}. For other machines, name the repository \
+        text.push_str(&format!(
+            "\n\nIt uses the SDK of the checkout in {}. For other machines, name the repository \
              instead: see README.md.",
             checkout.display()
-        );
+        ));
     }
-    Ok(())
+    print(text)
 }
 
 /// Returns the project's name and folder. As with `cargo new`, the argument may be a path, whose
