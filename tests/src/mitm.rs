@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_openssl::SslStream;
 
 use crate::client_capture::{CaptureWriter, ClientCapture};
-use crate::{Identity, OwnServer, at};
+use crate::{Identity, at};
 
 /// Behavior of a man in the middle towards a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,15 +48,6 @@ pub struct Mitm {
 }
 
 impl Mitm {
-    /// Listens in front of a server, and presents the server's own certificate to clients.
-    ///
-    /// # Panics
-    ///
-    /// When a step fails.
-    pub async fn with_key_of(server: &OwnServer, behavior: MitmBehavior) -> Self {
-        Self::start(server.address(), server.identity(), behavior).await
-    }
-
     /// Listens in front of the server at `upstream`, and presents this certificate to clients.
     ///
     /// # Panics

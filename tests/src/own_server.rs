@@ -14,7 +14,7 @@ use tokio_openssl::SslStream;
 use tokio_postgres::Client;
 
 use crate::CANARY;
-use crate::mitm::SSL_REQUEST;
+use crate::mitm::{Mitm, MitmBehavior, SSL_REQUEST};
 use crate::postgres::{source, with_causes};
 use crate::server_identity::{Identity, x509};
 
@@ -106,6 +106,15 @@ impl OwnServer {
     /// Returns the certificate that the server presents.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Starts a man in the middle with the server's own certificate in front of it.
+    ///
+    /// # Panics
+    ///
+    /// When a step fails.
+    pub async fn mitm(&self, behavior: MitmBehavior) -> Mitm {
+        Mitm::start(self.address, &self.identity, behavior).await
     }
 
     /// Returns the server's major version.

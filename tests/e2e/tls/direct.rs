@@ -48,7 +48,7 @@ async fn pooler_without_direct_tls_is_sent_an_ssl_request() {
     let database = server.database(Auth::Scram).await;
     let bouncer = server.bouncer(&[&database], server.identity()).await;
     let silent = MitmBehavior::IgnoreDirectTls;
-    let silent = Mitm::with_key_of(&server, silent).await;
+    let silent = server.mitm(silent).await;
     let pin = server.identity().pin();
     // Early SCRAM would add another connection, and is not tested here.
     let variables = [

@@ -1,7 +1,7 @@
 //! `STAGELINK_ROOT_CERTIFICATES`: trusted roots in place of the system's.
 
 use stagelink::ErrorKind;
-use stagelink_tests::{Auth, Authority, CANARY, Identity, Mitm, MitmBehavior, OwnServer};
+use stagelink_tests::{Auth, Authority, CANARY, Identity, MitmBehavior, OwnServer};
 
 use super::{UnauthenticatedServer, accepted, network, open, refused, with};
 
@@ -60,7 +60,7 @@ async fn downgrade_behind_a_verified_certificate_is_detected() {
     let ours = Authority::new("ours");
     let server = OwnServer::start(&ours.certify()).await;
     let url = server.database(Auth::Scram).await.url();
-    let mitm = Mitm::with_key_of(&server, MitmBehavior::StripScramPlus).await;
+    let mitm = server.mitm(MitmBehavior::StripScramPlus).await;
     let error = open(&mitm.url(&url), &[(ROOTS, &ours.pem())]).await;
     let report = error.expect_err("a downgrade").report().to_string();
     assert!(report.contains("negotiation error"), "{report}");

@@ -53,7 +53,7 @@ async fn downgrade_by_a_mitm_with_the_servers_key_is_detected() {
     let file = roots(&ours.pem());
     let server = OwnServer::start(&ours.certify()).await;
     let url = server.database(Auth::Scram).await.url();
-    let mitm = Mitm::with_key_of(&server, MitmBehavior::StripScramPlus).await;
+    let mitm = server.mitm(MitmBehavior::StripScramPlus).await;
     for parameters in ["", "channel_binding=require"] {
         let url = with(&mitm.url(&url), parameters);
         refused(&format!("no offer, {parameters}"), &url, &[]).await;

@@ -103,7 +103,7 @@ async fn downgrade_by_a_mitm_with_the_pinned_key_is_detected() {
     let server = OwnServer::start(&Identity::self_signed()).await;
     let url = server.database(Auth::Scram).await.url();
     let pin = server.identity().pin();
-    let mitm = Mitm::with_key_of(&server, MitmBehavior::StripScramPlus).await;
+    let mitm = server.mitm(MitmBehavior::StripScramPlus).await;
     let error = open(&mitm.url(&url), &[(PIN, &pin)]).await;
     let report = error.expect_err("a downgrade").report().to_string();
     assert!(report.contains("negotiation error"), "{report}");
