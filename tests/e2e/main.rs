@@ -26,6 +26,7 @@ mod refusals;
 mod rotation;
 mod round_trips;
 mod router;
+mod same_database;
 mod snapstart;
 mod stages;
 mod streaming;

@@ -1,4 +1,4 @@
-//! Inspects a stage's database, and sets or clears its stage mark.
+//! Inspects a stage's database, compares it with another, and sets or clears its stage mark.
 
 use crate::database::{Database, State};
 use crate::error::Error;
@@ -16,6 +16,33 @@ impl Database {
         match &*self.state {
             State::Ready { pool, .. } => pool.inspect().await,
             State::Refused(error) => Err(error.clone()),
+        }
+    }
+
+    /// Returns whether both lead to one database, by whatever name, port, role or pooler, and
+    /// whatever their marks.
+    ///
+    /// It opens a connection to each, takes a random advisory lock in a transaction on the first,
+    /// and tries it on the second. A physical copy of a database and a follower are other
+    /// databases, although they have the system identifier of their source.
+    ///
+    /// # Errors
+    ///
+    /// As [`inspect`](Self::inspect); [`ErrorKind::Query`](crate::ErrorKind::Query) where a server
+    /// does not grant the lock or ends the transaction; and
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) of
+    /// [`Phase::Query`](crate::Phase::Query) where a statement takes longer than the limit for a
+    /// step of connecting, such as behind a pooler that has one connection to its server.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes both connections, which releases the lock.
+    pub async fn is_same_database_as(&self, other: &Self) -> Result<bool, Error> {
+        match (&*self.state, &*other.state) {
+            (State::Ready { pool, .. }, State::Ready { pool: other, .. }) => {
+                pool.is_same_database_as(other).await
+            }
+            (State::Refused(error), _) | (_, State::Refused(error)) => Err(error.clone()),
         }
     }
 

@@ -89,7 +89,9 @@ impl Pool {
     }
 
     /// Opens a connection to a database that may be another stage's. It is never lent.
-    async fn open_unchecked(&self) -> Result<(Connections, NewConnection), Error> {
+    pub(in crate::postgres::pool) async fn open_unchecked(
+        &self,
+    ) -> Result<(Connections, NewConnection), Error> {
         let connections = match self.current() {
             Some(connections) => connections,
             None => Box::pin(self.renew(None)).await?,

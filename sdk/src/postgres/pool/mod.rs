@@ -8,6 +8,7 @@ pub(in crate::postgres) mod manager;
 mod renewal;
 mod replacement;
 pub(in crate::postgres) mod reset;
+mod same_database;
 mod shared_health;
 pub(in crate::postgres) mod statements;
 #[cfg(test)]
