@@ -123,6 +123,16 @@ pub struct LinkOptions {
     #[arg(long)]
     pub without_scopes: bool,
 
+    /// Removes values of the site that hold another stage's database URL or secrets, as the plan
+    /// shows. Without it the command asks, or stops where it cannot ask.
+    #[arg(long)]
+    pub remove_leaks: bool,
+
+    /// Links other stages where production's database cannot be found, and so without comparing
+    /// theirs with it.
+    #[arg(long)]
+    pub without_production: bool,
+
     /// Shows what would be set, and changes nothing.
     #[arg(long)]
     pub dry_run: bool,

@@ -55,6 +55,17 @@ impl Error {
         Self::with_source(self.kind, message, self)
     }
 
+    /// The text with those of its causes, in one line.
+    pub(crate) fn report(&self) -> String {
+        let mut text = self.message.clone();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            text = format!("{text}: {cause}");
+            next = cause.source();
+        }
+        text
+    }
+
     /// Returns the kind of the failure.
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use stagelink::Stage;
 use stagelink_local::heroku::{Access, Failure, Fault, Heroku, Stage as HerokuStage};
 use stagelink_local::netlify_api::{Context, EnvScope, EnvVar, NetlifyApi};
-use stagelink_local_postgres::{Server, ServerOptions};
+use stagelink_local_postgres::{Database, Server, ServerOptions};
 use stagelink_pipeline::{
     ApiAccess, Change, DeployContext, Error, ErrorKind, LinkPlan, LinkRequest, ProvedTokens,
-    SiteVariables, StageDatabase, VariableChange,
+    SiteVariables, StageDatabase, StageDatabases, UrlOwners, VariableChange,
 };
 
 /// A pipeline whose staging and production have databases, and the fake Netlify API.
 struct Clouds {
     heroku: Heroku,
     netlify: NetlifyApi,
+    /// The databases by their apps.
+    databases: Vec<(String, Database)>,
     _postgres: Server,
 }
 
@@ -25,6 +27,7 @@ impl Clouds {
         let postgres = Server::start(options).await.expect("Postgres starts");
         let heroku = Heroku::start(0).await.expect("Heroku starts");
         heroku.create_pipeline("shop").expect("a pipeline");
+        let mut databases = Vec::new();
         for stage in [HerokuStage::Staging, HerokuStage::Production] {
             let name = format!("shop-{stage}");
             let database = postgres
@@ -36,11 +39,13 @@ impl Clouds {
             heroku
                 .set_config_var(&name, "DATABASE_URL", &database.url())
                 .expect("a config var");
+            databases.push((name, database));
         }
         let netlify = NetlifyApi::start(0).await.expect("Netlify starts");
         Self {
             heroku,
             netlify,
+            databases,
             _postgres: postgres,
         }
     }
@@ -49,11 +54,18 @@ impl Clouds {
         let (heroku, netlify) = (&self.heroku, &self.netlify);
         let token = heroku.api_key().into();
         let heroku = ApiAccess::new(heroku.url(), token, "HEROKU_API_KEY");
-        let url = self.heroku.url();
         let token = netlify.token().into();
-        LinkRequest::new(site, "shop", heroku)
-            .with_netlify(ApiAccess::new(netlify.url(), token, "NETLIFY_AUTH_TOKEN"))
-            .with_settings([("STAGELINK_HEROKU_API_URL", url)])
+        LinkRequest::new(site, "shop", heroku).with_netlify(ApiAccess::new(
+            netlify.url(),
+            token,
+            "NETLIFY_AUTH_TOKEN",
+        ))
+    }
+
+    /// The database URL of an app.
+    fn url(&self, app: &str) -> String {
+        let database = self.databases.iter().find(|(of, _)| of == app);
+        database.expect("an app").1.url()
     }
 
     /// The variables of a site's functions in each linked context.
@@ -76,11 +88,12 @@ impl Clouds {
 
 async fn plan(
     request: &LinkRequest,
-    databases: &[StageDatabase],
+    databases: &StageDatabases,
 ) -> Result<(SiteVariables, LinkPlan), Error> {
     let site = SiteVariables::look_up(request).await?;
     let tokens = ProvedTokens::prove(request, &site, databases).await?;
-    let plan = LinkPlan::new(request, &site, databases, &tokens)?;
+    let owners = UrlOwners::find(request, &site, databases).await;
+    let plan = LinkPlan::new(request, &site, databases, &tokens, &owners)?;
     Ok((site, plan))
 }
 
@@ -89,8 +102,12 @@ async fn site_is_linked_without_a_terminal() {
     let clouds = Clouds::start().await;
     clouds.netlify.create_site("one").expect("a site");
     let request = clouds.request("one");
-    let databases = StageDatabase::find_all(&request).await.expect("databases");
-    let stages: Vec<Stage> = databases.iter().map(StageDatabase::stage).collect();
+    let databases = StageDatabases::find(&request).await.expect("databases");
+    let stages: Vec<Stage> = databases
+        .linked()
+        .iter()
+        .map(StageDatabase::stage)
+        .collect();
     assert_eq!(stages, [Stage::Production, Stage::Staging]);
     // The pipeline, its couplings, the config vars: each stage is resolved once.
     assert_eq!(clouds.heroku.requests().len(), 6);
@@ -123,7 +140,7 @@ async fn site_is_linked_without_a_terminal() {
 #[tokio::test]
 async fn run_that_ended_between_two_changes_is_completed_by_the_next() {
     let clouds = Clouds::start().await;
-    let databases = StageDatabase::find_all(&clouds.request("any")).await;
+    let databases = StageDatabases::find(&clouds.request("any")).await;
     let databases = databases.expect("databases");
     let mut expected = None;
     for fails_at in 0.. {
@@ -176,7 +193,7 @@ async fn token_that_reads_production_is_refused_before_there_is_a_plan() {
         .request("one")
         .with_token(Stage::Staging, "WIDE", token.expect("a token").into())
         .expect("a linked stage");
-    let databases = StageDatabase::find_all(&request).await.expect("databases");
+    let databases = StageDatabases::find(&request).await.expect("databases");
     let error = plan(&request, &databases).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Isolation);
     assert!(!error.is_retryable());
@@ -194,7 +211,7 @@ async fn former_credentials_are_removed_and_shown_in_the_plan() {
         .set_variable("one", former)
         .expect("the site");
     let request = clouds.request("one");
-    let databases = StageDatabase::find_all(&request).await.expect("databases");
+    let databases = StageDatabases::find(&request).await.expect("databases");
     let (site, plan) = plan(&request, &databases).await.expect("a plan");
     let row = plan
         .variables
@@ -207,4 +224,39 @@ async fn former_credentials_are_removed_and_shown_in_the_plan() {
     let production = &clouds.environments("one")[0];
     assert!(!production.contains_key("STAGELINK_SEALED"));
     assert!(production.contains_key("STAGELINK_CREDENTIALS"));
+}
+
+#[tokio::test]
+async fn plan_with_a_leak_is_applied_only_with_consent() {
+    let clouds = Clouds::start().await;
+    clouds.netlify.create_site("one").expect("a site");
+    let databases = StageDatabases::find(&clouds.request("one")).await;
+    let databases = databases.expect("databases");
+    let url = clouds.url("shop-production");
+    let leak = EnvVar::new("PRIMARY").value(Context::All, &url);
+    clouds.netlify.set_variable("one", leak).expect("the site");
+
+    let (site, mut plan) = plan(&clouds.request("one"), &databases)
+        .await
+        .expect("a plan");
+    assert!(plan.findings[0].is_leak() && plan.findings[0].is_removed);
+    let before = clouds.environments("one");
+    let refused = plan.apply(&site, |_| {}).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Isolation);
+    assert_eq!(clouds.environments("one"), before);
+    let json = serde_json::to_string(&plan).expect("JSON");
+    assert!(
+        json.contains("other_stage") && !json.contains("c4n4ry"),
+        "{json}"
+    );
+
+    plan.confirm_removals();
+    plan.apply(&site, |_| {}).await.expect("the changes");
+    let environments = clouds.environments("one");
+    assert_eq!(environments[0]["PRIMARY"], url);
+    assert!(
+        environments[1..]
+            .iter()
+            .all(|of| !of.contains_key("PRIMARY"))
+    );
 }

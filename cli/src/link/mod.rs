@@ -8,28 +8,33 @@ use std::io::{IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
-use stagelink_pipeline::{LinkPlan, LinkRequest, ProvedTokens, SiteVariables, StageDatabase};
+use stagelink_pipeline::{
+    LinkPlan, LinkRequest, ProvedTokens, SiteVariables, StageDatabases, UrlOwners,
+};
 
 use crate::args::LinkOptions;
 use crate::output::print;
 use crate::progress::Step;
 
-/// Links a site: looks up its variables and the stages' databases, proves the tokens, shows the
-/// plan, and applies it.
+/// Links a site: looks up its variables and the stages' databases, proves the tokens, finds the
+/// owners of the site's database URLs, shows the plan, and applies it.
 ///
 /// # Errors
 ///
-/// The error of the first step that fails. Nothing is set before the plan is complete.
+/// The error of the first step that fails. Nothing is set before the plan was shown.
 pub async fn run(options: LinkOptions) -> anyhow::Result<()> {
     let request = request::from_options(&options)?;
-    let (site, plan) = make_plan(&request).await?;
+    let (site, mut plan) = make_plan(&request).await?;
     if options.print {
         let tokens = request::by_stage("--token-for", &options.tokens)?;
-        return print(&netlify_commands::lines(&plan, &tokens).join("\n"));
+        let lines = netlify_commands::lines(&plan, &tokens, site.is_known());
+        return print(&lines.join("\n"));
     }
-    let shows_plan = !options.json && (options.dry_run || !options.yes);
-    if shows_plan {
-        print(&table::text(&plan))?;
+    let text = table::text(&plan);
+    match options.json {
+        // Standard output has one line, at the end.
+        true => writeln!(std::io::stderr(), "{text}").context("could not show the plan")?,
+        false => print(&text)?,
     }
     if options.dry_run {
         return match options.json {
@@ -37,17 +42,12 @@ pub async fn run(options: LinkOptions) -> anyhow::Result<()> {
             false => print("nothing was set: this was a dry run"),
         };
     }
+    confirm(&mut plan, options.yes)?;
     if !plan.changes().is_empty() {
-        if !options.yes && !is_confirmed(&plan.site)? {
-            bail!("nothing was set");
-        }
         apply(&plan, &site).await?;
     }
     if options.json {
         return print_json(&plan, true);
-    }
-    if !shows_plan {
-        print(&table::text(&plan))?;
     }
     print(match plan.changes().is_empty() {
         true => "nothing to change: the site has all of these variables",
@@ -61,8 +61,12 @@ async fn make_plan(request: &LinkRequest) -> anyhow::Result<(SiteVariables, Link
     step.done(&format!("{}, {} variables", site.name(), site.count()));
 
     let step = Step::begin("databases");
-    let databases = StageDatabase::find_all(request).await?;
-    step.done(&format!("{} found and tried", databases.len()));
+    let databases = StageDatabases::find(request).await?;
+    step.done(&format!(
+        "{} found and tried, {} compared with them",
+        databases.linked().len(),
+        databases.all().count() - databases.linked().len()
+    ));
 
     let step = Step::begin("tokens");
     let tokens = ProvedTokens::prove(request, &site, &databases).await?;
@@ -70,8 +74,50 @@ async fn make_plan(request: &LinkRequest) -> anyhow::Result<(SiteVariables, Link
         "{} proved not to read production's config vars",
         tokens.count()
     ));
-    let plan = LinkPlan::new(request, &site, &databases, &tokens)?;
+
+    let step = Step::begin("database URLs");
+    let owners = UrlOwners::find(request, &site, &databases).await;
+    step.done(&format!(
+        "{} in the variables that can be read",
+        owners.count()
+    ));
+    let plan = LinkPlan::new(request, &site, &databases, &tokens, &owners)?;
     Ok((site, plan))
+}
+
+/// Makes sure that the operator wants the plan, whose values may lead to another stage.
+fn confirm(plan: &mut LinkPlan, is_confirmed: bool) -> anyhow::Result<()> {
+    if plan.changes().is_empty() || is_confirmed {
+        return Ok(plan.ensure_no_leak()?);
+    }
+    if !std::io::stdin().is_terminal() {
+        plan.ensure_no_leak()?;
+        bail!("nothing was set: add --yes to set it without a question, or --dry-run");
+    }
+    let mut wanted = plan.clone();
+    wanted.confirm_removals();
+    // A leak that stays is refused before the question.
+    wanted.ensure_no_leak()?;
+    let leaks = plan.findings.iter().filter(|finding| finding.is_leak());
+    let removals = match leaks.count() {
+        0 => String::new(),
+        count => format!(", and remove {count} values that lead to another stage"),
+    };
+    write!(
+        std::io::stderr(),
+        "Set these variables of the site {}{removals}? [y/N] ",
+        plan.site
+    )
+    .context("could not ask")?;
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .context("could not read the answer")?;
+    if !matches!(answer.trim(), "y" | "Y" | "yes") {
+        bail!("nothing was set");
+    }
+    *plan = wanted;
+    Ok(())
 }
 
 async fn apply(plan: &LinkPlan, site: &SiteVariables) -> anyhow::Result<()> {
@@ -80,22 +126,6 @@ async fn apply(plan: &LinkPlan, site: &SiteVariables) -> anyhow::Result<()> {
     plan.apply(site, |change| tell(change.key())).await?;
     step.done(&format!("{} changes made", plan.changes().len()));
     Ok(())
-}
-
-fn is_confirmed(site: &str) -> anyhow::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        bail!("nothing was set: add --yes to set it without a question, or --dry-run");
-    }
-    write!(
-        std::io::stderr(),
-        "Set these variables of the site {site}? [y/N] "
-    )
-    .context("could not ask")?;
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .context("could not read the answer")?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// A plan in JSON, and whether it was applied.

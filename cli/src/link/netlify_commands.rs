@@ -4,17 +4,23 @@
 //! By netlify-cli 26.2.0: `env:set` takes the site that the folder is linked to, whatever
 //! `--site` says; it refuses `--context` beside `--scope` for an existing variable; without a
 //! value it changes the scope, or makes a secret, and keeps the values; `--secret` keeps it from
-//! repeating the value.
+//! repeating the value. `env:unset --context` also removes the value of all contexts, and where it
+//! removes that alone, it sets that value for each of the other contexts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::{ExposeSecret, SecretString};
 use stagelink::Stage;
 use stagelink_pipeline::{Change, DeployContext, LinkPlan};
 
 /// Returns the lines of a shell script that makes the changes of a plan. `tokens` names the
-/// variable that holds the token of each stage.
-pub(super) fn lines(plan: &LinkPlan, tokens: &BTreeMap<Stage, String>) -> Vec<String> {
+/// variable that holds the token of each stage, and `is_site_known` says whether the plan is made
+/// for the variables that the site has.
+pub(super) fn lines(
+    plan: &LinkPlan,
+    tokens: &BTreeMap<Stage, String>,
+    is_site_known: bool,
+) -> Vec<String> {
     let by = if is_id(&plan.site) { "id" } else { "name" };
     let mut lines = vec![format!("netlify link --{by} {}", quoted(&plan.site))];
     for row in &plan.stages {
@@ -25,41 +31,54 @@ pub(super) fn lines(plan: &LinkPlan, tokens: &BTreeMap<Stage, String>) -> Vec<St
             row.credentials
         ));
     }
-    let script = Script {
+    for finding in plan.findings.iter().filter(|finding| finding.is_leak()) {
+        let end = match finding.is_removed {
+            true => "",
+            false => ": remove it, which these lines do not do",
+        };
+        lines.push(format!("# {finding}{end}"));
+    }
+    if !is_site_known {
+        lines.push(
+            "# the site's variables were not read, for want of NETLIFY_AUTH_TOKEN: remove each \
+             that holds another stage's database URL, and values of an earlier run that are not \
+             set below. Functions refuse to start with the former name of STAGELINK_CREDENTIALS:"
+                .to_owned(),
+        );
+        lines.push("netlify env:unset STAGELINK_SEALED --force".to_owned());
+    }
+    let mut script = Script {
         has_scopes: plan.scopes.is_some(),
         stage_of: &|context| plan.stage_of(context),
         tokens,
+        unset: BTreeSet::new(),
+        lines,
     };
     for change in plan.changes() {
-        script.add(&mut lines, change);
+        script.add(change);
     }
-    lines
+    script.lines
 }
 
 struct Script<'a> {
     has_scopes: bool,
     stage_of: &'a dyn Fn(&DeployContext) -> Option<Stage>,
     tokens: &'a BTreeMap<Stage, String>,
+    /// The variables that do not exist at this point of the script.
+    unset: BTreeSet<String>,
+    lines: Vec<String>,
 }
 
 impl Script<'_> {
-    fn add(&self, lines: &mut Vec<String>, change: &Change) {
-        let scope = match self.has_scopes {
-            true => " --scope functions",
-            false => "",
-        };
+    fn add(&mut self, change: &Change) {
         match change {
             Change::Create {
                 key,
                 is_secret,
                 values,
             } => {
-                for (number, (context, value)) in values.iter().enumerate() {
-                    // From the second one on the variable exists.
-                    let scope = if number == 0 { scope } else { "" };
-                    let line = self.set(key, *is_secret, context, value);
-                    lines.push(format!("{line}{scope}"));
-                }
+                self.unset.insert(key.clone());
+                self.set_all(key, *is_secret, values);
             }
             Change::Replace {
                 key,
@@ -67,14 +86,25 @@ impl Script<'_> {
                 values,
                 removed,
             } => {
+                let is_all = |context: &DeployContext| *context == DeployContext::All;
+                let stays = values.iter().any(|(context, _)| is_all(context));
+                if !removed.is_empty() && (stays || removed.iter().any(is_all)) {
+                    self.unset_whole(key);
+                    self.set_all(key, *is_secret, values);
+                    return;
+                }
                 // First, since a value for all contexts would become one of each when its
                 // variable becomes a secret.
-                lines.extend(removed.iter().map(|context| unset(key, context)));
+                self.lines
+                    .extend(removed.iter().map(|context| unset(key, context)));
                 let secret = if *is_secret { " --secret" } else { "" };
-                lines.push(format!("netlify env:set {key}{secret}{scope} --force"));
-                let is_linked = |context: &DeployContext| (self.stage_of)(context).is_some();
-                for (context, value) in values.iter().filter(|(context, _)| is_linked(context)) {
-                    lines.push(self.set(key, *is_secret, context, value));
+                let scope = self.scope(key);
+                self.lines
+                    .push(format!("netlify env:set {key}{secret}{scope} --force"));
+                for (context, value) in values {
+                    if (self.stage_of)(context).is_some() {
+                        self.set(key, *is_secret, context, value);
+                    }
                 }
             }
             Change::Set {
@@ -82,25 +112,44 @@ impl Script<'_> {
                 is_secret,
                 context,
                 value,
-            } => lines.push(self.set(key, *is_secret, context, value)),
-            Change::Unset { key, context, .. } => lines.push(unset(key, context)),
+            } => self.set(key, *is_secret, context, value),
+            Change::Unset {
+                key, context, rest, ..
+            } => {
+                if rest.is_empty() && *context != DeployContext::All {
+                    self.lines.push(unset(key, context));
+                    return;
+                }
+                self.unset_whole(key);
+                self.set_all(key, false, rest);
+            }
             // A comment, so that the script does not look complete without it.
-            _ => lines.push(format!(
+            _ => self.lines.push(format!(
                 "# {} changes in a way that has no command",
                 change.key()
             )),
         }
     }
 
-    fn set(
-        &self,
-        key: &str,
-        is_secret: bool,
-        context: &DeployContext,
-        value: &SecretString,
-    ) -> String {
-        let (value, secret) = match (self.stage_of)(context).filter(|_| is_secret) {
-            Some(stage) if key == "HEROKU_API_KEY" => {
+    /// Removes a variable with all its values. `env:unset --context` would not do where it has one
+    /// for all contexts: it removes that too, and where it finds no other, sets it for each context.
+    fn unset_whole(&mut self, key: &str) {
+        self.lines.push(format!("netlify env:unset {key} --force"));
+        self.unset.insert(key.to_owned());
+    }
+
+    fn set_all(&mut self, key: &str, is_secret: bool, values: &[(DeployContext, SecretString)]) {
+        for (context, value) in values {
+            self.set(key, is_secret, context, value);
+        }
+    }
+
+    fn set(&mut self, key: &str, is_secret: bool, context: &DeployContext, value: &SecretString) {
+        let stage = (self.stage_of)(context);
+        let (value, secret) = match stage.filter(|_| is_secret) {
+            // A value of another tool may be secret, whatever Netlify calls it.
+            _ if !is_own(key) => (format!("\"${}\"", value_variable(key, context)), ""),
+            Some(stage) if key == TOKEN => {
                 let name = self.tokens.get(&stage).map_or(key, String::as_str);
                 (format!("\"${name}\""), " --secret")
             }
@@ -108,10 +157,38 @@ impl Script<'_> {
             None if is_secret => ("\"$SECRET\"".to_owned(), " --secret"),
             None => (quoted(value.expose_secret()), ""),
         };
+        // From the second value on the variable exists.
+        let scope = match self.unset.remove(key) {
+            true => self.scope(key),
+            false => "",
+        };
         let context = quoted(&context.to_string());
-        format!("netlify env:set {key} {value} --context {context}{secret} --force")
+        self.lines.push(format!(
+            "netlify env:set {key} {value} --context {context}{secret} --force{scope}"
+        ));
+    }
+
+    fn scope(&self, key: &str) -> &'static str {
+        match self.has_scopes && is_own(key) {
+            true => " --scope functions",
+            false => "",
+        }
     }
 }
+
+/// Returns whether `stagelink link` sets the variable.
+fn is_own(key: &str) -> bool {
+    key.starts_with("STAGELINK_") || key == TOKEN
+}
+
+/// The shell variable that holds another tool's value for a context.
+fn value_variable(key: &str, context: &DeployContext) -> String {
+    let context = context.to_string().to_uppercase();
+    let context = context.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    format!("{key}_{context}")
+}
+
+const TOKEN: &str = "HEROKU_API_KEY";
 
 fn unset(key: &str, context: &DeployContext) -> String {
     let context = quoted(&context.to_string());
@@ -144,7 +221,7 @@ mod tests {
 
     fn printed(changes: &[Change]) -> Vec<String> {
         let tokens = [(Stage::Staging, "STAGING_TOKEN".to_owned())].into();
-        let script = Script {
+        let mut script = Script {
             has_scopes: true,
             stage_of: &|context| match context {
                 DeployContext::Production => Some(Stage::Production),
@@ -152,12 +229,13 @@ mod tests {
                 _ => None,
             },
             tokens: &tokens,
+            unset: BTreeSet::new(),
+            lines: Vec::new(),
         };
-        let mut lines = Vec::new();
         for change in changes {
-            script.add(&mut lines, change);
+            script.add(change);
         }
-        lines
+        script.lines
     }
 
     fn both(is_secret: bool, key: &str) -> Change {
@@ -194,10 +272,56 @@ mod tests {
         assert_eq!(
             printed(&[change]),
             [
-                "netlify env:unset STAGELINK_CREDENTIALS --context all --force",
+                "netlify env:unset STAGELINK_CREDENTIALS --force",
+                "netlify env:set STAGELINK_CREDENTIALS \"$STAGELINK_CREDENTIALS_PRODUCTION\" --context \
+                 production --secret --force --scope functions",
+            ]
+        );
+        let change = Change::Replace {
+            key: "STAGELINK_CREDENTIALS".to_owned(),
+            is_secret: true,
+            values: vec![(DeployContext::Production, "c4n4ry".into())],
+            removed: vec![DeployContext::DeployPreview],
+        };
+        assert_eq!(
+            printed(&[change]),
+            [
+                "netlify env:unset STAGELINK_CREDENTIALS --context deploy-preview --force",
                 "netlify env:set STAGELINK_CREDENTIALS --secret --scope functions --force",
                 "netlify env:set STAGELINK_CREDENTIALS \"$STAGELINK_CREDENTIALS_PRODUCTION\" --context \
                  production --secret --force",
+            ]
+        );
+    }
+
+    #[test]
+    fn value_of_all_contexts_goes_with_its_variable_and_the_others_are_set_again() {
+        let unset = |key: &str, context, rest: &[(DeployContext, &str)]| Change::Unset {
+            key: key.to_owned(),
+            id: "1".to_owned(),
+            context,
+            rest: rest
+                .iter()
+                .map(|(context, text)| (context.clone(), (*text).into()))
+                .collect(),
+        };
+        let staging = DeployContext::Branch("staging".to_owned());
+        let changes = [
+            unset("DATABASE_URL", DeployContext::All, &[(staging, "c4n4ry")]),
+            unset(
+                "STAGELINK_POOLER",
+                DeployContext::DeployPreview,
+                &[(DeployContext::All, "never")],
+            ),
+        ];
+        assert_eq!(
+            printed(&changes),
+            [
+                "netlify env:unset DATABASE_URL --force",
+                "netlify env:set DATABASE_URL \"$DATABASE_URL_BRANCH_STAGING\" --context \
+                 branch:staging --force",
+                "netlify env:unset STAGELINK_POOLER --force",
+                "netlify env:set STAGELINK_POOLER never --context all --force --scope functions",
             ]
         );
     }

@@ -67,6 +67,12 @@ pub(super) fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRequest>
     if options.without_scopes {
         request = request.without_scopes();
     }
+    if options.without_production {
+        request = request.without_production();
+    }
+    if options.remove_leaks {
+        request = request.with_leaks_removed();
+    }
     Ok(request)
 }
 

@@ -45,6 +45,14 @@ pub(super) fn text(plan: &LinkPlan) -> String {
         "variables of the site {}, {reach}:\n{variables}",
         plan.site
     ));
+    for finding in &plan.findings {
+        let (title, end) = match (finding.is_leak(), finding.is_removed) {
+            (true, true) => ("leak", ": it is removed"),
+            (true, false) => ("leak", ""),
+            _ => ("note", ""),
+        };
+        text.push_str(&format!("\n  {title}: {finding}{end}"));
+    }
     for note in &plan.notes {
         text.push_str(&format!("\n  note: {note}"));
     }

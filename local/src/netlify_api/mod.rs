@@ -145,6 +145,22 @@ impl NetlifyApi {
         Ok(())
     }
 
+    /// Sets or replaces a variable of the account, which all sites have unless they have one of
+    /// that name themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) for a variable that the API would refuse. No
+    /// error contains a value.
+    pub fn set_account_variable(&self, variable: EnvVar) -> Result<(), Error> {
+        let mut account = self.state.account();
+        variable
+            .check(account.scopes_available)
+            .map_err(Error::from)?;
+        account.variables.set(variable);
+        Ok(())
+    }
+
     /// Returns the variables of a site, with the values of secrets.
     ///
     /// # Errors

@@ -3,9 +3,10 @@
 use secrecy::SecretString;
 use stagelink::Stage;
 
-use crate::link::look_up::{SiteVariables, StageDatabase};
 use crate::link::prove::{ContextToken, ProvedTokens, TOKEN};
 use crate::link::request::LinkRequest;
+use crate::link::site_variables::SiteVariables;
+use crate::link::stage_database::StageDatabase;
 use crate::netlify::DeployContext;
 
 /// A linked context with its stage, token and database.
@@ -116,7 +117,8 @@ pub(super) fn desired_variables(
             for (context, variables) in &of_contexts {
                 match variables.iter().find(|(name, _)| *name == key) {
                     Some((_, value)) => desired.values.push(((*context).clone(), value.clone())),
-                    None if MANAGED.contains(&key) => desired.absent.push((*context).clone()),
+                    // An earlier run may have set it.
+                    None if key != TOKEN => desired.absent.push((*context).clone()),
                     None => {}
                 }
             }
@@ -174,14 +176,6 @@ const CREDENTIALS: &str = "STAGELINK_CREDENTIALS";
 /// The former name of [`CREDENTIALS`]: the SDK refuses to start where it is set.
 pub(super) const FORMER_CREDENTIALS: &str = "STAGELINK_SEALED";
 
-/// The variables that would lead to another database in a context that should not have them.
-const MANAGED: &[&str] = &[
-    "STAGELINK_PROVIDER",
-    "STAGELINK_HEROKU_PIPELINE",
-    "STAGELINK_HEROKU_APP",
-    CREDENTIALS,
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,7 +200,7 @@ mod tests {
             site: None,
             name: "shop-site".to_owned(),
             own,
-            account: Vec::new(),
+            account: None,
         }
     }
 
@@ -232,6 +226,13 @@ mod tests {
         )
     }
 
+    /// The variables that a context without a database must not have. A token stays, since it is
+    /// proved.
+    fn but_token_and_stage() -> impl Iterator<Item = &'static &'static str> {
+        let kept = [TOKEN, "STAGELINK_STAGE"];
+        ORDER.iter().filter(move |key| !kept.contains(key))
+    }
+
     #[test]
     fn context_with_a_token_knows_where_to_ask() {
         let production = linked(
@@ -250,7 +251,11 @@ mod tests {
                 "STAGELINK_STAGE=production"
             ]
         );
-        assert_eq!(absent, ["STAGELINK_HEROKU_APP", "STAGELINK_CREDENTIALS"]);
+        let others = ORDER.iter().filter(|key| {
+            let is_set = |set: &String| set.starts_with(&format!("{key}="));
+            !has.iter().any(is_set)
+        });
+        assert!(absent.iter().eq(others), "{absent:?}");
     }
 
     #[test]
@@ -259,7 +264,7 @@ mod tests {
         let preview = linked(context.clone(), Stage::Review, ContextToken::None);
         let (has, absent) = of(&preview, &context);
         assert_eq!(has, ["STAGELINK_STAGE=review"]);
-        assert_eq!(absent, MANAGED);
+        assert!(absent.iter().eq(but_token_and_stage()), "{absent:?}");
     }
 
     #[test]
@@ -269,7 +274,7 @@ mod tests {
         let branches = linked(context.clone(), Stage::Review, token);
         let (has, absent) = of(&branches, &context);
         assert_eq!(has, ["STAGELINK_STAGE=review"]);
-        assert_eq!(absent, MANAGED);
+        assert!(absent.iter().eq(but_token_and_stage()), "{absent:?}");
     }
 
     #[test]

@@ -1,89 +1,11 @@
 //! The changes that make a site's variables the desired ones: pure.
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use crate::error::{Error, ErrorKind};
+use crate::link::change::Change;
 use crate::link::context_plan::DesiredVariable;
 use crate::netlify::{DeployContext, FUNCTIONS_SCOPE, Variable, VariableValue};
-
-/// One request to Netlify's API that changes a variable of the site.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Change {
-    /// Creates a variable that the site does not have.
-    Create {
-        /// The variable's name.
-        key: String,
-        /// True if its values are secret.
-        is_secret: bool,
-        /// Its values.
-        values: Vec<(DeployContext, SecretString)>,
-    },
-    /// Replaces a variable whose scopes change, or that becomes a secret.
-    Replace {
-        /// The variable's name.
-        key: String,
-        /// True if its values become secret.
-        is_secret: bool,
-        /// All values, with those that stay as they are.
-        values: Vec<(DeployContext, SecretString)>,
-        /// The contexts whose values go.
-        removed: Vec<DeployContext>,
-    },
-    /// Sets a variable's value for one context.
-    Set {
-        /// The variable's name.
-        key: String,
-        /// True if its values are secret.
-        is_secret: bool,
-        /// The context.
-        context: DeployContext,
-        /// The value.
-        value: SecretString,
-    },
-    /// Removes a variable's value for one context.
-    Unset {
-        /// The variable's name.
-        key: String,
-        /// The API's id of the value.
-        id: String,
-        /// The context.
-        context: DeployContext,
-    },
-}
-
-impl Change {
-    /// The variable's name.
-    pub fn key(&self) -> &str {
-        match self {
-            Self::Create { key, .. }
-            | Self::Replace { key, .. }
-            | Self::Set { key, .. }
-            | Self::Unset { key, .. } => key,
-        }
-    }
-
-    /// The values that the request sends, each with the context that gets it.
-    pub fn sent_values(&self) -> Vec<(&DeployContext, &SecretString)> {
-        match self {
-            Self::Create { values, .. } | Self::Replace { values, .. } => values
-                .iter()
-                .map(|(context, value)| (context, value))
-                .collect(),
-            Self::Set { context, value, .. } => vec![(context, value)],
-            Self::Unset { .. } => Vec::new(),
-        }
-    }
-
-    /// The contexts that lose their value of the variable.
-    pub fn removed_contexts(&self) -> &[DeployContext] {
-        match self {
-            Self::Replace { removed, .. } => removed,
-            Self::Unset { context, .. } => std::slice::from_ref(context),
-            Self::Create { .. } | Self::Set { .. } => &[],
-        }
-    }
-}
 
 /// Returns the changes to one variable, in the order in which they are made. Values of other
 /// contexts stay as they are.
@@ -119,13 +41,7 @@ pub(super) fn diff(
         .iter()
         .filter(|value| desired.absent.contains(&value.context))
     {
-        if let Some(id) = &value.id {
-            changes.push(Change::Unset {
-                key: key.clone(),
-                id: id.clone(),
-                context: value.context.clone(),
-            });
-        }
+        changes.extend(Change::unset(current, value, &desired.absent));
     }
     for (context, value) in &desired.values {
         let is_same = current
@@ -189,6 +105,7 @@ fn replacement(current: &Variable, desired: &DesiredVariable) -> Result<Change, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::change::shown;
 
     fn variable(is_secret: bool, scopes: &[&str], values: &[(DeployContext, &str)]) -> Variable {
         let values = values
@@ -221,26 +138,6 @@ mod tests {
                 .collect(),
             absent: absent.to_vec(),
         }
-    }
-
-    /// The changes, one line each.
-    fn shown(changes: &[Change]) -> Vec<String> {
-        let one = |change: &Change| {
-            let sent = change.sent_values().into_iter();
-            let mut words: Vec<_> = sent
-                .map(|(context, value)| format!("{context}={}", value.expose_secret()))
-                .collect();
-            let removed = change.removed_contexts().iter();
-            words.extend(removed.map(|context| format!("-{context}")));
-            let verb = match change {
-                Change::Create { .. } => "create",
-                Change::Replace { .. } => "replace",
-                Change::Set { .. } => "set",
-                Change::Unset { .. } => "unset",
-            };
-            format!("{verb} {}", words.join(" "))
-        };
-        changes.iter().map(one).collect()
     }
 
     fn planned(current: Option<&Variable>, desired: &DesiredVariable) -> Vec<String> {

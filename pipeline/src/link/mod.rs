@@ -1,18 +1,26 @@
 //! Linking a Netlify site: each deploy context gets the database of its stage.
 //!
-//! The steps, in this order: a [`LinkRequest`]; [`SiteVariables`] and [`StageDatabase`], which look
-//! up what is there; [`ProvedTokens`]; a [`LinkPlan`], which is shown, and then applied.
+//! The steps, in this order: a [`LinkRequest`]; [`SiteVariables`] and [`StageDatabases`], which look
+//! up what is there; [`ProvedTokens`] and [`UrlOwners`], which find out what the tokens and the URLs
+//! in it lead to; a [`LinkPlan`], which is shown, and then applied.
 
-mod apply;
+mod change;
+mod connection_string;
 mod context_plan;
 mod diff;
-mod look_up;
+mod leak;
 mod plan;
 mod prove;
 mod request;
+mod site_variables;
+mod stage_database;
+mod url_owners;
 
-pub use self::diff::Change;
-pub use self::look_up::{SiteVariables, StageDatabase, ensure_own_stage};
+pub use self::change::Change;
+pub use self::leak::{FindingKind, ValueFinding};
 pub use self::plan::{LinkPlan, PlannedVariable, StageSummary, VariableChange};
 pub use self::prove::ProvedTokens;
 pub use self::request::{LinkRequest, SHARED_SETTINGS};
+pub use self::site_variables::SiteVariables;
+pub use self::stage_database::{StageDatabase, StageDatabases, ensure_own_stage};
+pub use self::url_owners::UrlOwners;

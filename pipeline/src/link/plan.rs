@@ -9,13 +9,17 @@ use serde::{Serialize, Serializer};
 use stagelink::Stage;
 
 use crate::error::{Error, ErrorKind};
+use crate::link::change::Change;
 use crate::link::context_plan::{
     ContextPlan, DesiredVariable, FORMER_CREDENTIALS, desired_variables,
 };
-use crate::link::diff::{Change, diff};
-use crate::link::look_up::{SiteVariables, StageDatabase};
+use crate::link::diff::diff;
+use crate::link::leak::{LeakReport, ValueFinding, ensure_no_leak};
 use crate::link::prove::ProvedTokens;
 use crate::link::request::LinkRequest;
+use crate::link::site_variables::SiteVariables;
+use crate::link::stage_database::{StageDatabase, StageDatabases};
+use crate::link::url_owners::UrlOwners;
 use crate::netlify::{DeployContext, FUNCTIONS_SCOPE};
 
 /// A plan to link a site. It holds no secret but in its [`changes`](Self::changes), which are not
@@ -31,12 +35,16 @@ pub struct LinkPlan {
     pub stages: Vec<StageSummary>,
     /// The variables of all linked contexts, and all values that go.
     pub variables: Vec<PlannedVariable>,
+    /// The values that lead to another stage's database, and those of which it is not known.
+    pub findings: Vec<ValueFinding>,
     /// Advice for the operator.
     pub notes: Vec<String>,
     #[serde(skip)]
     changes: Vec<Change>,
     #[serde(skip)]
     contexts: Vec<(DeployContext, Stage)>,
+    #[serde(skip)]
+    may_remove_leaks: bool,
 }
 
 /// A stage's database, as a plan shows it.
@@ -104,25 +112,85 @@ impl LinkPlan {
     pub fn new(
         request: &LinkRequest,
         site: &SiteVariables,
-        databases: &[StageDatabase],
+        databases: &StageDatabases,
         tokens: &ProvedTokens,
+        owners: &UrlOwners,
     ) -> Result<Self, Error> {
-        let contexts = ContextPlan::all(request, databases, tokens);
+        let contexts = ContextPlan::all(request, databases.linked(), tokens);
         let desired = desired_variables(&contexts, site);
         let mut changes = Vec::new();
         for desired in &desired {
             changes.extend(diff(site.own(desired.key), desired, request.has_scopes)?);
         }
-        ensure_no_production_secret(&changes, &production_secrets(request, databases))?;
+        let LeakReport { findings, removals } =
+            LeakReport::new(request, &site.own, site.of_account(), &changes, owners);
+        // A new site is linked only once no other stage's URL is left.
+        let stage = changes.iter().position(|change| change.key() == STAGE);
+        let stage = stage.unwrap_or(changes.len());
+        changes.splice(stage..stage, removals);
+        ensure_no_production_secret(&changes, &databases.secrets(request, Stage::Production))?;
         Ok(Self {
             site: site.name.clone(),
             scopes: request.has_scopes.then_some(FUNCTIONS_SCOPE),
-            stages: databases.iter().map(StageSummary::new).collect(),
+            stages: databases.linked().iter().map(StageSummary::new).collect(),
             variables: planned_variables(&contexts, &desired, &changes, site),
+            findings,
             notes: notes(&contexts, databases, site, request.has_scopes),
             changes,
             contexts: request.contexts.clone(),
+            may_remove_leaks: request.removes_leaks,
         })
+    }
+
+    /// Lets the plan remove the leaks that it shows, which an operator has confirmed.
+    pub fn confirm_removals(&mut self) {
+        self.may_remove_leaks = true;
+    }
+
+    /// Makes sure that after this plan no value leads functions of a stage to another stage's
+    /// database, and that the operator wants the values removed that do.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Isolation`] for a leak that the plan does not remove, or removes without
+    /// [`LinkRequest::with_leaks_removed`] or [`confirm_removals`](Self::confirm_removals).
+    pub fn ensure_no_leak(&self) -> Result<(), Error> {
+        ensure_no_leak(&self.findings, self.may_remove_leaks)
+    }
+
+    /// Makes the changes of the plan, one after the other, and calls `on_change` before each. A
+    /// run that was interrupted is completed by a new plan.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ensure_no_leak`](Self::ensure_no_leak); the error of the first change that fails,
+    /// with the number of changes before it; [`ErrorKind::Settings`] when this is not the plan's
+    /// site, or Netlify was not asked for it.
+    pub async fn apply(
+        &self,
+        site: &SiteVariables,
+        mut on_change: impl FnMut(&Change),
+    ) -> Result<(), Error> {
+        self.ensure_no_leak()?;
+        let site = site.site.as_ref().filter(|site| site.name() == self.site);
+        let site = site.ok_or_else(|| {
+            let message = format!(
+                "could not apply the plan: it is not of the site {}",
+                self.site
+            );
+            Error::new(ErrorKind::Settings, message)
+        })?;
+        let changes = self.changes();
+        for (made, change) in changes.iter().enumerate() {
+            on_change(change);
+            change.apply(site).await.map_err(|error| {
+                error.context(format!(
+                    "{made} of {} changes were made before this; link again to make all",
+                    changes.len()
+                ))
+            })?;
+        }
+        Ok(())
     }
 
     /// The changes, in the order in which they are made.
@@ -205,18 +273,6 @@ fn ensure_no_production_secret(changes: &[Change], secrets: &[SecretString]) -> 
     Ok(())
 }
 
-/// The secrets that no context but production's may get.
-fn production_secrets(request: &LinkRequest, databases: &[StageDatabase]) -> Vec<SecretString> {
-    let production = databases
-        .iter()
-        .filter(|found| found.stage() == Stage::Production)
-        .flat_map(|found| found.credentials.secrets());
-    let token = request.tokens.get(&Stage::Production);
-    production
-        .chain(token.map(|access| access.token.clone()))
-        .collect()
-}
-
 fn planned_variables(
     contexts: &[ContextPlan<'_>],
     desired: &[DesiredVariable],
@@ -250,12 +306,27 @@ fn planned_variables(
             });
         }
     }
+    let stage_of = |context: &DeployContext| {
+        let linked = contexts.iter().find(|plan| plan.context == context);
+        linked.map(|plan| plan.stage)
+    };
     for change in changes {
-        for context in change.removed_contexts() {
-            let linked = contexts.iter().find(|plan| plan.context == context);
+        let is_desired = desired.iter().any(|of| of.key == change.key());
+        // The values of a removed one that other contexts keep.
+        for (context, _) in change.sent_values().into_iter().filter(|_| !is_desired) {
             variables.push(PlannedVariable {
                 context: context.clone(),
-                stage: linked.map(|plan| plan.stage),
+                stage: stage_of(context),
+                variable: change.key().to_owned(),
+                value: None,
+                is_secret: true,
+                change: VariableChange::New,
+            });
+        }
+        for context in change.removed_contexts() {
+            variables.push(PlannedVariable {
+                context: context.clone(),
+                stage: stage_of(context),
                 variable: change.key().to_owned(),
                 value: None,
                 is_secret: false,
@@ -268,12 +339,17 @@ fn planned_variables(
 
 fn notes(
     contexts: &[ContextPlan<'_>],
-    databases: &[StageDatabase],
+    databases: &StageDatabases,
     site: &SiteVariables,
     has_scopes: bool,
 ) -> Vec<String> {
     let mut notes = Vec::new();
-    for found in databases.iter().filter(|found| !found.is_marked()) {
+    for (stage, reason) in &databases.not_compared {
+        notes.push(format!(
+            "stage {stage} was not compared with the linked ones: {reason}"
+        ));
+    }
+    for found in databases.linked().iter().filter(|found| !found.is_marked()) {
         let stage = found.stage();
         notes.push(format!(
             "the database of stage {stage} is not marked: run `stagelink mark set --stage {stage}` \
@@ -282,15 +358,25 @@ fn notes(
     }
     for plan in contexts {
         notes.extend(note_on_token(plan).map(Cow::into_owned));
-        let context = plan.context;
-        if site.value_in("DATABASE_URL", context).is_some() {
-            notes.push(format!(
-                "the site also has a DATABASE_URL for the context {context}: which stage's it is, \
-                 is not known here, and the functions can read it"
-            ));
-        }
     }
-    if site.account.iter().any(|of| of.key == FORMER_CREDENTIALS) {
+    if !site.is_known() {
+        notes.push(
+            "the site's variables were not read, so none of them was checked for the database URL \
+             of another stage"
+                .to_owned(),
+        );
+    } else if site.account.is_none() {
+        notes.push(
+            "the account's variables cannot be read with this token, so none of them was checked \
+             for the database URL of another stage"
+                .to_owned(),
+        );
+    }
+    if site
+        .of_account()
+        .iter()
+        .any(|of| of.key == FORMER_CREDENTIALS)
+    {
         notes.push(format!(
             "the account has a {FORMER_CREDENTIALS}, with which functions refuse to start: remove \
              it, since `stagelink link` changes the site's own variables only"
@@ -324,6 +410,9 @@ fn note_on_token(plan: &ContextPlan<'_>) -> Option<Cow<'static, str>> {
         .into(),
     })
 }
+
+/// The variable of a context's stage, which is set last.
+const STAGE: &str = "STAGELINK_STAGE";
 
 fn display<S: Serializer>(value: impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&value)

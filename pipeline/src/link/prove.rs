@@ -6,8 +6,9 @@ use stagelink::{Provider as _, ProviderSettings, ResolveRequest, Stage};
 use crate::api::ApiAccess;
 use crate::error::{Error, ErrorKind};
 use crate::heroku::Heroku;
-use crate::link::look_up::{SiteVariables, StageDatabase};
 use crate::link::request::LinkRequest;
+use crate::link::site_variables::SiteVariables;
+use crate::link::stage_database::StageDatabases;
 use crate::netlify::DeployContext;
 
 /// The tokens of all contexts, which were proved not to read production's config vars.
@@ -42,7 +43,7 @@ impl ProvedTokens {
     pub async fn prove(
         request: &LinkRequest,
         site: &SiteVariables,
-        databases: &[StageDatabase],
+        databases: &StageDatabases,
     ) -> Result<Self, Error> {
         let of_contexts: Vec<_> = request
             .contexts
@@ -78,7 +79,11 @@ impl ProvedTokens {
             if stage == Stage::Review {
                 heroku.ensure_reads_review_apps(&request.pipeline).await?;
             }
-            if databases.iter().any(|found| found.stage() == stage) {
+            if databases
+                .linked()
+                .iter()
+                .any(|found| found.stage() == stage)
+            {
                 ensure_finds_database(request, stage, &access).await?;
             }
             proved.push((stage, access));

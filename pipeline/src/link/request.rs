@@ -29,6 +29,9 @@ pub struct LinkRequest {
     pub(super) settings: Vec<(&'static str, String)>,
     pub(super) pins_servers: bool,
     pub(super) has_scopes: bool,
+    /// True if production's database has to be found, so that others are compared with it.
+    pub(super) needs_production: bool,
+    pub(super) removes_leaks: bool,
 }
 
 impl LinkRequest {
@@ -51,6 +54,8 @@ impl LinkRequest {
             settings: Vec::new(),
             pins_servers: false,
             has_scopes: true,
+            needs_production: true,
+            removes_leaks: false,
         }
     }
 
@@ -193,6 +198,23 @@ impl LinkRequest {
         self
     }
 
+    /// Links other stages where production's database cannot be found: they are not compared with
+    /// it then, which the plan says.
+    #[must_use]
+    pub fn without_production(mut self) -> Self {
+        self.needs_production = false;
+        self
+    }
+
+    /// Lets the plan remove values of the site that hold another stage's database URL or token.
+    /// Without it such a plan is shown and not applied, unless
+    /// [`LinkPlan::confirm_removals`](crate::LinkPlan::confirm_removals) is called.
+    #[must_use]
+    pub fn with_leaks_removed(mut self) -> Self {
+        self.removes_leaks = true;
+        self
+    }
+
     /// The linked stages, production first.
     pub(super) fn stages(&self) -> Vec<Stage> {
         let mut stages: Vec<Stage> = self.contexts.iter().map(|(_, stage)| *stage).collect();
@@ -220,8 +242,11 @@ impl LinkRequest {
             ("STAGELINK_HEROKU_PIPELINE", &self.pipeline),
             ("STAGELINK_HEROKU_APP", self.app(stage).unwrap_or_default()),
             ("HEROKU_API_KEY", token.expose_secret()),
+            ("STAGELINK_HEROKU_API_URL", self.heroku.url.trim()),
         ];
-        Settings::from_vars(own.into_iter().chain(self.shared_settings()))
+        let shared = self.shared_settings();
+        let shared = shared.filter(|(name, _)| own.iter().all(|(own, _)| own != name));
+        Settings::from_vars(own.into_iter().chain(shared))
     }
 
     pub(super) fn shared_settings(&self) -> impl Iterator<Item = (&'static str, &str)> {

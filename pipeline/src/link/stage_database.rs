@@ -1,70 +1,20 @@
-//! The look-up before a plan: the site's variables, and the database of each stage.
+//! The database of each stage: found, tried as the stage's functions will, and compared with those
+//! of the other stages.
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use stagelink::{Credentials, Database, DatabaseInfo, Settings, Stage, StageMark};
 
 use crate::error::{Error, ErrorKind};
 use crate::link::request::LinkRequest;
-use crate::netlify::{DeployContext, Site, Variable, VariableValue};
 
-/// A site and its variables when it was looked up.
-#[derive(Debug)]
-pub struct SiteVariables {
-    /// `None` where Netlify was not asked: the site counts as new.
-    pub(super) site: Option<Site>,
-    pub(super) name: String,
-    /// The site's own variables.
-    pub(super) own: Vec<Variable>,
-    /// The variables of its account.
-    pub(super) account: Vec<Variable>,
-}
-
-impl SiteVariables {
-    /// Looks up the site of a request at Netlify.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Settings`] for an unusable URL, [`ErrorKind::Refused`] when Netlify does not
-    /// find the site or refuses the token, [`ErrorKind::Unavailable`] when it does not answer.
-    pub async fn look_up(request: &LinkRequest) -> Result<Self, Error> {
-        let Some(netlify) = &request.netlify else {
-            return Ok(Self {
-                site: None,
-                name: request.site.clone(),
-                own: Vec::new(),
-                account: Vec::new(),
-            });
-        };
-        let site = Site::find(netlify, &request.site, request.has_scopes).await?;
-        Ok(Self {
-            name: site.name().to_owned(),
-            own: site.variables().await?,
-            account: site.account_variables().await?,
-            site: Some(site),
-        })
-    }
-
-    /// The site's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The number of the site's own variables.
-    pub fn count(&self) -> usize {
-        self.own.len()
-    }
-
-    /// The site's own variable of this name.
-    pub(super) fn own(&self, key: &str) -> Option<&Variable> {
-        self.own.iter().find(|variable| variable.key == key)
-    }
-
-    /// The value that a variable has in a context, from the site or else from its account.
-    pub(super) fn value_in(&self, key: &str, context: &DeployContext) -> Option<&VariableValue> {
-        let account = self.account.iter().find(|variable| variable.key == key);
-        let own = self.own(key).and_then(|own| own.value_in(context));
-        own.or_else(|| account?.value_in(context))
-    }
+/// The databases of a request's stages, each of which is another one.
+#[derive(Debug, Default)]
+pub struct StageDatabases {
+    pub(super) linked: Vec<StageDatabase>,
+    /// The databases of stages that the request does not link.
+    pub(super) compared: Vec<StageDatabase>,
+    /// The stages that were not compared, each with the reason.
+    pub(super) not_compared: Vec<(Stage, String)>,
 }
 
 /// A stage's database, found and tried as the stage's functions will.
@@ -76,49 +26,133 @@ pub struct StageDatabase {
     pub(super) info: DatabaseInfo,
     /// The variables beside the credentials by which functions prove the database and its server.
     pub(super) proof: Vec<(&'static str, String)>,
+    /// Connects with the variables that functions get.
+    pub(super) database: Database,
 }
 
-impl StageDatabase {
-    /// Finds and tries the database of each stage of a request. A preview's database belongs to
+impl StageDatabases {
+    /// Finds and tries the database of each stage that a request links, and compares it with those
+    /// of the other linked stages, of production and of staging. A preview's database belongs to
     /// its pull request, so stage review is left out unless its app is named.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Database`] when one cannot be found or used, [`ErrorKind::Isolation`] when a
-    /// database is marked as another stage's, or two stages have the same one.
-    pub async fn find_all(request: &LinkRequest) -> Result<Vec<Self>, Error> {
-        let mut found = Vec::new();
-        for stage in request.stages() {
+    /// [`ErrorKind::Database`] when one cannot be found, used or compared, and
+    /// [`ErrorKind::Isolation`] when a database is marked as another stage's, or two stages have
+    /// the same one. Staging, where the request does not link it, need not be found; nor need
+    /// production with [`LinkRequest::without_production`].
+    pub async fn find(request: &LinkRequest) -> Result<Self, Error> {
+        let mut databases = Self::default();
+        let stages = request.stages();
+        for &stage in &stages {
             if stage == Stage::Review && request.app(stage).is_none() {
                 continue;
             }
-            found.push(Self::find(request, stage).await?);
+            let found = StageDatabase::find(request, stage).await?;
+            databases.ensure_is_another(&found).await?;
+            databases.linked.push(found);
         }
-        ensure_distinct(&found)?;
+        for stage in [Stage::Production, Stage::Staging] {
+            if stages.contains(&stage) {
+                continue;
+            }
+            match databases.compare(request, stage).await {
+                Ok(found) => databases.compared.push(found),
+                Err(error) if error.kind() == ErrorKind::Isolation => return Err(error),
+                Err(error) if stage == Stage::Production && request.needs_production => {
+                    return Err(error.context(
+                        "the database of stage production is not known, so nothing shows that no \
+                         other stage gets it: to link without the comparison, add \
+                         --without-production",
+                    ));
+                }
+                Err(error) => databases.not_compared.push((stage, error.report())),
+            }
+        }
+        Ok(databases)
+    }
+
+    /// The databases of the stages that the request links.
+    pub fn linked(&self) -> &[StageDatabase] {
+        &self.linked
+    }
+
+    /// The databases of all stages that are known, with those that the request does not link.
+    pub fn all(&self) -> impl Iterator<Item = &StageDatabase> {
+        self.linked.iter().chain(&self.compared)
+    }
+
+    /// The secrets that no context of another stage may have: those of the stage's credentials, and
+    /// the token that the request has for the stage.
+    pub(super) fn secrets(&self, request: &LinkRequest, stage: Stage) -> Vec<SecretString> {
+        let own = self.all().filter(|found| found.stage() == stage);
+        let token = request.tokens.get(&stage);
+        own.flat_map(|found| found.credentials.secrets())
+            .chain(token.map(|access| access.token.clone()))
+            .collect()
+    }
+
+    /// Finds the database of a stage that is not linked, and compares it with those that are.
+    async fn compare(&self, request: &LinkRequest, stage: Stage) -> Result<StageDatabase, Error> {
+        let found = StageDatabase::look_up(request, stage)
+            .await
+            .map_err(|error| error.context(format!("could not compare with stage {stage}")))?;
+        self.ensure_is_another(&found).await?;
         Ok(found)
     }
 
+    /// Makes sure that no linked stage has this stage's database, by whatever name.
+    async fn ensure_is_another(&self, found: &StageDatabase) -> Result<(), Error> {
+        for linked in &self.linked {
+            let (one, other) = (&linked.info, &found.info);
+            let is_same_name = (&one.server, &one.database) == (&other.server, &other.database);
+            let is_same = is_same_name || linked.is_same_as(found).await?;
+            if is_same {
+                return Err(Error::new(
+                    ErrorKind::Isolation,
+                    format!(
+                        "stages {} and {} have one database: {} on {} ({}) and {} on {} ({}) are the \
+                         same; give each stage its own (`heroku addons:create heroku-postgresql`)",
+                        one.stage,
+                        other.stage,
+                        one.database,
+                        one.server,
+                        linked.credentials.origin(),
+                        other.database,
+                        other.server,
+                        found.credentials.origin(),
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl StageDatabase {
+    /// Finds a stage's database as the operator, and tries it with the variables of functions.
     async fn find(request: &LinkRequest, stage: Stage) -> Result<Self, Error> {
         let action = format!("could not link stage {stage}");
-        let found = Database::new(request.settings_of(stage, &request.heroku.token))
-            .inspect()
+        let found = Self::look_up(request, stage)
             .await
-            .map_err(|error| Error::with_source(ErrorKind::Database, &action, error))?;
-        ensure_own_stage(&found).map_err(|error| error.context(&action))?;
+            .map_err(|error| error.context(&action))?;
+        let Self {
+            credentials, info, ..
+        } = found;
         let mut proof = Vec::new();
-        if found.mark == StageMark::Of(stage) {
+        if info.mark == StageMark::Of(stage) {
             proof.push(("STAGELINK_REQUIRE_MARK", "true".to_owned()));
         }
         // A pooler proves itself by the key of the database behind it, and functions get the
         // pooler's URL alone.
-        let needs_pin = request.pins_servers || found.credentials.direct().is_some();
-        if let Some(pin) = found.pin.filter(|_| needs_pin) {
+        let needs_pin = request.pins_servers || credentials.direct().is_some();
+        if let Some(pin) = info.pin.filter(|_| needs_pin) {
             proof.push(("STAGELINK_SERVER_PIN", pin.to_string()));
         }
-        if found.direct_tls {
+        if info.direct_tls {
             proof.push(("STAGELINK_DIRECT_TLS", "true".to_owned()));
         }
-        let value = found.credentials.to_variable(stage);
+        let value = credentials.to_variable(stage);
         let variables = [
             ("STAGELINK_STAGE", stage.as_str()),
             ("STAGELINK_CREDENTIALS", value.expose_secret()),
@@ -127,17 +161,44 @@ impl StageDatabase {
             .into_iter()
             .chain(proof.iter().map(|(name, value)| (*name, value.as_str())))
             .chain(request.shared_settings());
-        let info = Database::new(Settings::from_vars(variables))
-            .inspect()
-            .await
-            .map_err(|error| {
-                let message = format!("functions of stage {stage} could not use their database");
-                Error::with_source(ErrorKind::Database, message, error).context(&action)
-            })?;
+        let database = Database::new(Settings::from_vars(variables));
+        let info = database.inspect().await.map_err(|error| {
+            let message = format!("functions of stage {stage} could not use their database");
+            Error::with_source(ErrorKind::Database, message, error).context(&action)
+        })?;
         Ok(Self {
-            credentials: found.credentials,
+            credentials,
             info,
             proof,
+            database,
+        })
+    }
+
+    /// Finds a stage's database as the operator.
+    async fn look_up(request: &LinkRequest, stage: Stage) -> Result<Self, Error> {
+        let database = Database::new(request.settings_of(stage, &request.heroku.token));
+        let info = database.inspect().await.map_err(|error| {
+            let message = format!("could not find and try the database of stage {stage}");
+            Error::with_source(ErrorKind::Database, message, error)
+        })?;
+        ensure_own_stage(&info)?;
+        Ok(Self {
+            credentials: info.credentials.clone(),
+            info,
+            proof: Vec::new(),
+            database,
+        })
+    }
+
+    async fn is_same_as(&self, other: &Self) -> Result<bool, Error> {
+        let compared = self.database.is_same_database_as(&other.database).await;
+        compared.map_err(|error| {
+            let message = format!(
+                "could not compare the databases of stages {} and {}",
+                self.stage(),
+                other.stage()
+            );
+            Error::with_source(ErrorKind::Database, message, error)
         })
     }
 
@@ -178,26 +239,6 @@ pub fn ensure_own_stage(found: &DatabaseInfo) -> Result<(), Error> {
                 found.database, found.origin, found.mark
             ),
         ));
-    }
-    Ok(())
-}
-
-/// Makes sure that no two stages have the same database.
-fn ensure_distinct(found: &[StageDatabase]) -> Result<(), Error> {
-    for (number, one) in found.iter().enumerate() {
-        for other in &found[..number] {
-            let (one, other) = (&one.info, &other.info);
-            if (&one.server, &one.database) == (&other.server, &other.database) {
-                return Err(Error::new(
-                    ErrorKind::Isolation,
-                    format!(
-                        "stages {} and {} have one database, {} on {}: give each stage its own \
-                         (`heroku addons:create heroku-postgresql`)",
-                        other.stage, one.stage, one.database, one.server
-                    ),
-                ));
-            }
-        }
     }
     Ok(())
 }

@@ -79,17 +79,17 @@ impl Site {
         self.read_variables(&response, &action)
     }
 
-    /// Reads the variables of the account, which all of its sites have. Returns none where the
+    /// Reads the variables of the account, which all of its sites have. Returns `None` where the
     /// token has no access to them.
-    pub(crate) async fn account_variables(&self) -> Result<Vec<Variable>, Error> {
+    pub(crate) async fn account_variables(&self) -> Result<Option<Vec<Variable>>, Error> {
         let action = format!("read the variables of the account {}", self.account);
         let response = self
             .api
             .get(&["accounts", &self.account, "env"], &[])
             .await?;
         match response.status {
-            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(Vec::new()),
-            _ => self.read_variables(&response, &action),
+            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(None),
+            _ => self.read_variables(&response, &action).map(Some),
         }
     }
 

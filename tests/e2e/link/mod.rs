@@ -1,6 +1,8 @@
 //! `stagelink link`: gives each context of a site the database of its stage, and no other.
 
 mod apart;
+mod compared;
+mod leaks;
 mod refused;
 mod set;
 

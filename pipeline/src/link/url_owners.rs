@@ -1,0 +1,208 @@
+//! The stages that own the databases to which a site's variables lead.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use secrecy::{ExposeSecret, SecretString};
+use stagelink::{Database, Settings, Stage};
+use tokio::net::lookup_host;
+
+use crate::link::connection_string::{ConnectionString, connection_strings, readings};
+use crate::link::request::LinkRequest;
+use crate::link::site_variables::SiteVariables;
+use crate::link::stage_database::{StageDatabase, StageDatabases};
+
+/// The owners of the databases that a site's readable variables lead to, and the secrets of each
+/// stage.
+#[derive(Debug)]
+pub struct UrlOwners {
+    owners: Vec<(ConnectionString, Owner)>,
+    secrets: Vec<(Stage, Vec<SecretString>)>,
+}
+
+/// The owner of a database.
+#[derive(Debug)]
+enum Owner {
+    Stage(Stage),
+    /// No stage that is known here; with the reason why the database could not be tried, if so.
+    Unknown(Option<String>),
+}
+
+impl UrlOwners {
+    /// Finds the owner of each database that a readable variable leads to: by its name, or by a
+    /// connection to it that shows that it is a stage's database under another name.
+    pub async fn find(
+        request: &LinkRequest,
+        site: &SiteVariables,
+        databases: &StageDatabases,
+    ) -> Self {
+        let values = site.own.iter().chain(site.of_account());
+        let values = values.flat_map(|variable| &variable.values);
+        let texts = values.filter_map(|value| value.text.as_ref());
+        let mut owners: Vec<(ConnectionString, Owner)> = Vec::new();
+        for found in texts.flat_map(|text| strings_in(text.expose_secret())) {
+            if owners.iter().any(|(known, _)| found.is_same_as(known)) {
+                continue;
+            }
+            let named = databases.all().find(|known| is_named_by(known, &found));
+            let owner = match named {
+                Some(known) => Owner::Stage(known.stage()),
+                // Any other URL, such as a site's address.
+                None if !found.is_postgres => continue,
+                None => try_owner(request, &found, databases).await,
+            };
+            owners.push((found, owner));
+        }
+        let stages = Stage::ALL.iter().map(|&stage| {
+            let mut secrets = databases.secrets(request, stage);
+            if stage == Stage::Production {
+                // The operator's own token reads production's config vars.
+                secrets.push(request.heroku.token.clone());
+            }
+            secrets.retain(|secret| secret.expose_secret().len() >= MIN_SECRET_BYTES);
+            (stage, secrets)
+        });
+        Self {
+            secrets: stages.collect(),
+            owners,
+        }
+    }
+
+    /// The number of databases.
+    pub fn count(&self) -> usize {
+        self.owners.len()
+    }
+
+    /// The stages whose database a value leads to, or whose secrets it holds. A secret that
+    /// `stage` has too does not count.
+    pub(super) fn stages_of(&self, value: &str, stage: Option<Stage>) -> BTreeSet<Stage> {
+        let led_to = self
+            .owners_in(value)
+            .into_iter()
+            .filter_map(|(_, owner)| match owner {
+                Owner::Stage(stage) => Some(*stage),
+                Owner::Unknown(_) => None,
+            });
+        let mut stages: BTreeSet<Stage> = led_to.collect();
+        let readings = readings(value);
+        let own = self.secrets.iter().find(|(of, _)| Some(*of) == stage);
+        let is_own = |secret: &SecretString| {
+            let own = own.into_iter().flat_map(|(_, secrets)| secrets);
+            own.into_iter()
+                .any(|own| own.expose_secret() == secret.expose_secret())
+        };
+        for (of, secrets) in &self.secrets {
+            let is_held = secrets
+                .iter()
+                .filter(|secret| !is_own(secret))
+                .any(|secret| {
+                    let mut readings = readings.iter();
+                    readings.any(|reading| reading.contains(secret.expose_secret()))
+                });
+            if is_held {
+                stages.insert(*of);
+            }
+        }
+        stages
+    }
+
+    /// The databases that a value leads to and that are no known stage's, for messages.
+    pub(super) fn unknown_in(&self, value: &str) -> BTreeSet<String> {
+        let owners = self.owners_in(value).into_iter();
+        let unknown = owners.filter_map(|(found, owner)| match owner {
+            Owner::Stage(_) => None,
+            Owner::Unknown(None) => Some(found.to_string()),
+            Owner::Unknown(Some(reason)) => {
+                Some(format!("{found}, which was not tried ({reason})"))
+            }
+        });
+        unknown.collect()
+    }
+
+    fn owners_in(&self, value: &str) -> Vec<&(ConnectionString, Owner)> {
+        let found = strings_in(value);
+        let is_in = |owned: &&(ConnectionString, Owner)| {
+            found.iter().any(|found| found.is_same_as(&owned.0))
+        };
+        self.owners.iter().filter(is_in).collect()
+    }
+}
+
+fn strings_in(value: &str) -> Vec<ConnectionString> {
+    let readings = readings(value);
+    let found = readings
+        .iter()
+        .flat_map(|reading| connection_strings(reading));
+    found.collect()
+}
+
+/// Returns whether a connection string names the server and the database of a stage, or those of
+/// the database behind its pooler.
+fn is_named_by(known: &StageDatabase, found: &ConnectionString) -> bool {
+    let credentials = known.credentials();
+    let urls = std::iter::once(credentials.url()).chain(credentials.direct());
+    urls.into_iter().any(|url| found.is_at(url))
+}
+
+/// Finds the owner of a database by a connection to it, or where that fails by its addresses.
+async fn try_owner(
+    request: &LinkRequest,
+    found: &ConnectionString,
+    databases: &StageDatabases,
+) -> Owner {
+    match connected_owner(request, found, databases).await {
+        Ok(owner) => owner.map_or(Owner::Unknown(None), Owner::Stage),
+        Err(reason) => match addressed_owner(found, databases).await {
+            Some(stage) => Owner::Stage(stage),
+            None => Owner::Unknown(Some(reason)),
+        },
+    }
+}
+
+async fn connected_owner(
+    request: &LinkRequest,
+    found: &ConnectionString,
+    databases: &StageDatabases,
+) -> Result<Option<Stage>, String> {
+    let url = found.to_url().ok_or("it names no role, or no password")?;
+    let roots = request.shared_settings();
+    let roots = roots.filter(|(name, _)| *name == "STAGELINK_ROOT_CERTIFICATES");
+    let variables = [
+        ("STAGELINK_STAGE", Stage::Development.as_str()),
+        ("STAGELINK_PROVIDER", "url"),
+        ("STAGELINK_CONNECT_TIMEOUT_MS", "3000"),
+        ("DATABASE_URL", url.expose_secret()),
+    ];
+    let database = Database::new(Settings::from_vars(variables.into_iter().chain(roots)));
+    for known in databases.all() {
+        let compared = database.is_same_database_as(&known.database).await;
+        if compared.map_err(|error| format!("{:?}", error.kind()))? {
+            return Ok(Some(known.stage()));
+        }
+    }
+    Ok(None)
+}
+
+/// Finds the stage whose database has this name at one of the same addresses.
+async fn addressed_owner(found: &ConnectionString, databases: &StageDatabases) -> Option<Stage> {
+    let addresses = addresses(&found.host, found.port).await;
+    for known in databases.all() {
+        let credentials = known.credentials();
+        for url in std::iter::once(credentials.url()).chain(credentials.direct()) {
+            let is_same = url.database() == found.database
+                && !addresses.is_disjoint(&self::addresses(url.host(), url.port()).await);
+            if is_same {
+                return Some(known.stage());
+            }
+        }
+    }
+    None
+}
+
+async fn addresses(host: &str, port: u16) -> BTreeSet<SocketAddr> {
+    let found = lookup_host((host, port)).await;
+    found.map(Iterator::collect).unwrap_or_default()
+}
+
+/// Shorter secrets may occur in a value by chance.
+const MIN_SECRET_BYTES: usize = 8;
