@@ -51,16 +51,19 @@ async fn generated_queries_run_on_clients_and_in_transactions() {
 }
 
 #[tokio::test]
-async fn generated_queries_run_behind_a_pooler_that_tracks_prepared_statements() {
-    let mut fixture = HerokuFixture::new().await;
-    migrate(&fixture.variables).await;
-    let shown = Identity::self_signed();
-    let options = PgBouncerOptions::new()
-        .max_prepared_statements(100)
-        .certificate(&shown.certificate_pem, &shown.key_pem);
-    let started = PgBouncer::start(server().await, &[&fixture.database], options).await;
-    let bouncer = started.expect("the tests need PgBouncer");
-    fixture.set_url(&bouncer.url(&fixture.database));
-    fixture.set("STAGELINK_SERVER_PIN", &shown.pin());
-    run(&Database::new(Settings::from_vars(&fixture.variables))).await;
+async fn generated_queries_run_behind_a_pooler() {
+    // Without and with the pooler's own tracking of prepared statements.
+    for prepared_statements in [0, 100] {
+        let mut fixture = HerokuFixture::new().await;
+        migrate(&fixture.variables).await;
+        let shown = Identity::self_signed();
+        let options = PgBouncerOptions::new()
+            .max_prepared_statements(prepared_statements)
+            .certificate(&shown.certificate_pem, &shown.key_pem);
+        let started = PgBouncer::start(server().await, &[&fixture.database], options).await;
+        let bouncer = started.expect("the tests need PgBouncer");
+        fixture.set_url(&bouncer.url(&fixture.database));
+        fixture.set("STAGELINK_SERVER_PIN", &shown.pin());
+        run(&Database::new(Settings::from_vars(&fixture.variables))).await;
+    }
 }

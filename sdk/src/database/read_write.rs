@@ -52,7 +52,7 @@ impl Database {
         loop {
             let (client, outcome) = retry.connection().await?;
             let result = retry.work(work(client)).await?;
-            match (result, outcome.lost_connection()) {
+            match (result, outcome.failed_read()) {
                 (Err(_), Some(failure)) => retry.backoff(failure).await?,
                 (result, _) => {
                     retry.record(Event::ReadSucceeded);

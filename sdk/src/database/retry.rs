@@ -255,30 +255,40 @@ impl OutcomeProbe {
         ))
     }
 
-    /// The failure of a write, if the connection has ended or the database refused to write, as
-    /// a standby does.
+    /// The failure of a read, if the connection has ended or a prepared statement was outdated.
+    pub(super) fn failed_read(&self) -> Option<Error> {
+        self.lost_connection().or_else(|| self.lost_plan())
+    }
+
+    /// The failure of a write, if the connection has ended, the database refused to write, as
+    /// a standby does, or a prepared statement was outdated.
     pub(super) fn failed_write(&self, retry: &Retry<'_>) -> Option<Error> {
         let refused_write = || {
             let has_refused = self.tap.has_refused_write_since(&self.mark);
             has_refused.then(|| read_only(retry.pool.stage()))
         };
-        self.lost_connection().or_else(refused_write)
+        self.lost_connection()
+            .or_else(refused_write)
+            .or_else(|| self.lost_plan())
     }
 
-    /// The failure of a transaction: that of a write, or one that is no fault of its own. The
-    /// server gave it up for another's sake (serialization_failure, deadlock_detected), or a
-    /// prepared statement was outdated.
+    /// The failure of a transaction: that of a write, or one that is no fault of its own: the
+    /// server gave it up for another's sake (serialization_failure, deadlock_detected).
     pub(super) fn failed_transaction(&self, retry: &Retry<'_>) -> Option<Error> {
         self.failed_write(retry).or_else(|| self.lost_race())
     }
 
-    fn lost_race(&self) -> Option<Error> {
-        if self.tap.has_lost_plan_since(&self.mark) {
-            return Some(Error::new(
+    /// The failure of a prepared statement that was outdated, and is prepared anew by now.
+    fn lost_plan(&self) -> Option<Error> {
+        self.tap.has_lost_plan_since(&self.mark).then(|| {
+            Error::new(
                 ErrorKind::Query,
-                "the database was changed under the statements of a transaction, again and again",
-            ));
-        }
+                "the database was changed under prepared statements, again and again",
+            )
+        })
+    }
+
+    fn lost_race(&self) -> Option<Error> {
         let code = self.tap.error_since(&self.mark)?;
         matches!(code.as_str(), "40001" | "40P01").then(|| {
             Error::new(

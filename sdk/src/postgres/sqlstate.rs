@@ -294,6 +294,32 @@ pub(crate) fn of_query(code: &str) -> Option<Meaning> {
     meaning(When::Query, code, "")
 }
 
+/// Returns the message for a query's own error. Some are most often due to a transaction pooler,
+/// of whose sessions each transaction gets another.
+fn failed_query(code: &str) -> &'static str {
+    match code {
+        // invalid_sql_statement_name
+        "26000" => {
+            "the session has no such prepared statement: DEALLOCATE or DISCARD removed it, or a \
+             transaction pooler ran PREPARE on another session; use the driver's prepare or \
+             prepare_cached, or set STAGELINK_POOLER=never"
+        }
+        // duplicate_prepared_statement
+        "42P05" => {
+            "the session has a prepared statement of that name: behind a transaction pooler it may \
+             be another client's; use the driver's prepare or prepare_cached, or set \
+             STAGELINK_POOLER=never"
+        }
+        // invalid_cursor_name
+        "34000" => {
+            "the session has no such cursor: a cursor ends with its transaction, and behind a \
+             transaction pooler WITH HOLD does not change that; use it in the transaction that \
+             declares it, or set STAGELINK_POOLER=never"
+        }
+        _ => "the database answered a query with an error",
+    }
+}
+
 /// Classifies a failure of a query, so that `?` is all that a handler needs.
 impl From<DriverError> for Error {
     fn from(error: DriverError) -> Self {
@@ -309,10 +335,7 @@ impl From<DriverError> for Error {
                     "the server stopped a query: it took longer than statement_timeout, or was \
                      cancelled",
                 ),
-                None => (
-                    ErrorKind::Query,
-                    "the database answered a query with an error",
-                ),
+                None => (ErrorKind::Query, failed_query(answer.code().code())),
             },
             None if is_broken(&error) => (
                 ErrorKind::OutcomeUnknown,

@@ -5,6 +5,7 @@ mod bounded;
 mod full;
 mod idle;
 mod pooled;
+mod pooled_statements;
 mod read_only;
 mod statements;
 
@@ -32,14 +33,18 @@ pub(crate) fn within(link: &Database, limit: Duration) -> Database {
 struct Pooled {
     link: Database,
     fixture: HerokuFixture,
-    _bouncer: PgBouncer,
+    bouncer: PgBouncer,
 }
 
 impl Pooled {
     async fn start() -> Self {
+        Self::with_options(PgBouncerOptions::new()).await
+    }
+
+    async fn with_options(options: PgBouncerOptions) -> Self {
         let mut fixture = HerokuFixture::new().await;
         let shown = Identity::self_signed();
-        let options = PgBouncerOptions::new().certificate(&shown.certificate_pem, &shown.key_pem);
+        let options = options.certificate(&shown.certificate_pem, &shown.key_pem);
         let started = PgBouncer::start(server().await, &[&fixture.database], options).await;
         let bouncer = started.expect("the tests need PgBouncer");
         fixture.set_url(&pooled(&bouncer, &fixture.database));
@@ -47,7 +52,7 @@ impl Pooled {
         Self {
             link,
             fixture,
-            _bouncer: bouncer,
+            bouncer,
         }
     }
 }

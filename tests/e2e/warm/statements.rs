@@ -2,6 +2,7 @@
 
 use stagelink::{Client, Database, Error, params};
 use stagelink_tests::{HerokuFixture, proxy, through};
+use tokio_postgres::error::SqlState;
 
 use super::{link, pid};
 
@@ -102,6 +103,110 @@ async fn deallocated_statements_are_prepared_again() {
         .await
         .expect("all are forgotten");
     assert_eq!(columns(&db).await, 1);
+}
+
+/// Uses a statement of deadpool's cache.
+async fn by_deadpool(db: &Client) -> Result<usize, tokio_postgres::Error> {
+    let statement = db.prepare_cached(SQL).await?;
+    Ok(db.query_one(&statement, &[&10_i64]).await?.len())
+}
+
+#[tokio::test]
+async fn deadpools_statements_survive_their_deallocation() {
+    let mut fixture = HerokuFixture::new().await;
+    let link = prepared(&mut fixture).await;
+    for command in ["DEALLOCATE ALL", "DISCARD ALL"] {
+        let db = link.client().await.expect("a connection");
+        let types = "DROP TYPE IF EXISTS mood; CREATE TYPE mood AS ENUM ('calm')";
+        db.batch_execute(types).await.expect("a type");
+        // The driver prepares a statement of its own to look the type up.
+        db.query_typed("SELECT 'calm'::mood", &[])
+            .await
+            .expect("a mood");
+        for _ in 0..2 {
+            assert_eq!(by_deadpool(&db).await.expect("rows"), 1);
+            db.batch_execute(command).await.expect("all are forgotten");
+            assert_eq!(by_deadpool(&db).await.expect("rows"), 1, "{command}");
+        }
+        let before = pid(&db).await;
+        drop(db);
+        let db = link.client().await.expect("a connection");
+        assert_ne!(
+            pid(&db).await,
+            before,
+            "the driver's own statement is lost too"
+        );
+        db.batch_execute("CREATE TYPE other AS ENUM ('one')")
+            .await
+            .expect("a type");
+        db.query_typed("SELECT 'one'::other", &[])
+            .await
+            .expect("a look-up");
+        db.batch_execute("DROP TYPE other").await.expect("no type");
+        assert_eq!(by_deadpool(&db).await.expect("rows"), 1);
+    }
+}
+
+#[tokio::test]
+async fn deadpools_missing_statement_fails_once() {
+    let mut fixture = HerokuFixture::new().await;
+    let link = prepared(&mut fixture).await;
+    let db = link.client().await.expect("a connection");
+    assert_eq!(by_deadpool(&db).await.expect("rows"), 1);
+    // Nothing but the statement's absence shows this.
+    let hidden = "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$";
+    db.batch_execute(hidden).await.expect("all are forgotten");
+    let error = by_deadpool(&db).await.expect_err("an error");
+    assert_eq!(error.code().map(SqlState::code), Some("26000"));
+    for _ in 0..2 {
+        assert_eq!(by_deadpool(&db).await.expect("rows"), 1);
+    }
+    let before = pid(&db).await;
+    drop(db);
+    let db = link.client().await.expect("a connection");
+    assert_ne!(pid(&db).await, before, "the connection is replaced");
+    assert_eq!(by_deadpool(&db).await.expect("rows"), 1);
+}
+
+#[tokio::test]
+async fn deadpools_statement_recovers_from_a_migration() {
+    let mut fixture = HerokuFixture::new().await;
+    let link = prepared(&mut fixture).await;
+    let db = link.client().await.expect("a connection");
+    let first = pid(&db).await;
+    for columns in 2..4 {
+        by_deadpool(&db).await.expect("rows");
+        let add = format!("ALTER TABLE entry ADD COLUMN more_{columns} text");
+        migrate(&mut fixture, &add).await;
+        let error = by_deadpool(&db).await.expect_err("an error");
+        assert_eq!(error.code().map(SqlState::code), Some("0A000"));
+        assert_eq!(by_deadpool(&db).await.expect("rows"), columns);
+    }
+    assert_eq!(pid(&db).await, first, "on the same connection");
+    drop(db);
+    // Reads, writes and transactions are begun again by themselves.
+    for columns in [4, 5, 6] {
+        let add = format!("ALTER TABLE entry ADD COLUMN more_{columns} text");
+        migrate(&mut fixture, &add).await;
+        let found = match columns {
+            4 => {
+                link.read(|db| async move { Ok::<_, Error>(by_deadpool(&db).await?) })
+                    .await
+            }
+            5 => {
+                link.write(|db| async move { Ok::<_, Error>(by_deadpool(&db).await?) })
+                    .await
+            }
+            _ => {
+                let work = link.transaction(|db| async move {
+                    let statement = db.prepare_cached(SQL).await?;
+                    Ok::<_, Error>(db.query_one(&statement, &[&10_i64]).await?.len())
+                });
+                work.await
+            }
+        };
+        assert_eq!(found.expect("rows"), columns);
+    }
 }
 
 #[tokio::test]

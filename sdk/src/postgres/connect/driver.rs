@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::io;
+use std::sync::Arc;
 
 use deadpool_postgres::ClientWrapper;
 use tokio::task::JoinHandle;
@@ -11,7 +12,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use crate::error::{Error, ErrorKind};
 use crate::postgres::connect::startup::RewindStream;
 use crate::postgres::connect::tls;
-use crate::postgres::protocol::{Tap, Tapped};
+use crate::postgres::protocol::{ClientStatements, Tap, Tapped};
 use crate::staleness::Staleness;
 
 /// A session that the driver runs.
@@ -22,11 +23,13 @@ pub(in crate::postgres) struct Driven {
     pub(in crate::postgres) tap: Tap,
 }
 
-/// Hands a started session to the driver. `server` is `host:port`, for messages.
+/// Hands a started session to the driver. `server` is `host:port`, for messages. If the session
+/// `is_pooled`, the driver's prepared statements stay on the client's side.
 pub(in crate::postgres) async fn drive(
     stream: RewindStream<tls::Stream>,
     user: &str,
     server: &str,
+    is_pooled: bool,
 ) -> Result<Driven, Error> {
     let mut config = tokio_postgres::Config::new();
     config
@@ -35,6 +38,7 @@ pub(in crate::postgres) async fn drive(
         .ssl_mode(SslMode::Require)
         .ssl_negotiation(SslNegotiation::Direct);
     let (stream, tap) = Tapped::new(stream);
+    let stream = ClientStatements::new(stream, &tap, is_pooled);
     let driven = config.connect_raw(stream, AlreadyEncrypted).await;
     let (client, connection) = driven.map_err(|error| {
         Error::with_source(
@@ -57,6 +61,12 @@ pub(in crate::postgres) async fn drive(
     });
     // The wrapper aborts its task on drop, before the server is told: it gets an empty one.
     let client = ClientWrapper::new(client, tokio::spawn(std::future::ready(())));
+    let cache = Arc::clone(&client.statement_cache);
+    tap.on_lost_statements(move || {
+        let had_any = cache.size() > 0;
+        cache.clear();
+        had_any
+    });
     Ok(Driven { client, task, tap })
 }
 
@@ -78,7 +88,7 @@ impl<S: TlsStream + Unpin> TlsConnect<S> for AlreadyEncrypted {
     }
 }
 
-impl TlsStream for Tapped<RewindStream<tls::Stream>> {
+impl TlsStream for ClientStatements<Tapped<RewindStream<tls::Stream>>> {
     fn channel_binding(&self) -> ChannelBinding {
         // Authentication is over, so the driver binds nothing.
         ChannelBinding::none()

@@ -219,7 +219,8 @@ impl<'a> ConnectAttempt<'a> {
         if mark.is_none() {
             pipelined.add(&self.session_params(is_pooled));
         }
-        let Driven { client, task, tap } = drive(stream, &self.url.user, self.server).await?;
+        let Driven { client, task, tap } =
+            drive(stream, &self.url.user, self.server, is_pooled).await?;
         let mark = match mark {
             Some(mark) => mark,
             None => StageMark::query(&client, self.url).await?,

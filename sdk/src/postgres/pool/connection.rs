@@ -226,6 +226,9 @@ impl PooledConnection {
         if !state.is_idle {
             return Err("it was left with a statement running or a transaction open");
         }
+        if self.tap.has_lost_statements() && !self.is_pooled {
+            return Err("a request has deallocated its prepared statements");
+        }
         let now = SuspendAwareInstant::now();
         let is_alive = match self.rest.after(self.rests_since.until(&now)) {
             Rest::Fresh => true,

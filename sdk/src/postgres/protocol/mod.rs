@@ -1,10 +1,12 @@
 //! The Postgres protocol as a connection carries it: messages, errors, and the outcome of writes.
 
+mod client_statements;
 mod error_response;
 mod frames;
 mod outcome;
 mod tap;
 
+pub(in crate::postgres) use self::client_statements::ClientStatements;
 pub(in crate::postgres) use self::error_response::ErrorResponse;
 pub(crate) use self::outcome::{Checkpoint, ReturnState, WriteOutcome};
 pub(crate) use self::tap::Tap;

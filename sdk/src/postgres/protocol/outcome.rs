@@ -26,7 +26,20 @@ pub(in crate::postgres) struct TransactionTracker {
     refused_writes: u64,
     /// Number of errors that only an invalid prepared statement caused.
     lost_plans: u64,
+    /// The loss of prepared statements that the last messages told of.
+    statement_loss: Option<StatementLoss>,
+    /// True if the session has lost prepared statements.
+    has_lost_statements: bool,
     ended: bool,
+}
+
+/// A way to lose prepared statements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::postgres) enum StatementLoss {
+    /// A command deallocated them.
+    Deallocated,
+    /// A statement failed, since it is missing or its result has changed.
+    Failed,
 }
 
 /// A request, which ends with Query or Sync.
@@ -163,6 +176,16 @@ impl TransactionTracker {
         self.lost_plans > checkpoint.lost_plans
     }
 
+    /// Returns the loss of prepared statements that messages since the last call told of.
+    pub(in crate::postgres) fn take_statement_loss(&mut self) -> Option<StatementLoss> {
+        self.statement_loss.take()
+    }
+
+    /// Returns whether prepared statements are missing in the session.
+    pub(in crate::postgres) fn has_lost_statements(&self) -> bool {
+        self.has_lost_statements
+    }
+
     /// Returns whether the only outstanding work has failed, and only the end of its response is
     /// missing.
     fn is_refused(&self) -> bool {
@@ -211,7 +234,13 @@ impl TransactionTracker {
     /// Records a message of the server.
     pub(in crate::postgres) fn received(&mut self, tag: u8, body: &[u8]) {
         match tag {
-            b'C' => self.response.complete(body),
+            b'C' => {
+                self.response.complete(body);
+                if matches!(body, b"DISCARD ALL\0" | b"DEALLOCATE ALL\0") {
+                    self.statement_loss = Some(StatementLoss::Deallocated);
+                    self.has_lost_statements = true;
+                }
+            }
             // PortalSuspended: a command that has run in part.
             b's' => self.response.completed += 1,
             b'E' => self.error(body),
@@ -224,14 +253,17 @@ impl TransactionTracker {
         self.response.failed = true;
         self.errors += 1;
         self.last_error.clear();
-        let (mut fatal, mut in_order) = (false, false);
+        let (mut fatal, mut in_order, mut is_outdated) = (false, false, false);
         for field in fields(body) {
             match field {
                 [b'C', code @ ..] => self.last_error.push_str(&String::from_utf8_lossy(code)),
                 // The severity that is never translated.
                 [b'V', severity @ ..] => fatal = severity == b"FATAL",
                 // The routine that reported it. A pooler's own errors name none.
-                [b'R', ..] => in_order = true,
+                [b'R', routine @ ..] => {
+                    in_order = true;
+                    is_outdated = routine == b"RevalidateCachedQuery";
+                }
                 // PgBouncer's error for a request that found no server in time.
                 b"Mquery_wait_timeout" => in_order = true,
                 _ => {}
@@ -240,6 +272,13 @@ impl TransactionTracker {
         self.refused_writes += u64::from(self.last_error == READ_ONLY_TRANSACTION);
         self.response.refused |= in_order;
         self.response.fatal |= fatal && in_order;
+        // invalid_sql_statement_name
+        let is_missing = self.last_error == "26000";
+        self.has_lost_statements |= is_missing;
+        // feature_not_supported: "cached plan must not change result type"
+        if is_missing || is_outdated && self.last_error == "0A000" {
+            self.statement_loss = Some(StatementLoss::Failed);
+        }
     }
 
     fn ready(&mut self, body: &[u8]) {

@@ -4,21 +4,29 @@
 //! what the driver cannot: was a request sent, did the server answer it, did it take effect, is a
 //! transaction open, and what was the server's last error?
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::postgres::protocol::frames::Frames;
 use crate::postgres::protocol::outcome::{
-    Checkpoint, ReturnState, TransactionTracker, WriteOutcome,
+    Checkpoint, ReturnState, StatementLoss, TransactionTracker, WriteOutcome,
 };
 
 /// The observations on one connection. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tap(Arc<Mutex<TransactionTracker>>);
+pub(crate) struct Tap(Arc<Observations>);
+
+#[derive(Default)]
+struct Observations {
+    tracker: Mutex<TransactionTracker>,
+    /// Forgets cached prepared statements. Returns whether there were any.
+    forget_statements: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
+}
 
 impl Tap {
     /// Returns the current position, for later questions about what followed.
@@ -87,8 +95,47 @@ impl Tap {
         self.tracker().has_lost_plan_since(checkpoint)
     }
 
+    /// Sets the action that forgets cached prepared statements, for the time when some turn out
+    /// to be lost. It returns whether there were any.
+    pub(in crate::postgres) fn on_lost_statements(
+        &self,
+        forget: impl Fn() -> bool + Send + Sync + 'static,
+    ) {
+        self.0.forget_statements.set(Box::new(forget)).ok();
+    }
+
+    /// Records that prepared statements were lost, and forgets those that are cached: the next use
+    /// prepares them again. Where that made work fail, a transaction may be started again.
+    pub(in crate::postgres) fn record_lost_statements(&self, loss: StatementLoss) {
+        let forget = self.0.forget_statements.get();
+        let had_any = forget.is_some_and(|forget| forget());
+        if had_any && loss == StatementLoss::Failed {
+            self.tracker().record_lost_plan();
+        }
+    }
+
+    /// Returns whether the session has lost prepared statements, of which the driver may have some
+    /// of its own.
+    pub(in crate::postgres) fn has_lost_statements(&self) -> bool {
+        self.tracker().has_lost_statements()
+    }
+
+    /// Records that the connection is of no use any more.
+    pub(in crate::postgres) fn record_end(&self) {
+        self.tracker().end();
+    }
+
     fn tracker(&self) -> MutexGuard<'_, TransactionTracker> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .tracker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Observations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tracker.fmt(f)
     }
 }
 
@@ -130,6 +177,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
                 let new = &buf.filled()[before..];
                 this.received
                     .feed(new, |tag, body| tracker.received(tag, body));
+                let loss = tracker.take_statement_loss();
+                drop(tracker);
+                if let Some(loss) = loss {
+                    this.tap.record_lost_statements(loss);
+                }
             }
             Poll::Ready(_) => this.tap.tracker().end(),
         }

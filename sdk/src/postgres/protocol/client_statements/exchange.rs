@@ -1,0 +1,165 @@
+//! The state that both directions share: the driver's statements, and the responses that are
+//! outstanding.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+use super::messages::{self, malformed};
+use super::statement::{Columns, Name, Statement};
+
+/// The statements and the outstanding responses of one connection.
+pub(super) struct Exchange {
+    /// Those that the driver has prepared and not closed. (A `prepare` that is given up before its
+    /// response leaves one behind, as it does in a server.)
+    pub(super) statements: HashMap<Name, Statement>,
+    /// The outstanding responses, oldest first.
+    expected: VecDeque<Expected>,
+    /// True if the server ignores what is sent from here to the next Sync, after an error.
+    skips_to_sync: bool,
+    /// The transaction status of the last ReadyForQuery.
+    status: u8,
+}
+
+/// A response of the server, or one that is made up in its place.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// ParseComplete. Holds the name if the driver prepares a statement with it.
+    Parse(Option<Name>),
+    /// ParseComplete of a statement that was sent again, which the driver does not know of.
+    RepeatedParse,
+    /// The description of a statement; for a prepared one it is kept.
+    Description(Option<Name>),
+    /// The description of a statement that was sent again.
+    RepeatedDescription {
+        /// Those that the driver knows.
+        columns: Arc<Columns>,
+        /// True if the Bind behind it is refused where the number of columns has changed.
+        guarded: bool,
+    },
+    /// The description of a portal.
+    PortalDescription,
+    Bind,
+    Execute,
+    Close,
+    /// ReadyForQuery after a Sync.
+    Sync,
+    /// Everything up to ReadyForQuery: after Query, FunctionCall and StartupMessage.
+    Query,
+    /// So many CloseComplete and a ReadyForQuery, which no server has to send.
+    MadeUp {
+        closed: usize,
+    },
+}
+
+impl Exchange {
+    pub(super) fn new() -> Self {
+        Self {
+            statements: HashMap::new(),
+            expected: VecDeque::new(),
+            skips_to_sync: false,
+            status: b'I',
+        }
+    }
+
+    /// Takes note of a message that was sent.
+    pub(super) fn expect(&mut self, response: Expected) {
+        if self.skips_to_sync {
+            if response != Expected::Sync {
+                self.forget_unprepared(&response);
+                return;
+            }
+            self.skips_to_sync = false;
+        }
+        self.expected.push_back(response);
+    }
+
+    pub(super) fn next(&self) -> Option<&Expected> {
+        self.expected.front()
+    }
+
+    /// Takes the next response off the list if it is of this kind.
+    pub(super) fn take(
+        &mut self,
+        is_expected: impl FnOnce(&Expected) -> bool,
+    ) -> io::Result<Expected> {
+        let next = self.expected.pop_front();
+        next.filter(is_expected).ok_or_else(out_of_order)
+    }
+
+    /// Ends the current request after an error: the server ignores the rest of it up to its Sync.
+    pub(super) fn fail(&mut self) {
+        while let Some(next) = self.expected.front() {
+            if *next == Expected::Sync {
+                return;
+            }
+            if let Some(failed) = self.expected.pop_front() {
+                self.forget_unprepared(&failed);
+            }
+        }
+        self.skips_to_sync = true;
+    }
+
+    /// Forgets a statement that was not prepared after all. The driver does not close it.
+    fn forget_unprepared(&mut self, failed: &Expected) {
+        if let Expected::Parse(Some(name)) | Expected::Description(Some(name)) = failed
+            && self
+                .statements
+                .get(name)
+                .is_some_and(|statement| statement.columns().is_none())
+        {
+            self.statements.remove(name);
+        }
+    }
+
+    /// Takes note of the types of a statement's parameters, the body of a ParameterDescription.
+    /// Returns whether the description is the driver's.
+    pub(super) fn record_parameters(&mut self, body: &[u8]) -> io::Result<bool> {
+        match self.expected.front() {
+            Some(Expected::Description(Some(name))) => {
+                if let Some(statement) = self.statements.get_mut(name) {
+                    statement.record_parameters(body);
+                }
+                Ok(true)
+            }
+            Some(Expected::Description(None)) => Ok(true),
+            Some(Expected::RepeatedDescription { .. }) => Ok(false),
+            _ => Err(out_of_order()),
+        }
+    }
+
+    /// Begins a COPY from the client: the server ignores the Sync that the driver has sent ahead
+    /// of the data.
+    pub(super) fn begin_copy(&mut self) {
+        let sync = self
+            .expected
+            .iter()
+            .position(|next| *next == Expected::Sync);
+        if let Some(sync) = sync {
+            self.expected.remove(sync);
+        }
+    }
+
+    /// Takes note of a ReadyForQuery.
+    pub(super) fn record_status(&mut self, status: u8) {
+        self.status = status;
+    }
+
+    /// Writes the responses that are due and come from no server.
+    pub(super) fn make_up_responses(&mut self, out: &mut BytesMut) -> io::Result<()> {
+        while let Some(&Expected::MadeUp { closed }) = self.expected.front() {
+            self.expected.pop_front();
+            for _ in 0..closed {
+                messages::write(out, b'3', &[])?;
+            }
+            messages::write(out, b'Z', &[&[self.status]])?;
+        }
+        Ok(())
+    }
+}
+
+fn out_of_order() -> io::Error {
+    malformed("the order of the server's messages")
+}
