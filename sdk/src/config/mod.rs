@@ -1,12 +1,15 @@
 //! The settings of a function, and the one place that reads them from the environment.
 
 mod builder;
+mod edit_distance;
+mod names;
 mod provider;
 mod server;
 mod source;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -73,6 +76,20 @@ pub use self::server::{Pooler, ServerPin, ServerSettings};
 /// deploy-time credentials. `DATABASE_URL`, a Heroku app without a pipeline, Neon and Render know
 /// one database, whatever the stage, and are refused then, or ignored beside deploy-time
 /// credentials with an entry for the stage.
+///
+/// Names are exact, also in their case. Unknown ones that begin with `STAGELINK_` are listed in one
+/// warning, with the nearest known name. A name within two edits of a variable of safety, or that
+/// differs in case or separators alone, is an error: each of these says whose the database is, what
+/// has to prove that, or whether its sessions are shared, and a default in its place would go
+/// unnoticed.
+///
+/// Variables of safety: `STAGELINK_STAGE`, `STAGELINK_CREDENTIALS`, `STAGELINK_PROVIDER`,
+/// `STAGELINK_HEROKU_PIPELINE`, `STAGELINK_HEROKU_APP`, `STAGELINK_HEROKU_PULL_REQUEST`,
+/// `STAGELINK_HEROKU_API_URL`, `STAGELINK_CONFIG_VAR`, `STAGELINK_NEON_PROJECT`,
+/// `STAGELINK_NEON_BRANCH`, `STAGELINK_NEON_DATABASE`, `STAGELINK_NEON_ROLE`,
+/// `STAGELINK_NEON_API_URL`, `STAGELINK_RENDER_POSTGRES`, `STAGELINK_RENDER_API_URL`,
+/// `STAGELINK_REQUIRE_MARK`, `STAGELINK_SERVER_PIN`, `STAGELINK_ROOT_CERTIFICATES`,
+/// `STAGELINK_DANGER_UNAUTHENTICATED`, `STAGELINK_POOLER`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Settings {
@@ -244,10 +261,28 @@ pub(crate) struct Environment(Variables);
 impl Environment {
     /// Reads the environment of this process.
     pub(crate) fn of_process() -> Result<Self, Error> {
-        let utf8 = |text: std::ffi::OsString| text.into_string().ok();
-        Self::of_vars(
-            std::env::vars_os().filter_map(|(name, value)| Some((utf8(name)?, utf8(value)?))),
-        )
+        Self::of_os_vars(std::env::vars_os())
+    }
+
+    fn of_os_vars(all: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, Error> {
+        let mut vars = Vec::new();
+        for (name, value) in all {
+            // Variables of other programs may be anything.
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            match value.into_string() {
+                Ok(value) => vars.push((name, value)),
+                Err(_) if Variables::knows(&name) => {
+                    return Err(Error::new(
+                        ErrorKind::Settings,
+                        format!("{name} is not text in UTF-8: set it again"),
+                    ));
+                }
+                Err(_) => {}
+            }
+        }
+        Self::of_vars(vars)
     }
 
     pub(crate) fn of_vars<N, V>(vars: impl IntoIterator<Item = (N, V)>) -> Result<Self, Error>
@@ -257,11 +292,14 @@ impl Environment {
     {
         // A variable that is set to nothing counts as not set: some consoles
         // cannot remove one.
-        let set = vars
+        let set: Vec<(String, String)> = vars
             .into_iter()
             .map(|(name, value)| (name.into(), value.into()))
-            .filter(|(name, value)| Variables::knows(name) && !value.trim().is_empty());
-        envy::from_iter(set).map(Self).map_err(|error| {
+            .filter(|(_, value): &(String, String)| !value.trim().is_empty())
+            .collect();
+        names::check(set.iter().map(|(name, _)| name.as_str()))?;
+        let known = set.into_iter().filter(|(name, _)| Variables::knows(name));
+        envy::from_iter(known).map(Self).map_err(|error| {
             Error::with_source(ErrorKind::Settings, "could not read the environment", error)
         })
     }
@@ -342,10 +380,10 @@ struct Variables {
 }
 
 impl Variables {
-    /// Returns whether the SDK reads a variable. An environment may hold others twice in different
-    /// cases, which `envy` would refuse.
+    /// Returns whether the SDK reads a variable of exactly this name. `envy` itself would take any
+    /// case.
     fn knows(name: &str) -> bool {
-        name.starts_with("STAGELINK_")
+        names::is_read(name)
             || name == "AWS_LAMBDA_MAX_CONCURRENCY"
             || ProviderVariables::knows(name)
             || ServerVariables::knows(name)

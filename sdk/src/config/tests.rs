@@ -92,6 +92,31 @@ fn empty_variable_counts_as_not_set() {
     assert!(error.to_string().contains("is not set"));
 }
 
+#[cfg(unix)]
+#[test]
+fn value_that_is_no_text_is_refused_by_name_if_the_variable_is_read() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let of = |name: &str| {
+        let text = HEROKU.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let other = (
+            OsString::from(name),
+            OsString::from_vec(b"c4n4ry\xff".to_vec()),
+        );
+        Environment::of_os_vars(text.into_iter().chain([other]))
+    };
+    for name in [
+        "STAGELINK_REQUIRE_MARK",
+        "DATABASE_URL",
+        "AWS_LAMBDA_FUNCTION_NAME",
+    ] {
+        let error = of(name).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Settings);
+        assert!(error.to_string().starts_with(name), "{error}");
+        assert!(!format!("{error:?}").contains("c4n4ry"));
+    }
+    of("LS_COLORS").unwrap().settings().unwrap();
+}
+
 #[test]
 fn provider_is_the_one_whose_variables_are_set() {
     for (vars, name) in SOURCES {

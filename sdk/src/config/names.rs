@@ -1,0 +1,194 @@
+//! The names of stagelink's variables, and the search for misspelled ones.
+
+use std::fmt;
+use std::sync::Once;
+
+use crate::config::edit_distance::edit_distance;
+use crate::error::{Error, ErrorKind};
+
+/// The variables of safety: each says whose database it is, what has to prove that, or whether
+/// other clients share its sessions. With a misspelled one the function would go on with a default
+/// that the operator did not choose.
+pub(super) const OF_SAFETY: &[&str] = &[
+    "STAGELINK_STAGE",
+    "STAGELINK_CREDENTIALS",
+    "STAGELINK_PROVIDER",
+    "STAGELINK_HEROKU_PIPELINE",
+    "STAGELINK_HEROKU_APP",
+    "STAGELINK_HEROKU_PULL_REQUEST",
+    "STAGELINK_HEROKU_API_URL",
+    "STAGELINK_CONFIG_VAR",
+    "STAGELINK_NEON_PROJECT",
+    "STAGELINK_NEON_BRANCH",
+    "STAGELINK_NEON_DATABASE",
+    "STAGELINK_NEON_ROLE",
+    "STAGELINK_NEON_API_URL",
+    "STAGELINK_RENDER_POSTGRES",
+    "STAGELINK_RENDER_API_URL",
+    "STAGELINK_REQUIRE_MARK",
+    "STAGELINK_SERVER_PIN",
+    "STAGELINK_ROOT_CERTIFICATES",
+    "STAGELINK_DANGER_UNAUTHENTICATED",
+    "STAGELINK_POOLER",
+];
+
+/// The other variables that the SDK reads: speed, sizes and time limits.
+const OF_PERFORMANCE: &[&str] = &[
+    "STAGELINK_DIRECT_TLS",
+    "STAGELINK_EARLY_SCRAM",
+    "STAGELINK_POOL_SIZE",
+    "STAGELINK_IDLE_TIMEOUT_MS",
+    "STAGELINK_RESOLVE_TIMEOUT_MS",
+    "STAGELINK_CONNECT_TIMEOUT_MS",
+    "STAGELINK_WAIT_TIMEOUT_MS",
+    "STAGELINK_RETRY_TIMEOUT_MS",
+];
+
+/// The former name of `STAGELINK_CREDENTIALS`, which has an error of its own.
+const FORMER: &[&str] = &["STAGELINK_SEALED"];
+
+/// The variables that the build, the command line, scripts and tests read. The environment of a
+/// function may hold them.
+const READ_ELSEWHERE: &[&str] = &[
+    "STAGELINK_BUILT_FOR_PULL_REQUEST",
+    "STAGELINK_CREDENTIALS_DEVELOPMENT",
+    "STAGELINK_CREDENTIALS_PRODUCTION",
+    "STAGELINK_CREDENTIALS_REVIEW",
+    "STAGELINK_CREDENTIALS_STAGING",
+    "STAGELINK_CACHE",
+    "STAGELINK_CLI_CHECK",
+    "STAGELINK_POSTGRES",
+    "STAGELINK_TEST_ARTIFACTS",
+    "STAGELINK_TEST_CHILD_DATA",
+    "STAGELINK_TEST_CHILD_SOURCE",
+    "STAGELINK_TEST_IN_LOOPBACK",
+];
+
+/// Returns whether the SDK reads a variable of exactly this name.
+pub(super) fn is_read(name: &str) -> bool {
+    let mut read = OF_SAFETY.iter().chain(OF_PERFORMANCE).chain(FORMER);
+    read.any(|known| *known == name)
+}
+
+/// Searches the names of the environment for unknown ones of stagelink's, which it would ignore.
+/// Warns of them, once per process: a newer command line may set variables that this version does
+/// not know.
+///
+/// # Errors
+///
+/// [`ErrorKind::Settings`] for names that are no further than [`MISSPELLED`] edits from a variable
+/// of safety. The message holds names and no values.
+pub(super) fn check<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<(), Error> {
+    let unknown: Vec<Unknown> = names.into_iter().filter_map(Unknown::new).collect();
+    let misspelled: Vec<String> = unknown.iter().filter_map(Unknown::as_misspelling).collect();
+    if !misspelled.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Settings,
+            format!(
+                "misspelled variables would be ignored ({}): rename each, or remove it",
+                misspelled.join(", ")
+            ),
+        ));
+    }
+    if !unknown.is_empty() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            let listed: Vec<String> = unknown.iter().map(Unknown::to_string).collect();
+            tracing::warn!(
+                "variables that this version of stagelink does not know are ignored: {}",
+                listed.join(", ")
+            );
+        });
+    }
+    Ok(())
+}
+
+/// A variable that looks like stagelink's, with the known name that is nearest to its own.
+struct Unknown {
+    /// As the environment has it.
+    name: String,
+    nearest: Option<Nearest>,
+}
+
+struct Nearest {
+    name: &'static str,
+    distance: usize,
+}
+
+impl Unknown {
+    /// Returns `None` for a known variable, and for one that is not stagelink's.
+    fn new(name: &str) -> Option<Self> {
+        if is_known(name) {
+            return None;
+        }
+        let spelled = normalized(name);
+        let is_own = spelled.starts_with(PREFIX);
+        let limit = if is_own { DISTANT } else { MISSPELLED };
+        let nearest = nearest(&spelled, limit);
+        (is_own || nearest.is_some()).then(|| Self {
+            name: printable(name),
+            nearest,
+        })
+    }
+
+    /// Describes it if it is close to a variable of safety.
+    fn as_misspelling(&self) -> Option<String> {
+        let nearest = self.nearest.as_ref()?;
+        let is_misspelled = nearest.distance <= MISSPELLED && OF_SAFETY.contains(&nearest.name);
+        is_misspelled.then(|| format!("{} is not {}", self.name, nearest.name))
+    }
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        match &self.nearest {
+            Some(nearest) => write!(f, " (the nearest known name is {})", nearest.name),
+            None => Ok(()),
+        }
+    }
+}
+
+fn is_known(name: &str) -> bool {
+    is_read(name) || READ_ELSEWHERE.contains(&name)
+}
+
+/// Finds the nearest name that the SDK reads, within a distance.
+fn nearest(spelled: &str, limit: usize) -> Option<Nearest> {
+    let read = OF_SAFETY.iter().chain(OF_PERFORMANCE);
+    read.filter_map(|name| {
+        let distance = edit_distance(spelled.as_bytes(), name.as_bytes(), limit)?;
+        Some(Nearest { name, distance })
+    })
+    .min_by_key(|nearest| nearest.distance)
+}
+
+/// Spells a name as stagelink's are: upper case, with underscores.
+fn normalized(name: &str) -> String {
+    name.trim()
+        .chars()
+        .map(|c| match c {
+            '-' | '.' | ' ' => '_',
+            c => c.to_ascii_uppercase(),
+        })
+        .collect()
+}
+
+/// A name comes from the environment, so it may hold anything.
+fn printable(name: &str) -> String {
+    let is_plain = |c: &char| c.is_ascii_graphic() || *c == ' ';
+    name.chars().filter(is_plain).take(MAX_CHARS).collect()
+}
+
+const PREFIX: &str = "STAGELINK_";
+
+/// The distance up to which a name is taken for another's misspelling.
+const MISSPELLED: usize = 2;
+
+/// The distance up to which a known name is suggested.
+const DISTANT: usize = 5;
+
+const MAX_CHARS: usize = 80;
+
+#[cfg(test)]
+mod tests;
