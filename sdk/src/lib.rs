@@ -41,6 +41,7 @@ pub use crate::database::Database;
 pub use crate::database::Databases;
 pub use crate::database::IDEMPOTENCY_TABLE;
 pub use crate::database::IdempotencyKey;
+pub use crate::database::LocalSettings;
 pub use crate::database::Rows;
 pub use crate::database::client;
 pub use crate::error::Error;

@@ -4,6 +4,7 @@
 mod by_stage;
 mod idempotency;
 mod inspect;
+mod local_settings;
 mod read_write;
 mod retry;
 mod rows;
@@ -32,6 +33,7 @@ pub use self::idempotency::IDEMPOTENCY_TABLE;
 pub use self::idempotency::IdempotencyKey;
 #[cfg(feature = "axum")]
 pub(crate) use self::idempotency::fingerprint;
+pub use self::local_settings::LocalSettings;
 pub use self::rows::Rows;
 
 /// The database of a function's stage: the provider, the pool and the stage's settings.

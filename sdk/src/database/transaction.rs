@@ -5,6 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::database::Database;
+use crate::database::local_settings::LocalSettings;
 use crate::database::retry::{OutcomeProbe, outcome_unknown};
 use crate::error::{Error, ErrorKind};
 use crate::postgres::{Client, Event, Transaction, WriteOutcome, for_transaction};
@@ -54,11 +55,68 @@ impl Database {
         F: Future<Output = Result<T, E>>,
         E: From<Error>,
     {
+        self.transact(None, work).await
+    }
+
+    /// Does work in one transaction, with settings that hold for it alone.
+    ///
+    /// As [`transaction`](Self::transaction), at the same cost: the settings travel beside the
+    /// BEGIN. They are what row-level security needs, and the way to change a setting behind a
+    /// transaction pooler.
+    ///
+    /// ```no_run
+    /// # use http::Request;
+    /// # use stagelink::{Database, Error, LocalSettings};
+    /// async fn notes<B>(request: &Request<B>, tenant: &str) -> Result<usize, Error> {
+    ///     let settings = LocalSettings::new().set("app.tenant", tenant);
+    ///     Database::from_request(request)
+    ///         .transaction_with(settings, |db| async move {
+    ///             // The policy of the table compares each row with current_setting('app.tenant').
+    ///             Ok(db.query_typed("SELECT text FROM notes", &[]).await?.len())
+    ///         })
+    ///         .await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`transaction`](Self::transaction), and [`ErrorKind::Query`] for a setting or role that
+    /// the database refuses, or whose value has a NUL character.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`transaction`](Self::transaction).
+    pub async fn transaction_with<T, E, W, F>(
+        &self,
+        settings: LocalSettings,
+        work: W,
+    ) -> Result<T, E>
+    where
+        W: Fn(Transaction) -> F,
+        F: Future<Output = Result<T, E>>,
+        E: From<Error>,
+    {
+        settings.check()?;
+        self.transact(Some(&settings), work).await
+    }
+
+    async fn transact<T, E, W, F>(&self, settings: Option<&LocalSettings>, work: W) -> Result<T, E>
+    where
+        W: Fn(Transaction) -> F,
+        F: Future<Output = Result<T, E>>,
+        E: From<Error>,
+    {
         let mut retry = self.retry()?;
         loop {
             let (client, outcome) = retry.connection_to_write().await?;
             let transacted = retry
-                .work(transact(client, &outcome, self.time_left(), &work))
+                .work(transact(
+                    client,
+                    &outcome,
+                    self.time_left(),
+                    settings,
+                    &work,
+                ))
                 .await?;
             let failure = outcome.failed_transaction(&retry);
             match (transacted, failure) {
@@ -100,6 +158,7 @@ async fn transact<T, E, W, F>(
     client: Client,
     outcome: &OutcomeProbe,
     left: Option<Duration>,
+    settings: Option<&LocalSettings>,
     work: &W,
 ) -> Result<T, Failed<E>>
 where
@@ -107,8 +166,18 @@ where
     F: Future<Output = Result<T, E>>,
     E: From<Error>,
 {
-    let begun = client.batch_execute(&begin(&client, left)).await;
-    begun.map_err(|error| Failed::Work(Error::from(error).into()))?;
+    let begin = begin(&client, left);
+    let begun = match settings {
+        Some(settings) => Box::pin(settings.begin(&client, &begin)).await,
+        None => client.batch_execute(&begin).await.map_err(Error::from),
+    };
+    if let Err(error) = begun {
+        // BEGIN may have succeeded, and a setting failed.
+        if client.tap().is_in_transaction() {
+            client.batch_execute("ROLLBACK").await.ok();
+        }
+        return Err(Failed::Work(error.into()));
+    }
     let (client, value) = do_work(client, work).await.map_err(Failed::Work)?;
     let committed = client.batch_execute("COMMIT").await;
     committed.map_err(|error| Failed::Commit(error.into()))?;

@@ -4,9 +4,11 @@ mod abandoned;
 mod bounded;
 mod full;
 mod idle;
+mod local_settings;
 mod pooled;
 mod pooled_statements;
 mod read_only;
+mod session_state;
 mod statements;
 
 use std::time::{Duration, SystemTime};

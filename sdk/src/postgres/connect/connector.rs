@@ -17,7 +17,7 @@ use crate::postgres::connect::scram::ScramKeyCache;
 use crate::postgres::connect::server_auth::ServerAuth;
 use crate::postgres::connect::server_hints::ServerHints;
 use crate::postgres::connect::socket::SocketProbe;
-use crate::postgres::connect::startup::Pipelined;
+use crate::postgres::connect::startup::{Pipelined, SessionReset};
 use crate::postgres::connect::timings::ConnectTimings;
 use crate::postgres::connect::tls::PublicKey;
 use crate::postgres::protocol::Tap;
@@ -54,6 +54,7 @@ pub(in crate::postgres) struct NewConnection {
     /// Statements to send ahead of the next one, in the same flight. `None` behind a pooler,
     /// whose sessions other clients share.
     pub(in crate::postgres) pipelined: Option<Pipelined>,
+    pub(in crate::postgres) session_reset: SessionReset,
     pub(in crate::postgres) info: ServerInfo,
 }
 

@@ -31,7 +31,7 @@ use crate::postgres::connect::server_hints::ServerHints;
 use crate::postgres::connect::socket::TcpInfo;
 use crate::postgres::connect::startup::{
     AuthRequirements, EARLY_REPLY_TIMEOUT, Mechanism, ResponseAtStart, RewindStream,
-    SaslMechanisms, Started, StartupError, StartupParams, session_params,
+    SaslMechanisms, SessionReset, Started, StartupError, StartupParams, session_params,
 };
 use crate::postgres::connect::timings::ConnectTimings;
 use crate::postgres::connect::tls::{Anchors, Certificate, HandshakeError, Peer, PublicKey};
@@ -240,6 +240,7 @@ impl<'a> ConnectAttempt<'a> {
                 direct_tls: strategy.direct_tls,
             },
             pipelined: (!is_pooled).then_some(pipelined),
+            session_reset: self.session_reset(),
             info: ServerInfo {
                 server_auth,
                 key: server_key,
@@ -349,6 +350,11 @@ impl<'a> ConnectAttempt<'a> {
     fn session_params(&self, is_pooled: bool) -> String {
         let idle_timeout = (!is_pooled).then_some(self.idle_timeout);
         session_params::at_start(idle_timeout, self.name(is_pooled))
+    }
+
+    /// Builds the statements that make a session of the pool's own what it was at its start.
+    fn session_reset(&self) -> SessionReset {
+        SessionReset::new(self.idle_timeout, self.name(false))
     }
 
     /// Returns the name of a session, if it gets one.

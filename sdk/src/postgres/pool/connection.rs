@@ -12,7 +12,7 @@ use crate::clock::SuspendAwareInstant;
 use crate::postgres::connect::cancel::CancelToken;
 use crate::postgres::connect::connector::NewConnection;
 use crate::postgres::connect::socket::SocketProbe;
-use crate::postgres::connect::startup::{Pipelined, session_params};
+use crate::postgres::connect::startup::{Pipelined, SessionReset, session_params};
 use crate::postgres::pool::health::{Action, Event};
 use crate::postgres::pool::reset::ResetTasks;
 use crate::postgres::pool::shared_health::SharedHealth;
@@ -37,6 +37,9 @@ pub(in crate::postgres) struct PooledConnection {
     cancel_token: CancelToken,
     /// Statements to be sent ahead of the next one; `None` behind a pooler.
     pipelined: Option<Pipelined>,
+    session_reset: SessionReset,
+    /// The tap's count of work up to which the session is as it was opened.
+    clean_work_count: u64,
     /// True once the server was told to end statements that outlast an invocation.
     is_bounded: bool,
     /// Time of the last check of the server's connection headroom, if there was one.
@@ -72,8 +75,15 @@ impl PooledConnection {
             socket,
             cancel_token,
             pipelined,
+            session_reset,
             info,
         } = opened;
+        if let Some(pipelined) = &pipelined {
+            pipelined.attach_tap(&tap);
+        }
+        if info.is_pooled {
+            tap.warn_of_session_changes();
+        }
         let opened_at = SuspendAwareInstant::now();
         Self {
             client,
@@ -83,11 +93,13 @@ impl PooledConnection {
             generation,
             task: Some(task),
             lent_at: tap.checkpoint(),
+            clean_work_count: tap.work_count(),
             tap,
             socket,
             cancel_token,
             rest: RestTimes::new(idle, pipelined.is_some()),
             pipelined,
+            session_reset,
             is_bounded: false,
             headroom_checked_at: None,
             is_first_loan: true,
@@ -139,18 +151,15 @@ impl PooledConnection {
             return;
         }
         self.is_bounded = true;
-        if let Some(pipelined) = &self.pipelined
-            && self.tap.is_quiet()
-        {
+        if let Some(pipelined) = &self.pipelined {
             pipelined.add(&session_params::for_invocations(longest));
+            self.session_reset.limit_invocations(longest);
         }
     }
 
     /// Has the server's connection headroom checked, ahead of the next statement.
     pub(in crate::postgres) fn check_connection_headroom(&mut self) {
-        if let Some(pipelined) = &self.pipelined
-            && self.tap.is_quiet()
-        {
+        if let Some(pipelined) = &self.pipelined {
             self.headroom_checked_at = Some(SuspendAwareInstant::now());
             pipelined.add(&session_params::connection_headroom());
         }
@@ -168,6 +177,7 @@ impl PooledConnection {
             self.health.observe(Event::NearLimit { generation });
         }
         self.record_refused_write();
+        self.record_failed_reset();
         self.report()
     }
 
@@ -230,12 +240,8 @@ impl PooledConnection {
             return Err("a request has deallocated its prepared statements");
         }
         let now = SuspendAwareInstant::now();
-        let is_alive = match self.rest.after(self.rests_since.until(&now)) {
-            Rest::Fresh => true,
-            Rest::Uncertain => self.ping().await,
-            Rest::Expired => false,
-        };
-        if !is_alive {
+        let mut rest = self.rest.after(self.rests_since.until(&now));
+        if rest == Rest::Expired {
             return Err("it has not been used for too long");
         }
         // Not for a function's first request, which has enough to do.
@@ -243,11 +249,52 @@ impl PooledConnection {
             .headroom_checked_at
             .is_none_or(|checked| checked.until(&now) >= HEADROOM_INTERVAL);
         if is_due && !self.tap.is_new() {
+            self.session_reset.probe();
             self.check_connection_headroom();
+        }
+        if self.reset_session() && self.reset_tasks.has_failed_recently() {
+            rest = Rest::Uncertain;
+        }
+        // What goes ahead of the next statement goes ahead of the ping.
+        if rest == Rest::Uncertain && !self.ping().await {
+            self.record_failed_reset();
+            return Err("it did not answer in time");
         }
         self.is_first_loan = false;
         self.lent_at = state.checkpoint;
         Ok(())
+    }
+
+    /// Has the session reset ahead of the next message, where a request of the last loan may have
+    /// changed it. Returns whether that is so.
+    ///
+    /// Any statement may, by a function, a trigger or a view, so each one counts; a connection
+    /// that was lent and not used has nothing to reset, nor has one that was pinged.
+    fn reset_session(&mut self) -> bool {
+        let work_count = self.tap.work_count();
+        let Some(pipelined) = &self.pipelined else {
+            return false;
+        };
+        if work_count == self.clean_work_count {
+            return false;
+        }
+        if let Some(applied) = pipelined.take_applied_limits() {
+            self.session_reset.learn(applied);
+        }
+        pipelined.add_reset(self.session_reset.text());
+        self.clean_work_count = work_count;
+        true
+    }
+
+    /// Has the resets to come confirmed before their loans, if this session's has failed.
+    fn record_failed_reset(&self) {
+        let has_failed = self
+            .pipelined
+            .as_ref()
+            .is_some_and(Pipelined::has_failed_reset);
+        if has_failed {
+            self.reset_tasks.record_failure();
+        }
     }
 
     /// Returns whether the server answers, in one round trip.

@@ -23,6 +23,12 @@ impl Frames {
         Self::new(UNTYPED_HEAD, |_| false)
     }
 
+    /// Creates the parser of the client's messages behind the StartupMessage. It keeps the bodies
+    /// of Query and Parse.
+    pub(in crate::postgres) fn of_statements() -> Self {
+        Self::new(TYPED_HEAD, |tag| matches!(tag, b'Q' | b'P'))
+    }
+
     /// Creates the parser of the server's messages. It keeps the bodies of CommandComplete,
     /// ErrorResponse and ReadyForQuery.
     pub(in crate::postgres) fn from_backend() -> Self {

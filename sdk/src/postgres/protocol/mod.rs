@@ -4,6 +4,7 @@ mod client_statements;
 mod error_response;
 mod frames;
 mod outcome;
+mod session_change;
 mod tap;
 
 pub(in crate::postgres) use self::client_statements::ClientStatements;

@@ -13,6 +13,8 @@ pub(in crate::postgres) struct TransactionTracker {
     unanswered: VecDeque<Request>,
     /// Number of requests sent, the start of the session included.
     requests: u64,
+    /// Number of requests with work.
+    works: u64,
     /// Number of responses after which something had taken effect.
     effects: u64,
     /// True if a transaction was open at the last response.
@@ -160,8 +162,14 @@ impl TransactionTracker {
         self.requests <= 1
     }
 
-    pub(in crate::postgres) fn is_quiet(&self) -> bool {
-        self.unanswered.is_empty() && !self.in_transaction
+    /// Returns the number of requests that were more than a Sync or a Close.
+    pub(in crate::postgres) fn work_count(&self) -> u64 {
+        self.works
+    }
+
+    /// Returns the number of requests whose response has not ended.
+    pub(in crate::postgres) fn unanswered_count(&self) -> usize {
+        self.unanswered.len()
     }
 
     pub(in crate::postgres) fn is_in_transaction(&self) -> bool {
@@ -228,6 +236,7 @@ impl TransactionTracker {
 
     fn record_request(&mut self, request: Request) {
         self.requests += 1;
+        self.works += u64::from(request == Request::Work);
         self.unanswered.push_back(request);
     }
 

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
@@ -16,6 +17,7 @@ use crate::postgres::protocol::frames::Frames;
 use crate::postgres::protocol::outcome::{
     Checkpoint, ReturnState, StatementLoss, TransactionTracker, WriteOutcome,
 };
+use crate::postgres::protocol::session_change::{has_warned, warn_of_session_change};
 
 /// The observations on one connection. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +28,8 @@ struct Observations {
     tracker: Mutex<TransactionTracker>,
     /// Forgets cached prepared statements. Returns whether there were any.
     forget_statements: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
+    /// True if statements that change their session are warned of.
+    warns: AtomicBool,
 }
 
 impl Tap {
@@ -70,9 +74,14 @@ impl Tap {
         self.tracker().is_new()
     }
 
-    /// Returns whether no request at all waits for its response and no transaction is open.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.tracker().is_quiet()
+    /// Returns the number of requests that were more than a Sync or a Close.
+    pub(crate) fn work_count(&self) -> u64 {
+        self.tracker().work_count()
+    }
+
+    /// Returns the number of requests whose response has not ended.
+    pub(crate) fn unanswered_count(&self) -> usize {
+        self.tracker().unanswered_count()
     }
 
     /// Returns whether work waits for its response.
@@ -125,6 +134,12 @@ impl Tap {
         self.tracker().end();
     }
 
+    /// Has the log warn of the next statement that changes its session, as none may behind a
+    /// transaction pooler. The driver must not be in the middle of a message.
+    pub(crate) fn warn_of_session_changes(&self) {
+        self.0.warns.store(true, Ordering::Relaxed);
+    }
+
     fn tracker(&self) -> MutexGuard<'_, TransactionTracker> {
         self.0
             .tracker
@@ -145,6 +160,8 @@ pub(in crate::postgres) struct Tapped<S> {
     tap: Tap,
     sent: Frames,
     received: Frames,
+    /// The statements behind a transaction pooler.
+    statements: Option<Frames>,
 }
 
 impl<S> Tapped<S> {
@@ -155,6 +172,7 @@ impl<S> Tapped<S> {
             tap: tap.clone(),
             sent: Frames::from_frontend(),
             received: Frames::from_backend(),
+            statements: None,
         };
         (tapped, tap)
     }
@@ -202,6 +220,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
             Poll::Ready(Ok(count)) => {
                 let mut tracker = this.tap.tracker();
                 this.sent.feed(&buf[..*count], |tag, _| tracker.sent(tag));
+                drop(tracker);
+                if this.tap.0.warns.load(Ordering::Relaxed) && !has_warned() {
+                    let statements = this.statements.get_or_insert_with(Frames::of_statements);
+                    statements.feed(&buf[..*count], warn_of_session_change);
+                }
             }
             Poll::Ready(Err(_)) => this.tap.tracker().end(),
         }

@@ -7,10 +7,12 @@
 
 mod authenticate;
 mod message_stream;
+mod pipelined;
 mod rewind;
 #[cfg(any(test, feature = "testing"))]
 mod scripted_server;
 pub(in crate::postgres) mod session_params;
+mod session_reset;
 #[cfg(test)]
 mod tests;
 
@@ -30,9 +32,11 @@ use crate::postgres::connect::server_auth::ServerAuth;
 use crate::postgres::protocol::ErrorResponse;
 
 pub(in crate::postgres) use self::authenticate::{Mechanism, SaslMechanisms};
-pub(in crate::postgres) use self::rewind::{Pipelined, ResponseAtStart, RewindStream};
+pub(in crate::postgres) use self::pipelined::Pipelined;
+pub(in crate::postgres) use self::rewind::{ResponseAtStart, RewindStream};
 #[cfg(feature = "testing")]
 pub(crate) use self::scripted_server::{PASSWORD, run_script};
+pub(in crate::postgres) use self::session_reset::SessionReset;
 
 /// The parameters of the StartupMessage, and the password.
 #[derive(Clone, Copy)]

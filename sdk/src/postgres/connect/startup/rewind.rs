@@ -1,9 +1,8 @@
 //! A stream whose session has started, for the driver, which expects to start it.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
+use super::pipelined::{Messages, Pipelined, Response, failed_reset};
 use super::session_params;
 
 /// A stream to a server with a started session.
@@ -29,24 +29,18 @@ pub(in crate::postgres) struct RewindStream<S> {
     pipelined: Pipelined,
     /// Bytes to send before anything else.
     to_send: BytesMut,
-    /// Number of responses to own statements that are outstanding.
-    responses_to_discard: usize,
-    at_start: AtStart,
+    /// The responses that the server owes, oldest first, up to that to the last own statement.
+    owed: VecDeque<Response>,
     /// The row of the response at the start.
     row_at_start: Option<BytesMut>,
-    /// Bytes that were received while responses are outstanding.
+    /// True once the response to the own statements at hand has an error.
+    has_failed: bool,
+    /// True once the request behind a failed reset has completed a command.
+    has_completed: bool,
+    /// True once a reset has failed: the driver reads the reason, and then the end.
+    is_ended: bool,
+    /// Bytes that were received while responses to own statements are outstanding.
     received: BytesMut,
-}
-
-/// The state of the response to the statements that were sent before the server was ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum AtStart {
-    /// None of it has come, and none will if a middlebox dropped the statements.
-    Awaited,
-    /// It has begun.
-    Begun,
-    /// It is complete, or there is none.
-    Ended,
 }
 
 /// The response to the statements that were sent before the server was ready.
@@ -57,60 +51,6 @@ pub(in crate::postgres) enum ResponseAtStart {
     Refused,
     /// Nothing within the time: a middlebox dropped the statements, or the server is slow.
     Missing,
-}
-
-/// Statements to send ahead of the driver's next message, in the same flight.
-///
-/// Of their responses only one fact is kept: whether a row says that the database is
-/// [near its connection limit](session_params::NEAR_LIMIT).
-#[derive(Clone, Debug, Default)]
-pub(in crate::postgres) struct Pipelined(Arc<Pending>);
-
-#[derive(Debug, Default)]
-struct Pending {
-    /// Checked with each write, so it is not behind the lock.
-    is_any: AtomicBool,
-    statements: Mutex<String>,
-    is_near_limit: AtomicBool,
-}
-
-impl Pipelined {
-    /// Adds statements. The connection has to be idle: the next bytes from the driver must be the
-    /// start of a message, and the next from the server the response to these statements.
-    pub(in crate::postgres) fn add(&self, statements: &str) {
-        if statements.is_empty() {
-            return;
-        }
-        let mut all = self.statements();
-        if !all.is_empty() {
-            all.push_str("; ");
-        }
-        all.push_str(statements);
-        self.0.is_any.store(true, Ordering::Release);
-    }
-
-    /// Returns whether a response said that the database is near its connection limit, and clears
-    /// that.
-    pub(in crate::postgres) fn take_near_limit(&self) -> bool {
-        self.0.is_near_limit.swap(false, Ordering::Relaxed)
-    }
-
-    fn take(&self) -> Option<String> {
-        let is_any = self.0.is_any.swap(false, Ordering::Acquire);
-        is_any.then(|| std::mem::take(&mut *self.statements()))
-    }
-
-    /// Inspects a row of a response.
-    fn record_row(&self, message: &[u8]) {
-        if message.ends_with(session_params::NEAR_LIMIT.as_bytes()) {
-            self.0.is_near_limit.store(true, Ordering::Relaxed);
-        }
-    }
-
-    fn statements(&self) -> MutexGuard<'_, String> {
-        let statements = self.0.statements.lock();
-        statements.unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The part of the driver's StartupMessage that is still to come.
@@ -127,9 +67,11 @@ impl<S> RewindStream<S> {
             replay,
             pipelined: Pipelined::default(),
             to_send: BytesMut::new(),
-            responses_to_discard: 0,
-            at_start: AtStart::Ended,
+            owed: VecDeque::new(),
             row_at_start: None,
+            has_failed: false,
+            has_completed: false,
+            is_ended: false,
             received: BytesMut::new(),
         }
     }
@@ -142,8 +84,7 @@ impl<S> RewindStream<S> {
         received: BytesMut,
     ) -> io::Result<Self> {
         let mut stream = Self {
-            responses_to_discard: 1,
-            at_start: AtStart::Awaited,
+            owed: VecDeque::from([Response::SessionParams]),
             received,
             ..Self::new(stream, replay)
         };
@@ -176,53 +117,139 @@ impl<S> RewindStream<S> {
         }
     }
 
+    /// Returns whether the response to the statements that were sent before the server was ready
+    /// is not complete.
+    fn owes_start(&self) -> bool {
+        let start = [Response::SessionParams, Response::AtStart];
+        self.owed.front().is_some_and(|owed| start.contains(owed))
+    }
+
     /// Removes the responses to own statements from the received bytes. Other messages are kept
     /// for the driver.
     fn discard_responses(&mut self) -> io::Result<()> {
-        while self.responses_to_discard > 0 {
-            let Some(header) = Header::parse(&self.received)? else {
-                return Ok(());
+        // Messages up to here are discarded, all at once in the end.
+        let mut at = 0;
+        while let Some(mut response) = self.owed.front().copied() {
+            let Some(header) = Header::parse(&self.received[at..])? else {
+                break;
             };
             let length = usize::try_from(header.len()).unwrap_or(usize::MAX);
-            if self.received.len() <= length {
+            let Some(message) = self.received[at..].get(..length.saturating_add(1)) else {
                 // A message this long is no response to a setting.
                 if length > MAX_BYTES {
-                    self.responses_to_discard = 0;
-                    self.at_start = AtStart::Ended;
+                    self.received.advance(at);
+                    self.give_up();
+                    return Ok(());
                 }
                 break;
-            }
-            if self.at_start == AtStart::Awaited && !matches!(header.tag(), b'S' | b'N' | b'A') {
-                if !answers_session_params(&self.received[..=length]) {
-                    self.at_start = AtStart::Ended;
-                    self.responses_to_discard -= 1;
+            };
+            let tag = header.tag();
+            if response == Response::SessionParams && !matches!(tag, b'S' | b'N' | b'A') {
+                if !answers_session_params(message) {
+                    self.owed.pop_front();
                     continue;
                 }
-                self.at_start = AtStart::Begun;
+                response = Response::AtStart;
+                self.owed[0] = response;
             }
-            let message = self.received.split_to(length + 1);
-            match header.tag() {
-                b'Z' => {
-                    self.responses_to_discard -= 1;
-                    self.at_start = AtStart::Ended;
+            let is_kept = match tag {
+                b'S' | b'N' | b'A' => true,
+                _ if response == Response::Driver => true,
+                b'E' if ends_session(message) => {
+                    if response == Response::AtStart {
+                        self.row_at_start = None;
+                        self.owed[0] = Response::Statements;
+                    }
+                    true
                 }
-                b'D' if self.at_start == AtStart::Begun => self.row_at_start = Some(message),
-                b'D' => self.pipelined.record_row(&message),
-                b'T' | b'C' => {}
                 b'E' => {
                     self.row_at_start = None;
-                    if ends_session(&message) {
-                        self.at_start = AtStart::Ended;
-                        self.replay.unsplit(message);
+                    if response == Response::Reset {
+                        self.pipelined.record_failed_reset(message);
                     }
+                    self.has_failed = true;
+                    false
                 }
-                _ => self.replay.unsplit(message),
+                b'D' if response == Response::AtStart => {
+                    self.row_at_start = Some(message.into());
+                    false
+                }
+                b'D' => {
+                    self.pipelined.record_row(response, message);
+                    false
+                }
+                b'C' | b's' => {
+                    self.has_completed |= response == Response::BehindFailedReset;
+                    false
+                }
+                b'T' | b'Z' => false,
+                _ => response != Response::BehindFailedReset,
+            };
+            let status = message.last().copied();
+            if is_kept {
+                self.received.advance(at);
+                at = 0;
+                let message = self.received.split_to(length + 1);
+                self.replay.unsplit(message);
+            } else {
+                at += length + 1;
+            }
+            if tag == b'Z' {
+                self.finish_response(response, status);
             }
         }
-        if self.responses_to_discard == 0 {
+        if self.is_ended {
+            self.received.clear();
+            return Ok(());
+        }
+        self.received.advance(at);
+        if self.owed.is_empty() {
             self.replay.unsplit(self.received.split());
         }
         Ok(())
+    }
+
+    /// Ends a response whose ReadyForQuery has this status.
+    ///
+    /// A reset that failed inside of its transaction has left that open, and the server refuses
+    /// what the driver has sent meanwhile: the response to that shows that it did nothing.
+    fn finish_response(&mut self, response: Response, status: Option<u8>) {
+        self.owed.pop_front();
+        let has_failed = std::mem::take(&mut self.has_failed);
+        match response {
+            Response::Reset if has_failed && status == Some(IN_FAILED_TRANSACTION) => {
+                let behind = self.owed.iter_mut().find(|owed| **owed == Response::Driver);
+                match behind {
+                    Some(behind) => *behind = Response::BehindFailedReset,
+                    None => self.owed.push_back(Response::BehindFailedReset),
+                }
+            }
+            Response::Reset if has_failed => self.end(false),
+            Response::BehindFailedReset => {
+                self.end(!self.has_completed && status == Some(IN_FAILED_TRANSACTION));
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends the stream for the driver after a failed reset. `had_no_effect` is said of the
+    /// requests that the driver has sent since.
+    fn end(&mut self, had_no_effect: bool) {
+        self.owed.clear();
+        self.is_ended = true;
+        self.replay.extend_from_slice(&failed_reset(had_no_effect));
+    }
+
+    /// Passes everything through from now on, since the server does not send what it owes; after
+    /// a reset whose result is not known the stream ends.
+    fn give_up(&mut self) {
+        let reset = |owed: &Response| matches!(owed, Response::Reset | Response::BehindFailedReset);
+        if self.owed.iter().any(reset) {
+            self.end(false);
+            return;
+        }
+        self.owed.clear();
+        self.replay.unsplit(self.received.split());
     }
 }
 
@@ -238,7 +265,7 @@ impl<S: AsyncRead + Unpin> RewindStream<S> {
         limit: Duration,
     ) -> io::Result<ResponseAtStart> {
         let ended = async {
-            while self.at_start != AtStart::Ended {
+            while self.owes_start() {
                 self.received.reserve(READ_BYTES);
                 if self.stream.read_buf(&mut self.received).await? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
@@ -288,14 +315,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for RewindStream<S> {
                 buf.put_slice(&this.replay.split_to(now));
                 return Poll::Ready(Ok(()));
             }
-            if this.responses_to_discard == 0 {
+            if this.is_ended {
+                return Poll::Ready(Ok(()));
+            }
+            if this.owed.is_empty() {
                 return Pin::new(&mut this.stream).poll_read(cx, buf);
             }
             let mut space = [0; READ_BYTES];
             let mut space = ReadBuf::new(&mut space);
             ready!(Pin::new(&mut this.stream).poll_read(cx, &mut space))?;
             if space.filled().is_empty() {
-                this.responses_to_discard = 0;
+                this.owed.clear();
                 this.replay.unsplit(this.received.split());
                 if this.replay.is_empty() {
                     return Poll::Ready(Ok(()));
@@ -318,9 +348,27 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RewindStream<S> {
         if !matches!(this.startup, Startup::Left(0)) {
             return Poll::Ready(Ok(this.swallow(buf)));
         }
-        if let Some(statements) = this.pipelined.take() {
-            frontend::query(&statements, &mut this.to_send)?;
-            this.responses_to_discard += 1;
+        if this.is_ended {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        if !this.replay.is_empty() && this.pipelined.is_reset_pending() {
+            // The tap still counts the requests whose responses are there, and the driver reads
+            // before it writes again.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if buf.first() != Some(&TERMINATE)
+            && let Some(Messages { reset, statements }) = this.pipelined.take()
+        {
+            this.pipelined.count_driver_requests(&mut this.owed);
+            if let Some(reset) = reset {
+                frontend::query(&reset, &mut this.to_send)?;
+                this.owed.push_back(Response::Reset);
+            }
+            if !statements.is_empty() {
+                frontend::query(&statements, &mut this.to_send)?;
+                this.owed.push_back(Response::Statements);
+            }
             // Both go out in one flight and one TLS record.
             this.to_send.extend_from_slice(buf);
             if let Poll::Ready(Err(error)) = this.poll_send_pending(cx) {
@@ -359,6 +407,12 @@ fn ends_session(message: &[u8]) -> bool {
         .split(|byte| *byte == 0)
         .any(|field| matches!(field, b"VFATAL" | b"VPANIC"))
 }
+
+/// Type of the message that ends a session: nothing goes ahead of it.
+const TERMINATE: u8 = b'X';
+
+/// Status of a ReadyForQuery in a transaction that has failed.
+const IN_FAILED_TRANSACTION: u8 = b'E';
 
 const LENGTH_BYTES: usize = 4;
 const HEAD_BYTES: usize = 5;

@@ -36,12 +36,13 @@ fn statements(columns: Vec<String>, name: Option<&str>) -> String {
 }
 
 fn idle_limit(idle_timeout: Duration) -> String {
-    set_if_unlimited("idle_session_timeout", idle_timeout)
+    set_if_unlimited("idle_session_timeout", milliseconds(idle_timeout))
 }
 
 /// Builds the statement for a session's first invocation: limits statements and idle
 /// transactions to the longest time that an invocation may take.
 pub(in crate::postgres) fn for_invocations(longest: Duration) -> String {
+    let longest = milliseconds(longest);
     let limits = INVOCATION_LIMITS.map(|setting| set_if_unlimited(setting, longest));
     format!("SELECT {}", limits.join(", "))
 }
@@ -79,28 +80,31 @@ pub(in crate::postgres) const NEAR_LIMIT: &str = "stagelink:near_limit";
 
 /// Builds an expression that sets a limit where the database, role and URL set none: their own
 /// limit is a choice of the operator's. A server without the setting ignores the expression.
-fn set_if_unlimited(setting: &str, limit: Duration) -> String {
+pub(super) fn set_if_unlimited(setting: &str, milliseconds: u128) -> String {
     format!(
         "CASE current_setting('{setting}', true) WHEN '0' \
-         THEN set_config('{setting}', '{}', false) END",
-        milliseconds(limit)
+         THEN set_config('{setting}', '{milliseconds}', false) END"
     )
 }
 
 /// Converts to milliseconds: at least 1, since 0 means no limit, and at most what Postgres takes.
-fn milliseconds(limit: Duration) -> u128 {
+pub(super) fn milliseconds(limit: Duration) -> u128 {
     limit.as_millis().clamp(1, i32::MAX as u128)
 }
 
-fn quoted(name: &str) -> String {
+/// Quotes a name so that it means the same whatever the session's encoding and its rules for
+/// backslashes are. The server takes only ASCII for `application_name`.
+pub(super) fn quoted(name: &str) -> String {
     let name: String = name
         .chars()
         .filter(|c| !c.is_control() && *c != '\\')
+        .map(|c| if c.is_ascii() { c } else { '?' })
         .collect();
     format!("'{}'", name.replace('\'', "''"))
 }
 
-const INVOCATION_LIMITS: [&str; 2] = ["statement_timeout", "idle_in_transaction_session_timeout"];
+pub(super) const INVOCATION_LIMITS: [&str; 2] =
+    ["statement_timeout", "idle_in_transaction_session_timeout"];
 
 #[cfg(test)]
 mod tests {

@@ -264,6 +264,117 @@ async fn refused_setting_is_ignored_and_an_ended_session_is_reported() {
     assert_eq!(got, ended);
 }
 
+/// A started session with a pending reset and headroom check, and the server's end of it, which
+/// has received both and the driver's statement.
+async fn with_reset() -> (RewindStream<DuplexStream>, DuplexStream) {
+    let (mut opening, mut server) = with_pipelined("SELECT 3").await;
+    opening
+        .pipelined()
+        .add_reset(&"BEGIN; RESET ALL; COMMIT".into());
+    let first = message(b'Q', b"SELECT 1\0");
+    opening.write_all(&first).await.unwrap();
+    let ahead = [
+        message(b'Q', b"BEGIN; RESET ALL; COMMIT\0"),
+        message(b'Q', b"SELECT 3\0"),
+    ];
+    let sent = received_by(&mut server).await;
+    assert_eq!(sent, [ahead.concat(), first].concat());
+    (opening, server)
+}
+
+#[tokio::test(start_paused = true)]
+async fn reset_is_a_message_of_its_own_and_its_response_is_dropped() {
+    let (mut opening, mut server) = with_reset().await;
+    let notice = message(b'N', b"\0");
+    let answer = [message(b'C', b"SELECT 1\0"), message(b'Z', b"I")].concat();
+    let says = [
+        message(b'C', b"BEGIN\0"),
+        notice.clone(),
+        message(b'C', b"COMMIT\0"),
+        message(b'Z', b"I"),
+        message(b'C', b"SELECT 0\0"),
+        message(b'Z', b"I"),
+        answer.clone(),
+    ]
+    .concat();
+    for part in says.chunks(3) {
+        server.write_all(part).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    drop(server);
+    let mut got = Vec::new();
+    opening.read_to_end(&mut got).await.unwrap();
+    assert_eq!(got, [notice, answer].concat());
+    assert!(!opening.pipelined().has_failed_reset());
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_reset_ends_the_stream_before_the_response_and_says_what_took_effect() {
+    let refused = message(b'E', b"SERROR\0VERROR\0C42501\0Mno\0\0");
+    let aborted = message(b'E', b"SERROR\0VERROR\0C25P02\0Maborted\0\0");
+    let in_failed = message(b'Z', b"E");
+    let idle = message(b'Z', b"I");
+    let row = message(b'D', b"another tenant's");
+    let guarded = [&refused[..], &in_failed, &aborted, &in_failed].concat();
+    let completed = message(b'C', b"SELECT 1\0");
+    let cases: [(&[&[u8]], bool); 4] = [
+        (&[&guarded, &aborted, &in_failed], true),
+        // Not even the transaction began.
+        (&[&refused, &idle, &row, &idle], false),
+        // The driver's statement is a ROLLBACK with others behind it.
+        (&[&guarded, &row, &completed, &idle], false),
+        (&[&guarded, &idle], false),
+    ];
+    for (says, had_no_effect) in cases {
+        let (mut opening, mut server) = with_reset().await;
+        server.write_all(&says.concat()).await.unwrap();
+        let mut got = Vec::new();
+        opening.read_to_end(&mut got).await.unwrap();
+        assert!(
+            got.starts_with(b"E") && holds(&got, b"VFATAL\0C08006\0"),
+            "{got:?}"
+        );
+        assert!(!holds(&got, b"tenant"), "{got:?}");
+        assert_eq!(
+            holds(&got, b"\0Rstagelink_reset\0"),
+            had_no_effect,
+            "{got:?}"
+        );
+        assert!(opening.pipelined().has_failed_reset());
+        let again = opening.write_all(b"Q....").await;
+        assert_eq!(again.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn response_to_an_earlier_request_of_the_driver_passes_ahead_of_the_resets() {
+    let (client, mut server) = duplex(1 << 16);
+    let opening = RewindStream::new(client, bytes::BytesMut::new());
+    let pipelined = opening.pipelined();
+    let (mut tapped, tap) = crate::postgres::protocol::Tapped::new(opening);
+    pipelined.attach_tap(&tap);
+    tapped.write_all(&message(0, b"start")[1..]).await.unwrap();
+    tapped.write_all(&message(b'S', b"")).await.unwrap();
+    // The start of a session has no response here.
+    assert_eq!(tap.unanswered_count(), 2);
+    pipelined.add_reset(&"RESET ALL".into());
+    tapped
+        .write_all(&message(b'Q', b"SELECT 1\0"))
+        .await
+        .unwrap();
+    received_by(&mut server).await;
+    let ready = message(b'Z', b"I");
+    let earlier = [ready.clone(), message(b'3', b""), ready.clone()].concat();
+    let answer = [message(b'C', b"SELECT 1\0"), ready.clone()].concat();
+    let reset = [message(b'C', b"RESET\0"), ready].concat();
+    let says = [&earlier[..], &reset, &answer].concat();
+    server.write_all(&says).await.unwrap();
+    drop(server);
+    let mut got = Vec::new();
+    tapped.read_to_end(&mut got).await.unwrap();
+    assert_eq!(got, [earlier, answer].concat());
+}
+
 /// Plays a server that knows the password: mechanisms and challenge, and after the client's
 /// messages its signature.
 async fn authenticate_as_server(server: &mut DuplexStream) -> Vec<u8> {

@@ -1,0 +1,180 @@
+//! The SDK's own statements, sent ahead of the driver's next message in the same flight.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::postgres::protocol::Tap;
+
+use super::session_params::NEAR_LIMIT;
+use super::session_reset::AppliedLimits;
+
+/// Statements to send ahead of the driver's next message, in the same flight.
+///
+/// The reset of the session is a Query message of its own, so that its failure is known from
+/// that of others. Of the responses these facts are kept: whether the reset failed, which limits
+/// it applied, and whether the database is [near its connection limit](NEAR_LIMIT).
+#[derive(Clone, Debug, Default)]
+pub(in crate::postgres) struct Pipelined(Arc<Pending>);
+
+#[derive(Debug, Default)]
+struct Pending {
+    /// Checked with each write, so it is not behind the lock.
+    is_any: AtomicBool,
+    messages: Mutex<Messages>,
+    /// Observes the driver's requests, once the driver has the stream.
+    tap: OnceLock<Tap>,
+    is_near_limit: AtomicBool,
+    has_failed_reset: AtomicBool,
+    /// [`AppliedLimits`] as bits; 0 for none.
+    applied_limits: AtomicU8,
+}
+
+/// The Query messages to send: first the reset, then the other statements.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    pub(super) reset: Option<Arc<str>>,
+    pub(super) statements: String,
+}
+
+/// A response that the server owes, up to its ReadyForQuery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Response {
+    /// Of a request of the driver, sent before own statements: it passes through.
+    Driver,
+    /// Of the session parameters, which were sent before the server was ready: it is missing if
+    /// a middlebox dropped them.
+    SessionParams,
+    /// That to the session parameters, once it has begun.
+    AtStart,
+    Statements,
+    Reset,
+    /// Of the driver's first request behind a reset that failed inside of its transaction.
+    BehindFailedReset,
+}
+
+impl Pipelined {
+    /// Adds statements. The next bytes from the driver must be the start of a message.
+    pub(in crate::postgres) fn add(&self, statements: &str) {
+        if statements.is_empty() {
+            return;
+        }
+        let mut messages = self.messages();
+        let all = &mut messages.statements;
+        if !all.is_empty() {
+            all.push_str("; ");
+        }
+        all.push_str(statements);
+        self.0.is_any.store(true, Ordering::Release);
+    }
+
+    /// Has the session reset, ahead of all other statements. If that fails, the stream ends
+    /// before the driver reads the response to its own message.
+    pub(in crate::postgres) fn add_reset(&self, statements: &Arc<str>) {
+        self.messages().reset = Some(Arc::clone(statements));
+        self.0.is_any.store(true, Ordering::Release);
+    }
+
+    /// Attaches the tap above the stream, which knows the driver's requests.
+    pub(in crate::postgres) fn attach_tap(&self, tap: &Tap) {
+        self.0.tap.set(tap.clone()).ok();
+    }
+
+    /// Returns whether a response said that the database is near its connection limit, and clears
+    /// that.
+    pub(in crate::postgres) fn take_near_limit(&self) -> bool {
+        self.0.is_near_limit.swap(false, Ordering::Relaxed)
+    }
+
+    /// Returns whether a reset has failed.
+    pub(in crate::postgres) fn has_failed_reset(&self) -> bool {
+        self.0.has_failed_reset.load(Ordering::Relaxed)
+    }
+
+    /// Returns the limits that a probing reset has applied, once.
+    pub(in crate::postgres) fn take_applied_limits(&self) -> Option<AppliedLimits> {
+        let bits = self.0.applied_limits.swap(0, Ordering::Relaxed);
+        AppliedLimits::from_bits(bits)
+    }
+
+    /// Returns whether a reset is to be sent.
+    pub(super) fn is_reset_pending(&self) -> bool {
+        self.0.is_any.load(Ordering::Acquire) && self.messages().reset.is_some()
+    }
+
+    /// Takes the messages to send, if there are any.
+    pub(super) fn take(&self) -> Option<Messages> {
+        let is_any = self.0.is_any.swap(false, Ordering::Acquire);
+        is_any.then(|| std::mem::take(&mut *self.messages()))
+    }
+
+    /// Adds the driver's requests that the server has not answered yet to the responses that it
+    /// owes.
+    pub(super) fn count_driver_requests(&self, owed: &mut VecDeque<Response>) {
+        let unanswered = self.0.tap.get().map_or(0, Tap::unanswered_count);
+        let counted = owed
+            .iter()
+            .filter(|response| **response == Response::Driver);
+        for _ in counted.count()..unanswered {
+            owed.push_back(Response::Driver);
+        }
+    }
+
+    /// Inspects a row of a response to own statements.
+    pub(super) fn record_row(&self, response: Response, message: &[u8]) {
+        match response {
+            Response::Statements if message.ends_with(NEAR_LIMIT.as_bytes()) => {
+                self.0.is_near_limit.store(true, Ordering::Relaxed);
+            }
+            Response::Reset => {
+                if let Some(limits) = AppliedLimits::from_row(message) {
+                    let bits = limits.bits();
+                    self.0.applied_limits.store(bits, Ordering::Relaxed);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes note of a reset that the server answered with this ErrorResponse.
+    pub(super) fn record_failed_reset(&self, error: &[u8]) {
+        self.0.has_failed_reset.store(true, Ordering::Relaxed);
+        let field = |kind: u8| {
+            let mut fields = error
+                .get(HEAD_BYTES..)
+                .unwrap_or_default()
+                .split(|b| *b == 0);
+            let field = fields.find_map(|field| field.strip_prefix(&[kind]));
+            String::from_utf8_lossy(field.unwrap_or_default())
+        };
+        tracing::warn!(
+            code = %field(b'C'),
+            error = %field(b'M'),
+            "could not reset a database session between two requests, so its connection was closed"
+        );
+    }
+
+    fn messages(&self) -> MutexGuard<'_, Messages> {
+        let messages = self.0.messages.lock();
+        messages.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Builds the ErrorResponse that the driver reads in place of the response to its request behind
+/// a failed reset. Only an error with a routine says that the request had no effect.
+pub(super) fn failed_reset(had_no_effect: bool) -> Vec<u8> {
+    let routine = if had_no_effect {
+        "Rstagelink_reset\0"
+    } else {
+        ""
+    };
+    let fields = format!("SFATAL\0VFATAL\0C08006\0M{FAILED_RESET}\0{routine}\0");
+    let length = u32::try_from(fields.len() + LENGTH_BYTES).unwrap_or(u32::MAX);
+    [b"E", &length.to_be_bytes()[..], fields.as_bytes()].concat()
+}
+
+const FAILED_RESET: &str =
+    "the database session still had settings of an earlier request, so its connection was closed";
+
+const LENGTH_BYTES: usize = 4;
+const HEAD_BYTES: usize = 5;
