@@ -32,13 +32,8 @@ pub(super) enum Expected {
     RepeatedParse,
     /// The description of a statement; for a prepared one it is kept.
     Description(Option<Name>),
-    /// The description of a statement that was sent again.
-    RepeatedDescription {
-        /// Those that the driver knows.
-        columns: Arc<Columns>,
-        /// True if the Bind behind it is refused where the number of columns has changed.
-        guarded: bool,
-    },
+    /// The description of a statement that was sent again. Holds the columns that the driver knows.
+    RepeatedDescription(Arc<Columns>),
     /// The description of a portal.
     PortalDescription,
     Bind,
@@ -125,7 +120,7 @@ impl Exchange {
                 Ok(true)
             }
             Some(Expected::Description(None)) => Ok(true),
-            Some(Expected::RepeatedDescription { .. }) => Ok(false),
+            Some(Expected::RepeatedDescription(_)) => Ok(false),
             _ => Err(out_of_order()),
         }
     }

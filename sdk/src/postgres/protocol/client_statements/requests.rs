@@ -202,6 +202,9 @@ impl Rewriter {
         self.is_request_open = true;
         let left = length - message.len();
         if name.is_empty() {
+            if self.current.is_some() {
+                return Err(io::Error::other("the unnamed statement was replaced"));
+            }
             out.extend_from_slice(message);
             exchange.expect(Expected::Bind);
             return Ok(Step::pass(left));
@@ -211,10 +214,7 @@ impl Rewriter {
         let columns = columns.filter(|columns| columns.count > 0);
         let count = columns.as_ref().map_or(0, |columns| columns.count);
         let guarded = (count > 1 && left >= RESULT_FORMAT_BYTES).then_some(count);
-        let described = columns.map(|columns| Expected::RepeatedDescription {
-            columns,
-            guarded: guarded.is_some(),
-        });
+        let described = columns.map(Expected::RepeatedDescription);
         self.make_current(&name, described, exchange, out)?;
         let added = guarded.map_or(0, |count| 2 * (usize::from(count) - 1));
         messages::write_head(out, b'B', length - name.len() + added)?;

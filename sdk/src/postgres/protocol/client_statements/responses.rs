@@ -16,11 +16,17 @@ pub(super) struct Responses {
 
 #[derive(Default)]
 struct Filter {
-    /// True if the driver gets nothing but ReadyForQuery for the current request: it has been told
-    /// that its statement is outdated.
-    discards: bool,
+    /// Set if the statement of the current request is outdated: its responses are dropped, and the
+    /// driver gets an error ahead of ReadyForQuery, when it is known if the statement was executed.
+    outdated: Option<Outdated>,
     /// True if an outdated statement was found.
     found_outdated: bool,
+}
+
+/// A statement that has other columns than the driver knows.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Outdated {
+    pub(super) is_executed: bool,
 }
 
 impl Responses {
@@ -75,14 +81,14 @@ impl Filter {
             b'Z' => true,
             b't' | b'T' => matches!(
                 exchange.next(),
-                Some(Expected::Description(Some(_)) | Expected::RepeatedDescription { .. })
+                Some(Expected::Description(Some(_)) | Expected::RepeatedDescription(_))
             ),
             _ => false,
         };
-        if is_kept && rest > 0 && (!self.discards || tag == b'Z') {
+        if is_kept && rest > 0 && (self.outdated.is_none() || tag == b'Z') {
             return Ok(Step::Keep(message.len() + rest));
         }
-        if self.is_for_driver(tag, message, exchange, out)? {
+        if self.match_response(tag, message, exchange, out)? {
             out.extend_from_slice(message);
             Ok(Step::pass(rest))
         } else {
@@ -91,7 +97,7 @@ impl Filter {
     }
 
     /// Compares a message with the expected response. Returns whether it is the driver's.
-    fn is_for_driver(
+    fn match_response(
         &mut self,
         tag: u8,
         message: &[u8],
@@ -104,11 +110,17 @@ impl Filter {
             b'Z' => {
                 exchange.take(|next| matches!(next, Expected::Sync | Expected::Query))?;
                 exchange.record_status(body(message).first().copied().unwrap_or(b'I'));
-                self.discards = false;
+                if let Some(outdated) = self.outdated.take() {
+                    outdated.write_error(out)?;
+                    self.found_outdated = true;
+                }
                 return Ok(true);
             }
-            _ if self.discards => return Ok(false),
             _ => {}
+        }
+        if let Some(outdated) = &mut self.outdated {
+            outdated.is_executed |= matches!(tag, b'C' | b's');
+            return Ok(false);
         }
         if matches!(exchange.next(), None | Some(Expected::Query)) {
             return Ok(true);
@@ -120,7 +132,7 @@ impl Filter {
                 return Ok(exchange.take(parse)? != Expected::RepeatedParse);
             }
             b't' => return exchange.record_parameters(body(message)),
-            b'T' | b'n' => return self.columns(tag, message, exchange, out),
+            b'T' | b'n' => return self.columns(tag, message, exchange),
             b'2' => drop(exchange.take(|next| *next == Expected::Bind)?),
             b'3' => drop(exchange.take(|next| *next == Expected::Close)?),
             b'C' | b'I' | b's' => drop(exchange.take(|next| *next == Expected::Execute)?),
@@ -130,14 +142,10 @@ impl Filter {
         Ok(true)
     }
 
-    /// Keeps the columns of a statement, or compares them with those that the driver knows.
-    fn columns(
-        &mut self,
-        tag: u8,
-        message: &[u8],
-        exchange: &mut Exchange,
-        out: &mut BytesMut,
-    ) -> io::Result<bool> {
+    /// Keeps the columns of a statement, or compares them with those that the driver knows: with
+    /// others it would read the rows as what they are not. Returns whether the message is the
+    /// driver's.
+    fn columns(&mut self, tag: u8, message: &[u8], exchange: &mut Exchange) -> io::Result<bool> {
         let columns = || match tag {
             b'T' => Columns::read(body(message)),
             _ => Ok(Columns::none()),
@@ -146,7 +154,7 @@ impl Filter {
             matches!(
                 next,
                 Expected::Description(_)
-                    | Expected::RepeatedDescription { .. }
+                    | Expected::RepeatedDescription(_)
                     | Expected::PortalDescription
             )
         })?;
@@ -157,53 +165,36 @@ impl Filter {
                 }
                 Ok(true)
             }
-            Expected::RepeatedDescription {
-                columns: known,
-                guarded,
-            } => {
-                let now = columns()?;
-                if now != *known {
-                    let is_refused = guarded && now.count != known.count;
-                    self.fail_as_outdated(is_refused, exchange, out)?;
+            Expected::RepeatedDescription(known) => {
+                if columns()? != *known {
+                    exchange.fail();
+                    self.outdated = Some(Outdated::default());
                 }
                 Ok(false)
             }
             _ => Ok(true),
         }
     }
-
-    /// Tells the driver that the columns of a statement are not those that it knows: it would read
-    /// the rows as what they are not.
-    fn fail_as_outdated(
-        &mut self,
-        is_refused: bool,
-        exchange: &mut Exchange,
-        out: &mut BytesMut,
-    ) -> io::Result<()> {
-        write_outdated(is_refused, out)?;
-        exchange.fail();
-        self.discards = true;
-        self.found_outdated = true;
-        Ok(())
-    }
 }
 
-/// Writes the error of a server whose prepared statement is outdated. `is_refused` is whether the
-/// server refuses to execute the statement.
-pub(super) fn write_outdated(is_refused: bool, out: &mut BytesMut) -> io::Result<()> {
-    let detail: &[u8] = if is_refused {
-        b"DThe columns are not as many as when the statement was prepared. It was not executed.\0"
-    } else {
-        b"DA column has another name or type than when the statement was prepared. The statement \
-          was executed, and its rows were discarded.\0"
-    };
-    messages::write(
-        out,
-        b'E',
-        &[
-            b"SERROR\0VERROR\0C0A000\0Mcached plan must not change result type\0",
-            detail,
-            b"HPrepare the statement again.\0RRevalidateCachedQuery\0\0",
-        ],
-    )
+impl Outdated {
+    /// Writes the error of a server whose prepared statement is outdated.
+    pub(super) fn write_error(self, out: &mut BytesMut) -> io::Result<()> {
+        let detail: &[u8] = if self.is_executed {
+            b"DThe statement was executed, but its rows were discarded: they have other columns than \
+              when it was prepared.\0"
+        } else {
+            b"DThe statement was not executed: its rows would have other columns than when it was \
+              prepared.\0"
+        };
+        messages::write(
+            out,
+            b'E',
+            &[
+                b"SERROR\0VERROR\0C0A000\0Mcached plan must not change result type\0",
+                detail,
+                b"HPrepare the statement again.\0RRevalidateCachedQuery\0\0",
+            ],
+        )
+    }
 }

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 
 use super::super::messages::{self, body, length, text};
-use super::super::responses::write_outdated;
+use super::super::responses::Outdated;
 
 /// A server. Its statements are the names of tables, and select all columns; there is none named
 /// `missing`, and none of `broken` can be read.
@@ -82,10 +82,10 @@ impl Server {
             _ => {}
         }
         if let Err(code) = self.execute(tag, body(message), out) {
-            if code == OUTDATED.0 {
-                write_outdated(false, out).expect("an error");
-            } else if code == OUTDATED.1 {
-                write_outdated(true, out).expect("an error");
+            if [EXECUTED, REFUSED].contains(&code) {
+                let is_executed = code == EXECUTED;
+                let outdated = Outdated { is_executed };
+                outdated.write_error(out).expect("an error");
             } else {
                 respond(out, b'E', format!("SERROR\0VERROR\0C{code}\0\0").as_bytes());
             }
@@ -136,7 +136,8 @@ impl Server {
                 let now = self.tables[&statement.table];
                 if self.has_names && statement.columns != now {
                     let is_refused = statement.columns.0 > 1 && statement.columns.0 != now.0;
-                    return Err(if is_refused { OUTDATED.1 } else { OUTDATED.0 });
+                    let is_executed = portal.is_empty() && !is_refused;
+                    return Err(if is_executed { EXECUTED } else { REFUSED });
                 }
                 // The parameters have no format and no value; the result has formats.
                 let formats = &body[4..];
@@ -196,8 +197,9 @@ impl Server {
     }
 }
 
-/// Stand in for SQLSTATEs: a statement is outdated, and was executed or refused.
-const OUTDATED: (&str, &str) = ("executed", "refused");
+/// Codes of a statement that is outdated: a pooler's server would have executed it, or not.
+const EXECUTED: &str = "executed";
+const REFUSED: &str = "refused";
 
 fn respond(out: &mut BytesMut, tag: u8, body: &[u8]) {
     messages::write(out, tag, &[body]).expect("a message");
