@@ -22,7 +22,8 @@ use crate::postgres::protocol::Tap;
 /// `query_typed`, `execute_typed` and a prepared statement each cost one round trip; `query`
 /// with a text costs two, since the driver prepares it first.
 /// [`query_cached`](Self::query_cached) and its like cost one, and the server parses such a
-/// statement once only.
+/// statement once only. Behind a transaction pooler all of them work at the same cost: prepared
+/// statements stay on the client's side, and the server parses them each time.
 ///
 /// ```no_run
 /// # async fn example(database: &stagelink::Database) -> Result<(), stagelink::Error> {

@@ -9,10 +9,10 @@ use anyhow::{Context as _, ensure};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::future::join_all;
 use futures_util::{SinkExt as _, StreamExt as _, TryStreamExt as _};
-use stagelink::{Client, Database, Error, ErrorKind, params};
+use stagelink::{Client, Database, Error, ErrorKind, Settings, params};
 use stagelink_local::testing::network::Proxy;
 use stagelink_local_postgres::PgBouncerOptions;
-use stagelink_tests::at;
+use stagelink_tests::{HerokuFixture, as_superuser, at, end_sessions};
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
@@ -473,6 +473,135 @@ async fn large_values_and_copies_pass() {
     let parts = db.copy_out(all).await.expect("a copy");
     let parts: Vec<Bytes> = parts.try_collect().await.expect("all of it");
     assert_eq!(parts.concat().len(), 200_000 * "copied\n".len());
+}
+
+/// A prepared statement and a migration that comes between two uses of it.
+struct Change {
+    statement: &'static str,
+    migration: &'static str,
+    /// The code of the second use's error, or the empty string.
+    code: &'static str,
+}
+
+const CHANGES: [Change; 11] = [
+    Change {
+        statement: "SELECT * FROM entry WHERE note = $1",
+        migration: "ALTER TABLE entry ADD COLUMN extra text",
+        code: "0A000",
+    },
+    Change {
+        statement: "SELECT note FROM entry WHERE note = $1",
+        migration: "ALTER TABLE entry ADD COLUMN extra text",
+        code: "",
+    },
+    Change {
+        statement: "SELECT note, mood FROM entry WHERE note = $1",
+        migration: "ALTER TABLE entry ALTER COLUMN note TYPE varchar(9)",
+        code: "0A000",
+    },
+    Change {
+        statement: "SELECT id FROM entry WHERE note = $1",
+        migration: "ALTER TABLE entry ALTER COLUMN note TYPE integer USING 0",
+        code: "42883",
+    },
+    Change {
+        statement: "INSERT INTO entry (mood, note) VALUES ('calm', $1)",
+        migration: "ALTER TABLE entry ALTER COLUMN note TYPE integer USING 0",
+        code: "42804",
+    },
+    Change {
+        statement: "UPDATE entry SET note = $1 RETURNING *",
+        migration: "ALTER TABLE entry DROP COLUMN mood",
+        code: "0A000",
+    },
+    Change {
+        statement: "SELECT note FROM entry WHERE note = $1",
+        migration: "ALTER TABLE entry RENAME COLUMN note TO remark",
+        code: "42703",
+    },
+    Change {
+        statement: "SELECT note FROM entry WHERE note = $1",
+        migration: "DROP TABLE entry",
+        code: "42P01",
+    },
+    Change {
+        statement: "SELECT mood FROM entry WHERE note = $1",
+        migration: "DROP TABLE entry; CREATE TABLE entry (id bigserial, mood mood, note text)",
+        code: "",
+    },
+    Change {
+        statement: "SELECT mood FROM entry WHERE note = $1",
+        migration: "ALTER TYPE mood ADD VALUE 'other'",
+        code: "",
+    },
+    Change {
+        statement: "SELECT mood FROM entry WHERE note = $1",
+        migration: "DROP TYPE mood CASCADE; CREATE TYPE mood AS ENUM ('calm'); \
+                    ALTER TABLE entry ADD COLUMN mood mood",
+        code: "0A000",
+    },
+];
+
+#[tokio::test]
+async fn statement_after_a_migration_does_what_it_does_with_a_server() {
+    let mut sessions = Sessions::start(PgBouncerOptions::new()).await;
+    let direct = HerokuFixture::with_url(&sessions.pooled.fixture.database.url()).await;
+    let direct = Database::new(Settings::from_vars(&direct.variables));
+    let direct = direct.client().await.expect("a connection");
+    let pooled = sessions.client().await;
+    let mut failed = Vec::new();
+    for Change {
+        statement,
+        migration,
+        code,
+    } in CHANGES
+    {
+        let drop = "DROP TABLE IF EXISTS entry; DROP TYPE IF EXISTS mood CASCADE";
+        direct.batch_execute(drop).await.expect("no schema");
+        let schema = "CREATE TYPE mood AS ENUM ('calm', 'tense'); \
+                      CREATE TABLE entry (id bigserial, mood mood, note text)";
+        direct.batch_execute(schema).await.expect("a schema");
+        let with_server = direct.prepare(statement).await.expect("a statement");
+        let with_pooler = pooled.prepare(statement).await.expect("a statement");
+        for time in 0..2 {
+            sessions.swap().await;
+            let by_server = direct.query(&with_server, &[&"note"]).await;
+            let by_pooler = pooled.query(&with_pooler, &[&"note"]).await;
+            let codes = [by_server, by_pooler].map(|answer| match answer {
+                Ok(_) => String::new(),
+                Err(error) => error.code().expect("a code").code().to_owned(),
+            });
+            if codes != [if time == 0 { "" } else { code }; 2] {
+                failed.push(format!("{statement}, {migration}, {time}: {codes:?}"));
+            }
+            if time == 0 {
+                direct.batch_execute(migration).await.expect("a migration");
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[tokio::test]
+async fn statement_whose_session_ends_is_told_as_with_a_server() {
+    let mut sessions = Sessions::start(PgBouncerOptions::new()).await;
+    let db = sessions.client().await;
+    let update = db
+        .prepare("UPDATE entry SET note = pg_sleep($1)::text RETURNING *")
+        .await;
+    let update = update.expect("a statement");
+    sessions.swap().await;
+    let end = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        as_superuser(&end_sessions(sessions.pooled.fixture.database.role())).await;
+    };
+    let (updated, ()) = tokio::join!(db.query(&update, &[&30_f64]), end);
+    let error = Error::from(updated.expect_err("an error"));
+    assert_eq!(error.kind(), ErrorKind::DatabaseUnreachable, "{error:?}");
+    drop(db);
+    let db = sessions.client().await;
+    let row = db.query_one(SELECT, &[&1_i64]).await.expect("a row");
+    is_calm(&row).expect("calm");
 }
 
 async fn count(db: &Client) -> i64 {

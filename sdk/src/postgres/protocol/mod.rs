@@ -1,4 +1,5 @@
-//! The Postgres protocol as a connection carries it: messages, errors, and the outcome of writes.
+//! The Postgres protocol as a connection carries it: messages, errors, prepared statements behind a
+//! pooler, and the outcome of writes.
 
 mod client_statements;
 mod error_response;

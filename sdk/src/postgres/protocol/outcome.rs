@@ -511,6 +511,32 @@ mod tests {
     }
 
     #[test]
+    fn lost_statements_are_noticed() {
+        use StatementLoss::{Deallocated, Failed};
+        let outdated = b"VERROR\0C0A000\0RRevalidateCachedQuery\0\0";
+        let unsupported = b"VERROR\0C0A000\0Rtransform\0\0";
+        let missing = b"VERROR\0C26000\0RFetchPreparedStatement\0\0";
+        let cases: [(u8, &[u8], Option<StatementLoss>, bool); 8] = [
+            (b'C', b"DISCARD ALL\0", Some(Deallocated), true),
+            (b'C', b"DEALLOCATE ALL\0", Some(Deallocated), true),
+            (b'E', missing, Some(Failed), true),
+            (b'E', outdated, Some(Failed), false),
+            (b'E', unsupported, None, false),
+            (b'E', READ_ONLY, None, false),
+            (b'C', b"DISCARD PLANS\0", None, false),
+            (b'C', b"DEALLOCATE\0", None, false),
+        ];
+        for (tag, body, loss, has_lost) in cases {
+            let (mut passed, _) = started();
+            statement(&mut passed);
+            passed.received(tag, body);
+            assert_eq!(passed.take_statement_loss(), loss);
+            assert_eq!(passed.take_statement_loss(), None);
+            assert_eq!(passed.has_lost_statements(), has_lost);
+        }
+    }
+
+    #[test]
     fn error_that_was_cut_off_is_of_unknown_origin() {
         let (mut passed, mark) = started();
         statement(&mut passed);
