@@ -17,7 +17,8 @@ pub(crate) fn open(folder: &Path) -> anyhow::Result<PathBuf> {
     if !project.join("functions").is_dir() {
         bail!(
             "{} is not a stagelink project: it has no folder functions/. Run `stagelink new NAME` \
-             to make a project, or name the folder of one with --project",
+             to make a project, or name the folder of one: `stagelink dev --project DIR`, or \
+             `stagelink build --project DIR`",
             project.display()
         );
     }

@@ -73,6 +73,12 @@ fn create(
     let (Some(parent), Some(file_name)) = (absolute.parent(), absolute.file_name()) else {
         bail!("{} is not the path of a new folder", folder.display());
     };
+    if absolute.to_str().is_none() {
+        bail!(
+            "could not make {}: Cargo builds no project in a folder whose path is not UTF-8",
+            folder.display()
+        );
+    }
     // Without `..`, by which the folders above would include ones that the project is not in.
     let parent = parent.canonicalize().with_context(|| {
         format!(
@@ -188,6 +194,19 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
         let error = create(&dir.path().join("no/shop"), &name(), &sdk(), None).unwrap_err();
         assert!(error.to_string().contains("there is no folder"), "{error}");
+    }
+
+    #[test]
+    fn folder_in_which_cargo_would_build_nothing_is_refused() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt as _;
+
+        let dir = tempfile::tempdir().unwrap();
+        let latin1 = dir.path().join(OsStr::from_bytes(b"caf\xe9"));
+        std::fs::create_dir(&latin1).unwrap();
+        let error = create(&latin1.join("shop"), &name(), &sdk(), None).unwrap_err();
+        assert!(error.to_string().contains("not UTF-8"), "{error}");
+        assert_eq!(std::fs::read_dir(&latin1).unwrap().count(), 0);
     }
 
     #[test]

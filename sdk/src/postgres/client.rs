@@ -137,6 +137,7 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
+    #[must_use = "a detached connection that is dropped is closed"]
     pub fn detach(mut self) -> DetachedClient {
         let connection = self.connection.take();
         let connection = connection.expect("the connection is there until the drop");
