@@ -269,6 +269,35 @@ async fn reset_costs_no_round_trip() {
 }
 
 #[tokio::test]
+async fn statement_that_was_given_up_before_it_was_sent_changes_no_later_request() {
+    let mut fixture = fixture_with_objects().await;
+    let link = link(&mut fixture, &[]);
+    for change in ["SELECT set_tenant()", "SELECT set_tenant(), pg_sleep(5)"] {
+        for had_worked in [false, true] {
+            let db = link.client().await.expect("a connection");
+            if had_worked {
+                pid(&db).await;
+            }
+            // The first poll hands it to the connection's task, which has had no turn yet.
+            let given_up = tokio::time::timeout(Duration::ZERO, db.batch_execute(change));
+            given_up.await.expect_err("no time is left");
+            drop(db);
+            let began = std::time::Instant::now();
+            let db = link.client().await.expect("a connection");
+            assert_eq!(
+                value(&db, TENANT).await,
+                Ok(Some(String::new())),
+                "{change}"
+            );
+            assert!(
+                began.elapsed() < Duration::from_secs(3),
+                "it was waited for"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn connection_that_was_lent_and_not_used_is_not_reset() {
     let mut fixture = fixture_with_objects().await;
     let link = link(&mut fixture, &[]);

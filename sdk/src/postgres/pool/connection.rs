@@ -221,9 +221,12 @@ impl PooledConnection {
     /// A connection that was used a moment ago is not pinged: a warm request pays for its query
     /// alone. What the server has sent meanwhile is looked at without a round trip.
     pub(in crate::postgres) async fn begin_loan(&mut self) -> Result<(), &'static str> {
+        let now = SuspendAwareInstant::now();
+        let rested = self.rests_since.until(&now);
         // The connection's own task has to read what has arrived, to see whether the server has
-        // ended the session.
-        if self.socket.is_readable() {
+        // ended the session; and to send a statement that a handler gave up a moment ago, before
+        // it was sent.
+        if self.socket.is_readable() || rested < JUST_NOW {
             tokio::task::yield_now().await;
         }
         let state = self.report();
@@ -239,8 +242,7 @@ impl PooledConnection {
         if self.tap.has_lost_statements() && !self.is_pooled {
             return Err("a request has deallocated its prepared statements");
         }
-        let now = SuspendAwareInstant::now();
-        let mut rest = self.rest.after(self.rests_since.until(&now));
+        let mut rest = self.rest.after(rested);
         if rest == Rest::Expired {
             return Err("it has not been used for too long");
         }
@@ -401,6 +403,10 @@ impl RestTimes {
 /// that is less) is taken as it is. A ping costs a round trip, which is nothing beside a wait of
 /// seconds, and much beside a stream of requests.
 const FRESH: Duration = Duration::from_secs(5);
+
+/// A connection that was given back this short a time ago may have a statement that its task has
+/// had no time to send: the same handler wants another connection.
+const JUST_NOW: Duration = Duration::from_micros(200);
 
 /// Limit for the answer to a ping, beside four round trips. It comes within one, or never; but a
 /// process that was frozen may have little CPU at first.

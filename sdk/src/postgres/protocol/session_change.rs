@@ -176,6 +176,61 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn first_statement_behind_a_pooler_is_warned_of_once_and_not_quoted() {
+        use std::sync::{Arc, Mutex};
+
+        use lambda_http::tracing::subscriber;
+        use tokio::io::AsyncWriteExt as _;
+
+        use crate::postgres::protocol::Tapped;
+
+        #[derive(Clone, Default)]
+        struct Log(Arc<Mutex<Vec<u8>>>);
+        impl std::io::Write for Log {
+            fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(text);
+                Ok(text.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let log = Log::default();
+        let writer = log.clone();
+        let to_log = subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .finish();
+        let _logs = tracing::subscriber::set_default(to_log);
+        let message = |tag: u8, body: &str| {
+            let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
+            [&[tag][..], &length, body.as_bytes()].concat()
+        };
+        let (mut stream, tap) = Tapped::new(tokio::io::sink());
+        stream.write_all(&4_u32.to_be_bytes()).await.unwrap();
+        stream
+            .write_all(&message(b'Q', "SET a TO b\0"))
+            .await
+            .unwrap();
+        assert!(log.0.lock().unwrap().is_empty(), "not behind a pooler");
+        tap.warn_of_session_changes();
+        for part in message(b'P', "\0SELECT set_config('a', 'secret', false)\0\0\0").chunks(7) {
+            stream.write_all(part).await.unwrap();
+        }
+        stream
+            .write_all(&message(b'Q', "SET a TO 'secret'\0"))
+            .await
+            .unwrap();
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.matches("WARN").count(), 1, "{text}");
+        assert!(
+            text.contains("SET LOCAL") && text.contains("set_config"),
+            "{text}"
+        );
+        assert!(!text.contains("secret"), "{text}");
+    }
+
     proptest::proptest! {
         #[test]
         fn any_text_is_borne(text: String, body: Vec<u8>) {
