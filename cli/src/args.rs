@@ -146,7 +146,7 @@ pub struct LinkOptions {
     #[arg(long, conflicts_with_all = ["dry_run", "yes", "json"])]
     pub print: bool,
 
-    /// Prints one line of JSON instead of tables.
+    /// Prints one line of JSON to standard output, and the plan's tables to standard error.
     #[arg(long)]
     pub json: bool,
 }

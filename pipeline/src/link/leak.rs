@@ -1,49 +1,15 @@
 //! The values of a site that lead functions of one stage to another stage's database: pure.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Serialize, Serializer};
 use stagelink::Stage;
 
-use crate::error::{Error, ErrorKind};
 use crate::link::change::Change;
 use crate::link::request::LinkRequest;
 use crate::link::url_owners::UrlOwners;
+use crate::link::value_finding::{FindingKind, ValueFinding};
 use crate::netlify::{DeployContext, Variable};
-
-/// A value of the site or its account that reaches functions of a stage, and that is not shown to
-/// be that stage's own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct ValueFinding {
-    /// The variable's name.
-    pub variable: String,
-    /// The context whose value it is.
-    pub context: DeployContext,
-    /// True if the variable is the account's and not the site's own.
-    pub is_of_account: bool,
-    /// The contexts of stages in which the value applies.
-    pub reaches: Vec<DeployContext>,
-    /// The kind of the finding.
-    pub kind: FindingKind,
-    /// True if the plan removes the value.
-    pub is_removed: bool,
-}
-
-/// The kinds of findings.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum FindingKind {
-    /// A leak: the value leads to the database of these stages, or holds their secrets.
-    OtherStage(#[serde(serialize_with = "display_each")] BTreeSet<Stage>),
-    /// The value leads to these databases, of which no stage is known.
-    UnknownDatabase(BTreeSet<String>),
-    /// The value is a secret, which cannot be read.
-    NotChecked,
-}
 
 /// The findings about a site, with the changes that remove leaks.
 #[derive(Debug, Default)]
@@ -62,8 +28,8 @@ struct StageContext {
 }
 
 impl LeakReport {
-    /// Reports on the variables of a site as they will be after these changes. Values that the
-    /// changes set are not looked at.
+    /// Reports on the variables of a site as they will be after these changes. The values that are
+    /// `desired`, by the names of their variables, are not looked at.
     ///
     /// Where a linked context has another stage's value, the value is removed. Contexts that had
     /// it from there and may have it get it as their own: those of its own stage, and a
@@ -73,19 +39,17 @@ impl LeakReport {
         own: &[Variable],
         account: &[Variable],
         changes: &[Change],
+        desired: &BTreeSet<(&str, &DeployContext)>,
         owners: &UrlOwners,
     ) -> Self {
         let mut own = own.to_vec();
-        let mut sent = BTreeSet::new();
         for change in changes {
             change.apply_to(&mut own);
-            let contexts = change.sent_values().into_iter();
-            sent.extend(contexts.map(|(context, _)| (change.key().to_owned(), context.clone())));
         }
         let contexts = stage_contexts(request, &own, account);
         let mut report = Self::default();
         loop {
-            let findings = findings(&contexts, &own, account, &sent, owners);
+            let findings = findings(&contexts, &own, account, desired, owners);
             let removable = findings.iter().find(|leak| is_removable(leak, &contexts));
             let Some(leak) = removable else {
                 report.findings.extend(findings);
@@ -106,78 +70,6 @@ impl LeakReport {
                 ..leak.clone()
             });
         }
-    }
-}
-
-/// Makes sure that no leak stays, and that each removal is wanted.
-///
-/// # Errors
-///
-/// [`ErrorKind::Isolation`] for a leak that the plan does not remove, or removes without consent.
-pub(super) fn ensure_no_leak(findings: &[ValueFinding], may_remove: bool) -> Result<(), Error> {
-    let leaks = |is_wanted: fn(&ValueFinding) -> bool| {
-        let leaks = findings
-            .iter()
-            .filter(|finding| finding.is_leak() && is_wanted(finding));
-        let leaks: Vec<_> = leaks.map(ValueFinding::to_string).collect();
-        leaks.join("; ")
-    };
-    let refused = |message: String| Err(Error::new(ErrorKind::Isolation, message));
-    let of_account = leaks(|leak| leak.is_of_account);
-    if !of_account.is_empty() {
-        return refused(format!(
-            "{of_account}: nothing was set, and `stagelink link` changes the site's own variables \
-             only: remove it from the account's environment variables at Netlify"
-        ));
-    }
-    let left = leaks(|leak| !leak.is_removed);
-    if !left.is_empty() {
-        return refused(format!(
-            "{left}: nothing was set: link that stage too, which removes it, or remove it with \
-             `netlify env:unset`"
-        ));
-    }
-    let removed = leaks(|leak| leak.is_removed);
-    if !removed.is_empty() && !may_remove {
-        return refused(format!(
-            "{removed}: nothing was set: add --remove-leaks to remove it as the plan shows, or \
-             remove it with `netlify env:unset`"
-        ));
-    }
-    Ok(())
-}
-
-impl ValueFinding {
-    /// Returns whether the value leads functions to another stage's database.
-    pub fn is_leak(&self) -> bool {
-        matches!(self.kind, FindingKind::OtherStage(_))
-    }
-}
-
-impl fmt::Display for ValueFinding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let owner = if self.is_of_account {
-            "account"
-        } else {
-            "site"
-        };
-        let (variable, context) = (&self.variable, &self.context);
-        write!(f, "{variable} of the {owner} for the context {context} ")?;
-        match &self.kind {
-            FindingKind::OtherStage(stages) => {
-                let stages = joined(stages, " and ");
-                write!(f, "holds the database URL or a secret of stage {stages}")?;
-            }
-            FindingKind::UnknownDatabase(databases) => {
-                let databases = joined(databases, ", ");
-                write!(
-                    f,
-                    "leads to a database of which no stage is known: {databases},"
-                )?;
-            }
-            FindingKind::NotChecked => f.write_str("was not checked, since it is a secret,")?,
-        }
-        write!(f, " and reaches {}", joined(&self.reaches, ", "))
     }
 }
 
@@ -202,25 +94,33 @@ fn stage_contexts(
     contexts.extend(branches.filter(|context| matches!(context, DeployContext::Branch(_))));
     let mut known = BTreeSet::new();
     contexts.retain(|context| known.insert(context.clone()));
-    let is_linked = |context: &DeployContext| request.contexts.iter().any(|of| of.0 == *context);
-    let with_stage = contexts.into_iter().map(|context| {
-        let named = own
-            .iter()
-            .find(|variable| variable.key == "STAGELINK_STAGE");
-        let named = named.and_then(|variable| variable.value_in(&context)?.text.as_ref());
-        let named = named.and_then(|text| text.expose_secret().parse().ok());
-        StageContext {
-            stage: named.unwrap_or(match context {
-                DeployContext::Production => Stage::Production,
-                _ => Stage::Review,
-            }),
-            is_linked: is_linked(&context)
-                || matches!(context, DeployContext::Branch(_))
-                    && is_linked(&DeployContext::BranchDeploy),
-            context,
-        }
+    let linked = |context: &DeployContext| request.contexts.iter().find(|of| of.0 == *context);
+    let with_stage = contexts.into_iter().map(|context| StageContext {
+        stage: match linked(&context) {
+            Some((_, stage)) => *stage,
+            None => stage_of(&context, request, own),
+        },
+        is_linked: linked(&context).is_some()
+            || matches!(context, DeployContext::Branch(_))
+                && linked(&DeployContext::BranchDeploy).is_some(),
+        context,
     });
     with_stage.collect()
+}
+
+/// The stage of a context that is not linked: the one that it has been given, or else its own.
+fn stage_of(context: &DeployContext, request: &LinkRequest, own: &[Variable]) -> Stage {
+    let given = own.iter().find(|of| of.key == "STAGELINK_STAGE");
+    let given = given.and_then(|variable| variable.value_in(context)?.text.as_ref());
+    let given = given.and_then(|text| text.expose_secret().parse().ok());
+    match context {
+        DeployContext::Production => Stage::Production,
+        // No other context may have what is production's, whatever stage it is given.
+        DeployContext::Branch(branch) if *branch == request.staging_branch => Stage::Staging,
+        _ => given
+            .filter(|stage| *stage != Stage::Production)
+            .unwrap_or(Stage::Review),
+    }
 }
 
 /// The findings about all values that apply in these contexts.
@@ -228,7 +128,7 @@ fn findings(
     contexts: &[StageContext],
     own: &[Variable],
     account: &[Variable],
-    sent: &BTreeSet<(String, DeployContext)>,
+    desired: &BTreeSet<(&str, &DeployContext)>,
     owners: &UrlOwners,
 ) -> Vec<ValueFinding> {
     let keys: BTreeSet<&String> = own.iter().chain(account).map(|of| &of.key).collect();
@@ -241,7 +141,7 @@ fn findings(
             let is_of_account = own_value.is_none();
             let value = own_value.or_else(|| of_account?.value_in(context));
             let Some(value) = value else { continue };
-            if !is_of_account && sent.contains(&(key.clone(), value.context.clone())) {
+            if !is_of_account && desired.contains(&(key.as_str(), &value.context)) {
                 continue;
             }
             let Some(kind) = kind_of(value.text.as_ref(), *stage, owners) else {
@@ -331,11 +231,168 @@ fn removals(
     kept.chain([removal]).collect()
 }
 
-fn joined(items: impl IntoIterator<Item = impl fmt::Display>, separator: &str) -> String {
-    let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
-    items.join(separator)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::ApiAccess;
+    use crate::link::change::shown;
+    use crate::netlify::VariableValue;
 
-fn display_each<S: Serializer>(stages: &BTreeSet<Stage>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(stages.iter().map(|stage| stage.as_str()))
+    use DeployContext::{All, Branch, BranchDeploy, DeployPreview, Production};
+
+    fn request() -> LinkRequest {
+        let heroku = ApiAccess::new("https://h", "t".into(), "HEROKU_API_KEY");
+        LinkRequest::new("shop-site", "shop", heroku)
+    }
+
+    fn variable(key: &str, values: &[(DeployContext, &str)]) -> Variable {
+        let values = values.iter().map(|(context, text)| VariableValue {
+            id: Some(format!("{key}-{context}")),
+            context: context.clone(),
+            // An empty text stands for a secret.
+            text: (!text.is_empty()).then(|| (*text).into()),
+        });
+        Variable {
+            key: key.to_owned(),
+            scopes: Vec::new(),
+            is_secret: false,
+            values: values.collect(),
+        }
+    }
+
+    /// A report for stages whose secrets are `secret-of-STAGE`.
+    fn report(request: &LinkRequest, own: &[Variable], account: &[Variable]) -> LeakReport {
+        let secrets = |stage: &Stage| (*stage, vec![format!("secret-of-{stage}").into()]);
+        let owners = UrlOwners::of_secrets(Stage::ALL.iter().map(secrets).collect());
+        LeakReport::new(request, own, account, &[], &BTreeSet::new(), &owners)
+    }
+
+    /// The changes that remove the leaks of one variable from the site, and the findings, one line
+    /// each.
+    fn removed(values: &[(DeployContext, &str)]) -> (Vec<String>, Vec<String>) {
+        let report = report(&request(), &[variable("A", values)], &[]);
+        let findings = report.findings.iter().map(|finding| {
+            let verb = if finding.is_removed { "-" } else { "" };
+            let reaches: Vec<_> = finding
+                .reaches
+                .iter()
+                .map(DeployContext::to_string)
+                .collect();
+            format!("{verb}{} {}", finding.context, reaches.join(" "))
+        });
+        (shown(&report.removals), findings.collect())
+    }
+
+    fn staging() -> DeployContext {
+        Branch("staging".to_owned())
+    }
+
+    const P: &str = "secret-of-production";
+    const S: &str = "secret-of-staging";
+
+    #[test]
+    fn value_of_all_contexts_goes_and_its_own_stage_keeps_it() {
+        let (changes, findings) = removed(&[(All, P)]);
+        assert_eq!(
+            changes,
+            [format!("set production={P}"), "unset -all".to_owned()]
+        );
+        assert_eq!(
+            findings,
+            ["-all branch:staging deploy-preview branch-deploy"]
+        );
+        let (changes, _) = removed(&[(All, S)]);
+        let kept = [
+            format!("set branch:staging={S}"),
+            format!("set dev={S}"),
+            "unset -all".to_owned(),
+        ];
+        assert_eq!(changes, kept);
+    }
+
+    #[test]
+    fn value_that_a_removed_one_has_hidden_goes_too() {
+        let (changes, findings) = removed(&[(All, P), (DeployPreview, S)]);
+        assert_eq!(
+            changes,
+            [
+                format!("set production={P}"),
+                "unset -all".to_owned(),
+                "unset -deploy-preview".to_owned()
+            ]
+        );
+        assert_eq!(findings.len(), 2);
+        // The branch of staging falls back on the value of other branches, and then of all.
+        let (changes, _) = removed(&[(BranchDeploy, P), (All, S)]);
+        assert_eq!(changes.last().unwrap(), "unset -branch-deploy");
+        assert!(changes.contains(&format!("set dev={S}")), "{changes:?}");
+    }
+
+    #[test]
+    fn value_of_several_stages_stays_nowhere() {
+        let (changes, _) = removed(&[(All, "secret-of-production secret-of-staging")]);
+        assert_eq!(changes, ["unset -all"]);
+    }
+
+    #[test]
+    fn own_value_stays_and_a_secret_is_listed() {
+        let (changes, findings) = removed(&[(Production, P), (staging(), S), (DeployPreview, "")]);
+        assert!(changes.is_empty(), "{changes:?}");
+        assert_eq!(findings, ["deploy-preview deploy-preview"]);
+    }
+
+    #[test]
+    fn branch_never_has_what_is_productions_whatever_its_stage() {
+        let main = Branch("main".to_owned());
+        let own = [
+            variable("STAGELINK_STAGE", &[(main.clone(), "production")]),
+            variable("A", &[(main.clone(), P)]),
+        ];
+        let report = report(&request(), &own, &[]);
+        assert_eq!(shown(&report.removals), ["unset -branch:main"]);
+        assert_eq!(report.findings[0].reaches, [main]);
+    }
+
+    #[test]
+    fn leak_of_the_account_or_of_a_stage_that_is_not_linked_stays() {
+        let account = [variable("A", &[(All, P)])];
+        let report_of = |request: &LinkRequest, own: &[Variable], account: &[Variable]| {
+            let report = report(request, own, account);
+            assert!(report.removals.is_empty());
+            assert!(
+                report
+                    .findings
+                    .iter()
+                    .all(|of| of.is_leak() && !of.is_removed)
+            );
+            report.findings.len()
+        };
+        assert_eq!(report_of(&request(), &[], &account), 1);
+        let request = request().with_stages(&[Stage::Staging], "staging", true);
+        let request = request.unwrap();
+        let own = [variable("A", &[(DeployPreview, P), (Production, S)])];
+        assert_eq!(report_of(&request, &own, &[]), 2);
+        // A value of all contexts is no other stage's, so it may go.
+        let of_all = report(&request, &[variable("A", &[(All, P)])], &[]);
+        assert_eq!(of_all.removals.len(), 2);
+    }
+
+    #[test]
+    fn desired_value_is_not_looked_at_and_a_removed_one_is_gone() {
+        let own = [variable("A", &[(All, P), (DeployPreview, P)])];
+        let value = own[0].value_for(&All).unwrap();
+        let changes = [
+            Change::unset(&own[0], value, &[]).unwrap(),
+            Change::Set {
+                key: "A".to_owned(),
+                is_secret: false,
+                context: DeployPreview,
+                value: P.into(),
+            },
+        ];
+        let owners = UrlOwners::of_secrets(vec![(Stage::Production, vec![P.into()])]);
+        let desired = [("A", &DeployPreview)].into();
+        let report = LeakReport::new(&request(), &own, &[], &changes, &desired, &owners);
+        assert!(report.findings.is_empty() && report.removals.is_empty());
+    }
 }

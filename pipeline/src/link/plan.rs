@@ -10,16 +10,16 @@ use stagelink::Stage;
 
 use crate::error::{Error, ErrorKind};
 use crate::link::change::Change;
-use crate::link::context_plan::{
-    ContextPlan, DesiredVariable, FORMER_CREDENTIALS, desired_variables,
-};
+use crate::link::context_plan::{ContextPlan, FORMER_CREDENTIALS, desired_variables};
 use crate::link::diff::diff;
-use crate::link::leak::{LeakReport, ValueFinding, ensure_no_leak};
+use crate::link::leak::LeakReport;
+use crate::link::planned_variable::{PlannedVariable, planned_variables};
 use crate::link::prove::ProvedTokens;
 use crate::link::request::LinkRequest;
 use crate::link::site_variables::SiteVariables;
 use crate::link::stage_database::{StageDatabase, StageDatabases};
 use crate::link::url_owners::UrlOwners;
+use crate::link::value_finding::{ValueFinding, ensure_no_leak};
 use crate::netlify::{DeployContext, FUNCTIONS_SCOPE};
 
 /// A plan to link a site. It holds no secret but in its [`changes`](Self::changes), which are not
@@ -66,41 +66,6 @@ pub struct StageSummary {
     pub proved_by: String,
 }
 
-/// A variable in one context, as a plan shows it.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct PlannedVariable {
-    /// The context.
-    pub context: DeployContext,
-    /// The stage that the context serves, where it is linked.
-    #[serde(serialize_with = "display_option")]
-    pub stage: Option<Stage>,
-    /// The variable's name.
-    pub variable: String,
-    /// The value. `None` for a secret, and for a value that goes.
-    pub value: Option<String>,
-    /// True if the value is a secret.
-    pub is_secret: bool,
-    /// The change to the value.
-    pub change: VariableChange,
-}
-
-/// The change to a variable's value in one context.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum VariableChange {
-    /// The value stays.
-    Unchanged,
-    /// The context gets its first value.
-    New,
-    /// The value becomes another one.
-    Changed,
-    /// A secret is set again. The old one cannot be read, so it may be the same.
-    SetAgain,
-    /// The value goes.
-    Removed,
-}
-
 impl LinkPlan {
     /// Makes the plan, without a request to anything.
     ///
@@ -122,8 +87,18 @@ impl LinkPlan {
         for desired in &desired {
             changes.extend(diff(site.own(desired.key), desired, request.has_scopes)?);
         }
-        let LeakReport { findings, removals } =
-            LeakReport::new(request, &site.own, site.of_account(), &changes, owners);
+        let desired_values = desired
+            .iter()
+            .flat_map(|of| of.values.iter().map(|(context, _)| (of.key, context)))
+            .collect();
+        let LeakReport { findings, removals } = LeakReport::new(
+            request,
+            &site.own,
+            site.of_account(),
+            &changes,
+            &desired_values,
+            owners,
+        );
         // A new site is linked only once no other stage's URL is left.
         let stage = changes.iter().position(|change| change.key() == STAGE);
         let stage = stage.unwrap_or(changes.len());
@@ -219,31 +194,6 @@ impl StageSummary {
     }
 }
 
-impl VariableChange {
-    /// The change in a word or two.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unchanged => "unchanged",
-            Self::New => "new",
-            Self::Changed => "changed",
-            Self::SetAgain => "set again",
-            Self::Removed => "removed",
-        }
-    }
-}
-
-impl fmt::Display for VariableChange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl Serialize for VariableChange {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
 /// Makes sure that no secret of production's is sent for a context that does not serve production,
 /// as it is or percent-encoded.
 fn ensure_no_production_secret(changes: &[Change], secrets: &[SecretString]) -> Result<(), Error> {
@@ -271,70 +221,6 @@ fn ensure_no_production_secret(changes: &[Change], secrets: &[SecretString]) -> 
         }
     }
     Ok(())
-}
-
-fn planned_variables(
-    contexts: &[ContextPlan<'_>],
-    desired: &[DesiredVariable],
-    changes: &[Change],
-    site: &SiteVariables,
-) -> Vec<PlannedVariable> {
-    let mut variables = Vec::new();
-    for plan in contexts {
-        for of in desired {
-            let value = of.values.iter().find(|(own, _)| own == plan.context);
-            let Some((_, value)) = value else {
-                continue;
-            };
-            let is_sent = changes.iter().any(|change| {
-                let mut sent = change.sent_values().into_iter();
-                change.key() == of.key && sent.any(|(own, _)| own == plan.context)
-            });
-            let current = site.own(of.key);
-            variables.push(PlannedVariable {
-                context: plan.context.clone(),
-                stage: Some(plan.stage),
-                variable: of.key.to_owned(),
-                value: (!of.is_secret).then(|| value.expose_secret().to_owned()),
-                is_secret: of.is_secret,
-                change: match current.and_then(|variable| variable.value_for(plan.context)) {
-                    _ if !is_sent => VariableChange::Unchanged,
-                    None => VariableChange::New,
-                    Some(_) if of.is_secret => VariableChange::SetAgain,
-                    Some(_) => VariableChange::Changed,
-                },
-            });
-        }
-    }
-    let stage_of = |context: &DeployContext| {
-        let linked = contexts.iter().find(|plan| plan.context == context);
-        linked.map(|plan| plan.stage)
-    };
-    for change in changes {
-        let is_desired = desired.iter().any(|of| of.key == change.key());
-        // The values of a removed one that other contexts keep.
-        for (context, _) in change.sent_values().into_iter().filter(|_| !is_desired) {
-            variables.push(PlannedVariable {
-                context: context.clone(),
-                stage: stage_of(context),
-                variable: change.key().to_owned(),
-                value: None,
-                is_secret: true,
-                change: VariableChange::New,
-            });
-        }
-        for context in change.removed_contexts() {
-            variables.push(PlannedVariable {
-                context: context.clone(),
-                stage: stage_of(context),
-                variable: change.key().to_owned(),
-                value: None,
-                is_secret: false,
-                change: VariableChange::Removed,
-            });
-        }
-    }
-    variables
 }
 
 fn notes(
@@ -416,16 +302,6 @@ const STAGE: &str = "STAGELINK_STAGE";
 
 fn display<S: Serializer>(value: impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&value)
-}
-
-fn display_option<S: Serializer>(
-    value: &Option<impl fmt::Display>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => serializer.collect_str(value),
-        None => serializer.serialize_none(),
-    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub struct LinkRequest {
     pub(super) heroku: ApiAccess,
     pub(super) pipeline: String,
     pub(super) contexts: Vec<(DeployContext, Stage)>,
+    /// The branch of stage staging, whether it is linked or not.
+    pub(super) staging_branch: String,
     pub(super) apps: BTreeMap<Stage, String>,
     /// Access with the token that the functions of a stage get.
     pub(super) tokens: BTreeMap<Stage, ApiAccess>,
@@ -49,6 +51,7 @@ impl LinkRequest {
                 (DeployContext::DeployPreview, Stage::Review),
                 (DeployContext::BranchDeploy, Stage::Review),
             ],
+            staging_branch: "staging".to_owned(),
             apps: BTreeMap::new(),
             tokens: BTreeMap::new(),
             settings: Vec::new(),
@@ -96,6 +99,7 @@ impl LinkRequest {
             ));
         }
         self.contexts.clear();
+        staging_branch.clone_into(&mut self.staging_branch);
         for &stage in Stage::ALL
             .iter()
             .rev()
@@ -132,9 +136,11 @@ impl LinkRequest {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Settings`] when the stage is not linked.
+    /// [`ErrorKind::Settings`] when the stage is neither linked nor compared with linked ones.
     pub fn with_app(mut self, stage: Stage, app: impl Into<String>) -> Result<Self, Error> {
-        self.ensure_linked("--app", stage)?;
+        if !COMPARED_STAGES.contains(&stage) {
+            self.ensure_linked("--app", stage)?;
+        }
         self.apps.insert(stage, app.into());
         Ok(self)
     }
@@ -256,6 +262,9 @@ impl LinkRequest {
     }
 }
 
+/// The stages whose databases linked ones are compared with, whether they are linked or not.
+pub(super) const COMPARED_STAGES: &[Stage] = &[Stage::Production, Stage::Staging];
+
 /// The settings that find a database, and prove that it is the right one. Functions need the same
 /// ones as the operator who links them.
 pub const SHARED_SETTINGS: &[&str] = &[
@@ -320,9 +329,11 @@ mod tests {
         let request = request().with_stages(&[Stage::Staging], "staging", true);
         let request = request.unwrap();
         let token = request.clone().with_token(Stage::Review, "A", "t".into());
-        for refused in [request.with_app(Stage::Production, "a"), token] {
+        let app = request.clone().with_app(Stage::Review, "a");
+        for refused in [app, token] {
             let error = refused.unwrap_err().to_string();
             assert!(error.contains("which is not linked"), "{error}");
         }
+        assert!(request.with_app(Stage::Production, "a").is_ok());
     }
 }

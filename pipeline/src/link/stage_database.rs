@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use stagelink::{Credentials, Database, DatabaseInfo, Settings, Stage, StageMark};
 
 use crate::error::{Error, ErrorKind};
-use crate::link::request::LinkRequest;
+use crate::link::request::{COMPARED_STAGES, LinkRequest};
 
 /// The databases of a request's stages, each of which is another one.
 #[derive(Debug, Default)]
@@ -52,18 +52,16 @@ impl StageDatabases {
             databases.ensure_is_another(&found).await?;
             databases.linked.push(found);
         }
-        for stage in [Stage::Production, Stage::Staging] {
-            if stages.contains(&stage) {
-                continue;
-            }
+        let compared = COMPARED_STAGES.iter().copied();
+        for stage in compared.filter(|stage| !stages.contains(stage)) {
             match databases.compare(request, stage).await {
                 Ok(found) => databases.compared.push(found),
                 Err(error) if error.kind() == ErrorKind::Isolation => return Err(error),
                 Err(error) if stage == Stage::Production && request.needs_production => {
                     return Err(error.context(
                         "the database of stage production is not known, so nothing shows that no \
-                         other stage gets it: to link without the comparison, add \
-                         --without-production",
+                         other stage gets it: name its app with --app production=APP, or link \
+                         without the comparison with --without-production",
                     ));
                 }
                 Err(error) => databases.not_compared.push((stage, error.report())),

@@ -126,6 +126,15 @@ impl UrlOwners {
         };
         self.owners.iter().filter(is_in).collect()
     }
+
+    /// Owners without a database, with these secrets.
+    #[cfg(test)]
+    pub(super) fn of_secrets(secrets: Vec<(Stage, Vec<SecretString>)>) -> Self {
+        Self {
+            owners: Vec::new(),
+            secrets,
+        }
+    }
 }
 
 fn strings_in(value: &str) -> Vec<ConnectionString> {
@@ -176,7 +185,7 @@ async fn connected_owner(
     let database = Database::new(Settings::from_vars(variables.into_iter().chain(roots)));
     for known in databases.all() {
         let compared = database.is_same_database_as(&known.database).await;
-        if compared.map_err(|error| format!("{:?}", error.kind()))? {
+        if compared.map_err(|error| error.to_string())? {
             return Ok(Some(known.stage()));
         }
     }

@@ -226,7 +226,7 @@ async fn value_of_the_account_or_of_another_stages_context_is_refused_with_the_p
     let reasons = [
         "DATABASE_URL of the site",
         "deploy-preview",
-        "link that stage too",
+        "link the stage of these contexts too",
     ];
     site.assert_refused(&words, &reasons).await;
     site.link_successfully(&["--yes", "--remove-leaks"]).await;
