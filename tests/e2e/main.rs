@@ -20,6 +20,7 @@ mod link;
 mod load;
 mod new;
 mod pages;
+mod passwords;
 mod previews;
 mod providers;
 mod refusals;

@@ -1,6 +1,7 @@
 //! Credentials: a stage's database URL, with the facts around it.
 
 mod deploy_time;
+mod saslprep;
 mod scram_keys;
 mod tls_policy;
 mod url;

@@ -9,6 +9,7 @@ mod direct;
 mod early;
 mod functions;
 mod given_roots;
+mod iterations;
 mod mitm;
 mod pins;
 mod policies;

@@ -35,7 +35,7 @@ use crate::postgres::connect::startup::{
 };
 use crate::postgres::connect::timings::ConnectTimings;
 use crate::postgres::connect::tls::{Anchors, Certificate, HandshakeError, Peer, PublicKey};
-use crate::postgres::connect::verify::ServerVerifier;
+use crate::postgres::connect::verify::{CertificateCheck, ServerVerifier};
 use crate::postgres::sqlstate::{refused, unauthenticated};
 use crate::postgres::stage_mark::StageMark;
 use crate::staleness::Staleness;
@@ -290,9 +290,11 @@ impl<'a> ConnectAttempt<'a> {
                 .early_scram
                 .then(|| Mechanism::early(hint.mechanisms, binding, is_pinned))
                 .flatten(),
-            without_binding: || {
-                let is_verified = strategy.anchors.is_some();
-                verifier.authenticate_without_binding(certificate, is_verified, is_pinned)
+            server: CertificateCheck {
+                verifier,
+                certificate,
+                is_verified: strategy.anchors.is_some(),
+                is_pinned,
             },
             session_params: |mechanisms| {
                 let is_taken = strategy.early_statements && !self.is_pooler(mechanisms);

@@ -5,7 +5,7 @@ use crate::credentials::{Binding, DatabaseUrl, Roots};
 use crate::error::{Error, ErrorKind};
 use crate::postgres::connect::server_auth::ServerAuth;
 use crate::postgres::connect::server_hints::ServerHints;
-use crate::postgres::connect::startup::StartupError;
+use crate::postgres::connect::startup::{LEAST_ITERATIONS, ServerCheck, StartupError};
 use crate::postgres::connect::tls::{Anchors, Authority, Certificate, PublicKey};
 
 /// Verifies one server by pins, certificates and known keys.
@@ -53,73 +53,99 @@ impl<'a> ServerVerifier<'a> {
             ),
         ))
     }
+}
 
-    /// Decides what authenticates a server that offers no channel binding on this connection.
-    ///
+/// The check of one connection's server, by its key and certificate.
+pub(super) struct CertificateCheck<'a> {
+    pub(super) verifier: ServerVerifier<'a>,
+    pub(super) certificate: &'a Certificate,
+    /// True if the handshake has verified the certificate.
+    pub(super) is_verified: bool,
+    /// True if the server has shown a pinned key.
+    pub(super) is_pinned: bool,
+}
+
+impl ServerCheck for CertificateCheck<'_> {
     /// # Errors
     ///
-    /// [`StartupError::ServerNotAuthenticated`] when nothing does;
+    /// [`StartupError::ServerNotAuthenticated`] when nothing authenticates the server;
     /// [`StartupError::CertificateNeeded`] when only a handshake that verifies the certificate
     /// can tell.
-    pub(super) fn authenticate_without_binding(
-        &self,
-        certificate: &Certificate,
-        is_verified: bool,
-        is_pinned: bool,
-    ) -> Result<ServerAuth, StartupError> {
-        if self.url.binding == Binding::Required {
-            return Err(StartupError::ServerNotAuthenticated(self.no_binding(None)));
+    fn authenticate_without_binding(&self) -> Result<ServerAuth, StartupError> {
+        let server = self.verifier.server;
+        if self.verifier.url.binding == Binding::Required {
+            return Err(StartupError::ServerNotAuthenticated(Error::new(
+                ErrorKind::ServerNotAuthenticated,
+                format!(
+                    "{server} offers no SCRAM channel binding, which the URL requires: give the \
+                     server SCRAM passwords (password_encryption = scram-sha-256), {ADVICE}"
+                ),
+            )));
         }
-        if is_pinned {
+        self.authenticate(|| {
+            format!(
+                "{server} is not authenticated: it offers no SCRAM channel binding, and its \
+                 certificate does not verify: give the server SCRAM passwords \
+                 (password_encryption = scram-sha-256), {ADVICE}"
+            )
+        })
+    }
+
+    /// # Errors
+    ///
+    /// As for a server without channel binding.
+    fn authenticate_before_proof(&self, iterations: u32) -> Result<ServerAuth, StartupError> {
+        let server = self.verifier.server;
+        self.authenticate(|| {
+            format!(
+                "{server} asks for a SCRAM proof of {iterations} iterations, from which a \
+                 man-in-the-middle could guess the password, and its certificate does not verify: \
+                 set scram_iterations to {LEAST_ITERATIONS} or more in the server and set the \
+                 password again, {ADVICE}"
+            )
+        })
+    }
+}
+
+impl CertificateCheck<'_> {
+    /// Determines what shows that the server is the right one: a key or a certificate.
+    fn authenticate(&self, refusal: impl Fn() -> String) -> Result<ServerAuth, StartupError> {
+        let ServerVerifier {
+            url,
+            server,
+            settings,
+            hints,
+        } = self.verifier;
+        if self.is_pinned {
             return Ok(ServerAuth::Pin);
         }
-        if is_verified {
+        if self.is_verified {
             return Ok(ServerAuth::Certificate);
         }
-        let key = certificate.key();
-        if key.is_some_and(|key| self.hints.is_trusted(&self.url.host, &key)) {
+        let key = self.certificate.key();
+        if key.is_some_and(|key| hints.is_trusted(&url.host, &key)) {
             return Ok(ServerAuth::Pin);
         }
-        let verified = certificate.verify(self.server, self.anchors(&Roots::Default, true));
-        match verified {
+        let anchors = self.verifier.anchors(&Roots::Default, true);
+        match self.certificate.verify(server, anchors) {
             Some(Ok(())) => Ok(ServerAuth::Certificate),
-            _ if self.settings.danger_unauthenticated => {
+            _ if settings.danger_unauthenticated => {
                 tracing::warn!(
-                    "{} is not authenticated: a man-in-the-middle could read the password \
-                     (STAGELINK_DANGER_UNAUTHENTICATED)",
-                    self.server
+                    "{server} is not authenticated: a man-in-the-middle could read the password \
+                     (STAGELINK_DANGER_UNAUTHENTICATED)"
                 );
                 Ok(ServerAuth::Unauthenticated)
             }
             None => Err(StartupError::CertificateNeeded),
             Some(Err(error)) => Err(StartupError::ServerNotAuthenticated(match error.kind() {
-                ErrorKind::ServerNotAuthenticated => self.no_binding(Some(error)),
+                ErrorKind::ServerNotAuthenticated => {
+                    Error::with_source(ErrorKind::ServerNotAuthenticated, refusal(), error)
+                }
                 _ => error,
             })),
         }
     }
-
-    fn no_binding(&self, certificate: Option<Error>) -> Error {
-        let server = self.server;
-        match certificate {
-            None => Error::new(
-                ErrorKind::ServerNotAuthenticated,
-                format!(
-                    "{server} offers no SCRAM channel binding, which the URL requires: {ADVICE}"
-                ),
-            ),
-            Some(error) => Error::with_source(
-                ErrorKind::ServerNotAuthenticated,
-                format!(
-                    "{server} is not authenticated: it offers no SCRAM channel binding, and its \
-                     certificate does not verify: {ADVICE}"
-                ),
-                error,
-            ),
-        }
-    }
 }
 
-const ADVICE: &str = "give the server SCRAM passwords (password_encryption = scram-sha-256), trust \
-     its certificate with sslmode=verify-full&sslrootcert=FILE in the URL, or pin its key with \
-     STAGELINK_SERVER_PIN";
+const ADVICE: &str = "trust its certificate with sslmode=verify-full&sslrootcert=FILE in the URL, \
+     or pin its key with STAGELINK_SERVER_PIN";

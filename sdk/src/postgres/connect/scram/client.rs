@@ -58,22 +58,17 @@ impl ClientFirst {
         format!("n=,r={}", self.nonce)
     }
 
-    /// Processes the server's first message.
+    /// Reads the server's first message.
     ///
     /// # Errors
     ///
     /// When the message is malformed or belongs to another exchange.
-    pub(in crate::postgres) fn respond(
-        self,
-        challenge: &[u8],
-        password: &[u8],
-        key_cache: &ScramKeyCache,
-    ) -> io::Result<ClientFinal> {
+    pub(in crate::postgres) fn receive(self, challenge: &[u8]) -> io::Result<ServerFirst> {
         let text = std::str::from_utf8(challenge).map_err(|_| invalid("is not UTF-8"))?;
         let Challenge {
             nonce,
             salt,
-            rounds,
+            iterations,
         } = Challenge::parse(text)?;
         if nonce.len() <= self.nonce.len() || !nonce.starts_with(&self.nonce) {
             return Err(invalid(
@@ -85,14 +80,44 @@ impl ClientFirst {
             bound.extend_from_slice(hash);
         }
         let last = format!("c={},r={nonce}", STANDARD.encode(bound));
-        let exchanged = format!("{},{text},{last}", self.bare()).into_bytes();
-        let keys = key_cache.get_or_derive(password, &salt, rounds);
-        let proof = STANDARD.encode(keys.proof(&exchanged));
-        Ok(ClientFinal {
-            message: format!("{last},p={proof}"),
-            keys,
-            exchanged,
+        Ok(ServerFirst {
+            exchanged: format!("{},{text},{last}", self.bare()).into_bytes(),
+            last,
+            salt,
+            iterations,
         })
+    }
+}
+
+/// The state after the server's first message.
+pub(in crate::postgres) struct ServerFirst {
+    salt: Vec<u8>,
+    iterations: u32,
+    /// The client's last message without its proof.
+    last: String,
+    exchanged: Vec<u8>,
+}
+
+impl ServerFirst {
+    /// Returns the number of iterations that the server asks for. An attacker who has seen the
+    /// client's last message needs as many hashes for each password that he tries.
+    pub(in crate::postgres) fn iterations(&self) -> u32 {
+        self.iterations
+    }
+
+    /// Computes the client's last message. It holds a proof of the password.
+    pub(in crate::postgres) fn respond(
+        self,
+        password: &[u8],
+        key_cache: &ScramKeyCache,
+    ) -> ClientFinal {
+        let keys = key_cache.get_or_derive(password, &self.salt, self.iterations);
+        let proof = STANDARD.encode(keys.proof(&self.exchanged));
+        ClientFinal {
+            message: format!("{},p={proof}", self.last),
+            keys,
+            exchanged: self.exchanged,
+        }
     }
 }
 
@@ -109,12 +134,13 @@ impl ClientFinal {
         &self.message
     }
 
-    /// Verifies the server's last message.
+    /// Verifies the server's last message. Returns the keys, which are the password's own: a
+    /// server that knows no verifier of the password cannot make the client keep others.
     ///
     /// # Errors
     ///
     /// When the signature is missing or wrong: the server does not know the password's verifier.
-    pub(in crate::postgres) fn verify(&self, last: &[u8]) -> io::Result<()> {
+    pub(in crate::postgres) fn verify(self, last: &[u8]) -> io::Result<ScramKeys> {
         let text = std::str::from_utf8(last).map_err(|_| invalid("is not UTF-8"))?;
         let signature = text
             .split(',')
@@ -123,7 +149,7 @@ impl ClientFinal {
             .and_then(|signature| STANDARD.decode(signature).ok())
             .ok_or_else(|| invalid("has no signature"))?;
         if self.keys.is_valid_signature(&signature, &self.exchanged) {
-            Ok(())
+            Ok(self.keys)
         } else {
             Err(invalid(
                 "has a wrong signature: the server does not know the password",
@@ -136,7 +162,7 @@ impl ClientFinal {
 struct Challenge<'a> {
     nonce: &'a str,
     salt: Vec<u8>,
-    rounds: u32,
+    iterations: u32,
 }
 
 impl<'a> Challenge<'a> {
@@ -150,21 +176,22 @@ impl<'a> Challenge<'a> {
         };
         let nonce = next("r=")?;
         let salt = next("s=")?;
-        let rounds = next("i=")?;
+        let iterations = next("i=")?;
+        // Of any length: an attacker would choose a salt that serves him, and no long one stops him.
         let salt = STANDARD.decode(salt);
         let salt = salt.map_err(|_| invalid("has a salt that is not Base64"))?;
-        let rounds = rounds.parse().ok().filter(|rounds| *rounds > 0);
-        let rounds = rounds.ok_or_else(|| invalid("has no iteration count"))?;
-        if rounds > MAX_ITERATIONS {
+        let iterations = iterations.parse().ok().filter(|count| *count > 0);
+        let iterations = iterations.ok_or_else(|| invalid("has no iteration count"))?;
+        if iterations > MAX_ITERATIONS {
             return Err(invalid(&format!(
-                "asks for {rounds} iterations, more than the limit of {MAX_ITERATIONS}: lower \
+                "asks for {iterations} iterations, more than the limit of {MAX_ITERATIONS}: lower \
                  scram_iterations and set the password again"
             )));
         }
         Ok(Self {
             nonce,
             salt,
-            rounds,
+            iterations,
         })
     }
 }
@@ -179,8 +206,8 @@ fn invalid(what: &str) -> io::Error {
 /// Length of the nonce, as libpq's (`SCRAM_RAW_NONCE_LEN` of postgresql.org's scram-common.h).
 const NONCE_BYTES: usize = 18;
 
-/// Highest accepted iteration count. Postgres defaults to 4,096 (`scram_iterations`), which takes
-/// 0.7 ms; this limit takes about 170 ms. An attacker could request billions.
+/// Highest accepted iteration count, which takes about 170 ms. libpq has no limit, and an attacker
+/// could request two billion: six minutes of the function's time.
 const MAX_ITERATIONS: u32 = 1_000_000;
 
 #[cfg(test)]
@@ -192,7 +219,7 @@ mod tests {
         let bare = first.splitn(3, ',').nth(2).unwrap();
         let without_proof = last.rsplit_once(",p=").unwrap().0;
         let exchanged = format!("{bare},{challenge},{without_proof}");
-        let keys = ScramKeyCache::default().get_or_derive(password, b"salt", 3);
+        let keys = ScramKeys::derive(password, b"salt", 3);
         format!(
             "v={},x=more",
             STANDARD.encode(keys.signature(exchanged.as_bytes()))
@@ -214,12 +241,19 @@ mod tests {
             let first = begun.message();
             let nonce = first.strip_prefix(header).unwrap();
             let challenge = format!("r={nonce}abc,s=c2FsdA==,i=3,x=more");
-            let answered = begun.respond(challenge.as_bytes(), b"pw", &ScramKeyCache::default());
-            let answered = answered.unwrap();
+            let received = begun.receive(challenge.as_bytes()).unwrap();
+            assert_eq!(received.iterations(), 3);
+            let answered = received.respond(b"pw", &ScramKeyCache::default());
             assert!(answered.message().starts_with(bound), "{header}");
             let of = |password| prove(&first, &challenge, answered.message(), password);
-            answered.verify(of(b"pw").as_bytes()).unwrap();
-            answered.verify(of(b"other").as_bytes()).unwrap_err();
+            let (right, wrong) = (of(b"pw"), of(b"other"));
+            let again = ClientFinal {
+                message: answered.message.clone(),
+                keys: answered.keys.clone(),
+                exchanged: answered.exchanged.clone(),
+            };
+            assert!(answered.verify(right.as_bytes()).unwrap() == again.keys);
+            assert!(again.verify(wrong.as_bytes()).is_err());
         }
     }
 
@@ -228,10 +262,12 @@ mod tests {
         let answer = |rest: &str| {
             let begun = ClientFirst::new(Binding::None).unwrap();
             let challenge = rest.replace('$', &begun.nonce);
-            let answered = begun.respond(challenge.as_bytes(), b"pw", &ScramKeyCache::default());
-            answered.err().map(|error| error.to_string())
+            let received = begun.receive(challenge.as_bytes());
+            received.err().map(|error| error.to_string())
         };
-        assert_eq!(answer("r=$a,s=AAAA,i=1"), None);
+        for right in ["r=$a,s=AAAA,i=1", "r=$a,s=,i=4096", "r=$a,s=AAAA,i=1000000"] {
+            assert_eq!(answer(right), None, "{right}");
+        }
         for wrong in [
             "",
             "r=$,s=AAAA,i=1",
@@ -245,18 +281,21 @@ mod tests {
         ] {
             assert!(answer(wrong).is_some(), "{wrong}");
         }
-        let told = answer("r=$a,s=AAAA,i=2000000000").unwrap();
-        assert!(told.contains("scram_iterations"), "{told}");
+        for count in ["1000001", "2147483647", "4294967295"] {
+            let told = answer(&format!("r=$a,s=AAAA,i={count}")).unwrap();
+            assert!(told.contains("scram_iterations"), "{told}");
+        }
+        assert!(answer("r=$a,s=AAAA,i=4294967296").is_some());
     }
 
     #[test]
     fn last_messages_without_a_valid_signature_are_refused() {
-        let begun = ClientFirst::new(Binding::None).unwrap();
-        let challenge = format!("r={}a,s=AAAA,i=1", begun.nonce);
-        let answered = begun.respond(challenge.as_bytes(), b"pw", &ScramKeyCache::default());
-        let answered = answered.unwrap();
         for wrong in [&b""[..], b"v=", b"v", b"v=*", b"e=invalid-proof", b"\xff"] {
-            answered.verify(wrong).unwrap_err();
+            let begun = ClientFirst::new(Binding::None).unwrap();
+            let challenge = format!("r={}a,s=AAAA,i=1", begun.nonce);
+            let received = begun.receive(challenge.as_bytes()).unwrap();
+            let answered = received.respond(b"pw", &ScramKeyCache::default());
+            assert!(answered.verify(wrong).is_err());
         }
     }
 }

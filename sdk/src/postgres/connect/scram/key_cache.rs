@@ -16,20 +16,22 @@ impl ScramKeyCache {
     }
 
     /// Returns the keys for a server's salt and iterations: the cached ones where they fit, else
-    /// new ones, which it caches.
+    /// new ones.
     pub(in crate::postgres) fn get_or_derive(
         &self,
         password: &[u8],
         salt: &[u8],
-        rounds: u32,
+        iterations: u32,
     ) -> ScramKeys {
-        let fits = |keys: &ScramKeys| keys.salt == salt && keys.rounds == rounds;
-        if let Some(keys) = self.last().filter(fits) {
-            return keys;
-        }
-        let keys = ScramKeys::derive(password, salt, rounds);
-        *self.lock() = Some(keys.clone());
-        keys
+        let fits = |keys: &ScramKeys| keys.salt == salt && keys.iterations == iterations;
+        let cached = self.last().filter(fits);
+        cached.unwrap_or_else(|| ScramKeys::derive(password, salt, iterations))
+    }
+
+    /// Caches keys, after the server has shown that its verifier is of the same password, salt and
+    /// iterations.
+    pub(in crate::postgres) fn store(&self, keys: ScramKeys) {
+        *self.lock() = Some(keys);
     }
 
     /// Returns the cached keys.
@@ -53,14 +55,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_reused_for_the_same_salt_and_iterations_only() {
+    fn stored_keys_are_reused_for_the_same_salt_and_iterations_only() {
         let key_cache = ScramKeyCache::default();
         let first = key_cache.get_or_derive(b"pw", b"salt", 2);
+        assert!(
+            key_cache.last().is_none(),
+            "the server has shown nothing yet"
+        );
+        key_cache.store(first.clone());
         assert!(key_cache.get_or_derive(b"not looked at", b"salt", 2) == first);
         let other = key_cache.get_or_derive(b"pw", b"other", 2);
         assert!(other != first && key_cache.get_or_derive(b"pw", b"salt", 3) != first);
-        assert!(key_cache.get_or_derive(b"pw", b"salt", 2) == first);
-        assert!(key_cache.last() == Some(first));
+        assert!(
+            key_cache.last() == Some(first),
+            "other salts replace nothing"
+        );
+        key_cache.store(other.clone());
+        assert!(key_cache.last() == Some(other));
         assert!(!format!("{key_cache:?}").contains("salt"));
     }
 

@@ -11,7 +11,7 @@ use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::message_stream::MessageStream;
-use super::{AuthRequirements, StartupError, StartupParams, send_and_receive};
+use super::{AuthRequirements, ServerCheck, StartupError, StartupParams, send_and_receive};
 use crate::credentials::Binding;
 use crate::postgres::connect::scram::{self, ClientFirst};
 use crate::postgres::connect::server_auth::ServerAuth;
@@ -92,9 +92,9 @@ pub(in crate::postgres) struct ScramExchange {
 
 impl ScramExchange {
     /// Creates an exchange. `None` if the mechanism binds and the certificate allows no binding.
-    pub(in crate::postgres) fn new<W, T>(
+    pub(in crate::postgres) fn new<C, T>(
         mechanism: Mechanism,
-        requirements: &AuthRequirements<W, T>,
+        requirements: &AuthRequirements<C, T>,
     ) -> Result<Option<Self>, StartupError> {
         let binding = match mechanism {
             Mechanism::Plus => match requirements.end_point.clone() {
@@ -127,40 +127,52 @@ impl ScramExchange {
     }
 
     /// Determines what authenticates the server before it receives the next message.
-    pub(in crate::postgres) fn server_auth<W, T>(
+    pub(in crate::postgres) fn server_auth<C: ServerCheck, T>(
         &self,
-        requirements: &AuthRequirements<W, T>,
-    ) -> Result<ServerAuth, StartupError>
-    where
-        W: Fn() -> Result<ServerAuth, StartupError>,
-    {
+        requirements: &AuthRequirements<C, T>,
+    ) -> Result<ServerAuth, StartupError> {
         match self.mechanism {
             Mechanism::Plus => Ok(ServerAuth::ChannelBinding),
-            Mechanism::Plain | Mechanism::PlainDowngradeCheck => (requirements.without_binding)(),
+            Mechanism::Plain | Mechanism::PlainDowngradeCheck => {
+                requirements.server.authenticate_without_binding()
+            }
         }
     }
 
     /// Completes the exchange from the server's first message on. `statements` go right behind
-    /// the client's last message, in the same flight.
-    pub(in crate::postgres) async fn finish<S>(
+    /// the client's last message, in the same flight. `server_auth` is what authenticates the
+    /// server so far; returns what does in the end.
+    pub(in crate::postgres) async fn finish<S, C, T>(
         self,
         messages: &mut MessageStream<S>,
         challenge: Message,
         params: &StartupParams<'_>,
+        requirements: &AuthRequirements<C, T>,
+        server_auth: ServerAuth,
         statements: Option<&str>,
-    ) -> Result<(), StartupError>
+    ) -> Result<ServerAuth, StartupError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
+        C: ServerCheck,
     {
+        let mut server_auth = server_auth;
         let Message::AuthenticationSaslContinue(body) = challenge else {
             return Err(StartupError::protocol(
                 "no reply to the first SCRAM message",
             ));
         };
-        let client_final = self
-            .scram
-            .respond(body.data(), params.password, params.key_cache)
-            .map_err(StartupError::ScramFailed)?;
+        let received = self.scram.receive(body.data());
+        let received = received.map_err(StartupError::ScramFailed)?;
+        let iterations = received.iterations();
+        // The server's signature comes after the proof. An attacker who finds the password from
+        // the proof before this step times out can sign as well.
+        if server_auth == ServerAuth::ChannelBinding && iterations < LEAST_ITERATIONS {
+            server_auth = match requirements.server.authenticate_before_proof(iterations)? {
+                ServerAuth::Unauthenticated => ServerAuth::Unauthenticated,
+                _ => server_auth,
+            };
+        }
+        let client_final = received.respond(params.password, params.key_cache);
         messages.put(|buf| frontend::sasl_response(client_final.message().as_bytes(), buf))?;
         if let Some(statements) = statements {
             messages.put(|buf| frontend::query(statements, buf))?;
@@ -168,25 +180,27 @@ impl ScramExchange {
         let Message::AuthenticationSaslFinal(body) = send_and_receive(messages).await? else {
             return Err(StartupError::protocol("no final SCRAM message"));
         };
-        client_final
-            .verify(body.data())
-            .map_err(StartupError::ScramFailed)?;
-        expect_authentication_ok(messages).await
+        let keys = client_final.verify(body.data());
+        params
+            .key_cache
+            .store(keys.map_err(StartupError::ScramFailed)?);
+        expect_authentication_ok(messages).await?;
+        Ok(server_auth)
     }
 }
 
 /// Answers the server's authentication request, after the server is authenticated. Returns by
 /// what means it is, and whether the session parameters were sent.
-pub(in crate::postgres) async fn authenticate<S, W, T>(
+pub(in crate::postgres) async fn authenticate<S, C, T>(
     messages: &mut MessageStream<S>,
     request: Message,
     offered: SaslMechanisms,
     params: &StartupParams<'_>,
-    requirements: &AuthRequirements<W, T>,
+    requirements: &AuthRequirements<C, T>,
 ) -> Result<(ServerAuth, bool), StartupError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    W: Fn() -> Result<ServerAuth, StartupError>,
+    C: ServerCheck,
     T: Fn(SaslMechanisms) -> Option<String>,
 {
     let statements = || (requirements.session_params)(offered);
@@ -201,13 +215,20 @@ where
         messages.put(|buf| exchange.begin(buf))?;
         let challenge = send_and_receive(messages).await?;
         let statements = statements();
-        exchange
-            .finish(messages, challenge, params, statements.as_deref())
+        let finished = exchange.finish(
+            messages,
+            challenge,
+            params,
+            requirements,
+            server_auth,
+            statements.as_deref(),
+        );
+        let server_auth = finished
             .await
             .map_err(|error| error.after_session_params(statements.is_some()))?;
         return Ok((server_auth, statements.is_some()));
     }
-    let server_auth = (requirements.without_binding)()?;
+    let server_auth = requirements.server.authenticate_without_binding()?;
     match request {
         Message::AuthenticationOk => return Ok((server_auth, false)),
         Message::AuthenticationCleartextPassword => {
@@ -246,6 +267,11 @@ fn choose(offered: SaslMechanisms, binding: Binding, can_bind: bool) -> Option<M
         _ => None,
     }
 }
+
+/// Least number of iterations that a server may ask for before it is known by a pin or a
+/// certificate: the default of Postgres (`scram_iterations` of
+/// postgresql.org/docs/18/runtime-config-connection.html), and the least of RFC 7677, section 4.
+pub(in crate::postgres) const LEAST_ITERATIONS: u32 = 4096;
 
 async fn expect_authentication_ok<S>(messages: &mut MessageStream<S>) -> Result<(), StartupError>
 where

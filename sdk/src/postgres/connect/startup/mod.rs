@@ -31,7 +31,7 @@ use crate::postgres::connect::scram::ScramKeyCache;
 use crate::postgres::connect::server_auth::ServerAuth;
 use crate::postgres::protocol::ErrorResponse;
 
-pub(in crate::postgres) use self::authenticate::{Mechanism, SaslMechanisms};
+pub(in crate::postgres) use self::authenticate::{LEAST_ITERATIONS, Mechanism, SaslMechanisms};
 pub(in crate::postgres) use self::pipelined::Pipelined;
 pub(in crate::postgres) use self::rewind::{ResponseAtStart, RewindStream};
 #[cfg(feature = "testing")]
@@ -50,17 +50,27 @@ pub(in crate::postgres) struct StartupParams<'a> {
 }
 
 /// The conditions under which the server may receive anything that depends on the password.
-pub(in crate::postgres) struct AuthRequirements<W, T> {
+pub(in crate::postgres) struct AuthRequirements<C, T> {
     pub(in crate::postgres) binding: Binding,
     /// The certificate's hash that SCRAM binds to, if the certificate allows that.
     pub(in crate::postgres) end_point: Option<Vec<u8>>,
     /// The SCRAM mechanism to begin with before the server names any.
     pub(in crate::postgres) early: Option<Mechanism>,
-    /// Called when the server offers no channel binding: decides what authenticates it instead.
-    pub(in crate::postgres) without_binding: W,
+    /// Decides what authenticates the server where channel binding does not suffice.
+    pub(in crate::postgres) server: C,
     /// Called with the offered mechanisms: returns statements to send right behind the client's
     /// last message of the authentication. They hold no secret.
     pub(in crate::postgres) session_params: T,
+}
+
+/// The check of one server by its key and certificate.
+pub(in crate::postgres) trait ServerCheck {
+    /// Determines what authenticates a server that offers no channel binding.
+    fn authenticate_without_binding(&self) -> Result<ServerAuth, StartupError>;
+
+    /// Determines what authenticates a server that offers channel binding, before it receives a
+    /// proof of this few iterations.
+    fn authenticate_before_proof(&self, iterations: u32) -> Result<ServerAuth, StartupError>;
 }
 
 /// A session that has started.
@@ -115,14 +125,14 @@ pub(in crate::postgres) enum StartupError {
 /// # Cancel safety
 ///
 /// The stream is of no use after a drop.
-pub(in crate::postgres) async fn start<S, W, T>(
+pub(in crate::postgres) async fn start<S, C, T>(
     stream: S,
     params: StartupParams<'_>,
-    requirements: AuthRequirements<W, T>,
+    requirements: AuthRequirements<C, T>,
 ) -> Result<Started<S>, StartupError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    W: Fn() -> Result<ServerAuth, StartupError>,
+    C: ServerCheck,
     T: Fn(SaslMechanisms) -> Option<String>,
 {
     let mut messages = MessageStream::new(stream);
@@ -162,8 +172,15 @@ where
                 Ok(challenge) => challenge?,
             };
             let statements = (requirements.session_params)(mechanisms);
-            exchange
-                .finish(&mut messages, challenge, &params, statements.as_deref())
+            let finished = exchange.finish(
+                &mut messages,
+                challenge,
+                &params,
+                &requirements,
+                server_auth,
+                statements.as_deref(),
+            );
+            let server_auth = finished
                 .await
                 .map_err(|error| error.after_session_params(statements.is_some()))?;
             (server_auth, statements.is_some())

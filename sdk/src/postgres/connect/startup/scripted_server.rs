@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
 use super::{
-    AuthRequirements, Mechanism, SaslMechanisms, Started, StartupError, StartupParams,
+    AuthRequirements, Mechanism, SaslMechanisms, ServerCheck, Started, StartupError, StartupParams,
     session_params, start,
 };
 use crate::credentials::Binding;
@@ -37,8 +37,9 @@ pub(in crate::postgres) async fn run(
 #[cfg(test)]
 pub(in crate::postgres) async fn start_early(
     client: DuplexStream,
+    is_trusted: bool,
 ) -> Result<Started<DuplexStream>, StartupError> {
-    log_in(client, Some(Mechanism::Plus), false).await
+    log_in(client, Some(Mechanism::Plus), is_trusted).await
 }
 
 async fn log_in(
@@ -62,15 +63,28 @@ async fn log_in(
                 .scram_plus
                 .then(|| session_params::with_stage_mark(Some(MOMENT), None))
         },
-        without_binding: || match is_trusted {
+        server: Known(is_trusted),
+    };
+    start(client, params, requirements).await
+}
+
+/// The check of a server that is known, or is not.
+struct Known(bool);
+
+impl ServerCheck for Known {
+    fn authenticate_without_binding(&self) -> Result<ServerAuth, StartupError> {
+        match self.0 {
             true => Ok(ServerAuth::Certificate),
             false => Err(StartupError::ServerNotAuthenticated(Error::new(
                 ErrorKind::ServerNotAuthenticated,
                 "not authenticated",
             ))),
-        },
-    };
-    start(client, params, requirements).await
+        }
+    }
+
+    fn authenticate_before_proof(&self, _: u32) -> Result<ServerAuth, StartupError> {
+        self.authenticate_without_binding()
+    }
 }
 
 /// Reads all bytes that have arrived at the server.

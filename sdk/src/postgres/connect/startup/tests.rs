@@ -377,7 +377,7 @@ async fn response_to_an_earlier_request_of_the_driver_passes_ahead_of_the_resets
 
 /// Plays a server that knows the password: mechanisms and challenge, and after the client's
 /// messages its signature.
-async fn authenticate_as_server(server: &mut DuplexStream) -> Vec<u8> {
+async fn authenticate_as_server(server: &mut DuplexStream, iterations: u32) -> Vec<u8> {
     let begun = received_by(server).await;
     let nonce = begun
         .windows(2)
@@ -385,15 +385,17 @@ async fn authenticate_as_server(server: &mut DuplexStream) -> Vec<u8> {
         .map(|at| String::from_utf8(begun[at + 2..].to_vec()).unwrap())
         .unwrap();
     let bare = format!("n=,r={nonce}");
-    let challenge = format!("r={nonce}more,s=c2FsdA==,i=2");
+    let challenge = format!("r={nonce}more,s=c2FsdA==,i={iterations}");
     let says = [sasl_request(BOTH), authentication(11, challenge.as_bytes())].concat();
     server.write_all(&says).await.unwrap();
     let last = received_by(server).await;
-    let text = String::from_utf8_lossy(&last[5..]);
+    let Some(text) = last.get(5..).map(String::from_utf8_lossy) else {
+        return last;
+    };
     let without_proof = text.split(",p=").next().unwrap();
     let exchanged = format!("{bare},{challenge},{without_proof}");
     let signature = ScramKeyCache::default()
-        .get_or_derive(PASSWORD, b"salt", 2)
+        .get_or_derive(PASSWORD, b"salt", iterations)
         .signature(exchanged.as_bytes());
     let proof = format!("v={}", STANDARD.encode(signature));
     server
@@ -414,7 +416,7 @@ async fn run_authenticating_server(
 ) {
     let (client, mut server) = duplex(1 << 16);
     let served = async {
-        let last = authenticate_as_server(&mut server).await;
+        let last = authenticate_as_server(&mut server, 4096).await;
         if then.is_empty() {
             drop(server);
             return (last, None);
@@ -422,7 +424,7 @@ async fn run_authenticating_server(
         server.write_all(then).await.unwrap();
         (last, Some(server))
     };
-    let (result, (last, server)) = tokio::join!(start_early(client), served);
+    let (result, (last, server)) = tokio::join!(start_early(client, false), served);
     (result, last, server)
 }
 
@@ -544,6 +546,34 @@ async fn mark_is_what_the_first_row_says_and_nothing_else() {
     }
     for says in [vec![columns.clone()], vec![columns, row(None)]] {
         mark_at_start(&says).await.unwrap_err();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn server_that_is_not_known_gets_no_proof_of_few_iterations() {
+    for (iterations, is_known, is_sent) in [
+        (1, false, false),
+        (4095, false, false),
+        (4096, false, true),
+        (1, true, true),
+    ] {
+        let (client, mut server) = duplex(1 << 16);
+        let served = async {
+            let last = authenticate_as_server(&mut server, iterations).await;
+            // The client may be gone.
+            server.write_all(&ready()).await.ok();
+            (last, server)
+        };
+        let (result, (last, _server)) = tokio::join!(start_early(client, is_known), served);
+        assert_eq!(holds(&last, b",p="), is_sent, "{iterations}, {is_known}");
+        assert_eq!(last.is_empty(), !is_sent, "no session parameters either");
+        match result {
+            Ok(started) => assert_eq!(started.server_auth, ServerAuth::ChannelBinding),
+            Err(error) => assert!(
+                !is_sent && matches!(error, StartupError::ServerNotAuthenticated(_)),
+                "{error:?}"
+            ),
+        }
     }
 }
 
