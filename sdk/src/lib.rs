@@ -8,6 +8,7 @@ mod credentials;
 mod database;
 mod deadline;
 mod error;
+mod happy_eyeballs;
 #[cfg(feature = "lambda")]
 mod lambda;
 mod params;

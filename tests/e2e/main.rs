@@ -1,5 +1,6 @@
 //! End-to-end tests: real processes, a real Postgres, real HTTP.
 
+mod addresses;
 mod aliases;
 mod axum;
 mod build;

@@ -40,13 +40,13 @@ impl CancelToken {
             let what = format!("could not ask {server} to cancel a statement");
             Error::with_source(ErrorKind::DatabaseUnreachable, what, error)
         };
-        let tcp = socket::connect(&self.url, server).await?;
+        let connected = socket::connect(&self.url, server, None).await?;
         let peer = Peer {
             host: &self.url.host,
             name: server,
             direct_tls: self.direct_tls,
         };
-        let handshake = tls::handshake(tcp, peer, None).await;
+        let handshake = tls::handshake(connected.stream, peer, None).await;
         let (mut stream, certificate) = handshake.map_err(|error| match error {
             HandshakeError::Failed(error) => error,
             HandshakeError::NoDirectTls => failed(std::io::Error::other("the server has changed")),

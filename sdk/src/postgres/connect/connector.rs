@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::{Limits, ServerSettings};
 use crate::credentials::{Credentials, DatabaseUrl, ScramKeys};
-use crate::error::{Error, ErrorKind, Phase};
+use crate::error::{Error, ErrorKind};
 use crate::postgres::connect::ConnectAttempt;
 use crate::postgres::connect::cancel::CancelToken;
 use crate::postgres::connect::scram::ScramKeyCache;
@@ -198,13 +198,4 @@ impl fmt::Debug for Connector {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A time-out of a phase, with a random time to wait before the next try.
-pub(in crate::postgres) fn timed_out(phase: Phase, limit: Duration, what: &str) -> Error {
-    Error::new(
-        ErrorKind::Timeout(phase),
-        format!("{what} took more than {} ms ({phase})", limit.as_millis()),
-    )
-    .for_a_while()
 }

@@ -8,6 +8,7 @@ pub(crate) mod server_auth;
 pub(in crate::postgres) mod server_hints;
 pub(in crate::postgres) mod socket;
 pub(crate) mod startup;
+pub(in crate::postgres) mod time_out;
 pub(crate) mod timings;
 pub(in crate::postgres) mod tls;
 mod verify;
@@ -23,7 +24,7 @@ use crate::config::{Pooler, ServerSettings};
 use crate::credentials::{DatabaseUrl, Roots, TlsPolicy};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::connect::cancel::CancelToken;
-use crate::postgres::connect::connector::{NewConnection, ServerInfo, timed_out};
+use crate::postgres::connect::connector::{NewConnection, ServerInfo};
 use crate::postgres::connect::driver::{Driven, drive};
 use crate::postgres::connect::scram::ScramKeyCache;
 use crate::postgres::connect::server_auth::ServerAuth;
@@ -33,6 +34,7 @@ use crate::postgres::connect::startup::{
     AuthRequirements, EARLY_REPLY_TIMEOUT, Mechanism, ResponseAtStart, RewindStream,
     SaslMechanisms, SessionReset, Started, StartupError, StartupParams, session_params,
 };
+use crate::postgres::connect::time_out::timed_out;
 use crate::postgres::connect::timings::ConnectTimings;
 use crate::postgres::connect::tls::{Anchors, Certificate, HandshakeError, Peer, PublicKey};
 use crate::postgres::connect::verify::{CertificateCheck, ServerVerifier};
@@ -158,13 +160,10 @@ impl<'a> ConnectAttempt<'a> {
         let started = Instant::now();
         // With direct TLS there is no SSLRequest whose reply leaves time for the set-up of TLS.
         let prepare = async { strategy.direct_tls.then(tls::prepare) };
-        let connected = self.within(
-            Phase::Connect,
-            join(socket::connect(self.url, self.server), prepare),
-        );
-        let tcp = connected.await?.0?;
-        let tcp_info = TcpInfo::of(&tcp, started.elapsed());
-        timings.connect = tcp_info.round_trip;
+        let connect = socket::connect(self.url, self.server, Some(self.step_timeout));
+        let connected = join(connect, prepare).await.0?;
+        let tcp_info = TcpInfo::of(&connected);
+        timings.connect = started.elapsed();
 
         let started = Instant::now();
         let peer = Peer {
@@ -172,19 +171,19 @@ impl<'a> ConnectAttempt<'a> {
             name: self.server,
             direct_tls: strategy.direct_tls,
         };
-        let handshake = tls::handshake(tcp, peer, strategy.anchors);
+        let handshake = tls::handshake(connected.stream, peer, strategy.anchors);
         let (stream, certificate) = if strategy.direct_tls {
             // Some poolers do not reply to an unexpected TLS handshake.
-            let in_time = self.within(Phase::Handshake, timeout(EARLY_REPLY_TIMEOUT, handshake));
+            let in_time = self.within(timeout(EARLY_REPLY_TIMEOUT, handshake));
             in_time.await?.map_err(|_| Fallback::NoDirectTls)??
         } else {
-            self.within(Phase::Handshake, handshake).await??
+            self.within(handshake).await??
         };
         timings.tls = started.elapsed();
 
         let started = Instant::now();
         let session = self.start_session(stream, tcp_info, &certificate, strategy);
-        let connection = self.within(Phase::Handshake, session).await??;
+        let connection = self.within(session).await??;
         timings.authenticate = started.elapsed();
         Ok(connection)
     }
@@ -389,14 +388,11 @@ impl<'a> ConnectAttempt<'a> {
         }
     }
 
-    /// Runs a step within its time limit.
-    async fn within<T>(&self, phase: Phase, step: impl Future<Output = T>) -> Result<T, Error> {
+    /// Runs a step of the handshake within its time limit.
+    async fn within<T>(&self, step: impl Future<Output = T>) -> Result<T, Error> {
         timeout(self.step_timeout, step).await.map_err(|_| {
-            let what = match phase {
-                Phase::Connect => format!("connecting to the database server {}", self.server),
-                _ => format!("starting a session on {}", self.server),
-            };
-            timed_out(phase, self.step_timeout, &what)
+            let what = format!("starting a session on {}", self.server);
+            timed_out(Phase::Handshake, self.step_timeout, &what)
         })
     }
 }

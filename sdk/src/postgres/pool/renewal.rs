@@ -8,7 +8,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Phase};
-use crate::postgres::connect::connector::{Connector, timed_out};
+use crate::postgres::connect::connector::Connector;
+use crate::postgres::connect::time_out::timed_out;
 use crate::postgres::pool::Pool;
 use crate::postgres::pool::health::{Answer, Event, Reason};
 use crate::postgres::pool::manager::{ConnectionManager, Connections};

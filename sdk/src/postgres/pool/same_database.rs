@@ -10,7 +10,8 @@ use tokio::time::timeout;
 use tokio_postgres::SimpleQueryMessage;
 
 use crate::error::{Error, ErrorKind, Phase};
-use crate::postgres::connect::connector::{NewConnection, timed_out};
+use crate::postgres::connect::connector::NewConnection;
+use crate::postgres::connect::time_out::timed_out;
 use crate::postgres::pool::Pool;
 
 impl Pool {

@@ -10,7 +10,6 @@ use http::{Request, Uri};
 use http_body_util::Empty;
 use hyper_tls::HttpsConnector;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
@@ -19,6 +18,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, ErrorKind};
 use crate::provider::http::api::ProviderApi;
 use crate::provider::http::response::ApiResponse;
+use crate::provider::http::tcp_connector::TcpConnector;
 
 /// A client for a provider's API at one address, with one token.
 ///
@@ -34,8 +34,8 @@ pub(in crate::provider) struct ApiClient {
 /// The transport. Plain HTTP, which only local stand-ins use, skips the set-up of TLS: that
 /// costs more than the rest of the client.
 enum HttpClient {
-    Plain(Client<HttpConnector, Empty<Bytes>>),
-    Tls(Client<HttpsConnector<HttpConnector>, Empty<Bytes>>),
+    Plain(Client<TcpConnector, Empty<Bytes>>),
+    Tls(Client<HttpsConnector<TcpConnector>, Empty<Bytes>>),
 }
 
 impl ApiClient {
@@ -186,12 +186,9 @@ impl ApiClient {
     }
 
     fn make_client(&self) -> Result<HttpClient, Error> {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
         let builder = Client::builder(TokioExecutor::new());
         if self.scheme == Scheme::HTTP {
-            return Ok(HttpClient::Plain(builder.build(connector)));
+            return Ok(HttpClient::Plain(builder.build(TcpConnector)));
         }
         let tls = native_tls::TlsConnector::builder()
             .min_protocol_version(Some(native_tls::Protocol::Tlsv12))
@@ -203,7 +200,7 @@ impl ApiClient {
                     error,
                 )
             })?;
-        let mut https = HttpsConnector::from((connector, tls.into()));
+        let mut https = HttpsConnector::from((TcpConnector, tls.into()));
         https.https_only(true);
         Ok(HttpClient::Tls(builder.build(https)))
     }
