@@ -60,6 +60,7 @@ impl PgBouncerConfig {
             default_pool_size,
             max_client_conn,
             max_prepared_statements,
+            auth_type,
             ..
         } = self.options;
         // A version that does not know this setting refuses to start with it.
@@ -79,7 +80,7 @@ impl PgBouncerConfig {
              default_pool_size = {default_pool_size}\n\
              max_client_conn = {max_client_conn}\n\
              {prepared_statements}\
-             auth_type = scram-sha-256\n\
+             auth_type = {auth_type}\n\
              auth_file = {users}\n\
              client_tls_sslmode = require\n\
              client_tls_cert_file = {certificate}\n\

@@ -16,6 +16,7 @@ pub struct PgBouncerOptions {
     pub(super) default_pool_size: u32,
     pub(super) max_client_conn: u32,
     pub(super) max_prepared_statements: u32,
+    pub(super) auth_type: &'static str,
     pub(super) certificate: Option<ServerCertificate>,
 }
 
@@ -60,6 +61,13 @@ impl PgBouncerOptions {
         }
     }
 
+    /// Sets the authentication of clients: `scram-sha-256`, `md5`, `plain` or
+    /// `trust`. Default: `scram-sha-256`.
+    #[must_use]
+    pub fn auth_type(self, auth_type: &'static str) -> Self {
+        Self { auth_type, ..self }
+    }
+
     /// Sets the certificate for clients and its private key, both as PEM.
     /// Default: a new self-signed certificate for `localhost` and `127.0.0.1`.
     #[must_use]
@@ -84,6 +92,7 @@ impl Default for PgBouncerOptions {
             default_pool_size: 20,
             max_client_conn: 100,
             max_prepared_statements: 0,
+            auth_type: "scram-sha-256",
             certificate: None,
         }
     }

@@ -10,6 +10,7 @@ mod pooled_statements;
 mod read_only;
 mod session_state;
 mod statements;
+mod unbound;
 
 use std::time::{Duration, SystemTime};
 

@@ -3,6 +3,7 @@
 pub(in crate::postgres) mod cancel;
 pub(in crate::postgres) mod connector;
 mod driver;
+mod pooler;
 pub(in crate::postgres) mod scram;
 pub(crate) mod server_auth;
 pub(in crate::postgres) mod server_hints;
@@ -20,7 +21,7 @@ use futures_util::future::join;
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout};
 
-use crate::config::{Pooler, ServerSettings};
+use crate::config::ServerSettings;
 use crate::credentials::{DatabaseUrl, Roots, TlsPolicy};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::connect::cancel::CancelToken;
@@ -31,7 +32,7 @@ use crate::postgres::connect::server_auth::ServerAuth;
 use crate::postgres::connect::server_hints::ServerHints;
 use crate::postgres::connect::socket::TcpInfo;
 use crate::postgres::connect::startup::{
-    AuthRequirements, EARLY_REPLY_TIMEOUT, Mechanism, ResponseAtStart, RewindStream,
+    AuthRequirements, CancelKey, EARLY_REPLY_TIMEOUT, Mechanism, ResponseAtStart, RewindStream,
     SaslMechanisms, SessionReset, Started, StartupError, StartupParams, session_params,
 };
 use crate::postgres::connect::time_out::timed_out;
@@ -64,7 +65,7 @@ pub(in crate::postgres) struct ConnectAttempt<'a> {
 struct Strategy<'a> {
     direct_tls: bool,
     early_scram: bool,
-    /// Whether statements go out with the last message of the authentication.
+    /// True if statements go out with the last message of the authentication.
     early_statements: bool,
     /// The trust anchors that the certificate has to lead to during the handshake.
     anchors: Option<Anchors<'a>>,
@@ -200,8 +201,8 @@ impl<'a> ConnectAttempt<'a> {
         let started = self
             .log_in(stream, certificate, server_key.as_ref(), strategy)
             .await?;
-        let is_pooled = self.is_pooler(started.mechanisms);
-        let direct_tls = self.learn(&started, server_key.as_ref(), is_pooled, strategy);
+        let is_pooler = self.is_pooler(started.mechanisms);
+        let direct_tls = self.learn(&started, server_key.as_ref(), is_pooler, strategy);
         let Started {
             mut stream,
             reports,
@@ -210,12 +211,21 @@ impl<'a> ConnectAttempt<'a> {
             has_session_params,
             ..
         } = started;
-        let mark = match has_session_params {
+        let mut mark = match has_session_params {
             true => self.mark_at_start(&mut stream).await?,
             false => None,
         };
+        let has_session_params = mark.is_some();
+        let is_pooled = match is_pooler {
+            Some(is_pooled) => is_pooled,
+            None => {
+                let is_pooled;
+                (mark, is_pooled) = self.inspect_session(&mut stream, cancel_key).await?;
+                is_pooled
+            }
+        };
         let pipelined = stream.pipelined();
-        if mark.is_none() {
+        if !has_session_params {
             pipelined.add(&self.session_params(is_pooled));
         }
         let Driven { client, task, tap } =
@@ -271,6 +281,22 @@ impl<'a> ConnectAttempt<'a> {
         }
     }
 
+    /// Asks a session for its stage mark, and whether it is a pooler's.
+    async fn inspect_session(
+        &self,
+        stream: &mut RewindStream<tls::Stream>,
+        key: CancelKey,
+    ) -> Result<(Option<StageMark>, bool), Fallback> {
+        let query = pooler::query();
+        match stream.query_at_start(&query, self.step_timeout).await {
+            Ok(ResponseAtStart::Row(row)) => {
+                Ok((StageMark::of_row(&row), pooler::is_of_pooler(&row, key)))
+            }
+            Ok(ResponseAtStart::Refused | ResponseAtStart::Missing) => Ok((None, true)),
+            Err(error) => Err(self.fallback(StartupError::Io(error))),
+        }
+    }
+
     async fn log_in(
         &self,
         stream: tls::Stream,
@@ -296,7 +322,8 @@ impl<'a> ConnectAttempt<'a> {
                 is_pinned,
             },
             session_params: |mechanisms| {
-                let is_taken = strategy.early_statements && !self.is_pooler(mechanisms);
+                let is_direct = self.is_pooler(mechanisms) == Some(false);
+                let is_taken = strategy.early_statements && is_direct;
                 is_taken.then(|| {
                     session_params::with_stage_mark(Some(self.idle_timeout), self.name(false))
                 })
@@ -319,11 +346,13 @@ impl<'a> ConnectAttempt<'a> {
         &self,
         started: &Started<tls::Stream>,
         server_key: Option<&PublicKey>,
-        is_pooled: bool,
+        is_pooler: Option<bool>,
         strategy: &Strategy<'_>,
     ) -> bool {
+        // A proxy that terminates TLS takes none directly, whatever the server behind it does.
+        let is_own_tls = is_pooler == Some(false);
         let direct_tls = strategy.direct_tls
-            || (!is_pooled && started.reports.major_version() >= Some(FIRST_WITH_DIRECT_TLS));
+            || (is_own_tls && started.reports.major_version() >= Some(FIRST_WITH_DIRECT_TLS));
         self.hints.record(self.server, |hint| {
             hint.mechanisms = Some(started.mechanisms);
             if direct_tls {
@@ -336,14 +365,8 @@ impl<'a> ConnectAttempt<'a> {
         direct_tls
     }
 
-    /// Returns whether the server is a pooler. Poolers usually offer no channel binding, and
-    /// report the version of the server behind them.
-    fn is_pooler(&self, mechanisms: SaslMechanisms) -> bool {
-        match self.settings.pooler {
-            Pooler::Auto => !mechanisms.scram_plus || self.url.names_pooler,
-            Pooler::Always => true,
-            Pooler::Never => false,
-        }
+    fn is_pooler(&self, mechanisms: SaslMechanisms) -> Option<bool> {
+        pooler::is_pooler(self.settings.pooler, self.url, mechanisms)
     }
 
     /// Builds the statements that set the session's parameters. A pooler gets neither a time

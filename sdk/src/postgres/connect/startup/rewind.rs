@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Buf as _, BytesMut};
 use postgres_protocol::message::backend::{DataRowBody, Header, Message};
 use postgres_protocol::message::frontend;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
 
 use super::pipelined::{Messages, Pipelined, Response, failed_reset};
@@ -285,6 +285,25 @@ impl<S: AsyncRead + Unpin> RewindStream<S> {
             Some(Message::DataRow(row)) => Ok(ResponseAtStart::Row(row)),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> RewindStream<S> {
+    /// Sends a query of the SDK's own before the driver has the stream, and waits for the response.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke, or the server does not follow the protocol.
+    pub(in crate::postgres) async fn query_at_start(
+        &mut self,
+        query: &str,
+        limit: Duration,
+    ) -> io::Result<ResponseAtStart> {
+        frontend::query(query, &mut self.to_send)?;
+        self.stream.write_all_buf(&mut self.to_send).await?;
+        self.stream.flush().await?;
+        self.owed.push_back(Response::AtStart);
+        self.response_at_start(limit).await
     }
 }
 
