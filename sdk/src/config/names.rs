@@ -62,6 +62,7 @@ const READ_ELSEWHERE: &[&str] = &[
     "STAGELINK_TEST_CHILD_DATA",
     "STAGELINK_TEST_CHILD_SOURCE",
     "STAGELINK_TEST_IN_LOOPBACK",
+    "STAGELINK_TEST_WITH_HOSTS",
 ];
 
 /// Returns whether the SDK reads a variable of exactly this name.
