@@ -583,6 +583,33 @@ async fn statement_after_a_migration_does_what_it_does_with_a_server() {
 }
 
 #[tokio::test]
+async fn copy_that_fails_leaves_a_connection_that_works() {
+    let mut sessions = Sessions::start(PgBouncerOptions::new()).await;
+    let direct = HerokuFixture::with_url(&sessions.pooled.fixture.database.url()).await;
+    let direct = Database::new(Settings::from_vars(&direct.variables));
+    let mut failed = Vec::new();
+    for (name, link) in [("direct", direct), ("pooled", sessions.pooled.link.clone())] {
+        for (sql, line) in [
+            ("COPY missing FROM STDIN", "calm\n"),
+            ("COPY entry (mood) FROM STDIN", "wrong\n"),
+            ("COPY entry (mood) FROM STDIN WHERE 1 / 0 = 1", "calm\n"),
+        ] {
+            sessions.swap().await;
+            let db = link.client().await.expect("a connection");
+            if copy(&db, sql, line).await.is_ok() {
+                failed.push(format!("{name}, {sql}: no error"));
+            }
+            for time in 0..3 {
+                if let Err(error) = db.query_one(SELECT, &[&1_i64]).await {
+                    failed.push(format!("{name}, {sql}, {time}: {error}"));
+                }
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[tokio::test]
 async fn statement_whose_session_ends_is_told_as_with_a_server() {
     let mut sessions = Sessions::start(PgBouncerOptions::new()).await;
     let db = sessions.client().await;

@@ -81,6 +81,11 @@ impl Frames {
         }
     }
 
+    /// Returns whether the bytes so far end with the end of a message.
+    pub(in crate::postgres) fn is_between_messages(&self) -> bool {
+        self.head.is_empty() && self.left == 0
+    }
+
     fn tag(&self) -> u8 {
         match self.head_length {
             TYPED_HEAD => self.head[0],

@@ -21,6 +21,10 @@ pub(in crate::postgres) struct TransactionTracker {
     in_transaction: bool,
     /// The part of the current response that has arrived.
     response: Response,
+    /// True if the current response has begun a COPY from the client.
+    is_copying: bool,
+    /// True if the driver takes each response from here on for that of another request.
+    is_out_of_step: bool,
     /// Number of errors that the server reported; `last_error` is the SQLSTATE of the last.
     errors: u64,
     last_error: String,
@@ -52,6 +56,9 @@ enum Request {
     #[default]
     Idle,
     Work,
+    /// The end of a COPY that was sent before its beginning was confirmed. If the COPY begins, the
+    /// server ignores the Sync ahead of the data, and this belongs to the request before it.
+    CopyEnd,
 }
 
 /// The content of a response, from one ReadyForQuery to the next.
@@ -202,6 +209,18 @@ impl TransactionTracker {
         self.response.refused && !self.response.committed && works.count() == 1
     }
 
+    /// Returns whether a CopyFail would be for a COPY that has failed before it began. The driver
+    /// sends one, and does not expect the server's response to the Sync behind it.
+    pub(in crate::postgres) fn has_no_copy_to_end(&self) -> bool {
+        let has_failed = self.unanswered.len() == 1 && self.response.failed;
+        !self.is_copying && (self.unanswered.is_empty() || has_failed)
+    }
+
+    /// Returns whether the driver takes responses for those of other requests.
+    pub(in crate::postgres) fn is_out_of_step(&self) -> bool {
+        self.is_out_of_step
+    }
+
     /// Returns whether work waits for its response.
     pub(in crate::postgres) fn waits(&self) -> bool {
         self.unanswered.contains(&Request::Work)
@@ -224,10 +243,11 @@ impl TransactionTracker {
             }
             // CopyDone, CopyFail: the server ignores the Sync before the data and ends with the
             // one after it.
-            b'c' | b'f' => {
+            b'c' | b'f' if self.is_copying => {
                 self.unanswered.pop_back();
                 self.request = Request::Work;
             }
+            b'c' | b'f' => self.request = Request::CopyEnd,
             // Parse, Bind, Execute. A Close among them does not matter.
             b'P' | b'B' | b'E' => self.request = Request::Work,
             _ => {}
@@ -254,6 +274,13 @@ impl TransactionTracker {
             b's' => self.response.completed += 1,
             b'E' => self.error(body),
             b'Z' => self.ready(body),
+            // CopyInResponse
+            b'G' => {
+                self.is_copying = true;
+                if self.unanswered.get(1) == Some(&Request::CopyEnd) {
+                    self.unanswered.remove(1);
+                }
+            }
             _ => {}
         }
     }
@@ -292,6 +319,9 @@ impl TransactionTracker {
 
     fn ready(&mut self, body: &[u8]) {
         self.unanswered.pop_front();
+        self.is_copying = false;
+        // The COPY has failed before it began, so the server answers its end by itself.
+        self.is_out_of_step |= self.unanswered.front() == Some(&Request::CopyEnd);
         self.in_transaction = body != b"I";
         let response = std::mem::take(&mut self.response);
         let alone = response.rolled_back && response.completed == 1;
@@ -534,6 +564,44 @@ mod tests {
             assert_eq!(passed.take_statement_loss(), None);
             assert_eq!(passed.has_lost_statements(), has_lost);
         }
+    }
+
+    #[test]
+    fn copy_that_fails_before_it_begins_has_no_end() {
+        let (mut passed, _) = started();
+        for tag in [b'B', b'E', b'S'] {
+            passed.sent(tag);
+        }
+        assert!(!passed.has_no_copy_to_end(), "it may still begin");
+        passed.received(b'E', READ_ONLY);
+        assert!(passed.has_no_copy_to_end());
+        passed.received(b'Z', b"I");
+        assert!(passed.has_no_copy_to_end());
+        assert!(passed.is_idle() && !passed.is_out_of_step());
+
+        for tag in [b'B', b'E', b'S'] {
+            passed.sent(tag);
+        }
+        passed.received(b'G', b"");
+        assert!(!passed.has_no_copy_to_end());
+        passed.received(b'E', READ_ONLY);
+        assert!(!passed.has_no_copy_to_end(), "the server waits for a Sync");
+        passed.sent(b'f');
+        passed.sent(b'S');
+        passed.received(b'Z', b"I");
+        assert!(passed.is_idle() && !passed.is_out_of_step());
+    }
+
+    #[test]
+    fn copy_that_fails_after_its_end_was_sent_brings_the_driver_out_of_step() {
+        let (mut passed, _) = started();
+        for tag in [b'B', b'E', b'S', b'f', b'S'] {
+            passed.sent(tag);
+        }
+        passed.received(b'E', READ_ONLY);
+        assert!(!passed.is_out_of_step());
+        passed.received(b'Z', b"I");
+        assert!(passed.is_out_of_step());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A network tap on a connection: it observes messages to tell what a failure left behind.
 //!
-//! The tap sits between the driver and TLS. It changes nothing, costs no round trip, and answers
+//! The tap sits between the driver and TLS. It costs no round trip, and answers
 //! what the driver cannot: was a request sent, did the server answer it, did it take effect, is a
 //! transaction open, and what was the server's last error?
 
@@ -196,6 +196,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
                 this.received
                     .feed(new, |tag, body| tracker.received(tag, body));
                 let loss = tracker.take_statement_loss();
+                if tracker.is_out_of_step() {
+                    tracker.end();
+                    return Poll::Ready(Err(io::Error::other(
+                        "a COPY failed after its end was sent, which the driver cannot follow",
+                    )));
+                }
                 drop(tracker);
                 if let Some(loss) = loss {
                     this.tap.record_lost_statements(loss);
@@ -214,6 +220,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
+        if buf.starts_with(COPY_FAIL)
+            && this.sent.is_between_messages()
+            && this.tap.tracker().has_no_copy_to_end()
+        {
+            // Nothing is sent: the driver would take the response for that of its next request.
+            return Poll::Ready(Ok(COPY_FAIL.len()));
+        }
         let answer = Pin::new(&mut this.stream).poll_write(cx, buf);
         match &answer {
             Poll::Pending => {}
@@ -239,3 +252,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+/// CopyFail without a reason, and Sync: the driver's end of a COPY that was given up.
+pub(super) const COPY_FAIL: &[u8] = b"f\0\0\0\x05\0S\0\0\0\x04";

@@ -21,6 +21,8 @@ pub(super) struct Exchange {
     skips_to_sync: bool,
     /// The transaction status of the last ReadyForQuery.
     status: u8,
+    /// True if the current response has begun a COPY from the client.
+    is_copying: bool,
 }
 
 /// A response of the server, or one that is made up in its place.
@@ -56,6 +58,7 @@ impl Exchange {
             expected: VecDeque::new(),
             skips_to_sync: false,
             status: b'I',
+            is_copying: false,
         }
     }
 
@@ -135,11 +138,20 @@ impl Exchange {
         if let Some(sync) = sync {
             self.expected.remove(sync);
         }
+        self.is_copying = true;
+    }
+
+    /// Returns whether a CopyFail would be for a COPY that has failed before it began. The driver
+    /// sends one, and does not expect the server's response to the Sync behind it.
+    pub(super) fn has_no_copy_to_end(&self) -> bool {
+        let has_failed = self.expected.len() == 1 && self.next() == Some(&Expected::Sync);
+        !self.is_copying && (self.expected.is_empty() || has_failed)
     }
 
     /// Takes note of a ReadyForQuery.
     pub(super) fn record_status(&mut self, status: u8) {
         self.status = status;
+        self.is_copying = false;
     }
 
     /// Writes the responses that are due and come from no server.

@@ -24,6 +24,8 @@ struct Rewriter {
     is_request_open: bool,
     /// Number of statements that were closed since the last Sync while nothing else was sent.
     held_closes: usize,
+    /// True if the next Sync belongs to a CopyFail that was dropped.
+    drops_sync: bool,
 }
 
 /// The part of the stream that is inspected next.
@@ -45,6 +47,7 @@ impl Requests {
                 current: None,
                 is_request_open: false,
                 held_closes: 0,
+                drops_sync: false,
             },
         }
     }
@@ -100,6 +103,11 @@ impl Rewriter {
             b'P' | b'D' | b'C' if message.len() < length => return Ok(Step::Keep(length)),
             b'B' => return self.bind(message, length, exchange, out),
             b'C' if self.close(message, exchange)? => return Ok(Step::pass(0)),
+            b'f' if exchange.has_no_copy_to_end() => {
+                self.drops_sync = true;
+                return Ok(Step::Drop(length - message.len()));
+            }
+            b'S' if std::mem::take(&mut self.drops_sync) => return Ok(Step::pass(0)),
             b'S' if self.held_closes > 0 && !self.is_request_open => {
                 let closed = std::mem::take(&mut self.held_closes);
                 exchange.expect(Expected::MadeUp { closed });

@@ -12,6 +12,7 @@ use self::model::{
 };
 use super::Conversation;
 use super::messages::{self, body, length};
+use crate::postgres::protocol::tap::COPY_FAIL;
 
 /// A started conversation.
 fn started() -> Conversation {
@@ -201,6 +202,24 @@ fn closed_statement_is_not_looked_for_on_the_server() {
     let bound = conversation.send(&execute("s0"), &mut to_send, &mut BytesMut::new());
     bound.expect_err("an error");
     assert!(to_send.is_empty());
+}
+
+#[test]
+fn copy_that_fails_before_it_begins_is_not_ended() {
+    let mut conversation = prepared();
+    sent(&mut conversation, &execute("s0"));
+    let failed = messages(&[(b'1', b""), (b'E', b"C42P01\0\0")]);
+    assert_eq!(types(&received(&mut conversation, &failed)), "E");
+    let end = request(|out| {
+        postgres_protocol::message::frontend::copy_fail("", out).expect("a CopyFail");
+        postgres_protocol::message::frontend::sync(out);
+    });
+    assert_eq!(end, COPY_FAIL);
+    assert!(sent(&mut conversation, &end).is_empty());
+    let ready = messages(&[(b'Z', b"I")]);
+    assert_eq!(received(&mut conversation, &ready), ready);
+    assert!(sent(&mut conversation, &end).is_empty());
+    assert_eq!(types(&sent(&mut conversation, &execute("s0"))), "PDBES");
 }
 
 #[test]
