@@ -28,7 +28,7 @@ pub async fn run(options: LinkOptions) -> anyhow::Result<()> {
     if options.print {
         let tokens = request::by_stage("--token-for", &options.tokens)?;
         let lines = netlify_commands::lines(&plan, &tokens, site.is_known());
-        return print(&lines.join("\n"));
+        return print(lines.join("\n"));
     }
     let text = table::text(&plan);
     match options.json {
@@ -101,6 +101,7 @@ fn confirm(plan: &mut LinkPlan, is_confirmed: bool) -> anyhow::Result<()> {
     let leaks = plan.findings.iter().filter(|finding| finding.is_leak());
     let removals = match leaks.count() {
         0 => String::new(),
+        1 => ", and remove the value that leads to another stage".to_owned(),
         count => format!(", and remove {count} values that lead to another stage"),
     };
     write!(

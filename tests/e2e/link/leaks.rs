@@ -1,12 +1,16 @@
 //! Values of the site that lead functions of one stage to another stage's database.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Write as _;
 
+use nix::pty::openpty;
 use serde_json::{Value, json};
 use stagelink_local::netlify_api::{Context, EnvScope, EnvVar};
-use stagelink_tests::{as_superuser, proxy, through};
+use stagelink_tests::{as_superuser, proxy, stagelink_command, through};
+use tokio::process::Command;
 
-use super::{Site, contexts, database, staging};
+use super::{LinkOutput, Site, contexts, database, staging};
 
 /// The contexts in which a variable has a value.
 fn contexts_with(site: &Site, name: &str) -> Vec<String> {
@@ -50,6 +54,30 @@ async fn production_url_for_all_contexts_is_refused_and_removed_on_request() {
     assert_eq!(contexts_with(&site, "DATABASE_URL"), ["production"]);
     assert_eq!(site.functions_in(&Context::Production)["DATABASE_URL"], url);
     site.link_successfully(&["--yes"]).await;
+}
+
+#[tokio::test]
+async fn operator_is_asked_for_a_removal_after_the_plan() {
+    let site = Site::new().await;
+    let url = site.production.url();
+    site.set_variable(EnvVar::new("DATABASE_URL").value(staging(), &url));
+    let before = site.all();
+    let refused = site.link_on_a_terminal("n\n").await;
+    assert!(!refused.succeeded && site.all() == before);
+    let question = "and remove the value that leads to another stage? [y/N]";
+    assert!(refused.errors.contains(question), "{}", refused.errors);
+    assert!(refused.output.contains("leak: DATABASE_URL"));
+    let linked = site.link_on_a_terminal("y\n").await;
+    assert!(linked.succeeded, "{}", linked.errors);
+    assert!(contexts_with(&site, "DATABASE_URL").is_empty());
+    // One that stays is refused without a question.
+    let shared = EnvVar::new("SHARED_URL").value(Context::All, &url);
+    let set = site.netlify.set_account_variable(shared);
+    set.expect("the account");
+    let refused = site.link_on_a_terminal("y\n").await;
+    assert!(!refused.succeeded && !refused.errors.contains("[y/N]"));
+    let reason = "SHARED_URL of the account";
+    assert!(refused.errors.contains(reason), "{}", refused.errors);
 }
 
 #[tokio::test]
@@ -291,6 +319,22 @@ async fn printed_lines_remove_a_leak_without_its_value() {
 }
 
 impl Site {
+    /// Runs `stagelink link` on a terminal whose user types this.
+    async fn link_on_a_terminal(&self, answer: &str) -> LinkOutput {
+        let terminal = openpty(None, None).expect("a terminal");
+        let mut keyboard = File::from(terminal.master);
+        keyboard.write_all(answer.as_bytes()).expect("an answer");
+        let output = Command::new(stagelink_command().await)
+            .arg("link")
+            .env_clear()
+            .envs(&self.variables)
+            .stdin(terminal.slave)
+            .output()
+            .await
+            .expect("the command runs");
+        LinkOutput::new(&output, &self.record)
+    }
+
     fn set_variable(&self, variable: EnvVar) {
         let set = self.netlify.set_variable("shop-site", variable);
         set.expect("the site");
