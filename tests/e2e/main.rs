@@ -21,6 +21,7 @@ mod link;
 mod load;
 mod new;
 mod pages;
+mod notices;
 mod passwords;
 mod previews;
 mod providers;

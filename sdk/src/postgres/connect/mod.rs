@@ -39,6 +39,7 @@ use crate::postgres::connect::time_out::timed_out;
 use crate::postgres::connect::timings::ConnectTimings;
 use crate::postgres::connect::tls::{Anchors, Certificate, HandshakeError, Peer, PublicKey};
 use crate::postgres::connect::verify::{CertificateCheck, ServerVerifier};
+use crate::postgres::protocol::ErrorResponse;
 use crate::postgres::sqlstate::{refused, unauthenticated};
 use crate::postgres::stage_mark::StageMark;
 use crate::staleness::Staleness;
@@ -209,8 +210,10 @@ impl<'a> ConnectAttempt<'a> {
             cancel_key,
             server_auth,
             has_session_params,
+            notices,
             ..
         } = started;
+        self.log_notices(&notices);
         let mut mark = match has_session_params {
             true => self.mark_at_start(&mut stream).await?,
             false => None,
@@ -278,6 +281,16 @@ impl<'a> ConnectAttempt<'a> {
                 Ok(None)
             }
             Err(_) => Err(Fallback::NoEarlyScram(None)),
+        }
+    }
+
+    /// Logs what the server has remarked on the session, once per process.
+    fn log_notices(&self, notices: &[ErrorResponse]) {
+        for ErrorResponse { code, message } in notices {
+            let notice = format!("{message} ({code})");
+            if self.hints.record_notice(self.server, &notice) {
+                tracing::warn!("{} says as a session starts: {notice}", self.server);
+            }
         }
     }
 

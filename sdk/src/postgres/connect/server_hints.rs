@@ -1,6 +1,6 @@
 //! Facts learnt about servers, which save round trips on the next connection.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::postgres::connect::startup::SaslMechanisms;
@@ -36,7 +36,12 @@ struct Known {
     /// Hosts with the keys that they have proved by SCRAM channel binding: a handful, one for
     /// each key that a server has had.
     trusted: Vec<(String, PublicKey)>,
+    /// Servers with the notices that they have sent.
+    notices: HashSet<(String, String)>,
 }
+
+/// Number of notices that are told apart. Further ones count as known.
+const MAX_NOTICES: usize = 64;
 
 impl ServerHints {
     /// Returns the hints that all databases of this process share.
@@ -56,6 +61,13 @@ impl ServerHints {
             Some(hint) => change(hint),
             None => change(known.hints.entry(server.to_owned()).or_default()),
         }
+    }
+
+    /// Records a notice of a server. Returns whether this process has not met it before.
+    pub(in crate::postgres) fn record_notice(&self, server: &str, notice: &str) -> bool {
+        let mut known = self.lock();
+        known.notices.len() < MAX_NOTICES
+            && known.notices.insert((server.to_owned(), notice.to_owned()))
     }
 
     /// Trusts a public key as the host's own, after SCRAM channel binding has proved it.

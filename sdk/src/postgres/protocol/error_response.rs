@@ -1,12 +1,12 @@
-//! The ErrorResponse message of a server.
+//! The ErrorResponse and NoticeResponse messages of a server.
 
 use std::error::Error;
 use std::fmt;
 
 use fallible_iterator::FallibleIterator as _;
-use postgres_protocol::message::backend::ErrorResponseBody;
+use postgres_protocol::message::backend::{ErrorFields, ErrorResponseBody};
 
-/// The code and message of an ErrorResponse. The sender may be an attacker, so both are kept short
+/// The code and message of an ErrorResponse, or of a NoticeResponse, which has the same fields. The sender may be an attacker, so both are kept short
 /// and free of control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::postgres) struct ErrorResponse {
@@ -16,11 +16,14 @@ pub(in crate::postgres) struct ErrorResponse {
 
 impl ErrorResponse {
     pub(in crate::postgres) fn read(body: &ErrorResponseBody) -> Self {
+        Self::of_fields(body.fields())
+    }
+
+    pub(in crate::postgres) fn of_fields(mut fields: ErrorFields<'_>) -> Self {
         let mut response = Self {
             code: String::new(),
             message: String::new(),
         };
-        let mut fields = body.fields();
         // Malformed fields are left out.
         while let Ok(Some(field)) = fields.next() {
             let text = || printable(field.value_bytes());

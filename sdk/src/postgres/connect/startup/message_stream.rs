@@ -18,6 +18,16 @@ pub(in crate::postgres) struct MessageStream<S> {
     to_send: BytesMut,
 }
 
+/// The messages between a successful login and ReadyForQuery.
+#[derive(Default)]
+pub(super) struct ReadySession {
+    pub(super) reports: Reports,
+    pub(super) cancel_key: CancelKey,
+    pub(super) notices: Vec<ErrorResponse>,
+    /// The bytes of all messages but the notices.
+    pub(super) received: BytesMut,
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> MessageStream<S> {
     pub(in crate::postgres) fn new(stream: S) -> Self {
         Self {
@@ -74,35 +84,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageStream<S> {
         }
     }
 
-    /// Receives messages until ReadyForQuery. Returns the reported settings, the cancel key, and
-    /// all bytes as they came.
-    pub(in crate::postgres) async fn read_until_ready(
-        &mut self,
-    ) -> Result<(Reports, CancelKey, BytesMut), StartupError> {
-        let mut reports = Reports::default();
-        let mut key = CancelKey::default();
-        let mut received = BytesMut::new();
+    /// Receives messages until ReadyForQuery. Returns the reported settings, the cancel key, the
+    /// notices, and the bytes of all other messages as they came.
+    pub(super) async fn read_until_ready(&mut self) -> Result<ReadySession, StartupError> {
+        let mut session = ReadySession::default();
+        let mut bytes = 0;
         loop {
             let mut frame = self.frame().await?;
-            if received.len() + frame.len() > MAX_BYTES {
+            bytes += frame.len();
+            if bytes > MAX_BYTES {
                 return Err(StartupError::protocol(
                     "more data than expected at the start of a session",
                 ));
             }
-            received.extend_from_slice(&frame);
+            let before = session.received.len();
+            session.received.extend_from_slice(&frame);
             match parse(&mut frame)? {
                 Message::ParameterStatus(body) => {
                     let name = body.name().map_err(StartupError::Protocol)?;
-                    reports.record(name, body.value().map_err(StartupError::Protocol)?);
+                    let value = body.value().map_err(StartupError::Protocol)?;
+                    session.reports.record(name, value);
                 }
                 Message::BackendKeyData(body) => {
-                    key = CancelKey {
+                    session.cancel_key = CancelKey {
                         process_id: body.process_id(),
                         secret_key: body.secret_key(),
                     };
                 }
-                Message::NoticeResponse(_) => {}
-                Message::ReadyForQuery(_) => return Ok((reports, key, received)),
+                Message::NoticeResponse(body) => {
+                    // The driver would log it as it is, for each session.
+                    session.received.truncate(before);
+                    session
+                        .notices
+                        .push(ErrorResponse::of_fields(body.fields()));
+                }
+                Message::ReadyForQuery(_) => return Ok(session),
                 Message::ErrorResponse(body) => {
                     return Err(StartupError::ErrorResponse(ErrorResponse::read(&body)));
                 }

@@ -24,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use self::authenticate::ScramExchange;
-use self::message_stream::MessageStream;
+use self::message_stream::{MessageStream, ReadySession};
 use crate::credentials::Binding;
 use crate::error::Error;
 use crate::postgres::connect::scram::ScramKeyCache;
@@ -78,6 +78,8 @@ pub(in crate::postgres) struct Started<S> {
     pub(in crate::postgres) stream: RewindStream<S>,
     pub(in crate::postgres) reports: Reports,
     pub(in crate::postgres) cancel_key: CancelKey,
+    /// The notices that the server sent after the login, such as that a password expires soon.
+    pub(in crate::postgres) notices: Vec<ErrorResponse>,
     /// The mechanisms that the server offered.
     pub(in crate::postgres) mechanisms: SaslMechanisms,
     pub(in crate::postgres) server_auth: ServerAuth,
@@ -192,12 +194,17 @@ where
         }
     };
     let ready = messages.read_until_ready().await;
-    let (reports, cancel_key, received) =
-        ready.map_err(|error| error.after_session_params(has_session_params))?;
+    let ReadySession {
+        reports,
+        cancel_key,
+        notices,
+        received,
+    } = ready.map_err(|error| error.after_session_params(has_session_params))?;
     Ok(Started {
         stream: messages.into_rewind_stream(received, has_session_params)?,
         reports,
         cancel_key,
+        notices,
         mechanisms,
         server_auth,
         has_session_params,

@@ -91,6 +91,88 @@ async fn reports_are_read_and_replayed_to_the_driver() {
     assert_eq!(told, ready());
 }
 
+fn notice(text: &str) -> Vec<u8> {
+    let fields = format!("SWARNING\0VWARNING\0C01000\0M{text}\0\0");
+    message(b'N', fields.as_bytes())
+}
+
+/// Postgres 19 warns of an MD5 password, and of a password that expires soon.
+#[tokio::test(start_paused = true)]
+async fn notices_between_login_and_readiness_are_kept_from_the_driver() {
+    let parts = [
+        authentication(0, b""),
+        notice("an MD5 password\r\nlevel=ERROR"),
+        message(b'S', b"server_version\x0019.0\0"),
+        notice("it expires soon"),
+        message(b'S', b"in_hot_standby\0off\0"),
+        message(b'K', &[0, 0, 0, 7, 0, 0, 0, 9]),
+        notice("it expires soon"),
+        message(b'S', b"in_hot_standby\0on\0"),
+        message(b'Z', b"I"),
+    ];
+    let told = [
+        "an MD5 password  level=ERROR",
+        "it expires soon",
+        "it expires soon",
+    ];
+    let without_notices: Vec<u8> = parts
+        .iter()
+        .filter(|part| part[0] != b'N')
+        .flatten()
+        .copied()
+        .collect();
+    let (result, _) = run(&parts.concat(), None, true).await;
+    let mut started = result.ok().unwrap();
+    let messages: Vec<_> = started
+        .notices
+        .iter()
+        .map(|notice| &*notice.message)
+        .collect();
+    assert_eq!(messages, told);
+    assert!(started.notices.iter().all(|notice| notice.code == "01000"));
+    assert_eq!(started.cancel_key.process_id, 7);
+    assert_eq!(started.reports.major_version(), Some(19));
+    assert!(started.reports.is_standby, "the last report counts");
+    let startup = message(0, b"");
+    started.stream.write_all(&startup[1..]).await.unwrap();
+    let mut replayed = Vec::new();
+    started.stream.read_to_end(&mut replayed).await.unwrap();
+    assert_eq!(replayed, without_notices);
+
+    // With statements that were sent before the server was ready.
+    let (result, _, server) = run_authenticating_server(&parts.concat()).await;
+    let (mut started, mut server) = (result.ok().unwrap(), server.unwrap());
+    assert_eq!(started.notices.len(), 3);
+    let row = [&b"\0\x01\0\0\0\x11"[..], b"stagelink:staging"].concat();
+    let column = [b"\0\x01", session_params::AT_START.as_bytes(), b"\0"].concat();
+    let says = [
+        notice("behind readiness"),
+        message(b'T', &column),
+        message(b'D', &row),
+        notice("in the response"),
+        message(b'C', b"SELECT 1\0"),
+        message(b'Z', b"I"),
+    ];
+    server.write_all(&says.concat()).await.unwrap();
+    let response = started.stream.response_at_start(EARLY_REPLY_TIMEOUT).await;
+    assert!(matches!(response.unwrap(), ResponseAtStart::Row(_)));
+}
+
+/// A server that sends a notice before each message of the login.
+#[tokio::test(start_paused = true)]
+async fn notices_within_the_login_are_ignored() {
+    let says = [
+        notice("hello"),
+        authentication(3, b""),
+        notice("again"),
+        ready(),
+    ]
+    .concat();
+    let (result, received) = run(&says, None, true).await;
+    assert!(result.ok().unwrap().notices.is_empty());
+    assert!(holds(&received, PASSWORD));
+}
+
 #[tokio::test(start_paused = true)]
 async fn early_scram_is_rejected_where_the_server_asks_for_something_else() {
     use Mechanism::{Plain, PlainDowngradeCheck, Plus};

@@ -131,10 +131,17 @@ impl Peer<'_> {
         Ok(())
     }
 
-    /// Returns the name for SNI: an address is none (RFC 6066).
+    /// Returns the name for SNI, without a final dot. An address is none (RFC 6066, section 3).
     fn name_indication(&self) -> Option<&str> {
-        self.host.parse::<IpAddr>().is_err().then_some(self.host)
+        let name = without_final_dot(self.host);
+        let is_address = name.parse::<IpAddr>().is_ok() || name.contains(':');
+        (!is_address).then_some(name)
     }
+}
+
+/// Removes the dot that ends a fully qualified name: certificates and SNI have none.
+fn without_final_dot(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
 }
 
 /// Checks the reply to SSLRequest. Only `S` continues: bytes before encryption are not

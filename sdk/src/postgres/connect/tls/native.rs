@@ -9,7 +9,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::{Anchors, Authority, HandshakeError, POSTGRESQL, Peer, is_disconnect, setup_failed};
+use super::{
+    Anchors, Authority, HandshakeError, POSTGRESQL, Peer, is_disconnect, setup_failed,
+    without_final_dot,
+};
 use crate::config::ServerPin;
 use crate::error::Error;
 
@@ -35,7 +38,9 @@ pub(in crate::postgres) async fn handshake(
     let connector = peer
         .request_encryption_and(&mut tcp, || connector(peer, anchors))
         .await?;
-    let stream = connector.connect(peer.host, tcp).await.map_err(|error| {
+    // This is the name for SNI as well, which an address is not.
+    let name = without_final_dot(peer.host);
+    let stream = connector.connect(name, tcp).await.map_err(|error| {
         let io = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref());
         peer.handshake_error(
             io.is_some_and(|error: &io::Error| is_disconnect(error.kind())),

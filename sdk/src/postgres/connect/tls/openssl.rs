@@ -27,7 +27,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
-use super::{Anchors, Authority, HandshakeError, POSTGRESQL, Peer, is_disconnect, setup_failed};
+use super::{
+    Anchors, Authority, HandshakeError, POSTGRESQL, Peer, is_disconnect, setup_failed,
+    without_final_dot,
+};
 use crate::config::ServerPin;
 use crate::error::{Error, ErrorKind};
 
@@ -231,7 +234,7 @@ fn verify_param(host: Option<&str>) -> Result<X509VerifyParam, ErrorStack> {
     let mut param = X509VerifyParam::new()?;
     param.set_purpose(X509PurposeId::SSL_SERVER)?;
     param.set_auth_level(AUTHENTICATION_LEVEL);
-    match host.map(|host| (host, host.parse())) {
+    match host.map(without_final_dot).map(|host| (host, host.parse())) {
         None => {}
         Some((_, Ok(address))) => param.set_ip(address)?,
         Some((name, Err(_))) => {

@@ -4,14 +4,18 @@ use std::net::Ipv4Addr;
 use std::pin::Pin;
 
 use ::openssl::pkey::PKey;
-use ::openssl::ssl::{AlpnError, Ssl, SslContext, SslMethod, SslVersion};
+use ::openssl::ssl::{AlpnError, NameType, Ssl, SslContext, SslMethod, SslVersion};
 use ::openssl::x509::X509;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_openssl::SslStream;
 
 use super::*;
 use crate::config::ServerPin;
+use crate::credentials::DatabaseUrl;
+use crate::postgres::connect::cancel::CancelToken;
+use crate::postgres::connect::startup::CancelKey;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Server {
@@ -75,6 +79,77 @@ async fn serve(server: Server) -> (u16, String) {
         }
     });
     (port, cert.pem())
+}
+
+/// Starts a server that takes TLS both ways, and reports the server name of each handshake.
+async fn serve_names() -> (u16, UnboundedReceiver<Option<String>>) {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let mut context = SslContext::builder(SslMethod::tls_server()).unwrap();
+    let own = X509::from_der(cert.der()).unwrap();
+    let key = PKey::private_key_from_der(&signing_key.serialize_der()).unwrap();
+    context.set_certificate(&own).unwrap();
+    context.set_private_key(&key).unwrap();
+    context.set_alpn_select_callback(|_, offered| {
+        ::openssl::ssl::select_next_proto(b"\x0apostgresql", offered).ok_or(AlpnError::NOACK)
+    });
+    let context = context.build();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (names, received) = unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            let mut first = [0];
+            tcp.peek(&mut first).await.unwrap();
+            if first[0] == 0 {
+                let mut request = [0; SSL_REQUEST.len()];
+                tcp.read_exact(&mut request).await.unwrap();
+                tcp.write_all(b"S").await.unwrap();
+            }
+            let mut stream = SslStream::new(Ssl::new(&context).unwrap(), tcp).unwrap();
+            Pin::new(&mut stream).accept().await.unwrap();
+            let name = stream.ssl().servername(NameType::HOST_NAME);
+            names.send(name.map(str::to_owned)).unwrap();
+        }
+    });
+    (port, received)
+}
+
+#[tokio::test]
+async fn server_name_is_always_sent_and_an_address_never() {
+    let (port, mut names) = serve_names().await;
+    for (host, expected) in [
+        ("localhost", Some("localhost")),
+        ("db.example.com", Some("db.example.com")),
+        ("db.example.com.", Some("db.example.com")),
+        ("ep-1-pooler.neon.tech", Some("ep-1-pooler.neon.tech")),
+        ("127.0.0.1", None),
+        ("::1", None),
+        ("2001:db8::1", None),
+    ] {
+        for direct_tls in [false, true] {
+            told(meet(port, host, direct_tls, None).await);
+            for library in ["OpenSSL", "native-tls"] {
+                let name = names.recv().await.unwrap();
+                assert_eq!(name.as_deref(), expected, "{host}, {library}, {direct_tls}");
+            }
+            // The request to cancel a statement, at the address of its session.
+            let url = match host.contains(':') {
+                true => format!("postgres://u:p@[{host}]:{port}/d?hostaddr=127.0.0.1"),
+                false => format!("postgres://u:p@{host}:{port}/d?hostaddr=127.0.0.1"),
+            };
+            let token = CancelToken {
+                url: DatabaseUrl::parse(&url, "a test").unwrap(),
+                server: "the server".to_owned(),
+                key: CancelKey::default(),
+                server_key: None,
+                direct_tls,
+            };
+            // The server leaves after the handshake.
+            token.cancel().await.ok();
+            assert_eq!(names.recv().await.unwrap().as_deref(), expected, "{host}");
+        }
+    }
 }
 
 /// The pin of the key, and the hash that SCRAM binds to.
@@ -157,6 +232,7 @@ async fn certificate_has_to_lead_to_the_anchor_and_be_for_the_name() {
     };
     for (host, pem, named, lets_in) in [
         ("localhost", &pem, true, true),
+        ("localhost.", &pem, true, true),
         ("localhost", &other, true, false),
         ("127.0.0.1", &pem, true, false),
         ("127.0.0.1", &pem, false, true),
