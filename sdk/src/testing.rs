@@ -272,6 +272,19 @@ pub async fn rehearse_session(says: &[u8], is_early: bool, is_trusted: bool) {
     );
 }
 
+/// Runs a conversation of the driver with a pooler's server, for this crate's fuzzer. The input is
+/// a list of pieces: a byte whose highest bit says that the server sends and whose others are the
+/// length, and the bytes.
+///
+/// # Panics
+///
+/// When a statement has a name at the server.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub fn rehearse_client_statements(input: &[u8]) {
+    crate::postgres::rehearse_client_statements(input);
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;

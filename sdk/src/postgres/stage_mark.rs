@@ -9,6 +9,7 @@ use std::sync::Once;
 
 use fallible_iterator::FallibleIterator as _;
 use postgres_protocol::message::backend::DataRowBody;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::credentials::DatabaseUrl;
@@ -111,9 +112,7 @@ impl StageMark {
 fn unreadable(error: impl Into<Cause>, url: &DatabaseUrl) -> Error {
     let cause: Cause = error.into();
     let driver = cause.downcast_ref::<tokio_postgres::Error>();
-    let code = driver
-        .and_then(|error| error.code())
-        .map(|code| code.code());
+    let code = driver.and_then(|error| error.code()).map(SqlState::code);
     let (kind, staleness) = match (code, code.and_then(of_query)) {
         (_, Some(meaning)) => (meaning.kind, meaning.staleness),
         // query_canceled

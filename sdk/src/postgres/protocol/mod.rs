@@ -9,6 +9,8 @@ mod session_change;
 mod tap;
 
 pub(in crate::postgres) use self::client_statements::ClientStatements;
+#[cfg(feature = "testing")]
+pub(crate) use self::client_statements::rehearse_client_statements;
 pub(in crate::postgres) use self::error_response::ErrorResponse;
 pub(crate) use self::outcome::{Checkpoint, ReturnState, WriteOutcome};
 pub(crate) use self::tap::Tap;

@@ -22,6 +22,8 @@
 
 mod exchange;
 mod messages;
+#[cfg(any(test, feature = "testing"))]
+mod rehearsal;
 mod requests;
 mod responses;
 mod statement;
@@ -36,6 +38,8 @@ use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::exchange::Exchange;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::rehearsal::rehearse_client_statements;
 use self::requests::Requests;
 use self::responses::Responses;
 use crate::postgres::protocol::Tap;

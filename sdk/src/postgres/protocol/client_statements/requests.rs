@@ -179,10 +179,11 @@ impl Rewriter {
                 messages::write(out, b'D', &[b"S", UNNAMED])?;
                 exchange.expect(Expected::Description(Some(name)));
             }
-            [b'S', ..] => {
+            b"S\0" => {
                 out.extend_from_slice(message);
                 exchange.expect(Expected::Description(None));
             }
+            [b'S', ..] => return Err(malformed("a Describe")),
             _ => {
                 out.extend_from_slice(message);
                 exchange.expect(Expected::PortalDescription);
@@ -269,12 +270,12 @@ impl Rewriter {
 
     /// Forgets a statement that the driver closes. Returns whether the message was a Close of one.
     fn close(&mut self, message: &[u8], exchange: &mut Exchange) -> io::Result<bool> {
-        let [b'S', name @ .., 0] = body(message) else {
-            return Ok(false);
+        let name = match body(message) {
+            b"S\0" => return Ok(false),
+            [b'S', name @ .., 0] => name,
+            [b'S', ..] => return Err(malformed("a Close")),
+            _ => return Ok(false),
         };
-        if name.is_empty() {
-            return Ok(false);
-        }
         exchange.statements.remove(name);
         if self.current.as_deref() == Some(name) {
             self.current = None;

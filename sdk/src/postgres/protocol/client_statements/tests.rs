@@ -10,8 +10,8 @@ use self::model::{
     Server, bind_portal, close, copy, description, execute, execute_portal, prepare, query_typed,
     request, simple_query,
 };
-use super::Conversation;
 use super::messages::{self, body, length};
+use super::{Conversation, rehearse_client_statements};
 use crate::postgres::protocol::tap::COPY_FAIL;
 
 /// A started conversation.
@@ -265,6 +265,28 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     prop::collection::vec(deed, 1..40)
 }
 
+/// A message of any type, most often with names in its body.
+fn any_message() -> impl Strategy<Value = Vec<u8>> {
+    let tag = prop::sample::select(b"PBDECSQfcdHFX123tTnCDEGIZNsK".to_vec());
+    let body = prop_oneof![
+        prop::sample::select(vec![
+            &b"\0"[..],
+            b"s0\0SELECT\0\0\0",
+            b"s0\0SELECT\0\0\x01\0\0\0\x17",
+            b"\0s0\0\0\0\0\0\0\x01\0\x01",
+            b"\0\0\0\0\0\0\0\x01\0\x01",
+            b"Ss0\0",
+            b"S\0",
+            b"Pp0\0",
+            b"I",
+        ])
+        .prop_map(<[u8]>::to_vec),
+        prop::sample::select(vec![(1, 25), (2, 25), (2, 23)]).prop_map(description),
+        any::<Vec<u8>>(),
+    ];
+    (tag, body).prop_map(|(tag, body)| messages(&[(tag, &body)]))
+}
+
 /// Both conversations: with a server that takes names, and with one that does not.
 struct Pair {
     named: Server,
@@ -382,6 +404,22 @@ proptest! {
         }
         pair.flush();
         prop_assert_eq!(split(&pair.received), split(&pair.expected));
+    }
+
+    /// Messages of any types and bodies from both sides, cut anywhere.
+    #[test]
+    fn no_statement_has_a_name_at_the_server(
+        parts in prop::collection::vec((any::<bool>(), any_message(), 1..40_usize), 0..40),
+    ) {
+        let mut input = Vec::new();
+        for (is_servers, message, size) in parts {
+            for piece in message.chunks(size) {
+                let length = u8::try_from(piece.len()).unwrap();
+                input.push(if is_servers { 0x80 | length } else { length });
+                input.extend_from_slice(piece);
+            }
+        }
+        rehearse_client_statements(&input);
     }
 
     #[test]
