@@ -293,8 +293,8 @@ async fn functions_and_operators_of_the_database_cannot_stand_in_for_the_catalog
         .expect("a superuser")
         .batch_execute(
             "CREATE SCHEMA fake; GRANT USAGE ON SCHEMA fake TO PUBLIC; \
-             CREATE FUNCTION fake.substr(text, int) RETURNS text \
-             LANGUAGE sql AS $$ SELECT 'stagelink:staging' $$; \
+             CREATE FUNCTION fake.array_to_string(text[], text) RETURNS text \
+             LANGUAGE sql AS $$ SELECT 'application_name=stagelink:staging' $$; \
              CREATE FUNCTION fake.current_database() RETURNS name \
              LANGUAGE sql AS $$ SELECT 'postgres'::name $$; \
              CREATE FUNCTION fake.always(oid, int) RETURNS bool LANGUAGE sql AS $$ SELECT true $$; \

@@ -31,9 +31,10 @@ pub enum StageMark {
 }
 
 impl StageMark {
-    /// Reads the mark from the database's own `application_name`, if it has one.
-    fn of_setting(name: Option<&str>) -> Self {
-        match name.and_then(|name| name.strip_prefix(PREFIX)) {
+    /// Reads the mark from the database's own settings, a line each.
+    fn of_settings(settings: Option<&str>) -> Self {
+        let mut settings = settings.unwrap_or_default().lines();
+        match settings.find_map(|setting| setting.strip_prefix(PREFIX)) {
             None => Self::None,
             Some(stage) => match Stage::named(stage) {
                 Some(stage) => Self::Of(stage),
@@ -42,12 +43,12 @@ impl StageMark {
         }
     }
 
-    /// Reads the mark from a row whose first column is [`MARK`]. `None` where the row has no such
+    /// Reads the mark from a row whose first column is [`SETTINGS`]. `None` where the row has no such
     /// column.
     pub(super) fn of_row(row: &DataRowBody) -> Option<Self> {
         let first = row.ranges().next().ok()??;
         let value = first.map(|range| String::from_utf8_lossy(&row.buffer()[range]));
-        Some(Self::of_setting(value.as_deref()))
+        Some(Self::of_settings(value.as_deref()))
     }
 
     /// Asks the database for its mark, in one round trip.
@@ -57,11 +58,11 @@ impl StageMark {
     /// [`ErrorKind::WrongDatabase`] where the role may not read the mark, or the server has no
     /// such catalog; else the kind of the failure that ended the session.
     pub(super) async fn query(client: &Client, url: &DatabaseUrl) -> Result<Self, Error> {
-        let query = format!("SELECT ({MARK})");
+        let query = format!("SELECT ({SETTINGS})");
         let answer = client.simple_query(&query).await;
         let answer = answer.map_err(|error| unreadable(error, url))?;
         let found = answer.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(Self::of_setting(row.try_get(0).ok()?)),
+            SimpleQueryMessage::Row(row) => Some(Self::of_settings(row.try_get(0).ok()?)),
             _ => None,
         });
         found.ok_or_else(|| unreadable("the server sent no row", url))
@@ -148,7 +149,7 @@ pub(super) fn set_statement(database: &str, stage: Option<Stage>) -> String {
     let database = database.replace('"', "\"\"");
     match stage {
         Some(stage) => {
-            format!("ALTER DATABASE \"{database}\" SET application_name TO '{PREFIX}{stage}'")
+            format!("ALTER DATABASE \"{database}\" SET application_name TO 'stagelink:{stage}'")
         }
         None => format!("ALTER DATABASE \"{database}\" RESET application_name"),
     }
@@ -164,19 +165,20 @@ impl fmt::Display for StageMark {
     }
 }
 
-const PREFIX: &str = "stagelink:";
+const PREFIX: &str = "application_name=stagelink:";
 
-/// The expression for the database's own setting, which every role may read: NULL without one.
+/// The query for the database's own settings, which every role may read: no row without any. Most of
+/// its time goes into catalogs that a new session has not read yet, so it takes few of them, and the
+/// client finds the mark among the settings.
 ///
 /// All names are qualified, since the role or the URL may set a search path on which other
 /// functions and operators come first. A row of a role has its `setrole`, also where it holds for
 /// this database alone.
-pub(super) const MARK: &str = "SELECT pg_catalog.substr(setting, 18) \
-    FROM pg_catalog.pg_database d, pg_catalog.pg_db_role_setting s, \
-    pg_catalog.unnest(s.setconfig) setting \
-    WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database() \
-    AND s.setdatabase OPERATOR(pg_catalog.=) d.oid AND s.setrole OPERATOR(pg_catalog.=) 0 \
-    AND pg_catalog.substr(setting, 1, 17) OPERATOR(pg_catalog.=) 'application_name='";
+pub(super) const SETTINGS: &str = "SELECT pg_catalog.array_to_string(s.setconfig, E'\\n') \
+    FROM pg_catalog.pg_db_role_setting s \
+    WHERE s.setdatabase OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d \
+    WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()) \
+    AND s.setrole OPERATOR(pg_catalog.=) 0";
 
 #[cfg(test)]
 mod tests {
@@ -187,27 +189,34 @@ mod tests {
     }
 
     #[test]
-    fn setting_is_a_mark_or_no_mark() {
-        for (name, expected) in [
-            (Some("stagelink:staging"), StageMark::Of(Stage::Staging)),
+    fn settings_hold_a_mark_or_none() {
+        for (settings, expected) in [
             (
-                Some("stagelink:prod"),
+                Some("application_name=stagelink:staging"),
+                StageMark::Of(Stage::Staging),
+            ),
+            (
+                Some("TimeZone=UTC\napplication_name=stagelink:production\nwork_mem=8MB"),
+                StageMark::Of(Stage::Production),
+            ),
+            (
+                Some("application_name=stagelink:prod"),
                 StageMark::Unknown("prod".to_owned()),
             ),
-            (Some("stagelink:"), StageMark::Unknown(String::new())),
+            (
+                Some("application_name=stagelink:"),
+                StageMark::Unknown(String::new()),
+            ),
+            (Some("application_name=psql"), StageMark::None),
+            (
+                Some("search_path=application_name=stagelink:staging"),
+                StageMark::None,
+            ),
             (Some(""), StageMark::None),
-            (Some("psql"), StageMark::None),
             (None, StageMark::None),
         ] {
-            assert_eq!(StageMark::of_setting(name), expected, "{name:?}");
+            assert_eq!(StageMark::of_settings(settings), expected, "{settings:?}");
         }
-    }
-
-    #[test]
-    fn query_cuts_off_the_name_of_the_setting() {
-        let name = "application_name=";
-        assert!(MARK.contains(name));
-        assert_eq!(name.len(), 17);
     }
 
     #[test]

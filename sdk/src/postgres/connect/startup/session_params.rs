@@ -17,13 +17,13 @@ pub(in crate::postgres) fn at_start(idle_timeout: Option<Duration>, name: Option
 }
 
 /// Builds the statements that go out before the server is ready: those of [`at_start`], and the
-/// query for the [stage mark](stage_mark::MARK). The mark is the first column of the response, and
-/// that column is called [`AT_START`].
+/// query for the [stage mark](stage_mark::SETTINGS). The settings that hold the mark are the first column
+/// of the response, which is called [`AT_START`].
 pub(in crate::postgres) fn with_stage_mark(
     idle_timeout: Option<Duration>,
     name: Option<&str>,
 ) -> String {
-    let mark = format!("({}) AS \"{AT_START}\"", stage_mark::MARK);
+    let mark = format!("({}) AS \"{AT_START}\"", stage_mark::SETTINGS);
     let columns = [mark].into_iter().chain(idle_timeout.map(idle_limit));
     statements(columns.collect(), name)
 }

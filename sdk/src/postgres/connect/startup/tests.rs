@@ -512,7 +512,11 @@ async fn run_authenticating_server(
 
 #[tokio::test(start_paused = true)]
 async fn session_params_go_out_with_the_scram_proof_and_their_response_is_dropped() {
-    let answer = [columns_at_start(), row_at_start(Some("stagelink:staging"))].concat();
+    let answer = [
+        columns_at_start(),
+        row_at_start(Some("application_name=stagelink:staging")),
+    ]
+    .concat();
     let answer = [
         &answer[..],
         &message(b'C', b"SELECT 1\0"),
@@ -551,7 +555,7 @@ fn columns_at_start() -> Vec<u8> {
     message(b'T', &[b"\0\x01", name, b"\0"].concat())
 }
 
-/// A row of two columns, the first of which is the setting that holds the mark.
+/// A row of two columns, the first of which is the database's settings.
 fn row_at_start(setting: Option<&str>) -> Vec<u8> {
     let length = setting.map_or(-1, |setting| i32::try_from(setting.len()).unwrap());
     let setting = setting.unwrap_or_default().as_bytes();
@@ -594,7 +598,7 @@ async fn mark_is_what_the_first_row_says_and_nothing_else() {
         (
             vec![
                 columns.clone(),
-                row(Some("stagelink:production")),
+                row(Some("application_name=stagelink:production")),
                 complete.clone(),
                 ready.clone(),
             ],
@@ -603,7 +607,7 @@ async fn mark_is_what_the_first_row_says_and_nothing_else() {
         (
             vec![
                 columns.clone(),
-                row(Some("psql")),
+                row(Some("application_name=psql")),
                 complete.clone(),
                 ready.clone(),
             ],
