@@ -43,8 +43,8 @@ impl StageMark {
         }
     }
 
-    /// Reads the mark from a row whose first column is [`SETTINGS`]. `None` where the row has no such
-    /// column.
+    /// Reads the mark from a row whose first column is the answer to [`SETTINGS`]. `None` where the
+    /// row has no column.
     pub(super) fn of_row(row: &DataRowBody) -> Option<Self> {
         let first = row.ranges().next().ok()??;
         let value = first.map(|range| String::from_utf8_lossy(&row.buffer()[range]));
@@ -167,9 +167,9 @@ impl fmt::Display for StageMark {
 
 const PREFIX: &str = "application_name=stagelink:";
 
-/// The query for the database's own settings, which every role may read: no row without any. Most of
-/// its time goes into catalogs that a new session has not read yet, so it takes few of them, and the
-/// client finds the mark among the settings.
+/// The query for the database's own settings, which every role may read: no row without any. Most
+/// of its time goes into catalogs that a new session has not read yet, so it takes few of them,
+/// and the client finds the mark among the settings.
 ///
 /// All names are qualified, since the role or the URL may set a search path on which other
 /// functions and operators come first. A row of a role has its `setrole`, also where it holds for

@@ -17,8 +17,8 @@ pub(in crate::postgres) fn at_start(idle_timeout: Option<Duration>, name: Option
 }
 
 /// Builds the statements that go out before the server is ready: those of [`at_start`], and the
-/// query for the [stage mark](stage_mark::SETTINGS). The settings that hold the mark are the first column
-/// of the response, which is called [`AT_START`].
+/// query for the [settings that hold the stage mark](stage_mark::SETTINGS). These are the first
+/// column of the response, which is called [`AT_START`].
 pub(in crate::postgres) fn with_stage_mark(
     idle_timeout: Option<Duration>,
     name: Option<&str>,
