@@ -32,7 +32,10 @@ pub(super) fn is_pooler(
 /// Builds the query that tells. Its first column is the stage mark, which needs a round trip there
 /// in any case.
 pub(super) fn query() -> String {
-    format!("SELECT ({}), pg_catalog.pg_backend_pid()", stage_mark::SETTINGS)
+    format!(
+        "SELECT ({}), pg_catalog.pg_backend_pid()",
+        stage_mark::SETTINGS
+    )
 }
 
 /// Returns whether the row that answers the query is from a pooler's session.
