@@ -17,8 +17,8 @@
 //! the columns since the driver prepared it, the driver gets the error that Postgres gives for a
 //! prepared statement, since it would read the rows as what they are not. Another number of
 //! columns makes the server refuse the statement before it is executed (by the list of formats in
-//! Bind). Another type or name shows when the server has executed it: the error says so, and the
-//! [tap](super::Tap) beneath has seen the effect.
+//! Bind). Another type or name, or more columns than one, shows when the server has executed it: the
+//! error says so, and the [tap](super::Tap) beneath has seen the effect.
 
 mod exchange;
 mod messages;
