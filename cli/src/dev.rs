@@ -62,8 +62,13 @@ impl DevEnvironment {
             note(format_args!("  ! netlify.toml: {warning}"));
         }
         // Before the build, which takes a minute.
-        for port in [options.port, options.heroku_port, options.postgres_port] {
-            stagelink_local::check_port(port)?;
+        for (option, port) in [
+            ("--port", options.port),
+            ("--heroku-port", options.heroku_port),
+            ("--postgres-port", options.postgres_port),
+        ] {
+            stagelink_local::check_port(port)
+                .with_context(|| format!("could not use port {port}: {option} sets another"))?;
         }
         let functions = build_functions(&project, options.release).await?;
         let postgres = start_postgres(options, source).await?;

@@ -295,7 +295,7 @@ async fn occupied_port_is_reported_at_once() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success());
         assert!(
-            stderr.contains(&format!("port {port}")),
+            stderr.contains(&format!("could not use port {port}: {option} sets another")),
             "{option}: {stderr}"
         );
         assert!(

@@ -145,22 +145,28 @@ mod tests {
         .unwrap();
         fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
         let path = std::env::var("PATH").unwrap();
-        let output = std::process::Command::new(dir.path().join("scripts/stagelink"))
-            .arg("build")
-            .env(
-                "PATH",
-                format!("{}:{path}", dir.path().join("bin").display()),
-            )
-            .env_remove("CARGO_TARGET_DIR")
-            .output()
-            .unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(
-            text,
-            "install --quiet --locked stagelink-cli@0.1.7 --root target/stagelink ran with build\n",
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        // The first time shows its progress, and the next is quiet.
+        for (quiet, said) in [("", "the first time\n"), (" --quiet", "")] {
+            let output = std::process::Command::new(dir.path().join("scripts/stagelink"))
+                .arg("build")
+                .env(
+                    "PATH",
+                    format!("{}:{path}", dir.path().join("bin").display()),
+                )
+                .env_remove("CARGO_TARGET_DIR")
+                .output()
+                .unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert!(stderr.ends_with(said), "{stderr}");
+            assert_eq!(stderr.is_empty(), said.is_empty(), "{stderr}");
+            let arguments = "install --locked stagelink-cli@0.1.7 --root target/stagelink";
+            let expected = format!("{arguments}{quiet} ran with build\n");
+            assert_eq!(
+                String::from_utf8(output.stdout).unwrap(),
+                expected,
+                "{stderr}"
+            );
+        }
     }
 
     #[test]
