@@ -113,3 +113,16 @@ async fn read_survives_a_half_closed_connection() {
         fixture.read().await.expect("so is the next one");
     }
 }
+
+#[tokio::test]
+async fn value_that_postgres_repeats_in_its_error_begins_no_line_of_the_log() {
+    let fixture = WorkFixture::new().await;
+    let name = "x\nERROR forged: all is lost\u{1b}[2J";
+    fixture.write(name).await.expect("it is written");
+    let error = fixture.write(name).await.expect_err("it is there already");
+    assert_eq!(error.kind(), ErrorKind::Query);
+    let report = error.report().to_string();
+    assert!(report.contains("already exists"), "{report}");
+    assert!(report.contains(r"x\nERROR forged"), "{report}");
+    assert!(!report.contains(char::is_control), "{report:?}");
+}
