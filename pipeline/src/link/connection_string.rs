@@ -24,6 +24,9 @@ pub(super) struct ConnectionString {
     pub(super) password: Option<SecretString>,
     /// False where nothing but its form says that it is one of Postgres, as in `https://…`.
     pub(super) is_postgres: bool,
+    /// True if the text can be read in another way too, by which a part of this host or database
+    /// is a password.
+    pub(super) is_ambiguous: bool,
 }
 
 impl ConnectionString {
@@ -93,6 +96,7 @@ impl ConnectionString {
                 user: user.cloned(),
                 password: part(&["password", "pwd"]).map(|text| text.as_str().into()),
                 is_postgres,
+                is_ambiguous: false,
             })
         });
         made.collect()
@@ -106,7 +110,11 @@ impl fmt::Debug for ConnectionString {
 }
 
 impl fmt::Display for ConnectionString {
+    /// Writes the database and the server, and nothing that may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_ambiguous {
+            return f.write_str("that of a URL which can be read in two ways");
+        }
         write!(f, "{} on {}:{}", self.database, self.host, self.port)
     }
 }
@@ -194,6 +202,7 @@ fn url(is_postgres: bool, text: &str) -> Vec<ConnectionString> {
     // An unescaped / or ? in a password ends the authority early.
     let ends = [authority.rfind('@'), text.rfind('@')];
     let ends: BTreeSet<Option<usize>> = ends.into_iter().collect();
+    let is_ambiguous = ends.len() > 1;
     let mut found = Vec::new();
     for end in ends {
         let (role, server) = end.map_or(("", text), |at| (&text[..at], &text[at + 1..]));
@@ -224,6 +233,9 @@ fn url(is_postgres: bool, text: &str) -> Vec<ConnectionString> {
             }
             found.extend(ConnectionString::of_parts(is_postgres, &parts));
         }
+    }
+    for found in &mut found {
+        found.is_ambiguous = is_ambiguous;
     }
     found
 }
@@ -324,7 +336,11 @@ mod tests {
         let strings = readings(value).into_iter();
         let strings = strings.flat_map(|reading| connection_strings(&reading));
         strings
-            .map(|found| format!("{}{found}", if found.is_postgres { "" } else { "? " }))
+            .map(|found| {
+                let mark = if found.is_postgres { "" } else { "? " };
+                let (database, host, port) = (found.database, found.host, found.port);
+                format!("{mark}{database} on {host}:{port}")
+            })
             .collect()
     }
 
@@ -404,8 +420,20 @@ mod tests {
     }
 
     #[test]
-    fn debug_holds_no_password() {
+    fn no_part_of_a_password_is_shown() {
         let strings = connection_strings("postgres://u:c4n4ry@h/d");
         assert_eq!(format!("{strings:?}"), "[d on h:5432]");
+        for value in [
+            "postgres://u:p@c4n4ry/c4n4ry@h/d",
+            "postgres://u:1/c4n4ry@h/d",
+            "postgres://u:?c4n4ry@h/d",
+            "postgres://u:p@h/d?password=p@c4n4ry",
+            "host=h dbname=d password='a b c4n4ry'",
+        ] {
+            for reading in readings(value) {
+                let shown = format!("{:?}", connection_strings(&reading));
+                assert!(!shown.contains("c4n4ry"), "{value}: {shown}");
+            }
+        }
     }
 }

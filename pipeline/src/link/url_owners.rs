@@ -49,6 +49,8 @@ impl UrlOwners {
                 Some(known) => Owner::Stage(known.stage()),
                 // Any other URL, such as a site's address.
                 None if !found.is_postgres => continue,
+                // Not even a name server may see what is perhaps a part of a password.
+                None if found.is_ambiguous => Owner::Unknown(None),
                 None => try_owner(request, &found, databases).await,
             };
             owners.push((found, owner));
@@ -106,11 +108,17 @@ impl UrlOwners {
         stages
     }
 
-    /// The databases that a value leads to and that are no known stage's, for messages.
+    /// The databases that a value leads to and that are no known stage's, for messages. A second
+    /// reading of a text that has a plain one does not count.
     pub(super) fn unknown_in(&self, value: &str) -> BTreeSet<String> {
-        let owners = self.owners_in(value).into_iter();
-        let unknown = owners.filter_map(|(found, owner)| match owner {
+        let owners = self.owners_in(value);
+        let is_plain = |(found, owner): &(ConnectionString, Owner)| {
+            !found.is_ambiguous || matches!(owner, Owner::Stage(_))
+        };
+        let has_plain = owners.iter().any(|owned| is_plain(owned));
+        let unknown = owners.into_iter().filter_map(|(found, owner)| match owner {
             Owner::Stage(_) => None,
+            Owner::Unknown(_) if has_plain && found.is_ambiguous => None,
             Owner::Unknown(None) => Some(found.to_string()),
             Owner::Unknown(Some(reason)) => {
                 Some(format!("{found}, which was not tried ({reason})"))

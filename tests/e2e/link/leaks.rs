@@ -165,6 +165,10 @@ async fn value_stays_where_it_is_the_contexts_own() {
     site.set_variable(EnvVar::new("STAGING_URL").value(staging(), &own));
     site.set_variable(EnvVar::new("ANALYTICS").value(Context::All, unknown.url()));
     site.set_variable(EnvVar::new("ADDRESS").value(Context::All, "https://u:p@example.com/x"));
+    let odd = "postgres://u:p@x/c4n4ry@example.invalid/d";
+    site.set_variable(EnvVar::new("ODD").value(Context::All, odd));
+    let encoded = "postgres://u:p%2Fx@127.0.0.1:1/d";
+    site.set_variable(EnvVar::new("ENCODED").value(Context::All, encoded));
     let secret = EnvVar::new("STRIPE_KEY").value(Context::DeployPreview, "x");
     site.set_variable(secret.secret());
     let before = site.all();
@@ -183,6 +187,14 @@ async fn value_stays_where_it_is_the_contexts_own() {
         named.contains(unknown.name()) && !named.contains("tried"),
         "{named}"
     );
+    let odd = findings(&linked, "ODD")[0]["kind"]["unknown_database"].to_string();
+    assert!(odd.contains("read in two ways"), "{odd}");
+    let encoded = findings(&linked, "ENCODED")[0]["kind"]["unknown_database"].to_string();
+    assert!(
+        encoded.contains("d on 127.0.0.1:1, which was not tried"),
+        "{encoded}"
+    );
+    assert!(!encoded.contains("two ways"), "{encoded}");
     assert_eq!(findings(&linked, "STRIPE_KEY")[0]["kind"], "not_checked");
     let shown = site.link_successfully(&["--yes"]).await.output;
     for words in [
