@@ -340,17 +340,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for RewindStream<S> {
             if this.owed.is_empty() {
                 return Pin::new(&mut this.stream).poll_read(cx, buf);
             }
-            let mut space = [0; READ_BYTES];
-            let mut space = ReadBuf::new(&mut space);
-            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut space))?;
-            if space.filled().is_empty() {
+            if buf.remaining() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            // The driver's own buffer: one of ours would have to be filled with zeros first.
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+            let new = &buf.filled()[before..];
+            if new.is_empty() {
                 this.owed.clear();
                 this.replay.unsplit(this.received.split());
                 if this.replay.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
             } else {
-                this.received.extend_from_slice(space.filled());
+                this.received.extend_from_slice(new);
+                buf.set_filled(before);
                 this.discard_responses()?;
             }
         }
