@@ -1,6 +1,6 @@
 //! Early SCRAM, which does not wait for the server's offer, and servers that do not support it.
 
-use stagelink::ErrorKind;
+use stagelink::{Error, ErrorKind};
 use stagelink_tests::{Auth, Identity, Mitm, MitmBehavior, OwnServer, StubBehavior, StubServer};
 
 use super::{UnauthenticatedServer, accepted, network, open};
@@ -104,7 +104,7 @@ async fn dropped_early_statements_are_sent_again_on_the_same_connection() {
             server.run(&mark).await;
             let before = proxy.connections();
             let opened = open(&url, variables).await;
-            assert_eq!(opened.as_ref().err().map(|error| error.kind()), expected);
+            assert_eq!(opened.as_ref().err().map(Error::kind), expected);
             assert_eq!(proxy.connections(), before + 1);
             if let Ok(client) = opened {
                 let query = "SELECT current_setting('application_name') || ' ' || \
