@@ -92,7 +92,7 @@ async fn plan(
 ) -> Result<(SiteVariables, LinkPlan), Error> {
     let site = SiteVariables::look_up(request).await?;
     let tokens = ProvedTokens::prove(request, &site, databases).await?;
-    let owners = UrlOwners::find(request, &site, databases).await;
+    let owners = UrlOwners::find(request, &site, databases).await?;
     let plan = LinkPlan::new(request, &site, databases, &tokens, &owners)?;
     Ok((site, plan))
 }

@@ -21,14 +21,16 @@ use crate::progress::Step;
 ///
 /// # Errors
 ///
-/// The error of the first step that fails. Nothing is set before the plan was shown.
+/// The error of the first step that fails. Nothing is set before the plan was shown. A leak that
+/// the plan leaves is an error, also where the plan is only shown or printed.
 pub async fn run(options: LinkOptions) -> anyhow::Result<()> {
     let request = request::from_options(&options)?;
     let (site, mut plan) = make_plan(&request).await?;
     if options.print {
         let tokens = request::by_stage("--token-for", &options.tokens)?;
         let lines = netlify_commands::lines(&plan, &tokens, site.is_known());
-        return print(lines.join("\n"));
+        print(lines.join("\n"))?;
+        return ensure_no_leak_stays(&plan);
     }
     let text = table::text(&plan);
     match options.json {
@@ -37,10 +39,11 @@ pub async fn run(options: LinkOptions) -> anyhow::Result<()> {
         false => print(&text)?,
     }
     if options.dry_run {
-        return match options.json {
-            true => print_json(&plan, false),
-            false => print("nothing was set: this was a dry run"),
-        };
+        match options.json {
+            true => print_json(&plan, false)?,
+            false => print("nothing was set: this was a dry run")?,
+        }
+        return ensure_no_leak_stays(&plan);
     }
     confirm(&mut plan, options.yes)?;
     if !plan.changes().is_empty() {
@@ -76,13 +79,20 @@ async fn make_plan(request: &LinkRequest) -> anyhow::Result<(SiteVariables, Link
     ));
 
     let step = Step::begin("database URLs");
-    let owners = UrlOwners::find(request, &site, &databases).await;
+    let owners = UrlOwners::find(request, &site, &databases).await?;
     step.done(&format!(
         "{} in the variables that can be read",
         owners.count()
     ));
     let plan = LinkPlan::new(request, &site, &databases, &tokens, &owners)?;
     Ok((site, plan))
+}
+
+/// Makes sure that the plan, once it is applied with its removals, leaves no leak.
+fn ensure_no_leak_stays(plan: &LinkPlan) -> anyhow::Result<()> {
+    let mut applied = plan.clone();
+    applied.confirm_removals();
+    Ok(applied.ensure_no_leak()?)
 }
 
 /// Makes sure that the operator wants the plan, whose values may lead to another stage.
@@ -94,10 +104,8 @@ fn confirm(plan: &mut LinkPlan, is_confirmed: bool) -> anyhow::Result<()> {
         plan.ensure_no_leak()?;
         bail!("nothing was set: add --yes to set it without a question, or --dry-run");
     }
-    let mut wanted = plan.clone();
-    wanted.confirm_removals();
     // A leak that stays is refused before the question.
-    wanted.ensure_no_leak()?;
+    ensure_no_leak_stays(plan)?;
     let leaks = plan.findings.iter().filter(|finding| finding.is_leak());
     let removals = match leaks.count() {
         0 => String::new(),
@@ -117,7 +125,7 @@ fn confirm(plan: &mut LinkPlan, is_confirmed: bool) -> anyhow::Result<()> {
     if !matches!(answer.trim(), "y" | "Y" | "yes") {
         bail!("nothing was set");
     }
-    *plan = wanted;
+    plan.confirm_removals();
     Ok(())
 }
 

@@ -148,7 +148,9 @@ impl Script<'_> {
         let stage = (self.stage_of)(context);
         let (value, secret) = match stage.filter(|_| is_secret) {
             // A value of another tool may be secret, whatever Netlify calls it.
-            _ if !is_own(key) => (format!("\"${}\"", value_variable(key, context)), ""),
+            _ if !is_own(key) || !is_secret && HOLD_SECRETS.contains(&key) => {
+                (format!("\"${}\"", value_variable(key, context)), "")
+            }
             Some(stage) if key == TOKEN => {
                 let name = self.tokens.get(&stage).map_or(key, String::as_str);
                 (format!("\"${name}\""), " --secret")
@@ -189,6 +191,9 @@ fn value_variable(key: &str, context: &DeployContext) -> String {
 }
 
 const TOKEN: &str = "HEROKU_API_KEY";
+
+/// The own variables that hold a secret, also where the site does not keep them as such.
+const HOLD_SECRETS: &[&str] = &[TOKEN, "STAGELINK_CREDENTIALS", "STAGELINK_SEALED"];
 
 fn unset(key: &str, context: &DeployContext) -> String {
     let context = quoted(&context.to_string());
@@ -324,6 +329,18 @@ mod tests {
                 "netlify env:set STAGELINK_POOLER never --context all --force --scope functions",
             ]
         );
+    }
+
+    #[test]
+    fn secret_that_the_site_shows_is_not_printed() {
+        for key in HOLD_SECRETS {
+            let text = printed(&[both(false, key)]).join("\n");
+            assert!(!text.contains("c4n4ry"), "{text}");
+            assert!(
+                text.contains(&format!("\"${key}_BRANCH_STAGING\"")),
+                "{text}"
+            );
+        }
     }
 
     #[test]

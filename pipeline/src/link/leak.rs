@@ -73,8 +73,8 @@ impl LeakReport {
     }
 }
 
-/// The contexts of all stages: those of the request, Netlify's own, and the branches that have a
-/// value of their own of any variable.
+/// The contexts of all stages: those of the request, Netlify's own, and the branches and other
+/// contexts, such as `dev-server`, that have a value of their own of any variable.
 fn stage_contexts(
     request: &LinkRequest,
     own: &[Variable],
@@ -90,8 +90,14 @@ fn stage_contexts(
         .iter()
         .chain(account)
         .flat_map(|variable| &variable.values);
-    let branches = values.map(|value| value.context.clone());
-    contexts.extend(branches.filter(|context| matches!(context, DeployContext::Branch(_))));
+    let is_served = |context: &DeployContext| match context {
+        DeployContext::Branch(_) => true,
+        // Such as `dev-server`. A developer's machine, `dev`, serves no stage.
+        DeployContext::Other(name) => name != "dev",
+        _ => false,
+    };
+    let with_value = values.map(|value| value.context.clone());
+    contexts.extend(with_value.filter(is_served));
     let mut known = BTreeSet::new();
     contexts.retain(|context| known.insert(context.clone()));
     let linked = |context: &DeployContext| request.contexts.iter().find(|of| of.0 == *context);
@@ -209,7 +215,7 @@ fn removals(
     let Some((variable, value)) = found else {
         return Vec::new();
     };
-    let (Some(removal), Some(text)) = (Change::unset(variable, value, &[]), &value.text) else {
+    let Some(text) = &value.text else {
         return Vec::new();
     };
     let has_it = |context: &&DeployContext| {
@@ -228,7 +234,17 @@ fn removals(
         context: context.clone(),
         value: text.clone(),
     });
-    kept.chain([removal]).collect()
+    let mut changes: Vec<Change> = kept.collect();
+    // The removal comes after the kept values, which have to survive it.
+    let mut before = vec![variable.clone()];
+    for change in &changes {
+        change.apply_to(&mut before);
+    }
+    match Change::unset(&before[0], value, &[]) {
+        Some(removal) => changes.push(removal),
+        None => changes.clear(),
+    }
+    changes
 }
 
 #[cfg(test)]
@@ -332,6 +348,36 @@ mod tests {
     fn value_of_several_stages_stays_nowhere() {
         let (changes, _) = removed(&[(All, "secret-of-production secret-of-staging")]);
         assert_eq!(changes, ["unset -all"]);
+    }
+
+    #[test]
+    fn removal_names_the_values_that_were_kept_before_it() {
+        let rest_of = |values: &[(DeployContext, &str)]| {
+            let report = report(&request(), &[variable("A", values)], &[]);
+            let Some(Change::Unset { rest, .. }) = report.removals.last() else {
+                panic!("{:?}", shown(&report.removals));
+            };
+            let contexts = rest.iter().map(|(context, _)| context.to_string());
+            contexts.collect::<Vec<_>>()
+        };
+        assert_eq!(rest_of(&[(All, P)]), ["production"]);
+        assert_eq!(
+            rest_of(&[(BranchDeploy, S), (All, "none")]),
+            ["all", "branch:staging"]
+        );
+    }
+
+    #[test]
+    fn other_context_is_of_stage_review_and_not_linked() {
+        let server = DeployContext::Other("dev-server".to_owned());
+        let developer = DeployContext::Other("dev".to_owned());
+        let own = [variable("A", &[(server.clone(), P), (developer, P)])];
+        let report = report(&request(), &own, &[]);
+        let [finding] = &report.findings[..] else {
+            panic!("{:?}", report.findings);
+        };
+        assert!(finding.is_leak() && !finding.is_removed);
+        assert_eq!(finding.reaches, [server]);
     }
 
     #[test]

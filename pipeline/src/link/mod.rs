@@ -9,6 +9,7 @@ mod connection_string;
 mod context_plan;
 mod diff;
 mod leak;
+mod owner_search;
 mod plan;
 mod planned_variable;
 mod prove;

@@ -1,13 +1,13 @@
 //! The stages that own the databases to which a site's variables lead.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 
 use secrecy::{ExposeSecret, SecretString};
-use stagelink::{Database, Settings, Stage};
-use tokio::net::lookup_host;
+use stagelink::Stage;
 
+use crate::error::Error;
 use crate::link::connection_string::{ConnectionString, connection_strings, readings};
+use crate::link::owner_search::{Owner, OwnerSearch};
 use crate::link::request::LinkRequest;
 use crate::link::site_variables::SiteVariables;
 use crate::link::stage_database::{StageDatabase, StageDatabases};
@@ -20,22 +20,20 @@ pub struct UrlOwners {
     secrets: Vec<(Stage, Vec<SecretString>)>,
 }
 
-/// The owner of a database.
-#[derive(Debug)]
-enum Owner {
-    Stage(Stage),
-    /// No stage that is known here; with the reason why the database could not be tried, if so.
-    Unknown(Option<String>),
-}
-
 impl UrlOwners {
     /// Finds the owner of each database that a readable variable leads to: by its name, or by a
-    /// connection to it that shows that it is a stage's database under another name.
+    /// connection to it, which shows its mark or that it is a stage's database under another name.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Database`](crate::ErrorKind::Database) when a stage's own database can no
+    /// longer be used for a comparison.
     pub async fn find(
         request: &LinkRequest,
         site: &SiteVariables,
         databases: &StageDatabases,
-    ) -> Self {
+    ) -> Result<Self, Error> {
+        let mut search = OwnerSearch::new(request, databases);
         let values = site.own.iter().chain(site.of_account());
         let values = values.flat_map(|variable| &variable.values);
         let texts = values.filter_map(|value| value.text.as_ref());
@@ -51,7 +49,7 @@ impl UrlOwners {
                 None if !found.is_postgres => continue,
                 // Not even a name server may see what is perhaps a part of a password.
                 None if found.is_ambiguous => Owner::Unknown(None),
-                None => try_owner(request, &found, databases).await,
+                None => search.owner(&found).await?,
             };
             owners.push((found, owner));
         }
@@ -64,10 +62,10 @@ impl UrlOwners {
             secrets.retain(|secret| secret.expose_secret().len() >= MIN_SECRET_BYTES);
             (stage, secrets)
         });
-        Self {
+        Ok(Self {
             secrets: stages.collect(),
             owners,
-        }
+        })
     }
 
     /// The number of databases.
@@ -121,7 +119,7 @@ impl UrlOwners {
             Owner::Unknown(_) if has_plain && found.is_ambiguous => None,
             Owner::Unknown(None) => Some(found.to_string()),
             Owner::Unknown(Some(reason)) => {
-                Some(format!("{found}, which was not tried ({reason})"))
+                Some(format!("{found}, which was not checked ({reason})"))
             }
         });
         unknown.collect()
@@ -159,66 +157,6 @@ fn is_named_by(known: &StageDatabase, found: &ConnectionString) -> bool {
     let credentials = known.credentials();
     let urls = std::iter::once(credentials.url()).chain(credentials.direct());
     urls.into_iter().any(|url| found.is_at(url))
-}
-
-/// Finds the owner of a database by a connection to it, or where that fails by its addresses.
-async fn try_owner(
-    request: &LinkRequest,
-    found: &ConnectionString,
-    databases: &StageDatabases,
-) -> Owner {
-    match connected_owner(request, found, databases).await {
-        Ok(owner) => owner.map_or(Owner::Unknown(None), Owner::Stage),
-        Err(reason) => match addressed_owner(found, databases).await {
-            Some(stage) => Owner::Stage(stage),
-            None => Owner::Unknown(Some(reason)),
-        },
-    }
-}
-
-async fn connected_owner(
-    request: &LinkRequest,
-    found: &ConnectionString,
-    databases: &StageDatabases,
-) -> Result<Option<Stage>, String> {
-    let url = found.to_url().ok_or("it names no role, or no password")?;
-    let roots = request.shared_settings();
-    let roots = roots.filter(|(name, _)| *name == "STAGELINK_ROOT_CERTIFICATES");
-    let variables = [
-        ("STAGELINK_STAGE", Stage::Development.as_str()),
-        ("STAGELINK_PROVIDER", "url"),
-        ("STAGELINK_CONNECT_TIMEOUT_MS", "3000"),
-        ("DATABASE_URL", url.expose_secret()),
-    ];
-    let database = Database::new(Settings::from_vars(variables.into_iter().chain(roots)));
-    for known in databases.all() {
-        let compared = database.is_same_database_as(&known.database).await;
-        if compared.map_err(|error| error.to_string())? {
-            return Ok(Some(known.stage()));
-        }
-    }
-    Ok(None)
-}
-
-/// Finds the stage whose database has this name at one of the same addresses.
-async fn addressed_owner(found: &ConnectionString, databases: &StageDatabases) -> Option<Stage> {
-    let addresses = addresses(&found.host, found.port).await;
-    for known in databases.all() {
-        let credentials = known.credentials();
-        for url in std::iter::once(credentials.url()).chain(credentials.direct()) {
-            let is_same = url.database() == found.database
-                && !addresses.is_disjoint(&self::addresses(url.host(), url.port()).await);
-            if is_same {
-                return Some(known.stage());
-            }
-        }
-    }
-    None
-}
-
-async fn addresses(host: &str, port: u16) -> BTreeSet<SocketAddr> {
-    let found = lookup_host((host, port)).await;
-    found.map(Iterator::collect).unwrap_or_default()
 }
 
 /// Shorter secrets may occur in a value by chance.

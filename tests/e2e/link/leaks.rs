@@ -1,6 +1,6 @@
 //! Values of the site that lead functions of one stage to another stage's database.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 
@@ -10,7 +10,7 @@ use stagelink_local::netlify_api::{Context, EnvScope, EnvVar};
 use stagelink_tests::{as_superuser, proxy, stagelink_command, through};
 use tokio::process::Command;
 
-use super::{LinkOutput, Site, contexts, database, staging};
+use super::{LinkOutput, Site, contexts, database, mark, staging};
 
 /// The contexts in which a variable has a value.
 fn contexts_with(site: &Site, name: &str) -> Vec<String> {
@@ -184,14 +184,14 @@ async fn value_stays_where_it_is_the_contexts_own() {
     };
     let named = analytics["kind"]["unknown_database"].to_string();
     assert!(
-        named.contains(unknown.name()) && !named.contains("tried"),
+        named.contains(unknown.name()) && !named.contains("checked"),
         "{named}"
     );
     let odd = findings(&linked, "ODD")[0]["kind"]["unknown_database"].to_string();
     assert!(odd.contains("read in two ways"), "{odd}");
     let encoded = findings(&linked, "ENCODED")[0]["kind"]["unknown_database"].to_string();
     assert!(
-        encoded.contains("d on 127.0.0.1:1, which was not tried"),
+        encoded.contains("d on 127.0.0.1:1, which was not checked"),
         "{encoded}"
     );
     assert!(!encoded.contains("two ways"), "{encoded}");
@@ -210,6 +210,25 @@ async fn value_stays_where_it_is_the_contexts_own() {
                 .all(|(name, value)| after.get(name) == Some(value))
         );
     }
+}
+
+#[tokio::test]
+async fn database_that_is_marked_is_its_stages_whatever_its_url() {
+    let site = Site::new().await;
+    let second = database().await;
+    site.set_variable(EnvVar::new("SECOND_URL").value(Context::All, second.url()));
+    site.link_successfully(&["--dry-run"]).await;
+    for stage in ["production", "development"] {
+        mark(&second, stage).await;
+        let owner = format!("holds the database URL or a secret of stage {stage}");
+        let reasons = ["SECOND_URL of the site for the context all", &owner];
+        site.assert_refused(&["--yes"], &reasons).await;
+    }
+    mark(&second, "review").await;
+    let preview = EnvVar::new("SECOND_URL").value(Context::DeployPreview, second.url());
+    site.set_variable(preview);
+    let linked = site.link_successfully(&["--dry-run", "--json"]).await;
+    assert!(findings(&linked.json(), "SECOND_URL").is_empty());
 }
 
 #[tokio::test]
@@ -255,8 +274,14 @@ async fn value_of_the_account_or_of_another_stages_context_is_refused_with_the_p
         "SHARED_URL of the account for the context all",
         "changes the site's own",
     ];
-    site.assert_refused(&["--yes", "--remove-leaks"], &reasons)
-        .await;
+    for words in [
+        &["--yes", "--remove-leaks"][..],
+        &["--dry-run"],
+        &["--dry-run", "--json", "--remove-leaks"],
+        &["--print"],
+    ] {
+        site.assert_refused(words, &reasons).await;
+    }
     // A value of the site's own hides the account's.
     let hidden = EnvVar::new("SHARED_URL").value(Context::All, "none");
     site.set_variable(hidden);
@@ -310,14 +335,26 @@ async fn printed_lines_remove_a_leak_without_its_value() {
         .value(Context::All, &url)
         .value(Context::DeployPreview, &url);
     site.set_variable(leak);
+    site.set_variable(
+        EnvVar::new("STAGING_URL")
+            .value(Context::BranchDeploy, site.staging.url())
+            .value(Context::All, "none"),
+    );
     let printed = site.link_successfully(&["--print"]).await.output;
-    let lines: BTreeSet<&str> = printed.lines().collect();
-    for line in [
-        "netlify env:unset DATABASE_URL --force",
-        "netlify env:set DATABASE_URL \"$DATABASE_URL_PRODUCTION\" --context production --force",
-    ] {
-        assert!(lines.contains(line), "{line}\n{printed}");
-    }
+    let url_of_production = [("production", "$DATABASE_URL_PRODUCTION")];
+    assert_eq!(
+        after_lines(&printed, "DATABASE_URL", &["all", "deploy-preview"]),
+        BTreeMap::from(url_of_production.map(|(of, value)| (of.to_owned(), value.to_owned())))
+    );
+    let kept = [
+        ("all", "$STAGING_URL_ALL"),
+        ("branch:staging", "$STAGING_URL_BRANCH_STAGING"),
+    ];
+    assert_eq!(
+        after_lines(&printed, "STAGING_URL", &["all", "branch-deploy"]),
+        BTreeMap::from(kept.map(|(of, value)| (of.to_owned(), value.to_owned())))
+    );
+    assert!(!printed.contains(&url));
     assert!(printed.contains("# DATABASE_URL of the site for the context all"));
     assert!(site.writes().is_empty());
     site.variables.remove("NETLIFY_AUTH_TOKEN");
@@ -328,6 +365,35 @@ async fn printed_lines_remove_a_leak_without_its_value() {
     ] {
         assert!(printed.contains(words), "{words}\n{printed}");
     }
+}
+
+/// Makes the changes of printed lines to one variable, in their order and as the Netlify command
+/// line makes them. `contexts` are those in which it had a value. Returns its values.
+fn after_lines(printed: &str, name: &str, contexts: &[&str]) -> BTreeMap<String, String> {
+    let before = contexts
+        .iter()
+        .map(|of| ((*of).to_owned(), "before".to_owned()));
+    let mut values: BTreeMap<String, String> = before.collect();
+    for line in printed.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let context = words.iter().position(|word| *word == "--context");
+        let context = context.map(|at| words[at + 1].to_owned());
+        match (&words[..], context) {
+            (["netlify", "env:set", key, value, ..], Some(context)) if *key == name => {
+                values.insert(context, value.trim_matches('"').to_owned());
+            }
+            (["netlify", "env:unset", key, ..], None) if *key == name => values.clear(),
+            (["netlify", "env:unset", key, ..], Some(context)) if *key == name => {
+                assert!(
+                    values.remove("all").is_none(),
+                    "it goes with {context}: {line}"
+                );
+                values.remove(&context);
+            }
+            (words, _) => assert!(!words.contains(&name) || words[0] == "#", "{line}"),
+        }
+    }
+    values
 }
 
 impl Site {
