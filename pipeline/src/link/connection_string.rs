@@ -10,6 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value as Json;
 use stagelink::DatabaseUrl;
 
+use crate::link::password_parts::PasswordParts;
+
 /// The server and the database that a connection string names, and its role.
 ///
 /// It is read more leniently than the SDK reads a [`DatabaseUrl`], since other programs are lenient
@@ -53,6 +55,23 @@ impl ConnectionString {
                 .map(|text| text.expose_secret().to_owned())
         };
         parts(self) == parts(other) && password(self) == password(other)
+    }
+
+    /// The database and its server for messages, or the server alone, or `None`: as much as cannot
+    /// be a part of a password that was read as a name.
+    pub(super) fn shown(&self, password: &PasswordParts) -> Option<String> {
+        if self.is_ambiguous {
+            return None;
+        }
+        let is_plain = |name: &str| {
+            let is_plain = |c: char| c.is_alphanumeric() || "-_.:$ ".contains(c);
+            name.chars().all(is_plain)
+        };
+        let server = format!("{}:{}", self.host, self.port);
+        let whole = is_plain(&self.database).then(|| self.to_string());
+        let mut texts = whole.into_iter().chain([server]);
+        let is_shown = |text: &String| is_plain(&self.host) && !password.occur_in(text);
+        texts.find(is_shown)
     }
 
     /// The URL by which the SDK connects, where the connection string has a role and a password.
@@ -113,11 +132,14 @@ impl fmt::Display for ConnectionString {
     /// Writes the database and the server, and nothing that may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_ambiguous {
-            return f.write_str("that of a URL which can be read in two ways");
+            return f.write_str(UNNAMED);
         }
         write!(f, "{} on {}:{}", self.database, self.host, self.port)
     }
 }
+
+/// A database whose names may be parts of a password.
+pub(super) const UNNAMED: &str = "that of a value which can be read in two ways";
 
 /// The parts of a connection string by their keywords, in lower case and without spaces.
 type Parts = BTreeMap<String, String>;
@@ -230,6 +252,10 @@ fn url(is_postgres: bool, text: &str) -> Vec<ConnectionString> {
             for pair in query.split(['&', '#']) {
                 let (name, text) = pair.split_once('=').unwrap_or_default();
                 set(name, text);
+            }
+            // What is before an @ is a role, unless the query has one.
+            if end.is_none() && text.contains('@') && !parts.contains_key("user") {
+                continue;
             }
             found.extend(ConnectionString::of_parts(is_postgres, &parts));
         }
@@ -366,6 +392,7 @@ mod tests {
             r#"{"database":{"urls":["postgres:\/\/u:p@h\/d"]}}"#,
             r"postgres:\/\/u:p@h\/d",
             "cG9zdGdyZXM6Ly91OnBAaC9k",
+            "postgres://h/d?user=u&password=p@x",
             "host=h dbname=d user=u password=p",
             "dbname = 'd' user='u' password='it''s' host = h port=5432",
             "user=d host=h",
@@ -417,6 +444,13 @@ mod tests {
         }
         let other = found("https://u:p@example.com/path");
         assert!(other.iter().all(|one| one.starts_with("? ")), "{other:?}");
+    }
+
+    #[test]
+    fn role_is_no_host() {
+        let found = found("postgres://u:%2Fabc@h/d");
+        assert!(found.contains("d on h:5432"), "{found:?}");
+        assert!(!found.iter().any(|one| one.contains(" on u:")), "{found:?}");
     }
 
     #[test]

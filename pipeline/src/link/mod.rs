@@ -10,6 +10,7 @@ mod context_plan;
 mod diff;
 mod leak;
 mod owner_search;
+mod password_parts;
 mod plan;
 mod planned_variable;
 mod prove;

@@ -6,8 +6,9 @@ use secrecy::{ExposeSecret, SecretString};
 use stagelink::Stage;
 
 use crate::error::Error;
-use crate::link::connection_string::{ConnectionString, connection_strings, readings};
+use crate::link::connection_string::{ConnectionString, UNNAMED, connection_strings, readings};
 use crate::link::owner_search::{Owner, OwnerSearch};
+use crate::link::password_parts::PasswordParts;
 use crate::link::request::LinkRequest;
 use crate::link::site_variables::SiteVariables;
 use crate::link::stage_database::{StageDatabase, StageDatabases};
@@ -38,7 +39,12 @@ impl UrlOwners {
         let values = values.flat_map(|variable| &variable.values);
         let texts = values.filter_map(|value| value.text.as_ref());
         let mut owners: Vec<(ConnectionString, Owner)> = Vec::new();
-        for found in texts.flat_map(|text| strings_in(text.expose_secret())) {
+        let mut found: Vec<_> = texts
+            .flat_map(|text| strings_in(text.expose_secret()))
+            .collect();
+        // A plain reading comes before an ambiguous one of the same names.
+        found.sort_by_key(|found| found.is_ambiguous);
+        for found in found {
             if owners.iter().any(|(known, _)| found.is_same_as(known)) {
                 continue;
             }
@@ -106,20 +112,31 @@ impl UrlOwners {
         stages
     }
 
-    /// The databases that a value leads to and that are no known stage's, for messages. A second
-    /// reading of a text that has a plain one does not count.
+    /// The databases that a value leads to and that are no known stage's, for messages. A value
+    /// that leads to a stage's database too has none, and a second reading of a text that has a plain
+    /// one does not count.
     pub(super) fn unknown_in(&self, value: &str) -> BTreeSet<String> {
         let owners = self.owners_in(value);
-        let is_plain = |(found, owner): &(ConnectionString, Owner)| {
-            !found.is_ambiguous || matches!(owner, Owner::Stage(_))
-        };
-        let has_plain = owners.iter().any(|owned| is_plain(owned));
-        let unknown = owners.into_iter().filter_map(|(found, owner)| match owner {
-            Owner::Stage(_) => None,
-            Owner::Unknown(_) if has_plain && found.is_ambiguous => None,
-            Owner::Unknown(None) => Some(found.to_string()),
-            Owner::Unknown(Some(reason)) => {
-                Some(format!("{found}, which was not checked ({reason})"))
+        if owners
+            .iter()
+            .any(|(_, owner)| matches!(owner, Owner::Stage(_)))
+        {
+            return BTreeSet::new();
+        }
+        let has_plain = owners.iter().any(|(found, _)| !found.is_ambiguous);
+        let counted = |(found, _): &&(ConnectionString, Owner)| !(has_plain && found.is_ambiguous);
+        let password = PasswordParts::of(value);
+        let unknown = owners.into_iter().filter(counted).map(|(found, owner)| {
+            let shown = found.shown(&password);
+            let is_whole = shown.as_ref() == Some(&found.to_string());
+            let shown = shown.unwrap_or_else(|| UNNAMED.to_owned());
+            match owner {
+                // The reason may repeat the names.
+                Owner::Unknown(Some(reason)) if is_whole && !password.occur_in(reason) => {
+                    format!("{shown}, which was not checked ({reason})")
+                }
+                Owner::Unknown(Some(_)) => format!("{shown}, which was not checked"),
+                _ => shown,
             }
         });
         unknown.collect()
@@ -131,6 +148,19 @@ impl UrlOwners {
             found.iter().any(|found| found.is_same_as(&owned.0))
         };
         self.owners.iter().filter(is_in).collect()
+    }
+
+    /// Unknown owners of all databases in a value, for tests of messages.
+    #[cfg(test)]
+    pub(super) fn unknown(value: &str) -> Self {
+        let owner = |found: ConnectionString| {
+            let reason = format!("{} refused {:?} {}", found.host, found.user, found.database);
+            (found, Owner::Unknown(Some(reason)))
+        };
+        Self {
+            owners: strings_in(value).into_iter().map(owner).collect(),
+            secrets: Vec::new(),
+        }
     }
 
     /// Owners without a database, with these secrets.
@@ -161,3 +191,27 @@ fn is_named_by(known: &StageDatabase, found: &ConnectionString) -> bool {
 
 /// Shorter secrets may occur in a value by chance.
 const MIN_SECRET_BYTES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_databases_are_named_beside_no_stages_database() {
+        let unknown = |value: &str| UrlOwners::unknown(value).unknown_in(value);
+        let shown = unknown("postgres://u:c4n4ry@h/d");
+        let expected = "d on h:5432, which was not checked (h refused Some(\"u\") d)";
+        assert_eq!(shown, [expected.to_owned()].into());
+        let shown = unknown("postgres://u:c4n4ry@x/y@h/d");
+        assert!(shown.iter().all(|text| !text.contains('@')), "{shown:?}");
+        let value = "postgres://u:p@h/d";
+        let mut owners = UrlOwners::unknown("postgres://u:p@h/d postgres://u:p@i/e");
+        owners.owners[0].1 = Owner::Stage(Stage::Staging);
+        assert!(owners.unknown_in(value).is_empty());
+        assert!(
+            owners
+                .unknown_in("postgres://u:p@h/d postgres://u:p@i/e")
+                .is_empty()
+        );
+    }
+}
