@@ -35,6 +35,7 @@ pub use crate::config::ServerPin;
 pub use crate::config::ServerSettings;
 pub use crate::config::Settings;
 pub use crate::config::SettingsBuilder;
+pub use crate::config::ensure_known_names;
 pub use crate::credentials::Credentials;
 pub use crate::credentials::DatabaseUrl;
 pub use crate::database::Database;

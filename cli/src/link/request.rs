@@ -15,9 +15,10 @@ use crate::args::LinkOptions;
 ///
 /// # Errors
 ///
-/// An option or variable that is missing or unusable. No value of a variable is in the message.
+/// An option or variable that is missing, misspelled or unusable. No value of a variable is in the message.
 pub(super) fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRequest> {
     let environment = Environment::of_process();
+    stagelink::ensure_known_names(&environment.0)?;
     let site = site_of(options.site.as_deref(), &options.project)?;
     let pipeline = environment.required(
         "STAGELINK_HEROKU_PIPELINE",

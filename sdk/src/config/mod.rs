@@ -29,6 +29,7 @@ use self::source::SourceChoice;
 pub(crate) use self::source::IgnoredSource;
 
 pub use self::builder::SettingsBuilder;
+pub use self::names::ensure_known_names;
 pub use self::provider::{
     HerokuApp, HerokuSettings, NeonSettings, ProviderSettings, RenderSettings,
 };

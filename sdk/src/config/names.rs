@@ -71,6 +71,27 @@ pub(super) fn is_read(name: &str) -> bool {
     read.any(|known| *known == name)
 }
 
+/// Makes sure that no variable of safety is misspelled, for a program that reads stagelink's
+/// variables itself, such as a command of an operator. Variables that are set to nothing count as
+/// not set. Warns of other unknown names of stagelink's, once per process.
+///
+/// [`Settings::from_env`](crate::Settings::from_env) and
+/// [`Settings::from_vars`](crate::Settings::from_vars) make sure of it themselves.
+///
+/// # Errors
+///
+/// [`ErrorKind::Settings`] for names that are close to that of a variable of safety. The message
+/// holds names and no values.
+pub fn ensure_known_names<N: AsRef<str>, V: AsRef<str>>(
+    vars: impl IntoIterator<Item = (N, V)>,
+) -> Result<(), Error> {
+    let set = vars
+        .into_iter()
+        .filter(|(_, value)| !value.as_ref().trim().is_empty());
+    let names: Vec<N> = set.map(|(name, _)| name).collect();
+    check(names.iter().map(AsRef::as_ref))
+}
+
 /// Searches the names of the environment for unknown ones of stagelink's, which it would ignore.
 /// Warns of them, once per process: a newer command line may set variables that this version does
 /// not know.

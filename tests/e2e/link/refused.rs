@@ -169,3 +169,16 @@ async fn interrupted_run_reports_its_progress_and_the_next_run_completes_it() {
     let rows = again["variables"].as_array().expect("variables");
     assert!(rows.iter().all(|row| row["change"] != "new"));
 }
+
+#[tokio::test]
+async fn misspelled_variable_of_safety_is_refused() {
+    let mut site = Site::new().await;
+    site.set("STAGELINK_CONFIG_VARS", "SHOP_URL");
+    let reasons = [
+        "misspelled variables would be ignored",
+        "STAGELINK_CONFIG_VARS is not STAGELINK_CONFIG_VAR",
+    ];
+    for words in [&["--yes"][..], &["--print"]] {
+        site.assert_refused(words, &reasons).await;
+    }
+}

@@ -10,6 +10,7 @@ use crate::config::Settings;
 /// Names that tests and documents use as examples of unknown ones.
 const EXAMPLES: &[&str] = &[
     "STAGELINK_REQUIRE_MARKS",
+    "STAGELINK_CONFIG_VARS",
     "STAGELINK_POOLSIZE",
     "STAGELINK_TELEMETRY_ENDPOINT",
     "STAGELINK_REQUIRE_MERKZ",
@@ -82,6 +83,16 @@ fn name_within_two_edits_of_a_variable_of_safety_is_refused_with_both() {
             assert!(refusal.contains(known), "{name:?}: {refusal}");
         }
     }
+}
+
+#[test]
+fn environment_of_an_operator_is_checked_but_for_variables_that_are_set_to_nothing() {
+    let error = ensure_known_names([("STAGELINK_CONFIG_VARS", "c4n4ry")]).unwrap_err();
+    let message = format!("{error:?}");
+    assert!(message.contains("STAGELINK_CONFIG_VARS is not STAGELINK_CONFIG_VAR"));
+    assert!(!message.contains("c4n4ry"));
+    assert!(ensure_known_names([("STAGELINK_CONFIG_VARS", " ")]).is_ok());
+    assert!(ensure_known_names([("STAGELINK_CONFIG_VAR", "SHOP_URL")]).is_ok());
 }
 
 #[test]
