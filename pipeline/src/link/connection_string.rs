@@ -10,8 +10,6 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value as Json;
 use stagelink::DatabaseUrl;
 
-use crate::link::password_parts::PasswordParts;
-
 /// The server and the database that a connection string names, and its role.
 ///
 /// It is read more leniently than the SDK reads a [`DatabaseUrl`], since other programs are lenient
@@ -55,23 +53,6 @@ impl ConnectionString {
                 .map(|text| text.expose_secret().to_owned())
         };
         parts(self) == parts(other) && password(self) == password(other)
-    }
-
-    /// The database and its server for messages, or the server alone, or `None`: as much as cannot
-    /// be a part of a password that was read as a name.
-    pub(super) fn shown(&self, password: &PasswordParts) -> Option<String> {
-        if self.is_ambiguous {
-            return None;
-        }
-        let is_plain = |name: &str| {
-            let is_plain = |c: char| c.is_alphanumeric() || "-_.:$ ".contains(c);
-            name.chars().all(is_plain)
-        };
-        let server = format!("{}:{}", self.host, self.port);
-        let whole = is_plain(&self.database).then(|| self.to_string());
-        let mut texts = whole.into_iter().chain([server]);
-        let is_shown = |text: &String| is_plain(&self.host) && !password.occur_in(text);
-        texts.find(is_shown)
     }
 
     /// The URL by which the SDK connects, where the connection string has a role and a password.

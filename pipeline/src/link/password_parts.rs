@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::link::connection_string::readings;
+use crate::link::connection_string::{ConnectionString, readings};
 
 /// The texts in a value that could belong to a password and be read as names too, in all readings
 /// of the value, in lower case.
@@ -20,6 +20,22 @@ impl PasswordParts {
             parts.extend(found.filter(|part| can_be_split(part)).map(str::to_owned));
         }
         Self(parts)
+    }
+
+    /// Describes a database for messages: by its name and its server, by the server alone, or not
+    /// at all, so that no part of a password is shown that was read as a name.
+    pub(super) fn describe(&self, found: &ConnectionString) -> Option<String> {
+        if found.is_ambiguous {
+            return None;
+        }
+        let is_plain = |name: &str| {
+            let is_plain = |c: char| c.is_alphanumeric() || "-_.:$ ".contains(c);
+            name.chars().all(is_plain)
+        };
+        let server = format!("{}:{}", found.host, found.port);
+        let whole = is_plain(&found.database).then(|| found.to_string());
+        let mut texts = whole.into_iter().chain([server]);
+        texts.find(|text| is_plain(&found.host) && !self.occur_in(text))
     }
 
     /// Returns whether a text shares [`SHARED_CHARS`] characters in a row with one of the parts.

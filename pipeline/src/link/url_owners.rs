@@ -127,7 +127,7 @@ impl UrlOwners {
         let counted = |(found, _): &&(ConnectionString, Owner)| !(has_plain && found.is_ambiguous);
         let password = PasswordParts::of(value);
         let unknown = owners.into_iter().filter(counted).map(|(found, owner)| {
-            let shown = found.shown(&password);
+            let shown = password.describe(found);
             let is_whole = shown.as_ref() == Some(&found.to_string());
             let shown = shown.unwrap_or_else(|| UNNAMED.to_owned());
             match owner {
