@@ -257,11 +257,11 @@ mod tests {
     #[test]
     fn scope_is_set_with_the_first_value_alone() {
         assert_eq!(
-            printed(&[both(false, "KEY")]),
+            printed(&[both(false, "STAGELINK_POOLER")]),
             [
-                "netlify env:set KEY c4n4ry --context branch:staging --force \
+                "netlify env:set STAGELINK_POOLER c4n4ry --context branch:staging --force \
                  --scope functions",
-                r"netlify env:set KEY 'it'\''s' --context production --force",
+                r"netlify env:set STAGELINK_POOLER 'it'\''s' --context production --force",
             ]
         );
     }
