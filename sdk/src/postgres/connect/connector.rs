@@ -20,6 +20,7 @@ use crate::postgres::connect::socket::SocketProbe;
 use crate::postgres::connect::startup::{Pipelined, SessionReset};
 use crate::postgres::connect::timings::ConnectTimings;
 use crate::postgres::connect::tls::PublicKey;
+use crate::postgres::connect::turns::Turns;
 use crate::postgres::protocol::Tap;
 use crate::postgres::stage_mark::StageMark;
 use crate::stage::Stage;
@@ -48,6 +49,7 @@ pub(in crate::postgres) struct NewConnection {
     pub(in crate::postgres) client: ClientWrapper,
     /// The task that moves messages, until the client is dropped and the server has been told.
     pub(in crate::postgres) task: JoinHandle<()>,
+    pub(in crate::postgres) turns: Arc<Turns>,
     pub(in crate::postgres) tap: Tap,
     pub(in crate::postgres) socket: SocketProbe,
     pub(in crate::postgres) cancel_token: CancelToken,

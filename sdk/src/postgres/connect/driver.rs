@@ -12,6 +12,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use crate::error::{Error, ErrorKind};
 use crate::postgres::connect::startup::RewindStream;
 use crate::postgres::connect::tls;
+use crate::postgres::connect::turns::{Turns, WithTurns};
 use crate::postgres::protocol::{ClientStatements, Tap, Tapped};
 use crate::staleness::Staleness;
 
@@ -20,6 +21,7 @@ pub(in crate::postgres) struct Driven {
     pub(in crate::postgres) client: ClientWrapper,
     /// The task that moves messages, until the client is dropped and the server has been told.
     pub(in crate::postgres) task: JoinHandle<()>,
+    pub(in crate::postgres) turns: Arc<Turns>,
     pub(in crate::postgres) tap: Tap,
 }
 
@@ -48,6 +50,7 @@ pub(in crate::postgres) async fn drive(
         )
         .with_staleness(Staleness::Suspect)
     })?;
+    let (connection, turns) = WithTurns::new(connection);
     let task = tokio::spawn(async move {
         match connection.await {
             Ok(()) => {}
@@ -67,7 +70,12 @@ pub(in crate::postgres) async fn drive(
         cache.clear();
         had_any
     });
-    Ok(Driven { client, task, tap })
+    Ok(Driven {
+        client,
+        task,
+        turns,
+        tap,
+    })
 }
 
 /// Returns whether the server closed the session for `idle_session_timeout`.

@@ -12,6 +12,7 @@ pub(crate) mod startup;
 pub(in crate::postgres) mod time_out;
 pub(crate) mod timings;
 pub(in crate::postgres) mod tls;
+pub(in crate::postgres) mod turns;
 mod verify;
 
 use std::future::Future;
@@ -231,8 +232,12 @@ impl<'a> ConnectAttempt<'a> {
         if !has_session_params {
             pipelined.add(&self.session_params(is_pooled));
         }
-        let Driven { client, task, tap } =
-            drive(stream, &self.url.user, self.server, is_pooled).await?;
+        let Driven {
+            client,
+            task,
+            turns,
+            tap,
+        } = drive(stream, &self.url.user, self.server, is_pooled).await?;
         let mark = match mark {
             Some(mark) => mark,
             None => StageMark::query(&client, self.url).await?,
@@ -242,6 +247,7 @@ impl<'a> ConnectAttempt<'a> {
         Ok(NewConnection {
             client,
             task,
+            turns,
             tap,
             socket: tcp.socket,
             cancel_token: CancelToken {

@@ -12,9 +12,10 @@ use crate::clock::SuspendAwareInstant;
 use crate::postgres::connect::cancel::CancelToken;
 use crate::postgres::connect::connector::NewConnection;
 use crate::postgres::connect::socket::SocketProbe;
+use crate::postgres::connect::turns::Turns;
 use crate::postgres::connect::startup::{Pipelined, SessionReset, session_params};
 use crate::postgres::pool::health::{Action, Event};
-use crate::postgres::pool::reset::ResetTasks;
+use crate::postgres::pool::reset::{Caution, ResetTasks};
 use crate::postgres::pool::shared_health::SharedHealth;
 use crate::postgres::pool::statements::{StatementRunner, Statements};
 use crate::postgres::protocol::{Checkpoint, ReturnState, Tap};
@@ -33,6 +34,8 @@ pub(in crate::postgres) struct PooledConnection {
     generation: u64,
     /// Taken when the session is ended.
     task: Option<JoinHandle<()>>,
+    /// The turns of the task.
+    turns: Arc<Turns>,
     socket: SocketProbe,
     cancel_token: CancelToken,
     /// Statements to be sent ahead of the next one; `None` behind a pooler.
@@ -71,6 +74,7 @@ impl PooledConnection {
         let NewConnection {
             client,
             task,
+            turns,
             tap,
             socket,
             cancel_token,
@@ -92,6 +96,7 @@ impl PooledConnection {
             health,
             generation,
             task: Some(task),
+            turns,
             lent_at: tap.checkpoint(),
             clean_work_count: tap.work_count(),
             tap,
@@ -224,10 +229,12 @@ impl PooledConnection {
         let now = SuspendAwareInstant::now();
         let rested = self.rests_since.until(&now);
         // The connection's own task has to read what has arrived, to see whether the server has
-        // ended the session; and to send a statement that a handler gave up a moment ago, before
-        // it was sent.
-        if self.socket.is_readable() || rested < JUST_NOW {
+        // ended the session; and to send a statement that a handler gave up before it was sent.
+        if self.socket.is_readable() {
             tokio::task::yield_now().await;
+        }
+        if !self.turns.is_at_rest() && timeout(TURN, self.turns.come_to_rest()).await.is_err() {
+            return Err("its task had no turn in time");
         }
         let state = self.report();
         if self.client.is_closed() || state.has_ended {
@@ -254,13 +261,23 @@ impl PooledConnection {
             self.session_reset.probe();
             self.check_connection_headroom();
         }
-        if self.reset_session() && self.reset_tasks.has_failed_recently() {
-            rest = Rest::Uncertain;
+        let is_reset = self.reset_session();
+        if is_reset {
+            match self.reset_tasks.caution() {
+                Caution::None => {}
+                Caution::Confirm => rest = Rest::Uncertain,
+                Caution::DoNotTry => return Err("its session cannot be reset"),
+            }
         }
         // What goes ahead of the next statement goes ahead of the ping.
-        if rest == Rest::Uncertain && !self.ping().await {
-            self.record_failed_reset();
-            return Err("it did not answer in time");
+        if rest == Rest::Uncertain {
+            if !self.ping().await {
+                self.record_failed_reset();
+                return Err("it did not answer in time");
+            }
+            if is_reset {
+                self.reset_tasks.record_success();
+            }
         }
         self.is_first_loan = false;
         self.lent_at = state.checkpoint;
@@ -290,12 +307,16 @@ impl PooledConnection {
 
     /// Has the resets to come confirmed before their loans, if this session's has failed.
     fn record_failed_reset(&self) {
-        let has_failed = self
-            .pipelined
-            .as_ref()
-            .is_some_and(Pipelined::has_failed_reset);
-        if has_failed {
-            self.reset_tasks.record_failure();
+        let error = self.pipelined.as_ref().and_then(Pipelined::reset_error);
+        if let Some(error) = error
+            && self.reset_tasks.record_failure()
+        {
+            tracing::warn!(
+                code = error.code,
+                error = error.message,
+                "could not reset a database session between two requests, so its connection was \
+                 closed"
+            );
         }
     }
 
@@ -404,9 +425,9 @@ impl RestTimes {
 /// seconds, and much beside a stream of requests.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// A connection that was given back this short a time ago may have a statement that its task has
-/// had no time to send: the same handler wants another connection.
-const JUST_NOW: Duration = Duration::from_micros(200);
+/// Limit for the connection's own task to come to rest. It has at most a few messages to move, and
+/// waits for a thread of the runtime at most.
+const TURN: Duration = Duration::from_millis(100);
 
 /// Limit for the answer to a ping, beside four round trips. It comes within one, or never; but a
 /// process that was frozen may have little CPU at first.

@@ -9,6 +9,10 @@ use crate::postgres::protocol::frames::STARTUP;
 pub(in crate::postgres) struct TransactionTracker {
     /// The request that is being sent.
     request: Request,
+    /// True if a message has been sent in part.
+    is_mid_message: bool,
+    /// True if the driver has bytes to send that the stream does not take.
+    is_write_blocked: bool,
     /// Requests that the server has not ended with ReadyForQuery, oldest first.
     unanswered: VecDeque<Request>,
     /// Number of requests sent, the start of the session included.
@@ -106,7 +110,7 @@ pub(crate) enum WriteOutcome {
 pub(crate) struct ReturnState {
     /// The connection has ended, or the server has announced that it will.
     pub(crate) has_ended: bool,
-    /// No work waits for its response and no transaction is open.
+    /// No work is being sent or waits for its response, and no transaction is open.
     pub(crate) is_idle: bool,
     /// The SQLSTATE of the last error that the server reported.
     pub(crate) error: Option<String>,
@@ -161,7 +165,19 @@ impl TransactionTracker {
     }
 
     pub(in crate::postgres) fn is_idle(&self) -> bool {
-        !self.waits() && !self.in_transaction
+        !self.is_at_work() && !self.in_transaction
+    }
+
+    /// Returns whether work waits for its response, or is being sent.
+    pub(in crate::postgres) fn is_at_work(&self) -> bool {
+        let is_sending =
+            self.is_mid_message || self.is_write_blocked || self.request != Request::Idle;
+        is_sending || self.unanswered.iter().any(|request| *request != Request::Idle)
+    }
+
+    /// Returns whether a message has been sent in part.
+    pub(in crate::postgres) fn is_mid_message(&self) -> bool {
+        self.is_mid_message
     }
 
     /// Returns whether no request was sent after the start of the session.
@@ -221,8 +237,8 @@ impl TransactionTracker {
         self.is_out_of_step
     }
 
-    /// Returns whether work waits for its response.
-    pub(in crate::postgres) fn waits(&self) -> bool {
+    /// Returns whether work that was sent waits for its response.
+    fn waits(&self) -> bool {
         self.unanswered.contains(&Request::Work)
     }
 
@@ -252,6 +268,18 @@ impl TransactionTracker {
             b'P' | b'B' | b'E' => self.request = Request::Work,
             _ => {}
         }
+    }
+
+    /// Records that the stream took bytes of the driver, whose messages are recorded by
+    /// [`sent`](Self::sent).
+    pub(in crate::postgres) fn record_write(&mut self, is_mid_message: bool) {
+        self.is_mid_message = is_mid_message;
+        self.is_write_blocked = false;
+    }
+
+    /// Records that the stream takes no bytes of the driver for now.
+    pub(in crate::postgres) fn record_blocked_write(&mut self) {
+        self.is_write_blocked = true;
     }
 
     fn record_request(&mut self, request: Request) {
@@ -318,10 +346,11 @@ impl TransactionTracker {
     }
 
     fn ready(&mut self, body: &[u8]) {
-        self.unanswered.pop_front();
+        let ended = self.unanswered.pop_front();
         self.is_copying = false;
-        // The COPY has failed before it began, so the server answers its end by itself.
-        self.is_out_of_step |= self.unanswered.front() == Some(&Request::CopyEnd);
+        // The COPY has failed before its end was sent, so the server answers that by itself.
+        let copy_end = Some(Request::CopyEnd);
+        self.is_out_of_step |= ended == copy_end || self.unanswered.front().copied() == copy_end;
         self.in_transaction = body != b"I";
         let response = std::mem::take(&mut self.response);
         let alone = response.rolled_back && response.completed == 1;
@@ -404,6 +433,41 @@ mod tests {
         passed.sent(b'E');
         passed.end();
         assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
+    }
+
+    #[test]
+    fn connection_that_sends_a_request_is_not_idle() {
+        let (mut passed, _) = started();
+        for tag in [b'P', b'B', b'E'] {
+            passed.sent(tag);
+            passed.record_write(false);
+            assert!(!passed.is_idle(), "its Sync is missing");
+        }
+        passed.sent(b'S');
+        passed.received(b'Z', b"I");
+        assert!(passed.is_idle());
+        passed.record_write(true);
+        assert!(!passed.is_idle(), "a message is sent in part");
+        passed.record_write(false);
+        passed.record_blocked_write();
+        assert!(!passed.is_idle(), "bytes wait to be sent");
+        passed.record_write(false);
+        assert!(passed.is_idle());
+    }
+
+    #[test]
+    fn copy_that_failed_before_its_end_was_sent_leaves_the_driver_out_of_step() {
+        let (mut passed, _) = started();
+        statement(&mut passed);
+        passed.received(b'G', b"");
+        passed.received(b'E', b"SERROR\0VERROR\0C42809\0Mview\0RCopyFrom\0\0");
+        passed.received(b'Z', b"I");
+        // The handler finishes the COPY, whose error it has not read yet.
+        passed.sent(b'c');
+        passed.sent(b'S');
+        assert!(!passed.is_idle() && !passed.is_out_of_step());
+        passed.received(b'Z', b"I");
+        assert!(passed.is_out_of_step());
     }
 
     #[test]

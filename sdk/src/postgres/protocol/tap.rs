@@ -64,7 +64,7 @@ impl Tap {
         self.tracker().has_ended()
     }
 
-    /// Returns whether no work waits for its response and no transaction is open.
+    /// Returns whether no work is being sent or waits for its response, and no transaction is open.
     pub(crate) fn is_idle(&self) -> bool {
         self.tracker().is_idle()
     }
@@ -84,9 +84,14 @@ impl Tap {
         self.tracker().unanswered_count()
     }
 
-    /// Returns whether work waits for its response.
+    /// Returns whether work waits for its response, or is being sent.
     pub(crate) fn is_at_work(&self) -> bool {
-        self.tracker().waits()
+        self.tracker().is_at_work()
+    }
+
+    /// Returns whether the driver's latest message has been sent in part.
+    pub(crate) fn is_mid_message(&self) -> bool {
+        self.tracker().is_mid_message()
     }
 
     /// Returns whether a transaction was open at the last response.
@@ -229,10 +234,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
         }
         let answer = Pin::new(&mut this.stream).poll_write(cx, buf);
         match &answer {
-            Poll::Pending => {}
+            Poll::Pending => this.tap.tracker().record_blocked_write(),
             Poll::Ready(Ok(count)) => {
                 let mut tracker = this.tap.tracker();
                 this.sent.feed(&buf[..*count], |tag, _| tracker.sent(tag));
+                tracker.record_write(!this.sent.is_between_messages());
                 drop(tracker);
                 if this.tap.0.warns.load(Ordering::Relaxed) && !has_warned() {
                     let statements = this.statements.get_or_insert_with(Frames::of_statements);

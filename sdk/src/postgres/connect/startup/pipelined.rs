@@ -12,7 +12,7 @@ use super::session_reset::AppliedLimits;
 /// Statements to send ahead of the driver's next message, in the same flight.
 ///
 /// The reset of the session is a Query message of its own, so that its failure is known from
-/// that of others. Of the responses these facts are kept: whether the reset failed, which limits
+/// that of others. Of the responses these facts are kept: the error of the reset, which limits
 /// it applied, and whether the database is [near its connection limit](NEAR_LIMIT).
 #[derive(Clone, Debug, Default)]
 pub(in crate::postgres) struct Pipelined(Arc<Pending>);
@@ -25,7 +25,8 @@ struct Pending {
     /// Observes the driver's requests, once the driver has the stream.
     tap: OnceLock<Tap>,
     is_near_limit: AtomicBool,
-    has_failed_reset: AtomicBool,
+    /// The error that a reset failed with.
+    reset_error: OnceLock<ResetError>,
     /// [`AppliedLimits`] as bits; 0 for none.
     applied_limits: AtomicU8,
 }
@@ -35,6 +36,14 @@ struct Pending {
 pub(super) struct Messages {
     pub(super) reset: Option<Arc<str>>,
     pub(super) statements: String,
+}
+
+/// The server's error for a reset.
+#[derive(Debug)]
+pub(in crate::postgres) struct ResetError {
+    /// The SQLSTATE.
+    pub(in crate::postgres) code: String,
+    pub(in crate::postgres) message: String,
 }
 
 /// A response that the server owes, up to its ReadyForQuery.
@@ -54,7 +63,7 @@ pub(super) enum Response {
 }
 
 impl Pipelined {
-    /// Adds statements. The next bytes from the driver must be the start of a message.
+    /// Adds statements.
     pub(in crate::postgres) fn add(&self, statements: &str) {
         if statements.is_empty() {
             return;
@@ -86,9 +95,9 @@ impl Pipelined {
         self.0.is_near_limit.swap(false, Ordering::Relaxed)
     }
 
-    /// Returns whether a reset has failed.
-    pub(in crate::postgres) fn has_failed_reset(&self) -> bool {
-        self.0.has_failed_reset.load(Ordering::Relaxed)
+    /// Returns the error that a reset failed with, if one has.
+    pub(in crate::postgres) fn reset_error(&self) -> Option<&ResetError> {
+        self.0.reset_error.get()
     }
 
     /// Returns the limits that a probing reset has applied, once.
@@ -102,16 +111,26 @@ impl Pipelined {
         self.0.is_any.load(Ordering::Acquire) && self.messages().reset.is_some()
     }
 
-    /// Takes the messages to send, if there are any.
+    /// Takes the messages to send, if there are any and the driver is at the start of a message.
     pub(super) fn take(&self) -> Option<Messages> {
-        let is_any = self.0.is_any.swap(false, Ordering::Acquire);
-        is_any.then(|| std::mem::take(&mut *self.messages()))
+        if !self.0.is_any.load(Ordering::Acquire)
+            || self.0.tap.get().is_some_and(Tap::is_mid_message)
+        {
+            return None;
+        }
+        self.0.is_any.store(false, Ordering::Release);
+        Some(std::mem::take(&mut *self.messages()))
+    }
+
+    /// Returns the number of the driver's requests that the server has not answered.
+    pub(super) fn unanswered_count(&self) -> usize {
+        self.0.tap.get().map_or(0, Tap::unanswered_count)
     }
 
     /// Adds the driver's requests that the server has not answered yet to the responses that it
     /// owes.
     pub(super) fn count_driver_requests(&self, owed: &mut VecDeque<Response>) {
-        let unanswered = self.0.tap.get().map_or(0, Tap::unanswered_count);
+        let unanswered = self.unanswered_count();
         let counted = owed
             .iter()
             .filter(|response| **response == Response::Driver);
@@ -138,20 +157,19 @@ impl Pipelined {
 
     /// Takes note of a reset that the server answered with this ErrorResponse.
     pub(super) fn record_failed_reset(&self, error: &[u8]) {
-        self.0.has_failed_reset.store(true, Ordering::Relaxed);
         let field = |kind: u8| {
             let mut fields = error
                 .get(HEAD_BYTES..)
                 .unwrap_or_default()
                 .split(|b| *b == 0);
             let field = fields.find_map(|field| field.strip_prefix(&[kind]));
-            String::from_utf8_lossy(field.unwrap_or_default())
+            String::from_utf8_lossy(field.unwrap_or_default()).into_owned()
         };
-        tracing::warn!(
-            code = %field(b'C'),
-            error = %field(b'M'),
-            "could not reset a database session between two requests, so its connection was closed"
-        );
+        let error = ResetError {
+            code: field(b'C'),
+            message: field(b'M'),
+        };
+        self.0.reset_error.set(error).ok();
     }
 
     fn messages(&self) -> MutexGuard<'_, Messages> {

@@ -39,6 +39,8 @@ pub(in crate::postgres) struct RewindStream<S> {
     has_completed: bool,
     /// True once a reset has failed: the driver reads the reason, and then the end.
     is_ended: bool,
+    /// True if the stream has been offered bytes of the driver and has not taken them.
+    is_write_blocked: bool,
     /// Bytes that were received while responses to own statements are outstanding.
     received: BytesMut,
 }
@@ -72,6 +74,7 @@ impl<S> RewindStream<S> {
             has_failed: false,
             has_completed: false,
             is_ended: false,
+            is_write_blocked: false,
             received: BytesMut::new(),
         }
     }
@@ -212,7 +215,7 @@ impl<S> RewindStream<S> {
     /// Ends a response whose ReadyForQuery has this status.
     ///
     /// A reset that failed inside of its transaction has left that open, and the server refuses
-    /// what the driver has sent meanwhile: the response to that shows that it did nothing.
+    /// the driver's next request: the response to that shows that it did nothing.
     fn finish_response(&mut self, response: Response, status: Option<u8>) {
         self.owed.pop_front();
         let has_failed = std::mem::take(&mut self.has_failed);
@@ -226,7 +229,10 @@ impl<S> RewindStream<S> {
             }
             Response::Reset if has_failed => self.end(false),
             Response::BehindFailedReset => {
-                self.end(!self.has_completed && status == Some(IN_FAILED_TRANSACTION));
+                // A request behind this one may have ended the failed transaction.
+                let is_alone = self.pipelined.unanswered_count() <= 1;
+                let was_refused = !self.has_completed && status == Some(IN_FAILED_TRANSACTION);
+                self.end(is_alone && was_refused);
             }
             _ => {}
         }
@@ -375,15 +381,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RewindStream<S> {
         if this.is_ended {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        if !this.replay.is_empty() && this.pipelined.is_reset_pending() {
+        // Nothing goes into the middle of a message, nor ahead of bytes that the stream has been
+        // offered: it may have sent some of them already.
+        let may_go_ahead = buf.first() != Some(&TERMINATE) && !this.is_write_blocked;
+        if may_go_ahead && !this.replay.is_empty() && this.pipelined.is_reset_pending() {
             // The tap still counts the requests whose responses are there, and the driver reads
             // before it writes again.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if buf.first() != Some(&TERMINATE)
-            && let Some(Messages { reset, statements }) = this.pipelined.take()
-        {
+        if may_go_ahead && let Some(Messages { reset, statements }) = this.pipelined.take() {
             this.pipelined.count_driver_requests(&mut this.owed);
             if let Some(reset) = reset {
                 frontend::query(&reset, &mut this.to_send)?;
@@ -401,7 +408,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RewindStream<S> {
             return Poll::Ready(Ok(buf.len()));
         }
         ready!(this.poll_send_pending(cx))?;
-        Pin::new(&mut this.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut this.stream).poll_write(cx, buf);
+        this.is_write_blocked = written.is_pending();
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

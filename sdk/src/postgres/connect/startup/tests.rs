@@ -387,7 +387,7 @@ async fn reset_is_a_message_of_its_own_and_its_response_is_dropped() {
     let mut got = Vec::new();
     opening.read_to_end(&mut got).await.unwrap();
     assert_eq!(got, [notice, answer].concat());
-    assert!(!opening.pipelined().has_failed_reset());
+    assert!(opening.pipelined().reset_error().is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -422,10 +422,114 @@ async fn failed_reset_ends_the_stream_before_the_response_and_says_what_took_eff
             had_no_effect,
             "{got:?}"
         );
-        assert!(opening.pipelined().has_failed_reset());
+        assert!(opening.pipelined().reset_error().is_some());
         let again = opening.write_all(b"Q....").await;
         assert_eq!(again.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_reset_behind_which_several_requests_were_sent_says_nothing_of_their_effect() {
+    let (mut tapped, tap, pipelined, mut server) = tapped(1 << 16).await;
+    pipelined.add_reset(&"BEGIN; RESET ALL; COMMIT".into());
+    let requests = [
+        message(b'Q', b"SELECT 1\0"),
+        message(b'Q', b"COMMIT\0"),
+        message(b'Q', b"INSERT\0"),
+    ];
+    tapped.write_all(&requests.concat()).await.unwrap();
+    assert_eq!(tap.unanswered_count(), 3);
+    let refused = [
+        message(b'E', b"SERROR\0VERROR\0C42501\0Mno\0\0"),
+        message(b'Z', b"E"),
+        message(b'E', b"SERROR\0VERROR\0C25P02\0Maborted\0\0"),
+        message(b'Z', b"E"),
+    ];
+    server.write_all(&refused.concat()).await.unwrap();
+    let mut got = Vec::new();
+    tapped.read_to_end(&mut got).await.unwrap();
+    assert!(holds(&got, b"C08006\0") && !holds(&got, b"Rstagelink_reset"));
+}
+
+/// A started session under a tap, whose buffers hold so many bytes.
+async fn tapped(
+    space: usize,
+) -> (
+    crate::postgres::protocol::Tapped<RewindStream<DuplexStream>>,
+    crate::postgres::protocol::Tap,
+    Pipelined,
+    DuplexStream,
+) {
+    let (client, mut server) = duplex(space);
+    let stream = RewindStream::new(client, bytes::BytesMut::new());
+    let pipelined = stream.pipelined();
+    let (mut tapped, tap) = crate::postgres::protocol::Tapped::new(stream);
+    pipelined.attach_tap(&tap);
+    tapped.write_all(&message(0, b"start")[1..]).await.unwrap();
+    let ready = message(b'Z', b"I");
+    server.write_all(&ready).await.unwrap();
+    tapped.read_exact(&mut vec![0; ready.len()]).await.unwrap();
+    assert!(tap.is_idle());
+    (tapped, tap, pipelined, server)
+}
+
+#[tokio::test(start_paused = true)]
+async fn reset_goes_ahead_of_a_message_and_never_into_one() {
+    for (space, cut) in [(16, 8), (16, 3), (1 << 16, 3), (1 << 16, 7)] {
+        let (mut tapped, tap, pipelined, mut server) = tapped(space).await;
+        let given_up = message(b'P', b"\0SELECT 'a long parameter'\0\0\0");
+        // The handler gives it up in the middle: the stream takes no more, or has not had all.
+        let write = tapped.write_all(&given_up[..cut]);
+        tokio::time::timeout(Duration::from_millis(1), write).await.ok();
+        assert!(!tap.is_idle(), "{space} {cut}");
+        pipelined.add_reset(&"RESET ALL".into());
+        let next = message(b'Q', b"SELECT 1\0");
+        let all = [given_up.clone(), message(b'S', b""), next.clone()].concat();
+        let (client, ()) = tokio::join!(
+            async {
+                tapped.write_all(&given_up[cut..]).await.unwrap();
+                tapped.write_all(&message(b'S', b"")).await.unwrap();
+                tapped.write_all(&next).await.unwrap();
+                tapped.shutdown().await
+            },
+            async {
+                let mut got = Vec::new();
+                server.read_to_end(&mut got).await.unwrap();
+                let reset = message(b'Q', b"RESET ALL\0");
+                let at = got
+                    .windows(reset.len())
+                    .position(|window| window == reset)
+                    .expect("the reset is sent");
+                assert_eq!(at, given_up.len(), "{space} {cut}");
+                got.drain(at..at + reset.len());
+                assert_eq!(got, all, "{space} {cut}");
+            }
+        );
+        client.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_the_stream_was_offered_are_sent_before_the_reset() {
+    let flush = message(b'H', b"");
+    let next = message(b'Q', b"SELECT 1\0");
+    let (mut tapped, tap, pipelined, mut server) = tapped(flush.len()).await;
+    received_by(&mut server).await;
+    tapped.write_all(&flush).await.unwrap();
+    let blocked = tapped.write_all(&flush);
+    let blocked = tokio::time::timeout(Duration::from_millis(1), blocked).await;
+    blocked.unwrap_err();
+    assert!(!tap.is_idle(), "bytes wait to be sent");
+    pipelined.add_reset(&"RESET ALL".into());
+    let mut got = Vec::new();
+    let (read, ()) = tokio::join!(server.read_to_end(&mut got), async {
+        tapped.write_all(&flush).await.unwrap();
+        tapped.write_all(&next).await.unwrap();
+        tapped.shutdown().await.unwrap();
+    });
+    read.unwrap();
+    let reset = message(b'Q', b"RESET ALL\0");
+    assert_eq!(got, [&flush[..], &flush, &reset, &next].concat());
 }
 
 #[tokio::test(start_paused = true)]
