@@ -467,8 +467,9 @@ async fn tapped(
     pipelined.attach_tap(&tap);
     tapped.write_all(&message(0, b"start")[1..]).await.unwrap();
     let ready = message(b'Z', b"I");
-    server.write_all(&ready).await.unwrap();
-    tapped.read_exact(&mut vec![0; ready.len()]).await.unwrap();
+    let mut got = vec![0; ready.len()];
+    let (sent, read) = tokio::join!(server.write_all(&ready), tapped.read_exact(&mut got));
+    sent.and(read.map(drop)).unwrap();
     assert!(tap.is_idle());
     (tapped, tap, pipelined, server)
 }
@@ -514,7 +515,6 @@ async fn bytes_that_the_stream_was_offered_are_sent_before_the_reset() {
     let flush = message(b'H', b"");
     let next = message(b'Q', b"SELECT 1\0");
     let (mut tapped, tap, pipelined, mut server) = tapped(flush.len()).await;
-    received_by(&mut server).await;
     tapped.write_all(&flush).await.unwrap();
     let blocked = tapped.write_all(&flush);
     let blocked = tokio::time::timeout(Duration::from_millis(1), blocked).await;
