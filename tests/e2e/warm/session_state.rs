@@ -299,6 +299,33 @@ async fn statement_that_was_given_up_before_it_was_sent_changes_no_later_request
 }
 
 #[tokio::test]
+async fn request_that_was_given_up_in_its_middle_takes_up_no_later_request() {
+    let proxy = proxy().await;
+    let mut fixture = fixture_with_objects().await;
+    fixture.set_url(&through(&proxy, &fixture.database.url()));
+    let link = link(&mut fixture, &[]);
+    let large = "x".repeat(8_000_000);
+    for pause_ms in [0, 400] {
+        let db = link.client().await.expect("a connection");
+        let insert = db.prepare("INSERT INTO entry (name) VALUES ($1)").await;
+        let insert = insert.expect("a statement");
+        proxy.stall();
+        let limit = Duration::from_millis(300);
+        tokio::time::timeout(limit, db.execute(&insert, &[&large]))
+            .await
+            .expect_err("the network takes no more");
+        drop(db);
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        proxy.resume();
+        let db = link.client().await.expect("a connection");
+        for _ in 0..2 {
+            let same = value(&db, "SELECT 'the same'").await;
+            assert_eq!(same, Ok(Some("the same".to_owned())), "{pause_ms} ms later");
+        }
+    }
+}
+
+#[tokio::test]
 async fn connection_that_was_lent_and_not_used_is_not_reset() {
     let mut fixture = fixture_with_objects().await;
     let link = link(&mut fixture, &[]);

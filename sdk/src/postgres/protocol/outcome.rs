@@ -172,7 +172,11 @@ impl TransactionTracker {
     pub(in crate::postgres) fn is_at_work(&self) -> bool {
         let is_sending =
             self.is_mid_message || self.is_write_blocked || self.request != Request::Idle;
-        is_sending || self.unanswered.iter().any(|request| *request != Request::Idle)
+        is_sending
+            || self
+                .unanswered
+                .iter()
+                .any(|request| *request != Request::Idle)
     }
 
     /// Returns whether a message has been sent in part.

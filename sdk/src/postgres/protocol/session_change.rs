@@ -3,11 +3,57 @@
 //!
 //! Text does not show what a function, a trigger or a view does, so nothing else depends on this.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::postgres::protocol::frames::Frames;
+
+/// The watch on one connection. It reads a text that recurs once.
+pub(super) struct SessionChangeWatch {
+    statements: Frames,
+    /// Hashes of messages whose statements change nothing.
+    harmless: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl Default for SessionChangeWatch {
+    fn default() -> Self {
+        Self {
+            statements: Frames::of_statements(),
+            harmless: HashSet::new(),
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl SessionChangeWatch {
+    /// Inspects bytes of the driver, and logs the warning where a statement needs it.
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        let Self {
+            statements,
+            harmless,
+            hasher,
+        } = self;
+        statements.feed(bytes, |tag, body| {
+            if !matches!(tag, b'Q' | b'P') || harmless.contains(&hasher.hash_one(body)) {
+                return;
+            }
+            warn_of_session_change(tag, body);
+            if harmless.len() >= MOST {
+                harmless.clear();
+            }
+            harmless.insert(hasher.hash_one(body));
+        });
+    }
+}
+
+/// More texts than a function has.
+const MOST: usize = 256;
 
 /// Logs a warning, once per process, if a message sends a statement that changes its session.
 /// `tag` and `body` are those of a Query or Parse.
-pub(super) fn warn_of_session_change(tag: u8, body: &[u8]) {
+fn warn_of_session_change(tag: u8, body: &[u8]) {
     let text = match tag {
         b'Q' => Some(body),
         // The statement's name comes first.
@@ -54,7 +100,9 @@ fn change(statement: &str) -> Option<&'static str> {
         "listen" => return Some("LISTEN"),
         "prepare" if second != "transaction" => return Some("PREPARE"),
         "declare" if has(" with hold") => return Some("DECLARE … WITH HOLD"),
-        "create" if has(" temp ") || has(" temporary ") => return Some("CREATE TEMP"),
+        "create" if (has(" temp ") || has(" temporary ")) && !has(" on commit drop") => {
+            return Some("CREATE TEMP");
+        }
         _ => {}
     }
     if has(" into temp ") || has(" into temporary ") {
@@ -65,12 +113,22 @@ fn change(statement: &str) -> Option<&'static str> {
     }
     let mut calls = statement.split("set_config").skip(1);
     calls
-        .any(|rest| {
-            rest.split("false")
-                .next()
-                .is_some_and(|to| to.len() < rest.len())
-        })
+        .any(|call| arguments(call).contains("false"))
         .then_some("set_config(…, false)")
+}
+
+/// Returns the arguments of a call from the text behind the function's name.
+fn arguments(call: &str) -> &str {
+    let mut depth = 0_u32;
+    let end = call.find(|c| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ')' && depth == 0
+    });
+    &call[..end.unwrap_or(call.len())]
 }
 
 /// Returns the text in lower case without comments, and with nothing between the quotes of its
@@ -131,6 +189,10 @@ mod tests {
                 "SELECT pg_catalog.SET_CONFIG($1, $2, FALSE), 1",
                 "set_config(…, false)",
             ),
+            (
+                "SELECT set_config('a', lower($1), false), 1",
+                "set_config(…, false)",
+            ),
             ("LISTEN news", "LISTEN"),
             ("SELECT pg_advisory_lock($1)", "pg_advisory_lock()"),
             (
@@ -165,6 +227,8 @@ mod tests {
             "INSERT INTO a VALUES ('it''s; LISTEN', $1, $$; SET b$$, $x$; SET c$x$)",
             "SELECT set_config('app.tenant', $1, true)",
             "SELECT set_config($1, 'false', true)",
+            "SELECT set_config($1, $2, true), paid = false FROM orders",
+            "CREATE TEMP TABLE a (b int) ON COMMIT DROP",
             "SELECT pg_advisory_xact_lock(1)",
             "PREPARE TRANSACTION 'a'",
             "BEGIN; DECLARE a CURSOR FOR SELECT 1",

@@ -17,7 +17,7 @@ use crate::postgres::protocol::frames::Frames;
 use crate::postgres::protocol::outcome::{
     Checkpoint, ReturnState, StatementLoss, TransactionTracker, WriteOutcome,
 };
-use crate::postgres::protocol::session_change::{has_warned, warn_of_session_change};
+use crate::postgres::protocol::session_change::{SessionChangeWatch, has_warned};
 
 /// The observations on one connection. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -165,8 +165,8 @@ pub(in crate::postgres) struct Tapped<S> {
     tap: Tap,
     sent: Frames,
     received: Frames,
-    /// The statements behind a transaction pooler.
-    statements: Option<Frames>,
+    /// The watch for statements that change their session, behind a transaction pooler.
+    session_changes: Option<SessionChangeWatch>,
 }
 
 impl<S> Tapped<S> {
@@ -177,7 +177,7 @@ impl<S> Tapped<S> {
             tap: tap.clone(),
             sent: Frames::from_frontend(),
             received: Frames::from_backend(),
-            statements: None,
+            session_changes: None,
         };
         (tapped, tap)
     }
@@ -241,8 +241,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
                 tracker.record_write(!this.sent.is_between_messages());
                 drop(tracker);
                 if this.tap.0.warns.load(Ordering::Relaxed) && !has_warned() {
-                    let statements = this.statements.get_or_insert_with(Frames::of_statements);
-                    statements.feed(&buf[..*count], warn_of_session_change);
+                    let watch = this.session_changes.get_or_insert_default();
+                    watch.feed(&buf[..*count]);
                 }
             }
             Poll::Ready(Err(_)) => this.tap.tracker().end(),

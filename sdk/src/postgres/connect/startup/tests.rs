@@ -481,7 +481,9 @@ async fn reset_goes_ahead_of_a_message_and_never_into_one() {
         let given_up = message(b'P', b"\0SELECT 'a long parameter'\0\0\0");
         // The handler gives it up in the middle: the stream takes no more, or has not had all.
         let write = tapped.write_all(&given_up[..cut]);
-        tokio::time::timeout(Duration::from_millis(1), write).await.ok();
+        tokio::time::timeout(Duration::from_millis(1), write)
+            .await
+            .ok();
         assert!(!tap.is_idle(), "{space} {cut}");
         pipelined.add_reset(&"RESET ALL".into());
         let next = message(b'Q', b"SELECT 1\0");
