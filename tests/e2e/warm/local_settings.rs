@@ -48,7 +48,7 @@ async fn any_value_arrives(link: &Database) {
     for value in values() {
         let settings = LocalSettings::new().set("app.tenant", &value);
         let seen = tenant(link, &settings).await.expect("a transaction");
-        assert!(seen == value, "{:.80}", value);
+        assert!(seen == value, "{value:.80}");
         let db = link.client().await.expect("a connection");
         assert_eq!(tenant_outside(&db).await, "");
     }

@@ -481,9 +481,7 @@ async fn reset_goes_ahead_of_a_message_and_never_into_one() {
         let given_up = message(b'P', b"\0SELECT 'a long parameter'\0\0\0");
         // The handler gives it up in the middle: the stream takes no more, or has not had all.
         let write = tapped.write_all(&given_up[..cut]);
-        tokio::time::timeout(Duration::from_millis(1), write)
-            .await
-            .ok();
+        timeout(Duration::from_millis(1), write).await.ok();
         assert!(!tap.is_idle(), "{space} {cut}");
         pipelined.add_reset(&"RESET ALL".into());
         let next = message(b'Q', b"SELECT 1\0");
@@ -519,7 +517,7 @@ async fn bytes_that_the_stream_was_offered_are_sent_before_the_reset() {
     let (mut tapped, tap, pipelined, mut server) = tapped(flush.len()).await;
     tapped.write_all(&flush).await.unwrap();
     let blocked = tapped.write_all(&flush);
-    let blocked = tokio::time::timeout(Duration::from_millis(1), blocked).await;
+    let blocked = timeout(Duration::from_millis(1), blocked).await;
     blocked.unwrap_err();
     assert!(!tap.is_idle(), "bytes wait to be sent");
     pipelined.add_reset(&"RESET ALL".into());
