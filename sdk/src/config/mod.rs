@@ -63,7 +63,7 @@ pub use self::server::{Pooler, ServerPin, ServerSettings};
 /// | `STAGELINK_DIRECT_TLS` | `true` begins with the TLS handshake, a round trip less with Postgres 17 and newer | `false`: until a server has told its version |
 /// | `STAGELINK_EARLY_SCRAM` | `false` waits until the server asks for SCRAM, a round trip more | `true` |
 /// | `STAGELINK_DANGER_UNAUTHENTICATED` | `true` takes a server that proves nothing; refused for production | `false` |
-/// | `STAGELINK_POOLER` | `auto`, `always` or `never`: whether the database is reached through a pooler that lends its sessions by the transaction, so that a session keeps nothing. `auto` takes the pooler's URL where the provider has one, and knows one by its name or by its offer of SCRAM; `never` takes the database's own URL | `auto` |
+/// | `STAGELINK_POOLER` | `auto`, `always` or `never`: whether the database is reached through a pooler that lends its sessions by the transaction, so that a session keeps nothing. `auto` takes the pooler's URL where the provider has one, and knows one by its name, or where it offers no channel binding by its cancel key; a pooler that offers channel binding under another name (PgDog, pgagroal, Multigres) needs `always`; `never` takes the database's own URL | `auto` |
 /// | `STAGELINK_POOL_SIZE` | connections that one instance may hold, 10,000 at most | `AWS_LAMBDA_MAX_CONCURRENCY`, where Lambda sets it; else `1`: an instance serves one request at a time |
 /// | `STAGELINK_IDLE_TIMEOUT_MS` | milliseconds after which the server ends a session without a statement, so that an instance that is frozen or gone gives its place to others | `60000` |
 /// | `STAGELINK_RESOLVE_TIMEOUT_MS` | milliseconds for the provider to answer | `4000` |

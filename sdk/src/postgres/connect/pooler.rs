@@ -1,6 +1,7 @@
 //! The recognition of a pooler, whose sessions other clients share.
 //!
-//! A name or an offer of channel binding tells most servers apart. A server that offers none may be
+//! A name or an offer of channel binding tells most servers apart. Some poolers offer channel binding
+//! too: without a name that tells, they need `STAGELINK_POOLER=always`. A server that offers none may be
 //! a pooler, but also one that asks for an MD5 hash, a password or nothing, or one behind a proxy
 //! that terminates TLS. Then the number of the process that runs a statement tells: Postgres itself
 //! sends it as a part of the cancel key, and a pooler makes up cancel keys of its own.
@@ -22,7 +23,7 @@ pub(super) fn is_pooler(
 ) -> Option<bool> {
     match setting {
         Pooler::Auto if url.names_pooler => Some(true),
-        // No pooler without a name of its own offers channel binding.
+        // Wrong for a pooler that offers channel binding: it needs `Pooler::Always`.
         Pooler::Auto => mechanisms.scram_plus.then_some(false),
         Pooler::Always => Some(true),
         Pooler::Never => Some(false),
