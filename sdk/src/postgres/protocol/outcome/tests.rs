@@ -1,0 +1,293 @@
+//! Tests of the transaction state and of the outcome of writes.
+
+use super::*;
+
+const KILLED: &[u8] = b"SFATAL\0VFATAL\0C57P01\0Mterminating\0RProcessInterrupts\0\0";
+const BY_POOLER: &[u8] = b"SFATAL\0VFATAL\0C57P01\0Mterminating\0\0";
+const NEVER_RUN: &[u8] = b"SFATAL\0VFATAL\0C08P01\0Mquery_wait_timeout\0\0";
+const READ_ONLY: &[u8] = b"SERROR\0VERROR\0C25006\0Mcannot\0RPreventCommandIfReadOnly\0\0";
+
+/// A connection on which the session has started.
+fn started() -> (TransactionTracker, Checkpoint) {
+    let mut passed = TransactionTracker::default();
+    passed.sent(STARTUP);
+    passed.sent(b'p');
+    passed.received(b'Z', b"I");
+    assert!(passed.is_idle());
+    let mark = passed.checkpoint();
+    (passed, mark)
+}
+
+/// A statement with its parameters, as `query_typed` sends it.
+fn statement(passed: &mut TransactionTracker) {
+    for tag in [b'P', b'B', b'D', b'E', b'S'] {
+        passed.sent(tag);
+    }
+}
+
+/// A whole request with its answer.
+fn command(passed: &mut TransactionTracker, tag: &str, status: &[u8]) {
+    passed.sent(b'Q');
+    passed.received(b'C', format!("{tag}\0").as_bytes());
+    passed.received(b'Z', status);
+}
+
+#[test]
+fn nothing_sent_is_nothing() {
+    let (mut passed, mark) = started();
+    passed.end();
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
+    assert!(passed.has_ended());
+}
+
+#[test]
+fn statement_without_its_sync_cannot_take_effect() {
+    let (mut passed, mark) = started();
+    passed.sent(b'P');
+    passed.sent(b'B');
+    passed.sent(b'E');
+    passed.end();
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
+}
+
+#[test]
+fn connection_that_sends_a_request_is_not_idle() {
+    let (mut passed, _) = started();
+    for tag in [b'P', b'B', b'E'] {
+        passed.sent(tag);
+        passed.record_write(false);
+        assert!(!passed.is_idle(), "its Sync is missing");
+    }
+    passed.sent(b'S');
+    passed.received(b'Z', b"I");
+    assert!(passed.is_idle());
+    passed.record_write(true);
+    assert!(!passed.is_idle(), "a message is sent in part");
+    passed.record_write(false);
+    passed.record_blocked_write();
+    assert!(!passed.is_idle(), "bytes wait to be sent");
+    passed.record_write(false);
+    assert!(passed.is_idle());
+}
+
+#[test]
+fn copy_that_failed_before_its_end_was_sent_leaves_the_driver_out_of_step() {
+    let (mut passed, _) = started();
+    statement(&mut passed);
+    passed.received(b'G', b"");
+    passed.received(b'E', b"SERROR\0VERROR\0C42809\0Mview\0RCopyFrom\0\0");
+    passed.received(b'Z', b"I");
+    // The handler finishes the COPY, whose error it has not read yet.
+    passed.sent(b'c');
+    passed.sent(b'S');
+    assert!(!passed.is_idle() && !passed.is_out_of_step());
+    passed.received(b'Z', b"I");
+    assert!(passed.is_out_of_step());
+}
+
+#[test]
+fn request_without_an_answer_is_unknown() {
+    let (mut passed, mark) = started();
+    statement(&mut passed);
+    assert!(!passed.is_idle());
+    passed.received(b'C', b"INSERT 0 1\0");
+    passed.end();
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::InDoubt);
+}
+
+#[test]
+fn session_that_postgres_ends_is_rolled_back_and_one_that_a_pooler_ends_is_unknown() {
+    for (error, code, fate) in [
+        (KILLED, "57P01", WriteOutcome::NotApplied),
+        (BY_POOLER, "57P01", WriteOutcome::InDoubt),
+        (NEVER_RUN, "08P01", WriteOutcome::NotApplied),
+    ] {
+        let (mut passed, mark) = started();
+        statement(&mut passed);
+        passed.received(b'E', error);
+        assert_eq!(passed.outcome_since(&mark), fate);
+        assert_eq!(passed.error_since(&mark), Some(code));
+        assert_eq!(passed.has_ended(), fate == WriteOutcome::NotApplied);
+    }
+}
+
+#[test]
+fn answered_statement_is_something() {
+    let (mut passed, mark) = started();
+    command(&mut passed, "INSERT 0 1", b"I");
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::Applied);
+    statement(&mut passed);
+    passed.received(b'E', KILLED);
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::Applied);
+}
+
+#[test]
+fn refused_statement_is_nothing() {
+    let (mut passed, mark) = started();
+    statement(&mut passed);
+    passed.received(b'E', READ_ONLY);
+    passed.received(b'Z', b"I");
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
+    assert_eq!(passed.error_since(&mark), Some("25006"));
+    assert!(!passed.has_ended() && passed.is_idle());
+    assert_eq!(passed.error_since(&passed.checkpoint()), None);
+}
+
+#[test]
+fn refused_statement_is_nothing_before_the_end_of_its_answer_has_come() {
+    let (mut passed, mark) = started();
+    statement(&mut passed);
+    passed.received(b'E', READ_ONLY);
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
+    statement(&mut passed);
+    assert_eq!(
+        passed.outcome_since(&mark),
+        WriteOutcome::InDoubt,
+        "another one runs"
+    );
+}
+
+#[test]
+fn transaction_takes_effect_with_its_commit() {
+    let (mut passed, mark) = started();
+    command(&mut passed, "BEGIN", b"T");
+    command(&mut passed, "INSERT 0 1", b"T");
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
+    assert!(!passed.is_idle());
+    passed.sent(b'Q');
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::InDoubt);
+    passed.received(b'C', b"COMMIT\0");
+    passed.received(b'Z', b"I");
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::Applied);
+    assert!(passed.is_idle());
+}
+
+#[test]
+fn commit_that_became_a_rollback_is_nothing() {
+    let (mut passed, mark) = started();
+    command(&mut passed, "BEGIN", b"T");
+    statement(&mut passed);
+    passed.received(b'E', READ_ONLY);
+    passed.received(b'Z', b"E");
+    command(&mut passed, "ROLLBACK", b"I");
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
+}
+
+#[test]
+fn commit_inside_of_one_request_is_seen() {
+    let (mut passed, mark) = started();
+    passed.sent(b'Q');
+    for tag in ["BEGIN", "INSERT 0 1", "COMMIT", "BEGIN"] {
+        passed.received(b'C', format!("{tag}\0").as_bytes());
+    }
+    passed.received(b'E', READ_ONLY);
+    passed.received(b'Z', b"E");
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::Applied);
+}
+
+#[test]
+fn preparing_a_statement_is_nothing() {
+    let (mut passed, mark) = started();
+    passed.sent(b'P');
+    passed.sent(b'D');
+    passed.sent(b'S');
+    passed.received(b'1', b"");
+    passed.received(b'Z', b"I");
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
+}
+
+#[test]
+fn letting_go_of_a_statement_leaves_the_connection_idle() {
+    let (mut passed, mark) = started();
+    passed.sent(b'C');
+    passed.sent(b'S');
+    assert!(passed.is_idle());
+    passed.end();
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
+}
+
+#[test]
+fn copy_is_one_request_with_two_syncs() {
+    let (mut passed, mark) = started();
+    for tag in [b'B', b'E', b'S', b'd', b'd', b'c', b'S'] {
+        passed.sent(tag);
+    }
+    passed.received(b'G', b"");
+    passed.received(b'C', b"COPY 2\0");
+    passed.received(b'Z', b"I");
+    assert!(passed.is_idle());
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::Applied);
+}
+
+#[test]
+fn lost_statements_are_noticed() {
+    use StatementLoss::{Deallocated, Failed};
+    let outdated = b"VERROR\0C0A000\0RRevalidateCachedQuery\0\0";
+    let unsupported = b"VERROR\0C0A000\0Rtransform\0\0";
+    let missing = b"VERROR\0C26000\0RFetchPreparedStatement\0\0";
+    let cases: [(u8, &[u8], Option<StatementLoss>, bool); 8] = [
+        (b'C', b"DISCARD ALL\0", Some(Deallocated), true),
+        (b'C', b"DEALLOCATE ALL\0", Some(Deallocated), true),
+        (b'E', missing, Some(Failed), true),
+        (b'E', outdated, Some(Failed), false),
+        (b'E', unsupported, None, false),
+        (b'E', READ_ONLY, None, false),
+        (b'C', b"DISCARD PLANS\0", None, false),
+        (b'C', b"DEALLOCATE\0", None, false),
+    ];
+    for (tag, body, loss, has_lost) in cases {
+        let (mut passed, _) = started();
+        statement(&mut passed);
+        passed.received(tag, body);
+        assert_eq!(passed.take_statement_loss(), loss);
+        assert_eq!(passed.take_statement_loss(), None);
+        assert_eq!(passed.has_lost_statements(), has_lost);
+    }
+}
+
+#[test]
+fn copy_that_fails_before_it_begins_has_no_end() {
+    let (mut passed, _) = started();
+    for tag in [b'B', b'E', b'S'] {
+        passed.sent(tag);
+    }
+    assert!(!passed.has_no_copy_to_end(), "it may still begin");
+    passed.received(b'E', READ_ONLY);
+    assert!(passed.has_no_copy_to_end());
+    passed.received(b'Z', b"I");
+    assert!(passed.has_no_copy_to_end());
+    assert!(passed.is_idle() && !passed.is_out_of_step());
+
+    for tag in [b'B', b'E', b'S'] {
+        passed.sent(tag);
+    }
+    passed.received(b'G', b"");
+    assert!(!passed.has_no_copy_to_end());
+    passed.received(b'E', READ_ONLY);
+    assert!(!passed.has_no_copy_to_end(), "the server waits for a Sync");
+    passed.sent(b'f');
+    passed.sent(b'S');
+    passed.received(b'Z', b"I");
+    assert!(passed.is_idle() && !passed.is_out_of_step());
+}
+
+#[test]
+fn copy_that_fails_after_its_end_was_sent_brings_the_driver_out_of_step() {
+    let (mut passed, _) = started();
+    for tag in [b'B', b'E', b'S', b'f', b'S'] {
+        passed.sent(tag);
+    }
+    passed.received(b'E', READ_ONLY);
+    assert!(!passed.is_out_of_step());
+    passed.received(b'Z', b"I");
+    assert!(passed.is_out_of_step());
+}
+
+#[test]
+fn error_that_was_cut_off_is_of_unknown_origin() {
+    let (mut passed, mark) = started();
+    statement(&mut passed);
+    let cut = KILLED.len() - "ProcessInterrupts\0\0".len();
+    passed.received(b'E', &KILLED[..cut]);
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::InDoubt);
+}
