@@ -11,7 +11,7 @@ use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -40,6 +40,11 @@ impl Server {
     /// [`ErrorKind::PortInUse`](crate::ErrorKind::PortInUse) if the port is taken,
     /// [`ErrorKind::System`](crate::ErrorKind::System) if it cannot be opened for another reason.
     pub(crate) async fn start(port: u16, router: Router) -> Result<Self, Error> {
+        Self::start_with(port, router, HEAD_TIMEOUT).await
+    }
+
+    /// Starts the server with this limit for the time that a request's head may take.
+    async fn start_with(port: u16, router: Router, head_timeout: Duration) -> Result<Self, Error> {
         let (listener, address) = async {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
             let address = listener.local_addr()?;
@@ -51,7 +56,7 @@ impl Server {
         Ok(Self {
             url: format!("http://{address}"),
             stop,
-            task: tokio::spawn(serve(listener, router, stopped)),
+            task: tokio::spawn(serve(listener, router, head_timeout, stopped)),
         })
     }
 
@@ -78,7 +83,12 @@ impl fmt::Debug for Server {
 }
 
 /// Accepts connections until the sender of `stopped` sends or is dropped.
-async fn serve(listener: TcpListener, router: Router, mut stopped: oneshot::Receiver<()>) {
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    head_timeout: Duration,
+    mut stopped: oneshot::Receiver<()>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -86,7 +96,7 @@ async fn serve(listener: TcpListener, router: Router, mut stopped: oneshot::Rece
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(serve_connection(stream, router.clone()));
+                    connections.spawn(serve_connection(stream, router.clone(), head_timeout));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "could not accept a connection");
@@ -101,7 +111,7 @@ async fn serve(listener: TcpListener, router: Router, mut stopped: oneshot::Rece
     connections.shutdown().await;
 }
 
-async fn serve_connection(stream: TcpStream, router: Router) {
+async fn serve_connection(stream: TcpStream, router: Router, head_timeout: Duration) {
     // A failure only costs speed.
     let _ = stream.set_nodelay(true);
     let router = TowerToHyperService::new(router);
@@ -118,6 +128,8 @@ async fn serve_connection(stream: TcpStream, router: Router) {
         }
     });
     let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head_timeout)
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {
@@ -125,4 +137,37 @@ async fn serve_connection(stream: TcpStream, router: Router) {
     }
 }
 
+/// Limit for a request's head, and so for the next request on a kept connection, as the local site
+/// has it: a client that sends half a head must not hold a connection for ever.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn half_a_head_and_an_idle_connection_are_closed_when_the_time_is_up() {
+        let limit = Duration::from_millis(100);
+        let server = Server::start_with(0, Router::new(), limit).await.unwrap();
+        let address = server.url().strip_prefix("http://").unwrap().to_owned();
+        for sent in [
+            "",
+            "GET / HTTP/1.1\r\nhost: x\r\nx-slow: ",
+            "GET / HTTP/1.1\r\nhost: x\r\n\r\n",
+        ] {
+            let mut stream = TcpStream::connect(&address).await.unwrap();
+            stream.write_all(sent.as_bytes()).await.unwrap();
+            let mut received = Vec::new();
+            let closed = timeout(Duration::from_secs(20), stream.read_to_end(&mut received));
+            closed.await.expect("it closes the connection").unwrap();
+            let is_answered = received.starts_with(b"HTTP/1.1 404");
+            assert_eq!(is_answered, sent.ends_with("\r\n\r\n"), "{sent:?}");
+        }
+        server.stop().await;
+    }
+}
