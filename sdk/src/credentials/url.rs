@@ -2,6 +2,8 @@
 //!
 //! Source: <https://www.postgresql.org/docs/18/libpq-connect.html> (2026-02).
 
+mod pasted;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -28,6 +30,7 @@ use crate::error::{Error, ErrorKind};
 /// | parameter | support |
 /// | --- | --- |
 /// | `sslmode` | `require` (the default), `verify-ca`, `verify-full`; weaker modes are refused |
+/// | `ssl` | `true`, or a mode as in `sslmode`, which takes precedence |
 /// | `sslrootcert` | a file of root certificates, or `system` |
 /// | `channel_binding` | `require`, `prefer`; `disable` only with `verify-ca` or `verify-full` |
 /// | `connect_timeout` | seconds; used where it is less than `STAGELINK_CONNECT_TIMEOUT_MS` |
@@ -71,14 +74,20 @@ pub(crate) struct Tcp {
 impl DatabaseUrl {
     /// Parses a URL. `origin` says where it was found ("DATABASE_URL of app shop"), for messages.
     ///
+    /// A URL that was pasted with what surrounded it is understood: in quotes, in a line such as
+    /// `export DATABASE_URL=…`, as the argument of `psql`, or with the scheme of another library
+    /// (`jdbc:postgresql:`, `postgresql+asyncpg:`).
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::DatabaseUrl`] when the URL does not parse or requests something
     /// unsupported. The message names the part, and no value that may be secret.
     pub fn parse(url: &str, origin: &str) -> Result<Self, Error> {
-        let parts = Parts::read(url);
-        let text = url.trim().into();
-        parts.and_then(|parts| parts.build(text)).map_err(|reason| {
+        let parsed = pasted::url_in(url).and_then(|url| {
+            let text = url.as_ref().into();
+            Parts::read(&url)?.build(text)
+        });
+        parsed.map_err(|reason| {
             Error::new(
                 ErrorKind::DatabaseUrl,
                 format!("{origin} is not a usable database URL: {reason}"),
@@ -150,6 +159,7 @@ struct Parts {
     user: Option<String>,
     password: Option<SecretSlice<u8>>,
     database: Option<String>,
+    ssl: Option<String>,
     sslmode: Option<String>,
     sslrootcert: Option<String>,
     sslnegotiation: Option<String>,
@@ -168,8 +178,6 @@ type Reason = String;
 
 impl Parts {
     fn read(url: &str) -> Result<Self, Reason> {
-        // A line break at the end comes from copying. One inside is a mistake.
-        let url = url.trim();
         if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err("it contains white space; percent-encode it".to_owned());
         }
@@ -238,6 +246,12 @@ impl Parts {
                     None => return Err("its host goes on after the ]".to_owned()),
                 }
             }
+            None if is_bare_ipv6(text) => {
+                return Err(
+                    "its host is an IPv6 address without brackets; write it as [ADDRESS]:PORT"
+                        .to_owned(),
+                );
+            }
             None => text.split_once(':').unwrap_or((text, "")),
         };
         self.host = non_empty(decode("the host", host)?);
@@ -257,6 +271,7 @@ impl Parts {
             "port" => &mut self.port,
             "user" => &mut self.user,
             "dbname" => &mut self.database,
+            "ssl" => &mut self.ssl,
             "sslmode" => &mut self.sslmode,
             "sslrootcert" => &mut self.sslrootcert,
             "sslnegotiation" => &mut self.sslnegotiation,
@@ -304,8 +319,14 @@ impl Parts {
             .password
             .filter(|password| !password.expose_secret().is_empty())
             .ok_or("it has no password")?;
+        if is_placeholder(password.expose_secret()) {
+            return Err(
+                "a placeholder stands in place of its password; put the password in".into(),
+            );
+        }
+        let ssl = self.ssl.as_deref().map(mode_of_ssl).transpose()?;
         let tls = TlsPolicy::from_parameters(
-            self.sslmode.as_deref(),
+            self.sslmode.as_deref().or(ssl),
             self.sslrootcert.as_deref(),
             self.channel_binding.as_deref(),
         )?;
@@ -352,6 +373,38 @@ impl Parts {
                     .map(Duration::from_millis),
             },
         })
+    }
+}
+
+/// Returns whether the server's part of a URL is an IPv6 address without brackets, with or without
+/// a port: nothing tells them apart.
+fn is_bare_ipv6(server: &str) -> bool {
+    let is_of_address = |c: char| c.is_ascii_hexdigit() || c == ':' || c == '.';
+    server.matches(':').count() > 1 && server.chars().all(is_of_address)
+}
+
+/// Returns whether a password is what dashboards and APIs show instead of one.
+fn is_placeholder(password: &[u8]) -> bool {
+    let text = str::from_utf8(password).unwrap_or_default();
+    let is_mask = text.chars().count() >= 3 && text.chars().all(|c| matches!(c, '*' | '•'));
+    let bare = text.trim_matches(['[', ']', '<', '>']);
+    let is_bracketed = bare.len() + 2 == text.len();
+    let names_password = ["PASSWORD", "YOUR-PASSWORD", "YOUR_PASSWORD"]
+        .iter()
+        .any(|name| bare.eq_ignore_ascii_case(name));
+    is_mask || (is_bracketed && names_password)
+}
+
+/// Returns the `sslmode` that a value of `ssl` stands for, as JDBC and asyncpg write it.
+fn mode_of_ssl(value: &str) -> Result<&str, Reason> {
+    match value {
+        "true" | "1" | "on" | "require" => Ok("require"),
+        "verify-ca" | "verify-full" => Ok(value),
+        _ => Err(
+            "ssl has a value that permits a connection without encryption, or is unknown; \
+                  use sslmode=require"
+                .to_owned(),
+        ),
     }
 }
 

@@ -50,6 +50,30 @@ fn every_part_is_percent_decoded() {
 }
 
 #[test]
+fn pasted_url_is_kept_without_what_surrounded_it() {
+    for text in [
+        "psql 'postgresql://u:p%40@h:6543/d?sslmode=require'",
+        "DATABASE_URL: postgresql://u:p%40@h:6543/d?sslmode=require\n",
+        "postgresql+asyncpg://u:p%40@h:6543/d?sslmode=require",
+    ] {
+        let url = parse(text);
+        assert_eq!((url.host(), url.port(), url.user()), ("h", 6543, "u"));
+        let kept = "postgresql://u:p%40@h:6543/d?sslmode=require";
+        assert_eq!(url.expose_secret(), kept, "{text}");
+    }
+    let url = parse("jdbc:postgresql://h/d?user=u&password=p%26&ssl=true");
+    assert_eq!((url.user(), url.database()), ("u", "d"));
+    assert_eq!(url.password.expose_secret(), b"p&");
+}
+
+#[test]
+fn password_that_only_resembles_a_placeholder_is_one() {
+    for password in ["**", "*a*", "[x]", "password", "[password", "PASSWORD"] {
+        parse(&format!("postgres://u:{password}@h/d"));
+    }
+}
+
+#[test]
 fn password_may_hold_a_colon() {
     assert_eq!(
         parse("postgres://u:a:b@h/d").password.expose_secret(),
@@ -98,6 +122,13 @@ fn tls_parameters_choose_the_policy() {
     for (query, policy) in [
         ("", TlsPolicy::Auto),
         ("sslmode=require", TlsPolicy::Auto),
+        ("ssl=true", TlsPolicy::Auto),
+        ("ssl=require", TlsPolicy::Auto),
+        (
+            "ssl=true&sslmode=verify-full",
+            TlsPolicy::verify_full(Roots::Default),
+        ),
+        ("ssl=verify-full", TlsPolicy::verify_full(Roots::Default)),
         ("channel_binding=prefer", TlsPolicy::Auto),
         ("channel_binding=require", TlsPolicy::ChannelBinding),
         (
@@ -196,7 +227,16 @@ fn broken_url_is_refused_with_the_reason_and_without_the_password() {
     for (url, reason) in [
         ("", "does not start with"),
         ("mysql://u:c4n4ry@h/d", "does not start with"),
-        ("host=h user=u password=c4n4ry", "white space"),
+        ("host=h user=u password=c4n4ry", "keywords and values"),
+        ("postgres://u:c4n4ry@::1/d", "brackets"),
+        ("postgres://u:c4n4ry@2001:db8::1:5432/d", "brackets"),
+        ("postgres://u:c4n4ry@h:1:2/d", "port"),
+        ("postgres://u:[YOUR-PASSWORD]@h/d", "placeholder"),
+        ("postgres://u:%3Cpassword%3E@h/d", "placeholder"),
+        ("postgres://u:********@h/d", "placeholder"),
+        ("postgres://u:c4n4ry@h/d?ssl=false", "sslmode=require"),
+        ("postgres://u:c4n4ry@h/d?ssl=prefer", "sslmode=require"),
+        ("jdbc:postgresql://h/d?user=u", "no password"),
         ("postgres://u:c4n4ry@/d", "no host"),
         ("postgres://:c4n4ry@h/d", "no user"),
         ("postgres://u@h/d", "no password"),
