@@ -2,16 +2,18 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
+use crate::attempts::Attempts;
 use crate::error::{Error, ErrorKind};
+use crate::refusal::Refusal;
 
 /// Access to a service's API: its address and a token.
 #[derive(Clone, Debug)]
@@ -79,6 +81,8 @@ pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     body: Vec<u8>,
+    /// The number of attempts that were made.
+    pub(crate) attempts: u32,
 }
 
 impl Api {
@@ -146,12 +150,29 @@ impl Api {
         .await
     }
 
-    /// Sends a request and returns the response, of any status.
+    /// Sends a request and returns the response, of any status. A rate limit and a failure of the
+    /// service are tried again a few times; but a request that creates something only after a rate
+    /// limit, since a failure does not say whether it is there.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Unavailable`] when no whole response arrives.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Response, Error> {
+        let is_repeatable = request.method != Method::POST;
+        let mut attempts = Attempts::new();
+        loop {
+            let mut response = self.send_once(&request).await?;
+            response.attempts = attempts.number();
+            let is_limited = response.status == StatusCode::TOO_MANY_REQUESTS;
+            let is_tried_again = is_limited || (is_repeatable && response.may_pass());
+            if !is_tried_again || !attempts.pause(response.retry_after()).await {
+                return Ok(response);
+            }
+        }
+    }
+
+    /// Sends a request once.
+    async fn send_once(&self, request: &Request<'_>) -> Result<Response, Error> {
         let (name, host) = (self.service.name, self.base.authority());
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -162,10 +183,10 @@ impl Api {
         }
         let mut builder = self
             .client
-            .request(request.method, url)
+            .request(request.method.clone(), url)
             .bearer_auth(self.token.expose_secret().trim())
             .header(ACCEPT, self.service.accept);
-        if let Some((name, value)) = request.header {
+        if let Some((name, value)) = &request.header {
             builder = builder.header(name, value);
         }
         if let Some(body) = &request.body {
@@ -198,6 +219,7 @@ impl Api {
             status,
             headers,
             body,
+            attempts: 1,
         })
     }
 
@@ -231,56 +253,16 @@ impl Api {
 
     /// Returns the error for a response that is not a success, with what to do about it.
     pub(crate) fn refusal(&self, response: &Response, action: &str) -> Error {
-        let (name, token) = (self.service.name, &self.token_variable);
-        let status = response.status.as_u16();
-        let reason = response
-            .error_message()
-            .map(|message| format!(": {}", self.one_line(&message)))
-            .unwrap_or_default();
-        let (kind, message) = match response.status {
-            StatusCode::UNAUTHORIZED => (
-                ErrorKind::Refused,
-                format!(
-                    "{name} refused the token in {token} ({status}): it is wrong, expired or \
-                     revoked"
-                ),
-            ),
-            StatusCode::FORBIDDEN => (
-                ErrorKind::Refused,
-                format!(
-                    "{name} forbids this for the token in {token} ({status}{reason}): its account \
-                     needs access"
-                ),
-            ),
-            StatusCode::NOT_FOUND => (
-                ErrorKind::Refused,
-                format!(
-                    "{name} did not find it ({status}): check the name, and that the account of \
-                     the token in {token} has access"
-                ),
-            ),
-            StatusCode::TOO_MANY_REQUESTS => {
-                let when = response
-                    .retry_after()
-                    .map_or("later".to_owned(), |wait| format!("in {wait}"));
-                (
-                    ErrorKind::Unavailable,
-                    format!("{name}'s rate limit is used up ({status}): try again {when}"),
-                )
-            }
-            status if status.is_server_error() => (
-                ErrorKind::Unavailable,
-                format!(
-                    "{name} failed ({}{reason}): try again later",
-                    status.as_u16()
-                ),
-            ),
-            _ => (
-                ErrorKind::Refused,
-                format!("{name} refused it ({status}{reason})"),
-            ),
+        let refusal = Refusal {
+            service: self.service.name,
+            token: &self.token_variable,
+            status: response.status,
+            id: response.error_id(),
+            message: response.error_message().map(|text| self.one_line(&text)),
+            retry_after: response.retry_after(),
+            attempts: response.attempts,
         };
-        Error::new(kind, message).context(format!("could not {action}"))
+        refusal.error(action)
     }
 
     /// Returns a text from outside as part of a message: one line, short, and without the token.
@@ -310,13 +292,29 @@ impl Response {
         Some(text.as_str()?.to_owned())
     }
 
-    fn retry_after(&self) -> Option<String> {
-        let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-        // Seconds, or a date.
-        match text.parse::<u64>() {
-            Ok(seconds) => Some(format!("{seconds} s")),
-            Err(_) => Some(format!("a while (after {text})")),
+    /// Returns the id of an error response, where the service has such ids.
+    fn error_id(&self) -> Option<String> {
+        let body: Json = serde_json::from_slice(&self.body).ok()?;
+        Some(body.get("id")?.as_str()?.to_owned())
+    }
+
+    /// Returns the time for which the service asks, in seconds or as a date. A date is compared
+    /// with the response's own, where it has one.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let text = |name: HeaderName| Some(self.headers.get(name)?.to_str().ok()?.trim());
+        let date = |name| httpdate::parse_http_date(text(name)?).ok();
+        let value = text(RETRY_AFTER)?;
+        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(value.parse().map_or(Duration::MAX, Duration::from_secs));
         }
+        let now = date(DATE).unwrap_or_else(SystemTime::now);
+        Some(date(RETRY_AFTER)?.duration_since(now).unwrap_or_default())
+    }
+
+    /// Returns whether the service had too much to do, or failed: it may answer a moment later.
+    fn may_pass(&self) -> bool {
+        self.status == StatusCode::TOO_MANY_REQUESTS
+            || (self.status.is_server_error() && self.status != StatusCode::NOT_IMPLEMENTED)
     }
 }
 
@@ -382,12 +380,13 @@ mod tests {
             (404, "check the name", false),
             (422, "refused it (422: no [token] )", false),
             (429, "try again in 7 s", true),
-            (500, "try again later", true),
+            (500, "try again in 7 s", true),
         ] {
             let response = Response {
                 status: StatusCode::from_u16(status).unwrap(),
                 headers: HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]),
                 body: br#"{"code":1,"message":"no c4n4ry\n"}"#.to_vec(),
+                attempts: 1,
             };
             let error = api.refusal(&response, "set A");
             assert_eq!(error.is_retryable(), is_retryable, "{status}");
@@ -397,6 +396,28 @@ mod tests {
                 "{text}"
             );
             assert!(!text.contains("c4n4ry"));
+        }
+    }
+
+    #[test]
+    fn time_to_come_back_is_seconds_or_a_date() {
+        let wait = |text: &str| {
+            let date = HeaderValue::from_static("Sun, 06 Nov 1994 08:49:00 GMT");
+            let text = HeaderValue::from_str(text).unwrap();
+            let response = Response {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                headers: HeaderMap::from_iter([(RETRY_AFTER, text), (DATE, date)]),
+                body: Vec::new(),
+                attempts: 1,
+            };
+            response.retry_after()
+        };
+        assert_eq!(wait(" 7"), Some(Duration::from_secs(7)));
+        let date = "Sun, 06 Nov 1994 08:49:07 GMT";
+        assert_eq!(wait(date), Some(Duration::from_secs(7)));
+        assert_eq!(wait("99999999999999999999999"), Some(Duration::MAX));
+        for text in ["-1", "1.5", "soon", ""] {
+            assert_eq!(wait(text), None, "{text:?}");
         }
     }
 

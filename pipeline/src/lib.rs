@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 mod api;
+mod attempts;
 mod error;
 mod heroku;
 mod link;
 mod netlify;
+mod refusal;
 
 pub use crate::api::ApiAccess;
 pub use crate::error::Error;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use crate::api::{Api, ApiAccess, Request, Response, Service};
+use crate::attempts::Attempts;
 use crate::error::{Error, ErrorKind};
 
 use self::variable::VariableJson;
@@ -98,7 +99,8 @@ impl Site {
         Ok(list.into_iter().map(Variable::from).collect())
     }
 
-    /// Creates a variable that the site does not have.
+    /// Creates a variable that the site does not have. After a failure of Netlify's, which does not
+    /// say whether it was created, it is looked for before it is created again.
     pub(crate) async fn create_variable(
         &self,
         key: &str,
@@ -106,7 +108,31 @@ impl Site {
         values: &[(DeployContext, SecretString)],
     ) -> Result<(), Error> {
         let body = json!([self.variable_json(key, is_secret, values)]);
-        self.change(Method::POST, &[], key, Some(body)).await
+        let mut attempts = Attempts::new();
+        loop {
+            let mut response = self
+                .send_change(Method::POST, &[], Some(body.clone()))
+                .await?;
+            response.attempts = response.attempts.max(attempts.number());
+            // A rate limit was waited for already.
+            let has_failed = response.status.is_server_error();
+            if !has_failed || !attempts.pause(response.retry_after()).await {
+                return self.check_change(&response, key);
+            }
+            if self.has_variable(key).await? {
+                return self.replace_variable(key, is_secret, values).await;
+            }
+        }
+    }
+
+    async fn has_variable(&self, key: &str) -> Result<bool, Error> {
+        let path = ["accounts", &self.account, "env", key];
+        let response = self.api.get(&path, &[("site_id", &self.id)]).await?;
+        match response.status {
+            StatusCode::NOT_FOUND => Ok(false),
+            status if status.is_success() => Ok(true),
+            _ => Err(self.api.refusal(&response, &format!("set {key}"))),
+        }
     }
 
     /// Replaces a variable with all of its values.
@@ -131,10 +157,15 @@ impl Site {
         self.change(Method::PATCH, &[key], key, Some(body)).await
     }
 
-    /// Removes a variable's value by the value's id.
+    /// Removes a variable's value by the value's id. A value that is gone after a failure of
+    /// Netlify's was removed by the first attempt.
     pub(crate) async fn remove_value(&self, key: &str, id: &str) -> Result<(), Error> {
         let path = [key, "value", id];
-        self.change(Method::DELETE, &path, key, None).await
+        let response = self.send_change(Method::DELETE, &path, None).await?;
+        if response.status == StatusCode::NOT_FOUND && response.attempts > 1 {
+            return Ok(());
+        }
+        self.check_change(&response, key)
     }
 
     async fn change(
@@ -144,6 +175,16 @@ impl Site {
         key: &str,
         body: Option<Json>,
     ) -> Result<(), Error> {
+        let response = self.send_change(method, path, body).await?;
+        self.check_change(&response, key)
+    }
+
+    async fn send_change(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<Json>,
+    ) -> Result<Response, Error> {
         let request = Request {
             method,
             path: &[&["accounts", &self.account, "env"], path].concat(),
@@ -151,7 +192,10 @@ impl Site {
             body,
             ..Request::default()
         };
-        let response = self.api.send(request).await?;
+        self.api.send(request).await
+    }
+
+    fn check_change(&self, response: &Response, key: &str) -> Result<(), Error> {
         if response.status.is_success() {
             return Ok(());
         }
@@ -168,7 +212,7 @@ impl Site {
                 ),
             ));
         }
-        Err(self.api.refusal(&response, &format!("set {key}")))
+        Err(self.api.refusal(response, &format!("set {key}")))
     }
 
     /// A variable with all of its values, as the API takes it.

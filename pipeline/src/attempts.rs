@@ -1,0 +1,81 @@
+//! The attempts at a request that a service answers with a rate limit or a failure of its own.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+/// The attempts at one request.
+///
+/// Three more follow the first, after pauses that double; a service that says when to come back is
+/// not asked before. What would take longer than half a minute in all is left to the operator.
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    next_pause: Duration,
+    number: u32,
+    left: Duration,
+}
+
+impl Attempts {
+    /// Begins with the first attempt, which needs no pause.
+    pub(crate) fn new() -> Self {
+        Self {
+            next_pause: FIRST_PAUSE,
+            number: 1,
+            left: LONGEST_WAIT,
+        }
+    }
+
+    /// Pauses before the next attempt. Returns false, without a pause, where there is none.
+    /// `retry_after` is the time for which the service asks.
+    pub(crate) async fn pause(&mut self, retry_after: Option<Duration>) -> bool {
+        let Some(pause) = self.next(retry_after) else {
+            return false;
+        };
+        sleep(pause).await;
+        true
+    }
+
+    /// The number of attempts that were made.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    fn next(&mut self, retry_after: Option<Duration>) -> Option<Duration> {
+        if self.number == MOST_ATTEMPTS {
+            return None;
+        }
+        let pause = self.next_pause.max(retry_after.unwrap_or_default());
+        self.left = self.left.checked_sub(pause)?;
+        self.next_pause *= 2;
+        self.number += 1;
+        Some(pause)
+    }
+}
+
+const MOST_ATTEMPTS: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_and_end() {
+        let mut attempts = Attempts::new();
+        let pauses: Vec<_> = std::iter::from_fn(|| attempts.next(None)).collect();
+        assert_eq!(pauses, [500, 1000, 2000].map(Duration::from_millis));
+        assert_eq!(attempts.number(), 4);
+    }
+
+    #[test]
+    fn service_is_not_asked_before_it_wants_to_be_nor_waited_for_too_long() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let mut attempts = Attempts::new();
+        assert_eq!(attempts.next(seconds(0)), Some(FIRST_PAUSE));
+        assert_eq!(attempts.next(seconds(20)), seconds(20));
+        assert_eq!(attempts.next(seconds(20)), None);
+        assert_eq!(Attempts::new().next(seconds(86_400)), None);
+        assert_eq!(Attempts::new().next(Some(Duration::MAX)), None);
+    }
+}
