@@ -22,12 +22,13 @@ type Source = Box<dyn StdError + Send + Sync>;
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
     retry_after: Option<Duration>,
     staleness: Staleness,
-    source: Option<Source>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// The kind of an [`Error`], which says who can act.
@@ -119,7 +120,7 @@ impl Error {
             message: message.into(),
             retry_after: None,
             staleness: Staleness::Unaffected,
-            source: Some(source.into()),
+            source: Some(source.into().into()),
         }))
     }
 
@@ -158,6 +159,14 @@ impl Error {
     pub(crate) fn for_a_while(mut self) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.retry_after = Some(Duration::from_secs(fastrand::u64(1..=4)));
+        }
+        self
+    }
+
+    /// Sets the time to wait before another try, where it is known. Copies keep theirs.
+    pub(crate) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        if wait.is_some() {
+            Arc::make_mut(&mut self.0).retry_after = wait;
         }
         self
     }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::provider::http::LONGEST_RETRY_AFTER;
+
 /// Spaces out the requests to a provider.
 ///
 /// A request is fruitless when the provider fails, or answers with the very URL that does not
@@ -22,13 +24,20 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     /// Returns whether the provider may be asked at this moment.
-    pub(crate) fn is_allowed(&self, now: Instant) -> bool {
-        self.not_before.is_none_or(|moment| now >= moment)
-            && (self.asked.len() < PER_MINUTE
-                || self
-                    .asked
-                    .front()
-                    .is_none_or(|first| now.duration_since(*first) >= MINUTE))
+    #[cfg(test)]
+    fn is_allowed(&self, now: Instant) -> bool {
+        self.remaining(now).is_zero()
+    }
+
+    /// Returns the time until the provider may be asked.
+    pub(crate) fn remaining(&self, now: Instant) -> Duration {
+        let until = |moment: Instant| moment.saturating_duration_since(now);
+        let pause = self.not_before.map(until).unwrap_or_default();
+        let full = self
+            .asked
+            .front()
+            .filter(|_| self.asked.len() >= PER_MINUTE);
+        pause.max(full.map(|first| until(*first + MINUTE)).unwrap_or_default())
     }
 
     /// Takes note of a request to the provider.
@@ -45,8 +54,8 @@ impl Backoff {
         self.asked.push_back(now);
     }
 
-    /// Takes note of a fruitless request. `retry_after` is the provider's own, and `random` a
-    /// number from 0 to 1 that keeps instances apart.
+    /// Takes note of a fruitless request. `retry_after` is the provider's own, of which a minute counts,
+    /// and `random` a number from 0 to 1 that keeps instances apart.
     pub(crate) fn record_failure(
         &mut self,
         now: Instant,
@@ -54,7 +63,7 @@ impl Backoff {
         random: f64,
     ) {
         self.fruitless = self.fruitless.saturating_add(1);
-        let wanted = retry_after.unwrap_or_default().min(DAY);
+        let wanted = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
         self.not_before = Some(now + delay(self.fruitless, random).max(wanted));
     }
 
@@ -88,9 +97,6 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// Of the 4,500 calls an hour that Heroku allows an account, at three calls a request.
 const PER_MINUTE: usize = 6;
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// Longer than any process of a function lives.
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Long beside an API's answer, short beside what a request may take.
 const SPREAD: Duration = Duration::from_millis(200);
@@ -166,14 +172,35 @@ mod tests {
     }
 
     #[test]
-    fn what_the_provider_asks_for_is_kept() {
+    fn what_the_provider_asks_for_is_kept_for_a_minute_at_most() {
         let now = Instant::now();
         let mut backoff = Backoff::default();
         backoff.record_failure(now, Some(Duration::from_secs(17)), 0.5);
         assert!(!backoff.is_allowed(now + Duration::from_secs(16)));
         assert!(backoff.is_allowed(now + Duration::from_secs(17)));
-        backoff.record_failure(now, Some(Duration::MAX), 0.5);
-        assert!(!backoff.is_allowed(now + Duration::from_secs(3600)));
+        for wait in [Duration::from_secs(86_400), Duration::MAX] {
+            let mut backoff = Backoff::default();
+            backoff.record_failure(now, Some(wait), 0.5);
+            assert_eq!(backoff.remaining(now), MINUTE);
+            assert!(!backoff.is_allowed(now + Duration::from_secs(59)));
+            assert!(backoff.is_allowed(now + MINUTE));
+        }
+    }
+
+    #[test]
+    fn remaining_time_is_that_of_the_pause_or_of_the_minute() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut backoff = Backoff::default();
+        assert_eq!(backoff.remaining(start), Duration::ZERO);
+        for number in 0..6 {
+            backoff.record_request(start + second * number);
+            backoff.reset();
+        }
+        let now = start + second * 10;
+        assert_eq!(backoff.remaining(now), second * 50);
+        backoff.record_failure(now, Some(second * 55), 0.5);
+        assert_eq!(backoff.remaining(now), second * 55);
+        assert_eq!(backoff.remaining(now + second * 55), Duration::ZERO);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod database;
 mod heroku;
+mod odd_http;
 mod provider;
 mod settings;
 

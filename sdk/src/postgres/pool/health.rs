@@ -148,12 +148,18 @@ impl Health {
     }
 
     /// Returns whether the provider may be asked at this moment.
+    #[cfg(test)]
     pub(in crate::postgres) fn may_ask(&self, reason: Reason, now: Now) -> bool {
+        self.wait_to_ask(reason, now).is_zero()
+    }
+
+    /// Returns the time until the provider may be asked.
+    pub(in crate::postgres) fn wait_to_ask(&self, reason: Reason, now: Now) -> Duration {
         let backoff = match reason {
             Reason::Unreachable => &self.unreachable,
             Reason::ReadOnly => &self.read_only,
         };
-        backoff.is_allowed(now.monotonic)
+        backoff.remaining(now.monotonic)
     }
 
     /// Start of the time in which work has failed like this without success between.

@@ -30,9 +30,11 @@ impl Pool {
             return Ok(current);
         }
         let reason = evidence.map_or(Reason::Unreachable, |error| Reason::of(error.kind()));
-        if !self.health.may_ask(reason) {
+        let wait = self.health.wait_to_ask(reason);
+        if !wait.is_zero() {
             let failure = evidence.or(last_failure.as_ref()).cloned();
-            return Err(failure.unwrap_or_else(|| self.too_many_requests()));
+            let failure = failure.unwrap_or_else(|| self.too_many_requests());
+            return Err(with_wait(failure, wait));
         }
         if stale.is_some() {
             sleep(jitter(fastrand::f64())).await;
@@ -76,7 +78,7 @@ impl Pool {
         };
         self.health.observe(answered(answer));
         *last_failure = Some(failure.clone());
-        Err(failure)
+        Err(with_wait(failure, self.health.wait_to_ask(reason)))
     }
 
     /// Makes a generation from credentials. `resolved_in` is the time that the provider took.
@@ -138,6 +140,24 @@ impl Pool {
             ),
         )
     }
+}
+
+/// Tells the client how long the provider is left alone, where only the provider's answer can help.
+fn with_wait(failure: Error, wait: Duration) -> Error {
+    let needs_provider = matches!(
+        failure.kind(),
+        ErrorKind::RateLimited
+            | ErrorKind::ProviderUnavailable
+            | ErrorKind::Timeout(Phase::Resolve)
+            | ErrorKind::DatabaseRefused
+            | ErrorKind::DatabaseMissing
+    );
+    if wait.is_zero() || !needs_provider {
+        return failure;
+    }
+    // Whole seconds, as a client gets them: it must not come back too early.
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    failure.with_retry_after(Some(Duration::from_secs(seconds)))
 }
 
 fn is_same(old: &Connections, credentials: &Credentials) -> bool {

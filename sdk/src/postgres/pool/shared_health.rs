@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -31,9 +32,9 @@ impl SharedHealth {
         action
     }
 
-    /// Returns whether the provider may be asked now.
-    pub(in crate::postgres) fn may_ask(&self, reason: Reason) -> bool {
-        self.lock().may_ask(reason, Now::read())
+    /// Returns the time until the provider may be asked.
+    pub(in crate::postgres) fn wait_to_ask(&self, reason: Reason) -> Duration {
+        self.lock().wait_to_ask(reason, Now::read())
     }
 
     /// Takes note of a failed attempt at some work. Returns since when such work fails.

@@ -32,6 +32,10 @@ enum Behaviour {
     Hangs,
     /// An error, with the time to come back.
     Busy,
+    /// The same, with a time that is longer than any process lives.
+    BusyForADay,
+    /// An error of the provider, which says nothing about the time.
+    Fails,
 }
 
 impl Fake {
@@ -73,6 +77,15 @@ impl Provider for Fake {
             Behaviour::Hangs => pending().await,
             Behaviour::Busy => {
                 return Err(Error::rate_limited("busy", Some(Duration::from_secs(60))));
+            }
+            Behaviour::BusyForADay => {
+                return Err(Error::rate_limited(
+                    "busy",
+                    Some(Duration::from_secs(86_400)),
+                ));
+            }
+            Behaviour::Fails => {
+                return Err(Error::new(ErrorKind::ProviderUnavailable, "down"));
             }
         };
         Ok(Credentials::new(
@@ -117,6 +130,37 @@ async fn busy_provider_is_left_alone_for_as_long_as_it_says() {
         assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
     }
     assert_eq!(fake.asked(), 1);
+}
+
+#[tokio::test]
+async fn provider_that_asks_for_a_day_is_left_alone_for_a_minute() {
+    let fake = Fake::new(Behaviour::BusyForADay);
+    let pool = fake.pool();
+    for error in storm(&pool).await {
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+    }
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    let _ = pool.lend(None).await;
+    assert_eq!(fake.asked(), 2);
+}
+
+#[tokio::test]
+async fn failure_says_how_long_the_provider_is_left_alone() {
+    let fake = Fake::new(Behaviour::Fails);
+    let pool = fake.pool();
+    for _ in 0..2 {
+        let error = pool.lend(None).await.unwrap_err();
+        assert_eq!(error.retry_after(), None);
+    }
+    // The third fruitless request in a row is followed by a pause of about a second.
+    for _ in 0..2 {
+        let error = pool.lend(None).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ProviderUnavailable);
+        let seconds = error.retry_after().map(|wait| wait.as_secs());
+        assert!(matches!(seconds, Some(1 | 2)), "{seconds:?}");
+    }
+    assert_eq!(fake.asked(), 3);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue, USER_AGENT};
@@ -14,9 +15,11 @@ use hyper_util::rt::TokioExecutor;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
 use crate::provider::http::api::ProviderApi;
+use crate::provider::http::informational::InformationalLimit;
 use crate::provider::http::response::ApiResponse;
 use crate::provider::http::tcp_connector::TcpConnector;
 
@@ -106,30 +109,43 @@ impl ApiClient {
     /// # Errors
     ///
     /// [`ErrorKind::ProviderUnavailable`] when no complete response arrived; for a status other
-    /// than success as [`ApiResponse::refusal`].
+    /// than success that of the [`Refusal`](crate::provider::http::refusal::Refusal).
     pub(in crate::provider) async fn get(
         &self,
         path: &str,
         header: Option<(HeaderName, HeaderValue)>,
         subject: &str,
     ) -> Result<ApiResponse, Error> {
-        let request = self.request(path, header)?;
-        let response = match self.client()? {
-            HttpClient::Plain(client) => client.request(request).await,
-            HttpClient::Tls(client) => client.request(request).await,
+        let mut request = self.request(path, header)?;
+        let informational = InformationalLimit::of(&mut request);
+        let client = self.client()?;
+        let exchange = async {
+            let response = match client {
+                HttpClient::Plain(client) => client.request(request).await,
+                HttpClient::Tls(client) => client.request(request).await,
+            };
+            let response =
+                response.map_err(|error| self.unreachable("could not reach", subject, error))?;
+            ApiResponse::read(self.api, subject, response, BODY_LIMIT_BYTES)
+                .await
+                .map_err(|error| self.unreachable("could not read the response of", subject, error))
         };
-        let response =
-            response.map_err(|error| self.unreachable("could not reach", subject, error))?;
-        let response = ApiResponse::read(self.api, subject, response, BODY_LIMIT_BYTES)
-            .await
-            .map_err(|error| self.unreachable("could not read the response of", subject, error))?;
-        if response.is_success() {
+        let response = tokio::select! {
+            response = timeout(REQUEST_TIMEOUT, exchange) => response.unwrap_or_else(|_| {
+                let reason = format!("it took more than {} s", REQUEST_TIMEOUT.as_secs());
+                Err(self.unreachable("could not read the response of", subject, reason))
+            })?,
+            reason = informational.exceeded() => {
+                return Err(self.unreachable("could not read the response of", subject, reason));
+            }
+        };
+        let Some(refusal) = response.refusal() else {
             return Ok(response);
-        }
-        let detail = response
-            .error_message()
+        };
+        let detail = refusal
+            .message()
             .map(|message| format!(", {}", self.one_line(&message)));
-        Err(response.refusal(&detail.unwrap_or_default()))
+        Err(refusal.error(&detail.unwrap_or_default()))
     }
 
     /// Prepares a text of the provider's for a message: one line of at most 200 characters,
@@ -247,6 +263,10 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 
 /// Largest accepted response: 1 MiB. Heroku limits an app's config vars to 64 kB.
 const BODY_LIMIT_BYTES: usize = 1 << 20;
+
+/// Limit for one request with its whole response, also where no pool limits the look-up: a command
+/// must not wait for ever for a body that drips.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

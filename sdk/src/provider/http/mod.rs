@@ -2,8 +2,12 @@
 
 mod api;
 mod client;
+mod informational;
+mod refusal;
 mod response;
+mod retry_after;
 mod tcp_connector;
 
 pub(super) use self::api::ProviderApi;
 pub(super) use self::client::{ApiClient, path_segment};
+pub(crate) use self::retry_after::LONGEST_RETRY_AFTER;

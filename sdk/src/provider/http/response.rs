@@ -1,20 +1,20 @@
-//! A response of a provider's API: the fields that are wanted, or an error that says what to do.
+//! A response of a provider's API, and the fields of it that are wanted.
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::time::{Duration, SystemTime};
 
 use bytes::{Buf as _, Bytes};
-use http::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserializer;
 use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 
 use crate::error::{Error, ErrorKind};
 use crate::provider::http::api::ProviderApi;
+use crate::provider::http::refusal::{ErrorBody, Refusal};
 
 /// A complete response of a provider's API.
 ///
@@ -54,10 +54,6 @@ impl ApiResponse {
         })
     }
 
-    pub(in crate::provider) fn is_success(&self) -> bool {
-        self.status.is_success()
-    }
-
     pub(in crate::provider) fn header(&self, name: HeaderName) -> Option<&HeaderValue> {
         self.headers.get(name)
     }
@@ -86,56 +82,21 @@ impl ApiResponse {
         field.ok_or_else(|| self.undocumented(&format!("without {name:?}")))
     }
 
-    /// Turns a response without success into an error, by its status. `detail` comes from
-    /// [`error_message`](Self::error_message).
-    pub(in crate::provider) fn refusal(&self, detail: &str) -> Error {
-        let ProviderApi {
-            name,
-            token_variable,
-            ..
-        } = self.api;
-        let subject = &self.subject;
-        let status = self.status.as_u16();
-        let refused = |message| Error::new(ErrorKind::ProviderRefused, message);
-        match self.status {
-            StatusCode::UNAUTHORIZED => refused(format!(
-                "{name} refused the token in {token_variable} ({status}{detail}): it is wrong, \
-                 expired or revoked; {}",
-                self.api.token_advice
-            )),
-            StatusCode::FORBIDDEN => refused(format!(
-                "{name} forbids the token in {token_variable} to read {subject} ({status}{detail}): {}",
-                self.api.access_advice
-            )),
-            StatusCode::NOT_FOUND
-            | StatusCode::GONE
-            | StatusCode::BAD_REQUEST
-            | StatusCode::UNPROCESSABLE_ENTITY => refused(format!(
-                "{name} does not know {subject} ({status}{detail}): {}",
-                self.api.name_advice
-            )),
-            StatusCode::TOO_MANY_REQUESTS => Error::rate_limited(
-                format!(
-                    "{name}'s rate limit for this account is exceeded ({status}{detail}); requested: \
-                     {subject}"
-                ),
-                retry_after(&self.headers, SystemTime::now()),
-            ),
-            _ => Error::new(
-                ErrorKind::ProviderUnavailable,
-                format!("{name}'s API answered {status} for {subject}{detail}"),
-            ),
-        }
+    /// Returns the parts that decide about a refusal, by its status. `None` for a success.
+    pub(in crate::provider) fn refusal(&self) -> Option<Refusal<'_>> {
+        (!self.status.is_success()).then(|| Refusal {
+            api: self.api,
+            subject: &self.subject,
+            status: self.status,
+            headers: &self.headers,
+            body: self.error_body(),
+        })
     }
 
-    /// Reads the message of a provider's error response. `None` for any other body, such as the
-    /// HTML page of a proxy.
-    pub(in crate::provider) fn error_message(&self) -> Option<String> {
-        let error: ErrorBody = serde_json::from_slice(&self.body).ok()?;
-        Some(match error.id {
-            Some(id) if !id.is_empty() => format!("{id}: {}", error.message),
-            _ => error.message,
-        })
+    /// Reads a provider's error response. `None` for any other body, such as the HTML page of a
+    /// proxy.
+    fn error_body(&self) -> Option<ErrorBody> {
+        serde_json::from_slice(&self.body).ok()
     }
 
     /// Reports where the body is malformed. The parser's message is left out: it may quote the
@@ -158,14 +119,6 @@ impl ApiResponse {
             ),
         )
     }
-}
-
-/// The body of an error response, with the field names of Heroku, Render and Neon.
-#[derive(Deserialize)]
-struct ErrorBody {
-    #[serde(alias = "code")]
-    id: Option<String>,
-    message: String,
 }
 
 /// Deserializes an object and keeps the strings of some of its fields.
@@ -200,23 +153,6 @@ impl<'de, const N: usize> Visitor<'de> for StringFields<'_, N> {
         Ok(wanted.map(|text| text.filter(is_text)))
     }
 }
-
-/// Parses `Retry-After`, in seconds or as a date. A date is compared with the response's own
-/// `Date`, where it has one: the clock of this machine may be wrong.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = |name: HeaderName| Some(headers.get(name)?.to_str().ok()?.trim());
-    let date = |name| httpdate::parse_http_date(text(name)?).ok();
-    let wait = match text(RETRY_AFTER)?.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => date(RETRY_AFTER)?
-            .duration_since(date(DATE).unwrap_or(now))
-            .unwrap_or_default(),
-    };
-    Some(wait.min(LONGEST_WAIT))
-}
-
-/// Longest accepted `Retry-After`: a day, which no process of a function outlives.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -279,56 +215,6 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::ProviderUnavailable, "{json}");
             assert!(!format!("{error:?}").contains("c4n4ry"), "{json}");
         }
-    }
-
-    #[test]
-    fn error_body_of_each_provider_is_read_and_others_are_ignored() {
-        let message = |body| response(500, body).error_message();
-        let some = |text: &str| Some(text.to_owned());
-        assert_eq!(message(r#"{"id":"gone","message":"no"}"#), some("gone: no"));
-        assert_eq!(
-            message(r#"{"code":"gone","message":"no"}"#),
-            some("gone: no")
-        );
-        assert_eq!(message(r#"{"code":"","message":"no"}"#), some("no"));
-        assert_eq!(message(r#"{"message":"no"}"#), some("no"));
-        assert_eq!(message("<html>no</html>"), None);
-        assert_eq!(message(""), None);
-    }
-
-    #[test]
-    fn status_decides_the_kind_of_error() {
-        let kind = |status| response(status, "").refusal("").kind();
-        for status in [400, 401, 403, 404, 410, 422] {
-            assert_eq!(kind(status), ErrorKind::ProviderRefused, "{status}");
-        }
-        assert_eq!(kind(429), ErrorKind::RateLimited);
-        for status in [302, 406, 500, 502, 503] {
-            assert_eq!(kind(status), ErrorKind::ProviderUnavailable, "{status}");
-        }
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let at = |text: &str| httpdate::parse_http_date(text).unwrap();
-        let now = at("Sun, 06 Nov 1994 08:49:00 GMT");
-        let wait = |headers: &[(HeaderName, &str)]| {
-            let pairs = headers
-                .iter()
-                .map(|(name, value)| (name.clone(), value.parse().unwrap()));
-            retry_after(&pairs.collect(), now).map(|wait| wait.as_secs())
-        };
-        let then = (RETRY_AFTER, "Sun, 06 Nov 1994 08:49:37 GMT");
-        assert_eq!(wait(&[(RETRY_AFTER, " 17")]), Some(17));
-        assert_eq!(wait(std::slice::from_ref(&then)), Some(37));
-        let theirs = (DATE, "Sun, 06 Nov 1994 08:49:30 GMT");
-        assert_eq!(wait(&[then.clone(), theirs]), Some(7));
-        let later = (DATE, "Sun, 06 Nov 1994 09:00:00 GMT");
-        assert_eq!(wait(&[then, later]), Some(0));
-        assert_eq!(wait(&[(RETRY_AFTER, "soon")]), None);
-        let most = u64::MAX.to_string();
-        assert_eq!(wait(&[(RETRY_AFTER, &most)]), Some(24 * 60 * 60));
-        assert_eq!(wait(&[]), None);
     }
 
     const API: ProviderApi = ProviderApi {
