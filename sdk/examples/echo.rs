@@ -1,11 +1,11 @@
 //! A function that tells what it was asked: to see what a platform makes of a request.
 //!
 //! Every answer sets two cookies. A path that ends in `/bytes` gives the request's body back
-//! as it came.
+//! as it came, and one that ends in `/latin-1` a header that is no UTF-8.
 
 use std::convert::Infallible;
 
-use http::header::{CONTENT_TYPE, SET_COOKIE};
+use http::header::{CONTENT_TYPE, HeaderValue, SET_COOKIE};
 use lambda_http::{Body, Request, RequestExt as _, Response};
 use serde_json::{Map, Value, json};
 
@@ -27,6 +27,10 @@ async fn answer(request: Request) -> Result<Response<Body>, Infallible> {
         response.headers_mut().insert(CONTENT_TYPE, kind);
         response
     };
+    if request.uri().path().ends_with("/latin-1") {
+        let place = HeaderValue::from_bytes(b"caf\xe9").expect("a header's value");
+        response.headers_mut().insert("x-place", place);
+    }
     for cookie in ["one=1; Path=/", "two=2; Path=/"] {
         let cookie = cookie.parse().expect("a cookie");
         response.headers_mut().append(SET_COOKIE, cookie);
@@ -48,6 +52,7 @@ fn told(request: &Request) -> Value {
     json!({
         "method": request.method().as_str(),
         "path": request.uri().path(),
+        "uri": request.uri().to_string(),
         "query": query,
         "headers": headers,
         "body": String::from_utf8_lossy(request.body()),

@@ -1,10 +1,11 @@
 //! The public error: its kind, a text for the operator, a text for the client, and its cause.
 
 use std::error::Error as StdError;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::log_line::with_causes;
 use crate::staleness::Staleness;
 
 type Source = Box<dyn StdError + Send + Sync>;
@@ -267,7 +268,9 @@ impl Error {
         }
     }
 
-    /// Returns the message and its causes in one line, for a log.
+    /// Returns the message and its causes in one line, for a log. Control characters are escaped,
+    /// and the DETAIL of a database error, which repeats a row's values, is left out unless
+    /// `STAGELINK_LOG_DETAIL` is `true`.
     pub fn report(&self) -> impl fmt::Display + '_ {
         with_causes(self)
     }
@@ -284,7 +287,11 @@ impl fmt::Debug for Error {
         f.debug_struct("Error")
             .field("kind", &self.0.kind)
             .field("message", &self.0.message)
-            .field("source", &self.0.source)
+            // As in a report: the driver's own output has all that the server said.
+            .field(
+                "source",
+                &self.source().map(|source| with_causes(source).to_string()),
+            )
             .finish()
     }
 }
@@ -307,59 +314,9 @@ impl fmt::Display for Phase {
     }
 }
 
-/// Returns an error and its causes as one line, for a log.
-pub(crate) fn with_causes<'a>(error: &'a (dyn StdError + 'static)) -> impl fmt::Display + 'a {
-    WithCauses(error)
-}
-
-struct WithCauses<'a>(&'a (dyn StdError + 'static));
-
-impl fmt::Display for WithCauses<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = OneLine(f);
-        write!(line, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            write!(line, ": {cause}")?;
-            source = cause.source();
-        }
-        Ok(())
-    }
-}
-
-/// A writer that escapes line breaks and other control characters. Postgres repeats values in its
-/// errors, and a client chose them: they must not begin a line of the log.
-struct OneLine<'a, 'b>(&'a mut fmt::Formatter<'b>);
-
-impl Write for OneLine<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let breaks_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-        for part in text.split_inclusive(breaks_line) {
-            match part.chars().next_back() {
-                Some(last) if breaks_line(last) => {
-                    let plain = &part[..part.len() - last.len_utf8()];
-                    write!(self.0, "{plain}{}", last.escape_default())?;
-                }
-                _ => self.0.write_str(part)?,
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn report_is_one_line_whatever_its_causes_contain() {
-        let cause = std::io::Error::other("Key (name)=(é\nERROR forged\u{1b}[2J\u{2028}\r) exists");
-        let error = Error::with_source(ErrorKind::Query, "the database answered", cause);
-        assert_eq!(
-            error.report().to_string(),
-            "the database answered: Key (name)=(é\\nERROR forged\\u{1b}[2J\\u{2028}\\r) exists"
-        );
-    }
 
     #[test]
     fn report_joins_message_and_causes_once() {

@@ -11,6 +11,7 @@ mod error;
 mod happy_eyeballs;
 #[cfg(feature = "lambda")]
 mod lambda;
+mod log_line;
 mod params;
 mod postgres;
 mod problem;
@@ -50,11 +51,15 @@ pub use crate::error::Error;
 pub use crate::error::ErrorKind;
 pub use crate::error::Phase;
 #[cfg(feature = "lambda")]
+pub use crate::lambda::Event;
+#[cfg(feature = "lambda")]
 pub use crate::lambda::IntoService;
 #[cfg(feature = "lambda")]
 pub use crate::lambda::run;
 #[cfg(feature = "lambda")]
 pub use crate::lambda::run_concurrent;
+#[cfg(feature = "lambda")]
+pub use crate::lambda::run_with_events;
 #[cfg(feature = "lambda")]
 pub use crate::lambda::run_with_streaming_response;
 #[doc(hidden)]

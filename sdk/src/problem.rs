@@ -121,7 +121,7 @@ impl Problem {
         if self.status().is_server_error() {
             // The problem's own text is in the response; its cause says more.
             let reason = self.source().unwrap_or(outermost);
-            tracing::error!(reason = %crate::error::with_causes(reason), "the request failed");
+            tracing::error!(reason = %crate::log_line::with_causes(reason), "the request failed");
         }
     }
 

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use tokio::sync::mpsc;
 
 use super::config::FunctionConfig;
-use super::invocation::PAYLOAD_LIMIT_BYTES;
+use super::invocation::{Caller, PAYLOAD_LIMIT_BYTES};
 use super::invoke_error::InvokeError;
 use super::pool::Pool;
+use crate::{Error, ErrorKind};
 
 /// A function that can be invoked. Clones share the instances.
 ///
@@ -19,6 +21,8 @@ pub struct Function {
     pool_guard: Arc<PoolGuard>,
     /// Overrides the configuration's qualifier.
     qualifier: Option<String>,
+    /// Client context of each invocation.
+    client_context: Option<HeaderValue>,
 }
 
 /// Closes the pool when the last handle is dropped. The instances hold the pool, too, so the
@@ -35,6 +39,7 @@ impl Function {
         Self {
             pool_guard: Arc::new(PoolGuard { pool }),
             qualifier: None,
+            client_context: None,
         }
     }
 
@@ -47,7 +52,29 @@ impl Function {
         Self {
             pool_guard: Arc::clone(&self.pool_guard),
             qualifier: Some(name.to_owned()),
+            client_context: self.client_context.clone(),
         }
+    }
+
+    /// Returns a handle that sends each invocation with this client context.
+    ///
+    /// Lambda decodes what a caller sends and passes it on as it is, so a caller may send any text.
+    /// It shares the instances with this handle.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`] for a text that no header can hold.
+    pub fn with_client_context(&self, text: &str) -> Result<Self, Error> {
+        let value = HeaderValue::from_str(text).map_err(|cause| {
+            let message = "could not send the client context in a header: leave out control \
+                           characters";
+            Error::new(ErrorKind::Input, message).with_source(cause)
+        })?;
+        Ok(Self {
+            pool_guard: Arc::clone(&self.pool_guard),
+            qualifier: self.qualifier.clone(),
+            client_context: Some(value),
+        })
     }
 
     /// Configuration of the function.
@@ -105,8 +132,12 @@ impl Function {
                 limit_bytes: PAYLOAD_LIMIT_BYTES,
             });
         }
-        let qualifier = self.qualifier.as_deref();
-        self.pool().run(Some(event), qualifier, chunks).await
+        let caller = Caller {
+            qualifier: self.qualifier.as_deref(),
+            client_context: self.client_context.clone(),
+            chunks,
+        };
+        self.pool().run(Some(event), caller).await
     }
 
     /// Waits until an instance has finished its INIT, and starts one if none is warm.
@@ -122,7 +153,7 @@ impl Function {
     ///
     /// Outside a tokio runtime with I/O and time.
     pub async fn warm_up(&self) -> Result<(), InvokeError> {
-        self.pool().run(None, None, None).await.map(drop)
+        self.pool().run(None, Caller::default()).await.map(drop)
     }
 
     /// Number of processes that are alive.

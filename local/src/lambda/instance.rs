@@ -289,6 +289,7 @@ impl Instance {
             request_id: invocation.request_id.clone(),
             invocation_id: invocation_id.clone(),
             arn: invocation.arn.clone(),
+            client_context: invocation.client_context.clone(),
             trace_id: new_trace_id(),
             deadline_ms,
         };

@@ -14,10 +14,21 @@ pub(super) struct Invocation {
     pub(super) request_id: String,
     /// ARN of the invoked function, with the alias or version of this invocation.
     pub(super) arn: HeaderValue,
+    pub(super) client_context: Option<HeaderValue>,
     /// Receives the chunks of a streamed response as they come, if the caller wants them.
     pub(super) chunks: Option<mpsc::Sender<Bytes>>,
     caller: oneshot::Sender<Result<Bytes, InvokeError>>,
     permit: OwnedSemaphorePermit,
+}
+
+/// The wishes of the caller of an invocation.
+#[derive(Default)]
+pub(super) struct Caller<'a> {
+    /// Alias or version, instead of the configuration's.
+    pub(super) qualifier: Option<&'a str>,
+    pub(super) client_context: Option<HeaderValue>,
+    /// Receives the chunks of a streamed response as they come.
+    pub(super) chunks: Option<mpsc::Sender<Bytes>>,
 }
 
 /// An error that a function reports.
@@ -31,7 +42,7 @@ impl Invocation {
     pub(super) fn new(
         event: Option<Bytes>,
         arn: HeaderValue,
-        chunks: Option<mpsc::Sender<Bytes>>,
+        wishes: Caller<'_>,
         permit: OwnedSemaphorePermit,
     ) -> (Self, oneshot::Receiver<Result<Bytes, InvokeError>>) {
         let (caller, response) = oneshot::channel();
@@ -39,7 +50,8 @@ impl Invocation {
             event,
             request_id: Uuid::new_v4().to_string(),
             arn,
-            chunks,
+            client_context: wishes.client_context,
+            chunks: wishes.chunks,
             caller,
             permit,
         };

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 
 use super::config::FunctionConfig;
 use super::instance::run_instance;
-use super::invocation::Invocation;
+use super::invocation::{Caller, Invocation};
 use super::invoke_error::InvokeError;
 use super::registry::{Assignment, Registry};
 use crate::{Error, ErrorKind};
@@ -46,10 +46,9 @@ impl Pool {
     pub(super) async fn run(
         self: &Arc<Self>,
         event: Option<Bytes>,
-        qualifier: Option<&str>,
-        chunks: Option<mpsc::Sender<Bytes>>,
+        caller: Caller<'_>,
     ) -> Result<Bytes, InvokeError> {
-        let arn = HeaderValue::from_str(&self.config().arn(qualifier)).map_err(|cause| {
+        let arn = HeaderValue::from_str(&self.config().arn(caller.qualifier)).map_err(|cause| {
             let message = "could not form an ARN from the function's name and alias: use letters, \
                            digits, - and _";
             InvokeError::NotStarted(Error::new(ErrorKind::Input, message).with_source(cause))
@@ -58,7 +57,7 @@ impl Pool {
         let Ok(permit) = queue.acquire_owned().await else {
             return Err(InvokeError::ShutDown);
         };
-        let (invocation, response) = Invocation::new(event, arn, chunks, permit);
+        let (invocation, response) = Invocation::new(event, arn, caller, permit);
         self.dispatch(invocation);
         // The sender is dropped without a response when the instance's async runtime ends.
         response.await.unwrap_or(Err(InvokeError::ShutDown))

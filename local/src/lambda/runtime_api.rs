@@ -57,6 +57,7 @@ pub(super) struct Delivery {
     /// New for each delivery, so that a late response is recognized.
     pub(super) invocation_id: String,
     pub(super) arn: HeaderValue,
+    pub(super) client_context: Option<HeaderValue>,
     pub(super) trace_id: String,
     pub(super) deadline_ms: u128,
 }
@@ -288,7 +289,12 @@ impl IntoResponse for Delivery {
             ("lambda-runtime-invoked-function-arn", self.arn),
             ("lambda-runtime-trace-id", header_value(&self.trace_id)),
         ];
-        (headers, json_body(StatusCode::OK, self.event)).into_response()
+        let mut response = (headers, json_body(StatusCode::OK, self.event)).into_response();
+        if let Some(context) = self.client_context {
+            let headers = response.headers_mut();
+            headers.insert("lambda-runtime-client-context", context);
+        }
+        response
     }
 }
 

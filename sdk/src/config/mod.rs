@@ -11,6 +11,7 @@ mod tests;
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -22,7 +23,7 @@ use crate::error::{Error, ErrorKind};
 use crate::stage::Stage;
 
 use self::provider::ProviderVariables;
-use self::server::ServerVariables;
+use self::server::{ServerVariables, switch};
 #[cfg(feature = "lambda")]
 use self::source::SourceChoice;
 
@@ -70,6 +71,7 @@ pub use self::server::{Pooler, ServerPin, ServerSettings};
 /// | `STAGELINK_CONNECT_TIMEOUT_MS` | milliseconds for each step of opening a connection: the TCP connection with its name look-up, TLS, and the session's start | `4000` |
 /// | `STAGELINK_WAIT_TIMEOUT_MS` | milliseconds to wait for one of the pool's connections | `4000` |
 /// | `STAGELINK_RETRY_TIMEOUT_MS` | milliseconds to go on trying, from the beginning of a trouble on | `10000` |
+/// | `STAGELINK_LOG_DETAIL` | `true` logs the DETAIL of a database error, which repeats values of the rows: a unique violation's holds the whole key | `false` |
 ///
 /// The first connection is given up after 9 of the 10 seconds that AWS Lambda gives a
 /// function for its start. Where the alias names the stage there is none before the first
@@ -352,10 +354,41 @@ impl Environment {
 /// It comes from no client, and is no secret.
 const BUILT_FOR_PULL_REQUEST: Option<&str> = option_env!("STAGELINK_BUILT_FOR_PULL_REQUEST");
 
-/// Returns whether a Lambda runtime started this process, which sets its own address.
+/// Returns the address of the Lambda Runtime API, if a Lambda runtime started this process.
 #[cfg(feature = "lambda")]
-pub(crate) fn started_by_lambda() -> bool {
-    std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
+pub(crate) fn lambda_runtime_api() -> Option<String> {
+    std::env::var("AWS_LAMBDA_RUNTIME_API").ok()
+}
+
+/// Returns the number of invocations that Lambda lets this process serve at a time.
+#[cfg(feature = "lambda")]
+pub(crate) fn lambda_concurrency() -> usize {
+    let number = std::env::var("AWS_LAMBDA_MAX_CONCURRENCY").ok();
+    number
+        .and_then(|number| number.trim().parse().ok())
+        .map_or(1, |number: usize| number.max(1))
+}
+
+/// Returns whether Lambda takes a snapshot of this process after its initialization.
+#[cfg(feature = "lambda")]
+pub(crate) fn has_snapstart() -> bool {
+    std::env::var_os("AWS_LAMBDA_INITIALIZATION_TYPE").is_some_and(|kind| kind == "snap-start")
+}
+
+/// Returns whether log lines have the DETAIL of database errors. A process has one log, and errors
+/// that reach it before the settings are read.
+pub(crate) fn logs_detail() -> bool {
+    static WANTED: LazyLock<bool> = LazyLock::new(|| {
+        let value = std::env::var("STAGELINK_LOG_DETAIL").ok();
+        switch("STAGELINK_LOG_DETAIL", value, false).unwrap_or(false)
+    });
+    *WANTED
+}
+
+/// Returns whether paths begin without the stage of API Gateway: a variable of `lambda_http`'s.
+#[cfg(feature = "lambda")]
+pub(crate) fn ignores_stage_in_path() -> bool {
+    std::env::var_os("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH").is_some()
 }
 
 /// The variables as they stand in the environment. All are texts here: `envy`
@@ -378,6 +411,7 @@ struct Variables {
     stagelink_connect_timeout_ms: Option<String>,
     stagelink_wait_timeout_ms: Option<String>,
     stagelink_retry_timeout_ms: Option<String>,
+    stagelink_log_detail: Option<String>,
 }
 
 impl Variables {
@@ -410,6 +444,7 @@ impl Variables {
                  name and remove the old variable, or run `stagelink link`, which does both",
             ));
         }
+        switch("STAGELINK_LOG_DETAIL", self.stagelink_log_detail, false)?;
         let deploy_time = self.stagelink_credentials;
         let server = self.server.parse()?;
         let (provider, ignored_source) =

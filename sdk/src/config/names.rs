@@ -32,7 +32,7 @@ pub(super) const OF_SAFETY: &[&str] = &[
     "STAGELINK_POOLER",
 ];
 
-/// The other variables that the SDK reads: speed, sizes and time limits.
+/// The other variables that the SDK reads: speed, sizes, time limits and the log.
 const OF_PERFORMANCE: &[&str] = &[
     "STAGELINK_DIRECT_TLS",
     "STAGELINK_EARLY_SCRAM",
@@ -42,6 +42,7 @@ const OF_PERFORMANCE: &[&str] = &[
     "STAGELINK_CONNECT_TIMEOUT_MS",
     "STAGELINK_WAIT_TIMEOUT_MS",
     "STAGELINK_RETRY_TIMEOUT_MS",
+    "STAGELINK_LOG_DETAIL",
 ];
 
 /// The former name of `STAGELINK_CREDENTIALS`, which has an error of its own.

@@ -173,14 +173,6 @@ impl ServerVariables {
 
     pub(super) fn parse(self) -> Result<ServerSettings, Error> {
         let defaults = ServerSettings::default();
-        let switch = |name: &str, text: Option<String>, default: bool| match text.as_deref() {
-            None => Ok(default),
-            Some(text) => match text.trim() {
-                "true" => Ok(true),
-                "false" => Ok(false),
-                _ => Err(settings(format!("{name} is neither true nor false"))),
-            },
-        };
         let pins = self.stagelink_server_pin.unwrap_or_default();
         let pins = pins.split(';').map(str::trim);
         Ok(ServerSettings {
@@ -217,6 +209,20 @@ impl ServerVariables {
                 .aws_lambda_function_name
                 .unwrap_or(defaults.application_name),
         })
+    }
+}
+
+/// Reads a variable that is `true` or `false`.
+///
+/// # Errors
+///
+/// [`ErrorKind::Settings`] for any other value, which the message does not repeat.
+pub(super) fn switch(name: &str, text: Option<String>, default: bool) -> Result<bool, Error> {
+    match text.as_deref().map(str::trim) {
+        None => Ok(default),
+        Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(_) => Err(settings(format!("{name} is neither true nor false"))),
     }
 }
 

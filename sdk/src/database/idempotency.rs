@@ -66,6 +66,22 @@ impl IdempotencyKey {
         Ok(Some(Self::new(key, fingerprint)))
     }
 
+    /// Makes the key of a queue's message, which may arrive more than once: its id, and a
+    /// fingerprint of its body.
+    ///
+    /// ```
+    /// use stagelink::IdempotencyKey;
+    ///
+    /// let key = IdempotencyKey::for_message("2e1424d4-f796-459a-8184-9c92662be6da", "{\"order\":1}");
+    /// # let _ = key;
+    /// ```
+    ///
+    /// An id has to belong to one message of all queues that share the table; where it does not,
+    /// [`owned_by`](Self::owned_by) with the queue's name keeps them apart.
+    pub fn for_message(id: impl Into<String>, body: impl AsRef<[u8]>) -> Self {
+        Self::new(id.into(), Sha256::digest(body.as_ref()).to_vec())
+    }
+
     pub(crate) fn new(key: String, fingerprint: Vec<u8>) -> Self {
         Self {
             owner: String::new(),

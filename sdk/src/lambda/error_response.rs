@@ -7,7 +7,8 @@ use std::pin::Pin;
 use http::{Response, StatusCode};
 use lambda_http::{Body, IntoResponse};
 
-use crate::error::{Error, with_causes};
+use crate::error::Error;
+use crate::log_line::with_causes;
 use crate::problem::Problem;
 
 impl IntoResponse for Problem {

@@ -1,125 +1,108 @@
-//! Converts AWS Lambda's events into HTTP requests.
+//! The events of Lambda: HTTP requests, and all others.
 
-use std::task::{Context, Poll};
+use std::fmt;
 
-use lambda_http::LambdaEvent;
-use lambda_http::request::LambdaRequest;
-use serde::de::{Deserialize, Deserializer, Error as _};
+use lambda_http::request::{LambdaRequest, RequestOrigin};
+use lambda_http::{Context, Request};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tower_service::Service;
 
-/// A request as Netlify, API Gateway, a function URL or a load balancer writes it.
-///
-/// `lambda_http` tries one form after the other; this looks at the beginning of the event for the
-/// likeliest form. It also accepts `null` as a header's or a parameter's value, which
-/// `lambda_http` refuses: `netlify dev --offline` sends
-/// `"multiValueHeaders":{"x-nf-account-id":[null]}` (netlify-cli, 2026-11). Such values are left
-/// out, by a second parse that other events do not pay for.
-pub(super) struct Event(LambdaRequest);
+use crate::database::Database;
+use crate::lambda::http_event::HttpEvent;
+use crate::problem::Problem;
 
-impl<'de> Deserialize<'de> for Event {
+/// The payload of an invocation.
+pub(super) enum Payload {
+    /// An HTTP request of one of `lambda_http`'s forms, or the response to one that cannot be
+    /// converted.
+    Request(RequestOrigin, Result<Request, Problem>),
+    /// Any other event.
+    Other(Box<RawValue>),
+}
+
+impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <&RawValue>::deserialize(deserializer)?.get();
-        // A request is a large value: a valid one is moved once only.
-        match Form::of(text).read(text) {
-            Ok(request) => Ok(Self(request)),
-            Err(_) => match otherwise(text) {
-                Some(request) => Ok(Self(request)),
-                None => Err(D::Error::custom(none_of_these(text))),
-            },
+        let text = <&RawValue>::deserialize(deserializer)?;
+        Ok(Self::of_event(text))
+    }
+}
+
+impl Payload {
+    fn of_event(text: &RawValue) -> Self {
+        if let Ok(event) = serde_json::from_str::<HttpEvent<'_>>(text.get())
+            && let Some(origin) = event.origin()
+        {
+            let request = event.into_request(&origin);
+            return Self::Request(origin, request);
+        }
+        match of_another_form(text.get()) {
+            Some((origin, request)) => Self::Request(origin, Ok(request)),
+            None => Self::Other(text.to_owned()),
         }
     }
 }
 
-/// Reads an event that is not the form that it seems to be.
+/// Reads a request of a form for which the function has turned features of `lambda_http` on, such
+/// as those of WebSocket APIs.
 #[cold]
-fn otherwise(text: &str) -> Option<LambdaRequest> {
-    any_form(text)
-        .or_else(|| any_form(&without_nulls(text)?))
-        // Other forms, for which the function has turned features of lambda_http on.
-        .or_else(|| serde_json::from_str(text).ok())
+fn of_another_form(text: &str) -> Option<(RequestOrigin, Request)> {
+    let event: LambdaRequest = serde_json::from_str(text).ok()?;
+    let origin = event.request_origin();
+    // The conversion panics at what is no URL.
+    let request = std::panic::catch_unwind(|| Request::from(event)).ok()?;
+    Some((origin, request))
 }
 
-fn any_form(text: &str) -> Option<LambdaRequest> {
-    Form::ALL.iter().find_map(|form| form.read(text).ok())
+/// An event that is no HTTP request: a schedule's, a queue's, a ping.
+///
+/// [`run_with_events`](crate::run_with_events) passes it to a handler of its own.
+pub struct Event {
+    payload: Box<RawValue>,
+    context: Context,
+    database: Database,
 }
 
-/// The forms of an HTTP request. Each has a member that the others lack.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// API Gateway's REST APIs, version 1 of its HTTP APIs' payload, and Netlify.
-    Rest,
-    /// API Gateway's HTTP APIs, and function URLs.
-    Http,
-    /// An Application Load Balancer.
-    LoadBalancer,
-}
-
-impl Form {
-    const ALL: [Self; 3] = [Self::Rest, Self::Http, Self::LoadBalancer];
-
-    /// Guesses the form by the beginning of the event, which each service writes in one way. For
-    /// another caller's event the guess may be wrong, which costs a second parse.
-    fn of(text: &str) -> Self {
-        if text.starts_with(r#"{"version":"2.0""#) {
-            Self::Http
-        } else if text.starts_with(r#"{"requestContext":{"elb""#) {
-            Self::LoadBalancer
-        } else {
-            Self::Rest
+impl Event {
+    pub(super) fn new(payload: Box<RawValue>, context: Context, database: Database) -> Self {
+        Self {
+            payload,
+            context,
+            database,
         }
     }
 
-    fn read(self, text: &str) -> serde_json::Result<LambdaRequest> {
-        Ok(match self {
-            Self::Rest => LambdaRequest::ApiGatewayV1(serde_json::from_str(text)?),
-            Self::Http => LambdaRequest::ApiGatewayV2(serde_json::from_str(text)?),
-            Self::LoadBalancer => LambdaRequest::Alb(serde_json::from_str(text)?),
-        })
+    /// Reads the event's JSON as a value of this type.
+    ///
+    /// # Errors
+    ///
+    /// When the event is another one.
+    pub fn payload<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.payload.get())
+    }
+
+    /// Returns the database of the stage of this invocation.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Returns the context of the invocation.
+    pub fn context(&self) -> &Context {
+        &self.context
     }
 }
 
-/// Returns the event without the headers and parameters that have no value.
-fn without_nulls(text: &str) -> Option<String> {
-    let mut event: Value = serde_json::from_str(text).ok()?;
-    for name in MAPS {
-        match event.get_mut(name) {
-            Some(Value::Object(map)) => map.retain(|_, value| drop_nulls(value)),
-            Some(list @ Value::Array(_)) => {
-                drop_nulls(list);
-            }
-            _ => {}
-        }
-    }
-    Some(event.to_string())
-}
-
-/// Removes the nulls of a value, and returns whether anything is left of it.
-fn drop_nulls(value: &mut Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Array(list) => {
-            list.retain(|value| !value.is_null());
-            !list.is_empty()
-        }
-        _ => true,
+impl fmt::Debug for Event {
+    /// Omits the payload, which may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("request_id", &self.context.request_id)
+            .finish_non_exhaustive()
     }
 }
-
-/// The members that hold headers and parameters.
-const MAPS: [&str; 7] = [
-    "headers",
-    "multiValueHeaders",
-    "queryStringParameters",
-    "multiValueQueryStringParameters",
-    "pathParameters",
-    "stageVariables",
-    "cookies",
-];
 
 /// Describes another event by the names of its members: their values may be secret.
-fn none_of_these(text: &str) -> String {
+pub(super) fn none_of_these(text: &str) -> String {
     let event = serde_json::from_str(text).unwrap_or_default();
     let is = match event {
         Value::Object(members) => {
@@ -138,7 +121,7 @@ fn none_of_these(text: &str) -> String {
     format!(
         "this function answers HTTP requests as Netlify, API Gateway, a function URL or a load \
          balancer send them, and this event is none of these: it is {is}; look after what else \
-         invokes the function"
+         invokes the function, or serve such events with stagelink::run_with_events"
     )
 }
 
@@ -147,28 +130,9 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.len() <= 40 && name.bytes().all(is_plain)
 }
 
-/// A service of events around one of `lambda_http`'s requests.
-#[derive(Clone)]
-pub(super) struct Events<S>(pub(super) S);
-
-impl<S: Service<LambdaEvent<LambdaRequest>>> Service<LambdaEvent<Event>> for Events<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, event: LambdaEvent<Event>) -> S::Future {
-        let (Event(request), context) = event.into_parts();
-        self.0.call(LambdaEvent::new(request, context))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use lambda_http::{Request, RequestExt as _};
+    use lambda_http::RequestExt as _;
     use serde_json::json;
 
     use super::*;
@@ -183,11 +147,15 @@ mod tests {
         })
     }
 
-    fn read_event(event: &Value) -> Result<Request, String> {
-        let event: Result<Event, _> = serde_json::from_str(&event.to_string());
-        event
-            .map(|Event(request)| request.into())
-            .map_err(|error| error.to_string())
+    fn read_event(event: &Value) -> Result<Request, Problem> {
+        match read(event) {
+            Payload::Request(_, request) => request,
+            Payload::Other(text) => panic!("{text} is no request"),
+        }
+    }
+
+    fn read(event: &Value) -> Payload {
+        serde_json::from_str(&event.to_string()).unwrap()
     }
 
     #[test]
@@ -221,14 +189,121 @@ mod tests {
     }
 
     #[test]
-    fn event_that_is_no_request_is_refused_by_the_names_of_its_members() {
-        let error = read_event(&json!({"Records": [{"body": "c4n4ry"}]})).unwrap_err();
-        assert!(error.contains("an object with Records;"), "{error}");
-        assert!(!error.contains("c4n4ry"));
-        for event in [json!({}), json!({"a b": 1}), json!("c4n4ry"), json!([1])] {
-            let error = read_event(&event).unwrap_err();
-            assert!(error.contains("none of these"), "{error}");
-            assert!(!error.contains("c4n4ry"), "{error}");
+    fn bad_header_costs_that_header() {
+        let mut event = rest();
+        event["headers"] =
+            json!({"x-bad": "a\nb", "x bad": "1", "x-number": 7, "x-list": ["1", "2"]});
+        event["multiValueHeaders"] = json!({
+            "accept": ["text/html", "a\rb", {"x": 1}, "text/plain"], "": ["1"], "Cookie": ["a=1", "b=2"],
+        });
+        let request = read_event(&event).unwrap();
+        let all: Vec<_> = request.headers().get_all("accept").iter().collect();
+        assert_eq!(all, ["text/html", "text/plain"]);
+        assert_eq!(request.headers()["x-number"], "7");
+        assert_eq!(request.headers().get_all("x-list").iter().count(), 2);
+        assert_eq!(request.headers()["cookie"], "a=1; b=2");
+        assert_eq!(request.headers().len(), 6);
+    }
+
+    #[test]
+    fn more_headers_than_fit_are_left_out() {
+        let mut event = rest();
+        let many: serde_json::Map<_, _> = (0..40_000)
+            .map(|n| (format!("x-{n}"), json!("1")))
+            .collect();
+        event["headers"] = Value::Object(many);
+        assert!(read_event(&event).unwrap().headers().len() > 20_000);
+    }
+
+    #[test]
+    fn query_has_the_order_and_spelling_in_which_it_was_sent() {
+        let sent = "z=1&a=x%20y&z=%c3%a9&b=+&_=&c";
+        let mut netlify = rest();
+        netlify["multiValueQueryStringParameters"] =
+            json!({"a": ["x y"], "b": [" "], "z": ["1", "é"], "_": [""], "c": [""]});
+        netlify["rawQuery"] = json!(sent);
+        let mut by_url = netlify.clone();
+        by_url.as_object_mut().unwrap().remove("rawQuery");
+        by_url["rawUrl"] = json!(format!("https://shop.example/api/echo?{sent}"));
+        let http = json!({
+            "version": "2.0", "rawPath": "/", "rawQueryString": sent,
+            "queryStringParameters": {"z": "1,é", "a": "x y"},
+            "requestContext": {"http": {"method": "GET"}},
+        });
+        for event in [netlify, by_url, http] {
+            let request = read_event(&event).unwrap();
+            assert_eq!(request.uri().query(), Some(sent));
+            let parameters = request.query_string_parameters();
+            assert_eq!(parameters.all("z"), Some(vec!["1", "é"]));
+            assert_eq!(parameters.first("a"), Some("x y"));
+            assert_eq!(parameters.first("b"), Some(" "));
+        }
+    }
+
+    #[test]
+    fn query_without_its_text_has_the_order_of_the_event() {
+        let parameters = r#"{"z":["1","é"],"a":["x%20y"],"m":["&=+"]}"#;
+        for (context, expected) in [
+            ("{}", "z=1&z=%C3%A9&a=x%2520y&m=%26%3D%2B"),
+            (
+                r#"{"elb":{"targetGroupArn":"arn"}}"#,
+                "z=1&z=%C3%A9&a=x%20y&m=&=+",
+            ),
+        ] {
+            let event = format!(
+                r#"{{"httpMethod":"GET","path":"/","multiValueQueryStringParameters":{parameters},
+                    "requestContext":{context}}}"#
+            );
+            let Ok(Payload::Request(_, request)) = serde_json::from_str(&event) else {
+                panic!("{event}");
+            };
+            assert_eq!(request.unwrap().uri().query(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn parameter_that_the_platform_added_is_not_lost() {
+        let mut event = rest();
+        event["rawQuery"] = json!("a=1");
+        event["multiValueQueryStringParameters"] = json!({"a": ["1"], "id": ["7"]});
+        let request = read_event(&event).unwrap();
+        assert_eq!(request.uri().query(), Some("a=1&id=7"));
+        assert_eq!(request.query_string_parameters().first("id"), Some("7"));
+    }
+
+    #[test]
+    fn request_that_http_cannot_hold_is_the_clients_mistake() {
+        for (member, value) in [
+            ("httpMethod", json!("GE T")),
+            ("requestContext", json!({"requestTimeEpoch": "now"})),
+        ] {
+            let mut event = rest();
+            event[member] = value;
+            assert_eq!(read_event(&event).unwrap_err().status(), 400);
+        }
+        let mut event = rest();
+        event["body"] = json!("no base64!");
+        event["isBase64Encoded"] = json!(true);
+        assert_eq!(read_event(&event).unwrap_err().status(), 400);
+    }
+
+    #[test]
+    fn event_that_is_no_request_is_described_by_the_names_of_its_members() {
+        let queue = json!({"Records": [{"body": "c4n4ry"}]});
+        let described = none_of_these(&queue.to_string());
+        assert!(described.contains("an object with Records;"), "{described}");
+        for event in [
+            queue,
+            json!({}),
+            json!({"a b": 1}),
+            json!("c4n4ry"),
+            json!([1]),
+            json!(null),
+        ] {
+            assert!(matches!(read(&event), Payload::Other(_)));
+            let described = none_of_these(&event.to_string());
+            assert!(described.contains("none of these"), "{described}");
+            assert!(!described.contains("c4n4ry"), "{described}");
         }
     }
 }

@@ -1,7 +1,12 @@
 //! The loop that serves a function on AWS Lambda, and so on Netlify.
 
+mod adapter;
 mod error_response;
 mod event;
+mod http_event;
+mod invocation_context;
+mod request_target;
+mod runtime_api;
 mod service;
 mod shutdown;
 mod snapstart;
@@ -9,7 +14,6 @@ mod streaming;
 
 use std::error::Error as StdError;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,16 +21,21 @@ use http::Response;
 use http_body::Body;
 use lambda_http::lambda_runtime::Runtime;
 use lambda_http::lambda_runtime::layers::TracingLayer;
-use lambda_http::{Adapter, IntoResponse, Request, StreamAdapter};
+use lambda_http::{IntoResponse, Request};
+use serde::Serialize;
 use tower_service::Service;
+use tracing::Instrument as _;
 
 use crate::database::{Database, Databases};
 use crate::lambda::shutdown::run_until_shutdown;
 
-use self::event::Events;
-use self::service::HandlerService;
-use self::snapstart::Snapshot;
+use self::adapter::{EventHandler, Events, Streams};
+use self::runtime_api::{RuntimeApi, into_service};
+use self::service::{HandlerService, stage_span};
+use self::snapstart::pass_snapshot;
 use self::streaming::Streaming;
+
+pub use self::event::Event;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -49,7 +58,13 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// ```
 ///
 /// Requests come from Netlify, API Gateway (REST and HTTP APIs), function URLs and load
-/// balancers. Any other event is answered with an error, and the loop goes on.
+/// balancers. Any other event is answered with an error, and the loop goes on;
+/// [`run_with_events`] serves such events too.
+///
+/// A request has the path and query of its event, in the order and spelling in which they were
+/// sent where the event tells; a character that a URL cannot hold is escaped, and what no HTTP
+/// request can hold is answered 400. A header that cannot be sent in HTTP is left out. Of several
+/// proxies in `X-Forwarded-Proto` the first one's scheme is taken.
 ///
 /// The stage is the one that `STAGELINK_STAGE` names, or that the invoked alias is named after:
 /// see [`Databases`]. Where the variable names it, the first connection is opened before the
@@ -62,6 +77,10 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// client gets a 504 200 ms before the platform would kill the function, or somewhat later in an
 /// invocation of less than 1.2 s. Each failure is logged once, at the level `ERROR`. This installs
 /// no subscriber: call `lambda_http::tracing::init_default_subscriber()` in `main`.
+///
+/// The trace id of an invocation is in the request's `lambda_context` and in its header
+/// `X-Amzn-Trace-Id`. The variable `_X_AMZN_TRACE_ID` is not set: a process of several threads
+/// cannot change its environment safely.
 ///
 /// On `SIGTERM` the connections are closed in good order, and this returns. With SnapStart they
 /// are closed before the snapshot, and never used again; one is opened after each restore. (AWS's
@@ -78,12 +97,17 @@ where
     <H::Service as Service<Request>>::Error: Into<BoxError> + Send + 'static,
     <H::Service as Service<Request>>::Future: Send + 'static,
 {
-    let databases = linked().await?;
+    let (api, databases) = start().await?;
     let service = HandlerService::new(handler.into_service(), &databases);
-    let runtime = Runtime::new(Events(Adapter::from(service)))
-        .layer(TracingLayer::new())
-        .register_snapstart_resource(Arc::new(Snapshot(databases.clone())));
-    served(runtime.run(), &databases).await
+    let events = Events::new(service, EventHandler::none());
+    let service = into_service(Runtime::new(events).layer(TracingLayer::new()));
+    if crate::config::lambda_concurrency() > 1 {
+        tracing::warn!(
+            "AWS_LAMBDA_MAX_CONCURRENCY is set, and stagelink::run serves one request at a time: \
+             use stagelink::run_concurrent"
+        );
+    }
+    served(api.serve(service), &databases).await
 }
 
 /// Serves a function on AWS Lambda Managed Instances, where one process serves several
@@ -92,9 +116,6 @@ where
 /// The handler is cloned for each. They share a pool of as many connections, or
 /// `STAGELINK_POOL_SIZE`, and wait for a free one. Without `AWS_LAMBDA_MAX_CONCURRENCY`, or with
 /// the value `1`, this is [`run`], so that one program serves both.
-///
-/// The variable `_X_AMZN_TRACE_ID` of the environment is not set for an invocation; the trace id
-/// is in the request's `lambda_context`.
 ///
 /// # Errors
 ///
@@ -107,12 +128,71 @@ where
     <H::Service as Service<Request>>::Error: Into<BoxError> + Send + 'static,
     <H::Service as Service<Request>>::Future: Send + 'static,
 {
-    let databases = linked().await?;
+    let (api, databases) = start().await?;
     let service = HandlerService::new(handler.into_service(), &databases);
-    let runtime = Runtime::new(Events(Adapter::from(service)))
-        .layer(TracingLayer::new())
-        .register_snapstart_resource(Arc::new(Snapshot(databases.clone())));
-    served(runtime.run_concurrent(), &databases).await
+    let events = Events::new(service, EventHandler::none());
+    let service = into_service(Runtime::new(events).layer(TracingLayer::new()));
+    let workers = crate::config::lambda_concurrency();
+    served(api.serve_concurrently(service, workers), &databases).await
+}
+
+/// Serves a function that requests and other events reach: schedules, queues, pings.
+///
+/// `on_event` gets each event that is no HTTP request, with the database of its stage. Its result,
+/// as JSON, is the response to the invocation, so that a ping does not count as an error. An error
+/// fails the invocation, whose caller may try again, as queues and schedules do; the error's text
+/// is in the log alone, and it is no response to a client. A handler that panics or runs out of
+/// time fails its invocation too.
+///
+/// ```no_run
+/// use lambda_http::{Error, Request};
+/// use serde_json::{Value, json};
+/// use stagelink::Event;
+///
+/// async fn handle(request: Request) -> Result<String, stagelink::Error> {
+///     let db = stagelink::client(&request).await?;
+///     let row = db.query_typed_one("SELECT now()::text", &[]).await?;
+///     Ok(row.get(0))
+/// }
+///
+/// async fn on_event(event: Event) -> Result<Value, stagelink::Error> {
+///     let db = event.database().client().await?;
+///     db.execute("DELETE FROM drafts WHERE created < now() - interval '1 day'", &[]).await?;
+///     Ok(json!({}))
+/// }
+///
+/// #[tokio::main]
+/// async fn main() -> Result<(), Error> {
+///     stagelink::run_with_events(handle, on_event).await
+/// }
+/// ```
+///
+/// In an environment of several invocations at a time it serves them as [`run_concurrent`].
+///
+/// # Errors
+///
+/// As [`run`].
+pub async fn run_with_events<H, M, F, Fut, R, E>(
+    handler: H,
+    on_event: F,
+) -> Result<(), lambda_http::Error>
+where
+    H: IntoService<M>,
+    H::Service: Clone + Send + 'static,
+    <H::Service as Service<Request>>::Response: IntoResponse + 'static,
+    <H::Service as Service<Request>>::Error: Into<BoxError> + Send + 'static,
+    <H::Service as Service<Request>>::Future: Send + 'static,
+    F: Fn(Event) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<R, E>> + Send + 'static,
+    R: Serialize,
+    E: Into<BoxError>,
+{
+    let (api, databases) = start().await?;
+    let service = HandlerService::new(handler.into_service(), &databases);
+    let events = Events::new(service, EventHandler::new(on_event, &databases));
+    let service = into_service(Runtime::new(events).layer(TracingLayer::new()));
+    let workers = crate::config::lambda_concurrency();
+    served(api.serve_concurrently(service, workers), &databases).await
 }
 
 /// Serves a function whose responses are sent while they are produced, such as a large result of
@@ -139,28 +219,31 @@ where
     B::Data: Into<Bytes>,
     B::Error: Into<BoxError>,
 {
-    let databases = linked().await?;
+    let (api, databases) = start().await?;
     let service = Streaming::new(handler.into_service(), &databases);
-    let runtime = Runtime::new(Events(StreamAdapter::from(service)))
-        .layer(TracingLayer::new())
-        .register_snapstart_resource(Arc::new(Snapshot(databases.clone())));
-    served(runtime.run_concurrent(), &databases).await
+    let service = into_service(Runtime::new(Streams(service)).layer(TracingLayer::new()));
+    let workers = crate::config::lambda_concurrency();
+    served(api.serve_concurrently(service, workers), &databases).await
 }
 
-/// Makes the databases of this process, and opens a connection where the stage is known.
-async fn linked() -> Result<Databases, lambda_http::Error> {
-    if !crate::config::started_by_lambda() {
+/// Makes the databases of this process, opens a connection where the stage is known, and waits for
+/// the restore if Lambda takes a snapshot.
+async fn start() -> Result<(RuntimeApi, Databases), lambda_http::Error> {
+    let Some(address) = crate::config::lambda_runtime_api() else {
         return Err(
             "this is a function for AWS Lambda or Netlify and waits for their runtime \
              (AWS_LAMBDA_RUNTIME_API is not set): `stagelink dev` runs it on this machine"
                 .into(),
         );
-    }
+    };
     let databases = Databases::from_env();
     if let Some(database) = databases.named() {
         warm_up(database, "before the first request").await;
     }
-    Ok(databases)
+    if crate::config::has_snapstart() {
+        pass_snapshot(&RuntimeApi::new(&*address), &databases).await?;
+    }
+    Ok((RuntimeApi::new(address), databases))
 }
 
 /// Serves until the process is told to end.
@@ -179,12 +262,14 @@ async fn served(
 
 /// Opens a connection for the first request. A failure is logged only.
 async fn warm_up(database: &Database, when: &str) {
-    let failure = match tokio::time::timeout(WARM_UP_LIMIT, database.warm_up()).await {
+    let span = stage_span(database);
+    let warmed_up = database.warm_up().instrument(span.clone());
+    let failure = match tokio::time::timeout(WARM_UP_LIMIT, warmed_up).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error.report().to_string(),
         Err(_) => format!("it took more than {} s", WARM_UP_LIMIT.as_secs()),
     };
-    tracing::warn!(reason = failure, "could not connect {when}");
+    span.in_scope(|| tracing::warn!(reason = failure, "could not connect {when}"));
 }
 
 /// Lambda ends a function whose start, or restore, takes more than 10 s.

@@ -10,13 +10,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt as _;
 use http::Response;
-use lambda_http::{Body, IntoResponse, Request, RequestExt as _};
+use lambda_http::{Body, Context as LambdaContext, IntoResponse, Request, RequestExt as _};
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
+use tracing::{Instrument as _, Span};
 
 use crate::database::{Database, Databases};
 use crate::deadline::Deadline;
 use crate::lambda::error_response::{failed, respond, response, took_too_long};
+use crate::lambda::invocation_context::UNKNOWN_DEADLINE;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -58,11 +60,13 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let (database, deadline) = linked(&self.databases, &mut request);
+        let span = stage_span(&database);
         // A panic's message is in the log already; the Lambda runtime would put it into its
         // response. The future is boxed at once, since it is as large as the handler and would
         // be moved about.
-        let answer = Box::pin(AssertUnwindSafe(self.service.call(request)).catch_unwind());
-        Box::pin(async move {
+        let answer = span.in_scope(|| self.service.call(request));
+        let answer = Box::pin(AssertUnwindSafe(answer).catch_unwind());
+        let answered = async move {
             let answer = async {
                 let answered = match answer.await {
                     Ok(Ok(response)) => Ok(response.into_response()),
@@ -74,29 +78,56 @@ where
                     Err(response) => response,
                 }
             };
-            let Some(deadline) = deadline else {
-                let response = answer.await;
-                database.finish_invocation().await;
-                return Ok(Answer(response));
-            };
             // A handler that is given up here is dropped before the cleanup.
-            let response = match timeout_at(deadline.handler, answer).await {
-                Ok(response) => response,
-                Err(_) => took_too_long(),
+            let response = match deadline {
+                None => answer.await,
+                Some(deadline) => match timeout_at(deadline.handler, answer).await {
+                    Ok(response) => response,
+                    Err(_) => took_too_long(),
+                },
             };
-            if !database.is_settled() {
-                timeout_at(deadline.tidying, database.finish_invocation())
-                    .await
-                    .ok();
-            }
+            finish(&database, deadline).await;
             Ok(Answer(response))
-        })
+        };
+        Box::pin(answered.instrument(span))
+    }
+}
+
+/// Finishes the invocation's work, within its deadline.
+pub(super) async fn finish(database: &Database, deadline: Option<Deadline>) {
+    if database.is_settled() {
+        return;
+    }
+    match deadline {
+        None => database.finish_invocation().await,
+        Some(deadline) => {
+            timeout_at(deadline.tidying, database.finish_invocation())
+                .await
+                .ok();
+        }
+    }
+}
+
+/// Returns the span of an invocation's log lines, which names the stage.
+pub(super) fn stage_span(database: &Database) -> Span {
+    match database.stage() {
+        Ok(stage) => tracing::info_span!("invocation", %stage),
+        Err(_) => Span::none(),
     }
 }
 
 /// Puts the database of its invocation into a request, and returns it with its deadline.
 pub(super) fn linked(databases: &Databases, request: &mut Request) -> (Database, Option<Deadline>) {
-    let context = request.lambda_context_ref();
+    let (database, deadline) = for_context(databases, request.lambda_context_ref());
+    request.extensions_mut().insert(database.clone());
+    (database, deadline)
+}
+
+/// Returns the database of an invocation, with its deadline.
+pub(super) fn for_context(
+    databases: &Databases,
+    context: Option<&LambdaContext>,
+) -> (Database, Option<Deadline>) {
     let deadline = context.and_then(|context| deadline(context.deadline));
     let arn = context.map_or("", |context| context.invoked_function_arn.as_str());
     let database = match (databases.for_function_arn(arn), deadline) {
@@ -104,12 +135,14 @@ pub(super) fn linked(databases: &Databases, request: &mut Request) -> (Database,
         (Ok(database), None) => database.clone(),
         (Err(error), _) => Database::new(Err(error)),
     };
-    request.extensions_mut().insert(database.clone());
     (database, deadline)
 }
 
 /// Returns the deadline of an invocation that the platform ends then.
 fn deadline(ends_ms: u64) -> Option<Deadline> {
+    if ends_ms == UNKNOWN_DEADLINE {
+        return None;
+    }
     let ends = UNIX_EPOCH.checked_add(Duration::from_millis(ends_ms))?;
     Some(Deadline::of_invocation(
         ends,

@@ -15,12 +15,14 @@ use http_body::{Body, Frame};
 use lambda_http::Request;
 use tokio::time::{Sleep, sleep_until, timeout_at};
 use tower_service::Service;
+use tracing::{Instrument as _, Span};
 
 use crate::database::{Database, Databases};
 use crate::deadline::Deadline;
-use crate::error::{Error, with_causes};
+use crate::error::Error;
 use crate::lambda::error_response::{beneath, failed, respond, response, took_too_long};
-use crate::lambda::service::linked;
+use crate::lambda::service::{finish, linked, stage_span};
+use crate::log_line::with_causes;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -63,8 +65,10 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let (database, deadline) = linked(&self.databases, &mut request);
-        let answer = Box::pin(AssertUnwindSafe(self.service.call(request)).catch_unwind());
-        Box::pin(async move {
+        let span = stage_span(&database);
+        let answer = span.in_scope(|| self.service.call(request));
+        let answer = Box::pin(AssertUnwindSafe(answer).catch_unwind());
+        let answered = async move {
             let answered = match deadline {
                 None => Ok(answer.await),
                 Some(deadline) => timeout_at(deadline.handler, answer).await,
@@ -77,24 +81,10 @@ where
                 Ok(Err(_)) => response(&failed()),
                 Err(_) => took_too_long(),
             };
-            settle(database, deadline).await;
-            Ok(refusal.map(|body| Streamed(Mutex::new(State::Said(Some(body.to_vec().into()))))))
-        })
-    }
-}
-
-/// Finishes the invocation, within its deadline.
-async fn settle(database: Database, deadline: Option<Deadline>) {
-    if database.is_settled() {
-        return;
-    }
-    match deadline {
-        None => database.finish_invocation().await,
-        Some(deadline) => {
-            timeout_at(deadline.tidying, database.finish_invocation())
-                .await
-                .ok();
-        }
+            finish(&database, deadline).await;
+            Ok(refusal.map(Streamed::whole))
+        };
+        Box::pin(answered.instrument(span))
     }
 }
 
@@ -116,15 +106,22 @@ struct Flow<B> {
     database: Database,
     deadline: Option<Deadline>,
     limit: Option<Pin<Box<Sleep>>>,
+    span: Span,
 }
 
 impl<B> Streamed<B> {
+    /// Returns a body that is there already.
+    pub(super) fn whole(body: lambda_http::Body) -> Self {
+        Self(Mutex::new(State::Said(Some(body.to_vec().into()))))
+    }
+
     fn new(body: B, database: Database, deadline: Option<Deadline>) -> Self {
         Self(Mutex::new(State::Flowing(Flow {
             body: Box::pin(body),
             database,
             deadline,
             limit: deadline.map(|deadline| Box::pin(sleep_until(deadline.handler))),
+            span: Span::current(),
         })))
     }
 }
@@ -137,6 +134,7 @@ where
 {
     /// Polls for the next data; `None` at the end.
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
+        let _entered = self.span.clone().entered();
         if let Some(limit) = &mut self.limit
             && limit.as_mut().poll(cx).is_ready()
         {
@@ -203,7 +201,8 @@ where
             {
                 // It returns its connections, to be reset if it was broken off.
                 drop(body);
-                *state = State::Ending(Box::pin(settle(database, deadline)), reason);
+                let finishing = async move { finish(&database, deadline).await };
+                *state = State::Ending(Box::pin(finishing), reason);
             }
         }
     }

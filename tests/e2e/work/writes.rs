@@ -117,12 +117,28 @@ async fn read_survives_a_half_closed_connection() {
 #[tokio::test]
 async fn value_that_postgres_repeats_in_its_error_begins_no_line_of_the_log() {
     let fixture = WorkFixture::new().await;
-    let name = "x\nERROR forged: all is lost\u{1b}[2J";
-    fixture.write(name).await.expect("it is written");
-    let error = fixture.write(name).await.expect_err("it is there already");
+    let read = fixture.link.read(|db| async move {
+        let forged = stagelink::params!["x\nERROR forged: all is lost\u{1b}[2J\r"];
+        db.query_typed("SELECT $1::text::int", &forged).await?;
+        Ok::<_, Error>(())
+    });
+    let error = read.await.expect_err("it is no number");
     assert_eq!(error.kind(), ErrorKind::Query);
     let report = error.report().to_string();
-    assert!(report.contains("already exists"), "{report}");
     assert!(report.contains(r"x\nERROR forged"), "{report}");
+    assert!(report.contains("(22P02)"), "{report}");
     assert!(!report.contains(char::is_control), "{report:?}");
+}
+
+#[tokio::test]
+async fn values_of_a_row_are_in_no_report_of_an_error() {
+    let fixture = WorkFixture::new().await;
+    let name = "ada@customer.example";
+    fixture.write(name).await.expect("it is written");
+    let error = fixture.write(name).await.expect_err("it is there already");
+    for report in [error.report().to_string(), format!("{error:?}")] {
+        assert!(report.contains("duplicate key value"), "{report}");
+        assert!(report.contains("STAGELINK_LOG_DETAIL"), "{report}");
+        assert!(!report.contains("customer"), "{report}");
+    }
 }

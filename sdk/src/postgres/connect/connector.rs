@@ -173,6 +173,7 @@ impl Connector {
             .connect_timeout
             .map_or(inner.limits.connect, |own| own.min(inner.limits.connect));
         let attempt = ConnectAttempt {
+            stage: inner.stage,
             url,
             server: &format!("{}:{}", url.host, url.port),
             settings: &inner.settings,

@@ -1,6 +1,5 @@
 //! The handover of a started session to the driver (`tokio-postgres`).
 
-use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
 
@@ -8,12 +7,15 @@ use deadpool_postgres::ClientWrapper;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{SslMode, SslNegotiation};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
+use tracing::Instrument as _;
 
 use crate::error::{Error, ErrorKind};
+use crate::log_line::with_causes;
 use crate::postgres::connect::startup::RewindStream;
 use crate::postgres::connect::tls;
 use crate::postgres::connect::turns::{Turns, WithTurns};
 use crate::postgres::protocol::{ClientStatements, Tap, Tapped};
+use crate::stage::Stage;
 use crate::staleness::Staleness;
 
 /// A session that the driver runs.
@@ -29,6 +31,7 @@ pub(in crate::postgres) struct Driven {
 /// `is_pooled`, the driver's prepared statements stay on the client's side.
 pub(in crate::postgres) async fn drive(
     stream: RewindStream<tls::Stream>,
+    stage: Stage,
     user: &str,
     server: &str,
     is_pooled: bool,
@@ -51,17 +54,21 @@ pub(in crate::postgres) async fn drive(
         .with_staleness(Staleness::Suspect)
     })?;
     let (connection, turns) = WithTurns::new(connection);
-    let task = tokio::spawn(async move {
+    let task = async move {
         match connection.await {
             Ok(()) => {}
             Err(error) if is_idle_timeout(&error) => {
                 tracing::debug!(%error, "the server closed an idle connection");
             }
             Err(error) => {
-                tracing::warn!(%error, cause = error.source(), "a database connection broke");
+                let reason = with_causes(&error);
+                tracing::warn!(%reason, "a database connection broke");
             }
         }
-    });
+    };
+    // Not the span of the request that happens to open the connection.
+    let span = tracing::info_span!(parent: None, "connection", %stage);
+    let task = tokio::spawn(task.instrument(span));
     // The wrapper aborts its task on drop, before the server is told: it gets an empty one.
     let client = ClientWrapper::new(client, tokio::spawn(std::future::ready(())));
     let cache = Arc::clone(&client.statement_cache);

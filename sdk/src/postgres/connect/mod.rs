@@ -43,6 +43,7 @@ use crate::postgres::connect::verify::{CertificateCheck, ServerVerifier};
 use crate::postgres::protocol::ErrorResponse;
 use crate::postgres::sqlstate::{refused, unauthenticated};
 use crate::postgres::stage_mark::StageMark;
+use crate::stage::Stage;
 use crate::staleness::Staleness;
 
 /// An attempt to open a connection to a server.
@@ -51,6 +52,7 @@ use crate::staleness::Staleness;
 /// the server does not support it. Each step has its own time limit: a busy server makes slow
 /// progress, and an absent one makes none.
 pub(in crate::postgres) struct ConnectAttempt<'a> {
+    pub(in crate::postgres) stage: Stage,
     pub(in crate::postgres) url: &'a DatabaseUrl,
     /// The server as `host:port`, for messages and hints.
     pub(in crate::postgres) server: &'a str,
@@ -237,7 +239,7 @@ impl<'a> ConnectAttempt<'a> {
             task,
             turns,
             tap,
-        } = drive(stream, &self.url.user, self.server, is_pooled).await?;
+        } = drive(stream, self.stage, &self.url.user, self.server, is_pooled).await?;
         let mark = match mark {
             Some(mark) => mark,
             None => StageMark::query(&client, self.url).await?,

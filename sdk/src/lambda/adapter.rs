@@ -1,0 +1,273 @@
+//! The services that turn an invocation's event into a request or a call of the event handler.
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use futures_util::FutureExt as _;
+use http::Response;
+use http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
+use http_body_util::BodyDataStream;
+use lambda_http::lambda_runtime::{Diagnostic, MetadataPrelude, StreamResponse};
+use lambda_http::request::RequestOrigin;
+use lambda_http::{Body, Context, LambdaEvent, Request, RequestExt as _, TransformResponse};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::time::timeout_at;
+use tower_service::Service;
+use tracing::Instrument as _;
+
+use crate::database::Databases;
+use crate::lambda::error_response::{failed, response, took_too_long};
+use crate::lambda::event::{Event, Payload, none_of_these};
+use crate::lambda::service::{Answer, finish, for_context, stage_span};
+use crate::lambda::streaming::Streamed;
+use crate::log_line::with_causes;
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// The response to an invocation, as JSON. It is serialized here, where a value that has no JSON
+/// is one response's failure: the runtime would end the process.
+type Reply = Result<Box<RawValue>, EventRefused>;
+
+/// The service of all events around one of requests.
+#[derive(Clone)]
+pub(super) struct Events<S> {
+    service: S,
+    on_event: EventHandler,
+}
+
+impl<S> Events<S> {
+    pub(super) fn new(service: S, on_event: EventHandler) -> Self {
+        Self { service, on_event }
+    }
+}
+
+impl<S> Service<LambdaEvent<Payload>> for Events<S>
+where
+    S: Service<
+            Request,
+            Response = Answer,
+            Error = Infallible,
+            Future = BoxFuture<Result<Answer, Infallible>>,
+        >,
+{
+    type Response = Box<RawValue>;
+    type Error = EventRefused;
+    type Future = BoxFuture<Reply>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), EventRefused>> {
+        self.service.poll_ready(cx).map_err(|never| match never {})
+    }
+
+    fn call(&mut self, event: LambdaEvent<Payload>) -> Self::Future {
+        let (payload, context) = event.into_parts();
+        let (origin, request) = match payload {
+            Payload::Other(payload) => return self.on_event.handle(payload, context),
+            Payload::Request(origin, request) => (origin, request),
+        };
+        let answer = match request {
+            Ok(request) => self.service.call(with_context(request, context)),
+            Err(problem) => Box::pin(std::future::ready(Ok(Answer(response(&problem))))),
+        };
+        Box::pin(reply(origin, answer))
+    }
+}
+
+async fn reply(origin: RequestOrigin, answer: BoxFuture<Result<Answer, Infallible>>) -> Reply {
+    let Ok(Answer(mut answer)) = answer.await;
+    make_utf8(answer.headers_mut());
+    let written = match written(origin.clone(), answer).await {
+        Err(error) => {
+            tracing::error!(%error, "the response has no JSON");
+            written(origin, response(&failed())).await
+        }
+        written => written,
+    };
+    written.map_err(|_| EventRefused("the response has no JSON".to_owned()))
+}
+
+async fn written(
+    origin: RequestOrigin,
+    answer: Response<Body>,
+) -> Result<Box<RawValue>, serde_json::Error> {
+    let answer = std::future::ready(Ok::<_, Infallible>(Answer(answer)));
+    let Ok(answer) = TransformResponse::Request(origin, Box::pin(answer)).await;
+    to_raw_value(&answer)
+}
+
+/// The service of all events around one of requests with streamed responses.
+#[derive(Clone)]
+pub(super) struct Streams<S>(pub(super) S);
+
+impl<S, B> Service<LambdaEvent<Payload>> for Streams<S>
+where
+    S: Service<
+            Request,
+            Response = Response<Streamed<B>>,
+            Error = Infallible,
+            Future = BoxFuture<Result<Response<Streamed<B>>, Infallible>>,
+        >,
+    B: Send + 'static,
+{
+    type Response = StreamResponse<BodyDataStream<Streamed<B>>>;
+    type Error = EventRefused;
+    type Future = BoxFuture<Result<Self::Response, EventRefused>>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), EventRefused>> {
+        self.0.poll_ready(cx).map_err(|never| match never {})
+    }
+
+    fn call(&mut self, event: LambdaEvent<Payload>) -> Self::Future {
+        let (payload, context) = event.into_parts();
+        let answer = match payload {
+            Payload::Other(payload) => return Box::pin(refused(&payload)),
+            Payload::Request(_, Ok(request)) => self.0.call(with_context(request, context)),
+            Payload::Request(_, Err(problem)) => {
+                let response = response(&problem).map(Streamed::whole);
+                Box::pin(std::future::ready(Ok(response)))
+            }
+        };
+        Box::pin(async {
+            let Ok(answer) = answer.await;
+            Ok(streamed(answer))
+        })
+    }
+}
+
+fn streamed<B>(answer: Response<B>) -> StreamResponse<BodyDataStream<B>> {
+    let (mut parts, body) = answer.into_parts();
+    make_utf8(&mut parts.headers);
+    let cookies = parts.headers.get_all(SET_COOKIE).iter();
+    let cookies = cookies.map(|cookie| String::from_utf8_lossy(cookie.as_bytes()).into_owned());
+    let cookies = cookies.collect();
+    parts.headers.remove(SET_COOKIE);
+    StreamResponse {
+        metadata_prelude: MetadataPrelude {
+            status_code: parts.status,
+            headers: parts.headers,
+            cookies,
+        },
+        stream: BodyDataStream::new(body),
+    }
+}
+
+/// Adds the context of an invocation to its request.
+fn with_context(mut request: Request, context: Context) -> Request {
+    let trace_id = context.xray_trace_id.as_deref();
+    if let Some(Ok(trace_id)) = trace_id.map(HeaderValue::from_str) {
+        let name = HeaderName::from_static("x-amzn-trace-id");
+        request.headers_mut().try_insert(name, trace_id).ok();
+    }
+    request.with_lambda_context(context)
+}
+
+/// Reads header values that are no UTF-8 as Latin-1: Lambda's response has texts only.
+fn make_utf8(headers: &mut HeaderMap) {
+    for value in headers.values_mut() {
+        if std::str::from_utf8(value.as_bytes()).is_err() {
+            let text: String = value
+                .as_bytes()
+                .iter()
+                .map(|byte| char::from(*byte))
+                .collect();
+            // Control characters of Latin-1 are no part of a header.
+            let text = text.replace(char::is_control, " ");
+            *value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
+        }
+    }
+}
+
+/// The function's handler of events that are no requests, if it has one.
+#[derive(Clone)]
+pub(super) struct EventHandler(Option<(Arc<Handle>, Databases)>);
+
+type Handle = dyn Fn(Event) -> BoxFuture<Result<Box<RawValue>, BoxError>> + Send + Sync;
+
+impl EventHandler {
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
+    pub(super) fn new<F, Fut, R, E>(on_event: F, databases: &Databases) -> Self
+    where
+        F: Fn(Event) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R, E>> + Send + 'static,
+        R: Serialize,
+        E: Into<BoxError>,
+    {
+        let handle = move |event| -> BoxFuture<Result<Box<RawValue>, BoxError>> {
+            let handled = on_event(event);
+            Box::pin(async {
+                let result = handled.await.map_err(Into::into)?;
+                Ok(to_raw_value(&result)?)
+            })
+        };
+        Self(Some((Arc::new(handle), databases.clone())))
+    }
+
+    fn handle(&self, payload: Box<RawValue>, context: Context) -> BoxFuture<Reply> {
+        let Some((handle, databases)) = &self.0 else {
+            return Box::pin(refused(&payload));
+        };
+        let (database, deadline) = for_context(databases, Some(&context));
+        let span = stage_span(&database);
+        let handle = Arc::clone(handle);
+        let event = Event::new(payload, context, database.clone());
+        let handled = async move {
+            let handled = AssertUnwindSafe(async { handle(event).await }).catch_unwind();
+            let handled = match deadline {
+                None => Ok(handled.await),
+                Some(deadline) => timeout_at(deadline.handler, handled).await,
+            };
+            let reply = match handled {
+                Ok(Ok(Ok(result))) => Ok(result),
+                Ok(Ok(Err(error))) => {
+                    tracing::error!(reason = %with_causes(&*error), "an event could not be handled");
+                    Err(EventRefused(FAILED.to_owned()))
+                }
+                // A panic's message is in the log already.
+                Ok(Err(_)) => Err(EventRefused(FAILED.to_owned())),
+                Err(_) => {
+                    took_too_long();
+                    Err(EventRefused(
+                        "the handler of this event took too long".to_owned(),
+                    ))
+                }
+            };
+            finish(&database, deadline).await;
+            reply
+        };
+        Box::pin(handled.instrument(span))
+    }
+}
+
+const FAILED: &str = "this event could not be handled; the reason is in the function's log";
+
+fn refused<T>(payload: &RawValue) -> std::future::Ready<Result<T, EventRefused>> {
+    std::future::ready(Err(EventRefused(none_of_these(payload.get()))))
+}
+
+/// The failure of an invocation, in words that its caller may read. The runtime logs it.
+pub(super) struct EventRefused(String);
+
+impl fmt::Debug for EventRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<EventRefused> for Diagnostic {
+    fn from(refused: EventRefused) -> Self {
+        Self {
+            error_type: "stagelink.EventRefused".to_owned(),
+            error_message: refused.0,
+        }
+    }
+}
