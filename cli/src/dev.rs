@@ -59,7 +59,7 @@ impl DevEnvironment {
         let project = project::open(&options.project)?;
         let config = SiteConfig::load(&project)?;
         for warning in &config.warnings {
-            note(format_args!("  ! netlify.toml: {warning}"));
+            note(format_args!("  ! {warning}"));
         }
         // Before the build, which takes a minute.
         for (option, port) in [

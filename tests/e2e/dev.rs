@@ -306,19 +306,46 @@ async fn occupied_port_is_reported_at_once() {
     assert!(is_empty(temporary.path()));
 }
 
+/// Netlify then publishes the project's folder, and its `_redirects` and `_headers` count.
 #[tokio::test]
-async fn project_without_netlify_toml_is_refused() {
-    let temporary = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir(temporary.path().join("functions")).expect("a folder");
-    let path = temporary.path().to_str().expect("a path").to_owned();
-    let output = command(temporary.path(), &["--project", &path])
-        .await
-        .stderr(Stdio::piped())
-        .output()
-        .await
-        .expect("the command runs");
-    assert!(!output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("netlify.toml"));
+async fn project_without_netlify_toml_starts_with_the_defaults_of_netlify() {
+    let project = tempfile::tempdir().expect("a folder");
+    for (path, text) in [
+        (
+            "Cargo.toml",
+            "[workspace]\nresolver = \"3\"\nmembers = [\"functions/*\"]\n",
+        ),
+        (
+            "functions/hello/Cargo.toml",
+            "[package]\nname = \"hello\"\nedition = \"2024\"\n",
+        ),
+        ("functions/hello/src/main.rs", "fn main() {}\n"),
+        ("migrations/README", "none\n"),
+        ("index.html", "hello\n"),
+        ("app.js", "1\n"),
+        ("_headers", "/*.js\n  X-Script: yes\n"),
+        // The second line is wrong, and costs itself only.
+        ("_redirects", "/old/*/page /app.js?of=:splat 302\n/a b\n"),
+    ] {
+        let path = project.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+    let path = project.path().to_str().expect("a path");
+    let dev = Dev::start(&["--project", path]).await;
+    let url = dev.stage("staging")["url"]
+        .as_str()
+        .expect("a URL")
+        .to_owned();
+    let get = async |path: &str| send("GET", &format!("{url}{path}"), &[], "").await;
+    assert_eq!(get("/").await.text(), "hello\n");
+    let script = get("/app.js").await;
+    assert_eq!(script.header("x-script"), "yes");
+    let moved = get("/old/1/2/page?x=1").await;
+    assert_eq!(moved.status, 302);
+    assert_eq!(moved.header("location"), "/app.js?of=1/2");
+    assert_eq!(get("/_redirects").await.status, 404);
+    drop(dev);
 }
 
 #[tokio::test]

@@ -1,14 +1,20 @@
-//! The configuration of a site in netlify.toml, with warnings for unsupported keys.
+//! The configuration of a site in netlify.toml, `_redirects` and `_headers`, with warnings for what
+//! has no effect.
 
 use super::headers::HeaderRule;
 use super::redirects::Redirect;
+use super::rules::{
+    HeaderBlock, RedirectRule, RuleError, parse_header_table, parse_headers_file,
+    parse_redirect_table, parse_redirects_file, remove_duplicates, unknown_keys,
+};
 use crate::{Error, ErrorKind};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use toml::de::DeTable;
 
-/// Configuration of a site, from its netlify.toml.
+/// Configuration of a site, from its netlify.toml and the rules in its published folder.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SiteConfig {
@@ -20,12 +26,26 @@ pub struct SiteConfig {
     pub functions: PathBuf,
     /// Build command, `[build] command`. The stand-in does not run it.
     pub command: Option<String>,
-    /// Redirects and rewrites, in the file's order.
+    /// Redirects and rewrites: those of `_redirects` before those of netlify.toml.
     pub redirects: Vec<Redirect>,
-    /// Custom headers of published files.
+    /// Custom headers of published files: those of `_headers` before those of netlify.toml.
     pub headers: Vec<HeaderRule>,
-    /// Messages about keys that have no effect here.
+    /// Messages about rules and keys that have no effect here, each with its file, and with its line
+    /// for a rule.
     pub warnings: Vec<String>,
+}
+
+/// A rule and its place, as in `public/_redirects line 3`.
+#[derive(Debug)]
+struct Placed<T> {
+    place: String,
+    rule: T,
+}
+
+impl<T: PartialEq> PartialEq for Placed<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.rule == other.rule
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -33,8 +53,8 @@ pub struct SiteConfig {
 struct File {
     build: Build,
     functions: Functions,
-    redirects: Vec<RedirectTable>,
-    headers: Vec<HeaderTable>,
+    redirects: Option<toml::Value>,
+    headers: Option<toml::Value>,
     /// Build settings for a context or branch.
     context: BTreeMap<String, Context>,
     /// Settings of `netlify dev`, which do not apply here.
@@ -68,69 +88,65 @@ struct Functions {
     directory: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct RedirectTable {
-    #[serde(alias = "origin")]
-    from: String,
-    #[serde(alias = "destination")]
-    to: String,
-    status: Option<u16>,
-    #[serde(default)]
-    force: bool,
-    // Without its conditions a rule would match requests that it must not match, so a rule with one
-    // of these is ignored.
-    #[serde(alias = "params", alias = "parameters")]
-    query: Option<toml::Value>,
-    conditions: Option<toml::Value>,
-    #[serde(alias = "sign", alias = "signing")]
-    signed: Option<toml::Value>,
-    headers: Option<toml::Value>,
-}
-
-#[derive(Deserialize)]
-struct HeaderTable {
-    #[serde(rename = "for")]
-    path: String,
-    #[serde(default)]
-    values: BTreeMap<String, String>,
-}
-
 impl SiteConfig {
-    /// Loads `netlify.toml` from a site's directory.
+    /// Loads `netlify.toml` from a site's directory, and `_redirects` and `_headers` from its
+    /// published folder. Each of the three may be missing.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] if there is no such file, or as for [`SiteConfig::parse`];
-    /// [`ErrorKind::System`] if it cannot be read.
+    /// As for [`SiteConfig::parse`], and [`ErrorKind::System`] if a file cannot be read.
     pub fn load(directory: &Path) -> Result<Self, Error> {
-        let file = directory.join("netlify.toml");
-        let text = std::fs::read_to_string(&file).map_err(|cause| {
-            let kind = match cause.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::InvalidData => ErrorKind::Input,
-                _ => ErrorKind::System,
-            };
-            Error::new(kind, format!("could not read {}", file.display())).with_source(cause)
-        })?;
-        let mut config = Self::parse(&text, directory)?;
-        for name in ["_redirects", "_headers"] {
-            if config.publish.join(name).exists() {
-                let name = config.publish.join(name);
-                config.warn(format!(
-                    "{} is ignored: write its rules in netlify.toml",
-                    name.display()
-                ));
-            }
-        }
+        let loaded = LoadedToml::load(directory)?;
+        let publish = loaded.config.publish.clone();
+        loaded.with_files(directory, &publish)
+    }
+
+    /// Loads the configuration of a deploy: its netlify.toml is among the published files.
+    #[cfg(feature = "netlify-api")]
+    pub(crate) fn load_deploy(publish: &Path) -> Result<Self, Error> {
+        let loaded = LoadedToml::load(publish)?;
+        let mut config = loaded.with_files(publish, publish)?;
+        config.publish = publish.to_owned();
         Ok(config)
     }
 
-    /// Parses the text of a netlify.toml. Its paths are relative to `directory`.
+    /// Parses the text of a netlify.toml, without the other files. Its paths are relative to
+    /// `directory`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`], with line and reason, if the text is not TOML, if a value has the
-    /// wrong type, and if a path leads out of `directory`.
+    /// [`ErrorKind::Input`], with line and reason, if the text is not TOML, if a value outside of
+    /// the rules has the wrong type, and if a path leads out of `directory`.
     pub fn parse(text: &str, directory: &Path) -> Result<Self, Error> {
+        let loaded = LoadedToml::parse(text, directory)?;
+        Ok(loaded.finish(Vec::new(), Vec::new()))
+    }
+
+    fn warn(&mut self, place: &str, warning: impl std::fmt::Display) {
+        self.warnings.push(format!("{place}: {warning}"));
+    }
+}
+
+/// The content of netlify.toml, before the rules of the other files come to it.
+#[derive(Debug)]
+struct LoadedToml {
+    config: SiteConfig,
+    redirects: Vec<Placed<RedirectRule>>,
+    headers: Vec<Placed<HeaderBlock>>,
+}
+
+impl LoadedToml {
+    fn load(directory: &Path) -> Result<Self, Error> {
+        let text = read(&directory.join(TOML))?;
+        let mut loaded = Self::parse(text.as_deref().unwrap_or_default(), directory)?;
+        if text.is_none() {
+            let none = "there is no such file, so Netlify's defaults apply";
+            loaded.config.warnings.insert(0, format!("{TOML}: {none}"));
+        }
+        Ok(loaded)
+    }
+
+    fn parse(text: &str, directory: &Path) -> Result<Self, Error> {
         let mut ignored = Vec::new();
         let file: File = toml::Deserializer::parse(text)
             .and_then(|toml| {
@@ -146,7 +162,7 @@ impl SiteConfig {
         let publish = file.build.publish.as_deref();
         let functions = file.functions.directory.or(file.build.functions);
         let functions = functions.as_deref().unwrap_or("netlify/functions");
-        let mut config = Self {
+        let mut config = SiteConfig {
             publish: resolve_path(&base, "build.publish", publish.unwrap_or(""))?,
             functions: resolve_path(&base, "functions.directory", functions)?,
             command: file.build.command,
@@ -155,92 +171,284 @@ impl SiteConfig {
             warnings: Vec::new(),
         };
         if publish.is_none() {
-            let all = config.publish.display();
-            config.warn(format!(
-                "no build.publish is set, so all of {all} is published"
-            ));
+            let all = config.publish.display().to_string();
+            config.warn(
+                TOML,
+                format_args!("no build.publish is set, so all of {all} is published"),
+            );
         }
         for (name, context) in &file.context {
             if context.publish.is_some() && context.publish.as_deref() != publish {
-                config.warn(format!(
-                    "context.{name}.publish is ignored: all contexts are served from {}",
-                    config.publish.display()
-                ));
+                let served = config.publish.display().to_string();
+                config.warn(
+                    TOML,
+                    format_args!(
+                        "context.{name}.publish is ignored: all contexts are served from {served}"
+                    ),
+                );
             }
         }
-        for (index, table) in file.redirects.into_iter().enumerate() {
-            match table.into_redirect() {
-                Ok(rule) => config.redirects.push(rule),
-                Err(reason) => config.warn(format!("redirect {} is ignored: {reason}", index + 1)),
-            }
-        }
-        for table in &file.headers {
-            let rule = HeaderRule::parse(&table.path, &table.values, &mut config.warnings);
-            config.headers.extend(rule);
-        }
-        for key in ignored.iter().map(|key| describe_key(key)) {
+        let redirects = parse_redirect_tables(text, file.redirects.as_ref(), &mut config);
+        let headers = parse_header_tables(text, file.headers.as_ref(), &mut config);
+        for key in ignored {
             let is_build_environment = key == "build.environment"
                 || key.starts_with("context.") && key.ends_with(".environment");
             let reason = match is_build_environment {
                 true => "on Netlify it applies to the build and not to functions",
                 false => "the local site does not support it",
             };
-            config.warn(format!("{key} is ignored: {reason}"));
+            config.warn(TOML, format_args!("{key} is ignored: {reason}"));
         }
-        Ok(config)
+        Ok(Self {
+            config,
+            redirects,
+            headers,
+        })
     }
 
-    fn warn(&mut self, warning: String) {
-        self.warnings.push(warning);
+    /// Adds the rules of the files in the published folder.
+    fn with_files(mut self, directory: &Path, publish: &Path) -> Result<SiteConfig, Error> {
+        let read = |name: &str| {
+            let path = publish.join(name);
+            let shown = path.strip_prefix(directory).unwrap_or(&path);
+            Ok::<_, Error>((
+                shown.display().to_string(),
+                read(&path)?.unwrap_or_default(),
+            ))
+        };
+        let (shown, text) = read("_redirects")?;
+        let redirects = self.place_redirects(&shown, &text);
+        let (shown, text) = read("_headers")?;
+        let headers = self.place_headers(&shown, &text);
+        Ok(self.finish(redirects, headers))
     }
-}
 
-impl RedirectTable {
-    fn into_redirect(self) -> Result<Redirect, String> {
-        let conditions = [
-            ("query", self.query),
-            ("conditions", self.conditions),
-            ("signed", self.signed),
-            ("headers", self.headers),
-        ];
-        // The Netlify CLI writes all four into the file that it uploads, most of them empty.
-        let is_empty =
-            |condition: &toml::Value| condition.as_table().is_some_and(toml::Table::is_empty);
-        for (name, condition) in conditions {
-            if condition.is_some_and(|condition| !is_empty(&condition)) {
-                return Err(format!(
-                    "{name} (from {:?}) is not available locally",
-                    self.from
-                ));
+    fn place_redirects(&mut self, file: &str, text: &str) -> Vec<Placed<RedirectRule>> {
+        let (rules, errors) = parse_redirects_file(text);
+        self.place(file, "redirect", rules, errors)
+    }
+
+    fn place_headers(&mut self, file: &str, text: &str) -> Vec<Placed<HeaderBlock>> {
+        let (blocks, errors) = parse_headers_file(text);
+        self.place(file, "headers rule", blocks, errors)
+    }
+
+    /// Returns the rules with their places, and warns of the errors.
+    fn place<T>(
+        &mut self,
+        file: &str,
+        what: &str,
+        rules: Vec<(usize, T)>,
+        errors: Vec<RuleError>,
+    ) -> Vec<Placed<T>> {
+        for RuleError { line, reason } in errors {
+            let place = format!("{file} line {line}");
+            self.config
+                .warn(&place, format_args!("the {what} is ignored: {reason}"));
+        }
+        let rules = rules.into_iter().map(|(line, rule)| Placed {
+            place: format!("{file} line {line}"),
+            rule,
+        });
+        rules.collect()
+    }
+
+    /// Merges the rules of the files with those of netlify.toml, in Netlify's order.
+    fn finish(
+        self,
+        redirects: Vec<Placed<RedirectRule>>,
+        headers: Vec<Placed<HeaderBlock>>,
+    ) -> SiteConfig {
+        let mut config = self.config;
+        for Placed { place, rule } in merge(redirects, self.redirects) {
+            match Redirect::new(&rule) {
+                Ok(redirect) => {
+                    if is_function_with_query(&rule.to) {
+                        config.warn(
+                            &place,
+                            format_args!(
+                                "on Netlify a function does not always get the query of a \
+                                 destination ({}): put the value in the path",
+                                rule.to
+                            ),
+                        );
+                    }
+                    config.redirects.push(redirect);
+                }
+                Err(reason) => config.warn(
+                    &place,
+                    format_args!("the redirect from {:?} is ignored: {reason}", rule.from),
+                ),
             }
         }
-        let status = self.status.unwrap_or(Redirect::DEFAULT_STATUS);
-        Redirect::new(&self.from, &self.to, status, self.force).map_err(|error| error.to_string())
+        for Placed { place, rule } in merge(headers, self.headers) {
+            let mut warnings = Vec::new();
+            match HeaderRule::new(&rule, &mut warnings) {
+                Ok(rule) => config.headers.push(rule),
+                Err(reason) => warnings.push(format!("the headers rule is ignored: {reason}")),
+            }
+            for warning in warnings {
+                config.warn(&place, warning);
+            }
+        }
+        config
     }
 }
 
-/// Returns the name of a key for warnings: `redirects.0.x` is `x of redirect 1`.
-fn describe_key(key: &str) -> String {
-    let mut parts = key.splitn(3, '.');
-    let (table, index, rest) = (parts.next(), parts.next(), parts.next());
-    match (table, index.map(str::parse::<usize>), rest) {
-        (Some("redirects"), Some(Ok(index)), Some(rest)) => {
-            format!("{rest} of redirect {}", index + 1)
+/// Returns the rules of a file before those of netlify.toml, each once.
+fn merge<T: PartialEq>(file: Vec<Placed<T>>, toml: Vec<Placed<T>>) -> Vec<Placed<T>> {
+    remove_duplicates(file.into_iter().chain(toml).collect())
+}
+
+/// Rules of the three files as Netlify's parsers return them, and the warnings about the others.
+#[cfg(feature = "testing")]
+pub type MergedRules = (Vec<RedirectRule>, Vec<HeaderBlock>, Vec<String>);
+
+/// Merges the rules of the three files.
+///
+/// # Errors
+///
+/// As for [`SiteConfig::parse`].
+#[cfg(feature = "testing")]
+pub fn merged_rules(toml: &str, redirects: &str, headers: &str) -> Result<MergedRules, Error> {
+    let mut loaded = LoadedToml::parse(toml, Path::new("."))?;
+    let redirects = loaded.place_redirects("_redirects", redirects);
+    let headers = loaded.place_headers("_headers", headers);
+    let rules = merge(redirects, loaded.redirects).into_iter();
+    let blocks = merge(headers, loaded.headers).into_iter();
+    Ok((
+        rules.map(|placed| placed.rule).collect(),
+        blocks.map(|placed| placed.rule).collect(),
+        loaded.config.warnings,
+    ))
+}
+
+/// Returns whether a rule leads to a function, with a query of its own.
+fn is_function_with_query(to: &str) -> bool {
+    let query = to
+        .strip_prefix("/.netlify/functions/")
+        .and_then(|rest| rest.split('#').next()?.split_once('?'));
+    query.is_some_and(|(_, query)| !query.is_empty())
+}
+
+fn parse_redirect_tables(
+    text: &str,
+    tables: Option<&toml::Value>,
+    config: &mut SiteConfig,
+) -> Vec<Placed<RedirectRule>> {
+    let mut rules = Vec::new();
+    for (place, table) in tables_of(text, "redirects", tables, config) {
+        for key in unknown_keys(table) {
+            config.warn(
+                &place,
+                format_args!("{key} is ignored: the local site does not support it"),
+            );
         }
-        (Some("headers"), Some(Ok(index)), Some(rest)) => {
-            format!("{rest} of headers rule {}", index + 1)
+        match parse_redirect_table(table) {
+            Ok(rule) => rules.push(Placed { place, rule }),
+            Err(reason) => {
+                config.warn(&place, format_args!("the redirect is ignored: {reason}"));
+            }
         }
-        _ => key.to_owned(),
+    }
+    rules
+}
+
+fn parse_header_tables(
+    text: &str,
+    tables: Option<&toml::Value>,
+    config: &mut SiteConfig,
+) -> Vec<Placed<HeaderBlock>> {
+    let mut blocks = Vec::new();
+    for (place, table) in tables_of(text, "headers", tables, config) {
+        match parse_header_table(table) {
+            Ok(block) => blocks.extend(block.map(|rule| Placed { place, rule })),
+            Err(reason) => config.warn(
+                &place,
+                format_args!("the headers rule is ignored: {reason}"),
+            ),
+        }
+    }
+    blocks
+}
+
+/// Returns the tables of an array with their places.
+fn tables_of<'a>(
+    text: &str,
+    key: &str,
+    value: Option<&'a toml::Value>,
+    config: &mut SiteConfig,
+) -> Vec<(String, &'a toml::Value)> {
+    let Some(value) = value else {
+        return Vec::new();
+    };
+    let Some(tables) = value.as_array() else {
+        config.warn(
+            TOML,
+            format_args!("{key} is ignored: it must be an array of tables, [[{key}]]"),
+        );
+        return Vec::new();
+    };
+    let lines = lines_of(text, key);
+    let place = |index: usize| match lines.get(index) {
+        Some(line) => format!("{TOML} line {line}"),
+        None => TOML.to_owned(),
+    };
+    tables
+        .iter()
+        .enumerate()
+        .map(|(index, table)| (place(index), table))
+        .collect()
+}
+
+/// Returns the line of each element of an array.
+fn lines_of(text: &str, key: &str) -> Vec<usize> {
+    let Ok(table) = DeTable::parse(text) else {
+        return Vec::new();
+    };
+    let array = table.get_ref().get(key);
+    let elements = array.and_then(|array| array.get_ref().as_array());
+    elements
+        .into_iter()
+        .flatten()
+        .map(|element| line_at(text, element.span().start))
+        .collect()
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().get(..offset).unwrap_or_default();
+    before.iter().filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// Reads a file as text, or returns `None` if there is none. Bytes that are not UTF-8 are replaced,
+/// as on Netlify.
+fn read(file: &Path) -> Result<Option<String>, Error> {
+    match std::fs::read(file) {
+        Ok(content) => Ok(Some(String::from_utf8_lossy(&content).into_owned())),
+        Err(cause) if is_missing(&cause) => Ok(None),
+        Err(cause) => {
+            let message = format!("could not read {}", file.display());
+            Err(Error::new(ErrorKind::System, message).with_source(cause))
+        }
     }
 }
+
+/// Returns whether there is no such file: the published folder itself may be missing, too.
+fn is_missing(cause: &io::Error) -> bool {
+    matches!(
+        cause.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+const TOML: &str = "netlify.toml";
 
 /// Returns the error for invalid TOML, with line number and reason. It omits the line itself, which
 /// may hold a value of `[build.environment]`.
 fn syntax_error(text: &str, directory: &Path, error: &toml::de::Error) -> Error {
-    let file = directory.join("netlify.toml");
-    let before = error.span().and_then(|span| text.get(..span.start));
-    let place = match before {
-        Some(before) => format!("line {}: ", before.matches('\n').count() + 1),
+    let file = directory.join(TOML);
+    let place = match error.span() {
+        Some(span) => format!("line {}: ", line_at(text, span.start)),
         None => String::new(),
     };
     let reason = error.message();
@@ -371,9 +579,9 @@ mod tests {
             "context.production.redirects",
             "context.production.functions",
             "plugins",
-            "forse of redirect 1",
-            "redirect 2 is ignored: conditions",
-            "redirect 3 is ignored",
+            "netlify.toml line 21: forse is ignored",
+            "netlify.toml line 25: the redirect from \"/admin/*\" is ignored: the condition Role",
+            "netlify.toml line 30: the redirect from \"/proxy/*\" is ignored: a proxy",
         ] {
             assert!(warnings.contains(key), "{key} in {warnings}");
         }
@@ -383,19 +591,60 @@ mod tests {
 
     #[test]
     fn invalid_config_is_refused_with_line_and_reason() {
-        let wrong = "[build]\npublish = \"public\"\n\n[[redirects]]\nfrom = \"/a\"\nto = 7\n";
+        let wrong = "[build]\npublish = \"public\"\n\n[functions]\ndirectory = 7\n";
         let error = parse(wrong).unwrap_err().to_string();
-        assert!(error.contains("netlify.toml: line 6: "), "{error}");
+        assert!(error.contains("netlify.toml: line 5: "), "{error}");
         assert!(error.contains("expected a string"), "{error}");
 
         let error = parse("[build]\npublish = \"a\"\nTOKEN = \"s3cret\n").unwrap_err();
         assert!(error.to_string().contains("line 3: "), "{error}");
         assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+    }
 
-        let error = parse("[[redirects]]\nfrom = \"/a\"\n")
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("line 1: missing field `to`"), "{error}");
+    #[test]
+    fn wrong_rule_costs_itself_and_a_warning_with_its_line() {
+        let config = parse(
+            "[build]\npublish = \"public\"\n\
+             [[redirects]]\nfrom = \"/a\"\nto = 7\n\
+             [[redirects]]\nfrom = \"/b\"\n\
+             [[redirects]]\nfrom = \"/c/*\"\nstatus = 200.0\n\
+             [[redirects]]\nfrom = \"/d\"\nto = \"/e\"\nstatus = \"301\"\n\
+             [[headers]]\nfor = \"/*\"\nvalues = {a = 1}\n\
+             [[headers]]\nfor = \"/*.js\"\nvalues = {a = [\"1\"]}\n",
+        )
+        .unwrap();
+        assert_eq!((config.redirects.len(), config.headers.len()), (2, 1));
+        assert_eq!(
+            config.warnings,
+            [
+                "netlify.toml line 3: the redirect is ignored: \"to\" is not text",
+                "netlify.toml line 6: the redirect is ignored: it has no \"to\", which only a \
+                 rule from \"…/*\" with status 200 can omit",
+                "netlify.toml line 15: the headers rule is ignored: the header \"a\" has a value \
+                 that is not text",
+            ]
+        );
+        let config = parse("redirects = 1\nheaders = {}\n[build]\npublish = \"a\"").unwrap();
+        assert_eq!(config.warnings.len(), 2);
+        assert!(config.warnings[0].contains("[[redirects]]"));
+    }
+
+    #[test]
+    fn query_for_a_function_warns() {
+        let rules = "[build]\npublish = \"a\"\n[[redirects]]\nfrom = \"/a\"\nstatus = 200\n";
+        let warnings = |to: &str| parse(&format!("{rules}to = \"{to}\"")).unwrap().warnings;
+        let warned = warnings("/.netlify/functions/f?x=1");
+        assert!(
+            warned[0].contains("put the value in the path"),
+            "{warned:?}"
+        );
+        for to in [
+            "/.netlify/functions/f",
+            "/f.html?x=1",
+            "/.netlify/functions/f#?x",
+        ] {
+            assert_eq!(warnings(to), [""; 0], "{to}");
+        }
     }
 
     #[test]
@@ -415,18 +664,33 @@ mod tests {
     }
 
     #[test]
-    fn load_without_a_file_is_an_input_error() {
-        let empty = tempfile::tempdir().unwrap();
-        let error = SiteConfig::load(empty.path()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Input);
-        std::fs::write(empty.path().join("netlify.toml"), "").unwrap();
-        std::fs::write(empty.path().join("_redirects"), "/a /b").unwrap();
-        let config = SiteConfig::load(empty.path()).unwrap();
+    fn config_without_a_file_has_the_defaults_of_netlify() {
+        let site = tempfile::tempdir().unwrap();
+        let config = SiteConfig::load(site.path()).unwrap();
+        assert_eq!(config.publish, site.path());
+        assert_eq!(config.functions, site.path().join("netlify/functions"));
+        assert!(config.warnings[0].contains("there is no such file"));
+    }
+
+    #[test]
+    fn rules_of_the_published_folder_come_before_those_of_the_toml() {
+        let site = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(site.path().join(name), text).unwrap();
+        std::fs::create_dir(site.path().join("public")).unwrap();
+        let toml = "[build]\npublish = \"public\"\n[[redirects]]\nfrom = \"/c\"\nto = \"/d\"\n\
+                    [[redirects]]\nfrom = \"/a\"\nto = \"/b\"\n";
+        write("netlify.toml", toml);
+        // A file at the root is for `netlify dev` alone.
+        write("_redirects", "/root /x\n");
+        write("public/_redirects", "/a /b\n/e\n/c /x\n");
+        write("public/_headers", "/*.js\n  X-A: 1\nnothing\n");
+        let config = SiteConfig::load(site.path()).unwrap();
+        // The first `/a` is repeated by the last, which counts.
+        assert_eq!((config.redirects.len(), config.headers.len()), (3, 1));
+        assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
         assert!(
-            config
-                .warnings
-                .iter()
-                .any(|warning| warning.contains("_redirects"))
+            config.warnings[0].starts_with("public/_redirects line 2: the redirect is ignored")
         );
+        assert!(config.warnings[1].starts_with("public/_headers line 3: the headers rule"));
     }
 }

@@ -8,6 +8,7 @@ use super::headers::{self, HeaderRule};
 use super::invoke::Invoke;
 use super::redirects::{self, Destination, Redirect};
 use super::response;
+use super::visitor::Visitor;
 use crate::Error;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
@@ -106,7 +107,8 @@ impl ServedDeploy {
         if let Some(name) = function_name(path) {
             return self.invoke(&name, query, &parts, body, info).await;
         }
-        let rule = redirects::first_match(&self.deploy.redirects, path, query);
+        let visitor = Visitor::new(path, query, &parts.headers);
+        let rule = redirects::first_match(&self.deploy.redirects, &visitor);
         if !rule.as_ref().is_some_and(|rule| rule.force)
             && let Some(resolved) = self.files.resolve(path).await
         {

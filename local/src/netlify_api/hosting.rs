@@ -23,7 +23,7 @@ use crate::{Error, ErrorKind};
 /// `<branch>--<site>.localhost`, and the newest production deploy `<site>.localhost`. The functions
 /// run from the uploaded archives with the variables that Netlify documents for functions: `URL`,
 /// `SITE_NAME`, `SITE_ID`, and those of their deploy's context with the scope of functions, as they
-/// were when the deploy became ready. The redirects are those of the uploaded netlify.toml.
+/// were when the deploy became ready. The redirects and headers are those of the uploaded files.
 ///
 /// Dropping it ends the processes; [`stop`](Hosting::stop) also waits for their end.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl NetlifyApi {
     /// # Errors
     ///
     /// [`ErrorKind::Input`] for a function that is not a Rust program in a valid archive, and for a
-    /// deploy without a valid netlify.toml; [`ErrorKind::System`] for an error of the operating
+    /// deploy whose netlify.toml is invalid; [`ErrorKind::System`] for an error of the operating
     /// system.
     pub async fn host(
         &self,
@@ -155,7 +155,7 @@ fn host_names(deploy: &UploadedDeploy, later: &[ReadyDeploy]) -> Vec<String> {
     hosts
 }
 
-/// Writes the files of a deploy and loads its netlify.toml.
+/// Writes the files of a deploy and loads its rules.
 fn publish(deploy: &UploadedDeploy, deploy_folder: &Path) -> Result<Deploy, Error> {
     let folder = deploy_folder.join("files");
     for (path, content) in &deploy.files {
@@ -173,8 +173,7 @@ fn publish(deploy: &UploadedDeploy, deploy_folder: &Path) -> Result<Deploy, Erro
             .and_then(|()| fs::write(&file, content));
         written.map_err(|cause| system_error(&format!("write {path}"), cause))?;
     }
-    let mut config = SiteConfig::load(&folder)?;
-    config.publish = folder;
+    let config = SiteConfig::load_deploy(&folder)?;
     Ok(Deploy::new("", &config))
 }
 
