@@ -72,6 +72,7 @@ impl HerokuSettings {
             api_url: HEROKU_API.to_owned(),
             config_var: "DATABASE_URL".to_owned(),
             pooler: true,
+            names_app: false,
         }
     }
 

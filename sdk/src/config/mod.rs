@@ -186,6 +186,16 @@ impl Settings {
         self
     }
 
+    /// Returns these settings for a command that a person runs: Heroku is asked for the names of
+    /// its apps, so that messages and the origin of the credentials have them in place of ids.
+    #[must_use]
+    pub fn with_app_names(mut self) -> Self {
+        if let Some(ProviderSettings::Heroku(heroku)) = &mut self.provider {
+            heroku.names_app = true;
+        }
+        self
+    }
+
     /// Starts settings for a stage without the environment.
     ///
     /// ```

@@ -37,6 +37,9 @@ pub struct HerokuSettings {
     /// Takes the URL of the database's pooler where the app has one:
     /// `DATABASE_CONNECTION_POOL_URL` beside `DATABASE_URL`.
     pub pooler: bool,
+    /// Asks for the app's name as well, at the cost of one more request, so that what a person
+    /// reads has the name in place of the id.
+    pub names_app: bool,
 }
 
 /// The way to the app that owns a stage's database.
@@ -279,6 +282,7 @@ impl ProviderVariables {
                 .stagelink_config_var
                 .unwrap_or_else(|| "DATABASE_URL".to_owned()),
             pooler: pooler != Pooler::Never,
+            names_app: false,
         })
     }
 

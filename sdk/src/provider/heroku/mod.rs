@@ -3,6 +3,7 @@
 //! Sources: the Platform API's schema of 2026-02-19 (github.com/heroku/platform-api)
 //! and <https://devcenter.heroku.com/articles/platform-api-reference>.
 
+mod attachments;
 mod review;
 
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub struct Heroku {
     config_var: String,
     /// The config var with the URL of the database's pooler, if pooling is on.
     pooler_var: Option<String>,
+    names_app: bool,
 }
 
 impl Heroku {
@@ -48,6 +50,7 @@ impl Heroku {
             app: settings.app,
             pooler_var: pooler_var.flatten(),
             config_var: settings.config_var,
+            names_app: settings.names_app,
         })
     }
 
@@ -216,28 +219,31 @@ impl Heroku {
     /// skipped and not copied.
     async fn database_url(&self, app: &str, stage: Stage) -> Result<Credentials, Error> {
         let path = format!("/apps/{}/config-vars", path_segment(app));
-        let response = self.api.get(&path, None, &format!("app {app}")).await?;
+        let name = match (self.names_app, &self.app) {
+            (true, HerokuApp::InPipeline { .. }) => self.name_of(app).await,
+            _ => app.to_owned(),
+        };
+        let response = self.api.get(&path, None, &format!("app {name}")).await?;
         let pooler_var = self.pooler_var.as_deref().unwrap_or_default();
         let [url, pooler] = response.string_fields([&self.config_var, pooler_var])?;
         let Some(url) = url else {
-            let message = format!(
-                "app {} on Heroku has no config var {}: attach a database with \
-                 `heroku addons:create heroku-postgresql`, or name the right var in \
-                 STAGELINK_CONFIG_VAR",
-                self.names_of(std::slice::from_ref(&app.to_owned())).await,
-                self.config_var
-            );
+            let name = match self.names_app {
+                true => name,
+                false => self.name_of(app).await,
+            };
+            let others = response.database_url_names().unwrap_or_default();
+            let message = attachments::missing(&name, &self.config_var, &others);
             return Err(match stage {
                 Stage::Review => Error::no_database(message, None),
                 _ => Error::new(ErrorKind::DatabaseUrl, message),
             });
         };
-        let origin = format!("{} of app {app} on Heroku", self.config_var);
+        let origin = format!("{} of app {name} on Heroku", self.config_var);
         let url = DatabaseUrl::parse(url.expose_secret(), &origin)?;
         let Some(pooler) = pooler else {
             return Ok(Credentials::new(url, origin));
         };
-        let origin = format!("{pooler_var} of app {app} on Heroku");
+        let origin = format!("{pooler_var} of app {name} on Heroku");
         let pooler = DatabaseUrl::parse(pooler.expose_secret(), &origin)?;
         Ok(Credentials::new(pooler, origin).with_direct(url))
     }
@@ -246,19 +252,25 @@ impl Heroku {
     async fn names_of(&self, ids: &[String]) -> String {
         let mut names = Vec::new();
         for id in ids.iter().take(5) {
-            let path = format!("/apps/{}", path_segment(id));
-            let name = match self.api.get_json::<Named>(&path, "app").await {
-                Ok(Named {
-                    name: Some(name), ..
-                }) => name,
-                _ => id.clone(),
-            };
-            names.push(name);
+            names.push(self.name_of(id).await);
         }
         if ids.len() > names.len() {
             names.push("…".to_owned());
         }
         names.join(", ")
+    }
+}
+
+impl Heroku {
+    /// Looks up an app's name; an app whose name cannot be read is shown by id.
+    async fn name_of(&self, id: &str) -> String {
+        let path = format!("/apps/{}", path_segment(id));
+        match self.api.get_json::<Named>(&path, "app").await {
+            Ok(Named {
+                name: Some(name), ..
+            }) => name,
+            _ => id.to_owned(),
+        }
     }
 }
 

@@ -76,6 +76,15 @@ impl ApiResponse {
             .map_err(|error| self.malformed(&error))
     }
 
+    /// Returns the names of the body's fields whose values are database URLs, in order. No value is
+    /// kept.
+    pub(in crate::provider) fn database_url_names(&self) -> Result<Vec<String>, Error> {
+        let mut json = serde_json::Deserializer::from_slice(&self.body);
+        DatabaseUrlNames
+            .deserialize(&mut json)
+            .map_err(|error| self.malformed(&error))
+    }
+
     /// Reads a string field that every response has by the provider's documentation.
     pub(in crate::provider) fn required_string(&self, name: &str) -> Result<SecretString, Error> {
         let [field] = self.string_fields([name])?;
@@ -154,6 +163,43 @@ impl<'de, const N: usize> Visitor<'de> for StringFields<'_, N> {
     }
 }
 
+/// Deserializes an object and keeps the names of the fields that hold database URLs.
+struct DatabaseUrlNames;
+
+impl<'de> DeserializeSeed<'de> for DatabaseUrlNames {
+    type Value = Vec<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for DatabaseUrlNames {
+    type Value = Vec<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let is_database_url = |text: &SecretString| {
+            let text = text.expose_secret().trim_start();
+            text.starts_with("postgres://") || text.starts_with("postgresql://")
+        };
+        let mut names = Vec::new();
+        while let Some(name) = map.next_key()? {
+            if map
+                .next_value::<Option<SecretString>>()?
+                .is_some_and(|text| is_database_url(&text))
+            {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,6 +245,13 @@ mod tests {
                 .unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ProviderUnavailable);
         }
+    }
+
+    #[test]
+    fn fields_with_database_urls_are_named() {
+        let json = r#"{"B_URL":"postgresql://x","A_URL":"postgres://y","C":"redis://z","D":null}"#;
+        let names = response(200, json).database_url_names().unwrap();
+        assert_eq!(names, ["A_URL", "B_URL"]);
     }
 
     #[test]
