@@ -32,7 +32,7 @@ enum Behaviour {
     Hangs,
     /// An error, with the time to come back.
     Busy,
-    /// The same, with a time that is longer than any process lives.
+    /// An error, with a time to come back that is longer than any process lives.
     BusyForADay,
     /// An error of the provider, which says nothing about the time.
     Fails,

@@ -202,7 +202,8 @@ impl ApiClient {
     }
 
     fn make_client(&self) -> Result<HttpClient, Error> {
-        let builder = Client::builder(TokioExecutor::new());
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder.http1_max_buf_size(HEAD_LIMIT_BYTES);
         if self.scheme == Scheme::HTTP {
             return Ok(HttpClient::Plain(builder.build(TcpConnector)));
         }
@@ -263,6 +264,10 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 
 /// Largest accepted response: 1 MiB. Heroku limits an app's config vars to 64 kB.
 const BODY_LIMIT_BYTES: usize = 1 << 20;
+
+/// Largest accepted head of a response: 64 KiB. Each part of a head that arrives has the whole head
+/// parsed anew, so a head without end would cost time with the square of the limit.
+const HEAD_LIMIT_BYTES: usize = 64 << 10;
 
 /// Limit for one request with its whole response, also where no pool limits the look-up: a command
 /// must not wait for ever for a body that drips.
