@@ -52,6 +52,30 @@ impl Attempts {
     }
 }
 
+/// Runs a look-up of the SDK's, again where a provider has a rate limit, fails or is silent.
+pub(crate) async fn look_up<T>(
+    look_up: impl AsyncFn() -> Result<T, stagelink::Error>,
+) -> Result<T, stagelink::Error> {
+    let mut attempts = Attempts::new();
+    loop {
+        let error = match look_up().await {
+            Err(error) if may_pass(error.kind()) => error,
+            outcome => return outcome,
+        };
+        if !attempts.pause(error.retry_after()).await {
+            return Err(error);
+        }
+    }
+}
+
+fn may_pass(kind: stagelink::ErrorKind) -> bool {
+    use stagelink::ErrorKind::{ProviderUnavailable, RateLimited, Timeout};
+    matches!(
+        kind,
+        ProviderUnavailable | RateLimited | Timeout(stagelink::Phase::Resolve)
+    )
+}
+
 const MOST_ATTEMPTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);

@@ -69,6 +69,7 @@ impl Heroku {
             match config_var_access(response.status) {
                 ConfigVarAccess::Denied => {}
                 ConfigVarAccess::Granted => {
+                    let app = self.app_name(app).await;
                     return Err(Error::new(
                         ErrorKind::Isolation,
                         format!(
@@ -105,6 +106,16 @@ impl Heroku {
         }
     }
 
+    /// Returns an app's name, or its id where the name cannot be read.
+    async fn app_name(&self, app: &str) -> String {
+        let action = format!("read the name of the app {app}");
+        let found = match self.api.get(&["apps", app], &[]).await {
+            Ok(response) => self.api.read::<Named>(&response, &action).ok(),
+            Err(_) => None,
+        };
+        found.map_or_else(|| app.to_owned(), |found| found.name)
+    }
+
     async fn pipeline_id(&self, pipeline: &str, action: &str) -> Result<String, Error> {
         let response = self.api.get(&["pipelines", pipeline], &[]).await?;
         let found: Reference = self.api.read(&response, action)?;
@@ -134,6 +145,11 @@ fn config_var_access(status: StatusCode) -> ConfigVarAccess {
 #[derive(Deserialize)]
 struct Reference {
     id: String,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
 }
 
 #[derive(Deserialize)]

@@ -30,6 +30,46 @@ impl Refusal<'_> {
         Error::new(kind, message).context(format!("could not {action}"))
     }
 
+    /// Advice for a refusal that is about the account: another name or more access does not help.
+    fn account_advice(&self) -> Option<&'static str> {
+        Some(
+            match (self.id.as_deref().unwrap_or_default(), self.status) {
+                ("verification_required", _) => {
+                    "it is not verified; its owner adds a payment method to the account"
+                }
+                ("two_factor", _) => {
+                    "it asks for a second factor, which a command does not have; make a token that \
+                 needs none (`heroku authorizations:create`)"
+                }
+                ("password_expired", _) => {
+                    "its password has expired; its owner logs in, sets a new one, and makes a new token"
+                }
+                ("delinquent", _) | (_, StatusCode::PAYMENT_REQUIRED) => {
+                    "it owes a payment; its owner pays what is due in the account's billing settings"
+                }
+                ("suspended", _) => "it is suspended; its owner asks the service's support",
+                (id, _) if id.split(['_', '-']).any(|word| word == "sso") => {
+                    "its team requires single sign-on; its owner logs in that way, and makes a new token"
+                }
+                _ => return None,
+            },
+        )
+    }
+
+    fn tries(&self) -> String {
+        match self.attempts {
+            0 | 1 => String::new(),
+            number => format!(", {number} times"),
+        }
+    }
+
+    fn when(&self) -> String {
+        match self.retry_after {
+            Some(wait) => format!("in {} s", wait.as_secs()),
+            None => "later".to_owned(),
+        }
+    }
+
     fn kind_and_message(&self) -> (ErrorKind, String) {
         let Self {
             service: name,
@@ -88,46 +128,6 @@ impl Refusal<'_> {
             _ => format!("{name} refused it ({status}{reason})"),
         };
         (ErrorKind::Refused, message)
-    }
-
-    /// Advice for a refusal that is about the account: another name or more access does not help.
-    fn account_advice(&self) -> Option<&'static str> {
-        Some(
-            match (self.id.as_deref().unwrap_or_default(), self.status) {
-                ("verification_required", _) => {
-                    "it is not verified; its owner adds a payment method to the account"
-                }
-                ("two_factor", _) => {
-                    "it asks for a second factor, which a command does not have; make a token that \
-                 needs none (`heroku authorizations:create`)"
-                }
-                ("password_expired", _) => {
-                    "its password has expired; its owner logs in, sets a new one, and makes a new token"
-                }
-                ("delinquent", _) | (_, StatusCode::PAYMENT_REQUIRED) => {
-                    "it owes a payment; its owner pays what is due in the account's billing settings"
-                }
-                ("suspended", _) => "it is suspended; its owner asks the service's support",
-                (id, _) if id.split(['_', '-']).any(|word| word == "sso") => {
-                    "its team requires single sign-on; its owner logs in that way, and makes a new token"
-                }
-                _ => return None,
-            },
-        )
-    }
-
-    fn tries(&self) -> String {
-        match self.attempts {
-            0 | 1 => String::new(),
-            number => format!(", {number} times"),
-        }
-    }
-
-    fn when(&self) -> String {
-        match self.retry_after {
-            Some(wait) => format!("in {} s", wait.as_secs()),
-            None => "later".to_owned(),
-        }
     }
 }
 

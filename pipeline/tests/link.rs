@@ -1,6 +1,7 @@
 //! The library without a terminal: a site of a local Netlify is linked to a local Heroku's pipeline.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use stagelink::Stage;
 use stagelink_local::heroku::{Access, Failure, Fault, Heroku, Stage as HerokuStage};
@@ -109,8 +110,8 @@ async fn site_is_linked_without_a_terminal() {
         .map(StageDatabase::stage)
         .collect();
     assert_eq!(stages, [Stage::Production, Stage::Staging]);
-    // The pipeline, its couplings, the config vars: each stage is resolved once.
-    assert_eq!(clouds.heroku.requests().len(), 6);
+    // The pipeline, its couplings, the app's name, the config vars: each stage is resolved once.
+    assert_eq!(clouds.heroku.requests().len(), 8);
 
     let (site, plan) = plan(&request, &databases).await.expect("a plan");
     let json = serde_json::to_value(&plan).expect("JSON");
@@ -154,7 +155,8 @@ async fn run_that_ended_between_two_changes_is_completed_by_the_next() {
                 if number == fails_at {
                     let down = Failure::Status {
                         status: 503,
-                        retry_after: None,
+                        // Longer than a command waits for.
+                        retry_after: Some(Duration::from_secs(3600)),
                     };
                     clouds.netlify.control().inject(Fault::new(down));
                 }

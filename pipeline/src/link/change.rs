@@ -107,6 +107,16 @@ impl Change {
         }
     }
 
+    /// The variable's name with the contexts that the change is for, as an operator reads it.
+    pub(super) fn label(&self) -> String {
+        let sent = self.sent_values().into_iter().map(|(context, _)| context);
+        let contexts: Vec<_> = sent
+            .chain(self.removed_contexts())
+            .map(ToString::to_string)
+            .collect();
+        format!("{} for {}", self.key(), contexts.join(" and "))
+    }
+
     /// Makes the change at Netlify.
     pub(super) async fn apply(&self, site: &Site) -> Result<(), Error> {
         match self {

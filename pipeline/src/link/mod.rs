@@ -9,6 +9,8 @@ mod connection_string;
 mod context_plan;
 mod diff;
 mod leak;
+mod moved;
+mod moved_stage;
 mod owner_search;
 mod password_parts;
 mod plan;
@@ -19,6 +21,7 @@ mod site_variables;
 mod stage_database;
 mod url_owners;
 mod value_finding;
+mod variables_size;
 
 pub use self::change::Change;
 pub use self::plan::{LinkPlan, StageSummary};

@@ -20,6 +20,7 @@ use crate::link::site_variables::SiteVariables;
 use crate::link::stage_database::{StageDatabase, StageDatabases};
 use crate::link::url_owners::UrlOwners;
 use crate::link::value_finding::{ValueFinding, ensure_no_leak};
+use crate::link::variables_size;
 use crate::netlify::{DeployContext, FUNCTIONS_SCOPE};
 
 /// A plan to link a site. It holds no secret but in its [`changes`](Self::changes), which are not
@@ -71,7 +72,8 @@ impl LinkPlan {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Settings`] when a secret would have to be sent again that cannot be read, and
+    /// [`ErrorKind::Settings`] when a secret would have to be sent again that cannot be read, or a
+    /// stage's database is elsewhere than on Heroku, and
     /// [`ErrorKind::Isolation`] when a context other than production's would get a secret of
     /// production's.
     pub fn new(
@@ -81,6 +83,7 @@ impl LinkPlan {
         tokens: &ProvedTokens,
         owners: &UrlOwners,
     ) -> Result<Self, Error> {
+        request.ensure_not_moved(site)?;
         let contexts = ContextPlan::all(request, databases.linked(), tokens);
         let desired = desired_variables(&contexts, site);
         let mut changes = Vec::new();
@@ -110,7 +113,7 @@ impl LinkPlan {
             stages: databases.linked().iter().map(StageSummary::new).collect(),
             variables: planned_variables(&contexts, &desired, &changes, site),
             findings,
-            notes: notes(&contexts, databases, site, request.has_scopes),
+            notes: notes(request, &contexts, databases, site, &changes),
             changes,
             contexts: request.contexts.clone(),
             may_remove_leaks: request.removes_leaks,
@@ -158,12 +161,10 @@ impl LinkPlan {
         let changes = self.changes();
         for (made, change) in changes.iter().enumerate() {
             on_change(change);
-            change.apply(site).await.map_err(|error| {
-                error.context(format!(
-                    "{made} of {} changes were made before this; link again to make all",
-                    changes.len()
-                ))
-            })?;
+            change
+                .apply(site)
+                .await
+                .map_err(|error| error.context(progress(changes, made)))?;
         }
         Ok(())
     }
@@ -192,6 +193,24 @@ impl StageSummary {
             proved_by: info.server_auth.to_string(),
         }
     }
+}
+
+/// Tells which changes were made before one failed, and which are still to be made.
+fn progress(changes: &[Change], made: usize) -> String {
+    let names = |changes: &[Change]| {
+        let names: Vec<_> = changes.iter().map(Change::label).collect();
+        match names.as_slice() {
+            [] => "none".to_owned(),
+            names => names.join(", "),
+        }
+    };
+    format!(
+        "{made} of {} changes were made before this ({}), and these were not: {}; link again to \
+         make all",
+        changes.len(),
+        names(&changes[..made]),
+        names(&changes[made..])
+    )
 }
 
 /// Makes sure that no secret of production's is sent for a context that does not serve production,
@@ -224,12 +243,16 @@ fn ensure_no_production_secret(changes: &[Change], secrets: &[SecretString]) -> 
 }
 
 fn notes(
+    request: &LinkRequest,
     contexts: &[ContextPlan<'_>],
     databases: &StageDatabases,
     site: &SiteVariables,
-    has_scopes: bool,
+    changes: &[Change],
 ) -> Vec<String> {
-    let mut notes = Vec::new();
+    let linked = contexts.iter().map(|plan| plan.context);
+    let mut notes = variables_size::warnings(linked, site, changes);
+    let left_out = |moved| format!("{moved}, so its variables are left as they are");
+    notes.extend(request.moved.iter().map(left_out));
     for (stage, reason) in &databases.not_compared {
         notes.push(format!(
             "stage {stage} was not compared with the linked ones: {reason}"
@@ -268,7 +291,7 @@ fn notes(
              it, since `stagelink link` changes the site's own variables only"
         ));
     }
-    if !has_scopes {
+    if !request.has_scopes {
         notes.push("the variables reach the site's builds too, and all that they run".to_owned());
     }
     notes

@@ -4,6 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use stagelink::{Provider as _, ProviderSettings, ResolveRequest, Stage};
 
 use crate::api::ApiAccess;
+use crate::attempts;
 use crate::error::{Error, ErrorKind};
 use crate::heroku::Heroku;
 use crate::link::request::LinkRequest;
@@ -145,8 +146,8 @@ async fn ensure_finds_database(
     let settings = request.settings_of(stage, &access.token).map_err(failed)?;
     if let Some(ProviderSettings::Heroku(settings)) = settings.provider {
         let heroku = stagelink::Heroku::new(settings).map_err(failed)?;
-        heroku
-            .resolve(&ResolveRequest::new(stage))
+        let question = ResolveRequest::new(stage);
+        attempts::look_up(async || heroku.resolve(&question).await)
             .await
             .map_err(failed)?;
     }

@@ -7,6 +7,7 @@ use stagelink::{Settings, Stage};
 
 use crate::api::ApiAccess;
 use crate::error::{Error, ErrorKind};
+use crate::link::moved_stage::MovedStage;
 use crate::netlify::DeployContext;
 
 /// A request to link a Netlify site to the databases of a Heroku pipeline.
@@ -34,6 +35,8 @@ pub struct LinkRequest {
     /// True if production's database has to be found, so that others are compared with it.
     pub(super) needs_production: bool,
     pub(super) removes_leaks: bool,
+    /// The stages that were left out, since their database is elsewhere than on Heroku.
+    pub(super) moved: Vec<MovedStage>,
 }
 
 impl LinkRequest {
@@ -59,6 +62,7 @@ impl LinkRequest {
             has_scopes: true,
             needs_production: true,
             removes_leaks: false,
+            moved: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use stagelink::{Credentials, Database, DatabaseInfo, Settings, Stage, StageMark};
 
+use crate::attempts;
 use crate::error::{Error, ErrorKind};
 use crate::link::request::{COMPARED_STAGES, LinkRequest};
 
@@ -57,7 +58,11 @@ impl StageDatabases {
             match databases.compare(request, stage).await {
                 Ok(found) => databases.compared.push(found),
                 Err(error) if error.kind() == ErrorKind::Isolation => return Err(error),
-                Err(error) if stage == Stage::Production && request.needs_production => {
+                Err(error)
+                    if stage == Stage::Production
+                        && request.needs_production
+                        && request.moved_stage(stage).is_none() =>
+                {
                     return Err(error.context(
                         "the database of stage production is not known, so nothing shows that no \
                          other stage gets it: name its app with --app production=APP, or link \
@@ -174,9 +179,15 @@ impl StageDatabase {
 
     /// Finds a stage's database as the operator.
     async fn look_up(request: &LinkRequest, stage: Stage) -> Result<Self, Error> {
-        let database = Database::new(request.settings_of(stage, &request.heroku.token));
-        let info = database.inspect().await.map_err(|error| {
-            let message = format!("could not find and try the database of stage {stage}");
+        let settings = request.settings_of(stage, &request.heroku.token);
+        let database = Database::new(settings.map(Settings::with_app_names));
+        let info = attempts::look_up(async || database.inspect().await).await;
+        let info = info.map_err(|error| {
+            let advice = match error.kind() {
+                stagelink::ErrorKind::App => format!(" (--app {stage}=APP names its app)"),
+                _ => String::new(),
+            };
+            let message = format!("could not find and try the database of stage {stage}{advice}");
             Error::with_source(ErrorKind::Database, message, error)
         })?;
         ensure_own_stage(&info)?;
