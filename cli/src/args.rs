@@ -210,6 +210,10 @@ pub struct CredentialsOptions {
     /// STAGELINK_STAGE.
     #[arg(long, value_name = "STAGE")]
     pub stage: Option<String>,
+
+    /// The local clouds, in place of the variables of a provider.
+    #[command(flatten)]
+    pub local: LocalOptions,
 }
 
 /// The options of the commands of `stagelink mark`.
@@ -223,6 +227,29 @@ pub struct StageOptions {
     /// Prints one line of JSON instead of the table.
     #[arg(long)]
     pub json: bool,
+
+    /// The local clouds, in place of the variables of a provider.
+    #[command(flatten)]
+    pub local: LocalOptions,
+}
+
+/// The options that choose the local clouds of a running `stagelink dev`.
+#[derive(Clone, Debug, Parser)]
+pub struct LocalOptions {
+    /// Takes the database of a stage from the running `stagelink dev` of the project; the port is
+    /// that of its site, where several run.
+    #[arg(
+        long,
+        value_name = "PORT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "0"
+    )]
+    pub local: Option<u16>,
+
+    /// With --local, the folder of the project.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub project: PathBuf,
 }
 
 /// The options of `stagelink build`.
@@ -288,7 +315,8 @@ pub struct DevOptions {
     /// `auto` uses the first that works: Docker with the official image, the installed programs,
     /// or the programs that npm carries. Other values: `docker`, `docker:IMAGE`, `local`,
     /// `local:DIR` (the folder of the programs), `npm`, `npm:17`, or the URL of a server with TLS,
-    /// as its superuser.
+    /// as its superuser. A URL on the command line shows its password in the list of processes:
+    /// put it in the variable, or in a file for --postgres-file.
     // A secret: the URL may contain a password, and clap repeats a value that does not parse.
     #[arg(
         long,
@@ -299,6 +327,10 @@ pub struct DevOptions {
         value_parser = secret
     )]
     pub postgres: SecretString,
+
+    /// Reads the source of Postgres from this file, or from standard input for `-`.
+    #[arg(long, value_name = "FILE")]
+    pub postgres_file: Option<PathBuf>,
 
     /// Keeps the databases in this folder from run to run. By default each run starts with new
     /// ones.

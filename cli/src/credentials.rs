@@ -17,8 +17,9 @@ use crate::output::print;
 /// stage's.
 pub async fn run(options: CredentialsOptions) -> anyhow::Result<()> {
     // The older value may be the one to be replaced.
-    let database = mark::database_without(&["STAGELINK_CREDENTIALS"], options.stage.as_deref());
-    let found = database.inspect().await?;
+    let stage = options.stage.as_deref();
+    let database = mark::database_of(&["STAGELINK_CREDENTIALS"], stage, &options.local)?;
+    let found = mark::advised(database.inspect().await, stage)?;
     ensure_own_stage(&found)?;
     print(found.credentials.to_variable(found.stage).expose_secret())
 }

@@ -5,7 +5,6 @@ use std::future::Future;
 use std::path::Path;
 
 use anyhow::Context as _;
-use secrecy::ExposeSecret as _;
 use stagelink::{Database, Settings};
 use stagelink_local::heroku::Stage;
 use stagelink_local::lambda::LogLine;
@@ -16,8 +15,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::DevOptions;
 use crate::functions::{self, BuiltFunction};
+use crate::local_clouds::RunningSiteFile;
 use crate::migrations;
 use crate::output::{note, print};
+use crate::postgres_source;
 use crate::progress::Step;
 use crate::project;
 use crate::summary::DevSummary;
@@ -51,11 +52,13 @@ struct DevEnvironment {
     postgres: Server,
     cloud: Cloud,
     functions: Vec<BuiltFunction>,
+    /// The file by which `--local` finds this.
+    _file: RunningSiteFile,
 }
 
 impl DevEnvironment {
     async fn start(options: &DevOptions) -> anyhow::Result<Self> {
-        let source = options.postgres.expose_secret().parse()?;
+        let source = postgres_source::choose(options)?;
         let project = project::open(&options.project)?;
         let config = SiteConfig::load(&project)?;
         for warning in &config.warnings {
@@ -72,13 +75,23 @@ impl DevEnvironment {
         }
         let functions = build_functions(&project, options.release).await?;
         let postgres = start_postgres(options, source).await?;
-        match Self::start_cloud(options, &project, config, &functions, &postgres).await {
-            Ok(cloud) => Ok(Self {
+        let cloud = match Self::start_cloud(options, &project, config, &functions, &postgres).await
+        {
+            Ok(cloud) => cloud,
+            Err(error) => {
+                postgres.stop().await?;
+                return Err(error);
+            }
+        };
+        match RunningSiteFile::write(&project, &cloud) {
+            Ok(file) => Ok(Self {
                 postgres,
                 cloud,
                 functions,
+                _file: file,
             }),
             Err(error) => {
+                cloud.stop().await;
                 postgres.stop().await?;
                 Err(error)
             }

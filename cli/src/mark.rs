@@ -1,12 +1,13 @@
 //! `stagelink mark`: shows, sets or removes the stage mark of a database.
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
-use stagelink::{Database, DatabaseInfo, Settings, StageMark};
+use stagelink::{Database, DatabaseInfo, ErrorKind, Settings, Stage, StageMark};
 
-use crate::args::{MarkCommand, StageOptions};
+use crate::args::{LocalOptions, MarkCommand};
+use crate::local_clouds;
 use crate::output::print;
 
 /// Shows, sets or removes the mark of a stage's database.
@@ -16,11 +17,17 @@ use crate::output::print;
 /// The SDK's error when the database cannot be reached, and an error when it is marked as another
 /// stage's and `--replace` is not given.
 pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
-    let (found, options) = match command {
-        MarkCommand::Show(options) => (database(&options).inspect().await?, options),
-        MarkCommand::Set { options, replace } => {
-            let database = database(&options);
-            let found = database.inspect().await?;
+    let options = match &command {
+        MarkCommand::Show(options)
+        | MarkCommand::Remove(options)
+        | MarkCommand::Set { options, .. } => options.clone(),
+    };
+    let (stage, local) = (options.stage.as_deref(), &options.local);
+    let database = database_of(&[], stage, local)?;
+    let found = match command {
+        MarkCommand::Show(_) => database.inspect().await,
+        MarkCommand::Set { replace, .. } => {
+            let found = advised(database.inspect().await, stage)?;
             if found.is_of_another_stage() && !replace {
                 bail!(
                     "database {} on {} is already marked as stage {}'s: check the credentials of \
@@ -31,32 +38,62 @@ pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
                     found.stage
                 );
             }
-            (database.set_stage_mark().await?, options)
+            database.set_stage_mark().await
         }
-        MarkCommand::Remove(options) => (database(&options).clear_stage_mark().await?, options),
+        MarkCommand::Remove(_) => database.clear_stage_mark().await,
     };
-    let report = Report::of(&found);
+    let report = Report::of(&advised(found, stage)?);
     let text = if options.json {
         serde_json::to_string(&report)?
     } else {
-        report.text()
+        report.text(local.local.is_some())
     };
     print(text)
 }
 
-fn database(options: &StageOptions) -> Database {
-    database_without(&[], options.stage.as_deref())
+/// Returns the database that a function of the stage would have with this process's environment,
+/// without the variables `ignored`; or with `--local` that of the local clouds.
+///
+/// # Errors
+///
+/// An unknown stage, and the errors of `--local`.
+pub(crate) fn database_of(
+    ignored: &[&str],
+    stage: Option<&str>,
+    local: &LocalOptions,
+) -> anyhow::Result<Database> {
+    let stage: Option<Stage> = stage
+        .map(str::parse)
+        .transpose()
+        .context("could not use the stage of --stage")?;
+    let named = stage.map(|stage| ("STAGELINK_STAGE".to_owned(), stage.to_string()));
+    let own = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let settings = if local.local.is_some() {
+        let mut own = own.filter(|(name, _)| name == "STAGELINK_STAGE");
+        let of_variable = own.next().map(|(_, name)| name.trim().parse()).transpose();
+        let stage = stage.map_or_else(|| of_variable, |stage| Ok(Some(stage)))?;
+        Settings::from_vars(local_clouds::variables(local, stage)?.unwrap_or_default())
+    } else {
+        let own = own
+            .filter(|(name, _)| named.is_none() || name != "STAGELINK_STAGE")
+            .filter(|(name, _)| !ignored.contains(&name.as_str()));
+        Settings::from_vars(own.chain(named.clone()))
+    };
+    Ok(Database::new(settings.map(Settings::with_app_names)))
 }
 
-/// Returns the database that a function of the stage would have with this process's environment,
-/// without the variables `ignored`.
-pub(crate) fn database_without(ignored: &[&str], stage: Option<&str>) -> Database {
-    let named = stage.map(|stage| ("STAGELINK_STAGE".to_owned(), stage.to_owned()));
-    let own = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| named.is_none() || name != "STAGELINK_STAGE")
-        .filter(|(name, _)| !ignored.contains(&name.as_str()));
-    Database::new(Settings::from_vars(own.chain(named.clone())))
+/// Adds the advice of the command's own option to an error that a function would have, too.
+pub(crate) fn advised<T>(
+    found: Result<T, stagelink::Error>,
+    stage: Option<&str>,
+) -> anyhow::Result<T> {
+    found.map_err(|error| match (error.kind(), stage) {
+        (ErrorKind::Stage, None) => {
+            anyhow::Error::new(error).context("could not find the stage: name it with --stage")
+        }
+        _ => error.into(),
+    })
 }
 
 #[derive(Serialize)]
@@ -96,7 +133,8 @@ impl Report {
         }
     }
 
-    fn text(&self) -> String {
+    /// Returns a table with advice. `is_local` says that the database is one of the local clouds.
+    fn text(&self, is_local: bool) -> String {
         let mut table = Table::new();
         table
             .load_style(UTF8_FULL_CONDENSED)
@@ -105,7 +143,11 @@ impl Report {
         let mark = match &self.mark {
             Some(mark) if self.is_right => mark.clone(),
             Some(mark) => format!("{mark}: functions of stage {} refuse it", self.stage),
-            None => "none".to_owned(),
+            None => {
+                let local = if is_local { " --local" } else { "" };
+                let command = format!("stagelink mark set --stage {}{local}", self.stage);
+                format!("none: `{command}` sets it")
+            }
         };
         let writes = match self.takes_writes {
             true => "",

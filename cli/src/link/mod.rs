@@ -25,7 +25,7 @@ use crate::progress::Step;
 /// the plan leaves is an error, also where the plan is only shown or printed.
 pub async fn run(options: LinkOptions) -> anyhow::Result<()> {
     let request = request::from_options(&options)?;
-    let (site, mut plan) = make_plan(&request).await?;
+    let (site, mut plan) = make_plan(request, options.stages.is_empty()).await?;
     if options.print {
         let tokens = request::by_stage("--token-for", &options.tokens)?;
         let lines = netlify_commands::lines(&plan, &tokens, site.is_known());
@@ -58,9 +58,18 @@ pub async fn run(options: LinkOptions) -> anyhow::Result<()> {
     })
 }
 
-async fn make_plan(request: &LinkRequest) -> anyhow::Result<(SiteVariables, LinkPlan)> {
+async fn make_plan(
+    request: LinkRequest,
+    leaves_moved_stages: bool,
+) -> anyhow::Result<(SiteVariables, LinkPlan)> {
     let step = Step::begin("site");
-    let site = SiteVariables::look_up(request).await?;
+    let site = SiteVariables::look_up(&request).await?;
+    let request = match leaves_moved_stages {
+        true => request.without_moved_stages(&site)?,
+        false => request,
+    };
+    request.ensure_not_moved(&site)?;
+    let request = &request;
     step.done(&format!("{}, {} variables", site.name(), site.count()));
 
     let step = Step::begin("databases");

@@ -1,0 +1,211 @@
+//! The file by which other commands find the local clouds of a running `stagelink dev`.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
+use stagelink::Stage;
+use stagelink_local::{Cloud, StageSite};
+
+use crate::args::LocalOptions;
+
+/// The variables of a running site's functions, by their stages.
+#[derive(Deserialize, Serialize)]
+struct RunningSite {
+    /// The id of the process.
+    process: u32,
+    port: u16,
+    stages: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// The file of a running site. Dropping it removes it.
+#[derive(Debug)]
+pub(crate) struct RunningSiteFile(PathBuf);
+
+impl RunningSiteFile {
+    /// Writes the file, which only its owner can read: it holds the local passwords and tokens.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub(crate) fn write(project: &Path, cloud: &Cloud) -> anyhow::Result<Self> {
+        let stages = cloud.stages().iter();
+        let url = cloud.stages().first().map(StageSite::url);
+        let port = url.and_then(|url| url.rsplit(':').next()?.parse().ok());
+        let site = RunningSite {
+            process: std::process::id(),
+            port: port.context("the local site has no port")?,
+            stages: stages
+                .map(|stage| (stage.stage().to_string(), stage.variables().clone()))
+                .collect(),
+        };
+        let folder = folder(project);
+        let file = folder.join(format!("dev-{}.json", site.port));
+        let write = || -> anyhow::Result<()> {
+            fs::create_dir_all(&folder)?;
+            let _ = fs::remove_file(&file);
+            let mut options = OpenOptions::new();
+            let mut open = options
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&file)?;
+            Ok(open.write_all(serde_json::to_string(&site)?.as_bytes())?)
+        };
+        write().with_context(|| format!("could not write {}", file.display()))?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for RunningSiteFile {
+    fn drop(&mut self) {
+        // A file that stays names a process that is gone, and is ignored.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Returns the variables by which a stage's functions find their local database, if `--local` was
+/// given.
+///
+/// # Errors
+///
+/// When no site of the project runs, or several do and none is chosen; when it has no such stage.
+pub(crate) fn variables(
+    options: &LocalOptions,
+    stage: Option<Stage>,
+) -> anyhow::Result<Option<BTreeMap<String, String>>> {
+    let Some(port) = options.local else {
+        return Ok(None);
+    };
+    let Some(stage) = stage else {
+        bail!("name the local stage with --stage: staging or production");
+    };
+    let mut site = running_site(&options.project, port)?;
+    let names = site
+        .stages
+        .keys()
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(" and ");
+    let variables = site.stages.remove(stage.as_str());
+    let variables = variables.with_context(|| {
+        format!(
+            "the local site at port {} has no stage {stage}: it has {names}",
+            site.port
+        )
+    })?;
+    Ok(Some(variables))
+}
+
+/// Finds the running site of a project; 0 is any port.
+fn running_site(project: &Path, port: u16) -> anyhow::Result<RunningSite> {
+    let entries = fs::read_dir(folder(project))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut sites: Vec<RunningSite> = entries
+        .filter_map(|entry| serde_json::from_str(&fs::read_to_string(entry.path()).ok()?).ok())
+        .filter(|site: &RunningSite| is_running(site.process))
+        .filter(|site| port == 0 || site.port == port)
+        .collect();
+    match (sites.pop(), sites.as_slice()) {
+        (Some(site), []) => Ok(site),
+        (Some(site), others) => {
+            let others = others.iter().map(|other| other.port);
+            let ports: Vec<_> = others
+                .chain([site.port])
+                .map(|port| port.to_string())
+                .collect();
+            bail!(
+                "the project {} runs at the ports {}: choose one with --local=PORT",
+                project.display(),
+                ports.join(" and ")
+            );
+        }
+        (None, _) => {
+            let place = match port {
+                0 => String::new(),
+                port => format!(" at port {port}"),
+            };
+            bail!(
+                "no `stagelink dev` runs{place} in the project {}: start it there, or name its \
+                 folder with --project",
+                project.display()
+            );
+        }
+    }
+}
+
+/// Returns whether a process runs, as far as the system tells.
+fn is_running(process: u32) -> bool {
+    let all = Path::new("/proc");
+    !all.join("self").exists() || all.join(process.to_string()).exists()
+}
+
+/// The folder of the files, among what a build leaves in a project.
+fn folder(project: &Path) -> PathBuf {
+    project.join("target").join("stagelink")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(project: &Path, port: u16, process: u32) {
+        fs::create_dir_all(folder(project)).unwrap();
+        let variables = [("A".to_owned(), port.to_string())].into();
+        let site = RunningSite {
+            process,
+            port,
+            stages: [("staging".to_owned(), variables)].into(),
+        };
+        let file = folder(project).join(format!("dev-{port}.json"));
+        fs::write(file, serde_json::to_string(&site).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn running_site_of_the_project_is_found_and_never_guessed() {
+        let project = tempfile::tempdir().unwrap();
+        let found = |local, stage| {
+            let options = LocalOptions {
+                local,
+                project: project.path().to_owned(),
+            };
+            variables(&options, stage).map_err(|error| error.to_string())
+        };
+        let staging = Some(Stage::Staging);
+        assert_eq!(found(None, staging), Ok(None));
+        assert!(
+            found(Some(0), staging)
+                .unwrap_err()
+                .contains("no `stagelink dev` runs")
+        );
+        run(project.path(), 8888, std::process::id());
+        assert_eq!(found(Some(0), staging).unwrap().unwrap()["A"], "8888");
+        assert!(found(Some(0), None).unwrap_err().contains("--stage"));
+        let missing = found(Some(0), Some(Stage::Review)).unwrap_err();
+        assert!(
+            missing.contains("has no stage review: it has staging"),
+            "{missing}"
+        );
+        // Processes have smaller ids.
+        run(project.path(), 9000, u32::MAX);
+        assert!(found(Some(0), staging).is_ok());
+        run(project.path(), 9001, std::process::id());
+        assert!(
+            found(Some(0), staging)
+                .unwrap_err()
+                .contains("--local=PORT")
+        );
+        assert_eq!(found(Some(9001), staging).unwrap().unwrap()["A"], "9001");
+        assert!(
+            found(Some(9000), staging)
+                .unwrap_err()
+                .contains("at port 9000")
+        );
+    }
+}
