@@ -66,6 +66,63 @@ async fn verbose_command_shows_the_warnings_of_the_sdk() {
 }
 
 #[tokio::test]
+async fn password_on_the_command_line_is_noted_and_a_file_keeps_it_off() {
+    let project = project();
+    let url = format!("postgres://boss:{CANARY}@localhost:1/postgres");
+    let file = project.path().join("postgres-url");
+    fs::write(&file, format!("psql '{url}'\n")).expect("a file");
+    let file = file.to_str().expect("a path");
+    for (arguments, variable, is_noted) in [
+        (["--postgres", &url], "", true),
+        (["--postgres-file", file], "", false),
+        (["--port", "0"], url.as_str(), false),
+    ] {
+        let mut command = Command::new(stagelink_command().await);
+        command
+            .arg("dev")
+            .args(arguments)
+            .current_dir(project.path());
+        command.env_remove("STAGELINK_POSTGRES");
+        if !variable.is_empty() {
+            command.env("STAGELINK_POSTGRES", variable);
+        }
+        let output = command.output().await.expect("the command runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success());
+        assert!(stderr.contains("could not log in"), "{stderr}");
+        let note = "--postgres shows the password of its URL";
+        assert_eq!(stderr.contains(note), is_noted, "{stderr}");
+        assert!(!stderr.contains(CANARY), "{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn mark_advises_its_own_options() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (arguments, words) in [
+        (&["mark", "show"][..], "name it with --stage"),
+        (&["credentials"], "name it with --stage"),
+        (
+            &["mark", "show", "--stage", "prod"],
+            "could not use the stage of --stage",
+        ),
+        (
+            &["mark", "show", "--local", "--stage", "staging"],
+            "no `stagelink dev` runs in the project .",
+        ),
+        (
+            &["mark", "set", "--local"],
+            "--stage: staging or production",
+        ),
+    ] {
+        let output = run(stagelink_command().await, arguments, folder.path()).await;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success());
+        assert!(stderr.contains(words), "{arguments:?}: {stderr}");
+    }
+}
+
+#[tokio::test]
 async fn command_whose_output_is_closed_fails_and_does_not_panic() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut new = Command::new(stagelink_command().await);

@@ -230,7 +230,42 @@ async fn dev_serves_both_stages_and_leaves_nothing_behind() {
     assert_eq!(dev.names("staging").await, ["Ada"]);
     assert!(dev.names("production").await.is_empty());
 
+    // Other commands find its clouds, by the port where several run.
+    let url = dev.stage("staging")["url"].as_str().expect("a URL");
+    let port = url.rsplit(':').next().expect("a port").to_owned();
+    let local = format!("--local={port}");
+    let shown = local_command(&["mark", "show", "--stage", "staging", &local]).await;
+    assert!(shown.0, "{}", shown.1);
+    let words = "DATABASE_URL of app stagelink-staging on Heroku";
+    assert!(shown.1.contains(words), "{}", shown.1);
+    let printed = local_command(&["credentials", "--stage", "production", &local]).await;
+    assert!(printed.1.starts_with("production=postgres://"));
+    let review = local_command(&["mark", "show", "--stage", "review", &local]).await;
+    assert!(
+        !review.0 && review.1.contains("has no stage review"),
+        "{}",
+        review.1
+    );
+
     assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+    let gone = local_command(&["mark", "show", "--stage", "staging", &local]).await;
+    let words = format!("no `stagelink dev` runs at port {port}");
+    assert!(!gone.0 && gone.1.contains(&words), "{}", gone.1);
+}
+
+/// Runs a command in the project, without the variables of a provider. Returns whether it
+/// succeeded, and its output with its errors.
+async fn local_command(arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(stagelink_command().await)
+        .current_dir(root())
+        .args(arguments)
+        .env_clear()
+        .output()
+        .await
+        .expect("the command runs");
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    (output.status.success(), text)
 }
 
 #[tokio::test]

@@ -6,11 +6,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body::Frame;
+use serde_json::json;
 
 use super::server::CloseConnection;
 
@@ -47,6 +49,13 @@ pub enum Failure {
         /// Value of the `Retry-After` header, if any.
         retry_after: Option<Duration>,
     },
+    /// An error status with an error id of Heroku's, such as `two_factor`.
+    HerokuError {
+        /// The status.
+        status: u16,
+        /// The id in the body.
+        id: &'static str,
+    },
     /// 502 with an HTML page, as a proxy in front of the API sends it.
     BadGateway,
     /// The request is accepted and gets no response.
@@ -54,6 +63,11 @@ pub enum Failure {
     /// The connection is closed without a response.
     Disconnect,
 
+    /// The response has this error status, although the request had its effect.
+    FailedAfterwards {
+        /// The status.
+        status: u16,
+    },
     /// The response is sent after this time.
     Delay(Duration),
     /// The response has the `Content-Length` of its whole body, and the connection is closed after
@@ -145,12 +159,22 @@ impl Failure {
                 status,
                 retry_after,
             } => with_status(status, retry_after, error_response),
+            Self::HerokuError { status, id } => {
+                let body = json!({"id": id, "message": "The request was refused."});
+                let mut response = Json(body).into_response();
+                *response.status_mut() = error_status(status);
+                response
+            }
             Self::BadGateway => html_page(StatusCode::BAD_GATEWAY),
             Self::Hang => std::future::pending().await,
             Self::Disconnect => {
                 let mut response = Response::default();
                 response.extensions_mut().insert(CloseConnection);
                 response
+            }
+            Self::FailedAfterwards { status } => {
+                let _ = response.await;
+                error_response(error_status(status))
             }
             Self::Delay(time) => {
                 tokio::time::sleep(time).await;
@@ -190,17 +214,20 @@ fn with_status(
     retry_after: Option<Duration>,
     error_response: fn(StatusCode) -> Response,
 ) -> Response {
-    let status = StatusCode::from_u16(status)
-        .ok()
-        .filter(|status| status.is_client_error() || status.is_server_error())
-        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = error_response(status);
+    let mut response = error_response(error_status(status));
     if let Some(wait) = retry_after {
         response
             .headers_mut()
             .insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
     }
     response
+}
+
+fn error_status(status: u16) -> StatusCode {
+    StatusCode::from_u16(status)
+        .ok()
+        .filter(|status| status.is_client_error() || status.is_server_error())
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 fn html_page(status: StatusCode) -> Response {

@@ -3,6 +3,7 @@
 mod apart;
 mod compared;
 mod leaks;
+mod moved;
 mod refused;
 mod set;
 
@@ -107,6 +108,13 @@ impl Site {
 
     /// Runs `stagelink link`, and checks that it fails with these messages and changes nothing.
     async fn assert_refused(&self, words: &[&str], reasons: &[&str]) {
+        self.assert_refused_again(words, reasons).await;
+        let writes = self.writes();
+        assert!(writes.is_empty(), "something was sent: {writes:?}");
+    }
+
+    /// Runs `stagelink link`, and checks that it fails, where an earlier run has made changes.
+    async fn assert_refused_again(&self, words: &[&str], reasons: &[&str]) {
         let before = self.all();
         let linked = self.link(words).await;
         assert!(!linked.succeeded, "{}", linked.output);
@@ -118,8 +126,6 @@ impl Site {
             );
         }
         assert!(self.all() == before, "something was set");
-        let writes = self.writes();
-        assert!(writes.is_empty(), "something was sent: {writes:?}");
     }
 
     /// Returns the environment variables of functions in a context.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stagelink_local::heroku::{Failure, Fault};
+use stagelink_local::heroku::{Failure, Fault, Stage};
 
 use super::{Site, mark};
 
@@ -99,15 +99,16 @@ async fn each_netlify_error_says_what_to_do() {
             422,
             ["could not find the site shop-site", "refused it (422"],
         ),
-        (429, ["rate limit is used up", "try again in 7 s"]),
+        // Longer than the command waits for.
+        (429, ["rate limit is used up", "try again in 61 s"]),
         (
             500,
-            ["could not find the site shop-site", "try again later"],
+            ["could not find the site shop-site", "try again in 61 s"],
         ),
     ] {
         site.netlify.control().inject(Fault::new(Failure::Status {
             status,
-            retry_after: Some(Duration::from_secs(7)),
+            retry_after: Some(Duration::from_secs(61)),
         }));
         site.assert_refused(&["--yes"], &reasons).await;
         site.netlify.control().clear_faults();
@@ -159,7 +160,14 @@ async fn interrupted_run_reports_its_progress_and_the_next_run_completes_it() {
     );
     let linked = site.link(&["--yes"]).await;
     assert!(!linked.succeeded);
-    assert!(linked.errors.contains("changes were made before this"));
+    for words in [
+        "0 of ",
+        "changes were made before this (none), and these were not: ",
+        "STAGELINK_CREDENTIALS for production and branch:staging",
+        "(503: Service Unavailable, 4 times)",
+    ] {
+        assert!(linked.errors.contains(words), "{words}: {}", linked.errors);
+    }
     site.netlify.control().clear_faults();
     site.link_successfully(&["--yes"]).await;
     let again = site
@@ -168,6 +176,83 @@ async fn interrupted_run_reports_its_progress_and_the_next_run_completes_it() {
         .json();
     let rows = again["variables"].as_array().expect("variables");
     assert!(rows.iter().all(|row| row["change"] != "new"));
+}
+
+#[tokio::test]
+async fn rate_limit_and_failure_that_pass_are_waited_for() {
+    let site = Site::new().await;
+    let status = |status| Failure::Status {
+        status,
+        retry_after: Some(Duration::from_secs(1)),
+    };
+    let create = ("POST", "/api/v1/accounts/local/env");
+    for failure in [status(429), status(503), status(500)] {
+        site.heroku.inject(Fault::new(failure).times(1));
+        site.netlify.control().inject(Fault::new(failure).times(1));
+        let created = Fault::new(failure).on(create.0, create.1).times(1);
+        site.netlify.control().inject(created);
+    }
+    site.link_successfully(&["--yes"]).await;
+    let again = site.link_successfully(&["--dry-run", "--json"]).await;
+    let again = again.json();
+    let rows = again["variables"].as_array().expect("variables");
+    assert!(rows.iter().all(|row| row["change"] != "new"));
+}
+
+#[tokio::test]
+async fn variable_that_was_created_although_netlify_failed_is_not_created_again() {
+    let site = Site::new().await;
+    // The request has its effect, and the answer is that of a proxy without the API's status.
+    let create = ("POST", "/api/v1/accounts/local/env");
+    let failed = Failure::FailedAfterwards { status: 502 };
+    let fault = Fault::new(failed).on(create.0, create.1).times(2);
+    site.netlify.control().inject(fault);
+    site.link_successfully(&["--yes"]).await;
+    let again = site.link_successfully(&["--dry-run", "--json"]).await;
+    let again = again.json();
+    let rows = again["variables"].as_array().expect("variables");
+    assert!(rows.iter().all(|row| row["change"] != "new"));
+}
+
+#[tokio::test]
+async fn refusal_of_the_account_says_what_it_is() {
+    let site = Site::new().await;
+    for (status, id, reason) in [
+        (422, "verification_required", "it is not verified"),
+        (403, "two_factor", "second factor"),
+        (402, "delinquent", "owes a payment"),
+    ] {
+        let fault = Fault::new(Failure::HerokuError { status, id });
+        site.heroku.inject(fault);
+        site.assert_refused(&["--yes"], &[reason]).await;
+        site.heroku.clear_faults();
+    }
+    site.netlify.control().inject(Fault::new(Failure::Status {
+        status: 402,
+        retry_after: None,
+    }));
+    site.assert_refused(&["--yes"], &["owes a payment"]).await;
+}
+
+#[tokio::test]
+async fn stage_with_two_apps_is_told_the_commands_own_option() {
+    let site = Site::new().await;
+    site.heroku.create_app("shop-second").expect("an app");
+    site.heroku
+        .couple("shop", "shop-second", Stage::Staging)
+        .expect("a coupling");
+    let reasons = ["has 2 apps", "--app staging=APP"];
+    site.assert_refused(&["--yes"], &reasons).await;
+}
+
+#[tokio::test]
+async fn app_is_named_and_not_its_id() {
+    let site = Site::new().await;
+    site.heroku
+        .set_config_var("shop-staging", "DATABASE_URL", &site.production.url())
+        .expect("a config var");
+    let reasons = ["DATABASE_URL of app shop-staging on Heroku"];
+    site.assert_refused(&["--yes"], &reasons).await;
 }
 
 #[tokio::test]

@@ -59,6 +59,91 @@ async fn app_without_a_database_url_is_refused() {
 }
 
 #[tokio::test]
+async fn app_with_an_attachment_alone_is_told_to_promote_it() {
+    let fixture = HerokuFixture::new().await;
+    let (heroku, url) = (&fixture.heroku, fixture.database.url());
+    for (name, value) in [
+        ("HEROKU_POSTGRESQL_GREEN_URL", url.as_str()),
+        ("REDIS_URL", "redis://u:p@h"),
+    ] {
+        heroku
+            .set_config_var("shop-staging", name, value)
+            .expect("a config var");
+    }
+    heroku
+        .unset_config_var("shop-staging", "DATABASE_URL")
+        .expect("a config var");
+    let reasons = [
+        "app shop-staging on Heroku has no config var DATABASE_URL, but HEROKU_POSTGRESQL_GREEN_URL:",
+        "`heroku pg:promote HEROKU_POSTGRESQL_GREEN --app shop-staging`",
+        "STAGELINK_CONFIG_VAR",
+    ];
+    refused(&fixture, 500, &reasons).await;
+    assert!(!fixture.log().contains("addons:create"));
+}
+
+#[tokio::test]
+async fn url_as_people_paste_it_is_understood() {
+    let fixture = HerokuFixture::new().await;
+    let url = fixture.database.url();
+    for pasted in [
+        format!("psql '{url}'"),
+        format!("\"{url}?ssl=true\"\n"),
+        format!("export DATABASE_URL={url}"),
+        url.replace("postgres://", "postgresql+asyncpg://"),
+    ] {
+        fixture.set_url(&pasted);
+        let answer = fixture.get("health").await;
+        assert_eq!(answer.status, 200, "{}", fixture.log());
+    }
+}
+
+#[tokio::test]
+async fn url_that_cannot_be_understood_is_refused_in_words_that_help() {
+    for (url, reason) in [
+        (
+            format!("host=h user=u password={CANARY} dbname=d"),
+            "keywords and values",
+        ),
+        (
+            format!("postgres://u:{CANARY}@2001:db8::1:5432/d"),
+            "IPv6 address without brackets",
+        ),
+        (
+            format!("psql -h h -U u -W {CANARY}"),
+            "psql command without a URL",
+        ),
+        ("postgres://u:[YOUR-PASSWORD]@h/d".to_owned(), "placeholder"),
+        (
+            format!("postgres://u:{CANARY}@h/d?ssl=false"),
+            "sslmode=require",
+        ),
+    ] {
+        let fixture = HerokuFixture::with_url(&url).await;
+        refused(&fixture, 500, &["not a usable database URL", reason]).await;
+    }
+}
+
+#[tokio::test]
+async fn refusal_of_the_account_says_what_it_is() {
+    for (status, id, reason) in [
+        (422, "verification_required", "it is not verified"),
+        (403, "two_factor", "second factor"),
+        (402, "delinquent", "owes a payment"),
+        (403, "suspended", "is suspended"),
+        (401, "password_expired", "password has expired"),
+        (403, "sso_required", "single sign-on"),
+        (451, "legal", "legal reasons"),
+    ] {
+        let fixture = HerokuFixture::new().await;
+        let refusal = Failure::HerokuError { status, id };
+        fixture.heroku.inject(Fault::new(refusal));
+        refused(&fixture, 500, &[reason]).await;
+        assert!(!fixture.log().contains("check the name"), "{id}");
+    }
+}
+
+#[tokio::test]
 async fn url_that_does_not_parse_is_refused() {
     let fixture = HerokuFixture::with_url(&format!("mysql://shop:{CANARY}@localhost/shop")).await;
     let reasons = [
@@ -138,6 +223,38 @@ async fn rate_limit_is_reported_with_retry_after() {
     }));
     let answer = refused(&fixture, 503, &["rate limit", "429"]).await;
     assert_eq!(answer.header("retry-after"), "17");
+}
+
+#[tokio::test]
+async fn retry_after_of_a_day_keeps_the_client_away_for_a_minute() {
+    let fixture = HerokuFixture::new().await;
+    fixture.heroku.inject(Fault::new(Failure::Status {
+        status: 429,
+        retry_after: Some(Duration::from_secs(86_400)),
+    }));
+    let answer = refused(&fixture, 503, &["rate limit", "429"]).await;
+    let seconds: u64 = answer.header("retry-after").parse().expect("a number");
+    assert!((50..=60).contains(&seconds), "{seconds}");
+}
+
+#[tokio::test]
+async fn client_is_told_how_long_a_failing_provider_is_left_alone() {
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set("STAGELINK_RETRY_TIMEOUT_MS", "1");
+    fixture.heroku.inject(Fault::new(Failure::BadGateway));
+    let function = fixture.function("health").await;
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        let answer = fixture.ask(&function, "GET", "/api/health", None).await;
+        assert_eq!(answer.status, 503, "{}", fixture.log());
+        waits.push(answer.header("retry-after").parse::<u64>().ok());
+    }
+    // Once as it starts, twice at once and once more; then it is left alone for a second.
+    let asked = fixture.heroku.requests().len();
+    assert!(asked <= 4, "{asked}");
+    let last = waits.last().copied().flatten();
+    assert!(matches!(last, Some(1..=60)), "{waits:?}");
+    function.shutdown().await;
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ struct OddServer {
     task: JoinHandle<()>,
 }
 
-/// What follows the first bytes of a response.
+/// The part of a response that follows its first bytes.
 #[derive(Clone, Copy)]
 enum Rest {
     /// The bytes, over and over, with this pause between.
@@ -61,7 +61,9 @@ async fn answer(mut stream: TcpStream, first: &str, rest: Rest, requests: Arc<At
         let _ = stream.write_all(first.as_bytes()).await;
         if let Rest::Endless(text, pause) = rest {
             while stream.write_all(text.as_bytes()).await.is_ok() {
-                tokio::time::sleep(pause).await;
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
             }
         }
     }
@@ -119,7 +121,7 @@ async fn response_without_end_is_given_up_with_its_reason() {
         let mut fixture = HerokuFixture::new().await;
         fixture.set("STAGELINK_HEROKU_API_URL", &server.url);
         fixture.set("STAGELINK_RESOLVE_TIMEOUT_MS", "1000");
-        fixture.set("STAGELINK_RETRY_TIMEOUT_MS", "0");
+        fixture.set("STAGELINK_RETRY_TIMEOUT_MS", "1");
         let started = Instant::now();
         refused(&fixture, 503, &[reason]).await;
         assert!(started.elapsed() < Duration::from_secs(30), "{reason}");
@@ -138,7 +140,7 @@ async fn redirect_is_not_followed_and_named() {
         let server = OddServer::start(response.leak(), Rest::Nothing).await;
         let mut fixture = HerokuFixture::new().await;
         fixture.set("STAGELINK_HEROKU_API_URL", &server.url);
-        fixture.set("STAGELINK_RETRY_TIMEOUT_MS", "0");
+        fixture.set("STAGELINK_RETRY_TIMEOUT_MS", "1");
         let reasons = [
             "redirects are not followed",
             "check STAGELINK_HEROKU_API_URL",
