@@ -258,7 +258,6 @@ impl PooledConnection {
             .headroom_checked_at
             .is_none_or(|checked| checked.until(&now) >= HEADROOM_INTERVAL);
         if is_due && !self.tap.is_new() {
-            self.session_reset.probe();
             self.check_connection_headroom();
         }
         let is_reset = self.reset_session();
@@ -297,10 +296,7 @@ impl PooledConnection {
         if work_count == self.clean_work_count {
             return false;
         }
-        if let Some(applied) = pipelined.take_applied_limits() {
-            self.session_reset.learn(applied);
-        }
-        pipelined.add_reset(self.session_reset.text());
+        pipelined.add_reset(self.session_reset.next_messages());
         self.clean_work_count = work_count;
         true
     }

@@ -8,6 +8,7 @@
 mod authenticate;
 mod message_stream;
 mod pipelined;
+mod reset_messages;
 mod rewind;
 #[cfg(any(test, feature = "testing"))]
 mod scripted_server;

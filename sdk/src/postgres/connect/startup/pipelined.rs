@@ -1,19 +1,19 @@
 //! The SDK's own statements, sent ahead of the driver's next message in the same flight.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::postgres::protocol::Tap;
 
+use super::reset_messages::ResetMessages;
 use super::session_params::NEAR_LIMIT;
-use super::session_reset::AppliedLimits;
 
 /// Statements to send ahead of the driver's next message, in the same flight.
 ///
-/// The reset of the session is a Query message of its own, so that its failure is known from
-/// that of others. Of the responses these facts are kept: the error of the reset, which limits
-/// it applied, and whether the database is [near its connection limit](NEAR_LIMIT).
+/// The reset of the session has [messages of its own](ResetMessages), so that its failure is known
+/// from that of others. Of the responses these facts are kept: the error of the reset, and whether
+/// the database is [near its connection limit](NEAR_LIMIT).
 #[derive(Clone, Debug, Default)]
 pub(in crate::postgres) struct Pipelined(Arc<Pending>);
 
@@ -27,14 +27,12 @@ struct Pending {
     is_near_limit: AtomicBool,
     /// The error that a reset failed with.
     reset_error: OnceLock<ResetError>,
-    /// [`AppliedLimits`] as bits; 0 for none.
-    applied_limits: AtomicU8,
 }
 
-/// The Query messages to send: first the reset, then the other statements.
+/// The messages to send: first the reset, then the other statements as a Query message.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
-    pub(super) reset: Option<Arc<str>>,
+    pub(super) reset: Option<Arc<ResetMessages>>,
     pub(super) statements: String,
 }
 
@@ -46,7 +44,7 @@ pub(in crate::postgres) struct ResetError {
     pub(in crate::postgres) message: String,
 }
 
-/// A response that the server owes, up to its ReadyForQuery.
+/// A response that the server owes, up to its ReadyForQuery; that to a reset has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Response {
     /// Of a request of the driver, sent before own statements: it passes through.
@@ -57,9 +55,8 @@ pub(super) enum Response {
     /// That to the session parameters, once it has begun.
     AtStart,
     Statements,
+    /// Of a reset, up to the CommandComplete of its last statement, or to an error.
     Reset,
-    /// Of the driver's first request behind a reset that failed inside of its transaction.
-    BehindFailedReset,
 }
 
 impl Pipelined {
@@ -79,8 +76,8 @@ impl Pipelined {
 
     /// Has the session reset, ahead of all other statements. If that fails, the stream ends
     /// before the driver reads the response to its own message.
-    pub(in crate::postgres) fn add_reset(&self, statements: &Arc<str>) {
-        self.messages().reset = Some(Arc::clone(statements));
+    pub(in crate::postgres) fn add_reset(&self, messages: Arc<ResetMessages>) {
+        self.messages().reset = Some(messages);
         self.0.is_any.store(true, Ordering::Release);
     }
 
@@ -98,12 +95,6 @@ impl Pipelined {
     /// Returns the error that a reset failed with, if one has.
     pub(in crate::postgres) fn reset_error(&self) -> Option<&ResetError> {
         self.0.reset_error.get()
-    }
-
-    /// Returns the limits that a probing reset has applied, once.
-    pub(in crate::postgres) fn take_applied_limits(&self) -> Option<AppliedLimits> {
-        let bits = self.0.applied_limits.swap(0, Ordering::Relaxed);
-        AppliedLimits::from_bits(bits)
     }
 
     /// Returns whether a reset is to be sent.
@@ -139,19 +130,10 @@ impl Pipelined {
         }
     }
 
-    /// Inspects a row of a response to own statements.
-    pub(super) fn record_row(&self, response: Response, message: &[u8]) {
-        match response {
-            Response::Statements if message.ends_with(NEAR_LIMIT.as_bytes()) => {
-                self.0.is_near_limit.store(true, Ordering::Relaxed);
-            }
-            Response::Reset => {
-                if let Some(limits) = AppliedLimits::from_row(message) {
-                    let bits = limits.bits();
-                    self.0.applied_limits.store(bits, Ordering::Relaxed);
-                }
-            }
-            _ => {}
+    /// Inspects a row of the response to own statements.
+    pub(super) fn record_row(&self, message: &[u8]) {
+        if message.ends_with(NEAR_LIMIT.as_bytes()) {
+            self.0.is_near_limit.store(true, Ordering::Relaxed);
         }
     }
 

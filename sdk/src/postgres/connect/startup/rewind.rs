@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::time::timeout;
 
 use super::pipelined::{Messages, Pipelined, Response, failed_reset};
+use super::reset_messages::ResetMessages;
 use super::session_params;
 
 /// A stream to a server with a started session.
@@ -33,10 +35,8 @@ pub(in crate::postgres) struct RewindStream<S> {
     owed: VecDeque<Response>,
     /// The row of the response at the start.
     row_at_start: Option<BytesMut>,
-    /// True once the response to the own statements at hand has an error.
-    has_failed: bool,
-    /// True once the request behind a failed reset has completed a command.
-    has_completed: bool,
+    /// The resets whose responses are owed, oldest first.
+    resets: VecDeque<SentReset>,
     /// True once a reset has failed: the driver reads the reason, and then the end.
     is_ended: bool,
     /// True if the stream has been offered bytes of the driver and has not taken them.
@@ -55,6 +55,13 @@ pub(in crate::postgres) enum ResponseAtStart {
     Missing,
 }
 
+/// A reset that was sent.
+struct SentReset {
+    messages: Arc<ResetMessages>,
+    /// Number of its statements that have completed.
+    completed_count: usize,
+}
+
 /// The part of the driver's StartupMessage that is still to come.
 enum Startup {
     Length(Vec<u8>),
@@ -71,8 +78,7 @@ impl<S> RewindStream<S> {
             to_send: BytesMut::new(),
             owed: VecDeque::new(),
             row_at_start: None,
-            has_failed: false,
-            has_completed: false,
+            resets: VecDeque::new(),
             is_ended: false,
             is_write_blocked: false,
             received: BytesMut::new(),
@@ -165,30 +171,40 @@ impl<S> RewindStream<S> {
                     }
                     true
                 }
+                // The server ignores the driver's request: its Sync is not yet there.
+                b'E' if response == Response::Reset => {
+                    self.pipelined.record_failed_reset(message);
+                    self.end(self.pipelined.unanswered_count() <= 1);
+                    break;
+                }
                 b'E' => {
                     self.row_at_start = None;
-                    if response == Response::Reset {
-                        self.pipelined.record_failed_reset(message);
-                    }
-                    self.has_failed = true;
                     false
                 }
                 b'D' if response == Response::AtStart => {
                     self.row_at_start = Some(message.into());
                     false
                 }
-                b'D' => {
-                    self.pipelined.record_row(response, message);
+                b'D' if response == Response::Statements => {
+                    self.pipelined.record_row(message);
                     false
                 }
-                b'C' | b's' => {
-                    self.has_completed |= response == Response::BehindFailedReset;
+                b'C' if response == Response::Reset => {
+                    let reset = self.resets.front_mut();
+                    if reset.is_none_or(SentReset::complete_statement) {
+                        self.resets.pop_front();
+                        self.owed.pop_front();
+                    }
                     false
                 }
-                b'T' | b'Z' => false,
-                _ => response != Response::BehindFailedReset,
+                // The server has skipped a part of the reset.
+                b'Z' if response == Response::Reset => {
+                    self.end(false);
+                    break;
+                }
+                b'1' | b'2' | b'T' | b'D' | b'C' | b's' | b'Z' => false,
+                _ => response != Response::Reset,
             };
-            let status = message.last().copied();
             if is_kept {
                 self.received.advance(at);
                 at = 0;
@@ -198,7 +214,7 @@ impl<S> RewindStream<S> {
                 at += length + 1;
             }
             if tag == b'Z' {
-                self.finish_response(response, status);
+                self.owed.pop_front();
             }
         }
         if self.is_ended {
@@ -212,30 +228,19 @@ impl<S> RewindStream<S> {
         Ok(())
     }
 
-    /// Ends a response whose ReadyForQuery has this status.
-    ///
-    /// A reset that failed inside of its transaction has left that open, and the server refuses
-    /// the driver's next request: the response to that shows that it did nothing.
-    fn finish_response(&mut self, response: Response, status: Option<u8>) {
-        self.owed.pop_front();
-        let has_failed = std::mem::take(&mut self.has_failed);
-        match response {
-            Response::Reset if has_failed && status == Some(IN_FAILED_TRANSACTION) => {
-                let behind = self.owed.iter_mut().find(|owed| **owed == Response::Driver);
-                match behind {
-                    Some(behind) => *behind = Response::BehindFailedReset,
-                    None => self.owed.push_back(Response::BehindFailedReset),
-                }
-            }
-            Response::Reset if has_failed => self.end(false),
-            Response::BehindFailedReset => {
-                // A request behind this one may have ended the failed transaction.
-                let is_alone = self.pipelined.unanswered_count() <= 1;
-                let was_refused = !self.has_completed && status == Some(IN_FAILED_TRANSACTION);
-                self.end(is_alone && was_refused);
-            }
-            _ => {}
-        }
+    /// Returns the length of the response to a reset with which the received bytes begin, if it is
+    /// the [usual one](ResetMessages::usual_response) and nothing else is owed.
+    fn usual_reset_response(&self, received: &[u8]) -> Option<usize> {
+        let SentReset {
+            messages,
+            completed_count: 0,
+        } = self.resets.front()?
+        else {
+            return None;
+        };
+        let usual = messages.usual_response();
+        let is_next = self.owed == [Response::Reset] && self.received.is_empty();
+        (is_next && received.starts_with(usual)).then_some(usual.len())
     }
 
     /// Ends the stream for the driver after a failed reset. `had_no_effect` is said of the
@@ -249,8 +254,7 @@ impl<S> RewindStream<S> {
     /// Passes everything through from now on, since the server does not send what it owes; after
     /// a reset whose result is not known the stream ends.
     fn give_up(&mut self) {
-        let reset = |owed: &Response| matches!(owed, Response::Reset | Response::BehindFailedReset);
-        if self.owed.iter().any(reset) {
+        if self.owed.contains(&Response::Reset) {
             self.end(false);
             return;
         }
@@ -359,6 +363,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for RewindStream<S> {
                 if this.replay.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
+            } else if let Some(length) = this.usual_reset_response(new) {
+                this.owed.clear();
+                this.resets.clear();
+                buf.filled_mut()[before..].copy_within(length.., 0);
+                buf.set_filled(buf.filled().len() - length);
+                if buf.filled().len() > before {
+                    return Poll::Ready(Ok(()));
+                }
             } else {
                 this.received.extend_from_slice(new);
                 buf.set_filled(before);
@@ -392,9 +404,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RewindStream<S> {
         }
         if may_go_ahead && let Some(Messages { reset, statements }) = this.pipelined.take() {
             this.pipelined.count_driver_requests(&mut this.owed);
-            if let Some(reset) = reset {
-                frontend::query(&reset, &mut this.to_send)?;
+            if let Some(messages) = reset {
+                this.to_send.extend_from_slice(messages.bytes());
                 this.owed.push_back(Response::Reset);
+                this.resets.push_back(SentReset {
+                    messages,
+                    completed_count: 0,
+                });
             }
             if !statements.is_empty() {
                 frontend::query(&statements, &mut this.to_send)?;
@@ -424,6 +440,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RewindStream<S> {
     }
 }
 
+impl SentReset {
+    /// Counts a statement that completed. Returns whether it was the last.
+    fn complete_statement(&mut self) -> bool {
+        self.completed_count += 1;
+        self.completed_count == self.messages.statement_count()
+    }
+}
+
 /// Returns whether the message begins the response to the session parameters, or is an error.
 fn answers_session_params(message: &[u8]) -> bool {
     let name = session_params::AT_START.as_bytes();
@@ -443,9 +467,6 @@ fn ends_session(message: &[u8]) -> bool {
 
 /// Type of the message that ends a session: nothing goes ahead of it.
 const TERMINATE: u8 = b'X';
-
-/// Status of a ReadyForQuery in a transaction that has failed.
-const IN_FAILED_TRANSACTION: u8 = b'E';
 
 const LENGTH_BYTES: usize = 4;
 const HEAD_BYTES: usize = 5;

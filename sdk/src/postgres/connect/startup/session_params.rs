@@ -82,7 +82,7 @@ pub(in crate::postgres) const NEAR_LIMIT: &str = "stagelink:near_limit";
 /// limit is a choice of the operator's. A server without the setting ignores the expression.
 pub(super) fn set_if_unlimited(setting: &str, milliseconds: u128) -> String {
     format!(
-        "CASE pg_catalog.current_setting('{setting}', true) WHEN '0' \
+        "CASE WHEN pg_catalog.current_setting('{setting}', true) OPERATOR(pg_catalog.=) '0' \
          THEN pg_catalog.set_config('{setting}', '{milliseconds}', false) END"
     )
 }

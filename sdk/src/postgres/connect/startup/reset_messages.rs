@@ -1,0 +1,110 @@
+//! The messages that reset a session, and the response to be expected.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use postgres_protocol::IsNull;
+use postgres_protocol::message::frontend;
+
+/// A statement of a reset.
+#[derive(Debug)]
+pub(super) struct ResetStatement {
+    /// Its SQL text.
+    pub(super) text: String,
+    /// The tag of its CommandComplete.
+    pub(super) tag: &'static str,
+    /// True for a query. Its one row has one empty column.
+    pub(super) has_row: bool,
+}
+
+impl ResetStatement {
+    pub(super) fn command(text: &str, tag: &'static str) -> Self {
+        Self {
+            text: text.to_owned(),
+            tag,
+            has_row: false,
+        }
+    }
+}
+
+/// The messages of one reset: Bind and Execute of each statement, without a Sync.
+///
+/// The server sends the response together with that to the driver's request, whose Sync ends
+/// both. If a statement fails, the server ignores all messages up to that Sync, so the request is
+/// not executed.
+#[derive(Debug)]
+pub(in crate::postgres) struct ResetMessages {
+    bytes: Bytes,
+    statement_count: usize,
+    usual_response: Bytes,
+}
+
+impl ResetMessages {
+    /// Builds messages that prepare these statements, under the name prefix with their number,
+    /// and execute each.
+    pub(super) fn preparing(prefix: &str, statements: &[ResetStatement]) -> Self {
+        Self::new(prefix, statements, true)
+    }
+
+    /// Builds messages that execute these statements, which are prepared.
+    pub(super) fn executing(prefix: &str, statements: &[ResetStatement]) -> Self {
+        Self::new(prefix, statements, false)
+    }
+
+    fn new(prefix: &str, statements: &[ResetStatement], prepares: bool) -> Self {
+        let mut bytes = BytesMut::new();
+        let mut usual_response = BytesMut::new();
+        for (number, statement) in statements.iter().enumerate() {
+            let name = format!("{prefix}{number}");
+            // Only a text with a NUL byte is refused, and the SDK's have none.
+            if prepares {
+                frontend::parse(&name, &statement.text, [], &mut bytes).ok();
+                usual_response.put_slice(PARSED);
+            }
+            let values = [(); 0];
+            frontend::bind("", &name, [], values, |(), _| Ok(IsNull::Yes), [], &mut bytes).ok();
+            frontend::execute("", 0, &mut bytes).ok();
+            put_response(statement, &mut usual_response);
+        }
+        Self {
+            bytes: bytes.freeze(),
+            statement_count: statements.len(),
+            usual_response: usual_response.freeze(),
+        }
+    }
+
+    /// Returns the messages.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Returns the number of statements. The response has a CommandComplete for each.
+    pub(super) fn statement_count(&self) -> usize {
+        self.statement_count
+    }
+
+    /// Returns the response of a server that has nothing else to say. One with a notice, a changed
+    /// parameter or other command tags may be a success too.
+    pub(super) fn usual_response(&self) -> &[u8] {
+        &self.usual_response
+    }
+}
+
+fn put_response(statement: &ResetStatement, response: &mut BytesMut) {
+    response.put_slice(BOUND);
+    if statement.has_row {
+        response.put_slice(EMPTY_ROW);
+    }
+    response.put_u8(b'C');
+    let length = LENGTH_BYTES + statement.tag.len() + 1;
+    response.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    response.put_slice(statement.tag.as_bytes());
+    response.put_u8(0);
+}
+
+/// ParseComplete.
+const PARSED: &[u8] = b"1\0\0\0\x04";
+/// BindComplete.
+const BOUND: &[u8] = b"2\0\0\0\x04";
+/// DataRow with one column of no bytes.
+const EMPTY_ROW: &[u8] = b"D\0\0\0\x0a\0\x01\0\0\0\0";
+
+const LENGTH_BYTES: usize = 4;
