@@ -181,9 +181,12 @@ impl PooledConnection {
             let generation = self.generation;
             self.health.observe(Event::NearLimit { generation });
         }
-        self.record_refused_write();
         self.record_failed_reset();
-        self.report()
+        let state = self.report();
+        if state.has_refused_write {
+            self.record_refused_write();
+        }
+        state
     }
 
     /// Returns whether the pool must not lend it again.
@@ -194,9 +197,6 @@ impl PooledConnection {
     /// Reports a write of this loan that the server refused because the session is read-only.
     /// Another session may take writes: the server was replaced, or takes them again.
     fn record_refused_write(&mut self) {
-        if !self.tap.has_refused_write_since(&self.lent_at) {
-            return;
-        }
         let action = self.health.observe(Event::WriteRefused {
             generation: self.generation,
             session_opened_at: self.opened_at,
@@ -246,7 +246,7 @@ impl PooledConnection {
         if !state.is_idle {
             return Err("it was left with a statement running or a transaction open");
         }
-        if self.tap.has_lost_statements() && !self.is_pooled {
+        if state.has_lost_statements && !self.is_pooled {
             return Err("a request has deallocated its prepared statements");
         }
         let mut rest = self.rest.after(rested);
@@ -260,7 +260,7 @@ impl PooledConnection {
         if is_due && !self.tap.is_new() {
             self.check_connection_headroom();
         }
-        let is_reset = self.reset_session();
+        let is_reset = self.reset_session(state.work_count);
         if is_reset {
             match self.reset_tasks.caution() {
                 Caution::None => {}
@@ -287,9 +287,9 @@ impl PooledConnection {
     /// changed it. Returns whether that is so.
     ///
     /// Any statement may, by a function, a trigger or a view, so each one counts; a connection
-    /// that was lent and not used has nothing to reset, nor has one that was pinged.
-    fn reset_session(&mut self) -> bool {
-        let work_count = self.tap.work_count();
+    /// that was lent and not used has nothing to reset, nor has one that was pinged. `work_count`
+    /// is the tap's count of work.
+    fn reset_session(&mut self, work_count: u64) -> bool {
         let Some(pipelined) = &self.pipelined else {
             return false;
         };

@@ -117,6 +117,12 @@ pub(crate) struct ReturnState {
     pub(crate) is_idle: bool,
     /// The SQLSTATE of the last error that the server reported.
     pub(crate) error: Option<String>,
+    /// The server refused a write, because the session is read-only.
+    pub(crate) has_refused_write: bool,
+    /// The session has lost prepared statements, of which the driver may have some of its own.
+    pub(crate) has_lost_statements: bool,
+    /// The number of requests that were more than a Sync or a Close.
+    pub(crate) work_count: u64,
     /// The current position.
     pub(crate) checkpoint: Checkpoint,
 }
@@ -127,6 +133,9 @@ impl TransactionTracker {
             has_ended: self.has_ended(),
             is_idle: self.is_idle(),
             error: self.error_since(checkpoint).map(str::to_owned),
+            has_refused_write: self.has_refused_write_since(checkpoint),
+            has_lost_statements: self.has_lost_statements,
+            work_count: self.works,
             checkpoint: self.checkpoint(),
         }
     }
@@ -217,11 +226,6 @@ impl TransactionTracker {
     /// Returns the loss of prepared statements that messages since the last call told of.
     pub(in crate::postgres) fn take_statement_loss(&mut self) -> Option<StatementLoss> {
         self.statement_loss.take()
-    }
-
-    /// Returns whether prepared statements are missing in the session.
-    pub(in crate::postgres) fn has_lost_statements(&self) -> bool {
-        self.has_lost_statements
     }
 
     /// Returns whether the only outstanding work has failed, and only the end of its response is

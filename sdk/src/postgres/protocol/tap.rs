@@ -128,12 +128,6 @@ impl Tap {
         }
     }
 
-    /// Returns whether the session has lost prepared statements, of which the driver may have some
-    /// of its own.
-    pub(in crate::postgres) fn has_lost_statements(&self) -> bool {
-        self.tracker().has_lost_statements()
-    }
-
     /// Records that the connection is of no use any more.
     pub(in crate::postgres) fn record_end(&self) {
         self.tracker().end();

@@ -38,22 +38,22 @@ pub(in crate::postgres) struct ResetMessages {
 }
 
 impl ResetMessages {
-    /// Builds messages that prepare these statements, under the name prefix with their number,
-    /// and execute each.
-    pub(super) fn preparing(prefix: &str, statements: &[ResetStatement]) -> Self {
-        Self::new(prefix, statements, true)
+    /// Builds messages that prepare and execute these statements. The names of the prepared
+    /// statements are numbered, from this number on.
+    pub(super) fn preparing(first: usize, statements: &[ResetStatement]) -> Self {
+        Self::new(first, statements, true)
     }
 
     /// Builds messages that execute these statements, which are prepared.
-    pub(super) fn executing(prefix: &str, statements: &[ResetStatement]) -> Self {
-        Self::new(prefix, statements, false)
+    pub(super) fn executing(first: usize, statements: &[ResetStatement]) -> Self {
+        Self::new(first, statements, false)
     }
 
-    fn new(prefix: &str, statements: &[ResetStatement], prepares: bool) -> Self {
+    fn new(first: usize, statements: &[ResetStatement], prepares: bool) -> Self {
         let mut bytes = BytesMut::new();
         let mut usual_response = BytesMut::new();
-        for (number, statement) in statements.iter().enumerate() {
-            let name = format!("{prefix}{number}");
+        for (number, statement) in (first..).zip(statements) {
+            let name = format!("{NAME}{number}");
             // Only a text with a NUL byte is refused, and the SDK's have none.
             if prepares {
                 frontend::parse(&name, &statement.text, [], &mut bytes).ok();
@@ -99,6 +99,9 @@ fn put_response(statement: &ResetStatement, response: &mut BytesMut) {
     response.put_slice(statement.tag.as_bytes());
     response.put_u8(0);
 }
+
+/// Begins the names of prepared statements. Short, since each reset sends it many times.
+const NAME: &str = "_sl";
 
 /// ParseComplete.
 const PARSED: &[u8] = b"1\0\0\0\x04";

@@ -21,8 +21,8 @@ pub(in crate::postgres) struct SessionReset {
     /// The session's name, as an SQL literal.
     application_name: Option<String>,
     statements: Vec<ResetStatement>,
-    /// Prefix of the names under which the statements are prepared.
-    prefix: &'static str,
+    /// The number that the name of the first prepared statement has.
+    first: usize,
     /// The messages for prepared statements, once a reset has prepared them.
     executing: Option<Arc<ResetMessages>>,
 }
@@ -36,7 +36,7 @@ impl SessionReset {
             statements: statements(idle_timeout, None, application_name.as_deref()),
             idle_timeout,
             application_name,
-            prefix: "stagelink_reset_",
+            first: 0,
             executing: None,
         }
     }
@@ -45,9 +45,9 @@ impl SessionReset {
     pub(in crate::postgres) fn limit_invocations(&mut self, longest: Duration) {
         let longest = Some(milliseconds(longest));
         let name = self.application_name.as_deref();
-        self.statements = statements(self.idle_timeout, longest, name);
         // An earlier reset may have prepared those without the limits.
-        self.prefix = "stagelink_bounded_reset_";
+        self.first += self.statements.len();
+        self.statements = statements(self.idle_timeout, longest, name);
         self.executing = None;
     }
 
@@ -56,9 +56,9 @@ impl SessionReset {
         if let Some(messages) = &self.executing {
             return Arc::clone(messages);
         }
-        let executing = ResetMessages::executing(self.prefix, &self.statements);
+        let executing = ResetMessages::executing(self.first, &self.statements);
         self.executing = Some(Arc::new(executing));
-        Arc::new(ResetMessages::preparing(self.prefix, &self.statements))
+        Arc::new(ResetMessages::preparing(self.first, &self.statements))
     }
 }
 
@@ -119,7 +119,7 @@ mod tests {
         let mut reset = SessionReset::new(Duration::from_secs(60), Some("it's mine"));
         let first = sent(&reset.next_messages());
         assert!(
-            first.contains("stagelink_reset_0\0BEGIN ISOLATION"),
+            first.contains("_sl0\0BEGIN ISOLATION"),
             "{first}"
         );
         assert!(
@@ -129,14 +129,14 @@ mod tests {
         assert!(first.contains("'idle_session_timeout', '60000'"), "{first}");
         for _ in 0..2 {
             let next = sent(&reset.next_messages());
-            assert!(next.contains("stagelink_reset_9"), "{next}");
+            assert!(next.contains("_sl9"), "{next}");
             assert!(!next.contains("COMMIT"), "{next}");
         }
         // Other statements have other names, since the session may know the first ones.
         reset.limit_invocations(Duration::from_secs(30));
         let bounded = sent(&reset.next_messages());
         assert!(
-            bounded.contains("stagelink_bounded_reset_0\0BEGIN"),
+            bounded.contains("_sl10\0BEGIN"),
             "{bounded}"
         );
         assert!(

@@ -236,12 +236,13 @@ fn lost_statements_are_noticed() {
         (b'C', b"DEALLOCATE\0", None, false),
     ];
     for (tag, body, loss, has_lost) in cases {
-        let (mut passed, _) = started();
+        let (mut passed, checkpoint) = started();
         statement(&mut passed);
         passed.received(tag, body);
         assert_eq!(passed.take_statement_loss(), loss);
         assert_eq!(passed.take_statement_loss(), None);
-        assert_eq!(passed.has_lost_statements(), has_lost);
+        let state = passed.return_state_since(&checkpoint);
+        assert_eq!(state.has_lost_statements, has_lost);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::postgres::protocol::{Tap, Tapped};
 
 /// A reset of statements that are prepared, whose texts are their tags.
 fn reset_of(tags: &[&'static str]) -> Arc<ResetMessages> {
-    Arc::new(ResetMessages::executing("r", &statements(tags)))
+    Arc::new(ResetMessages::executing(0, &statements(tags)))
 }
 
 fn statements(tags: &[&'static str]) -> Vec<ResetStatement> {
@@ -19,7 +19,7 @@ fn statements(tags: &[&'static str]) -> Vec<ResetStatement> {
 /// The messages of such a reset.
 fn bound_and_executed(count: usize) -> Vec<u8> {
     let one = |number: usize| {
-        let bind = format!("\0r{number}\0\0\0\0\0\0\0");
+        let bind = format!("\0_sl{number}\0\0\0\0\0\0\0");
         [message(b'B', bind.as_bytes()), message(b'E', &[0; 5])].concat()
     };
     (0..count).flat_map(one).collect()
@@ -104,9 +104,9 @@ async fn reset_has_no_sync_and_its_response_is_dropped() {
 
 #[test]
 fn first_reset_prepares_what_the_next_execute() {
-    let first = ResetMessages::preparing("r", &statements(&TAGS));
+    let first = ResetMessages::preparing(0, &statements(&TAGS));
     let sent = String::from_utf8_lossy(first.bytes());
-    assert!(sent.contains("r0\0BEGIN\0"), "{sent}");
+    assert!(sent.contains("_sl0\0BEGIN\0"), "{sent}");
     let parsed_and_completed = |tag| [message(b'1', b""), completed(tag)].concat();
     let usual: Vec<u8> = TAGS.into_iter().flat_map(parsed_and_completed).collect();
     assert_eq!(first.usual_response(), usual);
