@@ -3,6 +3,7 @@
 mod adapter;
 mod error_response;
 mod event;
+mod handler_timer;
 mod http_event;
 mod invocation_context;
 mod request_target;

@@ -18,6 +18,7 @@ use tracing::{Instrument as _, Span};
 use crate::database::{Database, Databases};
 use crate::deadline::Deadline;
 use crate::lambda::error_response::{failed, respond, response, took_too_long};
+use crate::lambda::handler_timer::HandlerTimer;
 use crate::lambda::invocation_context::UNKNOWN_DEADLINE;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -27,6 +28,7 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 pub(super) struct HandlerService<S> {
     service: S,
     databases: Databases,
+    timer: HandlerTimer,
 }
 
 impl<S> HandlerService<S> {
@@ -34,6 +36,7 @@ impl<S> HandlerService<S> {
         Self {
             service,
             databases: databases.clone(),
+            timer: HandlerTimer::default(),
         }
     }
 }
@@ -66,6 +69,7 @@ where
         // be moved about.
         let answer = span.in_scope(|| self.service.call(request));
         let answer = Box::pin(AssertUnwindSafe(answer).catch_unwind());
+        let timer = self.timer.clone();
         let answered = async move {
             let answer = async {
                 let answered = match answer.await {
@@ -81,10 +85,10 @@ where
             // A handler that is given up here is dropped before the cleanup.
             let response = match deadline {
                 None => answer.await,
-                Some(deadline) => match timeout_at(deadline.handler, answer).await {
-                    Ok(response) => response,
-                    Err(_) => took_too_long(),
-                },
+                Some(deadline) => {
+                    let answered = timer.timeout_at(deadline.handler, answer).await;
+                    answered.unwrap_or_else(took_too_long)
+                }
             };
             finish(&database, deadline).await;
             Ok(Answer(response))
