@@ -14,6 +14,8 @@ use crate::clock::SuspendAwareInstant;
 #[derive(Debug, Default)]
 pub(in crate::postgres) struct ResetTasks {
     tasks: Mutex<JoinSet<()>>,
+    /// Set under the lock of the tasks. While false, the lock is spared.
+    has_tasks: AtomicBool,
     failures: Mutex<ResetFailures>,
     /// While false, the lock and the clock are spared.
     has_failed: AtomicBool,
@@ -25,18 +27,23 @@ impl ResetTasks {
         let mut tasks = self.tasks();
         while tasks.try_join_next().is_some() {}
         tasks.spawn(reset);
+        self.has_tasks.store(true, Ordering::Release);
     }
 
     /// Waits for all that are under way. If this is dropped before they end, they are aborted: a
     /// process that is frozen now could not go on with them.
     pub(in crate::postgres) async fn join_all(&self) {
-        let mut tasks = std::mem::take(&mut *self.tasks());
+        let mut tasks = {
+            let mut tasks = self.tasks();
+            self.has_tasks.store(false, Ordering::Release);
+            std::mem::take(&mut *tasks)
+        };
         while tasks.join_next().await.is_some() {}
     }
 
     /// Returns whether none is under way.
     pub(in crate::postgres) fn is_empty(&self) -> bool {
-        self.tasks().is_empty()
+        !self.has_tasks.load(Ordering::Acquire) || self.tasks().is_empty()
     }
 
     /// Takes note of a reset that failed ahead of a request. Returns whether that is to be logged:

@@ -89,9 +89,11 @@ impl Tap {
         self.tracker().is_at_work()
     }
 
-    /// Returns whether the driver's latest message has been sent in part.
-    pub(crate) fn is_mid_message(&self) -> bool {
-        self.tracker().is_mid_message()
+    /// Returns the number of requests whose response has not ended; `None` if the driver's latest
+    /// message has been sent in part.
+    pub(crate) fn unanswered_between_messages(&self) -> Option<usize> {
+        let tracker = self.tracker();
+        (!tracker.is_mid_message()).then(|| tracker.unanswered_count())
     }
 
     /// Returns whether a transaction was open at the last response.

@@ -1,6 +1,5 @@
 //! The SDK's own statements, sent ahead of the driver's next message in the same flight.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -103,31 +102,20 @@ impl Pipelined {
     }
 
     /// Takes the messages to send, if there are any and the driver is at the start of a message.
-    pub(super) fn take(&self) -> Option<Messages> {
-        if !self.0.is_any.load(Ordering::Acquire)
-            || self.0.tap.get().is_some_and(Tap::is_mid_message)
-        {
+    /// Returns also the number of the driver's requests that the server has not answered.
+    pub(super) fn take(&self) -> Option<(Messages, usize)> {
+        if !self.0.is_any.load(Ordering::Acquire) {
             return None;
         }
+        let tap = self.0.tap.get();
+        let unanswered = tap.map_or(Some(0), Tap::unanswered_between_messages)?;
         self.0.is_any.store(false, Ordering::Release);
-        Some(std::mem::take(&mut *self.messages()))
+        Some((std::mem::take(&mut *self.messages()), unanswered))
     }
 
     /// Returns the number of the driver's requests that the server has not answered.
     pub(super) fn unanswered_count(&self) -> usize {
         self.0.tap.get().map_or(0, Tap::unanswered_count)
-    }
-
-    /// Adds the driver's requests that the server has not answered yet to the responses that it
-    /// owes.
-    pub(super) fn count_driver_requests(&self, owed: &mut VecDeque<Response>) {
-        let unanswered = self.unanswered_count();
-        let counted = owed
-            .iter()
-            .filter(|response| **response == Response::Driver);
-        for _ in counted.count()..unanswered {
-            owed.push_back(Response::Driver);
-        }
     }
 
     /// Inspects a row of the response to own statements.

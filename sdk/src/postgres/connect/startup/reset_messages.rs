@@ -60,7 +60,16 @@ impl ResetMessages {
                 usual_response.put_slice(PARSED);
             }
             let values = [(); 0];
-            frontend::bind("", &name, [], values, |(), _| Ok(IsNull::Yes), [], &mut bytes).ok();
+            frontend::bind(
+                "",
+                &name,
+                [],
+                values,
+                |(), _| Ok(IsNull::Yes),
+                [],
+                &mut bytes,
+            )
+            .ok();
             frontend::execute("", 0, &mut bytes).ok();
             put_response(statement, &mut usual_response);
         }

@@ -228,6 +228,15 @@ impl<S> RewindStream<S> {
         Ok(())
     }
 
+    /// Adds the driver's requests that the server has not answered to what it owes.
+    fn owe_driver(&mut self, unanswered: usize) {
+        let owed = self.owed.iter();
+        let counted = owed.filter(|owed| **owed == Response::Driver).count();
+        for _ in counted..unanswered {
+            self.owed.push_back(Response::Driver);
+        }
+    }
+
     /// Returns the length of the response to a reset with which the received bytes begin, if it is
     /// the [usual one](ResetMessages::usual_response) and nothing else is owed.
     fn usual_reset_response(&self, received: &[u8]) -> Option<usize> {
@@ -402,8 +411,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RewindStream<S> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if may_go_ahead && let Some(Messages { reset, statements }) = this.pipelined.take() {
-            this.pipelined.count_driver_requests(&mut this.owed);
+        if may_go_ahead
+            && let Some((Messages { reset, statements }, unanswered)) = this.pipelined.take()
+        {
+            this.owe_driver(unanswered);
             if let Some(messages) = reset {
                 this.to_send.extend_from_slice(messages.bytes());
                 this.owed.push_back(Response::Reset);

@@ -76,9 +76,10 @@ fn statements(
     let mut settings: Vec<String> = limits
         .map(|(setting, limit)| set_if_unlimited(setting, limit))
         .collect();
-    settings.extend(application_name.map(|name| {
-        format!("pg_catalog.set_config('application_name', {name}, false)")
-    }));
+    settings.extend(
+        application_name
+            .map(|name| format!("pg_catalog.set_config('application_name', {name}, false)")),
+    );
     // The role comes first, since it may not run the rest; then the settings, among them the
     // time limits and the search path that the rest depends on. A read-write transaction is
     // not to be had on a standby, and none of these needs one.
@@ -118,10 +119,7 @@ mod tests {
     fn first_reset_prepares_the_statements_and_the_next_execute_them() {
         let mut reset = SessionReset::new(Duration::from_secs(60), Some("it's mine"));
         let first = sent(&reset.next_messages());
-        assert!(
-            first.contains("_sl0\0BEGIN ISOLATION"),
-            "{first}"
-        );
+        assert!(first.contains("_sl0\0BEGIN ISOLATION"), "{first}");
         assert!(
             first.contains("set_config('application_name', 'it''s mine', false)) IS NOT NULL"),
             "{first}"
@@ -135,10 +133,7 @@ mod tests {
         // Other statements have other names, since the session may know the first ones.
         reset.limit_invocations(Duration::from_secs(30));
         let bounded = sent(&reset.next_messages());
-        assert!(
-            bounded.contains("_sl10\0BEGIN"),
-            "{bounded}"
-        );
+        assert!(bounded.contains("_sl10\0BEGIN"), "{bounded}");
         assert!(
             bounded.contains("'statement_timeout', '30000'"),
             "{bounded}"
