@@ -230,6 +230,79 @@ async fn prepared_statements_are_kept_across_requests() {
 }
 
 #[tokio::test]
+async fn handlers_request_has_a_transaction_of_its_own_behind_the_reset() {
+    let mut fixture = fixture_with_objects().await;
+    let link = within(&link(&mut fixture, &[]), Duration::from_secs(60));
+    let first = pid(&link.client().await.expect("a connection")).await;
+    // The first may not run in a transaction; the others end one, or have it fail.
+    let requests = [
+        ("VACUUM entry", None),
+        ("ROLLBACK", None),
+        ("COMMIT", None),
+        ("SELECT 1 / 0", Some("22012")),
+        ("SELEC", Some("42601")),
+        ("COPY entry (name) TO STDOUT", None),
+    ];
+    for (request, code) in requests {
+        for is_extended in [true, false] {
+            let db = link.client().await.expect("a connection");
+            let set = db.batch_execute("SET work_mem TO '1MB'").await;
+            set.expect("the session is changed");
+            drop(db);
+            let db = link.client().await.expect("a connection");
+            let done = if request.starts_with("COPY") {
+                db.copy_out(request).await.map(drop)
+            } else if is_extended {
+                db.execute_typed(request, &[]).await.map(drop)
+            } else {
+                db.batch_execute(request).await
+            };
+            let got = done.err().and_then(|error| error.code().cloned());
+            assert_eq!(got.as_ref().map(|got| got.code()), code, "{request}");
+            let memory = value(&db, "SHOW work_mem").await;
+            assert_eq!(memory, Ok(Some("7MB".to_owned())), "{request}");
+            assert_eq!(pid(&db).await, first, "{request}: on the same connection");
+        }
+    }
+}
+
+#[tokio::test]
+async fn session_whose_prepared_statements_a_function_has_dropped_is_replaced() {
+    let mut fixture = fixture_with_objects().await;
+    let link = link(&mut fixture, &[]);
+    let db = link.client().await.expect("a connection");
+    let function = "CREATE FUNCTION forget() RETURNS void LANGUAGE plpgsql
+        AS $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$";
+    db.batch_execute(function).await.expect("a function");
+    drop(db);
+    let mut sessions = Vec::new();
+    for _ in 0..4 {
+        let written = link.write(|db| async move {
+            db.execute_typed("INSERT INTO entry (name) VALUES ('once')", &[])
+                .await?;
+            let pid = pid(&db).await;
+            db.query_typed("SELECT set_tenant(), forget()", &[]).await?;
+            Ok::<_, Error>(pid)
+        });
+        sessions.push(written.await.expect("it is written"));
+        let tenant = link.read(|db| async move {
+            let row = db.query_typed_one(TENANT, &[]).await?;
+            Ok::<String, Error>(row.get(0))
+        });
+        assert_eq!(tenant.await.expect("a row"), "");
+    }
+    assert!(
+        sessions.windows(2).all(|pair| pair[0] != pair[1]),
+        "{sessions:?}"
+    );
+    let count = link.read(|db| async move {
+        let sql = "SELECT count(*) FROM entry WHERE name = 'once'";
+        Ok::<i64, Error>(db.query_typed_one(sql, &[]).await?.get(0))
+    });
+    assert_eq!(count.await.expect("a row"), 4);
+}
+
+#[tokio::test]
 async fn reset_costs_no_round_trip() {
     let proxy = proxy().await;
     let mut fixture = fixture_with_objects().await;
