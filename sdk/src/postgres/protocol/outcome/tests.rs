@@ -292,3 +292,66 @@ fn error_that_was_cut_off_is_of_unknown_origin() {
     passed.received(b'E', &KILLED[..cut]);
     assert_eq!(passed.outcome_since(&mark), WriteOutcome::InDoubt);
 }
+
+#[test]
+fn refused_write_counts_since_a_checkpoint_and_only_then() {
+    let (mut passed, before) = started();
+    assert!(!passed.has_refused_write_since(&before));
+    statement(&mut passed);
+    passed.received(b'E', READ_ONLY);
+    passed.received(b'Z', b"I");
+    assert!(passed.has_refused_write_since(&before));
+    assert!(passed.return_state_since(&before).has_refused_write);
+    let after = passed.checkpoint();
+    assert!(!passed.has_refused_write_since(&after));
+    assert!(!passed.return_state_since(&after).has_refused_write);
+}
+
+#[test]
+fn lost_plan_counts_since_a_checkpoint_and_only_then() {
+    let (mut passed, before) = started();
+    assert!(!passed.has_lost_plan_since(&before));
+    passed.record_lost_plan();
+    assert!(passed.has_lost_plan_since(&before));
+    let between = passed.checkpoint();
+    assert!(!passed.has_lost_plan_since(&between));
+    passed.record_lost_plan();
+    assert!(passed.has_lost_plan_since(&before) && passed.has_lost_plan_since(&between));
+}
+
+#[test]
+fn connection_is_new_until_its_first_request_and_work_is_more_than_a_sync() {
+    let (mut passed, mark) = started();
+    assert!(passed.is_new());
+    let before = passed.work_count();
+    passed.sent(b'S');
+    passed.received(b'Z', b"I");
+    assert!(!passed.is_new());
+    assert_eq!(passed.work_count(), before, "a Sync is no work");
+    passed.sent(b'C');
+    passed.sent(b'S');
+    passed.received(b'Z', b"I");
+    assert_eq!(passed.work_count(), before, "nor is a Close");
+    for count in 1..=3 {
+        statement(&mut passed);
+        passed.received(b'Z', b"I");
+        assert_eq!(passed.work_count(), before + count);
+        assert_eq!(passed.return_state_since(&mark).work_count, before + count);
+    }
+}
+
+#[test]
+fn transaction_is_open_from_its_begin_to_its_end() {
+    let (mut passed, _) = started();
+    assert!(!passed.is_in_transaction());
+    for (tag, status, is_open) in [
+        ("BEGIN", b"T", true),
+        ("INSERT 0 1", b"T", true),
+        ("INSERT 0 1", b"E", true),
+        ("ROLLBACK", b"I", false),
+    ] {
+        command(&mut passed, tag, status);
+        assert_eq!(passed.is_in_transaction(), is_open, "{tag}");
+        assert_eq!(passed.is_idle(), !is_open, "{tag}");
+    }
+}
