@@ -1,8 +1,8 @@
 //! The real Netlify tools without internet access: how they treat this project's artifacts, what
 //! they upload, and what a deploy answers.
 //!
-//! Each test runs in a network of its own, with loopback only, so that no test can reach the real
-//! Netlify. They need `unshare` (Debian's util-linux), `ip` (iproute2), node with npm, and an
+//! Each test of the command line runs in a network of its own, with loopback only, so that no test
+//! can reach the real Netlify. They need `unshare` (Debian's util-linux), `ip` (iproute2), node with npm, and an
 //! installed Postgres, and download the Netlify CLI once.
 
 mod artifacts;
@@ -11,6 +11,7 @@ mod by_hand;
 mod dev;
 mod loopback;
 mod project;
+mod rules;
 mod script;
 mod serve;
 mod server;

@@ -33,11 +33,22 @@ impl Pattern {
             .split('/')
             .take_while(|segment| !segment.is_empty())
             .collect();
+        let has_captures = segments
+            .iter()
+            .any(|segment| is_placeholder(segment) || segment.ends_with('*'));
         for segment in &segments {
+            // In such a pattern a slash may be doubled before every segment but the first.
+            if has_captures && *segment != "*" && !pattern.nodes.is_empty() {
+                pattern.nodes.push(Node::OptionalSlash);
+            }
             pattern.add_segment(segment);
         }
+        if segments.is_empty() {
+            // The root may have a second slash, as no other path.
+            pattern.nodes.push(Node::OptionalSlash);
+        }
         match segments.last() {
-            // These two can have a slash at their end.
+            // This has the slash at the end.
             Some(last) if !is_placeholder(last) && last.ends_with('*') => {}
             _ => pattern.nodes.push(Node::OptionalSlash),
         }
@@ -47,7 +58,14 @@ impl Pattern {
     fn add_segment(&mut self, segment: &str) {
         if segment == "*" {
             let capture = self.add_name("splat");
-            self.nodes.push(Node::Below(capture));
+            // At the beginning it captures all that it can, elsewhere as little as it can: this
+            // decides between two splats.
+            match self.nodes.is_empty() {
+                true => self
+                    .nodes
+                    .extend([Node::OptionalSlash, Node::Rest(capture)]),
+                false => self.nodes.push(Node::Below(capture)),
+            }
             return;
         }
         let (text, node) = if is_placeholder(segment) {
