@@ -12,6 +12,8 @@ use tokio::time::timeout;
 
 use crate::credentials::Credentials;
 use crate::credentials::DatabaseUrl;
+#[cfg(feature = "testing")]
+use crate::credentials::parse_deploy_time;
 use crate::error::{Error, ErrorKind};
 use crate::provider::{Provider, ResolveRequest};
 use crate::stage::Stage;
@@ -283,6 +285,57 @@ pub async fn rehearse_session(says: &[u8], is_early: bool, is_trusted: bool) {
 #[doc(hidden)]
 pub fn rehearse_client_statements(input: &[u8]) {
     crate::postgres::rehearse_client_statements(input);
+}
+
+/// Runs arbitrary bytes in both directions past a connection's tap, for this crate's fuzzer. The
+/// input is a list of pieces, as for [`rehearse_client_statements`].
+///
+/// # Panics
+///
+/// When the outcome of a write depends on how the bytes are split, or changes after it took effect.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub fn rehearse_tap(input: &[u8]) {
+    crate::postgres::rehearse_tap(input);
+}
+
+/// Reads a value of `STAGELINK_CREDENTIALS` for stage staging, for this crate's fuzzer, and returns
+/// all that is shown of it.
+///
+/// # Panics
+///
+/// When credentials that were read are others after they were written.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub fn rehearse_credentials(variable: &str) -> String {
+    let credentials = match parse_deploy_time(&variable.into(), Stage::Staging) {
+        Err(error) => return texts(&error),
+        Ok(credentials) => credentials,
+    };
+    let written = credentials.to_variable(Stage::Staging);
+    let again = parse_deploy_time(&written, Stage::Staging).expect("what was read can be written");
+    assert!(
+        again.url.is_same_as(&credentials.url),
+        "the URL is another one"
+    );
+    let keys = |credentials: &Credentials| {
+        let keys = credentials.scram_keys.as_ref();
+        keys.map(|keys| keys.text().expose_secret().to_owned())
+    };
+    assert_eq!(keys(&again), keys(&credentials));
+    format!("{credentials:?}")
+}
+
+/// Converts an event into a request, for this crate's fuzzer, and returns whether it was one. The
+/// text before the first NUL is the client context.
+///
+/// # Panics
+///
+/// When the conversion does, or its request has another path or query than the event.
+#[cfg(all(feature = "testing", feature = "lambda"))]
+#[doc(hidden)]
+pub fn rehearse_event(input: &[u8]) -> bool {
+    crate::lambda::rehearse_event(input)
 }
 
 #[cfg(test)]

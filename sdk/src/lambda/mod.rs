@@ -6,6 +6,8 @@ mod event;
 mod handler_timer;
 mod http_event;
 mod invocation_context;
+#[cfg(feature = "testing")]
+mod rehearsal;
 mod request_target;
 mod runtime_api;
 mod service;
@@ -37,6 +39,8 @@ use self::snapstart::pass_snapshot;
 use self::streaming::Streaming;
 
 pub use self::event::Event;
+#[cfg(feature = "testing")]
+pub(crate) use self::rehearsal::rehearse_event;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 

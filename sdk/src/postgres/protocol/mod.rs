@@ -5,6 +5,8 @@ mod client_statements;
 mod error_response;
 mod frames;
 mod outcome;
+#[cfg(feature = "testing")]
+mod rehearsal;
 mod session_change;
 mod tap;
 
@@ -13,5 +15,7 @@ pub(in crate::postgres) use self::client_statements::ClientStatements;
 pub(crate) use self::client_statements::rehearse_client_statements;
 pub(in crate::postgres) use self::error_response::ErrorResponse;
 pub(crate) use self::outcome::{Checkpoint, ReturnState, WriteOutcome};
+#[cfg(feature = "testing")]
+pub(crate) use self::rehearsal::rehearse_tap;
 pub(crate) use self::tap::Tap;
 pub(in crate::postgres) use self::tap::Tapped;
