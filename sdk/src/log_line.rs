@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_postgres::error::DbError;
 
@@ -14,9 +15,16 @@ use tokio_postgres::error::DbError;
 pub(crate) fn with_causes<'a>(error: &'a (dyn StdError + 'static)) -> impl fmt::Display + 'a {
     WithCauses {
         error,
-        shows_detail: crate::config::logs_detail(),
+        shows_detail: SHOWS_DETAIL.load(Ordering::Relaxed),
     }
 }
+
+/// Sets whether log lines have the DETAIL of database errors.
+pub(crate) fn show_detail(shows: bool) {
+    SHOWS_DETAIL.store(shows, Ordering::Relaxed);
+}
+
+static SHOWS_DETAIL: AtomicBool = AtomicBool::new(false);
 
 struct WithCauses<'a> {
     error: &'a (dyn StdError + 'static),

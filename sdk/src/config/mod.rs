@@ -11,7 +11,6 @@ mod tests;
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -20,6 +19,7 @@ use serde::Deserialize;
 #[cfg(feature = "lambda")]
 use crate::credentials::deploy_time_entry;
 use crate::error::{Error, ErrorKind};
+use crate::log_line::show_detail;
 use crate::stage::Stage;
 
 use self::provider::ProviderVariables;
@@ -274,7 +274,10 @@ pub(crate) struct Environment(Variables);
 impl Environment {
     /// Reads the environment of this process.
     pub(crate) fn of_process() -> Result<Self, Error> {
-        Self::of_os_vars(std::env::vars_os())
+        let environment = Self::of_os_vars(std::env::vars_os())?;
+        // A process has one log.
+        show_detail(environment.0.logs_detail()?);
+        Ok(environment)
     }
 
     fn of_os_vars(all: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, Error> {
@@ -385,16 +388,6 @@ pub(crate) fn has_snapstart() -> bool {
     std::env::var_os("AWS_LAMBDA_INITIALIZATION_TYPE").is_some_and(|kind| kind == "snap-start")
 }
 
-/// Returns whether log lines have the DETAIL of database errors. A process has one log, and errors
-/// that reach it before the settings are read.
-pub(crate) fn logs_detail() -> bool {
-    static WANTED: LazyLock<bool> = LazyLock::new(|| {
-        let value = std::env::var("STAGELINK_LOG_DETAIL").ok();
-        switch("STAGELINK_LOG_DETAIL", value, false).unwrap_or(false)
-    });
-    *WANTED
-}
-
 /// Returns whether paths begin without the stage of API Gateway: a variable of `lambda_http`'s.
 #[cfg(feature = "lambda")]
 pub(crate) fn ignores_stage_in_path() -> bool {
@@ -434,6 +427,12 @@ impl Variables {
             || ServerVariables::knows(name)
     }
 
+    /// Returns whether log lines have the DETAIL of database errors.
+    fn logs_detail(&self) -> Result<bool, Error> {
+        let text = self.stagelink_log_detail.clone();
+        switch("STAGELINK_LOG_DETAIL", text, false)
+    }
+
     fn stage(&self) -> Result<Stage, Error> {
         let name = self.stagelink_stage.as_deref().ok_or_else(|| {
             Error::new(
@@ -454,7 +453,7 @@ impl Variables {
                  name and remove the old variable, or run `stagelink link`, which does both",
             ));
         }
-        switch("STAGELINK_LOG_DETAIL", self.stagelink_log_detail, false)?;
+        self.logs_detail()?;
         let deploy_time = self.stagelink_credentials;
         let server = self.server.parse()?;
         let (provider, ignored_source) =

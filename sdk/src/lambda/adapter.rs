@@ -73,7 +73,7 @@ where
             Payload::Request(origin, request) => (origin, request),
         };
         let answer = match request {
-            Ok(request) => self.service.call(with_context(request, context)),
+            Ok(request) => self.service.call(with_context(*request, context)),
             Err(problem) => Box::pin(std::future::ready(Ok(Answer(response(&problem))))),
         };
         Box::pin(reply(origin, answer))
@@ -128,7 +128,7 @@ where
         let (payload, context) = event.into_parts();
         let answer = match payload {
             Payload::Other(payload) => return Box::pin(refused(&payload)),
-            Payload::Request(_, Ok(request)) => self.0.call(with_context(request, context)),
+            Payload::Request(_, Ok(request)) => self.0.call(with_context(*request, context)),
             Payload::Request(_, Err(problem)) => {
                 let response = response(&problem).map(Streamed::whole);
                 Box::pin(std::future::ready(Ok(response)))

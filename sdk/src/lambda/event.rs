@@ -16,7 +16,7 @@ use crate::problem::Problem;
 pub(super) enum Payload {
     /// An HTTP request of one of `lambda_http`'s forms, or the response to one that cannot be
     /// converted.
-    Request(RequestOrigin, Result<Request, Problem>),
+    Request(RequestOrigin, Result<Box<Request>, Problem>),
     /// Any other event.
     Other(Box<RawValue>),
 }
@@ -33,11 +33,11 @@ impl Payload {
         if let Ok(event) = serde_json::from_str::<HttpEvent<'_>>(text.get())
             && let Some(origin) = event.origin()
         {
-            let request = event.into_request(&origin);
+            let request = event.into_request(&origin).map(Box::new);
             return Self::Request(origin, request);
         }
         match of_another_form(text.get()) {
-            Some((origin, request)) => Self::Request(origin, Ok(request)),
+            Some((origin, request)) => Self::Request(origin, Ok(Box::new(request))),
             None => Self::Other(text.to_owned()),
         }
     }
@@ -149,7 +149,7 @@ mod tests {
 
     fn read_event(event: &Value) -> Result<Request, Problem> {
         match read(event) {
-            Payload::Request(_, request) => request,
+            Payload::Request(_, request) => request.map(|request| *request),
             Payload::Other(text) => panic!("{text} is no request"),
         }
     }

@@ -45,9 +45,8 @@ fn client_context<T: DeserializeOwned>(text: &str) -> Option<T> {
         return None;
     };
     for name in ["custom", "environment"] {
-        let texts = match members.remove(name) {
-            Some(Value::Object(map)) => map,
-            _ => continue,
+        let Some(Value::Object(texts)) = members.remove(name) else {
+            continue;
         };
         let texts: HashMap<String, String> = texts
             .into_iter()
