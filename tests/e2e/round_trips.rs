@@ -73,10 +73,16 @@ async fn warm_select_costs_one_round_trip() {
     let function = fixture.function("health").await;
     function.warm_up().await.expect("the function starts");
     let cold = proxy.round_trips() + 1;
-    for request in 1..=3 {
+    assert!(cold <= 6, "5 to connect, and the session's settings");
+    let mut before = cold;
+    for request in 0..=3 {
         let answer = fixture.ask(&function, "GET", "/api/health", None).await;
         assert_eq!(answer.status, 200, "{}", fixture.log());
-        assert_eq!(proxy.round_trips() + 1, cold + request);
+        let cost = proxy.round_trips() + 1 - before;
+        before += cost;
+        // Nothing waits for the response to the settings, so the first request may share their
+        // flight.
+        assert!(cost == 1 || request == 0 && cost == 0, "{cost}");
     }
     assert_eq!(proxy.connections(), 1);
     println!("round trips: {cold} to connect (TCP's own counted), 1 for a warm SELECT");

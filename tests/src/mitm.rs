@@ -20,6 +20,9 @@ pub enum MitmBehavior {
     Relay,
     /// Relays, and removes `SCRAM-SHA-256-PLUS` from the server's list of SASL mechanisms.
     StripScramPlus,
+    /// Relays, and changes the number of the process in the server's cancel key, as a pooler that
+    /// makes up cancel keys does.
+    OwnCancelKeys,
     /// Relays without encryption, as TLS-terminating load balancers do. The server then offers no
     /// `SCRAM-SHA-256-PLUS`.
     TerminateTls,
@@ -209,6 +212,9 @@ async fn relay(
             let offer = without_plus(&mut from_server).await?;
             to_client.write_all(&offer).await?;
         }
+        if behavior == MitmBehavior::OwnCancelKeys {
+            relay_until_cancel_key(&mut from_server, &mut to_client).await?;
+        }
         tokio::io::copy(&mut from_server, &mut to_client).await?;
         to_client.shutdown().await?;
         anyhow::Ok(())
@@ -258,6 +264,24 @@ async fn relay_messages(
     }
 }
 
+/// Relays the server's messages up to its cancel key, whose process gets another number.
+async fn relay_until_cancel_key(
+    server: &mut (impl AsyncRead + Unpin),
+    client: &mut (impl AsyncWrite + Unpin),
+) -> anyhow::Result<()> {
+    loop {
+        let mut message = message(server).await?;
+        let is_cancel_key = message[0] == BACKEND_KEY_DATA;
+        if is_cancel_key {
+            message[8] ^= 1;
+        }
+        client.write_all(&message).await?;
+        if is_cancel_key {
+            return Ok(());
+        }
+    }
+}
+
 /// Reads the server's first message and removes the mechanism with channel binding from it.
 async fn without_plus(server: &mut (impl AsyncRead + Unpin)) -> anyhow::Result<Vec<u8>> {
     let mut offer = message(server).await?;
@@ -284,6 +308,9 @@ pub(crate) const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
 /// First byte of a TLS handshake. Postgres's own messages begin with a length.
 const TLS_RECORD: u8 = 0x16;
+
+/// Tag of the message with the process and its cancel key.
+const BACKEND_KEY_DATA: u8 = b'K';
 
 /// Mechanism in the server's list, each of which ends in a zero byte.
 const PLUS: &[u8] = b"SCRAM-SHA-256-PLUS\0";

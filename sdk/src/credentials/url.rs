@@ -54,6 +54,8 @@ pub struct DatabaseUrl {
     pub(crate) binding: Binding,
     /// True if the host name is that of a pooler.
     pub(crate) names_pooler: bool,
+    /// True if the host name is that of a proxy whose sessions are a client's own.
+    pub(crate) names_direct: bool,
     pub(crate) direct_tls: Option<bool>,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) application_name: Option<String>,
@@ -136,6 +138,13 @@ fn is_pooler_name(host: &str) -> bool {
         .next()
         .is_some_and(|label| label.ends_with("-pooler"))
         || labels.any(|label| label == "pooler")
+}
+
+/// Returns whether a host name is that of Neon's proxy without its pooler. The proxy makes up the
+/// cancel keys of direct sessions too, so that these look like a pooler's.
+fn is_direct_name(host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    host.ends_with(".neon.tech") && !is_pooler_name(&host)
 }
 
 impl fmt::Debug for DatabaseUrl {
@@ -334,6 +343,7 @@ impl Parts {
             text,
             database: self.database.unwrap_or_else(|| user.clone()),
             names_pooler: is_pooler_name(&host),
+            names_direct: is_direct_name(&host),
             host,
             address,
             port,

@@ -117,6 +117,29 @@ async fn dropped_early_statements_are_sent_again_on_the_same_connection() {
 }
 
 #[tokio::test]
+async fn refusal_of_the_query_that_is_sent_again_is_reported_at_once() {
+    let server = OwnServer::start(&Identity::self_signed()).await;
+    let database = server.database(Auth::Scram).await;
+    let admin = server.server().connect_as_superuser_to(&database);
+    let admin = admin.await.expect("a superuser");
+    let revoke = "REVOKE SELECT ON pg_catalog.pg_db_role_setting FROM PUBLIC";
+    admin.batch_execute(revoke).await.expect("it is revoked");
+    for pooler in ["auto", "never"] {
+        let between = server.mitm(MitmBehavior::DropEarlyStatements).await;
+        // The missing response takes a second, the first time.
+        for limit in [3, 1] {
+            let started = std::time::Instant::now();
+            let url = between.url(&database.url());
+            let opened = open(&url, &[("STAGELINK_POOLER", pooler)]).await;
+            let error = opened.expect_err("the mark is not readable");
+            assert_eq!(error.kind(), ErrorKind::WrongDatabase, "{}", error.report());
+            let took = started.elapsed().as_secs();
+            assert!(took < limit, "{pooler}: {took} s");
+        }
+    }
+}
+
+#[tokio::test]
 async fn one_connection_suffices_without_early_scram() {
     let unauthenticated = UnauthenticatedServer::start(&Identity::self_signed()).await;
     for (login, url) in &unauthenticated.logins {

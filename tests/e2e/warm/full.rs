@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_util::future::join;
-use stagelink::{Database, Error, ErrorKind};
-use stagelink_tests::{HerokuFixture, as_superuser};
+use stagelink::{Database, Error, ErrorKind, Settings};
+use stagelink_tests::{HerokuFixture, as_superuser, server};
 use tokio::time::sleep;
 
 use super::{ANY, limit, link, pid, sessions, until_sessions};
@@ -76,6 +76,40 @@ async fn full_database_is_reported_after_the_time_limit() {
     ))
     .await;
     read(&link).await.expect("a connection slot");
+}
+
+#[tokio::test]
+async fn functions_and_operators_of_others_do_not_answer_the_check_of_the_limit() {
+    let fixture = HerokuFixture::new().await;
+    let role = fixture.database.role().to_owned();
+    let admin = server().await.connect_as_superuser_to(&fixture.database);
+    let admin = admin.await.expect("a superuser");
+    // By these the server has room, whatever it counts.
+    admin
+        .batch_execute(
+            "CREATE SCHEMA fake; GRANT USAGE ON SCHEMA fake TO PUBLIC; \
+             CREATE FUNCTION fake.current_setting(text) RETURNS text \
+             LANGUAGE sql AS $$ SELECT '1000'::text $$; \
+             CREATE FUNCTION fake.current_database() RETURNS name \
+             LANGUAGE sql AS $$ SELECT 'none'::name $$; \
+             CREATE DOMAIN fake.int AS bigint; \
+             CREATE FUNCTION fake.never(name, name) RETURNS bool LANGUAGE sql \
+             AS $$ SELECT false $$; \
+             CREATE OPERATOR fake.= (LEFTARG = name, RIGHTARG = name, FUNCTION = fake.never); \
+             CREATE FUNCTION fake.never(int, int) RETURNS bool LANGUAGE sql AS $$ SELECT false $$; \
+             CREATE OPERATOR fake.> (LEFTARG = int, RIGHTARG = int, FUNCTION = fake.never); \
+             CREATE FUNCTION fake.most(int, int) RETURNS int LANGUAGE sql AS $$ SELECT 1000 $$; \
+             CREATE OPERATOR fake.- (LEFTARG = int, RIGHTARG = int, FUNCTION = fake.most)",
+        )
+        .await
+        .expect("a schema");
+    let path = "?options=-c%20search_path%3Dfake%2Cpg_catalog";
+    fixture.set_url(&format!("{}{path}", fixture.database.url()));
+    limit(&role, 2).await;
+    let link = Database::new(Settings::from_vars(&fixture.variables));
+    read(&link).await.expect("a connection slot");
+    link.finish_invocation().await;
+    until_sessions(&role, &ANY, 0).await;
 }
 
 #[tokio::test]

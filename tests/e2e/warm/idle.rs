@@ -114,6 +114,32 @@ async fn frozen_instance_frees_its_connection_slot() {
 }
 
 #[tokio::test]
+async fn frozen_instance_without_a_request_frees_its_connection_slot() {
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set("STAGELINK_IDLE_TIMEOUT_MS", "500");
+    let role = fixture.database.role().to_owned();
+    let function = fixture.function("health").await;
+    function.warm_up().await.expect("the function starts");
+    let frozen = Frozen::new(&function);
+    assert_eq!(sessions(&role, &ANY).await, 1, "{}", fixture.log());
+    until_sessions(&role, &ANY, 0).await;
+    drop(frozen);
+    answers(&fixture, &function).await;
+    assert!(!fixture.log().contains("broke"), "{}", fixture.log());
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn connection_that_was_lent_and_not_used_frees_its_slot() {
+    let mut fixture = HerokuFixture::new().await;
+    let link = link(&mut fixture, &[("STAGELINK_IDLE_TIMEOUT_MS", "500")]);
+    drop(link.client().await.expect("a connection"));
+    assert_eq!(sessions(fixture.database.role(), &ANY).await, 1);
+    until_sessions(fixture.database.role(), &ANY, 0).await;
+    pid(&link.client().await.expect("a connection")).await;
+}
+
+#[tokio::test]
 async fn function_that_is_terminated_closes_its_connections() {
     let fixture = HerokuFixture::new().await;
     let function = fixture.function("health").await;

@@ -5,6 +5,7 @@ mod bounded;
 mod full;
 mod idle;
 mod local_settings;
+mod own_cancel_keys;
 mod pooled;
 mod pooled_statements;
 mod read_only;

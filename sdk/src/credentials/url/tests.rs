@@ -177,13 +177,17 @@ fn negotiation_is_direct_or_not_or_left_open() {
 
 #[test]
 fn pooler_is_known_by_its_name() {
-    for (host, is_pooler) in [
-        ("ep-cool-1-pooler.us-east-2.aws.neon.tech", true),
-        ("ep-cool-1.us-east-2.aws.neon.tech", false),
-        ("db.my-pooler.com", false),
+    for (host, is_pooler, is_direct) in [
+        ("ep-cool-1-pooler.us-east-2.aws.neon.tech", true, false),
+        ("ep-cool-1.us-east-2.aws.neon.tech", false, true),
+        ("EP-cool-1.us-east-2.aws.Neon.tech.", false, true),
+        ("aws-0-eu.pooler.supabase.com", true, false),
+        ("db.my-pooler.com", false, false),
+        ("neon.tech.my-pooler.com", false, false),
     ] {
         let url = parse(&format!("postgres://u:p@{host}/d"));
         assert_eq!(url.names_pooler, is_pooler, "{host}");
+        assert_eq!(url.names_direct, is_direct, "{host}");
     }
 }
 

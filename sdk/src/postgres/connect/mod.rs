@@ -19,6 +19,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use futures_util::future::join;
+use postgres_protocol::message::backend::DataRowBody;
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout};
 
@@ -33,7 +34,7 @@ use crate::postgres::connect::server_auth::ServerAuth;
 use crate::postgres::connect::server_hints::ServerHints;
 use crate::postgres::connect::socket::TcpInfo;
 use crate::postgres::connect::startup::{
-    AuthRequirements, CancelKey, EARLY_REPLY_TIMEOUT, Mechanism, ResponseAtStart, RewindStream,
+    AuthRequirements, EARLY_REPLY_TIMEOUT, Mechanism, Reports, ResponseAtStart, RewindStream,
     SaslMechanisms, SessionReset, Started, StartupError, StartupParams, session_params,
 };
 use crate::postgres::connect::time_out::timed_out;
@@ -69,8 +70,8 @@ pub(in crate::postgres) struct ConnectAttempt<'a> {
 struct Strategy<'a> {
     direct_tls: bool,
     early_scram: bool,
-    /// True if statements go out with the last message of the authentication.
-    early_statements: bool,
+    /// True if a query goes out with the last message of the authentication.
+    early_query: bool,
     /// The trust anchors that the certificate has to lead to during the handshake.
     anchors: Option<Anchors<'a>>,
 }
@@ -118,7 +119,7 @@ impl<'a> ConnectAttempt<'a> {
                 Err(Fallback::NoEarlyScram(None)) => {
                     early_scram_failed = true;
                     strategy.early_scram = false;
-                    strategy.early_statements = false;
+                    strategy.early_query = false;
                 }
                 Err(Fallback::VerifyCertificate) => {
                     strategy.anchors = Some(self.verifier().anchors(&Roots::Default, true));
@@ -137,7 +138,7 @@ impl<'a> ConnectAttempt<'a> {
                 _ => hint.direct_tls.unwrap_or(configured),
             },
             early_scram: self.settings.early_scram && !hint.rejects_early_scram,
-            early_statements: !hint.rejects_early_scram && !hint.drops_early_statements,
+            early_query: !hint.rejects_early_scram && !hint.drops_early_statements,
             anchors: match &self.url.tls {
                 TlsPolicy::Verify {
                     roots, hostname, ..
@@ -205,35 +206,40 @@ impl<'a> ConnectAttempt<'a> {
         let started = self
             .log_in(stream, certificate, server_key.as_ref(), strategy)
             .await?;
-        let is_pooler = self.is_pooler(started.mechanisms);
-        let direct_tls = self.learn(&started, server_key.as_ref(), is_pooler, strategy);
+        self.learn(&started, server_key.as_ref());
         let Started {
             mut stream,
             reports,
             cancel_key,
+            mechanisms,
             server_auth,
-            has_session_params,
+            has_early_query,
             notices,
             ..
         } = started;
         self.log_notices(&notices);
-        let mut mark = match has_session_params {
-            true => self.mark_at_start(&mut stream).await?,
+        let is_pooler = self.is_pooler();
+        let mut row = match has_early_query {
+            true => self.early_row(&mut stream).await?,
             false => None,
         };
-        let has_session_params = mark.is_some();
-        let is_pooled = match is_pooler {
-            Some(is_pooled) => is_pooled,
-            None => {
-                let is_pooled;
-                (mark, is_pooled) = self.inspect_session(&mut stream, cancel_key).await?;
-                is_pooled
-            }
-        };
-        let pipelined = stream.pipelined();
-        if !has_session_params {
-            pipelined.add(&self.session_params(is_pooled));
+        // A response to the early query that is missing may come yet: it must not be taken for that
+        // of the driver's first statement.
+        if row.is_none() && (is_pooler.is_none() || has_early_query) {
+            row = self.inspect_session(&mut stream).await?;
         }
+        let is_pooled = is_pooler.unwrap_or_else(|| {
+            let is_of_server = |row| !pooler::is_of_pooler(row, cancel_key);
+            !row.as_ref().is_some_and(is_of_server)
+        });
+        if is_pooled && is_pooler.is_none() && mechanisms.scram_plus {
+            self.warn_of_pooler();
+        }
+        let mark = row.as_ref().and_then(StageMark::of_row);
+        let has_own_tls = !is_pooled && (mechanisms.scram_plus || is_pooler == Some(false));
+        let direct_tls = self.learn_direct_tls(strategy, has_own_tls, &reports);
+        let pipelined = stream.pipelined();
+        pipelined.add(&self.session_params(is_pooled));
         let Driven {
             client,
             task,
@@ -274,14 +280,14 @@ impl<'a> ConnectAttempt<'a> {
         })
     }
 
-    /// Reads the stage mark from the response to the statements that went out with the last
-    /// message of the authentication. `None` where the response does not tell it.
-    async fn mark_at_start(
+    /// Returns the row that answers the query that went out with the last message of the
+    /// authentication. `None` where there is no such response.
+    async fn early_row(
         &self,
         stream: &mut RewindStream<tls::Stream>,
-    ) -> Result<Option<StageMark>, Fallback> {
+    ) -> Result<Option<DataRowBody>, Fallback> {
         match stream.response_at_start(EARLY_REPLY_TIMEOUT).await {
-            Ok(ResponseAtStart::Row(row)) => Ok(StageMark::of_row(&row)),
+            Ok(ResponseAtStart::Row(row)) => Ok(Some(row)),
             Ok(ResponseAtStart::Refused) => Ok(None),
             Ok(ResponseAtStart::Missing) => {
                 self.hints
@@ -289,6 +295,14 @@ impl<'a> ConnectAttempt<'a> {
                 Ok(None)
             }
             Err(_) => Err(Fallback::NoEarlyScram(None)),
+        }
+    }
+
+    /// Logs that the server counts as a pooler although it authenticates as a direct one does, once
+    /// per process.
+    fn warn_of_pooler(&self) {
+        if self.hints.record_notice(self.server, pooler::NOTICE) {
+            tracing::warn!("{} {}", self.server, pooler::NOTICE);
         }
     }
 
@@ -302,18 +316,16 @@ impl<'a> ConnectAttempt<'a> {
         }
     }
 
-    /// Asks a session for its stage mark, and whether it is a pooler's.
+    /// Asks a session for its stage mark, and whether it is a pooler's. `None` where it gives no
+    /// row.
     async fn inspect_session(
         &self,
         stream: &mut RewindStream<tls::Stream>,
-        key: CancelKey,
-    ) -> Result<(Option<StageMark>, bool), Fallback> {
+    ) -> Result<Option<DataRowBody>, Fallback> {
         let query = pooler::query();
         match stream.query_at_start(&query, self.step_timeout).await {
-            Ok(ResponseAtStart::Row(row)) => {
-                Ok((StageMark::of_row(&row), pooler::is_of_pooler(&row, key)))
-            }
-            Ok(ResponseAtStart::Refused | ResponseAtStart::Missing) => Ok((None, true)),
+            Ok(ResponseAtStart::Row(row)) => Ok(Some(row)),
+            Ok(ResponseAtStart::Refused | ResponseAtStart::Missing) => Ok(None),
             Err(error) => Err(self.fallback(StartupError::Io(error))),
         }
     }
@@ -342,12 +354,13 @@ impl<'a> ConnectAttempt<'a> {
                 is_verified: strategy.anchors.is_some(),
                 is_pinned,
             },
-            session_params: |mechanisms| {
-                let is_direct = self.is_pooler(mechanisms) == Some(false);
-                let is_taken = strategy.early_statements && is_direct;
-                is_taken.then(|| {
-                    session_params::with_stage_mark(Some(self.idle_timeout), self.name(false))
-                })
+            early_query: |mechanisms: SaslMechanisms| {
+                let is_taken = match self.is_pooler() {
+                    Some(is_pooler) => !is_pooler,
+                    // Poolers without channel binding may not take it.
+                    None => mechanisms.scram_plus,
+                };
+                (strategy.early_query && is_taken).then(session_params::early_query)
             },
         };
         let params = StartupParams {
@@ -361,33 +374,37 @@ impl<'a> ConnectAttempt<'a> {
         started.map_err(|error| self.fallback(error))
     }
 
-    /// Records what the session has shown about the server. Returns whether the server takes
-    /// direct TLS.
-    fn learn(
-        &self,
-        started: &Started<tls::Stream>,
-        server_key: Option<&PublicKey>,
-        is_pooler: Option<bool>,
-        strategy: &Strategy<'_>,
-    ) -> bool {
-        // A proxy that terminates TLS takes none directly, whatever the server behind it does.
-        let is_own_tls = is_pooler == Some(false);
-        let direct_tls = strategy.direct_tls
-            || (is_own_tls && started.reports.major_version() >= Some(FIRST_WITH_DIRECT_TLS));
+    /// Records what the login has shown about the server.
+    fn learn(&self, started: &Started<tls::Stream>, server_key: Option<&PublicKey>) {
         self.hints.record(self.server, |hint| {
             hint.mechanisms = Some(started.mechanisms);
-            if direct_tls {
-                hint.direct_tls.get_or_insert(true);
-            }
         });
         if let (ServerAuth::ChannelBinding, Some(key)) = (started.server_auth, server_key) {
             self.hints.trust_key(&self.url.host, key);
         }
+    }
+
+    /// Records that the server takes direct TLS, if it does. Returns whether that is so. A version
+    /// that `reports` tells counts only where the server has its own TLS: a proxy that terminates
+    /// TLS may take none directly, whatever the server behind it does.
+    fn learn_direct_tls(
+        &self,
+        strategy: &Strategy<'_>,
+        has_own_tls: bool,
+        reports: &Reports,
+    ) -> bool {
+        let direct_tls = strategy.direct_tls
+            || (has_own_tls && reports.major_version() >= Some(FIRST_WITH_DIRECT_TLS));
+        if direct_tls {
+            self.hints.record(self.server, |hint| {
+                hint.direct_tls.get_or_insert(true);
+            });
+        }
         direct_tls
     }
 
-    fn is_pooler(&self, mechanisms: SaslMechanisms) -> Option<bool> {
-        pooler::is_pooler(self.settings.pooler, self.url, mechanisms)
+    fn is_pooler(&self) -> Option<bool> {
+        pooler::is_pooler(self.settings.pooler, self.url)
     }
 
     /// Builds the statements that set the session's parameters. A pooler gets neither a time

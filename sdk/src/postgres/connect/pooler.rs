@@ -1,10 +1,9 @@
 //! The recognition of a pooler, whose sessions other clients share.
 //!
-//! A name or an offer of channel binding tells most servers apart. Some poolers offer channel binding
-//! too: without a name that tells, they need `STAGELINK_POOLER=always`. A server that offers none may be
-//! a pooler, but also one that asks for an MD5 hash, a password or nothing, or one behind a proxy
-//! that terminates TLS. Then the number of the process that runs a statement tells: Postgres itself
-//! sends it as a part of the cancel key, and a pooler makes up cancel keys of its own.
+//! A host name tells some. For the others the number of the process that runs a statement tells: Postgres
+//! itself sends it as a part of the cancel key, and a pooler makes up cancel keys of its own. How a
+//! server authenticates tells nothing: there are poolers that offer channel binding, and direct
+//! servers that do not.
 
 use postgres_protocol::message::backend::DataRowBody;
 
@@ -12,32 +11,36 @@ use fallible_iterator::FallibleIterator as _;
 
 use crate::config::Pooler;
 use crate::credentials::DatabaseUrl;
-use crate::postgres::connect::startup::{CancelKey, SaslMechanisms};
+use crate::postgres::connect::startup::CancelKey;
 use crate::postgres::stage_mark;
 
 /// Returns whether the server is a pooler. `None` where only a statement tells.
-pub(super) fn is_pooler(
-    setting: Pooler,
-    url: &DatabaseUrl,
-    mechanisms: SaslMechanisms,
-) -> Option<bool> {
+pub(super) fn is_pooler(setting: Pooler, url: &DatabaseUrl) -> Option<bool> {
     match setting {
         Pooler::Auto if url.names_pooler => Some(true),
-        // Wrong for a pooler that offers channel binding: it needs `Pooler::Always`.
-        Pooler::Auto => mechanisms.scram_plus.then_some(false),
+        Pooler::Auto if url.names_direct => Some(false),
+        Pooler::Auto => None,
         Pooler::Always => Some(true),
         Pooler::Never => Some(false),
     }
 }
 
-/// Builds the query that tells. Its first column is the stage mark, which needs a round trip there
-/// in any case.
+/// Builds the query that tells, for a server that is ready: [`early_query`] by itself. Its first
+/// column is the stage mark, which needs a round trip there in any case.
+///
+/// [`early_query`]: crate::postgres::connect::startup::session_params::early_query
 pub(super) fn query() -> String {
     format!(
         "SELECT ({}), pg_catalog.pg_backend_pid()",
         stage_mark::SETTINGS
     )
 }
+
+/// Warning of a pooler that only its cancel keys give away.
+pub(super) const NOTICE: &str = "counts as a transaction pooler, since its cancel key is not that of \
+    the process that runs the statements: the SDK sets no time limits in its sessions and prepares \
+    nothing there. Set STAGELINK_POOLER=always to confirm that, or STAGELINK_POOLER=never if each \
+    client has a session of its own";
 
 /// Returns whether the row that answers the query is from a pooler's session.
 pub(super) fn is_of_pooler(row: &DataRowBody, key: CancelKey) -> bool {
@@ -91,22 +94,18 @@ mod tests {
     }
 
     #[test]
-    fn name_or_channel_binding_tells_without_a_statement() {
+    fn name_tells_without_a_statement() {
         let url = |host| DatabaseUrl::parse(&format!("postgres://u:p@{host}/d"), "a test").unwrap();
-        let offers = |scram_plus| SaslMechanisms {
-            scram_plus,
-            scram: true,
-        };
-        for (setting, host, scram_plus, expected) in [
-            (Pooler::Auto, "h", true, Some(false)),
-            (Pooler::Auto, "h", false, None),
-            (Pooler::Auto, "a-pooler.neon.tech", true, Some(true)),
-            (Pooler::Auto, "a-pooler.neon.tech", false, Some(true)),
-            (Pooler::Always, "h", true, Some(true)),
-            (Pooler::Never, "a-pooler.neon.tech", false, Some(false)),
+        for (setting, host, expected) in [
+            (Pooler::Auto, "h", None),
+            (Pooler::Auto, "a-pooler.neon.tech", Some(true)),
+            (Pooler::Auto, "a.neon.tech", Some(false)),
+            (Pooler::Always, "h", Some(true)),
+            (Pooler::Always, "a.neon.tech", Some(true)),
+            (Pooler::Never, "a-pooler.neon.tech", Some(false)),
         ] {
-            let found = is_pooler(setting, &url(host), offers(scram_plus));
-            assert_eq!(found, expected, "{setting:?} {host} {scram_plus}");
+            let found = is_pooler(setting, &url(host));
+            assert_eq!(found, expected, "{setting:?} {host}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
+use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -182,11 +183,23 @@ impl PooledConnection {
             self.health.observe(Event::NearLimit { generation });
         }
         self.record_failed_reset();
+        self.send_params_of_unused_session();
         let state = self.report();
         if state.has_refused_write {
             self.record_refused_write();
         }
         state
+    }
+
+    /// Sends the parameters of a session whose first loan has sent nothing, such as the limit
+    /// after which the server ends it: the process may be frozen before there is a statement.
+    /// Nothing waits for the response.
+    fn send_params_of_unused_session(&self) {
+        let pipelined = self.pipelined.as_ref();
+        if self.is_first_loan && pipelined.is_some_and(Pipelined::is_pending) {
+            // They go ahead of a Sync, which the first poll hands to the driver.
+            let _ = self.client.check_connection().now_or_never();
+        }
     }
 
     /// Returns whether the pool must not lend it again.

@@ -28,7 +28,7 @@ use crate::error::{Error, ErrorKind, Phase};
 use crate::postgres::connect::server_hints::ServerHints;
 use crate::postgres::connect::timings::ConnectTimings;
 use crate::postgres::pool::health::{Action, Event};
-use crate::postgres::pool::manager::{Connection, Connections, close_idle};
+use crate::postgres::pool::manager::{Connection, Connections, close_idle, give_back};
 use crate::postgres::pool::reset::ResetTasks;
 use crate::postgres::pool::shared_health::SharedHealth;
 use crate::provider::AnyProvider;
@@ -116,7 +116,10 @@ impl Pool {
         {
             self.health.observe(Event::Full);
         }
-        opened.map(drop)
+        give_back(opened?);
+        // Its task sends what waits, before the process may be frozen.
+        tokio::task::yield_now().await;
+        Ok(())
     }
 
     async fn connection(&self, deadline: Option<Instant>) -> Result<Connection, Error> {

@@ -18,9 +18,7 @@ pub(in crate::postgres) struct TransactionTracker {
     is_write_blocked: bool,
     /// Requests that the server has not ended with ReadyForQuery, oldest first.
     unanswered: VecDeque<Request>,
-    /// Number of requests sent, the start of the session included.
-    requests: u64,
-    /// Number of requests with work.
+    /// Number of requests with work, the start of the session included.
     works: u64,
     /// Number of responses after which something had taken effect.
     effects: u64,
@@ -196,9 +194,9 @@ impl TransactionTracker {
         self.is_mid_message
     }
 
-    /// Returns whether no request was sent after the start of the session.
+    /// Returns whether no work was sent after the start of the session.
     pub(in crate::postgres) fn is_new(&self) -> bool {
-        self.requests <= 1
+        self.works <= 1
     }
 
     /// Returns the number of requests that were more than a Sync or a Close.
@@ -294,7 +292,6 @@ impl TransactionTracker {
     }
 
     fn record_request(&mut self, request: Request) {
-        self.requests += 1;
         self.works += u64::from(request == Request::Work);
         self.unanswered.push_back(request);
     }

@@ -69,7 +69,7 @@ impl Tap {
         self.tracker().is_idle()
     }
 
-    /// Returns whether no request was sent after the start of the session.
+    /// Returns whether no work was sent after the start of the session.
     pub(crate) fn is_new(&self) -> bool {
         self.tracker().is_new()
     }

@@ -139,8 +139,8 @@ impl ScramExchange {
         }
     }
 
-    /// Completes the exchange from the server's first message on. `statements` go right behind
-    /// the client's last message, in the same flight. `server_auth` is what authenticates the
+    /// Completes the exchange from the server's first message on. `early_query` goes right
+    /// behind the client's last message, in the same flight. `server_auth` is what authenticates the
     /// server so far; returns what does in the end.
     pub(in crate::postgres) async fn finish<S, C, T>(
         self,
@@ -149,7 +149,7 @@ impl ScramExchange {
         params: &StartupParams<'_>,
         requirements: &AuthRequirements<C, T>,
         server_auth: ServerAuth,
-        statements: Option<&str>,
+        early_query: Option<&str>,
     ) -> Result<ServerAuth, StartupError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -174,8 +174,8 @@ impl ScramExchange {
         }
         let client_final = received.respond(params.password, params.key_cache);
         messages.put(|buf| frontend::sasl_response(client_final.message().as_bytes(), buf))?;
-        if let Some(statements) = statements {
-            messages.put(|buf| frontend::query(statements, buf))?;
+        if let Some(query) = early_query {
+            messages.put(|buf| frontend::query(query, buf))?;
         }
         let Message::AuthenticationSaslFinal(body) = send_and_receive(messages).await? else {
             return Err(StartupError::protocol("no final SCRAM message"));
@@ -190,7 +190,7 @@ impl ScramExchange {
 }
 
 /// Answers the server's authentication request, after the server is authenticated. Returns by
-/// what means it is, and whether the session parameters were sent.
+/// what means it is, and whether the early query was sent.
 pub(in crate::postgres) async fn authenticate<S, C, T>(
     messages: &mut MessageStream<S>,
     request: Message,
@@ -203,7 +203,7 @@ where
     C: ServerCheck,
     T: Fn(SaslMechanisms) -> Option<String>,
 {
-    let statements = || (requirements.session_params)(offered);
+    let query = || (requirements.early_query)(offered);
     if let Some(mechanism) = choose(
         offered,
         requirements.binding,
@@ -214,19 +214,19 @@ where
         let server_auth = exchange.server_auth(requirements)?;
         messages.put(|buf| exchange.begin(buf))?;
         let challenge = send_and_receive(messages).await?;
-        let statements = statements();
+        let query = query();
         let finished = exchange.finish(
             messages,
             challenge,
             params,
             requirements,
             server_auth,
-            statements.as_deref(),
+            query.as_deref(),
         );
         let server_auth = finished
             .await
-            .map_err(|error| error.after_session_params(statements.is_some()))?;
-        return Ok((server_auth, statements.is_some()));
+            .map_err(|error| error.after_early_query(query.is_some()))?;
+        return Ok((server_auth, query.is_some()));
     }
     let server_auth = requirements.server.authenticate_without_binding()?;
     match request {
@@ -242,14 +242,14 @@ where
             return Err(StartupError::protocol("an unknown authentication method"));
         }
     }
-    let statements = statements();
-    if let Some(statements) = &statements {
-        messages.put(|buf| frontend::query(statements, buf))?;
+    let query = query();
+    if let Some(query) = &query {
+        messages.put(|buf| frontend::query(query, buf))?;
     }
     expect_authentication_ok(messages)
         .await
-        .map_err(|error| error.after_session_params(statements.is_some()))?;
-    Ok((server_auth, statements.is_some()))
+        .map_err(|error| error.after_early_query(query.is_some()))?;
+    Ok((server_auth, query.is_some()))
 }
 
 /// Chooses the strongest mechanism that the server offers and the policy allows.

@@ -128,17 +128,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageStream<S> {
     }
 
     /// Turns into a stream for the driver, which replays `startup` and leaves out the response to
-    /// the session parameters.
+    /// the early query.
     pub(in crate::postgres) fn into_rewind_stream(
         self,
         startup: BytesMut,
-        has_session_params: bool,
+        has_early_query: bool,
     ) -> Result<RewindStream<S>, StartupError> {
         let mut replay = BytesMut::with_capacity(AUTHENTICATION_OK.len() + startup.len());
         replay.put_slice(&AUTHENTICATION_OK);
         replay.unsplit(startup);
-        if has_session_params {
-            let stream = RewindStream::with_session_params(self.stream, replay, self.received);
+        if has_early_query {
+            let stream = RewindStream::with_early_query(self.stream, replay, self.received);
             return stream.map_err(StartupError::Protocol);
         }
         replay.unsplit(self.received);

@@ -59,9 +59,10 @@ pub(in crate::postgres) struct AuthRequirements<C, T> {
     pub(in crate::postgres) early: Option<Mechanism>,
     /// Decides what authenticates the server where channel binding does not suffice.
     pub(in crate::postgres) server: C,
-    /// Called with the offered mechanisms: returns statements to send right behind the client's
-    /// last message of the authentication. They hold no secret.
-    pub(in crate::postgres) session_params: T,
+    /// Called with the offered mechanisms: returns a query to send right behind the client's last
+    /// message of the authentication. It holds no secret, and sets nothing: the session may be a
+    /// pooler's.
+    pub(in crate::postgres) early_query: T,
 }
 
 /// The check of one server by its key and certificate.
@@ -84,8 +85,8 @@ pub(in crate::postgres) struct Started<S> {
     /// The mechanisms that the server offered.
     pub(in crate::postgres) mechanisms: SaslMechanisms,
     pub(in crate::postgres) server_auth: ServerAuth,
-    /// True if the session parameters were sent.
-    pub(in crate::postgres) has_session_params: bool,
+    /// True if the early query was sent.
+    pub(in crate::postgres) has_early_query: bool,
 }
 
 /// The settings that a server reports when a session starts.
@@ -163,7 +164,7 @@ where
         }
         Err(error) => return Err(error),
     };
-    let (server_auth, has_session_params) = match early {
+    let (server_auth, has_early_query) = match early {
         Some(exchange) if exchange.is_offered(mechanisms) => {
             let server_auth = exchange.server_auth(&requirements)?;
             // The server replies to both messages at once. If a middlebox dropped the early one,
@@ -174,19 +175,19 @@ where
                 }
                 Ok(challenge) => challenge?,
             };
-            let statements = (requirements.session_params)(mechanisms);
+            let query = (requirements.early_query)(mechanisms);
             let finished = exchange.finish(
                 &mut messages,
                 challenge,
                 &params,
                 &requirements,
                 server_auth,
-                statements.as_deref(),
+                query.as_deref(),
             );
             let server_auth = finished
                 .await
-                .map_err(|error| error.after_session_params(statements.is_some()))?;
-            (server_auth, statements.is_some())
+                .map_err(|error| error.after_early_query(query.is_some()))?;
+            (server_auth, query.is_some())
         }
         Some(_) => return Err(StartupError::EarlyScramRejected(Some(mechanisms))),
         None => {
@@ -200,15 +201,15 @@ where
         cancel_key,
         notices,
         received,
-    } = ready.map_err(|error| error.after_session_params(has_session_params))?;
+    } = ready.map_err(|error| error.after_early_query(has_early_query))?;
     Ok(Started {
-        stream: messages.into_rewind_stream(received, has_session_params)?,
+        stream: messages.into_rewind_stream(received, has_early_query)?,
         reports,
         cancel_key,
         notices,
         mechanisms,
         server_auth,
-        has_session_params,
+        has_early_query,
     })
 }
 
@@ -245,13 +246,13 @@ impl Reports {
 pub(in crate::postgres) const EARLY_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl StartupError {
-    /// Reinterprets an error that followed early session parameters: they may be the reason why
-    /// the server closed the connection or complained.
-    fn after_session_params(self, has_session_params: bool) -> Self {
+    /// Reinterprets an error that followed the early query: it may be the reason why the server
+    /// closed the connection or complained.
+    fn after_early_query(self, has_early_query: bool) -> Self {
         match self {
-            Self::Io(_) if has_session_params => Self::EarlyScramRejected(None),
+            Self::Io(_) if has_early_query => Self::EarlyScramRejected(None),
             Self::ErrorResponse(response)
-                if has_session_params && response.may_concern_early_messages() =>
+                if has_early_query && response.may_concern_early_messages() =>
             {
                 Self::EarlyScramRejected(None)
             }

@@ -48,10 +48,10 @@ pub(in crate::postgres) struct ResetError {
 pub(super) enum Response {
     /// Of a request of the driver, sent before own statements: it passes through.
     Driver,
-    /// Of the session parameters, which were sent before the server was ready: it is missing if
-    /// a middlebox dropped them.
-    SessionParams,
-    /// That to the session parameters, once it has begun.
+    /// Of the early query, which was sent before the server was ready: it is missing if a
+    /// middlebox dropped it.
+    EarlyQuery,
+    /// Of a query at the start of the session: the early one once it has begun, or a later one.
     AtStart,
     Statements,
     /// Of a reset, up to the CommandComplete of its last statement, or to an error.
@@ -94,6 +94,11 @@ impl Pipelined {
     /// Returns the error that a reset failed with, if one has.
     pub(in crate::postgres) fn reset_error(&self) -> Option<&ResetError> {
         self.0.reset_error.get()
+    }
+
+    /// Returns whether statements wait for the driver's next message.
+    pub(in crate::postgres) fn is_pending(&self) -> bool {
+        self.0.is_any.load(Ordering::Acquire)
     }
 
     /// Returns whether a reset is to be sent.

@@ -21,8 +21,8 @@ use super::session_params;
 ///
 /// It swallows the driver's StartupMessage and replays the server's earlier messages in reply.
 /// The SDK's own statements ([`Pipelined`]) are sent ahead of the driver's next message, in the
-/// same flight, and the driver does not see their responses; nor the response to the session
-/// parameters that were sent while the session started. Everything else passes through.
+/// same flight, and the driver does not see their responses; nor the response to the early
+/// query, which was sent while the session started. Everything else passes through.
 pub(in crate::postgres) struct RewindStream<S> {
     stream: S,
     startup: Startup,
@@ -45,13 +45,13 @@ pub(in crate::postgres) struct RewindStream<S> {
     received: BytesMut,
 }
 
-/// The response to the statements that were sent before the server was ready.
+/// The response to the query that was sent at the start of the session.
 pub(in crate::postgres) enum ResponseAtStart {
-    /// The row of the first statement.
+    /// The row of the query.
     Row(DataRowBody),
     /// An error, or the end of the session, which the driver sees too.
     Refused,
-    /// Nothing within the time: a middlebox dropped the statements, or the server is slow.
+    /// Nothing within the time: a middlebox dropped the query, or the server is slow.
     Missing,
 }
 
@@ -85,15 +85,15 @@ impl<S> RewindStream<S> {
         }
     }
 
-    /// Creates a stream after the [session parameters](session_params::with_stage_mark) were sent.
+    /// Creates a stream after the [early query](session_params::early_query) was sent.
     /// `received` are the bytes that followed the start of the session.
-    pub(in crate::postgres) fn with_session_params(
+    pub(in crate::postgres) fn with_early_query(
         stream: S,
         replay: BytesMut,
         received: BytesMut,
     ) -> io::Result<Self> {
         let mut stream = Self {
-            owed: VecDeque::from([Response::SessionParams]),
+            owed: VecDeque::from([Response::EarlyQuery]),
             received,
             ..Self::new(stream, replay)
         };
@@ -126,11 +126,10 @@ impl<S> RewindStream<S> {
         }
     }
 
-    /// Returns whether the response to the statements that were sent before the server was ready
-    /// is not complete.
+    /// Returns whether the response to a query at the start of the session is not complete.
     fn owes_start(&self) -> bool {
-        let start = [Response::SessionParams, Response::AtStart];
-        self.owed.front().is_some_and(|owed| start.contains(owed))
+        let start = [Response::EarlyQuery, Response::AtStart];
+        self.owed.iter().any(|owed| start.contains(owed))
     }
 
     /// Removes the responses to own statements from the received bytes. Other messages are kept
@@ -153,8 +152,8 @@ impl<S> RewindStream<S> {
                 break;
             };
             let tag = header.tag();
-            if response == Response::SessionParams && !matches!(tag, b'S' | b'N' | b'A') {
-                if !answers_session_params(message) {
+            if response == Response::EarlyQuery && !matches!(tag, b'S' | b'N' | b'A') {
+                if !answers_early_query(message) {
                     self.owed.pop_front();
                     continue;
                 }
@@ -273,8 +272,8 @@ impl<S> RewindStream<S> {
 }
 
 impl<S: AsyncRead + Unpin> RewindStream<S> {
-    /// Waits for the response to the statements that were sent before the server was ready. It
-    /// comes right behind the start of the session.
+    /// Waits for the response to the query that was sent before the server was ready. It comes
+    /// right behind the start of the session.
     ///
     /// # Errors
     ///
@@ -310,6 +309,10 @@ impl<S: AsyncRead + Unpin> RewindStream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> RewindStream<S> {
     /// Sends a query of the SDK's own before the driver has the stream, and waits for the response.
     ///
+    /// Where the response to the early query is missing, a Sync goes ahead: its ReadyForQuery
+    /// separates that response, if it comes yet, from the one to this query, which may both be
+    /// errors.
+    ///
     /// # Errors
     ///
     /// The connection broke, or the server does not follow the protocol.
@@ -318,6 +321,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RewindStream<S> {
         query: &str,
         limit: Duration,
     ) -> io::Result<ResponseAtStart> {
+        if self.owed.contains(&Response::EarlyQuery) {
+            frontend::sync(&mut self.to_send);
+            self.owed.push_back(Response::Statements);
+        }
         frontend::query(query, &mut self.to_send)?;
         self.stream.write_all_buf(&mut self.to_send).await?;
         self.stream.flush().await?;
@@ -459,8 +466,8 @@ impl SentReset {
     }
 }
 
-/// Returns whether the message begins the response to the session parameters, or is an error.
-fn answers_session_params(message: &[u8]) -> bool {
+/// Returns whether the message begins the response to the early query, or is an error.
+fn answers_early_query(message: &[u8]) -> bool {
     let name = session_params::AT_START.as_bytes();
     match message.first() {
         Some(b'T') => message.windows(name.len()).any(|window| window == name),

@@ -58,11 +58,7 @@ async fn log_in(
         binding: Binding::IfOffered,
         end_point: Some(vec![7; 32]),
         early,
-        session_params: |offered: SaslMechanisms| {
-            offered
-                .scram_plus
-                .then(|| session_params::with_stage_mark(Some(MOMENT), None))
-        },
+        early_query: |offered: SaslMechanisms| offered.scram_plus.then(session_params::early_query),
         server: Known(is_trusted),
     };
     start(client, params, requirements).await

@@ -1,4 +1,4 @@
-//! Statements that set a session's parameters, and the queries for the stage mark and for free
+//! Statements that set a session's parameters, and the queries for its start and for free
 //! connections.
 //!
 //! They are statements and not start-up options: a pooler refuses a session with options that it
@@ -12,31 +12,23 @@ use crate::postgres::stage_mark;
 /// Builds the statements for the start of a session: `idle_session_timeout` (Postgres 14 and
 /// newer) and `application_name`.
 pub(in crate::postgres) fn at_start(idle_timeout: Option<Duration>, name: Option<&str>) -> String {
-    let columns = idle_timeout.map(idle_limit);
-    statements(columns.into_iter().collect(), name)
-}
-
-/// Builds the statements that go out before the server is ready: those of [`at_start`], and the
-/// query for the [settings that hold the stage mark](stage_mark::SETTINGS). These are the first
-/// column of the response, which is called [`AT_START`].
-pub(in crate::postgres) fn with_stage_mark(
-    idle_timeout: Option<Duration>,
-    name: Option<&str>,
-) -> String {
-    let mark = format!("({}) AS \"{AT_START}\"", stage_mark::SETTINGS);
-    let columns = [mark].into_iter().chain(idle_timeout.map(idle_limit));
-    statements(columns.collect(), name)
-}
-
-fn statements(columns: Vec<String>, name: Option<&str>) -> String {
-    let select = (!columns.is_empty()).then(|| format!("SELECT {}", columns.join(", ")));
+    let limit = idle_timeout.map(milliseconds);
+    let limit =
+        limit.map(|limit| format!("SELECT {}", set_if_unlimited("idle_session_timeout", limit)));
     let name = name.map(|name| format!("SET application_name TO {}", quoted(name)));
-    let statements: Vec<String> = select.into_iter().chain(name).collect();
+    let statements: Vec<String> = limit.into_iter().chain(name).collect();
     statements.join("; ")
 }
 
-fn idle_limit(idle_timeout: Duration) -> String {
-    set_if_unlimited("idle_session_timeout", milliseconds(idle_timeout))
+/// Builds the query that goes out before the server is ready. It sets nothing, since the session
+/// may be a pooler's. The first column of the response is called [`AT_START`] and holds the
+/// [settings with the stage mark](stage_mark::SETTINGS); the second is the number of the process
+/// that ran the query.
+pub(in crate::postgres) fn early_query() -> String {
+    format!(
+        "SELECT ({}) AS \"{AT_START}\", pg_catalog.pg_backend_pid()",
+        stage_mark::SETTINGS
+    )
 }
 
 /// Builds the statement for a session's first invocation: limits statements and idle
@@ -59,20 +51,29 @@ pub(crate) fn for_transaction(left: Duration) -> String {
 /// connections, or a tenth, are left; otherwise no row.
 ///
 /// The limit is the lowest of the role's, the database's and the server's. Connections are
-/// counted per database: on a PaaS a role has one.
+/// counted per database: on a PaaS a role has one. All names and operators are qualified, since
+/// others may come first on the session's search path.
 pub(in crate::postgres) fn connection_headroom() -> String {
+    // NULLIF would look its operator up on the search path.
+    let limit_of =
+        |column| format!("CASE WHEN {column} OPERATOR(pg_catalog.>=) 0 THEN {column} END");
+    let setting = |name| format!("pg_catalog.current_setting('{name}')::pg_catalog.int4");
     format!(
         "SELECT '{NEAR_LIMIT}' \
          FROM pg_catalog.pg_database d, pg_catalog.pg_roles r, \
-         LATERAL (SELECT least(nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1), \
-         current_setting('max_connections')::int \
-         - current_setting('superuser_reserved_connections')::int)) AS connections (most) \
-         WHERE d.datname = current_database() AND r.rolname = current_user \
-         AND pg_catalog.pg_stat_get_db_numbackends(d.oid) > most - greatest(2, most / 10)"
+         LATERAL (SELECT least({}, {}, {} OPERATOR(pg_catalog.-) {})) AS connections (most) \
+         WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database() \
+         AND r.rolname OPERATOR(pg_catalog.=) current_user \
+         AND pg_catalog.pg_stat_get_db_numbackends(d.oid) OPERATOR(pg_catalog.>) \
+         (most OPERATOR(pg_catalog.-) greatest(2, most OPERATOR(pg_catalog./) 10))",
+        limit_of("r.rolconnlimit"),
+        limit_of("d.datconnlimit"),
+        setting("max_connections"),
+        setting("superuser_reserved_connections"),
     )
 }
 
-/// Column name that identifies the response to the statements of [`with_stage_mark`].
+/// Column name that identifies the response to the [`early_query`].
 pub(in crate::postgres) const AT_START: &str = "stagelink:start";
 
 /// Value that reports a database near its connection limit.

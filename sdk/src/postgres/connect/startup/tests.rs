@@ -311,7 +311,7 @@ async fn run_authenticating_server(
 }
 
 #[tokio::test(start_paused = true)]
-async fn session_params_go_out_with_the_scram_proof_and_their_response_is_dropped() {
+async fn early_query_goes_out_with_the_scram_proof_and_their_response_is_dropped() {
     let answer = [
         columns_at_start(),
         row_at_start(Some("application_name=stagelink:staging")),
@@ -331,7 +331,7 @@ async fn session_params_go_out_with_the_scram_proof_and_their_response_is_droppe
         let (result, last, server) = run_authenticating_server(&says).await;
         assert!(holds(&last, session_params::AT_START.as_bytes()));
         let (mut started, mut server) = (result.ok().unwrap(), server.unwrap());
-        assert!(started.has_session_params);
+        assert!(started.has_early_query);
         let told = message(b'N', b"\0");
         let rest = [&answer[part..], &told].concat();
         server.write_all(&rest).await.unwrap();
@@ -452,7 +452,7 @@ async fn server_that_is_not_known_gets_no_proof_of_few_iterations() {
         };
         let (result, (last, _server)) = tokio::join!(start_early(client, is_known), served);
         assert_eq!(holds(&last, b",p="), is_sent, "{iterations}, {is_known}");
-        assert_eq!(last.is_empty(), !is_sent, "no session parameters either");
+        assert_eq!(last.is_empty(), !is_sent, "no early query either");
         match result {
             Ok(started) => assert_eq!(started.server_auth, ServerAuth::ChannelBinding),
             Err(error) => assert!(
@@ -464,7 +464,7 @@ async fn server_that_is_not_known_gets_no_proof_of_few_iterations() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lost_session_params_are_not_waited_for() {
+async fn lost_early_query_is_not_waited_for() {
     let ready = ready();
     let (result, _, server) = run_authenticating_server(&ready).await;
     let (mut started, mut server) = (result.ok().unwrap(), server.unwrap());
@@ -486,7 +486,53 @@ async fn lost_session_params_are_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn server_that_rejects_early_session_params_is_tried_without_them() {
+async fn response_to_the_query_that_is_sent_again_is_told_from_that_to_the_early_one() {
+    let error = message(b'E', b"SERROR\0VERROR\0C42501\0\0");
+    let (columns, ready) = (columns_at_start(), message(b'Z', b"I"));
+    let row = row_at_start(Some("application_name=stagelink:staging"));
+    let row = [&columns[..], &row, &message(b'C', b"SELECT 1\0"), &ready].concat();
+    let refused = [&error[..], &ready].concat();
+    let none = Vec::new();
+    for (early, again, is_row) in [
+        (&none, &row, true),
+        (&none, &refused, false),
+        (&row, &row, true),
+        (&refused, &row, true),
+        (&refused, &refused, false),
+    ] {
+        let (result, _, server) = run_authenticating_server(&self::ready()).await;
+        let (mut started, mut server) = (result.ok().unwrap(), server.unwrap());
+        let missing = started.stream.response_at_start(EARLY_REPLY_TIMEOUT).await;
+        assert!(matches!(missing, Ok(ResponseAtStart::Missing)));
+        let says = [&early[..], &ready, again].concat();
+        server.write_all(&says).await.unwrap();
+        let limit = EARLY_REPLY_TIMEOUT;
+        let found = started.stream.query_at_start("SELECT 1", limit).await;
+        let found = found.unwrap();
+        let expected = if is_row { "row" } else { "refusal" };
+        assert_eq!(
+            matches!(found, ResponseAtStart::Row(_)),
+            is_row,
+            "{expected}"
+        );
+        assert_eq!(
+            matches!(found, ResponseAtStart::Refused),
+            !is_row,
+            "{expected}"
+        );
+        // The driver's own response follows, and its error passes.
+        server.write_all(&refused).await.unwrap();
+        drop(server);
+        let startup = message(0, b"");
+        started.stream.write_all(&startup[1..]).await.unwrap();
+        let mut got = Vec::new();
+        started.stream.read_to_end(&mut got).await.unwrap();
+        assert_eq!(got, [&self::ready()[..], &refused].concat());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn server_that_rejects_early_query_is_tried_without_them() {
     for then in [Vec::new(), error("08P01"), error("XX000")] {
         let (result, ..) = run_authenticating_server(&then).await;
         assert!(matches!(
