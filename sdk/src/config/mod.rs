@@ -71,6 +71,7 @@ pub use self::server::{Pooler, ServerPin, ServerSettings};
 /// | `STAGELINK_CONNECT_TIMEOUT_MS` | milliseconds for each step of opening a connection: the TCP connection with its name look-up, TLS, and the session's start | `4000` |
 /// | `STAGELINK_WAIT_TIMEOUT_MS` | milliseconds to wait for one of the pool's connections | `4000` |
 /// | `STAGELINK_RETRY_TIMEOUT_MS` | milliseconds to go on trying, from the beginning of a trouble on | `10000` |
+/// | `STAGELINK_MAX_MESSAGE_BYTES` | bytes of the longest message that the server may send, such as a row: a longer one ends the connection with an error before it takes the function's memory | an eighth of `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`; else `67108864` |
 /// | `STAGELINK_LOG_DETAIL` | `true` logs the DETAIL of a database error, which repeats values of the rows: a unique violation's holds the whole key | `false` |
 ///
 /// The first connection is given up after 9 of the 10 seconds that AWS Lambda gives a
@@ -137,6 +138,11 @@ pub struct Limits {
     /// than a small database takes to restart, and shorter than people wait for a page. Work
     /// never goes on past the end of its invocation.
     pub retry: Duration,
+    /// Bytes of the longest message that the server may send, such as a row. The driver reads a
+    /// message into memory as a whole, and its buffer takes up to three times as much as it grows.
+    /// Defaults to 64 MiB; from the environment of AWS Lambda, to an eighth of the function's
+    /// memory.
+    pub message_bytes: NonZeroUsize,
 }
 
 impl Default for Limits {
@@ -148,6 +154,7 @@ impl Default for Limits {
             connect: Duration::from_secs(4),
             wait: Duration::from_secs(4),
             retry: Duration::from_secs(10),
+            message_bytes: MESSAGE_BYTES,
         }
     }
 }
@@ -167,6 +174,16 @@ impl Limits {
         }
         Ok(())
     }
+}
+
+/// Longest message of the server where the function's memory is not known.
+const MESSAGE_BYTES: NonZeroUsize = NonZeroUsize::new(64 << 20).expect("it is above zero");
+
+/// Returns an eighth of the memory that Lambda names, in MiB: what the driver's buffer takes at the
+/// most leaves more than half of it to the function.
+fn share_of_memory(mebibytes: &str) -> Option<NonZeroUsize> {
+    let mebibytes: usize = mebibytes.trim().parse().ok()?;
+    NonZeroUsize::new(mebibytes.checked_mul(1 << 20)? / 8)
 }
 
 /// Databases of the providers take some hundred connections, and their poolers 10,000.
@@ -409,11 +426,13 @@ struct Variables {
     server: ServerVariables,
     stagelink_pool_size: Option<String>,
     aws_lambda_max_concurrency: Option<String>,
+    aws_lambda_function_memory_size: Option<String>,
     stagelink_idle_timeout_ms: Option<String>,
     stagelink_resolve_timeout_ms: Option<String>,
     stagelink_connect_timeout_ms: Option<String>,
     stagelink_wait_timeout_ms: Option<String>,
     stagelink_retry_timeout_ms: Option<String>,
+    stagelink_max_message_bytes: Option<String>,
     stagelink_log_detail: Option<String>,
 }
 
@@ -423,6 +442,7 @@ impl Variables {
     fn knows(name: &str) -> bool {
         names::is_read(name)
             || name == "AWS_LAMBDA_MAX_CONCURRENCY"
+            || name == "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
             || ProviderVariables::knows(name)
             || ServerVariables::knows(name)
     }
@@ -491,6 +511,12 @@ impl Variables {
                 self.stagelink_retry_timeout_ms.as_deref(),
             )?
             .unwrap_or(defaults.retry),
+            message_bytes: number(
+                "STAGELINK_MAX_MESSAGE_BYTES",
+                self.stagelink_max_message_bytes.as_deref(),
+            )?
+            .or_else(|| share_of_memory(self.aws_lambda_function_memory_size.as_deref()?))
+            .unwrap_or(defaults.message_bytes),
         };
         let settings = Settings {
             stage,

@@ -50,8 +50,7 @@ pub struct ServerSettings {
 #[non_exhaustive]
 pub enum Pooler {
     /// Takes the provider's pooler, if it has one. The SDK recognises a pooler by its host name,
-    /// or because it offers no SCRAM with channel binding, as no PgBouncer does, and its cancel key
-    /// is not that of the process that runs a statement.
+    /// or because its cancel key is not that of the process that runs a statement.
     #[default]
     Auto,
     /// Treats every server as a pooler.

@@ -8,7 +8,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::database::{Database, State};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::postgres::{Checkpoint, Client, Event, Pool, Tap, WriteOutcome, of_query, read_only};
+use crate::postgres::{
+    Checkpoint, Client, Event, OversizeMessage, Pool, Tap, WriteOutcome, of_query, read_only,
+};
 
 /// The attempts at one piece of work.
 pub(super) struct Retry<'a> {
@@ -140,6 +142,9 @@ impl Retry<'_> {
     /// request: where nothing has worked for long, no request waits. For a connection that other
     /// instances give back each request waits its own time, though.
     pub(super) async fn backoff(&mut self, failure: Error) -> Result<(), Error> {
+        if is_oversize(&failure) {
+            return Err(failure);
+        }
         let ends = self.record_failure(&failure);
         let pause = self.pause(&failure, ends);
         // A provider of the user's own may ask for any pause at all.
@@ -197,6 +202,12 @@ impl Retry<'_> {
     }
 }
 
+/// Returns whether a message was too long, as it will be the next time.
+fn is_oversize(failure: &Error) -> bool {
+    let source = std::error::Error::source(failure);
+    source.is_some_and(|source| source.is::<OversizeMessage>())
+}
+
 /// Returns the moment so long after another. A limit beyond the clock's range ends in 30 years.
 fn later(since: Instant, limit: Duration) -> Instant {
     since
@@ -242,6 +253,13 @@ impl OutcomeProbe {
     pub(super) fn lost_connection(&self) -> Option<Error> {
         if !self.tap.has_ended() {
             return None;
+        }
+        if let Some(oversize) = self.tap.oversize() {
+            return Some(Error::with_source(
+                ErrorKind::Query,
+                "the connection to the database was closed during a query",
+                oversize,
+            ));
         }
         let code = self.tap.error_since(&self.mark);
         let kind = code

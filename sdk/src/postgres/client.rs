@@ -141,6 +141,7 @@ impl Client {
     pub fn detach(mut self) -> DetachedClient {
         let connection = self.connection.take();
         let connection = connection.expect("the connection is there until the drop");
+        connection.leave_pool();
         DetachedClient(Object::take(connection))
     }
 }

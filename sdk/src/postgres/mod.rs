@@ -12,7 +12,7 @@ pub(crate) use self::connect::startup::session_params::for_transaction;
 pub(crate) use self::connect::startup::{PASSWORD, run_script};
 pub(crate) use self::pool::health::Event;
 pub(crate) use self::pool::{Pool, read_only};
-pub(crate) use self::protocol::{Checkpoint, Tap, WriteOutcome};
+pub(crate) use self::protocol::{Checkpoint, OversizeMessage, Tap, WriteOutcome};
 #[cfg(feature = "testing")]
 pub(crate) use self::protocol::{rehearse_client_statements, rehearse_tap};
 pub(crate) use self::sqlstate::of_query;

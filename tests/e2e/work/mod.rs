@@ -2,6 +2,7 @@
 
 mod connections;
 mod keys;
+mod limits;
 mod providers;
 mod servers;
 mod transactions;

@@ -181,6 +181,7 @@ impl Connector {
             key_cache: &inner.key_cache,
             idle_timeout: inner.limits.idle,
             step_timeout,
+            message_bytes: inner.limits.message_bytes,
         };
         let mut timings = ConnectTimings::default();
         let connection = attempt.run(&mut timings).await?;

@@ -1,6 +1,7 @@
 //! The handover of a started session to the driver (`tokio-postgres`).
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use deadpool_postgres::ClientWrapper;
@@ -28,13 +29,15 @@ pub(in crate::postgres) struct Driven {
 }
 
 /// Hands a started session to the driver. `server` is `host:port`, for messages. If the session
-/// `is_pooled`, the driver's prepared statements stay on the client's side.
+/// `is_pooled`, the driver's prepared statements stay on the client's side. A message of the server
+/// that is longer than `message_bytes` ends it.
 pub(in crate::postgres) async fn drive(
     stream: RewindStream<tls::Stream>,
     stage: Stage,
     user: &str,
     server: &str,
     is_pooled: bool,
+    message_bytes: NonZeroUsize,
 ) -> Result<Driven, Error> {
     let mut config = tokio_postgres::Config::new();
     config
@@ -42,7 +45,7 @@ pub(in crate::postgres) async fn drive(
         // TLS is in place: the driver treats the stream as encrypted and negotiates nothing.
         .ssl_mode(SslMode::Require)
         .ssl_negotiation(SslNegotiation::Direct);
-    let (stream, tap) = Tapped::new(stream);
+    let (stream, tap) = Tapped::new(stream, message_bytes.get());
     let stream = ClientStatements::new(stream, &tap, is_pooled);
     let driven = config.connect_raw(stream, AlreadyEncrypted).await;
     let (client, connection) = driven.map_err(|error| {

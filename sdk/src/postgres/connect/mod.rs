@@ -16,6 +16,7 @@ pub(in crate::postgres) mod turns;
 mod verify;
 
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use futures_util::future::join;
@@ -64,6 +65,8 @@ pub(in crate::postgres) struct ConnectAttempt<'a> {
     pub(in crate::postgres) idle_timeout: Duration,
     /// Time limit of each step.
     pub(in crate::postgres) step_timeout: Duration,
+    /// Length of the longest message that the server may send.
+    pub(in crate::postgres) message_bytes: NonZeroUsize,
 }
 
 /// The options of one try. A fallback takes one of them away.
@@ -245,7 +248,15 @@ impl<'a> ConnectAttempt<'a> {
             task,
             turns,
             tap,
-        } = drive(stream, self.stage, &self.url.user, self.server, is_pooled).await?;
+        } = drive(
+            stream,
+            self.stage,
+            &self.url.user,
+            self.server,
+            is_pooled,
+            self.message_bytes,
+        )
+        .await?;
         let mark = match mark {
             Some(mark) => mark,
             None => StageMark::query(&client, self.url).await?,

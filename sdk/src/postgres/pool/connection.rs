@@ -16,6 +16,7 @@ use crate::postgres::connect::socket::SocketProbe;
 use crate::postgres::connect::startup::{Pipelined, SessionReset, session_params};
 use crate::postgres::connect::turns::Turns;
 use crate::postgres::pool::health::{Action, Event};
+use crate::postgres::pool::loans::{Loan, Loans};
 use crate::postgres::pool::reset::{Caution, ResetTasks};
 use crate::postgres::pool::shared_health::SharedHealth;
 use crate::postgres::pool::statements::{StatementRunner, Statements};
@@ -56,6 +57,7 @@ pub(in crate::postgres) struct PooledConnection {
     round_trip: Duration,
     opened_at: SuspendAwareInstant,
     lent_at: Checkpoint,
+    loan: Arc<Loan>,
     /// True once it is of no more use to the pool.
     is_discarded: bool,
     /// Time of its opening, then of the end of its last loan.
@@ -70,6 +72,7 @@ impl PooledConnection {
         generation: u64,
         health: Arc<SharedHealth>,
         reset_tasks: Arc<ResetTasks>,
+        loans: &Loans,
         idle: Duration,
     ) -> Self {
         let NewConnection {
@@ -112,6 +115,7 @@ impl PooledConnection {
             is_read_only: info.is_read_only,
             is_pooled: info.is_pooled,
             round_trip: info.round_trip,
+            loan: loans.add(opened_at),
             is_discarded: false,
             opened_at,
             rests_since: opened_at,
@@ -174,6 +178,7 @@ impl PooledConnection {
     /// Ends a loan. Returns the state in which it leaves the session.
     pub(in crate::postgres) fn end_loan(&mut self) -> ReturnState {
         self.rests_since = SuspendAwareInstant::now();
+        self.loan.end();
         if self
             .pipelined
             .as_ref()
@@ -202,6 +207,11 @@ impl PooledConnection {
         }
     }
 
+    /// Ends a loan of a connection that leaves the pool.
+    pub(in crate::postgres) fn leave_pool(&self) {
+        self.loan.end();
+    }
+
     /// Returns whether the pool must not lend it again.
     pub(in crate::postgres) fn is_discarded(&self) -> bool {
         self.is_discarded
@@ -225,7 +235,12 @@ impl PooledConnection {
         let meaning = state.error.as_deref().and_then(of_query);
         if state.has_ended {
             let generation = self.generation;
-            let staleness = meaning.map_or(Staleness::Suspect, |meaning| meaning.staleness);
+            let staleness = match meaning {
+                // The SDK itself has closed the connection.
+                _ if self.tap.oversize().is_some() => Staleness::Unaffected,
+                Some(meaning) => meaning.staleness,
+                None => Staleness::Suspect,
+            };
             self.health.observe(Event::Ended {
                 generation,
                 staleness,
@@ -292,6 +307,7 @@ impl PooledConnection {
             }
         }
         self.is_first_loan = false;
+        self.loan.begin(&now);
         self.lent_at = state.checkpoint;
         Ok(())
     }

@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::postgres::connect::connector::Connector;
 use crate::postgres::pool::connection::PooledConnection;
 use crate::postgres::pool::health::Event;
+use crate::postgres::pool::loans::Loans;
 use crate::postgres::pool::reset::{PATIENCE, ResetTasks};
 use crate::postgres::pool::shared_health::SharedHealth;
 
@@ -30,6 +31,7 @@ pub(in crate::postgres) struct ConnectionManager {
     pub(in crate::postgres) connector: Connector,
     pub(in crate::postgres) health: Arc<SharedHealth>,
     pub(in crate::postgres) reset_tasks: Arc<ResetTasks>,
+    pub(in crate::postgres) loans: Loans,
     pub(in crate::postgres) limits: Limits,
 }
 
@@ -65,6 +67,7 @@ impl Manager for ConnectionManager {
             generation,
             Arc::clone(&self.health),
             Arc::clone(&self.reset_tasks),
+            &self.loans,
             self.limits.idle,
         )))
     }

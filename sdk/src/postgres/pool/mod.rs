@@ -4,6 +4,7 @@
 pub(in crate::postgres) mod connection;
 pub(crate) mod health;
 pub(crate) mod inspect;
+mod loans;
 pub(in crate::postgres) mod manager;
 mod renewal;
 mod replacement;
@@ -22,6 +23,7 @@ use deadpool::managed::{PoolError, TimeoutType, Timeouts};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::clock::SuspendAwareInstant;
 use crate::config::{Limits, ServerSettings};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Phase};
@@ -180,7 +182,7 @@ impl Pool {
         };
         taken.map_err(|error| match error {
             PoolError::Backend(error) => error,
-            PoolError::Timeout(TimeoutType::Wait) => self.all_in_use(deadline),
+            PoolError::Timeout(TimeoutType::Wait) => self.all_in_use(connections, deadline),
             // Closed, because another request has renewed the credentials meanwhile.
             error => Error::with_source(
                 ErrorKind::DatabaseUnreachable,
@@ -191,18 +193,24 @@ impl Pool {
         })
     }
 
-    fn all_in_use(&self, deadline: Option<Instant>) -> Error {
+    fn all_in_use(&self, connections: &Connections, deadline: Option<Instant>) -> Error {
         let is_over = deadline.is_some_and(|deadline| deadline <= Instant::now());
         let limit = if is_over {
             "as long as this invocation may last".to_owned()
         } else {
             format!("{} ms", self.limits.wait.as_millis())
         };
+        let longest = connections
+            .manager()
+            .loans
+            .longest(&SuspendAwareInstant::now());
+        let longest = longest.unwrap_or_default().as_secs_f64();
         let error = Error::new(
             ErrorKind::Timeout(Phase::Wait),
             format!(
-                "no connection of the pool for stage {} became free within {limit}: all {} are in \
-                 use",
+                "no connection of the pool for stage {} became free within {limit}: all {} are \
+                 lent, one of them for {longest:.1} s; if a request takes less, its client was \
+                 never dropped (a static, a task that hangs, mem::forget)",
                 self.stage, self.limits.pool_size,
             ),
         );

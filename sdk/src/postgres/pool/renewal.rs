@@ -12,6 +12,7 @@ use crate::postgres::connect::connector::Connector;
 use crate::postgres::connect::time_out::timed_out;
 use crate::postgres::pool::Pool;
 use crate::postgres::pool::health::{Answer, Event, Reason};
+use crate::postgres::pool::loans::Loans;
 use crate::postgres::pool::manager::{ConnectionManager, Connections};
 use crate::provider::jitter;
 
@@ -101,6 +102,7 @@ impl Pool {
             connector,
             health: Arc::clone(&self.health),
             reset_tasks: Arc::clone(&self.reset_tasks),
+            loans: Loans::default(),
             limits: self.limits.clone(),
         }
         .into_pool()

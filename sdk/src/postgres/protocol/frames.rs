@@ -12,6 +12,17 @@ pub(in crate::postgres) struct Frames {
     /// Number of bytes that are missing of the current body.
     left: usize,
     wanted: fn(u8) -> bool,
+    /// Length of the longest message, header included, that is no [`Oversize`].
+    limit: usize,
+}
+
+/// A message that is longer than the limit. The parser stops at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::postgres) struct Oversize {
+    /// Length of the message, header included.
+    pub(in crate::postgres) bytes: usize,
+    /// Number of the fed bytes that are in front of the message.
+    pub(in crate::postgres) at: usize,
 }
 
 /// Placeholder for the type of the StartupMessage.
@@ -42,13 +53,27 @@ impl Frames {
             body: Vec::new(),
             left: 0,
             wanted,
+            limit: usize::MAX,
         }
+    }
+
+    /// Sets the length of the longest message.
+    #[must_use]
+    pub(in crate::postgres) fn with_limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
     }
 
     /// Calls `each` with the type and body of every message. A message whose body is not kept is
     /// reported as soon as its head is known, with an empty body; any other when it is complete,
-    /// with at most [`KEPT_BYTES`] of its body.
-    pub(in crate::postgres) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(u8, &[u8])) {
+    /// with at most [`KEPT_BYTES`] of its body. Returns the first message that is too long: nothing
+    /// behind it is read.
+    pub(in crate::postgres) fn feed(
+        &mut self,
+        mut bytes: &[u8],
+        mut each: impl FnMut(u8, &[u8]),
+    ) -> Option<Oversize> {
+        let all = bytes.len();
         while !bytes.is_empty() {
             if self.left == 0 {
                 let (now, later) =
@@ -56,9 +81,14 @@ impl Frames {
                 self.head.extend_from_slice(now);
                 bytes = later;
                 if self.head.len() < self.head_length {
-                    return;
+                    return None;
                 }
                 self.left = self.body_length();
+                let length = self.left.saturating_add(self.head_length);
+                if length > self.limit {
+                    let at = (all - bytes.len()).saturating_sub(self.head_length);
+                    return Some(Oversize { bytes: length, at });
+                }
                 if !(self.wanted)(self.tag()) || self.left == 0 {
                     each(self.tag(), &[]);
                 }
@@ -79,6 +109,13 @@ impl Frames {
                 self.body.clear();
             }
         }
+        None
+    }
+
+    /// Returns the bytes of a header that is not complete yet.
+    pub(in crate::postgres) fn partial_head(&self) -> &[u8] {
+        let is_partial = self.head.len() < self.head_length;
+        if is_partial { &self.head } else { &[] }
     }
 
     /// Returns whether the bytes so far end with the end of a message.

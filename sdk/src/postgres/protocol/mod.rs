@@ -5,6 +5,7 @@ mod client_statements;
 mod error_response;
 mod frames;
 mod outcome;
+mod oversize;
 #[cfg(feature = "testing")]
 mod rehearsal;
 mod session_change;
@@ -15,6 +16,7 @@ pub(in crate::postgres) use self::client_statements::ClientStatements;
 pub(crate) use self::client_statements::rehearse_client_statements;
 pub(in crate::postgres) use self::error_response::ErrorResponse;
 pub(crate) use self::outcome::{Checkpoint, ReturnState, WriteOutcome};
+pub(crate) use self::oversize::OversizeMessage;
 #[cfg(feature = "testing")]
 pub(crate) use self::rehearsal::rehearse_tap;
 pub(crate) use self::tap::Tap;

@@ -271,7 +271,7 @@ mod tests {
             let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
             [&[tag][..], &length, body.as_bytes()].concat()
         };
-        let (mut stream, tap) = Tapped::new(tokio::io::sink());
+        let (mut stream, tap) = Tapped::new(tokio::io::sink(), usize::MAX);
         stream.write_all(&4_u32.to_be_bytes()).await.unwrap();
         stream
             .write_all(&message(b'Q', "SET a TO b\0"))

@@ -9,14 +9,16 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::postgres::protocol::frames::Frames;
+use crate::postgres::protocol::frames::{Frames, Oversize};
 use crate::postgres::protocol::outcome::{
     Checkpoint, ReturnState, StatementLoss, TransactionTracker, WriteOutcome,
 };
+use crate::postgres::protocol::oversize::OversizeMessage;
 use crate::postgres::protocol::session_change::{SessionChangeWatch, has_warned};
 
 /// The observations on one connection. Clones share them.
@@ -30,6 +32,8 @@ struct Observations {
     forget_statements: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
     /// True if statements that change their session are warned of.
     warns: AtomicBool,
+    /// The message that was too long, and has ended the connection.
+    oversize: OnceLock<OversizeMessage>,
 }
 
 impl Tap {
@@ -130,6 +134,11 @@ impl Tap {
         }
     }
 
+    /// Returns the message that was too long and has ended the connection, if there was one.
+    pub(crate) fn oversize(&self) -> Option<OversizeMessage> {
+        self.0.oversize.get().copied()
+    }
+
     /// Records that the connection is of no use any more.
     pub(in crate::postgres) fn record_end(&self) {
         self.tracker().end();
@@ -161,21 +170,92 @@ pub(in crate::postgres) struct Tapped<S> {
     tap: Tap,
     sent: Frames,
     received: Frames,
+    /// Bytes that the driver reads before anything else.
+    replay: BytesMut,
+    /// Length of the longest message of the server.
+    limit: usize,
     /// The watch for statements that change their session, behind a transaction pooler.
     session_changes: Option<SessionChangeWatch>,
 }
 
 impl<S> Tapped<S> {
-    pub(in crate::postgres) fn new(stream: S) -> (Self, Tap) {
+    /// `limit` is the length of the longest message of the server that the driver gets. In place
+    /// of a longer one it reads an error, and then the end of the stream.
+    pub(in crate::postgres) fn new(stream: S, limit: usize) -> (Self, Tap) {
         let tap = Tap::default();
         let tapped = Self {
             stream,
             tap: tap.clone(),
             sent: Frames::from_frontend(),
-            received: Frames::from_backend(),
+            received: Frames::from_backend().with_limit(limit),
+            replay: BytesMut::new(),
+            limit,
             session_changes: None,
         };
         (tapped, tap)
+    }
+
+    /// Observes bytes of the server. Returns the number of those that the driver may have at
+    /// once: it gets no header in parts, since a message may turn out to be too long.
+    fn observe(&mut self, new: &[u8]) -> io::Result<usize> {
+        let mut tracker = self.tap.tracker();
+        let oversize = self
+            .received
+            .feed(new, |tag, body| tracker.received(tag, body));
+        let loss = tracker.take_statement_loss();
+        if tracker.is_out_of_step() {
+            tracker.end();
+            return Err(io::Error::other(
+                "a COPY failed after its end was sent, which the driver cannot follow",
+            ));
+        }
+        if oversize.is_some() {
+            tracker.end();
+        }
+        drop(tracker);
+        if let Some(loss) = loss {
+            self.tap.record_lost_statements(loss);
+        }
+        if let Some(Oversize { bytes, at }) = oversize {
+            let limit = self.limit;
+            let message = OversizeMessage { bytes, limit };
+            self.tap.0.oversize.set(message).ok();
+            self.replay.extend_from_slice(&message.error_response());
+            return Ok(at);
+        }
+        Ok(new.len().saturating_sub(self.received.partial_head().len()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> Tapped<S> {
+    /// Reads the rest of a header whose first bytes the driver has not got yet, with what follows
+    /// it, into the bytes to replay. Returns whether the stream has not ended.
+    fn poll_header(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut space = [0; HEADER_READ_BYTES];
+        let mut buf = ReadBuf::new(&mut space);
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf));
+        let new = buf.filled();
+        if read.is_err() || new.is_empty() {
+            self.tap.tracker().end();
+            return Poll::Ready(read.map(|()| false));
+        }
+        let mut bytes = BytesMut::from(self.received.partial_head());
+        let held = bytes.len();
+        bytes.extend_from_slice(new);
+        // What `observe` adds for the driver comes behind these bytes.
+        let count = self.observe(new)?;
+        let is_split = self.tap.oversize().is_some() && count == 0;
+        let partial = self.received.partial_head().len();
+        let whole = match (is_split, self.tap.oversize()) {
+            // The message that is too long begins with the bytes that were held back.
+            (true, _) => 0,
+            (false, Some(_)) => held + count,
+            (false, None) => bytes.len() - partial,
+        };
+        bytes.truncate(whole);
+        bytes.unsplit(self.replay.split());
+        self.replay = bytes;
+        Poll::Ready(Ok(true))
     }
 }
 
@@ -186,31 +266,38 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let before = buf.filled().len();
-        let room = buf.remaining() > 0;
-        let answer = Pin::new(&mut this.stream).poll_read(cx, buf);
-        match &answer {
-            Poll::Pending => {}
-            Poll::Ready(Ok(())) if buf.filled().len() > before || !room => {
-                let mut tracker = this.tap.tracker();
-                let new = &buf.filled()[before..];
-                this.received
-                    .feed(new, |tag, body| tracker.received(tag, body));
-                let loss = tracker.take_statement_loss();
-                if tracker.is_out_of_step() {
-                    tracker.end();
-                    return Poll::Ready(Err(io::Error::other(
-                        "a COPY failed after its end was sent, which the driver cannot follow",
-                    )));
-                }
-                drop(tracker);
-                if let Some(loss) = loss {
-                    this.tap.record_lost_statements(loss);
-                }
+        loop {
+            if !this.replay.is_empty() {
+                let now = this.replay.len().min(buf.remaining());
+                buf.put_slice(&this.replay.split_to(now));
+                return Poll::Ready(Ok(()));
             }
-            Poll::Ready(_) => this.tap.tracker().end(),
+            if this.tap.oversize().is_some() {
+                return Poll::Ready(Ok(()));
+            }
+            let before = buf.filled().len();
+            let room = buf.remaining() > 0;
+            if room && !this.received.partial_head().is_empty() {
+                if ready!(this.poll_header(cx))? {
+                    continue;
+                }
+                return Poll::Ready(Ok(()));
+            }
+            let answer = Pin::new(&mut this.stream).poll_read(cx, buf);
+            match &answer {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) if buf.filled().len() > before => {
+                    let count = this.observe(&buf.filled()[before..])?;
+                    buf.set_filled(before + count);
+                    if count == 0 {
+                        continue;
+                    }
+                }
+                Poll::Ready(Ok(())) if !room => {}
+                Poll::Ready(_) => this.tap.tracker().end(),
+            }
+            return answer;
         }
-        answer
     }
 }
 
@@ -255,5 +342,61 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
     }
 }
 
+/// Bytes to read at once where a header came in parts.
+const HEADER_READ_BYTES: usize = 1024;
+
 /// CopyFail without a reason, and Sync: the driver's end of a COPY that was given up.
 pub(super) const COPY_FAIL: &[u8] = b"f\0\0\0\x05\0S\0\0\0\x04";
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).unwrap();
+        [&[tag][..], &length.to_be_bytes(), body].concat()
+    }
+
+    /// Sends a stream in pieces of a length, and returns what the driver reads, and the tap.
+    async fn read(stream: &[u8], piece: usize, limit: usize) -> (Vec<u8>, Tap) {
+        let (client, mut server) = duplex(piece);
+        let (mut tapped, tap) = Tapped::new(client, limit);
+        let mut got = Vec::new();
+        let (read, ()) = tokio::join!(tapped.read_to_end(&mut got), async {
+            // The client may read no further.
+            server.write_all(stream).await.ok();
+            drop(server);
+        });
+        read.unwrap();
+        (got, tap)
+    }
+
+    #[tokio::test]
+    async fn message_above_the_limit_becomes_an_error_however_the_stream_is_cut() {
+        const LIMIT: usize = 40;
+        let before = [
+            message(b'T', b"columns"),
+            message(b'D', &[7; LIMIT - 5]),
+            message(b'D', b""),
+        ]
+        .concat();
+        let oversize = OversizeMessage {
+            bytes: LIMIT + 1,
+            limit: LIMIT,
+        };
+        let row = message(b'D', &[7; LIMIT - 4]);
+        let stream = [&before[..], &row, &message(b'Z', b"I")].concat();
+        let expected = [&before[..], &oversize.error_response()].concat();
+        for piece in 1..stream.len() {
+            let (got, tap) = read(&stream, piece, LIMIT).await;
+            assert_eq!(got, expected, "pieces of {piece}");
+            assert_eq!(tap.oversize(), Some(oversize));
+            assert!(tap.has_ended());
+            let (got, tap) = read(&stream, piece, LIMIT + 1).await;
+            assert_eq!(got, stream, "pieces of {piece}");
+            assert_eq!(tap.oversize(), None);
+        }
+    }
+}

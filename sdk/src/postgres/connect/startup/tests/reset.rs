@@ -209,7 +209,7 @@ async fn tapped(
     let (client, mut server) = duplex(space);
     let stream = RewindStream::new(client, bytes::BytesMut::new());
     let pipelined = stream.pipelined();
-    let (mut tapped, tap) = Tapped::new(stream);
+    let (mut tapped, tap) = Tapped::new(stream, usize::MAX);
     pipelined.attach_tap(&tap);
     tapped.write_all(&message(0, b"start")[1..]).await.unwrap();
     let ready = message(b'Z', b"I");
@@ -283,7 +283,7 @@ async fn response_to_an_earlier_request_of_the_driver_passes_ahead_of_the_resets
     let (client, mut server) = duplex(1 << 16);
     let opening = RewindStream::new(client, bytes::BytesMut::new());
     let pipelined = opening.pipelined();
-    let (mut tapped, tap) = Tapped::new(opening);
+    let (mut tapped, tap) = Tapped::new(opening, usize::MAX);
     pipelined.attach_tap(&tap);
     tapped.write_all(&message(0, b"start")[1..]).await.unwrap();
     tapped.write_all(&message(b'S', b"")).await.unwrap();
