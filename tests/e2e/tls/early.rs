@@ -126,15 +126,12 @@ async fn refusal_of_the_query_that_is_sent_again_is_reported_at_once() {
     admin.batch_execute(revoke).await.expect("it is revoked");
     for pooler in ["auto", "never"] {
         let between = server.mitm(MitmBehavior::DropEarlyStatements).await;
-        // The missing response takes a second, the first time.
-        for limit in [3, 1] {
-            let started = std::time::Instant::now();
+        for _ in 0..2 {
             let url = between.url(&database.url());
             let opened = open(&url, &[("STAGELINK_POOLER", pooler)]).await;
+            // A start that waits for another response ends as Timeout(Handshake).
             let error = opened.expect_err("the mark is not readable");
             assert_eq!(error.kind(), ErrorKind::WrongDatabase, "{}", error.report());
-            let took = started.elapsed().as_secs();
-            assert!(took < limit, "{pooler}: {took} s");
         }
     }
 }
