@@ -1,5 +1,4 @@
-//! What one request may take of a function: the memory for one message of the server, and the
-//! connections of the pool.
+//! The limits of one request: the memory for a message of the server, and the pool's connections.
 
 use std::error::Error as _;
 use std::time::{Duration, Instant};
