@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{Either, select};
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The timer that ends a handler. Clones share it.
@@ -34,7 +35,9 @@ impl HandlerTimer {
             }
             None => Box::pin(sleep_until(deadline)),
         };
-        let output = match select(pin!(future), timer.as_mut()).await {
+        // Also a handler that has used up its task's budget comes to an end.
+        let end = unconstrained(timer.as_mut());
+        let output = match select(pin!(future), end).await {
             Either::Left((output, _)) => Some(output),
             Either::Right(_) => None,
         };
@@ -85,6 +88,22 @@ mod tests {
         };
         let ended = tokio::join!(invocation(3), invocation(1), invocation(2));
         assert_eq!(ended, (3, 1, 2));
+    }
+
+    #[tokio::test]
+    async fn handler_that_uses_up_its_budget_ends_at_its_deadline() {
+        let busy = async {
+            loop {
+                tokio::task::consume_budget().await;
+            }
+        };
+        let soon = Instant::now() + Duration::from_millis(50);
+        let timer = HandlerTimer::default();
+        let ended = timer.timeout_at(soon, busy);
+        let ended: Option<()> = tokio::time::timeout(Duration::from_secs(20), ended)
+            .await
+            .expect("it ends");
+        assert_eq!(ended, None);
     }
 
     #[tokio::test(start_paused = true)]
