@@ -506,6 +506,63 @@ async fn handlers_own_client_sees_a_failed_reset_as_a_lost_connection() {
     assert_ne!(pid(&db).await, first);
 }
 
+/// Session changes by which the next reset fails, or by which one of its statements is another.
+const SABOTAGE: [(&str, &str); 2] = [
+    (
+        "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$",
+        "no request has taken effect",
+    ),
+    (
+        "DO $$ DECLARE reset text; BEGIN
+            SELECT name INTO reset FROM pg_prepared_statements WHERE statement = 'RESET ALL';
+            EXECUTE 'DEALLOCATE ' || reset; EXECUTE 'PREPARE ' || reset || ' AS SELECT 1';
+        END $$",
+        "a write may have",
+    ),
+];
+
+#[tokio::test]
+async fn requests_behind_a_sabotaged_reset_fail_and_later_ones_see_nothing_of_it() {
+    for (change, effect) in SABOTAGE {
+        let mut fixture = fixture_with_objects().await;
+        let link = within(&link(&mut fixture, &[]), Duration::from_secs(60));
+        let db = link.client().await.expect("a connection");
+        let table = db.batch_execute("CREATE TABLE kept (tenant text)").await;
+        table.expect("a table");
+        drop(db);
+        // The reset of the first loan prepares what that of the next executes.
+        for statement in ["SELECT 1", change] {
+            let db = link.client().await.expect("a connection");
+            db.batch_execute(statement).await.expect("it is executed");
+            let tenant = db.batch_execute("SELECT set_tenant()").await;
+            tenant.expect("a tenant");
+        }
+        // Two requests in one flight, of which the second is behind the Sync of the first.
+        let db = link.client().await.expect("a connection");
+        let insert = || db.execute_typed(INSERT_TENANT, &[]);
+        let (first, second) = tokio::join!(insert(), insert());
+        first.expect_err("the session cannot be reset");
+        second.expect_err("nor for a second request");
+        drop(db);
+        for _ in 0..2 {
+            let tenant = link.read(|db| async move {
+                let row = db.query_typed_one(TENANT, &[]).await?;
+                Ok::<String, Error>(row.get(0))
+            });
+            assert_eq!(tenant.await.expect("a row"), "", "{change}");
+        }
+        let count = link.read(|db| async move {
+            let sql = "SELECT count(*) FROM kept";
+            Ok::<i64, Error>(db.query_typed_one(sql, &[]).await?.get(0))
+        });
+        let count = count.await.expect("a row");
+        assert!(
+            count == 0 || effect.starts_with("a write"),
+            "{change}: {effect}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn concurrent_requests_get_clean_sessions() {
     let mut fixture = fixture_with_objects().await;

@@ -147,6 +147,15 @@ impl Pipelined {
         self.0.reset_error.set(error).ok();
     }
 
+    /// Takes note of a reset in which the session has replaced a prepared statement.
+    pub(super) fn record_replaced_reset(&self) {
+        let error = ResetError {
+            code: "26000".to_owned(),
+            message: "the session has replaced a prepared statement of the reset".to_owned(),
+        };
+        self.0.reset_error.set(error).ok();
+    }
+
     fn messages(&self) -> MutexGuard<'_, Messages> {
         let messages = self.0.messages.lock();
         messages.unwrap_or_else(PoisonError::into_inner)

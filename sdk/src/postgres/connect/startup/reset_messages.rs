@@ -13,6 +13,9 @@ pub(super) struct ResetStatement {
     pub(super) tag: &'static str,
     /// True for a query. Its one row has one empty column.
     pub(super) has_row: bool,
+    /// True for a statement that a session must not be able to lose: its text is sent with each
+    /// reset.
+    pub(super) is_unnamed: bool,
 }
 
 impl ResetStatement {
@@ -21,6 +24,15 @@ impl ResetStatement {
             text: text.to_owned(),
             tag,
             has_row: false,
+            is_unnamed: false,
+        }
+    }
+
+    /// Returns this statement without a name in the session.
+    pub(super) fn unnamed(self) -> Self {
+        Self {
+            is_unnamed: true,
+            ..self
         }
     }
 }
@@ -28,12 +40,15 @@ impl ResetStatement {
 /// The messages of one reset: Bind and Execute of each statement, without a Sync.
 ///
 /// The server sends the response together with that to the driver's request, whose Sync ends
-/// both. If a statement fails, the server ignores all messages up to that Sync, so the request is
-/// not executed.
+/// both. If a statement fails, the server ignores all messages up to the next Sync, so the request
+/// is not executed.
+///
+/// SQL can drop a prepared statement and put a query in its place. The command tag shows that, since
+/// SQL prepares no `SET`, `RESET` or `DISCARD`.
 #[derive(Debug)]
 pub(in crate::postgres) struct ResetMessages {
     bytes: Bytes,
-    statement_count: usize,
+    tags: Vec<&'static str>,
     usual_response: Bytes,
 }
 
@@ -53,9 +68,12 @@ impl ResetMessages {
         let mut bytes = BytesMut::new();
         let mut usual_response = BytesMut::new();
         for (number, statement) in (first..).zip(statements) {
-            let name = format!("{NAME}{number}");
+            let name = match statement.is_unnamed {
+                true => String::new(),
+                false => format!("{NAME}{number}"),
+            };
             // Only a text with a NUL byte is refused, and the SDK's have none.
-            if prepares {
+            if prepares || statement.is_unnamed {
                 frontend::parse(&name, &statement.text, [], &mut bytes).ok();
                 usual_response.put_slice(PARSED);
             }
@@ -75,7 +93,7 @@ impl ResetMessages {
         }
         Self {
             bytes: bytes.freeze(),
-            statement_count: statements.len(),
+            tags: statements.iter().map(|one| one.tag).collect(),
             usual_response: usual_response.freeze(),
         }
     }
@@ -85,13 +103,13 @@ impl ResetMessages {
         &self.bytes
     }
 
-    /// Returns the number of statements. The response has a CommandComplete for each.
-    pub(super) fn statement_count(&self) -> usize {
-        self.statement_count
+    /// Returns the command tags of the statements, in their order.
+    pub(super) fn tags(&self) -> &[&'static str] {
+        &self.tags
     }
 
-    /// Returns the response of a server that has nothing else to say. One with a notice, a changed
-    /// parameter or other command tags may be a success too.
+    /// Returns the response of a server that has nothing else to say. One with a notice or a changed
+    /// parameter is a success too.
     pub(super) fn usual_response(&self) -> &[u8] {
         &self.usual_response
     }

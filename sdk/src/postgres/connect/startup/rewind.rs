@@ -189,10 +189,18 @@ impl<S> RewindStream<S> {
                     false
                 }
                 b'C' if response == Response::Reset => {
-                    let reset = self.resets.front_mut();
-                    if reset.is_none_or(SentReset::complete_statement) {
-                        self.resets.pop_front();
-                        self.owed.pop_front();
+                    match self.resets.front_mut().map(|reset| reset.complete(message)) {
+                        Some(ResetProgress::Incomplete) => {}
+                        Some(ResetProgress::Complete) => {
+                            self.resets.pop_front();
+                            self.owed.pop_front();
+                        }
+                        // The request has been executed in the session as it was.
+                        Some(ResetProgress::Replaced) | None => {
+                            self.pipelined.record_replaced_reset();
+                            self.end(false);
+                            break;
+                        }
                     }
                     false
                 }
@@ -458,11 +466,30 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RewindStream<S> {
     }
 }
 
+/// The state of a reset after one of its statements.
+enum ResetProgress {
+    Incomplete,
+    Complete,
+    /// The session has put another statement in the place of this one.
+    Replaced,
+}
+
 impl SentReset {
-    /// Counts a statement that completed. Returns whether it was the last.
-    fn complete_statement(&mut self) -> bool {
+    /// Takes note of a CommandComplete.
+    fn complete(&mut self, message: &[u8]) -> ResetProgress {
+        let tags = self.messages.tags();
+        let tag = message
+            .get(HEAD_BYTES..)
+            .and_then(|tag| tag.strip_suffix(b"\0"));
+        if tag != tags.get(self.completed_count).map(|tag| tag.as_bytes()) {
+            return ResetProgress::Replaced;
+        }
         self.completed_count += 1;
-        self.completed_count == self.messages.statement_count()
+        if self.completed_count == tags.len() {
+            ResetProgress::Complete
+        } else {
+            ResetProgress::Incomplete
+        }
     }
 }
 

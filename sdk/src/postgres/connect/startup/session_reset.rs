@@ -12,8 +12,9 @@ use super::session_params::{INVOCATION_LIMITS, milliseconds, quoted, set_if_unli
 
 /// The statements that reset one session.
 ///
-/// The first reset prepares them by name, and the others execute them: that costs the server
-/// about half of what their texts do. Like all prepared statements of the session, they stay.
+/// The first reset prepares most of them by name, and the others execute them, which costs the
+/// server less than their texts do. Like all prepared statements of the session, they stay. BEGIN
+/// has no name, so that a session which has lost the others is left in a failed transaction.
 #[derive(Debug)]
 pub(in crate::postgres) struct SessionReset {
     /// Milliseconds after which the server ends the session for want of a statement.
@@ -85,7 +86,7 @@ fn statements(
     // not to be had on a standby, and none of these needs one.
     let command = ResetStatement::command;
     vec![
-        command("BEGIN ISOLATION LEVEL READ COMMITTED", "BEGIN"),
+        command("BEGIN ISOLATION LEVEL READ COMMITTED", "BEGIN").unnamed(),
         command("SET SESSION AUTHORIZATION DEFAULT", "SET"),
         command("RESET ROLE", "RESET"),
         command("RESET ALL", "RESET"),
@@ -102,6 +103,7 @@ fn statements(
             ),
             tag: "SELECT 1",
             has_row: true,
+            is_unnamed: false,
         },
         command("COMMIT", "COMMIT"),
     ]
@@ -119,7 +121,7 @@ mod tests {
     fn first_reset_prepares_the_statements_and_the_next_execute_them() {
         let mut reset = SessionReset::new(Duration::from_secs(60), Some("it's mine"));
         let first = sent(&reset.next_messages());
-        assert!(first.contains("_sl0\0BEGIN ISOLATION"), "{first}");
+        assert!(first.contains("_sl1\0SET SESSION"), "{first}");
         assert!(
             first.contains("set_config('application_name', 'it''s mine', false)) IS NOT NULL"),
             "{first}"
@@ -128,16 +130,18 @@ mod tests {
         for _ in 0..2 {
             let next = sent(&reset.next_messages());
             assert!(next.contains("_sl9"), "{next}");
-            assert!(!next.contains("COMMIT"), "{next}");
+            assert!(!next.contains("COMMIT\0"), "{next}");
+            // It has no name, so that the session cannot lose it.
+            assert!(next.contains("\0BEGIN ISOLATION"), "{next}");
         }
         // Other statements have other names, since the session may know the first ones.
         reset.limit_invocations(Duration::from_secs(30));
         let bounded = sent(&reset.next_messages());
-        assert!(bounded.contains("_sl10\0BEGIN"), "{bounded}");
+        assert!(bounded.contains("_sl11\0SET SESSION"), "{bounded}");
         assert!(
             bounded.contains("'statement_timeout', '30000'"),
             "{bounded}"
         );
-        assert!(!sent(&reset.next_messages()).contains("COMMIT"));
+        assert!(!sent(&reset.next_messages()).contains("COMMIT\0"));
     }
 }
