@@ -36,9 +36,10 @@ impl Pattern {
         let has_captures = segments
             .iter()
             .any(|segment| is_placeholder(segment) || segment.ends_with('*'));
-        for segment in &segments {
-            // In such a pattern a slash may be doubled before every segment but the first.
-            if has_captures && *segment != "*" && !pattern.nodes.is_empty() {
+        for (index, segment) in segments.iter().enumerate() {
+            // In such a pattern a slash may be doubled, except beside a star.
+            let is_after_text = index > 0 && segments[index - 1] != "*";
+            if has_captures && is_after_text && *segment != "*" {
                 pattern.nodes.push(Node::OptionalSlash);
             }
             pattern.add_segment(segment);

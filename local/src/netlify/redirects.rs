@@ -122,6 +122,11 @@ impl Redirect {
     /// Returns what the engine of Netlify makes of a request: `to` with the captured text in it.
     fn answer(&self, visitor: &Visitor<'_>) -> Option<Answer> {
         let mut captures = self.pattern.match_path(visitor.path)?;
+        // Netlify looks for a loop before it looks at the rule's conditions.
+        let looped = self.loop_start.as_deref();
+        if looped.is_some_and(|start| visitor.path.starts_with(start)) {
+            return Some(Answer::Loop);
+        }
         let sent = parse_query(visitor.query.unwrap_or_default());
         for (name, wanted) in &self.query {
             let value = sent.get(name.as_str())?;
@@ -138,10 +143,6 @@ impl Redirect {
         };
         if !self.conditions.iter().all(is_met) {
             return None;
-        }
-        let looped = self.loop_start.as_deref();
-        if looped.is_some_and(|start| visitor.path.starts_with(start)) {
-            return Some(Answer::Loop);
         }
         Some(Answer::To(captures.fill(&self.to)))
     }
