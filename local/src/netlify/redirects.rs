@@ -5,6 +5,7 @@ use super::query::{encode_value, parse_query};
 use super::rules::RedirectRule;
 use super::visitor::Visitor;
 use http::StatusCode;
+use percent_encoding::percent_decode_str;
 
 /// A redirect rule that the local site can apply.
 #[derive(Clone, Debug)]
@@ -123,8 +124,12 @@ impl Redirect {
     fn answer(&self, visitor: &Visitor<'_>) -> Option<Answer> {
         let mut captures = self.pattern.match_path(visitor.path)?;
         // Netlify looks for a loop before it looks at the rule's conditions.
-        let looped = self.loop_start.as_deref();
-        if looped.is_some_and(|start| visitor.path.starts_with(start)) {
+        let is_loop = |start: &String| {
+            let path: Vec<u8> = percent_decode_str(visitor.path).collect();
+            let start: Vec<u8> = percent_decode_str(start).collect();
+            path.starts_with(&start)
+        };
+        if self.loop_start.as_ref().is_some_and(is_loop) {
             return Some(Answer::Loop);
         }
         let sent = parse_query(visitor.query.unwrap_or_default());
@@ -357,6 +362,8 @@ mod tests {
         let lines = "/* /a/:splat 301\n/a/x /other 301";
         assert_eq!(location(lines, "/a/x", None), None);
         assert_eq!(location(lines, "/b", None).unwrap(), "/a/b");
+        let lines = "/* /café/:splat 301\n/:x/a /other 301";
+        assert_eq!(location(lines, "/caf%C3%A9/a", None), None);
         assert!(matched("/* /index.html 200", "/index.html", None).is_some());
     }
 
