@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::log_line::with_causes;
-use crate::staleness::Staleness;
+use crate::meaning::{Meaning, Repeats};
 
 type Source = Box<dyn StdError + Send + Sync>;
 
@@ -28,7 +28,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     retry_after: Option<Duration>,
-    staleness: Staleness,
+    meaning: Meaning,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -104,7 +104,7 @@ impl Error {
             kind,
             message: message.into(),
             retry_after: None,
-            staleness: Staleness::Unaffected,
+            meaning: usual_meaning(kind),
             source: None,
         }))
     }
@@ -120,7 +120,7 @@ impl Error {
             kind,
             message: message.into(),
             retry_after: None,
-            staleness: Staleness::Unaffected,
+            meaning: usual_meaning(kind),
             source: Some(source.into().into()),
         }))
     }
@@ -131,7 +131,7 @@ impl Error {
             kind: ErrorKind::RateLimited,
             message: message.into(),
             retry_after,
-            staleness: Staleness::Unaffected,
+            meaning: Meaning::Passing,
             source: None,
         }))
     }
@@ -142,15 +142,15 @@ impl Error {
             kind: ErrorKind::NoDatabase,
             message: message.into(),
             retry_after,
-            staleness: Staleness::Unaffected,
+            meaning: Meaning::Final,
             source: None,
         }))
     }
 
-    /// Sets the verdict on the credentials.
-    pub(crate) fn with_staleness(mut self, staleness: Staleness) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.0) {
-            inner.staleness = staleness;
+    /// Sets the meaning, where it is not the usual one of the kind.
+    pub(crate) fn with_meaning(mut self, meaning: Meaning) -> Self {
+        if self.0.meaning != meaning {
+            Arc::make_mut(&mut self.0).meaning = meaning;
         }
         self
     }
@@ -172,9 +172,9 @@ impl Error {
         self
     }
 
-    /// Returns the verdict on the credentials that were in use.
-    pub(crate) fn staleness(&self) -> Staleness {
-        self.0.staleness
+    /// Returns the meaning for what the pool and the retries do next.
+    pub(crate) fn meaning(&self) -> Meaning {
+        self.0.meaning
     }
 
     /// Returns the kind of failure.
@@ -188,8 +188,8 @@ impl Error {
             ErrorKind::RateLimited
             | ErrorKind::ProviderUnavailable
             | ErrorKind::TooManyConnections
-            | ErrorKind::DatabaseUnreachable
             | ErrorKind::DatabaseReadOnly => true,
+            ErrorKind::DatabaseUnreachable => self.0.meaning.repeats() != Repeats::None,
             // A query that timed out may still be running.
             ErrorKind::Timeout(phase) => phase != Phase::Query,
             // A database that is being made comes with a wait.
@@ -217,9 +217,10 @@ impl Error {
     /// back by then; 10 seconds for a preview's database that is being made.
     pub fn retry_after(&self) -> Option<Duration> {
         let otherwise = match self.0.kind {
-            ErrorKind::TooManyConnections
-            | ErrorKind::DatabaseUnreachable
-            | ErrorKind::DatabaseReadOnly => Some(Duration::from_secs(1)),
+            ErrorKind::TooManyConnections | ErrorKind::DatabaseReadOnly => {
+                Some(Duration::from_secs(1))
+            }
+            ErrorKind::DatabaseUnreachable if self.is_retryable() => Some(Duration::from_secs(1)),
             _ => None,
         };
         self.0.retry_after.or(otherwise)
@@ -273,6 +274,31 @@ impl Error {
     /// `STAGELINK_LOG_DETAIL` is `true`.
     pub fn report(&self) -> impl fmt::Display + '_ {
         with_causes(self)
+    }
+}
+
+/// Returns the meaning of a failure of which only the kind is known.
+fn usual_meaning(kind: ErrorKind) -> Meaning {
+    match kind {
+        ErrorKind::DatabaseRefused | ErrorKind::DatabaseMissing => Meaning::Refused,
+        ErrorKind::TooManyConnections => Meaning::Crowded,
+        ErrorKind::DatabaseReadOnly => Meaning::ReadOnly,
+        ErrorKind::DatabaseUnreachable
+        | ErrorKind::RateLimited
+        | ErrorKind::ProviderUnavailable => Meaning::Passing,
+        ErrorKind::Timeout(Phase::Resolve | Phase::Connect | Phase::Handshake) => Meaning::Silent,
+        ErrorKind::Settings
+        | ErrorKind::Stage
+        | ErrorKind::App
+        | ErrorKind::DatabaseUrl
+        | ErrorKind::NoDatabase
+        | ErrorKind::ProviderRefused
+        | ErrorKind::ServerNotAuthenticated
+        | ErrorKind::WrongDatabase
+        | ErrorKind::OutcomeUnknown
+        | ErrorKind::IdempotencyKeyReused
+        | ErrorKind::Timeout(Phase::Wait | Phase::Query)
+        | ErrorKind::Query => Meaning::Final,
     }
 }
 

@@ -12,12 +12,12 @@ mod happy_eyeballs;
 #[cfg(feature = "lambda")]
 mod lambda;
 mod log_line;
+mod meaning;
 mod params;
 mod postgres;
 mod problem;
 mod provider;
 mod stage;
-mod staleness;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]

@@ -38,6 +38,10 @@ pub enum StubBehavior {
     MaxTlsVersion(SslVersion),
     /// Reports that no connection slot is left, instead of asking for a password.
     Full,
+    /// Sends an error with this code and message, instead of asking for a password.
+    Refuse(&'static str, &'static str),
+    /// Answers the SSLRequest with the byte `E` and this text.
+    RefuseBeforeTls(&'static str),
 }
 
 /// Running stub server.
@@ -141,6 +145,12 @@ async fn serve(
         StubBehavior::NoTls => b"N",
         StubBehavior::NotPostgres => b"HTTP/1.1 400 Bad Request\r\n\r\n",
         StubBehavior::CloseConnection => b"",
+        StubBehavior::RefuseBeforeTls(text) => {
+            capture.open_writer();
+            let mut request = [0; 8];
+            tcp.read_exact(&mut request).await?;
+            return Ok(tcp.write_all(format!("E{text}").as_bytes()).await?);
+        }
         _ => return authenticate(accept(tcp, acceptor).await?, stub, &capture.open_writer()).await,
     };
     let mut request = [0; 8];
@@ -174,6 +184,10 @@ where
         StubBehavior::Full => {
             let fields = b"SFATAL\0VFATAL\0C53300\0Msorry, too many clients already\0\0";
             return message(&mut tls, b'E', fields).await;
+        }
+        StubBehavior::Refuse(code, text) => {
+            let fields = format!("SFATAL\0VFATAL\0C{code}\0M{text}\0\0");
+            return message(&mut tls, b'E', fields.as_bytes()).await;
         }
         _ => {
             authentication(&mut tls, 0, &[]).await?;

@@ -8,8 +8,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::database::{Database, State};
 use crate::error::{Error, ErrorKind, Phase};
+use crate::meaning::{Meaning, Repeats};
 use crate::postgres::{
-    Checkpoint, Client, Event, OversizeMessage, Pool, Tap, WriteOutcome, of_query, read_only,
+    Cause, Checkpoint, Client, Event, Pool, Tap, WriteOutcome, cause_in_session, ended, read_only,
 };
 
 /// The attempts at one piece of work.
@@ -19,6 +20,8 @@ pub(super) struct Retry<'a> {
     deadline: Option<Instant>,
     pauses: ExponentialBackoff,
     is_first: bool,
+    /// True if the work was repeated after a time limit of the server ended it.
+    has_repeated_limited: bool,
     /// Since when the database has had no connection left for this work, and its last error.
     full: Option<(Instant, Error)>,
 }
@@ -41,6 +44,7 @@ impl Database {
             deadline: self.deadline,
             pauses,
             is_first: true,
+            has_repeated_limited: false,
             full: None,
         })
     }
@@ -61,8 +65,7 @@ impl Retry<'_> {
                     let outcome = OutcomeProbe::new(&client);
                     return Ok((client, outcome));
                 }
-                Err(failure) if is_transient(failure.kind()) => self.backoff(failure).await?,
-                Err(failure) => return Err(failure),
+                Err(failure) => self.backoff(failure).await?,
             }
         }
     }
@@ -72,7 +75,7 @@ impl Retry<'_> {
     pub(super) async fn one_client(&mut self) -> Result<Client, Error> {
         loop {
             match self.one_connection().await {
-                Err(failure) if failure.kind() == ErrorKind::TooManyConnections => {
+                Err(failure) if failure.meaning().is_crowding() => {
                     self.backoff(failure).await?;
                 }
                 answer => return answer,
@@ -142,7 +145,7 @@ impl Retry<'_> {
     /// request: where nothing has worked for long, no request waits. For a connection that other
     /// instances give back each request waits its own time, though.
     pub(super) async fn backoff(&mut self, failure: Error) -> Result<(), Error> {
-        if is_oversize(&failure) {
+        if !self.may_repeat(failure.meaning()) {
             return Err(failure);
         }
         let ends = self.record_failure(&failure);
@@ -160,11 +163,20 @@ impl Retry<'_> {
         Ok(())
     }
 
+    /// Returns whether a failure of this meaning is followed by another attempt, and counts those
+    /// that happen once.
+    fn may_repeat(&mut self, meaning: Meaning) -> bool {
+        match meaning.repeats() {
+            Repeats::None => false,
+            Repeats::Once => !std::mem::replace(&mut self.has_repeated_limited, true),
+            Repeats::UntilTimeLimit => true,
+        }
+    }
+
     /// Takes note of a failed attempt. Returns the time at which the attempts end.
     fn record_failure(&mut self, failure: &Error) -> Instant {
         let limit = self.pool.limits().retry;
-        if failure.kind() == ErrorKind::TooManyConnections {
-            self.pool.health().observe(Event::Full);
+        if failure.meaning().is_crowding() {
             let since = self
                 .full
                 .take()
@@ -172,17 +184,14 @@ impl Retry<'_> {
             self.full = Some((since, failure.clone()));
             later(since, limit)
         } else {
-            let since = self.pool.health().record_failed_work(failure.kind());
+            let since = self.pool.health().record_failed_work(failure.meaning());
             later(since, limit)
         }
     }
 
     /// The pause before the next attempt.
     fn pause(&mut self, failure: &Error, ends: Instant) -> Duration {
-        let is_busy = matches!(
-            failure.kind(),
-            ErrorKind::TooManyConnections | ErrorKind::Timeout(_)
-        );
+        let is_busy = matches!(failure.meaning(), Meaning::Crowded | Meaning::Silent);
         // A connection that the server ended is most often replaced at once; a server that has
         // too much to do is not helped by that.
         let is_first = std::mem::take(&mut self.is_first);
@@ -202,33 +211,11 @@ impl Retry<'_> {
     }
 }
 
-/// Returns whether a message was too long, as it will be the next time.
-fn is_oversize(failure: &Error) -> bool {
-    let source = std::error::Error::source(failure);
-    source.is_some_and(|source| source.is::<OversizeMessage>())
-}
-
 /// Returns the moment so long after another. A limit beyond the clock's range ends in 30 years.
 fn later(since: Instant, limit: Duration) -> Instant {
     since
         .checked_add(limit)
         .unwrap_or_else(|| since + Duration::from_secs(30 * 365 * 24 * 3600))
-}
-
-/// Returns whether a failure to get a connection may pass within seconds: a server that
-/// restarts or is replaced, a new password that the provider does not know yet, a
-/// provider that stumbles.
-fn is_transient(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::DatabaseUnreachable
-            | ErrorKind::TooManyConnections
-            | ErrorKind::DatabaseRefused
-            | ErrorKind::DatabaseMissing
-            | ErrorKind::RateLimited
-            | ErrorKind::ProviderUnavailable
-            | ErrorKind::Timeout(Phase::Resolve | Phase::Connect | Phase::Handshake)
-    )
 }
 
 /// Sees the outcome of the work on a connection, which may have been given back meanwhile.
@@ -261,21 +248,16 @@ impl OutcomeProbe {
                 oversize,
             ));
         }
-        let code = self.tap.error_since(&self.mark);
-        let kind = code
-            .as_deref()
-            .and_then(of_query)
-            .map_or(ErrorKind::DatabaseUnreachable, |meaning| meaning.kind);
-        let code = code.map_or_else(String::new, |code| format!(" ({code})"));
-        Some(Error::new(
-            kind,
-            format!("the connection to the database ended during a query{code}"),
-        ))
+        Some(ended(self.tap.error_since(&self.mark).as_ref()))
     }
 
-    /// The failure of a read, if the connection has ended or a prepared statement was outdated.
+    /// The failure of a read, if the connection has ended, a prepared statement was outdated, or
+    /// the server gave the statement up for the sake of another: on a follower, of the replay of
+    /// the primary's changes ("conflict with recovery").
     pub(super) fn failed_read(&self) -> Option<Error> {
-        self.lost_connection().or_else(|| self.lost_plan())
+        self.lost_connection()
+            .or_else(|| self.lost_plan())
+            .or_else(|| self.lost_race())
     }
 
     /// The failure of a write, if the connection has ended, the database refused to write, as
@@ -303,17 +285,23 @@ impl OutcomeProbe {
                 ErrorKind::Query,
                 "the database was changed under prepared statements, again and again",
             )
+            .with_meaning(Meaning::LostRace)
         })
     }
 
     fn lost_race(&self) -> Option<Error> {
-        let code = self.tap.error_since(&self.mark)?;
-        matches!(code.as_str(), "40001" | "40P01").then(|| {
+        let error = self.tap.error_since(&self.mark)?;
+        let cause = cause_in_session(&error).filter(|cause| *cause == Cause::LostRace)?;
+        Some(
             Error::new(
-                ErrorKind::Query,
-                format!("the transaction lost against another one ({code}), again and again"),
+                cause.kind(),
+                format!(
+                    "the transaction or statement lost against another one ({}), again and again",
+                    error.code
+                ),
             )
-        })
+            .with_meaning(cause.meaning()),
+        )
     }
 }
 

@@ -12,10 +12,10 @@ pub(crate) use self::connect::startup::session_params::for_transaction;
 pub(crate) use self::connect::startup::{PASSWORD, run_script};
 pub(crate) use self::pool::health::Event;
 pub(crate) use self::pool::{Pool, read_only};
-pub(crate) use self::protocol::{Checkpoint, OversizeMessage, Tap, WriteOutcome};
+pub(crate) use self::protocol::{Checkpoint, Tap, WriteOutcome};
 #[cfg(feature = "testing")]
 pub(crate) use self::protocol::{rehearse_client_statements, rehearse_tap};
-pub(crate) use self::sqlstate::of_query;
+pub(crate) use self::sqlstate::{Cause, cause_in_session, ended};
 
 pub use self::client::Client;
 pub use self::client::DetachedClient;

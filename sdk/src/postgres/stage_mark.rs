@@ -9,14 +9,13 @@ use std::sync::Once;
 
 use fallible_iterator::FallibleIterator as _;
 use postgres_protocol::message::backend::DataRowBody;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::credentials::DatabaseUrl;
 use crate::error::{Error, ErrorKind};
-use crate::postgres::sqlstate::of_query;
+use crate::meaning::Meaning;
+use crate::postgres::sqlstate::{Cause, cause_in_session, response_of};
 use crate::stage::Stage;
-use crate::staleness::Staleness;
 
 /// The stage that a database says it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,16 +109,17 @@ impl StageMark {
 
 /// The error of a database whose mark could not be read. Only an answered query shows that a
 /// database has no mark.
-fn unreadable(error: impl Into<Cause>, url: &DatabaseUrl) -> Error {
-    let cause: Cause = error.into();
-    let driver = cause.downcast_ref::<tokio_postgres::Error>();
-    let code = driver.and_then(|error| error.code()).map(SqlState::code);
-    let (kind, staleness) = match (code, code.and_then(of_query)) {
-        (_, Some(meaning)) => (meaning.kind, meaning.staleness),
-        // query_canceled
-        (Some("57014"), None) => (ErrorKind::DatabaseUnreachable, Staleness::Unaffected),
-        (Some(_), None) => (ErrorKind::WrongDatabase, Staleness::Unaffected),
-        (None, None) => (ErrorKind::DatabaseUnreachable, Staleness::Suspect),
+fn unreadable(error: impl Into<Source>, url: &DatabaseUrl) -> Error {
+    let source: Source = error.into();
+    let driver = source.downcast_ref::<tokio_postgres::Error>();
+    let response = driver
+        .and_then(|error| error.as_db_error())
+        .map(response_of);
+    let (kind, meaning, advice) = match response.as_ref().map(cause_in_session) {
+        Some(Some(Cause::LostRace)) => (ErrorKind::DatabaseUnreachable, Meaning::LostRace, None),
+        Some(Some(cause)) => (cause.kind(), cause.meaning(), cause.advice()),
+        Some(None) => (ErrorKind::WrongDatabase, Meaning::Final, None),
+        None => (ErrorKind::DatabaseUnreachable, Meaning::Suspect, None),
     };
     let DatabaseUrl {
         database,
@@ -133,16 +133,16 @@ fn unreadable(error: impl Into<Cause>, url: &DatabaseUrl) -> Error {
             ": give role {user} the right to SELECT from pg_catalog.pg_db_role_setting, which \
              every role has by default; a server without that catalog is not supported"
         ),
-        _ => String::new(),
+        _ => advice.map_or_else(String::new, |advice| format!(": it reached {advice}")),
     };
     let message = format!(
         "could not read the stage mark of database {database} on {host}:{port}, so nothing shows \
          which stage's it is{advice}"
     );
-    Error::with_source(kind, message, cause).with_staleness(staleness)
+    Error::with_source(kind, message, source).with_meaning(meaning)
 }
 
-type Cause = Box<dyn std::error::Error + Send + Sync>;
+type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// Builds the statement that sets or clears the mark of a database.
 pub(super) fn set_statement(database: &str, stage: Option<Stage>) -> String {

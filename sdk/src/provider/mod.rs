@@ -53,6 +53,13 @@ pub trait Provider: Send + Sync + 'static {
         &self,
         request: &ResolveRequest,
     ) -> impl Future<Output = Result<Credentials, Error>> + Send;
+
+    /// Returns whether each call gives the same response for as long as the process runs, as a
+    /// variable of its environment does. A wrong password is then reported at once, and not tried
+    /// again. False by default.
+    fn is_fixed(&self) -> bool {
+        false
+    }
 }
 
 /// A question to a [`Provider`]: the stage whose credentials the caller needs.
@@ -104,6 +111,11 @@ impl AnyProvider {
     pub(crate) async fn resolve(&self, stage: Stage) -> Result<Credentials, Error> {
         self.0.resolve(&ResolveRequest::new(stage)).await
     }
+
+    /// Returns whether the provider never gives other credentials than before.
+    pub(crate) fn is_fixed(&self) -> bool {
+        self.0.is_fixed()
+    }
 }
 
 impl fmt::Debug for AnyProvider {
@@ -120,6 +132,8 @@ trait DynProvider: Send + Sync {
         &'a self,
         request: &'a ResolveRequest,
     ) -> BoxFuture<'a, Result<Credentials, Error>>;
+
+    fn is_fixed(&self) -> bool;
 }
 
 impl<P: Provider> DynProvider for P {
@@ -128,5 +142,9 @@ impl<P: Provider> DynProvider for P {
         request: &'a ResolveRequest,
     ) -> BoxFuture<'a, Result<Credentials, Error>> {
         Box::pin(Provider::resolve(self, request))
+    }
+
+    fn is_fixed(&self) -> bool {
+        Provider::is_fixed(self)
     }
 }

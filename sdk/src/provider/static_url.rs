@@ -29,4 +29,8 @@ impl Provider for StaticUrl {
     async fn resolve(&self, _request: &ResolveRequest) -> Result<Credentials, Error> {
         Ok(self.0.clone())
     }
+
+    fn is_fixed(&self) -> bool {
+        true
+    }
 }

@@ -39,6 +39,10 @@ impl Provider for UnsetProvider {
         }
         Err(Error::no_database(no_database(stage, self.ignored), None))
     }
+
+    fn is_fixed(&self) -> bool {
+        true
+    }
 }
 
 fn no_new_credentials(stage: Stage, ignored: Option<IgnoredSource>) -> Error {

@@ -12,12 +12,12 @@ use tracing::Instrument as _;
 
 use crate::error::{Error, ErrorKind};
 use crate::log_line::with_causes;
+use crate::meaning::Meaning;
 use crate::postgres::connect::startup::RewindStream;
 use crate::postgres::connect::tls;
 use crate::postgres::connect::turns::{Turns, WithTurns};
 use crate::postgres::protocol::{ClientStatements, Tap, Tapped};
 use crate::stage::Stage;
-use crate::staleness::Staleness;
 
 /// A session that the driver runs.
 pub(in crate::postgres) struct Driven {
@@ -54,7 +54,7 @@ pub(in crate::postgres) async fn drive(
             format!("the connection to {server} broke while the session started"),
             error,
         )
-        .with_staleness(Staleness::Suspect)
+        .with_meaning(Meaning::Suspect)
     })?;
     let (connection, turns) = WithTurns::new(connection);
     let task = async move {

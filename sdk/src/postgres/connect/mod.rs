@@ -27,6 +27,7 @@ use tokio::time::{Instant, timeout};
 use crate::config::ServerSettings;
 use crate::credentials::{DatabaseUrl, Roots, TlsPolicy};
 use crate::error::{Error, ErrorKind, Phase};
+use crate::meaning::Meaning;
 use crate::postgres::connect::cancel::CancelToken;
 use crate::postgres::connect::connector::{NewConnection, ServerInfo};
 use crate::postgres::connect::driver::{Driven, drive};
@@ -43,10 +44,9 @@ use crate::postgres::connect::timings::ConnectTimings;
 use crate::postgres::connect::tls::{Anchors, Certificate, HandshakeError, Peer, PublicKey};
 use crate::postgres::connect::verify::{CertificateCheck, ServerVerifier};
 use crate::postgres::protocol::ErrorResponse;
-use crate::postgres::sqlstate::{refused, unauthenticated};
+use crate::postgres::sqlstate::{refused, unauthenticated, without_certificate};
 use crate::postgres::stage_mark::StageMark;
 use crate::stage::Stage;
-use crate::staleness::Staleness;
 
 /// An attempt to open a connection to a server.
 ///
@@ -103,10 +103,10 @@ impl<'a> ConnectAttempt<'a> {
         loop {
             match self.connect(&strategy, timings).await {
                 Ok(connection) => {
-                    if early_scram_failed {
-                        self.hints
-                            .record(self.server, |hint| hint.rejects_early_scram = true);
-                    }
+                    self.hints.record(self.server, |hint| {
+                        hint.rejects_early_scram |= early_scram_failed;
+                        hint.may_reject_early_scram = false;
+                    });
                     return Ok(connection);
                 }
                 Err(Fallback::NoDirectTls) => {
@@ -121,6 +121,9 @@ impl<'a> ConnectAttempt<'a> {
                 }
                 Err(Fallback::NoEarlyScram(None)) => {
                     early_scram_failed = true;
+                    // The next attempts begin without, whatever becomes of this one.
+                    self.hints
+                        .record(self.server, |hint| hint.may_reject_early_scram = true);
                     strategy.early_scram = false;
                     strategy.early_query = false;
                 }
@@ -134,14 +137,15 @@ impl<'a> ConnectAttempt<'a> {
 
     fn first_strategy(&self) -> Strategy<'a> {
         let hint = self.hints.of(self.server);
+        let takes_early_scram = !hint.rejects_early_scram && !hint.may_reject_early_scram;
         let configured = self.url.direct_tls.unwrap_or(self.settings.direct_tls);
         Strategy {
             direct_tls: match self.url.direct_tls {
                 Some(false) => false,
                 _ => hint.direct_tls.unwrap_or(configured),
             },
-            early_scram: self.settings.early_scram && !hint.rejects_early_scram,
-            early_query: !hint.rejects_early_scram && !hint.drops_early_statements,
+            early_scram: self.settings.early_scram && takes_early_scram,
+            early_query: takes_early_scram && !hint.drops_early_statements,
             anchors: match &self.url.tls {
                 TlsPolicy::Verify {
                     roots, hostname, ..
@@ -446,6 +450,9 @@ impl<'a> ConnectAttempt<'a> {
                 Fallback::Fail(refused(response, self.server, self.url))
             }
             StartupError::ScramFailed(error) => Fallback::Fail(unauthenticated(error, self.server)),
+            StartupError::Io(error) if tls::wants_client_certificate(&error) => {
+                Fallback::Fail(without_certificate(error, self.server, self.url))
+            }
             StartupError::Io(error) => Fallback::Fail(startup_failed(
                 format!(
                     "the connection to {} broke while the session started",
@@ -471,7 +478,7 @@ impl<'a> ConnectAttempt<'a> {
 
 fn startup_failed(message: String, source: std::io::Error) -> Error {
     Error::with_source(ErrorKind::DatabaseUnreachable, message, source)
-        .with_staleness(Staleness::Suspect)
+        .with_meaning(Meaning::Suspect)
 }
 
 impl From<HandshakeError> for Fallback {

@@ -26,6 +26,10 @@ pub(in crate::postgres) struct ServerHint {
     /// True if it failed on a SCRAM message that it had not asked for yet, or on a statement
     /// before it was ready.
     pub(in crate::postgres) rejects_early_scram: bool,
+    /// True if the last attempts may have failed for that reason. Until the next connection that
+    /// opens, no attempt sends any; that connection's successor tries it again, since a server
+    /// that was down fails in the same way.
+    pub(in crate::postgres) may_reject_early_scram: bool,
     /// True if it gave no response to a statement that it got before it was ready.
     pub(in crate::postgres) drops_early_statements: bool,
 }

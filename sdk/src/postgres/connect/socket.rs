@@ -12,8 +12,8 @@ use tokio::time::{Instant, timeout};
 use crate::credentials::{DatabaseUrl, Tcp};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::happy_eyeballs::{self, Connected};
+use crate::meaning::Meaning;
 use crate::postgres::connect::time_out::timed_out_with_source;
-use crate::staleness::Staleness;
 
 /// Connects to the first address of the server that answers, within the time limit if there is
 /// one. `server` is `host:port`, for messages.
@@ -39,9 +39,9 @@ pub(in crate::postgres) async fn connect(
         _ => {
             // A refused connection suggests that the server has moved.
             let has_moved = error.has_refusal();
-            unreachable("could not connect to", server, error).with_staleness(match has_moved {
-                true => Staleness::Stale,
-                false => Staleness::Suspect,
+            unreachable("could not connect to", server, error).with_meaning(match has_moved {
+                true => Meaning::Moved,
+                false => Meaning::Suspect,
             })
         }
     })?;
@@ -65,7 +65,7 @@ async fn look_up(
     };
     // An unknown name suggests that the server has moved, too.
     let addresses = addresses.map_err(|error| {
-        unreachable("could not look up", server, error).with_staleness(Staleness::Stale)
+        unreachable("could not look up", server, error).with_meaning(Meaning::Moved)
     })?;
     Ok(addresses.collect())
 }
@@ -89,7 +89,7 @@ fn unreachable(
         format!("{what} the database server {server}"),
         source,
     )
-    .with_staleness(Staleness::Suspect)
+    .with_meaning(Meaning::Suspect)
 }
 
 fn set_options(tcp: &TcpStream, options: &Tcp) -> io::Result<()> {
@@ -177,7 +177,7 @@ mod tests {
         let silent = SilentAddress::v4();
         let error = failure(silent.address, Duration::from_millis(50)).await;
         assert_eq!(error.kind(), ErrorKind::Timeout(Phase::Connect));
-        assert_eq!(error.staleness(), Staleness::Unaffected);
+        assert_eq!(error.meaning(), Meaning::Silent);
         let report = error.report().to_string();
         let expected = format!("more than 50 ms (connect): {}: no answer", silent.address);
         assert!(report.ends_with(&expected), "{report}");
@@ -187,7 +187,7 @@ mod tests {
         drop(listener);
         let error = failure(refusing, Duration::from_secs(9)).await;
         assert_eq!(error.kind(), ErrorKind::DatabaseUnreachable);
-        assert_eq!(error.staleness(), Staleness::Stale);
+        assert_eq!(error.meaning(), Meaning::Moved);
         assert!(error.report().to_string().contains(&refusing.to_string()));
     }
 }

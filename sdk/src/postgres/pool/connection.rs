@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::clock::SuspendAwareInstant;
+use crate::meaning::Meaning;
 use crate::postgres::connect::cancel::CancelToken;
 use crate::postgres::connect::connector::NewConnection;
 use crate::postgres::connect::socket::SocketProbe;
@@ -21,8 +22,7 @@ use crate::postgres::pool::reset::{Caution, ResetTasks};
 use crate::postgres::pool::shared_health::SharedHealth;
 use crate::postgres::pool::statements::{StatementRunner, Statements};
 use crate::postgres::protocol::{Checkpoint, ReturnState, Tap};
-use crate::postgres::sqlstate::of_query;
-use crate::staleness::Staleness;
+use crate::postgres::sqlstate::cause_in_session;
 
 /// A session in the pool.
 pub(in crate::postgres) struct PooledConnection {
@@ -232,18 +232,17 @@ impl PooledConnection {
     /// state of the session.
     fn report(&self) -> ReturnState {
         let state = self.tap.return_state_since(&self.lent_at);
-        let meaning = state.error.as_deref().and_then(of_query);
         if state.has_ended {
-            let generation = self.generation;
-            let staleness = match meaning {
+            let cause = state.error.as_ref().and_then(cause_in_session);
+            let meaning = match cause {
                 // The SDK itself has closed the connection.
-                _ if self.tap.oversize().is_some() => Staleness::Unaffected,
-                Some(meaning) => meaning.staleness,
-                None => Staleness::Suspect,
+                _ if self.tap.oversize().is_some() => Meaning::Final,
+                Some(cause) => cause.meaning(),
+                None => Meaning::Suspect,
             };
             self.health.observe(Event::Ended {
-                generation,
-                staleness,
+                generation: self.generation,
+                meaning,
             });
         }
         state

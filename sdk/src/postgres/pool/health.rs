@@ -19,10 +19,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::clock::{Now, SuspendAwareInstant};
-use crate::error::{ErrorKind, Phase};
+use crate::meaning::Meaning;
 use crate::postgres::pool::replacement::{Replacement, Verdict};
 use crate::provider::Backoff;
-use crate::staleness::Staleness;
 
 pub(in crate::postgres) use self::concerns::Concerns;
 pub(crate) use self::event::Event;
@@ -89,18 +88,15 @@ impl Health {
                     self.unreachable.reset();
                 }
             }
-            Event::ConnectFailed {
-                kind, staleness, ..
-            } => {
-                let failed = self
-                    .credentials
-                    .record_failure(kind, staleness, now.monotonic);
-                if failed == Staleness::Stale {
+            Event::ConnectFailed { meaning, .. } => {
+                self.record_room(meaning, now.suspend_aware);
+                if self.credentials.is_stale_after(meaning, now.monotonic) {
                     return Action::AskProvider(Reason::Unreachable);
                 }
             }
-            Event::Ended { staleness, .. } => {
-                self.credentials.is_suspect |= staleness != Staleness::Unaffected;
+            Event::Ended { meaning, .. } => {
+                self.record_room(meaning, now.suspend_aware);
+                self.credentials.is_suspect |= meaning.may_be_stale() && meaning != Meaning::Silent;
             }
             Event::ReadOnly { .. } => self.credentials.is_read_only = true,
             Event::WriteRefused {
@@ -118,14 +114,13 @@ impl Health {
                 }
             }
             Event::NearLimit { .. } => self.headroom = Headroom::NearLimit,
-            Event::Full => self.headroom = Headroom::Scarce(now.suspend_aware),
             Event::ReadSucceeded => self.connect_failing_since = None,
             Event::WriteSucceeded => {
                 self.connect_failing_since = None;
                 self.write_failing_since = None;
             }
-            Event::WorkFailed { kind } => {
-                let since = match Reason::of(kind) {
+            Event::WorkFailed { meaning } => {
+                let since = match Reason::of(meaning) {
                     Reason::Unreachable => &mut self.connect_failing_since,
                     Reason::ReadOnly => &mut self.write_failing_since,
                 };
@@ -163,8 +158,8 @@ impl Health {
     }
 
     /// Start of the time in which work has failed like this without success between.
-    pub(in crate::postgres) fn failing_since(&self, kind: ErrorKind) -> Option<Instant> {
-        match Reason::of(kind) {
+    pub(in crate::postgres) fn failing_since(&self, meaning: Meaning) -> Option<Instant> {
+        match Reason::of(meaning) {
             Reason::Unreachable => self.connect_failing_since,
             Reason::ReadOnly => self.write_failing_since,
         }
@@ -179,6 +174,13 @@ impl Health {
             | Concerns::NO_CONNECTION.when(self.connect_failing_since.is_some())
             | Concerns::NO_WRITES.when(self.write_failing_since.is_some())
             | Concerns::CROWDED.when(!matches!(self.headroom, Headroom::Enough))
+    }
+
+    /// Takes note of a server that has no room for another connection.
+    fn record_room(&mut self, meaning: Meaning, now: SuspendAwareInstant) {
+        if meaning.is_crowding() {
+            self.headroom = Headroom::Scarce(now);
+        }
     }
 
     fn end_invocation(&mut self, now: SuspendAwareInstant) -> Action {
@@ -227,20 +229,22 @@ impl CredentialHealth {
         self.silent_since = None;
     }
 
-    /// Takes note of a failure to connect. Returns its verdict in the light of those before it.
-    fn record_failure(&mut self, kind: ErrorKind, alone: Staleness, now: Instant) -> Staleness {
-        let is_silence = matches!(kind, ErrorKind::Timeout(Phase::Connect | Phase::Handshake));
-        match alone {
-            Staleness::Suspect if std::mem::replace(&mut self.is_suspect, true) => Staleness::Stale,
-            Staleness::Unaffected if is_silence => {
+    /// Takes note of a failure to connect. Returns whether it shows, in the light of those before
+    /// it, that the credentials are stale.
+    fn is_stale_after(&mut self, meaning: Meaning, now: Instant) -> bool {
+        match meaning {
+            Meaning::Refused | Meaning::Unknown | Meaning::Moved => true,
+            Meaning::Suspect => std::mem::replace(&mut self.is_suspect, true),
+            Meaning::Silent => {
                 let since = *self.silent_since.get_or_insert(now);
-                if self.is_suspect || now.duration_since(since) >= SILENCE {
-                    Staleness::Stale
-                } else {
-                    Staleness::Unaffected
-                }
+                self.is_suspect || now.duration_since(since) >= SILENCE
             }
-            alone => alone,
+            Meaning::Crowded
+            | Meaning::Passing
+            | Meaning::ReadOnly
+            | Meaning::LostRace
+            | Meaning::Limited
+            | Meaning::Final => false,
         }
     }
 }

@@ -10,7 +10,6 @@ use crate::postgres::pool::Pool;
 use crate::postgres::pool::manager::Connections;
 use crate::postgres::stage_mark::{self, StageMark};
 use crate::stage::Stage;
-use crate::staleness::Staleness;
 
 /// The facts of a stage's database and its server, as a fresh connection found them.
 #[derive(Clone, Debug)]
@@ -98,7 +97,7 @@ impl Pool {
         };
         match connections.manager().connector.open_unchecked().await {
             Ok(opened) => Ok((connections, opened)),
-            Err(evidence) if evidence.staleness() == Staleness::Stale => {
+            Err(evidence) if evidence.meaning().is_stale() => {
                 let next = Box::pin(self.renew(Some((&connections, &evidence)))).await?;
                 let opened = next.manager().connector.open_unchecked().await?;
                 Ok((next, opened))

@@ -27,6 +27,7 @@ use crate::clock::SuspendAwareInstant;
 use crate::config::{Limits, ServerSettings};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Phase};
+use crate::meaning::Meaning;
 use crate::postgres::connect::server_hints::ServerHints;
 use crate::postgres::connect::timings::ConnectTimings;
 use crate::postgres::pool::health::{Action, Event};
@@ -35,7 +36,6 @@ use crate::postgres::pool::reset::ResetTasks;
 use crate::postgres::pool::shared_health::SharedHealth;
 use crate::provider::AnyProvider;
 use crate::stage::Stage;
-use crate::staleness::Staleness;
 
 /// The connections to a stage's database.
 ///
@@ -112,13 +112,8 @@ impl Pool {
 
     /// Opens a connection before a request wants it.
     pub(crate) async fn warm_up(&self) -> Result<(), Error> {
-        let opened = self.connection(None).await;
-        if let Err(failure) = &opened
-            && failure.kind() == ErrorKind::TooManyConnections
-        {
-            self.health.observe(Event::Full);
-        }
-        give_back(opened?);
+        let opened = self.connection(None).await?;
+        give_back(opened);
         // Its task sends what waits, before the process may be frozen.
         tokio::task::yield_now().await;
         Ok(())
@@ -149,8 +144,7 @@ impl Pool {
             };
             let action = self.health.observe(Event::ConnectFailed {
                 generation,
-                kind: failure.kind(),
-                staleness: failure.staleness(),
+                meaning: failure.meaning(),
             });
             if action == Action::Proceed || !may_renew {
                 return Err(failure);
@@ -189,7 +183,7 @@ impl Pool {
                 format!("the pool for stage {} gave no connection", self.stage),
                 error,
             )
-            .with_staleness(Staleness::Stale),
+            .with_meaning(Meaning::Moved),
         })
     }
 

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Phase};
+use crate::meaning::{Meaning, Repeats};
 use crate::postgres::connect::connector::Connector;
 use crate::postgres::connect::time_out::timed_out;
 use crate::postgres::pool::Pool;
@@ -30,11 +31,15 @@ impl Pool {
         if let Some(current) = self.current().filter(newer) {
             return Ok(current);
         }
-        let reason = evidence.map_or(Reason::Unreachable, |error| Reason::of(error.kind()));
+        let reason = evidence.map_or(Reason::Unreachable, |error| Reason::of(error.meaning()));
         let wait = self.health.wait_to_ask(reason);
         if !wait.is_zero() {
             let failure = evidence.or(last_failure.as_ref()).cloned();
             let failure = failure.unwrap_or_else(|| self.too_many_requests());
+            let failure = match self.provider.is_fixed() {
+                true => without_other_credentials(failure, true),
+                false => failure,
+            };
             return Err(with_wait(failure, wait));
         }
         if stale.is_some() {
@@ -49,7 +54,9 @@ impl Pool {
         };
         let (answer, failure) = match (self.ask_provider().await, stale) {
             (Ok(credentials), Some((old, evidence))) if is_same(old, &credentials) => {
-                (Answer::Same, self.still_the_same(&credentials, evidence))
+                let failure = self.still_the_same(&credentials, evidence);
+                let is_fixed = self.provider.is_fixed();
+                (Answer::Same, without_other_credentials(failure, is_fixed))
             }
             (Ok(credentials), _) => {
                 let generation = known + 1;
@@ -71,7 +78,7 @@ impl Pool {
                     None => error,
                     Some((_, evidence)) => {
                         tracing::warn!(reason = %error.report(), "could not ask for new credentials");
-                        evidence.clone()
+                        after_failed_request(evidence.clone(), &error)
                     }
                 };
                 (Answer::Failed { retry_after }, failure)
@@ -130,6 +137,7 @@ impl Pool {
             ),
             evidence.clone(),
         )
+        .with_meaning(evidence.meaning())
     }
 
     fn too_many_requests(&self) -> Error {
@@ -144,6 +152,22 @@ impl Pool {
     }
 }
 
+/// Sets the meaning of a failure after the provider has given no other credentials.
+fn without_other_credentials(failure: Error, is_fixed: bool) -> Error {
+    let meaning = failure.meaning().without_other_credentials(is_fixed);
+    failure.with_meaning(meaning)
+}
+
+/// Sets the meaning of a failure after the provider could not be asked. Where the provider's own
+/// failure passes, other credentials may still come.
+fn after_failed_request(failure: Error, of_provider: &Error) -> Error {
+    match (failure.meaning(), of_provider.meaning().repeats()) {
+        (_, Repeats::None) => without_other_credentials(failure, true),
+        (Meaning::Unknown, _) => failure.with_meaning(Meaning::Refused),
+        _ => failure,
+    }
+}
+
 /// Tells the client how long the provider is left alone, where only the provider's answer can help.
 fn with_wait(failure: Error, wait: Duration) -> Error {
     let needs_provider = matches!(
@@ -154,7 +178,7 @@ fn with_wait(failure: Error, wait: Duration) -> Error {
             | ErrorKind::DatabaseRefused
             | ErrorKind::DatabaseMissing
     );
-    if wait.is_zero() || !needs_provider {
+    if wait.is_zero() || !needs_provider || failure.meaning() == Meaning::Final {
         return failure;
     }
     // Whole seconds, as a client gets them: it must not come back too early.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::clock::Now;
-use crate::error::ErrorKind;
+use crate::meaning::Meaning;
 use crate::postgres::pool::health::{Action, Concerns, Event, Health, Reason};
 
 /// The health of a stage's database, shared by its pool and the pool's connections.
@@ -38,9 +38,10 @@ impl SharedHealth {
     }
 
     /// Takes note of a failed attempt at some work. Returns since when such work fails.
-    pub(crate) fn record_failed_work(&self, kind: ErrorKind) -> Instant {
-        self.observe(Event::WorkFailed { kind });
-        self.lock().failing_since(kind).unwrap_or_else(Instant::now)
+    pub(crate) fn record_failed_work(&self, meaning: Meaning) -> Instant {
+        self.observe(Event::WorkFailed { meaning });
+        let since = self.lock().failing_since(meaning);
+        since.unwrap_or_else(Instant::now)
     }
 
     /// Returns whether the end of the invocation changes nothing.
@@ -65,6 +66,10 @@ mod tests {
     use super::*;
 
     const NEAR_LIMIT: Event = Event::NearLimit { generation: 1 };
+    const FULL: Event = Event::ConnectFailed {
+        generation: 1,
+        meaning: Meaning::Crowded,
+    };
     const END: Event = Event::InvocationEnded;
 
     /// The events of a request that succeeds, on a connection that is there.
@@ -85,7 +90,7 @@ mod tests {
     #[test]
     fn process_without_the_end_of_invocations_takes_no_lock_though_the_limit_was_near() {
         let shared = shared();
-        for crowding in [NEAR_LIMIT, Event::Full] {
+        for crowding in [NEAR_LIMIT, FULL] {
             shared.observe(crowding);
             for event in REQUEST {
                 assert!(shared.is_unaffected_by(event), "{event:?}");

@@ -6,12 +6,13 @@ use std::fmt;
 use fallible_iterator::FallibleIterator as _;
 use postgres_protocol::message::backend::{ErrorFields, ErrorResponseBody};
 
-/// The code and message of an ErrorResponse, or of a NoticeResponse, which has the same fields. The sender may be an attacker, so both are kept short
-/// and free of control characters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::postgres) struct ErrorResponse {
-    pub(in crate::postgres) code: String,
-    pub(in crate::postgres) message: String,
+/// The code and message of an ErrorResponse, or of a NoticeResponse, which has the same fields. The
+/// sender may be an attacker, so both are kept short and free of control characters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ErrorResponse {
+    /// The SQLSTATE.
+    pub(crate) code: String,
+    pub(crate) message: String,
 }
 
 impl ErrorResponse {
@@ -20,10 +21,7 @@ impl ErrorResponse {
     }
 
     pub(in crate::postgres) fn of_fields(mut fields: ErrorFields<'_>) -> Self {
-        let mut response = Self {
-            code: String::new(),
-            message: String::new(),
-        };
+        let mut response = Self::default();
         // Malformed fields are left out.
         while let Ok(Some(field)) = fields.next() {
             let text = || printable(field.value_bytes());
@@ -35,16 +33,6 @@ impl ErrorResponse {
         }
         response
     }
-
-    /// Returns whether the error may be a reaction to messages that were sent before the server
-    /// asked: protocol violations, unsupported features, internal errors. Other errors are about the
-    /// server or the login.
-    pub(in crate::postgres) fn may_concern_early_messages(&self) -> bool {
-        ["08", "0A", "XX"]
-            .iter()
-            .any(|class| self.code.starts_with(class))
-            || self.code.is_empty()
-    }
 }
 
 impl fmt::Display for ErrorResponse {
@@ -55,7 +43,8 @@ impl fmt::Display for ErrorResponse {
 
 impl Error for ErrorResponse {}
 
-fn printable(bytes: &[u8]) -> String {
+/// Returns a text that is kept short and free of control characters.
+pub(super) fn printable(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes)
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })

@@ -14,9 +14,8 @@ mod tap;
 pub(in crate::postgres) use self::client_statements::ClientStatements;
 #[cfg(feature = "testing")]
 pub(crate) use self::client_statements::rehearse_client_statements;
-pub(in crate::postgres) use self::error_response::ErrorResponse;
+pub(crate) use self::error_response::ErrorResponse;
 pub(crate) use self::outcome::{Checkpoint, ReturnState, WriteOutcome};
-pub(crate) use self::oversize::OversizeMessage;
 #[cfg(feature = "testing")]
 pub(crate) use self::rehearsal::rehearse_tap;
 pub(crate) use self::tap::Tap;

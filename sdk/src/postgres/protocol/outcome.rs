@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::postgres::protocol::ErrorResponse;
+use crate::postgres::protocol::error_response::printable;
 use crate::postgres::protocol::frames::STARTUP;
 
 #[cfg(test)]
@@ -30,9 +32,9 @@ pub(in crate::postgres) struct TransactionTracker {
     is_copying: bool,
     /// True if the driver takes each response from here on for that of another request.
     is_out_of_step: bool,
-    /// Number of errors that the server reported; `last_error` is the SQLSTATE of the last.
+    /// Number of errors that the server reported, and the last of them.
     errors: u64,
-    last_error: String,
+    last_error: ErrorResponse,
     /// Number of errors that refused a write because the session is read-only.
     refused_writes: u64,
     /// Number of errors that only an invalid prepared statement caused.
@@ -113,8 +115,8 @@ pub(crate) struct ReturnState {
     pub(crate) has_ended: bool,
     /// No work is being sent or waits for its response, and no transaction is open.
     pub(crate) is_idle: bool,
-    /// The SQLSTATE of the last error that the server reported.
-    pub(crate) error: Option<String>,
+    /// The last error that the server reported.
+    pub(crate) error: Option<ErrorResponse>,
     /// The server refused a write, because the session is read-only.
     pub(crate) has_refused_write: bool,
     /// The session has lost prepared statements, of which the driver may have some of its own.
@@ -130,7 +132,7 @@ impl TransactionTracker {
         ReturnState {
             has_ended: self.has_ended(),
             is_idle: self.is_idle(),
-            error: self.error_since(checkpoint).map(str::to_owned),
+            error: self.error_since(checkpoint).cloned(),
             has_refused_write: self.has_refused_write_since(checkpoint),
             has_lost_statements: self.has_lost_statements,
             work_count: self.works,
@@ -160,7 +162,10 @@ impl TransactionTracker {
         }
     }
 
-    pub(in crate::postgres) fn error_since(&self, checkpoint: &Checkpoint) -> Option<&str> {
+    pub(in crate::postgres) fn error_since(
+        &self,
+        checkpoint: &Checkpoint,
+    ) -> Option<&ErrorResponse> {
         (self.errors > checkpoint.errors).then_some(&self.last_error)
     }
 
@@ -324,11 +329,11 @@ impl TransactionTracker {
     fn error(&mut self, body: &[u8]) {
         self.response.failed = true;
         self.errors += 1;
-        self.last_error.clear();
+        self.last_error = ErrorResponse::default();
         let (mut fatal, mut in_order, mut is_outdated) = (false, false, false);
         for field in fields(body) {
             match field {
-                [b'C', code @ ..] => self.last_error.push_str(&String::from_utf8_lossy(code)),
+                [b'C', code @ ..] => self.last_error.code = printable(code),
                 // The severity that is never translated.
                 [b'V', severity @ ..] => fatal = severity == b"FATAL",
                 // The routine that reported it. A pooler's own errors name none.
@@ -336,19 +341,21 @@ impl TransactionTracker {
                     in_order = true;
                     is_outdated = routine == b"RevalidateCachedQuery";
                 }
-                // PgBouncer's error for a request that found no server in time.
-                b"Mquery_wait_timeout" => in_order = true,
+                [b'M', message @ ..] => {
+                    self.last_error.message = printable(message);
+                    in_order |= FOUND_NO_SERVER.contains(&message);
+                }
                 _ => {}
             }
         }
-        self.refused_writes += u64::from(self.last_error == READ_ONLY_TRANSACTION);
+        self.refused_writes += u64::from(self.last_error.code == READ_ONLY_TRANSACTION);
         self.response.refused |= in_order;
         self.response.fatal |= fatal && in_order;
         // invalid_sql_statement_name
-        let is_missing = self.last_error == "26000";
+        let is_missing = self.last_error.code == "26000";
         self.has_lost_statements |= is_missing;
         // feature_not_supported: "cached plan must not change result type"
-        if is_missing || is_outdated && self.last_error == "0A000" {
+        if is_missing || is_outdated && self.last_error.code == "0A000" {
             self.statement_loss = Some(StatementLoss::Failed);
         }
     }
@@ -387,6 +394,13 @@ fn fields(body: &[u8]) -> impl Iterator<Item = &[u8]> {
     body.split_inclusive(|byte| *byte == 0)
         .filter_map(|field| field.strip_suffix(&[0]))
 }
+
+/// The errors of poolers for a request that found no server in time: PgBouncer's, and Supavisor's
+/// before 2026.
+const FOUND_NO_SERVER: [&[u8]; 2] = [
+    b"query_wait_timeout",
+    b"Unable to check out process from the pool due to timeout",
+];
 
 /// read_only_sql_transaction.
 const READ_ONLY_TRANSACTION: &str = "25006";

@@ -14,6 +14,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::postgres::protocol::ErrorResponse;
 use crate::postgres::protocol::frames::{Frames, Oversize};
 use crate::postgres::protocol::outcome::{
     Checkpoint, ReturnState, StatementLoss, TransactionTracker, WriteOutcome,
@@ -47,9 +48,9 @@ impl Tap {
         self.tracker().outcome_since(checkpoint)
     }
 
-    /// Returns the SQLSTATE of the last error that the server reported since the checkpoint.
-    pub(crate) fn error_since(&self, checkpoint: &Checkpoint) -> Option<String> {
-        self.tracker().error_since(checkpoint).map(str::to_owned)
+    /// Returns the last error that the server reported since the checkpoint.
+    pub(crate) fn error_since(&self, checkpoint: &Checkpoint) -> Option<ErrorResponse> {
+        self.tracker().error_since(checkpoint).cloned()
     }
 
     /// Returns whether the server refused a write since the checkpoint, because the session is

@@ -31,6 +31,7 @@ use crate::error::Error;
 use crate::postgres::connect::scram::ScramKeyCache;
 use crate::postgres::connect::server_auth::ServerAuth;
 use crate::postgres::protocol::ErrorResponse;
+use crate::postgres::sqlstate::may_concern_early_messages;
 
 pub(in crate::postgres) use self::authenticate::{LEAST_ITERATIONS, Mechanism, SaslMechanisms};
 pub(in crate::postgres) use self::pipelined::Pipelined;
@@ -155,7 +156,7 @@ where
             (message, mechanisms)
         }
         Err(StartupError::ErrorResponse(response))
-            if is_early && response.may_concern_early_messages() =>
+            if is_early && may_concern_early_messages(&response) =>
         {
             return Err(StartupError::EarlyScramRejected(None));
         }
@@ -252,7 +253,7 @@ impl StartupError {
         match self {
             Self::Io(_) if has_early_query => Self::EarlyScramRejected(None),
             Self::ErrorResponse(response)
-                if has_early_query && response.may_concern_early_messages() =>
+                if has_early_query && may_concern_early_messages(&response) =>
             {
                 Self::EarlyScramRejected(None)
             }

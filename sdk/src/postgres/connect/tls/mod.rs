@@ -16,12 +16,15 @@ mod tests;
 
 use std::io;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
-use crate::staleness::Staleness;
+use crate::meaning::Meaning;
+use crate::postgres::sqlstate::refused_before_tls;
 
 #[cfg(not(target_os = "linux"))]
 pub(in crate::postgres) use self::native::{Certificate, PublicKey, Stream, handshake, prepare};
@@ -75,7 +78,11 @@ impl Peer<'_> {
         };
         tcp.write_all(&SSL_REQUEST).await.map_err(broken)?;
         let made = make()?;
-        check_ssl_reply(tcp.read_u8().await.map_err(broken)?, self.name)?;
+        let reply = tcp.read_u8().await.map_err(broken)?;
+        if reply == b'E' {
+            return Err(refused_before_tls(&rest_of_error(tcp).await, self.name));
+        }
+        check_ssl_reply(reply, self.name)?;
         Ok(made)
     }
 
@@ -104,7 +111,7 @@ impl Peer<'_> {
                 ),
                 failed,
             )
-            .with_staleness(Staleness::Suspect)
+            .with_meaning(Meaning::Suspect)
         } else {
             failed
         })
@@ -144,8 +151,20 @@ fn without_final_dot(host: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
 
-/// Checks the reply to SSLRequest. Only `S` continues: bytes before encryption are not
-/// authenticated, so an ErrorResponse is not trusted either.
+/// Reads what follows the first byte of an error before encryption, up to a limit of bytes and
+/// time. Postgres that cannot start a process sends a text as in protocol 2, poolers send an
+/// ErrorResponse.
+async fn rest_of_error(tcp: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = tcp.take(LONGEST_ERROR);
+    // What has arrived by then counts.
+    timeout(ERROR_TIMEOUT, rest.read_to_end(&mut bytes))
+        .await
+        .ok();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Checks the reply to SSLRequest. Only `S` continues.
 fn check_ssl_reply(reply: u8, server: &str) -> Result<(), Error> {
     match reply {
         b'S' => Ok(()),
@@ -158,8 +177,16 @@ fn check_ssl_reply(reply: u8, server: &str) -> Result<(), Error> {
         _ => Err(Error::new(
             ErrorKind::DatabaseUnreachable,
             format!("{server} does not reply like a Postgres server"),
-        )),
+        )
+        .with_meaning(Meaning::Final)),
     }
+}
+
+/// Returns whether a server ended the session's TLS because the client has no certificate. With TLS
+/// 1.3 that arrives after the handshake.
+pub(in crate::postgres) fn wants_client_certificate(error: &io::Error) -> bool {
+    let text = error.to_string().to_ascii_lowercase();
+    text.contains("alert certificate required") || text.contains("certificaterequired")
 }
 
 fn setup_failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
@@ -176,6 +203,11 @@ fn is_disconnect(kind: io::ErrorKind) -> bool {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
     )
 }
+
+const LONGEST_ERROR: u64 = 1024;
+
+/// The server has sent the error whole, or it is none.
+const ERROR_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Length 8, then the code 80877103 (postgresql.org/docs/18/protocol-message-formats.html).
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use crate::clock::SuspendAwareInstant;
-use crate::error::{ErrorKind, Phase};
+use crate::meaning::Meaning;
 use crate::postgres::pool::health::concerns::Concerns;
-use crate::staleness::Staleness;
 
 /// An observation. `generation` is the number of the generation that it is about.
 #[derive(Clone, Copy, Debug)]
@@ -17,16 +16,9 @@ pub(crate) enum Event {
     /// The pool lent a connection.
     Lent { generation: u64 },
     /// The pool got no connection.
-    ConnectFailed {
-        generation: u64,
-        kind: ErrorKind,
-        staleness: Staleness,
-    },
+    ConnectFailed { generation: u64, meaning: Meaning },
     /// A connection of the pool ended.
-    Ended {
-        generation: u64,
-        staleness: Staleness,
-    },
+    Ended { generation: u64, meaning: Meaning },
     /// The server reported at the start of a session that it refuses writes.
     ReadOnly { generation: u64 },
     /// The server refused a write. `random` is a number from 0 to 1.
@@ -37,14 +29,12 @@ pub(crate) enum Event {
     },
     /// A connection found hardly any room for others.
     NearLimit { generation: u64 },
-    /// The server refused a connection because its limit is reached.
-    Full,
     /// A read succeeded.
     ReadSucceeded,
     /// A write succeeded, or failed by its own fault.
     WriteSucceeded,
     /// An attempt at some work failed and may be made again.
-    WorkFailed { kind: ErrorKind },
+    WorkFailed { meaning: Meaning },
     /// The invocation ended, and the process may be frozen.
     InvocationEnded,
     /// A request is being sent to the provider.
@@ -93,10 +83,10 @@ pub(crate) enum Action {
 }
 
 impl Reason {
-    /// The reason that an error gives.
-    pub(in crate::postgres) fn of(kind: ErrorKind) -> Self {
-        match kind {
-            ErrorKind::DatabaseReadOnly => Self::ReadOnly,
+    /// The reason that a failure gives.
+    pub(in crate::postgres) fn of(meaning: Meaning) -> Self {
+        match meaning {
+            Meaning::ReadOnly => Self::ReadOnly,
             _ => Self::Unreachable,
         }
     }
@@ -123,11 +113,7 @@ impl Event {
     /// the pool asks for new ones, and finds that they are there.
     pub(super) fn of_old_credentials(self) -> Action {
         match self {
-            Self::ConnectFailed {
-                kind, staleness, ..
-            } if staleness != Staleness::Unaffected
-                || matches!(kind, ErrorKind::Timeout(Phase::Connect | Phase::Handshake)) =>
-            {
+            Self::ConnectFailed { meaning, .. } if meaning.may_be_stale() => {
                 Action::AskProvider(Reason::Unreachable)
             }
             _ => Action::Proceed,

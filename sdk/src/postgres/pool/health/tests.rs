@@ -61,18 +61,17 @@ impl Timeline {
     }
 }
 
-fn failed(kind: ErrorKind, staleness: Staleness) -> Event {
+const fn failed(meaning: Meaning) -> Event {
     Event::ConnectFailed {
         generation: 1,
-        kind,
-        staleness,
+        meaning,
     }
 }
 
-fn ended(staleness: Staleness) -> Event {
+fn ended(meaning: Meaning) -> Event {
     Event::Ended {
         generation: 1,
-        staleness,
+        meaning,
     }
 }
 
@@ -82,28 +81,27 @@ const LENT: Event = Event::Lent { generation: 1 };
 const READ_ONLY: Event = Event::ReadOnly { generation: 1 };
 const NEAR_LIMIT: Event = Event::NearLimit { generation: 1 };
 const ASK: Action = Action::AskProvider(Reason::Unreachable);
-const SILENT: ErrorKind = ErrorKind::Timeout(Phase::Connect);
-const GONE: ErrorKind = ErrorKind::DatabaseUnreachable;
+const FULL: Event = failed(Crowded);
 
 use Action::{CloseIdle, Proceed};
-use Staleness::{Stale, Suspect, Unaffected};
+use Meaning::{Crowded, Final, Limited, Moved, Passing, Refused, Silent, Suspect, Unknown};
 
 #[test]
 fn refused_password_is_stale_at_once() {
-    let refused = failed(ErrorKind::DatabaseRefused, Stale);
-    Timeline::new().check(&[(0, OPENED, Proceed), (0, refused, ASK)]);
+    for stale in [Refused, Unknown, Moved] {
+        Timeline::new().check(&[(0, OPENED, Proceed), (0, failed(stale), ASK)]);
+    }
 }
 
 #[test]
 fn full_server_is_never_stale() {
-    let full = failed(ErrorKind::TooManyConnections, Unaffected);
-    Timeline::new().check(&[(0, full, Proceed), (60, full, Proceed), (60, full, Proceed)]);
+    Timeline::new().check(&[(0, FULL, Proceed), (60, FULL, Proceed), (60, FULL, Proceed)]);
 }
 
 #[test]
 fn server_that_went_away_is_stale_if_the_next_attempt_fails_too() {
-    let lost = failed(GONE, Suspect);
-    let silent = failed(SILENT, Unaffected);
+    let lost = failed(Suspect);
+    let silent = failed(Silent);
     for (first, next) in [
         (lost, lost),
         (ended(Suspect), lost),
@@ -119,12 +117,12 @@ fn server_that_went_away_is_stale_if_the_next_attempt_fails_too() {
         ]);
     }
     // The server ended the session for its idleness: that says nothing.
-    Timeline::new().check(&[(0, ended(Unaffected), Proceed), (0, lost, Proceed)]);
+    Timeline::new().check(&[(0, ended(Passing), Proceed), (0, lost, Proceed)]);
 }
 
 #[test]
 fn server_that_is_silent_for_thirty_seconds_is_stale() {
-    let silent = failed(SILENT, Unaffected);
+    let silent = failed(Silent);
     Timeline::new().check(&[
         (0, silent, Proceed),
         (29, silent, Proceed),
@@ -137,8 +135,10 @@ fn server_that_is_silent_for_thirty_seconds_is_stale() {
 
 #[test]
 fn wait_for_a_free_connection_is_no_silence() {
-    let waited = failed(ErrorKind::Timeout(Phase::Wait), Unaffected);
-    Timeline::new().check(&[(0, waited, Proceed), (60, waited, Proceed)]);
+    for meaning in [Final, Limited, Passing] {
+        let waited = failed(meaning);
+        Timeline::new().check(&[(0, waited, Proceed), (60, waited, Proceed)]);
+    }
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn read_only_database_asks_once_for_each_refused_write() {
 #[test]
 fn old_connections_prove_nothing_about_new_credentials() {
     let mut timeline = Timeline::new();
-    let refused = failed(ErrorKind::DatabaseRefused, Stale);
+    let refused = failed(Refused);
     timeline.observe(refused);
     timeline.ask(Reason::Unreachable, Answer::New { generation: 2 });
     timeline.check(&[
@@ -167,32 +167,14 @@ fn old_connections_prove_nothing_about_new_credentials() {
         (0, Event::InvocationEnded, Proceed),
         // The pool asks, and finds that the new ones are there.
         (0, refused, ASK),
-        (0, failed(GONE, Suspect), ASK),
-        (
-            0,
-            failed(ErrorKind::Timeout(Phase::Connect), Unaffected),
-            ASK,
-        ),
-        (
-            0,
-            failed(ErrorKind::Timeout(Phase::Handshake), Unaffected),
-            ASK,
-        ),
-        (
-            0,
-            failed(ErrorKind::TooManyConnections, Unaffected),
-            Proceed,
-        ),
-        (
-            0,
-            failed(ErrorKind::Timeout(Phase::Wait), Unaffected),
-            Proceed,
-        ),
+        (0, failed(Suspect), ASK),
+        (0, failed(Silent), ASK),
+        (0, FULL, Proceed),
+        (0, failed(Final), Proceed),
     ]);
     let lost = Event::ConnectFailed {
         generation: 2,
-        kind: GONE,
-        staleness: Suspect,
+        meaning: Suspect,
     };
     timeline.check(&[(0, lost, Proceed), (0, lost, ASK)]);
 }
@@ -262,17 +244,17 @@ fn questions_for_want_of_a_connection_and_for_want_of_writes_are_counted_apart()
 fn work_fails_since_the_beginning_of_the_trouble_until_it_succeeds() {
     let mut timeline = Timeline::new();
     let began = timeline.now.monotonic;
-    let refused = ErrorKind::DatabaseReadOnly;
-    timeline.observe(Event::WorkFailed { kind: GONE });
-    timeline.observe(Event::WorkFailed { kind: refused });
+    let refused = Meaning::ReadOnly;
+    timeline.observe(Event::WorkFailed { meaning: Suspect });
+    timeline.observe(Event::WorkFailed { meaning: refused });
     timeline.pass(9);
-    timeline.observe(Event::WorkFailed { kind: GONE });
-    timeline.observe(Event::WorkFailed { kind: refused });
-    assert_eq!(timeline.health.failing_since(GONE), Some(began));
+    timeline.observe(Event::WorkFailed { meaning: Suspect });
+    timeline.observe(Event::WorkFailed { meaning: refused });
+    assert_eq!(timeline.health.failing_since(Suspect), Some(began));
     assert_eq!(timeline.health.failing_since(refused), Some(began));
     // A read proves nothing about writes.
     timeline.observe(Event::ReadSucceeded);
-    assert_eq!(timeline.health.failing_since(GONE), None);
+    assert_eq!(timeline.health.failing_since(Suspect), None);
     assert_eq!(timeline.health.failing_since(refused), Some(began));
     timeline.observe(Event::WriteSucceeded);
     assert_eq!(timeline.health.failing_since(refused), None);
@@ -281,7 +263,7 @@ fn work_fails_since_the_beginning_of_the_trouble_until_it_succeeds() {
 #[test]
 fn instance_near_the_limit_keeps_no_idle_connection_for_thirty_seconds() {
     let end = Event::InvocationEnded;
-    for crowding in [NEAR_LIMIT, Event::Full] {
+    for crowding in [NEAR_LIMIT, FULL, ended(Crowded)] {
         Timeline::new().check(&[
             (0, end, Proceed),
             (0, crowding, Proceed),
@@ -336,7 +318,7 @@ fn event_that_settles_no_open_concern_changes_nothing() {
         answer: Answer::Same,
         random: 0.5,
     };
-    let refused = ErrorKind::DatabaseReadOnly;
+    let refused = Meaning::ReadOnly;
     let write_refused = Event::WriteRefused {
         generation: 1,
         session_opened_at: SuspendAwareInstant::now(),
@@ -345,12 +327,12 @@ fn event_that_settles_no_open_concern_changes_nothing() {
     let troubles = [
         write_refused,
         ended(Suspect),
-        failed(SILENT, Unaffected),
+        failed(Silent),
         READ_ONLY,
         NEAR_LIMIT,
-        Event::Full,
-        Event::WorkFailed { kind: GONE },
-        Event::WorkFailed { kind: refused },
+        FULL,
+        Event::WorkFailed { meaning: Suspect },
+        Event::WorkFailed { meaning: refused },
         asked,
     ];
     for first in troubles {
@@ -396,4 +378,17 @@ fn session_that_refused_a_write_is_closed_and_the_next_one_only_after_a_pause() 
     timeline.check(&[(0, next, Proceed), (1, next, Action::CloseSession)]);
     let ask = Action::AskProvider(Reason::ReadOnly);
     timeline.check(&[(0, WANTED, ask)]);
+}
+
+/// Each meaning has one reaction, so that none of them both asks the provider and makes room.
+#[test]
+fn no_meaning_is_both_stale_and_crowding() {
+    for meaning in Meaning::ALL {
+        let mut timeline = Timeline::new();
+        let asks = timeline.observe(failed(meaning)) == ASK;
+        let makes_room = timeline.observe(Event::InvocationEnded) == CloseIdle;
+        assert!(!(asks && makes_room), "{meaning:?}");
+        assert_eq!(asks, meaning.is_stale(), "{meaning:?}");
+        assert_eq!(makes_room, meaning.is_crowding(), "{meaning:?}");
+    }
 }
