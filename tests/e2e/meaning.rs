@@ -149,7 +149,7 @@ async fn what_only_a_person_can_change_is_told_at_once() {
 
 #[tokio::test]
 async fn error_before_encryption_is_told_at_once_and_never_quoted() {
-    let stub = StubServer::start(StubBehavior::RefuseBeforeTls("forged by somebody\n")).await;
+    let stub = StubServer::start(StubBehavior::RefuseBeforeTls("forged by an attacker\n")).await;
     let report = told_at_once(&stub.url(""), None, ErrorKind::DatabaseUnreachable).await;
     assert!(!report.contains("forged"), "{report}");
     assert!(report.contains("before") || report.contains("SSLRequest"));
