@@ -219,7 +219,7 @@ async fn failed_attempt_teaches_the_next_one_how_to_begin() {
     ];
     for connections in [2, 3, 4] {
         let database = Database::new(Settings::from_vars(variables));
-        let error = database.client().await.err().expect("a wrong password");
+        let error = database.client().await.expect_err("a wrong password");
         assert_eq!(error.kind(), ErrorKind::DatabaseRefused);
         assert_eq!(proxy.connections(), connections);
     }

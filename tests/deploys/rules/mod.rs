@@ -120,14 +120,13 @@ impl Case {
         let mut hits = 0;
         for (index, request) in self.requests.iter().enumerate() {
             let found = self.answer(&redirects, request);
-            let netlify = match answer["matches"][index].as_array() {
-                Some(found) => Some((
+            let netlify = answer["matches"][index].as_array().map(|found| {
+                (
                     decoded(found[0].as_str().unwrap_or_default()),
                     found[1].as_u64().unwrap_or_default(),
                     found[2] == json!(true),
-                )),
-                None => None,
-            };
+                )
+            });
             assert_eq!(found, netlify, "{request:?} {context}");
             hits += usize::from(found.is_some());
             for (block, header) in headers.iter().enumerate() {

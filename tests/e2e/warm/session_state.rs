@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 use stagelink::{Client, Database, Error, ErrorKind, params};
 use stagelink_tests::{HerokuFixture, as_superuser, proxy, server, through};
 use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::error::SqlState;
 
 use super::{link, pid, within};
 
@@ -258,7 +259,7 @@ async fn handlers_request_has_a_transaction_of_its_own_behind_the_reset() {
                 db.batch_execute(request).await
             };
             let got = done.err().and_then(|error| error.code().cloned());
-            assert_eq!(got.as_ref().map(|got| got.code()), code, "{request}");
+            assert_eq!(got.as_ref().map(SqlState::code), code, "{request}");
             let memory = value(&db, "SHOW work_mem").await;
             assert_eq!(memory, Ok(Some("7MB".to_owned())), "{request}");
             assert_eq!(pid(&db).await, first, "{request}: on the same connection");

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::TryStreamExt as _;
 use stagelink::{Database, Error, ErrorKind, Settings};
 use stagelink_tests::{HerokuFixture, proxy, through};
+use tokio_postgres::error::SqlState;
 
 const LIMIT: &str = "1000000";
 const LONG: &str = "SELECT repeat('x', 100000000)";
@@ -115,7 +116,7 @@ async fn long_row_of_a_clients_own_statement_is_the_drivers_error() {
     let database = open(&mut fixture, &[("STAGELINK_MAX_MESSAGE_BYTES", LIMIT)]);
     let db = database.client().await.expect("a connection");
     let error = db.query(LONG, &[]).await.expect_err("it is too long");
-    assert_eq!(error.code().map(|code| code.code()), Some("54000"));
+    assert_eq!(error.code().map(SqlState::code), Some("54000"));
     names_the_limit(&error, LIMIT);
     assert!(error.source().is_some());
     drop(db);
