@@ -1,10 +1,12 @@
 //! An HTTP client for one provider's API: GET requests with a token, and limits.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use http::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::{Authority, Scheme};
 use http::{Request, Uri};
@@ -130,12 +132,15 @@ impl ApiClient {
                 .await
                 .map_err(|error| self.unreachable("could not read the response of", subject, error))
         };
-        let response = tokio::select! {
-            response = timeout(REQUEST_TIMEOUT, exchange) => response.unwrap_or_else(|_| {
+        let exchange = pin!(timeout(REQUEST_TIMEOUT, exchange));
+        let exceeded = pin!(informational.exceeded());
+        let response = match select(exchange, exceeded).await {
+            Either::Left((Ok(response), _)) => response?,
+            Either::Left((Err(_), _)) => {
                 let reason = format!("it took more than {} s", REQUEST_TIMEOUT.as_secs());
-                Err(self.unreachable("could not read the response of", subject, reason))
-            })?,
-            reason = informational.exceeded() => {
+                return Err(self.unreachable("could not read the response of", subject, reason));
+            }
+            Either::Right((reason, _)) => {
                 return Err(self.unreachable("could not read the response of", subject, reason));
             }
         };
