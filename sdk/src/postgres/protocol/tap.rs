@@ -364,13 +364,17 @@ mod tests {
     async fn read(stream: &[u8], piece: usize, limit: usize) -> (Vec<u8>, Tap) {
         let (client, mut server) = duplex(piece);
         let (mut tapped, tap) = Tapped::new(client, limit);
-        let mut got = Vec::new();
-        let (read, ()) = tokio::join!(tapped.read_to_end(&mut got), async {
+        let client = async {
+            let mut got = Vec::new();
+            tapped.read_to_end(&mut got).await.unwrap();
+            drop(tapped);
+            got
+        };
+        let (got, ()) = tokio::join!(client, async {
             // The client may read no further.
             server.write_all(stream).await.ok();
             drop(server);
         });
-        read.unwrap();
         (got, tap)
     }
 

@@ -324,21 +324,22 @@ fn lost_plan_counts_since_a_checkpoint_and_only_then() {
 }
 
 #[test]
-fn connection_is_new_until_its_first_request_and_work_is_more_than_a_sync() {
+fn connection_is_new_until_its_first_work_which_is_more_than_a_sync() {
     let (mut passed, mark) = started();
     assert!(passed.is_new());
     let before = passed.work_count();
     passed.sent(b'S');
     passed.received(b'Z', b"I");
-    assert!(!passed.is_new());
     assert_eq!(passed.work_count(), before, "a Sync is no work");
     passed.sent(b'C');
     passed.sent(b'S');
     passed.received(b'Z', b"I");
     assert_eq!(passed.work_count(), before, "nor is a Close");
+    assert!(passed.is_new());
     for count in 1..=3 {
         statement(&mut passed);
         passed.received(b'Z', b"I");
+        assert!(!passed.is_new());
         assert_eq!(passed.work_count(), before + count);
         assert_eq!(passed.return_state_since(&mark).work_count, before + count);
     }
