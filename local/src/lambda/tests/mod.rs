@@ -22,7 +22,7 @@ use super::{Function, FunctionConfig, LogLine, LogStream};
 /// Creates a function with the example `echo` as its program. Returns it with its log.
 fn echo(configure: impl FnOnce(&mut FunctionConfig)) -> (Function, Logs) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let mut config = FunctionConfig::new("echo", example("echo"));
+    let mut config = FunctionConfig::new("echo", example("echo_function"));
     config.logs = Arc::new(move |line| {
         let _ = sender.send(line);
     });

@@ -72,7 +72,7 @@ fn dropping_the_async_runtime_kills_the_processes() {
 async fn function_ends_by_itself_when_its_host_is_killed() {
     let gate = Gate::new().await;
     let mut host = Command::new(example("invoke"))
-        .arg(example("echo"))
+        .arg(example("echo_function"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
