@@ -38,11 +38,14 @@ pub(super) struct RuntimeApi {
 }
 
 impl RuntimeApi {
-    /// Makes a client without a connection.
+    /// Makes a client without a connection. The address may be a URL and have a path, as that of
+    /// cargo-lambda's emulator.
     pub(super) fn new(address: impl Into<String>) -> Self {
+        let address = address.into();
+        let address = address.strip_prefix("http://").unwrap_or(&address);
         Self {
             client: Client::builder(TokioExecutor::new()).build_http(),
-            address: address.into(),
+            address: address.trim_end_matches('/').to_owned(),
             config: Arc::new(Config::from_env()),
         }
     }
