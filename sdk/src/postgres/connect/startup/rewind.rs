@@ -317,7 +317,7 @@ impl<S: AsyncRead + Unpin> RewindStream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> RewindStream<S> {
     /// Sends a query of the SDK's own before the driver has the stream, and waits for the response.
     ///
-    /// Where the response to the early query is missing, a Sync goes ahead: its ReadyForQuery
+    /// If the response to the early query is missing, a Sync goes ahead: its ReadyForQuery
     /// separates that response, if it comes yet, from the one to this query, which may both be
     /// errors.
     ///
