@@ -133,7 +133,7 @@ fn arguments(call: &str) -> &str {
 
 /// Returns the text in lower case without comments, and with nothing between the quotes of its
 /// literals.
-fn without_literals(text: &str) -> String {
+pub(super) fn without_literals(text: &str) -> String {
     let text = text.to_ascii_lowercase();
     let mut code = String::with_capacity(text.len());
     let mut rest = text.as_str();

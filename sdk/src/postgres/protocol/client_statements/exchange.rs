@@ -23,6 +23,12 @@ pub(super) struct Exchange {
     status: u8,
     /// True if the current response has begun a COPY from the client.
     is_copying: bool,
+    /// Number of requests that were sent, each of which ends with ReadyForQuery.
+    sent_count: u64,
+    /// Number of ReadyForQuery that were received.
+    answered_count: u64,
+    /// Set while nothing more may be sent: the number of requests whose end is waited for.
+    waits_for: Option<u64>,
 }
 
 /// A response of the server, or one that is made up in its place.
@@ -59,6 +65,9 @@ impl Exchange {
             skips_to_sync: false,
             status: b'I',
             is_copying: false,
+            sent_count: 0,
+            answered_count: 0,
+            waits_for: None,
         }
     }
 
@@ -71,6 +80,7 @@ impl Exchange {
             }
             self.skips_to_sync = false;
         }
+        self.sent_count += u64::from(matches!(response, Expected::Sync | Expected::Query));
         self.expected.push_back(response);
     }
 
@@ -137,8 +147,29 @@ impl Exchange {
             .position(|next| *next == Expected::Sync);
         if let Some(sync) = sync {
             self.expected.remove(sync);
+            self.sent_count = self.sent_count.saturating_sub(1);
+            self.waits_for = self.waits_for.map(|count| count.saturating_sub(1));
         }
         self.is_copying = true;
+    }
+
+    /// Begins a COPY to the client. Nothing more is sent until it has ended.
+    pub(super) fn begin_copy_out(&mut self) {
+        self.waits_for.get_or_insert(self.answered_count + 1);
+    }
+
+    /// Has nothing more sent until the requests so far have ended, the last of which is a COPY.
+    ///
+    /// PgBouncer (1.18, for example) does not count requests during a COPY. If the next one reaches
+    /// it between the end of the COPY and ReadyForQuery, it takes that ReadyForQuery for the end of
+    /// both, gives the server to another client, and drops the response to the second.
+    pub(super) fn wait_for_copy(&mut self) {
+        self.waits_for = Some(self.sent_count);
+    }
+
+    /// Returns whether nothing more may be sent but the data and end of a COPY.
+    pub(super) fn waits_for_copy(&self) -> bool {
+        self.waits_for.is_some()
     }
 
     /// Returns whether a CopyFail would be for a COPY that has failed before it began. The driver
@@ -152,6 +183,8 @@ impl Exchange {
     pub(super) fn record_status(&mut self, status: u8) {
         self.status = status;
         self.is_copying = false;
+        self.answered_count += 1;
+        self.waits_for = self.waits_for.filter(|count| *count > self.answered_count);
     }
 
     /// Writes the responses that are due and come from no server.

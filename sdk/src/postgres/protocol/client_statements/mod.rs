@@ -11,6 +11,8 @@
 //!   to it;
 //! - no Close: it makes up the response.
 //!
+//! Behind a COPY nothing is sent until it has ended, since a pooler may lose count of the requests.
+//!
 //! So no statement has a name in a pooler's session, and no round trip is added.
 //!
 //! A statement that returns rows is described again in the same flight. If a migration has changed
@@ -69,6 +71,8 @@ struct Rewriting {
     space: Box<[u8]>,
     /// The task that waits for bytes from the server.
     reader: Option<Waker>,
+    /// The task that waits for the end of a COPY.
+    writer: Option<Waker>,
 }
 
 impl Conversation {
@@ -80,16 +84,19 @@ impl Conversation {
         }
     }
 
-    /// Takes bytes of the driver. Writes those for the server to `to_send`, and responses that no
+    /// Takes bytes of the driver, and returns their number: none of those that may not be sent
+    /// before a COPY has ended. Writes those for the server to `to_send`, and responses that no
     /// server has to give to `received`.
     pub(super) fn send(
         &mut self,
         bytes: &[u8],
         to_send: &mut BytesMut,
         received: &mut BytesMut,
-    ) -> io::Result<()> {
-        self.requests.feed(bytes, &mut self.exchange, to_send)?;
-        self.responses.make_up(&mut self.exchange, received)
+    ) -> io::Result<usize> {
+        let mut left = bytes;
+        self.requests.feed(&mut left, &mut self.exchange, to_send)?;
+        self.responses.make_up(&mut self.exchange, received)?;
+        Ok(bytes.len() - left.len())
     }
 
     /// Takes bytes of the server. Writes those for the driver to `received`.
@@ -115,6 +122,7 @@ impl<S> ClientStatements<S> {
                 received: BytesMut::new(),
                 space: vec![0; READ_BYTES].into_boxed_slice(),
                 reader: None,
+                writer: None,
             })
         });
         Self { stream, rewriting }
@@ -122,19 +130,19 @@ impl<S> ClientStatements<S> {
 }
 
 impl Rewriting {
-    /// Rewrites some bytes of the driver.
-    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Rewrites some bytes of the driver, and returns their number.
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let had = self.received.len();
         let sent = self
             .conversation
             .send(bytes, &mut self.to_send, &mut self.received);
-        sent.inspect_err(|_| self.tap.record_end())?;
+        let taken = sent.inspect_err(|_| self.tap.record_end())?;
         if self.received.len() > had
             && let Some(reader) = self.reader.take()
         {
             reader.wake();
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// Rewrites some bytes of the server.
@@ -144,6 +152,9 @@ impl Rewriting {
             .receive(&self.space[..length], &mut self.received);
         if self.conversation.take_outdated() {
             self.tap.record_lost_statements(StatementLoss::Failed);
+        }
+        if let Some(writer) = self.writer.take() {
+            writer.wake();
         }
         received.inspect_err(|_| self.tap.record_end())
     }
@@ -218,8 +229,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ClientStatements<S> {
             ready!(rewriting.poll_send(stream, cx))?;
         }
         let now = buf.len().min(SEND_BYTES);
-        rewriting.send(&buf[..now])?;
-        Poll::Ready(Ok(now))
+        let taken = rewriting.send(&buf[..now])?;
+        if taken == 0 && now > 0 {
+            rewriting.writer = Some(cx.waker().clone());
+            // Else the end of the COPY may not have been sent.
+            ready!(rewriting.poll_send(stream, cx))?;
+            ready!(Pin::new(stream).poll_flush(cx))?;
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(taken))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -16,14 +16,16 @@ pub(crate) fn rehearse_client_statements(mut input: &[u8]) {
     let (mut to_server, mut to_driver) = (BytesMut::new(), BytesMut::new());
     let started = conversation
         .send(STARTUP, &mut to_server, &mut to_driver)
-        .and_then(|()| conversation.receive(STARTED, &mut to_driver));
+        .and_then(|_| conversation.receive(STARTED, &mut to_driver));
     started.expect("the session starts");
     to_server.clear();
     while let Some((head, rest)) = input.split_first() {
         let (piece, rest) = rest.split_at(usize::from(head & 0x7f).min(rest.len()));
         input = rest;
         let done = if head & 0x80 == 0 {
-            conversation.send(piece, &mut to_server, &mut to_driver)
+            let sent = conversation.send(piece, &mut to_server, &mut to_driver);
+            // The driver would keep what waits for a COPY.
+            sent.map(drop)
         } else {
             conversation.receive(piece, &mut to_driver)
         };

@@ -26,6 +26,10 @@ struct Rewriter {
     held_closes: usize,
     /// True if the next Sync belongs to a CopyFail that was dropped.
     drops_sync: bool,
+    /// True if a COPY was executed, or its end was sent, since the last Sync.
+    copies: bool,
+    /// True if the end of a COPY's data was sent since the last Sync.
+    ends_copy: bool,
 }
 
 /// The part of the stream that is inspected next.
@@ -48,19 +52,28 @@ impl Requests {
                 is_request_open: false,
                 held_closes: 0,
                 drops_sync: false,
+                copies: false,
+                ends_copy: false,
             },
         }
     }
 
-    /// Writes the server's version of these bytes.
+    /// Takes bytes from the beginning, and writes the server's version of them. It leaves the
+    /// messages that may not be sent before a COPY has ended.
     pub(super) fn feed(
         &mut self,
-        mut bytes: &[u8],
+        bytes: &mut &[u8],
         exchange: &mut Exchange,
         out: &mut BytesMut,
     ) -> io::Result<()> {
-        while !bytes.is_empty() {
-            self.messages.feed(&mut bytes, out, |message, out| {
+        while let Some(tag) = bytes.first() {
+            if exchange.waits_for_copy()
+                && self.messages.is_between_messages()
+                && !self.rewriter.belongs_to_copy(*tag)
+            {
+                break;
+            }
+            self.messages.feed(bytes, out, |message, out| {
                 self.rewriter.inspect(message, exchange, out)
             })?;
         }
@@ -69,6 +82,15 @@ impl Requests {
 }
 
 impl Rewriter {
+    /// Returns whether a message of this type is a part of a COPY that has been sent.
+    fn belongs_to_copy(&self, tag: u8) -> bool {
+        match tag {
+            b'd' | b'c' | b'f' => true,
+            b'S' => self.ends_copy || self.drops_sync,
+            _ => false,
+        }
+    }
+
     fn inspect(
         &mut self,
         message: &[u8],
@@ -132,9 +154,17 @@ impl Rewriter {
         }
         match tag {
             b'P' | b'D' | b'C' | b'E' => self.is_request_open = true,
+            b'c' | b'f' => {
+                self.copies = true;
+                self.ends_copy = true;
+            }
             b'S' | b'Q' | b'F' => {
                 self.current = None;
                 self.is_request_open = false;
+                self.ends_copy = false;
+                if std::mem::take(&mut self.copies) {
+                    exchange.wait_for_copy();
+                }
             }
             _ => {}
         }
@@ -219,6 +249,8 @@ impl Rewriter {
             return Ok(Step::pass(left));
         }
         let (name, columns) = lookup(name, exchange)?;
+        let statement = exchange.statements.get(&name);
+        self.copies |= statement.is_some_and(Statement::is_copy);
         // A statement that returns no rows never begins to.
         let columns = columns.filter(|columns| columns.count > 0);
         let count = columns.as_ref().map_or(0, |columns| columns.count);

@@ -137,6 +137,7 @@ impl Filter {
             b'3' => drop(exchange.take(|next| *next == Expected::Close)?),
             b'C' | b'I' | b's' => drop(exchange.take(|next| *next == Expected::Execute)?),
             b'G' => exchange.begin_copy(),
+            b'H' => exchange.begin_copy_out(),
             _ => {}
         }
         Ok(true)

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::messages::{malformed, text};
+use crate::postgres::protocol::session_change::without_literals;
 
 /// The driver's name of a statement.
 pub(super) type Name = Arc<[u8]>;
@@ -18,6 +19,7 @@ pub(super) struct Statement {
     parameters: Box<[u8]>,
     /// The columns of the result, once the server has described them.
     columns: Option<Arc<Columns>>,
+    is_copy: bool,
 }
 
 /// The columns of a result: what the driver's decoding of rows relies on.
@@ -35,7 +37,9 @@ impl Statement {
         let length = text(&mut parameters)
             .ok_or_else(|| malformed("a Parse"))?
             .len();
+        let words = without_literals(&String::from_utf8_lossy(&body[..length]));
         Ok(Self {
+            is_copy: words.split_whitespace().next() == Some("copy"),
             text: body[..=length].into(),
             parameters: parameters.into(),
             columns: None,
@@ -57,6 +61,11 @@ impl Statement {
     /// Takes note of the columns that the server described.
     pub(super) fn record_columns(&mut self, columns: Columns) {
         self.columns = Some(Arc::new(columns));
+    }
+
+    /// Returns whether this is a COPY.
+    pub(super) fn is_copy(&self) -> bool {
+        self.is_copy
     }
 
     pub(super) fn columns(&self) -> Option<&Arc<Columns>> {

@@ -34,8 +34,8 @@ fn started() -> Conversation {
 /// Returns what the conversation sends to the server for this request.
 fn sent(conversation: &mut Conversation, request: &[u8]) -> Vec<u8> {
     let mut to_send = BytesMut::new();
-    let done = conversation.send(request, &mut to_send, &mut BytesMut::new());
-    done.expect("a request");
+    let taken = conversation.send(request, &mut to_send, &mut BytesMut::new());
+    assert_eq!(taken.expect("a request"), request.len());
     to_send.to_vec()
 }
 
@@ -222,6 +222,69 @@ fn copy_that_fails_before_it_begins_is_not_ended() {
     assert_eq!(types(&sent(&mut conversation, &execute("s0"))), "PDBES");
 }
 
+/// Returns the types of the messages that are sent to the server for this request, and the number
+/// of bytes that are left.
+fn sent_in_part(conversation: &mut Conversation, request: &[u8]) -> (String, usize) {
+    let mut to_send = BytesMut::new();
+    let taken = conversation.send(request, &mut to_send, &mut BytesMut::new());
+    (types(&to_send), request.len() - taken.expect("a request"))
+}
+
+/// PgBouncer would give the server away with the response to the next request outstanding.
+#[test]
+fn next_request_waits_for_the_end_of_a_copy() {
+    let next = execute("s0");
+    let ready = messages(&[(b'Z', b"I")]);
+    for text in ["COPY", "/* a */ copy", "unknown"] {
+        for failed in [false, true] {
+            let mut conversation = prepared();
+            sent(&mut conversation, &prepare("s1", text));
+            let response = messages(&[(b'1', b""), (b't', b"\0\0"), (b'n', b""), (b'Z', b"I")]);
+            received(&mut conversation, &response);
+            sent(&mut conversation, &execute("s1"));
+            let response = messages(&[(b'1', b""), (b'2', b""), (b'G', b"\0\0\0")]);
+            received(&mut conversation, &response);
+            let end = [copy(true), close(b'S', "s1"), next.clone()].concat();
+            let error = messages(&[(b'E', b"C22P02\0\0")]);
+            let (kinds, left) = sent_in_part(&mut conversation, &end);
+            let waiting = close(b'S', "s1").len() + next.len();
+            assert_eq!((&*kinds, left), ("dcS", waiting), "{text}");
+            let done = messages(&[(b'C', b"COPY 1\0")]);
+            received(&mut conversation, if failed { &error } else { &done });
+            let (kinds, left) = sent_in_part(&mut conversation, &next);
+            assert_eq!((&*kinds, left), ("", next.len()), "{text}");
+            assert_eq!(received(&mut conversation, &ready), ready);
+            assert_eq!(types(&sent(&mut conversation, &next)), "PDBES");
+        }
+    }
+}
+
+#[test]
+fn request_behind_a_copy_to_the_client_waits_for_its_end() {
+    for (text, is_known) in [("copy", true), ("unknown", false)] {
+        let mut conversation = prepared();
+        sent(&mut conversation, &prepare("s1", text));
+        let response = messages(&[(b'1', b""), (b't', b"\0\0"), (b'n', b""), (b'Z', b"I")]);
+        received(&mut conversation, &response);
+        let next = execute("s0");
+        let both = [execute("s1"), next.clone()].concat();
+        let (kinds, left) = sent_in_part(&mut conversation, &both);
+        assert_eq!(kinds, if is_known { "PBES" } else { "PBESPDBES" });
+        assert_eq!(left, if is_known { next.len() } else { 0 });
+        let begun = [
+            (b'1', &b""[..]),
+            (b'2', b""),
+            (b'H', b"\0\0\0"),
+            (b'd', b"a"),
+        ];
+        received(&mut conversation, &messages(&begun));
+        assert_eq!(sent_in_part(&mut conversation, &next).1, next.len());
+        let done = messages(&[(b'C', b"COPY 1\0"), (b'Z', b"I")]);
+        received(&mut conversation, &done);
+        assert_eq!(sent_in_part(&mut conversation, &next).1, 0);
+    }
+}
+
 #[test]
 fn response_to_another_request_ends_the_conversation() {
     let mut conversation = prepared();
@@ -305,15 +368,27 @@ impl Pair {
         let queue = std::mem::take(&mut self.queue);
         self.expected.extend(self.named.receive(&queue));
         let mut responses = Vec::new();
-        for piece in pieces(&queue, &self.sizes) {
-            let mut to_send = BytesMut::new();
-            let done = self
-                .conversation
-                .send(piece, &mut to_send, &mut self.received);
-            done.expect("a request");
-            responses.extend(self.unnamed.receive(&to_send));
+        for mut piece in pieces(&queue, &self.sizes) {
+            loop {
+                let mut to_send = BytesMut::new();
+                let taken = self
+                    .conversation
+                    .send(piece, &mut to_send, &mut self.received);
+                responses.extend(self.unnamed.receive(&to_send));
+                piece = &piece[taken.expect("a request")..];
+                if piece.is_empty() {
+                    break;
+                }
+                // It waits for the end of a COPY.
+                assert!(!responses.is_empty(), "the COPY ends");
+                self.receive(&std::mem::take(&mut responses));
+            }
         }
-        for piece in pieces(&responses, &self.sizes) {
+        self.receive(&responses);
+    }
+
+    fn receive(&mut self, responses: &[u8]) {
+        for piece in pieces(responses, &self.sizes) {
             let done = self.conversation.receive(piece, &mut self.received);
             done.expect("a response");
         }
