@@ -189,6 +189,8 @@ pub enum Vcs {
 #[derive(Clone, Debug, Subcommand)]
 pub enum MarkCommand {
     /// Shows the mark, how the server authenticates itself, and its public key.
+    ///
+    /// Exits with 0 whatever the mark is. With --json, `is_right` says if it is the stage's.
     Show(StageOptions),
     /// Marks the database as the stage's. The role must own the database.
     Set {

@@ -40,6 +40,11 @@ impl ApiAccess {
             token_variable: token_variable.into(),
         }
     }
+
+    /// Returns whether the API is on this machine.
+    pub(crate) fn is_on_this_machine(&self) -> bool {
+        self.url.trim().parse().is_ok_and(|url| is_loopback(&url))
+    }
 }
 
 /// The facts about a service that its requests and error messages need.
@@ -318,6 +323,7 @@ impl Response {
     }
 }
 
+/// Returns whether a URL leads to this machine.
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback())

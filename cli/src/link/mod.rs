@@ -9,7 +9,7 @@ use std::io::{IsTerminal as _, Write as _};
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 use stagelink_pipeline::{
-    LinkPlan, LinkRequest, ProvedTokens, SiteVariables, StageDatabases, UrlOwners,
+    LinkPlan, LinkRequest, ProvedTokens, SiteVariables, StageDatabases, UrlOwners, ValueFinding,
 };
 
 use crate::args::LinkOptions;
@@ -39,11 +39,20 @@ pub async fn run(options: LinkOptions) -> anyhow::Result<()> {
         false => print(&text)?,
     }
     if options.dry_run {
-        match options.json {
-            true => print_json(&plan, false)?,
-            false => print("nothing was set: this was a dry run")?,
+        if options.json {
+            print_json(&plan, false)?;
         }
-        return ensure_no_leak_stays(&plan);
+        ensure_no_leak_stays(&plan)?;
+        return match options.json {
+            true => Ok(()),
+            false => print(match plan.findings.iter().any(ValueFinding::is_leak) {
+                true => {
+                    "nothing was set: this was a dry run; with --yes a run also needs \
+                     --remove-leaks"
+                }
+                false => "nothing was set: this was a dry run",
+            }),
+        };
     }
     confirm(&mut plan, options.yes)?;
     if !plan.changes().is_empty() {
@@ -70,7 +79,13 @@ async fn make_plan(
     };
     request.ensure_not_moved(&site)?;
     let request = &request;
-    step.done(&format!("{}, {} variables", site.name(), site.count()));
+    step.done(&match site.is_known() {
+        true => format!("{}, {} variables", site.name(), site.count()),
+        false => format!(
+            "{}, whose variables are not read without NETLIFY_AUTH_TOKEN",
+            site.name()
+        ),
+    });
 
     let step = Step::begin("databases");
     let databases = StageDatabases::find(request).await?;

@@ -31,18 +31,19 @@ pub(super) fn lines(
             row.credentials
         ));
     }
-    for finding in plan.findings.iter().filter(|finding| finding.is_leak()) {
-        let end = match finding.is_removed {
-            true => "",
-            false => ": remove it, which these lines do not do",
+    for finding in &plan.findings {
+        let end = match finding.is_leak() && !finding.is_removed {
+            true => ": remove it, which these lines do not do",
+            false => "",
         };
         lines.push(format!("# {finding}{end}"));
     }
+    lines.extend(plan.notes.iter().map(|note| format!("# {note}")));
     if !is_site_known {
         lines.push(
-            "# the site's variables were not read, for want of NETLIFY_AUTH_TOKEN: remove each \
-             that holds another stage's database URL, and values of an earlier run that are not \
-             set below. Functions refuse to start with the former name of STAGELINK_CREDENTIALS:"
+            "# with NETLIFY_AUTH_TOKEN these lines would also remove what has to go: values of an \
+             earlier run that are not set below, other stages' database URLs, and this former name \
+             of STAGELINK_CREDENTIALS, with which functions refuse to start:"
                 .to_owned(),
         );
         lines.push("netlify env:unset STAGELINK_SEALED --force".to_owned());
@@ -54,10 +55,31 @@ pub(super) fn lines(
         unset: BTreeSet::new(),
         lines,
     };
+    for (key, context) in kept_values(plan.changes()) {
+        script.lines.push(format!(
+            "# {} has to hold the value that {key} has for the context {context}, which is set \
+             again below",
+            value_variable(key, context)
+        ));
+    }
     for change in plan.changes() {
         script.add(change);
     }
     script.lines
+}
+
+/// The values that a script takes from shell variables, since they are or may be secrets of
+/// another tool.
+fn kept_values(changes: &[Change]) -> BTreeSet<(&str, &DeployContext)> {
+    let mut kept = BTreeSet::new();
+    for change in changes {
+        if let Change::Unset { key, rest, .. } = change
+            && !is_own(key)
+        {
+            kept.extend(rest.iter().map(|(context, _)| (key.as_str(), context)));
+        }
+    }
+    kept
 }
 
 struct Script<'a> {

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, Serializer};
 use stagelink::Stage;
 
+use crate::api::ApiAccess;
 use crate::error::{Error, ErrorKind};
 use crate::link::change::Change;
 use crate::link::context_plan::{ContextPlan, FORMER_CREDENTIALS, desired_variables};
@@ -290,6 +291,18 @@ fn notes(
             "the account has a {FORMER_CREDENTIALS}, with which functions refuse to start: remove \
              it, since `stagelink link` changes the site's own variables only"
         ));
+    }
+    let own = site.own.iter().chain(site.of_account());
+    if let Err(misspelled) = stagelink::ensure_known_names(own.map(|of| (&of.key, "set"))) {
+        notes.push(format!("functions of the site do not start: {misspelled}"));
+    }
+    let netlify = request.netlify.as_ref();
+    if request.heroku.is_on_this_machine() && !netlify.is_some_and(ApiAccess::is_on_this_machine) {
+        notes.push(
+            "STAGELINK_HEROKU_API_URL leads to this machine, which functions at Netlify do not \
+             reach: unset it to link a site of Netlify's"
+                .to_owned(),
+        );
     }
     if !request.has_scopes {
         notes.push("the variables reach the site's builds too, and all that they run".to_owned());

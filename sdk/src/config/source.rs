@@ -75,8 +75,9 @@ impl SourceChoice {
                 Err(Error::new(
                     ErrorKind::Settings,
                     format!(
-                        "{} sources of the database are set ({}): remove all but one, or choose \
-                         with STAGELINK_PROVIDER ({NAMES})",
+                        "{} sources of the database are set ({}): remove those that are left of \
+                         an earlier set-up or belong to another stage, or choose with \
+                         STAGELINK_PROVIDER ({NAMES})",
                         found.len(),
                         found.join(", ")
                     ),

@@ -340,6 +340,9 @@ async fn printed_lines_remove_a_leak_without_its_value() {
             .value(Context::BranchDeploy, site.staging.url())
             .value(Context::All, "none"),
     );
+    let secret = EnvVar::new("OLD_SECRET").value(Context::Production, "a secret");
+    site.set_variable(secret.secret());
+    site.set_variable(EnvVar::new("STAGELINK_REQUIRE_MARKS").value(Context::All, "true"));
     let printed = site.link_successfully(&["--print"]).await.output;
     let url_of_production = [("production", "$DATABASE_URL_PRODUCTION")];
     assert_eq!(
@@ -355,7 +358,16 @@ async fn printed_lines_remove_a_leak_without_its_value() {
         BTreeMap::from(kept.map(|(of, value)| (of.to_owned(), value.to_owned())))
     );
     assert!(!printed.contains(&url));
-    assert!(printed.contains("# DATABASE_URL of the site for the context all"));
+    for words in [
+        "# DATABASE_URL of the site for the context all",
+        "# DATABASE_URL_PRODUCTION has to hold the value that DATABASE_URL has for the context \
+         production",
+        "# OLD_SECRET of the site for the context production was not checked",
+        "# the database of stage staging is not marked",
+        "# functions of the site do not start: misspelled variables",
+    ] {
+        assert!(printed.contains(words), "{words}\n{printed}");
+    }
     assert!(site.writes().is_empty());
     site.variables.remove("NETLIFY_AUTH_TOKEN");
     let printed = site.link_successfully(&["--print"]).await.output;
