@@ -9,6 +9,7 @@ pub(in crate::postgres) mod manager;
 mod renewal;
 mod replacement;
 pub(in crate::postgres) mod reset;
+mod rest_times;
 mod same_database;
 mod shared_health;
 pub(in crate::postgres) mod statements;

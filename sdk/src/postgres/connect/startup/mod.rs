@@ -12,6 +12,7 @@ mod reset_messages;
 mod rewind;
 #[cfg(any(test, feature = "testing"))]
 mod scripted_server;
+mod sent_reset;
 pub(in crate::postgres) mod session_params;
 mod session_reset;
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::time::timeout;
 
 use super::pipelined::{Messages, Pipelined, Response, failed_reset};
-use super::reset_messages::ResetMessages;
+use super::sent_reset::{ResetProgress, SentReset};
 use super::session_params;
 
 /// A stream to a server with a started session.
@@ -53,13 +52,6 @@ pub(in crate::postgres) enum ResponseAtStart {
     Refused,
     /// Nothing within the time: a middlebox dropped the query, or the server is slow.
     Missing,
-}
-
-/// A reset that was sent.
-struct SentReset {
-    messages: Arc<ResetMessages>,
-    /// Number of its statements that have completed.
-    completed_count: usize,
 }
 
 /// The part of the driver's StartupMessage that is still to come.
@@ -245,16 +237,9 @@ impl<S> RewindStream<S> {
     }
 
     /// Returns the length of the response to a reset with which the received bytes begin, if it is
-    /// the [usual one](ResetMessages::usual_response) and nothing else is owed.
+    /// the [usual one](SentReset::usual_response) and nothing else is owed.
     fn usual_reset_response(&self, received: &[u8]) -> Option<usize> {
-        let SentReset {
-            messages,
-            completed_count: 0,
-        } = self.resets.front()?
-        else {
-            return None;
-        };
-        let usual = messages.usual_response();
+        let usual = self.resets.front()?.usual_response()?;
         let is_next = self.owed == [Response::Reset] && self.received.is_empty();
         (is_next && received.starts_with(usual)).then_some(usual.len())
     }
@@ -433,10 +418,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RewindStream<S> {
             if let Some(messages) = reset {
                 this.to_send.extend_from_slice(messages.bytes());
                 this.owed.push_back(Response::Reset);
-                this.resets.push_back(SentReset {
-                    messages,
-                    completed_count: 0,
-                });
+                this.resets.push_back(SentReset::new(messages));
             }
             if !statements.is_empty() {
                 frontend::query(&statements, &mut this.to_send)?;
@@ -463,33 +445,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for RewindStream<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send_pending(cx))?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-/// The state of a reset after one of its statements.
-enum ResetProgress {
-    Incomplete,
-    Complete,
-    /// The session has put another statement in the place of this one.
-    Replaced,
-}
-
-impl SentReset {
-    /// Takes note of a CommandComplete.
-    fn complete(&mut self, message: &[u8]) -> ResetProgress {
-        let tags = self.messages.tags();
-        let tag = message
-            .get(HEAD_BYTES..)
-            .and_then(|tag| tag.strip_suffix(b"\0"));
-        if tag != tags.get(self.completed_count).map(|tag| tag.as_bytes()) {
-            return ResetProgress::Replaced;
-        }
-        self.completed_count += 1;
-        if self.completed_count == tags.len() {
-            ResetProgress::Complete
-        } else {
-            ResetProgress::Incomplete
-        }
     }
 }
 
