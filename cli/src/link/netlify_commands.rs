@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::{ExposeSecret, SecretString};
 use stagelink::Stage;
-use stagelink_pipeline::{Change, DeployContext, LinkPlan};
+use stagelink_pipeline::{Change, DeployContext, LinkPlan, VariableChange};
 
 /// Returns the lines of a shell script that makes the changes of a plan. `tokens` names the
 /// variable that holds the token of each stage, and `is_site_known` says whether the plan is made
@@ -21,92 +21,99 @@ pub(super) fn lines(
     tokens: &BTreeMap<Stage, String>,
     is_site_known: bool,
 ) -> Vec<String> {
-    let by = if is_id(&plan.site) { "id" } else { "name" };
-    let mut lines = vec![format!("netlify link --{by} {}", quoted(&plan.site))];
+    let given = plan.variables.iter();
+    let given = given.filter(|row| row.change != VariableChange::Removed);
+    let mut script = Script {
+        has_scopes: plan.scopes.is_some(),
+        stage_of: &|context| plan.stage_of(context),
+        given: given
+            .map(|row| (row.variable.as_str(), &row.context))
+            .collect(),
+        tokens,
+        unset: BTreeSet::new(),
+        inputs: BTreeMap::new(),
+        lines: Vec::new(),
+    };
+    for change in plan.changes() {
+        script.add(change);
+    }
+
+    let mut lines = vec!["# run these lines as a file: the first failure ends them".to_owned()];
     for row in &plan.stages {
         let stage = row.stage;
-        lines.push(format!(
-            "# {} has to hold the output of `stagelink credentials --stage {stage}`, by the URL in {}",
+        lines.push(comment(&format!(
+            "{} has to hold the output of `stagelink credentials --stage {stage}`, by the URL in {}",
             credentials_variable(stage),
             row.credentials
-        ));
+        )));
+    }
+    for (name, meaning) in &script.inputs {
+        if let Some(kept) = meaning {
+            lines.push(comment(&format!("{name} has to hold {kept}")));
+        }
     }
     for finding in &plan.findings {
         let end = match finding.is_leak() && !finding.is_removed {
             true => ": remove it, which these lines do not do",
             false => "",
         };
-        lines.push(format!("# {finding}{end}"));
+        lines.push(comment(&format!("{finding}{end}")));
     }
-    lines.extend(plan.notes.iter().map(|note| format!("# {note}")));
+    lines.extend(plan.notes.iter().map(|note| comment(note)));
+    lines.push("set -eu".to_owned());
+    let inputs = script.inputs.keys();
+    lines.extend(inputs.map(|name| format!(": \"${{{name}:?has to be set for these lines}}\"")));
+    let by = if is_id(&plan.site) { "id" } else { "name" };
+    lines.push(format!("netlify link --{by} {}", quoted(&plan.site)));
     if !is_site_known {
         lines.push(
-            "# with NETLIFY_AUTH_TOKEN these lines would also remove what has to go: values of an \
-             earlier run that are not set below, other stages' database URLs, and this former name \
-             of STAGELINK_CREDENTIALS, with which functions refuse to start:"
+            "# with NETLIFY_AUTH_TOKEN these lines would fit the variables that the site has, and \
+             remove what has to go: values of an earlier run that are not set below, other stages' \
+             database URLs, and this former name of STAGELINK_CREDENTIALS, with which functions \
+             refuse to start:"
                 .to_owned(),
         );
         lines.push("netlify env:unset STAGELINK_SEALED --force".to_owned());
     }
-    let mut script = Script {
-        has_scopes: plan.scopes.is_some(),
-        stage_of: &|context| plan.stage_of(context),
-        tokens,
-        unset: BTreeSet::new(),
-        lines,
-    };
-    for (key, context) in kept_values(plan.changes()) {
-        script.lines.push(format!(
-            "# {} has to hold the value that {key} has for the context {context}, which is set \
-             again below",
-            value_variable(key, context)
-        ));
-    }
-    for change in plan.changes() {
-        script.add(change);
-    }
-    script.lines
-}
-
-/// The values that a script takes from shell variables, since they are or may be secrets of
-/// another tool.
-fn kept_values(changes: &[Change]) -> BTreeSet<(&str, &DeployContext)> {
-    let mut kept = BTreeSet::new();
-    for change in changes {
-        if let Change::Unset { key, rest, .. } = change
-            && !is_own(key)
-        {
-            kept.extend(rest.iter().map(|(context, _)| (key.as_str(), context)));
-        }
-    }
-    kept
+    lines.extend(script.lines);
+    lines
 }
 
 struct Script<'a> {
     has_scopes: bool,
     stage_of: &'a dyn Fn(&DeployContext) -> Option<Stage>,
+    /// The values that the plan itself gives, by variable and context. Others are kept.
+    given: BTreeSet<(&'a str, &'a DeployContext)>,
     tokens: &'a BTreeMap<Stage, String>,
     /// The variables that do not exist at this point of the script.
     unset: BTreeSet<String>,
+    /// The shell variables that the script reads. Each holds one value; it is said what that is,
+    /// unless the plan gives the value.
+    inputs: BTreeMap<String, Option<String>>,
     lines: Vec<String>,
 }
 
 impl Script<'_> {
     fn add(&mut self, change: &Change) {
+        let key = change.key();
+        if !is_shell_name(key) {
+            self.lines.push(comment(&format!(
+                "{key} is no name for a shell: change this variable on Netlify's page"
+            )));
+            return;
+        }
         match change {
             Change::Create {
-                key,
-                is_secret,
-                values,
+                is_secret, values, ..
             } => {
-                self.unset.insert(key.clone());
+                self.unset.insert(key.to_owned());
                 self.set_all(key, *is_secret, values);
             }
             Change::Replace {
-                key,
                 is_secret,
                 values,
                 removed,
+                ..
             } => {
                 let is_all = |context: &DeployContext| *context == DeployContext::All;
                 let stays = values.iter().any(|(context, _)| is_all(context));
@@ -123,21 +130,20 @@ impl Script<'_> {
                 let scope = self.scope(key);
                 self.lines
                     .push(format!("netlify env:set {key}{secret}{scope} --force"));
+                // That line keeps the other values.
                 for (context, value) in values {
-                    if (self.stage_of)(context).is_some() {
+                    if self.given.contains(&(key, context)) {
                         self.set(key, *is_secret, context, value);
                     }
                 }
             }
             Change::Set {
-                key,
                 is_secret,
                 context,
                 value,
+                ..
             } => self.set(key, *is_secret, context, value),
-            Change::Unset {
-                key, context, rest, ..
-            } => {
+            Change::Unset { context, rest, .. } => {
                 if rest.is_empty() && *context != DeployContext::All {
                     self.lines.push(unset(key, context));
                     return;
@@ -146,10 +152,9 @@ impl Script<'_> {
                 self.set_all(key, false, rest);
             }
             // A comment, so that the script does not look complete without it.
-            _ => self.lines.push(format!(
-                "# {} changes in a way that has no command",
-                change.key()
-            )),
+            _ => self.lines.push(comment(&format!(
+                "{key} changes in a way that has no command"
+            ))),
         }
     }
 
@@ -167,20 +172,22 @@ impl Script<'_> {
     }
 
     fn set(&mut self, key: &str, is_secret: bool, context: &DeployContext, value: &SecretString) {
-        let stage = (self.stage_of)(context);
-        let (value, secret) = match stage.filter(|_| is_secret) {
-            // A value of another tool may be secret, whatever Netlify calls it.
-            _ if !is_own(key) || !is_secret && HOLD_SECRETS.contains(&key) => {
-                (format!("\"${}\"", value_variable(key, context)), "")
+        let is_given = is_own(key) && self.given.contains(&(key, context));
+        let stage = (self.stage_of)(context).filter(|_| is_given);
+        let value = match stage {
+            Some(stage) if key == TOKEN => self
+                .tokens
+                .get(&stage)
+                .map(|name| self.input(name.clone(), None)),
+            Some(stage) if HOLD_SECRETS.contains(&key) => {
+                Some(self.input(credentials_variable(stage), None))
             }
-            Some(stage) if key == TOKEN => {
-                let name = self.tokens.get(&stage).map_or(key, String::as_str);
-                (format!("\"${name}\""), " --secret")
-            }
-            Some(stage) => (format!("\"${}\"", credentials_variable(stage)), " --secret"),
-            None if is_secret => ("\"$SECRET\"".to_owned(), " --secret"),
-            None => (quoted(value.expose_secret()), ""),
+            Some(_) if !is_secret => Some(quoted(value.expose_secret())),
+            _ => None,
         };
+        // A kept value may be secret, whatever Netlify calls it.
+        let value = value.unwrap_or_else(|| self.kept(key, context));
+        let secret = if is_secret { " --secret" } else { "" };
         // From the second value on the variable exists.
         let scope = match self.unset.remove(key) {
             true => self.scope(key),
@@ -192,6 +199,33 @@ impl Script<'_> {
         ));
     }
 
+    /// Takes note of a shell variable, and returns its value in a script.
+    fn input(&mut self, name: String, meaning: Option<String>) -> String {
+        let value = format!("\"${name}\"");
+        self.inputs.insert(name, meaning);
+        value
+    }
+
+    /// The value that a variable has for a context, from a shell variable of its own.
+    fn kept(&mut self, key: &str, context: &DeployContext) -> String {
+        let meaning = Some(format!(
+            "the value that {key} has for the context {context}, which is set again below"
+        ));
+        let mut name = value_variable(key, context);
+        let is_taken = |name: &String, script: &Self| {
+            let inputs = script.inputs.get(name);
+            inputs.is_some_and(|other| *other != meaning)
+                || script.tokens.values().any(|token| token == name)
+                || Stage::ALL
+                    .iter()
+                    .any(|stage| *name == credentials_variable(*stage))
+        };
+        while is_taken(&name, self) {
+            name.push('_');
+        }
+        self.input(name, meaning)
+    }
+
     fn scope(&self, key: &str) -> &'static str {
         match self.has_scopes && is_own(key) {
             true => " --scope functions",
@@ -200,12 +234,23 @@ impl Script<'_> {
     }
 }
 
+/// Returns a text as one line that a shell ignores.
+fn comment(text: &str) -> String {
+    format!("# {}", text.replace(char::is_control, " "))
+}
+
+/// Returns whether this can be the name of a shell variable.
+fn is_shell_name(key: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    key.chars().all(is_part) && !key.is_empty() && !key.starts_with(|c: char| c.is_ascii_digit())
+}
+
 /// Returns whether `stagelink link` sets the variable.
 fn is_own(key: &str) -> bool {
     key.starts_with("STAGELINK_") || key == TOKEN
 }
 
-/// The shell variable that holds another tool's value for a context.
+/// The shell variable that holds a kept value for a context.
 fn value_variable(key: &str, context: &DeployContext) -> String {
     let context = context.to_string().to_uppercase();
     let context = context.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
@@ -248,15 +293,29 @@ mod tests {
 
     fn printed(changes: &[Change]) -> Vec<String> {
         let tokens = [(Stage::Staging, "STAGING_TOKEN".to_owned())].into();
+        let given = changes.iter().flat_map(|change| {
+            let sent = change.sent_values().into_iter();
+            sent.map(|(context, _)| (change.key(), context))
+        });
+        printed_with(changes, given.collect(), &tokens)
+    }
+
+    fn printed_with(
+        changes: &[Change],
+        given: BTreeSet<(&str, &DeployContext)>,
+        tokens: &BTreeMap<Stage, String>,
+    ) -> Vec<String> {
         let mut script = Script {
             has_scopes: true,
+            given,
             stage_of: &|context| match context {
                 DeployContext::Production => Some(Stage::Production),
                 DeployContext::Branch(_) => Some(Stage::Staging),
                 _ => None,
             },
-            tokens: &tokens,
+            tokens,
             unset: BTreeSet::new(),
+            inputs: BTreeMap::new(),
             lines: Vec::new(),
         };
         for change in changes {
@@ -348,21 +407,82 @@ mod tests {
                 "netlify env:set DATABASE_URL \"$DATABASE_URL_BRANCH_STAGING\" --context \
                  branch:staging --force",
                 "netlify env:unset STAGELINK_POOLER --force",
-                "netlify env:set STAGELINK_POOLER never --context all --force --scope functions",
+                "netlify env:set STAGELINK_POOLER \"$STAGELINK_POOLER_ALL\" --context all --force \
+                 --scope functions",
             ]
         );
     }
 
     #[test]
     fn secret_that_the_site_shows_is_not_printed() {
-        for key in HOLD_SECRETS {
-            let text = printed(&[both(false, key)]).join("\n");
+        for key in [
+            "STAGELINK_CREDENTIALS",
+            "STAGELINK_CREDENTIALS_PRODUCTION",
+            "STAGELINK_SEALED",
+            "STAGELINK_POSTGRES",
+            "STAGELINK_POOLER",
+            TOKEN,
+        ] {
+            let change = both(false, key);
+            let text = printed_with(&[change], BTreeSet::new(), &BTreeMap::new()).join("\n");
             assert!(!text.contains("c4n4ry"), "{text}");
             assert!(
                 text.contains(&format!("\"${key}_BRANCH_STAGING\"")),
                 "{text}"
             );
         }
+    }
+
+    /// The operator's own token is in a shell variable of the token's name.
+    #[test]
+    fn kept_token_is_not_the_operators() {
+        let staging = DeployContext::Branch("staging".to_owned());
+        let preview = DeployContext::DeployPreview;
+        let replaced = |removed| Change::Replace {
+            key: TOKEN.to_owned(),
+            is_secret: true,
+            values: vec![
+                (preview.clone(), "given".into()),
+                (staging.clone(), "kept".into()),
+            ],
+            removed,
+        };
+        let tokens = [(Stage::Review, "REVIEW_TOKEN".to_owned())].into();
+        for removed in [Vec::new(), vec![DeployContext::All]] {
+            let is_whole = !removed.is_empty();
+            let given = BTreeSet::from([(TOKEN, &preview)]);
+            let text = printed_with(&[replaced(removed)], given, &tokens).join("\n");
+            assert!(!text.contains("\"$HEROKU_API_KEY\""), "{text}");
+            let kept = text.contains("\"$HEROKU_API_KEY_BRANCH_STAGING\"");
+            assert_eq!(kept, is_whole, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_kept_value_has_a_shell_variable_of_its_own() {
+        let change = Change::Create {
+            key: "OTHER".to_owned(),
+            is_secret: false,
+            values: vec![
+                (DeployContext::BranchDeploy, "1".into()),
+                (DeployContext::Branch("deploy".to_owned()), "2".into()),
+            ],
+        };
+        let text = printed(&[change]).join("\n");
+        assert!(text.contains("\"$OTHER_BRANCH_DEPLOY\""), "{text}");
+        assert!(text.contains("\"$OTHER_BRANCH_DEPLOY_\""), "{text}");
+    }
+
+    #[test]
+    fn text_from_elsewhere_is_one_comment_and_no_command() {
+        assert_eq!(comment("a\ncurl evil\r| sh"), "# a curl evil | sh");
+        let change = Change::Create {
+            key: "A; curl evil".to_owned(),
+            is_secret: false,
+            values: vec![(DeployContext::All, "1".into())],
+        };
+        let lines = printed(&[change]);
+        assert!(lines.iter().all(|line| line.starts_with("# ")), "{lines:?}");
     }
 
     #[test]
