@@ -3,12 +3,13 @@
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::FutureExt as _;
+use futures_util::future::CatchUnwind;
 use http::Response;
 use lambda_http::{Body, Context as LambdaContext, IntoResponse, Request, RequestExt as _};
 use tokio::time::{Instant, timeout_at};
@@ -64,21 +65,27 @@ where
     fn call(&mut self, mut request: Request) -> Self::Future {
         let (database, deadline) = linked(&self.databases, &mut request);
         let span = stage_span(&database);
-        // A panic's message is in the log already; the Lambda runtime would put it into its
-        // response. The future is boxed at once, since it is as large as the handler and would
-        // be moved about.
-        let answer = span.in_scope(|| self.service.call(request));
-        let answer = Box::pin(AssertUnwindSafe(answer).catch_unwind());
+        let called = span.in_scope(|| called(&mut self.service, request));
         let timer = self.timer.clone();
         let answered = async move {
             let answer = async {
-                let answered = match answer.await {
-                    Ok(Ok(response)) => Ok(response.into_response()),
+                let Ok(called) = called else {
+                    return response_to_panic();
+                };
+                let answered = match called.await {
+                    Ok(Ok(response)) => {
+                        let collect = AssertUnwindSafe(|| response.into_response());
+                        catch_unwind(collect).map_err(|_| response_to_panic())
+                    }
                     Ok(Err(error)) => Err(respond(&*error.into())),
-                    Err(_) => Err(response(&failed())),
+                    Err(_) => Err(response_to_panic()),
                 };
                 match answered {
-                    Ok(response) => response.await,
+                    // A body that fails panics as it is collected.
+                    Ok(collected) => {
+                        let collected = AssertUnwindSafe(collected).catch_unwind().await;
+                        collected.unwrap_or_else(|_| response_to_panic())
+                    }
                     Err(response) => response,
                 }
             };
@@ -95,6 +102,26 @@ where
         };
         Box::pin(answered.instrument(span))
     }
+}
+
+/// Calls a handler. A panic, also one before there is a future, is its result: its message is in
+/// the log already, and the Lambda runtime would put it into its response. The future is boxed at
+/// once, since it is as large as the handler and would be moved about.
+pub(super) fn called<S>(service: &mut S, request: Request) -> Result<Called<S::Future>, Panicked>
+where
+    S: Service<Request>,
+{
+    let future = catch_unwind(AssertUnwindSafe(|| service.call(request))).map_err(|_| Panicked)?;
+    Ok(Box::pin(AssertUnwindSafe(future).catch_unwind()))
+}
+
+type Called<F> = Pin<Box<CatchUnwind<AssertUnwindSafe<F>>>>;
+
+/// A handler has panicked before it returned a future.
+pub(super) struct Panicked;
+
+pub(super) fn response_to_panic() -> Response<Body> {
+    response(&failed())
 }
 
 /// Finishes the invocation's work, within its deadline.
@@ -270,6 +297,32 @@ mod tests {
                 panic!("c4n4ry");
             }
             Ok::<_, Infallible>("")
+        };
+        let response = answer(fail).await;
+        assert_eq!(response.status(), 500);
+        assert!(!text(&response).contains("c4n4ry"));
+    }
+
+    #[tokio::test]
+    async fn panic_before_there_is_a_future_becomes_a_500_too() {
+        let fail = |_: Request| {
+            if true {
+                panic!("c4n4ry");
+            }
+            async { Ok::<_, Infallible>("") }
+        };
+        let response = answer(fail).await;
+        assert_eq!(response.status(), 500);
+        assert!(!text(&response).contains("c4n4ry"));
+    }
+
+    #[tokio::test]
+    async fn body_that_fails_becomes_a_500_without_its_text() {
+        use futures_util::stream;
+        use http_body_util::StreamBody;
+        let fail = |_: Request| async {
+            let part = Err::<http_body::Frame<bytes::Bytes>, BoxError>("c4n4ry".into());
+            Ok::<_, Infallible>(Response::new(StreamBody::new(stream::iter([part]))))
         };
         let response = answer(fail).await;
         assert_eq!(response.status(), 500);

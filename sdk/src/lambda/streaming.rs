@@ -9,7 +9,6 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use http::Response;
 use http_body::{Body, Frame};
 use lambda_http::Request;
@@ -20,8 +19,8 @@ use tracing::{Instrument as _, Span};
 use crate::database::{Database, Databases};
 use crate::deadline::Deadline;
 use crate::error::Error;
-use crate::lambda::error_response::{beneath, failed, respond, response, took_too_long};
-use crate::lambda::service::{finish, linked, stage_span};
+use crate::lambda::error_response::{beneath, respond, took_too_long};
+use crate::lambda::service::{Panicked, called, finish, linked, response_to_panic, stage_span};
 use crate::log_line::with_causes;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -66,9 +65,14 @@ where
     fn call(&mut self, mut request: Request) -> Self::Future {
         let (database, deadline) = linked(&self.databases, &mut request);
         let span = stage_span(&database);
-        let answer = span.in_scope(|| self.service.call(request));
-        let answer = Box::pin(AssertUnwindSafe(answer).catch_unwind());
+        let answer = span.in_scope(|| called(&mut self.service, request));
         let answered = async move {
+            let answer = async {
+                match answer {
+                    Ok(answer) => answer.await.map_err(|_| Panicked),
+                    Err(panicked) => Err(panicked),
+                }
+            };
             let answered = match deadline {
                 None => Ok(answer.await),
                 Some(deadline) => timeout_at(deadline.handler, answer).await,
@@ -78,7 +82,7 @@ where
                     return Ok(response.map(|body| Streamed::new(body, database, deadline)));
                 }
                 Ok(Ok(Err(error))) => respond(&*error.into()),
-                Ok(Err(_)) => response(&failed()),
+                Ok(Err(Panicked)) => response_to_panic(),
                 Err(_) => took_too_long(),
             };
             finish(&database, deadline).await;

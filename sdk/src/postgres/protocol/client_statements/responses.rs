@@ -122,6 +122,9 @@ impl Filter {
             outdated.is_executed |= matches!(tag, b'C' | b's');
             return Ok(false);
         }
+        if tag == b'H' {
+            exchange.begin_copy_out();
+        }
         if matches!(exchange.next(), None | Some(Expected::Query)) {
             return Ok(true);
         }
@@ -137,7 +140,6 @@ impl Filter {
             b'3' => drop(exchange.take(|next| *next == Expected::Close)?),
             b'C' | b'I' | b's' => drop(exchange.take(|next| *next == Expected::Execute)?),
             b'G' => exchange.begin_copy(),
-            b'H' => exchange.begin_copy_out(),
             _ => {}
         }
         Ok(true)

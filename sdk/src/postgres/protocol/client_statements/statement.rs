@@ -37,9 +37,12 @@ impl Statement {
         let length = text(&mut parameters)
             .ok_or_else(|| malformed("a Parse"))?
             .len();
-        let words = without_literals(&String::from_utf8_lossy(&body[..length]));
+        let sql = without_literals(&String::from_utf8_lossy(&body[..length]));
+        let sql = sql.trim_start_matches(|c: char| c == ';' || c.is_whitespace());
+        let is_part_of_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
+        let after = sql.strip_prefix("copy");
         Ok(Self {
-            is_copy: words.split_whitespace().next() == Some("copy"),
+            is_copy: after.is_some_and(|after| !after.starts_with(is_part_of_word)),
             text: body[..=length].into(),
             parameters: parameters.into(),
             columns: None,

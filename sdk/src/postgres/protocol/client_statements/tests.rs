@@ -261,7 +261,13 @@ fn next_request_waits_for_the_end_of_a_copy() {
 
 #[test]
 fn request_behind_a_copy_to_the_client_waits_for_its_end() {
-    for (text, is_known) in [("copy", true), ("unknown", false)] {
+    for (text, is_known) in [
+        ("copy", true),
+        ("COPY(SELECT 1) TO STDOUT", true),
+        (";COPY\"Order\" TO STDOUT", true),
+        ("copyright", false),
+        ("unknown", false),
+    ] {
         let mut conversation = prepared();
         sent(&mut conversation, &prepare("s1", text));
         let response = messages(&[(b'1', b""), (b't', b"\0\0"), (b'n', b""), (b'Z', b"I")]);
@@ -283,6 +289,18 @@ fn request_behind_a_copy_to_the_client_waits_for_its_end() {
         received(&mut conversation, &done);
         assert_eq!(sent_in_part(&mut conversation, &next).1, 0);
     }
+}
+
+#[test]
+fn request_behind_a_simple_copy_to_the_client_waits_for_its_end() {
+    let mut conversation = prepared();
+    sent(&mut conversation, &simple_query("COPY t TO STDOUT"));
+    received(&mut conversation, &messages(&[(b'H', b"\0\0\0")]));
+    let next = execute("s0");
+    assert_eq!(sent_in_part(&mut conversation, &next).1, next.len());
+    let done = messages(&[(b'c', b""), (b'C', b"COPY 1\0"), (b'Z', b"I")]);
+    received(&mut conversation, &done);
+    assert_eq!(sent_in_part(&mut conversation, &next).1, 0);
 }
 
 #[test]
