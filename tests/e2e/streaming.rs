@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use serde_json::json;
 use stagelink::{Database, ErrorKind, Phase, Rows, Settings};
 use stagelink_local::lambda::Function;
-use stagelink_tests::{CANARY, HerokuFixture, sdk_example};
+use stagelink_tests::{CANARY, HerokuFixture, as_superuser, end_sessions, sdk_example};
 use tokio::sync::mpsc;
 
 use crate::warm::{ANY, AT_WORK, until_sessions, within};
@@ -68,6 +68,38 @@ async fn large_result_is_streamed_on_one_connection_that_is_reused() {
     }
     assert_eq!(sessions[0], sessions[1]);
     until_sessions(fixture.database.role(), &ANY, 1).await;
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn body_that_fails_is_no_whole_response_and_gets_no_text_of_its_own() {
+    let fixture = HerokuFixture::new().await;
+    let function = streaming(&fixture).await;
+    let (sender, mut parts) = mpsc::channel(1);
+    let invoked = tokio::spawn({
+        let function = function.clone();
+        async move {
+            function
+                .invoke_streaming(event(&MANY.to_string()), sender)
+                .await
+        }
+    });
+    let mut whole = parts.recv().await.expect("a part").to_vec();
+    as_superuser(&end_sessions(fixture.database.role())).await;
+    while let Some(part) = parts.recv().await {
+        whole.extend_from_slice(&part);
+    }
+    let error = invoked.await.expect("a task");
+    let error = error.expect_err("the response is not whole");
+    let error = format!("{error:?}");
+    assert!(
+        error.contains("Runtime.StreamError") && !error.contains(CANARY),
+        "{error}"
+    );
+    let text = String::from_utf8_lossy(body(&whole));
+    assert!(text.ends_with(".\n"), "{}", &text[text.len() - 200..]);
+    let answer = function.invoke(event("1")).await.expect("an answer");
+    assert!(answer.len() > 999, "the next request is answered");
     function.shutdown().await;
 }
 

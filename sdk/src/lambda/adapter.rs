@@ -11,9 +11,8 @@ use std::task::{Context as TaskContext, Poll};
 
 use futures_util::FutureExt as _;
 use http::Response;
-use http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
-use http_body_util::BodyDataStream;
-use lambda_http::lambda_runtime::{Diagnostic, MetadataPrelude, StreamResponse};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use lambda_http::lambda_runtime::Diagnostic;
 use lambda_http::request::RequestOrigin;
 use lambda_http::{Body, Context, LambdaEvent, Request, RequestExt as _, TransformResponse};
 use serde::Serialize;
@@ -116,7 +115,7 @@ where
         >,
     B: Send + 'static,
 {
-    type Response = StreamResponse<BodyDataStream<Streamed<B>>>;
+    type Response = Response<Streamed<B>>;
     type Error = EventRefused;
     type Future = BoxFuture<Result<Self::Response, EventRefused>>;
 
@@ -136,25 +135,8 @@ where
         };
         Box::pin(async {
             let Ok(answer) = answer.await;
-            Ok(streamed(answer))
+            Ok(answer)
         })
-    }
-}
-
-fn streamed<B>(answer: Response<B>) -> StreamResponse<BodyDataStream<B>> {
-    let (mut parts, body) = answer.into_parts();
-    make_utf8(&mut parts.headers);
-    let cookies = parts.headers.get_all(SET_COOKIE).iter();
-    let cookies = cookies.map(|cookie| String::from_utf8_lossy(cookie.as_bytes()).into_owned());
-    let cookies = cookies.collect();
-    parts.headers.remove(SET_COOKIE);
-    StreamResponse {
-        metadata_prelude: MetadataPrelude {
-            status_code: parts.status,
-            headers: parts.headers,
-            cookies,
-        },
-        stream: BodyDataStream::new(body),
     }
 }
 
@@ -169,7 +151,7 @@ fn with_context(mut request: Request, context: Context) -> Request {
 }
 
 /// Reads header values that are no UTF-8 as Latin-1: Lambda's response has texts only.
-fn make_utf8(headers: &mut HeaderMap) {
+pub(super) fn make_utf8(headers: &mut HeaderMap) {
     for value in headers.values_mut() {
         if std::str::from_utf8(value.as_bytes()).is_err() {
             let text: String = value

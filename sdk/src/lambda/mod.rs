@@ -13,6 +13,7 @@ mod runtime_api;
 mod service;
 mod shutdown;
 mod snapstart;
+mod streamed_reply;
 mod streaming;
 
 use std::error::Error as StdError;
@@ -24,6 +25,7 @@ use http::Response;
 use http_body::Body;
 use lambda_http::lambda_runtime::Runtime;
 use lambda_http::lambda_runtime::layers::TracingLayer;
+use lambda_http::tower::Layer as _;
 use lambda_http::{IntoResponse, Request};
 use serde::Serialize;
 use tower_service::Service;
@@ -31,6 +33,7 @@ use tracing::Instrument as _;
 
 use crate::database::{Database, Databases};
 use crate::lambda::shutdown::run_until_shutdown;
+use crate::lambda::streamed_reply::StreamedReplies;
 
 use self::adapter::{EventHandler, Events, Streams};
 use self::runtime_api::{RuntimeApi, into_service};
@@ -206,8 +209,8 @@ where
 ///
 /// The body is any [`http_body::Body`] and keeps its connection until it ends. A body that runs
 /// out of time is broken off at the moment at which a handler would be dropped; so is a body that
-/// fails or panics, and the reason is logged. The client sees an incomplete response and no
-/// reason, since the status was sent before.
+/// fails or panics: Lambda is told that the response is not whole, and the log has the reason. The
+/// client sees an incomplete response and no reason, since the status was sent before.
 ///
 /// In an environment of several invocations at a time it serves them as [`run_concurrent`].
 ///
@@ -226,7 +229,7 @@ where
 {
     let (api, databases) = start().await?;
     let service = Streaming::new(handler.into_service(), &databases);
-    let service = into_service(Runtime::new(Streams(service)).layer(TracingLayer::new()));
+    let service = TracingLayer::new().layer(StreamedReplies::new(&api, Streams(service)));
     let workers = crate::config::lambda_concurrency();
     served(api.serve_concurrently(service, workers), &databases).await
 }

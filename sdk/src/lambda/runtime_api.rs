@@ -1,6 +1,7 @@
 //! The loop around the Lambda Runtime API: it takes one invocation after the other.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::response::Parts;
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -23,7 +25,10 @@ use tower_service::Service;
 
 use crate::lambda::invocation_context::invocation_context;
 
-type BoxError = lambda_http::Error;
+pub(super) type BoxError = lambda_http::Error;
+
+/// The body of a request to the Runtime API.
+pub(super) type ApiBody = UnsyncBoxBody<Bytes, Infallible>;
 
 /// A client of the Lambda Runtime API.
 ///
@@ -32,7 +37,7 @@ type BoxError = lambda_http::Error;
 /// without a response.
 #[derive(Clone)]
 pub(super) struct RuntimeApi {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpConnector, ApiBody>,
     address: String,
     config: Arc<Config>,
 }
@@ -103,7 +108,7 @@ impl RuntimeApi {
 
     async fn next(&self) -> Result<LambdaInvocation, BoxError> {
         loop {
-            let (parts, body) = self.send(Method::GET, "invocation/next", None).await?;
+            let (parts, body) = self.get("invocation/next").await?;
             // An emulator has no event yet.
             if parts.status == StatusCode::NO_CONTENT {
                 continue;
@@ -129,7 +134,7 @@ impl RuntimeApi {
         S: Service<LambdaInvocation, Response = (), Error = BoxError>,
     {
         let request_id = invocation.context.request_id.clone();
-        let delivery = invocation.parts.headers.get(INVOCATION_ID).cloned();
+        let delivery = Self::delivery(&invocation.parts.headers);
         let answered = async {
             poll_fn(|cx| service.poll_ready(cx)).await?;
             service.call(invocation).await
@@ -140,43 +145,100 @@ impl RuntimeApi {
             Err(_) => "a panic".to_owned(),
         };
         tracing::error!(reason = ?reason, "an invocation could not be answered");
+        self.report(&request_id, delivery, FAILED, FAILED_MESSAGE)
+            .await
+    }
+
+    /// Returns the id of a delivery of an invocation, which its response repeats.
+    pub(super) fn delivery(headers: &HeaderMap) -> Option<HeaderValue> {
+        headers.get(INVOCATION_ID).cloned()
+    }
+
+    /// Sends the response to an invocation.
+    pub(super) async fn reply(
+        &self,
+        request_id: &str,
+        delivery: Option<HeaderValue>,
+        mut headers: HeaderMap,
+        body: ApiBody,
+    ) -> Result<(), BoxError> {
+        headers.extend(delivery.map(|delivery| (INVOCATION_ID_NAME, delivery)));
+        let path = format!("invocation/{request_id}/response");
+        let (parts, _) = self.post(&path, headers, body).await?;
+        if !parts.status.is_success() {
+            tracing::error!(status = %parts.status, "the Lambda Runtime API refused a response");
+        }
+        Ok(())
+    }
+
+    /// Reports that an invocation has failed.
+    pub(super) async fn report(
+        &self,
+        request_id: &str,
+        delivery: Option<HeaderValue>,
+        kind: &str,
+        message: &str,
+    ) -> Result<(), BoxError> {
+        let mut headers = HeaderMap::new();
+        headers.extend(delivery.map(|delivery| (INVOCATION_ID_NAME, delivery)));
         let path = format!("invocation/{request_id}/error");
-        self.send(Method::POST, &path, delivery).await.map(drop)
+        self.post_error(&path, headers, kind, message).await
     }
 
     /// Waits for the restore from a snapshot.
     pub(super) async fn wait_for_restore(&self) -> Result<(), BoxError> {
-        let response = self.send(Method::GET, "restore/next", None).await;
+        let response = self.get("restore/next").await;
         let failure: BoxError = match response {
             Ok((parts, _)) if parts.status.is_success() => return Ok(()),
             Ok((parts, _)) => format!("no restore from the snapshot: {}", parts.status).into(),
             Err(error) => error,
         };
-        self.send(Method::POST, "init/error", None).await.ok();
+        self.post_error("init/error", HeaderMap::new(), FAILED, FAILED_MESSAGE)
+            .await
+            .ok();
         Err(failure)
     }
 
-    /// Sends a request; one by `POST` reports that the function failed.
+    async fn get(&self, path: &str) -> Result<(Parts, Bytes), BoxError> {
+        let body = Full::default().boxed_unsync();
+        self.send(Method::GET, path, HeaderMap::new(), body).await
+    }
+
+    async fn post(
+        &self,
+        path: &str,
+        headers: HeaderMap,
+        body: ApiBody,
+    ) -> Result<(Parts, Bytes), BoxError> {
+        self.send(Method::POST, path, headers, body).await
+    }
+
+    /// Reports that the function failed, in words that its caller may read.
+    async fn post_error(
+        &self,
+        path: &str,
+        mut headers: HeaderMap,
+        kind: &str,
+        message: &str,
+    ) -> Result<(), BoxError> {
+        let error_type = HeaderName::from_static("lambda-runtime-function-error-type");
+        headers.insert(error_type, HeaderValue::from_str(kind)?);
+        let body = json!({"errorType": kind, "errorMessage": message}).to_string();
+        let body = Full::from(body).boxed_unsync();
+        self.post(path, headers, body).await.map(drop)
+    }
+
     async fn send(
         &self,
         method: Method,
         path: &str,
-        delivery: Option<HeaderValue>,
+        headers: HeaderMap,
+        body: ApiBody,
     ) -> Result<(Parts, Bytes), BoxError> {
         let uri = format!("http://{}/2018-06-01/runtime/{path}", self.address);
-        let mut request = Request::builder().method(&method).uri(uri);
-        if let Some(delivery) = delivery {
-            request = request.header(INVOCATION_ID, delivery);
-        }
-        let body = match method {
-            Method::POST => {
-                request = request.header("lambda-runtime-function-error-type", FAILED);
-                let message = "the function failed; the reason is in its log";
-                json!({"errorType": FAILED, "errorMessage": message}).to_string()
-            }
-            _ => String::new(),
-        };
-        let response = self.client.request(request.body(body.into())?).await?;
+        let mut request = Request::builder().method(method).uri(uri).body(body)?;
+        request.headers_mut().extend(headers);
+        let response = self.client.request(request).await?;
         let (parts, body) = response.into_parts();
         Ok((parts, body.collect().await?.to_bytes()))
     }
@@ -219,8 +281,10 @@ impl Service<LambdaInvocation> for Taken {
 }
 
 const INVOCATION_ID: &str = "lambda-runtime-invocation-id";
+const INVOCATION_ID_NAME: HeaderName = HeaderName::from_static(INVOCATION_ID);
 
 const FAILED: &str = "stagelink.Failed";
+const FAILED_MESSAGE: &str = "the function failed; the reason is in its log";
 
 /// The pause of a worker between two tries to reach the Runtime API.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);

@@ -214,7 +214,7 @@ where
 
 /// The reason why a body is not whole, in words that a client may read.
 #[derive(Debug)]
-pub(super) struct Broken(&'static str);
+pub(super) struct Broken(pub(super) &'static str);
 
 impl std::fmt::Display for Broken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -1,0 +1,173 @@
+//! Streamed responses on their way to the Lambda Runtime API.
+//!
+//! A body that fails ends with the trailers that Lambda asks for
+//! (docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html, 2026-11). `lambda_runtime` 1.5
+//! writes them into the body, so that the client gets them as its last bytes, and a response that
+//! looks whole.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRAILER};
+use http::{Response, header::SET_COOKIE};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt as _, BodyStream, StreamBody};
+use lambda_http::LambdaEvent;
+use lambda_http::lambda_runtime::{Diagnostic, LambdaInvocation, MetadataPrelude};
+use serde_json::json;
+use tower_service::Service;
+
+use crate::lambda::adapter::{EventRefused, make_utf8};
+use crate::lambda::event::Payload;
+use crate::lambda::runtime_api::{ApiBody, BoxError, RuntimeApi};
+use crate::lambda::streaming::Broken;
+
+/// The service of invocations around one of events with streamed responses: it sends them.
+#[derive(Clone)]
+pub(super) struct StreamedReplies<S> {
+    api: RuntimeApi,
+    service: S,
+}
+
+impl<S> StreamedReplies<S> {
+    pub(super) fn new(api: &RuntimeApi, service: S) -> Self {
+        Self {
+            api: api.clone(),
+            service,
+        }
+    }
+}
+
+impl<S, B> Service<LambdaInvocation> for StreamedReplies<S>
+where
+    S: Service<LambdaEvent<Payload>, Response = Response<B>, Error = EventRefused>,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes, Error = Broken> + Send + 'static,
+{
+    type Response = ();
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.service.poll_ready(cx).map(|_| Ok(()))
+    }
+
+    fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
+        let LambdaInvocation {
+            parts,
+            body,
+            context,
+        } = invocation;
+        let payload = match serde_json::from_slice(&body) {
+            Ok(payload) => payload,
+            Err(error) => return Box::pin(std::future::ready(Err(error.into()))),
+        };
+        let api = self.api.clone();
+        let request_id = context.request_id.clone();
+        let answered = self.service.call(LambdaEvent::new(payload, context));
+        Box::pin(async move {
+            let delivery = RuntimeApi::delivery(&parts.headers);
+            match answered.await {
+                Ok(response) => {
+                    let body = body_of(response)?;
+                    api.reply(&request_id, delivery, headers(), body).await
+                }
+                Err(refused) => {
+                    let refused = Diagnostic::from(refused);
+                    let (kind, message) = (&refused.error_type, &refused.error_message);
+                    api.report(&request_id, delivery, kind, message).await
+                }
+            }
+        })
+    }
+}
+
+fn headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let mode = HeaderName::from_static("lambda-runtime-function-response-mode");
+    headers.insert(mode, HeaderValue::from_static("streaming"));
+    let integration = "application/vnd.awslambda.http-integration-response";
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(integration));
+    for name in [ERROR_TYPE, ERROR_BODY] {
+        headers.append(TRAILER, HeaderValue::from_static(name));
+    }
+    headers
+}
+
+/// Returns the status and headers of a response, and its body behind them.
+fn body_of<B>(response: Response<B>) -> Result<ApiBody, serde_json::Error>
+where
+    B: Body<Data = Bytes, Error = Broken> + Send + 'static,
+{
+    let (mut parts, body) = response.into_parts();
+    make_utf8(&mut parts.headers);
+    let cookies = parts.headers.get_all(SET_COOKIE).iter();
+    let cookies = cookies.map(|cookie| String::from_utf8_lossy(cookie.as_bytes()).into_owned());
+    let cookies = cookies.collect();
+    parts.headers.remove(SET_COOKIE);
+    let unknown = HeaderValue::from_static("application/octet-stream");
+    parts.headers.entry(CONTENT_TYPE).or_insert(unknown);
+    let mut head = serde_json::to_vec(&MetadataPrelude {
+        status_code: parts.status,
+        headers: parts.headers,
+        cookies,
+    })?;
+    head.extend_from_slice(&[0; END_OF_HEAD_BYTES]);
+    let head = stream::once(std::future::ready(Frame::data(Bytes::from(head))));
+    let body = BodyStream::new(body).map(|frame| match frame {
+        Ok(frame) => frame,
+        Err(broken) => Frame::trailers(trailers(&broken)),
+    });
+    let frames = head.chain(body).map(Ok::<_, Infallible>);
+    Ok(StreamBody::new(frames).boxed_unsync())
+}
+
+/// Tells that a body is not whole, in words that a client may read.
+fn trailers(broken: &Broken) -> HeaderMap {
+    let error = json!({"errorType": STREAM_ERROR, "errorMessage": broken.to_string()});
+    let error = BASE64_STANDARD.encode(error.to_string());
+    let mut trailers = HeaderMap::new();
+    trailers.insert(ERROR_TYPE, HeaderValue::from_static(STREAM_ERROR));
+    if let Ok(error) = HeaderValue::from_str(&error) {
+        trailers.insert(ERROR_BODY, error);
+    }
+    trailers
+}
+
+const STREAM_ERROR: &str = "Runtime.StreamError";
+const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+const ERROR_BODY: &str = "lambda-runtime-function-error-body";
+
+/// Zero bytes between the status and headers, and the body.
+const END_OF_HEAD_BYTES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn body_that_fails_ends_with_trailers_and_no_text() {
+        let parts = [
+            Ok(Frame::data(Bytes::from("one"))),
+            Err(Broken("The function failed.")),
+        ];
+        let response = Response::new(StreamBody::new(stream::iter(parts)));
+        let sent = body_of(response).unwrap().collect().await.unwrap();
+        let trailers = sent.trailers().unwrap().clone();
+        assert_eq!(trailers[ERROR_TYPE], STREAM_ERROR);
+        let error = BASE64_STANDARD.decode(&trailers[ERROR_BODY]).unwrap();
+        let error: serde_json::Value = serde_json::from_slice(&error).unwrap();
+        assert_eq!(error["errorMessage"], "The function failed.");
+        let sent = sent.to_bytes();
+        let (head, body) = sent.split_at(sent.iter().position(|byte| *byte == 0).unwrap());
+        let head: serde_json::Value = serde_json::from_slice(head).unwrap();
+        assert_eq!(head["statusCode"], 200);
+        assert_eq!(body, b"\0\0\0\0\0\0\0\0one");
+    }
+}
