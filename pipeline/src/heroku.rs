@@ -20,12 +20,12 @@ impl Heroku {
         Ok(Self { api })
     }
 
-    /// Returns the ids of all apps that serve production in the pipeline.
-    pub(crate) async fn production_apps(&self, pipeline: &str) -> Result<Vec<String>, Error> {
+    /// Returns the ids of all apps that serve production or staging in the pipeline.
+    pub(crate) async fn apps(&self, pipeline: &str) -> Result<PipelineApps, Error> {
         let action = format!("find production in the pipeline {pipeline}");
         let id = self.pipeline_id(pipeline, &action).await?;
         let path = ["pipelines", &id, "pipeline-couplings"];
-        let mut apps = Vec::new();
+        let mut apps = PipelineApps::default();
         let mut range = HeaderValue::from_static("id ..; max=1000");
         for _ in 0..MOST_PAGES {
             let request = Request {
@@ -35,12 +35,13 @@ impl Heroku {
             };
             let response = self.api.send(request).await?;
             let couplings: Vec<Coupling> = self.api.read(&response, &action)?;
-            apps.extend(
-                couplings
-                    .into_iter()
-                    .filter(|coupling| coupling.stage == Stage::Production.as_str())
-                    .map(|coupling| coupling.app.id),
-            );
+            for Coupling { stage, app } in couplings {
+                if stage == Stage::Production.as_str() {
+                    apps.production.push(app.id);
+                } else if stage == Stage::Staging.as_str() {
+                    apps.staging.push(app.id);
+                }
+            }
             match response.headers.get(NEXT_RANGE) {
                 Some(next) => range = next.clone(),
                 None => return Ok(apps),
@@ -53,7 +54,7 @@ impl Heroku {
     }
 
     /// Proves that this token, which is for `stage`, cannot read the config vars of these apps,
-    /// which serve production.
+    /// which serve the stage `owner`.
     ///
     /// # Errors
     ///
@@ -61,10 +62,11 @@ impl Heroku {
     /// not answer clearly.
     pub(crate) async fn ensure_cannot_read(
         &self,
-        production_apps: &[String],
+        apps: &[String],
+        owner: Stage,
         stage: Stage,
     ) -> Result<(), Error> {
-        for app in production_apps {
+        for app in apps {
             let response = self.api.get(&["apps", app, "config-vars"], &[]).await?;
             match config_var_access(response.status) {
                 ConfigVarAccess::Denied => {}
@@ -73,7 +75,7 @@ impl Heroku {
                     return Err(Error::new(
                         ErrorKind::Isolation,
                         format!(
-                            "the token of stage {stage} reads production's config vars (app \
+                            "the token of stage {stage} reads {owner}'s config vars (app \
                              {app}), so nothing was set: give that stage a token of an account \
                              that can access its own apps alone (`heroku access:add`), made with \
                              `heroku authorizations:create --scope read-protected`"
@@ -82,7 +84,7 @@ impl Heroku {
                 }
                 ConfigVarAccess::Unclear => {
                     let action = format!(
-                        "prove that the token of stage {stage} does not read production's config \
+                        "prove that the token of stage {stage} does not read {owner}'s config \
                          vars"
                     );
                     return Err(self.api.refusal(&response, &action));
@@ -150,6 +152,13 @@ struct Reference {
 #[derive(Deserialize)]
 struct Named {
     name: String,
+}
+
+/// The apps of a pipeline by their stage: ids, and names of which none is an id.
+#[derive(Debug, Default)]
+pub(crate) struct PipelineApps {
+    pub(crate) production: Vec<String>,
+    pub(crate) staging: Vec<String>,
 }
 
 #[derive(Deserialize)]

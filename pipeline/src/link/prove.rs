@@ -56,8 +56,10 @@ impl ProvedTokens {
             })
             .collect();
         let own = Heroku::new(&request.heroku)?;
-        let mut production = own.production_apps(&request.pipeline).await?;
-        production.extend(request.app(Stage::Production).map(str::to_owned));
+        let mut apps = own.apps(&request.pipeline).await?;
+        let named = |stage| request.app(stage).map(str::to_owned);
+        apps.production.extend(named(Stage::Production));
+        apps.staging.extend(named(Stage::Staging));
         let mut proved: Vec<(Stage, ApiAccess)> = Vec::new();
         for ((context, stage), token) in request.contexts.iter().zip(&of_contexts) {
             let stage = *stage;
@@ -75,9 +77,17 @@ impl ProvedTokens {
             }
             let heroku = Heroku::new(&access)?;
             if stage != Stage::Production {
-                heroku.ensure_cannot_read(&production, stage).await?;
+                let production = Stage::Production;
+                heroku
+                    .ensure_cannot_read(&apps.production, production, stage)
+                    .await?;
             }
+            // Whoever opens a pull request may run code with it.
             if stage == Stage::Review {
+                let staging = Stage::Staging;
+                heroku
+                    .ensure_cannot_read(&apps.staging, staging, stage)
+                    .await?;
                 heroku.ensure_reads_review_apps(&request.pipeline).await?;
             }
             if databases

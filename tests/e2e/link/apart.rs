@@ -94,6 +94,23 @@ async fn token_that_reads_production_is_refused_before_anything_is_set() {
 }
 
 #[tokio::test]
+async fn token_of_previews_that_reads_staging_is_refused_before_anything_is_set() {
+    let mut site = Site::new().await;
+    site.token("STAGING_TOKEN", &["shop-staging"]);
+    let reason = "the token of stage review reads staging's config vars";
+    let words = ["--yes", "--token-for", "review=STAGING_TOKEN"];
+    site.assert_refused(&words, &[reason]).await;
+    let words = [
+        "--yes",
+        "--token-for",
+        "staging=STAGING_TOKEN",
+        words[1],
+        words[2],
+    ];
+    site.assert_refused(&words, &[reason]).await;
+}
+
+#[tokio::test]
 async fn token_that_the_site_has_already_is_checked_too() {
     let mut site = Site::new().await;
     let wide = site.token("WIDE_TOKEN", &["shop-staging", "shop-production"]);
