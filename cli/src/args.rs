@@ -202,7 +202,14 @@ pub enum MarkCommand {
         replace: bool,
     },
     /// Removes the mark.
-    Remove(StageOptions),
+    Remove {
+        /// The stage.
+        #[command(flatten)]
+        options: StageOptions,
+        /// Removes the mark of another stage, as after a copy of a database.
+        #[arg(long)]
+        replace: bool,
+    },
 }
 
 /// The options of `stagelink credentials`.

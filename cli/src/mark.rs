@@ -19,7 +19,7 @@ use crate::output::print;
 pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
     let options = match &command {
         MarkCommand::Show(options)
-        | MarkCommand::Remove(options)
+        | MarkCommand::Remove { options, .. }
         | MarkCommand::Set { options, .. } => options.clone(),
     };
     let (stage, local) = (options.stage.as_deref(), &options.local);
@@ -27,20 +27,13 @@ pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
     let found = match command {
         MarkCommand::Show(_) => database.inspect().await,
         MarkCommand::Set { replace, .. } => {
-            let found = advised(database.inspect().await, stage)?;
-            if found.is_of_another_stage() && !replace {
-                bail!(
-                    "database {} on {} is already marked as stage {}'s: check the credentials of \
-                     stage {}, and add --replace if the mark is wrong, as after a copy",
-                    found.database,
-                    found.server,
-                    found.mark,
-                    found.stage
-                );
-            }
+            ensure_own_mark(&advised(database.inspect().await, stage)?, replace)?;
             database.set_stage_mark().await
         }
-        MarkCommand::Remove(_) => database.clear_stage_mark().await,
+        MarkCommand::Remove { replace, .. } => {
+            ensure_own_mark(&advised(database.inspect().await, stage)?, replace)?;
+            database.clear_stage_mark().await
+        }
     };
     let report = Report::of(&advised(found, stage)?);
     let text = if options.json {
@@ -49,6 +42,21 @@ pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
         report.text(local.local.is_some())
     };
     print(text)
+}
+
+/// Makes sure that no other stage loses its mark, unless that is wanted.
+fn ensure_own_mark(found: &DatabaseInfo, replace: bool) -> anyhow::Result<()> {
+    if found.is_of_another_stage() && !replace {
+        bail!(
+            "database {} on {} is already marked as stage {}'s: check the credentials of stage \
+             {}, and add --replace if the mark is wrong, as after a copy",
+            found.database,
+            found.server,
+            found.mark,
+            found.stage
+        );
+    }
+    Ok(())
 }
 
 /// Returns the database that a function of the stage would have with this process's environment,

@@ -426,6 +426,9 @@ async fn command_shows_sets_replaces_and_removes_the_mark() {
     assert!(text(&refused.stderr).contains("--replace"));
     let shown = command(&fixture, &["show"]).await;
     assert!(text(&shown.stdout).contains("functions of stage staging refuse it"));
+    let kept = command(&fixture, &["remove"]).await;
+    assert!(!kept.status.success(), "another stage's mark stays");
+    assert!(text(&kept.stderr).contains("--replace"));
     let replaced = command(&fixture, &["set", "--replace"]).await;
     assert!(replaced.status.success(), "{}", text(&replaced.stderr));
     let found = link(&fixture).inspect().await.expect("an answer");
