@@ -395,7 +395,7 @@ mod tests {
         let changes = [
             unset("DATABASE_URL", DeployContext::All, &[(staging, "c4n4ry")]),
             unset(
-                "STAGELINK_POOLER",
+                "OTHER_URL",
                 DeployContext::DeployPreview,
                 &[(DeployContext::All, "never")],
             ),
@@ -406,9 +406,8 @@ mod tests {
                 "netlify env:unset DATABASE_URL --force",
                 "netlify env:set DATABASE_URL \"$DATABASE_URL_BRANCH_STAGING\" --context \
                  branch:staging --force",
-                "netlify env:unset STAGELINK_POOLER --force",
-                "netlify env:set STAGELINK_POOLER \"$STAGELINK_POOLER_ALL\" --context all --force \
-                 --scope functions",
+                "netlify env:unset OTHER_URL --force",
+                "netlify env:set OTHER_URL \"$OTHER_URL_ALL\" --context all --force",
             ]
         );
     }

@@ -249,9 +249,9 @@ async fn start() -> Result<(RuntimeApi, Databases), lambda_http::Error> {
         warm_up(database, "before the first request").await;
     }
     if crate::config::has_snapstart() {
-        pass_snapshot(&RuntimeApi::new(&*address), &databases).await?;
+        pass_snapshot(&RuntimeApi::new(&address), &databases).await?;
     }
-    Ok((RuntimeApi::new(address), databases))
+    Ok((RuntimeApi::new(&address), databases))
 }
 
 /// Serves until the process is told to end.

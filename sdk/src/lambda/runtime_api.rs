@@ -45,13 +45,16 @@ pub(super) struct RuntimeApi {
 impl RuntimeApi {
     /// Makes a client without a connection. The address may be a URL and have a path, as that of
     /// cargo-lambda's emulator.
-    pub(super) fn new(address: impl Into<String>) -> Self {
-        let address = address.into();
-        let address = address.strip_prefix("http://").unwrap_or(&address);
+    pub(super) fn new(address: &str) -> Self {
+        Self::with_config(address, Config::from_env())
+    }
+
+    fn with_config(address: &str, config: Config) -> Self {
+        let address = address.strip_prefix("http://").unwrap_or(address);
         Self {
             client: Client::builder(TokioExecutor::new()).build_http(),
             address: address.trim_end_matches('/').to_owned(),
-            config: Arc::new(Config::from_env()),
+            config: Arc::new(config),
         }
     }
 
@@ -66,7 +69,8 @@ impl RuntimeApi {
         }
     }
 
-    /// Serves several invocations at a time, until the Runtime API has failed each worker.
+    /// Serves several invocations at a time, until the Runtime API has failed each worker for ten
+    /// seconds.
     pub(super) async fn serve_concurrently<S>(
         self,
         service: S,
@@ -95,11 +99,18 @@ impl RuntimeApi {
     where
         S: Service<LambdaInvocation, Response = (), Error = BoxError>,
     {
+        let mut failures = 0;
         loop {
-            match self.next().await {
-                Ok(invocation) => self.answer(&mut service, invocation).await?,
+            let worked = match self.next().await {
+                Ok(invocation) => self.answer(&mut service, invocation).await,
+                Err(error) => Err(error),
+            };
+            match worked {
+                Ok(()) => failures = 0,
+                Err(error) if failures >= MOST_FAILURES => return Err(error),
                 Err(error) => {
-                    tracing::warn!(%error, "could not take the next event");
+                    failures += 1;
+                    tracing::warn!(%error, "a request to the Lambda Runtime API failed");
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
             }
@@ -288,3 +299,58 @@ const FAILED_MESSAGE: &str = "the function failed; the reason is in its log";
 
 /// The pause of a worker between two tries to reach the Runtime API.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// Failures in a row that a worker bears: ten seconds of them.
+const MOST_FAILURES: u32 = 100;
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A service that is called by no test.
+    #[derive(Clone)]
+    struct Unused;
+
+    impl Service<LambdaInvocation> for Unused {
+        type Response = ();
+        type Error = BoxError;
+        type Future = std::future::Ready<Result<(), BoxError>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: LambdaInvocation) -> Self::Future {
+            unreachable!("there is no invocation")
+        }
+    }
+
+    fn api(address: &str) -> RuntimeApi {
+        RuntimeApi::with_config(address, Config::default())
+    }
+
+    #[test]
+    fn address_may_be_a_url() {
+        for address in [
+            "127.0.0.1:9001",
+            "http://127.0.0.1:9001",
+            "http://127.0.0.1:9001/",
+        ] {
+            assert_eq!(api(address).address, "127.0.0.1:9001");
+        }
+        let of_emulator = api("http://127.0.0.1:9000/shop");
+        assert_eq!(of_emulator.address, "127.0.0.1:9000/shop");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn workers_bear_an_api_that_is_away_for_seconds_and_no_longer() {
+        let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        drop(taken);
+        let began = Instant::now();
+        let ended = api(&address).serve_concurrently(Unused, 2).await;
+        ended.unwrap_err();
+        assert!(began.elapsed() >= Duration::from_secs(10));
+    }
+}

@@ -197,7 +197,7 @@ fn names_in_the_sources() -> BTreeMap<String, PathBuf> {
             let name = entry.file_name();
             let kind = entry.file_type().expect("a type");
             if kind.is_dir() {
-                let is_made = ["target", "node_modules", ".git", ".netlify"];
+                let is_made = ["target", "node_modules", ".git", ".netlify", "corpus"];
                 if !is_made.iter().any(|made| name == *made) {
                     folders.push(path);
                 }
