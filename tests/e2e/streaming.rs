@@ -6,9 +6,10 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde_json::json;
 use stagelink::{Database, ErrorKind, Phase, Rows, Settings};
-use stagelink_local::lambda::Function;
+use stagelink_local::lambda::{Function, InvokeError};
 use stagelink_tests::{CANARY, HerokuFixture, as_superuser, end_sessions, sdk_example};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::warm::{ANY, AT_WORK, until_sessions, within};
 
@@ -30,6 +31,20 @@ fn event(count: &str) -> Bytes {
     event.to_string().into()
 }
 
+/// Begins to ask for many lines. Returns the invocation, and the parts of its response.
+fn begin(
+    function: &Function,
+) -> (
+    JoinHandle<Result<Bytes, InvokeError>>,
+    mpsc::Receiver<Bytes>,
+) {
+    let (sender, parts) = mpsc::channel(1);
+    let function = function.clone();
+    let event = event(&MANY.to_string());
+    let invoked = tokio::spawn(async move { function.invoke_streaming(event, sender).await });
+    (invoked, parts)
+}
+
 /// Returns the body behind the prelude.
 fn body(whole: &[u8]) -> &[u8] {
     let end = whole.windows(8).position(|window| window == [0; 8]);
@@ -42,15 +57,7 @@ async fn large_result_is_streamed_on_one_connection_that_is_reused() {
     let function = streaming(&fixture).await;
     let mut sessions = Vec::new();
     for _ in 0..2 {
-        let (sender, mut parts) = mpsc::channel(1);
-        let invoked = tokio::spawn({
-            let function = function.clone();
-            async move {
-                function
-                    .invoke_streaming(event(&MANY.to_string()), sender)
-                    .await
-            }
-        });
+        let (invoked, mut parts) = begin(&function);
         let mut whole = parts.recv().await.expect("a part").to_vec();
         // The first part has arrived, and the server is not done: it waits for the reader.
         until_sessions(fixture.database.role(), &AT_WORK, 1).await;
@@ -75,15 +82,7 @@ async fn large_result_is_streamed_on_one_connection_that_is_reused() {
 async fn body_that_fails_is_no_whole_response_and_gets_no_text_of_its_own() {
     let fixture = HerokuFixture::new().await;
     let function = streaming(&fixture).await;
-    let (sender, mut parts) = mpsc::channel(1);
-    let invoked = tokio::spawn({
-        let function = function.clone();
-        async move {
-            function
-                .invoke_streaming(event(&MANY.to_string()), sender)
-                .await
-        }
-    });
+    let (invoked, mut parts) = begin(&function);
     let mut whole = parts.recv().await.expect("a part").to_vec();
     as_superuser(&end_sessions(fixture.database.role())).await;
     while let Some(part) = parts.recv().await {
