@@ -1,5 +1,6 @@
 //! Conversations with a server that takes no names, beside the same ones with a server that does.
 
+mod copy;
 mod model;
 
 use bytes::BytesMut;
@@ -12,7 +13,6 @@ use self::model::{
 };
 use super::messages::{self, body, length};
 use super::{Conversation, rehearse_client_statements};
-use crate::postgres::protocol::tap::COPY_FAIL;
 
 /// A started conversation.
 fn started() -> Conversation {
@@ -202,105 +202,6 @@ fn closed_statement_is_not_looked_for_on_the_server() {
     let bound = conversation.send(&execute("s0"), &mut to_send, &mut BytesMut::new());
     bound.expect_err("an error");
     assert!(to_send.is_empty());
-}
-
-#[test]
-fn copy_that_fails_before_it_begins_is_not_ended() {
-    let mut conversation = prepared();
-    sent(&mut conversation, &execute("s0"));
-    let failed = messages(&[(b'1', b""), (b'E', b"C42P01\0\0")]);
-    assert_eq!(types(&received(&mut conversation, &failed)), "E");
-    let end = request(|out| {
-        postgres_protocol::message::frontend::copy_fail("", out).expect("a CopyFail");
-        postgres_protocol::message::frontend::sync(out);
-    });
-    assert_eq!(end, COPY_FAIL);
-    assert!(sent(&mut conversation, &end).is_empty());
-    let ready = messages(&[(b'Z', b"I")]);
-    assert_eq!(received(&mut conversation, &ready), ready);
-    assert!(sent(&mut conversation, &end).is_empty());
-    assert_eq!(types(&sent(&mut conversation, &execute("s0"))), "PDBES");
-}
-
-/// Returns the types of the messages that are sent to the server for this request, and the number
-/// of bytes that are left.
-fn sent_in_part(conversation: &mut Conversation, request: &[u8]) -> (String, usize) {
-    let mut to_send = BytesMut::new();
-    let taken = conversation.send(request, &mut to_send, &mut BytesMut::new());
-    (types(&to_send), request.len() - taken.expect("a request"))
-}
-
-/// PgBouncer would give the server away with the response to the next request outstanding.
-#[test]
-fn next_request_waits_for_the_end_of_a_copy() {
-    let next = execute("s0");
-    let ready = messages(&[(b'Z', b"I")]);
-    for text in ["COPY", "/* a */ copy", "unknown"] {
-        for failed in [false, true] {
-            let mut conversation = prepared();
-            sent(&mut conversation, &prepare("s1", text));
-            let response = messages(&[(b'1', b""), (b't', b"\0\0"), (b'n', b""), (b'Z', b"I")]);
-            received(&mut conversation, &response);
-            sent(&mut conversation, &execute("s1"));
-            let response = messages(&[(b'1', b""), (b'2', b""), (b'G', b"\0\0\0")]);
-            received(&mut conversation, &response);
-            let end = [copy(true), close(b'S', "s1"), next.clone()].concat();
-            let error = messages(&[(b'E', b"C22P02\0\0")]);
-            let (kinds, left) = sent_in_part(&mut conversation, &end);
-            let waiting = close(b'S', "s1").len() + next.len();
-            assert_eq!((&*kinds, left), ("dcS", waiting), "{text}");
-            let done = messages(&[(b'C', b"COPY 1\0")]);
-            received(&mut conversation, if failed { &error } else { &done });
-            let (kinds, left) = sent_in_part(&mut conversation, &next);
-            assert_eq!((&*kinds, left), ("", next.len()), "{text}");
-            assert_eq!(received(&mut conversation, &ready), ready);
-            assert_eq!(types(&sent(&mut conversation, &next)), "PDBES");
-        }
-    }
-}
-
-#[test]
-fn request_behind_a_copy_to_the_client_waits_for_its_end() {
-    for (text, is_known) in [
-        ("copy", true),
-        ("COPY(SELECT 1) TO STDOUT", true),
-        (";COPY\"Order\" TO STDOUT", true),
-        ("copyright", false),
-        ("unknown", false),
-    ] {
-        let mut conversation = prepared();
-        sent(&mut conversation, &prepare("s1", text));
-        let response = messages(&[(b'1', b""), (b't', b"\0\0"), (b'n', b""), (b'Z', b"I")]);
-        received(&mut conversation, &response);
-        let next = execute("s0");
-        let both = [execute("s1"), next.clone()].concat();
-        let (kinds, left) = sent_in_part(&mut conversation, &both);
-        assert_eq!(kinds, if is_known { "PBES" } else { "PBESPDBES" });
-        assert_eq!(left, if is_known { next.len() } else { 0 });
-        let begun = [
-            (b'1', &b""[..]),
-            (b'2', b""),
-            (b'H', b"\0\0\0"),
-            (b'd', b"a"),
-        ];
-        received(&mut conversation, &messages(&begun));
-        assert_eq!(sent_in_part(&mut conversation, &next).1, next.len());
-        let done = messages(&[(b'C', b"COPY 1\0"), (b'Z', b"I")]);
-        received(&mut conversation, &done);
-        assert_eq!(sent_in_part(&mut conversation, &next).1, 0);
-    }
-}
-
-#[test]
-fn request_behind_a_simple_copy_to_the_client_waits_for_its_end() {
-    let mut conversation = prepared();
-    sent(&mut conversation, &simple_query("COPY t TO STDOUT"));
-    received(&mut conversation, &messages(&[(b'H', b"\0\0\0")]));
-    let next = execute("s0");
-    assert_eq!(sent_in_part(&mut conversation, &next).1, next.len());
-    let done = messages(&[(b'c', b""), (b'C', b"COPY 1\0"), (b'Z', b"I")]);
-    received(&mut conversation, &done);
-    assert_eq!(sent_in_part(&mut conversation, &next).1, 0);
 }
 
 #[test]
