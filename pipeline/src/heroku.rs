@@ -154,7 +154,7 @@ struct Named {
     name: String,
 }
 
-/// The apps of a pipeline by their stage: ids, and names of which none is an id.
+/// The apps of a pipeline by their stage, each by its id or name.
 #[derive(Debug, Default)]
 pub(crate) struct PipelineApps {
     pub(crate) production: Vec<String>,

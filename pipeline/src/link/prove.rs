@@ -82,7 +82,7 @@ impl ProvedTokens {
                     .ensure_cannot_read(&apps.production, production, stage)
                     .await?;
             }
-            // Whoever opens a pull request may run code with it.
+            // The author of a pull request may run code with it.
             if stage == Stage::Review {
                 let staging = Stage::Staging;
                 heroku
