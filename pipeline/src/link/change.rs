@@ -48,6 +48,9 @@ pub enum Change {
         id: String,
         /// The context.
         context: DeployContext,
+        /// The scopes of the variable as the API names them, such as `builds` and `functions`,
+        /// which the removal leaves as they are. Empty where the API names none.
+        scopes: Vec<String>,
         /// The values that stay, where the variable has one for all contexts: the Netlify command
         /// line (26.2.0) removes that one with any other.
         rest: Vec<(DeployContext, SecretString)>,
@@ -72,6 +75,7 @@ impl Change {
             key: variable.key.clone(),
             id: value.id.clone()?,
             context: value.context.clone(),
+            scopes: variable.scopes.clone(),
             rest: rest.filter(|_| has_one_for_all).collect(),
         })
     }

@@ -95,6 +95,7 @@ fn value_of_all_contexts_goes_with_its_variable_and_the_others_are_set_again() {
         key: key.to_owned(),
         id: "1".to_owned(),
         context,
+        scopes: Vec::new(),
         rest: rest
             .iter()
             .map(|(context, text)| (context.clone(), (*text).into()))

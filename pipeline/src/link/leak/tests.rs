@@ -119,6 +119,17 @@ fn removal_names_the_values_that_were_kept_before_it() {
 }
 
 #[test]
+fn removal_carries_the_scopes_of_the_variable() {
+    let mut own = variable("A", &[(All, P)]);
+    own.scopes = vec!["builds".to_owned(), "runtime".to_owned()];
+    let report = report(&request(), &[own.clone()], &[]);
+    let Some(Change::Unset { scopes, .. }) = report.removals.last() else {
+        panic!("{:?}", shown(&report.removals));
+    };
+    assert_eq!(*scopes, own.scopes);
+}
+
+#[test]
 fn other_context_is_of_stage_review_and_not_linked() {
     let server = DeployContext::Other("dev-server".to_owned());
     let developer = DeployContext::Other("dev".to_owned());
