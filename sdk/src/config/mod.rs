@@ -1,7 +1,9 @@
-//! The settings of a function, and the one place that reads them from the environment.
+//! The settings of a function, from the environment or built.
 
 mod builder;
 mod edit_distance;
+mod environment;
+mod limits;
 mod names;
 mod provider;
 mod server;
@@ -9,27 +11,20 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::OsString;
-use std::num::NonZeroUsize;
-use std::time::Duration;
-
 use secrecy::SecretString;
-use serde::Deserialize;
 
-#[cfg(feature = "lambda")]
-use crate::credentials::deploy_time_entry;
 use crate::error::{Error, ErrorKind};
-use crate::log_line::show_detail;
 use crate::stage::Stage;
 
-use self::provider::ProviderVariables;
-use self::server::{ServerVariables, switch};
+pub(crate) use self::environment::Environment;
 #[cfg(feature = "lambda")]
-use self::source::SourceChoice;
-
+pub(crate) use self::environment::{
+    has_snapstart, ignores_stage_in_path, lambda_concurrency, lambda_runtime_api,
+};
 pub(crate) use self::source::IgnoredSource;
 
 pub use self::builder::SettingsBuilder;
+pub use self::limits::Limits;
 pub use self::names::ensure_known_names;
 pub use self::provider::{
     HerokuApp, HerokuSettings, NeonSettings, ProviderSettings, RenderSettings,
@@ -111,83 +106,6 @@ pub struct Settings {
     /// A source of one database that the environment locates, and that is not asked.
     pub(crate) ignored_source: Option<IgnoredSource>,
 }
-
-/// The number of connections of an instance, and the time limit of each step.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Limits {
-    /// Connections per instance. Defaults to 1: an instance of a function
-    /// serves one request at a time, and databases count connections. Where Lambda lets
-    /// an instance serve several at once, it says how many. 10,000 is the most.
-    pub pool_size: NonZeroUsize,
-    /// The time without a statement after which the server ends a session. Defaults to 60
-    /// seconds: a new connection costs a few round trips, and small databases have 20
-    /// connections, which frozen or dead instances would keep for hours. It takes Postgres 14 or
-    /// newer, and does not apply to a pooler's sessions, nor where the database, the role or the
-    /// URL sets a limit of its own.
-    pub idle: Duration,
-    /// The time for the provider to answer. Defaults to 4 seconds.
-    pub resolve: Duration,
-    /// The time for each step of opening a connection: the TCP connection with its name look-up,
-    /// TLS, and the session's start. Defaults to 4 seconds: a server under many new connections
-    /// is slow, and starting over would cost it more.
-    pub connect: Duration,
-    /// The time to wait for one of the pool's connections. Defaults to 4 seconds.
-    pub wait: Duration,
-    /// The time for retries, from the beginning of an outage. Defaults to 10 seconds: longer
-    /// than a small database takes to restart, and shorter than people wait for a page. Work
-    /// never goes on past the end of its invocation.
-    pub retry: Duration,
-    /// Bytes of the longest message that the server may send, such as a row. The driver reads a
-    /// message into memory as a whole, and its buffer takes up to three times as much as it grows.
-    /// Defaults to 64 MiB; from the environment of AWS Lambda, to an eighth of the function's
-    /// memory.
-    pub message_bytes: NonZeroUsize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            pool_size: NonZeroUsize::MIN,
-            idle: Duration::from_secs(60),
-            resolve: Duration::from_secs(4),
-            connect: Duration::from_secs(4),
-            wait: Duration::from_secs(4),
-            retry: Duration::from_secs(10),
-            message_bytes: MESSAGE_BYTES,
-        }
-    }
-}
-
-impl Limits {
-    /// Refuses a pool for which no memory is left: its places are allocated at once.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.pool_size > LARGEST_POOL {
-            return Err(Error::new(
-                ErrorKind::Settings,
-                format!(
-                    "the pool size (STAGELINK_POOL_SIZE) is {}, and {LARGEST_POOL} connections is \
-                     the most: set it to the number of requests that a process serves at a time",
-                    self.pool_size
-                ),
-            ));
-        }
-        Ok(())
-    }
-}
-
-/// Longest message of the server where the function's memory is not known.
-const MESSAGE_BYTES: NonZeroUsize = NonZeroUsize::new(64 << 20).expect("it is above zero");
-
-/// Returns an eighth of the memory that Lambda names, in MiB: what the driver's buffer takes at the
-/// most leaves more than half of it to the function.
-fn share_of_memory(mebibytes: &str) -> Option<NonZeroUsize> {
-    let mebibytes: usize = mebibytes.trim().parse().ok()?;
-    NonZeroUsize::new(mebibytes.checked_mul(1 << 20)? / 8)
-}
-
-/// Databases of the providers take some hundred connections, and their poolers 10,000.
-const LARGEST_POOL: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is above zero");
 
 impl Settings {
     /// Returns these settings without the provider's pooler, for work that needs a session of
@@ -282,266 +200,4 @@ impl Settings {
     {
         Environment::of_vars(vars)?.settings()
     }
-}
-
-/// The variables of the environment, before the stage is known.
-#[derive(Clone)]
-pub(crate) struct Environment(Variables);
-
-impl Environment {
-    /// Reads the environment of this process.
-    pub(crate) fn of_process() -> Result<Self, Error> {
-        let environment = Self::of_os_vars(std::env::vars_os())?;
-        // A process has one log.
-        show_detail(environment.0.logs_detail()?);
-        Ok(environment)
-    }
-
-    fn of_os_vars(all: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, Error> {
-        let mut vars = Vec::new();
-        for (name, value) in all {
-            // Variables of other programs may be anything.
-            let Ok(name) = name.into_string() else {
-                continue;
-            };
-            match value.into_string() {
-                Ok(value) => vars.push((name, value)),
-                Err(_) if Variables::knows(&name) => {
-                    return Err(Error::new(
-                        ErrorKind::Settings,
-                        format!("{name} is not text in UTF-8: set it again"),
-                    ));
-                }
-                Err(_) => {}
-            }
-        }
-        Self::of_vars(vars)
-    }
-
-    pub(crate) fn of_vars<N, V>(vars: impl IntoIterator<Item = (N, V)>) -> Result<Self, Error>
-    where
-        N: Into<String>,
-        V: Into<String>,
-    {
-        // A variable that is set to nothing counts as not set: some consoles
-        // cannot remove one.
-        let set: Vec<(String, String)> = vars
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .filter(|(_, value): &(String, String)| !value.trim().is_empty())
-            .collect();
-        names::check(set.iter().map(|(name, _)| name.as_str()))?;
-        let known = set.into_iter().filter(|(name, _)| Variables::knows(name));
-        envy::from_iter(known).map(Self).map_err(|error| {
-            Error::with_source(ErrorKind::Settings, "could not read the environment", error)
-        })
-    }
-
-    /// Returns whether it names a stage, valid or not.
-    #[cfg(feature = "lambda")]
-    pub(crate) fn names_stage(&self) -> bool {
-        self.0.stagelink_stage.is_some()
-    }
-
-    /// Returns the settings for the stage that it names.
-    pub(crate) fn settings(self) -> Result<Settings, Error> {
-        let stage = self.0.stage()?;
-        self.0.parse(stage, BUILT_FOR_PULL_REQUEST)
-    }
-
-    /// Returns the settings for a stage that the alias of an invocation names.
-    #[cfg(feature = "lambda")]
-    pub(crate) fn settings_of_alias(self, stage: Stage) -> Result<Settings, Error> {
-        let mut variables = self.0;
-        let deploy_time = variables.stagelink_credentials.take();
-        let has_deploy_time = deploy_time.is_some();
-        variables.stagelink_credentials = deploy_time
-            .and_then(|deploy_time| deploy_time_entry(&deploy_time, stage).transpose())
-            .transpose()?;
-        if has_deploy_time
-            && variables.stagelink_credentials.is_none()
-            && let SourceChoice::None | SourceChoice::Ignored(_) =
-                variables.provider.choose(stage, has_deploy_time)?
-        {
-            return Err(Error::new(
-                ErrorKind::Settings,
-                format!(
-                    "STAGELINK_CREDENTIALS has no entry for stage {stage}, which the invoked alias \
-                     names, and no provider is configured: add {stage}=URL, or set \
-                     STAGELINK_HEROKU_PIPELINE and HEROKU_API_KEY"
-                ),
-            ));
-        }
-        let settings = variables.parse(stage, BUILT_FOR_PULL_REQUEST)?;
-        if let Some(provider) = &settings.provider {
-            provider.tells_stages_apart(stage)?;
-        }
-        Ok(settings)
-    }
-}
-
-/// The pull request whose preview this build is for: Netlify tells it to the build alone.
-/// It comes from no client, and is no secret.
-const BUILT_FOR_PULL_REQUEST: Option<&str> = option_env!("STAGELINK_BUILT_FOR_PULL_REQUEST");
-
-/// Returns the address of the Lambda Runtime API, if a Lambda runtime started this process.
-#[cfg(feature = "lambda")]
-pub(crate) fn lambda_runtime_api() -> Option<String> {
-    std::env::var("AWS_LAMBDA_RUNTIME_API").ok()
-}
-
-/// Returns the number of invocations that Lambda lets this process serve at a time.
-#[cfg(feature = "lambda")]
-pub(crate) fn lambda_concurrency() -> usize {
-    let number = std::env::var("AWS_LAMBDA_MAX_CONCURRENCY").ok();
-    number
-        .and_then(|number| number.trim().parse().ok())
-        .map_or(1, |number: usize| number.max(1))
-}
-
-/// Returns whether Lambda takes a snapshot of this process after its initialization.
-#[cfg(feature = "lambda")]
-pub(crate) fn has_snapstart() -> bool {
-    std::env::var_os("AWS_LAMBDA_INITIALIZATION_TYPE").is_some_and(|kind| kind == "snap-start")
-}
-
-/// Returns whether paths begin without the stage of API Gateway: a variable of `lambda_http`'s.
-#[cfg(feature = "lambda")]
-pub(crate) fn ignores_stage_in_path() -> bool {
-    std::env::var_os("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH").is_some()
-}
-
-/// The variables as they stand in the environment. All are texts here: `envy`
-/// would put a number that it cannot read into its message, and a value that
-/// was pasted into the wrong variable may be a secret.
-#[derive(Clone, Deserialize)]
-struct Variables {
-    stagelink_stage: Option<String>,
-    stagelink_credentials: Option<SecretString>,
-    /// The former name of `STAGELINK_CREDENTIALS`.
-    stagelink_sealed: Option<SecretString>,
-    #[serde(flatten)]
-    provider: ProviderVariables,
-    #[serde(flatten)]
-    server: ServerVariables,
-    stagelink_pool_size: Option<String>,
-    aws_lambda_max_concurrency: Option<String>,
-    aws_lambda_function_memory_size: Option<String>,
-    stagelink_idle_timeout_ms: Option<String>,
-    stagelink_resolve_timeout_ms: Option<String>,
-    stagelink_connect_timeout_ms: Option<String>,
-    stagelink_wait_timeout_ms: Option<String>,
-    stagelink_retry_timeout_ms: Option<String>,
-    stagelink_max_message_bytes: Option<String>,
-    stagelink_log_detail: Option<String>,
-}
-
-impl Variables {
-    /// Returns whether the SDK reads a variable of exactly this name. `envy` itself would take any
-    /// case.
-    fn knows(name: &str) -> bool {
-        names::is_read(name)
-            || name == "AWS_LAMBDA_MAX_CONCURRENCY"
-            || name == "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
-            || ProviderVariables::knows(name)
-            || ServerVariables::knows(name)
-    }
-
-    /// Returns whether log lines have the DETAIL of database errors.
-    fn logs_detail(&self) -> Result<bool, Error> {
-        let text = self.stagelink_log_detail.clone();
-        switch("STAGELINK_LOG_DETAIL", text, false)
-    }
-
-    fn stage(&self) -> Result<Stage, Error> {
-        let name = self.stagelink_stage.as_deref().ok_or_else(|| {
-            Error::new(
-                ErrorKind::Stage,
-                "no stage is known: STAGELINK_STAGE is not set; set it to review, development, \
-                 staging or production for each deploy context",
-            )
-        })?;
-        name.parse()
-    }
-
-    /// `built_for` is the pull request that this was built for.
-    fn parse(self, stage: Stage, built_for: Option<&str>) -> Result<Settings, Error> {
-        if self.stagelink_sealed.is_some() {
-            return Err(Error::new(
-                ErrorKind::Settings,
-                "STAGELINK_SEALED is now called STAGELINK_CREDENTIALS: set its value under the new \
-                 name and remove the old variable, or run `stagelink link`, which does both",
-            ));
-        }
-        self.logs_detail()?;
-        let deploy_time = self.stagelink_credentials;
-        let server = self.server.parse()?;
-        let (provider, ignored_source) =
-            self.provider
-                .parse(stage, deploy_time.is_some(), server.pooler, built_for)?;
-        let defaults = Limits::default();
-        let concurrency = self.aws_lambda_max_concurrency.as_deref();
-        let limits = Limits {
-            pool_size: number("STAGELINK_POOL_SIZE", self.stagelink_pool_size.as_deref())?
-                // Lambda's own is a number, or something that is not known here.
-                .or_else(|| concurrency.and_then(|number| number.trim().parse().ok()))
-                .unwrap_or(defaults.pool_size),
-            idle: milliseconds(
-                "STAGELINK_IDLE_TIMEOUT_MS",
-                self.stagelink_idle_timeout_ms.as_deref(),
-            )?
-            .unwrap_or(defaults.idle),
-            resolve: milliseconds(
-                "STAGELINK_RESOLVE_TIMEOUT_MS",
-                self.stagelink_resolve_timeout_ms.as_deref(),
-            )?
-            .unwrap_or(defaults.resolve),
-            connect: milliseconds(
-                "STAGELINK_CONNECT_TIMEOUT_MS",
-                self.stagelink_connect_timeout_ms.as_deref(),
-            )?
-            .unwrap_or(defaults.connect),
-            wait: milliseconds(
-                "STAGELINK_WAIT_TIMEOUT_MS",
-                self.stagelink_wait_timeout_ms.as_deref(),
-            )?
-            .unwrap_or(defaults.wait),
-            retry: milliseconds(
-                "STAGELINK_RETRY_TIMEOUT_MS",
-                self.stagelink_retry_timeout_ms.as_deref(),
-            )?
-            .unwrap_or(defaults.retry),
-            message_bytes: number(
-                "STAGELINK_MAX_MESSAGE_BYTES",
-                self.stagelink_max_message_bytes.as_deref(),
-            )?
-            .or_else(|| share_of_memory(self.aws_lambda_function_memory_size.as_deref()?))
-            .unwrap_or(defaults.message_bytes),
-        };
-        let settings = Settings {
-            stage,
-            deploy_time,
-            provider,
-            limits,
-            server,
-            ignored_source,
-        };
-        settings.check()
-    }
-}
-
-fn number(name: &str, text: Option<&str>) -> Result<Option<NonZeroUsize>, Error> {
-    text.map(|text| {
-        text.trim().parse().map_err(|_| {
-            Error::new(
-                ErrorKind::Settings,
-                format!("{name} is not a whole number above zero"),
-            )
-        })
-    })
-    .transpose()
-}
-
-fn milliseconds(name: &str, text: Option<&str>) -> Result<Option<Duration>, Error> {
-    Ok(number(name, text)?.map(|number| Duration::from_millis(number.get() as u64)))
 }

@@ -1,5 +1,7 @@
 //! The environment as operators set it, right and wrong.
 
+use std::ffi::OsString;
+
 use secrecy::ExposeSecret as _;
 
 use super::*;
@@ -251,8 +253,8 @@ fn pull_request(
     ];
     let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let set = vars.into_iter().filter(|(_, value)| !value.is_empty());
-    let variables: Variables = envy::from_iter(set).unwrap();
-    match variables.parse(stage.parse()?, built_for)?.provider {
+    let environment = Environment::of_vars(set)?;
+    match environment.parse(stage.parse()?, built_for)?.provider {
         Some(ProviderSettings::Heroku(heroku)) => match heroku.app {
             HerokuApp::InPipeline { pull_request, .. } => Ok(pull_request),
             HerokuApp::Named(app) => panic!("not in a pipeline: {app}"),
