@@ -14,20 +14,20 @@ const BYTES: &[u8] = &[0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0xff];
 const COOKIES: [&str; 2] = ["one=1; Path=/", "two=2; Path=/"];
 
 /// The function `echo`, with the fixture of its database.
-struct Echo {
-    function: Function,
-    fixture: HerokuFixture,
+pub(crate) struct Echo {
+    pub(crate) function: Function,
+    pub(crate) fixture: HerokuFixture,
 }
 
 impl Echo {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let fixture = HerokuFixture::new().await;
         let function = fixture.start("echo", &sdk_example("echo").await);
         Self { function, fixture }
     }
 
     /// Sends an event and returns the function's response in the format of the Runtime API.
-    async fn answer(&self, event: &Value) -> Value {
+    pub(crate) async fn answer(&self, event: &Value) -> Value {
         let answer = self.function.invoke(Bytes::from(event.to_string())).await;
         let answer = answer.unwrap_or_else(|error| panic!("{error}\n{}", self.fixture.log()));
         let answer: Value = serde_json::from_slice(&answer).expect("JSON");
@@ -36,7 +36,7 @@ impl Echo {
     }
 
     /// Sends an event and returns the request as the function parsed it.
-    async fn request_of(&self, event: &Value) -> Value {
+    pub(crate) async fn request_of(&self, event: &Value) -> Value {
         let answer = self.answer(event).await;
         assert_eq!(answer["isBase64Encoded"], false);
         serde_json::from_str(answer["body"].as_str().expect("a body")).expect("JSON")
@@ -54,7 +54,7 @@ impl Echo {
 }
 
 /// Event of API Gateway's REST API, or of Netlify.
-fn rest() -> Value {
+pub(crate) fn rest() -> Value {
     json!({
         "resource": "/{proxy+}", "path": "/api/echo", "httpMethod": "POST",
         "headers": {"Host": "shop.example", "Accept": "text/html", "Cookie": "a=1; b=2"},
@@ -76,7 +76,7 @@ fn rest() -> Value {
 }
 
 /// Event of API Gateway's HTTP API; a function URL sends the same.
-fn http(domain: &str) -> Value {
+pub(crate) fn http(domain: &str) -> Value {
     json!({
         "version": "2.0", "routeKey": "$default", "rawPath": "/api/echo",
         "rawQueryString": "tag=one&tag=two&q=x%20y",
@@ -98,7 +98,7 @@ fn http(domain: &str) -> Value {
 }
 
 /// Event of a load balancer, whose target group sends one value per name or several.
-fn load_balancer(several: bool) -> Value {
+pub(crate) fn load_balancer(several: bool) -> Value {
     let mut event = json!({
         "requestContext": {"elb": {
             "targetGroupArn": "arn:aws:elasticloadbalancing:us-east-1:123456789012:\

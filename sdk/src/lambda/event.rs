@@ -9,7 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::database::Database;
-use crate::lambda::http_event::HttpEvent;
+use crate::lambda::http_event::{HttpEvent, refuse_unreadable};
 use crate::problem::Problem;
 
 /// The payload of an invocation.
@@ -36,8 +36,11 @@ impl Payload {
             let request = event.into_request(&origin).map(Box::new);
             return Self::Request(origin, request);
         }
-        match of_another_form(text.get()) {
-            Some((origin, request)) => Self::Request(origin, Ok(Box::new(request))),
+        if let Some((origin, request)) = of_another_form(text.get()) {
+            return Self::Request(origin, Ok(Box::new(request)));
+        }
+        match refuse_unreadable(text.get()) {
+            Some((origin, problem)) => Self::Request(origin, Err(problem)),
             None => Self::Other(text.to_owned()),
         }
     }

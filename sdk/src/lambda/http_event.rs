@@ -12,10 +12,11 @@ use lambda_http::aws_lambda_events::query_map::QueryMap;
 use lambda_http::request::{RequestContext, RequestOrigin};
 use lambda_http::{Body, Request, RequestExt as _};
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::lambda::request_context::{UnreadableField, deserializer, parse, read_context};
 use crate::lambda::request_target::Target;
 use crate::problem::Problem;
 
@@ -51,6 +52,15 @@ pub(super) struct HttpEvent<'a> {
     request_context: Option<&'a RawValue>,
 }
 
+/// The members of an event that tell the forms apart.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Outline<'a> {
+    http_method: Option<IgnoredAny>,
+    #[serde(borrow)]
+    request_context: Option<&'a RawValue>,
+}
+
 /// The members of a request's context that tell the forms apart.
 #[derive(Deserialize)]
 struct ContextMembers {
@@ -58,18 +68,32 @@ struct ContextMembers {
     http: Option<IgnoredAny>,
 }
 
+fn origin_of(has_method: bool, context: Option<&RawValue>) -> Option<RequestOrigin> {
+    let context = context.map_or("{}", RawValue::get);
+    let members: ContextMembers = serde_json::from_str(context).ok()?;
+    match members {
+        ContextMembers { http: Some(_), .. } => Some(RequestOrigin::ApiGatewayV2),
+        ContextMembers { elb: Some(_), .. } if has_method => Some(RequestOrigin::Alb),
+        ContextMembers { .. } if has_method => Some(RequestOrigin::ApiGatewayV1),
+        ContextMembers { .. } => None,
+    }
+}
+
+/// Returns the response to an event that has the outline of an HTTP request and a member of
+/// another type than a request's, with the form of the event. `None` for any other event.
+#[cold]
+pub(super) fn refuse_unreadable(text: &str) -> Option<(RequestOrigin, Problem)> {
+    let outline: Outline<'_> = serde_json::from_str(text).ok()?;
+    let origin = origin_of(outline.http_method.is_some(), outline.request_context)?;
+    let event: Result<HttpEvent<'_>, _> = parse("", &mut deserializer(text));
+    let detail = "The request's event has values of other types.";
+    Some((origin, unreadable(&event.err()?, detail)))
+}
+
 impl HttpEvent<'_> {
     /// Returns the form of the event, or `None` if it is no HTTP request.
     pub(super) fn origin(&self) -> Option<RequestOrigin> {
-        let context = self.request_context.map_or("{}", RawValue::get);
-        let members: ContextMembers = serde_json::from_str(context).ok()?;
-        let is_rest = self.http_method.is_some();
-        match members {
-            ContextMembers { http: Some(_), .. } => Some(RequestOrigin::ApiGatewayV2),
-            ContextMembers { elb: Some(_), .. } if is_rest => Some(RequestOrigin::Alb),
-            ContextMembers { .. } if is_rest => Some(RequestOrigin::ApiGatewayV1),
-            ContextMembers { .. } => None,
-        }
+        origin_of(self.http_method.is_some(), self.request_context)
     }
 
     /// Converts the event into its request.
@@ -78,9 +102,14 @@ impl HttpEvent<'_> {
     ///
     /// A 400 or 414 for what no HTTP request can hold.
     pub(super) fn into_request(self, origin: &RequestOrigin) -> Result<Request, Problem> {
-        let context = self.context(origin)?;
+        let method = self.method();
+        let context = self.context(origin, method.as_ref().unwrap_or(&Method::GET))?;
+        let method = match &context {
+            RequestContext::ApiGatewayV2(context) => context.http.method.clone(),
+            _ => method
+                .map_err(|field| unreadable(&field, "The request's method is no HTTP method."))?,
+        };
         let headers = self.headers(origin);
-        let method = self.method(&context)?;
         let (raw_path, stage) = match &context {
             RequestContext::ApiGatewayV2(context) => {
                 (self.raw_path.or(self.path), context.stage.as_deref())
@@ -126,7 +155,10 @@ impl HttpEvent<'_> {
             None => Body::Empty,
             Some(text) if self.is_base64_encoded == Some(true) => match STANDARD.decode(text) {
                 Ok(bytes) => Body::Binary(bytes),
-                Err(_) => return Err(unreadable("The request's body is not in base64.")),
+                Err(_) => {
+                    let field = UnreadableField::new("body");
+                    return Err(unreadable(&field, "The request's body is not in base64."));
+                }
             },
             Some(text) => Body::Text(text),
         };
@@ -143,37 +175,17 @@ impl HttpEvent<'_> {
         Ok(request)
     }
 
-    fn context(&self, origin: &RequestOrigin) -> Result<RequestContext, Problem> {
+    fn context(&self, origin: &RequestOrigin, method: &Method) -> Result<RequestContext, Problem> {
         let text = self.request_context.map_or("{}", RawValue::get);
-        let context = match origin {
-            RequestOrigin::ApiGatewayV2 => {
-                serde_json::from_str(text).map(RequestContext::ApiGatewayV2)
-            }
-            RequestOrigin::Alb => serde_json::from_str(text).map(RequestContext::Alb),
-            _ => serde_json::from_str(text)
-                .or_else(|_| self.with_method(text))
-                .map(RequestContext::ApiGatewayV1),
-        };
-        context.map_err(|_| unreadable("The request's context has values of other types."))
+        read_context(text, origin, method)
+            .map_err(|field| unreadable(&field, "The request's context has values of other types."))
     }
 
-    /// Reads a context that does not repeat the method, which `lambda_http` asks for.
-    fn with_method<T: DeserializeOwned>(&self, context: &str) -> serde_json::Result<T> {
-        let mut members: serde_json::Map<String, Value> = serde_json::from_str(context)?;
-        let method = self.http_method.as_deref().unwrap_or_default();
-        members.entry("httpMethod").or_insert_with(|| method.into());
-        serde_json::from_value(Value::Object(members))
-    }
-
-    fn method(&self, context: &RequestContext) -> Result<Method, Problem> {
-        match context {
-            RequestContext::ApiGatewayV2(context) => Ok(context.http.method.clone()),
-            _ => match self.http_method.as_deref() {
-                None | Some("") => Ok(Method::GET),
-                Some(name) => name
-                    .parse()
-                    .map_err(|_| unreadable("The request's method is no HTTP method.")),
-            },
+    /// Returns the method of the event, which an HTTP API has in its context.
+    fn method(&self) -> Result<Method, UnreadableField> {
+        match self.http_method.as_deref() {
+            None | Some("") => Ok(Method::GET),
+            Some(name) => name.parse().map_err(|_| UnreadableField::new("httpMethod")),
         }
     }
 
@@ -227,7 +239,9 @@ fn add_header(headers: &mut HeaderMap, name: &str, values: &[String]) {
     }
 }
 
-fn unreadable(detail: &str) -> Problem {
+/// Logs a member of an event that cannot be read, and returns the response.
+fn unreadable(field: &UnreadableField, detail: &str) -> Problem {
+    tracing::warn!(%field, "the event of a request could not be read, so it was answered 400");
     Problem::new(StatusCode::BAD_REQUEST, detail)
 }
 
@@ -317,7 +331,13 @@ impl<'de> Visitor<'de> for ValuesVisitor {
         while let Some(value) = list.next_element()? {
             values.extend(text(value));
         }
-        Ok(Values(vec![(String::new(), values)]))
+        let has_values = !values.is_empty();
+        Ok(Values(
+            has_values
+                .then(|| (String::new(), values))
+                .into_iter()
+                .collect(),
+        ))
     }
 }
 

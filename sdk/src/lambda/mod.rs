@@ -8,6 +8,7 @@ mod http_event;
 mod invocation_context;
 #[cfg(feature = "testing")]
 mod rehearsal;
+mod request_context;
 mod request_target;
 mod runtime_api;
 mod service;
