@@ -1,0 +1,162 @@
+//! The statements of a migration file, and what a runner has to know of each.
+
+mod name;
+mod split;
+mod token;
+mod transaction;
+
+use std::ops::Range;
+
+use squawk_syntax::SourceFile;
+
+pub use self::name::ObjectName;
+pub use self::split::{SplitError, SplitProblem};
+use self::split::{line_of, pieces};
+use self::token::{Kind, Token};
+pub use self::transaction::ConcurrentIndex;
+
+/// A statement of a file.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// The statement from its first token to its last, without the semicolon and the comments
+    /// around it.
+    pub text: String,
+    /// Its bytes in the file, with the blanks and comments before it and the semicolon. The ranges
+    /// of a file's statements are adjacent; the last one reaches to the end of the file.
+    pub range: Range<usize>,
+    /// The line of its first token, from 1.
+    pub line: usize,
+    /// The places that the parser does not understand. Postgres may: it knows a syntax sooner.
+    pub syntax_errors: Vec<SyntaxError>,
+    /// The comments before the statement and in it, with their lines.
+    pub comments: Vec<(usize, String)>,
+    /// The tokens, with places in the text.
+    pub(crate) tokens: Vec<Token>,
+}
+
+/// A place that the parser does not understand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyntaxError {
+    /// The line of the file, from 1.
+    pub line: usize,
+    /// The parser's words.
+    pub message: String,
+}
+
+/// Splits a file into its statements. Empty ones are left out.
+///
+/// # Errors
+///
+/// A command of psql, `COPY` with the client, a string or comment without an end, a NUL byte.
+pub fn split_statements(sql: &str) -> Result<Vec<Statement>, SplitError> {
+    let pieces = pieces(sql)?.into_iter();
+    Ok(pieces.map(|piece| Statement::new(sql, piece)).collect())
+}
+
+impl Statement {
+    fn new(sql: &str, piece: split::Piece) -> Self {
+        let start = piece.text.start;
+        let text = sql[piece.text].to_owned();
+        let parse = SourceFile::parse(&text);
+        let line = line_of(sql, start);
+        let errors = parse.errors().into_iter().map(|error| {
+            let at = usize::from(error.range().start()).min(text.len());
+            SyntaxError {
+                line: line - 1 + line_of(&text, text.floor_char_boundary(at)),
+                message: error.message().to_owned(),
+            }
+        });
+        let tokens = piece.tokens.into_iter().map(|token| Token {
+            range: token.range.start - start..token.range.end - start,
+            ..token
+        });
+        let comments = piece.comments.into_iter();
+        Self {
+            syntax_errors: errors.collect(),
+            tokens: tokens.collect(),
+            comments: comments
+                .map(|range| (line_of(sql, range.start), sql[range].to_owned()))
+                .collect(),
+            range: piece.range,
+            line,
+            text,
+        }
+    }
+
+    /// Returns the line of the file for a position that the server gives in its error, which counts
+    /// the characters of [`text`](Self::text) from 1.
+    pub fn line_of_position(&self, position: usize) -> usize {
+        let before = self.text.chars().take(position.saturating_sub(1));
+        self.line + before.filter(|c| *c == '\n').count()
+    }
+
+    /// Returns the first words in upper case, up to a token that is none.
+    fn first_words(&self, count: usize) -> Vec<String> {
+        let tokens = self.tokens.iter().take(count);
+        let words = tokens.take_while(|token| token.kind == Kind::Word);
+        words
+            .map(|token| self.text[token.range.clone()].to_ascii_uppercase())
+            .collect()
+    }
+
+    /// Returns whether the statement begins with the words.
+    pub(crate) fn begins(&self, words: &[&str]) -> bool {
+        words
+            .iter()
+            .enumerate()
+            .all(|(at, word)| self.is_word(at, word))
+    }
+
+    /// Returns whether the words stand next to each other anywhere in the statement.
+    pub(crate) fn has(&self, words: &[&str]) -> bool {
+        (0..self.tokens.len()).any(|start| {
+            words
+                .iter()
+                .zip(start..)
+                .all(|(word, at)| self.is_word(at, word))
+        })
+    }
+
+    /// Returns whether the token is the word, in any case.
+    pub(crate) fn is_word(&self, at: usize, word: &str) -> bool {
+        self.tokens
+            .get(at)
+            .is_some_and(|token| token.kind == Kind::Word)
+            && self
+                .spelled(at)
+                .is_some_and(|spelled| spelled.eq_ignore_ascii_case(word))
+    }
+
+    fn is_symbol(&self, at: usize, symbol: char) -> bool {
+        self.tokens
+            .get(at)
+            .is_some_and(|token| token.kind == Kind::Symbol(symbol))
+    }
+
+    fn spelled(&self, at: usize) -> Option<&str> {
+        self.tokens
+            .get(at)
+            .map(|token| &self.text[token.range.clone()])
+    }
+
+    /// Returns the name that begins at the token, and the place after it.
+    pub(crate) fn name_at(&self, at: usize) -> Option<(ObjectName, usize)> {
+        let mut parts = Vec::new();
+        let mut at = at;
+        loop {
+            let token = self.tokens.get(at)?;
+            if !matches!(token.kind, Kind::Word | Kind::QuotedName) {
+                return None;
+            }
+            parts.push(name::fold(&self.text[token.range.clone()]));
+            at += 1;
+            if !self.is_symbol(at, '.') {
+                return Some((ObjectName::from_parts(parts)?, at));
+            }
+            at += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
