@@ -4,6 +4,8 @@ mod client;
 mod connect;
 mod pool;
 mod protocol;
+#[cfg(test)]
+mod query_server;
 mod sqlstate;
 mod stage_mark;
 

@@ -183,6 +183,7 @@ pub(super) const SETTINGS: &str = "SELECT pg_catalog.array_to_string(s.setconfig
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postgres::query_server::{Reply, connect};
 
     fn url() -> DatabaseUrl {
         DatabaseUrl::parse("postgres://u:p@h/d", "a test").unwrap()
@@ -240,6 +241,64 @@ mod tests {
         let check = |required| StageMark::None.check(Stage::Staging, required, &url());
         check(false).unwrap();
         assert!(check(true).unwrap_err().to_string().contains("mark set"));
+    }
+
+    #[test]
+    fn refusal_quotes_a_mark_that_is_no_stage_without_its_control_characters() {
+        for (mark, shown) in [
+            (StageMark::None, "none"),
+            (StageMark::Of(Stage::Review), "review"),
+            (StageMark::Unknown("a \"b\"\n".to_owned()), r#""a \"b\"\n""#),
+            (
+                StageMark::Unknown("x".repeat(90)),
+                &format!("{:?}", "x".repeat(40)),
+            ),
+        ] {
+            assert_eq!(mark.to_string(), shown);
+            let Err(error) = mark.check(Stage::Staging, false, &url()) else {
+                continue;
+            };
+            assert!(
+                error.to_string().contains(&format!("stage {shown}'s")),
+                "{error}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn mark_is_read_from_the_row_of_an_answered_query_and_from_nothing_else() {
+        let marked = Reply::Row(Some("application_name=stagelink:review"));
+        let query = async |reply: Reply| {
+            let mut reply = Some(reply);
+            let (client, _) = connect(move |_| reply.take().unwrap()).await;
+            StageMark::query(&client, &url()).await
+        };
+        assert_eq!(query(marked).await.unwrap(), StageMark::Of(Stage::Review));
+        assert_eq!(query(Reply::Row(None)).await.unwrap(), StageMark::None);
+        let error = query(Reply::Empty).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::DatabaseUnreachable, "{error}");
+    }
+
+    #[tokio::test]
+    async fn mark_that_the_role_may_not_read_is_an_error_that_names_the_right() {
+        for (code, kind, advice) in [
+            // insufficient_privilege, undefined_table
+            ("42501", ErrorKind::WrongDatabase, "give role u the right"),
+            ("42P01", ErrorKind::WrongDatabase, "give role u the right"),
+            // admin_shutdown
+            ("57P01", ErrorKind::DatabaseUnreachable, "nothing shows"),
+        ] {
+            let (client, _) = connect(move |_| Reply::Refused(code)).await;
+            let error = StageMark::query(&client, &url()).await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            let text = error.to_string();
+            assert!(text.contains(advice), "{text}");
+            assert_eq!(
+                text.contains("give role"),
+                kind == ErrorKind::WrongDatabase,
+                "{text}"
+            );
+        }
     }
 
     #[test]

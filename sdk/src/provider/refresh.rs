@@ -219,6 +219,22 @@ mod tests {
     }
 
     #[test]
+    fn trouble_goes_on_until_a_rest_of_twice_the_longest_pause() {
+        let now = Instant::now();
+        for (rest, is_new) in [(2 * LONGEST, false), (2 * LONGEST + MINUTE, true)] {
+            let mut backoff = Backoff::default();
+            for _ in 0..10 {
+                backoff.record_request(now);
+                backoff.record_failure(now, None, 0.5);
+            }
+            let later = now + rest;
+            backoff.record_request(later);
+            backoff.record_failure(later, None, 0.5);
+            assert_eq!(backoff.is_allowed(later), is_new, "{rest:?}");
+        }
+    }
+
+    #[test]
     fn spread_stays_within_its_limit() {
         assert_eq!(jitter(0.0), Duration::ZERO);
         assert_eq!(jitter(1.0), SPREAD);

@@ -1,5 +1,9 @@
 //! The decision whether a server may receive anything that depends on the password.
 
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests;
+
 use crate::config::ServerSettings;
 use crate::credentials::{Binding, DatabaseUrl, Roots};
 use crate::error::{Error, ErrorKind};

@@ -6,31 +6,21 @@
 
 use std::time::Duration;
 
+use deadpool_postgres::ClientWrapper;
 use tokio::time::timeout;
 use tokio_postgres::SimpleQueryMessage;
 
 use crate::error::{Error, ErrorKind, Phase};
-use crate::postgres::connect::connector::NewConnection;
 use crate::postgres::connect::time_out::timed_out;
 use crate::postgres::pool::Pool;
+use crate::postgres::protocol::Tap;
 
 impl Pool {
     /// Returns whether both pools' credentials lead to one database of one running server.
     pub(crate) async fn is_same_database_as(&self, other: &Self) -> Result<bool, Error> {
-        let lock = Lock::random()?;
         let holder = Session::open(self).await?;
         let rival = Session::open(other).await?;
-        // A transaction holds the lock, so that a pooler does not change the server meanwhile.
-        if !holder.ask(&format!("BEGIN; {}", lock.attempt())).await? {
-            return Err(holder.error("its server granted no advisory lock"));
-        }
-        let is_free = rival.ask(&lock.attempt()).await?;
-        holder.ask("SELECT true").await?;
-        if !holder.connection.tap.is_in_transaction() {
-            return Err(holder.error("its transaction ended while it held an advisory lock"));
-        }
-        holder.run("ROLLBACK").await?;
-        Ok(!is_free)
+        holder.is_on_one_database_with(&rival).await
     }
 }
 
@@ -53,9 +43,10 @@ impl Lock {
     }
 }
 
-/// A connection outside of the pool.
+/// A session outside of the pool.
 struct Session {
-    connection: NewConnection,
+    client: ClientWrapper,
+    tap: Tap,
     /// The database, for messages.
     database: String,
     limit: Duration,
@@ -66,10 +57,28 @@ impl Session {
         let (connections, connection) = pool.open_unchecked().await?;
         let url = connections.manager().connector.credentials().url();
         Ok(Self {
-            connection,
+            client: connection.client,
+            tap: connection.tap,
             database: format!("database {} on {}:{}", url.database, url.host, url.port),
             limit: pool.limits().connect,
         })
+    }
+
+    /// Returns whether another session, of these or other credentials, has the same database of
+    /// one running server.
+    async fn is_on_one_database_with(&self, rival: &Self) -> Result<bool, Error> {
+        let lock = Lock::random()?;
+        // A transaction holds the lock, so that a pooler does not change the server meanwhile.
+        if !self.ask(&format!("BEGIN; {}", lock.attempt())).await? {
+            return Err(self.error("its server granted no advisory lock"));
+        }
+        let is_free = rival.ask(&lock.attempt()).await?;
+        self.ask("SELECT true").await?;
+        if !self.tap.is_in_transaction() {
+            return Err(self.error("its transaction ended while it held an advisory lock"));
+        }
+        self.run("ROLLBACK").await?;
+        Ok(!is_free)
     }
 
     /// Runs a statement, and returns whether its first value is true.
@@ -83,7 +92,7 @@ impl Session {
     }
 
     async fn run(&self, sql: &str) -> Result<Vec<SimpleQueryMessage>, Error> {
-        let query = self.connection.client.simple_query(sql);
+        let query = self.client.simple_query(sql);
         // A pooler with one connection to the server waits until the other session is done.
         let answer = timeout(self.limit, query).await.map_err(|_| {
             let what = format!("the comparison with {}", self.database);
@@ -98,5 +107,111 @@ impl Session {
     fn error(&self, reason: &str) -> Error {
         let message = format!("could not compare {} with another: {reason}", self.database);
         Error::new(ErrorKind::Query, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::postgres::query_server::{Reply, connect};
+
+    /// The advisory locks of one database of a running server.
+    type Locks = Arc<Mutex<HashSet<String>>>;
+
+    /// Answers a session's queries as Postgres does.
+    fn postgres(locks: Locks) -> impl FnMut(&str) -> Reply {
+        let mut in_transaction = false;
+        move |query| {
+            let mut locks = locks.lock().unwrap();
+            let statement = query
+                .strip_prefix("BEGIN; ")
+                .inspect(|_| in_transaction = true);
+            let statement = statement.unwrap_or(query);
+            let attempt = statement.strip_prefix("SELECT pg_catalog.pg_try_advisory_xact_lock(");
+            let lock = attempt.and_then(|rest| rest.strip_suffix(')'));
+            let value = match lock {
+                Some(lock) if locks.contains(lock) => "f",
+                Some(lock) => {
+                    if in_transaction {
+                        locks.insert(lock.parse::<i64>().unwrap().to_string());
+                    }
+                    "t"
+                }
+                None if statement == "ROLLBACK" => {
+                    in_transaction = false;
+                    locks.clear();
+                    return Reply::Empty;
+                }
+                None if statement == "SELECT true" => "t",
+                None => return Reply::Refused("42601"),
+            };
+            match in_transaction {
+                true => Reply::RowInTransaction(value),
+                false => Reply::Row(Some(value)),
+            }
+        }
+    }
+
+    async fn session(answer: impl FnMut(&str) -> Reply + Send + 'static) -> Session {
+        let (client, tap) = connect(answer).await;
+        Session {
+            client: ClientWrapper::new(client, tokio::spawn(std::future::ready(()))),
+            tap,
+            database: "database d on h:5432".to_owned(),
+            limit: Duration::from_secs(5),
+        }
+    }
+
+    #[tokio::test]
+    async fn lock_tells_whether_two_sessions_have_one_database() {
+        let (here, there) = (Locks::default(), Locks::default());
+        let holder = session(postgres(Arc::clone(&here))).await;
+        let rival = session(postgres(Arc::clone(&here))).await;
+        let elsewhere = session(postgres(there)).await;
+        // A comparison leaves nothing for the next.
+        for _ in 0..2 {
+            assert!(holder.is_on_one_database_with(&rival).await.unwrap());
+            assert!(here.lock().unwrap().is_empty());
+            assert!(!holder.is_on_one_database_with(&elsewhere).await.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn server_that_grants_no_lock_or_ends_the_transaction_tells_nothing() {
+        let rival = session(postgres(Locks::default())).await;
+        let stingy = session(|_| Reply::RowInTransaction("f")).await;
+        // Such a pooler may have changed the server meanwhile.
+        let hasty = session(|_| Reply::Row(Some("t"))).await;
+        for (holder, reason) in [
+            (stingy, "its server granted no advisory lock"),
+            (
+                hasty,
+                "its transaction ended while it held an advisory lock",
+            ),
+        ] {
+            let error = holder.is_on_one_database_with(&rival).await.unwrap_err();
+            let expected = format!("could not compare database d on h:5432 with another: {reason}");
+            assert_eq!(error.to_string(), expected);
+            assert_eq!(error.kind(), ErrorKind::Query);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rival_that_refuses_or_is_silent_tells_nothing() {
+        let holder = session(postgres(Locks::default())).await;
+        for (rival, kind) in [
+            (session(|_| Reply::Refused("42501")).await, ErrorKind::Query),
+            (
+                session(|_| Reply::Silence).await,
+                ErrorKind::Timeout(Phase::Query),
+            ),
+        ] {
+            let error = holder.is_on_one_database_with(&rival).await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            holder.run("ROLLBACK").await.unwrap();
+        }
     }
 }

@@ -122,6 +122,17 @@ async fn same_stale_url_is_asked_for_a_few_times_however_many_want_it() {
 }
 
 #[tokio::test]
+async fn same_stale_url_makes_no_new_generation_and_the_error_says_so() {
+    let fake = Fake::new(Behaviour::Same);
+    let pool = fake.pool();
+    let error = pool.lend(None).await.unwrap_err();
+    assert_eq!(fake.asked(), 2);
+    assert_eq!(pool.current().unwrap().manager().generation, 1);
+    let text = error.to_string();
+    assert!(text.contains("a fake still holds the same URL"), "{text}");
+}
+
+#[tokio::test]
 async fn busy_provider_is_left_alone_for_as_long_as_it_says() {
     let fake = Fake::new(Behaviour::Busy);
     let pool = fake.pool();

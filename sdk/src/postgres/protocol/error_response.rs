@@ -53,3 +53,30 @@ pub(super) fn printable(bytes: &[u8]) -> String {
 }
 
 const MAX_CHARS: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use postgres_protocol::message::backend::Message;
+
+    use super::*;
+
+    #[test]
+    fn response_is_shown_on_one_short_line_with_its_code() {
+        for (message, shown) in [
+            ("no such table", "no such table".to_owned()),
+            ("two\nlines\u{1b}[2J", "two lines [2J".to_owned()),
+            (&"x".repeat(900), "x".repeat(500)),
+        ] {
+            let fields = format!("SERROR\0C42P01\0M{message}\0Dabout a row\0\0");
+            let mut bytes = BytesMut::from(&b"E"[..]);
+            bytes.extend_from_slice(&(fields.len() as u32 + 4).to_be_bytes());
+            bytes.extend_from_slice(fields.as_bytes());
+            let Ok(Some(Message::ErrorResponse(body))) = Message::parse(&mut bytes) else {
+                panic!("not an ErrorResponse");
+            };
+            let expected = format!("the server said: {shown} (42P01)");
+            assert_eq!(ErrorResponse::read(&body).to_string(), expected);
+        }
+    }
+}

@@ -168,6 +168,15 @@ impl Certificate {
         Ok(Some(Self { own, chain }))
     }
 
+    /// A certificate without a chain, as a server may show it.
+    #[cfg(test)]
+    pub(in crate::postgres) fn of_der(der: &[u8]) -> Self {
+        Self {
+            own: X509::from_der(der).unwrap(),
+            chain: Stack::new().unwrap(),
+        }
+    }
+
     /// Returns the hash of the certificate that SCRAM binds to (`tls-server-end-point`,
     /// RFC 5929). Some certificates, such as those signed with Ed25519, define none.
     pub(in crate::postgres) fn end_point(&self) -> Option<Vec<u8>> {
