@@ -23,21 +23,27 @@ async fn limited(setting: &str, value: &str) -> LocalDatabase {
     database
 }
 
+/// Returns the error of work that a limit ends, and how often the work ran by its own count.
+async fn ended(work: impl AsyncFnOnce(&AtomicUsize) -> Result<(), Error>) -> (Error, usize) {
+    let runs = AtomicUsize::new(0);
+    let error = work(&runs).await.expect_err("the limit ends it");
+    (error, runs.into_inner())
+}
+
 /// Runs work that idles in a transaction, and counts how often it runs.
 async fn idle_in_transaction(database: &LocalDatabase) -> (Error, usize) {
-    let runs = AtomicUsize::new(0);
-    let count = &runs;
-    let result = connect(&database.url())
-        .transaction(|db| async move {
-            count.fetch_add(1, Ordering::SeqCst);
+    let link = connect(&database.url());
+    ended(async |runs| {
+        link.transaction(|db| async move {
+            runs.fetch_add(1, Ordering::SeqCst);
             db.query_typed("SELECT 1", &[]).await?;
             tokio::time::sleep(Duration::from_millis(600)).await;
             db.query_typed("SELECT 1", &[]).await?;
             Ok::<_, Error>(())
         })
-        .await;
-    let runs = runs.load(Ordering::SeqCst);
-    (result.expect_err("the limit ends it"), runs)
+        .await
+    })
+    .await
 }
 
 #[tokio::test]
@@ -68,21 +74,20 @@ async fn transaction_that_takes_too_long_is_repeated_once_and_the_setting_named(
 #[tokio::test]
 async fn session_that_idles_within_a_read_is_repeated_once_and_the_setting_named() {
     let database = limited("idle_session_timeout", "200ms").await;
-    let runs = AtomicUsize::new(0);
-    let count = &runs;
     let link = connect(&database.url());
-    let result = link
-        .read(|db| async move {
-            count.fetch_add(1, Ordering::SeqCst);
+    let (error, runs) = ended(async |runs| {
+        link.read(|db| async move {
+            runs.fetch_add(1, Ordering::SeqCst);
             db.batch_execute("SET idle_session_timeout = '200ms'")
                 .await?;
             tokio::time::sleep(Duration::from_millis(600)).await;
             db.query_typed("SELECT 1", &[]).await?;
             Ok::<_, Error>(())
         })
-        .await;
-    let error = result.expect_err("the limit ends it");
-    assert!(runs.load(Ordering::SeqCst) <= 2);
+        .await
+    })
+    .await;
+    assert!(runs <= 2, "{runs}");
     assert!(
         error.to_string().contains("idle_session_timeout"),
         "{error}"
@@ -92,18 +97,17 @@ async fn session_that_idles_within_a_read_is_repeated_once_and_the_setting_named
 #[tokio::test]
 async fn statement_that_takes_too_long_is_not_repeated_and_the_setting_named() {
     let database = limited("statement_timeout", "100ms").await;
-    let runs = AtomicUsize::new(0);
-    let count = &runs;
     let link = connect(&database.url());
-    let result = link
-        .read(|db| async move {
-            count.fetch_add(1, Ordering::SeqCst);
+    let (error, runs) = ended(async |runs| {
+        link.read(|db| async move {
+            runs.fetch_add(1, Ordering::SeqCst);
             db.query_typed("SELECT pg_sleep(5)", &[]).await?;
             Ok::<_, Error>(())
         })
-        .await;
-    let error = result.expect_err("the limit ends it");
-    assert_eq!(runs.load(Ordering::SeqCst), 1);
+        .await
+    })
+    .await;
+    assert_eq!(runs, 1);
     assert!(error.to_string().contains("statement_timeout"), "{error}");
 }
 

@@ -6,6 +6,40 @@ use stagelink_local::heroku::{Failure, Fault, Stage};
 
 use super::{Site, mark};
 
+impl Site {
+    /// Sets the config var `DATABASE_URL` of staging's app.
+    fn set_staging_url(&self, url: &str) {
+        self.heroku
+            .set_config_var("shop-staging", "DATABASE_URL", url)
+            .expect("a config var");
+    }
+
+    /// Checks that a further run of `stagelink link` would create no variable.
+    async fn assert_complete(&self) {
+        let again = self.link_successfully(&["--dry-run", "--json"]).await;
+        let again = again.json();
+        let rows = again["variables"].as_array().expect("variables");
+        assert!(rows.iter().all(|row| row["change"] != "new"));
+    }
+
+    /// Checks that the command is refused with these messages while Netlify's API fails.
+    async fn assert_refused_by_netlify(&self, failure: Failure, reasons: &[&str]) {
+        self.netlify.control().inject(Fault::new(failure));
+        self.assert_refused(&["--yes"], reasons).await;
+        self.netlify.control().clear_faults();
+    }
+}
+
+fn status(status: u16, retry_after: Option<u64>) -> Failure {
+    Failure::Status {
+        status,
+        retry_after: retry_after.map(Duration::from_secs),
+    }
+}
+
+/// The request that creates variables.
+const CREATE: (&str, &str) = ("POST", "/api/v1/accounts/local/env");
+
 #[tokio::test]
 async fn database_of_another_stage_is_refused() {
     let site = Site::new().await;
@@ -20,9 +54,7 @@ async fn database_of_another_stage_is_refused() {
 #[tokio::test]
 async fn two_stages_with_one_database_are_refused() {
     let site = Site::new().await;
-    site.heroku
-        .set_config_var("shop-staging", "DATABASE_URL", &site.production.url())
-        .expect("a config var");
+    site.set_staging_url(&site.production.url());
     site.assert_refused(&["--yes"], &["have one database", "heroku addons:create"])
         .await;
 }
@@ -32,10 +64,7 @@ async fn stage_without_a_usable_database_is_refused() {
     let site = Site::new().await;
     let url = site.staging.url();
     let (server, _) = url.rsplit_once('/').expect("a database");
-    let gone = format!("{server}/none-such");
-    site.heroku
-        .set_config_var("shop-staging", "DATABASE_URL", &gone)
-        .expect("a config var");
+    site.set_staging_url(&format!("{server}/none-such"));
     site.assert_refused(&["--yes"], &["could not link stage staging"])
         .await;
     site.heroku
@@ -76,19 +105,15 @@ async fn failing_heroku_does_not_verify_a_token() {
         .iter()
         .rfind(|r| r.path.ends_with("/pipeline-couplings"))
         .expect("a request");
-    let busy = Failure::Status {
-        status: 503,
-        retry_after: None,
-    };
     site.heroku
-        .inject(Fault::new(busy).on("GET", &production.path));
+        .inject(Fault::new(status(503, None)).on("GET", &production.path));
     site.assert_refused(&words, &["503"]).await;
 }
 
 #[tokio::test]
 async fn each_netlify_error_says_what_to_do() {
     let site = Site::new().await;
-    for (status, reasons) in [
+    for (code, reasons) in [
         (
             401,
             ["could not find the site shop-site", "expired or revoked"],
@@ -106,21 +131,15 @@ async fn each_netlify_error_says_what_to_do() {
             ["could not find the site shop-site", "try again in 61 s"],
         ),
     ] {
-        site.netlify.control().inject(Fault::new(Failure::Status {
-            status,
-            retry_after: Some(Duration::from_secs(61)),
-        }));
-        site.assert_refused(&["--yes"], &reasons).await;
-        site.netlify.control().clear_faults();
+        site.assert_refused_by_netlify(status(code, Some(61)), &reasons)
+            .await;
     }
     for failure in [
         Failure::Disconnect,
         Failure::InvalidJson,
         Failure::EmptyBody,
     ] {
-        site.netlify.control().inject(Fault::new(failure));
-        site.assert_refused(&["--yes"], &[]).await;
-        site.netlify.control().clear_faults();
+        site.assert_refused_by_netlify(failure, &[]).await;
     }
 }
 
@@ -151,13 +170,8 @@ async fn missing_or_wrong_settings_are_named() {
 async fn interrupted_run_reports_its_progress_and_the_next_run_completes_it() {
     let site = Site::new().await;
     site.link_successfully(&["--dry-run"]).await;
-    site.netlify.control().inject(
-        Fault::new(Failure::Status {
-            status: 503,
-            retry_after: None,
-        })
-        .on("POST", "/api/v1/accounts/local/env"),
-    );
+    let fault = Fault::new(status(503, None)).on(CREATE.0, CREATE.1);
+    site.netlify.control().inject(fault);
     let linked = site.link(&["--yes"]).await;
     assert!(!linked.succeeded);
     for words in [
@@ -170,48 +184,32 @@ async fn interrupted_run_reports_its_progress_and_the_next_run_completes_it() {
     }
     site.netlify.control().clear_faults();
     site.link_successfully(&["--yes"]).await;
-    let again = site
-        .link_successfully(&["--dry-run", "--json"])
-        .await
-        .json();
-    let rows = again["variables"].as_array().expect("variables");
-    assert!(rows.iter().all(|row| row["change"] != "new"));
+    site.assert_complete().await;
 }
 
 #[tokio::test]
 async fn rate_limit_and_failure_that_pass_are_waited_for() {
     let site = Site::new().await;
-    let status = |status| Failure::Status {
-        status,
-        retry_after: Some(Duration::from_secs(1)),
-    };
-    let create = ("POST", "/api/v1/accounts/local/env");
-    for failure in [status(429), status(503), status(500)] {
+    for code in [429, 503, 500] {
+        let failure = status(code, Some(1));
         site.heroku.inject(Fault::new(failure).times(1));
         site.netlify.control().inject(Fault::new(failure).times(1));
-        let created = Fault::new(failure).on(create.0, create.1).times(1);
+        let created = Fault::new(failure).on(CREATE.0, CREATE.1).times(1);
         site.netlify.control().inject(created);
     }
     site.link_successfully(&["--yes"]).await;
-    let again = site.link_successfully(&["--dry-run", "--json"]).await;
-    let again = again.json();
-    let rows = again["variables"].as_array().expect("variables");
-    assert!(rows.iter().all(|row| row["change"] != "new"));
+    site.assert_complete().await;
 }
 
 #[tokio::test]
 async fn variable_that_was_created_although_netlify_failed_is_not_created_again() {
     let site = Site::new().await;
     // The request has its effect, and the answer is that of a proxy without the API's status.
-    let create = ("POST", "/api/v1/accounts/local/env");
     let failed = Failure::FailedAfterwards { status: 502 };
-    let fault = Fault::new(failed).on(create.0, create.1).times(2);
+    let fault = Fault::new(failed).on(CREATE.0, CREATE.1).times(2);
     site.netlify.control().inject(fault);
     site.link_successfully(&["--yes"]).await;
-    let again = site.link_successfully(&["--dry-run", "--json"]).await;
-    let again = again.json();
-    let rows = again["variables"].as_array().expect("variables");
-    assert!(rows.iter().all(|row| row["change"] != "new"));
+    site.assert_complete().await;
 }
 
 #[tokio::test]
@@ -227,11 +225,8 @@ async fn refusal_of_the_account_says_what_it_is() {
         site.assert_refused(&["--yes"], &[reason]).await;
         site.heroku.clear_faults();
     }
-    site.netlify.control().inject(Fault::new(Failure::Status {
-        status: 402,
-        retry_after: None,
-    }));
-    site.assert_refused(&["--yes"], &["owes a payment"]).await;
+    site.assert_refused_by_netlify(status(402, None), &["owes a payment"])
+        .await;
 }
 
 #[tokio::test]
@@ -248,9 +243,7 @@ async fn stage_with_two_apps_is_told_the_commands_own_option() {
 #[tokio::test]
 async fn app_is_named_and_not_its_id() {
     let site = Site::new().await;
-    site.heroku
-        .set_config_var("shop-staging", "DATABASE_URL", &site.production.url())
-        .expect("a config var");
+    site.set_staging_url(&site.production.url());
     let reasons = ["DATABASE_URL of app shop-staging on Heroku"];
     site.assert_refused(&["--yes"], &reasons).await;
 }

@@ -17,3 +17,15 @@ pub(in crate::provider) struct ProviderApi {
     /// Advice after a 404: the API does not know the name.
     pub(in crate::provider) name_advice: &'static str,
 }
+
+/// An API of the tests.
+#[cfg(test)]
+pub(super) const API: ProviderApi = ProviderApi {
+    name: "Heroku",
+    accept: "application/json",
+    url_variable: "THE_URL",
+    token_variable: "THE_TOKEN",
+    token_advice: "make one",
+    access_advice: "give it access",
+    name_advice: "check the name",
+};

@@ -281,6 +281,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::http::api::API;
 
     fn client(base: &str) -> Result<ApiClient, Error> {
         ApiClient::new(&API, base, &"c4n4ry".into())
@@ -307,7 +308,7 @@ mod tests {
         ] {
             let error = client(base).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Settings, "{base}");
-            assert!(error.to_string().contains("THE_VARIABLE"));
+            assert!(error.to_string().contains("THE_URL"));
         }
     }
 
@@ -334,14 +335,4 @@ mod tests {
         assert_eq!(path_segment("a&b=c?"), "a%26b%3Dc%3F");
         assert_eq!(path_segment("my-app"), "my-app");
     }
-
-    const API: ProviderApi = ProviderApi {
-        name: "Heroku",
-        accept: "application/json",
-        url_variable: "THE_VARIABLE",
-        token_variable: "THE_TOKEN",
-        token_advice: "",
-        access_advice: "",
-        name_advice: "",
-    };
 }

@@ -131,6 +131,7 @@ mod tests {
     use http::header::RETRY_AFTER;
 
     use super::*;
+    use crate::provider::http::api::API;
 
     fn body(json: &str) -> Option<ErrorBody> {
         serde_json::from_str(json).ok()
@@ -218,20 +219,10 @@ mod tests {
             (403, "give it access"),
             (401, "make one"),
             (451, "legal reasons"),
-            (301, "check URL"),
+            (301, "check THE_URL"),
         ] {
             let text = error(status, r#"{"id":"not_found","message":"no"}"#).to_string();
             assert!(text.contains(words), "{text}");
         }
     }
-
-    const API: ProviderApi = ProviderApi {
-        name: "Heroku",
-        accept: "application/json",
-        url_variable: "URL",
-        token_variable: "TOKEN",
-        token_advice: "make one",
-        access_advice: "give it access",
-        name_advice: "check the name",
-    };
 }

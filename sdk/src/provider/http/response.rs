@@ -203,6 +203,7 @@ impl<'de> Visitor<'de> for DatabaseUrlNames {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::http::api::API;
 
     fn database_url(json: &str) -> Result<Option<String>, Error> {
         let [url] = response(200, json).string_fields(["DATABASE_URL"])?;
@@ -269,14 +270,4 @@ mod tests {
             assert!(!format!("{error:?}").contains("c4n4ry"), "{json}");
         }
     }
-
-    const API: ProviderApi = ProviderApi {
-        name: "Heroku",
-        accept: "application/json",
-        url_variable: "URL",
-        token_variable: "TOKEN",
-        token_advice: "make one",
-        access_advice: "give it access",
-        name_advice: "check the name",
-    };
 }
