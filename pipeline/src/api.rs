@@ -256,6 +256,11 @@ impl Api {
         })
     }
 
+    /// The name of the variable that holds the token.
+    pub(crate) fn token_variable(&self) -> &str {
+        &self.token_variable
+    }
+
     /// Returns the error for a response that is not a success, with what to do about it.
     pub(crate) fn refusal(&self, response: &Response, action: &str) -> Error {
         let refusal = Refusal {

@@ -66,32 +66,43 @@ impl Heroku {
         owner: Stage,
         stage: Stage,
     ) -> Result<(), Error> {
+        let action =
+            format!("prove that the token of stage {stage} does not read {owner}'s config vars");
+        let Some(app) = self.find_readable(apps, &action).await? else {
+            return Ok(());
+        };
+        Err(Error::new(
+            ErrorKind::Isolation,
+            format!(
+                "the token of stage {stage} reads {owner}'s config vars (app {app}), so nothing \
+                 was set: give that stage a token of an account that can access its own apps alone \
+                 (`heroku access:add`), made with `heroku authorizations:create --scope \
+                 read-protected`; the token is in {}",
+                self.api.token_variable()
+            ),
+        ))
+    }
+
+    /// Finds the first of these apps whose config vars this token reads. Returns its name. `action`
+    /// says for errors what it is tried for.
+    ///
+    /// # Errors
+    ///
+    /// The error of the request when Heroku does not answer clearly.
+    pub(crate) async fn find_readable(
+        &self,
+        apps: &[String],
+        action: &str,
+    ) -> Result<Option<String>, Error> {
         for app in apps {
             let response = self.api.get(&["apps", app, "config-vars"], &[]).await?;
             match config_var_access(response.status) {
                 ConfigVarAccess::Denied => {}
-                ConfigVarAccess::Granted => {
-                    let app = self.app_name(app).await;
-                    return Err(Error::new(
-                        ErrorKind::Isolation,
-                        format!(
-                            "the token of stage {stage} reads {owner}'s config vars (app \
-                             {app}), so nothing was set: give that stage a token of an account \
-                             that can access its own apps alone (`heroku access:add`), made with \
-                             `heroku authorizations:create --scope read-protected`"
-                        ),
-                    ));
-                }
-                ConfigVarAccess::Unclear => {
-                    let action = format!(
-                        "prove that the token of stage {stage} does not read {owner}'s config \
-                         vars"
-                    );
-                    return Err(self.api.refusal(&response, &action));
-                }
+                ConfigVarAccess::Granted => return Ok(Some(self.app_name(app).await)),
+                ConfigVarAccess::Unclear => return Err(self.api.refusal(&response, action)),
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Makes sure that the token reads the pipeline's review apps, which a preview needs.

@@ -25,7 +25,8 @@ pub(super) fn lines(
     is_site_known: bool,
 ) -> Vec<String> {
     let given = plan.variables.iter();
-    let given = given.filter(|row| row.change != VariableChange::Removed);
+    let is_kept = |change| [VariableChange::Kept, VariableChange::Removed].contains(&change);
+    let given = given.filter(|row| !is_kept(row.change));
     let mut script = Script {
         has_scopes: plan.scopes.is_some(),
         stage_of: &|context| plan.stage_of(context),

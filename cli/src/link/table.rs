@@ -2,7 +2,7 @@
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
-use stagelink_pipeline::LinkPlan;
+use stagelink_pipeline::{LinkPlan, VariableChange};
 
 /// Returns the plan as tables and notes.
 pub(super) fn text(plan: &LinkPlan) -> String {
@@ -21,6 +21,7 @@ pub(super) fn text(plan: &LinkPlan) -> String {
     for row in &plan.variables {
         let value = match &row.value {
             Some(value) => shortened(value),
+            None if row.change == VariableChange::Kept => "(as it is)".to_owned(),
             None if row.is_secret => "(a secret)".to_owned(),
             None => String::new(),
         };

@@ -3,6 +3,7 @@
 use secrecy::SecretString;
 
 use crate::error::Error;
+use crate::link::value_finding::ValueFinding;
 use crate::netlify::{DeployContext, Site, Variable, VariableValue};
 
 /// One request to Netlify's API that changes a variable of the site.
@@ -109,6 +110,30 @@ impl Change {
             Self::Unset { context, .. } => std::slice::from_ref(context),
             Self::Create { .. } | Self::Set { .. } => &[],
         }
+    }
+
+    /// Leaves a leak out of the values that a replacement sends again, also in a copy of the site's
+    /// variables as they are after it. Returns false where the change does not send it.
+    pub(super) fn leave_out(&mut self, leak: &ValueFinding, after: &mut Vec<Variable>) -> bool {
+        let Self::Replace {
+            key,
+            values,
+            removed,
+            ..
+        } = self
+        else {
+            return false;
+        };
+        let before = values.len();
+        if *key == leak.variable {
+            values.retain(|(context, _)| *context != leak.context);
+        }
+        if values.len() == before {
+            return false;
+        }
+        removed.push(leak.context.clone());
+        self.apply_to(after);
+        true
     }
 
     /// The variable's name with the contexts that the change is for, as an operator reads it.

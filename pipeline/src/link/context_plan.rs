@@ -3,8 +3,9 @@
 use secrecy::SecretString;
 use stagelink::Stage;
 
-use crate::link::prove::{ContextToken, ProvedTokens, TOKEN};
+use crate::link::prove::{ContextToken, ProvedTokens};
 use crate::link::request::LinkRequest;
+use crate::link::site_tokens::TOKEN;
 use crate::link::site_variables::SiteVariables;
 use crate::link::stage_database::StageDatabase;
 use crate::netlify::DeployContext;

@@ -7,8 +7,10 @@ use stagelink::Stage;
 
 use crate::link::change::Change;
 use crate::link::request::LinkRequest;
-use crate::link::url_owners::UrlOwners;
+use crate::link::site_variables::SiteVariables;
 use crate::link::value_finding::{FindingKind, ValueFinding};
+use crate::link::value_owners::ValueOwners;
+use crate::link::value_place::ValuePlace;
 use crate::netlify::{DeployContext, Variable};
 
 /// The findings about a site, with the changes that remove leaks.
@@ -33,33 +35,38 @@ impl LeakReport {
     ///
     /// Where a linked context has another stage's value, the value is removed. Contexts that had
     /// it from there and may have it get it as their own: those of its own stage, and a
-    /// developer's machine where it is not production's.
+    /// developer's machine where it is not production's. A value that one of the changes would send
+    /// again leaves that change.
     pub(super) fn new(
         request: &LinkRequest,
-        own: &[Variable],
-        account: &[Variable],
-        changes: &[Change],
+        site: &SiteVariables,
+        changes: &mut [Change],
         desired: &BTreeSet<(&str, &DeployContext)>,
-        owners: &UrlOwners,
+        owners: ValueOwners<'_>,
     ) -> Self {
-        let mut own = own.to_vec();
-        for change in changes {
+        let mut own = site.own.clone();
+        for change in changes.iter() {
             change.apply_to(&mut own);
         }
-        let contexts = stage_contexts(request, &own, account);
+        let contexts = stage_contexts(request, &own, site.of_account());
         let mut report = Self::default();
         loop {
-            let findings = findings(&contexts, &own, account, desired, owners);
-            let removable = findings.iter().find(|leak| is_removable(leak, &contexts));
+            let findings = findings(&contexts, &own, site, desired, owners);
+            let removable = findings.iter().find(|leak| is_removable(leak));
             let Some(leak) = removable else {
                 report.findings.extend(findings);
                 return report;
             };
-            let removals = removals(leak, &contexts, &own, owners);
+            let kept = kept_values(leak, &contexts, &own, owners);
+            let removals = removals(leak, &own, &kept);
             if removals.is_empty() {
-                // The API has no id for the value.
-                report.findings.extend(findings);
-                return report;
+                let mut changes = changes.iter_mut();
+                let is_left_out = kept.is_empty() && changes.any(|of| of.leave_out(leak, &mut own));
+                if !is_left_out {
+                    // The API has no id for the value.
+                    report.findings.extend(findings);
+                    return report;
+                }
             }
             for change in &removals {
                 change.apply_to(&mut own);
@@ -133,16 +140,18 @@ fn stage_of(context: &DeployContext, request: &LinkRequest, own: &[Variable]) ->
 fn findings(
     contexts: &[StageContext],
     own: &[Variable],
-    account: &[Variable],
+    site: &SiteVariables,
     desired: &BTreeSet<(&str, &DeployContext)>,
-    owners: &UrlOwners,
+    owners: ValueOwners<'_>,
 ) -> Vec<ValueFinding> {
+    let account = site.of_account();
     let keys: BTreeSet<&String> = own.iter().chain(account).map(|of| &of.key).collect();
     let mut findings: Vec<ValueFinding> = Vec::new();
     for key in keys {
         let of_site = own.iter().find(|variable| variable.key == *key);
         let of_account = account.iter().find(|variable| variable.key == *key);
-        for StageContext { context, stage, .. } in contexts {
+        for of_stage in contexts {
+            let StageContext { context, stage, .. } = of_stage;
             let own_value = of_site.and_then(|variable| variable.value_in(context));
             let is_of_account = own_value.is_none();
             let value = own_value.or_else(|| of_account?.value_in(context));
@@ -150,7 +159,7 @@ fn findings(
             if !is_of_account && desired.contains(&(key.as_str(), &value.context)) {
                 continue;
             }
-            let Some(kind) = kind_of(value.text.as_ref(), *stage, owners) else {
+            let Some(kind) = owners.finding(value.text.as_ref(), *stage) else {
                 continue;
             };
             let known = findings.iter_mut().find(|finding| {
@@ -159,6 +168,12 @@ fn findings(
                     && std::mem::discriminant(&finding.kind) == std::mem::discriminant(&kind)
             });
             let Some(known) = known else {
+                // What an operator can remove is there before the changes.
+                let before = match is_of_account {
+                    true => of_account,
+                    false => site.own(key).or(of_site),
+                };
+                let Some(variable) = before else { continue };
                 findings.push(ValueFinding {
                     variable: key.clone(),
                     context: value.context.clone(),
@@ -166,10 +181,13 @@ fn findings(
                     reaches: vec![context.clone()],
                     kind,
                     is_removed: false,
+                    reaches_linked: of_stage.is_linked,
+                    place: ValuePlace::new(variable, &value.context, is_of_account),
                 });
                 continue;
             };
             known.reaches.push(context.clone());
+            known.reaches_linked |= of_stage.is_linked;
             if let (FindingKind::OtherStage(known), FindingKind::OtherStage(more)) =
                 (&mut known.kind, kind)
             {
@@ -180,42 +198,26 @@ fn findings(
     findings
 }
 
-/// The finding about a value in a context of a stage, if there is one.
-fn kind_of(text: Option<&SecretString>, stage: Stage, owners: &UrlOwners) -> Option<FindingKind> {
-    let Some(text) = text else {
-        return Some(FindingKind::NotChecked);
-    };
-    let mut others = owners.stages_of(text.expose_secret(), Some(stage));
-    others.remove(&stage);
-    if !others.is_empty() {
-        return Some(FindingKind::OtherStage(others));
-    }
-    let unknown = owners.unknown_in(text.expose_secret());
-    (!unknown.is_empty()).then_some(FindingKind::UnknownDatabase(unknown))
-}
-
 /// Returns whether the plan may remove a leak: one of the site's own values that a linked context
 /// has, or that is the value of all contexts.
-fn is_removable(leak: &ValueFinding, contexts: &[StageContext]) -> bool {
-    let is_linked =
-        |context: &StageContext| context.is_linked && leak.reaches.contains(&context.context);
-    let reaches_linked = leak.context == DeployContext::All || contexts.iter().any(is_linked);
-    leak.is_leak() && !leak.is_of_account && reaches_linked
+fn is_removable(leak: &ValueFinding) -> bool {
+    let is_wanted = leak.context == DeployContext::All || leak.reaches_linked;
+    leak.is_leak() && !leak.is_of_account && is_wanted
 }
 
-/// The changes that remove a leak and keep the value where it may be.
-fn removals(
+/// The contexts that have a leaked value from another one and may have it, each with the value.
+fn kept_values(
     leak: &ValueFinding,
     contexts: &[StageContext],
     own: &[Variable],
-    owners: &UrlOwners,
-) -> Vec<Change> {
+    owners: ValueOwners<'_>,
+) -> Vec<(DeployContext, SecretString)> {
     let variable = own.iter().find(|variable| variable.key == leak.variable);
-    let found = variable.and_then(|variable| Some((variable, variable.value_for(&leak.context)?)));
-    let Some((variable, value)) = found else {
-        return Vec::new();
-    };
-    let Some(text) = &value.text else {
+    let found = variable.and_then(|variable| {
+        let text = variable.value_for(&leak.context)?.text.as_ref()?;
+        Some((variable, text))
+    });
+    let Some((variable, text)) = found else {
         return Vec::new();
     };
     let has_it = |context: &&DeployContext| {
@@ -228,7 +230,24 @@ fn removals(
     let may_have_it = may_have_it
         .filter(|context| !leak.reaches.contains(context))
         .chain((!stages.contains(&Stage::Production)).then_some(&developer));
-    let kept = may_have_it.filter(has_it).map(|context| Change::Set {
+    let kept = may_have_it.filter(has_it);
+    kept.map(|context| (context.clone(), text.clone()))
+        .collect()
+}
+
+/// The changes that remove a leak and keep the value for these contexts. None where the API has no
+/// id for the value.
+fn removals(
+    leak: &ValueFinding,
+    own: &[Variable],
+    kept: &[(DeployContext, SecretString)],
+) -> Vec<Change> {
+    let variable = own.iter().find(|variable| variable.key == leak.variable);
+    let found = variable.and_then(|variable| Some((variable, variable.value_for(&leak.context)?)));
+    let Some((variable, value)) = found else {
+        return Vec::new();
+    };
+    let kept = kept.iter().map(|(context, text)| Change::Set {
         key: leak.variable.clone(),
         is_secret: variable.is_secret,
         context: context.clone(),

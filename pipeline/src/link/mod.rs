@@ -17,10 +17,13 @@ mod plan;
 mod planned_variable;
 mod prove;
 mod request;
+mod site_tokens;
 mod site_variables;
 mod stage_database;
 mod url_owners;
 mod value_finding;
+mod value_owners;
+mod value_place;
 mod variables_size;
 
 pub use self::change::Change;

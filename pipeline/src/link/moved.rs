@@ -57,13 +57,12 @@ impl LinkRequest {
 }
 
 fn refused(moved: &MovedStage) -> Error {
-    let variable = moved.variable;
+    let removal = moved.variable.removal();
     Error::new(
         ErrorKind::Settings,
         format!(
             "{moved}, and a link would put it back to Heroku: nothing was set; link other stages \
-             with --stage, or remove that variable first to move the stage back (`netlify \
-             env:unset {variable}`)"
+             with --stage, or to move the stage back {removal} first"
         ),
     )
 }
@@ -75,8 +74,9 @@ fn moved_stages(request: &LinkRequest, site: &SiteVariables) -> Vec<MovedStage> 
         // The deploys of other branches get their stage alone.
         let has_database = *context != DeployContext::BranchDeploy;
         let is_new = moved.iter().all(|known| known.stage != *stage);
-        if let Some((place, variable)) = elsewhere(site, context).filter(|_| has_database && is_new)
-        {
+        let found = elsewhere(site, context).filter(|_| has_database && is_new);
+        let found = found.and_then(|(place, key)| Some((place, site.place_in(key, context)?)));
+        if let Some((place, variable)) = found {
             moved.push(MovedStage {
                 stage: *stage,
                 context: context.clone(),

@@ -4,6 +4,7 @@ use std::fmt;
 
 use stagelink::Stage;
 
+use crate::link::value_place::ValuePlace;
 use crate::netlify::DeployContext;
 
 /// A stage whose functions have their database elsewhere than on Heroku.
@@ -13,21 +14,18 @@ pub(super) struct MovedStage {
     pub(super) context: DeployContext,
     /// The place of the database: "at Neon".
     pub(super) place: &'static str,
-    /// The site's variable that says so.
-    pub(super) variable: &'static str,
+    /// The variable that says so.
+    pub(super) variable: ValuePlace,
 }
 
 impl fmt::Display for MovedStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             stage,
-            context,
             place,
             variable,
+            ..
         } = self;
-        write!(
-            f,
-            "the database of stage {stage} is {place} ({variable} of the context {context})"
-        )
+        write!(f, "the database of stage {stage} is {place} ({variable})")
     }
 }

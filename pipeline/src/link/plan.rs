@@ -21,6 +21,8 @@ use crate::link::site_variables::SiteVariables;
 use crate::link::stage_database::{StageDatabase, StageDatabases};
 use crate::link::url_owners::UrlOwners;
 use crate::link::value_finding::{ValueFinding, ensure_no_leak};
+use crate::link::value_owners::ValueOwners;
+use crate::link::value_place::ValuePlace;
 use crate::link::variables_size;
 use crate::netlify::{DeployContext, FUNCTIONS_SCOPE};
 
@@ -95,19 +97,19 @@ impl LinkPlan {
             .iter()
             .flat_map(|of| of.values.iter().map(|(context, _)| (of.key, context)))
             .collect();
-        let LeakReport { findings, removals } = LeakReport::new(
-            request,
-            &site.own,
-            site.of_account(),
-            &changes,
-            &desired_values,
-            owners,
-        );
+        let owners = ValueOwners {
+            urls: owners,
+            tokens: &tokens.of_site,
+        };
+        let LeakReport { findings, removals } =
+            LeakReport::new(request, site, &mut changes, &desired_values, owners);
         // A new site is linked only once no other stage's URL is left.
         let stage = changes.iter().position(|change| change.key() == STAGE);
         let stage = stage.unwrap_or(changes.len());
         changes.splice(stage..stage, removals);
-        ensure_no_production_secret(&changes, &databases.secrets(request, Stage::Production))?;
+        let mut secrets = databases.secrets(request, Stage::Production);
+        secrets.extend(tokens.of_site.reading(Stage::Production).cloned());
+        ensure_no_production_secret(&changes, &secrets, site)?;
         Ok(Self {
             site: site.name.clone(),
             scopes: request.has_scopes.then_some(FUNCTIONS_SCOPE),
@@ -216,28 +218,44 @@ fn progress(changes: &[Change], made: usize) -> String {
 
 /// Makes sure that no secret of production's is sent for a context that does not serve production,
 /// as it is or percent-encoded.
-fn ensure_no_production_secret(changes: &[Change], secrets: &[SecretString]) -> Result<(), Error> {
+fn ensure_no_production_secret(
+    changes: &[Change],
+    secrets: &[SecretString],
+    site: &SiteVariables,
+) -> Result<(), Error> {
     for change in changes {
-        for (context, value) in change.sent_values() {
+        let sent = change.sent_values().into_iter();
+        for (context, value) in sent.filter(|(of, _)| **of != DeployContext::Production) {
             let value = value.expose_secret();
             let decoded = percent_decode_str(value).decode_utf8_lossy();
-            let holds_secret = secrets
-                .iter()
-                .map(ExposeSecret::expose_secret)
-                .any(|secret| {
-                    let occurs = value.contains(secret) || decoded.contains(secret);
-                    !secret.is_empty() && occurs
-                });
-            if holds_secret && *context != DeployContext::Production {
-                return Err(Error::new(
-                    ErrorKind::Isolation,
-                    format!(
-                        "{} for the context {context} would hold a secret of production's: \
-                         nothing was set; check --app and --token-for",
-                        change.key()
-                    ),
-                ));
+            let mut secrets = secrets.iter().map(ExposeSecret::expose_secret);
+            let holds_secret = secrets.any(|secret| {
+                let occurs = value.contains(secret) || decoded.contains(secret);
+                !secret.is_empty() && occurs
+            });
+            if !holds_secret {
+                continue;
             }
+            let key = change.key();
+            let own = site.own(key).and_then(|own| {
+                let text = own.value_for(context)?.text.as_ref()?;
+                let place = ValuePlace::new(own, context, false);
+                (text.expose_secret() == value).then_some(place)
+            });
+            return Err(Error::new(
+                ErrorKind::Isolation,
+                match own {
+                    Some(place) => format!(
+                        "{place} holds a secret of production's, and would be sent again, since \
+                         {key} needs the scope of functions alone: nothing was set; {}",
+                        place.removal()
+                    ),
+                    None => format!(
+                        "{key} for the context {context} would hold a secret of production's: \
+                         nothing was set; check --app and --token-for"
+                    ),
+                },
+            ));
         }
     }
     Ok(())
@@ -347,13 +365,19 @@ mod tests {
     #[test]
     fn secret_of_production_goes_to_production_alone() {
         let secrets = ["c4n4ry!".into()];
+        let site = SiteVariables {
+            site: None,
+            name: "shop-site".to_owned(),
+            own: Vec::new(),
+            account: None,
+        };
         let to = |context, value: &str| {
             let change = Change::Create {
                 key: "KEY".to_owned(),
                 is_secret: true,
                 values: vec![(context, value.into())],
             };
-            ensure_no_production_secret(&[change], &secrets)
+            ensure_no_production_secret(&[change], &secrets, &site)
         };
         for value in [
             "staging=postgres://c4n4ry!@h/d",

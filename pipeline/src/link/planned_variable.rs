@@ -22,7 +22,7 @@ pub struct PlannedVariable {
     pub stage: Option<Stage>,
     /// The variable's name.
     pub variable: String,
-    /// The value. `None` for a secret, and for a value that goes.
+    /// The value. `None` for a secret, for one that is kept, and for one that goes.
     pub value: Option<String>,
     /// True if the value is a secret.
     pub is_secret: bool,
@@ -42,6 +42,9 @@ pub enum VariableChange {
     Changed,
     /// A secret is set again. The old one cannot be read, so it may be the same.
     SetAgain,
+    /// The site's own value is sent again as it is: other values of the variable change, or the
+    /// context gets as its own what it had from all contexts.
+    Kept,
     /// The value goes.
     Removed,
 }
@@ -54,6 +57,7 @@ impl VariableChange {
             Self::New => "new",
             Self::Changed => "changed",
             Self::SetAgain => "set again",
+            Self::Kept => "kept",
             Self::Removed => "removed",
         }
     }
@@ -71,7 +75,7 @@ impl Serialize for VariableChange {
     }
 }
 
-/// Returns the variables of all linked contexts, and all other values that the changes set or
+/// Returns the variables of all linked contexts, and all other values that the changes keep or
 /// remove.
 pub(super) fn planned_variables(
     contexts: &[ContextPlan<'_>],
@@ -111,16 +115,20 @@ pub(super) fn planned_variables(
         linked.map(|plan| plan.stage)
     };
     for change in changes {
-        let is_desired = desired.iter().any(|of| of.key == change.key());
-        // The values of a removed one that other contexts keep.
-        for (context, _) in change.sent_values().into_iter().filter(|_| !is_desired) {
+        let is_desired = |context: &DeployContext| {
+            let mut of_key = desired.iter().filter(|of| of.key == change.key());
+            of_key.any(|of| of.values.iter().any(|(own, _)| own == context))
+        };
+        let sent = change.sent_values().into_iter();
+        for (context, _) in sent.filter(|(context, _)| !is_desired(context)) {
             variables.push(PlannedVariable {
                 context: context.clone(),
                 stage: stage_of(context),
                 variable: change.key().to_owned(),
                 value: None,
+                // It may be one, whatever Netlify calls it.
                 is_secret: true,
-                change: VariableChange::New,
+                change: VariableChange::Kept,
             });
         }
         for context in change.removed_contexts() {

@@ -1,4 +1,4 @@
-//! The proof that no token outside of production reads production's config vars.
+//! The proof that no token of a linked context outside of production reads production's config vars.
 
 use secrecy::{ExposeSecret, SecretString};
 use stagelink::{Provider as _, ProviderSettings, ResolveRequest, Stage};
@@ -8,8 +8,10 @@ use crate::attempts;
 use crate::error::{Error, ErrorKind};
 use crate::heroku::Heroku;
 use crate::link::request::LinkRequest;
+use crate::link::site_tokens::{SiteTokens, TOKEN};
 use crate::link::site_variables::SiteVariables;
 use crate::link::stage_database::StageDatabases;
+use crate::link::value_place::ValuePlace;
 use crate::netlify::DeployContext;
 
 /// The tokens of all contexts, which were proved not to read production's config vars.
@@ -17,6 +19,8 @@ use crate::netlify::DeployContext;
 pub struct ProvedTokens {
     /// For each linked context, in the request's order.
     pub(super) of_contexts: Vec<ContextToken>,
+    /// The tokens among all values of the site, also of contexts that are not linked.
+    pub(super) of_site: SiteTokens,
     proofs: usize,
 }
 
@@ -32,9 +36,10 @@ pub(super) enum ContextToken {
 }
 
 impl ProvedTokens {
-    /// Proves of each token that a context other than production's has, or is to get, that it does
-    /// not read production's config vars; and of each token that is to be set that it finds its
-    /// stage's database.
+    /// Proves of each token that a linked context other than production's has, or is to get, that it
+    /// does not read production's config vars; and of each token that is to be set that it finds its
+    /// stage's database. Of the tokens in all other values that can be read it finds out what they
+    /// read.
     ///
     /// # Errors
     ///
@@ -104,6 +109,7 @@ impl ProvedTokens {
             .filter(|(stage, _)| *stage != Stage::Production);
         Ok(Self {
             proofs: proofs.count(),
+            of_site: SiteTokens::find(request, site, &apps).await?,
             of_contexts,
         })
     }
@@ -122,18 +128,20 @@ fn kept_token(
     stage: Stage,
 ) -> Result<ApiAccess, Error> {
     let value = site.value_in(TOKEN, context);
+    let place = site.place_in(TOKEN, context);
+    let origin = place.as_ref().map(ValuePlace::to_string);
+    let origin = origin.unwrap_or_else(|| format!("{TOKEN} of the site"));
     let Some(token) = value.and_then(|value| value.text.clone()) else {
+        let removal = place.map(|place| place.removal()).unwrap_or_default();
         return Err(Error::new(
             ErrorKind::Isolation,
             format!(
-                "the site has a {TOKEN} for the context {context} already, which is a secret and \
-                 cannot be read, so nothing proves that it does not read production's config \
-                 vars: give the token of stage {stage} with --token-for, or remove it with \
-                 `netlify env:unset {TOKEN}`"
+                "{origin} is a secret that cannot be read, so nothing proves that it does not read \
+                 production's config vars: give the token of stage {stage} with --token-for, or \
+                 {removal}"
             ),
         ));
     };
-    let origin = format!("{TOKEN} of the site");
     Ok(ApiAccess::new(&request.heroku.url, token, origin))
 }
 
@@ -164,15 +172,13 @@ async fn ensure_finds_database(
     Ok(())
 }
 
-/// The variable that holds a function's token for Heroku.
-pub(super) const TOKEN: &str = "HEROKU_API_KEY";
-
 #[cfg(test)]
 impl ProvedTokens {
     /// Tokens that no proof was made of, for tests of what comes after.
     pub(super) fn of(of_contexts: Vec<ContextToken>) -> Self {
         Self {
             of_contexts,
+            of_site: SiteTokens::default(),
             proofs: 0,
         }
     }

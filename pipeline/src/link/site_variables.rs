@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::link::request::LinkRequest;
+use crate::link::value_place::ValuePlace;
 use crate::netlify::{DeployContext, Site, Variable, VariableValue};
 
 /// A site and its variables when it was looked up.
@@ -70,8 +71,27 @@ impl SiteVariables {
 
     /// The value that a variable has in a context, from the site or else from its account.
     pub(super) fn value_in(&self, key: &str, context: &DeployContext) -> Option<&VariableValue> {
-        let account = self.of_account().iter().find(|of| of.key == key);
-        let own = self.own(key).and_then(|own| own.value_in(context));
-        own.or_else(|| account?.value_in(context))
+        Some(self.found_in(key, context)?.1)
+    }
+
+    /// The place of the value that a variable has in a context.
+    pub(super) fn place_in(&self, key: &str, context: &DeployContext) -> Option<ValuePlace> {
+        let (variable, value, is_of_account) = self.found_in(key, context)?;
+        Some(ValuePlace::new(variable, &value.context, is_of_account))
+    }
+
+    /// The variable and the value that a context has of it, and whether it is the account's.
+    fn found_in(
+        &self,
+        key: &str,
+        context: &DeployContext,
+    ) -> Option<(&Variable, &VariableValue, bool)> {
+        let own = self.own.iter().map(|of| (of, false));
+        let account = self.of_account().iter().map(|of| (of, true));
+        own.chain(account)
+            .filter(|(variable, _)| variable.key == key)
+            .find_map(|(variable, is_of_account)| {
+                Some((variable, variable.value_in(context)?, is_of_account))
+            })
     }
 }

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use stagelink::Stage;
 
 use crate::error::{Error, ErrorKind};
+use crate::link::value_place::ValuePlace;
 use crate::netlify::DeployContext;
 
 /// A value of the site or its account that reaches functions of a stage, and that is not shown to
@@ -26,6 +27,11 @@ pub struct ValueFinding {
     pub kind: FindingKind,
     /// True if the plan removes the value.
     pub is_removed: bool,
+    /// True if it reaches a context that the request links.
+    #[serde(skip)]
+    pub(super) reaches_linked: bool,
+    #[serde(skip)]
+    pub(super) place: ValuePlace,
 }
 
 /// The kinds of findings.
@@ -37,6 +43,8 @@ pub enum FindingKind {
     OtherStage(#[serde(serialize_with = "display_each")] BTreeSet<Stage>),
     /// The value leads to these databases, of which no stage is known.
     UnknownDatabase(BTreeSet<String>),
+    /// The value holds a Heroku token of which it is not known what it reads, for this reason.
+    UnknownToken(String),
     /// The value is a secret, which cannot be read.
     NotChecked,
 }
@@ -47,36 +55,48 @@ pub enum FindingKind {
 ///
 /// [`ErrorKind::Isolation`] for a leak that the plan does not remove, or removes without consent.
 pub(super) fn ensure_no_leak(findings: &[ValueFinding], may_remove: bool) -> Result<(), Error> {
-    let leaks = |is_wanted: fn(&ValueFinding) -> bool| {
-        let leaks = findings
-            .iter()
-            .filter(|finding| finding.is_leak() && is_wanted(finding));
-        let leaks: Vec<_> = leaks.map(ValueFinding::to_string).collect();
-        leaks.join("; ")
+    let leaks = |is_wanted: fn(&&ValueFinding) -> bool| {
+        let leaks = findings.iter().filter(|finding| finding.is_leak());
+        leaks.filter(is_wanted).collect::<Vec<_>>()
     };
     let refused = |message: String| Err(Error::new(ErrorKind::Isolation, message));
     let of_account = leaks(|leak| leak.is_of_account);
     if !of_account.is_empty() {
         return refused(format!(
-            "{of_account}; nothing was set, and `stagelink link` changes the site's own variables \
-             only: remove it from the account's environment variables at Netlify"
+            "{}; nothing was set, and `stagelink link` changes the site's own variables only: {}",
+            joined(&of_account, "; "),
+            removals(&of_account)
         ));
     }
     let left = leaks(|leak| !leak.is_removed);
     if !left.is_empty() {
-        return refused(format!(
-            "{left}; nothing was set: link the stage of these contexts too, which removes it, or \
-             remove it with `netlify env:unset`"
-        ));
+        let (shown, by_hand) = (joined(&left, "; "), removals(&left));
+        return refused(match left.iter().all(|leak| leak.can_be_linked()) {
+            true => format!(
+                "{shown}; nothing was set: link the stage of these contexts too, which removes it, \
+                 or {by_hand}"
+            ),
+            false => format!(
+                "{shown}; nothing was set, and `stagelink link` removes no value of these contexts: \
+                 {by_hand}"
+            ),
+        });
     }
     let removed = leaks(|leak| leak.is_removed);
     if !removed.is_empty() && !may_remove {
         return refused(format!(
-            "{removed}; nothing was set: add --remove-leaks to remove it as the plan shows, or \
-             remove it with `netlify env:unset`"
+            "{}; nothing was set: add --remove-leaks to remove it as the plan shows, or {}",
+            joined(&removed, "; "),
+            removals(&removed)
         ));
     }
     Ok(())
+}
+
+/// Advice to remove all of these values by hand.
+fn removals(leaks: &[&ValueFinding]) -> String {
+    let advice: BTreeSet<String> = leaks.iter().map(|leak| leak.place.removal()).collect();
+    joined(advice, ", and ")
 }
 
 impl ValueFinding {
@@ -84,17 +104,17 @@ impl ValueFinding {
     pub fn is_leak(&self) -> bool {
         matches!(self.kind, FindingKind::OtherStage(_))
     }
+
+    /// Returns whether a run that links the stage of a context that it reaches would remove it.
+    fn can_be_linked(&self) -> bool {
+        let is_of_stage = |context: &DeployContext| !matches!(context, DeployContext::Other(_));
+        !self.reaches_linked && self.reaches.iter().any(is_of_stage)
+    }
 }
 
 impl fmt::Display for ValueFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let owner = if self.is_of_account {
-            "account"
-        } else {
-            "site"
-        };
-        let (variable, context) = (&self.variable, &self.context);
-        write!(f, "{variable} of the {owner} for the context {context} ")?;
+        write!(f, "{} ", self.place)?;
         match &self.kind {
             FindingKind::OtherStage(stages) => {
                 let stages = joined(stages, " and ");
@@ -107,6 +127,10 @@ impl fmt::Display for ValueFinding {
                     "leads to a database of which no stage is known: {databases},"
                 )?;
             }
+            FindingKind::UnknownToken(reason) => write!(
+                f,
+                "holds a Heroku token, of which it is not known what it reads ({reason}),"
+            )?,
             FindingKind::NotChecked => f.write_str("was not checked, since it is a secret,")?,
         }
         write!(f, " and reaches {}", joined(&self.reaches, ", "))

@@ -50,6 +50,16 @@ async fn production_url_for_all_contexts_is_refused_and_removed_on_request() {
     }
     let linked = site.link_successfully(&["--yes", "--remove-leaks"]).await;
     assert!(linked.output.contains("removed"), "{}", linked.output);
+    let row = |context: &str| {
+        let rows = linked.output.lines();
+        let mut rows = rows.filter(|line| line.contains("DATABASE_URL") && line.contains('│'));
+        let row = rows.find(|line| line.contains(context));
+        row.map(|row| row.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(
+        row("production").as_deref(),
+        Some("│ production ┆ production ┆ DATABASE_URL ┆ (as it is) ┆ kept │")
+    );
     // Production's other functions keep it, and a developer's machine does not.
     assert_eq!(contexts_with(&site, "DATABASE_URL"), ["production"]);
     assert_eq!(site.functions_in(&Context::Production)["DATABASE_URL"], url);

@@ -6,6 +6,7 @@ mod leaks;
 mod moved;
 mod refused;
 mod set;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::process::{Output, Stdio};

@@ -57,8 +57,25 @@ async fn moved_site_has_nothing_to_link() {
         &site,
         EnvVar::new("STAGELINK_PROVIDER").value(Context::All, "render"),
     );
-    site.assert_refused(&["--yes"], &["is at Render", "back to Heroku"])
+    let advice = "remove STAGELINK_PROVIDER with `netlify env:unset STAGELINK_PROVIDER` first";
+    site.assert_refused(&["--yes"], &["is at Render", "back to Heroku", advice])
         .await;
+}
+
+#[tokio::test]
+async fn site_that_its_account_moves_is_told_where_the_variable_is() {
+    let site = Site::new().await;
+    let moved = EnvVar::new("STAGELINK_PROVIDER").value(Context::All, "render");
+    site.netlify
+        .set_account_variable(moved)
+        .expect("the account");
+    let reasons = [
+        "is at Render (STAGELINK_PROVIDER of the account for the context all)",
+        "remove STAGELINK_PROVIDER from the account's environment variables",
+    ];
+    site.assert_refused(&["--yes"], &reasons).await;
+    let linked = site.link(&["--yes"]).await;
+    assert!(!linked.errors.contains("env:unset"), "{}", linked.errors);
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 use super::*;
 use crate::api::ApiAccess;
 use crate::link::change::shown;
+use crate::link::site_tokens::SiteTokens;
+use crate::link::url_owners::UrlOwners;
 use crate::netlify::VariableValue;
 
 use DeployContext::{All, Branch, BranchDeploy, DeployPreview, Production};
@@ -27,11 +29,34 @@ fn variable(key: &str, values: &[(DeployContext, &str)]) -> Variable {
     }
 }
 
+fn site(own: &[Variable], account: &[Variable]) -> SiteVariables {
+    SiteVariables {
+        site: None,
+        name: "shop-site".to_owned(),
+        own: own.to_vec(),
+        account: Some(account.to_vec()),
+    }
+}
+
 /// A report for stages whose secrets are `secret-of-STAGE`.
 fn report(request: &LinkRequest, own: &[Variable], account: &[Variable]) -> LeakReport {
+    report_after(request, &site(own, account), &mut [], &BTreeSet::new())
+}
+
+fn report_after(
+    request: &LinkRequest,
+    site: &SiteVariables,
+    changes: &mut [Change],
+    desired: &BTreeSet<(&str, &DeployContext)>,
+) -> LeakReport {
     let secrets = |stage: &Stage| (*stage, vec![format!("secret-of-{stage}").into()]);
-    let owners = UrlOwners::of_secrets(Stage::ALL.iter().map(secrets).collect());
-    LeakReport::new(request, own, account, &[], &BTreeSet::new(), &owners)
+    let urls = UrlOwners::of_secrets(Stage::ALL.iter().map(secrets).collect());
+    let tokens = SiteTokens::of(&[("token-of-both", &[Stage::Production, Stage::Staging])]);
+    let owners = ValueOwners {
+        urls: &urls,
+        tokens: &tokens,
+    };
+    LeakReport::new(request, site, changes, desired, owners)
 }
 
 /// The changes that remove the leaks of one variable from the site, and the findings, one line
@@ -189,7 +214,7 @@ fn leak_of_the_account_or_of_a_stage_that_is_not_linked_stays() {
 fn desired_value_is_not_looked_at_and_a_removed_one_is_gone() {
     let own = [variable("A", &[(All, P), (DeployPreview, P)])];
     let value = own[0].value_for(&All).unwrap();
-    let changes = [
+    let mut changes = [
         Change::unset(&own[0], value, &[]).unwrap(),
         Change::Set {
             key: "A".to_owned(),
@@ -198,10 +223,41 @@ fn desired_value_is_not_looked_at_and_a_removed_one_is_gone() {
             value: P.into(),
         },
     ];
-    let owners = UrlOwners::of_secrets(vec![(Stage::Production, vec![P.into()])]);
     let desired = [("A", &DeployPreview)].into();
-    let report = LeakReport::new(&request(), &own, &[], &changes, &desired, &owners);
+    let report = report_after(&request(), &site(&own, &[]), &mut changes, &desired);
     assert!(report.findings.is_empty() && report.removals.is_empty());
+}
+
+#[test]
+fn token_leaves_the_contexts_that_it_reads_too_much_for() {
+    let own = [variable("A", &[(All, "token-of-both")])];
+    let report = report(&request(), &own, &[]);
+    let kept = ["set production=token-of-both", "unset -all"];
+    assert_eq!(shown(&report.removals), kept);
+    let FindingKind::OtherStage(stages) = &report.findings[0].kind else {
+        panic!("{:?}", report.findings);
+    };
+    assert_eq!(stages.len(), 2);
+    let reaches = report.findings[0].reaches.iter().map(ToString::to_string);
+    let reached = ["branch:staging", "deploy-preview", "branch-deploy"];
+    assert!(reaches.eq(reached), "{:?}", report.findings);
+}
+
+#[test]
+fn leak_that_a_replacement_would_send_again_leaves_it() {
+    let own = [variable("A", &[(DeployPreview, P), (Production, P)])];
+    let mut changes = [Change::Replace {
+        key: "A".to_owned(),
+        is_secret: true,
+        values: vec![(Production, P.into()), (DeployPreview, P.into())],
+        removed: Vec::new(),
+    }];
+    let desired = [("A", &Production)].into();
+    let report = report_after(&request(), &site(&own, &[]), &mut changes, &desired);
+    assert!(report.removals.is_empty());
+    assert!(report.findings.len() == 1 && report.findings[0].is_removed);
+    let replaced = format!("replace production={P} -deploy-preview");
+    assert_eq!(shown(&changes), [replaced]);
 }
 
 /// Passwords of many kinds, the same ones in each run. Their letters occur in no message.
@@ -255,8 +311,13 @@ fn finding_shows_no_part_of_a_password() {
         values.extend([url, raw]);
         for value in values {
             let own = [variable("A", &[(All, value.as_str())])];
-            let owners = UrlOwners::unknown(&value);
-            let report = LeakReport::new(&request(), &own, &[], &[], &BTreeSet::new(), &owners);
+            let owners = ValueOwners {
+                urls: &UrlOwners::unknown(&value),
+                tokens: &SiteTokens::default(),
+            };
+            let site = site(&own, &[]);
+            let none = BTreeSet::new();
+            let report = LeakReport::new(&request(), &site, &mut [], &none, owners);
             let shown: String = report
                 .findings
                 .iter()
