@@ -17,6 +17,8 @@ pub(in crate::postgres) enum Reply {
     Refused(&'static str),
     /// No response at all.
     Silence,
+    /// The end of the connection.
+    HangUp,
 }
 
 /// Connects a driver, past a tap, to a server that gives each query the response of `answer`.
@@ -36,18 +38,21 @@ pub(in crate::postgres) async fn connect(
     (client, tap)
 }
 
-/// Serves one client until it leaves.
+/// Serves one client until it leaves, or is left.
 async fn serve(mut stream: DuplexStream, mut answer: impl FnMut(&str) -> Reply) {
     // StartupMessage, which alone has no type.
     body(&mut stream).await;
-    let mut reply = message(b'R', &[0; 4]);
-    reply.extend(message(b'Z', b"I"));
-    while stream.write_all(&reply).await.is_ok()
-        && stream.read_u8().await.is_ok_and(|tag| tag == b'Q')
-    {
+    let mut reply = [message(b'R', &[0; 4]), message(b'Z', b"I")].concat();
+    while stream.write_all(&reply).await.is_ok() {
+        let Ok(b'Q') = stream.read_u8().await else {
+            return;
+        };
         let query = body(&mut stream).await;
         let query = std::str::from_utf8(&query).unwrap().trim_end_matches('\0');
-        reply = messages(&answer(query));
+        let Some(bytes) = messages(&answer(query)) else {
+            return;
+        };
+        reply = bytes;
     }
 }
 
@@ -59,7 +64,8 @@ async fn body(stream: &mut DuplexStream) -> Vec<u8> {
     body
 }
 
-fn messages(reply: &Reply) -> Vec<u8> {
+/// Returns the messages of a response; `None` for the end of the connection.
+fn messages(reply: &Reply) -> Option<Vec<u8>> {
     let (mut bytes, status) = match reply {
         Reply::Row(value) => (row(*value), b"I"),
         Reply::RowInTransaction(value) => (row(Some(value)), b"T"),
@@ -68,10 +74,11 @@ fn messages(reply: &Reply) -> Vec<u8> {
             let fields = format!("SERROR\0VERROR\0C{code}\0Mrefused\0\0");
             (message(b'E', fields.as_bytes()), b"I")
         }
-        Reply::Silence => return Vec::new(),
+        Reply::Silence => return Some(Vec::new()),
+        Reply::HangUp => return None,
     };
     bytes.extend(message(b'Z', status));
-    bytes
+    Some(bytes)
 }
 
 /// The messages of a result with one column and one row.

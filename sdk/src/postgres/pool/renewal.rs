@@ -190,3 +190,57 @@ fn is_same(old: &Connections, credentials: &Credentials) -> bool {
     let own = &old.manager().connector.credentials().url;
     own.is_same_as(&credentials.url)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(kind: ErrorKind, meaning: Meaning) -> Error {
+        Error::new(kind, "a failure").with_meaning(meaning)
+    }
+
+    #[test]
+    fn failure_of_the_provider_leaves_hope_where_it_passes() {
+        use Meaning::{Final, Moved, Passing, Refused, Unknown};
+        for (meaning, of_provider, expected) in [
+            (Refused, Final, Final),
+            (Unknown, Final, Final),
+            (Moved, Final, Moved),
+            (Refused, Passing, Refused),
+            (Unknown, Passing, Refused),
+            (Moved, Passing, Moved),
+        ] {
+            let own = failure(ErrorKind::DatabaseRefused, meaning);
+            let of_provider = failure(ErrorKind::ProviderUnavailable, of_provider);
+            let after = after_failed_request(own, &of_provider);
+            assert_eq!(after.meaning(), expected, "{meaning:?}, {of_provider}");
+        }
+    }
+
+    #[test]
+    fn client_comes_back_when_the_provider_may_be_asked_where_only_that_helps() {
+        let (second, refused) = (Duration::from_secs(1), ErrorKind::DatabaseRefused);
+        let wait = |kind, meaning, wait| with_wait(failure(kind, meaning), wait).retry_after();
+        for kind in [
+            ErrorKind::RateLimited,
+            ErrorKind::ProviderUnavailable,
+            ErrorKind::Timeout(Phase::Resolve),
+            ErrorKind::DatabaseMissing,
+            refused,
+        ] {
+            assert_eq!(
+                wait(kind, Meaning::Refused, second),
+                Some(second),
+                "{kind:?}"
+            );
+        }
+        // Rounded up, so that the client does not come too early.
+        let longer = second + Duration::from_nanos(1);
+        assert_eq!(wait(refused, Meaning::Refused, longer), Some(2 * second));
+        assert_eq!(wait(refused, Meaning::Refused, Duration::ZERO), None);
+        assert_eq!(wait(refused, Meaning::Final, second), None);
+        // Such a server may be back before the provider may be asked.
+        let unreachable = ErrorKind::DatabaseUnreachable;
+        assert_eq!(wait(unreachable, Meaning::Moved, 7 * second), Some(second));
+    }
+}

@@ -1,5 +1,8 @@
 //! The errors of a statement, and of a session that ended during work.
 
+#[cfg(test)]
+mod tests;
+
 use std::error::Error as _;
 
 use tokio_postgres::Error as DriverError;

@@ -4,7 +4,7 @@ use super::cause::{Cause, Limit};
 use super::table::{When, cause};
 use super::*;
 use crate::credentials::DatabaseUrl;
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::meaning::{Meaning, Repeats};
 
 /// Errors at the start of a session, with their causes.
@@ -301,6 +301,30 @@ fn error_before_encryption_is_only_told_from_a_full_server() {
     }
 }
 
+#[test]
+fn clients_that_a_full_server_refuses_together_do_not_come_back_together() {
+    let url = DatabaseUrl::parse("postgres://u:p@db/d", "a test").unwrap();
+    let within_tls = || {
+        let response = ErrorResponse {
+            code: "53300".to_owned(),
+            message: "sorry, too many clients already".to_owned(),
+        };
+        refused(response, "db:5432", &url)
+    };
+    let before_tls = || refused_before_tls("could not fork new process", "db:5432");
+    let refusals: [&dyn Fn() -> Error; 2] = [&within_tls, &before_tls];
+    for refusal in refusals {
+        let mut waits: Vec<_> = (0..40).map(|_| refusal().retry_after().unwrap()).collect();
+        waits.dedup();
+        assert!(waits.len() > 1, "{waits:?}");
+    }
+    let text = before_tls().to_string();
+    assert!(
+        text.contains("has no room for another connection"),
+        "{text}"
+    );
+}
+
 /// The kind is for people, the meaning for the pool: they must not contradict each other.
 #[test]
 fn kind_and_meaning_of_a_cause_agree() {
@@ -325,7 +349,7 @@ fn kind_and_meaning_of_a_cause_agree() {
         let is_setup = is(ErrorKind::DatabaseUrl) || is(ErrorKind::ServerNotAuthenticated);
         assert!(!is_setup || meaning == Meaning::Final, "{cause:?}");
         let is_told_at_once = meaning.repeats() == Repeats::None;
-        let error = crate::error::Error::new(kind, "").with_meaning(meaning);
+        let error = Error::new(kind, "").with_meaning(meaning);
         assert!(!(is_told_at_once && error.is_retryable()), "{cause:?}");
     }
 }
