@@ -1,6 +1,7 @@
 //! Reads, writes and transactions of the SDK that lose their connection.
 
 mod connections;
+mod foreign;
 mod keys;
 mod limits;
 mod providers;

@@ -323,7 +323,7 @@ impl<'a> ConnectAttempt<'a> {
 
     /// Logs what the server has remarked on the session, once per process.
     fn log_notices(&self, notices: &[ErrorResponse]) {
-        for ErrorResponse { code, message } in notices {
+        for ErrorResponse { code, message, .. } in notices {
             let notice = format!("{message} ({code})");
             if self.hints.record_notice(self.server, &notice) {
                 tracing::warn!("{} says as a session starts: {notice}", self.server);

@@ -6,13 +6,40 @@ use std::fmt;
 use fallible_iterator::FallibleIterator as _;
 use postgres_protocol::message::backend::{ErrorFields, ErrorResponseBody};
 
-/// The code and message of an ErrorResponse, or of a NoticeResponse, which has the same fields. The
-/// sender may be an attacker, so both are kept short and free of control characters.
+/// The parts of an ErrorResponse that its meaning depends on, or of a NoticeResponse, which has the
+/// same fields. The sender may be an attacker, so the texts are kept short and free of control
+/// characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ErrorResponse {
     /// The SQLSTATE.
     pub(crate) code: String,
     pub(crate) message: String,
+    pub(crate) severity: Severity,
+    pub(crate) origin: Origin,
+}
+
+/// The consequence of an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Severity {
+    /// The statement and its transaction fail. Notices count as this, too.
+    #[default]
+    Error,
+    /// The session ends.
+    Fatal,
+    /// All sessions of the server end.
+    Panic,
+}
+
+/// The program that an error comes from, by the routine that it names as its source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A pooler, or whatever else names no routine of Postgres.
+    #[default]
+    Pooler,
+    Postgres,
+    /// A server that a statement has asked by postgres_fdw or dblink. Its SQLSTATE and message
+    /// stand in an error of the statement's, also those that end a session there.
+    ForeignServer,
 }
 
 impl ErrorResponse {
@@ -24,16 +51,49 @@ impl ErrorResponse {
         let mut response = Self::default();
         // Malformed fields are left out.
         while let Ok(Some(field)) = fields.next() {
-            let text = || printable(field.value_bytes());
-            match field.type_() {
-                b'C' => response.code = text(),
-                b'M' => response.message = text(),
-                _ => {}
-            }
+            response.record_field(field.type_(), field.value_bytes());
         }
         response
     }
+
+    /// Takes note of a field of the message, which may come in any order.
+    pub(super) fn record_field(&mut self, kind: u8, value: &[u8]) {
+        match kind {
+            b'C' => self.code = printable(value),
+            b'M' => self.message = printable(value),
+            // Servers translate the severity in `S`, and send it untranslated in `V`. Some poolers
+            // send `S` alone.
+            b'V' => self.severity = Severity::of(value),
+            b'S' if self.severity == Severity::Error => self.severity = Severity::of(value),
+            b'R' => self.origin = Origin::of_routine(value),
+            _ => {}
+        }
+    }
 }
+
+impl Severity {
+    pub(in crate::postgres) fn of(text: &[u8]) -> Self {
+        match text {
+            b"FATAL" => Self::Fatal,
+            b"PANIC" => Self::Panic,
+            _ => Self::Error,
+        }
+    }
+}
+
+impl Origin {
+    pub(in crate::postgres) fn of_routine(routine: &[u8]) -> Self {
+        let is_foreign = FOREIGN.iter().any(|prefix| routine.starts_with(prefix));
+        if is_foreign {
+            Self::ForeignServer
+        } else {
+            Self::Postgres
+        }
+    }
+}
+
+/// The beginnings of the routines of postgres_fdw and dblink that pass errors on (Postgres 15 to 18).
+const FOREIGN: [&[u8]; 2] = [b"pgfdw_", b"dblink_"];
 
 impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,7 +14,7 @@ mod tap;
 pub(in crate::postgres) use self::client_statements::ClientStatements;
 #[cfg(feature = "testing")]
 pub(crate) use self::client_statements::rehearse_client_statements;
-pub(crate) use self::error_response::ErrorResponse;
+pub(crate) use self::error_response::{ErrorResponse, Origin, Severity};
 pub(crate) use self::outcome::{Checkpoint, ReturnState, WriteOutcome};
 #[cfg(feature = "testing")]
 pub(crate) use self::rehearsal::rehearse_tap;

@@ -2,9 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::postgres::protocol::ErrorResponse;
-use crate::postgres::protocol::error_response::printable;
 use crate::postgres::protocol::frames::STARTUP;
+use crate::postgres::protocol::{ErrorResponse, Origin, Severity};
 
 #[cfg(test)]
 mod tests;
@@ -329,33 +328,30 @@ impl TransactionTracker {
     fn error(&mut self, body: &[u8]) {
         self.response.failed = true;
         self.errors += 1;
-        self.last_error = ErrorResponse::default();
-        let (mut fatal, mut in_order, mut is_outdated) = (false, false, false);
+        let mut error = ErrorResponse::default();
+        let mut is_outdated = false;
         for field in fields(body) {
-            match field {
-                [b'C', code @ ..] => self.last_error.code = printable(code),
-                // The severity that is never translated.
-                [b'V', severity @ ..] => fatal = severity == b"FATAL",
-                // The routine that reported it. A pooler's own errors name none.
-                [b'R', routine @ ..] => {
-                    in_order = true;
-                    is_outdated = routine == b"RevalidateCachedQuery";
-                }
-                [b'M', message @ ..] => {
-                    self.last_error.message = printable(message);
-                    in_order |= FOUND_NO_SERVER.contains(&message);
-                }
-                _ => {}
-            }
+            let Some((kind, value)) = field.split_first() else {
+                continue;
+            };
+            error.record_field(*kind, value);
+            is_outdated |= (*kind, value) == (b'R', b"RevalidateCachedQuery");
         }
-        self.refused_writes += u64::from(self.last_error.code == READ_ONLY_TRANSACTION);
-        self.response.refused |= in_order;
-        self.response.fatal |= fatal && in_order;
+        // After a PANIC the server recovers from its log, which may hold a COMMIT.
+        let is_in_order = error.severity != Severity::Panic
+            && (error.origin != Origin::Pooler || FOUND_NO_SERVER.contains(&&*error.message));
+        self.response.refused |= is_in_order;
+        self.response.fatal |= error.severity == Severity::Fatal && is_in_order;
+        // Neither the session of a foreign server nor its statements are those of this one.
+        let is_own = error.origin != Origin::ForeignServer;
+        self.refused_writes += u64::from(is_own && error.code == READ_ONLY_TRANSACTION);
         // invalid_sql_statement_name
-        let is_missing = self.last_error.code == "26000";
+        let is_missing = is_own && error.code == "26000";
         self.has_lost_statements |= is_missing;
+        is_outdated &= error.code == "0A000";
+        self.last_error = error;
         // feature_not_supported: "cached plan must not change result type"
-        if is_missing || is_outdated && self.last_error.code == "0A000" {
+        if is_missing || is_outdated {
             self.statement_loss = Some(StatementLoss::Failed);
         }
     }
@@ -397,9 +393,9 @@ fn fields(body: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The errors of poolers for a request that found no server in time: PgBouncer's, and Supavisor's
 /// before 2026.
-const FOUND_NO_SERVER: [&[u8]; 2] = [
-    b"query_wait_timeout",
-    b"Unable to check out process from the pool due to timeout",
+const FOUND_NO_SERVER: [&str; 2] = [
+    "query_wait_timeout",
+    "Unable to check out process from the pool due to timeout",
 ];
 
 /// read_only_sql_transaction.

@@ -7,7 +7,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use crate::postgres::protocol::ErrorResponse;
+use crate::postgres::protocol::{ErrorResponse, Origin, Severity};
 
 pub(crate) use self::cause::Cause;
 pub(crate) use self::query::ended;
@@ -19,7 +19,18 @@ use self::table::When;
 /// Returns the cause of an error in answer to a statement, or between two. `None` for an error of
 /// the statement's own.
 pub(crate) fn cause_in_session(error: &ErrorResponse) -> Option<Cause> {
-    table::cause(When::Statement, &error.code, &error.message)
+    table::cause(when_in_session(error), &error.code, &error.message)
+}
+
+/// Returns the phase of an error of a session that has started.
+fn when_in_session(error: &ErrorResponse) -> When {
+    match (error.severity, error.origin) {
+        (Severity::Fatal | Severity::Panic, _) | (Severity::Error, Origin::Pooler) => {
+            When::SessionEnd
+        }
+        (Severity::Error, Origin::Postgres) => When::Statement,
+        (Severity::Error, Origin::ForeignServer) => When::ForeignServer,
+    }
 }
 
 /// Returns whether an error at the start of a session may be a reaction to messages that were sent

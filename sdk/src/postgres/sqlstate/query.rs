@@ -6,13 +6,13 @@ mod tests;
 use std::error::Error as _;
 
 use tokio_postgres::Error as DriverError;
-use tokio_postgres::error::DbError;
+use tokio_postgres::error::{DbError, Severity as DriverSeverity};
 
 use super::cause::{Cause, Limit};
 use super::cause_in_session;
 use crate::error::{Error, ErrorKind};
 use crate::meaning::Meaning;
-use crate::postgres::protocol::ErrorResponse;
+use crate::postgres::protocol::{ErrorResponse, Origin, Severity};
 
 /// The error of a session that ended during work, with the last error that the server sent.
 pub(crate) fn ended(response: Option<&ErrorResponse>) -> Error {
@@ -117,11 +117,20 @@ fn of_answer(code: &str, cause: Option<Cause>) -> (ErrorKind, String) {
     }
 }
 
-/// The code and message of an error that the driver has read.
+/// The parts of an error that the driver has read.
 pub(in crate::postgres) fn response_of(error: &DbError) -> ErrorResponse {
+    let severity = match error.parsed_severity() {
+        Some(DriverSeverity::Fatal) => Severity::Fatal,
+        Some(DriverSeverity::Panic) => Severity::Panic,
+        Some(_) => Severity::Error,
+        None => Severity::of(error.severity().as_bytes()),
+    };
+    let routine = error.routine().map(str::as_bytes);
     ErrorResponse {
         code: error.code().code().to_owned(),
         message: error.message().to_owned(),
+        severity,
+        origin: routine.map_or(Origin::Pooler, Origin::of_routine),
     }
 }
 

@@ -12,8 +12,13 @@ pub(super) enum When {
     BeforeTls,
     /// During authentication, or at the start of the session.
     Start,
-    /// In answer to a statement, or between two.
+    /// Within a session, by a server that ends it or by a pooler.
+    SessionEnd,
+    /// In answer to a statement, by Postgres, which goes on with the session.
     Statement,
+    /// In answer to a statement, by Postgres in the words of a server that the statement has asked
+    /// (postgres_fdw, dblink). This session goes on, whatever became of the other one.
+    ForeignServer,
 }
 
 /// A row of the table.
@@ -91,11 +96,11 @@ impl Codes {
 const TABLE: &[Row] = &{
     use Cause as C;
     use Codes::{Any, Class, Of, Pooler};
-    use When::{BeforeTls, Start, Statement};
+    use When::{BeforeTls, ForeignServer, SessionEnd, Start, Statement};
 
     const START: &[When] = &[Start];
-    const SESSION: &[When] = &[Start, Statement];
-    const STATEMENT: &[When] = &[Statement];
+    const END: &[When] = &[SessionEnd];
+    const SESSION: &[When] = &[Start, SessionEnd];
 
     [
         // ---- Before TLS: Postgres that cannot fork, PgBouncer at its limit.
@@ -111,7 +116,7 @@ const TABLE: &[Row] = &{
             C::Full,
         ),
         Row::new(&[BeforeTls], Any, &[], C::NotEncrypted),
-        // ---- No room: insufficient_resources (that of a statement is its own, but 53300).
+        // ---- No room: insufficient_resources (within a session 53300 alone is the session's).
         Row::new(SESSION, Of(&["53300"]), &[], C::Full),
         Row::new(START, Of(&["53000", "53200", "53400"]), &[], C::Full),
         Row::new(SESSION, Pooler, FULL, C::Full),
@@ -160,11 +165,26 @@ const TABLE: &[Row] = &{
         ),
         Row::new(SESSION, Of(&["25P04"]), &[], C::Limit(Limit::Transaction)),
         Row::new(SESSION, Of(&["57P05"]), &[], C::Limit(Limit::Idle)),
-        Row::new(SESSION, Of(&["57014"]), &[], C::Limit(Limit::Statement)),
+        Row::new(
+            &[Start, SessionEnd, Statement, ForeignServer],
+            Of(&["57014"]),
+            &[],
+            C::Limit(Limit::Statement),
+        ),
         // ---- Statements: read_only_sql_transaction; serialization_failure, which a standby's
         // conflict with recovery is too; deadlock_detected
-        Row::new(SESSION, Of(&["25006"]), &[], C::ReadOnly),
-        Row::new(STATEMENT, Of(&["40001", "40P01"]), &[], C::LostRace),
+        Row::new(
+            &[Start, SessionEnd, Statement],
+            Of(&["25006"]),
+            &[],
+            C::ReadOnly,
+        ),
+        Row::new(
+            &[SessionEnd, Statement, ForeignServer],
+            Of(&["40001", "40P01"]),
+            &[],
+            C::LostRace,
+        ),
         // ---- The poolers' words for a client …
         Row::new(START, Pooler, UNENCRYPTED, C::Unencrypted),
         Row::new(START, Pooler, CLIENT_CERTIFICATE, C::ClientCertificate),
@@ -197,19 +217,19 @@ const TABLE: &[Row] = &{
         ),
         // … and for its statements: the time limits of PgBouncer and PgDog.
         Row::new(
-            STATEMENT,
+            END,
             Pooler,
             &["query_timeout", "query timeout"],
             C::Limit(Limit::Statement),
         ),
         Row::new(
-            STATEMENT,
+            END,
             Pooler,
             &["idle transaction timeout"],
             C::Limit(Limit::IdleInTransaction),
         ),
         Row::new(
-            STATEMENT,
+            END,
             Pooler,
             &["transaction timeout", "transaction_timeout"],
             C::Limit(Limit::Transaction),

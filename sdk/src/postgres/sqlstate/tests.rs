@@ -273,7 +273,105 @@ fn errors_within_a_session_have_these_causes() {
         ("XX000", "something else", None),
         ("25P02", "", None),
     ] {
-        assert_eq!(cause(When::Statement, code, message), expected, "{code}");
+        assert_eq!(cause(When::SessionEnd, code, message), expected, "{code}");
+    }
+}
+
+/// Of a running session's own errors few have a cause that is not the statement, and none ends it.
+#[test]
+fn error_of_a_statement_is_its_own_whatever_its_code() {
+    let routines = [
+        "pgfdw_report_error",
+        "pgfdw_report_internal",
+        "dblink_res_error",
+    ];
+    let foreign = routines.map(|routine| Origin::of_routine(routine.as_bytes()));
+    assert_eq!(foreign, [Origin::ForeignServer; 3]);
+    for (code, message, of_postgres, of_foreign_server) in [
+        (
+            "08001",
+            r#"could not connect to server "other""#,
+            None,
+            None,
+        ),
+        ("08003", "connection not available", None, None),
+        (
+            "08006",
+            "server closed the connection unexpectedly",
+            None,
+            None,
+        ),
+        ("08P01", "query_wait_timeout", None, None),
+        ("08P01", "query_timeout", None, None),
+        (
+            "28P01",
+            r#"password authentication failed for user "u""#,
+            None,
+            None,
+        ),
+        (
+            "28000",
+            r#"no pg_hba.conf entry for host "::1""#,
+            None,
+            None,
+        ),
+        ("53300", "sorry, too many clients already", None, None),
+        (
+            "57P01",
+            "terminating connection due to administrator command",
+            None,
+            None,
+        ),
+        ("57P03", "the database system is starting up", None, None),
+        (
+            "57P05",
+            "terminating connection due to idle-session timeout",
+            None,
+            None,
+        ),
+        (
+            "25P04",
+            "terminating connection due to transaction timeout",
+            None,
+            None,
+        ),
+        ("XX000", "Max client connections reached", None, None),
+        (
+            "25006",
+            "cannot execute INSERT",
+            Some(Cause::ReadOnly),
+            None,
+        ),
+        ("40001", "", Some(Cause::LostRace), Some(Cause::LostRace)),
+        (
+            "57014",
+            "canceling statement due to statement timeout",
+            Some(Cause::Limit(Limit::Statement)),
+            Some(Cause::Limit(Limit::Statement)),
+        ),
+    ] {
+        let mut error = ErrorResponse {
+            code: code.to_owned(),
+            message: message.to_owned(),
+            severity: Severity::Error,
+            origin: Origin::Postgres,
+        };
+        assert_eq!(cause_in_session(&error), of_postgres, "{code} {message}");
+        error.origin = Origin::ForeignServer;
+        assert_eq!(
+            cause_in_session(&error),
+            of_foreign_server,
+            "{code} {message}"
+        );
+        for (severity, origin) in [
+            (Severity::Fatal, Origin::Postgres),
+            (Severity::Panic, Origin::Postgres),
+            (Severity::Fatal, Origin::Pooler),
+            (Severity::Error, Origin::Pooler),
+        ] {
+            (error.severity, error.origin) = (severity, origin);
+            assert!(cause_in_session(&error).is_some(), "{code} {message}");
+        }
     }
 }
 
@@ -360,6 +458,7 @@ fn error_that_names_a_cause_is_no_reaction_to_early_messages() {
         may_concern_early_messages(&ErrorResponse {
             code: code.to_owned(),
             message: message.to_owned(),
+            ..ErrorResponse::default()
         })
     };
     assert!(concerns("08P01", "expected SASL response"));
@@ -378,6 +477,7 @@ fn only_a_refused_password_is_said_to_have_changed() {
             let response = ErrorResponse {
                 code: (*code).to_owned(),
                 message: (*message).to_owned(),
+                ..ErrorResponse::default()
             };
             let text = refused(response, "db:5432", &url).to_string();
             let says_changed = text.contains("the password was changed");

@@ -298,6 +298,56 @@ fn error_that_was_cut_off_is_of_unknown_origin() {
 }
 
 #[test]
+fn severity_is_read_untranslated_and_by_itself_where_a_pooler_sends_one() {
+    for (fields, severity) in [
+        (&b"SFATAL\0C57P01\0"[..], Severity::Fatal),
+        (b"SFATAL\0VFATAL\0C57P01\0", Severity::Fatal),
+        (b"SPANIK\0VPANIC\0CXX000\0", Severity::Panic),
+        (b"SERREUR\0VERROR\0C08001\0", Severity::Error),
+        (b"SERROR\0C08001\0", Severity::Error),
+    ] {
+        let (mut passed, mark) = started();
+        statement(&mut passed);
+        passed.received(b'E', fields);
+        let error = passed.error_since(&mark).expect("an error");
+        assert_eq!(error.severity, severity);
+    }
+}
+
+/// The log from which the server recovers may hold the COMMIT.
+#[test]
+fn panic_of_the_server_leaves_a_write_in_doubt() {
+    let (mut passed, mark) = started();
+    statement(&mut passed);
+    passed.received(
+        b'E',
+        b"SPANIC\0VPANIC\0CXX000\0Mcould not fsync file\0Rissue_xlog_fsync\0\0",
+    );
+    passed.end();
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::InDoubt);
+}
+
+/// postgres_fdw passes on the code of the other server's error.
+#[test]
+fn error_of_a_foreign_server_says_nothing_of_this_session() {
+    for code in ["25006", "26000", "57P01", "08006"] {
+        let (mut passed, mark) = started();
+        statement(&mut passed);
+        let fields = format!("SERROR\0VERROR\0C{code}\0Mforeign\0Rpgfdw_report_error\0\0");
+        passed.received(b'E', fields.as_bytes());
+        passed.received(b'Z', b"I");
+        assert!(!passed.has_refused_write_since(&mark), "{code}");
+        let state = passed.return_state_since(&mark);
+        assert!(
+            !state.has_ended && !state.has_lost_statements && state.is_idle,
+            "{code}"
+        );
+        assert_eq!(passed.take_statement_loss(), None, "{code}");
+        assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
+    }
+}
+
+#[test]
 fn refused_write_counts_since_a_checkpoint_and_only_then() {
     let (mut passed, before) = started();
     assert!(!passed.has_refused_write_since(&before));
