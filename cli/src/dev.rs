@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::args::DevOptions;
 use crate::functions::{self, BuiltFunction};
 use crate::local_clouds::RunningSiteFile;
-use crate::migrations;
+use crate::migrate;
 use crate::output::{note, print};
 use crate::postgres_source;
 use crate::progress::Step;
@@ -202,8 +202,7 @@ async fn migrate(cloud: &Cloud, folder: &Path) -> anyhow::Result<String> {
     }
     let mut results = Vec::new();
     for stage in cloud.stages() {
-        let mut db = database_without_pooler(stage).client().await?.detach();
-        let applied = migrations::apply(&mut db, folder).await?;
+        let applied = migrate::apply(&database_without_pooler(stage), folder).await?;
         results.push(match applied.len() {
             0 => format!("{} is up to date", stage.stage()),
             count => format!("{count} applied to {}", stage.stage()),

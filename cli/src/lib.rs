@@ -8,7 +8,7 @@ pub mod functions;
 pub mod link;
 mod local_clouds;
 pub mod mark;
-pub mod migrations;
+pub mod migrate;
 pub mod new;
 pub mod output;
 mod postgres_source;

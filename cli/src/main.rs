@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use stagelink_cli::args::{Args, Command};
-use stagelink_cli::{build, credentials, dev, link, mark, new, output, verbosity};
+use stagelink_cli::{build, credentials, dev, link, mark, migrate, new, output, verbosity};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -15,6 +15,7 @@ async fn main() -> ExitCode {
         Command::Dev(options) => dev::run(options).await,
         Command::Mark(command) => mark::run(command).await,
         Command::Link(options) => link::run(options).await,
+        Command::Migrate(options) => migrate::run(options).await,
         Command::New(options) => new::run(&options),
         Command::Credentials(options) => credentials::run(options).await,
     };

@@ -70,6 +70,22 @@ pub(crate) fn database_of(
     stage: Option<&str>,
     local: &LocalOptions,
 ) -> anyhow::Result<Database> {
+    Ok(Database::new(
+        settings_of(ignored, stage, local)?.map(Settings::with_app_names),
+    ))
+}
+
+/// Returns the settings that a function of the stage would have with this process's environment, as
+/// [`database_of`] has them.
+///
+/// # Errors
+///
+/// As [`database_of`].
+pub(crate) fn settings_of(
+    ignored: &[&str],
+    stage: Option<&str>,
+    local: &LocalOptions,
+) -> anyhow::Result<Result<Settings, stagelink::Error>> {
     let stage: Option<Stage> = stage
         .map(str::parse)
         .transpose()
@@ -88,7 +104,7 @@ pub(crate) fn database_of(
             .filter(|(name, _)| !ignored.contains(&name.as_str()));
         Settings::from_vars(own.chain(named.clone()))
     };
-    Ok(Database::new(settings.map(Settings::with_app_names)))
+    Ok(settings)
 }
 
 /// Adds the advice of the command's own option to an error that a function would have, too.

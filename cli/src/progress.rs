@@ -45,6 +45,12 @@ impl Step {
         move |activity: &str| bar.set_message(format!("{title}: {activity}"))
     }
 
+    /// Returns a function that prints a line above the current activity. Any thread may call it.
+    pub fn line_printer(&self) -> impl Fn(&str) + Send + Sync + 'static {
+        let bar = self.bar.clone();
+        move |line: &str| bar.suspend(|| note(format_args!("    {line}")))
+    }
+
     /// Ends the step, and prints its result and how long it took.
     pub fn done(self, result: &str) {
         let elapsed = self.started.elapsed();

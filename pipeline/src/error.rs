@@ -28,6 +28,10 @@ pub enum ErrorKind {
     Refused,
     /// A service could not be reached, failed, or limits the rate of requests.
     Unavailable,
+    /// A migration failed, or the folder of migrations and a database's history do not agree.
+    Migration,
+    /// Another migration runs, or other sessions use a table: the same run may succeed later.
+    Busy,
 }
 
 impl Error {
@@ -55,6 +59,19 @@ impl Error {
         Self::with_source(self.kind, message, self)
     }
 
+    /// Adds to the text of a run's error how many files of the run stay applied.
+    pub(crate) fn after_files(mut self, count: usize) -> Self {
+        match count {
+            0 => {}
+            1 => self.message.push_str("; the file before it stays applied"),
+            count => {
+                let more = format!("; the {count} files before it stay applied");
+                self.message.push_str(&more);
+            }
+        }
+        self
+    }
+
     /// The text with those of its causes, in one line.
     pub(crate) fn report(&self) -> String {
         let mut text = self.message.clone();
@@ -73,7 +90,7 @@ impl Error {
 
     /// Returns whether the same request may succeed later.
     pub fn is_retryable(&self) -> bool {
-        self.kind == ErrorKind::Unavailable
+        matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Busy)
     }
 }
 

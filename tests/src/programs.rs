@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use stagelink::{Database, Settings};
 use stagelink_cli::build::{Arch, Artifact, Build, Target};
-use stagelink_cli::migrations;
+use stagelink_cli::migrate;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
@@ -83,9 +83,7 @@ pub async fn sdk_example(name: &str) -> PathBuf {
 pub async fn migrate(variables: &BTreeMap<String, String>) {
     let settings = Settings::from_vars(variables);
     let link = Database::new(settings.map(Settings::without_pooler));
-    let db = link.client().await.expect("the database can be reached");
-    let mut db = db.detach();
-    migrations::apply(&mut db, &root().join("migrations"))
+    migrate::apply(&link, &root().join("migrations"))
         .await
         .expect("the migrations apply");
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use futures_util::future::{join_all, try_join_all};
 use stagelink::{Database, Settings};
-use stagelink_cli::migrations;
+use stagelink_cli::migrate;
 use stagelink_local::heroku::{Access, Heroku, Stage};
 use stagelink_local::lambda::{Function, FunctionConfig};
 use stagelink_local_postgres::{Database as LocalDatabase, Server, random_password};
@@ -51,8 +51,7 @@ impl Environment {
         };
 
         let settings = Settings::from_vars(&UrlSource::Stagelink.variables(known));
-        let mut db = Database::new(settings).client().await?.detach();
-        migrations::apply(&mut db, &root().join("migrations")).await?;
+        migrate::apply(&Database::new(settings), &root().join("migrations")).await?;
 
         let mut config = FunctionConfig::new(source.program(), programs.of(source));
         config.environment = source.variables(known);

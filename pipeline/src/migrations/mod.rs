@@ -1,3 +1,35 @@
 //! Migrations: the SQL files that bring a stage's database to the schema that the code needs.
+//!
+//! The steps, in this order: a [`MigrationFolder`], whose names are judged before anything starts;
+//! a [`MigrationPlan`], which compares it with the database's history and is shown; and its
+//! [`apply`](MigrationPlan::apply), which takes the lock and applies each file by itself.
 
+mod alone;
+mod comparison;
+mod concurrent_index;
+mod event;
+mod file;
+mod file_name;
+mod folder;
+mod history;
+mod in_transaction;
+mod lock;
+mod new_file;
+mod observer;
+mod options;
+mod pauses;
+mod plan;
+mod run;
+mod script;
+mod server_words;
+mod session;
 pub(crate) mod statement;
+
+pub use self::comparison::{Disagreement, HistoryProblem};
+pub use self::event::{MigrationEvent, MigrationListener, OtherSession};
+pub use self::file::MigrationFile;
+pub use self::folder::MigrationFolder;
+pub use self::history::VersionType;
+pub use self::options::MigrationOptions;
+pub use self::plan::{MigrationPlan, PlannedMigration};
+pub use self::run::MigrationReport;

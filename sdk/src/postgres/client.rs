@@ -81,8 +81,11 @@ impl Client {
         self.pooled().record_read_only();
     }
 
-    /// Returns whether a transaction pooler stands between the client and the server.
-    pub(crate) fn is_pooled(&self) -> bool {
+    /// Returns whether a transaction pooler stands between the client and the server, so that
+    /// nothing of a session lasts beyond a transaction.
+    ///
+    /// `STAGELINK_POOLER` can say so for a server whose answers do not tell.
+    pub fn is_pooled(&self) -> bool {
         self.pooled().is_pooled()
     }
 

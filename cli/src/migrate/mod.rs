@@ -1,0 +1,177 @@
+//! `stagelink migrate`: applies the project's migrations to a stage's database.
+
+mod new;
+mod report;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use stagelink::{Database, Settings, Stage};
+use stagelink_pipeline::{
+    Disagreement, MigrationEvent, MigrationFolder, MigrationOptions, MigrationPlan, ensure_own_stage,
+};
+
+use self::report::Report;
+use crate::args::{AllowedDisagreement, MigrateCommand, MigrateOptions};
+use crate::mark;
+use crate::output::print;
+use crate::progress::Step;
+
+/// The folder of migrations in a project.
+const FOLDER: &str = "migrations";
+
+/// Applies a project's migrations to a stage's database: shows the plan, asks, and applies it.
+///
+/// # Errors
+///
+/// The error of the first step that fails. Nothing is applied before the plan was shown.
+pub async fn run(options: MigrateOptions) -> anyhow::Result<()> {
+    match &options.command {
+        Some(MigrateCommand::New(options)) => return new::run(options),
+        None => {}
+    }
+    let result = migrate(&options).await;
+    if let Err(error) = &result
+        && options.json
+    {
+        print(report::error(error)?)?;
+    }
+    result
+}
+
+async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
+    let folder = folder(&options.local.project, options.migrations.as_deref());
+    let folder = MigrationFolder::read(&folder)?;
+    let limits = limits(options);
+    let database = database(options)?;
+
+    let step = Step::begin("database");
+    let found = database
+        .inspect()
+        .await
+        .context("could not connect to the database that is to be migrated")?;
+    ensure_own_stage(&found)?;
+    let plan = MigrationPlan::make(&database, &folder, &limits).await?;
+    step.done(&format!(
+        "{} at {}, stage {}",
+        found.database, found.server, found.stage
+    ));
+    let mut report = Report::new(&found, &plan);
+    if options.plan {
+        return print(match options.json {
+            true => report.json()?,
+            false => report.text(true),
+        });
+    }
+    if plan.pending().len() > 0 {
+        match options.json {
+            // Standard output has one line, at the end.
+            true => writeln!(std::io::stderr(), "{}", report.text(false))
+                .context("could not show the plan")?,
+            false => print(report.text(false))?,
+        }
+        confirm(options, &plan)?;
+        let step = Step::begin("migrations");
+        let applied = plan.apply(&database, &limits, &listener(&step)).await?;
+        step.done(&format!("{} applied", applied.applied.len()));
+        report.record(&applied);
+    }
+    print(match options.json {
+        true => report.json()?,
+        false => report.summary(),
+    })
+}
+
+/// Applies the migrations of a folder to a stage's database, without a question. Returns their
+/// names, as `V<number>__<name>`.
+///
+/// # Errors
+///
+/// Those of the pipeline's plan and its run.
+pub async fn apply(database: &Database, folder: &Path) -> anyhow::Result<Vec<String>> {
+    let options = MigrationOptions::default();
+    let folder = MigrationFolder::read(folder)?;
+    let plan = MigrationPlan::make(database, &folder, &options).await?;
+    let report = plan.apply(database, &options, &|_| ()).await?;
+    let applied = report.applied.iter();
+    Ok(applied.map(|(file, _)| file.to_string()).collect())
+}
+
+/// Returns the folder of migrations: of the project, unless one is named.
+fn folder(project: &Path, named: Option<&Path>) -> PathBuf {
+    named.map_or_else(|| project.join(FOLDER), Path::to_owned)
+}
+
+/// Returns the stage's database itself, without a pooler: a migration needs a session of its own.
+fn database(options: &MigrateOptions) -> anyhow::Result<Database> {
+    let stage = options.stage.as_deref();
+    if stage.is_none() && std::env::var_os("STAGELINK_STAGE").is_none() {
+        bail!("no stage is named: `stagelink migrate staging`, or set STAGELINK_STAGE");
+    }
+    if let Some(stage) = stage {
+        let parsed: Result<Stage, _> = stage.parse();
+        parsed.context("could not use the stage")?;
+    }
+    let settings = mark::settings_of(&[], stage, &options.local)?;
+    let settings = settings.map(Settings::with_app_names);
+    Ok(Database::new(settings.map(Settings::without_pooler)))
+}
+
+fn limits(options: &MigrateOptions) -> MigrationOptions {
+    let mut limits = MigrationOptions::default();
+    limits.wait = Duration::from_secs(options.wait);
+    limits.time_limit = Duration::from_secs(options.time_limit);
+    limits.allowed = options
+        .allowed
+        .iter()
+        .map(|allowed| match allowed {
+            AllowedDisagreement::Edited => Disagreement::Edited,
+            AllowedDisagreement::Missing => Disagreement::Missing,
+            AllowedDisagreement::Older => Disagreement::Older,
+        })
+        .collect();
+    limits
+}
+
+/// Makes sure that the operator wants the plan. The local clouds need no question.
+fn confirm(options: &MigrateOptions, plan: &MigrationPlan) -> anyhow::Result<()> {
+    if options.yes || options.local.local.is_some() {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        bail!("nothing was applied: add --yes to apply it without a question, or --plan");
+    }
+    let count = plan.pending().len();
+    let these = match count {
+        1 => "this migration".to_owned(),
+        count => format!("these {count} migrations"),
+    };
+    let stage = plan.stage();
+    write!(
+        std::io::stderr(),
+        "Apply {these} to the database of stage {stage}? [y/N] "
+    )
+    .context("could not ask")?;
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .context("could not read the answer")?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => bail!("nothing was applied"),
+    }
+}
+
+/// Returns a listener that shows the current activity, and prints a line for what lasts.
+fn listener(step: &Step) -> impl Fn(&MigrationEvent<'_>) + Send + Sync + 'static {
+    let (tell, print_line) = (step.teller(), step.line_printer());
+    move |event| match event {
+        MigrationEvent::Begins { .. } | MigrationEvent::Progress { .. } => tell(&event.to_string()),
+        _ => {
+            tell(&event.to_string());
+            print_line(&event.to_string());
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The comparison of a folder with a history: pending files, and what does not agree.
+
+use std::fmt;
+
+use crate::migrations::file::MigrationFile;
+use crate::migrations::history::{AppliedMigration, VersionType};
+
+/// A disagreement of folder and history that may be passed over on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Disagreement {
+    /// A file was changed after it was applied.
+    Edited,
+    /// An applied migration has no file.
+    Missing,
+    /// A pending file has a lower number than the newest applied one.
+    Older,
+}
+
+/// A migration on which folder and history disagree, with what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryProblem {
+    /// The disagreement; `None` for one that cannot be passed over.
+    pub disagreement: Option<Disagreement>,
+    /// The migration, as `V<number>__<name>`.
+    pub migration: String,
+    advice: String,
+}
+
+impl fmt::Display for HistoryProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.migration, self.advice)
+    }
+}
+
+/// The result of a comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Comparison<'a> {
+    /// Files to apply, in their order.
+    pub(super) pending: Vec<&'a MigrationFile>,
+    /// Rows whose file is in the folder.
+    pub(super) applied: Vec<&'a AppliedMigration>,
+    /// Disagreements that stop the run.
+    pub(super) problems: Vec<HistoryProblem>,
+    /// Disagreements that were allowed.
+    pub(super) allowed: Vec<HistoryProblem>,
+}
+
+/// Compares the files of a folder, in their order, with the rows of a history, in theirs.
+pub(super) fn compare<'a>(
+    files: &'a [MigrationFile],
+    applied: &'a [AppliedMigration],
+    width: VersionType,
+    allowed: &[Disagreement],
+) -> Comparison<'a> {
+    let mut problems = Vec::new();
+    let mut known = Vec::new();
+    for row in applied {
+        match files.iter().find(|file| file.version() == row.version) {
+            None => problems.push(missing(row)),
+            Some(file) => {
+                problems.extend(difference(file, row, width, files));
+                known.push(row);
+            }
+        }
+    }
+    let newest = applied.last();
+    let mut pending = Vec::new();
+    for file in files {
+        if applied.iter().any(|row| row.version == file.version()) {
+            continue;
+        }
+        pending.push(file);
+        if !width.holds(file.version()) {
+            problems.push(too_large(file));
+        }
+        if let Some(newest) = newest.filter(|newest| file.version() < newest.version) {
+            problems.push(older(file, newest, files));
+        }
+    }
+    let (allowed, problems) = problems.into_iter().partition(|problem| {
+        problem
+            .disagreement
+            .is_some_and(|disagreement| allowed.contains(&disagreement))
+    });
+    Comparison {
+        pending,
+        applied: known,
+        problems,
+        allowed,
+    }
+}
+
+/// Returns how a file differs from the row with its number.
+fn difference(
+    file: &MigrationFile,
+    row: &AppliedMigration,
+    width: VersionType,
+    files: &[MigrationFile],
+) -> Option<HistoryProblem> {
+    let is_of = |name: &str| {
+        // A history that was widened may have checksums of both widths.
+        VersionType::ALL
+            .into_iter()
+            .filter(|each| *each == VersionType::Int4 || *each == width)
+            .any(|width| file.checksum_as(name, width).to_string() == row.checksum)
+    };
+    let own_name = file.name() == row.name;
+    if own_name && is_of(&row.name) {
+        return None;
+    }
+    let path = file.path();
+    let advice = if own_name && file.differs_in_line_endings(&row.checksum) {
+        format!(
+            "was applied with other line endings than {path} has now: check it out with those of \
+             the repository, as `*.sql text eol=lf` in .gitattributes does"
+        )
+    } else if own_name {
+        format!(
+            "was applied on {}, and {path} was edited since: restore the file as it was, and make \
+             the change in a new one; or allow `edited` to go on without it",
+            row.applied_on
+        )
+    } else if is_of(&row.name) {
+        format!(
+            "was applied on {}, and its file was renamed to {path} since: give it its old name \
+             again",
+            row.applied_on
+        )
+    } else {
+        format!(
+            "was applied on {}, and {path} is another migration with its number: rename {path} to \
+             V{}__{}.sql",
+            row.applied_on,
+            free_version(files, row.version),
+            file.name()
+        )
+    };
+    Some(HistoryProblem {
+        disagreement: own_name.then_some(Disagreement::Edited),
+        migration: row.to_string(),
+        advice,
+    })
+}
+
+fn missing(row: &AppliedMigration) -> HistoryProblem {
+    HistoryProblem {
+        disagreement: Some(Disagreement::Missing),
+        migration: row.to_string(),
+        advice: format!(
+            "was applied on {}, and the folder has no such file: bring it back (it may be on a \
+             branch that is not merged, or deleted); or allow `missing` to go on without it",
+            row.applied_on
+        ),
+    }
+}
+
+fn older(
+    file: &MigrationFile,
+    newest: &AppliedMigration,
+    files: &[MigrationFile],
+) -> HistoryProblem {
+    HistoryProblem {
+        disagreement: Some(Disagreement::Older),
+        migration: file.to_string(),
+        advice: format!(
+            "is not applied, and {newest}, which comes after it, is: rename {} to V{}__{}.sql, \
+             unless other databases have it already; or allow `older` to apply it now",
+            file.path(),
+            free_version(files, newest.version),
+            file.name()
+        ),
+    }
+}
+
+fn too_large(file: &MigrationFile) -> HistoryProblem {
+    HistoryProblem {
+        disagreement: None,
+        migration: file.to_string(),
+        advice: format!(
+            "has a number above {}, which the history of this database does not take: number it \
+             as the files before it, or widen the history with `stagelink migrate widen-history`",
+            i32::MAX
+        ),
+    }
+}
+
+/// Returns a number above all files and a version.
+fn free_version(files: &[MigrationFile], version: i64) -> i64 {
+    let highest = files.iter().map(MigrationFile::version).max();
+    highest.unwrap_or(0).max(version).saturating_add(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(version: i64, name: &str, sql: &str) -> MigrationFile {
+        MigrationFile::new(version, name, format!("V{version}__{name}.sql"), sql)
+    }
+
+    fn row(file: &MigrationFile, width: VersionType) -> AppliedMigration {
+        AppliedMigration {
+            version: file.version(),
+            name: file.name().to_owned(),
+            applied_on: "2026-11-27T09:04:16Z".to_owned(),
+            checksum: file.checksum(width).to_string(),
+        }
+    }
+
+    fn rows(files: &[MigrationFile]) -> Vec<AppliedMigration> {
+        let width = VersionType::Int4;
+        files.iter().map(|file| row(file, width)).collect()
+    }
+
+    #[test]
+    fn files_after_the_history_are_pending() {
+        let files = [file(1, "a", "1"), file(2, "b", "2"), file(5, "c", "3")];
+        for applied in 0..=3 {
+            let rows = rows(&files[..applied]);
+            let found = compare(&files, &rows, VersionType::Int4, &[]);
+            assert_eq!(found.problems, [], "{applied}");
+            assert_eq!(found.applied.len(), applied);
+            let pending: Vec<_> = files[applied..].iter().collect();
+            assert_eq!(found.pending, pending, "{applied}");
+        }
+    }
+
+    #[test]
+    fn disagreements_are_told_apart_and_have_advice() {
+        let [a, b, c] = [file(1, "a", "1"), file(2, "b", "2"), file(3, "c", "3")];
+        let applied = rows(&[a.clone(), c.clone()]);
+        let number = AppliedMigration {
+            checksum: "not a number".to_owned(),
+            ..applied[0].clone()
+        };
+        let edited = Some(Disagreement::Edited);
+        for (files, applied, disagreement, part) in [
+            (
+                vec![a.clone(), b.clone(), c.clone()],
+                applied.clone(),
+                Some(Disagreement::Older),
+                "rename V2__b.sql to V4__b.sql",
+            ),
+            (
+                vec![a.clone()],
+                applied.clone(),
+                Some(Disagreement::Missing),
+                "V3__c was applied on 2026-11-27T09:04:16Z, and the folder has no such file",
+            ),
+            (
+                vec![file(1, "a", "other"), c.clone()],
+                applied.clone(),
+                edited,
+                "V1__a.sql was edited since: restore",
+            ),
+            (
+                vec![file(1, "a", "1\r\n")],
+                rows(&[file(1, "a", "1\n")]),
+                edited,
+                "line endings",
+            ),
+            (
+                vec![file(1, "renamed", "1"), c.clone()],
+                applied.clone(),
+                None,
+                "renamed to V1__renamed.sql",
+            ),
+            (
+                vec![file(1, "x", "other"), c.clone()],
+                applied.clone(),
+                None,
+                "rename V1__x.sql to V4__x.sql",
+            ),
+            (vec![a.clone()], vec![number], edited, "was edited"),
+            (
+                vec![a.clone(), file(1 << 40, "t", "")],
+                rows(&[a.clone()]),
+                None,
+                "widen-history",
+            ),
+        ] {
+            let found = compare(&files, &applied, VersionType::Int4, &[]);
+            let [problem] = &*found.problems else {
+                panic!("{part}: {:?}", found.problems);
+            };
+            assert_eq!(problem.disagreement, disagreement, "{part}");
+            assert!(problem.to_string().contains(part), "{problem}");
+            if let Some(disagreement) = disagreement {
+                let found = compare(&files, &applied, VersionType::Int4, &[disagreement]);
+                assert_eq!(found.problems, [], "{part}");
+                assert_eq!(found.allowed.len(), 1, "{part}");
+            }
+        }
+    }
+
+    #[test]
+    fn widened_history_may_have_checksums_of_both_widths() {
+        let files = [file(1, "a", "1"), file(2, "b", "2")];
+        let applied = [
+            row(&files[0], VersionType::Int4),
+            row(&files[1], VersionType::Int8),
+        ];
+        let wide = compare(&files, &applied, VersionType::Int8, &[]);
+        assert_eq!(wide.problems, []);
+        let narrow = compare(&files, &applied, VersionType::Int4, &[]);
+        assert_eq!(narrow.problems.len(), 1);
+    }
+}

@@ -1,0 +1,229 @@
+//! The folder of migrations: reads it, and judges all its names before anything starts.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, ErrorKind};
+use crate::migrations::file::MigrationFile;
+use crate::migrations::file_name::{self, ParsedName};
+
+/// The migrations of a project, in the order of their numbers.
+#[derive(Clone, Debug)]
+pub struct MigrationFolder {
+    path: PathBuf,
+    files: Vec<MigrationFile>,
+}
+
+impl MigrationFolder {
+    /// Reads the files `V<number>__<name>.sql` of a folder and of the folders in it.
+    ///
+    /// Files of other kinds are left alone. A file that looks like a migration without the name of
+    /// one is an error, since it would be skipped in silence.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`] when the folder or a file cannot be read, a file has an unusable
+    /// name, or two have one number. The message names all such files, each with its cure.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let mut paths = Vec::new();
+        collect(path, Path::new(""), &mut paths).map_err(|error| {
+            Error::with_source(
+                ErrorKind::Settings,
+                format!("could not read the migrations in {}", path.display()),
+                error,
+            )
+        })?;
+        paths.sort();
+        let mut files = Vec::new();
+        let mut problems = Vec::new();
+        let mut highest = 0;
+        for relative in paths {
+            let shown = relative.display().to_string();
+            let name = relative.file_name().unwrap_or_default();
+            let parsed = match file_name::parse(&name.to_string_lossy()) {
+                None => continue,
+                Some(Err(problem)) => {
+                    highest = highest.max(problem.version().unwrap_or(0));
+                    problems.push(format!("{shown} {problem}"));
+                    continue;
+                }
+                Some(Ok(parsed)) => parsed,
+            };
+            highest = highest.max(parsed.version);
+            match read_sql(&path.join(&relative)) {
+                Ok(sql) => {
+                    let ParsedName { version, name } = parsed;
+                    files.push(MigrationFile::new(version, name, shown, sql));
+                }
+                Err(problem) => problems.push(format!("{shown} {problem}")),
+            }
+        }
+        files.sort_by_key(MigrationFile::version);
+        problems.extend(shared_numbers(&files, highest));
+        match problems.len() {
+            0 => Ok(Self {
+                path: path.to_owned(),
+                files,
+            }),
+            count => Err(Error::new(
+                ErrorKind::Settings,
+                format!(
+                    "{} of the migrations in {} cannot be used, so nothing was applied:\n  {}",
+                    match count {
+                        1 => "one".to_owned(),
+                        count => count.to_string(),
+                    },
+                    path.display(),
+                    problems.join("\n  ")
+                ),
+            )),
+        }
+    }
+
+    /// Returns the folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the migrations, in the order of their numbers.
+    pub fn files(&self) -> &[MigrationFile] {
+        &self.files
+    }
+
+    /// Returns the number after the largest; 1 in an empty folder.
+    pub fn next_version(&self) -> i64 {
+        let last = self.files.last();
+        last.map_or(1, |last| last.version().saturating_add(1))
+    }
+}
+
+/// Collects the paths of all files, relative to `root`. Hidden folders are left out.
+fn collect(root: &Path, within: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(root.join(within))? {
+        let entry = entry?;
+        let relative = within.join(entry.file_name());
+        // Follows a symbolic link, as reading does.
+        let is_folder = fs::metadata(entry.path()).is_ok_and(|found| found.is_dir());
+        if !is_folder {
+            paths.push(relative);
+        } else if !entry.file_name().to_string_lossy().starts_with('.') {
+            collect(root, &relative, paths)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads a file of SQL.
+///
+/// # Errors
+///
+/// The end of a sentence that begins with the file's name.
+fn read_sql(path: &Path) -> Result<String, String> {
+    let bytes = fs::read(path).map_err(|error| format!("could not be read: {error}"))?;
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        return Err(
+            "begins with a byte order mark, which Postgres refuses: save it as UTF-8 without one"
+                .to_owned(),
+        );
+    }
+    if bytes.contains(&0) {
+        return Err("contains a byte 0, as a file in UTF-16 does: save it as UTF-8".to_owned());
+    }
+    String::from_utf8(bytes).map_err(|_| "is not in UTF-8: save it as UTF-8".to_owned())
+}
+
+/// Returns the problems of files that share a number. `highest` is the largest number in the folder,
+/// also of files that cannot be used.
+fn shared_numbers(files: &[MigrationFile], highest: i64) -> Vec<String> {
+    let mut by_version: BTreeMap<i64, Vec<&MigrationFile>> = BTreeMap::new();
+    for file in files {
+        by_version.entry(file.version()).or_default().push(file);
+    }
+    let mut next = highest.saturating_add(1);
+    let mut problems = Vec::new();
+    for (version, files) in by_version {
+        let [.., last] = &*files else { continue };
+        if files.len() < 2 {
+            continue;
+        }
+        let paths: Vec<_> = files.iter().map(|file| file.path()).collect();
+        problems.push(format!(
+            "{} have the number {version}: rename the one that no database has yet, for example \
+             to V{next}__{}.sql",
+            paths.join(" and "),
+            last.name()
+        ));
+        next = next.saturating_add(1);
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, sql) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, sql).unwrap();
+        }
+        folder
+    }
+
+    fn names(folder: &tempfile::TempDir) -> Vec<String> {
+        let read = MigrationFolder::read(folder.path()).unwrap();
+        read.files().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn files_are_ordered_by_their_numbers() {
+        let folder = folder(&[
+            ("V10__c.sql", ""),
+            ("V2__b.sql", ""),
+            ("old/V1__a.sql", ""),
+            (".git/V9__x_y.sql", ""),
+            ("README.md", ""),
+        ]);
+        assert_eq!(names(&folder), ["V1__a", "V2__b", "V10__c"]);
+        let read = MigrationFolder::read(folder.path()).unwrap();
+        assert_eq!(read.next_version(), 11);
+        assert_eq!(read.files()[0].path(), "old/V1__a.sql");
+    }
+
+    #[test]
+    fn all_problems_are_named_at_once() {
+        let folder = folder(&[
+            ("V1__a.sql", ""),
+            ("V4__b.sql", ""),
+            ("more/V4__c.sql", ""),
+            ("5_d.sql", ""),
+            ("V6_e.sql", ""),
+            ("V7__f.sql", "\u{feff}SELECT 1"),
+            ("V8__g.sql", "S\0E\0"),
+        ]);
+        let error = MigrationFolder::read(folder.path()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Settings);
+        let text = error.to_string();
+        for part in [
+            "5 of the migrations",
+            "rename it to V5__d.sql",
+            "rename it to V6__e.sql",
+            "byte order mark",
+            "a byte 0",
+            "V4__b.sql and more/V4__c.sql have the number 4",
+            "for example to V9__c.sql",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn missing_folder_is_an_error() {
+        let error = MigrationFolder::read(Path::new("no/such/folder")).unwrap_err();
+        assert!(error.to_string().contains("no/such/folder"), "{error}");
+    }
+}

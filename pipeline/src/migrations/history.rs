@@ -1,0 +1,174 @@
+//! The history: the table that records the applied migrations, as refinery 0.10 makes and reads it.
+
+use stagelink::tokio_postgres::types::Type;
+use stagelink::tokio_postgres::{Client, Error as DriverError, Row};
+
+use crate::migrations::file::MigrationFile;
+
+/// The name of the table, as refinery has it.
+pub(super) const TABLE: &str = "refinery_schema_history";
+
+/// The type of the history's column `version`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionType {
+    /// Numbers up to 2,147,483,647: refinery's own choice.
+    Int4,
+    /// Larger numbers, such as timestamps. Of refinery, only a build with the feature
+    /// `int8-versions` reads it.
+    Int8,
+}
+
+impl VersionType {
+    pub(super) const ALL: [Self; 2] = [Self::Int4, Self::Int8];
+
+    /// Returns the narrowest type that these migrations fit in.
+    pub(super) fn of(files: &[MigrationFile]) -> Self {
+        match files.iter().all(|file| Self::Int4.holds(file.version())) {
+            true => Self::Int4,
+            false => Self::Int8,
+        }
+    }
+
+    /// Returns whether a number fits.
+    pub(super) fn holds(self, version: i64) -> bool {
+        self == Self::Int8 || i32::try_from(version).is_ok()
+    }
+
+    /// Returns the type's name in SQL.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Int4 => "int4",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
+/// A row of the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct AppliedMigration {
+    /// The number.
+    pub(super) version: i64,
+    /// The name, without number.
+    pub(super) name: String,
+    /// The time at which it was applied, in the format of RFC 3339.
+    pub(super) applied_on: String,
+    /// The checksum, as a decimal number.
+    pub(super) checksum: String,
+}
+
+impl std::fmt::Display for AppliedMigration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "V{}__{}", self.version, self.name)
+    }
+}
+
+/// The history of a database: its table, and the rows in the order of their numbers.
+#[derive(Clone, Debug)]
+pub(super) struct History {
+    /// The table's qualified name, quoted; a file may change the search path.
+    pub(super) table: String,
+    pub(super) version_type: VersionType,
+    pub(super) applied: Vec<AppliedMigration>,
+}
+
+impl History {
+    /// Reads the history; `None` where the database has none yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of the driver.
+    pub(super) async fn read(client: &Client) -> Result<Option<Self>, DriverError> {
+        let found = client.query_typed(FIND, &[]).await?;
+        let Some(found) = found.first() else {
+            return Ok(None);
+        };
+        let table: String = found.get(0);
+        let version_type = match found.get::<_, i16>(1) {
+            8 => VersionType::Int8,
+            _ => VersionType::Int4,
+        };
+        let read = format!(
+            "SELECT version::pg_catalog.int8, coalesce(name, '')::pg_catalog.text, \
+             coalesce(applied_on, '')::pg_catalog.text, coalesce(checksum, '')::pg_catalog.text \
+             FROM {table} ORDER BY version"
+        );
+        let rows = client.query_typed(&read, &[]).await?;
+        Ok(Some(Self {
+            table,
+            version_type,
+            applied: rows.iter().map(applied).collect(),
+        }))
+    }
+
+    /// Creates an empty history where the search path says, as refinery does, and reads it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the driver.
+    pub(super) async fn create(
+        client: &Client,
+        version_type: VersionType,
+    ) -> Result<Option<Self>, DriverError> {
+        let version_type = version_type.name();
+        let create = format!(
+            "CREATE TABLE IF NOT EXISTS {TABLE} (version {version_type} PRIMARY KEY, \
+             name varchar(255), applied_on varchar(255), checksum varchar(255))"
+        );
+        client.batch_execute(&create).await?;
+        Self::read(client).await
+    }
+
+    /// Returns the checksum that this history records for a file.
+    pub(super) fn checksum(&self, file: &MigrationFile) -> u64 {
+        file.checksum(self.version_type)
+    }
+
+    /// Records a file as applied now.
+    ///
+    /// # Errors
+    ///
+    /// Those of the driver.
+    pub(super) async fn record(
+        &self,
+        client: &Client,
+        file: &MigrationFile,
+    ) -> Result<(), DriverError> {
+        let insert = format!(
+            "INSERT INTO {} (version, name, applied_on, checksum) VALUES \
+             ($1::pg_catalog.int8, $2, pg_catalog.to_char(pg_catalog.timezone('UTC', \
+             pg_catalog.clock_timestamp()), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), $3)",
+            self.table
+        );
+        let checksum = self.checksum(file).to_string();
+        client
+            .execute_typed(
+                &insert,
+                &[
+                    (&file.version(), Type::INT8),
+                    (&file.name(), Type::TEXT),
+                    (&checksum, Type::TEXT),
+                ],
+            )
+            .await
+            .map(|_| ())
+    }
+}
+
+fn applied(row: &Row) -> AppliedMigration {
+    AppliedMigration {
+        version: row.get(0),
+        name: row.get(1),
+        applied_on: row.get(2),
+        checksum: row.get(3),
+    }
+}
+
+/// Finds the table on the search path, with the size of its column `version`.
+const FIND: &str = "SELECT pg_catalog.quote_ident(n.nspname) \
+     OPERATOR(pg_catalog.||) '.' OPERATOR(pg_catalog.||) pg_catalog.quote_ident(c.relname), \
+     t.typlen FROM pg_catalog.pg_class c \
+     JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
+     JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid \
+     JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid \
+     WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass('refinery_schema_history') \
+     AND a.attname OPERATOR(pg_catalog.=) 'version' AND NOT a.attisdropped";

@@ -1,0 +1,248 @@
+//! A file in one transaction, which also records it: a failure leaves nothing of it.
+
+use std::time::{Duration, Instant};
+
+use stagelink::tokio_postgres::{Client, Error as DriverError};
+use tokio::time::{sleep, timeout};
+
+use crate::error::{Error, ErrorKind};
+use crate::migrations::event::{MigrationEvent, OtherSession, list};
+use crate::migrations::file::MigrationFile;
+use crate::migrations::history::History;
+use crate::migrations::lock;
+use crate::migrations::options::MigrationOptions;
+use crate::migrations::pauses::Pauses;
+use crate::migrations::run::Run;
+use crate::migrations::server_words::{describe, position, sqlstate};
+use crate::migrations::session::milliseconds;
+use crate::migrations::statement::Statement;
+
+/// Applies and records a file in one transaction.
+///
+/// A statement waits for a lock no longer than the lock time-out, since the other users of the table
+/// wait behind it. The file is then rolled back, and begins again after a pause.
+///
+/// # Errors
+///
+/// Those of [`MigrationPlan::apply`](crate::MigrationPlan::apply).
+pub(super) async fn apply(
+    run: &mut Run<'_>,
+    file: &MigrationFile,
+    statements: &[Statement],
+) -> Result<(), Error> {
+    let options = run.options;
+    let mut pauses = Pauses::new(options.wait);
+    loop {
+        run.begin(file).await?;
+        let has_limit = run.session.has_transaction_timeout();
+        let mut blockers = Vec::new();
+        let attempt = Attempt {
+            client: &run.session.client,
+            history: &run.history,
+            options,
+            started: Instant::now(),
+            has_limit,
+        };
+        let listener = run.listener;
+        let done = run.observer.watch(attempt.run(file, statements), |seen| {
+            if !seen.blockers.is_empty() {
+                blockers.clone_from(&seen.blockers);
+                let sessions = &blockers;
+                listener(&MigrationEvent::WaitsFor { file, sessions });
+            }
+        });
+        let failure = match done.await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(failure)) => failure,
+            Err(_) => Failure::Silent,
+        };
+        let pause = match failure.is_of_busy_table() {
+            true => pauses.next(),
+            false => return Err(failed(run, file, failure, &[]).await),
+        };
+        let Some(pause) = pause else {
+            return Err(failed(run, file, failure, &blockers).await);
+        };
+        let _ = run.session.client.batch_execute("ROLLBACK").await;
+        (run.listener)(&MigrationEvent::TriesAgain {
+            file,
+            attempts: pauses.number(),
+            pause,
+            sessions: &blockers,
+        });
+        sleep(pause).await;
+    }
+}
+
+/// An attempt at a file.
+struct Attempt<'a> {
+    client: &'a Client,
+    history: &'a History,
+    options: &'a MigrationOptions,
+    started: Instant,
+    /// True if the server limits whole transactions, too.
+    has_limit: bool,
+}
+
+/// The failure of an attempt.
+#[derive(Debug)]
+enum Failure {
+    /// The server refused a statement, in this line of the file.
+    Statement(usize, DriverError),
+    /// The server refused a statement of the runner's.
+    Server(&'static str, DriverError),
+    /// The transaction took too long, in this line of the file.
+    TooLong(usize),
+    /// The session lost the lock, as behind a pooler.
+    LockLost,
+    /// The file ended the transaction.
+    TransactionEnded,
+    /// The server does not answer.
+    Silent,
+}
+
+impl Failure {
+    /// Returns whether the table was busy for longer than the lock time-out, or in a deadlock.
+    fn is_of_busy_table(&self) -> bool {
+        match self {
+            Self::Statement(_, error) | Self::Server(_, error) => {
+                matches!(sqlstate(error), Some("55P03" | "40P01"))
+            }
+            Self::TooLong(_) | Self::LockLost | Self::TransactionEnded | Self::Silent => false,
+        }
+    }
+}
+
+impl Attempt<'_> {
+    async fn run(&self, file: &MigrationFile, statements: &[Statement]) -> Result<(), Failure> {
+        let begin = self.begin();
+        let begun = self.client.batch_execute(&begin).await;
+        begun.map_err(|error| Failure::Server("the transaction could not begin", error))?;
+        let transaction = self.transaction().await?;
+        for statement in statements {
+            self.execute(statement).await?;
+        }
+        // It only matters to a transaction that is not ended by its client.
+        let bounded = |what| move |error| Failure::Server(what, error);
+        let still = transaction == self.transaction().await?;
+        if !still {
+            return Err(Failure::TransactionEnded);
+        }
+        let recorded = self.history.record(self.client, file).await;
+        recorded.map_err(bounded("the file could not be recorded"))?;
+        let committed = self.client.batch_execute("COMMIT").await;
+        committed.map_err(bounded("the transaction could not be committed"))
+    }
+
+    fn begin(&self) -> String {
+        let lock = milliseconds(self.options.lock_timeout);
+        let mut begin = format!("BEGIN; SET LOCAL lock_timeout = {lock}");
+        if self.has_limit {
+            // The client's own limit comes first, and keeps the session.
+            let limit = milliseconds(self.options.time_limit + GRACE);
+            begin.push_str(&format!("; SET LOCAL transaction_timeout = {limit}"));
+        }
+        begin
+    }
+
+    /// Returns the number of the transaction, in which the session holds the lock.
+    async fn transaction(&self) -> Result<i64, Failure> {
+        let looking = |error| Failure::Server("the transaction could not be looked at", error);
+        let is_held = lock::is_held_here(self.client).await.map_err(looking)?;
+        if !is_held {
+            return Err(Failure::LockLost);
+        }
+        let number = "SELECT pg_catalog.txid_current()";
+        let rows = self.client.query_typed(number, &[]).await.map_err(looking)?;
+        Ok(rows.first().map_or(0, |row| row.get(0)))
+    }
+
+    /// Runs a statement of the file for as long as the transaction may still take.
+    async fn execute(&self, statement: &Statement) -> Result<(), Failure> {
+        let limit = self.options.time_limit;
+        let left = limit.saturating_sub(self.started.elapsed());
+        if left.is_zero() {
+            return Err(Failure::TooLong(statement.line));
+        }
+        let prefix = format!("SET LOCAL statement_timeout = {}; ", milliseconds(left));
+        let sql = format!("{prefix}{}", statement.text);
+        let executed = timeout(left + GRACE, self.client.batch_execute(&sql)).await;
+        let Ok(executed) = executed else {
+            return Err(Failure::Silent);
+        };
+        executed.map_err(|error| {
+            let at = position(&error).and_then(|at| at.checked_sub(prefix.chars().count()));
+            let line = at.map_or(statement.line, |at| statement.line_of_position(at));
+            let is_over = self.started.elapsed() >= limit;
+            match sqlstate(&error) {
+                Some("57014") if is_over => Failure::TooLong(line),
+                _ => Failure::Statement(line, error),
+            }
+        })
+    }
+}
+
+/// Ends the transaction, and returns the error for the operator.
+async fn failed(
+    run: &Run<'_>,
+    file: &MigrationFile,
+    failure: Failure,
+    blockers: &[OtherSession],
+) -> Error {
+    let rolled_back = run.session.client.batch_execute("ROLLBACK").await.is_ok();
+    let path = file.path();
+    let is_busy = failure.is_of_busy_table();
+    let limit = run.options.time_limit.as_secs_f64();
+    let mut is_commit = false;
+    let reason = match &failure {
+        Failure::Statement(line, error) if is_busy => {
+            let sessions = match blockers.is_empty() {
+                true => "other sessions".to_owned(),
+                false => list(blockers),
+            };
+            format!(
+                "{path} line {line}: the table was busy for {} s: {sessions} did not give its lock \
+                 back ({})",
+                run.options.wait.as_secs(),
+                describe(error)
+            )
+        }
+        Failure::Statement(line, error) => format!("{path} line {line}: {}", describe(error)),
+        Failure::Server(what, error) => {
+            is_commit = what.contains("committed") && sqlstate(error).is_none();
+            format!("{path}: {what}: {}", describe(error))
+        }
+        Failure::TooLong(line) => format!(
+            "{path} line {line}: the transaction took longer than {limit} s, and kept its locks \
+             for as long: split the file, change rows in parts, or allow more with --time-limit"
+        ),
+        Failure::LockLost => format!(
+            "{path}: the session does not hold the lock of migrations, so a pooler stands before \
+             the database: use the URL of the database itself"
+        ),
+        Failure::TransactionEnded => {
+            format!("{path} ended its transaction, and what it did before that may be there")
+        }
+        Failure::Silent => format!("{path}: the server does not answer"),
+    };
+    let left = match &failure {
+        Failure::TransactionEnded => "it is not recorded",
+        _ if rolled_back => "it was rolled back, and left nothing",
+        _ if is_commit => {
+            "the connection was lost during the commit, so the server alone knows the outcome: run \
+             the command again, which goes by the history"
+        }
+        _ => "the connection was lost, and the server rolls it back: run the command again",
+    };
+    let kind = match (is_busy, rolled_back) {
+        (true, _) => ErrorKind::Busy,
+        (false, true) => ErrorKind::Migration,
+        (false, false) => ErrorKind::Database,
+    };
+    let stage = run.session.stage;
+    Error::new(kind, format!("stage {stage}: {reason}; {left}"))
+}
+
+/// The time by which the client's limit comes before the server's, and after which the server is
+/// taken for lost.
+const GRACE: Duration = Duration::from_secs(10);

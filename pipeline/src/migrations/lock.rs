@@ -1,0 +1,122 @@
+//! The lock that makes runs on one database take turns.
+//!
+//! It is polled for with no transaction open: a session that waits for a lock has a snapshot, and
+//! `CREATE INDEX CONCURRENTLY` waits for all older snapshots, so the two would be a deadlock.
+
+use std::time::{Duration, Instant};
+
+use stagelink::tokio_postgres::types::Type;
+use stagelink::tokio_postgres::{Client, Error as DriverError};
+use tokio::time::sleep;
+
+use crate::error::{Error, ErrorKind};
+use crate::migrations::event::{MigrationEvent, MigrationListener, OtherSession};
+use crate::migrations::observer::other_session;
+use crate::migrations::session::Session;
+
+/// Takes the lock for the session. It is held until the session ends, or until [`release`].
+///
+/// # Errors
+///
+/// [`ErrorKind::Busy`] when another session has held it for all of `wait`; the message says which.
+pub(super) async fn acquire(
+    session: &Session,
+    wait: Duration,
+    listener: &MigrationListener<'_>,
+) -> Result<(), Error> {
+    let failed = |error| session.failed("could not take the lock of migrations", &error);
+    let started = Instant::now();
+    let mut last = None;
+    while !try_lock(&session.client).await.map_err(failed)? {
+        let holder = holder(&session.client).await.map_err(failed)?;
+        if started.elapsed() >= wait {
+            return Err(is_held(session, wait, holder));
+        }
+        let pid = holder.as_ref().map(|holder| holder.pid);
+        if last != Some(pid) {
+            listener(&MigrationEvent::WaitsForMigration {
+                holder: holder.as_ref(),
+            });
+            last = Some(pid);
+        }
+        sleep(Duration::from_millis(fastrand::u64(150..450))).await;
+    }
+    Ok(())
+}
+
+/// Gives the lock back. Where that fails the end of the session does.
+pub(super) async fn release(session: &Session) {
+    let unlock = "SELECT pg_catalog.pg_advisory_unlock($1)";
+    let _ = session
+        .client
+        .query_typed(unlock, &[(&KEY, Type::INT8)])
+        .await;
+}
+
+/// Returns whether the process that answers is the one that holds the lock: behind a pooler it may
+/// be another one.
+///
+/// # Errors
+///
+/// Those of the driver.
+pub(super) async fn is_held_here(client: &Client) -> Result<bool, DriverError> {
+    let held = "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype \
+                OPERATOR(pg_catalog.=) 'advisory' AND granted AND objsubid OPERATOR(pg_catalog.=) 1 \
+                AND classid OPERATOR(pg_catalog.=) $1 AND objid OPERATOR(pg_catalog.=) $2 \
+                AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())";
+    let [high, low] = halves();
+    let row = client
+        .query_typed(held, &[(&high, Type::OID), (&low, Type::OID)])
+        .await?;
+    Ok(row.first().is_some_and(|row| row.get(0)))
+}
+
+async fn try_lock(client: &Client) -> Result<bool, DriverError> {
+    let lock = "SELECT pg_catalog.pg_try_advisory_lock($1)";
+    let rows = client.query_typed(lock, &[(&KEY, Type::INT8)]).await?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
+/// Returns the session that holds the lock of this database.
+async fn holder(client: &Client) -> Result<Option<OtherSession>, DriverError> {
+    let find = "SELECT l.pid, coalesce(a.application_name, ''), coalesce(a.state, ''), \
+                extract(epoch FROM pg_catalog.now() - coalesce(a.xact_start, a.backend_start))\
+                ::pg_catalog.int8 \
+                FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a USING (pid) \
+                WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
+                AND l.classid = $1 AND l.objid = $2 AND l.database = \
+                (SELECT oid FROM pg_catalog.pg_database \
+                WHERE datname = pg_catalog.current_database())";
+    let [high, low] = halves();
+    let rows = client
+        .query_typed(find, &[(&high, Type::OID), (&low, Type::OID)])
+        .await?;
+    Ok(rows.first().map(other_session))
+}
+
+fn is_held(session: &Session, wait: Duration, holder: Option<OtherSession>) -> Error {
+    let stage = session.stage;
+    let holder = match holder {
+        None => "another session".to_owned(),
+        Some(holder) => {
+            let pid = holder.pid;
+            format!("{holder}; `SELECT pg_terminate_backend({pid})` ends it if it is left over")
+        }
+    };
+    Error::new(
+        ErrorKind::Busy,
+        format!(
+            "another migration of stage {stage}'s database has run for {} s: {holder}",
+            wait.as_secs()
+        ),
+    )
+}
+
+/// The key of the advisory lock: the letters `stagelin`.
+const KEY: i64 = i64::from_be_bytes(*b"stagelin");
+
+/// Returns the key as `pg_locks` shows it.
+fn halves() -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = KEY.to_be_bytes();
+    [[a, b, c, d], [e, f, g, h]].map(u32::from_be_bytes)
+}

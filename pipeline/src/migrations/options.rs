@@ -1,0 +1,33 @@
+//! The limits of a run, and what it passes over on purpose.
+
+use std::time::Duration;
+
+use crate::migrations::comparison::Disagreement;
+
+/// The options of a run. The defaults are for a database under load.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct MigrationOptions {
+    /// How long a statement of a file waits for a lock, with the table's other users behind it.
+    /// One second by default.
+    pub lock_timeout: Duration,
+    /// How long to wait in all: for another migration of the database to end, and for each file
+    /// whose tables are busy. Five minutes by default.
+    pub wait: Duration,
+    /// The longest time that a file's transaction may take, as long as it keeps its locks. One
+    /// minute by default.
+    pub time_limit: Duration,
+    /// The disagreements of folder and history that do not stop the run. None by default.
+    pub allowed: Vec<Disagreement>,
+}
+
+impl Default for MigrationOptions {
+    fn default() -> Self {
+        Self {
+            lock_timeout: Duration::from_secs(1),
+            wait: Duration::from_secs(300),
+            time_limit: Duration::from_secs(60),
+            allowed: Vec::new(),
+        }
+    }
+}

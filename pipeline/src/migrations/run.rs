@@ -1,0 +1,164 @@
+//! A run: takes the lock, looks at the history again, and applies the files of a plan in turn.
+
+use std::time::{Duration, Instant};
+
+use stagelink::Database;
+
+use crate::error::{Error, ErrorKind};
+use crate::migrations::comparison::compare;
+use crate::migrations::event::{MigrationEvent, MigrationListener};
+use crate::migrations::file::MigrationFile;
+use crate::migrations::history::{History, VersionType};
+use crate::migrations::lock;
+use crate::migrations::observer::Observer;
+use crate::migrations::options::MigrationOptions;
+use crate::migrations::plan::{MigrationPlan, disagreement};
+use crate::migrations::script::Script;
+use crate::migrations::session::Session;
+use crate::migrations::{alone, in_transaction};
+
+/// The result of a run.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct MigrationReport {
+    /// The files that this run applied, each with the time that it took.
+    pub applied: Vec<(MigrationFile, Duration)>,
+    /// The files of the plan that another run had applied by the time that this one had the lock.
+    pub by_others: Vec<MigrationFile>,
+}
+
+/// The parts of a run that each file needs.
+pub(super) struct Run<'a> {
+    pub(super) session: Session,
+    pub(super) observer: Observer,
+    pub(super) history: History,
+    pub(super) options: &'a MigrationOptions,
+    pub(super) listener: &'a MigrationListener<'a>,
+}
+
+impl MigrationPlan {
+    /// Applies the plan to its stage's database, and nothing that is not in it.
+    ///
+    /// Of several runs at a time one works and the others wait. Each file is applied and recorded
+    /// by itself, so that a run that was interrupted at any point can begin again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Migration`] when a file fails: the message has the file, its line and the
+    /// server's words, and says what the file left. The files before it stay applied.
+    /// [`ErrorKind::Busy`] when another run, or the sessions that use a table, do not end in time.
+    /// [`ErrorKind::Database`] when the connection is lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the session. The server ends a statement that runs, and rolls
+    /// back its transaction.
+    pub async fn apply(
+        &self,
+        database: &Database,
+        options: &MigrationOptions,
+        listener: &MigrationListener<'_>,
+    ) -> Result<MigrationReport, Error> {
+        let mut report = MigrationReport::default();
+        if self.pending.is_empty() {
+            return Ok(report);
+        }
+        let session = Session::open(database).await?;
+        lock::acquire(&session, options.wait, listener).await?;
+        let history = open_history(&session, &self.files).await?;
+        let observer = Observer::new(database, session.pid);
+        let mut run = Run {
+            session,
+            observer,
+            history,
+            options,
+            listener,
+        };
+        let pending = self.still_pending(&run)?;
+        for (file, script) in &self.pending {
+            if !pending.contains(&file.version()) {
+                report.by_others.push(file.clone());
+                continue;
+            }
+            let started = Instant::now();
+            listener(&MigrationEvent::Begins { file });
+            run.apply(file, script)
+                .await
+                .map_err(|error| error.after_files(report.applied.len()))?;
+            let elapsed = started.elapsed();
+            listener(&MigrationEvent::Applied { file, elapsed });
+            report.applied.push((file.clone(), elapsed));
+        }
+        lock::release(&run.session).await;
+        Ok(report)
+    }
+
+    /// Returns the numbers of the files that are still to be applied, now that no other run works.
+    fn still_pending(&self, run: &Run<'_>) -> Result<Vec<i64>, Error> {
+        let history = &run.history;
+        let found = compare(
+            &self.files,
+            &history.applied,
+            history.version_type,
+            &run.options.allowed,
+        );
+        let mut problems: Vec<_> = found.problems.iter().map(ToString::to_string).collect();
+        let planned = |version| {
+            let mut planned = self.pending.iter();
+            planned.any(|(file, _)| file.version() == version)
+        };
+        for file in found.pending.iter().filter(|file| !planned(file.version())) {
+            problems.push(format!(
+                "{file} was applied when the plan was made, and is not any more: make the plan \
+                 again"
+            ));
+        }
+        match problems.is_empty() {
+            true => Ok(found.pending.iter().map(|file| file.version()).collect()),
+            false => Err(disagreement(self.stage, &problems)),
+        }
+    }
+}
+
+impl Run<'_> {
+    async fn apply(&mut self, file: &MigrationFile, script: &Script) -> Result<(), Error> {
+        match script {
+            Script::Transaction(statements) => in_transaction::apply(self, file, statements).await,
+            Script::Alone(statement) => alone::apply(self, file, statement).await,
+            Script::Index(statement, index) => {
+                alone::apply_index(self, file, statement, index).await
+            }
+        }
+    }
+
+    /// Makes the session ready for a file.
+    pub(super) async fn begin(&self, file: &MigrationFile) -> Result<(), Error> {
+        let ready = self.session.reset(&file.to_string()).await;
+        ready.map_err(|error| {
+            let what = format!("could not begin {file}, which was not applied");
+            self.session.failed(&what, &error)
+        })
+    }
+}
+
+/// Reads the history, and creates it where the database has none.
+async fn open_history(session: &Session, files: &[MigrationFile]) -> Result<History, Error> {
+    let failed = |error| session.failed("could not open the history of migrations", &error);
+    let found = History::read(&session.client).await.map_err(failed)?;
+    let history = match found {
+        Some(history) => Some(history),
+        None => History::create(&session.client, VersionType::of(files))
+            .await
+            .map_err(failed)?,
+    };
+    history.ok_or_else(|| {
+        Error::new(
+            ErrorKind::Database,
+            format!(
+                "the history of migrations of stage {} is not on the role's search path: set the \
+                 search path to the schema of its tables",
+                session.stage
+            ),
+        )
+    })
+}

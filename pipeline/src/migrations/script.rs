@@ -1,0 +1,192 @@
+//! A file's SQL as it runs: its statements, in a transaction or without one.
+
+use crate::migrations::file::MigrationFile;
+use crate::migrations::statement::{ConcurrentIndex, Statement, split_statements};
+
+/// The statements of a file, and how they run.
+#[derive(Clone, Debug)]
+pub(super) enum Script {
+    /// All of them in one transaction, which also records the file.
+    Transaction(Vec<Statement>),
+    /// One statement that Postgres refuses in a transaction, or that its file wants in none.
+    Alone(Box<Statement>),
+    /// `CREATE INDEX CONCURRENTLY`.
+    Index(Box<Statement>, ConcurrentIndex),
+}
+
+impl Script {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// The reasons why it cannot run, each with its line and what to do.
+    pub(super) fn read(file: &MigrationFile) -> Result<Self, Vec<String>> {
+        let at = |line: usize, text: &str| format!("{} line {line}: {text}", file.path());
+        let wants_none = match directive(file.sql()) {
+            Ok(wants_none) => wants_none,
+            Err((line, unknown)) => {
+                let known = format!(
+                    "`stagelink: {unknown}` is no instruction: `{NO_TRANSACTION}` is the only one"
+                );
+                return Err(vec![at(line, &known)]);
+            }
+        };
+        let statements = split_statements(file.sql())
+            .map_err(|error| vec![at(error.line, &error.to_string())])?;
+        let Some(first) = statements.first() else {
+            return Err(vec![format!(
+                "{} has no statement: write one, or remove the file",
+                file.path()
+            )]);
+        };
+        let mut problems = Vec::new();
+        for statement in &statements {
+            if let Some(command) = statement.transaction_control() {
+                let text = format!(
+                    "{command} does not belong into a migration, whose transaction begins before \
+                     the file and ends with it: remove it"
+                );
+                problems.push(at(statement.line, &text));
+            }
+        }
+        let alone = statements
+            .iter()
+            .find_map(|statement| Some((statement, statement.needs_no_transaction()?)));
+        match (alone, statements.len()) {
+            (Some((statement, command)), count) if count > 1 => {
+                let text = format!(
+                    "{command} runs without a transaction, and so has a file of its own: split \
+                     this file, which has {count} statements"
+                );
+                problems.push(at(statement.line, &text));
+            }
+            (None, count) if wants_none && count > 1 => {
+                let text = format!(
+                    "a file with `{NO_TRANSACTION}` has one statement, and this one has {count}: \
+                     split it, so that a failure cannot leave a part of it"
+                );
+                problems.push(at(first.line, &text));
+            }
+            _ => {}
+        }
+        let index = first.concurrent_index();
+        if index.as_ref().is_some_and(|index| index.index.is_none()) {
+            let text = "an index that is created CONCURRENTLY needs a name, by which a run that \
+                        was interrupted knows it again: name it";
+            problems.push(at(first.line, text));
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let runs_alone = wants_none || alone.is_some();
+        Ok(match (index, runs_alone) {
+            (Some(index), _) => Self::Index(Box::new(first.clone()), index),
+            (None, true) => Self::Alone(Box::new(first.clone())),
+            (None, false) => Self::Transaction(statements),
+        })
+    }
+
+    /// Returns whether the file runs in a transaction.
+    pub(super) fn has_transaction(&self) -> bool {
+        matches!(self, Self::Transaction(_))
+    }
+}
+
+/// The instruction by which a file wants no transaction.
+const NO_TRANSACTION: &str = "-- stagelink: no transaction";
+
+/// Returns whether the comments at the beginning of a file want no transaction.
+///
+/// # Errors
+///
+/// The line and text of an instruction that is unknown.
+fn directive(sql: &str) -> Result<bool, (usize, &str)> {
+    let mut wants_none = false;
+    for (number, line) in sql.lines().enumerate() {
+        let line = line.trim();
+        let Some(comment) = line.strip_prefix("--") else {
+            match line {
+                "" => continue,
+                _ => break,
+            }
+        };
+        let Some(instruction) = comment.trim().strip_prefix("stagelink:") else {
+            continue;
+        };
+        match instruction.trim() {
+            "no transaction" | "no-transaction" => wants_none = true,
+            other => return Err((number + 1, other)),
+        }
+    }
+    Ok(wants_none)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(sql: &str) -> Result<Script, Vec<String>> {
+        Script::read(&MigrationFile::new(1, "a", "V1__a.sql", sql))
+    }
+
+    #[test]
+    fn file_runs_in_a_transaction_unless_postgres_or_the_file_wants_none() {
+        for (sql, expected) in [
+            ("CREATE TABLE a (b int); CREATE INDEX ON a (b);", "transaction"),
+            ("-- a table\nCREATE TABLE a (b int)", "transaction"),
+            ("VACUUM a;", "alone"),
+            ("DROP INDEX CONCURRENTLY IF EXISTS a", "alone"),
+            ("-- stagelink: no transaction\nSELECT 1;", "alone"),
+            ("\n-- x\n--stagelink:  no-transaction\n\nCALL a();", "alone"),
+            ("SELECT 1;\n-- stagelink: no transaction\n", "transaction"),
+            ("create index concurrently a on b (c);", "index"),
+        ] {
+            let found = match read(sql) {
+                Ok(Script::Transaction(_)) => "transaction",
+                Ok(Script::Alone(_)) => "alone",
+                Ok(Script::Index(..)) => "index",
+                Err(problems) => panic!("{sql}: {problems:?}"),
+            };
+            assert_eq!(found, expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_run_is_refused_with_its_line() {
+        for (sql, parts) in [
+            ("", &["V1__a.sql has no statement"][..]),
+            ("-- to do\n", &["has no statement"]),
+            (
+                "BEGIN;\nSELECT 1;\nCOMMIT;",
+                &["line 1: BEGIN does not belong", "line 3: COMMIT does not"],
+            ),
+            (
+                "SELECT 1;\nCREATE INDEX CONCURRENTLY a ON b (c);",
+                &["line 2: CREATE INDEX CONCURRENTLY runs without a transaction"],
+            ),
+            (
+                "VACUUM a;\nVACUUM b",
+                &["line 1: VACUUM runs without a transaction"],
+            ),
+            (
+                "-- stagelink: no transaction\nSELECT 1;\nSELECT 2;",
+                &["line 2: a file with", "has one statement, and this one has 2"],
+            ),
+            (
+                "CREATE INDEX CONCURRENTLY ON b (c);",
+                &["line 1: an index that is created CONCURRENTLY needs a name"],
+            ),
+            (
+                "-- stagelink: no transactions\nSELECT 1",
+                &["line 1: `stagelink: no transactions` is no instruction"],
+            ),
+            ("SELECT 'a", &["line 1: unterminated"]),
+            ("\\i other.sql\n", &["line 1:", "psql"]),
+        ] {
+            let problems = read(sql).expect_err(sql).join("\n");
+            for part in parts {
+                assert!(problems.contains(part), "{sql}: {problems}");
+            }
+        }
+    }
+}

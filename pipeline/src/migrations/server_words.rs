@@ -1,0 +1,91 @@
+//! A server's error in one line, without the values of rows.
+
+use stagelink::tokio_postgres::Error as DriverError;
+use stagelink::tokio_postgres::error::{DbError, ErrorPosition};
+
+/// Returns the server's words, or the driver's where the server did not answer.
+///
+/// The DETAIL of errors about data repeats the values of a row, so it is left out; that of others,
+/// such as the list of objects that depend on a table, is part of the line.
+pub(super) fn describe(error: &DriverError) -> String {
+    let Some(error) = error.as_db_error() else {
+        let mut text = error.to_string();
+        let mut next = std::error::Error::source(error);
+        while let Some(cause) = next {
+            text = format!("{text}: {cause}");
+            next = cause.source();
+        }
+        return one_line(&text);
+    };
+    let code = error.code().code();
+    let mut text = format!("{} ({code})", error.message());
+    if let Some(detail) = error.detail() {
+        match holds_values(code) {
+            true => text.push_str("; its DETAIL holds values of rows, and is not shown"),
+            false => text.push_str(&format!("; DETAIL: {detail}")),
+        }
+    }
+    if let Some(hint) = error.hint() {
+        text.push_str(&format!("; HINT: {hint}"));
+    }
+    one_line(&text)
+}
+
+/// Returns the place of an error in the text of the statement, in characters from 1.
+pub(super) fn position(error: &DriverError) -> Option<usize> {
+    match error.as_db_error().and_then(DbError::position)? {
+        ErrorPosition::Original(position) => usize::try_from(*position).ok(),
+        ErrorPosition::Internal { .. } => None,
+    }
+}
+
+/// Returns the SQLSTATE, where the server answered.
+pub(super) fn sqlstate(error: &DriverError) -> Option<&str> {
+    Some(error.code()?.code())
+}
+
+/// Returns whether errors of this SQLSTATE repeat the values of rows: errors about data, violated
+/// constraints, and those that a function raises in its own words.
+fn holds_values(code: &str) -> bool {
+    ["22", "23", "P0", "XX", "44"]
+        .iter()
+        .any(|class| code.starts_with(class))
+}
+
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' | '\t' => line.push(' '),
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
+                line.extend(c.escape_default());
+            }
+            c => line.push(c),
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_is_one() {
+        assert_eq!(one_line("a\nb\u{1b}[2J"), "a b\\u{1b}[2J");
+    }
+
+    #[test]
+    fn detail_of_data_is_left_out() {
+        for (code, holds) in [
+            ("23505", true),
+            ("22P02", true),
+            ("P0001", true),
+            ("2BP01", false),
+            ("42P07", false),
+            ("40P01", false),
+        ] {
+            assert_eq!(holds_values(code), holds, "{code}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The session of a run, which holds the lock and does the work: straight to the database, with
+//! settings by which the server notices that the client is gone.
+
+use std::time::Duration;
+
+use stagelink::tokio_postgres::Error as DriverError;
+use stagelink::tokio_postgres::types::Type;
+use stagelink::{Database, DetachedClient, Stage};
+
+use crate::error::{Error, ErrorKind};
+use crate::migrations::server_words::{describe, sqlstate};
+
+/// A session of its own on a stage's database.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) client: DetachedClient,
+    pub(super) stage: Stage,
+    /// The number of its server process.
+    pub(super) pid: i32,
+    /// The server's version, as 150018.
+    pub(super) version: i32,
+}
+
+impl Session {
+    /// Opens a session.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Database`] when the database cannot be reached, carries another stage's mark,
+    /// or takes no writes; [`ErrorKind::Settings`] when the URL leads to a pooler.
+    pub(super) async fn open(database: &Database) -> Result<Self, Error> {
+        let unreachable = |error| {
+            Error::with_source(
+                ErrorKind::Database,
+                "could not connect to the database that is to be migrated",
+                error,
+            )
+        };
+        let stage = database.stage().map_err(unreachable)?;
+        let client = database.client().await.map_err(unreachable)?;
+        if client.is_pooled() {
+            return Err(Error::new(
+                ErrorKind::Settings,
+                format!(
+                    "the URL of stage {stage} leads to a pooler, whose sessions change with each \
+                     transaction, and a migration needs a session of its own: use the URL of the \
+                     database itself, or set STAGELINK_POOLER=never if each client of the pooler \
+                     has one"
+                ),
+            ));
+        }
+        let facts = client.query_typed(FACTS, &[]).await;
+        let facts = facts.map_err(|error| failed(stage, "could not look at the session", &error))?;
+        let (pid, version, is_standby) = match facts.first() {
+            Some(row) => (row.get(0), row.get(1), row.get::<_, bool>(2)),
+            None => return Err(Error::new(ErrorKind::Database, "the server told nothing")),
+        };
+        if is_standby {
+            return Err(Error::new(
+                ErrorKind::Database,
+                format!("the database of stage {stage} is a follower, which takes no migrations"),
+            ));
+        }
+        let session = Self {
+            client: client.detach(),
+            stage,
+            pid,
+            version,
+        };
+        session
+            .reset("")
+            .await
+            .map_err(|error| failed(stage, "could not set up the session", &error))?;
+        Ok(session)
+    }
+
+    /// Sets the session back to how it began, so that no file sees the settings of another, and
+    /// names it after a file.
+    ///
+    /// # Errors
+    ///
+    /// Those of the driver.
+    pub(super) async fn reset(&self, file: &str) -> Result<(), DriverError> {
+        self.client.batch_execute(RESET).await?;
+        let name = match file {
+            "" => APPLICATION_NAME.to_owned(),
+            file => format!("{APPLICATION_NAME}: {file}"),
+        };
+        let seconds = |seconds: u64| (seconds * 1000).to_string();
+        self.set(&[
+            ("application_name", &name),
+            ("statement_timeout", "0"),
+            ("lock_timeout", "0"),
+            ("idle_in_transaction_session_timeout", &seconds(30)),
+            // A run that was stopped and not ended gives the lock back.
+            ("idle_session_timeout", &seconds(300)),
+            ("tcp_keepalives_idle", "15"),
+            ("tcp_keepalives_interval", "5"),
+            ("tcp_keepalives_count", "3"),
+            ("tcp_user_timeout", &seconds(30)),
+        ])
+        .await?;
+        // Not every platform of a server can look at a connection while a statement runs.
+        match self.set(&[("client_connection_check_interval", "2000")]).await {
+            Err(error) if sqlstate(&error).is_none() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sets parameters of the session. One that the server does not know is left out.
+    async fn set(&self, parameters: &[(&str, &str)]) -> Result<(), DriverError> {
+        let set = "SELECT pg_catalog.set_config(name, value, false) \
+                   FROM pg_catalog.unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) \
+                   AS parameters (name, value) \
+                   WHERE pg_catalog.current_setting(name, true) IS NOT NULL";
+        let (names, values): (Vec<&str>, Vec<&str>) = parameters.iter().copied().unzip();
+        self.client
+            .query_typed(set, &[(&names, Type::TEXT_ARRAY), (&values, Type::TEXT_ARRAY)])
+            .await
+            .map(|_| ())
+    }
+
+    /// Returns whether the server limits whole transactions.
+    pub(super) fn has_transaction_timeout(&self) -> bool {
+        self.version >= 170_000
+    }
+
+    /// Returns the error of a step that the server refused, or whose connection broke.
+    pub(super) fn failed(&self, what: &str, error: &DriverError) -> Error {
+        failed(self.stage, what, error)
+    }
+}
+
+fn failed(stage: Stage, what: &str, error: &DriverError) -> Error {
+    Error::new(
+        ErrorKind::Database,
+        format!("stage {stage}: {what}: {}", describe(error)),
+    )
+}
+
+/// Returns a limit in milliseconds as Postgres takes it; 0 would be no limit.
+pub(super) fn milliseconds(limit: Duration) -> u128 {
+    limit.as_millis().clamp(1, i32::MAX as u128)
+}
+
+/// The name of a run's sessions, by which others know what holds the lock.
+pub(super) const APPLICATION_NAME: &str = "stagelink migrate";
+
+const FACTS: &str = "SELECT pg_catalog.pg_backend_pid(), \
+     pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
+     pg_catalog.pg_is_in_recovery()";
+
+const RESET: &str =
+    "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DISCARD TEMP; CLOSE ALL; UNLISTEN *";
