@@ -10,7 +10,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use stagelink::{Database, Settings, Stage};
 use stagelink_pipeline::{
-    Disagreement, MigrationEvent, MigrationFolder, MigrationOptions, MigrationPlan, ensure_own_stage,
+    Disagreement, MigrationEvent, MigrationFolder, MigrationOptions, MigrationPlan,
+    ensure_own_stage,
 };
 
 use self::report::Report;

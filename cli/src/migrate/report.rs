@@ -99,7 +99,10 @@ impl<'a> Report<'a> {
         let others = self.applied_by_others.as_deref().unwrap_or_default().len();
         let stage = &self.stage;
         match self.applied.as_deref().unwrap_or_default().len() {
-            0 => format!("nothing to apply: stage {stage} has all {} migrations", self.total()),
+            0 => format!(
+                "nothing to apply: stage {stage} has all {} migrations",
+                self.total()
+            ),
             count if others > 0 => format!(
                 "{count} applied to stage {stage}, and {others} by another run in the meantime"
             ),

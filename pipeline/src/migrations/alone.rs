@@ -74,10 +74,14 @@ pub(super) async fn apply_index(
         let client = &run.session.client;
         let name = concurrent_index::qualified_name(client, index).await;
         let name = name.map_err(looking)?;
-        match concurrent_index::look_up(client, index).await.map_err(looking)? {
+        match concurrent_index::look_up(client, index)
+            .await
+            .map_err(looking)?
+        {
             IndexState::Absent => {}
             IndexState::Taken { table } => {
-                let reason = format!("the index {name} exists on another table, {table}: name it otherwise");
+                let reason =
+                    format!("the index {name} exists on another table, {table}: name it otherwise");
                 return Err(refused(run, file, statement, &reason));
             }
             IndexState::BeingBuilt(builder) => {
@@ -126,7 +130,9 @@ pub(super) async fn apply_index(
             Ok(Err(error)) => error,
             Err(lost) => return Err(lost_session(run, file, lost)),
         };
-        if is_of_busy_table(&failure) && let Some(pause) = pauses.next() {
+        if is_of_busy_table(&failure)
+            && let Some(pause) = pauses.next()
+        {
             try_again(run, file, &pauses, pause, &sessions).await;
             continue;
         }
@@ -137,9 +143,9 @@ pub(super) async fn apply_index(
             ),
             Ok(IndexState::Absent) => "it left nothing".to_owned(),
             Ok(_) => format!("it left the index {name}"),
-            Err(_) => format!(
-                "whether it left an invalid index {name} is not known: the next run looks"
-            ),
+            Err(_) => {
+                format!("whether it left an invalid index {name} is not known: the next run looks")
+            }
         };
         return Err(failed(run, file, statement, &failure, &sessions, &left));
     }
@@ -172,7 +178,11 @@ async fn prepare(run: &Run<'_>, file: &MigrationFile, is_patient: bool) -> Resul
 type Outcome = Result<Result<(), DriverError>, SessionLost>;
 
 /// Runs SQL, and tells what it waits for. Returns also the sessions that it waited for last.
-async fn execute(run: &mut Run<'_>, file: &MigrationFile, sql: &str) -> (Outcome, Vec<OtherSession>) {
+async fn execute(
+    run: &mut Run<'_>,
+    file: &MigrationFile,
+    sql: &str,
+) -> (Outcome, Vec<OtherSession>) {
     let mut blockers = Vec::new();
     let listener = run.listener;
     let report = |seen: &Observation| {
@@ -262,7 +272,12 @@ fn refused(run: &Run<'_>, file: &MigrationFile, statement: &Statement, reason: &
     )
 }
 
-fn is_being_built(run: &Run<'_>, file: &MigrationFile, name: &str, builder: &OtherSession) -> Error {
+fn is_being_built(
+    run: &Run<'_>,
+    file: &MigrationFile,
+    name: &str,
+    builder: &OtherSession,
+) -> Error {
     Error::new(
         ErrorKind::Busy,
         format!(

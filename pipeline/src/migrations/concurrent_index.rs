@@ -44,7 +44,10 @@ pub(super) async fn look_up(
         return Ok(IndexState::Absent);
     };
     let table = statement.table.to_string();
-    let parameters = [(&table as &(dyn ToSql + Sync), Type::TEXT), (&index, Type::TEXT)];
+    let parameters = [
+        (&table as &(dyn ToSql + Sync), Type::TEXT),
+        (&index, Type::TEXT),
+    ];
     let rows = client.query_typed(LOOK_UP, &parameters).await?;
     let Some(row) = rows.first() else {
         return Ok(IndexState::Absent);
@@ -79,7 +82,10 @@ pub(super) async fn qualified_name(
                 WHERE c.oid = pg_catalog.to_regclass($1)";
     let table = statement.table.to_string();
     let index = statement.index.clone().unwrap_or_default();
-    let parameters = [(&table as &(dyn ToSql + Sync), Type::TEXT), (&index, Type::TEXT)];
+    let parameters = [
+        (&table as &(dyn ToSql + Sync), Type::TEXT),
+        (&index, Type::TEXT),
+    ];
     let rows = client.query_typed(name, &parameters).await?;
     Ok(rows.first().map_or(index.clone(), |row| row.get(0)))
 }
@@ -196,7 +202,11 @@ mod tests {
         ] {
             let statements = split_statements(sql).expect("a statement");
             let probe = Probe::of(&statements[0]).expect("a probe");
-            assert!(probe.create_table.ends_with(table), "{}", probe.create_table);
+            assert!(
+                probe.create_table.ends_with(table),
+                "{}",
+                probe.create_table
+            );
             assert_eq!(probe.create_index, index);
         }
     }

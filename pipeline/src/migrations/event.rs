@@ -23,7 +23,11 @@ impl fmt::Display for OtherSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "session {}", self.pid)?;
         let since = self.since.map(|since| format!("for {} s", since.as_secs()));
-        let facts = [&self.application_name, &self.state, &since.unwrap_or_default()];
+        let facts = [
+            &self.application_name,
+            &self.state,
+            &since.unwrap_or_default(),
+        ];
         let facts: Vec<_> = facts
             .into_iter()
             .filter(|fact| !fact.is_empty())
@@ -113,8 +117,13 @@ impl fmt::Display for MigrationEvent<'_> {
             Self::WaitsForMigration { holder: None } => {
                 f.write_str("waiting for another migration of this database")
             }
-            Self::WaitsForMigration { holder: Some(holder) } => {
-                write!(f, "waiting for another migration of this database: {holder}")
+            Self::WaitsForMigration {
+                holder: Some(holder),
+            } => {
+                write!(
+                    f,
+                    "waiting for another migration of this database: {holder}"
+                )
             }
             Self::Begins { file } => write!(f, "{file}"),
             Self::WaitsFor { file, sessions } => {
@@ -149,7 +158,10 @@ impl fmt::Display for MigrationEvent<'_> {
                 )
             }
             Self::DropsInvalidIndex { file, index } => {
-                write!(f, "{file}: dropping the invalid index {index} of an earlier run")
+                write!(
+                    f,
+                    "{file}: dropping the invalid index {index} of an earlier run"
+                )
             }
             Self::IndexExists { file, index } => {
                 write!(f, "{file}: the index {index} is there already and valid")

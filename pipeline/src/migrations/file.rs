@@ -105,7 +105,12 @@ mod tests {
         let long = "ALTER TABLE notes ADD mail text;\n";
         let cases = [
             (
-                MigrationFile::new(1, "notes", "", "CREATE TABLE notes (id int8 PRIMARY KEY);\n"),
+                MigrationFile::new(
+                    1,
+                    "notes",
+                    "",
+                    "CREATE TABLE notes (id int8 PRIMARY KEY);\n",
+                ),
                 Some(17_273_961_580_192_014_046),
                 16_849_784_269_489_533_648,
             ),

@@ -166,7 +166,11 @@ mod tests {
             ("V1__notes.sql", 1, "notes"),
             ("V01__notes.sql", 1, "notes"),
             ("V0__a.sql", 0, "a"),
-            ("V20261127090416__add_mail_2.sql", 20_261_127_090_416, "add_mail_2"),
+            (
+                "V20261127090416__add_mail_2.sql",
+                20_261_127_090_416,
+                "add_mail_2",
+            ),
             ("V2__Größe.sql", 2, "Größe"),
             ("V3___a.sql", 3, "_a"),
             ("V3__a__b.sql", 3, "a__b"),
@@ -203,7 +207,11 @@ mod tests {
             ("V5foo.sql", "no two underscores", "V5__foo.sql"),
             ("U5__foo.sql", "kind U", "V5__foo.sql"),
             ("V__foo.sql", "not a whole number", "V<number>__<name>.sql"),
-            ("V1.5__foo.sql", "not a whole number", "V<number>__<name>.sql"),
+            (
+                "V1.5__foo.sql",
+                "not a whole number",
+                "V<number>__<name>.sql",
+            ),
             ("V-1__foo.sql", "not a whole number", "V1__foo.sql"),
             ("V1a__foo.sql", "not a whole number", "V1__a__foo.sql"),
             ("V5__.sql", "no name", "V<number>__<name>.sql"),
@@ -212,7 +220,11 @@ mod tests {
             ("V5__foo.SQL", "upper case", "V5__foo.sql"),
             ("V5__foo.rs", "in Rust", "V<number>__<name>.sql"),
             ("seed.sql", "does not begin with V", "V<number>__<name>.sql"),
-            ("Users.sql", "does not begin with V", "V<number>__<name>.sql"),
+            (
+                "Users.sql",
+                "does not begin with V",
+                "V<number>__<name>.sql",
+            ),
             ("Views.sql", "no number", "V<number>__<name>.sql"),
             (
                 "V99999999999999999999__foo.sql",

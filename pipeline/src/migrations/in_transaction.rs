@@ -153,7 +153,11 @@ impl Attempt<'_> {
             return Err(Failure::LockLost);
         }
         let number = "SELECT pg_catalog.txid_current()";
-        let rows = self.client.query_typed(number, &[]).await.map_err(looking)?;
+        let rows = self
+            .client
+            .query_typed(number, &[])
+            .await
+            .map_err(looking)?;
         Ok(rows.first().map_or(0, |row| row.get(0)))
     }
 

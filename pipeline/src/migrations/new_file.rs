@@ -31,7 +31,10 @@ impl MigrationFolder {
         };
         let path = self.path().join(format!("V{version}__{name}.sql"));
         let created = fs::create_dir_all(self.path()).and_then(|()| {
-            let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .open(&path)?;
             file.write_all(TEMPLATE.as_bytes())
         });
         match created {

@@ -132,7 +132,10 @@ mod tests {
     #[test]
     fn file_runs_in_a_transaction_unless_postgres_or_the_file_wants_none() {
         for (sql, expected) in [
-            ("CREATE TABLE a (b int); CREATE INDEX ON a (b);", "transaction"),
+            (
+                "CREATE TABLE a (b int); CREATE INDEX ON a (b);",
+                "transaction",
+            ),
             ("-- a table\nCREATE TABLE a (b int)", "transaction"),
             ("VACUUM a;", "alone"),
             ("DROP INDEX CONCURRENTLY IF EXISTS a", "alone"),
@@ -170,7 +173,10 @@ mod tests {
             ),
             (
                 "-- stagelink: no transaction\nSELECT 1;\nSELECT 2;",
-                &["line 2: a file with", "has one statement, and this one has 2"],
+                &[
+                    "line 2: a file with",
+                    "has one statement, and this one has 2",
+                ],
             ),
             (
                 "CREATE INDEX CONCURRENTLY ON b (c);",

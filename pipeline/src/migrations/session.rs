@@ -50,7 +50,8 @@ impl Session {
             ));
         }
         let facts = client.query_typed(FACTS, &[]).await;
-        let facts = facts.map_err(|error| failed(stage, "could not look at the session", &error))?;
+        let facts =
+            facts.map_err(|error| failed(stage, "could not look at the session", &error))?;
         let (pid, version, is_standby) = match facts.first() {
             Some(row) => (row.get(0), row.get(1), row.get::<_, bool>(2)),
             None => return Err(Error::new(ErrorKind::Database, "the server told nothing")),
@@ -101,7 +102,10 @@ impl Session {
         ])
         .await?;
         // Not every platform of a server can look at a connection while a statement runs.
-        match self.set(&[("client_connection_check_interval", "2000")]).await {
+        match self
+            .set(&[("client_connection_check_interval", "2000")])
+            .await
+        {
             Err(error) if sqlstate(&error).is_none() => Err(error),
             _ => Ok(()),
         }
@@ -115,7 +119,10 @@ impl Session {
                    WHERE pg_catalog.current_setting(name, true) IS NOT NULL";
         let (names, values): (Vec<&str>, Vec<&str>) = parameters.iter().copied().unzip();
         self.client
-            .query_typed(set, &[(&names, Type::TEXT_ARRAY), (&values, Type::TEXT_ARRAY)])
+            .query_typed(
+                set,
+                &[(&names, Type::TEXT_ARRAY), (&values, Type::TEXT_ARRAY)],
+            )
             .await
             .map(|_| ())
     }
