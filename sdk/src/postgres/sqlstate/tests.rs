@@ -406,6 +406,8 @@ fn clients_that_a_full_server_refuses_together_do_not_come_back_together() {
         let response = ErrorResponse {
             code: "53300".to_owned(),
             message: "sorry, too many clients already".to_owned(),
+            severity: Severity::Fatal,
+            origin: Origin::Postgres,
         };
         refused(response, "db:5432", &url)
     };

@@ -100,6 +100,8 @@ fn session_that_ended_during_work_names_the_limit_that_it_reached() {
     let of = |code: &str| ErrorResponse {
         code: code.to_owned(),
         message: String::new(),
+        severity: Severity::Fatal,
+        origin: Origin::Postgres,
     };
     for (code, setting, advice) in [
         (
@@ -135,6 +137,8 @@ fn session_that_ended_during_work_for_another_reason_is_unreachable() {
         let response = code.map(|code| ErrorResponse {
             code: code.to_owned(),
             message: String::new(),
+            severity: Severity::Fatal,
+            origin: Origin::Postgres,
         });
         ended(response.as_ref())
     };
