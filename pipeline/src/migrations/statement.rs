@@ -10,6 +10,7 @@ use std::ops::Range;
 use squawk_syntax::SourceFile;
 
 pub use self::name::ObjectName;
+pub(crate) use self::name::fold as fold_name;
 pub use self::split::{SplitError, SplitProblem};
 use self::split::{line_of, pieces};
 use self::token::{Kind, Token};
@@ -88,6 +89,36 @@ impl Statement {
     pub fn line_of_position(&self, position: usize) -> usize {
         let before = self.text.chars().take(position.saturating_sub(1));
         self.line + before.filter(|c| *c == '\n').count()
+    }
+
+    /// Returns the text with blanks for comments, so that all places stay.
+    pub(crate) fn without_comments(&self) -> String {
+        let blank = |text: &str| -> String {
+            let bytes = text.bytes();
+            bytes
+                .map(|byte| if byte == b'\n' { '\n' } else { ' ' })
+                .collect()
+        };
+        let mut result = String::with_capacity(self.text.len());
+        let mut at = 0;
+        for token in &self.tokens {
+            result.push_str(&blank(&self.text[at..token.range.start]));
+            result.push_str(&self.text[token.range.clone()]);
+            at = token.range.end;
+        }
+        result
+    }
+
+    /// Returns the table of `ALTER TABLE`, as far as the tokens say it.
+    pub(crate) fn altered_table(&self) -> Option<ObjectName> {
+        let mut at = 2;
+        if self.is_word(at, "IF") && self.is_word(at + 1, "EXISTS") {
+            at += 2;
+        }
+        if self.is_word(at, "ONLY") {
+            at += 1;
+        }
+        self.name_at(at).map(|(name, _)| name)
     }
 
     /// Returns the first words in upper case, up to a token that is none.

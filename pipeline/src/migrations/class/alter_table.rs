@@ -1,0 +1,229 @@
+//! `ALTER TABLE`, action by action.
+
+use squawk_syntax::{SyntaxKind, SyntaxNode};
+
+use super::draft::{Draft, range_of};
+use super::facts::{ConstraintFacts, ConstraintKind};
+use super::lock::LockMode;
+use super::rules::{
+    ATTACH_PARTITION, BAN_DROP_CONSTRAINT, INHERIT, REWRITE_TABLE, UNKNOWN_STATEMENT,
+};
+use super::scope::Scope;
+use super::syntax::{child_name, holds, name_under, object_name};
+use super::{column, constraint};
+use crate::migrations::statement::ObjectName;
+
+/// Judges the statement.
+pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
+    let Some(table) = child_name(node, SyntaxKind::TABLE_RELATION_NAME) else {
+        // ALTER TABLE ALL IN TABLESPACE …
+        draft.add(UNKNOWN_STATEMENT, node);
+        return;
+    };
+    let is_new = draft.scope.is_new(&table);
+    let mut fits_both = true;
+    for action in actions(node) {
+        draft.fits_both = false;
+        judge_action(draft, &table, &action);
+        fits_both &= draft.fits_both;
+        draft.actions.push((range_of(&action), draft.fits_both));
+    }
+    draft.fits_both = fits_both;
+    if is_new {
+        draft.dismiss_all("the same file creates the table");
+        draft.is_long = false;
+    }
+    draft.relax(&table);
+}
+
+/// Records the new names, and constraints that prove a column.
+pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
+    let Some(table) = child_name(node, SyntaxKind::TABLE_RELATION_NAME) else {
+        return;
+    };
+    for action in actions(node) {
+        match action.kind() {
+            SyntaxKind::TABLE_RENAME_TO => {
+                if let Some(to) = child_name(&action, SyntaxKind::TABLE_NAME) {
+                    scope.rename(&table, &to);
+                }
+            }
+            SyntaxKind::SET_SCHEMA => {
+                if let Some(schema) = action.children().next().as_ref().and_then(object_name) {
+                    let to = ObjectName::in_schema(schema.name, &table.name);
+                    scope.rename(&table, &to);
+                }
+            }
+            SyntaxKind::ADD_CONSTRAINT => constraint::apply(scope, &table, &action),
+            SyntaxKind::VALIDATE_CONSTRAINT => {
+                if let Some(name) = child_name(&action, SyntaxKind::CONSTRAINT_NAME_REF) {
+                    scope.validate(&table, &name.name);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn actions(node: &SyntaxNode) -> impl Iterator<Item = SyntaxNode> {
+    node.children().filter(|one| {
+        !matches!(
+            one.kind(),
+            SyntaxKind::TABLE_RELATION_NAME | SyntaxKind::IF_EXISTS
+        )
+    })
+}
+
+fn judge_action(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
+    use SyntaxKind as K;
+    let exclusive = LockMode::AccessExclusive;
+    match action.kind() {
+        K::ADD_COLUMN => column::judge_new(draft, table, action),
+        K::ALTER_COLUMN => column::judge_change(draft, table, action),
+        K::ADD_CONSTRAINT => constraint::judge(draft, table, action),
+        K::VALIDATE_CONSTRAINT => validate_constraint(draft, table, action),
+        K::DROP_CONSTRAINT => drop_constraint(draft, table, action),
+        K::ATTACH_PARTITION => attach_partition(draft, table, action),
+        K::DETACH_PARTITION => {
+            let concurrently = holds(action, K::CONCURRENTLY_KW);
+            let parent = if concurrently {
+                LockMode::ShareUpdateExclusive
+            } else {
+                exclusive
+            };
+            draft.lock(table, parent, false);
+            if let Some(partition) = name_under(action, K::TABLE_NAME_REF) {
+                draft.lock(&partition, exclusive, false);
+            }
+        }
+        K::SET_LOGGED
+        | K::SET_UNLOGGED
+        | K::SET_ACCESS_METHOD
+        | K::SET_TABLESPACE
+        | K::MERGE_PARTITIONS
+        | K::SPLIT_PARTITION => {
+            draft.add(REWRITE_TABLE, action);
+            draft.lock(table, exclusive, true);
+        }
+        K::SET_OPTIONS
+        | K::RESET_OPTIONS
+        | K::CLUSTER_ON
+        | K::SET_WITHOUT_CLUSTER
+        | K::SET_WITHOUT_OIDS => {
+            draft.lock(table, LockMode::ShareUpdateExclusive, false);
+            draft.fits_both = true;
+        }
+        K::ENABLE_TRIGGER
+        | K::ENABLE_ALWAYS_TRIGGER
+        | K::ENABLE_REPLICA_TRIGGER
+        | K::DISABLE_TRIGGER => draft.lock(table, LockMode::ShareRowExclusive, false),
+        K::INHERIT_TABLE => {
+            draft.add(INHERIT, action);
+            draft.lock(table, exclusive, false);
+            lock_parent(draft, action);
+        }
+        K::NO_INHERIT_TABLE => {
+            draft.lock(table, exclusive, false);
+            if let Some(parent) = name_under(action, K::TABLE_NAME_REF) {
+                draft.lock(&parent, LockMode::AccessShare, false);
+            }
+        }
+        K::DROP_COLUMN
+        | K::RENAME_COLUMN
+        | K::TABLE_RENAME_TO
+        | K::RENAME_CONSTRAINT
+        | K::SET_SCHEMA
+        | K::OWNER_TO
+        | K::REPLICA_IDENTITY
+        | K::ALTER_CONSTRAINT
+        | K::ENABLE_RLS
+        | K::DISABLE_RLS
+        | K::FORCE_RLS
+        | K::NO_FORCE_RLS
+        | K::ENABLE_RULE
+        | K::ENABLE_ALWAYS_RULE
+        | K::ENABLE_REPLICA_RULE
+        | K::DISABLE_RULE => {
+            draft.lock(table, exclusive, false);
+        }
+        _ => {
+            draft.add(UNKNOWN_STATEMENT, action);
+            draft.lock(table, exclusive, true);
+        }
+    }
+}
+
+fn lock_parent(draft: &mut Draft<'_>, action: &SyntaxNode) {
+    if let Some(parent) = name_under(action, SyntaxKind::TABLE_NAME_REF) {
+        draft.lock(&parent, LockMode::ShareUpdateExclusive, false);
+    }
+}
+
+fn known_constraint<'a>(
+    draft: &Draft<'a>,
+    table: &ObjectName,
+    action: &SyntaxNode,
+) -> Option<&'a ConstraintFacts> {
+    let name = child_name(action, SyntaxKind::CONSTRAINT_NAME_REF)?;
+    draft.scope.relation(table)?.constraint(&name.name)
+}
+
+/// Readers and writers go on, so that it fits anywhere but under another statement's lock.
+fn validate_constraint(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
+    draft.lock(table, LockMode::ShareUpdateExclusive, true);
+    draft.fits_both = true;
+    draft.is_long = true;
+    let known = known_constraint(draft, table, action);
+    if let Some(other) = known.and_then(|one| one.references.clone()) {
+        draft.lock(&other, LockMode::RowShare, false);
+    }
+}
+
+fn drop_constraint(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
+    draft.lock(table, LockMode::AccessExclusive, false);
+    let Some(known) = known_constraint(draft, table, action) else {
+        return;
+    };
+    match known.kind {
+        ConstraintKind::Check => {
+            let because = "without a CHECK the code of before goes on";
+            draft.dismiss(BAN_DROP_CONSTRAINT, action, because);
+            // Its work may be done: SET NOT NULL follows it.
+            draft.fits_both = known.definition.ends_with(" IS NOT NULL))");
+        }
+        ConstraintKind::ForeignKey => {
+            if let Some(other) = known.references.clone() {
+                draft.lock(&other, LockMode::AccessExclusive, false);
+            }
+            let because = "without a foreign key the code of before goes on";
+            if !known.definition.contains(" ON ") {
+                draft.dismiss(BAN_DROP_CONSTRAINT, action, because);
+            }
+        }
+        _ => {
+            if holds(action, SyntaxKind::CASCADE_KW) {
+                let referencing = draft.scope.facts.referencing(&draft.scope.resolve(table));
+                let referencing: Vec<ObjectName> = referencing.into_iter().cloned().collect();
+                for other in referencing {
+                    draft.lock(&other, LockMode::AccessExclusive, false);
+                }
+            }
+        }
+    }
+}
+
+fn attach_partition(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
+    draft.lock(table, LockMode::ShareUpdateExclusive, false);
+    let Some(partition) = name_under(action, SyntaxKind::TABLE_NAME_REF) else {
+        return;
+    };
+    let scope = draft.scope;
+    let has_default = scope
+        .relation(table)
+        .is_some_and(|facts| facts.has_default_partition);
+    let is_empty = scope.is_new(&partition) || scope.size(&partition).is_small();
+    if !is_empty || has_default {
+        draft.add(ATTACH_PARTITION, action);
+    }
+    draft.lock(&partition, LockMode::AccessExclusive, !is_empty);
+}

@@ -1,0 +1,219 @@
+//! Columns that `ALTER TABLE` adds or changes.
+
+use squawk_syntax::{SyntaxKind, SyntaxNode};
+
+use super::column_type::ColumnType;
+use super::draft::Draft;
+use super::lock::LockMode;
+use super::rules::{
+    ADD_COLUMN_WITH_CONSTRAINT, ADDING_FIELD_WITH_DEFAULT, ADDING_FOREIGN_KEY, ADDING_NOT_NULL,
+    ADDING_REQUIRED_FIELD, BAN_ALTER_GENERATED, BAN_NEW_WRITE_RESTRICTION, CHANGES_TYPE,
+    CHANGING_COLUMN_TYPE, DISALLOWED_UNIQUE, DOMAIN_COLUMN, REWRITE_TABLE, SERIAL_COLUMN,
+    UNKNOWN_STATEMENT,
+};
+use super::safe_form;
+use super::syntax::{child, child_name, find, has_token, holds, name_under, object_name};
+use crate::migrations::statement::ObjectName;
+
+const UNNAMED: &str = "the code of before does not name the column";
+
+/// Judges `ADD COLUMN`.
+pub(super) fn judge_new(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
+    use SyntaxKind as K;
+    let type_node = action.children().find(|one| is_type(one.kind()));
+    let spelled = type_node
+        .as_ref()
+        .map(|node| node.text().to_string())
+        .unwrap_or_default();
+    let column_type = ColumnType::parse(&spelled);
+    if column_type.is_serial() {
+        draft.add(SERIAL_COLUMN, action);
+    }
+    if let Some(name) = type_node.as_ref().and_then(object_name) {
+        let name = draft.scope.resolve(&name);
+        if draft.scope.facts.domains_with_constraints.contains(&name) {
+            draft.add(DOMAIN_COLUMN, action);
+        }
+    }
+    for constraint in action.children() {
+        match constraint.kind() {
+            K::DEFAULT_CONSTRAINT => judge_default(draft, &constraint),
+            K::GENERATED_CONSTRAINT => {
+                // Without a keyword it is virtual, since Postgres 18.
+                let is_virtual =
+                    !holds(&constraint, K::STORED_KW) && !holds(&constraint, K::IDENTITY_KW);
+                if is_virtual {
+                    let because = "a virtual column is computed as it is read";
+                    draft.dismiss(ADDING_FIELD_WITH_DEFAULT, action, because);
+                }
+            }
+            K::CHECK_CONSTRAINT
+            | K::UNIQUE_CONSTRAINT
+            | K::PRIMARY_KEY_CONSTRAINT
+            | K::EXCLUDE_CONSTRAINT
+            | K::REFERENCES_CONSTRAINT => {
+                draft.dismiss(
+                    ADDING_FOREIGN_KEY,
+                    &constraint,
+                    "add-column-with-constraint says it",
+                );
+                draft.dismiss(
+                    DISALLOWED_UNIQUE,
+                    &constraint,
+                    "add-column-with-constraint says it",
+                );
+                draft.add(ADD_COLUMN_WITH_CONSTRAINT, &constraint);
+                if let Some(other) = child_name(&constraint, K::TABLE_NAME_REF) {
+                    draft.lock(&other, LockMode::ShareRowExclusive, false);
+                }
+            }
+            _ => {}
+        }
+    }
+    let default = child(action, K::DEFAULT_CONSTRAINT);
+    let has_value = default.is_some_and(|node| !is_null(&node))
+        || child(action, K::GENERATED_CONSTRAINT).is_some()
+        || column_type.is_serial();
+    if child(action, K::NOT_NULL_CONSTRAINT).is_some() && !has_value {
+        draft.add(ADDING_REQUIRED_FIELD, action);
+    }
+    draft.dismiss(BAN_NEW_WRITE_RESTRICTION, action, UNNAMED);
+    draft.dismiss(BAN_ALTER_GENERATED, action, UNNAMED);
+    let lasts = draft.is_found_to_last(action);
+    draft.lock(table, LockMode::AccessExclusive, lasts);
+}
+
+/// Corrects squawk, which takes `-1` and `CURRENT_DATE` for volatile, and any array for constant.
+fn judge_default(draft: &mut Draft<'_>, constraint: &SyntaxNode) {
+    use SyntaxKind as K;
+    let calls = find(constraint, K::CALL_EXPR).is_some();
+    if !calls {
+        let because = "the default is one value for all rows";
+        draft.dismiss(ADDING_FIELD_WITH_DEFAULT, constraint, because);
+    } else if find(constraint, K::ARRAY_EXPR).is_some() {
+        draft.add(ADDING_FIELD_WITH_DEFAULT, constraint);
+    }
+}
+
+fn is_null(default: &SyntaxNode) -> bool {
+    let value = child(default, SyntaxKind::LITERAL);
+    value.is_some_and(|value| has_token(&value, SyntaxKind::NULL_KW))
+}
+
+fn is_type(kind: SyntaxKind) -> bool {
+    use SyntaxKind as K;
+    matches!(
+        kind,
+        K::ARRAY_TYPE
+            | K::BIT_TYPE
+            | K::BIT_VARYING_TYPE
+            | K::CHARACTER_TYPE
+            | K::DOUBLE_TYPE
+            | K::INTERVAL_TYPE
+            | K::PATH_TYPE
+            | K::TIME_TYPE
+            | K::TIMESTAMP_TYPE
+            | K::VARCHAR_TYPE
+    )
+}
+
+/// Judges `ALTER COLUMN`.
+pub(super) fn judge_change(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
+    use SyntaxKind as K;
+    let exclusive = LockMode::AccessExclusive;
+    let Some(column) = child_name(action, K::COLUMN_NAME_REF) else {
+        draft.add(UNKNOWN_STATEMENT, action);
+        return;
+    };
+    let change = action
+        .children()
+        .find(|one| one.kind() != K::COLUMN_NAME_REF);
+    let Some(change) = change else {
+        draft.add(UNKNOWN_STATEMENT, action);
+        return;
+    };
+    match change.kind() {
+        K::SET_TYPE => judge_type(draft, table, &column.name, &change),
+        K::SET_NOT_NULL => {
+            if draft.scope.is_proved_not_null(table, &column.name) {
+                let because = "a validated constraint proves that no row is NULL";
+                draft.dismiss(ADDING_NOT_NULL, action, because);
+            }
+            let form = safe_form::not_null(table, &column.name);
+            draft.advise(ADDING_NOT_NULL, action, Some(form));
+        }
+        K::SET_STATISTICS | K::SET_OPTIONS | K::SET_OPTIONS_LIST | K::RESET_OPTIONS => {
+            draft.fits_both = true;
+            draft.lock(table, LockMode::ShareUpdateExclusive, false);
+            return;
+        }
+        K::SET_STORAGE | K::SET_COMPRESSION => draft.fits_both = true,
+        K::SET_EXPRESSION => draft.add(REWRITE_TABLE, action),
+        K::DROP_NOT_NULL
+        | K::SET_DEFAULT
+        | K::DROP_DEFAULT
+        | K::DROP_EXPRESSION
+        | K::ADD_GENERATED
+        | K::DROP_IDENTITY
+        | K::SET_GENERATED
+        | K::SET_GENERATED_OPTIONS
+        | K::RESTART
+        | K::SET_SEQUENCE_OPTION => {}
+        _ => draft.add(UNKNOWN_STATEMENT, action),
+    }
+    let lasts = draft.is_found_to_last(action);
+    draft.lock(table, exclusive, lasts);
+}
+
+fn judge_type(draft: &mut Draft<'_>, table: &ObjectName, column: &str, change: &SyntaxNode) {
+    let Some(type_node) = change.children().find(|one| is_type(one.kind())) else {
+        return;
+    };
+    let to = ColumnType::parse(&type_node.text().to_string());
+    let known = draft.scope.relation(table);
+    let from = known.and_then(|facts| facts.columns.get(column));
+    let from = from.map(|facts| ColumnType::parse(&facts.type_name));
+    let Some(from) = from else {
+        return;
+    };
+    if from.name != to.name && !from.widens_to(&to) {
+        draft.add(CHANGES_TYPE, change);
+    }
+    let is_checked = known.is_some_and(|facts| {
+        facts.constraints.iter().any(|one| {
+            one.kind == super::facts::ConstraintKind::Check
+                && one.columns.iter().any(|name| name == column)
+        })
+    });
+    let has_collation = child(change, SyntaxKind::COLLATE).is_some();
+    let is_cast =
+        child(change, SyntaxKind::USING_EXPR).is_none_or(|using| casts(&using, column, &to));
+    if from.widens_to(&to) && is_cast && !has_collation && !is_checked {
+        let because = "each value of the old type is one of the new type: no row is rewritten";
+        draft.dismiss(CHANGING_COLUMN_TYPE, change, because);
+    }
+}
+
+/// Returns whether the expression is the column itself, cast to the new type or not.
+fn casts(using: &SyntaxNode, column: &str, to: &ColumnType) -> bool {
+    let names_column =
+        name_under(using, SyntaxKind::NAME_REF).is_some_and(|name| name.name == column);
+    let Some(expression) = using.children().next() else {
+        return false;
+    };
+    match expression.kind() {
+        SyntaxKind::NAME_REF => names_column,
+        SyntaxKind::CAST_EXPR => {
+            let parts: Vec<SyntaxNode> = expression.children().collect();
+            let is_plain = parts
+                .iter()
+                .filter(|one| one.kind() == SyntaxKind::NAME_REF)
+                .count()
+                == 1;
+            let cast = parts.iter().find(|one| is_type(one.kind()));
+            let cast = cast.map(|node| ColumnType::parse(&node.text().to_string()));
+            names_column && is_plain && cast.as_ref() == Some(to)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,118 @@
+//! Constraints that `ALTER TABLE` adds.
+
+use squawk_syntax::{SyntaxKind, SyntaxNode};
+
+use super::draft::Draft;
+use super::lock::LockMode;
+use super::rules::{
+    ADDING_FOREIGN_KEY, ADDING_NOT_NULL, BAN_NEW_WRITE_RESTRICTION, CONSTRAINT_MISSING_NOT_VALID,
+    DISALLOWED_UNIQUE, UNKNOWN_STATEMENT,
+};
+use super::safe_form;
+use super::scope::Scope;
+use super::syntax::{child, child_name, columns, find, name_under};
+use crate::migrations::statement::ObjectName;
+
+/// Judges `ADD CONSTRAINT`.
+pub(super) fn judge(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
+    use SyntaxKind as K;
+    let Some(constraint) = action.children().next() else {
+        draft.add(UNKNOWN_STATEMENT, action);
+        return;
+    };
+    let is_enforced = find(&constraint, K::NOT_ENFORCED).is_none();
+    if !is_enforced {
+        let because = "a constraint that is not enforced checks no row";
+        draft.dismiss(CONSTRAINT_MISSING_NOT_VALID, action, because);
+        draft.dismiss(ADDING_FOREIGN_KEY, action, because);
+        draft.dismiss(BAN_NEW_WRITE_RESTRICTION, action, because);
+    }
+    let mut mode = LockMode::AccessExclusive;
+    match constraint.kind() {
+        K::FOREIGN_KEY_CONSTRAINT => {
+            mode = LockMode::ShareRowExclusive;
+            let lasts = draft.is_found_to_last(action);
+            if let Some(other) = child_name(&constraint, K::TABLE_NAME_REF) {
+                draft.lock(&other, mode, lasts);
+            }
+            draft.dismiss(
+                CONSTRAINT_MISSING_NOT_VALID,
+                action,
+                "adding-foreign-key-constraint says it",
+            );
+            let form = safe_form::not_valid(&draft.statement.text, table, action);
+            draft.advise(ADDING_FOREIGN_KEY, action, form);
+        }
+        K::CHECK_CONSTRAINT => {
+            let form = safe_form::not_valid(&draft.statement.text, table, action);
+            draft.advise(CONSTRAINT_MISSING_NOT_VALID, action, form);
+        }
+        K::NOT_NULL_CONSTRAINT => {
+            let column = columns(&constraint).into_iter().next().unwrap_or_default();
+            let is_proved = draft.scope.is_proved_not_null(table, &column);
+            if find(&constraint, K::NOT_VALID).is_none() && !is_proved {
+                draft.add(ADDING_NOT_NULL, action);
+                let form = safe_form::not_null(table, &column);
+                draft.advise(ADDING_NOT_NULL, action, Some(form));
+            }
+            let because = "adding-not-nullable-field says it";
+            draft.dismiss(CONSTRAINT_MISSING_NOT_VALID, action, because);
+        }
+        K::UNIQUE_CONSTRAINT => {
+            let because = "disallowed-unique-constraint says it";
+            draft.dismiss(CONSTRAINT_MISSING_NOT_VALID, action, because);
+            draft.advise(DISALLOWED_UNIQUE, action, safe_form::unique(table, action));
+        }
+        K::PRIMARY_KEY_CONSTRAINT => {
+            let because = "adding-serial-primary-key-field says it";
+            draft.dismiss(CONSTRAINT_MISSING_NOT_VALID, action, because);
+            judge_primary_key(draft, table, action);
+        }
+        _ => {}
+    }
+    let lasts = draft.is_found_to_last(action);
+    draft.lock(table, mode, lasts);
+}
+
+/// A primary key makes its columns NOT NULL, which looks at all rows unless that is known.
+fn judge_primary_key(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
+    let Some(index) = name_under(action, SyntaxKind::INDEX_REF) else {
+        return;
+    };
+    let known = draft.scope.relation(table);
+    let index = known.and_then(|facts| facts.indexes.iter().find(|one| one.name == index.name));
+    let is_proved = index.is_some_and(|index| {
+        let mut columns = index.columns.iter();
+        columns.all(|column| draft.scope.is_proved_not_null(table, column))
+    });
+    if !is_proved {
+        draft.add(ADDING_NOT_NULL, action);
+    }
+}
+
+/// Records a `CHECK` that says that a column is not NULL, or the same constraint of Postgres 18.
+pub(super) fn apply(scope: &mut Scope<'_>, table: &ObjectName, action: &SyntaxNode) {
+    use SyntaxKind as K;
+    let Some(constraint) = action.children().next() else {
+        return;
+    };
+    let Some(name) = name_under(&constraint, K::CONSTRAINT_NAME) else {
+        return;
+    };
+    let column = match constraint.kind() {
+        K::NOT_NULL_CONSTRAINT => columns(&constraint).into_iter().next(),
+        K::CHECK_CONSTRAINT => child(&constraint, K::BIN_EXPR)
+            .filter(|one| {
+                one.text()
+                    .to_string()
+                    .to_ascii_uppercase()
+                    .ends_with("IS NOT NULL")
+            })
+            .and_then(|one| child_name(&one, K::NAME_REF))
+            .map(|name| name.name),
+        _ => None,
+    };
+    if let Some(column) = column {
+        scope.add_not_null_check(table, &name.name, &column);
+    }
+}

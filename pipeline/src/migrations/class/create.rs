@@ -1,0 +1,218 @@
+//! Statements that create objects.
+
+use squawk_syntax::{SyntaxKind, SyntaxNode};
+
+use super::draft::Draft;
+use super::lock::LockMode;
+use super::query;
+use super::rules::{
+    ATTACH_PARTITION, BAN_REPLACE, CONCURRENT_INDEX, CREATE_RULE, CREATE_TRIGGER, RECREATE,
+    UNKNOWN_STATEMENT,
+};
+use super::safe_form;
+use super::scope::Scope;
+use super::syntax::{child, child_name, find, has_token, name_under, names_under};
+use crate::migrations::statement::ObjectName;
+
+pub(super) fn is_creation(kind: SyntaxKind) -> bool {
+    use SyntaxKind as K;
+    kind == K::SELECT_INTO || format!("{kind:?}").starts_with("CREATE_")
+}
+
+/// Judges the statement.
+pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
+    use SyntaxKind as K;
+    match node.kind() {
+        K::CREATE_TABLE | K::CREATE_FOREIGN_TABLE => table(draft, node),
+        K::CREATE_TABLE_AS | K::SELECT_INTO | K::CREATE_MATERIALIZED_VIEW => {
+            query::lock_relations(draft, node);
+            draft.is_long = !query::relations(node).is_empty();
+        }
+        K::CREATE_VIEW => {
+            query::lock_relations(draft, node);
+            let view = created(node);
+            let exists = view.as_ref().is_none_or(|view| {
+                !draft.scope.facts.is_known() || draft.scope.relation(view).is_some()
+            });
+            replace(draft, node, exists);
+            if let Some(view) = view.filter(|_| exists && child(node, K::OR_REPLACE).is_some()) {
+                draft.lock(&view, LockMode::AccessExclusive, false);
+            }
+        }
+        K::CREATE_FUNCTION | K::CREATE_PROCEDURE | K::CREATE_AGGREGATE => {
+            let exists = created(node).is_none_or(|name| {
+                let facts = draft.scope.facts;
+                !facts.is_known() || facts.routines.contains(&draft.scope.resolve(&name))
+            });
+            replace(draft, node, exists);
+        }
+        K::CREATE_INDEX => index(draft, node),
+        K::CREATE_TRIGGER => on_table(draft, node, CREATE_TRIGGER, LockMode::ShareRowExclusive),
+        K::CREATE_RULE => on_table(draft, node, CREATE_RULE, LockMode::AccessExclusive),
+        K::CREATE_POLICY => {
+            if let Some(table) = name_under(node, K::TABLE_NAME_REF) {
+                draft.lock(&table, LockMode::AccessExclusive, false);
+                if draft.scope.is_new(&table) {
+                    draft.dismiss_all("the same file creates the table");
+                }
+            }
+        }
+        K::CREATE_STATISTICS => {
+            for table in names_under(node, &[K::TABLE_NAME_REF]) {
+                draft.lock(&table, LockMode::ShareUpdateExclusive, false);
+            }
+            draft.fits_both = true;
+        }
+        K::CREATE_TYPE
+        | K::CREATE_DOMAIN
+        | K::CREATE_SEQUENCE
+        | K::CREATE_SCHEMA
+        | K::CREATE_EXTENSION
+        | K::CREATE_COLLATION
+        | K::CREATE_CONVERSION
+        | K::CREATE_TEXT_SEARCH_CONFIGURATION
+        | K::CREATE_TEXT_SEARCH_DICTIONARY
+        | K::CREATE_TEXT_SEARCH_PARSER
+        | K::CREATE_TEXT_SEARCH_TEMPLATE
+        | K::CREATE_FOREIGN_DATA_WRAPPER
+        | K::CREATE_SERVER
+        | K::CREATE_USER_MAPPING
+        | K::CREATE_ROLE
+        | K::CREATE_USER
+        | K::CREATE_GROUP
+        | K::CREATE_ACCESS_METHOD => {}
+        _ => draft.add(UNKNOWN_STATEMENT, node),
+    }
+    if created(node).is_some_and(|name| draft.scope.was_dropped(&name)) {
+        draft.add(RECREATE, node);
+    }
+}
+
+/// Records the new object.
+pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
+    let Some(name) = created(node) else { return };
+    let is_conditional = child(node, SyntaxKind::IF_NOT_EXISTS).is_some();
+    if !(is_conditional && scope.relation(&name).is_some()) {
+        scope.create(&name);
+    }
+}
+
+/// Returns the name of the object that the statement creates.
+fn created(node: &SyntaxNode) -> Option<ObjectName> {
+    use SyntaxKind as K;
+    let kinds = [
+        K::TABLE_NAME,
+        K::VIEW,
+        K::FUNCTION_NAME,
+        K::PROCEDURE_NAME,
+        K::AGGREGATE_NAME,
+        K::TYPE_NAME,
+        K::DOMAIN,
+        K::SEQUENCE,
+        K::INDEX,
+    ];
+    let node = match node.kind() {
+        K::SELECT_INTO => find(node, K::INTO_CLAUSE)?,
+        _ => node.clone(),
+    };
+    kinds.into_iter().find_map(|kind| child_name(&node, kind))
+}
+
+/// Judges `OR REPLACE`: without an object of that name it creates one.
+fn replace(draft: &mut Draft<'_>, node: &SyntaxNode, exists: bool) {
+    if !exists {
+        draft.dismiss(BAN_REPLACE, node, "there is none of that name");
+    } else if created(node).is_some_and(|name| draft.scope.is_new(&name)) {
+        draft.dismiss(BAN_REPLACE, node, "the same file creates it");
+    }
+}
+
+fn table(draft: &mut Draft<'_>, node: &SyntaxNode) {
+    use SyntaxKind as K;
+    let own = created(node);
+    if child(node, K::IF_NOT_EXISTS).is_some()
+        && own
+            .as_ref()
+            .is_some_and(|name| draft.scope.relation(name).is_some())
+    {
+        draft.dismiss_all("the table exists");
+        return;
+    }
+    for part in node.descendants() {
+        let table = match part.kind() {
+            K::REFERENCES_CONSTRAINT | K::FOREIGN_KEY_CONSTRAINT => {
+                child_name(&part, K::TABLE_NAME_REF)
+            }
+            _ => None,
+        };
+        if let Some(table) = table.filter(|table| Some(table) != own.as_ref()) {
+            draft.lock(&table, LockMode::ShareRowExclusive, false);
+        }
+    }
+    if let Some(part) = child(node, K::PARTITION_OF)
+        && let Some(parent) = name_under(&part, K::TABLE_NAME_REF)
+    {
+        draft.lock(&parent, LockMode::AccessExclusive, false);
+        if draft
+            .scope
+            .relation(&parent)
+            .is_some_and(|facts| facts.has_default_partition)
+        {
+            draft.add(ATTACH_PARTITION, node);
+        }
+    }
+    if let Some(part) = child(node, K::INHERITS) {
+        for parent in names_under(&part, &[K::TABLE_NAME_REF, K::RELATION_NAME_REF]) {
+            draft.lock(&parent, LockMode::ShareUpdateExclusive, false);
+        }
+    }
+    let likes: Vec<SyntaxNode> = node
+        .descendants()
+        .filter(|one| one.kind() == K::LIKE_CLAUSE)
+        .collect();
+    for like in likes {
+        if let Some(name) = name_under(&like, K::RELATION_NAME_REF) {
+            draft.lock(&name, LockMode::AccessShare, false);
+        }
+    }
+}
+
+fn index(draft: &mut Draft<'_>, node: &SyntaxNode) {
+    use SyntaxKind as K;
+    let Some(table) = child_name(node, K::TABLE_RELATION_NAME) else {
+        draft.add(UNKNOWN_STATEMENT, node);
+        return;
+    };
+    if draft.scope.is_new(&table) {
+        draft.dismiss_all("the same file creates the table");
+        return;
+    }
+    let concurrently = has_token(node, K::CONCURRENTLY_KW);
+    let mode = if concurrently {
+        LockMode::ShareUpdateExclusive
+    } else {
+        LockMode::Share
+    };
+    draft.lock(&table, mode, true);
+    draft.is_long = true;
+    let form = safe_form::concurrent_index(&draft.statement.text);
+    draft.advise(CONCURRENT_INDEX, node, form);
+    draft.relax(&table);
+}
+
+fn on_table(draft: &mut Draft<'_>, node: &SyntaxNode, rule: &'static str, mode: LockMode) {
+    use SyntaxKind as K;
+    let relation = find(node, K::ON_RELATION).or_else(|| find(node, K::RULE_ON));
+    let table = relation.and_then(|one| name_under(&one, K::RELATION_NAME_REF));
+    let Some(table) = table else {
+        draft.add(UNKNOWN_STATEMENT, node);
+        return;
+    };
+    if draft.scope.is_new(&table) {
+        draft.dismiss_all("the same file creates the table");
+        return;
+    }
+    draft.dismiss(BAN_REPLACE, node, "create-trigger or create-rule says it");
+    draft.add(rule, node);
+    draft.lock(&table, mode, false);
+}

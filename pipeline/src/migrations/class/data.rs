@@ -1,0 +1,76 @@
+//! Statements that read or change rows.
+
+use squawk_syntax::{SyntaxKind, SyntaxNode};
+
+use super::draft::Draft;
+use super::lock::LockMode;
+use super::query;
+use super::rules::{BACKFILL, DATA_CHANGE, RUNS_CODE, UNKNOWN_STATEMENT};
+use super::syntax::{child, child_name, name_under};
+use crate::migrations::statement::ObjectName;
+
+pub(super) fn is_query(kind: SyntaxKind) -> bool {
+    use SyntaxKind as K;
+    matches!(
+        kind,
+        K::SELECT
+            | K::COMPOUND_SELECT
+            | K::PAREN_SELECT
+            | K::VALUES
+            | K::TABLE
+            | K::INSERT
+            | K::UPDATE
+            | K::DELETE
+            | K::MERGE
+    )
+}
+
+/// Judges the statement, with the changes that its `WITH` makes.
+pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
+    let mut changes = false;
+    for part in node.descendants() {
+        changes |= judge_part(draft, &part);
+    }
+    query::lock_relations(draft, node);
+    draft.is_long |= !query::relations(node).is_empty();
+    if query::runs_code(node) {
+        draft.add(RUNS_CODE, node);
+    }
+    draft.fits_both = !changes;
+}
+
+/// Judges a part that changes rows. Returns whether it does.
+fn judge_part(draft: &mut Draft<'_>, part: &SyntaxNode) -> bool {
+    use SyntaxKind as K;
+    let (table, is_bounded) = match part.kind() {
+        K::INSERT => {
+            if let Some(table) = child_name(part, K::RELATION_NAME_REF) {
+                draft.lock(&table, LockMode::RowExclusive, false);
+            }
+            return true;
+        }
+        K::UPDATE | K::DELETE => (
+            child(part, K::RELATION_NAME)
+                .as_ref()
+                .and_then(|one| name_under(one, K::RELATION_NAME_REF)),
+            child(part, K::WHERE_CLAUSE).is_some(),
+        ),
+        K::MERGE => (child_name(part, K::TABLE_RELATION_NAME), true),
+        _ => return false,
+    };
+    match table {
+        Some(table) => judge_change(draft, part, &table, is_bounded),
+        None => draft.add(UNKNOWN_STATEMENT, part),
+    }
+    true
+}
+
+fn judge_change(draft: &mut Draft<'_>, part: &SyntaxNode, table: &ObjectName, is_bounded: bool) {
+    let is_small = draft.scope.is_new(table) || draft.scope.size(table).is_small();
+    if !draft.scope.is_new(table) {
+        draft.add(if is_bounded { DATA_CHANGE } else { BACKFILL }, part);
+    }
+    draft.lock(table, LockMode::RowExclusive, false);
+    draft.is_long |= !is_small;
+    draft.relax(table);
+}

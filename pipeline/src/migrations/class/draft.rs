@@ -1,0 +1,156 @@
+//! A statement's judgement in the making.
+
+use std::ops::Range;
+
+use squawk_syntax::SyntaxNode;
+
+use super::lock::{LockMode, TableLock};
+use super::rules::{Rule, find_rule};
+use super::scope::Scope;
+use super::squawk::Violation;
+use crate::migrations::statement::{ObjectName, Statement};
+
+/// The findings, dismissals and locks of a statement so far.
+pub(super) struct Draft<'a> {
+    pub(super) statement: &'a Statement,
+    pub(super) scope: &'a Scope<'a>,
+    pub(super) found: Vec<Found>,
+    pub(super) dismissed: Vec<(&'static Rule, Range<usize>, String)>,
+    pub(super) locks: Vec<TableLock>,
+    /// The statement goes into a before file as well as into an after file.
+    pub(super) fits_both: bool,
+    /// The statement may take its time.
+    pub(super) is_long: bool,
+    /// The places of the actions of `ALTER TABLE`, with whether an action fits both.
+    pub(super) actions: Vec<(Range<usize>, bool)>,
+}
+
+/// A rule that holds, with its place in the statement's text.
+pub(super) struct Found {
+    pub(super) rule: &'static Rule,
+    pub(super) range: Range<usize>,
+    pub(super) safe_form: Option<String>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(
+        statement: &'a Statement,
+        scope: &'a Scope<'a>,
+        violations: Vec<Violation>,
+    ) -> Self {
+        let found = violations.into_iter().map(|(rule, range)| Found {
+            rule,
+            range,
+            safe_form: None,
+        });
+        Self {
+            statement,
+            scope,
+            found: found.collect(),
+            dismissed: Vec::new(),
+            locks: Vec::new(),
+            fits_both: false,
+            is_long: false,
+            actions: Vec::new(),
+        }
+    }
+
+    /// Adds a finding, unless squawk has it already.
+    pub(super) fn add(&mut self, name: &'static str, node: &SyntaxNode) {
+        self.add_at(name, range_of(node));
+    }
+
+    pub(super) fn add_at(&mut self, name: &'static str, range: Range<usize>) {
+        let rule = find_rule(name).expect("a constant of the table of rules");
+        let is_known = |one: &Found| one.rule.name == name && range.contains(&one.range.start);
+        if !self.found.iter().any(is_known) {
+            self.found.push(Found {
+                rule,
+                range,
+                safe_form: None,
+            });
+        }
+    }
+
+    /// Gives the findings of a rule a safe form in the statement's own names.
+    pub(super) fn advise(&mut self, name: &str, node: &SyntaxNode, safe_form: Option<String>) {
+        let range = range_of(node);
+        let of_rule = |one: &&mut Found| one.rule.name == name && range.contains(&one.range.start);
+        if let Some(safe_form) = safe_form
+            && let Some(found) = self.found.iter_mut().find(of_rule)
+        {
+            found.safe_form = Some(safe_form);
+        }
+    }
+
+    /// Removes a rule's findings in the node, with the reason.
+    pub(super) fn dismiss(&mut self, name: &str, node: &SyntaxNode, because: &str) {
+        let range = range_of(node);
+        self.dismiss_where(because, |found| {
+            found.rule.name == name && range.contains(&found.range.start)
+        });
+    }
+
+    /// Removes all findings, with the reason.
+    pub(super) fn dismiss_all(&mut self, because: &str) {
+        self.dismiss_where(because, |_| true);
+    }
+
+    /// Removes the findings about a lock that lasts if the table is small.
+    pub(super) fn relax(&mut self, table: &ObjectName) {
+        if self.scope.size(table).is_small() {
+            let because = format!("{} is small", self.scope.resolve(table));
+            self.dismiss_where(&because, |found| found.rule.is_about_duration);
+            for lock in &mut self.locks {
+                lock.is_long = false;
+            }
+            self.is_long = false;
+        }
+    }
+
+    fn dismiss_where(&mut self, because: &str, is_wrong: impl Fn(&Found) -> bool) {
+        let (wrong, right) = std::mem::take(&mut self.found)
+            .into_iter()
+            .partition(is_wrong);
+        self.found = right;
+        let wrong: Vec<Found> = wrong;
+        let dismissed = wrong
+            .into_iter()
+            .map(|one| (one.rule, one.range, because.to_owned()));
+        self.dismissed.extend(dismissed);
+    }
+
+    /// Returns whether a finding about a lock that lasts is in the node.
+    pub(super) fn is_found_to_last(&self, node: &SyntaxNode) -> bool {
+        let range = range_of(node);
+        let mut inside = self
+            .found
+            .iter()
+            .filter(|one| range.contains(&one.range.start));
+        inside.any(|one| one.rule.is_about_duration)
+    }
+
+    /// Records a lock on a table that exists before the file. The strongest one counts.
+    pub(super) fn lock(&mut self, table: &ObjectName, mode: LockMode, is_long: bool) {
+        if self.scope.is_new(table) {
+            return;
+        }
+        let table = self.scope.resolve(table);
+        match self.locks.iter_mut().find(|one| one.table == table) {
+            Some(lock) => {
+                lock.mode = lock.mode.max(mode);
+                lock.is_long |= is_long;
+            }
+            None => self.locks.push(TableLock {
+                table,
+                mode,
+                is_long,
+            }),
+        }
+    }
+}
+
+pub(super) fn range_of(node: &SyntaxNode) -> Range<usize> {
+    let range = node.text_range();
+    usize::from(range.start())..usize::from(range.end())
+}

@@ -1,0 +1,136 @@
+//! Statements that drop objects.
+
+use squawk_syntax::{SyntaxKind, SyntaxNode};
+
+use super::draft::Draft;
+use super::lock::LockMode;
+use super::rules::DROP_OBJECT;
+use super::scope::Scope;
+use super::syntax::{holds, name_under, names_under};
+use crate::migrations::statement::ObjectName;
+
+pub(super) fn is_drop(kind: SyntaxKind) -> bool {
+    format!("{kind:?}").starts_with("DROP_")
+}
+
+/// Judges the statement.
+pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
+    use SyntaxKind as K;
+    let names = dropped(node);
+    if node.kind() == K::DROP_STATISTICS {
+        draft.fits_both = true;
+        return;
+    }
+    if draft.found.is_empty() {
+        draft.add(DROP_OBJECT, node);
+    }
+    match node.kind() {
+        K::DROP_TABLE | K::DROP_VIEW | K::DROP_MATERIALIZED_VIEW | K::DROP_FOREIGN_TABLE => {
+            for name in &names {
+                relation(draft, name, holds(node, K::CASCADE_KW));
+            }
+            if holds(node, K::IF_EXISTS) && names.iter().all(|name| is_missing(draft, name)) {
+                draft.dismiss_all("there is none of that name");
+                draft.locks.clear();
+            }
+        }
+        K::DROP_INDEX => index(draft, node, &names),
+        K::DROP_TRIGGER | K::DROP_RULE | K::DROP_POLICY => {
+            let table = name_under(node, K::RELATION_NAME_REF)
+                .or_else(|| name_under(node, K::TABLE_NAME_REF));
+            if let Some(table) = table {
+                draft.lock(&table, LockMode::AccessExclusive, false);
+                if draft.scope.is_new(&table) {
+                    draft.dismiss_all("the same file creates the table");
+                }
+            }
+        }
+        _ => {}
+    }
+    if !names.is_empty() && names.iter().all(|name| draft.scope.is_new(name)) {
+        draft.dismiss_all("the same file creates it");
+    }
+}
+
+/// Records that the objects are gone.
+pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
+    for name in dropped(node) {
+        scope.drop(&name);
+    }
+}
+
+fn dropped(node: &SyntaxNode) -> Vec<ObjectName> {
+    use SyntaxKind as K;
+    let kinds: &[SyntaxKind] = match node.kind() {
+        K::DROP_TABLE | K::DROP_FOREIGN_TABLE => &[K::TABLE_NAME_REF],
+        K::DROP_VIEW | K::DROP_MATERIALIZED_VIEW => &[K::VIEW_REF],
+        K::DROP_INDEX => &[K::INDEX_REF],
+        K::DROP_TYPE => &[K::TYPE_NAME_REF],
+        K::DROP_DOMAIN => &[K::DOMAIN_REF],
+        K::DROP_SEQUENCE => &[K::SEQUENCE_REF],
+        K::DROP_FUNCTION => &[K::FUNCTION_NAME_REF],
+        K::DROP_PROCEDURE => &[K::PROCEDURE_NAME_REF],
+        _ => return Vec::new(),
+    };
+    names_under(node, kinds)
+}
+
+fn is_missing(draft: &Draft<'_>, name: &ObjectName) -> bool {
+    let scope = draft.scope;
+    scope.facts.is_known() && scope.relation(name).is_none() && !scope.is_new(name)
+}
+
+/// A dropped table's foreign keys take their triggers off the tables at the other end.
+fn relation(draft: &mut Draft<'_>, name: &ObjectName, cascades: bool) {
+    draft.lock(name, LockMode::AccessExclusive, false);
+    let scope = draft.scope;
+    let referenced = scope
+        .relation(name)
+        .into_iter()
+        .flat_map(|facts| &facts.constraints);
+    let referenced = referenced.filter_map(|one| one.references.clone());
+    let mut others: Vec<ObjectName> = referenced.collect();
+    if cascades {
+        let referencing = scope.facts.referencing(&scope.resolve(name));
+        others.extend(referencing.into_iter().cloned());
+    }
+    for other in others {
+        draft.lock(&other, LockMode::AccessExclusive, false);
+    }
+}
+
+fn index(draft: &mut Draft<'_>, node: &SyntaxNode, names: &[ObjectName]) {
+    let concurrently = holds(node, SyntaxKind::CONCURRENTLY_KW);
+    let mode = if concurrently {
+        LockMode::ShareUpdateExclusive
+    } else {
+        LockMode::AccessExclusive
+    };
+    let mut is_needed = false;
+    for name in names {
+        let full = draft
+            .scope
+            .facts
+            .resolve_index(name, &draft.scope.facts.search_path);
+        let table = full
+            .as_ref()
+            .and_then(|index| draft.scope.facts.table_of_index(index));
+        let Some(table) = table.cloned() else {
+            is_needed |= !draft.scope.is_new(name);
+            continue;
+        };
+        draft.lock(&table, mode, false);
+        let indexes = draft
+            .scope
+            .relation(&table)
+            .map(|facts| facts.indexes.as_slice());
+        let known = indexes
+            .unwrap_or_default()
+            .iter()
+            .find(|one| one.name == name.name);
+        is_needed |= known.is_none_or(|one| one.is_valid);
+    }
+    if !is_needed {
+        draft.dismiss_all("no query uses an invalid index");
+    }
+}

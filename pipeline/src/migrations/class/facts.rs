@@ -1,0 +1,200 @@
+//! The facts about a database by which a statement is judged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::migrations::statement::ObjectName;
+
+/// A table of at most this many bytes is small: to scan it, to rewrite it or to index it takes
+/// milliseconds (100,000 narrow rows have about 5 MB).
+pub const SMALL_TABLE_BYTES: u64 = 1024 * 1024;
+
+/// The facts about a database, as far as a judgement depends on them.
+///
+/// Names of tables, types and functions have their schema.
+#[derive(Clone, Debug, Default)]
+pub struct TargetFacts {
+    /// The major version of the server; `None` if there is no database to ask.
+    pub server_major: Option<u32>,
+    /// The schemas in which a name without a schema is looked up.
+    pub search_path: Vec<String>,
+    /// The tables, views and sequences.
+    pub relations: BTreeMap<ObjectName, RelationFacts>,
+    /// The functions and procedures.
+    pub routines: BTreeSet<ObjectName>,
+    /// The domains with constraints.
+    pub domains_with_constraints: BTreeSet<ObjectName>,
+}
+
+/// A table, or another relation.
+#[derive(Clone, Debug, Default)]
+pub struct RelationFacts {
+    /// The estimate of the planner; `None` before the table's first `ANALYZE`.
+    pub rows: Option<u64>,
+    /// The size without indexes, with all partitions.
+    pub bytes: u64,
+    /// The columns by name.
+    pub columns: BTreeMap<String, ColumnFacts>,
+    /// The constraints of the table.
+    pub constraints: Vec<ConstraintFacts>,
+    /// The indexes of the table.
+    pub indexes: Vec<IndexFacts>,
+    /// It is a partitioned table with a default partition.
+    pub has_default_partition: bool,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, Default)]
+pub struct ColumnFacts {
+    /// The type, as `format_type` prints it: `character varying(100)`.
+    pub type_name: String,
+    /// The column refuses NULL.
+    pub is_not_null: bool,
+}
+
+/// A constraint of a table.
+#[derive(Clone, Debug)]
+pub struct ConstraintFacts {
+    /// The constraint's name.
+    pub name: String,
+    /// Its kind.
+    pub kind: ConstraintKind,
+    /// Its columns.
+    pub columns: Vec<String>,
+    /// All rows are known to satisfy it.
+    pub is_validated: bool,
+    /// The definition, as `pg_get_constraintdef` prints it.
+    pub definition: String,
+    /// The table that a foreign key references.
+    pub references: Option<ObjectName>,
+}
+
+/// The kinds of constraints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConstraintKind {
+    /// `CHECK`.
+    Check,
+    /// `FOREIGN KEY`.
+    ForeignKey,
+    /// `NOT NULL`, which is a constraint of its own since Postgres 18.
+    NotNull,
+    /// `PRIMARY KEY`.
+    PrimaryKey,
+    /// `UNIQUE`.
+    Unique,
+    /// `EXCLUDE`, or a constraint trigger.
+    Other,
+}
+
+/// An index of a table.
+#[derive(Clone, Debug)]
+pub struct IndexFacts {
+    /// The index's name; its schema is the table's.
+    pub name: String,
+    /// It refuses duplicates.
+    pub is_unique: bool,
+    /// Queries may use it. A failed `CREATE INDEX CONCURRENTLY` leaves an invalid one.
+    pub is_valid: bool,
+    /// Its columns; empty for expressions.
+    pub columns: Vec<String>,
+}
+
+impl TargetFacts {
+    /// Facts of a judgement without a database: every table may exist and be large.
+    pub fn unknown() -> Self {
+        Self {
+            search_path: vec!["public".to_owned()],
+            ..Self::default()
+        }
+    }
+
+    /// Returns whether the facts are those of a database.
+    pub fn is_known(&self) -> bool {
+        self.server_major.is_some()
+    }
+
+    /// Returns the name with the schema in which the database finds it, or would create it.
+    pub(crate) fn resolve(&self, name: &ObjectName, search_path: &[String]) -> ObjectName {
+        if name.schema.is_some() {
+            return name.clone();
+        }
+        let candidates = search_path
+            .iter()
+            .map(|schema| ObjectName::in_schema(schema, &name.name));
+        let found = candidates
+            .clone()
+            .find(|name| self.relations.contains_key(name) || self.routines.contains(name));
+        found
+            .or_else(|| candidates.into_iter().next())
+            .unwrap_or_else(|| ObjectName::in_schema("public", &name.name))
+    }
+
+    /// Returns the name of an index with the schema in which the database finds it.
+    pub(crate) fn resolve_index(
+        &self,
+        index: &ObjectName,
+        search_path: &[String],
+    ) -> Option<ObjectName> {
+        if index.schema.is_some() {
+            return Some(index.clone());
+        }
+        let mut candidates = search_path
+            .iter()
+            .map(|schema| ObjectName::in_schema(schema, &index.name));
+        candidates.find(|name| self.table_of_index(name).is_some())
+    }
+
+    /// Returns the table of an index.
+    pub(crate) fn table_of_index(&self, index: &ObjectName) -> Option<&ObjectName> {
+        let mut tables = self.relations.iter();
+        let found = tables.find(|(table, facts)| {
+            table.schema == index.schema && facts.indexes.iter().any(|one| one.name == index.name)
+        });
+        found.map(|(table, _)| table)
+    }
+
+    /// Returns the tables with a foreign key to the table, itself excepted.
+    pub(crate) fn referencing(&self, table: &ObjectName) -> Vec<&ObjectName> {
+        let tables = self.relations.iter().filter(|(name, facts)| {
+            *name != table
+                && facts
+                    .constraints
+                    .iter()
+                    .any(|one| one.references.as_ref() == Some(table))
+        });
+        tables.map(|(name, _)| name).collect()
+    }
+}
+
+impl RelationFacts {
+    /// Returns the constraint of that name.
+    pub(crate) fn constraint(&self, name: &str) -> Option<&ConstraintFacts> {
+        self.constraints.iter().find(|one| one.name == name)
+    }
+
+    /// Returns whether a validated constraint proves that the column holds no NULL.
+    pub(crate) fn is_proved_not_null(&self, column: &str) -> bool {
+        let is_not_null = self
+            .columns
+            .get(column)
+            .is_some_and(|facts| facts.is_not_null);
+        let is_proof = |one: &ConstraintFacts| {
+            one.is_validated
+                && one.columns == [column]
+                && (one.kind == ConstraintKind::NotNull
+                    || (one.kind == ConstraintKind::Check && demands_not_null(&one.definition)))
+        };
+        is_not_null || self.constraints.iter().any(is_proof)
+    }
+}
+
+/// Returns whether a definition says `IS NOT NULL` of a column and nothing else.
+fn demands_not_null(definition: &str) -> bool {
+    let inner = definition.strip_prefix("CHECK ((");
+    let condition = inner.and_then(|rest| rest.strip_suffix("))"));
+    condition
+        .and_then(|condition| condition.strip_suffix(" IS NOT NULL"))
+        .is_some_and(|column| {
+            // A quoted name may hold anything; outside of quotes a blank means another condition.
+            column.starts_with('"') || !column.contains(' ')
+        })
+}

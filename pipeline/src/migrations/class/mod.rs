@@ -1,0 +1,82 @@
+//! The class of a migration: whether the code of before bears it, and which locks it takes.
+
+mod alter_table;
+mod column;
+mod column_type;
+mod constraint;
+mod create;
+mod data;
+mod draft;
+mod drop;
+mod facts;
+mod file;
+mod lock;
+mod other;
+mod query;
+mod rules;
+mod safe_form;
+mod scope;
+mod squawk;
+mod statement_class;
+mod syntax;
+
+use std::fmt;
+
+pub use self::facts::ColumnFacts;
+pub use self::facts::ConstraintFacts;
+pub use self::facts::ConstraintKind;
+pub use self::facts::IndexFacts;
+pub use self::facts::RelationFacts;
+pub use self::facts::SMALL_TABLE_BYTES;
+pub use self::facts::TargetFacts;
+pub use self::file::FileJudgement;
+pub use self::file::IgnoredRules;
+pub use self::file::ProposedFile;
+pub use self::file::Refusal;
+pub use self::file::judge_files;
+pub use self::lock::LockMode;
+pub use self::lock::TableLock;
+pub use self::rules::LEFT_OFF;
+pub use self::rules::RULES;
+pub use self::rules::Rule;
+pub use self::rules::RuleSource;
+pub use self::rules::find_rule;
+pub use self::statement_class::Dismissal;
+pub use self::statement_class::Finding;
+pub use self::statement_class::Judgement;
+pub use self::statement_class::judge_statement;
+pub use self::statement_class::statement_locks;
+
+/// When a statement may be applied. The order is that of severity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// While the code of before runs.
+    Before,
+    /// Only when the code of before no longer runs.
+    After,
+    /// It cannot be judged: a person reads it and overrides the rule.
+    Ask,
+    /// Never as it is: it locks or rewrites a table for long. The finding has the safe form.
+    Stop,
+}
+
+impl Class {
+    /// Returns the name in plans and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::After => "after",
+            Self::Ask => "ask",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests;

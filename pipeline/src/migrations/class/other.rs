@@ -1,0 +1,253 @@
+//! The statements that neither create nor drop, and are no query.
+
+use squawk_syntax::{SyntaxKind, SyntaxNode};
+
+use super::draft::Draft;
+use super::lock::LockMode;
+use super::rules::{
+    BAN_ALTER_DOMAIN, LOCK_TABLE, REFRESH_VIEW, REWRITE_TABLE, RUNNER_SETTING, RUNS_CODE, TRUNCATE,
+    UNKNOWN_STATEMENT,
+};
+use super::scope::Scope;
+use super::syntax::{child, find, has_token, holds, name_under, names_under};
+use crate::migrations::statement::ObjectName;
+
+/// The settings with which the runner bounds its work, and those that change its rights.
+const RUNNER_SETTINGS: [&str; 12] = [
+    "client_connection_check_interval",
+    "default_transaction_isolation",
+    "default_transaction_read_only",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "lock_timeout",
+    "role",
+    "row_security",
+    "session_authorization",
+    "session_replication_role",
+    "statement_timeout",
+    "transaction_timeout",
+];
+
+/// Judges the statement.
+pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
+    use SyntaxKind as K;
+    match node.kind() {
+        K::COMMENT_ON => {
+            if let Some(table) = commented_table(node) {
+                draft.lock(&table, LockMode::ShareUpdateExclusive, false);
+            }
+            draft.fits_both = true;
+        }
+        K::GRANT | K::ALTER_DEFAULT_PRIVILEGES => draft.fits_both = !holds(node, K::REVOKE_KW),
+        K::REVOKE
+        | K::SHOW
+        | K::NOTIFY
+        | K::LISTEN
+        | K::UNLISTEN
+        | K::PREPARE
+        | K::DEALLOCATE
+        | K::SET_CONSTRAINTS => draft.fits_both = draft.found.is_empty(),
+        K::ANALYZE => maintain(draft, node),
+        K::VACUUM if !holds(node, K::FULL_KW) => maintain(draft, node),
+        K::VACUUM | K::CLUSTER | K::REPACK => {
+            draft.add(REWRITE_TABLE, node);
+            for table in names_under(node, &[K::TABLE_NAME_REF]) {
+                draft.lock(&table, LockMode::AccessExclusive, true);
+                draft.relax(&table);
+            }
+        }
+        K::REINDEX => reindex(draft, node),
+        K::REFRESH => refresh(draft, node),
+        K::LOCK => lock_table(draft, node),
+        K::TRUNCATE => truncate(draft, node),
+        K::SET => set(draft, node),
+        K::RESET => {
+            let resets = name_under(node, K::CONFIG_PARAMETER_REF);
+            if resets.is_none_or(|name| RUNNER_SETTINGS.contains(&name.name.as_str())) {
+                draft.add(RUNNER_SETTING, node);
+            }
+            draft.fits_both = true;
+        }
+        K::SET_ROLE | K::SET_SESSION_AUTH | K::RESET_ROLE | K::RESET_SESSION_AUTH | K::DISCARD => {
+            draft.add(RUNNER_SETTING, node);
+        }
+        K::DO | K::CALL | K::EXECUTE => draft.add(RUNS_CODE, node),
+        K::EXPLAIN if !holds(node, K::ANALYZE_KW) => draft.fits_both = true,
+        K::EXPLAIN => draft.add(RUNS_CODE, node),
+        K::ALTER_TYPE => {
+            let is_harmless = child(node, K::ADD_VALUE).is_some();
+            alter(draft, node, K::TYPE_NAME_REF, is_harmless);
+        }
+        K::ALTER_SEQUENCE => {
+            let is_harmless = holds(node, K::OWNED_KW);
+            alter(draft, node, K::SEQUENCE_REF, is_harmless);
+        }
+        K::ALTER_DOMAIN => {
+            if find(node, K::NOT_VALID).is_some() {
+                draft.dismiss(BAN_ALTER_DOMAIN, node, "NOT VALID looks at no row");
+            }
+            alter(draft, node, K::DOMAIN_REF, false);
+        }
+        K::ALTER_VIEW | K::ALTER_MATERIALIZED_VIEW => {
+            if let Some(view) = name_under(node, K::VIEW_REF) {
+                draft.lock(&view, LockMode::AccessExclusive, false);
+            }
+            alter(draft, node, K::VIEW_REF, false);
+        }
+        K::ALTER_FUNCTION => alter(draft, node, K::FUNCTION_NAME_REF, false),
+        K::ALTER_POLICY => {
+            if let Some(table) = name_under(node, K::TABLE_NAME_REF) {
+                draft.lock(&table, LockMode::AccessExclusive, false);
+            }
+            alter(draft, node, K::TABLE_NAME_REF, false);
+        }
+        _ => {
+            if draft.found.is_empty() {
+                draft.add(UNKNOWN_STATEMENT, node);
+            }
+        }
+    }
+}
+
+/// Records a new search path.
+pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
+    use SyntaxKind as K;
+    let sets = name_under(node, K::CONFIG_PARAMETER_REF);
+    if node.kind() == K::SET && sets.is_some_and(|name| name.name == "search_path") {
+        let mut path: Vec<String> = Vec::new();
+        for value in node.descendants() {
+            match value.kind() {
+                K::CONFIG_VALUE_NAME => {
+                    path.extend(super::syntax::object_name(&value).map(|name| name.name));
+                }
+                K::LITERAL => path.push(value.text().to_string().trim_matches('\'').to_owned()),
+                _ => {}
+            }
+        }
+        scope.set_search_path(path);
+    }
+}
+
+fn commented_table(node: &SyntaxNode) -> Option<ObjectName> {
+    use SyntaxKind as K;
+    if let Some(table) = find(node, K::OBJECT_TABLE) {
+        return name_under(&table, K::TABLE_NAME_REF);
+    }
+    let column = find(node, K::OBJECT_COLUMN)?;
+    let name = column.descendants().find(|one| one.kind() == K::PATH_REF)?;
+    // The path is that of the column: its qualifier is the table.
+    child(&name, K::PATH_REF)
+        .as_ref()
+        .and_then(super::syntax::object_name)
+}
+
+fn maintain(draft: &mut Draft<'_>, node: &SyntaxNode) {
+    for table in names_under(node, &[SyntaxKind::TABLE_NAME_REF]) {
+        draft.lock(&table, LockMode::ShareUpdateExclusive, true);
+    }
+    draft.fits_both = true;
+    draft.is_long = true;
+}
+
+fn reindex(draft: &mut Draft<'_>, node: &SyntaxNode) {
+    use SyntaxKind as K;
+    let concurrently = holds(node, K::CONCURRENTLY_KW);
+    let mode = if concurrently {
+        LockMode::ShareUpdateExclusive
+    } else {
+        LockMode::Share
+    };
+    draft.is_long = true;
+    draft.fits_both = true;
+    let mut tables = names_under(node, &[K::TABLE_NAME_REF]);
+    let facts = draft.scope.facts;
+    for index in names_under(node, &[K::INDEX_REF]) {
+        let index = facts.resolve_index(&index, &facts.search_path);
+        tables.extend(index.and_then(|index| facts.table_of_index(&index).cloned()));
+    }
+    for table in &tables {
+        draft.lock(table, mode, true);
+        draft.relax(table);
+    }
+}
+
+fn refresh(draft: &mut Draft<'_>, node: &SyntaxNode) {
+    use SyntaxKind as K;
+    let concurrently = has_token(node, K::CONCURRENTLY_KW);
+    let mode = if concurrently {
+        LockMode::Exclusive
+    } else {
+        LockMode::AccessExclusive
+    };
+    if !concurrently {
+        draft.add(REFRESH_VIEW, node);
+    }
+    if let Some(view) = name_under(node, K::VIEW_REF) {
+        draft.lock(&view, mode, !concurrently);
+        if draft.scope.is_new(&view) {
+            draft.dismiss_all("the same file creates it");
+        }
+        draft.relax(&view);
+    }
+    draft.fits_both = true;
+    draft.is_long = true;
+}
+
+fn lock_table(draft: &mut Draft<'_>, node: &SyntaxNode) {
+    use SyntaxKind as K;
+    let clause = child(node, K::LOCK_MODE_CLAUSE);
+    let words = clause.map_or_else(String::new, |one| {
+        one.text().to_string().to_ascii_uppercase()
+    });
+    let named = LockMode::ALL.into_iter().find(|mode| {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        words.join(" ") == format!("IN {mode} MODE")
+    });
+    let mode = named.unwrap_or(LockMode::AccessExclusive);
+    let tables = names_under(node, &[K::RELATION_NAME_REF]);
+    for table in &tables {
+        draft.lock(table, mode, false);
+    }
+    let is_harmless = tables.iter().all(|table| draft.scope.is_new(table));
+    if mode.is_strong() && !is_harmless {
+        draft.add(LOCK_TABLE, node);
+    }
+}
+
+fn truncate(draft: &mut Draft<'_>, node: &SyntaxNode) {
+    use SyntaxKind as K;
+    let scope = draft.scope;
+    let tables = names_under(node, &[K::TABLE_NAME_REF]);
+    for table in &tables {
+        draft.lock(table, LockMode::AccessExclusive, false);
+        if holds(node, K::CASCADE_KW) {
+            let referencing = scope.facts.referencing(&scope.resolve(table));
+            let others: Vec<ObjectName> = referencing.into_iter().cloned().collect();
+            for other in others {
+                draft.lock(&other, LockMode::AccessExclusive, false);
+            }
+        }
+    }
+    if tables.iter().all(|table| scope.is_new(table)) {
+        draft.dismiss_all("the same file creates the tables");
+    } else {
+        draft.add(TRUNCATE, node);
+    }
+}
+
+fn set(draft: &mut Draft<'_>, node: &SyntaxNode) {
+    let sets = name_under(node, SyntaxKind::CONFIG_PARAMETER_REF);
+    if sets.is_some_and(|name| RUNNER_SETTINGS.contains(&name.name.as_str())) {
+        draft.add(RUNNER_SETTING, node);
+    }
+    draft.fits_both = true;
+}
+
+/// Judges `ALTER` of an object that is no table: by squawk, or harmless, or unknown.
+fn alter(draft: &mut Draft<'_>, node: &SyntaxNode, kind: SyntaxKind, is_harmless: bool) {
+    if name_under(node, kind).is_some_and(|name| draft.scope.is_new(&name)) {
+        draft.dismiss_all("the same file creates it");
+    } else if draft.found.is_empty() && !is_harmless {
+        draft.add(UNKNOWN_STATEMENT, node);
+    }
+}

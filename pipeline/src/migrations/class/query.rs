@@ -1,0 +1,74 @@
+//! The tables and functions that a query uses.
+
+use squawk_syntax::{SyntaxKind, SyntaxNode};
+
+use super::draft::Draft;
+use super::lock::LockMode;
+use super::syntax::{child, names_under, object_name};
+use crate::migrations::statement::ObjectName;
+
+/// Functions of Postgres that change nothing, of those that migrations call often.
+const HARMLESS: [&str; 19] = [
+    "array_agg",
+    "avg",
+    "coalesce",
+    "concat",
+    "count",
+    "exists",
+    "gen_random_uuid",
+    "generate_series",
+    "greatest",
+    "json_agg",
+    "jsonb_agg",
+    "least",
+    "lower",
+    "max",
+    "min",
+    "now",
+    "nullif",
+    "sum",
+    "upper",
+];
+
+/// Returns the tables that the query reads, without the names of its `WITH`.
+pub(super) fn relations(node: &SyntaxNode) -> Vec<ObjectName> {
+    let own = names_under(node, &[SyntaxKind::CTE_NAME]);
+    let items = node
+        .descendants()
+        .filter(|one| one.kind() == SyntaxKind::RELATION_FROM_ITEM);
+    let names = items.filter_map(|item| {
+        child(&item, SyntaxKind::RELATION_NAME_REF)
+            .or_else(|| super::syntax::find(&item, SyntaxKind::RELATION_NAME_REF))
+            .as_ref()
+            .and_then(object_name)
+    });
+    names.filter(|name| !own.contains(name)).collect()
+}
+
+/// Records the locks of a reader.
+pub(super) fn lock_relations(draft: &mut Draft<'_>, node: &SyntaxNode) {
+    for name in relations(node) {
+        draft.lock(&name, LockMode::AccessShare, false);
+    }
+}
+
+/// Returns whether the query calls a function that may do anything.
+pub(super) fn runs_code(node: &SyntaxNode) -> bool {
+    let mut calls = node
+        .descendants()
+        .filter(|one| one.kind() == SyntaxKind::CALL_EXPR);
+    calls.any(|call| {
+        let Some(function) = call.children().next() else {
+            return true;
+        };
+        match function.kind() {
+            SyntaxKind::NAME_REF | SyntaxKind::FIELD_EXPR => {
+                let name = function.text().to_string().to_ascii_lowercase();
+                let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
+                !HARMLESS.contains(&name.trim())
+            }
+            // Forms with keywords: EXISTS, EXTRACT, SUBSTRING.
+            _ => false,
+        }
+    })
+}

@@ -1,0 +1,161 @@
+//! The judgement of one statement.
+
+use std::ops::Range;
+
+use squawk_syntax::{SourceFile, SyntaxKind};
+
+use super::draft::{Draft, Found};
+use super::facts::TargetFacts;
+use super::lock::{LockMode, TableLock};
+use super::rules::{Rule, SYNTAX_ERROR, TRANSACTION_CONTROL};
+use super::scope::Scope;
+use super::{Class, alter_table, create, data, drop, other, squawk};
+use crate::migrations::statement::Statement;
+
+/// The class of a statement, with the reasons and the locks.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// The line of the statement in its file.
+    pub line: usize,
+    /// The most severe class of the findings; *before* without any.
+    pub class: Class,
+    /// The rules that hold.
+    pub findings: Vec<Finding>,
+    /// The rules that would hold on another database, or are false alarms.
+    pub dismissed: Vec<Dismissal>,
+    /// The locks on tables that exist before the file.
+    pub locks: Vec<TableLock>,
+    /// The statement goes into a *before* file as well as into an *after* file.
+    pub fits_both: bool,
+    /// The statement may take its time, with whatever is locked meanwhile.
+    pub is_long: bool,
+    /// The actions of an `ALTER TABLE` that has several: the class, and the statement alone.
+    pub(super) actions: Vec<(Class, bool, String)>,
+}
+
+/// A rule that holds for a statement.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The rule.
+    pub rule: &'static Rule,
+    /// The line of the file.
+    pub line: usize,
+    /// The safe form, in the statement's own names where that is possible.
+    pub safe_form: String,
+}
+
+/// A rule that does not hold for a statement on this database.
+#[derive(Clone, Debug)]
+pub struct Dismissal {
+    /// The rule.
+    pub rule: &'static Rule,
+    /// The line of the file.
+    pub line: usize,
+    /// The reason: the table is small, a constraint proves it, the table is new.
+    pub because: String,
+}
+
+/// Judges a statement without the rest of its file.
+pub fn judge_statement(statement: &Statement, facts: &TargetFacts) -> Judgement {
+    judge_in(statement, &mut Scope::new(facts))
+}
+
+/// Returns the locks that a statement takes on tables that exist.
+pub fn statement_locks(statement: &Statement, facts: &TargetFacts) -> Vec<TableLock> {
+    judge_statement(statement, facts).locks
+}
+
+/// Judges a statement, and records in the scope what it changes.
+pub(super) fn judge_in(statement: &Statement, scope: &mut Scope<'_>) -> Judgement {
+    let whole = 0..statement.text.len();
+    if !statement.syntax_errors.is_empty() {
+        let mut draft = Draft::new(statement, scope, Vec::new());
+        draft.add_at(SYNTAX_ERROR, whole);
+        // Nothing weaker can be ruled out.
+        if statement.begins(&["ALTER", "TABLE"])
+            && let Some(table) = statement.altered_table()
+        {
+            draft.lock(&table, LockMode::AccessExclusive, true);
+        }
+        return finish(draft);
+    }
+    if statement.transaction_control().is_some() {
+        let mut draft = Draft::new(statement, scope, Vec::new());
+        draft.add_at(TRANSACTION_CONTROL, whole);
+        return finish(draft);
+    }
+    let root = SourceFile::parse(&statement.text).syntax_node();
+    let Some(node) = root.children().next() else {
+        return finish(Draft::new(statement, scope, Vec::new()));
+    };
+    let mut draft = Draft::new(statement, scope, squawk::violations(statement, scope.facts));
+    match node.kind() {
+        SyntaxKind::ALTER_TABLE => alter_table::judge(&mut draft, &node),
+        kind if create::is_creation(kind) => create::judge(&mut draft, &node),
+        kind if drop::is_drop(kind) => drop::judge(&mut draft, &node),
+        kind if data::is_query(kind) => data::judge(&mut draft, &node),
+        _ => other::judge(&mut draft, &node),
+    }
+    let judgement = finish(draft);
+    match node.kind() {
+        SyntaxKind::ALTER_TABLE => alter_table::apply(scope, &node),
+        kind if create::is_creation(kind) => create::apply(scope, &node),
+        kind if drop::is_drop(kind) => drop::apply(scope, &node),
+        _ => other::apply(scope, &node),
+    }
+    judgement
+}
+
+fn finish(draft: Draft<'_>) -> Judgement {
+    let class_of = |range: &Range<usize>| {
+        let inside = draft
+            .found
+            .iter()
+            .filter(|one| range.contains(&one.range.start));
+        inside
+            .map(|one| one.rule.class)
+            .max()
+            .unwrap_or(Class::Before)
+    };
+    let text = &draft.statement.text;
+    let line = |at: usize| {
+        let before = &text[..text.floor_char_boundary(at.min(text.len()))];
+        draft.statement.line + before.matches('\n').count()
+    };
+    let actions = if draft.actions.len() > 1 {
+        let head = &text[..draft.actions[0].0.start];
+        let action = |(range, fits_both): &(Range<usize>, bool)| {
+            let alone = format!("{head}{}", &text[range.clone()]);
+            (class_of(range), *fits_both, alone)
+        };
+        draft.actions.iter().map(action).collect()
+    } else {
+        Vec::new()
+    };
+    let class = class_of(&(0..usize::MAX));
+    let finding = |one: &Found| Finding {
+        rule: one.rule,
+        line: line(one.range.start),
+        safe_form: one
+            .safe_form
+            .clone()
+            .unwrap_or_else(|| one.rule.safe_form.to_owned()),
+    };
+    let dismissal = |(rule, range, because): &(&'static Rule, Range<usize>, String)| Dismissal {
+        rule,
+        line: line(range.start),
+        because: because.clone(),
+    };
+    let mut findings: Vec<Finding> = draft.found.iter().map(finding).collect();
+    findings.sort_by_key(|one| std::cmp::Reverse(one.rule.class));
+    Judgement {
+        line: draft.statement.line,
+        class,
+        findings,
+        dismissed: draft.dismissed.iter().map(dismissal).collect(),
+        fits_both: draft.fits_both && class == Class::Before,
+        is_long: draft.is_long,
+        actions,
+        locks: draft.locks,
+    }
+}
