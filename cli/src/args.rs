@@ -47,6 +47,8 @@ pub enum Command {
     ///
     /// The command finds the database as a function of the stage does, by the same variables:
     /// STAGELINK_HEROKU_PIPELINE and HEROKU_API_KEY, those of another provider, or DATABASE_URL.
+    /// What the environment leaves open, stagelink.toml says; the token is by default that of the
+    /// Heroku command line.
     #[command(subcommand)]
     Mark(MarkCommand),
     /// Links a Netlify site: gives each deploy context the database of its stage.
@@ -57,8 +59,11 @@ pub enum Command {
     /// credentials as a secret variable of that context alone. It first shows what it is going to
     /// set, and asks.
     ///
-    /// STAGELINK_HEROKU_PIPELINE names the pipeline. HEROKU_API_KEY holds a Heroku token that may
-    /// read all stages and stays on this machine. NETLIFY_AUTH_TOKEN holds a token of Netlify.
+    /// stagelink.toml names the site, the pipeline and the stages; the command writes it where the
+    /// project has none. STAGELINK_HEROKU_PIPELINE overrides its pipeline. HEROKU_API_KEY holds a
+    /// Heroku token that may read all stages and stays on this machine; by default it is that of
+    /// the Heroku command line. NETLIFY_AUTH_TOKEN holds a token of Netlify; by default it is that
+    /// of the Netlify command line.
     Link(LinkOptions),
     /// Applies the project's migrations to a stage's database.
     ///
@@ -95,21 +100,24 @@ pub enum Command {
 /// The options of `stagelink link`.
 #[derive(Clone, Debug, Parser)]
 pub struct LinkOptions {
-    /// Name or ID of the site. By default the site that `netlify link` has linked the project to.
+    /// Name or ID of the site. By default that of stagelink.toml, or the site that `netlify link`
+    /// has linked the project to.
     #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
     pub site: Option<String>,
 
-    /// The project: the folder with netlify.toml and .netlify/.
+    /// The project: the folder with stagelink.toml, netlify.toml and .netlify/.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub project: PathBuf,
 
-    /// Links only this stage; may be repeated. By default production, staging and review.
+    /// Links only this stage; may be repeated. By default review, and production and staging, or
+    /// those of them that stagelink.toml has on Heroku.
     #[arg(long = "stage", value_name = "STAGE")]
     pub stages: Vec<String>,
 
-    /// The branch whose deploys belong to stage staging.
-    #[arg(long, value_name = "BRANCH", default_value = "staging")]
-    pub staging_branch: String,
+    /// The branch whose deploys belong to stage staging [default: that of stagelink.toml, else
+    /// staging]
+    #[arg(long, value_name = "BRANCH")]
+    pub staging_branch: Option<String>,
 
     /// Does not set variables for deploys of other branches. By default they get stage review,
     /// without a database.
@@ -254,7 +262,8 @@ pub struct MigrateOptions {
     #[arg(long)]
     pub json: bool,
 
-    /// The folder of the migrations [default: migrations in the project]
+    /// The folder of the migrations [default: that of stagelink.toml, else migrations in the
+    /// project]
     #[arg(long, value_name = "DIR")]
     pub migrations: Option<PathBuf>,
 
@@ -299,7 +308,8 @@ pub struct NewMigrationOptions {
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub project: PathBuf,
 
-    /// The folder of the migrations [default: migrations in the project]
+    /// The folder of the migrations [default: that of stagelink.toml, else migrations in the
+    /// project]
     #[arg(long, value_name = "DIR")]
     pub migrations: Option<PathBuf>,
 }
@@ -359,7 +369,7 @@ pub struct LocalOptions {
     )]
     pub local: Option<u16>,
 
-    /// With --local, the folder of the project.
+    /// The folder of the project, with stagelink.toml.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub project: PathBuf,
 }
@@ -413,10 +423,10 @@ pub struct DevOptions {
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub heroku_port: u16,
 
-    /// Name of the pipeline on the local Heroku. Its apps are named NAME-staging and
-    /// NAME-production.
-    #[arg(long, value_name = "NAME", default_value = "stagelink")]
-    pub pipeline: String,
+    /// Name of the pipeline on the local Heroku. The app of a stage is named NAME-STAGE
+    /// [default: the pipeline of stagelink.toml, else stagelink]
+    #[arg(long, value_name = "NAME")]
+    pub pipeline: Option<String>,
 
     /// Port of Postgres; 0 takes a free one.
     #[arg(long, value_name = "PORT", default_value_t = 0)]

@@ -4,8 +4,8 @@ use secrecy::ExposeSecret as _;
 use stagelink_pipeline::ensure_own_stage;
 
 use crate::args::CredentialsOptions;
-use crate::mark;
 use crate::output::print;
+use crate::stage_database::{advised, database_of};
 
 /// Finds a stage's database by a provider, connects to it, and prints the value of
 /// `STAGELINK_CREDENTIALS`: a secret.
@@ -18,8 +18,8 @@ use crate::output::print;
 pub async fn run(options: CredentialsOptions) -> anyhow::Result<()> {
     // The older value may be the one to be replaced.
     let stage = options.stage.as_deref();
-    let database = mark::database_of(&["STAGELINK_CREDENTIALS"], stage, &options.local)?;
-    let found = mark::advised(database.inspect().await, stage)?;
+    let database = database_of(&["STAGELINK_CREDENTIALS"], stage, &options.local).await?;
+    let found = advised(database.inspect().await, stage)?;
     ensure_own_stage(&found)?;
     print(found.credentials.to_variable(found.stage).expose_secret())
 }

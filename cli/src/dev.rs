@@ -11,6 +11,7 @@ use stagelink_local::lambda::LogLine;
 use stagelink_local::netlify::SiteConfig;
 use stagelink_local::{Cloud, CloudConfig, StageSite};
 use stagelink_local_postgres::{Server, ServerOptions, ServerSource, random_password};
+use stagelink_pipeline::SettingsFile;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::DevOptions;
@@ -60,6 +61,7 @@ impl DevEnvironment {
     async fn start(options: &DevOptions) -> anyhow::Result<Self> {
         let source = postgres_source::choose(options)?;
         let project = project::open(&options.project)?;
+        let file = SettingsFile::load(&project)?;
         let config = SiteConfig::load(&project)?;
         for warning in &config.warnings {
             note(format_args!("  ! {warning}"));
@@ -75,7 +77,15 @@ impl DevEnvironment {
         }
         let functions = build_functions(&project, options.release).await?;
         let postgres = start_postgres(options, source).await?;
-        let cloud = match Self::start_cloud(options, &project, config, &functions, &postgres).await
+        let cloud = match Self::start_cloud(
+            options,
+            &project,
+            file.as_ref(),
+            config,
+            &functions,
+            &postgres,
+        )
+        .await
         {
             Ok(cloud) => cloud,
             Err(error) => {
@@ -101,20 +111,21 @@ impl DevEnvironment {
     async fn start_cloud(
         options: &DevOptions,
         project: &Path,
+        file: Option<&SettingsFile>,
         config: SiteConfig,
         functions: &[BuiltFunction],
         postgres: &Server,
     ) -> anyhow::Result<Cloud> {
         let step = Step::begin("Heroku and the site");
         let mut stages = Vec::new();
-        for stage in [Stage::Staging, Stage::Production] {
+        for stage in stages_of(file)? {
             let database = postgres
                 .create_database(stage.as_str(), &random_password())
                 .await?;
             stages.push((stage, database));
         }
         let cloud_config = CloudConfig {
-            pipeline: options.pipeline.clone(),
+            pipeline: pipeline_of(options, file),
             stages,
             databases: postgres.database_admin(),
             functions: functions
@@ -130,7 +141,8 @@ impl DevEnvironment {
         step.done(&format!("{}, {}", cloud.heroku().url(), site_urls(&cloud)));
 
         let step = Step::begin("marks and migrations");
-        let migrated = migrate(&cloud, &project.join("migrations")).await;
+        let folder = project::migrations_folder(project, file);
+        let migrated = migrate(&cloud, &folder).await;
         match migrated {
             Ok(applied) => step.done(&applied),
             Err(error) => {
@@ -158,6 +170,27 @@ impl DevEnvironment {
         self.postgres.stop().await?;
         Ok(())
     }
+}
+
+/// Returns the name of the local pipeline.
+fn pipeline_of(options: &DevOptions, file: Option<&SettingsFile>) -> String {
+    let named = options.pipeline.as_deref();
+    let named = named.or(file.and_then(SettingsFile::pipeline));
+    named.unwrap_or("stagelink").to_owned()
+}
+
+/// Returns the stages of `stagelink.toml` that run here, each with a database on the local Heroku
+/// whatever provider it has elsewhere; without a file staging and production. A preview's stage
+/// needs a pull request, so review is left out.
+fn stages_of(file: Option<&SettingsFile>) -> anyhow::Result<Vec<Stage>> {
+    let stages = file.map(SettingsFile::stages).into_iter().flatten();
+    let stages = stages.map(|(stage, _)| stage.as_str().parse());
+    let mut stages = stages.collect::<Result<Vec<Stage>, _>>()?;
+    stages.retain(|stage| *stage != Stage::Review);
+    if stages.is_empty() {
+        stages = vec![Stage::Staging, Stage::Production];
+    }
+    Ok(stages)
 }
 
 async fn build_functions(project: &Path, release: bool) -> anyhow::Result<Vec<BuiltFunction>> {
@@ -243,4 +276,29 @@ fn shutdown_signal() -> anyhow::Result<impl Future<Output = ()>> {
             _ = hangup.recv() => {}
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stages(text: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("stagelink.toml"), text).unwrap();
+        let file = SettingsFile::load(folder.path()).unwrap();
+        let stages = stages_of(file.as_ref()).unwrap();
+        stages.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn stages_of_the_file_run_but_not_review() {
+        assert_eq!(
+            stages("[stages.review]\n[stages.production]\n[stages.development]"),
+            ["development", "production"]
+        );
+        for text in ["", "[stages.review]"] {
+            assert_eq!(stages(text), ["staging", "production"]);
+        }
+        assert_eq!(stages_of(None).unwrap().len(), 2);
+    }
 }

@@ -1,14 +1,14 @@
 //! `stagelink mark`: shows, sets or removes the stage mark of a database.
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
-use stagelink::{Database, DatabaseInfo, ErrorKind, Settings, Stage, StageMark};
+use stagelink::{DatabaseInfo, StageMark};
 
-use crate::args::{LocalOptions, MarkCommand};
-use crate::local_clouds;
+use crate::args::MarkCommand;
 use crate::output::print;
+use crate::stage_database::{advised, database_of};
 
 /// Shows, sets or removes the mark of a stage's database.
 ///
@@ -23,7 +23,7 @@ pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
         | MarkCommand::Set { options, .. } => options.clone(),
     };
     let (stage, local) = (options.stage.as_deref(), &options.local);
-    let database = database_of(&[], stage, local)?;
+    let database = database_of(&[], stage, local).await?;
     let found = match command {
         MarkCommand::Show(_) => database.inspect().await,
         MarkCommand::Set { replace, .. } => {
@@ -57,67 +57,6 @@ fn ensure_own_mark(found: &DatabaseInfo, replace: bool) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-/// Returns the database that a function of the stage would have with this process's environment,
-/// without the variables `ignored`; or with `--local` that of the local clouds.
-///
-/// # Errors
-///
-/// An unknown stage, and the errors of `--local`.
-pub(crate) fn database_of(
-    ignored: &[&str],
-    stage: Option<&str>,
-    local: &LocalOptions,
-) -> anyhow::Result<Database> {
-    Ok(Database::new(
-        settings_of(ignored, stage, local)?.map(Settings::with_app_names),
-    ))
-}
-
-/// Returns the settings that a function of the stage would have with this process's environment, as
-/// [`database_of`] has them.
-///
-/// # Errors
-///
-/// As [`database_of`].
-pub(crate) fn settings_of(
-    ignored: &[&str],
-    stage: Option<&str>,
-    local: &LocalOptions,
-) -> anyhow::Result<Result<Settings, stagelink::Error>> {
-    let stage: Option<Stage> = stage
-        .map(str::parse)
-        .transpose()
-        .context("could not use the stage of --stage")?;
-    let named = stage.map(|stage| ("STAGELINK_STAGE".to_owned(), stage.to_string()));
-    let own = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let settings = if local.local.is_some() {
-        let mut own = own.filter(|(name, _)| name == "STAGELINK_STAGE");
-        let of_variable = own.next().map(|(_, name)| name.trim().parse()).transpose();
-        let stage = stage.map_or_else(|| of_variable, |stage| Ok(Some(stage)))?;
-        Settings::from_vars(local_clouds::variables(local, stage)?.unwrap_or_default())
-    } else {
-        let own = own
-            .filter(|(name, _)| named.is_none() || name != "STAGELINK_STAGE")
-            .filter(|(name, _)| !ignored.contains(&name.as_str()));
-        Settings::from_vars(own.chain(named.clone()))
-    };
-    Ok(settings)
-}
-
-/// Adds the advice of the command's own option to an error that a function would have, too.
-pub(crate) fn advised<T>(
-    found: Result<T, stagelink::Error>,
-    stage: Option<&str>,
-) -> anyhow::Result<T> {
-    found.map_err(|error| match (error.kind(), stage) {
-        (ErrorKind::Stage, None) => {
-            anyhow::Error::new(error).context("could not find the stage: name it with --stage")
-        }
-        _ => error.into(),
-    })
 }
 
 #[derive(Serialize)]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use stagelink_pipeline::SettingsFile;
 
 /// Returns the absolute path of a project's folder.
 ///
@@ -23,6 +24,12 @@ pub(crate) fn open(folder: &Path) -> anyhow::Result<PathBuf> {
         );
     }
     Ok(project)
+}
+
+/// Returns the folder of a project's migrations: that of `stagelink.toml`, else `migrations`.
+pub(crate) fn migrations_folder(project: &Path, file: Option<&SettingsFile>) -> PathBuf {
+    let named = file.and_then(SettingsFile::migrations);
+    project.join(named.unwrap_or(Path::new("migrations")))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod link;
 mod migrations;
 mod netlify;
 mod refusal;
+mod settings_file;
 
 pub use crate::api::ApiAccess;
 pub use crate::error::Error;
@@ -72,3 +73,8 @@ pub use crate::migrations::statement::Statement;
 pub use crate::migrations::statement::SyntaxError;
 pub use crate::migrations::statement::split_statements;
 pub use crate::netlify::DeployContext;
+pub use crate::settings_file::NewSettingsFile;
+pub use crate::settings_file::SETTINGS_FILE;
+pub use crate::settings_file::SettingsFile;
+pub use crate::settings_file::StageProvider;
+pub use crate::settings_file::StageSettings;

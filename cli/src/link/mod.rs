@@ -2,6 +2,7 @@
 
 mod netlify_commands;
 mod request;
+mod settings_file;
 mod table;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -13,7 +14,8 @@ use stagelink_pipeline::{
 };
 
 use crate::args::LinkOptions;
-use crate::output::print;
+use crate::link::settings_file::ProposedFile;
+use crate::output::{note, print};
 use crate::progress::Step;
 
 /// Links a site: looks up its variables and the stages' databases, proves the tokens, finds the
@@ -24,15 +26,23 @@ use crate::progress::Step;
 /// The error of the first step that fails. Nothing is set before the plan was shown. A leak that
 /// the plan leaves is an error, also where the plan is only shown or printed.
 pub async fn run(options: LinkOptions) -> anyhow::Result<()> {
-    let request = request::from_options(&options)?;
-    let (site, mut plan) = make_plan(request, options.stages.is_empty()).await?;
+    let request = request::from_options(&options).await?;
+    let (request, site, mut plan) = make_plan(request, options.stages.is_empty()).await?;
+    let proposed = ProposedFile::of(&request, &options)?;
     if options.print {
         let tokens = request::by_stage("--token-for", &options.tokens)?;
         let lines = netlify_commands::lines(&plan, &tokens, site.is_known());
         print(lines.join("\n"))?;
         return ensure_no_leak_stays(&plan);
     }
-    let text = table::text(&plan);
+    let mut text = table::text(&plan);
+    if let Some(file) = &proposed {
+        let path = file.path().display();
+        text.push_str(&format!(
+            "\n{path} will be written: it names the site, the pipeline and the stages for the other \
+             commands, and holds no secret"
+        ));
+    }
     match options.json {
         // Standard output has one line, at the end.
         true => writeln!(std::io::stderr(), "{text}").context("could not show the plan")?,
@@ -58,6 +68,10 @@ pub async fn run(options: LinkOptions) -> anyhow::Result<()> {
     if !plan.changes().is_empty() {
         apply(&plan, &site).await?;
     }
+    // The site is linked, with the file or without it.
+    if let Some(Err(error)) = proposed.as_ref().map(ProposedFile::write) {
+        note(format_args!("  ! {error:#}"));
+    }
     if options.json {
         return print_json(&plan, true);
     }
@@ -70,7 +84,7 @@ pub async fn run(options: LinkOptions) -> anyhow::Result<()> {
 async fn make_plan(
     request: LinkRequest,
     leaves_moved_stages: bool,
-) -> anyhow::Result<(SiteVariables, LinkPlan)> {
+) -> anyhow::Result<(LinkRequest, SiteVariables, LinkPlan)> {
     let step = Step::begin("site");
     let site = SiteVariables::look_up(&request).await?;
     let request = match leaves_moved_stages {
@@ -78,17 +92,16 @@ async fn make_plan(
         false => request,
     };
     request.ensure_not_moved(&site)?;
-    let request = &request;
     step.done(&match site.is_known() {
         true => format!("{}, {} variables", site.name(), site.count()),
         false => format!(
-            "{}, whose variables are not read without NETLIFY_AUTH_TOKEN",
+            "{}, whose variables are not read without a token of Netlify",
             site.name()
         ),
     });
 
     let step = Step::begin("databases");
-    let databases = StageDatabases::find(request).await?;
+    let databases = StageDatabases::find(&request).await?;
     step.done(&format!(
         "{} found and tried, {} compared with them",
         databases.linked().len(),
@@ -96,20 +109,20 @@ async fn make_plan(
     ));
 
     let step = Step::begin("tokens");
-    let tokens = ProvedTokens::prove(request, &site, &databases).await?;
+    let tokens = ProvedTokens::prove(&request, &site, &databases).await?;
     step.done(&format!(
         "{} proved not to read production's config vars",
         tokens.count()
     ));
 
     let step = Step::begin("database URLs");
-    let owners = UrlOwners::find(request, &site, &databases).await?;
+    let owners = UrlOwners::find(&request, &site, &databases).await?;
     step.done(&format!(
         "{} in the variables that can be read",
         owners.count()
     ));
-    let plan = LinkPlan::new(request, &site, &databases, &tokens, &owners)?;
-    Ok((site, plan))
+    let plan = LinkPlan::new(&request, &site, &databases, &tokens, &owners)?;
+    Ok((request, site, plan))
 }
 
 /// Makes sure that the plan, once it is applied with its removals, leaves no leak.

@@ -7,53 +7,55 @@ use anyhow::{Context as _, bail};
 use secrecy::SecretString;
 use serde::Deserialize;
 use stagelink::Stage;
-use stagelink_pipeline::{ApiAccess, LinkRequest};
+use stagelink_pipeline::{ApiAccess, LinkRequest, SettingsFile};
 
 use crate::args::LinkOptions;
+use crate::login;
 
 /// Builds the request from the options and this process's environment.
 ///
 /// # Errors
 ///
 /// An option or variable that is missing, misspelled or unusable. No value of a variable is in the message.
-pub(super) fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRequest> {
+pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRequest> {
     let environment = Environment::of_process();
     stagelink::ensure_known_names(&environment.0)?;
-    let site = site_of(options.site.as_deref(), &options.project)?;
-    let pipeline = environment.required(
-        "STAGELINK_HEROKU_PIPELINE",
-        "set it to the name of the Heroku pipeline whose stages are linked",
+    let file = SettingsFile::load(&options.project)?;
+    let file = file.as_ref();
+    let named_site = options
+        .site
+        .as_deref()
+        .or(file.and_then(SettingsFile::site));
+    let site = site_of(named_site, &options.project)?;
+    let pipeline = environment.var("STAGELINK_HEROKU_PIPELINE");
+    let pipeline = pipeline.or(file.and_then(SettingsFile::pipeline)).context(
+        "STAGELINK_HEROKU_PIPELINE is not set: set it to the name of the Heroku pipeline whose \
+         stages are linked, or set heroku.pipeline in stagelink.toml",
     )?;
-    let heroku = environment.access(
-        "STAGELINK_HEROKU_API_URL",
-        "https://api.heroku.com",
-        "HEROKU_API_KEY",
-        "set it to a token that reads the config vars of all stages (`heroku \
-         authorizations:create --scope read-protected`); it stays on this machine",
-    )?;
-    let stages: Vec<Stage> = match options.stages.as_slice() {
-        [] => vec![Stage::Production, Stage::Staging, Stage::Review],
-        names => names
-            .iter()
-            .map(|name| name.parse())
-            .collect::<Result<_, _>>()?,
-    };
+    let heroku = environment.heroku().await?;
+    let stages = stages_of(options, file)?;
+    let staging_branch = options.staging_branch.as_deref();
+    let staging_branch = staging_branch
+        .or_else(|| file?.stages().get(&Stage::Staging)?.branch())
+        .unwrap_or("staging");
     let mut request = LinkRequest::new(site, pipeline, heroku)
         .with_settings(&environment.0)
-        .with_stages(
-            &stages,
-            &options.staging_branch,
-            !options.skip_branch_deploys,
-        )?;
-    // To print commands no token of Netlify's is needed.
-    if !options.print || environment.var("NETLIFY_AUTH_TOKEN").is_some() {
-        request = request.with_netlify(environment.access(
-            "NETLIFY_API_URL",
-            "https://api.netlify.com",
-            "NETLIFY_AUTH_TOKEN",
-            "make a personal access token in Netlify's user settings, under Applications, or \
-             print commands for the Netlify command line with --print",
-        )?);
+        .with_stages(&stages, staging_branch, !options.skip_branch_deploys)?;
+    let config_var = file.and_then(SettingsFile::config_var);
+    if let (Some(name), None) = (config_var, environment.var("STAGELINK_CONFIG_VAR")) {
+        request = request.with_settings([("STAGELINK_CONFIG_VAR", name)]);
+    }
+    match environment.netlify() {
+        Ok(netlify) => request = request.with_netlify(netlify),
+        // To print commands no token of Netlify's is needed.
+        Err(_) if options.print => {}
+        Err(error) => return Err(error),
+    }
+    for (&stage, settings) in file.map(SettingsFile::stages).into_iter().flatten() {
+        let is_used = stages.contains(&stage) || stage >= Stage::Staging;
+        if let Some(app) = settings.heroku_app().filter(|_| is_used) {
+            request = request.with_app(stage, app)?;
+        }
     }
     for (stage, app) in by_stage("--app", &options.apps)? {
         request = request.with_app(stage, app)?;
@@ -102,16 +104,45 @@ impl Environment {
             .with_context(|| format!("{name} is not set: {advice}"))
     }
 
-    fn access(
-        &self,
-        url_variable: &str,
-        default_url: &str,
-        token_variable: &str,
-        advice: &str,
-    ) -> anyhow::Result<ApiAccess> {
-        let token = self.required(token_variable, advice)?;
-        let url = self.var(url_variable).unwrap_or(default_url);
-        Ok(ApiAccess::new(url, token.into(), token_variable))
+    /// Returns the access to Heroku, with the token of the environment or of the command line's
+    /// login.
+    async fn heroku(&self) -> anyhow::Result<ApiAccess> {
+        let url = self.var("STAGELINK_HEROKU_API_URL");
+        let (token, origin) = match self.var("HEROKU_API_KEY") {
+            Some(token) => (Some(token.into()), "HEROKU_API_KEY"),
+            None => (
+                login::heroku::token(url).await,
+                "the login of the Heroku command line",
+            ),
+        };
+        let token = token.context(
+            "HEROKU_API_KEY is not set, and the Heroku command line has no login for this API: set \
+             it to a token that reads the config vars of all stages (`heroku \
+             authorizations:create --scope read-protected`), which stays on this machine, or run \
+             `heroku login`",
+        )?;
+        let url = url.unwrap_or("https://api.heroku.com");
+        Ok(ApiAccess::new(url, token, origin))
+    }
+
+    /// Returns the access to Netlify, with the token of the environment or of the command line's
+    /// login.
+    fn netlify(&self) -> anyhow::Result<ApiAccess> {
+        let (token, origin) = match self.var("NETLIFY_AUTH_TOKEN") {
+            Some(token) => (Some(token.into()), "NETLIFY_AUTH_TOKEN"),
+            None => (
+                login::netlify::token(),
+                "the login of the Netlify command line",
+            ),
+        };
+        let token = token.context(
+            "NETLIFY_AUTH_TOKEN is not set, and the Netlify command line has no login: make a \
+             personal access token in Netlify's user settings, under Applications, run `netlify \
+             login`, or print commands for the Netlify command line with --print",
+        )?;
+        let url = self.var("NETLIFY_API_URL");
+        let url = url.unwrap_or("https://api.netlify.com");
+        Ok(ApiAccess::new(url, token, origin))
     }
 
     /// Returns the token that `--token-for` gives a stage: the value of the variable it names.
@@ -131,6 +162,38 @@ impl Environment {
         let advice = format!("it was named by --token-for as the token of stage {stage}");
         Ok(self.required(name, &advice)?.into())
     }
+}
+
+/// Returns the stages to link: the named ones, else review and those of production and staging that
+/// the file has on Heroku.
+fn stages_of(options: &LinkOptions, file: Option<&SettingsFile>) -> anyhow::Result<Vec<Stage>> {
+    let named: Vec<Stage> = options
+        .stages
+        .iter()
+        .map(|name| name.parse())
+        .collect::<Result<_, _>>()?;
+    let elsewhere = |stage: Stage| file?.stages().get(&stage)?.elsewhere();
+    if let Some((stage, provider)) = named
+        .iter()
+        .find_map(|&stage| Some((stage, elsewhere(stage)?)))
+    {
+        bail!(
+            "the database of stage {stage} is not on Heroku by stagelink.toml, but of the provider \
+             {provider}: `stagelink link` sets stages on Heroku alone, so set this stage's \
+             variables by hand"
+        );
+    }
+    if !named.is_empty() {
+        return Ok(named);
+    }
+    let is_linked = |stage: Stage| match file.map(SettingsFile::stages) {
+        Some(stages) if !stages.is_empty() && stage != Stage::Review => {
+            stages.contains_key(&stage) && elsewhere(stage).is_none()
+        }
+        _ => elsewhere(stage).is_none(),
+    };
+    let all = [Stage::Production, Stage::Staging, Stage::Review];
+    Ok(all.into_iter().filter(|&stage| is_linked(stage)).collect())
 }
 
 /// Parses options of the form `STAGE=VALUE`. A wrong value is not repeated.

@@ -10,18 +10,16 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use stagelink::{Database, Settings, Stage};
 use stagelink_pipeline::{
-    Disagreement, MigrationEvent, MigrationFolder, MigrationOptions, MigrationPlan,
+    Disagreement, MigrationEvent, MigrationFolder, MigrationOptions, MigrationPlan, SettingsFile,
     ensure_own_stage,
 };
 
 use self::report::Report;
 use crate::args::{AllowedDisagreement, MigrateCommand, MigrateOptions};
-use crate::mark;
 use crate::output::print;
 use crate::progress::Step;
-
-/// The folder of migrations in a project.
-const FOLDER: &str = "migrations";
+use crate::project;
+use crate::stage_database::settings_of;
 
 /// Applies a project's migrations to a stage's database: shows the plan, asks, and applies it.
 ///
@@ -43,10 +41,10 @@ pub async fn run(options: MigrateOptions) -> anyhow::Result<()> {
 }
 
 async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
-    let folder = folder(&options.local.project, options.migrations.as_deref());
+    let folder = folder(&options.local.project, options.migrations.as_deref())?;
     let folder = MigrationFolder::read(&folder)?;
     let limits = limits(options);
-    let database = database(options)?;
+    let database = database(options).await?;
 
     let step = Step::begin("database");
     let found = database
@@ -101,12 +99,18 @@ pub async fn apply(database: &Database, folder: &Path) -> anyhow::Result<Vec<Str
 }
 
 /// Returns the folder of migrations: of the project, unless one is named.
-fn folder(project: &Path, named: Option<&Path>) -> PathBuf {
-    named.map_or_else(|| project.join(FOLDER), Path::to_owned)
+fn folder(project: &Path, named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    match named {
+        Some(folder) => Ok(folder.to_owned()),
+        None => {
+            let file = SettingsFile::load(project)?;
+            Ok(project::migrations_folder(project, file.as_ref()))
+        }
+    }
 }
 
 /// Returns the stage's database itself, without a pooler: a migration needs a session of its own.
-fn database(options: &MigrateOptions) -> anyhow::Result<Database> {
+async fn database(options: &MigrateOptions) -> anyhow::Result<Database> {
     let stage = options.stage.as_deref();
     if stage.is_none() && std::env::var_os("STAGELINK_STAGE").is_none() {
         bail!("no stage is named: `stagelink migrate staging`, or set STAGELINK_STAGE");
@@ -115,7 +119,7 @@ fn database(options: &MigrateOptions) -> anyhow::Result<Database> {
         let parsed: Result<Stage, _> = stage.parse();
         parsed.context("could not use the stage")?;
     }
-    let settings = mark::settings_of(&[], stage, &options.local)?;
+    let settings = settings_of(&[], stage, &options.local).await?;
     let settings = settings.map(Settings::with_app_names);
     Ok(Database::new(settings.map(Settings::without_pooler)))
 }

@@ -10,7 +10,7 @@ use crate::output::print;
 
 /// Creates the file, and prints its path.
 pub(super) fn run(options: &NewMigrationOptions) -> anyhow::Result<()> {
-    let path = super::folder(&options.project, options.migrations.as_deref());
+    let path = super::folder(&options.project, options.migrations.as_deref())?;
     if !path.exists() {
         let created = fs::create_dir_all(&path);
         created.with_context(|| format!("could not create the folder {}", path.display()))?;

@@ -55,7 +55,7 @@ macro_rules! files {
 
 /// The path of each file in the project, and its text. Manifests have another name among the
 /// templates: Cargo would take their folders for packages.
-const FILES: [(&str, &str); 13] = files! {
+const FILES: [(&str, &str); 14] = files! {
     ".github/workflows/site.yml": "github/site.yml",
     ".gitignore": "gitignore",
     "Cargo.toml": "Cargo.toml.template",
@@ -69,6 +69,7 @@ const FILES: [(&str, &str); 13] = files! {
     "scripts/build": "scripts/build",
     "scripts/dev": "scripts/dev",
     "scripts/stagelink": "scripts/stagelink",
+    "stagelink.toml": "stagelink.toml",
 };
 
 #[cfg(test)]

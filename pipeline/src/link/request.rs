@@ -9,6 +9,7 @@ use crate::api::ApiAccess;
 use crate::error::{Error, ErrorKind};
 use crate::link::moved_stage::MovedStage;
 use crate::netlify::DeployContext;
+use crate::settings_file::NewSettingsFile;
 
 /// A request to link a Netlify site to the databases of a Heroku pipeline.
 ///
@@ -223,6 +224,20 @@ impl LinkRequest {
     pub fn with_leaks_removed(mut self) -> Self {
         self.removes_leaks = true;
         self
+    }
+
+    /// Returns the file that has this request's site, pipeline, stages and apps, for a project
+    /// without one.
+    pub fn settings_file(&self) -> NewSettingsFile {
+        let stages = self.stages().into_iter();
+        NewSettingsFile {
+            site: self.site.clone(),
+            pipeline: self.pipeline.clone(),
+            staging_branch: self.staging_branch.clone(),
+            stages: stages
+                .map(|stage| (stage, self.app(stage).map(str::to_owned)))
+                .collect(),
+        }
     }
 
     /// The linked stages, production first.

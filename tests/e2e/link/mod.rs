@@ -6,6 +6,7 @@ mod leaks;
 mod moved;
 mod refused;
 mod set;
+mod settings_file;
 mod tokens;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use stagelink_local_postgres::Database;
 use stagelink_tests::{
     CapturedRequest, HttpCapture, Record, as_superuser, database, stagelink_command,
 };
+use tempfile::{TempDir, tempdir};
 use tokio::process::Command;
 
 /// Site without variables, and a pipeline whose staging and production have databases.
@@ -29,6 +31,8 @@ struct Site {
     production: Database,
     /// Environment variables that the command runs with.
     variables: BTreeMap<String, String>,
+    /// The project's folder, in which the command runs, and the home of its user.
+    folder: TempDir,
     record: Record,
 }
 
@@ -49,6 +53,7 @@ impl Site {
         netlify.create_site("shop-site").expect("a site");
         let http_capture = HttpCapture::to(netlify.url()).await;
         let record = Record::new([heroku.api_key().to_owned(), netlify.token().to_owned()]);
+        let folder = tempdir().expect("a folder");
         let variables = [
             ("STAGELINK_HEROKU_PIPELINE", "shop"),
             ("STAGELINK_HEROKU_API_URL", heroku.url()),
@@ -56,6 +61,7 @@ impl Site {
             ("NETLIFY_AUTH_TOKEN", netlify.token()),
             ("NETLIFY_API_URL", http_capture.url()),
             ("NETLIFY_SITE_ID", "shop-site"),
+            ("HOME", folder.path().to_str().expect("a path in UTF-8")),
         ];
         let variables = variables
             .iter()
@@ -68,6 +74,7 @@ impl Site {
             staging,
             production,
             variables,
+            folder,
             record,
         }
     }
@@ -88,9 +95,14 @@ impl Site {
 
     /// Runs `stagelink link` with these arguments.
     async fn link(&self, words: &[&str]) -> LinkOutput {
+        self.stagelink(&[&["link"], words].concat()).await
+    }
+
+    /// Runs `stagelink` with these arguments, in the folder of the project.
+    async fn stagelink(&self, words: &[&str]) -> LinkOutput {
         let output = Command::new(stagelink_command().await)
-            .arg("link")
             .args(words)
+            .current_dir(self.folder.path())
             .env_clear()
             .envs(&self.variables)
             .stdin(Stdio::null())

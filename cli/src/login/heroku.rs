@@ -1,0 +1,80 @@
+//! The token of the Heroku command line's login.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::output::note;
+
+/// The time for `heroku auth:token`, which starts Node: a second on most machines.
+const TIME_LIMIT: Duration = Duration::from_secs(20);
+
+/// Returns the token of the Heroku command line, or `None` if it is not installed, not logged in,
+/// or does not answer in 20 s. A note on standard error says that it is used.
+///
+/// The token is for the API that the command line itself uses: `api_url` is
+/// `STAGELINK_HEROKU_API_URL`, and no other API than `HEROKU_HOST`, or Heroku's own, gets it.
+pub(crate) async fn token(api_url: Option<&str>) -> Option<SecretString> {
+    let host = std::env::var("HEROKU_HOST").ok();
+    if !is_same_api(api_url, host.as_deref()) {
+        return None;
+    }
+    let command = Command::new("heroku")
+        .arg("auth:token")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = timeout(TIME_LIMIT, command).await.ok()?.ok()?;
+    if !output.status.success() {
+        return None;
+    }
+    let text = String::from_utf8(output.stdout).ok()?;
+    // Notices about updates come on lines of their own, before the token.
+    let token = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+    let is_token = token
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    is_token.then(|| {
+        note("  the token for Heroku is that of the Heroku command line's login");
+        token.into()
+    })
+}
+
+/// Returns whether stagelink and the Heroku command line use one API.
+fn is_same_api(api_url: Option<&str>, host: Option<&str>) -> bool {
+    let address = |text: &str| text.trim().trim_end_matches('/').to_ascii_lowercase();
+    let api = api_url.map_or_else(|| "https://api.heroku.com".to_owned(), address);
+    let host = match host.map(address) {
+        None => "https://api.heroku.com".to_owned(),
+        Some(host) if host.starts_with("http") => host,
+        Some(host) => format!("https://api.{host}"),
+    };
+    api == host
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_goes_to_the_api_of_the_login_alone() {
+        for (api_url, host, expected) in [
+            (None, None, true),
+            (Some("https://api.heroku.com/"), None, true),
+            (Some("https://evil.example"), None, false),
+            (None, Some("https://evil.example"), false),
+            (None, Some("heroku.com"), true),
+            (
+                Some("http://127.0.0.1:1"),
+                Some("http://127.0.0.1:1/"),
+                true,
+            ),
+        ] {
+            assert_eq!(is_same_api(api_url, host), expected, "{api_url:?} {host:?}");
+        }
+    }
+}

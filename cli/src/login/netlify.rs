@@ -1,0 +1,69 @@
+//! The token of the Netlify command line's login.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::output::note;
+
+/// Returns the token of the user who is logged in at the Netlify command line, or `None` if there
+/// is none. A note on standard error says that it is used.
+///
+/// The command line keeps it in `netlify/config.json` of the user's configuration folder (on macOS
+/// of `~/Library/Preferences`): netlify-cli 26.2.0, `dist/lib/settings.js`.
+pub(crate) fn token() -> Option<SecretString> {
+    let folder = dirs::preference_dir()?;
+    let token = token_in(&folder.join("netlify").join("config.json"))?;
+    note("  the token for Netlify is that of the Netlify command line's login");
+    Some(token)
+}
+
+fn token_in(file: &Path) -> Option<SecretString> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let mut config: Config = serde_json::from_str(&text).ok()?;
+    let user = config.users.remove(&config.user_id?)?;
+    user.auth.token
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Config {
+    user_id: Option<String>,
+    #[serde(default)]
+    users: BTreeMap<String, User>,
+}
+
+#[derive(Deserialize)]
+struct User {
+    auth: Auth,
+}
+
+#[derive(Deserialize)]
+struct Auth {
+    token: Option<SecretString>,
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[test]
+    fn token_is_that_of_the_current_user() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.json");
+        assert!(token_in(&file).is_none());
+        let users =
+            r#""users":{"a":{"id":"a","auth":{"token":"t-a","github":{}}},"b":{"auth":{}}}"#;
+        for (user, expected) in [("a", Some("t-a")), ("b", None), ("c", None)] {
+            std::fs::write(&file, format!(r#"{{"userId":"{user}",{users}}}"#)).unwrap();
+            let token = token_in(&file);
+            assert_eq!(token.as_ref().map(ExposeSecret::expose_secret), expected);
+        }
+        std::fs::write(&file, "{").unwrap();
+        assert!(token_in(&file).is_none());
+    }
+}

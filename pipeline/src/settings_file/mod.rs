@@ -1,0 +1,139 @@
+//! `stagelink.toml`: the stages of a project, and where the database of each one is.
+
+mod check;
+mod document;
+mod secret_check;
+mod stage;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind as IoErrorKind;
+use std::path::{Path, PathBuf};
+
+use stagelink::Stage;
+
+use crate::error::{Error, ErrorKind};
+
+use self::document::Document;
+pub use self::stage::{StageProvider, StageSettings};
+pub use self::text::NewSettingsFile;
+
+/// The name of the file, in the folder of the project.
+pub const SETTINGS_FILE: &str = "stagelink.toml";
+
+/// The settings of a project that all its commands share, from [`SETTINGS_FILE`]. They hold no
+/// secret.
+///
+/// | key | meaning | default |
+/// | --- | --- | --- |
+/// | `netlify.site` | name or id of the Netlify site | the site of `.netlify/state.json` |
+/// | `heroku.pipeline` | name or id of the Heroku pipeline of each stage that names no other source | none |
+/// | `heroku.config_var` | the config var that holds the database URL of each app | `DATABASE_URL` |
+/// | `stages.STAGE` | a stage of the project: `review`, `development`, `staging` or `production` | none |
+/// | `stages.STAGE.branch` | for staging, the branch whose deploys belong to it | `staging` |
+/// | `stages.STAGE.app` | the Heroku app, where the stage has several in the pipeline; for review, that of previews without a review app | none |
+/// | `stages.STAGE.neon` | the database on Neon: `{ project, branch, database, role }` | Heroku's |
+/// | `stages.STAGE.render` | the database on Render: `{ postgres }` | Heroku's |
+/// | `stages.STAGE.url` | the environment variable of the operator that holds the database URL: `{ variable }` | Heroku's |
+/// | `migrations.folder` | the folder of the migrations, from that of the project | `migrations` |
+///
+/// The environment and a command's options override each of them. Tokens are never in the file.
+#[derive(Clone, Debug)]
+pub struct SettingsFile {
+    path: PathBuf,
+    site: Option<String>,
+    pipeline: Option<String>,
+    config_var: Option<String>,
+    stages: BTreeMap<Stage, StageSettings>,
+    migrations: Option<PathBuf>,
+}
+
+impl SettingsFile {
+    /// Reads the file of a project, or returns `None` if the project has none.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`] when it cannot be read, has an unknown key or stage, a value that
+    /// cannot be used, or a secret. The message names the key and the line, and repeats no value.
+    pub fn load(project: &Path) -> Result<Option<Self>, Error> {
+        let path = project.join(SETTINGS_FILE);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::parse(path, &text).map(Some),
+            Err(error) if error.kind() == IoErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::with_source(
+                ErrorKind::Settings,
+                format!("could not read {}", path.display()),
+                error,
+            )),
+        }
+    }
+
+    fn parse(path: PathBuf, text: &str) -> Result<Self, Error> {
+        let in_file = |error: Error| error.context(format!("could not use {}", path.display()));
+        secret_check::ensure_no_secret(text).map_err(in_file)?;
+        let document = Document::parse(text).map_err(in_file)?;
+        let stages = document.stages().map_err(in_file)?;
+        Ok(Self {
+            site: document.netlify.site,
+            pipeline: document.heroku.pipeline,
+            config_var: document.heroku.config_var,
+            stages,
+            migrations: document.migrations.folder,
+            path,
+        })
+    }
+
+    /// The path of the file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The Netlify site, by its name or id.
+    pub fn site(&self) -> Option<&str> {
+        self.site.as_deref()
+    }
+
+    /// The Heroku pipeline.
+    pub fn pipeline(&self) -> Option<&str> {
+        self.pipeline.as_deref()
+    }
+
+    /// The config var that holds the database URL of each app on Heroku.
+    pub fn config_var(&self) -> Option<&str> {
+        self.config_var.as_deref()
+    }
+
+    /// The folder of the migrations, from that of the project.
+    pub fn migrations(&self) -> Option<&Path> {
+        self.migrations.as_deref()
+    }
+
+    /// The stages of the project.
+    pub fn stages(&self) -> &BTreeMap<Stage, StageSettings> {
+        &self.stages
+    }
+
+    /// Returns the settings of a stage.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`] when the file does not have the stage.
+    pub fn stage(&self, stage: Stage) -> Result<&StageSettings, Error> {
+        self.stages.get(&stage).ok_or_else(|| {
+            let names: Vec<_> = self.stages.keys().map(|stage| stage.as_str()).collect();
+            let has = match names.is_empty() {
+                true => "it has no stages".to_owned(),
+                false => format!("it has {}", names.join(", ")),
+            };
+            Error::new(
+                ErrorKind::Settings,
+                format!(
+                    "{} has no stage {stage} ({has}): add a table [stages.{stage}] to it",
+                    self.path.display()
+                ),
+            )
+        })
+    }
+}

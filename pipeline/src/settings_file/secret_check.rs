@@ -1,0 +1,98 @@
+//! The refusal of secrets in `stagelink.toml`, which is committed.
+
+use toml::{Table, Value};
+
+use crate::error::{Error, ErrorKind};
+use crate::settings_file::check::syntax_error;
+
+/// Parts of the names of keys that hold secrets.
+const SECRET_KEYS: &[&str] = &[
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "api_key",
+    "apikey",
+    "credential",
+    "database_url",
+    "private_key",
+];
+
+/// Beginnings of tokens: Heroku's, Netlify's, Neon's, Render's, and keys of AWS.
+const TOKEN_PREFIXES: &[&str] = &["HRKU-", "nfp_", "nfc_", "napi_", "rnd_", "AKIA", "ASIA"];
+
+/// Makes sure that no key and no value of the file is a secret's, in tables that stagelink does not
+/// know either.
+///
+/// # Errors
+///
+/// The error names the key and never the value. A text that is not TOML is an error too.
+pub(super) fn ensure_no_secret(text: &str) -> Result<(), Error> {
+    let table: Table = toml::from_str(text).map_err(|error| syntax_error(text, &error))?;
+    match find_secret(&table, "") {
+        None => Ok(()),
+        Some(key) => Err(Error::new(
+            ErrorKind::Settings,
+            format!(
+                "{key} looks like a secret, and the file is committed: remove it, put the value \
+                 into the environment (HEROKU_API_KEY, NETLIFY_AUTH_TOKEN, or the variable of \
+                 url.variable), and replace it where it was committed already"
+            ),
+        )),
+    }
+}
+
+/// Returns the path of the first key that holds a secret.
+fn find_secret(table: &Table, path: &str) -> Option<String> {
+    table.iter().find_map(|(key, value)| {
+        let path = match path {
+            "" => shown_key(key),
+            path => format!("{path}.{}", shown_key(key)),
+        };
+        let is_named_so = !value.is_table() && is_secret_key(key);
+        (is_named_so || is_secret_text(key))
+            .then(|| path.clone())
+            .or_else(|| find_in_value(value, &path))
+    })
+}
+
+fn find_in_value(value: &Value, path: &str) -> Option<String> {
+    match value {
+        Value::String(text) => is_secret_text(text).then(|| path.to_owned()),
+        Value::Array(values) => values.iter().find_map(|value| find_in_value(value, path)),
+        Value::Table(table) => find_secret(table, path),
+        _ => None,
+    }
+}
+
+/// Returns the key for a message: one that is no plain name may be a secret itself.
+fn shown_key(key: &str) -> String {
+    let is_plain = key.len() <= 40
+        && key
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+        && !is_secret_text(key);
+    match is_plain {
+        true => key.to_owned(),
+        false => "\"…\"".to_owned(),
+    }
+}
+
+fn is_secret_key(key: &str) -> bool {
+    let key = key.to_ascii_lowercase().replace('-', "_");
+    SECRET_KEYS.iter().any(|part| key.contains(part))
+}
+
+/// Returns whether a text is a token of a provider's, or a URL with a password.
+fn is_secret_text(text: &str) -> bool {
+    let text = text.trim();
+    let has_user = text.split_once("://").is_some_and(|(_, rest)| {
+        rest.split(['/', '?'])
+            .next()
+            .is_some_and(|a| a.contains('@'))
+    });
+    let is_token = TOKEN_PREFIXES
+        .iter()
+        .any(|prefix| text.starts_with(prefix) && text.len() >= prefix.len() + 12);
+    has_user || is_token || text.contains("PRIVATE KEY-----")
+}

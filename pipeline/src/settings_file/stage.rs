@@ -1,0 +1,303 @@
+//! One stage of `stagelink.toml`: its branch, and the source of its database.
+
+use serde::Deserialize;
+use stagelink::Stage;
+
+use crate::error::{Error, ErrorKind};
+use crate::settings_file::check::ensure_text;
+
+/// The settings of a stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageSettings {
+    branch: Option<String>,
+    provider: Option<StageProvider>,
+}
+
+/// The source of a stage's database, without its secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StageProvider {
+    /// A Heroku app.
+    Heroku {
+        /// Name or id of the pipeline.
+        pipeline: String,
+        /// Name or id of the app, where the stage has several in the pipeline.
+        app: Option<String>,
+        /// The config var with the URL, where it is not `DATABASE_URL`.
+        config_var: Option<String>,
+    },
+    /// A branch of a Neon project.
+    Neon {
+        /// Id of the project.
+        project: String,
+        /// Id of the branch.
+        branch: String,
+        /// Name of the database.
+        database: String,
+        /// The role to log in as.
+        role: String,
+    },
+    /// A Postgres on Render.
+    Render {
+        /// Its id.
+        postgres: String,
+    },
+    /// A URL that the operator's environment holds.
+    Url {
+        /// The environment variable.
+        variable: String,
+    },
+}
+
+impl StageSettings {
+    /// The branch whose deploys belong to the stage.
+    pub fn branch(&self) -> Option<&str> {
+        self.branch.as_deref()
+    }
+
+    /// The source of the stage's database. `None` if the file names neither one nor a Heroku
+    /// pipeline.
+    pub fn provider(&self) -> Option<&StageProvider> {
+        self.provider.as_ref()
+    }
+
+    /// The Heroku app that the file names for the stage.
+    pub fn heroku_app(&self) -> Option<&str> {
+        match &self.provider {
+            Some(StageProvider::Heroku { app, .. }) => app.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The name of the stage's source, if it is another one than Heroku.
+    pub fn elsewhere(&self) -> Option<&'static str> {
+        match &self.provider {
+            None | Some(StageProvider::Heroku { .. }) => None,
+            Some(other) => Some(other.name()),
+        }
+    }
+
+    /// Returns the variables by which a function of the stage finds its database, without the
+    /// stage and without tokens. `environment` gives the value of a variable of the operator's.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`] when the variable that holds the database URL is not set.
+    pub fn variables(
+        &self,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Vec<(&'static str, String)>, Error> {
+        let Some(provider) = &self.provider else {
+            return Ok(Vec::new());
+        };
+        let mut variables = vec![("STAGELINK_PROVIDER", provider.name().to_owned())];
+        match provider {
+            StageProvider::Heroku {
+                pipeline,
+                app,
+                config_var,
+            } => {
+                variables.push(("STAGELINK_HEROKU_PIPELINE", pipeline.clone()));
+                let app = app.clone().map(|app| ("STAGELINK_HEROKU_APP", app));
+                let config_var = config_var
+                    .clone()
+                    .map(|name| ("STAGELINK_CONFIG_VAR", name));
+                variables.extend(app.into_iter().chain(config_var));
+            }
+            StageProvider::Neon {
+                project,
+                branch,
+                database,
+                role,
+            } => {
+                variables.push(("STAGELINK_NEON_PROJECT", project.clone()));
+                variables.push(("STAGELINK_NEON_BRANCH", branch.clone()));
+                variables.push(("STAGELINK_NEON_DATABASE", database.clone()));
+                variables.push(("STAGELINK_NEON_ROLE", role.clone()));
+            }
+            StageProvider::Render { postgres } => {
+                variables.push(("STAGELINK_RENDER_POSTGRES", postgres.clone()));
+            }
+            StageProvider::Url { variable } => {
+                let url = environment(variable).ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::Settings,
+                        format!(
+                            "{variable} is not set: stagelink.toml says that it holds the database \
+                             URL of the stage"
+                        ),
+                    )
+                })?;
+                variables.push(("DATABASE_URL", url));
+            }
+        }
+        Ok(variables)
+    }
+}
+
+impl StageProvider {
+    /// The name that `STAGELINK_PROVIDER` has for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Heroku { .. } => "heroku",
+            Self::Neon { .. } => "neon",
+            Self::Render { .. } => "render",
+            Self::Url { .. } => "url",
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HerokuTable {
+    pub(super) pipeline: Option<String>,
+    pub(super) config_var: Option<String>,
+}
+
+/// A table `[stages.STAGE]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StageTable {
+    branch: Option<String>,
+    app: Option<String>,
+    neon: Option<NeonTable>,
+    render: Option<RenderTable>,
+    url: Option<UrlTable>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NeonTable {
+    project: String,
+    branch: String,
+    database: String,
+    role: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RenderTable {
+    postgres: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UrlTable {
+    variable: String,
+}
+
+impl StageTable {
+    /// Returns the settings of the stage, whose app is in the pipeline of `heroku`.
+    pub(super) fn settings(
+        &self,
+        stage: Stage,
+        heroku: &HerokuTable,
+    ) -> Result<StageSettings, Error> {
+        self.ensure_texts(stage)?;
+        if self.branch.is_some() && stage != Stage::Staging {
+            return Err(Error::new(
+                ErrorKind::Settings,
+                format!(
+                    "stages.{stage}.branch is set, and only staging has a branch of its own: \
+                     production deploys come from the site's production branch, previews from pull \
+                     requests"
+                ),
+            ));
+        }
+        let provider = self.provider(stage, heroku)?;
+        Ok(StageSettings {
+            branch: self.branch.clone(),
+            provider,
+        })
+    }
+
+    fn provider(&self, stage: Stage, heroku: &HerokuTable) -> Result<Option<StageProvider>, Error> {
+        let neon = self.neon.clone().map(|neon| StageProvider::Neon {
+            project: neon.project,
+            branch: neon.branch,
+            database: neon.database,
+            role: neon.role,
+        });
+        let render = self.render.clone().map(|render| StageProvider::Render {
+            postgres: render.postgres,
+        });
+        let url = self.url.clone().map(|url| StageProvider::Url {
+            variable: url.variable,
+        });
+        let mut others = [neon, render, url].into_iter().flatten();
+        let other = others.next();
+        if others.next().is_some() || (other.is_some() && self.app.is_some()) {
+            return Err(Error::new(
+                ErrorKind::Settings,
+                format!(
+                    "stages.{stage} names several sources of the database: keep one of app, neon, \
+                     render and url"
+                ),
+            ));
+        }
+        let heroku = heroku
+            .pipeline
+            .as_ref()
+            .map(|pipeline| StageProvider::Heroku {
+                pipeline: pipeline.clone(),
+                app: self.app.clone(),
+                config_var: heroku.config_var.clone(),
+            });
+        if self.app.is_some() && heroku.is_none() {
+            return Err(Error::new(
+                ErrorKind::Settings,
+                format!(
+                    "stages.{stage}.app is set without heroku.pipeline: name the app's pipeline"
+                ),
+            ));
+        }
+        Ok(other.or(heroku))
+    }
+
+    fn ensure_texts(&self, stage: Stage) -> Result<(), Error> {
+        let texts = [
+            ("branch", self.branch.as_deref()),
+            ("app", self.app.as_deref()),
+            (
+                "neon.project",
+                self.neon.as_ref().map(|neon| neon.project.as_str()),
+            ),
+            (
+                "neon.branch",
+                self.neon.as_ref().map(|neon| neon.branch.as_str()),
+            ),
+            (
+                "neon.database",
+                self.neon.as_ref().map(|neon| neon.database.as_str()),
+            ),
+            (
+                "neon.role",
+                self.neon.as_ref().map(|neon| neon.role.as_str()),
+            ),
+            (
+                "render.postgres",
+                self.render.as_ref().map(|render| render.postgres.as_str()),
+            ),
+            (
+                "url.variable",
+                self.url.as_ref().map(|url| url.variable.as_str()),
+            ),
+        ];
+        for (key, text) in texts {
+            ensure_text(&format!("stages.{stage}.{key}"), text)?;
+        }
+        let is_name = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        match &self.url {
+            // Text that is no name may be the URL itself, and is not repeated.
+            Some(url) if !is_name(&url.variable) => Err(Error::new(
+                ErrorKind::Settings,
+                format!(
+                    "stages.{stage}.url.variable is not the name of an environment variable, such \
+                     as {}_DATABASE_URL: the URL itself is a secret and stays out of the file",
+                    stage.as_str().to_uppercase()
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! `stagelink.toml` as people write it, right and wrong.
+
+use std::path::PathBuf;
+
+use stagelink::Stage;
+
+use super::*;
+
+fn read(text: &str) -> Result<SettingsFile, String> {
+    SettingsFile::parse(PathBuf::from("stagelink.toml"), text).map_err(|error| error.report())
+}
+
+fn variables(text: &str, stage: Stage) -> Vec<(&'static str, String)> {
+    let file = read(text).unwrap();
+    let set = |name: &str| (name == "QA_URL").then(|| "postgres://q".to_owned());
+    file.stage(stage).unwrap().variables(set).unwrap()
+}
+
+const WHOLE: &str = r#"
+[netlify]
+site = "guestbook"
+
+[heroku]
+pipeline = "guestbook"
+
+[stages.production]
+app = "guestbook-eu"
+
+[stages.staging]
+branch = "next"
+
+[stages.development]
+neon = { project = "p", branch = "b", database = "d", role = "r" }
+
+[stages.review]
+url = { variable = "QA_URL" }
+
+[migrations]
+folder = "db/migrations"
+"#;
+
+#[test]
+fn whole_file_is_read() {
+    let file = read(WHOLE).unwrap();
+    assert_eq!(file.site(), Some("guestbook"));
+    assert_eq!(file.pipeline(), Some("guestbook"));
+    assert_eq!(file.migrations(), Some(Path::new("db/migrations")));
+    assert_eq!(file.stages().len(), 4);
+    let staging = file.stage(Stage::Staging).unwrap();
+    assert_eq!(
+        (staging.branch(), staging.heroku_app()),
+        (Some("next"), None)
+    );
+    let production = file.stage(Stage::Production).unwrap();
+    assert_eq!(production.heroku_app(), Some("guestbook-eu"));
+}
+
+#[test]
+fn each_provider_becomes_the_variables_of_a_function() {
+    let owned = |pairs: &[(&'static str, &str)]| -> Vec<_> {
+        pairs
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect()
+    };
+    for (stage, expected) in [
+        (
+            Stage::Production,
+            &[
+                ("STAGELINK_PROVIDER", "heroku"),
+                ("STAGELINK_HEROKU_PIPELINE", "guestbook"),
+                ("STAGELINK_HEROKU_APP", "guestbook-eu"),
+            ][..],
+        ),
+        (
+            Stage::Development,
+            &[
+                ("STAGELINK_PROVIDER", "neon"),
+                ("STAGELINK_NEON_PROJECT", "p"),
+                ("STAGELINK_NEON_BRANCH", "b"),
+                ("STAGELINK_NEON_DATABASE", "d"),
+                ("STAGELINK_NEON_ROLE", "r"),
+            ],
+        ),
+        (
+            Stage::Review,
+            &[
+                ("STAGELINK_PROVIDER", "url"),
+                ("DATABASE_URL", "postgres://q"),
+            ],
+        ),
+    ] {
+        assert_eq!(variables(WHOLE, stage), owned(expected), "{stage}");
+    }
+    let render = "[stages.staging]\nrender = { postgres = \"dpg-1\" }";
+    assert_eq!(
+        variables(render, Stage::Staging),
+        owned(&[
+            ("STAGELINK_PROVIDER", "render"),
+            ("STAGELINK_RENDER_POSTGRES", "dpg-1")
+        ])
+    );
+    let config_var = "heroku = { pipeline = \"a\", config_var = \"B_URL\" }\nstages.staging = {}";
+    assert!(
+        variables(config_var, Stage::Staging).contains(&("STAGELINK_CONFIG_VAR", "B_URL".into()))
+    );
+    assert!(variables("[stages.staging]", Stage::Staging).is_empty());
+}
+
+#[test]
+fn url_whose_variable_is_not_set_is_an_error_that_names_it() {
+    let file = read(WHOLE).unwrap();
+    let review = file.stage(Stage::Review).unwrap();
+    let error = review.variables(|_| None).unwrap_err().to_string();
+    assert!(error.contains("QA_URL is not set"), "{error}");
+}
+
+#[test]
+fn stage_that_is_missing_is_named_with_those_that_are_there() {
+    let error = read("[stages.staging]")
+        .unwrap()
+        .stage(Stage::Production)
+        .unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("no stage production (it has staging)"),
+        "{error}"
+    );
+    assert!(error.contains("[stages.production]"), "{error}");
+}
+
+#[test]
+fn mistakes_are_named_with_their_key_or_line() {
+    for (text, expected) in [
+        ("[stages.prod]", "unknown stage \"prod\""),
+        (
+            "\n[heroku]\npipline = \"a\"",
+            "line 3: unknown field `pipline`",
+        ),
+        ("[stagse.staging]", "unknown field `stagse`"),
+        ("heroku = 1", "line 1: invalid type"),
+        ("[heroku]\npipeline = \" \"", "heroku.pipeline is empty"),
+        (
+            "[netlify]\nsite = \"a\\u001bb\"",
+            "netlify.site is empty or has a control character",
+        ),
+        (
+            "[stages.production]\nbranch = \"main\"",
+            "only staging has a branch",
+        ),
+        ("[stages.staging]\napp = \"a\"", "without heroku.pipeline"),
+        (
+            "[stages.staging]\nurl = { variable = \"A\" }\nrender = { postgres = \"b\" }",
+            "several sources",
+        ),
+        (
+            "[heroku]\npipeline = \"p\"\n[stages.staging]\napp = \"a\"\nrender = { postgres = \"b\" }",
+            "several sources",
+        ),
+        (
+            "[stages.staging]\nneon = { project = \"p\" }",
+            "missing field",
+        ),
+        ("a = ", "line 1"),
+        ("a = 1\na = 2", "line 2"),
+    ] {
+        let error = read(text).unwrap_err();
+        assert!(
+            error.contains(expected) && !error.contains('\n'),
+            "{text:?}: {error}"
+        );
+    }
+}
+
+#[test]
+fn secret_is_refused_wherever_it_stands_and_not_repeated() {
+    for text in [
+        "token = \"c4n4ry\"",
+        "[heroku]\napi-key = \"c4n4ry\"",
+        "[heroku]\nHEROKU_API_KEY = \"c4n4ry\"",
+        "[stages.staging]\ndatabase_url = \"c4n4ry\"",
+        "[heroku]\npipeline = \"HRKU-c4n4ry-c4n4ry-c4n4ry\"",
+        "[netlify]\nsite = \"nfp_c4n4ryc4n4ryc4n4ry\"",
+        "[stages.staging]\nurl = { variable = \"postgres://u:c4n4ry@h/d\" }",
+        "[stages.staging]\nurl = { variable = \"c4n4ry!\" }",
+        "a = [[\"x\", { b = \"postgres://u:c4n4ry@h/d\" }]]",
+        "[\"postgres://u:c4n4ry@h/d\"]",
+        "heroku = \"c4n4ry\"",
+        "[heroku]\npipeline = \"c4n4ry",
+    ] {
+        let error = read(text).unwrap_err();
+        assert!(!error.contains("c4n4ry"), "{text:?}: {error}");
+    }
+    let named = read("[a.b]\npassword = \"x\"").unwrap_err();
+    assert!(
+        named.contains("a.b.password looks like a secret"),
+        "{named}"
+    );
+}
+
+#[test]
+fn written_file_is_read_back() {
+    let text = NewSettingsFile {
+        site: "guest\"book".to_owned(),
+        pipeline: "guestbook".to_owned(),
+        staging_branch: "next".to_owned(),
+        stages: vec![
+            (Stage::Production, Some("guestbook-eu".to_owned())),
+            (Stage::Staging, None),
+            (Stage::Review, None),
+        ],
+    }
+    .to_string();
+    let file = read(&text).unwrap();
+    assert_eq!(file.site(), Some("guest\"book"));
+    assert_eq!(file.stages().len(), 3);
+    assert_eq!(file.stage(Stage::Staging).unwrap().branch(), Some("next"));
+    assert_eq!(
+        file.stage(Stage::Production).unwrap().heroku_app(),
+        Some("guestbook-eu")
+    );
+}
+
+#[test]
+fn site_and_pipeline_are_added_to_a_file_that_names_none() {
+    let new = NewSettingsFile {
+        site: "shop-site".to_owned(),
+        pipeline: "shop".to_owned(),
+        staging_branch: "next".to_owned(),
+        stages: Vec::new(),
+    };
+    let folder = std::env::temp_dir().join(format!("stagelink-settings-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let added = |text: &str| {
+        std::fs::write(folder.join(SETTINGS_FILE), text).unwrap();
+        new.added_to(&SettingsFile::load(&folder).unwrap().unwrap())
+    };
+    let text = "# ours\nheroku.pipeline = \"p\"\n[stages.staging]\nbranch = \"a\"";
+    let both = added(text).unwrap();
+    let file = read(&both).unwrap();
+    assert!(both.starts_with(text), "{both}");
+    assert_eq!(
+        (file.site(), file.pipeline()),
+        (Some("shop-site"), Some("p"))
+    );
+    assert_eq!(added(&both), None);
+    assert_eq!(read(&added("").unwrap()).unwrap().pipeline(), Some("shop"));
+    assert_eq!(added("[netlify]\n"), None);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn project_without_a_file_has_no_settings() {
+    let folder = std::env::temp_dir().join("stagelink-no-such-project");
+    assert!(SettingsFile::load(&folder).unwrap().is_none());
+}

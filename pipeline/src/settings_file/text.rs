@@ -1,0 +1,72 @@
+//! The text of `stagelink.toml`, new or with what was missing in it.
+
+use std::fmt;
+
+use stagelink::Stage;
+use toml::Value;
+
+use crate::settings_file::SettingsFile;
+
+/// The settings that `stagelink link` writes down for a project that has no file yet.
+#[derive(Clone, Debug)]
+pub struct NewSettingsFile {
+    /// Name or id of the Netlify site.
+    pub site: String,
+    /// The Heroku pipeline.
+    pub pipeline: String,
+    /// The branch of stage staging.
+    pub staging_branch: String,
+    /// The stages, production first, each with the app that was named for it.
+    pub stages: Vec<(Stage, Option<String>)>,
+}
+
+impl NewSettingsFile {
+    /// Returns the text of an existing file with the site and the pipeline added that it does not
+    /// name, or `None` where it names both or cannot be added to.
+    pub fn added_to(&self, file: &SettingsFile) -> Option<String> {
+        let mut text = std::fs::read_to_string(file.path()).ok()?;
+        let missing = [
+            (file.site().is_none(), "netlify", "site", &self.site),
+            (
+                file.pipeline().is_none(),
+                "heroku",
+                "pipeline",
+                &self.pipeline,
+            ),
+        ];
+        let mut is_changed = false;
+        for (is_missing, table, key, value) in missing {
+            if is_missing {
+                let value = Value::String(value.clone());
+                text.push_str(&format!("\n[{table}]\n{key} = {value}\n"));
+                is_changed = true;
+            }
+        }
+        // A table that is there already, without the key, cannot be opened again.
+        let is_read = SettingsFile::parse(file.path().to_owned(), &text).is_ok();
+        (is_changed && is_read).then_some(text)
+    }
+}
+
+impl fmt::Display for NewSettingsFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = |text: &str| Value::String(text.to_owned());
+        writeln!(
+            f,
+            "# The stages of this project, for the command stagelink. Commit this file: it holds \
+             no secret.\n\n[netlify]\nsite = {}\n\n[heroku]\npipeline = {}",
+            quoted(&self.site),
+            quoted(&self.pipeline)
+        )?;
+        for (stage, app) in &self.stages {
+            writeln!(f, "\n[stages.{stage}]")?;
+            if *stage == Stage::Staging {
+                writeln!(f, "branch = {}", quoted(&self.staging_branch))?;
+            }
+            if let Some(app) = app {
+                writeln!(f, "app = {}", quoted(app))?;
+            }
+        }
+        Ok(())
+    }
+}
