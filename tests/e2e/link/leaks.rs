@@ -426,6 +426,7 @@ impl Site {
         keyboard.write_all(answer.as_bytes()).expect("an answer");
         let output = Command::new(stagelink_command().await)
             .arg("link")
+            .current_dir(self.folder.path())
             .env_clear()
             .envs(&self.variables)
             .stdin(terminal.slave)
