@@ -114,7 +114,7 @@ impl Session {
     /// Sets parameters of the session. One that the server does not know is left out.
     async fn set(&self, parameters: &[(&str, &str)]) -> Result<(), DriverError> {
         let set = "SELECT pg_catalog.set_config(name, value, false) \
-                   FROM pg_catalog.unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) \
+                   FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) \
                    AS parameters (name, value) \
                    WHERE pg_catalog.current_setting(name, true) IS NOT NULL";
         let (names, values): (Vec<&str>, Vec<&str>) = parameters.iter().copied().unzip();
