@@ -138,6 +138,8 @@ pub(super) fn judge_change(draft: &mut Draft<'_>, table: &ObjectName, action: &S
             if draft.scope.is_proved_not_null(table, &column.name) {
                 let because = "a validated constraint proves that no row is NULL";
                 draft.dismiss(ADDING_NOT_NULL, action, because);
+                draft.dismiss(BAN_NEW_WRITE_RESTRICTION, action, because);
+                draft.fits_both = true;
             }
             let form = safe_form::not_null(table, &column.name);
             draft.advise(ADDING_NOT_NULL, action, Some(form));

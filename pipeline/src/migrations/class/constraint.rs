@@ -3,6 +3,7 @@
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::draft::Draft;
+use super::facts::IndexFacts;
 use super::lock::LockMode;
 use super::rules::{
     ADDING_FOREIGN_KEY, ADDING_NOT_NULL, BAN_NEW_WRITE_RESTRICTION, CONSTRAINT_MISSING_NOT_VALID,
@@ -12,6 +13,8 @@ use super::safe_form;
 use super::scope::Scope;
 use super::syntax::{child, child_name, columns, find, name_under};
 use crate::migrations::statement::ObjectName;
+
+const HAS_INDEX: &str = "a valid unique index demands it already";
 
 /// Judges `ADD CONSTRAINT`.
 pub(super) fn judge(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
@@ -62,6 +65,9 @@ pub(super) fn judge(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNo
             let because = "disallowed-unique-constraint says it";
             draft.dismiss(CONSTRAINT_MISSING_NOT_VALID, action, because);
             draft.advise(DISALLOWED_UNIQUE, action, safe_form::unique(table, action));
+            if known_index(draft, table, action).is_some() {
+                draft.dismiss(BAN_NEW_WRITE_RESTRICTION, action, HAS_INDEX);
+            }
         }
         K::PRIMARY_KEY_CONSTRAINT => {
             let because = "adding-serial-primary-key-field says it";
@@ -76,18 +82,29 @@ pub(super) fn judge(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNo
 
 /// A primary key makes its columns NOT NULL, which looks at all rows unless that is known.
 fn judge_primary_key(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
-    let Some(index) = name_under(action, SyntaxKind::INDEX_REF) else {
+    if name_under(action, SyntaxKind::INDEX_REF).is_none() {
         return;
-    };
-    let known = draft.scope.relation(table);
-    let index = known.and_then(|facts| facts.indexes.iter().find(|one| one.name == index.name));
-    let is_proved = index.is_some_and(|index| {
+    }
+    let is_proved = known_index(draft, table, action).is_some_and(|index| {
         let mut columns = index.columns.iter();
         columns.all(|column| draft.scope.is_proved_not_null(table, column))
     });
-    if !is_proved {
+    if is_proved {
+        draft.dismiss(BAN_NEW_WRITE_RESTRICTION, action, HAS_INDEX);
+    } else {
         draft.add(ADDING_NOT_NULL, action);
     }
+}
+
+/// Returns the valid unique index that the constraint uses.
+fn known_index<'a>(
+    draft: &Draft<'a>,
+    table: &ObjectName,
+    action: &SyntaxNode,
+) -> Option<&'a IndexFacts> {
+    let name = name_under(action, SyntaxKind::INDEX_REF)?;
+    let mut indexes = draft.scope.relation(table)?.indexes.iter();
+    indexes.find(|one| one.name == name.name && one.is_unique && one.is_valid)
 }
 
 /// Records a `CHECK` that says that a column is not NULL, or the same constraint of Postgres 18.

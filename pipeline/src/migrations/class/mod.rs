@@ -19,6 +19,7 @@ mod scope;
 mod squawk;
 mod statement_class;
 mod syntax;
+mod target;
 
 use std::fmt;
 

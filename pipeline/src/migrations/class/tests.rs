@@ -70,6 +70,12 @@ fn shop() -> TargetFacts {
             columns: vec!["b".to_owned()],
         },
         IndexFacts {
+            name: "big_nn".to_owned(),
+            is_unique: true,
+            is_valid: true,
+            columns: vec!["nn".to_owned()],
+        },
+        IndexFacts {
             name: "big_broken".to_owned(),
             is_unique: false,
             is_valid: false,
@@ -213,6 +219,12 @@ fn statement_of_before_is_known() {
                 &[],
             ),
             ("ALTER TABLE big DROP CONSTRAINT ck_a", Before, &[]),
+            ("ALTER TABLE big ALTER COLUMN a SET NOT NULL", Before, &[]),
+            (
+                "ALTER TABLE big ADD CONSTRAINT u UNIQUE USING INDEX big_nn",
+                Before,
+                &[],
+            ),
             ("ALTER TABLE small DROP CONSTRAINT fk", Before, &[]),
             ("ALTER TABLE big VALIDATE CONSTRAINT ck_a", Before, &[]),
             ("ALTER TYPE mood ADD VALUE 'meh'", Before, &[]),
@@ -282,11 +294,6 @@ fn statement_of_after_is_known() {
             ),
             ("DROP INDEX CONCURRENTLY big_b", After, &["ban-drop-index"]),
             ("DROP COLLATION c", After, &["drop-object"]),
-            (
-                "ALTER TABLE big ALTER COLUMN a SET NOT NULL",
-                After,
-                &["ban-new-write-restriction"],
-            ),
             (
                 "ALTER TABLE big ALTER COLUMN a DROP DEFAULT",
                 After,

@@ -10,7 +10,7 @@ fn validated_check_lets_set_not_null_pass() {
     let facts = shop();
     let judged = judge_files(&[&first, &second], &facts);
     assert_eq!(judged[0].class, After);
-    assert_eq!(judged[1].class, After);
+    assert_eq!(judged[1].class, Before);
     assert_eq!(judged[1].refusals, []);
     // Without the validation it is refused.
     let third = statements("ALTER TABLE big ALTER b SET NOT NULL");

@@ -1,0 +1,185 @@
+//! The facts, asked of a database.
+
+use std::collections::BTreeMap;
+
+use stagelink::tokio_postgres::{Client, Error, Row};
+
+use super::facts::{
+    ColumnFacts, ConstraintFacts, ConstraintKind, IndexFacts, RelationFacts, TargetFacts,
+};
+use crate::migrations::statement::ObjectName;
+
+impl TargetFacts {
+    /// Asks a database. Nothing is changed; each query takes the weakest lock.
+    ///
+    /// A table that another session has locked entirely is waited for, as long as the session's
+    /// `lock_timeout` allows.
+    ///
+    /// # Errors
+    ///
+    /// Those of the driver.
+    pub async fn ask(client: &Client) -> Result<Self, Error> {
+        let session = client.query_typed(SESSION, &[]).await?;
+        let mut facts = Self::default();
+        if let Some(row) = session.first() {
+            facts.server_major = u32::try_from(row.get::<_, i32>("version") / 10_000).ok();
+            facts.search_path = row.get("search_path");
+        }
+        for row in client.query_typed(RELATIONS, &[]).await? {
+            let relation = RelationFacts {
+                rows: row
+                    .get::<_, Option<i64>>("rows")
+                    .and_then(|rows| u64::try_from(rows).ok()),
+                bytes: u64::try_from(row.get::<_, i64>("bytes")).unwrap_or_default(),
+                has_default_partition: row.get("has_default_partition"),
+                ..RelationFacts::default()
+            };
+            facts.relations.insert(name_in(&row), relation);
+        }
+        add(
+            &mut facts.relations,
+            &client.query_typed(COLUMNS, &[]).await?,
+            |relation, row| {
+                let column = ColumnFacts {
+                    type_name: row.get("type_name"),
+                    is_not_null: row.get("is_not_null"),
+                };
+                relation.columns.insert(row.get("column"), column);
+            },
+        );
+        add(
+            &mut facts.relations,
+            &client.query_typed(CONSTRAINTS, &[]).await?,
+            |relation, row| {
+                let references = row
+                    .get::<_, Option<String>>("other")
+                    .map(|name| ObjectName::in_schema(row.get::<_, String>("other_schema"), name));
+                relation.constraints.push(ConstraintFacts {
+                    name: row.get("constraint"),
+                    kind: kind(row.get("kind")),
+                    columns: row.get("columns"),
+                    is_validated: row.get("is_validated"),
+                    definition: row.get("definition"),
+                    references,
+                });
+            },
+        );
+        add(
+            &mut facts.relations,
+            &client.query_typed(INDEXES, &[]).await?,
+            |relation, row| {
+                relation.indexes.push(IndexFacts {
+                    name: row.get("index"),
+                    is_unique: row.get("is_unique"),
+                    is_valid: row.get("is_valid"),
+                    columns: row.get("columns"),
+                });
+            },
+        );
+        let routines = client.query_typed(ROUTINES, &[]).await?;
+        facts.routines = routines.iter().map(name_in).collect();
+        let domains = client.query_typed(DOMAINS, &[]).await?;
+        facts.domains_with_constraints = domains.iter().map(name_in).collect();
+        Ok(facts)
+    }
+}
+
+fn name_in(row: &Row) -> ObjectName {
+    ObjectName::in_schema(row.get::<_, String>("schema"), row.get::<_, String>("name"))
+}
+
+/// Adds each row to its relation. One that was created since is left out.
+fn add(
+    relations: &mut BTreeMap<ObjectName, RelationFacts>,
+    rows: &[Row],
+    each: impl Fn(&mut RelationFacts, &Row),
+) {
+    for row in rows {
+        if let Some(relation) = relations.get_mut(&name_in(row)) {
+            each(relation, row);
+        }
+    }
+}
+
+fn kind(letter: &str) -> ConstraintKind {
+    match letter {
+        "c" => ConstraintKind::Check,
+        "f" => ConstraintKind::ForeignKey,
+        "n" => ConstraintKind::NotNull,
+        "p" => ConstraintKind::PrimaryKey,
+        "u" => ConstraintKind::Unique,
+        _ => ConstraintKind::Other,
+    }
+}
+
+const SESSION: &str = "\
+SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS version,
+    pg_catalog.current_schemas(false)::pg_catalog.text[] AS search_path";
+
+const RELATIONS: &str = "\
+SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
+    CASE WHEN c.reltuples >= 0 THEN c.reltuples::pg_catalog.int8 END AS rows,
+    COALESCE(CASE c.relkind
+        WHEN 'p' THEN (SELECT pg_catalog.sum(pg_catalog.pg_table_size(relid))
+            FROM pg_catalog.pg_partition_tree(c.oid))::pg_catalog.int8
+        WHEN 'r' THEN pg_catalog.pg_table_size(c.oid)
+        WHEN 'm' THEN pg_catalog.pg_table_size(c.oid)
+    END, 0) AS bytes,
+    EXISTS (SELECT FROM pg_catalog.pg_partitioned_table p
+        WHERE p.partrelid = c.oid AND p.partdefid <> 0) AS has_default_partition
+FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
+
+const COLUMNS: &str = "\
+SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
+    a.attname::pg_catalog.text AS column,
+    pg_catalog.format_type(a.atttypid, a.atttypmod) AS type_name, a.attnotnull AS is_not_null
+FROM pg_catalog.pg_attribute a
+    JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
+
+const CONSTRAINTS: &str = "\
+SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
+    k.conname::pg_catalog.text AS constraint, k.contype::pg_catalog.text AS kind,
+    k.convalidated AS is_validated, pg_catalog.pg_get_constraintdef(k.oid) AS definition,
+    ARRAY(SELECT a.attname::pg_catalog.text
+        FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY AS key (number, position)
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = key.number
+        ORDER BY key.position) AS columns,
+    o.relname::pg_catalog.text AS other, m.nspname::pg_catalog.text AS other_schema
+FROM pg_catalog.pg_constraint k
+    JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_catalog.pg_class o ON o.oid = k.confrelid AND k.contype = 'f'
+    LEFT JOIN pg_catalog.pg_namespace m ON m.oid = o.relnamespace
+WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
+
+const INDEXES: &str = "\
+SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
+    x.relname::pg_catalog.text AS index, i.indisunique AS is_unique, i.indisvalid AS is_valid,
+    CASE WHEN i.indexprs IS NULL THEN ARRAY(SELECT a.attname::pg_catalog.text
+        FROM pg_catalog.unnest(i.indkey) WITH ORDINALITY AS key (number, position)
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = key.number
+        ORDER BY key.position) ELSE '{}' END AS columns
+FROM pg_catalog.pg_index i
+    JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
+    JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
+
+const ROUTINES: &str = "\
+SELECT DISTINCT n.nspname::pg_catalog.text AS schema, p.proname::pg_catalog.text AS name
+FROM pg_catalog.pg_proc p
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
+
+const DOMAINS: &str = "\
+SELECT n.nspname::pg_catalog.text AS schema, t.typname::pg_catalog.text AS name
+FROM pg_catalog.pg_type t
+    JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+WHERE t.typtype = 'd' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+    AND (t.typnotnull OR EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid))";
