@@ -32,6 +32,7 @@ mod rotation;
 mod round_trips;
 mod router;
 mod same_database;
+mod slow_readers;
 mod snapstart;
 mod stages;
 mod streaming;

@@ -25,7 +25,7 @@ use crate::database::Databases;
 use crate::lambda::error_response::{failed, response, took_too_long};
 use crate::lambda::event::{Event, Payload, none_of_these};
 use crate::lambda::service::{Answer, finish, for_context, stage_span};
-use crate::lambda::streaming::Streamed;
+use crate::lambda::streamed_body::Streamed;
 use crate::log_line::with_causes;
 
 type BoxError = Box<dyn StdError + Send + Sync>;

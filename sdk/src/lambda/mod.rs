@@ -14,6 +14,7 @@ mod runtime_api;
 mod service;
 mod shutdown;
 mod snapstart;
+mod streamed_body;
 mod streamed_reply;
 mod streaming;
 

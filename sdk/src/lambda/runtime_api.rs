@@ -49,7 +49,7 @@ impl RuntimeApi {
         Self::with_config(address, Config::from_env())
     }
 
-    fn with_config(address: &str, config: Config) -> Self {
+    pub(super) fn with_config(address: &str, config: Config) -> Self {
         let address = address.strip_prefix("http://").unwrap_or(address);
         Self {
             client: Client::builder(TokioExecutor::new()).build_http(),

@@ -26,7 +26,7 @@ use tower_service::Service;
 use crate::lambda::adapter::{EventRefused, make_utf8};
 use crate::lambda::event::Payload;
 use crate::lambda::runtime_api::{ApiBody, BoxError, RuntimeApi};
-use crate::lambda::streaming::Broken;
+use crate::lambda::streamed_body::{Broken, Streamed};
 
 /// The service of invocations around one of events with streamed responses: it sends them.
 #[derive(Clone)]
@@ -46,9 +46,11 @@ impl<S> StreamedReplies<S> {
 
 impl<S, B> Service<LambdaInvocation> for StreamedReplies<S>
 where
-    S: Service<LambdaEvent<Payload>, Response = Response<B>, Error = EventRefused>,
+    S: Service<LambdaEvent<Payload>, Response = Response<Streamed<B>>, Error = EventRefused>,
     S::Future: Send + 'static,
-    B: Body<Data = Bytes, Error = Broken> + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Into<Bytes>,
+    B::Error: Into<BoxError>,
 {
     type Response = ();
     type Error = BoxError;
@@ -75,8 +77,20 @@ where
             let delivery = RuntimeApi::delivery(&parts.headers);
             match answered.await {
                 Ok(response) => {
-                    let body = body_of(response)?;
-                    api.reply(&request_id, delivery, headers(), body).await
+                    let (head, streamed) = response.into_parts();
+                    let (body, supervisor) = streamed.split();
+                    let body = body_of(Response::from_parts(head, body))?;
+                    let reply = api.reply(&request_id, delivery, headers(), body);
+                    let Some(supervisor) = supervisor else {
+                        return reply.await;
+                    };
+                    supervisor.supervise(reply).await.unwrap_or_else(|| {
+                        tracing::error!(
+                            "the response was given up: the Lambda Runtime API did not take it in \
+                             the time of this invocation"
+                        );
+                        Ok(())
+                    })
                 }
                 Err(refused) => {
                     let refused = Diagnostic::from(refused);
@@ -88,7 +102,8 @@ where
     }
 }
 
-fn headers() -> HeaderMap {
+/// Returns the headers of the request that sends a streamed response.
+pub(super) fn headers() -> HeaderMap {
     let mut headers = HeaderMap::new();
     let mode = HeaderName::from_static("lambda-runtime-function-response-mode");
     headers.insert(mode, HeaderValue::from_static("streaming"));
@@ -101,7 +116,7 @@ fn headers() -> HeaderMap {
 }
 
 /// Returns the status and headers of a response, and its body behind them.
-fn body_of<B>(response: Response<B>) -> Result<ApiBody, serde_json::Error>
+pub(super) fn body_of<B>(response: Response<B>) -> Result<ApiBody, serde_json::Error>
 where
     B: Body<Data = Bytes, Error = Broken> + Send + 'static,
 {

@@ -1,27 +1,23 @@
-//! Responses whose bodies are sent while they are produced.
+//! The service around a handler whose responses are sent while they are produced.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::Response;
-use http_body::{Body, Frame};
+use http_body::Body;
 use lambda_http::Request;
-use tokio::time::{Sleep, sleep_until, timeout_at};
+use tokio::time::timeout_at;
 use tower_service::Service;
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 
-use crate::database::{Database, Databases};
-use crate::deadline::Deadline;
-use crate::error::Error;
-use crate::lambda::error_response::{beneath, respond, took_too_long};
+use crate::database::Databases;
+use crate::lambda::error_response::{respond, took_too_long};
 use crate::lambda::service::{Panicked, called, finish, linked, response_to_panic, stage_span};
-use crate::log_line::with_causes;
+use crate::lambda::streamed_body::Streamed;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -79,7 +75,8 @@ where
             };
             let refusal = match answered {
                 Ok(Ok(Ok(response))) => {
-                    return Ok(response.map(|body| Streamed::new(body, database, deadline)));
+                    let finishing = async move { finish(&database, deadline).await };
+                    return Ok(response.map(|body| Streamed::new(body, deadline, finishing)));
                 }
                 Ok(Ok(Err(error))) => respond(&*error.into()),
                 Ok(Err(Panicked)) => response_to_panic(),
@@ -92,151 +89,19 @@ where
     }
 }
 
-/// A handler's body, or the text in its place.
-///
-/// The mutex makes it `Sync`, which `lambda_http` asks of every body. It is never locked.
-pub(super) struct Streamed<B>(Mutex<State<B>>);
-
-enum State<B> {
-    Flowing(Flow<B>),
-    /// It has ended, for this reason if it is not whole. The cleanup comes before the client
-    /// learns of the end, since the process may be frozen afterwards.
-    Ending(Pin<Box<dyn Future<Output = ()> + Send>>, Option<Broken>),
-    Said(Option<Bytes>),
-}
-
-struct Flow<B> {
-    body: Pin<Box<B>>,
-    database: Database,
-    deadline: Option<Deadline>,
-    limit: Option<Pin<Box<Sleep>>>,
-    span: Span,
-}
-
-impl<B> Streamed<B> {
-    /// Returns a body that is there already.
-    pub(super) fn whole(body: lambda_http::Body) -> Self {
-        Self(Mutex::new(State::Said(Some(body.to_vec().into()))))
-    }
-
-    fn new(body: B, database: Database, deadline: Option<Deadline>) -> Self {
-        Self(Mutex::new(State::Flowing(Flow {
-            body: Box::pin(body),
-            database,
-            deadline,
-            limit: deadline.map(|deadline| Box::pin(sleep_until(deadline.handler))),
-            span: Span::current(),
-        })))
-    }
-}
-
-impl<B> Flow<B>
-where
-    B: Body,
-    B::Data: Into<Bytes>,
-    B::Error: Into<BoxError>,
-{
-    /// Polls for the next data; `None` at the end.
-    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
-        let _entered = self.span.clone().entered();
-        if let Some(limit) = &mut self.limit
-            && limit.as_mut().poll(cx).is_ready()
-        {
-            tracing::error!("the body was broken off: it took as long as this invocation may last");
-            return Poll::Ready(Err(Broken("The function took too long to answer.")));
-        }
-        let body = self.body.as_mut();
-        // Here a panic would end the connection to the Runtime API, and so the process.
-        let frame = match catch_unwind(AssertUnwindSafe(|| body.poll_frame(cx))) {
-            Ok(polled) => ready!(polled),
-            Err(_) => return Poll::Ready(Err(Broken(FAILED))),
-        };
-        Poll::Ready(match frame {
-            None => Ok(None),
-            // Lambda takes no trailers: they end the body.
-            Some(Ok(frame)) => Ok(frame.into_data().ok().map(Into::into)),
-            Some(Err(error)) => {
-                let error: BoxError = error.into();
-                tracing::error!(reason = %with_causes(&*error), "the body was broken off");
-                let own = beneath::<Error>(&*error);
-                Err(Broken(own.map_or(FAILED, Error::public_message)))
-            }
-        })
-    }
-}
-
-impl<B> Body for Streamed<B>
-where
-    B: Body + Send + 'static,
-    B::Data: Into<Bytes>,
-    B::Error: Into<BoxError>,
-{
-    type Data = Bytes;
-    type Error = Broken;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let state = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let reason = match state {
-                State::Said(text) => {
-                    return Poll::Ready(text.take().map(|text| Ok(Frame::data(text))));
-                }
-                State::Ending(settling, reason) => {
-                    ready!(settling.as_mut().poll(cx));
-                    let reason = reason.take();
-                    *state = State::Said(None);
-                    return Poll::Ready(reason.map(Err));
-                }
-                State::Flowing(flow) => match ready!(flow.poll_data(cx)) {
-                    Ok(Some(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
-                    Ok(None) => None,
-                    Err(reason) => Some(reason),
-                },
-            };
-            if let State::Flowing(Flow {
-                body,
-                database,
-                deadline,
-                ..
-            }) = std::mem::replace(state, State::Said(None))
-            {
-                // It returns its connections, to be reset if it was broken off.
-                drop(body);
-                let finishing = async move { finish(&database, deadline).await };
-                *state = State::Ending(Box::pin(finishing), reason);
-            }
-        }
-    }
-}
-
-/// The reason why a body is not whole, in words that a client may read.
-#[derive(Debug)]
-pub(super) struct Broken(pub(super) &'static str);
-
-impl std::fmt::Display for Broken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl StdError for Broken {}
-
-const FAILED: &str = "The function failed. Its operator finds the reason in the function's log.";
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use futures_util::{StreamExt as _, stream};
     use http::StatusCode;
+    use http_body::Frame;
     use http_body_util::{BodyExt as _, StreamBody};
     use lambda_http::{Context as LambdaContext, RequestExt as _};
 
     use super::*;
-    use crate::error::ErrorKind;
+    use crate::database::Database;
+    use crate::error::{Error, ErrorKind};
     use crate::lambda::IntoService;
     use crate::problem::Problem;
 
@@ -276,16 +141,23 @@ mod tests {
         context.deadline = ends.try_into().unwrap();
         let request = Request::default().with_lambda_context(context);
         let Ok(response) = streaming.call(request).await;
-        let (head, mut body) = response.into_parts();
+        let (head, streamed) = response.into_parts();
+        let (mut body, supervisor) = streamed.split();
         let (mut parts, mut broken) = (Vec::new(), None);
-        while let Some(frame) = body.frame().await {
-            match frame {
-                Ok(frame) => {
-                    let data = frame.into_data().unwrap();
-                    parts.push(String::from_utf8(data.to_vec()).unwrap());
+        let reply = async {
+            while let Some(frame) = body.frame().await {
+                match frame {
+                    Ok(frame) => {
+                        let data = frame.into_data().unwrap();
+                        parts.push(String::from_utf8(data.to_vec()).unwrap());
+                    }
+                    Err(error) => broken = Some(error.to_string()),
                 }
-                Err(error) => broken = Some(error.to_string()),
             }
+        };
+        match supervisor {
+            None => reply.await,
+            Some(supervisor) => supervisor.supervise(reply).await.unwrap(),
         }
         (head.status, parts, broken)
     }

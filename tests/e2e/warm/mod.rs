@@ -67,7 +67,7 @@ async fn pid(db: &Client) -> i32 {
 }
 
 /// Returns the number of the role's sessions that are in one of these states.
-async fn sessions(role: &str, states: &[&str]) -> i64 {
+pub(crate) async fn sessions(role: &str, states: &[&str]) -> i64 {
     let admin = server()
         .await
         .connect_as_superuser()
