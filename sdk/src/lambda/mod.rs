@@ -210,9 +210,11 @@ where
 /// of Lambda's streamed responses.
 ///
 /// The body is any [`http_body::Body`] and keeps its connection until it ends. A body that runs
-/// out of time is broken off at the moment at which a handler would be dropped; so is a body that
-/// fails or panics: Lambda is told that the response is not whole, and the log has the reason. The
-/// client sees an incomplete response and no reason, since the status was sent before.
+/// out of time is broken off at the moment at which a handler would be dropped, also while its
+/// client does not read it; so is a body that fails or panics: Lambda is told that the response is
+/// not whole, and the log has the reason. The client sees an incomplete response and no reason,
+/// since the status was sent before. A body that is broken off is dropped, so it has to be cancel
+/// safe, as [`Database::rows`] is.
 ///
 /// In an environment of several invocations at a time it serves them as [`run_concurrent`].
 ///
