@@ -164,7 +164,8 @@ pub struct LinkOptions {
     pub yes: bool,
 
     /// Prints commands for the Netlify command line instead. Each refers to its secret by the name
-    /// of an environment variable.
+    /// of an environment variable. It neither sets anything nor prints JSON, so it excludes --yes,
+    /// --dry-run and --json.
     #[arg(long, conflicts_with_all = ["dry_run", "yes", "json"])]
     pub print: bool,
 
@@ -381,11 +382,13 @@ pub struct BuildOptions {
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub project: PathBuf,
 
-    /// The processor: x86_64 for Netlify and Lambda, or arm64 for Lambda [default: x86_64]
+    /// The processor: x86_64 for Netlify and Lambda, or arm64 for Lambda [default: x86_64]. It
+    /// excludes --target, which names the processor too.
     #[arg(long, value_enum, conflicts_with = "target")]
     pub arch: Option<Arch>,
 
-    /// A Rust target such as x86_64-unknown-linux-musl, instead of --arch.
+    /// A Rust target such as x86_64-unknown-linux-musl. It excludes --arch, since it names the
+    /// processor.
     #[arg(long, value_name = "TRIPLE")]
     pub target: Option<Target>,
 

@@ -18,7 +18,7 @@ use crate::args::DevOptions;
 use crate::functions::{self, BuiltFunction};
 use crate::local_clouds::RunningSiteFile;
 use crate::migrate;
-use crate::output::{note, print};
+use crate::output::{note, note_log_line, print, print_json};
 use crate::postgres_source;
 use crate::progress::Step;
 use crate::project;
@@ -156,13 +156,14 @@ impl DevEnvironment {
 
     fn print_summary(&self, json: bool) -> anyhow::Result<()> {
         let summary = DevSummary::of(&self.cloud);
-        let text = if json {
-            summary.json()?
-        } else {
-            let names: Vec<_> = self.functions.iter().map(|built| &*built.name).collect();
-            format!("\n{}\nCtrl-C stops everything.", summary.text(&names))
-        };
-        print(text)
+        if json {
+            return print_json(&summary);
+        }
+        let names: Vec<_> = self.functions.iter().map(|built| &*built.name).collect();
+        print(format_args!(
+            "\n{}\nCtrl-C stops everything.",
+            summary.text(&names)
+        ))
     }
 
     async fn stop(self) -> anyhow::Result<()> {
@@ -260,7 +261,7 @@ fn site_urls(cloud: &Cloud) -> String {
 
 /// Prints a line of a function's log, with its stage and name.
 fn print_log_line(stage: Stage, line: LogLine) {
-    note(format_args!("[{stage} {}] {}", line.function, line.line));
+    note_log_line(format_args!("{stage} {}", line.function), &line.line);
 }
 
 /// Returns a future that completes on Ctrl-C, on SIGTERM, or when the terminal is closed.

@@ -103,6 +103,9 @@ pub(crate) fn variables(
 
 /// Finds the running site of a project; 0 is any port.
 fn running_site(project: &Path, port: u16) -> anyhow::Result<RunningSite> {
+    let project = &project
+        .canonicalize()
+        .with_context(|| format!("could not open the project folder {}", project.display()))?;
     let entries = fs::read_dir(folder(project))
         .into_iter()
         .flatten()
@@ -121,7 +124,7 @@ fn running_site(project: &Path, port: u16) -> anyhow::Result<RunningSite> {
                 .map(|port| port.to_string())
                 .collect();
             bail!(
-                "the project {} runs at the ports {}: choose one with --local=PORT",
+                "the project folder {} runs at the ports {}: choose one with --local=PORT",
                 project.display(),
                 ports.join(" and ")
             );
@@ -132,8 +135,8 @@ fn running_site(project: &Path, port: u16) -> anyhow::Result<RunningSite> {
                 port => format!(" at port {port}"),
             };
             bail!(
-                "no `stagelink dev` runs{place} in the project {}: start it there, or name its \
-                 folder with --project",
+                "no `stagelink dev` runs{place} in the project folder {}: start it there, or name \
+                 its folder with --project",
                 project.display()
             );
         }

@@ -1,14 +1,13 @@
 //! `stagelink mark`: shows, sets or removes the stage mark of a database.
 
 use anyhow::bail;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 use stagelink::{DatabaseInfo, StageMark};
 
 use crate::args::MarkCommand;
-use crate::output::print;
+use crate::output::{print, print_json};
 use crate::stage_database::{advised, database_of};
+use crate::table::Table;
 
 /// Shows, sets or removes the mark of a stage's database.
 ///
@@ -36,12 +35,10 @@ pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
         }
     };
     let report = Report::of(&advised(found, stage)?);
-    let text = if options.json {
-        serde_json::to_string(&report)?
-    } else {
-        report.text(local.local.is_some())
-    };
-    print(text)
+    if options.json {
+        return print_json(&report);
+    }
+    print(report.text(local.local.is_some()))
 }
 
 /// Makes sure that no other stage loses its mark, unless that is wanted.
@@ -99,9 +96,6 @@ impl Report {
     /// Returns a table with advice. `is_local` says that the database is one of the local clouds.
     fn text(&self, is_local: bool) -> String {
         let mut table = Table::new();
-        table
-            .load_style(UTF8_FULL_CONDENSED)
-            .set_content_arrangement(ContentArrangement::Disabled);
         let version = self.server_version.as_deref().unwrap_or("unknown");
         let mark = match &self.mark {
             Some(mark) if self.is_right => mark.clone(),

@@ -1,9 +1,15 @@
 //! Output of the command: results on standard output, notes on standard error.
+//!
+//! Names and messages of services, servers and files are in it. No control character gets through
+//! here but line breaks and tabs, so that none of them is a sequence that a terminal obeys. A text of
+//! several lines that holds such names has each of them as [`one_line`](stagelink::one_line).
 
 use std::fmt::Display;
-use std::io::{Write as _, stderr, stdout};
+use std::io::{self, Write, stderr, stdout};
 
 use anyhow::Context as _;
+use serde::Serialize;
+use stagelink::one_line;
 
 /// Prints a result with a line break to standard output.
 ///
@@ -11,14 +17,150 @@ use anyhow::Context as _;
 ///
 /// When it cannot be written, such as to a pipe that its reader has closed.
 pub fn print(text: impl Display) -> anyhow::Result<()> {
-    let mut out = stdout().lock();
-    writeln!(out, "{text}")
-        .and_then(|()| out.flush())
-        .context("could not write to standard output")
+    write(stdout().lock(), &lines(&text.to_string())).context("could not write to standard output")
+}
+
+/// Prints a result as one line of JSON to standard output.
+///
+/// # Errors
+///
+/// When it cannot be written.
+pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    let json = json_line(&serde_json::to_string(value)?);
+    write(stdout().lock(), &json).context("could not write to standard output")
+}
+
+/// Prints a text of several lines to standard error, where standard output has the result alone.
+///
+/// # Errors
+///
+/// When it cannot be written.
+pub fn print_beside(text: impl Display) -> anyhow::Result<()> {
+    write(stderr().lock(), &lines(&text.to_string())).context("could not write to standard error")
 }
 
 /// Prints a line to standard error. Where that is closed the line is lost, and the command goes
-/// on: `eprintln!` would panic, and leave what runs without its orderly end.
+/// on: `eprintln!` would panic, and leave what runs without its orderly end. Lines after a line break
+/// are indented, so that they are not taken for others.
 pub fn note(line: impl Display) {
-    let _ = writeln!(stderr().lock(), "{line}");
+    note_styled(lines(&line.to_string()).replace('\n', "\n    "));
+}
+
+/// Prints a line of a function's log to standard error. Its colours stay, and no other sequence.
+pub(crate) fn note_log_line(origin: impl Display, line: &str) {
+    note_styled(format_args!("[{}] {}", one_line(origin), log_line(line)));
+}
+
+/// Prints a line with colours to standard error. What comes from outside is escaped already.
+pub(crate) fn note_styled(line: impl Display) {
+    let _ = write(stderr().lock(), &line.to_string());
+}
+
+/// A standard error for a log: each text that is written at once is one line.
+#[derive(Debug)]
+pub(crate) struct LogOutput;
+
+impl Write for LogOutput {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let (line, end) = match text.strip_suffix('\n') {
+            Some(line) => (line, "\n"),
+            None => (&*text, ""),
+        };
+        write!(stderr().lock(), "{}{end}", one_line(line))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        stderr().flush()
+    }
+}
+
+fn write(mut output: impl Write, text: &str) -> io::Result<()> {
+    writeln!(output, "{text}")?;
+    output.flush()
+}
+
+/// Escapes what [`one_line`] escapes, but for line breaks and tabs.
+fn lines(text: &str) -> String {
+    let ends = ["\r\n", "\n", "\t"];
+    let parts = text.split_inclusive(['\n', '\t']).map(|part| {
+        let end = ends.into_iter().find(|end| part.ends_with(end));
+        let end = end.unwrap_or_default();
+        format!("{}{end}", one_line(&part[..part.len() - end.len()]))
+    });
+    parts.collect()
+}
+
+/// Escapes in JSON what [`one_line`] escapes and JSON does not.
+fn json_line(json: &str) -> String {
+    let escaped = |c: char| match one_line(c).to_string() {
+        line if line.starts_with(c) => line,
+        _ => format!("\\u{:04x}", u32::from(c)),
+    };
+    // A character beyond four digits is none of these.
+    json.chars().map(escaped).collect()
+}
+
+/// Escapes a line of a log but for its colours, which end with it.
+fn log_line(text: &str) -> String {
+    let mut escaped = String::new();
+    let mut has_colors = false;
+    let mut rest = text;
+    while let Some(start) = rest.find("\u{1b}[") {
+        let sequence = &rest[start + 2..];
+        let length = sequence.find(|c: char| !(c.is_ascii_digit() || c == ';'));
+        let color = length.filter(|length| sequence[*length..].starts_with('m'));
+        let end = start + 2 + color.map_or(0, |length| length + 1);
+        escaped.push_str(&one_line(&rest[..start]).to_string());
+        match color {
+            Some(_) => escaped.push_str(&rest[start..end]),
+            None => escaped.push_str(&one_line(&rest[start..end]).to_string()),
+        }
+        has_colors |= color.is_some();
+        rest = &rest[end..];
+    }
+    escaped.push_str(&one_line(rest).to_string());
+    if has_colors {
+        escaped.push_str("\u{1b}[0m");
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_several_lines_keeps_them_and_no_other_control_character() {
+        let text = "a\tb\r\nPEM\n\u{1b}[2J\rforged\n\n é";
+        assert_eq!(lines(text), "a\tb\r\nPEM\n\\u{1b}[2J\\rforged\n\n é");
+    }
+
+    #[test]
+    fn json_stays_json() {
+        let text = "a\n\u{1b}\u{7f}\u{9b}31m\u{2028}\u{202e}é😀";
+        let line = json_line(&serde_json::to_string(text).unwrap());
+        assert!(
+            !line.contains(char::is_control) && line.contains("\\u202e"),
+            "{line}"
+        );
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
+    }
+
+    #[test]
+    fn line_of_a_log_keeps_its_colors_alone() {
+        for (text, expected) in [
+            ("plain \u{1b}7", "plain \\u{1b}7"),
+            (
+                "\u{1b}[2m12:00\u{1b}[0m \u{1b}[1;32mINFO\u{1b}[0m",
+                "\u{1b}[2m12:00\u{1b}[0m \u{1b}[1;32mINFO\u{1b}[0m\u{1b}[0m",
+            ),
+            ("\u{1b}[8mhidden", "\u{1b}[8mhidden\u{1b}[0m"),
+            ("\u{1b}[2J\u{1b}[", "\\u{1b}[2J\\u{1b}["),
+            ("\u{1b}]0;m\u{7}\r", "\\u{1b}]0;m\\u{7}\\r"),
+        ] {
+            assert_eq!(log_line(text), expected);
+        }
+    }
 }

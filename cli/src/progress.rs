@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use console::style;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use stagelink::one_line;
 
-use crate::output::note;
+use crate::output::{note, note_styled};
 
 /// A step of a command.
 ///
@@ -42,7 +43,7 @@ impl Step {
     pub fn teller(&self) -> impl Fn(&str) + Send + Sync + 'static {
         let bar = self.bar.clone();
         let title = self.title;
-        move |activity: &str| bar.set_message(format!("{title}: {activity}"))
+        move |activity: &str| bar.set_message(format!("{title}: {}", one_line(activity)))
     }
 
     /// Returns a function that prints a line above the current activity. Any thread may call it.
@@ -61,9 +62,10 @@ impl Step {
         };
         self.bar.finish_and_clear();
         let mark = style("✓").green().for_stderr();
-        note(format_args!(
-            "  {mark} {}: {result} ({elapsed})",
-            self.title
+        note_styled(format_args!(
+            "  {mark} {}: {} ({elapsed})",
+            self.title,
+            one_line(result)
         ));
     }
 }

@@ -8,6 +8,7 @@ use stagelink::{Database, ErrorKind, Settings, Stage};
 use stagelink_pipeline::SettingsFile;
 
 use crate::args::LocalOptions;
+use crate::environment;
 use crate::local_clouds;
 use crate::login;
 
@@ -17,7 +18,8 @@ use crate::login;
 ///
 /// # Errors
 ///
-/// An unknown stage, a file that cannot be used, and the errors of `--local`.
+/// An unknown stage, a misspelled variable of safety, a file that cannot be used, and the errors of
+/// `--local`.
 pub(crate) async fn database_of(
     ignored: &[&str],
     stage: Option<&str>,
@@ -50,8 +52,12 @@ async fn variables_of(
         .map(str::parse)
         .transpose()
         .context("could not use the stage of --stage")?;
-    let mut variables: BTreeMap<String, String> = std::env::vars_os()
+    let own: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    environment::ensure_known_names(&own)?;
+    let mut variables: BTreeMap<String, String> = own
+        .into_iter()
         .filter(|(name, value)| !ignored.contains(&name.as_str()) && !value.trim().is_empty())
         .collect();
     if let Some(stage) = named {

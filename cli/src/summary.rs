@@ -1,10 +1,10 @@
 //! The output of `stagelink dev` when everything runs: a table for people, a line of JSON for
 //! scripts.
 
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 use stagelink_local::Cloud;
+
+use crate::table::Table;
 
 /// Addresses and credentials of everything that runs.
 #[derive(Debug, Serialize)]
@@ -49,19 +49,9 @@ impl<'a> DevSummary<'a> {
         }
     }
 
-    /// Returns one line of JSON.
-    pub(crate) fn json(&self) -> serde_json::Result<String> {
-        serde_json::to_string(self)
-    }
-
     /// Returns a table, and commands to copy.
     pub(crate) fn text(&self, functions: &[&str]) -> String {
-        let mut table = Table::new();
-        table
-            .load_style(UTF8_FULL_CONDENSED)
-            // Never breaks a line within an address, so that it can be copied.
-            .set_content_arrangement(ContentArrangement::Disabled)
-            .set_header(["stage", "site", "functions", "Heroku app"]);
+        let mut table = Table::with_header(["stage", "site", "functions", "Heroku app"]);
         for stage in &self.stages {
             table.add_row([stage.name, stage.url, &functions.join(", "), stage.app]);
         }

@@ -1,8 +1,8 @@
 //! The log of the command on standard error: warnings with `-v`, more with each further `v`.
 
-use std::io::stderr;
-
 use tracing_subscriber::filter::LevelFilter;
+
+use crate::output::LogOutput;
 
 /// Starts to log to standard error, unless `verbosity` (the number of `-v`) is 0.
 pub fn init(verbosity: u8) {
@@ -10,7 +10,7 @@ pub fn init(verbosity: u8) {
     if level != LevelFilter::OFF {
         tracing_subscriber::fmt()
             .with_max_level(level)
-            .with_writer(stderr)
+            .with_writer(|| LogOutput)
             .with_ansi(false)
             .without_time()
             // They would be printed to standard error by `eprintln!`, which panics where it is closed.

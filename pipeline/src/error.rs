@@ -3,7 +3,9 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// A failure of the control plane. Its text holds no secret.
+use stagelink::one_line;
+
+/// A failure of the control plane. Its text is one line and holds no secret.
 ///
 /// The cause, where there is one, is the [`source`](StdError::source) and is not repeated in the
 /// text.
@@ -72,7 +74,7 @@ impl Error {
         self
     }
 
-    /// The text with those of its causes, in one line.
+    /// The text with those of its causes, in one line. Control characters are escaped.
     pub(crate) fn report(&self) -> String {
         let mut text = self.message.clone();
         let mut next = self.source();
@@ -80,7 +82,7 @@ impl Error {
             text = format!("{text}: {cause}");
             next = cause.source();
         }
-        text
+        one_line(text).to_string()
     }
 
     /// Returns the kind of the failure.
@@ -96,12 +98,25 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        one_line(&self.message).fmt(f)
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_report_are_one_line_whatever_their_names_hold() {
+        let cause = std::io::Error::other("b\n\u{1b}[2J");
+        let error = Error::with_source(ErrorKind::Database, "a\nforged", cause);
+        assert_eq!(error.to_string(), r"a\nforged");
+        assert_eq!(error.report(), r"a\nforged: b\n\u{1b}[2J");
     }
 }

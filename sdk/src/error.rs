@@ -1,19 +1,20 @@
 //! The public error: its kind, a text for the operator, a text for the client, and its cause.
 
 use std::error::Error as StdError;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::log_line::with_causes;
 use crate::meaning::{Meaning, Repeats};
+use crate::one_line::LineWriter;
 
 type Source = Box<dyn StdError + Send + Sync>;
 
 /// The failure of a query, or of the way to the database.
 ///
 /// `Display` is for the operator: what was tried, on what, and what to do about it. It holds no
-/// secret and is safe to log. The cause is in [`source`](StdError::source) alone;
+/// secret, is one line and is safe to log. The cause is in [`source`](StdError::source) alone;
 /// [`report`](Error::report) joins the two for a log line.
 ///
 /// A client must see neither: [`public_message`](Error::public_message) is the only text that may
@@ -304,7 +305,7 @@ fn usual_meaning(kind: ErrorKind) -> Meaning {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        LineWriter(f).write_str(&self.0.message)
     }
 }
 
@@ -343,6 +344,14 @@ impl fmt::Display for Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_is_one_line_whatever_its_names_hold() {
+        let error = Error::new(ErrorKind::App, "database a\nERROR b\u{1b}[2J is missing");
+        let expected = r"database a\nERROR b\u{1b}[2J is missing";
+        assert_eq!(error.to_string(), expected);
+        assert_eq!(error.report().to_string(), expected);
+    }
 
     #[test]
     fn report_joins_message_and_causes_once() {

@@ -13,6 +13,7 @@ mod happy_eyeballs;
 mod lambda;
 mod log_line;
 mod meaning;
+mod one_line;
 mod params;
 mod postgres;
 mod problem;
@@ -37,6 +38,7 @@ pub use crate::config::ServerSettings;
 pub use crate::config::Settings;
 pub use crate::config::SettingsBuilder;
 pub use crate::config::ensure_known_names;
+pub use crate::config::unknown_names;
 pub use crate::credentials::Credentials;
 pub use crate::credentials::DatabaseUrl;
 pub use crate::database::Database;
@@ -63,6 +65,7 @@ pub use crate::lambda::run_with_events;
 #[cfg(feature = "lambda")]
 pub use crate::lambda::run_with_streaming_response;
 #[doc(hidden)]
+pub use crate::one_line::one_line;
 pub use crate::params::__private;
 pub use crate::params::ArrayElement;
 pub use crate::params::SqlType;

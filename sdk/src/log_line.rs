@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio_postgres::error::DbError;
 
+use crate::one_line::LineWriter;
+
 /// Returns an error and its causes as one line, for a log.
 ///
 /// Control characters are escaped: Postgres repeats values in its errors, a client chose them, and
@@ -33,7 +35,7 @@ struct WithCauses<'a> {
 
 impl fmt::Display for WithCauses<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = OneLine(f);
+        let mut line = LineWriter(f);
         self.write(&mut line, self.error)?;
         let mut source = self.error.source();
         while let Some(cause) = source {
@@ -46,7 +48,11 @@ impl fmt::Display for WithCauses<'_> {
 }
 
 impl WithCauses<'_> {
-    fn write(&self, line: &mut OneLine<'_, '_>, error: &(dyn StdError + 'static)) -> fmt::Result {
+    fn write(
+        &self,
+        line: &mut LineWriter<'_, '_>,
+        error: &(dyn StdError + 'static),
+    ) -> fmt::Result {
         let Some(error) = error.downcast_ref::<DbError>() else {
             return write!(line, "{error}");
         };
@@ -61,25 +67,6 @@ impl WithCauses<'_> {
             Some(hint) => write!(line, "; HINT: {hint}"),
             None => Ok(()),
         }
-    }
-}
-
-/// A writer that escapes line breaks and other control characters.
-struct OneLine<'a, 'b>(&'a mut fmt::Formatter<'b>);
-
-impl Write for OneLine<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let breaks_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-        for part in text.split_inclusive(breaks_line) {
-            match part.chars().next_back() {
-                Some(last) if breaks_line(last) => {
-                    let plain = &part[..part.len() - last.len_utf8()];
-                    write!(self.0, "{plain}{}", last.escape_default())?;
-                }
-                _ => self.0.write_str(part)?,
-            }
-        }
-        Ok(())
     }
 }
 

@@ -99,6 +99,8 @@ async fn password_on_the_command_line_is_noted_and_a_file_keeps_it_off() {
 #[tokio::test]
 async fn mark_advises_its_own_options() {
     let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path().canonicalize().expect("a path");
+    let here = here.display();
     for (arguments, words) in [
         (&["mark", "show"][..], "name it with --stage"),
         (&["credentials"], "name it with --stage"),
@@ -108,7 +110,11 @@ async fn mark_advises_its_own_options() {
         ),
         (
             &["mark", "show", "--local", "--stage", "staging"],
-            "no `stagelink dev` runs in the project .",
+            &format!("no `stagelink dev` runs in the project folder {here}: start"),
+        ),
+        (
+            &["mark", "show", "--local", "--stage=staging", "--project=x"],
+            "could not open the project folder x",
         ),
         (
             &["mark", "set", "--local"],
@@ -119,6 +125,59 @@ async fn mark_advises_its_own_options() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success());
         assert!(stderr.contains(words), "{arguments:?}: {stderr}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_variable_of_stagelinks_is_noted_by_each_command_that_reads_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for arguments in [
+        &["link"][..],
+        &["mark", "show", "--stage=staging"],
+        &["mark", "show", "--stage=staging", "--local"],
+        &["credentials", "--stage=staging"],
+    ] {
+        let run = async |name: &str| {
+            let mut command = Command::new(stagelink_command().await);
+            command
+                .args(arguments)
+                .current_dir(folder.path())
+                .env_clear();
+            let output = command.env(name, "5").output().await;
+            let output = output.expect("the command runs");
+            assert!(!output.status.success());
+            String::from_utf8_lossy(&output.stderr).into_owned()
+        };
+        for (name, nearest) in [
+            ("STAGELINK_PIPELINE", "is STAGELINK_HEROKU_PIPELINE)"),
+            ("STAGELINK_TIMEOUT", "are STAGELINK_IDLE_TIMEOUT_MS, "),
+        ] {
+            let stderr = run(name).await;
+            let noted = format!("does not know are ignored: {name} (the nearest known name");
+            assert!(stderr.contains(&noted), "{arguments:?}: {stderr}");
+            assert!(stderr.contains(nearest), "{arguments:?}: {stderr}");
+        }
+        let stderr = run("STAGELINK_REQUIRE_MARKS").await;
+        let refused = "STAGELINK_REQUIRE_MARKS is not STAGELINK_REQUIRE_MARK";
+        assert!(stderr.contains(refused), "{arguments:?}: {stderr}");
+        let stderr = run("STAGELINK_CACHE").await;
+        assert!(!stderr.contains("does not know"), "{arguments:?}: {stderr}");
+    }
+}
+
+#[tokio::test]
+async fn option_that_excludes_others_says_so_in_its_help() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (command, words) in [
+        ("link", "excludes --yes, --dry-run and --json"),
+        ("build", "excludes --target, which names the processor too"),
+        ("build", "excludes --arch, since it names the processor"),
+    ] {
+        let arguments = [command, "--help"];
+        let output = run(stagelink_command().await, &arguments, folder.path()).await;
+        let help = String::from_utf8_lossy(&output.stdout);
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains(words), "{words}: {help}");
     }
 }
 

@@ -20,6 +20,7 @@ mod identity;
 mod leftover;
 mod link;
 mod load;
+mod mark_alias;
 mod meaning;
 mod new;
 mod notices;

@@ -30,7 +30,7 @@ pub use strip::strip;
 pub use crate::target::{Arch, Libc, Target};
 
 use crate::args::BuildOptions;
-use crate::output::{self, print};
+use crate::output::{self, print, print_json};
 use crate::progress::Step;
 use crate::project;
 
@@ -81,12 +81,10 @@ pub async fn run(options: BuildOptions) -> anyhow::Result<()> {
         }
         step.done(&outcomes.join(", "));
     }
-    let text = if options.json {
-        report::json(&artifacts, target)?
-    } else {
-        report::table(&artifacts, target)
-    };
-    print(text)
+    if options.json {
+        return print_json(&report::json(&artifacts, target));
+    }
+    print(report::table(&artifacts, target))
 }
 
 impl Build {

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
 use serde::Serialize;
 
 use super::artifact::Artifact;
+use crate::table::Table;
 use crate::target::Target;
 
 /// The artifacts of a build, as JSON.
@@ -17,23 +16,18 @@ struct BuildReport<'a> {
     artifacts: &'a [Artifact],
 }
 
-/// Returns the artifacts as one line of JSON.
-pub(super) fn json(artifacts: &[Artifact], target: Target) -> serde_json::Result<String> {
-    serde_json::to_string(&BuildReport {
+/// Returns the artifacts as JSON.
+pub(super) fn json(artifacts: &[Artifact], target: Target) -> impl Serialize {
+    BuildReport {
         target: target.triple(),
         architecture: target.arch.as_str(),
         artifacts,
-    })
+    }
 }
 
 /// Returns the artifacts as a table.
 pub(super) fn table(artifacts: &[Artifact], target: Target) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(UTF8_FULL_CONDENSED)
-        // Never breaks a line within a hash, so that it can be copied.
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(["function", "for", "file", "size", "zipped", "SHA-256"]);
+    let mut table = Table::with_header(["function", "for", "file", "size", "zipped", "SHA-256"]);
     for artifact in artifacts {
         let name = artifact.function.as_str();
         let zipped = megabytes(artifact.zip_size_bytes);
@@ -48,9 +42,7 @@ pub(super) fn table(artifacts: &[Artifact], target: Target) -> String {
         table.add_row([name, &platform, &file, &zipped, &zipped, sha256]);
     }
     for column in [3, 4] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
+        table.align_right(column);
     }
     table.to_string()
 }
@@ -103,8 +95,9 @@ mod tests {
     }
 
     #[test]
-    fn json_is_one_line_with_the_hashes() {
-        let text = json(&[artifact()], Target::of(Arch::X86_64)).unwrap();
-        assert!(!text.contains('\n') && text.contains("\"zip_sha256\":\"bbbb"));
+    fn json_has_the_hashes() {
+        let artifacts = [artifact()];
+        let text = serde_json::to_string(&json(&artifacts, Target::of(Arch::X86_64))).unwrap();
+        assert!(text.contains("\"zip_sha256\":\"bbbb"));
     }
 }

@@ -9,13 +9,14 @@ use std::io::{IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
+use stagelink::one_line;
 use stagelink_pipeline::{
     LinkPlan, LinkRequest, ProvedTokens, SiteVariables, StageDatabases, UrlOwners, ValueFinding,
 };
 
 use crate::args::LinkOptions;
 use crate::link::settings_file::ProposedFile;
-use crate::output::{note, print};
+use crate::output::{note, print, print_beside, print_json};
 use crate::progress::Step;
 
 /// Links a site: looks up its variables and the stages' databases, proves the tokens, finds the
@@ -45,12 +46,12 @@ pub async fn run(options: LinkOptions) -> anyhow::Result<()> {
     }
     match options.json {
         // Standard output has one line, at the end.
-        true => writeln!(std::io::stderr(), "{text}").context("could not show the plan")?,
+        true => print_beside(&text)?,
         false => print(&text)?,
     }
     if options.dry_run {
         if options.json {
-            print_json(&plan, false)?;
+            print_plan(&plan, false)?;
         }
         ensure_no_leak_stays(&plan)?;
         return match options.json {
@@ -73,7 +74,7 @@ pub async fn run(options: LinkOptions) -> anyhow::Result<()> {
         note(format_args!("  ! {error:#}"));
     }
     if options.json {
-        return print_json(&plan, true);
+        return print_plan(&plan, true);
     }
     print(match plan.changes().is_empty() {
         true => "nothing to change: the site has all of these variables",
@@ -152,7 +153,7 @@ fn confirm(plan: &mut LinkPlan, is_confirmed: bool) -> anyhow::Result<()> {
     write!(
         std::io::stderr(),
         "Set these variables of the site {}{removals}? [y/N] ",
-        plan.site
+        one_line(&plan.site)
     )
     .context("could not ask")?;
     let mut answer = String::new();
@@ -182,6 +183,6 @@ struct Report<'a> {
     plan: &'a LinkPlan,
 }
 
-fn print_json(plan: &LinkPlan, is_set: bool) -> anyhow::Result<()> {
-    print(&serde_json::to_string(&Report { is_set, plan })?)
+fn print_plan(plan: &LinkPlan, is_set: bool) -> anyhow::Result<()> {
+    print_json(&Report { is_set, plan })
 }

@@ -19,7 +19,7 @@ use crate::login;
 /// An option or variable that is missing, misspelled or unusable. No value of a variable is in the message.
 pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRequest> {
     let environment = Environment::of_process();
-    stagelink::ensure_known_names(&environment.0)?;
+    crate::environment::ensure_known_names(&environment.0)?;
     let file = SettingsFile::load(&options.project)?;
     let file = file.as_ref();
     let named_site = options

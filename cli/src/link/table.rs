@@ -1,12 +1,13 @@
 //! The plan of `stagelink link` as tables.
 
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{ContentArrangement, Table};
+use stagelink::one_line;
 use stagelink_pipeline::{LinkPlan, VariableChange};
+
+use crate::table::Table;
 
 /// Returns the plan as tables and notes.
 pub(super) fn text(plan: &LinkPlan) -> String {
-    let mut stages = table(["stage", "database", "server", "mark", "proved by"]);
+    let mut stages = Table::with_header(["stage", "database", "server", "mark", "proved by"]);
     for row in &plan.stages {
         let mark = if row.is_marked { "its own" } else { "none" };
         stages.add_row([
@@ -17,7 +18,7 @@ pub(super) fn text(plan: &LinkPlan) -> String {
             &row.proved_by,
         ]);
     }
-    let mut variables = table(["context", "stage", "variable", "value", "change"]);
+    let mut variables = Table::with_header(["context", "stage", "variable", "value", "change"]);
     for row in &plan.variables {
         let value = match &row.value {
             Some(value) => shortened(value),
@@ -44,7 +45,7 @@ pub(super) fn text(plan: &LinkPlan) -> String {
     };
     text.push_str(&format!(
         "variables of the site {}, {reach}:\n{variables}",
-        plan.site
+        one_line(&plan.site)
     ));
     for finding in &plan.findings {
         let (title, end) = match (finding.is_leak(), finding.is_removed) {
@@ -52,10 +53,10 @@ pub(super) fn text(plan: &LinkPlan) -> String {
             (true, false) => ("leak", ""),
             _ => ("note", ""),
         };
-        text.push_str(&format!("\n  {title}: {finding}{end}"));
+        text.push_str(&format!("\n  {title}: {}{end}", one_line(finding)));
     }
     for note in &plan.notes {
-        text.push_str(&format!("\n  note: {note}"));
+        text.push_str(&format!("\n  note: {}", one_line(note)));
     }
     text
 }
@@ -66,13 +67,4 @@ fn shortened(value: &str) -> String {
         Some((end, _)) => format!("{}…", value[..end].replace('\n', " ")),
         None => value.replace('\n', " "),
     }
-}
-
-fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(header);
-    table
 }

@@ -16,7 +16,7 @@ use stagelink_pipeline::{
 
 use self::report::Report;
 use crate::args::{AllowedDisagreement, MigrateCommand, MigrateOptions};
-use crate::output::print;
+use crate::output::{print, print_beside, print_json};
 use crate::progress::Step;
 use crate::project;
 use crate::stage_database::settings_of;
@@ -35,7 +35,7 @@ pub async fn run(options: MigrateOptions) -> anyhow::Result<()> {
     if let Err(error) = &result
         && options.json
     {
-        print(report::error(error)?)?;
+        print_json(&report::error(error))?;
     }
     result
 }
@@ -59,16 +59,15 @@ async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
     ));
     let mut report = Report::new(&found, &plan);
     if options.plan {
-        return print(match options.json {
-            true => report.json()?,
-            false => report.text(true),
-        });
+        return match options.json {
+            true => print_json(&report),
+            false => print(report.text(true)),
+        };
     }
     if plan.pending().len() > 0 {
         match options.json {
             // Standard output has one line, at the end.
-            true => writeln!(std::io::stderr(), "{}", report.text(false))
-                .context("could not show the plan")?,
+            true => print_beside(report.text(false))?,
             false => print(report.text(false))?,
         }
         confirm(options, &plan)?;
@@ -77,10 +76,10 @@ async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
         step.done(&format!("{} applied", applied.applied.len()));
         report.record(&applied);
     }
-    print(match options.json {
-        true => report.json()?,
-        false => report.summary(),
-    })
+    match options.json {
+        true => print_json(&report),
+        false => print(report.summary()),
+    }
 }
 
 /// Applies the migrations of a folder to a stage's database, without a question. Returns their

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use stagelink::DatabaseInfo;
+use stagelink::{DatabaseInfo, one_line};
 use stagelink_pipeline::{Error, ErrorKind, MigrationPlan, MigrationReport, PlannedMigration};
 
 /// The plan for a database, and what was applied of it.
@@ -58,30 +58,26 @@ impl<'a> Report<'a> {
         self.applied_by_others = Some(by_others.collect());
     }
 
-    pub(super) fn json(&self) -> serde_json::Result<String> {
-        serde_json::to_string(self)
-    }
-
     /// Returns the plan as text; with the SQL of each file if `shows_sql`.
     pub(super) fn text(&self, shows_sql: bool) -> String {
         let mut text = format!(
             "stage {}: database {} at {} ({})\n{} applied, {} to apply",
             self.stage,
-            self.database,
-            self.server,
-            self.credentials,
+            one_line(self.database),
+            one_line(self.server),
+            one_line(self.credentials),
             self.applied_before,
             self.pending.len()
         );
         for problem in &self.allowed {
-            let _ = write!(text, "\n  allowed: {problem}");
+            let _ = write!(text, "\n  allowed: {}", one_line(problem));
         }
         for migration in &self.pending {
             let how = match migration.in_transaction {
                 true => "",
                 false => "  (without a transaction)",
             };
-            let _ = write!(text, "\n  {}{how}", migration.file);
+            let _ = write!(text, "\n  {}{how}", one_line(&migration.file));
             if shows_sql {
                 for line in migration.sql.trim().lines() {
                     // A file may contain what a terminal obeys.
@@ -115,8 +111,8 @@ impl<'a> Report<'a> {
     }
 }
 
-/// Returns an error and its causes as one line of JSON.
-pub(super) fn error(error: &anyhow::Error) -> serde_json::Result<String> {
+/// Returns an error and its causes as JSON.
+pub(super) fn error(error: &anyhow::Error) -> impl Serialize {
     #[derive(Serialize)]
     struct Failure {
         error: String,
@@ -125,9 +121,9 @@ pub(super) fn error(error: &anyhow::Error) -> serde_json::Result<String> {
         is_retryable: bool,
     }
     let kind = error.downcast_ref::<Error>().map(Error::kind);
-    serde_json::to_string(&Failure {
+    Failure {
         error: error.to_string(),
         because: error.chain().skip(1).map(ToString::to_string).collect(),
         is_retryable: matches!(kind, Some(ErrorKind::Busy | ErrorKind::Unavailable)),
-    })
+    }
 }

@@ -69,8 +69,13 @@ impl PgBouncerConfig {
         } else {
             String::new()
         };
+        let aliases = self.options.aliases.iter();
+        let aliases: String = aliases
+            .map(|(alias, name)| format!("{alias} = host={host} port={port} dbname={name}\n"))
+            .collect();
         format!(
             "[databases]\n\
+             {aliases}\
              * = host={host} port={port}\n\
              [pgbouncer]\n\
              listen_addr = 127.0.0.1\n\

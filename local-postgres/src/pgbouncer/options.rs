@@ -18,6 +18,8 @@ pub struct PgBouncerOptions {
     pub(super) max_prepared_statements: u32,
     pub(super) auth_type: &'static str,
     pub(super) certificate: Option<ServerCertificate>,
+    /// Names of databases for clients, each with the name on the server.
+    pub(super) aliases: Vec<(String, String)>,
 }
 
 impl PgBouncerOptions {
@@ -68,6 +70,14 @@ impl PgBouncerOptions {
         Self { auth_type, ..self }
     }
 
+    /// Gives a database of the server another name for clients. It hides a database of the server
+    /// that is called like it. Both are names of letters, digits, `_` and `-`.
+    #[must_use]
+    pub fn alias(mut self, alias: impl Into<String>, database: impl Into<String>) -> Self {
+        self.aliases.push((alias.into(), database.into()));
+        self
+    }
+
     /// Sets the certificate for clients and its private key, both as PEM.
     /// Default: a new self-signed certificate for `localhost` and `127.0.0.1`.
     #[must_use]
@@ -94,6 +104,7 @@ impl Default for PgBouncerOptions {
             max_prepared_statements: 0,
             auth_type: "scram-sha-256",
             certificate: None,
+            aliases: Vec::new(),
         }
     }
 }

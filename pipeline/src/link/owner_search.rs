@@ -156,7 +156,14 @@ fn tells_by_address(has_login: bool, host: &str, addresses: &BTreeSet<SocketAddr
 }
 
 async fn addresses(host: &str, port: u16) -> BTreeSet<SocketAddr> {
-    let found = timeout(LOOKUP_TIMEOUT, lookup_host((host, port))).await;
+    within_limit(lookup_host((host, port))).await
+}
+
+/// Waits for a look-up of addresses, for [`LOOKUP_TIMEOUT`] at most. One that fails finds none.
+async fn within_limit(
+    lookup: impl Future<Output = std::io::Result<impl Iterator<Item = SocketAddr>>>,
+) -> BTreeSet<SocketAddr> {
+    let found = timeout(LOOKUP_TIMEOUT, lookup).await;
     let found = found.ok().and_then(Result::ok);
     found.map(Iterator::collect).unwrap_or_default()
 }
@@ -182,6 +189,14 @@ mod tests {
         assert!(tells_by_address(true, "::1", &loopback));
         assert!(tells_by_address(true, "localhost", &loopback));
         assert!(tells_by_address(false, "proxy.example.com", &public));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn name_server_that_does_not_answer_is_waited_for_up_to_the_limit() {
+        let silent = std::future::pending::<std::io::Result<std::vec::IntoIter<_>>>();
+        let started = tokio::time::Instant::now();
+        assert!(within_limit(silent).await.is_empty());
+        assert_eq!(started.elapsed(), LOOKUP_TIMEOUT);
     }
 
     #[tokio::test]

@@ -311,8 +311,16 @@ fn notes(
         ));
     }
     let own = site.own.iter().chain(site.of_account());
-    if let Err(misspelled) = stagelink::ensure_known_names(own.map(|of| (&of.key, "set"))) {
+    let names = own.map(|of| (&of.key, "set"));
+    let unknown = stagelink::unknown_names(names.clone());
+    if let Err(misspelled) = stagelink::ensure_known_names(names) {
         notes.push(format!("functions of the site do not start: {misspelled}"));
+    }
+    if !unknown.is_empty() {
+        notes.push(format!(
+            "functions of the site ignore variables that this version of stagelink does not know: {}",
+            unknown.join(", ")
+        ));
     }
     let netlify = request.netlify.as_ref();
     if request.heroku.is_on_this_machine() && !netlify.is_some_and(ApiAccess::is_on_this_machine) {

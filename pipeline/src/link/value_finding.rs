@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
-use stagelink::Stage;
+use stagelink::{Stage, one_line};
 
 use crate::error::{Error, ErrorKind};
 use crate::link::value_place::ValuePlace;
@@ -113,27 +113,24 @@ impl ValueFinding {
 }
 
 impl fmt::Display for ValueFinding {
+    /// Writes one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.place)?;
-        match &self.kind {
+        let (place, reaches) = (&self.place, joined(&self.reaches, ", "));
+        let found = match &self.kind {
             FindingKind::OtherStage(stages) => {
                 let stages = joined(stages, " and ");
-                write!(f, "holds the database URL or a secret of stage {stages}")?;
+                format!("holds the database URL or a secret of stage {stages}")
             }
             FindingKind::UnknownDatabase(databases) => {
                 let databases = joined(databases, ", ");
-                write!(
-                    f,
-                    "leads to a database of which no stage is known: {databases},"
-                )?;
+                format!("leads to a database of which no stage is known: {databases},")
             }
-            FindingKind::UnknownToken(reason) => write!(
-                f,
-                "holds a Heroku token, of which it is not known what it reads ({reason}),"
-            )?,
-            FindingKind::NotChecked => f.write_str("was not checked, since it is a secret,")?,
-        }
-        write!(f, " and reaches {}", joined(&self.reaches, ", "))
+            FindingKind::UnknownToken(reason) => {
+                format!("holds a Heroku token, of which it is not known what it reads ({reason}),")
+            }
+            FindingKind::NotChecked => "was not checked, since it is a secret,".to_owned(),
+        };
+        one_line(format_args!("{place} {found} and reaches {reaches}")).fmt(f)
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) use self::source::IgnoredSource;
 
 pub use self::builder::SettingsBuilder;
 pub use self::limits::Limits;
-pub use self::names::ensure_known_names;
+pub use self::names::{ensure_known_names, unknown_names};
 pub use self::provider::{
     HerokuApp, HerokuSettings, NeonSettings, ProviderSettings, RenderSettings,
 };

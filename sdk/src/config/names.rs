@@ -95,6 +95,20 @@ pub fn ensure_known_names<N: AsRef<str>, V: AsRef<str>>(
     check(names.iter().map(AsRef::as_ref))
 }
 
+/// Returns the names of stagelink's among these variables that this version does not know, each with
+/// the nearest known names, for a note of a program that reads or sets stagelink's variables. Those
+/// that [`ensure_known_names`] refuses are not among them, nor are variables that are set to nothing.
+pub fn unknown_names<N: AsRef<str>, V: AsRef<str>>(
+    vars: impl IntoIterator<Item = (N, V)>,
+) -> Vec<String> {
+    let set = vars
+        .into_iter()
+        .filter(|(_, value)| !value.as_ref().trim().is_empty());
+    let unknown = set.filter_map(|(name, _)| Unknown::new(name.as_ref()));
+    let ignored = unknown.filter(|unknown| unknown.as_misspelling().is_none());
+    ignored.map(|unknown| unknown.to_string()).collect()
+}
+
 /// Searches the names of the environment for unknown ones of stagelink's, which it would ignore.
 /// Warns of them, once per process: a newer command line may set variables that this version does
 /// not know.
@@ -128,16 +142,13 @@ pub(super) fn check<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<(), 
     Ok(())
 }
 
-/// A variable that looks like stagelink's, with the known name that is nearest to its own.
+/// A variable that looks like stagelink's, with the known names that are nearest to its own.
 struct Unknown {
     /// As the environment has it.
     name: String,
-    nearest: Option<Nearest>,
-}
-
-struct Nearest {
-    name: &'static str,
-    distance: usize,
+    nearest: Vec<&'static str>,
+    /// True if the nearest name is no further than [`MISSPELLED`] edits.
+    is_close: bool,
 }
 
 impl Unknown {
@@ -147,29 +158,39 @@ impl Unknown {
             return None;
         }
         let spelled = normalized(name);
-        let is_own = spelled.starts_with(PREFIX);
-        let limit = if is_own { DISTANT } else { MISSPELLED };
-        let nearest = nearest(&spelled, limit);
-        (is_own || nearest.is_some()).then(|| Self {
+        let close = nearest(&spelled, MISSPELLED);
+        if close.is_none() && !spelled.starts_with(PREFIX) {
+            return None;
+        }
+        let nearest = match close {
+            Some(close) => vec![close],
+            None => match with_its_words(&spelled) {
+                names if names.is_empty() => nearest(&spelled, DISTANT).into_iter().collect(),
+                names => names,
+            },
+        };
+        Some(Self {
             name: printable(name),
             nearest,
+            is_close: close.is_some(),
         })
     }
 
     /// Describes it if it is close to a variable of safety.
     fn as_misspelling(&self) -> Option<String> {
-        let nearest = self.nearest.as_ref()?;
-        let is_misspelled = nearest.distance <= MISSPELLED && OF_SAFETY.contains(&nearest.name);
-        is_misspelled.then(|| format!("{} is not {}", self.name, nearest.name))
+        let nearest = self.nearest.first().filter(|_| self.is_close)?;
+        let is_of_safety = OF_SAFETY.contains(nearest);
+        is_of_safety.then(|| format!("{} is not {nearest}", self.name))
     }
 }
 
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
-        match &self.nearest {
-            Some(nearest) => write!(f, " (the nearest known name is {})", nearest.name),
-            None => Ok(()),
+        match self.nearest.as_slice() {
+            [] => Ok(()),
+            [nearest] => write!(f, " (the nearest known name is {nearest})"),
+            nearest => write!(f, " (the nearest known names are {})", nearest.join(", ")),
         }
     }
 }
@@ -179,13 +200,25 @@ fn is_known(name: &str) -> bool {
 }
 
 /// Finds the nearest name that the SDK reads, within a distance.
-fn nearest(spelled: &str, limit: usize) -> Option<Nearest> {
+fn nearest(spelled: &str, limit: usize) -> Option<&'static str> {
     let read = OF_SAFETY.iter().chain(OF_PERFORMANCE);
-    read.filter_map(|name| {
+    let with_distance = read.filter_map(|name| {
         let distance = edit_distance(spelled.as_bytes(), name.as_bytes(), limit)?;
-        Some(Nearest { name, distance })
-    })
-    .min_by_key(|nearest| nearest.distance)
+        Some((*name, distance))
+    });
+    let (name, _) = with_distance.min_by_key(|(_, distance)| *distance)?;
+    Some(name)
+}
+
+/// Finds the names that the SDK reads and that have all words of this one:
+/// `STAGELINK_HEROKU_PIPELINE` for `STAGELINK_PIPELINE`.
+fn with_its_words(spelled: &str) -> Vec<&'static str> {
+    let read = OF_SAFETY.iter().chain(OF_PERFORMANCE).copied();
+    let has_words = |name: &&str| {
+        let words: Vec<&str> = name.split('_').collect();
+        spelled.split('_').all(|word| words.contains(&word))
+    };
+    read.filter(has_words).collect()
 }
 
 /// Spells a name as stagelink's are: upper case, with underscores.

@@ -311,6 +311,9 @@ impl Parts {
         if host.contains(',') {
             return Err("it names several hosts; name one".to_owned());
         }
+        if host.contains(char::is_control) {
+            return Err("its host contains a control character".to_owned());
+        }
         let address = self
             .hostaddr
             .map(|address| address.parse().map_err(|_| "hostaddr is not an IP address"))

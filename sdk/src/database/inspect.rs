@@ -50,7 +50,8 @@ impl Database {
     /// it again.
     ///
     /// The mark is the database's default `application_name`. It goes with the database
-    /// to a fork or a follower, and does not go into a dump of it.
+    /// to a fork or a follower, and does not go into a dump of it. Behind a pooler's alias it is that of
+    /// the database which the alias leads to.
     ///
     /// # Errors
     ///

@@ -14,6 +14,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 use crate::credentials::DatabaseUrl;
 use crate::error::{Error, ErrorKind};
 use crate::meaning::Meaning;
+use crate::one_line::one_line;
 use crate::postgres::sqlstate::{Cause, cause_in_session, response_of};
 use crate::stage::Stage;
 
@@ -95,6 +96,7 @@ impl StageMark {
             Self::None => {
                 static ONCE: Once = Once::new();
                 ONCE.call_once(|| {
+                    let database = one_line(database);
                     tracing::warn!(
                         "{database} has no stage mark, so nothing shows that it belongs to stage \
                          {stage}: run `stagelink mark set --stage {stage}`, and set \
@@ -143,6 +145,20 @@ fn unreadable(error: impl Into<Source>, url: &DatabaseUrl) -> Error {
 }
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Asks for the name that the database of a session has on its server. A pooler may have an alias
+/// for it, which is then the name in the URL.
+pub(super) async fn database_name(
+    client: &Client,
+) -> Result<Option<String>, tokio_postgres::Error> {
+    let answer = client.simple_query("SELECT pg_catalog.current_database()");
+    let rows = answer.await?.into_iter();
+    let mut names = rows.filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    });
+    Ok(names.next())
+}
 
 /// Builds the statement that sets or clears the mark of a database.
 pub(super) fn set_statement(database: &str, stage: Option<Stage>) -> String {

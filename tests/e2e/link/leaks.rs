@@ -435,9 +435,4 @@ impl Site {
             .expect("the command runs");
         LinkOutput::new(&output, &self.record)
     }
-
-    fn set_variable(&self, variable: EnvVar) {
-        let set = self.netlify.set_variable("shop-site", variable);
-        set.expect("the site");
-    }
 }

@@ -4,9 +4,11 @@ mod apart;
 mod compared;
 mod leaks;
 mod moved;
+mod odd_names;
 mod refused;
 mod set;
 mod settings_file;
+mod silent;
 mod tokens;
 
 use std::collections::BTreeMap;
@@ -14,7 +16,7 @@ use std::process::{Output, Stdio};
 
 use serde_json::Value;
 use stagelink_local::heroku::{Access, Heroku, Stage};
-use stagelink_local::netlify_api::{Context, EnvScope, NetlifyApi};
+use stagelink_local::netlify_api::{Context, EnvScope, EnvVar, NetlifyApi};
 use stagelink_local_postgres::Database;
 use stagelink_tests::{
     CapturedRequest, HttpCapture, Record, as_superuser, database, stagelink_command,
@@ -141,6 +143,16 @@ impl Site {
         assert!(self.all() == before, "something was set");
     }
 
+    fn set_variable(&self, variable: EnvVar) {
+        let set = self.netlify.set_variable("shop-site", variable);
+        set.expect("the site");
+    }
+
+    fn set_account_variable(&self, variable: EnvVar) {
+        let set = self.netlify.set_account_variable(variable);
+        set.expect("the account");
+    }
+
     /// Returns the environment variables of functions in a context.
     fn functions_in(&self, context: &Context) -> BTreeMap<String, String> {
         self.environment(context, EnvScope::Functions)
@@ -177,7 +189,12 @@ struct LinkOutput {
 
 impl LinkOutput {
     fn new(output: &Output, record: &Record) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let text = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            let is_odd = |c: char| c.is_control() && c != '\n';
+            assert!(!text.contains(is_odd), "a terminal would obey: {text:?}");
+            text
+        };
         let linked = Self {
             succeeded: output.status.success(),
             output: text(&output.stdout),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use stagelink_local::heroku::{Failure, Fault, Stage};
+use stagelink_local::netlify_api::{Context, EnvVar};
 
 use super::{Site, mark};
 
@@ -246,6 +247,25 @@ async fn app_is_named_and_not_its_id() {
     site.set_staging_url(&site.production.url());
     let reasons = ["DATABASE_URL of app shop-staging on Heroku"];
     site.assert_refused(&["--yes"], &reasons).await;
+}
+
+#[tokio::test]
+async fn unknown_variables_of_the_operator_and_of_the_site_are_noted() {
+    let mut site = Site::new().await;
+    site.set("STAGELINK_PIPELINE", "shop");
+    site.set_variable(EnvVar::new("STAGELINK_TIMEOUT").value(Context::All, "5"));
+    site.set_variable(EnvVar::new("STAGELINK_REQUIRE_MARKS").value(Context::All, "true"));
+    let linked = site.link_successfully(&["--dry-run"]).await;
+    let noted = "does not know are ignored: STAGELINK_PIPELINE (the nearest";
+    assert!(linked.errors.contains(noted), "{}", linked.errors);
+    for words in [
+        "functions of the site do not start: misspelled variables would be ignored \
+         (STAGELINK_REQUIRE_MARKS is not",
+        "functions of the site ignore variables that this version of stagelink does not know: \
+         STAGELINK_TIMEOUT (the nearest",
+    ] {
+        assert!(linked.output.contains(words), "{words}\n{}", linked.output);
+    }
 }
 
 #[tokio::test]

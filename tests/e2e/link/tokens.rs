@@ -5,18 +5,6 @@ use stagelink_local::netlify_api::{Context, EnvVar};
 
 use super::{Site, staging};
 
-impl Site {
-    fn set_own(&self, variable: EnvVar) {
-        let set = self.netlify.set_variable("shop-site", variable);
-        set.expect("the site");
-    }
-
-    fn set_of_account(&self, variable: EnvVar) {
-        let set = self.netlify.set_account_variable(variable);
-        set.expect("the account");
-    }
-}
-
 fn token(context: Context, value: &str) -> EnvVar {
     EnvVar::new("HEROKU_API_KEY").value(context, value)
 }
@@ -88,7 +76,7 @@ async fn token_that_reads_another_stage_is_refused_in_a_context_that_is_not_link
             "HEROKU_API_KEY of the site for the context {context} holds the database URL or a \
              secret of stage {stages}"
         );
-        site.set_own(token(context, value));
+        site.set_variable(token(context, value));
         site.assert_refused(words, &[&holds, advice]).await;
     }
     // A value of all contexts is removed, and production keeps what reads production.
@@ -108,17 +96,17 @@ async fn token_that_another_variable_holds_is_found_by_its_form_or_beside_produc
     let own = site.token("PRODUCTION_TOKEN", &["shop-production"]);
     let uuid = own.trim_start_matches("HRKU-").to_owned();
     site.record.forbid(uuid.clone());
-    site.set_own(token(Context::Production, &own));
+    site.set_variable(token(Context::Production, &own));
     let netrc = format!("machine api.heroku.com\n  login a\n  password {own}\n");
     for value in [own.clone(), netrc, own.replace('-', "%2D")] {
-        site.set_own(EnvVar::new("ANY_NAME").value(Context::DeployPreview, &value));
+        site.set_variable(EnvVar::new("ANY_NAME").value(Context::DeployPreview, &value));
         let holds = "ANY_NAME of the site for the context deploy-preview holds";
         let reasons = [holds, "of stage production", "--remove-leaks"];
         site.assert_refused(&["--yes"], &reasons).await;
     }
-    site.set_own(token(Context::Dev, "none"));
+    site.set_variable(token(Context::Dev, "none"));
     // Without production's own value beside it the form alone tells.
-    site.set_own(EnvVar::new("ANY_NAME").value(Context::DeployPreview, &own));
+    site.set_variable(EnvVar::new("ANY_NAME").value(Context::DeployPreview, &own));
     site.assert_refused(&["--yes"], &["ANY_NAME of the site", "of stage production"])
         .await;
     site.link_successfully(&["--yes", "--remove-leaks"]).await;
@@ -131,7 +119,7 @@ async fn token_that_another_variable_holds_is_found_by_its_form_or_beside_produc
     let before = site.heroku.requests().len();
     site.link_successfully(&["--dry-run"]).await;
     let usual = site.heroku.requests().len() - before;
-    site.set_own(EnvVar::new("ANY_NAME").value(Context::DeployPreview, &uuid));
+    site.set_variable(EnvVar::new("ANY_NAME").value(Context::DeployPreview, &uuid));
     let before = site.heroku.requests().len();
     let linked = site.link_successfully(&["--dry-run", "--json"]).await;
     assert_eq!(site.heroku.requests().len() - before, usual);
@@ -146,7 +134,7 @@ async fn token_that_reads_nothing_here_stays_and_what_is_not_known_is_listed() {
     let revoked = site.token("OLD_TOKEN", &["shop-production"]);
     assert!(site.heroku.revoke_token(&revoked));
     let finding = async |variable: EnvVar| {
-        site.set_own(variable);
+        site.set_variable(variable);
         let words = ["--yes", "--json", "--skip-branch-deploys"];
         let linked = site.link_successfully(&words).await;
         kinds(&linked.json(), "HEROKU_API_KEY")
@@ -183,24 +171,24 @@ async fn advice_fits_the_place_of_the_value() {
             ["--yes", "--stage=staging"],
         ),
     ] {
-        site.set_of_account(variable);
+        site.set_account_variable(variable);
         let linked = site.link(&words).await;
         assert!(!linked.succeeded, "{}", linked.output);
         let place = "HEROKU_API_KEY of the account for the context ";
         assert!(linked.errors.contains(place), "{}", linked.errors);
         assert!(!linked.errors.contains("env:unset"), "{}", linked.errors);
     }
-    site.set_of_account(token(Context::All, "none"));
+    site.set_account_variable(token(Context::All, "none"));
     // A secret that is not the variable's only value.
     let mut of_site = token(staging(), &wide).value(Context::Production, &wide);
-    site.set_own(of_site.clone().secret());
+    site.set_variable(of_site.clone().secret());
     let advice = "`netlify env:unset HEROKU_API_KEY --context branch:staging`";
     let words = ["--yes", "--stage=staging"];
     site.assert_refused(&words, &["nothing proves", advice])
         .await;
     // A value for which the variable is sent again, with the scope of functions alone.
     of_site = token(Context::Dev, &wide).value(Context::Production, &wide);
-    site.set_own(of_site);
+    site.set_variable(of_site);
     let words = [
         "--yes",
         "--stage=staging",
@@ -222,7 +210,7 @@ async fn leak_of_a_variable_that_is_sent_again_is_removed() {
     let wide = site.token("WIDE_TOKEN", &["shop-staging", "shop-production"]);
     let narrow = site.token("STAGING_TOKEN", &["shop-staging"]);
     // It has all scopes, so `link` sends all of its values again.
-    site.set_own(token(feature(), &wide).value(Context::Production, &wide));
+    site.set_variable(token(feature(), &wide).value(Context::Production, &wide));
     let words = &["--yes", "--token-for", "staging=STAGING_TOKEN"][..];
     let reasons = ["the context branch:feature holds", "add --remove-leaks"];
     site.assert_refused(words, &reasons).await;
@@ -241,7 +229,7 @@ async fn token_is_tried_again_where_heroku_fails() {
     let mut site = Site::new().await;
     site.heroku.create_app("other-app").expect("an app");
     let other = site.token("OTHER_TOKEN", &["other-app"]);
-    site.set_own(token(feature(), &other));
+    site.set_variable(token(feature(), &other));
     site.link_successfully(&["--dry-run"]).await;
     let requests = site.heroku.requests();
     let tried = requests.iter().rfind(|of| of.path.ends_with("config-vars"));

@@ -14,6 +14,10 @@ const EXAMPLES: &[&str] = &[
     "STAGELINK_POOLSIZE",
     "STAGELINK_TELEMETRY_ENDPOINT",
     "STAGELINK_REQUIRE_MERKZ",
+    "STAGELINK_PIPELINE",
+    "STAGELINK_TIMEOUT",
+    "STAGELINK_API_URL",
+    "STAGELINK_EMPTY",
 ];
 
 fn read_all() -> impl Iterator<Item = &'static str> {
@@ -96,6 +100,23 @@ fn environment_of_an_operator_is_checked_but_for_variables_that_are_set_to_nothi
 }
 
 #[test]
+fn names_that_are_ignored_are_listed_without_those_that_are_refused() {
+    let vars = [
+        ("STAGELINK_CONFIG_VARS", "x"),
+        ("STAGELINK_TIMEOUT", "5"),
+        ("STAGELINK_EMPTY", " "),
+        ("STAGELINK_STAGE", "staging"),
+        ("PATH", "/bin"),
+    ];
+    let [timeout] = &unknown_names(vars)[..] else {
+        panic!("{:?}", unknown_names(vars));
+    };
+    let nearest = "(the nearest known names are STAGELINK_IDLE_TIMEOUT_MS, ";
+    assert!(timeout.starts_with("STAGELINK_TIMEOUT"), "{timeout}");
+    assert!(timeout.contains(nearest), "{timeout}");
+}
+
+#[test]
 fn all_misspelled_names_are_listed_in_one_refusal() {
     let error = check(["STAGELINK_REQUIRE_MARKS", "PATH", "stagelink_stage"]).unwrap_err();
     assert_eq!(
@@ -119,6 +140,15 @@ fn other_unknown_names_are_accepted_with_the_nearest_known_name() {
         (
             "STAGELINK_REQUIRE_MERKZ",
             "STAGELINK_REQUIRE_MERKZ (the nearest known name is STAGELINK_REQUIRE_MARK)",
+        ),
+        (
+            "STAGELINK_PIPELINE",
+            "STAGELINK_PIPELINE (the nearest known name is STAGELINK_HEROKU_PIPELINE)",
+        ),
+        (
+            "STAGELINK_API_URL",
+            "STAGELINK_API_URL (the nearest known names are STAGELINK_HEROKU_API_URL, \
+             STAGELINK_NEON_API_URL, STAGELINK_RENDER_API_URL)",
         ),
         (
             "STAGELINK_TELEMETRY_ENDPOINT",

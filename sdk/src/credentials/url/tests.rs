@@ -260,6 +260,7 @@ fn broken_url_is_refused_with_the_reason_and_without_the_password() {
         ("postgres://u:c4n4ry@h1,h2/d", "several hosts"),
         ("postgres://u:c4n4ry@[::1/d", "without a ]"),
         ("postgres://u:c4n4ry@%2Ftmp/d", "Unix socket"),
+        ("postgres://u:c4n4ry@h%0Ax/d", "control character"),
         ("postgres://u:c4n4ry@h/d?x", "no ="),
         (
             "postgres://u:c4n4ry@h/d?connect_timeout=soon",

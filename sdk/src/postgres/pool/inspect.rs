@@ -67,22 +67,23 @@ impl Pool {
     pub(crate) async fn set_mark(&self, mark: Option<Stage>) -> Result<DatabaseInfo, Error> {
         let (connections, opened) = self.open_unchecked().await?;
         let url = connections.manager().connector.credentials().url();
-        let statement = stage_mark::set_statement(&url.database, mark);
+        let failed = |database: &str, error| {
+            let message = format!(
+                "could not change the mark of database {database}: that takes its owner, and role \
+                 {} may not be",
+                url.user
+            );
+            Error::with_source(ErrorKind::Query, message, error)
+        };
+        let name = stage_mark::database_name(&opened.client).await;
+        // A pooler's alias may be the name of another database of the server.
+        let name = name.map_err(|error| failed(&url.database, error))?;
+        let name = name.as_deref().unwrap_or(&url.database);
         opened
             .client
-            .batch_execute(&statement)
+            .batch_execute(&stage_mark::set_statement(name, mark))
             .await
-            .map_err(|error| {
-                Error::with_source(
-                    ErrorKind::Query,
-                    format!(
-                        "could not change the mark of database {}: that takes its owner, and role \
-                         {} may not be",
-                        url.database, url.user
-                    ),
-                    error,
-                )
-            })?;
+            .map_err(|error| failed(name, error))?;
         drop(opened);
         self.inspect().await
     }

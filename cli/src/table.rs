@@ -1,0 +1,56 @@
+//! Tables for people. A cell is one line, whatever comes into it from outside.
+
+use std::fmt::{self, Display};
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{CellAlignment, ContentArrangement};
+use stagelink::one_line;
+
+/// A table. It never breaks a line within a cell, so that an address or a hash can be copied.
+pub(crate) struct Table(comfy_table::Table);
+
+impl Table {
+    pub(crate) fn new() -> Self {
+        let mut table = comfy_table::Table::new();
+        table
+            .load_style(UTF8_FULL_CONDENSED)
+            .set_content_arrangement(ContentArrangement::Disabled);
+        Self(table)
+    }
+
+    pub(crate) fn with_header<const N: usize>(header: [&str; N]) -> Self {
+        let mut table = Self::new();
+        table.0.set_header(header);
+        table
+    }
+
+    pub(crate) fn add_row<const N: usize>(&mut self, cells: [&str; N]) {
+        self.0.add_row(cells.map(|cell| one_line(cell).to_string()));
+    }
+
+    pub(crate) fn align_right(&mut self, column: usize) {
+        if let Some(column) = self.0.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+impl Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cell_is_one_line() {
+        let mut table = Table::with_header(["name", "value"]);
+        table.add_row(["a\nforged │ row", "\u{1b}[2J"]);
+        let text = table.to_string();
+        assert!(text.contains("a\\nforged │ row ┆ \\u{1b}[2J"), "{text}");
+        assert_eq!(text.lines().count(), 5);
+    }
+}
