@@ -55,7 +55,7 @@ async fn plan_with_odd_names_forges_no_line() {
     let site = Site::new().await;
     let url = site.production.url();
     let odd_branch = Context::Branch(ODD.to_owned());
-    site.set_variable(EnvVar::new(ODD).value(odd_branch, &url));
+    site.set_variable(EnvVar::new("ODD_BRANCH").value(odd_branch, &url));
     site.set_variable(
         EnvVar::new("SECRET")
             .value(Context::Branch(ODD.to_owned()), "x")
@@ -72,8 +72,9 @@ async fn plan_with_odd_names_forges_no_line() {
     assert_no_line_is_forged(&json);
     let findings = json.json()["findings"].clone();
     let mut names = findings.as_array().expect("findings").iter();
+    let branch = format!("branch:{ODD}");
     assert!(
-        names.any(|finding| finding["variable"] == ODD),
+        names.any(|finding| finding["context"] == branch),
         "{findings}"
     );
     let printed = site.link_successfully(&["--print"]).await;
