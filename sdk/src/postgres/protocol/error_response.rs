@@ -122,6 +122,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn untranslated_severity_counts_whichever_comes_first() {
+        let (translated, untranslated) = ((b'S', &b"FATALE"[..]), (b'V', &b"FATAL"[..]));
+        for fields in [
+            [translated, untranslated],
+            [untranslated, translated],
+            [(b'S', b"FATAL"), (b'M', b"by a pooler without the other")],
+        ] {
+            let mut response = ErrorResponse::default();
+            for (kind, value) in fields {
+                response.record_field(kind, value);
+            }
+            assert_eq!(response.severity, Severity::Fatal, "{fields:?}");
+        }
+    }
+
+    #[test]
     fn response_is_shown_on_one_short_line_with_its_code() {
         for (message, shown) in [
             ("no such table", "no such table".to_owned()),

@@ -126,6 +126,16 @@ fn answered_statement_is_something() {
 }
 
 #[test]
+fn portal_that_ran_in_part_is_something() {
+    let (mut passed, mark) = started();
+    statement(&mut passed);
+    passed.received(b's', b"");
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::InDoubt);
+    passed.received(b'Z', b"I");
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::Applied);
+}
+
+#[test]
 fn refused_statement_is_nothing() {
     let (mut passed, mark) = started();
     statement(&mut passed);
