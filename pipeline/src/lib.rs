@@ -14,6 +14,7 @@ pub use crate::api::ApiAccess;
 pub use crate::error::Error;
 pub use crate::error::ErrorKind;
 pub use crate::link::Change;
+pub use crate::link::DesiredVariable;
 pub use crate::link::FindingKind;
 pub use crate::link::LinkPlan;
 pub use crate::link::LinkRequest;

@@ -1,10 +1,12 @@
 //! Isolated network with loopback only, for a test and the processes that it starts.
 
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::unistd::Uid;
+use stagelink_tests::stagelink_command;
 use tokio::runtime::Runtime;
 
 use crate::{artifacts, tools};
@@ -15,14 +17,30 @@ use crate::{artifacts, tools};
 /// this test alone. The tools of npm and the crates of a build, which need the internet, are
 /// prepared before that.
 pub(crate) fn only(name: &str, test: impl Future<Output = ()>) {
+    isolated(name, test, || vec![(artifacts::FOLDER, artifacts::build())]);
+}
+
+/// Runs a test of the command `stagelink` in an isolated network, as [`only`] does, without the
+/// artifacts of the functions.
+pub(crate) fn only_with_command(name: &str, test: impl Future<Output = ()>) {
+    isolated(name, test, || {
+        let command = runtime().block_on(stagelink_command());
+        println!("{}", command.display());
+        Vec::new()
+    });
+}
+
+fn isolated(
+    name: &str,
+    test: impl Future<Output = ()>,
+    prepare: impl FnOnce() -> Vec<(&'static str, PathBuf)>,
+) {
     if std::env::var_os(INSIDE).is_some() {
         outside_is_unreachable();
-        return Runtime::new()
-            .expect("this machine runs threads")
-            .block_on(test);
+        return runtime().block_on(test);
     }
     tools::install();
-    let artifacts = artifacts::build();
+    let variables = prepare();
     let mut unshare = Command::new("unshare");
     if !Uid::current().is_root() {
         // A user other than root may create a network namespace inside a user namespace.
@@ -33,7 +51,7 @@ pub(crate) fn only(name: &str, test: impl Future<Output = ()>) {
         .arg(std::env::current_exe().expect("a test has a path"))
         .args(["--exact", name, "--nocapture"])
         .env(INSIDE, "true")
-        .env(artifacts::FOLDER, artifacts)
+        .envs(variables)
         .env("RUST_BACKTRACE", "0")
         .env("STAGELINK_POSTGRES", postgres())
         .env("CARGO_NET_OFFLINE", "true")
@@ -47,6 +65,10 @@ pub(crate) fn only(name: &str, test: impl Future<Output = ()>) {
         "{name} failed in its own network:\n{text}"
     );
     println!("{text}");
+}
+
+fn runtime() -> Runtime {
+    Runtime::new().expect("this machine runs threads")
 }
 
 /// Docker's ports are in another network namespace.

@@ -10,6 +10,7 @@ mod built;
 mod by_hand;
 mod dev;
 mod loopback;
+mod printed;
 mod project;
 mod rules;
 mod script;

@@ -96,6 +96,12 @@ impl EnvVar {
         self.scopes.contains(&scope)
     }
 
+    /// Returns the values in the order in which they were set first, each with its context.
+    pub fn values(&self) -> impl Iterator<Item = (&Context, &str)> {
+        let values = self.values.iter();
+        values.map(|value| (&value.context, value.value.as_str()))
+    }
+
     /// Returns the value that was set for exactly this context.
     pub fn value_for(&self, context: &Context) -> Option<&str> {
         self.values

@@ -49,35 +49,16 @@ pub enum Change {
         id: String,
         /// The context.
         context: DeployContext,
-        /// The scopes of the variable as the API names them, such as `builds` and `functions`,
-        /// which the removal leaves as they are. Empty where the API names none.
-        scopes: Vec<String>,
-        /// The values that stay, where the variable has one for all contexts: the Netlify command
-        /// line (26.2.0) removes that one with any other.
-        rest: Vec<(DeployContext, SecretString)>,
     },
 }
 
 impl Change {
-    /// The removal of a value of a variable, which the API has an id for. The values of the
-    /// contexts `gone` do not stay.
-    pub(super) fn unset(
-        variable: &Variable,
-        value: &VariableValue,
-        gone: &[DeployContext],
-    ) -> Option<Self> {
-        let stays = |other: &&VariableValue| {
-            other.context != value.context && !gone.contains(&other.context)
-        };
-        let rest = variable.values.iter().filter(stays);
-        let rest = rest.filter_map(|value| Some((value.context.clone(), value.text.clone()?)));
-        let has_one_for_all = variable.value_for(&DeployContext::All).is_some();
+    /// The removal of a value of a variable, which the API has an id for.
+    pub(super) fn unset(variable: &Variable, value: &VariableValue) -> Option<Self> {
         Some(Self::Unset {
             key: variable.key.clone(),
             id: value.id.clone()?,
             context: value.context.clone(),
-            scopes: variable.scopes.clone(),
-            rest: rest.filter(|_| has_one_for_all).collect(),
         })
     }
 

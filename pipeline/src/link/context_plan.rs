@@ -22,13 +22,16 @@ pub(super) struct ContextPlan<'a> {
 
 /// The values that a variable should have in the linked contexts. Its values in other contexts
 /// are left alone.
-#[derive(Debug)]
-pub(super) struct DesiredVariable {
-    pub(super) key: &'static str,
-    pub(super) is_secret: bool,
-    pub(super) values: Vec<(DeployContext, SecretString)>,
+#[derive(Clone, Debug)]
+pub struct DesiredVariable {
+    /// The variable's name.
+    pub key: &'static str,
+    /// True if its values should be secret.
+    pub is_secret: bool,
+    /// Its values.
+    pub values: Vec<(DeployContext, SecretString)>,
     /// The contexts in which it must have no value of its own.
-    pub(super) absent: Vec<DeployContext>,
+    pub absent: Vec<DeployContext>,
 }
 
 impl<'a> ContextPlan<'a> {

@@ -41,7 +41,7 @@ pub(super) fn diff(
         .iter()
         .filter(|value| desired.absent.contains(&value.context))
     {
-        changes.extend(Change::unset(current, value, &desired.absent));
+        changes.extend(Change::unset(current, value));
     }
     for (context, value) in &desired.values {
         let is_same = current

@@ -254,12 +254,7 @@ fn removals(
         value: text.clone(),
     });
     let mut changes: Vec<Change> = kept.collect();
-    // The removal comes after the kept values, which have to survive it.
-    let mut before = vec![variable.clone()];
-    for change in &changes {
-        change.apply_to(&mut before);
-    }
-    match Change::unset(&before[0], value, &[]) {
+    match Change::unset(variable, value) {
         Some(removal) => changes.push(removal),
         None => changes.clear(),
     }

@@ -27,6 +27,7 @@ mod value_place;
 mod variables_size;
 
 pub use self::change::Change;
+pub use self::context_plan::DesiredVariable;
 pub use self::plan::{LinkPlan, StageSummary};
 pub use self::planned_variable::{PlannedVariable, VariableChange};
 pub use self::prove::ProvedTokens;

@@ -11,7 +11,9 @@ use stagelink::Stage;
 use crate::api::ApiAccess;
 use crate::error::{Error, ErrorKind};
 use crate::link::change::Change;
-use crate::link::context_plan::{ContextPlan, FORMER_CREDENTIALS, desired_variables};
+use crate::link::context_plan::{
+    ContextPlan, DesiredVariable, FORMER_CREDENTIALS, desired_variables,
+};
 use crate::link::diff::diff;
 use crate::link::leak::LeakReport;
 use crate::link::planned_variable::{PlannedVariable, planned_variables};
@@ -43,6 +45,8 @@ pub struct LinkPlan {
     pub findings: Vec<ValueFinding>,
     /// Advice for the operator.
     pub notes: Vec<String>,
+    #[serde(skip)]
+    desired: Vec<DesiredVariable>,
     #[serde(skip)]
     changes: Vec<Change>,
     #[serde(skip)]
@@ -117,6 +121,7 @@ impl LinkPlan {
             variables: planned_variables(&contexts, &desired, &changes, site),
             findings,
             notes: notes(request, &contexts, databases, site, &changes),
+            desired,
             changes,
             contexts: request.contexts.clone(),
             may_remove_leaks: request.removes_leaks,
@@ -175,6 +180,13 @@ impl LinkPlan {
     /// The changes, in the order in which they are made.
     pub fn changes(&self) -> &[Change] {
         &self.changes
+    }
+
+    /// The variables that the site should have after the changes, in the order in which they are
+    /// set. Where the site is not known, the changes are those of a site without variables, and
+    /// these say besides which values it must not have.
+    pub fn desired_variables(&self) -> &[DesiredVariable] {
+        &self.desired
     }
 
     /// The stage that a context serves, where it is linked.

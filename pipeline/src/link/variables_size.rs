@@ -169,8 +169,6 @@ mod tests {
             key: "KEY".to_owned(),
             id: "1".to_owned(),
             context: Production,
-            scopes: Vec::new(),
-            rest: Vec::new(),
         };
         assert!(warned(vec![own], Vec::new(), &[removed]).is_empty());
     }

@@ -214,18 +214,25 @@ async fn lines_for_the_netlify_command_line_hold_no_secret_and_set_nothing() {
     let words = ["--print", "--token-for", "staging=STAGING_TOKEN"];
     let linked = site.link_successfully(&words).await;
     for line in [
-        "netlify env:set STAGELINK_CREDENTIALS \"$STAGELINK_CREDENTIALS_PRODUCTION\" --context production",
-        "netlify env:set HEROKU_API_KEY \"$STAGING_TOKEN\" --context branch:staging --secret",
-        "netlify env:set STAGELINK_STAGE review --context deploy-preview",
+        "variable \"$site\" STAGELINK_CREDENTIALS functions secret set production \
+         \"$STAGELINK_CREDENTIALS_PRODUCTION\" set branch:staging \"$STAGELINK_CREDENTIALS_STAGING\"",
+        "HEROKU_API_KEY functions secret set branch:staging \"$STAGING_TOKEN\"",
+        "STAGELINK_STAGE functions set production production set branch:staging staging",
     ] {
         assert!(linked.output.contains(line), "{line}\n{}", linked.output);
     }
     assert!(site.writes().is_empty());
     site.variables.remove("NETLIFY_AUTH_TOKEN");
     let without = site.link_successfully(&words).await;
-    let of_site = |line: &&str| !line.starts_with('#') && !line.contains("STAGELINK_SEALED");
-    let without = without.output.lines().filter(of_site);
-    assert!(without.eq(linked.output.lines().filter(of_site)));
+    for line in [
+        "netlify_link unmoved \"$site\" production branch:staging deploy-preview",
+        "STAGELINK_CREDENTIALS functions secret remove deploy-preview remove branch-deploy remove all \
+         set production",
+        "STAGELINK_SERVER_PIN remove production remove branch:staging remove deploy-preview",
+        "STAGELINK_SEALED remove production remove 'branch:*'",
+    ] {
+        assert!(without.output.contains(line), "{line}\n{}", without.output);
+    }
 }
 
 #[tokio::test]

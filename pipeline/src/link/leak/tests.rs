@@ -127,34 +127,6 @@ fn value_of_several_stages_stays_nowhere() {
 }
 
 #[test]
-fn removal_names_the_values_that_were_kept_before_it() {
-    let rest_of = |values: &[(DeployContext, &str)]| {
-        let report = report(&request(), &[variable("A", values)], &[]);
-        let Some(Change::Unset { rest, .. }) = report.removals.last() else {
-            panic!("{:?}", shown(&report.removals));
-        };
-        let contexts = rest.iter().map(|(context, _)| context.to_string());
-        contexts.collect::<Vec<_>>()
-    };
-    assert_eq!(rest_of(&[(All, P)]), ["production"]);
-    assert_eq!(
-        rest_of(&[(BranchDeploy, S), (All, "none")]),
-        ["all", "branch:staging"]
-    );
-}
-
-#[test]
-fn removal_carries_the_scopes_of_the_variable() {
-    let mut own = variable("A", &[(All, P)]);
-    own.scopes = vec!["builds".to_owned(), "runtime".to_owned()];
-    let report = report(&request(), &[own.clone()], &[]);
-    let Some(Change::Unset { scopes, .. }) = report.removals.last() else {
-        panic!("{:?}", shown(&report.removals));
-    };
-    assert_eq!(*scopes, own.scopes);
-}
-
-#[test]
 fn other_context_is_of_stage_review_and_not_linked() {
     let server = DeployContext::Other("dev-server".to_owned());
     let developer = DeployContext::Other("dev".to_owned());
@@ -215,7 +187,7 @@ fn desired_value_is_not_looked_at_and_a_removed_one_is_gone() {
     let own = [variable("A", &[(All, P), (DeployPreview, P)])];
     let value = own[0].value_for(&All).unwrap();
     let mut changes = [
-        Change::unset(&own[0], value, &[]).unwrap(),
+        Change::unset(&own[0], value).unwrap(),
         Change::Set {
             key: "A".to_owned(),
             is_secret: false,
