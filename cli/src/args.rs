@@ -163,9 +163,9 @@ pub struct LinkOptions {
     #[arg(long, short)]
     pub yes: bool,
 
-    /// Prints commands for the Netlify command line instead. Each refers to its secret by the name
-    /// of an environment variable. It neither sets anything nor prints JSON, so it excludes --yes,
-    /// --dry-run and --json.
+    /// Prints a shell script for the Netlify command line instead. It refers to each secret by the
+    /// name of an environment variable. It neither sets anything nor prints JSON, so it excludes
+    /// --yes, --dry-run and --json.
     #[arg(long, conflicts_with_all = ["dry_run", "yes", "json"])]
     pub print: bool,
 

@@ -46,7 +46,10 @@ pub(super) fn lines(
             .to_owned(),
         "# that are left. They need node and the Netlify command line, logged in.".to_owned(),
     ];
-    let credentials = plan.stages.iter().map(|row| (row, credentials_variable(row.stage)));
+    let credentials = plan
+        .stages
+        .iter()
+        .map(|row| (row, credentials_variable(row.stage)));
     for (row, variable) in credentials.filter(|(_, variable)| inputs.contains(variable)) {
         lines.push(comment(&format!(
             "{variable} has to hold the output of `stagelink credentials --stage {}`, by the URL \

@@ -79,7 +79,10 @@ impl LinkedSites {
             secrets: BTreeMap::from([("STAGING_TOKEN".to_owned(), token)]),
             folder: tempfile::tempdir().expect("a folder"),
         };
-        for (stage, database) in [("staging", &sites.staging), ("production", &sites.production)] {
+        for (stage, database) in [
+            ("staging", &sites.staging),
+            ("production", &sites.production),
+        ] {
             let mut command = Command::new(stagelink_command().await);
             command
                 .args(["credentials", "--stage", stage])
@@ -167,7 +170,11 @@ impl LinkedSites {
         fs::create_dir_all(&programs).expect("a folder");
         let file = programs.join("netlify");
         let module = root().join("tests/deploys/printed/netlify.mjs");
-        let text = format!("#!/bin/sh\nexec node '{}' \"$@\"\n", module.display());
+        let text = format!(
+            "#!/bin/sh\nexport WRITES='{}'\nexec node '{}' \"$@\"\n",
+            programs.join("writes").display(),
+            module.display()
+        );
         fs::write(&file, text).expect("a file");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("a file");
         programs

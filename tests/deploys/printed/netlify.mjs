@@ -1,9 +1,9 @@
 // A quick stand-in of the Netlify command line, as far as printed lines use it: `netlify api`. The
 // call that changes something and has the number FAIL_AT fails, FAIL_WHEN=after its request or
-// before it. CALLS is the file that counts these calls.
+// before it. The file WRITES counts these calls.
 import { appendFileSync, readFileSync } from "node:fs";
 
-const { NETLIFY_API_URL, NETLIFY_AUTH_TOKEN, CALLS, FAIL_AT, FAIL_WHEN } = process.env;
+const { NETLIFY_API_URL, NETLIFY_AUTH_TOKEN, WRITES, FAIL_AT, FAIL_WHEN } = process.env;
 const [command, method, option, data, ...more] = process.argv.slice(2);
 if (command !== "api" || option !== "--data" || more.length > 0) {
   console.error(`unexpected arguments: ${command} ${option}`);
@@ -22,8 +22,8 @@ const [verb, path] = {
 }[method];
 let fails = false;
 if (verb !== "GET") {
-  appendFileSync(CALLS, ".");
-  fails = readFileSync(CALLS).length === Number(FAIL_AT);
+  appendFileSync(WRITES, ".");
+  fails = readFileSync(WRITES).length === Number(FAIL_AT);
 }
 if (fails && FAIL_WHEN === "before") process.exit(1);
 const url = new URL(`/api/v1/${path}`, NETLIFY_API_URL);

@@ -18,11 +18,7 @@ fn values(values: &[(DeployContext, &str)]) -> Vec<(DeployContext, SecretString)
         .collect()
 }
 
-fn desired(
-    key: &'static str,
-    is_secret: bool,
-    of: &[(DeployContext, &str)],
-) -> DesiredVariable {
+fn desired(key: &'static str, is_secret: bool, of: &[(DeployContext, &str)]) -> DesiredVariable {
     DesiredVariable {
         key,
         is_secret,

@@ -66,7 +66,11 @@ impl<'a> VariableLine<'a> {
     pub(super) fn of_unknown_site(plan: &'a LinkPlan) -> Vec<Self> {
         let lines = plan.desired_variables().iter().map(|desired| {
             let mut line = Self::new(desired.key, desired.is_secret);
-            line.set = desired.values.iter().map(|(of, value)| (of, value)).collect();
+            line.set = desired
+                .values
+                .iter()
+                .map(|(of, value)| (of, value))
+                .collect();
             line.remove = match desired.key {
                 FORMER_CREDENTIALS => contexts_of_former_credentials(plan),
                 _ => desired.absent.iter().map(ToString::to_string).collect(),
@@ -103,8 +107,14 @@ impl<'a> VariableLine<'a> {
         let sets = !self.set.is_empty();
         words.extend((sets && has_scopes).then(|| "functions".to_owned()));
         words.extend((sets && self.is_secret).then(|| "secret".to_owned()));
-        let keep = self.keep.iter().map(|context| ("keep", context.to_string()));
-        let remove = self.remove.iter().map(|context| ("remove", context.clone()));
+        let keep = self
+            .keep
+            .iter()
+            .map(|context| ("keep", context.to_string()));
+        let remove = self
+            .remove
+            .iter()
+            .map(|context| ("remove", context.clone()));
         for (verb, context) in keep.chain(remove) {
             words.push(format!("{verb} {}", quoted(&context)));
         }
