@@ -67,7 +67,7 @@ pub(super) fn lines(
     lines.extend(plan.notes.iter().map(|note| comment(note)));
     if !is_site_known {
         lines.push(comment(
-            "with NETLIFY_AUTH_TOKEN these lines would also remove other stages' database URLs",
+            "with a token of Netlify these lines would also remove other stages' database URLs",
         ));
     }
     lines.push("set -eu".to_owned());

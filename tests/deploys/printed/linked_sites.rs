@@ -110,8 +110,11 @@ impl LinkedSites {
 
     /// Runs `stagelink link` for a site, with a token of Netlify's or without.
     pub(super) async fn link(&self, site: &str, has_token: bool, words: &[&str]) -> CliOutput {
+        // It may write a stagelink.toml.
+        let project = tempfile::tempdir().expect("a folder");
         let mut command = Command::new(stagelink_command().await);
         command
+            .current_dir(project.path())
             .args(["link", "--site", site])
             .args(words)
             .args(["--token-for", "staging=STAGING_TOKEN"])

@@ -25,7 +25,7 @@ actions.unmoved = (siteText, ...contexts) => {
     if (elsewhere)
       end(
         `${elsewhere} for ${context} says that its stage was moved from Heroku: nothing was set; ` +
-          "print these lines with NETLIFY_AUTH_TOKEN, or for other stages with --stage",
+          "print these lines with a token of Netlify, or for other stages with --stage",
       );
   }
 };
