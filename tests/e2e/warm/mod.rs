@@ -9,6 +9,7 @@ mod own_cancel_keys;
 mod pooled;
 mod pooled_statements;
 mod read_only;
+mod refused_copy;
 mod session_state;
 mod statements;
 mod unbound;

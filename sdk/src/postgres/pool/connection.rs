@@ -237,7 +237,7 @@ impl PooledConnection {
             let cause = state.error.as_ref().and_then(cause_in_session);
             let meaning = match cause {
                 // The SDK itself has closed the connection.
-                _ if self.tap.oversize().is_some() => Meaning::Final,
+                _ if self.tap.oversize().is_some() || state.is_given_up => Meaning::Final,
                 Some(cause) => cause.meaning(),
                 None => Meaning::Suspect,
             };
@@ -270,6 +270,9 @@ impl PooledConnection {
         }
         if self.is_discarded {
             return Err("it refused a write");
+        }
+        if state.is_given_up {
+            return Err("a COPY failed in a way that the server may answer twice");
         }
         if !state.is_idle {
             return Err("it was left with a statement running or a transaction open");

@@ -1,4 +1,22 @@
 //! The transaction state of a connection and the outcome of its writes, derived from messages.
+//!
+//! # A COPY from the client that fails
+//!
+//! The driver sends a Sync with the COPY, and another one behind the data and their end. Which of
+//! them the server answers depends on where it stood when the COPY failed:
+//!
+//! | COPY failed | the first Sync | the second Sync | ReadyForQuery |
+//! | --- | --- | --- | --- |
+//! | before CopyInResponse | answered | not sent, since the [tap](super::Tap) drops CopyFail | one |
+//! | after it, before the data was read (a view, a BEFORE trigger) | answered | answered | two |
+//! | while the data was read, or at their end | ignored, as a part of the data | answered | one |
+//!
+//! The driver expects one, and takes the second for the response to its next request. After
+//! CopyInResponse and an error, the second and third row look alike where the end of the data was
+//! sent before ReadyForQuery arrived. The third one is certain if the error's outermost context is
+//! a line of the COPY. In all other cases the connection is *given up* at the first ReadyForQuery:
+//! the driver goes on, so that it takes the end of the data and the handler reads the server's
+//! error; the pool does not lend the connection again; and the next ReadyForQuery ends it.
 
 use std::collections::VecDeque;
 
@@ -29,6 +47,10 @@ pub(in crate::postgres) struct TransactionTracker {
     response: Response,
     /// True if the current response has begun a COPY from the client.
     is_copying: bool,
+    /// True if the end of that COPY was sent.
+    has_ended_copy: bool,
+    /// True if the server may answer a failed COPY a second time.
+    is_given_up: bool,
     /// True if the driver takes each response from here on for that of another request.
     is_out_of_step: bool,
     /// Number of errors that the server reported, and the last of them.
@@ -82,6 +104,8 @@ struct Response {
     /// True if the session ends in an orderly way: Postgres reported so, or a pooler that found no
     /// server for the request.
     fatal: bool,
+    /// True if a COPY failed at one of its lines.
+    failed_at_line: bool,
 }
 
 /// A position in the life of a connection.
@@ -112,6 +136,8 @@ pub(crate) enum WriteOutcome {
 pub(crate) struct ReturnState {
     /// The connection has ended, or the server has announced that it will.
     pub(crate) has_ended: bool,
+    /// The server may answer a failed COPY a second time.
+    pub(crate) is_given_up: bool,
     /// No work is being sent or waits for its response, and no transaction is open.
     pub(crate) is_idle: bool,
     /// The last error that the server reported.
@@ -130,6 +156,7 @@ impl TransactionTracker {
     pub(in crate::postgres) fn return_state_since(&self, checkpoint: &Checkpoint) -> ReturnState {
         ReturnState {
             has_ended: self.has_ended(),
+            is_given_up: self.is_given_up,
             is_idle: self.is_idle(),
             error: self.error_since(checkpoint).cloned(),
             has_refused_write: self.has_refused_write_since(checkpoint),
@@ -245,6 +272,11 @@ impl TransactionTracker {
         !self.is_copying && (self.unanswered.is_empty() || has_failed)
     }
 
+    /// Returns whether the server may answer a failed COPY a second time.
+    pub(in crate::postgres) fn is_given_up(&self) -> bool {
+        self.is_given_up
+    }
+
     /// Returns whether the driver takes responses for those of other requests.
     pub(in crate::postgres) fn is_out_of_step(&self) -> bool {
         self.is_out_of_step
@@ -275,6 +307,7 @@ impl TransactionTracker {
             b'c' | b'f' if self.is_copying => {
                 self.unanswered.pop_back();
                 self.request = Request::Work;
+                self.has_ended_copy = true;
             }
             b'c' | b'f' => self.request = Request::CopyEnd,
             // Parse, Bind, Execute. A Close among them does not matter.
@@ -317,7 +350,8 @@ impl TransactionTracker {
             // CopyInResponse
             b'G' => {
                 self.is_copying = true;
-                if self.unanswered.get(1) == Some(&Request::CopyEnd) {
+                self.has_ended_copy = self.unanswered.get(1) == Some(&Request::CopyEnd);
+                if self.has_ended_copy {
                     self.unanswered.remove(1);
                 }
             }
@@ -336,6 +370,11 @@ impl TransactionTracker {
             };
             error.record_field(*kind, value);
             is_outdated |= (*kind, value) == (b'R', b"RevalidateCachedQuery");
+            if *kind == b'W' {
+                let outermost = value.rsplit(|byte| *byte == b'\n').next();
+                self.response.failed_at_line =
+                    outermost.is_some_and(|line| line.starts_with(b"COPY "));
+            }
         }
         // After a PANIC the server recovers from its log, which may hold a COMMIT.
         let is_in_order = error.severity != Severity::Panic
@@ -358,6 +397,10 @@ impl TransactionTracker {
 
     fn ready(&mut self, body: &[u8]) {
         let ended = self.unanswered.pop_front();
+        // Only the second response to a failed COPY, or one behind it, comes on such a connection.
+        self.is_out_of_step |= self.is_given_up;
+        let is_answered_once = self.has_ended_copy && self.response.failed_at_line;
+        self.is_given_up |= self.is_copying && self.response.failed && !is_answered_once;
         self.is_copying = false;
         // The COPY has failed before its end was sent, so the server answers that by itself.
         let copy_end = Some(Request::CopyEnd);

@@ -64,6 +64,12 @@ impl Tap {
         self.tracker().return_state_since(checkpoint)
     }
 
+    /// Returns whether the server may answer a failed COPY a second time. Such a connection ends
+    /// with that answer, and the work on it has failed by its own error.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.tracker().is_given_up()
+    }
+
     /// Returns whether the connection has ended, or the server has announced that it will.
     pub(crate) fn has_ended(&self) -> bool {
         self.tracker().has_ended()
@@ -200,11 +206,14 @@ impl<S> Tapped<S> {
     /// once: it gets no header in parts, since a message may turn out to be too long.
     fn observe(&mut self, new: &[u8]) -> io::Result<usize> {
         let mut tracker = self.tap.tracker();
+        let was_given_up = tracker.is_given_up();
         let oversize = self
             .received
             .feed(new, |tag, body| tracker.received(tag, body));
         let loss = tracker.take_statement_loss();
-        if tracker.is_out_of_step() {
+        // The driver gets the error of a COPY together with a second response to it. It takes that
+        // for an unexpected message, and ends the connection.
+        if tracker.is_out_of_step() && (was_given_up || !tracker.is_given_up()) {
             tracker.end();
             return Err(io::Error::other(
                 "a COPY failed after its end was sent, which the driver cannot follow",

@@ -179,6 +179,19 @@ impl Exchange {
         !self.is_copying && (self.expected.is_empty() || has_failed)
     }
 
+    /// Takes the ReadyForQuery that comes next off the list. Where a COPY has failed before its data
+    /// was read and its end was not sent, it is the response to the Sync ahead of the data, which
+    /// [`begin_copy`](Self::begin_copy) has removed.
+    pub(super) fn take_ready(&mut self) -> io::Result<()> {
+        if self.is_copying && self.skips_to_sync && self.expected.is_empty() {
+            self.skips_to_sync = false;
+            self.sent_count += 1;
+            return Ok(());
+        }
+        self.take(|next| matches!(next, Expected::Sync | Expected::Query))
+            .map(drop)
+    }
+
     /// Takes note of a ReadyForQuery.
     pub(super) fn record_status(&mut self, status: u8) {
         self.status = status;

@@ -68,6 +68,8 @@ struct Rewriting {
     to_send: BytesMut,
     /// Bytes for the driver.
     received: BytesMut,
+    /// The end of the conversation, which the driver reads behind those bytes.
+    failure: Option<io::Error>,
     space: Box<[u8]>,
     /// The task that waits for bytes from the server.
     reader: Option<Waker>,
@@ -120,6 +122,7 @@ impl<S> ClientStatements<S> {
                 tap: tap.clone(),
                 to_send: BytesMut::new(),
                 received: BytesMut::new(),
+                failure: None,
                 space: vec![0; READ_BYTES].into_boxed_slice(),
                 reader: None,
                 writer: None,
@@ -146,7 +149,7 @@ impl Rewriting {
     }
 
     /// Rewrites some bytes of the server.
-    fn receive(&mut self, length: usize) -> io::Result<()> {
+    fn receive(&mut self, length: usize) {
         let received = self
             .conversation
             .receive(&self.space[..length], &mut self.received);
@@ -156,7 +159,10 @@ impl Rewriting {
         if let Some(writer) = self.writer.take() {
             writer.wake();
         }
-        received.inspect_err(|_| self.tap.record_end())
+        if let Err(error) = received {
+            self.tap.record_end();
+            self.failure = Some(error);
+        }
     }
 
     /// Sends the rewritten bytes.
@@ -196,6 +202,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientStatements<S> {
             return Pin::new(stream).poll_read(cx, buf);
         };
         while rewriting.received.is_empty() {
+            if let Some(failure) = rewriting.failure.take() {
+                return Poll::Ready(Err(failure));
+            }
             let mut space = ReadBuf::new(&mut rewriting.space);
             let Poll::Ready(read) = Pin::new(&mut *stream).poll_read(cx, &mut space) else {
                 rewriting.reader = Some(cx.waker().clone());
@@ -206,7 +215,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientStatements<S> {
             if length == 0 {
                 return Poll::Ready(Ok(()));
             }
-            rewriting.receive(length)?;
+            rewriting.receive(length);
         }
         let now = rewriting.received.len().min(buf.remaining());
         buf.put_slice(&rewriting.received[..now]);

@@ -108,7 +108,7 @@ impl Filter {
             // NoticeResponse, NotificationResponse, ParameterStatus: at any time.
             b'N' | b'A' | b'S' => return Ok(true),
             b'Z' => {
-                exchange.take(|next| matches!(next, Expected::Sync | Expected::Query))?;
+                exchange.take_ready()?;
                 exchange.record_status(body(message).first().copied().unwrap_or(b'I'));
                 if let Some(outdated) = self.outdated.take() {
                     outdated.write_error(out)?;

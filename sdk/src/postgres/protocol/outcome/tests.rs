@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod failed_copy;
+
 const KILLED: &[u8] = b"SFATAL\0VFATAL\0C57P01\0Mterminating\0RProcessInterrupts\0\0";
 const BY_POOLER: &[u8] = b"SFATAL\0VFATAL\0C57P01\0Mterminating\0\0";
 const NEVER_RUN: &[u8] = b"SFATAL\0VFATAL\0C08P01\0Mquery_wait_timeout\0\0";

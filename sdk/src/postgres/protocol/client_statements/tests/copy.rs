@@ -25,6 +25,34 @@ fn copy_that_fails_before_it_begins_is_not_ended() {
     assert_eq!(types(&sent(&mut conversation, &execute("s0"))), "PDBES");
 }
 
+/// Postgres answers the Sync ahead of the data of a view, and the one behind them too.
+#[test]
+fn copy_that_fails_before_its_data_is_read_is_answered_twice() {
+    let ready = messages(&[(b'Z', b"I")]);
+    let begun = [(b'1', &b""[..]), (b'2', b""), (b'G', b"\0\0\0")];
+    for (at, expected) in [(0, "EZ"), (1, "EZ"), (2, "EZ")] {
+        let mut conversation = prepared();
+        sent(&mut conversation, &prepare("s1", "COPY"));
+        let response = messages(&[(b'1', b""), (b't', b"\0\0"), (b'n', b""), (b'Z', b"I")]);
+        received(&mut conversation, &response);
+        sent(&mut conversation, &execute("s1"));
+        received(&mut conversation, &messages(&begun));
+        let mut seen = String::new();
+        let error = messages(&[(b'E', b"C42809\0\0")]);
+        for (now, response) in [&[][..], &error, &ready].into_iter().enumerate() {
+            seen += &types(&received(&mut conversation, response));
+            if now == at {
+                assert_eq!(types(&sent(&mut conversation, &copy(true))), "dcS");
+            }
+        }
+        assert_eq!(seen, expected, "the end is sent at {at}");
+        let mut out = BytesMut::new();
+        let second = conversation.receive(&ready, &mut out);
+        // The tap beneath ends the connection at this one.
+        assert_eq!(second.is_ok(), at == 2, "the end is sent at {at}");
+    }
+}
+
 /// Returns the types of the messages that are sent to the server for this request, and the number
 /// of bytes that are left.
 fn sent_in_part(conversation: &mut Conversation, request: &[u8]) -> (String, usize) {

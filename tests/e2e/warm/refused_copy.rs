@@ -1,0 +1,101 @@
+//! COPY from the client that the server refuses, before or while it reads the data.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use futures_util::SinkExt as _;
+use stagelink::{Client, Database, Error, Settings};
+use stagelink_local_postgres::PgBouncerOptions;
+use stagelink_tests::HerokuFixture;
+
+use super::Pooled;
+
+const SCHEMA: &str = "\
+    CREATE TABLE line (n int CHECK (n < 100), t text); \
+    CREATE VIEW shown AS SELECT n FROM line; \
+    CREATE MATERIALIZED VIEW kept AS SELECT n FROM line; \
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+        $$ BEGIN RAISE 'refused' USING ERRCODE = 'SL001'; END $$; \
+    CREATE TABLE closed (n int); \
+    CREATE TRIGGER refuse BEFORE INSERT ON closed FOR EACH STATEMENT EXECUTE FUNCTION refuse(); \
+    CREATE TABLE late (n int); \
+    CREATE TRIGGER refuse AFTER INSERT ON late FOR EACH STATEMENT EXECUTE FUNCTION refuse()";
+
+/// Copies so many lines, each sent by itself.
+async fn copy(db: &tokio_postgres::Client, table: &str, lines: usize) -> Result<u64, Error> {
+    let sql = format!("COPY {table} FROM STDIN");
+    let mut sink = pin!(db.copy_in::<_, Bytes>(&sql).await?);
+    for _ in 0..lines {
+        sink.send(Bytes::from_static(b"7\n")).await?;
+    }
+    Ok(sink.finish().await?)
+}
+
+fn code(error: &Error) -> String {
+    let driver = std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<tokio_postgres::Error>());
+    let code = driver.and_then(|error| error.code());
+    code.map_or_else(|| error.report().to_string(), |code| code.code().to_owned())
+}
+
+async fn answers(link: &Database, expected: i32) {
+    let db = link.client().await.expect("a connection");
+    for number in [expected, expected + 1] {
+        let row = db.query_one("SELECT $1::int", &[&number]).await;
+        assert_eq!(row.expect("a row").get::<_, i32>(0), number);
+    }
+}
+
+#[tokio::test]
+async fn copy_that_is_refused_tells_why_and_confuses_no_later_request() {
+    let pooled = Pooled::with_options(PgBouncerOptions::new().default_pool_size(2)).await;
+    let direct = HerokuFixture::with_url(&pooled.fixture.database.url()).await;
+    let direct = Database::new(Settings::from_vars(&direct.variables));
+    let db = direct.client().await.expect("a connection");
+    db.batch_execute(SCHEMA).await.expect("a schema");
+    drop(db);
+    let mut number = 0;
+    for (name, link) in [("direct", &direct), ("pooled", &pooled.link)] {
+        for (table, expected) in [
+            ("shown", "42809"),
+            ("kept", "42809"),
+            ("closed", "SL001"),
+            ("late", "SL001"),
+            ("line (n)", "ok"),
+            ("line (n, t)", "22P04"),
+            ("missing", "42P01"),
+        ] {
+            for lines in [0, 1, 2_000] {
+                let expected = match (table, lines) {
+                    ("line (n, t)", 0) => "ok",
+                    _ => expected,
+                };
+                let runs = AtomicUsize::new(0);
+                let runs = &runs;
+                let work = |db: Client| async move {
+                    runs.fetch_add(1, Ordering::Relaxed);
+                    copy(&db, table, lines).await
+                };
+                for attempt in ["client", "write", "transaction"] {
+                    let copied = match attempt {
+                        "client" => work(link.client().await.expect("a connection")).await,
+                        "write" => link.write(work).await,
+                        _ => {
+                            link.transaction(|db| async move {
+                                runs.fetch_add(1, Ordering::Relaxed);
+                                copy(&db, table, lines).await
+                            })
+                            .await
+                        }
+                    };
+                    let seen = copied.as_ref().map_or_else(code, |_| "ok".to_owned());
+                    assert_eq!(seen, expected, "{name}, {table}, {lines}, {attempt}");
+                    number += 2;
+                    answers(link, number).await;
+                }
+                assert_eq!(runs.load(Ordering::Relaxed), 3, "{name}, {table}, {lines}");
+            }
+        }
+    }
+}
