@@ -157,6 +157,11 @@ async fn http_api_and_function_url_are_answered_with_every_cookie() {
     ] {
         let request = echo.request_of(&http(domain)).await;
         assert_request(&request, &["one", "two"]);
+        let trace_id = request["headers"]["x-amzn-trace-id"][0].as_str();
+        assert!(
+            trace_id.is_some_and(|id| id.starts_with("Root=")),
+            "{request}"
+        );
         let answer = echo.answer(&http(domain)).await;
         assert_eq!(answer["cookies"], json!(COOKIES));
         echo.check_bytes_are_echoed(http(domain), "rawPath").await;

@@ -138,12 +138,7 @@ where
     <H::Service as Service<Request>>::Error: Into<BoxError> + Send + 'static,
     <H::Service as Service<Request>>::Future: Send + 'static,
 {
-    let (api, databases) = start().await?;
-    let service = HandlerService::new(handler.into_service(), &databases);
-    let events = Events::new(service, EventHandler::none());
-    let service = into_service(Runtime::new(events).layer(TracingLayer::new()));
-    let workers = crate::config::lambda_concurrency();
-    served(api.serve_concurrently(service, workers), &databases).await
+    serve_concurrently(handler, |_| EventHandler::none()).await
 }
 
 /// Serves a function that requests and other events reach: schedules, queues, pings.
@@ -197,12 +192,7 @@ where
     R: Serialize,
     E: Into<BoxError>,
 {
-    let (api, databases) = start().await?;
-    let service = HandlerService::new(handler.into_service(), &databases);
-    let events = Events::new(service, EventHandler::new(on_event, &databases));
-    let service = into_service(Runtime::new(events).layer(TracingLayer::new()));
-    let workers = crate::config::lambda_concurrency();
-    served(api.serve_concurrently(service, workers), &databases).await
+    serve_concurrently(handler, |databases| EventHandler::new(on_event, databases)).await
 }
 
 /// Serves a function whose responses are sent while they are produced, such as a large result of
@@ -234,6 +224,26 @@ where
     let (api, databases) = start().await?;
     let service = Streaming::new(handler.into_service(), &databases);
     let service = TracingLayer::new().layer(StreamedReplies::new(&api, Streams(service)));
+    let workers = crate::config::lambda_concurrency();
+    served(api.serve_concurrently(service, workers), &databases).await
+}
+
+/// Serves requests, and other events by their handler if there is one, several at a time.
+async fn serve_concurrently<H, M>(
+    handler: H,
+    on_event: impl FnOnce(&Databases) -> EventHandler,
+) -> Result<(), lambda_http::Error>
+where
+    H: IntoService<M>,
+    H::Service: Clone + Send + 'static,
+    <H::Service as Service<Request>>::Response: IntoResponse + 'static,
+    <H::Service as Service<Request>>::Error: Into<BoxError> + Send + 'static,
+    <H::Service as Service<Request>>::Future: Send + 'static,
+{
+    let (api, databases) = start().await?;
+    let service = HandlerService::new(handler.into_service(), &databases);
+    let events = Events::new(service, on_event(&databases));
+    let service = into_service(Runtime::new(events).layer(TracingLayer::new()));
     let workers = crate::config::lambda_concurrency();
     served(api.serve_concurrently(service, workers), &databases).await
 }

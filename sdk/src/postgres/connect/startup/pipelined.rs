@@ -43,6 +43,14 @@ pub(in crate::postgres) struct ResetError {
     pub(in crate::postgres) message: String,
 }
 
+/// The failure of a reset.
+pub(super) enum ResetFailure<'a> {
+    /// The server answered it with this ErrorResponse.
+    Refused(&'a [u8]),
+    /// The session has replaced a prepared statement of it.
+    Replaced,
+}
+
 /// A response that the server owes, up to its ReadyForQuery; that to a reset has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Response {
@@ -130,28 +138,25 @@ impl Pipelined {
         }
     }
 
-    /// Takes note of a reset that the server answered with this ErrorResponse.
-    pub(super) fn record_failed_reset(&self, error: &[u8]) {
-        let field = |kind: u8| {
-            let mut fields = error
-                .get(HEAD_BYTES..)
-                .unwrap_or_default()
-                .split(|b| *b == 0);
-            let field = fields.find_map(|field| field.strip_prefix(&[kind]));
-            String::from_utf8_lossy(field.unwrap_or_default()).into_owned()
-        };
-        let error = ResetError {
-            code: field(b'C'),
-            message: field(b'M'),
-        };
-        self.0.reset_error.set(error).ok();
-    }
-
-    /// Takes note of a reset in which the session has replaced a prepared statement.
-    pub(super) fn record_replaced_reset(&self) {
-        let error = ResetError {
-            code: "26000".to_owned(),
-            message: "the session has replaced a prepared statement of the reset".to_owned(),
+    /// Takes note of a reset that failed.
+    pub(super) fn record_reset_failure(&self, failure: ResetFailure<'_>) {
+        let error = match failure {
+            ResetFailure::Refused(message) => {
+                let fields = message.get(HEAD_BYTES..).unwrap_or_default();
+                let field = |kind: u8| {
+                    let mut fields = fields.split(|byte| *byte == 0);
+                    let field = fields.find_map(|field| field.strip_prefix(&[kind]));
+                    String::from_utf8_lossy(field.unwrap_or_default()).into_owned()
+                };
+                ResetError {
+                    code: field(b'C'),
+                    message: field(b'M'),
+                }
+            }
+            ResetFailure::Replaced => ResetError {
+                code: "26000".to_owned(),
+                message: "the session has replaced a prepared statement of the reset".to_owned(),
+            },
         };
         self.0.reset_error.set(error).ok();
     }

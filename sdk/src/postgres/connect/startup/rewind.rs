@@ -12,7 +12,7 @@ use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
 
-use super::pipelined::{Messages, Pipelined, Response, failed_reset};
+use super::pipelined::{Messages, Pipelined, ResetFailure, Response, failed_reset};
 use super::sent_reset::{ResetProgress, SentReset};
 use super::session_params;
 
@@ -164,7 +164,8 @@ impl<S> RewindStream<S> {
                 }
                 // The server ignores the driver's request: its Sync is not yet there.
                 b'E' if response == Response::Reset => {
-                    self.pipelined.record_failed_reset(message);
+                    let failure = ResetFailure::Refused(message);
+                    self.pipelined.record_reset_failure(failure);
                     self.end(self.pipelined.unanswered_count() <= 1);
                     break;
                 }
@@ -189,7 +190,7 @@ impl<S> RewindStream<S> {
                         }
                         // The request has been executed in the session as it was.
                         Some(ResetProgress::Replaced) | None => {
-                            self.pipelined.record_replaced_reset();
+                            self.pipelined.record_reset_failure(ResetFailure::Replaced);
                             self.end(false);
                             break;
                         }
