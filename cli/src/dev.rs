@@ -173,10 +173,17 @@ impl DevEnvironment {
     }
 }
 
-/// Returns the name of the local pipeline.
+/// Returns the name of the local pipeline. The file may have an id, or a name that leaves no room for
+/// the stage in the names of the apps (Heroku's are of 30 characters at most): then it is
+/// `stagelink`.
 fn pipeline_of(options: &DevOptions, file: Option<&SettingsFile>) -> String {
-    let named = options.pipeline.as_deref();
-    let named = named.or(file.and_then(SettingsFile::pipeline));
+    let is_name = |name: &&str| {
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase());
+        (3..=18).contains(&name.len()) && starts_well && name.chars().all(is_plain)
+    };
+    let of_file = file.and_then(SettingsFile::pipeline).filter(is_name);
+    let named = options.pipeline.as_deref().or(of_file);
     named.unwrap_or("stagelink").to_owned()
 }
 
@@ -281,6 +288,8 @@ fn shutdown_signal() -> anyhow::Result<impl Future<Output = ()>> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
 
     fn stages(text: &str) -> Vec<String> {
@@ -289,6 +298,24 @@ mod tests {
         let file = SettingsFile::load(folder.path()).unwrap();
         let stages = stages_of(file.as_ref()).unwrap();
         stages.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn pipeline_is_that_of_the_file_where_its_name_fits() {
+        let id = "01234567-89ab-cdef-0123-456789abcdef";
+        let named = |name: &str, words: &[&str]| {
+            let folder = tempfile::tempdir().unwrap();
+            let text = format!("heroku.pipeline = {name:?}");
+            std::fs::write(folder.path().join("stagelink.toml"), text).unwrap();
+            let file = SettingsFile::load(folder.path()).unwrap();
+            let options = DevOptions::parse_from([&["dev"], words].concat());
+            pipeline_of(&options, file.as_ref())
+        };
+        assert_eq!(named("shop", &[]), "shop");
+        assert_eq!(named("shop", &["--pipeline", "other"]), "other");
+        for odd in [id, "a-name-that-leaves-no-room", "Shop", "shop.com"] {
+            assert_eq!(named(odd, &[]), "stagelink", "{odd}");
+        }
     }
 
     #[test]

@@ -28,8 +28,7 @@ pub(crate) fn open(folder: &Path) -> anyhow::Result<PathBuf> {
 
 /// Returns the folder of a project's migrations: that of `stagelink.toml`, else `migrations`.
 pub(crate) fn migrations_folder(project: &Path, file: Option<&SettingsFile>) -> PathBuf {
-    let named = file.and_then(SettingsFile::migrations);
-    project.join(named.unwrap_or(Path::new("migrations")))
+    file.map_or_else(|| project.join("migrations"), SettingsFile::migrations)
 }
 
 #[cfg(test)]

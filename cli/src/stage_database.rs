@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use secrecy::ExposeSecret as _;
 use stagelink::{Database, ErrorKind, Settings, Stage};
 use stagelink_pipeline::SettingsFile;
@@ -11,6 +11,7 @@ use crate::args::LocalOptions;
 use crate::environment;
 use crate::local_clouds;
 use crate::login;
+use crate::output::note;
 
 /// Returns the database that a function of the stage would have with this process's environment,
 /// without the variables `ignored`. `stagelink.toml` gives what the environment leaves open, and the
@@ -76,30 +77,91 @@ async fn variables_of(
     Ok(variables)
 }
 
-/// Adds the variables that a stage has by `stagelink.toml`, where the environment has none.
+/// Adds the variables that a stage has by `stagelink.toml`.
 ///
-/// `STAGELINK_PROVIDER` in the environment takes the place of the file's source as a whole. A
-/// `DATABASE_URL` is often that of a developer's own machine, so it does not override the file's by
-/// itself.
+/// `STAGELINK_PROVIDER` in the environment, with the variables of that provider, takes the place of
+/// the file's source. Without it nothing of the environment does: a variable that is left over from
+/// another stage would lead there. `DATABASE_URL` is often that of a developer's own machine, so it
+/// is ignored then, and so are credentials from deploy time, which a rotation has made stale.
+///
+/// # Errors
+///
+/// The file has no such stage, or says otherwise than the environment.
 fn add_settings(
     variables: &mut BTreeMap<String, String>,
     file: &SettingsFile,
     stage: Stage,
 ) -> anyhow::Result<()> {
-    if variables.contains_key("STAGELINK_PROVIDER") {
+    let chosen = variables.get("STAGELINK_PROVIDER").map(|name| name.trim());
+    let chosen = chosen.map(str::to_ascii_lowercase);
+    let location = |provider: &str| LOCATIONS.iter().find(|(name, _)| *name == provider);
+    if let Some((name, location)) = chosen.as_deref().and_then(location)
+        && location.iter().any(|name| variables.contains_key(*name))
+    {
+        note(format_args!(
+            "  ! STAGELINK_PROVIDER={name} of the environment takes the place of {}",
+            file.path().display()
+        ));
         return Ok(());
     }
-    let stage = file.stage(stage)?;
+    let settings = file.stage(stage)?;
+    let Some(provider) = settings.provider() else {
+        return Ok(());
+    };
+    if let Some(chosen) = chosen.filter(|chosen| chosen != provider.name()) {
+        bail!(
+            "STAGELINK_PROVIDER is {chosen}, and {} has the database of stage {stage} at {}: unset \
+             it, or set the variables of {chosen} too",
+            file.path().display(),
+            provider.name()
+        );
+    }
     let environment = |name: &str| variables.get(name).cloned();
-    for (name, value) in stage.variables(environment)? {
-        if name == "DATABASE_URL" {
-            variables.insert(name.to_owned(), value);
-        } else {
-            variables.entry(name.to_owned()).or_insert(value);
-        }
+    let of_file: BTreeMap<_, _> = settings.variables(environment)?.into_iter().collect();
+    let located = LOCATIONS.iter().flat_map(|(_, names)| *names);
+    let other = located
+        .filter(|name| **name != "DATABASE_URL")
+        .find(|name| {
+            let own = variables.get(**name).map(|value| value.trim());
+            let app = **name == "STAGELINK_HEROKU_APP" && provider.name() == "heroku";
+            match of_file.get(**name) {
+                Some(value) => own.is_some_and(|own| own != value),
+                // An app may be one of several of the file's pipeline, which holds it to the stage.
+                None => own.is_some() && !app,
+            }
+        });
+    if let Some(name) = other {
+        bail!(
+            "{name} of the environment says otherwise than {} on the database of stage {stage}: \
+             unset it, or let the environment say all of it with STAGELINK_PROVIDER",
+            file.path().display()
+        );
+    }
+    variables.remove("STAGELINK_CREDENTIALS");
+    for (name, value) in of_file {
+        variables.insert(name.to_owned(), value);
     }
     Ok(())
 }
+
+/// The variables of each provider that say where a database is.
+const LOCATIONS: [(&str, &[&str]); 4] = [
+    (
+        "heroku",
+        &["STAGELINK_HEROKU_PIPELINE", "STAGELINK_HEROKU_APP"],
+    ),
+    (
+        "neon",
+        &[
+            "STAGELINK_NEON_PROJECT",
+            "STAGELINK_NEON_BRANCH",
+            "STAGELINK_NEON_DATABASE",
+            "STAGELINK_NEON_ROLE",
+        ],
+    ),
+    ("render", &["STAGELINK_RENDER_POSTGRES"]),
+    ("url", &["DATABASE_URL"]),
+];
 
 /// Adds the token of the Heroku command line, where the stage's app is on Heroku and the environment
 /// has no token.
@@ -152,28 +214,67 @@ mod tests {
         Ok(variables)
     }
 
+    const HEROKU: &str = "heroku.pipeline = \"a\"\nstages.staging = { app = \"b\" }";
+
     #[test]
-    fn environment_overrides_the_file_one_by_one() {
-        let text = "heroku.pipeline = \"a\"\nstages.staging = { app = \"b\" }";
-        let found = merged(&[("STAGELINK_HEROKU_APP", "c")], text).unwrap();
-        assert_eq!(found["STAGELINK_HEROKU_APP"], "c");
-        assert_eq!(found["STAGELINK_HEROKU_PIPELINE"], "a");
+    fn file_gives_what_the_environment_leaves_open() {
+        let token = ("HEROKU_API_KEY", "t");
+        let found = merged(&[token], HEROKU).unwrap();
         assert_eq!(found["STAGELINK_PROVIDER"], "heroku");
+        assert_eq!(found["STAGELINK_HEROKU_PIPELINE"], "a");
+        assert_eq!(found["STAGELINK_HEROKU_APP"], "b");
+        assert_eq!(found["HEROKU_API_KEY"], "t");
+        let app = ("STAGELINK_HEROKU_APP", "c");
+        let found = merged(&[app], "heroku.pipeline = \"a\"\n[stages.staging]").unwrap();
+        assert_eq!(found["STAGELINK_HEROKU_APP"], "c");
     }
 
     #[test]
-    fn provider_of_the_environment_takes_the_place_of_the_file() {
-        let text = "heroku.pipeline = \"a\"";
+    fn variable_that_is_left_over_never_leads_to_another_stages_database() {
+        let neon = "stages.staging.neon = { project = \"p\", branch = \"b\", database = \"d\", \
+                    role = \"r\" }";
+        for (left_over, text) in [
+            (("STAGELINK_NEON_BRANCH", "production"), neon),
+            (("STAGELINK_NEON_BRANCH", "production"), HEROKU),
+            (("STAGELINK_HEROKU_APP", "production"), HEROKU),
+            (("STAGELINK_HEROKU_PIPELINE", "other"), HEROKU),
+            (("STAGELINK_HEROKU_APP", "production"), neon),
+            (("STAGELINK_RENDER_POSTGRES", "dpg-1"), HEROKU),
+        ] {
+            let error = merged(&[left_over], text).unwrap_err().to_string();
+            let expected = format!("{} of the environment says otherwise", left_over.0);
+            assert!(error.contains(&expected), "{error}");
+        }
+        // What says the same is no contradiction.
+        assert!(merged(&[("STAGELINK_HEROKU_APP", "b")], HEROKU).is_ok());
+        let stale = ("STAGELINK_CREDENTIALS", "staging=postgres://old");
+        assert!(!merged(&[stale], HEROKU).unwrap().contains_key(stale.0));
+    }
+
+    #[test]
+    fn provider_with_its_variables_takes_the_place_of_the_file() {
         let set = [
             ("STAGELINK_PROVIDER", "url"),
             ("DATABASE_URL", "postgres://own"),
         ];
-        let found = merged(&set, text).unwrap();
+        for text in [HEROKU, "heroku.pipeline = \"a\""] {
+            let found = merged(&set, text).unwrap();
+            assert_eq!(found["DATABASE_URL"], "postgres://own");
+            assert!(
+                !found.contains_key("STAGELINK_HEROKU_PIPELINE"),
+                "{found:?}"
+            );
+        }
+        let alone = merged(&[("STAGELINK_PROVIDER", "heroku")], HEROKU).unwrap();
+        assert_eq!(alone["STAGELINK_HEROKU_PIPELINE"], "a");
+        let other = merged(&[("STAGELINK_PROVIDER", "neon")], HEROKU).unwrap_err();
         assert!(
-            !found.contains_key("STAGELINK_HEROKU_PIPELINE"),
-            "{found:?}"
+            other.to_string().contains("STAGELINK_PROVIDER is neon"),
+            "{other}"
         );
-        let missing = merged(&[], text).unwrap_err().to_string();
+        let missing = merged(&[], "heroku.pipeline = \"a\"")
+            .unwrap_err()
+            .to_string();
         assert!(missing.contains("[stages.staging]"), "{missing}");
     }
 
@@ -186,9 +287,8 @@ mod tests {
             merged(&set, text).unwrap()["DATABASE_URL"],
             "postgres://staging"
         );
-        let text = "heroku.pipeline = \"a\"\n[stages.staging]";
         assert_eq!(
-            merged(&[own], text).unwrap()["STAGELINK_PROVIDER"],
+            merged(&[own], HEROKU).unwrap()["STAGELINK_PROVIDER"],
             "heroku"
         );
     }

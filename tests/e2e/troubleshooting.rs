@@ -21,7 +21,15 @@ fn stages_and_settings_have_a_heading_for_each_refusal() {
 fn link_has_a_heading_for_each_refusal() {
     check(
         &["What `stagelink link` refuses"],
-        &["cli/src/link", "pipeline/src"],
+        &[
+            "cli/src/link",
+            "pipeline/src/api.rs",
+            "pipeline/src/attempts.rs",
+            "pipeline/src/heroku.rs",
+            "pipeline/src/link",
+            "pipeline/src/netlify",
+            "pipeline/src/refusal.rs",
+        ],
         &[
             "bail!(",
             "ErrorKind::Settings",
@@ -29,6 +37,15 @@ fn link_has_a_heading_for_each_refusal() {
             "ErrorKind::Refused",
             "refused(",
         ],
+    );
+}
+
+#[test]
+fn settings_file_has_a_heading_for_each_refusal() {
+    check(
+        &["What `stagelink.toml` refuses"],
+        &["cli/src/stage_database.rs", "pipeline/src/settings_file"],
+        &["bail!(", "ErrorKind::Settings", ".context("],
     );
 }
 

@@ -56,6 +56,9 @@ pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRe
         if let Some(app) = settings.heroku_app().filter(|_| is_used) {
             request = request.with_app(stage, app)?;
         }
+        if let Some(provider) = settings.provider() {
+            request = request.with_stage_elsewhere(stage, provider);
+        }
     }
     for (stage, app) in by_stage("--app", &options.apps)? {
         request = request.with_app(stage, app)?;
@@ -128,20 +131,20 @@ impl Environment {
     /// Returns the access to Netlify, with the token of the environment or of the command line's
     /// login.
     fn netlify(&self) -> anyhow::Result<ApiAccess> {
+        let url = self.var("NETLIFY_API_URL");
+        let url = url.unwrap_or("https://api.netlify.com");
         let (token, origin) = match self.var("NETLIFY_AUTH_TOKEN") {
             Some(token) => (Some(token.into()), "NETLIFY_AUTH_TOKEN"),
             None => (
-                login::netlify::token(),
+                login::netlify::token(url),
                 "the login of the Netlify command line",
             ),
         };
         let token = token.context(
-            "NETLIFY_AUTH_TOKEN is not set, and the Netlify command line has no login: make a \
+            "NETLIFY_AUTH_TOKEN is not set, and the Netlify command line has no login for this API: make a \
              personal access token in Netlify's user settings, under Applications, run `netlify \
              login`, or print commands for the Netlify command line with --print",
         )?;
-        let url = self.var("NETLIFY_API_URL");
-        let url = url.unwrap_or("https://api.netlify.com");
         Ok(ApiAccess::new(url, token, origin))
     }
 
@@ -165,35 +168,19 @@ impl Environment {
 }
 
 /// Returns the stages to link: the named ones, else review and those of production and staging that
-/// the file has on Heroku.
+/// the file has.
 fn stages_of(options: &LinkOptions, file: Option<&SettingsFile>) -> anyhow::Result<Vec<Stage>> {
-    let named: Vec<Stage> = options
-        .stages
-        .iter()
-        .map(|name| name.parse())
-        .collect::<Result<_, _>>()?;
-    let elsewhere = |stage: Stage| file?.stages().get(&stage)?.elsewhere();
-    if let Some((stage, provider)) = named
-        .iter()
-        .find_map(|&stage| Some((stage, elsewhere(stage)?)))
-    {
-        bail!(
-            "the database of stage {stage} is not on Heroku by stagelink.toml, but of the provider \
-             {provider}: `stagelink link` sets stages on Heroku alone, so set this stage's \
-             variables by hand"
-        );
+    if !options.stages.is_empty() {
+        let named = options.stages.iter().map(|name| name.parse());
+        return Ok(named.collect::<Result<_, _>>()?);
     }
-    if !named.is_empty() {
-        return Ok(named);
-    }
-    let is_linked = |stage: Stage| match file.map(SettingsFile::stages) {
-        Some(stages) if !stages.is_empty() && stage != Stage::Review => {
-            stages.contains_key(&stage) && elsewhere(stage).is_none()
-        }
-        _ => elsewhere(stage).is_none(),
+    let stages = file.map(SettingsFile::stages);
+    let stages = stages.filter(|stages| !stages.is_empty());
+    let is_linked = |stage: &Stage| {
+        *stage == Stage::Review || stages.is_none_or(|stages| stages.contains_key(stage))
     };
     let all = [Stage::Production, Stage::Staging, Stage::Review];
-    Ok(all.into_iter().filter(|&stage| is_linked(stage)).collect())
+    Ok(all.into_iter().filter(is_linked).collect())
 }
 
 /// Parses options of the form `STAGE=VALUE`. A wrong value is not repeated.

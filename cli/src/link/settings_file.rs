@@ -1,11 +1,11 @@
 //! The `stagelink.toml` of a project that is linked: made, or completed.
 
 use std::fs::{self, Permissions};
-use std::io::{ErrorKind, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use stagelink_pipeline::{LinkRequest, SETTINGS_FILE, SettingsFile};
 use tempfile::NamedTempFile;
 
@@ -16,25 +16,32 @@ use crate::args::LinkOptions;
 pub(super) struct ProposedFile {
     path: PathBuf,
     text: String,
-    /// True if the project has a file, which the text contains.
-    exists: bool,
+    /// The text that the project's file has now, if it has one.
+    before: Option<String>,
 }
 
 impl ProposedFile {
     /// Returns the file that has the settings of a request, or `None` where the project's file says
-    /// all of it, or where the request names its stages and so leaves others out of a new file.
+    /// all of it, or where the request leaves out stages that a new file would have.
+    ///
+    /// # Errors
+    ///
+    /// When the project's file cannot be read.
     pub(super) fn of(request: &LinkRequest, options: &LinkOptions) -> anyhow::Result<Option<Self>> {
-        let new = request.settings_file();
-        let path = options.project.join(SETTINGS_FILE);
-        let existing = SettingsFile::load(&options.project)?;
-        let text = match &existing {
-            Some(file) => new.added_to(file),
-            None => options.stages.is_empty().then(|| new.to_string()),
+        let Some(new) = request.settings_file() else {
+            return Ok(None);
         };
-        Ok(text.map(|text| Self {
-            path,
-            text,
-            exists: existing.is_some(),
+        if let Some(file) = SettingsFile::load(&options.project)? {
+            return Ok(new.added_to(file.text()).map(|text| Self {
+                path: file.path().to_owned(),
+                text,
+                before: Some(file.text().to_owned()),
+            }));
+        }
+        Ok(options.stages.is_empty().then(|| Self {
+            path: options.project.join(SETTINGS_FILE),
+            text: new.to_string(),
+            before: None,
         }))
     }
 
@@ -43,27 +50,38 @@ impl ProposedFile {
         &self.path
     }
 
-    /// Writes the file as a whole. One that has been made meanwhile stays.
+    /// Writes the file as a whole.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written, and when it was made or changed since it was read.
     pub(super) fn write(&self) -> anyhow::Result<()> {
-        let write = || -> std::io::Result<()> {
-            let folder = self.path.parent();
-            let folder = folder.filter(|path| !path.as_os_str().is_empty());
-            let mut file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
-            file.write_all(self.text.as_bytes())?;
-            let permissions = match self.exists {
-                true => fs::metadata(&self.path)?.permissions(),
-                false => Permissions::from_mode(0o644),
-            };
-            file.as_file().set_permissions(permissions)?;
-            match self.exists {
-                true => file.persist(&self.path)?,
-                false => file.persist_noclobber(&self.path)?,
-            };
-            Ok(())
-        };
-        match write() {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            written => written.with_context(|| format!("could not write {}", self.path.display())),
+        let shown = self.path.display();
+        if fs::read_to_string(&self.path).ok() != self.before {
+            bail!("{shown} was changed meanwhile and stays as it is: link again to complete it");
         }
+        self.replace()
+            .with_context(|| format!("could not write {shown}"))
+    }
+
+    fn replace(&self) -> anyhow::Result<()> {
+        // A link stays, and the file that it leads to is replaced.
+        let path = match &self.before {
+            Some(_) => self.path.canonicalize()?,
+            None => self.path.clone(),
+        };
+        let folder = path.parent().filter(|path| !path.as_os_str().is_empty());
+        let mut file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+        file.write_all(self.text.as_bytes())?;
+        let permissions = match &self.before {
+            Some(_) => fs::metadata(&path)?.permissions(),
+            None => Permissions::from_mode(0o644),
+        };
+        file.as_file().set_permissions(permissions)?;
+        match &self.before {
+            Some(_) => file.persist(&path)?,
+            None => file.persist_noclobber(&path)?,
+        };
+        Ok(())
     }
 }

@@ -19,6 +19,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(20);
 /// `STAGELINK_HEROKU_API_URL`, and no other API than `HEROKU_HOST`, or Heroku's own, gets it.
 pub(crate) async fn token(api_url: Option<&str>) -> Option<SecretString> {
     let host = std::env::var("HEROKU_HOST").ok();
+    let host = host.filter(|host| !host.trim().is_empty());
     if !is_same_api(api_url, host.as_deref()) {
         return None;
     }
@@ -53,8 +54,36 @@ fn is_same_api(api_url: Option<&str>, host: Option<&str>) -> bool {
         Some(host) if host.starts_with("http") => host,
         Some(host) => format!("https://api.{host}"),
     };
-    api == host
+    api == host && is_of_heroku(&host)
 }
+
+/// Returns whether the command line itself uses this API: newer ones ignore a `HEROKU_HOST` that is
+/// neither Heroku's nor of this machine, and then the login is for Heroku's own.
+fn is_of_heroku(api: &str) -> bool {
+    let Some((scheme, authority)) = api.split_once("://") else {
+        return false;
+    };
+    if authority.contains(['/', '@', '?', '#', '\\']) {
+        return false;
+    }
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.chars().all(|c| c.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    let is_below = |domain: &&str| {
+        let name = host.strip_suffix(*domain);
+        name.is_some_and(|name| name.ends_with('.'))
+    };
+    let is_local = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+    is_local || (scheme == "https" && HEROKU_DOMAINS.iter().any(|domain| is_below(domain)))
+}
+
+const HEROKU_DOMAINS: [&str; 4] = [
+    "heroku.com",
+    "herokai.com",
+    "herokuspace.com",
+    "herokudev.com",
+];
 
 #[cfg(test)]
 mod tests {
@@ -62,6 +91,17 @@ mod tests {
 
     #[test]
     fn token_goes_to_the_api_of_the_login_alone() {
+        for other in [
+            "https://proxy.example",
+            "https://api.heroku.com.example",
+            "https://evilheroku.com",
+            "http://api.heroku.com",
+            "https://api.heroku.com@evil.example",
+            "https://evil.example/.heroku.com",
+            "http://127.0.0.1:1@evil.example",
+        ] {
+            assert!(!is_same_api(Some(other), Some(other)), "{other}");
+        }
         for (api_url, host, expected) in [
             (None, None, true),
             (Some("https://api.heroku.com/"), None, true),

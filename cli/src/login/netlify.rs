@@ -11,13 +11,26 @@ use crate::output::note;
 /// Returns the token of the user who is logged in at the Netlify command line, or `None` if there
 /// is none. A note on standard error says that it is used.
 ///
-/// The command line keeps it in `netlify/config.json` of the user's configuration folder (on macOS
+/// It is for Netlify's own API, or a stand-in on this machine: no other address gets it. The command
+/// line keeps it in `netlify/config.json` of the user's configuration folder (on macOS
 /// of `~/Library/Preferences`): netlify-cli 26.2.0, `dist/lib/settings.js`.
-pub(crate) fn token() -> Option<SecretString> {
+pub(crate) fn token(api_url: &str) -> Option<SecretString> {
+    if !is_of_netlify(api_url) {
+        return None;
+    }
     let folder = dirs::preference_dir()?;
     let token = token_in(&folder.join("netlify").join("config.json"))?;
     note("  the token for Netlify is that of the Netlify command line's login");
     Some(token)
+}
+
+/// Returns whether the API is Netlify's own, or a stand-in on this machine.
+fn is_of_netlify(api_url: &str) -> bool {
+    let url = api_url.trim().trim_end_matches('/').to_ascii_lowercase();
+    let local = url.strip_prefix("http://127.0.0.1:");
+    let local = local.or_else(|| url.strip_prefix("http://localhost:"));
+    let is_local = local.is_some_and(|port| port.chars().all(|c| c.is_ascii_digit()));
+    url == "https://api.netlify.com" || is_local
 }
 
 fn token_in(file: &Path) -> Option<SecretString> {
@@ -50,6 +63,19 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
+
+    #[test]
+    fn token_goes_to_netlify_alone() {
+        for (url, expected) in [
+            ("https://api.netlify.com/", true),
+            ("http://127.0.0.1:80", true),
+            ("http://api.netlify.com", false),
+            ("https://api.netlify.com.example", false),
+            ("http://localhost:1@evil.example", false),
+        ] {
+            assert_eq!(is_of_netlify(url), expected, "{url}");
+        }
+    }
 
     #[test]
     fn token_is_that_of_the_current_user() {

@@ -5,12 +5,27 @@ use secrecy::ExposeSecret;
 use stagelink::{DatabaseUrl, Stage};
 
 use crate::error::{Error, ErrorKind};
-use crate::link::moved_stage::MovedStage;
+use crate::link::moved_stage::{MoveSource, MovedStage};
 use crate::link::request::LinkRequest;
 use crate::link::site_variables::SiteVariables;
 use crate::netlify::DeployContext;
+use crate::settings_file::StageProvider;
 
 impl LinkRequest {
+    /// Says that the database of a stage is not on Heroku, but of this provider, as
+    /// `stagelink.toml` has it.
+    #[must_use]
+    pub fn with_stage_elsewhere(mut self, stage: Stage, provider: &StageProvider) -> Self {
+        let place = match provider {
+            StageProvider::Heroku { .. } => return self,
+            StageProvider::Neon { .. } => NEON,
+            StageProvider::Render { .. } => RENDER,
+            StageProvider::Url { .. } => FIXED_URL,
+        };
+        self.elsewhere.insert(stage, place);
+        self
+    }
+
     /// Leaves out the stages that the site's variables show to be moved from Heroku to Neon, to
     /// Render or to a fixed URL.
     ///
@@ -57,7 +72,13 @@ impl LinkRequest {
 }
 
 fn refused(moved: &MovedStage) -> Error {
-    let removal = moved.variable.removal();
+    let removal = match &moved.source {
+        MoveSource::Variable(variable) => variable.removal(),
+        MoveSource::SettingsFile => format!(
+            "remove its source from the table [stages.{}] of stagelink.toml",
+            moved.stage
+        ),
+    };
     Error::new(
         ErrorKind::Settings,
         format!(
@@ -74,14 +95,21 @@ fn moved_stages(request: &LinkRequest, site: &SiteVariables) -> Vec<MovedStage> 
         // The deploys of other branches get their stage alone.
         let has_database = *context != DeployContext::BranchDeploy;
         let is_new = moved.iter().all(|known| known.stage != *stage);
-        let found = elsewhere(site, context).filter(|_| has_database && is_new);
-        let found = found.and_then(|(place, key)| Some((place, site.place_in(key, context)?)));
-        if let Some((place, variable)) = found {
+        if !has_database || !is_new {
+            continue;
+        }
+        let by_file = request.elsewhere.get(stage);
+        let by_file = by_file.map(|place| (*place, MoveSource::SettingsFile));
+        let by_site = || {
+            let (place, key) = elsewhere(site, context)?;
+            Some((place, MoveSource::Variable(site.place_in(key, context)?)))
+        };
+        if let Some((place, source)) = by_file.or_else(by_site) {
             moved.push(MovedStage {
                 stage: *stage,
                 context: context.clone(),
                 place,
-                variable,
+                source,
             });
         }
     }
@@ -102,7 +130,7 @@ fn elsewhere(
         let place = match provider.as_str() {
             "neon" => NEON,
             "render" => RENDER,
-            "url" => "at a fixed URL",
+            "url" => FIXED_URL,
             _ => return None,
         };
         return Some((place, PROVIDER));
@@ -130,6 +158,7 @@ fn elsewhere(
 
 const NEON: &str = "at Neon";
 const RENDER: &str = "at Render";
+const FIXED_URL: &str = "at a fixed URL";
 
 const STAGE: &str = "STAGELINK_STAGE";
 const PROVIDER: &str = "STAGELINK_PROVIDER";

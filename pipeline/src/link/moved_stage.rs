@@ -1,4 +1,4 @@
-//! A stage that was moved from Heroku, and the variable that says so.
+//! A stage whose database is elsewhere than on Heroku, and the source that says so.
 
 use std::fmt;
 
@@ -14,8 +14,16 @@ pub(super) struct MovedStage {
     pub(super) context: DeployContext,
     /// The place of the database: "at Neon".
     pub(super) place: &'static str,
-    /// The variable that says so.
-    pub(super) variable: ValuePlace,
+    pub(super) source: MoveSource,
+}
+
+/// The source that says where the database of a stage is.
+#[derive(Clone, Debug)]
+pub(super) enum MoveSource {
+    /// A variable of the site.
+    Variable(ValuePlace),
+    /// The operator's request, by `stagelink.toml`.
+    SettingsFile,
 }
 
 impl fmt::Display for MovedStage {
@@ -23,9 +31,19 @@ impl fmt::Display for MovedStage {
         let Self {
             stage,
             place,
-            variable,
+            source,
             ..
         } = self;
-        write!(f, "the database of stage {stage} is {place} ({variable})")
+        match source {
+            MoveSource::Variable(variable) => {
+                write!(f, "the database of stage {stage} is {place} ({variable})")
+            }
+            MoveSource::SettingsFile => {
+                write!(
+                    f,
+                    "the database of stage {stage} is {place} (stagelink.toml)"
+                )
+            }
+        }
     }
 }

@@ -38,6 +38,8 @@ pub struct LinkRequest {
     pub(super) removes_leaks: bool,
     /// The stages that were left out, since their database is elsewhere than on Heroku.
     pub(super) moved: Vec<MovedStage>,
+    /// The stages whose database `stagelink.toml` has elsewhere, with the place.
+    pub(super) elsewhere: BTreeMap<Stage, &'static str>,
 }
 
 impl LinkRequest {
@@ -64,6 +66,7 @@ impl LinkRequest {
             needs_production: true,
             removes_leaks: false,
             moved: Vec::new(),
+            elsewhere: BTreeMap::new(),
         }
     }
 
@@ -227,17 +230,18 @@ impl LinkRequest {
     }
 
     /// Returns the file that has this request's site, pipeline, stages and apps, for a project
-    /// without one.
-    pub fn settings_file(&self) -> NewSettingsFile {
+    /// without one. `None` where a stage was left out: the file would have to name a database that
+    /// this request does not know.
+    pub fn settings_file(&self) -> Option<NewSettingsFile> {
         let stages = self.stages().into_iter();
-        NewSettingsFile {
+        self.moved.is_empty().then(|| NewSettingsFile {
             site: self.site.clone(),
             pipeline: self.pipeline.clone(),
             staging_branch: self.staging_branch.clone(),
             stages: stages
                 .map(|stage| (stage, self.app(stage).map(str::to_owned)))
                 .collect(),
-        }
+        })
     }
 
     /// The linked stages, production first.

@@ -55,14 +55,15 @@ impl StageDatabases {
         }
         let compared = COMPARED_STAGES.iter().copied();
         for stage in compared.filter(|stage| !stages.contains(stage)) {
+            // An app that the stage still has on Heroku would not be its database.
+            if let Some(moved) = request.moved_stage(stage) {
+                databases.not_compared.push((stage, moved.to_string()));
+                continue;
+            }
             match databases.compare(request, stage).await {
                 Ok(found) => databases.compared.push(found),
                 Err(error) if error.kind() == ErrorKind::Isolation => return Err(error),
-                Err(error)
-                    if stage == Stage::Production
-                        && request.needs_production
-                        && request.moved_stage(stage).is_none() =>
-                {
+                Err(error) if stage == Stage::Production && request.needs_production => {
                     return Err(error.context(
                         "the database of stage production is not known, so nothing shows that no \
                          other stage gets it: name its app with --app production=APP, or link \

@@ -21,7 +21,7 @@ pub(super) fn ensure_text(key: &str, text: Option<&str>) -> Result<(), Error> {
 /// line, which may hold a secret, so only the position and the reason are taken.
 pub(super) fn syntax_error(text: &str, error: &toml::de::Error) -> Error {
     let line = line_of(text, error.span());
-    let reason = without_quoted_value(error.message());
+    let reason = without_value(error.message());
     Error::new(ErrorKind::Settings, format!("line {line}: {reason}"))
 }
 
@@ -31,13 +31,30 @@ fn line_of(text: &str, span: Option<Range<usize>>) -> usize {
     1 + before.filter(|byte| **byte == b'\n').count()
 }
 
-/// Returns the reason without the value that serde repeats between double quotes, and on one line.
-fn without_quoted_value(reason: &str) -> String {
-    let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-    match (reason.find('"'), reason.rfind('"')) {
-        (Some(start), Some(end)) if start < end => {
-            format!("{}\"…\"{}", &reason[..start], &reason[end + 1..])
-        }
-        _ => reason,
+/// Returns the reason without the value that serde repeats in it, on one line. A key is shown if it
+/// is a plain name: another one may be a secret, or hold control characters.
+fn without_value(reason: &str) -> String {
+    let value = ["invalid type: ", "invalid value: ", "invalid length "];
+    let kind = value.iter().find(|kind| reason.starts_with(**kind));
+    if let Some(kind) = kind {
+        let expected = reason.rsplit_once(", expected ");
+        let expected = expected.map_or("another value", |(_, expected)| expected);
+        return format!("{kind}another one than is expected: {expected}");
     }
+    let mut shown = String::new();
+    for (number, part) in reason.split('`').enumerate() {
+        // Between the first two backticks stands what the file has.
+        match number == 1 && !is_plain_name(part) {
+            true => shown.push_str("`…`"),
+            false if number % 2 == 1 => shown.push_str(&format!("`{part}`")),
+            false => shown.push_str(part),
+        }
+    }
+    shown.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Returns whether a key can be shown as it is.
+pub(super) fn is_plain_name(key: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    key.len() <= 40 && key.chars().all(is_plain)
 }

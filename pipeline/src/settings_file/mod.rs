@@ -43,22 +43,42 @@ pub const SETTINGS_FILE: &str = "stagelink.toml";
 #[derive(Clone, Debug)]
 pub struct SettingsFile {
     path: PathBuf,
+    text: String,
     site: Option<String>,
     pipeline: Option<String>,
     config_var: Option<String>,
     stages: BTreeMap<Stage, StageSettings>,
+    /// From the folder of the file.
     migrations: Option<PathBuf>,
 }
 
+/// Returns the path of the file that counts in a folder.
+fn find(project: &Path) -> PathBuf {
+    let own = project.join(SETTINGS_FILE);
+    let Some(folder) = project.canonicalize().ok().filter(|_| !own.exists()) else {
+        return own;
+    };
+    // Without a repository nothing says where a project ends.
+    let Some(repository) = folder.ancestors().find(|above| above.join(".git").exists()) else {
+        return own;
+    };
+    let inside = folder
+        .ancestors()
+        .take_while(|above| above.starts_with(repository));
+    let mut files = inside.map(|above| above.join(SETTINGS_FILE));
+    files.find(|file| file.exists()).unwrap_or(own)
+}
+
 impl SettingsFile {
-    /// Reads the file of a project, or returns `None` if the project has none.
+    /// Reads the file of a project, or returns `None` if the project has none. From a folder inside
+    /// of a Git repository the file of the nearest folder above counts, too.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Settings`] when it cannot be read, has an unknown key or stage, a value that
     /// cannot be used, or a secret. The message names the key and the line, and repeats no value.
     pub fn load(project: &Path) -> Result<Option<Self>, Error> {
-        let path = project.join(SETTINGS_FILE);
+        let path = find(project);
         match std::fs::read_to_string(&path) {
             Ok(text) => Self::parse(path, &text).map(Some),
             Err(error) if error.kind() == IoErrorKind::NotFound => Ok(None),
@@ -82,12 +102,18 @@ impl SettingsFile {
             stages,
             migrations: document.migrations.folder,
             path,
+            text: text.to_owned(),
         })
     }
 
     /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The text of the file.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// The Netlify site, by its name or id.
@@ -105,9 +131,11 @@ impl SettingsFile {
         self.config_var.as_deref()
     }
 
-    /// The folder of the migrations, from that of the project.
-    pub fn migrations(&self) -> Option<&Path> {
-        self.migrations.as_deref()
+    /// The folder of the migrations.
+    pub fn migrations(&self) -> PathBuf {
+        let named = self.migrations.as_deref();
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        folder.join(named.unwrap_or(Path::new("migrations")))
     }
 
     /// The stages of the project.
@@ -130,7 +158,8 @@ impl SettingsFile {
             Error::new(
                 ErrorKind::Settings,
                 format!(
-                    "{} has no stage {stage} ({has}): add a table [stages.{stage}] to it",
+                    "{} has no stage {stage} ({has}): add a table [stages.{stage}] to it, with neon, render \
+                     or url where the stage's database is not in the Heroku pipeline",
                     self.path.display()
                 ),
             )

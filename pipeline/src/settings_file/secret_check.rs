@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 
 use crate::error::{Error, ErrorKind};
-use crate::settings_file::check::syntax_error;
+use crate::settings_file::check::{is_plain_name, syntax_error};
 
 /// Parts of the names of keys that hold secrets.
 const SECRET_KEYS: &[&str] = &[
@@ -67,12 +67,7 @@ fn find_in_value(value: &Value, path: &str) -> Option<String> {
 
 /// Returns the key for a message: one that is no plain name may be a secret itself.
 fn shown_key(key: &str) -> String {
-    let is_plain = key.len() <= 40
-        && key
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
-        && !is_secret_text(key);
-    match is_plain {
+    match is_plain_name(key) && !is_secret_text(key) {
         true => key.to_owned(),
         false => "\"…\"".to_owned(),
     }

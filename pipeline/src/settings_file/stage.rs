@@ -69,14 +69,6 @@ impl StageSettings {
         }
     }
 
-    /// The name of the stage's source, if it is another one than Heroku.
-    pub fn elsewhere(&self) -> Option<&'static str> {
-        match &self.provider {
-            None | Some(StageProvider::Heroku { .. }) => None,
-            Some(other) => Some(other.name()),
-        }
-    }
-
     /// Returns the variables by which a function of the stage finds its database, without the
     /// stage and without tokens. `environment` gives the value of a variable of the operator's.
     ///
@@ -286,14 +278,17 @@ impl StageTable {
         for (key, text) in texts {
             ensure_text(&format!("stages.{stage}.{key}"), text)?;
         }
-        let is_name = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let is_name = |text: &str| {
+            text.chars()
+                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+        };
         match &self.url {
             // Text that is no name may be the URL itself, and is not repeated.
             Some(url) if !is_name(&url.variable) => Err(Error::new(
                 ErrorKind::Settings,
                 format!(
-                    "stages.{stage}.url.variable is not the name of an environment variable, such \
-                     as {}_DATABASE_URL: the URL itself is a secret and stays out of the file",
+                    "stages.{stage}.url.variable is not the name of an environment variable in \
+                     capital letters, such as {}_DATABASE_URL: the URL itself is a secret and stays out of the file",
                     stage.as_str().to_uppercase()
                 ),
             )),

@@ -44,7 +44,7 @@ fn whole_file_is_read() {
     let file = read(WHOLE).unwrap();
     assert_eq!(file.site(), Some("guestbook"));
     assert_eq!(file.pipeline(), Some("guestbook"));
-    assert_eq!(file.migrations(), Some(Path::new("db/migrations")));
+    assert_eq!(file.migrations(), Path::new("db/migrations"));
     assert_eq!(file.stages().len(), 4);
     let staging = file.stage(Stage::Staging).unwrap();
     assert_eq!(
@@ -139,6 +139,7 @@ fn mistakes_are_named_with_their_key_or_line() {
         ),
         ("[stagse.staging]", "unknown field `stagse`"),
         ("heroku = 1", "line 1: invalid type"),
+        ("\"\\u001b]0;x\\u0007\" = 1", "unknown field `…`"),
         ("[heroku]\npipeline = \" \"", "heroku.pipeline is empty"),
         (
             "[netlify]\nsite = \"a\\u001bb\"",
@@ -186,6 +187,8 @@ fn secret_is_refused_wherever_it_stands_and_not_repeated() {
         "a = [[\"x\", { b = \"postgres://u:c4n4ry@h/d\" }]]",
         "[\"postgres://u:c4n4ry@h/d\"]",
         "heroku = \"c4n4ry\"",
+        "[stages.staging]\nurl = { variable = \"npg_c4n4ry\" }",
+        "[\"c4n4ry c4n4ry\"]",
         "[heroku]\npipeline = \"c4n4ry",
     ] {
         let error = read(text).unwrap_err();
@@ -229,12 +232,7 @@ fn site_and_pipeline_are_added_to_a_file_that_names_none() {
         staging_branch: "next".to_owned(),
         stages: Vec::new(),
     };
-    let folder = std::env::temp_dir().join(format!("stagelink-settings-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let added = |text: &str| {
-        std::fs::write(folder.join(SETTINGS_FILE), text).unwrap();
-        new.added_to(&SettingsFile::load(&folder).unwrap().unwrap())
-    };
+    let added = |text: &str| new.added_to(text);
     let text = "# ours\nheroku.pipeline = \"p\"\n[stages.staging]\nbranch = \"a\"";
     let both = added(text).unwrap();
     let file = read(&both).unwrap();
@@ -245,12 +243,38 @@ fn site_and_pipeline_are_added_to_a_file_that_names_none() {
     );
     assert_eq!(added(&both), None);
     assert_eq!(read(&added("").unwrap()).unwrap().pipeline(), Some("shop"));
-    assert_eq!(added("[netlify]\n"), None);
-    std::fs::remove_dir_all(&folder).unwrap();
+    let one = read(&added("[netlify]\n").unwrap()).unwrap();
+    assert_eq!((one.site(), one.pipeline()), (None, Some("shop")));
+    assert_eq!(added("[netlify]\n[heroku]\n"), None);
 }
 
 #[test]
 fn project_without_a_file_has_no_settings() {
     let folder = std::env::temp_dir().join("stagelink-no-such-project");
     assert!(SettingsFile::load(&folder).unwrap().is_none());
+}
+
+#[test]
+fn file_of_a_folder_above_counts_up_to_the_repository() {
+    let folder = std::env::temp_dir().join(format!("stagelink-above-{}", std::process::id()));
+    let deep = folder.join("repository/apps/shop/functions/notes");
+    std::fs::create_dir_all(&deep).unwrap();
+    let found = || {
+        let file = SettingsFile::load(&deep).unwrap();
+        file.map(|file| (file.pipeline().unwrap().to_owned(), file.migrations()))
+    };
+    let write = |at: &str| {
+        let text = format!("heroku.pipeline = {at:?}");
+        std::fs::write(folder.join(at).join(SETTINGS_FILE), text).unwrap();
+    };
+    write("repository");
+    assert_eq!(found(), None, "nothing says where the project ends");
+    std::fs::create_dir(folder.join("repository/.git")).unwrap();
+    write("");
+    assert_eq!(found().unwrap().0, "repository");
+    write("repository/apps/shop");
+    let (nearest, migrations) = found().unwrap();
+    assert_eq!(nearest, "repository/apps/shop");
+    assert!(migrations.ends_with("repository/apps/shop/migrations"));
+    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -1,6 +1,7 @@
 //! The text of `stagelink.toml`, new or with what was missing in it.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use stagelink::Stage;
 use toml::Value;
@@ -22,9 +23,10 @@ pub struct NewSettingsFile {
 
 impl NewSettingsFile {
     /// Returns the text of an existing file with the site and the pipeline added that it does not
-    /// name, or `None` where it names both or cannot be added to.
-    pub fn added_to(&self, file: &SettingsFile) -> Option<String> {
-        let mut text = std::fs::read_to_string(file.path()).ok()?;
+    /// name, or `None` where nothing can be added: a table without its key cannot be opened again.
+    pub fn added_to(&self, existing: &str) -> Option<String> {
+        let parse = |text: &str| SettingsFile::parse(PathBuf::new(), text).ok();
+        let file = parse(existing)?;
         let missing = [
             (file.site().is_none(), "netlify", "site", &self.site),
             (
@@ -34,17 +36,15 @@ impl NewSettingsFile {
                 &self.pipeline,
             ),
         ];
-        let mut is_changed = false;
+        let mut text = existing.to_owned();
         for (is_missing, table, key, value) in missing {
-            if is_missing {
-                let value = Value::String(value.clone());
-                text.push_str(&format!("\n[{table}]\n{key} = {value}\n"));
-                is_changed = true;
+            let value = Value::String(value.clone());
+            let added = format!("{text}\n[{table}]\n{key} = {value}\n");
+            if is_missing && parse(&added).is_some() {
+                text = added;
             }
         }
-        // A table that is there already, without the key, cannot be opened again.
-        let is_read = SettingsFile::parse(file.path().to_owned(), &text).is_ok();
-        (is_changed && is_read).then_some(text)
+        (text != existing).then_some(text)
     }
 }
 

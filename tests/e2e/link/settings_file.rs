@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use stagelink_local::netlify_api::Context;
+use stagelink_local::netlify_api::{Context, EnvVar};
 
 use super::{LinkOutput, Site, staging};
 
@@ -101,12 +101,8 @@ async fn stages_of_the_file_are_linked_and_no_others() {
          [stages.staging]\nrender = { postgres = \"dpg-1\" }\n",
     );
     site.link_successfully(&["--yes"]).await;
-    assert_eq!(
-        site.functions_in(&staging())
-            .into_iter()
-            .collect::<Vec<_>>(),
-        [("STAGELINK_STAGE".to_owned(), "review".to_owned())]
-    );
+    // Not even the stage of the other branches, on which the branch would fall back.
+    assert!(site.functions_in(&staging()).is_empty());
     assert_eq!(
         site.functions_in(&Context::Production)["STAGELINK_STAGE"],
         "production"
@@ -114,8 +110,8 @@ async fn stages_of_the_file_are_linked_and_no_others() {
     site.assert_refused_again(
         &["--yes", "--stage", "staging"],
         &[
-            "stage staging is not on Heroku by stagelink.toml",
-            "provider render",
+            "stage staging is at Render (stagelink.toml)",
+            "remove its source from the table [stages.staging]",
         ],
     )
     .await;
@@ -126,6 +122,35 @@ async fn stages_of_the_file_are_linked_and_no_others() {
         "{}",
         shown.errors
     );
+}
+
+#[tokio::test]
+async fn production_elsewhere_by_the_file_is_not_compared_with_its_former_app() {
+    let mut site = Site::new().await;
+    site.forget_names();
+    site.write_settings_file(
+        "netlify.site = \"shop-site\"\nheroku.pipeline = \"shop\"\n[stages.staging]\n\
+         [stages.production]\nurl = { variable = \"PRODUCTION_URL\" }\n",
+    );
+    let linked = site.link_successfully(&["--yes"]).await;
+    for words in [
+        "production is at a fixed URL (stagelink.toml)",
+        "production was not compared",
+    ] {
+        assert!(linked.output.contains(words), "{words}: {}", linked.output);
+    }
+    assert_eq!(site.functions_in(&staging())["STAGELINK_STAGE"], "staging");
+}
+
+#[tokio::test]
+async fn no_file_is_written_where_a_stage_was_moved_away() {
+    let site = Site::new().await;
+    let moved = EnvVar::new("STAGELINK_PROVIDER").value(staging(), "neon");
+    site.netlify
+        .set_variable("shop-site", moved)
+        .expect("the site");
+    site.link_successfully(&["--yes"]).await;
+    assert_eq!(site.settings_file(), None);
 }
 
 #[tokio::test]
