@@ -92,6 +92,11 @@ fn lines(text: &str) -> String {
     parts.collect()
 }
 
+/// Returns whether [`print`] prints a text without a change.
+pub(crate) fn is_printed_as_it_is(text: &str) -> bool {
+    lines(text) == text
+}
+
 /// Escapes in JSON what [`one_line`] escapes and JSON does not.
 fn json_line(json: &str) -> String {
     let escaped = |c: char| match one_line(c).to_string() {

@@ -64,8 +64,8 @@ pub use crate::lambda::run_concurrent;
 pub use crate::lambda::run_with_events;
 #[cfg(feature = "lambda")]
 pub use crate::lambda::run_with_streaming_response;
-#[doc(hidden)]
 pub use crate::one_line::one_line;
+#[doc(hidden)]
 pub use crate::params::__private;
 pub use crate::params::ArrayElement;
 pub use crate::params::SqlType;

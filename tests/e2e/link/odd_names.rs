@@ -10,7 +10,7 @@ use super::{LinkOutput, Site};
 /// A line break, a line that looks like the command's own, and a sequence that clears the screen.
 const ODD: &str = "a\nerror: forged\r\u{1b}[2J\u{9b}31m";
 
-/// The same in a URL.
+/// That name in a URL.
 const ENCODED: &str = "a%0Aerror%3A%20forged%0D%1B%5B2J%C2%9B31m";
 
 /// The text by which the output shows such a name.

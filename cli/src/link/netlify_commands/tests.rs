@@ -186,6 +186,9 @@ fn quoted_text_is_one_word_of_each_shell() {
         "é漢字🦀",
         "a;b&c|d<e>f(g)",
         "%s\\n",
+        "a\nb\r\u{1b}[2J 'c' \\0101 $HOME é1\n\n",
+        "\u{9b}31m7",
+        "\u{202e}\u{7f}",
     ]
     .map(str::to_owned)
     .into();
