@@ -1,7 +1,5 @@
 //! Text as words and comments of a POSIX shell.
 
-use std::fmt::Write as _;
-
 use crate::output::is_printed_as_it_is;
 
 /// Returns a text as one word of a shell. Where the text has a control character that is never
@@ -25,10 +23,11 @@ fn substituted(text: &str) -> String {
     for c in body.chars() {
         match c.is_ascii_alphanumeric() {
             true => bytes.push(c),
-            false => c
-                .encode_utf8(&mut [0; 4])
-                .bytes()
-                .for_each(|byte| drop(write!(bytes, "\\0{byte:03o}"))),
+            false => {
+                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                    bytes.push_str(&format!("\\0{byte:03o}"));
+                }
+            }
         }
     }
     let end = match &text[body.len()..] {
