@@ -89,7 +89,8 @@ CREATE TABLE big (
     nn text NOT NULL,
     n numeric(10,2),
     feeling mood,
-    small_id bigint
+    small_id bigint,
+    x varchar(100)
 );
 INSERT INTO big (id, a, b, v, w, nn, n, feeling, small_id)
     SELECT n, 'a ' || n, n, 'v', 'w', 'nn ' || n, n, 'ok', 1 + n % 100
@@ -100,6 +101,7 @@ ALTER TABLE big ADD CONSTRAINT b_positive CHECK (b > 0) NOT VALID;
 ALTER TABLE big ADD CONSTRAINT b_unique UNIQUE (b);
 ALTER TABLE big ADD CONSTRAINT big_small FOREIGN KEY (small_id) REFERENCES small (id) NOT VALID;
 CREATE INDEX big_v ON big (v, id);
+CREATE INDEX big_x ON big (lower(x));
 CREATE UNIQUE INDEX big_nn ON big (nn);
 CREATE TABLE other (id bigint PRIMARY KEY, big_id bigint REFERENCES big (id), x int);
 CREATE TABLE parts (id bigint, kind int) PARTITION BY LIST (kind);

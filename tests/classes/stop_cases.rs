@@ -18,7 +18,7 @@ enum Harm {
     Rows,
 }
 
-const CASES: [(&str, Harm, u32); 36] = [
+const CASES: [(&str, Harm, u32); 38] = [
     (
         "ALTER TABLE big ADD COLUMN c uuid DEFAULT gen_random_uuid()",
         Harm::Lasts,
@@ -91,6 +91,12 @@ const CASES: [(&str, Harm, u32); 36] = [
         Harm::Lasts,
         15,
     ),
+    (
+        "ALTER TABLE big ALTER COLUMN x TYPE varchar(200)",
+        Harm::Lasts,
+        15,
+    ),
+    ("REINDEX (CONCURRENTLY FALSE) TABLE big", Harm::Lasts, 15),
     (
         "ALTER TABLE big ALTER COLUMN b SET NOT NULL",
         Harm::Lasts,

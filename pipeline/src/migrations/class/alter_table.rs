@@ -30,8 +30,7 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
     }
     draft.fits_both = fits_both;
     if is_new {
-        draft.dismiss_all("the same file creates the table");
-        draft.is_long = false;
+        draft.accept_as_new();
     }
     draft.relax(&table);
 }

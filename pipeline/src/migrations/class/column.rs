@@ -30,8 +30,7 @@ pub(super) fn judge_new(draft: &mut Draft<'_>, table: &ObjectName, action: &Synt
         draft.add(SERIAL_COLUMN, action);
     }
     if let Some(name) = type_node.as_ref().and_then(object_name) {
-        let name = draft.scope.resolve(&name);
-        if draft.scope.facts.domains_with_constraints.contains(&name) {
+        if draft.scope.is_domain_with_constraints(&name) {
             draft.add(DOMAIN_COLUMN, action);
         }
     }
@@ -187,10 +186,14 @@ fn judge_type(draft: &mut Draft<'_>, table: &ObjectName, column: &str, change: &
                 && one.columns.iter().any(|name| name == column)
         })
     });
+    let is_computed_from = known.is_some_and(|facts| {
+        let mut computed = facts.indexes.iter().flat_map(|one| &one.computed_from);
+        computed.any(|name| name == column)
+    });
     let has_collation = child(change, SyntaxKind::COLLATE).is_some();
     let is_cast =
         child(change, SyntaxKind::USING_EXPR).is_none_or(|using| casts(&using, column, &to));
-    if from.widens_to(&to) && is_cast && !has_collation && !is_checked {
+    if from.widens_to(&to) && is_cast && !has_collation && !is_checked && !is_computed_from {
         let because = "each value of the old type is one of the new type: no row is rewritten";
         draft.dismiss(CHANGING_COLUMN_TYPE, change, because);
     }

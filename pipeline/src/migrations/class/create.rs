@@ -7,7 +7,7 @@ use super::lock::LockMode;
 use super::query;
 use super::rules::{
     ATTACH_PARTITION, BAN_REPLACE, CONCURRENT_INDEX, CREATE_RULE, CREATE_TRIGGER, RECREATE,
-    UNKNOWN_STATEMENT,
+    RUNS_CODE, UNKNOWN_STATEMENT,
 };
 use super::safe_form;
 use super::scope::Scope;
@@ -27,6 +27,9 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
         K::CREATE_TABLE_AS | K::SELECT_INTO | K::CREATE_MATERIALIZED_VIEW => {
             query::lock_relations(draft, node);
             draft.is_long = !query::relations(node).is_empty();
+            if query::runs_code(node) {
+                draft.add(RUNS_CODE, node);
+            }
         }
         K::CREATE_VIEW => {
             query::lock_relations(draft, node);
@@ -53,7 +56,7 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
             if let Some(table) = name_under(node, K::TABLE_NAME_REF) {
                 draft.lock(&table, LockMode::AccessExclusive, false);
                 if draft.scope.is_new(&table) {
-                    draft.dismiss_all("the same file creates the table");
+                    draft.accept_as_new();
                 }
             }
         }
@@ -184,7 +187,19 @@ fn index(draft: &mut Draft<'_>, node: &SyntaxNode) {
         return;
     };
     if draft.scope.is_new(&table) {
-        draft.dismiss_all("the same file creates the table");
+        draft.accept_as_new();
+        return;
+    }
+    let index = child_name(node, K::INDEX);
+    if child(node, K::IF_NOT_EXISTS).is_some()
+        && let Some(index) = index
+        && let Some(facts) = draft.scope.relation(&table)
+        && facts
+            .indexes
+            .iter()
+            .any(|one| one.name == index.name && one.is_valid)
+    {
+        draft.dismiss_all("the index exists");
         return;
     }
     let concurrently = has_token(node, K::CONCURRENTLY_KW);
@@ -209,7 +224,7 @@ fn on_table(draft: &mut Draft<'_>, node: &SyntaxNode, rule: &'static str, mode: 
         return;
     };
     if draft.scope.is_new(&table) {
-        draft.dismiss_all("the same file creates the table");
+        draft.accept_as_new();
         return;
     }
     draft.dismiss(BAN_REPLACE, node, "create-trigger or create-rule says it");

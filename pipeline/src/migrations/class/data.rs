@@ -30,6 +30,13 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
     let mut changes = false;
     for part in node.descendants() {
         changes |= judge_part(draft, &part);
+        if part.kind() == SyntaxKind::LOCKING_CLAUSE {
+            draft.add(DATA_CHANGE, &part);
+            for table in query::relations(node) {
+                draft.lock(&table, LockMode::RowShare, false);
+                draft.relax(&table);
+            }
+        }
     }
     query::lock_relations(draft, node);
     draft.is_long |= !query::relations(node).is_empty();
@@ -44,10 +51,11 @@ fn judge_part(draft: &mut Draft<'_>, part: &SyntaxNode) -> bool {
     use SyntaxKind as K;
     let (table, is_bounded) = match part.kind() {
         K::INSERT => {
-            if let Some(table) = child_name(part, K::RELATION_NAME_REF) {
-                draft.lock(&table, LockMode::RowExclusive, false);
+            let table = child_name(part, K::RELATION_NAME_REF);
+            if let Some(table) = &table {
+                draft.lock(table, LockMode::RowExclusive, false);
             }
-            return true;
+            return !table.is_some_and(|table| draft.scope.is_new(&table));
         }
         K::UPDATE | K::DELETE => (
             child(part, K::RELATION_NAME)
@@ -59,10 +67,15 @@ fn judge_part(draft: &mut Draft<'_>, part: &SyntaxNode) -> bool {
         _ => return false,
     };
     match table {
-        Some(table) => judge_change(draft, part, &table, is_bounded),
-        None => draft.add(UNKNOWN_STATEMENT, part),
+        Some(table) => {
+            judge_change(draft, part, &table, is_bounded);
+            !draft.scope.is_new(&table)
+        }
+        None => {
+            draft.add(UNKNOWN_STATEMENT, part);
+            true
+        }
     }
-    true
 }
 
 fn judge_change(draft: &mut Draft<'_>, part: &SyntaxNode, table: &ObjectName, is_bounded: bool) {

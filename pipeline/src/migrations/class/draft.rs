@@ -96,6 +96,16 @@ impl<'a> Draft<'a> {
         self.dismiss_where(because, |_| true);
     }
 
+    /// Removes all findings, since no code of before uses what the file creates.
+    pub(super) fn accept_as_new(&mut self) {
+        self.dismiss_all("the same file creates it");
+        self.fits_both = true;
+        self.is_long = false;
+        for (_, fits_both) in &mut self.actions {
+            *fits_both = true;
+        }
+    }
+
     /// Removes the findings about a lock that lasts if the table is small.
     pub(super) fn relax(&mut self, table: &ObjectName) {
         if self.scope.size(table).is_small() {

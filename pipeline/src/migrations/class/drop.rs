@@ -41,14 +41,14 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
             if let Some(table) = table {
                 draft.lock(&table, LockMode::AccessExclusive, false);
                 if draft.scope.is_new(&table) {
-                    draft.dismiss_all("the same file creates the table");
+                    draft.accept_as_new();
                 }
             }
         }
         _ => {}
     }
     if !names.is_empty() && names.iter().all(|name| draft.scope.is_new(name)) {
-        draft.dismiss_all("the same file creates it");
+        draft.accept_as_new();
     }
 }
 

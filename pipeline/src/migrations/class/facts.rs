@@ -96,6 +96,9 @@ pub struct IndexFacts {
     pub is_valid: bool,
     /// Its columns; empty for expressions.
     pub columns: Vec<String>,
+    /// The columns in its expressions and its `WHERE`, with which Postgres builds it anew when the
+    /// type of one changes.
+    pub computed_from: Vec<String>,
 }
 
 impl TargetFacts {

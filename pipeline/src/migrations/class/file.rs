@@ -1,6 +1,7 @@
 //! The judgement of a file: one class, few locks, and the split where it has to be two.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::lock::TableLock;
 use super::rules::{LONG_WORK_UNDER_LOCK, find_rule};
@@ -41,6 +42,44 @@ pub enum Refusal {
         /// The files to make of it.
         split: Vec<ProposedFile>,
     },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let split = match self {
+            Self::Mixed(split) => {
+                f.write_str("it has statements of before and of after")?;
+                split
+            }
+            Self::SeveralTables { tables, split } => {
+                let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
+                let names = names.join(", ");
+                write!(
+                    f,
+                    "it locks several tables, each while it waits for the next: {names}"
+                )?;
+                split
+            }
+            Self::NotAlone { command, split } => {
+                write!(
+                    f,
+                    "{command} runs without a transaction, and so alone in its file"
+                )?;
+                split
+            }
+        };
+        write!(f, "; make {} files of it:", split.len())?;
+        for (index, file) in split.iter().enumerate() {
+            write!(
+                f,
+                "\n{}. {}: {};",
+                index + 1,
+                file.class,
+                file.statements.join("; ")
+            )?;
+        }
+        Ok(())
+    }
 }
 
 /// A file of a proposed split.

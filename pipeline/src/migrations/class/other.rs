@@ -5,8 +5,8 @@ use squawk_syntax::{SyntaxKind, SyntaxNode};
 use super::draft::Draft;
 use super::lock::LockMode;
 use super::rules::{
-    BAN_ALTER_DOMAIN, LOCK_TABLE, REFRESH_VIEW, REWRITE_TABLE, RUNNER_SETTING, RUNS_CODE, TRUNCATE,
-    UNKNOWN_STATEMENT,
+    BAN_ALTER_DOMAIN, CONCURRENT_REINDEX, LOCK_TABLE, REFRESH_VIEW, REWRITE_TABLE, RUNNER_SETTING,
+    RUNS_CODE, TRUNCATE, UNKNOWN_STATEMENT,
 };
 use super::scope::Scope;
 use super::syntax::{child, find, has_token, holds, name_under, names_under};
@@ -151,7 +151,11 @@ fn maintain(draft: &mut Draft<'_>, node: &SyntaxNode) {
 
 fn reindex(draft: &mut Draft<'_>, node: &SyntaxNode) {
     use SyntaxKind as K;
-    let concurrently = holds(node, K::CONCURRENTLY_KW);
+    // squawk takes (CONCURRENTLY FALSE) for concurrent.
+    let concurrently = draft.statement.needs_no_transaction() == Some("REINDEX CONCURRENTLY");
+    if !concurrently {
+        draft.add(CONCURRENT_REINDEX, node);
+    }
     let mode = if concurrently {
         LockMode::ShareUpdateExclusive
     } else {

@@ -66,6 +66,7 @@ pub(super) const BAN_NEW_WRITE_RESTRICTION: &str = "ban-new-write-restriction";
 pub(super) const BAN_REPLACE: &str = "ban-replace-view-function";
 pub(super) const CHANGING_COLUMN_TYPE: &str = "changing-column-type";
 pub(super) const CONSTRAINT_MISSING_NOT_VALID: &str = "constraint-missing-not-valid";
+pub(super) const CONCURRENT_REINDEX: &str = "require-concurrent-reindex";
 pub(super) const CONCURRENT_INDEX: &str = "require-concurrent-index-creation";
 pub(super) const DISALLOWED_UNIQUE: &str = "disallowed-unique-constraint";
 

@@ -96,6 +96,21 @@ impl<'a> Scope<'a> {
         Size::Bytes(self.relation(name).map_or(0, |facts| facts.bytes))
     }
 
+    /// Returns whether a type is a domain that checks its values.
+    pub(super) fn is_domain_with_constraints(&self, name: &ObjectName) -> bool {
+        let mut domains = self.facts.domains_with_constraints.iter();
+        domains.any(|domain| {
+            domain.name == name.name
+                && match &name.schema {
+                    Some(_) => domain.schema == name.schema,
+                    None => self
+                        .search_path
+                        .iter()
+                        .any(|one| domain.schema.as_ref() == Some(one)),
+                }
+        })
+    }
+
     pub(super) fn create(&mut self, name: &ObjectName) {
         let name = self.full(name);
         self.created.insert(name);

@@ -12,8 +12,9 @@ use crate::migrations::statement::ObjectName;
 impl TargetFacts {
     /// Asks a database. Nothing is changed; each query takes the weakest lock.
     ///
-    /// A table that another session has locked entirely is waited for, as long as the session's
-    /// `lock_timeout` allows.
+    /// A table that another session has locked, or waits to lock, against readers counts as large:
+    /// its size cannot be asked without a wait. One that is locked at that very moment is waited
+    /// for, as long as the session's `lock_timeout` allows.
     ///
     /// # Errors
     ///
@@ -73,6 +74,7 @@ impl TargetFacts {
                     is_unique: row.get("is_unique"),
                     is_valid: row.get("is_valid"),
                     columns: row.get("columns"),
+                    computed_from: row.get("computed_from"),
                 });
             },
         );
@@ -117,13 +119,19 @@ SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS vers
     pg_catalog.current_schemas(false)::pg_catalog.text[] AS search_path";
 
 const RELATIONS: &str = "\
+WITH locked AS MATERIALIZED (
+    SELECT relation FROM pg_catalog.pg_locks
+    WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND database = (
+        SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
 SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
     CASE WHEN c.reltuples >= 0 THEN c.reltuples::pg_catalog.int8 END AS rows,
-    COALESCE(CASE c.relkind
-        WHEN 'p' THEN (SELECT pg_catalog.sum(pg_catalog.pg_table_size(relid))
-            FROM pg_catalog.pg_partition_tree(c.oid))::pg_catalog.int8
-        WHEN 'r' THEN pg_catalog.pg_table_size(c.oid)
-        WHEN 'm' THEN pg_catalog.pg_table_size(c.oid)
+    COALESCE(CASE
+        WHEN c.relkind = 'p' THEN (SELECT pg_catalog.sum(CASE WHEN part.relid IN (TABLE locked)
+                THEN 1000000000000 ELSE pg_catalog.pg_table_size(part.relid) END)
+            FROM pg_catalog.pg_partition_tree(c.oid) part)::pg_catalog.int8
+        WHEN c.relkind NOT IN ('r', 'm') THEN 0
+        WHEN c.oid IN (TABLE locked) THEN 1000000000000
+        ELSE pg_catalog.pg_table_size(c.oid)
     END, 0) AS bytes,
     EXISTS (SELECT FROM pg_catalog.pg_partitioned_table p
         WHERE p.partrelid = c.oid AND p.partdefid <> 0) AS has_default_partition
@@ -164,7 +172,14 @@ SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
     CASE WHEN i.indexprs IS NULL THEN ARRAY(SELECT a.attname::pg_catalog.text
         FROM pg_catalog.unnest(i.indkey) WITH ORDINALITY AS key (number, position)
         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = key.number
-        ORDER BY key.position) ELSE '{}' END AS columns
+        ORDER BY key.position) ELSE '{}' END AS columns,
+    CASE WHEN i.indexprs IS NULL AND i.indpred IS NULL THEN '{}' ELSE ARRAY(
+        SELECT DISTINCT a.attname::pg_catalog.text
+        FROM pg_catalog.pg_depend d
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid
+        WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = x.oid
+            AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+            AND d.refobjid = c.oid AND d.refobjsubid > 0) END AS computed_from
 FROM pg_catalog.pg_index i
     JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
     JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid

@@ -1,5 +1,6 @@
 //! The table of statements with their classes and rules.
 
+mod anything;
 mod file;
 
 use super::facts::{ColumnFacts, ConstraintFacts, ConstraintKind, IndexFacts, RelationFacts};
@@ -68,18 +69,21 @@ fn shop() -> TargetFacts {
             is_unique: false,
             is_valid: true,
             columns: vec!["b".to_owned()],
+            computed_from: Vec::new(),
         },
         IndexFacts {
             name: "big_nn".to_owned(),
             is_unique: true,
             is_valid: true,
             columns: vec!["nn".to_owned()],
+            computed_from: Vec::new(),
         },
         IndexFacts {
             name: "big_broken".to_owned(),
             is_unique: false,
             is_valid: false,
             columns: vec!["b".to_owned()],
+            computed_from: Vec::new(),
         },
     ];
     let mut small = RelationFacts {
@@ -263,6 +267,9 @@ fn statement_of_before_is_known() {
             ("REINDEX INDEX CONCURRENTLY big_b", Before, &[]),
             ("DROP INDEX CONCURRENTLY big_broken", Before, &[]),
             ("DROP TABLE IF EXISTS gone", Before, &[]),
+            ("CREATE INDEX IF NOT EXISTS big_b ON big (b)", Before, &[]),
+            ("INSERT INTO small (id) VALUES (nextval('s'))", Before, &[]),
+            ("SELECT id FROM small FOR UPDATE", Before, &[]),
             (
                 "ALTER TABLE big ADD CONSTRAINT c CHECK (b > 0) NOT ENFORCED",
                 Before,
@@ -536,6 +543,11 @@ fn statement_that_stops_is_known() {
             ("VACUUM (FULL) big", Stop, &["rewrite-table"]),
             ("ALTER TABLE big SET UNLOGGED", Stop, &["rewrite-table"]),
             ("REINDEX TABLE big", Stop, &["require-concurrent-reindex"]),
+            (
+                "REINDEX (CONCURRENTLY FALSE) TABLE big",
+                Stop,
+                &["require-concurrent-reindex"],
+            ),
             ("LOCK TABLE big IN SHARE MODE", Stop, &["lock-table"]),
             ("LOCK big", Stop, &["lock-table"]),
             ("BEGIN", Stop, &["transaction-control"]),
@@ -573,6 +585,12 @@ fn statement_that_asks_is_known() {
             ),
             ("CALL p()", Ask, &["runs-code"]),
             ("SELECT f()", Ask, &["runs-code"]),
+            (
+                "CREATE TABLE n AS SELECT f() AS a FROM big",
+                Ask,
+                &["runs-code"],
+            ),
+            ("SELECT id FROM big FOR UPDATE", Ask, &["data-change"]),
             ("SELECT setval('s', 5)", Ask, &["runs-code"]),
             ("alter table big add colum x text", Ask, &["syntax-error"]),
             ("UPDATE big SET b = 1 WHERE id = 5", Ask, &["data-change"]),

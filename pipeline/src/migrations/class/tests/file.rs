@@ -92,6 +92,7 @@ fn file_of_one_class_passes() {
         "ALTER TABLE big ADD CONSTRAINT fk FOREIGN KEY (b) REFERENCES small NOT VALID",
         "CREATE INDEX CONCURRENTLY i ON big (a)",
         "DROP VIEW v; CREATE VIEW v AS SELECT 1 AS one",
+        "DROP TABLE small; CREATE TABLE small (a int); CREATE INDEX i ON small (a); INSERT INTO small VALUES (1)",
         "",
     ] {
         assert_eq!(refusals(sql), [], "{sql}");
