@@ -291,6 +291,11 @@ pub struct MigrateOptions {
 pub enum MigrateCommand {
     /// Creates an empty migration with the next number, and prints its path.
     New(NewMigrationOptions),
+    /// Makes the history of a stage's database take timestamps as numbers.
+    ///
+    /// The history that refinery makes takes numbers up to 2147483647. Afterwards refinery can read
+    /// it only if it is built with its feature int8-versions.
+    WidenHistory(WidenHistoryOptions),
 }
 
 /// The options of `stagelink migrate new`.
@@ -313,6 +318,27 @@ pub struct NewMigrationOptions {
     /// project]
     #[arg(long, value_name = "DIR")]
     pub migrations: Option<PathBuf>,
+}
+
+/// The options of `stagelink migrate widen-history`.
+#[derive(Clone, Debug, Parser)]
+#[command(mut_arg("project", |arg| arg.help("The project: the folder with migrations/")))]
+pub struct WidenHistoryOptions {
+    /// The stage. By default the value of STAGELINK_STAGE.
+    #[arg(value_name = "STAGE")]
+    pub stage: Option<String>,
+
+    /// Changes the history without asking.
+    #[arg(long, short)]
+    pub yes: bool,
+
+    /// The folder of the migrations [default: migrations in the project]
+    #[arg(long, value_name = "DIR")]
+    pub migrations: Option<PathBuf>,
+
+    /// The local clouds, in place of the variables of a provider.
+    #[command(flatten)]
+    pub local: LocalOptions,
 }
 
 /// A disagreement of the folder of migrations and a database's history.

@@ -22,6 +22,7 @@ mod link;
 mod load;
 mod mark_alias;
 mod meaning;
+mod migrations;
 mod new;
 mod notices;
 mod pages;

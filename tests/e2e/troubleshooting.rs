@@ -1,5 +1,5 @@
-//! The troubleshooting guide has a heading for each refusal of stages, settings and `stagelink
-//! link`, and none for a message that no longer exists.
+//! The troubleshooting guide has a heading for each refusal of stages, settings, `stagelink link` and
+//! `stagelink migrate`, and none for a message that no longer exists.
 //!
 //! The kinds of errors are checked where they are defined, in `sdk/src/troubleshooting.rs`.
 
@@ -46,6 +46,20 @@ fn settings_file_has_a_heading_for_each_refusal() {
         &["What `stagelink.toml` refuses"],
         &["cli/src/stage_database.rs", "pipeline/src/settings_file"],
         &["bail!(", "ErrorKind::Settings"],
+    );
+}
+
+#[test]
+fn migrate_has_a_heading_for_each_refusal() {
+    check(
+        &["What `stagelink migrate` refuses"],
+        &["cli/src/migrate", "pipeline/src/migrations"],
+        &[
+            "bail!(",
+            "ErrorKind::Settings",
+            "ErrorKind::Migration",
+            "ErrorKind::Busy",
+        ],
     );
 }
 

@@ -2,6 +2,7 @@
 
 mod new;
 mod report;
+mod widen;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use stagelink_pipeline::{
 };
 
 use self::report::Report;
-use crate::args::{AllowedDisagreement, MigrateCommand, MigrateOptions};
+use crate::args::{AllowedDisagreement, LocalOptions, MigrateCommand, MigrateOptions};
 use crate::output::{print, print_beside, print_json};
 use crate::progress::Step;
 use crate::project;
@@ -29,6 +30,7 @@ use crate::stage_database::settings_of;
 pub async fn run(options: MigrateOptions) -> anyhow::Result<()> {
     match &options.command {
         Some(MigrateCommand::New(options)) => return new::run(options),
+        Some(MigrateCommand::WidenHistory(options)) => return widen::run(options).await,
         None => {}
     }
     let result = migrate(&options).await;
@@ -44,7 +46,7 @@ async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
     let folder = folder(&options.local.project, options.migrations.as_deref())?;
     let folder = MigrationFolder::read(&folder)?;
     let limits = limits(options);
-    let database = database(options).await?;
+    let database = database(options.stage.as_deref(), &options.local).await?;
 
     let step = Step::begin("database");
     let found = database
@@ -70,7 +72,10 @@ async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
             true => print_beside(report.text(false))?,
             false => print(report.text(false))?,
         }
-        confirm(options, &plan)?;
+        confirm(
+            options.yes || options.local.local.is_some(),
+            &question(&plan),
+        )?;
         let step = Step::begin("migrations");
         let applied = plan.apply(&database, &limits, &listener(&step)).await?;
         step.done(&format!("{} applied", applied.applied.len()));
@@ -109,8 +114,7 @@ fn folder(project: &Path, named: Option<&Path>) -> anyhow::Result<PathBuf> {
 }
 
 /// Returns the stage's database itself, without a pooler: a migration needs a session of its own.
-async fn database(options: &MigrateOptions) -> anyhow::Result<Database> {
-    let stage = options.stage.as_deref();
+async fn database(stage: Option<&str>, local: &LocalOptions) -> anyhow::Result<Database> {
     if stage.is_none() && std::env::var_os("STAGELINK_STAGE").is_none() {
         bail!("no stage is named: `stagelink migrate staging`, or set STAGELINK_STAGE");
     }
@@ -118,7 +122,7 @@ async fn database(options: &MigrateOptions) -> anyhow::Result<Database> {
         let parsed: Result<Stage, _> = stage.parse();
         parsed.context("could not use the stage")?;
     }
-    let settings = settings_of(&[], stage, &options.local).await?;
+    let settings = settings_of(&[], stage, local).await?;
     let settings = settings.map(Settings::with_app_names);
     Ok(Database::new(settings.map(Settings::without_pooler)))
 }
@@ -139,25 +143,25 @@ fn limits(options: &MigrateOptions) -> MigrationOptions {
     limits
 }
 
-/// Makes sure that the operator wants the plan. The local clouds need no question.
-fn confirm(options: &MigrateOptions, plan: &MigrationPlan) -> anyhow::Result<()> {
-    if options.yes || options.local.local.is_some() {
-        return Ok(());
-    }
-    if !std::io::stdin().is_terminal() {
-        bail!("nothing was applied: add --yes to apply it without a question, or --plan");
-    }
+fn question(plan: &MigrationPlan) -> String {
     let count = plan.pending().len();
     let these = match count {
         1 => "this migration".to_owned(),
         count => format!("these {count} migrations"),
     };
     let stage = plan.stage();
-    write!(
-        std::io::stderr(),
-        "Apply {these} to the database of stage {stage}? [y/N] "
-    )
-    .context("could not ask")?;
+    format!("Apply {these} to the database of stage {stage}?")
+}
+
+/// Makes sure that the operator wants what the question says.
+fn confirm(is_confirmed: bool, question: &str) -> anyhow::Result<()> {
+    if is_confirmed {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        bail!("nothing was applied: add --yes to apply it without a question, or --plan");
+    }
+    write!(std::io::stderr(), "{question} [y/N] ").context("could not ask")?;
     let mut answer = String::new();
     std::io::stdin()
         .read_line(&mut answer)

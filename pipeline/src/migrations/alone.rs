@@ -7,12 +7,12 @@ use tokio::time::sleep;
 
 use crate::error::{Error, ErrorKind};
 use crate::migrations::concurrent_index::{self, IndexState};
+use crate::migrations::context::Run;
 use crate::migrations::event::{MigrationEvent, OtherSession, list};
 use crate::migrations::file::MigrationFile;
 use crate::migrations::lock;
 use crate::migrations::observer::{Observation, SessionLost};
 use crate::migrations::pauses::Pauses;
-use crate::migrations::run::Run;
 use crate::migrations::server_words::{describe, position, sqlstate};
 use crate::migrations::session::milliseconds;
 use crate::migrations::statement::{ConcurrentIndex, Statement};
@@ -70,14 +70,12 @@ pub(super) async fn apply_index(
     let mut last_builder = None;
     loop {
         prepare(run, file, true).await?;
-        let looking = |error| look_failed(run, file, &error);
+        let looking = format!("{} was not begun", file.path());
         let client = &run.session.client;
-        let name = concurrent_index::qualified_name(client, index).await;
-        let name = name.map_err(looking)?;
-        match concurrent_index::look_up(client, index)
-            .await
-            .map_err(looking)?
-        {
+        let name = concurrent_index::qualified_name(client, index);
+        let name = run.session.answered(&looking, name).await?;
+        let found = concurrent_index::look_up(client, index);
+        match run.session.answered(&looking, found).await? {
             IndexState::Absent => {}
             IndexState::Taken { table } => {
                 let reason =
@@ -112,8 +110,8 @@ pub(super) async fn apply_index(
             IndexState::Valid { definition } => {
                 let limit = run.options.lock_timeout;
                 let is_same =
-                    concurrent_index::has_definition(client, statement, &definition, limit).await;
-                if !is_same.map_err(looking)? {
+                    concurrent_index::has_definition(client, statement, &definition, limit);
+                if !run.session.answered(&looking, is_same).await? {
                     let reason = format!(
                         "the index {name} exists with another definition ({definition}): name it \
                          otherwise, or drop that one in a migration before this one"
@@ -155,8 +153,9 @@ pub(super) async fn apply_index(
 async fn prepare(run: &Run<'_>, file: &MigrationFile, is_patient: bool) -> Result<(), Error> {
     run.begin(file).await?;
     let client = &run.session.client;
-    let held = lock::is_held_here(client).await;
-    if !held.map_err(|error| look_failed(run, file, &error))? {
+    let looking = format!("{} was not begun", file.path());
+    let held = lock::is_held_here(client);
+    if !run.session.answered(&looking, held).await? {
         return Err(Error::new(
             ErrorKind::Settings,
             format!(
@@ -166,13 +165,13 @@ async fn prepare(run: &Run<'_>, file: &MigrationFile, is_patient: bool) -> Resul
             ),
         ));
     }
-    if !is_patient {
-        let limit = milliseconds(run.options.lock_timeout);
-        let set = format!("SET lock_timeout = {limit}");
-        let set = client.batch_execute(&set).await;
-        set.map_err(|error| look_failed(run, file, &error))?;
-    }
-    Ok(())
+    let limit = match is_patient {
+        true => 0,
+        false => milliseconds(run.options.lock_timeout),
+    };
+    let set = format!("SET lock_timeout = {limit}");
+    let set = client.batch_execute(&set);
+    run.session.answered(&looking, set).await
 }
 
 type Outcome = Result<Result<(), DriverError>, SessionLost>;
@@ -206,14 +205,12 @@ async fn execute(
 async fn record(run: &Run<'_>, file: &MigrationFile) -> Result<(), Error> {
     // The statement may have changed the session.
     run.begin(file).await?;
-    let recorded = run.history.record(&run.session.client, file).await;
-    recorded.map_err(|error| {
-        let what = format!(
-            "{} was applied, and could not be recorded: run the command again",
-            file.path()
-        );
-        run.session.failed(&what, &error)
-    })
+    let what = format!(
+        "{} was applied, and could not be recorded: run the command again",
+        file.path()
+    );
+    let recorded = run.history.record(&run.session.client, file);
+    run.session.answered(&what, recorded).await
 }
 
 async fn try_again(
@@ -248,10 +245,14 @@ fn failed(
         return lost_session(run, file, SessionLost);
     }
     let line = position(error).map_or(statement.line, |at| statement.line_of_position(at));
-    let (kind, busy) = match is_of_busy_table(error) {
-        true if sessions.is_empty() => (ErrorKind::Busy, String::new()),
-        true => (ErrorKind::Busy, format!(" (waited for {})", list(sessions))),
-        false => (ErrorKind::Migration, String::new()),
+    let kind = match is_of_busy_table(error) {
+        true => ErrorKind::Busy,
+        false => ErrorKind::Migration,
+    };
+    let busy = match sessions {
+        _ if kind != ErrorKind::Busy => String::new(),
+        [] => String::new(),
+        sessions => format!(" (waited for {})", list(sessions)),
     };
     Error::new(
         kind,
@@ -287,11 +288,6 @@ fn is_being_built(
             file.path()
         ),
     )
-}
-
-fn look_failed(run: &Run<'_>, file: &MigrationFile, error: &DriverError) -> Error {
-    let what = format!("{} was not begun", file.path());
-    run.session.failed(&what, error)
 }
 
 fn lost_session(run: &Run<'_>, file: &MigrationFile, SessionLost: SessionLost) -> Error {

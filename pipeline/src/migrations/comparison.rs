@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::migrations::file::MigrationFile;
-use crate::migrations::history::{AppliedMigration, VersionType};
+use crate::migrations::history::AppliedMigration;
+use crate::migrations::version_type::VersionType;
 
 /// A disagreement of folder and history that may be passed over on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::hash::{Hash as _, Hasher as _};
 
 use siphasher::sip::SipHasher13;
 
-use crate::migrations::history::VersionType;
+use crate::migrations::version_type::VersionType;
 
 /// A migration: a file `V<number>__<name>.sql`.
 #[derive(Clone, Debug, PartialEq, Eq)]

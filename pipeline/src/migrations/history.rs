@@ -4,44 +4,10 @@ use stagelink::tokio_postgres::types::Type;
 use stagelink::tokio_postgres::{Client, Error as DriverError, Row};
 
 use crate::migrations::file::MigrationFile;
+use crate::migrations::version_type::VersionType;
 
 /// The name of the table, as refinery has it.
 pub(super) const TABLE: &str = "refinery_schema_history";
-
-/// The type of the history's column `version`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VersionType {
-    /// Numbers up to 2,147,483,647: refinery's own choice.
-    Int4,
-    /// Larger numbers, such as timestamps. Of refinery, only a build with the feature
-    /// `int8-versions` reads it.
-    Int8,
-}
-
-impl VersionType {
-    pub(super) const ALL: [Self; 2] = [Self::Int4, Self::Int8];
-
-    /// Returns the narrowest type that these migrations fit in.
-    pub(super) fn of(files: &[MigrationFile]) -> Self {
-        match files.iter().all(|file| Self::Int4.holds(file.version())) {
-            true => Self::Int4,
-            false => Self::Int8,
-        }
-    }
-
-    /// Returns whether a number fits.
-    pub(super) fn holds(self, version: i64) -> bool {
-        self == Self::Int8 || i32::try_from(version).is_ok()
-    }
-
-    /// Returns the type's name in SQL.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Int4 => "int4",
-            Self::Int8 => "int8",
-        }
-    }
-}
 
 /// A row of the history.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,20 +1,21 @@
 //! A file in one transaction, which also records it: a failure leaves nothing of it.
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use stagelink::tokio_postgres::{Client, Error as DriverError};
 use tokio::time::{sleep, timeout};
 
 use crate::error::{Error, ErrorKind};
+use crate::migrations::context::Run;
 use crate::migrations::event::{MigrationEvent, OtherSession, list};
 use crate::migrations::file::MigrationFile;
 use crate::migrations::history::History;
 use crate::migrations::lock;
 use crate::migrations::options::MigrationOptions;
 use crate::migrations::pauses::Pauses;
-use crate::migrations::run::Run;
 use crate::migrations::server_words::{describe, position, sqlstate};
-use crate::migrations::session::milliseconds;
+use crate::migrations::session::{ANSWER, milliseconds};
 use crate::migrations::statement::Statement;
 
 /// Applies and records a file in one transaction.
@@ -91,6 +92,10 @@ enum Failure {
     Statement(usize, DriverError),
     /// The server refused a statement of the runner's.
     Server(&'static str, DriverError),
+    /// The server refused the commit, or the connection broke during it.
+    Commit(DriverError),
+    /// The server does not answer the commit.
+    SilentCommit,
     /// The transaction took too long, in this line of the file.
     TooLong(usize),
     /// The session lost the lock, as behind a pooler.
@@ -108,7 +113,12 @@ impl Failure {
             Self::Statement(_, error) | Self::Server(_, error) => {
                 matches!(sqlstate(error), Some("55P03" | "40P01"))
             }
-            Self::TooLong(_) | Self::LockLost | Self::TransactionEnded | Self::Silent => false,
+            Self::Commit(_)
+            | Self::SilentCommit
+            | Self::TooLong(_)
+            | Self::LockLost
+            | Self::TransactionEnded
+            | Self::Silent => false,
         }
     }
 }
@@ -116,22 +126,26 @@ impl Failure {
 impl Attempt<'_> {
     async fn run(&self, file: &MigrationFile, statements: &[Statement]) -> Result<(), Failure> {
         let begin = self.begin();
-        let begun = self.client.batch_execute(&begin).await;
-        begun.map_err(|error| Failure::Server("the transaction could not begin", error))?;
+        let begun = self.client.batch_execute(&begin);
+        answered("the transaction could not begin", begun).await?;
         let transaction = self.transaction().await?;
         for statement in statements {
             self.execute(statement).await?;
         }
-        // It only matters to a transaction that is not ended by its client.
-        let bounded = |what| move |error| Failure::Server(what, error);
-        let still = transaction == self.transaction().await?;
-        if !still {
+        if transaction != self.transaction().await? {
             return Err(Failure::TransactionEnded);
         }
-        let recorded = self.history.record(self.client, file).await;
-        recorded.map_err(bounded("the file could not be recorded"))?;
-        let committed = self.client.batch_execute("COMMIT").await;
-        committed.map_err(bounded("the transaction could not be committed"))
+        let recorded = self.history.record(self.client, file);
+        answered("the file could not be recorded", recorded).await?;
+        // Constraints that are checked now may take their time.
+        let committed = timeout(
+            self.options.time_limit + GRACE,
+            self.client.batch_execute("COMMIT"),
+        );
+        match committed.await {
+            Ok(committed) => committed.map_err(Failure::Commit),
+            Err(_) => Err(Failure::SilentCommit),
+        }
     }
 
     fn begin(&self) -> String {
@@ -147,17 +161,12 @@ impl Attempt<'_> {
 
     /// Returns the number of the transaction, in which the session holds the lock.
     async fn transaction(&self) -> Result<i64, Failure> {
-        let looking = |error| Failure::Server("the transaction could not be looked at", error);
-        let is_held = lock::is_held_here(self.client).await.map_err(looking)?;
-        if !is_held {
+        let looking = "the transaction could not be looked at";
+        if !answered(looking, lock::is_held_here(self.client)).await? {
             return Err(Failure::LockLost);
         }
         let number = "SELECT pg_catalog.txid_current()";
-        let rows = self
-            .client
-            .query_typed(number, &[])
-            .await
-            .map_err(looking)?;
+        let rows = answered(looking, self.client.query_typed(number, &[])).await?;
         Ok(rows.first().map_or(0, |row| row.get(0)))
     }
 
@@ -186,6 +195,17 @@ impl Attempt<'_> {
     }
 }
 
+/// Waits for the answer to a step of the runner's own.
+async fn answered<T>(
+    what: &'static str,
+    step: impl Future<Output = Result<T, DriverError>>,
+) -> Result<T, Failure> {
+    match timeout(ANSWER, step).await {
+        Ok(answer) => answer.map_err(|error| Failure::Server(what, error)),
+        Err(_) => Err(Failure::Silent),
+    }
+}
+
 /// Ends the transaction, and returns the error for the operator.
 async fn failed(
     run: &Run<'_>,
@@ -193,11 +213,14 @@ async fn failed(
     failure: Failure,
     blockers: &[OtherSession],
 ) -> Error {
-    let rolled_back = run.session.client.batch_execute("ROLLBACK").await.is_ok();
+    let is_silent = matches!(failure, Failure::Silent | Failure::SilentCommit);
+    let rolled_back = !is_silent && {
+        let end = run.session.client.batch_execute("ROLLBACK");
+        timeout(ANSWER, end).await.is_ok_and(|ended| ended.is_ok())
+    };
     let path = file.path();
     let is_busy = failure.is_of_busy_table();
     let limit = run.options.time_limit.as_secs_f64();
-    let mut is_commit = false;
     let reason = match &failure {
         Failure::Statement(line, error) if is_busy => {
             let sessions = match blockers.is_empty() {
@@ -212,9 +235,10 @@ async fn failed(
             )
         }
         Failure::Statement(line, error) => format!("{path} line {line}: {}", describe(error)),
-        Failure::Server(what, error) => {
-            is_commit = what.contains("committed") && sqlstate(error).is_none();
-            format!("{path}: {what}: {}", describe(error))
+        Failure::Server(what, error) => format!("{path}: {what}: {}", describe(error)),
+        Failure::Commit(error) => {
+            let words = describe(error);
+            format!("{path}: the transaction could not be committed: {words}")
         }
         Failure::TooLong(line) => format!(
             "{path} line {line}: the transaction took longer than {limit} s, and kept its locks \
@@ -227,12 +251,14 @@ async fn failed(
         Failure::TransactionEnded => {
             format!("{path} ended its transaction, and what it did before that may be there")
         }
-        Failure::Silent => format!("{path}: the server does not answer"),
+        Failure::Silent | Failure::SilentCommit => {
+            format!("{path}: the server does not answer, or the answer is lost on its way")
+        }
     };
     let left = match &failure {
         Failure::TransactionEnded => "it is not recorded",
         _ if rolled_back => "it was rolled back, and left nothing",
-        _ if is_commit => {
+        Failure::Commit(_) | Failure::SilentCommit => {
             "the connection was lost during the commit, so the server alone knows the outcome: run \
              the command again, which goes by the history"
         }

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use stagelink::tokio_postgres::types::Type;
+use stagelink::tokio_postgres::types::{ToSql, Type};
 use stagelink::tokio_postgres::{Client, Error as DriverError};
 use tokio::time::sleep;
 
@@ -24,11 +24,11 @@ pub(super) async fn acquire(
     wait: Duration,
     listener: &MigrationListener<'_>,
 ) -> Result<(), Error> {
-    let failed = |error| session.failed("could not take the lock of migrations", &error);
+    let what = "could not take the lock of migrations";
     let started = Instant::now();
     let mut last = None;
-    while !try_lock(&session.client).await.map_err(failed)? {
-        let holder = holder(&session.client).await.map_err(failed)?;
+    while !session.answered(what, try_lock(&session.client)).await? {
+        let holder = session.answered(what, holder(&session.client)).await?;
         if started.elapsed() >= wait {
             return Err(is_held(session, wait, holder));
         }
@@ -47,9 +47,10 @@ pub(super) async fn acquire(
 /// Gives the lock back. Where that fails the end of the session does.
 pub(super) async fn release(session: &Session) {
     let unlock = "SELECT pg_catalog.pg_advisory_unlock($1)";
+    let parameters = [(&KEY as &(dyn ToSql + Sync), Type::INT8)];
+    let unlocked = session.client.query_typed(unlock, &parameters);
     let _ = session
-        .client
-        .query_typed(unlock, &[(&KEY, Type::INT8)])
+        .answered("could not give the lock back", unlocked)
         .await;
 }
 

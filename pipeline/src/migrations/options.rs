@@ -8,10 +8,10 @@ use crate::migrations::comparison::Disagreement;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MigrationOptions {
-    /// How long a statement of a file waits for a lock, with the table's other users behind it.
-    /// One second by default.
+    /// The time for which a statement of a file waits for a lock, with the table's other users behind
+    /// it. One second by default.
     pub lock_timeout: Duration,
-    /// How long to wait in all: for another migration of the database to end, and for each file
+    /// The time to wait in all: for another migration of the database to end, and for each file
     /// whose tables are busy. Five minutes by default.
     pub wait: Duration,
     /// The longest time that a file's transaction may take, as long as it keeps its locks. One

@@ -7,10 +7,11 @@ use crate::error::{Error, ErrorKind};
 use crate::migrations::comparison::{HistoryProblem, compare};
 use crate::migrations::file::MigrationFile;
 use crate::migrations::folder::MigrationFolder;
-use crate::migrations::history::{History, VersionType};
+use crate::migrations::history::History;
 use crate::migrations::options::MigrationOptions;
 use crate::migrations::script::Script;
 use crate::migrations::session::Session;
+use crate::migrations::version_type::VersionType;
 
 /// The plan of a run on one database. It was made without a change to the database.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ pub struct PlannedMigration<'a> {
     pub name: &'a str,
     /// The file's path within the folder.
     pub file: &'a str,
-    /// Whether it runs in a transaction, so that a failure leaves nothing of it.
+    /// True if it runs in a transaction, so that a failure leaves nothing of it.
     pub in_transaction: bool,
     /// The SQL.
     pub sql: &'a str,
@@ -52,12 +53,16 @@ impl MigrationPlan {
         options: &MigrationOptions,
     ) -> Result<Self, Error> {
         let session = Session::open(database).await?;
-        let history = History::read(&session.client).await;
-        let history = history
-            .map_err(|error| session.failed("could not read the history of migrations", &error))?;
+        let what = "could not read the history of migrations";
+        let history = session
+            .answered(what, History::read(&session.client))
+            .await?;
         let (applied, width) = match &history {
             Some(history) => (&*history.applied, history.version_type),
-            None => (&[][..], VersionType::of(folder.files())),
+            None => (
+                &[][..],
+                VersionType::of(folder.files().iter().map(MigrationFile::version)),
+            ),
         };
         let stage = session.stage;
         let found = compare(folder.files(), applied, width, &options.allowed);

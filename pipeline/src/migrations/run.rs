@@ -6,15 +6,17 @@ use stagelink::Database;
 
 use crate::error::{Error, ErrorKind};
 use crate::migrations::comparison::compare;
+use crate::migrations::context::Run;
 use crate::migrations::event::{MigrationEvent, MigrationListener};
 use crate::migrations::file::MigrationFile;
-use crate::migrations::history::{History, VersionType};
+use crate::migrations::history::History;
 use crate::migrations::lock;
 use crate::migrations::observer::Observer;
 use crate::migrations::options::MigrationOptions;
 use crate::migrations::plan::{MigrationPlan, disagreement};
 use crate::migrations::script::Script;
 use crate::migrations::session::Session;
+use crate::migrations::version_type::VersionType;
 use crate::migrations::{alone, in_transaction};
 
 /// The result of a run.
@@ -25,15 +27,6 @@ pub struct MigrationReport {
     pub applied: Vec<(MigrationFile, Duration)>,
     /// The files of the plan that another run had applied by the time that this one had the lock.
     pub by_others: Vec<MigrationFile>,
-}
-
-/// The parts of a run that each file needs.
-pub(super) struct Run<'a> {
-    pub(super) session: Session,
-    pub(super) observer: Observer,
-    pub(super) history: History,
-    pub(super) options: &'a MigrationOptions,
-    pub(super) listener: &'a MigrationListener<'a>,
 }
 
 impl MigrationPlan {
@@ -82,7 +75,7 @@ impl MigrationPlan {
             }
             let started = Instant::now();
             listener(&MigrationEvent::Begins { file });
-            run.apply(file, script)
+            apply(&mut run, file, script)
                 .await
                 .map_err(|error| error.after_files(report.applied.len()))?;
             let elapsed = started.elapsed();
@@ -120,36 +113,29 @@ impl MigrationPlan {
     }
 }
 
-impl Run<'_> {
-    async fn apply(&mut self, file: &MigrationFile, script: &Script) -> Result<(), Error> {
-        match script {
-            Script::Transaction(statements) => in_transaction::apply(self, file, statements).await,
-            Script::Alone(statement) => alone::apply(self, file, statement).await,
-            Script::Index(statement, index) => {
-                alone::apply_index(self, file, statement, index).await
-            }
-        }
-    }
-
-    /// Makes the session ready for a file.
-    pub(super) async fn begin(&self, file: &MigrationFile) -> Result<(), Error> {
-        let ready = self.session.reset(&file.to_string()).await;
-        ready.map_err(|error| {
-            let what = format!("could not begin {file}, which was not applied");
-            self.session.failed(&what, &error)
-        })
+/// Applies and records a file, in the way that it runs.
+async fn apply(run: &mut Run<'_>, file: &MigrationFile, script: &Script) -> Result<(), Error> {
+    match script {
+        Script::Transaction(statements) => in_transaction::apply(run, file, statements).await,
+        Script::Alone(statement) => alone::apply(run, file, statement).await,
+        Script::Index(statement, index) => alone::apply_index(run, file, statement, index).await,
     }
 }
 
 /// Reads the history, and creates it where the database has none.
 async fn open_history(session: &Session, files: &[MigrationFile]) -> Result<History, Error> {
-    let failed = |error| session.failed("could not open the history of migrations", &error);
-    let found = History::read(&session.client).await.map_err(failed)?;
+    let what = "could not open the history of migrations";
+    let client = &session.client;
+    let found = session.answered(what, History::read(client)).await?;
     let history = match found {
         Some(history) => Some(history),
-        None => History::create(&session.client, VersionType::of(files))
-            .await
-            .map_err(failed)?,
+        None => {
+            let created = History::create(
+                client,
+                VersionType::of(files.iter().map(MigrationFile::version)),
+            );
+            session.answered(what, created).await?
+        }
     };
     history.ok_or_else(|| {
         Error::new(

@@ -1,11 +1,13 @@
 //! The session of a run, which holds the lock and does the work: straight to the database, with
 //! settings by which the server notices that the client is gone.
 
+use std::future::Future;
 use std::time::Duration;
 
 use stagelink::tokio_postgres::Error as DriverError;
 use stagelink::tokio_postgres::types::Type;
 use stagelink::{Database, DetachedClient, Stage};
+use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
 use crate::migrations::server_words::{describe, sqlstate};
@@ -54,7 +56,12 @@ impl Session {
             facts.map_err(|error| failed(stage, "could not look at the session", &error))?;
         let (pid, version, is_standby) = match facts.first() {
             Some(row) => (row.get(0), row.get(1), row.get::<_, bool>(2)),
-            None => return Err(Error::new(ErrorKind::Database, "the server told nothing")),
+            None => {
+                return Err(Error::new(
+                    ErrorKind::Database,
+                    "the server did not describe the session",
+                ));
+            }
         };
         if is_standby {
             return Err(Error::new(
@@ -69,9 +76,8 @@ impl Session {
             version,
         };
         session
-            .reset("")
-            .await
-            .map_err(|error| failed(stage, "could not set up the session", &error))?;
+            .answered("could not set up the session", session.reset(""))
+            .await?;
         Ok(session)
     }
 
@@ -91,7 +97,8 @@ impl Session {
         self.set(&[
             ("application_name", &name),
             ("statement_timeout", "0"),
-            ("lock_timeout", "0"),
+            // For the history; each file has its own.
+            ("lock_timeout", &seconds(10)),
             ("idle_in_transaction_session_timeout", &seconds(30)),
             // A run that was stopped and not ended gives the lock back.
             ("idle_session_timeout", &seconds(300)),
@@ -132,9 +139,34 @@ impl Session {
         self.version >= 170_000
     }
 
-    /// Returns the error of a step that the server refused, or whose connection broke.
-    pub(super) fn failed(&self, what: &str, error: &DriverError) -> Error {
-        failed(self.stage, what, error)
+    /// Waits for the server's answer to a step of the runner's own, which takes a moment.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Database`] when the server refuses the step, or does not answer in time.
+    pub(super) async fn answered<T>(
+        &self,
+        what: &str,
+        step: impl Future<Output = Result<T, DriverError>>,
+    ) -> Result<T, Error> {
+        answered(self.stage, what, step).await
+    }
+}
+
+async fn answered<T>(
+    stage: Stage,
+    what: &str,
+    step: impl Future<Output = Result<T, DriverError>>,
+) -> Result<T, Error> {
+    match timeout(ANSWER, step).await {
+        Ok(answer) => answer.map_err(|error| failed(stage, what, &error)),
+        Err(_) => Err(Error::new(
+            ErrorKind::Database,
+            format!(
+                "stage {stage}: {what}: the server has not answered for {} s",
+                ANSWER.as_secs()
+            ),
+        )),
     }
 }
 
@@ -149,6 +181,9 @@ fn failed(stage: Stage, what: &str, error: &DriverError) -> Error {
 pub(super) fn milliseconds(limit: Duration) -> u128 {
     limit.as_millis().clamp(1, i32::MAX as u128)
 }
+
+/// The longest time that a step of the runner's own takes: the history's lock time-out, and more.
+pub(super) const ANSWER: Duration = Duration::from_secs(30);
 
 /// The name of a run's sessions, by which others know what holds the lock.
 pub(super) const APPLICATION_NAME: &str = "stagelink migrate";

@@ -1,0 +1,48 @@
+//! `stagelink migrate widen-history`: makes a stage's history take timestamps as numbers.
+
+use anyhow::Context as _;
+use stagelink_pipeline::{
+    MigrationFolder, MigrationOptions, WidenedHistory, ensure_own_stage, widen_history,
+};
+
+use crate::args::WidenHistoryOptions;
+use crate::output::print;
+use crate::progress::Step;
+
+/// Asks, and widens the history of a stage's database.
+pub(super) async fn run(options: &WidenHistoryOptions) -> anyhow::Result<()> {
+    let local = &options.local;
+    let folder = super::folder(&local.project, options.migrations.as_deref())?;
+    let folder = MigrationFolder::read(&folder)?;
+    let database = super::database(options.stage.as_deref(), local).await?;
+    let step = Step::begin("database");
+    let found = database
+        .inspect()
+        .await
+        .context("could not connect to the database whose history is to be widened")?;
+    ensure_own_stage(&found)?;
+    step.done(&format!("{} at {}", found.database, found.server));
+    let stage = found.stage;
+    super::confirm(
+        options.yes || local.local.is_some(),
+        &format!(
+            "Widen the history of stage {stage} to int8? refinery reads it afterwards only with its \
+             feature int8-versions."
+        ),
+    )?;
+    let step = Step::begin("history");
+    let listener = super::listener(&step);
+    let limits = MigrationOptions::default();
+    let widened = widen_history(&database, &folder, &limits, &listener).await?;
+    step.done("looked at");
+    print(match widened {
+        WidenedHistory::None => {
+            format!("stage {stage} has no history: its first run makes one that fits the files")
+        }
+        WidenedHistory::WasWide => format!("the history of stage {stage} takes timestamps already"),
+        WidenedHistory::Widened => format!(
+            "the history of stage {stage} takes timestamps now; refinery without its feature \
+             int8-versions cannot read it"
+        ),
+    })
+}

@@ -1,0 +1,120 @@
+//! The widening of a history, so that timestamps fit as numbers.
+
+use stagelink::tokio_postgres::types::Type;
+use stagelink::tokio_postgres::{Client, Error as DriverError};
+use stagelink::{Database, Stage};
+
+use crate::error::{Error, ErrorKind};
+use crate::migrations::event::MigrationListener;
+use crate::migrations::folder::MigrationFolder;
+use crate::migrations::history::History;
+use crate::migrations::lock;
+use crate::migrations::options::MigrationOptions;
+use crate::migrations::session::{Session, milliseconds};
+use crate::migrations::version_type::VersionType;
+
+/// The result of widening a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WidenedHistory {
+    /// The database has no history. Its first run makes one that fits the files.
+    None,
+    /// It takes large numbers already.
+    WasWide,
+    /// It takes large numbers from now on. The checksums of its migrations are those that refinery
+    /// computes with the feature `int8-versions`, and refinery without it cannot read them.
+    Widened,
+}
+
+/// Changes the column `version` of a stage's history to int8, and the checksums, which depend on its
+/// width, with it.
+///
+/// # Errors
+///
+/// Those of [`MigrationPlan::apply`](crate::MigrationPlan::apply).
+pub async fn widen_history(
+    database: &Database,
+    folder: &MigrationFolder,
+    options: &MigrationOptions,
+    listener: &MigrationListener<'_>,
+) -> Result<WidenedHistory, Error> {
+    let session = Session::open(database).await?;
+    lock::acquire(&session, options.wait, listener).await?;
+    let what = "could not widen the history of migrations, which is as it was";
+    let client = &session.client;
+    let result = match session.answered(what, History::read(client)).await? {
+        None => WidenedHistory::None,
+        Some(history) if history.version_type == VersionType::Int8 => WidenedHistory::WasWide,
+        Some(history) => {
+            let known = checksums(&history, folder);
+            ensure_all_known(&history, &known, session.stage)?;
+            let timeout = milliseconds(options.lock_timeout);
+            let widened = widen(client, &history, &known, timeout);
+            session.answered(what, widened).await?;
+            WidenedHistory::Widened
+        }
+    };
+    lock::release(&session).await;
+    Ok(result)
+}
+
+/// Returns the number of each migration whose file is as it was applied, with the checksum of the
+/// new width.
+fn checksums(history: &History, folder: &MigrationFolder) -> (Vec<i64>, Vec<String>) {
+    let files = folder.files().iter();
+    let known = files.filter(|file| {
+        let checksum = file.checksum(VersionType::Int4).to_string();
+        let mut rows = history.applied.iter();
+        rows.any(|row| row.version == file.version() && row.checksum == checksum)
+    });
+    known
+        .map(|file| {
+            let checksum = file.checksum(VersionType::Int8);
+            (file.version(), checksum.to_string())
+        })
+        .unzip()
+}
+
+/// Makes sure that each applied migration has its file: without it the new checksum is not known.
+fn ensure_all_known(
+    history: &History,
+    known: &(Vec<i64>, Vec<String>),
+    stage: Stage,
+) -> Result<(), Error> {
+    let mut rows = history.applied.iter();
+    let unknown = rows.find(|row| !known.0.contains(&row.version));
+    match unknown {
+        None => Ok(()),
+        Some(row) => Err(Error::new(
+            ErrorKind::Migration,
+            format!(
+                "the history of stage {stage} was not widened: {row} has no file, or one that was \
+                 edited, so its new checksum is not known: see `stagelink migrate {stage} --plan`"
+            ),
+        )),
+    }
+}
+
+async fn widen(
+    client: &Client,
+    history: &History,
+    (versions, checksums): &(Vec<i64>, Vec<String>),
+    lock_timeout: u128,
+) -> Result<(), DriverError> {
+    let table = &history.table;
+    let begin = format!(
+        "BEGIN; SET LOCAL lock_timeout = {lock_timeout}; \
+         ALTER TABLE {table} ALTER COLUMN version TYPE pg_catalog.int8"
+    );
+    let update = format!(
+        "UPDATE {table} AS history SET checksum = known.checksum FROM \
+         ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS known (version, checksum) \
+         WHERE known.version = history.version"
+    );
+    client.batch_execute(&begin).await?;
+    let parameters = [
+        (versions as _, Type::INT8_ARRAY),
+        (checksums as _, Type::TEXT_ARRAY),
+    ];
+    client.execute_typed(&update, &parameters).await?;
+    client.batch_execute("COMMIT").await
+}

@@ -1,0 +1,136 @@
+//! A table that other sessions use while a migration wants it.
+
+use std::time::{Duration, Instant};
+
+use stagelink_pipeline::ErrorKind;
+use tokio::time::sleep;
+
+use super::{Project, options};
+
+/// The longest wait of a reader: the lock time-out, and slack for a loaded machine.
+const LONGEST_WAIT: Duration = Duration::from_millis(1800);
+
+#[tokio::test]
+async fn busy_table_keeps_no_reader_waiting_and_is_migrated_when_it_is_free() {
+    let project = Project::with(&[
+        ("V1__a.sql", "CREATE TABLE a (b int)"),
+        (
+            "V2__b.sql",
+            "ALTER TABLE a ADD COLUMN c int; ALTER TABLE a ADD COLUMN d int;",
+        ),
+    ])
+    .await;
+    project.run("CREATE TABLE ready ()").await;
+    let mut options = options();
+    options.wait = Duration::ZERO;
+    // Only the first file.
+    project.remove("V2__b.sql");
+    project.apply_with(&options).await.expect("a table");
+    project.write(
+        "V2__b.sql",
+        "ALTER TABLE a ADD COLUMN c int; ALTER TABLE a ADD COLUMN d int;",
+    );
+
+    let long = project.session().await;
+    let named = "SET application_name = 'report'; BEGIN; SELECT * FROM a";
+    long.batch_execute(named).await.expect("a lock");
+    let reader = project.session().await;
+    let reading = async {
+        let mut longest = Duration::ZERO;
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(8) {
+            let before = Instant::now();
+            reader
+                .batch_execute("SELECT count(*) FROM a")
+                .await
+                .expect("a count");
+            longest = longest.max(before.elapsed());
+            sleep(Duration::from_millis(5)).await;
+        }
+        longest
+    };
+    let releasing = async {
+        sleep(Duration::from_secs(5)).await;
+        long.batch_execute("COMMIT").await.expect("an end");
+    };
+    let (longest, applied, ()) = tokio::join!(reading, project.applied(), releasing);
+    println!(
+        "a reader waited for {longest:?} at most; {:?}",
+        project.events()
+    );
+    assert!(longest < LONGEST_WAIT, "{longest:?}");
+    // Else the migration was never in the way.
+    assert!(longest > Duration::from_millis(300), "{longest:?}");
+    assert_eq!(applied, ["V2__b"]);
+    assert!(
+        project.has_event("the table is busy"),
+        "{:?}",
+        project.events()
+    );
+    assert!(
+        project.has_event("(report, idle in transaction, for "),
+        "{:?}",
+        project.events()
+    );
+}
+
+#[tokio::test]
+async fn table_that_stays_busy_is_an_error_that_names_its_user() {
+    let project = Project::with(&[
+        (
+            "V1__a.sql",
+            "CREATE TABLE b ();\nALTER TABLE a ADD COLUMN c int;",
+        ),
+        ("V2__b.sql", "SELECT 1"),
+    ])
+    .await;
+    project.run("CREATE TABLE a ()").await;
+    let long = project.session().await;
+    let named = "SET application_name = 'report'; BEGIN; SELECT * FROM a";
+    long.batch_execute(named).await.expect("a lock");
+    let mut options = options();
+    options.wait = Duration::from_secs(2);
+    let error = project.apply_with(&options).await.expect_err("it is busy");
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    let text = error.to_string();
+    for part in [
+        "V1__a.sql line 2: the table was busy",
+        "(report, idle in tr",
+        "left nothing",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert_eq!(project.tables().await, ["a"]);
+    // What waits without a transaction ends in the same way.
+    project.write(
+        "V1__a.sql",
+        "-- stagelink: no transaction\nALTER TABLE a ADD COLUMN c int;",
+    );
+    let error = project.apply_with(&options).await.expect_err("it is busy");
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    assert!(error.to_string().contains("report"), "{error}");
+    drop(long);
+    assert_eq!(project.applied().await.len(), 2);
+}
+
+#[tokio::test]
+async fn deadlock_with_the_site_is_tried_again() {
+    let project = Project::with(&[(
+        "V1__a.sql",
+        "SET LOCAL lock_timeout = '30s'; LOCK TABLE a; SELECT pg_sleep(1); LOCK TABLE b;",
+    )])
+    .await;
+    project.run("CREATE TABLE a (); CREATE TABLE b ()").await;
+    let site = project.session().await;
+    // The server ends the transaction that waits for as long as this: the migration's.
+    site.batch_execute("BEGIN; LOCK TABLE b")
+        .await
+        .expect("a lock");
+    let working = async {
+        project.wait_for_statement("pg_sleep").await;
+        let locked = site.batch_execute("LOCK TABLE a; COMMIT").await;
+        locked.is_ok()
+    };
+    let (applied, _) = tokio::join!(project.applied(), working);
+    assert_eq!(applied, ["V1__a"]);
+}

@@ -1,0 +1,179 @@
+//! `stagelink migrate`, as a person and a script run it.
+
+use std::process::Output;
+
+use serde_json::Value;
+use stagelink_tests::CANARY;
+
+use super::Project;
+
+async fn run(project: &Project, arguments: &[&str]) -> Output {
+    let output = project.command(arguments).await.output().await;
+    let output = output.expect("the command runs");
+    for text in [&output.stdout, &output.stderr] {
+        assert!(!String::from_utf8_lossy(text).contains(CANARY));
+    }
+    output
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn json(output: &Output) -> Value {
+    let text = stdout(output);
+    assert_eq!(text.lines().count(), 1, "{text}");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+#[tokio::test]
+async fn plan_is_shown_and_changes_nothing() {
+    let project = Project::with(&[
+        ("V1__a.sql", "CREATE TABLE a (\n  b int\n);\n"),
+        ("V2__b.sql", "CREATE INDEX CONCURRENTLY a_b ON a (b);"),
+    ])
+    .await;
+    let output = run(&project, &["staging", "--plan"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    for part in [
+        "stage staging: database ",
+        "0 applied, 2 to apply",
+        "  V1__a.sql\n    CREATE TABLE a (\n      b int\n    );",
+        "V2__b.sql  (without a transaction)",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    let exists = "SELECT 'yes' WHERE to_regclass('refinery_schema_history') IS NOT NULL";
+    assert!(project.rows(exists).await.is_empty());
+    let plan = json(&run(&project, &["staging", "--plan", "--json"]).await);
+    assert_eq!(plan["pending"][1]["file"], "V2__b.sql");
+    assert_eq!(plan["pending"][1]["in_transaction"], false);
+    assert_eq!(plan["applied"], Value::Null);
+}
+
+#[tokio::test]
+async fn command_asks_and_refuses_without_a_terminal() {
+    let project = Project::with(&[("V1__a.sql", "CREATE TABLE a ()")]).await;
+    let output = run(&project, &["staging"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("nothing was applied: add --yes"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(
+        stdout(&output).contains("V1__a.sql"),
+        "the plan comes first"
+    );
+    assert!(project.history().await.is_empty());
+    let output = run(&project, &["staging", "--yes"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("1 applied to stage staging"));
+    assert!(
+        stderr(&output).contains("V1__a applied ("),
+        "{}",
+        stderr(&output)
+    );
+    // Nothing to apply needs no question.
+    let output = run(&project, &["staging"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("nothing to apply: stage staging has all 1 migrations"));
+}
+
+#[tokio::test]
+async fn json_is_one_line_for_a_result_and_for_an_error() {
+    let project = Project::with(&[
+        ("V1__a.sql", "CREATE TABLE a ()"),
+        ("V2__b.sql", "CREATE TABLE a ()"),
+    ])
+    .await;
+    let output = run(&project, &["staging", "--yes", "--json"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let error = json(&output);
+    let text = error["error"].as_str().expect("a text");
+    assert!(
+        text.contains("V2__b.sql line 1: relation \"a\" already exists"),
+        "{text}"
+    );
+    assert_eq!(error["is_retryable"], false);
+    project.write("V2__b.sql", "CREATE TABLE b ()");
+    let output = run(&project, &["staging", "--yes", "--json"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let result = json(&output);
+    assert_eq!(result["stage"], "staging");
+    assert_eq!(result["applied_before"], 1);
+    assert_eq!(result["applied"][0]["file"], "V2__b.sql");
+    assert!(result["applied"][0]["seconds"].is_number());
+}
+
+#[tokio::test]
+async fn wrong_arguments_and_names_are_errors_with_advice() {
+    let project = Project::with(&[("V1__a.sql", "CREATE TABLE a ()")]).await;
+    for (arguments, code, words) in [
+        (&["--nonsense"][..], 2, "unexpected argument"),
+        (&["staging", "--time-limit", "0"], 2, "--time-limit"),
+        (&["stagin"], 1, "could not use the stage"),
+        (&[], 1, "no stage is named: `stagelink migrate staging`"),
+        (&["--local"], 1, "no stage is named"),
+        (&["staging", "--local"], 1, "no `stagelink dev` runs"),
+        (
+            &["staging", "--project", "none"],
+            1,
+            "could not read the migrations in none/migrations",
+        ),
+    ] {
+        let output = run(&project, arguments).await;
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        assert!(
+            stderr(&output).contains(words),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+    }
+    project.write("V2_b.sql", "CREATE TABLE b ()");
+    let output = run(&project, &["staging", "--yes"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("rename it to V2__b.sql"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(project.history().await.is_empty());
+}
+
+#[tokio::test]
+async fn database_of_another_stage_is_refused() {
+    let project = Project::with(&[("V1__a.sql", "CREATE TABLE a ()")]).await;
+    stagelink_tests::as_superuser(&format!(
+        "ALTER DATABASE {} SET application_name = 'stagelink:production'",
+        project.database.name()
+    ))
+    .await;
+    let output = run(&project, &["staging", "--yes"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("is marked as stage production's"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(project.history().await.is_empty());
+}
+
+#[tokio::test]
+async fn new_file_is_numbered_and_refused_until_it_has_a_statement() {
+    let project = Project::with(&[("V3__a.sql", "CREATE TABLE a ()")]).await;
+    let output = run(&project, &["new", "Add mail"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "./migrations/V4__add_mail.sql\n");
+    let output = run(&project, &["staging", "--yes"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("V4__add_mail.sql has no statement"));
+    project.write("V4__add_mail.sql", "ALTER TABLE a ADD mail text");
+    let output = run(&project, &["staging", "--yes"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
