@@ -39,6 +39,7 @@ pub use crate::migrations::MigrationOptions;
 pub use crate::migrations::MigrationPlan;
 pub use crate::migrations::MigrationReport;
 pub use crate::migrations::OtherSession;
+pub use crate::migrations::PlannedFinding;
 pub use crate::migrations::PlannedMigration;
 pub use crate::migrations::VersionType;
 pub use crate::migrations::WidenedHistory;

@@ -75,9 +75,17 @@ impl<'a> Report<'a> {
         for migration in &self.pending {
             let how = match migration.in_transaction {
                 true => "",
-                false => "  (without a transaction)",
+                false => ", without a transaction",
             };
-            let _ = write!(text, "\n  {}{how}", one_line(&migration.file));
+            let _ = write!(text, "\n  {}  ({}{how})", one_line(&migration.file), migration.class);
+            for finding in migration.findings {
+                let (line, class, reason) = (finding.line, finding.class, finding.reason);
+                let _ = write!(text, "\n    line {line}: {class}, since {reason}");
+                let _ = write!(text, " ({}); safe: {}", finding.rule, one_line(&finding.safe_form));
+            }
+            for lock in migration.locks {
+                let _ = write!(text, "\n    locks: {}", one_line(lock));
+            }
             if shows_sql {
                 for line in migration.sql.trim().lines() {
                     // A file may contain what a terminal obeys.

@@ -4,10 +4,12 @@ use serde::Serialize;
 use stagelink::{Database, Stage};
 
 use crate::error::{Error, ErrorKind};
+use crate::migrations::class::TargetFacts;
 use crate::migrations::comparison::{HistoryProblem, compare};
 use crate::migrations::file::MigrationFile;
 use crate::migrations::folder::MigrationFolder;
 use crate::migrations::history::History;
+use crate::migrations::judged::{JudgedFile, PlannedFinding, judge};
 use crate::migrations::options::MigrationOptions;
 use crate::migrations::script::Script;
 use crate::migrations::session::Session;
@@ -19,6 +21,8 @@ pub struct MigrationPlan {
     pub(super) stage: Stage,
     pub(super) files: Vec<MigrationFile>,
     pub(super) pending: Vec<(MigrationFile, Script)>,
+    /// The judgements of the pending files, in their order.
+    judged: Vec<JudgedFile>,
     applied: usize,
     allowed: Vec<HistoryProblem>,
 }
@@ -35,6 +39,12 @@ pub struct PlannedMigration<'a> {
     pub file: &'a str,
     /// True if it runs in a transaction, so that a failure leaves nothing of it.
     pub in_transaction: bool,
+    /// The class: `before`, `after`, `stop` or `ask`.
+    pub class: &'static str,
+    /// The rules that give the class; none for `before`.
+    pub findings: &'a [PlannedFinding],
+    /// The locks for which other sessions wait, on tables that exist, as `SHARE on public.a`.
+    pub locks: &'a [String],
     /// The SQL.
     pub sql: &'a str,
 }
@@ -77,8 +87,17 @@ impl MigrationPlan {
         if !problems.is_empty() {
             return Err(disagreement(stage, &problems));
         }
+        let what = "could not look at the tables that are to be migrated";
+        let facts = session.answered(what, TargetFacts::ask(&session.client));
+        let judged = match pending.is_empty() {
+            true => Vec::new(),
+            false => {
+                judge(&pending, &facts.await?).map_err(|problems| disagreement(stage, &problems))?
+            }
+        };
         Ok(Self {
             stage,
+            judged,
             files: folder.files().to_vec(),
             pending,
             applied: found.applied.len(),
@@ -98,11 +117,15 @@ impl MigrationPlan {
 
     /// Returns the migrations to apply, in their order.
     pub fn pending(&self) -> impl ExactSizeIterator<Item = PlannedMigration<'_>> {
-        self.pending.iter().map(|(file, script)| PlannedMigration {
+        let pending = self.pending.iter().zip(&self.judged);
+        pending.map(|((file, script), judged)| PlannedMigration {
             version: file.version(),
             name: file.name(),
             file: file.path(),
             in_transaction: script.has_transaction(),
+            class: judged.class,
+            findings: &judged.findings,
+            locks: &judged.locks,
             sql: file.sql(),
         })
     }

@@ -86,6 +86,14 @@ impl Script {
         })
     }
 
+    /// Returns the statements.
+    pub(super) fn statements(&self) -> &[Statement] {
+        match self {
+            Self::Transaction(statements) => statements,
+            Self::Alone(statement) | Self::Index(statement, _) => std::slice::from_ref(statement),
+        }
+    }
+
     /// Returns whether the file runs in a transaction.
     pub(super) fn has_transaction(&self) -> bool {
         matches!(self, Self::Transaction(_))

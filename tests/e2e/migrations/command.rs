@@ -43,8 +43,8 @@ async fn plan_is_shown_and_changes_nothing() {
     for part in [
         "stage staging: database ",
         "0 applied, 2 to apply",
-        "  V1__a.sql\n    CREATE TABLE a (\n      b int\n    );",
-        "V2__b.sql  (without a transaction)",
+        "  V1__a.sql  (before)\n    CREATE TABLE a (\n      b int\n    );",
+        "V2__b.sql  (before, without a transaction)",
     ] {
         assert!(text.contains(part), "{text}");
     }
