@@ -276,7 +276,7 @@ mod tests {
             (vec![a.clone()], vec![number], edited, "was edited"),
             (
                 vec![a.clone(), file(1 << 40, "t", "")],
-                rows(&[a.clone()]),
+                rows(std::slice::from_ref(&a)),
                 None,
                 "widen-history",
             ),

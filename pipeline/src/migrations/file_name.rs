@@ -52,12 +52,11 @@ pub(super) fn parse(file: &str) -> Option<Result<ParsedName, NameProblem>> {
     }
     let (stem, extension) = file.rsplit_once('.')?;
     if extension == "rs" {
-        return judge(stem).is_ok().then(|| {
-            Err(NameProblem {
-                reason: "is a migration in Rust, which only refinery runs",
-                suggestion: None,
-            })
-        });
+        let in_rust = NameProblem {
+            reason: "is a migration in Rust, which only refinery runs",
+            suggestion: None,
+        };
+        return judge(stem).ok().map(|_| Err(in_rust));
     }
     if !extension.eq_ignore_ascii_case("sql") {
         return None;

@@ -171,10 +171,11 @@ async fn answered<T>(
 }
 
 fn failed(stage: Stage, what: &str, error: &DriverError) -> Error {
-    Error::new(
-        ErrorKind::Database,
-        format!("stage {stage}: {what}: {}", describe(error)),
-    )
+    let kind = match sqlstate(error) {
+        Some("55P03") => ErrorKind::Busy,
+        _ => ErrorKind::Database,
+    };
+    Error::new(kind, format!("stage {stage}: {what}: {}", describe(error)))
 }
 
 /// Returns a limit in milliseconds as Postgres takes it; 0 would be no limit.

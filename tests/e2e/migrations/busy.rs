@@ -123,15 +123,28 @@ async fn deadlock_with_the_site_is_tried_again() {
     .await;
     project.run("CREATE TABLE a (); CREATE TABLE b ()").await;
     let site = project.session().await;
-    // The server ends the transaction that waits for as long as this: the migration's.
-    site.batch_execute("BEGIN; LOCK TABLE b")
-        .await
-        .expect("a lock");
     let working = async {
         project.wait_for_statement("pg_sleep").await;
-        let locked = site.batch_execute("LOCK TABLE a; COMMIT").await;
-        locked.is_ok()
+        // The server ends the transaction whose wait closes the circle: the migration's.
+        let locked = site.batch_execute("BEGIN; LOCK TABLE b; LOCK TABLE a; COMMIT");
+        locked.await.is_ok()
     };
     let (applied, _) = tokio::join!(project.applied(), working);
     assert_eq!(applied, ["V1__a"]);
+}
+
+#[tokio::test]
+async fn table_that_is_locked_entirely_is_busy_when_the_plan_is_made() {
+    let project = Project::with(&[("V1__a.sql", "ALTER TABLE a ADD COLUMN b int")]).await;
+    project.run("CREATE TABLE a ()").await;
+    let other = project.session().await;
+    other
+        .batch_execute("BEGIN; LOCK TABLE a")
+        .await
+        .expect("a lock");
+    let error = project.apply().await.expect_err("it is locked");
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+    assert!(error.is_retryable());
+    drop(other);
+    assert_eq!(project.applied().await, ["V1__a"]);
 }
