@@ -77,11 +77,21 @@ impl<'a> Report<'a> {
                 true => "",
                 false => ", without a transaction",
             };
-            let _ = write!(text, "\n  {}  ({}{how})", one_line(&migration.file), migration.class);
+            let _ = write!(
+                text,
+                "\n  {}  ({}{how})",
+                one_line(&migration.file),
+                migration.class
+            );
             for finding in migration.findings {
                 let (line, class, reason) = (finding.line, finding.class, finding.reason);
                 let _ = write!(text, "\n    line {line}: {class}, since {reason}");
-                let _ = write!(text, " ({}); safe: {}", finding.rule, one_line(&finding.safe_form));
+                let _ = write!(
+                    text,
+                    " ({}); safe: {}",
+                    finding.rule,
+                    one_line(&finding.safe_form)
+                );
             }
             for lock in migration.locks {
                 let _ = write!(text, "\n    locks: {}", one_line(lock));

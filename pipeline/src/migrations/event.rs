@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use stagelink::one_line;
+
 use crate::migrations::file::MigrationFile;
 
 /// Another session of the database, as `pg_stat_activity` shows it.
@@ -31,7 +33,7 @@ impl fmt::Display for OtherSession {
         let facts: Vec<_> = facts
             .into_iter()
             .filter(|fact| !fact.is_empty())
-            .map(|fact| fact.chars().filter(|c| !c.is_control()).collect::<String>())
+            .map(|fact| one_line(fact).to_string())
             .collect();
         match facts.is_empty() {
             true => Ok(()),

@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use stagelink::one_line;
+
 use crate::error::{Error, ErrorKind};
 use crate::migrations::file::MigrationFile;
 use crate::migrations::file_name::{self, ParsedName};
@@ -40,7 +42,7 @@ impl MigrationFolder {
         let mut problems = Vec::new();
         let mut highest = 0;
         for relative in paths {
-            let shown = relative.display().to_string();
+            let shown = one_line(relative.display()).to_string();
             let name = relative.file_name().unwrap_or_default();
             let parsed = match file_name::parse(&name.to_string_lossy()) {
                 None => continue,

@@ -1,5 +1,6 @@
 //! A server's error in one line, without the values of rows.
 
+use stagelink::one_line;
 use stagelink::tokio_postgres::Error as DriverError;
 use stagelink::tokio_postgres::error::{DbError, ErrorPosition};
 
@@ -15,7 +16,7 @@ pub(super) fn describe(error: &DriverError) -> String {
             text = format!("{text}: {cause}");
             next = cause.source();
         }
-        return one_line(&text);
+        return one_line(text).to_string();
     };
     let code = error.code().code();
     let mut text = format!("{} ({code})", error.message());
@@ -28,7 +29,7 @@ pub(super) fn describe(error: &DriverError) -> String {
     if let Some(hint) = error.hint() {
         text.push_str(&format!("; HINT: {hint}"));
     }
-    one_line(&text)
+    one_line(text).to_string()
 }
 
 /// Returns the place of an error in the text of the statement, in characters from 1.
@@ -52,28 +53,9 @@ fn holds_values(code: &str) -> bool {
         .any(|class| code.starts_with(class))
 }
 
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\r' | '\t' => line.push(' '),
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
-                line.extend(c.escape_default());
-            }
-            c => line.push(c),
-        }
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn line_is_one() {
-        assert_eq!(one_line("a\nb\u{1b}[2J"), "a b\\u{1b}[2J");
-    }
 
     #[test]
     fn detail_of_data_is_left_out() {
