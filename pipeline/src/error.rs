@@ -13,6 +13,8 @@ use stagelink::one_line;
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    /// The parts of a failure that has several, such as the files that cannot be used.
+    details: Vec<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -41,6 +43,7 @@ impl Error {
         Self {
             kind,
             message: message.into(),
+            details: Vec::new(),
             source: None,
         }
     }
@@ -59,6 +62,25 @@ impl Error {
     /// Wraps the error in a message that says what was tried.
     pub(crate) fn context(self, message: impl Into<String>) -> Self {
         Self::with_source(self.kind, message, self)
+    }
+
+    /// Adds the parts of a failure that has several.
+    pub(crate) fn with_details(mut self, details: Vec<String>) -> Self {
+        self.details = details;
+        self
+    }
+
+    /// Returns the text without its details, as one line.
+    pub fn headline(&self) -> String {
+        one_line(&self.message).to_string()
+    }
+
+    /// Returns the parts of a failure that has several, such as the files that cannot be used, each
+    /// as one line. The text of the error has them, too.
+    pub fn details(&self) -> impl ExactSizeIterator<Item = String> {
+        self.details
+            .iter()
+            .map(|detail| one_line(detail).to_string())
     }
 
     /// Adds to the text of a run's error how many files of the run stay applied.
@@ -98,7 +120,12 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        one_line(&self.message).fmt(f)
+        one_line(&self.message).fmt(f)?;
+        for (number, detail) in self.details.iter().enumerate() {
+            let separator = if number == 0 { ": " } else { "; " };
+            write!(f, "{separator}{}", one_line(detail))?;
+        }
+        Ok(())
     }
 }
 

@@ -72,15 +72,15 @@ impl MigrationFolder {
             count => Err(Error::new(
                 ErrorKind::Settings,
                 format!(
-                    "{} of the migrations in {} cannot be used, so nothing was applied:\n  {}",
+                    "{} of the migrations in {} cannot be used, so nothing was applied",
                     match count {
                         1 => "one".to_owned(),
                         count => count.to_string(),
                     },
-                    path.display(),
-                    problems.join("\n  ")
+                    path.display()
                 ),
-            )),
+            )
+            .with_details(problems)),
         }
     }
 

@@ -105,17 +105,17 @@ fn several_tables(
                 let statements: Vec<_> = part
                     .statements
                     .iter()
-                    .map(|statement| format!("      {};", statement.replace('\n', "\n      ")))
+                    .map(|statement| statement.split_whitespace().collect::<Vec<_>>().join(" "))
                     .collect();
-                format!("    file {}:\n{}", number + 1, statements.join("\n"))
+                format!("file {}: {};", number + 1, statements.join("; "))
             })
             .collect();
         Some(format!(
             "{} locks several tables, and keeps the users of one waiting while it waits for \
-             another ({}): split it\n{}",
+             another ({}): split it ({})",
             file.path(),
             used.join(", "),
-            files.join("\n")
+            files.join(" ")
         ))
     })
 }

@@ -85,14 +85,14 @@ impl MigrationPlan {
             }
         }
         if !problems.is_empty() {
-            return Err(disagreement(stage, &problems));
+            return Err(disagreement(stage, problems));
         }
         let what = "could not look at the tables that are to be migrated";
         let facts = session.answered(what, TargetFacts::ask(&session.client));
         let judged = match pending.is_empty() {
             true => Vec::new(),
             false => {
-                judge(&pending, &facts.await?).map_err(|problems| disagreement(stage, &problems))?
+                judge(&pending, &facts.await?).map_err(|problems| disagreement(stage, problems))?
             }
         };
         Ok(Self {
@@ -137,12 +137,10 @@ impl MigrationPlan {
 }
 
 /// Returns the error of files that stop a run before it begins.
-pub(super) fn disagreement(stage: Stage, problems: &[String]) -> Error {
+pub(super) fn disagreement(stage: Stage, problems: Vec<String>) -> Error {
     Error::new(
         ErrorKind::Migration,
-        format!(
-            "the migrations do not fit the database of stage {stage}, so nothing was applied:\n  {}",
-            problems.join("\n  ")
-        ),
+        format!("the migrations do not fit the database of stage {stage}, so nothing was applied"),
     )
+    .with_details(problems)
 }

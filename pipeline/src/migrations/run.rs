@@ -108,7 +108,7 @@ impl MigrationPlan {
         }
         match problems.is_empty() {
             true => Ok(found.pending.iter().map(|file| file.version()).collect()),
-            false => Err(disagreement(self.stage, &problems)),
+            false => Err(disagreement(self.stage, problems)),
         }
     }
 }

@@ -139,6 +139,11 @@ async fn wrong_arguments_and_names_are_errors_with_advice() {
     let output = run(&project, &["staging", "--yes"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(
+        stderr(&output).contains("\n  V2_b.sql has one underscore"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(
         stderr(&output).contains("rename it to V2__b.sql"),
         "{}",
         stderr(&output)

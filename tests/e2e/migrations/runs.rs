@@ -164,8 +164,7 @@ async fn file_that_locks_several_used_tables_is_refused_with_its_split() {
     for part in [
         "V3__c.sql locks several tables",
         "(public.a, public.b): split it",
-        "file 1:\n      ALTER TABLE a ADD COLUMN d int;",
-        "file 2:\n      ALTER TABLE b ADD COLUMN d int;",
+        "(file 1: ALTER TABLE a ADD COLUMN d int; file 2: ALTER TABLE b ADD COLUMN d int;)",
     ] {
         assert!(text.contains(part), "{text}");
     }
