@@ -249,10 +249,9 @@ fn failed(
         true => ErrorKind::Busy,
         false => ErrorKind::Migration,
     };
-    let busy = match sessions {
-        _ if kind != ErrorKind::Busy => String::new(),
-        [] => String::new(),
-        sessions => format!(" (waited for {})", list(sessions)),
+    let busy = match is_of_busy_table(error) && !sessions.is_empty() {
+        true => format!(" (waited for {})", list(sessions)),
+        false => String::new(),
     };
     Error::new(
         kind,
