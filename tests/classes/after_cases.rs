@@ -8,7 +8,7 @@ use crate::evidence::{foretold, look, look_before, of_ddl};
 use crate::shop::{ROWS, Shop};
 
 /// The statements, a query that breaks, and the oldest major version that knows them.
-const CASES: [(&str, &str, u32); 36] = [
+const CASES: [(&str, &str, u32); 38] = [
     (
         "ALTER TABLE big DROP COLUMN n",
         "SELECT n FROM big WHERE id = 1",
@@ -30,6 +30,12 @@ const CASES: [(&str, &str, u32); 36] = [
         15,
     ),
     ("DROP TABLE other", "SELECT x FROM other", 15),
+    (
+        "ALTER TABLE parts DROP COLUMN id",
+        "SELECT id FROM parts LIMIT 1",
+        15,
+    ),
+    ("DROP TABLE parts", "SELECT count(*) FROM parts", 15),
     ("DROP VIEW v0", "SELECT a FROM v0 WHERE id = 1", 15),
     (
         "DROP MATERIALIZED VIEW copies",

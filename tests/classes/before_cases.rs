@@ -6,7 +6,7 @@ use crate::evidence::{foretold, look, look_before, of_ddl};
 use crate::shop::{CODE_OF_BEFORE, ROWS, Shop};
 
 /// The statements, with the oldest major version that knows them.
-const CASES: [(&str, u32); 50] = [
+const CASES: [(&str, u32); 52] = [
     (
         "CREATE TABLE t2 (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a text NOT NULL)",
         15,
@@ -86,6 +86,8 @@ const CASES: [(&str, u32); 50] = [
         15,
     ),
     ("SELECT count(*) FROM big", 15),
+    ("ALTER TABLE parts ADD COLUMN note text", 15),
+    ("CREATE INDEX parts_id ON parts (id)", 15),
     // What a validated CHECK, or a unique index, demands already.
     ("ALTER TABLE big ALTER COLUMN a SET NOT NULL", 15),
     (

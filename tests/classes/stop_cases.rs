@@ -18,7 +18,7 @@ enum Harm {
     Rows,
 }
 
-const CASES: [(&str, Harm, u32); 38] = [
+const CASES: [(&str, Harm, u32); 40] = [
     (
         "ALTER TABLE big ADD COLUMN c uuid DEFAULT gen_random_uuid()",
         Harm::Lasts,
@@ -143,6 +143,8 @@ const CASES: [(&str, Harm, u32); 38] = [
     ),
     ("LOCK TABLE big IN SHARE MODE", Harm::Locks, 15),
     ("LOCK TABLE big", Harm::Locks, 15),
+    ("LOCK TABLE parts", Harm::Locks, 15),
+    ("TRUNCATE parts", Harm::Rows, 15),
     ("TRUNCATE other", Harm::Rows, 15),
     ("UPDATE big SET feeling = 'bad'", Harm::Rows, 15),
 ];

@@ -9,7 +9,7 @@ use super::rules::{
     ATTACH_PARTITION, BAN_DROP_CONSTRAINT, INHERIT, REWRITE_TABLE, UNKNOWN_STATEMENT,
 };
 use super::scope::Scope;
-use super::syntax::{child_name, holds, name_under, object_name};
+use super::syntax::{child, child_name, has_token, holds, name_under, object_name};
 use super::{column, constraint};
 use crate::migrations::statement::ObjectName;
 
@@ -29,6 +29,7 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
         draft.actions.push((range_of(&action), draft.fits_both));
     }
     draft.fits_both = fits_both;
+    lock_children(draft, &table, node);
     if is_new {
         draft.accept_as_new();
     }
@@ -149,6 +150,33 @@ fn judge_action(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) 
             draft.add(UNKNOWN_STATEMENT, action);
             draft.lock(table, exclusive, true);
         }
+    }
+}
+
+/// Records the locks on partitions and inheriting tables, if an action changes them too.
+fn lock_children(draft: &mut Draft<'_>, table: &ObjectName, node: &SyntaxNode) {
+    use SyntaxKind as K;
+    let name = child(node, K::TABLE_RELATION_NAME);
+    let is_alone = name.is_some_and(|name| has_token(&name, K::ONLY_KW));
+    let recurses = actions(node).any(|action| {
+        matches!(
+            action.kind(),
+            K::ADD_COLUMN
+                | K::ALTER_COLUMN
+                | K::DROP_COLUMN
+                | K::RENAME_COLUMN
+                | K::ADD_CONSTRAINT
+                | K::DROP_CONSTRAINT
+                | K::VALIDATE_CONSTRAINT
+        )
+    });
+    let full = draft.scope.resolve(table);
+    let lock = draft.locks.iter().find(|lock| lock.table == full).cloned();
+    if let Some(lock) = lock
+        && recurses
+        && !is_alone
+    {
+        draft.lock_tree(table, lock.mode, lock.is_long);
     }
 }
 

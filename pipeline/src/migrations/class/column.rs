@@ -29,10 +29,9 @@ pub(super) fn judge_new(draft: &mut Draft<'_>, table: &ObjectName, action: &Synt
     if column_type.is_serial() {
         draft.add(SERIAL_COLUMN, action);
     }
-    if let Some(name) = type_node.as_ref().and_then(object_name) {
-        if draft.scope.is_domain_with_constraints(&name) {
-            draft.add(DOMAIN_COLUMN, action);
-        }
+    let type_name = type_node.as_ref().and_then(object_name);
+    if type_name.is_some_and(|name| draft.scope.is_domain_with_constraints(&name)) {
+        draft.add(DOMAIN_COLUMN, action);
     }
     for constraint in action.children() {
         match constraint.kind() {

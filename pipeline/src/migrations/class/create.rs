@@ -208,7 +208,7 @@ fn index(draft: &mut Draft<'_>, node: &SyntaxNode) {
     } else {
         LockMode::Share
     };
-    draft.lock(&table, mode, true);
+    draft.lock_tree(&table, mode, true);
     draft.is_long = true;
     let form = safe_form::concurrent_index(&draft.statement.text);
     draft.advise(CONCURRENT_INDEX, node, form);

@@ -140,6 +140,14 @@ impl<'a> Draft<'a> {
         inside.any(|one| one.rule.is_about_duration)
     }
 
+    /// Records a lock on a table, and on all its partitions and inheriting tables.
+    pub(super) fn lock_tree(&mut self, table: &ObjectName, mode: LockMode, is_long: bool) {
+        self.lock(table, mode, is_long);
+        for child in self.scope.facts.descendants(&self.scope.resolve(table)) {
+            self.lock(&child, mode, is_long);
+        }
+    }
+
     /// Records a lock on a table that exists before the file. The strongest one counts.
     pub(super) fn lock(&mut self, table: &ObjectName, mode: LockMode, is_long: bool) {
         if self.scope.is_new(table) {

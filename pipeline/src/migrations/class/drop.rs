@@ -82,7 +82,7 @@ fn is_missing(draft: &Draft<'_>, name: &ObjectName) -> bool {
 
 /// A dropped table's foreign keys take their triggers off the tables at the other end.
 fn relation(draft: &mut Draft<'_>, name: &ObjectName, cascades: bool) {
-    draft.lock(name, LockMode::AccessExclusive, false);
+    draft.lock_tree(name, LockMode::AccessExclusive, false);
     let scope = draft.scope;
     let referenced = scope
         .relation(name)

@@ -38,6 +38,8 @@ pub struct RelationFacts {
     pub constraints: Vec<ConstraintFacts>,
     /// The indexes of the table.
     pub indexes: Vec<IndexFacts>,
+    /// The partitions, or the tables that inherit from it, without those below them.
+    pub children: Vec<ObjectName>,
     /// It is a partitioned table with a default partition.
     pub has_default_partition: bool,
 }
@@ -153,6 +155,26 @@ impl TargetFacts {
             table.schema == index.schema && facts.indexes.iter().any(|one| one.name == index.name)
         });
         found.map(|(table, _)| table)
+    }
+
+    /// Returns the partitions and inheriting tables of a table, at any depth.
+    pub(crate) fn descendants(&self, table: &ObjectName) -> Vec<ObjectName> {
+        let mut found: Vec<ObjectName> = Vec::new();
+        let mut open = vec![table];
+        while let Some(parent) = open.pop() {
+            let children = self
+                .relations
+                .get(parent)
+                .into_iter()
+                .flat_map(|one| &one.children);
+            for child in children {
+                if !found.contains(child) {
+                    found.push(child.clone());
+                    open.push(child);
+                }
+            }
+        }
+        found
     }
 
     /// Returns the tables with a foreign key to the table, itself excepted.

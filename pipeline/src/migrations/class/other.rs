@@ -210,7 +210,7 @@ fn lock_table(draft: &mut Draft<'_>, node: &SyntaxNode) {
     let mode = named.unwrap_or(LockMode::AccessExclusive);
     let tables = names_under(node, &[K::RELATION_NAME_REF]);
     for table in &tables {
-        draft.lock(table, mode, false);
+        draft.lock_tree(table, mode, false);
     }
     let is_harmless = tables.iter().all(|table| draft.scope.is_new(table));
     if mode.is_strong() && !is_harmless {
@@ -223,7 +223,7 @@ fn truncate(draft: &mut Draft<'_>, node: &SyntaxNode) {
     let scope = draft.scope;
     let tables = names_under(node, &[K::TABLE_NAME_REF]);
     for table in &tables {
-        draft.lock(table, LockMode::AccessExclusive, false);
+        draft.lock_tree(table, LockMode::AccessExclusive, false);
         if holds(node, K::CASCADE_KW) {
             let referencing = scope.facts.referencing(&scope.resolve(table));
             let others: Vec<ObjectName> = referencing.into_iter().cloned().collect();

@@ -78,6 +78,15 @@ impl TargetFacts {
                 });
             },
         );
+        add(
+            &mut facts.relations,
+            &client.query_typed(CHILDREN, &[]).await?,
+            |relation, row| {
+                let schema: String = row.get("child_schema");
+                let child = ObjectName::in_schema(schema, row.get::<_, String>("child"));
+                relation.children.push(child);
+            },
+        );
         let routines = client.query_typed(ROUTINES, &[]).await?;
         facts.routines = routines.iter().map(name_in).collect();
         let domains = client.query_typed(DOMAINS, &[]).await?;
@@ -185,6 +194,16 @@ FROM pg_catalog.pg_index i
     JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
+
+const CHILDREN: &str = "\
+SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
+    m.nspname::pg_catalog.text AS child_schema, o.relname::pg_catalog.text AS child
+FROM pg_catalog.pg_inherits i
+    JOIN pg_catalog.pg_class c ON c.oid = i.inhparent
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_class o ON o.oid = i.inhrelid
+    JOIN pg_catalog.pg_namespace m ON m.oid = o.relnamespace
+WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
 
 const ROUTINES: &str = "\
 SELECT DISTINCT n.nspname::pg_catalog.text AS schema, p.proname::pg_catalog.text AS name

@@ -151,3 +151,15 @@ fn statement_outside_of_transactions_with_others_is_refused() {
         }]
     );
 }
+
+#[test]
+fn refusal_says_which_files_to_make() {
+    let sql = "ALTER TABLE big ADD COLUMN c int; ALTER TABLE big DROP COLUMN a";
+    let text = refusals(sql).remove(0).to_string();
+    assert_eq!(
+        text,
+        "it has statements of before and of after; make 2 files of it:\n\
+         1. before: ALTER TABLE big ADD COLUMN c int;\n\
+         2. after: ALTER TABLE big DROP COLUMN a;"
+    );
+}
