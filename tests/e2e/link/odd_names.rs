@@ -26,11 +26,14 @@ fn assert_no_line_is_forged(linked: &LinkOutput) {
 #[tokio::test]
 async fn error_about_an_odd_name_is_one_line() {
     let site = Site::new().await;
-    for url in [
-        format!("postgres://u:p@127.0.0.1:1/{ENCODED}"),
-        format!("postgres://{ENCODED}:p@127.0.0.1:1/d"),
-        format!("postgres://u:p@{ENCODED}:1/d"),
-        format!("postgres://u:p@127.0.0.1:1/d?{ENCODED}=x"),
+    let url = site.staging.url();
+    let (server, name) = url.rsplit_once('/').expect("a database");
+    let (_, address) = server.rsplit_once('@').expect("a role");
+    for (url, names_it) in [
+        (format!("{server}/{ENCODED}"), true),
+        (format!("postgres://{ENCODED}:p@{address}/{name}"), true),
+        (format!("postgres://u:p@{ENCODED}:1/d"), false),
+        (format!("{url}?{ENCODED}=x"), false),
     ] {
         let set = site
             .heroku
@@ -40,6 +43,8 @@ async fn error_about_an_odd_name_is_one_line() {
             let linked = site.link(words).await;
             assert!(!linked.succeeded);
             assert_no_line_is_forged(&linked);
+            let is_named = linked.errors.contains(SHOWN);
+            assert!(is_named || !names_it, "{}", linked.errors);
         }
         // Here the error is a note of the plan.
         let words = ["--dry-run", "--stage=production"];

@@ -221,24 +221,3 @@ async fn leak_of_a_variable_that_is_sent_again_is_removed() {
     assert_eq!(of(staging()), Some(narrow));
     assert_eq!(of(feature()), None);
 }
-
-#[tokio::test]
-async fn token_is_tried_again_where_heroku_fails() {
-    use stagelink_local::heroku::{Failure, Fault};
-
-    let mut site = Site::new().await;
-    site.heroku.create_app("other-app").expect("an app");
-    let other = site.token("OTHER_TOKEN", &["other-app"]);
-    site.set_variable(token(feature(), &other));
-    site.link_successfully(&["--dry-run"]).await;
-    let requests = site.heroku.requests();
-    let tried = requests.iter().rfind(|of| of.path.ends_with("config-vars"));
-    let path = &tried.expect("a request").path;
-    let busy = Failure::Status {
-        status: 503,
-        retry_after: None,
-    };
-    let fault = Fault::new(busy).on("GET", path).times(1);
-    site.heroku.inject(fault);
-    site.link_successfully(&["--dry-run"]).await;
-}
