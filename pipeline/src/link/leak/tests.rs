@@ -183,6 +183,32 @@ fn leak_of_the_account_or_of_a_stage_that_is_not_linked_stays() {
 }
 
 #[test]
+fn branch_that_is_not_linked_is_of_the_stage_that_it_is_given_and_stagings_branch_of_staging() {
+    let branch = |name: &str| Branch(name.to_owned());
+    let values = ["staging", "given", "feature"].map(|name| (branch(name), S));
+    let own = [
+        variable("A", &values),
+        variable("B_STAGE", &[(branch("feature"), "staging")]),
+        variable("STAGELINK_STAGE", &[(branch("given"), "staging")]),
+    ];
+    let request = request().with_stages(&[Stage::Production], "staging", true);
+    let report = report(&request.unwrap(), &own, &[]);
+    let [leak] = &report.findings[..] else {
+        panic!("{:?}", report.findings);
+    };
+    assert_eq!(leak.reaches, [branch("feature")]);
+}
+
+#[test]
+fn leak_that_a_linked_context_shares_with_others_goes() {
+    let request = request().with_stages(&[Stage::Staging], "staging", true);
+    let own = [variable("A", &[(BranchDeploy, P)])];
+    let report = report(&request.unwrap(), &own, &[]);
+    assert_eq!(shown(&report.removals), ["unset -branch-deploy"]);
+    assert_eq!(report.findings[0].reaches, [staging(), BranchDeploy]);
+}
+
+#[test]
 fn desired_value_is_not_looked_at_and_a_removed_one_is_gone() {
     let own = [variable("A", &[(All, P), (DeployPreview, P)])];
     let value = own[0].value_for(&All).unwrap();
