@@ -96,6 +96,12 @@ impl<'a> Report<'a> {
             for lock in migration.locks {
                 let _ = write!(text, "\n    locks: {}", one_line(lock));
             }
+            for note in migration.notes {
+                for (index, line) in note.lines().enumerate() {
+                    let indent = if index == 0 { "note: " } else { "  " };
+                    let _ = write!(text, "\n    {indent}{}", one_line(line));
+                }
+            }
             if shows_sql {
                 for line in migration.sql.trim().lines() {
                     // A file may contain what a terminal obeys.

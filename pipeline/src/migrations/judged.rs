@@ -28,8 +28,10 @@ pub struct PlannedFinding {
 pub(super) struct JudgedFile {
     pub(super) class: &'static str,
     pub(super) findings: Vec<PlannedFinding>,
-    /// The strong locks on tables that exist, as `SHARE on public.a`.
+    /// The strong locks on tables that exist, as `SHARE on public.a, about 5 rows`.
     pub(super) locks: Vec<String>,
+    /// The remarks on the file as a whole.
+    pub(super) notes: Vec<String>,
 }
 
 /// Judges files in their order.
@@ -52,17 +54,22 @@ pub(super) fn judge(
         .filter_map(|((file, _), judgement)| several_tables(file, judgement, facts))
         .collect();
     match refused.is_empty() {
-        true => Ok(judgements.iter().map(judged).collect()),
+        true => Ok(judgements.iter().map(|one| judged(one, facts)).collect()),
         false => Err(refused),
     }
 }
 
-fn judged(judgement: &FileJudgement) -> JudgedFile {
+fn judged(judgement: &FileJudgement, facts: &TargetFacts) -> JudgedFile {
     let findings = judgement.statements.iter().flat_map(|one| &one.findings);
     let locks = judgement.statements.iter().flat_map(|one| &one.locks);
     let mut locks: Vec<_> = locks
         .filter(|lock| lock.mode.is_strong())
-        .map(|lock| format!("{} on {}", lock.mode, lock.table))
+        .map(|lock| {
+            let relation = facts.relations.get(&lock.table);
+            let rows = relation.and_then(|relation| relation.rows);
+            let rows = rows.map_or_else(String::new, |rows| format!(", about {rows} rows"));
+            format!("{} on {}{rows}", lock.mode, lock.table)
+        })
         .collect();
     locks.dedup();
     JudgedFile {
@@ -77,7 +84,21 @@ fn judged(judgement: &FileJudgement) -> JudgedFile {
             })
             .collect(),
         locks,
+        notes: notes(judgement),
     }
+}
+
+/// Returns the remarks on a file: what should be two files, and comments without an effect.
+fn notes(judgement: &FileJudgement) -> Vec<String> {
+    let mixed = judgement.refusals.iter().find_map(|refusal| match refusal {
+        Refusal::Mixed(_) => Some(refusal.to_string()),
+        _ => None,
+    });
+    let ignored = judgement.ignored.iter().map(|comment| {
+        let line = comment.line;
+        format!("line {line}: a comment that silences squawk has no effect here")
+    });
+    mixed.into_iter().chain(ignored).collect()
 }
 
 /// Returns the text of the refusal of a file that locks several tables which the database has

@@ -43,8 +43,12 @@ pub struct PlannedMigration<'a> {
     pub class: &'static str,
     /// The rules that give the class; none for `before`.
     pub findings: &'a [PlannedFinding],
-    /// The locks for which other sessions wait, on tables that exist, as `SHARE on public.a`.
+    /// The locks for which other sessions wait, on tables that exist, as `SHARE on public.a, about 5
+    /// rows` with the planner's estimate.
     pub locks: &'a [String],
+    /// The remarks on the file: that it has statements of before and of after, with the split; the
+    /// comments that silence squawk elsewhere.
+    pub notes: &'a [String],
     /// The SQL.
     pub sql: &'a str,
 }
@@ -126,6 +130,7 @@ impl MigrationPlan {
             class: judged.class,
             findings: &judged.findings,
             locks: &judged.locks,
+            notes: &judged.notes,
             sql: file.sql(),
         })
     }

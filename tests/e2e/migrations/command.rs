@@ -57,6 +57,35 @@ async fn plan_is_shown_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn plan_names_rows_rules_and_the_split_of_a_mixed_file() {
+    let project = Project::with(&[(
+        "V1__a.sql",
+        "CREATE TABLE a (b int, c int); INSERT INTO a SELECT n FROM generate_series(1, 70) n; \
+         ANALYZE a;",
+    )])
+    .await;
+    project.apply().await.expect("it ends well");
+    project.write(
+        "V2__b.sql",
+        "ALTER TABLE a ADD COLUMN d int;\n-- squawk-ignore ban-drop-column\n\
+         ALTER TABLE a DROP COLUMN c;",
+    );
+    let output = run(&project, &["staging", "--plan"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    for part in [
+        "V2__b.sql  (after)",
+        "line 3: after, since the code of before may read or write the column (ban-drop-column)",
+        "locks: ACCESS EXCLUSIVE on public.a, about 70 rows",
+        "note: it has statements of before and of after; make 2 files of it:\n      \
+         1. before: ALTER TABLE a ADD COLUMN d int;\n      2. after: ALTER TABLE a DROP COLUMN c;",
+        "note: line 2: a comment that silences squawk has no effect here",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn command_asks_and_refuses_without_a_terminal() {
     let project = Project::with(&[("V1__a.sql", "CREATE TABLE a ()")]).await;
     let output = run(&project, &["staging"]).await;
