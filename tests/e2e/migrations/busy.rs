@@ -134,7 +134,7 @@ async fn deadlock_with_the_site_is_tried_again() {
 }
 
 #[tokio::test]
-async fn table_that_is_locked_entirely_is_busy_when_the_plan_is_made() {
+async fn table_that_is_locked_entirely_is_busy() {
     let project = Project::with(&[("V1__a.sql", "ALTER TABLE a ADD COLUMN b int")]).await;
     project.run("CREATE TABLE a ()").await;
     let other = project.session().await;
@@ -142,7 +142,10 @@ async fn table_that_is_locked_entirely_is_busy_when_the_plan_is_made() {
         .batch_execute("BEGIN; LOCK TABLE a")
         .await
         .expect("a lock");
-    let error = project.apply().await.expect_err("it is locked");
+    let mut options = options();
+    options.wait = Duration::from_secs(2);
+    let error = project.apply_with(&options).await;
+    let error = error.expect_err("it is locked");
     assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
     assert!(error.is_retryable());
     drop(other);
