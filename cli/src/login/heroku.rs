@@ -75,7 +75,7 @@ fn is_of_heroku(api: &str) -> bool {
         name.is_some_and(|name| name.ends_with('.'))
     };
     let is_local = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
-    is_local || (scheme == "https" && HEROKU_DOMAINS.iter().any(|domain| is_below(domain)))
+    is_local || (scheme == "https" && HEROKU_DOMAINS.iter().any(is_below))
 }
 
 const HEROKU_DOMAINS: [&str; 4] = [
