@@ -67,7 +67,7 @@ pub enum Command {
     Link(LinkOptions),
     /// Applies the project's migrations to a stage's database.
     ///
-    /// The files migrations/V<number>__<name>.sql that are new to the database are applied in the
+    /// The files `migrations/VNUMBER__NAME.sql` that are new to the database are applied in the
     /// order of their numbers, each in a transaction of its own. A statement that Postgres refuses in
     /// a transaction, such as CREATE INDEX CONCURRENTLY, has a file of its own. The command shows
     /// the plan, and asks.

@@ -2,7 +2,7 @@
 //!
 //! Names and messages of services, servers and files are in it. No control character gets through
 //! here but line breaks and tabs, so that none of them is a sequence that a terminal obeys. A text of
-//! several lines that holds such names has each of them as [`one_line`](stagelink::one_line).
+//! several lines that holds such names has each of them as [`stagelink::one_line`].
 
 use std::fmt::Display;
 use std::io::{self, Write, stderr, stdout};
