@@ -40,7 +40,9 @@ pub(super) async fn apply(
             Ok(Err(error)) => error,
             Err(lost) => return Err(lost_session(run, file, lost)),
         };
-        let is_busy = is_of_busy_table(&failure);
+        // A procedure may have committed a part of its work.
+        let leaves_parts = ["CALL", "DO"].iter().any(|word| statement.begins(&[word]));
+        let is_busy = is_of_busy_table(&failure) && !leaves_parts;
         if is_busy && let Some(pause) = pauses.next() {
             try_again(run, file, &pauses, pause, &sessions).await;
             continue;

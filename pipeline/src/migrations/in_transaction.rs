@@ -1,6 +1,7 @@
 //! A file in one transaction, which also records it: a failure leaves nothing of it.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use stagelink::tokio_postgres::{Client, Error as DriverError};
@@ -43,6 +44,7 @@ pub(super) async fn apply(
             options,
             started: Instant::now(),
             has_limit,
+            is_committing: AtomicBool::new(false),
         };
         let listener = run.listener;
         let done = run.observer.watch(attempt.run(file, statements), |seen| {
@@ -55,6 +57,7 @@ pub(super) async fn apply(
         let failure = match done.await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(failure)) => failure,
+            Err(_) if attempt.is_committing.load(Ordering::Relaxed) => Failure::SilentCommit,
             Err(_) => Failure::Silent,
         };
         let pause = match failure.is_of_busy_table() {
@@ -83,6 +86,8 @@ struct Attempt<'a> {
     started: Instant,
     /// True if the server limits whole transactions, too.
     has_limit: bool,
+    /// True once COMMIT may have been sent.
+    is_committing: AtomicBool,
 }
 
 /// The failure of an attempt.
@@ -137,6 +142,7 @@ impl Attempt<'_> {
         }
         let recorded = self.history.record(self.client, file);
         answered("the file could not be recorded", recorded).await?;
+        self.is_committing.store(true, Ordering::Relaxed);
         // Constraints that are checked now may take their time.
         let committed = timeout(
             self.options.time_limit + GRACE,
@@ -177,7 +183,12 @@ impl Attempt<'_> {
         if left.is_zero() {
             return Err(Failure::TooLong(statement.line));
         }
-        let prefix = format!("SET LOCAL statement_timeout = {}; ", milliseconds(left));
+        // A file that begins as a dump does sets the limits to 0.
+        let prefix = format!(
+            "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; ",
+            milliseconds(self.options.lock_timeout),
+            milliseconds(left)
+        );
         let sql = format!("{prefix}{}", statement.text);
         let executed = timeout(left + GRACE, self.client.batch_execute(&sql)).await;
         let Ok(executed) = executed else {

@@ -48,6 +48,11 @@ impl Script {
                 );
                 problems.push(at(statement.line, &text));
             }
+            if statement.begins(&["DISCARD"]) {
+                let text = "DISCARD does not belong into a migration: it may release the lock of \
+                            migrations, and each file has a fresh session already: remove it";
+                problems.push(at(statement.line, text));
+            }
         }
         let alone = statements
             .iter()
@@ -59,6 +64,13 @@ impl Script {
                      this file, which has {count} statements"
                 );
                 problems.push(at(statement.line, &text));
+            }
+            (None, _) if wants_none && changes_rows(first) => {
+                let text = format!(
+                    "a file with `{NO_TRANSACTION}` that changes rows would change them again where \
+                     a run ends before it records the file: remove the instruction"
+                );
+                problems.push(at(first.line, &text));
             }
             (None, count) if wants_none && count > 1 => {
                 let text = format!(
@@ -98,6 +110,16 @@ impl Script {
     pub(super) fn has_transaction(&self) -> bool {
         matches!(self, Self::Transaction(_))
     }
+}
+
+/// Returns whether a statement changes rows, which Postgres does in a transaction as well.
+fn changes_rows(statement: &Statement) -> bool {
+    ["INSERT", "UPDATE", "DELETE", "MERGE"]
+        .iter()
+        .any(|word| statement.has(&[word]))
+        && ["INSERT", "UPDATE", "DELETE", "MERGE", "WITH"]
+            .iter()
+            .any(|word| statement.begins(&[word]))
 }
 
 /// The instruction by which a file wants no transaction.
@@ -194,6 +216,15 @@ mod tests {
                 "-- stagelink: no transactions\nSELECT 1",
                 &["line 1: `stagelink: no transactions` is no instruction"],
             ),
+            (
+                "-- stagelink: no transaction\nUPDATE a SET b = b + 1;",
+                &["line 2: a file with", "would change them again"],
+            ),
+            (
+                "-- stagelink: no transaction\nWITH c AS (SELECT 1) DELETE FROM a;",
+                &["would change them again"],
+            ),
+            ("DISCARD ALL;", &["line 1: DISCARD does not belong"]),
             ("SELECT 'a", &["line 1: unterminated"]),
             ("\\i other.sql\n", &["line 1:", "psql"]),
         ] {

@@ -19,7 +19,7 @@ pub(super) fn describe(error: &DriverError) -> String {
         return one_line(text).to_string();
     };
     let code = error.code().code();
-    let mut text = format!("{} ({code})", error.message());
+    let mut text = format!("{} ({code})", without_values(code, error.message()));
     if let Some(detail) = error.detail() {
         match holds_values(code) {
             true => text.push_str("; its DETAIL holds values of rows, and is not shown"),
@@ -30,6 +30,21 @@ pub(super) fn describe(error: &DriverError) -> String {
         text.push_str(&format!("; HINT: {hint}"));
     }
     one_line(text).to_string()
+}
+
+/// Returns the message of an error. One about data, such as a text that is no number, quotes the
+/// value of a row.
+fn without_values(code: &str, message: &str) -> String {
+    match (
+        code.starts_with("22"),
+        message.find('"'),
+        message.rfind('"'),
+    ) {
+        (true, Some(start), Some(end)) if start < end => {
+            format!("{}\"…\"{}", &message[..start], &message[end + 1..])
+        }
+        _ => message.to_owned(),
+    }
 }
 
 /// Returns the place of an error in the text of the statement, in characters from 1.
@@ -56,6 +71,15 @@ fn holds_values(code: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn value_that_a_message_about_data_quotes_is_left_out() {
+        let message = "invalid input syntax for type integer: \"c4n4ry\"";
+        let shown = without_values("22P02", message);
+        assert_eq!(shown, "invalid input syntax for type integer: \"…\"");
+        let name = "relation \"a\" does not exist";
+        assert_eq!(without_values("42P01", name), name);
+    }
 
     #[test]
     fn detail_of_data_is_left_out() {

@@ -97,6 +97,7 @@ impl Session {
         self.set(&[
             ("application_name", &name),
             ("statement_timeout", "0"),
+            ("transaction_timeout", "0"),
             // For the history; each file has its own.
             ("lock_timeout", &seconds(10)),
             ("idle_in_transaction_session_timeout", &seconds(30)),
@@ -193,5 +194,5 @@ const FACTS: &str = "SELECT pg_catalog.pg_backend_pid(), \
      pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
      pg_catalog.pg_is_in_recovery()";
 
-const RESET: &str =
-    "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DISCARD TEMP; CLOSE ALL; UNLISTEN *";
+const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DISCARD TEMP; CLOSE ALL; UNLISTEN *; \
+     DEALLOCATE ALL";

@@ -69,6 +69,12 @@ async fn errors_of_each_kind_name_line_and_words_without_values() {
             "secret",
         ),
         (
+            "CREATE TABLE x AS SELECT 'secret' AS y;\nALTER TABLE x ALTER y TYPE int USING y::int;",
+            2,
+            "invalid input syntax for type integer: \"…\" (22P02)",
+            "secret",
+        ),
+        (
             "CREATE TABLE x ();\nCREATE VIEW y AS SELECT * FROM x;\nDROP TABLE x;",
             3,
             "DETAIL: view y depends on table x; HINT: Use DROP ... CASCADE",
@@ -112,6 +118,9 @@ async fn settings_of_a_file_do_not_reach_the_next_one() {
         (
             "V1__a.sql",
             "CREATE SCHEMA other; SET search_path = other; SET lock_timeout = '7s';
+             CREATE TABLE public.own AS
+                 SELECT pg_catalog.current_setting('lock_timeout') AS l;
+             PREPARE left_over AS SELECT 1;
              CREATE TEMPORARY TABLE left_over ();
              SELECT pg_catalog.set_config('search_path', '', false);",
         ),
@@ -119,12 +128,19 @@ async fn settings_of_a_file_do_not_reach_the_next_one() {
             "V2__b.sql",
             "CREATE TABLE b AS SELECT current_setting('lock_timeout') AS l",
         ),
-        ("V3__c.sql", "CREATE TABLE left_over ()"),
+        (
+            "V3__c.sql",
+            "CREATE TABLE left_over (); PREPARE left_over AS SELECT 1;",
+        ),
     ])
     .await;
     assert_eq!(project.applied().await.len(), 3);
-    assert_eq!(project.rows("SELECT l FROM public.b").await, ["1s"]);
-    assert_eq!(project.tables().await, ["b", "left_over"]);
+    // Not even the other statements of the file, as at the beginning of a dump.
+    for table in ["own", "b"] {
+        let limit = project.rows(&format!("SELECT l FROM public.{table}")).await;
+        assert_eq!(limit, ["1s"], "{table}");
+    }
+    assert_eq!(project.tables().await, ["b", "left_over", "own"]);
 }
 
 #[tokio::test]
