@@ -106,6 +106,17 @@ fn add_settings(
     }
     let settings = file.stage(stage)?;
     let Some(provider) = settings.provider() else {
+        // The environment may say it, but a developer's own database is not the stage's.
+        let mut located = LOCATIONS.iter().flat_map(|(_, names)| *names);
+        let is_located =
+            located.any(|name| *name != "DATABASE_URL" && variables.contains_key(*name));
+        if !is_located && chosen.is_none() {
+            bail!(
+                "{} names no source for the database of stage {stage}: set heroku.pipeline, or add \
+                 neon, render or url to [stages.{stage}]",
+                file.path().display()
+            );
+        }
         return Ok(());
     };
     if let Some(chosen) = chosen.filter(|chosen| chosen != provider.name()) {
@@ -276,6 +287,20 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(missing.contains("[stages.staging]"), "{missing}");
+    }
+
+    #[test]
+    fn stage_without_a_source_never_gets_a_developers_database() {
+        let own = ("DATABASE_URL", "postgres://own");
+        let error = merged(&[own], "[stages.staging]").unwrap_err().to_string();
+        assert!(
+            error.contains("names no source for the database of stage staging"),
+            "{error}"
+        );
+        let pipeline = ("STAGELINK_HEROKU_PIPELINE", "a");
+        assert!(merged(&[pipeline], "[stages.staging]").is_ok());
+        let chosen = ("STAGELINK_PROVIDER", "url");
+        assert!(merged(&[own, chosen], "[stages.staging]").is_ok());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use http::Method;
 use lambda_http::request::{RequestContext, RequestOrigin};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Reads the context of a request. A null in it counts as absent.
 ///
@@ -26,6 +26,9 @@ pub(super) fn read_context(
 
 /// Reads a context as it is or, where that fails, without its nulls and with the method, which
 /// `lambda_http` asks for and Netlify leaves out.
+///
+/// Each of the large types is read from text alone: a second way to read them costs an artifact
+/// some 50 KB.
 fn read<T: DeserializeOwned>(text: &str, method: Option<&Method>) -> Result<T, UnreadableField> {
     if let Ok(context) = serde_json::from_str(text) {
         return Ok(context);
@@ -36,7 +39,47 @@ fn read<T: DeserializeOwned>(text: &str, method: Option<&Method>) -> Result<T, U
         let member = members.entry("httpMethod");
         member.or_insert_with(|| method.as_str().into());
     }
-    parse("requestContext", &context)
+    let read = |context: &Value| serde_json::from_str::<T>(&context.to_string());
+    match read(&context) {
+        Ok(context) => Ok(context),
+        Err(_) => Err(unreadable_member(context, &|context| read(context).is_ok())),
+    }
+}
+
+/// Returns the member that keeps a context from being read: the innermost one without which, or with
+/// another value of which, it can be.
+fn unreadable_member(mut context: Value, fits: &dyn Fn(&Value) -> bool) -> UnreadableField {
+    let mut path = String::from("requestContext");
+    let mut pointer = String::new();
+    loop {
+        let members = context.pointer(&pointer).and_then(Value::as_object);
+        let names: Vec<String> = members.into_iter().flat_map(Map::keys).cloned().collect();
+        let found = names.into_iter().find(|name| {
+            let Some(Value::Object(members)) = context.pointer_mut(&pointer) else {
+                return false;
+            };
+            let Some(own) = members.remove(name) else {
+                return false;
+            };
+            let mut is_found = fits(&context);
+            for other in [json!("GET"), json!({})] {
+                if let Some(Value::Object(members)) = context.pointer_mut(&pointer) {
+                    members.insert(name.clone(), other);
+                }
+                is_found = is_found || fits(&context);
+            }
+            if let Some(Value::Object(members)) = context.pointer_mut(&pointer) {
+                members.insert(name.clone(), own);
+            }
+            is_found
+        });
+        let Some(name) = found else {
+            return UnreadableField(path);
+        };
+        let escaped = name.replace('~', "~0").replace('/', "~1");
+        path = format!("{path}.{name}");
+        pointer = format!("{pointer}/{escaped}");
+    }
 }
 
 /// Removes the members and elements that are null.
