@@ -5,7 +5,7 @@ use std::fmt;
 use http::Method;
 use lambda_http::request::{RequestContext, RequestOrigin};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Reads the context of a request. A null in it counts as absent.
 ///
@@ -47,40 +47,52 @@ fn read<T: DeserializeOwned>(text: &str, method: Option<&Method>) -> Result<T, U
 }
 
 /// Returns the member that keeps a context from being read: the innermost one without which, or with
-/// another value of which, it can be.
+/// another value of which, it can be. Looks at 300 members at most.
 fn unreadable_member(mut context: Value, fits: &dyn Fn(&Value) -> bool) -> UnreadableField {
-    let mut path = String::from("requestContext");
-    let mut pointer = String::new();
-    loop {
-        let members = context.pointer(&pointer).and_then(Value::as_object);
-        let names: Vec<String> = members.into_iter().flat_map(Map::keys).cloned().collect();
-        let found = names.into_iter().find(|name| {
-            let Some(Value::Object(members)) = context.pointer_mut(&pointer) else {
-                return false;
-            };
-            let Some(own) = members.remove(name) else {
-                return false;
-            };
-            let mut is_found = fits(&context);
-            for other in [json!("GET"), json!({})] {
-                if let Some(Value::Object(members)) = context.pointer_mut(&pointer) {
-                    members.insert(name.clone(), other);
-                }
-                is_found = is_found || fits(&context);
-            }
-            if let Some(Value::Object(members)) = context.pointer_mut(&pointer) {
-                members.insert(name.clone(), own);
-            }
-            is_found
-        });
-        let Some(name) = found else {
-            return UnreadableField(path);
+    let mut members = Vec::new();
+    add_members(&context, &mut Vec::new(), &mut members);
+    for path in members.iter().take(MAX_MEMBERS) {
+        let Some((name, parents)) = path.split_last() else {
+            continue;
         };
-        let escaped = name.replace('~', "~0").replace('/', "~1");
-        path = format!("{path}.{name}");
-        pointer = format!("{pointer}/{escaped}");
+        let parent = parents
+            .iter()
+            .try_fold(&mut context, |value, name| value.get_mut(name.as_str()));
+        let Some(own) = parent.and_then(|parent| parent.as_object_mut()?.remove(name)) else {
+            continue;
+        };
+        let mut is_found = fits(&context);
+        // What a member has to be that cannot be left out.
+        for other in [json!("GET"), json!({}), json!({ "method": "GET" }), own] {
+            let parent = parents
+                .iter()
+                .try_fold(&mut context, |value, name| value.get_mut(name.as_str()));
+            if let Some(Value::Object(members)) = parent {
+                members.insert(name.clone(), other);
+            }
+            is_found = is_found || fits(&context);
+        }
+        if is_found {
+            return UnreadableField(format!("requestContext.{}", path.join(".")));
+        }
+    }
+    UnreadableField::new("requestContext")
+}
+
+/// Adds the path of each member of an object, those of inner objects first.
+fn add_members(value: &Value, path: &mut Vec<String>, members: &mut Vec<Vec<String>>) {
+    let Value::Object(own) = value else {
+        return;
+    };
+    for (name, member) in own {
+        path.push(name.clone());
+        add_members(member, path, members);
+        members.push(path.clone());
+        path.pop();
     }
 }
+
+const MAX_MEMBERS: usize = 300;
 
 /// Removes the members and elements that are null.
 fn remove_nulls(value: &mut Value) {
