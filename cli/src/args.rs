@@ -47,8 +47,8 @@ pub enum Command {
     ///
     /// The command finds the database as a function of the stage does, by the same variables:
     /// STAGELINK_HEROKU_PIPELINE and HEROKU_API_KEY, those of another provider, or DATABASE_URL.
-    /// What the environment leaves open, stagelink.toml says; the token is by default that of the
-    /// Heroku command line.
+    /// The project's stagelink.toml comes first, where there is one; STAGELINK_PROVIDER with its
+    /// variables takes its place. The token is by default that of the Heroku command line.
     #[command(subcommand)]
     Mark(MarkCommand),
     /// Links a Netlify site: gives each deploy context the database of its stage.
