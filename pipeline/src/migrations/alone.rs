@@ -19,8 +19,8 @@ use crate::migrations::statement::{ConcurrentIndex, Statement};
 
 /// Runs and records a statement that Postgres refuses in a transaction, or whose file wants none.
 ///
-/// What works CONCURRENTLY waits without a limit, and keeps no other session waiting. Others have
-/// the lock time-out, and begin again after a pause.
+/// A statement that works CONCURRENTLY waits without a limit, and keeps no other session waiting.
+/// Others have the lock time-out, and begin again after a pause.
 ///
 /// # Errors
 ///

@@ -102,7 +102,7 @@ pub struct IgnoredRules {
 
 /// Judges the files of a run, in the order in which they are applied.
 ///
-/// What a file creates exists for the next ones, though the facts do not know it.
+/// A table that one file creates exists for the next ones, though the facts do not know it.
 pub fn judge_files(files: &[&[Statement]], facts: &TargetFacts) -> Vec<FileJudgement> {
     let mut scope = Scope::new(facts);
     let judged = files.iter().map(|statements| {

@@ -66,7 +66,7 @@ pub(super) struct Piece {
 ///
 /// # Errors
 ///
-/// What leaves open where a statement ends, and what no server runs.
+/// A text that leaves open where a statement ends, and one that no server runs.
 pub(super) fn pieces(sql: &str) -> Result<Vec<Piece>, SplitError> {
     if let Some(at) = sql.find('\0') {
         return Err(error(sql, at, SplitProblem::NulByte));

@@ -1,0 +1,124 @@
+//! The arguments of `stagelink migrate` and its commands.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::args::LocalOptions;
+
+/// The options of `stagelink migrate`.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    mut_arg("project", |arg| arg.help("The project: the folder with migrations/"))
+)]
+pub struct MigrateOptions {
+    /// Another command for migrations.
+    #[command(subcommand)]
+    pub command: Option<MigrateCommand>,
+
+    /// The stage: review, development, staging or production. By default the value of
+    /// STAGELINK_STAGE.
+    #[arg(value_name = "STAGE")]
+    pub stage: Option<String>,
+
+    /// Shows the plan with the SQL of each file, and changes nothing.
+    #[arg(long)]
+    pub plan: bool,
+
+    /// Applies the plan without asking.
+    #[arg(long, short)]
+    pub yes: bool,
+
+    /// Prints one line of JSON to standard output, for an error too, and the plan to standard error.
+    #[arg(long)]
+    pub json: bool,
+
+    /// The folder of the migrations [default: that of stagelink.toml, else migrations in the
+    /// project]
+    #[arg(long, value_name = "DIR")]
+    pub migrations: Option<PathBuf>,
+
+    /// Waits this long at the most for another migration of the database, and for each file whose
+    /// tables are busy.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub wait: u64,
+
+    /// Limits the transaction of each file, which keeps its locks as long as it takes.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub time_limit: u64,
+
+    /// Goes on although folder and history disagree in this way; may be repeated.
+    #[arg(long = "allow", value_name = "DISAGREEMENT", value_enum)]
+    pub allowed: Vec<AllowedDisagreement>,
+
+    /// The local clouds, in place of the variables of a provider.
+    #[command(flatten)]
+    pub local: LocalOptions,
+}
+
+/// Another command for migrations.
+#[derive(Clone, Debug, Subcommand)]
+pub enum MigrateCommand {
+    /// Creates an empty migration with the next number, and prints its path.
+    New(NewMigrationOptions),
+    /// Makes the history of a stage's database take timestamps as numbers.
+    ///
+    /// The history that refinery makes takes numbers up to 2147483647. Afterwards refinery can read
+    /// it only if it is built with its feature int8-versions.
+    WidenHistory(WidenHistoryOptions),
+}
+
+/// The options of `stagelink migrate new`.
+#[derive(Clone, Debug, Parser)]
+pub struct NewMigrationOptions {
+    /// The name, such as add_mail.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// Numbers the file with the time, which does not collide with files of other branches. The
+    /// history of each database has to take such numbers.
+    #[arg(long)]
+    pub timestamp: bool,
+
+    /// The project: the folder with migrations/.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub project: PathBuf,
+
+    /// The folder of the migrations [default: that of stagelink.toml, else migrations in the
+    /// project]
+    #[arg(long, value_name = "DIR")]
+    pub migrations: Option<PathBuf>,
+}
+
+/// The options of `stagelink migrate widen-history`.
+#[derive(Clone, Debug, Parser)]
+#[command(mut_arg("project", |arg| arg.help("The project: the folder with migrations/")))]
+pub struct WidenHistoryOptions {
+    /// The stage. By default the value of STAGELINK_STAGE.
+    #[arg(value_name = "STAGE")]
+    pub stage: Option<String>,
+
+    /// Changes the history without asking.
+    #[arg(long, short)]
+    pub yes: bool,
+
+    /// The folder of the migrations [default: migrations in the project]
+    #[arg(long, value_name = "DIR")]
+    pub migrations: Option<PathBuf>,
+
+    /// The local clouds, in place of the variables of a provider.
+    #[command(flatten)]
+    pub local: LocalOptions,
+}
+
+/// A disagreement of the folder of migrations and a database's history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AllowedDisagreement {
+    /// A file was edited after it was applied: it is left as it is.
+    Edited,
+    /// An applied migration has no file.
+    Missing,
+    /// A file is older than the newest applied one: it is applied.
+    Older,
+}
