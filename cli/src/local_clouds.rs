@@ -180,7 +180,7 @@ mod tests {
             };
             variables(&options, stage).map_err(|error| error.to_string())
         };
-        let staging = Some(Stage::Staging);
+        let staging = Some(Stage::STAGING);
         assert_eq!(found(None, staging), Ok(None));
         assert!(
             found(Some(0), staging)
@@ -190,7 +190,7 @@ mod tests {
         run(project.path(), 8888, std::process::id());
         assert_eq!(found(Some(0), staging).unwrap().unwrap()["A"], "8888");
         assert!(found(Some(0), None).unwrap_err().contains("--stage"));
-        let missing = found(Some(0), Some(Stage::Review)).unwrap_err();
+        let missing = found(Some(0), Some(Stage::REVIEW)).unwrap_err();
         assert!(
             missing.contains("has no stage review: it has staging"),
             "{missing}"

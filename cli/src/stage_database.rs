@@ -221,7 +221,7 @@ mod tests {
             .iter()
             .map(|&(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        add_settings(&mut variables, &file, Stage::Staging)?;
+        add_settings(&mut variables, &file, Stage::STAGING)?;
         Ok(variables)
     }
 

@@ -112,9 +112,9 @@ impl Asked {
 
     async fn resolve(&self) -> Result<Credentials, Error> {
         match self {
-            Self::Heroku(heroku) => heroku.resolve(&ResolveRequest::new(Stage::Staging)).await,
-            Self::Neon(neon) => neon.resolve(&ResolveRequest::new(Stage::Staging)).await,
-            Self::Render(render) => render.resolve(&ResolveRequest::new(Stage::Staging)).await,
+            Self::Heroku(heroku) => heroku.resolve(&ResolveRequest::new(Stage::STAGING)).await,
+            Self::Neon(neon) => neon.resolve(&ResolveRequest::new(Stage::STAGING)).await,
+            Self::Render(render) => render.resolve(&ResolveRequest::new(Stage::STAGING)).await,
         }
     }
 }

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use reqwest::header::{HeaderName, HeaderValue, RANGE};
 use serde::Deserialize;
-use stagelink::Stage;
+use stagelink::{Stage, StageKind};
 
 use crate::api::{Api, ApiAccess, Request, Service};
 use crate::error::{Error, ErrorKind};
@@ -36,9 +36,9 @@ impl Heroku {
             let response = self.api.send(request).await?;
             let couplings: Vec<Coupling> = self.api.read(&response, &action)?;
             for Coupling { stage, app } in couplings {
-                if stage == Stage::Production.as_str() {
+                if stage == StageKind::Production.as_str() {
                     apps.production.push(app.id);
-                } else if stage == Stage::Staging.as_str() {
+                } else if stage == StageKind::Staging.as_str() {
                     apps.staging.push(app.id);
                 }
             }

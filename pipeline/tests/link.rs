@@ -109,7 +109,7 @@ async fn site_is_linked_without_a_terminal() {
         .iter()
         .map(StageDatabase::stage)
         .collect();
-    assert_eq!(stages, [Stage::Production, Stage::Staging]);
+    assert_eq!(stages, [Stage::PRODUCTION, Stage::STAGING]);
     // The pipeline, its couplings, the app's name, the config vars: each stage is resolved once.
     assert_eq!(clouds.heroku.requests().len(), 8);
 
@@ -193,7 +193,7 @@ async fn token_that_reads_production_is_refused_before_there_is_a_plan() {
     let token = clouds.heroku.create_token(&Access::Apps(apps.into()));
     let request = clouds
         .request("one")
-        .with_token(Stage::Staging, "WIDE", token.expect("a token").into())
+        .with_token(Stage::STAGING, "WIDE", token.expect("a token").into())
         .expect("a linked stage");
     let databases = StageDatabases::find(&request).await.expect("databases");
     let error = plan(&request, &databases).await.unwrap_err();

@@ -83,7 +83,7 @@ pub use crate::provider::Provider;
 pub use crate::provider::Render;
 pub use crate::provider::ResolveRequest;
 pub use crate::provider::StaticUrl;
-pub use crate::stage::Stage;
+pub use crate::stage::{Stage, StageKind};
 
 pub use deadpool_postgres;
 pub use secrecy::SecretString;

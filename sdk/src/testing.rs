@@ -37,7 +37,7 @@ use crate::stage::Stage;
 ///
 /// impl Provider for Notebook {
 ///     async fn resolve(&self, request: &ResolveRequest) -> Result<Credentials, Error> {
-///         if request.stage != Stage::Staging {
+///         if request.stage != Stage::STAGING {
 ///             let stage = request.stage;
 ///             let message = format!("the notebook has no page for stage {stage}: write one");
 ///             return Err(Error::new(ErrorKind::App, message));
@@ -54,8 +54,8 @@ use crate::stage::Stage;
 /// let notebook = Notebook(Mutex::new(DatabaseUrl::parse(first, "the test")?));
 /// let written = DatabaseUrl::parse(next, "the test")?;
 ///
-/// Conformance::of(&notebook, Stage::Staging)
-///     .without_database(Stage::Production)
+/// Conformance::of(&notebook, Stage::STAGING)
+///     .without_database(Stage::PRODUCTION)
 ///     .check(first, async || {
 ///         *notebook.0.lock().expect("no holder panics") = written;
 ///         next.to_owned()
@@ -308,12 +308,12 @@ pub fn rehearse_tap(input: &[u8]) {
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub fn rehearse_credentials(variable: &str) -> String {
-    let credentials = match parse_deploy_time(&variable.into(), Stage::Staging) {
+    let credentials = match parse_deploy_time(&variable.into(), Stage::STAGING) {
         Err(error) => return texts(&error),
         Ok(credentials) => credentials,
     };
-    let written = credentials.to_variable(Stage::Staging);
-    let again = parse_deploy_time(&written, Stage::Staging).expect("what was read can be written");
+    let written = credentials.to_variable(Stage::STAGING);
+    let again = parse_deploy_time(&written, Stage::STAGING).expect("what was read can be written");
     assert!(
         again.url.is_same_as(&credentials.url),
         "the URL is another one"
@@ -382,7 +382,7 @@ mod tests {
         async fn resolve(&self, request: &ResolveRequest) -> Result<Credentials, Error> {
             match self.fault {
                 Fault::KnowsEveryStage => {}
-                _ if request.stage == Stage::Staging => {}
+                _ if request.stage == Stage::STAGING => {}
                 Fault::SaysUnavailable => {
                     return Err(Error::new(ErrorKind::ProviderUnavailable, "down"));
                 }
@@ -430,9 +430,9 @@ mod tests {
             kept: Mutex::default(),
             asking: AtomicBool::new(false),
         };
-        Conformance::of(&fake, Stage::Staging)
+        Conformance::of(&fake, Stage::STAGING)
             .secret("t0k3n")
-            .without_database(Stage::Production)
+            .without_database(Stage::PRODUCTION)
             .check(FIRST, async || {
                 *fake.url.lock().unwrap() = NEXT;
                 NEXT.to_owned()

@@ -12,7 +12,7 @@ fn conformance<'a, P: Provider + Debug>(
     harness: &FunctionHarness,
     token: &str,
 ) -> Conformance<'a, P> {
-    Conformance::of(provider, Stage::Staging)
+    Conformance::of(provider, Stage::STAGING)
         .secret(&harness.variables[token])
         .secret(CANARY)
 }
@@ -35,7 +35,7 @@ async fn heroku_conforms_to_the_provider_contract() {
     let heroku = Heroku::new(settings).expect("its settings are good");
     let url = fixture.database.url();
     conformance(&heroku, &fixture, "HEROKU_API_KEY")
-        .without_database(Stage::Production)
+        .without_database(Stage::PRODUCTION)
         .check(&url, async || {
             fixture.set_url(&rotated(&url));
             rotated(&url)
@@ -79,7 +79,7 @@ async fn check_at<P: Provider + Debug>(fixture: &ProviderFixture, provider: &P) 
 async fn fixed_url_conforms_to_the_provider_contract() {
     let url = format!("postgres://shop:{CANARY}@db.example/shop");
     let fixed = StaticUrl::parse(&url.as_str().into()).expect("it is a URL");
-    Conformance::of(&fixed, Stage::Staging)
+    Conformance::of(&fixed, Stage::STAGING)
         .check(&url, async || url.clone())
         .await;
 }

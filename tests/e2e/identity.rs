@@ -310,7 +310,7 @@ async fn functions_and_operators_of_the_database_cannot_stand_in_for_the_catalog
     fixture.set_url(&format!("{}{path}", fixture.database.url()));
     assert_eq!(refusal(&fixture).await, Some(ErrorKind::WrongDatabase));
     let found = link(&fixture).inspect().await.expect("an answer");
-    assert_eq!(found.mark, StageMark::Of(stagelink::Stage::Production));
+    assert_eq!(found.mark, StageMark::Of(stagelink::Stage::PRODUCTION));
     mark(&fixture, "stagelink:staging").await;
     assert_eq!(refusal(&fixture).await, None);
 }
@@ -432,7 +432,7 @@ async fn command_shows_sets_replaces_and_removes_the_mark() {
     let replaced = command(&fixture, &["set", "--replace"]).await;
     assert!(replaced.status.success(), "{}", text(&replaced.stderr));
     let found = link(&fixture).inspect().await.expect("an answer");
-    assert_eq!(found.mark, StageMark::Of(stagelink::Stage::Staging));
+    assert_eq!(found.mark, StageMark::Of(stagelink::Stage::STAGING));
 
     assert!(command(&fixture, &["remove"]).await.status.success());
     let found = link(&fixture).inspect().await.expect("an answer");

@@ -31,7 +31,7 @@ impl CountingProvider {
     fn database(&self) -> Database {
         let limits = Limits::default();
         Database::with_provider(
-            Stage::Staging,
+            Stage::STAGING,
             self.clone(),
             limits,
             ServerSettings::default(),

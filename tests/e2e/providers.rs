@@ -26,7 +26,7 @@ async fn neon_is_reached_through_its_pooler_unless_disabled() {
         };
         let neon = Neon::new(settings).expect("its settings are good");
         let credentials = neon
-            .resolve(&ResolveRequest::new(Stage::Staging))
+            .resolve(&ResolveRequest::new(Stage::STAGING))
             .await
             .expect("credentials");
         assert_eq!(credentials.url().host().ends_with("-pooler"), pooled);

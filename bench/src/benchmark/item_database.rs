@@ -49,7 +49,7 @@ impl ItemDatabase {
         certificate.write_all(pem.as_bytes())?;
         let url = StaticUrl::parse(&database.url().into())?;
         let (limits, settings) = (Limits::default(), ServerSettings::default());
-        let link = Database::with_provider(Stage::Staging, url, limits, settings);
+        let link = Database::with_provider(Stage::STAGING, url, limits, settings);
         let found = link.inspect().await?;
         let credentials = found.credentials.to_variable(found.stage);
         step.done(server.description());

@@ -104,7 +104,7 @@ impl Variant {
         match self {
             // Credentials from deploy time, and no provider: the SDK makes no request.
             Self::Stagelink => vec![
-                ("STAGELINK_STAGE", Stage::Staging.to_string()),
+                ("STAGELINK_STAGE", Stage::STAGING.to_string()),
                 ("STAGELINK_CREDENTIALS", access.credentials.clone()),
             ],
             Self::Floor => vec![("DATABASE_URL", access.url.clone())],

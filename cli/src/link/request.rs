@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use secrecy::SecretString;
 use serde::Deserialize;
-use stagelink::Stage;
+use stagelink::{Stage, StageKind};
 use stagelink_pipeline::{ApiAccess, LinkRequest, SettingsFile};
 
 use crate::args::LinkOptions;
@@ -36,7 +36,7 @@ pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRe
     let stages = stages_of(options, file)?;
     let staging_branch = options.staging_branch.as_deref();
     let staging_branch = staging_branch
-        .or_else(|| file?.stages().get(&Stage::Staging)?.branch())
+        .or_else(|| file?.stages().get(&Stage::STAGING)?.branch())
         .unwrap_or("staging");
     let mut request = LinkRequest::new(site, pipeline, heroku)
         .with_settings(&environment.0)
@@ -52,7 +52,7 @@ pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRe
         Err(error) => return Err(error),
     }
     for (&stage, settings) in file.map(SettingsFile::stages).into_iter().flatten() {
-        let is_used = stages.contains(&stage) || stage >= Stage::Staging;
+        let is_used = stages.contains(&stage) || stage.kind() >= StageKind::Staging;
         if let Some(app) = settings.heroku_app().filter(|_| is_used) {
             request = request.with_app(stage, app)?;
         }
@@ -159,7 +159,7 @@ impl Environment {
             bail!(
                 "--token-for {stage}=… takes the name of an environment variable that holds the \
                  token, such as --token-for {stage}={}_HEROKU_API_KEY, and not the token",
-                stage.as_str().to_uppercase()
+                stage.name().to_uppercase()
             );
         }
         let advice = format!("it was named by --token-for as the token of stage {stage}");
@@ -177,9 +177,9 @@ fn stages_of(options: &LinkOptions, file: Option<&SettingsFile>) -> anyhow::Resu
     let stages = file.map(SettingsFile::stages);
     let stages = stages.filter(|stages| !stages.is_empty());
     let is_linked = |stage: &Stage| {
-        *stage == Stage::Review || stages.is_none_or(|stages| stages.contains_key(stage))
+        stage.kind() == StageKind::Review || stages.is_none_or(|stages| stages.contains_key(stage))
     };
-    let all = [Stage::Production, Stage::Staging, Stage::Review];
+    let all = [Stage::PRODUCTION, Stage::STAGING, Stage::REVIEW];
     Ok(all.into_iter().filter(is_linked).collect())
 }
 
@@ -236,7 +236,7 @@ mod tests {
         let vars = [("STAGING_TOKEN", " t "), ("EMPTY", " ")];
         let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let environment = Environment::new(vars);
-        let token = |name| environment.token(name, Stage::Staging);
+        let token = |name| environment.token(name, Stage::STAGING);
         assert!(token("STAGING_TOKEN").is_ok());
         let unset = token("EMPTY").unwrap_err().to_string();
         assert!(unset.contains("EMPTY is not set"), "{unset}");
@@ -253,7 +253,7 @@ mod tests {
             by_stage("--app", &given)
         };
         let apps = read(&["staging=a", "review=b"]).unwrap();
-        assert_eq!(apps[&Stage::Staging], "a");
+        assert_eq!(apps[&Stage::STAGING], "a");
         for wrong in [
             &["c4n4ry"][..],
             &["c4n4ry=a"],

@@ -1,6 +1,6 @@
 //! The plan of `stagelink link` as tables.
 
-use stagelink::one_line;
+use stagelink::{Stage, one_line};
 use stagelink_pipeline::{LinkPlan, VariableChange};
 
 use crate::table::Table;
@@ -26,7 +26,7 @@ pub(super) fn text(plan: &LinkPlan) -> String {
             None if row.is_secret => "(a secret)".to_owned(),
             None => String::new(),
         };
-        let stage = row.stage.map_or("", |stage| stage.as_str());
+        let stage = row.stage.as_ref().map_or("", Stage::as_str);
         variables.add_row([
             &row.context.to_string(),
             stage,

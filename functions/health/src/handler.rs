@@ -18,7 +18,8 @@ pub(crate) async fn handle(request: Request) -> Result<Response<Body>, Problem> 
         );
     }
     let database = Database::from_request(&request);
-    let stage = database.stage().ok().map(Stage::as_str);
+    let stage = database.stage().ok();
+    let stage = stage.as_ref().map(Stage::as_str);
     let phases = probe(&database).await.map_err(|error| {
         Problem::from(error)
             .with_member("stage", stage)

@@ -1,7 +1,7 @@
 //! The variables that each deploy context should have: pure.
 
 use secrecy::SecretString;
-use stagelink::Stage;
+use stagelink::{Stage, StageKind};
 
 use crate::link::prove::{ContextToken, ProvedTokens};
 use crate::link::request::LinkRequest;
@@ -84,7 +84,7 @@ impl<'a> ContextPlan<'a> {
             variables.push((TOKEN, token.clone()));
         }
         if let Some(database) = self.database
-            && !(has_token && self.stage == Stage::Review)
+            && !(has_token && self.stage.kind() == StageKind::Review)
         {
             let value = database.credentials.to_variable(self.stage);
             variables.push((CREDENTIALS, value));
@@ -150,9 +150,9 @@ pub(super) fn desired_variables(
 /// Returns whether a context belongs to a linked stage, or to no stage at all.
 fn is_of_linked_stage(context: &DeployContext, contexts: &[ContextPlan<'_>]) -> bool {
     let stage = match context {
-        DeployContext::Production => Stage::Production,
-        DeployContext::Branch(_) => Stage::Staging,
-        DeployContext::BranchDeploy | DeployContext::DeployPreview => Stage::Review,
+        DeployContext::Production => Stage::PRODUCTION,
+        DeployContext::Branch(_) => Stage::STAGING,
+        DeployContext::BranchDeploy | DeployContext::DeployPreview => Stage::REVIEW,
         DeployContext::All | DeployContext::Other(_) => return true,
     };
     contexts.iter().any(|plan| plan.stage == stage)
@@ -241,7 +241,7 @@ mod tests {
     fn context_with_a_token_knows_where_to_ask() {
         let production = linked(
             DeployContext::Production,
-            Stage::Production,
+            Stage::PRODUCTION,
             ContextToken::Given("c4n4ry".into()),
         );
         let (has, absent) = of(&production, &DeployContext::Production);
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn preview_without_a_token_has_its_stage_alone() {
         let context = DeployContext::DeployPreview;
-        let preview = linked(context.clone(), Stage::Review, ContextToken::None);
+        let preview = linked(context.clone(), Stage::REVIEW, ContextToken::None);
         let (has, absent) = of(&preview, &context);
         assert_eq!(has, ["STAGELINK_STAGE=review"]);
         assert!(absent.iter().eq(but_token_and_stage()), "{absent:?}");
@@ -275,7 +275,7 @@ mod tests {
     fn other_branches_get_nothing_that_the_branch_of_staging_could_inherit() {
         let context = DeployContext::BranchDeploy;
         let token = ContextToken::Given("c4n4ry".into());
-        let branches = linked(context.clone(), Stage::Review, token);
+        let branches = linked(context.clone(), Stage::REVIEW, token);
         let (has, absent) = of(&branches, &context);
         assert_eq!(has, ["STAGELINK_STAGE=review"]);
         assert!(absent.iter().eq(but_token_and_stage()), "{absent:?}");
@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn deploy_time_credentials_are_never_set_for_all_contexts() {
         let context = DeployContext::Production;
-        let linked = linked(context, Stage::Production, ContextToken::None);
+        let linked = linked(context, Stage::PRODUCTION, ContextToken::None);
         assert_eq!(of(&linked, &DeployContext::All).1, [CREDENTIALS]);
     }
 
@@ -310,7 +310,7 @@ mod tests {
             values: values.into(),
         }]);
         let staging = Branch("staging".to_owned());
-        let (request, tokens) = linked(staging, Stage::Staging, ContextToken::None);
+        let (request, tokens) = linked(staging, Stage::STAGING, ContextToken::None);
         let desired = desired_variables(&ContextPlan::all(&request, &[], &tokens), &site);
         let former = desired.last().unwrap();
         assert_eq!(former.key, FORMER_CREDENTIALS);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use secrecy::{ExposeSecret, SecretString};
-use stagelink::Stage;
+use stagelink::{Stage, StageKind};
 
 use crate::link::change::Change;
 use crate::link::request::LinkRequest;
@@ -127,12 +127,12 @@ fn stage_of(context: &DeployContext, request: &LinkRequest, own: &[Variable]) ->
     let given = given.and_then(|variable| variable.value_in(context)?.text.as_ref());
     let given = given.and_then(|text| text.expose_secret().parse().ok());
     match context {
-        DeployContext::Production => Stage::Production,
+        DeployContext::Production => Stage::PRODUCTION,
         // No other context may have what is production's, whatever stage it is given.
-        DeployContext::Branch(branch) if *branch == request.staging_branch => Stage::Staging,
+        DeployContext::Branch(branch) if *branch == request.staging_branch => Stage::STAGING,
         _ => given
-            .filter(|stage| *stage != Stage::Production)
-            .unwrap_or(Stage::Review),
+            .filter(|stage: &Stage| stage.kind() != StageKind::Production)
+            .unwrap_or(Stage::REVIEW),
     }
 }
 
@@ -226,10 +226,11 @@ fn kept_values(
     };
     let developer = DeployContext::Other("dev".to_owned());
     let stages = owners.stages_of(text.expose_secret(), None);
+    let is_productions = stages.iter().any(|of| of.kind() == StageKind::Production);
     let may_have_it = contexts.iter().map(|of| &of.context);
     let may_have_it = may_have_it
         .filter(|context| !leak.reaches.contains(context))
-        .chain((!stages.contains(&Stage::Production)).then_some(&developer));
+        .chain((!is_productions).then_some(&developer));
     let kept = may_have_it.filter(has_it);
     kept.map(|context| (context.clone(), text.clone()))
         .collect()

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use stagelink::{Database, Settings, Stage, StageMark};
+use stagelink::{Database, Settings, Stage, StageKind, StageMark};
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
@@ -81,7 +81,7 @@ impl<'a> OwnerSearch<'a> {
         let roots = self.request.shared_settings();
         let roots = roots.filter(|(name, _)| *name == "STAGELINK_ROOT_CERTIFICATES");
         let variables = [
-            ("STAGELINK_STAGE", Stage::Development.as_str()),
+            ("STAGELINK_STAGE", StageKind::Development.as_str()),
             ("STAGELINK_PROVIDER", "url"),
             ("STAGELINK_CONNECT_TIMEOUT_MS", "3000"),
             ("DATABASE_URL", url.expose_secret()),

@@ -6,7 +6,7 @@ use std::fmt;
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, Serializer};
-use stagelink::Stage;
+use stagelink::{Stage, StageKind};
 
 use crate::api::ApiAccess;
 use crate::error::{Error, ErrorKind};
@@ -111,8 +111,8 @@ impl LinkPlan {
         let stage = changes.iter().position(|change| change.key() == STAGE);
         let stage = stage.unwrap_or(changes.len());
         changes.splice(stage..stage, removals);
-        let mut secrets = databases.secrets(request, Stage::Production);
-        secrets.extend(tokens.of_site.reading(Stage::Production).cloned());
+        let mut secrets = databases.secrets(request, Stage::PRODUCTION);
+        secrets.extend(tokens.of_site.reading(Stage::PRODUCTION).cloned());
         ensure_no_production_secret(&changes, &secrets, site)?;
         Ok(Self {
             site: site.name.clone(),
@@ -359,8 +359,8 @@ fn note_on_token(plan: &ContextPlan<'_>) -> Option<Cow<'static, str>> {
     if plan.has_token() {
         return None;
     }
-    Some(match (stage, plan.database) {
-        (Stage::Review, None) => "previews have no database: for the review app of each pull \
+    Some(match (stage.kind(), plan.database) {
+        (StageKind::Review, None) => "previews have no database: for the review app of each pull \
              request give them a token with --token-for review=VARIABLE"
             .into(),
         _ => format!(

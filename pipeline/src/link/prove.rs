@@ -1,7 +1,7 @@
 //! The proof that no token of a linked context outside of production reads production's config vars.
 
 use secrecy::{ExposeSecret, SecretString};
-use stagelink::{Provider as _, ProviderSettings, ResolveRequest, Stage};
+use stagelink::{Provider as _, ProviderSettings, ResolveRequest, Stage, StageKind};
 
 use crate::api::ApiAccess;
 use crate::attempts;
@@ -63,15 +63,15 @@ impl ProvedTokens {
         let own = Heroku::new(&request.heroku)?;
         let mut apps = own.apps(&request.pipeline).await?;
         let named = |stage| request.app(stage).map(str::to_owned);
-        apps.production.extend(named(Stage::Production));
-        apps.staging.extend(named(Stage::Staging));
+        apps.production.extend(named(Stage::PRODUCTION));
+        apps.staging.extend(named(Stage::STAGING));
         let mut proved: Vec<(Stage, ApiAccess)> = Vec::new();
         for ((context, stage), token) in request.contexts.iter().zip(&of_contexts) {
             let stage = *stage;
             let access = match token {
                 ContextToken::None => continue,
                 ContextToken::Given(_) => request.tokens[&stage].clone(),
-                ContextToken::Kept if stage == Stage::Production => continue,
+                ContextToken::Kept if stage.kind() == StageKind::Production => continue,
                 ContextToken::Kept => kept_token(request, site, context, stage)?,
             };
             let is_same = |(of, other): &(Stage, ApiAccess)| {
@@ -81,15 +81,15 @@ impl ProvedTokens {
                 continue;
             }
             let heroku = Heroku::new(&access)?;
-            if stage != Stage::Production {
-                let production = Stage::Production;
+            if stage.kind() != StageKind::Production {
+                let production = Stage::PRODUCTION;
                 heroku
                     .ensure_cannot_read(&apps.production, production, stage)
                     .await?;
             }
             // The author of a pull request may run code with it.
-            if stage == Stage::Review {
-                let staging = Stage::Staging;
+            if stage.kind() == StageKind::Review {
+                let staging = Stage::STAGING;
                 heroku
                     .ensure_cannot_read(&apps.staging, staging, stage)
                     .await?;
@@ -106,7 +106,7 @@ impl ProvedTokens {
         }
         let proofs = proved
             .iter()
-            .filter(|(stage, _)| *stage != Stage::Production);
+            .filter(|(stage, _)| stage.kind() != StageKind::Production);
         Ok(Self {
             proofs: proofs.count(),
             of_site: SiteTokens::find(request, site, &apps).await?,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
-use stagelink::{Settings, Stage};
+use stagelink::{Settings, Stage, StageKind};
 
 use crate::api::ApiAccess;
 use crate::error::{Error, ErrorKind};
@@ -52,10 +52,10 @@ impl LinkRequest {
             heroku,
             pipeline: pipeline.into(),
             contexts: vec![
-                (DeployContext::Production, Stage::Production),
-                (DeployContext::Branch("staging".to_owned()), Stage::Staging),
-                (DeployContext::DeployPreview, Stage::Review),
-                (DeployContext::BranchDeploy, Stage::Review),
+                (DeployContext::Production, Stage::PRODUCTION),
+                (DeployContext::Branch("staging".to_owned()), Stage::STAGING),
+                (DeployContext::DeployPreview, Stage::REVIEW),
+                (DeployContext::BranchDeploy, Stage::REVIEW),
             ],
             staging_branch: "staging".to_owned(),
             apps: BTreeMap::new(),
@@ -108,18 +108,16 @@ impl LinkRequest {
         }
         self.contexts.clear();
         staging_branch.clone_into(&mut self.staging_branch);
-        for &stage in Stage::ALL
-            .iter()
-            .rev()
-            .filter(|stage| stages.contains(stage))
-        {
-            match stage {
-                Stage::Production => self.contexts.push((DeployContext::Production, stage)),
-                Stage::Staging => {
+        let kinds = StageKind::ALL.iter().rev();
+        let linked = kinds.map(|&kind| Stage::of_kind(kind));
+        for stage in linked.filter(|stage| stages.contains(stage)) {
+            match stage.kind() {
+                StageKind::Production => self.contexts.push((DeployContext::Production, stage)),
+                StageKind::Staging => {
                     let branch = DeployContext::Branch(staging_branch.to_owned());
                     self.contexts.push((branch, stage));
                 }
-                Stage::Review => {
+                StageKind::Review => {
                     self.contexts.push((DeployContext::DeployPreview, stage));
                     if other_branches {
                         self.contexts.push((DeployContext::BranchDeploy, stage));
@@ -286,7 +284,7 @@ impl LinkRequest {
 }
 
 /// The stages whose databases linked ones are compared with, whether they are linked or not.
-pub(super) const COMPARED_STAGES: &[Stage] = &[Stage::Production, Stage::Staging];
+pub(super) const COMPARED_STAGES: &[Stage] = &[Stage::PRODUCTION, Stage::STAGING];
 
 /// The settings that find a database, and prove that it is the right one. Functions need the same
 /// ones as the operator who links them.
@@ -313,7 +311,7 @@ mod tests {
 
     #[test]
     fn each_stage_has_its_contexts() {
-        let all = [Stage::Review, Stage::Staging, Stage::Production];
+        let all = [Stage::REVIEW, Stage::STAGING, Stage::PRODUCTION];
         let request = |stages: &[Stage], branch, others| {
             contexts(&request().with_stages(stages, branch, others).unwrap())
         };
@@ -327,7 +325,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            request(&[Stage::Review], "next", false),
+            request(&[Stage::REVIEW], "next", false),
             ["deploy-preview=review"]
         );
         assert_eq!(request(&all, "staging", true), contexts(&self::request()));
@@ -336,10 +334,10 @@ mod tests {
     #[test]
     fn branch_that_is_called_like_a_context_is_refused() {
         for name in ["production", "dev", "all", "deploy-preview", ""] {
-            let refused = request().with_stages(&[Stage::Staging], name, true);
+            let refused = request().with_stages(&[Stage::STAGING], name, true);
             assert_eq!(refused.unwrap_err().kind(), ErrorKind::Settings, "{name}");
         }
-        let development = [Stage::Development];
+        let development = [Stage::DEVELOPMENT];
         assert!(
             request()
                 .with_stages(&development, "staging", true)
@@ -349,14 +347,14 @@ mod tests {
 
     #[test]
     fn option_for_a_stage_that_is_not_linked_is_refused() {
-        let request = request().with_stages(&[Stage::Staging], "staging", true);
+        let request = request().with_stages(&[Stage::STAGING], "staging", true);
         let request = request.unwrap();
-        let token = request.clone().with_token(Stage::Review, "A", "t".into());
-        let app = request.clone().with_app(Stage::Review, "a");
+        let token = request.clone().with_token(Stage::REVIEW, "A", "t".into());
+        let app = request.clone().with_app(Stage::REVIEW, "a");
         for refused in [app, token] {
             let error = refused.unwrap_err().to_string();
             assert!(error.contains("which is not linked"), "{error}");
         }
-        assert!(request.with_app(Stage::Production, "a").is_ok());
+        assert!(request.with_app(Stage::PRODUCTION, "a").is_ok());
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use secrecy::{ExposeSecret, SecretString};
-use stagelink::Stage;
+use stagelink::{Stage, StageKind};
 
 use crate::api::ApiAccess;
 use crate::error::Error;
@@ -88,7 +88,7 @@ impl SiteTokens {
             let leaked = read.iter().copied().filter(|other| match stage {
                 None => true,
                 Some(own) if *other == own => false,
-                Some(own) => !read.contains(&own) || own != Stage::Production,
+                Some(own) => !read.contains(&own) || own.kind() != StageKind::Production,
             });
             stages.extend(leaked);
         }
@@ -149,8 +149,8 @@ async fn reach(
     let heroku = Heroku::new(&access)?;
     let mut read = BTreeSet::new();
     for (stage, apps) in [
-        (Stage::Production, &apps.production),
-        (Stage::Staging, &apps.staging),
+        (Stage::PRODUCTION, &apps.production),
+        (Stage::STAGING, &apps.staging),
     ] {
         let action = format!("find out if a token of the site reads {stage}'s config vars");
         match heroku.find_readable(apps, &action).await {
@@ -238,7 +238,9 @@ const SHORTEST_BYTES: usize = 20;
 mod tests {
     use super::*;
 
-    use Stage::{Development, Production, Review, Staging};
+    const REVIEW: Stage = Stage::REVIEW;
+    const STAGING: Stage = Stage::STAGING;
+    const PRODUCTION: Stage = Stage::PRODUCTION;
 
     #[test]
     fn token_is_found_by_its_variable_or_by_its_form() {
@@ -274,26 +276,26 @@ mod tests {
     #[test]
     fn token_leads_to_what_it_reads_and_its_own_stage_does_not_have() {
         let tokens = SiteTokens::of(&[
-            ("both", &[Production, Staging]),
-            ("narrow", &[Staging]),
+            ("both", &[PRODUCTION, STAGING]),
+            ("narrow", &[STAGING]),
             ("none", &[]),
         ]);
         for (token, stage, expected) in [
-            ("both", Production, &[][..]),
-            ("both", Staging, &[Production]),
-            ("both", Review, &[Staging, Production]),
-            ("narrow", Production, &[Staging]),
-            ("narrow", Staging, &[]),
-            ("narrow", Review, &[Staging]),
-            ("narrow", Development, &[Staging]),
-            ("none", Review, &[]),
-            ("unknown", Review, &[]),
+            ("both", PRODUCTION, &[][..]),
+            ("both", STAGING, &[PRODUCTION]),
+            ("both", REVIEW, &[STAGING, PRODUCTION]),
+            ("narrow", PRODUCTION, &[STAGING]),
+            ("narrow", STAGING, &[]),
+            ("narrow", REVIEW, &[STAGING]),
+            ("narrow", Stage::DEVELOPMENT, &[STAGING]),
+            ("none", REVIEW, &[]),
+            ("unknown", REVIEW, &[]),
         ] {
             let stages = tokens.stages_of(token, Some(stage));
             assert!(stages.iter().eq(expected), "{token} in {stage}: {stages:?}");
         }
         assert_eq!(tokens.stages_of("token=both", None).len(), 2);
-        assert_eq!(tokens.reading(Production).count(), 1);
+        assert_eq!(tokens.reading(PRODUCTION).count(), 1);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! of the other stages.
 
 use secrecy::{ExposeSecret, SecretString};
-use stagelink::{Credentials, Database, DatabaseInfo, Settings, Stage, StageMark};
+use stagelink::{Credentials, Database, DatabaseInfo, Settings, Stage, StageKind, StageMark};
 
 use crate::attempts;
 use crate::error::{Error, ErrorKind};
@@ -46,7 +46,7 @@ impl StageDatabases {
         let mut databases = Self::default();
         let stages = request.stages();
         for &stage in &stages {
-            if stage == Stage::Review && request.app(stage).is_none() {
+            if stage.kind() == StageKind::Review && request.app(stage).is_none() {
                 continue;
             }
             let found = StageDatabase::find(request, stage).await?;
@@ -63,7 +63,7 @@ impl StageDatabases {
             match databases.compare(request, stage).await {
                 Ok(found) => databases.compared.push(found),
                 Err(error) if error.kind() == ErrorKind::Isolation => return Err(error),
-                Err(error) if stage == Stage::Production && request.needs_production => {
+                Err(error) if stage.kind() == StageKind::Production && request.needs_production => {
                     return Err(error.context(
                         "the database of stage production is not known, so nothing shows that no \
                          other stage gets it: name its app with --app production=APP, or link \

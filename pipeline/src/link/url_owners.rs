@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use secrecy::{ExposeSecret, SecretString};
-use stagelink::Stage;
+use stagelink::{Stage, StageKind};
 
 use crate::error::Error;
 use crate::link::connection_string::{ConnectionString, UNNAMED, connection_strings, readings};
@@ -59,9 +59,10 @@ impl UrlOwners {
             };
             owners.push((found, owner));
         }
-        let stages = Stage::ALL.iter().map(|&stage| {
+        let stages = StageKind::ALL.iter().map(|&kind| {
+            let stage = Stage::of_kind(kind);
             let mut secrets = databases.secrets(request, stage);
-            if stage == Stage::Production {
+            if kind == StageKind::Production {
                 // The operator's own token reads production's config vars.
                 secrets.push(request.heroku.token.clone());
             }
@@ -206,7 +207,7 @@ mod tests {
         assert!(shown.iter().all(|text| !text.contains('@')), "{shown:?}");
         let value = "postgres://u:p@h/d";
         let mut owners = UrlOwners::unknown("postgres://u:p@h/d postgres://u:p@i/e");
-        owners.owners[0].1 = Owner::Stage(Stage::Staging);
+        owners.owners[0].1 = Owner::Stage(Stage::STAGING);
         assert!(owners.unknown_in(value).is_empty());
         assert!(
             owners

@@ -140,5 +140,5 @@ fn joined(items: impl IntoIterator<Item = impl fmt::Display>, separator: &str) -
 }
 
 fn display_each<S: Serializer>(stages: &BTreeSet<Stage>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(stages.iter().map(|stage| stage.as_str()))
+    serializer.collect_seq(stages.iter().map(Stage::as_str))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use secrecy::{ExposeSecret, SecretString};
-use stagelink::Stage;
+use stagelink::{Stage, StageKind};
 
 use crate::link::site_tokens::SiteTokens;
 use crate::link::url_owners::UrlOwners;
@@ -43,6 +43,7 @@ impl ValueOwners<'_> {
         }
         // Production's functions may have what reads production.
         let reason = self.tokens.unknown_in(text)?;
-        (stage != Stage::Production).then(|| FindingKind::UnknownToken(reason.to_owned()))
+        (stage.kind() != StageKind::Production)
+            .then(|| FindingKind::UnknownToken(reason.to_owned()))
     }
 }

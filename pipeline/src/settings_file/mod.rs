@@ -150,7 +150,7 @@ impl SettingsFile {
     /// [`ErrorKind::Settings`] when the file does not have the stage.
     pub fn stage(&self, stage: Stage) -> Result<&StageSettings, Error> {
         self.stages.get(&stage).ok_or_else(|| {
-            let names: Vec<_> = self.stages.keys().map(|stage| stage.as_str()).collect();
+            let names: Vec<_> = self.stages.keys().map(Stage::as_str).collect();
             let has = match names.is_empty() {
                 true => "it has no stages".to_owned(),
                 false => format!("it has {}", names.join(", ")),

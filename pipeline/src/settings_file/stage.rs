@@ -1,7 +1,7 @@
 //! One stage of `stagelink.toml`: its branch, and the source of its database.
 
 use serde::Deserialize;
-use stagelink::Stage;
+use stagelink::{Stage, StageKind};
 
 use crate::error::{Error, ErrorKind};
 use crate::settings_file::check::ensure_text;
@@ -186,7 +186,7 @@ impl StageTable {
         heroku: &HerokuTable,
     ) -> Result<StageSettings, Error> {
         self.ensure_texts(stage)?;
-        if self.branch.is_some() && stage != Stage::Staging {
+        if self.branch.is_some() && stage.kind() != StageKind::Staging {
             return Err(Error::new(
                 ErrorKind::Settings,
                 format!(
@@ -289,7 +289,7 @@ impl StageTable {
                 format!(
                     "stages.{stage}.url.variable is not the name of an environment variable in \
                      capital letters, such as {}_DATABASE_URL: the URL itself is a secret and stays out of the file",
-                    stage.as_str().to_uppercase()
+                    stage.name().to_uppercase()
                 ),
             )),
             _ => Ok(()),

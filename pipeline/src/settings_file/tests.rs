@@ -46,12 +46,12 @@ fn whole_file_is_read() {
     assert_eq!(file.pipeline(), Some("guestbook"));
     assert_eq!(file.migrations(), Path::new("db/migrations"));
     assert_eq!(file.stages().len(), 4);
-    let staging = file.stage(Stage::Staging).unwrap();
+    let staging = file.stage(Stage::STAGING).unwrap();
     assert_eq!(
         (staging.branch(), staging.heroku_app()),
         (Some("next"), None)
     );
-    let production = file.stage(Stage::Production).unwrap();
+    let production = file.stage(Stage::PRODUCTION).unwrap();
     assert_eq!(production.heroku_app(), Some("guestbook-eu"));
 }
 
@@ -65,7 +65,7 @@ fn each_provider_becomes_the_variables_of_a_function() {
     };
     for (stage, expected) in [
         (
-            Stage::Production,
+            Stage::PRODUCTION,
             &[
                 ("STAGELINK_PROVIDER", "heroku"),
                 ("STAGELINK_HEROKU_PIPELINE", "guestbook"),
@@ -73,7 +73,7 @@ fn each_provider_becomes_the_variables_of_a_function() {
             ][..],
         ),
         (
-            Stage::Development,
+            Stage::DEVELOPMENT,
             &[
                 ("STAGELINK_PROVIDER", "neon"),
                 ("STAGELINK_NEON_PROJECT", "p"),
@@ -83,7 +83,7 @@ fn each_provider_becomes_the_variables_of_a_function() {
             ],
         ),
         (
-            Stage::Review,
+            Stage::REVIEW,
             &[
                 ("STAGELINK_PROVIDER", "url"),
                 ("DATABASE_URL", "postgres://q"),
@@ -94,7 +94,7 @@ fn each_provider_becomes_the_variables_of_a_function() {
     }
     let render = "[stages.staging]\nrender = { postgres = \"dpg-1\" }";
     assert_eq!(
-        variables(render, Stage::Staging),
+        variables(render, Stage::STAGING),
         owned(&[
             ("STAGELINK_PROVIDER", "render"),
             ("STAGELINK_RENDER_POSTGRES", "dpg-1")
@@ -102,15 +102,15 @@ fn each_provider_becomes_the_variables_of_a_function() {
     );
     let config_var = "heroku = { pipeline = \"a\", config_var = \"B_URL\" }\nstages.staging = {}";
     assert!(
-        variables(config_var, Stage::Staging).contains(&("STAGELINK_CONFIG_VAR", "B_URL".into()))
+        variables(config_var, Stage::STAGING).contains(&("STAGELINK_CONFIG_VAR", "B_URL".into()))
     );
-    assert!(variables("[stages.staging]", Stage::Staging).is_empty());
+    assert!(variables("[stages.staging]", Stage::STAGING).is_empty());
 }
 
 #[test]
 fn url_whose_variable_is_not_set_is_an_error_that_names_it() {
     let file = read(WHOLE).unwrap();
-    let review = file.stage(Stage::Review).unwrap();
+    let review = file.stage(Stage::REVIEW).unwrap();
     let error = review.variables(|_| None).unwrap_err().to_string();
     assert!(error.contains("QA_URL is not set"), "{error}");
 }
@@ -119,7 +119,7 @@ fn url_whose_variable_is_not_set_is_an_error_that_names_it() {
 fn stage_that_is_missing_is_named_with_those_that_are_there() {
     let error = read("[stages.staging]")
         .unwrap()
-        .stage(Stage::Production)
+        .stage(Stage::PRODUCTION)
         .unwrap_err();
     let error = error.to_string();
     assert!(
@@ -208,18 +208,18 @@ fn written_file_is_read_back() {
         pipeline: "guestbook".to_owned(),
         staging_branch: "next".to_owned(),
         stages: vec![
-            (Stage::Production, Some("guestbook-eu".to_owned())),
-            (Stage::Staging, None),
-            (Stage::Review, None),
+            (Stage::PRODUCTION, Some("guestbook-eu".to_owned())),
+            (Stage::STAGING, None),
+            (Stage::REVIEW, None),
         ],
     }
     .to_string();
     let file = read(&text).unwrap();
     assert_eq!(file.site(), Some("guest\"book"));
     assert_eq!(file.stages().len(), 3);
-    assert_eq!(file.stage(Stage::Staging).unwrap().branch(), Some("next"));
+    assert_eq!(file.stage(Stage::STAGING).unwrap().branch(), Some("next"));
     assert_eq!(
-        file.stage(Stage::Production).unwrap().heroku_app(),
+        file.stage(Stage::PRODUCTION).unwrap().heroku_app(),
         Some("guestbook-eu")
     );
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use stagelink::Stage;
+use stagelink::{Stage, StageKind};
 use toml::Value;
 
 use crate::settings_file::SettingsFile;
@@ -60,7 +60,7 @@ impl fmt::Display for NewSettingsFile {
         )?;
         for (stage, app) in &self.stages {
             writeln!(f, "\n[stages.{stage}]")?;
-            if *stage == Stage::Staging {
+            if stage.kind() == StageKind::Staging {
                 writeln!(f, "branch = {}", quoted(&self.staging_branch))?;
             }
             if let Some(app) = app {

@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn built_settings_without_a_pooler_do_not_take_the_providers() {
-        let built = Settings::builder(Stage::Staging)
+        let built = Settings::builder(Stage::STAGING)
             .provider(HerokuSettings::new(HerokuApp::in_pipeline("p"), "token").with_pooler(true))
             .server(ServerSettings {
                 pooler: crate::config::Pooler::Never,
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn built_settings_are_those_of_the_environment() {
         let app = HerokuApp::in_pipeline("guestbook").with_app("guestbook-blue");
-        let built = Settings::builder(Stage::Staging)
+        let built = Settings::builder(Stage::STAGING)
             .provider(HerokuSettings::new(app, "token").with_pooler(true))
             .build()
             .unwrap();
@@ -250,12 +250,12 @@ mod tests {
         let neon = NeonSettings::new("project", "br-1", "shop", "shop", "token");
         let render = RenderSettings::new("dpg-1", "token");
         for builder in [
-            Settings::builder(Stage::Production).provider(neon),
-            Settings::builder(Stage::Production).provider(render),
-            Settings::builder(Stage::Production)
+            Settings::builder(Stage::PRODUCTION).provider(neon),
+            Settings::builder(Stage::PRODUCTION).provider(render),
+            Settings::builder(Stage::PRODUCTION)
                 .provider(ProviderSettings::Url("postgres://u@h/d".into())),
-            Settings::builder(Stage::Production).deploy_time("production=postgres://u@h/d"),
-            Settings::builder(Stage::Review),
+            Settings::builder(Stage::PRODUCTION).deploy_time("production=postgres://u@h/d"),
+            Settings::builder(Stage::REVIEW),
         ] {
             builder.build().unwrap();
         }
@@ -263,12 +263,12 @@ mod tests {
 
     #[test]
     fn settings_without_a_source_or_an_unauthenticated_production_are_refused() {
-        let nothing = Settings::builder(Stage::Production);
+        let nothing = Settings::builder(Stage::PRODUCTION);
         let danger = ServerSettings {
             danger_unauthenticated: true,
             ..ServerSettings::default()
         };
-        let danger = Settings::builder(Stage::Production)
+        let danger = Settings::builder(Stage::PRODUCTION)
             .deploy_time("production=postgres://u@h/d")
             .server(danger);
         for builder in [nothing, danger] {

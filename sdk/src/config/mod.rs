@@ -14,7 +14,7 @@ mod tests;
 use secrecy::SecretString;
 
 use crate::error::{Error, ErrorKind};
-use crate::stage::Stage;
+use crate::stage::{Stage, StageKind};
 
 pub(crate) use self::environment::Environment;
 #[cfg(feature = "lambda")]
@@ -137,10 +137,10 @@ impl Settings {
     /// use stagelink::{HerokuApp, HerokuSettings, Settings, Stage};
     ///
     /// let app = HerokuApp::in_pipeline("guestbook");
-    /// let settings = Settings::builder(Stage::Staging)
+    /// let settings = Settings::builder(Stage::STAGING)
     ///     .provider(HerokuSettings::new(app, "token"))
     ///     .build()?;
-    /// assert_eq!(settings.stage, Stage::Staging);
+    /// assert_eq!(settings.stage, Stage::STAGING);
     /// # Ok::<(), stagelink::Error>(())
     /// ```
     pub fn builder(stage: Stage) -> SettingsBuilder {
@@ -149,7 +149,10 @@ impl Settings {
 
     /// Checks what holds for all settings, from the environment or built.
     fn check(self) -> Result<Self, Error> {
-        if self.provider.is_none() && self.deploy_time.is_none() && self.stage != Stage::Review {
+        if self.provider.is_none()
+            && self.deploy_time.is_none()
+            && self.stage.kind() != StageKind::Review
+        {
             return Err(Error::new(
                 ErrorKind::Settings,
                 "no source of the database is set: set STAGELINK_HEROKU_PIPELINE and \
@@ -186,7 +189,7 @@ impl Settings {
     ///     ("STAGELINK_HEROKU_PIPELINE", "guestbook"),
     ///     ("HEROKU_API_KEY", "…"),
     /// ])?;
-    /// assert_eq!(settings.stage, Stage::Staging);
+    /// assert_eq!(settings.stage, Stage::STAGING);
     /// # Ok::<(), stagelink::Error>(())
     /// ```
     ///

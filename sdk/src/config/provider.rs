@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::config::Pooler;
 use crate::config::source::{IgnoredSource, Located, Source, SourceChoice};
 use crate::error::{Error, ErrorKind};
-use crate::stage::Stage;
+use crate::stage::{Stage, StageKind};
 
 /// The source of a stage's database URL.
 #[derive(Debug)]
@@ -230,14 +230,14 @@ impl ProviderVariables {
         built_for: Option<&str>,
     ) -> Result<Option<u64>, Error> {
         let set = self.stagelink_heroku_pull_request.take();
-        if set.is_some() && stage != Stage::Review {
+        if set.is_some() && stage.kind() != StageKind::Review {
             return Err(settings(format!(
                 "STAGELINK_HEROKU_PULL_REQUEST is set in stage {stage}, but only stage review has \
                  pull requests: set it for the deploy contexts of previews alone"
             )));
         }
         let (name, text) = match (&set, built_for) {
-            _ if stage != Stage::Review => return Ok(None),
+            _ if stage.kind() != StageKind::Review => return Ok(None),
             (Some(text), _) => ("STAGELINK_HEROKU_PULL_REQUEST", text.as_str()),
             (None, Some(text)) if !text.trim().is_empty() => {
                 ("STAGELINK_BUILT_FOR_PULL_REQUEST", text)

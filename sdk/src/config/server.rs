@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use crate::error::{Error, ErrorKind};
-use crate::stage::Stage;
+use crate::stage::{Stage, StageKind};
 
 /// The proofs that a stage's database and its server have to give, and how to connect to them.
 #[derive(Clone, Debug)]
@@ -92,7 +92,7 @@ impl Default for ServerSettings {
 impl ServerSettings {
     /// Refuses an unauthenticated server for production.
     pub(crate) fn check_for(&self, stage: Stage) -> Result<(), Error> {
-        if self.danger_unauthenticated && stage == Stage::Production {
+        if self.danger_unauthenticated && stage.kind() == StageKind::Production {
             return Err(settings(
                 "STAGELINK_DANGER_UNAUTHENTICATED is set, which production does not take: remove \
                  it, and pin the server's key with STAGELINK_SERVER_PIN (`stagelink mark show` \

@@ -1,7 +1,7 @@
 //! The choice of the source that a stage's database URL comes from.
 
 use crate::error::{Error, ErrorKind};
-use crate::stage::Stage;
+use crate::stage::{Stage, StageKind};
 
 /// A source by its name in `STAGELINK_PROVIDER`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,10 @@ impl SourceChoice {
         }
         match located {
             [] => Ok(Self::None),
-            [only] if only.tells_stages_apart || (!has_deploy_time && stage != Stage::Review) => {
+            [only]
+                if only.tells_stages_apart
+                    || (!has_deploy_time && stage.kind() != StageKind::Review) =>
+            {
                 Ok(Self::Use(only.source))
             }
             [only] => Ok(Self::Ignored(IgnoredSource {
@@ -297,23 +300,23 @@ mod tests {
             let credentials = ("STAGELINK_CREDENTIALS", CREDENTIALS);
             let named = ("STAGELINK_PROVIDER", name);
             let ignored = Ok(Found::Ignores(variables[0].0));
-            let chosen = choose(variables, &[credentials], Stage::Staging);
+            let chosen = choose(variables, &[credentials], Stage::STAGING);
             assert_eq!(chosen, ignored, "{name} beside the stage's entry");
-            let chosen = choose(variables, &[], Stage::Review);
+            let chosen = choose(variables, &[], Stage::REVIEW);
             assert_eq!(chosen, ignored, "{name} for a preview");
             for (more, stage, reason) in [
-                (&[][..], Stage::Staging, "knows one database"),
-                (&[named], Stage::Staging, "knows one database"),
-                (&[named], Stage::Review, "knows one database"),
-                (&[named, credentials], Stage::Staging, "knows one database"),
+                (&[][..], Stage::STAGING, "knows one database"),
+                (&[named], Stage::STAGING, "knows one database"),
+                (&[named], Stage::REVIEW, "knows one database"),
+                (&[named, credentials], Stage::STAGING, "knows one database"),
                 (
                     &[credentials],
-                    Stage::Production,
+                    Stage::PRODUCTION,
                     "has no entry for stage production",
                 ),
                 (
                     &[credentials],
-                    Stage::Review,
+                    Stage::REVIEW,
                     "has no entry for stage review",
                 ),
             ] {

@@ -65,7 +65,7 @@ fn refusal(vars: &[(&'static str, &'static str)]) -> Error {
 #[test]
 fn heroku_settings_get_their_defaults() {
     let settings = with(&[]).unwrap();
-    assert_eq!(settings.stage, Stage::Staging);
+    assert_eq!(settings.stage, Stage::STAGING);
     assert_eq!(settings.limits.pool_size.get(), 1);
     let Some(ProviderSettings::Heroku(heroku)) = settings.provider else {
         panic!("not heroku")

@@ -67,7 +67,7 @@ pub(crate) fn of_stage(
 fn split(entry: &str) -> Result<(Stage, &str), Error> {
     let (owner, url) = entry.split_once('=').ok_or_else(malformed)?;
     // The message does not quote the unknown name: it may be part of a URL.
-    Ok((Stage::named(owner).ok_or_else(malformed)?, url))
+    Ok((Stage::written(owner).ok_or_else(malformed)?, url))
 }
 
 fn duplicate_entry(stage: Stage) -> Error {
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     fn refusal(deploy_time: &str) -> Error {
-        let error = parse(&deploy_time.into(), Stage::Staging).unwrap_err();
+        let error = parse(&deploy_time.into(), Stage::STAGING).unwrap_err();
         assert!(!format!("{error:?}").contains("c4n4ry"));
         error
     }
@@ -122,7 +122,7 @@ mod tests {
     fn credentials_of_the_stage_are_read() {
         let credentials = parse(
             &"staging=postgres://u:p@h/d?sslmode=require".into(),
-            Stage::Staging,
+            Stage::STAGING,
         );
         assert_eq!(credentials.unwrap().url().database(), "d");
     }
@@ -131,9 +131,9 @@ mod tests {
     fn credentials_survive_the_round_trip_through_the_variable() {
         let url = "postgres://u:c4n4ry@h:5433/d?sslmode=require";
         let credentials = Credentials::new(DatabaseUrl::parse(url, "a test").unwrap(), "a test");
-        let deploy_time = credentials.to_variable(Stage::Review);
+        let deploy_time = credentials.to_variable(Stage::REVIEW);
         assert!(!format!("{deploy_time:?}").contains("c4n4ry"));
-        let again = parse(&deploy_time, Stage::Review).unwrap();
+        let again = parse(&deploy_time, Stage::REVIEW).unwrap();
         assert!(again.url().is_same_as(credentials.url()));
     }
 
@@ -142,13 +142,13 @@ mod tests {
         let text = "staging=postgres://u:c4n4ry@h/d#scram=4096:c2FsdA==:\
             Y2xpZW50Y2xpZW50Y2xpZW50Y2xpZW50Y2xpZW50Y2w=:\
             c2VydmVyc2VydmVyc2VydmVyc2VydmVyc2VydmVyc2U=";
-        let credentials = parse(&text.into(), Stage::Staging).unwrap();
+        let credentials = parse(&text.into(), Stage::STAGING).unwrap();
         assert!(credentials.scram_keys.is_some());
         let plain = "postgres://u:c4n4ry@h/d";
         let plain = DatabaseUrl::parse(plain, "a test").unwrap();
         assert!(credentials.url().is_same_as(&plain));
         assert_eq!(
-            credentials.to_variable(Stage::Staging).expose_secret(),
+            credentials.to_variable(Stage::STAGING).expose_secret(),
             text
         );
         assert!(!format!("{credentials:?}").contains("Y2xp"));
@@ -164,7 +164,7 @@ mod tests {
         let url = "postgres://u:c4n4ry%21long@h/d";
         let text = format!("staging={url}#scram={keys}");
         let direct = DatabaseUrl::parse("postgres://u:short@h/d", "a test").unwrap();
-        let credentials = parse(&text.into(), Stage::Staging).unwrap();
+        let credentials = parse(&text.into(), Stage::STAGING).unwrap();
         let secrets = credentials.with_direct(direct).secrets();
         let secrets: Vec<_> = secrets.iter().map(ExposeSecret::expose_secret).collect();
         assert_eq!(
@@ -190,11 +190,11 @@ mod tests {
     fn stage_entry_is_found_among_several() {
         let deploy_time =
             "staging=postgres://u:c4n4ry@h/s\n production=postgres://u:c4n4ry@h/p".into();
-        let own = of_stage(&deploy_time, Stage::Production).unwrap().unwrap();
+        let own = of_stage(&deploy_time, Stage::PRODUCTION).unwrap().unwrap();
         assert_eq!(own.expose_secret(), "production=postgres://u:c4n4ry@h/p");
-        assert!(of_stage(&deploy_time, Stage::Review).unwrap().is_none());
+        assert!(of_stage(&deploy_time, Stage::REVIEW).unwrap().is_none());
         for twice_or_none in ["staging=a staging=b", "staging=a b"] {
-            let error = of_stage(&twice_or_none.into(), Stage::Staging).unwrap_err();
+            let error = of_stage(&twice_or_none.into(), Stage::STAGING).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Settings);
         }
         assert_eq!(

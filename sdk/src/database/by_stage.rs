@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use crate::config::Environment;
 use crate::database::Database;
 use crate::error::{Error, ErrorKind};
-use crate::stage::Stage;
+use crate::stage::{Stage, StageKind};
 
 /// The databases of one process on AWS Lambda, by the stage of an invocation.
 ///
@@ -48,7 +48,7 @@ enum Inner {
     /// The invoked alias names the stage.
     ByAlias {
         environment: Box<Environment>,
-        /// In the order of [`Stage::ALL`].
+        /// In the order of [`StageKind::ALL`].
         databases: Box<[OnceLock<Database>]>,
     },
 }
@@ -77,7 +77,7 @@ impl Databases {
         match environment {
             Ok(environment) if !environment.names_stage() => Self(Arc::new(Inner::ByAlias {
                 environment: Box::new(environment),
-                databases: Stage::ALL.iter().map(|_| OnceLock::new()).collect(),
+                databases: StageKind::ALL.iter().map(|_| OnceLock::new()).collect(),
             })),
             environment => Self::from(Database::new(environment.and_then(Environment::settings))),
         }
@@ -102,7 +102,7 @@ impl Databases {
                     databases,
                 },
                 Some(alias),
-            ) => Ok(databases[alias as usize].get_or_init(|| {
+            ) => Ok(databases[alias.kind() as usize].get_or_init(|| {
                 Database::new(Environment::clone(environment).settings_of_alias(alias))
             })),
             (Inner::ByAlias { .. }, None) => Err(no_stage(qualifier(invoked_function_arn))),
@@ -159,7 +159,7 @@ impl fmt::Debug for Databases {
 /// the end of the ARN first.
 fn stage_of_alias(arn: &str) -> Option<Stage> {
     let (_, last) = arn.rsplit_once(':')?;
-    let stage = Stage::named(last)?;
+    let stage = StageKind::named(last).map(Stage::of_kind)?;
     (qualifier(arn) == Some(last)).then_some(stage)
 }
 
@@ -230,8 +230,9 @@ mod tests {
 
     #[test]
     fn alias_that_is_called_after_a_stage_names_it() {
-        for &stage in Stage::ALL {
-            assert_eq!(invoked(&HEROKU, &by(stage.as_str())).unwrap(), stage);
+        for &kind in StageKind::ALL {
+            let stage = invoked(&HEROKU, &by(kind.as_str())).unwrap();
+            assert_eq!(stage, Stage::of_kind(kind));
         }
     }
 
@@ -239,8 +240,8 @@ mod tests {
     fn stages_in_turn_have_a_database_each_that_stays() {
         let databases = Databases::from_vars(HEROKU);
         let database = |stage| databases.for_function_arn(&by(stage)).unwrap();
-        assert_eq!(database("staging").stage().unwrap(), Stage::Staging);
-        assert_eq!(database("production").stage().unwrap(), Stage::Production);
+        assert_eq!(database("staging").stage().unwrap(), Stage::STAGING);
+        assert_eq!(database("production").stage().unwrap(), Stage::PRODUCTION);
         assert!(std::ptr::eq(database("staging"), database("staging")));
         assert!(databases.named().is_none());
         assert_eq!(databases.made().count(), 2);
@@ -273,9 +274,9 @@ mod tests {
     fn variable_names_the_stage_unless_the_alias_names_another() {
         let vars = [HEROKU.as_slice(), &[("STAGELINK_STAGE", "staging")]].concat();
         for qualifier in ["staging", "live", "$LATEST", "3"] {
-            assert_eq!(invoked(&vars, &by(qualifier)).unwrap(), Stage::Staging);
+            assert_eq!(invoked(&vars, &by(qualifier)).unwrap(), Stage::STAGING);
         }
-        assert_eq!(invoked(&vars, FUNCTION).unwrap(), Stage::Staging);
+        assert_eq!(invoked(&vars, FUNCTION).unwrap(), Stage::STAGING);
         let error = invoked(&vars, &by("production")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Stage);
         assert!(error.to_string().contains("STAGELINK_STAGE says staging"));
@@ -312,7 +313,7 @@ mod tests {
             assert!(error.to_string().contains(one), "{error}");
             assert!(!format!("{error:?}").contains("c4n4ry"));
             let named = [vars, &[("STAGELINK_STAGE", "staging")]].concat();
-            assert_eq!(invoked(&named, &by("staging")).unwrap(), Stage::Staging);
+            assert_eq!(invoked(&named, &by("staging")).unwrap(), Stage::STAGING);
         }
     }
 
@@ -322,7 +323,7 @@ mod tests {
                             production=postgres://u:c4n4ry@h/p?sslmode=require";
         let deploy_time = [("STAGELINK_CREDENTIALS", BOTH)];
         for stage in ["staging", "production"] {
-            assert_eq!(invoked(&deploy_time, &by(stage)).unwrap().as_str(), stage);
+            assert_eq!(invoked(&deploy_time, &by(stage)).unwrap().name(), stage);
         }
         let error = invoked(&deploy_time, &by("review")).unwrap_err();
         assert!(
@@ -332,7 +333,7 @@ mod tests {
         assert!(!format!("{error:?}").contains("c4n4ry"));
         // A pipeline may know a stage that has no entry.
         let vars = [HEROKU.as_slice(), &deploy_time].concat();
-        assert_eq!(invoked(&vars, &by("review")).unwrap(), Stage::Review);
+        assert_eq!(invoked(&vars, &by("review")).unwrap(), Stage::REVIEW);
         // Where the variable names the stage, another stage's entry is a mistake.
         let named = [deploy_time[0], ("STAGELINK_STAGE", "staging")];
         let error = invoked(&named, &by("staging")).unwrap_err();

@@ -36,7 +36,7 @@ impl StageMark {
         let mut settings = settings.unwrap_or_default().lines();
         match settings.find_map(|setting| setting.strip_prefix(PREFIX)) {
             None => Self::None,
-            Some(stage) => match Stage::named(stage) {
+            Some(stage) => match Stage::written(stage) {
                 Some(stage) => Self::Of(stage),
                 None => Self::Unknown(stage.to_owned()),
             },
@@ -210,11 +210,11 @@ mod tests {
         for (settings, expected) in [
             (
                 Some("application_name=stagelink:staging"),
-                StageMark::Of(Stage::Staging),
+                StageMark::Of(Stage::STAGING),
             ),
             (
                 Some("TimeZone=UTC\napplication_name=stagelink:production\nwork_mem=8MB"),
-                StageMark::Of(Stage::Production),
+                StageMark::Of(Stage::PRODUCTION),
             ),
             (
                 Some("application_name=stagelink:prod"),
@@ -239,8 +239,8 @@ mod tests {
     #[test]
     fn mark_of_another_stage_is_refused_both_ways() {
         for (mark, stage) in [
-            (Stage::Production, Stage::Staging),
-            (Stage::Staging, Stage::Production),
+            (Stage::PRODUCTION, Stage::STAGING),
+            (Stage::STAGING, Stage::PRODUCTION),
         ] {
             for required in [false, true] {
                 let error = StageMark::Of(mark).check(stage, required, &url());
@@ -249,12 +249,12 @@ mod tests {
             }
         }
         let unknown = StageMark::Unknown("test".to_owned());
-        unknown.check(Stage::Staging, false, &url()).unwrap_err();
+        unknown.check(Stage::STAGING, false, &url()).unwrap_err();
     }
 
     #[test]
     fn unmarked_database_is_accepted_unless_a_mark_is_required() {
-        let check = |required| StageMark::None.check(Stage::Staging, required, &url());
+        let check = |required| StageMark::None.check(Stage::STAGING, required, &url());
         check(false).unwrap();
         assert!(check(true).unwrap_err().to_string().contains("mark set"));
     }
@@ -263,7 +263,7 @@ mod tests {
     fn refusal_quotes_a_mark_that_is_no_stage_without_its_control_characters() {
         for (mark, shown) in [
             (StageMark::None, "none"),
-            (StageMark::Of(Stage::Review), "review"),
+            (StageMark::Of(Stage::REVIEW), "review"),
             (StageMark::Unknown("a \"b\"\n".to_owned()), r#""a \"b\"\n""#),
             (
                 StageMark::Unknown("x".repeat(90)),
@@ -271,7 +271,7 @@ mod tests {
             ),
         ] {
             assert_eq!(mark.to_string(), shown);
-            let Err(error) = mark.check(Stage::Staging, false, &url()) else {
+            let Err(error) = mark.check(Stage::STAGING, false, &url()) else {
                 continue;
             };
             assert!(
@@ -289,7 +289,7 @@ mod tests {
             let (client, _) = connect(move |_| reply.take().unwrap()).await;
             StageMark::query(&client, &url()).await
         };
-        assert_eq!(query(marked).await.unwrap(), StageMark::Of(Stage::Review));
+        assert_eq!(query(marked).await.unwrap(), StageMark::Of(Stage::REVIEW));
         assert_eq!(query(Reply::Row(None)).await.unwrap(), StageMark::None);
         let error = query(Reply::Empty).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::DatabaseUnreachable, "{error}");
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn statement_quotes_the_name_of_the_database() {
         assert_eq!(
-            set_statement("a\"b", Some(Stage::Review)),
+            set_statement("a\"b", Some(Stage::REVIEW)),
             "ALTER DATABASE \"a\"\"b\" SET application_name TO 'stagelink:review'"
         );
     }

@@ -19,8 +19,8 @@ async fn each_context_gets_its_stages_database_and_functions_reach_it() {
     }
     assert!(linked.output.contains("stagelink mark set --stage staging"));
     for (context, stage, own) in [
-        (Context::Production, Stage::Production, &site.production),
-        (staging(), Stage::Staging, &site.staging),
+        (Context::Production, Stage::PRODUCTION, &site.production),
+        (staging(), Stage::STAGING, &site.staging),
     ] {
         let link = Database::new(Settings::from_vars(site.functions_in(&context)));
         let found = link.inspect().await.expect("a database");

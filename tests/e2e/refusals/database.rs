@@ -58,7 +58,7 @@ async fn full_database_is_reported_with_retry_after() {
     let mut limits = Limits::default();
     limits.pool_size = NonZeroUsize::new(20).expect("not zero");
     let link = Database::with_provider(
-        Stage::Staging,
+        Stage::STAGING,
         Fixed(url),
         limits,
         ServerSettings::default(),

@@ -57,7 +57,7 @@ impl Provider for ChangeableProvider {
 }
 
 fn database_of(provider: ChangeableProvider, limits: Limits) -> Database {
-    Database::with_provider(Stage::Staging, provider, limits, ServerSettings::default())
+    Database::with_provider(Stage::STAGING, provider, limits, ServerSettings::default())
 }
 
 /// Database behind a proxy that simulates a faulty network, and a link to it.

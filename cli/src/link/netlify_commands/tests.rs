@@ -47,11 +47,11 @@ fn unset(key: &str, context: DeployContext) -> Change {
 /// Returns the lines, without the words that begin each, and the shell variables that they read.
 fn printed(changes: &[Change], desired: &[DesiredVariable]) -> (Vec<String>, Vec<String>) {
     let stage_of = |context: &DeployContext| match context {
-        Production => Some(Stage::Production),
-        DeployContext::Branch(_) => Some(Stage::Staging),
+        Production => Some(Stage::PRODUCTION),
+        DeployContext::Branch(_) => Some(Stage::STAGING),
         _ => None,
     };
-    let tokens = [(Stage::Staging, "STAGING_TOKEN".to_owned())].into();
+    let tokens = [(Stage::STAGING, "STAGING_TOKEN".to_owned())].into();
     let mut inputs = BTreeSet::new();
     let lines = VariableLine::of_changes(changes, desired);
     let texts = lines.iter().map(|line| {

@@ -122,8 +122,9 @@ impl<'a> VariableLine<'a> {
             let word = match self.is_secret {
                 false => quoted(value.expose_secret()),
                 true => {
-                    let stage = stage_of(context).map_or("", |stage| stage.as_str());
-                    let token = tokens.iter().find(|(of, _)| of.as_str() == stage);
+                    let stage = stage_of(context);
+                    let stage = stage.as_ref().map_or("", Stage::name);
+                    let token = tokens.iter().find(|(of, _)| of.name() == stage);
                     let name = match token.filter(|_| self.key == TOKEN) {
                         Some((_, name)) => name.clone(),
                         None => secret_variable(self.key, stage),
@@ -141,7 +142,7 @@ impl<'a> VariableLine<'a> {
 
 /// The shell variable that holds a stage's deploy-time credentials.
 pub(super) fn credentials_variable(stage: Stage) -> String {
-    secret_variable("STAGELINK_CREDENTIALS", stage.as_str())
+    secret_variable("STAGELINK_CREDENTIALS", stage.name())
 }
 
 /// The linked contexts whose functions have a database. The deploys of other branches get their
@@ -159,10 +160,10 @@ pub(super) fn contexts_with_database(plan: &LinkPlan) -> BTreeSet<&DeployContext
 fn contexts_of_former_credentials(plan: &LinkPlan) -> Vec<String> {
     let linked: BTreeSet<_> = plan.variables.iter().filter_map(|row| row.stage).collect();
     let of_stages = [
-        (Stage::Production, "production"),
-        (Stage::Staging, "branch:*"),
-        (Stage::Review, "branch-deploy"),
-        (Stage::Review, "deploy-preview"),
+        (Stage::PRODUCTION, "production"),
+        (Stage::STAGING, "branch:*"),
+        (Stage::REVIEW, "branch-deploy"),
+        (Stage::REVIEW, "deploy-preview"),
     ];
     of_stages
         .into_iter()

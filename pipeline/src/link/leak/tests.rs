@@ -49,9 +49,12 @@ fn report_after(
     changes: &mut [Change],
     desired: &BTreeSet<(&str, &DeployContext)>,
 ) -> LeakReport {
-    let secrets = |stage: &Stage| (*stage, vec![format!("secret-of-{stage}").into()]);
-    let urls = UrlOwners::of_secrets(Stage::ALL.iter().map(secrets).collect());
-    let tokens = SiteTokens::of(&[("token-of-both", &[Stage::Production, Stage::Staging])]);
+    let secrets = |kind: &StageKind| {
+        let stage = Stage::of_kind(*kind);
+        (stage, vec![format!("secret-of-{stage}").into()])
+    };
+    let urls = UrlOwners::of_secrets(StageKind::ALL.iter().map(secrets).collect());
+    let tokens = SiteTokens::of(&[("token-of-both", &[Stage::PRODUCTION, Stage::STAGING])]);
     let owners = ValueOwners {
         urls: &urls,
         tokens: &tokens,
@@ -173,7 +176,7 @@ fn leak_of_the_account_or_of_a_stage_that_is_not_linked_stays() {
         report.findings.len()
     };
     assert_eq!(report_of(&request(), &[], &account), 1);
-    let request = request().with_stages(&[Stage::Staging], "staging", true);
+    let request = request().with_stages(&[Stage::STAGING], "staging", true);
     let request = request.unwrap();
     let own = [variable("A", &[(DeployPreview, P), (Production, S)])];
     assert_eq!(report_of(&request, &own, &[]), 2);
@@ -191,7 +194,7 @@ fn branch_that_is_not_linked_is_of_the_stage_that_it_is_given_and_stagings_branc
         variable("B_STAGE", &[(branch("feature"), "staging")]),
         variable("STAGELINK_STAGE", &[(branch("given"), "staging")]),
     ];
-    let request = request().with_stages(&[Stage::Production], "staging", true);
+    let request = request().with_stages(&[Stage::PRODUCTION], "staging", true);
     let report = report(&request.unwrap(), &own, &[]);
     let [leak] = &report.findings[..] else {
         panic!("{:?}", report.findings);
@@ -201,7 +204,7 @@ fn branch_that_is_not_linked_is_of_the_stage_that_it_is_given_and_stagings_branc
 
 #[test]
 fn leak_that_a_linked_context_shares_with_others_goes() {
-    let request = request().with_stages(&[Stage::Staging], "staging", true);
+    let request = request().with_stages(&[Stage::STAGING], "staging", true);
     let own = [variable("A", &[(BranchDeploy, P)])];
     let report = report(&request.unwrap(), &own, &[]);
     assert_eq!(shown(&report.removals), ["unset -branch-deploy"]);

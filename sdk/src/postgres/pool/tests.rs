@@ -59,7 +59,7 @@ impl Fake {
         };
         let provider = AnyProvider::new(self.clone());
         let server = ServerSettings::default();
-        Arc::new(Pool::new(Stage::Staging, provider, None, limits, server).unwrap())
+        Arc::new(Pool::new(Stage::STAGING, provider, None, limits, server).unwrap())
     }
 
     fn asked(&self) -> usize {
@@ -215,7 +215,7 @@ fn pool_that_no_database_would_fill_is_refused_before_its_places_are_allocated()
     };
     let provider = AnyProvider::new(Fake::new(Behaviour::Same));
     let server = ServerSettings::default();
-    let refused = Pool::new(Stage::Staging, provider, None, limits, server);
+    let refused = Pool::new(Stage::STAGING, provider, None, limits, server);
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Settings);
 }
 

@@ -18,7 +18,7 @@ use crate::credentials::{Credentials, DatabaseUrl};
 use crate::error::{Error, ErrorKind};
 use crate::provider::http::{ApiClient, ProviderApi, path_segment};
 use crate::provider::{Provider, ResolveRequest};
-use crate::stage::Stage;
+use crate::stage::{Stage, StageKind};
 
 use self::review::{ReviewApp, ReviewAppChoice};
 
@@ -63,7 +63,7 @@ impl Heroku {
     ) -> Result<String, Error> {
         let subject = format!("pipeline {pipeline}");
         let id = self.pipeline_id(pipeline, &subject).await?;
-        let mut apps = self.coupled_apps(&id, &subject, &[stage]).await?;
+        let mut apps = self.coupled_apps(&id, &subject, &[stage.kind()]).await?;
         match (wanted, apps.len()) {
             (None, 1) => Ok(apps.remove(0)),
             (_, 0) => Err(Error::new(
@@ -133,8 +133,8 @@ impl Heroku {
                 None,
             ));
         };
-        let stages = [Stage::Review, Stage::Development];
-        let apps = self.coupled_apps(&id, &subject, &stages).await?;
+        let kinds = [StageKind::Review, StageKind::Development];
+        let apps = self.coupled_apps(&id, &subject, &kinds).await?;
         self.resolve_named_app(wanted, &apps, "stage review or development", &subject)
             .await
     }
@@ -145,19 +145,19 @@ impl Heroku {
         Ok(found.id)
     }
 
-    /// Lists the ids of all apps that a pipeline has for the given stages.
+    /// Lists the ids of all apps that a pipeline has in its stages of the given kinds.
     async fn coupled_apps(
         &self,
         pipeline_id: &str,
         subject: &str,
-        stages: &[Stage],
+        kinds: &[StageKind],
     ) -> Result<Vec<String>, Error> {
         let path = format!(
             "/pipelines/{}/pipeline-couplings",
             path_segment(pipeline_id)
         );
         let couplings: Vec<Coupling> = self.list(&path, "couplings", subject).await?;
-        let is_wanted = |stage: &str| stages.iter().any(|wanted| wanted.as_str() == stage);
+        let is_wanted = |stage: &str| kinds.iter().any(|kind| kind.as_str() == stage);
         Ok(couplings
             .into_iter()
             .filter(|coupling| is_wanted(&coupling.stage))
@@ -233,8 +233,8 @@ impl Heroku {
             };
             let others = response.database_url_names().unwrap_or_default();
             let message = attachments::missing(&name, &self.config_var, &others);
-            return Err(match stage {
-                Stage::Review => Error::no_database(message, None),
+            return Err(match stage.kind() {
+                StageKind::Review => Error::no_database(message, None),
                 _ => Error::new(ErrorKind::DatabaseUrl, message),
             });
         };
@@ -285,8 +285,10 @@ impl Provider for Heroku {
                 pull_request,
             } => {
                 let wanted = app.as_deref();
-                let app = match stage {
-                    Stage::Review => self.app_of_preview(pipeline, wanted, *pull_request).await?,
+                let app = match stage.kind() {
+                    StageKind::Review => {
+                        self.app_of_preview(pipeline, wanted, *pull_request).await?
+                    }
                     _ => self.app_in_pipeline(stage, pipeline, wanted).await?,
                 };
                 self.database_url(&app, stage).await

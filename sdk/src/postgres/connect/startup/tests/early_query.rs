@@ -35,7 +35,7 @@ async fn early_query_goes_out_with_the_scram_proof_and_their_response_is_dropped
         let Ok(ResponseAtStart::Row(row)) = response else {
             panic!("no row with {part} bytes at once");
         };
-        assert_eq!(StageMark::of_row(&row), Some(StageMark::Of(Stage::Staging)));
+        assert_eq!(StageMark::of_row(&row), Some(StageMark::Of(Stage::STAGING)));
         let startup = message(0, b"");
         started.stream.write_all(&startup[1..]).await.unwrap();
         let mut got = Vec::new();
@@ -88,7 +88,7 @@ async fn mark_is_what_the_first_row_says_and_nothing_else() {
     let (columns, ready) = (columns_at_start(), message(b'Z', b"I"));
     let complete = message(b'C', b"SELECT 1\0");
     let row = |setting| row_at_start(setting);
-    let production = StageMark::Of(Stage::Production);
+    let production = StageMark::Of(Stage::PRODUCTION);
     for (says, expected) in [
         (
             vec![
