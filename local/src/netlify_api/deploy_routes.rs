@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::account::Account;
 use super::api_error::{ApiError, parse_body};
 use super::app_state::AppState;
+use super::context::Context;
 use super::deploys::{DeployBody, DeployRecord, DeployState, UploadedFunction};
 use super::env_vars::EnvScope;
 
@@ -24,6 +25,8 @@ pub(super) fn routes() -> Router<AppState> {
         )
         .route("/deploys/{deploy}", get(info))
         .route("/deploys/{deploy}/cancel", post(cancel))
+        .route("/deploys/{deploy}/lock", post(lock))
+        .route("/deploys/{deploy}/unlock", post(unlock))
         .route("/deploys/{deploy}/files/{*path}", put(upload_file))
         .route("/deploys/{deploy}/functions/{name}", put(upload_function))
         .layer(DefaultBodyLimit::max(UPLOAD_LIMIT_BYTES))
@@ -114,6 +117,24 @@ async fn cancel(
     Ok((StatusCode::CREATED, respond(&mut account, &id)?))
 }
 
+async fn lock(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let mut account = state.account();
+    account.set_lock(&id, true)?;
+    respond(&mut account, &id)
+}
+
+async fn unlock(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let mut account = state.account();
+    account.set_lock(&id, false)?;
+    respond(&mut account, &id)
+}
+
 async fn info(
     State(state): State<AppState>,
     Path(id): Path<String>,
@@ -134,11 +155,32 @@ async fn info_of_site(
     respond(&mut account, &id)
 }
 
-/// Lists the deploys of a site, the newest first.
+#[derive(Deserialize)]
+struct ListQuery {
+    branch: Option<String>,
+    state: Option<String>,
+    production: Option<bool>,
+    page: Option<usize>,
+    per_page: Option<usize>,
+}
+
+impl ListQuery {
+    fn selects(&self, deploy: &DeployRecord) -> bool {
+        let (branch, state) = (self.branch.as_deref(), self.state.as_deref());
+        branch.is_none_or(|branch| deploy.branch() == Some(branch))
+            && state.is_none_or(|state| deploy.state.name() == state)
+            && (self.production != Some(true) || deploy.context == Context::Production)
+    }
+}
+
+/// Lists the deploys of a site that a query selects, the newest first.
 async fn list(
     State(state): State<AppState>,
     Path(site): Path<String>,
+    Query(query): Query<ListQuery>,
 ) -> Result<Json<Value>, ApiError> {
+    let size = query.per_page.unwrap_or(100).clamp(1, 100);
+    let before = query.page.unwrap_or(1).saturating_sub(1) * size;
     let mut account = state.account();
     let site = account.site(&site)?;
     let (id, name) = (site.id, site.name.clone());
@@ -146,7 +188,9 @@ async fn list(
         .deploys
         .iter()
         .rev()
-        .filter(|deploy| deploy.site == id)
+        .filter(|deploy| deploy.site == id && query.selects(deploy))
+        .skip(before)
+        .take(size)
         .map(|deploy| deploy.json(&name, &account.store))
         .collect();
     Ok(Json(json!(deploys)))
@@ -184,7 +228,8 @@ fn respond(account: &mut Account, id: &str) -> Result<Json<Value>, ApiError> {
         .iter_mut()
         .find(|site| site.id == deploy.site)
         .ok_or_else(ApiError::not_found)?;
-    if deploy.is_complete(store) {
+    let is_complete = deploy.is_complete(store);
+    if is_complete {
         let scope = EnvScope::Functions;
         deploy.state = DeployState::Ready;
         deploy.environment = variables.environment(&deploy.context, scope);
@@ -192,7 +237,13 @@ fn respond(account: &mut Account, id: &str) -> Result<Json<Value>, ApiError> {
         deploy.environment.extend(own);
         site.extend_environment(&mut deploy.environment);
     }
-    Ok(Json(deploy.json(&site.name, store)))
+    let site = site.id;
+    if is_complete {
+        account.publish(id);
+    }
+    let deploy = account.deploys.iter().find(|deploy| deploy.id == id);
+    let deploy = deploy.ok_or_else(ApiError::not_found)?;
+    Ok(Json(deploy.json(account.site_name(site), &account.store)))
 }
 
 /// Largest upload in bytes: twice the limit of AWS Lambda for an archive.

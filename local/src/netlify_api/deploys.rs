@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::api_error::ApiError;
 use super::context::Context;
+use super::git_build::BuiltCommit;
 
 /// A deploy with its uploaded files and functions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +63,7 @@ pub enum DeployState {
 }
 
 impl DeployState {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::New => "new",
             Self::Prepared => "prepared",
@@ -79,6 +80,12 @@ pub(super) struct DeployRecord {
     pub(super) context: Context,
     pub(super) draft: bool,
     pub(super) state: DeployState,
+    /// When it was published; branch deploys are published to the URL of their branch.
+    pub(super) published_at: Option<Timestamp>,
+    /// True for the published deploy of a site whose automatic publishing is stopped.
+    pub(super) locked: bool,
+    /// The commit that Netlify built it from. `None` for an upload.
+    pub(super) commit: Option<BuiltCommit>,
     title: Option<String>,
     created_at: Timestamp,
     /// SHA-1 of each file by path.
@@ -136,6 +143,9 @@ impl DeployBody {
             context,
             draft,
             state: DeployState::New,
+            published_at: None,
+            locked: false,
+            commit: None,
             title: self.title.clone(),
             created_at: Timestamp::now(),
             files: BTreeMap::new(),
@@ -248,6 +258,12 @@ impl DeployRecord {
         }
     }
 
+    /// The branch that it was built from, or deployed as.
+    pub(super) fn branch(&self) -> Option<&str> {
+        let built = self.commit.as_ref().map(|commit| commit.branch.as_str());
+        built.or_else(|| self.context.parameter())
+    }
+
     /// Returns the API's JSON.
     pub(super) fn json(&self, site: &str, store: &UploadStore) -> Value {
         let own = format!("https://{}--{site}.netlify.app", self.id);
@@ -261,13 +277,18 @@ impl DeployRecord {
             context => context.name(),
         };
         let cancelled = self.state == DeployState::Cancelled;
+        let commit = self.commit.as_ref();
         json!({
             "id": self.id,
             "site_id": self.site,
             "name": site,
             "state": self.state.name(),
             "context": context,
-            "branch": self.context.parameter(),
+            "branch": self.branch(),
+            "build_id": commit.map(|commit| &commit.build),
+            "commit_ref": commit.map(|commit| &commit.commit),
+            "locked": self.locked,
+            "published_at": self.published_at.map(|at| at.to_string()),
             "draft": self.draft,
             "title": self.title,
             "created_at": self.created_at.to_string(),

@@ -27,7 +27,9 @@ mod deploys;
 mod env_bodies;
 mod env_routes;
 mod env_vars;
+mod git_build;
 mod hosting;
+mod publishing;
 mod site;
 mod site_routes;
 #[cfg(test)]
@@ -46,6 +48,7 @@ use crate::api::{Control, Server};
 pub use context::Context;
 pub use deploys::{DeployState, UploadedDeploy, UploadedFunction};
 pub use env_vars::{EnvScope, EnvVar};
+pub use git_build::GitBuild;
 pub use hosting::Hosting;
 
 use api_error::{ApiError, from_status};
@@ -194,6 +197,16 @@ impl NetlifyApi {
     /// Sets the context of the functions of drafts that are created from now on.
     pub fn set_draft_context(&self, context: Context) {
         self.state.account().draft_context = context;
+    }
+
+    /// Deploys a commit of a site's repository, as Netlify does after a push, without files and
+    /// functions. Returns the deploy's id.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if there is no such site.
+    pub fn build(&self, site: &str, build: GitBuild) -> Result<String, Error> {
+        self.state.account().build(site, build)
     }
 
     /// Returns the deploys of all sites with their uploads, in the order of their creation.

@@ -12,6 +12,8 @@ pub(super) struct SiteRecord {
     pub(super) id: Uuid,
     pub(super) name: String,
     pub(super) variables: EnvVars,
+    /// Id of the published deploy.
+    pub(super) published: Option<String>,
 }
 
 impl SiteRecord {
@@ -20,6 +22,7 @@ impl SiteRecord {
             id: Uuid::new_v4(),
             name: name.to_owned(),
             variables: EnvVars::default(),
+            published: None,
         }
     }
 
@@ -42,7 +45,8 @@ impl SiteRecord {
         ]);
     }
 
-    pub(super) fn json(&self, account_id: Uuid, account_slug: &str) -> Value {
+    /// Returns the API's JSON, with that of the published deploy.
+    pub(super) fn json(&self, account_id: Uuid, account_slug: &str, published: Value) -> Value {
         let host = format!("{}.netlify.app", self.name);
         json!({
             "id": self.id,
@@ -60,7 +64,7 @@ impl SiteRecord {
             "build_settings": {},
             "use_envelope": true,
             "feature_flags": {},
-            "published_deploy": null,
+            "published_deploy": published,
         })
     }
 }

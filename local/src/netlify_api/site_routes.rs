@@ -6,9 +6,10 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::account::SLUG;
+use super::account::{Account, SLUG};
 use super::api_error::ApiError;
 use super::app_state::AppState;
+use super::site::SiteRecord;
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
@@ -45,7 +46,7 @@ impl SitesQuery {
             })
             .skip(before)
             .take(size)
-            .map(|site| site.json(account.id, SLUG))
+            .map(|site| json_of(&account, site))
             .collect();
         Json(json!(sites))
     }
@@ -72,6 +73,14 @@ async fn info(
     Path(site): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let mut account = state.account();
-    let id = account.id;
-    Ok(Json(account.site(&site)?.json(id, SLUG)))
+    let id = account.site(&site)?.id;
+    let site = account.sites.iter().find(|stored| stored.id == id);
+    let site = site.ok_or_else(ApiError::not_found)?;
+    Ok(Json(json_of(&account, site)))
+}
+
+fn json_of(account: &Account, site: &SiteRecord) -> Value {
+    let published = site.published.as_deref().and_then(|id| account.published(id));
+    let published = published.map(|deploy| deploy.json(&site.name, &account.store));
+    site.json(account.id, SLUG, json!(published))
 }

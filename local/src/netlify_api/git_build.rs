@@ -1,0 +1,48 @@
+//! Deploys that Netlify builds itself from a commit of the site's repository.
+
+use uuid::Uuid;
+
+use super::account::Account;
+use super::context::Context;
+use super::deploys::{DeployBody, DeployState};
+use crate::Error;
+
+/// A commit that Netlify builds and deploys.
+#[derive(Clone, Debug)]
+pub struct GitBuild {
+    /// The context of the deploy.
+    pub context: Context,
+    /// The branch of the commit.
+    pub branch: String,
+    /// The commit's id.
+    pub commit: String,
+    /// The title, which is the first line of the commit's message.
+    pub title: String,
+}
+
+/// The commit of a deploy, and the build that made it.
+pub(super) struct BuiltCommit {
+    pub(super) branch: String,
+    pub(super) commit: String,
+    pub(super) build: String,
+}
+
+impl Account {
+    /// Adds the deploy of a build, which is ready and empty. Returns its id.
+    pub(super) fn build(&mut self, site: &str, build: GitBuild) -> Result<String, Error> {
+        let site = self.find_site(site, "build a commit")?.id;
+        let body = DeployBody::default().with_title(Some(build.title));
+        let mut deploy = body.into_deploy(site, &build.context);
+        deploy.context = build.context;
+        deploy.commit = Some(BuiltCommit {
+            branch: build.branch,
+            commit: build.commit,
+            build: Uuid::new_v4().simple().to_string()[..24].to_owned(),
+        });
+        deploy.state = DeployState::Ready;
+        let id = deploy.id.clone();
+        self.deploys.push(deploy);
+        self.publish(&id);
+        Ok(id)
+    }
+}
