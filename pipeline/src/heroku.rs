@@ -1,4 +1,7 @@
-//! The client of Heroku's Platform API: the apps of a pipeline that a token can read.
+//! The client of Heroku's Platform API: the apps of a pipeline that a token can read, and the plans
+//! of their databases.
+
+mod plan;
 
 use reqwest::StatusCode;
 use reqwest::header::{HeaderName, HeaderValue, RANGE};
@@ -23,9 +26,22 @@ impl Heroku {
     /// Returns the ids of all apps that serve production or staging in the pipeline.
     pub(crate) async fn apps(&self, pipeline: &str) -> Result<PipelineApps, Error> {
         let action = format!("find production in the pipeline {pipeline}");
-        let id = self.pipeline_id(pipeline, &action).await?;
-        let path = ["pipelines", &id, "pipeline-couplings"];
         let mut apps = PipelineApps::default();
+        for Coupling { stage, app } in self.couplings(pipeline, &action).await? {
+            if stage == StageKind::Production.as_str() {
+                apps.production.push(app.id);
+            } else if stage == StageKind::Staging.as_str() {
+                apps.staging.push(app.id);
+            }
+        }
+        Ok(apps)
+    }
+
+    /// Returns the couplings of a pipeline: its apps, each with its stage.
+    async fn couplings(&self, pipeline: &str, action: &str) -> Result<Vec<Coupling>, Error> {
+        let id = self.pipeline_id(pipeline, action).await?;
+        let path = ["pipelines", &id, "pipeline-couplings"];
+        let mut couplings = Vec::new();
         let mut range = HeaderValue::from_static("id ..; max=1000");
         for _ in 0..MOST_PAGES {
             let request = Request {
@@ -34,17 +50,10 @@ impl Heroku {
                 ..Request::default()
             };
             let response = self.api.send(request).await?;
-            let couplings: Vec<Coupling> = self.api.read(&response, &action)?;
-            for Coupling { stage, app } in couplings {
-                if stage == StageKind::Production.as_str() {
-                    apps.production.push(app.id);
-                } else if stage == StageKind::Staging.as_str() {
-                    apps.staging.push(app.id);
-                }
-            }
+            couplings.extend(self.api.read::<Vec<Coupling>>(&response, action)?);
             match response.headers.get(NEXT_RANGE) {
                 Some(next) => range = next.clone(),
-                None => return Ok(apps),
+                None => return Ok(couplings),
             }
         }
         Err(Error::new(
@@ -155,7 +164,7 @@ fn config_var_access(status: StatusCode) -> ConfigVarAccess {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Reference {
     id: String,
 }
@@ -172,7 +181,7 @@ pub(crate) struct PipelineApps {
     pub(crate) staging: Vec<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Coupling {
     app: Reference,
     stage: String,

@@ -159,6 +159,7 @@ impl Change {
                 key: self.key().to_owned(),
                 scopes: Vec::new(),
                 is_secret: false,
+                updated_at: None,
                 values: Vec::new(),
             });
             variables.len() - 1

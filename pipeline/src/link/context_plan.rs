@@ -307,6 +307,7 @@ mod tests {
             key: FORMER_CREDENTIALS.to_owned(),
             scopes: Vec::new(),
             is_secret: true,
+            updated_at: None,
             values: values.into(),
         }]);
         let staging = Branch("staging".to_owned());

@@ -120,6 +120,7 @@ mod tests {
             key: "KEY".to_owned(),
             scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
             is_secret,
+            updated_at: None,
             values: values.collect(),
         }
     }

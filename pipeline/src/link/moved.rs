@@ -175,6 +175,7 @@ mod tests {
             key: (*key).to_owned(),
             scopes: Vec::new(),
             is_secret: text.is_none(),
+            updated_at: None,
             values: vec![VariableValue {
                 id: None,
                 context: context.clone(),

@@ -109,6 +109,7 @@ mod tests {
             key: "KEY".to_owned(),
             scopes: Vec::new(),
             is_secret: false,
+            updated_at: None,
             values: values.collect(),
         };
         ValuePlace::new(&variable, &contexts[0], is_of_account).removal()

@@ -100,6 +100,7 @@ mod tests {
             key: key.to_owned(),
             scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
             is_secret: false,
+            updated_at: None,
             values: values
                 .iter()
                 .map(|(context, length)| VariableValue {

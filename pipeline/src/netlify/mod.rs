@@ -3,6 +3,8 @@
 //! Facts by Netlify's open-api (open-api.netlify.com) and what netlify-cli 26.2.0 sends, 2026-11.
 
 mod context;
+mod deploy;
+mod function_variable;
 mod variable;
 
 use reqwest::{Method, StatusCode};
@@ -17,6 +19,8 @@ use crate::error::{Error, ErrorKind};
 use self::variable::VariableJson;
 
 pub use self::context::DeployContext;
+pub(crate) use self::deploy::Deploy;
+pub(crate) use self::function_variable::{FunctionVariable, function_variables};
 pub(crate) use self::variable::{Variable, VariableValue};
 
 /// A site, with the client that reads and changes its variables.
@@ -29,6 +33,8 @@ pub(crate) struct Site {
     account: String,
     /// True if variables are set for functions alone, which not every plan of Netlify allows.
     has_scopes: bool,
+    /// The deploy that its visitors see, as the API's JSON.
+    published: Option<Json>,
 }
 
 impl Site {
@@ -63,7 +69,13 @@ impl Site {
             name: found.name,
             account,
             has_scopes,
+            published: found.published_deploy,
         })
+    }
+
+    /// The name of the account that owns the site, as paths have it.
+    pub(crate) fn account(&self) -> &str {
+        &self.account
     }
 
     /// The site's name.
@@ -249,6 +261,7 @@ struct SiteJson {
     name: String,
     account_slug: Option<String>,
     account_id: Option<String>,
+    published_deploy: Option<Json>,
 }
 
 /// The scope of a variable that functions read, and builds do not.

@@ -11,6 +11,8 @@ pub(crate) struct Variable {
     pub(crate) key: String,
     pub(crate) scopes: Vec<String>,
     pub(crate) is_secret: bool,
+    /// When one of its values was last changed, in the format of RFC 3339.
+    pub(crate) updated_at: Option<String>,
     pub(crate) values: Vec<VariableValue>,
 }
 
@@ -44,6 +46,7 @@ pub(crate) struct VariableJson {
     scopes: Vec<String>,
     #[serde(default)]
     is_secret: bool,
+    updated_at: Option<String>,
     #[serde(default)]
     values: Vec<ValueJson>,
 }
@@ -71,6 +74,7 @@ impl From<VariableJson> for Variable {
             key: json.key,
             scopes: json.scopes,
             is_secret: json.is_secret,
+            updated_at: json.updated_at,
         }
     }
 }

@@ -25,6 +25,7 @@ fn variable(key: &str, values: &[(DeployContext, &str)]) -> Variable {
         key: key.to_owned(),
         scopes: Vec::new(),
         is_secret: false,
+        updated_at: None,
         values: values.collect(),
     }
 }

@@ -1,0 +1,87 @@
+//! The state of a database's migrations beside a folder, read without a change and without a lock.
+
+use std::time::Duration;
+
+use stagelink::Database;
+use tokio::time::timeout;
+
+use crate::error::{Error, ErrorKind};
+use crate::migrations::comparison::{Disagreement, compare};
+use crate::migrations::folder::MigrationFolder;
+use crate::migrations::history::{AppliedMigration, History};
+use crate::migrations::server_words::describe;
+use crate::migrations::version_type::VersionType;
+
+/// The migrations that a database has, and how they compare with a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MigrationState {
+    /// The applied migrations, as `V1__name`, in the order of their numbers.
+    pub(crate) applied: Vec<String>,
+    /// When the newest of them was applied.
+    pub(crate) newest_applied_on: Option<String>,
+    /// The files that are not applied, as `V1__name`.
+    pub(crate) pending: Vec<String>,
+    /// The applied migrations that the folder does not have.
+    pub(crate) unknown: Vec<String>,
+    /// Other disagreements, each with what to do.
+    pub(crate) problems: Vec<String>,
+}
+
+impl MigrationState {
+    /// Reads the history of a database, through a pooler too, and compares it with a folder, where
+    /// there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Database`] when the database cannot be used or carries another stage's mark, or
+    /// the history cannot be read.
+    pub(crate) async fn read(
+        database: &Database,
+        folder: Option<&MigrationFolder>,
+    ) -> Result<Self, Error> {
+        let what = "could not read the history of migrations";
+        let client = database.client().await;
+        let client =
+            client.map_err(|error| Error::with_source(ErrorKind::Database, what, error))?;
+        let history = match timeout(ANSWER, History::read(&client)).await {
+            Ok(history) => history.map_err(|error| {
+                Error::new(ErrorKind::Database, format!("{what}: {}", describe(&error)))
+            })?,
+            Err(_) => {
+                let message = format!("{what}: the server has not answered for {ANSWER:?}");
+                return Err(Error::new(ErrorKind::Database, message));
+            }
+        };
+        let (applied, width) = match &history {
+            Some(history) => (&*history.applied, history.version_type),
+            None => (&[][..], VersionType::Int8),
+        };
+        Ok(Self::of(applied, width, folder))
+    }
+
+    fn of(
+        applied: &[AppliedMigration],
+        width: VersionType,
+        folder: Option<&MigrationFolder>,
+    ) -> Self {
+        let mut state = Self {
+            applied: applied.iter().map(ToString::to_string).collect(),
+            newest_applied_on: applied.last().map(|row| row.applied_on.clone()),
+            ..Self::default()
+        };
+        let Some(folder) = folder else {
+            return state;
+        };
+        let found = compare(folder.files(), applied, width, &[]);
+        state.pending = found.pending.iter().map(ToString::to_string).collect();
+        for problem in found.problems {
+            match problem.disagreement {
+                Some(Disagreement::Missing) => state.unknown.push(problem.migration),
+                _ => state.problems.push(problem.to_string()),
+            }
+        }
+        state
+    }
+}
+
+const ANSWER: Duration = Duration::from_secs(10);

@@ -1,0 +1,84 @@
+//! Deploys of a site, as Netlify's API returns them.
+
+use serde::Deserialize;
+
+use crate::error::{Error, ErrorKind};
+use crate::netlify::Site;
+
+/// A deploy of a site. Only the id is always there.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Deploy {
+    pub(crate) id: String,
+    pub(crate) state: Option<String>,
+    pub(crate) context: Option<String>,
+    pub(crate) branch: Option<String>,
+    pub(crate) title: Option<String>,
+    pub(crate) commit_ref: Option<String>,
+    /// The build that made it, where Netlify built it.
+    pub(crate) build_id: Option<String>,
+    /// The program that uploaded it. The open-api does not have it; netlify-cli 27 sends `cli`.
+    pub(crate) deploy_source: Option<String>,
+    pub(crate) created_at: Option<String>,
+    pub(crate) published_at: Option<String>,
+    pub(crate) locked: Option<bool>,
+    pub(crate) draft: Option<bool>,
+}
+
+impl Deploy {
+    /// Returns whether it is a ready deploy of its branch's own context: neither a draft, nor the
+    /// preview of a pull request from that branch.
+    fn is_of_branch_itself(&self) -> bool {
+        let context = self.context.as_deref().unwrap_or_default();
+        self.draft != Some(true)
+            && self.state.as_deref() == Some("ready")
+            && !matches!(context, "deploy-preview" | "production")
+    }
+}
+
+impl Site {
+    /// Returns the deploy that the site's visitors see, as the answer that found the site has it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Refused`] when it is not of the documented form.
+    pub(crate) fn published_deploy(&self) -> Result<Option<Deploy>, Error> {
+        let Some(json) = &self.published else {
+            return Ok(None);
+        };
+        Deploy::deserialize(json).map(Some).map_err(|_| {
+            Error::new(
+                ErrorKind::Refused,
+                "Netlify's description of the published deploy is not of the documented form",
+            )
+        })
+    }
+
+    /// Returns the newest ready deploy of a branch, in one request.
+    ///
+    /// # Errors
+    ///
+    /// The error of the request; and [`ErrorKind::Refused`] where other deploys of the branch, such
+    /// as previews of its pull requests, fill the first page.
+    pub(crate) async fn newest_deploy(&self, branch: &str) -> Result<Option<Deploy>, Error> {
+        let action = format!("read the deploys of branch {branch}");
+        let page = PAGE.to_string();
+        let query = [("branch", branch), ("state", "ready"), ("per_page", &page)];
+        let response = self.api.get(&["sites", &self.id, "deploys"], &query).await?;
+        let deploys: Vec<Deploy> = self.api.read(&response, &action)?;
+        let count = deploys.len();
+        let mut own = deploys.into_iter().filter(|deploy| {
+            deploy.branch.as_deref() == Some(branch) && deploy.is_of_branch_itself()
+        });
+        match own.next() {
+            None if count >= PAGE => Err(Error::new(
+                ErrorKind::Refused,
+                format!("could not {action}: the newest {count} are all previews or drafts"),
+            )),
+            found => Ok(found),
+        }
+    }
+}
+
+/// The number of deploys that a request asks for.
+const PAGE: usize = 20;

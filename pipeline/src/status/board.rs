@@ -1,0 +1,227 @@
+//! The board: all stages with what was looked up, and their differences.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use stagelink::{Database, Settings, StageKind};
+
+use crate::migrations::MigrationFolder;
+use crate::netlify::DeployContext;
+use crate::status::credentials::{self, FunctionCredentials};
+use crate::status::database::{self, DatabaseStatus, LoginStatus};
+use crate::status::deploy::DeployStatus;
+use crate::status::difference::{Difference, differences};
+use crate::status::lookup::{Lookup, within};
+use crate::status::migrations::{self, MigrationStatus};
+use crate::status::plan::{self, PlanSource, ProviderStatus};
+use crate::status::request::{StageSource, StatusRequest};
+use crate::status::site;
+
+/// The status of a pipeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StatusBoard {
+    /// The version of this form; a new one changes or removes a member.
+    pub version: u32,
+    /// When it was made, in the format of RFC 3339.
+    pub made_at: String,
+    /// The name of the Netlify site.
+    pub site: Lookup<String>,
+    /// The stages, in the order of the request.
+    pub stages: Vec<StageStatus>,
+    /// The differences between the stages.
+    pub differences: Vec<Difference>,
+}
+
+/// The status of one stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StageStatus {
+    /// The stage's name.
+    pub stage: String,
+    /// The stage's kind: `review`, `development`, `staging` or `production`.
+    pub kind: String,
+    /// The code on Netlify.
+    pub code: Lookup<DeployStatus>,
+    /// The provider of the database. `None` where the stage's settings cannot be used.
+    pub provider: Option<ProviderStatus>,
+    /// The plan of the database, as the provider names it.
+    pub plan: Lookup<String>,
+    /// The database.
+    pub database: Lookup<DatabaseStatus>,
+    /// A login with the credentials that the provider gives.
+    pub login: Lookup<LoginStatus>,
+    /// The way in which the stage's functions get their credentials.
+    pub function_credentials: Lookup<FunctionCredentials>,
+    /// The migrations.
+    pub migrations: Lookup<MigrationStatus>,
+}
+
+impl StatusBoard {
+    /// Looks up all parts of all stages side by side, and changes nothing. `tell` gets a line for
+    /// each part that is done, from any thread.
+    pub async fn look_up(request: StatusRequest, tell: impl Fn(&str) + Send + Sync) -> Self {
+        let StatusRequest {
+            stages,
+            site,
+            migrations,
+            limit,
+        } = request;
+        let branches: BTreeSet<_> = stages
+            .iter()
+            .filter_map(|stage| match &stage.context {
+                Ok(DeployContext::Branch(branch)) => Some(branch.clone()),
+                _ => None,
+            })
+            .collect();
+        let providers: Vec<_> = stages.iter().map(provider_of).collect();
+        let plans: Vec<_> = stages.iter().map(plan_source).collect();
+        let (contexts, settings): (Vec<_>, Vec<_>) = stages
+            .into_iter()
+            .map(|source| ((source.stage, source.context), (source.stage, source.settings)))
+            .unzip();
+        let databases = settings.into_iter().map(async |(stage, settings)| {
+            let found = DatabaseParts::look_up(settings, &migrations, limit).await;
+            tell(&format!("the database of {stage} is done"));
+            found
+        });
+        let (site, plans, databases) = tokio::join!(
+            async {
+                let found = site::look_up(&site, &branches, limit).await;
+                tell("the site is done");
+                found
+            },
+            async {
+                let found = plan::look_up(&plans, limit).await;
+                tell("the plans are done");
+                found
+            },
+            join_all(databases),
+        );
+        let parts = plans.into_iter().zip(databases).zip(providers);
+        let stages: Vec<_> = contexts
+            .into_iter()
+            .zip(parts)
+            .map(|((stage, context), ((plan, database), provider))| {
+                let code = of_context(&context, &site, |site, context| site.deploy_of(context));
+                let function_credentials = of_context(&context, &site, |site, context| {
+                    credentials::of_functions(site, context, code.value())
+                });
+                StageStatus {
+                    stage: stage.name().to_owned(),
+                    kind: stage.kind().to_string(),
+                    code,
+                    provider,
+                    plan,
+                    database: database.database,
+                    login: database.login,
+                    function_credentials,
+                    migrations: database.migrations,
+                }
+            })
+            .collect();
+        Self {
+            version: VERSION,
+            made_at: Timestamp::now().to_string(),
+            site: site.without_value(|site| Lookup::known(site.name.clone())),
+            differences: differences(&stages),
+            stages,
+        }
+    }
+
+    /// Returns whether all could be looked up: each part is known, or known to be absent.
+    pub fn is_complete(&self) -> bool {
+        !self.site.is_not_known() && self.stages.iter().all(StageStatus::is_complete)
+    }
+}
+
+impl StageStatus {
+    /// Returns whether the rules of production apply to the stage.
+    pub(super) fn is_production(&self) -> bool {
+        self.kind == StageKind::Production.as_str()
+    }
+
+    fn is_complete(&self) -> bool {
+        let pending = self.migrations.value().map(|found| &found.pending);
+        !(self.code.is_not_known()
+            || self.plan.is_not_known()
+            || self.database.is_not_known()
+            || self.login.is_not_known()
+            || self.function_credentials.is_not_known()
+            || self.migrations.is_not_known()
+            || pending.is_some_and(Lookup::is_not_known))
+    }
+}
+
+/// The parts of a stage that a connection to its database gives.
+struct DatabaseParts {
+    database: Lookup<DatabaseStatus>,
+    login: Lookup<LoginStatus>,
+    migrations: Lookup<MigrationStatus>,
+}
+
+impl DatabaseParts {
+    async fn look_up(
+        settings: Result<Settings, String>,
+        folder: &Result<Option<MigrationFolder>, String>,
+        limit: Duration,
+    ) -> Self {
+        let settings = match settings {
+            Ok(settings) => settings,
+            Err(reason) => return Self::not_known(&reason),
+        };
+        let handle = Database::new(Ok(settings.with_app_names()));
+        let (database, login) = match within(limit, database::connect(&handle)).await {
+            Ok(found) => found,
+            Err(error) => return Self::not_known(&error.report()),
+        };
+        let migrations = match &database {
+            Lookup::Known { .. } => {
+                Lookup::of(within(limit, migrations::read(&handle, folder)).await)
+            }
+            other => other.without_value(|_| Lookup::absent("")),
+        };
+        handle.close().await;
+        Self {
+            database,
+            login,
+            migrations,
+        }
+    }
+
+    fn not_known(reason: &str) -> Self {
+        Self {
+            database: Lookup::not_known(reason),
+            login: Lookup::not_known(reason),
+            migrations: Lookup::not_known(reason),
+        }
+    }
+}
+
+/// Looks up a part of a stage's context at the site.
+fn of_context<T>(
+    context: &Result<DeployContext, String>,
+    site: &Lookup<site::SiteFacts>,
+    look_up: impl FnOnce(&site::SiteFacts, &DeployContext) -> Lookup<T>,
+) -> Lookup<T> {
+    match context {
+        Ok(context) => site.without_value(|site| look_up(site, context)),
+        Err(reason) => Lookup::absent(reason),
+    }
+}
+
+fn provider_of(source: &StageSource) -> Option<ProviderStatus> {
+    ProviderStatus::of(source.settings.as_ref().ok()?)
+}
+
+fn plan_source(source: &StageSource) -> Result<PlanSource, String> {
+    match &source.settings {
+        Ok(settings) => PlanSource::of(settings, source.stage.kind().as_str()),
+        Err(_) => Err("the stage's settings cannot be used".to_owned()),
+    }
+}
+
+const VERSION: u32 = 1;

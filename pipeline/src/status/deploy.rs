@@ -1,0 +1,75 @@
+//! The code of a stage: the deploy that serves it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::netlify::Deploy;
+use crate::status::lookup::Lookup;
+
+/// A deploy that serves a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DeployStatus {
+    /// Netlify's id of the deploy.
+    pub id: String,
+    /// The commit, where Netlify built it from one.
+    pub commit: Option<String>,
+    /// The branch.
+    pub branch: Option<String>,
+    /// The title, such as the first line of the commit's message.
+    pub title: Option<String>,
+    /// When it was published, or else created, in the format of RFC 3339.
+    pub since: Option<String>,
+    /// When it was created, in the format of RFC 3339.
+    pub created_at: Option<String>,
+    /// How it was deployed: `git`, `cli`, `api`, or `upload` where Netlify does not say by which of
+    /// the two.
+    pub method: String,
+    /// True if the site publishes no newer deploy until it is unlocked.
+    pub is_locked: bool,
+    /// The digest of its programs.
+    pub digest: Lookup<String>,
+}
+
+impl DeployStatus {
+    pub(super) fn of(deploy: Deploy) -> Self {
+        let text = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let source = text(deploy.deploy_source);
+        let build = text(deploy.build_id);
+        let commit = text(deploy.commit_ref);
+        let method = match (source.as_deref(), &build, &commit) {
+            (Some("git"), _, _) | (None, Some(_), _) | (None, _, Some(_)) => "git",
+            (Some("cli"), _, _) => "cli",
+            (Some("api"), _, _) => "api",
+            _ => "upload",
+        };
+        Self {
+            id: deploy.id,
+            commit,
+            branch: text(deploy.branch),
+            title: text(deploy.title),
+            since: deploy.published_at.or_else(|| deploy.created_at.clone()),
+            created_at: deploy.created_at,
+            method: method.to_owned(),
+            is_locked: deploy.locked == Some(true),
+            digest: Lookup::absent("Netlify's API does not tell the digests of functions"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn method_is_what_netlify_says_and_never_guessed() {
+        for (json, method) in [
+            (r#"{"id":"1","build_id":"2","commit_ref":"3"}"#, "git"),
+            (r#"{"id":"1","deploy_source":"cli","build_id":""}"#, "cli"),
+            (r#"{"id":"1","deploy_source":"api"}"#, "api"),
+            (r#"{"id":"1","build_id":null,"commit_ref":null}"#, "upload"),
+        ] {
+            let deploy = DeployStatus::of(serde_json::from_str(json).unwrap());
+            assert_eq!(deploy.method, method, "{json}");
+        }
+    }
+}

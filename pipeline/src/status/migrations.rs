@@ -1,0 +1,45 @@
+//! The migrations of a stage's database, beside those of the project.
+
+use serde::{Deserialize, Serialize};
+use stagelink::Database;
+
+use crate::error::Error;
+use crate::migrations::{MigrationFolder, MigrationState};
+use crate::status::lookup::Lookup;
+
+/// The migrations that a database has, and how they compare with the project's folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MigrationStatus {
+    /// The applied migrations, as `V1__name`, in the order of their numbers.
+    pub applied: Vec<String>,
+    /// When the newest of them was applied, in the format of RFC 3339.
+    pub newest_applied_on: Option<String>,
+    /// The files of the folder that are not applied.
+    pub pending: Lookup<Vec<String>>,
+    /// The applied migrations that the folder does not have.
+    pub unknown: Vec<String>,
+    /// Other disagreements of folder and database, such as a file that was edited after it was
+    /// applied, each with what to do.
+    pub problems: Vec<String>,
+}
+
+/// Reads the history of a stage's database, and compares it with the folder of the project.
+pub(super) async fn read(
+    database: &Database,
+    folder: &Result<Option<MigrationFolder>, String>,
+) -> Result<MigrationStatus, Error> {
+    let known = folder.as_ref().ok().and_then(Option::as_ref);
+    let state = MigrationState::read(database, known).await?;
+    Ok(MigrationStatus {
+        applied: state.applied,
+        newest_applied_on: state.newest_applied_on,
+        pending: match folder {
+            Ok(Some(_)) => Lookup::known(state.pending),
+            Ok(None) => Lookup::absent("the project has no folder of migrations"),
+            Err(reason) => Lookup::not_known(reason),
+        },
+        unknown: state.unknown,
+        problems: state.problems,
+    })
+}

@@ -1,0 +1,26 @@
+//! The status of a pipeline: what each stage has, and in what the stages differ.
+//!
+//! A [`StatusRequest`] names the stages and their sources. [`StatusBoard::look_up`] asks the services
+//! and the databases side by side, each within a time limit, and changes nothing. It never fails as
+//! a whole: what cannot be known is a [`Lookup::NotKnown`] with its reason.
+
+mod board;
+mod credentials;
+mod database;
+mod deploy;
+mod difference;
+mod lookup;
+mod migrations;
+mod plan;
+mod request;
+mod site;
+
+pub use self::board::{StageStatus, StatusBoard};
+pub use self::credentials::FunctionCredentials;
+pub use self::database::{DatabaseStatus, LoginStatus};
+pub use self::deploy::DeployStatus;
+pub use self::difference::{Difference, DifferenceKind};
+pub use self::lookup::Lookup;
+pub use self::migrations::MigrationStatus;
+pub use self::plan::ProviderStatus;
+pub use self::request::{SiteSource, StageSource, StatusRequest};

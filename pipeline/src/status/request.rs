@@ -1,0 +1,84 @@
+//! The request of a status: the stages, and where each part of them is looked up.
+
+use std::time::Duration;
+
+use stagelink::{Settings, Stage};
+
+use crate::api::ApiAccess;
+use crate::migrations::MigrationFolder;
+use crate::netlify::DeployContext;
+
+/// The stages of a project, and where each part of them is looked up.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct StatusRequest {
+    /// The stages, in the order in which they are shown.
+    pub stages: Vec<StageSource>,
+    /// The Netlify site.
+    pub site: SiteSource,
+    /// The migrations of the project, or the reason why they are not known. `None` where the project
+    /// has none.
+    pub migrations: Result<Option<MigrationFolder>, String>,
+    /// The time limit of each look-up.
+    pub limit: Duration,
+}
+
+/// A stage, and the sources of its parts.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct StageSource {
+    /// The stage.
+    pub stage: Stage,
+    /// The deploy context that belongs to the stage, or the reason why there is none.
+    pub context: Result<DeployContext, String>,
+    /// The settings by which its database is found, or the reason why they are not known.
+    pub settings: Result<Settings, String>,
+}
+
+/// The Netlify site of a project.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SiteSource {
+    /// A site, by its id or name.
+    Site {
+        /// The API.
+        access: ApiAccess,
+        /// Id or name.
+        site: String,
+    },
+    /// The project has no site, with the reason.
+    None(String),
+    /// The site cannot be asked, with the reason, such as a token that is not set.
+    NotKnown(String),
+}
+
+impl StatusRequest {
+    /// Makes a request for stages of a site, without migrations, with a limit of 20 s for each
+    /// look-up.
+    pub fn new(stages: Vec<StageSource>, site: SiteSource) -> Self {
+        Self {
+            stages,
+            site,
+            migrations: Ok(None),
+            limit: DEFAULT_LIMIT,
+        }
+    }
+}
+
+impl StageSource {
+    /// Makes a source of a stage.
+    pub fn new(
+        stage: Stage,
+        context: Result<DeployContext, String>,
+        settings: Result<Settings, String>,
+    ) -> Self {
+        Self {
+            stage,
+            context,
+            settings,
+        }
+    }
+}
+
+/// Longer than a provider's rate limit makes a short look-up wait.
+const DEFAULT_LIMIT: Duration = Duration::from_secs(20);
