@@ -80,7 +80,10 @@ async fn info(
 }
 
 fn json_of(account: &Account, site: &SiteRecord) -> Value {
-    let published = site.published.as_deref().and_then(|id| account.published(id));
+    let published = site
+        .published
+        .as_deref()
+        .and_then(|id| account.published(id));
     let published = published.map(|deploy| deploy.json(&site.name, &account.store));
     site.json(account.id, SLUG, json!(published))
 }

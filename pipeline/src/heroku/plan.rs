@@ -32,7 +32,10 @@ impl Heroku {
     pub(crate) async fn plan(&self, app: &str, config_var: &str) -> Result<Option<String>, Error> {
         let request = Request {
             path: &["apps", app, "addon-attachments"],
-            header: Some((INCLUSION, HeaderValue::from_static("addon:plan,config_vars"))),
+            header: Some((
+                INCLUSION,
+                HeaderValue::from_static("addon:plan,config_vars"),
+            )),
             ..Request::default()
         };
         let response = self.api.send(request).await?;

@@ -64,7 +64,10 @@ impl Site {
         let action = format!("read the deploys of branch {branch}");
         let page = PAGE.to_string();
         let query = [("branch", branch), ("state", "ready"), ("per_page", &page)];
-        let response = self.api.get(&["sites", &self.id, "deploys"], &query).await?;
+        let response = self
+            .api
+            .get(&["sites", &self.id, "deploys"], &query)
+            .await?;
         let deploys: Vec<Deploy> = self.api.read(&response, &action)?;
         let count = deploys.len();
         let mut own = deploys.into_iter().filter(|deploy| {

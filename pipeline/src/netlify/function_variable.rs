@@ -70,10 +70,15 @@ mod tests {
         ];
         let names = |context| {
             let found = function_variables(&context, &own, &account);
-            let names = found.iter().map(|it| (it.variable.key.as_str(), it.is_of_account));
+            let names = found
+                .iter()
+                .map(|it| (it.variable.key.as_str(), it.is_of_account));
             names.collect::<Vec<_>>()
         };
         assert_eq!(names(Production), [("A", true), ("B", false)]);
-        assert_eq!(names(DeployContext::DeployPreview), [("A", true), ("B", true)]);
+        assert_eq!(
+            names(DeployContext::DeployPreview),
+            [("A", true), ("B", true)]
+        );
     }
 }

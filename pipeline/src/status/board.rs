@@ -81,7 +81,12 @@ impl StatusBoard {
         let plans: Vec<_> = stages.iter().map(plan_source).collect();
         let (contexts, settings): (Vec<_>, Vec<_>) = stages
             .into_iter()
-            .map(|source| ((source.stage, source.context), (source.stage, source.settings)))
+            .map(|source| {
+                (
+                    (source.stage, source.context),
+                    (source.stage, source.settings),
+                )
+            })
             .unzip();
         let databases = settings.into_iter().map(async |(stage, settings)| {
             let found = DatabaseParts::look_up(settings, &migrations, limit).await;

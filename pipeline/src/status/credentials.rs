@@ -134,7 +134,10 @@ mod tests {
             })
             .collect();
         let found = function_variables(&DeployContext::Production, &variables, &[]);
-        let json = format!(r#"{{"id":"1","created_at":"{}"}}"#, created_at.unwrap_or(""));
+        let json = format!(
+            r#"{{"id":"1","created_at":"{}"}}"#,
+            created_at.unwrap_or("")
+        );
         let deploy = DeployStatus::of(serde_json::from_str(&json).unwrap());
         FunctionCredentials::of(&found, Some(&deploy))
     }

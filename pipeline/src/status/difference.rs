@@ -133,8 +133,20 @@ mod tests {
 
     #[test]
     fn stages_are_compared_with_production() {
-        let production = stage("production", r#""1111111aaa""#, "15.4", r#""V2__b""#, r#""V1__a""#);
-        let staging = stage("staging", r#""2222222bbb""#, "17.0 (Debian)", "", r#""V1__a","V2__b""#);
+        let production = stage(
+            "production",
+            r#""1111111aaa""#,
+            "15.4",
+            r#""V2__b""#,
+            r#""V1__a""#,
+        );
+        let staging = stage(
+            "staging",
+            r#""2222222bbb""#,
+            "17.0 (Debian)",
+            "",
+            r#""V1__a","V2__b""#,
+        );
         let texts: Vec<_> = differences(&[staging.clone(), production.clone()])
             .into_iter()
             .map(|difference| difference.text)
@@ -147,7 +159,13 @@ mod tests {
                 "staging has Postgres 17, and production has 15",
             ]
         );
-        let same = stage("staging", r#""1111111aaa""#, "15.9", r#""V2__b""#, r#""V1__a""#);
+        let same = stage(
+            "staging",
+            r#""1111111aaa""#,
+            "15.9",
+            r#""V2__b""#,
+            r#""V1__a""#,
+        );
         assert_eq!(differences(&[same, production.clone()]), []);
         let unknown = stage("staging", "null", "", "", "");
         assert_eq!(differences(&[unknown, production]), []);
