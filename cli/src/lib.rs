@@ -11,6 +11,7 @@ mod local_clouds;
 mod login;
 pub mod mark;
 pub mod migrate;
+mod missing;
 pub mod new;
 pub mod output;
 mod postgres_source;

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use stagelink_cli::args::{Args, Command};
 use stagelink_cli::{build, credentials, dev, link, mark, migrate, new, output, verbosity};
-use stagelink_pipeline::Error;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -23,18 +22,7 @@ async fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            match error.downcast_ref::<Error>() {
-                Some(error) => {
-                    output::note(format_args!("error: {}", error.headline()));
-                    for detail in error.details() {
-                        output::note(format_args!("  {detail}"));
-                    }
-                }
-                None => output::note(format_args!("error: {error}")),
-            }
-            for cause in error.chain().skip(1) {
-                output::note(format_args!("  because: {cause}"));
-            }
+            output::note_error(&error);
             ExitCode::FAILURE
         }
     }

@@ -10,6 +10,9 @@ use std::io::{self, Write, stderr, stdout};
 use anyhow::Context as _;
 use serde::Serialize;
 use stagelink::one_line;
+use stagelink_pipeline::Error as PipelineError;
+
+use crate::missing::MissingSettings;
 
 /// Prints a result with a line break to standard output.
 ///
@@ -44,6 +47,24 @@ pub fn print_beside(text: impl Display) -> anyhow::Result<()> {
 /// are indented, so that they are not taken for others.
 pub fn note(line: impl Display) {
     note_styled(lines(&line.to_string()).replace('\n', "\n    "));
+}
+
+/// Prints an error to standard error: its text, a line for each of its parts, and its causes.
+pub fn note_error(error: &anyhow::Error) {
+    let (headline, details) = if let Some(error) = error.downcast_ref::<PipelineError>() {
+        (error.headline(), error.details().collect())
+    } else if let Some(missing) = error.downcast_ref::<MissingSettings>() {
+        (missing.headline(), missing.details().to_vec())
+    } else {
+        (error.to_string(), Vec::new())
+    };
+    note(format_args!("error: {headline}"));
+    for detail in details {
+        note(format_args!("  {detail}"));
+    }
+    for cause in error.chain().skip(1) {
+        note(format_args!("  because: {cause}"));
+    }
 }
 
 /// Prints a line of a function's log to standard error. Its colours stay, and no other sequence.

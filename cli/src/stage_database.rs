@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use secrecy::ExposeSecret as _;
 use stagelink::{Database, ErrorKind, Settings, Stage};
-use stagelink_pipeline::SettingsFile;
+use stagelink_pipeline::{SettingsFile, StageProvider};
 
 use crate::args::LocalOptions;
 use crate::environment;
@@ -40,15 +40,29 @@ pub(crate) async fn settings_of(
     stage: Option<&str>,
     local: &LocalOptions,
 ) -> anyhow::Result<Result<Settings, stagelink::Error>> {
-    let variables = variables_of(ignored, stage, local).await?;
-    Ok(Settings::from_vars(variables))
+    let found = variables_of(ignored, stage, local).await?;
+    let settings = Settings::from_vars(found.variables.clone());
+    if settings.is_err() {
+        ensure_heroku_token(&found.variables)?;
+    }
+    Ok(match found.url_variable {
+        Some(name) => settings.map(|settings| settings.with_url_variable(name)),
+        None => settings,
+    })
+}
+
+/// The variables by which a stage's database is found.
+struct StageVariables {
+    variables: BTreeMap<String, String>,
+    /// The operator's variable that holds the database URL, where `stagelink.toml` names one.
+    url_variable: Option<String>,
 }
 
 async fn variables_of(
     ignored: &[&str],
     stage: Option<&str>,
     local: &LocalOptions,
-) -> anyhow::Result<BTreeMap<String, String>> {
+) -> anyhow::Result<StageVariables> {
     let named: Option<Stage> = stage
         .map(str::parse)
         .transpose()
@@ -67,14 +81,21 @@ async fn variables_of(
     let stage = variables.get("STAGELINK_STAGE");
     let stage = stage.map(|name| name.trim().parse::<Stage>()).transpose()?;
     if local.local.is_some() {
-        return Ok(local_clouds::variables(local, stage)?.unwrap_or_default());
+        return Ok(StageVariables {
+            variables: local_clouds::variables(local, stage)?.unwrap_or_default(),
+            url_variable: None,
+        });
     }
+    let mut url_variable = None;
     // A function reports that no stage is named.
     if let (Some(stage), Some(file)) = (stage, SettingsFile::load(&local.project)?) {
-        add_settings(&mut variables, &file, stage)?;
+        url_variable = add_settings(&mut variables, &file, stage)?;
     }
     add_heroku_token(&mut variables).await;
-    Ok(variables)
+    Ok(StageVariables {
+        variables,
+        url_variable,
+    })
 }
 
 /// Adds the variables that a stage has by `stagelink.toml`.
@@ -84,6 +105,8 @@ async fn variables_of(
 /// another stage would lead there. `DATABASE_URL` is often that of a developer's own machine, so it
 /// is ignored then, and so are credentials from deploy time, which a rotation has made stale.
 ///
+/// Returns the operator's variable that holds the database URL, where the file names one.
+///
 /// # Errors
 ///
 /// The file has no such stage, or says otherwise than the environment.
@@ -91,7 +114,7 @@ fn add_settings(
     variables: &mut BTreeMap<String, String>,
     file: &SettingsFile,
     stage: Stage,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<String>> {
     let chosen = variables.get("STAGELINK_PROVIDER").map(|name| name.trim());
     let chosen = chosen.map(str::to_ascii_lowercase);
     let location = |provider: &str| LOCATIONS.iter().find(|(name, _)| *name == provider);
@@ -102,7 +125,7 @@ fn add_settings(
             "  ! STAGELINK_PROVIDER={name} of the environment takes the place of {}",
             file.path().display()
         ));
-        return Ok(());
+        return Ok(None);
     }
     let settings = file.stage(stage)?;
     let Some(provider) = settings.provider() else {
@@ -117,7 +140,7 @@ fn add_settings(
                 file.path().display()
             );
         }
-        return Ok(());
+        return Ok(None);
     };
     if let Some(chosen) = chosen.filter(|chosen| chosen != provider.name()) {
         bail!(
@@ -152,7 +175,10 @@ fn add_settings(
     for (name, value) in of_file {
         variables.insert(name.to_owned(), value);
     }
-    Ok(())
+    Ok(match provider {
+        StageProvider::Url { variable } => Some(variable.clone()),
+        _ => None,
+    })
 }
 
 /// The variables of each provider that say where a database is.
@@ -193,6 +219,37 @@ async fn add_heroku_token(variables: &mut BTreeMap<String, String>) {
     }
 }
 
+/// Makes sure that settings which cannot be used do not lack the token of Heroku alone: a person can
+/// log in for it, which a function's error does not say.
+fn ensure_heroku_token(variables: &BTreeMap<String, String>) -> anyhow::Result<()> {
+    if variables.contains_key("HEROKU_API_KEY") {
+        return Ok(());
+    }
+    let mut with_token = variables.clone();
+    with_token.insert("HEROKU_API_KEY".to_owned(), "token".to_owned());
+    let Ok(settings) = Settings::from_vars(with_token) else {
+        return Ok(());
+    };
+    let set = |name: &str| variables.get(name).map(|value| value.trim());
+    let place = match (
+        set("STAGELINK_HEROKU_PIPELINE"),
+        set("STAGELINK_HEROKU_APP"),
+    ) {
+        (Some(pipeline), _) => format!("the Heroku pipeline {pipeline}"),
+        (None, Some(app)) => format!("the Heroku app {app}"),
+        (None, None) => "Heroku".to_owned(),
+    };
+    Err(anyhow!(
+        "HEROKU_API_KEY is not set, and the Heroku command line has no login for this API: run \
+         `heroku login`, or set it to a token that reads the config vars of the stage's app (`heroku \
+         authorizations:create --scope read-protected`)"
+    )
+    .context(format!(
+        "could not look up the database of stage {} in {place}",
+        settings.stage
+    )))
+}
+
 /// Adds the advice of the command's own option to an error that a function would have, too.
 pub(crate) fn advised<T>(
     found: Result<T, stagelink::Error>,
@@ -214,6 +271,13 @@ mod tests {
         environment: &[(&str, &str)],
         text: &str,
     ) -> anyhow::Result<BTreeMap<String, String>> {
+        merged_with_url(environment, text).map(|(variables, _)| variables)
+    }
+
+    fn merged_with_url(
+        environment: &[(&str, &str)],
+        text: &str,
+    ) -> anyhow::Result<(BTreeMap<String, String>, Option<String>)> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("stagelink.toml"), text).unwrap();
         let file = SettingsFile::load(folder.path())?.unwrap();
@@ -221,8 +285,8 @@ mod tests {
             .iter()
             .map(|&(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        add_settings(&mut variables, &file, Stage::STAGING)?;
-        Ok(variables)
+        let url_variable = add_settings(&mut variables, &file, Stage::STAGING)?;
+        Ok((variables, url_variable))
     }
 
     const HEROKU: &str = "heroku.pipeline = \"a\"\nstages.staging = { app = \"b\" }";
@@ -304,14 +368,39 @@ mod tests {
     }
 
     #[test]
+    fn missing_heroku_token_names_the_stage_and_the_login_and_no_other_error_does() {
+        let missing = |set: &[(&str, &str)]| {
+            let variables = set
+                .iter()
+                .map(|&(name, value)| (name.to_owned(), value.to_owned()));
+            ensure_heroku_token(&variables.collect()).map_err(|error| format!("{error:#}"))
+        };
+        let stage = ("STAGELINK_STAGE", "staging");
+        let pipeline = ("STAGELINK_HEROKU_PIPELINE", "shop");
+        let error = missing(&[stage, pipeline]).unwrap_err();
+        for part in [
+            "database of stage staging in the Heroku pipeline shop",
+            "HEROKU_API_KEY is not set",
+            "`heroku login`",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+        let app = ("STAGELINK_HEROKU_APP", "shop-staging");
+        let error = missing(&[stage, app]).unwrap_err();
+        assert!(error.contains("the Heroku app shop-staging"), "{error}");
+        // These lack something else.
+        assert!(missing(&[pipeline]).is_ok());
+        assert!(missing(&[stage, pipeline, ("STAGELINK_POOL_SIZE", "x")]).is_ok());
+    }
+
+    #[test]
     fn url_of_a_developers_machine_does_not_override_the_file() {
         let own = ("DATABASE_URL", "postgres://own");
         let text = "stages.staging.url.variable = \"STAGING_URL\"";
         let set = [own, ("STAGING_URL", "postgres://staging")];
-        assert_eq!(
-            merged(&set, text).unwrap()["DATABASE_URL"],
-            "postgres://staging"
-        );
+        let (variables, url_variable) = merged_with_url(&set, text).unwrap();
+        assert_eq!(variables["DATABASE_URL"], "postgres://staging");
+        assert_eq!(url_variable.as_deref(), Some("STAGING_URL"));
         assert_eq!(
             merged(&[own], HEROKU).unwrap()["STAGELINK_PROVIDER"],
             "heroku"

@@ -23,6 +23,7 @@ fn link_has_a_heading_for_each_refusal() {
         &["What `stagelink link` refuses"],
         &[
             "cli/src/link",
+            "cli/src/missing.rs",
             "pipeline/src/api.rs",
             "pipeline/src/attempts.rs",
             "pipeline/src/heroku.rs",
@@ -45,7 +46,7 @@ fn settings_file_has_a_heading_for_each_refusal() {
     check(
         &["What `stagelink.toml` refuses"],
         &["cli/src/stage_database.rs", "pipeline/src/settings_file"],
-        &["bail!(", "ErrorKind::Settings"],
+        &["bail!(", "anyhow!(", "ErrorKind::Settings", "Mistake::"],
     );
 }
 

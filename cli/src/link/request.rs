@@ -11,6 +11,7 @@ use stagelink_pipeline::{ApiAccess, LinkRequest, SettingsFile};
 
 use crate::args::LinkOptions;
 use crate::login;
+use crate::missing::Missing;
 
 /// Builds the request from the options and this process's environment.
 ///
@@ -22,22 +23,52 @@ pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRe
     crate::environment::ensure_known_names(&environment.0)?;
     let file = SettingsFile::load(&options.project)?;
     let file = file.as_ref();
-    let named_site = options
-        .site
-        .as_deref()
-        .or(file.and_then(SettingsFile::site));
-    let site = site_of(named_site, &options.project)?;
-    let pipeline = environment.var("STAGELINK_HEROKU_PIPELINE");
-    let pipeline = pipeline.or(file.and_then(SettingsFile::pipeline)).context(
-        "STAGELINK_HEROKU_PIPELINE is not set: set it to the name of the Heroku pipeline whose \
-         stages are linked, or set heroku.pipeline in stagelink.toml",
-    )?;
-    let heroku = environment.heroku().await?;
+    // What the options say is judged before the Heroku command line is asked for its login.
     let stages = stages_of(options, file)?;
     let staging_branch = options.staging_branch.as_deref();
     let staging_branch = staging_branch
         .or_else(|| file?.stages().get(&Stage::STAGING)?.branch())
         .unwrap_or("staging");
+    LinkRequest::ensure_contexts(&stages, staging_branch)?;
+    let apps = by_stage("--app", &options.apps)?;
+    let tokens = by_stage("--token-for", &options.tokens)?;
+    ensure_linked("--app", &apps, |stage| {
+        stages.contains(&stage) || LinkRequest::is_compared(stage)
+    })?;
+    ensure_linked("--token-for", &tokens, |stage| stages.contains(&stage))?;
+    for (stage, name) in &tokens {
+        ensure_variable_name(name, *stage)?;
+    }
+
+    let mut missing = Missing::default();
+    let named_site = options
+        .site
+        .as_deref()
+        .or(file.and_then(SettingsFile::site));
+    let site = missing.take(site_of(named_site, &options.project));
+    let pipeline = environment.var("STAGELINK_HEROKU_PIPELINE");
+    let pipeline = pipeline.or(file.and_then(SettingsFile::pipeline)).context(
+        "STAGELINK_HEROKU_PIPELINE is not set: set it to the name of the Heroku pipeline whose \
+         stages are linked, or set heroku.pipeline in stagelink.toml",
+    );
+    let pipeline = missing.take(pipeline);
+    let heroku = missing.take(environment.heroku().await);
+    let netlify = match environment.netlify() {
+        // To print commands no token of Netlify's is needed.
+        Err(_) if options.print => None,
+        found => missing.take(found),
+    };
+    let mut of_stages = Vec::new();
+    for (stage, variable) in tokens {
+        if let Some(token) = missing.take(environment.token(&variable, stage)) {
+            of_stages.push((stage, variable, token));
+        }
+    }
+    let (Some(site), Some(pipeline), Some(heroku)) = (site, pipeline, heroku) else {
+        return Err(missing.into_error());
+    };
+    missing.check()?;
+
     let mut request = LinkRequest::new(site, pipeline, heroku)
         .with_settings(&environment.0)
         .with_stages(&stages, staging_branch, !options.skip_branch_deploys)?;
@@ -45,11 +76,8 @@ pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRe
     if let (Some(name), None) = (config_var, environment.var("STAGELINK_CONFIG_VAR")) {
         request = request.with_settings([("STAGELINK_CONFIG_VAR", name)]);
     }
-    match environment.netlify() {
-        Ok(netlify) => request = request.with_netlify(netlify),
-        // To print commands no token of Netlify's is needed.
-        Err(_) if options.print => {}
-        Err(error) => return Err(error),
+    if let Some(netlify) = netlify {
+        request = request.with_netlify(netlify);
     }
     for (&stage, settings) in file.map(SettingsFile::stages).into_iter().flatten() {
         let is_used = stages.contains(&stage) || stage.kind() >= StageKind::Staging;
@@ -60,11 +88,10 @@ pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRe
             request = request.with_stage_elsewhere(stage, provider);
         }
     }
-    for (stage, app) in by_stage("--app", &options.apps)? {
+    for (stage, app) in apps {
         request = request.with_app(stage, app)?;
     }
-    for (stage, variable) in by_stage("--token-for", &options.tokens)? {
-        let token = environment.token(&variable, stage)?;
+    for (stage, variable, token) in of_stages {
         request = request.with_token(stage, variable, token)?;
     }
     if options.pin {
@@ -150,20 +177,38 @@ impl Environment {
 
     /// Returns the token that `--token-for` gives a stage: the value of the variable it names.
     fn token(&self, name: &str, stage: Stage) -> anyhow::Result<SecretString> {
-        // Text that is no name may be the token itself, and is not repeated.
-        let is_name = name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
-            && name
-                .chars()
-                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
-        if !is_name {
-            bail!(
-                "--token-for {stage}=… takes the name of an environment variable that holds the \
-                 token, such as --token-for {stage}={}_HEROKU_API_KEY, and not the token",
-                stage.name().to_uppercase()
-            );
-        }
+        ensure_variable_name(name, stage)?;
         let advice = format!("it was named by --token-for as the token of stage {stage}");
         Ok(self.required(name, &advice)?.into())
+    }
+}
+
+/// Makes sure that `--token-for` names a variable. Text that is no name may be the token itself, and
+/// is not repeated.
+fn ensure_variable_name(name: &str, stage: Stage) -> anyhow::Result<()> {
+    let is_name = name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    if !is_name {
+        bail!(
+            "--token-for {stage}=… takes the name of an environment variable that holds the \
+             token, such as --token-for {stage}={}_HEROKU_API_KEY, and not the token",
+            stage.name().to_uppercase()
+        );
+    }
+    Ok(())
+}
+
+/// Makes sure that an option is for linked stages alone.
+fn ensure_linked(
+    option: &str,
+    given: &BTreeMap<Stage, String>,
+    is_linked: impl Fn(Stage) -> bool,
+) -> anyhow::Result<()> {
+    match given.keys().find(|stage| !is_linked(**stage)) {
+        Some(stage) => bail!("{option} is for stage {stage}, which is not linked"),
+        None => Ok(()),
     }
 }
 
@@ -207,7 +252,8 @@ fn site_of(named: Option<&str>, project: &Path) -> anyhow::Result<String> {
         return Ok(site.to_owned());
     }
     let file = project.join(".netlify").join("state.json");
-    let advice = "name the site with --site, or link the folder with `netlify link`";
+    let advice = "name the site with --site, with site in a table [netlify] of stagelink.toml, or \
+                  link the folder with `netlify link`";
     let Ok(text) = std::fs::read_to_string(&file) else {
         bail!(
             "no site is named, and there is no {}: {advice}",

@@ -95,46 +95,18 @@ impl LinkRequest {
         staging_branch: &str,
         other_branches: bool,
     ) -> Result<Self, Error> {
-        // The Netlify command line takes these for contexts, where a branch is meant.
-        let is_context = match DeployContext::parse(staging_branch, None) {
-            DeployContext::Other(name) => name == "dev" || name.is_empty(),
-            _ => true,
-        };
-        if is_context {
-            return Err(Error::new(
-                ErrorKind::Settings,
-                format!("{staging_branch:?} is no branch that a deploy context can be of"),
-            ));
-        }
-        self.contexts.clear();
+        self.contexts = contexts_of(stages, staging_branch, other_branches)?;
         staging_branch.clone_into(&mut self.staging_branch);
-        let kinds = StageKind::ALL.iter().rev();
-        let linked = kinds.map(|&kind| Stage::of_kind(kind));
-        for stage in linked.filter(|stage| stages.contains(stage)) {
-            match stage.kind() {
-                StageKind::Production => self.contexts.push((DeployContext::Production, stage)),
-                StageKind::Staging => {
-                    let branch = DeployContext::Branch(staging_branch.to_owned());
-                    self.contexts.push((branch, stage));
-                }
-                StageKind::Review => {
-                    self.contexts.push((DeployContext::DeployPreview, stage));
-                    if other_branches {
-                        self.contexts.push((DeployContext::BranchDeploy, stage));
-                    }
-                }
-                _ => {
-                    return Err(Error::new(
-                        ErrorKind::Settings,
-                        format!(
-                            "stage {stage} has no deploy context: link production, staging or \
-                             review"
-                        ),
-                    ));
-                }
-            }
-        }
         Ok(self)
+    }
+
+    /// Makes sure that [`with_stages`](Self::with_stages) takes these stages and this branch.
+    ///
+    /// # Errors
+    ///
+    /// As [`with_stages`](Self::with_stages).
+    pub fn ensure_contexts(stages: &[Stage], staging_branch: &str) -> Result<(), Error> {
+        contexts_of(stages, staging_branch, true).map(drop)
     }
 
     /// Names the app of a stage that has several in the pipeline, or for stage review the app of
@@ -144,7 +116,7 @@ impl LinkRequest {
     ///
     /// [`ErrorKind::Settings`] when the stage is neither linked nor compared with linked ones.
     pub fn with_app(mut self, stage: Stage, app: impl Into<String>) -> Result<Self, Error> {
-        if !COMPARED_STAGES.contains(&stage) {
+        if !Self::is_compared(stage) {
             self.ensure_linked("--app", stage)?;
         }
         self.apps.insert(stage, app.into());
@@ -168,6 +140,12 @@ impl LinkRequest {
         let access = ApiAccess::new(&self.heroku.url, token, variable);
         self.tokens.insert(stage, access);
         Ok(self)
+    }
+
+    /// Returns whether the database of a stage is compared with those of linked stages, whether the
+    /// stage is linked or not.
+    pub fn is_compared(stage: Stage) -> bool {
+        COMPARED_STAGES.contains(&stage)
     }
 
     fn ensure_linked(&self, option: &str, stage: Stage) -> Result<(), Error> {
@@ -281,6 +259,53 @@ impl LinkRequest {
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
     }
+}
+
+/// Returns the deploy contexts of stages, production's first.
+fn contexts_of(
+    stages: &[Stage],
+    staging_branch: &str,
+    other_branches: bool,
+) -> Result<Vec<(DeployContext, Stage)>, Error> {
+    // The Netlify command line takes these for contexts, where a branch is meant.
+    let is_context = match DeployContext::parse(staging_branch, None) {
+        DeployContext::Other(name) => name == "dev" || name.is_empty(),
+        _ => true,
+    };
+    if is_context {
+        return Err(Error::new(
+            ErrorKind::Settings,
+            format!("{staging_branch:?} is no branch that a deploy context can be of"),
+        ));
+    }
+    let mut contexts = Vec::new();
+    let kinds = StageKind::ALL.iter().rev();
+    let linked = kinds.map(|&kind| Stage::of_kind(kind));
+    for stage in linked.filter(|stage| stages.contains(stage)) {
+        match stage.kind() {
+            StageKind::Production => contexts.push((DeployContext::Production, stage)),
+            StageKind::Staging => {
+                let branch = DeployContext::Branch(staging_branch.to_owned());
+                contexts.push((branch, stage));
+            }
+            StageKind::Review => {
+                contexts.push((DeployContext::DeployPreview, stage));
+                if other_branches {
+                    contexts.push((DeployContext::BranchDeploy, stage));
+                }
+            }
+            _ => {
+                return Err(Error::new(
+                    ErrorKind::Settings,
+                    format!(
+                        "stage {stage} has no deploy context: link production, staging or \
+                         review"
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(contexts)
 }
 
 /// The stages whose databases linked ones are compared with, whether they are linked or not.

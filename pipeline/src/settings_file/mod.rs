@@ -2,6 +2,7 @@
 
 mod check;
 mod document;
+mod mistake;
 mod secret_check;
 mod stage;
 #[cfg(test)]
@@ -52,6 +53,10 @@ pub struct SettingsFile {
     migrations: Option<PathBuf>,
 }
 
+/// The advice where the file says nothing on the source of a database.
+const NO_PIPELINE: &str =
+    "and say where its database is: with the Heroku pipeline, as pipeline in a table [heroku], or";
+
 /// Returns the path of the file that counts in a folder.
 fn find(project: &Path) -> PathBuf {
     let own = project.join(SETTINGS_FILE);
@@ -94,7 +99,8 @@ impl SettingsFile {
         let in_file = |error: Error| error.context(format!("could not use {}", path.display()));
         secret_check::ensure_no_secret(text).map_err(in_file)?;
         let document = Document::parse(text).map_err(in_file)?;
-        let stages = document.stages().map_err(in_file)?;
+        let stages = document.stages();
+        let stages = stages.map_err(|mistake| in_file(mistake.into_error(text)))?;
         Ok(Self {
             site: document.netlify.site,
             pipeline: document.heroku.pipeline,
@@ -155,13 +161,17 @@ impl SettingsFile {
                 true => "it has no stages".to_owned(),
                 false => format!("it has {}", names.join(", ")),
             };
+            let path = self.path.display();
+            let source = match &self.pipeline {
+                Some(pipeline) => format!(
+                    "with neon, render or url where the stage's database is not in the Heroku \
+                     pipeline {pipeline}"
+                ),
+                None => format!("{NO_PIPELINE} with neon, render or url in the stage's table"),
+            };
             Error::new(
                 ErrorKind::Settings,
-                format!(
-                    "{} has no stage {stage} ({has}): add a table [stages.{stage}] to it, with neon, render \
-                     or url where the stage's database is not in the Heroku pipeline",
-                    self.path.display()
-                ),
+                format!("{path} has no stage {stage} ({has}): add a table [stages.{stage}] to it, {source}"),
             )
         })
     }

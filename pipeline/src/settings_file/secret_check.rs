@@ -2,8 +2,9 @@
 
 use toml::{Table, Value};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::settings_file::check::{is_plain_name, syntax_error};
+use crate::settings_file::mistake::Mistake;
 
 /// Parts of the names of keys that hold secrets.
 const SECRET_KEYS: &[&str] = &[
@@ -29,26 +30,29 @@ const TOKEN_PREFIXES: &[&str] = &["HRKU-", "nfp_", "nfc_", "napi_", "rnd_", "AKI
 /// The error names the key and never the value. A text that is not TOML is an error too.
 pub(super) fn ensure_no_secret(text: &str) -> Result<(), Error> {
     let table: Table = toml::from_str(text).map_err(|error| syntax_error(text, &error))?;
-    match find_secret(&table, "") {
+    match find_secret(&table, &[]) {
         None => Ok(()),
-        Some(key) => Err(Error::new(
-            ErrorKind::Settings,
+        Some(path) => Err(Mistake::at(
             format!(
-                "{key} looks like a secret, and the file is committed: remove it, put the value \
+                "{} looks like a secret, and the file is committed: remove it, put the value \
                  into the environment (HEROKU_API_KEY, NETLIFY_AUTH_TOKEN, or the variable of \
-                 url.variable), and replace it where it was committed already"
+                 url.variable), and replace it where it was committed already",
+                path.iter()
+                    .copied()
+                    .map(shown_key)
+                    .collect::<Vec<_>>()
+                    .join(".")
             ),
-        )),
+            path.iter().map(|key| (*key).to_owned()).collect(),
+        )
+        .into_error(text)),
     }
 }
 
 /// Returns the path of the first key that holds a secret.
-fn find_secret(table: &Table, path: &str) -> Option<String> {
+fn find_secret<'a>(table: &'a Table, above: &[&'a str]) -> Option<Vec<&'a str>> {
     table.iter().find_map(|(key, value)| {
-        let path = match path {
-            "" => shown_key(key),
-            path => format!("{path}.{}", shown_key(key)),
-        };
+        let path = [above, &[key.as_str()]].concat();
         let is_named_so = !value.is_table() && is_secret_key(key);
         (is_named_so || is_secret_text(key))
             .then(|| path.clone())
@@ -56,9 +60,9 @@ fn find_secret(table: &Table, path: &str) -> Option<String> {
     })
 }
 
-fn find_in_value(value: &Value, path: &str) -> Option<String> {
+fn find_in_value<'a>(value: &'a Value, path: &[&'a str]) -> Option<Vec<&'a str>> {
     match value {
-        Value::String(text) => is_secret_text(text).then(|| path.to_owned()),
+        Value::String(text) => is_secret_text(text).then(|| path.to_vec()),
         Value::Array(values) => values.iter().find_map(|value| find_in_value(value, path)),
         Value::Table(table) => find_secret(table, path),
         _ => None,

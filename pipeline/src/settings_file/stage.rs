@@ -5,6 +5,7 @@ use stagelink::{Stage, StageKind};
 
 use crate::error::{Error, ErrorKind};
 use crate::settings_file::check::ensure_text;
+use crate::settings_file::mistake::Mistake;
 
 /// The settings of a stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,7 +141,10 @@ impl StageProvider {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table with the keys pipeline and config_var"
+)]
 pub(super) struct HerokuTable {
     pub(super) pipeline: Option<String>,
     pub(super) config_var: Option<String>,
@@ -148,7 +152,7 @@ pub(super) struct HerokuTable {
 
 /// A table `[stages.STAGE]`.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table [stages.STAGE]")]
 pub(super) struct StageTable {
     branch: Option<String>,
     app: Option<String>,
@@ -158,7 +162,10 @@ pub(super) struct StageTable {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table { project = \"…\", branch = \"…\", database = \"…\", role = \"…\" }"
+)]
 struct NeonTable {
     project: String,
     branch: String,
@@ -167,13 +174,16 @@ struct NeonTable {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table { postgres = \"dpg-…\" }")]
 struct RenderTable {
     postgres: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table { variable = \"STAGING_DATABASE_URL\" }, with the name of an environment variable"
+)]
 struct UrlTable {
     variable: String,
 }
@@ -184,16 +194,16 @@ impl StageTable {
         &self,
         stage: Stage,
         heroku: &HerokuTable,
-    ) -> Result<StageSettings, Error> {
+    ) -> Result<StageSettings, Mistake> {
         self.ensure_texts(stage)?;
         if self.branch.is_some() && stage.kind() != StageKind::Staging {
-            return Err(Error::new(
-                ErrorKind::Settings,
+            return Err(Mistake::new(
                 format!(
                     "stages.{stage}.branch is set, and only staging has a branch of its own: \
                      production deploys come from the site's production branch, previews from pull \
                      requests"
                 ),
+                format_args!("stages.{stage}.branch"),
             ));
         }
         let provider = self.provider(stage, heroku)?;
@@ -203,7 +213,11 @@ impl StageTable {
         })
     }
 
-    fn provider(&self, stage: Stage, heroku: &HerokuTable) -> Result<Option<StageProvider>, Error> {
+    fn provider(
+        &self,
+        stage: Stage,
+        heroku: &HerokuTable,
+    ) -> Result<Option<StageProvider>, Mistake> {
         let neon = self.neon.clone().map(|neon| StageProvider::Neon {
             project: neon.project,
             branch: neon.branch,
@@ -219,12 +233,12 @@ impl StageTable {
         let mut others = [neon, render, url].into_iter().flatten();
         let other = others.next();
         if others.next().is_some() || (other.is_some() && self.app.is_some()) {
-            return Err(Error::new(
-                ErrorKind::Settings,
+            return Err(Mistake::new(
                 format!(
                     "stages.{stage} names several sources of the database: keep one of app, neon, \
                      render and url"
                 ),
+                format_args!("stages.{stage}"),
             ));
         }
         let heroku = heroku
@@ -236,17 +250,18 @@ impl StageTable {
                 config_var: heroku.config_var.clone(),
             });
         if self.app.is_some() && heroku.is_none() {
-            return Err(Error::new(
-                ErrorKind::Settings,
+            return Err(Mistake::new(
                 format!(
-                    "stages.{stage}.app is set without heroku.pipeline: name the app's pipeline"
+                    "stages.{stage}.app is set without heroku.pipeline: name the app's pipeline, as \
+                     pipeline in a table [heroku]"
                 ),
+                format_args!("stages.{stage}.app"),
             ));
         }
         Ok(other.or(heroku))
     }
 
-    fn ensure_texts(&self, stage: Stage) -> Result<(), Error> {
+    fn ensure_texts(&self, stage: Stage) -> Result<(), Mistake> {
         let texts = [
             ("branch", self.branch.as_deref()),
             ("app", self.app.as_deref()),
@@ -284,13 +299,13 @@ impl StageTable {
         };
         match &self.url {
             // Text that is no name may be the URL itself, and is not repeated.
-            Some(url) if !is_name(&url.variable) => Err(Error::new(
-                ErrorKind::Settings,
+            Some(url) if !is_name(&url.variable) => Err(Mistake::new(
                 format!(
                     "stages.{stage}.url.variable is not the name of an environment variable in \
                      capital letters, such as {}_DATABASE_URL: the URL itself is a secret and stays out of the file",
                     stage.name().to_uppercase()
                 ),
+                format_args!("stages.{stage}.url.variable"),
             )),
             _ => Ok(()),
         }

@@ -126,33 +126,81 @@ fn stage_that_is_missing_is_named_with_those_that_are_there() {
         error.contains("no stage production (it has staging)"),
         "{error}"
     );
+    // Without a pipeline the table alone would lead to the next error.
     assert!(error.contains("[stages.production]"), "{error}");
+    assert!(error.contains("pipeline in a table [heroku]"), "{error}");
+    let error = read("[heroku]\npipeline = \"shop\"").unwrap();
+    let error = error.stage(Stage::PRODUCTION).unwrap_err().to_string();
+    assert!(error.contains("the Heroku pipeline shop"), "{error}");
+    assert!(!error.contains("[heroku]"), "{error}");
 }
 
 #[test]
 fn mistakes_are_named_with_their_key_or_line() {
     for (text, expected) in [
-        ("[stages.prod]", "unknown stage \"prod\""),
+        (
+            "\n[stages.staging]\n[stages.prod]",
+            "line 3: a table of stages is named after no stage: unknown stage \"prod\"",
+        ),
         (
             "\n[heroku]\npipline = \"a\"",
-            "line 3: unknown field `pipline`",
+            "line 3: unknown key `pipline`, expected `pipeline` or `config_var`",
         ),
-        ("[stagse.staging]", "unknown field `stagse`"),
-        ("heroku = 1", "line 1: invalid type"),
-        ("\"\\u001b]0;x\\u0007\" = 1", "unknown field `…`"),
-        ("[heroku]\npipeline = \" \"", "heroku.pipeline is empty"),
+        ("[stagse.staging]", "line 1: unknown key `stagse`"),
+        (
+            "heroku = 1",
+            "line 1: expected a table with the keys pipeline and config_var, and found another \
+             kind of value",
+        ),
+        ("stages = 1", "line 1: expected a table, and found"),
+        ("stages.staging = 1", "expected a table [stages.STAGE], and"),
+        (
+            "[stages.staging]\nurl = \"STAGING_URL\"",
+            "line 2: expected a table { variable = \"STAGING_DATABASE_URL\" }",
+        ),
+        (
+            "[stages.staging]\nneon = \"a\"",
+            "line 2: expected a table { project = \"…\", branch",
+        ),
+        (
+            "[stages.staging]\nrender = \"a\"",
+            "line 2: expected a table { postgres = ",
+        ),
+        ("netlify = []", "line 1: expected a table with the key site"),
+        ("migrations.folder = 1", "line 1: expected a string"),
+        (
+            "[heroku]\npipeline = \"a\"\n[stages.staging\n",
+            "line 3: unclosed table, expected `]`",
+        ),
+        ("\"\\u001b]0;x\\u0007\" = 1", "unknown key `…`"),
+        ("\"a`b c\" = 1", "unknown key `…`, expected"),
+        (
+            "\n[heroku]\npipeline = \" \"",
+            "line 3: heroku.pipeline is empty",
+        ),
+        (
+            "[heroku]\npipeline = \"p\"\n\n[stages.staging]\nurl = { variable = \"a b\" }",
+            "line 5: stages.staging.url.variable is not",
+        ),
+        (
+            "[heroku]\npipeline = \"p\"\n[a]\n\"b.c\".password = 1",
+            "line 4: a.\"…\".password looks like a secret",
+        ),
         (
             "[netlify]\nsite = \"a\\u001bb\"",
             "netlify.site is empty or has a control character",
         ),
         (
             "[stages.production]\nbranch = \"main\"",
-            "only staging has a branch",
+            "line 2: stages.production.branch is set, and only staging has a branch",
         ),
-        ("[stages.staging]\napp = \"a\"", "without heroku.pipeline"),
+        (
+            "[stages.staging]\napp = \"a\"",
+            "line 2: stages.staging.app is set without heroku.pipeline",
+        ),
         (
             "[stages.staging]\nurl = { variable = \"A\" }\nrender = { postgres = \"b\" }",
-            "several sources",
+            "line 1: stages.staging names several sources",
         ),
         (
             "[heroku]\npipeline = \"p\"\n[stages.staging]\napp = \"a\"\nrender = { postgres = \"b\" }",
@@ -189,6 +237,9 @@ fn secret_is_refused_wherever_it_stands_and_not_repeated() {
         "heroku = \"c4n4ry\"",
         "[stages.staging]\nurl = { variable = \"npg_c4n4ry\" }",
         "[\"c4n4ry c4n4ry\"]",
+        "[\"a`c4n4ry c4n4ry\"]",
+        "[\"a`, expected c4n4ry`, b\"]",
+        "[heroku]\npipeline = c4n4ry c4n4ry",
         "[heroku]\npipeline = \"c4n4ry",
     ] {
         let error = read(text).unwrap_err();

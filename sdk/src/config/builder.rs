@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use crate::config::provider::{HEROKU_API, NEON_API, RENDER_API};
 use crate::config::{
     HerokuApp, HerokuSettings, Limits, NeonSettings, ProviderSettings, RenderSettings,
-    ServerSettings, Settings,
+    ServerSettings, Settings, URL_VARIABLE,
 };
 use crate::error::Error;
 use crate::stage::Stage;
@@ -24,6 +24,7 @@ impl SettingsBuilder {
             limits: Limits::default(),
             server: ServerSettings::default(),
             ignored_source: None,
+            url_variable: URL_VARIABLE.into(),
         })
     }
 

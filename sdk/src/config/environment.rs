@@ -10,7 +10,7 @@ use crate::config::provider::ProviderVariables;
 use crate::config::server::{ServerVariables, switch};
 #[cfg(feature = "lambda")]
 use crate::config::source::SourceChoice;
-use crate::config::{Settings, names};
+use crate::config::{Settings, URL_VARIABLE, names};
 #[cfg(feature = "lambda")]
 use crate::credentials::deploy_time_entry;
 use crate::error::{Error, ErrorKind};
@@ -219,6 +219,7 @@ impl Variables {
             limits,
             server,
             ignored_source,
+            url_variable: URL_VARIABLE.into(),
         };
         settings.check()
     }

@@ -11,6 +11,8 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use secrecy::SecretString;
 
 use crate::error::{Error, ErrorKind};
@@ -21,6 +23,7 @@ pub(crate) use self::environment::Environment;
 pub(crate) use self::environment::{
     has_snapstart, ignores_stage_in_path, lambda_concurrency, lambda_runtime_api,
 };
+pub(crate) use self::provider::URL_VARIABLE;
 pub(crate) use self::source::IgnoredSource;
 
 pub use self::builder::SettingsBuilder;
@@ -105,6 +108,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// A source of one database that the environment locates, and that is not asked.
     pub(crate) ignored_source: Option<IgnoredSource>,
+    /// The variable that holds the URL of [`ProviderSettings::Url`], for messages.
+    pub(crate) url_variable: Cow<'static, str>,
 }
 
 impl Settings {
@@ -128,6 +133,14 @@ impl Settings {
         if let Some(ProviderSettings::Heroku(heroku)) = &mut self.provider {
             heroku.names_app = true;
         }
+        self
+    }
+
+    /// Returns these settings for a fixed URL that is from another variable than `DATABASE_URL`:
+    /// messages and the origin of the credentials name that one.
+    #[must_use]
+    pub fn with_url_variable(mut self, name: impl Into<String>) -> Self {
+        self.url_variable = Cow::Owned(name.into());
         self
     }
 

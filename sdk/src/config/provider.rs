@@ -365,6 +365,8 @@ fn settings(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Settings, message)
 }
 
+/// The variable that holds a fixed URL.
+pub(crate) const URL_VARIABLE: &str = "DATABASE_URL";
 pub(super) const HEROKU_API: &str = "https://api.heroku.com";
 pub(super) const NEON_API: &str = "https://console.neon.tech";
 pub(super) const RENDER_API: &str = "https://api.render.com";

@@ -97,12 +97,13 @@ impl Database {
                     limits,
                     server,
                     ignored_source,
+                    url_variable,
                 } = settings;
                 let deploy_time = deploy_time
                     .map(|deploy_time| parse_deploy_time(&deploy_time, stage))
                     .transpose()?;
                 let provider = match provider {
-                    Some(provider) => AnyProvider::from_settings(provider)?,
+                    Some(provider) => AnyProvider::from_settings(provider, &url_variable)?,
                     None => AnyProvider::none(stage, deploy_time.is_some(), ignored_source),
                 };
                 State::ready(stage, provider, deploy_time, limits, server)

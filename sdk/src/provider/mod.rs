@@ -88,13 +88,16 @@ impl AnyProvider {
         Self(Arc::new(provider))
     }
 
-    /// Creates the provider of the settings.
-    pub(crate) fn from_settings(settings: ProviderSettings) -> Result<Self, Error> {
+    /// Creates the provider of the settings. `url_variable` is the variable that a fixed URL is from.
+    pub(crate) fn from_settings(
+        settings: ProviderSettings,
+        url_variable: &str,
+    ) -> Result<Self, Error> {
         Ok(match settings {
             ProviderSettings::Heroku(settings) => Self::new(Heroku::new(settings)?),
             ProviderSettings::Neon(settings) => Self::new(Neon::new(settings)?),
             ProviderSettings::Render(settings) => Self::new(Render::new(settings)?),
-            ProviderSettings::Url(url) => Self::new(StaticUrl::parse(&url)?),
+            ProviderSettings::Url(url) => Self::new(StaticUrl::from_variable(url_variable, &url)?),
         })
     }
 

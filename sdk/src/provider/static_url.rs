@@ -19,8 +19,17 @@ impl StaticUrl {
     ///
     /// [`ErrorKind::DatabaseUrl`](crate::ErrorKind::DatabaseUrl) when it cannot be used.
     pub fn parse(url: &SecretString) -> Result<Self, Error> {
-        let origin = "DATABASE_URL in the environment";
-        let url = DatabaseUrl::parse(url.expose_secret(), origin)?;
+        Self::from_variable("DATABASE_URL", url)
+    }
+
+    /// Parses the value of an environment variable, which messages name.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn from_variable(name: &str, url: &SecretString) -> Result<Self, Error> {
+        let origin = format!("{name} in the environment");
+        let url = DatabaseUrl::parse(url.expose_secret(), &origin)?;
         Ok(Self(Credentials::new(url, origin)))
     }
 }

@@ -218,6 +218,107 @@ async fn logins_of_the_command_lines_stand_in_for_tokens() {
 }
 
 #[tokio::test]
+async fn missing_token_of_a_commands_stage_names_the_login_the_stage_and_the_pipeline() {
+    let mut site = Site::new().await;
+    site.variables.remove("HEROKU_API_KEY");
+    std::fs::create_dir(site.folder.path().join("migrations")).expect("a folder");
+    for words in [
+        &["mark", "show", "--stage", "staging"][..],
+        &["credentials", "--stage", "staging"],
+        &["migrate", "staging", "--plan"],
+    ] {
+        let refused = site.stagelink(words).await;
+        assert!(!refused.succeeded);
+        for part in [
+            "could not look up the database of stage staging in the Heroku pipeline shop",
+            "HEROKU_API_KEY is not set",
+            "`heroku login`",
+        ] {
+            assert!(
+                refused.errors.contains(part),
+                "{words:?}: {}",
+                refused.errors
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn url_of_another_variable_is_named_by_that_variable() {
+    let mut site = Site::new().await;
+    site.forget_names();
+    site.write_settings_file("stages.staging.url = { variable = \"STAGING_URL\" }");
+    for (url, expected) in [
+        (
+            "mysql://c4n4ry",
+            "STAGING_URL in the environment is not a usable database URL",
+        ),
+        ("", "STAGING_URL is not set"),
+    ] {
+        site.set("STAGING_URL", url);
+        let shown = site.show_mark("staging").await;
+        assert!(shown.errors.contains(expected), "{}", shown.errors);
+        assert!(!shown.errors.contains("DATABASE_URL"), "{}", shown.errors);
+    }
+    let url = site.staging.url();
+    site.set("STAGING_URL", &url);
+    let shown = site.show_mark("staging").await;
+    assert_eq!(
+        shown.json()["credentials"],
+        "STAGING_URL in the environment",
+        "{}",
+        shown.errors
+    );
+}
+
+#[tokio::test]
+async fn all_settings_that_link_lacks_are_named_at_once() {
+    let mut site = Site::new().await;
+    site.forget_names();
+    site.variables.remove("HEROKU_API_KEY");
+    site.variables.remove("NETLIFY_AUTH_TOKEN");
+    site.assert_refused(
+        &["--yes", "--token-for", "staging=STAGING_TOKEN"],
+        &[
+            "error: 5 settings are missing",
+            "\n  no site is named",
+            "--site, with site in a table [netlify] of stagelink.toml, or",
+            "\n  STAGELINK_HEROKU_PIPELINE is not set",
+            "\n  HEROKU_API_KEY is not set",
+            "\n  NETLIFY_AUTH_TOKEN is not set",
+            "\n  STAGING_TOKEN is not set",
+        ],
+    )
+    .await;
+    // The options come first: they are judged without any of these.
+    for (words, reason) in [
+        (&["--stage", "prod"][..], "unknown stage \"prod\""),
+        (
+            &["--stage", "development"],
+            "stage development has no deploy context",
+        ),
+        (
+            &["--staging-branch", "production"],
+            "no branch that a deploy context can be of",
+        ),
+        (&["--app", "prod=a"], "--app does not begin with a stage"),
+        (
+            &["--stage", "staging", "--app", "review=a"],
+            "--app is for stage review, which is not linked",
+        ),
+        (
+            &["--stage", "staging", "--token-for", "production=A"],
+            "--token-for is for stage production, which is not linked",
+        ),
+        (&["--token-for", "staging=a-token"], "--token-for staging=…"),
+    ] {
+        let refused = site.link(words).await;
+        assert!(refused.errors.contains(reason), "{}", refused.errors);
+        assert!(!refused.errors.contains("missing"), "{}", refused.errors);
+    }
+}
+
+#[tokio::test]
 async fn refused_token_of_a_login_is_named_as_such() {
     let mut site = Site::new().await;
     site.variables.remove("HEROKU_API_KEY");
