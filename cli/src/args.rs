@@ -1,6 +1,7 @@
 //! The arguments of the command line.
 
 mod migrate;
+mod status;
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use crate::target::{Arch, Target};
 pub use self::migrate::{
     AllowedDisagreement, MigrateCommand, MigrateOptions, NewMigrationOptions, WidenHistoryOptions,
 };
+pub use self::status::StatusOptions;
 
 /// Links serverless functions to PaaS databases, stage by stage.
 ///
@@ -95,6 +97,19 @@ pub enum Command {
     /// after the password has changed. Until then, functions that also have the provider's variables
     /// fetch the new password from the provider.
     Credentials(CredentialsOptions),
+    /// Shows what each stage has: code, database, migrations, credentials.
+    ///
+    /// The command looks everything up side by side: the deploys and variables of the Netlify site,
+    /// the plan at Heroku, and a connection to each database, as the stage's functions make it. Below
+    /// the table it says in what the stages differ. It changes nothing, and what it cannot know it
+    /// says with the reason.
+    ///
+    /// The stages are those of stagelink.toml. Without the file they are production and staging of
+    /// STAGELINK_HEROKU_PIPELINE, or the one of STAGELINK_STAGE.
+    ///
+    /// Exits with 0 when all could be looked up, with 1 when something could not, and with 2 when
+    /// the settings cannot be used.
+    Status(StatusOptions),
     /// Makes a new project that builds, passes its tests, and runs.
     ///
     /// The project is a Cargo workspace with one function, its table, a page, a test on local

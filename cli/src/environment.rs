@@ -1,5 +1,7 @@
 //! The names of stagelink's variables in the environment of the command.
 
+use std::sync::Once;
+
 use crate::output::note;
 
 /// Makes sure that no variable of safety is misspelled, and notes other names of stagelink's that this
@@ -13,11 +15,15 @@ pub(crate) fn ensure_known_names<'a>(
 ) -> anyhow::Result<()> {
     stagelink::ensure_known_names(vars.clone())?;
     let unknown = stagelink::unknown_names(vars);
+    // A command of several stages reads the environment for each.
+    static NOTED: Once = Once::new();
     if !unknown.is_empty() {
-        note(format_args!(
-            "  ! variables that this version of stagelink does not know are ignored: {}",
-            unknown.join(", ")
-        ));
+        NOTED.call_once(|| {
+            note(format_args!(
+                "  ! variables that this version of stagelink does not know are ignored: {}",
+                unknown.join(", ")
+            ));
+        });
     }
     Ok(())
 }

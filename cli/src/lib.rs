@@ -19,6 +19,7 @@ pub mod preview;
 pub mod progress;
 mod project;
 mod stage_database;
+pub mod status;
 mod summary;
 mod table;
 pub mod target;

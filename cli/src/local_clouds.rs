@@ -101,6 +101,20 @@ pub(crate) fn variables(
     Ok(Some(variables))
 }
 
+/// Returns the stages of the running site, if `--local` was given.
+///
+/// # Errors
+///
+/// When no site of the project runs, or several do and none is chosen.
+pub(crate) fn stages(options: &LocalOptions) -> anyhow::Result<Option<Vec<Stage>>> {
+    let Some(port) = options.local else {
+        return Ok(None);
+    };
+    let site = running_site(&options.project, port)?;
+    let stages: Result<_, stagelink::Error> = site.stages.keys().map(|name| name.parse()).collect();
+    Ok(Some(stages?))
+}
+
 /// Finds the running site of a project; 0 is any port.
 fn running_site(project: &Path, port: u16) -> anyhow::Result<RunningSite> {
     let project = &project

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use stagelink_cli::args::{Args, Command};
-use stagelink_cli::{build, credentials, dev, link, mark, migrate, new, output, verbosity};
+use stagelink_cli::{build, credentials, dev, link, mark, migrate, new, output, status, verbosity};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -18,12 +18,16 @@ async fn main() -> ExitCode {
         Command::Migrate(options) => migrate::run(options).await,
         Command::New(options) => new::run(&options),
         Command::Credentials(options) => credentials::run(options).await,
+        // Its 1 means that a part could not be looked up.
+        Command::Status(options) => return exit_code(status::run(options).await, 2),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::note_error(&error);
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(result.map(|()| ExitCode::SUCCESS), 1)
+}
+
+/// Shows an error, and returns the exit code of the command.
+fn exit_code(result: anyhow::Result<ExitCode>, of_error: u8) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        output::note_error(&error);
+        ExitCode::from(of_error)
+    })
 }

@@ -23,6 +23,15 @@ pub fn print(text: impl Display) -> anyhow::Result<()> {
     write(stdout().lock(), &lines(&text.to_string())).context("could not write to standard output")
 }
 
+/// Prints a result with colours to standard output. What comes from outside is escaped already.
+///
+/// # Errors
+///
+/// When it cannot be written.
+pub(crate) fn print_styled(text: impl Display) -> anyhow::Result<()> {
+    write(stdout().lock(), &text.to_string()).context("could not write to standard output")
+}
+
 /// Prints a result as one line of JSON to standard output.
 ///
 /// # Errors

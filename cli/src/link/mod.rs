@@ -1,7 +1,7 @@
 //! `stagelink link`: links a Netlify site, with the plan and a question before anything is set.
 
 mod netlify_commands;
-mod request;
+pub(crate) mod request;
 mod settings_file;
 mod table;
 

@@ -110,10 +110,10 @@ pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRe
 }
 
 /// The variables of the environment that are set to something, without white space around them.
-struct Environment(BTreeMap<String, String>);
+pub(crate) struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    fn of_process() -> Self {
+    pub(crate) fn of_process() -> Self {
         let text = |text: std::ffi::OsString| text.into_string().ok();
         Self::new(std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))))
     }
@@ -125,7 +125,7 @@ impl Environment {
         Self(trimmed.filter(|(_, value)| !value.is_empty()).collect())
     }
 
-    fn var(&self, name: &str) -> Option<&str> {
+    pub(crate) fn var(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
@@ -156,8 +156,8 @@ impl Environment {
     }
 
     /// Returns the access to Netlify, with the token of the environment or of the command line's
-    /// login.
-    fn netlify(&self) -> anyhow::Result<ApiAccess> {
+    /// login; `None` where there is no token.
+    pub(crate) fn netlify_access(&self) -> Option<ApiAccess> {
         let url = self.var("NETLIFY_API_URL");
         let url = url.unwrap_or("https://api.netlify.com");
         let (token, origin) = match self.var("NETLIFY_AUTH_TOKEN") {
@@ -167,12 +167,16 @@ impl Environment {
                 "the login of the Netlify command line",
             ),
         };
-        let token = token.context(
+        Some(ApiAccess::new(url, token?, origin))
+    }
+
+    /// Returns the access to Netlify.
+    fn netlify(&self) -> anyhow::Result<ApiAccess> {
+        self.netlify_access().context(
             "NETLIFY_AUTH_TOKEN is not set, and the Netlify command line has no login for this API: make a \
              personal access token in Netlify's user settings, under Applications, run `netlify \
              login`, or print commands for the Netlify command line with --print",
-        )?;
-        Ok(ApiAccess::new(url, token, origin))
+        )
     }
 
     /// Returns the token that `--token-for` gives a stage: the value of the variable it names.
@@ -247,7 +251,7 @@ pub(super) fn by_stage(option: &str, given: &[String]) -> anyhow::Result<BTreeMa
 
 /// Returns the site's name or id: the named one, or the one that `netlify link` linked the
 /// project's folder to.
-fn site_of(named: Option<&str>, project: &Path) -> anyhow::Result<String> {
+pub(crate) fn site_of(named: Option<&str>, project: &Path) -> anyhow::Result<String> {
     if let Some(site) = named.map(str::trim).filter(|site| !site.is_empty()) {
         return Ok(site.to_owned());
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::process::Command;
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::output::note;
@@ -23,6 +24,12 @@ pub(crate) async fn token(api_url: Option<&str>) -> Option<SecretString> {
     if !is_same_api(api_url, host.as_deref()) {
         return None;
     }
+    // A command of several stages needs it for each.
+    static TOKEN: OnceCell<Option<SecretString>> = OnceCell::const_new();
+    TOKEN.get_or_init(token_of_command_line).await.clone()
+}
+
+async fn token_of_command_line() -> Option<SecretString> {
     let command = Command::new("heroku")
         .arg("auth:token")
         .stdin(Stdio::null())

@@ -16,6 +16,7 @@ use stagelink_pipeline::{
 };
 
 use self::report::Report;
+pub(crate) use self::report::error as error_json;
 use crate::args::{AllowedDisagreement, LocalOptions, MigrateCommand, MigrateOptions};
 use crate::output::{print, print_beside, print_json};
 use crate::progress::Step;

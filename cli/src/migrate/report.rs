@@ -136,7 +136,7 @@ impl<'a> Report<'a> {
 }
 
 /// Returns an error and its causes as JSON.
-pub(super) fn error(error: &anyhow::Error) -> impl Serialize {
+pub(crate) fn error(error: &anyhow::Error) -> impl Serialize + use<> {
     #[derive(Serialize)]
     struct Failure {
         error: String,

@@ -1,0 +1,137 @@
+//! The request of `stagelink status`, from its options, the environment and `stagelink.toml`.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use stagelink::{Stage, StageKind};
+use stagelink_pipeline::{
+    DeployContext, MigrationFolder, SettingsFile, SiteSource, StageSource, StatusRequest,
+};
+
+use crate::args::StatusOptions;
+use crate::link::request::{Environment, site_of};
+use crate::local_clouds;
+use crate::project;
+use crate::stage_database::settings_of;
+
+/// Builds the request.
+///
+/// # Errors
+///
+/// When no stage is known, or one that does not exist is named; when the file cannot be used; when a
+/// variable of the environment would lead all stages to one database.
+pub(super) async fn from_options(options: &StatusOptions) -> anyhow::Result<StatusRequest> {
+    let environment = Environment::of_process();
+    let file = SettingsFile::load(&options.local.project)?;
+    let file = file.as_ref();
+    let stages = stages_of(options, file, &environment)?;
+    let is_local = options.local.local.is_some();
+    if !is_local {
+        ensure_stages_are_told_apart(&stages, &environment)?;
+    }
+    let mut sources = Vec::new();
+    for stage in stages {
+        let settings = settings_of(&[], Some(&stage.to_string()), &options.local).await;
+        let settings = match settings {
+            Ok(Ok(settings)) => Ok(settings),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(error) => Err(format!("{error:#}")),
+        };
+        let context = match is_local {
+            true => Err("the local clouds serve the project's own build".to_owned()),
+            false => context_of(stage, file),
+        };
+        sources.push(StageSource::new(stage, context, settings));
+    }
+    let mut request = StatusRequest::new(sources, site_source(options, file, &environment));
+    request.limit = Duration::from_secs(options.timeout);
+    let folder = project::migrations_folder(&options.local.project, file);
+    request.migrations = match folder.exists() {
+        true => MigrationFolder::read(&folder)
+            .map(Some)
+            .map_err(|error| error.to_string()),
+        false => Ok(None),
+    };
+    Ok(request)
+}
+
+/// Returns the stages to show: the named ones, those of the local clouds, of the file, or of the
+/// environment.
+fn stages_of(
+    options: &StatusOptions,
+    file: Option<&SettingsFile>,
+    environment: &Environment,
+) -> anyhow::Result<Vec<Stage>> {
+    if !options.stages.is_empty() {
+        let named = options.stages.iter().map(|name| name.parse());
+        let mut stages: Vec<Stage> = named.collect::<Result<_, _>>()?;
+        stages.dedup();
+        return Ok(stages);
+    }
+    if let Some(stages) = local_clouds::stages(&options.local)? {
+        return Ok(stages);
+    }
+    if let Some(file) = file.filter(|file| !file.stages().is_empty()) {
+        return Ok(file.stages().keys().copied().collect());
+    }
+    if environment.var("STAGELINK_HEROKU_PIPELINE").is_some() {
+        return Ok(vec![Stage::STAGING, Stage::PRODUCTION]);
+    }
+    match environment.var("STAGELINK_STAGE") {
+        Some(stage) => Ok(vec![stage.parse()?]),
+        None => bail!(
+            "no stage is known: add a stagelink.toml with the project's stages, set \
+             STAGELINK_HEROKU_PIPELINE, or name a stage, as in `stagelink status production`"
+        ),
+    }
+}
+
+/// Makes sure that no source of one database stands for several stages.
+fn ensure_stages_are_told_apart(stages: &[Stage], environment: &Environment) -> anyhow::Result<()> {
+    let chosen = environment.var("STAGELINK_PROVIDER");
+    match chosen.map(str::to_ascii_lowercase).as_deref() {
+        Some(name @ ("url" | "neon" | "render")) if stages.len() > 1 => bail!(
+            "STAGELINK_PROVIDER={name} of the environment knows one database, and the status of \
+             several stages is wanted: unset it, or name the one stage"
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the deploy context that belongs to a stage.
+fn context_of(stage: Stage, file: Option<&SettingsFile>) -> Result<DeployContext, String> {
+    let branch = file.and_then(|file| file.stages().get(&stage)?.branch());
+    match (stage.kind(), branch) {
+        (StageKind::Production, _) => Ok(DeployContext::Production),
+        (_, Some(branch)) => Ok(DeployContext::Branch(branch.to_owned())),
+        (StageKind::Review, None) => Ok(DeployContext::DeployPreview),
+        (_, None) if stage == Stage::STAGING => Ok(DeployContext::Branch("staging".to_owned())),
+        (_, None) => Err("stagelink.toml names no branch for the stage".to_owned()),
+    }
+}
+
+fn site_source(
+    options: &StatusOptions,
+    file: Option<&SettingsFile>,
+    environment: &Environment,
+) -> SiteSource {
+    if options.local.local.is_some() {
+        return SiteSource::None("the local clouds serve the project's own build".to_owned());
+    }
+    let named = options.site.as_deref();
+    let named = named.or_else(|| file.and_then(SettingsFile::site));
+    let Ok(site) = site_of(named, &options.local.project) else {
+        return SiteSource::None(
+            "no Netlify site is named: set netlify.site in stagelink.toml, or use --site"
+                .to_owned(),
+        );
+    };
+    match environment.netlify_access() {
+        Some(access) => SiteSource::Site { access, site },
+        None => SiteSource::NotKnown(
+            "NETLIFY_AUTH_TOKEN is not set, and the Netlify command line has no login for this \
+             API: set it, or run `netlify login`"
+                .to_owned(),
+        ),
+    }
+}

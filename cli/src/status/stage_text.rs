@@ -1,0 +1,327 @@
+//! The cells of a stage, as lines with a mark.
+
+use std::fmt::Display;
+
+use jiff::Timestamp;
+use stagelink::one_line;
+use stagelink_pipeline::{
+    DatabaseStatus, DeployStatus, FunctionCredentials, LoginStatus, Lookup, MigrationStatus,
+    StageStatus,
+};
+
+use super::time::with_age;
+
+/// The judgement of a line, which a character at its beginning shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    Plain,
+    Good,
+    Attention,
+    Bad,
+    NotKnown,
+}
+
+impl Mark {
+    /// All marks that have a character.
+    pub(super) const SHOWN: [Self; 4] = [Self::Good, Self::Attention, Self::Bad, Self::NotKnown];
+
+    pub(super) fn character(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Good => "✓",
+            Self::Attention => "!",
+            Self::Bad => "✗",
+            Self::NotKnown => "?",
+        }
+    }
+}
+
+/// The lines of a cell.
+#[derive(Debug, Default)]
+pub(super) struct Cell(Vec<String>);
+
+impl Cell {
+    fn line(&mut self, mark: Mark, text: impl Display) {
+        let text = one_line(text);
+        self.0.push(match mark {
+            Mark::Plain => text.to_string(),
+            mark => format!("{} {text}", mark.character()),
+        });
+    }
+
+    fn plain(&mut self, text: impl Display) {
+        self.line(Mark::Plain, text);
+    }
+
+    /// Adds the reason of a part that has no value.
+    fn without_value<T>(&mut self, lookup: &Lookup<T>) {
+        match lookup {
+            Lookup::Known { .. } => {}
+            Lookup::Absent { reason } => self.plain(format_args!("none: {reason}")),
+            Lookup::NotKnown { reason } => {
+                self.line(Mark::NotKnown, format_args!("not known: {reason}"));
+            }
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        self.0.join("\n")
+    }
+}
+
+/// The names of the rows.
+pub(super) const ROWS: [&str; 4] = ["code", "database", "migrations", "credentials"];
+
+/// Returns the cells of a stage, one for each row.
+pub(super) fn cells(stage: &StageStatus, now: Timestamp) -> [Cell; 4] {
+    let mut code = Cell::default();
+    code.without_value(&stage.code);
+    if let Some(deploy) = stage.code.value() {
+        add_deploy(&mut code, deploy, now);
+    }
+    [
+        code,
+        database(stage),
+        migrations(stage, now),
+        credentials(stage, now),
+    ]
+}
+
+fn add_deploy(cell: &mut Cell, deploy: &DeployStatus, now: Timestamp) {
+    let commit = deploy.commit.as_deref().map(short);
+    match (commit, &deploy.branch) {
+        (Some(commit), Some(branch)) => cell.plain(format_args!("{commit} of {branch}")),
+        (Some(commit), None) => cell.plain(commit),
+        (None, Some(branch)) => cell.plain(format_args!("branch {branch}, commit not recorded")),
+        (None, None) => cell.plain("commit not recorded"),
+    }
+    if let Some(title) = &deploy.title {
+        cell.plain(format_args!("“{}”", shortened(title)));
+    }
+    cell.plain(match deploy.method.as_str() {
+        "git" => "built by Netlify from git",
+        "cli" => "uploaded by the command line",
+        "api" => "uploaded by API",
+        _ => "uploaded (command line or API)",
+    });
+    if let Some(since) = &deploy.since {
+        cell.plain(format_args!("since {}", with_age(since, now)));
+    }
+    cell.plain(format_args!("deploy {}", deploy.id));
+    if let Some(digest) = deploy.digest.value() {
+        cell.plain(format_args!("digest {digest}"));
+    }
+    if deploy.is_locked {
+        cell.line(Mark::Attention, "locked: newer deploys are not published");
+    }
+}
+
+fn database(stage: &StageStatus) -> Cell {
+    let mut cell = Cell::default();
+    if let Some(provider) = &stage.provider {
+        cell.plain(format_args!(
+            "{}: {}",
+            title(&provider.name),
+            provider.place
+        ));
+    }
+    match &stage.plan {
+        Lookup::Known { value } => cell.plain(format_args!("plan {value}")),
+        Lookup::NotKnown { reason } => {
+            cell.line(Mark::NotKnown, format_args!("plan not known: {reason}"));
+        }
+        Lookup::Absent { .. } => {}
+    }
+    cell.without_value(&stage.database);
+    if let Some(found) = stage.database.value() {
+        add_database(&mut cell, found, &stage.stage);
+    }
+    cell
+}
+
+fn add_database(cell: &mut Cell, found: &DatabaseStatus, stage: &str) {
+    let version = found
+        .server_version
+        .as_deref()
+        .unwrap_or("of unknown version");
+    cell.plain(format_args!("Postgres {version}"));
+    cell.plain(format_args!("{} as {}", found.database, found.role));
+    let host = match found.host_kind.as_str() {
+        "other" => String::new(),
+        kind => format!(" ({kind})"),
+    };
+    cell.plain(format_args!("{}{host}", found.server));
+    if found.is_pooled {
+        cell.plain("through a pooler");
+    }
+    if found.is_read_only {
+        cell.line(Mark::Attention, "read-only");
+    }
+    match &found.mark {
+        None => cell.line(
+            Mark::Attention,
+            format_args!("no stage mark: `stagelink mark set --stage {stage}`"),
+        ),
+        Some(mark) if found.is_of_another_stage => cell.line(
+            Mark::Bad,
+            format_args!("marked as {mark}'s: functions of {stage} refuse it"),
+        ),
+        Some(mark) => cell.line(Mark::Good, format_args!("marked as {mark}'s")),
+    }
+}
+
+fn migrations(stage: &StageStatus, now: Timestamp) -> Cell {
+    let mut cell = Cell::default();
+    match &stage.migrations {
+        Lookup::Known { value } => add_migrations(&mut cell, value, now),
+        other if is_same_reason(other, &stage.database) => as_the_database(&mut cell, other),
+        other => cell.without_value(other),
+    }
+    cell
+}
+
+fn add_migrations(cell: &mut Cell, found: &MigrationStatus, now: Timestamp) {
+    let applied = match found.applied.last() {
+        None => "none applied".to_owned(),
+        Some(newest) => format!("{} applied, up to {newest}", found.applied.len()),
+    };
+    match &found.pending {
+        Lookup::Known { value } if value.is_empty() => {
+            cell.line(Mark::Good, format_args!("{applied}; none pending"));
+        }
+        Lookup::Known { value } => {
+            cell.plain(applied);
+            let (count, names) = (value.len(), listed(value));
+            cell.line(Mark::Attention, format_args!("{count} pending: {names}"));
+        }
+        Lookup::Absent { reason } => cell.plain(format_args!("{applied}; {reason}")),
+        Lookup::NotKnown { reason } => {
+            cell.plain(applied);
+            cell.line(Mark::NotKnown, format_args!("pending not known: {reason}"));
+        }
+    }
+    if let Some(on) = &found.newest_applied_on {
+        cell.plain(format_args!("newest {}", with_age(on, now)));
+    }
+    if !found.unknown.is_empty() {
+        let (count, names) = (found.unknown.len(), listed(&found.unknown));
+        cell.line(
+            Mark::Attention,
+            format_args!("{count} unknown to the folder: {names}"),
+        );
+    }
+    for problem in &found.problems {
+        cell.line(Mark::Bad, problem);
+    }
+}
+
+fn credentials(stage: &StageStatus, now: Timestamp) -> Cell {
+    let mut cell = Cell::default();
+    match &stage.function_credentials {
+        Lookup::Known { value } => add_function_credentials(&mut cell, value, now),
+        // The cell of the code has the reason.
+        other if is_same_reason(other, &stage.code) => {}
+        other => cell.without_value(other),
+    }
+    match &stage.login {
+        Lookup::Known { value } => add_login(&mut cell, value),
+        other if is_same_reason(other, &stage.database) => as_the_database(&mut cell, other),
+        other => cell.without_value(other),
+    }
+    cell
+}
+
+fn add_function_credentials(cell: &mut Cell, found: &FunctionCredentials, now: Timestamp) {
+    match found.source.as_str() {
+        "deploy-time" => cell.plain("from deploy time"),
+        "url" => cell.plain("a fixed URL"),
+        provider => cell.plain(format_args!("asked of {} at run time", title(provider))),
+    }
+    match (&found.changed_at, found.source.as_str()) {
+        (Some(at), _) => cell.plain(format_args!("set {}", with_age(at, now))),
+        (None, "deploy-time" | "url") => cell.plain("age not known: Netlify does not tell it"),
+        _ => {}
+    }
+    if found.is_newer_than_deploy == Some(true) {
+        cell.line(
+            Mark::Attention,
+            "set after the deploy, which keeps the older value",
+        );
+    }
+    if found.source == "deploy-time" {
+        match &found.renewed_by {
+            Some(provider) => cell.plain(format_args!("renewed by {}", title(provider))),
+            None => cell.plain("not renewed: no provider is set"),
+        }
+    }
+}
+
+fn add_login(cell: &mut Cell, login: &LoginStatus) {
+    match (&login.proved_by, &login.reason) {
+        (Some(proof), _) if login.works => {
+            cell.line(
+                Mark::Good,
+                format_args!("the provider's work; server proved by {proof}"),
+            );
+        }
+        (_, reason) => {
+            let reason = reason.as_deref().unwrap_or("no reason is known");
+            cell.line(
+                Mark::Bad,
+                format_args!("the provider's do not work: {reason}"),
+            );
+        }
+    }
+}
+
+fn as_the_database<T>(cell: &mut Cell, lookup: &Lookup<T>) {
+    match lookup.is_not_known() {
+        true => cell.line(Mark::NotKnown, "not known, as the database"),
+        false => cell.plain("none, as the database"),
+    }
+}
+
+/// Returns whether two parts have no value for one reason.
+fn is_same_reason<T, U>(one: &Lookup<T>, other: &Lookup<U>) -> bool {
+    match (one, other) {
+        (Lookup::Absent { reason: one }, Lookup::Absent { reason: other })
+        | (Lookup::NotKnown { reason: one }, Lookup::NotKnown { reason: other }) => one == other,
+        _ => false,
+    }
+}
+
+/// Returns a provider's name as it writes it itself.
+fn title(provider: &str) -> &str {
+    match provider {
+        "heroku" => "Heroku",
+        "neon" => "Neon",
+        "render" => "Render",
+        "url" => "URL",
+        "deploy-time" => "from deploy time",
+        other => other,
+    }
+}
+
+/// Returns names with commas; of many the first ones.
+fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(MOST_NAMES).map(String::as_str);
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MOST_NAMES) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// Returns a commit as Git shortens it.
+fn short(commit: &str) -> String {
+    commit.chars().take(7).collect()
+}
+
+fn shortened(title: &str) -> String {
+    match title.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &title[..end]),
+        None => title.to_owned(),
+    }
+}
+
+const MOST_NAMES: usize = 5;

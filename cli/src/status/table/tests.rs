@@ -1,0 +1,55 @@
+//! Snapshots of the table at 80 and 120 columns, with colours and without.
+
+use std::path::Path;
+
+use super::*;
+
+const BOARD: &str = include_str!("board.json");
+
+#[test]
+fn table_is_as_its_snapshots() {
+    let mut board: StatusBoard = serde_json::from_str(BOARD).unwrap();
+    check("three-stages-80", &text(&board, 80, false), 80);
+    check("three-stages-120", &text(&board, 120, false), 120);
+    board.stages.retain(|stage| stage.stage != "development");
+    check("two-stages-80", &text(&board, 80, false), 80);
+    check("two-stages-120", &text(&board, 120, false), 120);
+    let colors = text(&board, 120, true);
+    assert_eq!(console::strip_ansi_codes(&colors), text(&board, 120, false));
+    let painted: String = colors.chars().filter(|c| *c != '\u{1b}').collect();
+    for mark in ["[32m✓", "[33m!", "[31m✗", "[35m?"] {
+        assert!(painted.contains(mark), "{mark}: {painted}");
+    }
+}
+
+/// Compares a text with the snapshot of this name. `STAGELINK_SNAPSHOTS=write` writes it.
+fn check(name: &str, text: &str, width: usize) {
+    for line in text
+        .lines()
+        .filter(|line| line.starts_with(['│', '┌', '└']))
+    {
+        assert!(console::measure_text_width(line) <= width, "{line}");
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/status/table");
+    let file = folder.join(format!("{name}.txt"));
+    if std::env::var("STAGELINK_SNAPSHOTS").is_ok_and(|value| value == "write") {
+        std::fs::write(&file, format!("{text}\n")).unwrap();
+    }
+    let expected = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(format!("{text}\n"), expected, "{name}");
+}
+
+#[test]
+fn names_from_outside_stay_in_their_line() {
+    let mut board: StatusBoard = serde_json::from_str(BOARD).unwrap();
+    for stage in &mut board.stages {
+        if let Lookup::Known { value } = &mut stage.code {
+            value.title = Some("a\n\u{1b}[2J".to_owned());
+        }
+    }
+    let text = text(&board, 120, false);
+    assert!(
+        !text.contains('\u{1b}') && text.contains("a\\n\\u{1b}[2J"),
+        "{text}"
+    );
+}
