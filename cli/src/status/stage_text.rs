@@ -126,7 +126,10 @@ fn database(stage: &StageStatus) -> Cell {
         ));
     }
     match &stage.plan {
-        Lookup::Known { value } => cell.plain(format_args!("plan {value}")),
+        Lookup::Known { value } => {
+            let plan = value.strip_prefix("heroku-postgresql:").unwrap_or(value);
+            cell.plain(format_args!("plan {plan}"));
+        }
         Lookup::NotKnown { reason } => {
             cell.line(Mark::NotKnown, format_args!("plan not known: {reason}"));
         }
