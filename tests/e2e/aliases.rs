@@ -119,7 +119,7 @@ async fn invocation_without_a_stages_alias_is_refused_and_the_next_one_is_served
         (function.clone(), "without an alias"),
         (function.with_alias("$LATEST"), "by $LATEST"),
         (function.with_alias("7"), "by version 7"),
-        (function.with_alias("live"), "which is no stage's name"),
+        (function.with_alias("live"), "which is no kind of stage"),
     ] {
         let answer = aliases.entries(&invoked).await;
         assert_eq!(answer.status, 500, "{}", aliases.fixture.log());

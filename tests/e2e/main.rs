@@ -25,6 +25,7 @@ mod meaning;
 mod migrations;
 mod new;
 mod notices;
+mod own_names;
 mod pages;
 mod passwords;
 mod previews;

@@ -190,7 +190,8 @@ impl Variables {
             Error::new(
                 ErrorKind::Stage,
                 "no stage is known: STAGELINK_STAGE is not set; set it to review, development, \
-                 staging or production for each deploy context",
+                 staging or production for each deploy context, or to KIND/NAME for a stage with a \
+                 name of its own",
             )
         })?;
         name.parse()

@@ -38,11 +38,11 @@ pub use self::server::{Pooler, ServerPin, ServerSettings};
 ///
 /// | variable | meaning | default |
 /// | --- | --- | --- |
-/// | `STAGELINK_STAGE` | the stage that this deploy serves: `review`, `development`, `staging` or `production` | on AWS Lambda the stage that the invoked alias is named after (see [`Databases`](crate::Databases)); else none, and every request is refused |
+/// | `STAGELINK_STAGE` | the stage that this deploy serves: `review`, `development`, `staging` or `production`, or `KIND/NAME` for a stage with a name of its own, such as `staging/qa` | on AWS Lambda the stage that the invoked alias is named after (see [`Databases`](crate::Databases)); else none, and every request is refused |
 /// | `STAGELINK_CREDENTIALS` | the stage's credentials as they were at deploy time, as `STAGE=URL`, a secret: the provider is asked only when they have gone stale. Where the alias names the stage, one entry for each stage, with white space between | none: the provider is asked at the start |
 /// | `STAGELINK_PROVIDER` | where the stage's database URL comes from: `heroku`, `neon`, `render` or `url` | the one whose variables are set, and several are an error. Beside `STAGELINK_CREDENTIALS` and in stage review only a Heroku pipeline: other sources know one database, which may be another stage's, and are ignored unless this variable names them |
 /// | `STAGELINK_HEROKU_PIPELINE` | name or id of the Heroku pipeline whose app of that stage owns the database | none |
-/// | `STAGELINK_HEROKU_APP` | name or id of the app: with a pipeline it picks one of several in the stage, without one it is taken as the stage's app (beside `STAGELINK_CREDENTIALS` and in stage review with `STAGELINK_PROVIDER=heroku` only). In stage review it is for pull requests that have no review app, and in a pipeline has to be in stage review or development | none |
+/// | `STAGELINK_HEROKU_APP` | name or id of the app: with a pipeline it picks one of several in the stage, and a stage with a name of its own needs it; without one it is taken as the stage's app (beside `STAGELINK_CREDENTIALS` and in stage review with `STAGELINK_PROVIDER=heroku` only). In stage review it is for pull requests that have no review app, and in a pipeline has to be in stage review or development | none |
 /// | `STAGELINK_HEROKU_PULL_REQUEST` | in stage review, the number of the pull request whose review app in the pipeline owns the database | the value of `STAGELINK_BUILT_FOR_PULL_REQUEST` when the function was compiled, if it had one: a deploy preview's number is known to its build alone |
 /// | `HEROKU_API_KEY` | a token that may read the app's config vars (scope `read-protected`) | none |
 /// | `STAGELINK_HEROKU_API_URL` | the Platform API; plain `http` only on this machine | `https://api.heroku.com` |
@@ -172,6 +172,9 @@ impl Settings {
                  HEROKU_API_KEY to ask Heroku, the variables of Neon or Render, DATABASE_URL, or \
                  STAGELINK_CREDENTIALS",
             ));
+        }
+        if let Some(ProviderSettings::Heroku(heroku)) = &self.provider {
+            heroku.app.check_for(self.stage)?;
         }
         self.server.check_for(self.stage)?;
         self.limits.check()?;

@@ -46,7 +46,8 @@ pub struct HerokuSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HerokuApp {
-    /// The stage's app in this pipeline. Where the stage has several, `app` selects one.
+    /// The stage's app in this pipeline. Where the pipeline has several of the stage's kind, `app`
+    /// selects one; a stage with a name of its own needs it.
     ///
     /// A preview (stage review) gets the review app of its pull request. Where the pull request
     /// has none, the preview gets the named app, if that is in stage review or development, and
@@ -55,13 +56,32 @@ pub enum HerokuApp {
     InPipeline {
         /// The pipeline's name or id.
         pipeline: String,
-        /// The app's name or id, where the stage has more than one.
+        /// The app's name or id, where the pipeline has more than one of the stage's kind.
         app: Option<String>,
         /// The number of the pull request that a preview shows.
         pull_request: Option<u64>,
     },
     /// The app of this name or id, whatever its stage on Heroku.
     Named(String),
+}
+
+impl HerokuApp {
+    /// Refuses a pipeline alone for a stage with a name of its own. A pipeline knows kinds alone, so
+    /// the only app of that kind may be another stage's. A preview's app is its pull request's.
+    pub(crate) fn check_for(&self, stage: Stage) -> Result<(), Error> {
+        let is_known_by_kind = !stage.has_own_name() || stage.kind() == StageKind::Review;
+        match self {
+            Self::InPipeline {
+                pipeline,
+                app: None,
+                ..
+            } if !is_known_by_kind => Err(settings(format!(
+                "stage {stage} has a name of its own, by which the pipeline {pipeline} does not find \
+                 its app: set STAGELINK_HEROKU_APP to the app's name"
+            ))),
+            Self::InPipeline { .. } | Self::Named(_) => Ok(()),
+        }
+    }
 }
 
 /// The settings for Neon.

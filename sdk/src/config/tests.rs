@@ -89,6 +89,53 @@ fn missing_stage_is_refused_by_name() {
 }
 
 #[test]
+fn stage_with_its_own_name_needs_the_name_of_its_app_in_a_pipeline() {
+    let qa = |more: &[(&'static str, &'static str)]| {
+        let vars = [&[("STAGELINK_STAGE", "staging/qa")], &HEROKU[1..], more].concat();
+        Settings::from_vars(vars)
+    };
+    let error = qa(&[]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Settings);
+    assert!(
+        error.to_string().contains("set STAGELINK_HEROKU_APP"),
+        "{error}"
+    );
+    let settings = qa(&[("STAGELINK_HEROKU_APP", "shop-qa")]).unwrap();
+    assert_eq!(settings.stage.as_str(), "staging/qa");
+    // The way to a single database is that of its stage, whatever the name.
+    let url = [
+        ("STAGELINK_STAGE", "staging/qa"),
+        ("DATABASE_URL", "postgres://u:c4n4ry@h/d"),
+    ];
+    assert!(Settings::from_vars(url).is_ok());
+    // A preview's app is found by its pull request.
+    let review = [&[("STAGELINK_STAGE", "review/demo")], &HEROKU[1..]].concat();
+    assert!(Settings::from_vars(review).is_ok());
+}
+
+#[test]
+fn stage_with_its_own_name_has_the_rules_of_its_kind() {
+    let url = ("DATABASE_URL", "postgres://u:c4n4ry@h/d");
+    let of = |stage, more: &[(&'static str, &'static str)]| {
+        let vars = [&[("STAGELINK_STAGE", stage), url], more].concat();
+        Settings::from_vars(vars)
+    };
+    let danger = [("STAGELINK_DANGER_UNAUTHENTICATED", "true")];
+    let error = of("production/live", &danger).unwrap_err();
+    assert!(
+        error.to_string().contains("production does not take"),
+        "{error}"
+    );
+    assert!(of("staging/qa", &danger).is_ok());
+    let pull_request = [("STAGELINK_HEROKU_PULL_REQUEST", "7")];
+    let error = of("staging/qa", &pull_request).unwrap_err();
+    assert!(error.to_string().contains("in stage staging/qa"), "{error}");
+    // A preview never has a URL that was set for all contexts.
+    let preview = of("review/demo", &pull_request).unwrap();
+    assert_eq!(name_of(&preview), "none");
+}
+
+#[test]
 fn empty_variable_counts_as_not_set() {
     let error = refusal(&[("STAGELINK_STAGE", ""), HEROKU[1], HEROKU[2]]);
     assert!(error.to_string().contains("is not set"));

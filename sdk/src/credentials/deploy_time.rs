@@ -187,6 +187,19 @@ mod tests {
     }
 
     #[test]
+    fn credentials_of_a_stage_with_its_own_name_are_not_those_of_its_kind() {
+        let qa: Stage = "staging/qa".parse().unwrap();
+        let variable = "staging/qa=postgres://u:c4n4ry@h/d".into();
+        let credentials = parse(&variable, qa).unwrap();
+        let written = credentials.to_variable(qa);
+        assert_eq!(written.expose_secret(), variable.expose_secret());
+        let error = parse(&variable, Stage::STAGING).unwrap_err().to_string();
+        assert!(error.contains("of stage staging/qa, but"), "{error}");
+        let error = parse(&"staging=postgres://u:c4n4ry@h/d".into(), qa).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Stage);
+    }
+
+    #[test]
     fn stage_entry_is_found_among_several() {
         let deploy_time =
             "staging=postgres://u:c4n4ry@h/s\n production=postgres://u:c4n4ry@h/p".into();
@@ -209,6 +222,9 @@ mod tests {
             "postgres://u:c4n4ry@h/d",
             "postgres://u:c4n4ry@h/d?a=b",
             "=postgres://u:c4n4ry@h/d",
+            "qa=postgres://u:c4n4ry@h/d",
+            "staging/=postgres://u:c4n4ry@h/d",
+            "staging/staging=postgres://u:c4n4ry@h/d",
         ] {
             assert_eq!(
                 refusal(deploy_time).kind(),

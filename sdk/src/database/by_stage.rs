@@ -11,11 +11,12 @@ use crate::stage::{Stage, StageKind};
 /// The databases of one process on AWS Lambda, by the stage of an invocation.
 ///
 /// - **`STAGELINK_STAGE` is set:** that stage, for every invocation. An invocation by another
-///   stage's alias is refused.
-/// - **It is not set:** the stage that the invoked alias is named after. AWS Lambda tells the
+///   stage's alias is refused. For a stage with a name of its own (`staging/qa`) an alias that is not
+///   called by that name (`qa`) is refused, too.
+/// - **It is not set:** the kind of stage that the invoked alias is named after. AWS Lambda tells the
 ///   alias at the end of the invoked function's ARN
 ///   (`arn:aws:lambda:REGION:ACCOUNT:function:NAME:staging`). An invocation by a version, by
-///   `$LATEST`, by an alias of another name or without an alias is refused. A client cannot
+///   `$LATEST`, by an alias that is no kind of stage or without an alias is refused. A client cannot
 ///   choose the ARN: the operator who set up the URL or the route did, or the caller has AWS's
 ///   permission to invoke that alias.
 ///
@@ -90,22 +91,25 @@ impl Databases {
     /// [`ErrorKind::Stage`] when neither the ARN nor `STAGELINK_STAGE` names a stage, or when
     /// they name different ones.
     pub fn for_function_arn(&self, invoked_function_arn: &str) -> Result<&Database, Error> {
-        match (&*self.0, stage_of_alias(invoked_function_arn)) {
-            (Inner::Named(database), Some(alias)) => match database.stage_if_known() {
-                Some(stage) if stage != alias => Err(contradiction(stage, alias)),
-                _ => Ok(database),
+        match &*self.0 {
+            Inner::Named(database) => {
+                let stage = database.stage_if_known();
+                let alias = stage.and_then(|stage| other_alias(stage, invoked_function_arn));
+                match (stage, alias) {
+                    (Some(stage), Some(alias)) => Err(contradiction(stage, alias)),
+                    _ => Ok(database),
+                }
+            }
+            Inner::ByAlias {
+                environment,
+                databases,
+            } => match kind_of_alias(invoked_function_arn) {
+                Some(kind) => Ok(databases[kind as usize].get_or_init(|| {
+                    let settings = Environment::clone(environment).settings_of_alias(kind.into());
+                    Database::new(settings)
+                })),
+                None => Err(no_stage(qualifier(invoked_function_arn))),
             },
-            (Inner::Named(database), None) => Ok(database),
-            (
-                Inner::ByAlias {
-                    environment,
-                    databases,
-                },
-                Some(alias),
-            ) => Ok(databases[alias.kind() as usize].get_or_init(|| {
-                Database::new(Environment::clone(environment).settings_of_alias(alias))
-            })),
-            (Inner::ByAlias { .. }, None) => Err(no_stage(qualifier(invoked_function_arn))),
         }
     }
 
@@ -155,12 +159,31 @@ impl fmt::Debug for Databases {
     }
 }
 
-/// Returns the stage that the alias is named after. It runs for each request, so it looks at
+/// Returns the kind that the alias is named after. It runs for each request, so it looks at
 /// the end of the ARN first.
-fn stage_of_alias(arn: &str) -> Option<Stage> {
+fn kind_of_alias(arn: &str) -> Option<StageKind> {
     let (_, last) = arn.rsplit_once(':')?;
-    let stage = StageKind::named(last).map(Stage::of_kind)?;
-    (qualifier(arn) == Some(last)).then_some(stage)
+    let kind = StageKind::named(last)?;
+    (qualifier(arn) == Some(last)).then_some(kind)
+}
+
+/// Returns the alias in an ARN if it says otherwise than `STAGELINK_STAGE`. An alias that is named
+/// after a kind is that stage. Any other one, such as `live`, may stand for a stage that is called
+/// after its kind; for a stage with a name of its own it has that name, so that no other stage's
+/// alias leads there.
+fn other_alias(stage: Stage, arn: &str) -> Option<&str> {
+    if !stage.has_own_name() {
+        let alias = kind_of_alias(arn).filter(|kind| *kind != stage.kind())?;
+        return Some(alias.as_str());
+    }
+    let is_alias = |alias: &&str| *alias != "$LATEST" && !is_version(alias);
+    let alias = qualifier(arn).filter(is_alias);
+    alias.filter(|alias| *alias != stage.name())
+}
+
+/// Returns whether a qualifier is the number of a version. An alias is never a number.
+fn is_version(qualifier: &str) -> bool {
+    qualifier.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Returns the part behind the function's name: an alias or a version.
@@ -177,12 +200,15 @@ fn no_stage(qualifier: Option<&str>) -> Error {
     let invoked = match qualifier {
         None => "without an alias".to_owned(),
         Some("$LATEST") => "by $LATEST, which is no alias".to_owned(),
-        Some(version) if version.bytes().all(|byte| byte.is_ascii_digit()) => {
+        Some(version) if is_version(version) => {
             format!("by version {version}, which is no alias")
         }
         Some(alias) => {
             let shown: String = alias.chars().take(40).collect();
-            format!("by the alias {shown:?}, which is no stage's name")
+            format!(
+                "by the alias {shown:?}, which is no kind of stage: a stage with a name of its own \
+                 needs STAGELINK_STAGE=KIND/NAME"
+            )
         }
     };
     Error::new(
@@ -195,14 +221,30 @@ fn no_stage(qualifier: Option<&str>) -> Error {
     )
 }
 
-fn contradiction(stage: Stage, alias: Stage) -> Error {
+fn contradiction(stage: Stage, alias: &str) -> Error {
+    let shown: String = alias.chars().take(40).collect();
+    let (alias, advice) = match StageKind::named(alias) {
+        Some(kind) => (
+            kind.as_str(),
+            format!(
+                "remove STAGELINK_STAGE so that the alias decides, or let the alias {kind} stand for \
+                 a version whose STAGELINK_STAGE is {kind}"
+            ),
+        ),
+        None => (
+            &*shown,
+            format!(
+                "call the alias {}, or let it stand for a version whose STAGELINK_STAGE is \
+                 KIND/{shown}",
+                stage.name()
+            ),
+        ),
+    };
     Error::new(
         ErrorKind::Stage,
         format!(
             "two stages are named: STAGELINK_STAGE says {stage}, and the function was invoked by \
-             the alias {alias} (the end of the invoked function's ARN); remove STAGELINK_STAGE so \
-             that the alias decides, or let the alias {alias} stand for a version whose \
-             STAGELINK_STAGE is {alias}"
+             the alias {alias} (the end of the invoked function's ARN); {advice}"
         ),
     )
 }
@@ -216,6 +258,11 @@ mod tests {
     const HEROKU: [(&str, &str); 2] = [
         ("STAGELINK_HEROKU_PIPELINE", "guestbook"),
         ("HEROKU_API_KEY", "token-c4n4ry"),
+    ];
+
+    const QA: [(&str, &str); 2] = [
+        ("STAGELINK_STAGE", "staging/qa"),
+        ("STAGELINK_HEROKU_APP", "guestbook-qa"),
     ];
 
     fn invoked(vars: &[(&'static str, &'static str)], arn: &str) -> Result<Stage, Error> {
@@ -281,6 +328,34 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Stage);
         assert!(error.to_string().contains("STAGELINK_STAGE says staging"));
         assert!(error.to_string().contains("the alias production"));
+    }
+
+    #[test]
+    fn alias_of_a_stage_with_its_own_name_is_that_name() {
+        let vars = [HEROKU.as_slice(), &QA].concat();
+        for qualifier in ["qa", "$LATEST", "3"] {
+            let stage = invoked(&vars, &by(qualifier)).unwrap();
+            assert_eq!(stage.as_str(), "staging/qa");
+        }
+        assert_eq!(invoked(&vars, FUNCTION).unwrap().name(), "qa");
+        for (qualifier, advice) in [
+            (
+                "staging",
+                "remove STAGELINK_STAGE so that the alias decides",
+            ),
+            ("production", "whose STAGELINK_STAGE is production"),
+            ("live", "call the alias qa"),
+            ("qa-2", "whose STAGELINK_STAGE is KIND/qa-2"),
+        ] {
+            let error = invoked(&vars, &by(qualifier)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Stage);
+            let text = error.to_string();
+            assert!(text.contains("STAGELINK_STAGE says staging/qa"), "{text}");
+            assert!(text.contains(advice), "{text}");
+        }
+        // Without the variable nothing says of which kind qa is.
+        let error = invoked(&HEROKU, &by("qa")).unwrap_err().to_string();
+        assert!(error.contains("needs STAGELINK_STAGE=KIND/NAME"), "{error}");
     }
 
     #[test]

@@ -217,6 +217,14 @@ mod tests {
                 StageMark::Of(Stage::PRODUCTION),
             ),
             (
+                Some("application_name=stagelink:staging/qa"),
+                StageMark::Of("staging/qa".parse().unwrap()),
+            ),
+            (
+                Some("application_name=stagelink:qa"),
+                StageMark::Unknown("qa".to_owned()),
+            ),
+            (
                 Some("application_name=stagelink:prod"),
                 StageMark::Unknown("prod".to_owned()),
             ),
@@ -238,9 +246,13 @@ mod tests {
 
     #[test]
     fn mark_of_another_stage_is_refused_both_ways() {
+        let qa = "staging/qa".parse().unwrap();
         for (mark, stage) in [
             (Stage::PRODUCTION, Stage::STAGING),
             (Stage::STAGING, Stage::PRODUCTION),
+            (Stage::STAGING, qa),
+            (qa, Stage::STAGING),
+            (qa, "staging/qa-2".parse().unwrap()),
         ] {
             for required in [false, true] {
                 let error = StageMark::Of(mark).check(stage, required, &url());

@@ -12,7 +12,7 @@ use stagelink_tests::{Answer, FunctionHarness};
 
 /// Calls the health check and expects a refusal with this status. Each reason must be in the log
 /// and must not reach the client.
-async fn refused(harness: &FunctionHarness, status: u16, reasons: &[&str]) -> Answer {
+pub(crate) async fn refused(harness: &FunctionHarness, status: u16, reasons: &[&str]) -> Answer {
     let answer = harness.get("health").await;
     let log = harness.log();
     assert_eq!(answer.status, status, "{}\n{log}", answer.text());

@@ -70,11 +70,12 @@ impl Heroku {
                 ErrorKind::App,
                 format!(
                     "stage {stage} has no app in {subject} on Heroku: add one with \
-                     `heroku pipelines:add {pipeline} --app APP --stage {stage}`"
+                     `heroku pipelines:add {pipeline} --app APP --stage {}`",
+                    stage.kind()
                 ),
             )),
             (Some(wanted), _) => {
-                let place = format!("stage {stage}");
+                let place = format!("stage {}", stage.kind());
                 self.resolve_named_app(wanted, &apps, &place, &subject)
                     .await
             }
@@ -284,6 +285,7 @@ impl Provider for Heroku {
                 app,
                 pull_request,
             } => {
+                self.app.check_for(stage)?;
                 let wanted = app.as_deref();
                 let app = match stage.kind() {
                     StageKind::Review => {
