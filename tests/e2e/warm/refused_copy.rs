@@ -19,6 +19,8 @@ const SCHEMA: &str = "\
         $$ BEGIN RAISE 'refused' USING ERRCODE = 'SL001'; END $$; \
     CREATE TABLE closed (n int); \
     CREATE TRIGGER refuse BEFORE INSERT ON closed FOR EACH STATEMENT EXECUTE FUNCTION refuse(); \
+    CREATE TABLE known (n int PRIMARY KEY); \
+    CREATE TABLE child (n int REFERENCES known); \
     CREATE TABLE late (n int); \
     CREATE TRIGGER refuse AFTER INSERT ON late FOR EACH STATEMENT EXECUTE FUNCTION refuse()";
 
@@ -62,13 +64,14 @@ async fn copy_that_is_refused_tells_why_and_confuses_no_later_request() {
             ("kept", "42809"),
             ("closed", "SL001"),
             ("late", "SL001"),
+            ("child", "23503"),
             ("line (n)", "ok"),
             ("line (n, t)", "22P04"),
             ("missing", "42P01"),
         ] {
             for lines in [0, 1, 2_000] {
                 let expected = match (table, lines) {
-                    ("line (n, t)", 0) => "ok",
+                    ("line (n, t)" | "child", 0) => "ok",
                     _ => expected,
                 };
                 let runs = AtomicUsize::new(0);
@@ -97,5 +100,48 @@ async fn copy_that_is_refused_tells_why_and_confuses_no_later_request() {
                 assert_eq!(runs.load(Ordering::Relaxed), 3, "{name}, {table}, {lines}");
             }
         }
+    }
+}
+
+/// In a transaction a handler may go on behind a COPY that failed, with a savepoint.
+#[tokio::test]
+async fn transaction_goes_on_from_a_savepoint_behind_a_copy_that_failed() {
+    let pooled = Pooled::with_options(PgBouncerOptions::new().default_pool_size(2)).await;
+    let direct = HerokuFixture::with_url(&pooled.fixture.database.url()).await;
+    let direct = Database::new(Settings::from_vars(&direct.variables));
+    let db = direct.client().await.expect("a connection");
+    db.batch_execute(SCHEMA).await.expect("a schema");
+    drop(db);
+    for (name, link) in [("direct", &direct), ("pooled", &pooled.link)] {
+        for table in ["shown", "closed", "late", "child", "line (n, t)"] {
+            for lines in [1, 2_000] {
+                let runs = AtomicUsize::new(0);
+                let kept = link
+                    .transaction(|db| {
+                        runs.fetch_add(1, Ordering::Relaxed);
+                        async move {
+                            db.batch_execute("SAVEPOINT before").await?;
+                            let failed = copy(&db, table, lines).await;
+                            assert!(failed.is_err());
+                            // Both at once: the second one is sent before the first is answered.
+                            let (back, row) = tokio::join!(
+                                db.batch_execute("ROLLBACK TO SAVEPOINT before"),
+                                db.query_one("SELECT 7", &[])
+                            );
+                            back?;
+                            copy(&db, "line (n)", 1).await?;
+                            Ok::<i32, Error>(row?.get(0))
+                        }
+                    })
+                    .await;
+                let told = kept.as_ref().map_err(|error| error.report().to_string());
+                assert_eq!(told, Ok(&7), "{name}, {table}, {lines}");
+                assert_eq!(runs.load(Ordering::Relaxed), 1, "{name}, {table}, {lines}");
+            }
+        }
+        let db = link.client().await.expect("a connection");
+        let row = db.query_one("SELECT count(*) FROM line", &[]).await;
+        assert_eq!(row.expect("a row").get::<_, i64>(0), 10, "{name}");
+        db.batch_execute("DELETE FROM line").await.expect("deleted");
     }
 }

@@ -237,7 +237,7 @@ impl PooledConnection {
             let cause = state.error.as_ref().and_then(cause_in_session);
             let meaning = match cause {
                 // The SDK itself has closed the connection.
-                _ if self.tap.oversize().is_some() || state.is_given_up => Meaning::Final,
+                _ if self.tap.oversize().is_some() => Meaning::Final,
                 Some(cause) => cause.meaning(),
                 None => Meaning::Suspect,
             };
@@ -271,8 +271,8 @@ impl PooledConnection {
         if self.is_discarded {
             return Err("it refused a write");
         }
-        if state.is_given_up {
-            return Err("a COPY failed in a way that the server may answer twice");
+        if state.may_be_answered_twice {
+            return Err("a COPY failed, and the server may answer it a second time");
         }
         if !state.is_idle {
             return Err("it was left with a statement running or a transaction open");

@@ -70,8 +70,18 @@ impl Frames {
     /// behind it is read.
     pub(in crate::postgres) fn feed(
         &mut self,
-        mut bytes: &[u8],
+        bytes: &[u8],
         mut each: impl FnMut(u8, &[u8]),
+    ) -> Option<Oversize> {
+        self.feed_with_positions(bytes, |tag, body, _| each(tag, body))
+    }
+
+    /// Does what [`feed`](Self::feed) does, and calls `each` also with the number of the fed bytes
+    /// up to the point at which the message was reported: its end, if its body is kept.
+    pub(in crate::postgres) fn feed_with_positions(
+        &mut self,
+        mut bytes: &[u8],
+        mut each: impl FnMut(u8, &[u8], usize),
     ) -> Option<Oversize> {
         let all = bytes.len();
         while !bytes.is_empty() {
@@ -90,7 +100,7 @@ impl Frames {
                     return Some(Oversize { bytes: length, at });
                 }
                 if !(self.wanted)(self.tag()) || self.left == 0 {
-                    each(self.tag(), &[]);
+                    each(self.tag(), &[], all - bytes.len());
                 }
             }
             let (now, later) = bytes.split_at(bytes.len().min(self.left));
@@ -100,7 +110,7 @@ impl Frames {
                 let room = KEPT_BYTES.saturating_sub(self.body.len());
                 self.body.extend_from_slice(&now[..now.len().min(room)]);
                 if self.left == 0 && !self.body.is_empty() {
-                    each(self.tag(), &self.body);
+                    each(self.tag(), &self.body, all - bytes.len());
                 }
             }
             if self.left == 0 {
@@ -112,10 +122,15 @@ impl Frames {
         None
     }
 
-    /// Returns the bytes of a header that is not complete yet.
+    /// Returns the bytes of a header that is not complete yet, or of a ReadyForQuery that is not.
     pub(in crate::postgres) fn partial_head(&self) -> &[u8] {
         let is_partial = self.head.len() < self.head_length;
-        if is_partial { &self.head } else { &[] }
+        let is_ready = self.body.is_empty() && self.left > 0 && self.tag() == b'Z';
+        if is_partial || is_ready {
+            &self.head
+        } else {
+            &[]
+        }
     }
 
     /// Returns whether the bytes so far end with the end of a message.

@@ -9,14 +9,13 @@
 //! | --- | --- | --- | --- |
 //! | before CopyInResponse | answered | not sent, since the [tap](super::Tap) drops CopyFail | one |
 //! | after it, before the data was read (a view, a BEFORE trigger) | answered | answered | two |
-//! | while the data was read, or at their end | ignored, as a part of the data | answered | one |
+//! | while the data was read, or later | ignored, as a part of the data | answered | one |
 //!
-//! The driver expects one, and takes the second for the response to its next request. After
-//! CopyInResponse and an error, the second and third row look alike where the end of the data was
-//! sent before ReadyForQuery arrived. The third one is certain if the error's outermost context is
-//! a line of the COPY. In all other cases the connection is *given up* at the first ReadyForQuery:
-//! the driver goes on, so that it takes the end of the data and the handler reads the server's
-//! error; the pool does not lend the connection again; and the next ReadyForQuery ends it.
+//! The driver expects one, and would take the second for the response to its next request. Nothing
+//! comes between the two, and the response to each later request begins with another message: so a
+//! ReadyForQuery directly behind that of a failed COPY is the second one, and the driver does not
+//! get it. The one exception is the response to a lone Sync, which is a ReadyForQuery alone: where
+//! the driver waits for that, the two cannot be told apart, and the connection ends.
 
 use std::collections::VecDeque;
 
@@ -47,11 +46,9 @@ pub(in crate::postgres) struct TransactionTracker {
     response: Response,
     /// True if the current response has begun a COPY from the client.
     is_copying: bool,
-    /// True if the end of that COPY was sent.
-    has_ended_copy: bool,
-    /// True if the server may answer a failed COPY a second time.
-    is_given_up: bool,
-    /// True if the driver takes each response from here on for that of another request.
+    /// True if the last response was that of a failed COPY, which the server may answer again.
+    may_be_answered_twice: bool,
+    /// True if the driver may take each response from here on for that of another request.
     is_out_of_step: bool,
     /// Number of errors that the server reported, and the last of them.
     errors: u64,
@@ -79,10 +76,11 @@ pub(in crate::postgres) enum StatementLoss {
 /// A request, which ends with Query or Sync.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Request {
-    /// A request without effect: a Sync alone, or with the Close that the driver sends when a
-    /// prepared statement is dropped.
+    /// A Sync alone, which has no effect.
     #[default]
-    Idle,
+    Sync,
+    /// The Close that the driver sends when a prepared statement is dropped, and a Sync.
+    Close,
     Work,
     /// The end of a COPY that was sent before its beginning was confirmed. If the COPY begins, the
     /// server ignores the Sync ahead of the data, and this belongs to the request before it.
@@ -104,8 +102,6 @@ struct Response {
     /// True if the session ends in an orderly way: Postgres reported so, or a pooler that found no
     /// server for the request.
     fatal: bool,
-    /// True if a COPY failed at one of its lines.
-    failed_at_line: bool,
 }
 
 /// A position in the life of a connection.
@@ -137,7 +133,7 @@ pub(crate) struct ReturnState {
     /// The connection has ended, or the server has announced that it will.
     pub(crate) has_ended: bool,
     /// The server may answer a failed COPY a second time.
-    pub(crate) is_given_up: bool,
+    pub(crate) may_be_answered_twice: bool,
     /// No work is being sent or waits for its response, and no transaction is open.
     pub(crate) is_idle: bool,
     /// The last error that the server reported.
@@ -156,7 +152,7 @@ impl TransactionTracker {
     pub(in crate::postgres) fn return_state_since(&self, checkpoint: &Checkpoint) -> ReturnState {
         ReturnState {
             has_ended: self.has_ended(),
-            is_given_up: self.is_given_up,
+            may_be_answered_twice: self.may_be_answered_twice,
             is_idle: self.is_idle(),
             error: self.error_since(checkpoint).cloned(),
             has_refused_write: self.has_refused_write_since(checkpoint),
@@ -211,13 +207,8 @@ impl TransactionTracker {
 
     /// Returns whether work waits for its response, or is being sent.
     pub(in crate::postgres) fn is_at_work(&self) -> bool {
-        let is_sending =
-            self.is_mid_message || self.is_write_blocked || self.request != Request::Idle;
-        is_sending
-            || self
-                .unanswered
-                .iter()
-                .any(|request| *request != Request::Idle)
+        let is_begun = matches!(self.request, Request::Work | Request::CopyEnd);
+        self.is_mid_message || self.is_write_blocked || is_begun || self.waits()
     }
 
     /// Returns whether a message has been sent in part.
@@ -272,12 +263,7 @@ impl TransactionTracker {
         !self.is_copying && (self.unanswered.is_empty() || has_failed)
     }
 
-    /// Returns whether the server may answer a failed COPY a second time.
-    pub(in crate::postgres) fn is_given_up(&self) -> bool {
-        self.is_given_up
-    }
-
-    /// Returns whether the driver takes responses for those of other requests.
+    /// Returns whether the driver may take responses for those of other requests.
     pub(in crate::postgres) fn is_out_of_step(&self) -> bool {
         self.is_out_of_step
     }
@@ -307,11 +293,11 @@ impl TransactionTracker {
             b'c' | b'f' if self.is_copying => {
                 self.unanswered.pop_back();
                 self.request = Request::Work;
-                self.has_ended_copy = true;
             }
             b'c' | b'f' => self.request = Request::CopyEnd,
             // Parse, Bind, Execute. A Close among them does not matter.
             b'P' | b'B' | b'E' => self.request = Request::Work,
+            b'C' if self.request == Request::Sync => self.request = Request::Close,
             _ => {}
         }
     }
@@ -333,8 +319,12 @@ impl TransactionTracker {
         self.unanswered.push_back(request);
     }
 
-    /// Records a message of the server.
-    pub(in crate::postgres) fn received(&mut self, tag: u8, body: &[u8]) {
+    /// Records a message of the server. Returns whether the driver is to get it.
+    pub(in crate::postgres) fn received(&mut self, tag: u8, body: &[u8]) -> bool {
+        if !matches!(tag, b'Z' | b'N' | b'A' | b'S') {
+            // Not one of those that may come at any time, so the next response has begun.
+            self.may_be_answered_twice = false;
+        }
         match tag {
             b'C' => {
                 self.response.complete(body);
@@ -346,17 +336,41 @@ impl TransactionTracker {
             // PortalSuspended: a command that has run in part.
             b's' => self.response.completed += 1,
             b'E' => self.error(body),
+            b'Z' if body.len() == 1 && self.takes_as_second_response() => {
+                self.in_transaction = body != b"I";
+                return false;
+            }
             b'Z' => self.ready(body),
             // CopyInResponse
             b'G' => {
                 self.is_copying = true;
-                self.has_ended_copy = self.unanswered.get(1) == Some(&Request::CopyEnd);
-                if self.has_ended_copy {
+                if self.unanswered.get(1) == Some(&Request::CopyEnd) {
                     self.unanswered.remove(1);
                 }
             }
             _ => {}
         }
+        true
+    }
+
+    /// Takes a ReadyForQuery for the second one of a failed COPY, if it is that.
+    fn takes_as_second_response(&mut self) -> bool {
+        match self.unanswered.front() {
+            // The COPY failed before its end was sent, so the server answers that by itself.
+            Some(Request::CopyEnd) => {
+                self.unanswered.pop_front();
+            }
+            Some(Request::Sync) => {
+                self.is_out_of_step |= self.may_be_answered_twice;
+                return false;
+            }
+            Some(Request::Work | Request::Close) | None if !self.may_be_answered_twice => {
+                return false;
+            }
+            Some(Request::Work | Request::Close) | None => {}
+        }
+        self.may_be_answered_twice = false;
+        true
     }
 
     fn error(&mut self, body: &[u8]) {
@@ -370,11 +384,6 @@ impl TransactionTracker {
             };
             error.record_field(*kind, value);
             is_outdated |= (*kind, value) == (b'R', b"RevalidateCachedQuery");
-            if *kind == b'W' {
-                let outermost = value.rsplit(|byte| *byte == b'\n').next();
-                self.response.failed_at_line =
-                    outermost.is_some_and(|line| line.starts_with(b"COPY "));
-            }
         }
         // After a PANIC the server recovers from its log, which may hold a COMMIT.
         let is_in_order = error.severity != Severity::Panic
@@ -396,15 +405,9 @@ impl TransactionTracker {
     }
 
     fn ready(&mut self, body: &[u8]) {
-        let ended = self.unanswered.pop_front();
-        // Only the second response to a failed COPY, or one behind it, comes on such a connection.
-        self.is_out_of_step |= self.is_given_up;
-        let is_answered_once = self.has_ended_copy && self.response.failed_at_line;
-        self.is_given_up |= self.is_copying && self.response.failed && !is_answered_once;
+        self.unanswered.pop_front();
+        self.may_be_answered_twice = self.is_copying && self.response.failed;
         self.is_copying = false;
-        // The COPY has failed before its end was sent, so the server answers that by itself.
-        let copy_end = Some(Request::CopyEnd);
-        self.is_out_of_step |= ended == copy_end || self.unanswered.front().copied() == copy_end;
         self.in_transaction = body != b"I";
         let response = std::mem::take(&mut self.response);
         let alone = response.rolled_back && response.completed == 1;

@@ -44,7 +44,9 @@ fn outcomes(mut input: &[u8], at_a_time: usize) -> Option<Vec<WriteOutcome>> {
                 sent.feed(part, |tag, _| tracker.sent(tag));
                 tracker.record_write(!sent.is_between_messages());
             } else {
-                received.feed(part, |tag, body| tracker.received(tag, body));
+                received.feed(part, |tag, body| {
+                    tracker.received(tag, body);
+                });
                 tracker.take_statement_loss();
             }
             if tracker.is_out_of_step() {

@@ -64,12 +64,6 @@ impl Tap {
         self.tracker().return_state_since(checkpoint)
     }
 
-    /// Returns whether the server may answer a failed COPY a second time. Such a connection ends
-    /// with that answer, and the work on it has failed by its own error.
-    pub(crate) fn is_given_up(&self) -> bool {
-        self.tracker().is_given_up()
-    }
-
     /// Returns whether the connection has ended, or the server has announced that it will.
     pub(crate) fn has_ended(&self) -> bool {
         self.tracker().has_ended()
@@ -202,18 +196,23 @@ impl<S> Tapped<S> {
         (tapped, tap)
     }
 
-    /// Observes bytes of the server. Returns the number of those that the driver may have at
-    /// once: it gets no header in parts, since a message may turn out to be too long.
-    fn observe(&mut self, new: &[u8]) -> io::Result<usize> {
+    /// Observes bytes of the server, the last ones of `bytes`, of which the driver has got none.
+    /// Leaves those in `bytes` that it may have at once: no header in parts, since a message may
+    /// turn out to be too long, and no second response to a failed COPY. Returns their number.
+    fn observe(&mut self, bytes: &mut [u8], new: usize) -> io::Result<usize> {
+        let held = bytes.len() - new;
         let mut tracker = self.tap.tracker();
-        let was_given_up = tracker.is_given_up();
+        let mut dropped = 0;
+        let mut ends = Vec::new();
         let oversize = self
             .received
-            .feed(new, |tag, body| tracker.received(tag, body));
+            .feed_with_positions(&bytes[held..], |tag, body, end| {
+                if !tracker.received(tag, body) {
+                    ends.push(held + end);
+                }
+            });
         let loss = tracker.take_statement_loss();
-        // The driver gets the error of a COPY together with a second response to it. It takes that
-        // for an unexpected message, and ends the connection.
-        if tracker.is_out_of_step() && (was_given_up || !tracker.is_given_up()) {
+        if tracker.is_out_of_step() {
             tracker.end();
             return Err(io::Error::other(
                 "a COPY failed after its end was sent, which the driver cannot follow",
@@ -226,14 +225,22 @@ impl<S> Tapped<S> {
         if let Some(loss) = loss {
             self.tap.record_lost_statements(loss);
         }
-        if let Some(Oversize { bytes, at }) = oversize {
+        let mut count = bytes.len() - self.received.partial_head().len();
+        if let Some(Oversize { bytes: length, at }) = oversize {
             let limit = self.limit;
-            let message = OversizeMessage { bytes, limit };
+            let message = OversizeMessage { bytes: length, limit };
             self.tap.0.oversize.set(message).ok();
             self.replay.extend_from_slice(&message.error_response());
-            return Ok(at);
+            // A message that began with the bytes that were held back begins at 0.
+            count = if at == 0 { 0 } else { held + at };
         }
-        Ok(new.len().saturating_sub(self.received.partial_head().len()))
+        for end in ends {
+            let end = end - dropped;
+            bytes.copy_within(end..count, end - READY_FOR_QUERY_BYTES);
+            count -= READY_FOR_QUERY_BYTES;
+            dropped += READY_FOR_QUERY_BYTES;
+        }
+        Ok(count)
     }
 }
 
@@ -250,19 +257,10 @@ impl<S: AsyncRead + Unpin> Tapped<S> {
             return Poll::Ready(read.map(|()| false));
         }
         let mut bytes = BytesMut::from(self.received.partial_head());
-        let held = bytes.len();
         bytes.extend_from_slice(new);
         // What `observe` adds for the driver comes behind these bytes.
-        let count = self.observe(new)?;
-        let is_split = self.tap.oversize().is_some() && count == 0;
-        let partial = self.received.partial_head().len();
-        let whole = match (is_split, self.tap.oversize()) {
-            // The message that is too long begins with the bytes that were held back.
-            (true, _) => 0,
-            (false, Some(_)) => held + count,
-            (false, None) => bytes.len() - partial,
-        };
-        bytes.truncate(whole);
+        let count = self.observe(&mut bytes, new.len())?;
+        bytes.truncate(count);
         bytes.unsplit(self.replay.split());
         self.replay = bytes;
         Poll::Ready(Ok(true))
@@ -297,7 +295,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
             match &answer {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) if buf.filled().len() > before => {
-                    let count = this.observe(&buf.filled()[before..])?;
+                    let new = &mut buf.filled_mut()[before..];
+                    let length = new.len();
+                    let count = this.observe(new, length)?;
                     buf.set_filled(before + count);
                     if count == 0 {
                         continue;
@@ -351,6 +351,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+/// Length of a ReadyForQuery.
+const READY_FOR_QUERY_BYTES: usize = 6;
 
 /// Bytes to read at once where a header came in parts.
 const HEADER_READ_BYTES: usize = 1024;
@@ -411,6 +414,50 @@ mod tests {
             let (got, tap) = read(&stream, piece, LIMIT + 1).await;
             assert_eq!(got, stream, "pieces of {piece}");
             assert_eq!(tap.oversize(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn second_response_to_a_failed_copy_is_cut_out_however_the_stream_is_cut() {
+        let first = [
+            message(b'G', b"\0\0\0"),
+            message(b'E', b"SERROR\0VERROR\0C42809\0Mno\0RCopyFrom\0\0"),
+            message(b'Z', b"T"),
+        ]
+        .concat();
+        let next = [
+            message(b'1', b""),
+            message(b'C', b"SELECT 1\0"),
+            message(b'Z', b"T"),
+        ]
+        .concat();
+        let stream = [&first[..], &message(b'Z', b"T"), &next].concat();
+        let too_long = message(b'D', &[7; 100]);
+        for piece in 1..=stream.len() {
+            let (got, tap) = read(&stream, piece, 1_000).await;
+            assert_eq!(got, [&first[..], &next].concat(), "pieces of {piece}");
+            assert_eq!(tap.unanswered_count(), 0);
+            // And in front of a message that is too long.
+            let stream = [&stream[..], &too_long].concat();
+            let (got, tap) = read(&stream, piece, 80).await;
+            let error = tap.oversize().unwrap().error_response();
+            assert_eq!(got, [&first[..], &next, &error].concat(), "pieces of {piece}");
+        }
+    }
+
+    #[tokio::test]
+    async fn ready_for_query_of_another_length_is_borne() {
+        for body in [&b""[..], b"II", &[b'I'; 50]] {
+            let stream = [
+                message(b'G', b"\0\0\0"),
+                message(b'E', b"SERROR\0\0"),
+                message(b'Z', body),
+                message(b'Z', body),
+            ]
+            .concat();
+            for piece in 1..=stream.len() {
+                assert_eq!(read(&stream, piece, 1_000).await.0, stream);
+            }
         }
     }
 }

@@ -49,12 +49,21 @@ pub(super) enum Expected {
     Close,
     /// ReadyForQuery after a Sync.
     Sync,
+    /// ReadyForQuery after the Sync behind the end of a COPY's data.
+    CopyEnd,
     /// Everything up to ReadyForQuery: after Query, FunctionCall and StartupMessage.
     Query,
     /// So many CloseComplete and a ReadyForQuery, which no server has to send.
     MadeUp {
         closed: usize,
     },
+}
+
+impl Expected {
+    /// Returns whether this is the end of a request's response.
+    fn ends_request(&self) -> bool {
+        matches!(self, Self::Sync | Self::CopyEnd | Self::Query)
+    }
 }
 
 impl Exchange {
@@ -74,13 +83,13 @@ impl Exchange {
     /// Takes note of a message that was sent.
     pub(super) fn expect(&mut self, response: Expected) {
         if self.skips_to_sync {
-            if response != Expected::Sync {
+            if !response.ends_request() {
                 self.forget_unprepared(&response);
                 return;
             }
             self.skips_to_sync = false;
         }
-        self.sent_count += u64::from(matches!(response, Expected::Sync | Expected::Query));
+        self.sent_count += u64::from(response.ends_request());
         self.expected.push_back(response);
     }
 
@@ -100,7 +109,7 @@ impl Exchange {
     /// Ends the current request after an error: the server ignores the rest of it up to its Sync.
     pub(super) fn fail(&mut self) {
         while let Some(next) = self.expected.front() {
-            if *next == Expected::Sync {
+            if next.ends_request() {
                 return;
             }
             if let Some(failed) = self.expected.pop_front() {
@@ -138,6 +147,14 @@ impl Exchange {
         }
     }
 
+    /// Takes note of the Sync behind the end of a COPY's data. Where the COPY has failed before
+    /// that was sent, the tap beneath keeps the response back.
+    pub(super) fn expect_copy_end(&mut self) {
+        if self.is_copying || self.expected.contains(&Expected::Sync) {
+            self.expect(Expected::CopyEnd);
+        }
+    }
+
     /// Begins a COPY from the client: the server ignores the Sync that the driver has sent ahead
     /// of the data.
     pub(super) fn begin_copy(&mut self) {
@@ -147,8 +164,7 @@ impl Exchange {
             .position(|next| *next == Expected::Sync);
         if let Some(sync) = sync {
             self.expected.remove(sync);
-            self.sent_count = self.sent_count.saturating_sub(1);
-            self.waits_for = self.waits_for.map(|count| count.saturating_sub(1));
+            self.forget_request();
         }
         self.is_copying = true;
     }
@@ -164,7 +180,8 @@ impl Exchange {
     /// it between the end of the COPY and ReadyForQuery, it takes that ReadyForQuery for the end of
     /// both, gives the server to another client, and drops the response to the second.
     pub(super) fn wait_for_copy(&mut self) {
-        self.waits_for = Some(self.sent_count);
+        let is_outstanding = self.sent_count > self.answered_count;
+        self.waits_for = is_outstanding.then_some(self.sent_count);
     }
 
     /// Returns whether nothing more may be sent but the data and end of a COPY.
@@ -188,8 +205,19 @@ impl Exchange {
             self.sent_count += 1;
             return Ok(());
         }
-        self.take(|next| matches!(next, Expected::Sync | Expected::Query))
-            .map(drop)
+        self.take(Expected::ends_request)?;
+        if !self.is_copying && self.next() == Some(&Expected::CopyEnd) {
+            // The COPY failed before it began, and the tap beneath keeps the response back.
+            self.expected.pop_front();
+            self.forget_request();
+        }
+        Ok(())
+    }
+
+    /// Takes back that a request was sent whose end is waited for.
+    fn forget_request(&mut self) {
+        self.sent_count = self.sent_count.saturating_sub(1);
+        self.waits_for = self.waits_for.map(|count| count.saturating_sub(1));
     }
 
     /// Takes note of a ReadyForQuery.

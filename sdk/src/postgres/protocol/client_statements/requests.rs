@@ -146,6 +146,7 @@ impl Rewriter {
                 match tag {
                     b'C' => exchange.expect(Expected::Close),
                     b'E' => exchange.expect(Expected::Execute),
+                    b'S' if self.ends_copy => exchange.expect_copy_end(),
                     b'S' => exchange.expect(Expected::Sync),
                     b'Q' | b'F' => exchange.expect(Expected::Query),
                     _ => {}

@@ -25,12 +25,13 @@ fn copy_that_fails_before_it_begins_is_not_ended() {
     assert_eq!(types(&sent(&mut conversation, &execute("s0"))), "PDBES");
 }
 
-/// Postgres answers the Sync ahead of the data of a view, and the one behind them too.
+/// Postgres answers the Sync ahead of the data of a view, and the one behind them too. The tap
+/// beneath keeps the second response back.
 #[test]
-fn copy_that_fails_before_its_data_is_read_is_answered_twice() {
+fn copy_that_fails_before_its_data_is_read_is_answered_once() {
     let ready = messages(&[(b'Z', b"I")]);
     let begun = [(b'1', &b""[..]), (b'2', b""), (b'G', b"\0\0\0")];
-    for (at, expected) in [(0, "EZ"), (1, "EZ"), (2, "EZ")] {
+    for at in [0, 1, 2] {
         let mut conversation = prepared();
         sent(&mut conversation, &prepare("s1", "COPY"));
         let response = messages(&[(b'1', b""), (b't', b"\0\0"), (b'n', b""), (b'Z', b"I")]);
@@ -45,12 +46,38 @@ fn copy_that_fails_before_its_data_is_read_is_answered_twice() {
                 assert_eq!(types(&sent(&mut conversation, &copy(true))), "dcS");
             }
         }
-        assert_eq!(seen, expected, "the end is sent at {at}");
-        let mut out = BytesMut::new();
-        let second = conversation.receive(&ready, &mut out);
-        // The tap beneath ends the connection at this one.
-        assert_eq!(second.is_ok(), at == 2, "the end is sent at {at}");
+        assert_eq!(seen, "EZ", "the end is sent at {at}");
+        answers_a_request(&mut conversation);
     }
+}
+
+/// A COPY that is dropped before the server has begun it.
+#[test]
+fn copy_whose_end_is_sent_before_it_begins_is_answered_once() {
+    for begins in [false, true] {
+        let mut conversation = prepared();
+        sent(&mut conversation, &prepare("s1", "COPY"));
+        let response = messages(&[(b'1', b""), (b't', b"\0\0"), (b'n', b""), (b'Z', b"I")]);
+        received(&mut conversation, &response);
+        sent(&mut conversation, &execute("s1"));
+        assert_eq!(types(&sent(&mut conversation, COPY_FAIL)), "fS");
+        let (begun, error) = ((b'G', &b"\0\0\0"[..]), (b'E', &b"C57014\0\0"[..]));
+        let mut response = vec![(b'1', &b""[..]), (b'2', b""), error, (b'Z', b"I")];
+        if begins {
+            response.insert(2, begun);
+        }
+        let seen = types(&received(&mut conversation, &messages(&response)));
+        assert_eq!(seen, if begins { "2GEZ" } else { "2EZ" });
+        answers_a_request(&mut conversation);
+    }
+}
+
+/// Sends a request, which waits for nothing, and takes the response to it.
+fn answers_a_request(conversation: &mut Conversation) {
+    assert_eq!(types(&sent(conversation, &simple_query("SELECT 1"))), "Q");
+    let response = messages(&[(b'C', b"SELECT 1\0"), (b'Z', b"I")]);
+    assert_eq!(received(conversation, &response), response);
+    assert_eq!(types(&sent(conversation, &execute("s0"))), "PDBES");
 }
 
 /// Returns the types of the messages that are sent to the server for this request, and the number

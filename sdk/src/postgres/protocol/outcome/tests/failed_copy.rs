@@ -3,6 +3,8 @@
 use super::*;
 
 const VIEW: &[u8] = b"SERROR\0VERROR\0C42809\0Mcannot copy to view \"v\"\0RCopyFrom\0\0";
+/// The check of a foreign key runs when the data has been read.
+const FOREIGN_KEY: &[u8] = b"SERROR\0VERROR\0C23503\0Mviolates\0Rri_ReportViolation\0\0";
 const TRIGGER: &[u8] = b"SERROR\0VERROR\0CP0001\0Mno\0WCOPY other, line 1\nPL/pgSQL function f() line 1 at RAISE\0Rexec_stmt_raise\0\0";
 const AT_LINE: &[u8] =
     b"SERROR\0VERROR\0C22P02\0Mwrong\0WPL/pgSQL function f() line 1\nCOPY t, line 2, column a\0Renum_in\0\0";
@@ -42,40 +44,110 @@ fn failed(error: &[u8], end: End) -> TransactionTracker {
 }
 
 #[test]
-fn copy_that_may_be_answered_twice_is_given_up_at_the_first_response() {
+fn second_response_to_a_failed_copy_is_not_the_drivers() {
     for error in [VIEW, TRIGGER] {
         for end in [End::BeforeError, End::BehindError, End::BehindReady] {
             let mut passed = failed(error, end);
-            assert!(passed.is_given_up(), "{end:?}");
+            assert!(passed.is_idle(), "{end:?}");
             let mark = passed.checkpoint();
-            assert!(passed.return_state_since(&mark).is_given_up);
-            passed.received(b'Z', b"I");
-            assert!(passed.is_out_of_step(), "{end:?}");
+            assert!(passed.return_state_since(&mark).may_be_answered_twice);
+            assert!(!passed.received(b'Z', b"I"), "{end:?}");
+            assert!(!passed.return_state_since(&mark).may_be_answered_twice);
+            assert!(passed.is_idle() && passed.unanswered_count() == 0);
+            statement(&mut passed);
+            assert!(passed.received(b'1', b"") && passed.received(b'C', b"SELECT 1\0"));
+            assert!(passed.received(b'Z', b"I"), "{end:?}");
+            assert!(passed.is_idle() && !passed.is_out_of_step());
         }
     }
-    // Without an end of the data behind it, ReadyForQuery answers the Sync ahead of them.
-    assert!(failed(AT_LINE, End::BehindReady).is_given_up());
 }
 
 #[test]
-fn copy_that_failed_at_a_line_is_answered_once() {
-    for end in [End::BeforeError, End::BehindError] {
-        let mut passed = failed(AT_LINE, end);
-        assert!(!passed.is_given_up() && passed.is_idle(), "{end:?}");
+fn second_response_is_not_that_of_a_request_behind_the_copy() {
+    for end in [End::BeforeError, End::BehindError, End::BehindReady] {
+        let mut passed = failed(VIEW, end);
+        // The handler sends another statement.
         statement(&mut passed);
-        passed.received(b'C', b"SELECT 1\0");
-        passed.received(b'Z', b"I");
+        assert!(!passed.received(b'Z', b"I"), "{end:?}");
+        assert!(passed.is_at_work());
+        assert!(passed.received(b'2', b"") && passed.received(b'C', b"INSERT 0 1\0"));
+        assert!(passed.received(b'Z', b"I"));
         assert!(passed.is_idle() && !passed.is_out_of_step());
     }
 }
 
 #[test]
-fn given_up_connection_takes_no_other_response() {
-    let mut passed = failed(VIEW, End::BeforeError);
-    // The handler sends another statement.
+fn copy_that_failed_behind_its_data_is_answered_once() {
+    for error in [AT_LINE, FOREIGN_KEY] {
+        for end in [End::BeforeError, End::BehindError] {
+            // Messages that may come at any time do not begin a response.
+            for first in [&[][..], b"N", b"S", b"A", b"1", b"2", b"T", b"3", b"I"] {
+                let mut passed = failed(error, end);
+                statement(&mut passed);
+                assert!(first.iter().all(|tag| passed.received(*tag, b"")));
+                assert!(passed.received(b'C', b"SELECT 1\0"));
+                assert!(passed.received(b'Z', b"I"));
+                assert!(passed.is_idle() && !passed.is_out_of_step());
+            }
+        }
+    }
+}
+
+#[test]
+fn second_response_is_awaited_in_spite_of_messages_that_may_come_at_any_time() {
+    for tag in [b'N', b'S', b'A'] {
+        let mut passed = failed(VIEW, End::BehindError);
+        assert!(passed.received(tag, b""));
+        assert!(!passed.received(b'Z', b"I"));
+    }
+}
+
+#[test]
+fn error_of_the_next_request_is_not_the_second_response() {
+    let mut passed = failed(FOREIGN_KEY, End::BehindError);
     statement(&mut passed);
+    assert!(passed.received(b'E', VIEW));
+    assert!(passed.received(b'Z', b"I"));
+    assert!(passed.is_idle() && !passed.is_out_of_step());
+}
+
+#[test]
+fn lone_sync_behind_a_failed_copy_has_no_certain_response() {
+    let mut passed = failed(VIEW, End::BehindError);
+    passed.sent(b'S');
     passed.received(b'Z', b"I");
     assert!(passed.is_out_of_step());
+    // With the Close of a statement it has.
+    for error in [VIEW, FOREIGN_KEY] {
+        let mut passed = failed(error, End::BehindError);
+        passed.sent(b'C');
+        passed.sent(b'S');
+        if error == VIEW {
+            assert!(!passed.received(b'Z', b"I"));
+        }
+        passed.received(b'3', b"");
+        assert!(passed.received(b'Z', b"I"));
+        assert!(!passed.is_out_of_step() && passed.unanswered_count() == 0);
+    }
+}
+
+#[test]
+fn copy_that_fails_when_its_transaction_ends_is_answered_once() {
+    let (mut passed, mark) = started();
+    for tag in [b'B', b'E', b'S', b'c', b'S'] {
+        passed.sent(tag);
+        if tag == b'S' && passed.unanswered_count() == 1 {
+            passed.received(b'G', b"");
+        }
+    }
+    // The check of a deferred constraint.
+    for (tag, body) in [(b'C', &b"COPY 1\0"[..]), (b'E', FOREIGN_KEY), (b'Z', b"I")] {
+        assert!(passed.received(tag, body));
+    }
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
+    statement(&mut passed);
+    assert!(passed.received(b'1', b"") && passed.received(b'Z', b"I"));
+    assert!(passed.is_idle() && !passed.is_out_of_step());
 }
 
 #[test]
@@ -87,5 +159,19 @@ fn copy_whose_end_was_sent_ahead_of_its_beginning_counts_as_ended() {
     passed.received(b'G', b"");
     passed.received(b'E', AT_LINE);
     passed.received(b'Z', b"I");
-    assert!(!passed.is_given_up() && passed.is_idle());
+    assert!(passed.is_idle() && passed.unanswered_count() == 0);
+}
+
+#[test]
+fn end_of_a_copy_that_failed_before_its_beginning_has_a_response_of_its_own() {
+    for end in [b'c', b'f'] {
+        let (mut passed, _) = started();
+        for tag in [b'B', b'E', b'S', end, b'S'] {
+            passed.sent(tag);
+        }
+        assert!(passed.received(b'E', READ_ONLY) && passed.received(b'Z', b"I"));
+        assert!(passed.is_idle());
+        assert!(!passed.received(b'Z', b"I"));
+        assert!(passed.unanswered_count() == 0 && !passed.is_out_of_step());
+    }
 }
