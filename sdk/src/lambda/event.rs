@@ -291,6 +291,24 @@ mod tests {
     }
 
     #[test]
+    fn event_of_ones_own_may_have_the_members_of_a_request() {
+        let own = json!({"httpMethod": "POST", "path": "/orders", "body": {"order": 7}});
+        assert!(matches!(read(&own), Payload::Other(_)));
+        for (member, value) in [
+            ("requestContext", json!({})),
+            ("rawUrl", json!("https://shop.example/orders")),
+        ] {
+            let mut request = own.clone();
+            request[member] = value;
+            assert_eq!(read_event(&request).unwrap_err().status(), 400, "{member}");
+        }
+        // With values of a request's types it is one.
+        let mut request = own;
+        request["body"] = json!("{}");
+        assert_eq!(read_event(&request).unwrap().uri().path(), "/orders");
+    }
+
+    #[test]
     fn event_that_is_no_request_is_described_by_the_names_of_its_members() {
         let queue = json!({"Records": [{"body": "c4n4ry"}]});
         let described = none_of_these(&queue.to_string());

@@ -57,6 +57,7 @@ pub(super) struct HttpEvent<'a> {
 #[serde(rename_all = "camelCase")]
 struct Outline<'a> {
     http_method: Option<IgnoredAny>,
+    raw_url: Option<IgnoredAny>,
     #[serde(borrow)]
     request_context: Option<&'a RawValue>,
 }
@@ -81,9 +82,14 @@ fn origin_of(has_method: bool, context: Option<&RawValue>) -> Option<RequestOrig
 
 /// Returns the response to an event that has the outline of an HTTP request and a member of
 /// another type than a request's, with the form of the event. `None` for any other event.
+///
+/// An HTTP request has a context, or at Netlify its URL. Without either the event is one of the
+/// operator's own, which may have members of the same names.
 #[cold]
 pub(super) fn refuse_unreadable(text: &str) -> Option<(RequestOrigin, Problem)> {
     let outline: Outline<'_> = serde_json::from_str(text).ok()?;
+    let is_request = outline.request_context.is_some() || outline.raw_url.is_some();
+    is_request.then_some(())?;
     let origin = origin_of(outline.http_method.is_some(), outline.request_context)?;
     let event: Result<HttpEvent<'_>, _> = parse("", &mut deserializer(text));
     let detail = "The request's event has values of other types.";

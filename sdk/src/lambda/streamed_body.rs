@@ -151,8 +151,14 @@ impl<B> Shared<B> {
 
 impl<B> State<B> {
     /// Drops the handler's body, which returns its connections, to be reset if it was broken off.
+    /// The lock is held meanwhile, so that the invocation's work is finished after that.
+    ///
+    /// A panic in that ends neither the invocation nor the connection to the Runtime API.
     fn end(&mut self, reason: Option<Broken>) {
-        self.phase = Phase::Over(reason);
+        let flowing = std::mem::replace(&mut self.phase, Phase::Over(reason));
+        if catch_unwind(AssertUnwindSafe(|| drop(flowing))).is_err() {
+            tracing::error!("the body of a response panicked as it was dropped");
+        }
         for waker in [self.reader.take(), self.supervisor.take()] {
             waker.into_iter().for_each(Waker::wake);
         }
@@ -198,7 +204,7 @@ where
             },
         };
         if let Some(reason) = end {
-            state.end(reason);
+            span.in_scope(|| state.end(reason));
         }
         state.reader = Some(cx.waker().clone());
         Poll::Pending

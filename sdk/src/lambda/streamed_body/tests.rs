@@ -31,6 +31,14 @@ impl Drop for SetOnDrop {
     }
 }
 
+struct PanicOnDrop;
+
+impl Drop for PanicOnDrop {
+    fn drop(&mut self) {
+        panic!("on purpose");
+    }
+}
+
 impl Ends {
     fn has_dropped_body(&self) -> bool {
         self.body.load(Ordering::SeqCst)
@@ -189,5 +197,29 @@ async fn invocation_that_is_dropped_drops_its_body_at_once() {
         assert!(invocation.task.await.unwrap_err().is_cancelled());
         assert!(invocation.ends.has_dropped_body(), "{parts:?}");
         assert!(!invocation.ends.has_finished_work());
+    }
+}
+
+#[tokio::test]
+async fn panic_in_the_drop_of_a_body_ends_nothing_else() {
+    for is_polled_to_its_end in [true, false] {
+        let held = PanicOnDrop;
+        let body = stream::iter(0..1).map(move |_| {
+            let _held = &held;
+            Ok::<_, BoxError>(Frame::data(Bytes::from_static(b"x")))
+        });
+        let work = Arc::new(AtomicBool::new(false));
+        let finished = SetOnDrop(Arc::clone(&work));
+        let finishing = async move { drop(finished) };
+        let (mut body, supervisor) = Streamed::new(StreamBody::new(body), None, finishing).split();
+        let reply = async move {
+            if is_polled_to_its_end {
+                while http_body_util::BodyExt::frame(&mut body).await.is_some() {}
+            }
+        };
+        let replied = supervisor.unwrap().supervise(reply);
+        let replied = timeout(LONG, replied).await.expect("it ends");
+        assert_eq!(replied, Some(()));
+        assert!(work.load(Ordering::SeqCst));
     }
 }

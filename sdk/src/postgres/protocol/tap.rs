@@ -228,7 +228,10 @@ impl<S> Tapped<S> {
         let mut count = bytes.len() - self.received.partial_head().len();
         if let Some(Oversize { bytes: length, at }) = oversize {
             let limit = self.limit;
-            let message = OversizeMessage { bytes: length, limit };
+            let message = OversizeMessage {
+                bytes: length,
+                limit,
+            };
             self.tap.0.oversize.set(message).ok();
             self.replay.extend_from_slice(&message.error_response());
             // A message that began with the bytes that were held back begins at 0.
@@ -441,7 +444,11 @@ mod tests {
             let stream = [&stream[..], &too_long].concat();
             let (got, tap) = read(&stream, piece, 80).await;
             let error = tap.oversize().unwrap().error_response();
-            assert_eq!(got, [&first[..], &next, &error].concat(), "pieces of {piece}");
+            assert_eq!(
+                got,
+                [&first[..], &next, &error].concat(),
+                "pieces of {piece}"
+            );
         }
     }
 
