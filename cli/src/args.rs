@@ -1,5 +1,6 @@
 //! The arguments of the command line.
 
+mod doctor;
 mod migrate;
 mod status;
 
@@ -11,6 +12,7 @@ use secrecy::SecretString;
 
 use crate::target::{Arch, Target};
 
+pub use self::doctor::DoctorOptions;
 pub use self::migrate::{
     AllowedDisagreement, MigrateCommand, MigrateOptions, NewMigrationOptions, WidenHistoryOptions,
 };
@@ -87,6 +89,18 @@ pub enum Command {
     /// The command finds the database as a function of the stage does, by the same variables, and
     /// connects to it without a pooler.
     Migrate(MigrateOptions),
+    /// Finds what is wrong with the stages, with a line of advice for each.
+    ///
+    /// The command looks at the way to each stage's database and at the database: tokens, apps,
+    /// attachments, TLS, the stage mark, versions, connection limits, migrations, and more. Its
+    /// queries are read-only, over one connection per stage. It changes nothing.
+    ///
+    /// It prints what it found and what it could not check. Each check has a stable id, with a
+    /// section in docs/guides/troubleshooting.md.
+    ///
+    /// Exits with 0 if there is no error, and with --strict no warning; with 1 for warnings with
+    /// --strict; with 2 for errors, also of its arguments and settings.
+    Doctor(DoctorOptions),
     /// Prints the deploy-time credentials of a stage, which are a secret.
     ///
     /// The output is the value for the variable STAGELINK_CREDENTIALS of that stage's functions.

@@ -4,6 +4,7 @@ pub mod args;
 pub mod build;
 pub mod credentials;
 pub mod dev;
+pub mod doctor;
 mod environment;
 pub mod functions;
 pub mod link;

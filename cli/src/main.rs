@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use stagelink_cli::args::{Args, Command};
-use stagelink_cli::{build, credentials, dev, link, mark, migrate, new, output, status, verbosity};
+use stagelink_cli::{
+    build, credentials, dev, doctor, link, mark, migrate, new, output, status, verbosity,
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -13,6 +15,8 @@ async fn main() -> ExitCode {
     let result = match args.command.unwrap_or_default() {
         Command::Build(options) => build::run(options).await,
         Command::Dev(options) => dev::run(options).await,
+        // Its exit code tells errors and warnings apart.
+        Command::Doctor(options) => return doctor::run(options).await,
         Command::Mark(command) => mark::run(command).await,
         Command::Link(options) => link::run(options).await,
         Command::Migrate(options) => migrate::run(options).await,

@@ -2,6 +2,7 @@
 
 mod api;
 mod attempts;
+mod doctor;
 mod error;
 mod heroku;
 mod link;
@@ -12,6 +13,16 @@ mod settings_file;
 mod status;
 
 pub use crate::api::ApiAccess;
+pub use crate::doctor::CHECKS;
+pub use crate::doctor::Check;
+pub use crate::doctor::CheckResult;
+pub use crate::doctor::DoctorReport;
+pub use crate::doctor::DoctorRequest;
+pub use crate::doctor::Finding as DoctorFinding;
+pub use crate::doctor::Level;
+pub use crate::doctor::StageReport;
+pub use crate::doctor::Verdict;
+pub use crate::doctor::examine;
 pub use crate::error::Error;
 pub use crate::error::ErrorKind;
 pub use crate::link::Change;

@@ -10,6 +10,7 @@ mod conformance;
 mod deadline;
 mod deploy_time;
 mod dev;
+mod doctor;
 mod event_nulls;
 mod events;
 mod generated;

@@ -39,6 +39,7 @@ pub use self::judged::PlannedFinding;
 pub use self::options::MigrationOptions;
 pub use self::plan::{MigrationPlan, PlannedMigration};
 pub use self::run::MigrationReport;
+pub(crate) use self::server_words::describe as describe_driver_error;
 pub(crate) use self::state::MigrationState;
 pub use self::version_type::VersionType;
 pub use self::widen::{WidenedHistory, widen_history};

@@ -8,7 +8,7 @@ use stagelink::tokio_postgres::error::{DbError, ErrorPosition};
 ///
 /// The DETAIL of errors about data repeats the values of a row, so it is left out; that of others,
 /// such as the list of objects that depend on a table, is part of the line.
-pub(super) fn describe(error: &DriverError) -> String {
+pub(crate) fn describe(error: &DriverError) -> String {
     let Some(error) = error.as_db_error() else {
         let mut text = error.to_string();
         let mut next = std::error::Error::source(error);

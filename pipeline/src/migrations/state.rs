@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use stagelink::Database;
+use stagelink::tokio_postgres::{Client, Error as DriverError};
 use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
 use crate::migrations::comparison::{Disagreement, compare};
 use crate::migrations::folder::MigrationFolder;
 use crate::migrations::history::{AppliedMigration, History};
+use crate::migrations::script::Script;
 use crate::migrations::server_words::describe;
 use crate::migrations::version_type::VersionType;
 
@@ -23,7 +25,7 @@ pub(crate) struct MigrationState {
     pub(crate) pending: Vec<String>,
     /// The applied migrations that the folder does not have.
     pub(crate) unknown: Vec<String>,
-    /// Other disagreements, each with what to do.
+    /// Other disagreements, and the pending files that cannot run, each with what to do.
     pub(crate) problems: Vec<String>,
 }
 
@@ -52,11 +54,28 @@ impl MigrationState {
                 return Err(Error::new(ErrorKind::Database, message));
             }
         };
-        let (applied, width) = match &history {
+        Ok(Self::of_history(history.as_ref(), folder))
+    }
+
+    /// Reads the history by a connection that the caller has.
+    ///
+    /// # Errors
+    ///
+    /// Those of the driver.
+    pub(crate) async fn read_by(
+        client: &Client,
+        folder: Option<&MigrationFolder>,
+    ) -> Result<Self, DriverError> {
+        let history = History::read(client).await?;
+        Ok(Self::of_history(history.as_ref(), folder))
+    }
+
+    fn of_history(history: Option<&History>, folder: Option<&MigrationFolder>) -> Self {
+        let (applied, width) = match history {
             Some(history) => (&*history.applied, history.version_type),
             None => (&[][..], VersionType::Int8),
         };
-        Ok(Self::of(applied, width, folder))
+        Self::of(applied, width, folder)
     }
 
     fn of(
@@ -74,6 +93,10 @@ impl MigrationState {
         };
         let found = compare(folder.files(), applied, width, &[]);
         state.pending = found.pending.iter().map(ToString::to_string).collect();
+        for file in &found.pending {
+            let unusable = Script::read(file).err().into_iter().flatten();
+            state.problems.extend(unusable);
+        }
         for problem in found.problems {
             match problem.disagreement {
                 Some(Disagreement::Missing) => state.unknown.push(problem.migration),

@@ -126,6 +126,15 @@ impl DatabaseUrl {
     pub fn database(&self) -> &str {
         &self.database
     }
+
+    /// Returns whether the URL makes other clients authenticate the server too, as libpq does with
+    /// `sslmode=verify-full`, `verify-ca` or `channel_binding=require`. The SDK always does.
+    pub fn authenticates_server(&self) -> bool {
+        match &self.tls {
+            TlsPolicy::Auto => false,
+            TlsPolicy::ChannelBinding | TlsPolicy::Verify { .. } => true,
+        }
+    }
 }
 
 /// Returns whether a host name is that of a pooler: Neon's, whose proxy offers channel binding

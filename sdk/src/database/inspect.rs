@@ -2,7 +2,7 @@
 
 use crate::database::{Database, State};
 use crate::error::Error;
-use crate::postgres::DatabaseInfo;
+use crate::postgres::{DatabaseInfo, DetachedClient};
 use crate::stage::Stage;
 
 impl Database {
@@ -15,6 +15,24 @@ impl Database {
     pub async fn inspect(&self) -> Result<DatabaseInfo, Error> {
         match &*self.state {
             State::Ready { pool, .. } => pool.inspect().await,
+            State::Refused(error) => Err(error.clone()),
+        }
+    }
+
+    /// Inspects the database, and returns the connection by which it did so, outside of the pool.
+    ///
+    /// There is no connection where the database is marked as another stage's. One to a database
+    /// without a mark is returned, also where `STAGELINK_REQUIRE_MARK` is set: its user has the
+    /// inspection to look at.
+    ///
+    /// # Errors
+    ///
+    /// As [`inspect`](Self::inspect).
+    pub async fn inspect_and_connect(
+        &self,
+    ) -> Result<(DatabaseInfo, Option<DetachedClient>), Error> {
+        match &*self.state {
+            State::Ready { pool, .. } => pool.inspect_and_connect().await,
             State::Refused(error) => Err(error.clone()),
         }
     }

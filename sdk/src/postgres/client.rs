@@ -245,6 +245,13 @@ impl fmt::Debug for Client {
 /// [`Database`]: crate::Database
 pub struct DetachedClient(Box<PooledConnection>);
 
+impl DetachedClient {
+    /// Wraps a connection that has left its pool, or was never in it.
+    pub(in crate::postgres) fn new(connection: PooledConnection) -> Self {
+        Self(Box::new(connection))
+    }
+}
+
 impl Deref for DetachedClient {
     type Target = ClientWrapper;
 

@@ -1,12 +1,17 @@
 //! Inspects a stage's database and its server by a connection outside of the pool, and sets its
 //! stage mark.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::config::ServerPin;
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
+use crate::postgres::client::DetachedClient;
 use crate::postgres::connect::connector::{NewConnection, ServerInfo};
 use crate::postgres::connect::server_auth::ServerAuth;
 use crate::postgres::pool::Pool;
+use crate::postgres::pool::connection::PooledConnection;
 use crate::postgres::pool::manager::Connections;
 use crate::postgres::stage_mark::{self, StageMark};
 use crate::stage::Stage;
@@ -38,6 +43,10 @@ pub struct DatabaseInfo {
     pub direct_tls: bool,
     /// True if the server reports that it refuses writes.
     pub is_read_only: bool,
+    /// True if a transaction pooler stands between the client and the server.
+    pub is_pooled: bool,
+    /// The time that the TCP connection took to open: about one round trip.
+    pub round_trip: Duration,
     /// The credentials, with the SCRAM keys that were derived from the password:
     /// [`Credentials::to_variable`] makes the value of `STAGELINK_CREDENTIALS` of them. A function
     /// that starts with it neither asks the provider nor hashes the password.
@@ -61,6 +70,28 @@ impl Pool {
     pub(crate) async fn inspect(&self) -> Result<DatabaseInfo, Error> {
         let (connections, opened) = self.open_unchecked().await?;
         Ok(self.info(&connections, opened.info))
+    }
+
+    /// Inspects the database, and keeps the connection unless the mark is another stage's.
+    pub(crate) async fn inspect_and_connect(
+        &self,
+    ) -> Result<(DatabaseInfo, Option<DetachedClient>), Error> {
+        let (connections, opened) = self.open_unchecked().await?;
+        let info = self.info(&connections, opened.info.clone());
+        if info.is_of_another_stage() {
+            return Ok((info, None));
+        }
+        let manager = connections.manager();
+        let connection = PooledConnection::new(
+            opened,
+            manager.generation,
+            Arc::clone(&manager.health),
+            Arc::clone(&manager.reset_tasks),
+            &manager.loans,
+            manager.limits.idle,
+        );
+        connection.leave_pool();
+        Ok((info, Some(DetachedClient::new(connection))))
     }
 
     /// Sets or clears the database's mark, and inspects it again.
@@ -126,6 +157,8 @@ impl Pool {
             server_version: facts.server_version,
             direct_tls: facts.direct_tls,
             is_read_only: facts.is_read_only,
+            is_pooled: facts.is_pooled,
+            round_trip: facts.round_trip,
             credentials: credentials.clone().with_scram_keys(connector.scram_keys()),
         }
     }

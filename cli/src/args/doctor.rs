@@ -1,0 +1,39 @@
+//! The arguments of `stagelink doctor`.
+
+use clap::Parser;
+
+use crate::args::LocalOptions;
+
+/// The options of `stagelink doctor`.
+#[derive(Clone, Debug, Parser)]
+pub struct DoctorOptions {
+    /// The stage: review, development, staging or production. By default the stages of
+    /// stagelink.toml, else staging and production.
+    #[arg(value_name = "STAGE")]
+    pub stage: Option<String>,
+
+    /// Exits with 1 where there are warnings and no error. What could not be checked is none.
+    #[arg(long)]
+    pub strict: bool,
+
+    /// Lists each check that found nothing, too, with what it saw.
+    #[arg(long)]
+    pub all: bool,
+
+    /// Prints one line of JSON to standard output, for an error too.
+    #[arg(long)]
+    pub json: bool,
+
+    /// The number of instances that the functions of a stage may have at once, each with a
+    /// connection: the reserved concurrency of AWS Lambda, or its default for an account.
+    #[arg(long, value_name = "INSTANCES", default_value_t = 1000)]
+    pub concurrency: u32,
+
+    /// Reports transactions that have lasted for longer.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub long_transaction: u64,
+
+    /// The local clouds, in place of the variables of a provider.
+    #[command(flatten)]
+    pub local: LocalOptions,
+}

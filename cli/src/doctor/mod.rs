@@ -1,0 +1,156 @@
+//! `stagelink doctor`: finds what is wrong with the stages, with a line of advice for each.
+
+mod text;
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use console::Term;
+use stagelink::{Stage, StageKind};
+use stagelink_pipeline::{DoctorReport, DoctorRequest, Level, SettingsFile, examine};
+
+use crate::args::DoctorOptions;
+use crate::migrate::error_json;
+use crate::output::{note_error, print_json, print_styled};
+use crate::progress::Step;
+use crate::project;
+use crate::stage_database::settings_of;
+
+/// Examines the stages, and prints the report. Returns the exit code: 0 without errors, 1 for
+/// warnings with `--strict`, 2 for errors, also of the command's own arguments and settings.
+pub async fn run(options: DoctorOptions) -> ExitCode {
+    let printed = match doctor(&options).await {
+        Ok(report) => print(&report, &options).map(|()| code(&report, options.strict)),
+        Err(error) => {
+            let printed = match options.json {
+                true => print_json(&error_json(&error)),
+                false => Ok(()),
+            };
+            note_error(&error);
+            printed.map(|()| ERRORS)
+        }
+    };
+    let code = printed.unwrap_or_else(|error| {
+        note_error(&error);
+        ERRORS
+    });
+    ExitCode::from(code)
+}
+
+const ERRORS: u8 = 2;
+const WARNINGS: u8 = 1;
+
+fn code(report: &DoctorReport, is_strict: bool) -> u8 {
+    match (report.count(Level::Error), report.count(Level::Warning)) {
+        (1.., _) => ERRORS,
+        (0, 1..) if is_strict => WARNINGS,
+        _ => 0,
+    }
+}
+
+async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
+    let file = SettingsFile::load(&options.local.project)?;
+    let stages = stages(options, file.as_ref())?;
+    let mut request = DoctorRequest::new()
+        .with_concurrency(options.concurrency)
+        .with_long_transaction(Duration::from_secs(options.long_transaction));
+    let folder = project::migrations_folder(&options.local.project, file.as_ref());
+    if folder.exists() {
+        request = request.with_migrations(folder);
+    }
+    let count = stages.len();
+    for stage in stages {
+        let settings = settings_of(&[], Some(stage.as_str()), &options.local).await;
+        let settings = match settings {
+            Ok(settings) => settings.map_err(|error| error.report().to_string()),
+            // The error's texts hold no value of a variable.
+            Err(error) => Err(format!("{error:#}")),
+        };
+        request = request.with_stage(stage, settings);
+    }
+    let local = match options.local.local {
+        None => String::new(),
+        Some(0) => "--local".to_owned(),
+        Some(port) => format!("--local={port}"),
+    };
+    let request = request.with_advised_options(&local);
+    let step = Step::begin("stages");
+    let tell = step.teller();
+    let report = examine(request, tell).await;
+    step.done(&format!("{count} examined"));
+    Ok(report)
+}
+
+/// Returns the stages to examine: the named one, else those of the file, of the environment, or of
+/// most projects. A preview's database belongs to its pull request, so stage review is examined
+/// only where it is named or has an app of its own.
+fn stages(options: &DoctorOptions, file: Option<&SettingsFile>) -> anyhow::Result<Vec<Stage>> {
+    if let Some(name) = &options.stage {
+        return Ok(vec![name.parse().context("could not use the stage")?]);
+    }
+    let of_file = file.map(SettingsFile::stages).into_iter().flatten();
+    let of_file = of_file.filter(|(stage, settings)| {
+        stage.kind() != StageKind::Review || settings.heroku_app().is_some()
+    });
+    let of_file: Vec<_> = of_file.map(|(stage, _)| *stage).collect();
+    if !of_file.is_empty() {
+        return Ok(of_file);
+    }
+    let set = |name: &str| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
+    if options.local.local.is_some() || set("STAGELINK_HEROKU_PIPELINE") {
+        return Ok(vec![Stage::STAGING, Stage::PRODUCTION]);
+    }
+    match std::env::var("STAGELINK_STAGE") {
+        Ok(name) => Ok(vec![
+            name.trim()
+                .parse()
+                .context("could not use STAGELINK_STAGE")?,
+        ]),
+        Err(_) => bail!(
+            "no stage is named, and there is no stagelink.toml with stages: `stagelink doctor \
+             staging`, or set STAGELINK_STAGE"
+        ),
+    }
+}
+
+fn print(report: &DoctorReport, options: &DoctorOptions) -> anyhow::Result<()> {
+    match options.json {
+        true => print_json(report),
+        false => print_styled(text::of(report, width(), options.all)),
+    }
+}
+
+/// Returns the columns of the terminal, or `COLUMNS`, or what a log shows well.
+fn width() -> usize {
+    let named = std::env::var("COLUMNS").ok();
+    let named = named.and_then(|columns| columns.trim().parse().ok());
+    let of_terminal = || {
+        let is_terminal = std::io::stdout().is_terminal();
+        is_terminal.then(|| usize::from(Term::stdout().size().1))
+    };
+    named.or_else(of_terminal).unwrap_or(100).clamp(40, 160)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[test]
+    fn stages_are_those_of_the_file_without_a_preview_that_has_no_app() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "heroku.pipeline = \"a\"\n[stages.review]\n[stages.staging]\n\
+                    [stages.production]\n";
+        std::fs::write(folder.path().join("stagelink.toml"), text).unwrap();
+        let file = SettingsFile::load(folder.path()).unwrap();
+        let of = |arguments: &[&str]| {
+            let options = DoctorOptions::parse_from([&["doctor"], arguments].concat());
+            stages(&options, file.as_ref())
+        };
+        assert_eq!(of(&[]).unwrap(), [Stage::STAGING, Stage::PRODUCTION]);
+        assert_eq!(of(&["review"]).unwrap(), [Stage::REVIEW]);
+        assert!(of(&["nowhere"]).is_err());
+    }
+}

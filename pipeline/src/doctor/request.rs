@@ -1,0 +1,102 @@
+//! The request to examine stages.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use stagelink::{Database, ProviderSettings, Settings, Stage};
+
+/// A request to examine stages.
+#[derive(Debug)]
+pub struct DoctorRequest {
+    pub(super) stages: Vec<StageRequest>,
+    /// The folder of the project's migrations, where it has one.
+    pub(super) migrations: Option<PathBuf>,
+    pub(super) concurrency: u32,
+    pub(super) long_transaction: Duration,
+    /// The options by which other commands find the same databases, with a space before them.
+    pub(super) options: String,
+}
+
+/// A stage, and how its database is found.
+#[derive(Debug)]
+pub(super) struct StageRequest {
+    pub(super) stage: Stage,
+    /// The database; or the reason why the settings cannot be used.
+    pub(super) database: Result<Database, String>,
+    pub(super) is_at_heroku: bool,
+    /// True if the project's owner writes the URL.
+    pub(super) owns_url: bool,
+    pub(super) uses_direct_tls: bool,
+}
+
+impl DoctorRequest {
+    /// Makes a request without stages.
+    pub fn new() -> Self {
+        Self {
+            stages: Vec::new(),
+            migrations: None,
+            concurrency: DEFAULT_CONCURRENCY,
+            long_transaction: Duration::from_secs(300),
+            options: String::new(),
+        }
+    }
+
+    /// Adds a stage with the settings by which its functions find the database, or the reason why
+    /// there are none.
+    #[must_use]
+    pub fn with_stage(mut self, stage: Stage, settings: Result<Settings, String>) -> Self {
+        let settings = settings.map(Settings::with_app_names);
+        let known = settings.as_ref().ok();
+        let provider = known.and_then(|settings| settings.provider.as_ref());
+        self.stages.push(StageRequest {
+            stage,
+            is_at_heroku: matches!(provider, Some(ProviderSettings::Heroku(_))),
+            owns_url: matches!(provider, Some(ProviderSettings::Url(_))),
+            uses_direct_tls: known.is_some_and(|settings| settings.server.direct_tls),
+            database: settings.map(|settings| Database::new(Ok(settings))),
+        });
+        self
+    }
+
+    /// Sets the folder of the project's migrations.
+    #[must_use]
+    pub fn with_migrations(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.migrations = Some(folder.into());
+        self
+    }
+
+    /// Sets the number of instances that the functions of a stage may have at once. The default is
+    /// 1,000, what AWS Lambda allows an account in a region by default.
+    #[must_use]
+    pub fn with_concurrency(mut self, instances: u32) -> Self {
+        self.concurrency = instances;
+        self
+    }
+
+    /// Sets the age from which on a transaction is a finding. The default is five minutes.
+    #[must_use]
+    pub fn with_long_transaction(mut self, age: Duration) -> Self {
+        self.long_transaction = age;
+        self
+    }
+
+    /// Sets the options that advice adds to other commands, such as `--local`.
+    #[must_use]
+    pub fn with_advised_options(mut self, options: &str) -> Self {
+        self.options = match options {
+            "" => String::new(),
+            options => format!(" {options}"),
+        };
+        self
+    }
+}
+
+impl Default for DoctorRequest {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// AWS Lambda's default limit of concurrent executions for an account in a region
+/// (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html, 2026-02).
+const DEFAULT_CONCURRENCY: u32 = 1_000;

@@ -1,0 +1,224 @@
+//! The look-ups of an examination: stages side by side, one connection each, within time limits.
+
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::join_all;
+use stagelink::Stage;
+use tokio::time::timeout;
+
+use crate::doctor::check::{
+    APPS, CLOCK, CONNECT, CONNECTIONS, Check, FOLLOWER, INVALID_INDEXES, LONG_TRANSACTIONS, MARK,
+    MIGRATION_FILES, MIGRATIONS, OWN_DATABASE, POOLER, ROUND_TRIPS, SERVER_AUTH, SERVER_VERSION,
+    SETTINGS, SSLMODE, TRANSACTION_ID_AGE,
+};
+use crate::doctor::connection_checks::{
+    judge_mark, judge_pooler, judge_round_trips, judge_server_auth, judge_sslmode,
+};
+use crate::doctor::connection_facts::{ConnectionFacts, FromRequest};
+use crate::doctor::migration_checks::{judge_files, judge_history};
+use crate::doctor::own_database::{self, Reached};
+use crate::doctor::reach;
+use crate::doctor::report::{CheckResult, DoctorReport, StageReport};
+use crate::doctor::request::{DoctorRequest, StageRequest};
+use crate::doctor::server_checks::{
+    judge_clock, judge_connections, judge_follower, judge_invalid_indexes, judge_long_transactions,
+    judge_transaction_id_age, judge_version,
+};
+use crate::doctor::server_facts::{ServerFacts, known};
+use crate::doctor::verdict::Verdict;
+use crate::migrations::{MigrationFolder, MigrationState, describe_driver_error};
+
+/// Examines the stages of a request. It changes nothing, and cannot fail: what goes wrong is a
+/// finding, or a check that was not made. `tell` gets the current activity.
+pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) -> DoctorReport {
+    let DoctorRequest {
+        stages,
+        migrations,
+        concurrency,
+        long_transaction,
+        options,
+    } = request;
+    let folder = migrations.map(|folder| MigrationFolder::read(&folder));
+    let mut project = Vec::new();
+    if let Some(folder) = &folder {
+        project.push(result(MIGRATION_FILES, judge_files(folder)));
+    }
+    let context = Context {
+        folder: folder.and_then(Result::ok),
+        concurrency,
+        long_transaction,
+        options,
+        tell: &tell,
+    };
+    let stages = stages.into_iter();
+    let examined = join_all(stages.map(|stage| examine_stage(stage, &context))).await;
+    let mut reached = Vec::new();
+    let mut reports = Vec::new();
+    for (report, found) in examined {
+        reports.push(report);
+        reached.extend(found);
+    }
+    (context.tell)("comparing the databases");
+    let pairs = own_database::compare(&reached).await;
+    for report in &mut reports {
+        if let Some(verdict) = own_database::judge(report.stage, &pairs) {
+            report.checks.push(result(OWN_DATABASE, verdict));
+        }
+        report.checks.sort_by_key(|of| of.check.position());
+    }
+    DoctorReport {
+        stages: reports,
+        project,
+    }
+}
+
+/// What all stages share.
+struct Context<'a> {
+    folder: Option<MigrationFolder>,
+    concurrency: u32,
+    long_transaction: Duration,
+    options: String,
+    tell: &'a (dyn Fn(&str) + Send + Sync),
+}
+
+async fn examine_stage(
+    request: StageRequest,
+    context: &Context<'_>,
+) -> (StageReport, Option<Reached>) {
+    let stage = request.stage;
+    let failed = |checks: Vec<(Check, Verdict)>| {
+        let reason = "the database was not reached";
+        let unmade = AFTER_CONNECT.iter().filter(|check| {
+            let has = |(made, _): &(Check, Verdict)| made == *check;
+            !checks.iter().any(has) && (**check != MIGRATIONS || context.folder.is_some())
+        });
+        let unmade = unmade.map(|check| (*check, Verdict::not_checked(reason)));
+        let unmade: Vec<_> = unmade.collect();
+        (report(stage, None, checks.into_iter().chain(unmade)), None)
+    };
+    let database = match request.database {
+        Ok(database) => database,
+        Err(reason) => {
+            let advice = "correct the variable or key that the message names";
+            return failed(vec![(SETTINGS, Verdict::error(reason, advice))]);
+        }
+    };
+    (context.tell)(&format!("connecting to the database of stage {stage}"));
+    let opened = timeout(LONGEST_WAY, database.inspect_and_connect()).await;
+    let (info, client) = match opened {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(error)) => return failed(reach::judge_failure(&error)),
+        Err(_) => {
+            let seconds = LONGEST_WAY.as_secs();
+            let message = format!("the database was not reached within {seconds} s");
+            let advice = "check that the server runs and is reachable from this machine";
+            return failed(vec![(CONNECT, Verdict::error(message, advice))]);
+        }
+    };
+    let from_request = FromRequest {
+        owns_url: request.owns_url,
+        uses_direct_tls: request.uses_direct_tls,
+        options: &context.options,
+    };
+    let facts = ConnectionFacts::new(&info, database.connect_timings(), from_request);
+    (context.tell)(&format!("asking the database of stage {stage}"));
+    let server = match &client {
+        Some(client) => ServerFacts::ask(client, context.long_transaction).await,
+        None => Err("the database is marked as another stage's".to_owned()),
+    };
+    let mut checks = reach::judge_success(&facts.origin, &facts.server);
+    if !request.is_at_heroku {
+        checks.retain(|(check, _)| *check != APPS);
+    }
+    checks.extend([
+        (SERVER_AUTH, judge_server_auth(&facts)),
+        (SSLMODE, judge_sslmode(&facts)),
+        (POOLER, judge_pooler(&facts)),
+        (FOLLOWER, judge_follower(&facts, server.as_ref().ok())),
+        (MARK, judge_mark(&facts)),
+        (ROUND_TRIPS, judge_round_trips(&facts)),
+    ]);
+    let of_server = |judge: &dyn Fn(&ServerFacts) -> Verdict| match known(&server) {
+        Ok(facts) => judge(facts),
+        Err(verdict) => verdict,
+    };
+    let now = SystemTime::now();
+    checks.extend([
+        (
+            CONNECTIONS,
+            of_server(&|server| judge_connections(&facts, server, context.concurrency)),
+        ),
+        (
+            SERVER_VERSION,
+            of_server(&|server| judge_version(server, request.is_at_heroku, now)),
+        ),
+        (CLOCK, of_server(&judge_clock)),
+        (LONG_TRANSACTIONS, of_server(&judge_long_transactions)),
+        (
+            TRANSACTION_ID_AGE,
+            of_server(&|server| judge_transaction_id_age(&facts, server)),
+        ),
+        (INVALID_INDEXES, of_server(&judge_invalid_indexes)),
+    ]);
+    if let Some(folder) = &context.folder {
+        let verdict = match (&client, &server) {
+            (Some(client), Ok(_)) => {
+                match timeout(HISTORY, MigrationState::read_by(client, Some(folder))).await {
+                    Ok(Ok(state)) => judge_history(&state, stage.as_str(), &context.options),
+                    Ok(Err(error)) => Verdict::not_checked(describe_driver_error(&error)),
+                    Err(_) => Verdict::not_checked("the server did not answer in time"),
+                }
+            }
+            (_, Err(reason)) => Verdict::not_checked(reason),
+            (None, Ok(_)) => Verdict::not_checked("there is no connection"),
+        };
+        checks.push((MIGRATIONS, verdict));
+    }
+    let name = format!("{} on {}", facts.database, facts.server);
+    let reached = Reached {
+        info,
+        client,
+        database,
+    };
+    (report(stage, Some(name), checks), Some(reached))
+}
+
+fn report(
+    stage: Stage,
+    database: Option<String>,
+    checks: impl IntoIterator<Item = (Check, Verdict)>,
+) -> StageReport {
+    let checks = checks.into_iter();
+    StageReport {
+        stage,
+        database,
+        checks: checks
+            .map(|(check, verdict)| result(check, verdict))
+            .collect(),
+    }
+}
+
+fn result(check: Check, verdict: Verdict) -> CheckResult {
+    CheckResult { check, verdict }
+}
+
+/// The checks that need a connection.
+const AFTER_CONNECT: [Check; 13] = [
+    SERVER_AUTH,
+    POOLER,
+    FOLLOWER,
+    MARK,
+    OWN_DATABASE,
+    ROUND_TRIPS,
+    CONNECTIONS,
+    SERVER_VERSION,
+    CLOCK,
+    LONG_TRANSACTIONS,
+    TRANSACTION_ID_AGE,
+    INVALID_INDEXES,
+    MIGRATIONS,
+];
+
+/// The longest time that the provider, the connection and the login take together.
+const LONGEST_WAY: Duration = Duration::from_secs(60);
+const HISTORY: Duration = Duration::from_secs(20);

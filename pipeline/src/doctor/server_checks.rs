@@ -1,0 +1,425 @@
+//! The checks of a stage's server and database: pure.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::ToSpan as _;
+
+use crate::doctor::connection_facts::ConnectionFacts;
+use crate::doctor::end_of_life::{day_of, end_of_life};
+use crate::doctor::server_facts::ServerFacts;
+use crate::doctor::verdict::{Finding, Level, Verdict};
+
+/// Judges whether the database takes writes. `server` is `None` where it was not asked.
+pub(super) fn judge_follower(facts: &ConnectionFacts, server: Option<&ServerFacts>) -> Verdict {
+    let ConnectionFacts {
+        database, origin, ..
+    } = facts;
+    if server.is_some_and(|server| server.is_follower) {
+        return Verdict::error(
+            format_args!("{origin} leads to a follower, which takes no writes"),
+            "use the URL of the leader: on Heroku `heroku pg:info` names it, and `heroku \
+             pg:promote` makes an attachment the app's DATABASE_URL",
+        );
+    }
+    match facts.is_read_only {
+        false => Verdict::sound("the database takes writes"),
+        true => Verdict::error(
+            format_args!("database {database} takes no writes: its transactions are read-only"),
+            format_args!(
+                "if no migration or move of the data is going on, run `ALTER DATABASE \
+                 \"{database}\" RESET default_transaction_read_only`, or the same for the role"
+            ),
+        ),
+    }
+}
+
+/// Judges the connection limit, its use, and the instances that functions may have.
+pub(super) fn judge_connections(
+    facts: &ConnectionFacts,
+    server: &ServerFacts,
+    concurrency: u32,
+) -> Verdict {
+    let limits = [
+        ("the role", server.role_limit, server.role_sessions),
+        (
+            "the database",
+            server.database_limit,
+            server.database_sessions,
+        ),
+        (
+            "the server",
+            Some(server.server_limit),
+            server.server_sessions,
+        ),
+    ];
+    let limits = limits
+        .into_iter()
+        .filter_map(|(owner, limit, used)| Some((owner, limit?, used)));
+    // The limit with the fewest connections left is met first.
+    let Some((owner, limit, used)) = limits.min_by_key(|(_, limit, used)| limit - used) else {
+        return Verdict::sound("no limit");
+    };
+    let mut findings = Vec::new();
+    if used * 10 >= limit * 8 {
+        findings.push(Finding::new(
+            Level::Warning,
+            format_args!("{used} of the {limit} connections that {owner} may have are in use"),
+            "end the sessions that nothing needs: `SELECT pid, application_name, state FROM \
+             pg_stat_activity` shows them, and pg_terminate_backend(pid) ends one",
+        ));
+    }
+    if !facts.is_pooled && i64::from(concurrency) > limit {
+        findings.push(Finding::new(
+            Level::Warning,
+            format_args!(
+                "functions may run {concurrency} instances, each with a connection, and {owner} \
+                 may have {limit}: the others wait, and answer 503 after ten seconds"
+            ),
+            format_args!(
+                "attach a pooler (`heroku pg:connection-pooling:attach`), or limit the functions' \
+                 concurrency, and run doctor with --concurrency {limit}"
+            ),
+        ));
+    }
+    let pooled = match facts.is_pooled {
+        true => ", behind a pooler",
+        false => "",
+    };
+    Verdict::of(
+        findings,
+        format_args!("{used} of {limit} in use, the limit of {owner}{pooled}"),
+    )
+}
+
+/// Judges the version's end of life, half a year ahead.
+pub(super) fn judge_version(server: &ServerFacts, is_at_heroku: bool, now: SystemTime) -> Verdict {
+    let (major, minor) = (server.version / 10_000, server.version % 10_000);
+    let place = match is_at_heroku {
+        true => " at Heroku",
+        false => "",
+    };
+    let Some(end) = end_of_life(major, is_at_heroku) else {
+        return Verdict::not_checked(format_args!(
+            "this version of stagelink does not know the end of life of Postgres {major}"
+        ));
+    };
+    let today = day_of(now);
+    if end > today.saturating_add(6.months()) {
+        return Verdict::sound(format_args!("Postgres {major}.{minor}, until {end}{place}"));
+    }
+    let upgrade = match is_at_heroku {
+        true => {
+            "upgrade the database: `heroku pg:upgrade`, or a new database and `heroku pg:copy` on \
+             an Essential plan"
+        }
+        false => "upgrade the server to a newer major version",
+    };
+    let ends = match end < today {
+        true => "ended",
+        false => "ends",
+    };
+    Verdict::warning(
+        format_args!("the support of Postgres {major}{place} {ends} on {end}"),
+        upgrade,
+    )
+}
+
+/// Judges this machine's clock against the server's.
+pub(super) fn judge_clock(server: &ServerFacts) -> Verdict {
+    judge_offset(
+        "the database server",
+        server.clock_ahead_secs,
+        server.answered_in,
+    )
+}
+
+/// Judges this machine's clock against another one, whose reading is known up to `unknown`.
+pub(super) fn judge_offset(whose: &str, ahead_secs: f64, unknown: Duration) -> Verdict {
+    let surely = (ahead_secs.abs() - unknown.as_secs_f64() / 2.0).max(0.0);
+    if surely <= MOST_CLOCK_SECS {
+        return Verdict::sound(format_args!("within {surely:.1} s of that of {whose}"));
+    }
+    let direction = match ahead_secs > 0.0 {
+        true => "behind",
+        false => "ahead of",
+    };
+    Verdict::warning(
+        format_args!("this machine's clock is {surely:.0} s {direction} that of {whose}"),
+        "synchronise it (`timedatectl set-ntp true`): certificates and tokens are judged by it",
+    )
+}
+
+pub(super) fn judge_long_transactions(server: &ServerFacts) -> Verdict {
+    let findings = server.long_transactions.iter().map(|found| {
+        let (pid, minutes) = (found.pid, found.lasts.as_secs() / 60);
+        let name = match found.application_name.as_str() {
+            "" => String::new(),
+            name => format!(" of {name}"),
+        };
+        Finding::new(
+            Level::Warning,
+            format_args!(
+                "session {pid}{name} has had a transaction open for {minutes} minutes ({}), and \
+                 keeps locks and dead rows",
+                found.state
+            ),
+            format_args!(
+                "end it with `SELECT pg_terminate_backend({pid})`, and set \
+                 idle_in_transaction_session_timeout for its role"
+            ),
+        )
+    });
+    let findings: Vec<_> = findings.collect();
+    match (findings.is_empty(), server.hidden_sessions) {
+        (true, hidden @ 1..) => Verdict::not_checked(format_args!(
+            "{hidden} sessions are other roles', whose transactions this role may not see"
+        )),
+        _ => Verdict::of(findings, "none"),
+    }
+}
+
+pub(super) fn judge_transaction_id_age(facts: &ConnectionFacts, server: &ServerFacts) -> Verdict {
+    let (age, limit) = (server.transaction_id_age, server.freeze_max_age);
+    let level = match age {
+        age if age >= FAILSAFE_AGE => Level::Error,
+        // Autovacuum begins at the limit, and had half of it for its work.
+        age if age > limit + limit / 2 => Level::Warning,
+        age => return Verdict::sound(format_args!("{age} of about 2 billion")),
+    };
+    let finding = Finding::new(
+        level,
+        format_args!(
+            "the oldest transaction id of database {} is {age} transactions old, and autovacuum \
+             should have frozen it at {limit}: at about 2 billion the server takes no more writes",
+            facts.database
+        ),
+        "end old transactions, prepared ones and unused replication slots, then run `VACUUM \
+         (FREEZE)` in the database",
+    );
+    Verdict::Findings(vec![finding])
+}
+
+pub(super) fn judge_invalid_indexes(server: &ServerFacts) -> Verdict {
+    let findings = server.invalid_indexes.iter().map(|found| {
+        let (index, table) = (&found.index, &found.table);
+        Finding::new(
+            Level::Warning,
+            format_args!(
+                "index {index} of table {table} is invalid: writes keep it up to date, and no query \
+                 uses it"
+            ),
+            format_args!(
+                "run `DROP INDEX CONCURRENTLY {index}`, and create it again; if a pending migration \
+                 makes it, `stagelink migrate` does both"
+            ),
+        )
+    });
+    Verdict::of(findings.collect(), "none")
+}
+
+/// Tokens and certificates are issued with less.
+const MOST_CLOCK_SECS: f64 = 30.0;
+
+/// The default of `vacuum_failsafe_age`: from there on the server vacuums at any price.
+const FAILSAFE_AGE: i64 = 1_600_000_000;
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::doctor::server_facts::{InvalidIndex, LongTransaction};
+    use crate::doctor::tests::{connection, server};
+    use crate::doctor::verdict::Level::{Error, Warning};
+
+    fn levels(verdict: &Verdict) -> Vec<Level> {
+        verdict.findings().iter().map(|found| found.level).collect()
+    }
+
+    #[test]
+    fn follower_and_read_only_database_take_no_writes() {
+        for (is_follower, is_read_only, expected) in [
+            (Some(false), false, ""),
+            (None, false, ""),
+            (Some(true), true, "pg:promote"),
+            (Some(false), true, "RESET default_transaction_read_only"),
+            (None, true, "RESET default_transaction_read_only"),
+        ] {
+            let facts = ConnectionFacts {
+                is_read_only,
+                ..connection()
+            };
+            let server = is_follower.map(|is_follower| ServerFacts {
+                is_follower,
+                ..server()
+            });
+            let verdict = judge_follower(&facts, server.as_ref());
+            let advice = verdict.findings().first().map_or("", |found| &found.advice);
+            assert_eq!(advice.is_empty(), expected.is_empty(), "{verdict:?}");
+            assert!(advice.contains(expected), "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn connections_are_judged_by_the_limit_that_is_met_first() {
+        let limits = |role, database, server_limit, sessions| ServerFacts {
+            role_limit: role,
+            database_limit: database,
+            server_limit,
+            role_sessions: sessions,
+            database_sessions: sessions,
+            server_sessions: sessions,
+            ..server()
+        };
+        for (facts, concurrency, is_pooled, count, word) in [
+            (limits(Some(20), None, 97, 3), 20, false, 0, "3 of 20"),
+            (limits(Some(20), None, 97, 3), 21, false, 1, "20"),
+            (
+                limits(Some(20), None, 97, 3),
+                1000,
+                true,
+                0,
+                "behind a pooler",
+            ),
+            (
+                limits(Some(20), Some(10), 97, 3),
+                10,
+                false,
+                0,
+                "the database",
+            ),
+            (limits(None, None, 97, 3), 97, false, 0, "the server"),
+            (limits(Some(20), None, 97, 16), 1, false, 1, "16 of the 20"),
+            (limits(Some(20), None, 97, 16), 21, false, 2, "16 of the 20"),
+            (limits(Some(0), None, 97, 0), 0, false, 1, "0 of the 0"),
+        ] {
+            let connection = ConnectionFacts {
+                is_pooled,
+                ..connection()
+            };
+            let verdict = judge_connections(&connection, &facts, concurrency);
+            assert_eq!(verdict.findings().len(), count, "{verdict:?}");
+            assert!(format!("{verdict:?}").contains(word), "{word}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn version_is_a_warning_half_a_year_before_its_end() {
+        let day = |days: u64| UNIX_EPOCH + Duration::from_secs(days * 86_400);
+        let today = day(20_784);
+        for (version, is_at_heroku, now, expected) in [
+            (150_018, true, today, Some("ended on 2026-09-30")),
+            (150_018, false, today, None),
+            (140_020, false, today, Some("ended on 2026-11-12")),
+            (160_010, true, today, None),
+            (160_010, true, day(20_784 + 150), Some("ends on 2027-09-30")),
+            (90_624, false, today, Some("ended on 2025-11-13")),
+        ] {
+            let facts = ServerFacts {
+                version,
+                ..server()
+            };
+            let verdict = judge_version(&facts, is_at_heroku, now);
+            let message = verdict
+                .findings()
+                .first()
+                .map(|found| found.message.as_str());
+            match expected {
+                None => assert_eq!(message, None),
+                Some(part) => assert!(
+                    message.is_some_and(|text| text.contains(part)),
+                    "{verdict:?}"
+                ),
+            }
+        }
+        let unknown = ServerFacts {
+            version: 210_001,
+            ..server()
+        };
+        let verdict = judge_version(&unknown, false, today);
+        assert!(matches!(verdict, Verdict::NotChecked(_)), "{verdict:?}");
+    }
+
+    #[test]
+    fn clock_is_judged_beyond_what_the_answer_leaves_open() {
+        for (ahead, unknown, expected) in [
+            (0.0, 0, ""),
+            (-30.0, 0, ""),
+            (31.0, 0, "31 s behind"),
+            (-3600.0, 0, "3600 s ahead of"),
+            (34.0, 10, ""),
+        ] {
+            let verdict = judge_offset("the server", ahead, Duration::from_secs(unknown));
+            let message = verdict
+                .findings()
+                .first()
+                .map_or("", |found| &found.message);
+            assert_eq!(message.is_empty(), expected.is_empty(), "{verdict:?}");
+            assert!(message.contains(expected), "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn transactions_that_cannot_be_seen_are_not_called_sound() {
+        let long = LongTransaction {
+            pid: 7,
+            application_name: "psql\nforged".to_owned(),
+            state: "idle in transaction".to_owned(),
+            lasts: Duration::from_secs(400),
+        };
+        for (long_transactions, hidden_sessions, expected) in [
+            (vec![], 0, "Sound"),
+            (vec![], 2, "NotChecked"),
+            (vec![long.clone()], 2, "pg_terminate_backend(7)"),
+        ] {
+            let facts = ServerFacts {
+                long_transactions,
+                hidden_sessions,
+                ..server()
+            };
+            let verdict = format!("{:?}", judge_long_transactions(&facts));
+            assert!(verdict.contains(expected), "{verdict}");
+            assert!(!verdict.contains('\n'), "{verdict}");
+        }
+    }
+
+    #[test]
+    fn transaction_id_age_grows_from_a_warning_to_an_error() {
+        for (age, expected) in [
+            (200_000_000, vec![]),
+            (300_000_000, vec![]),
+            (300_000_001, vec![Warning]),
+            (1_600_000_000, vec![Error]),
+        ] {
+            let facts = ServerFacts {
+                transaction_id_age: age,
+                freeze_max_age: 200_000_000,
+                ..server()
+            };
+            assert_eq!(
+                levels(&judge_transaction_id_age(&connection(), &facts)),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn each_invalid_index_has_its_own_cure() {
+        let index = |name: &str| InvalidIndex {
+            index: format!("public.{name}"),
+            table: "public.notes".to_owned(),
+        };
+        let facts = ServerFacts {
+            invalid_indexes: vec![index("a"), index("b")],
+            ..server()
+        };
+        let verdict = judge_invalid_indexes(&facts);
+        let advice: Vec<_> = verdict
+            .findings()
+            .iter()
+            .map(|found| &found.advice)
+            .collect();
+        assert!(advice[0].contains("CONCURRENTLY public.a`"), "{advice:?}");
+        assert!(advice[1].contains("CONCURRENTLY public.b`"), "{advice:?}");
+    }
+}
