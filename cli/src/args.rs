@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use secrecy::SecretString;
 
 use crate::target::{Arch, Target};
@@ -124,6 +125,12 @@ pub enum Command {
     /// Exits with 0 when all could be looked up, with 1 when something could not, and with 2 when
     /// the settings cannot be used.
     Status(StatusOptions),
+    /// Prints the script by which a shell completes this command's arguments.
+    ///
+    /// bash: `source <(stagelink completions bash)` in ~/.bashrc. zsh: the same in ~/.zshrc, after
+    /// `compinit`. fish: `stagelink completions fish > ~/.config/fish/completions/stagelink.fish`.
+    /// PowerShell: `stagelink completions powershell | Out-String | Invoke-Expression` in $PROFILE.
+    Completions(CompletionsOptions),
     /// Makes a new project that builds, passes its tests, and runs.
     ///
     /// The project is a Cargo workspace with one function, its table, a page, a test on local
@@ -134,15 +141,20 @@ pub enum Command {
 
 /// The options of `stagelink link`.
 #[derive(Clone, Debug, Parser)]
+#[command(
+    mut_arg("project", |arg| arg.help(
+        "The project: the folder with stagelink.toml, netlify.toml and .netlify/"
+    )),
+    mut_arg("local", |arg| arg.help(
+        "Links the site of the running `stagelink dev` of the project to its stages, at its local \
+         Netlify and Heroku, without a question; the port is that of its site, where several run"
+    ))
+)]
 pub struct LinkOptions {
     /// Name or ID of the site. By default that of stagelink.toml, or the site that `netlify link`
     /// has linked the project to.
     #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
     pub site: Option<String>,
-
-    /// The project: the folder with stagelink.toml, netlify.toml and .netlify/.
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub project: PathBuf,
 
     /// Links only this stage; may be repeated. By default review, and production and staging, or
     /// those of them that stagelink.toml has on Heroku.
@@ -207,6 +219,18 @@ pub struct LinkOptions {
     /// Prints one line of JSON to standard output, and the plan's tables to standard error.
     #[arg(long)]
     pub json: bool,
+
+    /// The local clouds, in place of Netlify and Heroku.
+    #[command(flatten)]
+    pub local: LocalOptions,
+}
+
+/// The options of `stagelink completions`.
+#[derive(Clone, Debug, Parser)]
+pub struct CompletionsOptions {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
 }
 
 /// The options of `stagelink new`.

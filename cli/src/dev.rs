@@ -9,6 +9,7 @@ use stagelink::{Database, Settings};
 use stagelink_local::heroku::Stage;
 use stagelink_local::lambda::LogLine;
 use stagelink_local::netlify::SiteConfig;
+use stagelink_local::netlify_api::NetlifyApi;
 use stagelink_local::{Cloud, CloudConfig, StageSite};
 use stagelink_local_postgres::{Server, ServerOptions, ServerSource, random_password};
 use stagelink_pipeline::SettingsFile;
@@ -53,6 +54,7 @@ struct DevEnvironment {
     postgres: Server,
     cloud: Cloud,
     functions: Vec<BuiltFunction>,
+    netlify: NetlifyApi,
     /// The file by which `--local` finds this.
     _file: RunningSiteFile,
 }
@@ -93,11 +95,12 @@ impl DevEnvironment {
                 return Err(error);
             }
         };
-        match RunningSiteFile::write(&project, &cloud) {
-            Ok(file) => Ok(Self {
+        match announce(&project, &cloud).await {
+            Ok((netlify, file)) => Ok(Self {
                 postgres,
                 cloud,
                 functions,
+                netlify,
                 _file: file,
             }),
             Err(error) => {
@@ -167,10 +170,25 @@ impl DevEnvironment {
     }
 
     async fn stop(self) -> anyhow::Result<()> {
+        self.netlify.stop().await;
         self.cloud.stop().await;
         self.postgres.stop().await?;
         Ok(())
     }
+}
+
+/// Starts the local Netlify with the site, and writes the file by which other commands find it and the
+/// other clouds.
+async fn announce(project: &Path, cloud: &Cloud) -> anyhow::Result<(NetlifyApi, RunningSiteFile)> {
+    let netlify = NetlifyApi::start(0).await?;
+    // A pipeline may have a name that no site can have.
+    let site = [cloud.pipeline(), "stagelink"];
+    let site = site
+        .into_iter()
+        .find(|site| netlify.create_site(site).is_ok());
+    let site = site.context("could not create the site at the local Netlify")?;
+    let file = RunningSiteFile::write(project, cloud, &netlify, site)?;
+    Ok((netlify, file))
 }
 
 /// Returns the name of the local pipeline. The file may have an id, or a name that leaves no room for

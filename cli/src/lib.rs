@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod build;
+pub mod completions;
 pub mod credentials;
 pub mod dev;
 pub mod doctor;

@@ -3,23 +3,52 @@
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use stagelink::Stage;
+use stagelink_local::netlify_api::NetlifyApi;
 use stagelink_local::{Cloud, StageSite};
 
 use crate::args::LocalOptions;
 
-/// The variables of a running site's functions, by their stages.
+/// A running site: the variables of its functions by their stages, and its clouds.
 #[derive(Deserialize, Serialize)]
 struct RunningSite {
     /// The id of the process.
     process: u32,
     port: u16,
     stages: BTreeMap<String, BTreeMap<String, String>>,
+    clouds: LocalClouds,
+}
+
+/// The local Heroku and Netlify of a running site, with tokens that reach all of its stages.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct LocalClouds {
+    pub(crate) pipeline: String,
+    pub(crate) heroku_url: String,
+    pub(crate) heroku_token: String,
+    /// The name of the site at the local Netlify.
+    pub(crate) site: String,
+    pub(crate) netlify_url: String,
+    pub(crate) netlify_token: String,
+}
+
+impl LocalClouds {
+    fn of(cloud: &Cloud, netlify: &NetlifyApi, site: &str) -> Self {
+        Self {
+            pipeline: cloud.pipeline().to_owned(),
+            heroku_url: cloud.heroku().url().to_owned(),
+            heroku_token: cloud.heroku().api_key().to_owned(),
+            site: site.to_owned(),
+            netlify_url: netlify.url().to_owned(),
+            netlify_token: netlify.token().to_owned(),
+        }
+    }
 }
 
 /// The file of a running site. Dropping it removes it.
@@ -32,7 +61,13 @@ impl RunningSiteFile {
     /// # Errors
     ///
     /// When it cannot be written.
-    pub(crate) fn write(project: &Path, cloud: &Cloud) -> anyhow::Result<Self> {
+    pub(crate) fn write(
+        project: &Path,
+        cloud: &Cloud,
+        netlify: &NetlifyApi,
+        site: &str,
+    ) -> anyhow::Result<Self> {
+        let clouds = LocalClouds::of(cloud, netlify, site);
         let stages = cloud.stages().iter();
         let url = cloud.stages().first().map(StageSite::url);
         let port = url.and_then(|url| url.rsplit(':').next()?.parse().ok());
@@ -42,6 +77,7 @@ impl RunningSiteFile {
             stages: stages
                 .map(|stage| (stage.stage().to_string(), stage.variables().clone()))
                 .collect(),
+            clouds,
         };
         let folder = folder(project);
         let file = folder.join(format!("dev-{}.json", site.port));
@@ -115,6 +151,18 @@ pub(crate) fn stages(options: &LocalOptions) -> anyhow::Result<Option<Vec<Stage>
     Ok(Some(stages?))
 }
 
+/// Returns the local Heroku and Netlify, if `--local` was given.
+///
+/// # Errors
+///
+/// When no site of the project runs, or several do and none is chosen.
+pub(crate) fn clouds(options: &LocalOptions) -> anyhow::Result<Option<LocalClouds>> {
+    let site = options
+        .local
+        .map(|port| running_site(&options.project, port));
+    Ok(site.transpose()?.map(|site| site.clouds))
+}
+
 /// Finds the running site of a project; 0 is any port.
 fn running_site(project: &Path, port: u16) -> anyhow::Result<RunningSite> {
     let project = &project
@@ -126,7 +174,7 @@ fn running_site(project: &Path, port: u16) -> anyhow::Result<RunningSite> {
         .flatten();
     let mut sites: Vec<RunningSite> = entries
         .filter_map(|entry| serde_json::from_str(&fs::read_to_string(entry.path()).ok()?).ok())
-        .filter(|site: &RunningSite| is_running(site.process))
+        .filter(RunningSite::is_running)
         .filter(|site| port == 0 || site.port == port)
         .collect();
     match (sites.pop(), sites.as_slice()) {
@@ -157,10 +205,17 @@ fn running_site(project: &Path, port: u16) -> anyhow::Result<RunningSite> {
     }
 }
 
-/// Returns whether a process runs, as far as the system tells.
-fn is_running(process: u32) -> bool {
-    let all = Path::new("/proc");
-    !all.join("self").exists() || all.join(process.to_string()).exists()
+impl RunningSite {
+    /// Returns whether the site still runs: a file stays where its process was killed. Another process
+    /// may have the id by now, or the port of the local Heroku; hardly both.
+    fn is_running(&self) -> bool {
+        let all = Path::new("/proc");
+        let has_process = !all.join("self").exists() || all.join(self.process.to_string()).exists();
+        let address = self.clouds.heroku_url.strip_prefix("http://");
+        let address = address.and_then(|address| address.parse::<SocketAddr>().ok());
+        let answers = |address| TcpStream::connect_timeout(&address, Duration::from_secs(1));
+        has_process && address.is_some_and(|address| answers(address).is_ok())
+    }
 }
 
 /// The folder of the files, among what a build leaves in a project.
@@ -170,18 +225,31 @@ fn folder(project: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
-    fn run(project: &Path, port: u16, process: u32) {
+    /// Writes the file of a site, whose local Heroku has the returned port.
+    fn run(project: &Path, port: u16, process: u32) -> TcpListener {
         fs::create_dir_all(folder(project)).unwrap();
         let variables = [("A".to_owned(), port.to_string())].into();
+        let heroku = TcpListener::bind("127.0.0.1:0").unwrap();
         let site = RunningSite {
             process,
             port,
             stages: [("staging".to_owned(), variables)].into(),
+            clouds: LocalClouds {
+                pipeline: "shop".to_owned(),
+                heroku_url: format!("http://{}", heroku.local_addr().unwrap()),
+                heroku_token: "h".to_owned(),
+                site: "shop".to_owned(),
+                netlify_url: "http://127.0.0.1:1".to_owned(),
+                netlify_token: "n".to_owned(),
+            },
         };
         let file = folder(project).join(format!("dev-{port}.json"));
         fs::write(file, serde_json::to_string(&site).unwrap()).unwrap();
+        heroku
     }
 
     #[test]
@@ -201,7 +269,7 @@ mod tests {
                 .unwrap_err()
                 .contains("no `stagelink dev` runs")
         );
-        run(project.path(), 8888, std::process::id());
+        let heroku = run(project.path(), 8888, std::process::id());
         assert_eq!(found(Some(0), staging).unwrap().unwrap()["A"], "8888");
         assert!(found(Some(0), None).unwrap_err().contains("--stage"));
         let missing = found(Some(0), Some(Stage::REVIEW)).unwrap_err();
@@ -210,9 +278,9 @@ mod tests {
             "{missing}"
         );
         // Processes have smaller ids.
-        run(project.path(), 9000, u32::MAX);
+        let _gone = run(project.path(), 9000, u32::MAX);
         assert!(found(Some(0), staging).is_ok());
-        run(project.path(), 9001, std::process::id());
+        let _other = run(project.path(), 9001, std::process::id());
         assert!(
             found(Some(0), staging)
                 .unwrap_err()
@@ -224,5 +292,8 @@ mod tests {
                 .unwrap_err()
                 .contains("at port 9000")
         );
+        // A killed site leaves its file, and another process may get its id.
+        drop(heroku);
+        assert_eq!(found(Some(0), staging).unwrap().unwrap()["A"], "9001");
     }
 }

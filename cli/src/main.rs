@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use stagelink_cli::args::{Args, Command};
 use stagelink_cli::{
-    build, credentials, dev, doctor, link, mark, migrate, new, output, status, verbosity,
+    build, completions, credentials, dev, doctor, link, mark, migrate, new, output, status,
+    verbosity,
 };
 
 #[tokio::main]
@@ -21,6 +22,7 @@ async fn main() -> ExitCode {
         Command::Link(options) => link::run(options).await,
         Command::Migrate(options) => migrate::run(options).await,
         Command::New(options) => new::run(&options),
+        Command::Completions(options) => completions::run(&options),
         Command::Credentials(options) => credentials::run(options).await,
         // Its 1 means that a part could not be looked up.
         Command::Status(options) => return exit_code(status::run(options).await, 2),

@@ -247,10 +247,43 @@ async fn dev_serves_both_stages_and_leaves_nothing_behind() {
         review.1
     );
 
+    let marked = local_command(&["mark", "set", "--stage", "staging", &local]).await;
+    assert!(marked.0, "{}", marked.1);
+    let planned = local_command(&["migrate", "staging", "--plan", &local]).await;
+    assert!(
+        planned.0 && planned.1.contains("2 applied, 0 to apply"),
+        "{}",
+        planned.1
+    );
+    let dry = local_command(&["link", "--dry-run", &local]).await;
+    assert!(dry.0 && dry.1.contains("this was a dry run"), "{}", dry.1);
+    // The clouds end with the command, so it does not ask.
+    let linked = local_command(&["link", &local]).await;
+    for words in [
+        "variables of the site stagelink",
+        "branch:staging",
+        "│ production     ┆ production ┆ STAGELINK_CREDENTIALS",
+        "set: new deploys get these variables",
+    ] {
+        assert!(linked.0 && linked.1.contains(words), "{}", linked.1);
+    }
+    assert!(!root().join("stagelink.toml").exists());
+    let file = root().join(format!("target/stagelink/dev-{port}.json"));
+    let metadata = std::fs::metadata(&file).expect("the file of the clouds");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions());
+    assert_eq!(mode & 0o777, 0o600);
+
     assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
-    let gone = local_command(&["mark", "show", "--stage", "staging", &local]).await;
+    assert!(!file.exists());
     let words = format!("no `stagelink dev` runs at port {port}");
-    assert!(!gone.0 && gone.1.contains(&words), "{}", gone.1);
+    for arguments in [
+        &["mark", "show", "--stage", "staging", &local][..],
+        &["migrate", "staging", "--plan", &local],
+        &["link", "--dry-run", &local],
+    ] {
+        let gone = local_command(arguments).await;
+        assert!(!gone.0 && gone.1.contains(&words), "{}", gone.1);
+    }
 }
 
 /// Runs a command in the project, without the variables of a provider. Returns whether it
@@ -276,7 +309,16 @@ async fn terminated_or_killed_dev_leaves_nothing_behind() {
 
     let dev = Dev::start(&[]).await;
     assert!(dev.names("production").await.is_empty());
+    let url = dev.stage("staging")["url"].as_str().expect("a URL");
+    let local = format!("--local={}", url.rsplit(':').next().expect("a port"));
     assert_eq!(dev.end(Signal::SIGKILL).await, None);
+    // Its file stays, and leads nowhere.
+    let gone = local_command(&["link", "--dry-run", &local]).await;
+    assert!(
+        !gone.0 && gone.1.contains("no `stagelink dev` runs"),
+        "{}",
+        gone.1
+    );
 }
 
 #[tokio::test]

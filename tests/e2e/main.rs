@@ -5,6 +5,7 @@ mod aliases;
 mod axum;
 mod build;
 mod command_line;
+mod completions;
 mod concurrent;
 mod conformance;
 mod deadline;

@@ -65,7 +65,7 @@ pub async fn run(options: LinkOptions) -> anyhow::Result<()> {
             }),
         };
     }
-    confirm(&mut plan, options.yes)?;
+    confirm(&mut plan, options.yes || options.local.local.is_some())?;
     if !plan.changes().is_empty() {
         apply(&plan, &site).await?;
     }

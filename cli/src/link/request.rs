@@ -10,6 +10,7 @@ use stagelink::{Stage, StageKind};
 use stagelink_pipeline::{ApiAccess, LinkRequest, SettingsFile};
 
 use crate::args::LinkOptions;
+use crate::local_clouds::{self, LocalClouds};
 use crate::login;
 use crate::missing::Missing;
 
@@ -19,9 +20,13 @@ use crate::missing::Missing;
 ///
 /// An option or variable that is missing, misspelled or unusable. No value of a variable is in the message.
 pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRequest> {
-    let environment = Environment::of_process();
+    let local = local_clouds::clouds(&options.local)?;
+    let environment = match &local {
+        Some(clouds) => Environment::of_local_clouds(clouds),
+        None => Environment::of_process(),
+    };
     crate::environment::ensure_known_names(&environment.0)?;
-    let file = SettingsFile::load(&options.project)?;
+    let file = SettingsFile::load(&options.local.project)?;
     let file = file.as_ref();
     // What the options say is judged before the Heroku command line is asked for its login.
     let stages = stages_of(options, file)?;
@@ -40,12 +45,15 @@ pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRe
         ensure_variable_name(name, *stage)?;
     }
 
+    // The local Heroku has all stages, whatever source the file names for them.
+    let file = file.filter(|_| local.is_none());
     let mut missing = Missing::default();
-    let named_site = options
-        .site
-        .as_deref()
-        .or(file.and_then(SettingsFile::site));
-    let site = missing.take(site_of(named_site, &options.project));
+    let named_site = match &local {
+        Some(clouds) => Some(clouds.site.as_str()),
+        None => options.site.as_deref(),
+    };
+    let named_site = named_site.or(file.and_then(SettingsFile::site));
+    let site = missing.take(site_of(named_site, &options.local.project));
     let pipeline = environment.var("STAGELINK_HEROKU_PIPELINE");
     let pipeline = pipeline.or(file.and_then(SettingsFile::pipeline)).context(
         "STAGELINK_HEROKU_PIPELINE is not set: set it to the name of the Heroku pipeline whose \
@@ -116,6 +124,27 @@ impl Environment {
     pub(crate) fn of_process() -> Self {
         let text = |text: std::ffi::OsString| text.into_string().ok();
         Self::new(std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))))
+    }
+
+    /// The environment in which the clouds of a running `stagelink dev` take the place of the real
+    /// ones: of this process's it has other programs' variables alone.
+    fn of_local_clouds(clouds: &LocalClouds) -> Self {
+        let mut environment = Self::of_process();
+        let is_own = |name: &str| {
+            let mut prefixes = ["STAGELINK_", "HEROKU_", "NETLIFY_"].iter();
+            prefixes.any(|prefix| name.starts_with(prefix))
+        };
+        environment.0.retain(|name, _| !is_own(name));
+        let own = [
+            ("STAGELINK_HEROKU_PIPELINE", &clouds.pipeline),
+            ("STAGELINK_HEROKU_API_URL", &clouds.heroku_url),
+            ("HEROKU_API_KEY", &clouds.heroku_token),
+            ("NETLIFY_API_URL", &clouds.netlify_url),
+            ("NETLIFY_AUTH_TOKEN", &clouds.netlify_token),
+        ];
+        let own = own.map(|(name, value)| (name.to_owned(), value.clone()));
+        environment.0.extend(own);
+        environment
     }
 
     fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {

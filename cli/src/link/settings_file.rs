@@ -22,16 +22,19 @@ pub(super) struct ProposedFile {
 
 impl ProposedFile {
     /// Returns the file that has the settings of a request, or `None` where the project's file says
-    /// all of it, or where the request leaves out stages that a new file would have.
+    /// all of it, where the request leaves out stages that a new file would have, and for the local
+    /// clouds.
     ///
     /// # Errors
     ///
     /// When the project's file cannot be read.
     pub(super) fn of(request: &LinkRequest, options: &LinkOptions) -> anyhow::Result<Option<Self>> {
-        let Some(new) = request.settings_file() else {
+        // The names of local clouds are those of one run.
+        let new = request.settings_file();
+        let Some(new) = new.filter(|_| options.local.local.is_none()) else {
             return Ok(None);
         };
-        if let Some(file) = SettingsFile::load(&options.project)? {
+        if let Some(file) = SettingsFile::load(&options.local.project)? {
             return Ok(new.added_to(file.text()).map(|text| Self {
                 path: file.path().to_owned(),
                 text,
@@ -39,7 +42,7 @@ impl ProposedFile {
             }));
         }
         Ok(options.stages.is_empty().then(|| Self {
-            path: options.project.join(SETTINGS_FILE),
+            path: options.local.project.join(SETTINGS_FILE),
             text: new.to_string(),
             before: None,
         }))
