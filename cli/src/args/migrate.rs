@@ -26,6 +26,18 @@ pub struct MigrateOptions {
     #[arg(long)]
     pub plan: bool,
 
+    /// Applies the files of after, too: they are for the time when the code of before no longer runs.
+    #[arg(long)]
+    pub after: bool,
+
+    /// Lets this rule pass once; the plan names it. Each one needs a --reason.
+    #[arg(long = "override", value_name = "RULE")]
+    pub overridden: Vec<String>,
+
+    /// The reason of an --override, which the database keeps.
+    #[arg(long = "reason", value_name = "TEXT")]
+    pub reasons: Vec<String>,
+
     /// Applies the plan without asking.
     #[arg(long, short)]
     pub yes: bool,

@@ -1,6 +1,7 @@
 //! `stagelink migrate`: applies the project's migrations to a stage's database.
 
 mod new;
+mod operator;
 mod report;
 mod widen;
 
@@ -11,14 +12,14 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use stagelink::{Database, Settings, Stage};
 use stagelink_pipeline::{
-    Disagreement, MigrationEvent, MigrationFolder, MigrationOptions, MigrationPlan, SettingsFile,
-    ensure_own_stage,
+    DeployPhase, Disagreement, Enforcement, MigrationEvent, MigrationFolder, MigrationOptions,
+    MigrationPlan, RuleOverride, SettingsFile, ensure_own_stage,
 };
 
 use self::report::Report;
 pub(crate) use self::report::error as error_json;
 use crate::args::{AllowedDisagreement, LocalOptions, MigrateCommand, MigrateOptions};
-use crate::output::{print, print_beside, print_json};
+use crate::output::{note, print, print_beside, print_json};
 use crate::progress::Step;
 use crate::project;
 use crate::stage_database::settings_of;
@@ -46,7 +47,7 @@ pub async fn run(options: MigrateOptions) -> anyhow::Result<()> {
 async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
     let folder = folder(&options.local.project, options.migrations.as_deref())?;
     let folder = MigrationFolder::read(&folder)?;
-    let limits = limits(options);
+    let limits = limits(options)?;
     let database = database(options.stage.as_deref(), &options.local).await?;
 
     let step = Step::begin("database");
@@ -61,7 +62,14 @@ async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
         found.database, found.server, found.stage
     ));
     let mut report = Report::new(&found, &plan);
+    for unused in plan.unused_overrides() {
+        note(format_args!(
+            "note: no pending file needs --override {}",
+            unused.rule
+        ));
+    }
     if options.plan {
+        // The plan is the result, also where a run would refuse it.
         return match options.json {
             true => print_json(&report),
             false => print(report.text(true)),
@@ -73,6 +81,9 @@ async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
             true => print_beside(report.text(false))?,
             false => print(report.text(false))?,
         }
+    }
+    plan.ensure_admitted()?;
+    if plan.applying().next().is_some() {
         confirm(
             options.yes || options.local.local.is_some(),
             &question(&plan),
@@ -82,6 +93,7 @@ async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
         step.done(&format!("{} applied", applied.applied.len()));
         report.record(&applied);
     }
+    plan.ensure_none_is_held_back()?;
     match options.json {
         true => print_json(&report),
         false => print(report.summary()),
@@ -89,13 +101,16 @@ async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
 }
 
 /// Applies the migrations of a folder to a stage's database, without a question. Returns their
-/// names, as `V<number>__<name>`.
+/// names, as `V<number>__<name>`. Files of each class are applied: it is for local stages and tests,
+/// which have no code of before.
 ///
 /// # Errors
 ///
 /// Those of the pipeline's plan and its run.
 pub async fn apply(database: &Database, folder: &Path) -> anyhow::Result<Vec<String>> {
-    let options = MigrationOptions::default();
+    let mut options = MigrationOptions::default();
+    options.enforcement = Enforcement::Nothing;
+    options.applied_by = operator::name();
     let folder = MigrationFolder::read(folder)?;
     let plan = MigrationPlan::make(database, &folder, &options).await?;
     let report = plan.apply(database, &options, &|_| ()).await?;
@@ -128,10 +143,25 @@ async fn database(stage: Option<&str>, local: &LocalOptions) -> anyhow::Result<D
     Ok(Database::new(settings.map(Settings::without_pooler)))
 }
 
-fn limits(options: &MigrateOptions) -> MigrationOptions {
+/// Returns the limits and rules of a run. The local clouds have no code of before.
+fn limits(options: &MigrateOptions) -> anyhow::Result<MigrationOptions> {
+    if options.overridden.len() != options.reasons.len() {
+        bail!("each --override needs a --reason: `--override RULE --reason TEXT`");
+    }
+    let overrides = options.overridden.iter().zip(&options.reasons);
+    let overrides: Result<Vec<_>, _> = overrides
+        .map(|(rule, reason)| RuleOverride::new(rule, reason))
+        .collect();
     let mut limits = MigrationOptions::default();
     limits.wait = Duration::from_secs(options.wait);
     limits.time_limit = Duration::from_secs(options.time_limit);
+    limits.overrides = overrides?;
+    limits.applied_by = operator::name();
+    limits.enforcement = match (&options.local.local, options.after) {
+        (Some(_), _) => Enforcement::Nothing,
+        (None, false) => Enforcement::OfStage(DeployPhase::Before),
+        (None, true) => Enforcement::OfStage(DeployPhase::After),
+    };
     limits.allowed = options
         .allowed
         .iter()
@@ -141,11 +171,11 @@ fn limits(options: &MigrateOptions) -> MigrationOptions {
             AllowedDisagreement::Older => Disagreement::Older,
         })
         .collect();
-    limits
+    Ok(limits)
 }
 
 fn question(plan: &MigrationPlan) -> String {
-    let count = plan.pending().len();
+    let count = plan.applying().count();
     let these = match count {
         1 => "this migration".to_owned(),
         count => format!("these {count} migrations"),

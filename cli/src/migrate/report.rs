@@ -16,6 +16,8 @@ pub(super) struct Report<'a> {
     credentials: &'a str,
     /// The number of files that the database had before.
     applied_before: usize,
+    /// True if the database has no table, so that files of each class are applied.
+    is_empty_database: bool,
     pending: Vec<PlannedMigration<'a>>,
     /// The disagreements that were allowed.
     allowed: Vec<String>,
@@ -40,6 +42,7 @@ impl<'a> Report<'a> {
             server: &found.server,
             credentials: &found.origin,
             applied_before: plan.applied(),
+            is_empty_database: plan.is_of_empty_database(),
             pending: plan.pending().collect(),
             allowed: plan.allowed().iter().map(ToString::to_string).collect(),
             applied: None,
@@ -69,6 +72,9 @@ impl<'a> Report<'a> {
             self.applied_before,
             self.pending.len()
         );
+        if self.is_empty_database {
+            text.push_str("\n  the database is empty: files of each class are applied");
+        }
         for problem in &self.allowed {
             let _ = write!(text, "\n  allowed: {}", one_line(problem));
         }
@@ -77,21 +83,38 @@ impl<'a> Report<'a> {
                 true => "",
                 false => ", without a transaction",
             };
+            let decision = match migration.admission {
+                _ if !migration.refusals.is_empty() => ", refused",
+                "waits" => ", waits for --after",
+                "held back" => ", held back",
+                _ => "",
+            };
             let _ = write!(
                 text,
-                "\n  {}  ({}{how})",
+                "\n  {}  ({}{how}{decision})",
                 one_line(&migration.file),
                 migration.class
             );
+            if let Some(because) = migration.held_back {
+                let _ = write!(text, "\n    held back: {}", one_line(because));
+            }
             for finding in migration.findings {
                 let (line, class, reason) = (finding.line, finding.class, finding.reason);
-                let _ = write!(text, "\n    line {line}: {class}, since {reason}");
+                let _ = write!(text, "\n    line {line}: {class}");
+                if finding.is_overridden {
+                    text.push_str(", overridden");
+                }
                 let _ = write!(
                     text,
-                    " ({}); safe: {}",
+                    ", since {reason} ({}); safe: {}",
                     finding.rule,
                     one_line(&finding.safe_form)
                 );
+            }
+            for dismissed in migration.dismissed.iter().filter(|_| shows_sql) {
+                let (line, rule) = (dismissed.line, dismissed.rule);
+                let because = one_line(&dismissed.because);
+                let _ = write!(text, "\n    line {line}: {rule} does not hold: {because}");
             }
             for lock in migration.locks {
                 let _ = write!(text, "\n    locks: {}", one_line(lock));
@@ -118,7 +141,14 @@ impl<'a> Report<'a> {
     pub(super) fn summary(&self) -> String {
         let others = self.applied_by_others.as_deref().unwrap_or_default().len();
         let stage = &self.stage;
-        match self.applied.as_deref().unwrap_or_default().len() {
+        let waiting = self.pending.iter().filter(|one| one.admission == "waits");
+        let waiting = match waiting.count() {
+            0 => String::new(),
+            1 => "; one waits for --after".to_owned(),
+            count => format!("; {count} wait for --after"),
+        };
+        let done = match self.applied.as_deref().unwrap_or_default().len() {
+            0 if !waiting.is_empty() => format!("nothing to apply to stage {stage} now"),
             0 => format!(
                 "nothing to apply: stage {stage} has all {} migrations",
                 self.total()
@@ -127,7 +157,8 @@ impl<'a> Report<'a> {
                 "{count} applied to stage {stage}, and {others} by another run in the meantime"
             ),
             count => format!("{count} applied to stage {stage}"),
-        }
+        };
+        done + &waiting
     }
 
     fn total(&self) -> usize {
@@ -140,13 +171,17 @@ pub(crate) fn error(error: &anyhow::Error) -> impl Serialize + use<> {
     #[derive(Serialize)]
     struct Failure {
         error: String,
+        /// The parts of an error that has several, such as the statements that are refused.
+        details: Vec<String>,
         because: Vec<String>,
         /// True if the same command may succeed later.
         is_retryable: bool,
     }
-    let kind = error.downcast_ref::<Error>().map(Error::kind);
+    let of_pipeline = error.downcast_ref::<Error>();
+    let kind = of_pipeline.map(Error::kind);
     Failure {
         error: error.to_string(),
+        details: of_pipeline.map_or_else(Vec::new, |error| error.details().collect()),
         because: error.chain().skip(1).map(ToString::to_string).collect(),
         is_retryable: matches!(kind, Some(ErrorKind::Busy | ErrorKind::Unavailable)),
     }

@@ -13,6 +13,7 @@ use crate::migrations::file::MigrationFile;
 use crate::migrations::lock;
 use crate::migrations::observer::{Observation, SessionLost};
 use crate::migrations::pauses::Pauses;
+use crate::migrations::records::RecordFacts;
 use crate::migrations::server_words::{describe, position, sqlstate};
 use crate::migrations::session::milliseconds;
 use crate::migrations::statement::{ConcurrentIndex, Statement};
@@ -29,6 +30,7 @@ pub(super) async fn apply(
     run: &mut Run<'_>,
     file: &MigrationFile,
     statement: &Statement,
+    facts: &RecordFacts,
 ) -> Result<(), Error> {
     let is_patient = statement.has(&["CONCURRENTLY"]);
     let mut pauses = Pauses::new(run.options.wait);
@@ -36,7 +38,7 @@ pub(super) async fn apply(
         prepare(run, file, is_patient).await?;
         let (done, sessions) = execute(run, file, &statement.text).await;
         let failure = match done {
-            Ok(Ok(())) => return record(run, file).await,
+            Ok(Ok(())) => return record(run, file, facts).await,
             Ok(Err(error)) => error,
             Err(lost) => return Err(lost_session(run, file, lost)),
         };
@@ -66,6 +68,7 @@ pub(super) async fn apply_index(
     file: &MigrationFile,
     statement: &Statement,
     index: &ConcurrentIndex,
+    facts: &RecordFacts,
 ) -> Result<(), Error> {
     let mut pauses = Pauses::new(run.options.wait);
     let started = Instant::now();
@@ -121,12 +124,12 @@ pub(super) async fn apply_index(
                     return Err(refused(run, file, statement, &reason));
                 }
                 (run.listener)(&MigrationEvent::IndexExists { file, index: &name });
-                return record(run, file).await;
+                return record(run, file, facts).await;
             }
         }
         let (done, sessions) = execute(run, file, &statement.text).await;
         let failure = match done {
-            Ok(Ok(())) => return record(run, file).await,
+            Ok(Ok(())) => return record(run, file, facts).await,
             Ok(Err(error)) => error,
             Err(lost) => return Err(lost_session(run, file, lost)),
         };
@@ -204,14 +207,17 @@ async fn execute(
     (done, blockers)
 }
 
-async fn record(run: &Run<'_>, file: &MigrationFile) -> Result<(), Error> {
+async fn record(run: &Run<'_>, file: &MigrationFile, facts: &RecordFacts) -> Result<(), Error> {
     // The statement may have changed the session.
     run.begin(file).await?;
     let what = format!(
         "{} was applied, and could not be recorded: run the command again",
         file.path()
     );
-    let recorded = run.history.record(&run.session.client, file);
+    let client = &run.session.client;
+    let recorded = run
+        .history
+        .record(client, file, facts, &run.options.applied_by);
     run.session.answered(&what, recorded).await
 }
 

@@ -1,5 +1,6 @@
 //! The comparison of a folder with a history: pending files, and what does not agree.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::migrations::file::MigrationFile;
@@ -48,9 +49,13 @@ pub(super) struct Comparison<'a> {
 }
 
 /// Compares the files of a folder, in their order, with the rows of a history, in theirs.
+///
+/// `waiting` are the numbers of the files that waited for the end of the code of before when later
+/// ones were applied. They are older than the newest applied file on purpose.
 pub(super) fn compare<'a>(
     files: &'a [MigrationFile],
     applied: &'a [AppliedMigration],
+    waiting: &BTreeSet<i64>,
     width: VersionType,
     allowed: &[Disagreement],
 ) -> Comparison<'a> {
@@ -75,7 +80,10 @@ pub(super) fn compare<'a>(
         if !width.holds(file.version()) {
             problems.push(too_large(file));
         }
-        if let Some(newest) = newest.filter(|newest| file.version() < newest.version) {
+        let is_older = |newest: &&AppliedMigration| {
+            file.version() < newest.version && !waiting.contains(&file.version())
+        };
+        if let Some(newest) = newest.filter(is_older) {
             problems.push(older(file, newest, files));
         }
     }
@@ -219,7 +227,7 @@ mod tests {
         let files = [file(1, "a", "1"), file(2, "b", "2"), file(5, "c", "3")];
         for applied in 0..=3 {
             let rows = rows(&files[..applied]);
-            let found = compare(&files, &rows, VersionType::Int4, &[]);
+            let found = compare(&files, &rows, &BTreeSet::new(), VersionType::Int4, &[]);
             assert_eq!(found.problems, [], "{applied}");
             assert_eq!(found.applied.len(), applied);
             let pending: Vec<_> = files[applied..].iter().collect();
@@ -281,18 +289,34 @@ mod tests {
                 "widen-history",
             ),
         ] {
-            let found = compare(&files, &applied, VersionType::Int4, &[]);
+            let found = compare(&files, &applied, &BTreeSet::new(), VersionType::Int4, &[]);
             let [problem] = &*found.problems else {
                 panic!("{part}: {:?}", found.problems);
             };
             assert_eq!(problem.disagreement, disagreement, "{part}");
             assert!(problem.to_string().contains(part), "{problem}");
             if let Some(disagreement) = disagreement {
-                let found = compare(&files, &applied, VersionType::Int4, &[disagreement]);
+                let found = compare(
+                    &files,
+                    &applied,
+                    &BTreeSet::new(),
+                    VersionType::Int4,
+                    &[disagreement],
+                );
                 assert_eq!(found.problems, [], "{part}");
                 assert_eq!(found.allowed.len(), 1, "{part}");
             }
         }
+    }
+
+    #[test]
+    fn file_that_waited_for_its_time_is_not_older() {
+        let [a, b, c] = [file(1, "a", "1"), file(2, "b", "2"), file(3, "c", "3")];
+        let applied = rows(&[a.clone(), c.clone()]);
+        let files = [a, b, c];
+        let found = compare(&files, &applied, &[2].into(), VersionType::Int4, &[]);
+        assert_eq!(found.problems, []);
+        assert_eq!(found.pending, [&files[1]]);
     }
 
     #[test]
@@ -302,9 +326,9 @@ mod tests {
             row(&files[0], VersionType::Int4),
             row(&files[1], VersionType::Int8),
         ];
-        let wide = compare(&files, &applied, VersionType::Int8, &[]);
+        let wide = compare(&files, &applied, &BTreeSet::new(), VersionType::Int8, &[]);
         assert_eq!(wide.problems, []);
-        let narrow = compare(&files, &applied, VersionType::Int4, &[]);
+        let narrow = compare(&files, &applied, &BTreeSet::new(), VersionType::Int4, &[]);
         assert_eq!(narrow.problems.len(), 1);
     }
 }

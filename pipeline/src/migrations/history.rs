@@ -4,6 +4,7 @@ use stagelink::tokio_postgres::types::Type;
 use stagelink::tokio_postgres::{Client, Error as DriverError, Row};
 
 use crate::migrations::file::MigrationFile;
+use crate::migrations::records::{RECORDS_TABLE, RecordFacts};
 use crate::migrations::version_type::VersionType;
 
 /// The name of the table, as refinery has it.
@@ -33,6 +34,8 @@ impl std::fmt::Display for AppliedMigration {
 pub(super) struct History {
     /// The table's qualified name, quoted; a file may change the search path.
     pub(super) table: String,
+    /// The table's schema, quoted.
+    pub(super) schema: String,
     pub(super) version_type: VersionType,
     pub(super) applied: Vec<AppliedMigration>,
 }
@@ -49,7 +52,8 @@ impl History {
             return Ok(None);
         };
         let table: String = found.get(0);
-        let version_type = match found.get::<_, i16>(1) {
+        let schema = found.get(1);
+        let version_type = match found.get::<_, i16>(2) {
             8 => VersionType::Int8,
             _ => VersionType::Int4,
         };
@@ -61,6 +65,7 @@ impl History {
         let rows = client.query_typed(&read, &[]).await?;
         Ok(Some(Self {
             table,
+            schema,
             version_type,
             applied: rows.iter().map(applied).collect(),
         }))
@@ -89,7 +94,7 @@ impl History {
         file.checksum(self.version_type)
     }
 
-    /// Records a file as applied now.
+    /// Records a file as applied now, here and in the table of records, in one statement.
     ///
     /// # Errors
     ///
@@ -98,14 +103,22 @@ impl History {
         &self,
         client: &Client,
         file: &MigrationFile,
+        facts: &RecordFacts,
+        applied_by: &str,
     ) -> Result<(), DriverError> {
+        let (table, schema) = (&self.table, &self.schema);
         let insert = format!(
-            "INSERT INTO {} (version, name, applied_on, checksum) VALUES \
+            "WITH history AS (INSERT INTO {table} (version, name, applied_on, checksum) VALUES \
              ($1::pg_catalog.int8, $2, pg_catalog.to_char(pg_catalog.timezone('UTC', \
-             pg_catalog.clock_timestamp()), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), $3)",
-            self.table
+             pg_catalog.clock_timestamp()), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), $3)) \
+             INSERT INTO {schema}.{RECORDS_TABLE} (version, name, checksum, class, \
+             overridden_rules, reasons, waiting, applied_by, role, applied_at) VALUES \
+             ($1, $2, $3, $4, $5, $6, $7, $8, session_user, pg_catalog.clock_timestamp())"
         );
         let checksum = self.checksum(file).to_string();
+        let overridden = facts.overridden.iter();
+        let (rules, reasons): (Vec<_>, Vec<_>) =
+            overridden.map(|one| (&*one.rule, &*one.reason)).unzip();
         client
             .execute_typed(
                 &insert,
@@ -113,6 +126,11 @@ impl History {
                     (&file.version(), Type::INT8),
                     (&file.name(), Type::TEXT),
                     (&checksum, Type::TEXT),
+                    (&facts.class, Type::TEXT),
+                    (&rules, Type::TEXT_ARRAY),
+                    (&reasons, Type::TEXT_ARRAY),
+                    (&facts.waiting, Type::INT8_ARRAY),
+                    (&applied_by, Type::TEXT),
                 ],
             )
             .await
@@ -129,10 +147,10 @@ fn applied(row: &Row) -> AppliedMigration {
     }
 }
 
-/// Finds the table on the search path, with the size of its column `version`.
+/// Finds the table on the search path, with its schema and the size of its column `version`.
 const FIND: &str = "SELECT pg_catalog.quote_ident(n.nspname) \
      OPERATOR(pg_catalog.||) '.' OPERATOR(pg_catalog.||) pg_catalog.quote_ident(c.relname), \
-     t.typlen FROM pg_catalog.pg_class c \
+     pg_catalog.quote_ident(n.nspname), t.typlen FROM pg_catalog.pg_class c \
      JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
      JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid \
      JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid \

@@ -15,6 +15,7 @@ use crate::migrations::history::History;
 use crate::migrations::lock;
 use crate::migrations::options::MigrationOptions;
 use crate::migrations::pauses::Pauses;
+use crate::migrations::records::RecordFacts;
 use crate::migrations::server_words::{describe, position, sqlstate};
 use crate::migrations::session::{ANSWER, milliseconds};
 use crate::migrations::statement::Statement;
@@ -31,6 +32,7 @@ pub(super) async fn apply(
     run: &mut Run<'_>,
     file: &MigrationFile,
     statements: &[Statement],
+    facts: &RecordFacts,
 ) -> Result<(), Error> {
     let options = run.options;
     let mut pauses = Pauses::new(options.wait);
@@ -41,6 +43,7 @@ pub(super) async fn apply(
         let attempt = Attempt {
             client: &run.session.client,
             history: &run.history,
+            facts,
             options,
             started: Instant::now(),
             has_limit,
@@ -82,6 +85,7 @@ pub(super) async fn apply(
 struct Attempt<'a> {
     client: &'a Client,
     history: &'a History,
+    facts: &'a RecordFacts,
     options: &'a MigrationOptions,
     started: Instant,
     /// True if the server limits whole transactions, too.
@@ -140,7 +144,8 @@ impl Attempt<'_> {
         if transaction != self.transaction().await? {
             return Err(Failure::TransactionEnded);
         }
-        let recorded = self.history.record(self.client, file);
+        let by = &self.options.applied_by;
+        let recorded = self.history.record(self.client, file, self.facts, by);
         answered("the file could not be recorded", recorded).await?;
         self.is_committing.store(true, Ordering::Relaxed);
         // Constraints that are checked now may take their time.

@@ -1,10 +1,16 @@
-//! The judgement of a plan's files by what the database has: the class of each, and the locks for
-//! which one is refused.
+//! The judgement of a plan's files by what the database has: the class of each, its locks, and what
+//! refuses it.
 
 use serde::Serialize;
 
-use crate::migrations::class::{FileJudgement, Refusal, TargetFacts, judge_files};
+use crate::migrations::class::{
+    FileJudgement, Finding, Refusal, SEVERAL_TABLES, TargetFacts, judge_files_with_overrides,
+};
+use crate::migrations::enforcement::{
+    Admission, Candidate, DeployPhase, RuleOverride, admit, reaches_outside, refusal,
+};
 use crate::migrations::file::MigrationFile;
+use crate::migrations::records::RecordFacts;
 use crate::migrations::script::Script;
 
 /// A rule that holds for a statement of a file.
@@ -21,46 +27,134 @@ pub struct PlannedFinding {
     pub reason: &'static str,
     /// The form of the statement that is safe.
     pub safe_form: String,
+    /// True if a person has overridden the rule for this run.
+    pub is_overridden: bool,
 }
 
-/// The class of a file, and the rules that give it.
+/// A rule that does not hold for a statement on this database, such as a false alarm of the linter.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct PlannedDismissal {
+    /// The line of the file.
+    pub line: usize,
+    /// The rule's name.
+    pub rule: &'static str,
+    /// The reason: the table is small, a constraint proves it, the file creates the table.
+    pub because: String,
+}
+
+/// The class of a file, the rules that give it, and the decision about the file.
 #[derive(Clone, Debug)]
 pub(super) struct JudgedFile {
+    /// The class by all rules, also those that are overridden.
     pub(super) class: &'static str,
     pub(super) findings: Vec<PlannedFinding>,
+    pub(super) dismissed: Vec<PlannedDismissal>,
     /// The strong locks on tables that exist, as `SHARE on public.a, about 5 rows`.
     pub(super) locks: Vec<String>,
     /// The remarks on the file as a whole.
     pub(super) notes: Vec<String>,
+    /// The reasons for which it may not be applied.
+    pub(super) refusals: Vec<String>,
+    pub(super) admission: Admission,
+    pub(super) record: RecordFacts,
+}
+
+/// The demands on the files of a run.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Demands {
+    /// None: nothing uses the database.
+    None,
+    /// Only that a file changes nothing outside of the database, which is empty.
+    OfEmptyDatabase,
+    /// Those of the classes, before or after a deploy.
+    OfClasses(DeployPhase),
 }
 
 /// Judges files in their order.
-///
-/// # Errors
-///
-/// The files that lock several tables, each with its split.
 pub(super) fn judge(
     pending: &[(MigrationFile, Script)],
     facts: &TargetFacts,
-) -> Result<Vec<JudgedFile>, Vec<String>> {
+    overrides: &[RuleOverride],
+    demands: Demands,
+) -> Vec<JudgedFile> {
     let statements: Vec<_> = pending
         .iter()
         .map(|(_, script)| script.statements())
         .collect();
-    let judgements = judge_files(&statements, facts);
-    let refused: Vec<_> = pending
-        .iter()
-        .zip(&judgements)
-        .filter_map(|((file, _), judgement)| several_tables(file, judgement, facts))
+    let overridden: Vec<_> = overrides.iter().map(|one| &*one.rule).collect();
+    let judgements = judge_files_with_overrides(&statements, facts, &overridden);
+    let files = pending.iter().map(|(file, _)| file).zip(&judgements);
+    let candidates: Vec<_> = files
+        .clone()
+        .map(|(file, judgement)| Candidate {
+            path: file.path(),
+            class: judgement.class,
+            objects: judgement.objects(),
+        })
         .collect();
-    match refused.is_empty() {
-        true => Ok(judgements.iter().map(|one| judged(one, facts)).collect()),
-        false => Err(refused),
+    let admissions = match demands {
+        Demands::OfClasses(phase) => admit(phase, &candidates),
+        Demands::None | Demands::OfEmptyDatabase => vec![Admission::Applies; pending.len()],
+    };
+    let mut waiting = Vec::new();
+    let mut judged = Vec::new();
+    for ((file, judgement), admission) in files.zip(admissions) {
+        let locks_several = several_tables(judgement, facts);
+        if admission == Admission::Waits {
+            waiting.push(file.version());
+        }
+        judged.push(JudgedFile {
+            class: judgement.class_without_overrides.name(),
+            findings: findings(judgement).map(planned).collect(),
+            dismissed: dismissed(judgement),
+            locks: locks(judgement, facts),
+            notes: notes(judgement),
+            refusals: refusals(
+                file,
+                judgement,
+                demands,
+                overrides,
+                locks_several.as_deref(),
+            ),
+            admission,
+            record: RecordFacts {
+                class: judgement.class_without_overrides.name(),
+                overridden: used(judgement, overrides, locks_several.is_some()),
+                waiting: waiting.clone(),
+            },
+        });
+    }
+    judged
+}
+
+fn findings(judgement: &FileJudgement) -> impl Iterator<Item = &Finding> {
+    judgement.statements.iter().flat_map(|one| &one.findings)
+}
+
+fn planned(finding: &Finding) -> PlannedFinding {
+    PlannedFinding {
+        line: finding.line,
+        rule: finding.rule.name,
+        class: finding.rule.class.name(),
+        reason: finding.rule.reason,
+        safe_form: finding.safe_form.clone(),
+        is_overridden: finding.is_overridden,
     }
 }
 
-fn judged(judgement: &FileJudgement, facts: &TargetFacts) -> JudgedFile {
-    let findings = judgement.statements.iter().flat_map(|one| &one.findings);
+fn dismissed(judgement: &FileJudgement) -> Vec<PlannedDismissal> {
+    let dismissed = judgement.statements.iter().flat_map(|one| &one.dismissed);
+    dismissed
+        .map(|one| PlannedDismissal {
+            line: one.line,
+            rule: one.rule.name,
+            because: one.because.clone(),
+        })
+        .collect()
+}
+
+fn locks(judgement: &FileJudgement, facts: &TargetFacts) -> Vec<String> {
     let locks = judgement.statements.iter().flat_map(|one| &one.locks);
     let mut locks: Vec<_> = locks
         .filter(|lock| lock.mode.is_strong())
@@ -72,42 +166,75 @@ fn judged(judgement: &FileJudgement, facts: &TargetFacts) -> JudgedFile {
         })
         .collect();
     locks.dedup();
-    JudgedFile {
-        class: judgement.class.name(),
-        findings: findings
-            .map(|finding| PlannedFinding {
-                line: finding.line,
-                rule: finding.rule.name,
-                class: finding.rule.class.name(),
-                reason: finding.rule.reason,
-                safe_form: finding.safe_form.clone(),
-            })
-            .collect(),
-        locks,
-        notes: notes(judgement),
-    }
+    locks
 }
 
 /// Returns the remarks on a file: what should be two files, and comments without an effect.
 fn notes(judgement: &FileJudgement) -> Vec<String> {
-    let mixed = judgement.refusals.iter().find_map(|refusal| match refusal {
-        Refusal::Mixed(_) => Some(refusal.to_string()),
-        _ => None,
-    });
     let ignored = judgement.ignored.iter().map(|comment| {
         let line = comment.line;
         format!("line {line}: a comment that silences squawk has no effect here")
     });
-    mixed.into_iter().chain(ignored).collect()
+    mixed(judgement).into_iter().chain(ignored).collect()
 }
 
-/// Returns the text of the refusal of a file that locks several tables which the database has
-/// already. Tables that this run creates have no users yet.
-fn several_tables(
+fn mixed(judgement: &FileJudgement) -> Option<String> {
+    judgement.refusals.iter().find_map(|refusal| match refusal {
+        Refusal::Mixed(_) => Some(refusal.to_string()),
+        _ => None,
+    })
+}
+
+/// Returns the reasons for which a file may not be applied.
+fn refusals(
     file: &MigrationFile,
     judgement: &FileJudgement,
-    facts: &TargetFacts,
-) -> Option<String> {
+    demands: Demands,
+    overrides: &[RuleOverride],
+    locks_several: Option<&str>,
+) -> Vec<String> {
+    let path = file.path();
+    let mut refusals: Vec<_> = findings(judgement)
+        .filter(|finding| match demands {
+            Demands::None => false,
+            Demands::OfEmptyDatabase => reaches_outside(finding),
+            Demands::OfClasses(_) => true,
+        })
+        .filter_map(|finding| refusal(path, finding))
+        .collect();
+    if !matches!(demands, Demands::OfClasses(_)) {
+        return refusals;
+    }
+    // Until it is split, each statement by itself may be what it should be.
+    if refusals.is_empty()
+        && let Some(mixed) = mixed(judgement)
+    {
+        refusals.push(format!("{path}: {}", in_one_line(&mixed)));
+    }
+    let is_overridden = overrides.iter().any(|one| one.rule == SEVERAL_TABLES);
+    if let Some(text) = locks_several.filter(|_| !is_overridden) {
+        refusals.push(format!("{path} {text}"));
+    }
+    refusals
+}
+
+/// Returns the overrides without which the file would be refused, or would wait.
+fn used(
+    judgement: &FileJudgement,
+    overrides: &[RuleOverride],
+    locks_several: bool,
+) -> Vec<RuleOverride> {
+    let is_used = |one: &&RuleOverride| {
+        let mut overridden = findings(judgement).filter(|finding| finding.is_overridden);
+        overridden.any(|finding| finding.rule.name == one.rule)
+            || (locks_several && one.rule == SEVERAL_TABLES)
+    };
+    overrides.iter().filter(is_used).cloned().collect()
+}
+
+/// Returns what is wrong with a file that locks several tables which the database has already.
+/// Tables that this run creates have no users yet.
+fn several_tables(judgement: &FileJudgement, facts: &TargetFacts) -> Option<String> {
     judgement.refusals.iter().find_map(|refusal| {
         let Refusal::SeveralTables { tables, split } = refusal else {
             return None;
@@ -123,20 +250,20 @@ fn several_tables(
             .iter()
             .enumerate()
             .map(|(number, part)| {
-                let statements: Vec<_> = part
-                    .statements
-                    .iter()
-                    .map(|statement| statement.split_whitespace().collect::<Vec<_>>().join(" "))
-                    .collect();
+                let statements: Vec<_> =
+                    part.statements.iter().map(|one| in_one_line(one)).collect();
                 format!("file {}: {};", number + 1, statements.join("; "))
             })
             .collect();
         Some(format!(
-            "{} locks several tables, and keeps the users of one waiting while it waits for \
-             another ({}): split it ({})",
-            file.path(),
+            "locks several tables, and keeps the users of one waiting while it waits for another \
+             ({}): split it ({})",
             used.join(", "),
             files.join(" ")
         ))
     })
+}
+
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

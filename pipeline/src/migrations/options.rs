@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::migrations::comparison::Disagreement;
+use crate::migrations::enforcement::{DeployPhase, Enforcement, RuleOverride};
 
 /// The options of a run. The defaults are for a database under load.
 #[derive(Clone, Debug)]
@@ -19,6 +20,12 @@ pub struct MigrationOptions {
     pub time_limit: Duration,
     /// The disagreements of folder and history that do not stop the run. None by default.
     pub allowed: Vec<Disagreement>,
+    /// The strictness about the classes of the files: by default that of a stage before a deploy.
+    pub enforcement: Enforcement,
+    /// The rules that a person has overridden for this run. None by default.
+    pub overrides: Vec<RuleOverride>,
+    /// The person or job that runs it, as `user@host`, for the records. Empty by default.
+    pub applied_by: String,
 }
 
 impl Default for MigrationOptions {
@@ -28,6 +35,9 @@ impl Default for MigrationOptions {
             wait: Duration::from_secs(300),
             time_limit: Duration::from_secs(60),
             allowed: Vec::new(),
+            enforcement: Enforcement::OfStage(DeployPhase::Before),
+            overrides: Vec::new(),
+            applied_by: String::new(),
         }
     }
 }

@@ -1,16 +1,21 @@
 //! The plan of a run: what a database has, and what would be applied to it.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
+use stagelink::tokio_postgres::{Client, Error as DriverError};
 use stagelink::{Database, Stage};
 
 use crate::error::{Error, ErrorKind};
 use crate::migrations::class::TargetFacts;
 use crate::migrations::comparison::{HistoryProblem, compare};
+use crate::migrations::enforcement::{Admission, Enforcement, RuleOverride};
 use crate::migrations::file::MigrationFile;
 use crate::migrations::folder::MigrationFolder;
 use crate::migrations::history::History;
-use crate::migrations::judged::{JudgedFile, PlannedFinding, judge};
+use crate::migrations::judged::{Demands, JudgedFile, PlannedDismissal, PlannedFinding, judge};
 use crate::migrations::options::MigrationOptions;
+use crate::migrations::records;
 use crate::migrations::script::Script;
 use crate::migrations::session::Session;
 use crate::migrations::version_type::VersionType;
@@ -22,9 +27,13 @@ pub struct MigrationPlan {
     pub(super) files: Vec<MigrationFile>,
     pub(super) pending: Vec<(MigrationFile, Script)>,
     /// The judgements of the pending files, in their order.
-    judged: Vec<JudgedFile>,
+    pub(super) judged: Vec<JudgedFile>,
+    /// The numbers of files that waited when later ones were applied.
+    pub(super) waiting: BTreeSet<i64>,
     applied: usize,
     allowed: Vec<HistoryProblem>,
+    overrides: Vec<RuleOverride>,
+    is_of_empty_database: bool,
 }
 
 /// A migration that a plan applies.
@@ -39,10 +48,18 @@ pub struct PlannedMigration<'a> {
     pub file: &'a str,
     /// True if it runs in a transaction, so that a failure leaves nothing of it.
     pub in_transaction: bool,
-    /// The class: `before`, `after`, `stop` or `ask`.
+    /// The class by all rules, also those that are overridden: `before`, `after`, `stop` or `ask`.
     pub class: &'static str,
+    /// The decision: `applies`, `waits` for a run after the deploy, or `held back`.
+    pub admission: &'static str,
+    /// The reason for which the file is held back.
+    pub held_back: Option<&'a str>,
+    /// The reasons for which the file may not be applied; with any, the run applies nothing.
+    pub refusals: &'a [String],
     /// The rules that give the class; none for `before`.
     pub findings: &'a [PlannedFinding],
+    /// The rules that do not hold on this database, with the reasons.
+    pub dismissed: &'a [PlannedDismissal],
     /// The locks for which other sessions wait, on tables that exist, as `SHARE on public.a, about 5
     /// rows` with the planner's estimate.
     pub locks: &'a [String],
@@ -79,7 +96,10 @@ impl MigrationPlan {
             ),
         };
         let stage = session.stage;
-        let found = compare(folder.files(), applied, width, &options.allowed);
+        let records = session.answered(what, records::read(&session.client));
+        let records = records.await?.into_iter();
+        let waiting = records.flat_map(|record| record.waiting).collect();
+        let found = compare(folder.files(), applied, &waiting, width, &options.allowed);
         let mut problems: Vec<_> = found.problems.iter().map(ToString::to_string).collect();
         let mut pending = Vec::new();
         for file in found.pending {
@@ -91,21 +111,33 @@ impl MigrationPlan {
         if !problems.is_empty() {
             return Err(disagreement(stage, problems));
         }
-        let what = "could not look at the tables that are to be migrated";
-        let facts = session.answered(what, TargetFacts::ask(&session.client));
-        let judged = match pending.is_empty() {
-            true => Vec::new(),
-            false => {
-                judge(&pending, &facts.await?).map_err(|problems| disagreement(stage, problems))?
-            }
-        };
+        let mut judged = Vec::new();
+        let mut demands = Demands::None;
+        if !pending.is_empty() {
+            let what = "could not look at the tables that are to be migrated";
+            let client = &session.client;
+            let facts = session.answered(what, TargetFacts::ask(client)).await?;
+            demands = match options.enforcement {
+                Enforcement::Nothing => Demands::None,
+                Enforcement::OfStage(_)
+                    if applied.is_empty() && session.answered(what, is_empty(client)).await? =>
+                {
+                    Demands::OfEmptyDatabase
+                }
+                Enforcement::OfStage(phase) => Demands::OfClasses(phase),
+            };
+            judged = judge(&pending, &facts, &options.overrides, demands);
+        }
         Ok(Self {
             stage,
             judged,
+            waiting,
             files: folder.files().to_vec(),
             pending,
             applied: found.applied.len(),
             allowed: found.allowed,
+            overrides: options.overrides.clone(),
+            is_of_empty_database: matches!(demands, Demands::OfEmptyDatabase),
         })
     }
 
@@ -128,11 +160,90 @@ impl MigrationPlan {
             file: file.path(),
             in_transaction: script.has_transaction(),
             class: judged.class,
+            admission: judged.admission.name(),
+            held_back: match &judged.admission {
+                Admission::HeldBack(because) => Some(because),
+                _ => None,
+            },
+            refusals: &judged.refusals,
             findings: &judged.findings,
+            dismissed: &judged.dismissed,
             locks: &judged.locks,
             notes: &judged.notes,
             sql: file.sql(),
         })
+    }
+
+    /// Returns the migrations that a run of this plan applies.
+    pub fn applying(&self) -> impl Iterator<Item = PlannedMigration<'_>> {
+        self.pending()
+            .filter(|one| one.admission == Admission::Applies.name())
+    }
+
+    /// Returns the migrations that wait for a run after the deploy.
+    pub fn waiting(&self) -> impl Iterator<Item = PlannedMigration<'_>> {
+        self.pending()
+            .filter(|one| one.admission == Admission::Waits.name())
+    }
+
+    /// Makes sure that no pending file is refused for its class or its locks.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Migration`] with the reasons, and the safe form of each statement.
+    pub fn ensure_admitted(&self) -> Result<(), Error> {
+        let refusals = self.judged.iter().flat_map(|file| &file.refusals);
+        let refusals: Vec<_> = refusals.cloned().collect();
+        match refusals.is_empty() {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::Migration,
+                format!(
+                    "the database of stage {} cannot take the migrations as they are, so nothing \
+                     was applied",
+                    self.stage
+                ),
+            )
+            .with_details(refusals)),
+        }
+    }
+
+    /// Makes sure that no pending file is held back by one before it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Migration`] with the reason.
+    pub fn ensure_none_is_held_back(&self) -> Result<(), Error> {
+        let mut files = self.pending.iter().zip(&self.judged);
+        let held_back = files.find_map(|((file, _), judged)| match &judged.admission {
+            Admission::HeldBack(because) => Some((file, because)),
+            _ => None,
+        });
+        match held_back {
+            None => Ok(()),
+            Some((file, because)) => Err(Error::new(
+                ErrorKind::Migration,
+                format!(
+                    "stage {}: {} is held back: {because}",
+                    self.stage,
+                    file.path()
+                ),
+            )),
+        }
+    }
+
+    /// Returns the overrides that no pending file needs.
+    pub fn unused_overrides(&self) -> impl Iterator<Item = &RuleOverride> {
+        self.overrides.iter().filter(|one| {
+            let mut used = self.judged.iter().flat_map(|file| &file.record.overridden);
+            !used.any(|used| used.rule == one.rule)
+        })
+    }
+
+    /// Returns whether the database has no table and no history, so that no code uses it and files
+    /// of each class are applied.
+    pub fn is_of_empty_database(&self) -> bool {
+        self.is_of_empty_database
     }
 
     /// Returns the disagreements of folder and history that are passed over on purpose.
@@ -149,3 +260,22 @@ pub(super) fn disagreement(stage: Stage, problems: Vec<String>) -> Error {
     )
     .with_details(problems)
 }
+
+/// Returns whether a database has neither tables nor functions, but for those of extensions.
+async fn is_empty(client: &Client) -> Result<bool, DriverError> {
+    let rows = client.query_typed(IS_EMPTY, &[]).await?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
+const IS_EMPTY: &str = "\
+WITH objects (oid, catalog, namespace) AS (
+    SELECT oid, 'pg_catalog.pg_class'::pg_catalog.regclass, relnamespace FROM pg_catalog.pg_class
+    WHERE relkind IN ('r', 'p', 'v', 'm', 'f')
+        AND relname NOT IN ('refinery_schema_history', 'stagelink_migration_records')
+    UNION ALL
+    SELECT oid, 'pg_catalog.pg_proc'::pg_catalog.regclass, pronamespace FROM pg_catalog.pg_proc)
+SELECT NOT EXISTS (SELECT FROM objects o
+    JOIN pg_catalog.pg_namespace n ON n.oid = o.namespace
+    WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+            WHERE d.classid = o.catalog AND d.objid = o.oid AND d.deptype = 'e'))";

@@ -7,13 +7,16 @@ use stagelink::Database;
 use crate::error::{Error, ErrorKind};
 use crate::migrations::comparison::compare;
 use crate::migrations::context::Run;
+use crate::migrations::enforcement::Admission;
 use crate::migrations::event::{MigrationEvent, MigrationListener};
 use crate::migrations::file::MigrationFile;
 use crate::migrations::history::History;
+use crate::migrations::judged::JudgedFile;
 use crate::migrations::lock;
 use crate::migrations::observer::Observer;
 use crate::migrations::options::MigrationOptions;
 use crate::migrations::plan::{MigrationPlan, disagreement};
+use crate::migrations::records::{self, RecordFacts};
 use crate::migrations::script::Script;
 use crate::migrations::session::Session;
 use crate::migrations::version_type::VersionType;
@@ -27,6 +30,8 @@ pub struct MigrationReport {
     pub applied: Vec<(MigrationFile, Duration)>,
     /// The files of the plan that another run had applied by the time that this one had the lock.
     pub by_others: Vec<MigrationFile>,
+    /// The files that wait for a run after the deploy.
+    pub waiting: Vec<MigrationFile>,
 }
 
 impl MigrationPlan {
@@ -37,8 +42,9 @@ impl MigrationPlan {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Migration`] when a file fails: the message has the file, its line and the
-    /// server's words, and says what the file left. The files before it stay applied.
+    /// [`ErrorKind::Migration`] when a file is refused for its class, so that nothing is applied;
+    /// when one is held back by a file before it; and when one fails: the message has the file, its
+    /// line and the server's words, and says what the file left. The files before it stay applied.
     /// [`ErrorKind::Busy`] when another run, or the sessions that use a table, do not end in time.
     /// [`ErrorKind::Database`] when the connection is lost.
     ///
@@ -52,8 +58,16 @@ impl MigrationPlan {
         options: &MigrationOptions,
         listener: &MigrationListener<'_>,
     ) -> Result<MigrationReport, Error> {
+        self.ensure_admitted()?;
         let mut report = MigrationReport::default();
-        if self.pending.is_empty() {
+        let files = || self.pending.iter().zip(&self.judged);
+        let is_to_do = |judged: &JudgedFile| judged.admission == Admission::Applies;
+        report.waiting = files()
+            .filter(|(_, judged)| judged.admission == Admission::Waits)
+            .map(|((file, _), _)| file.clone())
+            .collect();
+        if !files().any(|(_, judged)| is_to_do(judged)) {
+            self.ensure_none_is_held_back()?;
             return Ok(report);
         }
         let session = Session::open(database).await?;
@@ -68,14 +82,17 @@ impl MigrationPlan {
             listener,
         };
         let pending = self.still_pending(&run)?;
-        for (file, script) in &self.pending {
+        for ((file, script), judged) in files() {
+            if !is_to_do(judged) {
+                continue;
+            }
             if !pending.contains(&file.version()) {
                 report.by_others.push(file.clone());
                 continue;
             }
             let started = Instant::now();
             listener(&MigrationEvent::Begins { file });
-            apply(&mut run, file, script)
+            apply(&mut run, file, script, &judged.record)
                 .await
                 .map_err(|error| error.after_files(report.applied.len()))?;
             let elapsed = started.elapsed();
@@ -83,6 +100,8 @@ impl MigrationPlan {
             report.applied.push((file.clone(), elapsed));
         }
         lock::release(&run.session).await;
+        self.ensure_none_is_held_back()
+            .map_err(|error| error.after_files(report.applied.len()))?;
         Ok(report)
     }
 
@@ -92,6 +111,7 @@ impl MigrationPlan {
         let found = compare(
             &self.files,
             &history.applied,
+            &self.waiting,
             history.version_type,
             &run.options.allowed,
         );
@@ -114,11 +134,20 @@ impl MigrationPlan {
 }
 
 /// Applies and records a file, in the way that it runs.
-async fn apply(run: &mut Run<'_>, file: &MigrationFile, script: &Script) -> Result<(), Error> {
+async fn apply(
+    run: &mut Run<'_>,
+    file: &MigrationFile,
+    script: &Script,
+    facts: &RecordFacts,
+) -> Result<(), Error> {
     match script {
-        Script::Transaction(statements) => in_transaction::apply(run, file, statements).await,
-        Script::Alone(statement) => alone::apply(run, file, statement).await,
-        Script::Index(statement, index) => alone::apply_index(run, file, statement, index).await,
+        Script::Transaction(statements) => {
+            in_transaction::apply(run, file, statements, facts).await
+        }
+        Script::Alone(statement) => alone::apply(run, file, statement, facts).await,
+        Script::Index(statement, index) => {
+            alone::apply_index(run, file, statement, index, facts).await
+        }
     }
 }
 
@@ -137,7 +166,7 @@ async fn open_history(session: &Session, files: &[MigrationFile]) -> Result<Hist
             session.answered(what, created).await?
         }
     };
-    history.ok_or_else(|| {
+    let history = history.ok_or_else(|| {
         Error::new(
             ErrorKind::Database,
             format!(
@@ -146,5 +175,9 @@ async fn open_history(session: &Session, files: &[MigrationFile]) -> Result<Hist
                 session.stage
             ),
         )
-    })
+    })?;
+    let what = "could not create the table of records beside the history of migrations";
+    let created = records::create(client, &history.schema);
+    session.answered(what, created).await?;
+    Ok(history)
 }

@@ -74,7 +74,7 @@ async fn plan_names_rows_rules_and_the_split_of_a_mixed_file() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = stdout(&output);
     for part in [
-        "V2__b.sql  (after)",
+        "V2__b.sql  (after, refused)",
         "line 3: after, since the code of before may read or write the column (ban-drop-column)",
         "locks: ACCESS EXCLUSIVE on public.a, about 70 rows",
         "note: it has statements of before and of after; make 2 files of it:\n      \

@@ -13,7 +13,14 @@ const NOTICED: Duration = Duration::from_secs(15);
 /// Starts the command, and kills it while a statement that contains `part` runs.
 async fn kill_during(project: &Project, part: &str) {
     let mut child = project
-        .command(&["staging", "--yes"])
+        .command(&[
+            "staging",
+            "--yes",
+            "--override",
+            "runs-code",
+            "--reason",
+            "a test",
+        ])
         .await
         .spawn()
         .expect("it starts");

@@ -2,6 +2,7 @@
 
 mod busy;
 mod command;
+mod enforcement;
 mod histories;
 mod indexes;
 mod interrupted;
@@ -19,7 +20,8 @@ use stagelink::tokio_postgres::Client;
 use stagelink::{Database, Settings};
 use stagelink_local_postgres::Database as OwnDatabase;
 use stagelink_pipeline::{
-    Error, MigrationEvent, MigrationFolder, MigrationOptions, MigrationPlan, MigrationReport,
+    Enforcement, Error, MigrationEvent, MigrationFolder, MigrationOptions, MigrationPlan,
+    MigrationReport,
 };
 use stagelink_tests::{CANARY, database, server, stagelink_command};
 use tempfile::TempDir;
@@ -162,11 +164,12 @@ impl Project {
         .await
     }
 
-    /// Returns the tables, but that of the history.
+    /// Returns the tables, but those of the history.
     pub(crate) async fn tables(&self) -> Vec<String> {
         self.rows(
             "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' \
-             AND tablename <> 'refinery_schema_history' ORDER BY 1",
+             AND tablename NOT IN ('refinery_schema_history', 'stagelink_migration_records') \
+             ORDER BY 1",
         )
         .await
     }
@@ -200,9 +203,11 @@ impl Project {
     }
 }
 
-/// Options for tests: they wait for less than a user does.
+/// Options for tests of the runner: they wait for less than a user does, and files of each class are
+/// applied.
 pub(crate) fn options() -> MigrationOptions {
     let mut options = MigrationOptions::default();
+    options.enforcement = Enforcement::Nothing;
     options.wait = Duration::from_secs(60);
     options
 }

@@ -169,25 +169,6 @@ async fn files_that_cannot_run_are_all_named_before_anything_starts() {
 }
 
 #[tokio::test]
-async fn file_that_locks_several_used_tables_is_refused_with_its_split() {
-    let project = Project::with(&[("V1__a.sql", "CREATE TABLE a (); CREATE TABLE b ();")]).await;
-    let both = "ALTER TABLE a ADD COLUMN c int;\nALTER TABLE b ADD COLUMN c int;";
-    // Tables of the same run have no users.
-    project.write("V2__b.sql", both);
-    assert_eq!(project.applied().await, ["V1__a", "V2__b"]);
-    project.write("V3__c.sql", &both.replace("c int", "d int"));
-    let text = project.refused().await;
-    for part in [
-        "V3__c.sql locks several tables",
-        "(public.a, public.b): split it",
-        "(file 1: ALTER TABLE a ADD COLUMN d int; file 2: ALTER TABLE b ADD COLUMN d int;)",
-    ] {
-        assert!(text.contains(part), "{text}");
-    }
-    assert_eq!(project.history().await, ["V1__a", "V2__b"]);
-}
-
-#[tokio::test]
 async fn two_runs_at_once_take_turns_and_apply_each_file_once() {
     let project = Project::with(&[
         ("V1__a.sql", "CREATE TABLE a (b int); SELECT pg_sleep(1);"),

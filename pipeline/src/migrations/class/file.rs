@@ -14,7 +14,10 @@ use crate::migrations::statement::{ObjectName, Statement};
 #[derive(Clone, Debug)]
 pub struct FileJudgement {
     /// *Before* or *after* for a file that may be applied as it is; else the most severe class.
+    /// Rules that are overridden do not count.
     pub class: Class,
+    /// The most severe class of all rules that hold.
+    pub class_without_overrides: Class,
     /// The judgements of the statements, in their order.
     pub statements: Vec<Judgement>,
     /// The reasons for which the file has to be split.
@@ -42,6 +45,15 @@ pub enum Refusal {
         /// The files to make of it.
         split: Vec<ProposedFile>,
     },
+}
+
+impl FileJudgement {
+    /// Returns the objects that the file uses; `None` where it may use others, too.
+    pub fn objects(&self) -> Option<BTreeSet<&ObjectName>> {
+        let each = self.statements.iter().map(|one| one.objects.as_ref());
+        let all: Option<Vec<_>> = each.collect();
+        Some(all?.into_iter().flatten().collect())
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -104,7 +116,16 @@ pub struct IgnoredRules {
 ///
 /// A table that one file creates exists for the next ones, though the facts do not know it.
 pub fn judge_files(files: &[&[Statement]], facts: &TargetFacts) -> Vec<FileJudgement> {
-    let mut scope = Scope::new(facts);
+    judge_files_with_overrides(files, facts, &[])
+}
+
+/// Judges the files of a run for which a person has overridden the rules of these names.
+pub fn judge_files_with_overrides(
+    files: &[&[Statement]],
+    facts: &TargetFacts,
+    overridden: &[&str],
+) -> Vec<FileJudgement> {
+    let mut scope = Scope::new(facts, overridden);
     let judged = files.iter().map(|statements| {
         scope.next_file();
         judge_file(statements, &mut scope)
@@ -118,7 +139,7 @@ fn judge_file(statements: &[Statement], scope: &mut Scope<'_>) -> FileJudgement 
     for statement in statements {
         let mut judgement = judge_in(statement, scope);
         if holds_strong_lock && judgement.is_long {
-            add_long_work(&mut judgement);
+            add_long_work(&mut judgement, scope);
         }
         holds_strong_lock |= strong(&judgement).next().is_some();
         judgements.push(judgement);
@@ -129,11 +150,12 @@ fn judge_file(statements: &[Statement], scope: &mut Scope<'_>) -> FileJudgement 
         line: *line,
         comment: comment.trim().to_owned(),
     });
-    let class = judgements
-        .iter()
-        .map(|one| one.class)
-        .max()
-        .unwrap_or(Class::Before);
+    let most_severe = |class: fn(&Judgement) -> Class| {
+        let classes = judgements.iter().map(class);
+        classes.max().unwrap_or(Class::Before)
+    };
+    let class = most_severe(|one| one.class);
+    let class_without_overrides = most_severe(|one| one.class_without_overrides);
     let refusals = [
         not_alone(statements, &judgements),
         mixed(statements, &judgements),
@@ -141,6 +163,7 @@ fn judge_file(statements: &[Statement], scope: &mut Scope<'_>) -> FileJudgement 
     ];
     FileJudgement {
         class,
+        class_without_overrides,
         ignored: ignored.collect(),
         refusals: refusals.into_iter().flatten().collect(),
         statements: judgements,
@@ -152,16 +175,21 @@ fn strong(judgement: &Judgement) -> impl Iterator<Item = &TableLock> {
     judgement.locks.iter().filter(|lock| lock.mode.is_strong())
 }
 
-fn add_long_work(judgement: &mut Judgement) {
+fn add_long_work(judgement: &mut Judgement, scope: &Scope<'_>) {
     let rule = find_rule(LONG_WORK_UNDER_LOCK).expect("a constant of the table of rules");
-    judgement.class = judgement.class.max(rule.class);
-    judgement.fits_both = false;
+    let is_overridden = scope.is_overridden(rule);
+    judgement.class_without_overrides = judgement.class_without_overrides.max(rule.class);
+    if !is_overridden {
+        judgement.class = judgement.class.max(rule.class);
+        judgement.fits_both = false;
+    }
     judgement.findings.insert(
         0,
         Finding {
             rule,
             line: judgement.line,
             safe_form: rule.safe_form.to_owned(),
+            is_overridden,
         },
     );
 }

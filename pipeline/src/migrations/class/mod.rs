@@ -23,6 +23,8 @@ mod target;
 
 use std::fmt;
 
+use serde::Serialize;
+
 pub use self::facts::ColumnFacts;
 pub use self::facts::ConstraintFacts;
 pub use self::facts::ConstraintKind;
@@ -35,12 +37,14 @@ pub use self::file::IgnoredRules;
 pub use self::file::ProposedFile;
 pub use self::file::Refusal;
 pub use self::file::judge_files;
+pub use self::file::judge_files_with_overrides;
 pub use self::lock::LockMode;
 pub use self::lock::TableLock;
 pub use self::rules::LEFT_OFF;
 pub use self::rules::RULES;
 pub use self::rules::Rule;
 pub use self::rules::RuleSource;
+pub use self::rules::SEVERAL_TABLES;
 pub use self::rules::find_rule;
 pub use self::statement_class::Dismissal;
 pub use self::statement_class::Finding;
@@ -49,7 +53,8 @@ pub use self::statement_class::judge_statement;
 pub use self::statement_class::statement_locks;
 
 /// When a statement may be applied. The order is that of severity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Class {
     /// While the code of before runs.
     Before,
@@ -70,6 +75,12 @@ impl Class {
             Self::Ask => "ask",
             Self::Stop => "stop",
         }
+    }
+
+    /// Returns the class of a name in plans and records.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::Before, Self::After, Self::Ask, Self::Stop];
+        all.into_iter().find(|class| class.name() == name)
     }
 }
 

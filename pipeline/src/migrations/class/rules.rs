@@ -48,6 +48,8 @@ pub(super) const RECREATE: &str = "recreate";
 pub(super) const REFRESH_VIEW: &str = "refresh-materialized-view";
 pub(super) const REWRITE_TABLE: &str = "rewrite-table";
 pub(super) const RUNNER_SETTING: &str = "runner-setting";
+/// A file that locks several tables: the split is found for the file as a whole.
+pub const SEVERAL_TABLES: &str = "several-tables";
 pub(super) const RUNS_CODE: &str = "runs-code";
 pub(super) const SERIAL_COLUMN: &str = "serial-column";
 pub(super) const SYNTAX_ERROR: &str = "syntax-error";

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::{RelationFacts, SMALL_TABLE_BYTES, TargetFacts};
+use super::rules::Rule;
 use crate::migrations::statement::ObjectName;
 
 /// The names that a file's earlier statements created, dropped or renamed.
 #[derive(Debug)]
 pub(super) struct Scope<'a> {
     pub(super) facts: &'a TargetFacts,
+    /// The names of the rules that a person has overridden for this run.
+    overridden: &'a [&'a str],
     search_path: Vec<String>,
     created: BTreeSet<ObjectName>,
     dropped: BTreeSet<ObjectName>,
@@ -35,9 +38,10 @@ impl Size {
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn new(facts: &'a TargetFacts) -> Self {
+    pub(super) fn new(facts: &'a TargetFacts, overridden: &'a [&'a str]) -> Self {
         Self {
             facts,
+            overridden,
             search_path: facts.search_path.clone(),
             created: BTreeSet::new(),
             dropped: BTreeSet::new(),
@@ -52,6 +56,11 @@ impl<'a> Scope<'a> {
         self.search_path.clone_from(&self.facts.search_path);
         self.created.clear();
         self.dropped.clear();
+    }
+
+    /// Returns whether a person has overridden the rule for this run.
+    pub(super) fn is_overridden(&self, rule: &Rule) -> bool {
+        self.overridden.contains(&rule.name)
     }
 
     /// Returns the name with its schema, and by its name before the file if that changed.

@@ -1,24 +1,28 @@
 //! The judgement of one statement.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
-use squawk_syntax::{SourceFile, SyntaxKind};
+use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
 
 use super::draft::{Draft, Found};
 use super::facts::TargetFacts;
 use super::lock::{LockMode, TableLock};
-use super::rules::{Rule, SYNTAX_ERROR, TRANSACTION_CONTROL};
+use super::rules::{RUNS_CODE, Rule, SYNTAX_ERROR, TRANSACTION_CONTROL, UNKNOWN_STATEMENT};
 use super::scope::Scope;
+use super::syntax::names_under;
 use super::{Class, alter_table, create, data, drop, other, squawk};
-use crate::migrations::statement::Statement;
+use crate::migrations::statement::{ObjectName, Statement};
 
 /// The class of a statement, with the reasons and the locks.
 #[derive(Clone, Debug)]
 pub struct Judgement {
     /// The line of the statement in its file.
     pub line: usize,
-    /// The most severe class of the findings; *before* without any.
+    /// The most severe class of the findings that are not overridden; *before* without any.
     pub class: Class,
+    /// The most severe class of all findings.
+    pub class_without_overrides: Class,
     /// The rules that hold.
     pub findings: Vec<Finding>,
     /// The rules that would hold on another database, or are false alarms.
@@ -29,6 +33,9 @@ pub struct Judgement {
     pub fits_both: bool,
     /// The statement may take its time, with whatever is locked meanwhile.
     pub is_long: bool,
+    /// The tables, views, types, functions and indexes that the statement names, and those that it
+    /// locks; `None` where it may use others, too.
+    pub objects: Option<BTreeSet<ObjectName>>,
     /// The actions of an `ALTER TABLE` that has several: the class, and the statement alone.
     pub(super) actions: Vec<(Class, bool, String)>,
 }
@@ -42,6 +49,8 @@ pub struct Finding {
     pub line: usize,
     /// The safe form, in the statement's own names where that is possible.
     pub safe_form: String,
+    /// A person has overridden the rule for this run, so that it does not count for the class.
+    pub is_overridden: bool,
 }
 
 /// A rule that does not hold for a statement on this database.
@@ -57,7 +66,7 @@ pub struct Dismissal {
 
 /// Judges a statement without the rest of its file.
 pub fn judge_statement(statement: &Statement, facts: &TargetFacts) -> Judgement {
-    judge_in(statement, &mut Scope::new(facts))
+    judge_in(statement, &mut Scope::new(facts, &[]))
 }
 
 /// Returns the locks that a statement takes on tables that exist.
@@ -96,7 +105,11 @@ pub(super) fn judge_in(statement: &Statement, scope: &mut Scope<'_>) -> Judgemen
         kind if data::is_query(kind) => data::judge(&mut draft, &node),
         _ => other::judge(&mut draft, &node),
     }
-    let judgement = finish(draft);
+    let objects = objects(&draft, &node);
+    let judgement = Judgement {
+        objects,
+        ..finish(draft)
+    };
     match node.kind() {
         SyntaxKind::ALTER_TABLE => alter_table::apply(scope, &node),
         kind if create::is_creation(kind) => create::apply(scope, &node),
@@ -107,16 +120,17 @@ pub(super) fn judge_in(statement: &Statement, scope: &mut Scope<'_>) -> Judgemen
 }
 
 fn finish(draft: Draft<'_>) -> Judgement {
+    let is_overridden = |one: &Found| draft.scope.is_overridden(one.rule);
     let class_of = |range: &Range<usize>| {
-        let inside = draft
-            .found
-            .iter()
-            .filter(|one| range.contains(&one.range.start));
+        let counting = draft.found.iter().filter(|one| !is_overridden(one));
+        let inside = counting.filter(|one| range.contains(&one.range.start));
         inside
             .map(|one| one.rule.class)
             .max()
             .unwrap_or(Class::Before)
     };
+    let all = draft.found.iter().map(|one| one.rule.class);
+    let class_without_overrides = all.max().unwrap_or(Class::Before);
     let text = &draft.statement.text;
     let line = |at: usize| {
         let before = &text[..text.floor_char_boundary(at.min(text.len()))];
@@ -140,6 +154,7 @@ fn finish(draft: Draft<'_>) -> Judgement {
             .safe_form
             .clone()
             .unwrap_or_else(|| one.rule.safe_form.to_owned()),
+        is_overridden: is_overridden(one),
     };
     let dismissal = |(rule, range, because): &(&'static Rule, Range<usize>, String)| Dismissal {
         rule,
@@ -151,11 +166,51 @@ fn finish(draft: Draft<'_>) -> Judgement {
     Judgement {
         line: draft.statement.line,
         class,
+        class_without_overrides,
         findings,
         dismissed: draft.dismissed.iter().map(dismissal).collect(),
         fits_both: draft.fits_both && class == Class::Before,
         is_long: draft.is_long,
         actions,
         locks: draft.locks,
+        objects: None,
     }
+}
+
+/// Returns the objects that a statement uses; `None` where its code is not known.
+fn objects(draft: &Draft<'_>, node: &SyntaxNode) -> Option<BTreeSet<ObjectName>> {
+    use SyntaxKind as K;
+    let hides_its_objects =
+        |one: &Found| matches!(one.rule.name, RUNS_CODE | UNKNOWN_STATEMENT | SYNTAX_ERROR);
+    if draft.found.iter().any(hides_its_objects) {
+        return None;
+    }
+    let kinds = [
+        K::AGGREGATE_NAME,
+        K::DOMAIN,
+        K::DOMAIN_REF,
+        K::FUNCTION_NAME,
+        K::FUNCTION_NAME_REF,
+        K::INDEX,
+        K::INDEX_REF,
+        K::PROCEDURE_NAME,
+        K::PROCEDURE_NAME_REF,
+        K::RELATION_NAME,
+        K::RELATION_NAME_REF,
+        K::ROUTINE_NAME,
+        K::ROUTINE_NAME_REF,
+        K::SEQUENCE,
+        K::SEQUENCE_REF,
+        K::TABLE_NAME,
+        K::TABLE_NAME_REF,
+        K::TABLE_RELATION_NAME,
+        K::TYPE_NAME,
+        K::TYPE_NAME_REF,
+        K::VIEW,
+        K::VIEW_REF,
+    ];
+    let named = names_under(node, &kinds);
+    let named = named.iter().map(|name| draft.scope.resolve(name));
+    let locked = draft.locks.iter().map(|lock| lock.table.clone());
+    Some(named.chain(locked).collect())
 }

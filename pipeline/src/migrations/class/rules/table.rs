@@ -8,8 +8,8 @@ use super::{
     CHANGING_COLUMN_TYPE, CONCURRENT_INDEX, CONCURRENT_REINDEX, CONSTRAINT_MISSING_NOT_VALID,
     CREATE_RULE, CREATE_TRIGGER, DATA_CHANGE, DISALLOWED_UNIQUE, DOMAIN_COLUMN, DROP_OBJECT,
     INHERIT, LOCK_TABLE, LONG_WORK_UNDER_LOCK, RECREATE, REFRESH_VIEW, REWRITE_TABLE,
-    RUNNER_SETTING, RUNS_CODE, Rule, RuleSource, SERIAL_COLUMN, SYNTAX_ERROR, TRANSACTION_CONTROL,
-    TRUNCATE, UNKNOWN_STATEMENT,
+    RUNNER_SETTING, RUNS_CODE, Rule, RuleSource, SERIAL_COLUMN, SEVERAL_TABLES, SYNTAX_ERROR,
+    TRANSACTION_CONTROL, TRUNCATE, UNKNOWN_STATEMENT,
 };
 
 const fn squawk(
@@ -169,6 +169,12 @@ pub const RULES: &[Rule] = &[
         "all tables with the domain are locked while their rows are checked",
         "ADD CONSTRAINT … NOT VALID, and VALIDATE CONSTRAINT in a later file",
     )),
+    own(
+        SEVERAL_TABLES,
+        Class::Stop,
+        "the file locks several tables, and the users of one wait while it waits for another",
+        "a file for each table",
+    ),
     own(
         LOCK_TABLE,
         Class::Stop,

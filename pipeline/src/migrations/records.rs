@@ -1,0 +1,129 @@
+//! The records of applied migrations: the class of each, the rules that a person has overridden, and
+//! who applied it. The history is refinery's, and has no room for that.
+
+use serde::Serialize;
+use stagelink::Database;
+use stagelink::tokio_postgres::{Client, Error as DriverError, Row};
+
+use crate::error::{Error, ErrorKind};
+use crate::migrations::class::Class;
+use crate::migrations::enforcement::RuleOverride;
+use crate::migrations::server_words::describe;
+
+/// The name of the table, which is in the schema of the history.
+pub(crate) const RECORDS_TABLE: &str = "stagelink_migration_records";
+
+/// The record of a migration that `stagelink migrate` or `stagelink dev` applied.
+///
+/// A migration that refinery applied has none: its class is not known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct MigrationRecord {
+    /// The number.
+    pub version: i64,
+    /// The name, without number.
+    pub name: String,
+    /// The checksum that the history got, as a decimal number.
+    pub checksum: String,
+    /// The class by all rules that held, also those that were overridden; `None` for one that this
+    /// version does not know.
+    pub class: Option<Class>,
+    /// The rules that a person has overridden, with the reasons.
+    pub overridden: Vec<RuleOverride>,
+    /// The numbers of files before it that waited for `--after` at the time.
+    pub waiting: Vec<i64>,
+    /// The person or job that ran the command, as `user@host`; empty where that was not known.
+    pub applied_by: String,
+    /// The database role of its session.
+    pub role: String,
+    /// The time by the server's clock, in the format of RFC 3339.
+    pub applied_at: String,
+}
+
+/// The facts of a record that the database does not know by itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RecordFacts {
+    pub(super) class: &'static str,
+    pub(super) overridden: Vec<RuleOverride>,
+    pub(super) waiting: Vec<i64>,
+}
+
+/// Reads the records of a stage's database, in the order in which the migrations were applied.
+/// Without a table of records there are none.
+///
+/// # Errors
+///
+/// [`ErrorKind::Database`] when the database cannot be reached, or refuses the query.
+pub async fn records(database: &Database) -> Result<Vec<MigrationRecord>, Error> {
+    let what = "could not read the records of migrations";
+    let client = database.client().await;
+    let client = client.map_err(|error| Error::with_source(ErrorKind::Database, what, error))?;
+    let read = read(&client).await;
+    read.map_err(|error| Error::new(ErrorKind::Database, format!("{what}: {}", describe(&error))))
+}
+
+/// Reads the records through an open session.
+///
+/// # Errors
+///
+/// Those of the driver.
+pub(crate) async fn read(client: &Client) -> Result<Vec<MigrationRecord>, DriverError> {
+    let found = client.query_typed(FIND, &[]).await?;
+    let Some(table) = found.first().map(|row| row.get::<_, String>(0)) else {
+        return Ok(Vec::new());
+    };
+    let read = format!(
+        "SELECT version, name, checksum, class, overridden_rules, reasons, waiting, applied_by, \
+         role, pg_catalog.to_char(pg_catalog.timezone('UTC', applied_at), \
+         'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM {table} ORDER BY id"
+    );
+    let rows = client.query_typed(&read, &[]).await?;
+    Ok(rows.iter().map(record).collect())
+}
+
+fn record(row: &Row) -> MigrationRecord {
+    let [rules, reasons]: [Vec<String>; 2] = [4, 5].map(|at| row.get(at));
+    let overridden = rules.into_iter().zip(reasons);
+    MigrationRecord {
+        version: row.get(0),
+        name: row.get(1),
+        checksum: row.get(2),
+        class: Class::named(row.get(3)),
+        overridden: overridden
+            .map(|(rule, reason)| RuleOverride { rule, reason })
+            .collect(),
+        waiting: row.get(6),
+        applied_by: row.get(7),
+        role: row.get(8),
+        applied_at: row.get(9),
+    }
+}
+
+/// Creates the table beside the history, in its schema, where it is missing. The schema is quoted.
+///
+/// # Errors
+///
+/// Those of the driver.
+pub(super) async fn create(client: &Client, schema: &str) -> Result<(), DriverError> {
+    if !client.query_typed(FIND, &[]).await?.is_empty() {
+        return Ok(());
+    }
+    // Without an index but the key: rows are read all at once.
+    let create = format!(
+        "CREATE TABLE IF NOT EXISTS {schema}.{RECORDS_TABLE} (\
+         id int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY, version int8 NOT NULL, \
+         name text NOT NULL, checksum text NOT NULL, class text NOT NULL, \
+         overridden_rules text[] NOT NULL, reasons text[] NOT NULL, waiting int8[] NOT NULL, \
+         applied_by text NOT NULL, role text NOT NULL, applied_at timestamptz NOT NULL)"
+    );
+    client.batch_execute(&create).await
+}
+
+/// Finds the table beside the history, which is on the search path.
+const FIND: &str = "SELECT pg_catalog.quote_ident(n.nspname) \
+     OPERATOR(pg_catalog.||) '.' OPERATOR(pg_catalog.||) pg_catalog.quote_ident(r.relname) \
+     FROM pg_catalog.pg_class h \
+     JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) h.relnamespace \
+     JOIN pg_catalog.pg_class r ON r.relnamespace OPERATOR(pg_catalog.=) h.relnamespace \
+     WHERE h.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass('refinery_schema_history') \
+     AND r.relname OPERATOR(pg_catalog.=) 'stagelink_migration_records'";
