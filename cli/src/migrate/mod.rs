@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use stagelink::{Database, Settings, Stage};
+use stagelink::{Database, DatabaseInfo, Settings, Stage};
 use stagelink_pipeline::{
     DeployPhase, Disagreement, Enforcement, MigrationEvent, MigrationFolder, MigrationOptions,
     MigrationPlan, RuleOverride, SettingsFile, ensure_own_stage,
@@ -48,18 +48,24 @@ async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
     let folder = folder(&options.local.project, options.migrations.as_deref())?;
     let folder = MigrationFolder::read(&folder)?;
     let limits = limits(options)?;
-    let database = database(options.stage.as_deref(), &options.local).await?;
-
-    let step = Step::begin("database");
-    let found = database
-        .inspect()
-        .await
-        .context("could not connect to the database that is to be migrated")?;
-    ensure_own_stage(&found)?;
+    let (database, found) = match connect(options).await {
+        Ok(connected) => connected,
+        Err(error) => {
+            // The next attempt does not have to find these out.
+            for problem in folder.unusable_files() {
+                note(format_args!(
+                    "note: unless it is applied already: {problem}"
+                ));
+            }
+            return Err(error);
+        }
+    };
+    let step = Step::begin("plan");
     let plan = MigrationPlan::make(&database, &folder, &limits).await?;
     step.done(&format!(
-        "{} at {}, stage {}",
-        found.database, found.server, found.stage
+        "{} of {} to apply",
+        plan.applying().count(),
+        plan.pending().len()
     ));
     let mut report = Report::new(&found, &plan);
     for unused in plan.unused_overrides() {
@@ -98,6 +104,22 @@ async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
         true => print_json(&report),
         false => print(report.summary()),
     }
+}
+
+/// Finds the stage's database, and makes sure that it is that stage's.
+async fn connect(options: &MigrateOptions) -> anyhow::Result<(Database, DatabaseInfo)> {
+    let database = database(options.stage.as_deref(), &options.local).await?;
+    let step = Step::begin("database");
+    let found = database
+        .inspect()
+        .await
+        .context("could not connect to the database that is to be migrated")?;
+    ensure_own_stage(&found)?;
+    step.done(&format!(
+        "{} at {}, stage {}",
+        found.database, found.server, found.stage
+    ));
+    Ok((database, found))
 }
 
 /// Applies the migrations of a folder to a stage's database, without a question. Returns their

@@ -1,4 +1,7 @@
 //! A file of one statement without a transaction, recorded after it.
+//!
+//! Its beginning is recorded, too: where a run ended between statement and record, the next one knows
+//! that what the server calls done is this file's work.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +16,8 @@ use crate::migrations::file::MigrationFile;
 use crate::migrations::lock;
 use crate::migrations::observer::{Observation, SessionLost};
 use crate::migrations::pauses::Pauses;
-use crate::migrations::records::RecordFacts;
+use crate::migrations::records::{self, RecordFacts};
+use crate::migrations::reindex;
 use crate::migrations::server_words::{describe, position, sqlstate};
 use crate::migrations::session::milliseconds;
 use crate::migrations::statement::{ConcurrentIndex, Statement};
@@ -34,14 +38,37 @@ pub(super) async fn apply(
 ) -> Result<(), Error> {
     let is_patient = statement.has(&["CONCURRENTLY"]);
     let mut pauses = Pauses::new(run.options.wait);
+    let was_begun = begin(run, file, facts).await?;
     loop {
         prepare(run, file, is_patient).await?;
+        if was_begun {
+            drop_leftovers(run, file, statement).await?;
+        }
         let (done, sessions) = execute(run, file, &statement.text).await;
         let failure = match done {
             Ok(Ok(())) => return record(run, file, facts).await,
             Ok(Err(error)) => error,
             Err(lost) => return Err(lost_session(run, file, lost)),
         };
+        if was_begun && shows_that_it_is_done(statement, &failure) {
+            (run.listener)(&MigrationEvent::WasDone { file });
+            return record(run, file, facts).await;
+        }
+        if sqlstate(&failure) == Some("55000")
+            && let Some(finalize) = finalize(statement)
+        {
+            (run.listener)(&MigrationEvent::FinishesDetach { file });
+            let (done, sessions) = execute(run, file, &finalize).await;
+            return match done {
+                Ok(Ok(())) => record(run, file, facts).await,
+                Ok(Err(error)) => {
+                    let left = "an earlier run began to detach the partition, and this one could \
+                                not end it";
+                    Err(failed(run, file, statement, &error, &sessions, left))
+                }
+                Err(lost) => Err(lost_session(run, file, lost)),
+            };
+        }
         // A procedure may have committed a part of its work.
         let leaves_parts = ["CALL", "DO"].iter().any(|word| statement.begins(&[word]));
         let is_busy = is_of_busy_table(&failure) && !leaves_parts;
@@ -49,10 +76,106 @@ pub(super) async fn apply(
             try_again(run, file, &pauses, pause, &sessions).await;
             continue;
         }
-        let left = "it ran without a transaction, so what it did before that is still there, and it \
-                    is not recorded: the next run begins it again";
-        return Err(failed(run, file, statement, &failure, &sessions, left));
+        let left = left_by(run, file, statement, was_begun).await;
+        return Err(failed(run, file, statement, &failure, &sessions, &left));
     }
+}
+
+/// Records that the statement begins. Returns whether an earlier run had begun it.
+async fn begin(run: &Run<'_>, file: &MigrationFile, facts: &RecordFacts) -> Result<bool, Error> {
+    run.begin(file).await?;
+    let what = format!("{} was not begun", file.path());
+    let begun = records::begin(
+        &run.session.client,
+        &run.history,
+        file,
+        facts,
+        &run.options.applied_by,
+    );
+    run.session.answered(&what, begun).await
+}
+
+/// Returns whether the server's refusal says that there is nothing left to do: what is to be created
+/// exists, or what is to be dropped does not.
+fn shows_that_it_is_done(statement: &Statement, error: &DriverError) -> bool {
+    let codes: &[&str] = if statement.begins(&["CREATE"]) {
+        &["42P04", "42710", "42P07"]
+    } else if statement.begins(&["DROP"]) || statement.has(&["DETACH", "PARTITION"]) {
+        &["42704", "42P01", "3D000"]
+    } else {
+        &[]
+    };
+    sqlstate(error).is_some_and(|code| codes.contains(&code))
+}
+
+/// Returns the statement that ends a `DETACH PARTITION … CONCURRENTLY` which was interrupted.
+fn finalize(statement: &Statement) -> Option<String> {
+    if statement.needs_no_transaction() != Some("DETACH PARTITION CONCURRENTLY") {
+        return None;
+    }
+    let last = statement.tokens.last()?;
+    Some(format!("{}FINALIZE", &statement.text[..last.range.start]))
+}
+
+/// Drops what an interrupted `REINDEX CONCURRENTLY` has left.
+async fn drop_leftovers(
+    run: &mut Run<'_>,
+    file: &MigrationFile,
+    statement: &Statement,
+) -> Result<(), Error> {
+    let looking = format!("{} was not begun", file.path());
+    let leftovers = reindex::leftovers(&run.session.client, statement);
+    for index in run.session.answered(&looking, leftovers).await? {
+        let event = MigrationEvent::DropsInvalidIndex {
+            file,
+            index: &index,
+        };
+        (run.listener)(&event);
+        let drop_index = format!("DROP INDEX CONCURRENTLY IF EXISTS {index}");
+        let (done, sessions) = execute(run, file, &drop_index).await;
+        match done {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let left = format!("the invalid index {index} could not be dropped");
+                return Err(failed(run, file, statement, &error, &sessions, &left));
+            }
+            Err(lost) => return Err(lost_session(run, file, lost)),
+        }
+    }
+    Ok(())
+}
+
+/// Returns the end of the message of a statement that the server refused. One that this run began
+/// counts as begun no more, unless it left something.
+async fn left_by(
+    run: &Run<'_>,
+    file: &MigrationFile,
+    statement: &Statement,
+    was_begun: bool,
+) -> String {
+    let client = &run.session.client;
+    let leftovers = reindex::leftovers(client, statement).await;
+    let leftovers = leftovers.unwrap_or_default();
+    if !leftovers.is_empty() {
+        return format!(
+            "it left the invalid index {}, which slows the table's writes: the next run drops it \
+             and begins again",
+            leftovers.join(" and ")
+        );
+    }
+    if !was_begun {
+        let forgotten = records::forget(client, &run.history, file);
+        let what = "could not record the end of the statement";
+        let _ = run.session.answered(what, forgotten).await;
+    }
+    let mut left =
+        "it ran without a transaction, so what it did before that is still there, and it \
+                    is not recorded: the next run begins it again"
+            .to_owned();
+    if statement.begins(&["DROP"]) && !statement.has(&["IF", "EXISTS"]) {
+        left.push_str("; if it was dropped by hand, add IF EXISTS to the statement");
+    }
+    left
 }
 
 /// Creates and records an index CONCURRENTLY.
@@ -85,6 +208,13 @@ pub(super) async fn apply_index(
             IndexState::Taken { table } => {
                 let reason =
                     format!("the index {name} exists on another table, {table}: name it otherwise");
+                return Err(refused(run, file, statement, &reason));
+            }
+            IndexState::NoIndex => {
+                let reason = format!(
+                    "the name {name} is taken by a table, a view or a sequence: name the index \
+                     otherwise"
+                );
                 return Err(refused(run, file, statement, &reason));
             }
             IndexState::BeingBuilt(builder) => {

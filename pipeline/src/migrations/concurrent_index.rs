@@ -8,7 +8,7 @@ use stagelink::tokio_postgres::{Client, Error as DriverError};
 use crate::migrations::event::OtherSession;
 use crate::migrations::observer::other_session;
 use crate::migrations::session::milliseconds;
-use crate::migrations::statement::{ConcurrentIndex, Statement};
+use crate::migrations::statement::{ConcurrentIndex, ObjectName, Statement};
 
 /// The index of a statement, as it is in the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(super) enum IndexState {
         /// The other table.
         table: String,
     },
+    /// A table, a view or a sequence has the name.
+    NoIndex,
     /// It is invalid, and a session is building it.
     BeingBuilt(OtherSession),
     /// It is invalid: a build failed, or was interrupted.
@@ -53,6 +55,9 @@ pub(super) async fn look_up(
         return Ok(IndexState::Absent);
     };
     let oid: u32 = row.get(0);
+    if row.get::<_, Option<bool>>(1).is_none() {
+        return Ok(IndexState::NoIndex);
+    }
     if !row.get::<_, bool>(1) {
         return Ok(IndexState::Taken { table: row.get(2) });
     }
@@ -126,18 +131,20 @@ impl Probe {
             true => on + 2,
             false => on + 1,
         };
-        let (_, end) = statement.name_at(start)?;
-        let table = statement.tokens.get(start)?.range.start
-            ..statement.tokens.get(end.checked_sub(1)?)?.range.end;
+        let (name, end) = statement.name_at(start)?;
+        let last = statement.tokens.get(end.checked_sub(1)?)?.range.clone();
+        let table = statement.tokens.get(start)?.range.start..last.end;
         let table_name = statement.text.get(table.clone())?;
-        let rest = statement.text.get(table.end..)?;
+        let rest = without_schema(statement, &name, end);
+        let own_name = statement.text.get(last)?;
         let unique = match statement.is_word(1, "UNIQUE") {
             true => "UNIQUE ",
             false => "",
         };
         Some(Self {
-            create_table: format!("CREATE TEMPORARY TABLE {PROBE} (LIKE {table_name})"),
-            create_index: format!("CREATE {unique}INDEX {PROBE}_index ON pg_temp.{PROBE}{rest}"),
+            // Its expressions may name the table.
+            create_table: format!("CREATE TEMPORARY TABLE {own_name} (LIKE {table_name})"),
+            create_index: format!("CREATE {unique}INDEX {PROBE} ON pg_temp.{own_name}{rest}"),
         })
     }
 
@@ -146,12 +153,43 @@ impl Probe {
         let limit = format!("SET LOCAL lock_timeout = {timeout}; {}", self.create_table);
         client.batch_execute(&limit).await?;
         client.batch_execute(&self.create_index).await?;
-        let definition = format!(
-            "SELECT pg_catalog.pg_get_indexdef('pg_temp.{PROBE}_index'::pg_catalog.regclass)"
-        );
+        let definition =
+            format!("SELECT pg_catalog.pg_get_indexdef('pg_temp.{PROBE}'::pg_catalog.regclass)");
         let rows = client.query_typed(&definition, &[]).await?;
         Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
     }
+}
+
+/// Returns the statement after the table's name, where the names of columns that begin with the table's
+/// schema are without it.
+fn without_schema(statement: &Statement, table: &ObjectName, end: usize) -> String {
+    let mut rest = String::new();
+    let mut at = match end
+        .checked_sub(1)
+        .and_then(|last| statement.tokens.get(last))
+    {
+        Some(last) => last.range.end,
+        None => return rest,
+    };
+    let mut number = end;
+    while let Some(token) = statement.tokens.get(number) {
+        let of_table = statement.name_at(number).filter(|(name, after)| {
+            // Schema, table and column, with the points between them.
+            after - number == 5 && name.schema.as_ref() == Some(&table.name)
+        });
+        if let Some((_, after)) = of_table
+            && let Some(table_token) = statement.tokens.get(number + 2)
+            && let Some(last) = statement.tokens.get(after - 1)
+        {
+            rest.push_str(&statement.text[at..token.range.start]);
+            rest.push_str(&statement.text[table_token.range.start..last.range.end]);
+            (at, number) = (last.range.end, after);
+        } else {
+            number += 1;
+        }
+    }
+    rest.push_str(&statement.text[at..]);
+    rest
 }
 
 /// Returns what an index is, without its own name and that of its table.
@@ -167,7 +205,7 @@ const LOOK_UP: &str = "SELECT c.oid, i.indrelid = t.oid, i.indrelid::pg_catalog.
      ::pg_catalog.text, i.indisvalid AND i.indisready, pg_catalog.pg_get_indexdef(c.oid) \
      FROM pg_catalog.pg_class t \
      JOIN pg_catalog.pg_class c ON c.relnamespace = t.relnamespace AND c.relname = $2 \
-     JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid \
+     LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid \
      WHERE t.oid = pg_catalog.to_regclass($1)";
 
 /// Sessions that build an index. Of another role's session the index is hidden, so that it may be
@@ -190,14 +228,18 @@ mod tests {
             (
                 "CREATE INDEX CONCURRENTLY a ON b (c)",
                 "(LIKE b)",
-                "CREATE INDEX stagelink_index_probe_index ON pg_temp.stagelink_index_probe (c)",
+                "CREATE INDEX stagelink_index_probe ON pg_temp.b (c)",
+            ),
+            (
+                "CREATE INDEX CONCURRENTLY a ON b (lower(b.c), (public.b.d + 1)) WHERE s.b.c > ''",
+                "(LIKE b)",
+                "CREATE INDEX stagelink_index_probe ON pg_temp.b (lower(b.c), (b.d + 1)) WHERE b.c > ''",
             ),
             (
                 "create unique index concurrently if not exists \"on\" on only S.\"B c\" \
                  using btree (lower(x)) where y = ' on '",
                 "(LIKE S.\"B c\")",
-                "CREATE UNIQUE INDEX stagelink_index_probe_index ON \
-                 pg_temp.stagelink_index_probe using btree (lower(x)) where y = ' on '",
+                "CREATE UNIQUE INDEX stagelink_index_probe ON pg_temp.\"B c\" using btree (lower(x)) where y = ' on '",
             ),
         ] {
             let statements = split_statements(sql).expect("a statement");

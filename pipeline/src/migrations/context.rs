@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::migrations::event::MigrationListener;
 use crate::migrations::file::MigrationFile;
 use crate::migrations::history::History;
+use crate::migrations::lock;
 use crate::migrations::observer::Observer;
 use crate::migrations::options::MigrationOptions;
 use crate::migrations::session::Session;
@@ -23,6 +24,8 @@ impl Run<'_> {
         let what = format!("could not begin {}", file.path());
         let name = file.to_string();
         let ready = self.session.reset(&name);
-        self.session.answered(&what, ready).await
+        self.session.answered(&what, ready).await?;
+        let released = lock::release_others(&self.session.client);
+        self.session.answered(&what, released).await
     }
 }

@@ -104,6 +104,17 @@ pub enum MigrationEvent<'a> {
         /// The index.
         index: &'a str,
     },
+    /// The server says that the statement of an earlier run, which was interrupted, is done: the file
+    /// counts as applied.
+    WasDone {
+        /// The file.
+        file: &'a MigrationFile,
+    },
+    /// An earlier run began to detach a partition. It is detached to the end.
+    FinishesDetach {
+        /// The file.
+        file: &'a MigrationFile,
+    },
     /// A file is applied and recorded.
     Applied {
         /// The file.
@@ -167,6 +178,15 @@ impl fmt::Display for MigrationEvent<'_> {
             }
             Self::IndexExists { file, index } => {
                 write!(f, "{file}: the index {index} is there already and valid")
+            }
+            Self::WasDone { file } => {
+                write!(
+                    f,
+                    "{file}: an earlier run has done it, and did not record it"
+                )
+            }
+            Self::FinishesDetach { file } => {
+                write!(f, "{file}: ending the DETACH PARTITION of an earlier run")
             }
             Self::Applied { file, elapsed } => {
                 write!(f, "{file} applied ({:.1} s)", elapsed.as_secs_f64())

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use unicode_normalization::UnicodeNormalization as _;
+
 /// The longest name that the history's column takes, in characters.
 const LONGEST_NAME: usize = 255;
 
@@ -23,6 +25,13 @@ impl NameProblem {
     /// Returns the number that the file was probably meant to have.
     pub(super) fn version(&self) -> Option<i64> {
         Some(self.suggestion.as_ref()?.version)
+    }
+
+    /// Suggests another number, since that one is taken.
+    pub(super) fn set_version(&mut self, version: i64) {
+        if let Some(suggestion) = &mut self.suggestion {
+            suggestion.version = version;
+        }
     }
 }
 
@@ -46,7 +55,11 @@ impl fmt::Display for NameProblem {
 }
 
 /// Parses the name of a file. `None` is a file that is no migration and does not look like one.
+///
+/// A letter with its accent is one character, also where the file system keeps them apart, as that of
+/// macOS may: the history has the name, and the checksum depends on it.
 pub(super) fn parse(file: &str) -> Option<Result<ParsedName, NameProblem>> {
+    let file = &composed(file);
     if file.starts_with('.') {
         return None;
     }
@@ -136,6 +149,26 @@ fn suggestion(stem: &str) -> Option<ParsedName> {
     (!has_fraction && !name.is_empty()).then_some(ParsedName { version, name })
 }
 
+/// Returns a text with composed letters (Unicode's form NFC).
+pub(super) fn composed(text: &str) -> String {
+    text.nfc().collect()
+}
+
+/// Returns the name in a text that may be a whole file's name, such as `V9__add_mail.sql`.
+pub(super) fn name_within(text: &str) -> &str {
+    let file = text.rsplit(['/', '\\']).next().unwrap_or(text).trim();
+    let stem = match file.char_indices().rev().nth(3) {
+        Some((at, '.')) if file[at..].eq_ignore_ascii_case(".sql") => &file[..at],
+        _ => file,
+    };
+    let numbered = stem.strip_prefix(['V', 'v']).and_then(|rest| {
+        let (number, name) = rest.split_once("__")?;
+        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then_some(name)
+    });
+    numbered.unwrap_or(stem)
+}
+
 /// Turns a text into a name of a migration: other characters become underscores. Empty where
 /// nothing is left.
 pub(super) fn as_name(text: &str) -> String {
@@ -173,9 +206,30 @@ mod tests {
             ("V2__Größe.sql", 2, "Größe"),
             ("V3___a.sql", 3, "_a"),
             ("V3__a__b.sql", 3, "a__b"),
+            // Letters whose accent is a character of its own.
+            ("V4__Gro\u{308}\u{df}e.sql", 4, "Gr\u{f6}\u{df}e"),
         ] {
             let parsed = parse(file).expect("a migration").expect("a good name");
             assert_eq!((parsed.version, &*parsed.name), (version, name), "{file}");
+        }
+    }
+
+    #[test]
+    fn name_is_found_in_that_of_a_file() {
+        for (text, name) in [
+            ("add_mail", "add_mail"),
+            ("add mail.sql", "add mail"),
+            ("x.SQL", "x"),
+            ("V9__x", "x"),
+            ("v9__x.sql", "x"),
+            ("migrations/V10__x.sql", "x"),
+            ("V2_x", "V2_x"),
+            ("2fa_codes", "2fa_codes"),
+            ("Vx__y", "Vx__y"),
+            (".sql", ""),
+            ("", ""),
+        ] {
+            assert_eq!(name_within(text), name, "{text}");
         }
     }
 

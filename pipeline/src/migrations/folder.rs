@@ -1,6 +1,6 @@
 //! The folder of migrations: reads it, and judges all its names before anything starts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,8 @@ use stagelink::one_line;
 
 use crate::error::{Error, ErrorKind};
 use crate::migrations::file::MigrationFile;
-use crate::migrations::file_name::{self, ParsedName};
+use crate::migrations::file_name::{self, NameProblem, ParsedName};
+use crate::migrations::script::Script;
 
 /// The migrations of a project, in the order of their numbers.
 #[derive(Clone, Debug)]
@@ -40,20 +41,20 @@ impl MigrationFolder {
         paths.sort();
         let mut files = Vec::new();
         let mut problems = Vec::new();
-        let mut highest = 0;
+        let mut misnamed = Vec::new();
+        let mut taken = BTreeSet::new();
         for relative in paths {
             let shown = one_line(relative.display()).to_string();
             let name = relative.file_name().unwrap_or_default();
             let parsed = match file_name::parse(&name.to_string_lossy()) {
                 None => continue,
                 Some(Err(problem)) => {
-                    highest = highest.max(problem.version().unwrap_or(0));
-                    problems.push(format!("{shown} {problem}"));
+                    misnamed.push((shown, problem));
                     continue;
                 }
                 Some(Ok(parsed)) => parsed,
             };
-            highest = highest.max(parsed.version);
+            taken.insert(parsed.version);
             match read_sql(&path.join(&relative)) {
                 Ok(sql) => {
                     let ParsedName { version, name } = parsed;
@@ -63,7 +64,11 @@ impl MigrationFolder {
             }
         }
         files.sort_by_key(MigrationFile::version);
-        problems.extend(shared_numbers(&files, highest));
+        let named = misnamed.iter().filter_map(|(_, problem)| problem.version());
+        let highest = named.chain(taken.last().copied()).max();
+        let mut next = highest.unwrap_or(0).saturating_add(1);
+        problems.extend(bad_names(misnamed, taken, &mut next));
+        problems.extend(shared_numbers(&files, &mut next));
         match problems.len() {
             0 => Ok(Self {
                 path: path.to_owned(),
@@ -92,6 +97,13 @@ impl MigrationFolder {
     /// Returns the migrations, in the order of their numbers.
     pub fn files(&self) -> &[MigrationFile] {
         &self.files
+    }
+
+    /// Returns what is wrong with files that no database could take, such as one without a statement.
+    /// One that a database has already does no harm.
+    pub fn unusable_files(&self) -> Vec<String> {
+        let read = self.files.iter().map(Script::read);
+        read.filter_map(Result::err).flatten().collect()
     }
 
     /// Returns the number after the largest; 1 in an empty folder.
@@ -136,14 +148,32 @@ fn read_sql(path: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "is not in UTF-8: save it as UTF-8".to_owned())
 }
 
-/// Returns the problems of files that share a number. `highest` is the largest number in the folder,
-/// also of files that cannot be used.
-fn shared_numbers(files: &[MigrationFile], highest: i64) -> Vec<String> {
+/// Returns the problems of files with a bad name, each with a name of its own: one whose number is taken
+/// gets the next free one.
+fn bad_names(
+    misnamed: Vec<(String, NameProblem)>,
+    mut taken: BTreeSet<i64>,
+    next: &mut i64,
+) -> Vec<String> {
+    let problems = misnamed.into_iter().map(|(path, mut problem)| {
+        if let Some(version) = problem.version()
+            && !taken.insert(version)
+        {
+            problem.set_version(*next);
+            taken.insert(*next);
+            *next = next.saturating_add(1);
+        }
+        format!("{path} {problem}")
+    });
+    problems.collect()
+}
+
+/// Returns the problems of files that share a number. `next` is the next one that is free.
+fn shared_numbers(files: &[MigrationFile], next: &mut i64) -> Vec<String> {
     let mut by_version: BTreeMap<i64, Vec<&MigrationFile>> = BTreeMap::new();
     for file in files {
         by_version.entry(file.version()).or_default().push(file);
     }
-    let mut next = highest.saturating_add(1);
     let mut problems = Vec::new();
     for (version, files) in by_version {
         let [.., last] = &*files else { continue };
@@ -157,7 +187,7 @@ fn shared_numbers(files: &[MigrationFile], highest: i64) -> Vec<String> {
             paths.join(" and "),
             last.name()
         ));
-        next = next.saturating_add(1);
+        *next = next.saturating_add(1);
     }
     problems
 }
@@ -227,5 +257,25 @@ mod tests {
     fn missing_folder_is_an_error() {
         let error = MigrationFolder::read(Path::new("no/such/folder")).unwrap_err();
         assert!(error.to_string().contains("no/such/folder"), "{error}");
+    }
+
+    #[test]
+    fn each_bad_name_gets_a_name_of_its_own() {
+        let folder = folder(&[
+            ("5_foo.sql", "SELECT 1"),
+            ("v5__foo.sql", "SELECT 1"),
+            ("V7__good.sql", "SELECT 1"),
+            ("7_good.sql", "SELECT 1"),
+        ]);
+        let error = MigrationFolder::read(folder.path())
+            .unwrap_err()
+            .to_string();
+        for part in [
+            "5_foo.sql does not begin with V and a number: rename it to V5__foo.sql",
+            "v5__foo.sql begins with a lower-case v: rename it to V9__foo.sql",
+            "7_good.sql does not begin with V and a number: rename it to V8__good.sql",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
     }
 }

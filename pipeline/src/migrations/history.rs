@@ -110,7 +110,9 @@ impl History {
         let insert = format!(
             "WITH history AS (INSERT INTO {table} (version, name, applied_on, checksum) VALUES \
              ($1::pg_catalog.int8, $2, pg_catalog.to_char(pg_catalog.timezone('UTC', \
-             pg_catalog.clock_timestamp()), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), $3)) \
+             pg_catalog.clock_timestamp()), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), $3)), \
+             begun AS (DELETE FROM {schema}.{RECORDS_TABLE} WHERE version = $1 \
+             AND applied_at IS NULL) \
              INSERT INTO {schema}.{RECORDS_TABLE} (version, name, checksum, class, \
              overridden_rules, reasons, waiting, applied_by, role, applied_at) VALUES \
              ($1, $2, $3, $4, $5, $6, $7, $8, session_user, pg_catalog.clock_timestamp())"

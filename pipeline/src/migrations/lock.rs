@@ -72,6 +72,25 @@ pub(super) async fn is_held_here(client: &Client) -> Result<bool, DriverError> {
     Ok(row.first().is_some_and(|row| row.get(0)))
 }
 
+/// Gives back the advisory locks of the session but this one: a file has taken them, and the next file
+/// is not to hold them.
+///
+/// # Errors
+///
+/// Those of the driver.
+pub(super) async fn release_others(client: &Client) -> Result<(), DriverError> {
+    let [high, low] = halves();
+    // A lock that was taken several times has to be given back as often.
+    loop {
+        let rows = client
+            .query_typed(RELEASE_OTHERS, &[(&high, Type::OID), (&low, Type::OID)])
+            .await?;
+        if !rows.iter().any(|row| row.get(0)) {
+            return Ok(());
+        }
+    }
+}
+
 async fn try_lock(client: &Client) -> Result<bool, DriverError> {
     let lock = "SELECT pg_catalog.pg_try_advisory_lock($1)";
     let rows = client.query_typed(lock, &[(&KEY, Type::INT8)]).await?;
@@ -115,6 +134,25 @@ fn is_held(session: &Session, wait: Duration, holder: Option<OtherSession>) -> E
 
 /// The key of the advisory lock: the letters `stagelin`.
 const KEY: i64 = i64::from_be_bytes(*b"stagelin");
+
+/// Releases each of the session's other locks once. A key is one number, or two of half the width.
+const RELEASE_OTHERS: &str = "\
+SELECT CASE
+        WHEN objsubid = 1 AND mode = 'ExclusiveLock' THEN pg_catalog.pg_advisory_unlock(whole)
+        WHEN objsubid = 1 THEN pg_catalog.pg_advisory_unlock_shared(whole)
+        WHEN mode = 'ExclusiveLock' THEN pg_catalog.pg_advisory_unlock(high, low)
+        ELSE pg_catalog.pg_advisory_unlock_shared(high, low)
+    END
+FROM (SELECT objsubid, mode,
+        (classid::pg_catalog.int8 << 32) | objid::pg_catalog.int8 AS whole,
+        classid::pg_catalog.int8::pg_catalog.bit(32)::pg_catalog.int4 AS high,
+        objid::pg_catalog.int8::pg_catalog.bit(32)::pg_catalog.int4 AS low
+    FROM pg_catalog.pg_locks
+    WHERE locktype = 'advisory' AND granted AND pid = pg_catalog.pg_backend_pid()
+        AND database = (SELECT oid FROM pg_catalog.pg_database
+            WHERE datname = pg_catalog.current_database())
+        AND NOT (objsubid = 1 AND classid = $1 AND objid = $2)
+    OFFSET 0) AS held";
 
 /// Returns the key as `pg_locks` shows it.
 fn halves() -> [u32; 2] {

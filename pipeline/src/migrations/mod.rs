@@ -24,6 +24,7 @@ mod options;
 mod pauses;
 mod plan;
 mod records;
+mod reindex;
 mod run;
 mod script;
 mod server_words;

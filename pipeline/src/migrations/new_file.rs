@@ -6,18 +6,19 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::error::{Error, ErrorKind};
-use crate::migrations::file_name::as_name;
+use crate::migrations::file_name::{as_name, composed, name_within};
 use crate::migrations::folder::MigrationFolder;
 
 impl MigrationFolder {
     /// Creates an empty migration with the number after the largest: the time, where the newest file
-    /// has one as its number, or where `with_timestamp` asks for it. Returns its path.
+    /// has one as its number, or where `with_timestamp` asks for it. Returns its path. Of a name such
+    /// as `V9__add_mail.sql` the number and the extension are left out.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Settings`] when the name has no letter or digit, or the file cannot be written.
     pub fn create_file(&self, name: &str, with_timestamp: bool) -> Result<PathBuf, Error> {
-        let name = as_name(&name.trim().to_lowercase());
+        let name = as_name(&composed(&name_within(name).to_lowercase()));
         if name.is_empty() {
             return Err(Error::new(
                 ErrorKind::Settings,
@@ -124,7 +125,10 @@ mod tests {
         };
         assert_eq!(create("Add mail!", false).unwrap(), "V1__add_mail.sql");
         assert_eq!(create("add-index", false).unwrap(), "V2__add_index.sql");
+        assert_eq!(create("x.sql", false).unwrap(), "V3__x.sql");
+        assert_eq!(create("V9__y", false).unwrap(), "V4__y.sql");
         assert!(create("…", false).is_err());
+        assert!(create("V9__.sql", false).is_err());
         let timed = create("timed", true).unwrap();
         assert!(timed.starts_with("V20") && timed.len() == 26, "{timed}");
         let next = create("next", false).unwrap();

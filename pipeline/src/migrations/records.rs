@@ -3,11 +3,14 @@
 
 use serde::Serialize;
 use stagelink::Database;
+use stagelink::tokio_postgres::types::Type;
 use stagelink::tokio_postgres::{Client, Error as DriverError, Row};
 
 use crate::error::{Error, ErrorKind};
 use crate::migrations::class::Class;
 use crate::migrations::enforcement::RuleOverride;
+use crate::migrations::file::MigrationFile;
+use crate::migrations::history::History;
 use crate::migrations::server_words::describe;
 
 /// The name of the table, which is in the schema of the history.
@@ -75,7 +78,7 @@ pub(crate) async fn read(client: &Client) -> Result<Vec<MigrationRecord>, Driver
     let read = format!(
         "SELECT version, name, checksum, class, overridden_rules, reasons, waiting, applied_by, \
          role, pg_catalog.to_char(pg_catalog.timezone('UTC', applied_at), \
-         'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM {table} ORDER BY id"
+         'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM {table} WHERE applied_at IS NOT NULL ORDER BY id"
     );
     let rows = client.query_typed(&read, &[]).await?;
     Ok(rows.iter().map(record).collect())
@@ -108,15 +111,70 @@ pub(super) async fn create(client: &Client, schema: &str) -> Result<(), DriverEr
     if !client.query_typed(FIND, &[]).await?.is_empty() {
         return Ok(());
     }
-    // Without an index but the key: rows are read all at once.
+    // A row without a time is a statement that runs without a transaction, or was interrupted.
     let create = format!(
         "CREATE TABLE IF NOT EXISTS {schema}.{RECORDS_TABLE} (\
          id int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY, version int8 NOT NULL, \
          name text NOT NULL, checksum text NOT NULL, class text NOT NULL, \
          overridden_rules text[] NOT NULL, reasons text[] NOT NULL, waiting int8[] NOT NULL, \
-         applied_by text NOT NULL, role text NOT NULL, applied_at timestamptz NOT NULL)"
+         applied_by text NOT NULL, role text NOT NULL, applied_at timestamptz)"
     );
     client.batch_execute(&create).await
+}
+
+/// Records that a file begins which runs without a transaction. Returns whether it was begun before, by
+/// a run that did not come to its end.
+///
+/// # Errors
+///
+/// Those of the driver.
+pub(super) async fn begin(
+    client: &Client,
+    history: &History,
+    file: &MigrationFile,
+    facts: &RecordFacts,
+    applied_by: &str,
+) -> Result<bool, DriverError> {
+    let schema = &history.schema;
+    let begin = format!(
+        "WITH earlier AS (SELECT FROM {schema}.{RECORDS_TABLE} WHERE version = $1 \
+         AND checksum = $2 AND applied_at IS NULL), \
+         begun AS (INSERT INTO {schema}.{RECORDS_TABLE} (version, name, checksum, class, \
+         overridden_rules, reasons, waiting, applied_by, role) SELECT $1, $3, $2, $4, '{{}}', '{{}}', \
+         '{{}}', $5, session_user WHERE NOT EXISTS (TABLE earlier)) \
+         SELECT EXISTS (TABLE earlier)"
+    );
+    let checksum = history.checksum(file).to_string();
+    let rows = client
+        .query_typed(
+            &begin,
+            &[
+                (&file.version(), Type::INT8),
+                (&checksum, Type::TEXT),
+                (&file.name(), Type::TEXT),
+                (&facts.class, Type::TEXT),
+                (&applied_by, Type::TEXT),
+            ],
+        )
+        .await?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
+/// Forgets that a file was begun: the server refused its statement.
+///
+/// # Errors
+///
+/// Those of the driver.
+pub(super) async fn forget(
+    client: &Client,
+    history: &History,
+    file: &MigrationFile,
+) -> Result<(), DriverError> {
+    let schema = &history.schema;
+    let forget =
+        format!("DELETE FROM {schema}.{RECORDS_TABLE} WHERE version = $1 AND applied_at IS NULL");
+    let version = [(&file.version() as _, Type::INT8)];
+    client.execute_typed(&forget, &version).await.map(|_| ())
 }
 
 /// Finds the table beside the history, which is on the search path.

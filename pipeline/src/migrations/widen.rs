@@ -3,6 +3,7 @@
 use stagelink::tokio_postgres::types::Type;
 use stagelink::tokio_postgres::{Client, Error as DriverError};
 use stagelink::{Database, Stage};
+use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
 use crate::migrations::event::MigrationListener;
@@ -10,7 +11,8 @@ use crate::migrations::folder::MigrationFolder;
 use crate::migrations::history::History;
 use crate::migrations::lock;
 use crate::migrations::options::MigrationOptions;
-use crate::migrations::session::{Session, milliseconds};
+use crate::migrations::server_words::{describe, sqlstate};
+use crate::migrations::session::{ANSWER, Session, milliseconds};
 use crate::migrations::version_type::VersionType;
 
 /// The result of widening a history.
@@ -50,6 +52,7 @@ pub async fn widen_history(
             let timeout = milliseconds(options.lock_timeout);
             let widened = widen(client, &history, &known, timeout);
             session.answered(what, widened).await?;
+            commit(&session).await?;
             WidenedHistory::Widened
         }
     };
@@ -115,6 +118,31 @@ async fn widen(
         (versions as _, Type::INT8_ARRAY),
         (checksums as _, Type::TEXT_ARRAY),
     ];
-    client.execute_typed(&update, &parameters).await?;
-    client.batch_execute("COMMIT").await
+    client.execute_typed(&update, &parameters).await.map(|_| ())
+}
+
+/// Commits. Where the connection is lost meanwhile, the server alone knows the outcome.
+async fn commit(session: &Session) -> Result<(), Error> {
+    let stage = session.stage;
+    let in_doubt = |reason: &str| {
+        Error::new(
+            ErrorKind::Database,
+            format!(
+                "stage {stage}: the history of migrations may be widened or not, since {reason} \
+                 during the commit: run the command again, which looks"
+            ),
+        )
+    };
+    match timeout(ANSWER, session.client.batch_execute("COMMIT")).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) if sqlstate(&error).is_some() => Err(Error::new(
+            ErrorKind::Database,
+            format!(
+                "stage {stage}: could not widen the history of migrations, which is as it was: {}",
+                describe(&error)
+            ),
+        )),
+        Ok(Err(_)) => Err(in_doubt("the connection was lost")),
+        Err(_) => Err(in_doubt("the server did not answer")),
+    }
 }

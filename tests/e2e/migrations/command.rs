@@ -181,6 +181,42 @@ async fn wrong_arguments_and_names_are_errors_with_advice() {
 }
 
 #[tokio::test]
+async fn bad_files_are_told_where_the_database_cannot_be_reached() {
+    let mut project = Project::with(&[
+        ("V1__a.sql", "CREATE TABLE a ()"),
+        ("V2__b.sql", "BEGIN; CREATE TABLE b ();"),
+    ])
+    .await;
+    project.set_url("postgres://ann@127.0.0.1:1/none".to_owned());
+    let output = run(&project, &["staging", "--yes"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let text = stderr(&output);
+    for part in [
+        "could not connect to the database",
+        "note: unless it is applied already: V2__b.sql line 1: BEGIN does not belong",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn names_that_are_not_composed_are_those_of_the_history() {
+    let project = Project::with(&[("V1__gro\u{308}\u{df}e.sql", "CREATE TABLE a ()")]).await;
+    let output = run(&project, &["staging", "--yes"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(project.history().await, ["V1__gr\u{f6}\u{df}e"]);
+    // A checkout of another system has the letters composed.
+    project.remove("V1__gro\u{308}\u{df}e.sql");
+    project.write("V1__gr\u{f6}\u{df}e.sql", "CREATE TABLE a ()");
+    let output = run(&project, &["staging", "--yes"]).await;
+    assert!(
+        stdout(&output).contains("nothing to apply"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[tokio::test]
 async fn database_of_another_stage_is_refused() {
     let project = Project::with(&[("V1__a.sql", "CREATE TABLE a ()")]).await;
     stagelink_tests::as_superuser(&format!(
@@ -210,4 +246,6 @@ async fn new_file_is_numbered_and_refused_until_it_has_a_statement() {
     project.write("V4__add_mail.sql", "ALTER TABLE a ADD mail text");
     let output = run(&project, &["staging", "--yes"]).await;
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let output = run(&project, &["new", "V9__x.sql"]).await;
+    assert_eq!(stdout(&output), "./migrations/V5__x.sql\n");
 }

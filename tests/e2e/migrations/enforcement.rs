@@ -359,7 +359,7 @@ async fn history_without_records_goes_on() {
 #[tokio::test]
 async fn override_without_a_reason_or_a_rule_is_refused_before_anything_is_asked() {
     let mut project = Project::with(&[("V1__a.sql", "CREATE TABLE a ()")]).await;
-    project.set_url("postgres://nobody@127.0.0.1:1/none".to_owned());
+    project.set_url("postgres://ann@127.0.0.1:1/none".to_owned());
     for (arguments, words) in [
         (
             &["--override", "backfill"][..],

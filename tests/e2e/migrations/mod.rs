@@ -8,6 +8,7 @@ mod indexes;
 mod interrupted;
 mod poolers;
 mod runs;
+mod unrecorded;
 
 use std::fs;
 use std::future::Future;
