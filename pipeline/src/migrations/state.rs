@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::migrations::comparison::{Disagreement, compare};
 use crate::migrations::folder::MigrationFolder;
 use crate::migrations::history::{AppliedMigration, History};
+use crate::migrations::records::{self, MigrationRecord};
 use crate::migrations::script::Script;
 use crate::migrations::server_words::describe;
 use crate::migrations::version_type::VersionType;
@@ -25,6 +26,9 @@ pub(crate) struct MigrationState {
     pub(crate) pending: Vec<String>,
     /// The applied migrations that the folder does not have.
     pub(crate) unknown: Vec<String>,
+    /// The records of the applied migrations: class, overridden rules, who applied them. A migration
+    /// that refinery applied has none.
+    pub(crate) records: Vec<MigrationRecord>,
     /// Other disagreements, and the pending files that cannot run, each with what to do.
     pub(crate) problems: Vec<String>,
 }
@@ -45,16 +49,15 @@ impl MigrationState {
         let client = database.client().await;
         let client =
             client.map_err(|error| Error::with_source(ErrorKind::Database, what, error))?;
-        let history = match timeout(ANSWER, History::read(&client)).await {
-            Ok(history) => history.map_err(|error| {
+        match timeout(ANSWER, Self::read_by(&client, folder)).await {
+            Ok(state) => state.map_err(|error| {
                 Error::new(ErrorKind::Database, format!("{what}: {}", describe(&error)))
-            })?,
+            }),
             Err(_) => {
                 let message = format!("{what}: the server has not answered for {ANSWER:?}");
-                return Err(Error::new(ErrorKind::Database, message));
+                Err(Error::new(ErrorKind::Database, message))
             }
-        };
-        Ok(Self::of_history(history.as_ref(), folder))
+        }
     }
 
     /// Reads the history by a connection that the caller has.
@@ -67,31 +70,32 @@ impl MigrationState {
         folder: Option<&MigrationFolder>,
     ) -> Result<Self, DriverError> {
         let history = History::read(client).await?;
-        Ok(Self::of_history(history.as_ref(), folder))
-    }
-
-    fn of_history(history: Option<&History>, folder: Option<&MigrationFolder>) -> Self {
-        let (applied, width) = match history {
+        let records = records::read(client).await?;
+        let (applied, width) = match &history {
             Some(history) => (&*history.applied, history.version_type),
             None => (&[][..], VersionType::Int8),
         };
-        Self::of(applied, width, folder)
+        Ok(Self::of(applied, records, width, folder))
     }
 
     fn of(
         applied: &[AppliedMigration],
+        records: Vec<MigrationRecord>,
         width: VersionType,
         folder: Option<&MigrationFolder>,
     ) -> Self {
         let mut state = Self {
             applied: applied.iter().map(ToString::to_string).collect(),
             newest_applied_on: applied.last().map(|row| row.applied_on.clone()),
+            records,
             ..Self::default()
         };
         let Some(folder) = folder else {
             return state;
         };
-        let found = compare(folder.files(), applied, width, &[]);
+        let waiting = state.records.iter().flat_map(|one| &one.waiting);
+        let waiting = waiting.copied().collect();
+        let found = compare(folder.files(), applied, &waiting, width, &[]);
         state.pending = found.pending.iter().map(ToString::to_string).collect();
         for file in &found.pending {
             let unusable = Script::read(file).err().into_iter().flatten();
