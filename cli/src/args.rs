@@ -1,6 +1,7 @@
 //! The arguments of the command line.
 
 mod doctor;
+mod env;
 mod migrate;
 mod status;
 
@@ -14,6 +15,7 @@ use secrecy::SecretString;
 use crate::target::{Arch, Target};
 
 pub use self::doctor::DoctorOptions;
+pub use self::env::EnvOptions;
 pub use self::migrate::{
     AllowedDisagreement, MigrateCommand, MigrateOptions, NewMigrationOptions, WidenHistoryOptions,
 };
@@ -125,6 +127,19 @@ pub enum Command {
     /// Exits with 0 when all could be looked up, with 1 when something could not, and with 2 when
     /// the settings cannot be used.
     Status(StatusOptions),
+    /// Lists the environment variables that a stage's functions get on Netlify.
+    ///
+    /// For each variable the command shows where it comes from (the site, or the account that owns
+    /// it, and the deploy context whose value counts), its size, and whether it is a secret. It shows
+    /// no value but those of stagelink's own settings that are no secret, such as STAGELINK_STAGE.
+    ///
+    /// The sizes count against the 4096 bytes that AWS Lambda allows a function. A deploy keeps the
+    /// values that it was made with, so a variable that was changed later has its new value in the
+    /// next deploy.
+    ///
+    /// Exits with 0, with 1 when Netlify could not be asked, and with 2 when the settings cannot be
+    /// used.
+    Env(EnvOptions),
     /// Prints the script by which a shell completes this command's arguments.
     ///
     /// bash: `source <(stagelink completions bash)` in ~/.bashrc. zsh: the same in ~/.zshrc, after

@@ -40,6 +40,7 @@ mod same_database;
 mod slow_readers;
 mod snapstart;
 mod stages;
+mod status;
 mod streaming;
 mod survival;
 mod time_limits;

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use stagelink::{Stage, StageKind};
-use stagelink_pipeline::{
-    DeployContext, MigrationFolder, SettingsFile, SiteSource, StageSource, StatusRequest,
-};
+use stagelink::Stage;
+use stagelink_pipeline::{MigrationFolder, SettingsFile, SiteSource, StageSource, StatusRequest};
 
 use crate::args::StatusOptions;
 use crate::link::request::{Environment, site_of};
 use crate::local_clouds;
 use crate::project;
+use crate::stage_context::{NO_NETLIFY_TOKEN, context_of};
 use crate::stage_database::settings_of;
 
 /// Builds the request.
@@ -98,18 +97,6 @@ fn ensure_stages_are_told_apart(stages: &[Stage], environment: &Environment) -> 
     }
 }
 
-/// Returns the deploy context that belongs to a stage.
-fn context_of(stage: Stage, file: Option<&SettingsFile>) -> Result<DeployContext, String> {
-    let branch = file.and_then(|file| file.stages().get(&stage)?.branch());
-    match (stage.kind(), branch) {
-        (StageKind::Production, _) => Ok(DeployContext::Production),
-        (_, Some(branch)) => Ok(DeployContext::Branch(branch.to_owned())),
-        (StageKind::Review, None) => Ok(DeployContext::DeployPreview),
-        (_, None) if stage == Stage::STAGING => Ok(DeployContext::Branch("staging".to_owned())),
-        (_, None) => Err("stagelink.toml names no branch for the stage".to_owned()),
-    }
-}
-
 fn site_source(
     options: &StatusOptions,
     file: Option<&SettingsFile>,
@@ -128,10 +115,6 @@ fn site_source(
     };
     match environment.netlify_access() {
         Some(access) => SiteSource::Site { access, site },
-        None => SiteSource::NotKnown(
-            "NETLIFY_AUTH_TOKEN is not set, and the Netlify command line has no login for this \
-             API: set it, or run `netlify login`"
-                .to_owned(),
-        ),
+        None => SiteSource::NotKnown(NO_NETLIFY_TOKEN.to_owned()),
     }
 }

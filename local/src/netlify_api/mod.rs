@@ -209,6 +209,12 @@ impl NetlifyApi {
         self.state.account().build(site, build)
     }
 
+    /// Locks or unlocks a deploy. While the published deploy of a site is locked, newer ones are not
+    /// published. Returns false if there is no such ready deploy.
+    pub fn set_lock(&self, deploy: &str, is_locked: bool) -> bool {
+        self.state.account().set_lock(deploy, is_locked).is_ok()
+    }
+
     /// Returns the deploys of all sites with their uploads, in the order of their creation.
     pub fn deploys(&self) -> Vec<UploadedDeploy> {
         let account = self.state.account();

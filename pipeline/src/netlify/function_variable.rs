@@ -8,7 +8,6 @@ pub(crate) struct FunctionVariable<'a> {
     pub(crate) variable: &'a Variable,
     pub(crate) value: &'a VariableValue,
     /// True if it is the account's, which the site's own would override.
-    #[expect(dead_code, reason = "for `stagelink env`")]
     pub(crate) is_of_account: bool,
 }
 

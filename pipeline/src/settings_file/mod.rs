@@ -18,6 +18,7 @@ use stagelink::Stage;
 use crate::error::{Error, ErrorKind};
 
 use self::document::Document;
+pub(crate) use self::secret_check::is_secret_text;
 pub use self::stage::{StageProvider, StageSettings};
 pub use self::text::NewSettingsFile;
 

@@ -83,7 +83,7 @@ fn is_secret_key(key: &str) -> bool {
 }
 
 /// Returns whether a text is a token of a provider's, or a URL with a password.
-fn is_secret_text(text: &str) -> bool {
+pub(crate) fn is_secret_text(text: &str) -> bool {
     let text = text.trim();
     let has_user = text.split_once("://").is_some_and(|(_, rest)| {
         rest.split(['/', '?'])

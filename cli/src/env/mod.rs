@@ -1,0 +1,92 @@
+//! `stagelink env`: lists the variables that a stage's functions get on Netlify.
+
+mod table;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use stagelink::Stage;
+use stagelink_pipeline::{ApiAccess, DeployContext, ErrorKind, FunctionEnvironment, SettingsFile};
+
+use crate::args::EnvOptions;
+use crate::link::request::{Environment, site_of};
+use crate::migrate::error_json;
+use crate::output::{note_error, print, print_json};
+use crate::progress::Step;
+use crate::stage_context::{NO_NETLIFY_TOKEN, context_of};
+
+/// Looks up the variables of a stage's functions, and lists them. The exit code is 1 where Netlify
+/// could not be asked.
+///
+/// # Errors
+///
+/// When the options or the settings cannot be used.
+pub async fn run(options: EnvOptions) -> anyhow::Result<ExitCode> {
+    let found = async {
+        let request = Request::new(&options)?;
+        let step = Step::begin("site");
+        let found =
+            FunctionEnvironment::look_up(&request.access, &request.site, &request.context).await;
+        if let Ok(found) = &found {
+            step.done(&format!(
+                "{}, {} variables",
+                found.site,
+                found.variables.len()
+            ));
+        }
+        Ok(found?)
+    };
+    let error: anyhow::Error = match found.await {
+        Ok(found) => {
+            match options.json {
+                true => print_json(&found)?,
+                false => print(table::text(&found))?,
+            }
+            return Ok(match found.is_complete() {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::from(1),
+            });
+        }
+        Err(error) => error,
+    };
+    if options.json {
+        print_json(&error_json(&error))?;
+    }
+    let kind = error.downcast_ref::<stagelink_pipeline::Error>();
+    match kind.map(stagelink_pipeline::Error::kind) {
+        Some(ErrorKind::Refused | ErrorKind::Unavailable) => {
+            note_error(&error);
+            Ok(ExitCode::from(1))
+        }
+        _ => Err(error),
+    }
+}
+
+/// The site and the context whose variables are wanted.
+struct Request {
+    access: ApiAccess,
+    site: String,
+    context: DeployContext,
+}
+
+impl Request {
+    fn new(options: &EnvOptions) -> anyhow::Result<Self> {
+        let stage: Stage = options.stage.parse()?;
+        let environment = Environment::of_process();
+        let file = SettingsFile::load(&options.project)?;
+        let file = file.as_ref();
+        let context = match context_of(stage, file) {
+            Ok(context) => context,
+            Err(reason) => bail!("stage {stage} has no functions on Netlify: {reason}"),
+        };
+        let named = options.site.as_deref();
+        let named = named.or_else(|| file.and_then(SettingsFile::site));
+        let site = site_of(named, &options.project)?;
+        let access = environment.netlify_access().context(NO_NETLIFY_TOKEN)?;
+        Ok(Self {
+            access,
+            site,
+            context,
+        })
+    }
+}

@@ -1,0 +1,166 @@
+//! `stagelink status`, `env` and `psql`: a project with a site and the databases of its stages.
+
+mod board;
+mod env;
+mod unknown;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+use stagelink_local::heroku::{Heroku, Stage};
+use stagelink_local::netlify_api::{Context, GitBuild, NetlifyApi};
+use stagelink_local_postgres::Database;
+use stagelink_tests::{CANARY, HttpCapture, Record, as_superuser, database, stagelink_command};
+use tempfile::{TempDir, tempdir};
+use tokio::process::Command;
+
+/// A project with a `stagelink.toml`, a site, and a pipeline whose add-ons are real databases.
+pub(crate) struct Project {
+    pub(crate) heroku: Heroku,
+    pub(crate) netlify: NetlifyApi,
+    pub(crate) netlify_requests: HttpCapture,
+    pub(crate) staging: Database,
+    pub(crate) production: Database,
+    /// The environment of the command.
+    pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) folder: TempDir,
+    pub(crate) record: Record,
+}
+
+const SETTINGS: &str = "[netlify]\nsite = \"shop-site\"\n\n[heroku]\npipeline = \"shop\"\n\n\
+                        [stages.staging]\nbranch = \"staging\"\n\n[stages.production]\n";
+
+impl Project {
+    pub(crate) async fn new() -> Self {
+        let heroku = Heroku::start(0).await.expect("Heroku starts");
+        heroku.create_pipeline("shop").expect("a pipeline");
+        let (staging, production) = (database().await, database().await);
+        for (stage, database) in [(Stage::Staging, &staging), (Stage::Production, &production)] {
+            let app = format!("shop-{stage}");
+            heroku.create_app(&app).expect("an app");
+            heroku.couple("shop", &app, stage).expect("a coupling");
+            let attached = heroku.attach_postgres(&app, &database.url());
+            attached.expect("an add-on");
+        }
+        let netlify = NetlifyApi::start(0).await.expect("Netlify starts");
+        netlify.create_site("shop-site").expect("a site");
+        let netlify_requests = HttpCapture::to(netlify.url()).await;
+        let folder = tempdir().expect("a folder");
+        fs::write(folder.path().join("stagelink.toml"), SETTINGS).expect("a file");
+        fs::create_dir(folder.path().join("migrations")).expect("a folder");
+        let record = Record::new([heroku.api_key().to_owned(), netlify.token().to_owned()]);
+        let path = std::env::var("PATH").expect("a path");
+        let variables = [
+            ("STAGELINK_HEROKU_API_URL", heroku.url()),
+            ("HEROKU_API_KEY", heroku.api_key()),
+            ("NETLIFY_AUTH_TOKEN", netlify.token()),
+            ("NETLIFY_API_URL", netlify_requests.url()),
+            ("HOME", folder.path().to_str().expect("a path in UTF-8")),
+            ("PATH", &path),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self {
+            variables: variables.into(),
+            heroku,
+            netlify,
+            netlify_requests,
+            staging,
+            production,
+            folder,
+            record,
+        }
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.to_owned(), value.to_owned());
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.folder.path().join(name), text).expect("a file");
+    }
+
+    /// Deploys a commit, and returns the deploy's id.
+    pub(crate) fn build(&self, context: Context, branch: &str, commit: &str) -> String {
+        let build = GitBuild {
+            context,
+            branch: branch.to_owned(),
+            commit: commit.to_owned(),
+            title: format!("Work on {branch}"),
+        };
+        self.netlify.build("shop-site", build).expect("a deploy")
+    }
+
+    /// Marks both databases as their stages'.
+    pub(crate) async fn mark(&self) {
+        mark(&self.staging, "staging").await;
+        mark(&self.production, "production").await;
+    }
+
+    /// Returns `stagelink` with these arguments, in the folder of the project.
+    pub(crate) async fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(stagelink_command().await);
+        command
+            .args(words)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .envs(&self.variables)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs `stagelink` with these arguments.
+    pub(crate) async fn run(&self, words: &[&str]) -> Run {
+        let output = self.command(words).await.output().await;
+        Run::new(&output.expect("the command runs"), &self.record)
+    }
+}
+
+/// A finished command. Neither of its outputs has a secret.
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) output: String,
+    pub(crate) errors: String,
+}
+
+impl Run {
+    pub(crate) fn new(output: &Output, record: &Record) -> Self {
+        let text = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            let is_odd = |c: char| c.is_control() && c != '\n';
+            assert!(!text.contains(is_odd), "a terminal would obey: {text:?}");
+            assert!(!text.contains(CANARY), "{text}");
+            record.add(&text);
+            text
+        };
+        let run = Self {
+            code: output.status.code(),
+            output: text(&output.stdout),
+            errors: text(&output.stderr),
+        };
+        record.text();
+        run
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!(self.output.lines().count(), 1, "{}", self.output);
+        serde_json::from_str(&self.output).expect("a line of JSON")
+    }
+}
+
+/// Sets a database's stage mark.
+pub(crate) async fn mark(database: &Database, stage: &str) {
+    as_superuser(&format!(
+        "ALTER DATABASE {} SET application_name = 'stagelink:{stage}'",
+        database.name()
+    ))
+    .await;
+}
+
+pub(crate) fn branch(name: &str) -> Context {
+    Context::Branch(name.to_owned())
+}
