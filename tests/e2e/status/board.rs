@@ -21,6 +21,8 @@ async fn project() -> Project {
     let run = project.run(&["migrate", "staging", "--yes"]).await;
     assert_eq!(run.code, Some(0), "{}", run.errors);
     project.build(branch("staging"), "staging", SECOND);
+    project.build(Context::Production, "main", FIRST);
+    // Newer than both deploys.
     let secret = EnvVar::new("STAGELINK_CREDENTIALS")
         .value(
             Context::Production,
@@ -32,7 +34,6 @@ async fn project() -> Project {
         )
         .scopes([EnvScope::Functions])
         .secret();
-    project.build(Context::Production, "main", FIRST);
     let set = project.netlify.set_variable("shop-site", secret);
     set.expect("a variable");
     let pipeline = EnvVar::new("STAGELINK_HEROKU_PIPELINE").value(Context::All, "shop");
