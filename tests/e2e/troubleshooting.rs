@@ -28,7 +28,10 @@ fn link_has_a_heading_for_each_refusal() {
             "pipeline/src/attempts.rs",
             "pipeline/src/heroku.rs",
             "pipeline/src/link",
-            "pipeline/src/netlify",
+            "pipeline/src/netlify/context.rs",
+            "pipeline/src/netlify/function_variable.rs",
+            "pipeline/src/netlify/mod.rs",
+            "pipeline/src/netlify/variable.rs",
             "pipeline/src/refusal.rs",
         ],
         &[
@@ -61,6 +64,22 @@ fn migrate_has_a_heading_for_each_refusal() {
             "ErrorKind::Migration",
             "ErrorKind::Busy",
         ],
+    );
+}
+
+#[test]
+fn status_and_env_have_a_heading_for_each_refusal() {
+    check(
+        &["What `stagelink status` and `stagelink env` refuse"],
+        &[
+            "cli/src/env",
+            "cli/src/status",
+            "pipeline/src/function_environment.rs",
+            "pipeline/src/heroku/plan.rs",
+            "pipeline/src/netlify/deploy.rs",
+            "pipeline/src/status",
+        ],
+        &["bail!(", "ErrorKind::Settings", "ErrorKind::Refused"],
     );
 }
 

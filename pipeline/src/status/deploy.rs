@@ -21,7 +21,7 @@ pub struct DeployStatus {
     pub since: Option<String>,
     /// When it was created, in the format of RFC 3339.
     pub created_at: Option<String>,
-    /// How it was deployed: `git`, `cli`, `api`, or `upload` where Netlify does not say by which of
+    /// The way in which it was deployed: `git`, `cli`, `api`, or `upload` where Netlify does not say by which of
     /// the two.
     pub method: String,
     /// True if the site publishes no newer deploy until it is unlocked.

@@ -15,12 +15,12 @@ use crate::error::{Error, ErrorKind};
 pub enum Lookup<T> {
     /// It was looked up.
     Known {
-        /// What was found.
+        /// The finding.
         value: T,
     },
     /// There is nothing to look up, or nothing was found.
     Absent {
-        /// Why there is none.
+        /// The reason for that.
         reason: String,
     },
     /// It could not be looked up.
