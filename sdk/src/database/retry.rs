@@ -236,9 +236,9 @@ impl OutcomeProbe {
         self.tap.outcome_since(&self.mark)
     }
 
-    /// The failure, if the connection has ended.
+    /// The failure, if the connection has ended, and not for the sake of a COPY that had failed.
     pub(super) fn lost_connection(&self) -> Option<Error> {
-        if !self.tap.has_ended() {
+        if !self.tap.has_ended() || self.tap.is_out_of_step() {
             return None;
         }
         if let Some(oversize) = self.tap.oversize() {

@@ -226,22 +226,20 @@ where
     B::Data: Into<Bytes>,
     B::Error: Into<BoxError>,
 {
-    // Here a panic would end the connection to the Runtime API, and so the process.
-    let frame = match catch_unwind(AssertUnwindSafe(|| body.poll_frame(cx))) {
-        Ok(polled) => ready!(polled),
-        Err(_) => return Poll::Ready(Err(Broken(FAILED))),
-    };
-    Poll::Ready(match frame {
-        None => Ok(None),
+    // The code of the body, its data and its errors. A panic in it would end the connection to the
+    // Runtime API, and so the process.
+    let polled = AssertUnwindSafe(|| match ready!(body.poll_frame(cx)) {
+        None => Poll::Ready(Ok(None)),
         // Lambda takes no trailers: they end the body.
-        Some(Ok(frame)) => Ok(frame.into_data().ok().map(Into::into)),
+        Some(Ok(frame)) => Poll::Ready(Ok(frame.into_data().ok().map(Into::into))),
         Some(Err(error)) => {
             let error: BoxError = error.into();
             tracing::error!(reason = %with_causes(&*error), "the body was broken off");
             let own = beneath::<Error>(&*error);
-            Err(Broken(own.map_or(FAILED, Error::public_message)))
+            Poll::Ready(Err(Broken(own.map_or(FAILED, Error::public_message))))
         }
-    })
+    });
+    catch_unwind(polled).unwrap_or(Poll::Ready(Err(Broken(FAILED))))
 }
 
 /// The part of a body that belongs to its invocation.

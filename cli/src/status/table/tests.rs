@@ -22,7 +22,7 @@ fn table_is_as_its_snapshots() {
     }
 }
 
-/// Compares a text with the snapshot of this name. `STAGELINK_SNAPSHOTS=write` writes it.
+/// Compares a text with the snapshot of this name. `UPDATE_SNAPSHOTS=write` writes it.
 fn check(name: &str, text: &str, width: usize) {
     for line in text
         .lines()
@@ -32,7 +32,7 @@ fn check(name: &str, text: &str, width: usize) {
     }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/status/table");
     let file = folder.join(format!("{name}.txt"));
-    if std::env::var("STAGELINK_SNAPSHOTS").is_ok_and(|value| value == "write") {
+    if std::env::var("UPDATE_SNAPSHOTS").is_ok_and(|value| value == "write") {
         std::fs::write(&file, format!("{text}\n")).unwrap();
     }
     let expected = std::fs::read_to_string(&file).unwrap_or_default();

@@ -237,7 +237,7 @@ impl PooledConnection {
             let cause = state.error.as_ref().and_then(cause_in_session);
             let meaning = match cause {
                 // The SDK itself has closed the connection.
-                _ if self.tap.oversize().is_some() => Meaning::Final,
+                _ if self.tap.oversize().is_some() || self.tap.is_out_of_step() => Meaning::Final,
                 Some(cause) => cause.meaning(),
                 None => Meaning::Suspect,
             };

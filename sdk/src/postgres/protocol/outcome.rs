@@ -7,7 +7,7 @@
 //!
 //! | COPY failed | the first Sync | the second Sync | ReadyForQuery |
 //! | --- | --- | --- | --- |
-//! | before CopyInResponse | answered | not sent, since the [tap](super::Tap) drops CopyFail | one |
+//! | before CopyInResponse | answered | answered if it was sent before the error came; else the [tap](super::Tap) drops it with its CopyFail | two or one |
 //! | after it, before the data was read (a view, a BEFORE trigger) | answered | answered | two |
 //! | while the data was read, or later | ignored, as a part of the data | answered | one |
 //!
@@ -15,7 +15,8 @@
 //! comes between the two, and the response to each later request begins with another message: so a
 //! ReadyForQuery directly behind that of a failed COPY is the second one, and the driver does not
 //! get it. The one exception is the response to a lone Sync, which is a ReadyForQuery alone: where
-//! the driver waits for that, the two cannot be told apart, and the connection ends.
+//! the driver waits for that, the two cannot be told apart, and the connection ends. An error that
+//! names a line of the COPY, or that Postgres raised as it read the data, has one response for sure.
 
 use std::collections::VecDeque;
 
@@ -82,8 +83,9 @@ enum Request {
     /// The Close that the driver sends when a prepared statement is dropped, and a Sync.
     Close,
     Work,
-    /// The end of a COPY that was sent before its beginning was confirmed. If the COPY begins, the
-    /// server ignores the Sync ahead of the data, and this belongs to the request before it.
+    /// The end of a COPY that has not begun, or is over. If it begins, the server ignores the Sync
+    /// ahead of the data, and this belongs to the request before it. Else the response is a
+    /// ReadyForQuery alone.
     CopyEnd,
 }
 
@@ -102,6 +104,8 @@ struct Response {
     /// True if the session ends in an orderly way: Postgres reported so, or a pooler that found no
     /// server for the request.
     fatal: bool,
+    /// True if a COPY failed as its data was read.
+    failed_at_data: bool,
 }
 
 /// A position in the life of a connection.
@@ -286,14 +290,13 @@ impl TransactionTracker {
             // Sync
             b'S' => {
                 let request = std::mem::take(&mut self.request);
-                self.record_request(request);
+                let is_end_of_current = self.is_copying && self.unanswered.len() == 1;
+                // The server has ignored the Sync ahead of the data, and answers this one.
+                if request != Request::CopyEnd || !is_end_of_current {
+                    self.record_request(request);
+                }
             }
-            // CopyDone, CopyFail: the server ignores the Sync before the data and ends with the
-            // one after it.
-            b'c' | b'f' if self.is_copying => {
-                self.unanswered.pop_back();
-                self.request = Request::Work;
-            }
+            // CopyDone, CopyFail
             b'c' | b'f' => self.request = Request::CopyEnd,
             // Parse, Bind, Execute. A Close among them does not matter.
             b'P' | b'B' | b'E' => self.request = Request::Work,
@@ -324,6 +327,9 @@ impl TransactionTracker {
         if !matches!(tag, b'Z' | b'N' | b'A' | b'S') {
             // Not one of those that may come at any time, so the next response has begun.
             self.may_be_answered_twice = false;
+            if self.unanswered.front() == Some(&Request::CopyEnd) {
+                self.unanswered.pop_front();
+            }
         }
         match tag {
             b'C' => {
@@ -384,6 +390,11 @@ impl TransactionTracker {
             };
             error.record_field(*kind, value);
             is_outdated |= (*kind, value) == (b'R', b"RevalidateCachedQuery");
+            // Where Postgres reads a CopyFail.
+            self.response.failed_at_data |= (*kind, value) == (b'R', b"CopyGetData");
+            let outermost = value.rsplit(|byte| *byte == b'\n').next();
+            self.response.failed_at_data |=
+                *kind == b'W' && outermost.is_some_and(|line| line.starts_with(b"COPY "));
         }
         // After a PANIC the server recovers from its log, which may hold a COMMIT.
         let is_in_order = error.severity != Severity::Panic
@@ -406,7 +417,8 @@ impl TransactionTracker {
 
     fn ready(&mut self, body: &[u8]) {
         self.unanswered.pop_front();
-        self.may_be_answered_twice = self.is_copying && self.response.failed;
+        self.may_be_answered_twice =
+            self.is_copying && self.response.failed && !self.response.failed_at_data;
         self.is_copying = false;
         self.in_transaction = body != b"I";
         let response = std::mem::take(&mut self.response);

@@ -64,6 +64,12 @@ impl Tap {
         self.tracker().return_state_since(checkpoint)
     }
 
+    /// Returns whether the connection has ended because the driver may take responses for those of
+    /// other requests. The work on it has failed by an error of its own.
+    pub(crate) fn is_out_of_step(&self) -> bool {
+        self.tracker().is_out_of_step()
+    }
+
     /// Returns whether the connection has ended, or the server has announced that it will.
     pub(crate) fn has_ended(&self) -> bool {
         self.tracker().has_ended()
@@ -326,6 +332,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
             && this.tap.tracker().has_no_copy_to_end()
         {
             // Nothing is sent: the driver would take the response for that of its next request.
+            this.tap.tracker().record_write(false);
             return Poll::Ready(Ok(COPY_FAIL.len()));
         }
         let answer = Pin::new(&mut this.stream).poll_write(cx, buf);

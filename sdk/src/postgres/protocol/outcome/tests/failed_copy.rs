@@ -9,6 +9,9 @@ const TRIGGER: &[u8] = b"SERROR\0VERROR\0CP0001\0Mno\0WCOPY other, line 1\nPL/pg
 const AT_LINE: &[u8] =
     b"SERROR\0VERROR\0C22P02\0Mwrong\0WPL/pgSQL function f() line 1\nCOPY t, line 2, column a\0Renum_in\0\0";
 
+/// CopyFail, as each version and language of Postgres reports it.
+const COPY_FAILED: &[u8] = b"SERROR\0VERROR\0C57014\0Mfailed\0RCopyGetData\0\0";
+
 /// A point in the conversation at which the driver sends the end of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
@@ -78,8 +81,12 @@ fn second_response_is_not_that_of_a_request_behind_the_copy() {
 
 #[test]
 fn copy_that_failed_behind_its_data_is_answered_once() {
-    for error in [AT_LINE, FOREIGN_KEY] {
+    for error in [AT_LINE, COPY_FAILED, FOREIGN_KEY] {
         for end in [End::BeforeError, End::BehindError] {
+            let passed = failed(error, end);
+            let mark = passed.checkpoint();
+            let may_be_answered_twice = passed.return_state_since(&mark).may_be_answered_twice;
+            assert_eq!(may_be_answered_twice, error == FOREIGN_KEY);
             // Messages that may come at any time do not begin a response.
             for first in [&[][..], b"N", b"S", b"A", b"1", b"2", b"T", b"3", b"I"] {
                 let mut passed = failed(error, end);
@@ -174,4 +181,75 @@ fn end_of_a_copy_that_failed_before_its_beginning_has_a_response_of_its_own() {
         assert!(!passed.received(b'Z', b"I"));
         assert!(passed.unanswered_count() == 0 && !passed.is_out_of_step());
     }
+}
+
+/// The end of a COPY is written in two parts, with the server's messages between them.
+#[test]
+fn end_of_a_copy_may_be_written_in_parts() {
+    type Between<'a> = &'a [(u8, &'a [u8])];
+    let begun: Between<'_> = &[(b'G', b"")];
+    let failed: Between<'_> = &[(b'E', VIEW), (b'Z', b"I")];
+    for (before, between, behind, swallowed) in [
+        (&[][..], begun, &[(b'E', COPY_FAILED), (b'Z', b"I")][..], 0),
+        (begun, failed, &[(b'Z', b"I")], 1),
+        (&[], failed, &[(b'Z', b"I")], 1),
+        (begun, &[(b'E', VIEW)], &[(b'Z', b"I"), (b'Z', b"I")], 1),
+    ] {
+        let (mut passed, _) = started();
+        let mut kept_back = 0;
+        let mut receive = |passed: &mut TransactionTracker, messages: Between<'_>| {
+            for (tag, body) in messages {
+                kept_back += u32::from(!passed.received(*tag, body));
+            }
+        };
+        for tag in [b'B', b'E', b'S'] {
+            passed.sent(tag);
+        }
+        receive(&mut passed, before);
+        passed.sent(b'f');
+        receive(&mut passed, between);
+        passed.sent(b'S');
+        receive(&mut passed, behind);
+        assert!(passed.is_idle() && passed.unanswered_count() == 0);
+        assert_eq!(kept_back, swallowed);
+        statement(&mut passed);
+        assert!(passed.received(b'1', b"") && passed.received(b'Z', b"I"));
+        assert!(passed.is_idle() && !passed.is_out_of_step());
+    }
+}
+
+/// Two of them at once on one connection, both dropped: all is sent ahead of the responses.
+#[test]
+fn end_of_a_copy_behind_another_one_belongs_to_its_own() {
+    let (mut passed, mark) = started();
+    for tag in [b'B', b'E', b'S'] {
+        passed.sent(tag);
+    }
+    passed.received(b'G', b"");
+    for tag in [b'f', b'S', b'B', b'E', b'S', b'f', b'S'] {
+        passed.sent(tag);
+    }
+    let responses = [
+        (b'E', COPY_FAILED, true),
+        (b'Z', b"E", true),
+        (b'E', VIEW, true),
+        (b'Z', b"E", true),
+        (b'Z', b"E", false),
+    ];
+    for (tag, body, is_drivers) in responses {
+        assert_eq!(passed.received(tag, body), is_drivers);
+    }
+    assert_eq!(passed.unanswered_count(), 0);
+    command(&mut passed, "COMMIT", b"I");
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::Applied);
+}
+
+/// A pooler that does not answer the end of a COPY that is over.
+#[test]
+fn end_of_a_copy_without_a_response_is_forgotten() {
+    let mut passed = failed(VIEW, End::BehindReady);
+    statement(&mut passed);
+    assert!(passed.received(b'1', b"") && passed.received(b'C', b"SELECT 1\0"));
+    assert!(passed.received(b'Z', b"I"));
+    assert_eq!(passed.unanswered_count(), 0);
 }
