@@ -5,12 +5,12 @@ use std::future::Future;
 use std::path::Path;
 
 use anyhow::Context as _;
-use stagelink::{Database, Settings};
+use stagelink::{Database, Settings, StageKind};
 use stagelink_local::heroku::Stage;
 use stagelink_local::lambda::LogLine;
 use stagelink_local::netlify::SiteConfig;
 use stagelink_local::netlify_api::NetlifyApi;
-use stagelink_local::{Cloud, CloudConfig, StageSite};
+use stagelink_local::{Cloud, CloudConfig, StageConfig, StageSite};
 use stagelink_local_postgres::{Server, ServerOptions, ServerSource, random_password};
 use stagelink_pipeline::SettingsFile;
 use tokio::signal::unix::{SignalKind, signal};
@@ -121,11 +121,17 @@ impl DevEnvironment {
     ) -> anyhow::Result<Cloud> {
         let step = Step::begin("Heroku and the site");
         let mut stages = Vec::new();
-        for stage in stages_of(file)? {
+        for (name, stage) in stages_of(file)? {
+            // The name is that of the role, too, in which a hyphen would need quotes.
+            let database = name.replace('-', "_");
             let database = postgres
-                .create_database(stage.as_str(), &random_password())
+                .create_database(&database, &random_password())
                 .await?;
-            stages.push((stage, database));
+            stages.push(StageConfig {
+                name,
+                stage,
+                database,
+            });
         }
         let cloud_config = CloudConfig {
             pipeline: pipeline_of(options, file),
@@ -205,18 +211,24 @@ fn pipeline_of(options: &DevOptions, file: Option<&SettingsFile>) -> String {
     named.unwrap_or("stagelink").to_owned()
 }
 
-/// Returns the stages of `stagelink.toml` that run here, each with a database on the local Heroku
+/// Returns the stages of `stagelink.toml` that run here by their names, each with its stage in the
+/// pipeline and a database on the local Heroku
 /// whatever provider it has elsewhere; without a file staging and production. A preview's stage
 /// needs a pull request, so review is left out.
-fn stages_of(file: Option<&SettingsFile>) -> anyhow::Result<Vec<Stage>> {
+fn stages_of(file: Option<&SettingsFile>) -> anyhow::Result<Vec<(String, Stage)>> {
     let stages = file.map(SettingsFile::stages).into_iter().flatten();
-    let stages = stages.map(|(stage, _)| stage.as_str().parse());
-    let mut stages = stages.collect::<Result<Vec<Stage>, _>>()?;
-    stages.retain(|stage| *stage != Stage::Review);
+    let stages = stages
+        .map(|(stage, _)| *stage)
+        .filter(|stage| stage.kind() != StageKind::Review);
+    let mut stages: Vec<_> = stages.collect();
     if stages.is_empty() {
-        stages = vec![Stage::Staging, Stage::Production];
+        stages = vec![stagelink::Stage::STAGING, stagelink::Stage::PRODUCTION];
     }
-    Ok(stages)
+    let stages = stages.iter().map(|stage| {
+        let of_pipeline = stage.kind().as_str().parse()?;
+        Ok((stage.name().to_owned(), of_pipeline))
+    });
+    stages.collect()
 }
 
 async fn build_functions(project: &Path, release: bool) -> anyhow::Result<Vec<BuiltFunction>> {
@@ -263,8 +275,8 @@ async fn migrate(cloud: &Cloud, folder: &Path) -> anyhow::Result<String> {
     for stage in cloud.stages() {
         let applied = migrate::apply(&database_without_pooler(stage), folder).await?;
         results.push(match applied.len() {
-            0 => format!("{} is up to date", stage.stage()),
-            count => format!("{count} applied to {}", stage.stage()),
+            0 => format!("{} is up to date", stage.name()),
+            count => format!("{count} applied to {}", stage.name()),
         });
     }
     Ok(results.join(", "))
@@ -285,7 +297,7 @@ fn site_urls(cloud: &Cloud) -> String {
 }
 
 /// Prints a line of a function's log, with its stage and name.
-fn print_log_line(stage: Stage, line: LogLine) {
+fn print_log_line(stage: &str, line: LogLine) {
     note_log_line(format_args!("{stage} {}", line.function), &line.line);
 }
 
@@ -315,7 +327,7 @@ mod tests {
         std::fs::write(folder.path().join("stagelink.toml"), text).unwrap();
         let file = SettingsFile::load(folder.path()).unwrap();
         let stages = stages_of(file.as_ref()).unwrap();
-        stages.iter().map(ToString::to_string).collect()
+        stages.into_iter().map(|(name, _)| name).collect()
     }
 
     #[test]
@@ -341,6 +353,10 @@ mod tests {
         assert_eq!(
             stages("[stages.review]\n[stages.production]\n[stages.development]"),
             ["development", "production"]
+        );
+        assert_eq!(
+            stages("[stages.qa]\nkind = \"staging\"\n[stages.demo]\nkind = \"review\""),
+            ["qa"]
         );
         for text in ["", "[stages.review]"] {
             assert_eq!(stages(text), ["staging", "production"]);

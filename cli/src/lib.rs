@@ -23,6 +23,7 @@ pub mod progress;
 mod project;
 mod stage_context;
 mod stage_database;
+mod stage_name;
 pub mod status;
 mod summary;
 mod table;

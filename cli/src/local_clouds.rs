@@ -16,7 +16,8 @@ use stagelink_local::{Cloud, StageSite};
 
 use crate::args::LocalOptions;
 
-/// A running site: the variables of its functions by their stages, and its clouds.
+/// A running site: the variables of its functions by the written forms of their stages, and its
+/// clouds.
 #[derive(Deserialize, Serialize)]
 struct RunningSite {
     /// The id of the process.
@@ -75,7 +76,10 @@ impl RunningSiteFile {
             process: std::process::id(),
             port: port.context("the local site has no port")?,
             stages: stages
-                .map(|stage| (stage.stage().to_string(), stage.variables().clone()))
+                .map(|stage| {
+                    let variables = stage.variables().clone();
+                    (variables["STAGELINK_STAGE"].clone(), variables)
+                })
                 .collect(),
             clouds,
         };

@@ -12,6 +12,7 @@ use crate::environment;
 use crate::local_clouds;
 use crate::login;
 use crate::output::note;
+use crate::stage_name;
 
 /// Returns the database that a function of the stage would have with this process's environment,
 /// without the variables `ignored`. `stagelink.toml` gives what the environment leaves open, and the
@@ -63,8 +64,9 @@ async fn variables_of(
     stage: Option<&str>,
     local: &LocalOptions,
 ) -> anyhow::Result<StageVariables> {
-    let named: Option<Stage> = stage
-        .map(str::parse)
+    let file = SettingsFile::load(&local.project)?;
+    let named = stage
+        .map(|stage| stage_name::parse(stage, file.as_ref()))
         .transpose()
         .context("could not use the stage of --stage")?;
     let own: BTreeMap<String, String> = std::env::vars_os()
@@ -88,7 +90,7 @@ async fn variables_of(
     }
     let mut url_variable = None;
     // A function reports that no stage is named.
-    if let (Some(stage), Some(file)) = (stage, SettingsFile::load(&local.project)?) {
+    if let (Some(stage), Some(file)) = (stage, file) {
         url_variable = add_settings(&mut variables, &file, stage)?;
     }
     add_heroku_token(&mut variables).await;
@@ -136,8 +138,9 @@ fn add_settings(
         if !is_located && chosen.is_none() {
             bail!(
                 "{} names no source for the database of stage {stage}: set heroku.pipeline, or add \
-                 neon, render or url to [stages.{stage}]",
-                file.path().display()
+                 neon, render or url to [stages.{}]",
+                file.path().display(),
+                stage.name()
             );
         }
         return Ok(None);
@@ -170,6 +173,9 @@ fn add_settings(
              unset it, or let the environment say all of it with STAGELINK_PROVIDER",
             file.path().display()
         );
+    }
+    if !variables.contains_key("STAGELINK_HEROKU_APP") {
+        file.ensure_app(stage)?;
     }
     variables.remove("STAGELINK_CREDENTIALS");
     for (name, value) in of_file {

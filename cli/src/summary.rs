@@ -35,7 +35,7 @@ impl<'a> DevSummary<'a> {
                 .stages()
                 .iter()
                 .map(|stage| Stage {
-                    name: stage.stage().as_str(),
+                    name: stage.name(),
                     app: stage.app(),
                     url: stage.url(),
                     database_url: stage.database().url(),

@@ -21,10 +21,10 @@ use crate::{Error, ErrorKind, http_client};
 #[derive(Debug)]
 pub struct CloudConfig {
     /// Name of the pipeline on the local Heroku. The app of a stage is named
-    /// `<pipeline>-<stage>`.
+    /// `<pipeline>-<name>`, and where that is too long `<pipeline>-<number>`.
     pub pipeline: String,
     /// The stages, each with its database.
-    pub stages: Vec<(Stage, Database)>,
+    pub stages: Vec<StageConfig>,
     /// Access to the server of these databases. The local Heroku uses it for their live facts and
     /// for rotations.
     pub databases: DatabaseAdmin,
@@ -38,6 +38,29 @@ pub struct CloudConfig {
     pub site_port: u16,
     /// Port of the local Heroku; 0 selects a free port.
     pub heroku_port: u16,
+}
+
+/// A stage of a [`CloudConfig`].
+#[derive(Debug)]
+pub struct StageConfig {
+    /// The project's name for the stage, in lowercase letters, digits and hyphens. Several stages of
+    /// a pipeline stage have different names.
+    pub name: String,
+    /// The stage in the pipeline.
+    pub stage: Stage,
+    /// The stage's database.
+    pub database: Database,
+}
+
+impl From<(Stage, Database)> for StageConfig {
+    /// Makes the stage that is called after that of the pipeline.
+    fn from((stage, database): (Stage, Database)) -> Self {
+        Self {
+            name: stage.to_string(),
+            stage,
+            database,
+        }
+    }
 }
 
 /// A running project on this machine: Heroku, Lambda and Netlify.
@@ -58,6 +81,7 @@ pub struct Cloud {
 /// A stage of a [`Cloud`].
 #[derive(Debug)]
 pub struct StageSite {
+    name: String,
     stage: Stage,
     app: String,
     url: String,
@@ -67,7 +91,8 @@ pub struct StageSite {
 }
 
 impl Cloud {
-    /// Starts the local clouds. `log` is called for each line of a function's log, with its stage.
+    /// Starts the local clouds. `log` is called for each line of a function's log, with the name of
+    /// its stage.
     ///
     /// # Errors
     ///
@@ -75,7 +100,7 @@ impl Cloud {
     /// taken.
     pub async fn start(
         config: CloudConfig,
-        log: impl Fn(Stage, LogLine) + Send + Sync + 'static,
+        log: impl Fn(&str, LogLine) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let heroku = Heroku::start(config.heroku_port).await?;
         heroku.create_pipeline(&config.pipeline)?;
@@ -83,29 +108,51 @@ impl Cloud {
         let mut stages = Vec::new();
         let mut deploys = Vec::new();
         let mut databases = Vec::new();
-        for (stage, database) in config.stages {
-            let app = format!("{}-{stage}", config.pipeline);
+        let main = config
+            .stages
+            .iter()
+            .find(|of| of.stage == Stage::Production);
+        let main = main.map(|of| of.name.clone());
+        let pipeline_stages: Vec<Stage> = config.stages.iter().map(|of| of.stage).collect();
+        for (number, of) in config.stages.into_iter().enumerate() {
+            let StageConfig {
+                name: stage_name,
+                stage,
+                database,
+            } = of;
+            let app = app_name(&config.pipeline, &stage_name, number);
             heroku.create_app(&app)?;
             heroku.couple(&config.pipeline, &app, stage)?;
             heroku.attach_postgres(&app, &database.url())?;
             let token = heroku.create_token(&Access::Apps(vec![app.clone()]))?;
             let mut variables = config.variables.clone();
+            let written = match stage_name == stage.as_str() {
+                true => stage_name.clone(),
+                false => format!("{stage}/{stage_name}"),
+            };
+            // A pipeline tells its apps apart by the stage alone.
+            let of_stage = pipeline_stages.iter().filter(|of| **of == stage);
+            if written != stage_name || of_stage.count() > 1 {
+                variables.insert("STAGELINK_HEROKU_APP".to_owned(), app.clone());
+            }
             variables.extend(
                 [
-                    ("STAGELINK_STAGE", stage.as_str()),
+                    ("STAGELINK_STAGE", &*written),
                     ("STAGELINK_HEROKU_PIPELINE", &config.pipeline),
                     ("STAGELINK_HEROKU_API_URL", heroku.url()),
                     ("HEROKU_API_KEY", &token),
                 ]
                 .map(|(name, value)| (name.to_owned(), value.to_owned())),
             );
-            let mut deploy = Deploy::new(host_name(stage), &config.site);
+            let is_main = main.as_ref() == Some(&stage_name);
+            let host = host_name(&stage_name, is_main);
+            let mut deploy = Deploy::new(host.clone(), &config.site);
             let mut functions = BTreeMap::new();
             for (name, executable) in &config.functions {
                 let mut function_config = FunctionConfig::new(name, executable);
                 function_config.environment.clone_from(&variables);
-                let log = log.clone();
-                function_config.logs = Arc::new(move |line| log(stage, line));
+                let (log, stage_name) = (log.clone(), stage_name.clone());
+                function_config.logs = Arc::new(move |line| log(&stage_name, line));
                 let function = Function::new(function_config);
                 deploy = deploy.with_function(name, Arc::new(function.clone()));
                 functions.insert(name.clone(), function);
@@ -114,9 +161,10 @@ impl Cloud {
             databases.push(database.clone());
             deploys.push(deploy);
             stages.push(StageSite {
+                name: stage_name,
                 stage,
                 app,
-                url: String::new(),
+                url: host,
                 database,
                 variables,
                 functions,
@@ -125,7 +173,7 @@ impl Cloud {
         heroku.set_database_owner(Arc::new(ProjectDatabases::new(config.databases, databases)));
         let site = Site::start(config.site_port, deploys).await?;
         for stage in &mut stages {
-            stage.url = site.url(&host_name(stage.stage));
+            stage.url = site.url(&stage.url);
         }
         Ok(Self {
             heroku,
@@ -163,6 +211,11 @@ impl Cloud {
 }
 
 impl StageSite {
+    /// The project's name for the stage.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The stage in the pipeline.
     pub fn stage(&self) -> Stage {
         self.stage
@@ -233,12 +286,21 @@ impl Invoke for Function {
     }
 }
 
-/// Returns the host name of a stage: the site's name for production, a subdomain for every other
-/// stage, as for Netlify's branch deploys.
-fn host_name(stage: Stage) -> String {
-    match stage {
-        Stage::Production => "localhost".to_owned(),
-        other => format!("{other}.localhost"),
+/// Returns the host name of a stage: the site's name for the first stage of production, a subdomain
+/// for every other stage, as for Netlify's branch deploys.
+fn host_name(stage: &str, is_main: bool) -> String {
+    match is_main {
+        true => "localhost".to_owned(),
+        false => format!("{stage}.localhost"),
+    }
+}
+
+/// Returns the name of a stage's app. Heroku's have 30 characters at most.
+fn app_name(pipeline: &str, stage: &str, number: usize) -> String {
+    let name = format!("{pipeline}-{stage}");
+    match name.len() <= 30 {
+        true => name,
+        false => format!("{pipeline}-{number}"),
     }
 }
 
@@ -263,6 +325,13 @@ fn json_request(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn app_is_named_after_the_stage_where_that_fits() {
+        assert_eq!(app_name("shop", "qa", 2), "shop-qa");
+        let long = "n".repeat(26);
+        assert_eq!(app_name("shop", &long, 2), "shop-2");
+    }
 
     #[test]
     fn request_with_an_invalid_method_or_path_is_an_input_error() {

@@ -27,6 +27,7 @@ pub mod testing;
 
 pub use crate::cloud::Cloud;
 pub use crate::cloud::CloudConfig;
+pub use crate::cloud::StageConfig;
 pub use crate::cloud::StageSite;
 pub use crate::error::Error;
 pub use crate::error::ErrorKind;

@@ -63,7 +63,7 @@ impl Heroku {
     }
 
     /// Proves that this token, which is for `stage`, cannot read the config vars of these apps,
-    /// which serve the stage `owner`.
+    /// which serve stages of the kind `owner`.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl Heroku {
     pub(crate) async fn ensure_cannot_read(
         &self,
         apps: &[String],
-        owner: Stage,
+        owner: StageKind,
         stage: Stage,
     ) -> Result<(), Error> {
         let action =

@@ -53,6 +53,25 @@ impl fmt::Display for StageKind {
     }
 }
 
+impl FromStr for StageKind {
+    type Err = Error;
+
+    /// # Errors
+    ///
+    /// [`ErrorKind::Stage`] for any other text.
+    fn from_str(name: &str) -> Result<Self, Error> {
+        Self::named(name).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Stage,
+                format!(
+                    "unknown kind of stage {:?}: use review, development, staging or production",
+                    shown(name)
+                ),
+            )
+        })
+    }
+}
+
 /// A stage of a project: it decides which database a function gets. Its [kind](StageKind) decides
 /// which rules hold for it.
 ///

@@ -16,8 +16,8 @@ pub async fn site() -> (Cloud, Record) {
     let cloud_config = CloudConfig {
         pipeline: "shop".to_owned(),
         stages: vec![
-            (Stage::Staging, database().await),
-            (Stage::Production, database().await),
+            (Stage::Staging, database().await).into(),
+            (Stage::Production, database().await).into(),
         ],
         databases: server().await.database_admin(),
         functions: functions().await.clone(),

@@ -31,7 +31,7 @@ pub async fn run(options: LinkOptions) -> anyhow::Result<()> {
     let (request, site, mut plan) = make_plan(request, options.stages.is_empty()).await?;
     let proposed = ProposedFile::of(&request, &options)?;
     if options.print {
-        let tokens = request::by_stage("--token-for", &options.tokens)?;
+        let tokens = request::tokens(&options)?;
         let lines = netlify_commands::lines(&plan, &tokens, site.is_known());
         print(lines.join("\n"))?;
         return ensure_no_leak_stays(&plan);

@@ -7,12 +7,13 @@ use anyhow::{Context as _, bail};
 use secrecy::SecretString;
 use serde::Deserialize;
 use stagelink::{Stage, StageKind};
-use stagelink_pipeline::{ApiAccess, LinkRequest, SettingsFile};
+use stagelink_pipeline::{ApiAccess, LinkRequest, ProjectStages, SettingsFile};
 
 use crate::args::LinkOptions;
 use crate::local_clouds::{self, LocalClouds};
 use crate::login;
 use crate::missing::Missing;
+use crate::stage_name;
 
 /// Builds the request from the options and this process's environment.
 ///
@@ -30,16 +31,21 @@ pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRe
     let file = file.as_ref();
     // What the options say is judged before the Heroku command line is asked for its login.
     let stages = stages_of(options, file)?;
-    let staging_branch = options.staging_branch.as_deref();
-    let staging_branch = staging_branch
-        .or_else(|| file?.stages().get(&Stage::STAGING)?.branch())
-        .unwrap_or("staging");
-    LinkRequest::ensure_contexts(&stages, staging_branch)?;
-    let apps = by_stage("--app", &options.apps)?;
-    let tokens = by_stage("--token-for", &options.tokens)?;
+    let mut project = file.map_or_else(ProjectStages::default, ProjectStages::of_file);
+    if let Some(branch) = &options.staging_branch {
+        project = project.with_branch(Stage::STAGING, branch);
+    }
+    project.contexts(&stages, true)?;
+    let apps = by_stage("--app", &options.apps, file)?;
+    let tokens = by_stage("--token-for", &options.tokens, file)?;
     ensure_linked("--app", &apps, |stage| {
-        stages.contains(&stage) || LinkRequest::is_compared(stage)
+        stages.contains(&stage) || project.is_compared(stage)
     })?;
+    for stage in stages.iter().filter(|stage| !apps.contains_key(stage)) {
+        if let Some(file) = file {
+            file.ensure_app(*stage)?;
+        }
+    }
     ensure_linked("--token-for", &tokens, |stage| stages.contains(&stage))?;
     for (stage, name) in &tokens {
         ensure_variable_name(name, *stage)?;
@@ -79,7 +85,7 @@ pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRe
 
     let mut request = LinkRequest::new(site, pipeline, heroku)
         .with_settings(&environment.0)
-        .with_stages(&stages, staging_branch, !options.skip_branch_deploys)?;
+        .with_stages(&stages, project, !options.skip_branch_deploys)?;
     let config_var = file.and_then(SettingsFile::config_var);
     if let (Some(name), None) = (config_var, environment.var("STAGELINK_CONFIG_VAR")) {
         request = request.with_settings([("STAGELINK_CONFIG_VAR", name)]);
@@ -227,7 +233,7 @@ fn ensure_variable_name(name: &str, stage: Stage) -> anyhow::Result<()> {
         bail!(
             "--token-for {stage}=… takes the name of an environment variable that holds the \
              token, such as --token-for {stage}={}_HEROKU_API_KEY, and not the token",
-            stage.name().to_uppercase()
+            stage.name().to_uppercase().replace('-', "_")
         );
     }
     Ok(())
@@ -245,31 +251,53 @@ fn ensure_linked(
     }
 }
 
-/// Returns the stages to link: the named ones, else review and those of production and staging that
-/// the file has.
+/// Returns the variables that `--token-for` names, by their stages.
+///
+/// # Errors
+///
+/// A text that is not of the form `STAGE=VARIABLE`, and a file that cannot be used.
+pub(super) fn tokens(options: &LinkOptions) -> anyhow::Result<BTreeMap<Stage, String>> {
+    let file = SettingsFile::load(&options.project)?;
+    by_stage("--token-for", &options.tokens, file.as_ref())
+}
+
+/// Returns the stages to link: the named ones, else those of the kinds production and staging that the
+/// file has, and that of previews.
 fn stages_of(options: &LinkOptions, file: Option<&SettingsFile>) -> anyhow::Result<Vec<Stage>> {
     if !options.stages.is_empty() {
-        let named = options.stages.iter().map(|name| name.parse());
-        return Ok(named.collect::<Result<_, _>>()?);
+        let named = options.stages.iter();
+        return named.map(|name| stage_name::parse(name, file)).collect();
     }
     let stages = file.map(SettingsFile::stages);
-    let stages = stages.filter(|stages| !stages.is_empty());
-    let is_linked = |stage: &Stage| {
-        stage.kind() == StageKind::Review || stages.is_none_or(|stages| stages.contains_key(stage))
+    let Some(stages) = stages.filter(|stages| !stages.is_empty()) else {
+        return Ok(vec![Stage::PRODUCTION, Stage::STAGING, Stage::REVIEW]);
     };
-    let all = [Stage::PRODUCTION, Stage::STAGING, Stage::REVIEW];
-    Ok(all.into_iter().filter(is_linked).collect())
+    let of_kind = |is_wanted: fn(StageKind) -> bool| {
+        let stages = stages.keys().copied();
+        stages.filter(move |stage| is_wanted(stage.kind()))
+    };
+    let previews: Vec<Stage> = of_kind(|kind| kind == StageKind::Review).collect();
+    let previews = match previews.contains(&Stage::REVIEW) || previews.is_empty() {
+        true => vec![Stage::REVIEW],
+        false => previews,
+    };
+    Ok(of_kind(|kind| kind >= StageKind::Staging)
+        .chain(previews)
+        .collect())
 }
 
 /// Parses options of the form `STAGE=VALUE`. A wrong value is not repeated.
-pub(super) fn by_stage(option: &str, given: &[String]) -> anyhow::Result<BTreeMap<Stage, String>> {
+fn by_stage(
+    option: &str,
+    given: &[String],
+    file: Option<&SettingsFile>,
+) -> anyhow::Result<BTreeMap<Stage, String>> {
     let mut by_stage = BTreeMap::new();
     for text in given {
         let (stage, rest) = text
             .split_once('=')
             .with_context(|| format!("{option} is not of the form STAGE=…"))?;
-        let stage: Stage = stage
-            .parse()
+        let stage = stage_name::parse(stage, file)
             .map_err(|_| anyhow::anyhow!("{option} does not begin with a stage"))?;
         if rest.trim().is_empty() || by_stage.insert(stage, rest.trim().to_owned()).is_some() {
             bail!("{option} needs exactly one value for stage {stage}");
@@ -329,7 +357,7 @@ mod tests {
     fn options_by_stage_are_read_and_a_wrong_one_is_not_shown() {
         let read = |given: &[&str]| {
             let given: Vec<_> = given.iter().map(|&text| text.to_owned()).collect();
-            by_stage("--app", &given)
+            by_stage("--app", &given, None)
         };
         let apps = read(&["staging=a", "review=b"]).unwrap();
         assert_eq!(apps[&Stage::STAGING], "a");

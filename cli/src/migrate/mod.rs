@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use stagelink::{Database, DatabaseInfo, Settings, Stage};
+use stagelink::{Database, DatabaseInfo, Settings};
 use stagelink_pipeline::{
     DeployPhase, Disagreement, Enforcement, MigrationEvent, MigrationFolder, MigrationOptions,
     MigrationPlan, RuleOverride, SettingsFile, ensure_own_stage,
@@ -155,10 +155,6 @@ fn folder(project: &Path, named: Option<&Path>) -> anyhow::Result<PathBuf> {
 async fn database(stage: Option<&str>, local: &LocalOptions) -> anyhow::Result<Database> {
     if stage.is_none() && std::env::var_os("STAGELINK_STAGE").is_none() {
         bail!("no stage is named: `stagelink migrate staging`, or set STAGELINK_STAGE");
-    }
-    if let Some(stage) = stage {
-        let parsed: Result<Stage, _> = stage.parse();
-        parsed.context("could not use the stage")?;
     }
     let settings = settings_of(&[], stage, local).await?;
     let settings = settings.map(Settings::with_app_names);

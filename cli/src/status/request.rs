@@ -12,6 +12,7 @@ use crate::local_clouds;
 use crate::project;
 use crate::stage_context::{NO_NETLIFY_TOKEN, context_of};
 use crate::stage_database::settings_of;
+use crate::stage_name;
 
 /// Builds the request.
 ///
@@ -62,7 +63,8 @@ fn stages_of(
     environment: &Environment,
 ) -> anyhow::Result<Vec<Stage>> {
     if !options.stages.is_empty() {
-        let named = options.stages.iter().map(|name| name.parse());
+        let named = options.stages.iter();
+        let named = named.map(|name| stage_name::parse(name, file));
         let mut stages: Vec<Stage> = named.collect::<Result<_, _>>()?;
         stages.dedup();
         return Ok(stages);

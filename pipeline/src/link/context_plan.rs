@@ -149,13 +149,17 @@ pub(super) fn desired_variables(
 
 /// Returns whether a context belongs to a linked stage, or to no stage at all.
 fn is_of_linked_stage(context: &DeployContext, contexts: &[ContextPlan<'_>]) -> bool {
-    let stage = match context {
-        DeployContext::Production => Stage::PRODUCTION,
-        DeployContext::Branch(_) => Stage::STAGING,
-        DeployContext::BranchDeploy | DeployContext::DeployPreview => Stage::REVIEW,
-        DeployContext::All | DeployContext::Other(_) => return true,
-    };
-    contexts.iter().any(|plan| plan.stage == stage)
+    contexts.iter().any(|plan| match context {
+        DeployContext::Production => plan.stage.kind() == StageKind::Production,
+        DeployContext::Branch(branch) => match plan.request.project.stage_of_branch(branch) {
+            Some(stage) => plan.stage == stage,
+            None => plan.stage.kind() == StageKind::Staging,
+        },
+        DeployContext::BranchDeploy | DeployContext::DeployPreview => {
+            plan.stage.kind() == StageKind::Review
+        }
+        DeployContext::All | DeployContext::Other(_) => true,
+    })
 }
 
 const ORDER: &[&str] = &[

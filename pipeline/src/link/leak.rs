@@ -125,13 +125,20 @@ fn stage_contexts(
 fn stage_of(context: &DeployContext, request: &LinkRequest, own: &[Variable]) -> Stage {
     let given = own.iter().find(|of| of.key == "STAGELINK_STAGE");
     let given = given.and_then(|variable| variable.value_in(context)?.text.as_ref());
-    let given = given.and_then(|text| text.expose_secret().parse().ok());
+    let given = given.and_then(|text| text.expose_secret().parse::<Stage>().ok());
+    let of_branch = |context: &DeployContext| match context {
+        DeployContext::Branch(branch) => request.project.stage_of_branch(branch),
+        _ => None,
+    };
     match context {
-        DeployContext::Production => Stage::PRODUCTION,
+        DeployContext::Production => {
+            let mut own = request.project.productions();
+            let given = given.filter(|given| request.project.productions().any(|of| of == *given));
+            given.or_else(|| own.next()).unwrap_or(Stage::PRODUCTION)
+        }
         // No other context may have what is production's, whatever stage it is given.
-        DeployContext::Branch(branch) if *branch == request.staging_branch => Stage::STAGING,
-        _ => given
-            .filter(|stage: &Stage| stage.kind() != StageKind::Production)
+        _ => of_branch(context)
+            .or(given.filter(|stage| stage.kind() != StageKind::Production))
             .unwrap_or(Stage::REVIEW),
     }
 }

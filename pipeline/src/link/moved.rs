@@ -76,7 +76,7 @@ fn refused(moved: &MovedStage) -> Error {
         MoveSource::Variable(variable) => variable.removal(),
         MoveSource::SettingsFile => format!(
             "remove its source from the table [stages.{}] of stagelink.toml",
-            moved.stage
+            moved.stage.name()
         ),
     };
     Error::new(

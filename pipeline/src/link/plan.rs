@@ -111,8 +111,11 @@ impl LinkPlan {
         let stage = changes.iter().position(|change| change.key() == STAGE);
         let stage = stage.unwrap_or(changes.len());
         changes.splice(stage..stage, removals);
-        let mut secrets = databases.secrets(request, Stage::PRODUCTION);
-        secrets.extend(tokens.of_site.reading(Stage::PRODUCTION).cloned());
+        let stages = request.known_stages().into_iter();
+        let of_production = stages.filter(|stage| stage.kind() == StageKind::Production);
+        let secrets = of_production.flat_map(|stage| databases.secrets(request, stage));
+        let tokens_of_site = tokens.of_site.reading(StageKind::Production).cloned();
+        let secrets: Vec<_> = secrets.chain(tokens_of_site).collect();
         ensure_no_production_secret(&changes, &secrets, site)?;
         Ok(Self {
             site: site.name.clone(),

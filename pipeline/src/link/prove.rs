@@ -62,9 +62,14 @@ impl ProvedTokens {
             .collect();
         let own = Heroku::new(&request.heroku)?;
         let mut apps = own.apps(&request.pipeline).await?;
-        let named = |stage| request.app(stage).map(str::to_owned);
-        apps.production.extend(named(Stage::PRODUCTION));
-        apps.staging.extend(named(Stage::STAGING));
+        for stage in request.known_stages() {
+            let named = request.app(stage).map(str::to_owned);
+            match stage.kind() {
+                StageKind::Production => apps.production.extend(named),
+                StageKind::Staging => apps.staging.extend(named),
+                _ => {}
+            }
+        }
         let mut proved: Vec<(Stage, ApiAccess)> = Vec::new();
         for ((context, stage), token) in request.contexts.iter().zip(&of_contexts) {
             let stage = *stage;
@@ -82,14 +87,14 @@ impl ProvedTokens {
             }
             let heroku = Heroku::new(&access)?;
             if stage.kind() != StageKind::Production {
-                let production = Stage::PRODUCTION;
+                let production = StageKind::Production;
                 heroku
                     .ensure_cannot_read(&apps.production, production, stage)
                     .await?;
             }
             // The author of a pull request may run code with it.
             if stage.kind() == StageKind::Review {
-                let staging = Stage::STAGING;
+                let staging = StageKind::Staging;
                 heroku
                     .ensure_cannot_read(&apps.staging, staging, stage)
                     .await?;

@@ -1,6 +1,6 @@
 //! The request to link a site: the site, the pipeline, the stages, and the tokens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::{ExposeSecret, SecretString};
 use stagelink::{Settings, Stage, StageKind};
@@ -8,8 +8,9 @@ use stagelink::{Settings, Stage, StageKind};
 use crate::api::ApiAccess;
 use crate::error::{Error, ErrorKind};
 use crate::link::moved_stage::MovedStage;
+use crate::link::project_stages::ProjectStages;
 use crate::netlify::DeployContext;
-use crate::settings_file::NewSettingsFile;
+use crate::settings_file::{NewSettingsFile, NewStage};
 
 /// A request to link a Netlify site to the databases of a Heroku pipeline.
 ///
@@ -24,8 +25,8 @@ pub struct LinkRequest {
     pub(super) heroku: ApiAccess,
     pub(super) pipeline: String,
     pub(super) contexts: Vec<(DeployContext, Stage)>,
-    /// The branch of stage staging, whether it is linked or not.
-    pub(super) staging_branch: String,
+    /// The stages of the project, whether they are linked or not.
+    pub(super) project: ProjectStages,
     pub(super) apps: BTreeMap<Stage, String>,
     /// Access with the token that the functions of a stage get.
     pub(super) tokens: BTreeMap<Stage, ApiAccess>,
@@ -57,7 +58,7 @@ impl LinkRequest {
                 (DeployContext::DeployPreview, Stage::REVIEW),
                 (DeployContext::BranchDeploy, Stage::REVIEW),
             ],
-            staging_branch: "staging".to_owned(),
+            project: ProjectStages::default(),
             apps: BTreeMap::new(),
             tokens: BTreeMap::new(),
             settings: Vec::new(),
@@ -78,8 +79,8 @@ impl LinkRequest {
         self
     }
 
-    /// Links these stages alone, with `staging_branch` as the branch of stage staging.
-    /// With `other_branches` the deploys of other branches become stage review.
+    /// Links these stages of a project alone. With `other_branches` the deploys of other branches
+    /// get the stage of previews.
     ///
     /// Without a stage their functions would report that no stage is known, which is as safe and
     /// explains less. The context `dev` is never linked: a developer's machine has
@@ -87,26 +88,16 @@ impl LinkRequest {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Settings`] for a stage that has no deploy context, and for a branch that is
-    /// called like a context.
+    /// As [`ProjectStages::contexts`].
     pub fn with_stages(
         mut self,
         stages: &[Stage],
-        staging_branch: &str,
+        project: ProjectStages,
         other_branches: bool,
     ) -> Result<Self, Error> {
-        self.contexts = contexts_of(stages, staging_branch, other_branches)?;
-        staging_branch.clone_into(&mut self.staging_branch);
+        self.contexts = project.contexts(stages, other_branches)?;
+        self.project = project;
         Ok(self)
-    }
-
-    /// Makes sure that [`with_stages`](Self::with_stages) takes these stages and this branch.
-    ///
-    /// # Errors
-    ///
-    /// As [`with_stages`](Self::with_stages).
-    pub fn ensure_contexts(stages: &[Stage], staging_branch: &str) -> Result<(), Error> {
-        contexts_of(stages, staging_branch, true).map(drop)
     }
 
     /// Names the app of a stage that has several in the pipeline, or for stage review the app of
@@ -116,7 +107,7 @@ impl LinkRequest {
     ///
     /// [`ErrorKind::Settings`] when the stage is neither linked nor compared with linked ones.
     pub fn with_app(mut self, stage: Stage, app: impl Into<String>) -> Result<Self, Error> {
-        if !Self::is_compared(stage) {
+        if !self.project.is_compared(stage) {
             self.ensure_linked("--app", stage)?;
         }
         self.apps.insert(stage, app.into());
@@ -140,12 +131,6 @@ impl LinkRequest {
         let access = ApiAccess::new(&self.heroku.url, token, variable);
         self.tokens.insert(stage, access);
         Ok(self)
-    }
-
-    /// Returns whether the database of a stage is compared with those of linked stages, whether the
-    /// stage is linked or not.
-    pub fn is_compared(stage: Stage) -> bool {
-        COMPARED_STAGES.contains(&stage)
     }
 
     fn ensure_linked(&self, option: &str, stage: Stage) -> Result<(), Error> {
@@ -213,9 +198,15 @@ impl LinkRequest {
         self.moved.is_empty().then(|| NewSettingsFile {
             site: self.site.clone(),
             pipeline: self.pipeline.clone(),
-            staging_branch: self.staging_branch.clone(),
             stages: stages
-                .map(|stage| (stage, self.app(stage).map(str::to_owned)))
+                .map(|stage| {
+                    let has_branch = stage.kind() == StageKind::Staging;
+                    NewStage {
+                        branch: has_branch.then(|| self.project.branch(&stage).to_owned()),
+                        app: self.app(stage).map(str::to_owned),
+                        stage,
+                    }
+                })
                 .collect(),
         })
     }
@@ -225,6 +216,12 @@ impl LinkRequest {
         let mut stages: Vec<Stage> = self.contexts.iter().map(|(_, stage)| *stage).collect();
         stages.dedup();
         stages
+    }
+
+    /// The linked stages, and those that they are compared with.
+    pub(super) fn known_stages(&self) -> BTreeSet<Stage> {
+        let compared = self.project.compared().iter().copied();
+        self.stages().into_iter().chain(compared).collect()
     }
 
     pub(super) fn app(&self, stage: Stage) -> Option<&str> {
@@ -261,56 +258,6 @@ impl LinkRequest {
     }
 }
 
-/// Returns the deploy contexts of stages, production's first.
-fn contexts_of(
-    stages: &[Stage],
-    staging_branch: &str,
-    other_branches: bool,
-) -> Result<Vec<(DeployContext, Stage)>, Error> {
-    // The Netlify command line takes these for contexts, where a branch is meant.
-    let is_context = match DeployContext::parse(staging_branch, None) {
-        DeployContext::Other(name) => name == "dev" || name.is_empty(),
-        _ => true,
-    };
-    if is_context {
-        return Err(Error::new(
-            ErrorKind::Settings,
-            format!("{staging_branch:?} is no branch that a deploy context can be of"),
-        ));
-    }
-    let mut contexts = Vec::new();
-    let kinds = StageKind::ALL.iter().rev();
-    let linked = kinds.map(|&kind| Stage::of_kind(kind));
-    for stage in linked.filter(|stage| stages.contains(stage)) {
-        match stage.kind() {
-            StageKind::Production => contexts.push((DeployContext::Production, stage)),
-            StageKind::Staging => {
-                let branch = DeployContext::Branch(staging_branch.to_owned());
-                contexts.push((branch, stage));
-            }
-            StageKind::Review => {
-                contexts.push((DeployContext::DeployPreview, stage));
-                if other_branches {
-                    contexts.push((DeployContext::BranchDeploy, stage));
-                }
-            }
-            _ => {
-                return Err(Error::new(
-                    ErrorKind::Settings,
-                    format!(
-                        "stage {stage} has no deploy context: link production, staging or \
-                         review"
-                    ),
-                ));
-            }
-        }
-    }
-    Ok(contexts)
-}
-
-/// The stages whose databases linked ones are compared with, whether they are linked or not.
-pub(super) const COMPARED_STAGES: &[Stage] = &[Stage::PRODUCTION, Stage::STAGING];
-
 /// The settings that find a database, and prove that it is the right one. Functions need the same
 /// ones as the operator who links them.
 pub const SHARED_SETTINGS: &[&str] = &[
@@ -329,50 +276,16 @@ mod tests {
         LinkRequest::new("shop", "shop", heroku)
     }
 
-    fn contexts(request: &LinkRequest) -> Vec<String> {
-        let contexts = request.contexts.iter();
-        contexts.map(|(c, stage)| format!("{c}={stage}")).collect()
-    }
-
     #[test]
-    fn each_stage_has_its_contexts() {
+    fn all_stages_but_development_are_linked_by_default() {
         let all = [Stage::REVIEW, Stage::STAGING, Stage::PRODUCTION];
-        let request = |stages: &[Stage], branch, others| {
-            contexts(&request().with_stages(stages, branch, others).unwrap())
-        };
-        assert_eq!(
-            request(&all, "next", true),
-            [
-                "production=production",
-                "branch:next=staging",
-                "deploy-preview=review",
-                "branch-deploy=review"
-            ]
-        );
-        assert_eq!(
-            request(&[Stage::REVIEW], "next", false),
-            ["deploy-preview=review"]
-        );
-        assert_eq!(request(&all, "staging", true), contexts(&self::request()));
-    }
-
-    #[test]
-    fn branch_that_is_called_like_a_context_is_refused() {
-        for name in ["production", "dev", "all", "deploy-preview", ""] {
-            let refused = request().with_stages(&[Stage::STAGING], name, true);
-            assert_eq!(refused.unwrap_err().kind(), ErrorKind::Settings, "{name}");
-        }
-        let development = [Stage::DEVELOPMENT];
-        assert!(
-            request()
-                .with_stages(&development, "staging", true)
-                .is_err()
-        );
+        let contexts = ProjectStages::default().contexts(&all, true).unwrap();
+        assert_eq!(request().contexts, contexts);
     }
 
     #[test]
     fn option_for_a_stage_that_is_not_linked_is_refused() {
-        let request = request().with_stages(&[Stage::STAGING], "staging", true);
+        let request = request().with_stages(&[Stage::STAGING], ProjectStages::default(), true);
         let request = request.unwrap();
         let token = request.clone().with_token(Stage::REVIEW, "A", "t".into());
         let app = request.clone().with_app(Stage::REVIEW, "a");

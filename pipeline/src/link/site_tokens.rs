@@ -1,4 +1,5 @@
-//! The Heroku tokens among the values of a site, each with the stages whose config vars it reads.
+//! The Heroku tokens among the values of a site, each with the kinds of stages whose config vars it
+//! reads: a pipeline tells its apps apart by kind.
 
 use std::collections::BTreeSet;
 
@@ -24,11 +25,11 @@ struct SiteToken {
     reach: TokenReach,
 }
 
-/// The stages that a token leads to.
+/// The kinds of stages that a token leads to.
 #[derive(Debug)]
 enum TokenReach {
-    /// The stages whose config vars it reads, out of production and staging.
-    Reads(BTreeSet<Stage>),
+    /// The kinds whose config vars it reads, out of production and staging.
+    Reads(BTreeSet<StageKind>),
     /// Heroku does not say what it reads, for this reason.
     Unknown(String),
 }
@@ -85,12 +86,15 @@ impl SiteTokens {
             let TokenReach::Reads(read) = &found.reach else {
                 continue;
             };
-            let leaked = read.iter().copied().filter(|other| match stage {
-                None => true,
-                Some(own) if *other == own => false,
-                Some(own) => !read.contains(&own) || own.kind() != StageKind::Production,
-            });
-            stages.extend(leaked);
+            let leaked = read
+                .iter()
+                .copied()
+                .filter(|other| match stage.map(|of| of.kind()) {
+                    None => true,
+                    Some(own) if *other == own => false,
+                    Some(own) => !read.contains(&own) || own != StageKind::Production,
+                });
+            stages.extend(leaked.map(Stage::from));
         }
         stages
     }
@@ -105,10 +109,10 @@ impl SiteTokens {
             })
     }
 
-    /// The tokens that read a stage's config vars.
-    pub(super) fn reading(&self, stage: Stage) -> impl Iterator<Item = &SecretString> {
+    /// The tokens that read the config vars of stages of a kind.
+    pub(super) fn reading(&self, kind: StageKind) -> impl Iterator<Item = &SecretString> {
         let reads = move |found: &&SiteToken| match &found.reach {
-            TokenReach::Reads(read) => read.contains(&stage),
+            TokenReach::Reads(read) => read.contains(&kind),
             TokenReach::Unknown(_) => false,
         };
         self.0.iter().filter(reads).map(|found| &found.token)
@@ -128,8 +132,8 @@ impl SiteTokens {
 
     /// Tokens that read these stages, for tests of what comes after.
     #[cfg(test)]
-    pub(super) fn of(tokens: &[(&str, &[Stage])]) -> Self {
-        let one = |(token, read): &(&str, &[Stage])| SiteToken {
+    pub(super) fn of(tokens: &[(&str, &[StageKind])]) -> Self {
+        let one = |(token, read): &(&str, &[StageKind])| SiteToken {
             token: (*token).into(),
             reach: TokenReach::Reads(read.iter().copied().collect()),
         };
@@ -137,7 +141,7 @@ impl SiteTokens {
     }
 }
 
-/// Tries which stages' config vars a token reads.
+/// Tries of which kinds of stages a token reads the config vars.
 async fn reach(
     request: &LinkRequest,
     candidate: &Candidate,
@@ -148,14 +152,14 @@ async fn reach(
     let access = ApiAccess::new(&request.heroku.url, token, origin);
     let heroku = Heroku::new(&access)?;
     let mut read = BTreeSet::new();
-    for (stage, apps) in [
-        (Stage::PRODUCTION, &apps.production),
-        (Stage::STAGING, &apps.staging),
+    for (kind, apps) in [
+        (StageKind::Production, &apps.production),
+        (StageKind::Staging, &apps.staging),
     ] {
-        let action = format!("find out if a token of the site reads {stage}'s config vars");
+        let action = format!("find out if a token of the site reads {kind}'s config vars");
         match heroku.find_readable(apps, &action).await {
             Ok(Some(_)) => {
-                read.insert(stage);
+                read.insert(kind);
             }
             Ok(None) => {}
             Err(error) if error.is_retryable() => return Err(error),
@@ -276,8 +280,8 @@ mod tests {
     #[test]
     fn token_leads_to_what_it_reads_and_its_own_stage_does_not_have() {
         let tokens = SiteTokens::of(&[
-            ("both", &[PRODUCTION, STAGING]),
-            ("narrow", &[STAGING]),
+            ("both", &[StageKind::Production, StageKind::Staging]),
+            ("narrow", &[StageKind::Staging]),
             ("none", &[]),
         ]);
         for (token, stage, expected) in [
@@ -290,12 +294,16 @@ mod tests {
             ("narrow", Stage::DEVELOPMENT, &[STAGING]),
             ("none", REVIEW, &[]),
             ("unknown", REVIEW, &[]),
+            // A pipeline does not tell which of two stages of a kind an app is.
+            ("narrow", "staging/qa".parse().unwrap(), &[]),
+            ("both", "staging/qa".parse().unwrap(), &[PRODUCTION]),
+            ("both", "production/live".parse().unwrap(), &[]),
         ] {
             let stages = tokens.stages_of(token, Some(stage));
             assert!(stages.iter().eq(expected), "{token} in {stage}: {stages:?}");
         }
         assert_eq!(tokens.stages_of("token=both", None).len(), 2);
-        assert_eq!(tokens.reading(PRODUCTION).count(), 1);
+        assert_eq!(tokens.reading(StageKind::Production).count(), 1);
     }
 
     #[test]

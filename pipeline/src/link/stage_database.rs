@@ -6,7 +6,7 @@ use stagelink::{Credentials, Database, DatabaseInfo, Settings, Stage, StageKind,
 
 use crate::attempts;
 use crate::error::{Error, ErrorKind};
-use crate::link::request::{COMPARED_STAGES, LinkRequest};
+use crate::link::request::LinkRequest;
 
 /// The databases of a request's stages, each of which is another one.
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ impl StageDatabases {
             databases.ensure_is_another(&found).await?;
             databases.linked.push(found);
         }
-        let compared = COMPARED_STAGES.iter().copied();
+        let compared = request.project.compared().iter().copied();
         for stage in compared.filter(|stage| !stages.contains(stage)) {
             // An app that the stage still has on Heroku would not be its database.
             if let Some(moved) = request.moved_stage(stage) {
@@ -64,11 +64,11 @@ impl StageDatabases {
                 Ok(found) => databases.compared.push(found),
                 Err(error) if error.kind() == ErrorKind::Isolation => return Err(error),
                 Err(error) if stage.kind() == StageKind::Production && request.needs_production => {
-                    return Err(error.context(
-                        "the database of stage production is not known, so nothing shows that no \
-                         other stage gets it: name its app with --app production=APP, or link \
-                         without the comparison with --without-production",
-                    ));
+                    return Err(error.context(format!(
+                        "the database of stage {stage} is not known, so nothing shows that no \
+                         other stage gets it: name its app with --app {stage}=APP, or link \
+                         without the comparison with --without-production"
+                    )));
                 }
                 Err(error) => databases.not_compared.push((stage, error.report())),
             }

@@ -59,10 +59,9 @@ impl UrlOwners {
             };
             owners.push((found, owner));
         }
-        let stages = StageKind::ALL.iter().map(|&kind| {
-            let stage = Stage::of_kind(kind);
+        let stages = request.known_stages().into_iter().map(|stage| {
             let mut secrets = databases.secrets(request, stage);
-            if kind == StageKind::Production {
+            if stage.kind() == StageKind::Production {
                 // The operator's own token reads production's config vars.
                 secrets.push(request.heroku.token.clone());
             }

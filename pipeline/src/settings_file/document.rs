@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use stagelink::Stage;
+use stagelink::{Stage, StageKind};
 
 use crate::error::Error;
 use crate::settings_file::check::{ensure_text, syntax_error};
@@ -50,14 +50,10 @@ impl Document {
     pub(super) fn stages(&self) -> Result<BTreeMap<Stage, StageSettings>, Mistake> {
         let mut stages = BTreeMap::new();
         for (name, table) in &self.stages {
-            let stage = name.parse::<Stage>().map_err(|error| {
-                Mistake::at(
-                    format!("a table of stages is named after no stage: {error}"),
-                    vec!["stages".to_owned(), name.clone()],
-                )
-            })?;
+            let stage = stage_of(name, table.kind.as_deref())?;
             stages.insert(stage, table.settings(stage, &self.heroku)?);
         }
+        ensure_distinct(&stages)?;
         Ok(stages)
     }
 
@@ -71,4 +67,66 @@ impl Document {
             folder.and_then(|folder| folder.to_str()),
         )
     }
+}
+
+/// Returns the stage of a table with this name and kind. A table that is named after a kind needs no
+/// kind.
+fn stage_of(name: &str, kind: Option<&str>) -> Result<Stage, Mistake> {
+    let table = || vec!["stages".to_owned(), name.to_owned()];
+    let at_kind = || [table(), vec!["kind".to_owned()]].concat();
+    let named = name.parse::<StageKind>().ok();
+    let kind = match (kind, named) {
+        (None, Some(named)) => return Ok(named.into()),
+        (None, None) => {
+            let shown: String = name.chars().take(40).collect();
+            return Err(Mistake::at(
+                format!(
+                    "a table of stages is named after no kind of stage: add kind = \"review\", \
+                     \"development\", \"staging\" or \"production\" to {shown:?}"
+                ),
+                table(),
+            ));
+        }
+        (Some(kind), _) => kind
+            .parse::<StageKind>()
+            .map_err(|error| Mistake::at(format!("a stage has an {error}"), at_kind()))?,
+    };
+    if let Some(named) = named.filter(|named| *named != kind) {
+        return Err(Mistake::at(
+            format!(
+                "stages.{named} is named after one kind and has another, {kind}: give the table a \
+                 name of its own"
+            ),
+            at_kind(),
+        ));
+    }
+    Stage::new(kind, name)
+        .map_err(|error| Mistake::at(format!("a table of stages: {error}"), table()))
+}
+
+/// Makes sure that no two stages have one branch, or one app of the pipeline.
+fn ensure_distinct(stages: &BTreeMap<Stage, StageSettings>) -> Result<(), Mistake> {
+    let mut seen = BTreeMap::new();
+    for (stage, settings) in stages {
+        let values = [
+            ("branch", settings.branch()),
+            ("app", settings.heroku_app()),
+        ];
+        for (key, value) in values {
+            let Some(value) = value else { continue };
+            // A preview may have the app of another kind.
+            let Some(other) = seen.insert((stage.kind(), key, value), stage.name()) else {
+                continue;
+            };
+            let name = stage.name();
+            return Err(Mistake::new(
+                format!(
+                    "stages {other} and {name} have one {key}, {value}: give each its own, as \
+                     {key} in its table"
+                ),
+                format_args!("stages.{name}.{key}"),
+            ));
+        }
+    }
+    Ok(())
 }

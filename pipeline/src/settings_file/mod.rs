@@ -13,14 +13,14 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind as IoErrorKind;
 use std::path::{Path, PathBuf};
 
-use stagelink::Stage;
+use stagelink::{Stage, StageKind};
 
 use crate::error::{Error, ErrorKind};
 
 use self::document::Document;
 pub(crate) use self::secret_check::is_secret_text;
 pub use self::stage::{StageProvider, StageSettings};
-pub use self::text::NewSettingsFile;
+pub use self::text::{NewSettingsFile, NewStage};
 
 /// The name of the file, in the folder of the project.
 pub const SETTINGS_FILE: &str = "stagelink.toml";
@@ -33,9 +33,10 @@ pub const SETTINGS_FILE: &str = "stagelink.toml";
 /// | `netlify.site` | name or id of the Netlify site | the site of `.netlify/state.json` |
 /// | `heroku.pipeline` | name or id of the Heroku pipeline of each stage that names no other source | none |
 /// | `heroku.config_var` | the config var that holds the database URL of each app | `DATABASE_URL` |
-/// | `stages.STAGE` | a stage of the project: `review`, `development`, `staging` or `production` | none |
-/// | `stages.STAGE.branch` | for staging, the branch whose deploys belong to it | `staging` |
-/// | `stages.STAGE.app` | the Heroku app, where the stage has several in the pipeline; for review, that of previews without a review app | none |
+/// | `stages.STAGE` | a stage of the project: `review`, `development`, `staging` or `production`, or a name of its own | none |
+/// | `stages.STAGE.kind` | the kind of a stage with a name of its own: one of the four names above | none |
+/// | `stages.STAGE.branch` | for stages of kind staging, the branch whose deploys belong to it | the stage's name |
+/// | `stages.STAGE.app` | the Heroku app, where the pipeline has several of the stage's kind, or the stage has a name of its own; for review, that of previews without a review app | none |
 /// | `stages.STAGE.neon` | the database on Neon: `{ project, branch, database, role }` | Heroku's |
 /// | `stages.STAGE.render` | the database on Render: `{ postgres }` | Heroku's |
 /// | `stages.STAGE.url` | the environment variable of the operator that holds the database URL: `{ variable }` | Heroku's |
@@ -150,6 +151,68 @@ impl SettingsFile {
         &self.stages
     }
 
+    /// Returns the stage that an operator names: by its name here, or by its written form.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`] for a text that is neither.
+    pub fn find_stage(&self, text: &str) -> Result<Stage, Error> {
+        if let Some(stage) = self.stages.keys().find(|stage| stage.name() == text) {
+            return Ok(*stage);
+        }
+        text.parse().map_err(|error| {
+            let shown: String = text.chars().take(40).collect();
+            let (path, has) = (self.path.display(), self.names());
+            let message = format!(
+                "{path} has no stage {shown:?} ({has}): name one of these, or add a table \
+                 [stages.NAME] with its kind"
+            );
+            Error::with_source(ErrorKind::Settings, message, error)
+        })
+    }
+
+    /// Makes sure that the app of a stage in the Heroku pipeline is known. The pipeline tells its
+    /// apps apart by kind alone, so two stages of a kind name theirs, and so does each stage with a
+    /// name of its own. A preview's app is its pull request's.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`] when the stage does not name its app.
+    pub fn ensure_app(&self, stage: Stage) -> Result<(), Error> {
+        let on_heroku = |stage: Stage| {
+            let settings = self.stages.get(&stage)?;
+            match settings.provider()? {
+                StageProvider::Heroku { pipeline, app, .. } => Some((pipeline, app)),
+                _ => None,
+            }
+        };
+        let Some((pipeline, None)) = on_heroku(stage) else {
+            return Ok(());
+        };
+        let mut of_kind = self.stages.keys().filter(|of| of.kind() == stage.kind());
+        let has_sibling = of_kind.any(|of| *of != stage && on_heroku(*of).is_some());
+        if stage.kind() == StageKind::Review || !(stage.has_own_name() || has_sibling) {
+            return Ok(());
+        }
+        let name = stage.name();
+        Err(Error::new(
+            ErrorKind::Settings,
+            format!(
+                "{} does not name the app of stage {name}: the Heroku pipeline {pipeline} tells its \
+                 apps apart by kind alone, so set app in the table [stages.{name}]",
+                self.path.display()
+            ),
+        ))
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<_> = self.stages.keys().map(Stage::name).collect();
+        match names.is_empty() {
+            true => "it has no stages".to_owned(),
+            false => format!("it has {}", names.join(", ")),
+        }
+    }
+
     /// Returns the settings of a stage.
     ///
     /// # Errors
@@ -157,12 +220,11 @@ impl SettingsFile {
     /// [`ErrorKind::Settings`] when the file does not have the stage.
     pub fn stage(&self, stage: Stage) -> Result<&StageSettings, Error> {
         self.stages.get(&stage).ok_or_else(|| {
-            let names: Vec<_> = self.stages.keys().map(Stage::as_str).collect();
-            let has = match names.is_empty() {
-                true => "it has no stages".to_owned(),
-                false => format!("it has {}", names.join(", ")),
+            let (path, has, name) = (self.path.display(), self.names(), stage.name());
+            let kind = match stage.has_own_name() {
+                true => format!(" and kind = \"{}\"", stage.kind()),
+                false => String::new(),
             };
-            let path = self.path.display();
             let source = match &self.pipeline {
                 Some(pipeline) => format!(
                     "with neon, render or url where the stage's database is not in the Heroku \
@@ -172,7 +234,7 @@ impl SettingsFile {
             };
             Error::new(
                 ErrorKind::Settings,
-                format!("{path} has no stage {stage} ({has}): add a table [stages.{stage}] to it, {source}"),
+                format!("{path} has no stage {stage} ({has}): add a table [stages.{name}]{kind} to it, {source}"),
             )
         })
     }

@@ -51,7 +51,8 @@ pub enum StageProvider {
 }
 
 impl StageSettings {
-    /// The branch whose deploys belong to the stage.
+    /// The branch whose deploys belong to the stage. For a stage of kind staging it is by default the
+    /// stage's name.
     pub fn branch(&self) -> Option<&str> {
         self.branch.as_deref()
     }
@@ -154,6 +155,8 @@ pub(super) struct HerokuTable {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table [stages.STAGE]")]
 pub(super) struct StageTable {
+    /// Needed where the table is not named after a kind.
+    pub(super) kind: Option<String>,
     branch: Option<String>,
     app: Option<String>,
     neon: Option<NeonTable>,
@@ -196,19 +199,25 @@ impl StageTable {
         heroku: &HerokuTable,
     ) -> Result<StageSettings, Mistake> {
         self.ensure_texts(stage)?;
-        if self.branch.is_some() && stage.kind() != StageKind::Staging {
+        let name = stage.name();
+        let is_staging = stage.kind() == StageKind::Staging;
+        if self.branch.is_some() && !is_staging {
             return Err(Mistake::new(
                 format!(
-                    "stages.{stage}.branch is set, and only staging has a branch of its own: \
+                    "stages.{name}.branch is set, and only staging has a branch of its own, or another stage \
+                     of its kind: \
                      production deploys come from the site's production branch, previews from pull \
                      requests"
                 ),
-                format_args!("stages.{stage}.branch"),
+                format_args!("stages.{name}.branch"),
             ));
         }
         let provider = self.provider(stage, heroku)?;
         Ok(StageSettings {
-            branch: self.branch.clone(),
+            branch: self
+                .branch
+                .clone()
+                .or_else(|| is_staging.then(|| name.to_owned())),
             provider,
         })
     }
@@ -218,6 +227,7 @@ impl StageTable {
         stage: Stage,
         heroku: &HerokuTable,
     ) -> Result<Option<StageProvider>, Mistake> {
+        let name = stage.name();
         let neon = self.neon.clone().map(|neon| StageProvider::Neon {
             project: neon.project,
             branch: neon.branch,
@@ -235,10 +245,10 @@ impl StageTable {
         if others.next().is_some() || (other.is_some() && self.app.is_some()) {
             return Err(Mistake::new(
                 format!(
-                    "stages.{stage} names several sources of the database: keep one of app, neon, \
+                    "stages.{name} names several sources of the database: keep one of app, neon, \
                      render and url"
                 ),
-                format_args!("stages.{stage}"),
+                format_args!("stages.{name}"),
             ));
         }
         let heroku = heroku
@@ -252,16 +262,17 @@ impl StageTable {
         if self.app.is_some() && heroku.is_none() {
             return Err(Mistake::new(
                 format!(
-                    "stages.{stage}.app is set without heroku.pipeline: name the app's pipeline, as \
+                    "stages.{name}.app is set without heroku.pipeline: name the app's pipeline, as \
                      pipeline in a table [heroku]"
                 ),
-                format_args!("stages.{stage}.app"),
+                format_args!("stages.{name}.app"),
             ));
         }
         Ok(other.or(heroku))
     }
 
     fn ensure_texts(&self, stage: Stage) -> Result<(), Mistake> {
+        let name = stage.name();
         let texts = [
             ("branch", self.branch.as_deref()),
             ("app", self.app.as_deref()),
@@ -291,7 +302,7 @@ impl StageTable {
             ),
         ];
         for (key, text) in texts {
-            ensure_text(&format!("stages.{stage}.{key}"), text)?;
+            ensure_text(&format!("stages.{name}.{key}"), text)?;
         }
         let is_name = |text: &str| {
             text.chars()
@@ -301,11 +312,11 @@ impl StageTable {
             // Text that is no name may be the URL itself, and is not repeated.
             Some(url) if !is_name(&url.variable) => Err(Mistake::new(
                 format!(
-                    "stages.{stage}.url.variable is not the name of an environment variable in \
+                    "stages.{name}.url.variable is not the name of an environment variable in \
                      capital letters, such as {}_DATABASE_URL: the URL itself is a secret and stays out of the file",
-                    stage.name().to_uppercase()
+                    name.to_uppercase().replace('-', "_")
                 ),
-                format_args!("stages.{stage}.url.variable"),
+                format_args!("stages.{name}.url.variable"),
             )),
             _ => Ok(()),
         }

@@ -140,7 +140,37 @@ fn mistakes_are_named_with_their_key_or_line() {
     for (text, expected) in [
         (
             "\n[stages.staging]\n[stages.prod]",
-            "line 3: a table of stages is named after no stage: unknown stage \"prod\"",
+            "line 3: a table of stages is named after no kind of stage: add kind = \"review\", \
+             \"development\", \"staging\" or \"production\" to \"prod\"",
+        ),
+        (
+            "[stages.qa]\nkind = \"prod\"",
+            "line 2: a stage has an unknown kind of stage \"prod\"",
+        ),
+        (
+            "[stages.staging]\n\nkind = \"production\"",
+            "line 3: stages.staging is named after one kind and has another, production",
+        ),
+        (
+            "[stages.QA]\nkind = \"staging\"",
+            "line 1: a table of stages: \"QA\" is no name for a stage of kind staging",
+        ),
+        (
+            "[stages.dev]\nkind = \"staging\"",
+            "it is a deploy context of Netlify's",
+        ),
+        (
+            "[stages.staging]\nbranch = \"qa\"\n[stages.qa]\nkind = \"staging\"",
+            "line 3: stages staging and qa have one branch, qa: give each its own",
+        ),
+        (
+            "[heroku]\npipeline = \"p\"\n[stages.staging]\napp = \"a\"\n[stages.qa]\n\
+             kind = \"staging\"\napp = \"a\"",
+            "line 7: stages staging and qa have one app, a",
+        ),
+        (
+            "[stages.live]\nkind = \"production\"\nbranch = \"main\"",
+            "line 3: stages.live.branch is set, and only staging has a branch",
         ),
         (
             "\n[heroku]\npipline = \"a\"",
@@ -222,6 +252,76 @@ fn mistakes_are_named_with_their_key_or_line() {
 }
 
 #[test]
+fn stage_with_its_own_name_is_found_by_it() {
+    let file = read(
+        "heroku.pipeline = \"p\"\n[stages.staging]\napp = \"a\"\n[stages.qa]\n\
+         kind = \"staging\"\napp = \"b\"\n[stages.review]\napp = \"a\"\n\
+         [stages.production]\nkind = \"production\"",
+    )
+    .unwrap();
+    let qa: Stage = "staging/qa".parse().unwrap();
+    for text in ["qa", "staging/qa"] {
+        assert_eq!(file.find_stage(text).unwrap(), qa);
+    }
+    assert_eq!(file.find_stage("production").unwrap(), Stage::PRODUCTION);
+    assert_eq!(file.find_stage("development").unwrap(), Stage::DEVELOPMENT);
+    assert_eq!(file.stage(qa).unwrap().branch(), Some("qa"));
+    assert_eq!(
+        file.stage(Stage::STAGING).unwrap().branch(),
+        Some("staging")
+    );
+    let error = file.find_stage("q").unwrap_err().report();
+    assert!(
+        error.contains("no stage \"q\" (it has review, staging, qa, production)"),
+        "{error}"
+    );
+    assert!(error.contains("unknown stage \"q\""), "{error}");
+    // Of another kind it is another stage.
+    let other = file
+        .stage("production/qa".parse().unwrap())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        other.contains("[stages.qa] and kind = \"production\""),
+        "{other}"
+    );
+}
+
+#[test]
+fn app_is_needed_where_the_pipeline_has_several_of_the_kind() {
+    let needs = |stages: &str| {
+        let file = read(&format!("heroku.pipeline = \"p\"\n{stages}")).unwrap();
+        let stages = file.stages().keys().copied();
+        let missing = stages.filter(|stage| file.ensure_app(*stage).is_err());
+        missing
+            .map(|stage| stage.name().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let qa = "[stages.qa]\nkind = \"staging\"\n";
+    assert_eq!(needs(&format!("[stages.staging]\n{qa}")), ["staging", "qa"]);
+    assert_eq!(
+        needs(&format!("[stages.staging]\napp = \"a\"\n{qa}")),
+        ["qa"]
+    );
+    // The only app of the kind may be another stage's that the file does not have.
+    assert_eq!(needs(qa), ["qa"]);
+    assert_eq!(
+        needs(&format!(
+            "[stages.staging]\n{qa}render = {{ postgres = \"d\" }}"
+        )),
+        [""; 0]
+    );
+    assert_eq!(
+        needs("[stages.staging]\n[stages.production]\n[stages.review]"),
+        [""; 0]
+    );
+    assert_eq!(
+        needs("[stages.demo]\nkind = \"review\"\n[stages.review]"),
+        [""; 0]
+    );
+}
+
+#[test]
 fn secret_is_refused_wherever_it_stands_and_not_repeated() {
     for text in [
         "token = \"c4n4ry\"",
@@ -254,21 +354,35 @@ fn secret_is_refused_wherever_it_stands_and_not_repeated() {
 
 #[test]
 fn written_file_is_read_back() {
+    let new = |stage, branch: Option<&str>, app: Option<&str>| NewStage {
+        stage,
+        branch: branch.map(str::to_owned),
+        app: app.map(str::to_owned),
+    };
     let text = NewSettingsFile {
         site: "guest\"book".to_owned(),
         pipeline: "guestbook".to_owned(),
-        staging_branch: "next".to_owned(),
         stages: vec![
-            (Stage::PRODUCTION, Some("guestbook-eu".to_owned())),
-            (Stage::STAGING, None),
-            (Stage::REVIEW, None),
+            new(Stage::PRODUCTION, None, Some("guestbook-eu")),
+            new(Stage::STAGING, Some("next"), None),
+            new(
+                "staging/qa".parse().unwrap(),
+                Some("q\"a"),
+                Some("guestbook-qa"),
+            ),
+            new(Stage::REVIEW, None, None),
         ],
     }
     .to_string();
     let file = read(&text).unwrap();
     assert_eq!(file.site(), Some("guest\"book"));
-    assert_eq!(file.stages().len(), 3);
+    assert_eq!(file.stages().len(), 4);
     assert_eq!(file.stage(Stage::STAGING).unwrap().branch(), Some("next"));
+    let qa = file.stage("staging/qa".parse().unwrap()).unwrap();
+    assert_eq!(
+        (qa.branch(), qa.heroku_app()),
+        (Some("q\"a"), Some("guestbook-qa"))
+    );
     assert_eq!(
         file.stage(Stage::PRODUCTION).unwrap().heroku_app(),
         Some("guestbook-eu")
@@ -280,7 +394,6 @@ fn site_and_pipeline_are_added_to_a_file_that_names_none() {
     let new = NewSettingsFile {
         site: "shop-site".to_owned(),
         pipeline: "shop".to_owned(),
-        staging_branch: "next".to_owned(),
         stages: Vec::new(),
     };
     let added = |text: &str| new.added_to(text);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use stagelink::{Stage, StageKind};
+use stagelink::Stage;
 use toml::Value;
 
 use crate::settings_file::SettingsFile;
@@ -15,10 +15,19 @@ pub struct NewSettingsFile {
     pub site: String,
     /// The Heroku pipeline.
     pub pipeline: String,
-    /// The branch of stage staging.
-    pub staging_branch: String,
-    /// The stages, production first, each with the app that was named for it.
-    pub stages: Vec<(Stage, Option<String>)>,
+    /// The stages, production first.
+    pub stages: Vec<NewStage>,
+}
+
+/// A stage of a [`NewSettingsFile`].
+#[derive(Clone, Debug)]
+pub struct NewStage {
+    /// The stage.
+    pub stage: Stage,
+    /// The branch whose deploys belong to it.
+    pub branch: Option<String>,
+    /// The app that was named for it.
+    pub app: Option<String>,
 }
 
 impl NewSettingsFile {
@@ -58,13 +67,13 @@ impl fmt::Display for NewSettingsFile {
             quoted(&self.site),
             quoted(&self.pipeline)
         )?;
-        for (stage, app) in &self.stages {
-            writeln!(f, "\n[stages.{stage}]")?;
-            if stage.kind() == StageKind::Staging {
-                writeln!(f, "branch = {}", quoted(&self.staging_branch))?;
-            }
-            if let Some(app) = app {
-                writeln!(f, "app = {}", quoted(app))?;
+        for NewStage { stage, branch, app } in &self.stages {
+            writeln!(f, "\n[stages.{}]", stage.name())?;
+            let kind = stage.has_own_name().then(|| stage.kind().to_string());
+            for (key, value) in [("kind", &kind), ("branch", branch), ("app", app)] {
+                if let Some(value) = value {
+                    writeln!(f, "{key} = {}", quoted(value))?;
+                }
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use secrecy::{ExposeSecret, SecretString};
-use stagelink::Stage;
+use stagelink::{Stage, StageKind};
 use stagelink_pipeline::{Change, DeployContext, DesiredVariable, LinkPlan};
 
 use super::shell::quoted;
@@ -158,16 +158,17 @@ pub(super) fn contexts_with_database(plan: &LinkPlan) -> BTreeSet<&DeployContext
 /// The contexts that lose the variable of the former name: those of the linked stages, and those of
 /// no stage.
 fn contexts_of_former_credentials(plan: &LinkPlan) -> Vec<String> {
-    let linked: BTreeSet<_> = plan.variables.iter().filter_map(|row| row.stage).collect();
-    let of_stages = [
-        (Stage::PRODUCTION, "production"),
-        (Stage::STAGING, "branch:*"),
-        (Stage::REVIEW, "branch-deploy"),
-        (Stage::REVIEW, "deploy-preview"),
+    let linked = plan.variables.iter().filter_map(|row| row.stage);
+    let linked: BTreeSet<_> = linked.map(|stage| stage.kind()).collect();
+    let of_kinds = [
+        (StageKind::Production, "production"),
+        (StageKind::Staging, "branch:*"),
+        (StageKind::Review, "branch-deploy"),
+        (StageKind::Review, "deploy-preview"),
     ];
-    of_stages
+    of_kinds
         .into_iter()
-        .filter(|(stage, _)| linked.contains(stage))
+        .filter(|(kind, _)| linked.contains(kind))
         .map(|(_, context)| context)
         .chain(["all", "dev", "dev-server"])
         .map(ToOwned::to_owned)
@@ -176,7 +177,7 @@ fn contexts_of_former_credentials(plan: &LinkPlan) -> Vec<String> {
 
 /// The shell variable that holds a secret of a stage.
 fn secret_variable(key: &str, stage: &str) -> String {
-    format!("{key}_{}", stage.to_uppercase())
+    format!("{key}_{}", stage.to_uppercase().replace('-', "_"))
 }
 
 const TOKEN: &str = "HEROKU_API_KEY";

@@ -3,6 +3,7 @@
 use super::*;
 use crate::api::ApiAccess;
 use crate::link::change::shown;
+use crate::link::project_stages::ProjectStages;
 use crate::link::site_tokens::SiteTokens;
 use crate::link::url_owners::UrlOwners;
 use crate::netlify::VariableValue;
@@ -55,7 +56,10 @@ fn report_after(
         (stage, vec![format!("secret-of-{stage}").into()])
     };
     let urls = UrlOwners::of_secrets(StageKind::ALL.iter().map(secrets).collect());
-    let tokens = SiteTokens::of(&[("token-of-both", &[Stage::PRODUCTION, Stage::STAGING])]);
+    let tokens = SiteTokens::of(&[(
+        "token-of-both",
+        &[StageKind::Production, StageKind::Staging],
+    )]);
     let owners = ValueOwners {
         urls: &urls,
         tokens: &tokens,
@@ -177,7 +181,7 @@ fn leak_of_the_account_or_of_a_stage_that_is_not_linked_stays() {
         report.findings.len()
     };
     assert_eq!(report_of(&request(), &[], &account), 1);
-    let request = request().with_stages(&[Stage::STAGING], "staging", true);
+    let request = request().with_stages(&[Stage::STAGING], ProjectStages::default(), true);
     let request = request.unwrap();
     let own = [variable("A", &[(DeployPreview, P), (Production, S)])];
     assert_eq!(report_of(&request, &own, &[]), 2);
@@ -195,7 +199,7 @@ fn branch_that_is_not_linked_is_of_the_stage_that_it_is_given_and_stagings_branc
         variable("B_STAGE", &[(branch("feature"), "staging")]),
         variable("STAGELINK_STAGE", &[(branch("given"), "staging")]),
     ];
-    let request = request().with_stages(&[Stage::PRODUCTION], "staging", true);
+    let request = request().with_stages(&[Stage::PRODUCTION], ProjectStages::default(), true);
     let report = report(&request.unwrap(), &own, &[]);
     let [leak] = &report.findings[..] else {
         panic!("{:?}", report.findings);
@@ -205,7 +209,7 @@ fn branch_that_is_not_linked_is_of_the_stage_that_it_is_given_and_stagings_branc
 
 #[test]
 fn leak_that_a_linked_context_shares_with_others_goes() {
-    let request = request().with_stages(&[Stage::STAGING], "staging", true);
+    let request = request().with_stages(&[Stage::STAGING], ProjectStages::default(), true);
     let own = [variable("A", &[(BranchDeploy, P)])];
     let report = report(&request.unwrap(), &own, &[]);
     assert_eq!(shown(&report.removals), ["unset -branch-deploy"]);

@@ -53,7 +53,7 @@ async fn start(postgres: &Server) -> TestResult<Cloud> {
         let database = postgres
             .create_database(stage.as_str(), &random_password())
             .await?;
-        stages.push((stage, database));
+        stages.push((stage, database).into());
     }
     let config = CloudConfig {
         pipeline: "{{name}}".to_owned(),
