@@ -17,6 +17,7 @@ use crate::output::{note_error, print_json, print_styled};
 use crate::progress::Step;
 use crate::project;
 use crate::stage_database::settings_of;
+use crate::stage_name;
 
 /// Examines the stages, and prints the report. Returns the exit code: 0 without errors, 1 for
 /// warnings with `--strict`, 2 for errors, also of the command's own arguments and settings.
@@ -88,7 +89,8 @@ async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
 /// only where it is named or has an app of its own.
 fn stages(options: &DoctorOptions, file: Option<&SettingsFile>) -> anyhow::Result<Vec<Stage>> {
     if let Some(name) = &options.stage {
-        return Ok(vec![name.parse().context("could not use the stage")?]);
+        let stage = stage_name::parse(name, file).context("could not use the stage")?;
+        return Ok(vec![stage]);
     }
     let of_file = file.map(SettingsFile::stages).into_iter().flatten();
     let of_file = of_file.filter(|(stage, settings)| {

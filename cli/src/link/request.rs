@@ -41,10 +41,10 @@ pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRe
     ensure_linked("--app", &apps, |stage| {
         stages.contains(&stage) || project.is_compared(stage)
     })?;
-    for stage in stages.iter().filter(|stage| !apps.contains_key(stage)) {
-        if let Some(file) = file {
-            file.ensure_app(*stage)?;
-        }
+    let local_apps = local_apps(options, &project)?;
+    if let Some(file) = file.filter(|_| local.is_none()) {
+        let mut unnamed = stages.iter().filter(|stage| !apps.contains_key(stage));
+        unnamed.try_for_each(|stage| file.ensure_app(*stage))?;
     }
     ensure_linked("--token-for", &tokens, |stage| stages.contains(&stage))?;
     for (stage, name) in &tokens {
@@ -102,7 +102,7 @@ pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRe
             request = request.with_stage_elsewhere(stage, provider);
         }
     }
-    for (stage, app) in apps {
+    for (stage, app) in local_apps.into_iter().chain(apps) {
         request = request.with_app(stage, app)?;
     }
     for (stage, variable, token) in of_stages {
@@ -121,6 +121,22 @@ pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRe
         request = request.with_leaks_removed();
     }
     Ok(request)
+}
+
+/// Returns the apps that the stages of the local clouds name, where several are of one kind.
+fn local_apps(
+    options: &LinkOptions,
+    project: &ProjectStages,
+) -> anyhow::Result<BTreeMap<Stage, String>> {
+    let mut apps = BTreeMap::new();
+    for stage in local_clouds::stages(&options.local)?.into_iter().flatten() {
+        let variables = local_clouds::variables(&options.local, Some(stage))?;
+        let app = variables.and_then(|mut variables| variables.remove("STAGELINK_HEROKU_APP"));
+        if let Some(app) = app.filter(|_| project.is_compared(stage)) {
+            apps.insert(stage, app);
+        }
+    }
+    Ok(apps)
 }
 
 /// The variables of the environment that are set to something, without white space around them.
@@ -257,7 +273,7 @@ fn ensure_linked(
 ///
 /// A text that is not of the form `STAGE=VARIABLE`, and a file that cannot be used.
 pub(super) fn tokens(options: &LinkOptions) -> anyhow::Result<BTreeMap<Stage, String>> {
-    let file = SettingsFile::load(&options.project)?;
+    let file = SettingsFile::load(&options.local.project)?;
     by_stage("--token-for", &options.tokens, file.as_ref())
 }
 
