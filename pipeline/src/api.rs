@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::header::{ACCEPT, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -68,6 +69,34 @@ pub(crate) struct Api {
     token: SecretString,
     token_variable: String,
     client: Client,
+    /// By the latest response that had a date.
+    clock: Mutex<Option<ClockReading>>,
+}
+
+/// A reading of a service's clock, by the date of a response.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct ClockReading {
+    /// The time by which it is ahead of this machine's, in seconds.
+    pub(crate) ahead_secs: f64,
+    /// The time within which the reading is not known.
+    pub(crate) unknown: Duration,
+}
+
+impl ClockReading {
+    /// Reads a date that was sent between two moments of this machine's clock. It has no parts of a
+    /// second.
+    fn new(date: SystemTime, asked: SystemTime, answered_in: Duration) -> Self {
+        let middle = asked + answered_in / 2;
+        let date = date + Duration::from_millis(500);
+        let ahead_secs = match date.duration_since(middle) {
+            Ok(ahead) => ahead.as_secs_f64(),
+            Err(behind) => -behind.duration().as_secs_f64(),
+        };
+        Self {
+            ahead_secs,
+            unknown: answered_in + Duration::from_secs(1),
+        }
+    }
 }
 
 /// A request to an API.
@@ -138,7 +167,13 @@ impl Api {
             token: access.token.clone(),
             token_variable: access.token_variable.clone(),
             client,
+            clock: Mutex::new(None),
         })
+    }
+
+    /// Returns the service's clock, by the latest response that had a date.
+    pub(crate) fn clock(&self) -> Option<ClockReading> {
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends a GET request for this path.
@@ -203,11 +238,17 @@ impl Api {
                 Error::with_source(ErrorKind::Unavailable, what, error.without_url())
             }
         };
+        let (asked, began) = (SystemTime::now(), Instant::now());
         let mut response = builder
             .send()
             .await
             .map_err(failed(format!("could not reach {name}'s API at {host}")))?;
         let (status, headers) = (response.status(), response.headers().clone());
+        let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+        if let Some(date) = date.and_then(|date| httpdate::parse_http_date(date).ok()) {
+            let reading = ClockReading::new(date, asked, began.elapsed());
+            *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(reading);
+        }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed(format!(
             "could not read the whole response of {name}'s API"
@@ -407,6 +448,17 @@ mod tests {
                 "{text}"
             );
             assert!(!text.contains("c4n4ry"));
+        }
+    }
+
+    #[test]
+    fn clock_is_read_within_the_time_of_the_answer() {
+        let asked = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+        for (date, expected) in [(1_000, 0.0), (900, -100.0), (1_100, 100.0)] {
+            let date = SystemTime::UNIX_EPOCH + Duration::from_secs(date);
+            let read = ClockReading::new(date, asked, Duration::from_secs(1));
+            assert_eq!(read.ahead_secs, expected);
+            assert_eq!(read.unknown, Duration::from_secs(2));
         }
     }
 

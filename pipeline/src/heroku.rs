@@ -8,7 +8,7 @@ use reqwest::header::{HeaderName, HeaderValue, RANGE};
 use serde::Deserialize;
 use stagelink::{Stage, StageKind};
 
-use crate::api::{Api, ApiAccess, Request, Service};
+use crate::api::{Api, ApiAccess, ClockReading, Request, Service};
 use crate::error::{Error, ErrorKind};
 
 /// A client of Heroku's Platform API with one token.
@@ -21,6 +21,11 @@ impl Heroku {
     pub(crate) fn new(access: &ApiAccess) -> Result<Self, Error> {
         let api = Api::new(&HEROKU, access)?;
         Ok(Self { api })
+    }
+
+    /// Returns Heroku's clock, by its latest response.
+    pub(crate) fn clock(&self) -> Option<ClockReading> {
+        self.api.clock()
     }
 
     /// Returns the ids of all apps that serve production or staging in the pipeline.

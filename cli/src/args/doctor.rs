@@ -24,6 +24,16 @@ pub struct DoctorOptions {
     #[arg(long)]
     pub json: bool,
 
+    /// Name or ID of the Netlify site. By default that of stagelink.toml, or the site that `netlify
+    /// link` has linked the project to.
+    #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
+    pub site: Option<String>,
+
+    /// The environment variable with the Heroku token that functions of a stage have, to be tried:
+    /// the site's own is mostly a secret, which cannot be read back.
+    #[arg(long = "token-for", value_name = "STAGE=VARIABLE")]
+    pub tokens: Vec<String>,
+
     /// The number of instances that the functions of a stage may have at once, each with a
     /// connection: the reserved concurrency of AWS Lambda, or its default for an account.
     #[arg(long, value_name = "INSTANCES", default_value_t = 1000)]

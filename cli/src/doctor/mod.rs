@@ -9,15 +9,20 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use console::Term;
 use stagelink::{Stage, StageKind};
-use stagelink_pipeline::{DoctorReport, DoctorRequest, Level, SettingsFile, examine};
+use stagelink_pipeline::{
+    DeployContext, DoctorReport, DoctorRequest, Level, SettingsFile, examine,
+};
 
 use crate::args::DoctorOptions;
+use crate::link::request::{Environment, by_stage};
 use crate::migrate::error_json;
 use crate::output::{note_error, print_json, print_styled};
 use crate::progress::Step;
 use crate::project;
+use crate::stage_context::context_of;
 use crate::stage_database::settings_of;
 use crate::stage_name;
+use crate::status::request::site_source;
 
 /// Examines the stages, and prints the report. Returns the exit code: 0 without errors, 1 for
 /// warnings with `--strict`, 2 for errors, also of the command's own arguments and settings.
@@ -61,8 +66,29 @@ async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
     if folder.exists() {
         request = request.with_migrations(folder);
     }
+    let environment = Environment::of_process();
+    let site = options.site.as_deref();
+    request = request.with_site(site_source(
+        site,
+        &options.local,
+        file.as_ref(),
+        &environment,
+    ));
+    for (stage, variable) in by_stage("--token-for", &options.tokens, file.as_ref())? {
+        let token = environment.token(&variable, stage)?;
+        request = request.with_token(stage, &variable, token);
+    }
+    // The previews of pull requests may run code of any author.
+    if options.stage.is_none() {
+        request = request.with_context(DeployContext::DeployPreview, Stage::REVIEW);
+    }
     let count = stages.len();
     for stage in stages {
+        if let Ok(context) = context_of(stage, file.as_ref())
+            && (context != DeployContext::DeployPreview || options.stage.is_some())
+        {
+            request = request.with_context(context, stage);
+        }
         let settings = settings_of(&[], Some(stage.as_str()), &options.local).await;
         let settings = match settings {
             Ok(settings) => settings.map_err(|error| error.report().to_string()),

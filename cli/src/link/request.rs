@@ -231,7 +231,7 @@ impl Environment {
     }
 
     /// Returns the token that `--token-for` gives a stage: the value of the variable it names.
-    fn token(&self, name: &str, stage: Stage) -> anyhow::Result<SecretString> {
+    pub(crate) fn token(&self, name: &str, stage: Stage) -> anyhow::Result<SecretString> {
         ensure_variable_name(name, stage)?;
         let advice = format!("it was named by --token-for as the token of stage {stage}");
         Ok(self.required(name, &advice)?.into())
@@ -303,7 +303,7 @@ fn stages_of(options: &LinkOptions, file: Option<&SettingsFile>) -> anyhow::Resu
 }
 
 /// Parses options of the form `STAGE=VALUE`. A wrong value is not repeated.
-fn by_stage(
+pub(crate) fn by_stage(
     option: &str,
     given: &[String],
     file: Option<&SettingsFile>,

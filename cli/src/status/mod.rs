@@ -1,6 +1,6 @@
 //! `stagelink status`: shows what each stage of a pipeline has.
 
-mod request;
+pub(crate) mod request;
 mod stage_text;
 mod table;
 mod time;

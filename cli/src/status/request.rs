@@ -6,7 +6,7 @@ use anyhow::bail;
 use stagelink::Stage;
 use stagelink_pipeline::{MigrationFolder, SettingsFile, SiteSource, StageSource, StatusRequest};
 
-use crate::args::StatusOptions;
+use crate::args::{LocalOptions, StatusOptions};
 use crate::link::request::{Environment, site_of};
 use crate::local_clouds;
 use crate::project;
@@ -43,7 +43,10 @@ pub(super) async fn from_options(options: &StatusOptions) -> anyhow::Result<Stat
         };
         sources.push(StageSource::new(stage, context, settings));
     }
-    let mut request = StatusRequest::new(sources, site_source(options, file, &environment));
+    let mut request = StatusRequest::new(
+        sources,
+        site_source(options.site.as_deref(), &options.local, file, &environment),
+    );
     request.limit = Duration::from_secs(options.timeout);
     let folder = project::migrations_folder(&options.local.project, file);
     request.migrations = match folder.exists() {
@@ -99,17 +102,18 @@ fn ensure_stages_are_told_apart(stages: &[Stage], environment: &Environment) -> 
     }
 }
 
-fn site_source(
-    options: &StatusOptions,
+/// Returns the site of a project, and how it is asked.
+pub(crate) fn site_source(
+    named: Option<&str>,
+    local: &LocalOptions,
     file: Option<&SettingsFile>,
     environment: &Environment,
 ) -> SiteSource {
-    if options.local.local.is_some() {
+    if local.local.is_some() {
         return SiteSource::None("the local clouds serve the project's own build".to_owned());
     }
-    let named = options.site.as_deref();
     let named = named.or_else(|| file.and_then(SettingsFile::site));
-    let Ok(site) = site_of(named, &options.local.project) else {
+    let Ok(site) = site_of(named, &local.project) else {
         return SiteSource::None(
             "no Netlify site is named: set netlify.site in stagelink.toml, or use --site"
                 .to_owned(),

@@ -194,6 +194,19 @@ impl NetlifyApi {
         Ok(environment)
     }
 
+    /// Sets whether a site says that production takes deploys from its Git repository alone. The
+    /// stand-in takes them all the same.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if there is no such site.
+    pub fn set_prevents_api_deploys(&self, site: &str, prevents: bool) -> Result<(), Error> {
+        let mut account = self.state.account();
+        let site = account.find_site(site, "set what it takes")?;
+        site.prevents_api_deploys = prevents;
+        Ok(())
+    }
+
     /// Sets the context of the functions of drafts that are created from now on.
     pub fn set_draft_context(&self, context: Context) {
         self.state.account().draft_context = context;

@@ -12,6 +12,8 @@ pub(super) struct SiteRecord {
     pub(super) id: Uuid,
     pub(super) name: String,
     pub(super) variables: EnvVars,
+    /// True if production takes deploys from Git alone.
+    pub(super) prevents_api_deploys: bool,
     /// Id of the published deploy.
     pub(super) published: Option<String>,
 }
@@ -22,6 +24,7 @@ impl SiteRecord {
             id: Uuid::new_v4(),
             name: name.to_owned(),
             variables: EnvVars::default(),
+            prevents_api_deploys: false,
             published: None,
         }
     }
@@ -64,6 +67,7 @@ impl SiteRecord {
             "build_settings": {},
             "use_envelope": true,
             "feature_flags": {},
+            "prevent_non_git_prod_deploys": self.prevents_api_deploys,
             "published_deploy": published,
         })
     }

@@ -108,6 +108,28 @@ checks! {
     MIGRATIONS: "migrations", "error, warning",
         "the migrations against the database's history: edited, missing, older, pending",
         "`stagelink migrate`";
+    SITE: "site", "error",
+        "the Netlify site, and the token that reads it",
+        "correct the site's name, or log in";
+    LINKED: "linked", "warning",
+        "the stage that functions of each deploy context serve",
+        "`stagelink link`, and deploy again";
+    TOKEN_REACH: "token-reach", "error",
+        "the Heroku tokens of functions outside of production, which must not read production's \
+         config vars, nor a preview's staging's",
+        "give the stage a token of an account that can access its own apps alone";
+    LEFTOVER_URL: "leftover-url", "error, warning",
+        "a `DATABASE_URL` that functions of the site still get",
+        "remove the value as the message says";
+    VARIABLES_SIZE: "variables-size", "warning",
+        "the size of the variables of each context: AWS Lambda allows 4 kB",
+        "remove what functions do not read";
+    DEPLOYS_LOCKED: "deploys-locked", "warning",
+        "a lock that keeps new deploys of production from being published",
+        "unlock the published deploy";
+    DEPLOYS_BY_API: "deploys-by-api", "warning",
+        "a site that refuses production deploys by the command line",
+        "allow them in the site's settings, or deploy from Git";
 }
 
 #[cfg(test)]

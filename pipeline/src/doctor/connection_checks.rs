@@ -5,6 +5,7 @@ use std::time::Duration;
 use stagelink::{ServerAuth, StageMark};
 
 use crate::doctor::connection_facts::ConnectionFacts;
+use crate::doctor::server_facts::ServerFacts;
 use crate::doctor::verdict::Verdict;
 
 pub(super) fn judge_mark(facts: &ConnectionFacts) -> Verdict {
@@ -95,9 +96,11 @@ pub(super) fn judge_pooler(facts: &ConnectionFacts) -> Verdict {
     }
 }
 
-/// Judges the round trip's time, and names one that could be saved.
-pub(super) fn judge_round_trips(facts: &ConnectionFacts) -> Verdict {
-    let (round_trip, opened_in) = (millis(facts.round_trip), millis(facts.opened_in));
+/// Judges the time of a query, and names a round trip that could be saved. `server` is `None` where
+/// nothing was asked: then the time of the TCP connection counts, which a proxy may hide.
+pub(super) fn judge_round_trips(facts: &ConnectionFacts, server: Option<&ServerFacts>) -> Verdict {
+    let time = server.map_or(facts.round_trip, |server| server.statement_in);
+    let (round_trip, opened_in) = (millis(time), millis(facts.opened_in));
     let saved = match facts.could_use_direct_tls {
         true => "; STAGELINK_DIRECT_TLS=true saves a round trip of each start",
         false => "",
@@ -106,7 +109,7 @@ pub(super) fn judge_round_trips(facts: &ConnectionFacts) -> Verdict {
         "{round_trip} ms to server {} and back from here, {opened_in} ms to a session{saved}",
         facts.server
     );
-    match facts.round_trip > SLOW_ROUND_TRIP {
+    match time > SLOW_ROUND_TRIP {
         false => Verdict::sound(seen),
         true => Verdict::warning(
             seen,
@@ -129,7 +132,7 @@ const SLOW_ROUND_TRIP: Duration = Duration::from_millis(100);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::tests::connection;
+    use crate::doctor::tests::{connection, server};
     use crate::doctor::verdict::Level::{self, Error, Warning};
 
     use stagelink::Stage;
@@ -245,17 +248,23 @@ mod tests {
             (100, None),
             (101, Some((Warning, "in the region of the database"))),
         ] {
-            let facts = ConnectionFacts {
-                round_trip: Duration::from_millis(millis),
-                ..connection()
+            let (connection, time) = (connection(), Duration::from_millis(millis));
+            let asked = ServerFacts {
+                statement_in: time,
+                ..server()
             };
-            assert_level(&judge_round_trips(&facts), expected);
+            assert_level(&judge_round_trips(&connection, Some(&asked)), expected);
+            let facts = ConnectionFacts {
+                round_trip: time,
+                ..connection
+            };
+            assert_level(&judge_round_trips(&facts, None), expected);
         }
         let facts = ConnectionFacts {
             could_use_direct_tls: true,
             ..connection()
         };
-        let Verdict::Sound(seen) = judge_round_trips(&facts) else {
+        let Verdict::Sound(seen) = judge_round_trips(&facts, None) else {
             panic!("a finding");
         };
         assert!(seen.contains("STAGELINK_DIRECT_TLS=true"), "{seen}");

@@ -16,6 +16,8 @@ mod request;
 mod run;
 mod server_checks;
 mod server_facts;
+mod site_checks;
+mod site_facts;
 #[cfg(test)]
 mod tests;
 mod verdict;

@@ -3,7 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stagelink::{Database, ProviderSettings, Settings, Stage};
+use secrecy::SecretString;
+use stagelink::{Database, HerokuApp, ProviderSettings, Settings, Stage};
+
+use crate::api::ApiAccess;
+use crate::netlify::DeployContext;
+use crate::status::SiteSource;
 
 /// A request to examine stages.
 #[derive(Debug)]
@@ -11,6 +16,13 @@ pub struct DoctorRequest {
     pub(super) stages: Vec<StageRequest>,
     /// The folder of the project's migrations, where it has one.
     pub(super) migrations: Option<PathBuf>,
+    pub(super) site: SiteSource,
+    /// The deploy contexts of the site, each with its stage.
+    pub(super) contexts: Vec<(DeployContext, Stage)>,
+    /// The access to Heroku with the operator's token, and the pipeline.
+    pub(super) heroku: Option<(ApiAccess, String)>,
+    /// The tokens of functions, which the operator named.
+    pub(super) tokens: Vec<(Stage, ApiAccess)>,
     pub(super) concurrency: u32,
     pub(super) long_transaction: Duration,
     /// The options by which other commands find the same databases, with a space before them.
@@ -35,6 +47,10 @@ impl DoctorRequest {
         Self {
             stages: Vec::new(),
             migrations: None,
+            site: SiteSource::None("the project has no site".to_owned()),
+            contexts: Vec::new(),
+            heroku: None,
+            tokens: Vec::new(),
             concurrency: DEFAULT_CONCURRENCY,
             long_transaction: Duration::from_secs(300),
             options: String::new(),
@@ -48,6 +64,12 @@ impl DoctorRequest {
         let settings = settings.map(Settings::with_app_names);
         let known = settings.as_ref().ok();
         let provider = known.and_then(|settings| settings.provider.as_ref());
+        if let Some(ProviderSettings::Heroku(heroku)) = provider
+            && let HerokuApp::InPipeline { pipeline, .. } = &heroku.app
+        {
+            let access = ApiAccess::new(&heroku.api_url, heroku.token.clone(), "HEROKU_API_KEY");
+            self.heroku = Some((access, pipeline.clone()));
+        }
         self.stages.push(StageRequest {
             stage,
             is_at_heroku: matches!(provider, Some(ProviderSettings::Heroku(_))),
@@ -55,6 +77,30 @@ impl DoctorRequest {
             uses_direct_tls: known.is_some_and(|settings| settings.server.direct_tls),
             database: settings.map(|settings| Database::new(Ok(settings))),
         });
+        self
+    }
+
+    /// Sets the Netlify site.
+    #[must_use]
+    pub fn with_site(mut self, site: SiteSource) -> Self {
+        self.site = site;
+        self
+    }
+
+    /// Adds a deploy context of the site, and the stage that its functions serve.
+    #[must_use]
+    pub fn with_context(mut self, context: DeployContext, stage: Stage) -> Self {
+        self.contexts.push((context, stage));
+        self
+    }
+
+    /// Adds the Heroku token that functions of a stage have. `variable` names the variable of the
+    /// operator's that holds it.
+    #[must_use]
+    pub fn with_token(mut self, stage: Stage, variable: &str, token: SecretString) -> Self {
+        // The address is that of the operator's own access.
+        let access = ApiAccess::new(String::new(), token, variable);
+        self.tokens.push((stage, access));
         self
     }
 

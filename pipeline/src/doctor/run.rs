@@ -7,9 +7,10 @@ use stagelink::Stage;
 use tokio::time::timeout;
 
 use crate::doctor::check::{
-    APPS, CLOCK, CONNECT, CONNECTIONS, Check, FOLLOWER, INVALID_INDEXES, LONG_TRANSACTIONS, MARK,
-    MIGRATION_FILES, MIGRATIONS, OWN_DATABASE, POOLER, ROUND_TRIPS, SERVER_AUTH, SERVER_VERSION,
-    SETTINGS, SSLMODE, TRANSACTION_ID_AGE,
+    APPS, CLOCK, CONNECT, CONNECTIONS, Check, DEPLOYS_BY_API, DEPLOYS_LOCKED, FOLLOWER,
+    INVALID_INDEXES, LEFTOVER_URL, LINKED, LONG_TRANSACTIONS, MARK, MIGRATION_FILES, MIGRATIONS,
+    OWN_DATABASE, POOLER, ROUND_TRIPS, SERVER_AUTH, SERVER_VERSION, SETTINGS, SITE, SSLMODE,
+    TOKEN_REACH, TRANSACTION_ID_AGE, VARIABLES_SIZE,
 };
 use crate::doctor::connection_checks::{
     judge_mark, judge_pooler, judge_round_trips, judge_server_auth, judge_sslmode,
@@ -25,6 +26,13 @@ use crate::doctor::server_checks::{
     judge_transaction_id_age, judge_version,
 };
 use crate::doctor::server_facts::{ServerFacts, known};
+use crate::doctor::site_checks::{
+    KnownDatabase, judge_api_deploys, judge_leftover_url, judge_linked, judge_lock,
+    judge_service_clocks, judge_site, judge_token_reach, judge_variables_size,
+};
+use crate::doctor::site_facts::{
+    NoSite, PipelineFacts, SiteFacts, TokenFacts, has_tokens, try_tokens,
+};
 use crate::doctor::verdict::Verdict;
 use crate::migrations::{MigrationFolder, MigrationState, describe_driver_error};
 
@@ -34,6 +42,10 @@ pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) 
     let DoctorRequest {
         stages,
         migrations,
+        site,
+        contexts,
+        heroku,
+        mut tokens,
         concurrency,
         long_transaction,
         options,
@@ -51,7 +63,11 @@ pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) 
         tell: &tell,
     };
     let stages = stages.into_iter();
-    let examined = join_all(stages.map(|stage| examine_stage(stage, &context))).await;
+    let (examined, site, pipeline) = tokio::join!(
+        join_all(stages.map(|stage| examine_stage(stage, &context))),
+        SiteFacts::look_up(&site, contexts),
+        PipelineFacts::look_up(heroku.as_ref()),
+    );
     let mut reached = Vec::new();
     let mut reports = Vec::new();
     for (report, found) in examined {
@@ -66,13 +82,91 @@ pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) 
         }
         report.checks.sort_by_key(|of| of.check.position());
     }
+    let known: Vec<_> = reached.iter().map(KnownDatabase::of).collect();
+    let tokens = match &pipeline {
+        Some(Ok(pipeline)) => {
+            (context.tell)("trying the tokens");
+            for (_, access) in &mut tokens {
+                access.url.clone_from(&pipeline.url);
+            }
+            let site = site.as_ref().ok();
+            Ok(try_tokens(site, &tokens, &pipeline.url, &pipeline.apps).await)
+        }
+        Some(Err(reason)) => Err(reason.clone()),
+        None if has_tokens(site.as_ref().ok(), &tokens) => Err(
+            "no examined stage is in a Heroku pipeline, which names the apps of production"
+                .to_owned(),
+        ),
+        None => Ok(Vec::new()),
+    };
+    project.extend(examine_site(&site, &known, tokens));
+    let clocks = [
+        ("Netlify", site.ok().and_then(|site| site.clock)),
+        (
+            "Heroku",
+            pipeline.and_then(Result::ok).and_then(|of| of.clock),
+        ),
+    ];
+    let clocks: Vec<_> = clocks
+        .into_iter()
+        .filter_map(|(name, clock)| Some((name, clock?)))
+        .collect();
+    let of_services = judge_service_clocks(&clocks);
+    project.extend(of_services.map(|verdict| result(CLOCK, verdict)));
+    project.sort_by_key(|of| of.check.position());
     DoctorReport {
         stages: reports,
         project,
     }
 }
 
-/// What all stages share.
+/// Judges the site; without one, only the tokens that were named.
+fn examine_site(
+    site: &Result<SiteFacts, NoSite>,
+    known: &[KnownDatabase],
+    tokens: Result<Vec<TokenFacts>, String>,
+) -> Vec<CheckResult> {
+    let reach = match tokens {
+        Ok(tokens) => judge_token_reach(&tokens),
+        Err(reason) => Verdict::not_checked(reason),
+    };
+    let has_token = !matches!(reach, Verdict::Sound(_));
+    let mut results: Vec<_> = judge_site(site)
+        .map(|verdict| result(SITE, verdict))
+        .into_iter()
+        .collect();
+    match site {
+        Ok(site) => results.extend([
+            result(LINKED, judge_linked(site)),
+            result(TOKEN_REACH, reach),
+            result(LEFTOVER_URL, judge_leftover_url(site, known)),
+            result(VARIABLES_SIZE, judge_variables_size(site)),
+            result(DEPLOYS_LOCKED, judge_lock(site)),
+            result(DEPLOYS_BY_API, judge_api_deploys(site)),
+        ]),
+        Err(NoSite::None) => {
+            if has_token {
+                results.push(result(TOKEN_REACH, reach));
+            }
+        }
+        Err(NoSite::NotAsked(_) | NoSite::Refused(_)) => {
+            let unmade = Verdict::not_checked("the site was not read");
+            let of_site = [
+                LINKED,
+                LEFTOVER_URL,
+                VARIABLES_SIZE,
+                DEPLOYS_LOCKED,
+                DEPLOYS_BY_API,
+            ];
+            results.extend(of_site.map(|check| result(check, unmade.clone())));
+            let reach = if has_token { reach } else { unmade };
+            results.push(result(TOKEN_REACH, reach));
+        }
+    }
+    results
+}
+
+/// The parts of a request that all stages share.
 struct Context<'a> {
     folder: Option<MigrationFolder>,
     concurrency: u32,
@@ -136,7 +230,7 @@ async fn examine_stage(
         (POOLER, judge_pooler(&facts)),
         (FOLLOWER, judge_follower(&facts, server.as_ref().ok())),
         (MARK, judge_mark(&facts)),
-        (ROUND_TRIPS, judge_round_trips(&facts)),
+        (ROUND_TRIPS, judge_round_trips(&facts, server.as_ref().ok())),
     ]);
     let of_server = |judge: &dyn Fn(&ServerFacts) -> Verdict| match known(&server) {
         Ok(facts) => judge(facts),

@@ -29,6 +29,8 @@ pub(super) struct ServerFacts {
     pub(super) clock_ahead_secs: f64,
     /// The time that the answer took, within which the clock's reading is not known.
     pub(super) answered_in: Duration,
+    /// The time of a statement that costs the server nothing: a round trip.
+    pub(super) statement_in: Duration,
     pub(super) long_transactions: Vec<LongTransaction>,
     /// The number of sessions whose transactions the role may not see.
     pub(super) hidden_sessions: i64,
@@ -81,14 +83,19 @@ impl ServerFacts {
             }
         };
         let middle = started + answered_in / 2;
-        Self::read(&results(messages), middle, answered_in)
+        let began = Instant::now();
+        let statement_in = match timeout(ANSWER, client.simple_query("SELECT 1")).await {
+            Ok(Ok(_)) => began.elapsed(),
+            _ => answered_in,
+        };
+        Self::read(&results(messages), middle, [answered_in, statement_in])
             .ok_or_else(|| "the server's answer has another form than Postgres's".to_owned())
     }
 
     fn read(
         results: &[Vec<SimpleQueryRow>],
         asked_at: SystemTime,
-        answered_in: Duration,
+        [answered_in, statement_in]: [Duration; 2],
     ) -> Option<Self> {
         // BEGIN and three SETs have no rows.
         let [_, _, _, _, facts, transactions, indexes, ..] = results else {
@@ -131,6 +138,7 @@ impl ServerFacts {
             hidden_sessions: number(11)?,
             clock_ahead_secs: server_clock - own_clock,
             answered_in,
+            statement_in,
             long_transactions: transactions.collect::<Option<_>>()?,
             invalid_indexes: indexes.collect::<Option<_>>()?,
         })

@@ -41,6 +41,7 @@ pub(super) fn server() -> ServerFacts {
         freeze_max_age: 200_000_000,
         clock_ahead_secs: 0.0,
         answered_in: Duration::from_millis(12),
+        statement_in: Duration::from_millis(12),
         long_transactions: Vec::new(),
         hidden_sessions: 0,
         invalid_indexes: Vec::new(),

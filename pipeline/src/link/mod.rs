@@ -38,3 +38,5 @@ pub use self::site_variables::SiteVariables;
 pub use self::stage_database::{StageDatabase, StageDatabases, ensure_own_stage};
 pub use self::url_owners::UrlOwners;
 pub use self::value_finding::{FindingKind, ValueFinding};
+pub(crate) use self::value_place::ValuePlace;
+pub(crate) use self::variables_size::excess as size_excess;

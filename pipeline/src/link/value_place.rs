@@ -8,7 +8,7 @@ use crate::netlify::{DeployContext, Variable};
 /// The place of a value: a variable of the site or of its account, and the context whose value it
 /// is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ValuePlace {
+pub(crate) struct ValuePlace {
     pub(super) variable: String,
     /// The context whose value it is, which others may have too.
     pub(super) context: DeployContext,
@@ -29,7 +29,7 @@ enum Neighbors {
 
 impl ValuePlace {
     /// The place of the value that a variable has for exactly this context.
-    pub(super) fn new(variable: &Variable, context: &DeployContext, is_of_account: bool) -> Self {
+    pub(crate) fn new(variable: &Variable, context: &DeployContext, is_of_account: bool) -> Self {
         let others = variable.values.iter().filter(|of| of.context != *context);
         let neighbors = others.fold(Neighbors::None, |found, other| {
             match (found, &other.context) {
@@ -50,7 +50,7 @@ impl ValuePlace {
     /// By netlify-cli 26.2.0: `env:unset` changes a site's own variables, never the account's;
     /// with `--context` it removes the value for all contexts too, and `--context all` sets it for
     /// each of the other contexts where it removes it.
-    pub(super) fn removal(&self) -> String {
+    pub(crate) fn removal(&self) -> String {
         let Self {
             variable, context, ..
         } = self;

@@ -23,6 +23,16 @@ pub(super) fn warnings<'a>(
         .collect()
 }
 
+/// Returns the excess of the variables that functions of a context have, with the largest of them;
+/// `None` within the limit.
+pub(crate) fn excess(
+    context: &DeployContext,
+    own: &[Variable],
+    account: &[Variable],
+) -> Option<String> {
+    Size::of(context, own, account).excess(context)
+}
+
 /// The variables of a context's functions with their sizes.
 struct Size<'a> {
     /// Bytes of the name and the value, by the name.
@@ -58,7 +68,15 @@ impl<'a> Size<'a> {
         size
     }
 
+    /// The warning with its advice.
     fn warning(&self, context: &DeployContext) -> Option<String> {
+        let excess = self.excess(context)?;
+        Some(format!(
+            "{excess}. Remove what functions do not need, or take the scope functions from it"
+        ))
+    }
+
+    fn excess(&self, context: &DeployContext) -> Option<String> {
         let bytes: usize = self.variables.iter().map(|(bytes, _)| bytes).sum();
         if bytes <= LIMIT_BYTES {
             return None;
@@ -76,8 +94,7 @@ impl<'a> Size<'a> {
         };
         Some(format!(
             "functions of the context {context} would get {bytes} bytes of variables{unknown}; AWS \
-             Lambda allows {LIMIT_BYTES}, and Netlify may refuse the deploy. The largest: {}. \
-             Remove what functions do not need, or take the scope functions from it",
+             Lambda allows {LIMIT_BYTES}, and Netlify may refuse the deploy. The largest: {}",
             largest.join(", ")
         ))
     }

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use crate::api::{Api, ApiAccess, Request, Response, Service};
+use crate::api::{Api, ApiAccess, ClockReading, Request, Response, Service};
 use crate::attempts::Attempts;
 use crate::error::{Error, ErrorKind};
 
@@ -35,6 +35,7 @@ pub(crate) struct Site {
     has_scopes: bool,
     /// The deploy that its visitors see, as the API's JSON.
     published: Option<Json>,
+    refuses_api_deploys: bool,
 }
 
 impl Site {
@@ -70,12 +71,23 @@ impl Site {
             account,
             has_scopes,
             published: found.published_deploy,
+            refuses_api_deploys: found.prevent_non_git_prod_deploys.unwrap_or(false),
         })
     }
 
     /// The name of the account that owns the site, as paths have it.
     pub(crate) fn account(&self) -> &str {
         &self.account
+    }
+
+    /// Returns whether production takes deploys from the Git repository alone.
+    pub(crate) fn refuses_api_deploys(&self) -> bool {
+        self.refuses_api_deploys
+    }
+
+    /// Returns Netlify's clock, by its latest response.
+    pub(crate) fn clock(&self) -> Option<ClockReading> {
+        self.api.clock()
     }
 
     /// The site's name.
@@ -262,6 +274,7 @@ struct SiteJson {
     account_slug: Option<String>,
     account_id: Option<String>,
     published_deploy: Option<Json>,
+    prevent_non_git_prod_deploys: Option<bool>,
 }
 
 /// The scope of a variable that functions read, and builds do not.

@@ -21,6 +21,7 @@ pub use self::database::{DatabaseStatus, LoginStatus};
 pub use self::deploy::DeployStatus;
 pub use self::difference::{Difference, DifferenceKind};
 pub use self::lookup::Lookup;
+pub(crate) use self::lookup::within;
 pub use self::migrations::MigrationStatus;
 pub use self::plan::ProviderStatus;
 pub use self::request::{SiteSource, StageSource, StatusRequest};

@@ -4,6 +4,7 @@ mod connection;
 mod migrations;
 mod pages;
 mod server;
+mod site;
 mod stages;
 mod way;
 
@@ -82,7 +83,7 @@ impl Patient {
         let command = advice.split('`').nth(1).expect("a command");
         let mut words: Vec<_> = command.split(' ').collect();
         assert_eq!(words.remove(0), "stagelink", "{advice}");
-        if words[0] == "migrate" {
+        if matches!(words[0], "migrate" | "link") {
             words.push("--yes");
         }
         self.succeeds(&words).await;
