@@ -204,5 +204,5 @@ pub(super) const ANSWER: Duration = Duration::from_secs(20);
 pub(super) fn known(facts: &Result<ServerFacts, String>) -> Result<&ServerFacts, Verdict> {
     facts
         .as_ref()
-        .map_err(|reason| Verdict::not_checked(reason))
+        .map_err(Verdict::not_checked)
 }

@@ -189,7 +189,7 @@ pub(super) async fn try_tokens(
             .filter(|stage| stage.kind() != StageKind::Production)
             .collect();
         let is_given = |stage: &Stage| given.iter().any(|(of, _)| of == stage);
-        let Some(least) = stages.iter().map(|stage| stage.kind()).min() else {
+        let Some(least) = stages.iter().map(Stage::kind).min() else {
             continue;
         };
         let reads = match &value.text {
