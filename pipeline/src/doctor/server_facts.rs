@@ -202,7 +202,5 @@ pub(super) const ANSWER: Duration = Duration::from_secs(20);
 
 /// The facts, or the verdict of each check that needs them.
 pub(super) fn known(facts: &Result<ServerFacts, String>) -> Result<&ServerFacts, Verdict> {
-    facts
-        .as_ref()
-        .map_err(Verdict::not_checked)
+    facts.as_ref().map_err(Verdict::not_checked)
 }
