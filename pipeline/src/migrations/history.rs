@@ -12,15 +12,15 @@ pub(super) const TABLE: &str = "refinery_schema_history";
 
 /// A row of the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct AppliedMigration {
+pub(crate) struct AppliedMigration {
     /// The number.
-    pub(super) version: i64,
+    pub(crate) version: i64,
     /// The name, without number.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The time at which it was applied, in the format of RFC 3339.
     pub(super) applied_on: String,
     /// The checksum, as a decimal number.
-    pub(super) checksum: String,
+    pub(crate) checksum: String,
 }
 
 impl std::fmt::Display for AppliedMigration {
@@ -31,13 +31,13 @@ impl std::fmt::Display for AppliedMigration {
 
 /// The history of a database: its table, and the rows in the order of their numbers.
 #[derive(Clone, Debug)]
-pub(super) struct History {
+pub(crate) struct History {
     /// The table's qualified name, quoted; a file may change the search path.
     pub(super) table: String,
     /// The table's schema, quoted.
     pub(super) schema: String,
     pub(super) version_type: VersionType,
-    pub(super) applied: Vec<AppliedMigration>,
+    pub(crate) applied: Vec<AppliedMigration>,
 }
 
 impl History {
@@ -46,7 +46,7 @@ impl History {
     /// # Errors
     ///
     /// Those of the driver.
-    pub(super) async fn read(client: &Client) -> Result<Option<Self>, DriverError> {
+    pub(crate) async fn read(client: &Client) -> Result<Option<Self>, DriverError> {
         let found = client.query_typed(FIND, &[]).await?;
         let Some(found) = found.first() else {
             return Ok(None);

@@ -39,6 +39,7 @@ pub use self::enforcement::{Admission, DeployPhase, Enforcement, RuleOverride};
 pub use self::event::{MigrationEvent, MigrationListener, OtherSession};
 pub use self::file::MigrationFile;
 pub use self::folder::MigrationFolder;
+pub(crate) use self::history::History;
 pub use self::judged::{PlannedDismissal, PlannedFinding};
 pub use self::options::MigrationOptions;
 pub use self::plan::{MigrationPlan, PlannedMigration};

@@ -11,7 +11,7 @@ pub enum VersionType {
 }
 
 impl VersionType {
-    pub(super) const ALL: [Self; 2] = [Self::Int4, Self::Int8];
+    pub(crate) const ALL: [Self; 2] = [Self::Int4, Self::Int8];
 
     /// Returns the narrowest type that these numbers fit in.
     pub(super) fn of(mut versions: impl Iterator<Item = i64>) -> Self {
@@ -22,7 +22,7 @@ impl VersionType {
     }
 
     /// Returns whether a number fits.
-    pub(super) fn holds(self, version: i64) -> bool {
+    pub(crate) fn holds(self, version: i64) -> bool {
         self == Self::Int8 || i32::try_from(version).is_ok()
     }
 

@@ -1,0 +1,90 @@
+//! A migration that a database's history records, with the class by which it was applied.
+
+use std::fmt;
+use std::time::Duration;
+
+use stagelink::Database;
+use stagelink::one_line;
+use tokio::time::timeout;
+
+use crate::error::{Error, ErrorKind};
+use crate::migrations::class::Class;
+use crate::migrations::{History, MigrationFolder, describe_driver_error, read_records};
+use crate::needs::listed_migration::ListedMigration;
+use crate::needs::migration_list::MigrationList;
+
+/// A migration that was applied to a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecordedMigration {
+    /// The number.
+    pub version: i64,
+    /// The name, without number.
+    pub name: String,
+    /// The checksum, as the history has it.
+    pub checksum: String,
+    /// The class; `None` where nothing tells it, as for a file that refinery applied.
+    pub class: Option<Class>,
+}
+
+impl RecordedMigration {
+    /// Reads the history of a stage's database, in the order of its numbers; it is empty where there
+    /// is none. A pooler or a follower is no obstacle.
+    ///
+    /// Where the database does not record the class of a migration, the file of `folder` with its
+    /// checksum gives it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Database`] when the database cannot be reached, or the role may not read the
+    /// history.
+    pub async fn read_all(
+        database: &Database,
+        folder: Option<&MigrationFolder>,
+    ) -> Result<Vec<Self>, Error> {
+        let what = "could not read the history of migrations";
+        let client = database.client().await;
+        let client =
+            client.map_err(|error| Error::with_source(ErrorKind::Database, what, error))?;
+        let Ok(history) = timeout(ANSWER, History::read(&client)).await else {
+            let message = format!("{what}: the server has not answered for {ANSWER:?}");
+            return Err(Error::new(ErrorKind::Database, message));
+        };
+        let history = history.map_err(|error| {
+            Error::new(ErrorKind::Database, format!("{what}: {}", describe_driver_error(&error)))
+        })?;
+        let list = folder.map(MigrationList::of).unwrap_or_default();
+        let applied = history.map(|history| history.applied).unwrap_or_default();
+        let recorded = applied.into_iter().map(|row| {
+            let recorded = Self {
+                version: row.version,
+                name: row.name,
+                checksum: row.checksum,
+                class: None,
+            };
+            let mut listed = list.migrations().iter();
+            let listed = listed.find(|listed| recorded.is_of(listed));
+            Self {
+                class: listed.map(|listed| listed.class),
+                ..recorded
+            }
+        });
+        Ok(recorded.collect())
+    }
+
+    /// Returns whether the row is of this migration, with the same content.
+    pub fn is_of(&self, listed: &ListedMigration) -> bool {
+        self.version == listed.version
+            && self.name == listed.name
+            && listed.checksums.contains(&self.checksum)
+    }
+}
+
+impl fmt::Display for RecordedMigration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "V{}__{}", self.version, one_line(&self.name))
+    }
+}
+
+/// The longest time that the server may take for an answer.
+const ANSWER: Duration = Duration::from_secs(10);
