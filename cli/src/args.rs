@@ -3,6 +3,7 @@
 mod doctor;
 mod env;
 mod migrate;
+mod needs;
 mod status;
 
 use std::convert::Infallible;
@@ -19,6 +20,7 @@ pub use self::env::EnvOptions;
 pub use self::migrate::{
     AllowedDisagreement, MigrateCommand, MigrateOptions, NewMigrationOptions, WidenHistoryOptions,
 };
+pub use self::needs::NeedsOptions;
 pub use self::status::StatusOptions;
 
 /// Links serverless functions to PaaS databases, stage by stage.
@@ -104,6 +106,17 @@ pub enum Command {
     /// Exits with 0 if there is no error, and with --strict no warning; with 1 for warnings with
     /// --strict; with 2 for errors, also of its arguments and settings.
     Doctor(DoctorOptions),
+    /// Shows the migrations that built functions need, and whether a stage's database can run them.
+    ///
+    /// `stagelink build` writes the names, classes and checksums of the project's migrations into
+    /// each program. It needs those that are not of class after, and may run where these are applied
+    /// and each migration of after that is applied is in its list. What other means have built says
+    /// nothing, and its needs are unknown.
+    ///
+    /// With --stage the command exits with 0 if the database can run all of them as it is, with 1 if
+    /// it needs migrations first, cannot run them, or that is unknown, and with 2 after an error.
+    /// Nothing is changed.
+    Needs(NeedsOptions),
     /// Prints the deploy-time credentials of a stage, which are a secret.
     ///
     /// The output is the value for the variable STAGELINK_CREDENTIALS of that stage's functions.

@@ -15,6 +15,7 @@ mod login;
 pub mod mark;
 pub mod migrate;
 mod missing;
+pub mod needs;
 pub mod new;
 pub mod output;
 mod postgres_source;

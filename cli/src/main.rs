@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use stagelink_cli::args::{Args, Command};
 use stagelink_cli::{
-    build, completions, credentials, dev, doctor, env, link, mark, migrate, new, output, status,
-    verbosity,
+    build, completions, credentials, dev, doctor, env, link, mark, migrate, needs, new, output,
+    status, verbosity,
 };
 
 #[tokio::main]
@@ -24,6 +24,8 @@ async fn main() -> ExitCode {
         Command::New(options) => new::run(&options),
         Command::Completions(options) => completions::run(&options),
         Command::Credentials(options) => credentials::run(options).await,
+        // Its 1 means that the database cannot run the artifacts as it is.
+        Command::Needs(options) => return exit_code(needs::run(options).await, 2),
         // Their 1 means that a part could not be looked up.
         Command::Env(options) => return exit_code(env::run(options).await, 2),
         Command::Status(options) => return exit_code(status::run(options).await, 2),

@@ -25,6 +25,7 @@ mod load;
 mod mark_alias;
 mod meaning;
 mod migrations;
+mod needs;
 mod new;
 mod notices;
 mod own_names;

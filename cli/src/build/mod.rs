@@ -10,6 +10,7 @@ mod build_config;
 mod check;
 mod compile;
 mod elf;
+mod migrations;
 mod openssl;
 mod paths;
 mod report;
@@ -102,6 +103,8 @@ impl Build {
     ) -> anyhow::Result<(Vec<Artifact>, Vec<String>)> {
         let compiled = compile::compile(&self.project, self.target, on_line).await?;
         let mut notes = compiled.notes;
+        let migrations = migrations::list(&self.project);
+        notes.extend(migrations.as_ref().err().cloned());
         let mut programs = Vec::new();
         for built in &compiled.functions {
             let unstripped = std::fs::read(&built.executable)
@@ -111,6 +114,12 @@ impl Build {
                 notes.push(format!("{} keeps its symbols: {error:#}", built.name));
                 unstripped
             });
+            let program = match &migrations {
+                Ok(list) => list
+                    .write_into(&program)
+                    .with_context(|| format!("could not finish the function {}", built.name))?,
+                Err(_) => program,
+            };
             verify_deployable(&program, self.target)
                 .with_context(|| format!("the function {} cannot be deployed", built.name))?;
             programs.push((built.name.clone(), program));

@@ -188,9 +188,15 @@ impl Project {
 
     /// Returns `stagelink migrate` with these arguments, which finds the database by its URL.
     pub(crate) async fn command(&self, arguments: &[&str]) -> Command {
+        self.stagelink("migrate", arguments).await
+    }
+
+    /// Returns a command of stagelink, which finds the database by its URL.
+    pub(crate) async fn stagelink(&self, command: &str, arguments: &[&str]) -> Command {
+        let name = command;
         let mut command = Command::new(stagelink_command().await);
         command
-            .arg("migrate")
+            .arg(name)
             .args(arguments)
             .current_dir(self.root())
             .env_clear()
