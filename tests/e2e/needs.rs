@@ -163,7 +163,6 @@ async fn what_is_not_known_is_said_and_never_taken_for_no_need() {
     project.write("V1__a.sql", "CREATE TABLE a ();");
     project.apply().await.expect("it ends well");
     project.remove("V1__a.sql");
-    project.await;
     let output = needs(&project, &["--stage", "staging"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(
