@@ -164,6 +164,9 @@ async fn what_is_not_known_is_said_and_never_taken_for_no_need() {
     project.apply().await.expect("it ends well");
     project.remove("V1__a.sql");
     let output = needs(&project, &["--stage", "staging"]).await;
+    assert_eq!(output.status.code(), Some(0), "its record says before");
+    project.run("DELETE FROM stagelink_migration_records").await;
+    let output = needs(&project, &["--stage", "staging"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(
         stdout(&output).contains("nothing tells its class"),

@@ -43,6 +43,7 @@ pub(crate) use self::history::History;
 pub use self::judged::{PlannedDismissal, PlannedFinding};
 pub use self::options::MigrationOptions;
 pub use self::plan::{MigrationPlan, PlannedMigration};
+pub(crate) use self::records::read as read_records;
 pub use self::records::{MigrationRecord, records};
 pub use self::run::MigrationReport;
 pub(crate) use self::server_words::describe as describe_driver_error;

@@ -103,9 +103,6 @@ mod class_name {
         deserializer: D,
     ) -> Result<Class, D::Error> {
         let name = String::deserialize(deserializer)?;
-        [Class::Before, Class::After, Class::Ask, Class::Stop]
-            .into_iter()
-            .find(|class| class.name() == name)
-            .ok_or_else(|| D::Error::custom("an unknown class"))
+        Class::named(&name).ok_or_else(|| D::Error::custom("an unknown class"))
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use stagelink::Database;
-use stagelink::one_line;
+use stagelink::tokio_postgres::Error as DriverError;
+use stagelink::{Database, one_line};
 use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
@@ -46,28 +46,39 @@ impl RecordedMigration {
         let client = database.client().await;
         let client =
             client.map_err(|error| Error::with_source(ErrorKind::Database, what, error))?;
-        let Ok(history) = timeout(ANSWER, History::read(&client)).await else {
+        let read = async {
+            let history = History::read(&client).await?;
+            Ok((history, read_records(&client).await?))
+        };
+        let Ok(read) = timeout(ANSWER, read).await else {
             let message = format!("{what}: the server has not answered for {ANSWER:?}");
             return Err(Error::new(ErrorKind::Database, message));
         };
-        let history = history.map_err(|error| {
-            Error::new(ErrorKind::Database, format!("{what}: {}", describe_driver_error(&error)))
+        let (history, records) = read.map_err(|error: DriverError| {
+            let reason = describe_driver_error(&error);
+            Error::new(ErrorKind::Database, format!("{what}: {reason}"))
         })?;
         let list = folder.map(MigrationList::of).unwrap_or_default();
         let applied = history.map(|history| history.applied).unwrap_or_default();
         let recorded = applied.into_iter().map(|row| {
-            let recorded = Self {
+            let mut recorded = Self {
                 version: row.version,
                 name: row.name,
                 checksum: row.checksum,
                 class: None,
             };
+            // The newest record counts: a migration may have been taken back, and applied again.
+            let mut records = records.iter().rev();
+            let record = records.find(|record| {
+                record.version == recorded.version && record.checksum == recorded.checksum
+            });
             let mut listed = list.migrations().iter();
             let listed = listed.find(|listed| recorded.is_of(listed));
-            Self {
-                class: listed.map(|listed| listed.class),
-                ..recorded
-            }
+            recorded.class = match record {
+                Some(record) => record.class,
+                None => listed.map(|listed| listed.class),
+            };
+            recorded
         });
         Ok(recorded.collect())
     }
