@@ -4,6 +4,7 @@ mod doctor;
 mod env;
 mod migrate;
 mod needs;
+mod psql;
 mod status;
 
 use std::convert::Infallible;
@@ -21,6 +22,7 @@ pub use self::migrate::{
     AllowedDisagreement, MigrateCommand, MigrateOptions, NewMigrationOptions, WidenHistoryOptions,
 };
 pub use self::needs::NeedsOptions;
+pub use self::psql::PsqlOptions;
 pub use self::status::StatusOptions;
 
 /// Links serverless functions to PaaS databases, stage by stage.
@@ -159,6 +161,19 @@ pub enum Command {
     /// `compinit`. fish: `stagelink completions fish > ~/.config/fish/completions/stagelink.fish`.
     /// PowerShell: `stagelink completions powershell | Out-String | Invoke-Expression` in $PROFILE.
     Completions(CompletionsOptions),
+    /// Opens psql on a stage's database, with the credentials that the provider gives now.
+    ///
+    /// The command connects first, and refuses a database that is marked as another stage's. psql gets
+    /// the password in its environment, never on its command line. It demands of the server the proof
+    /// that the SDK got: SCRAM channel binding, or a certificate that verifies.
+    ///
+    /// On a stage of kind production the session is read-only unless --write is given. That stops
+    /// mistakes alone: `default_transaction_read_only` is on, and a statement such as BEGIN READ WRITE
+    /// undoes it. A role without the right to write, or a follower, stops more.
+    ///
+    /// Exits with the code of psql; with 1 when psql was not started, and with 2 when the options or
+    /// the settings cannot be used.
+    Psql(PsqlOptions),
     /// Makes a new project that builds, passes its tests, and runs.
     ///
     /// The project is a Cargo workspace with one function, its table, a page, a test on local

@@ -22,6 +22,7 @@ mod postgres_source;
 pub mod preview;
 pub mod progress;
 mod project;
+pub mod psql;
 mod stage_context;
 mod stage_database;
 mod stage_name;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use stagelink_cli::args::{Args, Command};
 use stagelink_cli::{
-    build, completions, credentials, dev, doctor, env, link, mark, migrate, needs, new, output,
+    build, completions, credentials, dev, doctor, env, link, mark, migrate, needs, new, output, psql,
     status, verbosity,
 };
 
@@ -28,6 +28,7 @@ async fn main() -> ExitCode {
         Command::Needs(options) => return exit_code(needs::run(options).await, 2),
         // Their 1 means that a part could not be looked up.
         Command::Env(options) => return exit_code(env::run(options).await, 2),
+        Command::Psql(options) => return exit_code(psql::run(options).await, 2),
         Command::Status(options) => return exit_code(status::run(options).await, 2),
     };
     exit_code(result.map(|()| ExitCode::SUCCESS), 1)

@@ -34,7 +34,7 @@ pub(super) async fn from_options(options: &StatusOptions) -> anyhow::Result<Stat
         let settings = settings_of(&[], Some(&stage.to_string()), &options.local).await;
         let settings = match settings {
             Ok(Ok(settings)) => Ok(settings),
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Err(error)) => Err(error.report().to_string()),
             Err(error) => Err(format!("{error:#}")),
         };
         let context = match is_local {

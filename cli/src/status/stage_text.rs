@@ -213,6 +213,13 @@ fn add_migrations(cell: &mut Cell, found: &MigrationStatus, now: Timestamp) {
             format_args!("{count} unknown to the folder: {names}"),
         );
     }
+    for of in &found.overridden {
+        let (migration, rule, reason) = (&of.migration, &of.rule, &of.reason);
+        cell.line(
+            Mark::Attention,
+            format_args!("{migration} overrode {rule}: {reason}"),
+        );
+    }
     for problem in &found.problems {
         cell.line(Mark::Bad, problem);
     }

@@ -21,7 +21,7 @@ pub struct DatabaseStatus {
     pub host_kind: String,
     /// The source of the credentials.
     pub origin: String,
-    /// True if the way leads through a provider's pooler.
+    /// True if the way leads through a pooler that lends its sessions.
     pub is_pooled: bool,
     /// The version that the server reports.
     pub server_version: Option<String>,
@@ -90,7 +90,7 @@ impl DatabaseStatus {
     fn of(info: DatabaseInfo) -> Self {
         Self {
             is_of_another_stage: info.is_of_another_stage(),
-            is_pooled: info.credentials.direct().is_some(),
+            is_pooled: info.is_pooled,
             host_kind: host_kind(info.credentials.url().host()).to_owned(),
             mark: match &info.mark {
                 StageMark::None => None,

@@ -126,7 +126,7 @@ mod tests {
             "login":{{"state":"absent","reason":"x"}},
             "function_credentials":{{"state":"absent","reason":"x"}},
             "migrations":{{"state":"known","value":{{"applied":[{applied}],"newest_applied_on":null,
-              "pending":{{"state":"known","value":[{pending}]}},"unknown":[],"problems":[]}}}}}}"#
+              "pending":{{"state":"known","value":[{pending}]}},"unknown":[],"overridden":[],"problems":[]}}}}}}"#
         );
         serde_json::from_str(&json).unwrap()
     }

@@ -19,9 +19,25 @@ pub struct MigrationStatus {
     pub pending: Lookup<Vec<String>>,
     /// The applied migrations that the folder does not have.
     pub unknown: Vec<String>,
+    /// The rules that a person has overridden as a migration was applied, with the reasons.
+    pub overridden: Vec<OverriddenRule>,
     /// Other disagreements of folder and database, such as a file that was edited after it was
     /// applied, each with what to do.
     pub problems: Vec<String>,
+}
+
+/// A rule that a person has overridden as a migration was applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct OverriddenRule {
+    /// The migration, as `V1__name`.
+    pub migration: String,
+    /// The rule's name.
+    pub rule: String,
+    /// The reason that was given.
+    pub reason: String,
+    /// Who applied it, as `user@host`; empty where that was not known.
+    pub applied_by: String,
 }
 
 /// Reads the history of a stage's database, and compares it with the folder of the project.
@@ -31,7 +47,16 @@ pub(super) async fn read(
 ) -> Result<MigrationStatus, Error> {
     let known = folder.as_ref().ok().and_then(Option::as_ref);
     let state = MigrationState::read(database, known).await?;
+    let overridden = state.records.iter().flat_map(|record| {
+        record.overridden.iter().map(|of| OverriddenRule {
+            migration: format!("V{}__{}", record.version, record.name),
+            rule: of.rule.clone(),
+            reason: of.reason.clone(),
+            applied_by: record.applied_by.clone(),
+        })
+    });
     Ok(MigrationStatus {
+        overridden: overridden.collect(),
         applied: state.applied,
         newest_applied_on: state.newest_applied_on,
         pending: match folder {

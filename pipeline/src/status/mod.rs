@@ -22,6 +22,6 @@ pub use self::deploy::DeployStatus;
 pub use self::difference::{Difference, DifferenceKind};
 pub use self::lookup::Lookup;
 pub(crate) use self::lookup::within;
-pub use self::migrations::MigrationStatus;
+pub use self::migrations::{MigrationStatus, OverriddenRule};
 pub use self::plan::ProviderStatus;
 pub use self::request::{SiteSource, StageSource, StatusRequest};

@@ -2,6 +2,7 @@
 
 mod board;
 mod env;
+mod psql;
 mod unknown;
 
 use std::collections::BTreeMap;

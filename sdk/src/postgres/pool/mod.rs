@@ -4,6 +4,7 @@
 pub(in crate::postgres) mod connection;
 pub(crate) mod health;
 pub(crate) mod inspect;
+mod libpq;
 mod loans;
 pub(in crate::postgres) mod manager;
 mod renewal;

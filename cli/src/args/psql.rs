@@ -1,0 +1,38 @@
+//! The arguments of `stagelink psql`.
+
+use clap::Parser;
+
+use crate::args::LocalOptions;
+
+/// The options of `stagelink psql`.
+#[derive(Clone, Debug, Parser)]
+pub struct PsqlOptions {
+    /// The stage, such as staging.
+    #[arg(value_name = "STAGE")]
+    pub stage: String,
+
+    /// Lets the session write to a stage of kind production. The command asks first.
+    #[arg(long)]
+    pub write: bool,
+
+    /// Makes the session read-only on any stage.
+    #[arg(long, conflicts_with = "write")]
+    pub read_only: bool,
+
+    /// Opens a session with --write without asking.
+    #[arg(long, short)]
+    pub yes: bool,
+
+    /// Prints an error of this command's as one line of JSON to standard output.
+    #[arg(long)]
+    pub json: bool,
+
+    /// The local clouds, in place of the variables of a provider.
+    #[command(flatten)]
+    pub local: LocalOptions,
+
+    /// Arguments for psql, such as -c 'SELECT 1'. Those that choose a server, a database or a role are
+    /// refused.
+    #[arg(value_name = "ARGUMENT", last = true)]
+    pub arguments: Vec<String>,
+}

@@ -1,0 +1,96 @@
+//! `stagelink psql`: opens psql on a stage's database.
+
+mod arguments;
+mod program;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use stagelink::{StageKind, one_line};
+use stagelink_pipeline::PsqlSession;
+
+use crate::args::PsqlOptions;
+use crate::migrate::error_json;
+use crate::output::{note, note_error, print_json};
+use crate::stage_database::settings_of;
+
+/// Prepares a session, and runs psql in it. The exit code is that of psql, or 1 where psql was not
+/// started.
+///
+/// # Errors
+///
+/// When the options or the settings cannot be used.
+pub async fn run(options: PsqlOptions) -> anyhow::Result<ExitCode> {
+    let settings = match settings(&options).await {
+        Ok(settings) => settings,
+        Err(error) => {
+            if options.json {
+                print_json(&error_json(&error))?;
+            }
+            return Err(error);
+        }
+    };
+    match open(settings, &options).await {
+        Ok(code) => Ok(code),
+        Err(error) => {
+            if options.json {
+                print_json(&error_json(&error))?;
+            }
+            note_error(&error);
+            Ok(ExitCode::from(1))
+        }
+    }
+}
+
+async fn settings(options: &PsqlOptions) -> anyhow::Result<stagelink::Settings> {
+    arguments::ensure_keep_the_database(&options.arguments)?;
+    let settings = settings_of(&[], Some(&options.stage), &options.local).await?;
+    Ok(settings?)
+}
+
+async fn open(settings: stagelink::Settings, options: &PsqlOptions) -> anyhow::Result<ExitCode> {
+    let is_production = settings.stage.kind() == StageKind::Production;
+    let is_read_only = options.read_only || (is_production && !options.write);
+    if is_production && options.write && !options.yes && !std::io::stdin().is_terminal() {
+        bail!(
+            "psql was not opened: --write on a stage of kind production asks, and standard input is \
+             no terminal; add --yes to write without a question"
+        );
+    }
+    let session = PsqlSession::prepare(settings, is_read_only).await?;
+    let info = &session.info;
+    note(format_args!(
+        "  stage {}: database {} as role {} on {}, which was proved by {}",
+        info.stage,
+        one_line(&info.database),
+        one_line(&info.role),
+        one_line(&info.server),
+        info.server_auth
+    ));
+    if is_read_only {
+        note(
+            "  ! read-only: this stops mistakes alone, since BEGIN READ WRITE undoes it; --write \
+             allows writing",
+        );
+    } else if is_production && !options.yes {
+        confirm(&format!(
+            "Open psql on the database of stage {} and let it write?",
+            info.stage
+        ))?;
+    }
+    program::run(session, &options.arguments).await
+}
+
+/// Makes sure that the operator wants what the question says.
+fn confirm(question: &str) -> anyhow::Result<()> {
+    write!(std::io::stderr(), "{question} [y/N] ").context("could not ask")?;
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .context("could not read the answer")?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => bail!("psql was not opened"),
+    }
+}
