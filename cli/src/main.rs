@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use stagelink_cli::args::{Args, Command};
 use stagelink_cli::{
-    build, completions, credentials, dev, doctor, env, link, mark, migrate, needs, new, output, psql,
-    status, verbosity,
+    build, completions, credentials, dev, doctor, env, link, mark, migrate, needs, new, output,
+    psql, status, verbosity,
 };
 
 #[tokio::main]

@@ -68,18 +68,25 @@ fn migrate_has_a_heading_for_each_refusal() {
 }
 
 #[test]
-fn status_and_env_have_a_heading_for_each_refusal() {
+fn status_env_and_psql_have_a_heading_for_each_refusal() {
     check(
-        &["What `stagelink status` and `stagelink env` refuse"],
+        &["What `stagelink status`, `env` and `psql` refuse"],
         &[
             "cli/src/env",
+            "cli/src/psql",
             "cli/src/status",
             "pipeline/src/function_environment.rs",
             "pipeline/src/heroku/plan.rs",
             "pipeline/src/netlify/deploy.rs",
+            "pipeline/src/psql.rs",
             "pipeline/src/status",
         ],
-        &["bail!(", "ErrorKind::Settings", "ErrorKind::Refused"],
+        &[
+            "anyhow!(",
+            "bail!(",
+            "ErrorKind::Settings",
+            "ErrorKind::Refused",
+        ],
     );
 }
 

@@ -5,7 +5,6 @@ mod table;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use stagelink::Stage;
 use stagelink_pipeline::{ApiAccess, DeployContext, ErrorKind, FunctionEnvironment, SettingsFile};
 
 use crate::args::EnvOptions;
@@ -14,6 +13,7 @@ use crate::migrate::error_json;
 use crate::output::{note_error, print, print_json};
 use crate::progress::Step;
 use crate::stage_context::{NO_NETLIFY_TOKEN, context_of};
+use crate::stage_name;
 
 /// Looks up the variables of a stage's functions, and lists them. The exit code is 1 where Netlify
 /// could not be asked.
@@ -71,10 +71,10 @@ struct Request {
 
 impl Request {
     fn new(options: &EnvOptions) -> anyhow::Result<Self> {
-        let stage: Stage = options.stage.parse()?;
         let environment = Environment::of_process();
         let file = SettingsFile::load(&options.project)?;
         let file = file.as_ref();
+        let stage = stage_name::parse(&options.stage, file)?;
         let context = match context_of(stage, file) {
             Ok(context) => context,
             Err(reason) => bail!("stage {stage} has no functions on Netlify: {reason}"),

@@ -111,7 +111,7 @@ impl StatusBoard {
             .into_iter()
             .zip(parts)
             .map(|((stage, context), ((plan, database), provider))| {
-                let code = of_context(&context, &site, |site, context| site.deploy_of(context));
+                let code = of_context(&context, &site, site::SiteFacts::deploy_of);
                 let function_credentials = of_context(&context, &site, |site, context| {
                     credentials::of_functions(site, context, code.value())
                 });

@@ -137,6 +137,35 @@ async fn table_fits_its_width_and_has_colors_only_where_they_are_wanted() {
 }
 
 #[tokio::test]
+async fn overridden_rules_are_shown_with_their_reasons() {
+    let project = Project::new().await;
+    project.mark().await;
+    project.write("migrations/V1__a.sql", "CREATE TABLE a (b int, c int)");
+    let run = project.run(&["migrate", "staging", "--yes"]).await;
+    assert_eq!(run.code, Some(0), "{}", run.errors);
+    project.write("migrations/V2__b.sql", "ALTER TABLE a DROP COLUMN c");
+    let words = [
+        "migrate",
+        "staging",
+        "--yes",
+        "--override",
+        "ban-drop-column",
+    ];
+    let run = project
+        .run(&[&words[..], &["--reason", "the column is unused"]].concat())
+        .await;
+    assert_eq!(run.code, Some(0), "{}", run.errors);
+    let run = project.run(&["status", "staging", "--json"]).await;
+    assert_eq!(run.code, Some(0), "{}", run.output);
+    let board = run.json();
+    let overridden = &board["stages"][0]["migrations"]["value"]["overridden"][0];
+    assert_eq!(overridden["rule"], "ban-drop-column", "{board}");
+    assert_eq!(overridden["reason"], "the column is unused");
+    let run = project.run(&["status", "staging"]).await;
+    assert!(run.output.contains("V2__b overrode"), "{}", run.output);
+}
+
+#[tokio::test]
 async fn database_of_another_stage_is_told_and_its_migrations_are_not_known() {
     let project = Project::new().await;
     mark(&project.staging, "production").await;
