@@ -12,7 +12,6 @@ use uuid::Uuid;
 
 use super::api_error::ApiError;
 use super::context::Context;
-use super::git_build::BuiltCommit;
 
 /// A deploy with its uploaded files and functions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +95,13 @@ pub(super) struct DeployRecord {
     /// Environment of its functions at the time when the deploy became ready. A later change of a
     /// variable does not affect it.
     pub(super) environment: BTreeMap<String, String>,
+}
+
+/// The commit of a deploy, and the build that made it.
+pub(super) struct BuiltCommit {
+    pub(super) branch: String,
+    pub(super) commit: String,
+    pub(super) build: String,
 }
 
 /// All uploads by digest. Content that is stored is not required again.

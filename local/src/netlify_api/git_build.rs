@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::account::Account;
 use super::context::Context;
-use super::deploys::{DeployBody, DeployState};
+use super::deploys::{BuiltCommit, DeployBody, DeployState};
 use crate::Error;
 
 /// A commit that Netlify builds and deploys.
@@ -18,13 +18,6 @@ pub struct GitBuild {
     pub commit: String,
     /// The title, which is the first line of the commit's message.
     pub title: String,
-}
-
-/// The commit of a deploy, and the build that made it.
-pub(super) struct BuiltCommit {
-    pub(super) branch: String,
-    pub(super) commit: String,
-    pub(super) build: String,
 }
 
 impl Account {

@@ -6,19 +6,19 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use stagelink::{Database, Settings, StageKind};
+use stagelink::{Database, Settings};
 
 use crate::migrations::MigrationFolder;
 use crate::netlify::DeployContext;
-use crate::status::credentials::{self, FunctionCredentials};
+use crate::status::credentials;
 use crate::status::database::{self, DatabaseStatus, LoginStatus};
-use crate::status::deploy::DeployStatus;
 use crate::status::difference::{Difference, differences};
 use crate::status::lookup::{Lookup, within};
 use crate::status::migrations::{self, MigrationStatus};
 use crate::status::plan::{self, PlanSource, ProviderStatus};
 use crate::status::request::{StageSource, StatusRequest};
 use crate::status::site;
+use crate::status::stage::StageStatus;
 
 /// The status of a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,30 +34,6 @@ pub struct StatusBoard {
     pub stages: Vec<StageStatus>,
     /// The differences between the stages.
     pub differences: Vec<Difference>,
-}
-
-/// The status of one stage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct StageStatus {
-    /// The stage's name.
-    pub stage: String,
-    /// The stage's kind: `review`, `development`, `staging` or `production`.
-    pub kind: String,
-    /// The code on Netlify.
-    pub code: Lookup<DeployStatus>,
-    /// The provider of the database. `None` where the stage's settings cannot be used.
-    pub provider: Option<ProviderStatus>,
-    /// The plan of the database, as the provider names it.
-    pub plan: Lookup<String>,
-    /// The database.
-    pub database: Lookup<DatabaseStatus>,
-    /// A login with the credentials that the provider gives.
-    pub login: Lookup<LoginStatus>,
-    /// The way in which the stage's functions get their credentials.
-    pub function_credentials: Lookup<FunctionCredentials>,
-    /// The migrations.
-    pub migrations: Lookup<MigrationStatus>,
 }
 
 impl StatusBoard {
@@ -140,24 +116,6 @@ impl StatusBoard {
     /// Returns whether all could be looked up: each part is known, or known to be absent.
     pub fn is_complete(&self) -> bool {
         !self.site.is_not_known() && self.stages.iter().all(StageStatus::is_complete)
-    }
-}
-
-impl StageStatus {
-    /// Returns whether the rules of production apply to the stage.
-    pub(super) fn is_production(&self) -> bool {
-        self.kind == StageKind::Production.as_str()
-    }
-
-    fn is_complete(&self) -> bool {
-        let pending = self.migrations.value().map(|found| &found.pending);
-        !(self.code.is_not_known()
-            || self.plan.is_not_known()
-            || self.database.is_not_known()
-            || self.login.is_not_known()
-            || self.function_credentials.is_not_known()
-            || self.migrations.is_not_known()
-            || pending.is_some_and(Lookup::is_not_known))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::status::board::StageStatus;
+use crate::status::stage::StageStatus;
 
 /// A difference between two stages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -36,7 +36,7 @@ pub struct OverriddenRule {
     pub rule: String,
     /// The reason that was given.
     pub reason: String,
-    /// Who applied it, as `user@host`; empty where that was not known.
+    /// The person or job that applied it, as `user@host`; empty where that was not known.
     pub applied_by: String,
 }
 

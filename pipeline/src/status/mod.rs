@@ -14,8 +14,9 @@ mod migrations;
 mod plan;
 mod request;
 mod site;
+mod stage;
 
-pub use self::board::{StageStatus, StatusBoard};
+pub use self::board::StatusBoard;
 pub use self::credentials::FunctionCredentials;
 pub use self::database::{DatabaseStatus, LoginStatus};
 pub use self::deploy::DeployStatus;
@@ -25,3 +26,4 @@ pub(crate) use self::lookup::within;
 pub use self::migrations::{MigrationStatus, OverriddenRule};
 pub use self::plan::ProviderStatus;
 pub use self::request::{SiteSource, StageSource, StatusRequest};
+pub use self::stage::StageStatus;

@@ -1,0 +1,54 @@
+//! The status of one stage: its parts, each looked up by itself.
+
+use serde::{Deserialize, Serialize};
+use stagelink::StageKind;
+
+use crate::status::credentials::FunctionCredentials;
+use crate::status::database::{DatabaseStatus, LoginStatus};
+use crate::status::deploy::DeployStatus;
+use crate::status::lookup::Lookup;
+use crate::status::migrations::MigrationStatus;
+use crate::status::plan::ProviderStatus;
+
+/// The status of one stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StageStatus {
+    /// The stage's name.
+    pub stage: String,
+    /// The stage's kind: `review`, `development`, `staging` or `production`.
+    pub kind: String,
+    /// The code on Netlify.
+    pub code: Lookup<DeployStatus>,
+    /// The provider of the database. `None` where the stage's settings cannot be used.
+    pub provider: Option<ProviderStatus>,
+    /// The plan of the database, as the provider names it.
+    pub plan: Lookup<String>,
+    /// The database.
+    pub database: Lookup<DatabaseStatus>,
+    /// A login with the credentials that the provider gives.
+    pub login: Lookup<LoginStatus>,
+    /// The way in which the stage's functions get their credentials.
+    pub function_credentials: Lookup<FunctionCredentials>,
+    /// The migrations.
+    pub migrations: Lookup<MigrationStatus>,
+}
+
+impl StageStatus {
+    /// Returns whether the rules of production apply to the stage.
+    pub(super) fn is_production(&self) -> bool {
+        self.kind == StageKind::Production.as_str()
+    }
+
+    /// Returns whether all of its parts could be looked up.
+    pub(super) fn is_complete(&self) -> bool {
+        let pending = self.migrations.value().map(|found| &found.pending);
+        !(self.code.is_not_known()
+            || self.plan.is_not_known()
+            || self.database.is_not_known()
+            || self.login.is_not_known()
+            || self.function_credentials.is_not_known()
+            || self.migrations.is_not_known()
+            || pending.is_some_and(Lookup::is_not_known))
+    }
+}
