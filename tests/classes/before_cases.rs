@@ -6,7 +6,9 @@ use crate::evidence::{foretold, look, look_before, of_ddl};
 use crate::shop::{CODE_OF_BEFORE, ROWS, Shop};
 
 /// The statements, with the oldest major version that knows them.
-const CASES: [(&str, u32); 52] = [
+const CASES: [(&str, u32); 54] = [
+    ("REFRESH MATERIALIZED VIEW names", 15),
+    ("CREATE TEMPORARY TABLE big (a int); DROP TABLE big", 15),
     (
         "CREATE TABLE t2 (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a text NOT NULL)",
         15,

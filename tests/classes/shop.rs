@@ -116,6 +116,14 @@ INSERT INTO child VALUES (1);
 CREATE VIEW v0 AS SELECT id, a FROM big;
 CREATE MATERIALIZED VIEW copies AS SELECT id, a FROM big;
 CREATE UNIQUE INDEX copies_id ON copies (id);
+CREATE VIEW ids AS SELECT id FROM big;
+CREATE MATERIALIZED VIEW counted AS SELECT count(*) AS n FROM ids;
+CREATE TABLE tiny AS SELECT name FROM small;
+CREATE MATERIALIZED VIEW names AS SELECT name FROM tiny;
+CREATE SCHEMA other_schema;
+CREATE DOMAIN other_schema.deep AS positive;
+CREATE TABLE heir () INHERITS (parent);
+INSERT INTO heir SELECT n FROM generate_series(1, 100000) n;
 CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN NEW.a := 'touched'; RETURN NEW; END $$;
 CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1';

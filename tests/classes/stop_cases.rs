@@ -18,7 +18,25 @@ enum Harm {
     Rows,
 }
 
-const CASES: [(&str, Harm, u32); 40] = [
+const CASES: [(&str, Harm, u32); 46] = [
+    ("UPDATE v0 SET a = 'x'", Harm::Rows, 15),
+    ("REFRESH MATERIALIZED VIEW counted", Harm::Lasts, 15),
+    (
+        "ALTER TABLE big ADD COLUMN c other_schema.deep DEFAULT 1",
+        Harm::Lasts,
+        15,
+    ),
+    (
+        "ALTER TABLE big ALTER COLUMN a SET NOT NULL, DROP CONSTRAINT a_not_null",
+        Harm::Lasts,
+        15,
+    ),
+    ("ALTER TABLE parent ADD COLUMN c serial", Harm::Lasts, 15),
+    (
+        "ALTER TABLE big ADD COLUMN c bigint GENERATED ALWAYS AS (id * 2) VIRTUAL NOT NULL",
+        Harm::Lasts,
+        18,
+    ),
     (
         "ALTER TABLE big ADD COLUMN c uuid DEFAULT gen_random_uuid()",
         Harm::Lasts,

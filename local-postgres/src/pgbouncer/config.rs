@@ -61,6 +61,7 @@ impl PgBouncerConfig {
             max_client_conn,
             max_prepared_statements,
             auth_type,
+            pool_mode,
             ..
         } = self.options;
         // A version that does not know this setting refuses to start with it.
@@ -81,7 +82,7 @@ impl PgBouncerConfig {
              listen_addr = 127.0.0.1\n\
              listen_port = {listen_port}\n\
              unix_socket_dir =\n\
-             pool_mode = transaction\n\
+             pool_mode = {pool_mode}\n\
              default_pool_size = {default_pool_size}\n\
              max_client_conn = {max_client_conn}\n\
              {prepared_statements}\

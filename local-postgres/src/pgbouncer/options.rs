@@ -17,6 +17,7 @@ pub struct PgBouncerOptions {
     pub(super) max_client_conn: u32,
     pub(super) max_prepared_statements: u32,
     pub(super) auth_type: &'static str,
+    pub(super) pool_mode: &'static str,
     pub(super) certificate: Option<ServerCertificate>,
     /// Names of databases for clients, each with the name on the server.
     pub(super) aliases: Vec<(String, String)>,
@@ -70,6 +71,13 @@ impl PgBouncerOptions {
         Self { auth_type, ..self }
     }
 
+    /// Sets the time for which a client has a server connection: `transaction` or `session`. Default:
+    /// `transaction`.
+    #[must_use]
+    pub fn pool_mode(self, pool_mode: &'static str) -> Self {
+        Self { pool_mode, ..self }
+    }
+
     /// Gives a database of the server another name for clients. It hides a database of the server
     /// that is called like it. Both are names of letters, digits, `_` and `-`.
     #[must_use]
@@ -103,6 +111,7 @@ impl Default for PgBouncerOptions {
             max_client_conn: 100,
             max_prepared_statements: 0,
             auth_type: "scram-sha-256",
+            pool_mode: "transaction",
             certificate: None,
             aliases: Vec::new(),
         }

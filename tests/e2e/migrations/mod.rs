@@ -6,8 +6,10 @@ mod enforcement;
 mod histories;
 mod indexes;
 mod interrupted;
+mod limits;
 mod poolers;
 mod runs;
+mod under_load;
 mod unrecorded;
 
 use std::fs;

@@ -20,7 +20,13 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
         draft.add(UNKNOWN_STATEMENT, node);
         return;
     };
+    if child(node, SyntaxKind::IF_EXISTS).is_some() && draft.scope.is_unknown(&table) {
+        draft.dismiss_all("there is none of that name");
+        draft.fits_both = true;
+        return;
+    }
     let is_new = draft.scope.is_new(&table);
+    draft.drops_constraints = actions(node).any(|one| one.kind() == SyntaxKind::DROP_CONSTRAINT);
     let mut fits_both = true;
     for action in actions(node) {
         draft.fits_both = false;
@@ -54,6 +60,14 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
                     scope.rename(&table, &to);
                 }
             }
+            SyntaxKind::DROP_CONSTRAINT
+            | SyntaxKind::RENAME_CONSTRAINT
+            | SyntaxKind::ALTER_CONSTRAINT
+            | SyntaxKind::DROP_COLUMN
+            | SyntaxKind::RENAME_COLUMN => scope.proofs.forget(scope.resolve(&table)),
+            SyntaxKind::ALTER_COLUMN if changes_proofs(&action) => {
+                scope.proofs.forget(scope.resolve(&table));
+            }
             SyntaxKind::ADD_CONSTRAINT => constraint::apply(scope, &table, &action),
             SyntaxKind::VALIDATE_CONSTRAINT => {
                 if let Some(name) = child_name(&action, SyntaxKind::CONSTRAINT_NAME_REF) {
@@ -63,6 +77,13 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
             _ => {}
         }
     }
+}
+
+/// Returns whether a column may hold NULL after a change, or is another one.
+fn changes_proofs(action: &SyntaxNode) -> bool {
+    use SyntaxKind as K;
+    let mut changes = action.children().map(|one| one.kind());
+    changes.any(|kind| matches!(kind, K::DROP_NOT_NULL | K::SET_TYPE | K::DROP_EXPRESSION))
 }
 
 fn actions(node: &SyntaxNode) -> impl Iterator<Item = SyntaxNode> {

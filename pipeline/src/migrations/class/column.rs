@@ -43,6 +43,9 @@ pub(super) fn judge_new(draft: &mut Draft<'_>, table: &ObjectName, action: &Synt
                 if is_virtual {
                     let because = "a virtual column is computed as it is read";
                     draft.dismiss(ADDING_FIELD_WITH_DEFAULT, action, because);
+                    if child(action, K::NOT_NULL_CONSTRAINT).is_some() {
+                        draft.add(ADD_COLUMN_WITH_CONSTRAINT, action);
+                    }
                 }
             }
             K::CHECK_CONSTRAINT
@@ -133,7 +136,8 @@ pub(super) fn judge_change(draft: &mut Draft<'_>, table: &ObjectName, action: &S
     match change.kind() {
         K::SET_TYPE => judge_type(draft, table, &column.name, &change),
         K::SET_NOT_NULL => {
-            if draft.scope.is_proved_not_null(table, &column.name) {
+            let is_proved = draft.scope.is_proved_not_null(table, &column.name);
+            if is_proved && !draft.drops_constraints {
                 let because = "a validated constraint proves that no row is NULL";
                 draft.dismiss(ADDING_NOT_NULL, action, because);
                 draft.dismiss(BAN_NEW_WRITE_RESTRICTION, action, because);

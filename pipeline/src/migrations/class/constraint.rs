@@ -11,7 +11,7 @@ use super::rules::{
 };
 use super::safe_form;
 use super::scope::Scope;
-use super::syntax::{child, child_name, columns, find, name_under};
+use super::syntax::{child, child_name, columns, find, name_under, object_name};
 use crate::migrations::statement::ObjectName;
 
 const HAS_INDEX: &str = "a valid unique index demands it already";
@@ -118,18 +118,28 @@ pub(super) fn apply(scope: &mut Scope<'_>, table: &ObjectName, action: &SyntaxNo
     };
     let column = match constraint.kind() {
         K::NOT_NULL_CONSTRAINT => columns(&constraint).into_iter().next(),
-        K::CHECK_CONSTRAINT => child(&constraint, K::BIN_EXPR)
-            .filter(|one| {
-                one.text()
-                    .to_string()
-                    .to_ascii_uppercase()
-                    .ends_with("IS NOT NULL")
-            })
-            .and_then(|one| child_name(&one, K::NAME_REF))
-            .map(|name| name.name),
+        K::CHECK_CONSTRAINT => column_that_is_not_null(&constraint),
         _ => None,
     };
     if let Some(column) = column {
-        scope.add_not_null_check(table, &name.name, &column);
+        let table = scope.resolve(table);
+        scope.proofs.add_check(table, &name.name, &column);
     }
+}
+
+/// Returns the column of which a `CHECK` says that it is not NULL, and nothing else.
+fn column_that_is_not_null(check: &SyntaxNode) -> Option<String> {
+    let condition = child(check, SyntaxKind::BIN_EXPR)?;
+    if find(check, SyntaxKind::NO_INHERIT).is_some() {
+        return None;
+    }
+    let column = condition.children().next()?;
+    let text = condition.text().to_string();
+    let rest = text.trim().strip_prefix(column.text().to_string().trim())?;
+    let words: Vec<_> = rest
+        .split_whitespace()
+        .map(str::to_ascii_uppercase)
+        .collect();
+    let says_it = column.kind() == SyntaxKind::NAME_REF && words == ["IS", "NOT", "NULL"];
+    says_it.then(|| object_name(&column))?.map(|name| name.name)
 }

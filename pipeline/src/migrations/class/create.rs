@@ -93,11 +93,40 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
 
 /// Records the new object.
 pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
-    let Some(name) = created(node) else { return };
-    let is_conditional = child(node, SyntaxKind::IF_NOT_EXISTS).is_some();
+    use SyntaxKind as K;
+    let Some(mut name) = created(node) else {
+        return;
+    };
+    match node.kind() {
+        K::CREATE_FUNCTION | K::CREATE_PROCEDURE | K::CREATE_AGGREGATE => {
+            return scope.create_routine(&name);
+        }
+        K::CREATE_DOMAIN => scope.constrain_domain(&name),
+        // An index is in the schema of its table.
+        K::CREATE_INDEX => {
+            let table = child_name(node, K::TABLE_RELATION_NAME);
+            name.schema = table.and_then(|table| scope.resolve(&table).schema);
+        }
+        _ => {}
+    }
+    if is_temporary(node) {
+        return scope.create_temporary(&name);
+    }
+    let name = scope.creation_name(&name);
+    let is_conditional = child(node, K::IF_NOT_EXISTS).is_some();
     if !(is_conditional && scope.relation(&name).is_some()) {
         scope.create(&name);
     }
+}
+
+/// Returns whether the statement creates a temporary table, view or sequence.
+fn is_temporary(node: &SyntaxNode) -> bool {
+    use SyntaxKind as K;
+    let tokens = node.descendants_with_tokens();
+    let kinds = tokens.filter_map(|one| one.as_token().map(|token| token.kind()));
+    let mut before_name =
+        kinds.take_while(|kind| !matches!(kind, K::AS_KW | K::L_PAREN | K::FROM_KW));
+    before_name.any(|kind| matches!(kind, K::TEMP_KW | K::TEMPORARY_KW))
 }
 
 /// Returns the name of the object that the statement creates.
@@ -125,8 +154,15 @@ fn created(node: &SyntaxNode) -> Option<ObjectName> {
 fn replace(draft: &mut Draft<'_>, node: &SyntaxNode, exists: bool) {
     if !exists {
         draft.dismiss(BAN_REPLACE, node, "there is none of that name");
-    } else if created(node).is_some_and(|name| draft.scope.is_new(&name)) {
+    } else if created(node).is_some_and(|name| is_new_of_its_kind(draft, node, &name)) {
         draft.dismiss(BAN_REPLACE, node, "the same file creates it");
+    }
+}
+
+fn is_new_of_its_kind(draft: &Draft<'_>, node: &SyntaxNode, name: &ObjectName) -> bool {
+    match node.kind() {
+        SyntaxKind::CREATE_VIEW => draft.scope.is_new(name),
+        _ => draft.scope.is_new_routine(name),
     }
 }
 
@@ -210,7 +246,15 @@ fn index(draft: &mut Draft<'_>, node: &SyntaxNode) {
     };
     draft.lock_tree(&table, mode, true);
     draft.is_long = true;
-    let form = safe_form::concurrent_index(&draft.statement.text);
+    let text = &draft.statement.text;
+    let is_partitioned = draft
+        .scope
+        .relation(&table)
+        .is_some_and(|one| one.is_partitioned);
+    let form = match is_partitioned {
+        true => Some(safe_form::partitioned_index(&table)),
+        false => safe_form::concurrent_index(text, node, &table),
+    };
     draft.advise(CONCURRENT_INDEX, node, form);
     draft.relax(&table);
 }

@@ -6,7 +6,8 @@ use super::draft::Draft;
 use super::lock::LockMode;
 use super::query;
 use super::rules::{BACKFILL, DATA_CHANGE, RUNS_CODE, UNKNOWN_STATEMENT};
-use super::syntax::{child, child_name, name_under};
+use super::scope::Scope;
+use super::syntax::{child, child_name, columns, holds, name_under};
 use crate::migrations::statement::ObjectName;
 
 pub(super) fn is_query(kind: SyntaxKind) -> bool {
@@ -54,6 +55,11 @@ fn judge_part(draft: &mut Draft<'_>, part: &SyntaxNode) -> bool {
             let table = child_name(part, K::RELATION_NAME_REF);
             if let Some(table) = &table {
                 draft.lock(table, LockMode::RowExclusive, false);
+                // The rows of VALUES are few, and those of a query are not known.
+                let updates = holds(part, K::CONFLICT_DO_UPDATE_SET);
+                if updates && child(part, K::VALUES).is_none() {
+                    judge_change(draft, part, table, true);
+                }
             }
             return !table.is_some_and(|table| draft.scope.is_new(&table));
         }
@@ -79,11 +85,31 @@ fn judge_part(draft: &mut Draft<'_>, part: &SyntaxNode) -> bool {
 }
 
 fn judge_change(draft: &mut Draft<'_>, part: &SyntaxNode, table: &ObjectName, is_bounded: bool) {
-    let is_small = draft.scope.is_new(table) || draft.scope.size(table).is_small();
+    use SyntaxKind as K;
+    let scope = draft.scope;
+    // Rows that reference the key are looked for, and may change too.
+    let changes_keys = match part.kind() {
+        K::UPDATE | K::INSERT => sets_key(scope, table, part),
+        _ => true,
+    };
+    let is_small = scope.is_new(table) || scope.changes_few_rows(table, changes_keys);
     if !draft.scope.is_new(table) {
         draft.add(if is_bounded { DATA_CHANGE } else { BACKFILL }, part);
     }
     draft.lock(table, LockMode::RowExclusive, false);
     draft.is_long |= !is_small;
-    draft.relax(table);
+    if is_small {
+        draft.relax(table);
+    }
+}
+
+/// Returns whether the statement sets a column that a foreign key may reference.
+fn sets_key(scope: &Scope<'_>, table: &ObjectName, part: &SyntaxNode) -> bool {
+    let set = part
+        .descendants()
+        .filter(|one| one.kind() == SyntaxKind::SET_CLAUSE);
+    let set: Vec<_> = set.flat_map(|clause| columns(&clause)).collect();
+    let keys = scope.relation(table).map(|facts| facts.indexes.as_slice());
+    let mut keys = keys.unwrap_or_default().iter().filter(|one| one.is_unique);
+    keys.any(|key| key.columns.iter().any(|column| set.contains(column)))
 }

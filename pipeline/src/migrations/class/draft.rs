@@ -21,6 +21,8 @@ pub(super) struct Draft<'a> {
     pub(super) fits_both: bool,
     /// The statement may take its time.
     pub(super) is_long: bool,
+    /// The statement drops constraints, which Postgres does before all else.
+    pub(super) drops_constraints: bool,
     /// The places of the actions of `ALTER TABLE`, with whether an action fits both.
     pub(super) actions: Vec<(Range<usize>, bool)>,
 }
@@ -51,6 +53,7 @@ impl<'a> Draft<'a> {
             locks: Vec::new(),
             fits_both: false,
             is_long: false,
+            drops_constraints: false,
             actions: Vec::new(),
         }
     }

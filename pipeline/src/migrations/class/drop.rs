@@ -47,15 +47,26 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
         }
         _ => {}
     }
-    if !names.is_empty() && names.iter().all(|name| draft.scope.is_new(name)) {
+    let is_new = |name: &ObjectName| match is_routine(node.kind()) {
+        true => draft.scope.is_new_routine(name),
+        false => draft.scope.is_new(name),
+    };
+    if !names.is_empty() && names.iter().all(is_new) {
         draft.accept_as_new();
     }
+}
+
+fn is_routine(kind: SyntaxKind) -> bool {
+    matches!(kind, SyntaxKind::DROP_FUNCTION | SyntaxKind::DROP_PROCEDURE)
 }
 
 /// Records that the objects are gone.
 pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
     for name in dropped(node) {
-        scope.drop(&name);
+        // Of a function there may be others, for which the name stays.
+        if !is_routine(node.kind()) {
+            scope.drop(&name);
+        }
     }
 }
 

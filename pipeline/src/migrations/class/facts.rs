@@ -21,8 +21,10 @@ pub struct TargetFacts {
     pub relations: BTreeMap<ObjectName, RelationFacts>,
     /// The functions and procedures.
     pub routines: BTreeSet<ObjectName>,
-    /// The domains with constraints.
+    /// The domains with constraints, of their own or of the domain that they are made of.
     pub domains_with_constraints: BTreeSet<ObjectName>,
+    /// The name of the session's role, which is `"$user"` in a search path.
+    pub role: String,
 }
 
 /// A table, or another relation.
@@ -42,6 +44,13 @@ pub struct RelationFacts {
     pub children: Vec<ObjectName>,
     /// It is a partitioned table with a default partition.
     pub has_default_partition: bool,
+    /// It is a partitioned table.
+    pub is_partitioned: bool,
+    /// It has triggers of its own: a change of a row runs code that cannot be read here.
+    pub has_triggers: bool,
+    /// The size of the tables that a materialized view reads, at any depth; `None` where its query calls
+    /// functions of the database's own, or it is no such view.
+    pub source_bytes: Option<u64>,
 }
 
 /// A column of a table.
@@ -49,7 +58,7 @@ pub struct RelationFacts {
 pub struct ColumnFacts {
     /// The type, as `format_type` prints it: `character varying(100)`.
     pub type_name: String,
-    /// The column refuses NULL.
+    /// The column refuses NULL, and no row has one.
     pub is_not_null: bool,
 }
 
@@ -115,22 +124,6 @@ impl TargetFacts {
     /// Returns whether the facts are those of a database.
     pub fn is_known(&self) -> bool {
         self.server_major.is_some()
-    }
-
-    /// Returns the name with the schema in which the database finds it, or would create it.
-    pub(crate) fn resolve(&self, name: &ObjectName, search_path: &[String]) -> ObjectName {
-        if name.schema.is_some() {
-            return name.clone();
-        }
-        let candidates = search_path
-            .iter()
-            .map(|schema| ObjectName::in_schema(schema, &name.name));
-        let found = candidates
-            .clone()
-            .find(|name| self.relations.contains_key(name) || self.routines.contains(name));
-        found
-            .or_else(|| candidates.into_iter().next())
-            .unwrap_or_else(|| ObjectName::in_schema("public", &name.name))
     }
 
     /// Returns the name of an index with the schema in which the database finds it.

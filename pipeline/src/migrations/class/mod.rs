@@ -12,6 +12,7 @@ mod facts;
 mod file;
 mod lock;
 mod other;
+mod proofs;
 mod query;
 mod rules;
 mod safe_form;

@@ -3,6 +3,7 @@
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::draft::Draft;
+use super::facts::SMALL_TABLE_BYTES;
 use super::lock::LockMode;
 use super::rules::{
     BAN_ALTER_DOMAIN, CONCURRENT_REINDEX, LOCK_TABLE, REFRESH_VIEW, REWRITE_TABLE, RUNNER_SETTING,
@@ -112,8 +113,20 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
 /// Records a new search path.
 pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
     use SyntaxKind as K;
+    if node.kind() == K::ALTER_DOMAIN
+        && let Some(domain) = name_under(node, K::DOMAIN_REF)
+    {
+        scope.constrain_domain(&scope.resolve(&domain));
+    }
     let sets = name_under(node, K::CONFIG_PARAMETER_REF);
-    if node.kind() == K::SET && sets.is_some_and(|name| name.name == "search_path") {
+    let is_of_path = sets.as_ref().is_none_or(|name| name.name == "search_path");
+    if node.kind() == K::RESET && is_of_path {
+        scope.reset_search_path();
+    }
+    if node.kind() == K::SET && is_of_path && sets.is_some() {
+        if has_default(node) {
+            return scope.reset_search_path();
+        }
         let mut path: Vec<String> = Vec::new();
         for value in node.descendants() {
             match value.kind() {
@@ -126,6 +139,11 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
         }
         scope.set_search_path(path);
     }
+}
+
+/// Returns whether the value of a `SET` is `DEFAULT`.
+fn has_default(node: &SyntaxNode) -> bool {
+    holds(node, SyntaxKind::DEFAULT_KW)
 }
 
 fn commented_table(node: &SyntaxNode) -> Option<ObjectName> {
@@ -188,10 +206,16 @@ fn refresh(draft: &mut Draft<'_>, node: &SyntaxNode) {
     }
     if let Some(view) = name_under(node, K::VIEW_REF) {
         draft.lock(&view, mode, !concurrently);
+        // A small view may come of a large table.
+        let sources = draft
+            .scope
+            .relation(&view)
+            .and_then(|facts| facts.source_bytes);
         if draft.scope.is_new(&view) {
             draft.dismiss_all("the same file creates it");
+        } else if sources.is_some_and(|bytes| bytes <= SMALL_TABLE_BYTES) {
+            draft.relax(&view);
         }
-        draft.relax(&view);
     }
     draft.fits_both = true;
     draft.is_long = true;
@@ -249,7 +273,11 @@ fn set(draft: &mut Draft<'_>, node: &SyntaxNode) {
 
 /// Judges `ALTER` of an object that is no table: by squawk, or harmless, or unknown.
 fn alter(draft: &mut Draft<'_>, node: &SyntaxNode, kind: SyntaxKind, is_harmless: bool) {
-    if name_under(node, kind).is_some_and(|name| draft.scope.is_new(&name)) {
+    let is_new = |name: ObjectName| match kind {
+        SyntaxKind::FUNCTION_NAME_REF => draft.scope.is_new_routine(&name),
+        _ => draft.scope.is_new(&name),
+    };
+    if name_under(node, kind).is_some_and(is_new) {
         draft.dismiss_all("the same file creates it");
     } else if draft.found.is_empty() && !is_harmless {
         draft.add(UNKNOWN_STATEMENT, node);

@@ -3,16 +3,42 @@
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::draft::range_of;
-use super::syntax::{columns, name_under};
+use super::syntax::{child_name, columns, name_under};
 use crate::migrations::statement::ObjectName;
 
-/// Returns `CREATE INDEX` with `CONCURRENTLY`.
-pub(super) fn concurrent_index(text: &str) -> Option<String> {
+/// Returns `CREATE INDEX` with `CONCURRENTLY`, and with a name, by which an interrupted run knows the
+/// index again.
+pub(super) fn concurrent_index(
+    text: &str,
+    node: &SyntaxNode,
+    table: &ObjectName,
+) -> Option<String> {
     let at = text.to_ascii_uppercase().find("INDEX")? + "INDEX".len();
     let (before, after) = (text.get(..at)?, text.get(at..)?);
+    let name = match node.children().any(|one| one.kind() == SyntaxKind::INDEX) {
+        true => String::new(),
+        false => {
+            let mut parts = vec![table.name.clone()];
+            let items = node
+                .descendants()
+                .filter(|one| one.kind() == SyntaxKind::PARTITION_ITEM);
+            let columns = items.filter_map(|item| child_name(&item, SyntaxKind::NAME_REF));
+            parts.extend(columns.map(|column| column.name));
+            parts.push("idx".to_owned());
+            format!(" {}", ObjectName::new(parts.join("_")))
+        }
+    };
     Some(format!(
-        "{before} CONCURRENTLY{after}; -- alone in its file"
+        "{before} CONCURRENTLY{name}{after}; -- alone in its file"
     ))
+}
+
+/// Returns the steps to an index of a partitioned table, which Postgres does not build CONCURRENTLY.
+pub(super) fn partitioned_index(table: &ObjectName) -> String {
+    format!(
+        "CREATE INDEX … ON ONLY {table} …; -- then, each alone in its file, CREATE INDEX CONCURRENTLY \
+         … ON each partition; in a later file: ALTER INDEX … ATTACH PARTITION … for each of them"
+    )
 }
 
 /// Returns `ADD CONSTRAINT` with `NOT VALID`, and its validation.

@@ -3,31 +3,43 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::{RelationFacts, SMALL_TABLE_BYTES, TargetFacts};
+use super::proofs::Proofs;
 use super::rules::Rule;
 use crate::migrations::statement::ObjectName;
 
-/// The names that a file's earlier statements created, dropped or renamed.
+/// The schema of a session's temporary tables, which comes before those of the search path.
+const TEMPORARY: &str = "pg_temp";
+
+/// The names that a run's earlier statements created, dropped or renamed.
 #[derive(Debug)]
 pub(super) struct Scope<'a> {
     pub(super) facts: &'a TargetFacts,
     /// The names of the rules that a person has overridden for this run.
     overridden: &'a [&'a str],
     search_path: Vec<String>,
+    /// The tables, views, indexes, sequences and types that the file created.
     created: BTreeSet<ObjectName>,
+    /// The functions and procedures that the file created. Their names are none of a table's.
+    created_routines: BTreeSet<ObjectName>,
+    /// The domains that the run created, or gave a constraint.
+    domains: BTreeSet<ObjectName>,
     dropped: BTreeSet<ObjectName>,
+    /// What earlier files of the run created. It has no user yet, and few rows.
+    created_before: BTreeSet<ObjectName>,
+    /// What earlier files of the run dropped, though the facts have it.
+    gone: BTreeSet<ObjectName>,
     /// New names of objects that exist before the file, with their old ones.
     renamed: BTreeMap<ObjectName, ObjectName>,
-    /// The columns that a statement proves to hold no NULL: (table, constraint), column.
-    not_null_checks: BTreeMap<(ObjectName, String), String>,
-    proved_not_null: BTreeSet<(ObjectName, String)>,
+    pub(super) proofs: Proofs,
 }
 
 /// The size of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Size {
-    /// No database was asked.
+    /// No database was asked, or it has no table of that name.
     Unknown,
-    /// Its bytes; none for a table that an earlier file of the same run creates.
+    /// Its bytes, with those of its partitions and inheriting tables; none for a table that an
+    /// earlier file of the same run creates.
     Bytes(u64),
 }
 
@@ -44,18 +56,34 @@ impl<'a> Scope<'a> {
             overridden,
             search_path: facts.search_path.clone(),
             created: BTreeSet::new(),
+            created_routines: BTreeSet::new(),
+            domains: BTreeSet::new(),
             dropped: BTreeSet::new(),
+            created_before: BTreeSet::new(),
+            gone: BTreeSet::new(),
             renamed: BTreeMap::new(),
-            not_null_checks: BTreeMap::new(),
-            proved_not_null: BTreeSet::new(),
+            proofs: Proofs::default(),
         }
     }
 
-    /// Begins the next file of the same run: what the last one created exists.
+    /// Begins the next file of the same run: what the last one created exists, but for temporary
+    /// tables.
     pub(super) fn next_file(&mut self) {
-        self.search_path.clone_from(&self.facts.search_path);
-        self.created.clear();
-        self.dropped.clear();
+        self.reset_search_path();
+        let is_kept = |name: &ObjectName| name.schema.as_deref() != Some(TEMPORARY);
+        let created = std::mem::take(&mut self.created).into_iter();
+        for name in created.filter(is_kept) {
+            self.gone.remove(&name);
+            self.created_before.insert(name);
+        }
+        self.created_routines.clear();
+        for name in std::mem::take(&mut self.dropped) {
+            // By its new name it is still there.
+            let is_renamed = self.renamed.values().any(|before| *before == name);
+            if !is_renamed && !self.created_before.contains(&name) {
+                self.gone.insert(name);
+            }
+        }
     }
 
     /// Returns whether a person has overridden the rule for this run.
@@ -69,19 +97,36 @@ impl<'a> Scope<'a> {
         self.renamed.get(&name).cloned().unwrap_or(name)
     }
 
+    /// Returns the name with the schema in which Postgres finds it. Each schema of the search path
+    /// may have it by the run or by the facts.
     fn full(&self, name: &ObjectName) -> ObjectName {
-        if name.schema.is_none() {
-            let known = self.created.iter().chain(self.renamed.keys());
-            let mut same = known.filter(|one| one.name == name.name);
-            if let Some(found) = same.find(|one| {
-                self.search_path
-                    .iter()
-                    .any(|schema| one.schema.as_ref() == Some(schema))
-            }) {
-                return found.clone();
-            }
+        if name.schema.is_some() {
+            return name.clone();
         }
-        self.facts.resolve(name, &self.search_path)
+        let temporary = ObjectName::in_schema(TEMPORARY, &name.name);
+        if self.created.contains(&temporary) {
+            return temporary;
+        }
+        let candidates = self.search_path.iter();
+        let mut candidates = candidates.map(|schema| ObjectName::in_schema(schema, &name.name));
+        let found = candidates.find(|one| {
+            self.created.contains(one)
+                || self.created_before.contains(one)
+                || self.renamed.contains_key(one)
+                || (!self.gone.contains(one)
+                    && (self.facts.relations.contains_key(one)
+                        || self.facts.routines.contains(one)))
+        });
+        found.unwrap_or_else(|| self.creation_name(name))
+    }
+
+    /// Returns the name with the schema in which Postgres creates it.
+    pub(super) fn creation_name(&self, name: &ObjectName) -> ObjectName {
+        match (&name.schema, self.search_path.first()) {
+            (Some(_), _) => name.clone(),
+            (None, Some(schema)) => ObjectName::in_schema(schema, &name.name),
+            (None, None) => ObjectName::in_schema("public", &name.name),
+        }
     }
 
     /// Returns whether the same file creates the object: no code of before uses it.
@@ -89,26 +134,74 @@ impl<'a> Scope<'a> {
         self.created.contains(&self.full(name))
     }
 
+    /// Returns whether the same file creates the function, and there is no other of its name.
+    pub(super) fn is_new_routine(&self, name: &ObjectName) -> bool {
+        let name = self.creation_name(name);
+        self.created_routines.contains(&name) && !self.facts.routines.contains(&name)
+    }
+
     /// Returns whether the same file dropped an object of that name before.
     pub(super) fn was_dropped(&self, name: &ObjectName) -> bool {
-        self.dropped.contains(&self.full(name))
+        self.dropped.contains(&self.full(name)) || self.dropped.contains(&self.creation_name(name))
     }
 
     pub(super) fn relation(&self, name: &ObjectName) -> Option<&'a RelationFacts> {
-        self.facts.relations.get(&self.resolve(name))
+        let name = self.resolve(name);
+        let is_of_run = self.gone.contains(&name) || self.created_before.contains(&name);
+        self.facts.relations.get(&name).filter(|_| !is_of_run)
+    }
+
+    /// Returns whether neither the database nor the run has a table of that name, though the
+    /// database was asked.
+    pub(super) fn is_unknown(&self, name: &ObjectName) -> bool {
+        self.facts.is_known()
+            && !self.is_new(name)
+            && !self.created_before.contains(&self.resolve(name))
+            && self.relation(name).is_none()
     }
 
     pub(super) fn size(&self, name: &ObjectName) -> Size {
-        if !self.facts.is_known() {
-            return Size::Unknown;
+        let full = self.resolve(name);
+        if self.is_new(name) || self.created_before.contains(&full) {
+            return Size::Bytes(0);
         }
-        Size::Bytes(self.relation(name).map_or(0, |facts| facts.bytes))
+        let Some(facts) = self.relation(name) else {
+            return Size::Unknown;
+        };
+        let tree = self.facts.descendants(&full);
+        let children = tree
+            .iter()
+            .filter_map(|child| self.facts.relations.get(child));
+        let below: u64 = children.map(|child| child.bytes).sum();
+        Size::Bytes(facts.bytes.saturating_add(below))
     }
 
-    /// Returns whether a type is a domain that checks its values.
+    /// Returns whether a change of the table's rows stays small: no trigger runs, and the tables
+    /// whose rows may change with them, or are looked at, are small.
+    pub(super) fn changes_few_rows(&self, name: &ObjectName, changes_keys: bool) -> bool {
+        let mut open = vec![self.resolve(name)];
+        let mut seen = BTreeSet::new();
+        while let Some(table) = open.pop() {
+            if !seen.insert(table.clone()) {
+                continue;
+            }
+            let has_triggers = self
+                .relation(&table)
+                .is_some_and(|facts| facts.has_triggers);
+            if has_triggers || !self.size(&table).is_small() {
+                return false;
+            }
+            if changes_keys {
+                open.extend(self.facts.referencing(&table).into_iter().cloned());
+            }
+        }
+        true
+    }
+
+    /// Returns whether a type is a domain that checks its values, or may be one.
     pub(super) fn is_domain_with_constraints(&self, name: &ObjectName) -> bool {
-        let mut domains = self.facts.domains_with_constraints.iter();
-        domains.any(|domain| {
+        let known = self.facts.domains_with_constraints.iter();
+        known.chain(&self.domains).any(|domain| {
             domain.name == name.name
                 && match &name.schema {
                     Some(_) => domain.schema == name.schema,
@@ -120,14 +213,31 @@ impl<'a> Scope<'a> {
         })
     }
 
+    /// Records a domain that the run created, or gave a constraint.
+    pub(super) fn constrain_domain(&mut self, name: &ObjectName) {
+        let name = self.creation_name(name);
+        self.domains.insert(name);
+    }
+
     pub(super) fn create(&mut self, name: &ObjectName) {
-        let name = self.full(name);
+        let name = self.creation_name(name);
         self.created.insert(name);
+    }
+
+    pub(super) fn create_temporary(&mut self, name: &ObjectName) {
+        self.created
+            .insert(ObjectName::in_schema(TEMPORARY, &name.name));
+    }
+
+    pub(super) fn create_routine(&mut self, name: &ObjectName) {
+        let name = self.creation_name(name);
+        self.created_routines.insert(name);
     }
 
     pub(super) fn drop(&mut self, name: &ObjectName) {
         let name = self.full(name);
         self.created.remove(&name);
+        self.created_before.remove(&name);
         self.dropped.insert(name);
     }
 
@@ -147,45 +257,33 @@ impl<'a> Scope<'a> {
         self.renamed.insert(to, before);
     }
 
+    /// Records a search path. A schema of the role's own name is written as `"$user"`.
     pub(super) fn set_search_path(&mut self, path: Vec<String>) {
-        self.search_path = path;
+        let role = &self.facts.role;
+        let schema = |name: String| match &*name {
+            "$user" => role.clone(),
+            _ => name,
+        };
+        self.search_path = path.into_iter().map(schema).collect();
     }
 
-    /// Records a `CHECK` that says that a column is not NULL, not validated yet.
-    pub(super) fn add_not_null_check(&mut self, table: &ObjectName, name: &str, column: &str) {
-        let key = (self.resolve(table), name.to_owned());
-        self.not_null_checks.insert(key, column.to_owned());
+    pub(super) fn reset_search_path(&mut self) {
+        self.search_path.clone_from(&self.facts.search_path);
     }
 
     /// Records that a constraint was validated.
     pub(super) fn validate(&mut self, table: &ObjectName, name: &str) {
         let table = self.resolve(table);
-        let known = self.facts.relations.get(&table);
-        let constraint = known.and_then(|facts| facts.constraint(name)).cloned();
-        if let Some(mut constraint) = constraint {
-            constraint.is_validated = true;
-            let columns = constraint.columns.clone();
-            let alone = RelationFacts {
-                constraints: vec![constraint],
-                ..RelationFacts::default()
-            };
-            if let [column] = columns.as_slice()
-                && alone.is_proved_not_null(column)
-            {
-                self.proved_not_null.insert((table.clone(), column.clone()));
-            }
-        }
-        if let Some(column) = self.not_null_checks.get(&(table.clone(), name.to_owned())) {
-            self.proved_not_null.insert((table, column.clone()));
-        }
+        self.proofs.validate(self.facts, table, name);
     }
 
     /// Returns whether a validated constraint proves that the column holds no NULL.
     pub(super) fn is_proved_not_null(&self, table: &ObjectName, column: &str) -> bool {
-        let proved = (self.resolve(table), column.to_owned());
-        self.proved_not_null.contains(&proved)
-            || self
-                .relation(table)
-                .is_some_and(|facts| facts.is_proved_not_null(column))
+        let full = self.resolve(table);
+        self.proofs.proves(&full, column)
+            || (!self.proofs.has_lost_any(&full)
+                && self
+                    .relation(table)
+                    .is_some_and(|facts| facts.is_proved_not_null(column)))
     }
 }

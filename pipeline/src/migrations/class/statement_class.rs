@@ -8,7 +8,9 @@ use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
 use super::draft::{Draft, Found};
 use super::facts::TargetFacts;
 use super::lock::{LockMode, TableLock};
-use super::rules::{RUNS_CODE, Rule, SYNTAX_ERROR, TRANSACTION_CONTROL, UNKNOWN_STATEMENT};
+use super::rules::{
+    RUNS_CODE, Rule, SYNTAX_ERROR, TRANSACTION_CONTROL, UNKNOWN_STATEMENT, UNKNOWN_TABLE,
+};
 use super::scope::Scope;
 use super::syntax::names_under;
 use super::{Class, alter_table, create, data, drop, other, squawk};
@@ -105,6 +107,7 @@ pub(super) fn judge_in(statement: &Statement, scope: &mut Scope<'_>) -> Judgemen
         kind if data::is_query(kind) => data::judge(&mut draft, &node),
         _ => other::judge(&mut draft, &node),
     }
+    add_unknown_tables(&mut draft, whole);
     let objects = objects(&draft, &node);
     let judgement = Judgement {
         objects,
@@ -174,6 +177,19 @@ fn finish(draft: Draft<'_>) -> Judgement {
         actions,
         locks: draft.locks,
         objects: None,
+    }
+}
+
+/// Adds a finding where the statement changes a table, or locks it, of which nothing is known.
+fn add_unknown_tables(draft: &mut Draft<'_>, whole: Range<usize>) {
+    let scope = draft.scope;
+    let mut changed = draft
+        .locks
+        .iter()
+        .filter(|lock| lock.mode >= LockMode::RowShare);
+    if changed.any(|lock| scope.is_unknown(&lock.table)) {
+        draft.add_at(UNKNOWN_TABLE, whole);
+        draft.fits_both = false;
     }
 }
 

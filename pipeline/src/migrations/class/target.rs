@@ -25,6 +25,7 @@ impl TargetFacts {
         if let Some(row) = session.first() {
             facts.server_major = u32::try_from(row.get::<_, i32>("version") / 10_000).ok();
             facts.search_path = row.get("search_path");
+            facts.role = row.get("role");
         }
         for row in client.query_typed(RELATIONS, &[]).await? {
             let relation = RelationFacts {
@@ -33,6 +34,8 @@ impl TargetFacts {
                     .and_then(|rows| u64::try_from(rows).ok()),
                 bytes: u64::try_from(row.get::<_, i64>("bytes")).unwrap_or_default(),
                 has_default_partition: row.get("has_default_partition"),
+                is_partitioned: row.get("is_partitioned"),
+                has_triggers: row.get("has_triggers"),
                 ..RelationFacts::default()
             };
             facts.relations.insert(name_in(&row), relation);
@@ -46,6 +49,14 @@ impl TargetFacts {
                     is_not_null: row.get("is_not_null"),
                 };
                 relation.columns.insert(row.get("column"), column);
+            },
+        );
+        add(
+            &mut facts.relations,
+            &client.query_typed(SOURCES, &[]).await?,
+            |relation, row| {
+                let bytes: Option<i64> = row.get("bytes");
+                relation.source_bytes = bytes.and_then(|bytes| u64::try_from(bytes).ok());
             },
         );
         add(
@@ -125,7 +136,8 @@ fn kind(letter: &str) -> ConstraintKind {
 
 const SESSION: &str = "\
 SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS version,
-    pg_catalog.current_schemas(false)::pg_catalog.text[] AS search_path";
+    pg_catalog.current_schemas(false)::pg_catalog.text[] AS search_path,
+    current_user::pg_catalog.text AS role";
 
 const RELATIONS: &str = "\
 WITH locked AS MATERIALIZED (
@@ -138,21 +150,60 @@ SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
         WHEN c.relkind = 'p' THEN (SELECT pg_catalog.sum(CASE WHEN part.relid IN (TABLE locked)
                 THEN 1000000000000 ELSE pg_catalog.pg_table_size(part.relid) END)
             FROM pg_catalog.pg_partition_tree(c.oid) part)::pg_catalog.int8
+        WHEN c.relkind IN ('v', 'f') THEN 1000000000000
         WHEN c.relkind NOT IN ('r', 'm') THEN 0
         WHEN c.oid IN (TABLE locked) THEN 1000000000000
         ELSE pg_catalog.pg_table_size(c.oid)
     END, 0) AS bytes,
     EXISTS (SELECT FROM pg_catalog.pg_partitioned_table p
-        WHERE p.partrelid = c.oid AND p.partdefid <> 0) AS has_default_partition
+        WHERE p.partrelid = c.oid AND p.partdefid <> 0) AS has_default_partition,
+    c.relkind = 'p' AS is_partitioned,
+    EXISTS (SELECT FROM pg_catalog.pg_trigger t
+        WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) AS has_triggers
 FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
     AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
 
+/// The sizes of what materialized views read, through other views.
+const SOURCES: &str = "\
+WITH RECURSIVE locked AS MATERIALIZED (
+    SELECT relation FROM pg_catalog.pg_locks
+    WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND database = (
+        SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())),
+uses (view, catalog, used) AS (
+    SELECT r.ev_class, d.refclassid, d.refobjid
+    FROM pg_catalog.pg_rewrite r
+        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+            AND d.objid = r.oid AND d.refobjid <> r.ev_class
+    WHERE d.refclassid IN ('pg_catalog.pg_class'::pg_catalog.regclass,
+        'pg_catalog.pg_proc'::pg_catalog.regclass)),
+reached (view, catalog, used) AS (
+    SELECT u.view, u.catalog, u.used
+    FROM uses u JOIN pg_catalog.pg_class c ON c.oid = u.view AND c.relkind = 'm'
+    UNION SELECT r.view, u.catalog, u.used FROM reached r JOIN uses u
+        ON u.view = r.used AND r.catalog = 'pg_catalog.pg_class'::pg_catalog.regclass)
+SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
+    CASE WHEN EXISTS (SELECT FROM reached r WHERE r.view = c.oid AND (
+        r.catalog = 'pg_catalog.pg_proc'::pg_catalog.regclass
+        OR r.used IN (SELECT oid FROM pg_catalog.pg_class WHERE relkind = 'f'))) THEN NULL
+    ELSE COALESCE((SELECT pg_catalog.sum(CASE WHEN part.oid IN (TABLE locked)
+            THEN 1000000000000 ELSE pg_catalog.pg_table_size(part.oid) END)
+        FROM (SELECT DISTINCT s.oid FROM reached r JOIN pg_catalog.pg_class o ON o.oid = r.used
+                LEFT JOIN LATERAL pg_catalog.pg_partition_tree(o.oid) p ON o.relkind = 'p'
+                JOIN pg_catalog.pg_class s ON s.oid = COALESCE(p.relid, o.oid)
+            WHERE r.view = c.oid AND s.relkind IN ('r', 'm')) part), 0)::pg_catalog.int8
+    END AS bytes
+FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'm' AND n.nspname !~ '^pg_'";
+
 const COLUMNS: &str = "\
 SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
     a.attname::pg_catalog.text AS column,
-    pg_catalog.format_type(a.atttypid, a.atttypmod) AS type_name, a.attnotnull AS is_not_null
+    pg_catalog.format_type(a.atttypid, a.atttypmod) AS type_name, a.attnotnull AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = a.attrelid
+            AND k.contype = 'n' AND k.conkey[1] = a.attnum AND NOT k.convalidated) AS is_not_null
 FROM pg_catalog.pg_attribute a
     JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -212,8 +263,13 @@ FROM pg_catalog.pg_proc p
 WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
 
 const DOMAINS: &str = "\
+WITH RECURSIVE constrained (oid) AS (
+    SELECT t.oid FROM pg_catalog.pg_type t WHERE t.typtype = 'd' AND (t.typnotnull
+        OR EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid))
+    UNION SELECT t.oid FROM pg_catalog.pg_type t JOIN constrained c ON t.typbasetype = c.oid
+        WHERE t.typtype = 'd')
 SELECT n.nspname::pg_catalog.text AS schema, t.typname::pg_catalog.text AS name
 FROM pg_catalog.pg_type t
     JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-WHERE t.typtype = 'd' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-    AND (t.typnotnull OR EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid))";
+WHERE t.oid IN (TABLE constrained) AND n.nspname <> 'information_schema'
+    AND n.nspname !~ '^pg_'";

@@ -2,6 +2,7 @@
 
 mod anything;
 mod file;
+mod surroundings;
 
 use super::facts::{ColumnFacts, ConstraintFacts, ConstraintKind, IndexFacts, RelationFacts};
 use super::*;
@@ -101,9 +102,11 @@ fn shop() -> TargetFacts {
     small.constraints = vec![key];
     facts.relations.insert(public("big"), big);
     facts.relations.insert(public("small"), small);
-    facts
-        .relations
-        .insert(public("v"), RelationFacts::default());
+    for name in ["v", "mv", "p", "p1"] {
+        facts
+            .relations
+            .insert(public(name), RelationFacts::default());
+    }
     facts.routines.insert(public("f"));
     facts.domains_with_constraints.insert(public("positive"));
     facts

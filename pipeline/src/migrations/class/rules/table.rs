@@ -9,7 +9,7 @@ use super::{
     CREATE_RULE, CREATE_TRIGGER, DATA_CHANGE, DISALLOWED_UNIQUE, DOMAIN_COLUMN, DROP_OBJECT,
     INHERIT, LOCK_TABLE, LONG_WORK_UNDER_LOCK, RECREATE, REFRESH_VIEW, REWRITE_TABLE,
     RUNNER_SETTING, RUNS_CODE, Rule, RuleSource, SERIAL_COLUMN, SEVERAL_TABLES, SYNTAX_ERROR,
-    TRANSACTION_CONTROL, TRUNCATE, UNKNOWN_STATEMENT,
+    TRANSACTION_CONTROL, TRUNCATE, UNKNOWN_STATEMENT, UNKNOWN_TABLE,
 };
 
 const fn squawk(
@@ -439,6 +439,12 @@ pub const RULES: &[Rule] = &[
         Class::Ask,
         "there is no rule for such a statement",
         "read what it locks and whether the code of before bears it, then override the rule",
+    ),
+    own(
+        UNKNOWN_TABLE,
+        Class::Ask,
+        "the database has no table of that name, so its size and its users are not known",
+        "the schema before the name; or a look at the table, then override the rule",
     ),
     own(
         RUNS_CODE,

@@ -1,0 +1,72 @@
+//! The limits of a role or a server that a run has to bear: `transaction_timeout` of Postgres 17 and 18.
+
+use std::time::Duration;
+
+use stagelink::{Database, Settings};
+use stagelink_pipeline::{MigrationFolder, MigrationPlan};
+use stagelink_tests::{Auth, Identity, OwnServer};
+
+use super::{names, options};
+
+#[tokio::test]
+async fn transaction_time_out_of_the_role_does_not_end_a_file() {
+    for source in ["npm:17", "npm:18"] {
+        let source = source.parse().expect("a source");
+        let server = OwnServer::from_source(source, &Identity::self_signed()).await;
+        let database = server.database(Auth::Scram).await;
+        let role = database.role();
+        server
+            .run(&format!(
+                "ALTER ROLE {role} SET transaction_timeout = '500ms'; \
+                 ALTER ROLE {role} SET statement_timeout = '700ms'; \
+                 ALTER ROLE {role} SET idle_session_timeout = '600ms'"
+            ))
+            .await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, sql: &str| {
+            std::fs::write(folder.path().join(name), sql).expect("a file");
+        };
+        write("V1__a.sql", "CREATE TABLE a (b int); SELECT pg_sleep(1.2);");
+        write("V2__b.sql", "CREATE INDEX CONCURRENTLY a_b ON a (b)");
+        write(
+            "V3__c.sql",
+            "-- stagelink: no transaction\nSELECT pg_sleep(1.2);",
+        );
+        let settings = Settings::from_vars([
+            ("STAGELINK_STAGE", "staging"),
+            ("STAGELINK_PROVIDER", "url"),
+            ("DATABASE_URL", &database.url()),
+            ("STAGELINK_SERVER_PIN", &server.identity().pin()),
+        ]);
+        let link = Database::new(settings.map(Settings::without_pooler));
+        let files = MigrationFolder::read(folder.path()).expect("a folder");
+        let plan = MigrationPlan::make(&link, &files, &options()).await;
+        let report = plan
+            .expect("a plan")
+            .apply(&link, &options(), &|_| ())
+            .await;
+        let report = report.expect("it ends well");
+        assert_eq!(
+            names(&report),
+            ["V1__a", "V2__b", "V3__c"],
+            "{}",
+            server.major()
+        );
+        // The limit of the run itself holds, and keeps the session.
+        write("V4__d.sql", "CREATE TABLE d ();\nSELECT pg_sleep(5);");
+        let files = MigrationFolder::read(folder.path()).expect("a folder");
+        let mut limited = options();
+        limited.time_limit = Duration::from_secs(1);
+        let plan = MigrationPlan::make(&link, &files, &limited).await;
+        let error = plan.expect("a plan").apply(&link, &limited, &|_| ()).await;
+        let text = error.expect_err("it is over").to_string();
+        assert!(
+            text.contains("line 2: the transaction took longer than 1 s"),
+            "{text}"
+        );
+        assert!(
+            text.contains("it was rolled back, and left nothing"),
+            "{text}"
+        );
+    }
+}
