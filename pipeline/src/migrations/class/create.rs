@@ -27,7 +27,7 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
         K::CREATE_TABLE_AS | K::SELECT_INTO | K::CREATE_MATERIALIZED_VIEW => {
             query::lock_relations(draft, node);
             draft.is_long = !query::relations(node).is_empty();
-            if query::runs_code(node) {
+            if query::runs_code(draft.scope, node) {
                 draft.add(RUNS_CODE, node);
             }
         }

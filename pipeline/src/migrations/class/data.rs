@@ -41,7 +41,7 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
     }
     query::lock_relations(draft, node);
     draft.is_long |= !query::relations(node).is_empty();
-    if query::runs_code(node) {
+    if query::runs_code(draft.scope, node) {
         draft.add(RUNS_CODE, node);
     }
     draft.fits_both = !changes;

@@ -19,7 +19,7 @@ pub struct TargetFacts {
     pub search_path: Vec<String>,
     /// The tables, views and sequences.
     pub relations: BTreeMap<ObjectName, RelationFacts>,
-    /// The functions and procedures.
+    /// The functions and procedures, without those of extensions.
     pub routines: BTreeSet<ObjectName>,
     /// The domains with constraints, of their own or of the domain that they are made of.
     pub domains_with_constraints: BTreeSet<ObjectName>,

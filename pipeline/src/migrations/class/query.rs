@@ -4,6 +4,7 @@ use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::draft::Draft;
 use super::lock::LockMode;
+use super::scope::Scope;
 use super::syntax::{child, names_under, object_name};
 use crate::migrations::statement::ObjectName;
 
@@ -100,8 +101,9 @@ pub(super) fn lock_relations(draft: &mut Draft<'_>, node: &SyntaxNode) {
     }
 }
 
-/// Returns whether the query calls a function that may do anything.
-pub(super) fn runs_code(node: &SyntaxNode) -> bool {
+/// Returns whether the query calls a function that may do anything: one that is not known, or that has
+/// the name of one of the database's own.
+pub(super) fn runs_code(scope: &Scope<'_>, node: &SyntaxNode) -> bool {
     let mut calls = node
         .descendants()
         .filter(|one| one.kind() == SyntaxKind::CALL_EXPR);
@@ -112,8 +114,13 @@ pub(super) fn runs_code(node: &SyntaxNode) -> bool {
         match function.kind() {
             SyntaxKind::NAME_REF | SyntaxKind::FIELD_EXPR => {
                 let name = function.text().to_string().to_ascii_lowercase();
-                let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
-                !HARMLESS.contains(&name.trim())
+                match name.strip_prefix("pg_catalog.") {
+                    Some(name) => !HARMLESS.contains(&name.trim()),
+                    None => {
+                        let name = name.trim();
+                        !HARMLESS.contains(&name) || scope.has_routine_named(name)
+                    }
+                }
             }
             // Forms with keywords: EXISTS, EXTRACT, SUBSTRING.
             _ => false,

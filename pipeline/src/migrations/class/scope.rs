@@ -140,6 +140,12 @@ impl<'a> Scope<'a> {
         self.created_routines.contains(&name) && !self.facts.routines.contains(&name)
     }
 
+    /// Returns whether the database or the file has a function of that name, in any schema.
+    pub(super) fn has_routine_named(&self, name: &str) -> bool {
+        let mut routines = self.facts.routines.iter().chain(&self.created_routines);
+        routines.any(|routine| routine.name == name)
+    }
+
     /// Returns whether the same file dropped an object of that name before.
     pub(super) fn was_dropped(&self, name: &ObjectName) -> bool {
         self.dropped.contains(&self.full(name)) || self.dropped.contains(&self.creation_name(name))

@@ -260,7 +260,10 @@ const ROUTINES: &str = "\
 SELECT DISTINCT n.nspname::pg_catalog.text AS schema, p.proname::pg_catalog.text AS name
 FROM pg_catalog.pg_proc p
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
+WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+            AND d.objid = p.oid AND d.deptype = 'e')";
 
 const DOMAINS: &str = "\
 WITH RECURSIVE constrained (oid) AS (

@@ -382,3 +382,31 @@ fn table_of_an_earlier_file_has_no_user_and_one_that_it_dropped_is_gone() {
     let classes: Vec<_> = judged.iter().map(|one| one.class).collect();
     assert_eq!(classes, [Before, Before, After, Ask, After, Before]);
 }
+
+#[test]
+fn function_of_ones_own_with_a_known_name_runs_code() {
+    let mut facts = market();
+    facts.routines.insert(public("lower"));
+    check(
+        &facts,
+        &[
+            (
+                "CREATE TABLE n AS SELECT lower(a) FROM small",
+                Ask,
+                &["runs-code"],
+            ),
+            (
+                "CREATE TABLE n AS SELECT pg_catalog.lower(a) FROM small",
+                Before,
+                &[],
+            ),
+            ("CREATE TABLE n AS SELECT upper(a) FROM small", Before, &[]),
+            (
+                "CREATE FUNCTION upper(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; \
+                 CREATE TABLE n AS SELECT upper(1)",
+                Ask,
+                &["runs-code"],
+            ),
+        ],
+    );
+}
