@@ -85,10 +85,11 @@ pub(super) async fn apply(
 async fn begin(run: &Run<'_>, file: &MigrationFile, facts: &RecordFacts) -> Result<bool, Error> {
     run.begin(file).await?;
     let what = format!("{} was not begun", file.path());
+    let checksum = run.history.checksum(file).to_string();
     let begun = records::begin(
         &run.session.client,
-        &run.history,
-        file,
+        &run.history.schema,
+        (file, &checksum),
         facts,
         &run.options.applied_by,
     );
@@ -164,7 +165,7 @@ async fn left_by(
         );
     }
     if !was_begun {
-        let forgotten = records::forget(client, &run.history, file);
+        let forgotten = records::forget(client, &run.history.schema, file);
         let what = "could not record the end of the statement";
         let _ = run.session.answered(what, forgotten).await;
     }

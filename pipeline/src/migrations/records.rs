@@ -10,7 +10,6 @@ use crate::error::{Error, ErrorKind};
 use crate::migrations::class::Class;
 use crate::migrations::enforcement::RuleOverride;
 use crate::migrations::file::MigrationFile;
-use crate::migrations::history::History;
 use crate::migrations::server_words::describe;
 
 /// The name of the table, which is in the schema of the history.
@@ -130,12 +129,11 @@ pub(super) async fn create(client: &Client, schema: &str) -> Result<(), DriverEr
 /// Those of the driver.
 pub(super) async fn begin(
     client: &Client,
-    history: &History,
-    file: &MigrationFile,
+    schema: &str,
+    (file, checksum): (&MigrationFile, &str),
     facts: &RecordFacts,
     applied_by: &str,
 ) -> Result<bool, DriverError> {
-    let schema = &history.schema;
     let begin = format!(
         "WITH earlier AS (SELECT FROM {schema}.{RECORDS_TABLE} WHERE version = $1 \
          AND checksum = $2 AND applied_at IS NULL), \
@@ -144,7 +142,6 @@ pub(super) async fn begin(
          '{{}}', $5, session_user WHERE NOT EXISTS (TABLE earlier)) \
          SELECT EXISTS (TABLE earlier)"
     );
-    let checksum = history.checksum(file).to_string();
     let rows = client
         .query_typed(
             &begin,
@@ -167,10 +164,9 @@ pub(super) async fn begin(
 /// Those of the driver.
 pub(super) async fn forget(
     client: &Client,
-    history: &History,
+    schema: &str,
     file: &MigrationFile,
 ) -> Result<(), DriverError> {
-    let schema = &history.schema;
     let forget =
         format!("DELETE FROM {schema}.{RECORDS_TABLE} WHERE version = $1 AND applied_at IS NULL");
     let version = [(&file.version() as _, Type::INT8)];

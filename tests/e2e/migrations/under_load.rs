@@ -13,7 +13,7 @@ const ROWS: &str = "INSERT INTO guestbook (name, message) \
                     SELECT 'name', 'message ' || n FROM generate_series(1, 1000000) n; \
                     ANALYZE guestbook;";
 
-/// What a project does before a deploy, each step a file of its own.
+/// The steps of a project before a deploy, each a file of its own.
 const FILES: [(&str, &str); 6] = [
     (
         "V901__mail.sql",

@@ -122,8 +122,8 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
 /// Returns whether the statement creates a temporary table, view or sequence.
 fn is_temporary(node: &SyntaxNode) -> bool {
     use SyntaxKind as K;
-    let tokens = node.descendants_with_tokens();
-    let kinds = tokens.filter_map(|one| one.as_token().map(|token| token.kind()));
+    let parts = node.descendants_with_tokens();
+    let kinds = parts.filter_map(|part| Some(part.as_token()?.kind()));
     let mut before_name =
         kinds.take_while(|kind| !matches!(kind, K::AS_KW | K::L_PAREN | K::FROM_KW));
     before_name.any(|kind| matches!(kind, K::TEMP_KW | K::TEMPORARY_KW))

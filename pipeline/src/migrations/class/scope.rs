@@ -24,9 +24,9 @@ pub(super) struct Scope<'a> {
     /// The domains that the run created, or gave a constraint.
     domains: BTreeSet<ObjectName>,
     dropped: BTreeSet<ObjectName>,
-    /// What earlier files of the run created. It has no user yet, and few rows.
+    /// The objects that earlier files of the run created: no user yet, and few rows.
     created_before: BTreeSet<ObjectName>,
-    /// What earlier files of the run dropped, though the facts have it.
+    /// The objects that earlier files of the run dropped, though the facts have them.
     gone: BTreeSet<ObjectName>,
     /// New names of objects that exist before the file, with their old ones.
     renamed: BTreeMap<ObjectName, ObjectName>,
