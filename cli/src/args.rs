@@ -340,8 +340,8 @@ pub enum MarkCommand {
 /// The options of `stagelink credentials`.
 #[derive(Clone, Debug, Parser)]
 pub struct CredentialsOptions {
-    /// The stage: review, development, staging or production. By default the value of
-    /// STAGELINK_STAGE.
+    /// The stage, by its name in stagelink.toml, or review, development, staging or production. By
+    /// default the value of STAGELINK_STAGE.
     #[arg(long, value_name = "STAGE")]
     pub stage: Option<String>,
 
@@ -353,8 +353,8 @@ pub struct CredentialsOptions {
 /// The options of the commands of `stagelink mark`.
 #[derive(Clone, Debug, Parser)]
 pub struct StageOptions {
-    /// The stage: review, development, staging or production. By default the value of
-    /// STAGELINK_STAGE.
+    /// The stage, by its name in stagelink.toml, or review, development, staging or production. By
+    /// default the value of STAGELINK_STAGE.
     #[arg(long, value_name = "STAGE")]
     pub stage: Option<String>,
 

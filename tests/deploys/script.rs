@@ -72,12 +72,18 @@ fn script_refuses_misleading_deploys() {
         fs::remove_file(&function).expect("a file");
         refused(&[], "guestbook is missing").await;
 
-        let everywhere = EnvVar::new("STAGELINK_STAGE")
-            .value(Context::All, "production")
-            .scopes([EnvScope::Functions]);
-        let set = stages.netlify.set_variable("shop", everywhere);
-        set.expect("a variable");
-        refused(&[], "no production deploy").await;
+        for (stage, options, why) in [
+            ("production", &[][..], "no production deploy"),
+            ("production/live", &[], "no production deploy"),
+            ("staging/qa", &["--prod", "--dirty"], "STAGELINK_STAGE is staging/qa for"),
+        ] {
+            let everywhere = EnvVar::new("STAGELINK_STAGE")
+                .value(Context::All, stage)
+                .scopes([EnvScope::Functions]);
+            let set = stages.netlify.set_variable("shop", everywhere);
+            set.expect("a variable");
+            refused(options, why).await;
+        }
         assert!(stages.netlify.deploys().is_empty());
     };
     only("script::script_refuses_misleading_deploys", test);

@@ -205,6 +205,38 @@ async fn separate_production_function_gets_only_the_artifact_of_staging() {
 }
 
 #[tokio::test]
+async fn stage_with_its_own_name_is_deployed_to_the_alias_of_that_name() {
+    let moto = Moto::start().await;
+    let artifact = moto.artifact("one.zip", "one").await;
+    let qa = moto.file("qa", "STAGELINK_STAGE=staging/qa\n");
+    let live = moto.file("live", "STAGELINK_STAGE=production/live\n");
+    let deploy = |function, options: &[&str]| {
+        let artifact = artifact.clone();
+        let words = ["deploy", function, "--role", Moto::ROLE, "--artifact", &artifact];
+        let words = words.iter().chain(options).map(|word| (*word).to_owned());
+        words.collect::<Vec<_>>()
+    };
+    let run = async |words: Vec<String>| {
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        moto.script(&words).await
+    };
+    let of_qa = ["--alias", "qa", "--env-file", &qa];
+    assert_succeeded(&run(deploy("shop-qa", &of_qa)).await);
+    let output = run(deploy("shop-qa", &["--alias", "staging", "--env-file", &qa])).await;
+    assert_refused(&output, "another stage than the alias staging");
+
+    // Production's guard is that of the kind.
+    let of_live = ["--alias", "live", "--env-file", &live];
+    let output = run(deploy("shop-live", &of_live)).await;
+    assert_refused(&output, "production gets what another stage has");
+    let same = ["--same-as", "shop-qa:qa"];
+    assert_succeeded(&run(deploy("shop-live", &[&of_live[..], &same].concat())).await);
+    // Also where the variables stay as they are.
+    let output = run(deploy("shop-live", &["--alias", "live"])).await;
+    assert_refused(&output, "production gets what another stage has");
+}
+
+#[tokio::test]
 async fn missing_input_is_reported_before_any_change() {
     let moto = Moto::start().await;
     let artifact = moto.artifact("one.zip", "one").await;

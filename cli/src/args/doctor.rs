@@ -7,8 +7,8 @@ use crate::args::LocalOptions;
 /// The options of `stagelink doctor`.
 #[derive(Clone, Debug, Parser)]
 pub struct DoctorOptions {
-    /// The stage: review, development, staging or production. By default the stages of
-    /// stagelink.toml, else staging and production.
+    /// The stage, by its name in stagelink.toml, or review, development, staging or production. By
+    /// default the stages of stagelink.toml, else staging and production.
     #[arg(value_name = "STAGE")]
     pub stage: Option<String>,
 

@@ -17,8 +17,8 @@ pub struct MigrateOptions {
     #[command(subcommand)]
     pub command: Option<MigrateCommand>,
 
-    /// The stage: review, development, staging or production. By default the value of
-    /// STAGELINK_STAGE.
+    /// The stage, by its name in stagelink.toml, or review, development, staging or production. By
+    /// default the value of STAGELINK_STAGE.
     #[arg(value_name = "STAGE")]
     pub stage: Option<String>,
 

@@ -1,3 +1,4 @@
 //! Stages with names of their own: rules are those of the kind, the database is the stage's alone.
 
+mod dev;
 mod functions;
