@@ -75,7 +75,11 @@ fn script_refuses_misleading_deploys() {
         for (stage, options, why) in [
             ("production", &[][..], "no production deploy"),
             ("production/live", &[], "no production deploy"),
-            ("staging/qa", &["--prod", "--dirty"], "STAGELINK_STAGE is staging/qa for"),
+            (
+                "staging/qa",
+                &["--prod", "--dirty"],
+                "STAGELINK_STAGE is staging/qa for",
+            ),
         ] {
             let everywhere = EnvVar::new("STAGELINK_STAGE")
                 .value(Context::All, stage)

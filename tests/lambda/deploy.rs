@@ -212,7 +212,14 @@ async fn stage_with_its_own_name_is_deployed_to_the_alias_of_that_name() {
     let live = moto.file("live", "STAGELINK_STAGE=production/live\n");
     let deploy = |function, options: &[&str]| {
         let artifact = artifact.clone();
-        let words = ["deploy", function, "--role", Moto::ROLE, "--artifact", &artifact];
+        let words = [
+            "deploy",
+            function,
+            "--role",
+            Moto::ROLE,
+            "--artifact",
+            &artifact,
+        ];
         let words = words.iter().chain(options).map(|word| (*word).to_owned());
         words.collect::<Vec<_>>()
     };
@@ -222,7 +229,11 @@ async fn stage_with_its_own_name_is_deployed_to_the_alias_of_that_name() {
     };
     let of_qa = ["--alias", "qa", "--env-file", &qa];
     assert_succeeded(&run(deploy("shop-qa", &of_qa)).await);
-    let output = run(deploy("shop-qa", &["--alias", "staging", "--env-file", &qa])).await;
+    let output = run(deploy(
+        "shop-qa",
+        &["--alias", "staging", "--env-file", &qa],
+    ))
+    .await;
     assert_refused(&output, "another stage than the alias staging");
 
     // Production's guard is that of the kind.
