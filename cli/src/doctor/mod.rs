@@ -15,6 +15,7 @@ use stagelink_pipeline::{
 
 use crate::args::DoctorOptions;
 use crate::link::request::{Environment, by_stage};
+use crate::local_clouds;
 use crate::migrate::error_json;
 use crate::output::{note_error, print_json, print_styled};
 use crate::progress::Step;
@@ -115,8 +116,10 @@ async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
 /// only where it is named or has an app of its own.
 fn stages(options: &DoctorOptions, file: Option<&SettingsFile>) -> anyhow::Result<Vec<Stage>> {
     if let Some(name) = &options.stage {
-        let stage = stage_name::parse(name, file).context("could not use the stage")?;
-        return Ok(vec![stage]);
+        return Ok(vec![stage_name::parse(name, file)?]);
+    }
+    if let Some(stages) = local_clouds::stages(&options.local)? {
+        return Ok(stages);
     }
     let of_file = file.map(SettingsFile::stages).into_iter().flatten();
     let of_file = of_file.filter(|(stage, settings)| {
@@ -127,7 +130,7 @@ fn stages(options: &DoctorOptions, file: Option<&SettingsFile>) -> anyhow::Resul
         return Ok(of_file);
     }
     let set = |name: &str| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
-    if options.local.local.is_some() || set("STAGELINK_HEROKU_PIPELINE") {
+    if set("STAGELINK_HEROKU_PIPELINE") {
         return Ok(vec![Stage::STAGING, Stage::PRODUCTION]);
     }
     match std::env::var("STAGELINK_STAGE") {

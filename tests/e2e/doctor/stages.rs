@@ -72,7 +72,7 @@ async fn exit_code_tells_warnings_from_errors() {
     for (words, reason) in [
         (
             &["doctor", "nowhere", "--json"][..],
-            "could not use the stage",
+            "has no stage \"nowhere\"",
         ),
         (
             &["doctor", "--json", "--project", "none"],
