@@ -73,13 +73,13 @@ impl Page {
                 }
                 Verdict::Sound(_) => sound.push(check.id),
                 Verdict::NotChecked(reason) => {
-                    not_checked.entry(reason).or_default().push(check.id)
+                    not_checked.entry(reason).or_default().push(check.id);
                 }
-                _ => {
-                    for found in verdict.findings() {
+                Verdict::Findings(findings) => {
+                    for found in findings {
                         let mark = match found.level {
                             Level::Error => style("✗").red().bold(),
-                            _ => style("!").yellow().bold(),
+                            Level::Warning => style("!").yellow().bold(),
                         };
                         let text = format!("{}: {}", check.id, found.message);
                         self.paragraph(&format!("  {mark} "), 4, &text);
