@@ -237,6 +237,8 @@ async fn examine_stage(
         Err(verdict) => verdict,
     };
     let now = SystemTime::now();
+    // The local clouds' Heroku is this machine.
+    let is_at_heroku = request.is_at_heroku && context.options.is_empty();
     checks.extend([
         (
             CONNECTIONS,
@@ -244,7 +246,7 @@ async fn examine_stage(
         ),
         (
             SERVER_VERSION,
-            of_server(&|server| judge_version(server, request.is_at_heroku, now)),
+            of_server(&|server| judge_version(server, is_at_heroku, now)),
         ),
         (CLOCK, of_server(&judge_clock)),
         (LONG_TRANSACTIONS, of_server(&judge_long_transactions)),
