@@ -19,7 +19,8 @@ use crate::target::{Arch, Target};
 pub use self::doctor::DoctorOptions;
 pub use self::env::EnvOptions;
 pub use self::migrate::{
-    AllowedDisagreement, MigrateCommand, MigrateOptions, NewMigrationOptions, WidenHistoryOptions,
+    AllowedDisagreement, DriftOptions, MigrateCommand, MigrateOptions, NewMigrationOptions,
+    WidenHistoryOptions,
 };
 pub use self::needs::NeedsOptions;
 pub use self::psql::PsqlOptions;

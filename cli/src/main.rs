@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use stagelink_cli::args::{Args, Command};
+use stagelink_cli::args::{Args, Command, MigrateCommand, MigrateOptions};
 use stagelink_cli::{
     build, completions, credentials, dev, doctor, env, link, mark, migrate, needs, new, output,
     psql, status, verbosity,
@@ -20,6 +20,11 @@ async fn main() -> ExitCode {
         Command::Doctor(options) => return doctor::run(options).await,
         Command::Mark(command) => mark::run(command).await,
         Command::Link(options) => link::run(options).await,
+        // Its 1 means a difference, or that nothing is known.
+        Command::Migrate(MigrateOptions {
+            command: Some(MigrateCommand::Drift(options)),
+            ..
+        }) => return exit_code(migrate::drift::run(&options).await, 2),
         Command::Migrate(options) => migrate::run(options).await,
         Command::New(options) => new::run(&options),
         Command::Completions(options) => completions::run(&options),

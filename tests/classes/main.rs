@@ -6,6 +6,7 @@
 
 mod after_cases;
 mod before_cases;
+mod drift;
 mod evidence;
 mod outside;
 mod page;

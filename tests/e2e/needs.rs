@@ -190,7 +190,7 @@ async fn errors_have_advice_and_json() {
             1,
             "there is no artifact in ./dist: run `stagelink build`",
         ),
-        (&["nobody"], 2, "has no function of that name"),
+        (&["absent"], 2, "has no function of that name"),
         (
             &["migrations/V1__a.sql"],
             1,
@@ -204,11 +204,11 @@ async fn errors_have_advice_and_json() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
         assert!(stderr(&output).contains(words), "{}", stderr(&output));
     }
-    let error = json(&needs(&project, &["nobody", "--json"]).await);
+    let error = json(&needs(&project, &["absent", "--json"]).await);
     assert!(
         error["error"]
             .as_str()
-            .is_some_and(|text| text.contains("no file nobody"))
+            .is_some_and(|text| text.contains("no file absent"))
     );
     build(&project).await;
     let output = needs(&project, &["--local"]).await;

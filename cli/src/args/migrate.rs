@@ -79,6 +79,15 @@ pub enum MigrateCommand {
     /// The history that refinery makes takes numbers up to 2147483647. Afterwards refinery can read
     /// it only if it is built with its feature int8-versions.
     WidenHistory(WidenHistoryOptions),
+    /// Shows what differs between a stage's schema and the one that its migrations made, or that of
+    /// another stage.
+    ///
+    /// Each run of migrations keeps the schema in the database. What was changed by other means since
+    /// is drift.
+    ///
+    /// Exits with 0 without a difference, with 1 with one, or where nothing is known, and with 2 after
+    /// an error.
+    Drift(DriftOptions),
 }
 
 /// The options of `stagelink migrate new`.
@@ -118,6 +127,34 @@ pub struct WidenHistoryOptions {
     /// The folder of the migrations [default: migrations in the project]
     #[arg(long, value_name = "DIR")]
     pub migrations: Option<PathBuf>,
+
+    /// The local clouds, in place of the variables of a provider.
+    #[command(flatten)]
+    pub local: LocalOptions,
+}
+
+/// The options of `stagelink migrate drift`.
+#[derive(Clone, Debug, Parser)]
+pub struct DriftOptions {
+    /// The stage. By default the value of STAGELINK_STAGE.
+    #[arg(value_name = "STAGE")]
+    pub stage: Option<String>,
+
+    /// Compares with the schema of this stage, in place of the stage's migrations.
+    #[arg(long, value_name = "STAGE", conflicts_with = "accept")]
+    pub with: Option<String>,
+
+    /// Takes the schema as it is for the one that the migrations made.
+    #[arg(long)]
+    pub accept: bool,
+
+    /// Accepts it without asking.
+    #[arg(long, short, requires = "accept")]
+    pub yes: bool,
+
+    /// Prints one line of JSON to standard output, for an error too.
+    #[arg(long)]
+    pub json: bool,
 
     /// The local clouds, in place of the variables of a provider.
     #[command(flatten)]

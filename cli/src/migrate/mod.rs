@@ -1,5 +1,6 @@
 //! `stagelink migrate`: applies the project's migrations to a stage's database.
 
+pub mod drift;
 mod new;
 mod operator;
 mod report;
@@ -33,6 +34,7 @@ pub async fn run(options: MigrateOptions) -> anyhow::Result<()> {
     match &options.command {
         Some(MigrateCommand::New(options)) => return new::run(options),
         Some(MigrateCommand::WidenHistory(options)) => return widen::run(options).await,
+        Some(MigrateCommand::Drift(options)) => return drift::run(options).await.map(|_| ()),
         None => {}
     }
     let result = migrate(&options).await;
@@ -98,6 +100,11 @@ async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
         let applied = plan.apply(&database, &limits, &listener(&step)).await?;
         step.done(&format!("{} applied", applied.applied.len()));
         report.record(&applied);
+        if let Some(reason) = &applied.schema_not_kept {
+            note(format_args!(
+                "note: the schema was not kept for `stagelink migrate drift`: {reason}"
+            ));
+        }
     }
     plan.ensure_none_is_held_back()?;
     match options.json {

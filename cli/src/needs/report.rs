@@ -1,4 +1,4 @@
-//! What artifacts need, and whether a stage's database can run them, as text and as JSON.
+//! The needs of artifacts, and whether a stage's database can run them, as text and as JSON.
 
 use std::fmt::Write as _;
 
@@ -17,7 +17,7 @@ pub(super) struct StageHistory {
     pub(super) history: Vec<RecordedMigration>,
 }
 
-/// What artifacts need, and whether a database can run them.
+/// The needs of artifacts, and whether a database can run them.
 #[derive(Serialize)]
 pub(super) struct Report<'a> {
     artifacts: Vec<ArtifactReport<'a>>,
@@ -27,7 +27,7 @@ pub(super) struct Report<'a> {
     history: &'a [RecordedMigration],
 }
 
-/// What one artifact needs.
+/// The needs of one artifact.
 #[derive(Serialize)]
 struct ArtifactReport<'a> {
     function: &'a str,

@@ -9,6 +9,7 @@ pub(crate) mod class;
 mod comparison;
 mod concurrent_index;
 mod context;
+pub(crate) mod drift;
 mod enforcement;
 mod event;
 mod file;

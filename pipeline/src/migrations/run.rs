@@ -3,22 +3,24 @@
 use std::time::{Duration, Instant};
 
 use stagelink::Database;
+use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
 use crate::migrations::comparison::compare;
 use crate::migrations::context::Run;
+use crate::migrations::drift::Baseline;
 use crate::migrations::enforcement::Admission;
 use crate::migrations::event::{MigrationEvent, MigrationListener};
 use crate::migrations::file::MigrationFile;
 use crate::migrations::history::History;
-use crate::migrations::judged::JudgedFile;
 use crate::migrations::lock;
 use crate::migrations::observer::Observer;
 use crate::migrations::options::MigrationOptions;
 use crate::migrations::plan::{MigrationPlan, disagreement};
 use crate::migrations::records::{self, RecordFacts};
 use crate::migrations::script::Script;
-use crate::migrations::session::Session;
+use crate::migrations::server_words::describe;
+use crate::migrations::session::{ANSWER, Session};
 use crate::migrations::version_type::VersionType;
 use crate::migrations::{alone, in_transaction};
 
@@ -32,6 +34,9 @@ pub struct MigrationReport {
     pub by_others: Vec<MigrationFile>,
     /// The files that wait for a run after the deploy.
     pub waiting: Vec<MigrationFile>,
+    /// The reason why the schema was not kept for later comparisons; `None` where it was, or nothing
+    /// was applied.
+    pub schema_not_kept: Option<String>,
 }
 
 impl MigrationPlan {
@@ -61,12 +66,11 @@ impl MigrationPlan {
         self.ensure_admitted()?;
         let mut report = MigrationReport::default();
         let files = || self.pending.iter().zip(&self.judged);
-        let is_to_do = |judged: &JudgedFile| judged.admission == Admission::Applies;
         report.waiting = files()
             .filter(|(_, judged)| judged.admission == Admission::Waits)
             .map(|((file, _), _)| file.clone())
             .collect();
-        if !files().any(|(_, judged)| is_to_do(judged)) {
+        if !files().any(|(_, judged)| judged.admission == Admission::Applies) {
             self.ensure_none_is_held_back()?;
             return Ok(report);
         }
@@ -82,8 +86,31 @@ impl MigrationPlan {
             listener,
         };
         let pending = self.still_pending(&run)?;
-        for ((file, script), judged) in files() {
-            if !is_to_do(judged) {
+        let baseline = Baseline::read(&run.session.client, &run.history);
+        let baseline = timeout(ANSWER, baseline).await.unwrap_or_default();
+        let applied = self.apply_files(&mut run, &pending, &mut report).await;
+        // Of a run that failed, the files before stay applied.
+        let is_lost = |error: &Error| error.kind() == ErrorKind::Database;
+        if !report.applied.is_empty() && !applied.as_ref().is_err_and(is_lost) {
+            report.schema_not_kept = keep_schema(&run.session, baseline).await.err();
+        }
+        applied?;
+        lock::release(&run.session).await;
+        self.ensure_none_is_held_back()
+            .map_err(|error| error.after_files(report.applied.len()))?;
+        Ok(report)
+    }
+
+    /// Applies the files that are still `pending`, and adds each to the report.
+    async fn apply_files(
+        &self,
+        run: &mut Run<'_>,
+        pending: &[i64],
+        report: &mut MigrationReport,
+    ) -> Result<(), Error> {
+        let listener = run.listener;
+        for ((file, script), judged) in self.pending.iter().zip(&self.judged) {
+            if judged.admission != Admission::Applies {
                 continue;
             }
             if !pending.contains(&file.version()) {
@@ -92,17 +119,14 @@ impl MigrationPlan {
             }
             let started = Instant::now();
             listener(&MigrationEvent::Begins { file });
-            apply(&mut run, file, script, &judged.record)
+            apply(run, file, script, &judged.record)
                 .await
                 .map_err(|error| error.after_files(report.applied.len()))?;
             let elapsed = started.elapsed();
             listener(&MigrationEvent::Applied { file, elapsed });
             report.applied.push((file.clone(), elapsed));
         }
-        lock::release(&run.session).await;
-        self.ensure_none_is_held_back()
-            .map_err(|error| error.after_files(report.applied.len()))?;
-        Ok(report)
+        Ok(())
     }
 
     /// Returns the numbers of the files that are still to be applied, now that no other run works.
@@ -131,6 +155,22 @@ impl MigrationPlan {
             false => Err(disagreement(self.stage, problems)),
         }
     }
+}
+
+/// Keeps the schema after a run.
+///
+/// # Errors
+///
+/// The reason why it could not be kept.
+async fn keep_schema(session: &Session, baseline: Baseline) -> Result<(), String> {
+    let keep = async {
+        // A file may have changed the search path, by which the history is found.
+        let reset = session.reset("").await;
+        reset.map_err(|error| format!("the session could not be reset: {}", describe(&error)))?;
+        baseline.keep(&session.client).await
+    };
+    let kept = timeout(ANSWER, keep).await;
+    kept.unwrap_or_else(|_| Err(format!("the server has not answered for {ANSWER:?}")))
 }
 
 /// Applies and records a file, in the way that it runs.

@@ -2,6 +2,7 @@
 
 mod busy;
 mod command;
+mod drift;
 mod enforcement;
 mod histories;
 mod indexes;
@@ -171,7 +172,7 @@ impl Project {
     pub(crate) async fn tables(&self) -> Vec<String> {
         self.rows(
             "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' \
-             AND tablename NOT IN ('refinery_schema_history', 'stagelink_migration_records') \
+             AND tablename NOT IN ('refinery_schema_history', 'stagelink_migration_records', 'stagelink_schema_snapshot') \
              ORDER BY 1",
         )
         .await

@@ -1,0 +1,142 @@
+//! `stagelink migrate drift`: shows what differs between a stage's schema and its migrations, or
+//! between two stages.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use stagelink::{Database, DatabaseInfo, one_line};
+use stagelink_pipeline::{
+    Drift, SchemaDifference, accept_drift, drift, ensure_own_stage, read_schema,
+};
+
+use crate::args::{DriftOptions, LocalOptions};
+use crate::output::{print, print_json};
+use crate::progress::Step;
+
+/// Compares the schemas, and prints the differences. The exit code is 1 if there are some, or nothing
+/// is known.
+///
+/// # Errors
+///
+/// When a database cannot be looked at, or the schema is not accepted.
+pub async fn run(options: &DriftOptions) -> anyhow::Result<ExitCode> {
+    let compared = compare(options).await;
+    if let Err(error) = &compared
+        && options.json
+    {
+        print_json(&super::error_json(error))?;
+    }
+    compared
+}
+
+async fn compare(options: &DriftOptions) -> anyhow::Result<ExitCode> {
+    let local = &options.local;
+    let (database, found) = open(options.stage.as_deref(), local).await?;
+    let stage = found.stage.to_string();
+    if options.accept {
+        super::confirm(
+            options.yes || local.local.is_some(),
+            &format!("Take the schema of stage {stage} as it is for what its migrations made?"),
+        )?;
+        accept_drift(&database).await?;
+        return report(options, &stage, "its migrations", &Vec::new(), "accepted");
+    }
+    if let Some(other) = options.with.as_deref() {
+        let (other, info) = open(Some(other), local).await?;
+        let expected = read_schema(&other).await?;
+        let differences = expected.differences(&read_schema(&database).await?);
+        let state = "compared";
+        return report(
+            options,
+            &stage,
+            &format!("stage {}", info.stage),
+            &differences,
+            state,
+        );
+    }
+    match drift(&database).await? {
+        Drift::Compared { differences, .. } => {
+            report(options, &stage, "its migrations", &differences, "compared")
+        }
+        Drift::NotKept => report(options, &stage, "its migrations", &[], "not-kept"),
+        Drift::Outdated { .. } => report(options, &stage, "its migrations", &[], "outdated"),
+    }
+}
+
+/// Opens a stage's database.
+async fn open(
+    stage: Option<&str>,
+    local: &LocalOptions,
+) -> anyhow::Result<(Database, DatabaseInfo)> {
+    let database = super::database(stage, local).await?;
+    let step = Step::begin("database");
+    let found = database
+        .inspect()
+        .await
+        .context("could not connect to the database whose schema is compared")?;
+    ensure_own_stage(&found)?;
+    step.done(&format!(
+        "{} at {}, stage {}",
+        found.database, found.server, found.stage
+    ));
+    Ok((database, found))
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    stage: &'a str,
+    /// The other side: `its migrations`, or the other stage.
+    compared_with: &'a str,
+    /// `compared`, `not-kept`, `outdated` or `accepted`.
+    state: &'a str,
+    differences: &'a [SchemaDifference],
+}
+
+fn report(
+    options: &DriftOptions,
+    stage: &str,
+    compared_with: &str,
+    differences: &[SchemaDifference],
+    state: &str,
+) -> anyhow::Result<ExitCode> {
+    let report = Report {
+        stage,
+        compared_with,
+        state,
+        differences,
+    };
+    match options.json {
+        true => print_json(&report)?,
+        false => print(text(&report))?,
+    }
+    Ok(match (state, differences) {
+        ("compared", []) | ("accepted", _) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
+}
+
+fn text(report: &Report<'_>) -> String {
+    let (stage, other) = (report.stage, report.compared_with);
+    match (report.state, report.differences) {
+        ("accepted", _) => format!("stage {stage}: from now on drift is what differs from today"),
+        ("not-kept", _) => format!(
+            "stage {stage}: not known, since no run of migrations has kept its schema yet: the next \
+             one does, or `stagelink migrate drift {stage} --accept`"
+        ),
+        ("outdated", _) => format!(
+            "stage {stage}: not known, since migrations were recorded after its schema was kept, by \
+             an interrupted run or another tool: the next run keeps it, or `stagelink migrate drift \
+             {stage} --accept`"
+        ),
+        (_, []) => format!("stage {stage}: no difference from {other}"),
+        (_, differences) => {
+            let lines = differences.iter().map(|difference| {
+                let line = one_line(difference);
+                format!("\n  {line}")
+            });
+            let lines: String = lines.collect();
+            format!("stage {stage}: differs from {other}{lines}")
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Drift: what a database's schema has become beside the migrations that made it.
+//!
+//! A run of migrations keeps a [`SchemaSnapshot`] in the database. Later the snapshot is compared with
+//! the schema as it is then, or that of one stage with another's.
+
+mod baseline;
+mod catalog;
+mod difference;
+mod kept;
+mod query_text;
+mod report;
+mod snapshot;
+
+pub(crate) use self::baseline::Baseline;
+pub use self::difference::{SchemaChange, SchemaDifference};
+pub use self::report::{Drift, accept_drift, drift, read_schema};
+pub use self::snapshot::{SchemaObject, SchemaSnapshot};

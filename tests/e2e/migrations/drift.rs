@@ -1,0 +1,124 @@
+//! Drift: changes of a schema that no migration made.
+
+use serde_json::Value;
+use stagelink_pipeline::{Drift, drift};
+
+use super::Project;
+
+async fn differences(project: &Project) -> Vec<String> {
+    match drift(&project.stage()).await.expect("the schema") {
+        Drift::Compared { differences, .. } => {
+            differences.iter().map(ToString::to_string).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn change_by_hand_is_drift_until_it_is_taken_back_or_accepted() {
+    let project = Project::with(&[("V1__a.sql", "CREATE TABLE a (b int);")]).await;
+    assert_eq!(
+        drift(&project.stage()).await.expect("an answer"),
+        Drift::NotKept
+    );
+    project.applied().await;
+    assert!(differences(&project).await.is_empty());
+    project.run("CREATE INDEX by_hand ON a (b)").await;
+    let found = differences(&project).await;
+    assert!(
+        found[0].starts_with("index public.by_hand is unexpected"),
+        "{found:?}"
+    );
+    // Neither a run without a file nor one with another file takes it for its own.
+    project.applied().await;
+    assert_eq!(differences(&project).await, found);
+    project.write(
+        "V2__c.sql",
+        "SET search_path = ''; ALTER TABLE public.a ADD COLUMN c int;",
+    );
+    project.applied().await;
+    assert_eq!(differences(&project).await, found);
+    project.run("DROP INDEX by_hand").await;
+    assert!(differences(&project).await.is_empty());
+    // A migration that makes what a hand has changed takes it over.
+    project
+        .run("ALTER TABLE a ALTER COLUMN c SET NOT NULL")
+        .await;
+    assert_eq!(differences(&project).await.len(), 1);
+    project.write("V3__c.sql", "ALTER TABLE a DROP COLUMN c;");
+    project.applied().await;
+    assert!(differences(&project).await.is_empty());
+}
+
+#[tokio::test]
+async fn file_that_fails_leaves_those_before_it_without_drift() {
+    let project = Project::with(&[
+        ("V1__a.sql", "CREATE TABLE a (b int);"),
+        ("V2__b.sql", "CREATE TABLE a ();"),
+    ])
+    .await;
+    project.refused().await;
+    assert!(differences(&project).await.is_empty());
+}
+
+#[tokio::test]
+async fn history_that_has_moved_since_is_not_compared() {
+    let project = Project::with(&[("V1__a.sql", "CREATE TABLE a (b int);")]).await;
+    project.applied().await;
+    project
+        .run("CREATE TABLE c (); INSERT INTO refinery_schema_history VALUES (2, 'c', '', '1')")
+        .await;
+    let found = drift(&project.stage()).await.expect("an answer");
+    assert!(matches!(found, Drift::Outdated { .. }), "{found:?}");
+    project
+        .run("DELETE FROM refinery_schema_history WHERE version = 2")
+        .await;
+    project.write("V2__d.sql", "CREATE TABLE d ();");
+    project.applied().await;
+    assert_eq!(
+        differences(&project).await,
+        ["table public.c is unexpected"]
+    );
+}
+
+#[tokio::test]
+async fn command_shows_differences_and_accepts_them() {
+    let project = Project::with(&[("V1__a.sql", "CREATE TABLE a (b int);")]).await;
+    let run = async |arguments: &[&str]| {
+        let arguments = [&["drift", "staging"], arguments].concat();
+        let output = project.command(&arguments).await.output().await;
+        let output = output.expect("the command runs");
+        let [out, error] =
+            [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+        (output.status.code(), out, error)
+    };
+    let (code, out, _) = run(&[]).await;
+    assert_eq!(code, Some(1));
+    assert!(
+        out.contains("no run of migrations has kept its schema"),
+        "{out}"
+    );
+    let (code, _, error) = run(&["--accept", "--yes"]).await;
+    assert_eq!(code, Some(2));
+    assert!(error.contains("has no history of migrations"), "{error}");
+    project.applied().await;
+    let (code, out, error) = run(&[]).await;
+    assert_eq!(code, Some(0), "{error}");
+    assert!(out.contains("no difference from its migrations"), "{out}");
+    project.run("ALTER TABLE a ALTER b TYPE bigint").await;
+    let (code, out, _) = run(&[]).await;
+    assert_eq!(code, Some(1));
+    assert!(
+        out.contains("column public.a.b is bigint, expected integer"),
+        "{out}"
+    );
+    let (code, out, _) = run(&["--json"]).await;
+    assert_eq!(code, Some(1));
+    let report: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(report["differences"][0]["change"], "changed");
+    let (code, _, error) = run(&["--accept"]).await;
+    assert_eq!(code, Some(2), "{error}");
+    let (code, _, error) = run(&["--accept", "--yes"]).await;
+    assert_eq!(code, Some(0), "{error}");
+    assert_eq!(run(&[]).await.0, Some(0));
+}
