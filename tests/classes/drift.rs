@@ -1,7 +1,7 @@
 //! Drift between versions of Postgres: migrations make one schema on each of them.
 
 use stagelink::{Database, Settings};
-use stagelink_local_postgres::Server;
+use stagelink_local_postgres::{Database as OwnDatabase, Server};
 use stagelink_pipeline::{SchemaSnapshot, read_schema};
 use stagelink_tests::server;
 
@@ -23,7 +23,7 @@ CREATE TABLE people (
     mail text UNIQUE,
     feeling app.mood DEFAULT 'ok',
     age positive,
-    both_names text GENERATED ALWAYS AS (name || coalesce(mail, '')) STORED,
+    lower_mail text GENERATED ALWAYS AS (lower(mail)) STORED,
     at timestamptz DEFAULT now(),
     EXCLUDE USING gist (int8range(id, id + 1) WITH &&)
 );
@@ -74,8 +74,8 @@ const CHANGES: [(&str, &[&str]); 22] = [
         &["column public.people.mail is text NOT NULL, expected text"],
     ),
     (
-        "ALTER TABLE people ALTER name TYPE varchar(200)",
-        &["column public.people.name is character varying(200)"],
+        "ALTER TABLE people ALTER old TYPE bigint",
+        &["column public.people.old is bigint NOT NULL DEFAULT nextval('public.people_old_seq'"],
     ),
     (
         "ALTER TABLE people ALTER at DROP DEFAULT",
@@ -164,17 +164,21 @@ const CHANGES: [(&str, &[&str]); 22] = [
     ),
 ];
 
-async fn schema_of(server: &Server) -> SchemaSnapshot {
-    let name = format!("drift_{}", std::process::id());
-    let database = server.create_database(&name, "canary-drift").await;
-    let database = database.expect("a database");
-    let client = server.connect(&database).await.expect("a session");
+fn stage_of(database: &OwnDatabase) -> Database {
     let settings = Settings::from_vars([
         ("STAGELINK_STAGE", "staging"),
         ("STAGELINK_PROVIDER", "url"),
         ("DATABASE_URL", &database.url()),
     ]);
-    let stage = Database::new(settings);
+    Database::new(settings)
+}
+
+async fn schema_of(server: &Server) -> SchemaSnapshot {
+    let name = format!("drift_{}", std::process::id());
+    let database = server.create_database(&name, "canary-drift").await;
+    let database = database.expect("a database");
+    let client = server.connect(&database).await.expect("a session");
+    let stage = stage_of(&database);
     let read = async || read_schema(&stage).await.expect("the schema");
     let empty = read().await;
     client.batch_execute(SCHEMA).await.expect("the schema");
@@ -195,35 +199,31 @@ async fn schema_of(server: &Server) -> SchemaSnapshot {
         client.batch_execute(same).await.expect(same);
         assert_eq!(schema.differences(&read().await), [], "{same}");
     }
+    let mut wrong = Vec::new();
     for (number, (change, expected)) in CHANGES.into_iter().enumerate() {
         let copy = format!("{name}_{number}");
-        let copied = server
-            .create_database(&copy, "canary-drift")
-            .await
-            .expect("a database");
+        let copied = server.create_database(&copy, "canary-drift").await;
+        let copied = copied.expect("a database");
         let session = server.connect(&copied).await.expect("a session");
         session.batch_execute(SCHEMA).await.expect("the schema");
-        session
-            .batch_execute(change)
-            .await
-            .unwrap_or_else(|error| panic!("{change}: {error:?}"));
-        let settings = Settings::from_vars([
-            ("STAGELINK_STAGE", "staging"),
-            ("STAGELINK_PROVIDER", "url"),
-            ("DATABASE_URL", &copied.url()),
-        ]);
-        let changed = read_schema(&Database::new(settings))
-            .await
-            .expect("the schema");
-        let found = schema.differences(&changed);
-        let texts: Vec<_> = found.iter().map(ToString::to_string).collect();
-        assert_eq!(texts.len(), expected.len(), "{change}: {texts:#?}");
-        for (text, start) in texts.iter().zip(expected) {
-            assert!(text.starts_with(start), "{change}: {text}");
+        match session.batch_execute(change).await {
+            Ok(()) => {
+                let changed = read_schema(&stage_of(&copied)).await.expect("the schema");
+                let found = schema.differences(&changed);
+                let texts: Vec<_> = found.iter().map(ToString::to_string).collect();
+                let mut pairs = texts.iter().zip(expected);
+                if texts.len() != expected.len()
+                    || !pairs.all(|(text, start)| text.starts_with(start))
+                {
+                    wrong.push(format!("{change}: {texts:#?}"));
+                }
+            }
+            Err(error) => wrong.push(format!("{change}: {error:?}")),
         }
         drop(session);
         server.drop_database(&copy).await.expect("it is dropped");
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     schema
 }
 

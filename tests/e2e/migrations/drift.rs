@@ -105,6 +105,10 @@ async fn command_shows_differences_and_accepts_them() {
     let (code, out, error) = run(&[]).await;
     assert_eq!(code, Some(0), "{error}");
     assert!(out.contains("no difference from its migrations"), "{out}");
+    // The environment of this test has one URL for all stages.
+    let (code, _, error) = run(&["--with", "production"]).await;
+    assert_eq!(code, Some(2));
+    assert!(error.contains("lead to one database"), "{error}");
     project.run("ALTER TABLE a ALTER b TYPE bigint").await;
     let (code, out, _) = run(&[]).await;
     assert_eq!(code, Some(1));
