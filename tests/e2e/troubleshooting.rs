@@ -68,6 +68,15 @@ fn migrate_has_a_heading_for_each_refusal() {
 }
 
 #[test]
+fn needs_has_a_heading_for_each_refusal() {
+    check(
+        &["What `stagelink needs` refuses"],
+        &["cli/src/needs", "pipeline/src/needs"],
+        &["bail!(", "ensure!(", "ErrorKind::Settings"],
+    );
+}
+
+#[test]
 fn status_env_and_psql_have_a_heading_for_each_refusal() {
     check(
         &["What `stagelink status`, `env` and `psql` refuse"],

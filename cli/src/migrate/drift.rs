@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail};
 use serde::Serialize;
 use stagelink::{Database, DatabaseInfo, one_line};
 use stagelink_pipeline::{
@@ -45,11 +45,12 @@ async fn compare(options: &DriftOptions) -> anyhow::Result<ExitCode> {
     if let Some(other) = options.with.as_deref() {
         let (other, info) = open(Some(other), local).await?;
         let is_same = database.is_same_database_as(&other).await;
-        ensure!(
-            !is_same.context("could not tell whether the two stages have one database")?,
-            "the two stages lead to one database, so there is nothing to compare: name the source of \
+        if is_same.context("could not tell whether the two stages have one database")? {
+            bail!(
+                "the two stages lead to one database, so there is nothing to compare: name the source of \
              each in stagelink.toml"
-        );
+            );
+        }
         let expected = read_schema(&other).await?;
         let differences = expected.differences(&read_schema(&database).await?);
         let state = "compared";

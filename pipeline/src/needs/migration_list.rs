@@ -54,8 +54,10 @@ impl MigrationList {
     pub fn read_from(program: &[u8]) -> Result<Option<Self>, Error> {
         let read = read_section(program).and_then(|section| section.map(Self::decode).transpose());
         read.map_err(|reason| {
-            let what = "could not read the migrations that the program was built with";
-            Error::new(ErrorKind::Settings, format!("{what}: {reason}"))
+            Error::new(
+                ErrorKind::Settings,
+                format!("could not read the migrations that the program was built with: {reason}"),
+            )
         })
     }
 
@@ -72,8 +74,10 @@ impl MigrationList {
         self.encode()
             .and_then(|section| write_section(program, &section))
             .map_err(|reason| {
-                let what = "could not write the migrations into the program";
-                Error::new(ErrorKind::Settings, format!("{what}: {reason}"))
+                Error::new(
+                    ErrorKind::Settings,
+                    format!("could not write the migrations into the program: {reason}"),
+                )
             })
     }
 
