@@ -5,7 +5,7 @@ use stagelink_local::api::{Failure, Fault};
 use stagelink_local::netlify_api::{Context, EnvScope, EnvVar};
 use stagelink_tests::CANARY;
 
-use super::{Project, branch};
+use super::{Project, SETTINGS, branch};
 
 async fn project() -> Project {
     let project = Project::new().await;
@@ -99,8 +99,10 @@ async fn more_than_the_limit_is_told() {
 #[tokio::test]
 async fn failures_have_their_exit_codes() {
     let mut project = project().await;
+    let settings = format!("{SETTINGS}\n[stages.development]\n");
+    project.write("stagelink.toml", &settings);
     for (words, code, reason) in [
-        (&["env", "prod", "--json"][..], 2, "unknown stage"),
+        (&["env", "prod", "--json"][..], 2, "has no stage"),
         (
             &["env", "development", "--json"],
             2,
