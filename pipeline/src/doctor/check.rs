@@ -108,6 +108,9 @@ checks! {
     MIGRATIONS: "migrations", "error, warning",
         "the migrations against the database's history: edited, missing, older, pending",
         "`stagelink migrate`";
+    DRIFT: "drift", "warning",
+        "the schema against the one that the last run of migrations left",
+        "undo the change or accept it: `stagelink migrate drift STAGE --accept`";
     SITE: "site", "error",
         "the Netlify site, and the token that reads it",
         "correct the site's name, or log in";

@@ -7,6 +7,7 @@
 mod check;
 mod connection_checks;
 mod connection_facts;
+mod drift_checks;
 mod end_of_life;
 mod migration_checks;
 mod own_database;

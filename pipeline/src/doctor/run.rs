@@ -7,7 +7,7 @@ use stagelink::Stage;
 use tokio::time::timeout;
 
 use crate::doctor::check::{
-    APPS, CLOCK, CONNECT, CONNECTIONS, Check, DEPLOYS_BY_API, DEPLOYS_LOCKED, FOLLOWER,
+    APPS, CLOCK, CONNECT, CONNECTIONS, Check, DEPLOYS_BY_API, DEPLOYS_LOCKED, DRIFT, FOLLOWER,
     INVALID_INDEXES, LEFTOVER_URL, LINKED, LONG_TRANSACTIONS, MARK, MIGRATION_FILES, MIGRATIONS,
     OWN_DATABASE, POOLER, ROUND_TRIPS, SERVER_AUTH, SERVER_VERSION, SETTINGS, SITE, SSLMODE,
     TOKEN_REACH, TRANSACTION_ID_AGE, VARIABLES_SIZE,
@@ -16,6 +16,7 @@ use crate::doctor::connection_checks::{
     judge_mark, judge_pooler, judge_round_trips, judge_server_auth, judge_sslmode,
 };
 use crate::doctor::connection_facts::{ConnectionFacts, FromRequest};
+use crate::doctor::drift_checks::judge_drift;
 use crate::doctor::migration_checks::{judge_files, judge_history};
 use crate::doctor::own_database::{self, Reached};
 use crate::doctor::reach;
@@ -34,6 +35,7 @@ use crate::doctor::site_facts::{
     NoSite, PipelineFacts, SiteFacts, TokenFacts, has_tokens, try_tokens,
 };
 use crate::doctor::verdict::Verdict;
+use crate::migrations::drift::compare;
 use crate::migrations::{MigrationFolder, MigrationState, describe_driver_error};
 
 /// Examines the stages of a request. It changes nothing, and cannot fail: what goes wrong is a
@@ -184,7 +186,7 @@ async fn examine_stage(
         let reason = "the database was not reached";
         let unmade = AFTER_CONNECT.iter().filter(|check| {
             let has = |(made, _): &(Check, Verdict)| made == *check;
-            !checks.iter().any(has) && (**check != MIGRATIONS || context.folder.is_some())
+            !checks.iter().any(has) && (!OF_FOLDER.contains(check) || context.folder.is_some())
         });
         let unmade = unmade.map(|check| (*check, Verdict::not_checked(reason)));
         let unmade: Vec<_> = unmade.collect();
@@ -269,6 +271,16 @@ async fn examine_stage(
             (None, Ok(_)) => Verdict::not_checked("there is no connection"),
         };
         checks.push((MIGRATIONS, verdict));
+        let verdict = match (&client, &server) {
+            (Some(client), Ok(_)) => match timeout(HISTORY, compare(client)).await {
+                Ok(Ok(drift)) => judge_drift(&drift, stage.as_str(), &context.options),
+                Ok(Err(error)) => Verdict::not_checked(describe_driver_error(&error)),
+                Err(_) => Verdict::not_checked("the server did not answer in time"),
+            },
+            (_, Err(reason)) => Verdict::not_checked(reason),
+            (None, Ok(_)) => Verdict::not_checked("there is no connection"),
+        };
+        checks.push((DRIFT, verdict));
     }
     let name = format!("{} on {}", facts.database, facts.server);
     let reached = Reached {
@@ -299,7 +311,7 @@ fn result(check: Check, verdict: Verdict) -> CheckResult {
 }
 
 /// The checks that need a connection.
-const AFTER_CONNECT: [Check; 13] = [
+const AFTER_CONNECT: [Check; 14] = [
     SERVER_AUTH,
     POOLER,
     FOLLOWER,
@@ -313,7 +325,11 @@ const AFTER_CONNECT: [Check; 13] = [
     TRANSACTION_ID_AGE,
     INVALID_INDEXES,
     MIGRATIONS,
+    DRIFT,
 ];
+
+/// The checks of a project that has migrations.
+const OF_FOLDER: [Check; 2] = [MIGRATIONS, DRIFT];
 
 /// The longest time that the provider, the connection and the login take together.
 const LONGEST_WAY: Duration = Duration::from_secs(60);

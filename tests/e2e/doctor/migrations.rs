@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use stagelink_tests::server;
+
 use super::{FEW, Patient};
 
 const NOTES: &str = "CREATE TABLE notes (id bigint PRIMARY KEY);\n";
@@ -84,4 +86,25 @@ async fn edited_and_missing_files_are_restored_as_advised() {
         .examine("staging", &FEW)
         .await
         .assert_sound("migrations");
+}
+
+#[tokio::test]
+async fn schema_that_was_changed_by_other_means_is_undone_or_accepted_as_advised() {
+    let (patient, staging, _) = Patient::new().await;
+    patient.write("migrations/V1__notes.sql", NOTES);
+    let examined = patient.examine("staging", &FEW).await;
+    examined.assert_not_checked("drift", "has kept the schema yet");
+    patient.succeeds(&["migrate", "staging", "--yes"]).await;
+    patient.examine("staging", &FEW).await.assert_sound("drift");
+    let session = server().await.connect(&staging).await.expect("a session");
+    let run = async |sql: &str| session.batch_execute(sql).await.expect(sql);
+    run("ALTER TABLE notes ADD COLUMN mail text").await;
+    let examined = patient.examine("staging", &FEW).await;
+    let advice = examined.finding("drift", "warning", &["notes.mail is unexpected"]);
+    assert!(advice.contains("undo it"), "{advice}");
+    run("ALTER TABLE notes DROP COLUMN mail").await;
+    patient.examine("staging", &FEW).await.assert_sound("drift");
+    run("ALTER TABLE notes ADD COLUMN mail text").await;
+    patient.follow(&advice).await;
+    patient.examine("staging", &FEW).await.assert_sound("drift");
 }

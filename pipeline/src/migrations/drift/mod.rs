@@ -13,5 +13,6 @@ mod snapshot;
 
 pub(crate) use self::baseline::Baseline;
 pub use self::difference::{SchemaChange, SchemaDifference};
+pub(crate) use self::report::compare;
 pub use self::report::{Drift, accept_drift, drift, read_schema};
 pub use self::snapshot::{SchemaObject, SchemaSnapshot};

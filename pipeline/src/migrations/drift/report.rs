@@ -83,7 +83,12 @@ pub async fn accept_drift(database: &Database) -> Result<(), Error> {
     }
 }
 
-async fn compare(client: &Client) -> Result<Drift, DriverError> {
+/// Compares as [`drift`], by a connection that the caller has.
+///
+/// # Errors
+///
+/// Those of the driver.
+pub(crate) async fn compare(client: &Client) -> Result<Drift, DriverError> {
     let Some(kept) = KeptSnapshot::read(client).await? else {
         return Ok(Drift::NotKept);
     };

@@ -1,0 +1,62 @@
+//! The check of a database's schema against the one that its migrations have left: pure.
+
+use crate::doctor::verdict::{Finding, Level, Verdict};
+use crate::migrations::drift::Drift;
+
+/// Judges the drift of a stage's database.
+pub(super) fn judge_drift(drift: &Drift, stage: &str, options: &str) -> Verdict {
+    let (kept_at, differences) = match drift {
+        Drift::NotKept => {
+            return Verdict::not_checked("no run of `stagelink migrate` has kept the schema yet");
+        }
+        Drift::Outdated { kept_at } => {
+            return Verdict::not_checked(format_args!(
+                "migrations were recorded since the schema was kept on {kept_at}: the next run of \
+                 `stagelink migrate` keeps it again"
+            ));
+        }
+        Drift::Compared {
+            kept_at,
+            differences,
+        } => (kept_at, differences),
+    };
+    let findings = differences.iter().take(MOST_SHOWN).map(|difference| {
+        Finding::new(
+            Level::Warning,
+            difference,
+            format_args!(
+                "undo it and make the change in a migration; or accept it with `stagelink migrate \
+                 drift {stage}{options} --accept`"
+            ),
+        )
+    });
+    Verdict::of(
+        findings.collect(),
+        format_args!("as migrations left it on {kept_at}"),
+    )
+}
+
+const MOST_SHOWN: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schema_that_is_not_known_is_not_called_sound() {
+        let kept_at = || "2026-11-27T09:00:00Z".to_owned();
+        let compared = |differences| Drift::Compared {
+            kept_at: kept_at(),
+            differences,
+        };
+        let outdated = Drift::Outdated { kept_at: kept_at() };
+        for (drift, expected) in [
+            (Drift::NotKept, "NotChecked"),
+            (outdated, "NotChecked"),
+            (compared(Vec::new()), "Sound"),
+        ] {
+            let verdict = format!("{:?}", judge_drift(&drift, "staging", ""));
+            assert!(verdict.starts_with(expected), "{verdict}");
+        }
+    }
+}
