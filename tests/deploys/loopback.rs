@@ -3,13 +3,14 @@
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Once;
 use std::time::Duration;
 
 use nix::unistd::Uid;
 use stagelink_tests::stagelink_command;
 use tokio::runtime::Runtime;
 
-use crate::{artifacts, tools};
+use crate::{artifacts, heroku, tools};
 
 /// Runs a test in an isolated network. `name` is the test's, with its module.
 ///
@@ -17,13 +18,28 @@ use crate::{artifacts, tools};
 /// this test alone. The tools of npm and the crates of a build, which need the internet, are
 /// prepared before that.
 pub(crate) fn only(name: &str, test: impl Future<Output = ()>) {
-    isolated(name, test, || vec![(artifacts::FOLDER, artifacts::build())]);
+    isolated(name, test, || {
+        tools::install();
+        vec![(artifacts::FOLDER, artifacts::build())]
+    });
 }
 
 /// Runs a test of the command `stagelink` in an isolated network, as [`only`] does, without the
 /// artifacts of the functions.
 pub(crate) fn only_with_command(name: &str, test: impl Future<Output = ()>) {
     isolated(name, test, || {
+        tools::install();
+        let command = runtime().block_on(stagelink_command());
+        println!("{}", command.display());
+        Vec::new()
+    });
+}
+
+/// Runs a test of the Heroku command line in an isolated network, as [`only`] does.
+pub(crate) fn only_with_heroku(name: &str, test: impl Future<Output = ()>) {
+    isolated(name, test, || {
+        static INSTALLED: Once = Once::new();
+        INSTALLED.call_once(heroku::install);
         let command = runtime().block_on(stagelink_command());
         println!("{}", command.display());
         Vec::new()
@@ -39,7 +55,6 @@ fn isolated(
         outside_is_unreachable();
         return runtime().block_on(test);
     }
-    tools::install();
     let variables = prepare();
     let mut unshare = Command::new("unshare");
     if !Uid::current().is_root() {

@@ -125,4 +125,4 @@ fn folder() -> PathBuf {
 }
 
 /// Time-out of a command. Most take seconds; a busy machine needs more.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(600);
