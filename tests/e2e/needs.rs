@@ -6,7 +6,7 @@ use std::process::Output;
 
 use serde_json::Value;
 use stagelink_cli::build::{Artifact, Build, count_symbols, zip};
-use stagelink_pipeline::{MigrationList, NEEDS_SECTION};
+use stagelink_pipeline::{ListedMigration, MigrationList, NEEDS_SECTION};
 use stagelink_tests::{CANARY, artifacts_target, built_artifacts};
 
 use crate::migrations::Project;
@@ -19,11 +19,8 @@ async fn artifact_lists_the_migrations_of_its_project() {
         let list = MigrationList::read_from(&program).unwrap().expect("a list");
         let names: Vec<_> = list.migrations().iter().map(ToString::to_string).collect();
         assert_eq!(names, ["V1__guestbook", "V2__idempotency"]);
-        assert!(
-            list.migrations()
-                .iter()
-                .all(|migration| migration.is_needed())
-        );
+        let mut migrations = list.migrations().iter();
+        assert!(migrations.all(ListedMigration::is_needed));
     }
 }
 

@@ -32,7 +32,7 @@ impl Database {
         &self,
     ) -> Result<(DatabaseInfo, Option<DetachedClient>), Error> {
         match &*self.state {
-            State::Ready { pool, .. } => pool.inspect_and_connect().await,
+            State::Ready { pool, .. } => DetachedClient::inspect(pool).await,
             State::Refused(error) => Err(error.clone()),
         }
     }

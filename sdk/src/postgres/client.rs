@@ -13,6 +13,7 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::error::Error;
 use crate::postgres::pool::Pool;
 use crate::postgres::pool::connection::PooledConnection;
+use crate::postgres::pool::inspect::DatabaseInfo;
 use crate::postgres::pool::manager::{Connection, give_back};
 use crate::postgres::protocol::Tap;
 
@@ -246,9 +247,11 @@ impl fmt::Debug for Client {
 pub struct DetachedClient(Box<PooledConnection>);
 
 impl DetachedClient {
-    /// Wraps a connection that has left its pool, or was never in it.
-    pub(in crate::postgres) fn new(connection: PooledConnection) -> Self {
-        Self(Box::new(connection))
+    /// Inspects a database, and keeps the connection unless the mark is another stage's.
+    pub(crate) async fn inspect(pool: &Pool) -> Result<(DatabaseInfo, Option<Self>), Error> {
+        let (info, connection) = pool.inspect_and_connect().await?;
+        let client = connection.map(|connection| Self(Box::new(connection)));
+        Ok((info, client))
     }
 }
 

@@ -282,7 +282,7 @@ async fn leftover_url_is_removed_as_advised() {
 #[tokio::test]
 async fn variables_beyond_the_limit_are_removed_as_advised() {
     let linked = Linked::new().await;
-    linked.set(EnvVar::new("PAGE").value(staging(), &"x".repeat(5000)));
+    linked.set(EnvVar::new("PAGE").value(staging(), "x".repeat(5000)));
     let examined = linked.examine(&[]).await;
     let words = [
         "the context branch:staging",

@@ -183,7 +183,7 @@ async fn value_of_a_stage_in_the_context_of_another_of_its_kind_is_a_leak() {
     ];
     site.assert_refused(&["--yes"], &reasons).await;
     // Its own stays, also where its stage is not linked.
-    let own = EnvVar::new("OTHER_URL").value(qa(), &qa_database.url());
+    let own = EnvVar::new("OTHER_URL").value(qa(), qa_database.url());
     site.set_variable(own);
     site.link_successfully(&["--yes", "--stage", "staging"])
         .await;

@@ -221,7 +221,7 @@ async fn logins_of_the_command_lines_stand_in_for_tokens() {
 async fn missing_token_of_a_commands_stage_names_the_login_the_stage_and_the_pipeline() {
     let mut site = Site::new().await;
     site.variables.remove("HEROKU_API_KEY");
-    std::fs::create_dir(site.folder.path().join("migrations")).expect("a folder");
+    fs::create_dir(site.folder.path().join("migrations")).expect("a folder");
     for words in [
         &["mark", "show", "--stage", "staging"][..],
         &["credentials", "--stage", "staging"],

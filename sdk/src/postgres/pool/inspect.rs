@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::config::ServerPin;
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
-use crate::postgres::client::DetachedClient;
 use crate::postgres::connect::connector::{NewConnection, ServerInfo};
 use crate::postgres::connect::server_auth::ServerAuth;
 use crate::postgres::pool::Pool;
@@ -73,9 +72,9 @@ impl Pool {
     }
 
     /// Inspects the database, and keeps the connection unless the mark is another stage's.
-    pub(crate) async fn inspect_and_connect(
+    pub(in crate::postgres) async fn inspect_and_connect(
         &self,
-    ) -> Result<(DatabaseInfo, Option<DetachedClient>), Error> {
+    ) -> Result<(DatabaseInfo, Option<PooledConnection>), Error> {
         let (connections, opened) = self.open_unchecked().await?;
         let info = self.info(&connections, opened.info.clone());
         if info.is_of_another_stage() {
@@ -91,7 +90,7 @@ impl Pool {
             manager.limits.idle,
         );
         connection.leave_pool();
-        Ok((info, Some(DetachedClient::new(connection))))
+        Ok((info, Some(connection)))
     }
 
     /// Sets or clears the database's mark, and inspects it again.
