@@ -44,6 +44,12 @@ pub struct Args {
 /// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Makes a new project that builds, passes its tests, and runs.
+    ///
+    /// The project is a Cargo workspace with one function, its table, a page, a test on local
+    /// stages, and a GitHub Actions workflow that deploys to staging and promotes the same programs
+    /// to production. The command changes no existing file.
+    New(NewOptions),
     /// Runs the whole site on this machine, until Ctrl-C.
     ///
     /// Starts a Postgres with a database for each stage, a local Heroku with their pipeline, and
@@ -58,17 +64,6 @@ pub enum Command {
     /// deploys them; a zip of each program for AWS Lambda goes to dist/lambda. The command then
     /// starts each program and sends it a request.
     Build(BuildOptions),
-    /// Shows or changes the stage mark of a database.
-    ///
-    /// The mark names the stage that a database belongs to. A function refuses a database that is
-    /// marked as another stage's.
-    ///
-    /// The command finds the database as a function of the stage does, by the same variables:
-    /// STAGELINK_HEROKU_PIPELINE and HEROKU_API_KEY, those of another provider, or DATABASE_URL.
-    /// The project's stagelink.toml comes first, where there is one; STAGELINK_PROVIDER with its
-    /// variables takes its place. The token is by default that of the Heroku command line.
-    #[command(subcommand)]
-    Mark(MarkCommand),
     /// Links a Netlify site: gives each deploy context the database of its stage.
     ///
     /// The production context gets the database of stage production, the branch `staging` that of
@@ -83,6 +78,27 @@ pub enum Command {
     /// the Heroku command line. NETLIFY_AUTH_TOKEN holds a token of Netlify; by default it is that
     /// of the Netlify command line.
     Link(LinkOptions),
+    /// Shows or changes the stage mark of a database.
+    ///
+    /// The mark names the stage that a database belongs to. A function refuses a database that is
+    /// marked as another stage's.
+    ///
+    /// The command finds the database as a function of the stage does, by the same variables:
+    /// STAGELINK_HEROKU_PIPELINE and HEROKU_API_KEY, those of another provider, or DATABASE_URL.
+    /// The project's stagelink.toml comes first, where there is one; STAGELINK_PROVIDER with its
+    /// variables takes its place. The token is by default that of the Heroku command line.
+    #[command(subcommand)]
+    Mark(MarkCommand),
+    /// Prints the deploy-time credentials of a stage, which are a secret.
+    ///
+    /// The output is the value for the variable STAGELINK_CREDENTIALS of that stage's functions.
+    /// With it a cold start neither calls the provider nor hashes the password.
+    ///
+    /// The command finds the database by the variables of a provider, ignores STAGELINK_CREDENTIALS,
+    /// connects to the database, and refuses one that is marked as another stage's. Run it again
+    /// after the password has changed. Until then, functions that also have the provider's variables
+    /// fetch the new password from the provider.
+    Credentials(CredentialsOptions),
     /// Applies the project's migrations to a stage's database.
     ///
     /// The files `migrations/VNUMBER__NAME.sql` that are new to the database are applied in the
@@ -97,18 +113,6 @@ pub enum Command {
     /// The command finds the database as a function of the stage does, by the same variables, and
     /// connects to it without a pooler.
     Migrate(MigrateOptions),
-    /// Finds what is wrong with the stages, with a line of advice for each.
-    ///
-    /// The command looks at the way to each stage's database and at the database: tokens, apps,
-    /// attachments, TLS, the stage mark, versions, connection limits, migrations, and more. Its
-    /// queries are read-only, over one connection per stage. It changes nothing.
-    ///
-    /// It prints what it found and what it could not check. Each check has a stable id, with a
-    /// section in docs/guides/troubleshooting.md.
-    ///
-    /// Exits with 0 if there is no error, and with --strict no warning; with 1 for warnings with
-    /// --strict; with 2 for errors, also of its arguments and settings.
-    Doctor(DoctorOptions),
     /// Shows the migrations that built functions need, and whether a stage's database can run them.
     ///
     /// `stagelink build` writes the names, classes and checksums of the project's migrations into
@@ -120,16 +124,6 @@ pub enum Command {
     /// it needs migrations first, cannot run them, or that is unknown, and with 2 after an error.
     /// Nothing is changed.
     Needs(NeedsOptions),
-    /// Prints the deploy-time credentials of a stage, which are a secret.
-    ///
-    /// The output is the value for the variable STAGELINK_CREDENTIALS of that stage's functions.
-    /// With it a cold start neither calls the provider nor hashes the password.
-    ///
-    /// The command finds the database by the variables of a provider, ignores STAGELINK_CREDENTIALS,
-    /// connects to the database, and refuses one that is marked as another stage's. Run it again
-    /// after the password has changed. Until then, functions that also have the provider's variables
-    /// fetch the new password from the provider.
-    Credentials(CredentialsOptions),
     /// Shows what each stage has: code, database, migrations, credentials.
     ///
     /// The command looks everything up side by side: the deploys and variables of the Netlify site,
@@ -143,6 +137,18 @@ pub enum Command {
     /// Exits with 0 when all could be looked up, with 1 when something could not, and with 2 when
     /// the settings cannot be used.
     Status(StatusOptions),
+    /// Finds what is wrong with the stages, with a line of advice for each.
+    ///
+    /// The command looks at the way to each stage's database and at the database: tokens, apps,
+    /// attachments, TLS, the stage mark, versions, connection limits, migrations, and more. Its
+    /// queries are read-only, over one connection per stage. It changes nothing.
+    ///
+    /// It prints what it found and what it could not check. Each check has a stable id, with a
+    /// section in docs/guides/troubleshooting.md.
+    ///
+    /// Exits with 0 if there is no error, and with --strict no warning; with 1 for warnings with
+    /// --strict; with 2 for errors, also of its arguments and settings.
+    Doctor(DoctorOptions),
     /// Lists the environment variables that a stage's functions get on Netlify.
     ///
     /// For each variable the command shows where it comes from (the site, or the account that owns
@@ -156,12 +162,6 @@ pub enum Command {
     /// Exits with 0, with 1 when Netlify could not be asked, and with 2 when the settings cannot be
     /// used.
     Env(EnvOptions),
-    /// Prints the script by which a shell completes this command's arguments.
-    ///
-    /// bash: `source <(stagelink completions bash)` in ~/.bashrc. zsh: the same in ~/.zshrc, after
-    /// `compinit`. fish: `stagelink completions fish > ~/.config/fish/completions/stagelink.fish`.
-    /// PowerShell: `stagelink completions powershell | Out-String | Invoke-Expression` in $PROFILE.
-    Completions(CompletionsOptions),
     /// Opens psql on a stage's database, with the credentials that the provider gives now.
     ///
     /// The command connects first, and refuses a database that is marked as another stage's. psql gets
@@ -175,12 +175,12 @@ pub enum Command {
     /// Exits with the code of psql; with 1 when psql was not started, and with 2 when the options or
     /// the settings cannot be used.
     Psql(PsqlOptions),
-    /// Makes a new project that builds, passes its tests, and runs.
+    /// Prints the script by which a shell completes this command's arguments.
     ///
-    /// The project is a Cargo workspace with one function, its table, a page, a test on local
-    /// stages, and a GitHub Actions workflow that deploys to staging and promotes the same programs
-    /// to production. The command changes no existing file.
-    New(NewOptions),
+    /// bash: `source <(stagelink completions bash)` in ~/.bashrc. zsh: the same in ~/.zshrc, after
+    /// `compinit`. fish: `stagelink completions fish > ~/.config/fish/completions/stagelink.fish`.
+    /// PowerShell: `stagelink completions powershell | Out-String | Invoke-Expression` in $PROFILE.
+    Completions(CompletionsOptions),
 }
 
 /// The options of `stagelink link`.

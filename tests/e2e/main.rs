@@ -11,6 +11,7 @@ mod conformance;
 mod deadline;
 mod deploy_time;
 mod dev;
+mod dev_migrations;
 mod doctor;
 mod event_nulls;
 mod events;

@@ -1,11 +1,13 @@
 //! `stagelink dev`: runs the whole site on this machine.
 
+mod migrations;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 
 use anyhow::Context as _;
-use stagelink::{Database, Settings, StageKind};
+use stagelink::StageKind;
 use stagelink_local::heroku::Stage;
 use stagelink_local::lambda::LogLine;
 use stagelink_local::netlify::SiteConfig;
@@ -15,10 +17,10 @@ use stagelink_local_postgres::{Server, ServerOptions, ServerSource, random_passw
 use stagelink_pipeline::SettingsFile;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::migrations::LocalMigrations;
 use crate::args::DevOptions;
 use crate::functions::{self, BuiltFunction};
 use crate::local_clouds::RunningSiteFile;
-use crate::migrate;
 use crate::output::{note, note_log_line, print, print_json};
 use crate::postgres_source;
 use crate::progress::Step;
@@ -33,14 +35,17 @@ use crate::summary::DevSummary;
 pub async fn run(options: DevOptions) -> anyhow::Result<()> {
     let shutdown = shutdown_signal()?;
     tokio::pin!(shutdown);
-    let running = tokio::select! {
+    let mut running = tokio::select! {
         running = DevEnvironment::start(&options) => running?,
         // Dropping the future stops what it has started so far.
         () = &mut shutdown => return Ok(()),
     };
     let printed = running.print_summary(options.json);
     if printed.is_ok() {
-        shutdown.await;
+        tokio::select! {
+            () = &mut shutdown => {}
+            () = running.apply_new_migrations() => {}
+        }
         if !options.json {
             note("stopping …");
         }
@@ -54,6 +59,7 @@ struct DevEnvironment {
     postgres: Server,
     cloud: Cloud,
     functions: Vec<BuiltFunction>,
+    migrations: LocalMigrations,
     netlify: NetlifyApi,
     /// The file by which `--local` finds this.
     _file: RunningSiteFile,
@@ -79,16 +85,17 @@ impl DevEnvironment {
         }
         let functions = build_functions(&project, options.release).await?;
         let postgres = start_postgres(options, source).await?;
-        let cloud = match Self::start_cloud(
+        let mut migrations =
+            LocalMigrations::of_folder(project::migrations_folder(&project, file.as_ref()));
+        let started = Self::start_cloud(
             options,
-            &project,
             file.as_ref(),
             config,
             &functions,
             &postgres,
-        )
-        .await
-        {
+            &mut migrations,
+        );
+        let cloud = match started.await {
             Ok(cloud) => cloud,
             Err(error) => {
                 postgres.stop().await?;
@@ -100,6 +107,7 @@ impl DevEnvironment {
                 postgres,
                 cloud,
                 functions,
+                migrations,
                 netlify,
                 _file: file,
             }),
@@ -113,11 +121,11 @@ impl DevEnvironment {
 
     async fn start_cloud(
         options: &DevOptions,
-        project: &Path,
         file: Option<&SettingsFile>,
         config: SiteConfig,
         functions: &[BuiltFunction],
         postgres: &Server,
+        migrations: &mut LocalMigrations,
     ) -> anyhow::Result<Cloud> {
         let step = Step::begin("Heroku and the site");
         let mut stages = Vec::new();
@@ -150,9 +158,7 @@ impl DevEnvironment {
         step.done(&format!("{}, {}", cloud.heroku().url(), site_urls(&cloud)));
 
         let step = Step::begin("marks and migrations");
-        let folder = project::migrations_folder(project, file);
-        let migrated = migrate(&cloud, &folder).await;
-        match migrated {
+        match migrations.mark_and_apply(&cloud).await {
             Ok(applied) => step.done(&applied),
             Err(error) => {
                 drop(step);
@@ -161,6 +167,11 @@ impl DevEnvironment {
             }
         }
         Ok(cloud)
+    }
+
+    /// Applies migrations as they appear, for ever.
+    async fn apply_new_migrations(&mut self) {
+        self.migrations.follow(&self.cloud).await;
     }
 
     fn print_summary(&self, json: bool) -> anyhow::Result<()> {
@@ -260,35 +271,6 @@ fn function_variables() -> BTreeMap<String, String> {
     let required = ("STAGELINK_REQUIRE_MARK".to_owned(), "true".to_owned());
     let filter = filter.map(|filter| ("RUST_LOG".to_owned(), filter));
     [required].into_iter().chain(filter).collect()
-}
-
-/// Marks each stage's database and applies the migrations to it. Connects as the stage's functions
-/// do: by pipeline, app, config var, TLS and role.
-async fn migrate(cloud: &Cloud, folder: &Path) -> anyhow::Result<String> {
-    for stage in cloud.stages() {
-        database(stage).set_stage_mark().await?;
-    }
-    if !folder.is_dir() {
-        return Ok("the project has no migrations".to_owned());
-    }
-    let mut results = Vec::new();
-    for stage in cloud.stages() {
-        let applied = migrate::apply(&database_without_pooler(stage), folder).await?;
-        results.push(match applied.len() {
-            0 => format!("{} is up to date", stage.name()),
-            count => format!("{count} applied to {}", stage.name()),
-        });
-    }
-    Ok(results.join(", "))
-}
-
-fn database(stage: &StageSite) -> Database {
-    Database::new(Settings::from_vars(stage.variables()))
-}
-
-/// Returns a stage's database without a pooler: a migration may need a session of its own.
-fn database_without_pooler(stage: &StageSite) -> Database {
-    Database::new(Settings::from_vars(stage.variables()).map(Settings::without_pooler))
 }
 
 fn site_urls(cloud: &Cloud) -> String {

@@ -1,0 +1,98 @@
+//! The migrations of `stagelink dev`: applied to each local stage as it starts, and to all of them when
+//! a file appears or changes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use stagelink::{Database, Settings};
+use stagelink_local::{Cloud, StageSite};
+use stagelink_pipeline::{MigrationFile, MigrationFolder};
+use tokio::time::sleep;
+
+use crate::migrate;
+use crate::output::{note, note_error};
+
+/// The migrations of a project, with the content that was applied last.
+pub(super) struct LocalMigrations {
+    folder: PathBuf,
+    applied: Content,
+}
+
+/// The files, or the reason why the folder cannot be used.
+type Content = Result<Vec<MigrationFile>, String>;
+
+impl LocalMigrations {
+    pub(super) fn of_folder(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            applied: Ok(Vec::new()),
+        }
+    }
+
+    /// Marks each stage's database and applies the migrations to it. Connects as the stage's
+    /// functions do: by pipeline, app, config var, TLS and role. Returns what was done.
+    pub(super) async fn mark_and_apply(&mut self, cloud: &Cloud) -> anyhow::Result<String> {
+        for stage in cloud.stages() {
+            database(stage).set_stage_mark().await?;
+        }
+        self.applied = self.content();
+        if !self.folder.is_dir() {
+            return Ok("the project has no migrations".to_owned());
+        }
+        self.apply(cloud).await
+    }
+
+    /// Applies the migrations again whenever a file has appeared or changed, and says so. A mistake in
+    /// one is told, and ends nothing.
+    ///
+    /// The folder is read each second, which needs no notification by the file system: those of
+    /// containers and network folders get lost. A file counts once it is the same for a second, so
+    /// that one that is still being written is left alone.
+    pub(super) async fn follow(&mut self, cloud: &Cloud) {
+        let mut seen = self.content();
+        loop {
+            sleep(INTERVAL).await;
+            let now = self.content();
+            let is_settled = now == seen;
+            seen = now;
+            if !is_settled || seen == self.applied {
+                continue;
+            }
+            self.applied.clone_from(&seen);
+            match self.apply(cloud).await {
+                Ok(done) => note(format_args!("  migrations: {done}")),
+                Err(error) => note_error(&error),
+            }
+        }
+    }
+
+    async fn apply(&self, cloud: &Cloud) -> anyhow::Result<String> {
+        let mut results = Vec::new();
+        for stage in cloud.stages() {
+            let applied = migrate::apply(&database_without_pooler(stage), &self.folder).await?;
+            results.push(match applied.len() {
+                0 => format!("{} is up to date", stage.name()),
+                count => format!("{count} applied to {}", stage.name()),
+            });
+        }
+        Ok(results.join(", "))
+    }
+
+    fn content(&self) -> Content {
+        match MigrationFolder::read(&self.folder) {
+            Ok(folder) => Ok(folder.files().to_vec()),
+            Err(error) => Err(format!("{error:?}")),
+        }
+    }
+}
+
+fn database(stage: &StageSite) -> Database {
+    Database::new(Settings::from_vars(stage.variables()))
+}
+
+/// Returns a stage's database without a pooler: a migration may need a session of its own.
+fn database_without_pooler(stage: &StageSite) -> Database {
+    Database::new(Settings::from_vars(stage.variables()).map(Settings::without_pooler))
+}
+
+const INTERVAL: Duration = Duration::from_secs(1);
