@@ -17,7 +17,8 @@ use crate::args::DoctorOptions;
 use crate::link::request::{Environment, by_stage};
 use crate::local_clouds;
 use crate::migrate::error_json;
-use crate::output::{note_error, print_json, print_styled};
+use crate::needs::artifact_file;
+use crate::output::{note, note_error, print_json, print_styled};
 use crate::progress::Step;
 use crate::project;
 use crate::stage_context::context_of;
@@ -66,6 +67,14 @@ async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
     let folder = project::migrations_folder(&options.local.project, file.as_ref());
     if folder.exists() {
         request = request.with_migrations(folder);
+    }
+    match artifact_file::built(&options.local.project) {
+        Ok(artifacts) => {
+            for artifact in artifacts {
+                request = request.with_artifact(&artifact.function, artifact.list);
+            }
+        }
+        Err(error) => note(format_args!("note: artifacts are not checked: {error:#}")),
     }
     let environment = Environment::of_process();
     let site = options.site.as_deref();

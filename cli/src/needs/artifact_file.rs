@@ -11,12 +11,12 @@ use zip::ZipArchive;
 use crate::build::{Arch, BOOTSTRAP};
 
 /// An artifact with the list of migrations in its program.
-pub(super) struct ArtifactFile {
+pub(crate) struct ArtifactFile {
     /// The function's name, or that of the file.
-    pub(super) function: String,
+    pub(crate) function: String,
     pub(super) path: PathBuf,
     /// The migrations that it was built with; `None` where the program does not say.
-    pub(super) list: Option<MigrationList>,
+    pub(crate) list: Option<MigrationList>,
 }
 
 /// Finds and reads the artifacts of these names or paths; without any, all in the project's `dist`.
@@ -27,7 +27,7 @@ pub(super) struct ArtifactFile {
 pub(super) fn find(named: &[String], project: &Path) -> anyhow::Result<Vec<ArtifactFile>> {
     let dist = project.join("dist");
     let paths = match named {
-        [] => built(&dist)?,
+        [] => built_paths(&dist)?,
         named => named
             .iter()
             .map(|name| locate(name, &dist))
@@ -41,8 +41,18 @@ pub(super) fn find(named: &[String], project: &Path) -> anyhow::Result<Vec<Artif
     paths.into_iter().map(open).collect()
 }
 
+/// Reads all artifacts in the project's `dist`, of which there may be none.
+///
+/// # Errors
+///
+/// When one cannot be read.
+pub(crate) fn built(project: &Path) -> anyhow::Result<Vec<ArtifactFile>> {
+    let paths = built_paths(&project.join("dist"))?;
+    paths.into_iter().map(open).collect()
+}
+
 /// Returns the programs for Netlify; where there are none, the zips for AWS Lambda.
-fn built(dist: &Path) -> anyhow::Result<Vec<PathBuf>> {
+fn built_paths(dist: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut paths = files(&dist.join("functions"), |_| true)?;
     for arch in ARCHITECTURES {
         if paths.is_empty() {

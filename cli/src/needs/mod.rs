@@ -1,7 +1,7 @@
 //! `stagelink needs`: shows the migrations that artifacts need, and whether a stage's database can
 //! run them.
 
-mod artifact_file;
+pub(crate) mod artifact_file;
 mod report;
 
 use std::process::ExitCode;

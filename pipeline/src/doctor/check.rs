@@ -108,6 +108,9 @@ checks! {
     MIGRATIONS: "migrations", "error, warning",
         "the migrations against the database's history: edited, missing, older, pending",
         "`stagelink migrate`";
+    ARTIFACTS: "artifacts", "error, warning",
+        "the functions that `stagelink build` has left in `dist`, against the database's migrations",
+        "`stagelink migrate`, or build from the commit with the migrations that are applied";
     DRIFT: "drift", "warning",
         "the schema against the one that the last run of migrations left",
         "undo the change or accept it: `stagelink migrate drift STAGE --accept`";

@@ -4,6 +4,7 @@
 //! has a type of its own, and each check is one pure function from facts to a [`Verdict`]. The table
 //! [`CHECKS`] lists all checks with their stable ids.
 
+mod artifact_checks;
 mod check;
 mod connection_checks;
 mod connection_facts;

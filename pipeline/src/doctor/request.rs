@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use stagelink::{Database, HerokuApp, ProviderSettings, Settings, Stage};
 
 use crate::api::ApiAccess;
+use crate::needs::MigrationList;
 use crate::netlify::DeployContext;
 use crate::status::SiteSource;
 
@@ -16,6 +17,8 @@ pub struct DoctorRequest {
     pub(super) stages: Vec<StageRequest>,
     /// The folder of the project's migrations, where it has one.
     pub(super) migrations: Option<PathBuf>,
+    /// The functions that were built, with the migrations that each lists.
+    pub(super) artifacts: Vec<(String, Option<MigrationList>)>,
     pub(super) site: SiteSource,
     /// The deploy contexts of the site, each with its stage.
     pub(super) contexts: Vec<(DeployContext, Stage)>,
@@ -47,6 +50,7 @@ impl DoctorRequest {
         Self {
             stages: Vec::new(),
             migrations: None,
+            artifacts: Vec::new(),
             site: SiteSource::None("the project has no site".to_owned()),
             contexts: Vec::new(),
             heroku: None,
@@ -108,6 +112,14 @@ impl DoctorRequest {
     #[must_use]
     pub fn with_migrations(mut self, folder: impl Into<PathBuf>) -> Self {
         self.migrations = Some(folder.into());
+        self
+    }
+
+    /// Adds a function that was built, with the list of migrations in its program; `None` where it
+    /// has none.
+    #[must_use]
+    pub fn with_artifact(mut self, function: &str, list: Option<MigrationList>) -> Self {
+        self.artifacts.push((function.to_owned(), list));
         self
     }
 

@@ -1,16 +1,19 @@
 //! The look-ups of an examination: stages side by side, one connection each, within time limits.
 
+use std::future::Future;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use stagelink::Stage;
+use stagelink::tokio_postgres::{Client, Error as DriverError};
 use tokio::time::timeout;
 
+use crate::doctor::artifact_checks::judge_artifacts;
 use crate::doctor::check::{
-    APPS, CLOCK, CONNECT, CONNECTIONS, Check, DEPLOYS_BY_API, DEPLOYS_LOCKED, DRIFT, FOLLOWER,
-    INVALID_INDEXES, LEFTOVER_URL, LINKED, LONG_TRANSACTIONS, MARK, MIGRATION_FILES, MIGRATIONS,
-    OWN_DATABASE, POOLER, ROUND_TRIPS, SERVER_AUTH, SERVER_VERSION, SETTINGS, SITE, SSLMODE,
-    TOKEN_REACH, TRANSACTION_ID_AGE, VARIABLES_SIZE,
+    APPS, ARTIFACTS, CLOCK, CONNECT, CONNECTIONS, Check, DEPLOYS_BY_API, DEPLOYS_LOCKED, DRIFT,
+    FOLLOWER, INVALID_INDEXES, LEFTOVER_URL, LINKED, LONG_TRANSACTIONS, MARK, MIGRATION_FILES,
+    MIGRATIONS, OWN_DATABASE, POOLER, ROUND_TRIPS, SERVER_AUTH, SERVER_VERSION, SETTINGS, SITE,
+    SSLMODE, TOKEN_REACH, TRANSACTION_ID_AGE, VARIABLES_SIZE,
 };
 use crate::doctor::connection_checks::{
     judge_mark, judge_pooler, judge_round_trips, judge_server_auth, judge_sslmode,
@@ -37,6 +40,7 @@ use crate::doctor::site_facts::{
 use crate::doctor::verdict::Verdict;
 use crate::migrations::drift::compare;
 use crate::migrations::{MigrationFolder, MigrationState, describe_driver_error};
+use crate::needs::{MigrationList, RecordedMigration};
 
 /// Examines the stages of a request. It changes nothing, and cannot fail: what goes wrong is a
 /// finding, or a check that was not made. `tell` gets the current activity.
@@ -44,6 +48,7 @@ pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) 
     let DoctorRequest {
         stages,
         migrations,
+        artifacts,
         site,
         contexts,
         heroku,
@@ -59,6 +64,7 @@ pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) 
     }
     let context = Context {
         folder: folder.and_then(Result::ok),
+        artifacts,
         concurrency,
         long_transaction,
         options,
@@ -171,10 +177,24 @@ fn examine_site(
 /// The parts of a request that all stages share.
 struct Context<'a> {
     folder: Option<MigrationFolder>,
+    artifacts: Vec<(String, Option<MigrationList>)>,
     concurrency: u32,
     long_transaction: Duration,
     options: String,
     tell: &'a (dyn Fn(&str) + Send + Sync),
+}
+
+impl Context<'_> {
+    /// Returns the checks of the project's migrations, if it has any, as not made.
+    fn not_checked_of_folder(&self, reason: &str) -> Vec<(Check, Verdict)> {
+        let checks = [MIGRATIONS, ARTIFACTS, DRIFT].into_iter();
+        let checks = checks
+            .filter(|_| self.folder.is_some())
+            .filter(|check| *check != ARTIFACTS || !self.artifacts.is_empty());
+        checks
+            .map(|check| (check, Verdict::not_checked(reason)))
+            .collect()
+    }
 }
 
 async fn examine_stage(
@@ -186,9 +206,10 @@ async fn examine_stage(
         let reason = "the database was not reached";
         let unmade = AFTER_CONNECT.iter().filter(|check| {
             let has = |(made, _): &(Check, Verdict)| made == *check;
-            !checks.iter().any(has) && (!OF_FOLDER.contains(check) || context.folder.is_some())
+            !checks.iter().any(has)
         });
         let unmade = unmade.map(|check| (*check, Verdict::not_checked(reason)));
+        let unmade = unmade.chain(context.not_checked_of_folder(reason));
         let unmade: Vec<_> = unmade.collect();
         (report(stage, None, checks.into_iter().chain(unmade)), None)
     };
@@ -259,28 +280,13 @@ async fn examine_stage(
         (INVALID_INDEXES, of_server(&judge_invalid_indexes)),
     ]);
     if let Some(folder) = &context.folder {
-        let verdict = match (&client, &server) {
+        match (&client, &server) {
             (Some(client), Ok(_)) => {
-                match timeout(HISTORY, MigrationState::read_by(client, Some(folder))).await {
-                    Ok(Ok(state)) => judge_history(&state, stage.as_str(), &context.options),
-                    Ok(Err(error)) => Verdict::not_checked(describe_driver_error(&error)),
-                    Err(_) => Verdict::not_checked("the server did not answer in time"),
-                }
+                checks.extend(examine_schema(client, folder, stage, context).await);
             }
-            (_, Err(reason)) => Verdict::not_checked(reason),
-            (None, Ok(_)) => Verdict::not_checked("there is no connection"),
-        };
-        checks.push((MIGRATIONS, verdict));
-        let verdict = match (&client, &server) {
-            (Some(client), Ok(_)) => match timeout(HISTORY, compare(client)).await {
-                Ok(Ok(drift)) => judge_drift(&drift, stage.as_str(), &context.options),
-                Ok(Err(error)) => Verdict::not_checked(describe_driver_error(&error)),
-                Err(_) => Verdict::not_checked("the server did not answer in time"),
-            },
-            (_, Err(reason)) => Verdict::not_checked(reason),
-            (None, Ok(_)) => Verdict::not_checked("there is no connection"),
-        };
-        checks.push((DRIFT, verdict));
+            (_, Err(reason)) => checks.extend(context.not_checked_of_folder(reason)),
+            (None, Ok(_)) => checks.extend(context.not_checked_of_folder("there is no connection")),
+        }
     }
     let name = format!("{} on {}", facts.database, facts.server);
     let reached = Reached {
@@ -289,6 +295,41 @@ async fn examine_stage(
         database,
     };
     (report(stage, Some(name), checks), Some(reached))
+}
+
+/// Examines the migrations of a database, and what they have made of it.
+async fn examine_schema(
+    client: &Client,
+    folder: &MigrationFolder,
+    stage: Stage,
+    context: &Context<'_>,
+) -> Vec<(Check, Verdict)> {
+    let (stage, options) = (stage.as_str(), &*context.options);
+    let state = MigrationState::read_by(client, Some(folder));
+    let state = judge_answer(state, |state| judge_history(state, stage, options));
+    let mut checks = vec![(MIGRATIONS, state.await)];
+    if !context.artifacts.is_empty() {
+        let history = RecordedMigration::read_by(client, Some(folder));
+        let artifacts = judge_answer(history, |history| {
+            judge_artifacts(&context.artifacts, history, stage, options)
+        });
+        checks.push((ARTIFACTS, artifacts.await));
+    }
+    let drift = judge_answer(compare(client), |drift| judge_drift(drift, stage, options));
+    checks.push((DRIFT, drift.await));
+    checks
+}
+
+/// Judges an answer of the server, if it comes in time.
+async fn judge_answer<T>(
+    answer: impl Future<Output = Result<T, DriverError>>,
+    judge: impl FnOnce(&T) -> Verdict,
+) -> Verdict {
+    match timeout(HISTORY, answer).await {
+        Ok(Ok(answer)) => judge(&answer),
+        Ok(Err(error)) => Verdict::not_checked(describe_driver_error(&error)),
+        Err(_) => Verdict::not_checked("the server did not answer in time"),
+    }
 }
 
 fn report(
@@ -310,8 +351,8 @@ fn result(check: Check, verdict: Verdict) -> CheckResult {
     CheckResult { check, verdict }
 }
 
-/// The checks that need a connection.
-const AFTER_CONNECT: [Check; 14] = [
+/// The checks that need a connection, without those of the project's migrations.
+const AFTER_CONNECT: [Check; 12] = [
     SERVER_AUTH,
     POOLER,
     FOLLOWER,
@@ -324,12 +365,7 @@ const AFTER_CONNECT: [Check; 14] = [
     LONG_TRANSACTIONS,
     TRANSACTION_ID_AGE,
     INVALID_INDEXES,
-    MIGRATIONS,
-    DRIFT,
 ];
-
-/// The checks of a project that has migrations.
-const OF_FOLDER: [Check; 2] = [MIGRATIONS, DRIFT];
 
 /// The longest time that the provider, the connection and the login take together.
 const LONGEST_WAY: Duration = Duration::from_secs(60);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use stagelink::tokio_postgres::Error as DriverError;
+use stagelink::tokio_postgres::{Client, Error as DriverError};
 use stagelink::{Database, one_line};
 use tokio::time::timeout;
 
@@ -46,18 +46,23 @@ impl RecordedMigration {
         let client = database.client().await;
         let client =
             client.map_err(|error| Error::with_source(ErrorKind::Database, what, error))?;
-        let read = async {
-            let history = History::read(&client).await?;
-            Ok((history, read_records(&client).await?))
-        };
-        let Ok(read) = timeout(ANSWER, read).await else {
+        let Ok(read) = timeout(ANSWER, Self::read_by(&client, folder)).await else {
             let message = format!("{what}: the server has not answered for {ANSWER:?}");
             return Err(Error::new(ErrorKind::Database, message));
         };
-        let (history, records) = read.map_err(|error: DriverError| {
+        read.map_err(|error| {
             let reason = describe_driver_error(&error);
             Error::new(ErrorKind::Database, format!("{what}: {reason}"))
-        })?;
+        })
+    }
+
+    /// Reads the history by a connection, as [`read_all`](Self::read_all) does.
+    pub(crate) async fn read_by(
+        client: &Client,
+        folder: Option<&MigrationFolder>,
+    ) -> Result<Vec<Self>, DriverError> {
+        let history = History::read(client).await?;
+        let records = read_records(client).await?;
         let list = folder.map(MigrationList::of).unwrap_or_default();
         let applied = history.map(|history| history.applied).unwrap_or_default();
         let recorded = applied.into_iter().map(|row| {

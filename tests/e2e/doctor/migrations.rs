@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use stagelink_pipeline::{MigrationFolder, MigrationList};
 use stagelink_tests::server;
 
 use super::{FEW, Patient};
@@ -107,4 +108,47 @@ async fn schema_that_was_changed_by_other_means_is_undone_or_accepted_as_advised
     run("ALTER TABLE notes ADD COLUMN mail text").await;
     patient.follow(&advice).await;
     patient.examine("staging", &FEW).await.assert_sound("drift");
+}
+
+#[tokio::test]
+async fn built_functions_are_held_against_the_history() {
+    let (patient, ..) = Patient::new().await;
+    patient.write("migrations/V1__notes.sql", NOTES);
+    patient.succeeds(&["migrate", "staging", "--yes"]).await;
+    patient.write(
+        "migrations/V2__mail.sql",
+        "ALTER TABLE notes ADD COLUMN mail text;\n",
+    );
+    let build = || {
+        let folder = MigrationFolder::read(&patient.path("migrations")).expect("migrations");
+        let program = fs::read("/bin/true").expect("a program");
+        let program = MigrationList::of(&folder).write_into(&program);
+        fs::create_dir_all(patient.path("dist/functions")).expect("a folder");
+        let path = patient.path("dist/functions/notes");
+        fs::write(path, program.expect("a list")).expect("a file");
+    };
+    build();
+    let examined = patient.examine("staging", &FEW).await;
+    let missing = ["built function notes", "V2__mail is not applied"];
+    let advice = examined.finding("artifacts", "warning", &missing);
+    patient.follow(&advice).await;
+    patient
+        .examine("staging", &FEW)
+        .await
+        .assert_sound("artifacts");
+    // Another checkout has dropped what this build may use.
+    patient.write(
+        "migrations/V3__no_mail.sql",
+        "ALTER TABLE notes DROP COLUMN mail;\n",
+    );
+    let after = ["migrate", "staging", "--after", "--yes"];
+    patient.succeeds(&after).await;
+    let examined = patient.examine("staging", &FEW).await;
+    let advice = examined.finding("artifacts", "error", &["cannot run here", "V3__no_mail"]);
+    assert!(advice.contains("`stagelink build`"), "{advice}");
+    build();
+    patient
+        .examine("staging", &FEW)
+        .await
+        .assert_sound("artifacts");
 }
