@@ -55,7 +55,8 @@ pub enum Command {
     /// Starts a Postgres with a database for each stage, a local Heroku with their pipeline, and
     /// the site with its functions, once per stage: production at localhost:8888, staging
     /// at staging.localhost:8888. Each function is built, and runs as a process that stays
-    /// warm between requests, as on AWS Lambda. Ctrl-C stops everything and leaves nothing behind.
+    /// warm between requests, as on AWS Lambda. Migrations are applied to each database as it starts,
+    /// and when a file appears. Ctrl-C stops everything and leaves nothing behind.
     Dev(DevOptions),
     /// Builds the functions for Netlify and AWS Lambda.
     ///

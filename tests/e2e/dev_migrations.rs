@@ -35,6 +35,8 @@ async fn new_files_are_applied_to_each_stage_and_a_mistake_ends_nothing() {
     for stage in ["staging", "production"] {
         assert_applied(project.path(), stage, 1).await;
     }
+    // As `migrate new` makes it.
+    write(project.path(), "migrations/V2__more.sql", "-- to do\n");
     // A mistake is told, and the file that mends it is applied.
     let wrong = "CREATE TABLE more (id int, other missing_type);\n";
     write(project.path(), "migrations/V2__more.sql", wrong);

@@ -59,9 +59,21 @@ impl LocalMigrations {
                 continue;
             }
             self.applied.clone_from(&seen);
+            let folder = MigrationFolder::read(&self.folder);
+            let empty = folder.ok().and_then(|folder| {
+                let first = folder.empty_files().next()?;
+                Some(first.path().to_owned())
+            });
+            if let Some(file) = empty {
+                note(format_args!("  migrations: {file} has no statement yet"));
+                continue;
+            }
             match self.apply(cloud).await {
                 Ok(done) => note(format_args!("  migrations: {done}")),
-                Err(error) => note_error(&error),
+                Err(error) => {
+                    note_error(&error);
+                    note(AFTER_ERROR);
+                }
             }
         }
     }
@@ -94,5 +106,8 @@ fn database(stage: &StageSite) -> Database {
 fn database_without_pooler(stage: &StageSite) -> Database {
     Database::new(Settings::from_vars(stage.variables()).map(Settings::without_pooler))
 }
+
+const AFTER_ERROR: &str = "  the next change of a file is tried again; after a restart of `stagelink \
+                           dev` the databases are empty, unless --data keeps them";
 
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::migrations::file::MigrationFile;
 use crate::migrations::file_name::{self, NameProblem, ParsedName};
 use crate::migrations::script::Script;
+use crate::migrations::statement::split_statements;
 
 /// The migrations of a project, in the order of their numbers.
 #[derive(Clone, Debug)]
@@ -104,6 +105,15 @@ impl MigrationFolder {
     pub fn unusable_files(&self) -> Vec<String> {
         let read = self.files.iter().map(Script::read);
         read.filter_map(Result::err).flatten().collect()
+    }
+
+    /// Returns the files that have no statement yet, as `stagelink migrate new` makes them.
+    pub fn empty_files(&self) -> impl Iterator<Item = &MigrationFile> {
+        let is_empty = |file: &&MigrationFile| {
+            let statements = split_statements(file.sql());
+            statements.is_ok_and(|statements| statements.is_empty())
+        };
+        self.files.iter().filter(is_empty)
     }
 
     /// Returns the number after the largest; 1 in an empty folder.
