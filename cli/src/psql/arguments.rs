@@ -22,7 +22,11 @@ pub(super) fn ensure_keep_the_database(arguments: &[String]) -> anyhow::Result<(
                     let mut names = names.iter().copied();
                     names.find(|full| full.starts_with(name))
                 };
-                let chosen = is_of(&LONG_CHOICES).filter(|_| !OTHER_LONG.contains(&name));
+                let chosen = is_of(&LONG_CHOICES).map(|name| match name {
+                    "list" => LIST,
+                    name => name,
+                });
+                let chosen = chosen.filter(|_| !OTHER_LONG.contains(&name));
                 if chosen.is_none() && value.is_none() && is_of(&LONG_WITH_VALUE).is_some() {
                     rest.next();
                 }
@@ -55,6 +59,7 @@ fn of_cluster<'a>(
             'h' => return Some("-h"),
             'p' => return Some("-p"),
             'U' => return Some("-U"),
+            'l' => return Some(LIST),
             _ if SHORT_WITH_VALUE.contains(option) => {
                 if cluster[at + option.len_utf8()..].is_empty() {
                     rest.next();
@@ -68,7 +73,10 @@ fn of_cluster<'a>(
 }
 
 /// The options that choose where psql connects to. psql takes their beginnings too.
-const LONG_CHOICES: [&str; 4] = ["dbname", "host", "port", "username"];
+const LONG_CHOICES: [&str; 5] = ["dbname", "host", "list", "port", "username"];
+
+/// The choice of `-l`, for which psql connects to another database.
+const LIST: &str = "the database `postgres` for its list (\\l in the session shows that)";
 
 /// Options that begin as one of these, and are whole names.
 const OTHER_LONG: [&str; 3] = ["help", "html", "pset"];
@@ -130,6 +138,10 @@ mod tests {
             &["-c", "SELECT 1", "c4n4ry"],
             &["-A", "c4n4ry"],
             &["--", "c4n4ry"],
+            &["-l"],
+            &["-Atl"],
+            &["--list"],
+            &["--li"],
         ] {
             let error = check(words).expect_err("a refusal").to_string();
             assert!(error.contains("chooses"), "{words:?}: {error}");

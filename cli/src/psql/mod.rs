@@ -4,11 +4,12 @@ mod arguments;
 mod program;
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use stagelink::{StageKind, one_line};
-use stagelink_pipeline::PsqlSession;
+use stagelink::{StageKind, StageMark, one_line};
+use stagelink_pipeline::{PsqlSession, SettingsFile, StageProvider};
 
 use crate::args::PsqlOptions;
 use crate::migrate::error_json;
@@ -79,7 +80,26 @@ async fn open(settings: stagelink::Settings, options: &PsqlOptions) -> anyhow::R
             info.stage
         ))?;
     }
-    program::run(session, &options.arguments).await
+    if info.mark == StageMark::None {
+        note(format_args!(
+            "  ! the database has no stage mark, so nothing shows that it is that of stage {}",
+            info.stage
+        ));
+    }
+    let secrets = url_variables(&options.local.project)?;
+    program::run(session, &options.arguments, &secrets).await
+}
+
+/// Returns the names of the variables that hold the URLs of the project's stages.
+fn url_variables(project: &Path) -> anyhow::Result<Vec<String>> {
+    let file = SettingsFile::load(project)?;
+    let stages = file.iter().flat_map(SettingsFile::stages);
+    let providers = stages.map(|(_, settings)| settings.provider());
+    let named = providers.filter_map(|provider| match provider {
+        Some(StageProvider::Url { variable }) => Some(variable.clone()),
+        _ => None,
+    });
+    Ok(named.collect())
 }
 
 /// Makes sure that the operator wants what the question says.

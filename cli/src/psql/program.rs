@@ -1,13 +1,13 @@
 //! The process of psql, with the environment of a session.
 
-use std::io::ErrorKind as IoErrorKind;
-use std::io::Write as _;
+use std::io::{Error as IoError, ErrorKind as IoErrorKind, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use secrecy::ExposeSecret as _;
+use stagelink::one_line;
 use stagelink_pipeline::{PsqlRoots, PsqlSession};
 use tempfile::NamedTempFile;
 use tokio::process::Command;
@@ -17,37 +17,20 @@ use tokio::signal::ctrl_c;
 ///
 /// # Errors
 ///
-/// When psql is not installed or cannot be started, or no root certificates are found for it.
-pub(super) async fn run(session: PsqlSession, arguments: &[String]) -> anyhow::Result<ExitCode> {
-    let mut command = Command::new("psql");
-    command.args(arguments);
-    // A variable of libpq's in this environment may lead elsewhere, or ask less of the server.
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PG") && name != "PGPAGER" && name != "PGTZ" {
-            command.env_remove(name);
-        }
-    }
-    for (name, value) in &session.variables {
-        command.env(name, value.expose_secret());
-    }
+/// When psql is not installed or cannot be started, no root certificates are found for it, or a
+/// session that was to be read-only is not.
+pub(super) async fn run(
+    session: PsqlSession,
+    arguments: &[String],
+    secrets: &[String],
+) -> anyhow::Result<ExitCode> {
     // The file is removed when psql has ended.
     let roots = roots_file(&session.roots)?;
-    match (&session.roots, &roots) {
-        (_, Some(file)) => {
-            command.env("PGSSLROOTCERT", file.path());
-        }
-        (PsqlRoots::System, None) => {
-            command.env("PGSSLROOTCERT", system_roots());
-        }
-        _ => {}
+    if session.is_read_only {
+        ensure_read_only(command(&session, roots.as_ref(), secrets)).await?;
     }
-    let mut child = command.spawn().map_err(|error| match error.kind() {
-        IoErrorKind::NotFound => anyhow!(
-            "psql is not installed, or not on the PATH: install PostgreSQL's client programs (Debian: \
-             `apt-get install postgresql-client`; macOS: `brew install libpq`)"
-        ),
-        _ => anyhow::Error::new(error).context("could not start psql"),
-    })?;
+    let mut command = command(&session, roots.as_ref(), secrets);
+    let mut child = command.args(arguments).spawn().map_err(not_started)?;
     let status = loop {
         tokio::select! {
             status = child.wait() => break status.context("could not wait for psql")?,
@@ -60,6 +43,70 @@ pub(super) async fn run(session: PsqlSession, arguments: &[String]) -> anyhow::R
         code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
     ))
 }
+
+/// Returns psql with the environment of a session, without this process's variables that are no
+/// business of what psql starts: the other stages' secrets, which `secrets` names, and stagelink's.
+fn command(session: &PsqlSession, roots: Option<&NamedTempFile>, secrets: &[String]) -> Command {
+    let mut command = Command::new("psql");
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        // A variable of libpq's in this environment may lead elsewhere, or ask less of the server.
+        let is_of_libpq = text.starts_with("PG") && text != "PGPAGER" && text != "PGTZ";
+        let is_secret = text.starts_with("STAGELINK_")
+            || TOKENS.contains(&&*text)
+            || secrets.iter().any(|secret| *secret == *text);
+        if is_of_libpq || is_secret {
+            command.env_remove(name);
+        }
+    }
+    for (name, value) in &session.variables {
+        command.env(name, value.expose_secret());
+    }
+    match (&session.roots, roots) {
+        (_, Some(file)) => {
+            command.env("PGSSLROOTCERT", file.path());
+        }
+        (PsqlRoots::System, None) => {
+            command.env("PGSSLROOTCERT", system_roots());
+        }
+        _ => {}
+    }
+    command
+}
+
+/// Makes sure that the server has taken the setting of a read-only session. A proxy may drop it
+/// without a word, as PgBouncer does with `ignore_startup_parameters`.
+async fn ensure_read_only(mut psql: Command) -> anyhow::Result<()> {
+    let show = "SHOW default_transaction_read_only";
+    let asked = psql
+        .args(["-X", "-w", "-At", "-c", show])
+        .stdin(Stdio::null());
+    let output = asked.output().await.map_err(not_started)?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        bail!("psql could not connect: {}", one_line(words.trim()));
+    }
+    match output.stdout.trim_ascii() {
+        b"on" => Ok(()),
+        _ => bail!(
+            "psql was not opened: the session would not be read-only, since a proxy in front of the \
+             database drops that setting; use the URL of the database itself, or add --write"
+        ),
+    }
+}
+
+fn not_started(error: IoError) -> anyhow::Error {
+    match error.kind() {
+        IoErrorKind::NotFound => anyhow!(
+            "psql is not installed, or not on the PATH: install PostgreSQL's client programs (Debian: \
+             `apt-get install postgresql-client`; macOS: `brew install libpq`)"
+        ),
+        _ => anyhow::Error::new(error).context("could not start psql"),
+    }
+}
+
+/// Variables that are secrets for other programs.
+const TOKENS: [&str; 3] = ["DATABASE_URL", "HEROKU_API_KEY", "NETLIFY_AUTH_TOKEN"];
 
 fn roots_file(roots: &PsqlRoots) -> anyhow::Result<Option<NamedTempFile>> {
     let PsqlRoots::Pem(pem) = roots else {

@@ -53,10 +53,6 @@ const FORMER: &[&str] = &["STAGELINK_SEALED"];
 /// function may hold them.
 const READ_ELSEWHERE: &[&str] = &[
     "STAGELINK_BUILT_FOR_PULL_REQUEST",
-    "STAGELINK_CREDENTIALS_DEVELOPMENT",
-    "STAGELINK_CREDENTIALS_PRODUCTION",
-    "STAGELINK_CREDENTIALS_REVIEW",
-    "STAGELINK_CREDENTIALS_STAGING",
     "STAGELINK_CACHE",
     "STAGELINK_CLI_CHECK",
     "STAGELINK_POSTGRES",
@@ -196,7 +192,17 @@ impl fmt::Display for Unknown {
 }
 
 fn is_known(name: &str) -> bool {
-    is_read(name) || READ_ELSEWHERE.contains(&name)
+    is_read(name) || READ_ELSEWHERE.contains(&name) || is_of_a_stage(name)
+}
+
+/// Returns whether the printed commands of `stagelink link` may read a variable of this name: the
+/// credentials of a stage, with the stage's name in capitals.
+fn is_of_a_stage(name: &str) -> bool {
+    let stage = name.strip_prefix("STAGELINK_CREDENTIALS_");
+    stage.is_some_and(|stage| {
+        let is_of_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        stage.starts_with(|c: char| c.is_ascii_uppercase()) && stage.chars().all(is_of_name)
+    })
 }
 
 /// Finds the nearest name that the SDK reads, within a distance.

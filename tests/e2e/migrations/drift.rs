@@ -126,3 +126,52 @@ async fn command_shows_differences_and_accepts_them() {
     assert_eq!(code, Some(0), "{error}");
     assert_eq!(run(&[]).await.0, Some(0));
 }
+
+#[tokio::test]
+async fn settings_of_a_role_are_no_drift() {
+    let project = Project::with(&[(
+        "V1__a.sql",
+        "CREATE TABLE a (at timestamptz DEFAULT '2026-01-01 00:00+00', b int); \
+         CREATE VIEW seen AS SELECT at AS \"when\" FROM a; \
+         CREATE TABLE p (at timestamptz) PARTITION BY RANGE (at); \
+         CREATE TABLE p1 PARTITION OF p FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');",
+    )])
+    .await;
+    project.applied().await;
+    for setting in [
+        "timezone = 'America/New_York'",
+        "datestyle = 'SQL, DMY'",
+        "quote_all_identifiers = on",
+    ] {
+        project
+            .run(&format!("ALTER ROLE CURRENT_USER SET {setting}"))
+            .await;
+    }
+    let found = differences(&project).await;
+    project.run("ALTER ROLE CURRENT_USER RESET ALL").await;
+    assert!(found.is_empty(), "{found:?}");
+}
+
+/// Postgres prints what a function of the catalog finds now, and not as the transaction sees it.
+#[tokio::test]
+async fn function_that_is_dropped_meanwhile_ends_nothing() {
+    let project = Project::with(&[(
+        "V1__a.sql",
+        "CREATE TABLE a (b int); CREATE VIEW seen AS SELECT b FROM a; \
+         CREATE FUNCTION gone(int) RETURNS int LANGUAGE sql AS 'SELECT 1';",
+    )])
+    .await;
+    project.applied().await;
+    let drop_function =
+        project.run("BEGIN; LOCK TABLE a; DROP FUNCTION gone(int); SELECT pg_sleep(1.2); COMMIT");
+    let compare = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        drift(&project.stage()).await
+    };
+    let (_, compared) = tokio::join!(drop_function, compare);
+    // It waits for the view's table, and then finds the function or not.
+    assert!(
+        matches!(compared, Ok(Drift::Compared { .. })),
+        "{compared:?}"
+    );
+}

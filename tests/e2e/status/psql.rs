@@ -15,7 +15,8 @@ impl Project {
         let folder = self.folder.path().join("bin");
         fs::create_dir(&folder).expect("a folder");
         let program = folder.join("psql");
-        let script = "#!/bin/sh\nenv | grep '^PG' | grep -v '^PGPASSWORD=' | sort\n\
+        let script = "#!/bin/sh\ncase \"$*\" in *'SHOW default_transaction_read_only') \
+                      echo \"${READ_ONLY_SESSION-on}\"; exit 0;; esac\nenv | grep '^PG' | grep -v '^PGPASSWORD=' | sort\n\
                       [ -n \"$PGPASSWORD\" ] && echo has a password\nexit 7\n";
         fs::write(&program, script).expect("a program");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a program");
@@ -149,6 +150,45 @@ async fn environment_of_psql_demands_the_proof_and_nothing_of_the_operators_weak
     }
     for name in ["PGHOSTADDR", "PGSERVICE", "PGREQUIREAUTH"] {
         assert!(!run.output.contains(name), "{}", run.output);
+    }
+    // A proxy that drops the setting of a read-only session.
+    project.set("READ_ONLY_SESSION", "off");
+    let run = project.run(&["psql", "production"]).await;
+    assert_eq!(run.code, Some(1), "{}", run.errors);
+    assert!(
+        run.errors.contains("would not be read-only"),
+        "{}",
+        run.errors
+    );
+    let run = project
+        .run(&["psql", "production", "--write", "--yes"])
+        .await;
+    assert_eq!(run.code, Some(7), "{}", run.errors);
+}
+
+#[tokio::test]
+async fn environment_of_psql_holds_no_secret_of_other_programs() {
+    let mut project = Project::new().await;
+    project.mark().await;
+    for name in [
+        "NETLIFY_AUTH_TOKEN",
+        "STAGELINK_CREDENTIALS",
+        "DATABASE_URL",
+    ] {
+        project.set(name, CANARY);
+    }
+    let run = project
+        .run(&["psql", "staging", "--", "-Xc", "\\! env | cut -d= -f1"])
+        .await;
+    assert_eq!(run.code, Some(0), "{}", run.errors);
+    assert!(run.output.contains("PGDATABASE"), "{}", run.output);
+    for name in [
+        "NETLIFY_AUTH_TOKEN",
+        "STAGELINK_",
+        "DATABASE_URL",
+        "HEROKU_API_KEY",
+    ] {
+        assert!(!run.output.contains(name), "{name}");
     }
 }
 

@@ -35,12 +35,15 @@ impl KeptSnapshot {
              'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM {table}"
         );
         let rows = client.query_typed(&read, &[]).await?;
-        Ok(rows.first().and_then(|row| {
-            Some(Self {
-                snapshot: serde_json::from_str(row.get(0)).ok()?,
-                history: row.get(1),
-                kept_at: row.get(2),
-            })
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        let snapshot = serde_json::from_str(row.try_get(0)?).ok();
+        let (history, kept_at) = (row.try_get(1)?, row.try_get(2)?);
+        Ok(snapshot.map(|snapshot| Self {
+            snapshot,
+            history,
+            kept_at,
         }))
     }
 

@@ -45,19 +45,25 @@ impl SchemaSnapshot {
         let ended = client.batch_execute("ROLLBACK").await;
         let rows = rows?;
         ended?;
-        let objects = rows.into_iter().map(|row| {
-            let mut definition: String = row.get("definition");
-            if let Some(query) = row.get::<_, Option<String>>("query") {
+        let mut objects = Vec::new();
+        for row in rows {
+            // The functions that print an object return NULL where another session has dropped it.
+            let text = |column: &str| row.try_get::<_, Option<String>>(column);
+            let (Some(kind), Some(name)) = (text("kind")?, text("name")?) else {
+                continue;
+            };
+            let mut definition = text("definition")?.unwrap_or_default();
+            if let Some(query) = text("query")? {
                 definition = format!("{definition} {}", without_qualifiers(&query));
             }
-            SchemaObject {
-                kind: row.get("kind"),
-                name: row.get("name"),
-                owner: row.get("owner"),
+            objects.push(SchemaObject {
+                kind,
+                name,
+                owner: text("owner")?.unwrap_or_default(),
                 definition: definition.trim().to_owned(),
-            }
-        });
-        Ok(objects.collect())
+            });
+        }
+        Ok(objects.into_iter().collect())
     }
 
     /// Returns the objects, in the order of kind and name.
@@ -115,11 +121,16 @@ impl FromIterator<SchemaObject> for SchemaSnapshot {
     }
 }
 
-/// Names are printed with their schema, but for those of the catalog. A table that is locked for
-/// longer is not waited for, since others would wait behind.
+/// Names are printed with their schema, but for those of the catalog, and values in one form, whatever
+/// the role or database sets. A table that is locked for longer is not waited for, since others would
+/// wait behind.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
      SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = '2s'; \
-     SET LOCAL statement_timeout = '20s'";
+     SET LOCAL statement_timeout = '20s'; SET LOCAL TimeZone = 'UTC'; \
+     SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres'; \
+     SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; \
+     SET LOCAL quote_all_identifiers = off; SET LOCAL standard_conforming_strings = on; \
+     SET LOCAL lc_monetary = 'C'; SET LOCAL xmloption = 'content'";
 
 #[cfg(test)]
 pub(super) mod tests {

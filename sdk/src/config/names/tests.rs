@@ -271,9 +271,21 @@ fn lists_hold_each_name_that_the_repository_mentions() {
         missing.is_empty(),
         "sdk/src/config/names.rs lists no {missing:?}"
     );
-    // The names of credentials per stage are put together.
-    let is_mentioned =
-        |name: &str| name.starts_with("STAGELINK_CREDENTIALS_") || mentioned.contains_key(name);
-    let gone: Vec<_> = known().filter(|name| !is_mentioned(name)).collect();
+    let gone: Vec<_> = known()
+        .filter(|name| !mentioned.contains_key(*name))
+        .collect();
     assert!(gone.is_empty(), "the repository mentions no {gone:?}");
+}
+
+#[test]
+fn credentials_of_a_stage_of_ones_own_are_known() {
+    for name in ["PRODUCTION", "QA_2"] {
+        assert!(is_known(&format!("STAGELINK_CREDENTIALS_{name}")));
+    }
+    for name in ["", "qa", "2", "QA-2"] {
+        assert!(
+            !is_known(&format!("STAGELINK_CREDENTIALS_{name}")),
+            "{name}"
+        );
+    }
 }
