@@ -1,5 +1,6 @@
 //! A file's SQL as it runs: its statements, in a transaction or without one.
 
+use crate::migrations::class::changes_rows;
 use crate::migrations::file::MigrationFile;
 use crate::migrations::statement::{ConcurrentIndex, Statement, split_statements};
 
@@ -112,16 +113,6 @@ impl Script {
     }
 }
 
-/// Returns whether a statement changes rows, which Postgres does in a transaction as well.
-fn changes_rows(statement: &Statement) -> bool {
-    ["INSERT", "UPDATE", "DELETE", "MERGE"]
-        .iter()
-        .any(|word| statement.has(&[word]))
-        && ["INSERT", "UPDATE", "DELETE", "MERGE", "WITH"]
-            .iter()
-            .any(|word| statement.begins(&[word]))
-}
-
 /// The instruction by which a file wants no transaction.
 const NO_TRANSACTION: &str = "-- stagelink: no transaction";
 
@@ -222,6 +213,11 @@ mod tests {
             ),
             (
                 "-- stagelink: no transaction\nWITH c AS (SELECT 1) DELETE FROM a;",
+                &["would change them again"],
+            ),
+            (
+                "-- stagelink: no transaction\nCREATE TABLE b AS WITH c AS (DELETE FROM a RETURNING *) \
+                 SELECT * FROM c;",
                 &["would change them again"],
             ),
             ("DISCARD ALL;", &["line 1: DISCARD does not belong"]),

@@ -20,7 +20,10 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
         draft.add(UNKNOWN_STATEMENT, node);
         return;
     };
-    if child(node, SyntaxKind::IF_EXISTS).is_some() && draft.scope.is_unknown(&table) {
+    if child(node, SyntaxKind::IF_EXISTS).is_some()
+        && draft.scope.is_unknown(&table)
+        && !draft.scope.is_unresolvable(&table)
+    {
         draft.dismiss_all("there is none of that name");
         draft.fits_both = true;
         return;

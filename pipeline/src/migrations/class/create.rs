@@ -27,7 +27,8 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
         K::CREATE_TABLE_AS | K::SELECT_INTO | K::CREATE_MATERIALIZED_VIEW => {
             query::lock_relations(draft, node);
             draft.is_long = !query::relations(node).is_empty();
-            if query::runs_code(draft.scope, node) {
+            let is_prepared = find(node, K::EXECUTE).is_some();
+            if is_prepared || query::runs_code(draft.scope, node) {
                 draft.add(RUNS_CODE, node);
             }
         }
@@ -35,7 +36,9 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
             query::lock_relations(draft, node);
             let view = created(node);
             let exists = view.as_ref().is_none_or(|view| {
-                !draft.scope.facts.is_known() || draft.scope.relation(view).is_some()
+                !draft.scope.facts.is_known()
+                    || draft.scope.is_unresolvable(view)
+                    || draft.scope.relation(view).is_some()
             });
             replace(draft, node, exists);
             if let Some(view) = view.filter(|_| exists && child(node, K::OR_REPLACE).is_some()) {
@@ -113,20 +116,19 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
         return scope.create_temporary(&name);
     }
     let name = scope.creation_name(&name);
-    let is_conditional = child(node, K::IF_NOT_EXISTS).is_some();
-    if !(is_conditional && scope.relation(&name).is_some()) {
+    let may_exist = child(node, K::IF_NOT_EXISTS).is_some() || child(node, K::OR_REPLACE).is_some();
+    let is_unclear = !scope.facts.is_known() && child(node, K::OR_REPLACE).is_some()
+        || scope.is_unresolvable(&name);
+    if !(may_exist && (is_unclear || scope.has(&name))) {
         scope.create(&name);
     }
 }
 
-/// Returns whether the statement creates a temporary table, view or sequence.
+/// Returns whether the statement creates a temporary table, view or sequence. The keyword is a part of
+/// the statement: in a name it says nothing.
 fn is_temporary(node: &SyntaxNode) -> bool {
-    use SyntaxKind as K;
-    let parts = node.descendants_with_tokens();
-    let kinds = parts.filter_map(|part| Some(part.as_token()?.kind()));
-    let mut before_name =
-        kinds.take_while(|kind| !matches!(kind, K::AS_KW | K::L_PAREN | K::FROM_KW));
-    before_name.any(|kind| matches!(kind, K::TEMP_KW | K::TEMPORARY_KW))
+    let is_given = |node: &SyntaxNode| child(node, SyntaxKind::TEMP).is_some();
+    is_given(node) || find(node, SyntaxKind::INTO_CLAUSE).is_some_and(|into| is_given(&into))
 }
 
 /// Returns the name of the object that the statement creates.

@@ -1,6 +1,6 @@
 //! Statements that read or change rows.
 
-use squawk_syntax::{SyntaxKind, SyntaxNode};
+use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
 
 use super::draft::Draft;
 use super::lock::LockMode;
@@ -8,7 +8,7 @@ use super::query;
 use super::rules::{BACKFILL, DATA_CHANGE, RUNS_CODE, UNKNOWN_STATEMENT};
 use super::scope::Scope;
 use super::syntax::{child, child_name, columns, holds, name_under};
-use crate::migrations::statement::ObjectName;
+use crate::migrations::statement::{ObjectName, Statement};
 
 pub(super) fn is_query(kind: SyntaxKind) -> bool {
     use SyntaxKind as K;
@@ -28,23 +28,60 @@ pub(super) fn is_query(kind: SyntaxKind) -> bool {
 
 /// Judges the statement, with the changes that its `WITH` makes.
 pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
-    let mut changes = false;
-    for part in node.descendants() {
-        changes |= judge_part(draft, &part);
-        if part.kind() == SyntaxKind::LOCKING_CLAUSE {
-            draft.add(DATA_CHANGE, &part);
-            for table in query::relations(node) {
-                draft.lock(&table, LockMode::RowShare, false);
-                draft.relax(&table);
-            }
-        }
-    }
+    let changes = judge_parts(draft, node);
     query::lock_relations(draft, node);
     draft.is_long |= !query::relations(node).is_empty();
     if query::runs_code(draft.scope, node) {
         draft.add(RUNS_CODE, node);
     }
     draft.fits_both = !changes;
+}
+
+/// Judges the parts of a statement of any kind that change or lock rows. Returns whether one changes
+/// them.
+pub(super) fn judge_parts(draft: &mut Draft<'_>, node: &SyntaxNode) -> bool {
+    let mut changes = false;
+    for part in parts_that_run(node) {
+        changes |= judge_part(draft, &part);
+        if part.kind() == SyntaxKind::LOCKING_CLAUSE {
+            draft.add(DATA_CHANGE, &part);
+            let tables = query::relations(node);
+            for table in &tables {
+                draft.lock(table, LockMode::RowShare, false);
+            }
+            if tables
+                .iter()
+                .all(|table| draft.scope.size(table).is_small())
+            {
+                draft.relax_part(&part, "the tables are small");
+            }
+        }
+    }
+    changes
+}
+
+/// Returns the nodes of a statement that run with it: those of the body of a function or a rule run
+/// later, and `EXPLAIN` only shows a plan.
+fn parts_that_run(node: &SyntaxNode) -> Vec<SyntaxNode> {
+    use SyntaxKind as K;
+    let runs_later = match node.kind() {
+        K::CREATE_FUNCTION | K::CREATE_PROCEDURE | K::CREATE_RULE => true,
+        K::EXPLAIN => !holds(node, K::ANALYZE_KW),
+        _ => false,
+    };
+    if runs_later {
+        return Vec::new();
+    }
+    let below = node.children().flat_map(|one| parts_that_run(&one));
+    std::iter::once(node.clone()).chain(below).collect()
+}
+
+/// Returns whether a statement changes rows as it runs, whatever its kind.
+pub(crate) fn changes_rows(statement: &Statement) -> bool {
+    use SyntaxKind as K;
+    let root = SourceFile::parse(&statement.text).syntax_node();
+    let mut parts = parts_that_run(&root).into_iter().map(|one| one.kind());
+    parts.any(|kind| matches!(kind, K::INSERT | K::UPDATE | K::DELETE | K::MERGE))
 }
 
 /// Judges a part that changes rows. Returns whether it does.
@@ -99,7 +136,8 @@ fn judge_change(draft: &mut Draft<'_>, part: &SyntaxNode, table: &ObjectName, is
     draft.lock(table, LockMode::RowExclusive, false);
     draft.is_long |= !is_small;
     if is_small {
-        draft.relax(table);
+        let because = format!("{} is small", scope.resolve(table));
+        draft.relax_part(part, &because);
     }
 }
 

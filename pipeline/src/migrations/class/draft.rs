@@ -121,6 +121,15 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Removes the findings about a lock that lasts in a part of the statement, whose tables are
+    /// small. Other parts may change other tables.
+    pub(super) fn relax_part(&mut self, part: &SyntaxNode, because: &str) {
+        let range = range_of(part);
+        self.dismiss_where(because, |found| {
+            found.rule.is_about_duration && range.contains(&found.range.start)
+        });
+    }
+
     fn dismiss_where(&mut self, because: &str, is_wrong: impl Fn(&Found) -> bool) {
         let (wrong, right) = std::mem::take(&mut self.found)
             .into_iter()

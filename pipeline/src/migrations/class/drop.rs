@@ -88,7 +88,10 @@ fn dropped(node: &SyntaxNode) -> Vec<ObjectName> {
 
 fn is_missing(draft: &Draft<'_>, name: &ObjectName) -> bool {
     let scope = draft.scope;
-    scope.facts.is_known() && scope.relation(name).is_none() && !scope.is_new(name)
+    scope.facts.is_known()
+        && !scope.is_unresolvable(name)
+        && scope.relation(name).is_none()
+        && !scope.is_new(name)
 }
 
 /// A dropped table's foreign keys take their triggers off the tables at the other end.
@@ -119,10 +122,7 @@ fn index(draft: &mut Draft<'_>, node: &SyntaxNode, names: &[ObjectName]) {
     };
     let mut is_needed = false;
     for name in names {
-        let full = draft
-            .scope
-            .facts
-            .resolve_index(name, &draft.scope.facts.search_path);
+        let full = draft.scope.resolve_index(name);
         let table = full
             .as_ref()
             .and_then(|index| draft.scope.facts.table_of_index(index));

@@ -11,6 +11,7 @@ mod drop;
 mod facts;
 mod file;
 mod lock;
+mod objects;
 mod other;
 mod proofs;
 mod query;
@@ -26,6 +27,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+pub(crate) use self::data::changes_rows;
 pub use self::facts::ColumnFacts;
 pub use self::facts::ConstraintFacts;
 pub use self::facts::ConstraintKind;

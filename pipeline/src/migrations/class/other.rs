@@ -123,22 +123,47 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
     if node.kind() == K::RESET && is_of_path {
         scope.reset_search_path();
     }
-    if node.kind() == K::SET && is_of_path && sets.is_some() {
+    let sets_schema = node.kind() == K::SET && sets.is_none() && holds(node, K::SCHEMA_KW);
+    if node.kind() == K::SET && (sets_schema || (is_of_path && sets.is_some())) {
         if has_default(node) {
             return scope.reset_search_path();
         }
-        let mut path: Vec<String> = Vec::new();
-        for value in node.descendants() {
-            match value.kind() {
-                K::CONFIG_VALUE_NAME => {
-                    path.extend(super::syntax::object_name(&value).map(|name| name.name));
-                }
-                K::LITERAL => path.push(value.text().to_string().trim_matches('\'').to_owned()),
-                _ => {}
-            }
+        match schemas(node) {
+            Some(path) => scope.set_search_path(path),
+            None => scope.lose_search_path(),
         }
-        scope.set_search_path(path);
     }
+}
+
+/// Returns the schemas that a `SET` names; `None` where one cannot be read.
+fn schemas(node: &SyntaxNode) -> Option<Vec<String>> {
+    use SyntaxKind as K;
+    let mut path = Vec::new();
+    for value in node.descendants() {
+        match value.kind() {
+            K::CONFIG_VALUE_NAME => path.push(super::syntax::object_name(&value)?.name),
+            K::LITERAL => {
+                let text = value.text().to_string();
+                let inner = text.trim().strip_prefix('\'')?.strip_suffix('\'')?;
+                path.push(inner.replace("''", "'"));
+            }
+            _ => {}
+        }
+    }
+    (!path.is_empty()).then_some(path)
+}
+
+/// Returns whether a statement that is no `SET` may change the search path: by `set_config`, or by a
+/// block of code.
+pub(super) fn may_change_search_path(node: &SyntaxNode) -> bool {
+    use SyntaxKind as K;
+    let runs = super::data::is_query(node.kind())
+        || matches!(
+            node.kind(),
+            K::DO | K::CALL | K::EXECUTE | K::CREATE_TABLE_AS
+        );
+    let text = || node.text().to_string().to_ascii_lowercase();
+    runs && text().contains("search_path")
 }
 
 /// Returns whether the value of a `SET` is `DEFAULT`.
@@ -184,7 +209,7 @@ fn reindex(draft: &mut Draft<'_>, node: &SyntaxNode) {
     let mut tables = names_under(node, &[K::TABLE_NAME_REF]);
     let facts = draft.scope.facts;
     for index in names_under(node, &[K::INDEX_REF]) {
-        let index = facts.resolve_index(&index, &facts.search_path);
+        let index = draft.scope.resolve_index(&index);
         tables.extend(index.and_then(|index| facts.table_of_index(&index).cloned()));
     }
     for table in &tables {

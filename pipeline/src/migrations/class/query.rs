@@ -101,6 +101,36 @@ pub(super) fn lock_relations(draft: &mut Draft<'_>, node: &SyntaxNode) {
     }
 }
 
+/// Returns the called functions, in lower case and without `pg_catalog`. Forms with keywords, such as
+/// `EXISTS` and `EXTRACT`, are left out.
+pub(super) fn called(node: &SyntaxNode) -> Vec<String> {
+    let calls = node
+        .descendants()
+        .filter(|one| one.kind() == SyntaxKind::CALL_EXPR);
+    let names = calls.filter_map(|call| function_name(&call));
+    let last = names.map(|name| match name.rsplit_once('.') {
+        Some((_, last)) => last.trim().trim_matches('"').to_owned(),
+        None => name,
+    });
+    last.collect()
+}
+
+/// Returns the name of a called function as it is spelled, in lower case.
+pub(super) fn function_name(call: &SyntaxNode) -> Option<String> {
+    let function = call.children().next()?;
+    let is_name = matches!(
+        function.kind(),
+        SyntaxKind::NAME_REF | SyntaxKind::FIELD_EXPR
+    );
+    let name = function.text().to_string().to_ascii_lowercase();
+    is_name.then(|| name.trim().to_owned())
+}
+
+/// Returns whether a function of Postgres of this name changes nothing.
+pub(super) fn is_harmless(name: &str) -> bool {
+    HARMLESS.contains(&name)
+}
+
 /// Returns whether the query calls a function that may do anything: one that is not known, or that has
 /// the name of one of the database's own.
 pub(super) fn runs_code(scope: &Scope<'_>, node: &SyntaxNode) -> bool {

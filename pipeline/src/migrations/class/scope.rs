@@ -10,6 +10,10 @@ use crate::migrations::statement::ObjectName;
 /// The schema of a session's temporary tables, which comes before those of the search path.
 const TEMPORARY: &str = "pg_temp";
 
+/// The schema of names without one after a change of the search path that cannot be followed. No
+/// schema has this name.
+const SOMEWHERE: &str = "";
+
 /// The names that a run's earlier statements created, dropped or renamed.
 #[derive(Debug)]
 pub(super) struct Scope<'a> {
@@ -120,6 +124,11 @@ impl<'a> Scope<'a> {
         found.unwrap_or_else(|| self.creation_name(name))
     }
 
+    /// Returns the name of an index with the schema in which Postgres finds it.
+    pub(super) fn resolve_index(&self, index: &ObjectName) -> Option<ObjectName> {
+        self.facts.resolve_index(index, &self.search_path)
+    }
+
     /// Returns the name with the schema in which Postgres creates it.
     pub(super) fn creation_name(&self, name: &ObjectName) -> ObjectName {
         match (&name.schema, self.search_path.first()) {
@@ -127,6 +136,20 @@ impl<'a> Scope<'a> {
             (None, Some(schema)) => ObjectName::in_schema(schema, &name.name),
             (None, None) => ObjectName::in_schema("public", &name.name),
         }
+    }
+
+    /// Returns whether the name has no schema, and those in which it is looked up are not known.
+    pub(super) fn is_unresolvable(&self, name: &ObjectName) -> bool {
+        self.full(name).schema.as_deref() == Some(SOMEWHERE) && !self.is_new(name)
+    }
+
+    /// Returns whether the database has a table, a view, a sequence or an index of that name, which
+    /// the run has not dropped.
+    pub(super) fn has(&self, name: &ObjectName) -> bool {
+        let name = self.resolve(name);
+        let is_there =
+            self.facts.relations.contains_key(&name) || self.facts.table_of_index(&name).is_some();
+        is_there && !self.dropped.contains(&name) && !self.gone.contains(&name)
     }
 
     /// Returns whether the same file creates the object: no code of before uses it.
@@ -271,6 +294,11 @@ impl<'a> Scope<'a> {
             _ => name,
         };
         self.search_path = path.into_iter().map(schema).collect();
+    }
+
+    /// Records a change of the search path that cannot be followed.
+    pub(super) fn lose_search_path(&mut self) {
+        self.search_path = vec![SOMEWHERE.to_owned()];
     }
 
     pub(super) fn reset_search_path(&mut self) {

@@ -3,17 +3,14 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
+use squawk_syntax::{SourceFile, SyntaxKind};
 
 use super::draft::{Draft, Found};
 use super::facts::TargetFacts;
 use super::lock::{LockMode, TableLock};
-use super::rules::{
-    RUNS_CODE, Rule, SYNTAX_ERROR, TRANSACTION_CONTROL, UNKNOWN_STATEMENT, UNKNOWN_TABLE,
-};
+use super::rules::{Rule, SYNTAX_ERROR, TRANSACTION_CONTROL, UNKNOWN_TABLE};
 use super::scope::Scope;
-use super::syntax::names_under;
-use super::{Class, alter_table, create, data, drop, other, squawk};
+use super::{Class, alter_table, create, data, drop, objects, other, squawk};
 use crate::migrations::statement::{ObjectName, Statement};
 
 /// The class of a statement, with the reasons and the locks.
@@ -107,8 +104,12 @@ pub(super) fn judge_in(statement: &Statement, scope: &mut Scope<'_>) -> Judgemen
         kind if data::is_query(kind) => data::judge(&mut draft, &node),
         _ => other::judge(&mut draft, &node),
     }
+    // CREATE TABLE AS, for one, runs a query whose WITH may change rows.
+    if !data::is_query(node.kind()) && data::judge_parts(&mut draft, &node) {
+        draft.fits_both = false;
+    }
     add_unknown_tables(&mut draft, whole);
-    let objects = objects(&draft, &node);
+    let objects = objects::of(&draft, &node);
     let judgement = Judgement {
         objects,
         ..finish(draft)
@@ -118,6 +119,9 @@ pub(super) fn judge_in(statement: &Statement, scope: &mut Scope<'_>) -> Judgemen
         kind if create::is_creation(kind) => create::apply(scope, &node),
         kind if drop::is_drop(kind) => drop::apply(scope, &node),
         _ => other::apply(scope, &node),
+    }
+    if other::may_change_search_path(&node) {
+        scope.lose_search_path();
     }
     judgement
 }
@@ -191,42 +195,4 @@ fn add_unknown_tables(draft: &mut Draft<'_>, whole: Range<usize>) {
         draft.add_at(UNKNOWN_TABLE, whole);
         draft.fits_both = false;
     }
-}
-
-/// Returns the objects that a statement uses; `None` where its code is not known.
-fn objects(draft: &Draft<'_>, node: &SyntaxNode) -> Option<BTreeSet<ObjectName>> {
-    use SyntaxKind as K;
-    let hides_its_objects =
-        |one: &Found| matches!(one.rule.name, RUNS_CODE | UNKNOWN_STATEMENT | SYNTAX_ERROR);
-    if draft.found.iter().any(hides_its_objects) {
-        return None;
-    }
-    let kinds = [
-        K::AGGREGATE_NAME,
-        K::DOMAIN,
-        K::DOMAIN_REF,
-        K::FUNCTION_NAME,
-        K::FUNCTION_NAME_REF,
-        K::INDEX,
-        K::INDEX_REF,
-        K::PROCEDURE_NAME,
-        K::PROCEDURE_NAME_REF,
-        K::RELATION_NAME,
-        K::RELATION_NAME_REF,
-        K::ROUTINE_NAME,
-        K::ROUTINE_NAME_REF,
-        K::SEQUENCE,
-        K::SEQUENCE_REF,
-        K::TABLE_NAME,
-        K::TABLE_NAME_REF,
-        K::TABLE_RELATION_NAME,
-        K::TYPE_NAME,
-        K::TYPE_NAME_REF,
-        K::VIEW,
-        K::VIEW_REF,
-    ];
-    let named = names_under(node, &kinds);
-    let named = named.iter().map(|name| draft.scope.resolve(name));
-    let locked = draft.locks.iter().map(|lock| lock.table.clone());
-    Some(named.chain(locked).collect())
 }

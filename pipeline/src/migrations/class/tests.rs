@@ -1,7 +1,10 @@
 //! The table of statements with their classes and rules.
 
 mod anything;
+mod created;
+mod data;
 mod file;
+mod objects;
 mod surroundings;
 
 use super::facts::{ColumnFacts, ConstraintFacts, ConstraintKind, IndexFacts, RelationFacts};
