@@ -35,9 +35,10 @@ pub struct DoctorOptions {
     pub tokens: Vec<String>,
 
     /// The number of instances that the functions of a stage may have at once, each with a
-    /// connection: the reserved concurrency of AWS Lambda, or its default for an account.
-    #[arg(long, value_name = "INSTANCES", default_value_t = 1000)]
-    pub concurrency: u32,
+    /// connection: the reserved concurrency of AWS Lambda [default: 1000, its default for an account;
+    /// with --local none]
+    #[arg(long, value_name = "INSTANCES")]
+    pub concurrency: Option<u32>,
 
     /// Reports transactions that have lasted for longer.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]

@@ -61,9 +61,11 @@ fn code(report: &DoctorReport, is_strict: bool) -> u8 {
 async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
     let file = SettingsFile::load(&options.local.project)?;
     let stages = stages(options, file.as_ref())?;
-    let mut request = DoctorRequest::new()
-        .with_concurrency(options.concurrency)
-        .with_long_transaction(Duration::from_secs(options.long_transaction));
+    let mut request =
+        DoctorRequest::new().with_long_transaction(Duration::from_secs(options.long_transaction));
+    if let Some(instances) = options.concurrency {
+        request = request.with_concurrency(instances);
+    }
     let folder = project::migrations_folder(&options.local.project, file.as_ref());
     if folder.exists() {
         request = request.with_migrations(folder);

@@ -26,7 +26,8 @@ pub struct DoctorRequest {
     pub(super) heroku: Option<(ApiAccess, String)>,
     /// The tokens of functions, which the operator named.
     pub(super) tokens: Vec<(Stage, ApiAccess)>,
-    pub(super) concurrency: u32,
+    /// The number of instances, where the operator names one.
+    pub(super) concurrency: Option<u32>,
     pub(super) long_transaction: Duration,
     /// The options by which other commands find the same databases, with a space before them.
     pub(super) options: String,
@@ -55,7 +56,7 @@ impl DoctorRequest {
             contexts: Vec::new(),
             heroku: None,
             tokens: Vec::new(),
-            concurrency: DEFAULT_CONCURRENCY,
+            concurrency: None,
             long_transaction: Duration::from_secs(300),
             options: String::new(),
         }
@@ -124,10 +125,11 @@ impl DoctorRequest {
     }
 
     /// Sets the number of instances that the functions of a stage may have at once. The default is
-    /// 1,000, what AWS Lambda allows an account in a region by default.
+    /// 1,000, what AWS Lambda allows an account in a region by default; on the local clouds the
+    /// connections are not held against a default.
     #[must_use]
     pub fn with_concurrency(mut self, instances: u32) -> Self {
-        self.concurrency = instances;
+        self.concurrency = Some(instances);
         self
     }
 
@@ -157,4 +159,4 @@ impl Default for DoctorRequest {
 
 /// AWS Lambda's default limit of concurrent executions for an account in a region
 /// (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html, 2026-02).
-const DEFAULT_CONCURRENCY: u32 = 1_000;
+pub(super) const DEFAULT_CONCURRENCY: u32 = 1_000;

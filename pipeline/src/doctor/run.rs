@@ -24,7 +24,7 @@ use crate::doctor::migration_checks::{judge_files, judge_history};
 use crate::doctor::own_database::{self, Reached};
 use crate::doctor::reach;
 use crate::doctor::report::{CheckResult, DoctorReport, StageReport};
-use crate::doctor::request::{DoctorRequest, StageRequest};
+use crate::doctor::request::{DEFAULT_CONCURRENCY, DoctorRequest, StageRequest};
 use crate::doctor::server_checks::{
     judge_clock, judge_connections, judge_follower, judge_invalid_indexes, judge_long_transactions,
     judge_transaction_id_age, judge_version,
@@ -63,9 +63,9 @@ pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) 
         project.push(result(MIGRATION_FILES, judge_files(folder)));
     }
     let context = Context {
-        folder: folder.and_then(Result::ok),
+        folder: folder.map(|folder| folder.map_err(|_| UNUSABLE_FOLDER)),
         artifacts,
-        concurrency,
+        concurrency: concurrency.or(options.is_empty().then_some(DEFAULT_CONCURRENCY)),
         long_transaction,
         options,
         tell: &tell,
@@ -176,9 +176,11 @@ fn examine_site(
 
 /// The parts of a request that all stages share.
 struct Context<'a> {
-    folder: Option<MigrationFolder>,
+    /// The project's migrations, where it has a folder of them; or the reason why it cannot be used.
+    folder: Option<Result<MigrationFolder, &'static str>>,
     artifacts: Vec<(String, Option<MigrationList>)>,
-    concurrency: u32,
+    /// `None` on the local clouds, which limit no instances, unless the operator names a number.
+    concurrency: Option<u32>,
     long_transaction: Duration,
     options: String,
     tell: &'a (dyn Fn(&str) + Send + Sync),
@@ -282,6 +284,7 @@ async fn examine_stage(
     if let Some(folder) = &context.folder {
         match (&client, &server) {
             (Some(client), Ok(_)) => {
+                let folder = folder.as_ref().map_err(|reason| *reason);
                 checks.extend(examine_schema(client, folder, stage, context).await);
             }
             (_, Err(reason)) => checks.extend(context.not_checked_of_folder(reason)),
@@ -297,23 +300,33 @@ async fn examine_stage(
     (report(stage, Some(name), checks), Some(reached))
 }
 
-/// Examines the migrations of a database, and what they have made of it.
+/// Examines the migrations of a database, and what they have made of it. The schema is compared
+/// whether the folder of migrations can be used or not.
 async fn examine_schema(
     client: &Client,
-    folder: &MigrationFolder,
+    folder: Result<&MigrationFolder, &str>,
     stage: Stage,
     context: &Context<'_>,
 ) -> Vec<(Check, Verdict)> {
     let (stage, options) = (stage.as_str(), &*context.options);
-    let state = MigrationState::read_by(client, Some(folder));
-    let state = judge_answer(state, |state| judge_history(state, stage, options));
-    let mut checks = vec![(MIGRATIONS, state.await)];
-    if !context.artifacts.is_empty() {
-        let history = RecordedMigration::read_by(client, Some(folder));
-        let artifacts = judge_answer(history, |history| {
-            judge_artifacts(&context.artifacts, history, stage, options)
-        });
-        checks.push((ARTIFACTS, artifacts.await));
+    let mut checks = Vec::new();
+    match folder {
+        Ok(folder) => {
+            let state = MigrationState::read_by(client, Some(folder));
+            let state = judge_answer(state, |state| judge_history(state, stage, options));
+            checks.push((MIGRATIONS, state.await));
+            if !context.artifacts.is_empty() {
+                let history = RecordedMigration::read_by(client, Some(folder));
+                let artifacts = judge_answer(history, |history| {
+                    judge_artifacts(&context.artifacts, history, stage, options)
+                });
+                checks.push((ARTIFACTS, artifacts.await));
+            }
+        }
+        Err(reason) => {
+            let unmade = context.not_checked_of_folder(reason).into_iter();
+            checks.extend(unmade.filter(|(check, _)| *check != DRIFT));
+        }
     }
     let drift = judge_answer(compare(client), |drift| judge_drift(drift, stage, options));
     checks.push((DRIFT, drift.await));
@@ -366,6 +379,9 @@ const AFTER_CONNECT: [Check; 12] = [
     TRANSACTION_ID_AGE,
     INVALID_INDEXES,
 ];
+
+/// The reason why the checks that compare with the files of migrations are not made.
+const UNUSABLE_FOLDER: &str = "the migrations cannot be used: see migration-files";
 
 /// The longest time that the provider, the connection and the login take together.
 const LONGEST_WAY: Duration = Duration::from_secs(60);

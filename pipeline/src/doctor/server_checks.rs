@@ -33,11 +33,12 @@ pub(super) fn judge_follower(facts: &ConnectionFacts, server: Option<&ServerFact
     }
 }
 
-/// Judges the connection limit, its use, and the instances that functions may have.
+/// Judges the connection limit, its use, and the instances that functions may have: `None` where no
+/// number is known.
 pub(super) fn judge_connections(
     facts: &ConnectionFacts,
     server: &ServerFacts,
-    concurrency: u32,
+    concurrency: Option<u32>,
 ) -> Verdict {
     let limits = [
         ("the role", server.role_limit, server.role_sessions),
@@ -68,7 +69,9 @@ pub(super) fn judge_connections(
              pg_stat_activity` shows them, and pg_terminate_backend(pid) ends one",
         ));
     }
-    if !facts.is_pooled && i64::from(concurrency) > limit {
+    if let Some(concurrency) = concurrency.filter(|_| !facts.is_pooled)
+        && i64::from(concurrency) > limit
+    {
         findings.push(Finding::new(
             Level::Warning,
             format_args!(
@@ -85,6 +88,12 @@ pub(super) fn judge_connections(
         true => ", behind a pooler",
         false => "",
     };
+    if findings.is_empty() && concurrency.is_none() && !facts.is_pooled {
+        return Verdict::not_checked(format_args!(
+            "the local clouds have no number of instances to hold against the limit of {owner}, \
+             {limit}: --concurrency names one"
+        ));
+    }
     Verdict::of(
         findings,
         format_args!("{used} of {limit} in use, the limit of {owner}{pooled}"),
@@ -297,10 +306,30 @@ mod tests {
                 is_pooled,
                 ..connection()
             };
-            let verdict = judge_connections(&connection, &facts, concurrency);
+            let verdict = judge_connections(&connection, &facts, Some(concurrency));
             assert_eq!(verdict.findings().len(), count, "{verdict:?}");
             assert!(format!("{verdict:?}").contains(word), "{word}: {verdict:?}");
         }
+    }
+
+    #[test]
+    fn connections_without_a_number_of_instances_are_judged_by_their_use_alone() {
+        let facts = |role_sessions| ServerFacts {
+            role_limit: Some(20),
+            role_sessions,
+            ..server()
+        };
+        let verdict = judge_connections(&connection(), &facts(3), None);
+        assert!(
+            matches!(&verdict, Verdict::NotChecked(reason) if reason.contains("the local clouds")),
+            "{verdict:?}"
+        );
+        let verdict = judge_connections(&connection(), &facts(16), None);
+        assert_eq!(verdict.findings().len(), 1, "{verdict:?}");
+        assert!(
+            verdict.findings()[0].message.contains("16 of the 20"),
+            "{verdict:?}"
+        );
     }
 
     #[test]
