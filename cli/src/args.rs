@@ -261,7 +261,8 @@ pub struct LinkOptions {
     #[arg(long, conflicts_with_all = ["dry_run", "yes", "json"])]
     pub print: bool,
 
-    /// Prints one line of JSON to standard output, and the plan's tables to standard error.
+    /// Prints one line of JSON to standard output, for an error too, and the plan's tables to
+    /// standard error.
     #[arg(long)]
     pub json: bool,
 
@@ -357,16 +358,27 @@ pub struct CredentialsOptions {
 pub struct StageOptions {
     /// The stage, by its name in stagelink.toml, or review, development, staging or production. By
     /// default the value of STAGELINK_STAGE.
+    #[arg(value_name = "STAGE", conflicts_with = "stage")]
+    pub named_stage: Option<String>,
+
+    /// The stage, in place of STAGE. It excludes that.
     #[arg(long, value_name = "STAGE")]
     pub stage: Option<String>,
 
-    /// Prints one line of JSON instead of the table.
+    /// Prints one line of JSON instead of the table, for an error too.
     #[arg(long)]
     pub json: bool,
 
     /// The local clouds, in place of the variables of a provider.
     #[command(flatten)]
     pub local: LocalOptions,
+}
+
+impl StageOptions {
+    /// The stage that is named, in either way.
+    pub(crate) fn stage(&self) -> Option<&str> {
+        self.named_stage.as_deref().or(self.stage.as_deref())
+    }
 }
 
 /// The options that choose the local clouds of a running `stagelink dev`.

@@ -15,6 +15,7 @@ use stagelink_local::netlify_api::NetlifyApi;
 use stagelink_local::{Cloud, StageSite};
 
 use crate::args::LocalOptions;
+use crate::project;
 
 /// A running site: the variables of its functions by the written forms of their stages, and its
 /// clouds.
@@ -121,10 +122,14 @@ pub(crate) fn variables(
     let Some(port) = options.local else {
         return Ok(None);
     };
-    let Some(stage) = stage else {
-        bail!("name the local stage with --stage: staging or production");
-    };
     let mut site = running_site(&options.project, port)?;
+    let Some(stage) = stage else {
+        let stages = site.stages.keys();
+        // The written form is KIND/NAME for a stage with a name of its own.
+        let names = stages.map(|written| written.rsplit('/').next().unwrap_or(written));
+        let names: Vec<_> = names.collect();
+        bail!("name the local stage with --stage: {}", names.join(" or "));
+    };
     let names = site
         .stages
         .keys()
@@ -169,18 +174,12 @@ pub(crate) fn clouds(options: &LocalOptions) -> anyhow::Result<Option<LocalCloud
 
 /// Finds the running site of a project; 0 is any port.
 fn running_site(project: &Path, port: u16) -> anyhow::Result<RunningSite> {
-    let project = &project
+    let folder = project
         .canonicalize()
         .with_context(|| format!("could not open the project folder {}", project.display()))?;
-    let entries = fs::read_dir(folder(project))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let mut sites: Vec<RunningSite> = entries
-        .filter_map(|entry| serde_json::from_str(&fs::read_to_string(entry.path()).ok()?).ok())
-        .filter(RunningSite::is_running)
-        .filter(|site| port == 0 || site.port == port)
-        .collect();
+    let project = project::containing(&folder);
+    let mut sites = running_sites(project);
+    sites.retain(|site| port == 0 || site.port == port);
     match (sites.pop(), sites.as_slice()) {
         (Some(site), []) => Ok(site),
         (Some(site), others) => {
@@ -206,6 +205,31 @@ fn running_site(project: &Path, port: u16) -> anyhow::Result<RunningSite> {
                 project.display()
             );
         }
+    }
+}
+
+/// Returns the sites that run in a project.
+fn running_sites(project: &Path) -> Vec<RunningSite> {
+    let entries = fs::read_dir(folder(project))
+        .into_iter()
+        .flatten()
+        .flatten();
+    entries
+        .filter_map(|entry| serde_json::from_str(&fs::read_to_string(entry.path()).ok()?).ok())
+        .filter(RunningSite::is_running)
+        .collect()
+}
+
+/// Returns the advice to add `--local` as the end of a message, where it was not given and a site of
+/// the project runs; else nothing.
+pub(crate) fn hint(options: &LocalOptions) -> &'static str {
+    let is_running = || {
+        let folder = options.project.canonicalize().ok();
+        folder.is_some_and(|folder| !running_sites(project::containing(&folder)).is_empty())
+    };
+    match options.local.is_none() && is_running() {
+        true => "; a `stagelink dev` runs here: add --local",
+        false => "",
     }
 }
 
@@ -257,6 +281,29 @@ mod tests {
     }
 
     #[test]
+    fn running_site_is_found_from_a_folder_in_the_project() {
+        let project = tempfile::tempdir().unwrap();
+        let inside = project.path().join("functions/hello");
+        fs::create_dir_all(&inside).unwrap();
+        fs::create_dir(project.path().join(".git")).unwrap();
+        fs::write(project.path().join("Cargo.toml"), "[workspace]").unwrap();
+        let options = |local| LocalOptions {
+            local,
+            project: inside.clone(),
+        };
+        let found = || variables(&options(Some(0)), Some(Stage::STAGING));
+        let missing = found().unwrap_err().to_string();
+        let root = project.path().canonicalize().unwrap();
+        let words = format!("in the project folder {}: start", root.display());
+        assert!(missing.contains(&words), "{missing}");
+        assert_eq!(hint(&options(None)), "");
+        let _heroku = run(project.path(), 8888, std::process::id());
+        assert_eq!(found().unwrap().unwrap()["A"], "8888");
+        assert!(hint(&options(None)).contains("add --local"));
+        assert_eq!(hint(&options(Some(0))), "");
+    }
+
+    #[test]
     fn running_site_of_the_project_is_found_and_never_guessed() {
         let project = tempfile::tempdir().unwrap();
         let found = |local, stage| {
@@ -275,7 +322,8 @@ mod tests {
         );
         let heroku = run(project.path(), 8888, std::process::id());
         assert_eq!(found(Some(0), staging).unwrap().unwrap()["A"], "8888");
-        assert!(found(Some(0), None).unwrap_err().contains("--stage"));
+        let unnamed = found(Some(0), None).unwrap_err();
+        assert!(unnamed.ends_with("with --stage: staging"), "{unnamed}");
         let missing = found(Some(0), Some(Stage::REVIEW)).unwrap_err();
         assert!(
             missing.contains("has no stage review: it has staging"),

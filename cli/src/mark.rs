@@ -2,10 +2,11 @@
 
 use anyhow::bail;
 use serde::Serialize;
-use stagelink::{DatabaseInfo, StageMark};
+use stagelink::{DatabaseInfo, StageMark, one_line};
 
-use crate::args::MarkCommand;
-use crate::output::{print, print_json};
+use crate::args::{MarkCommand, StageOptions};
+use crate::migrate::error_json;
+use crate::output::{note, print, print_json};
 use crate::stage_database::{advised, database_of};
 use crate::table::Table;
 
@@ -21,9 +22,28 @@ pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
         | MarkCommand::Remove { options, .. }
         | MarkCommand::Set { options, .. } => options.clone(),
     };
-    let (stage, local) = (options.stage.as_deref(), &options.local);
-    let database = database_of(&[], stage, local).await?;
-    let found = match command {
+    let report = match mark(&command, &options).await {
+        Ok(report) => report,
+        Err(error) => {
+            if options.json {
+                print_json(&error_json(&error))?;
+            }
+            return Err(error);
+        }
+    };
+    if let Some(done) = report.done(&command) {
+        note(done);
+    }
+    if options.json {
+        return print_json(&report);
+    }
+    print(report.text(options.local.local.is_some()))
+}
+
+async fn mark(command: &MarkCommand, options: &StageOptions) -> anyhow::Result<Report> {
+    let stage = options.stage();
+    let database = database_of(&[], stage, &options.local).await?;
+    let found = match *command {
         MarkCommand::Show(_) => database.inspect().await,
         MarkCommand::Set { replace, .. } => {
             ensure_own_mark(&advised(database.inspect().await, stage)?, replace)?;
@@ -34,11 +54,7 @@ pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
             database.clear_stage_mark().await
         }
     };
-    let report = Report::of(&advised(found, stage)?);
-    if options.json {
-        return print_json(&report);
-    }
-    print(report.text(local.local.is_some()))
+    Ok(Report::of(&advised(found, stage)?))
 }
 
 /// Makes sure that no other stage loses its mark, unless that is wanted.
@@ -90,6 +106,19 @@ impl Report {
             proved_by: found.server_auth.to_string(),
             pin: found.pin.map(|pin| pin.to_string()),
             direct_tls: found.direct_tls,
+        }
+    }
+
+    /// Returns the change that a command has made.
+    fn done(&self, command: &MarkCommand) -> Option<String> {
+        let (database, server) = (one_line(&self.database), one_line(&self.server));
+        let place = format!("database {database} on {server}");
+        match command {
+            MarkCommand::Show(_) => None,
+            MarkCommand::Set { .. } => {
+                Some(format!("  {place} is now marked as stage {}'s", self.stage))
+            }
+            MarkCommand::Remove { .. } => Some(format!("  {place} has no stage mark now")),
         }
     }
 

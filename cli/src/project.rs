@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use stagelink_pipeline::SettingsFile;
+use stagelink_pipeline::{SETTINGS_FILE, SettingsFile};
 
 /// Returns the absolute path of a project's folder.
 ///
@@ -26,6 +26,23 @@ pub(crate) fn open(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(project)
 }
 
+/// Returns the folder of the project that a folder is in, as stagelink.toml is found: the nearest
+/// above it in its Git repository that has the file, or functions/ in a Cargo workspace. Else it is
+/// the folder itself. `folder` is absolute.
+pub(crate) fn containing(folder: &Path) -> &Path {
+    let Some(repository) = folder.ancestors().find(|above| above.join(".git").exists()) else {
+        return folder;
+    };
+    let is_project = |above: &&Path| {
+        above.join(SETTINGS_FILE).exists()
+            || (above.join("functions").is_dir() && above.join("Cargo.toml").exists())
+    };
+    let mut inside = folder
+        .ancestors()
+        .take_while(|above| above.starts_with(repository));
+    inside.find(is_project).unwrap_or(folder)
+}
+
 /// Returns the folder of a project's migrations: that of `stagelink.toml`, else `migrations`.
 pub(crate) fn migrations_folder(project: &Path, file: Option<&SettingsFile>) -> PathBuf {
     file.map_or_else(|| project.join("migrations"), SettingsFile::migrations)
@@ -42,6 +59,26 @@ mod tests {
         assert!(error.contains("stagelink new NAME"), "{error}");
         std::fs::create_dir(dir.path().join("functions")).unwrap();
         assert!(open(dir.path()).unwrap().is_absolute());
+    }
+
+    #[test]
+    fn project_is_found_from_a_folder_in_it_and_not_beyond_its_repository() {
+        let root = tempfile::tempdir().unwrap();
+        let shop = root.path().join("shop");
+        let function = shop.join("functions/hello");
+        std::fs::create_dir_all(&function).unwrap();
+        let is_found = || containing(&function) == shop;
+        std::fs::write(root.path().join("stagelink.toml"), "").unwrap();
+        std::fs::write(shop.join("Cargo.toml"), "[workspace]").unwrap();
+        // Without a repository nothing says where a project ends.
+        assert_eq!(containing(&function), function);
+        std::fs::create_dir(shop.join(".git")).unwrap();
+        assert!(is_found());
+        std::fs::remove_file(shop.join("Cargo.toml")).unwrap();
+        assert_eq!(containing(&function), function);
+        std::fs::write(shop.join("stagelink.toml"), "").unwrap();
+        assert!(is_found());
+        assert_eq!(containing(&shop), shop);
     }
 
     #[test]

@@ -43,8 +43,9 @@ pub(crate) async fn settings_of(
 ) -> anyhow::Result<Result<Settings, stagelink::Error>> {
     let found = variables_of(ignored, stage, local).await?;
     let settings = Settings::from_vars(found.variables.clone());
-    if settings.is_err() {
+    if let Err(error) = &settings {
         ensure_heroku_token(&found.variables)?;
+        ensure_source(error, stage, &found.variables, local)?;
     }
     Ok(match found.url_variable {
         Some(name) => settings.map(|settings| settings.with_url_variable(name)),
@@ -67,8 +68,7 @@ async fn variables_of(
     let file = SettingsFile::load(&local.project)?;
     let named = stage
         .map(|stage| stage_name::parse(stage, file.as_ref()))
-        .transpose()
-        .context("could not use the stage of --stage")?;
+        .transpose()?;
     let own: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
@@ -81,7 +81,10 @@ async fn variables_of(
         variables.insert("STAGELINK_STAGE".to_owned(), stage.to_string());
     }
     let stage = variables.get("STAGELINK_STAGE");
-    let stage = stage.map(|name| name.trim().parse::<Stage>()).transpose()?;
+    let stage = stage
+        .map(|name| name.trim().parse::<Stage>())
+        .transpose()
+        .context("could not use STAGELINK_STAGE")?;
     if local.local.is_some() {
         return Ok(StageVariables {
             variables: local_clouds::variables(local, stage)?.unwrap_or_default(),
@@ -91,7 +94,13 @@ async fn variables_of(
     let mut url_variable = None;
     // A function reports that no stage is named.
     if let (Some(stage), Some(file)) = (stage, file) {
-        url_variable = add_settings(&mut variables, &file, stage)?;
+        url_variable =
+            add_settings(&mut variables, &file, stage).map_err(|error| {
+                match has_source(&variables) {
+                    true => error,
+                    false => hinted(error, local),
+                }
+            })?;
     }
     add_heroku_token(&mut variables).await;
     Ok(StageVariables {
@@ -254,6 +263,43 @@ fn ensure_heroku_token(variables: &BTreeMap<String, String>) -> anyhow::Result<(
         "could not look up the database of stage {} in {place}",
         settings.stage
     )))
+}
+
+/// Makes sure that settings which cannot be used do not lack a source alone, while a `stagelink dev`
+/// runs in the project: its databases may be meant, which a function's error does not say.
+fn ensure_source(
+    error: &stagelink::Error,
+    stage: Option<&str>,
+    variables: &BTreeMap<String, String>,
+    local: &LocalOptions,
+) -> anyhow::Result<()> {
+    let hint = local_clouds::hint(local);
+    if has_source(variables) || hint.is_empty() {
+        return Ok(());
+    }
+    let what = match (error.kind(), stage) {
+        (ErrorKind::Stage, None) => "could not find the stage: name it with --stage",
+        (ErrorKind::Settings, _) => {
+            "could not find the database of the stage: say in stagelink.toml where it is"
+        }
+        _ => return Ok(()),
+    };
+    Err(anyhow!(error.report().to_string()).context(format!("{what}{hint}")))
+}
+
+/// Adds the advice to use `--local`, where a `stagelink dev` runs in the project.
+fn hinted(error: anyhow::Error, local: &LocalOptions) -> anyhow::Error {
+    match local_clouds::hint(local) {
+        "" => error,
+        hint => anyhow!("{error:#}{hint}"),
+    }
+}
+
+/// Returns whether variables say where a database is.
+fn has_source(variables: &BTreeMap<String, String>) -> bool {
+    let mut located = LOCATIONS.iter().flat_map(|(_, names)| *names);
+    located.any(|name| variables.contains_key(*name))
+        || variables.contains_key("STAGELINK_CREDENTIALS")
 }
 
 /// Adds the advice of the command's own option to an error that a function would have, too.

@@ -1,6 +1,7 @@
 //! The stage that an argument of the command line names.
 
-use stagelink::Stage;
+use anyhow::anyhow;
+use stagelink::{Stage, StageKind};
 use stagelink_pipeline::SettingsFile;
 
 /// Returns the stage that an operator names: by its name in `stagelink.toml`, or by its written form
@@ -8,11 +9,116 @@ use stagelink_pipeline::SettingsFile;
 ///
 /// # Errors
 ///
-/// A text that is neither. The message says which stages the file has.
+/// A text that is neither. The message has the text, the stages of the project, and the nearest name.
 pub(crate) fn parse(text: &str, file: Option<&SettingsFile>) -> anyhow::Result<Stage> {
     let text = text.trim();
-    Ok(match file {
-        Some(file) => file.find_stage(text)?,
-        None => text.parse()?,
+    let unknown = match file {
+        Some(file) => match file.find_stage(text) {
+            Ok(stage) => return Ok(stage),
+            Err(error) => error.to_string(),
+        },
+        None => match text.parse::<Stage>() {
+            Ok(stage) => return Ok(stage),
+            Err(error) => error.to_string(),
+        },
+    };
+    Err(match nearest(text, &names(file)) {
+        Some(name) => anyhow!("{unknown}; did you mean {name}?"),
+        None => anyhow!(unknown),
     })
+}
+
+/// Returns the names of the stages that a project has, for an error: `staging, qa or production`.
+pub(crate) fn listed(file: Option<&SettingsFile>) -> String {
+    let mut names = names(file);
+    match (names.pop(), names.is_empty()) {
+        (Some(last), false) => format!("{} or {last}", names.join(", ")),
+        (last, _) => last.unwrap_or_default().to_owned(),
+    }
+}
+
+/// The names of the stages of the file; without one, those that each project may have.
+fn names(file: Option<&SettingsFile>) -> Vec<&str> {
+    let of_file = file.map(SettingsFile::stages).into_iter().flatten();
+    let of_file: Vec<_> = of_file.map(|(stage, _)| stage.name()).collect();
+    if !of_file.is_empty() {
+        return of_file;
+    }
+    let kinds = [
+        StageKind::Review,
+        StageKind::Development,
+        StageKind::Staging,
+        StageKind::Production,
+    ];
+    kinds.map(StageKind::as_str).to_vec()
+}
+
+/// Returns the name that a text is most likely meant for: one that it begins, or with few other
+/// letters.
+fn nearest<'a>(text: &str, names: &[&'a str]) -> Option<&'a str> {
+    let text = text.to_lowercase();
+    let begun = |name: &&&str| text.len() >= 3 && name.starts_with(&text);
+    if let Some(name) = names.iter().find(begun) {
+        return Some(name);
+    }
+    let with_distances = names.iter().map(|name| (edit_distance(&text, name), *name));
+    let near = with_distances.filter(|(distance, name)| *distance <= (name.len() / 4).max(1));
+    near.min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// Returns the number of letters to insert, delete or replace to make one text of the other.
+fn edit_distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    // An argument may have any length, and no stage has a longer name.
+    for (above, letter) in one.chars().take(64).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = above + 1;
+        for (column, own) in other.iter().enumerate() {
+            let replaced = diagonal + usize::from(*own != letter);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_stage_is_told_with_the_nearest_name_of_the_project() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "[stages.staging]\n[stages.qa]\nkind = \"staging\"\n[stages.production]\n";
+        std::fs::write(folder.path().join("stagelink.toml"), text).unwrap();
+        let file = SettingsFile::load(folder.path()).unwrap();
+        for (file, typed, expected) in [
+            (None, "prod", Some("production")),
+            (None, "stagin", Some("staging")),
+            (None, "Staging", Some("staging")),
+            (None, "developement", Some("development")),
+            (None, "qa", None),
+            (None, "", None),
+            (file.as_ref(), "q", Some("qa")),
+            (file.as_ref(), "prodution", Some("production")),
+            (file.as_ref(), "nowhere", None),
+            (file.as_ref(), "dev", None),
+        ] {
+            let error = parse(typed, file).unwrap_err();
+            // A cause would say it again.
+            assert_eq!(error.chain().count(), 1, "{error:#}");
+            let error = error.to_string();
+            let meant = error.split_once("; did you mean ").map(|(_, meant)| meant);
+            assert_eq!(
+                meant,
+                expected.map(|name| format!("{name}?")).as_deref(),
+                "{error}"
+            );
+            assert!(error.contains(&format!("stage {typed:?}")), "{error}");
+        }
+        assert_eq!(listed(file.as_ref()), "staging, qa or production");
+        assert_eq!(listed(None), "review, development, staging or production");
+    }
 }

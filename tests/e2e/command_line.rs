@@ -106,7 +106,12 @@ async fn mark_advises_its_own_options() {
         (&["credentials"], "name it with --stage"),
         (
             &["mark", "show", "--stage", "prod"],
-            "could not use the stage of --stage",
+            "error: unknown stage \"prod\": use review, development",
+        ),
+        (&["mark", "show", "prod"], "did you mean production?"),
+        (
+            &["link", "--token-for", "bogus=T"],
+            "and STAGE is review, development, staging or production",
         ),
         (
             &["mark", "show", "--local", "--stage", "staging"],
@@ -118,13 +123,39 @@ async fn mark_advises_its_own_options() {
         ),
         (
             &["mark", "set", "--local"],
-            "--stage: staging or production",
+            &format!("no `stagelink dev` runs in the project folder {here}: start"),
         ),
     ] {
         let output = run(stagelink_command().await, arguments, folder.path()).await;
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success());
         assert!(stderr.contains(words), "{arguments:?}: {stderr}");
+    }
+}
+
+#[tokio::test]
+async fn error_is_a_line_of_json_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (arguments, words) in [
+        (
+            &["mark", "show", "--stage", "bogus", "--json"][..],
+            "unknown stage \"bogus\"",
+        ),
+        (
+            &["mark", "set", "--local", "staging", "--json"],
+            "no `stagelink dev` runs",
+        ),
+        (
+            &["link", "--local=77", "--json"],
+            "no `stagelink dev` runs at port 77",
+        ),
+        (&["link", "--json"], "settings are missing"),
+    ] {
+        let output = run(stagelink_command().await, arguments, folder.path()).await;
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let error = json["error"].as_str().expect("an error");
+        assert!(error.contains(words), "{error}");
     }
 }
 

@@ -236,8 +236,8 @@ async fn dev_serves_both_stages_and_leaves_nothing_behind() {
     let local = format!("--local={port}");
     let shown = local_command(&["mark", "show", "--stage", "staging", &local]).await;
     assert!(shown.0, "{}", shown.1);
-    let words = "DATABASE_URL of app stagelink-staging on Heroku";
-    assert!(shown.1.contains(words), "{}", shown.1);
+    let words_of_app = "DATABASE_URL of app stagelink-staging on Heroku";
+    assert!(shown.1.contains(words_of_app), "{}", shown.1);
     let printed = local_command(&["credentials", "--stage", "production", &local]).await;
     assert!(printed.1.starts_with("production=postgres://"));
     let review = local_command(&["mark", "show", "--stage", "review", &local]).await;
@@ -274,6 +274,38 @@ async fn dev_serves_both_stages_and_leaves_nothing_behind() {
         "0 errors, 0 warnings, 0 not checked",
     ] {
         assert!(examined.0 && examined.1.contains(words), "{}", examined.1);
+    }
+    // The local clouds limit no instances.
+    let examined = local_command(&["doctor", &local]).await;
+    for words in ["0 errors, 0 warnings", "the local clouds have no number"] {
+        assert!(examined.0 && examined.1.contains(words), "{}", examined.1);
+    }
+    // A folder in the project leads to its clouds, too.
+    let folder = ["--project", "functions"];
+    let from_folder = [&["mark", "show", "staging", &local][..], &folder].concat();
+    let shown = local_command(&from_folder).await;
+    assert!(shown.0 && shown.1.contains(words_of_app), "{}", shown.1);
+    for (arguments, words) in [
+        (
+            &["mark", "show", "staging"][..],
+            "say in stagelink.toml where it is;",
+        ),
+        (&["mark", "show"], "name it with --stage;"),
+        (&["status"], "no stage is known: add a stagelink.toml"),
+        (
+            &["doctor"],
+            "no stage is named, and there is no stagelink.toml",
+        ),
+        (&["doctor", "staging"], "say in stagelink.toml where it is;"),
+    ] {
+        let missing = local_command(arguments).await;
+        let text = missing.1.split_whitespace().collect::<Vec<_>>().join(" ");
+        let hint = "a `stagelink dev` runs here: add --local";
+        assert!(
+            !missing.0 && text.contains(words) && text.contains(hint),
+            "{arguments:?}: {}",
+            missing.1
+        );
     }
     assert!(!root().join("stagelink.toml").exists());
     let file = root().join(format!("target/stagelink/dev-{port}.json"));

@@ -33,6 +33,12 @@ async fn mark_is_that_of_the_database_behind_a_poolers_alias() {
         let output = output.await.expect("the command runs");
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{words:?}: {stderr}");
+        let done = match words {
+            ["set"] => "is now marked as stage staging's",
+            ["remove"] => "has no stage mark now",
+            _ => "",
+        };
+        assert!(stderr.contains(done), "{words:?}: {stderr}");
         let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         report["mark"].clone()
     };

@@ -151,8 +151,9 @@ fn stages(options: &DoctorOptions, file: Option<&SettingsFile>) -> anyhow::Resul
                 .context("could not use STAGELINK_STAGE")?,
         ]),
         Err(_) => bail!(
-            "no stage is named, and there is no stagelink.toml with stages: `stagelink doctor \
-             staging`, or set STAGELINK_STAGE"
+            "no stage is named, and there is no stagelink.toml with stages: add one, name a stage \
+             as in `stagelink doctor staging`, or set STAGELINK_STAGE{}",
+            local_clouds::hint(&options.local)
         ),
     }
 }

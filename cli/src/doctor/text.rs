@@ -241,8 +241,8 @@ production  no database reached
 project
   ✓ sound: migration-files
 
-1 error, 1 warning, 2 not checked, 3 sound. Each id has a section in docs/guides/troubleshooting.md, under
-\"What `stagelink doctor` finds\"";
+1 error, 1 warning, 2 not checked, 3 sound. Each id has a section in docs/guides/troubleshooting.md, under \"What
+`stagelink doctor` finds\"";
 
     #[test]
     fn report_fits_a_terminal_of_80_and_of_120_columns() {

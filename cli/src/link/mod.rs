@@ -16,6 +16,7 @@ use stagelink_pipeline::{
 
 use crate::args::LinkOptions;
 use crate::link::settings_file::ProposedFile;
+use crate::migrate::error_json;
 use crate::output::{note, print, print_beside, print_json};
 use crate::progress::Step;
 
@@ -27,11 +28,25 @@ use crate::progress::Step;
 /// The error of the first step that fails. Nothing is set before the plan was shown. A leak that
 /// the plan leaves is an error, also where the plan is only shown or printed.
 pub async fn run(options: LinkOptions) -> anyhow::Result<()> {
-    let request = request::from_options(&options).await?;
+    let mut has_printed = false;
+    let result = link(&options, &mut has_printed).await;
+    if let Err(error) = &result
+        && options.json
+        && !has_printed
+    {
+        print_json(&error_json(error))?;
+    }
+    result
+}
+
+/// Links a site. `has_printed` becomes true as the plan is printed as JSON, of which there is one
+/// line.
+async fn link(options: &LinkOptions, has_printed: &mut bool) -> anyhow::Result<()> {
+    let request = request::from_options(options).await?;
     let (request, site, mut plan) = make_plan(request, options.stages.is_empty()).await?;
-    let proposed = ProposedFile::of(&request, &options)?;
+    let proposed = ProposedFile::of(&request, options)?;
     if options.print {
-        let tokens = request::tokens(&options)?;
+        let tokens = request::tokens(options)?;
         let lines = netlify_commands::lines(&plan, &tokens, site.is_known());
         print(lines.join("\n"))?;
         return ensure_no_leak_stays(&plan);
@@ -51,6 +66,7 @@ pub async fn run(options: LinkOptions) -> anyhow::Result<()> {
     }
     if options.dry_run {
         if options.json {
+            *has_printed = true;
             print_plan(&plan, false)?;
         }
         ensure_no_leak_stays(&plan)?;
@@ -74,6 +90,7 @@ pub async fn run(options: LinkOptions) -> anyhow::Result<()> {
         note(format_args!("  ! {error:#}"));
     }
     if options.json {
+        *has_printed = true;
         return print_plan(&plan, true);
     }
     print(match plan.changes().is_empty() {

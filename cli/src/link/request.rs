@@ -313,8 +313,12 @@ pub(crate) fn by_stage(
         let (stage, rest) = text
             .split_once('=')
             .with_context(|| format!("{option} is not of the form STAGE=…"))?;
-        let stage = stage_name::parse(stage, file)
-            .map_err(|_| anyhow::anyhow!("{option} does not begin with a stage"))?;
+        let stage = stage_name::parse(stage, file).map_err(|_| {
+            let stages = stage_name::listed(file);
+            anyhow::anyhow!(
+                "{option} does not begin with a stage: it takes STAGE=…, and STAGE is {stages}"
+            )
+        })?;
         if rest.trim().is_empty() || by_stage.insert(stage, rest.trim().to_owned()).is_some() {
             bail!("{option} needs exactly one value for stage {stage}");
         }
@@ -388,6 +392,18 @@ mod tests {
                 error.contains("--app") && !error.contains("c4n4ry"),
                 "{error}"
             );
+        }
+        for file in [None, Some("[stages.live]\nkind = \"production\"\n")] {
+            let folder = tempfile::tempdir().unwrap();
+            if let Some(text) = file {
+                std::fs::write(folder.path().join("stagelink.toml"), text).unwrap();
+            }
+            let file = SettingsFile::load(folder.path()).unwrap();
+            let stages = stage_name::listed(file.as_ref());
+            let error = by_stage("--token-for", &["bogus=T".to_owned()], file.as_ref());
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(&stages), "{error}");
+            assert!(!error.contains("bogus"), "{error}");
         }
     }
 

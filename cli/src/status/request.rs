@@ -85,7 +85,8 @@ fn stages_of(
         Some(stage) => Ok(vec![stage.parse()?]),
         None => bail!(
             "no stage is known: add a stagelink.toml with the project's stages, set \
-             STAGELINK_HEROKU_PIPELINE, or name a stage, as in `stagelink status production`"
+             STAGELINK_HEROKU_PIPELINE, or name a stage, as in `stagelink status production`{}",
+            local_clouds::hint(&options.local)
         ),
     }
 }

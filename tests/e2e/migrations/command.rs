@@ -146,7 +146,7 @@ async fn wrong_arguments_and_names_are_errors_with_advice() {
     for (arguments, code, words) in [
         (&["--nonsense"][..], 2, "unexpected argument"),
         (&["staging", "--time-limit", "0"], 2, "--time-limit"),
-        (&["stagin"], 1, "could not use the stage"),
+        (&["stagin"], 1, "did you mean staging?"),
         (&[], 1, "no stage is named: `stagelink migrate staging`"),
         (&["--local"], 1, "no stage is named"),
         (&["staging", "--local"], 1, "no `stagelink dev` runs"),
