@@ -25,6 +25,7 @@ async fn file_that_would_be_skipped_is_renamed_as_advised() {
         &["V2_mail.sql", "rename it to V2__mail.sql"],
     );
     assert_eq!(examined.code, 2);
+    assert_eq!(examined.of("migrations").len(), 1, "{}", examined.json);
     examined.assert_not_checked("migrations", "see migration-files");
     // The comparison of the schema needs no file.
     examined.assert_sound("drift");
@@ -133,6 +134,7 @@ async fn built_functions_are_held_against_the_history() {
     build();
     patient.write("migrations/V3_odd.sql", "SELECT 1;\n");
     let examined = patient.examine("staging", &FEW).await;
+    assert_eq!(examined.of("artifacts").len(), 1, "{}", examined.json);
     examined.assert_not_checked("artifacts", "see migration-files");
     fs::remove_file(patient.path("migrations/V3_odd.sql")).expect("a file");
     let examined = patient.examine("staging", &FEW).await;
