@@ -8,7 +8,7 @@ use crate::evidence::{foretold, look, look_before, of_ddl};
 use crate::shop::{ROWS, Shop};
 
 /// The statements, a query that breaks, and the oldest major version that knows them.
-const CASES: [(&str, &str, u32); 38] = [
+const CASES: [(&str, &str, u32); 40] = [
     (
         "ALTER TABLE big DROP COLUMN n",
         "SELECT n FROM big WHERE id = 1",
@@ -58,6 +58,12 @@ const CASES: [(&str, &str, u32); 38] = [
         "INSERT INTO big (a, nn) VALUES ('x', 'y') RETURNING b",
         15,
     ),
+    (
+        "ALTER TABLE big ALTER COLUMN b SET DEFAULT 1",
+        "INSERT INTO big (a, nn) VALUES ('x', 'y') RETURNING b",
+        15,
+    ),
+    ("DELETE FROM tiny", "SELECT count(*) FROM tiny", 15),
     (
         "ALTER TABLE big ADD CONSTRAINT ck CHECK (b < 1000000) NOT VALID",
         "INSERT INTO big (a, b, nn) VALUES ('x', 2000000, 'y')",

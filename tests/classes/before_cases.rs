@@ -6,7 +6,7 @@ use crate::evidence::{foretold, look, look_before, of_ddl};
 use crate::shop::{CODE_OF_BEFORE, ROWS, Shop};
 
 /// The statements, with the oldest major version that knows them.
-const CASES: [(&str, u32); 54] = [
+const CASES: [(&str, u32); 55] = [
     ("REFRESH MATERIALIZED VIEW names", 15),
     ("CREATE TEMPORARY TABLE big (a int); DROP TABLE big", 15),
     (
@@ -33,6 +33,10 @@ const CASES: [(&str, u32); 54] = [
         15,
     ),
     ("ALTER TABLE big ADD COLUMN c1 text", 15),
+    (
+        "ALTER TABLE big ADD COLUMN c9 bigint REFERENCES small (id)",
+        15,
+    ),
     ("ALTER TABLE big ADD COLUMN c2 int DEFAULT 5", 15),
     ("ALTER TABLE big ADD COLUMN c2 int DEFAULT -5", 15),
     ("ALTER TABLE big ADD COLUMN c3 int NOT NULL DEFAULT 5", 15),

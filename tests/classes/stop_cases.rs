@@ -18,8 +18,13 @@ enum Harm {
     Rows,
 }
 
-const CASES: [(&str, Harm, u32); 46] = [
+const CASES: [(&str, Harm, u32); 47] = [
     ("UPDATE v0 SET a = 'x'", Harm::Rows, 15),
+    (
+        "CREATE TABLE archive AS WITH d AS (DELETE FROM keyless RETURNING *) SELECT * FROM d",
+        Harm::Rows,
+        15,
+    ),
     ("REFRESH MATERIALIZED VIEW counted", Harm::Lasts, 15),
     (
         "ALTER TABLE big ADD COLUMN c other_schema.deep DEFAULT 1",

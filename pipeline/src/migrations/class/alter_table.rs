@@ -3,10 +3,11 @@
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::draft::{Draft, range_of};
-use super::facts::{ConstraintFacts, ConstraintKind};
+use super::facts::{ConstraintFacts, ConstraintKind, RelationFacts};
 use super::lock::LockMode;
 use super::rules::{
-    ATTACH_PARTITION, BAN_DROP_CONSTRAINT, INHERIT, REWRITE_TABLE, UNKNOWN_STATEMENT,
+    ADDING_FOREIGN_KEY, ATTACH_PARTITION, BAN_DROP_CONSTRAINT, INHERIT, REWRITE_TABLE,
+    UNKNOWN_STATEMENT,
 };
 use super::scope::Scope;
 use super::syntax::{child, child_name, has_token, holds, name_under, object_name};
@@ -39,10 +40,33 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
     }
     draft.fits_both = fits_both;
     lock_children(draft, &table, node);
+    let about_others: Vec<_> = actions(node)
+        .filter(|action| is_about_another(draft, &table, action))
+        .map(|action| range_of(&action))
+        .collect();
     if is_new {
-        draft.accept_as_new();
+        draft.accept_as_new_but(&about_others);
+    } else if draft.scope.is_of_run(&table) {
+        draft.accept_as_unused();
     }
-    draft.relax(&table);
+    if about_others.is_empty() {
+        draft.relax(&table);
+    }
+}
+
+/// Returns whether an action of a table that the run creates keeps the users of another one waiting:
+/// all rows of a partition are read, or of the table itself, which a query filled.
+fn is_about_another(draft: &Draft<'_>, table: &ObjectName, action: &SyntaxNode) -> bool {
+    use SyntaxKind as K;
+    let scope = draft.scope;
+    let other = name_under(action, K::TABLE_NAME_REF).filter(|other| !scope.is_new(other));
+    match action.kind() {
+        K::ATTACH_PARTITION => other.is_some(),
+        K::ADD_CONSTRAINT => {
+            other.is_some() && scope.is_filled(table) && draft.is_found(ADDING_FOREIGN_KEY, action)
+        }
+        _ => false,
+    }
 }
 
 /// Records the new names, and constraints that prove a column.
@@ -63,11 +87,21 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
                     scope.rename(&table, &to);
                 }
             }
+            SyntaxKind::ADD_COLUMN => column::apply_new(scope, &table, &action),
+            SyntaxKind::DROP_COLUMN | SyntaxKind::RENAME_COLUMN => {
+                scope.proofs.forget(scope.resolve(&table));
+                scope.forget_columns(&table);
+            }
             SyntaxKind::DROP_CONSTRAINT
             | SyntaxKind::RENAME_CONSTRAINT
-            | SyntaxKind::ALTER_CONSTRAINT
-            | SyntaxKind::DROP_COLUMN
-            | SyntaxKind::RENAME_COLUMN => scope.proofs.forget(scope.resolve(&table)),
+            | SyntaxKind::ALTER_CONSTRAINT => scope.proofs.forget(scope.resolve(&table)),
+            SyntaxKind::ALTER_COLUMN if holds(&action, SyntaxKind::DEFAULT_KW) => {
+                if let Some(column) = child_name(&action, SyntaxKind::COLUMN_NAME_REF)
+                    && scope.added_column(&table, &column.name).is_some()
+                {
+                    scope.add_column(&table, &column.name, true);
+                }
+            }
             SyntaxKind::ALTER_COLUMN if changes_proofs(&action) => {
                 scope.proofs.forget(scope.resolve(&table));
             }
@@ -103,6 +137,14 @@ fn judge_action(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) 
     let exclusive = LockMode::AccessExclusive;
     match action.kind() {
         K::ADD_COLUMN => column::judge_new(draft, table, action),
+        K::DROP_COLUMN
+            if is_missing(draft, table, action, |facts, name| {
+                facts.columns.contains_key(name)
+            }) =>
+        {
+            draft.dismiss("ban-drop-column", action, "there is none of that name");
+            draft.lock(table, exclusive, false);
+        }
         K::ALTER_COLUMN => column::judge_change(draft, table, action),
         K::ADD_CONSTRAINT => constraint::judge(draft, table, action),
         K::VALIDATE_CONSTRAINT => validate_constraint(draft, table, action),
@@ -230,8 +272,36 @@ fn validate_constraint(draft: &mut Draft<'_>, table: &ObjectName, action: &Synta
     }
 }
 
+/// Returns whether `IF EXISTS` is about a column or a constraint that the table, as it was before the
+/// run, does not have. The run has not changed the table's columns and constraints since.
+fn is_missing(
+    draft: &Draft<'_>,
+    table: &ObjectName,
+    action: &SyntaxNode,
+    has: impl Fn(&RelationFacts, &str) -> bool,
+) -> bool {
+    use SyntaxKind as K;
+    let kinds = [K::COLUMN_NAME_REF, K::CONSTRAINT_NAME_REF];
+    let name = kinds.iter().find_map(|kind| child_name(action, *kind));
+    let scope = draft.scope;
+    let full = scope.resolve(table);
+    child(action, K::IF_EXISTS).is_some()
+        && !scope.proofs.has_lost_any(&full)
+        && name
+            .zip(scope.relation(table))
+            .is_some_and(|(name, facts)| {
+                !has(facts, &name.name) && scope.added_column(table, &name.name).is_none()
+            })
+}
+
 fn drop_constraint(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
     draft.lock(table, LockMode::AccessExclusive, false);
+    if is_missing(draft, table, action, |facts, name| {
+        facts.constraint(name).is_some()
+    }) {
+        draft.dismiss(BAN_DROP_CONSTRAINT, action, "there is none of that name");
+        return;
+    }
     let Some(known) = known_constraint(draft, table, action) else {
         return;
     };

@@ -4,18 +4,21 @@ use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::column_type::ColumnType;
 use super::draft::Draft;
+use super::facts::ConstraintKind;
 use super::lock::LockMode;
+use super::query;
 use super::rules::{
     ADD_COLUMN_WITH_CONSTRAINT, ADDING_FIELD_WITH_DEFAULT, ADDING_FOREIGN_KEY, ADDING_NOT_NULL,
-    ADDING_REQUIRED_FIELD, BAN_ALTER_GENERATED, BAN_NEW_WRITE_RESTRICTION, CHANGES_TYPE,
-    CHANGING_COLUMN_TYPE, DISALLOWED_UNIQUE, DOMAIN_COLUMN, REWRITE_TABLE, SERIAL_COLUMN,
-    UNKNOWN_STATEMENT,
+    ADDING_REQUIRED_FIELD, BAN_ALTER_GENERATED, BAN_DROP_DEFAULT, BAN_NEW_WRITE_RESTRICTION,
+    BAN_SET_DEFAULT, CHANGES_TYPE, CHANGING_COLUMN_TYPE, DISALLOWED_UNIQUE, DOMAIN_COLUMN,
+    REWRITE_TABLE, SERIAL_COLUMN, UNKNOWN_STATEMENT,
 };
 use super::safe_form;
+use super::scope::Scope;
 use super::syntax::{child, child_name, find, has_token, holds, name_under, object_name};
 use crate::migrations::statement::ObjectName;
 
-const UNNAMED: &str = "the code of before does not name the column";
+pub(super) const UNNAMED: &str = "the code of before does not name the column";
 
 /// Judges `ADD COLUMN`.
 pub(super) fn judge_new(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
@@ -63,7 +66,10 @@ pub(super) fn judge_new(draft: &mut Draft<'_>, table: &ObjectName, action: &Synt
                     &constraint,
                     "add-column-with-constraint says it",
                 );
-                draft.add(ADD_COLUMN_WITH_CONSTRAINT, &constraint);
+                // Without a value no row is looked at.
+                if constraint.kind() != K::REFERENCES_CONSTRAINT || has_value(action) {
+                    draft.add(ADD_COLUMN_WITH_CONSTRAINT, &constraint);
+                }
                 if let Some(other) = child_name(&constraint, K::TABLE_NAME_REF) {
                     draft.lock(&other, LockMode::ShareRowExclusive, false);
                 }
@@ -71,17 +77,101 @@ pub(super) fn judge_new(draft: &mut Draft<'_>, table: &ObjectName, action: &Synt
             _ => {}
         }
     }
-    let default = child(action, K::DEFAULT_CONSTRAINT);
-    let has_value = default.is_some_and(|node| !is_null(&node))
-        || child(action, K::GENERATED_CONSTRAINT).is_some()
-        || column_type.is_serial();
-    if child(action, K::NOT_NULL_CONSTRAINT).is_some() && !has_value {
+    if child(action, K::NOT_NULL_CONSTRAINT).is_some() && !has_value(action) {
         draft.add(ADDING_REQUIRED_FIELD, action);
     }
     draft.dismiss(BAN_NEW_WRITE_RESTRICTION, action, UNNAMED);
     draft.dismiss(BAN_ALTER_GENERATED, action, UNNAMED);
     let lasts = draft.is_found_to_last(action);
     draft.lock(table, LockMode::AccessExclusive, lasts);
+}
+
+/// Returns whether `ADD COLUMN` gives the rows a value.
+fn has_value(action: &SyntaxNode) -> bool {
+    let default = child(action, SyntaxKind::DEFAULT_CONSTRAINT);
+    let type_node = action.children().find(|one| is_type(one.kind()));
+    default.is_some_and(|node| !is_null(&node))
+        || child(action, SyntaxKind::GENERATED_CONSTRAINT).is_some()
+        || type_node.is_some_and(|node| ColumnType::parse(&node.text().to_string()).is_serial())
+}
+
+/// Records the column, unless the table has it already.
+pub(super) fn apply_new(scope: &mut Scope<'_>, table: &ObjectName, action: &SyntaxNode) {
+    let Some(column) = child_name(action, SyntaxKind::COLUMN_NAME) else {
+        return;
+    };
+    let is_conditional = child(action, SyntaxKind::IF_NOT_EXISTS).is_some();
+    let may_exist = match scope.relation(table) {
+        Some(facts) => facts.columns.contains_key(&column.name),
+        None => is_conditional,
+    };
+    if !may_exist {
+        scope.add_column(table, &column.name, has_value(action));
+    }
+}
+
+/// Returns whether the code of before writes a value into a column that the run, or another action of
+/// the same statement, adds: `None` for a column that exists before.
+pub(super) fn added(
+    draft: &Draft<'_>,
+    table: &ObjectName,
+    column: &str,
+    action: &SyntaxNode,
+) -> Option<bool> {
+    let is_known = draft
+        .scope
+        .relation(table)
+        .is_some_and(|facts| facts.columns.contains_key(column));
+    let mut actions = action.parent().into_iter().flat_map(|one| one.children());
+    let beside = actions.find(|one| {
+        one.kind() == SyntaxKind::ADD_COLUMN
+            && child_name(one, SyntaxKind::COLUMN_NAME).is_some_and(|name| name.name == column)
+            && child(one, SyntaxKind::IF_NOT_EXISTS).is_none()
+            && !is_known
+    });
+    beside
+        .map(|one| has_value(&one))
+        .or_else(|| draft.scope.added_column(table, column))
+}
+
+/// Judges `SET DEFAULT`, by which an `INSERT` of the code of before may write another value.
+fn judge_new_default(
+    draft: &mut Draft<'_>,
+    table: &ObjectName,
+    column: &str,
+    action: &SyntaxNode,
+    change: &SyntaxNode,
+) {
+    let rule = if is_null(change) {
+        draft.dismiss(BAN_SET_DEFAULT, action, "ban-drop-default says it");
+        BAN_DROP_DEFAULT
+    } else {
+        BAN_SET_DEFAULT
+    };
+    draft.add(rule, action);
+    if added(draft, table, column, action).is_some() {
+        draft.dismiss(rule, action, UNNAMED);
+        return;
+    }
+    let Some(facts) = draft.scope.relation(table) else {
+        return;
+    };
+    let has_none = facts
+        .columns
+        .get(column)
+        .is_some_and(|facts| !facts.has_default);
+    let is_checked = facts.constraints.iter().any(|one| {
+        one.columns.iter().any(|name| name == column)
+            && one.kind != ConstraintKind::NotNull
+            && !one.definition.ends_with(" IS NOT NULL))")
+    });
+    let is_unique = facts.indexes.iter().any(|one| {
+        one.is_unique && (one.columns.is_empty() || one.columns.iter().any(|name| name == column))
+    });
+    if has_none && !is_checked && !is_unique && !query::runs_code(draft.scope, change) {
+        let because = "the column has no default, and no constraint refuses the value";
+        draft.dismiss(rule, action, because);
+    }
 }
 
 /// Corrects squawk, which takes `-1` and `CURRENT_DATE` for volatile, and any array for constant.
@@ -151,10 +241,10 @@ pub(super) fn judge_change(draft: &mut Draft<'_>, table: &ObjectName, action: &S
             draft.lock(table, LockMode::ShareUpdateExclusive, false);
             return;
         }
+        K::SET_DEFAULT => judge_new_default(draft, table, &column.name, action, &change),
         K::SET_STORAGE | K::SET_COMPRESSION => draft.fits_both = true,
         K::SET_EXPRESSION => draft.add(REWRITE_TABLE, action),
         K::DROP_NOT_NULL
-        | K::SET_DEFAULT
         | K::DROP_DEFAULT
         | K::DROP_EXPRESSION
         | K::ADD_GENERATED
@@ -185,8 +275,7 @@ fn judge_type(draft: &mut Draft<'_>, table: &ObjectName, column: &str, change: &
     }
     let is_checked = known.is_some_and(|facts| {
         facts.constraints.iter().any(|one| {
-            one.kind == super::facts::ConstraintKind::Check
-                && one.columns.iter().any(|name| name == column)
+            one.kind == ConstraintKind::Check && one.columns.iter().any(|name| name == column)
         })
     });
     let is_computed_from = known.is_some_and(|facts| {

@@ -2,6 +2,7 @@
 
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
+use super::column;
 use super::draft::Draft;
 use super::facts::IndexFacts;
 use super::lock::LockMode;
@@ -11,7 +12,9 @@ use super::rules::{
 };
 use super::safe_form;
 use super::scope::Scope;
-use super::syntax::{child, child_name, columns, find, name_under, object_name};
+use super::syntax::{
+    child, child_name, columns, find, holds, name_under, names_under, object_name,
+};
 use crate::migrations::statement::ObjectName;
 
 const HAS_INDEX: &str = "a valid unique index demands it already";
@@ -76,8 +79,51 @@ pub(super) fn judge(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNo
         }
         _ => {}
     }
+    if is_met_by_new_columns(draft, table, action, &constraint) {
+        draft.dismiss(BAN_NEW_WRITE_RESTRICTION, action, column::UNNAMED);
+    }
     let lasts = draft.is_found_to_last(action);
     draft.lock(table, mode, lasts);
+}
+
+/// Returns whether a foreign key or a `CHECK` is about columns that the run adds, and that are NULL in
+/// what the code of before writes: so it refuses no row of that code.
+fn is_met_by_new_columns(
+    draft: &Draft<'_>,
+    table: &ObjectName,
+    action: &SyntaxNode,
+    constraint: &SyntaxNode,
+) -> bool {
+    use SyntaxKind as K;
+    let columns = match constraint.kind() {
+        K::FOREIGN_KEY_CONSTRAINT => {
+            let list = child(constraint, K::FOREIGN_KEY_COLUMN_LIST);
+            list.map(|list| columns(&list)).unwrap_or_default()
+        }
+        K::CHECK_CONSTRAINT => {
+            // Comparisons with NULL are NULL, which a CHECK accepts; these forms may be FALSE.
+            let may_be_false = [
+                K::CALL_EXPR,
+                K::CASE_EXPR,
+                K::CASE_KW,
+                K::DISTINCT_KW,
+                K::FALSE_KW,
+                K::IS_KW,
+                K::ISNULL_KW,
+                K::NOTNULL_KW,
+                K::NULL_KW,
+                K::SELECT_KW,
+            ];
+            if may_be_false.iter().any(|kind| holds(constraint, *kind)) {
+                return false;
+            }
+            let names = names_under(constraint, &[K::NAME_REF]);
+            names.into_iter().map(|name| name.name).collect()
+        }
+        _ => return false,
+    };
+    let is_null = |name: &String| column::added(draft, table, name, action) == Some(false);
+    !columns.is_empty() && columns.iter().all(is_null)
 }
 
 /// A primary key makes its columns NOT NULL, which looks at all rows unless that is known.

@@ -60,6 +60,8 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
                 draft.lock(&table, LockMode::AccessExclusive, false);
                 if draft.scope.is_new(&table) {
                     draft.accept_as_new();
+                } else if draft.scope.is_of_run(&table) {
+                    draft.accept_as_unused();
                 }
             }
         }
@@ -111,6 +113,9 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
             name.schema = table.and_then(|table| scope.resolve(&table).schema);
         }
         _ => {}
+    }
+    if matches!(node.kind(), K::CREATE_TABLE_AS | K::SELECT_INTO) {
+        scope.fill(&scope.creation_name(&name));
     }
     if is_temporary(node) {
         return scope.create_temporary(&name);
@@ -259,6 +264,9 @@ fn index(draft: &mut Draft<'_>, node: &SyntaxNode) {
     };
     draft.advise(CONCURRENT_INDEX, node, form);
     draft.relax(&table);
+    if draft.scope.is_of_run(&table) {
+        draft.accept_as_unused();
+    }
 }
 
 fn on_table(draft: &mut Draft<'_>, node: &SyntaxNode, rule: &'static str, mode: LockMode) {
@@ -276,4 +284,7 @@ fn on_table(draft: &mut Draft<'_>, node: &SyntaxNode, rule: &'static str, mode: 
     draft.dismiss(BAN_REPLACE, node, "create-trigger or create-rule says it");
     draft.add(rule, node);
     draft.lock(&table, mode, false);
+    if draft.scope.is_of_run(&table) {
+        draft.accept_as_unused();
+    }
 }

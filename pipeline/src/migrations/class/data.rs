@@ -5,9 +5,9 @@ use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
 use super::draft::Draft;
 use super::lock::LockMode;
 use super::query;
-use super::rules::{BACKFILL, DATA_CHANGE, RUNS_CODE, UNKNOWN_STATEMENT};
+use super::rules::{BACKFILL, DATA_CHANGE, DELETES_ROWS, RUNS_CODE, UNKNOWN_STATEMENT};
 use super::scope::Scope;
-use super::syntax::{child, child_name, columns, holds, name_under};
+use super::syntax::{child, child_name, columns, find, holds, name_under};
 use crate::migrations::statement::{ObjectName, Statement};
 
 pub(super) fn is_query(kind: SyntaxKind) -> bool {
@@ -112,11 +112,30 @@ fn judge_part(draft: &mut Draft<'_>, part: &SyntaxNode) -> bool {
     match table {
         Some(table) => {
             judge_change(draft, part, &table, is_bounded);
+            let deletes = match part.kind() {
+                K::DELETE => !is_bounded,
+                _ => find(part, K::MERGE_DELETE).is_some(),
+            };
+            if deletes && !draft.scope.is_new(&table) && !draft.scope.is_of_run(&table) {
+                draft.add(DELETES_ROWS, part);
+            }
             !draft.scope.is_new(&table)
         }
         None => {
             draft.add(UNKNOWN_STATEMENT, part);
             true
+        }
+    }
+}
+
+/// Records the tables that a query fills.
+pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
+    for part in parts_that_run(node) {
+        if part.kind() == SyntaxKind::INSERT
+            && child(&part, SyntaxKind::VALUES).is_none()
+            && let Some(table) = child_name(&part, SyntaxKind::RELATION_NAME_REF)
+        {
+            scope.fill(&table);
         }
     }
 }

@@ -5,7 +5,9 @@ use std::ops::Range;
 use squawk_syntax::SyntaxNode;
 
 use super::lock::{LockMode, TableLock};
-use super::rules::{Rule, find_rule};
+use super::rules::{
+    BAN_NEW_WRITE_RESTRICTION, BAN_SET_DEFAULT, CREATE_RULE, CREATE_TRIGGER, Rule, find_rule,
+};
 use super::scope::Scope;
 use super::squawk::Violation;
 use crate::migrations::statement::{ObjectName, Statement};
@@ -26,6 +28,17 @@ pub(super) struct Draft<'a> {
     /// The places of the actions of `ALTER TABLE`, with whether an action fits both.
     pub(super) actions: Vec<(Range<usize>, bool)>,
 }
+
+/// Rules about the rows that the code of before writes or reads, which hold for no table that the run
+/// creates.
+const UNUSED: [&str; 6] = [
+    "ban-alter-row-level-security",
+    "ban-create-policy",
+    BAN_NEW_WRITE_RESTRICTION,
+    BAN_SET_DEFAULT,
+    CREATE_RULE,
+    CREATE_TRIGGER,
+];
 
 /// A rule that holds, with its place in the statement's text.
 pub(super) struct Found {
@@ -109,6 +122,26 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Removes the findings outside of the places, as [`accept_as_new`](Self::accept_as_new) does:
+    /// those in them are about other tables.
+    pub(super) fn accept_as_new_but(&mut self, about_others: &[Range<usize>]) {
+        if about_others.is_empty() {
+            return self.accept_as_new();
+        }
+        self.dismiss_where("the same file creates it", |found| {
+            let mut others = about_others.iter();
+            UNUSED.contains(&found.rule.name)
+                || !others.any(|range| range.contains(&found.range.start))
+        });
+    }
+
+    /// Removes the findings about what writers of the table, which do not exist yet, would meet.
+    pub(super) fn accept_as_unused(&mut self) {
+        self.dismiss_where("an earlier file of the run creates it", |found| {
+            UNUSED.contains(&found.rule.name)
+        });
+    }
+
     /// Removes the findings about a lock that lasts if the table is small.
     pub(super) fn relax(&mut self, table: &ObjectName) {
         if self.scope.size(table).is_small() {
@@ -140,6 +173,13 @@ impl<'a> Draft<'a> {
             .into_iter()
             .map(|one| (one.rule, one.range, because.to_owned()));
         self.dismissed.extend(dismissed);
+    }
+
+    /// Returns whether a finding of the rule is in the node.
+    pub(super) fn is_found(&self, name: &str, node: &SyntaxNode) -> bool {
+        let range = range_of(node);
+        let mut of_rule = self.found.iter().filter(|one| one.rule.name == name);
+        of_rule.any(|one| range.contains(&one.range.start))
     }
 
     /// Returns whether a finding about a lock that lasts is in the node.

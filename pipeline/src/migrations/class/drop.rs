@@ -4,7 +4,7 @@ use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::draft::Draft;
 use super::lock::LockMode;
-use super::rules::DROP_OBJECT;
+use super::rules::{DROP_OBJECT, DROP_OWNED, SHARED_OBJECT};
 use super::scope::Scope;
 use super::syntax::{holds, name_under, names_under};
 use crate::migrations::statement::ObjectName;
@@ -21,8 +21,11 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
         draft.fits_both = true;
         return;
     }
-    if draft.found.is_empty() {
-        draft.add(DROP_OBJECT, node);
+    match node.kind() {
+        K::DROP_OWNED => draft.add(DROP_OWNED, node),
+        K::DROP_ROLE | K::DROP_USER | K::DROP_GROUP => draft.add(SHARED_OBJECT, node),
+        _ if draft.found.is_empty() => draft.add(DROP_OBJECT, node),
+        _ => {}
     }
     match node.kind() {
         K::DROP_TABLE | K::DROP_VIEW | K::DROP_MATERIALIZED_VIEW | K::DROP_FOREIGN_TABLE => {
@@ -35,6 +38,13 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
             }
         }
         K::DROP_INDEX => index(draft, node, &names),
+        K::DROP_FUNCTION | K::DROP_PROCEDURE if holds(node, K::IF_EXISTS) => {
+            let scope = draft.scope;
+            let is_missing = |name: &ObjectName| !scope.has_routine_named(&name.name);
+            if scope.facts.is_known() && names.iter().all(is_missing) {
+                draft.dismiss_all("there is none of that name");
+            }
+        }
         K::DROP_TRIGGER | K::DROP_RULE | K::DROP_POLICY => {
             let table = name_under(node, K::RELATION_NAME_REF)
                 .or_else(|| name_under(node, K::TABLE_NAME_REF));
@@ -127,7 +137,10 @@ fn index(draft: &mut Draft<'_>, node: &SyntaxNode, names: &[ObjectName]) {
             .as_ref()
             .and_then(|index| draft.scope.facts.table_of_index(index));
         let Some(table) = table.cloned() else {
-            is_needed |= !draft.scope.is_new(name);
+            let is_missing = draft.scope.facts.is_known()
+                && holds(node, SyntaxKind::IF_EXISTS)
+                && !draft.scope.is_unresolvable(name);
+            is_needed |= !draft.scope.is_new(name) && !is_missing;
             continue;
         };
         draft.lock(&table, mode, false);
@@ -142,6 +155,6 @@ fn index(draft: &mut Draft<'_>, node: &SyntaxNode, names: &[ObjectName]) {
         is_needed |= known.is_none_or(|one| one.is_valid);
     }
     if !is_needed {
-        draft.dismiss_all("no query uses an invalid index");
+        draft.dismiss_all("no query uses an index that is invalid or missing");
     }
 }

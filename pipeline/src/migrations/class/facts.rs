@@ -60,6 +60,8 @@ pub struct ColumnFacts {
     pub type_name: String,
     /// The column refuses NULL, and no row has one.
     pub is_not_null: bool,
+    /// A row without a value for it gets one: it has a default, or is computed.
+    pub has_default: bool,
 }
 
 /// A constraint of a table.

@@ -7,7 +7,7 @@ use super::facts::SMALL_TABLE_BYTES;
 use super::lock::LockMode;
 use super::rules::{
     BAN_ALTER_DOMAIN, CONCURRENT_REINDEX, LOCK_TABLE, REFRESH_VIEW, REWRITE_TABLE, RUNNER_SETTING,
-    RUNS_CODE, TRUNCATE, UNKNOWN_STATEMENT,
+    RUNS_CODE, SHARED_OBJECT, TRUNCATE, UNKNOWN_STATEMENT,
 };
 use super::scope::Scope;
 use super::syntax::{child, find, has_token, holds, name_under, names_under};
@@ -40,6 +40,7 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
             draft.fits_both = true;
         }
         K::GRANT | K::ALTER_DEFAULT_PRIVILEGES => draft.fits_both = !holds(node, K::REVOKE_KW),
+        K::REVOKE if find(node, K::PRIVILEGE_DATABASE).is_some() => draft.add(SHARED_OBJECT, node),
         K::REVOKE
         | K::SHOW
         | K::NOTIFY

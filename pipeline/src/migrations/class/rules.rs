@@ -39,8 +39,10 @@ pub(super) const CHANGES_TYPE: &str = "changes-type";
 pub(super) const CREATE_RULE: &str = "create-rule";
 pub(super) const CREATE_TRIGGER: &str = "create-trigger";
 pub(super) const DATA_CHANGE: &str = "data-change";
+pub(super) const DELETES_ROWS: &str = "deletes-rows";
 pub(super) const DOMAIN_COLUMN: &str = "domain-column";
 pub(super) const DROP_OBJECT: &str = "drop-object";
+pub(super) const DROP_OWNED: &str = "drop-owned";
 pub(super) const INHERIT: &str = "inherit";
 pub(super) const LOCK_TABLE: &str = "lock-table";
 pub(super) const LONG_WORK_UNDER_LOCK: &str = "long-work-under-lock";
@@ -52,6 +54,7 @@ pub(super) const RUNNER_SETTING: &str = "runner-setting";
 pub const SEVERAL_TABLES: &str = "several-tables";
 pub(super) const RUNS_CODE: &str = "runs-code";
 pub(super) const SERIAL_COLUMN: &str = "serial-column";
+pub(super) const SHARED_OBJECT: &str = "shared-object";
 pub(super) const SYNTAX_ERROR: &str = "syntax-error";
 pub(super) const TRANSACTION_CONTROL: &str = "transaction-control";
 pub(super) const TRUNCATE: &str = "truncate";
@@ -66,6 +69,8 @@ pub(super) const BAN_ALTER_GENERATED: &str = "ban-alter-generated-expression";
 pub(super) const BAN_ALTER_DOMAIN: &str = "ban-alter-domain-with-add-constraint";
 pub(super) const BAN_DROP_CONSTRAINT: &str = "ban-drop-constraint";
 pub(super) const BAN_NEW_WRITE_RESTRICTION: &str = "ban-new-write-restriction";
+pub(super) const BAN_DROP_DEFAULT: &str = "ban-drop-default";
+pub(super) const BAN_SET_DEFAULT: &str = "ban-set-default";
 pub(super) const BAN_REPLACE: &str = "ban-replace-view-function";
 pub(super) const CHANGING_COLUMN_TYPE: &str = "changing-column-type";
 pub(super) const CONSTRAINT_MISSING_NOT_VALID: &str = "constraint-missing-not-valid";
@@ -97,10 +102,6 @@ pub const LEFT_OFF: &[(&str, &str)] = &[
         "the code of before goes on; only the new code writes NULL",
     ),
     ("ban-duplicate-column-assignments", "Postgres refuses it"),
-    (
-        "ban-set-default",
-        "only rows that leave the column out get the new value",
-    ),
     (
         "ban-uncommitted-transaction",
         "the runner sees to it: transaction-control",

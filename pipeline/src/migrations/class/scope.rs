@@ -34,6 +34,11 @@ pub(super) struct Scope<'a> {
     gone: BTreeSet<ObjectName>,
     /// New names of objects that exist before the file, with their old ones.
     renamed: BTreeMap<ObjectName, ObjectName>,
+    /// The columns that the run added to tables of before, and whether the code of before, which does
+    /// not name them, writes a value into them.
+    added_columns: BTreeMap<(ObjectName, String), bool>,
+    /// The tables that the run created and filled by a query: their size is not known.
+    filled: BTreeSet<ObjectName>,
     pub(super) proofs: Proofs,
 }
 
@@ -66,6 +71,8 @@ impl<'a> Scope<'a> {
             created_before: BTreeSet::new(),
             gone: BTreeSet::new(),
             renamed: BTreeMap::new(),
+            added_columns: BTreeMap::new(),
+            filled: BTreeSet::new(),
             proofs: Proofs::default(),
         }
     }
@@ -74,6 +81,10 @@ impl<'a> Scope<'a> {
     /// tables.
     pub(super) fn next_file(&mut self) {
         self.reset_search_path();
+        // Files that are judged without a database may belong to several runs.
+        if !self.facts.is_known() {
+            self.added_columns.clear();
+        }
         let is_kept = |name: &ObjectName| name.schema.as_deref() != Some(TEMPORARY);
         let created = std::mem::take(&mut self.created).into_iter();
         for name in created.filter(is_kept) {
@@ -155,6 +166,41 @@ impl<'a> Scope<'a> {
     /// Returns whether the same file creates the object: no code of before uses it.
     pub(super) fn is_new(&self, name: &ObjectName) -> bool {
         self.created.contains(&self.full(name))
+    }
+
+    /// Returns whether an earlier file of the same run creates the table: no code of before uses it.
+    pub(super) fn is_of_run(&self, name: &ObjectName) -> bool {
+        self.facts.is_known() && self.created_before.contains(&self.resolve(name))
+    }
+
+    /// Returns whether a query filled the table, which the run created.
+    pub(super) fn is_filled(&self, name: &ObjectName) -> bool {
+        self.filled.contains(&self.full(name))
+    }
+
+    /// Records that a query filled a table.
+    pub(super) fn fill(&mut self, name: &ObjectName) {
+        let name = self.full(name);
+        self.filled.insert(name);
+    }
+
+    /// Returns whether the code of before writes a value into a column, which it does not name: `None`
+    /// unless the run added the column.
+    pub(super) fn added_column(&self, table: &ObjectName, column: &str) -> Option<bool> {
+        let key = (self.resolve(table), column.to_owned());
+        self.added_columns.get(&key).copied()
+    }
+
+    /// Records a column that the run adds, or a default that such a column gets.
+    pub(super) fn add_column(&mut self, table: &ObjectName, column: &str, has_value: bool) {
+        let key = (self.resolve(table), column.to_owned());
+        self.added_columns.insert(key, has_value);
+    }
+
+    /// Forgets the columns that the run added to a table, of which one has another name or is gone.
+    pub(super) fn forget_columns(&mut self, table: &ObjectName) {
+        let table = self.resolve(table);
+        self.added_columns.retain(|(of, _), _| *of != table);
     }
 
     /// Returns whether the same file creates the function, and there is no other of its name.

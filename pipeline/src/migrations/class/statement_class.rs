@@ -118,6 +118,7 @@ pub(super) fn judge_in(statement: &Statement, scope: &mut Scope<'_>) -> Judgemen
         SyntaxKind::ALTER_TABLE => alter_table::apply(scope, &node),
         kind if create::is_creation(kind) => create::apply(scope, &node),
         kind if drop::is_drop(kind) => drop::apply(scope, &node),
+        kind if data::is_query(kind) => data::apply(scope, &node),
         _ => other::apply(scope, &node),
     }
     if other::may_change_search_path(&node) {

@@ -47,6 +47,7 @@ impl TargetFacts {
                 let column = ColumnFacts {
                     type_name: row.get("type_name"),
                     is_not_null: row.get("is_not_null"),
+                    has_default: row.get("has_default"),
                 };
                 relation.columns.insert(row.get("column"), column);
             },
@@ -203,7 +204,8 @@ SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
     a.attname::pg_catalog.text AS column,
     pg_catalog.format_type(a.atttypid, a.atttypmod) AS type_name, a.attnotnull AND NOT EXISTS (
         SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = a.attrelid
-            AND k.contype = 'n' AND k.conkey[1] = a.attnum AND NOT k.convalidated) AS is_not_null
+            AND k.contype = 'n' AND k.conkey[1] = a.attnum AND NOT k.convalidated) AS is_not_null,
+    a.atthasdef OR a.attidentity <> '' AS has_default
 FROM pg_catalog.pg_attribute a
     JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -1,6 +1,7 @@
 //! The table of statements with their classes and rules.
 
 mod anything;
+mod columns;
 mod created;
 mod data;
 mod file;
@@ -35,6 +36,7 @@ fn shop() -> TargetFacts {
     let column = |type_name: &str| ColumnFacts {
         type_name: type_name.to_owned(),
         is_not_null: false,
+        has_default: false,
     };
     let columns = [
         ("id", "integer"),
@@ -461,7 +463,7 @@ fn statement_that_stops_is_known() {
                 &["add-column-with-constraint"],
             ),
             (
-                "ALTER TABLE big ADD COLUMN c int REFERENCES small (id)",
+                "ALTER TABLE big ADD COLUMN c int DEFAULT 1 REFERENCES small (id)",
                 Stop,
                 &["add-column-with-constraint"],
             ),
@@ -543,7 +545,7 @@ fn statement_that_stops_is_known() {
                 &["ban-new-write-restriction", "constraint-missing-not-valid"],
             ),
             ("UPDATE big SET b = b + 1", Stop, &["backfill"]),
-            ("DELETE FROM big", Stop, &["backfill"]),
+            ("DELETE FROM big", Stop, &["backfill", "deletes-rows"]),
             ("TRUNCATE small", Stop, &["truncate"]),
             ("CLUSTER big USING big_b", Stop, &["rewrite-table"]),
             ("VACUUM (FULL) big", Stop, &["rewrite-table"]),

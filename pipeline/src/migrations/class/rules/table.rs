@@ -4,12 +4,13 @@ use super::super::Class;
 use super::{
     ADD_COLUMN_WITH_CONSTRAINT, ADDING_FIELD_WITH_DEFAULT, ADDING_FOREIGN_KEY, ADDING_NOT_NULL,
     ADDING_REQUIRED_FIELD, ALTERS_OWNER, ATTACH_PARTITION, BACKFILL, BAN_ALTER_DOMAIN,
-    BAN_ALTER_GENERATED, BAN_DROP_CONSTRAINT, BAN_NEW_WRITE_RESTRICTION, BAN_REPLACE, CHANGES_TYPE,
-    CHANGING_COLUMN_TYPE, CONCURRENT_INDEX, CONCURRENT_REINDEX, CONSTRAINT_MISSING_NOT_VALID,
-    CREATE_RULE, CREATE_TRIGGER, DATA_CHANGE, DISALLOWED_UNIQUE, DOMAIN_COLUMN, DROP_OBJECT,
-    INHERIT, LOCK_TABLE, LONG_WORK_UNDER_LOCK, RECREATE, REFRESH_VIEW, REWRITE_TABLE,
-    RUNNER_SETTING, RUNS_CODE, Rule, RuleSource, SERIAL_COLUMN, SEVERAL_TABLES, SYNTAX_ERROR,
-    TRANSACTION_CONTROL, TRUNCATE, UNKNOWN_STATEMENT, UNKNOWN_TABLE,
+    BAN_ALTER_GENERATED, BAN_DROP_CONSTRAINT, BAN_DROP_DEFAULT, BAN_NEW_WRITE_RESTRICTION,
+    BAN_REPLACE, BAN_SET_DEFAULT, CHANGES_TYPE, CHANGING_COLUMN_TYPE, CONCURRENT_INDEX,
+    CONCURRENT_REINDEX, CONSTRAINT_MISSING_NOT_VALID, CREATE_RULE, CREATE_TRIGGER, DATA_CHANGE,
+    DELETES_ROWS, DISALLOWED_UNIQUE, DOMAIN_COLUMN, DROP_OBJECT, DROP_OWNED, INHERIT, LOCK_TABLE,
+    LONG_WORK_UNDER_LOCK, RECREATE, REFRESH_VIEW, REWRITE_TABLE, RUNNER_SETTING, RUNS_CODE, Rule,
+    RuleSource, SERIAL_COLUMN, SEVERAL_TABLES, SHARED_OBJECT, SYNTAX_ERROR, TRANSACTION_CONTROL,
+    TRUNCATE, UNKNOWN_STATEMENT, UNKNOWN_TABLE,
 };
 
 const fn squawk(
@@ -188,6 +189,12 @@ pub const RULES: &[Rule] = &[
         "DROP TABLE in an after file, or DELETE in batches by a script",
     ),
     own(
+        DROP_OWNED,
+        Class::Stop,
+        "all that a role owns is gone, and so are its privileges, also on what databases share",
+        "DROP of each object, and REVOKE of each privilege, in an after file",
+    ),
+    own(
         TRANSACTION_CONTROL,
         Class::Stop,
         "the runner begins and ends the transaction of a file",
@@ -255,9 +262,21 @@ pub const RULES: &[Rule] = &[
         "the statement in an after file",
     ),
     squawk(
-        "ban-drop-default",
+        BAN_DROP_DEFAULT,
         Class::After,
         "the INSERT of the code of before may leave the column out",
+        "the statement in an after file",
+    ),
+    squawk(
+        BAN_SET_DEFAULT,
+        Class::After,
+        "the INSERT of the code of before that leaves the column out gets another value, or is refused",
+        "the statement in an after file",
+    ),
+    own(
+        DELETES_ROWS,
+        Class::After,
+        "the code of before may need the rows",
         "the statement in an after file",
     ),
     squawk(
@@ -451,6 +470,12 @@ pub const RULES: &[Rule] = &[
         Class::Ask,
         "it runs code that cannot be read here: a block, a procedure, a function",
         "plain statements; or read the code, then override the rule",
+    ),
+    own(
+        SHARED_OBJECT,
+        Class::Ask,
+        "roles, and privileges on a database, are shared by all stages and programs that use it",
+        "do it by hand",
     ),
     lasts(own(
         DATA_CHANGE,

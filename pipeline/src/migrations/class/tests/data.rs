@@ -1,6 +1,7 @@
 //! Changes of rows, wherever a statement has them.
 
 use super::*;
+use crate::migrations::enforcement::reaches_outside;
 
 #[test]
 fn change_within_a_statement_of_any_kind_is_judged() {
@@ -10,7 +11,7 @@ fn change_within_a_statement_of_any_kind_is_judged() {
             (
                 "CREATE TABLE n AS WITH d AS (DELETE FROM big RETURNING *) SELECT * FROM d",
                 Stop,
-                &["backfill"],
+                &["backfill", "deletes-rows"],
             ),
             (
                 "WITH d AS (DELETE FROM big WHERE b = 1 RETURNING *) SELECT * INTO n FROM d",
@@ -25,7 +26,7 @@ fn change_within_a_statement_of_any_kind_is_judged() {
             (
                 "PREPARE p AS WITH d AS (DELETE FROM big RETURNING *) SELECT * FROM d",
                 Stop,
-                &["backfill"],
+                &["backfill", "deletes-rows"],
             ),
             ("CREATE TABLE n AS EXECUTE p", Ask, &["runs-code"]),
             (
@@ -64,6 +65,51 @@ fn change_within_a_statement_of_any_kind_is_judged() {
         &shop(),
     );
     assert_eq!(judged.locks[0].mode, LockMode::RowExclusive);
+}
+
+#[test]
+fn rows_of_a_small_table_are_needed_too() {
+    check(
+        &shop(),
+        &[
+            ("DELETE FROM small", After, &["deletes-rows"]),
+            (
+                "MERGE INTO small s USING big b ON s.id = b.id WHEN MATCHED THEN DELETE",
+                After,
+                &["deletes-rows"],
+            ),
+            (
+                "MERGE INTO small s USING big b ON s.id = b.id WHEN MATCHED THEN UPDATE SET b = 1",
+                Before,
+                &[],
+            ),
+            ("DELETE FROM small WHERE b = 1", Before, &[]),
+            ("CREATE TABLE n (a int); DELETE FROM n", Before, &[]),
+        ],
+    );
+}
+
+#[test]
+fn object_that_databases_share_is_not_of_one_of_them() {
+    check(
+        &shop(),
+        &[
+            ("DROP ROLE x", Ask, &["ban-revoke", "shared-object"]),
+            (
+                "DROP USER IF EXISTS x",
+                Ask,
+                &["ban-revoke", "shared-object"],
+            ),
+            ("DROP OWNED BY x", Stop, &["ban-revoke", "drop-owned"]),
+            (
+                "REVOKE CONNECT ON DATABASE shop FROM x",
+                Ask,
+                &["ban-revoke", "shared-object"],
+            ),
+        ],
+    );
+    let judged = last("DROP OWNED BY x CASCADE", &TargetFacts::unknown());
+    assert!(judged.findings.iter().any(reaches_outside));
 }
 
 #[test]

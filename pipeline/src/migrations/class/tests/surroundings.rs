@@ -85,7 +85,7 @@ fn small_table_with_large_surroundings_is_not_small() {
                 &["refresh-materialized-view"],
             ),
             ("DELETE FROM countries WHERE id = 1", Ask, &["data-change"]),
-            ("DELETE FROM countries", Stop, &["backfill"]),
+            ("DELETE FROM countries", Stop, &["backfill", "deletes-rows"]),
             (
                 "UPDATE countries SET id = 2 WHERE id = 1",
                 Ask,
@@ -95,7 +95,7 @@ fn small_table_with_large_surroundings_is_not_small() {
             (
                 "MERGE INTO countries c USING small s ON c.id = s.id WHEN MATCHED THEN DELETE",
                 Ask,
-                &["data-change"],
+                &["data-change", "deletes-rows"],
             ),
             ("UPDATE watched SET a = 1", Stop, &["backfill"]),
             (
