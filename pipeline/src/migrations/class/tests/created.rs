@@ -1,4 +1,4 @@
-//! What counts as created by the same file, and what does not.
+//! Objects that count as created by the same file, and those that do not.
 
 use super::*;
 
