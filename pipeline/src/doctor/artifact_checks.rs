@@ -9,7 +9,7 @@ pub(super) fn judge_artifacts(
     history: &[RecordedMigration],
     stage: &str,
     options: &str,
-) -> Verdict {
+) -> Vec<Verdict> {
     let mut findings = Vec::new();
     let mut unknown = Vec::new();
     for (function, list) in artifacts {
@@ -30,14 +30,31 @@ pub(super) fn judge_artifacts(
             GateVerdict::Unknown(_) => unknown.push(format!("{function}: {reasons}")),
         }
     }
-    match (findings.is_empty(), unknown.is_empty()) {
-        (true, false) => Verdict::not_checked(unknown.join("; ")),
-        _ => Verdict::of(
-            findings,
-            format_args!(
-                "the database can run the {} built functions",
-                artifacts.len()
-            ),
-        ),
+    let seen = format!(
+        "the database can run the {} built functions",
+        artifacts.len()
+    );
+    Verdict::all_of(findings, &unknown, seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migrations::MigrationFolder;
+
+    #[test]
+    fn function_without_a_list_is_not_checked_beside_those_that_need_more() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("V1__a.sql"), "CREATE TABLE a ()").unwrap();
+        let list = MigrationList::of(&MigrationFolder::read(folder.path()).unwrap());
+        let functions = [("hello".to_owned(), Some(list)), ("old".to_owned(), None)];
+        let verdicts = judge_artifacts(&functions, &[], "staging", "");
+        let [Verdict::Findings(found), Verdict::NotChecked(reason)] = verdicts.as_slice() else {
+            panic!("{verdicts:?}");
+        };
+        assert!(found[0].message.contains("hello"), "{found:?}");
+        assert!(reason.starts_with("old: "), "{reason}");
+        let verdicts = judge_artifacts(&[], &[], "staging", "");
+        assert!(matches!(verdicts.as_slice(), [Verdict::Sound(_)]));
     }
 }

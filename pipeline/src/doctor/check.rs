@@ -94,7 +94,7 @@ checks! {
         "this machine's clock against the server's and the providers': more than 30 s",
         "synchronise this machine's clock";
     LONG_TRANSACTIONS: "long-transactions", "warning",
-        "transactions that have lasted longer than five minutes",
+        "transactions, also prepared ones, that have lasted longer than five minutes",
         "end the session that forgot to commit";
     TRANSACTION_ID_AGE: "transaction-id-age", "error, warning",
         "the age of the oldest transaction id that is not frozen",

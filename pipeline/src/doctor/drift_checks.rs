@@ -20,7 +20,10 @@ pub(super) fn judge_drift(drift: &Drift, stage: &str, options: &str) -> Verdict 
             differences,
         } => (kept_at, differences),
     };
-    let findings = differences.iter().take(MOST_SHOWN).map(|difference| {
+    let mut findings: Vec<_> = differences
+        .iter()
+        .take(MOST_SHOWN)
+        .map(|difference| {
         Finding::new(
             Level::Warning,
             difference,
@@ -29,11 +32,16 @@ pub(super) fn judge_drift(drift: &Drift, stage: &str, options: &str) -> Verdict 
                  drift {stage}{options} --accept`"
             ),
         )
-    });
-    Verdict::of(
-        findings.collect(),
-        format_args!("as migrations left it on {kept_at}"),
-    )
+    }).collect();
+    let more = differences.len().saturating_sub(MOST_SHOWN);
+    if more > 0 {
+        findings.push(Finding::new(
+            Level::Warning,
+            format_args!("{more} more differences are not shown here"),
+            format_args!("run `stagelink migrate drift {stage}{options}`, which shows all"),
+        ));
+    }
+    Verdict::of(findings, format_args!("as migrations left it on {kept_at}"))
 }
 
 const MOST_SHOWN: usize = 10;
@@ -41,6 +49,7 @@ const MOST_SHOWN: usize = 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::migrations::drift::{SchemaChange, SchemaDifference};
 
     #[test]
     fn schema_that_is_not_known_is_not_called_sound() {
@@ -57,6 +66,29 @@ mod tests {
         ] {
             let verdict = format!("{:?}", judge_drift(&drift, "staging", ""));
             assert!(verdict.starts_with(expected), "{verdict}");
+        }
+    }
+
+    #[test]
+    fn differences_beyond_the_first_ten_are_counted() {
+        let difference = |number: usize| SchemaDifference {
+            kind: "table".to_owned(),
+            name: format!("public.t{number}"),
+            change: SchemaChange::Unexpected {
+                found: "table".to_owned(),
+            },
+        };
+        for (count, shown, last) in [(10, 10, "public.t9"), (31, 11, "21 more differences")] {
+            let drift = Drift::Compared {
+                kept_at: "2026-11-27T09:00:00Z".to_owned(),
+                differences: (0..count).map(difference).collect(),
+            };
+            let verdict = judge_drift(&drift, "staging", " --local");
+            let findings = verdict.findings();
+            assert_eq!(findings.len(), shown);
+            let found = findings.last().unwrap();
+            assert!(found.message.contains(last), "{found:?}");
+            assert!(found.advice.contains("drift staging --local"), "{found:?}");
         }
     }
 }

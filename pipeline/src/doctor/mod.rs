@@ -12,6 +12,7 @@ mod drift_checks;
 mod end_of_life;
 mod migration_checks;
 mod own_database;
+mod questions;
 mod reach;
 mod report;
 mod request;

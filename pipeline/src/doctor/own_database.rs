@@ -119,8 +119,9 @@ fn describe(info: &DatabaseInfo) -> String {
     format!("{} on {} ({})", info.database, info.server, info.origin)
 }
 
-/// Judges the comparisons of one stage's database with the others'.
-pub(super) fn judge(stage: Stage, pairs: &[Pair]) -> Option<Verdict> {
+/// Judges the comparisons of one stage's database with the others'. `unreached` are the stages whose
+/// databases were not reached. Without another stage there is no verdict.
+pub(super) fn judge(stage: Stage, pairs: &[Pair], unreached: &[Stage]) -> Vec<Verdict> {
     let mut findings = Vec::new();
     let mut unknown = Vec::new();
     let mut others = Vec::new();
@@ -143,14 +144,18 @@ pub(super) fn judge(stage: Stage, pairs: &[Pair]) -> Option<Verdict> {
             Err(reason) => unknown.push(format!("not compared with {other}: {reason}")),
         }
     }
-    if !findings.is_empty() {
-        return Some(Verdict::Findings(findings));
+    for other in unreached {
+        unknown.push(format!(
+            "not compared with {other}: its database was not reached"
+        ));
     }
-    if !unknown.is_empty() {
-        return Some(Verdict::not_checked(unknown.join("; ")));
+    match findings.is_empty() && unknown.is_empty() && others.is_empty() {
+        true => Vec::new(),
+        false => {
+            let seen = format!("not that of {}", others.join(", "));
+            Verdict::all_of(findings, &unknown, seen)
+        }
     }
-    let others = (!others.is_empty()).then(|| others.join(", "));
-    others.map(|others| Verdict::sound(format_args!("not that of {others}")))
 }
 
 #[cfg(test)]
@@ -169,13 +174,24 @@ mod tests {
         let one = [pair([staging, production], Ok(true))];
         let doubt = [pair([staging, production], Err("it was closed".to_owned()))];
         for stage in [staging, production] {
-            assert!(matches!(judge(stage, &own), Some(Verdict::Sound(_))));
-            assert!(matches!(judge(stage, &doubt), Some(Verdict::NotChecked(_))));
-            let Some(Verdict::Findings(findings)) = judge(stage, &one) else {
+            let judge = |pairs: &[Pair], unreached: &[Stage]| judge(stage, pairs, unreached);
+            assert!(matches!(judge(&own, &[])[..], [Verdict::Sound(_)]));
+            assert!(matches!(judge(&doubt, &[])[..], [Verdict::NotChecked(_)]));
+            let [Verdict::Findings(findings)] = &judge(&one, &[])[..] else {
                 panic!("no finding");
             };
             assert!(findings[0].advice.contains("addons:create"));
+            // A stage that was not reached may have the same database.
+            let unreached = [Stage::REVIEW];
+            let [Verdict::NotChecked(reason)] = &judge(&own, &unreached)[..] else {
+                panic!("it was not compared");
+            };
+            assert!(reason.contains("review: its database was not reached"));
+            assert!(matches!(
+                judge(&one, &unreached)[..],
+                [Verdict::Findings(_), Verdict::NotChecked(_)]
+            ));
         }
-        assert_eq!(judge(Stage::REVIEW, &own), None);
+        assert_eq!(judge(Stage::REVIEW, &own, &[]), []);
     }
 }

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use stagelink::{Database, HerokuApp, ProviderSettings, Settings, Stage};
 
 use crate::api::ApiAccess;
+use crate::doctor::reach::Way;
 use crate::needs::MigrationList;
 use crate::netlify::DeployContext;
 use crate::status::SiteSource;
@@ -15,6 +16,8 @@ use crate::status::SiteSource;
 #[derive(Debug)]
 pub struct DoctorRequest {
     pub(super) stages: Vec<StageRequest>,
+    /// The project's other stages, which are not examined.
+    pub(super) other_stages: Vec<Stage>,
     /// The folder of the project's migrations, where it has one.
     pub(super) migrations: Option<PathBuf>,
     /// The functions that were built, with the migrations that each lists.
@@ -39,6 +42,7 @@ pub(super) struct StageRequest {
     pub(super) stage: Stage,
     /// The database; or the reason why the settings cannot be used.
     pub(super) database: Result<Database, String>,
+    pub(super) way: Way,
     pub(super) is_at_heroku: bool,
     /// True if the project's owner writes the URL.
     pub(super) owns_url: bool,
@@ -50,6 +54,7 @@ impl DoctorRequest {
     pub fn new() -> Self {
         Self {
             stages: Vec::new(),
+            other_stages: Vec::new(),
             migrations: None,
             artifacts: Vec::new(),
             site: SiteSource::None("the project has no site".to_owned()),
@@ -77,11 +82,20 @@ impl DoctorRequest {
         }
         self.stages.push(StageRequest {
             stage,
+            way: Way::of(known),
             is_at_heroku: matches!(provider, Some(ProviderSettings::Heroku(_))),
             owns_url: matches!(provider, Some(ProviderSettings::Url(_))),
             uses_direct_tls: known.is_some_and(|settings| settings.server.direct_tls),
             database: settings.map(|settings| Database::new(Ok(settings))),
         });
+        self
+    }
+
+    /// Adds a stage of the project that is not examined: its database is not known, so that a URL of
+    /// the site may lead to it. Production is always among these if it is not examined.
+    #[must_use]
+    pub fn with_other_stage(mut self, stage: Stage) -> Self {
+        self.other_stages.push(stage);
         self
     }
 

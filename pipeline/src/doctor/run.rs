@@ -1,19 +1,18 @@
 //! The look-ups of an examination: stages side by side, one connection each, within time limits.
 
-use std::future::Future;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use stagelink::Stage;
-use stagelink::tokio_postgres::{Client, Error as DriverError};
+use stagelink::tokio_postgres::Client;
 use tokio::time::timeout;
 
 use crate::doctor::artifact_checks::judge_artifacts;
 use crate::doctor::check::{
-    APPS, ARTIFACTS, CLOCK, CONNECT, CONNECTIONS, Check, DEPLOYS_BY_API, DEPLOYS_LOCKED, DRIFT,
-    FOLLOWER, INVALID_INDEXES, LEFTOVER_URL, LINKED, LONG_TRANSACTIONS, MARK, MIGRATION_FILES,
-    MIGRATIONS, OWN_DATABASE, POOLER, ROUND_TRIPS, SERVER_AUTH, SERVER_VERSION, SETTINGS, SITE,
-    SSLMODE, TOKEN_REACH, TRANSACTION_ID_AGE, VARIABLES_SIZE,
+    ARTIFACTS, CLOCK, CONNECT, CONNECTIONS, Check, DEPLOYS_BY_API, DEPLOYS_LOCKED, DRIFT, FOLLOWER,
+    INVALID_INDEXES, LEFTOVER_URL, LINKED, LONG_TRANSACTIONS, MARK, MIGRATION_FILES, MIGRATIONS,
+    OWN_DATABASE, POOLER, ROUND_TRIPS, SERVER_AUTH, SERVER_VERSION, SETTINGS, SITE, SSLMODE,
+    TOKEN_REACH, TRANSACTION_ID_AGE, VARIABLES_SIZE,
 };
 use crate::doctor::connection_checks::{
     judge_mark, judge_pooler, judge_round_trips, judge_server_auth, judge_sslmode,
@@ -22,6 +21,7 @@ use crate::doctor::connection_facts::{ConnectionFacts, FromRequest};
 use crate::doctor::drift_checks::judge_drift;
 use crate::doctor::migration_checks::{judge_files, judge_history};
 use crate::doctor::own_database::{self, Reached};
+use crate::doctor::questions::Questions;
 use crate::doctor::reach;
 use crate::doctor::report::{CheckResult, DoctorReport, StageReport};
 use crate::doctor::request::{DEFAULT_CONCURRENCY, DoctorRequest, StageRequest};
@@ -35,11 +35,11 @@ use crate::doctor::site_checks::{
     judge_service_clocks, judge_site, judge_token_reach, judge_variables_size,
 };
 use crate::doctor::site_facts::{
-    NoSite, PipelineFacts, SiteFacts, TokenFacts, has_tokens, try_tokens,
+    NoSite, PipelineFacts, SiteFacts, TokenFacts, has_tokens, try_tokens, unread_token,
 };
 use crate::doctor::verdict::Verdict;
 use crate::migrations::drift::compare;
-use crate::migrations::{MigrationFolder, MigrationState, describe_driver_error};
+use crate::migrations::{MigrationFolder, MigrationState};
 use crate::needs::{MigrationList, RecordedMigration};
 
 /// Examines the stages of a request. It changes nothing, and cannot fail: what goes wrong is a
@@ -47,6 +47,7 @@ use crate::needs::{MigrationList, RecordedMigration};
 pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) -> DoctorReport {
     let DoctorRequest {
         stages,
+        other_stages,
         migrations,
         artifacts,
         site,
@@ -84,14 +85,23 @@ pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) 
     }
     (context.tell)("comparing the databases");
     let pairs = own_database::compare(&reached).await;
+    let is_reached = |stage: &Stage| reached.iter().any(|of| of.info.stage == *stage);
+    let asked = reports.iter().map(|report| report.stage);
+    let mut unreached: Vec<_> = asked.filter(|stage| !is_reached(stage)).collect();
     for report in &mut reports {
-        if let Some(verdict) = own_database::judge(report.stage, &pairs) {
-            report.checks.push(result(OWN_DATABASE, verdict));
+        if is_reached(&report.stage) {
+            let verdicts = own_database::judge(report.stage, &pairs, &unreached);
+            report.checks.extend(results(OWN_DATABASE, verdicts));
         }
         report.checks.sort_by_key(|of| of.check.position());
     }
     let known: Vec<_> = reached.iter().map(KnownDatabase::of).collect();
-    let tokens = match &pipeline {
+    for stage in other_stages.into_iter().chain([Stage::PRODUCTION]) {
+        if !is_reached(&stage) && !unreached.contains(&stage) {
+            unreached.push(stage);
+        }
+    }
+    let tried = match &pipeline {
         Some(Ok(pipeline)) => {
             (context.tell)("trying the tokens");
             for (_, access) in &mut tokens {
@@ -107,7 +117,15 @@ pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) 
         ),
         None => Ok(Vec::new()),
     };
-    project.extend(examine_site(&site, &known, tokens));
+    let tried = tried.map(|mut tried| {
+        tried.extend(
+            site.as_ref()
+                .ok()
+                .and_then(|site| unread_token(site, &tokens)),
+        );
+        tried
+    });
+    project.extend(examine_site(&site, &known, &unreached, tried));
     let clocks = [
         ("Netlify", site.ok().and_then(|site| site.clock)),
         (
@@ -132,29 +150,31 @@ pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) 
 fn examine_site(
     site: &Result<SiteFacts, NoSite>,
     known: &[KnownDatabase],
+    unreached: &[Stage],
     tokens: Result<Vec<TokenFacts>, String>,
 ) -> Vec<CheckResult> {
     let reach = match tokens {
         Ok(tokens) => judge_token_reach(&tokens),
-        Err(reason) => Verdict::not_checked(reason),
+        Err(reason) => vec![Verdict::not_checked(reason)],
     };
-    let has_token = !matches!(reach, Verdict::Sound(_));
-    let mut results: Vec<_> = judge_site(site)
+    let has_token = !matches!(reach[..], [Verdict::Sound(_)]);
+    let mut made: Vec<_> = judge_site(site)
         .map(|verdict| result(SITE, verdict))
         .into_iter()
         .collect();
     match site {
-        Ok(site) => results.extend([
-            result(LINKED, judge_linked(site)),
-            result(TOKEN_REACH, reach),
-            result(LEFTOVER_URL, judge_leftover_url(site, known)),
-            result(VARIABLES_SIZE, judge_variables_size(site)),
-            result(DEPLOYS_LOCKED, judge_lock(site)),
-            result(DEPLOYS_BY_API, judge_api_deploys(site)),
-        ]),
+        Ok(site) => {
+            let leftover = judge_leftover_url(site, known, unreached);
+            made.push(result(LINKED, judge_linked(site)));
+            made.extend(results(TOKEN_REACH, reach));
+            made.extend(results(LEFTOVER_URL, leftover));
+            made.extend(results(VARIABLES_SIZE, judge_variables_size(site)));
+            made.push(result(DEPLOYS_LOCKED, judge_lock(site)));
+            made.push(result(DEPLOYS_BY_API, judge_api_deploys(site)));
+        }
         Err(NoSite::None) => {
             if has_token {
-                results.push(result(TOKEN_REACH, reach));
+                made.extend(results(TOKEN_REACH, reach));
             }
         }
         Err(NoSite::NotAsked(_) | NoSite::Refused(_)) => {
@@ -166,12 +186,12 @@ fn examine_site(
                 DEPLOYS_LOCKED,
                 DEPLOYS_BY_API,
             ];
-            results.extend(of_site.map(|check| result(check, unmade.clone())));
-            let reach = if has_token { reach } else { unmade };
-            results.push(result(TOKEN_REACH, reach));
+            made.extend(of_site.map(|check| result(check, unmade.clone())));
+            let reach = if has_token { reach } else { vec![unmade] };
+            made.extend(results(TOKEN_REACH, reach));
         }
     }
-    results
+    made
 }
 
 /// The parts of a request that all stages share.
@@ -206,7 +226,8 @@ async fn examine_stage(
     let stage = request.stage;
     let failed = |checks: Vec<(Check, Verdict)>| {
         let reason = "the database was not reached";
-        let unmade = AFTER_CONNECT.iter().filter(|check| {
+        let on_the_way = request.way.checks().iter();
+        let unmade = on_the_way.chain(&AFTER_CONNECT).filter(|check| {
             let has = |(made, _): &(Check, Verdict)| made == *check;
             !checks.iter().any(has)
         });
@@ -226,12 +247,13 @@ async fn examine_stage(
     let opened = timeout(LONGEST_WAY, database.inspect_and_connect()).await;
     let (info, client) = match opened {
         Ok(Ok(opened)) => opened,
-        Ok(Err(error)) => return failed(reach::judge_failure(&error)),
+        Ok(Err(error)) => return failed(reach::judge_failure(&error, request.way)),
         Err(_) => {
             let seconds = LONGEST_WAY.as_secs();
             let message = format!("the database was not reached within {seconds} s");
             let advice = "check that the server runs and is reachable from this machine";
-            return failed(vec![(CONNECT, Verdict::error(message, advice))]);
+            let passed = (SETTINGS, Verdict::sound("passed"));
+            return failed(vec![passed, (CONNECT, Verdict::error(message, advice))]);
         }
     };
     let from_request = FromRequest {
@@ -245,10 +267,7 @@ async fn examine_stage(
         Some(client) => ServerFacts::ask(client, context.long_transaction).await,
         None => Err("the database is marked as another stage's".to_owned()),
     };
-    let mut checks = reach::judge_success(&facts.origin, &facts.server);
-    if !request.is_at_heroku {
-        checks.retain(|(check, _)| *check != APPS);
-    }
+    let mut checks = reach::judge_success(request.way, &facts.origin, &facts.server);
     checks.extend([
         (SERVER_AUTH, judge_server_auth(&facts)),
         (SSLMODE, judge_sslmode(&facts)),
@@ -274,13 +293,17 @@ async fn examine_stage(
             of_server(&|server| judge_version(server, is_at_heroku, now)),
         ),
         (CLOCK, of_server(&judge_clock)),
-        (LONG_TRANSACTIONS, of_server(&judge_long_transactions)),
         (
             TRANSACTION_ID_AGE,
             of_server(&|server| judge_transaction_id_age(&facts, server)),
         ),
         (INVALID_INDEXES, of_server(&judge_invalid_indexes)),
     ]);
+    let long = match known(&server) {
+        Ok(server) => judge_long_transactions(server),
+        Err(verdict) => vec![verdict],
+    };
+    checks.extend(long.into_iter().map(|verdict| (LONG_TRANSACTIONS, verdict)));
     if let Some(folder) = &context.folder {
         match (&client, &server) {
             (Some(client), Ok(_)) => {
@@ -309,40 +332,35 @@ async fn examine_schema(
     context: &Context<'_>,
 ) -> Vec<(Check, Verdict)> {
     let (stage, options) = (stage.as_str(), &*context.options);
-    let mut checks = Vec::new();
+    let mut questions = Questions::new(client);
+    let mut made = Vec::new();
     match folder {
         Ok(folder) => {
             let state = MigrationState::read_by(client, Some(folder));
-            let state = judge_answer(state, |state| judge_history(state, stage, options));
-            checks.push((MIGRATIONS, state.await));
+            let state = questions.judge(state, |state| vec![judge_history(state, stage, options)]);
+            made.push((MIGRATIONS, state.await));
             if !context.artifacts.is_empty() {
                 let history = RecordedMigration::read_by(client, Some(folder));
-                let artifacts = judge_answer(history, |history| {
+                let artifacts = questions.judge(history, |history| {
                     judge_artifacts(&context.artifacts, history, stage, options)
                 });
-                checks.push((ARTIFACTS, artifacts.await));
+                made.push((ARTIFACTS, artifacts.await));
             }
         }
         Err(reason) => {
             let unmade = context.not_checked_of_folder(reason).into_iter();
-            checks.extend(unmade.filter(|(check, _)| *check != DRIFT));
+            let unmade = unmade.filter(|(check, _)| *check != DRIFT);
+            made.extend(unmade.map(|(check, verdict)| (check, vec![verdict])));
         }
     }
-    let drift = judge_answer(compare(client), |drift| judge_drift(drift, stage, options));
-    checks.push((DRIFT, drift.await));
-    checks
-}
-
-/// Judges an answer of the server, if it comes in time.
-async fn judge_answer<T>(
-    answer: impl Future<Output = Result<T, DriverError>>,
-    judge: impl FnOnce(&T) -> Verdict,
-) -> Verdict {
-    match timeout(HISTORY, answer).await {
-        Ok(Ok(answer)) => judge(&answer),
-        Ok(Err(error)) => Verdict::not_checked(describe_driver_error(&error)),
-        Err(_) => Verdict::not_checked("the server did not answer in time"),
-    }
+    // It has transactions of its own.
+    let drift = questions.judge_unguarded(compare(client), |drift| {
+        vec![judge_drift(drift, stage, options)]
+    });
+    made.push((DRIFT, drift.await));
+    let made = made.into_iter();
+    made.flat_map(|(check, verdicts)| verdicts.into_iter().map(move |verdict| (check, verdict)))
+        .collect()
 }
 
 fn report(
@@ -364,9 +382,16 @@ fn result(check: Check, verdict: Verdict) -> CheckResult {
     CheckResult { check, verdict }
 }
 
+fn results(check: Check, verdicts: Vec<Verdict>) -> impl Iterator<Item = CheckResult> {
+    verdicts
+        .into_iter()
+        .map(move |verdict| result(check, verdict))
+}
+
 /// The checks that need a connection, without those of the project's migrations.
-const AFTER_CONNECT: [Check; 12] = [
+const AFTER_CONNECT: [Check; 13] = [
     SERVER_AUTH,
+    SSLMODE,
     POOLER,
     FOLLOWER,
     MARK,
@@ -385,4 +410,3 @@ const UNUSABLE_FOLDER: &str = "the migrations cannot be used: see migration-file
 
 /// The longest time that the provider, the connection and the login take together.
 const LONGEST_WAY: Duration = Duration::from_secs(60);
-const HISTORY: Duration = Duration::from_secs(20);

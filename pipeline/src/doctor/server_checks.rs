@@ -6,7 +6,7 @@ use jiff::ToSpan as _;
 
 use crate::doctor::connection_facts::ConnectionFacts;
 use crate::doctor::end_of_life::{day_of, end_of_life};
-use crate::doctor::server_facts::ServerFacts;
+use crate::doctor::server_facts::{ServerFacts, TransactionHolder};
 use crate::doctor::verdict::{Finding, Level, Verdict};
 
 /// Judges whether the database takes writes. `server` is `None` where it was not asked.
@@ -158,33 +158,63 @@ pub(super) fn judge_offset(whose: &str, ahead_secs: f64, unknown: Duration) -> V
     )
 }
 
-pub(super) fn judge_long_transactions(server: &ServerFacts) -> Verdict {
+pub(super) fn judge_long_transactions(server: &ServerFacts) -> Vec<Verdict> {
     let findings = server.long_transactions.iter().map(|found| {
-        let (pid, minutes) = (found.pid, found.lasts.as_secs() / 60);
-        let name = match found.application_name.as_str() {
-            "" => String::new(),
-            name => format!(" of {name}"),
-        };
+        let minutes = found.lasts.as_secs() / 60;
+        match &found.holder {
+            TransactionHolder::Session {
+                pid,
+                application_name,
+                state,
+            } => {
+                let name = match application_name.as_str() {
+                    "" => String::new(),
+                    name => format!(" of {name}"),
+                };
+                Finding::new(
+                    Level::Warning,
+                    format_args!(
+                        "session {pid}{name} has had a transaction open for {minutes} minutes \
+                         ({state}), and keeps locks and dead rows"
+                    ),
+                    format_args!(
+                        "end it with `SELECT pg_terminate_backend({pid})`, and set \
+                         idle_in_transaction_session_timeout for its role"
+                    ),
+                )
+            }
+            TransactionHolder::Prepared(id) => Finding::new(
+                Level::Warning,
+                format_args!(
+                    "transaction {id} has been prepared for {minutes} minutes, and keeps locks and \
+                     dead rows until it is committed or rolled back, also without a session"
+                ),
+                format_args!(
+                    "end it in its database with `ROLLBACK PREPARED '{id}'`, or COMMIT PREPARED",
+                    id = id.replace('\'', "''")
+                ),
+            ),
+        }
+    });
+    let findings = findings.chain(more(server.more_transactions, "long transactions"));
+    let unknown = match server.hidden_sessions {
+        hidden @ 1.. => vec![format!(
+            "{hidden} sessions are other roles', whose transactions this role may not see"
+        )],
+        _ => Vec::new(),
+    };
+    Verdict::all_of(findings.collect(), &unknown, "none")
+}
+
+/// The finding for what a list has no room for.
+fn more(count: i64, what: &str) -> Option<Finding> {
+    (count > 0).then(|| {
         Finding::new(
             Level::Warning,
-            format_args!(
-                "session {pid}{name} has had a transaction open for {minutes} minutes ({}), and \
-                 keeps locks and dead rows",
-                found.state
-            ),
-            format_args!(
-                "end it with `SELECT pg_terminate_backend({pid})`, and set \
-                 idle_in_transaction_session_timeout for its role"
-            ),
+            format_args!("{count} more {what} are not shown here"),
+            "mend these, and run `stagelink doctor` again for the rest",
         )
-    });
-    let findings: Vec<_> = findings.collect();
-    match (findings.is_empty(), server.hidden_sessions) {
-        (true, hidden @ 1..) => Verdict::not_checked(format_args!(
-            "{hidden} sessions are other roles', whose transactions this role may not see"
-        )),
-        _ => Verdict::of(findings, "none"),
-    }
+    })
 }
 
 pub(super) fn judge_transaction_id_age(facts: &ConnectionFacts, server: &ServerFacts) -> Verdict {
@@ -223,6 +253,7 @@ pub(super) fn judge_invalid_indexes(server: &ServerFacts) -> Verdict {
             ),
         )
     });
+    let findings = findings.chain(more(server.more_indexes, "invalid indexes"));
     Verdict::of(findings.collect(), "none")
 }
 
@@ -390,24 +421,43 @@ mod tests {
 
     #[test]
     fn transactions_that_cannot_be_seen_are_not_called_sound() {
-        let long = LongTransaction {
+        let long = |holder| LongTransaction {
+            holder,
+            lasts: Duration::from_secs(400),
+        };
+        let session = long(TransactionHolder::Session {
             pid: 7,
             application_name: "psql\nforged".to_owned(),
             state: "idle in transaction".to_owned(),
-            lasts: Duration::from_secs(400),
-        };
-        for (long_transactions, hidden_sessions, expected) in [
-            (vec![], 0, "Sound"),
-            (vec![], 2, "NotChecked"),
-            (vec![long.clone()], 2, "pg_terminate_backend(7)"),
+        });
+        let prepared = long(TransactionHolder::Prepared("o'clock\n".to_owned()));
+        for (long_transactions, more_transactions, hidden_sessions, expected) in [
+            (vec![], 0, 0, &["Sound"][..]),
+            (vec![], 0, 2, &["NotChecked"]),
+            (
+                vec![session.clone()],
+                0,
+                2,
+                &["pg_terminate_backend(7)", "NotChecked(\"2 sessions"],
+            ),
+            (
+                vec![session],
+                3,
+                0,
+                &["3 more long transactions are not shown here"],
+            ),
+            (vec![prepared], 0, 0, &["ROLLBACK PREPARED 'o''clock"]),
         ] {
             let facts = ServerFacts {
                 long_transactions,
+                more_transactions,
                 hidden_sessions,
                 ..server()
             };
             let verdict = format!("{:?}", judge_long_transactions(&facts));
-            assert!(verdict.contains(expected), "{verdict}");
+            for expected in expected {
+                assert!(verdict.contains(expected), "{verdict}");
+            }
             assert!(!verdict.contains('\n'), "{verdict}");
         }
     }
@@ -440,6 +490,7 @@ mod tests {
         };
         let facts = ServerFacts {
             invalid_indexes: vec![index("a"), index("b")],
+            more_indexes: 11,
             ..server()
         };
         let verdict = judge_invalid_indexes(&facts);
@@ -450,5 +501,7 @@ mod tests {
             .collect();
         assert!(advice[0].contains("CONCURRENTLY public.a`"), "{advice:?}");
         assert!(advice[1].contains("CONCURRENTLY public.b`"), "{advice:?}");
+        let last = verdict.findings().last().unwrap();
+        assert!(last.message.starts_with("11 more invalid indexes"));
     }
 }

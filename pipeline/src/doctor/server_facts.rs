@@ -31,19 +31,33 @@ pub(super) struct ServerFacts {
     pub(super) answered_in: Duration,
     /// The time of a statement that costs the server nothing: a round trip.
     pub(super) statement_in: Duration,
+    /// The longest transactions, and the number of others that are too long.
     pub(super) long_transactions: Vec<LongTransaction>,
+    pub(super) more_transactions: i64,
     /// The number of sessions whose transactions the role may not see.
     pub(super) hidden_sessions: i64,
+    /// The first invalid indexes, and the number of the others.
     pub(super) invalid_indexes: Vec<InvalidIndex>,
+    pub(super) more_indexes: i64,
 }
 
 /// A transaction that has lasted for long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LongTransaction {
-    pub(super) pid: i32,
-    pub(super) application_name: String,
-    pub(super) state: String,
+    pub(super) holder: TransactionHolder,
     pub(super) lasts: Duration,
+}
+
+/// The holder of an open transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TransactionHolder {
+    Session {
+        pid: i32,
+        application_name: String,
+        state: String,
+    },
+    /// No session: the transaction is prepared for a commit in two phases, under this id.
+    Prepared(String),
 }
 
 /// An index that is not valid and is not being built. Both names are quoted and qualified.
@@ -108,12 +122,26 @@ impl ServerFacts {
         let limit = |at: usize| Some(number(at)?).map(|limit| (limit >= 0).then_some(limit));
         let server_clock: f64 = facts.try_get(2).ok()??.parse().ok()?;
         let own_clock = asked_at.duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
+        let more = |rows: &[SimpleQueryRow], at: usize| match rows.first() {
+            None => Some(0),
+            Some(row) => {
+                let all: i64 = row.try_get(at).ok()??.parse().ok()?;
+                Some(all - i64::try_from(rows.len()).ok()?)
+            }
+        };
+        let (more_transactions, more_indexes) = (more(transactions, 4)?, more(indexes, 2)?);
         let transactions = transactions.iter().map(|row| {
             let text = |at: usize| Some(row.try_get(at).ok()??.to_owned());
+            let name = text(1).unwrap_or_default();
             Some(LongTransaction {
-                pid: text(0)?.parse().ok()?,
-                application_name: text(1).unwrap_or_default(),
-                state: text(2).unwrap_or_default(),
+                holder: match text(0) {
+                    None => TransactionHolder::Prepared(name),
+                    Some(pid) => TransactionHolder::Session {
+                        pid: pid.parse().ok()?,
+                        application_name: name,
+                        state: text(2).unwrap_or_default(),
+                    },
+                },
                 lasts: Duration::from_secs(text(3)?.parse().ok()?),
             })
         });
@@ -140,7 +168,9 @@ impl ServerFacts {
             answered_in,
             statement_in,
             long_transactions: transactions.collect::<Option<_>>()?,
+            more_transactions,
             invalid_indexes: indexes.collect::<Option<_>>()?,
+            more_indexes,
         })
     }
 }
@@ -166,10 +196,13 @@ fn statements(long_transaction: Duration) -> String {
     format!(
         "BEGIN READ ONLY; SET LOCAL search_path TO pg_catalog; SET LOCAL statement_timeout TO '10s'; \
          SET LOCAL lock_timeout TO '2s'; {FACTS}; \
-         SELECT pid, application_name, state, extract(epoch FROM now() - xact_start)::int8 \
-         FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
-         AND usesysid IS NOT NULL AND xact_start < now() - interval '{seconds} s' \
-         ORDER BY xact_start LIMIT 20; {INVALID_INDEXES}; ROLLBACK"
+         SELECT t.pid, t.name, t.state, extract(epoch FROM now() - t.began)::int8, \
+         count(*) OVER () FROM (SELECT a.pid, a.application_name AS name, a.state, \
+         a.xact_start AS began FROM pg_stat_activity a WHERE a.datname = current_database() \
+         AND a.pid <> pg_backend_pid() AND a.usesysid IS NOT NULL \
+         UNION ALL SELECT NULL, p.gid, NULL, p.prepared FROM pg_prepared_xacts p \
+         WHERE p.database = current_database()) t WHERE t.began < now() - interval '{seconds} s' \
+         ORDER BY t.began LIMIT 20; {INVALID_INDEXES}; ROLLBACK"
     )
 }
 
@@ -190,7 +223,7 @@ const FACTS: &str = "SELECT current_setting('server_version_num'), pg_is_in_reco
 
 /// A partitioned index is invalid until each partition has one, which is no fault.
 const INVALID_INDEXES: &str = "SELECT format('%I.%I', n.nspname, c.relname), \
-     format('%I.%I', tn.nspname, t.relname) \
+     format('%I.%I', tn.nspname, t.relname), count(*) OVER () \
      FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid \
      JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_namespace tn ON tn.oid = t.relnamespace \
      WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname <> 'pg_toast' \

@@ -47,13 +47,16 @@ pub(super) fn judge_linked(site: &SiteFacts) -> Verdict {
 }
 
 pub(super) fn judge_lock(site: &SiteFacts) -> Verdict {
-    let locked = site
-        .published
-        .as_ref()
-        .filter(|deploy| deploy.locked == Some(true));
-    match locked {
-        None => Verdict::sound("deploys of production are published"),
-        Some(deploy) => Verdict::warning(
+    let Some(deploy) = &site.published else {
+        return Verdict::not_checked("the site has no published deploy yet, which could be locked");
+    };
+    match deploy.locked {
+        Some(false) => Verdict::sound("deploys of production are published"),
+        None => Verdict::not_checked(format_args!(
+            "Netlify does not say whether the published deploy {} is locked",
+            deploy.id
+        )),
+        Some(true) => Verdict::warning(
             format_args!(
                 "the site {} is locked at its published deploy {}: new deploys of production are \
                  built and not published",
@@ -83,7 +86,7 @@ pub(super) fn judge_api_deploys(site: &SiteFacts) -> Verdict {
 }
 
 /// Judges the size of the variables that functions of each context get.
-pub(super) fn judge_variables_size(site: &SiteFacts) -> Verdict {
+pub(super) fn judge_variables_size(site: &SiteFacts) -> Vec<Verdict> {
     let contexts = site.contexts.iter();
     let findings = contexts.filter_map(|(context, _)| {
         let message = size_excess(context, &site.own, site.account())?;
@@ -95,10 +98,8 @@ pub(super) fn judge_variables_size(site: &SiteFacts) -> Verdict {
         ))
     });
     let findings: Vec<_> = findings.collect();
-    match (&site.account, findings.is_empty()) {
-        (Err(reason), true) => Verdict::not_checked(reason),
-        _ => Verdict::of(findings, "within AWS Lambda's 4 kB"),
-    }
+    let unknown: Vec<_> = site.account.as_ref().err().cloned().into_iter().collect();
+    Verdict::all_of(findings, &unknown, "within AWS Lambda's 4 kB")
 }
 
 /// A stage's database, for the comparison with a URL of the site.
@@ -121,12 +122,19 @@ impl KnownDatabase {
 }
 
 /// Judges a `DATABASE_URL` that functions of the site get, beside the source that stagelink has set.
-pub(super) fn judge_leftover_url(site: &SiteFacts, known: &[KnownDatabase]) -> Verdict {
+/// `unreached` are the stages whose databases are not known, so that any URL may lead to one of them.
+pub(super) fn judge_leftover_url(
+    site: &SiteFacts,
+    known: &[KnownDatabase],
+    unreached: &[Stage],
+) -> Vec<Verdict> {
     let mut findings = Vec::new();
+    let mut unknown: Vec<_> = site.account.as_ref().err().cloned().into_iter().collect();
     for value in site.values_of("DATABASE_URL") {
         let text = value.text.as_ref().map(ExposeSecret::expose_secret);
-        let url = text.and_then(|text| DatabaseUrl::parse(text, "DATABASE_URL").ok());
-        let owner = url.and_then(|url| {
+        let url = text.map(|text| DatabaseUrl::parse(text, "DATABASE_URL").ok());
+        let owner = url.as_ref().and_then(|url| {
+            let url = url.as_ref()?;
             let server = format!("{}:{}", url.host(), url.port());
             let is_it = |of: &&KnownDatabase| of.server == server && of.database == url.database();
             known.iter().find(is_it).map(|of| of.stage)
@@ -147,7 +155,20 @@ pub(super) fn judge_leftover_url(site: &SiteFacts, known: &[KnownDatabase]) -> V
                 ),
                 place.removal(),
             )),
-            _ if value.reaches.iter().all(is_source) => {}
+            (_, owner) if value.reaches.iter().all(is_source) => {
+                let stages: Vec<_> = unreached.iter().map(ToString::to_string).collect();
+                match url {
+                    _ if owner.is_some() => {}
+                    None => unknown.push(format!("{place} is a secret, which cannot be read back")),
+                    Some(None) => unknown.push(format!("{place} is no URL of a database")),
+                    Some(Some(_)) if !stages.is_empty() => unknown.push(format!(
+                        "{place} leads to none of the databases that were reached, and that of \
+                         stage {} was not",
+                        stages.join(" and ")
+                    )),
+                    Some(Some(_)) => {}
+                }
+            }
             _ => findings.push(Finding::new(
                 Level::Warning,
                 format_args!(
@@ -158,14 +179,11 @@ pub(super) fn judge_leftover_url(site: &SiteFacts, known: &[KnownDatabase]) -> V
             )),
         }
     }
-    match (&site.account, findings.is_empty()) {
-        (Err(reason), true) => Verdict::not_checked(reason),
-        _ => Verdict::of(findings, "none"),
-    }
+    Verdict::all_of(findings, &unknown, "none")
 }
 
 /// Judges what the tokens of functions outside of production read.
-pub(super) fn judge_token_reach(tokens: &[TokenFacts]) -> Verdict {
+pub(super) fn judge_token_reach(tokens: &[TokenFacts]) -> Vec<Verdict> {
     let mut findings = Vec::new();
     let mut unknown = Vec::new();
     for token in tokens {
@@ -191,14 +209,11 @@ pub(super) fn judge_token_reach(tokens: &[TokenFacts]) -> Verdict {
             })),
         }
     }
-    match (findings.is_empty(), unknown.is_empty()) {
-        (false, _) => Verdict::Findings(findings),
-        (true, false) => Verdict::not_checked(unknown.join("; ")),
-        (true, true) => Verdict::sound(match tokens.len() {
-            0 => "functions outside of production have no token".to_owned(),
-            count => format!("{count} tried: none reads production's config vars"),
-        }),
-    }
+    let seen = match tokens.len() {
+        0 => "functions outside of production have no token".to_owned(),
+        count => format!("{count} tried: none reads production's config vars"),
+    };
+    Verdict::all_of(findings, &unknown, seen)
 }
 
 /// Judges this machine's clock against those of services.
@@ -221,6 +236,7 @@ mod tests {
     use stagelink::StageKind;
 
     use super::*;
+    use crate::doctor::site_facts::unread_token;
     use crate::netlify::{Deploy, DeployContext, Variable, VariableValue};
 
     fn variable(key: &str, values: &[(DeployContext, Option<&str>)]) -> Variable {
@@ -277,6 +293,21 @@ mod tests {
         }
     }
 
+    fn assert_not_checked(verdict: &Verdict, expected: &str) {
+        match verdict {
+            Verdict::NotChecked(reason) => assert!(reason.contains(expected), "{reason}"),
+            _ => panic!("{verdict:?}, expected that it was not checked: {expected}"),
+        }
+    }
+
+    /// The only verdict of a check.
+    fn single(verdicts: Vec<Verdict>) -> Verdict {
+        let [verdict] = verdicts.as_slice() else {
+            panic!("{verdicts:?}");
+        };
+        verdict.clone()
+    }
+
     #[test]
     fn site_is_sound_refused_or_not_asked() {
         let refused = NoSite::Refused("it is refused".to_owned());
@@ -306,21 +337,25 @@ mod tests {
 
     #[test]
     fn lock_and_setting_that_keep_deploys_out_are_warnings() {
-        for (locked, expected) in [
-            (None, None),
-            (Some(false), None),
-            (Some(true), Some((Level::Warning, "deploy d1"))),
-        ] {
-            let published = Some(Deploy {
+        let published = |locked| SiteFacts {
+            published: Some(Deploy {
                 id: "d1".to_owned(),
                 locked,
                 ..Deploy::default()
-            });
-            let site = SiteFacts {
-                published,
-                ..site(&[])
-            };
-            assert_finds(&judge_lock(&site), expected);
+            }),
+            ..site(&[])
+        };
+        for (locked, expected) in [
+            (Some(false), None),
+            (Some(true), Some((Level::Warning, "deploy d1"))),
+        ] {
+            assert_finds(&judge_lock(&published(locked)), expected);
+        }
+        for (site, reason) in [
+            (published(None), "whether the published deploy d1 is locked"),
+            (site(&[]), "no published deploy"),
+        ] {
+            assert_not_checked(&judge_lock(&site), reason);
         }
         for (refuses_api_deploys, expected) in [
             (false, None),
@@ -368,25 +403,99 @@ mod tests {
                 Some((Level::Error, "database of stage production")),
             ),
         ] {
-            assert_finds(&judge_leftover_url(&site(&variables), &known), expected);
+            let verdict = judge_leftover_url(&site(&variables), &known, &[]);
+            assert_finds(&single(verdict), expected);
         }
         let unknown = SiteFacts {
             account: Err("no access".to_owned()),
             ..site(&[])
         };
-        let verdict = judge_leftover_url(&unknown, &known);
-        assert_eq!(verdict, Verdict::NotChecked("no access".to_owned()));
+        let verdict = judge_leftover_url(&unknown, &known, &[]);
+        assert_not_checked(&single(verdict), "no access");
+    }
+
+    #[test]
+    fn fixed_url_that_may_lead_anywhere_is_not_called_sound() {
+        let known = |stage, database: &str| KnownDatabase {
+            stage,
+            server: "h:5432".to_owned(),
+            database: database.to_owned(),
+        };
+        let site = |text| {
+            let url = variable("DATABASE_URL", &[(staging(), text)]);
+            let chosen = variable("STAGELINK_PROVIDER", &[(staging(), Some("url"))]);
+            site(&[url, chosen])
+        };
+        let all = [known(Stage::STAGING, "s"), known(Stage::PRODUCTION, "p")];
+        let of_production = Some("postgres://u:p@h/p");
+        for (text, known, unreached, expected) in [
+            // `stagelink doctor staging`, or production's server is down.
+            (
+                of_production,
+                &all[..1],
+                &[Stage::PRODUCTION][..],
+                "that of stage production was not",
+            ),
+            (None, &all[..], &[][..], "is a secret"),
+            (Some("soon"), &all[..], &[][..], "is no URL"),
+        ] {
+            let verdict = judge_leftover_url(&site(text), known, unreached);
+            assert_not_checked(&single(verdict), expected);
+        }
+        for (text, known, unreached) in [
+            (
+                Some("postgres://u:p@h/s"),
+                &all[..1],
+                &[Stage::PRODUCTION][..],
+            ),
+            (Some("postgres://u:p@h/other"), &all[..], &[][..]),
+        ] {
+            let verdict = judge_leftover_url(&site(text), known, unreached);
+            assert_finds(&single(verdict), None);
+        }
+    }
+
+    #[test]
+    fn token_of_an_account_that_cannot_be_read_is_not_known() {
+        let key = |context| variable("HEROKU_API_KEY", &[(context, Some("t"))]);
+        let given = || {
+            let access = crate::api::ApiAccess::new("", "t".into(), "STAGING_TOKEN");
+            vec![(Stage::STAGING, access)]
+        };
+        let unread = |own: &[Variable]| SiteFacts {
+            account: Err("no access".to_owned()),
+            ..site(own)
+        };
+        assert_eq!(unread_token(&site(&[]), &[]), None);
+        for (site, given, is_known) in [
+            (unread(&[]), vec![], false),
+            (unread(&[key(DeployContext::Production)]), vec![], false),
+            (unread(&[key(staging())]), vec![], true),
+            (unread(&[]), given(), true),
+        ] {
+            let found = unread_token(&site, &given);
+            assert_eq!(found.is_none(), is_known, "{found:?}");
+            if let Some(found) = found {
+                assert_not_checked(&single(judge_token_reach(&[found])), "account: no access");
+            }
+        }
     }
 
     #[test]
     fn variables_beyond_four_kilobytes_are_a_warning() {
         let long = "x".repeat(5000);
         let page = variable("PAGE", &[(staging(), Some(&long))]);
-        assert_finds(&judge_variables_size(&site(&[])), None);
-        assert_finds(
-            &judge_variables_size(&site(&[page])),
-            Some((Level::Warning, "the context branch:staging")),
-        );
+        assert_finds(&single(judge_variables_size(&site(&[]))), None);
+        let large = site(&[page]);
+        let expected = Some((Level::Warning, "the context branch:staging"));
+        assert_finds(&single(judge_variables_size(&large)), expected);
+        let unread = SiteFacts {
+            account: Err("no access".to_owned()),
+            ..large
+        };
+        let verdicts = judge_variables_size(&unread);
+        assert_finds(&verdicts[0], expected);
+        assert_not_checked(&verdicts[1], "no access");
     }
 
     #[test]
@@ -400,15 +509,15 @@ mod tests {
         let wide = token(Ok(vec![(StageKind::Production, "shop".to_owned())]));
         let secret = token(Err("it is a secret".to_owned()));
         let narrow = token(Ok(Vec::new()));
-        assert_finds(&judge_token_reach(&[]), None);
-        assert_finds(&judge_token_reach(std::slice::from_ref(&narrow)), None);
+        assert_finds(&single(judge_token_reach(&[])), None);
+        let tried = judge_token_reach(std::slice::from_ref(&narrow));
+        assert_finds(&single(tried), None);
         let expected = Some((Level::Error, "reads production's config vars (app shop)"));
-        assert_finds(
-            &judge_token_reach(&[narrow.clone(), wide, secret.clone()]),
-            expected,
-        );
-        let verdict = judge_token_reach(&[narrow, secret]);
-        assert!(matches!(verdict, Verdict::NotChecked(_)), "{verdict:?}");
+        let verdicts = judge_token_reach(&[narrow.clone(), wide, secret.clone()]);
+        assert_finds(&verdicts[0], expected);
+        assert_not_checked(&verdicts[1], "it is a secret");
+        let verdict = single(judge_token_reach(&[narrow, secret]));
+        assert_not_checked(&verdict, "it is a secret");
     }
 
     #[test]

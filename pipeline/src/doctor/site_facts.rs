@@ -214,6 +214,26 @@ pub(super) async fn try_tokens(
     found
 }
 
+/// Returns the tokens that functions outside of production may have by the site's account, whose
+/// variables could not be read. `None` where none of these functions would get such a token.
+pub(super) fn unread_token(site: &SiteFacts, given: &[(Stage, ApiAccess)]) -> Option<TokenFacts> {
+    let reason = site.account.as_ref().err()?;
+    let is_open = |(context, stage): &&(DeployContext, Stage)| {
+        let own = function_variables(context, &site.own, &[]);
+        stage.kind() != StageKind::Production
+            && !given.iter().any(|(of, _)| of == stage)
+            && !own.iter().any(|found| found.variable.key == TOKEN)
+    };
+    let stages = site.contexts.iter().filter(is_open);
+    let stages: BTreeSet<_> = stages.map(|(_, stage)| *stage).collect();
+    (!stages.is_empty()).then(|| TokenFacts {
+        origin: format!("{TOKEN} of the site's account"),
+        stages,
+        reads: Err(reason.clone()),
+        removal: String::new(),
+    })
+}
+
 /// Returns whether functions outside of production have a token, by the site or by the operator.
 pub(super) fn has_tokens(site: Option<&SiteFacts>, given: &[(Stage, ApiAccess)]) -> bool {
     let of_site = site.map(|site| site.values_of(TOKEN)).into_iter().flatten();

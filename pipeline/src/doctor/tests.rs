@@ -43,7 +43,9 @@ pub(super) fn server() -> ServerFacts {
         answered_in: Duration::from_millis(12),
         statement_in: Duration::from_millis(12),
         long_transactions: Vec::new(),
+        more_transactions: 0,
         hidden_sessions: 0,
         invalid_indexes: Vec::new(),
+        more_indexes: 0,
     }
 }

@@ -62,6 +62,20 @@ impl Verdict {
         }
     }
 
+    /// The findings, and apart from them what could not be looked at; sound if there is neither.
+    pub(super) fn all_of(
+        findings: Vec<Finding>,
+        unknown: &[String],
+        seen: impl fmt::Display,
+    ) -> Vec<Self> {
+        if unknown.is_empty() {
+            return vec![Self::of(findings, seen)];
+        }
+        let found = (!findings.is_empty()).then_some(Self::Findings(findings));
+        let unknown = Self::not_checked(unknown.join("; "));
+        found.into_iter().chain([unknown]).collect()
+    }
+
     /// Returns the findings; none where all is sound or nothing was checked.
     pub fn findings(&self) -> &[Finding] {
         match self {

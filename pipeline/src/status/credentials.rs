@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use crate::netlify::{DeployContext, FunctionVariable, function_variables};
+use crate::netlify::{DeployContext, FunctionVariable, Variable, function_variables};
 use crate::status::deploy::DeployStatus;
 use crate::status::lookup::Lookup;
 use crate::status::site::SiteFacts;
@@ -34,14 +34,25 @@ pub(super) fn of_functions(
         Lookup::Known { value } => value,
         other => return other.without_value(|_| Lookup::absent("")),
     };
-    let account = site.account.value().map(Vec::as_slice);
-    let variables = function_variables(context, own, account.unwrap_or_default());
-    if let Some(found) = FunctionCredentials::of(&variables, deploy) {
-        return Lookup::known(found);
-    }
-    match &site.account {
-        Lookup::NotKnown { reason } => Lookup::not_known(reason),
-        _ => Lookup::absent(format!(
+    of_variables(context, own, &site.account, deploy)
+}
+
+fn of_variables(
+    context: &DeployContext,
+    own: &[Variable],
+    account: &Lookup<Vec<Variable>>,
+    deploy: Option<&DeployStatus>,
+) -> Lookup<FunctionCredentials> {
+    let of_account = account.value().map(Vec::as_slice);
+    let variables = function_variables(context, own, of_account.unwrap_or_default());
+    let found = FunctionCredentials::of(&variables, deploy);
+    match (found, account) {
+        // A variable of the account may come before what the site has, but for credentials from
+        // deploy time.
+        (Some(found), _) if found.source == DEPLOY_TIME => Lookup::known(found),
+        (_, Lookup::NotKnown { reason }) => Lookup::not_known(reason),
+        (Some(found), _) => Lookup::known(found),
+        (None, _) => Lookup::absent(format!(
             "functions of the context {context} have no variable that leads to a database"
         )),
     }
@@ -67,11 +78,11 @@ impl FunctionCredentials {
             asked.next()
         });
         let (source, renewed_by) = match deploy_time {
-            Some(_) => ("deploy-time".to_owned(), provider),
+            Some(_) => (DEPLOY_TIME.to_owned(), provider),
             None => (provider?, None),
         };
         let holder = match source.as_str() {
-            "deploy-time" => deploy_time,
+            DEPLOY_TIME => deploy_time,
             "url" => named("DATABASE_URL"),
             _ => None,
         };
@@ -99,6 +110,8 @@ fn is_after(one: Option<&str>, other: Option<&str>) -> Option<bool> {
     Some(one > other)
 }
 
+const DEPLOY_TIME: &str = "deploy-time";
+
 /// The variables by which each provider finds a database.
 const LOCATIONS: [(&str, &[&str]); 4] = [
     (
@@ -113,13 +126,10 @@ const LOCATIONS: [(&str, &[&str]); 4] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::netlify::{Variable, VariableValue};
+    use crate::netlify::VariableValue;
 
-    fn credentials(
-        variables: &[(&str, Option<&str>)],
-        created_at: Option<&str>,
-    ) -> Option<FunctionCredentials> {
-        let variables: Vec<_> = variables
+    fn of_site(variables: &[(&str, Option<&str>)]) -> Vec<Variable> {
+        variables
             .iter()
             .map(|(key, text)| Variable {
                 key: (*key).to_owned(),
@@ -132,7 +142,14 @@ mod tests {
                     text: text.map(Into::into),
                 }],
             })
-            .collect();
+            .collect()
+    }
+
+    fn credentials(
+        variables: &[(&str, Option<&str>)],
+        created_at: Option<&str>,
+    ) -> Option<FunctionCredentials> {
+        let variables = of_site(variables);
         let found = function_variables(&DeployContext::Production, &variables, &[]);
         let json = format!(
             r#"{{"id":"1","created_at":"{}"}}"#,
@@ -164,6 +181,27 @@ mod tests {
             assert_eq!(found.renewed_by.as_deref(), renewed_by, "{source}");
         }
         assert_eq!(credentials(&[("OTHER", Some("x"))], None), None);
+    }
+
+    #[test]
+    fn source_is_not_known_where_the_account_may_have_another() {
+        let deploy_time = || of_site(&[("STAGELINK_CREDENTIALS", None)]);
+        let url = || of_site(&[("DATABASE_URL", None)]);
+        let unread = || Lookup::not_known("no access");
+        for (own, account, expected) in [
+            (url(), unread(), Err("no access")),
+            (Vec::new(), unread(), Err("no access")),
+            (deploy_time(), unread(), Ok("deploy-time")),
+            (url(), Lookup::known(deploy_time()), Ok("deploy-time")),
+            (url(), Lookup::known(Vec::new()), Ok("url")),
+        ] {
+            let found = of_variables(&DeployContext::Production, &own, &account, None);
+            match (&found, expected) {
+                (Lookup::Known { value }, Ok(source)) => assert_eq!(value.source, source),
+                (Lookup::NotKnown { reason }, Err(expected)) => assert_eq!(reason, expected),
+                _ => panic!("{found:?}"),
+            }
+        }
     }
 
     #[test]

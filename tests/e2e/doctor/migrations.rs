@@ -1,6 +1,7 @@
 //! Findings about migrations: names, pending files, and a history that disagrees.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use stagelink_pipeline::{MigrationFolder, MigrationList};
 use stagelink_tests::server;
@@ -112,6 +113,30 @@ async fn schema_that_was_changed_by_other_means_is_undone_or_accepted_as_advised
     run("ALTER TABLE notes ADD COLUMN mail text").await;
     patient.follow(&advice).await;
     patient.examine("staging", &FEW).await.assert_sound("drift");
+}
+
+#[tokio::test]
+async fn history_that_is_locked_is_not_waited_for() {
+    let (patient, staging, _) = Patient::new().await;
+    patient.write("migrations/V1__notes.sql", NOTES);
+    patient.succeeds(&["migrate", "staging", "--yes"]).await;
+    let session = server().await.connect(&staging).await.expect("a session");
+    let lock = "BEGIN; LOCK TABLE refinery_schema_history";
+    session.batch_execute(lock).await.expect("a lock");
+    let begun = Instant::now();
+    let examined = patient.examine("staging", &FEW).await;
+    assert!(begun.elapsed() < Duration::from_secs(15));
+    for id in ["migrations", "drift"] {
+        examined.assert_not_checked(id, "lock timeout");
+    }
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted \
+                   AND relation = 'refinery_schema_history'::regclass";
+    let waiting = session.query_one(waiting, &[]).await.expect("a count");
+    assert_eq!(waiting.get::<_, i64>(0), 0, "a session stays behind");
+    session.batch_execute("ROLLBACK").await.expect("it ends");
+    let examined = patient.examine("staging", &FEW).await;
+    examined.assert_sound("migrations");
+    examined.assert_sound("drift");
 }
 
 #[tokio::test]

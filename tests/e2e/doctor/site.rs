@@ -136,7 +136,9 @@ async fn site_is_linked_as_advised_and_sound_then() {
     let advice = examined.finding("linked", "warning", &words);
     linked.patient.follow(&advice).await;
     let examined = linked.examine(&[]).await;
-    for id in OF_SITE {
+    // No deploy is published yet.
+    examined.assert_not_checked("deploys-locked", "has no published deploy");
+    for id in OF_SITE.into_iter().filter(|id| *id != "deploys-locked") {
         examined.assert_sound(id);
     }
     examined.assert_sound("clock");
@@ -277,6 +279,25 @@ async fn leftover_url_is_removed_as_advised() {
     linked.set(EnvVar::new("STAGELINK_PROVIDER").value(staging(), "url"));
     linked.set(url(staging(), &own));
     linked.examine(&[]).await.assert_sound("leftover-url");
+    linked
+        .patient
+        .examine("staging", &FEW)
+        .await
+        .assert_sound("leftover-url");
+    // One that leads to production's is found where production is examined, and is else not known.
+    linked.unset("DATABASE_URL").await;
+    linked.set(url(staging(), &other));
+    let words = ["the database of stage production"];
+    linked
+        .examine(&[])
+        .await
+        .finding("leftover-url", "error", &words);
+    let examined = linked.patient.examine("staging", &FEW).await;
+    examined.assert_not_checked("leftover-url", "that of stage production was not");
+    linked.unset("DATABASE_URL").await;
+    linked.set(url(staging(), &own).secret());
+    let examined = linked.examine(&[]).await;
+    examined.assert_not_checked("leftover-url", "is a secret");
 }
 
 #[tokio::test]

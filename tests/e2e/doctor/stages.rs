@@ -92,6 +92,19 @@ async fn exit_code_tells_warnings_from_errors() {
 }
 
 #[tokio::test]
+async fn stage_that_was_not_reached_is_not_called_another_database() {
+    let (mut patient, ..) = Patient::new().await;
+    patient.set(
+        "PRODUCTION_URL",
+        &bound("postgres://u:c4n4ry@127.0.0.1:1/d"),
+    );
+    let words = [&["doctor", "--json"][..], &FEW].concat();
+    let examined = patient.examine_with(&words).await;
+    assert_eq!(examined.of("own-database").len(), 2, "{}", examined.json);
+    examined.assert_not_checked("own-database", "was not reached");
+}
+
+#[tokio::test]
 async fn two_stages_on_one_database_are_found_by_whatever_name() {
     let (mut patient, staging, production) = Patient::new().await;
     // By another name of the server; neither has a mark that would tell.

@@ -34,6 +34,7 @@ async fn way_through_heroku_is_mended_step_by_step() {
         "{advice}"
     );
     examined.assert_sound("token");
+    examined.assert_not_checked("attachments", "was not reached");
     examined.assert_not_checked("connect", "was not reached");
     assert_eq!(examined.code, 2);
 
@@ -122,6 +123,16 @@ async fn login_that_fails_is_mended_as_advised() {
     let examined = patient.examine("staging", &FEW).await;
     let advice = examined.finding("connect", "error", &["127.0.0.1:1"]);
     assert!(advice.contains("reachable from this machine"), "{advice}");
+    examined.assert_sound("settings");
+    examined.assert_not_checked("sslmode", "was not reached");
+    // A fixed URL has no provider, no token and no app.
+    let of_providers = ["provider", "token", "apps", "attachments"];
+    assert!(of_providers.iter().all(|id| examined.of(id).is_empty()));
+    patient.set("STAGING_URL", "postgres://u:c4n4ry@127.0.0.1:port/d");
+    let examined = patient.examine("staging", &FEW).await;
+    let advice = examined.finding("settings", "error", &["STAGING_URL"]);
+    assert!(advice.contains("correct the variable"), "{advice}");
+    examined.assert_not_checked("connect", "was not reached");
     patient.set("STAGING_URL", &bound(&staging.url()));
     patient
         .examine("staging", &FEW)

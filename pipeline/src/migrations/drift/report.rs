@@ -89,11 +89,23 @@ pub async fn accept_drift(database: &Database) -> Result<(), Error> {
 ///
 /// Those of the driver.
 pub(crate) async fn compare(client: &Client) -> Result<Drift, DriverError> {
-    let Some(kept) = KeptSnapshot::read(client).await? else {
+    // A history that is locked is not waited for, since others would wait behind.
+    client.batch_execute(BEGIN).await?;
+    let read = async {
+        Ok((
+            KeptSnapshot::read(client).await?,
+            History::read(client).await?,
+        ))
+    };
+    let read: Result<_, DriverError> = read.await;
+    let ended = client.batch_execute("ROLLBACK").await;
+    let (kept, history) = read?;
+    ended?;
+    let Some(kept) = kept else {
         return Ok(Drift::NotKept);
     };
     let kept_at = kept.kept_at.clone();
-    match History::read(client).await? {
+    match history {
         Some(history) if kept.is_of(&history) => {
             let now = SchemaSnapshot::read(client).await?;
             Ok(Drift::Compared {
@@ -121,6 +133,9 @@ async fn answered<T>(step: impl Future<Output = Result<T, DriverError>>) -> Resu
         )),
     }
 }
+
+const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL lock_timeout = '2s'; \
+     SET LOCAL statement_timeout = '20s'";
 
 const WHAT: &str = "could not compare the schema of the database";
 

@@ -1,0 +1,73 @@
+//! The questions about a database's history and schema: each in a read-only transaction with time
+//! limits of the server's own, so that none stays behind.
+
+use std::future::Future;
+use std::time::Duration;
+
+use stagelink::tokio_postgres::{Client, Error as DriverError};
+use tokio::time::timeout;
+
+use crate::doctor::verdict::Verdict;
+use crate::migrations::describe_driver_error;
+
+/// The questions to one database, one after another.
+pub(super) struct Questions<'a> {
+    client: &'a Client,
+    /// True once the server has not answered: what is sent then waits behind the open question.
+    is_silent: bool,
+}
+
+impl<'a> Questions<'a> {
+    pub(super) fn new(client: &'a Client) -> Self {
+        Self {
+            client,
+            is_silent: false,
+        }
+    }
+
+    /// Judges an answer that is read in a transaction of its own, if it comes in time.
+    pub(super) async fn judge<T>(
+        &mut self,
+        answer: impl Future<Output = Result<T, DriverError>>,
+        judge: impl FnOnce(&T) -> Vec<Verdict>,
+    ) -> Vec<Verdict> {
+        let client = self.client;
+        let in_transaction = async {
+            client.batch_execute(BEGIN).await?;
+            let answer = answer.await;
+            // It also ends a transaction that has failed.
+            let ended = client.batch_execute("ROLLBACK").await;
+            let answer = answer?;
+            ended.map(|()| answer)
+        };
+        self.judge_unguarded(in_transaction, judge).await
+    }
+
+    /// Judges an answer that is read in transactions with time limits already, if it comes in time.
+    pub(super) async fn judge_unguarded<T>(
+        &mut self,
+        answer: impl Future<Output = Result<T, DriverError>>,
+        judge: impl FnOnce(&T) -> Vec<Verdict>,
+    ) -> Vec<Verdict> {
+        if self.is_silent {
+            return vec![Verdict::not_checked(SILENT)];
+        }
+        match timeout(ANSWER, answer).await {
+            Ok(Ok(answer)) => judge(&answer),
+            Ok(Err(error)) => vec![Verdict::not_checked(describe_driver_error(&error))],
+            Err(_) => {
+                self.is_silent = true;
+                vec![Verdict::not_checked(SILENT)]
+            }
+        }
+    }
+}
+
+/// A table that is locked for longer is not waited for, since others would wait behind.
+const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL lock_timeout TO '2s'; \
+     SET LOCAL statement_timeout TO '10s'";
+
+const SILENT: &str = "the server did not answer in time";
+
+/// The longest time of one answer, beyond the server's own limits.
+const ANSWER: Duration = Duration::from_secs(20);
