@@ -10,14 +10,14 @@ use anyhow::{Context as _, bail};
 use console::Term;
 use stagelink::{Stage, StageKind};
 use stagelink_pipeline::{
-    DeployContext, DoctorReport, DoctorRequest, Level, MigrationList, SettingsFile, examine,
+    DeployContext, DoctorReport, DoctorRequest, Level, SettingsFile, examine,
 };
 
 use crate::args::DoctorOptions;
 use crate::link::request::{Environment, by_stage};
 use crate::local_clouds;
 use crate::migrate::error_json;
-use crate::needs::artifact_file::{self, ArtifactFile};
+use crate::needs::artifact_file;
 use crate::output::{note, note_error, print_json, print_styled};
 use crate::progress::Step;
 use crate::project;
@@ -72,8 +72,8 @@ async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
     }
     match artifact_file::built(&options.local.project) {
         Ok(artifacts) => {
-            for (name, list) in labelled(artifacts) {
-                request = request.with_artifact(&name, list);
+            for artifact in artifacts {
+                request = request.with_artifact(&artifact.function, artifact.list);
             }
         }
         Err(error) => note(format_args!("note: artifacts are not checked: {error:#}")),
@@ -125,23 +125,6 @@ async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
     let report = examine(request, tell).await;
     step.done(&format!("{count} examined"));
     Ok(report)
-}
-
-/// Returns the lists of artifacts by the names of their functions. A function that has several
-/// artifacts, such as one for each architecture, is named with the file of each.
-fn labelled(artifacts: Vec<ArtifactFile>) -> Vec<(String, Option<MigrationList>)> {
-    let names: Vec<_> = artifacts.iter().map(|of| of.function.clone()).collect();
-    let label = |artifact: &ArtifactFile| {
-        let of_function = names.iter().filter(|name| **name == artifact.function);
-        match of_function.count() {
-            1 => artifact.function.clone(),
-            _ => artifact.label(),
-        }
-    };
-    artifacts
-        .into_iter()
-        .map(|artifact| (label(&artifact), artifact.list))
-        .collect()
 }
 
 /// Returns the stages to examine: the named one, else those of the project. A preview's database belongs to its pull request, so stage review is examined

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use stagelink_pipeline::MigrationList;
 use zip::ZipArchive;
 
@@ -19,13 +19,6 @@ pub(crate) struct ArtifactFile {
     pub(crate) list: Option<MigrationList>,
 }
 
-impl ArtifactFile {
-    /// Returns the function's name with the file.
-    pub(crate) fn label(&self) -> String {
-        format!("{} ({})", self.function, self.path.display())
-    }
-}
-
 /// Finds and reads the artifacts of these names or paths; without any, all in the project's `dist`.
 ///
 /// # Errors
@@ -33,13 +26,13 @@ impl ArtifactFile {
 /// When there are none, or one cannot be read.
 pub(super) fn find(named: &[String], project: &Path) -> anyhow::Result<Vec<ArtifactFile>> {
     let dist = project.join("dist");
-    let mut paths = Vec::new();
-    for name in named {
-        paths.extend(locate(name, &dist)?);
-    }
-    if named.is_empty() {
-        paths = built_paths(&dist)?;
-    }
+    let paths = match named {
+        [] => built_paths(&dist)?,
+        named => named
+            .iter()
+            .map(|name| locate(name, &dist))
+            .collect::<anyhow::Result<_>>()?,
+    };
     ensure!(
         !paths.is_empty(),
         "there is no artifact in {}: run `stagelink build`, or name a file",
@@ -58,14 +51,15 @@ pub(crate) fn built(project: &Path) -> anyhow::Result<Vec<ArtifactFile>> {
     paths.into_iter().map(open).collect()
 }
 
-/// Returns the programs for Netlify and the zips for AWS Lambda, of all architectures: each was built
-/// at a time of its own.
+/// Returns the programs for Netlify; where there are none, the zips for AWS Lambda.
 fn built_paths(dist: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut paths = files(&dist.join("functions"), |_| true)?;
     for arch in ARCHITECTURES {
-        let folder = dist.join("lambda").join(arch.as_str());
-        let is_zip = |path: &Path| path.extension().is_some_and(|end| end == "zip");
-        paths.extend(files(&folder, is_zip)?);
+        if paths.is_empty() {
+            let folder = dist.join("lambda").join(arch.as_str());
+            let is_zip = |path: &Path| path.extension().is_some_and(|end| end == "zip");
+            paths = files(&folder, is_zip)?;
+        }
     }
     Ok(paths)
 }
@@ -87,30 +81,26 @@ fn files(folder: &Path, is_wanted: impl Fn(&Path) -> bool) -> anyhow::Result<Vec
     Ok(paths)
 }
 
-/// Returns the file of a path, or all artifacts of the function of a name.
-fn locate(name: &str, dist: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    if Path::new(name).is_file() {
-        return Ok(vec![PathBuf::from(name)]);
-    }
+fn locate(name: &str, dist: &Path) -> anyhow::Result<PathBuf> {
     let zip = |arch: Arch| {
         dist.join("lambda")
             .join(arch.as_str())
             .join(format!("{name}.zip"))
     };
-    let mut candidates = Vec::new();
+    let mut candidates = vec![PathBuf::from(name)];
     // A path is no function's name.
     if !name.contains(std::path::is_separator) {
         candidates.push(dist.join("functions").join(name));
         candidates.extend(ARCHITECTURES.map(zip));
     }
-    candidates.retain(|path| path.is_file());
-    ensure!(
-        !candidates.is_empty(),
-        "there is no file {name}, and {} has no function of that name: run `stagelink build`, or \
-         name a file",
-        dist.display()
-    );
-    Ok(candidates)
+    match candidates.iter().find(|path| path.is_file()) {
+        Some(path) => Ok(path.clone()),
+        None => bail!(
+            "there is no file {name}, and {} has no function of that name: run `stagelink build`, or \
+             name a file",
+            dist.display()
+        ),
+    }
 }
 
 fn open(path: PathBuf) -> anyhow::Result<ArtifactFile> {
@@ -179,34 +169,6 @@ mod tests {
             assert!(error.contains("hello.zip: "), "{error}");
             assert!(error.contains(reason), "{error}");
         }
-    }
-
-    #[test]
-    fn all_folders_of_functions_are_looked_at() {
-        let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str| {
-            let path = folder.path().join("dist").join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, "").unwrap();
-        };
-        let built = || built_paths(&folder.path().join("dist")).unwrap();
-        let located = || locate("hello", &folder.path().join("dist"));
-        for (count, name) in [
-            "lambda/arm64/hello.zip",
-            "lambda/x86_64/hello.zip",
-            "functions/hello",
-        ]
-        .iter()
-        .enumerate()
-        {
-            write(name);
-            assert_eq!(built().len(), count + 1, "{name}");
-            assert_eq!(located().unwrap(), built());
-        }
-        write("functions/other");
-        write("lambda/arm64/notes.txt");
-        assert_eq!((built().len(), located().unwrap().len()), (4, 3));
-        assert!(built().iter().all(|path| path.is_file()));
     }
 
     #[test]
