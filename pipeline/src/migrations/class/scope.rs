@@ -237,7 +237,7 @@ impl<'a> Scope<'a> {
 
     pub(super) fn size(&self, name: &ObjectName) -> Size {
         let full = self.resolve(name);
-        if self.is_new(name) || self.created_before.contains(&full) {
+        if self.is_new(name) || self.is_of_run(name) {
             return Size::Bytes(0);
         }
         let Some(facts) = self.relation(name) else {
