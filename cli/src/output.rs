@@ -60,7 +60,10 @@ pub fn note(line: impl Display) {
 
 /// Prints an error to standard error: its text, a line for each of its parts, and its causes.
 pub fn note_error(error: &anyhow::Error) {
-    let (headline, details) = if let Some(error) = error.downcast_ref::<PipelineError>() {
+    // Not one beneath a context, whose own text comes first.
+    let outermost = error.chain().next();
+    let of_pipeline = outermost.and_then(|error| error.downcast_ref::<PipelineError>());
+    let (headline, details) = if let Some(error) = of_pipeline {
         (error.headline(), error.details().collect())
     } else if let Some(missing) = error.downcast_ref::<MissingSettings>() {
         (missing.headline(), missing.details().to_vec())

@@ -147,7 +147,12 @@ async fn plan_is_shown_before_anything_is_set() {
     let refused = site.link(&["--json"]).await;
     assert!(refused.errors.contains("(a secret)"), "{}", refused.errors);
     assert!(refused.errors.contains("add --yes"), "{}", refused.errors);
-    assert!(refused.output.is_empty());
+    // No plan, but the error.
+    let output: serde_json::Value = serde_json::from_str(&refused.output).expect("JSON");
+    assert!(
+        output["error"].is_string() && output.get("changes").is_none(),
+        "{output}"
+    );
 }
 
 /// The failure of Netlify to create a variable.
