@@ -148,7 +148,7 @@ async fn plan_is_shown_before_anything_is_set() {
     assert!(refused.errors.contains("(a secret)"), "{}", refused.errors);
     assert!(refused.errors.contains("add --yes"), "{}", refused.errors);
     // No plan, but the error.
-    let output: serde_json::Value = serde_json::from_str(&refused.output).expect("JSON");
+    let output: Value = serde_json::from_str(&refused.output).expect("JSON");
     assert!(
         output["error"].is_string() && output.get("changes").is_none(),
         "{output}"
