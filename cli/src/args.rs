@@ -1,21 +1,22 @@
 //! The arguments of the command line.
 
+mod dev;
 mod doctor;
 mod env;
 mod migrate;
 mod needs;
+mod new;
 mod psql;
 mod status;
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Parser, Subcommand};
 use clap_complete::Shell;
-use secrecy::SecretString;
 
 use crate::target::{Arch, Target};
 
+pub use self::dev::DevOptions;
 pub use self::doctor::DoctorOptions;
 pub use self::env::EnvOptions;
 pub use self::migrate::{
@@ -23,6 +24,7 @@ pub use self::migrate::{
     WidenHistoryOptions,
 };
 pub use self::needs::NeedsOptions;
+pub use self::new::{NewOptions, Vcs};
 pub use self::psql::PsqlOptions;
 pub use self::status::StatusOptions;
 
@@ -279,40 +281,6 @@ pub struct CompletionsOptions {
     pub shell: Shell,
 }
 
-/// The options of `stagelink new`.
-#[derive(Clone, Debug, Parser)]
-pub struct NewOptions {
-    /// Name of the project, or the path of its folder, whose last part is then the name. The Heroku
-    /// pipeline has the same name, and the names of its apps start with it.
-    #[arg(value_name = "NAME")]
-    pub name: String,
-
-    /// The folder to make. By default NAME in the current folder.
-    #[arg(long, value_name = "DIR")]
-    pub path: Option<PathBuf>,
-
-    /// Source of the SDK: the folder of a stagelink checkout, or the URL of a Git repository.
-    ///
-    /// By default the version of this command; or the checkout that this command was built in, if
-    /// it runs from there.
-    #[arg(long, value_name = "PATH|URL")]
-    pub sdk: Option<String>,
-
-    /// Version control of the project. By default a new Git repository, if git is installed and the
-    /// folder is not in a repository already.
-    #[arg(long, value_name = "VCS")]
-    pub vcs: Option<Vcs>,
-}
-
-/// The version control of a new project.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Vcs {
-    /// A Git repository of its own.
-    Git,
-    /// No version control.
-    None,
-}
-
 /// A command for the stage mark of a database.
 #[derive(Clone, Debug, Subcommand)]
 pub enum MarkCommand {
@@ -434,70 +402,6 @@ impl Default for Command {
     fn default() -> Self {
         Self::Dev(DevOptions::parse_from(["dev"]))
     }
-}
-
-/// The options of `stagelink dev`.
-#[derive(Clone, Debug, Parser)]
-pub struct DevOptions {
-    /// The project: the folder with netlify.toml, functions/ and migrations/.
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub project: PathBuf,
-
-    /// Port of the site; 0 takes a free one.
-    #[arg(long, default_value_t = 8888)]
-    pub port: u16,
-
-    /// Port of the local Heroku; 0 takes a free one.
-    #[arg(long, value_name = "PORT", default_value_t = 0)]
-    pub heroku_port: u16,
-
-    /// Name of the pipeline on the local Heroku. The app of a stage is named NAME-STAGE
-    /// [default: the pipeline of stagelink.toml, else stagelink]
-    #[arg(long, value_name = "NAME")]
-    pub pipeline: Option<String>,
-
-    /// Port of Postgres; 0 takes a free one.
-    #[arg(long, value_name = "PORT", default_value_t = 0)]
-    pub postgres_port: u16,
-
-    /// Source of Postgres.
-    ///
-    /// `auto` uses the first that works: Docker with the official image, the installed programs,
-    /// or the programs that npm carries. Other values: `docker`, `docker:IMAGE`, `local`,
-    /// `local:DIR` (the folder of the programs), `npm`, `npm:17`, or the URL of a server with TLS,
-    /// as its superuser. A URL on the command line shows its password in the list of processes:
-    /// put it in the variable, or in a file for --postgres-file.
-    // A secret: the URL may contain a password, and clap repeats a value that does not parse.
-    #[arg(
-        long,
-        value_name = "SOURCE",
-        env = "STAGELINK_POSTGRES",
-        default_value = "auto",
-        hide_env_values = true,
-        value_parser = secret
-    )]
-    pub postgres: SecretString,
-
-    /// Reads the source of Postgres from this file, or from standard input for `-`.
-    #[arg(long, value_name = "FILE")]
-    pub postgres_file: Option<PathBuf>,
-
-    /// Keeps the databases in this folder from run to run. By default each run starts with new
-    /// ones.
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-
-    /// Builds the functions in release mode.
-    #[arg(long)]
-    pub release: bool,
-
-    /// Prints one line of JSON instead of the table, when everything runs.
-    #[arg(long)]
-    pub json: bool,
-}
-
-fn secret(text: &str) -> Result<SecretString, Infallible> {
-    Ok(text.into())
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ fn login_of_the_command_line_is_that_of_stagelink() {
                 .env("HOME", folder.path())
                 .env("DISABLE_TELEMETRY", "true")
                 .env("HEROKU_SKIP_NEW_VERSION_CHECK", "true")
-                // Not the key ring of whoever runs the tests.
+                // The tests leave the operator's key ring alone.
                 .env("HEROKU_NETRC_WRITE", "true")
                 .env("HEROKU_HOST", host)
                 .env("STAGELINK_HEROKU_PIPELINE", "shop")

@@ -8,7 +8,7 @@ use super::elf::NETLIFY_SYMBOL;
 /// Returns the program without its other symbols, and without the sections that are not loaded
 /// when it runs.
 ///
-/// What is loaded keeps its bytes and its place. The same program always gives the same result.
+/// The loaded sections keep their bytes and their place. The same program always gives the same result.
 ///
 /// # Errors
 ///

