@@ -13,7 +13,7 @@ use stagelink_local_postgres::{Database, DatabaseAdmin};
 
 use crate::heroku::{Access, Heroku, Stage};
 use crate::lambda::{Function, FunctionConfig, LogLine};
-use crate::netlify::{Deploy, InvocationFuture, Invoke, Site, SiteConfig};
+use crate::netlify::{BoundSite, Deploy, InvocationFuture, Invoke, Site, SiteConfig, Timeouts};
 use crate::project_databases::{CurrentDatabase, ProjectDatabases};
 use crate::{Error, ErrorKind, http_client};
 
@@ -102,6 +102,41 @@ impl Cloud {
         config: CloudConfig,
         log: impl Fn(&str, LogLine) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
+        Self::start_with(config, log, async |_| Ok(())).await
+    }
+
+    /// Starts the local clouds, and calls `prepare` with the stages before the site serves the first
+    /// request: Heroku and the databases answer by then, and clients of the site wait. A project
+    /// applies its migrations there, so that no request meets a database without its tables.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`start`](Cloud::start), and those of `prepare`; behind either nothing of the clouds
+    /// is left.
+    pub async fn start_with<E: From<Error>>(
+        config: CloudConfig,
+        log: impl Fn(&str, LogLine) + Send + Sync + 'static,
+        prepare: impl AsyncFnOnce(&[StageSite]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let pipeline = config.pipeline.clone();
+        let (heroku, stages, site) = Self::bind(config, log).await?;
+        if let Err(error) = prepare(&stages).await {
+            heroku.stop().await;
+            return Err(error);
+        }
+        Ok(Self {
+            heroku,
+            site: site.serve(Timeouts::default()),
+            pipeline,
+            stages,
+        })
+    }
+
+    /// Starts Heroku with the stages, and listens for the site.
+    async fn bind(
+        config: CloudConfig,
+        log: impl Fn(&str, LogLine) + Send + Sync + 'static,
+    ) -> Result<(Heroku, Vec<StageSite>, BoundSite), Error> {
         let heroku = Heroku::start(config.heroku_port).await?;
         heroku.create_pipeline(&config.pipeline)?;
         let log = Arc::new(log);
@@ -171,16 +206,11 @@ impl Cloud {
             });
         }
         heroku.set_database_owner(Arc::new(ProjectDatabases::new(config.databases, databases)));
-        let site = Site::start(config.site_port, deploys).await?;
+        let site = BoundSite::bind(config.site_port, deploys).await?;
         for stage in &mut stages {
             stage.url = site.url(&stage.url);
         }
-        Ok(Self {
-            heroku,
-            site,
-            pipeline: config.pipeline,
-            stages,
-        })
+        Ok((heroku, stages, site))
     }
 
     /// The local Heroku.

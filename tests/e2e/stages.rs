@@ -1,8 +1,12 @@
 //! Selection of the database by stage.
 
+use std::time::Duration;
+
 use serde_json::json;
 use stagelink_local::heroku::Stage;
-use stagelink_tests::{HerokuFixture, database, send, site};
+use stagelink_local::{Cloud, Error, StageSite};
+use stagelink_tests::{HerokuFixture, cloud_config, database, migrate, send, site};
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn entries_of_one_stage_are_invisible_in_the_other() {
@@ -58,6 +62,43 @@ async fn page_of_the_site_is_served_beside_the_functions() {
         assert!(answer.text().contains("guestbook.js"));
     }
     cloud.stop().await;
+}
+
+/// `netlify dev` sends requests once the port takes connections.
+#[tokio::test]
+async fn request_waits_until_the_stages_are_prepared() {
+    let mut early = None;
+    let prepare = async |stages: &[StageSite]| {
+        let url = format!("{}/api/guestbook", stages[0].url());
+        let mut request = tokio::spawn(async move { send("GET", &url, &[], "").await });
+        let answer = timeout(Duration::from_secs(1), &mut request).await;
+        assert!(answer.is_err(), "answered by a stage without tables");
+        for stage in stages {
+            migrate(stage.variables()).await;
+        }
+        early = Some(request);
+        Ok::<_, Error>(())
+    };
+    let cloud = Cloud::start_with(cloud_config().await, |_, _| (), prepare).await;
+    let cloud = cloud.expect("the site comes up");
+    let answer = early.expect("a request").await.expect("an answer");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    cloud.stop().await;
+}
+
+#[tokio::test]
+async fn stages_that_cannot_be_prepared_leave_no_site() {
+    let mut url = None;
+    let prepare = async |stages: &[StageSite]| {
+        url = Some(stages[0].url().to_owned());
+        Err(anyhow::anyhow!("a migration has a mistake"))
+    };
+    let cloud = Cloud::start_with(cloud_config().await, |_, _| (), prepare).await;
+    let error = cloud.expect_err("no cloud");
+    assert_eq!(error.to_string(), "a migration has a mistake");
+    let address = url.expect("a stage").replace("http://staging.", "");
+    let connected = tokio::net::TcpStream::connect(&*address).await;
+    assert!(connected.is_err(), "{address} still listens");
 }
 
 #[tokio::test]

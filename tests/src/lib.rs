@@ -66,7 +66,7 @@ pub use crate::provider_fixture::ProviderFixture;
 pub use crate::server_identity::Authority;
 pub use crate::server_identity::Identity;
 pub use crate::server_identity::pin;
-pub use crate::site::site;
+pub use crate::site::{cloud_config, site};
 pub use crate::stub_server::StubBehavior;
 pub use crate::stub_server::StubServer;
 pub use crate::target::Target;

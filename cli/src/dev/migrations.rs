@@ -31,15 +31,15 @@ impl LocalMigrations {
 
     /// Marks each stage's database and applies the migrations to it. Connects as the stage's
     /// functions do: by pipeline, app, config var, TLS and role. Returns what was done.
-    pub(super) async fn mark_and_apply(&mut self, cloud: &Cloud) -> anyhow::Result<String> {
-        for stage in cloud.stages() {
+    pub(super) async fn mark_and_apply(&mut self, stages: &[StageSite]) -> anyhow::Result<String> {
+        for stage in stages {
             database(stage).set_stage_mark().await?;
         }
         self.applied = self.content();
         if !self.folder.is_dir() {
             return Ok("the project has no migrations".to_owned());
         }
-        self.apply(cloud).await
+        self.apply(stages).await
     }
 
     /// Applies the migrations again whenever a file has appeared or changed, and says so. A mistake in
@@ -68,7 +68,7 @@ impl LocalMigrations {
                 note(format_args!("  migrations: {file} has no statement yet"));
                 continue;
             }
-            match self.apply(cloud).await {
+            match self.apply(cloud.stages()).await {
                 Ok(done) => note(format_args!("  migrations: {done}")),
                 Err(error) => {
                     note_error(&error);
@@ -78,9 +78,9 @@ impl LocalMigrations {
         }
     }
 
-    async fn apply(&self, cloud: &Cloud) -> anyhow::Result<String> {
+    async fn apply(&self, stages: &[StageSite]) -> anyhow::Result<String> {
         let mut results = Vec::new();
-        for stage in cloud.stages() {
+        for stage in stages {
             let applied = migrate::apply(&database_without_pooler(stage), &self.folder).await?;
             results.push(match applied.len() {
                 0 => format!("{} is up to date", stage.name()),

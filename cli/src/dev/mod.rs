@@ -154,19 +154,14 @@ impl DevEnvironment {
             site_port: options.port,
             heroku_port: options.heroku_port,
         };
-        let cloud = Cloud::start(cloud_config, print_log_line).await?;
-        step.done(&format!("{}, {}", cloud.heroku().url(), site_urls(&cloud)));
-
-        let step = Step::begin("marks and migrations");
-        match migrations.mark_and_apply(&cloud).await {
-            Ok(applied) => step.done(&applied),
-            Err(error) => {
-                drop(step);
-                cloud.stop().await;
-                return Err(error);
-            }
-        }
-        Ok(cloud)
+        // A client that is already there, as `netlify dev` is, finds no stage without its tables.
+        let prepare = async move |stages: &[StageSite]| {
+            step.done(&site_urls(stages));
+            let step = Step::begin("marks and migrations");
+            step.done(&migrations.mark_and_apply(stages).await?);
+            anyhow::Ok(())
+        };
+        Cloud::start_with(cloud_config, print_log_line, prepare).await
     }
 
     /// Applies migrations as they appear, for ever.
@@ -273,8 +268,8 @@ fn function_variables() -> BTreeMap<String, String> {
     [required].into_iter().chain(filter).collect()
 }
 
-fn site_urls(cloud: &Cloud) -> String {
-    let urls: Vec<_> = cloud.stages().iter().map(StageSite::url).collect();
+fn site_urls(stages: &[StageSite]) -> String {
+    let urls: Vec<_> = stages.iter().map(StageSite::url).collect();
     urls.join(", ")
 }
 

@@ -48,3 +48,4 @@ pub use redirects::Redirect;
 pub use redirects::engine_answer;
 pub use rules::{HeaderBlock, RedirectRule, RuleError, parse_headers_file, parse_redirects_file};
 pub use site::Site;
+pub(crate) use site::{BoundSite, Timeouts};

@@ -34,7 +34,7 @@ pub struct Site {
 
 /// Time limits for clients, and for running requests when the site stops.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Timeouts {
+pub(crate) struct Timeouts {
     /// Limit for a request's head, and so for the next request on a kept connection. The default of
     /// 30 s is more than a client on this machine needs.
     pub(super) head: Duration,
@@ -50,6 +50,57 @@ impl Default for Timeouts {
             head: Duration::from_secs(30),
             body: Duration::from_secs(30),
             stop: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A site that listens and accepts no connection yet: a client that connects waits for
+/// [`serve`](BoundSite::serve).
+#[derive(Debug)]
+pub(crate) struct BoundSite {
+    hosts: Hosts,
+    port: u16,
+    listeners: Vec<TcpListener>,
+}
+
+impl BoundSite {
+    /// Listens as [`Site::start`] does, with the same errors.
+    pub(crate) async fn bind(port: u16, deploys: Vec<Deploy>) -> Result<Self, Error> {
+        let hosts = Hosts::open(deploys).await?;
+        let (port, listeners) = listen(port).await?;
+        Ok(Self {
+            hosts,
+            port,
+            listeners,
+        })
+    }
+
+    /// URL of a deploy, without a trailing slash.
+    pub(crate) fn url(&self, host: &str) -> String {
+        url(host, self.port)
+    }
+
+    /// Serves the clients that wait, and all later ones.
+    pub(crate) fn serve(self, timeouts: Timeouts) -> Site {
+        let Self {
+            hosts,
+            port,
+            listeners,
+        } = self;
+        let state = Arc::new(SiteState {
+            hosts,
+            port,
+            timeouts,
+        });
+        let (stopping, stopped) = watch::channel(());
+        let mut listening = JoinSet::new();
+        for listener in listeners {
+            listening.spawn(serve(listener, Arc::clone(&state), stopped.clone()));
+        }
+        Site {
+            port,
+            stopping,
+            listening,
         }
     }
 }
@@ -81,23 +132,7 @@ impl Site {
         deploys: Vec<Deploy>,
         timeouts: Timeouts,
     ) -> Result<Self, Error> {
-        let hosts = Hosts::open(deploys).await?;
-        let (port, listeners) = listen(port).await?;
-        let state = Arc::new(SiteState {
-            hosts,
-            port,
-            timeouts,
-        });
-        let (stopping, stopped) = watch::channel(());
-        let mut listening = JoinSet::new();
-        for listener in listeners {
-            listening.spawn(serve(listener, Arc::clone(&state), stopped.clone()));
-        }
-        Ok(Self {
-            port,
-            stopping,
-            listening,
-        })
+        Ok(BoundSite::bind(port, deploys).await?.serve(timeouts))
     }
 
     /// Port of the site.
@@ -107,7 +142,7 @@ impl Site {
 
     /// URL of a deploy, without a trailing slash: `http://staging.localhost:8888`.
     pub fn url(&self, host: &str) -> String {
-        format!("http://{host}:{}", self.port)
+        url(host, self.port)
     }
 
     /// Stops accepting requests, waits five seconds at most for running ones, and closes.
@@ -115,6 +150,10 @@ impl Site {
         self.stopping.send_replace(());
         while self.listening.join_next().await.is_some() {}
     }
+}
+
+fn url(host: &str, port: u16) -> String {
+    format!("http://{host}:{port}")
 }
 
 async fn listen(port: u16) -> Result<(u16, Vec<TcpListener>), Error> {
