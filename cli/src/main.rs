@@ -25,7 +25,12 @@ async fn main() -> ExitCode {
             command: Some(MigrateCommand::Drift(options)),
             ..
         }) => return exit_code(migrate::drift::run(&options).await, 2),
-        Command::Migrate(options) => migrate::run(options).await,
+        // Its 2 means that the arguments are wrong.
+        Command::Migrate(options) => {
+            let result = migrate::run(options).await;
+            let of_error = result.as_ref().err().map_or(0, migrate::exit_code);
+            return exit_code(result.map(|()| ExitCode::SUCCESS), of_error);
+        }
         Command::New(options) => new::run(&options),
         Command::Completions(options) => completions::run(&options),
         Command::Credentials(options) => credentials::run(options).await,

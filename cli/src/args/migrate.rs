@@ -26,7 +26,8 @@ pub struct MigrateOptions {
     #[arg(long)]
     pub plan: bool,
 
-    /// Applies the files of after, too: they are for the time when the code of before no longer runs.
+    /// Applies the files of after, too: those that wait until the code that ran before the deploy no
+    /// longer runs.
     #[arg(long)]
     pub after: bool,
 

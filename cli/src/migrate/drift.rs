@@ -98,6 +98,9 @@ struct Report<'a> {
     /// `compared`, `not-kept`, `outdated` or `accepted`.
     state: &'a str,
     differences: &'a [SchemaDifference],
+    /// The caller's `--local`, for the command that the text names.
+    #[serde(skip)]
+    local: String,
 }
 
 fn report(
@@ -112,6 +115,11 @@ fn report(
         compared_with,
         state,
         differences,
+        local: match options.local.local {
+            None => String::new(),
+            Some(0) => " --local".to_owned(),
+            Some(port) => format!(" --local={port}"),
+        },
     };
     match options.json {
         true => print_json(&report)?,
@@ -124,17 +132,17 @@ fn report(
 }
 
 fn text(report: &Report<'_>) -> String {
-    let (stage, other) = (report.stage, report.compared_with);
+    let (stage, other, local) = (report.stage, report.compared_with, &report.local);
     match (report.state, report.differences) {
         ("accepted", _) => format!("stage {stage}: from now on drift is what differs from today"),
         ("not-kept", _) => format!(
             "stage {stage}: not known, since no run of migrations has kept its schema yet: the next \
-             one does, or `stagelink migrate drift {stage} --accept`"
+             one that applies a file does, or `stagelink migrate drift {stage}{local} --accept`"
         ),
         ("outdated", _) => format!(
             "stage {stage}: not known, since migrations were recorded after its schema was kept, by \
-             an interrupted run or another tool: the next run keeps it, or `stagelink migrate drift \
-             {stage} --accept`"
+             an interrupted run or another tool: the next run that applies a file keeps it, or \
+             `stagelink migrate drift {stage}{local} --accept`"
         ),
         (_, []) => format!("stage {stage}: no difference from {other}"),
         (_, differences) => {

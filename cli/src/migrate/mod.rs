@@ -4,13 +4,14 @@ pub mod drift;
 mod new;
 mod operator;
 mod report;
+mod usage_error;
 mod widen;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use stagelink::{Database, DatabaseInfo, Settings};
 use stagelink_pipeline::{
     DeployPhase, Disagreement, Enforcement, MigrationEvent, MigrationFolder, MigrationOptions,
@@ -19,11 +20,14 @@ use stagelink_pipeline::{
 
 use self::report::Report;
 pub(crate) use self::report::error as error_json;
+pub use self::usage_error::exit_code;
+use self::usage_error::of_usage;
 use crate::args::{AllowedDisagreement, LocalOptions, MigrateCommand, MigrateOptions};
 use crate::output::{note, print, print_beside, print_json};
 use crate::progress::Step;
 use crate::project;
 use crate::stage_database::settings_of;
+use crate::stage_name;
 
 /// Applies a project's migrations to a stage's database: shows the plan, asks, and applies it.
 ///
@@ -37,16 +41,21 @@ pub async fn run(options: MigrateOptions) -> anyhow::Result<()> {
         Some(MigrateCommand::Drift(options)) => return drift::run(options).await.map(|_| ()),
         None => {}
     }
-    let result = migrate(&options).await;
+    let mut pending = None;
+    let result = migrate(&options, &mut pending).await;
     if let Err(error) = &result
         && options.json
     {
-        print_json(&report::error(error))?;
+        print_json(&report::error_with_pending(error, pending))?;
     }
     result
 }
 
-async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
+/// Applies the migrations. `pending` is those of the plan as JSON, once there is a plan.
+async fn migrate(
+    options: &MigrateOptions,
+    pending: &mut Option<serde_json::Value>,
+) -> anyhow::Result<()> {
     let folder = folder(&options.local.project, options.migrations.as_deref())?;
     let folder = MigrationFolder::read(&folder)?;
     let limits = limits(options)?;
@@ -64,12 +73,9 @@ async fn migrate(options: &MigrateOptions) -> anyhow::Result<()> {
     };
     let step = Step::begin("plan");
     let plan = MigrationPlan::make(&database, &folder, &limits).await?;
-    step.done(&format!(
-        "{} of {} to apply",
-        plan.applying().count(),
-        plan.pending().len()
-    ));
     let mut report = Report::new(&found, &plan);
+    step.done(&report.counts());
+    *pending = Some(report.pending_as_json()?);
     for unused in plan.unused_overrides() {
         note(format_args!(
             "note: no pending file needs --override {}",
@@ -161,17 +167,33 @@ fn folder(project: &Path, named: Option<&Path>) -> anyhow::Result<PathBuf> {
 /// Returns the stage's database itself, without a pooler: a migration needs a session of its own.
 async fn database(stage: Option<&str>, local: &LocalOptions) -> anyhow::Result<Database> {
     if stage.is_none() && std::env::var_os("STAGELINK_STAGE").is_none() {
-        bail!("no stage is named: `stagelink migrate staging`, or set STAGELINK_STAGE");
+        return Err(of_usage(anyhow!(
+            "no stage is named: `stagelink migrate staging`, or set STAGELINK_STAGE"
+        )));
     }
+    ensure_known_stage(stage, local)?;
     let settings = settings_of(&[], stage, local).await?;
     let settings = settings.map(Settings::with_app_names);
     Ok(Database::new(settings.map(Settings::without_pooler)))
 }
 
+/// Makes sure that the stage of the arguments is one that the project may have.
+fn ensure_known_stage(stage: Option<&str>, local: &LocalOptions) -> anyhow::Result<()> {
+    let Some(stage) = stage else {
+        return Ok(());
+    };
+    let file = SettingsFile::load(&local.project)?;
+    let parsed = stage_name::parse(stage, file.as_ref());
+    let parsed = parsed.context("could not use the stage of --stage");
+    parsed.map(|_| ()).map_err(of_usage)
+}
+
 /// Returns the limits and rules of a run. The local clouds have no code of before.
 fn limits(options: &MigrateOptions) -> anyhow::Result<MigrationOptions> {
     if options.overridden.len() != options.reasons.len() {
-        bail!("each --override needs a --reason: `--override RULE --reason TEXT`");
+        return Err(of_usage(anyhow!(
+            "each --override needs a --reason: `--override RULE --reason TEXT`"
+        )));
     }
     let overrides = options.overridden.iter().zip(&options.reasons);
     let overrides: Result<Vec<_>, _> = overrides
@@ -180,7 +202,7 @@ fn limits(options: &MigrateOptions) -> anyhow::Result<MigrationOptions> {
     let mut limits = MigrationOptions::default();
     limits.wait = Duration::from_secs(options.wait);
     limits.time_limit = Duration::from_secs(options.time_limit);
-    limits.overrides = overrides?;
+    limits.overrides = overrides.map_err(of_usage)?;
     limits.applied_by = operator::name();
     limits.enforcement = match (&options.local.local, options.after) {
         (Some(_), _) => Enforcement::Nothing,

@@ -19,6 +19,8 @@ pub(super) struct Report<'a> {
     /// True if the database has no table, so that files of each class are applied.
     is_empty_database: bool,
     pending: Vec<PlannedMigration<'a>>,
+    /// True if the run applies nothing, since a pending file is refused.
+    is_refused: bool,
     /// The disagreements that were allowed.
     allowed: Vec<String>,
     /// Absent where nothing was to be applied, or only the plan was wanted.
@@ -44,6 +46,7 @@ impl<'a> Report<'a> {
             applied_before: plan.applied(),
             is_empty_database: plan.is_of_empty_database(),
             pending: plan.pending().collect(),
+            is_refused: plan.ensure_admitted().is_err(),
             allowed: plan.allowed().iter().map(ToString::to_string).collect(),
             applied: None,
             applied_by_others: None,
@@ -61,16 +64,53 @@ impl<'a> Report<'a> {
         self.applied_by_others = Some(by_others.collect());
     }
 
-    /// Returns the plan as text; with the SQL of each file if `shows_sql`.
-    pub(super) fn text(&self, shows_sql: bool) -> String {
+    /// Returns the pending files for the JSON of an error.
+    ///
+    /// # Errors
+    ///
+    /// Those of the serializer.
+    pub(super) fn pending_as_json(&self) -> serde_json::Result<serde_json::Value> {
+        serde_json::to_value(&self.pending)
+    }
+
+    /// Returns the number of pending files, and what becomes of them: `2 pending: 1 to apply, 1
+    /// refused, 0 waiting`.
+    pub(super) fn counts(&self) -> String {
+        let (mut applies, mut refused, mut waiting, mut held_back) = (0, 0, 0, 0);
+        for migration in &self.pending {
+            let count = match migration.admission {
+                _ if !migration.refusals.is_empty() => &mut refused,
+                "waits" => &mut waiting,
+                "held back" => &mut held_back,
+                _ => &mut applies,
+            };
+            *count += 1;
+        }
+        let mut text = format!("{} pending", self.pending.len());
+        if !self.pending.is_empty() {
+            let _ = write!(
+                text,
+                ": {applies} to apply, {refused} refused, {waiting} waiting"
+            );
+        }
+        if held_back > 0 {
+            let _ = write!(text, ", {held_back} held back");
+        }
+        text
+    }
+
+    /// Returns the plan as text; with the SQL of each file, and what a run would say at its end, if
+    /// it `is_result`.
+    pub(super) fn text(&self, is_result: bool) -> String {
+        let shows_sql = is_result;
         let mut text = format!(
-            "stage {}: database {} at {} ({})\n{} applied, {} to apply",
+            "stage {}: database {} at {} ({})\n{} applied, {}",
             self.stage,
             one_line(self.database),
             one_line(self.server),
             one_line(self.credentials),
             self.applied_before,
-            self.pending.len()
+            self.counts()
         );
         if self.is_empty_database {
             text.push_str("\n  the database is empty: files of each class are applied");
@@ -98,18 +138,31 @@ impl<'a> Report<'a> {
             if let Some(because) = migration.held_back {
                 let _ = write!(text, "\n    held back: {}", one_line(because));
             }
+            let told = add_refusals(&mut text, migration);
             for finding in migration.findings {
                 let (line, class, reason) = (finding.line, finding.class, finding.reason);
+                let rule = finding.rule;
+                let begins = format!("line {line}: {reason} ({rule})");
+                if told.iter().any(|refusal| refusal.contains(&begins)) {
+                    continue;
+                }
                 let _ = write!(text, "\n    line {line}: {class}");
                 if finding.is_overridden {
                     text.push_str(", overridden");
                 }
-                let _ = write!(
-                    text,
-                    ", since {reason} ({}); safe: {}",
-                    finding.rule,
-                    one_line(&finding.safe_form)
-                );
+                let _ = write!(text, ": {reason} ({rule})");
+                // The advice of a file that waits says it.
+                if class != "after" || !finding.safe_form.starts_with("the statement in an after") {
+                    let _ = write!(text, "; safe: {}", one_line(&finding.safe_form));
+                }
+                if class == "after" && migration.admission == "waits" && told.is_empty() {
+                    let _ = write!(
+                        text,
+                        ". Deploy code that works after the change, then run `stagelink migrate {} \
+                         --after`",
+                        self.stage
+                    );
+                }
             }
             for dismissed in migration.dismissed.iter().filter(|_| shows_sql) {
                 let (line, rule) = (dismissed.line, dismissed.rule);
@@ -121,7 +174,11 @@ impl<'a> Report<'a> {
             }
             for note in migration.notes {
                 for (index, line) in note.lines().enumerate() {
-                    let indent = if index == 0 { "note: " } else { "  " };
+                    let indent = match index {
+                        0 if is_refusal(migration, note) => "refused: ",
+                        0 => "note: ",
+                        _ => "  ",
+                    };
                     let _ = write!(text, "\n    {indent}{}", one_line(line));
                 }
             }
@@ -134,7 +191,16 @@ impl<'a> Report<'a> {
                 text.push('\n');
             }
         }
-        text.trim_end().to_owned()
+        let mut text = text.trim_end().to_owned();
+        if is_result && self.is_refused {
+            text.push_str("\n\nas it is, this run would be refused, and would apply nothing");
+        } else if is_result && self.pending.iter().any(|one| one.held_back.is_some()) {
+            text.push_str(
+                "\n\nas it is, this run would fail at the file that is held back, after those \
+                 before it",
+            );
+        }
+        text
     }
 
     /// Returns a line about the result.
@@ -149,10 +215,11 @@ impl<'a> Report<'a> {
         };
         let done = match self.applied.as_deref().unwrap_or_default().len() {
             0 if !waiting.is_empty() => format!("nothing to apply to stage {stage} now"),
-            0 => format!(
-                "nothing to apply: stage {stage} has all {} migrations",
-                self.total()
-            ),
+            0 => match self.applied_before + self.pending.len() {
+                0 => "nothing to apply: the folder has no migrations".to_owned(),
+                1 => format!("nothing to apply: stage {stage} has the only migration"),
+                total => format!("nothing to apply: stage {stage} has all {total} migrations"),
+            },
             count if others > 0 => format!(
                 "{count} applied to stage {stage}, and {others} by another run in the meantime"
             ),
@@ -160,14 +227,65 @@ impl<'a> Report<'a> {
         };
         done + &waiting
     }
+}
 
-    fn total(&self) -> usize {
-        self.applied_before + self.pending.len()
+/// Adds what refuses a file, here or on a deployed stage. Returns the refusals.
+fn add_refusals<'a>(text: &mut String, migration: &PlannedMigration<'a>) -> &'a [String] {
+    for refusal in migration.refusals {
+        let _ = match without_path(migration, refusal) {
+            // The note about the split is that refusal, in several lines.
+            _ if is_note(migration, refusal) => Ok(()),
+            words => write!(text, "\n    refused: {}", one_line(words)),
+        };
     }
+    let decision = match migration.on_deployed_stage {
+        Some("refused") => "refuses it",
+        Some("waits") => "waits for --after",
+        Some("held back") => "holds it back",
+        _ => return migration.refusals,
+    };
+    let _ = write!(
+        text,
+        "\n    applied here, since the stage is local; a deployed stage {decision}"
+    );
+    for refusal in migration.refusals_on_deployed_stage {
+        if !is_note(migration, refusal) {
+            let words = without_path(migration, refusal);
+            let _ = write!(text, "\n      {}", one_line(words));
+        }
+    }
+    migration.refusals_on_deployed_stage
+}
+
+/// Returns a refusal without the file's path, under which it is shown.
+fn without_path<'a>(migration: &PlannedMigration<'_>, refusal: &'a str) -> &'a str {
+    let words = refusal.strip_prefix(migration.file).unwrap_or(refusal);
+    words.trim_start_matches(':').trim_start()
+}
+
+fn is_note(migration: &PlannedMigration<'_>, refusal: &str) -> bool {
+    let words = without_path(migration, refusal);
+    let mut notes = migration.notes.iter();
+    notes.any(|note| note.split_whitespace().eq(words.split_whitespace()))
+}
+
+fn is_refusal(migration: &PlannedMigration<'_>, note: &str) -> bool {
+    migration.refusals.iter().any(|refusal| {
+        let words = without_path(migration, refusal);
+        note.split_whitespace().eq(words.split_whitespace())
+    })
 }
 
 /// Returns an error and its causes as JSON.
 pub(crate) fn error(error: &anyhow::Error) -> impl Serialize + use<> {
+    error_with_pending(error, None)
+}
+
+/// Returns an error as JSON, with the pending files of the plan where there was one.
+pub(super) fn error_with_pending(
+    error: &anyhow::Error,
+    pending: Option<serde_json::Value>,
+) -> impl Serialize + use<> {
     #[derive(Serialize)]
     struct Failure {
         error: String,
@@ -176,6 +294,8 @@ pub(crate) fn error(error: &anyhow::Error) -> impl Serialize + use<> {
         because: Vec<String>,
         /// True if the same command may succeed later.
         is_retryable: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pending: Option<serde_json::Value>,
     }
     let of_pipeline = error.downcast_ref::<Error>();
     let kind = of_pipeline.map(Error::kind);
@@ -184,5 +304,6 @@ pub(crate) fn error(error: &anyhow::Error) -> impl Serialize + use<> {
         details: of_pipeline.map_or_else(Vec::new, |error| error.details().collect()),
         because: error.chain().skip(1).map(ToString::to_string).collect(),
         is_retryable: matches!(kind, Some(ErrorKind::Busy | ErrorKind::Unavailable)),
+        pending,
     }
 }

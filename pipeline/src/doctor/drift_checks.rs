@@ -12,7 +12,7 @@ pub(super) fn judge_drift(drift: &Drift, stage: &str, options: &str) -> Verdict 
         Drift::Outdated { kept_at } => {
             return Verdict::not_checked(format_args!(
                 "migrations were recorded since the schema was kept on {kept_at}: the next run of \
-                 `stagelink migrate` keeps it again"
+                 `stagelink migrate` that applies a file keeps it again"
             ));
         }
         Drift::Compared {

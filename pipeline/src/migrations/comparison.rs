@@ -129,7 +129,7 @@ fn difference(
     } else if own_name {
         format!(
             "was applied on {}, and {path} was edited since: restore the file as it was, and make \
-             the change in a new one; or allow `edited` to go on without it",
+             the change in a new one; or go on without it: `--allow edited`",
             row.applied_on
         )
     } else if is_of(&row.name) {
@@ -160,7 +160,7 @@ fn missing(row: &AppliedMigration) -> HistoryProblem {
         migration: row.to_string(),
         advice: format!(
             "was applied on {}, and the folder has no such file: bring it back (it may be on a \
-             branch that is not merged, or deleted); or allow `missing` to go on without it",
+             branch that is not merged, or deleted); or go on without it: `--allow missing`",
             row.applied_on
         ),
     }
@@ -176,7 +176,7 @@ fn older(
         migration: file.to_string(),
         advice: format!(
             "is not applied, and {newest}, which comes after it, is: rename {} to V{}__{}.sql, \
-             unless other databases have it already; or allow `older` to apply it now",
+             unless other databases have it already; or apply it now: `--allow older`",
             file.path(),
             free_version(files, newest.version),
             file.name()

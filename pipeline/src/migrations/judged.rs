@@ -57,7 +57,17 @@ pub(super) struct JudgedFile {
     /// The reasons for which it may not be applied.
     pub(super) refusals: Vec<String>,
     pub(super) admission: Admission,
+    /// The decision that a deployed stage would make about the file; `None` where the run's own one is
+    /// that of a deployed stage.
+    pub(super) deployed: Option<DeployedDecision>,
     pub(super) record: RecordFacts,
+}
+
+/// The decision that a run before a deploy would make about a file that a local stage takes.
+#[derive(Clone, Debug)]
+pub(super) struct DeployedDecision {
+    pub(super) admission: Admission,
+    pub(super) refusals: Vec<String>,
 }
 
 /// The demands on the files of a run.
@@ -97,6 +107,11 @@ pub(super) fn judge(
         Demands::OfClasses(phase) => admit(phase, &candidates),
         Demands::None | Demands::OfEmptyDatabase => vec![Admission::Applies; pending.len()],
     };
+    let deployed = match demands {
+        Demands::None => admit(DeployPhase::Before, &candidates),
+        Demands::OfClasses(_) | Demands::OfEmptyDatabase => Vec::new(),
+    };
+    let mut deployed = deployed.into_iter();
     let mut waiting = Vec::new();
     let mut judged = Vec::new();
     for ((file, judgement), admission) in files.zip(admissions) {
@@ -104,20 +119,22 @@ pub(super) fn judge(
         if admission == Admission::Waits {
             waiting.push(file.version());
         }
+        let refusals_by = |demands| {
+            let locks_several = locks_several.as_deref();
+            refusals(file, judgement, demands, overrides, locks_several)
+        };
         judged.push(JudgedFile {
             class: judgement.class_without_overrides.name(),
             findings: findings(judgement).map(planned).collect(),
             dismissed: dismissed(judgement),
             locks: locks(judgement, facts),
             notes: notes(judgement),
-            refusals: refusals(
-                file,
-                judgement,
-                demands,
-                overrides,
-                locks_several.as_deref(),
-            ),
+            refusals: refusals_by(demands),
             admission,
+            deployed: deployed.next().map(|admission| DeployedDecision {
+                admission,
+                refusals: refusals_by(Demands::OfClasses(DeployPhase::Before)),
+            }),
             record: RecordFacts {
                 class: judgement.class_without_overrides.name(),
                 overridden: used(judgement, overrides, locks_several.is_some()),

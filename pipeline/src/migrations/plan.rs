@@ -56,6 +56,13 @@ pub struct PlannedMigration<'a> {
     pub held_back: Option<&'a str>,
     /// The reasons for which the file may not be applied; with any, the run applies nothing.
     pub refusals: &'a [String],
+    /// The decision of a deployed stage with these tables about a file that a local stage applies:
+    /// `applies`, `waits`, `held back` or `refused`. `None` where the run is that of a deployed stage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_deployed_stage: Option<&'static str>,
+    /// The reasons for which a deployed stage refuses the file.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub refusals_on_deployed_stage: &'a [String],
     /// The rules that give the class; none for `before`.
     pub findings: &'a [PlannedFinding],
     /// The rules that do not hold on this database, with the reasons.
@@ -166,6 +173,17 @@ impl MigrationPlan {
                 _ => None,
             },
             refusals: &judged.refusals,
+            on_deployed_stage: judged
+                .deployed
+                .as_ref()
+                .map(|one| match one.refusals.is_empty() {
+                    true => one.admission.name(),
+                    false => "refused",
+                }),
+            refusals_on_deployed_stage: match &judged.deployed {
+                Some(deployed) => &deployed.refusals,
+                None => &[],
+            },
             findings: &judged.findings,
             dismissed: &judged.dismissed,
             locks: &judged.locks,

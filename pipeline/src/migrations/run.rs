@@ -162,7 +162,7 @@ impl MigrationPlan {
 /// # Errors
 ///
 /// The reason why it could not be kept.
-async fn keep_schema(session: &Session, baseline: Baseline) -> Result<(), String> {
+pub(super) async fn keep_schema(session: &Session, baseline: Baseline) -> Result<(), String> {
     let keep = async {
         // A file may have changed the search path, by which the history is found.
         let reset = session.reset("").await;

@@ -6,11 +6,13 @@ use stagelink::{Database, Stage};
 use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
+use crate::migrations::drift::Baseline;
 use crate::migrations::event::MigrationListener;
 use crate::migrations::folder::MigrationFolder;
 use crate::migrations::history::History;
 use crate::migrations::lock;
 use crate::migrations::options::MigrationOptions;
+use crate::migrations::run::keep_schema;
 use crate::migrations::server_words::{describe, sqlstate};
 use crate::migrations::session::{ANSWER, Session, milliseconds};
 use crate::migrations::version_type::VersionType;
@@ -28,7 +30,8 @@ pub enum WidenedHistory {
 }
 
 /// Changes the column `version` of a stage's history to int8, and the checksums, which depend on its
-/// width, with it.
+/// width, with it. A schema that was kept for comparisons goes on with the new history, and what
+/// differs from it still does.
 ///
 /// # Errors
 ///
@@ -49,10 +52,15 @@ pub async fn widen_history(
         Some(history) => {
             let known = checksums(&history, folder);
             ensure_all_known(&history, &known, session.stage)?;
-            let timeout = milliseconds(options.lock_timeout);
-            let widened = widen(client, &history, &known, timeout);
+            let lock_timeout = milliseconds(options.lock_timeout);
+            let baseline = timeout(ANSWER, Baseline::read(client, &history)).await;
+            let widened = widen(client, &history, &known, lock_timeout);
             session.answered(what, widened).await?;
             commit(&session).await?;
+            // The kept schema belongs to the checksums. Where it cannot be kept, `drift` says so.
+            if let Some(baseline) = baseline.ok().filter(Baseline::is_known) {
+                let _ = keep_schema(&session, baseline).await;
+            }
             WidenedHistory::Widened
         }
     };

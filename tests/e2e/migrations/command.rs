@@ -42,7 +42,7 @@ async fn plan_is_shown_and_changes_nothing() {
     let text = stdout(&output);
     for part in [
         "stage staging: database ",
-        "0 applied, 2 to apply",
+        "0 applied, 2 pending: 2 to apply, 0 refused, 0 waiting",
         "  V1__a.sql  (before)\n    CREATE TABLE a (\n      b int\n    );",
         "V2__b.sql  (before, without a transaction)",
     ] {
@@ -75,11 +75,12 @@ async fn plan_names_rows_rules_and_the_split_of_a_mixed_file() {
     let text = stdout(&output);
     for part in [
         "V2__b.sql  (after, refused)",
-        "line 3: after, since the code of before may read or write the column (ban-drop-column)",
+        "line 3: after: the code that runs now may still use the column (ban-drop-column)",
         "locks: ACCESS EXCLUSIVE on public.a, about 70 rows",
-        "note: it has statements of before and of after; make 2 files of it:\n      \
+        "refused: it has statements of before and of after; make 2 files of it:\n      \
          1. before: ALTER TABLE a ADD COLUMN d int;\n      2. after: ALTER TABLE a DROP COLUMN c;",
         "note: line 2: a comment that silences squawk has no effect here",
+        "\n\nas it is, this run would be refused",
     ] {
         assert!(text.contains(part), "{text}");
     }
@@ -111,7 +112,7 @@ async fn command_asks_and_refuses_without_a_terminal() {
     // Nothing to apply needs no question.
     let output = run(&project, &["staging"]).await;
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(stdout(&output).contains("nothing to apply: stage staging has all 1 migrations"));
+    assert!(stdout(&output).contains("nothing to apply: stage staging has the only migration"));
 }
 
 #[tokio::test]
@@ -146,9 +147,9 @@ async fn wrong_arguments_and_names_are_errors_with_advice() {
     for (arguments, code, words) in [
         (&["--nonsense"][..], 2, "unexpected argument"),
         (&["staging", "--time-limit", "0"], 2, "--time-limit"),
-        (&["stagin"], 1, "did you mean staging?"),
-        (&[], 1, "no stage is named: `stagelink migrate staging`"),
-        (&["--local"], 1, "no stage is named"),
+        (&["stagin"], 2, "did you mean staging?"),
+        (&[], 2, "no stage is named: `stagelink migrate staging`"),
+        (&["--local"], 2, "no stage is named"),
         (&["staging", "--local"], 1, "no `stagelink dev` runs"),
         (
             &["staging", "--project", "none"],
@@ -163,6 +164,15 @@ async fn wrong_arguments_and_names_are_errors_with_advice() {
             "{arguments:?}: {}",
             stderr(&output)
         );
+    }
+    for arguments in [
+        &["stagin", "--json"][..],
+        &["--json"],
+        &["staging", "--json", "--override", "none", "--reason", "x"],
+    ] {
+        let output = run(&project, arguments).await;
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(json(&output)["error"].is_string(), "{arguments:?}");
     }
     project.write("V2_b.sql", "CREATE TABLE b ()");
     let output = run(&project, &["staging", "--yes"]).await;

@@ -1,9 +1,9 @@
 //! Drift: changes of a schema that no migration made.
 
 use serde_json::Value;
-use stagelink_pipeline::{Drift, drift};
+use stagelink_pipeline::{Drift, WidenedHistory, drift, widen_history};
 
-use super::Project;
+use super::{Project, options};
 
 async fn differences(project: &Project) -> Vec<String> {
     match drift(&project.stage()).await.expect("the schema") {
@@ -78,6 +78,27 @@ async fn history_that_has_moved_since_is_not_compared() {
     assert_eq!(
         differences(&project).await,
         ["table public.c is unexpected"]
+    );
+}
+
+#[tokio::test]
+async fn widening_of_the_history_leaves_the_kept_schema_and_what_differs_from_it() {
+    let project = Project::with(&[("V1__a.sql", "CREATE TABLE a (b int);")]).await;
+    project.applied().await;
+    let (stage, files) = (project.stage(), project.files().expect("the files"));
+    let widened = widen_history(&stage, &files, &options(), &|_| ()).await;
+    assert_eq!(widened.expect("it is widened"), WidenedHistory::Widened);
+    assert!(differences(&project).await.is_empty());
+    let project = Project::with(&[("V1__a.sql", "CREATE TABLE a (b int);")]).await;
+    project.applied().await;
+    project.run("CREATE TABLE by_hand ()").await;
+    let arguments = ["widen-history", "staging", "--yes"];
+    let output = project.command(&arguments).await.output().await;
+    let output = output.expect("the command runs");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        differences(&project).await,
+        ["table public.by_hand is unexpected"]
     );
 }
 

@@ -3,9 +3,9 @@
 use std::process::Output;
 
 use serde_json::Value;
-use stagelink_pipeline::{Class, migration_records};
+use stagelink_pipeline::{Class, MigrationOptions, MigrationPlan, migration_records};
 
-use super::Project;
+use super::{Project, options};
 
 async fn run(project: &Project, arguments: &[&str]) -> Output {
     let output = project.command(arguments).await.output().await;
@@ -30,9 +30,14 @@ async fn succeeds(project: &Project, arguments: &[&str]) -> String {
 
 /// Runs the command, which has to fail, and returns its standard error.
 async fn fails(project: &Project, arguments: &[&str]) -> String {
+    fails_with(project, arguments, 1).await
+}
+
+async fn fails_with(project: &Project, arguments: &[&str], code: i32) -> String {
     let output = run(project, arguments).await;
     let (out, error) = (stdout(&output), stderr(&output));
-    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {out}{error}");
+    let found = output.status.code();
+    assert_eq!(found, Some(code), "{arguments:?}: {out}{error}");
     error
 }
 
@@ -67,8 +72,12 @@ async fn file_of_after_waits_for_the_run_after_the_deploy() {
         &[
             "V2__add.sql  (before)",
             "V3__drop.sql  (after, waits for --after)",
+            "1 applied, 3 pending: 2 to apply, 0 refused, 1 waiting",
+            "line 1: after: the code that runs now may still use the column (ban-drop-column). Deploy \
+             code that works after the change, then run `stagelink migrate staging --after`",
         ],
     );
+    assert!(!plan.contains("would be refused"), "{plan}");
     let done = succeeds(&project, &["staging", "--yes"]).await;
     assert_parts(
         &done,
@@ -232,6 +241,7 @@ async fn statement_that_asks_says_what_a_person_has_to_look_at() {
     let project = shop().await;
     project.write("V2__code.sql", "DO $$ BEGIN DELETE FROM big; END $$;");
     project.write("V3__rows.sql", "UPDATE big SET a = 1 WHERE id < 5;");
+    project.write("V4__call.sql", "SELECT tidy_up();");
     let error = fails(&project, &["staging", "--yes", "--json"]).await;
     assert!(error.contains("V2__code.sql"), "{error}");
     let error = fails(&project, &["staging", "--yes"]).await;
@@ -239,8 +249,10 @@ async fn statement_that_asks_says_what_a_person_has_to_look_at() {
         &error,
         &[
             "V2__code.sql line 1: it runs code that cannot be read here",
-            "so a person has to look at it: plain statements; or read the code",
+            "so a person has to look at it: plain statements; or read the DO block",
             "--override runs-code --reason TEXT",
+            "V4__call.sql line 1: it runs code that cannot be read here (runs-code)",
+            "or read the function tidy_up(), then override the rule",
             "V3__rows.sql line 1: it changes rows, and their number is not known (data-change)",
         ],
     );
@@ -280,6 +292,23 @@ async fn file_that_locks_several_used_tables_is_refused_with_its_split() {
     project.write("V2__b.sql", both);
     succeeds(&project, &["staging", "--yes"]).await;
     project.write("V3__c.sql", &both.replace("c int", "d int"));
+    let plan = succeeds(&project, &["staging", "--plan"]).await;
+    assert_parts(
+        &plan,
+        &[
+            "2 applied, 1 pending: 0 to apply, 1 refused, 0 waiting",
+            "V3__c.sql  (before, refused)\n    refused: locks several tables",
+            "\n\nas it is, this run would be refused",
+        ],
+    );
+    let plan = succeeds(&project, &["staging", "--plan", "--json"]).await;
+    let plan: Value = serde_json::from_str(&plan).expect("JSON");
+    assert_eq!(plan["is_refused"], true);
+    let refused = run(&project, &["staging", "--yes", "--json"]).await;
+    let refused: Value = serde_json::from_str(&stdout(&refused)).expect("JSON");
+    assert_eq!(refused["pending"], plan["pending"]);
+    let refusal = plan["pending"][0]["refusals"][0].as_str().expect("a text");
+    assert!(refusal.contains("locks several tables"), "{refusal}");
     let error = fails(&project, &["staging", "--yes"]).await;
     assert_parts(
         &error,
@@ -303,6 +332,36 @@ async fn file_that_locks_several_used_tables_is_refused_with_its_split() {
     let record = records.last().expect("a record");
     assert_eq!(record.overridden[0].rule, "several-tables");
     assert_eq!(record.class, Some(Class::Before));
+}
+
+#[tokio::test]
+async fn plan_without_enforcement_says_what_a_deployed_stage_does_with_each_file() {
+    let project = shop().await;
+    project.write("V2__add.sql", "ALTER TABLE small ADD COLUMN c int;");
+    project.write("V3__drop.sql", "ALTER TABLE small DROP COLUMN a;");
+    project.write("V4__add.sql", "ALTER TABLE small ADD COLUMN a int;");
+    project.write("V5__code.sql", "CALL tidy.up(1);");
+    let (stage, files) = (project.stage(), project.files().expect("the files"));
+    let plan = MigrationPlan::make(&stage, &files, &options()).await;
+    let plan = plan.expect("a plan");
+    let found: Vec<_> = plan
+        .pending()
+        .map(|one| (one.admission, one.refusals.len(), one.on_deployed_stage))
+        .collect();
+    let deployed = ["applies", "waits", "held back", "refused"];
+    assert_eq!(found, deployed.map(|one| ("applies", 0, Some(one))));
+    let refusals: Vec<_> = plan
+        .pending()
+        .map(|one| one.refusals_on_deployed_stage)
+        .collect();
+    assert!(
+        refusals[3][0].contains("or read the procedure tidy.up(), then override the rule"),
+        "{refusals:?}"
+    );
+    // A plan of a deployed stage has one decision.
+    let plan = MigrationPlan::make(&stage, &files, &MigrationOptions::default()).await;
+    let plan = plan.expect("a plan");
+    assert!(plan.pending().all(|one| one.on_deployed_stage.is_none()));
 }
 
 #[tokio::test]
@@ -375,7 +434,56 @@ async fn override_without_a_reason_or_a_rule_is_refused_before_anything_is_asked
             "the override of backfill needs a reason",
         ),
     ] {
-        let error = fails(&project, &[&["staging", "--yes"], arguments].concat()).await;
+        let arguments = [&["staging", "--yes"], arguments].concat();
+        let error = fails_with(&project, &arguments, 2).await;
         assert_parts(&error, &[words]);
     }
+}
+
+#[tokio::test]
+async fn many_rows_are_filled_in_the_forms_of_the_guide() {
+    let guide = include_str!("../../../docs/guides/migrations.md");
+    let (_, section) = guide.split_once("### Fill many rows").expect("a section");
+    let (_, block) = section.split_once("```sql\n").expect("an example");
+    let (block, _) = block.split_once("```").expect("its end");
+    let all_rows = "UPDATE guests SET mail = '';";
+    let range = "UPDATE guests SET mail = '' WHERE id BETWEEN 1 AND 5000;";
+    for (form, rule, limit) in [
+        (range, "data-change", None),
+        (all_rows, "backfill", Some("600")),
+    ] {
+        assert_parts(
+            section,
+            &[&format!("`{form}`"), &format!("--override {rule} ")],
+        );
+        assert_eq!(
+            filled(form, rule, limit).await,
+            [if limit.is_none() { "5000" } else { "20000" }]
+        );
+    }
+    assert_parts(section, &["--override runs-code "]);
+    assert_eq!(filled(block, "runs-code", None).await, ["20000"]);
+}
+
+/// Fills a column of a table of 20,000 rows by a file, which is refused without the override. Returns
+/// the number of filled rows.
+async fn filled(sql: &str, rule: &str, limit: Option<&str>) -> Vec<String> {
+    let project = Project::with(&[(
+        "V1__guests.sql",
+        "CREATE TABLE guests AS SELECT n AS id, repeat('x', 100) AS name, NULL::text AS mail \
+         FROM generate_series(1, 20000) n; ANALYZE;",
+    )])
+    .await;
+    succeeds(&project, &["staging", "--yes"]).await;
+    project.write("V2__fill.sql", sql);
+    let error = fails(&project, &["staging", "--yes"]).await;
+    assert_parts(&error, &[&format!("({rule})")]);
+    let mut arguments = vec!["staging", "--yes", "--override", rule, "--reason", "read"];
+    if let Some(limit) = limit {
+        arguments.extend(["--time-limit", limit]);
+    }
+    succeeds(&project, &arguments).await;
+    project
+        .rows("SELECT count(*)::text FROM guests WHERE mail IS NOT NULL")
+        .await
 }

@@ -7,7 +7,7 @@ use super::lock::LockMode;
 use super::query;
 use super::rules::{
     ATTACH_PARTITION, BAN_REPLACE, CONCURRENT_INDEX, CREATE_RULE, CREATE_TRIGGER, RECREATE,
-    RUNS_CODE, UNKNOWN_STATEMENT,
+    UNKNOWN_STATEMENT,
 };
 use super::safe_form;
 use super::scope::Scope;
@@ -27,9 +27,10 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
         K::CREATE_TABLE_AS | K::SELECT_INTO | K::CREATE_MATERIALIZED_VIEW => {
             query::lock_relations(draft, node);
             draft.is_long = !query::relations(node).is_empty();
-            let is_prepared = find(node, K::EXECUTE).is_some();
-            if is_prepared || query::runs_code(draft.scope, node) {
-                draft.add(RUNS_CODE, node);
+            if find(node, K::EXECUTE).is_some() {
+                query::add_code(draft, node, "the prepared statement");
+            } else {
+                query::judge_calls(draft, node);
             }
         }
         K::CREATE_VIEW => {

@@ -4,8 +4,9 @@ use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
 
 use super::draft::Draft;
 use super::lock::LockMode;
+use super::one_row::changes_one_row;
 use super::query;
-use super::rules::{BACKFILL, DATA_CHANGE, DELETES_ROWS, RUNS_CODE, UNKNOWN_STATEMENT};
+use super::rules::{BACKFILL, DATA_CHANGE, DELETES_ROWS, UNKNOWN_STATEMENT};
 use super::scope::Scope;
 use super::syntax::{child, child_name, columns, find, holds, name_under};
 use crate::migrations::statement::{ObjectName, Statement};
@@ -31,9 +32,7 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
     let changes = judge_parts(draft, node);
     query::lock_relations(draft, node);
     draft.is_long |= !query::relations(node).is_empty();
-    if query::runs_code(draft.scope, node) {
-        draft.add(RUNS_CODE, node);
-    }
+    query::judge_calls(draft, node);
     draft.fits_both = !changes;
 }
 
@@ -152,8 +151,12 @@ fn judge_change(draft: &mut Draft<'_>, part: &SyntaxNode, table: &ObjectName, is
     if !draft.scope.is_new(table) {
         draft.add(if is_bounded { DATA_CHANGE } else { BACKFILL }, part);
     }
+    let is_one_row = changes_one_row(scope, table, part, changes_keys);
+    if is_one_row {
+        draft.dismiss(DATA_CHANGE, part, "its WHERE has the whole primary key");
+    }
     draft.lock(table, LockMode::RowExclusive, false);
-    draft.is_long |= !is_small;
+    draft.is_long |= !is_small && !is_one_row;
     if is_small {
         let because = format!("{} is small", scope.resolve(table));
         draft.relax_part(part, &because);

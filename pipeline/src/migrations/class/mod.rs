@@ -12,6 +12,7 @@ mod facts;
 mod file;
 mod lock;
 mod objects;
+mod one_row;
 mod other;
 mod proofs;
 mod query;

@@ -5,13 +5,22 @@ use squawk_syntax::{SyntaxKind, SyntaxNode};
 use super::draft::Draft;
 use super::facts::SMALL_TABLE_BYTES;
 use super::lock::LockMode;
+use super::query;
 use super::rules::{
     BAN_ALTER_DOMAIN, CONCURRENT_REINDEX, LOCK_TABLE, REFRESH_VIEW, REWRITE_TABLE, RUNNER_SETTING,
-    RUNS_CODE, SHARED_OBJECT, TRUNCATE, UNKNOWN_STATEMENT,
+    SHARED_OBJECT, TRUNCATE, UNKNOWN_STATEMENT,
 };
 use super::scope::Scope;
 use super::syntax::{child, find, has_token, holds, name_under, names_under};
 use crate::migrations::statement::ObjectName;
+
+/// Returns the name after the keyword of a `CALL` or `EXECUTE`.
+fn called(node: &SyntaxNode, keyword: &str) -> String {
+    let text = node.text().to_string();
+    let after = text.get(keyword.len()..).unwrap_or_default().trim_start();
+    let name = after.split(|c: char| c == '(' || c == ';' || c.is_whitespace());
+    name.take(1).collect()
+}
 
 /// The settings with which the runner bounds its work, and those that change its rights.
 const RUNNER_SETTINGS: [&str; 12] = [
@@ -73,9 +82,17 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
         K::SET_ROLE | K::SET_SESSION_AUTH | K::RESET_ROLE | K::RESET_SESSION_AUTH | K::DISCARD => {
             draft.add(RUNNER_SETTING, node);
         }
-        K::DO | K::CALL | K::EXECUTE => draft.add(RUNS_CODE, node),
+        K::DO => query::add_code(draft, node, "the DO block"),
+        K::CALL => {
+            let procedure = called(node, "CALL");
+            query::add_code(draft, node, &format!("the procedure {procedure}()"));
+        }
+        K::EXECUTE => {
+            let prepared = called(node, "EXECUTE");
+            query::add_code(draft, node, &format!("the prepared statement {prepared}"));
+        }
         K::EXPLAIN if !holds(node, K::ANALYZE_KW) => draft.fits_both = true,
-        K::EXPLAIN => draft.add(RUNS_CODE, node),
+        K::EXPLAIN => query::add_code(draft, node, "the statement that EXPLAIN ANALYZE runs"),
         K::ALTER_TYPE => {
             let is_harmless = child(node, K::ADD_VALUE).is_some();
             alter(draft, node, K::TYPE_NAME_REF, is_harmless);

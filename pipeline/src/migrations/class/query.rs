@@ -4,6 +4,7 @@ use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::draft::Draft;
 use super::lock::LockMode;
+use super::rules::RUNS_CODE;
 use super::scope::Scope;
 use super::syntax::{child, names_under, object_name};
 use crate::migrations::statement::ObjectName;
@@ -131,19 +132,34 @@ pub(super) fn is_harmless(name: &str) -> bool {
     HARMLESS.contains(&name)
 }
 
-/// Returns whether the query calls a function that may do anything: one that is not known, or that has
-/// the name of one of the database's own.
-pub(super) fn runs_code(scope: &Scope<'_>, node: &SyntaxNode) -> bool {
+/// Adds a finding where the query calls a function that may do anything: one that is not known, or that
+/// has the name of one of the database's own.
+pub(super) fn judge_calls(draft: &mut Draft<'_>, node: &SyntaxNode) {
+    if let Some(function) = unknown_function(draft.scope, node) {
+        add_code(draft, node, &function);
+    }
+}
+
+/// Adds the finding of code that cannot be read, under its name: `the function sync()`.
+pub(super) fn add_code(draft: &mut Draft<'_>, node: &SyntaxNode, code: &str) {
+    draft.add(RUNS_CODE, node);
+    let advice = format!("plain statements; or read {code}, then override the rule");
+    draft.advise(RUNS_CODE, node, Some(advice));
+}
+
+/// Returns the first function that may do anything, as `the function sync()`.
+fn unknown_function(scope: &Scope<'_>, node: &SyntaxNode) -> Option<String> {
     let mut calls = node
         .descendants()
         .filter(|one| one.kind() == SyntaxKind::CALL_EXPR);
-    calls.any(|call| {
+    calls.find_map(|call| {
         let Some(function) = call.children().next() else {
-            return true;
+            return Some("the function".to_owned());
         };
-        match function.kind() {
+        let called = function.text().to_string();
+        let is_unknown = match function.kind() {
             SyntaxKind::NAME_REF | SyntaxKind::FIELD_EXPR => {
-                let name = function.text().to_string().to_ascii_lowercase();
+                let name = called.to_ascii_lowercase();
                 match name.strip_prefix("pg_catalog.") {
                     Some(name) => !HARMLESS.contains(&name.trim()),
                     None => {
@@ -154,6 +170,7 @@ pub(super) fn runs_code(scope: &Scope<'_>, node: &SyntaxNode) -> bool {
             }
             // Forms with keywords: EXISTS, EXTRACT, SUBSTRING.
             _ => false,
-        }
+        };
+        is_unknown.then(|| format!("the function {}()", called.trim()))
     })
 }

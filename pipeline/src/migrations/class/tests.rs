@@ -6,6 +6,7 @@ mod created;
 mod data;
 mod file;
 mod objects;
+mod one_row;
 mod surroundings;
 
 use super::facts::{ColumnFacts, ConstraintFacts, ConstraintKind, IndexFacts, RelationFacts};

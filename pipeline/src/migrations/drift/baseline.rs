@@ -34,6 +34,11 @@ impl Baseline {
         }
     }
 
+    /// Returns whether the schema that the migrations have left is known.
+    pub(crate) fn is_known(&self) -> bool {
+        self.earlier.is_some()
+    }
+
     /// Keeps the snapshot after the last file that was applied.
     ///
     /// # Errors

@@ -1,0 +1,53 @@
+//! An error of the command's arguments, which has an exit code of its own.
+
+use std::error::Error;
+use std::fmt;
+
+/// An error of the arguments of `stagelink migrate`. It reads as the error that it wraps.
+#[derive(Debug)]
+struct UsageError(anyhow::Error);
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl Error for UsageError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let inner: &(dyn Error + 'static) = self.0.as_ref();
+        inner.source()
+    }
+}
+
+/// Marks an error as one of the arguments.
+pub(super) fn of_usage(error: impl Into<anyhow::Error>) -> anyhow::Error {
+    UsageError(error.into()).into()
+}
+
+/// Returns the exit code of an error: 2 for one of the arguments, as clap has it, else 1.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<UsageError>() {
+        Some(_) => 2,
+        None => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context as _, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn error_of_usage_reads_as_it_did_and_has_its_own_code() {
+        let error = || {
+            let inner: anyhow::Result<()> = Err(anyhow!("no such stage"));
+            inner.context("could not use the stage").unwrap_err()
+        };
+        assert_eq!(exit_code(&error()), 1);
+        let marked = of_usage(error());
+        assert_eq!(exit_code(&marked), 2);
+        assert_eq!(format!("{marked:#}"), format!("{:#}", error()));
+    }
+}
