@@ -255,16 +255,6 @@ async fn dev_serves_both_stages_and_leaves_nothing_behind() {
         "{}",
         planned.1
     );
-    // A deployed stage is stricter than a local one, and the plan says so.
-    let folder = temporary();
-    let file = folder.path().join("V900__drop.sql");
-    std::fs::write(file, "DROP TABLE guests;").expect("a file");
-    let other = folder.path().to_str().expect("a path");
-    let (migrations, missing) = (["--migrations", other], ["--allow", "missing"]);
-    let arguments = ["migrate", "staging", "--plan", &local];
-    let planned = local_command(&[&arguments[..], &migrations, &missing].concat()).await;
-    let words = "applied here, since the stage is local; a deployed stage waits for --after";
-    assert!(planned.0 && planned.1.contains(words), "{}", planned.1);
     let dry = local_command(&["link", "--dry-run", &local]).await;
     assert!(dry.0 && dry.1.contains("this was a dry run"), "{}", dry.1);
     // The clouds end with the command, so it does not ask.
