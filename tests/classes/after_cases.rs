@@ -1,4 +1,4 @@
-//! *After*: no strong lock while many rows are read, and something that the code of before does, or
+//! *After*: no strong lock while many rows are read, and something that the code that runs now does, or
 //! may do, breaks.
 
 use stagelink_pipeline::Class;

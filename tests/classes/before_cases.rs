@@ -1,4 +1,4 @@
-//! *Before*: no strong lock while many rows are read, and the code of before goes on.
+//! *Before*: no strong lock while many rows are read, and the code that runs now goes on.
 
 use stagelink_pipeline::Class;
 

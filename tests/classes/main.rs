@@ -1,5 +1,5 @@
 //! The classes of migrations, held against real servers: the locks, the rewrites, the waits of other
-//! sessions, and what the code of before still can do.
+//! sessions, and what the code that runs now still can do.
 //!
 //! Each test runs the same table of statements on one version of Postgres. They print the longest
 //! waits: `cargo test --package stagelink-tests --test classes -- --nocapture`.

@@ -1,4 +1,4 @@
-//! A database with a table of 100,000 rows, and what the code of before does with it.
+//! A database with a table of 100,000 rows, and what the code that runs now does with it.
 
 use stagelink_local_postgres::{Database, Server};
 use stagelink_pipeline::{
@@ -65,7 +65,7 @@ impl<'a> Shop<'a> {
     }
 }
 
-/// Statements of the code of before. They name their columns.
+/// Statements of the code that runs now. They name their columns.
 pub(crate) const CODE_OF_BEFORE: [&str; 6] = [
     "SELECT id, a, b, v, nn FROM big WHERE id = 5",
     "INSERT INTO big (a, b, v, nn) VALUES ('new', 2000000, 'v', 'nn') RETURNING id",

@@ -137,7 +137,7 @@ async fn connect(options: &MigrateOptions) -> anyhow::Result<(Database, Database
 
 /// Applies the migrations of a folder to a stage's database, without a question. Returns their
 /// names, as `V<number>__<name>`. Files of each class are applied: it is for local stages and tests,
-/// which have no code of before.
+/// which have no code that a change could break.
 ///
 /// # Errors
 ///
@@ -188,7 +188,7 @@ fn ensure_known_stage(stage: Option<&str>, local: &LocalOptions) -> anyhow::Resu
     parsed.map(|_| ()).map_err(of_usage)
 }
 
-/// Returns the limits and rules of a run. The local clouds have no code of before.
+/// Returns the limits and rules of a run. The local clouds have no code that a change could break.
 fn limits(options: &MigrateOptions) -> anyhow::Result<MigrationOptions> {
     if options.overridden.len() != options.reasons.len() {
         return Err(of_usage(anyhow!(

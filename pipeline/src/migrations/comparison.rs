@@ -51,7 +51,7 @@ pub(super) struct Comparison<'a> {
 
 /// Compares the files of a folder, in their order, with the rows of a history, in theirs.
 ///
-/// `waiting` are the numbers of the files that waited for the end of the code of before when later
+/// `waiting` are the numbers of the files that waited for the deploy when later
 /// ones were applied. They are older than the newest applied file on purpose.
 pub(super) fn compare<'a>(
     files: &'a [MigrationFile],

@@ -12,8 +12,8 @@ use crate::migrations::statement::ObjectName;
 /// The strictness of a run about the classes of its files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enforcement {
-    /// Files of each class are applied, as local stages and tests want it: no code of before runs
-    /// there.
+    /// Files of each class are applied, as local stages and tests want it: no code runs there that
+    /// a change could break.
     Nothing,
     /// Files of *stop* and *ask*, and those that mix classes, are refused; those of *after* wait
     /// for their phase.
@@ -25,7 +25,7 @@ pub enum Enforcement {
 pub enum DeployPhase {
     /// Before the deploy: files of *before* are applied.
     Before,
-    /// After it, when the code of before no longer runs: files of *after* are applied, too.
+    /// After it, when the code that ran before no longer runs: files of *after* are applied, too.
     After,
 }
 
@@ -127,8 +127,8 @@ pub(super) fn admit(phase: DeployPhase, candidates: &[Candidate<'_>]) -> Vec<Adm
             (DeployPhase::Before, _) => match in_common(candidate, earlier, Class::After) {
                 None => Admission::Applies,
                 Some((other, shared)) => Admission::HeldBack(format!(
-                    "{other}, which comes before it, waits for the end of the code of before, and \
-                     {shared}: once that code is gone, apply {other} with --after"
+                    "{other}, which comes before it, waits until the code that runs now is gone, and \
+                     {shared}: then apply {other} with --after"
                 )),
             },
             (DeployPhase::After, Class::After) => {

@@ -203,7 +203,7 @@ impl fmt::Display for GateReason {
             Self::AppliedUnjudged(recorded) => write!(
                 f,
                 "{recorded} is applied, it was built without it, and its class does not tell \
-                 whether code of before bears it ({})",
+                 whether code built before it bears it ({})",
                 recorded.class.map_or("none", Class::name)
             ),
             Self::Differs { listed, recorded } if listed.name == recorded.name => write!(

@@ -134,8 +134,8 @@ async fn file_of_before_does_not_pass_one_of_after_on_the_same_table() {
     assert_parts(
         &error,
         &[
-            "V4__again.sql is held back: V3__drop.sql, which comes before it, waits for the end of \
-             the code of before, and both use public.small",
+            "V4__again.sql is held back: V3__drop.sql, which comes before it, waits until \
+             the code that runs now is gone, and both use public.small",
             "apply V3__drop.sql with --after",
             "the file before it stays applied",
         ],
@@ -384,7 +384,7 @@ async fn empty_database_takes_files_of_each_class() {
     let records = migration_records(&project.stage()).await.expect("records");
     let classes: Vec<_> = records.iter().filter_map(|one| one.class).collect();
     assert_eq!(classes[2..], [Class::After, Class::Ask]);
-    // From now on there is code of before.
+    // From now on there is code that a change could break.
     project.write("V5__e.sql", "ALTER TABLE a DROP COLUMN d;");
     succeeds(&project, &["staging", "--yes"]).await;
     assert_eq!(project.history().await.len(), 4);

@@ -307,7 +307,7 @@ fn drop_constraint(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNod
     };
     match known.kind {
         ConstraintKind::Check => {
-            let because = "without a CHECK the code of before goes on";
+            let because = "without a CHECK the code that runs now goes on";
             draft.dismiss(BAN_DROP_CONSTRAINT, action, because);
             // Its work may be done: SET NOT NULL follows it.
             draft.fits_both = known.definition.ends_with(" IS NOT NULL))");
@@ -316,7 +316,7 @@ fn drop_constraint(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNod
             if let Some(other) = known.references.clone() {
                 draft.lock(&other, LockMode::AccessExclusive, false);
             }
-            let because = "without a foreign key the code of before goes on";
+            let because = "without a foreign key the code that runs now goes on";
             if !known.definition.contains(" ON ") {
                 draft.dismiss(BAN_DROP_CONSTRAINT, action, because);
             }

@@ -18,7 +18,7 @@ use super::scope::Scope;
 use super::syntax::{child, child_name, find, has_token, holds, name_under, object_name};
 use crate::migrations::statement::ObjectName;
 
-pub(super) const UNNAMED: &str = "the code of before does not name the column";
+pub(super) const UNNAMED: &str = "the code that runs now does not name the column";
 
 /// Judges `ADD COLUMN`.
 pub(super) fn judge_new(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
@@ -110,7 +110,7 @@ pub(super) fn apply_new(scope: &mut Scope<'_>, table: &ObjectName, action: &Synt
     }
 }
 
-/// Returns whether the code of before writes a value into a column that the run, or another action of
+/// Returns whether the code that runs now writes a value into a column that the run, or another action of
 /// the same statement, adds: `None` for a column that exists before.
 pub(super) fn added(
     draft: &Draft<'_>,
@@ -134,7 +134,7 @@ pub(super) fn added(
         .or_else(|| draft.scope.added_column(table, column))
 }
 
-/// Judges `SET DEFAULT`, by which an `INSERT` of the code of before may write another value.
+/// Judges `SET DEFAULT`, by which an `INSERT` of the code that runs now may write another value.
 fn judge_new_default(
     draft: &mut Draft<'_>,
     table: &ObjectName,
@@ -168,7 +168,11 @@ fn judge_new_default(
     let is_unique = facts.indexes.iter().any(|one| {
         one.is_unique && (one.columns.is_empty() || one.columns.iter().any(|name| name == column))
     });
-    if has_none && !is_checked && !is_unique && !query::runs_code(draft.scope, change) {
+    if has_none
+        && !is_checked
+        && !is_unique
+        && query::unknown_function(draft.scope, change).is_none()
+    {
         let because = "the column has no default, and no constraint refuses the value";
         draft.dismiss(rule, action, because);
     }

@@ -87,7 +87,7 @@ pub(super) fn judge(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNo
 }
 
 /// Returns whether a foreign key or a `CHECK` is about columns that the run adds, and that are NULL in
-/// what the code of before writes: so it refuses no row of that code.
+/// what the code that runs now writes: so it refuses no row of that code.
 fn is_met_by_new_columns(
     draft: &Draft<'_>,
     table: &ObjectName,

@@ -29,7 +29,7 @@ pub(super) struct Draft<'a> {
     pub(super) actions: Vec<(Range<usize>, bool)>,
 }
 
-/// Rules about the rows that the code of before writes or reads, which hold for no table that the run
+/// Rules about the rows that the code that runs now writes or reads, which hold for no table that the run
 /// creates.
 const UNUSED: [&str; 6] = [
     "ban-alter-row-level-security",
@@ -112,7 +112,7 @@ impl<'a> Draft<'a> {
         self.dismiss_where(because, |_| true);
     }
 
-    /// Removes all findings, since no code of before uses what the file creates.
+    /// Removes all findings, since no code that runs now uses what the file creates.
     pub(super) fn accept_as_new(&mut self) {
         self.dismiss_all("the same file creates it");
         self.fits_both = true;

@@ -1,4 +1,4 @@
-//! The class of a migration: whether the code of before bears it, and which locks it takes.
+//! The class of a migration: whether the code that runs now bears it, and which locks it takes.
 
 mod alter_table;
 mod column;
@@ -60,9 +60,9 @@ pub use self::statement_class::statement_locks;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Class {
-    /// While the code of before runs.
+    /// While the code that runs now, before the deploy, still runs.
     Before,
-    /// Only when the code of before no longer runs.
+    /// Only when that code no longer runs.
     After,
     /// It cannot be judged: a person reads it and overrides the rule.
     Ask,

@@ -148,7 +148,7 @@ pub(super) fn add_code(draft: &mut Draft<'_>, node: &SyntaxNode, code: &str) {
 }
 
 /// Returns the first function that may do anything, as `the function sync()`.
-fn unknown_function(scope: &Scope<'_>, node: &SyntaxNode) -> Option<String> {
+pub(super) fn unknown_function(scope: &Scope<'_>, node: &SyntaxNode) -> Option<String> {
     let mut calls = node
         .descendants()
         .filter(|one| one.kind() == SyntaxKind::CALL_EXPR);

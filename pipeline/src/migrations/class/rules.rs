@@ -99,7 +99,7 @@ pub const LEFT_OFF: &[(&str, &str)] = &[
     ),
     (
         "ban-drop-not-null",
-        "the code of before goes on; only the new code writes NULL",
+        "the code that runs now goes on; only the new code writes NULL",
     ),
     ("ban-duplicate-column-assignments", "Postgres refuses it"),
     (

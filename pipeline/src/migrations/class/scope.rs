@@ -34,7 +34,7 @@ pub(super) struct Scope<'a> {
     gone: BTreeSet<ObjectName>,
     /// New names of objects that exist before the file, with their old ones.
     renamed: BTreeMap<ObjectName, ObjectName>,
-    /// The columns that the run added to tables of before, and whether the code of before, which does
+    /// The columns that the run added to tables that exist before, and whether the code that runs now, which does
     /// not name them, writes a value into them.
     added_columns: BTreeMap<(ObjectName, String), bool>,
     /// The tables that the run created and filled by a query: their size is not known.
@@ -163,12 +163,12 @@ impl<'a> Scope<'a> {
         is_there && !self.dropped.contains(&name) && !self.gone.contains(&name)
     }
 
-    /// Returns whether the same file creates the object: no code of before uses it.
+    /// Returns whether the same file creates the object: no code that runs now uses it.
     pub(super) fn is_new(&self, name: &ObjectName) -> bool {
         self.created.contains(&self.full(name))
     }
 
-    /// Returns whether an earlier file of the same run creates the table: no code of before uses it.
+    /// Returns whether an earlier file of the same run creates the table: no code that runs now uses it.
     pub(super) fn is_of_run(&self, name: &ObjectName) -> bool {
         self.facts.is_known() && self.created_before.contains(&self.resolve(name))
     }
@@ -184,7 +184,7 @@ impl<'a> Scope<'a> {
         self.filled.insert(name);
     }
 
-    /// Returns whether the code of before writes a value into a column, which it does not name: `None`
+    /// Returns whether the code that runs now writes a value into a column, which it does not name: `None`
     /// unless the run added the column.
     pub(super) fn added_column(&self, table: &ObjectName, column: &str) -> Option<bool> {
         let key = (self.resolve(table), column.to_owned());

@@ -270,13 +270,13 @@ pub const RULES: &[Rule] = &[
     squawk(
         BAN_SET_DEFAULT,
         Class::After,
-        "the INSERT of the code of before that leaves the column out gets another value, or is refused",
+        "the INSERT of the code that runs now that leaves the column out gets another value, or is refused",
         "the statement in an after file",
     ),
     own(
         DELETES_ROWS,
         Class::After,
-        "the code of before may need the rows",
+        "the code that runs now may need the rows",
         "the statement in an after file",
     ),
     squawk(
