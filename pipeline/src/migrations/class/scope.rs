@@ -34,8 +34,8 @@ pub(super) struct Scope<'a> {
     gone: BTreeSet<ObjectName>,
     /// New names of objects that exist before the file, with their old ones.
     renamed: BTreeMap<ObjectName, ObjectName>,
-    /// The columns that the run added to tables that exist before, and whether the code that runs now, which does
-    /// not name them, writes a value into them.
+    /// The columns that the run added to tables that exist before, and whether the code that runs now,
+    /// which does not name them, writes a value into them.
     added_columns: BTreeMap<(ObjectName, String), bool>,
     /// The tables that the run created and filled by a query: their size is not known.
     filled: BTreeSet<ObjectName>,
