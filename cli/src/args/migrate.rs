@@ -31,8 +31,9 @@ pub struct MigrateOptions {
     #[arg(long)]
     pub after: bool,
 
-    /// Lets this rule pass once; the plan names it. Each one needs a --reason.
-    #[arg(long = "override", value_name = "RULE")]
+    /// Lets this rule pass once in the file with this number, such as backfill@V5; the plan names
+    /// both. The number may be left out where one file alone needs it. Each one needs a --reason.
+    #[arg(long = "override", value_name = "RULE@VERSION")]
     pub overridden: Vec<String>,
 
     /// The reason of an --override, which the database keeps.

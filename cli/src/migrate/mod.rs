@@ -78,8 +78,7 @@ async fn migrate(
     *pending = Some(report.pending_as_json()?);
     for unused in plan.unused_overrides() {
         note(format_args!(
-            "note: no pending file needs --override {}",
-            unused.rule
+            "note: no pending file needs --override {unused}"
         ));
     }
     if options.plan {
@@ -192,7 +191,7 @@ fn ensure_known_stage(stage: Option<&str>, local: &LocalOptions) -> anyhow::Resu
 fn limits(options: &MigrateOptions) -> anyhow::Result<MigrationOptions> {
     if options.overridden.len() != options.reasons.len() {
         return Err(of_usage(anyhow!(
-            "each --override needs a --reason: `--override RULE --reason TEXT`"
+            "each --override needs a --reason: `--override RULE@V5 --reason TEXT`"
         )));
     }
     let overrides = options.overridden.iter().zip(&options.reasons);

@@ -19,8 +19,11 @@ pub(super) struct Report<'a> {
     /// True if the database has no table, so that files of each class are applied.
     is_empty_database: bool,
     pending: Vec<PlannedMigration<'a>>,
-    /// True if the run applies nothing, since a pending file is refused.
+    /// True if the run applies nothing, since a pending file or an override is refused.
     is_refused: bool,
+    /// The reasons for which overrides are refused.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    override_refusals: &'a [String],
     /// The disagreements that were allowed.
     allowed: Vec<String>,
     /// Absent where nothing was to be applied, or only the plan was wanted.
@@ -47,6 +50,7 @@ impl<'a> Report<'a> {
             is_empty_database: plan.is_of_empty_database(),
             pending: plan.pending().collect(),
             is_refused: plan.ensure_admitted().is_err(),
+            override_refusals: plan.override_refusals(),
             allowed: plan.allowed().iter().map(ToString::to_string).collect(),
             applied: None,
             applied_by_others: None,
@@ -117,6 +121,9 @@ impl<'a> Report<'a> {
         }
         for problem in &self.allowed {
             let _ = write!(text, "\n  allowed: {}", one_line(problem));
+        }
+        for refusal in self.override_refusals {
+            let _ = write!(text, "\n  refused: {}", one_line(refusal));
         }
         for migration in &self.pending {
             let how = match migration.in_transaction {

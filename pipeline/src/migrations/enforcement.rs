@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::Serialize;
-
-use crate::error::{Error, ErrorKind};
-use crate::migrations::class::{Class, Finding, find_rule};
+use crate::migrations::class::{Class, Finding};
+use crate::migrations::file::MigrationFile;
 use crate::migrations::statement::ObjectName;
 
 /// The strictness of a run about the classes of its files.
@@ -27,46 +25,6 @@ pub enum DeployPhase {
     Before,
     /// After it, when the code that ran before no longer runs: files of *after* are applied, too.
     After,
-}
-
-/// The passage of a rule, once, as a person decides it and answers for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct RuleOverride {
-    /// The rule's name.
-    pub rule: String,
-    /// The reason, which is kept in the database.
-    pub reason: String,
-}
-
-impl RuleOverride {
-    /// Makes an override of a rule.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Settings`] when there is no rule of that name, or no reason.
-    pub fn new(rule: &str, reason: &str) -> Result<Self, Error> {
-        let (rule, reason) = (rule.trim(), reason.trim());
-        if find_rule(rule).is_none() {
-            return Err(Error::new(
-                ErrorKind::Settings,
-                format!(
-                    "{rule} is no rule of migrations: `stagelink migrate STAGE --plan` shows the \
-                     rules that stand in the way of a file"
-                ),
-            ));
-        }
-        if reason.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Settings,
-                format!("the override of {rule} needs a reason, which the database keeps"),
-            ));
-        }
-        Ok(Self {
-            rule: rule.to_owned(),
-            reason: reason.to_owned(),
-        })
-    }
 }
 
 /// The decision about a pending file.
@@ -185,7 +143,8 @@ pub(super) fn reaches_outside(finding: &Finding) -> bool {
 }
 
 /// Returns the reason why a finding refuses its file; `None` for one of *after*, or overridden.
-pub(super) fn refusal(path: &str, finding: &Finding) -> Option<String> {
+pub(super) fn refusal(file: &MigrationFile, finding: &Finding) -> Option<String> {
+    let (path, version) = (file.path(), file.version());
     let (line, rule) = (finding.line, finding.rule);
     if finding.is_overridden {
         return None;
@@ -197,7 +156,7 @@ pub(super) fn refusal(path: &str, finding: &Finding) -> Option<String> {
             finding.safe_form
         )),
         Class::Ask => Some(format!(
-            "{begins}, so a person has to look at it: {}, with --override {} --reason TEXT",
+            "{begins}, so a person has to look at it: {}, with --override {}@V{version} --reason TEXT",
             finding.safe_form, rule.name
         )),
         Class::Before | Class::After => None,
@@ -273,19 +232,6 @@ mod tests {
             ),
         ] {
             assert_eq!(decided(phase, files), expected, "{phase:?} {files:?}");
-        }
-    }
-
-    #[test]
-    fn override_names_a_rule_and_a_reason() {
-        let made = RuleOverride::new(" backfill ", " ten rows ").expect("an override");
-        assert_eq!((&*made.rule, &*made.reason), ("backfill", "ten rows"));
-        for (rule, reason, words) in [
-            ("back-fill", "x", "back-fill is no rule of migrations"),
-            ("backfill", " ", "needs a reason"),
-        ] {
-            let error = RuleOverride::new(rule, reason).expect_err(words);
-            assert!(error.to_string().contains(words), "{error}");
         }
     }
 }

@@ -1,17 +1,22 @@
 //! The judgement of a plan's files by what the database has: the class of each, its locks, and what
 //! refuses it.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::migrations::class::{
-    FileJudgement, Finding, Refusal, SEVERAL_TABLES, TargetFacts, judge_files_with_overrides,
+    Class, FileJudgement, Finding, Refusal, SEVERAL_TABLES, TargetFacts, judge_files_with_overrides,
 };
+use crate::migrations::demands::Demands;
 use crate::migrations::enforcement::{
-    Admission, Candidate, DeployPhase, RuleOverride, admit, reaches_outside, refusal,
+    Admission, Candidate, DeployPhase, admit, reaches_outside, refusal,
 };
 use crate::migrations::file::MigrationFile;
 use crate::migrations::records::RecordFacts;
+use crate::migrations::rule_override::RuleOverride;
 use crate::migrations::script::Script;
+use crate::migrations::statement::ObjectName;
 
 /// A rule that holds for a statement of a file.
 #[derive(Clone, Debug, Serialize)]
@@ -47,7 +52,7 @@ pub struct PlannedDismissal {
 #[derive(Clone, Debug)]
 pub(super) struct JudgedFile {
     /// The class by all rules, also those that are overridden.
-    pub(super) class: &'static str,
+    pub(super) class: Class,
     pub(super) findings: Vec<PlannedFinding>,
     pub(super) dismissed: Vec<PlannedDismissal>,
     /// The strong locks on tables that exist, as `SHARE on public.a, about 5 rows`.
@@ -61,6 +66,8 @@ pub(super) struct JudgedFile {
     /// that of a deployed stage.
     pub(super) deployed: Option<DeployedDecision>,
     pub(super) record: RecordFacts,
+    /// The objects that it names or locks, as far as they are known.
+    pub(super) objects: BTreeSet<ObjectName>,
 }
 
 /// The decision that a run before a deploy would make about a file that a local stage takes.
@@ -70,20 +77,9 @@ pub(super) struct DeployedDecision {
     pub(super) refusals: Vec<String>,
 }
 
-/// The demands on the files of a run.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Demands {
-    /// None: nothing uses the database.
-    None,
-    /// Only that a file changes nothing outside of the database, which is empty.
-    OfEmptyDatabase,
-    /// Those of the classes, before or after a deploy.
-    OfClasses(DeployPhase),
-}
-
-/// Judges files in their order.
+/// Judges files in their order. Each override names its file.
 pub(super) fn judge(
-    pending: &[(MigrationFile, Script)],
+    pending: &[(&MigrationFile, &Script)],
     facts: &TargetFacts,
     overrides: &[RuleOverride],
     demands: Demands,
@@ -92,9 +88,17 @@ pub(super) fn judge(
         .iter()
         .map(|(_, script)| script.statements())
         .collect();
-    let overridden: Vec<_> = overrides.iter().map(|one| &*one.rule).collect();
+    let of_file = |file: &MigrationFile| -> Vec<&RuleOverride> {
+        let version = Some(file.version());
+        let of_file = overrides.iter().filter(|one| one.version == version);
+        of_file.collect()
+    };
+    let overridden: Vec<Vec<_>> = pending
+        .iter()
+        .map(|(file, _)| of_file(file).iter().map(|one| &*one.rule).collect())
+        .collect();
     let judgements = judge_files_with_overrides(&statements, facts, &overridden);
-    let files = pending.iter().map(|(file, _)| file).zip(&judgements);
+    let files = pending.iter().map(|(file, _)| *file).zip(&judgements);
     let candidates: Vec<_> = files
         .clone()
         .map(|(file, judgement)| Candidate {
@@ -115,16 +119,17 @@ pub(super) fn judge(
     let mut waiting = Vec::new();
     let mut judged = Vec::new();
     for ((file, judgement), admission) in files.zip(admissions) {
+        let overrides = of_file(file);
         let locks_several = several_tables(judgement, facts);
         if admission == Admission::Waits {
             waiting.push(file.version());
         }
         let refusals_by = |demands| {
             let locks_several = locks_several.as_deref();
-            refusals(file, judgement, demands, overrides, locks_several)
+            refusals(file, judgement, demands, &overrides, locks_several)
         };
         judged.push(JudgedFile {
-            class: judgement.class_without_overrides.name(),
+            class: judgement.class_without_overrides,
             findings: findings(judgement).map(planned).collect(),
             dismissed: dismissed(judgement),
             locks: locks(judgement, facts),
@@ -137,15 +142,16 @@ pub(super) fn judge(
             }),
             record: RecordFacts {
                 class: judgement.class_without_overrides.name(),
-                overridden: used(judgement, overrides, locks_several.is_some()),
+                overridden: used(judgement, &overrides, locks_several.is_some()),
                 waiting: waiting.clone(),
             },
+            objects: objects(judgement),
         });
     }
     judged
 }
 
-fn findings(judgement: &FileJudgement) -> impl Iterator<Item = &Finding> {
+pub(super) fn findings(judgement: &FileJudgement) -> impl Iterator<Item = &Finding> {
     judgement.statements.iter().flat_map(|one| &one.findings)
 }
 
@@ -207,7 +213,7 @@ fn refusals(
     file: &MigrationFile,
     judgement: &FileJudgement,
     demands: Demands,
-    overrides: &[RuleOverride],
+    overrides: &[&RuleOverride],
     locks_several: Option<&str>,
 ) -> Vec<String> {
     let path = file.path();
@@ -217,7 +223,7 @@ fn refusals(
             Demands::OfEmptyDatabase => reaches_outside(finding),
             Demands::OfClasses(_) => true,
         })
-        .filter_map(|finding| refusal(path, finding))
+        .filter_map(|finding| refusal(file, finding))
         .collect();
     if !matches!(demands, Demands::OfClasses(_)) {
         return refusals;
@@ -238,20 +244,30 @@ fn refusals(
 /// Returns the overrides without which the file would be refused, or would wait.
 fn used(
     judgement: &FileJudgement,
-    overrides: &[RuleOverride],
+    overrides: &[&RuleOverride],
     locks_several: bool,
 ) -> Vec<RuleOverride> {
-    let is_used = |one: &&RuleOverride| {
+    let is_used = |one: &&&RuleOverride| {
         let mut overridden = findings(judgement).filter(|finding| finding.is_overridden);
         overridden.any(|finding| finding.rule.name == one.rule)
             || (locks_several && one.rule == SEVERAL_TABLES)
     };
-    overrides.iter().filter(is_used).cloned().collect()
+    let used = overrides.iter().filter(is_used);
+    used.map(|one| (*one).clone()).collect()
+}
+
+/// Returns the objects that a file names or locks, as far as they are known.
+fn objects(judgement: &FileJudgement) -> BTreeSet<ObjectName> {
+    let statements = || judgement.statements.iter();
+    let named = statements().flat_map(|one| &one.objects).flatten();
+    let locked = statements().flat_map(|one| &one.locks);
+    let locked = locked.map(|lock| &lock.table);
+    named.chain(locked).cloned().collect()
 }
 
 /// Returns what is wrong with a file that locks several tables which the database has already.
 /// Tables that this run creates have no users yet.
-fn several_tables(judgement: &FileJudgement, facts: &TargetFacts) -> Option<String> {
+pub(super) fn several_tables(judgement: &FileJudgement, facts: &TargetFacts) -> Option<String> {
     judgement.refusals.iter().find_map(|refusal| {
         let Refusal::SeveralTables { tables, split } = refusal else {
             return None;

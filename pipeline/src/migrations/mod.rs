@@ -5,10 +5,12 @@
 //! [`apply`](MigrationPlan::apply), which takes the lock and applies each file by itself.
 
 mod alone;
+mod changed_facts;
 pub(crate) mod class;
 mod comparison;
 mod concurrent_index;
 mod context;
+mod demands;
 pub(crate) mod drift;
 mod enforcement;
 mod event;
@@ -22,12 +24,15 @@ mod lock;
 mod new_file;
 mod observer;
 mod options;
+mod overrides;
 mod pauses;
 mod plan;
 mod records;
 mod reindex;
+mod rule_override;
 mod run;
 mod script;
+mod second_judgement;
 mod server_words;
 mod session;
 mod state;
@@ -36,7 +41,7 @@ mod version_type;
 mod widen;
 
 pub use self::comparison::{Disagreement, HistoryProblem};
-pub use self::enforcement::{Admission, DeployPhase, Enforcement, RuleOverride};
+pub use self::enforcement::{Admission, DeployPhase, Enforcement};
 pub use self::event::{MigrationEvent, MigrationListener, OtherSession};
 pub use self::file::MigrationFile;
 pub use self::folder::MigrationFolder;
@@ -46,6 +51,7 @@ pub use self::options::MigrationOptions;
 pub use self::plan::{MigrationPlan, PlannedMigration};
 pub(crate) use self::records::read as read_records;
 pub use self::records::{MigrationRecord, records};
+pub use self::rule_override::RuleOverride;
 pub use self::run::MigrationReport;
 pub(crate) use self::server_words::describe as describe_driver_error;
 pub(crate) use self::state::MigrationState;

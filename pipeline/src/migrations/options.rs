@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::migrations::comparison::Disagreement;
-use crate::migrations::enforcement::{DeployPhase, Enforcement, RuleOverride};
+use crate::migrations::enforcement::{DeployPhase, Enforcement};
+use crate::migrations::rule_override::RuleOverride;
 
 /// The options of a run. The defaults are for a database under load.
 #[derive(Clone, Debug)]
@@ -22,7 +23,7 @@ pub struct MigrationOptions {
     pub allowed: Vec<Disagreement>,
     /// The strictness about the classes of the files: by default that of a stage before a deploy.
     pub enforcement: Enforcement,
-    /// The rules that a person has overridden for this run. None by default.
+    /// The rules that a person has overridden in files of this run. None by default.
     pub overrides: Vec<RuleOverride>,
     /// The person or job that runs it, as `user@host`, for the records. Empty by default.
     pub applied_by: String,

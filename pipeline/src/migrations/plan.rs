@@ -1,21 +1,21 @@
 //! The plan of a run: what a database has, and what would be applied to it.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
-use stagelink::tokio_postgres::{Client, Error as DriverError};
 use stagelink::{Database, Stage};
 
 use crate::error::{Error, ErrorKind};
 use crate::migrations::class::TargetFacts;
 use crate::migrations::comparison::{HistoryProblem, compare};
-use crate::migrations::enforcement::{Admission, Enforcement, RuleOverride};
+use crate::migrations::demands::Demands;
+use crate::migrations::enforcement::{Admission, Enforcement};
 use crate::migrations::file::MigrationFile;
 use crate::migrations::folder::MigrationFolder;
 use crate::migrations::history::History;
-use crate::migrations::judged::{Demands, JudgedFile, PlannedDismissal, PlannedFinding, judge};
+use crate::migrations::judged::{JudgedFile, PlannedDismissal, PlannedFinding, judge};
 use crate::migrations::options::MigrationOptions;
+use crate::migrations::overrides::Overrides;
 use crate::migrations::records;
+use crate::migrations::rule_override::RuleOverride;
 use crate::migrations::script::Script;
 use crate::migrations::session::Session;
 use crate::migrations::version_type::VersionType;
@@ -28,12 +28,13 @@ pub struct MigrationPlan {
     pub(super) pending: Vec<(MigrationFile, Script)>,
     /// The judgements of the pending files, in their order.
     pub(super) judged: Vec<JudgedFile>,
-    /// The numbers of files that waited when later ones were applied.
-    pub(super) waiting: BTreeSet<i64>,
+    /// The facts by which they were judged.
+    pub(super) facts: TargetFacts,
+    pub(super) enforcement: Enforcement,
+    pub(super) demands: Demands,
+    pub(super) overrides: Overrides,
+    pub(super) allowed: Vec<HistoryProblem>,
     applied: usize,
-    allowed: Vec<HistoryProblem>,
-    overrides: Vec<RuleOverride>,
-    is_of_empty_database: bool,
 }
 
 /// A migration that a plan applies.
@@ -104,8 +105,9 @@ impl MigrationPlan {
         };
         let stage = session.stage;
         let records = session.answered(what, records::read(&session.client));
-        let records = records.await?.into_iter();
-        let waiting = records.flat_map(|record| record.waiting).collect();
+        let records = records.await?;
+        let waiting = records.iter().flat_map(|record| &record.waiting);
+        let waiting = waiting.copied().collect();
         let found = compare(folder.files(), applied, &waiting, width, &options.allowed);
         let mut problems: Vec<_> = found.problems.iter().map(ToString::to_string).collect();
         let mut pending = Vec::new();
@@ -118,33 +120,33 @@ impl MigrationPlan {
         if !problems.is_empty() {
             return Err(disagreement(stage, problems));
         }
-        let mut judged = Vec::new();
-        let mut demands = Demands::None;
+        let (mut facts, mut demands) = (TargetFacts::default(), Demands::None);
         if !pending.is_empty() {
             let what = "could not look at the tables that are to be migrated";
             let client = &session.client;
-            let facts = session.answered(what, TargetFacts::ask(client)).await?;
-            demands = match options.enforcement {
-                Enforcement::Nothing => Demands::None,
-                Enforcement::OfStage(_)
-                    if applied.is_empty() && session.answered(what, is_empty(client)).await? =>
-                {
-                    Demands::OfEmptyDatabase
-                }
-                Enforcement::OfStage(phase) => Demands::OfClasses(phase),
-            };
-            judged = judge(&pending, &facts, &options.overrides, demands);
+            facts = session.answered(what, TargetFacts::ask(client)).await?;
+            let asked = Demands::ask(client, options.enforcement, !applied.is_empty());
+            demands = session.answered(what, asked).await?;
         }
+        let files: Vec<_> = pending
+            .iter()
+            .map(|(file, script)| (file, script))
+            .collect();
+        let given = &options.overrides;
+        let overrides =
+            Overrides::resolve(given, &files, folder.files(), &facts, demands, &records);
+        let judged = judge(&files, &facts, &overrides.in_files, demands);
         Ok(Self {
             stage,
             judged,
-            waiting,
+            facts,
+            enforcement: options.enforcement,
+            demands,
+            overrides,
             files: folder.files().to_vec(),
             pending,
             applied: found.applied.len(),
             allowed: found.allowed,
-            overrides: options.overrides.clone(),
-            is_of_empty_database: matches!(demands, Demands::OfEmptyDatabase),
         })
     }
 
@@ -166,7 +168,7 @@ impl MigrationPlan {
             name: file.name(),
             file: file.path(),
             in_transaction: script.has_transaction(),
-            class: judged.class,
+            class: judged.class.name(),
             admission: judged.admission.name(),
             held_back: match &judged.admission {
                 Admission::HeldBack(because) => Some(because),
@@ -204,14 +206,15 @@ impl MigrationPlan {
             .filter(|one| one.admission == Admission::Waits.name())
     }
 
-    /// Makes sure that no pending file is refused for its class or its locks.
+    /// Makes sure that no pending file is refused for its class or its locks, and no override for what
+    /// it names.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Migration`] with the reasons, and the safe form of each statement.
     pub fn ensure_admitted(&self) -> Result<(), Error> {
-        let refusals = self.judged.iter().flat_map(|file| &file.refusals);
-        let refusals: Vec<_> = refusals.cloned().collect();
+        let of_files = self.judged.iter().flat_map(|file| &file.refusals);
+        let refusals: Vec<_> = self.overrides.refusals.iter().chain(of_files).collect();
         match refusals.is_empty() {
             true => Ok(()),
             false => Err(Error::new(
@@ -222,7 +225,7 @@ impl MigrationPlan {
                     self.stage
                 ),
             )
-            .with_details(refusals)),
+            .with_details(refusals.into_iter().cloned().collect())),
         }
     }
 
@@ -250,18 +253,22 @@ impl MigrationPlan {
         }
     }
 
-    /// Returns the overrides that no pending file needs.
+    /// Returns the overrides that no pending file needs, since the file is applied already, or the
+    /// run refuses no file of the rule.
     pub fn unused_overrides(&self) -> impl Iterator<Item = &RuleOverride> {
-        self.overrides.iter().filter(|one| {
-            let mut used = self.judged.iter().flat_map(|file| &file.record.overridden);
-            !used.any(|used| used.rule == one.rule)
-        })
+        self.overrides.unused.iter()
+    }
+
+    /// Returns what is wrong with overrides, such as one of a rule that several files need. With any,
+    /// the run applies nothing.
+    pub fn override_refusals(&self) -> &[String] {
+        &self.overrides.refusals
     }
 
     /// Returns whether the database has no table and no history, so that no code uses it and files
     /// of each class are applied.
     pub fn is_of_empty_database(&self) -> bool {
-        self.is_of_empty_database
+        self.demands == Demands::OfEmptyDatabase
     }
 
     /// Returns the disagreements of folder and history that are passed over on purpose.
@@ -278,23 +285,3 @@ pub(super) fn disagreement(stage: Stage, problems: Vec<String>) -> Error {
     )
     .with_details(problems)
 }
-
-/// Returns whether a database has neither tables nor functions, but for those of extensions.
-async fn is_empty(client: &Client) -> Result<bool, DriverError> {
-    let rows = client.query_typed(IS_EMPTY, &[]).await?;
-    Ok(rows.first().is_some_and(|row| row.get(0)))
-}
-
-const IS_EMPTY: &str = "\
-WITH objects (oid, catalog, namespace) AS (
-    SELECT oid, 'pg_catalog.pg_class'::pg_catalog.regclass, relnamespace FROM pg_catalog.pg_class
-    WHERE relkind IN ('r', 'p', 'v', 'm', 'f')
-        AND relname NOT IN ('refinery_schema_history', 'stagelink_migration_records',
-            'stagelink_schema_snapshot')
-    UNION ALL
-    SELECT oid, 'pg_catalog.pg_proc'::pg_catalog.regclass, pronamespace FROM pg_catalog.pg_proc)
-SELECT NOT EXISTS (SELECT FROM objects o
-    JOIN pg_catalog.pg_namespace n ON n.oid = o.namespace
-    WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-        AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-            WHERE d.classid = o.catalog AND d.objid = o.oid AND d.deptype = 'e'))";

@@ -8,8 +8,8 @@ use stagelink::tokio_postgres::{Client, Error as DriverError, Row};
 
 use crate::error::{Error, ErrorKind};
 use crate::migrations::class::Class;
-use crate::migrations::enforcement::RuleOverride;
 use crate::migrations::file::MigrationFile;
+use crate::migrations::rule_override::RuleOverride;
 use crate::migrations::server_words::describe;
 
 /// The name of the table, which is in the schema of the history.
@@ -92,7 +92,11 @@ fn record(row: &Row) -> MigrationRecord {
         checksum: row.get(2),
         class: Class::named(row.get(3)),
         overridden: overridden
-            .map(|(rule, reason)| RuleOverride { rule, reason })
+            .map(|(rule, reason)| RuleOverride {
+                rule,
+                version: None,
+                reason,
+            })
             .collect(),
         waiting: row.get(6),
         applied_by: row.get(7),

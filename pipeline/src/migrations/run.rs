@@ -1,4 +1,4 @@
-//! A run: takes the lock, looks at the history again, and applies the files of a plan in turn.
+//! A run: takes the lock, judges the files of a plan again, and applies them in turn.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,6 @@ use stagelink::Database;
 use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
-use crate::migrations::comparison::compare;
 use crate::migrations::context::Run;
 use crate::migrations::drift::Baseline;
 use crate::migrations::enforcement::Admission;
@@ -16,9 +15,10 @@ use crate::migrations::history::History;
 use crate::migrations::lock;
 use crate::migrations::observer::Observer;
 use crate::migrations::options::MigrationOptions;
-use crate::migrations::plan::{MigrationPlan, disagreement};
+use crate::migrations::plan::MigrationPlan;
 use crate::migrations::records::{self, RecordFacts};
 use crate::migrations::script::Script;
+use crate::migrations::second_judgement::StillPending;
 use crate::migrations::server_words::describe;
 use crate::migrations::session::{ANSWER, Session};
 use crate::migrations::version_type::VersionType;
@@ -40,14 +40,19 @@ pub struct MigrationReport {
 }
 
 impl MigrationPlan {
-    /// Applies the plan to its stage's database, and nothing that is not in it.
+    /// Applies the plan to its stage's database, and nothing that is not in it: the text of each file
+    /// is the one that was judged, also if the file was edited since.
+    ///
+    /// Under the lock the files are judged again, by what the database has by then. Where that
+    /// judgement is stricter than the plan's, the run ends before its first statement.
     ///
     /// Of several runs at a time one works and the others wait. Each file is applied and recorded
     /// by itself, so that a run that was interrupted at any point can begin again.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Migration`] when a file is refused for its class, so that nothing is applied;
+    /// [`ErrorKind::Migration`] when a file is refused for its class, or the plan is outdated, so that
+    /// nothing is applied;
     /// when one is held back by a file before it; and when one fails: the message has the file, its
     /// line and the server's words, and says what the file left. The files before it stay applied.
     /// [`ErrorKind::Busy`] when another run, or the sessions that use a table, do not end in time.
@@ -76,7 +81,14 @@ impl MigrationPlan {
         }
         let session = Session::open(database).await?;
         lock::acquire(&session, options.wait, listener).await?;
-        let history = open_history(&session, &self.files).await?;
+        let what = "could not read the history of migrations";
+        let history = session
+            .answered(what, History::read(&session.client))
+            .await?;
+        let pending = self
+            .judge_again(&session, history.as_ref(), options)
+            .await?;
+        let history = open_history(&session, history, &self.files).await?;
         let observer = Observer::new(database, session.pid);
         let mut run = Run {
             session,
@@ -85,7 +97,6 @@ impl MigrationPlan {
             options,
             listener,
         };
-        let pending = self.still_pending(&run)?;
         let baseline = Baseline::read(&run.session.client, &run.history);
         let baseline = timeout(ANSWER, baseline).await.unwrap_or_default();
         let applied = self.apply_files(&mut run, &pending, &mut report).await;
@@ -105,7 +116,7 @@ impl MigrationPlan {
     async fn apply_files(
         &self,
         run: &mut Run<'_>,
-        pending: &[i64],
+        pending: &StillPending,
         report: &mut MigrationReport,
     ) -> Result<(), Error> {
         let listener = run.listener;
@@ -113,13 +124,13 @@ impl MigrationPlan {
             if judged.admission != Admission::Applies {
                 continue;
             }
-            if !pending.contains(&file.version()) {
+            let Some(record) = pending.get(&file.version()) else {
                 report.by_others.push(file.clone());
                 continue;
-            }
+            };
             let started = Instant::now();
             listener(&MigrationEvent::Begins { file });
-            apply(run, file, script, &judged.record)
+            apply(run, file, script, record)
                 .await
                 .map_err(|error| error.after_files(report.applied.len()))?;
             let elapsed = started.elapsed();
@@ -127,33 +138,6 @@ impl MigrationPlan {
             report.applied.push((file.clone(), elapsed));
         }
         Ok(())
-    }
-
-    /// Returns the numbers of the files that are still to be applied, now that no other run works.
-    fn still_pending(&self, run: &Run<'_>) -> Result<Vec<i64>, Error> {
-        let history = &run.history;
-        let found = compare(
-            &self.files,
-            &history.applied,
-            &self.waiting,
-            history.version_type,
-            &run.options.allowed,
-        );
-        let mut problems: Vec<_> = found.problems.iter().map(ToString::to_string).collect();
-        let planned = |version| {
-            let mut planned = self.pending.iter();
-            planned.any(|(file, _)| file.version() == version)
-        };
-        for file in found.pending.iter().filter(|file| !planned(file.version())) {
-            problems.push(format!(
-                "{file} was applied when the plan was made, and is not any more: make the plan \
-                 again"
-            ));
-        }
-        match problems.is_empty() {
-            true => Ok(found.pending.iter().map(|file| file.version()).collect()),
-            false => Err(disagreement(self.stage, problems)),
-        }
     }
 }
 
@@ -191,11 +175,14 @@ async fn apply(
     }
 }
 
-/// Reads the history, and creates it where the database has none.
-async fn open_history(session: &Session, files: &[MigrationFile]) -> Result<History, Error> {
+/// Creates the history and its records where the database has none.
+async fn open_history(
+    session: &Session,
+    found: Option<History>,
+    files: &[MigrationFile],
+) -> Result<History, Error> {
     let what = "could not open the history of migrations";
     let client = &session.client;
-    let found = session.answered(what, History::read(client)).await?;
     let history = match found {
         Some(history) => Some(history),
         None => {

@@ -7,12 +7,12 @@ use stagelink_pipeline::{Class, MigrationOptions, MigrationPlan, migration_recor
 
 use super::{Project, options};
 
-async fn run(project: &Project, arguments: &[&str]) -> Output {
+pub(super) async fn run(project: &Project, arguments: &[&str]) -> Output {
     let output = project.command(arguments).await.output().await;
     output.expect("the command runs")
 }
 
-fn stdout(output: &Output) -> String {
+pub(super) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -21,7 +21,7 @@ fn stderr(output: &Output) -> String {
 }
 
 /// Runs the command, which has to succeed, and returns its standard output.
-async fn succeeds(project: &Project, arguments: &[&str]) -> String {
+pub(super) async fn succeeds(project: &Project, arguments: &[&str]) -> String {
     let output = run(project, arguments).await;
     let (out, error) = (stdout(&output), stderr(&output));
     assert_eq!(output.status.code(), Some(0), "{arguments:?}: {out}{error}");
@@ -29,11 +29,11 @@ async fn succeeds(project: &Project, arguments: &[&str]) -> String {
 }
 
 /// Runs the command, which has to fail, and returns its standard error.
-async fn fails(project: &Project, arguments: &[&str]) -> String {
+pub(super) async fn fails(project: &Project, arguments: &[&str]) -> String {
     fails_with(project, arguments, 1).await
 }
 
-async fn fails_with(project: &Project, arguments: &[&str], code: i32) -> String {
+pub(super) async fn fails_with(project: &Project, arguments: &[&str], code: i32) -> String {
     let output = run(project, arguments).await;
     let (out, error) = (stdout(&output), stderr(&output));
     let found = output.status.code();
@@ -41,14 +41,14 @@ async fn fails_with(project: &Project, arguments: &[&str], code: i32) -> String 
     error
 }
 
-fn assert_parts(text: &str, parts: &[&str]) {
+pub(super) fn assert_parts(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{part:?} is not in:\n{text}");
     }
 }
 
 /// Makes a project whose database has two tables, the first of which is not small.
-async fn shop() -> Project {
+pub(super) async fn shop() -> Project {
     let project = Project::with(&[(
         "V1__shop.sql",
         "CREATE TABLE big AS SELECT n AS id, n AS a, repeat('x', 100) AS b \
@@ -250,7 +250,7 @@ async fn statement_that_asks_says_what_a_person_has_to_look_at() {
         &[
             "V2__code.sql line 1: it runs code that cannot be read here",
             "so a person has to look at it: plain statements; or read the DO block",
-            "--override runs-code --reason TEXT",
+            "--override runs-code@V2 --reason TEXT",
             "V4__call.sql line 1: it runs code that cannot be read here (runs-code)",
             "or read the function tidy_up(), then override the rule",
             "V3__rows.sql line 1: it changes rows, and their number is not known (data-change)",
@@ -454,14 +454,14 @@ async fn many_rows_are_filled_in_the_forms_of_the_guide() {
     ] {
         assert_parts(
             section,
-            &[&format!("`{form}`"), &format!("--override {rule} ")],
+            &[&format!("`{form}`"), &format!("--override {rule}@V5 ")],
         );
         assert_eq!(
             filled(form, rule, limit).await,
             [if limit.is_none() { "5000" } else { "20000" }]
         );
     }
-    assert_parts(section, &["--override runs-code "]);
+    assert_parts(section, &["--override runs-code@V5 "]);
     assert_eq!(filled(block, "runs-code", None).await, ["20000"]);
 }
 
@@ -478,7 +478,8 @@ async fn filled(sql: &str, rule: &str, limit: Option<&str>) -> Vec<String> {
     project.write("V2__fill.sql", sql);
     let error = fails(&project, &["staging", "--yes"]).await;
     assert_parts(&error, &[&format!("({rule})")]);
-    let mut arguments = vec!["staging", "--yes", "--override", rule, "--reason", "read"];
+    let rule = format!("{rule}@V2");
+    let mut arguments = vec!["staging", "--yes", "--override", &rule, "--reason", "read"];
     if let Some(limit) = limit {
         arguments.extend(["--time-limit", limit]);
     }

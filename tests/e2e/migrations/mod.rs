@@ -8,6 +8,8 @@ mod histories;
 mod indexes;
 mod interrupted;
 mod limits;
+mod outdated;
+mod overrides;
 mod poolers;
 mod runs;
 mod under_load;

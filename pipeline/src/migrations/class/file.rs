@@ -119,15 +119,15 @@ pub fn judge_files(files: &[&[Statement]], facts: &TargetFacts) -> Vec<FileJudge
     judge_files_with_overrides(files, facts, &[])
 }
 
-/// Judges the files of a run for which a person has overridden the rules of these names.
+/// Judges the files of a run, for each of which a person has overridden the rules of these names.
 pub fn judge_files_with_overrides(
     files: &[&[Statement]],
     facts: &TargetFacts,
-    overridden: &[&str],
+    overridden: &[Vec<&str>],
 ) -> Vec<FileJudgement> {
-    let mut scope = Scope::new(facts, overridden);
-    let judged = files.iter().map(|statements| {
-        scope.next_file();
+    let mut scope = Scope::new(facts);
+    let judged = files.iter().enumerate().map(|(number, statements)| {
+        scope.next_file(overridden.get(number).map_or(&[], Vec::as_slice));
         judge_file(statements, &mut scope)
     });
     judged.collect()

@@ -18,7 +18,7 @@ const SOMEWHERE: &str = "";
 #[derive(Debug)]
 pub(super) struct Scope<'a> {
     pub(super) facts: &'a TargetFacts,
-    /// The names of the rules that a person has overridden for this run.
+    /// The names of the rules that a person has overridden for the file.
     overridden: &'a [&'a str],
     search_path: Vec<String>,
     /// The tables, views, indexes, sequences and types that the file created.
@@ -59,10 +59,10 @@ impl Size {
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn new(facts: &'a TargetFacts, overridden: &'a [&'a str]) -> Self {
+    pub(super) fn new(facts: &'a TargetFacts) -> Self {
         Self {
             facts,
-            overridden,
+            overridden: &[],
             search_path: facts.search_path.clone(),
             created: BTreeSet::new(),
             created_routines: BTreeSet::new(),
@@ -77,9 +77,10 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Begins the next file of the same run: what the last one created exists, but for temporary
-    /// tables.
-    pub(super) fn next_file(&mut self) {
+    /// Begins the next file of the same run, with its overridden rules: what the last one created
+    /// exists, but for temporary tables.
+    pub(super) fn next_file(&mut self, overridden: &'a [&'a str]) {
+        self.overridden = overridden;
         self.reset_search_path();
         // Files that are judged without a database may belong to several runs.
         if !self.facts.is_known() {
@@ -101,7 +102,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Returns whether a person has overridden the rule for this run.
+    /// Returns whether a person has overridden the rule for the file.
     pub(super) fn is_overridden(&self, rule: &Rule) -> bool {
         self.overridden.contains(&rule.name)
     }

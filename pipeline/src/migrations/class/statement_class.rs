@@ -48,7 +48,7 @@ pub struct Finding {
     pub line: usize,
     /// The safe form, in the statement's own names where that is possible.
     pub safe_form: String,
-    /// A person has overridden the rule for this run, so that it does not count for the class.
+    /// A person has overridden the rule for the file, so that it does not count for the class.
     pub is_overridden: bool,
 }
 
@@ -65,7 +65,7 @@ pub struct Dismissal {
 
 /// Judges a statement without the rest of its file.
 pub fn judge_statement(statement: &Statement, facts: &TargetFacts) -> Judgement {
-    judge_in(statement, &mut Scope::new(facts, &[]))
+    judge_in(statement, &mut Scope::new(facts))
 }
 
 /// Returns the locks that a statement takes on tables that exist.
