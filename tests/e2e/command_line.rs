@@ -3,12 +3,11 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Output, Stdio};
 
 use nix::pty::{Winsize, openpty};
-use stagelink_tests::{Auth, CANARY, Identity, OwnServer, stagelink_command};
-use tempfile::TempDir;
+use stagelink_tests::{Auth, CANARY, Identity, OwnServer, SmallProject, stagelink_command};
 use tokio::process::Command;
 
 #[tokio::test]
@@ -69,7 +68,7 @@ async fn verbose_command_shows_the_warnings_of_the_sdk() {
 async fn password_on_the_command_line_is_noted_and_a_file_keeps_it_off() {
     let project = project();
     let url = format!("postgres://boss:{CANARY}@localhost:1/postgres");
-    let file = project.path().join("postgres-url");
+    let file = project.root().join("postgres-url");
     fs::write(&file, format!("psql '{url}'\n")).expect("a file");
     let file = file.to_str().expect("a path");
     for (arguments, variable, is_noted) in [
@@ -81,7 +80,7 @@ async fn password_on_the_command_line_is_noted_and_a_file_keeps_it_off() {
         command
             .arg("dev")
             .args(arguments)
-            .current_dir(project.path());
+            .current_dir(project.root());
         command.env_remove("STAGELINK_POSTGRES");
         if !variable.is_empty() {
             command.env("STAGELINK_POSTGRES", variable);
@@ -229,13 +228,13 @@ async fn command_whose_output_is_closed_fails_and_does_not_panic() {
 
     // Progress, a warning of netlify.toml, the log and the error itself go to standard error.
     let project = project();
-    fs::write(project.path().join("netlify.toml"), "[unknown]\n").expect("a file");
+    fs::write(project.root().join("netlify.toml"), "[unknown]\n").expect("a file");
     for arguments in [
         &["dev", "--postgres", "local:/nonexistent"][..],
         &["-vvvv", "new", "shop"],
     ] {
         let mut command = Command::new(stagelink_command().await);
-        command.args(arguments).current_dir(project.path());
+        command.args(arguments).current_dir(project.root());
         command.stdout(Stdio::null()).stderr(closed());
         let status = command.status().await.expect("it runs");
         let expected = if arguments.contains(&"new") { 0 } else { 1 };
@@ -269,13 +268,13 @@ async fn argument_that_is_no_text_is_an_error_that_shows_it() {
 #[tokio::test]
 async fn no_color_holds_for_progress_lines_and_errors() {
     let project = project();
-    let colored = on_a_terminal(project.path(), &[("TERM", "xterm-256color")]).await;
+    let colored = on_a_terminal(project.root(), &[("TERM", "xterm-256color")]).await;
     assert!(has_color(&colored), "{colored:?}");
     assert!(colored.contains("functions: hello"), "{colored:?}");
     assert!(colored.contains("error: "), "{colored:?}");
     for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb")] {
         let variables = [("TERM", "xterm-256color"), (name, value)];
-        let plain = on_a_terminal(project.path(), &variables).await;
+        let plain = on_a_terminal(project.root(), &variables).await;
         assert!(!has_color(&plain), "{name}: {plain:?}");
         assert!(plain.contains("functions: hello"), "{plain:?}");
     }
@@ -324,26 +323,11 @@ async fn on_a_terminal(project: &Path, variables: &[(&str, &str)]) -> String {
 }
 
 /// Creates a project with a function that compiles at once.
-fn project() -> TempDir {
-    let project = tempfile::tempdir().expect("a folder");
-    for (path, text) in [
-        (
-            "Cargo.toml",
-            "[workspace]\nresolver = \"3\"\nmembers = [\"functions/*\"]\n",
-        ),
+fn project() -> SmallProject {
+    SmallProject::with(&[
         ("netlify.toml", "[build]\npublish = \"public\"\n"),
-        (
-            "functions/hello/Cargo.toml",
-            "[package]\nname = \"hello\"\nedition = \"2024\"\n",
-        ),
-        ("functions/hello/src/main.rs", "fn main() {}\n"),
         ("public/index.html", "hello\n"),
-    ] {
-        let path: PathBuf = project.path().join(path);
-        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
-        fs::write(path, text).expect("a file");
-    }
-    project
+    ])
 }
 
 async fn run(command: &Path, arguments: &[impl AsRef<OsStr>], folder: &Path) -> Output {

@@ -8,7 +8,10 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use stagelink_tests::{Answer, CANARY, root, send, stagelink_command};
+use stagelink_tests::{
+    Answer, CANARY, SmallProject, command_line, descendants, is_running, root, send,
+    stagelink_command,
+};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -119,7 +122,7 @@ impl Dev {
             .expect("it ends in time")
             .expect("it can be waited for");
         // A killed process cannot clean up; its watchdogs need a moment.
-        let gone = || family.iter().all(|pid| !alive(*pid)) && is_empty(self.temporary.path());
+        let gone = || family.iter().all(|pid| !is_running(*pid)) && is_empty(self.temporary.path());
         let waited = timeout(Duration::from_secs(20), async {
             while !gone() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -148,8 +151,8 @@ fn temporary() -> tempfile::TempDir {
 fn left_behind(family: &HashSet<i32>, temporary: &Path) -> Vec<String> {
     let processes = family
         .iter()
-        .filter(|pid| alive(**pid))
-        .map(|pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default());
+        .filter(|pid| is_running(**pid))
+        .map(|pid| command_line(*pid));
     let files = std::fs::read_dir(temporary)
         .into_iter()
         .flatten()
@@ -160,39 +163,6 @@ fn left_behind(family: &HashSet<i32>, temporary: &Path) -> Vec<String> {
 
 fn is_empty(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
-}
-
-/// Returns whether a process exists and is not a zombie.
-fn alive(pid: i32) -> bool {
-    stat(pid).is_some_and(|(state, _)| state != "Z" && state != "X")
-}
-
-/// Returns a process's state and parent from /proc/<pid>/stat. The name in front of them is in
-/// parentheses and may contain any character.
-fn stat(pid: i32) -> Option<(String, i32)> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, rest) = text.rsplit_once(") ")?;
-    let mut fields = rest.split(' ');
-    Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
-}
-
-fn descendants(of: i32) -> HashSet<i32> {
-    let parents: Vec<(i32, i32)> = std::fs::read_dir("/proc")
-        .expect("Linux has /proc")
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter_map(|pid| Some((pid, stat(pid)?.1)))
-        .collect();
-    let mut family = HashSet::from([of]);
-    let mut last = vec![of];
-    while let Some(parent) = last.pop() {
-        for (child, _) in parents.iter().filter(|(_, of)| *of == parent) {
-            family.insert(*child);
-            last.push(*child);
-        }
-    }
-    family.remove(&of);
-    family
 }
 
 #[tokio::test]
@@ -426,30 +396,14 @@ async fn occupied_port_is_reported_at_once() {
 /// Netlify then publishes the project's folder, and its `_redirects` and `_headers` count.
 #[tokio::test]
 async fn project_without_netlify_toml_starts_with_the_defaults_of_netlify() {
-    let project = tempfile::tempdir().expect("a folder");
-    for (path, text) in [
-        (
-            "Cargo.toml",
-            "[workspace]\nresolver = \"3\"\nmembers = [\"functions/*\"]\n",
-        ),
-        (
-            "functions/hello/Cargo.toml",
-            "[package]\nname = \"hello\"\nedition = \"2024\"\n",
-        ),
-        ("functions/hello/src/main.rs", "fn main() {}\n"),
+    let project = SmallProject::with(&[
         ("migrations/README", "none\n"),
-        ("index.html", "hello\n"),
         ("app.js", "1\n"),
         ("_headers", "/*.js\n  X-Script: yes\n"),
         // The second line is wrong, and costs itself only.
         ("_redirects", "/old/*/page /app.js?of=:splat 302\n/a b\n"),
-    ] {
-        let path = project.path().join(path);
-        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
-        std::fs::write(path, text).expect("a file");
-    }
-    let path = project.path().to_str().expect("a path");
-    let dev = Dev::start(&["--project", path]).await;
+    ]);
+    let dev = Dev::start(&["--project", project.path()]).await;
     let url = dev.stage("staging")["url"]
         .as_str()
         .expect("a URL")

@@ -7,7 +7,7 @@ use std::process::Output;
 use serde_json::Value;
 use stagelink_cli::build::{Artifact, Build, count_symbols, zip};
 use stagelink_pipeline::{ListedMigration, MigrationList, NEEDS_SECTION};
-use stagelink_tests::{CANARY, artifacts_target, built_artifacts};
+use stagelink_tests::{CANARY, artifacts_target, built_artifacts, write_small_function};
 
 use crate::migrations::Project;
 
@@ -67,7 +67,7 @@ async fn stage_runs_an_artifact_once_its_migrations_are_applied() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = stdout(&output);
     for part in [
-        "hello (./dist/functions/hello): built with 2 migrations",
+        "hello (./dist/functions/hello, ./dist/lambda/x86_64/hello.zip): built with 2 migrations",
         "V2__b",
         "before",
     ] {
@@ -128,6 +128,68 @@ async fn stage_runs_an_artifact_once_its_migrations_are_applied() {
             "{text}"
         );
     }
+}
+
+/// A function has up to three artifacts, and a deploy may take the one that was not built again.
+#[tokio::test]
+async fn artifact_of_another_processor_that_is_out_of_date_is_shown_with_its_file() {
+    let project = function().await;
+    project.write("V1__a.sql", "CREATE TABLE a (b int);");
+    let old = fs::read(build(&project).await.zip).unwrap();
+    let arm64 = project.root().join("dist/lambda/arm64");
+    fs::create_dir_all(&arm64).unwrap();
+    fs::write(arm64.join("hello.zip"), old).unwrap();
+    // Both processors have the same list.
+    let output = needs(&project, &[]).await;
+    let text = stdout(&output);
+    let line = text.lines().next().expect("a line");
+    for file in ["functions/hello", "x86_64/hello.zip", "arm64/hello.zip"] {
+        assert!(line.contains(file), "{text}");
+    }
+    assert!(!text.contains("different migrations"), "{text}");
+
+    project.write("V2__b.sql", "ALTER TABLE a DROP COLUMN b;");
+    build(&project).await;
+    for arguments in [&[][..], &["hello"]] {
+        let output = needs(&project, arguments).await;
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let text = stdout(&output);
+        for part in [
+            "hello (./dist/functions/hello, ./dist/lambda/x86_64/hello.zip): built with 2 migrations",
+            "hello (./dist/lambda/arm64/hello.zip): built with 1 migration\n",
+            "! the artifacts of hello were built with different migrations: build each again",
+        ] {
+            assert!(text.contains(part), "{part}:\n{text}");
+        }
+    }
+    let report = json(&needs(&project, &["--json"]).await);
+    let artifacts = report["artifacts"].as_array().expect("artifacts");
+    let [new, stale] = artifacts.as_slice() else {
+        panic!("{report}");
+    };
+    assert_eq!(new["files"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        stale["files"],
+        serde_json::json!(["./dist/lambda/arm64/hello.zip"])
+    );
+    assert_eq!(stale["migrations"].as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        (&new["has_others"], &stale["has_others"]),
+        (&true.into(), &true.into())
+    );
+
+    // After the migration of after, the old one cannot run, and a deploy of it would break the stage.
+    project.apply().await.expect("it ends well");
+    let output = needs(&project, &["hello", "--stage", "staging", "--json"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let report = json(&output);
+    assert_eq!(report["verdict"], "cannot-run");
+    assert_eq!(report["artifacts"][0]["verdict"], "runs");
+    assert_eq!(report["artifacts"][1]["verdict"], "cannot-run");
+    // The file alone is another question.
+    let path = "dist/lambda/x86_64/hello.zip";
+    let output = needs(&project, &[path, "--stage", "staging"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
 
 #[tokio::test]
@@ -221,21 +283,7 @@ async fn errors_have_advice_and_json() {
 /// Makes a project with a small function, which depends on nothing.
 async fn function() -> Project {
     let project = Project::new().await;
-    for (file, text) in [
-        (
-            "Cargo.toml",
-            "[workspace]\nresolver = \"3\"\nmembers = [\"functions/*\"]\n",
-        ),
-        (
-            "functions/hello/Cargo.toml",
-            "[package]\nname = \"hello\"\nversion = \"0.1.0\"\nedition = \"2024\"\n",
-        ),
-        ("functions/hello/src/main.rs", "fn main() {}\n"),
-    ] {
-        let path = project.root().join(file);
-        fs::create_dir_all(path.parent().expect("a folder")).expect("the folder can be made");
-        fs::write(path, text).expect("the file can be written");
-    }
+    write_small_function(project.root());
     project
 }
 

@@ -17,8 +17,8 @@ use crate::args::DoctorOptions;
 use crate::link::request::{Environment, by_stage};
 use crate::local_clouds;
 use crate::migrate::error_json;
-use crate::needs::artifact_file;
-use crate::output::{note, note_error, print_json, print_styled};
+use crate::needs::function_artifacts;
+use crate::output::{note_error, print_json, print_styled};
 use crate::progress::Step;
 use crate::project;
 use crate::stage_context::context_of;
@@ -70,13 +70,13 @@ async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
     if folder.exists() {
         request = request.with_migrations(folder);
     }
-    match artifact_file::built(&options.local.project) {
-        Ok(artifacts) => {
-            for artifact in artifacts {
-                request = request.with_artifact(&artifact.function, artifact.list);
-            }
-        }
-        Err(error) => note(format_args!("note: artifacts are not checked: {error:#}")),
+    let built = function_artifacts::built(&options.local.project);
+    for artifacts in built.groups {
+        let files = artifacts.file_names();
+        request = request.with_artifacts(&artifacts.function, files, artifacts.list);
+    }
+    for reason in &built.unread {
+        request = request.with_unread_artifact(reason);
     }
     let environment = Environment::of_process();
     let site = options.site.as_deref();

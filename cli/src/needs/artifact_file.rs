@@ -4,22 +4,25 @@ use std::fs::{self, File};
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use stagelink_pipeline::MigrationList;
 use zip::ZipArchive;
 
 use crate::build::{Arch, BOOTSTRAP};
 
 /// An artifact with the list of migrations in its program.
-pub(crate) struct ArtifactFile {
+#[derive(Debug)]
+pub(super) struct ArtifactFile {
     /// The function's name, or that of the file.
-    pub(crate) function: String,
+    pub(super) function: String,
     pub(super) path: PathBuf,
     /// The migrations that it was built with; `None` where the program does not say.
-    pub(crate) list: Option<MigrationList>,
+    pub(super) list: Option<MigrationList>,
 }
 
-/// Finds and reads the artifacts of these names or paths; without any, all in the project's `dist`.
+/// Finds and reads the artifacts of these names or paths; without any, all in the project's `dist`. The
+/// name of a function stands for each of its artifacts: for Netlify, and for each processor of AWS
+/// Lambda.
 ///
 /// # Errors
 ///
@@ -28,10 +31,13 @@ pub(super) fn find(named: &[String], project: &Path) -> anyhow::Result<Vec<Artif
     let dist = project.join("dist");
     let paths = match named {
         [] => built_paths(&dist)?,
-        named => named
-            .iter()
-            .map(|name| locate(name, &dist))
-            .collect::<anyhow::Result<_>>()?,
+        named => {
+            let mut paths = Vec::new();
+            for name in named {
+                paths.extend(locate(name, &dist)?);
+            }
+            paths
+        }
     };
     ensure!(
         !paths.is_empty(),
@@ -41,25 +47,18 @@ pub(super) fn find(named: &[String], project: &Path) -> anyhow::Result<Vec<Artif
     paths.into_iter().map(open).collect()
 }
 
-/// Reads all artifacts in the project's `dist`, of which there may be none.
+/// Returns the paths of all artifacts in `dist`: the programs for Netlify, and the zips for AWS Lambda
+/// of each processor.
 ///
 /// # Errors
 ///
-/// When one cannot be read.
-pub(crate) fn built(project: &Path) -> anyhow::Result<Vec<ArtifactFile>> {
-    let paths = built_paths(&project.join("dist"))?;
-    paths.into_iter().map(open).collect()
-}
-
-/// Returns the programs for Netlify; where there are none, the zips for AWS Lambda.
-fn built_paths(dist: &Path) -> anyhow::Result<Vec<PathBuf>> {
+/// When a folder cannot be read.
+pub(super) fn built_paths(dist: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut paths = files(&dist.join("functions"), |_| true)?;
     for arch in ARCHITECTURES {
-        if paths.is_empty() {
-            let folder = dist.join("lambda").join(arch.as_str());
-            let is_zip = |path: &Path| path.extension().is_some_and(|end| end == "zip");
-            paths = files(&folder, is_zip)?;
-        }
+        let folder = dist.join("lambda").join(arch.as_str());
+        let is_zip = |path: &Path| path.extension().is_some_and(|end| end == "zip");
+        paths.extend(files(&folder, is_zip)?);
     }
     Ok(paths)
 }
@@ -81,29 +80,35 @@ fn files(folder: &Path, is_wanted: impl Fn(&Path) -> bool) -> anyhow::Result<Vec
     Ok(paths)
 }
 
-fn locate(name: &str, dist: &Path) -> anyhow::Result<PathBuf> {
-    let zip = |arch: Arch| {
-        dist.join("lambda")
-            .join(arch.as_str())
-            .join(format!("{name}.zip"))
-    };
-    let mut candidates = vec![PathBuf::from(name)];
+/// Returns the file of this path; without one, all artifacts of the function of this name.
+fn locate(name: &str, dist: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let named = PathBuf::from(name);
+    if named.is_file() {
+        return Ok(vec![named]);
+    }
+    let mut paths = Vec::new();
     // A path is no function's name.
     if !name.contains(std::path::is_separator) {
-        candidates.push(dist.join("functions").join(name));
-        candidates.extend(ARCHITECTURES.map(zip));
+        let zip = |arch: Arch| dist.join("lambda").join(arch.as_str());
+        paths.push(dist.join("functions").join(name));
+        paths.extend(ARCHITECTURES.map(|arch| zip(arch).join(format!("{name}.zip"))));
+        paths.retain(|path| path.is_file());
     }
-    match candidates.iter().find(|path| path.is_file()) {
-        Some(path) => Ok(path.clone()),
-        None => bail!(
-            "there is no file {name}, and {} has no function of that name: run `stagelink build`, or \
-             name a file",
-            dist.display()
-        ),
-    }
+    ensure!(
+        !paths.is_empty(),
+        "there is no file {name}, and {} has no function of that name: run `stagelink build`, or name \
+         a file",
+        dist.display()
+    );
+    Ok(paths)
 }
 
-fn open(path: PathBuf) -> anyhow::Result<ArtifactFile> {
+/// Reads an artifact.
+///
+/// # Errors
+///
+/// When it cannot be read, or is neither a program nor a zip with one.
+pub(super) fn open(path: PathBuf) -> anyhow::Result<ArtifactFile> {
     let read = || {
         let bytes = read_limited(File::open(&path)?)?;
         let program = match bytes.starts_with(b"PK") {

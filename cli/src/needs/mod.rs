@@ -1,7 +1,8 @@
 //! `stagelink needs`: shows the migrations that artifacts need, and whether a stage's database can
 //! run them.
 
-pub(crate) mod artifact_file;
+mod artifact_file;
+pub(crate) mod function_artifacts;
 mod report;
 
 use std::process::ExitCode;
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use stagelink_pipeline::{MigrationFolder, RecordedMigration, SettingsFile, ensure_own_stage};
 
+use self::function_artifacts::FunctionArtifacts;
 use self::report::{Report, StageHistory};
 use crate::args::NeedsOptions;
 use crate::migrate::error_json;
@@ -44,6 +46,7 @@ pub async fn run(options: NeedsOptions) -> anyhow::Result<ExitCode> {
 async fn report(options: &NeedsOptions) -> anyhow::Result<Option<String>> {
     let project = &options.local.project;
     let artifacts = artifact_file::find(&options.artifacts, project)?;
+    let artifacts = FunctionArtifacts::group(artifacts);
     let stage = match options.stage.as_deref() {
         Some(stage) => Some(stage_history(stage, options).await?),
         None if options.local.local.is_some() => {

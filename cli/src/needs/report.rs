@@ -1,5 +1,6 @@
 //! The needs of artifacts, and whether a stage's database can run them, as text and as JSON.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -8,7 +9,7 @@ use stagelink_pipeline::{
     GateVerdict, ListedMigration, MigrationList, RecordedMigration, gate, gate_site,
 };
 
-use super::artifact_file::ArtifactFile;
+use super::function_artifacts::FunctionArtifacts;
 use crate::table::Table;
 
 /// A stage's database with its history.
@@ -27,12 +28,14 @@ pub(super) struct Report<'a> {
     history: &'a [RecordedMigration],
 }
 
-/// The needs of one artifact.
+/// The needs of a function's artifacts that have one list.
 #[derive(Serialize)]
 struct ArtifactReport<'a> {
     function: &'a str,
-    file: String,
-    /// The migrations that it was built with; null where the program does not say.
+    files: Vec<String>,
+    /// True if the function has other artifacts, built with other migrations.
+    has_others: bool,
+    /// The migrations that they were built with; null where the programs do not say.
     migrations: Option<&'a [ListedMigration]>,
     #[serde(flatten)]
     verdict: Option<Verdict>,
@@ -58,12 +61,13 @@ struct Verdict {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(artifacts: &'a [ArtifactFile], stage: Option<&'a StageHistory>) -> Self {
+    pub(super) fn new(artifacts: &'a [FunctionArtifacts], stage: Option<&'a StageHistory>) -> Self {
         let history = stage.map_or(&[][..], |stage| &stage.history);
         let lists = || artifacts.iter().map(|artifact| artifact.list.as_ref());
-        let report = |artifact: &'a ArtifactFile| ArtifactReport {
+        let report = |artifact: &'a FunctionArtifacts| ArtifactReport {
             function: &artifact.function,
-            file: artifact.path.display().to_string(),
+            files: artifact.file_names(),
+            has_others: artifact.has_others,
             migrations: artifact.list.as_ref().map(MigrationList::migrations),
             verdict: stage.map(|_| Verdict::of(&gate(artifact.list.as_ref(), history))),
         };
@@ -111,19 +115,30 @@ impl<'a> Report<'a> {
         }
         for (list, group) in groups {
             for artifact in group {
-                let (function, file) = (one_line(artifact.function), one_line(&artifact.file));
+                let files = artifact.files.join(", ");
+                let (function, files) = (one_line(artifact.function), one_line(&files));
                 let built_with = match list {
                     None => "does not say which migrations it needs".to_owned(),
                     Some([_]) => "built with 1 migration".to_owned(),
                     Some(list) => format!("built with {} migrations", list.len()),
                 };
-                let _ = writeln!(text, "{function} ({file}): {built_with}");
+                let _ = writeln!(text, "{function} ({files}): {built_with}");
             }
             if let Some(list) = list
                 && !list.is_empty()
             {
                 let _ = writeln!(text, "{}", self.table(list));
             }
+        }
+        let differing = self.artifacts.iter().filter(|of| of.has_others);
+        let differing: BTreeSet<_> = differing.map(|of| of.function).collect();
+        for function in differing {
+            let _ = writeln!(
+                text,
+                "! the artifacts of {} were built with different migrations: build each again, or \
+                 remove those that are out of date",
+                one_line(function)
+            );
         }
         if let Some(stage) = &self.stage {
             let _ = write!(

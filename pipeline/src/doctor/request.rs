@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use stagelink::{Database, HerokuApp, ProviderSettings, Settings, Stage};
 
 use crate::api::ApiAccess;
+use crate::doctor::artifact_checks::FunctionNeeds;
 use crate::doctor::reach::Way;
 use crate::needs::MigrationList;
 use crate::netlify::DeployContext;
@@ -21,7 +22,9 @@ pub struct DoctorRequest {
     /// The folder of the project's migrations, where it has one.
     pub(super) migrations: Option<PathBuf>,
     /// The functions that were built, with the migrations that each lists.
-    pub(super) artifacts: Vec<(String, Option<MigrationList>)>,
+    pub(super) artifacts: Vec<FunctionNeeds>,
+    /// The reasons why other artifacts could not be read.
+    pub(super) unread_artifacts: Vec<String>,
     pub(super) site: SiteSource,
     /// The deploy contexts of the site, each with its stage.
     pub(super) contexts: Vec<(DeployContext, Stage)>,
@@ -57,6 +60,7 @@ impl DoctorRequest {
             other_stages: Vec::new(),
             migrations: None,
             artifacts: Vec::new(),
+            unread_artifacts: Vec::new(),
             site: SiteSource::None("the project has no site".to_owned()),
             contexts: Vec::new(),
             heroku: None,
@@ -130,11 +134,27 @@ impl DoctorRequest {
         self
     }
 
-    /// Adds a function that was built, with the list of migrations in its program; `None` where it
-    /// has none.
+    /// Adds artifacts of a function that have one list of migrations; `None` where they have none.
+    /// `files` names them.
     #[must_use]
-    pub fn with_artifact(mut self, function: &str, list: Option<MigrationList>) -> Self {
-        self.artifacts.push((function.to_owned(), list));
+    pub fn with_artifacts(
+        mut self,
+        function: &str,
+        files: Vec<String>,
+        list: Option<MigrationList>,
+    ) -> Self {
+        self.artifacts.push(FunctionNeeds {
+            function: function.to_owned(),
+            files,
+            list,
+        });
+        self
+    }
+
+    /// Adds an artifact that could not be read, for this reason.
+    #[must_use]
+    pub fn with_unread_artifact(mut self, reason: &str) -> Self {
+        self.unread_artifacts.push(reason.to_owned());
         self
     }
 

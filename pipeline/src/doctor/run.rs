@@ -7,7 +7,7 @@ use stagelink::Stage;
 use stagelink::tokio_postgres::Client;
 use tokio::time::timeout;
 
-use crate::doctor::artifact_checks::judge_artifacts;
+use crate::doctor::artifact_checks::{FunctionNeeds, judge_artifacts};
 use crate::doctor::check::{
     ARTIFACTS, CLOCK, CONNECT, CONNECTIONS, Check, DEPLOYS_BY_API, DEPLOYS_LOCKED, DRIFT, FOLLOWER,
     INVALID_INDEXES, LEFTOVER_URL, LINKED, LONG_TRANSACTIONS, MARK, MIGRATION_FILES, MIGRATIONS,
@@ -40,7 +40,7 @@ use crate::doctor::site_facts::{
 use crate::doctor::verdict::Verdict;
 use crate::migrations::drift::compare;
 use crate::migrations::{MigrationFolder, MigrationState};
-use crate::needs::{MigrationList, RecordedMigration};
+use crate::needs::RecordedMigration;
 
 /// Examines the stages of a request. It changes nothing, and cannot fail: what goes wrong is a
 /// finding, or a check that was not made. `tell` gets the current activity.
@@ -50,6 +50,7 @@ pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) 
         other_stages,
         migrations,
         artifacts,
+        unread_artifacts,
         site,
         contexts,
         heroku,
@@ -66,6 +67,7 @@ pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) 
     let context = Context {
         folder: folder.map(|folder| folder.map_err(|_| UNUSABLE_FOLDER)),
         artifacts,
+        unread_artifacts,
         concurrency: concurrency.or(options.is_empty().then_some(DEFAULT_CONCURRENCY)),
         long_transaction,
         options,
@@ -198,7 +200,8 @@ fn examine_site(
 struct Context<'a> {
     /// The project's migrations, where it has a folder of them; or the reason why it cannot be used.
     folder: Option<Result<MigrationFolder, &'static str>>,
-    artifacts: Vec<(String, Option<MigrationList>)>,
+    artifacts: Vec<FunctionNeeds>,
+    unread_artifacts: Vec<String>,
     /// `None` on the local clouds, which limit no instances, unless the operator names a number.
     concurrency: Option<u32>,
     long_transaction: Duration,
@@ -207,12 +210,16 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
+    fn has_artifacts(&self) -> bool {
+        !self.artifacts.is_empty() || !self.unread_artifacts.is_empty()
+    }
+
     /// Returns the checks of the project's migrations, if it has any, as not made.
     fn not_checked_of_folder(&self, reason: &str) -> Vec<(Check, Verdict)> {
         let checks = [MIGRATIONS, ARTIFACTS, DRIFT].into_iter();
         let checks = checks
             .filter(|_| self.folder.is_some())
-            .filter(|check| *check != ARTIFACTS || !self.artifacts.is_empty());
+            .filter(|check| *check != ARTIFACTS || self.has_artifacts());
         checks
             .map(|check| (check, Verdict::not_checked(reason)))
             .collect()
@@ -339,10 +346,11 @@ async fn examine_schema(
             let state = MigrationState::read_by(client, Some(folder));
             let state = questions.judge(state, |state| vec![judge_history(state, stage, options)]);
             made.push((MIGRATIONS, state.await));
-            if !context.artifacts.is_empty() {
+            if context.has_artifacts() {
                 let history = RecordedMigration::read_by(client, Some(folder));
                 let artifacts = questions.judge(history, |history| {
-                    judge_artifacts(&context.artifacts, history, stage, options)
+                    let (artifacts, unread) = (&context.artifacts, &context.unread_artifacts);
+                    judge_artifacts(artifacts, unread, history, stage, options)
                 });
                 made.push((ARTIFACTS, artifacts.await));
             }

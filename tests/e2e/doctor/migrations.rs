@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use stagelink_cli::build::zip;
 use stagelink_pipeline::{MigrationFolder, MigrationList};
 use stagelink_tests::server;
 
@@ -148,14 +149,7 @@ async fn built_functions_are_held_against_the_history() {
         "migrations/V2__mail.sql",
         "ALTER TABLE notes ADD COLUMN mail text;\n",
     );
-    let build = || {
-        let folder = MigrationFolder::read(&patient.path("migrations")).expect("migrations");
-        let program = fs::read("/bin/true").expect("a program");
-        let program = MigrationList::of(&folder).write_into(&program);
-        fs::create_dir_all(patient.path("dist/functions")).expect("a folder");
-        let path = patient.path("dist/functions/notes");
-        fs::write(path, program.expect("a list")).expect("a file");
-    };
+    let build = || build_to(&patient, "dist/functions/notes");
     build();
     patient.write("migrations/V3_odd.sql", "SELECT 1;\n");
     let examined = patient.examine("staging", &FEW).await;
@@ -185,4 +179,55 @@ async fn built_functions_are_held_against_the_history() {
         .examine("staging", &FEW)
         .await
         .assert_sound("artifacts");
+}
+
+/// Puts a program with the project's migrations at a path, as `stagelink build` does.
+fn build_to(patient: &Patient, path: &str) {
+    let folder = MigrationFolder::read(&patient.path("migrations")).expect("migrations");
+    let program = fs::read("/bin/true").expect("a program");
+    let program = MigrationList::of(&folder).write_into(&program);
+    let program = program.expect("a list");
+    let path = patient.path(path);
+    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    let content = match path.extension() {
+        Some(_) => zip(&program).expect("a zip"),
+        None => program,
+    };
+    fs::write(path, content).expect("a file");
+}
+
+#[tokio::test]
+async fn artifact_that_is_out_of_date_is_named_until_it_is_built_again_or_removed() {
+    let (patient, ..) = Patient::new().await;
+    patient.write("migrations/V1__notes.sql", NOTES);
+    let (new, stale) = ("dist/functions/notes", "dist/lambda/arm64/notes.zip");
+    build_to(&patient, new);
+    build_to(&patient, stale);
+    patient.succeeds(&["migrate", "staging", "--yes"]).await;
+    let examined = patient.examine("staging", &FEW).await;
+    examined.assert_sound("artifacts");
+    patient.write(
+        "migrations/V2__mail.sql",
+        "ALTER TABLE notes ADD COLUMN mail text;\n",
+    );
+    patient.succeeds(&["migrate", "staging", "--yes"]).await;
+    build_to(&patient, new);
+    let examined = patient.examine("staging", &FEW).await;
+    let words = [
+        "function notes were built with different migrations",
+        "functions/notes lists 2; ",
+        "arm64/notes.zip lists 1",
+    ];
+    let advice = examined.finding("artifacts", "warning", &words);
+    assert!(advice.contains("remove the other files"), "{advice}");
+    build_to(&patient, stale);
+    let examined = patient.examine("staging", &FEW).await;
+    examined.assert_sound("artifacts");
+    // A file that cannot be read is no reason to be silent about the others, nor to call all sound.
+    patient.write(stale, "PK and no more");
+    let examined = patient.examine("staging", &FEW).await;
+    examined.assert_not_checked("artifacts", "could not read the artifact");
+    fs::remove_file(patient.path(stale)).expect("a file");
+    let examined = patient.examine("staging", &FEW).await;
+    examined.assert_sound("artifacts");
 }

@@ -1,25 +1,14 @@
 //! `stagelink dev` with a block more in `stagelink.toml` for each stage more.
 
-use stagelink_tests::stagelink_command;
+use stagelink_tests::{SmallProject, stagelink_command};
 use tokio::process::Command;
 
 use crate::dev::Dev;
 
 #[tokio::test]
 async fn block_more_is_a_local_stage_more_with_its_own_database_and_host() {
-    let project = tempfile::tempdir().expect("a folder");
-    for (path, text) in [
-        (
-            "Cargo.toml",
-            "[workspace]\nresolver = \"3\"\nmembers = [\"functions/*\"]\n",
-        ),
-        (
-            "functions/hello/Cargo.toml",
-            "[package]\nname = \"hello\"\nedition = \"2024\"\n",
-        ),
-        ("functions/hello/src/main.rs", "fn main() {}\n"),
+    let project = SmallProject::with(&[
         ("migrations/V1__notes.sql", "CREATE TABLE notes (id int);\n"),
-        ("index.html", "hello\n"),
         (
             "stagelink.toml",
             "[heroku]\npipeline = \"shop\"\n\n[stages.staging]\n\n[stages.qa]\n\
@@ -27,13 +16,8 @@ async fn block_more_is_a_local_stage_more_with_its_own_database_and_host() {
              kind = \"development\"\n\n[stages.live]\nkind = \"production\"\n\n\
              [stages.demo]\nkind = \"review\"\n",
         ),
-    ] {
-        let path = project.path().join(path);
-        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
-        std::fs::write(path, text).expect("a file");
-    }
-    let path = project.path().to_str().expect("a path");
-    let dev = Dev::start(&["--project", path]).await;
+    ]);
+    let dev = Dev::start(&["--project", project.path()]).await;
     let mut databases = Vec::new();
     for (name, written, host) in [
         ("staging", "staging", "staging.localhost"),
@@ -50,7 +34,7 @@ async fn block_more_is_a_local_stage_more_with_its_own_database_and_host() {
         assert!(url.starts_with(&format!("http://{host}:")), "{url}");
         let shown = Command::new(stagelink_command().await)
             .args(["mark", "show", "--local", "--json", "--stage", name])
-            .current_dir(project.path())
+            .current_dir(project.root())
             .env_clear()
             .output()
             .await
