@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, bail};
-use cargo_metadata::{Message, MetadataCommand, TargetKind};
+use cargo_metadata::{Error as MetadataError, Message, Metadata, MetadataCommand, TargetKind};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
+
+use crate::child_process::{self, ProcessGroup};
 
 /// A built function.
 #[derive(Clone, Debug)]
@@ -35,7 +37,8 @@ pub async fn build(
     let prepare = |cargo: &mut Command| {
         cargo.args(release.then_some("--release"));
     };
-    compile(project, &find_packages(project)?, prepare, on_line).await
+    let packages = find_packages(project).await?;
+    compile(project, &packages, prepare, on_line).await
 }
 
 /// Builds packages in one run of cargo. `prepare` adds options to it.
@@ -56,14 +59,12 @@ pub(crate) async fn compile(
         )
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+        .stderr(Stdio::piped());
     prepare(&mut command);
-    let mut child = command
-        .spawn()
+    let mut group = ProcessGroup::start(&mut command)
         .with_context(|| format!("could not start {}", cargo().display()))?;
-    let stdout = child.stdout.take().context("cargo has no output")?;
-    let stderr = child.stderr.take().context("cargo has no output")?;
+    let stdout = group.child.stdout.take().context("cargo has no output")?;
+    let stderr = group.child.stderr.take().context("cargo has no output")?;
 
     let artifacts = tokio::spawn(read_lines(stdout));
     let mut lines = BufReader::new(stderr).lines();
@@ -72,7 +73,7 @@ pub(crate) async fn compile(
         on_line(line.trim());
         output.push(line);
     }
-    let status = child.wait().await.context("could not wait for cargo")?;
+    let status = group.wait().await.context("could not wait for cargo")?;
     if !status.success() {
         // The progress line shows only the last line.
         bail!("could not build the functions:\n{}", output.join("\n"));
@@ -81,18 +82,15 @@ pub(crate) async fn compile(
 }
 
 /// Returns the names of the packages in the folder `functions`.
-pub(crate) fn find_packages(project: &Path) -> anyhow::Result<Vec<String>> {
-    let metadata = MetadataCommand::new()
-        .cargo_path(cargo())
-        .current_dir(project)
-        .no_deps()
-        .exec()
-        .with_context(|| {
-            format!(
-                "could not read the Cargo workspace in {}",
-                project.display()
-            )
-        })?;
+pub(crate) async fn find_packages(project: &Path) -> anyhow::Result<Vec<String>> {
+    let mut command = MetadataCommand::new();
+    command.current_dir(project).no_deps();
+    let metadata = metadata(command).await.with_context(|| {
+        format!(
+            "could not read the Cargo workspace in {}",
+            project.display()
+        )
+    })?;
     // Cargo's paths contain no symbolic links.
     let folder = project
         .canonicalize()
@@ -132,6 +130,23 @@ pub(crate) fn find_packages(project: &Path) -> anyhow::Result<Vec<String>> {
         );
     }
     Ok(names)
+}
+
+/// Asks cargo for what it knows of a workspace.
+pub(crate) async fn metadata(mut command: MetadataCommand) -> Result<Metadata, MetadataError> {
+    let mut command = Command::from(command.cargo_path(cargo()).cargo_command());
+    let output = child_process::output(&mut command).await?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    if !output.status.success() {
+        return Err(MetadataError::CargoMetadata {
+            stderr: text(output.stderr),
+        });
+    }
+    // Cargo may print other lines before it.
+    let stdout = text(output.stdout);
+    let mut lines = stdout.lines();
+    let json = lines.find(|line| line.starts_with('{'));
+    MetadataCommand::parse(json.ok_or(MetadataError::NoJson)?)
 }
 
 /// Returns each package's program, from the messages of cargo.
@@ -231,16 +246,18 @@ mod tests {
         std::fs::write(function.join("src/main.rs"), "fn main() {}\n").unwrap();
 
         let project = dir.path().join("apps/backend");
-        assert_eq!(find_packages(&project).unwrap(), ["inner"]);
-        assert_eq!(find_packages(dir.path()).unwrap(), ["hello"]);
+        assert_eq!(find_packages(&project).await.unwrap(), ["inner"]);
+        assert_eq!(find_packages(dir.path()).await.unwrap(), ["hello"]);
         let built = build(&project, false, |_| ()).await.unwrap();
         assert!(built[0].executable.is_file());
     }
 
-    #[test]
-    fn error_without_functions_names_the_folder() {
+    #[tokio::test]
+    async fn error_without_functions_names_the_folder() {
         let dir = workspace(MANIFEST);
-        let error = find_packages(&dir.path().join("functions/hello")).unwrap_err();
+        let error = find_packages(&dir.path().join("functions/hello"))
+            .await
+            .unwrap_err();
         let folder = dir.path().join("functions/hello/functions");
         assert!(
             error.to_string().contains(&folder.display().to_string()),
@@ -248,12 +265,12 @@ mod tests {
         );
     }
 
-    #[test]
-    fn binary_of_another_name_is_refused() {
+    #[tokio::test]
+    async fn binary_of_another_name_is_refused() {
         let dir = workspace(&format!(
             "{MANIFEST}\n[[bin]]\nname = \"other\"\npath = \"src/main.rs\"\n"
         ));
-        let error = find_packages(dir.path()).unwrap_err().to_string();
+        let error = find_packages(dir.path()).await.unwrap_err().to_string();
         assert!(
             error.contains("the function hello must have exactly one binary"),
             "{error}"

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod build;
+mod child_process;
 pub mod completions;
 pub mod credentials;
 pub mod dev;
@@ -23,6 +24,7 @@ pub mod preview;
 pub mod progress;
 mod project;
 pub mod psql;
+mod shutdown_signals;
 mod stage_context;
 mod stage_database;
 mod stage_name;

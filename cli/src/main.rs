@@ -14,7 +14,7 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     verbosity::init(args.verbose);
     let result = match args.command.unwrap_or_default() {
-        Command::Build(options) => build::run(options).await,
+        Command::Build(options) => return exit_code(build::run(options).await, 1),
         Command::Dev(options) => dev::run(options).await,
         // Its exit code tells errors and warnings apart.
         Command::Doctor(options) => return doctor::run(options).await,

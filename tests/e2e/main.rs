@@ -39,6 +39,7 @@ mod rotation;
 mod round_trips;
 mod router;
 mod same_database;
+mod signals;
 mod slow_readers;
 mod snapstart;
 mod stages;

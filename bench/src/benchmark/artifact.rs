@@ -51,7 +51,7 @@ impl Artifact {
         let feature = variant.feature();
         let program = format!("variant-{feature}");
         let arch = Arch::host().context("functions run on Linux, on x86_64 or arm64")?;
-        let build_config = BuildConfig::for_workspace(root(), Target::of(arch))?;
+        let build_config = BuildConfig::for_workspace(root(), Target::of(arch)).await?;
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
             .current_dir(root().join("bench"))

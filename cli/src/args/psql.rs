@@ -19,7 +19,8 @@ pub struct PsqlOptions {
     #[arg(long, conflicts_with = "write")]
     pub read_only: bool,
 
-    /// Opens a session with --write without asking.
+    /// Opens a session that may write without asking: with --write on a stage of kind production, or
+    /// on a database without a stage mark.
     #[arg(long, short)]
     pub yes: bool,
 

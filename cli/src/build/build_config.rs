@@ -35,8 +35,8 @@ impl BuildConfig {
     /// # Errors
     ///
     /// When this machine lacks something that the build needs; the error says how to install it.
-    pub fn for_workspace(project: &Path, target: Target) -> anyhow::Result<Self> {
-        Self::new(&metadata(project)?, project, target, true)
+    pub async fn for_workspace(project: &Path, target: Target) -> anyhow::Result<Self> {
+        Self::new(&metadata(project).await?, project, target, true)
     }
 
     pub(super) fn new(
@@ -120,16 +120,13 @@ impl BuildConfig {
 }
 
 /// Returns what cargo knows of a workspace and all its dependencies.
-pub(super) fn metadata(project: &Path) -> anyhow::Result<Metadata> {
+pub(super) async fn metadata(project: &Path) -> anyhow::Result<Metadata> {
     let mut command = MetadataCommand::new();
-    command
-        .cargo_path(functions::cargo())
-        .current_dir(project)
-        .exec()
-        .with_context(|| {
-            let project = project.display();
-            format!("could not read the dependencies of the Cargo workspace in {project}")
-        })
+    command.current_dir(project);
+    functions::metadata(command).await.with_context(|| {
+        let project = project.display();
+        format!("could not read the dependencies of the Cargo workspace in {project}")
+    })
 }
 
 /// Compiles C source that is linked into each program, and returns the object file's path.

@@ -23,8 +23,8 @@ pub(super) async fn compile(
     target: Target,
     on_line: impl FnMut(&str),
 ) -> anyhow::Result<CompiledFunctions> {
-    let packages = functions::find_packages(project)?;
-    let metadata = metadata(project)?;
+    let packages = functions::find_packages(project).await?;
+    let metadata = metadata(project).await?;
     let has_sdk = has_sdk(&metadata, &packages);
     let build_config = BuildConfig::new(&metadata, project, target, has_sdk)?;
     let prepare = |cargo: &mut tokio::process::Command| {

@@ -18,6 +18,7 @@ mod strip;
 mod toolchain;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 
@@ -34,6 +35,7 @@ use crate::args::BuildOptions;
 use crate::output::{self, print, print_json};
 use crate::progress::Step;
 use crate::project;
+use crate::shutdown_signals::{self, ShutdownSignals};
 
 /// A build of all functions of a project.
 #[derive(Clone, Debug)]
@@ -47,13 +49,26 @@ pub struct Build {
     pub output: PathBuf,
 }
 
-/// Builds the artifacts, starts each, and prints what it built.
+/// Builds the artifacts, starts each, and prints what it built. A signal that asks the command to end
+/// ends cargo, its compilers and the started functions, too; the exit code is then 128 and its number.
 ///
 /// # Errors
 ///
 /// When the machine lacks a compiler or library, a function does not build, or its program does
 /// not answer.
-pub async fn run(options: BuildOptions) -> anyhow::Result<()> {
+pub async fn run(options: BuildOptions) -> anyhow::Result<ExitCode> {
+    let mut signals = ShutdownSignals::listen()?;
+    tokio::select! {
+        built = build_and_check(options) => built.map(|()| ExitCode::SUCCESS),
+        // Dropping the future stops what it has started.
+        signal = signals.next() => {
+            output::note(format_args!("the build was stopped by {signal}"));
+            Ok(ExitCode::from(shutdown_signals::exit_code(signal)))
+        }
+    }
+}
+
+async fn build_and_check(options: BuildOptions) -> anyhow::Result<()> {
     let project = project::open(&options.project)?;
     let target = match (options.target, options.arch) {
         (Some(target), _) => target,

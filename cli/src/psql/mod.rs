@@ -74,17 +74,35 @@ async fn open(settings: stagelink::Settings, options: &PsqlOptions) -> anyhow::R
             "  ! read-only: this stops mistakes alone, since BEGIN READ WRITE undoes it; --write \
              allows writing",
         );
-    } else if is_production && !options.yes {
-        confirm(&format!(
-            "Open psql on the database of stage {} and let it write?",
-            info.stage
-        ))?;
     }
-    if info.mark == StageMark::None {
+    let is_unmarked = info.mark == StageMark::None;
+    if is_unmarked {
         note(format_args!(
             "  ! the database has no stage mark, so nothing shows that it is that of stage {}",
             info.stage
         ));
+    }
+    let may_write_elsewhere = is_unmarked && !is_read_only;
+    if may_write_elsewhere && !options.yes && !std::io::stdin().is_terminal() {
+        bail!(
+            "psql was not opened: the database has no stage mark, the session could write to another \
+             stage's, and standard input is no terminal to ask on; mark it (`stagelink mark set \
+             --stage {}`), or add --read-only, or --yes to write without a question",
+            info.stage
+        );
+    }
+    if (may_write_elsewhere || (is_production && !is_read_only)) && !options.yes {
+        let database = match is_unmarked {
+            true => format!(
+                "database {}, which has no stage mark,",
+                one_line(&info.database)
+            ),
+            false => "the database".to_owned(),
+        };
+        confirm(&format!(
+            "Open psql on {database} of stage {} and let it write?",
+            info.stage
+        ))?;
     }
     let secrets = url_variables(&options.local.project)?;
     program::run(session, &options.arguments, &secrets).await

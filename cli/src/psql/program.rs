@@ -4,16 +4,21 @@ use std::io::{Error as IoError, ErrorKind as IoErrorKind, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{ExitCode, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use secrecy::ExposeSecret as _;
 use stagelink::one_line;
 use stagelink_pipeline::{PsqlRoots, PsqlSession};
 use tempfile::NamedTempFile;
-use tokio::process::Command;
-use tokio::signal::ctrl_c;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep_until};
 
-/// Runs psql in a session to its end. Returns its exit code.
+use crate::shutdown_signals::{self, ShutdownSignals};
+
+/// Runs psql in a session to its end, which SIGTERM and SIGHUP bring about. Returns its exit code.
 ///
 /// # Errors
 ///
@@ -24,18 +29,43 @@ pub(super) async fn run(
     arguments: &[String],
     secrets: &[String],
 ) -> anyhow::Result<ExitCode> {
+    let mut signals = ShutdownSignals::listen()?;
     // The file is removed when psql has ended.
     let roots = roots_file(&session.roots)?;
     if session.is_read_only {
-        ensure_read_only(command(&session, roots.as_ref(), secrets)).await?;
+        let psql = command(&session, roots.as_ref(), secrets);
+        tokio::select! {
+            is_read_only = ensure_read_only(psql) => is_read_only?,
+            // Dropping the future ends psql.
+            signal = signals.next() => return Ok(ExitCode::from(shutdown_signals::exit_code(signal))),
+        }
     }
     let mut command = command(&session, roots.as_ref(), secrets);
-    let mut child = command.args(arguments).spawn().map_err(not_started)?;
+    // It shares the terminal, and so the process group, with this command.
+    let child = command.args(arguments).kill_on_drop(true).spawn();
+    let mut child = child.map_err(not_started)?;
+    let mut killed_at = None;
     let status = loop {
+        let kill_time = async {
+            match killed_at {
+                Some(time) => sleep_until(time).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             status = child.wait() => break status.context("could not wait for psql")?,
-            // psql gets it from the terminal too, and ends the statement or itself.
-            interrupt = ctrl_c() => interrupt.context("could not listen to Ctrl-C")?,
+            () = kill_time => {
+                child.start_kill().context("could not end psql")?;
+                killed_at = None;
+            }
+            signal = signals.next() => match signal {
+                // psql gets it from the terminal too, and ends the statement or itself.
+                Signal::SIGINT => {}
+                signal => {
+                    pass_on(signal, &child);
+                    killed_at = killed_at.or(Some(Instant::now() + GRACE_PERIOD));
+                }
+            },
         }
     };
     let code = status.code().or_else(|| Some(128 + status.signal()?));
@@ -43,6 +73,18 @@ pub(super) async fn run(
         code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
     ))
 }
+
+/// Sends a signal to psql.
+fn pass_on(signal: Signal, psql: &Child) {
+    if let Some(id) = psql.id().and_then(|id| i32::try_from(id).ok()) {
+        // This fails only if psql has just ended.
+        let _ = kill(Pid::from_raw(id), signal);
+    }
+}
+
+/// The time that psql has to end after a signal: what it has started, such as an editor, may hold it
+/// up.
+const GRACE_PERIOD: Duration = Duration::from_secs(5);
 
 /// Returns psql with the environment of a session, without this process's variables that are no
 /// business of what psql starts: the other stages' secrets, which `secrets` names, and stagelink's.
@@ -80,6 +122,7 @@ async fn ensure_read_only(mut psql: Command) -> anyhow::Result<()> {
     let show = "SHOW default_transaction_read_only";
     let asked = psql
         .args(["-X", "-w", "-At", "-c", show])
+        .kill_on_drop(true)
         .stdin(Stdio::null());
     let output = asked.output().await.map_err(not_started)?;
     if !output.status.success() {

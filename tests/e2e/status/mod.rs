@@ -147,6 +147,10 @@ impl Run {
         run
     }
 
+    pub(crate) fn succeeds(&self) {
+        assert_eq!(self.code, Some(0), "{}{}", self.output, self.errors);
+    }
+
     pub(crate) fn json(&self) -> Value {
         assert_eq!(self.output.lines().count(), 1, "{}", self.output);
         serde_json::from_str(&self.output).expect("a line of JSON")

@@ -12,12 +12,20 @@ use super::{Project, mark};
 impl Project {
     /// Puts a program in the place of psql that prints the variables of libpq but the password.
     fn replace_psql(&mut self) {
+        self.replace_psql_with(
+            "case \"$*\" in *'SHOW default_transaction_read_only') \
+             echo \"${READ_ONLY_SESSION-on}\"; exit 0;; esac\n\
+             env | grep '^PG' | grep -v '^PGPASSWORD=' | sort\n\
+             [ -n \"$PGPASSWORD\" ] && echo has a password\nexit 7",
+        );
+    }
+
+    /// Puts a script in the place of psql.
+    pub(crate) fn replace_psql_with(&mut self, script: &str) {
         let folder = self.folder.path().join("bin");
         fs::create_dir(&folder).expect("a folder");
         let program = folder.join("psql");
-        let script = "#!/bin/sh\ncase \"$*\" in *'SHOW default_transaction_read_only') \
-                      echo \"${READ_ONLY_SESSION-on}\"; exit 0;; esac\nenv | grep '^PG' | grep -v '^PGPASSWORD=' | sort\n\
-                      [ -n \"$PGPASSWORD\" ] && echo has a password\nexit 7\n";
+        let script = format!("#!/bin/sh\n{script}\n");
         fs::write(&program, script).expect("a program");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a program");
         let path = format!("{}:{}", folder.display(), self.variables["PATH"]);
@@ -107,6 +115,48 @@ async fn other_stages_may_write_and_the_exit_code_is_that_of_psql() {
         ])
         .await;
     assert_eq!(run.code, Some(3), "{}", run.errors);
+}
+
+/// It may be another stage's, and nothing would show that.
+#[tokio::test]
+async fn database_without_a_mark_is_written_only_by_who_says_so() {
+    let mut project = Project::new().await;
+    project.replace_psql();
+    for words in [&["psql", "staging"][..], &["psql", "staging", "--write"]] {
+        let run = project.run(&[words, &["--json"]].concat()).await;
+        assert_eq!(run.code, Some(1), "{}", run.errors);
+        let error = run.json()["error"].to_string();
+        for part in [
+            "the database has no stage mark",
+            "`stagelink mark set --stage staging`",
+            "--read-only",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+    let run = project.run(&["psql", "production", "--write"]).await;
+    assert_eq!(run.code, Some(1), "{}", run.errors);
+    // What cannot write has a note alone.
+    for words in [
+        &["psql", "staging", "--read-only"][..],
+        &["psql", "production"],
+        &["psql", "staging", "--yes"],
+        &["psql", "production", "--write", "--yes"],
+    ] {
+        let run = project.run(words).await;
+        assert_eq!(run.code, Some(7), "{words:?}: {}", run.errors);
+        assert!(
+            run.errors.contains("! the database has no stage mark"),
+            "{}",
+            run.errors
+        );
+    }
+    project
+        .run(&["mark", "set", "--stage", "staging"])
+        .await
+        .succeeds();
+    let run = project.run(&["psql", "staging"]).await;
+    assert_eq!(run.code, Some(7), "{}", run.errors);
 }
 
 #[tokio::test]
@@ -257,6 +307,7 @@ async fn server_with_a_certificate_alone_is_verified_by_psql_too() {
         .run(&[
             "psql",
             "staging",
+            "--yes",
             "--",
             "-XAtc",
             "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()",

@@ -1,0 +1,73 @@
+//! The signals that ask the command to end: SIGINT, SIGTERM and SIGHUP.
+
+use anyhow::Context as _;
+use nix::sys::signal::Signal;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The signals that ask this process to end. While one of these exists, and after it, they no longer
+/// end the process by themselves.
+pub(crate) struct ShutdownSignals {
+    interrupt: Listener,
+    terminate: Listener,
+    hangup: Listener,
+}
+
+/// A signal, `None` where this process was started with it ignored, as `nohup` does with SIGHUP.
+type Listener = Option<tokio::signal::unix::Signal>;
+
+impl ShutdownSignals {
+    /// Starts to listen.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses it.
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        let ignored = ignored_signals();
+        let listen = |kind: SignalKind| -> anyhow::Result<Listener> {
+            let bit = 1_u64 << (kind.as_raw_value() - 1);
+            if ignored & bit != 0 {
+                return Ok(None);
+            }
+            let listener = signal(kind).context("could not listen for signals")?;
+            Ok(Some(listener))
+        };
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next of them. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Signal {
+        tokio::select! {
+            () = received(&mut self.interrupt) => Signal::SIGINT,
+            () = received(&mut self.terminate) => Signal::SIGTERM,
+            () = received(&mut self.hangup) => Signal::SIGHUP,
+        }
+    }
+}
+
+async fn received(listener: &mut Listener) {
+    match listener {
+        Some(listener) => {
+            listener.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns the exit code of a process that a signal has ended, as a shell has it.
+pub(crate) fn exit_code(signal: Signal) -> u8 {
+    u8::try_from(128 + signal as i32).unwrap_or(1)
+}
+
+/// Returns the signals that this process ignores, as a bit for each; none where the system does not
+/// say so as Linux does.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let mask = lines.find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.unwrap_or_default()
+}
