@@ -10,6 +10,7 @@
 mod canary;
 mod client;
 mod client_capture;
+mod failing_relay;
 mod function_harness;
 mod heroku_fixture;
 mod http_capture;
@@ -32,6 +33,8 @@ pub use crate::canary::Record;
 pub use crate::client::Answer;
 pub use crate::client::send;
 pub use crate::client_capture::ClientCapture;
+pub use crate::failing_relay::FailingRelay;
+pub use crate::failing_relay::RelayFailure;
 pub use crate::function_harness::FunctionHarness;
 pub use crate::heroku_fixture::HerokuFixture;
 pub use crate::http_capture::CapturedRequest;

@@ -259,9 +259,13 @@ fn add_function_credentials(cell: &mut Cell, found: &FunctionCredentials, now: T
         );
     }
     if found.source == "deploy-time" {
-        match &found.renewed_by {
-            Some(provider) => cell.plain(format_args!("renewed by {}", title(provider))),
-            None => cell.plain("not renewed: no provider is set"),
+        match (&found.renewed_by, &found.renewed_by_not_known) {
+            (Some(provider), _) => cell.plain(format_args!("renewed by {}", title(provider))),
+            (None, Some(reason)) => cell.line(
+                Mark::NotKnown,
+                format_args!("what renews them is not known: {reason}"),
+            ),
+            (None, None) => cell.plain("not renewed: no provider is set"),
         }
     }
 }

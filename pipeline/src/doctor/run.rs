@@ -128,19 +128,22 @@ pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) 
         tried
     });
     project.extend(examine_site(&site, &known, &unreached, tried));
-    let clocks = [
-        ("Netlify", site.ok().and_then(|site| site.clock)),
-        (
-            "Heroku",
-            pipeline.and_then(Result::ok).and_then(|of| of.clock),
-        ),
-    ];
-    let clocks: Vec<_> = clocks
-        .into_iter()
-        .filter_map(|(name, clock)| Some((name, clock?)))
-        .collect();
-    let of_services = judge_service_clocks(&clocks);
-    project.extend(of_services.map(|verdict| result(CLOCK, verdict)));
+    // Each service that was asked has a clock, or none that could be read.
+    let netlify = match &site {
+        Ok(site) => Some(site.clock),
+        Err(NoSite::None) => None,
+        Err(NoSite::NotAsked(_) | NoSite::Refused(_)) => Some(None),
+    };
+    let heroku = pipeline.map(|found| found.ok().and_then(|found| found.clock));
+    let (mut clocks, mut unread) = (Vec::new(), Vec::new());
+    for (service, clock) in [("Netlify", netlify), ("Heroku", heroku)] {
+        match clock {
+            Some(Some(clock)) => clocks.push((service, clock)),
+            Some(None) => unread.push(service),
+            None => {}
+        }
+    }
+    project.extend(results(CLOCK, judge_service_clocks(&clocks, &unread)));
     project.sort_by_key(|of| of.check.position());
     DoctorReport {
         stages: reports,
@@ -167,7 +170,7 @@ fn examine_site(
     match site {
         Ok(site) => {
             let leftover = judge_leftover_url(site, known, unreached);
-            made.push(result(LINKED, judge_linked(site)));
+            made.extend(results(LINKED, judge_linked(site)));
             made.extend(results(TOKEN_REACH, reach));
             made.extend(results(LEFTOVER_URL, leftover));
             made.extend(results(VARIABLES_SIZE, judge_variables_size(site)));

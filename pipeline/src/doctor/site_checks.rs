@@ -27,28 +27,44 @@ pub(super) fn judge_site(found: &Result<SiteFacts, NoSite>) -> Option<Verdict> {
 }
 
 /// Judges whether each context's functions serve the stage that belongs to it.
-pub(super) fn judge_linked(site: &SiteFacts) -> Verdict {
-    let contexts = site.contexts.iter();
-    let unlinked: Vec<_> = contexts
-        .filter(|(context, stage)| !site.has_value(context, "STAGELINK_STAGE", stage.as_str()))
-        .map(|(context, stage)| format!("{context} (stage {stage})"))
-        .collect();
-    if unlinked.is_empty() {
-        return Verdict::sound("each context has its stage");
+pub(super) fn judge_linked(site: &SiteFacts) -> Vec<Verdict> {
+    let (mut unlinked, mut unknown) = (Vec::new(), Vec::new());
+    for (context, stage) in &site.contexts {
+        if site.has_value(context, STAGE, stage.as_str()) && site.own.is_ok() {
+            continue;
+        }
+        match site.unknown_value(context, STAGE) {
+            Some(reason) => unknown.push(reason.to_owned()),
+            None => unlinked.push(format!("{context} (stage {stage})")),
+        }
     }
-    Verdict::warning(
-        format_args!(
-            "functions of the site {} have no or another STAGELINK_STAGE in the context {}",
-            site.name,
-            unlinked.join(", ")
-        ),
-        "run `stagelink link`, and deploy again",
-    )
+    unknown.dedup();
+    let finding = || {
+        Finding::new(
+            Level::Warning,
+            format_args!(
+                "functions of the site {} have no or another STAGELINK_STAGE in the context {}",
+                site.name,
+                unlinked.join(", ")
+            ),
+            "run `stagelink link`, and deploy again",
+        )
+    };
+    let findings = (!unlinked.is_empty()).then(finding);
+    let findings = findings.into_iter().collect();
+    Verdict::all_of(findings, &unknown, "each context has its stage")
 }
 
+const STAGE: &str = "STAGELINK_STAGE";
+
 pub(super) fn judge_lock(site: &SiteFacts) -> Verdict {
-    let Some(deploy) = &site.published else {
-        return Verdict::not_checked("the site has no published deploy yet, which could be locked");
+    let deploy = match &site.published {
+        Ok(Some(deploy)) => deploy,
+        Ok(None) => {
+            let reason = "the site has no published deploy yet, which could be locked";
+            return Verdict::not_checked(reason);
+        }
+        Err(reason) => return Verdict::not_checked(reason),
     };
     match deploy.locked {
         Some(false) => Verdict::sound("deploys of production are published"),
@@ -89,7 +105,7 @@ pub(super) fn judge_api_deploys(site: &SiteFacts) -> Verdict {
 pub(super) fn judge_variables_size(site: &SiteFacts) -> Vec<Verdict> {
     let contexts = site.contexts.iter();
     let findings = contexts.filter_map(|(context, _)| {
-        let message = size_excess(context, &site.own, site.account())?;
+        let message = size_excess(context, site.own(), site.account())?;
         Some(Finding::new(
             Level::Warning,
             message,
@@ -98,8 +114,7 @@ pub(super) fn judge_variables_size(site: &SiteFacts) -> Vec<Verdict> {
         ))
     });
     let findings: Vec<_> = findings.collect();
-    let unknown: Vec<_> = site.account.as_ref().err().cloned().into_iter().collect();
-    Verdict::all_of(findings, &unknown, "within AWS Lambda's 4 kB")
+    Verdict::all_of(findings, &site.unread(), "within AWS Lambda's 4 kB")
 }
 
 /// A stage's database, for the comparison with a URL of the site.
@@ -129,7 +144,7 @@ pub(super) fn judge_leftover_url(
     unreached: &[Stage],
 ) -> Vec<Verdict> {
     let mut findings = Vec::new();
-    let mut unknown: Vec<_> = site.account.as_ref().err().cloned().into_iter().collect();
+    let mut unknown = site.unread();
     for value in site.values_of("DATABASE_URL") {
         let text = value.text.as_ref().map(ExposeSecret::expose_secret);
         let url = text.map(|text| DatabaseUrl::parse(text, "DATABASE_URL").ok());
@@ -139,7 +154,8 @@ pub(super) fn judge_leftover_url(
             let is_it = |of: &&KnownDatabase| of.server == server && of.database == url.database();
             known.iter().find(is_it).map(|of| of.stage)
         });
-        let is_source = |(context, _): &_| site.has_value(context, "STAGELINK_PROVIDER", "url");
+        let is_source = |(context, _): &_| site.has_value(context, PROVIDER, "url");
+        let may_be_source = |(context, _): &_| site.unknown_value(context, PROVIDER).is_some();
         let leaks = value
             .reaches
             .iter()
@@ -169,6 +185,9 @@ pub(super) fn judge_leftover_url(
                     Some(Some(_)) => {}
                 }
             }
+            _ if value.reaches.iter().any(may_be_source) => unknown.push(format!(
+                "{place} is left over, unless a variable that could not be read chooses it"
+            )),
             _ => findings.push(Finding::new(
                 Level::Warning,
                 format_args!(
@@ -181,6 +200,8 @@ pub(super) fn judge_leftover_url(
     }
     Verdict::all_of(findings, &unknown, "none")
 }
+
+const PROVIDER: &str = "STAGELINK_PROVIDER";
 
 /// Judges what the tokens of functions outside of production read.
 pub(super) fn judge_token_reach(tokens: &[TokenFacts]) -> Vec<Verdict> {
@@ -216,8 +237,12 @@ pub(super) fn judge_token_reach(tokens: &[TokenFacts]) -> Vec<Verdict> {
     Verdict::all_of(findings, &unknown, seen)
 }
 
-/// Judges this machine's clock against those of services.
-pub(super) fn judge_service_clocks(clocks: &[(&str, ClockReading)]) -> Option<Verdict> {
+/// Judges this machine's clock against those of services. `unread` are the services that should have
+/// told theirs and did not. Without any there is no verdict.
+pub(super) fn judge_service_clocks(
+    clocks: &[(&str, ClockReading)],
+    unread: &[&str],
+) -> Vec<Verdict> {
     let mut findings = Vec::new();
     for (service, clock) in clocks {
         let verdict = judge_offset(service, clock.ahead_secs, clock.unknown);
@@ -226,7 +251,14 @@ pub(super) fn judge_service_clocks(clocks: &[(&str, ClockReading)]) -> Option<Ve
     let names: BTreeSet<_> = clocks.iter().map(|(service, _)| *service).collect();
     let names: Vec<_> = names.into_iter().collect();
     let seen = format!("within 30 s of {}", names.join(" and "));
-    (!clocks.is_empty()).then(|| Verdict::of(findings, seen))
+    let unread = unread.iter();
+    let unread: Vec<_> = unread
+        .map(|service| format!("not compared with that of {service}, which was not read"))
+        .collect();
+    match clocks.is_empty() && unread.is_empty() {
+        true => Vec::new(),
+        false => Verdict::all_of(findings, &unread, seen),
+    }
 }
 
 #[cfg(test)]

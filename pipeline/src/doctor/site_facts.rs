@@ -18,10 +18,12 @@ use crate::status::{SiteSource, within};
 #[derive(Clone, Debug)]
 pub(super) struct SiteFacts {
     pub(super) name: String,
-    pub(super) published: Option<Deploy>,
+    /// The published deploy, or the reason why it is not known.
+    pub(super) published: Result<Option<Deploy>, String>,
     /// True if the site takes production deploys from its Git repository alone.
     pub(super) refuses_api_deploys: bool,
-    pub(super) own: Vec<Variable>,
+    /// The site's own variables, or the reason why they are not known.
+    pub(super) own: Result<Vec<Variable>, String>,
     /// The variables of its account, or the reason why they are not known.
     pub(super) account: Result<Vec<Variable>, String>,
     /// The contexts that functions run in, each with its stage.
@@ -71,24 +73,52 @@ impl SiteFacts {
         };
         Ok(Self {
             name: site.name().to_owned(),
-            published: site.published_deploy().map_err(failed)?,
+            published: site.published_deploy().map_err(|error| error.report()),
             refuses_api_deploys: site.refuses_api_deploys(),
-            own: own.map_err(failed)?,
+            own: own.map_err(|error| error.report()),
             account,
             contexts,
             clock: site.clock(),
         })
     }
 
+    /// The site's own variables, as far as they are known.
+    pub(super) fn own(&self) -> &[Variable] {
+        self.own.as_deref().unwrap_or_default()
+    }
+
+    /// The variables of the account, as far as they are known.
     pub(super) fn account(&self) -> &[Variable] {
         self.account.as_deref().unwrap_or_default()
     }
 
-    /// The values that a variable has for functions, each once, with the contexts that it reaches.
+    /// Returns the reasons why variables are not known.
+    pub(super) fn unread(&self) -> Vec<String> {
+        let reasons = [self.own.as_ref().err(), self.account.as_ref().err()];
+        let mut reasons: Vec<_> = reasons.into_iter().flatten().cloned().collect();
+        reasons.dedup();
+        reasons
+    }
+
+    /// Returns the reason why functions of a context may have another value of a variable than is
+    /// known, or one where none is known: one that could not be read would come before.
+    pub(super) fn unknown_value(&self, context: &DeployContext, key: &str) -> Option<&str> {
+        let own = match &self.own {
+            Ok(own) => function_variables(context, own, &[]),
+            Err(reason) => return Some(reason),
+        };
+        let is_own = own.iter().any(|found| found.variable.key == key);
+        let reason = self.account.as_ref().err().map(String::as_str);
+        reason.filter(|_| !is_own)
+    }
+
+    /// The values that a variable has for functions, each once, with the contexts that it reaches. Where
+    /// the site's own variables are not known there are none: they would come before the account's.
     pub(super) fn values_of(&self, key: &str) -> Vec<SiteValue> {
         let mut values: Vec<SiteValue> = Vec::new();
-        for (context, stage) in &self.contexts {
-            let variables = function_variables(context, &self.own, self.account());
+        let contexts = self.contexts.iter().filter(|_| self.own.is_ok());
+        for (context, stage) in contexts {
+            let variables = function_variables(context, self.own(), self.account());
             let Some(found) = variables.iter().find(|found| found.variable.key == key) else {
                 continue;
             };
@@ -108,7 +138,7 @@ impl SiteFacts {
 
     /// Returns whether a variable of a context's functions has this value.
     pub(super) fn has_value(&self, context: &DeployContext, key: &str, value: &str) -> bool {
-        let variables = function_variables(context, &self.own, self.account());
+        let variables = function_variables(context, self.own(), self.account());
         variables.iter().any(|found| {
             let text = found.value.text.as_ref().map(ExposeSecret::expose_secret);
             found.variable.key == key && text.is_some_and(|text| text.trim() == value)
@@ -176,12 +206,12 @@ pub(super) async fn try_tokens(
 ) -> Vec<TokenFacts> {
     let mut found = Vec::new();
     for (stage, access) in given {
-        found.push(TokenFacts {
+        let token = Token {
             origin: format!("the token in {}", access.token_variable),
             stages: BTreeSet::from([*stage]),
-            reads: reads(access, apps, stage.kind()).await,
             removal: format!("replace the token in {}", access.token_variable),
-        });
+        };
+        found.extend(token.try_it(access, apps, stage.kind()).await);
     }
     for value in site.map(|site| site.values_of(TOKEN)).into_iter().flatten() {
         let stages = value.reaches.iter().map(|(_, stage)| *stage);
@@ -192,44 +222,102 @@ pub(super) async fn try_tokens(
         let Some(least) = stages.iter().map(Stage::kind).min() else {
             continue;
         };
-        let reads = match &value.text {
-            None if stages.iter().all(is_given) => continue,
-            None => Err(
-                "it is a secret, which cannot be read back: name the token with \
-                         --token-for STAGE=VARIABLE"
-                    .to_owned(),
-            ),
-            Some(token) => {
-                let access = ApiAccess::new(heroku_url, token.clone(), value.place.to_string());
-                reads(&access, apps, least).await
-            }
-        };
-        found.push(TokenFacts {
+        let are_given = stages.iter().all(is_given);
+        let token = Token {
             origin: value.place.to_string(),
             stages,
-            reads,
             removal: value.place.removal(),
-        });
+        };
+        match &value.text {
+            None if are_given => {}
+            None => found.push(
+                token.facts(Err(
+                    "it is a secret, which cannot be read back: name the token with --token-for \
+                     STAGE=VARIABLE"
+                        .to_owned(),
+                )),
+            ),
+            Some(text) => {
+                let access = ApiAccess::new(heroku_url, text.clone(), value.place.to_string());
+                found.extend(token.try_it(&access, apps, least).await);
+            }
+        }
     }
     found
 }
 
-/// Returns the tokens that functions outside of production may have by the site's account, whose
-/// variables could not be read. `None` where none of these functions would get such a token.
+/// A token of functions outside of production.
+struct Token {
+    origin: String,
+    stages: BTreeSet<Stage>,
+    removal: String,
+}
+
+impl Token {
+    fn facts(&self, reads: Result<Vec<(StageKind, String)>, String>) -> TokenFacts {
+        TokenFacts {
+            origin: self.origin.clone(),
+            stages: self.stages.clone(),
+            reads,
+            removal: self.removal.clone(),
+        }
+    }
+
+    /// Tries what it reads and must not, where the least of its stages is of this kind. What it was
+    /// seen to read is told whether the rest could be tried or not.
+    async fn try_it(
+        &self,
+        access: &ApiAccess,
+        apps: &PipelineApps,
+        least: StageKind,
+    ) -> Vec<TokenFacts> {
+        let action = "find out what a token reads";
+        let heroku = match Heroku::new(access) {
+            Ok(heroku) => heroku,
+            Err(error) => return vec![self.facts(Err(error.report()))],
+        };
+        let mut forbidden = vec![(StageKind::Production, &apps.production)];
+        // The author of a pull request may run code with it.
+        if least == StageKind::Review {
+            forbidden.push((StageKind::Staging, &apps.staging));
+        }
+        let (mut found, mut failed) = (Vec::new(), None);
+        for (kind, apps) in forbidden {
+            match within(LIMIT, heroku.find_readable(apps, action)).await {
+                Ok(read) => found.extend(read.map(|app| (kind, app))),
+                Err(error) => failed = Some(error.report()),
+            }
+        }
+        let is_told = failed.is_none() || !found.is_empty();
+        let found = is_told.then(|| self.facts(Ok(found)));
+        let failed = failed.map(|reason| self.facts(Err(reason)));
+        found.into_iter().chain(failed).collect()
+    }
+}
+
+/// Returns the tokens that functions outside of production may have by variables of the site or its
+/// account that could not be read. `None` where none of these functions would get such a token.
 pub(super) fn unread_token(site: &SiteFacts, given: &[(Stage, ApiAccess)]) -> Option<TokenFacts> {
-    let reason = site.account.as_ref().err()?;
-    let is_open = |(context, stage): &&(DeployContext, Stage)| {
-        let own = function_variables(context, &site.own, &[]);
-        stage.kind() != StageKind::Production
-            && !given.iter().any(|(of, _)| of == stage)
-            && !own.iter().any(|found| found.variable.key == TOKEN)
+    let mut reason = None;
+    let mut stages = BTreeSet::new();
+    for (context, stage) in &site.contexts {
+        let is_given = given.iter().any(|(of, _)| of == stage);
+        if stage.kind() == StageKind::Production || is_given {
+            continue;
+        }
+        if let Some(unread) = site.unknown_value(context, TOKEN) {
+            reason = Some(unread.to_owned());
+            stages.insert(*stage);
+        }
+    }
+    let owner = match site.own {
+        Ok(_) => "the site's account",
+        Err(_) => "the site",
     };
-    let stages = site.contexts.iter().filter(is_open);
-    let stages: BTreeSet<_> = stages.map(|(_, stage)| *stage).collect();
-    (!stages.is_empty()).then(|| TokenFacts {
-        origin: format!("{TOKEN} of the site's account"),
+    reason.map(|reason| TokenFacts {
+        origin: format!("{TOKEN} of {owner}"),
         stages,
-        reads: Err(reason.clone()),
+        reads: Err(reason),
         removal: String::new(),
     })
 }
@@ -239,27 +327,6 @@ pub(super) fn has_tokens(site: Option<&SiteFacts>, given: &[(Stage, ApiAccess)])
     let of_site = site.map(|site| site.values_of(TOKEN)).into_iter().flatten();
     let mut reached = of_site.flat_map(|value| value.reaches);
     !given.is_empty() || reached.any(|(_, stage)| stage.kind() != StageKind::Production)
-}
-
-async fn reads(
-    access: &ApiAccess,
-    apps: &PipelineApps,
-    least: StageKind,
-) -> Result<Vec<(StageKind, String)>, String> {
-    let action = "find out what a token reads";
-    let heroku = Heroku::new(access).map_err(|error| error.report())?;
-    let mut forbidden = vec![(StageKind::Production, &apps.production)];
-    // The author of a pull request may run code with it.
-    if least == StageKind::Review {
-        forbidden.push((StageKind::Staging, &apps.staging));
-    }
-    let mut found = Vec::new();
-    for (kind, apps) in forbidden {
-        let read = within(LIMIT, heroku.find_readable(apps, action)).await;
-        let read = read.map_err(|error| error.report())?;
-        found.extend(read.map(|app| (kind, app)));
-    }
-    Ok(found)
 }
 
 const TOKEN: &str = "HEROKU_API_KEY";

@@ -17,6 +17,9 @@ pub struct FunctionCredentials {
     pub source: String,
     /// The provider that functions ask once credentials from deploy time have gone stale.
     pub renewed_by: Option<String>,
+    /// The reason why that provider is not known: variables of the account could not be read, which
+    /// may name one.
+    pub renewed_by_not_known: Option<String>,
     /// When the variable that holds the credentials was last changed, in the format of RFC 3339, in
     /// whatever context. Only for `deploy-time` and `url`.
     pub changed_at: Option<String>,
@@ -49,7 +52,15 @@ fn of_variables(
     match (found, account) {
         // A variable of the account may come before what the site has, but for credentials from
         // deploy time.
-        (Some(found), _) if found.source == DEPLOY_TIME => Lookup::known(found),
+        (Some(mut found), account) if found.source == DEPLOY_TIME => {
+            if let Lookup::NotKnown { reason } = account
+                && !names_provider(&variables)
+            {
+                found.renewed_by = None;
+                found.renewed_by_not_known = Some(reason.clone());
+            }
+            Lookup::known(found)
+        }
         (_, Lookup::NotKnown { reason }) => Lookup::not_known(reason),
         (Some(found), _) => Lookup::known(found),
         (None, _) => Lookup::absent(format!(
@@ -94,9 +105,16 @@ impl FunctionCredentials {
             ),
             source,
             renewed_by,
+            renewed_by_not_known: None,
             changed_at,
         })
     }
+}
+
+/// Returns whether `STAGELINK_PROVIDER` is among these variables, so that no other one chooses.
+fn names_provider(variables: &[FunctionVariable<'_>]) -> bool {
+    let mut variables = variables.iter();
+    variables.any(|it| it.variable.key == "STAGELINK_PROVIDER")
 }
 
 fn is_provider(name: &str) -> bool {
@@ -201,6 +219,34 @@ mod tests {
                 (Lookup::NotKnown { reason }, Err(expected)) => assert_eq!(reason, expected),
                 _ => panic!("{found:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn provider_that_renews_is_not_known_where_the_account_may_name_one() {
+        let deploy_time = ("STAGELINK_CREDENTIALS", None);
+        let pipeline = ("STAGELINK_HEROKU_PIPELINE", Some("shop"));
+        let chosen = ("STAGELINK_PROVIDER", Some("heroku"));
+        let unread = Lookup::not_known("no access");
+        let none = Lookup::known(Vec::new());
+        for (own, account, renewed_by, reason) in [
+            (&[deploy_time][..], &unread, None, Some("no access")),
+            (&[deploy_time, pipeline], &unread, None, Some("no access")),
+            (
+                &[deploy_time, pipeline, chosen],
+                &unread,
+                Some("heroku"),
+                None,
+            ),
+            (&[deploy_time, pipeline], &none, Some("heroku"), None),
+            (&[deploy_time], &none, None, None),
+        ] {
+            let own = of_site(own);
+            let found = of_variables(&DeployContext::Production, &own, account, None);
+            let found = found.value().expect("it is known");
+            assert_eq!(found.source, DEPLOY_TIME);
+            assert_eq!(found.renewed_by.as_deref(), renewed_by, "{own:?}");
+            assert_eq!(found.renewed_by_not_known.as_deref(), reason, "{own:?}");
         }
     }
 

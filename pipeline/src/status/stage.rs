@@ -43,11 +43,13 @@ impl StageStatus {
     /// Returns whether all of its parts could be looked up.
     pub(super) fn is_complete(&self) -> bool {
         let pending = self.migrations.value().map(|found| &found.pending);
+        let credentials = self.function_credentials.value();
         !(self.code.is_not_known()
             || self.plan.is_not_known()
             || self.database.is_not_known()
             || self.login.is_not_known()
             || self.function_credentials.is_not_known()
+            || credentials.is_some_and(|found| found.renewed_by_not_known.is_some())
             || self.migrations.is_not_known()
             || pending.is_some_and(Lookup::is_not_known))
     }

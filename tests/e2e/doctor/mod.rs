@@ -1,6 +1,7 @@
 //! `stagelink doctor`: each finding is provoked, and mended by its own advice.
 
 mod connection;
+mod failing_calls;
 mod migrations;
 mod pages;
 mod server;

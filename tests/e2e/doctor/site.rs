@@ -13,17 +13,17 @@ use tokio::task::JoinSet;
 use super::{Examined, FEW, Patient};
 
 /// A linked site, with a pipeline whose staging and production have databases.
-struct Linked {
-    patient: Patient,
-    heroku: Heroku,
-    netlify: NetlifyApi,
+pub(super) struct Linked {
+    pub(super) patient: Patient,
+    pub(super) heroku: Heroku,
+    pub(super) netlify: NetlifyApi,
     staging: Database,
     production: Database,
 }
 
 impl Linked {
     /// Makes a pipeline and a site that is not linked yet.
-    async fn unlinked() -> Self {
+    pub(super) async fn unlinked() -> Self {
         let heroku = Heroku::start(0).await.expect("Heroku starts");
         heroku.create_pipeline("shop").expect("a pipeline");
         let (staging, production) = (database().await, database().await);
@@ -65,19 +65,19 @@ impl Linked {
         }
     }
 
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let linked = Self::unlinked().await;
         linked.patient.succeeds(&["link", "--yes"]).await;
         linked
     }
 
-    async fn examine(&self, words: &[&str]) -> Examined {
+    pub(super) async fn examine(&self, words: &[&str]) -> Examined {
         let words = [&["doctor", "--json"][..], &FEW, words].concat();
         self.patient.examine_with(&words).await
     }
 
     /// Creates a token for these apps, and sets a variable of the operator's to it.
-    fn token(&mut self, name: &str, apps: &[&str]) -> String {
+    pub(super) fn token(&mut self, name: &str, apps: &[&str]) -> String {
         let apps = apps.iter().map(|&app| app.to_owned()).collect();
         let token = self.heroku.create_token(&Access::Apps(apps));
         let token = token.expect("a token");
@@ -114,7 +114,7 @@ impl Linked {
     }
 }
 
-const OF_SITE: [&str; 7] = [
+pub(super) const OF_SITE: [&str; 7] = [
     "site",
     "linked",
     "token-reach",

@@ -38,9 +38,9 @@ fn site(more: &[Variable]) -> SiteFacts {
     );
     SiteFacts {
         name: "shop-site".to_owned(),
-        published: None,
+        published: Ok(None),
         refuses_api_deploys: false,
-        own: [&[stage], more].concat(),
+        own: Ok([&[stage], more].concat()),
         account: Ok(Vec::new()),
         contexts: vec![
             (DeployContext::Production, Stage::PRODUCTION),
@@ -93,13 +93,13 @@ fn site_is_sound_refused_or_not_asked() {
 
 #[test]
 fn context_without_its_stage_is_not_linked() {
-    assert_finds(&judge_linked(&site(&[])), None);
+    assert_finds(&single(judge_linked(&site(&[]))), None);
     let mut other = site(&[]);
     other
         .contexts
         .push((DeployContext::DeployPreview, Stage::REVIEW));
     assert_finds(
-        &judge_linked(&other),
+        &single(judge_linked(&other)),
         Some((Level::Warning, "the context deploy-preview (stage review)")),
     );
 }
@@ -107,11 +107,11 @@ fn context_without_its_stage_is_not_linked() {
 #[test]
 fn lock_and_setting_that_keep_deploys_out_are_warnings() {
     let published = |locked| SiteFacts {
-        published: Some(Deploy {
+        published: Ok(Some(Deploy {
             id: "d1".to_owned(),
             locked,
             ..Deploy::default()
-        }),
+        })),
         ..site(&[])
     };
     for (locked, expected) in [
@@ -295,10 +295,74 @@ fn clocks_of_services_are_told_apart() {
         ahead_secs,
         unknown: Duration::from_secs(1),
     };
-    assert_eq!(judge_service_clocks(&[]), None);
-    let verdict = judge_service_clocks(&[("Netlify", clock(0.2)), ("Heroku", clock(3600.0))]);
-    assert_finds(
-        &verdict.unwrap(),
-        Some((Level::Warning, "s behind that of Heroku")),
-    );
+    assert_eq!(judge_service_clocks(&[], &[]), []);
+    let clocks = [("Netlify", clock(0.2)), ("Heroku", clock(3600.0))];
+    let expected = Some((Level::Warning, "s behind that of Heroku"));
+    assert_finds(&single(judge_service_clocks(&clocks, &[])), expected);
+    // One that was not read is not taken for one that agrees.
+    let verdict = single(judge_service_clocks(&clocks[..1], &["Heroku"]));
+    assert_not_checked(&verdict, "not compared with that of Heroku");
+}
+
+/// Each check that needs variables, by what could not be read of them.
+#[test]
+fn check_whose_variables_could_not_be_read_is_neither_sound_nor_a_finding() {
+    let without_stage = || {
+        let mut site = site(&[]);
+        site.own = Ok(Vec::new());
+        site
+    };
+    let no_own = |site: SiteFacts| SiteFacts {
+        own: Err("no own".to_owned()),
+        ..site
+    };
+    let no_account = |site: SiteFacts| SiteFacts {
+        account: Err("no account".to_owned()),
+        ..site
+    };
+    let url = || {
+        site(&[variable(
+            "DATABASE_URL",
+            &[(staging(), Some("postgres://u:p@h/s"))],
+        )])
+    };
+    let wrong = || {
+        let mut site = site(&[]);
+        let other = variable(STAGE, &[(DeployContext::All, Some("staging"))]);
+        site.own = Ok(vec![other]);
+        site
+    };
+    for (site, expected) in [
+        (no_own(site(&[])), "no own"),
+        (no_account(without_stage()), "no account"),
+    ] {
+        assert_not_checked(&single(judge_linked(&site)), expected);
+    }
+    // The site's own come before the account's.
+    assert_finds(&single(judge_linked(&no_account(site(&[])))), None);
+    let expected = Some((Level::Warning, "the context production"));
+    assert_finds(&single(judge_linked(&no_account(wrong()))), expected);
+    for (site, expected) in [
+        (no_own(url()), "no own"),
+        // The account may choose it by STAGELINK_PROVIDER.
+        (no_account(url()), "is left over, unless a variable"),
+    ] {
+        let verdict = single(judge_leftover_url(&site, &[], &[]));
+        assert_not_checked(&verdict, expected);
+    }
+    for (site, expected) in [
+        (no_own(site(&[])), "no own"),
+        (no_account(site(&[])), "no account"),
+        (no_own(no_account(site(&[]))), "no own; no account"),
+    ] {
+        assert_not_checked(&single(judge_variables_size(&site)), expected);
+        let token = unread_token(&site, &[]).expect("a token that may be there");
+        let reason = expected.split(';').next().expect("a reason");
+        assert_not_checked(&single(judge_token_reach(&[token])), reason);
+    }
+    let unread = SiteFacts {
+        published: Err("no deploy".to_owned()),
+        ..site(&[])
+    };
+    assert_not_checked(&judge_lock(&unread), "no deploy");
 }
