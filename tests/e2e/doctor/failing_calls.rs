@@ -24,7 +24,7 @@ const OF_STAGES: [&str; 6] = [
     "connect",
     "mark",
     "own-database",
-    "server-version",
+    "invalid-indexes",
     "long-transactions",
 ];
 
