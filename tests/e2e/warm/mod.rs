@@ -13,6 +13,7 @@ mod refused_copy;
 mod session_state;
 mod statements;
 mod unbound;
+mod waiting_client;
 
 use std::time::{Duration, SystemTime};
 

@@ -34,18 +34,21 @@ async fn copy(db: &tokio_postgres::Client, table: &str, lines: usize) -> Result<
     Ok(sink.finish().await?)
 }
 
-fn code(error: &Error) -> String {
+pub(super) fn code(error: &Error) -> String {
     let driver = std::error::Error::source(error)
         .and_then(|source| source.downcast_ref::<tokio_postgres::Error>());
     let code = driver.and_then(|error| error.code());
     code.map_or_else(|| error.report().to_string(), |code| code.code().to_owned())
 }
 
-async fn answers(link: &Database, expected: i32) {
-    let db = link.client().await.expect("a connection");
+/// Checks that two queries get their own answers behind a COPY, which the panics describe.
+async fn answers(link: &Database, expected: i32, behind: &str) {
+    let db = link.client().await;
+    let db = db.unwrap_or_else(|error| panic!("{behind}: {}", error.report()));
     for number in [expected, expected + 1] {
         let row = db.query_one("SELECT $1::int", &[&number]).await;
-        assert_eq!(row.expect("a row").get::<_, i32>(0), number);
+        let row = row.unwrap_or_else(|error| panic!("{behind}, {number}: {error:?}"));
+        assert_eq!(row.get::<_, i32>(0), number, "{behind}");
     }
 }
 
@@ -93,9 +96,10 @@ async fn copy_that_is_refused_tells_why_and_confuses_no_later_request() {
                         }
                     };
                     let seen = copied.as_ref().map_or_else(code, |_| "ok".to_owned());
-                    assert_eq!(seen, expected, "{name}, {table}, {lines}, {attempt}");
+                    let behind = format!("{name}, {table}, {lines}, {attempt}");
+                    assert_eq!(seen, expected, "{behind}");
                     number += 2;
-                    answers(link, number).await;
+                    answers(link, number, &behind).await;
                 }
                 assert_eq!(runs.load(Ordering::Relaxed), 3, "{name}, {table}, {lines}");
             }

@@ -16,7 +16,9 @@
 //! ReadyForQuery directly behind that of a failed COPY is the second one, and the driver does not
 //! get it. The one exception is the response to a lone Sync, which is a ReadyForQuery alone: where
 //! the driver waits for that, the two cannot be told apart, and the connection ends. An error that
-//! names a line of the COPY, or that Postgres raised as it read the data, has one response for sure.
+//! names a line of the COPY, or that Postgres raised as it read the data, has one response for sure. So
+//! has a COPY with a single Sync, behind its data, as [`ClientStatements`](super::ClientStatements)
+//! sends it to a pooler.
 
 use std::collections::VecDeque;
 
@@ -83,6 +85,9 @@ enum Request {
     /// The Close that the driver sends when a prepared statement is dropped, and a Sync.
     Close,
     Work,
+    /// A COPY from the client whose data and their end were sent ahead of its only Sync: it is
+    /// answered once.
+    WholeCopy,
     /// The end of a COPY that has not begun, or is over. If it begins, the server ignores the Sync
     /// ahead of the data, and this belongs to the request before it. Else the response is a
     /// ReadyForQuery alone.
@@ -211,7 +216,7 @@ impl TransactionTracker {
 
     /// Returns whether work waits for its response, or is being sent.
     pub(in crate::postgres) fn is_at_work(&self) -> bool {
-        let is_begun = matches!(self.request, Request::Work | Request::CopyEnd);
+        let is_begun = self.request.is_work() || self.request == Request::CopyEnd;
         self.is_mid_message || self.is_write_blocked || is_begun || self.waits()
     }
 
@@ -256,7 +261,7 @@ impl TransactionTracker {
     /// missing.
     fn is_refused(&self) -> bool {
         let waiting = self.unanswered.iter();
-        let works = waiting.filter(|request| **request == Request::Work);
+        let works = waiting.filter(|request| request.is_work());
         self.response.refused && !self.response.committed && works.count() == 1
     }
 
@@ -264,7 +269,9 @@ impl TransactionTracker {
     /// sends one, and does not expect the server's response to the Sync behind it.
     pub(in crate::postgres) fn has_no_copy_to_end(&self) -> bool {
         let has_failed = self.unanswered.len() == 1 && self.response.failed;
-        !self.is_copying && (self.unanswered.is_empty() || has_failed)
+        // Else the Sync behind it is the only one of the COPY.
+        let was_synced = !self.request.is_work();
+        was_synced && !self.is_copying && (self.unanswered.is_empty() || has_failed)
     }
 
     /// Returns whether the driver may take responses for those of other requests.
@@ -274,7 +281,7 @@ impl TransactionTracker {
 
     /// Returns whether work that was sent waits for its response.
     fn waits(&self) -> bool {
-        self.unanswered.contains(&Request::Work)
+        self.unanswered.iter().any(Request::is_work)
     }
 
     /// Records that the stream ended or broke.
@@ -297,6 +304,7 @@ impl TransactionTracker {
                 }
             }
             // CopyDone, CopyFail
+            b'c' | b'f' if self.request.is_work() => self.request = Request::WholeCopy,
             b'c' | b'f' => self.request = Request::CopyEnd,
             // Parse, Bind, Execute. A Close among them does not matter.
             b'P' | b'B' | b'E' => self.request = Request::Work,
@@ -318,7 +326,7 @@ impl TransactionTracker {
     }
 
     fn record_request(&mut self, request: Request) {
-        self.works += u64::from(request == Request::Work);
+        self.works += u64::from(request.is_work());
         self.unanswered.push_back(request);
     }
 
@@ -370,10 +378,8 @@ impl TransactionTracker {
                 self.is_out_of_step |= self.may_be_answered_twice;
                 return false;
             }
-            Some(Request::Work | Request::Close) | None if !self.may_be_answered_twice => {
-                return false;
-            }
-            Some(Request::Work | Request::Close) | None => {}
+            _ if !self.may_be_answered_twice => return false,
+            _ => {}
         }
         self.may_be_answered_twice = false;
         true
@@ -416,9 +422,11 @@ impl TransactionTracker {
     }
 
     fn ready(&mut self, body: &[u8]) {
-        self.unanswered.pop_front();
-        self.may_be_answered_twice =
-            self.is_copying && self.response.failed && !self.response.failed_at_data;
+        let request = self.unanswered.pop_front();
+        self.may_be_answered_twice = self.is_copying
+            && self.response.failed
+            && !self.response.failed_at_data
+            && request != Some(Request::WholeCopy);
         self.is_copying = false;
         self.in_transaction = body != b"I";
         let response = std::mem::take(&mut self.response);
@@ -428,6 +436,13 @@ impl TransactionTracker {
         {
             self.effects += 1;
         }
+    }
+}
+
+impl Request {
+    /// Returns whether this may have an effect.
+    fn is_work(&self) -> bool {
+        matches!(self, Self::Work | Self::WholeCopy)
     }
 }
 

@@ -29,6 +29,20 @@ pub(super) struct Exchange {
     answered_count: u64,
     /// Set while nothing more may be sent: the number of requests whose end is waited for.
     waits_for: Option<u64>,
+    held_sync: HeldSync,
+}
+
+/// The Sync that the driver has sent with a COPY from the client, ahead of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HeldSync {
+    /// None is held back.
+    None,
+    /// It is held back. The one behind the data is to stand for it.
+    Held,
+    /// The end of the data was sent, and the Sync behind it comes next.
+    DataEnded,
+    /// It has to be sent after all, since the COPY does not begin.
+    Due,
 }
 
 /// A response of the server, or one that is made up in its place.
@@ -51,6 +65,8 @@ pub(super) enum Expected {
     Sync,
     /// ReadyForQuery after the Sync behind the end of a COPY's data.
     CopyEnd,
+    /// ReadyForQuery after the only Sync of a COPY from the client, which is behind the data.
+    CopySync,
     /// Everything up to ReadyForQuery: after Query, FunctionCall and StartupMessage.
     Query,
     /// So many CloseComplete and a ReadyForQuery, which no server has to send.
@@ -62,7 +78,10 @@ pub(super) enum Expected {
 impl Expected {
     /// Returns whether this is the end of a request's response.
     fn ends_request(&self) -> bool {
-        matches!(self, Self::Sync | Self::CopyEnd | Self::Query)
+        matches!(
+            self,
+            Self::Sync | Self::CopyEnd | Self::CopySync | Self::Query
+        )
     }
 }
 
@@ -77,6 +96,7 @@ impl Exchange {
             sent_count: 0,
             answered_count: 0,
             waits_for: None,
+            held_sync: HeldSync::None,
         }
     }
 
@@ -150,13 +170,54 @@ impl Exchange {
     /// Takes note of the Sync behind the end of a COPY's data. Where the COPY has failed before
     /// that was sent, the tap beneath keeps the response back.
     pub(super) fn expect_copy_end(&mut self) {
-        if self.is_copying || self.expected.contains(&Expected::Sync) {
+        if self.held_sync == HeldSync::DataEnded {
+            self.held_sync = HeldSync::None;
+            self.expect(Expected::CopySync);
+        } else if self.is_copying || self.expected.contains(&Expected::Sync) {
             self.expect(Expected::CopyEnd);
         }
     }
 
+    /// Holds back the Sync that the driver sends with a COPY, ahead of the data.
+    ///
+    /// A server that refuses the COPY before it reads the data answers that Sync, and the one
+    /// behind the data as well. PgBouncer (1.18 and 1.24, for example) gives the server to another
+    /// client with the first ReadyForQuery, and that client gets the second. With one Sync, behind
+    /// the data, there is one ReadyForQuery, and it comes when the server has read everything.
+    pub(super) fn hold_sync(&mut self) {
+        self.held_sync = HeldSync::Held;
+    }
+
+    /// Takes note of the end of a COPY's data, CopyDone or CopyFail, which a Sync follows.
+    pub(super) fn end_copy_data(&mut self) {
+        if self.held_sync == HeldSync::Held {
+            self.held_sync = HeldSync::DataEnded;
+        }
+    }
+
+    /// Makes a Sync due that is held back for a COPY, where the server has answered without having
+    /// begun one: the driver may not send another.
+    pub(super) fn release_sync(&mut self) {
+        // Else the response is that of a request ahead of it.
+        let has_answered = self.expected.is_empty();
+        if self.held_sync == HeldSync::Held && !self.is_copying && has_answered {
+            self.held_sync = HeldSync::Due;
+            self.expect(Expected::Sync);
+            self.wait_for_copy();
+        }
+    }
+
+    /// Returns whether a Sync that was held back has to be sent now, and takes note that it is.
+    pub(super) fn take_due_sync(&mut self) -> bool {
+        let is_due = self.held_sync == HeldSync::Due;
+        if is_due {
+            self.held_sync = HeldSync::None;
+        }
+        is_due
+    }
+
     /// Begins a COPY from the client: the server ignores the Sync that the driver has sent ahead
-    /// of the data.
+    /// of the data, if that was not held back.
     pub(super) fn begin_copy(&mut self) {
         let sync = self
             .expected
@@ -186,7 +247,7 @@ impl Exchange {
 
     /// Returns whether nothing more may be sent but the data and end of a COPY.
     pub(super) fn waits_for_copy(&self) -> bool {
-        self.waits_for.is_some()
+        self.waits_for.is_some() || self.held_sync != HeldSync::None
     }
 
     /// Returns whether a CopyFail would be for a COPY that has failed before it began. The driver
@@ -200,7 +261,8 @@ impl Exchange {
     /// was read and its end was not sent, it is the response to the Sync ahead of the data, which
     /// [`begin_copy`](Self::begin_copy) has removed.
     pub(super) fn take_ready(&mut self) -> io::Result<()> {
-        if self.is_copying && self.skips_to_sync && self.expected.is_empty() {
+        let was_early = self.is_copying && self.held_sync == HeldSync::None;
+        if was_early && self.skips_to_sync && self.expected.is_empty() {
             self.skips_to_sync = false;
             self.sent_count += 1;
             return Ok(());

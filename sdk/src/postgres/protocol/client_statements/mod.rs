@@ -11,7 +11,9 @@
 //!   to it;
 //! - no Close: it makes up the response.
 //!
-//! Behind a COPY nothing is sent until it has ended, since a pooler may lose count of the requests.
+//! Behind a COPY nothing is sent until it has ended, since a pooler may lose count of the requests. A
+//! COPY from the client is sent with a Flush in place of the Sync ahead of its data: so it has one
+//! ReadyForQuery however it ends, and none is left for the next client of the pooler's session.
 //!
 //! So no statement has a name in a pooler's session, and no round trip is added.
 //!
@@ -98,12 +100,27 @@ impl Conversation {
         let mut left = bytes;
         self.requests.feed(&mut left, &mut self.exchange, to_send)?;
         self.responses.make_up(&mut self.exchange, received)?;
+        self.send_due_sync(to_send)?;
         Ok(bytes.len() - left.len())
     }
 
-    /// Takes bytes of the server. Writes those for the driver to `received`.
-    pub(super) fn receive(&mut self, bytes: &[u8], received: &mut BytesMut) -> io::Result<()> {
-        self.responses.feed(bytes, &mut self.exchange, received)
+    /// Takes bytes of the server. Writes those for the driver to `received`, and a Sync that was
+    /// held back and is due to `to_send`.
+    pub(super) fn receive(
+        &mut self,
+        bytes: &[u8],
+        to_send: &mut BytesMut,
+        received: &mut BytesMut,
+    ) -> io::Result<()> {
+        self.responses.feed(bytes, &mut self.exchange, received)?;
+        self.send_due_sync(to_send)
+    }
+
+    fn send_due_sync(&mut self, to_send: &mut BytesMut) -> io::Result<()> {
+        if self.requests.is_between_messages() && self.exchange.take_due_sync() {
+            messages::write(to_send, b'S', &[])?;
+        }
+        Ok(())
     }
 
     /// Returns whether a statement turned out to be outdated, and clears that.
@@ -148,11 +165,12 @@ impl Rewriting {
         Ok(taken)
     }
 
-    /// Rewrites some bytes of the server.
+    /// Rewrites some bytes of the server. What that adds for the server is sent by the driver's
+    /// next flush: its task flushes whenever it has read.
     fn receive(&mut self, length: usize) {
-        let received = self
-            .conversation
-            .receive(&self.space[..length], &mut self.received);
+        let received =
+            self.conversation
+                .receive(&self.space[..length], &mut self.to_send, &mut self.received);
         if self.conversation.take_outdated() {
             self.tap.record_lost_statements(StatementLoss::Failed);
         }

@@ -16,7 +16,7 @@ pub(crate) fn rehearse_client_statements(mut input: &[u8]) {
     let (mut to_server, mut to_driver) = (BytesMut::new(), BytesMut::new());
     let started = conversation
         .send(STARTUP, &mut to_server, &mut to_driver)
-        .and_then(|_| conversation.receive(STARTED, &mut to_driver));
+        .and_then(|_| conversation.receive(STARTED, &mut to_server, &mut to_driver));
     started.expect("the session starts");
     to_server.clear();
     while let Some((head, rest)) = input.split_first() {
@@ -27,7 +27,7 @@ pub(crate) fn rehearse_client_statements(mut input: &[u8]) {
             // The driver would keep what waits for a COPY.
             sent.map(drop)
         } else {
-            conversation.receive(piece, &mut to_driver)
+            conversation.receive(piece, &mut to_server, &mut to_driver)
         };
         if done.is_err() {
             break;

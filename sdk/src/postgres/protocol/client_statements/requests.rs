@@ -28,6 +28,10 @@ struct Rewriter {
     drops_sync: bool,
     /// True if a COPY was executed, or its end was sent, since the last Sync.
     copies: bool,
+    /// True if the portal that was bound last, since the last Sync, is a COPY from the client.
+    is_copy_in_bound: bool,
+    /// True if such a portal was executed since the last Sync.
+    copies_in: bool,
     /// True if the end of a COPY's data was sent since the last Sync.
     ends_copy: bool,
 }
@@ -53,9 +57,16 @@ impl Requests {
                 held_closes: 0,
                 drops_sync: false,
                 copies: false,
+                is_copy_in_bound: false,
+                copies_in: false,
                 ends_copy: false,
             },
         }
+    }
+
+    /// Returns whether no message has been taken in part.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.messages.is_between_messages()
     }
 
     /// Takes bytes from the beginning, and writes the server's version of them. It leaves the
@@ -141,6 +152,11 @@ impl Rewriter {
         match tag {
             b'P' => self.parse(message, exchange, out)?,
             b'D' => self.describe(message, exchange, out)?,
+            b'S' if self.copies_in && !self.ends_copy => {
+                // The server is to answer now, and to end the request at the next Sync.
+                messages::write(out, b'H', &[])?;
+                exchange.hold_sync();
+            }
             _ => {
                 out.extend_from_slice(message);
                 match tag {
@@ -154,15 +170,22 @@ impl Rewriter {
             }
         }
         match tag {
-            b'P' | b'D' | b'C' | b'E' => self.is_request_open = true,
+            b'P' | b'D' | b'C' => self.is_request_open = true,
+            b'E' => {
+                self.is_request_open = true;
+                self.copies_in |= self.is_copy_in_bound;
+            }
             b'c' | b'f' => {
                 self.copies = true;
                 self.ends_copy = true;
+                exchange.end_copy_data();
             }
             b'S' | b'Q' | b'F' => {
                 self.current = None;
                 self.is_request_open = false;
                 self.ends_copy = false;
+                self.is_copy_in_bound = false;
+                self.copies_in = false;
                 if std::mem::take(&mut self.copies) {
                     exchange.wait_for_copy();
                 }
@@ -252,6 +275,7 @@ impl Rewriter {
         let (name, columns) = lookup(name, exchange)?;
         let statement = exchange.statements.get(&name);
         self.copies |= statement.is_some_and(Statement::is_copy);
+        self.is_copy_in_bound = statement.is_some_and(Statement::is_copy_in);
         // A statement that returns no rows never begins to.
         let columns = columns.filter(|columns| columns.count > 0);
         let count = columns.as_ref().map_or(0, |columns| columns.count);

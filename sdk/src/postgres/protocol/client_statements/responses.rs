@@ -129,7 +129,10 @@ impl Filter {
             return Ok(true);
         }
         match tag {
-            b'E' => exchange.fail(),
+            b'E' => {
+                exchange.fail();
+                exchange.release_sync();
+            }
             b'1' => {
                 let parse = |next: &_| matches!(next, Expected::Parse(_) | Expected::RepeatedParse);
                 return Ok(exchange.take(parse)? != Expected::RepeatedParse);
@@ -138,7 +141,10 @@ impl Filter {
             b'T' | b'n' => return self.columns(tag, message, exchange),
             b'2' => drop(exchange.take(|next| *next == Expected::Bind)?),
             b'3' => drop(exchange.take(|next| *next == Expected::Close)?),
-            b'C' | b'I' | b's' => drop(exchange.take(|next| *next == Expected::Execute)?),
+            b'C' | b'I' | b's' => {
+                exchange.take(|next| *next == Expected::Execute)?;
+                exchange.release_sync();
+            }
             b'G' => exchange.begin_copy(),
             _ => {}
         }

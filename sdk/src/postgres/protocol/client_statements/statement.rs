@@ -20,6 +20,8 @@ pub(super) struct Statement {
     /// The columns of the result, once the server has described them.
     columns: Option<Arc<Columns>>,
     is_copy: bool,
+    /// True if this is a COPY from the client, as far as its text tells.
+    is_copy_in: bool,
 }
 
 /// The columns of a result: what the driver's decoding of rows relies on.
@@ -39,10 +41,11 @@ impl Statement {
             .len();
         let sql = without_literals(&String::from_utf8_lossy(&body[..length]));
         let sql = sql.trim_start_matches(|c: char| c == ';' || c.is_whitespace());
-        let is_part_of_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
         let after = sql.strip_prefix("copy");
+        let after = after.filter(|after| !after.starts_with(is_part_of_word));
         Ok(Self {
-            is_copy: after.is_some_and(|after| !after.starts_with(is_part_of_word)),
+            is_copy: after.is_some(),
+            is_copy_in: after.is_some_and(is_from_client),
             text: body[..=length].into(),
             parameters: parameters.into(),
             columns: None,
@@ -69,6 +72,11 @@ impl Statement {
     /// Returns whether this is a COPY.
     pub(super) fn is_copy(&self) -> bool {
         self.is_copy
+    }
+
+    /// Returns whether this is a COPY from the client.
+    pub(super) fn is_copy_in(&self) -> bool {
+        self.is_copy_in
     }
 
     pub(super) fn columns(&self) -> Option<&Arc<Columns>> {
@@ -107,6 +115,34 @@ impl Columns {
             names_and_types,
         })
     }
+}
+
+/// Returns whether the rest of a COPY, without literals and comments, has `FROM STDIN` outside of
+/// parentheses and quoted names. Postgres takes `FROM STDOUT` for the same.
+fn is_from_client(copy: &str) -> bool {
+    let (mut depth, mut is_quoted) = (0_usize, false);
+    let mut outside = String::with_capacity(copy.len());
+    for c in copy.chars() {
+        match c {
+            '"' => is_quoted = !is_quoted,
+            _ if is_quoted => continue,
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        let is_code = depth == 0 && !matches!(c, '"' | ')');
+        outside.push(if is_code { c } else { ' ' });
+    }
+    let words = outside.split(|c| !is_part_of_word(c));
+    let mut last = "";
+    words.filter(|word| !word.is_empty()).any(|word| {
+        let before = std::mem::replace(&mut last, word);
+        before == "from" && matches!(word, "stdin" | "stdout")
+    })
+}
+
+fn is_part_of_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '$')
 }
 
 /// Bytes of a field behind its name: the oid of the table and number of the column, the oid of the

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use self::model::{
-    Server, bind_portal, close, copy, description, execute, execute_portal, prepare, query_typed,
-    request, simple_query,
+    COPIES, Server, bind_portal, close, copy, description, execute, execute_portal, prepare,
+    query_typed, request, simple_query,
 };
 use super::messages::{self, body, length};
 use super::{Conversation, rehearse_client_statements};
@@ -25,7 +25,7 @@ fn started() -> Conversation {
     assert_eq!(&sent[..], startup);
     let ready = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
     conversation
-        .receive(ready, &mut received)
+        .receive(ready, &mut sent, &mut received)
         .expect("the start of the session");
     assert_eq!(&received[..], ready);
     conversation
@@ -42,9 +42,11 @@ fn sent(conversation: &mut Conversation, request: &[u8]) -> Vec<u8> {
 /// Returns what the driver receives for these bytes of the server.
 fn received(conversation: &mut Conversation, bytes: &[u8]) -> Vec<u8> {
     let mut received = BytesMut::new();
+    let mut to_send = BytesMut::new();
     conversation
-        .receive(bytes, &mut received)
+        .receive(bytes, &mut to_send, &mut received)
         .expect("a response");
+    assert!(to_send.is_empty(), "no Sync is due");
     received.to_vec()
 }
 
@@ -177,11 +179,13 @@ fn made_up_response_waits_for_the_end_of_a_message() {
     let mut response = BytesMut::new();
     let (first, rest) = notice.split_at(8);
     conversation
-        .receive(first, &mut response)
+        .receive(first, &mut BytesMut::new(), &mut response)
         .expect("a notice");
     let closed = conversation.send(&close(b'S', "s0"), &mut BytesMut::new(), &mut response);
     closed.expect("a Close");
-    conversation.receive(rest, &mut response).expect("its rest");
+    conversation
+        .receive(rest, &mut BytesMut::new(), &mut response)
+        .expect("its rest");
     assert_eq!(types(&response), "N3Z");
 }
 
@@ -209,7 +213,7 @@ fn response_to_another_request_ends_the_conversation() {
     let mut conversation = prepared();
     sent(&mut conversation, &execute("s0"));
     let wrong = messages(&[(b'2', b"")]);
-    let read = conversation.receive(&wrong, &mut BytesMut::new());
+    let read = conversation.receive(&wrong, &mut BytesMut::new(), &mut BytesMut::new());
     read.expect_err("an error");
 }
 
@@ -222,7 +226,7 @@ enum Deed {
     Close(Index),
     Typed(&'static str),
     Simple,
-    Copy { succeeds: bool },
+    Copy { text: &'static str, succeeds: bool },
     Migrate(&'static str, u16, u32),
 }
 
@@ -236,7 +240,8 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         any::<Index>().prop_map(Deed::Close),
         table().prop_map(Deed::Typed),
         Just(Deed::Simple),
-        any::<bool>().prop_map(|succeeds| Deed::Copy { succeeds }),
+        (prop::sample::select(COPIES.to_vec()), any::<bool>())
+            .prop_map(|(text, succeeds)| Deed::Copy { text, succeeds }),
         (
             prop::sample::select(vec!["one", "some"]),
             1..4_u16,
@@ -308,8 +313,12 @@ impl Pair {
 
     fn receive(&mut self, responses: &[u8]) {
         for piece in pieces(responses, &self.sizes) {
-            let done = self.conversation.receive(piece, &mut self.received);
+            let mut due = BytesMut::new();
+            let done = self
+                .conversation
+                .receive(piece, &mut due, &mut self.received);
             done.expect("a response");
+            assert!(due.is_empty(), "each COPY begins");
         }
     }
 }
@@ -380,8 +389,8 @@ proptest! {
                 }
                 Deed::Typed(table) => pair.queue.extend(query_typed(table)),
                 Deed::Simple => pair.queue.extend(simple_query("SELECT")),
-                Deed::Copy { succeeds } => {
-                    pair.queue.extend(prepare(&name, "copied"));
+                Deed::Copy { text, succeeds } => {
+                    pair.queue.extend(prepare(&name, text));
                     pair.queue.extend(execute(&name));
                     pair.queue.extend(copy(succeeds));
                     pair.queue.extend(close(b'S', &name));
@@ -421,7 +430,8 @@ proptest! {
         let mut conversation = prepared();
         sent(&mut conversation, &execute("s0"));
         for piece in bytes {
-            if conversation.receive(&piece, &mut BytesMut::new()).is_err() {
+            let (mut due, mut seen) = (BytesMut::new(), BytesMut::new());
+            if conversation.receive(&piece, &mut due, &mut seen).is_err() {
                 break;
             }
         }

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::super::Conversation;
-use super::model::{close, copy, execute, prepare, request, simple_query};
+use super::model::{COPIES, close, copy, execute, prepare, request, simple_query};
 use super::{messages, prepared, received, sent, types};
 use crate::postgres::protocol::tap::COPY_FAIL;
 
@@ -159,4 +159,132 @@ fn request_behind_a_simple_copy_to_the_client_waits_for_its_end() {
     let done = messages(&[(b'c', b""), (b'C', b"COPY 1\0"), (b'Z', b"I")]);
     received(&mut conversation, &done);
     assert_eq!(sent_in_part(&mut conversation, &next).1, 0);
+}
+
+/// A conversation that has prepared a statement `s1`, which returns no rows.
+fn with_statement(text: &str) -> Conversation {
+    let mut conversation = prepared();
+    sent(&mut conversation, &prepare("s1", text));
+    let response = messages(&[(b'1', b""), (b't', b"\0\0"), (b'n', b""), (b'Z', b"I")]);
+    received(&mut conversation, &response);
+    conversation
+}
+
+/// Returns the types of the messages that these bytes of a server add for the driver and for the
+/// server.
+fn seen_and_due(conversation: &mut Conversation, bytes: &[u8]) -> (String, String) {
+    let (mut due, mut seen) = (BytesMut::new(), BytesMut::new());
+    let done = conversation.receive(bytes, &mut due, &mut seen);
+    done.expect("a response");
+    (types(&seen), types(&due))
+}
+
+#[test]
+fn copy_from_the_client_is_recognized_by_its_text() {
+    for (text, is_copy_in) in [
+        ("COPY t FROM STDIN", true),
+        ("copy binary t from/**/stdin;", true),
+        (
+            " ;\tCOPY\"Order\"(\"a)\", b)FROM STDIN WITH (FORMAT csv, DELIMITER ',')",
+            true,
+        ),
+        ("COPY \"to\" (\"from\") FROM stdout", true),
+        ("COPY s.from FROM STDIN WHERE n IN (1)", true),
+        ("COPY t FROM 'stdin'", false),
+        ("COPY t FROM PROGRAM 'stdin'", false),
+        ("COPY t TO STDOUT", false),
+        ("COPY t (\"from stdin\") TO STDOUT", false),
+        ("COPY (SELECT 1 FROM stdin) TO STDOUT", false),
+        ("COPY t TO STDOUT -- from stdin", false),
+        ("copyright FROM STDIN", false),
+        ("SELECT n FROM stdin", false),
+        ("COPY", false),
+    ] {
+        let mut conversation = with_statement(text);
+        let kinds = types(&sent(&mut conversation, &execute("s1")));
+        assert_eq!(kinds, if is_copy_in { "PBEH" } else { "PBES" }, "{text}");
+    }
+}
+
+/// However it ends and wherever its end is sent, the server gets one Sync, behind the data, and the
+/// driver one ReadyForQuery.
+#[test]
+fn copy_from_the_client_has_one_sync() {
+    let begun = messages(&[(b'1', b""), (b'2', b""), (b'G', b"\0\0\0")]);
+    let error = messages(&[(b'E', b"C42809\0\0")]);
+    let done = messages(&[(b'C', b"COPY 1\0")]);
+    let ready = messages(&[(b'Z', b"I")]);
+    let failed = [&begun[..], &error].concat();
+    let early = messages(&[(b'1', b""), (b'2', b""), (b'E', b"C42501\0\0")]);
+    for (before, between, behind, expected) in [
+        (&begun, &[][..], &[&done[..], &ready].concat(), "2GCZ"),
+        (&begun, &[], &[&error[..], &ready].concat(), "2GEZ"),
+        (&begun, &error, &ready, "2GEZ"),
+        (&failed, &[], &ready, "2GEZ"),
+        (&Vec::new(), &[], &[&failed[..], &ready].concat(), "2GEZ"),
+        (&Vec::new(), &[], &[&early[..], &ready].concat(), "2EZ"),
+        (&Vec::new(), &early, &ready, "2EZ"),
+    ] {
+        // The driver sends no data of a COPY that has not begun.
+        let ends = match expected {
+            "2EZ" => vec![COPY_FAIL.to_vec()],
+            _ => vec![copy(true), copy(false), COPY_FAIL.to_vec()],
+        };
+        for end in ends {
+            for cut in [0, 3, 5, end.len() - 2] {
+                let mut conversation = with_statement(COPIES[1]);
+                let kinds = types(&sent(&mut conversation, &execute("s1")));
+                assert_eq!(kinds, "PBEH");
+                let mut seen = types(&received(&mut conversation, before));
+                // Only the end of the COPY may be sent.
+                let next = execute("s0");
+                assert_eq!(sent_in_part(&mut conversation, &next).1, next.len());
+                let mut to_send = BytesMut::new();
+                for (piece, response) in [(&end[..cut], between), (&end[cut..], behind)] {
+                    let mut unused = BytesMut::new();
+                    let taken = conversation.send(piece, &mut to_send, &mut unused);
+                    assert_eq!(taken.expect("the end"), piece.len());
+                    let mut driver = BytesMut::new();
+                    let done = conversation.receive(response, &mut to_send, &mut driver);
+                    done.expect("a response");
+                    seen += &types(&driver);
+                }
+                assert_eq!(seen, expected, "{cut}");
+                let syncs = types(&to_send).matches('S').count();
+                assert_eq!(syncs, 1, "{cut}: {}", types(&to_send));
+                answers_a_request(&mut conversation);
+            }
+        }
+    }
+}
+
+/// The driver's `execute` sends no end of a COPY, nor does it need one where none begins.
+#[test]
+fn sync_that_was_held_back_is_sent_where_no_copy_begins() {
+    for (response, expected) in [
+        ([(b'1', &b""[..]), (b'E', b"C42501\0\0")], "E"),
+        ([(b'2', b""), (b'C', b"COPY 1\0")], "2C"),
+    ] {
+        for ends in [false, true] {
+            let mut conversation = with_statement(COPIES[1]);
+            // The response to a request ahead of it changes nothing.
+            sent(&mut conversation, &simple_query("SELECT"));
+            assert_eq!(types(&sent(&mut conversation, &execute("s1"))), "PBEH");
+            let ahead = messages(&[(b'E', b"C42P01\0\0"), (b'Z', b"I")]);
+            assert_eq!(received(&mut conversation, &ahead), ahead);
+            let first = messages(&[(b'1', b"")]);
+            let response = match response[0].0 {
+                b'1' => messages(&response),
+                _ => [first, messages(&response)].concat(),
+            };
+            let (seen, due) = seen_and_due(&mut conversation, &response);
+            assert_eq!((&*seen, &*due), (expected, "S"));
+            if ends {
+                assert!(sent(&mut conversation, COPY_FAIL).is_empty());
+            }
+            let ready = messages(&[(b'Z', b"I")]);
+            assert_eq!(received(&mut conversation, &ready), ready);
+            answers_a_request(&mut conversation);
+        }
+    }
 }

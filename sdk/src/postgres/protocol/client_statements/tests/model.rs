@@ -8,6 +8,9 @@ use postgres_protocol::message::frontend;
 use super::super::messages::{self, body, length, text};
 use super::super::responses::Outdated;
 
+/// Statements that begin a COPY from the client: as the SDK does not recognize it, and as it does.
+pub(super) const COPIES: [&str; 2] = ["copied", "COPY copied FROM STDIN"];
+
 /// A server. Its statements are the names of tables, and select all columns; there is none named
 /// `missing`, and none of `broken` can be read.
 pub(super) struct Server {
@@ -36,7 +39,8 @@ impl Server {
             ("one", (1, 25)),
             ("some", (3, 25)),
             ("broken", (2, 25)),
-            ("copied", (0, 0)),
+            (COPIES[0], (0, 0)),
+            (COPIES[1], (0, 0)),
         ];
         Self {
             has_names,
@@ -153,7 +157,7 @@ impl Server {
                 let table = self.portals.get(&word()).ok_or("34000")?.clone();
                 match &*table {
                     b"broken" => return Err("XX001"),
-                    b"copied" => {
+                    table if COPIES.iter().any(|text| text.as_bytes() == table) => {
                         self.copies = true;
                         respond(out, b'G', b"\0\0\0");
                         return Ok(());
@@ -163,6 +167,8 @@ impl Server {
                 respond(out, b'D', b"\0\0");
                 respond(out, b'C', b"SELECT 1\0");
             }
+            // Flush
+            b'H' => {}
             b'c' => {
                 self.copies = false;
                 respond(out, b'C', b"COPY 1\0");

@@ -253,3 +253,57 @@ fn end_of_a_copy_without_a_response_is_forgotten() {
     assert!(passed.received(b'Z', b"I"));
     assert_eq!(passed.unanswered_count(), 0);
 }
+
+/// As the SDK sends it to a pooler.
+#[test]
+fn copy_with_a_single_sync_is_answered_once() {
+    for (before, error) in [(&b"G"[..], VIEW), (b"G", FOREIGN_KEY), (b"", READ_ONLY)] {
+        for end in [b'c', b'f'] {
+            for fails_at in 0..3 {
+                let (mut passed, mark) = started();
+                for tag in [b'P', b'B', b'E', b'H'] {
+                    passed.sent(tag);
+                }
+                assert!(before.iter().all(|tag| passed.received(*tag, b"")));
+                for (now, tag) in [end, b'S'].into_iter().enumerate() {
+                    if now == fails_at {
+                        assert!(passed.received(b'E', error));
+                        assert!(!passed.has_no_copy_to_end());
+                    }
+                    assert!(!passed.is_idle());
+                    assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
+                    passed.sent(tag);
+                }
+                if fails_at == 2 {
+                    assert_eq!(passed.outcome_since(&mark), WriteOutcome::InDoubt);
+                    assert!(passed.received(b'E', error));
+                }
+                assert_eq!(passed.outcome_since(&mark), WriteOutcome::NotApplied);
+                assert!(passed.received(b'Z', b"I"));
+                assert!(passed.is_idle() && passed.unanswered_count() == 0);
+                assert!(!passed.return_state_since(&mark).may_be_answered_twice);
+                // Even the response to a lone Sync is known.
+                passed.sent(b'S');
+                assert!(passed.received(b'Z', b"I") && !passed.is_out_of_step());
+            }
+        }
+    }
+}
+
+#[test]
+fn copy_with_a_single_sync_takes_effect_with_its_response() {
+    let (mut passed, mark) = started();
+    for tag in [b'P', b'B', b'E', b'H'] {
+        passed.sent(tag);
+    }
+    assert!(passed.received(b'2', b"") && passed.received(b'G', b""));
+    let works = passed.work_count();
+    for tag in [b'd', b'c', b'S'] {
+        passed.sent(tag);
+    }
+    assert_eq!(passed.work_count(), works + 1);
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::InDoubt);
+    assert!(passed.received(b'C', b"COPY 1\0") && passed.received(b'Z', b"I"));
+    assert_eq!(passed.outcome_since(&mark), WriteOutcome::Applied);
+    assert!(passed.is_idle());
+}
