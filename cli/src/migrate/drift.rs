@@ -68,6 +68,15 @@ async fn compare(options: &DriftOptions) -> anyhow::Result<ExitCode> {
         }
         Drift::NotKept => report(options, &stage, "its migrations", &[], "not-kept"),
         Drift::Outdated { .. } => report(options, &stage, "its migrations", &[], "outdated"),
+        Drift::OtherFormat { is_newer, .. } => {
+            let state = if is_newer {
+                "newer-format"
+            } else {
+                "older-format"
+            };
+            report(options, &stage, "its migrations", &[], state)
+        }
+        Drift::Changing => report(options, &stage, "its migrations", &[], "changing"),
     }
 }
 
@@ -95,7 +104,7 @@ struct Report<'a> {
     stage: &'a str,
     /// The other side: `its migrations`, or the other stage.
     compared_with: &'a str,
-    /// `compared`, `not-kept`, `outdated` or `accepted`.
+    /// `compared`, `not-kept`, `outdated`, `older-format`, `newer-format`, `changing` or `accepted`.
     state: &'a str,
     differences: &'a [SchemaDifference],
     /// The caller's `--local`, for the command that the text names.
@@ -143,6 +152,19 @@ fn text(report: &Report<'_>) -> String {
             "stage {stage}: not known, since migrations were recorded after its schema was kept, by \
              an interrupted run or another tool: the next run that applies a file keeps it, or \
              `stagelink migrate drift {stage}{local} --accept`"
+        ),
+        ("older-format", _) => format!(
+            "stage {stage}: not known, since an older stagelink kept its schema, in a format that this \
+             one does not compare: the next run that applies a migration keeps it again, or `stagelink \
+             migrate drift {stage} --accept`"
+        ),
+        ("newer-format", _) => format!(
+            "stage {stage}: not known, since a newer stagelink kept its schema, in a format that this \
+             one does not read: update stagelink"
+        ),
+        ("changing", _) => format!(
+            "stage {stage}: not known, since the schema changes at the moment, as by a run of \
+             `stagelink migrate`: try again later"
         ),
         (_, []) => format!("stage {stage}: no difference from {other}"),
         (_, differences) => {

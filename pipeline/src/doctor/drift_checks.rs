@@ -15,6 +15,24 @@ pub(super) fn judge_drift(drift: &Drift, stage: &str, options: &str) -> Verdict 
                  `stagelink migrate` that applies a file keeps it again"
             ));
         }
+        Drift::OtherFormat { kept_at, is_newer } => {
+            return Verdict::not_checked(match is_newer {
+                true => format!(
+                    "a newer stagelink kept the schema on {kept_at}, in a format that this one does \
+                     not read: update stagelink"
+                ),
+                false => format!(
+                    "an older stagelink kept the schema on {kept_at}, in a format that this one does \
+                     not compare: the next run that applies a migration keeps it again, or \
+                     `stagelink migrate drift {stage}{options} --accept`"
+                ),
+            });
+        }
+        Drift::Changing => {
+            return Verdict::not_checked(
+                "the schema changes at the moment, as by a run of `stagelink migrate`: try again later",
+            );
+        }
         Drift::Compared {
             kept_at,
             differences,
@@ -58,10 +76,17 @@ mod tests {
             kept_at: kept_at(),
             differences,
         };
+        let other_format = |is_newer| Drift::OtherFormat {
+            kept_at: kept_at(),
+            is_newer,
+        };
         let outdated = Drift::Outdated { kept_at: kept_at() };
         for (drift, expected) in [
             (Drift::NotKept, "NotChecked"),
             (outdated, "NotChecked"),
+            (other_format(false), "NotChecked(\"an older stagelink"),
+            (other_format(true), "NotChecked(\"a newer stagelink"),
+            (Drift::Changing, "NotChecked"),
             (compared(Vec::new()), "Sound"),
         ] {
             let verdict = format!("{:?}", judge_drift(&drift, "staging", ""));

@@ -196,3 +196,37 @@ async fn function_that_is_dropped_meanwhile_ends_nothing() {
         "{compared:?}"
     );
 }
+
+/// A snapshot that a stagelink of before formats had numbers has kept, and one of a later format.
+#[tokio::test]
+async fn snapshot_of_another_format_is_no_drift() {
+    let project = Project::with(&[("V1__a.sql", "CREATE TABLE a (b int);")]).await;
+    project.applied().await;
+    let old = r#"{"objects":[{"kind":"table","name":"public.a","owner":"","definition":""}]}"#;
+    for (kept, newer, words) in [
+        (old, false, "an older stagelink kept its schema"),
+        (r#"{"format":99,"relations":[]}"#, true, "update stagelink"),
+    ] {
+        project
+            .run(&format!(
+                "UPDATE stagelink_schema_snapshot SET objects = '{kept}'"
+            ))
+            .await;
+        let found = drift(&project.stage()).await.expect("an answer");
+        assert!(
+            matches!(found, Drift::OtherFormat { is_newer, .. } if is_newer == newer),
+            "{found:?}"
+        );
+        let command = project.command(&["drift", "staging"]).await.output().await;
+        let output = command.expect("the command runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains(words), "{text}");
+    }
+    // The next run keeps the schema again.
+    project.write("V2__c.sql", "CREATE TABLE c ();");
+    project.applied().await;
+    assert!(differences(&project).await.is_empty());
+    project.run("DROP TABLE c").await;
+    assert_eq!(differences(&project).await, ["table public.c is missing"]);
+}

@@ -2,8 +2,8 @@
 
 use stagelink::tokio_postgres::Client;
 
-use crate::migrations::drift::kept::{KeptSnapshot, keep};
-use crate::migrations::drift::snapshot::SchemaSnapshot;
+use crate::migrations::drift::kept::{Kept, keep};
+use crate::migrations::drift::snapshot::{SCHEMA_CHANGES, SchemaSnapshot};
 use crate::migrations::history::History;
 use crate::migrations::server_words::describe;
 
@@ -13,8 +13,8 @@ use crate::migrations::server_words::describe;
 /// stays a difference.
 #[derive(Debug, Default)]
 pub(crate) struct Baseline {
-    /// The snapshot of the earlier run, and the schema as it is. `None` where there is no snapshot,
-    /// or a migration was recorded since.
+    /// The snapshot of the earlier run, and the schema as it is. `None` where there is no snapshot
+    /// of this version's format, or a migration was recorded since.
     earlier: Option<(SchemaSnapshot, SchemaSnapshot)>,
 }
 
@@ -22,11 +22,12 @@ impl Baseline {
     /// Reads both before the first file. A failure never ends the run.
     pub(crate) async fn read(client: &Client, history: &History) -> Self {
         let read = async {
-            let kept = KeptSnapshot::read(client).await?;
-            let kept = kept.filter(|kept| kept.is_of(history));
-            Ok::<_, stagelink::tokio_postgres::Error>(match kept {
-                Some(kept) => Some((kept.snapshot, SchemaSnapshot::read(client).await?)),
-                None => None,
+            Ok::<_, stagelink::tokio_postgres::Error>(match Kept::read(client).await? {
+                Kept::Snapshot(kept) if kept.is_of(history) => {
+                    let now = SchemaSnapshot::read(client).await?;
+                    now.map(|now| (kept.snapshot, now))
+                }
+                _ => None,
             })
         };
         Self {
@@ -47,15 +48,21 @@ impl Baseline {
     pub(crate) async fn keep(self, client: &Client) -> Result<(), String> {
         let kept = async {
             let Some(history) = History::read(client).await? else {
-                return Ok(());
+                return Ok(true);
             };
-            let after = SchemaSnapshot::read(client).await?;
+            let Some(after) = SchemaSnapshot::read(client).await? else {
+                return Ok(false);
+            };
             let snapshot = match self.earlier {
                 Some((kept, before)) => kept.advanced(&before, &after),
                 None => after,
             };
-            keep(client, &history, &snapshot).await
+            keep(client, &history, &snapshot).await.map(|()| true)
         };
-        kept.await.map_err(|error| describe(&error))
+        match kept.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(SCHEMA_CHANGES.to_owned()),
+            Err(error) => Err(describe(&error)),
+        }
     }
 }

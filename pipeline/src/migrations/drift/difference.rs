@@ -108,12 +108,16 @@ impl fmt::Display for SchemaDifference {
                 write!(f, "{kind} {name} is missing")?;
                 definition(f, expected)
             }
-            SchemaChange::Changed { expected, found } => write!(
-                f,
-                "{kind} {name} is {}, expected {}",
-                shortened(found),
-                shortened(expected)
-            ),
+            SchemaChange::Changed { expected, found } => {
+                let [expected, found] = [on_one_line(expected), on_one_line(found)];
+                let shared = shared_start(&expected, &found);
+                write!(
+                    f,
+                    "{kind} {name} is {}, expected {}",
+                    shortened(&found, shared),
+                    shortened(&expected, shared)
+                )
+            }
         }
     }
 }
@@ -121,20 +125,42 @@ impl fmt::Display for SchemaDifference {
 fn definition(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     match text {
         "" => Ok(()),
-        text => write!(f, " ({})", shortened(text)),
+        text => write!(f, " ({})", shortened(&on_one_line(text), 0)),
     }
 }
 
-fn shortened(text: &str) -> String {
-    let text = one_line(if text.is_empty() { "plain" } else { text }).to_string();
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{} …", &text[..end]),
-        None => text,
-    }
+fn on_one_line(text: &str) -> String {
+    one_line(if text.is_empty() { "plain" } else { text }).to_string()
+}
+
+/// Returns a part of a definition: the start, or what begins shortly before the place in
+/// which it differs from the other.
+fn shortened(text: &str, shared: usize) -> String {
+    let skipped = match text.chars().count() > LONGEST && shared > LONGEST / 2 {
+        true => shared - SHOWN_BEFORE,
+        false => 0,
+    };
+    let part: String = text.chars().skip(skipped).take(LONGEST).collect();
+    let before = if skipped > 0 { "… " } else { "" };
+    let after = if text.chars().count() > skipped + LONGEST {
+        " …"
+    } else {
+        ""
+    };
+    format!("{before}{part}{after}")
+}
+
+/// Returns the number of characters with which both texts begin.
+fn shared_start(one: &str, other: &str) -> usize {
+    let pairs = one.chars().zip(other.chars());
+    pairs.take_while(|(one, other)| one == other).count()
 }
 
 /// The longest part of a definition in a message, in characters.
 const LONGEST: usize = 160;
+
+/// The characters before a difference.
+const SHOWN_BEFORE: usize = 40;
 
 #[cfg(test)]
 mod tests {
@@ -192,5 +218,29 @@ mod tests {
         };
         let text = difference.to_string();
         assert!(text.len() < 250 && !text.contains('\n'), "{text}");
+    }
+
+    #[test]
+    fn difference_far_inside_of_a_definition_is_shown() {
+        let definition = |schema: &str| {
+            let start = "SELECT aaaa, bbbb, cccc".repeat(20);
+            format!(
+                "{start} FROM {schema}.orders WHERE x{}",
+                " AND y".repeat(50)
+            )
+        };
+        let difference = SchemaDifference {
+            kind: "view".to_owned(),
+            name: "public.v".to_owned(),
+            change: SchemaChange::Changed {
+                expected: definition("public"),
+                found: definition("app"),
+            },
+        };
+        let text = difference.to_string();
+        assert!(text.starts_with("view public.v is … "), "{text}");
+        for part in ["FROM app.orders", ", expected … ", "FROM public.orders"] {
+            assert!(text.contains(part), "{text}");
+        }
     }
 }

@@ -1,17 +1,38 @@
 //! The snapshot that a run of migrations keeps in the database, beside the history.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use stagelink::tokio_postgres::types::Type;
 use stagelink::tokio_postgres::{Client, Error as DriverError};
 
-use crate::migrations::drift::snapshot::SchemaSnapshot;
+use crate::migrations::drift::snapshot::{SchemaObject, SchemaSnapshot};
 use crate::migrations::history::History;
 
 /// The name of the table, which is in the schema of the history. It has one row.
 const SNAPSHOT_TABLE: &str = "stagelink_schema_snapshot";
 
-/// A kept snapshot, with the history that it belongs to.
+/// The format of the snapshots that this version keeps and compares. It grows when the catalog is read in
+/// another form, so that no form is compared with another: format 1 had neither a number, nor qualifiers
+/// in queries, nor the settings of objects.
+const FORMAT: u32 = 2;
+
+/// The snapshot that a database has.
 #[derive(Clone, Debug)]
+pub(super) enum Kept {
+    /// None.
+    Nothing,
+    /// One of this version's format.
+    Snapshot(KeptSnapshot),
+    /// One that an older or newer version of stagelink wrote, in a format of its own.
+    OtherFormat {
+        /// The time by the server's clock, in the format of RFC 3339.
+        kept_at: String,
+        is_newer: bool,
+    },
+}
+
+/// A kept snapshot, with the history that it belongs to.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct KeptSnapshot {
     pub(super) snapshot: SchemaSnapshot,
     /// Digest of the history at the time.
@@ -20,15 +41,15 @@ pub(super) struct KeptSnapshot {
     pub(super) kept_at: String,
 }
 
-impl KeptSnapshot {
-    /// Reads the snapshot; `None` where there is none, or a newer version wrote it.
+impl Kept {
+    /// Reads the snapshot of the database.
     ///
     /// # Errors
     ///
     /// Those of the driver.
-    pub(super) async fn read(client: &Client) -> Result<Option<Self>, DriverError> {
+    pub(super) async fn read(client: &Client) -> Result<Self, DriverError> {
         let Some((table, true)) = find(client).await? else {
-            return Ok(None);
+            return Ok(Self::Nothing);
         };
         let read = format!(
             "SELECT objects, history, pg_catalog.to_char(pg_catalog.timezone('UTC', kept_at), \
@@ -36,21 +57,55 @@ impl KeptSnapshot {
         );
         let rows = client.query_typed(&read, &[]).await?;
         let Some(row) = rows.first() else {
-            return Ok(None);
+            return Ok(Self::Nothing);
         };
-        let snapshot = serde_json::from_str(row.try_get(0)?).ok();
         let (history, kept_at) = (row.try_get(1)?, row.try_get(2)?);
-        Ok(snapshot.map(|snapshot| Self {
-            snapshot,
-            history,
-            kept_at,
-        }))
+        Ok(match read_objects(row.try_get(0)?) {
+            Ok(snapshot) => Self::Snapshot(KeptSnapshot {
+                snapshot,
+                history,
+                kept_at,
+            }),
+            Err(format) => Self::OtherFormat {
+                kept_at,
+                is_newer: format > FORMAT,
+            },
+        })
     }
+}
 
+impl KeptSnapshot {
     /// Returns whether no migration was recorded since.
     pub(super) fn is_of(&self, history: &History) -> bool {
         self.history == digest(history)
     }
+}
+
+/// The objects, in the column of the table. A version that knows no format reads no `schema`.
+#[derive(Serialize, Deserialize)]
+struct KeptObjects {
+    format: u32,
+    schema: Vec<SchemaObject>,
+}
+
+/// Reads the objects of a snapshot.
+///
+/// # Errors
+///
+/// The format that the snapshot has instead.
+fn read_objects(json: &str) -> Result<SchemaSnapshot, u32> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: Option<u32>,
+    }
+    let format: Result<Format, _> = serde_json::from_str(json);
+    match format.ok().and_then(|of| of.format) {
+        Some(FORMAT) => {}
+        other => return Err(other.unwrap_or(1)),
+    }
+    let kept: Result<KeptObjects, _> = serde_json::from_str(json);
+    kept.map(|kept| kept.schema.into_iter().collect())
+        .map_err(|_| 1)
 }
 
 /// Keeps a snapshot in the place of the one that the database has.
@@ -81,7 +136,11 @@ pub(super) async fn keep(
          objects = EXCLUDED.objects, history = EXCLUDED.history, \
          server_version = EXCLUDED.server_version, kept_at = EXCLUDED.kept_at"
     );
-    let objects = serde_json::to_string(snapshot).unwrap_or_default();
+    let objects = KeptObjects {
+        format: FORMAT,
+        schema: snapshot.objects().to_vec(),
+    };
+    let objects = serde_json::to_string(&objects).unwrap_or_default();
     client
         .execute_typed(
             &insert,
@@ -122,3 +181,42 @@ const FIND: &str = "SELECT pg_catalog.quote_ident(n.nspname), EXISTS (\
      FROM pg_catalog.pg_class h \
      JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) h.relnamespace \
      WHERE h.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass('refinery_schema_history')";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshot_of_another_format_is_not_compared() {
+        for (json, expected) in [
+            (r#"{"objects":[]}"#, Err(1)),
+            (
+                r#"{"objects":[{"kind":"table","name":"a","owner":"","definition":""}]}"#,
+                Err(1),
+            ),
+            (r#"{"format":1,"schema":[]}"#, Err(1)),
+            (r#"{"format":2,"schema":[]}"#, Ok(0)),
+            (
+                r#"{"format":2,"schema":[{"kind":"table","name":"a","owner":"","definition":""}]}"#,
+                Ok(1),
+            ),
+            (r#"{"format":3,"tables":{}}"#, Err(3)),
+            (r#"{"format":2}"#, Err(1)),
+            ("", Err(1)),
+        ] {
+            let read = read_objects(json).map(|snapshot| snapshot.objects().len());
+            assert_eq!(read, expected, "{json}");
+        }
+    }
+
+    /// A version of before this number reads the field `objects`, and takes what has none for nothing.
+    #[test]
+    fn snapshot_of_this_version_has_a_number_and_no_objects() {
+        let kept = KeptObjects {
+            format: FORMAT,
+            schema: Vec::new(),
+        };
+        let json = serde_json::to_string(&kept).unwrap();
+        assert_eq!(json, r#"{"format":2,"schema":[]}"#);
+    }
+}

@@ -5,11 +5,12 @@
 
 mod baseline;
 mod catalog;
+mod deparsed_sql;
 mod difference;
 mod kept;
-mod query_text;
 mod report;
 mod snapshot;
+mod view_query;
 
 pub(crate) use self::baseline::Baseline;
 pub use self::difference::{SchemaChange, SchemaDifference};

@@ -9,8 +9,8 @@ use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
 use crate::migrations::drift::difference::SchemaDifference;
-use crate::migrations::drift::kept::{KeptSnapshot, keep};
-use crate::migrations::drift::snapshot::SchemaSnapshot;
+use crate::migrations::drift::kept::{Kept, keep};
+use crate::migrations::drift::snapshot::{SCHEMA_CHANGES, SchemaSnapshot};
 use crate::migrations::history::History;
 use crate::migrations::server_words::describe;
 
@@ -26,6 +26,17 @@ pub enum Drift {
         /// When it was kept.
         kept_at: String,
     },
+    /// An older or newer version of stagelink has kept the snapshot, in a format that this one does not
+    /// compare. So nothing is known.
+    OtherFormat {
+        /// When it was kept.
+        kept_at: String,
+        /// Whether a newer version has kept it.
+        is_newer: bool,
+    },
+    /// The schema or the history changed all the while: a migration is being applied. So nothing is
+    /// known.
+    Changing,
     /// The differences of the database from the snapshot; without any, nothing has drifted.
     Compared {
         /// When the snapshot was kept.
@@ -52,35 +63,34 @@ pub async fn drift(database: &Database) -> Result<Drift, Error> {
 ///
 /// # Errors
 ///
-/// As [`drift`].
+/// As [`drift`]; also when the schema changes all the while.
 pub async fn read_schema(database: &Database) -> Result<SchemaSnapshot, Error> {
     let client = connect(database).await?;
-    answered(SchemaSnapshot::read(&client)).await
+    let schema = answered(SchemaSnapshot::read(&client)).await?;
+    schema.ok_or_else(schema_changes)
 }
 
 /// Keeps the schema of a stage's database as it is, so that nothing of it is drift from now on.
 ///
 /// # Errors
 ///
-/// As [`drift`]; [`ErrorKind::Migration`] when the database has no history of migrations.
+/// As [`read_schema`]; [`ErrorKind::Migration`] when the database has no history of migrations.
 pub async fn accept_drift(database: &Database) -> Result<(), Error> {
     let client = connect(database).await?;
     let accept = async {
         let Some(history) = History::read(&client).await? else {
-            return Ok(false);
+            return Ok(Err(Error::new(
+                ErrorKind::Migration,
+                "the database has no history of migrations, beside which its schema could be kept: run \
+                 `stagelink migrate` first",
+            )));
         };
-        let snapshot = SchemaSnapshot::read(&client).await?;
-        keep(&client, &history, &snapshot).await?;
-        Ok(true)
+        let Some(snapshot) = SchemaSnapshot::read(&client).await? else {
+            return Ok(Err(schema_changes()));
+        };
+        keep(&client, &history, &snapshot).await.map(Ok)
     };
-    match answered(accept).await? {
-        true => Ok(()),
-        false => Err(Error::new(
-            ErrorKind::Migration,
-            "the database has no history of migrations, beside which its schema could be kept: run \
-             `stagelink migrate` first",
-        )),
-    }
+    answered(accept).await?
 }
 
 /// Compares as [`drift`], by a connection that the caller has.
@@ -89,32 +99,50 @@ pub async fn accept_drift(database: &Database) -> Result<(), Error> {
 ///
 /// Those of the driver.
 pub(crate) async fn compare(client: &Client) -> Result<Drift, DriverError> {
-    // A history that is locked is not waited for, since others would wait behind.
+    for _ in 0..MOST_COMPARISONS {
+        let (kept, history) = read_kept(client).await?;
+        let kept = match (kept, history) {
+            (Kept::Nothing, _) => return Ok(Drift::NotKept),
+            (Kept::OtherFormat { kept_at, is_newer }, _) => {
+                return Ok(Drift::OtherFormat { kept_at, is_newer });
+            }
+            (Kept::Snapshot(kept), Some(history)) if kept.is_of(&history) => kept,
+            (Kept::Snapshot(kept), _) => {
+                let kept_at = kept.kept_at;
+                return Ok(Drift::Outdated { kept_at });
+            }
+        };
+        let Some(now) = SchemaSnapshot::read(client).await? else {
+            return Ok(Drift::Changing);
+        };
+        // A migration that ended meanwhile has left another snapshot, or will.
+        let after = read_kept(client).await?;
+        if let (Kept::Snapshot(kept_after), Some(history_after)) = after
+            && kept_after == kept
+            && kept.is_of(&history_after)
+        {
+            return Ok(Drift::Compared {
+                kept_at: kept.kept_at,
+                differences: kept.snapshot.differences(&now),
+            });
+        }
+    }
+    Ok(Drift::Changing)
+}
+
+/// Reads the snapshot and the history as they are at one time. A history that is locked is not waited
+/// for, since others would wait behind.
+async fn read_kept(client: &Client) -> Result<(Kept, Option<History>), DriverError> {
     client.batch_execute(BEGIN).await?;
-    let read = async {
-        Ok((
-            KeptSnapshot::read(client).await?,
-            History::read(client).await?,
-        ))
-    };
+    let read = async { Ok((Kept::read(client).await?, History::read(client).await?)) };
     let read: Result<_, DriverError> = read.await;
     let ended = client.batch_execute("ROLLBACK").await;
-    let (kept, history) = read?;
-    ended?;
-    let Some(kept) = kept else {
-        return Ok(Drift::NotKept);
-    };
-    let kept_at = kept.kept_at.clone();
-    match history {
-        Some(history) if kept.is_of(&history) => {
-            let now = SchemaSnapshot::read(client).await?;
-            Ok(Drift::Compared {
-                kept_at,
-                differences: kept.snapshot.differences(&now),
-            })
-        }
-        _ => Ok(Drift::Outdated { kept_at }),
-    }
+    let read = read?;
+    ended.map(|()| read)
+}
+
+fn schema_changes() -> Error {
+    Error::new(ErrorKind::Database, format!("{WHAT}: {SCHEMA_CHANGES}"))
 }
 
 async fn connect(database: &Database) -> Result<StageClient, Error> {
@@ -134,10 +162,13 @@ async fn answered<T>(step: impl Future<Output = Result<T, DriverError>>) -> Resu
     }
 }
 
-const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL lock_timeout = '2s'; \
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '2s'; \
      SET LOCAL statement_timeout = '20s'";
 
 const WHAT: &str = "could not compare the schema of the database";
+
+/// The largest number of comparisons, where migrations end meanwhile.
+const MOST_COMPARISONS: usize = 3;
 
 /// The longest time that the comparison takes.
 const ANSWER: Duration = Duration::from_secs(60);

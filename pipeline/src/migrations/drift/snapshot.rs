@@ -6,14 +6,15 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use stagelink::tokio_postgres::{Client, Error as DriverError};
 
-use crate::migrations::drift::catalog::SCHEMA_OBJECTS;
-use crate::migrations::drift::query_text::without_qualifiers;
+use crate::migrations::drift::catalog::schema_objects;
+use crate::migrations::drift::deparsed_sql::normalize;
+use crate::migrations::drift::view_query::normalize_view;
 
-/// The schema of a database: its tables, columns, constraints, indexes, views, functions, triggers,
-/// policies, types and sequences, in a form that does not depend on the version of Postgres.
+/// The schema of a database: what `pg_dump --schema-only` would print of it, in a form that does not
+/// depend on the version of Postgres.
 ///
-/// It has no OIDs, numbers of columns, owners or privileges, and nothing of extensions, of the
-/// provider, or of the tables in which migrations are recorded.
+/// It has no OIDs, numbers of columns, owners, privileges or comments, no values of options of foreign
+/// servers, and nothing of extensions, of the provider, or of the tables in which migrations are recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchemaSnapshot {
     pub(super) objects: Vec<SchemaObject>,
@@ -29,41 +30,32 @@ pub struct SchemaObject {
     pub name: String,
     /// The table, view or domain that it belongs to; empty for an object of its own.
     pub owner: String,
-    /// The definition. The text of a query has no qualifiers.
+    /// The definition, in words and SQL. What differs between versions of Postgres is made the same.
     pub definition: String,
 }
 
 impl SchemaSnapshot {
-    /// Reads the schema in a read-only transaction of its own.
+    /// Reads the schema; `None` where it changes all the while.
+    ///
+    /// The catalog's rows are those of one snapshot, but its functions print an object as it is when they
+    /// are called. So the schema is read again: what is the same twice was so in between.
     ///
     /// # Errors
     ///
     /// Those of the driver: among them that a view's table is locked for more than two seconds.
-    pub(super) async fn read(client: &Client) -> Result<Self, DriverError> {
-        client.batch_execute(BEGIN).await?;
-        let rows = client.query_typed(SCHEMA_OBJECTS, &[]).await;
-        let ended = client.batch_execute("ROLLBACK").await;
-        let rows = rows?;
-        ended?;
-        let mut objects = Vec::new();
-        for row in rows {
-            // The functions that print an object return NULL where another session has dropped it.
-            let text = |column: &str| row.try_get::<_, Option<String>>(column);
-            let (Some(kind), Some(name)) = (text("kind")?, text("name")?) else {
-                continue;
-            };
-            let mut definition = text("definition")?.unwrap_or_default();
-            if let Some(query) = text("query")? {
-                definition = format!("{definition} {}", without_qualifiers(&query));
+    pub(super) async fn read(client: &Client) -> Result<Option<Self>, DriverError> {
+        let query = schema_objects();
+        let mut before = read_rows(client, &query).await?;
+        for _ in 1..MOST_READS {
+            let rows = read_rows(client, &query).await?;
+            if rows == before {
+                return Ok(Some(
+                    rows.into_iter().map(CatalogRow::into_object).collect(),
+                ));
             }
-            objects.push(SchemaObject {
-                kind,
-                name,
-                owner: text("owner")?.unwrap_or_default(),
-                definition: definition.trim().to_owned(),
-            });
+            before = rows;
         }
-        Ok(objects.into_iter().collect())
+        Ok(None)
     }
 
     /// Returns the objects, in the order of kind and name.
@@ -121,16 +113,83 @@ impl FromIterator<SchemaObject> for SchemaSnapshot {
     }
 }
 
+/// A row of the catalog's query.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct CatalogRow {
+    kind: String,
+    name: String,
+    owner: String,
+    definition: Option<String>,
+    query: Option<String>,
+    body: Option<String>,
+}
+
+impl CatalogRow {
+    fn into_object(self) -> SchemaObject {
+        let mut definition = normalize(&self.definition.unwrap_or_default());
+        for text in [self.query.as_deref().map(normalize_view), self.body]
+            .into_iter()
+            .flatten()
+        {
+            if !definition.is_empty() {
+                definition.push(' ');
+            }
+            definition.push_str(&text);
+        }
+        SchemaObject {
+            kind: self.kind,
+            name: normalize(&self.name),
+            owner: normalize(&self.owner),
+            definition,
+        }
+    }
+}
+
+/// Reads the rows in a read-only transaction of its own, in an order.
+async fn read_rows(client: &Client, query: &str) -> Result<Vec<CatalogRow>, DriverError> {
+    client.batch_execute(BEGIN).await?;
+    let rows = client.query_typed(query, &[]).await;
+    let ended = client.batch_execute("ROLLBACK").await;
+    let rows = rows?;
+    ended?;
+    let mut read = Vec::with_capacity(rows.len());
+    for row in rows {
+        let text = |column: &str| row.try_get::<_, Option<String>>(column);
+        // The functions that print an object return NULL where another session has dropped it.
+        let (Some(kind), Some(name)) = (text("kind")?, text("name")?) else {
+            continue;
+        };
+        read.push(CatalogRow {
+            kind,
+            name,
+            owner: text("owner")?.unwrap_or_default(),
+            definition: text("definition")?,
+            query: text("query")?,
+            body: text("body")?,
+        });
+    }
+    read.sort_unstable();
+    Ok(read)
+}
+
+/// The message where a schema cannot be read for its changes.
+pub(super) const SCHEMA_CHANGES: &str =
+    "the schema changes while it is read, as by a migration of another session: try again later";
+
+/// The largest number of times that a schema is read.
+const MOST_READS: usize = 4;
+
 /// Names are printed with their schema, but for those of the catalog, and values in one form, whatever
 /// the role or database sets. A table that is locked for longer is not waited for, since others would
-/// wait behind.
+/// wait behind. Without `jit = off` the server compiles the query, which took 30 s where it reads for 1 s.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
      SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = '2s'; \
      SET LOCAL statement_timeout = '20s'; SET LOCAL TimeZone = 'UTC'; \
      SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres'; \
      SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; \
      SET LOCAL quote_all_identifiers = off; SET LOCAL standard_conforming_strings = on; \
-     SET LOCAL lc_monetary = 'C'; SET LOCAL xmloption = 'content'";
+     SET LOCAL lc_monetary = 'C'; SET LOCAL xmloption = 'content'; \
+     SET LOCAL jit = off";
 
 #[cfg(test)]
 pub(super) mod tests {
