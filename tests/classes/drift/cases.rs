@@ -662,7 +662,7 @@ pub(super) const SEEN: &[Case] = &[
     ),
 ];
 
-/// What is left out.
+/// A part of the schema that is left out.
 pub(super) struct LeftOut {
     pub(super) what: &'static str,
     pub(super) reason: &'static str,
@@ -670,7 +670,7 @@ pub(super) struct LeftOut {
     pub(super) changes: &'static [&'static str],
 }
 
-/// What is left out, with the reasons.
+/// The parts that are left out, with the reasons.
 pub(super) const LEFT_OUT: &[LeftOut] = &[
     LeftOut {
         what: "rows, and what is counted of them",

@@ -14,7 +14,7 @@ use squawk_lexer::TokenKind;
 pub(super) struct Token<'a> {
     pub(super) kind: TokenKind,
     pub(super) text: &'a str,
-    /// Whether white space comes before it.
+    /// True if white space comes before it.
     is_spaced: bool,
 }
 

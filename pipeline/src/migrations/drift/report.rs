@@ -31,7 +31,7 @@ pub enum Drift {
     OtherFormat {
         /// When it was kept.
         kept_at: String,
-        /// Whether a newer version has kept it.
+        /// True if a newer version has kept it, false if an older one.
         is_newer: bool,
     },
     /// The schema or the history changed all the while: a migration is being applied. So nothing is
