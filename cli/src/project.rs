@@ -1,9 +1,13 @@
 //! The folder of a project, checked before a command starts to work in it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use anyhow::{Context as _, bail};
-use stagelink_pipeline::{SETTINGS_FILE, SettingsFile};
+use stagelink_pipeline::{Error, SETTINGS_FILE, SettingsFile};
+
+use crate::output::note;
+use crate::stage_name;
 
 /// Returns the absolute path of a project's folder.
 ///
@@ -41,6 +45,23 @@ pub(crate) fn containing(folder: &Path) -> &Path {
         .ancestors()
         .take_while(|above| above.starts_with(repository));
     inside.find(is_project).unwrap_or(folder)
+}
+
+/// Reads the settings file of a project, or returns `None` if it has none. The first time it notes the
+/// stages that one of the commands takes for something else.
+///
+/// # Errors
+///
+/// Those of [`SettingsFile::load`].
+pub(crate) fn settings_file(project: &Path) -> Result<Option<SettingsFile>, Error> {
+    static NOTED: Once = Once::new();
+    let file = SettingsFile::load(project)?;
+    NOTED.call_once(|| {
+        for text in file.iter().flat_map(stage_name::notes_on_commands) {
+            note(format_args!("  ! {text}"));
+        }
+    });
+    Ok(file)
 }
 
 /// Returns the folder of a project's migrations: that of `stagelink.toml`, else `migrations`.

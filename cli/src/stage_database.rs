@@ -12,6 +12,7 @@ use crate::environment;
 use crate::local_clouds;
 use crate::login;
 use crate::output::note;
+use crate::project;
 use crate::stage_name;
 
 /// Returns the database that a function of the stage would have with this process's environment,
@@ -65,7 +66,7 @@ async fn variables_of(
     stage: Option<&str>,
     local: &LocalOptions,
 ) -> anyhow::Result<StageVariables> {
-    let file = SettingsFile::load(&local.project)?;
+    let file = project::settings_file(&local.project)?;
     let named = stage
         .map(|stage| stage_name::parse(stage, file.as_ref()))
         .transpose()?;

@@ -1,8 +1,11 @@
 //! The stage that an argument of the command line names.
 
 use anyhow::anyhow;
+use clap::CommandFactory as _;
 use stagelink::{Stage, StageKind};
 use stagelink_pipeline::SettingsFile;
+
+use crate::args::MigrateOptions;
 
 /// Returns the stage that an operator names: by its name in `stagelink.toml`, or by its written form
 /// (`staging`, `staging/qa`).
@@ -35,6 +38,25 @@ pub(crate) fn listed(file: Option<&SettingsFile>) -> String {
         (Some(last), false) => format!("{} or {last}", names.join(", ")),
         (last, _) => last.unwrap_or_default().to_owned(),
     }
+}
+
+/// Returns a note for each stage of the file that is called as a command of `stagelink migrate` is: the
+/// command comes first, so the stage needs its written form.
+pub(crate) fn notes_on_commands(file: &SettingsFile) -> Vec<String> {
+    let migrate = MigrateOptions::command();
+    let commands = migrate.get_subcommands().map(|command| command.get_name());
+    let commands: Vec<_> = commands.chain(["help"]).collect();
+    let stages = file.stages().iter().map(|(stage, _)| stage);
+    let called_so = stages.filter(|stage| commands.contains(&stage.name()));
+    called_so
+        .map(|stage| {
+            format!(
+                "stage {} is called as a command of `stagelink migrate`: write `stagelink migrate \
+                 {stage}` for it",
+                stage.name()
+            )
+        })
+        .collect()
 }
 
 /// The names of the stages of the file; without one, those that each project may have.
@@ -120,5 +142,27 @@ mod tests {
         }
         assert_eq!(listed(file.as_ref()), "staging, qa or production");
         assert_eq!(listed(None), "review, development, staging or production");
+    }
+
+    #[test]
+    fn stage_that_is_called_as_a_command_of_migrate_is_noted_with_its_written_form() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "[stages.staging]\n[stages.new]\nkind = \"staging\"\n[stages.drift]\n\
+                    kind = \"production\"\n[stages.help]\nkind = \"review\"\n[stages.news]\n\
+                    kind = \"staging\"\n[stages.widen-history]\nkind = \"development\"\n";
+        std::fs::write(folder.path().join("stagelink.toml"), text).unwrap();
+        let file = SettingsFile::load(folder.path()).unwrap().unwrap();
+        let notes = notes_on_commands(&file);
+        assert_eq!(notes.len(), 4, "{notes:?}");
+        for written in [
+            "staging/new",
+            "production/drift",
+            "review/help",
+            "development/widen-history",
+        ] {
+            let form = format!("`stagelink migrate {written}`");
+            assert!(notes.iter().any(|note| note.contains(&form)), "{notes:?}");
+            assert!(parse(written, Some(&file)).is_ok());
+        }
     }
 }

@@ -35,6 +35,34 @@ async fn new_files_are_applied_to_each_stage_and_a_mistake_ends_nothing() {
     drop(dev);
 }
 
+/// As `migrate new` makes it; and a database that is new needs what is before it.
+#[tokio::test]
+async fn file_without_a_statement_at_the_start_leaves_those_before_it_and_is_applied_later() {
+    let project = SmallProject::with(&[
+        ("migrations/V1__note.sql", "CREATE TABLE note (id int);\n"),
+        ("migrations/V2__more.sql", "-- to do\n"),
+        ("migrations/V3__last.sql", "CREATE TABLE last (id int);\n"),
+    ]);
+    let dev = Dev::start(&["--project", project.path()]).await;
+    let shown = Command::new(stagelink_command().await)
+        .args(["status", "--local", "--json"])
+        .current_dir(project.root())
+        .env_clear()
+        .output()
+        .await
+        .expect("the command runs");
+    let board: Value = serde_json::from_slice(&shown.stdout).expect("JSON");
+    for stage in board["stages"].as_array().expect("stages") {
+        let applied = &stage["migrations"]["value"]["applied"];
+        assert_eq!(applied, &serde_json::json!(["V1__note"]), "{board}");
+    }
+    project.write("migrations/V2__more.sql", "CREATE TABLE more (id int);\n");
+    for stage in ["staging", "production"] {
+        assert_applied(project.root(), stage, 3).await;
+    }
+    drop(dev);
+}
+
 /// Waits until the plan of a local stage shows so many migrations as applied.
 async fn assert_applied(project: &Path, stage: &str, expected: u64) {
     let end = Instant::now() + Duration::from_secs(60);

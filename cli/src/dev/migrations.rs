@@ -39,7 +39,14 @@ impl LocalMigrations {
         if !self.folder.is_dir() {
             return Ok("the project has no migrations".to_owned());
         }
-        self.apply(stages).await
+        let folder = MigrationFolder::read(&self.folder)?;
+        let empty = first_empty(&folder);
+        // The databases may be new, so what is before it is applied all the same.
+        let mut done = self.apply(stages, &folder.before_first_empty()).await?;
+        if let Some(file) = empty {
+            done.push_str(&format!("; {file} has no statement yet"));
+        }
+        Ok(done)
     }
 
     /// Applies the migrations again whenever a file has appeared or changed, and says so. A mistake in
@@ -59,16 +66,7 @@ impl LocalMigrations {
                 continue;
             }
             self.applied.clone_from(&seen);
-            let folder = MigrationFolder::read(&self.folder);
-            let empty = folder.ok().and_then(|folder| {
-                let first = folder.empty_files().next()?;
-                Some(first.path().to_owned())
-            });
-            if let Some(file) = empty {
-                note(format_args!("  migrations: {file} has no statement yet"));
-                continue;
-            }
-            match self.apply(cloud.stages()).await {
+            match self.apply_changed(cloud.stages()).await {
                 Ok(done) => note(format_args!("  migrations: {done}")),
                 Err(error) => {
                     note_error(&error);
@@ -78,10 +76,22 @@ impl LocalMigrations {
         }
     }
 
-    async fn apply(&self, stages: &[StageSite]) -> anyhow::Result<String> {
+    async fn apply_changed(&self, stages: &[StageSite]) -> anyhow::Result<String> {
+        let folder = MigrationFolder::read(&self.folder)?;
+        match first_empty(&folder) {
+            Some(file) => Ok(format!("{file} has no statement yet")),
+            None => self.apply(stages, &folder).await,
+        }
+    }
+
+    async fn apply(
+        &self,
+        stages: &[StageSite],
+        folder: &MigrationFolder,
+    ) -> anyhow::Result<String> {
         let mut results = Vec::new();
         for stage in stages {
-            let applied = migrate::apply(&database_without_pooler(stage), &self.folder).await?;
+            let applied = migrate::apply_folder(&database_without_pooler(stage), folder).await?;
             results.push(match applied.len() {
                 0 => format!("{} is up to date", stage.name()),
                 count => format!("{count} applied to {}", stage.name()),
@@ -96,6 +106,12 @@ impl LocalMigrations {
             Err(error) => Err(format!("{error:?}")),
         }
     }
+}
+
+/// Returns the path of the first file without a statement.
+fn first_empty(folder: &MigrationFolder) -> Option<String> {
+    let first = folder.empty_files().next()?;
+    Some(first.path().to_owned())
 }
 
 fn database(stage: &StageSite) -> Database {

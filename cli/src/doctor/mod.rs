@@ -59,7 +59,7 @@ fn code(report: &DoctorReport, is_strict: bool) -> u8 {
 }
 
 async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
-    let file = SettingsFile::load(&options.local.project)?;
+    let file = project::settings_file(&options.local.project)?;
     let stages = stages(options, file.as_ref())?;
     let mut request =
         DoctorRequest::new().with_long_transaction(Duration::from_secs(options.long_transaction));

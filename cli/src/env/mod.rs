@@ -12,6 +12,7 @@ use crate::link::request::{Environment, site_of};
 use crate::migrate::error_json;
 use crate::output::{note_error, print, print_json};
 use crate::progress::Step;
+use crate::project;
 use crate::stage_context::{NO_NETLIFY_TOKEN, context_of};
 use crate::stage_name;
 
@@ -72,7 +73,7 @@ struct Request {
 impl Request {
     fn new(options: &EnvOptions) -> anyhow::Result<Self> {
         let environment = Environment::of_process();
-        let file = SettingsFile::load(&options.project)?;
+        let file = project::settings_file(&options.project)?;
         let file = file.as_ref();
         let stage = stage_name::parse(&options.stage, file)?;
         let context = match context_of(stage, file) {

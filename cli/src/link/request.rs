@@ -13,6 +13,7 @@ use crate::args::LinkOptions;
 use crate::local_clouds::{self, LocalClouds};
 use crate::login;
 use crate::missing::Missing;
+use crate::project;
 use crate::stage_name;
 
 /// Builds the request from the options and this process's environment.
@@ -27,7 +28,7 @@ pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRe
         None => Environment::of_process(),
     };
     crate::environment::ensure_known_names(&environment.0)?;
-    let file = SettingsFile::load(&options.local.project)?;
+    let file = project::settings_file(&options.local.project)?;
     let file = file.as_ref();
     // What the options say is judged before the Heroku command line is asked for its login.
     let stages = stages_of(options, file)?;
@@ -273,7 +274,7 @@ fn ensure_linked(
 ///
 /// A text that is not of the form `STAGE=VARIABLE`, and a file that cannot be used.
 pub(super) fn tokens(options: &LinkOptions) -> anyhow::Result<BTreeMap<Stage, String>> {
-    let file = SettingsFile::load(&options.local.project)?;
+    let file = project::settings_file(&options.local.project)?;
     by_stage("--token-for", &options.tokens, file.as_ref())
 }
 

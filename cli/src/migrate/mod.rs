@@ -142,11 +142,18 @@ async fn connect(options: &MigrateOptions) -> anyhow::Result<(Database, Database
 ///
 /// Those of the pipeline's plan and its run.
 pub async fn apply(database: &Database, folder: &Path) -> anyhow::Result<Vec<String>> {
+    apply_folder(database, &MigrationFolder::read(folder)?).await
+}
+
+/// Applies migrations as [`apply`] does.
+pub(crate) async fn apply_folder(
+    database: &Database,
+    folder: &MigrationFolder,
+) -> anyhow::Result<Vec<String>> {
     let mut options = MigrationOptions::default();
     options.enforcement = Enforcement::Nothing;
     options.applied_by = operator::name();
-    let folder = MigrationFolder::read(folder)?;
-    let plan = MigrationPlan::make(database, &folder, &options).await?;
+    let plan = MigrationPlan::make(database, folder, &options).await?;
     let report = plan.apply(database, &options, &|_| ()).await?;
     let applied = report.applied.iter();
     Ok(applied.map(|(file, _)| file.to_string()).collect())

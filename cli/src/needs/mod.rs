@@ -8,7 +8,7 @@ mod report;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use stagelink_pipeline::{MigrationFolder, RecordedMigration, SettingsFile, ensure_own_stage};
+use stagelink_pipeline::{MigrationFolder, RecordedMigration, ensure_own_stage};
 
 use self::function_artifacts::FunctionArtifacts;
 use self::report::{Report, StageHistory};
@@ -16,7 +16,7 @@ use crate::args::NeedsOptions;
 use crate::migrate::error_json;
 use crate::output::{note, print, print_json};
 use crate::progress::Step;
-use crate::project::migrations_folder;
+use crate::project::{self, migrations_folder};
 use crate::stage_database::{advised, database_of};
 
 /// Shows the migrations that artifacts were built with; with a stage, whether its database can run
@@ -70,7 +70,7 @@ async fn stage_history(stage: &str, options: &NeedsOptions) -> anyhow::Result<St
         .context("could not connect to the database whose migrations are compared")?;
     ensure_own_stage(&found)?;
     // Only the class of migrations that the database does not record depends on it.
-    let settings = SettingsFile::load(&local.project)?;
+    let settings = project::settings_file(&local.project)?;
     let folder = migrations_folder(&local.project, settings.as_ref());
     let folder = MigrationFolder::read(&folder).ok();
     let history = RecordedMigration::read_all(&database, folder.as_ref()).await?;

@@ -14,6 +14,7 @@ use stagelink_pipeline::{PsqlSession, SettingsFile, StageProvider};
 use crate::args::PsqlOptions;
 use crate::migrate::error_json;
 use crate::output::{note, note_error, print_json};
+use crate::project;
 use crate::stage_database::settings_of;
 
 /// Prepares a session, and runs psql in it. The exit code is that of psql, or 1 where psql was not
@@ -110,7 +111,7 @@ async fn open(settings: stagelink::Settings, options: &PsqlOptions) -> anyhow::R
 
 /// Returns the names of the variables that hold the URLs of the project's stages.
 fn url_variables(project: &Path) -> anyhow::Result<Vec<String>> {
-    let file = SettingsFile::load(project)?;
+    let file = project::settings_file(project)?;
     let stages = file.iter().flat_map(SettingsFile::stages);
     let providers = stages.map(|(_, settings)| settings.provider());
     let named = providers.filter_map(|provider| match provider {

@@ -22,7 +22,7 @@ use crate::stage_name;
 /// variable of the environment would lead all stages to one database.
 pub(super) async fn from_options(options: &StatusOptions) -> anyhow::Result<StatusRequest> {
     let environment = Environment::of_process();
-    let file = SettingsFile::load(&options.local.project)?;
+    let file = project::settings_file(&options.local.project)?;
     let file = file.as_ref();
     let stages = stages_of(options, file, &environment)?;
     let is_local = options.local.local.is_some();

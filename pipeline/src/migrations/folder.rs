@@ -116,6 +116,16 @@ impl MigrationFolder {
         self.files.iter().filter(is_empty)
     }
 
+    /// Returns the folder without its first file that has no statement, and without those after it.
+    #[must_use]
+    pub fn before_first_empty(mut self) -> Self {
+        let first = self.empty_files().next().map(MigrationFile::version);
+        if let Some(first) = first {
+            self.files.retain(|file| file.version() < first);
+        }
+        self
+    }
+
     /// Returns the number after the largest; 1 in an empty folder.
     pub fn next_version(&self) -> i64 {
         let last = self.files.last();
