@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use stagelink_local::heroku::{Access, Heroku, Stage};
+use stagelink_local::heroku::{Access, Heroku};
 use stagelink_local::netlify_api::{Context, EnvVar, NetlifyApi};
 use stagelink_local_postgres::Database;
-use stagelink_tests::{Answer, database, send};
+use stagelink_tests::{Answer, ShopClouds, send};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -24,33 +24,22 @@ pub(super) struct Linked {
 impl Linked {
     /// Makes a pipeline and a site that is not linked yet.
     pub(super) async fn unlinked() -> Self {
-        let heroku = Heroku::start(0).await.expect("Heroku starts");
-        heroku.create_pipeline("shop").expect("a pipeline");
-        let (staging, production) = (database().await, database().await);
-        for (stage, database) in [(Stage::Staging, &staging), (Stage::Production, &production)] {
-            let app = format!("shop-{stage}");
-            heroku.create_app(&app).expect("an app");
-            heroku.couple("shop", &app, stage).expect("a coupling");
-            heroku
-                .attach_postgres(&app, &database.url())
-                .expect("a database");
-        }
-        let netlify = NetlifyApi::start(0).await.expect("Netlify starts");
-        netlify.create_site("shop-site").expect("a site");
+        let clouds = ShopClouds::with_addons().await;
         let mut patient = Patient::without_stages();
         patient.write(
             "stagelink.toml",
             "netlify.site = \"shop-site\"\nheroku.pipeline = \"shop\"\n[stages.staging]\n\
              [stages.production]\n",
         );
-        for (name, value) in [
-            ("STAGELINK_HEROKU_API_URL", heroku.url()),
-            ("HEROKU_API_KEY", heroku.api_key()),
-            ("NETLIFY_AUTH_TOKEN", netlify.token()),
-            ("NETLIFY_API_URL", netlify.url()),
-        ] {
-            patient.set(name, value);
+        for (name, value) in clouds.variables() {
+            patient.set(name, &value);
         }
+        let ShopClouds {
+            heroku,
+            netlify,
+            staging,
+            production,
+        } = clouds;
         patient.forbid(heroku.api_key());
         patient.forbid(netlify.token());
         for stage in ["staging", "production"] {

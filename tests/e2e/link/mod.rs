@@ -16,11 +16,11 @@ use std::collections::BTreeMap;
 use std::process::{Output, Stdio};
 
 use serde_json::Value;
-use stagelink_local::heroku::{Access, Heroku, Stage};
+use stagelink_local::heroku::{Access, Heroku};
 use stagelink_local::netlify_api::{Context, EnvScope, EnvVar, NetlifyApi};
 use stagelink_local_postgres::Database;
 use stagelink_tests::{
-    CapturedRequest, HttpCapture, Record, as_superuser, database, stagelink_command,
+    CapturedRequest, HttpCapture, Record, ShopClouds, as_superuser, database, stagelink_command,
 };
 use tempfile::{TempDir, tempdir};
 use tokio::process::Command;
@@ -41,34 +41,27 @@ struct Site {
 
 impl Site {
     async fn new() -> Self {
-        let heroku = Heroku::start(0).await.expect("Heroku starts");
-        heroku.create_pipeline("shop").expect("a pipeline");
-        let (staging, production) = (database().await, database().await);
-        for (stage, database) in [(Stage::Staging, &staging), (Stage::Production, &production)] {
-            let app = format!("shop-{stage}");
-            heroku.create_app(&app).expect("an app");
-            heroku.couple("shop", &app, stage).expect("a coupling");
-            heroku
-                .set_config_var(&app, "DATABASE_URL", &database.url())
-                .expect("a config var");
-        }
-        let netlify = NetlifyApi::start(0).await.expect("Netlify starts");
-        netlify.create_site("shop-site").expect("a site");
+        let clouds = ShopClouds::with_config_vars().await;
+        let reach = clouds.variables();
+        let ShopClouds {
+            heroku,
+            netlify,
+            staging,
+            production,
+        } = clouds;
         let http_capture = HttpCapture::to(netlify.url()).await;
         let record = Record::new([heroku.api_key().to_owned(), netlify.token().to_owned()]);
         let folder = tempdir().expect("a folder");
-        let variables = [
+        let own = [
             ("STAGELINK_HEROKU_PIPELINE", "shop"),
-            ("STAGELINK_HEROKU_API_URL", heroku.url()),
-            ("HEROKU_API_KEY", heroku.api_key()),
-            ("NETLIFY_AUTH_TOKEN", netlify.token()),
             ("NETLIFY_API_URL", http_capture.url()),
             ("NETLIFY_SITE_ID", "shop-site"),
             ("HOME", folder.path().to_str().expect("a path in UTF-8")),
         ];
+        let own = own.map(|(name, value)| (name, value.to_owned()));
+        let variables = reach.into_iter().chain(own);
         let variables = variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .map(|(name, value)| (name.to_owned(), value))
             .collect();
         Self {
             heroku,

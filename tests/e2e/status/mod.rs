@@ -10,10 +10,10 @@ use std::fs;
 use std::process::{Output, Stdio};
 
 use serde_json::Value;
-use stagelink_local::heroku::{Heroku, Stage};
+use stagelink_local::heroku::Heroku;
 use stagelink_local::netlify_api::{Context, GitBuild, NetlifyApi};
 use stagelink_local_postgres::Database;
-use stagelink_tests::{CANARY, HttpCapture, Record, as_superuser, database, stagelink_command};
+use stagelink_tests::{CANARY, HttpCapture, Record, ShopClouds, as_superuser, stagelink_command};
 use tempfile::{TempDir, tempdir};
 use tokio::process::Command;
 
@@ -35,35 +35,30 @@ const SETTINGS: &str = "[netlify]\nsite = \"shop-site\"\n\n[heroku]\npipeline = 
 
 impl Project {
     pub(crate) async fn new() -> Self {
-        let heroku = Heroku::start(0).await.expect("Heroku starts");
-        heroku.create_pipeline("shop").expect("a pipeline");
-        let (staging, production) = (database().await, database().await);
-        for (stage, database) in [(Stage::Staging, &staging), (Stage::Production, &production)] {
-            let app = format!("shop-{stage}");
-            heroku.create_app(&app).expect("an app");
-            heroku.couple("shop", &app, stage).expect("a coupling");
-            let attached = heroku.attach_postgres(&app, &database.url());
-            attached.expect("an add-on");
-        }
-        let netlify = NetlifyApi::start(0).await.expect("Netlify starts");
-        netlify.create_site("shop-site").expect("a site");
+        let clouds = ShopClouds::with_addons().await;
+        let reach = clouds.variables();
+        let ShopClouds {
+            heroku,
+            netlify,
+            staging,
+            production,
+        } = clouds;
         let netlify_requests = HttpCapture::to(netlify.url()).await;
         let folder = tempdir().expect("a folder");
         fs::write(folder.path().join("stagelink.toml"), SETTINGS).expect("a file");
         fs::create_dir(folder.path().join("migrations")).expect("a folder");
         let record = Record::new([heroku.api_key().to_owned(), netlify.token().to_owned()]);
         let path = std::env::var("PATH").expect("a path");
-        let variables = [
-            ("STAGELINK_HEROKU_API_URL", heroku.url()),
-            ("HEROKU_API_KEY", heroku.api_key()),
-            ("NETLIFY_AUTH_TOKEN", netlify.token()),
+        let own = [
             ("NETLIFY_API_URL", netlify_requests.url()),
             ("HOME", folder.path().to_str().expect("a path in UTF-8")),
             ("PATH", &path),
         ];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let own = own.map(|(name, value)| (name, value.to_owned()));
+        let variables = reach.into_iter().chain(own);
+        let variables = variables.map(|(name, value)| (name.to_owned(), value));
         Self {
-            variables: variables.into(),
+            variables: variables.collect(),
             heroku,
             netlify,
             netlify_requests,
