@@ -71,6 +71,7 @@ pub use crate::migrations::class::Class;
 pub use crate::migrations::class::ColumnFacts;
 pub use crate::migrations::class::ConstraintFacts;
 pub use crate::migrations::class::ConstraintKind;
+pub use crate::migrations::class::DomainFacts;
 pub use crate::migrations::class::Dismissal;
 pub use crate::migrations::class::FileJudgement;
 pub use crate::migrations::class::Finding;

@@ -6,12 +6,12 @@ use super::draft::{Draft, range_of};
 use super::facts::{ConstraintFacts, ConstraintKind, RelationFacts};
 use super::lock::LockMode;
 use super::rules::{
-    ADDING_FOREIGN_KEY, ATTACH_PARTITION, BAN_DROP_CONSTRAINT, INHERIT, REWRITE_TABLE,
-    UNKNOWN_STATEMENT,
+    ADDING_FOREIGN_KEY, ATTACH_PARTITION, BAN_DROP_CONSTRAINT, BAN_NEW_WRITE_RESTRICTION,
+    DETACH_PARTITION, INHERIT, REWRITE_TABLE, UNKNOWN_STATEMENT,
 };
 use super::scope::Scope;
-use super::syntax::{child, child_name, has_token, holds, name_under, object_name};
-use super::{column, constraint};
+use super::syntax::{child, child_name, find, has_token, holds, name_under, object_name};
+use super::{column, constraint, safe_form};
 use crate::migrations::statement::ObjectName;
 
 /// Judges the statement.
@@ -40,33 +40,12 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
     }
     draft.fits_both = fits_both;
     lock_children(draft, &table, node);
-    let about_others: Vec<_> = actions(node)
-        .filter(|action| is_about_another(draft, &table, action))
-        .map(|action| range_of(&action))
-        .collect();
     if is_new {
-        draft.accept_as_new_but(&about_others);
+        draft.accept_as_new();
     } else if draft.scope.is_of_run(&table) {
         draft.accept_as_unused();
     }
-    if about_others.is_empty() {
-        draft.relax(&table);
-    }
-}
-
-/// Returns whether an action of a table that the run creates keeps the users of another one waiting:
-/// all rows of a partition are read, or of the table itself, which a query filled.
-fn is_about_another(draft: &Draft<'_>, table: &ObjectName, action: &SyntaxNode) -> bool {
-    use SyntaxKind as K;
-    let scope = draft.scope;
-    let other = name_under(action, K::TABLE_NAME_REF).filter(|other| !scope.is_new(other));
-    match action.kind() {
-        K::ATTACH_PARTITION => other.is_some(),
-        K::ADD_CONSTRAINT => {
-            other.is_some() && scope.is_filled(table) && draft.is_found(ADDING_FOREIGN_KEY, action)
-        }
-        _ => false,
-    }
+    draft.relax(&table);
 }
 
 /// Records the new names, and constraints that prove a column.
@@ -149,19 +128,9 @@ fn judge_action(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) 
         K::ADD_CONSTRAINT => constraint::judge(draft, table, action),
         K::VALIDATE_CONSTRAINT => validate_constraint(draft, table, action),
         K::DROP_CONSTRAINT => drop_constraint(draft, table, action),
+        K::ALTER_CONSTRAINT => alter_constraint(draft, table, action),
         K::ATTACH_PARTITION => attach_partition(draft, table, action),
-        K::DETACH_PARTITION => {
-            let concurrently = holds(action, K::CONCURRENTLY_KW);
-            let parent = if concurrently {
-                LockMode::ShareUpdateExclusive
-            } else {
-                exclusive
-            };
-            draft.lock(table, parent, false);
-            if let Some(partition) = name_under(action, K::TABLE_NAME_REF) {
-                draft.lock(&partition, exclusive, false);
-            }
-        }
+        K::DETACH_PARTITION => detach_partition(draft, table, action),
         K::SET_LOGGED
         | K::SET_UNLOGGED
         | K::SET_ACCESS_METHOD
@@ -201,7 +170,6 @@ fn judge_action(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) 
         | K::SET_SCHEMA
         | K::OWNER_TO
         | K::REPLICA_IDENTITY
-        | K::ALTER_CONSTRAINT
         | K::ENABLE_RLS
         | K::DISABLE_RLS
         | K::FORCE_RLS
@@ -302,6 +270,13 @@ fn drop_constraint(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNod
         draft.dismiss(BAN_DROP_CONSTRAINT, action, "there is none of that name");
         return;
     }
+    let name = child_name(action, SyntaxKind::CONSTRAINT_NAME_REF);
+    let full = draft.scope.resolve(table);
+    if name.is_some_and(|name| draft.scope.proofs.has_check(&full, &name.name)) {
+        draft.dismiss(BAN_DROP_CONSTRAINT, action, "a CHECK of the same run");
+        draft.fits_both = true;
+        return;
+    }
     let Some(known) = known_constraint(draft, table, action) else {
         return;
     };
@@ -345,6 +320,60 @@ fn attach_partition(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNo
     let is_empty = scope.is_new(&partition) || scope.size(&partition).is_small();
     if !is_empty || has_default {
         draft.add(ATTACH_PARTITION, action);
+        draft.tie(ATTACH_PARTITION, action, std::slice::from_ref(&partition));
     }
     draft.lock(&partition, LockMode::AccessExclusive, !is_empty);
+}
+
+/// Rows that reference the partition are looked for, while the writers of their table wait.
+fn detach_partition(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
+    let parent = match holds(action, SyntaxKind::CONCURRENTLY_KW) {
+        true => LockMode::ShareUpdateExclusive,
+        false => LockMode::AccessExclusive,
+    };
+    draft.lock(table, parent, false);
+    if let Some(partition) = name_under(action, SyntaxKind::TABLE_NAME_REF) {
+        draft.lock(&partition, LockMode::AccessExclusive, false);
+    }
+    let scope = draft.scope;
+    let referencing = scope.facts.referencing(&scope.resolve(table)).into_iter();
+    let referencing: Vec<ObjectName> = referencing.cloned().collect();
+    for other in &referencing {
+        let is_long = !scope.size(other).is_small();
+        draft.lock(other, LockMode::ShareRowExclusive, is_long);
+        if is_long {
+            draft.add(DETACH_PARTITION, action);
+            draft.tie(DETACH_PARTITION, action, std::slice::from_ref(other));
+        }
+    }
+}
+
+/// A foreign key that becomes `ENFORCED`, since Postgres 18, looks at all rows.
+fn alter_constraint(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
+    use SyntaxKind as K;
+    let known = known_constraint(draft, table, action);
+    let is_foreign_key = known.is_none_or(|one| one.kind == ConstraintKind::ForeignKey);
+    let other = known.and_then(|one| one.references.clone());
+    if find(action, K::ENFORCED).is_some() {
+        draft.add(ADDING_FOREIGN_KEY, action);
+        let form = safe_form::enforced(draft, table, action, known);
+        draft.advise(ADDING_FOREIGN_KEY, action, form);
+        if let Some(other) = &other {
+            draft.lock(other, LockMode::ShareRowExclusive, true);
+        }
+    } else if find(action, K::NOT_ENFORCED).is_some() {
+        if is_foreign_key {
+            let because = "without a foreign key the code that runs now goes on";
+            draft.dismiss(BAN_DROP_CONSTRAINT, action, because);
+            draft.dismiss(BAN_NEW_WRITE_RESTRICTION, action, because);
+        }
+        if let Some(other) = &other {
+            draft.lock(other, LockMode::AccessExclusive, false);
+        }
+    } else if !draft.is_found_any(action) {
+        // INHERIT gives the constraint to the tables below, whose rows are checked.
+        draft.add(UNKNOWN_STATEMENT, action);
+    }
+    let lasts = draft.is_found_to_last(action);
+    draft.lock(table, LockMode::AccessExclusive, lasts);
 }

@@ -4,7 +4,7 @@ use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::column_type::ColumnType;
 use super::draft::Draft;
-use super::facts::ConstraintKind;
+use super::facts::{ConstraintKind, RelationFacts};
 use super::lock::LockMode;
 use super::query;
 use super::rules::{
@@ -31,6 +31,9 @@ pub(super) fn judge_new(draft: &mut Draft<'_>, table: &ObjectName, action: &Synt
     let column_type = ColumnType::parse(&spelled);
     if column_type.is_serial() {
         draft.add(SERIAL_COLUMN, action);
+        let form = type_node.as_ref();
+        let form = form.and_then(|node| safe_form::with_serial(draft, table, action, node));
+        draft.advise(SERIAL_COLUMN, action, form);
     }
     let type_name = type_node.as_ref().and_then(object_name);
     if type_name.is_some_and(|name| draft.scope.is_domain_with_constraints(&name)) {
@@ -80,6 +83,10 @@ pub(super) fn judge_new(draft: &mut Draft<'_>, table: &ObjectName, action: &Synt
     if child(action, K::NOT_NULL_CONSTRAINT).is_some() && !has_value(action) {
         draft.add(ADDING_REQUIRED_FIELD, action);
     }
+    let form = safe_form::with_default(draft, action);
+    draft.advise(ADDING_FIELD_WITH_DEFAULT, action, form);
+    let form = safe_form::with_constraint(draft, table, action);
+    draft.advise(ADD_COLUMN_WITH_CONSTRAINT, action, form);
     draft.dismiss(BAN_NEW_WRITE_RESTRICTION, action, UNNAMED);
     draft.dismiss(BAN_ALTER_GENERATED, action, UNNAMED);
     let lasts = draft.is_found_to_last(action);
@@ -107,6 +114,10 @@ pub(super) fn apply_new(scope: &mut Scope<'_>, table: &ObjectName, action: &Synt
     };
     if !may_exist {
         scope.add_column(table, &column.name, has_value(action));
+    }
+    let type_node = action.children().find(|one| is_type(one.kind()));
+    if let Some(type_name) = type_node.as_ref().and_then(object_name) {
+        scope.use_type(&type_name, table);
     }
 }
 
@@ -237,8 +248,8 @@ pub(super) fn judge_change(draft: &mut Draft<'_>, table: &ObjectName, action: &S
                 draft.dismiss(BAN_NEW_WRITE_RESTRICTION, action, because);
                 draft.fits_both = true;
             }
-            let form = safe_form::not_null(table, &column.name);
-            draft.advise(ADDING_NOT_NULL, action, Some(form));
+            let form = safe_form::not_null(draft, table, action);
+            draft.advise(ADDING_NOT_NULL, action, form);
         }
         K::SET_STATISTICS | K::SET_OPTIONS | K::SET_OPTIONS_LIST | K::RESET_OPTIONS => {
             draft.fits_both = true;
@@ -277,21 +288,36 @@ fn judge_type(draft: &mut Draft<'_>, table: &ObjectName, column: &str, change: &
     if from.name != to.name && !from.widens_to(&to) {
         draft.add(CHANGES_TYPE, change);
     }
-    let is_checked = known.is_some_and(|facts| {
-        facts.constraints.iter().any(|one| {
-            one.kind == ConstraintKind::Check && one.columns.iter().any(|name| name == column)
-        })
+    let scope = draft.scope;
+    let full = scope.resolve(table);
+    let below = scope.facts.descendants(&full);
+    let below = below.iter().filter_map(|one| scope.facts.relations.get(one));
+    let tree: Vec<&RelationFacts> = known.into_iter().chain(below).collect();
+    let is_column = |name: &String| name == column;
+    let is_checked = tree.iter().flat_map(|facts| &facts.constraints).any(|one| {
+        one.kind == ConstraintKind::Check && one.columns.iter().any(is_column)
     });
-    let is_computed_from = known.is_some_and(|facts| {
-        let mut computed = facts.indexes.iter().flat_map(|one| &one.computed_from);
-        computed.any(|name| name == column)
-    });
+    let mut indexes = tree.iter().flat_map(|facts| &facts.indexes);
+    let is_computed_from = indexes.any(|one| one.computed_from.iter().any(is_column));
     let has_collation = child(change, SyntaxKind::COLLATE).is_some();
     let is_cast =
         child(change, SyntaxKind::USING_EXPR).is_none_or(|using| casts(&using, column, &to));
     if from.widens_to(&to) && is_cast && !has_collation && !is_checked && !is_computed_from {
         let because = "each value of the old type is one of the new type: no row is rewritten";
         draft.dismiss(CHANGING_COLUMN_TYPE, change, because);
+    }
+    // Postgres makes the foreign keys of the column anew, and checks the rows that reference it.
+    let referencing = scope.facts.referencing_column(&full, column).into_iter();
+    let referencing: Vec<ObjectName> = referencing.cloned().collect();
+    let checks_others = draft.is_found(CHANGING_COLUMN_TYPE, change);
+    for other in &referencing {
+        draft.lock(other, LockMode::AccessExclusive, checks_others);
+    }
+    draft.tie(CHANGING_COLUMN_TYPE, change, &referencing);
+    let keys = tree.iter().flat_map(|facts| &facts.constraints);
+    let keys = keys.filter(|one| one.columns.iter().any(is_column));
+    for other in keys.filter_map(|one| one.references.as_ref()) {
+        draft.lock(other, LockMode::AccessExclusive, false);
     }
 }
 

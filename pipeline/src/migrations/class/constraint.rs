@@ -7,7 +7,7 @@ use super::draft::Draft;
 use super::facts::IndexFacts;
 use super::lock::LockMode;
 use super::rules::{
-    ADDING_FOREIGN_KEY, ADDING_NOT_NULL, BAN_NEW_WRITE_RESTRICTION, CONSTRAINT_MISSING_NOT_VALID,
+    ADDING_FOREIGN_KEY, ADDING_NOT_NULL, ADDING_PRIMARY_KEY, BAN_NEW_WRITE_RESTRICTION, CONSTRAINT_MISSING_NOT_VALID,
     DISALLOWED_UNIQUE, UNKNOWN_STATEMENT,
 };
 use super::safe_form;
@@ -40,17 +40,21 @@ pub(super) fn judge(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNo
             let lasts = draft.is_found_to_last(action);
             if let Some(other) = child_name(&constraint, K::TABLE_NAME_REF) {
                 draft.lock(&other, mode, lasts);
+                // The writers of the other table wait, though this one has no user yet.
+                if draft.scope.is_filled(table) && !draft.scope.is_new(&other) {
+                    draft.tie(ADDING_FOREIGN_KEY, action, std::slice::from_ref(table));
+                }
             }
             draft.dismiss(
                 CONSTRAINT_MISSING_NOT_VALID,
                 action,
                 "adding-foreign-key-constraint says it",
             );
-            let form = safe_form::not_valid(&draft.statement.text, table, action);
+            let form = safe_form::not_valid(draft, table, action);
             draft.advise(ADDING_FOREIGN_KEY, action, form);
         }
         K::CHECK_CONSTRAINT => {
-            let form = safe_form::not_valid(&draft.statement.text, table, action);
+            let form = safe_form::not_valid(draft, table, action);
             draft.advise(CONSTRAINT_MISSING_NOT_VALID, action, form);
         }
         K::NOT_NULL_CONSTRAINT => {
@@ -58,8 +62,8 @@ pub(super) fn judge(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNo
             let is_proved = draft.scope.is_proved_not_null(table, &column);
             if find(&constraint, K::NOT_VALID).is_none() && !is_proved {
                 draft.add(ADDING_NOT_NULL, action);
-                let form = safe_form::not_null(table, &column);
-                draft.advise(ADDING_NOT_NULL, action, Some(form));
+                let form = safe_form::not_valid(draft, table, action);
+                draft.advise(ADDING_NOT_NULL, action, form);
             }
             let because = "adding-not-nullable-field says it";
             draft.dismiss(CONSTRAINT_MISSING_NOT_VALID, action, because);
@@ -67,7 +71,8 @@ pub(super) fn judge(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNo
         K::UNIQUE_CONSTRAINT => {
             let because = "disallowed-unique-constraint says it";
             draft.dismiss(CONSTRAINT_MISSING_NOT_VALID, action, because);
-            draft.advise(DISALLOWED_UNIQUE, action, safe_form::unique(table, action));
+            let form = safe_form::unique(draft, table, action);
+            draft.advise(DISALLOWED_UNIQUE, action, form);
             if known_index(draft, table, action).is_some() {
                 draft.dismiss(BAN_NEW_WRITE_RESTRICTION, action, HAS_INDEX);
             }
@@ -75,6 +80,8 @@ pub(super) fn judge(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNo
         K::PRIMARY_KEY_CONSTRAINT => {
             let because = "adding-serial-primary-key-field says it";
             draft.dismiss(CONSTRAINT_MISSING_NOT_VALID, action, because);
+            let form = safe_form::primary_key(draft, table, action);
+            draft.advise(ADDING_PRIMARY_KEY, action, form);
             judge_primary_key(draft, table, action);
         }
         _ => {}
@@ -142,14 +149,16 @@ fn judge_primary_key(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxN
     }
 }
 
-/// Returns the valid unique index that the constraint uses.
+/// Returns the valid unique index that the constraint uses, of before or of the run.
 fn known_index<'a>(
     draft: &Draft<'a>,
     table: &ObjectName,
     action: &SyntaxNode,
 ) -> Option<&'a IndexFacts> {
     let name = name_under(action, SyntaxKind::INDEX_REF)?;
-    let mut indexes = draft.scope.relation(table)?.indexes.iter();
+    let of_run = draft.scope.indexes_of_run(table);
+    let known = draft.scope.relation(table);
+    let mut indexes = known.into_iter().flat_map(|one| &one.indexes).chain(of_run);
     indexes.find(|one| one.name == name.name && one.is_unique && one.is_valid)
 }
 

@@ -3,6 +3,8 @@
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::draft::Draft;
+use super::facts::IndexFacts;
+use super::hidden;
 use super::lock::LockMode;
 use super::query;
 use super::rules::{
@@ -11,7 +13,7 @@ use super::rules::{
 };
 use super::safe_form;
 use super::scope::Scope;
-use super::syntax::{child, child_name, find, has_token, name_under, names_under};
+use super::syntax::{child, child_name, find, has_token, holds, name_under, names_under};
 use crate::migrations::statement::ObjectName;
 
 pub(super) fn is_creation(kind: SyntaxKind) -> bool {
@@ -92,14 +94,29 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
         | K::CREATE_ACCESS_METHOD => {}
         _ => draft.add(UNKNOWN_STATEMENT, node),
     }
-    if created(node).is_some_and(|name| draft.scope.was_dropped(&name)) {
-        draft.add(RECREATE, node);
+    if let Some(name) = created(node) {
+        let scope = draft.scope;
+        let is_again = match node.kind() {
+            K::CREATE_FUNCTION | K::CREATE_PROCEDURE => scope.was_routine_dropped(&name.name),
+            _ => scope.was_dropped(&name),
+        };
+        if is_again {
+            draft.add(RECREATE, node);
+        }
+        if !is_temporary(node) && node.kind() != K::CREATE_INDEX {
+            hidden::judge(draft, node, &name);
+        }
     }
 }
 
 /// Records the new object.
 pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
     use SyntaxKind as K;
+    if node.kind() == K::CREATE_SCHEMA
+        && let Some(schema) = name_under(node, K::NAMED_SCHEMA)
+    {
+        return scope.create_schema(&schema.name);
+    }
     let Some(mut name) = created(node) else {
         return;
     };
@@ -111,12 +128,26 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
         // An index is in the schema of its table.
         K::CREATE_INDEX => {
             let table = child_name(node, K::TABLE_RELATION_NAME);
+            if let Some(table) = &table {
+                let items = node.descendants().filter(|one| one.kind() == K::PARTITION_ITEM);
+                let columns = items.filter_map(|item| child_name(&item, K::NAME_REF));
+                let index = IndexFacts {
+                    name: name.name.clone(),
+                    is_unique: has_token(node, K::UNIQUE_KW),
+                    is_valid: true,
+                    columns: columns.map(|column| column.name).collect(),
+                    computed_from: Vec::new(),
+                };
+                scope.create_index(table, index);
+            }
             name.schema = table.and_then(|table| scope.resolve(&table).schema);
         }
         _ => {}
     }
     if matches!(node.kind(), K::CREATE_TABLE_AS | K::SELECT_INTO) {
-        scope.fill(&scope.creation_name(&name));
+        if query::reads_many_rows(scope, node) {
+            scope.fill(&scope.creation_name(&name));
+        }
     }
     if is_temporary(node) {
         return scope.create_temporary(&name);
@@ -252,17 +283,22 @@ fn index(draft: &mut Draft<'_>, node: &SyntaxNode) {
     } else {
         LockMode::Share
     };
-    draft.lock_tree(&table, mode, true);
-    draft.is_long = true;
-    let text = &draft.statement.text;
     let is_partitioned = draft
         .scope
         .relation(&table)
         .is_some_and(|one| one.is_partitioned);
-    let form = match is_partitioned {
-        true => Some(safe_form::partitioned_index(&table)),
-        false => safe_form::concurrent_index(text, node, &table),
-    };
+    if is_partitioned && holds(node, K::ONLY_KW) {
+        draft.lock(&table, mode, false);
+        let because = "ONLY of a partitioned table builds nothing";
+        draft.dismiss(CONCURRENT_INDEX, node, because);
+        if draft.scope.is_of_run(&table) {
+            draft.accept_as_unused();
+        }
+        return;
+    }
+    draft.lock_tree(&table, mode, true);
+    draft.is_long = true;
+    let form = safe_form::concurrent_index(draft, node, &table);
     draft.advise(CONCURRENT_INDEX, node, form);
     draft.relax(&table);
     if draft.scope.is_of_run(&table) {

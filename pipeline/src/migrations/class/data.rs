@@ -8,6 +8,7 @@ use super::one_row::changes_one_row;
 use super::query;
 use super::rules::{BACKFILL, DATA_CHANGE, DELETES_ROWS, UNKNOWN_STATEMENT};
 use super::scope::Scope;
+use super::selection;
 use super::syntax::{child, child_name, columns, find, holds, name_under};
 use crate::migrations::statement::{ObjectName, Statement};
 
@@ -103,7 +104,7 @@ fn judge_part(draft: &mut Draft<'_>, part: &SyntaxNode) -> bool {
             child(part, K::RELATION_NAME)
                 .as_ref()
                 .and_then(|one| name_under(one, K::RELATION_NAME_REF)),
-            child(part, K::WHERE_CLAUSE).is_some(),
+            child(part, K::WHERE_CLAUSE).is_some_and(|clause| !selection::is_constant(&clause)),
         ),
         K::MERGE => (child_name(part, K::TABLE_RELATION_NAME), true),
         _ => return false,
@@ -112,7 +113,10 @@ fn judge_part(draft: &mut Draft<'_>, part: &SyntaxNode) -> bool {
         Some(table) => {
             judge_change(draft, part, &table, is_bounded);
             let deletes = match part.kind() {
-                K::DELETE => !is_bounded,
+                K::DELETE => {
+                    let clause = child(part, K::WHERE_CLAUSE);
+                    !clause.is_some_and(|clause| selection::chooses_rows(&clause))
+                }
                 _ => find(part, K::MERGE_DELETE).is_some(),
             };
             if deletes && !draft.scope.is_new(&table) && !draft.scope.is_of_run(&table) {
@@ -132,6 +136,7 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
     for part in parts_that_run(node) {
         if part.kind() == SyntaxKind::INSERT
             && child(&part, SyntaxKind::VALUES).is_none()
+            && query::reads_many_rows(scope, &part)
             && let Some(table) = child_name(&part, SyntaxKind::RELATION_NAME_REF)
         {
             scope.fill(&table);
@@ -147,7 +152,8 @@ fn judge_change(draft: &mut Draft<'_>, part: &SyntaxNode, table: &ObjectName, is
         K::UPDATE | K::INSERT => sets_key(scope, table, part),
         _ => true,
     };
-    let is_small = scope.is_new(table) || scope.changes_few_rows(table, changes_keys);
+    let is_unused = scope.is_new(table) || scope.is_of_run(table);
+    let is_small = is_unused || scope.changes_few_rows(table, changes_keys);
     if !draft.scope.is_new(table) {
         draft.add(if is_bounded { DATA_CHANGE } else { BACKFILL }, part);
     }

@@ -8,6 +8,7 @@ use super::lock::{LockMode, TableLock};
 use super::rules::{
     BAN_NEW_WRITE_RESTRICTION, BAN_SET_DEFAULT, CREATE_RULE, CREATE_TRIGGER, Rule, find_rule,
 };
+use super::safe_form::SafeForm;
 use super::scope::Scope;
 use super::squawk::Violation;
 use crate::migrations::statement::{ObjectName, Statement};
@@ -44,7 +45,9 @@ const UNUSED: [&str; 6] = [
 pub(super) struct Found {
     pub(super) rule: &'static Rule,
     pub(super) range: Range<usize>,
-    pub(super) safe_form: Option<String>,
+    pub(super) safe_form: Option<SafeForm>,
+    /// The other tables whose rows the statement goes through, while users of a table wait.
+    pub(super) rows_of: Vec<ObjectName>,
 }
 
 impl<'a> Draft<'a> {
@@ -57,6 +60,7 @@ impl<'a> Draft<'a> {
             rule,
             range,
             safe_form: None,
+            rows_of: Vec::new(),
         });
         Self {
             statement,
@@ -84,18 +88,34 @@ impl<'a> Draft<'a> {
                 rule,
                 range,
                 safe_form: None,
+                rows_of: Vec::new(),
             });
         }
     }
 
     /// Gives the findings of a rule a safe form in the statement's own names.
-    pub(super) fn advise(&mut self, name: &str, node: &SyntaxNode, safe_form: Option<String>) {
+    pub(super) fn advise(
+        &mut self,
+        name: &str,
+        node: &SyntaxNode,
+        safe_form: Option<impl Into<SafeForm>>,
+    ) {
         let range = range_of(node);
         let of_rule = |one: &&mut Found| one.rule.name == name && range.contains(&one.range.start);
         if let Some(safe_form) = safe_form
             && let Some(found) = self.found.iter_mut().find(of_rule)
         {
-            found.safe_form = Some(safe_form);
+            found.safe_form = Some(safe_form.into());
+        }
+    }
+
+    /// Ties the findings of a rule to other tables: they hold as long as one of these is not small,
+    /// whatever the altered table is.
+    pub(super) fn tie(&mut self, name: &str, node: &SyntaxNode, rows_of: &[ObjectName]) {
+        let range = range_of(node);
+        let of_rule = |one: &&mut Found| one.rule.name == name && range.contains(&one.range.start);
+        for found in self.found.iter_mut().filter(of_rule) {
+            found.rows_of.extend_from_slice(rows_of);
         }
     }
 
@@ -112,27 +132,21 @@ impl<'a> Draft<'a> {
         self.dismiss_where(because, |_| true);
     }
 
-    /// Removes all findings, since no code that runs now uses what the file creates.
+    /// Removes the findings, since no code that runs now uses what the file creates, but for those
+    /// that are tied to other tables.
     pub(super) fn accept_as_new(&mut self) {
-        self.dismiss_all("the same file creates it");
+        let scope = self.scope;
+        self.dismiss_where("the same file creates it", |found| {
+            UNUSED.contains(&found.rule.name) || found.is_about_small_tables(scope)
+        });
+        if !self.found.is_empty() {
+            return;
+        }
         self.fits_both = true;
         self.is_long = false;
         for (_, fits_both) in &mut self.actions {
             *fits_both = true;
         }
-    }
-
-    /// Removes the findings outside of the places, as [`accept_as_new`](Self::accept_as_new) does:
-    /// those in them are about other tables.
-    pub(super) fn accept_as_new_but(&mut self, about_others: &[Range<usize>]) {
-        if about_others.is_empty() {
-            return self.accept_as_new();
-        }
-        self.dismiss_where("the same file creates it", |found| {
-            let mut others = about_others.iter();
-            UNUSED.contains(&found.rule.name)
-                || !others.any(|range| range.contains(&found.range.start))
-        });
     }
 
     /// Removes the findings about what writers of the table, which do not exist yet, would meet.
@@ -142,16 +156,36 @@ impl<'a> Draft<'a> {
         });
     }
 
-    /// Removes the findings about a lock that lasts if the table is small.
+    /// Removes the findings about a lock that lasts if the table is small, but for those that are
+    /// tied to other tables.
     pub(super) fn relax(&mut self, table: &ObjectName) {
-        if self.scope.size(table).is_small() {
-            let because = format!("{} is small", self.scope.resolve(table));
-            self.dismiss_where(&because, |found| found.rule.is_about_duration);
+        let scope = self.scope;
+        let because = match scope.is_of_run(table) {
+            true => "an earlier file of the run creates it".to_owned(),
+            false => format!("{} is small", scope.resolve(table)),
+        };
+        if scope.is_of_run(table) || scope.size(table).is_small() {
+            self.dismiss_where(&because, |found| {
+                found.rule.is_about_duration && found.is_about_small_tables(scope)
+            });
+            if self.found.iter().any(|found| found.rule.is_about_duration) {
+                return;
+            }
             for lock in &mut self.locks {
                 lock.is_long = false;
             }
             self.is_long = false;
         }
+    }
+
+    /// Removes the findings about a lock that lasts if all tables that they are tied to are small.
+    /// Returns whether one is left.
+    pub(super) fn relax_tied(&mut self, because: &str) -> bool {
+        let scope = self.scope;
+        self.dismiss_where(because, |found| {
+            found.rule.is_about_duration && found.is_about_small_tables(scope)
+        });
+        self.found.iter().any(|found| found.rule.is_about_duration)
     }
 
     /// Removes the findings about a lock that lasts in a part of the statement, whose tables are
@@ -180,6 +214,13 @@ impl<'a> Draft<'a> {
         let range = range_of(node);
         let mut of_rule = self.found.iter().filter(|one| one.rule.name == name);
         of_rule.any(|one| range.contains(&one.range.start))
+    }
+
+    /// Returns whether any finding is in the node.
+    pub(super) fn is_found_any(&self, node: &SyntaxNode) -> bool {
+        let range = range_of(node);
+        let mut found = self.found.iter();
+        found.any(|one| range.contains(&one.range.start))
     }
 
     /// Returns whether a finding about a lock that lasts is in the node.
@@ -217,6 +258,13 @@ impl<'a> Draft<'a> {
                 is_long,
             }),
         }
+    }
+}
+
+impl Found {
+    /// Returns whether the statement goes through the rows of no other table but small ones.
+    fn is_about_small_tables(&self, scope: &Scope<'_>) -> bool {
+        self.rows_of.iter().all(|table| scope.size(table).is_small())
     }
 }
 

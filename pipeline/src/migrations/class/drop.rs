@@ -5,6 +5,7 @@ use squawk_syntax::{SyntaxKind, SyntaxNode};
 use super::draft::Draft;
 use super::lock::LockMode;
 use super::rules::{DROP_OBJECT, DROP_OWNED, SHARED_OBJECT};
+use super::safe_form;
 use super::scope::Scope;
 use super::syntax::{holds, name_under, names_under};
 use crate::migrations::statement::ObjectName;
@@ -74,8 +75,9 @@ fn is_routine(kind: SyntaxKind) -> bool {
 pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
     for name in dropped(node) {
         // Of a function there may be others, for which the name stays.
-        if !is_routine(node.kind()) {
-            scope.drop(&name);
+        match is_routine(node.kind()) {
+            true => scope.drop_routine(&name),
+            false => scope.drop(&name),
         }
     }
 }
@@ -154,6 +156,8 @@ fn index(draft: &mut Draft<'_>, node: &SyntaxNode, names: &[ObjectName]) {
             .find(|one| one.name == name.name);
         is_needed |= known.is_none_or(|one| one.is_valid);
     }
+    let form = safe_form::drop_index(draft, node);
+    draft.advise("require-concurrent-index-deletion", node, form);
     if !is_needed {
         draft.dismiss_all("no query uses an index that is invalid or missing");
     }

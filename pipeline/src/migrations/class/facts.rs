@@ -19,10 +19,16 @@ pub struct TargetFacts {
     pub search_path: Vec<String>,
     /// The tables, views and sequences.
     pub relations: BTreeMap<ObjectName, RelationFacts>,
+    /// The schemas of the session's search path, also those that do not exist.
+    pub listed_schemas: Vec<String>,
     /// The functions and procedures, without those of extensions.
     pub routines: BTreeSet<ObjectName>,
-    /// The domains with constraints, of their own or of the domain that they are made of.
-    pub domains_with_constraints: BTreeSet<ObjectName>,
+    /// The functions of Postgres and of extensions.
+    pub provided_routines: BTreeSet<ObjectName>,
+    /// The types that are neither a table's nor an array's.
+    pub types: BTreeSet<ObjectName>,
+    /// The domains.
+    pub domains: BTreeMap<ObjectName, DomainFacts>,
     /// The name of the session's role, which is `"$user"` in a search path.
     pub role: String,
 }
@@ -53,6 +59,15 @@ pub struct RelationFacts {
     pub source_bytes: Option<u64>,
 }
 
+/// A domain.
+#[derive(Clone, Debug, Default)]
+pub struct DomainFacts {
+    /// It has constraints, of its own or of the domain that it is made of.
+    pub has_constraints: bool,
+    /// The tables with a column of it, or of a domain that is made of it.
+    pub tables: Vec<ObjectName>,
+}
+
 /// A column of a table.
 #[derive(Clone, Debug, Default)]
 pub struct ColumnFacts {
@@ -79,6 +94,8 @@ pub struct ConstraintFacts {
     pub definition: String,
     /// The table that a foreign key references.
     pub references: Option<ObjectName>,
+    /// The columns of that table.
+    pub referenced_columns: Vec<String>,
 }
 
 /// The kinds of constraints.
@@ -170,6 +187,19 @@ impl TargetFacts {
             }
         }
         found
+    }
+
+    /// Returns the tables with a foreign key to a column of the table, itself excepted.
+    pub(crate) fn referencing_column(&self, table: &ObjectName, column: &str) -> Vec<&ObjectName> {
+        let tables = self.relations.iter().filter(|(name, facts)| {
+            let mut constraints = facts.constraints.iter();
+            *name != table
+                && constraints.any(|one| {
+                    one.references.as_ref() == Some(table)
+                        && one.referenced_columns.iter().any(|name| name == column)
+                })
+        });
+        tables.map(|(name, _)| name).collect()
     }
 
     /// Returns the tables with a foreign key to the table, itself excepted.

@@ -48,6 +48,11 @@ pub enum Refusal {
 }
 
 impl FileJudgement {
+    /// Returns whether each statement goes into a before file as well as into an after file.
+    pub fn fits_both(&self) -> bool {
+        self.statements.iter().all(|one| one.fits_both)
+    }
+
     /// Returns the objects that the file uses; `None` where it may use others, too.
     pub fn objects(&self) -> Option<BTreeSet<&ObjectName>> {
         let each = self.statements.iter().map(|one| one.objects.as_ref());
@@ -189,6 +194,7 @@ fn add_long_work(judgement: &mut Judgement, scope: &Scope<'_>) {
             rule,
             line: judgement.line,
             safe_form: rule.safe_form.to_owned(),
+            safe_files: Vec::new(),
             is_overridden,
         },
     );

@@ -2,14 +2,16 @@
 
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
+use super::domain;
 use super::draft::Draft;
 use super::facts::SMALL_TABLE_BYTES;
 use super::lock::LockMode;
 use super::query;
 use super::rules::{
-    BAN_ALTER_DOMAIN, CONCURRENT_REINDEX, LOCK_TABLE, REFRESH_VIEW, REWRITE_TABLE, RUNNER_SETTING,
-    SHARED_OBJECT, TRUNCATE, UNKNOWN_STATEMENT,
+    CONCURRENT_REINDEX, LOCK_TABLE, REFRESH_VIEW, REWRITE_TABLE, RUNNER_SETTING, SHARED_OBJECT,
+    TRUNCATE, UNKNOWN_STATEMENT,
 };
+use super::safe_form;
 use super::scope::Scope;
 use super::syntax::{child, find, has_token, holds, name_under, names_under};
 use crate::migrations::statement::ObjectName;
@@ -101,12 +103,8 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
             let is_harmless = holds(node, K::OWNED_KW);
             alter(draft, node, K::SEQUENCE_REF, is_harmless);
         }
-        K::ALTER_DOMAIN => {
-            if find(node, K::NOT_VALID).is_some() {
-                draft.dismiss(BAN_ALTER_DOMAIN, node, "NOT VALID looks at no row");
-            }
-            alter(draft, node, K::DOMAIN_REF, false);
-        }
+        K::ALTER_DOMAIN => domain::judge(draft, node),
+        K::ALTER_INDEX => alter_index(draft, node),
         K::ALTER_VIEW | K::ALTER_MATERIALIZED_VIEW => {
             if let Some(view) = name_under(node, K::VIEW_REF) {
                 draft.lock(&view, LockMode::AccessExclusive, false);
@@ -216,6 +214,8 @@ fn reindex(draft: &mut Draft<'_>, node: &SyntaxNode) {
     let concurrently = draft.statement.needs_no_transaction() == Some("REINDEX CONCURRENTLY");
     if !concurrently {
         draft.add(CONCURRENT_REINDEX, node);
+        let form = safe_form::concurrent_reindex(draft, node);
+        draft.advise(CONCURRENT_REINDEX, node, form);
     }
     let mode = if concurrently {
         LockMode::ShareUpdateExclusive
@@ -246,6 +246,8 @@ fn refresh(draft: &mut Draft<'_>, node: &SyntaxNode) {
     };
     if !concurrently {
         draft.add(REFRESH_VIEW, node);
+        let form = safe_form::refresh(draft, node);
+        draft.advise(REFRESH_VIEW, node, form);
     }
     if let Some(view) = name_under(node, K::VIEW_REF) {
         draft.lock(&view, mode, !concurrently);
@@ -303,6 +305,19 @@ fn truncate(draft: &mut Draft<'_>, node: &SyntaxNode) {
         draft.dismiss_all("the same file creates the tables");
     } else {
         draft.add(TRUNCATE, node);
+    }
+}
+
+/// `ATTACH PARTITION` and options look at no row; the rest is squawk's, or unknown.
+fn alter_index(draft: &mut Draft<'_>, node: &SyntaxNode) {
+    use SyntaxKind as K;
+    let kinds = [K::ATTACH_INDEX_PARTITION, K::SET_OPTIONS, K::RESET_OPTIONS, K::ALTER_SET_STATISTICS];
+    let is_harmless = kinds.iter().any(|kind| child(node, *kind).is_some());
+    let names = names_under(node, &[K::INDEX_REF]);
+    if !names.is_empty() && names.iter().all(|name| draft.scope.is_new(name)) {
+        draft.dismiss_all("the same file creates it");
+    } else if draft.found.is_empty() && !is_harmless {
+        draft.add(UNKNOWN_STATEMENT, node);
     }
 }
 

@@ -23,6 +23,11 @@ impl Proofs {
             .insert((table, name.to_owned()), column.to_owned());
     }
 
+    /// Returns whether the run added a `CHECK` of that name, which says that a column is not NULL.
+    pub(super) fn has_check(&self, table: &ObjectName, name: &str) -> bool {
+        self.checks.contains_key(&(table.clone(), name.to_owned()))
+    }
+
     /// Records that a constraint was validated.
     pub(super) fn validate(&mut self, facts: &TargetFacts, table: ObjectName, name: &str) {
         if let Some(column) = self.checks.get(&(table.clone(), name.to_owned())) {

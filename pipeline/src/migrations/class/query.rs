@@ -95,6 +95,13 @@ pub(super) fn relations(node: &SyntaxNode) -> Vec<ObjectName> {
     names.filter(|name| !own.contains(name)).collect()
 }
 
+/// Returns whether the rows of a query may be many: it reads a table that is not small, or counts.
+pub(super) fn reads_many_rows(scope: &Scope<'_>, node: &SyntaxNode) -> bool {
+    let mut tables = relations(node).into_iter();
+    tables.any(|table| !scope.size(&table).is_small())
+        || called(node).iter().any(|name| name == "generate_series")
+}
+
 /// Records the locks of a reader.
 pub(super) fn lock_relations(draft: &mut Draft<'_>, node: &SyntaxNode) {
     for name in relations(node) {

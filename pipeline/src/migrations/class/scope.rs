@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::facts::{RelationFacts, SMALL_TABLE_BYTES, TargetFacts};
+use super::facts::{IndexFacts, RelationFacts, SMALL_TABLE_BYTES, TargetFacts};
 use super::proofs::Proofs;
 use super::rules::Rule;
 use crate::migrations::statement::ObjectName;
@@ -27,6 +27,12 @@ pub(super) struct Scope<'a> {
     created_routines: BTreeSet<ObjectName>,
     /// The domains that the run created, or gave a constraint.
     domains: BTreeSet<ObjectName>,
+    /// The indexes that the run created, with their tables.
+    indexes: Vec<(ObjectName, IndexFacts)>,
+    /// The names of functions that the run dropped.
+    dropped_routines: BTreeSet<String>,
+    /// The types of columns that the run adds, with their tables.
+    domain_columns: Vec<(ObjectName, ObjectName)>,
     dropped: BTreeSet<ObjectName>,
     /// The objects that earlier files of the run created: no user yet, and few rows.
     created_before: BTreeSet<ObjectName>,
@@ -67,6 +73,9 @@ impl<'a> Scope<'a> {
             created: BTreeSet::new(),
             created_routines: BTreeSet::new(),
             domains: BTreeSet::new(),
+            indexes: Vec::new(),
+            dropped_routines: BTreeSet::new(),
+            domain_columns: Vec::new(),
             dropped: BTreeSet::new(),
             created_before: BTreeSet::new(),
             gone: BTreeSet::new(),
@@ -216,6 +225,44 @@ impl<'a> Scope<'a> {
         routines.any(|routine| routine.name == name)
     }
 
+    /// Returns whether the run dropped a function of that name.
+    pub(super) fn was_routine_dropped(&self, name: &str) -> bool {
+        self.dropped_routines.contains(name)
+    }
+
+    /// Records that a function is gone. There may be others of its name.
+    pub(super) fn drop_routine(&mut self, name: &ObjectName) {
+        self.dropped_routines.insert(name.name.clone());
+    }
+
+    /// Returns the indexes of a table that the run created.
+    pub(super) fn indexes_of_run(&self, table: &ObjectName) -> impl Iterator<Item = &IndexFacts> {
+        let table = self.resolve(table);
+        let of_table = self.indexes.iter().filter(move |(of, _)| *of == table);
+        of_table.map(|(_, index)| index)
+    }
+
+    /// Records an index.
+    pub(super) fn create_index(&mut self, table: &ObjectName, index: IndexFacts) {
+        let table = self.resolve(table);
+        self.indexes.push((table, index));
+    }
+
+    /// Returns whether the table has a constraint of that name.
+    pub(super) fn has_constraint_named(&self, table: &ObjectName, name: &str) -> bool {
+        let facts = self.relation(table);
+        facts.is_some_and(|facts| facts.constraint(name).is_some())
+    }
+
+    /// Records a schema, which comes into the search path if that lists it.
+    pub(super) fn create_schema(&mut self, name: &str) {
+        let listed = &self.facts.listed_schemas;
+        let is_in_path = |schema: &String| self.search_path.contains(schema) || schema == name;
+        if self.search_path == self.facts.search_path && listed.iter().any(|one| one == name) {
+            self.search_path = listed.iter().filter(|one| is_in_path(one)).cloned().collect();
+        }
+    }
+
     /// Returns whether the same file dropped an object of that name before.
     pub(super) fn was_dropped(&self, name: &ObjectName) -> bool {
         self.dropped.contains(&self.full(name)) || self.dropped.contains(&self.creation_name(name))
@@ -238,6 +285,9 @@ impl<'a> Scope<'a> {
 
     pub(super) fn size(&self, name: &ObjectName) -> Size {
         let full = self.resolve(name);
+        if self.is_filled(name) {
+            return Size::Unknown;
+        }
         if self.is_new(name) || self.is_of_run(name) {
             return Size::Bytes(0);
         }
@@ -276,17 +326,44 @@ impl<'a> Scope<'a> {
 
     /// Returns whether a type is a domain that checks its values, or may be one.
     pub(super) fn is_domain_with_constraints(&self, name: &ObjectName) -> bool {
-        let known = self.facts.domains_with_constraints.iter();
-        known.chain(&self.domains).any(|domain| {
-            domain.name == name.name
-                && match &name.schema {
-                    Some(_) => domain.schema == name.schema,
-                    None => self
-                        .search_path
-                        .iter()
-                        .any(|one| domain.schema.as_ref() == Some(one)),
-                }
-        })
+        let known = self.facts.domains.iter();
+        let known = known.filter(|(_, facts)| facts.has_constraints);
+        let mut domains = known.map(|(domain, _)| domain).chain(&self.domains);
+        domains.any(|domain| self.may_mean(name, domain))
+    }
+
+    /// Returns whether a name, with a schema or without, may mean an object.
+    fn may_mean(&self, name: &ObjectName, object: &ObjectName) -> bool {
+        object.name == name.name
+            && match &name.schema {
+                Some(_) => object.schema == name.schema,
+                None => self.search_path.iter().any(|one| object.schema.as_ref() == Some(one)),
+            }
+    }
+
+    /// Returns the tables with a column of the domain; `None` where they are not known.
+    pub(super) fn tables_of_domain(&self, name: &ObjectName) -> Option<Vec<ObjectName>> {
+        let known = self.facts.domains.iter();
+        let mut known = known.filter(|(domain, _)| self.may_mean(name, domain));
+        let of_run = self.domain_columns.iter();
+        let of_run = of_run.filter(|(domain, _)| self.may_mean(name, domain));
+        let of_run: Vec<ObjectName> = of_run.map(|(_, table)| table.clone()).collect();
+        let facts = known.next().map(|(_, facts)| facts.tables.clone());
+        let is_of_run = self.domains.iter().any(|domain| self.may_mean(name, domain));
+        match facts {
+            Some(mut tables) => {
+                tables.extend(of_run);
+                Some(tables)
+            }
+            None => (self.facts.is_known() && is_of_run).then_some(of_run),
+        }
+    }
+
+    /// Records that a table has a column of a type.
+    pub(super) fn use_type(&mut self, type_name: &ObjectName, table: &ObjectName) {
+        let table = self.resolve(table);
+        let type_name = self.creation_name(type_name);
+        self.domain_columns.push((type_name, table));
     }
 
     /// Records a domain that the run created, or gave a constraint.

@@ -9,6 +9,7 @@ use super::draft::{Draft, Found};
 use super::facts::TargetFacts;
 use super::lock::{LockMode, TableLock};
 use super::rules::{Rule, SYNTAX_ERROR, TRANSACTION_CONTROL, UNKNOWN_TABLE};
+use super::safe_form::SafeForm;
 use super::scope::Scope;
 use super::{Class, alter_table, create, data, drop, objects, other, squawk};
 use crate::migrations::statement::{ObjectName, Statement};
@@ -48,6 +49,8 @@ pub struct Finding {
     pub line: usize,
     /// The safe form, in the statement's own names where that is possible.
     pub safe_form: String,
+    /// The statements of the files that the safe form consists of; none where it has only words.
+    pub safe_files: Vec<Vec<String>>,
     /// A person has overridden the rule for the file, so that it does not count for the class.
     pub is_overridden: bool,
 }
@@ -160,8 +163,9 @@ fn finish(draft: Draft<'_>) -> Judgement {
         line: line(one.range.start),
         safe_form: one
             .safe_form
-            .clone()
-            .unwrap_or_else(|| one.rule.safe_form.to_owned()),
+            .as_ref()
+            .map_or_else(|| one.rule.safe_form.to_owned(), ToString::to_string),
+        safe_files: one.safe_form.as_ref().map(SafeForm::files).unwrap_or_default(),
         is_overridden: is_overridden(one),
     };
     let dismissal = |(rule, range, because): &(&'static Rule, Range<usize>, String)| Dismissal {

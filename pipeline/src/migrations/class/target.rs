@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use stagelink::tokio_postgres::{Client, Error, Row};
 
 use super::facts::{
-    ColumnFacts, ConstraintFacts, ConstraintKind, IndexFacts, RelationFacts, TargetFacts,
+    ColumnFacts, ConstraintFacts, ConstraintKind, DomainFacts, IndexFacts, RelationFacts,
+    TargetFacts,
 };
-use crate::migrations::statement::ObjectName;
+use crate::migrations::statement::{ObjectName, fold_name};
 
 impl TargetFacts {
     /// Asks a database. Nothing is changed; each query takes the weakest lock.
@@ -26,6 +27,7 @@ impl TargetFacts {
             facts.server_major = u32::try_from(row.get::<_, i32>("version") / 10_000).ok();
             facts.search_path = row.get("search_path");
             facts.role = row.get("role");
+            facts.listed_schemas = listed_schemas(row.get("setting"), &facts.role);
         }
         for row in client.query_typed(RELATIONS, &[]).await? {
             let relation = RelationFacts {
@@ -74,6 +76,7 @@ impl TargetFacts {
                     is_validated: row.get("is_validated"),
                     definition: row.get("definition"),
                     references,
+                    referenced_columns: row.get("other_columns"),
                 });
             },
         );
@@ -100,11 +103,39 @@ impl TargetFacts {
             },
         );
         let routines = client.query_typed(ROUTINES, &[]).await?;
-        facts.routines = routines.iter().map(name_in).collect();
-        let domains = client.query_typed(DOMAINS, &[]).await?;
-        facts.domains_with_constraints = domains.iter().map(name_in).collect();
+        for row in &routines {
+            let set = match row.get("is_own") {
+                true => &mut facts.routines,
+                false => &mut facts.provided_routines,
+            };
+            set.insert(name_in(row));
+        }
+        let types = client.query_typed(TYPES, &[]).await?;
+        facts.types = types.iter().map(name_in).collect();
+        for row in client.query_typed(DOMAINS, &[]).await? {
+            let domain = facts.domains.entry(name_in(&row)).or_insert(DomainFacts {
+                has_constraints: row.get("has_constraints"),
+                tables: Vec::new(),
+            });
+            if let Some(table) = row.get::<_, Option<String>>("table") {
+                let schema: String = row.get("table_schema");
+                domain.tables.push(ObjectName::in_schema(schema, table));
+            }
+        }
         Ok(facts)
     }
+}
+
+/// Returns the schemas that a setting of `search_path` lists.
+fn listed_schemas(setting: &str, role: &str) -> Vec<String> {
+    let names = setting.split(',').map(|name| fold_name(name.trim()));
+    let names = names.filter(|name| !name.is_empty());
+    names
+        .map(|name| match &*name {
+            "$user" => role.to_owned(),
+            _ => name,
+        })
+        .collect()
 }
 
 fn name_in(row: &Row) -> ObjectName {
@@ -138,7 +169,8 @@ fn kind(letter: &str) -> ConstraintKind {
 const SESSION: &str = "\
 SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS version,
     pg_catalog.current_schemas(false)::pg_catalog.text[] AS search_path,
-    current_user::pg_catalog.text AS role";
+    current_user::pg_catalog.text AS role,
+    pg_catalog.current_setting('search_path') AS setting";
 
 const RELATIONS: &str = "\
 WITH locked AS MATERIALIZED (
@@ -220,6 +252,10 @@ SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
         FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY AS key (number, position)
         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = key.number
         ORDER BY key.position) AS columns,
+    ARRAY(SELECT a.attname::pg_catalog.text
+        FROM pg_catalog.unnest(k.confkey) WITH ORDINALITY AS key (number, position)
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = key.number
+        ORDER BY key.position) AS other_columns,
     o.relname::pg_catalog.text AS other, m.nspname::pg_catalog.text AS other_schema
 FROM pg_catalog.pg_constraint k
     JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
@@ -258,23 +294,44 @@ FROM pg_catalog.pg_inherits i
     JOIN pg_catalog.pg_namespace m ON m.oid = o.relnamespace
 WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
 
+/// Functions of the database's own, and those of Postgres and of extensions.
 const ROUTINES: &str = "\
-SELECT DISTINCT n.nspname::pg_catalog.text AS schema, p.proname::pg_catalog.text AS name
+SELECT DISTINCT n.nspname::pg_catalog.text AS schema, p.proname::pg_catalog.text AS name,
+    n.nspname <> 'pg_catalog' AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+            AND d.objid = p.oid AND d.deptype = 'e') AS is_own
 FROM pg_catalog.pg_proc p
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-        WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
-            AND d.objid = p.oid AND d.deptype = 'e')";
+WHERE n.nspname = 'pg_catalog' OR (n.nspname <> 'information_schema' AND n.nspname !~ '^pg_')";
 
+/// Types that are neither a table's nor an array's.
+const TYPES: &str = "\
+SELECT n.nspname::pg_catalog.text AS schema, t.typname::pg_catalog.text AS name
+FROM pg_catalog.pg_type t
+    JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+    LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
+WHERE t.typcategory <> 'A' AND (c.oid IS NULL OR c.relkind = 'c')
+    AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
+
+/// Domains, each with the tables that use it, or that use a domain that is made of it.
 const DOMAINS: &str = "\
 WITH RECURSIVE constrained (oid) AS (
     SELECT t.oid FROM pg_catalog.pg_type t WHERE t.typtype = 'd' AND (t.typnotnull
         OR EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid))
     UNION SELECT t.oid FROM pg_catalog.pg_type t JOIN constrained c ON t.typbasetype = c.oid
+        WHERE t.typtype = 'd'),
+made_of (base, oid) AS (
+    SELECT t.oid, t.oid FROM pg_catalog.pg_type t WHERE t.typtype = 'd'
+    UNION SELECT m.base, t.oid FROM pg_catalog.pg_type t JOIN made_of m ON t.typbasetype = m.oid
         WHERE t.typtype = 'd')
-SELECT n.nspname::pg_catalog.text AS schema, t.typname::pg_catalog.text AS name
+SELECT DISTINCT n.nspname::pg_catalog.text AS schema, t.typname::pg_catalog.text AS name,
+    t.oid IN (TABLE constrained) AS has_constraints, s.nspname::pg_catalog.text AS table_schema,
+    c.relname::pg_catalog.text AS table
 FROM pg_catalog.pg_type t
     JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-WHERE t.oid IN (TABLE constrained) AND n.nspname <> 'information_schema'
-    AND n.nspname !~ '^pg_'";
+    JOIN made_of m ON m.base = t.oid
+    LEFT JOIN (pg_catalog.pg_attribute a
+        JOIN pg_catalog.pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'm')
+        JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace)
+        ON a.atttypid = m.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE t.typtype = 'd' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";

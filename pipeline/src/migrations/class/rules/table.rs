@@ -3,11 +3,11 @@
 use super::super::Class;
 use super::{
     ADD_COLUMN_WITH_CONSTRAINT, ADDING_FIELD_WITH_DEFAULT, ADDING_FOREIGN_KEY, ADDING_NOT_NULL,
-    ADDING_REQUIRED_FIELD, ALTERS_OWNER, ATTACH_PARTITION, BACKFILL, BAN_ALTER_DOMAIN,
+    ADDING_PRIMARY_KEY, ADDING_REQUIRED_FIELD, ALTERS_OWNER, ATTACH_PARTITION, BACKFILL, BAN_ALTER_DOMAIN,
     BAN_ALTER_GENERATED, BAN_DROP_CONSTRAINT, BAN_DROP_DEFAULT, BAN_NEW_WRITE_RESTRICTION,
     BAN_REPLACE, BAN_SET_DEFAULT, CHANGES_TYPE, CHANGING_COLUMN_TYPE, CONCURRENT_INDEX,
     CONCURRENT_REINDEX, CONSTRAINT_MISSING_NOT_VALID, CREATE_RULE, CREATE_TRIGGER, DATA_CHANGE,
-    DELETES_ROWS, DISALLOWED_UNIQUE, DOMAIN_COLUMN, DROP_OBJECT, DROP_OWNED, INHERIT, LOCK_TABLE,
+    DELETES_ROWS, DETACH_PARTITION, DISALLOWED_UNIQUE, DOMAIN_COLUMN, DROP_OBJECT, DROP_OWNED, HIDES_OBJECT, INHERIT, LOCK_TABLE,
     LONG_WORK_UNDER_LOCK, RECREATE, REFRESH_VIEW, REWRITE_TABLE, RUNNER_SETTING, RUNS_CODE, Rule,
     RuleSource, SERIAL_COLUMN, SEVERAL_TABLES, SHARED_OBJECT, SYNTAX_ERROR, TRANSACTION_CONTROL,
     TRUNCATE, UNKNOWN_STATEMENT, UNKNOWN_TABLE,
@@ -89,7 +89,7 @@ pub const RULES: &[Rule] = &[
         "CREATE UNIQUE INDEX CONCURRENTLY, alone in its file; then ADD CONSTRAINT … UNIQUE USING INDEX",
     )),
     lasts(squawk(
-        "adding-serial-primary-key-field",
+        ADDING_PRIMARY_KEY,
         Class::Stop,
         "readers and writers wait while the index is built",
         "CREATE UNIQUE INDEX CONCURRENTLY, alone in its file; make its columns NOT NULL; then ADD \
@@ -153,6 +153,12 @@ pub const RULES: &[Rule] = &[
         "first ADD CONSTRAINT … CHECK that implies the bounds, NOT VALID, and VALIDATE CONSTRAINT",
     ),
     lasts(own(
+        DETACH_PARTITION,
+        Class::Stop,
+        "writers of the tables that reference the partitioned table wait while their rows are checked",
+        "DETACH PARTITION … in a maintenance window; or first DROP CONSTRAINT of the foreign keys",
+    )),
+    lasts(own(
         REFRESH_VIEW,
         Class::Stop,
         "readers of the view wait while its query runs",
@@ -167,8 +173,9 @@ pub const RULES: &[Rule] = &[
     lasts(squawk(
         BAN_ALTER_DOMAIN,
         Class::Stop,
-        "all tables with the domain are locked while their rows are checked",
-        "ADD CONSTRAINT … NOT VALID, and VALIDATE CONSTRAINT in a later file",
+        "writers of all tables with the domain wait while their rows are checked",
+        "ADD CONSTRAINT … NOT VALID, which is left so: VALIDATE CONSTRAINT keeps the same writers \
+         waiting; for old rows a CHECK of each table",
     )),
     own(
         SEVERAL_TABLES,
@@ -302,6 +309,12 @@ pub const RULES: &[Rule] = &[
         Class::After,
         "the code that runs now no longer finds the rows by the parent",
         "the statement in an after file",
+    ),
+    own(
+        HIDES_OBJECT,
+        Class::After,
+        "the code that runs now may get the new object by a name that means another one",
+        "another name; or the statement in an after file",
     ),
     own(
         INHERIT,
