@@ -8,7 +8,42 @@ use crate::evidence::{foretold, look, look_before, of_ddl};
 use crate::shop::{ROWS, Shop};
 
 /// The statements, a query that breaks, and the oldest major version that knows them.
-const CASES: [(&str, &str, u32); 40] = [
+const CASES: [(&str, &str, u32); 47] = [
+    (
+        "CREATE TABLE ahead.tiny (name text)",
+        "SELECT count(*) FROM tiny",
+        15,
+    ),
+    (
+        "CREATE FUNCTION one(a int DEFAULT 2) RETURNS int LANGUAGE sql AS 'SELECT a'",
+        "SELECT one()",
+        15,
+    ),
+    (
+        "CREATE FUNCTION twice(a int) RETURNS int LANGUAGE sql AS 'SELECT 3'",
+        "SELECT twice(1)",
+        15,
+    ),
+    (
+        "CREATE FUNCTION lower(a varchar) RETURNS text LANGUAGE sql AS 'SELECT NULL::text'",
+        "SELECT lower(v) FROM big WHERE id = 1",
+        15,
+    ),
+    (
+        "DELETE FROM tiny WHERE true",
+        "SELECT count(*) FROM tiny",
+        15,
+    ),
+    (
+        "DELETE FROM tiny WHERE name IS NOT NULL",
+        "SELECT count(*) FROM tiny",
+        15,
+    ),
+    (
+        "ALTER DOMAIN narrow ADD CONSTRAINT ten CHECK (VALUE < 10)",
+        "SELECT 11::narrow",
+        15,
+    ),
     (
         "ALTER TABLE big DROP COLUMN n",
         "SELECT n FROM big WHERE id = 1",

@@ -6,7 +6,27 @@ use crate::evidence::{foretold, look, look_before, of_ddl};
 use crate::shop::{CODE_OF_BEFORE, ROWS, Shop};
 
 /// The statements, with the oldest major version that knows them.
-const CASES: [(&str, u32); 55] = [
+const CASES: [(&str, u32); 65] = [
+    // The foreign keys of the column are made anew, and no row is read.
+    ("ALTER TABLE coins ALTER COLUMN code TYPE varchar(200)", 15),
+    ("ALTER TABLE spent ALTER COLUMN code TYPE text", 15),
+    ("ALTER DOMAIN narrow VALIDATE CONSTRAINT above", 15),
+    ("ALTER DOMAIN wide DROP NOT NULL", 15),
+    ("ALTER DOMAIN wide DROP CONSTRAINT above", 15),
+    (
+        "ALTER TABLE spent ALTER CONSTRAINT spent_coin_fkey NOT ENFORCED",
+        18,
+    ),
+    ("CREATE INDEX shelves_note ON ONLY shelves (note)", 15),
+    (
+        "ALTER INDEX shelves_kind ATTACH PARTITION shelves_1_kind",
+        15,
+    ),
+    (
+        "CREATE FUNCTION touch_again() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        15,
+    ),
+    ("DELETE FROM tiny WHERE name = 'name 1'", 15),
     ("REFRESH MATERIALIZED VIEW names", 15),
     ("CREATE TEMPORARY TABLE big (a int); DROP TABLE big", 15),
     (

@@ -6,7 +6,9 @@ use stagelink_pipeline::{LockMode, TableLock};
 use tokio_postgres::Client;
 
 /// The relations with 100,000 rows.
-const LARGE: [&str; 4] = ["big", "copies", "keyless", "later"];
+const LARGE: [&str; 7] = [
+    "big", "books", "copies", "keyless", "later", "spent", "worn",
+];
 
 /// The database before a statement.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ mod drift;
 mod evidence;
 mod outside;
 mod page;
+mod safe_forms;
 mod sessions;
 mod shop;
 mod split;
@@ -26,6 +27,13 @@ async fn check(server: &Server) {
     let mut wrong = before_cases::check(&shop).await;
     wrong.extend(after_cases::check(&shop).await);
     wrong.extend(stop_cases::check(&shop).await);
+    assert!(
+        wrong.is_empty(),
+        "Postgres {}:\n{}",
+        shop.major,
+        wrong.join("\n")
+    );
+    let wrong = safe_forms::check(server).await;
     assert!(
         wrong.is_empty(),
         "Postgres {}:\n{}",

@@ -24,6 +24,9 @@ impl<'a> Shop<'a> {
         let database = database.expect("a database");
         let client = server.connect(&database).await.expect("a session");
         client.batch_execute(SCHEMA).await.expect("the schema");
+        let path = format!("ALTER DATABASE {name} SET search_path = ahead, public");
+        client.batch_execute(&path).await.expect("a search path");
+        let client = server.connect(&database).await.expect("a session");
         let facts = TargetFacts::ask(&client).await.expect("the facts");
         let major = facts.server_major.expect("a version");
         Self {
@@ -133,6 +136,33 @@ CREATE TABLE watched (id bigint PRIMARY KEY, a text);
 INSERT INTO watched VALUES (1, 'x');
 CREATE TRIGGER watch BEFORE UPDATE ON watched FOR EACH ROW EXECUTE FUNCTION touch();
 CREATE SEQUENCE free_numbers;
+CREATE TABLE coins (id int PRIMARY KEY, code varchar(100) UNIQUE);
+INSERT INTO coins VALUES (1, 'a');
+CREATE TABLE spent (id int, coin int REFERENCES coins, code varchar(100) REFERENCES coins (code), other int);
+INSERT INTO spent SELECT n, 1, 'a' FROM generate_series(1, 100000) n;
+CREATE DOMAIN wide AS int;
+ALTER DOMAIN wide ADD CONSTRAINT above CHECK (VALUE > 0) NOT VALID;
+CREATE DOMAIN narrow AS int;
+ALTER DOMAIN narrow ADD CONSTRAINT above CHECK (VALUE > 0) NOT VALID;
+CREATE TABLE worn (d wide);
+INSERT INTO worn SELECT n FROM generate_series(1, 100000) n;
+CREATE TABLE worn_little (d narrow);
+INSERT INTO worn_little VALUES (1);
+CREATE TABLE shelves (id int PRIMARY KEY, kind int, note text) PARTITION BY RANGE (id);
+CREATE TABLE shelves_1 PARTITION OF shelves FOR VALUES FROM (1) TO (2);
+CREATE TABLE shelves_2 PARTITION OF shelves FOR VALUES FROM (2) TO (3);
+INSERT INTO shelves VALUES (1, 1), (2, 2);
+CREATE INDEX shelves_kind ON ONLY shelves (kind);
+CREATE INDEX shelves_1_kind ON shelves_1 (kind);
+CREATE TABLE books (shelf int REFERENCES shelves (id));
+INSERT INTO books SELECT 1 FROM generate_series(1, 100000);
+CREATE FUNCTION twice(a numeric) RETURNS numeric LANGUAGE sql AS 'SELECT a * 2';
+CREATE SCHEMA ahead;
+DO $$ BEGIN
+    IF current_setting('server_version_num')::int >= 180000 THEN
+        EXECUTE 'ALTER TABLE spent ADD CONSTRAINT loose FOREIGN KEY (other) REFERENCES coins NOT ENFORCED';
+    END IF;
+END $$;
 CREATE TABLE keyless AS SELECT id, nn FROM big;
 ALTER TABLE keyless ALTER id SET NOT NULL;
 CREATE UNIQUE INDEX keyless_id ON keyless (id);

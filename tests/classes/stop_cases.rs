@@ -18,7 +18,39 @@ enum Harm {
     Rows,
 }
 
-const CASES: [(&str, Harm, u32); 47] = [
+const CASES: [(&str, Harm, u32); 54] = [
+    // The rows of other tables.
+    (
+        "ALTER TABLE coins ALTER COLUMN id TYPE bigint",
+        Harm::Lasts,
+        15,
+    ),
+    ("ALTER DOMAIN wide SET NOT NULL", Harm::Lasts, 15),
+    (
+        "ALTER DOMAIN wide ADD CONSTRAINT ten CHECK (VALUE > 0)",
+        Harm::Lasts,
+        15,
+    ),
+    (
+        "ALTER DOMAIN wide VALIDATE CONSTRAINT above",
+        Harm::Lasts,
+        15,
+    ),
+    (
+        "ALTER TABLE spent ALTER CONSTRAINT loose ENFORCED",
+        Harm::Lasts,
+        18,
+    ),
+    (
+        "ALTER TABLE shelves DETACH PARTITION shelves_2",
+        Harm::Lasts,
+        15,
+    ),
+    (
+        "CREATE TABLE filled AS SELECT id FROM big; ALTER TABLE filled ADD FOREIGN KEY (id) REFERENCES big (id)",
+        Harm::Lasts,
+        15,
+    ),
     ("UPDATE v0 SET a = 'x'", Harm::Rows, 15),
     (
         "CREATE TABLE archive AS WITH d AS (DELETE FROM keyless RETURNING *) SELECT * FROM d",

@@ -71,6 +71,12 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
                 scope.proofs.forget(scope.resolve(&table));
                 scope.forget_columns(&table);
             }
+            SyntaxKind::DROP_CONSTRAINT if of_run(scope, &table, &action).is_some() => {
+                if let Some(name) = of_run(scope, &table, &action) {
+                    let table = scope.resolve(&table);
+                    scope.proofs.drop_check(&table, &name);
+                }
+            }
             SyntaxKind::DROP_CONSTRAINT
             | SyntaxKind::RENAME_CONSTRAINT
             | SyntaxKind::ALTER_CONSTRAINT => scope.proofs.forget(scope.resolve(&table)),
@@ -79,6 +85,12 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
                     && scope.added_column(&table, &column.name).is_some()
                 {
                     scope.add_column(&table, &column.name, true);
+                }
+            }
+            SyntaxKind::ALTER_COLUMN if child(&action, SyntaxKind::SET_NOT_NULL).is_some() => {
+                if let Some(column) = child_name(&action, SyntaxKind::COLUMN_NAME_REF) {
+                    let table = scope.resolve(&table);
+                    scope.proofs.set_not_null(table, &column.name);
                 }
             }
             SyntaxKind::ALTER_COLUMN if changes_proofs(&action) => {
@@ -93,6 +105,13 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
             _ => {}
         }
     }
+}
+
+/// Returns the name of a `CHECK` that the run added, and that the action drops.
+fn of_run(scope: &Scope<'_>, table: &ObjectName, action: &SyntaxNode) -> Option<String> {
+    let name = child_name(action, SyntaxKind::CONSTRAINT_NAME_REF)?.name;
+    let is_of_run = scope.proofs.has_check(&scope.resolve(table), &name);
+    is_of_run.then_some(name)
 }
 
 /// Returns whether a column may hold NULL after a change, or is another one.
@@ -270,9 +289,7 @@ fn drop_constraint(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNod
         draft.dismiss(BAN_DROP_CONSTRAINT, action, "there is none of that name");
         return;
     }
-    let name = child_name(action, SyntaxKind::CONSTRAINT_NAME_REF);
-    let full = draft.scope.resolve(table);
-    if name.is_some_and(|name| draft.scope.proofs.has_check(&full, &name.name)) {
+    if of_run(draft.scope, table, action).is_some() {
         draft.dismiss(BAN_DROP_CONSTRAINT, action, "a CHECK of the same run");
         draft.fits_both = true;
         return;
@@ -340,7 +357,7 @@ fn detach_partition(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNo
     let referencing: Vec<ObjectName> = referencing.cloned().collect();
     for other in &referencing {
         let is_long = !scope.size(other).is_small();
-        draft.lock(other, LockMode::ShareRowExclusive, is_long);
+        draft.lock(other, LockMode::AccessExclusive, is_long);
         if is_long {
             draft.add(DETACH_PARTITION, action);
             draft.tie(DETACH_PARTITION, action, std::slice::from_ref(other));

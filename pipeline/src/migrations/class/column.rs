@@ -291,12 +291,15 @@ fn judge_type(draft: &mut Draft<'_>, table: &ObjectName, column: &str, change: &
     let scope = draft.scope;
     let full = scope.resolve(table);
     let below = scope.facts.descendants(&full);
-    let below = below.iter().filter_map(|one| scope.facts.relations.get(one));
+    let below = below
+        .iter()
+        .filter_map(|one| scope.facts.relations.get(one));
     let tree: Vec<&RelationFacts> = known.into_iter().chain(below).collect();
     let is_column = |name: &String| name == column;
-    let is_checked = tree.iter().flat_map(|facts| &facts.constraints).any(|one| {
-        one.kind == ConstraintKind::Check && one.columns.iter().any(is_column)
-    });
+    let is_checked = tree
+        .iter()
+        .flat_map(|facts| &facts.constraints)
+        .any(|one| one.kind == ConstraintKind::Check && one.columns.iter().any(is_column));
     let mut indexes = tree.iter().flat_map(|facts| &facts.indexes);
     let is_computed_from = indexes.any(|one| one.computed_from.iter().any(is_column));
     let has_collation = child(change, SyntaxKind::COLLATE).is_some();

@@ -7,8 +7,8 @@ use super::draft::Draft;
 use super::facts::IndexFacts;
 use super::lock::LockMode;
 use super::rules::{
-    ADDING_FOREIGN_KEY, ADDING_NOT_NULL, ADDING_PRIMARY_KEY, BAN_NEW_WRITE_RESTRICTION, CONSTRAINT_MISSING_NOT_VALID,
-    DISALLOWED_UNIQUE, UNKNOWN_STATEMENT,
+    ADDING_FOREIGN_KEY, ADDING_NOT_NULL, ADDING_PRIMARY_KEY, BAN_NEW_WRITE_RESTRICTION,
+    CONSTRAINT_MISSING_NOT_VALID, DISALLOWED_UNIQUE, UNKNOWN_STATEMENT,
 };
 use super::safe_form;
 use super::scope::Scope;
@@ -75,6 +75,7 @@ pub(super) fn judge(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNo
             draft.advise(DISALLOWED_UNIQUE, action, form);
             if known_index(draft, table, action).is_some() {
                 draft.dismiss(BAN_NEW_WRITE_RESTRICTION, action, HAS_INDEX);
+                draft.fits_both = true;
             }
         }
         K::PRIMARY_KEY_CONSTRAINT => {
@@ -144,6 +145,7 @@ fn judge_primary_key(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxN
     });
     if is_proved {
         draft.dismiss(BAN_NEW_WRITE_RESTRICTION, action, HAS_INDEX);
+        draft.fits_both = true;
     } else {
         draft.add(ADDING_NOT_NULL, action);
     }

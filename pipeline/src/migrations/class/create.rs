@@ -129,8 +129,11 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
         K::CREATE_INDEX => {
             let table = child_name(node, K::TABLE_RELATION_NAME);
             if let Some(table) = &table {
-                let items = node.descendants().filter(|one| one.kind() == K::PARTITION_ITEM);
-                let columns = items.filter_map(|item| child_name(&item, K::NAME_REF));
+                let list = child(node, K::PARTITION_ITEM_LIST);
+                let items = list.iter().flat_map(|list| list.children());
+                let columns: Option<Vec<_>> =
+                    items.map(|item| child_name(&item, K::NAME_REF)).collect();
+                let columns = columns.unwrap_or_default().into_iter();
                 let index = IndexFacts {
                     name: name.name.clone(),
                     is_unique: has_token(node, K::UNIQUE_KW),

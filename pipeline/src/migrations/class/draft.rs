@@ -264,7 +264,9 @@ impl<'a> Draft<'a> {
 impl Found {
     /// Returns whether the statement goes through the rows of no other table but small ones.
     fn is_about_small_tables(&self, scope: &Scope<'_>) -> bool {
-        self.rows_of.iter().all(|table| scope.size(table).is_small())
+        self.rows_of
+            .iter()
+            .all(|table| scope.size(table).is_small())
     }
 }
 

@@ -124,7 +124,7 @@ pub struct IndexFacts {
     pub is_unique: bool,
     /// Queries may use it. A failed `CREATE INDEX CONCURRENTLY` leaves an invalid one.
     pub is_valid: bool,
-    /// Its columns; empty for expressions.
+    /// Its columns, without those of `INCLUDE`; empty for expressions.
     pub columns: Vec<String>,
     /// The columns in its expressions and its `WHERE`, with which Postgres builds it anew when the
     /// type of one changes.

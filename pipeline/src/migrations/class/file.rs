@@ -48,9 +48,18 @@ pub enum Refusal {
 }
 
 impl FileJudgement {
-    /// Returns whether each statement goes into a before file as well as into an after file.
-    pub fn fits_both(&self) -> bool {
-        self.statements.iter().all(|one| one.fits_both)
+    /// Returns whether the file goes with one of *after* before it: the time makes no difference for its
+    /// statements, and both use the same object. So `VALIDATE CONSTRAINT` waits for the constraint.
+    fn follows_after(&self, earlier: &[Self]) -> bool {
+        let fits_both =
+            !self.statements.is_empty() && self.statements.iter().all(|one| one.fits_both);
+        let objects = self.objects();
+        let mut earlier = earlier.iter().filter(|one| one.class == Class::After);
+        fits_both
+            && earlier.any(|one| match (&objects, one.objects()) {
+                (Some(own), Some(others)) => own.intersection(&others).next().is_some(),
+                _ => true,
+            })
     }
 
     /// Returns the objects that the file uses; `None` where it may use others, too.
@@ -131,11 +140,17 @@ pub fn judge_files_with_overrides(
     overridden: &[Vec<&str>],
 ) -> Vec<FileJudgement> {
     let mut scope = Scope::new(facts);
-    let judged = files.iter().enumerate().map(|(number, statements)| {
+    let mut judged: Vec<FileJudgement> = Vec::new();
+    for (number, statements) in files.iter().enumerate() {
         scope.next_file(overridden.get(number).map_or(&[], Vec::as_slice));
-        judge_file(statements, &mut scope)
-    });
-    judged.collect()
+        let mut file = judge_file(statements, &mut scope);
+        if file.follows_after(&judged) {
+            file.class = Class::After;
+            file.class_without_overrides = file.class_without_overrides.max(Class::After);
+        }
+        judged.push(file);
+    }
+    judged
 }
 
 fn judge_file(statements: &[Statement], scope: &mut Scope<'_>) -> FileJudgement {

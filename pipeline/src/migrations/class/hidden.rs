@@ -27,7 +27,9 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode, created: &ObjectNa
         }
         K::CREATE_TYPE | K::CREATE_DOMAIN => {
             let types = &scope.facts.types;
-            hides(scope, &created, |name| types.contains(name) || scope.has(name))
+            hides(scope, &created, |name| {
+                types.contains(name) || scope.has(name)
+            })
         }
         _ => hides(scope, &created, |name| scope.has(name)),
     };

@@ -18,6 +18,7 @@ mod one_row;
 mod other;
 mod proofs;
 mod query;
+mod routine_body;
 mod rules;
 mod safe_form;
 mod scope;

@@ -6,6 +6,7 @@ use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::draft::{Draft, Found};
 use super::query;
+use super::routine_body;
 use super::rules::{RUNS_CODE, SYNTAX_ERROR, UNKNOWN_STATEMENT};
 use super::syntax::{child, find, holds, names_under, object_name};
 use crate::migrations::statement::{ObjectName, fold_name};
@@ -138,17 +139,29 @@ pub(super) fn of(draft: &Draft<'_>, node: &SyntaxNode) -> Option<BTreeSet<Object
         return None;
     }
     let scope = draft.scope;
-    let related = names_under(node, &RELATIONS).into_iter();
-    let mut objects: BTreeSet<ObjectName> = related.map(|name| scope.resolve(&name)).collect();
+    let mut nodes = vec![node.clone()];
+    if routine_body::is_routine(node) {
+        nodes.extend(routine_body::statements(node)?);
+        if !nodes.iter().skip(1).all(names_all) {
+            return None;
+        }
+    }
+    let mut objects: BTreeSet<ObjectName> = BTreeSet::new();
+    for node in &nodes {
+        let related = names_under(node, &RELATIONS).into_iter();
+        objects.extend(related.map(|name| scope.resolve(&name)));
+        objects.extend(sequences(node).iter().map(|name| scope.resolve(name)));
+    }
     objects.extend(draft.locks.iter().map(|lock| lock.table.clone()));
-    objects.extend(sequences(node).iter().map(|name| scope.resolve(name)));
     if objects.iter().any(|name| scope.is_unresolvable(name)) {
         return None;
     }
-    let others = names_under(node, &OTHERS).into_iter();
-    objects.extend(others.map(|name| ObjectName::new(name.name)));
-    objects.extend(types(node));
-    objects.extend(functions(draft, node));
+    for node in &nodes {
+        let others = names_under(node, &OTHERS).into_iter();
+        objects.extend(others.map(|name| ObjectName::new(name.name)));
+        objects.extend(types(node));
+        objects.extend(functions(draft, node));
+    }
     Some(objects)
 }
 
@@ -194,6 +207,8 @@ fn names_all(node: &SyntaxNode) -> bool {
         | K::CREATE_POLICY
         | K::CREATE_TRIGGER
         | K::CREATE_RULE
+        | K::CREATE_FUNCTION
+        | K::CREATE_PROCEDURE
         | K::ALTER_TABLE
         | K::ALTER_INDEX
         | K::ALTER_SEQUENCE

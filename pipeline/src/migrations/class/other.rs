@@ -311,7 +311,12 @@ fn truncate(draft: &mut Draft<'_>, node: &SyntaxNode) {
 /// `ATTACH PARTITION` and options look at no row; the rest is squawk's, or unknown.
 fn alter_index(draft: &mut Draft<'_>, node: &SyntaxNode) {
     use SyntaxKind as K;
-    let kinds = [K::ATTACH_INDEX_PARTITION, K::SET_OPTIONS, K::RESET_OPTIONS, K::ALTER_SET_STATISTICS];
+    let kinds = [
+        K::ATTACH_INDEX_PARTITION,
+        K::SET_OPTIONS,
+        K::RESET_OPTIONS,
+        K::ALTER_SET_STATISTICS,
+    ];
     let is_harmless = kinds.iter().any(|kind| child(node, *kind).is_some());
     let names = names_under(node, &[K::INDEX_REF]);
     if !names.is_empty() && names.iter().all(|name| draft.scope.is_new(name)) {

@@ -11,6 +11,8 @@ pub(super) struct Proofs {
     /// Those that are not validated yet: (table, constraint), column.
     checks: BTreeMap<(ObjectName, String), String>,
     proved: BTreeSet<(ObjectName, String)>,
+    /// The columns that the run made NOT NULL.
+    not_null: BTreeSet<(ObjectName, String)>,
     /// The tables of which a constraint or a column was dropped, renamed or changed: what the facts
     /// prove of them may be gone.
     lost: BTreeSet<ObjectName>,
@@ -52,11 +54,24 @@ impl Proofs {
         }
     }
 
+    /// Records that a column refuses NULL.
+    pub(super) fn set_not_null(&mut self, table: ObjectName, column: &str) {
+        self.not_null.insert((table, column.to_owned()));
+    }
+
+    /// Forgets a `CHECK` that the run added. What it proved may be proved otherwise, too.
+    pub(super) fn drop_check(&mut self, table: &ObjectName, name: &str) {
+        if let Some(column) = self.checks.remove(&(table.clone(), name.to_owned())) {
+            self.proved.remove(&(table.clone(), column));
+        }
+    }
+
     /// Forgets what is known of a table: a constraint or a column of it was dropped, renamed or
     /// changed.
     pub(super) fn forget(&mut self, table: ObjectName) {
         self.checks.retain(|(of, _), _| *of != table);
         self.proved.retain(|(of, _)| *of != table);
+        self.not_null.retain(|(of, _)| *of != table);
         self.lost.insert(table);
     }
 
@@ -65,6 +80,7 @@ impl Proofs {
     }
 
     pub(super) fn proves(&self, table: &ObjectName, column: &str) -> bool {
-        self.proved.contains(&(table.clone(), column.to_owned()))
+        let key = (table.clone(), column.to_owned());
+        self.proved.contains(&key) || self.not_null.contains(&key)
     }
 }

@@ -259,7 +259,11 @@ impl<'a> Scope<'a> {
         let listed = &self.facts.listed_schemas;
         let is_in_path = |schema: &String| self.search_path.contains(schema) || schema == name;
         if self.search_path == self.facts.search_path && listed.iter().any(|one| one == name) {
-            self.search_path = listed.iter().filter(|one| is_in_path(one)).cloned().collect();
+            self.search_path = listed
+                .iter()
+                .filter(|one| is_in_path(one))
+                .cloned()
+                .collect();
         }
     }
 
@@ -337,7 +341,10 @@ impl<'a> Scope<'a> {
         object.name == name.name
             && match &name.schema {
                 Some(_) => object.schema == name.schema,
-                None => self.search_path.iter().any(|one| object.schema.as_ref() == Some(one)),
+                None => self
+                    .search_path
+                    .iter()
+                    .any(|one| object.schema.as_ref() == Some(one)),
             }
     }
 
@@ -349,7 +356,10 @@ impl<'a> Scope<'a> {
         let of_run = of_run.filter(|(domain, _)| self.may_mean(name, domain));
         let of_run: Vec<ObjectName> = of_run.map(|(_, table)| table.clone()).collect();
         let facts = known.next().map(|(_, facts)| facts.tables.clone());
-        let is_of_run = self.domains.iter().any(|domain| self.may_mean(name, domain));
+        let is_of_run = self
+            .domains
+            .iter()
+            .any(|domain| self.may_mean(name, domain));
         match facts {
             Some(mut tables) => {
                 tables.extend(of_run);

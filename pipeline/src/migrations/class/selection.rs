@@ -22,9 +22,8 @@ pub(super) fn chooses_rows(clause: &SyntaxNode) -> bool {
 fn words(node: &SyntaxNode) -> Vec<String> {
     let tokens = node.descendants_with_tokens();
     let tokens = tokens.filter_map(|one| one.as_token().cloned());
-    let tokens = tokens.filter(|token| {
-        !matches!(token.kind(), SyntaxKind::WHITESPACE | SyntaxKind::COMMENT)
-    });
+    let tokens = tokens
+        .filter(|token| !matches!(token.kind(), SyntaxKind::WHITESPACE | SyntaxKind::COMMENT));
     tokens.map(|token| token.text().to_owned()).collect()
 }
 

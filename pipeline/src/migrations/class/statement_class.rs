@@ -165,7 +165,11 @@ fn finish(draft: Draft<'_>) -> Judgement {
             .safe_form
             .as_ref()
             .map_or_else(|| one.rule.safe_form.to_owned(), ToString::to_string),
-        safe_files: one.safe_form.as_ref().map(SafeForm::files).unwrap_or_default(),
+        safe_files: one
+            .safe_form
+            .as_ref()
+            .map(SafeForm::files)
+            .unwrap_or_default(),
         is_overridden: is_overridden(one),
     };
     let dismissal = |(rule, range, because): &(&'static Rule, Range<usize>, String)| Dismissal {

@@ -270,6 +270,7 @@ SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
     CASE WHEN i.indexprs IS NULL THEN ARRAY(SELECT a.attname::pg_catalog.text
         FROM pg_catalog.unnest(i.indkey) WITH ORDINALITY AS key (number, position)
         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = key.number
+        WHERE key.position <= i.indnkeyatts
         ORDER BY key.position) ELSE '{}' END AS columns,
     CASE WHEN i.indexprs IS NULL AND i.indpred IS NULL THEN '{}' ELSE ARRAY(
         SELECT DISTINCT a.attname::pg_catalog.text

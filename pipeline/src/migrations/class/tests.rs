@@ -5,8 +5,11 @@ mod columns;
 mod created;
 mod data;
 mod file;
+mod hidden;
 mod objects;
 mod one_row;
+mod other_tables;
+mod safe_form;
 mod surroundings;
 
 use super::facts::{ColumnFacts, ConstraintFacts, ConstraintKind, IndexFacts, RelationFacts};

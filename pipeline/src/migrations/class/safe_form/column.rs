@@ -27,7 +27,9 @@ pub(in super::super) fn with_default(draft: &Draft<'_>, action: &SyntaxNode) -> 
         format!("ALTER TABLE {table} {}", without(draft, action, &removed)?),
         format!("ALTER TABLE {table} ALTER COLUMN {column} SET {expression}"),
     ];
-    Some(SafeForm::of(vec![SafeFile::new(statements).with_remark(FILL)]))
+    Some(SafeForm::of(vec![
+        SafeFile::new(statements).with_remark(FILL),
+    ]))
 }
 
 /// Returns an integer column with a sequence of its own.
@@ -45,8 +47,10 @@ pub(in super::super) fn with_serial(
     };
     let column = text_of(draft, &child(action, SyntaxKind::COLUMN_NAME)?);
     let has_more = action.children().any(|one| {
-        !matches!(one.kind(), SyntaxKind::COLUMN_NAME | SyntaxKind::NOT_NULL_CONSTRAINT)
-            && range_of(&one) != range_of(type_node)
+        !matches!(
+            one.kind(),
+            SyntaxKind::COLUMN_NAME | SyntaxKind::NOT_NULL_CONSTRAINT
+        ) && range_of(&one) != range_of(type_node)
     });
     if has_more {
         return None;
@@ -63,7 +67,9 @@ pub(in super::super) fn with_serial(
         format!("CREATE SEQUENCE {sequence} AS {integer} OWNED BY {without_only}.{column}"),
         format!("ALTER TABLE {spelled} ALTER COLUMN {column} SET DEFAULT nextval('{sequence}')"),
     ];
-    Some(SafeForm::of(vec![SafeFile::new(statements).with_remark(FILL)]))
+    Some(SafeForm::of(vec![
+        SafeFile::new(statements).with_remark(FILL),
+    ]))
 }
 
 /// Returns the column without its constraints, which it gets afterwards.
@@ -73,19 +79,30 @@ pub(in super::super) fn with_constraint(
     action: &SyntaxNode,
 ) -> Option<SafeForm> {
     use SyntaxKind as K;
-    let kinds = [K::CHECK_CONSTRAINT, K::UNIQUE_CONSTRAINT, K::REFERENCES_CONSTRAINT];
+    let kinds = [
+        K::CHECK_CONSTRAINT,
+        K::UNIQUE_CONSTRAINT,
+        K::REFERENCES_CONSTRAINT,
+    ];
     let removed: Vec<SyntaxNode> = action
         .children()
         .filter(|one| kinds.contains(&one.kind()))
         .collect();
-    let others = [K::PRIMARY_KEY_CONSTRAINT, K::EXCLUDE_CONSTRAINT, K::GENERATED_CONSTRAINT];
+    let others = [
+        K::PRIMARY_KEY_CONSTRAINT,
+        K::EXCLUDE_CONSTRAINT,
+        K::GENERATED_CONSTRAINT,
+    ];
     if action.children().any(|one| others.contains(&one.kind())) {
         return None;
     }
     let spelled = table_of(draft, action)?;
     let column = text_of(draft, &child(action, K::COLUMN_NAME)?);
     let columns = [fold_name(&column)];
-    let added = format!("ALTER TABLE {spelled} {}", without(draft, action, &removed)?);
+    let added = format!(
+        "ALTER TABLE {spelled} {}",
+        without(draft, action, &removed)?
+    );
     let mut files = vec![SafeFile::new([added])];
     for constraint in &removed {
         let later = match constraint.kind() {
@@ -122,5 +139,9 @@ fn without(draft: &Draft<'_>, action: &SyntaxNode, removed: &[SyntaxNode]) -> Op
     // Where a part was, a blank is left over.
     let is_found = find(action, SyntaxKind::LITERAL).is_some();
     let words: Vec<&str> = written.split_whitespace().collect();
-    Some(if is_found { written.trim().to_owned() } else { words.join(" ") })
+    Some(if is_found {
+        written.trim().to_owned()
+    } else {
+        words.join(" ")
+    })
 }

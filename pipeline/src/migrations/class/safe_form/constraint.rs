@@ -40,7 +40,11 @@ pub(in super::super) fn not_valid(
         _ => "check",
     };
     let (name, body) = named(draft, table, &constraint, &columns, label);
-    Some(SafeForm::of(validated(&table_of(draft, action)?, &name, &body)))
+    Some(SafeForm::of(validated(
+        &table_of(draft, action)?,
+        &name,
+        &body,
+    )))
 }
 
 /// Returns the files that add a constraint and validate it.
@@ -97,7 +101,12 @@ pub(in super::super) fn not_null(
     action: &SyntaxNode,
 ) -> Option<SafeForm> {
     let column = find(action, SyntaxKind::COLUMN_NAME_REF)?;
-    let files = not_null_files(draft, table, &table_of(draft, action)?, &text_of(draft, &column));
+    let files = not_null_files(
+        draft,
+        table,
+        &table_of(draft, action)?,
+        &text_of(draft, &column),
+    );
     Some(SafeForm::of(files))
 }
 
@@ -129,7 +138,14 @@ pub(in super::super) fn unique(
 ) -> Option<SafeForm> {
     let constraint = child(action, SyntaxKind::UNIQUE_CONSTRAINT)?;
     let spelled = table_of(draft, action)?;
-    Some(SafeForm::of(by_index(draft, table, &spelled, &constraint, &[], "key")?))
+    Some(SafeForm::of(by_index(
+        draft,
+        table,
+        &spelled,
+        &constraint,
+        &[],
+        "key",
+    )?))
 }
 
 /// Returns the steps to a primary key, whose columns have to be NOT NULL.
@@ -191,9 +207,14 @@ pub(super) fn by_index(
             _ => return None,
         }
     }
-    let after = constraint.children().skip_while(|one| one.kind() != K::INDEX_PARAMETERS);
+    let after = constraint
+        .children()
+        .skip_while(|one| one.kind() != K::INDEX_PARAMETERS);
     let options: Vec<String> = after.skip(1).map(|one| text_of(draft, &one)).collect();
-    let options = options.iter().map(|one| format!(" {one}")).collect::<String>();
+    let options = options
+        .iter()
+        .map(|one| format!(" {one}"))
+        .collect::<String>();
     let columns = match column {
         [] => columns(&find(constraint, K::CONSTRAINT_COLUMN_REF_LIST)?),
         columns => columns.to_vec(),
@@ -201,7 +222,11 @@ pub(super) fn by_index(
     // A primary key is named after its table alone.
     let named_after: &[String] = if label == "pkey" { &[] } else { &columns };
     let (name, _) = named(draft, table, constraint, named_after, label);
-    let kind = if label == "pkey" { "PRIMARY KEY" } else { "UNIQUE" };
+    let kind = if label == "pkey" {
+        "PRIMARY KEY"
+    } else {
+        "UNIQUE"
+    };
     let list = list?;
     let (include, nulls): (String, String) = (include, nulls);
     let (with, tablespace): (String, String) = (with, tablespace);

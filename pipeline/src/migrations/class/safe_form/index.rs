@@ -28,7 +28,11 @@ pub(in super::super) fn concurrent_index(
     if !is_partitioned {
         let text = draft.statement.without_comments();
         let (begin, rest) = text.split_at_checked(keyword_end(node)?)?;
-        let name = if has_name { String::new() } else { format!(" {index}") };
+        let name = if has_name {
+            String::new()
+        } else {
+            format!(" {index}")
+        };
         let created = format!("{begin} CONCURRENTLY{name}{rest}");
         return Some(SafeForm::of(vec![SafeFile::alone(created)]));
     }
@@ -41,7 +45,7 @@ pub(in super::super) fn concurrent_index(
     let parent = text_of(draft, &child(node, SyntaxKind::TABLE_RELATION_NAME)?);
     let only = format!("ONLY {parent}");
     let mut files = vec![SafeFile::new([create(draft, node, "", &index, &only)?])];
-    if !are_leaves || facts.children.len() > MOST_PARTITIONS {
+    if !are_leaves || !(1..=MOST_PARTITIONS).contains(&facts.children.len()) {
         let words = format!(
             "{}; -- then, each alone in its file, CREATE INDEX CONCURRENTLY … ON each partition; in \
              later files: ALTER INDEX {index} ATTACH PARTITION … for each of them",
@@ -61,7 +65,10 @@ pub(in super::super) fn concurrent_index(
         files.push(SafeFile::alone(created));
         let schema = partition.schema.clone();
         let own = ObjectName { schema, ..own };
-        attached.push(format!("ALTER INDEX {} ATTACH PARTITION {own}", in_schema(&index)));
+        attached.push(format!(
+            "ALTER INDEX {} ATTACH PARTITION {own}",
+            in_schema(&index)
+        ));
     }
     // One at a time: readers of a partition wait for the lock on its index.
     files.extend(attached.into_iter().map(|one| SafeFile::new([one])));
@@ -90,14 +97,19 @@ fn create(
     let condition = if_not_exists.map_or(String::new(), |one| format!(" {}", text_of(draft, &one)));
     let begin = text.get(..keyword_end(node)?)?;
     let rest = text.get(relation.end..)?;
-    Some(format!("{begin}{concurrently}{condition} {index} ON {table}{rest}"))
+    Some(format!(
+        "{begin}{concurrently}{condition} {index} ON {table}{rest}"
+    ))
 }
 
 /// Returns `REINDEX` with `CONCURRENTLY`.
-pub(in super::super) fn concurrent_reindex(draft: &Draft<'_>, node: &SyntaxNode) -> Option<SafeForm> {
+pub(in super::super) fn concurrent_reindex(
+    draft: &Draft<'_>,
+    node: &SyntaxNode,
+) -> Option<SafeForm> {
     use SyntaxKind as K;
-    let target = node.children_with_tokens();
-    let mut target = target.filter(|one| matches!(one.kind(), K::TABLE_KW | K::INDEX_KW | K::SCHEMA_KW));
+    let target = node.descendants_with_tokens();
+    let mut target = target.filter(|one| matches!(one.kind(), K::TABLE_KW | K::INDEX_KW));
     let at = usize::from(target.next()?.text_range().end());
     let text = draft.statement.without_comments();
     if text.contains('(') {
@@ -118,7 +130,9 @@ pub(in super::super) fn refresh(draft: &Draft<'_>, node: &SyntaxNode) -> Option<
     if !is_whole || holds(node, SyntaxKind::NO_KW) {
         return None;
     }
-    let reference = node.descendants().find(|one| one.kind() == SyntaxKind::VIEW_REF)?;
+    let reference = node
+        .descendants()
+        .find(|one| one.kind() == SyntaxKind::VIEW_REF)?;
     let written = format!(
         "REFRESH MATERIALIZED VIEW CONCURRENTLY {}",
         text_of(draft, &reference)
@@ -139,7 +153,10 @@ pub(in super::super) fn drop_index(draft: &Draft<'_>, node: &SyntaxNode) -> Opti
         let facts = table.as_ref().and_then(|table| scope.relation(table));
         facts.is_some_and(|facts| facts.is_partitioned)
     };
-    if names_under(node, &[K::INDEX_REF]).iter().any(is_partitioned) {
+    if names_under(node, &[K::INDEX_REF])
+        .iter()
+        .any(is_partitioned)
+    {
         return None;
     }
     let condition = child(node, K::IF_EXISTS);
@@ -147,8 +164,7 @@ pub(in super::super) fn drop_index(draft: &Draft<'_>, node: &SyntaxNode) -> Opti
     let indexes = node.descendants().filter(|one| one.kind() == K::INDEX_REF);
     let files = indexes.map(|index| {
         let index = text_of(draft, &index);
-        SafeFile::new([format!("DROP INDEX CONCURRENTLY {condition}{index}")])
-            .with_remark(ALONE)
+        SafeFile::new([format!("DROP INDEX CONCURRENTLY {condition}{index}")]).with_remark(ALONE)
     });
     Some(SafeForm::of(files.collect()))
 }

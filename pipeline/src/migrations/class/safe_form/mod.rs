@@ -37,7 +37,10 @@ const ALONE: &str = "alone in its file";
 /// Returns the text of a node, with blanks for comments.
 fn text_of(draft: &Draft<'_>, node: &SyntaxNode) -> String {
     let text = draft.statement.without_comments();
-    text.get(range_of(node)).unwrap_or_default().trim().to_owned()
+    text.get(range_of(node))
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 impl SafeForm {

@@ -19,13 +19,21 @@ pub(super) fn choose(
 ) -> ObjectName {
     let full = scope.resolve(table);
     let numbers = std::iter::once(String::new()).chain((1_u32..).map(|number| number.to_string()));
-    let names = numbers.map(|number| make(&table.name, &columns.join("_"), &(label.to_owned() + &number)));
+    let names = numbers.map(|number| {
+        make(
+            &table.name,
+            &columns.join("_"),
+            &(label.to_owned() + &number),
+        )
+    });
     let mut free = names.filter(|name| {
         let in_schema = ObjectName {
             schema: full.schema.clone(),
             name: name.clone(),
         };
-        !scope.has(&in_schema) && !scope.is_new(&in_schema) && !scope.has_constraint_named(&full, name)
+        !scope.has(&in_schema)
+            && !scope.is_new(&in_schema)
+            && !scope.has_constraint_named(&full, name)
     });
     ObjectName::new(free.next().unwrap_or_default())
 }
@@ -58,7 +66,8 @@ pub(super) fn of_index_columns(node: &SyntaxNode) -> Vec<String> {
         let expression = item.children().next();
         let name = expression.as_ref().and_then(of_expression);
         let name = name.unwrap_or_else(|| "expr".to_owned());
-        let numbers = std::iter::once(String::new()).chain((1_u32..).map(|number| number.to_string()));
+        let numbers =
+            std::iter::once(String::new()).chain((1_u32..).map(|number| number.to_string()));
         let mut numbered = numbers.map(|number| format!("{name}{number}"));
         let free = numbered.find(|name| !names.contains(name));
         names.extend(free);
@@ -92,7 +101,12 @@ mod tests {
         for (table, columns, label, expected) in [
             ("orders", "mail", "idx", "orders_mail_idx".to_owned()),
             ("orders", "", "pkey", "orders_pkey".to_owned()),
-            (&long, &long, "idx", format!("{0}_{1}_idx", "a".repeat(29), "a".repeat(29))),
+            (
+                &long,
+                &long,
+                "idx",
+                format!("{0}_{1}_idx", "a".repeat(29), "a".repeat(29)),
+            ),
         ] {
             assert_eq!(make(table, columns, label), expected);
         }

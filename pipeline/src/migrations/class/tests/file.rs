@@ -10,7 +10,9 @@ fn validated_check_lets_set_not_null_pass() {
     let facts = shop();
     let judged = judge_files(&[&first, &second], &facts);
     assert_eq!(judged[0].class, After);
-    assert_eq!(judged[1].class, Before);
+    // It waits for the CHECK, which is for the time after the deploy.
+    assert_eq!(judged[1].class, After);
+    assert_eq!(judged[1].statements[1].class, Before);
     assert_eq!(judged[1].refusals, []);
     // Without the validation it is refused.
     let third = statements("ALTER TABLE big ALTER b SET NOT NULL");
@@ -33,11 +35,11 @@ fn safe_form_is_in_the_statements_names() {
             "ALTER TABLE big ALTER b SET NOT NULL",
             "ALTER TABLE big ADD CONSTRAINT big_b_not_null CHECK (b IS NOT NULL) NOT VALID; -- in a later \
              file: ALTER TABLE big VALIDATE CONSTRAINT big_b_not_null; ALTER TABLE big ALTER COLUMN b SET \
-             NOT NULL; -- in a later one: ALTER TABLE big DROP CONSTRAINT big_b_not_null;",
+             NOT NULL; -- in a later file: ALTER TABLE big DROP CONSTRAINT big_b_not_null;",
         ),
         (
             "ALTER TABLE big ADD CONSTRAINT u UNIQUE (id, b)",
-            "CREATE UNIQUE INDEX CONCURRENTLY u ON big (id, b); -- alone in its file; in a later one: ALTER \
+            "CREATE UNIQUE INDEX CONCURRENTLY u ON big (id, b); -- alone in its file; in a later file: ALTER \
              TABLE big ADD CONSTRAINT u UNIQUE USING INDEX u;",
         ),
     ] {

@@ -360,9 +360,9 @@ fn safe_form_of_an_index_can_be_run() {
         ),
         (
             "CREATE INDEX ON parted (a)",
-            "CREATE INDEX … ON ONLY parted …; -- then, each alone in its file, CREATE INDEX \
-             CONCURRENTLY … ON each partition; in a later file: ALTER INDEX … ATTACH PARTITION … for \
-             each of them",
+            "CREATE INDEX parted_a_idx ON ONLY parted (a); -- then, each alone in its file, CREATE INDEX \
+             CONCURRENTLY … ON each partition; in later files: ALTER INDEX parted_a_idx ATTACH \
+             PARTITION … for each of them",
         ),
     ] {
         let judged = last(sql, &market());
