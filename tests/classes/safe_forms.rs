@@ -144,10 +144,9 @@ const CASES: [(&str, Likeness, u32); 38] = [
 pub(crate) async fn check(server: &Server) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut done = 0;
+    let plain = fresh(server, "plain").await;
+    let facts = TargetFacts::ask(&plain).await.expect("the facts");
     for (number, (sql, result, oldest)) in CASES.into_iter().enumerate() {
-        let plain = fresh(server, &format!("plain_{number}")).await;
-        let safe = fresh(server, &format!("safe_{number}")).await;
-        let facts = TargetFacts::ask(&plain).await.expect("the facts");
         if facts.server_major < Some(oldest) {
             continue;
         }
@@ -163,13 +162,15 @@ pub(crate) async fn check(server: &Server) -> Vec<String> {
             continue;
         };
         wrong.extend(refused(files, &facts, sql));
+        let safe = fresh(server, &format!("safe_{number}")).await;
         if let Err(error) = apply(&safe, files).await {
             wrong.push(format!("{sql}: {error}"));
             continue;
         }
-        let direct = plain.batch_execute(sql).await;
+        let direct = plain.batch_execute(&format!("BEGIN; {sql}")).await;
         direct.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
         let (is, should_be) = (schema(&safe, result).await, schema(&plain, result).await);
+        plain.batch_execute("ROLLBACK").await.expect("the end");
         if is != should_be {
             let more: Vec<_> = is.iter().filter(|one| !should_be.contains(one)).collect();
             let less: Vec<_> = should_be.iter().filter(|one| !is.contains(one)).collect();
@@ -206,8 +207,14 @@ fn refused(files: &[Vec<String>], facts: &TargetFacts, sql: &str) -> Vec<String>
     let is_refused = |file: &&FileJudgement| file.class > Class::After || !file.refusals.is_empty();
     let refused = judged.iter().filter(is_refused);
     refused
-        .map(|file| format!("{sql}: in one run: {file:?}"))
+        .map(|file| format!("{sql}: in one run: {}", in_short(file)))
         .collect()
+}
+
+fn in_short(judged: &FileJudgement) -> String {
+    let findings = judged.statements.iter().flat_map(|one| &one.findings);
+    let rules: Vec<&str> = findings.map(|one| one.rule.name).collect();
+    format!("{} by {rules:?}, {:?}", judged.class, judged.refusals)
 }
 
 /// Applies the files one by one. Each is judged by what the database has then.
@@ -217,7 +224,7 @@ async fn apply(client: &Client, files: &[Vec<String>]) -> Result<(), String> {
         let facts = TargetFacts::ask(client).await.expect("the facts");
         let (statements, judged) = judge(&text, &facts);
         if judged.class > Class::After || !judged.refusals.is_empty() {
-            return Err(format!("{text}: by itself: {judged:?}"));
+            return Err(format!("{text}: by itself: {}", in_short(&judged)));
         }
         let is_alone = statements
             .iter()
@@ -276,18 +283,20 @@ const SCHEMA: &str = "
 CREATE TABLE small (id int PRIMARY KEY);
 INSERT INTO small SELECT n FROM generate_series(1, 100) n;
 CREATE DOMAIN amount AS int;
-CREATE TABLE big (a text, b int, v varchar(100), small_id int, taken int, d amount);
-INSERT INTO big SELECT 'a ' || n, n, 'v', 1 + n % 100, n, n FROM generate_series(1, 30000) n;
+CREATE TABLE big (a text, b int, v varchar(100), small_id int, taken int, d amount)
+    WITH (fillfactor = 10);
+INSERT INTO big SELECT 'a ' || n, n, 'v', 1 + n % 100, n, n FROM generate_series(1, 3000) n;
 CREATE INDEX big_taken_idx ON big (taken);
-CREATE TABLE a_table_with_a_name_that_is_longer_than_all_the_others (a_column_with_a_long_name text);
+CREATE TABLE a_table_with_a_name_that_is_longer_than_all_the_others (a_column_with_a_long_name text)
+    WITH (fillfactor = 10);
 INSERT INTO a_table_with_a_name_that_is_longer_than_all_the_others SELECT a FROM big, (VALUES (1), (2)) n;
-CREATE TABLE \"order\" (\"user\" text);
+CREATE TABLE \"order\" (\"user\" text) WITH (fillfactor = 10);
 INSERT INTO \"order\" SELECT a || n FROM big, (VALUES (1), (2)) v (n);
 CREATE TABLE parts (id int, kind int, note text) PARTITION BY LIST (kind);
-CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1);
-CREATE TABLE parts_2 PARTITION OF parts FOR VALUES IN (2);
-INSERT INTO parts SELECT b, 1 + b % 2, a FROM big;
-CREATE MATERIALIZED VIEW copies AS SELECT a, b FROM big;
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1) WITH (fillfactor = 10);
+CREATE TABLE parts_2 PARTITION OF parts FOR VALUES IN (2) WITH (fillfactor = 10);
+INSERT INTO parts SELECT b, 1 + b % 2, a FROM big, (VALUES (1), (2)) n;
+CREATE MATERIALIZED VIEW copies WITH (fillfactor = 10) AS SELECT a, b FROM big;
 CREATE UNIQUE INDEX copies_b ON copies (b);
 DO $$ BEGIN
     IF current_setting('server_version_num')::int >= 180000 THEN

@@ -35,7 +35,11 @@ pub(super) fn judge_new(draft: &mut Draft<'_>, table: &ObjectName, action: &Synt
         let form = form.and_then(|node| safe_form::with_serial(draft, table, action, node));
         draft.advise(SERIAL_COLUMN, action, form);
     }
-    let type_name = type_node.as_ref().and_then(object_name);
+    // The values of an array are checked as it gets them.
+    let of_values = type_node
+        .as_ref()
+        .filter(|node| node.kind() != K::ARRAY_TYPE);
+    let type_name = of_values.and_then(object_name);
     if type_name.is_some_and(|name| draft.scope.is_domain_with_constraints(&name)) {
         draft.add(DOMAIN_COLUMN, action);
     }

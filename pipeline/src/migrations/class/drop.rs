@@ -46,10 +46,28 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
                 draft.dismiss_all("there is none of that name");
             }
         }
+        K::DROP_TYPE | K::DROP_DOMAIN | K::DROP_SEQUENCE if holds(node, K::IF_EXISTS) => {
+            let scope = draft.scope;
+            let is_gone = |name: &ObjectName| is_missing(draft, name) && !scope.has_type(name);
+            if names.iter().all(is_gone) {
+                draft.dismiss_all("there is none of that name");
+            }
+        }
         K::DROP_TRIGGER | K::DROP_RULE | K::DROP_POLICY => {
             let table = name_under(node, K::RELATION_NAME_REF)
                 .or_else(|| name_under(node, K::TABLE_NAME_REF));
             if let Some(table) = table {
+                let scope = draft.scope;
+                let is_conditional = holds(node, K::IF_EXISTS);
+                if is_conditional && is_missing(draft, &table) && !scope.is_of_run(&table) {
+                    draft.dismiss_all("there is no table of that name");
+                    return;
+                }
+                let known = scope.relation(&table).filter(|_| is_conditional);
+                if node.kind() == K::DROP_TRIGGER && known.is_some_and(|facts| !facts.has_triggers)
+                {
+                    draft.dismiss_all("the table has no trigger");
+                }
                 draft.lock(&table, LockMode::AccessExclusive, false);
                 if draft.scope.is_new(&table) {
                     draft.accept_as_new();

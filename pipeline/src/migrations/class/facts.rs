@@ -239,6 +239,7 @@ impl RelationFacts {
 
 /// Returns whether a definition says `IS NOT NULL` of a column and nothing else.
 fn demands_not_null(definition: &str) -> bool {
+    let definition = definition.trim_end_matches(" NOT VALID");
     let inner = definition.strip_prefix("CHECK ((");
     let condition = inner.and_then(|rest| rest.strip_suffix("))"));
     condition

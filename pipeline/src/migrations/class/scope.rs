@@ -348,6 +348,13 @@ impl<'a> Scope<'a> {
             }
     }
 
+    /// Returns whether the database or the run has a type of that name, which is no table's.
+    pub(super) fn has_type(&self, name: &ObjectName) -> bool {
+        let of_run = self.created.iter().chain(&self.created_before);
+        let mut types = self.facts.types.iter().chain(of_run);
+        types.any(|one| self.may_mean(name, one))
+    }
+
     /// Returns the tables with a column of the domain; `None` where they are not known.
     pub(super) fn tables_of_domain(&self, name: &ObjectName) -> Option<Vec<ObjectName>> {
         let known = self.facts.domains.iter();

@@ -4,6 +4,7 @@ mod anything;
 mod columns;
 mod created;
 mod data;
+mod everyday;
 mod file;
 mod hidden;
 mod objects;
@@ -124,6 +125,9 @@ fn shop() -> TargetFacts {
         tables: vec![public("big")],
     };
     facts.domains.insert(public("positive"), positive);
+    facts.types.insert(public("mood"));
+    facts.types.insert(public("positive"));
+    facts.listed_schemas = vec!["public".to_owned()];
     facts
 }
 

@@ -11,6 +11,9 @@ use crate::migrations::statement::ObjectName;
 /// The first major version that takes a foreign key `NOT VALID` on a partitioned table.
 const PARTITIONED_NOT_VALID: u32 = 18;
 
+/// The first major version in which NOT NULL is a constraint that may be `NOT VALID`.
+const NOT_NULL_NOT_VALID: u32 = 18;
+
 /// Returns `ADD CONSTRAINT` with `NOT VALID`, and its validation.
 pub(in super::super) fn not_valid(
     draft: &Draft<'_>,
@@ -118,6 +121,9 @@ fn not_null_files(
 ) -> Vec<SafeFile> {
     let columns = [crate::migrations::statement::fold_name(column)];
     let check = name::choose(draft.scope, table, &columns, "not_null");
+    if draft.scope.facts.server_major >= Some(NOT_NULL_NOT_VALID) {
+        return validated(spelled, &check.to_string(), &format!("NOT NULL {column}"));
+    }
     vec![
         SafeFile::new([format!(
             "ALTER TABLE {spelled} ADD CONSTRAINT {check} CHECK ({column} IS NOT NULL) NOT VALID"

@@ -100,7 +100,7 @@ fn objects_in_common_are_of_every_kind() {
         (
             "DROP TABLE small",
             "CREATE PROCEDURE g() LANGUAGE sql BEGIN ATOMIC DELETE FROM big; DELETE FROM small; END",
-            &["public.small"],
+            &["public.big", "public.small"],
         ),
         (
             "DROP TABLE small",

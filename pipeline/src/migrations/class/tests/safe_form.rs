@@ -214,6 +214,21 @@ fn safe_form_keeps_each_clause_and_is_accepted() {
 }
 
 #[test]
+fn not_null_of_postgres_18_is_a_constraint_of_two_files() {
+    let mut facts = shop();
+    facts.server_major = Some(18);
+    let (written, wrong) = again("ALTER TABLE big ALTER COLUMN b SET NOT NULL", &facts);
+    assert_eq!(
+        written,
+        [
+            "after: ALTER TABLE big ADD CONSTRAINT big_b_not_null NOT NULL b NOT VALID",
+            "after: ALTER TABLE big VALIDATE CONSTRAINT big_b_not_null",
+        ]
+    );
+    assert_eq!(wrong, [""; 0]);
+}
+
+#[test]
 fn statement_for_any_time_waits_with_the_file_that_it_follows() {
     let classes = |files: &[&str]| -> Vec<Class> {
         let files: Vec<Vec<Statement>> = files.iter().map(|file| statements(file)).collect();
