@@ -41,8 +41,11 @@ pub(super) fn changes(
                 changes.push(format!("{other} references {name}"));
             }
         }
-        let had = &before.domains_with_constraints;
-        if now.domains_with_constraints.contains(name) && !had.contains(name) {
+        let is_constrained = |facts: &TargetFacts| {
+            let domain = facts.domains.get(name);
+            domain.is_some_and(|domain| domain.has_constraints)
+        };
+        if is_constrained(now) && !is_constrained(before) {
             changes.push(format!("the domain {name} has a constraint"));
         }
     }

@@ -159,7 +159,13 @@ pub(super) fn of(draft: &Draft<'_>, node: &SyntaxNode) -> Option<BTreeSet<Object
     for node in &nodes {
         let others = names_under(node, &OTHERS).into_iter();
         objects.extend(others.map(|name| ObjectName::new(name.name)));
-        objects.extend(types(node));
+        for name in types(node) {
+            // A table is a type, too.
+            if scope.has(&name) {
+                objects.insert(scope.resolve(&name));
+            }
+            objects.insert(ObjectName::new(name.name));
+        }
         objects.extend(functions(draft, node));
     }
     Some(objects)
@@ -280,7 +286,7 @@ fn types(node: &SyntaxNode) -> Vec<ObjectName> {
     let foreign = names.filter(|name| {
         name.schema.as_deref() != Some("pg_catalog") && !OWN_TYPES.contains(&name.name.as_str())
     });
-    foreign.map(|name| ObjectName::new(name.name)).collect()
+    foreign.collect()
 }
 
 /// Returns the called functions that may be the database's own.
