@@ -161,9 +161,7 @@ pub(super) fn of(draft: &Draft<'_>, node: &SyntaxNode) -> Option<BTreeSet<Object
         objects.extend(others.map(|name| ObjectName::new(name.name)));
         for name in types(node) {
             // A table is a type, too.
-            if scope.has(&name) {
-                objects.insert(scope.resolve(&name));
-            }
+            objects.extend(scope.relations_named(&name));
             objects.insert(ObjectName::new(name.name));
         }
         objects.extend(functions(draft, node));

@@ -355,6 +355,13 @@ impl<'a> Scope<'a> {
         types.any(|one| self.may_mean(name, one))
     }
 
+    /// Returns the relations of before the run that a name may mean, also those that the run dropped.
+    pub(super) fn relations_named(&self, name: &ObjectName) -> Vec<ObjectName> {
+        let relations = self.facts.relations.keys();
+        let named = relations.filter(|relation| self.may_mean(name, relation));
+        named.cloned().collect()
+    }
+
     /// Returns the tables with a column of the domain; `None` where they are not known.
     pub(super) fn tables_of_domain(&self, name: &ObjectName) -> Option<Vec<ObjectName>> {
         let known = self.facts.domains.iter();
