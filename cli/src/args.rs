@@ -316,6 +316,10 @@ pub struct CredentialsOptions {
     #[arg(long, value_name = "STAGE")]
     pub stage: Option<String>,
 
+    /// Prints one line of JSON instead of the value alone, for an error too. It has the secret, too.
+    #[arg(long)]
+    pub json: bool,
+
     /// The local clouds, in place of the variables of a provider.
     #[command(flatten)]
     pub local: LocalOptions,

@@ -32,4 +32,5 @@ pub mod status;
 mod summary;
 mod table;
 pub mod target;
+pub mod usage_error;
 pub mod verbosity;

@@ -6,7 +6,7 @@ use clap::Parser as _;
 use stagelink_cli::args::{Args, Command, MigrateCommand, MigrateOptions};
 use stagelink_cli::{
     build, completions, credentials, dev, doctor, env, link, mark, migrate, needs, new, output,
-    psql, status, verbosity,
+    psql, status, usage_error, verbosity,
 };
 
 #[tokio::main]
@@ -25,12 +25,7 @@ async fn main() -> ExitCode {
             command: Some(MigrateCommand::Drift(options)),
             ..
         }) => return exit_code(migrate::drift::run(&options).await, 2),
-        // Its 2 means that the arguments are wrong.
-        Command::Migrate(options) => {
-            let result = migrate::run(options).await;
-            let of_error = result.as_ref().err().map_or(0, migrate::exit_code);
-            return exit_code(result.map(|()| ExitCode::SUCCESS), of_error);
-        }
+        Command::Migrate(options) => migrate::run(options).await,
         Command::New(options) => new::run(&options),
         Command::Completions(options) => completions::run(&options),
         Command::Credentials(options) => credentials::run(options).await,
@@ -44,10 +39,11 @@ async fn main() -> ExitCode {
     exit_code(result.map(|()| ExitCode::SUCCESS), 1)
 }
 
-/// Shows an error, and returns the exit code of the command.
+/// Shows an error, and returns the exit code of the command: 2 for an error of the arguments, else
+/// `of_error`.
 fn exit_code(result: anyhow::Result<ExitCode>, of_error: u8) -> ExitCode {
     result.unwrap_or_else(|error| {
         output::note_error(&error);
-        ExitCode::from(of_error)
+        ExitCode::from(usage_error::exit_code(&error, of_error))
     })
 }

@@ -14,6 +14,7 @@ use crate::login;
 use crate::output::note;
 use crate::project;
 use crate::stage_name;
+use crate::usage_error::of_usage;
 
 /// Returns the database that a function of the stage would have with this process's environment,
 /// without the variables `ignored`. `stagelink.toml` gives what the environment leaves open, and the
@@ -278,14 +279,19 @@ fn ensure_source(
     if has_source(variables) || hint.is_empty() {
         return Ok(());
     }
-    let what = match (error.kind(), stage) {
-        (ErrorKind::Stage, None) => "could not find the stage: name it with --stage",
-        (ErrorKind::Settings, _) => {
+    let is_unnamed = error.kind() == ErrorKind::Stage && stage.is_none();
+    let what = match error.kind() {
+        _ if is_unnamed => "could not find the stage: name it with --stage",
+        ErrorKind::Settings => {
             "could not find the database of the stage: say in stagelink.toml where it is"
         }
         _ => return Ok(()),
     };
-    Err(anyhow!(error.report().to_string()).context(format!("{what}{hint}")))
+    let error = anyhow!(error.report().to_string()).context(format!("{what}{hint}"));
+    Err(match is_unnamed {
+        true => of_usage(error),
+        false => error,
+    })
 }
 
 /// Adds the advice to use `--local`, where a `stagelink dev` runs in the project.
@@ -310,7 +316,8 @@ pub(crate) fn advised<T>(
 ) -> anyhow::Result<T> {
     found.map_err(|error| match (error.kind(), stage) {
         (ErrorKind::Stage, None) => {
-            anyhow::Error::new(error).context("could not find the stage: name it with --stage")
+            let error = anyhow::Error::new(error);
+            of_usage(error.context("could not find the stage: name it with --stage"))
         }
         _ => error.into(),
     })

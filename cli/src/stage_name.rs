@@ -6,13 +6,14 @@ use stagelink::{Stage, StageKind};
 use stagelink_pipeline::SettingsFile;
 
 use crate::args::MigrateOptions;
+use crate::usage_error::of_usage;
 
 /// Returns the stage that an operator names: by its name in `stagelink.toml`, or by its written form
 /// (`staging`, `staging/qa`).
 ///
 /// # Errors
 ///
-/// A text that is neither. The message has the text, the stages of the project, and the nearest name.
+/// A text that is neither, as an error of usage. The message has the text, the stages of the project, and the nearest name.
 pub(crate) fn parse(text: &str, file: Option<&SettingsFile>) -> anyhow::Result<Stage> {
     let text = text.trim();
     let unknown = match file {
@@ -25,10 +26,10 @@ pub(crate) fn parse(text: &str, file: Option<&SettingsFile>) -> anyhow::Result<S
             Err(error) => error.to_string(),
         },
     };
-    Err(match nearest(text, &names(file)) {
+    Err(of_usage(match nearest(text, &names(file)) {
         Some(name) => anyhow!("{unknown}; did you mean {name}?"),
         None => anyhow!(unknown),
-    })
+    }))
 }
 
 /// Returns the names of the stages that a project has, for an error: `staging, qa or production`.

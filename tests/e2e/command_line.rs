@@ -149,13 +149,67 @@ async fn error_is_a_line_of_json_where_that_is_asked_for() {
             "no `stagelink dev` runs at port 77",
         ),
         (&["link", "--json"], "settings are missing"),
+        (
+            &["credentials", "--stage", "bogus", "--json"],
+            "unknown stage \"bogus\"",
+        ),
+        (
+            &["credentials", "--local", "--json"],
+            "no `stagelink dev` runs",
+        ),
     ] {
         let output = run(stagelink_command().await, arguments, folder.path()).await;
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let code = if words.starts_with("unknown stage") {
+            2
+        } else {
+            1
+        };
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
         let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
         let error = json["error"].as_str().expect("an error");
         assert!(error.contains(words), "{error}");
     }
+}
+
+#[tokio::test]
+async fn wrong_arguments_have_the_exit_code_of_the_parser_in_each_command() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (arguments, code) in [
+        (&["mark", "show", "bogus"][..], 2),
+        (&["mark", "set", "--stage", "bogus"], 2),
+        (&["mark", "remove"], 2),
+        (&["mark", "show", "--bogus"], 2),
+        (&["mark", "show", "staging"], 1),
+        (&["credentials", "--stage", "bogus"], 2),
+        (&["credentials"], 2),
+        (&["credentials", "--stage", "staging"], 1),
+        (&["link", "bogus"], 2),
+        (&["link", "--stage", "bogus"], 2),
+        (&["link", "--app", "staging"], 2),
+        (&["link", "--app", "development=a"], 2),
+        (&["link", "--token-for", "staging=secret"], 2),
+        (&["link"], 1),
+        (&["migrate", "bogus"], 2),
+        (&["migrate"], 2),
+        (&["migrate", "new", "x", "--project", "nosuch"], 2),
+        (&["migrate", "widen-history", "bogus"], 2),
+        (&["psql", "bogus"], 2),
+        (&["env", "bogus"], 2),
+        (&["status", "--stage", "bogus"], 2),
+        (&["doctor", "bogus"], 2),
+    ] {
+        let migrations = folder.path().join("migrations");
+        if arguments == ["migrate"] || arguments == ["migrate", "bogus"] {
+            fs::create_dir_all(&migrations).expect("a folder");
+        } else if migrations.exists() {
+            fs::remove_dir(&migrations).expect("it is empty");
+        }
+        let output = run(stagelink_command().await, arguments, folder.path()).await;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+        assert!(stderr.contains("error: "), "{arguments:?}: {stderr}");
+    }
+    assert!(!folder.path().join("nosuch").exists());
 }
 
 #[tokio::test]

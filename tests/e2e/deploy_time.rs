@@ -44,6 +44,14 @@ async fn with_scram_keys() -> (HerokuFixture, String) {
     let credentials = String::from_utf8(output.stdout).expect("text");
     let credentials = credentials.trim_end().to_owned();
     let (url, keys) = credentials.split_once("#scram=").expect("keys");
+    let mut json = Command::new(stagelink_command().await);
+    json.args(["credentials", "--stage", "staging", "--json"]);
+    json.env_clear().envs(&fixture.variables);
+    let json = json.output().await.expect("the command runs");
+    let json: Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(json["stage"], "staging");
+    assert_eq!(json["variable"], "STAGELINK_CREDENTIALS");
+    assert_eq!(json["value"].as_str(), Some(&*credentials));
     assert!(url == format!("staging={}", fixture.database.url()));
     fixture.record.forbid(keys);
     fixture.set("STAGELINK_CREDENTIALS", &credentials);

@@ -15,6 +15,7 @@ use crate::login;
 use crate::missing::Missing;
 use crate::project;
 use crate::stage_name;
+use crate::usage_error::of_usage;
 
 /// Builds the request from the options and this process's environment.
 ///
@@ -37,19 +38,20 @@ pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRe
         project = project.with_branch(Stage::STAGING, branch);
     }
     project.contexts(&stages, true)?;
-    let apps = by_stage("--app", &options.apps, file)?;
-    let tokens = by_stage("--token-for", &options.tokens, file)?;
+    let apps = by_stage("--app", &options.apps, file).map_err(of_usage)?;
+    let tokens = by_stage("--token-for", &options.tokens, file).map_err(of_usage)?;
     ensure_linked("--app", &apps, |stage| {
         stages.contains(&stage) || project.is_compared(stage)
-    })?;
+    })
+    .map_err(of_usage)?;
     let local_apps = local_apps(options, &project)?;
     if let Some(file) = file.filter(|_| local.is_none()) {
         let mut unnamed = stages.iter().filter(|stage| !apps.contains_key(stage));
         unnamed.try_for_each(|stage| file.ensure_app(*stage))?;
     }
-    ensure_linked("--token-for", &tokens, |stage| stages.contains(&stage))?;
+    ensure_linked("--token-for", &tokens, |stage| stages.contains(&stage)).map_err(of_usage)?;
     for (stage, name) in &tokens {
-        ensure_variable_name(name, *stage)?;
+        ensure_variable_name(name, *stage).map_err(of_usage)?;
     }
 
     // The local Heroku has all stages, whatever source the file names for them.

@@ -4,7 +4,6 @@ pub mod drift;
 mod new;
 mod operator;
 mod report;
-mod usage_error;
 mod widen;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -20,14 +19,12 @@ use stagelink_pipeline::{
 
 use self::report::Report;
 pub(crate) use self::report::error as error_json;
-pub use self::usage_error::exit_code;
-use self::usage_error::of_usage;
 use crate::args::{AllowedDisagreement, LocalOptions, MigrateCommand, MigrateOptions};
 use crate::output::{note, print, print_beside, print_json};
 use crate::progress::Step;
 use crate::project;
 use crate::stage_database::settings_of;
-use crate::stage_name;
+use crate::usage_error::of_usage;
 
 /// Applies a project's migrations to a stage's database: shows the plan, asks, and applies it.
 ///
@@ -177,21 +174,9 @@ async fn database(stage: Option<&str>, local: &LocalOptions) -> anyhow::Result<D
             "no stage is named: `stagelink migrate staging`, or set STAGELINK_STAGE"
         )));
     }
-    ensure_known_stage(stage, local)?;
     let settings = settings_of(&[], stage, local).await?;
     let settings = settings.map(Settings::with_app_names);
     Ok(Database::new(settings.map(Settings::without_pooler)))
-}
-
-/// Makes sure that the stage of the arguments is one that the project may have.
-fn ensure_known_stage(stage: Option<&str>, local: &LocalOptions) -> anyhow::Result<()> {
-    let Some(stage) = stage else {
-        return Ok(());
-    };
-    let file = SettingsFile::load(&local.project)?;
-    let parsed = stage_name::parse(stage, file.as_ref());
-    let parsed = parsed.context("could not use the stage of --stage");
-    parsed.map(|_| ()).map_err(of_usage)
 }
 
 /// Returns the limits and rules of a run. The local clouds have no code that a change could break.

@@ -1,9 +1,9 @@
-//! An error of the command's arguments, which has an exit code of its own.
+//! An error of a command's arguments, which has the exit code that clap gives one.
 
 use std::error::Error;
 use std::fmt;
 
-/// An error of the arguments of `stagelink migrate`. It reads as the error that it wraps.
+/// An error of the arguments of a command. It reads as the error that it wraps.
 #[derive(Debug)]
 struct UsageError(anyhow::Error);
 
@@ -21,15 +21,16 @@ impl Error for UsageError {
 }
 
 /// Marks an error as one of the arguments.
-pub(super) fn of_usage(error: impl Into<anyhow::Error>) -> anyhow::Error {
+pub(crate) fn of_usage(error: impl Into<anyhow::Error>) -> anyhow::Error {
     UsageError(error.into()).into()
 }
 
-/// Returns the exit code of an error: 2 for one of the arguments, as clap has it, else 1.
-pub fn exit_code(error: &anyhow::Error) -> u8 {
+/// Returns the exit code of an error: 2 for one of the arguments, as clap has it, else that of the
+/// command.
+pub fn exit_code(error: &anyhow::Error, of_command: u8) -> u8 {
     match error.downcast_ref::<UsageError>() {
         Some(_) => 2,
-        None => 1,
+        None => of_command,
     }
 }
 
@@ -45,9 +46,12 @@ mod tests {
             let inner: anyhow::Result<()> = Err(anyhow!("no such stage"));
             inner.context("could not use the stage").unwrap_err()
         };
-        assert_eq!(exit_code(&error()), 1);
+        assert_eq!(exit_code(&error(), 1), 1);
         let marked = of_usage(error());
-        assert_eq!(exit_code(&marked), 2);
+        assert_eq!(exit_code(&marked, 1), 2);
         assert_eq!(format!("{marked:#}"), format!("{:#}", error()));
+        let beneath: anyhow::Result<()> = Err(marked);
+        let beneath = beneath.context("could not begin").unwrap_err();
+        assert_eq!(exit_code(&beneath, 1), 2);
     }
 }
