@@ -10,20 +10,14 @@ use super::{Project, until};
 /// The time in which the server notices that a client is gone, and slack.
 const NOTICED: Duration = Duration::from_secs(15);
 
+/// The arguments that let a file run code.
+const RUNS_CODE: &[&str] = &["--override", "runs-code", "--reason", "a test"];
+
 /// Starts the command, and kills it while a statement that contains `part` runs.
-async fn kill_during(project: &Project, part: &str) {
-    let mut child = project
-        .command(&[
-            "staging",
-            "--yes",
-            "--override",
-            "runs-code",
-            "--reason",
-            "a test",
-        ])
-        .await
-        .spawn()
-        .expect("it starts");
+async fn kill_during(project: &Project, arguments: &[&str], part: &str) {
+    let arguments = [&["staging", "--yes"], arguments].concat();
+    let command = project.command(&arguments).await.spawn();
+    let mut child = command.expect("it starts");
     project.wait_for_statement(part).await;
     child.kill().await.expect("it is killed");
 }
@@ -42,7 +36,7 @@ async fn killed_transaction_leaves_nothing_and_the_next_run_does_all() {
     project
         .run("CREATE TABLE pauses AS SELECT 600::float8 AS s")
         .await;
-    kill_during(&project, "pg_sleep").await;
+    kill_during(&project, RUNS_CODE, "pg_sleep").await;
     assert_eq!(project.history().await, ["V1__a"]);
     assert_eq!(project.tables().await, ["a", "pauses"]);
     project.run("UPDATE pauses SET s = 0").await;
@@ -70,7 +64,7 @@ async fn killed_index_is_mended_by_the_next_run() {
     long.batch_execute("BEGIN; INSERT INTO a VALUES (2)")
         .await
         .expect("a row");
-    kill_during(&project, "INDEX CONCURRENTLY").await;
+    kill_during(&project, &[], "INDEX CONCURRENTLY").await;
     let invalid = "SELECT 'invalid' FROM pg_index WHERE NOT indisvalid";
     until("the end of the session", async || {
         let running = "SELECT pid::text FROM pg_stat_activity WHERE datname = current_database() \
@@ -114,7 +108,7 @@ async fn killed_statement_without_a_transaction_is_begun_again() {
     project
         .run("CREATE TABLE pauses AS SELECT 600::float8 AS s")
         .await;
-    kill_during(&project, "pg_sleep").await;
+    kill_during(&project, RUNS_CODE, "pg_sleep").await;
     assert!(project.history().await.is_empty());
     project.run("UPDATE pauses SET s = 0").await;
     let started = Instant::now();
