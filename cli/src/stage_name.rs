@@ -13,7 +13,8 @@ use crate::usage_error::of_usage;
 ///
 /// # Errors
 ///
-/// A text that is neither, as an error of usage. The message has the text, the stages of the project, and the nearest name.
+/// A text that is neither, as an error of usage. The message has the text, the stages of the project,
+/// and the nearest name.
 pub(crate) fn parse(text: &str, file: Option<&SettingsFile>) -> anyhow::Result<Stage> {
     let text = text.trim();
     let unknown = match file {
