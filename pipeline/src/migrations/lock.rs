@@ -98,7 +98,11 @@ async fn try_lock(client: &Client) -> Result<bool, DriverError> {
 }
 
 /// Returns the session that holds the lock of this database.
-async fn holder(client: &Client) -> Result<Option<OtherSession>, DriverError> {
+///
+/// # Errors
+///
+/// Those of the driver.
+pub(super) async fn holder(client: &Client) -> Result<Option<OtherSession>, DriverError> {
     let find = "SELECT l.pid, coalesce(a.application_name, ''), coalesce(a.state, ''), \
                 extract(epoch FROM pg_catalog.now() - coalesce(a.xact_start, a.backend_start))\
                 ::pg_catalog.int8 \

@@ -230,3 +230,26 @@ async fn snapshot_of_another_format_is_no_drift() {
     project.run("DROP TABLE c").await;
     assert_eq!(differences(&project).await, ["table public.c is missing"]);
 }
+
+/// An index that a run builds is in the catalog before the history has its file.
+#[tokio::test]
+async fn schema_is_not_compared_while_a_run_goes_on() {
+    let project = Project::with(&[("V1__a.sql", "CREATE TABLE a (b int);")]).await;
+    project.applied().await;
+    let runner = project.session().await;
+    let run = async |sql: &str| runner.batch_execute(sql).await.expect(sql);
+    run(
+        "SELECT pg_advisory_lock(('x' || encode('stagelin', 'hex'))::bit(64)::bigint); \
+         CREATE INDEX a_b ON a (b)",
+    )
+    .await;
+    let found = drift(&project.stage()).await.expect("an answer");
+    assert_eq!(found, Drift::Changing);
+    let command = project.command(&["drift", "staging"]).await.output().await;
+    let output = command.expect("the command runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("changes at the moment"), "{text}");
+    run("DROP INDEX a_b; SELECT pg_advisory_unlock_all()").await;
+    assert!(differences(&project).await.is_empty());
+}

@@ -12,6 +12,7 @@ use crate::migrations::drift::difference::SchemaDifference;
 use crate::migrations::drift::kept::{Kept, keep};
 use crate::migrations::drift::snapshot::{SCHEMA_CHANGES, SchemaSnapshot};
 use crate::migrations::history::History;
+use crate::migrations::lock;
 use crate::migrations::server_words::describe;
 
 /// The drift of a database.
@@ -34,8 +35,7 @@ pub enum Drift {
         /// True if a newer version has kept it, false if an older one.
         is_newer: bool,
     },
-    /// The schema or the history changed all the while: a migration is being applied. So nothing is
-    /// known.
+    /// A session holds the lock of migrations, or the schema changed all the while. So nothing is known.
     Changing,
     /// The differences of the database from the snapshot; without any, nothing has drifted.
     Compared {
@@ -100,6 +100,10 @@ pub async fn accept_drift(database: &Database) -> Result<(), Error> {
 /// Those of the driver.
 pub(crate) async fn compare(client: &Client) -> Result<Drift, DriverError> {
     for _ in 0..MOST_COMPARISONS {
+        // An index that is being built is in the catalog, and not yet in the history.
+        if lock::holder(client).await?.is_some() {
+            return Ok(Drift::Changing);
+        }
         let (kept, history) = read_kept(client).await?;
         let kept = match (kept, history) {
             (Kept::Nothing, _) => return Ok(Drift::NotKept),
@@ -120,6 +124,7 @@ pub(crate) async fn compare(client: &Client) -> Result<Drift, DriverError> {
         if let (Kept::Snapshot(kept_after), Some(history_after)) = after
             && kept_after == kept
             && kept.is_of(&history_after)
+            && lock::holder(client).await?.is_none()
         {
             return Ok(Drift::Compared {
                 kept_at: kept.kept_at,
