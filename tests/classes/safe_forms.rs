@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 /// The likeness of the schema after a safe form to that after the statement.
 #[derive(Clone, Copy, PartialEq)]
 enum Likeness {
-    /// The same columns, constraints and indexes.
+    /// Equal columns, constraints and indexes.
     Same,
     /// Old rows have no value in the new column, which they get by a script.
     Unfilled,

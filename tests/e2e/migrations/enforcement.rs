@@ -167,6 +167,26 @@ async fn file_of_after_is_not_applied_in_the_run_of_its_own_before() {
 }
 
 #[tokio::test]
+async fn files_of_a_safe_form_wait_together_and_are_applied_in_their_order() {
+    let project = shop().await;
+    project.write(
+        "V2__check.sql",
+        "ALTER TABLE big ADD CONSTRAINT there CHECK (a IS NOT NULL) NOT VALID;",
+    );
+    project.write(
+        "V3__not_null.sql",
+        "ALTER TABLE big VALIDATE CONSTRAINT there; ALTER TABLE big ALTER COLUMN a SET NOT NULL;",
+    );
+    project.write("V4__drop.sql", "ALTER TABLE big DROP CONSTRAINT there;");
+    project.write("V5__add.sql", "ALTER TABLE small ADD COLUMN c int;");
+    let done = succeeds(&project, &["staging", "--yes"]).await;
+    assert_parts(&done, &["V5__add.sql"]);
+    assert_eq!(project.history().await, ["V1__shop", "V5__add"]);
+    succeeds(&project, &["staging", "--after", "--yes"]).await;
+    assert_eq!(project.history().await.len(), 5);
+}
+
+#[tokio::test]
 async fn statement_that_stops_is_refused_with_its_safe_form_and_passes_with_a_reason() {
     let project = shop().await;
     project.write("V2__add.sql", "ALTER TABLE small ADD COLUMN c int;");

@@ -130,7 +130,7 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
             let table = child_name(node, K::TABLE_RELATION_NAME);
             if let Some(table) = &table {
                 let list = child(node, K::PARTITION_ITEM_LIST);
-                let items = list.iter().flat_map(|list| list.children());
+                let items = list.iter().flat_map(SyntaxNode::children);
                 let columns: Option<Vec<_>> =
                     items.map(|item| child_name(&item, K::NAME_REF)).collect();
                 let columns = columns.unwrap_or_default().into_iter();
@@ -147,10 +147,9 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
         }
         _ => {}
     }
-    if matches!(node.kind(), K::CREATE_TABLE_AS | K::SELECT_INTO) {
-        if query::reads_many_rows(scope, node) {
-            scope.fill(&scope.creation_name(&name));
-        }
+    let is_filled = matches!(node.kind(), K::CREATE_TABLE_AS | K::SELECT_INTO);
+    if is_filled && query::reads_many_rows(scope, node) {
+        scope.fill(&scope.creation_name(&name));
     }
     if is_temporary(node) {
         return scope.create_temporary(&name);

@@ -8,7 +8,7 @@ use super::lock::{LockMode, TableLock};
 use super::rules::{
     BAN_NEW_WRITE_RESTRICTION, BAN_SET_DEFAULT, CREATE_RULE, CREATE_TRIGGER, Rule, find_rule,
 };
-use super::safe_form::SafeForm;
+use super::safe_files::SafeForm;
 use super::scope::Scope;
 use super::squawk::Violation;
 use crate::migrations::statement::{ObjectName, Statement};

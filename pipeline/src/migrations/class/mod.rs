@@ -20,6 +20,7 @@ mod proofs;
 mod query;
 mod routine_body;
 mod rules;
+mod safe_files;
 mod safe_form;
 mod scope;
 mod selection;

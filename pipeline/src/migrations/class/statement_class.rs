@@ -9,7 +9,7 @@ use super::draft::{Draft, Found};
 use super::facts::TargetFacts;
 use super::lock::{LockMode, TableLock};
 use super::rules::{Rule, SYNTAX_ERROR, TRANSACTION_CONTROL, UNKNOWN_TABLE};
-use super::safe_form::SafeForm;
+use super::safe_files::SafeForm;
 use super::scope::Scope;
 use super::{Class, alter_table, create, data, drop, objects, other, squawk};
 use crate::migrations::statement::{ObjectName, Statement};
