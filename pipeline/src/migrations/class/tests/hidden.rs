@@ -68,6 +68,16 @@ fn function_that_takes_calls_of_another_is_after() {
                 hides,
             ),
             (
+                "CREATE OR REPLACE FUNCTION lower(a varchar) RETURNS text LANGUAGE sql AS 'SELECT 1'",
+                After,
+                hides,
+            ),
+            (
+                "CREATE OR REPLACE FUNCTION public.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+                Ask,
+                &["ban-replace-view-function"],
+            ),
+            (
                 "CREATE FUNCTION lower(a varchar) RETURNS text LANGUAGE sql AS 'SELECT 1'",
                 After,
                 hides,
