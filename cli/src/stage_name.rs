@@ -46,9 +46,9 @@ pub(crate) fn listed(file: Option<&SettingsFile>) -> String {
 /// command comes first, so the stage needs its written form.
 pub(crate) fn notes_on_commands(file: &SettingsFile) -> Vec<String> {
     let migrate = MigrateOptions::command();
-    let commands = migrate.get_subcommands().map(|command| command.get_name());
+    let commands = migrate.get_subcommands().map(clap::Command::get_name);
     let commands: Vec<_> = commands.chain(["help"]).collect();
-    let stages = file.stages().iter().map(|(stage, _)| stage);
+    let stages = file.stages().keys();
     let called_so = stages.filter(|stage| commands.contains(&stage.name()));
     called_so
         .map(|stage| {
