@@ -25,6 +25,7 @@ pub mod progress;
 mod project;
 pub mod psql;
 mod shutdown_signals;
+mod site;
 mod stage_context;
 mod stage_database;
 mod stage_name;

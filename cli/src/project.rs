@@ -1,5 +1,6 @@
 //! The folder of a project, checked before a command starts to work in it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
@@ -67,6 +68,29 @@ pub(crate) fn settings_file(project: &Path) -> Result<Option<SettingsFile>, Erro
 /// Returns the folder of a project's migrations: that of `stagelink.toml`, else `migrations`.
 pub(crate) fn migrations_folder(project: &Path, file: Option<&SettingsFile>) -> PathBuf {
     file.map_or_else(|| project.join("migrations"), SettingsFile::migrations)
+}
+
+/// Returns the folder of a project's migrations, or `None` where the project has none. One that
+/// `stagelink.toml` names is returned whether it exists or not: a misspelled one is no absent one. So
+/// is a link that leads nowhere, and a folder that may not be looked at.
+pub(crate) fn present_migrations_folder(
+    project: &Path,
+    file: Option<&SettingsFile>,
+) -> Option<PathBuf> {
+    let folder = migrations_folder(project, file);
+    let is_named = file.is_some_and(SettingsFile::names_migrations);
+    let is_missing = || {
+        let found = folder.symlink_metadata();
+        found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    };
+    (is_named || !is_missing()).then_some(folder)
+}
+
+/// Returns the folder of a project as a command finds it from a folder in it: that of
+/// `stagelink.toml`, or the given folder where there is no such file.
+pub(crate) fn root(folder: &Path, file: Option<&SettingsFile>) -> PathBuf {
+    let of_file = file.and_then(|file| file.path().parent());
+    of_file.unwrap_or(folder).to_owned()
 }
 
 #[cfg(test)]

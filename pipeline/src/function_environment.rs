@@ -67,17 +67,30 @@ impl FunctionEnvironment {
     ) -> Result<Self, Error> {
         let site = Site::find(access, site, true).await?;
         let (own, account) = tokio::join!(site.variables(), site.account_variables());
-        let (own, account) = (own?, account?);
+        let own = own?;
+        // Without the account's, the site's own are a list that says what it lacks.
+        let (account, unread) = match account {
+            Ok(Some(account)) => (Some(account), None),
+            Ok(None) => (
+                None,
+                Some(format!(
+                    "the token has no access to the variables of the account {}, which functions get too",
+                    site.account()
+                )),
+            ),
+            Err(error) => (
+                None,
+                Some(format!(
+                    "the variables of the account are not known, which functions get too: {}",
+                    error.report()
+                )),
+            ),
+        };
         let found = function_variables(context, &own, account.as_deref().unwrap_or_default());
         let mut environment = Self::of(&found, site.account(), account.is_some());
         environment.site = site.name().to_owned();
         environment.context = context.to_string();
-        if account.is_none() {
-            environment.notes.push(format!(
-                "the token has no access to the variables of the account {}, which functions get too",
-                site.account()
-            ));
-        }
+        environment.notes.extend(unread);
         Ok(environment)
     }
 

@@ -31,6 +31,7 @@ pub use crate::config::HerokuSettings;
 pub use crate::config::Limits;
 pub use crate::config::NeonSettings;
 pub use crate::config::Pooler;
+pub use crate::config::ProviderChoice;
 pub use crate::config::ProviderSettings;
 pub use crate::config::RenderSettings;
 pub use crate::config::ServerPin;

@@ -24,6 +24,7 @@ fn link_has_a_heading_for_each_refusal() {
         &[
             "cli/src/link",
             "cli/src/missing.rs",
+            "cli/src/site.rs",
             "pipeline/src/api.rs",
             "pipeline/src/attempts.rs",
             "pipeline/src/heroku.rs",
@@ -31,6 +32,7 @@ fn link_has_a_heading_for_each_refusal() {
             "pipeline/src/netlify/context.rs",
             "pipeline/src/netlify/function_variable.rs",
             "pipeline/src/netlify/mod.rs",
+            "pipeline/src/netlify/site_search.rs",
             "pipeline/src/netlify/variable.rs",
             "pipeline/src/refusal.rs",
         ],

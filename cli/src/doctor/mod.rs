@@ -66,11 +66,11 @@ async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
     if let Some(instances) = options.concurrency {
         request = request.with_concurrency(instances);
     }
-    let folder = project::migrations_folder(&options.local.project, file.as_ref());
-    if folder.exists() {
-        request = request.with_migrations(folder);
+    let folder = &options.local.project;
+    if let Some(migrations) = project::present_migrations_folder(folder, file.as_ref()) {
+        request = request.with_migrations(migrations);
     }
-    let built = function_artifacts::built(&options.local.project);
+    let built = function_artifacts::built(&project::root(folder, file.as_ref()));
     for artifacts in built.groups {
         let files = artifacts.file_names();
         request = request.with_artifacts(&artifacts.function, files, artifacts.list);
@@ -154,12 +154,12 @@ fn all_stages(options: &DoctorOptions, file: Option<&SettingsFile>) -> anyhow::R
         return Ok(vec![Stage::STAGING, Stage::PRODUCTION]);
     }
     match std::env::var("STAGELINK_STAGE") {
-        Ok(name) => Ok(vec![
+        Ok(name) if !name.trim().is_empty() => Ok(vec![
             name.trim()
                 .parse()
                 .context("could not use STAGELINK_STAGE")?,
         ]),
-        Err(_) => bail!(
+        _ => bail!(
             "no stage is named, and there is no stagelink.toml with stages: add one, name a stage \
              as in `stagelink doctor staging`, or set STAGELINK_STAGE{}",
             local_clouds::hint(&options.local)

@@ -8,11 +8,12 @@ use anyhow::{Context as _, bail};
 use stagelink_pipeline::{ApiAccess, DeployContext, ErrorKind, FunctionEnvironment, SettingsFile};
 
 use crate::args::EnvOptions;
-use crate::link::request::{Environment, site_of};
+use crate::link::request::Environment;
 use crate::migrate::error_json;
 use crate::output::{note_error, print, print_json};
 use crate::progress::Step;
 use crate::project;
+use crate::site;
 use crate::stage_context::{NO_NETLIFY_TOKEN, context_of};
 use crate::stage_name;
 
@@ -81,8 +82,7 @@ impl Request {
             Err(reason) => bail!("stage {stage} has no functions on Netlify: {reason}"),
         };
         let named = options.site.as_deref();
-        let named = named.or_else(|| file.and_then(SettingsFile::site));
-        let site = site_of(named, &options.project)?;
+        let site = site::required(named, file, &options.project)?;
         let access = environment.netlify_access().context(NO_NETLIFY_TOKEN)?;
         Ok(Self {
             access,

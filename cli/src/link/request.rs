@@ -1,11 +1,9 @@
 //! The request of `stagelink link`, from its options and the environment.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use secrecy::SecretString;
-use serde::Deserialize;
 use stagelink::{Stage, StageKind};
 use stagelink_pipeline::{ApiAccess, LinkRequest, ProjectStages, SettingsFile};
 
@@ -14,6 +12,7 @@ use crate::local_clouds::{self, LocalClouds};
 use crate::login;
 use crate::missing::Missing;
 use crate::project;
+use crate::site;
 use crate::stage_name;
 use crate::usage_error::of_usage;
 
@@ -61,8 +60,7 @@ pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRe
         Some(clouds) => Some(clouds.site.as_str()),
         None => options.site.as_deref(),
     };
-    let named_site = named_site.or(file.and_then(SettingsFile::site));
-    let site = missing.take(site_of(named_site, &options.local.project));
+    let site = missing.take(site::required(named_site, file, &options.local.project));
     let pipeline = environment.var("STAGELINK_HEROKU_PIPELINE");
     let pipeline = pipeline.or(file.and_then(SettingsFile::pipeline)).context(
         "STAGELINK_HEROKU_PIPELINE is not set: set it to the name of the Heroku pipeline whose \
@@ -329,34 +327,6 @@ pub(crate) fn by_stage(
     Ok(by_stage)
 }
 
-/// Returns the site's name or id: the named one, or the one that `netlify link` linked the
-/// project's folder to.
-pub(crate) fn site_of(named: Option<&str>, project: &Path) -> anyhow::Result<String> {
-    if let Some(site) = named.map(str::trim).filter(|site| !site.is_empty()) {
-        return Ok(site.to_owned());
-    }
-    let file = project.join(".netlify").join("state.json");
-    let advice = "name the site with --site, with site in a table [netlify] of stagelink.toml, or \
-                  link the folder with `netlify link`";
-    let Ok(text) = std::fs::read_to_string(&file) else {
-        bail!(
-            "no site is named, and there is no {}: {advice}",
-            file.display()
-        );
-    };
-    serde_json::from_str::<State>(&text)
-        .ok()
-        .and_then(|state| state.site_id)
-        .with_context(|| format!("{} names no site: {advice}", file.display()))
-}
-
-/// The state that the Netlify command line keeps in a linked folder.
-#[derive(Deserialize)]
-struct State {
-    #[serde(rename = "siteId")]
-    site_id: Option<String>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -408,19 +378,5 @@ mod tests {
             assert!(error.contains(&stages), "{error}");
             assert!(!error.contains("bogus"), "{error}");
         }
-    }
-
-    #[test]
-    fn site_is_the_named_one_or_that_of_the_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        let site = |named| site_of(named, folder.path()).map_err(|error| error.to_string());
-        assert!(site(None).unwrap_err().contains("--site"));
-        std::fs::create_dir(folder.path().join(".netlify")).unwrap();
-        let file = folder.path().join(".netlify/state.json");
-        std::fs::write(&file, "{}").unwrap();
-        assert!(site(None).unwrap_err().contains("names no site"));
-        std::fs::write(&file, r#"{"siteId":"1-2","other":1}"#).unwrap();
-        assert_eq!(site(None).unwrap(), "1-2");
-        assert_eq!(site(Some("shop")).unwrap(), "shop");
     }
 }

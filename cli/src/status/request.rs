@@ -1,5 +1,6 @@
 //! The request of `stagelink status`, from its options, the environment and `stagelink.toml`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -7,9 +8,10 @@ use stagelink::Stage;
 use stagelink_pipeline::{MigrationFolder, SettingsFile, SiteSource, StageSource, StatusRequest};
 
 use crate::args::{LocalOptions, StatusOptions};
-use crate::link::request::{Environment, site_of};
+use crate::link::request::Environment;
 use crate::local_clouds;
 use crate::project;
+use crate::site;
 use crate::stage_context::{NO_NETLIFY_TOKEN, context_of};
 use crate::stage_database::settings_of;
 use crate::stage_name;
@@ -48,14 +50,23 @@ pub(super) async fn from_options(options: &StatusOptions) -> anyhow::Result<Stat
         site_source(options.site.as_deref(), &options.local, file, &environment),
     );
     request.limit = Duration::from_secs(options.timeout);
-    let folder = project::migrations_folder(&options.local.project, file);
-    request.migrations = match folder.exists() {
-        true => MigrationFolder::read(&folder)
-            .map(Some)
-            .map_err(|error| error.to_string()),
-        false => Ok(None),
+    let folder = project::present_migrations_folder(&options.local.project, file);
+    request.migrations = match folder.map(|folder| MigrationFolder::read(&folder)) {
+        None => Ok(None),
+        Some(Ok(folder)) => Ok(Some(folder)),
+        Some(Err(error)) => Err(unusable(error)),
     };
     Ok(request)
+}
+
+/// Returns the reason why a folder of migrations cannot be used. Its headline tells of a run, which
+/// this is none.
+fn unusable(error: stagelink_pipeline::Error) -> String {
+    let details: Vec<_> = error.details().collect();
+    match details.is_empty() {
+        true => format!("{:#}", anyhow::Error::from(error)),
+        false => format!("the folder cannot be used: {}", details.join("; ")),
+    }
 }
 
 /// Returns the stages to show: the named ones, those of the local clouds, of the file, or of the
@@ -69,7 +80,8 @@ fn stages_of(
         let named = options.stages.iter();
         let named = named.map(|name| stage_name::parse(name, file));
         let mut stages: Vec<Stage> = named.collect::<Result<_, _>>()?;
-        stages.dedup();
+        let mut seen = BTreeSet::new();
+        stages.retain(|stage| seen.insert(*stage));
         return Ok(stages);
     }
     if let Some(stages) = local_clouds::stages(&options.local)? {
@@ -113,12 +125,16 @@ pub(crate) fn site_source(
     if local.local.is_some() {
         return SiteSource::None("the local clouds serve the project's own build".to_owned());
     }
-    let named = named.or_else(|| file.and_then(SettingsFile::site));
-    let Ok(site) = site_of(named, &local.project) else {
-        return SiteSource::None(
-            "no Netlify site is named: set netlify.site in stagelink.toml, or use --site"
-                .to_owned(),
-        );
+    let site = match site::find(named, file, &local.project) {
+        Ok(Some(site)) => site,
+        Ok(None) => {
+            return SiteSource::None(
+                "no Netlify site is named: set netlify.site in stagelink.toml, or use --site"
+                    .to_owned(),
+            );
+        }
+        // A site is linked, and not known: its checks are not left out.
+        Err(error) => return SiteSource::NotKnown(format!("{error:#}")),
     };
     match environment.netlify_access() {
         Some(access) => SiteSource::Site { access, site },

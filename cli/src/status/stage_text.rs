@@ -228,13 +228,30 @@ fn add_migrations(cell: &mut Cell, found: &MigrationStatus, now: Timestamp) {
 fn credentials(stage: &StageStatus, now: Timestamp) -> Cell {
     let mut cell = Cell::default();
     match &stage.function_credentials {
-        Lookup::Known { value } => add_function_credentials(&mut cell, value, now),
+        Lookup::Known { value } => {
+            add_function_credentials(&mut cell, value, now);
+            // Some context's value is newer than the deploy, and nothing says whose.
+            let deploy = stage.code.value();
+            if value.has_other_contexts
+                && value.is_newer_than_deploy.is_none()
+                && deploy.is_some_and(|deploy| deploy.created_at.is_some())
+                && value.changed_at.is_some()
+            {
+                cell.line(
+                    Mark::Attention,
+                    "after the deploy, which keeps an older value if it was this context's",
+                );
+            }
+        }
         // The cell of the code has the reason.
         other if is_same_reason(other, &stage.code) => {}
         other => cell.without_value(other),
     }
     match &stage.login {
-        Lookup::Known { value } => add_login(&mut cell, value),
+        Lookup::Known { value } => {
+            let provider = stage.provider.as_ref();
+            add_login(&mut cell, value, provider.map(|of| of.name.as_str()));
+        }
         other if is_same_reason(other, &stage.database) => as_the_database(&mut cell, other),
         other => cell.without_value(other),
     }
@@ -243,11 +260,22 @@ fn credentials(stage: &StageStatus, now: Timestamp) -> Cell {
 
 fn add_function_credentials(cell: &mut Cell, found: &FunctionCredentials, now: Timestamp) {
     match found.source.as_str() {
+        "refused" => {
+            let reason = found.refusal.as_deref().unwrap_or("no reason is known");
+            cell.line(
+                Mark::Bad,
+                format_args!("functions refuse their variables: {reason}"),
+            );
+        }
         "deploy-time" => cell.plain("from deploy time"),
         "url" => cell.plain("a fixed URL"),
         provider => cell.plain(format_args!("asked of {} at run time", title(provider))),
     }
     match (&found.changed_at, found.source.as_str()) {
+        (Some(at), _) if found.has_other_contexts => cell.plain(format_args!(
+            "set {}, here or in another context",
+            with_age(at, now)
+        )),
         (Some(at), _) => cell.plain(format_args!("set {}", with_age(at, now))),
         (None, "deploy-time" | "url") => cell.plain("age not known: Netlify does not tell it"),
         _ => {}
@@ -270,20 +298,25 @@ fn add_function_credentials(cell: &mut Cell, found: &FunctionCredentials, now: T
     }
 }
 
-fn add_login(cell: &mut Cell, login: &LoginStatus) {
+fn add_login(cell: &mut Cell, login: &LoginStatus, provider: Option<&str>) {
+    let (works, fails) = match provider {
+        Some("url") => ("the URL's work", "the URL's do not work"),
+        Some("deploy-time") => (
+            "those of deploy time work",
+            "those of deploy time do not work",
+        ),
+        _ => ("the provider's work", "the provider's do not work"),
+    };
     match (&login.proved_by, &login.reason) {
         (Some(proof), _) if login.works => {
             cell.line(
                 Mark::Good,
-                format_args!("the provider's work; server proved by {proof}"),
+                format_args!("{works}; server proved by {proof}"),
             );
         }
         (_, reason) => {
             let reason = reason.as_deref().unwrap_or("no reason is known");
-            cell.line(
-                Mark::Bad,
-                format_args!("the provider's do not work: {reason}"),
-            );
+            cell.line(Mark::Bad, format_args!("{fails}: {reason}"));
         }
     }
 }

@@ -68,12 +68,17 @@ pub(super) fn text(board: &StatusBoard, width: u16, has_colors: bool) -> String 
     }
 }
 
-/// Returns whether a stage has no part of its own, as previews have none.
+/// Returns whether a stage has no part of its own, as previews have none. A part that is not known, or
+/// that functions refuse, is shown.
 fn is_empty(stage: &StageStatus) -> bool {
     let is_absent = matches!(stage.code, Lookup::Absent { .. })
         && matches!(stage.database, Lookup::Absent { .. })
         && matches!(stage.migrations, Lookup::Absent { .. });
-    is_absent && matches!(stage.login, Lookup::Absent { .. })
+    let is_plain = match &stage.function_credentials {
+        Lookup::Known { value } => value.refusal.is_none() && value.renewed_by_not_known.is_none(),
+        other => !other.is_not_known(),
+    };
+    is_absent && is_plain && matches!(stage.login, Lookup::Absent { .. })
 }
 
 fn table(stages: &[&StageStatus], column: u16, now: Timestamp) -> String {
@@ -141,7 +146,7 @@ const MIN_COLUMN: u16 = 28;
 /// The width where nothing says what the terminal has.
 const DEFAULT_WIDTH: u16 = 100;
 
-const MIN_WIDTH: u16 = 60;
+const MIN_WIDTH: u16 = 40;
 
 const MAX_WIDTH: u16 = 180;
 

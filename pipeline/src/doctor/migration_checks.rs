@@ -20,7 +20,10 @@ pub(super) fn judge_files(folder: &Result<MigrationFolder, Error>) -> Verdict {
         .map(|detail| Finding::new(Level::Error, detail, advice));
     let findings: Vec<_> = findings.collect();
     match findings.is_empty() {
-        true => Verdict::error(error.report(), "make the folder readable"),
+        true => Verdict::error(
+            error.report(),
+            "make the folder readable, or correct folder in the table [migrations] of stagelink.toml",
+        ),
         false => Verdict::Findings(findings),
     }
 }

@@ -28,7 +28,7 @@ impl Heroku {
     ///
     /// # Errors
     ///
-    /// Those of the request.
+    /// Those of the request; [`ErrorKind::Refused`] where Heroku does not tell the add-on's plan.
     pub(crate) async fn plan(&self, app: &str, config_var: &str) -> Result<Option<String>, Error> {
         let request = Request {
             path: &["apps", app, "addon-attachments"],
@@ -42,7 +42,17 @@ impl Heroku {
         let action = format!("read the add-ons of the app {app}");
         let attachments: Vec<Attachment> = self.api.read(&response, &action)?;
         let mut found = attachments.into_iter().filter(|it| it.sets(config_var));
-        Ok(found.find_map(|attachment| Some(attachment.addon.plan?.name)))
+        let Some(attachment) = found.next() else {
+            return Ok(None);
+        };
+        let name = attachment.addon.and_then(|addon| addon.plan?.name);
+        let message = || {
+            format!(
+                "Heroku does not tell the plan of the add-on that sets {config_var} of the app {app}"
+            )
+        };
+        name.map(Some)
+            .ok_or_else(|| Error::new(ErrorKind::Refused, message()))
     }
 }
 
@@ -71,10 +81,9 @@ impl PipelineStages {
 /// An add-on that an app can use, with its name there.
 #[derive(Deserialize)]
 struct Attachment {
-    name: String,
-    addon: Addon,
-    #[serde(default)]
-    config_vars: Vec<String>,
+    name: Option<String>,
+    addon: Option<Addon>,
+    config_vars: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -84,14 +93,15 @@ struct Addon {
 
 #[derive(Deserialize)]
 struct Plan {
-    name: String,
+    name: Option<String>,
 }
 
 impl Attachment {
     /// Returns whether it gives its app this config var.
     fn sets(&self, config_var: &str) -> bool {
         let named = config_var.strip_suffix("_URL");
-        self.config_vars.iter().any(|name| name == config_var) || named == Some(&self.name)
+        let mut set = self.config_vars.iter().flatten();
+        set.any(|name| name == config_var) || (named.is_some() && named == self.name.as_deref())
     }
 }
 

@@ -5,6 +5,7 @@
 mod context;
 mod deploy;
 mod function_variable;
+mod site_search;
 mod variable;
 
 use reqwest::{Method, StatusCode};
@@ -45,19 +46,15 @@ impl Site {
         site: &str,
         has_scopes: bool,
     ) -> Result<Self, Error> {
+        site_search::ensure_name(site)?;
         let api = Api::new(&NETLIFY, access)?;
         let action = format!("find the site {site}");
         let response = api.get(&["sites", site], &[]).await?;
         let found: SiteJson = match response.status {
             // The API finds a site by its id; its name needs a search.
-            StatusCode::NOT_FOUND => {
-                let query = [("name", site), ("filter", "all")];
-                let list = api.get(&["sites"], &query).await?;
-                let list: Vec<SiteJson> = api.read(&list, &action)?;
-                list.into_iter()
-                    .find(|found| found.name == site)
-                    .ok_or_else(|| api.refusal(&response, &action))?
-            }
+            StatusCode::NOT_FOUND => site_search::find(&api, site, &action)
+                .await?
+                .ok_or_else(|| api.refusal(&response, &action))?,
             _ => api.read(&response, &action)?,
         };
         let account = found.account_slug.or(found.account_id).ok_or_else(|| {
@@ -66,8 +63,8 @@ impl Site {
         })?;
         Ok(Self {
             api,
+            name: found.name.unwrap_or_else(|| site.to_owned()),
             id: found.id,
-            name: found.name,
             account,
             has_scopes,
             published: found.published_deploy,
@@ -270,7 +267,7 @@ fn value_json(context: &DeployContext, value: &SecretString) -> Json {
 #[derive(Deserialize)]
 struct SiteJson {
     id: String,
-    name: String,
+    name: Option<String>,
     account_slug: Option<String>,
     account_id: Option<String>,
     published_deploy: Option<Json>,

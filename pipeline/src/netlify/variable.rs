@@ -38,17 +38,14 @@ impl Variable {
     }
 }
 
-/// A variable in the API's JSON.
+/// A variable in the API's JSON. Each member but the key may be `null` or missing.
 #[derive(Deserialize)]
 pub(crate) struct VariableJson {
     key: String,
-    #[serde(default)]
-    scopes: Vec<String>,
-    #[serde(default)]
-    is_secret: bool,
+    scopes: Option<Vec<String>>,
+    is_secret: Option<bool>,
     updated_at: Option<String>,
-    #[serde(default)]
-    values: Vec<ValueJson>,
+    values: Option<Vec<ValueJson>>,
 }
 
 #[derive(Deserialize)]
@@ -61,19 +58,24 @@ struct ValueJson {
 
 impl From<VariableJson> for Variable {
     fn from(json: VariableJson) -> Self {
-        let values = json.values.into_iter().map(|value| VariableValue {
-            id: value.id,
-            context: DeployContext::parse(
-                value.context.as_deref().unwrap_or("all"),
-                value.context_parameter.as_deref(),
-            ),
-            text: value.value.filter(|_| !json.is_secret),
-        });
+        let is_secret = json.is_secret.unwrap_or(false);
+        let values = json
+            .values
+            .unwrap_or_default()
+            .into_iter()
+            .map(|value| VariableValue {
+                id: value.id,
+                context: DeployContext::parse(
+                    value.context.as_deref().unwrap_or("all"),
+                    value.context_parameter.as_deref(),
+                ),
+                text: value.value.filter(|_| !is_secret),
+            });
         Self {
             values: values.collect(),
             key: json.key,
-            scopes: json.scopes,
-            is_secret: json.is_secret,
+            scopes: json.scopes.unwrap_or_default(),
+            is_secret,
             updated_at: json.updated_at,
         }
     }
@@ -92,5 +94,17 @@ mod tests {
         let value = variable.value_in(&branch).unwrap();
         assert_eq!(value.context, branch);
         assert!(value.text.is_none());
+    }
+
+    #[test]
+    fn member_that_is_null_is_one_that_is_missing() {
+        let read = |json: &str| Variable::from(serde_json::from_str::<VariableJson>(json).unwrap());
+        let nulls = read(
+            r#"{"key":"A","scopes":null,"is_secret":null,"updated_at":null,
+                "values":[{"id":null,"context":null,"context_parameter":null,"value":null}]}"#,
+        );
+        assert_eq!((nulls.scopes.len(), nulls.is_secret), (0, false));
+        assert_eq!(nulls.values[0].context, DeployContext::All);
+        assert_eq!(read(r#"{"key":"A","values":null}"#).values.len(), 0);
     }
 }

@@ -12,6 +12,11 @@ pub(super) fn ensure_text(key: &str, text: Option<&str>) -> Result<(), Mistake> 
                 key,
             ))
         }
+        // Not repeated: it may hold a secret that does not look like one.
+        Some(text) if text.contains("://") => Err(Mistake::new(
+            format!("{key} has a URL where a name is wanted: set it to the name or id alone"),
+            key,
+        )),
         _ => Ok(()),
     }
 }

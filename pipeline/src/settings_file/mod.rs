@@ -146,6 +146,11 @@ impl SettingsFile {
         folder.join(named.unwrap_or(Path::new("migrations")))
     }
 
+    /// Returns whether the file names the folder of the migrations, which then has to exist.
+    pub fn names_migrations(&self) -> bool {
+        self.migrations.is_some()
+    }
+
     /// The stages of the project.
     pub fn stages(&self) -> &BTreeMap<Stage, StageSettings> {
         &self.stages

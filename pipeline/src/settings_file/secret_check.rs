@@ -19,8 +19,10 @@ const SECRET_KEYS: &[&str] = &[
     "private_key",
 ];
 
-/// Beginnings of tokens: Heroku's, Netlify's, Neon's, Render's, and keys of AWS.
-const TOKEN_PREFIXES: &[&str] = &["HRKU-", "nfp_", "nfc_", "napi_", "rnd_", "AKIA", "ASIA"];
+/// Beginnings of tokens: Heroku's, Netlify's, Neon's (and its passwords), Render's, and keys of AWS.
+const TOKEN_PREFIXES: &[&str] = &[
+    "HRKU-", "nfp_", "nfc_", "napi_", "npg_", "rnd_", "AKIA", "ASIA",
+];
 
 /// Makes sure that no key and no value of the file is a secret's, in tables that stagelink does not
 /// know either.
@@ -82,16 +84,34 @@ fn is_secret_key(key: &str) -> bool {
     SECRET_KEYS.iter().any(|part| key.contains(part))
 }
 
-/// Returns whether a text is a token of a provider's, or a URL with a password.
+/// The schemes of database URLs: one without a user may have the password in its query.
+const DATABASE_SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+
+/// Returns whether a text is a token of a provider's, a URL that leads to a database or has a user,
+/// or the settings of a connection with a password. An `@` counts wherever it stands behind the
+/// scheme: a password may hold any sign that ends a host.
 pub(crate) fn is_secret_text(text: &str) -> bool {
     let text = text.trim();
-    let has_user = text.split_once("://").is_some_and(|(_, rest)| {
-        rest.split(['/', '?'])
-            .next()
-            .is_some_and(|a| a.contains('@'))
-    });
+    let joined: String = text.split_whitespace().collect();
+    let joined = joined.to_ascii_lowercase();
+    let has_user = joined
+        .split_once("://")
+        .is_some_and(|(_, rest)| rest.contains('@') || rest.contains("%40"));
+    // A URL that is written without its scheme.
+    let is_login = joined
+        .split_once('@')
+        .is_some_and(|(user, _)| user.contains(':'));
+    let is_of_database = DATABASE_SCHEMES
+        .iter()
+        .any(|scheme| joined.contains(scheme));
+    let has_password = joined.contains("password=") || joined.contains("passwd=");
     let is_token = TOKEN_PREFIXES
         .iter()
         .any(|prefix| text.starts_with(prefix) && text.len() >= prefix.len() + 12);
-    has_user || is_token || text.contains("PRIVATE KEY-----")
+    has_user
+        || is_login
+        || is_of_database
+        || has_password
+        || is_token
+        || text.contains("PRIVATE KEY-----")
 }

@@ -340,10 +340,33 @@ fn secret_is_refused_wherever_it_stands_and_not_repeated() {
         "[\"a`c4n4ry c4n4ry\"]",
         "[\"a`, expected c4n4ry`, b\"]",
         "[heroku]\npipeline = c4n4ry c4n4ry",
+        "[netlify]\nsite = \"postgres://u:pa/c4n4ry@h/db\"",
+        "[netlify]\nsite = \"postgres://u:pa?c4n4ry@h/db\"",
+        "[netlify]\nsite = \"postgres://u:c4n4ry%40h/db\"",
+        "[netlify]\nsite = \"https://c4n4ry.netlify.app\"",
+        "[netlify]\nsite = \"POSTGRESQL://h/db?user=a&password=c4n4ry\"",
+        "[heroku]\npipeline = \"host=h password=c4n4ry\"",
+        "[heroku]\npipeline = \"host=h Password = 'c4n4ry'\"",
+        "[heroku]\npipeline = \"u:c4n4ry@h:5432/db\"",
+        "[heroku]\nconfig_var = \"redis://h/c4n4ry\"",
+        "[stages.staging]\nbranch = \"postgres://h/db?user=a&password=c4n4ry\"",
+        "[stages.staging]\nbranch = \"postgres://h/c4n4ry\"\n[stages.qa]\nkind = \"staging\"\n\
+         branch = \"postgres://h/c4n4ry\"",
+        "[stages.staging]\nneon = { project = \"npg_c4n4ryc4n4ry\", branch = \"b\", database = \"d\", role = \"r\" }",
+        "[migrations]\nfolder = \"postgres://u:c4n4ry@h/d\"",
         "[heroku]\npipeline = \"c4n4ry",
     ] {
         let error = read(text).unwrap_err();
         assert!(!error.contains("c4n4ry"), "{text:?}: {error}");
+    }
+    // Names that hold a part of such a text are no secrets.
+    for text in [
+        "[stages.staging]\nbranch = \"feature/password-reset\"",
+        "[stages.staging]\nbranch = \"fix@2\"",
+        "[heroku]\npipeline = \"postgres\"",
+        "[migrations]\nfolder = \"db/postgres/v1:2\"",
+    ] {
+        assert_eq!(read(text).map(drop), Ok(()), "{text:?}");
     }
     let named = read("[a.b]\npassword = \"x\"").unwrap_err();
     assert!(

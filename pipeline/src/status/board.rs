@@ -89,7 +89,7 @@ impl StatusBoard {
             .map(|((stage, context), ((plan, database), provider))| {
                 let code = of_context(&context, &site, site::SiteFacts::deploy_of);
                 let function_credentials = of_context(&context, &site, |site, context| {
-                    credentials::of_functions(site, context, code.value())
+                    credentials::of_functions(site, stage, context, code.value())
                 });
                 StageStatus {
                     stage: stage.name().to_owned(),

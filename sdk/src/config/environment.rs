@@ -10,7 +10,7 @@ use crate::config::provider::ProviderVariables;
 use crate::config::server::{ServerVariables, switch};
 #[cfg(feature = "lambda")]
 use crate::config::source::SourceChoice;
-use crate::config::{Settings, URL_VARIABLE, names};
+use crate::config::{IgnoredSource, Pooler, ProviderSettings, Settings, URL_VARIABLE, names};
 #[cfg(feature = "lambda")]
 use crate::credentials::deploy_time_entry;
 use crate::error::{Error, ErrorKind};
@@ -87,6 +87,22 @@ impl Environment {
     /// Returns the settings for a stage. `built_for` is the pull request that this was built for.
     pub(super) fn parse(self, stage: Stage, built_for: Option<&str>) -> Result<Settings, Error> {
         self.0.parse(stage, built_for)
+    }
+
+    /// Returns the provider that functions of a stage ask with these variables, and the source that they
+    /// ignore.
+    pub(super) fn choose(
+        self,
+        stage: Stage,
+    ) -> Result<(Option<ProviderSettings>, Option<IgnoredSource>), Error> {
+        let variables = self.0;
+        let has_deploy_time = variables.stagelink_credentials.is_some();
+        let provider = variables.provider;
+        let (settings, ignored) = provider.parse(stage, has_deploy_time, Pooler::Auto, None)?;
+        if let Some(ProviderSettings::Heroku(heroku)) = &settings {
+            heroku.app.check_for(stage)?;
+        }
+        Ok((settings, ignored))
     }
 
     /// Returns the settings for a stage that the alias of an invocation names.

@@ -6,6 +6,7 @@ mod environment;
 mod limits;
 mod names;
 mod provider;
+mod provider_choice;
 mod server;
 mod source;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use self::names::{ensure_known_names, unknown_names};
 pub use self::provider::{
     HerokuApp, HerokuSettings, NeonSettings, ProviderSettings, RenderSettings,
 };
+pub use self::provider_choice::ProviderChoice;
 pub use self::server::{Pooler, ServerPin, ServerSettings};
 
 /// The stage of a function, and where its database comes from.

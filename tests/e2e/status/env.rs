@@ -3,7 +3,7 @@
 use serde_json::Value;
 use stagelink_local::api::{Failure, Fault};
 use stagelink_local::netlify_api::{Context, EnvScope, EnvVar};
-use stagelink_tests::CANARY;
+use stagelink_tests::{CANARY, FailingRelay, RelayFailure};
 
 use super::{Project, SETTINGS, branch};
 
@@ -136,4 +136,31 @@ async fn failures_have_their_exit_codes() {
     assert_eq!(run.code, Some(2), "{}", run.errors);
     let words = "NETLIFY_AUTH_TOKEN is not set";
     assert!(run.errors.contains(words), "{}", run.errors);
+}
+
+#[tokio::test]
+async fn account_that_cannot_be_read_leaves_the_sites_own_list() {
+    let mut project = project().await;
+    let line = format!(
+        "GET /api/v1/accounts/{}/env HTTP/1.1",
+        project.netlify.account()
+    );
+    let url = project.netlify.url();
+    let failure = RelayFailure::Status(500);
+    let relay = FailingRelay::to(url, failure, move |head| head.starts_with(&line)).await;
+    project.set("NETLIFY_API_URL", relay.url());
+    let run = project.run(&["env", "staging", "--json"]).await;
+    assert_eq!(run.code, Some(1), "{}", run.errors);
+    let found = run.json();
+    assert_eq!(found["is_account_known"], false);
+    let names = found["variables"].as_array().expect("the variables");
+    assert!(
+        names.iter().any(|it| it["name"] == "STAGELINK_STAGE"),
+        "{found}"
+    );
+    let notes = found["notes"].to_string();
+    assert!(
+        notes.contains("variables of the account are not known") && notes.contains("500"),
+        "{notes}"
+    );
 }

@@ -3,6 +3,7 @@
 mod board;
 mod env;
 mod psql;
+mod settings;
 mod unknown;
 
 use std::collections::BTreeMap;
