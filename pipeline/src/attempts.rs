@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// The attempts at one request.
 ///
@@ -31,6 +31,10 @@ impl Attempts {
         let Some(pause) = self.next(retry_after) else {
             return false;
         };
+        // The answer that is there says more than a time-out.
+        if !fits(pause) {
+            return false;
+        }
         sleep(pause).await;
         true
     }
@@ -51,6 +55,25 @@ impl Attempts {
         Some(pause)
     }
 }
+
+/// Runs a look-up whose attempts have to be over by then, with a response in time.
+pub(crate) async fn until<T>(ends: Instant, look_up: impl Future<Output = T>) -> T {
+    ENDS.scope(ends, look_up).await
+}
+
+/// Returns whether a pause leaves time for an attempt more.
+fn fits(pause: Duration) -> bool {
+    let ends = ENDS.try_with(|ends| *ends).ok();
+    ends.is_none_or(|ends| Instant::now() + pause + SHORTEST_ATTEMPT < ends)
+}
+
+tokio::task_local! {
+    /// The end of the look-up that runs, if it has one.
+    static ENDS: Instant;
+}
+
+/// The time that a request needs at least, which a pause has to leave.
+const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
 
 /// Runs a look-up of the SDK's, again where a provider has a rate limit, fails or is silent.
 pub(crate) async fn look_up<T>(
@@ -90,6 +113,20 @@ mod tests {
         let pauses: Vec<_> = std::iter::from_fn(|| attempts.next(None)).collect();
         assert_eq!(pauses, [500, 1000, 2000].map(Duration::from_millis));
         assert_eq!(attempts.number(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_pause_outlasts_the_limit_of_its_look_up() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let ends = Instant::now() + Duration::from_secs(3);
+        until(ends, async {
+            let mut attempts = Attempts::new();
+            assert!(attempts.pause(None).await);
+            assert!(!attempts.pause(seconds(9)).await);
+            assert_eq!(Instant::now() + Duration::from_millis(2_500), ends);
+        })
+        .await;
+        assert!(Attempts::new().pause(seconds(9)).await);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use console::Term;
 use stagelink::{Stage, StageKind};
 use stagelink_pipeline::{
-    DeployContext, DoctorReport, DoctorRequest, Level, SettingsFile, examine,
+    DeployContext, DoctorReport, DoctorRequest, Level, SettingsFile, StageSettings, examine,
 };
 
 use crate::args::DoctorOptions;
@@ -92,7 +92,8 @@ async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
     }
     // The previews of pull requests may run code of any author.
     if options.stage.is_none() {
-        request = request.with_context(DeployContext::DeployPreview, Stage::REVIEW);
+        let review = review_stage(file.as_ref());
+        request = request.with_context(DeployContext::DeployPreview, review);
     }
     let count = stages.len();
     for stage in all_stages(options, file.as_ref()).unwrap_or_default() {
@@ -112,7 +113,9 @@ async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
             // The error's texts hold no value of a variable.
             Err(error) => Err(format!("{error:#}")),
         };
-        request = request.with_stage(stage, settings);
+        let of_file = file.as_ref().and_then(|file| file.stage(stage).ok());
+        let provider = of_file.and_then(StageSettings::provider);
+        request = request.with_stage(stage, settings, provider);
     }
     let local = match options.local.local {
         None => String::new(),
@@ -167,6 +170,14 @@ fn all_stages(options: &DoctorOptions, file: Option<&SettingsFile>) -> anyhow::R
     }
 }
 
+/// Returns the stage of the previews: the file's, where it has one.
+fn review_stage(file: Option<&SettingsFile>) -> Stage {
+    let stages = file.map(SettingsFile::stages).into_iter().flatten();
+    let mut stages = stages.map(|(stage, _)| *stage);
+    let review = stages.find(|stage| stage.kind() == StageKind::Review);
+    review.unwrap_or(Stage::REVIEW)
+}
+
 fn print(report: &DoctorReport, options: &DoctorOptions) -> anyhow::Result<()> {
     match options.json {
         true => print_json(report),
@@ -189,6 +200,20 @@ fn width() -> usize {
 mod tests {
     use super::*;
     use clap::Parser as _;
+
+    #[test]
+    fn previews_serve_the_review_stage_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for (text, expected) in [
+            ("[stages.pr]\nkind = \"review\"\n", "review/pr"),
+            ("[stages.staging]\n", "review"),
+        ] {
+            let text = format!("heroku.pipeline = \"a\"\n{text}");
+            std::fs::write(folder.path().join("stagelink.toml"), text).unwrap();
+            let file = SettingsFile::load(folder.path()).unwrap();
+            assert_eq!(review_stage(file.as_ref()).as_str(), expected);
+        }
+    }
 
     #[test]
     fn stages_are_those_of_the_file_without_a_preview_that_has_no_app() {

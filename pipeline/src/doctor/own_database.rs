@@ -139,7 +139,7 @@ pub(super) fn judge(stage: Stage, pairs: &[Pair], unreached: &[Stage]) -> Vec<Ve
                     pair.databases[at],
                     pair.databases[1 - at]
                 ),
-                "give each stage its own: `heroku addons:create heroku-postgresql --app APP`",
+                "give each stage its own (on Heroku: `heroku addons:create heroku-postgresql --app APP`)",
             )),
             Err(reason) => unknown.push(format!("not compared with {other}: {reason}")),
         }

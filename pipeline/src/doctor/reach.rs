@@ -8,6 +8,7 @@ use crate::doctor::check::{
     SETTINGS, TOKEN,
 };
 use crate::doctor::verdict::Verdict;
+use crate::settings_file::StageProvider;
 
 /// The way to a stage's database, by the source of its URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,16 +21,24 @@ pub(super) enum Way {
     Api,
     /// A URL or credentials in the settings, or a source that this version does not know.
     Fixed,
-    /// The settings cannot be used, so the source is not known.
+    /// The settings cannot be used, and no settings file names the source.
     Unknown,
 }
 
 impl Way {
-    /// Returns the way of a stage with these settings; `None` where they cannot be used.
-    pub(super) fn of(settings: Option<&Settings>) -> Self {
-        let Some(settings) = settings else {
-            return Self::Unknown;
-        };
+    /// Returns the way of a stage whose settings cannot be used, by the provider that the settings file
+    /// names.
+    pub(super) fn of_file(named: Option<&StageProvider>) -> Self {
+        match named {
+            None => Self::Unknown,
+            Some(StageProvider::Heroku { .. }) => Self::Pipeline,
+            Some(StageProvider::Neon { .. } | StageProvider::Render { .. }) => Self::Api,
+            Some(StageProvider::Url { .. }) => Self::Fixed,
+        }
+    }
+
+    /// Returns the way of a stage with these settings.
+    pub(super) fn of(settings: &Settings) -> Self {
         match &settings.provider {
             // Credentials from deploy time come first.
             _ if settings.deploy_time.is_some() => Self::Fixed,
@@ -117,12 +126,14 @@ fn cause(kind: ErrorKind, way: Way) -> (Check, &'static str) {
         ErrorKind::ProviderRefused if way.is_at_heroku() => (
             TOKEN,
             "log in (`heroku login`), or set a token that reads the stage: `heroku \
-             authorizations:create --scope read-protected`",
+             authorizations:create --scope read-protected`; if Heroku did not find a pipeline or \
+             app, correct its name in stagelink.toml",
         ),
         ErrorKind::ProviderRefused => (
             TOKEN,
             "set the provider's API key that the message names to one that reads the stage's \
-             database",
+             database; if the provider did not find something, correct its name or id in \
+             stagelink.toml",
         ),
         ErrorKind::RateLimited
         | ErrorKind::ProviderUnavailable
@@ -150,7 +161,13 @@ fn cause(kind: ErrorKind, way: Way) -> (Check, &'static str) {
             CONNECT,
             "take the current password from the provider: for a fixed URL, set the variable anew",
         ),
-        ErrorKind::DatabaseMissing => (CONNECT, "correct the database's name in the URL"),
+        ErrorKind::DatabaseMissing if way == Way::Fixed => {
+            (CONNECT, "correct the database's name in the URL")
+        }
+        ErrorKind::DatabaseMissing => (
+            CONNECT,
+            "attach another database, or correct its name at the provider: its URL leads to none",
+        ),
         _ => (
             CONNECT,
             "check that the server runs and that its address is reachable from this machine",

@@ -11,6 +11,7 @@ use crate::doctor::artifact_checks::FunctionNeeds;
 use crate::doctor::reach::Way;
 use crate::needs::MigrationList;
 use crate::netlify::DeployContext;
+use crate::settings_file::StageProvider;
 use crate::status::SiteSource;
 
 /// A request to examine stages.
@@ -72,9 +73,14 @@ impl DoctorRequest {
     }
 
     /// Adds a stage with the settings by which its functions find the database, or the reason why
-    /// there are none.
+    /// there are none. `named` is the provider that the settings file names for the stage.
     #[must_use]
-    pub fn with_stage(mut self, stage: Stage, settings: Result<Settings, String>) -> Self {
+    pub fn with_stage(
+        mut self,
+        stage: Stage,
+        settings: Result<Settings, String>,
+        named: Option<&StageProvider>,
+    ) -> Self {
         let settings = settings.map(Settings::with_app_names);
         let known = settings.as_ref().ok();
         let provider = known.and_then(|settings| settings.provider.as_ref());
@@ -86,7 +92,7 @@ impl DoctorRequest {
         }
         self.stages.push(StageRequest {
             stage,
-            way: Way::of(known),
+            way: known.map_or_else(|| Way::of_file(named), Way::of),
             is_at_heroku: matches!(provider, Some(ProviderSettings::Heroku(_))),
             owns_url: matches!(provider, Some(ProviderSettings::Url(_))),
             uses_direct_tls: known.is_some_and(|settings| settings.server.direct_tls),

@@ -26,11 +26,17 @@ pub(super) fn judge_follower(facts: &ConnectionFacts, server: Option<&ServerFact
         true => Verdict::error(
             format_args!("database {database} takes no writes: its transactions are read-only"),
             format_args!(
-                "if no migration or move of the data is going on, run `ALTER DATABASE \
-                 \"{database}\" RESET default_transaction_read_only`, or the same for the role"
+                "if no migration or move of the data is going on, run `ALTER DATABASE {} RESET \
+                 default_transaction_read_only`, or the same for the role",
+                quoted(database)
             ),
         ),
     }
+}
+
+/// Returns a name as an identifier of SQL.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// Judges the connection limit, its use, and the instances that functions may have: `None` where no
@@ -56,8 +62,11 @@ pub(super) fn judge_connections(
     let limits = limits
         .into_iter()
         .filter_map(|(owner, limit, used)| Some((owner, limit?, used)));
-    // The limit with the fewest connections left is met first.
-    let Some((owner, limit, used)) = limits.min_by_key(|(_, limit, used)| limit - used) else {
+    // The limit with the fewest connections left is met first; functions alone meet the smallest.
+    let nearest = limits.clone().min_by_key(|(_, limit, used)| limit - used);
+    let smallest = limits.min_by_key(|(_, limit, _)| *limit);
+    let (Some((owner, limit, used)), Some((smallest_owner, smallest, _))) = (nearest, smallest)
+    else {
         return Verdict::sound("no limit");
     };
     let mut findings = Vec::new();
@@ -70,17 +79,18 @@ pub(super) fn judge_connections(
         ));
     }
     if let Some(concurrency) = concurrency.filter(|_| !facts.is_pooled)
-        && i64::from(concurrency) > limit
+        && i64::from(concurrency) > smallest
     {
         findings.push(Finding::new(
             Level::Warning,
             format_args!(
-                "functions may run {concurrency} instances, each with a connection, and {owner} \
-                 may have {limit}: the others wait, and answer 503 after ten seconds"
+                "functions may run {concurrency} instances, each with a connection, and \
+                 {smallest_owner} may have {smallest}: the others wait, and answer 503 after ten \
+                 seconds"
             ),
             format_args!(
-                "attach a pooler (`heroku pg:connection-pooling:attach`), or limit the functions' \
-                 concurrency, and run doctor with --concurrency {limit}"
+                "use a pooler (on Heroku: `heroku pg:connection-pooling:attach`), or limit the \
+                 functions' concurrency, and run doctor with --concurrency {smallest}"
             ),
         ));
     }
@@ -90,8 +100,8 @@ pub(super) fn judge_connections(
     };
     if findings.is_empty() && concurrency.is_none() && !facts.is_pooled {
         return Verdict::not_checked(format_args!(
-            "the local clouds have no number of instances to hold against the limit of {owner}, \
-             {limit}: --concurrency names one"
+            "the local clouds have no number of instances to hold against the limit of \
+             {smallest_owner}, {smallest}: --concurrency names one"
         ));
     }
     Verdict::of(

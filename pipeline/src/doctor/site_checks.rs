@@ -79,18 +79,28 @@ pub(super) fn judge_lock(site: &SiteFacts) -> Verdict {
                 site.name, deploy.id
             ),
             format_args!(
-                "start publishing again on Netlify's page of the deploys, or run `netlify api \
-                 unlockDeploy --data '{{\"deploy_id\":\"{}\"}}'`",
-                deploy.id
+                "start publishing again on Netlify's page of the deploys{}",
+                unlock_command(&deploy.id)
             ),
         ),
     }
 }
 
+/// Returns the command that unlocks a deploy, unless the id could end its quotes.
+fn unlock_command(id: &str) -> String {
+    match id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        true => format!(", or run `netlify api unlockDeploy --data '{{\"deploy_id\":\"{id}\"}}'`"),
+        false => String::new(),
+    }
+}
+
 pub(super) fn judge_api_deploys(site: &SiteFacts) -> Verdict {
     match site.refuses_api_deploys {
-        false => Verdict::sound("production takes deploys of the command line"),
-        true => Verdict::warning(
+        None => Verdict::not_checked(
+            "Netlify does not say whether production takes deploys of the command line",
+        ),
+        Some(false) => Verdict::sound("production takes deploys of the command line"),
+        Some(true) => Verdict::warning(
             format_args!(
                 "the site {} refuses production deploys that do not come from Git, such as \
                  `netlify deploy --prod`",
@@ -169,7 +179,15 @@ pub(super) fn judge_leftover_url(
                 format_args!(
                     "{place} leads to the database of stage {owner}, and reaches {reaches}"
                 ),
-                place.removal(),
+                // Functions that have no other source need one.
+                match value.reaches.iter().any(is_source) {
+                    true => format!(
+                        "set DATABASE_URL of each context to the URL of its own stage's database, \
+                         then {}",
+                        place.removal()
+                    ),
+                    false => place.removal(),
+                },
             )),
             (_, owner) if value.reaches.iter().all(is_source) => {
                 let stages: Vec<_> = unreached.iter().map(ToString::to_string).collect();
@@ -182,7 +200,10 @@ pub(super) fn judge_leftover_url(
                          stage {} was not",
                         stages.join(" and ")
                     )),
-                    Some(Some(_)) => {}
+                    Some(Some(_)) => unknown.push(format!(
+                        "{place} leads to a database that no stage has by that server and name; \
+                         `stagelink link` logs in and compares the databases themselves"
+                    )),
                 }
             }
             _ if value.reaches.iter().any(may_be_source) => unknown.push(format!(

@@ -20,8 +20,9 @@ pub(super) struct SiteFacts {
     pub(super) name: String,
     /// The published deploy, or the reason why it is not known.
     pub(super) published: Result<Option<Deploy>, String>,
-    /// True if the site takes production deploys from its Git repository alone.
-    pub(super) refuses_api_deploys: bool,
+    /// True if the site takes production deploys from its Git repository alone. `None` where Netlify
+    /// does not say.
+    pub(super) refuses_api_deploys: Option<bool>,
     /// The site's own variables, or the reason why they are not known.
     pub(super) own: Result<Vec<Variable>, String>,
     /// The variables of its account, or the reason why they are not known.
@@ -205,7 +206,10 @@ pub(super) async fn try_tokens(
     apps: &PipelineApps,
 ) -> Vec<TokenFacts> {
     let mut found = Vec::new();
-    for (stage, access) in given {
+    let given_to_others = given
+        .iter()
+        .filter(|(stage, _)| stage.kind() != StageKind::Production);
+    for (stage, access) in given_to_others {
         let token = Token {
             origin: format!("the token in {}", access.token_variable),
             stages: BTreeSet::from([*stage]),
@@ -283,6 +287,14 @@ impl Token {
         }
         let (mut found, mut failed) = (Vec::new(), None);
         for (kind, apps) in forbidden {
+            // No app that is seen is no proof: the pipeline may be another, or the account see a part.
+            if apps.is_empty() {
+                failed = Some(format!(
+                    "not tried on {kind}'s config vars, since no app of stage {kind} is visible in \
+                     the pipeline"
+                ));
+                continue;
+            }
             match within(LIMIT, heroku.find_readable(apps, action)).await {
                 Ok(read) => found.extend(read.map(|app| (kind, app))),
                 Err(error) => failed = Some(error.report()),

@@ -1,6 +1,6 @@
 //! Deploys of a site, as Netlify's API returns them.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::error::{Error, ErrorKind};
 use crate::netlify::Site;
@@ -21,8 +21,19 @@ pub(crate) struct Deploy {
     pub(crate) deploy_source: Option<String>,
     pub(crate) created_at: Option<String>,
     pub(crate) published_at: Option<String>,
+    /// `None` where the answer has no such member. Null is seen in answers about deploys that are not
+    /// locked.
+    #[serde(default, deserialize_with = "null_as_false")]
     pub(crate) locked: Option<bool>,
     pub(crate) draft: Option<bool>,
+}
+
+/// Reads a member that is there, where null means false.
+pub(super) fn null_as_false<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<bool>, D::Error> {
+    let value = Option::deserialize(deserializer)?;
+    Ok(Some(value.unwrap_or(false)))
 }
 
 impl Deploy {

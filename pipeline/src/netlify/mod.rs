@@ -17,6 +17,7 @@ use crate::api::{Api, ApiAccess, ClockReading, Request, Response, Service};
 use crate::attempts::Attempts;
 use crate::error::{Error, ErrorKind};
 
+use self::deploy::null_as_false;
 use self::variable::VariableJson;
 
 pub use self::context::DeployContext;
@@ -36,7 +37,7 @@ pub(crate) struct Site {
     has_scopes: bool,
     /// The deploy that its visitors see, as the API's JSON.
     published: Option<Json>,
-    refuses_api_deploys: bool,
+    refuses_api_deploys: Option<bool>,
 }
 
 impl Site {
@@ -68,7 +69,7 @@ impl Site {
             account,
             has_scopes,
             published: found.published_deploy,
-            refuses_api_deploys: found.prevent_non_git_prod_deploys.unwrap_or(false),
+            refuses_api_deploys: found.prevent_non_git_prod_deploys,
         })
     }
 
@@ -78,7 +79,7 @@ impl Site {
     }
 
     /// Returns whether production takes deploys from the Git repository alone.
-    pub(crate) fn refuses_api_deploys(&self) -> bool {
+    pub(crate) fn refuses_api_deploys(&self) -> Option<bool> {
         self.refuses_api_deploys
     }
 
@@ -271,6 +272,7 @@ struct SiteJson {
     account_slug: Option<String>,
     account_id: Option<String>,
     published_deploy: Option<Json>,
+    #[serde(default, deserialize_with = "null_as_false")]
     prevent_non_git_prod_deploys: Option<bool>,
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stagelink::one_line;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
+use crate::attempts::until;
 use crate::error::{Error, ErrorKind};
 
 /// The result of a look-up.
@@ -87,7 +88,8 @@ pub(crate) async fn within<T>(
     limit: Duration,
     look_up: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    match timeout(limit, look_up).await {
+    let ends = Instant::now() + limit;
+    match timeout_at(ends, until(ends, look_up)).await {
         Ok(result) => result,
         Err(_) => Err(Error::new(
             ErrorKind::Unavailable,

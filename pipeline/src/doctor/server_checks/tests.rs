@@ -18,10 +18,15 @@ fn follower_and_read_only_database_take_no_writes() {
         (None, false, ""),
         (Some(true), true, "pg:promote"),
         (Some(false), true, "RESET default_transaction_read_only"),
-        (None, true, "RESET default_transaction_read_only"),
+        (
+            None,
+            true,
+            "ALTER DATABASE \"a\"\"b c\" RESET default_transaction_read_only",
+        ),
     ] {
         let facts = ConnectionFacts {
             is_read_only,
+            database: "a\"b c".to_owned(),
             ..connection()
         };
         let server = is_follower.map(|is_follower| ServerFacts {
@@ -67,6 +72,17 @@ fn connections_are_judged_by_the_limit_that_is_met_first() {
         (limits(Some(20), None, 97, 16), 1, false, 1, "16 of the 20"),
         (limits(Some(20), None, 97, 16), 21, false, 2, "16 of the 20"),
         (limits(Some(0), None, 97, 0), 0, false, 1, "0 of the 0"),
+        // The database's limit is nearer, the role's smaller.
+        (
+            ServerFacts {
+                role_sessions: 1,
+                ..limits(Some(20), Some(25), 97, 13)
+            },
+            22,
+            false,
+            1,
+            "the role may have 20",
+        ),
     ] {
         let connection = ConnectionFacts {
             is_pooled,

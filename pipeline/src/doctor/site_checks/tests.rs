@@ -39,7 +39,7 @@ fn site(more: &[Variable]) -> SiteFacts {
     SiteFacts {
         name: "shop-site".to_owned(),
         published: Ok(None),
-        refuses_api_deploys: false,
+        refuses_api_deploys: Some(false),
         own: Ok([&[stage], more].concat()),
         account: Ok(Vec::new()),
         contexts: vec![
@@ -131,11 +131,16 @@ fn lock_and_setting_that_keep_deploys_out_are_warnings() {
         (true, Some((Level::Warning, "refuses production deploys"))),
     ] {
         let site = SiteFacts {
-            refuses_api_deploys,
+            refuses_api_deploys: Some(refuses_api_deploys),
             ..site(&[])
         };
         assert_finds(&judge_api_deploys(&site), expected);
     }
+    let untold = SiteFacts {
+        refuses_api_deploys: None,
+        ..site(&[])
+    };
+    assert_not_checked(&judge_api_deploys(&untold), "does not say");
 }
 
 #[test]
@@ -207,21 +212,32 @@ fn fixed_url_that_may_lead_anywhere_is_not_called_sound() {
         ),
         (None, &all[..], &[][..], "is a secret"),
         (Some("soon"), &all[..], &[][..], "is no URL"),
+        // A second name of production's server, such as a pooler's, may be behind it.
+        (
+            Some("postgres://u:p@pooler/p"),
+            &all[..],
+            &[][..],
+            "no stage has by that server",
+        ),
+        (
+            Some("postgres://u:p@h/other"),
+            &all[..],
+            &[][..],
+            "no stage has by that server",
+        ),
     ] {
         let verdict = judge_leftover_url(&site(text), known, unreached);
         assert_not_checked(&single(verdict), expected);
     }
-    for (text, known, unreached) in [
-        (
-            Some("postgres://u:p@h/s"),
-            &all[..1],
-            &[Stage::PRODUCTION][..],
-        ),
-        (Some("postgres://u:p@h/other"), &all[..], &[][..]),
-    ] {
-        let verdict = judge_leftover_url(&site(text), known, unreached);
-        assert_finds(&single(verdict), None);
-    }
+    let own = site(Some("postgres://u:p@h/s"));
+    let verdict = judge_leftover_url(&own, &all[..1], &[Stage::PRODUCTION]);
+    assert_finds(&single(verdict), None);
+    let leak = judge_leftover_url(&site(of_production), &all, &[]);
+    let advice = &leak[0].findings()[0].advice;
+    assert!(
+        advice.starts_with("set DATABASE_URL of each context"),
+        "{advice}"
+    );
 }
 
 #[test]
