@@ -11,8 +11,21 @@ use stagelink_cli::{
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help is no error, and goes to standard output.
+            if error.use_stderr() && wants_json() {
+                let text = error.to_string();
+                let text = text.lines().next().unwrap_or_default();
+                let text = text.strip_prefix("error: ").unwrap_or(text);
+                let _ = output::print_json(&serde_json::json!({ "error": text }));
+            }
+            error.exit()
+        }
+    };
     verbosity::init(args.verbose);
+    output::obey_no_color();
     let result = match args.command.unwrap_or_default() {
         Command::Build(options) => return exit_code(build::run(options).await, 1),
         Command::Dev(options) => dev::run(options).await,
@@ -37,6 +50,13 @@ async fn main() -> ExitCode {
         Command::Status(options) => return exit_code(status::run(options).await, 2),
     };
     exit_code(result.map(|()| ExitCode::SUCCESS), 1)
+}
+
+/// Returns whether the arguments, which cannot be parsed, have the option for JSON.
+fn wants_json() -> bool {
+    let arguments = std::env::args_os().skip(1);
+    let mut arguments = arguments.take_while(|argument| argument != "--");
+    arguments.any(|argument| argument == "--json")
 }
 
 /// Shows an error, and returns the exit code of the command: 2 for an error of the arguments, else

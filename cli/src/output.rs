@@ -14,6 +14,14 @@ use stagelink_pipeline::Error as PipelineError;
 
 use crate::missing::MissingSettings;
 
+/// Turns colours off where `NO_COLOR` is set, also where `CLICOLOR_FORCE` wants them.
+pub fn obey_no_color() {
+    if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+        console::set_colors_enabled(false);
+        console::set_colors_enabled_stderr(false);
+    }
+}
+
 /// Prints a result with a line break to standard output.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ mod table;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use stagelink_pipeline::{ApiAccess, DeployContext, ErrorKind, FunctionEnvironment, SettingsFile};
+use stagelink_pipeline::{ApiAccess, DeployContext, ErrorKind, FunctionEnvironment};
 
 use crate::args::EnvOptions;
 use crate::link::request::Environment;

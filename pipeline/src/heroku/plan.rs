@@ -41,18 +41,15 @@ impl Heroku {
         let response = self.api.send(request).await?;
         let action = format!("read the add-ons of the app {app}");
         let attachments: Vec<Attachment> = self.api.read(&response, &action)?;
-        let mut found = attachments.into_iter().filter(|it| it.sets(config_var));
-        let Some(attachment) = found.next() else {
-            return Ok(None);
-        };
-        let name = attachment.addon.and_then(|addon| addon.plan?.name);
-        let message = || {
-            format!(
-                "Heroku does not tell the plan of the add-on that sets {config_var} of the app {app}"
+        plan_of(attachments, config_var).map_err(|()| {
+            Error::new(
+                ErrorKind::Refused,
+                format!(
+                    "Heroku does not tell the plan of the add-on that sets {config_var} of the app \
+                     {app}"
+                ),
             )
-        };
-        name.map(Some)
-            .ok_or_else(|| Error::new(ErrorKind::Refused, message()))
+        })
     }
 }
 
@@ -105,5 +102,43 @@ impl Attachment {
     }
 }
 
+/// Returns the plan of the add-on that sets a config var; `None` where no add-on does.
+fn plan_of(attachments: Vec<Attachment>, config_var: &str) -> Result<Option<String>, ()> {
+    let mut attachments = attachments.into_iter();
+    let Some(attachment) = attachments.find(|it| it.sets(config_var)) else {
+        return Ok(None);
+    };
+    let name = attachment.addon.and_then(|addon| addon.plan?.name);
+    name.map(Some).ok_or(())
+}
+
 /// The header that asks for fields which attachments do not have by default.
 const INCLUSION: HeaderName = HeaderName::from_static("accept-inclusion");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plan_that_heroku_does_not_tell_is_no_missing_add_on() {
+        let by_name = r#"[{"name":"OTHER","addon":{"plan":{"name":"x"}}},
+            {"name":"DATABASE","config_vars":null,"addon":"#;
+        let plan = |json: &str| plan_of(serde_json::from_str(json).unwrap(), "DATABASE_URL");
+        for (addon, expected) in [
+            (
+                r#"{"plan":{"name":"standard-0"}}}]"#,
+                Ok(Some("standard-0".to_owned())),
+            ),
+            ("{}}]", Err(())),
+            (r#"{"plan":null}}]"#, Err(())),
+            (r#"{"plan":{"name":null}}}]"#, Err(())),
+            ("null}]", Err(())),
+        ] {
+            assert_eq!(plan(&format!("{by_name}{addon}")), expected, "{addon}");
+        }
+        assert_eq!(
+            plan(r#"[{"name":null,"addon":{}},{"name":"OTHER","addon":{}}]"#),
+            Ok(None)
+        );
+    }
+}

@@ -26,7 +26,7 @@ pub(super) async fn find(api: &Api, site: &str, action: &str) -> Result<Option<S
         ];
         let list = api.get(&["sites"], &query).await?;
         let list: Vec<Json> = api.read(&list, action)?;
-        if let Some(found) = list.iter().find(|found| found["name"] == site) {
+        if let Some(found) = named(&list, site) {
             let found = SiteJson::deserialize(found);
             return found.map(Some).map_err(|_| {
                 let message = format!(
@@ -46,6 +46,11 @@ pub(super) async fn find(api: &Api, site: &str, action: &str) -> Result<Option<S
             "could not {action}: it is not among the first {most} sites whose names hold this name; name the site by its id"
         ),
     ))
+}
+
+/// Returns the site of exactly this name.
+fn named<'a>(list: &'a [Json], site: &str) -> Option<&'a Json> {
+    list.iter().find(|found| found["name"] == site)
 }
 
 /// Makes sure that a name may be sent and shown: a URL in its place may hold a password.
@@ -68,3 +73,48 @@ pub(super) fn ensure_name(site: &str) -> Result<(), Error> {
 const PAGE: usize = 100;
 
 const MOST_PAGES: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use stagelink_local::netlify_api::NetlifyApi;
+
+    use super::*;
+    use crate::api::ApiAccess;
+    use crate::netlify::NETLIFY;
+
+    #[test]
+    fn other_sites_may_be_of_any_form() {
+        let list = serde_json::json!([null, {"name": null}, {"id": 1}, {"name": "shop-2"}, {"name": "shop"}]);
+        let list: Vec<Json> = serde_json::from_value(list).unwrap();
+        assert_eq!(named(&list, "shop"), Some(&list[4]));
+        assert_eq!(named(&list, "sho"), None);
+    }
+
+    #[tokio::test]
+    async fn site_is_found_behind_those_whose_names_hold_its_name() {
+        let netlify = NetlifyApi::start(0).await.unwrap();
+        for number in 0..2 * PAGE {
+            netlify.create_site(&format!("shop-{number}")).unwrap();
+        }
+        let token = netlify.token().to_owned();
+        let access = ApiAccess::new(netlify.url(), token.into(), "NETLIFY_AUTH_TOKEN");
+        let api = Api::new(&NETLIFY, &access).unwrap();
+        assert!(find(&api, "shop", "find it").await.unwrap().is_none());
+        netlify.create_site("shop").unwrap();
+        let found = find(&api, "shop", "find it").await.unwrap();
+        assert_eq!(found.and_then(|found| found.name).as_deref(), Some("shop"));
+    }
+
+    #[test]
+    fn text_that_may_hold_a_secret_is_no_name() {
+        for text in [
+            "postgres://u:pa/c4n4ry@h/d",
+            "https://c4n4ry.netlify.app",
+            "password=c4n4ry",
+        ] {
+            let error = ensure_name(text).unwrap_err().report();
+            assert!(!error.contains("c4n4ry"), "{error}");
+        }
+        ensure_name("shop-1").unwrap();
+    }
+}

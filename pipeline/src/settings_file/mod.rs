@@ -62,7 +62,7 @@ const NO_PIPELINE: &str =
 /// Returns the path of the file that counts in a folder.
 fn find(project: &Path) -> PathBuf {
     let own = project.join(SETTINGS_FILE);
-    let Some(folder) = project.canonicalize().ok().filter(|_| !own.exists()) else {
+    let Some(folder) = project.canonicalize().ok().filter(|_| !is_there(&own)) else {
         return own;
     };
     // Without a repository nothing says where a project ends.
@@ -73,7 +73,12 @@ fn find(project: &Path) -> PathBuf {
         .ancestors()
         .take_while(|above| above.starts_with(repository));
     let mut files = inside.map(|above| above.join(SETTINGS_FILE));
-    files.find(|file| file.exists()).unwrap_or(own)
+    files.find(|file| is_there(file)).unwrap_or(own)
+}
+
+/// Returns whether a file is there, if only as a link that leads nowhere.
+fn is_there(file: &Path) -> bool {
+    file.symlink_metadata().is_ok()
 }
 
 impl SettingsFile {
@@ -88,7 +93,14 @@ impl SettingsFile {
         let path = find(project);
         match std::fs::read_to_string(&path) {
             Ok(text) => Self::parse(path, &text).map(Some),
-            Err(error) if error.kind() == IoErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == IoErrorKind::NotFound && !is_there(&path) => Ok(None),
+            Err(error) if error.kind() == IoErrorKind::InvalidData => Err(Error::new(
+                ErrorKind::Settings,
+                format!(
+                    "could not read {}: it is not text in UTF-8: save it in that encoding",
+                    path.display()
+                ),
+            )),
             Err(error) => Err(Error::with_source(
                 ErrorKind::Settings,
                 format!("could not read {}", path.display()),

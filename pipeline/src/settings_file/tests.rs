@@ -442,6 +442,24 @@ fn project_without_a_file_has_no_settings() {
 }
 
 #[test]
+fn file_that_cannot_be_read_is_no_missing_one() {
+    let folder = std::env::temp_dir().join(format!("stagelink-unread-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(SETTINGS_FILE);
+    let error = || SettingsFile::load(&folder).unwrap_err().report();
+    std::os::unix::fs::symlink("nowhere", &file).unwrap();
+    assert!(error().contains("could not read"), "{}", error());
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, [0xff, 0xfe, b'[', 0]).unwrap();
+    assert!(
+        error().contains("not text in UTF-8: save it"),
+        "{}",
+        error()
+    );
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn file_of_a_folder_above_counts_up_to_the_repository() {
     let folder = std::env::temp_dir().join(format!("stagelink-above-{}", std::process::id()));
     let deep = folder.join("repository/apps/shop/functions/notes");

@@ -106,7 +106,7 @@ fn of_variables(
             found.renewed_by_not_known = Some(SECRET_PROVIDER.to_owned());
         }
         (None, ProviderChoice::Asked { provider, .. }) => {
-            found.renewed_by = Some(provider.to_owned())
+            found.renewed_by = Some(provider.to_owned());
         }
         (None, _) => {}
     }

@@ -93,10 +93,11 @@ async fn folder_of_migrations_that_the_file_names_has_to_exist() {
     );
     for stage in report["stages"].as_array().expect("the stages") {
         let checks = stage["checks"].as_array().expect("the checks");
-        for id in ["migrations", "drift"] {
+        // The drift is between the database and its own history.
+        for (id, result) in [("migrations", "not_checked"), ("drift", "sound")] {
             let check = checks.iter().find(|check| check["id"] == id);
             let check = check.unwrap_or_else(|| panic!("no {id}: {stage}"));
-            assert_eq!(check["result"], "not_checked", "{check}");
+            assert_eq!(check["result"], result, "{check}");
         }
     }
     // A link that leads nowhere is no absent folder.
@@ -188,4 +189,32 @@ async fn stage_that_is_named_twice_is_shown_once() {
         .map(|of| &of["stage"])
         .collect();
     assert_eq!(names, ["staging", "production"]);
+}
+
+#[tokio::test]
+async fn colours_that_are_unwanted_and_forced_are_off() {
+    let mut project = Project::new().await;
+    project.set("NO_COLOR", "1");
+    project.set("CLICOLOR_FORCE", "1");
+    // Each run makes sure that no control character is in its output.
+    for words in [&["doctor"][..], &["status"]] {
+        let run = project.run(words).await;
+        assert!(run.output.contains("production"), "{}", run.output);
+    }
+}
+
+#[tokio::test]
+async fn wrong_arguments_are_json_where_it_is_wanted() {
+    let project = Project::new().await;
+    for words in [
+        &["status", "--json", "--nonsense"][..],
+        &["env", "--json"],
+        &["doctor", "--json", "--long-transaction", "soon"],
+    ] {
+        let run = project.run(words).await;
+        assert_eq!(run.code, Some(2), "{words:?}: {}", run.errors);
+        assert!(run.json()["error"].is_string(), "{}", run.output);
+    }
+    let run = project.run(&["status", "--nonsense"]).await;
+    assert_eq!((run.code, run.output.as_str()), (Some(2), ""));
 }
