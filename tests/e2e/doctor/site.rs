@@ -230,7 +230,11 @@ async fn token_that_reads_more_than_its_stage_is_replaced_as_advised() {
     // Production's own token may read production, whoever names it.
     let examined = linked.examine(&["--token-for", "production=WIDE"]).await;
     examined.assert_not_checked("token-reach", "it is a secret");
-    assert!(!examined.found().contains(&"token-reach"), "{:?}", examined.found());
+    assert!(
+        !examined.found().contains(&"token-reach"),
+        "{:?}",
+        examined.found()
+    );
     // Without an app of production in sight nothing was tried on it.
     linked.heroku.delete_app("shop-production").expect("an app");
     let examined = linked.examine(&words).await;
