@@ -1,7 +1,8 @@
 //! A file of one statement without a transaction, recorded after it.
 //!
-//! Its beginning is recorded, too: where a run ended between statement and record, the next one knows
-//! that what the server calls done is this file's work.
+//! While the server has not answered a statement, the records have its beginning, which is written only
+//! where the statement has something to do. Where a run ends meanwhile, the next one looks at the
+//! statement's object: what is done by then is this file's work.
 
 use std::time::{Duration, Instant};
 
@@ -9,16 +10,17 @@ use stagelink::tokio_postgres::Error as DriverError;
 use tokio::time::sleep;
 
 use crate::error::{Error, ErrorKind};
-use crate::migrations::concurrent_index::{self, IndexState};
+use crate::migrations::concurrent_index::{self, Comparison, IndexState};
 use crate::migrations::context::Run;
 use crate::migrations::event::{MigrationEvent, OtherSession, list};
 use crate::migrations::file::MigrationFile;
 use crate::migrations::lock;
 use crate::migrations::observer::{Observation, SessionLost};
+use crate::migrations::one_object::{ObjectState, OneObject};
 use crate::migrations::pauses::Pauses;
 use crate::migrations::records::{self, RecordFacts};
 use crate::migrations::reindex;
-use crate::migrations::server_words::{describe, position, sqlstate};
+use crate::migrations::server_words::{describe, ends_session, position, sqlstate};
 use crate::migrations::session::milliseconds;
 use crate::migrations::statement::{ConcurrentIndex, Statement};
 
@@ -38,37 +40,34 @@ pub(super) async fn apply(
 ) -> Result<(), Error> {
     let is_patient = statement.has(&["CONCURRENTLY"]);
     let mut pauses = Pauses::new(run.options.wait);
-    let was_begun = begin(run, file, facts).await?;
+    let object = OneObject::of(statement);
     loop {
         prepare(run, file, is_patient).await?;
+        let state = look(run, file, object.as_ref()).await?;
+        let was_begun = match state {
+            ObjectState::Done => is_begun(run, file).await?,
+            ObjectState::ToDo | ObjectState::Pending => begin(run, file, facts).await?,
+        };
+        if was_begun && state == ObjectState::Done {
+            (run.listener)(&MigrationEvent::WasDone { file });
+            return record(run, file, facts).await;
+        }
         if was_begun {
             drop_leftovers(run, file, statement).await?;
         }
-        let (done, sessions) = execute(run, file, &statement.text).await;
+        let finalize = finalize(statement).filter(|_| state == ObjectState::Pending);
+        if finalize.is_some() {
+            (run.listener)(&MigrationEvent::FinishesDetach { file });
+        }
+        let sql = finalize.as_deref().unwrap_or(&statement.text);
+        let (done, sessions) = execute(run, file, sql).await;
         let failure = match done {
             Ok(Ok(())) => return record(run, file, facts).await,
             Ok(Err(error)) => error,
             Err(lost) => return Err(lost_session(run, file, lost)),
         };
-        if was_begun && shows_that_it_is_done(statement, &failure) {
-            (run.listener)(&MigrationEvent::WasDone { file });
-            return record(run, file, facts).await;
-        }
-        if sqlstate(&failure) == Some("55000")
-            && let Some(finalize) = finalize(statement)
-        {
-            (run.listener)(&MigrationEvent::FinishesDetach { file });
-            let (done, sessions) = execute(run, file, &finalize).await;
-            return match done {
-                Ok(Ok(())) => record(run, file, facts).await,
-                Ok(Err(error)) => {
-                    let left = "an earlier run began to detach the partition, and this one could \
-                                not end it";
-                    Err(failed(run, file, statement, &error, &sessions, left))
-                }
-                Err(lost) => Err(lost_session(run, file, lost)),
-            };
-        }
+        let may_be_done = was_begun && object.is_none() && may_be_done(&failure);
+        let left = left_by(run, file, statement, may_be_done).await;
         // A procedure may have committed a part of its work.
         let leaves_parts = ["CALL", "DO"].iter().any(|word| statement.begins(&[word]));
         let is_busy = is_of_busy_table(&failure) && !leaves_parts;
@@ -76,14 +75,26 @@ pub(super) async fn apply(
             try_again(run, file, &pauses, pause, &sessions).await;
             continue;
         }
-        let left = left_by(run, file, statement, was_begun).await;
         return Err(failed(run, file, statement, &failure, &sessions, &left));
     }
 }
 
+/// Looks at the object of a statement. Of a statement without a known one all is to do.
+async fn look(
+    run: &Run<'_>,
+    file: &MigrationFile,
+    object: Option<&OneObject>,
+) -> Result<ObjectState, Error> {
+    let Some(object) = object else {
+        return Ok(ObjectState::ToDo);
+    };
+    let looking = format!("{} was not begun", file.path());
+    let state = object.state(&run.session.client);
+    run.session.answered(&looking, state).await
+}
+
 /// Records that the statement begins. Returns whether an earlier run had begun it.
 async fn begin(run: &Run<'_>, file: &MigrationFile, facts: &RecordFacts) -> Result<bool, Error> {
-    run.begin(file).await?;
     let what = format!("{} was not begun", file.path());
     let checksum = run.history.checksum(file).to_string();
     let begun = records::begin(
@@ -96,17 +107,28 @@ async fn begin(run: &Run<'_>, file: &MigrationFile, facts: &RecordFacts) -> Resu
     run.session.answered(&what, begun).await
 }
 
-/// Returns whether the server's refusal says that there is nothing left to do: what is to be created
-/// exists, or what is to be dropped does not.
-fn shows_that_it_is_done(statement: &Statement, error: &DriverError) -> bool {
-    let codes: &[&str] = if statement.begins(&["CREATE"]) {
-        &["42P04", "42710", "42P07"]
-    } else if statement.begins(&["DROP"]) || statement.has(&["DETACH", "PARTITION"]) {
-        &["42704", "42P01", "3D000"]
-    } else {
-        &[]
-    };
-    sqlstate(error).is_some_and(|code| codes.contains(&code))
+/// Returns whether an earlier run had begun the statement, and did not come to its end.
+async fn is_begun(run: &Run<'_>, file: &MigrationFile) -> Result<bool, Error> {
+    let what = format!("{} was not begun", file.path());
+    let checksum = run.history.checksum(file).to_string();
+    let client = &run.session.client;
+    let begun = records::is_begun(client, &run.history.schema, (file, &checksum));
+    run.session.answered(&what, begun).await
+}
+
+/// Forgets that the statement was begun: the server has refused it.
+async fn forget(run: &Run<'_>, file: &MigrationFile) {
+    let forgotten = records::forget(&run.session.client, &run.history.schema, file);
+    let what = "could not record the end of the statement";
+    let _ = run.session.answered(what, forgotten).await;
+}
+
+/// Returns whether the server's refusal may be about the work of an earlier run: something exists, or
+/// does not. It says neither that this is the statement's object, nor that all of it is done.
+fn may_be_done(error: &DriverError) -> bool {
+    const EXISTS: [&str; 6] = ["42P04", "42P06", "42P07", "42701", "42710", "42723"];
+    const DOES_NOT: [&str; 6] = ["3D000", "3F000", "42703", "42704", "42883", "42P01"];
+    sqlstate(error).is_some_and(|code| EXISTS.contains(&code) || DOES_NOT.contains(&code))
 }
 
 /// Returns the statement that ends a `DETACH PARTITION … CONCURRENTLY` which was interrupted.
@@ -146,16 +168,15 @@ async fn drop_leftovers(
     Ok(())
 }
 
-/// Returns the end of the message of a statement that the server refused. One that this run began
-/// counts as begun no more, unless it left something.
+/// Returns the end of the message of a statement that the server refused. It counts as begun no more,
+/// unless it left something, or an earlier run may have done it.
 async fn left_by(
     run: &Run<'_>,
     file: &MigrationFile,
     statement: &Statement,
-    was_begun: bool,
+    may_be_done: bool,
 ) -> String {
-    let client = &run.session.client;
-    let leftovers = reindex::leftovers(client, statement).await;
+    let leftovers = reindex::leftovers(&run.session.client, statement).await;
     let leftovers = leftovers.unwrap_or_default();
     if !leftovers.is_empty() {
         return format!(
@@ -164,11 +185,13 @@ async fn left_by(
             leftovers.join(" and ")
         );
     }
-    if !was_begun {
-        let forgotten = records::forget(client, &run.history.schema, file);
-        let what = "could not record the end of the statement";
-        let _ = run.session.answered(what, forgotten).await;
+    if may_be_done {
+        return "an earlier run of the file was interrupted, and may have done it: look at the \
+                database; if it did, let the statement bear that, as with IF EXISTS or IF NOT \
+                EXISTS, and else rename what is in its way"
+            .to_owned();
     }
+    forget(run, file).await;
     let mut left =
         "it ran without a transaction, so what it did before that is still there, and it \
                     is not recorded: the next run begins it again"
@@ -245,25 +268,37 @@ pub(super) async fn apply_index(
             }
             IndexState::Valid { definition } => {
                 let limit = run.options.lock_timeout;
-                let is_same =
-                    concurrent_index::has_definition(client, statement, &definition, limit);
-                if !run.session.answered(&looking, is_same).await? {
-                    let reason = format!(
+                let compared = concurrent_index::compare(client, statement, &definition, limit);
+                let reason = match run.session.answered(&looking, compared).await? {
+                    Comparison::Same => None,
+                    Comparison::Other => Some(format!(
                         "the index {name} exists with another definition ({definition}): name it \
                          otherwise, or drop that one in a migration before this one"
-                    );
+                    )),
+                    // An earlier run saw none of this name, and was building it when it ended.
+                    Comparison::Failed(_) if is_begun(run, file).await? => None,
+                    Comparison::Failed(error) => Some(format!(
+                        "the index {name} exists already ({definition}) and could not be compared \
+                         with the statement, for which the server makes it on a temporary table \
+                         ({}): drop it, or name this one otherwise",
+                        describe(&error)
+                    )),
+                };
+                if let Some(reason) = reason {
                     return Err(refused(run, file, statement, &reason));
                 }
                 (run.listener)(&MigrationEvent::IndexExists { file, index: &name });
                 return record(run, file, facts).await;
             }
         }
+        begin(run, file, facts).await?;
         let (done, sessions) = execute(run, file, &statement.text).await;
         let failure = match done {
             Ok(Ok(())) => return record(run, file, facts).await,
             Ok(Err(error)) => error,
             Err(lost) => return Err(lost_session(run, file, lost)),
         };
+        forget(run, file).await;
         if is_of_busy_table(&failure)
             && let Some(pause) = pauses.next()
         {
@@ -290,15 +325,11 @@ async fn prepare(run: &Run<'_>, file: &MigrationFile, is_patient: bool) -> Resul
     run.begin(file).await?;
     let client = &run.session.client;
     let looking = format!("{} was not begun", file.path());
-    let held = lock::is_held_here(client);
-    if !run.session.answered(&looking, held).await? {
+    let loss = lock::loss(client, run.session.pid);
+    if let Some(loss) = run.session.answered(&looking, loss).await? {
         return Err(Error::new(
             ErrorKind::Settings,
-            format!(
-                "{}: the session does not hold the lock of migrations, so a pooler stands before \
-                 the database: use the URL of the database itself",
-                file.path()
-            ),
+            format!("{looking}: {loss}"),
         ));
     }
     let limit = match is_patient {
@@ -334,7 +365,10 @@ async fn execute(
         }
     };
     let work = run.session.client.batch_execute(sql);
-    let done = run.observer.watch(work, report).await;
+    let done = match run.observer.watch(work, report).await {
+        Ok(Err(error)) if ends_session(&error) => Err(SessionLost),
+        done => done,
+    };
     (done, blockers)
 }
 
@@ -346,6 +380,18 @@ async fn record(run: &Run<'_>, file: &MigrationFile, facts: &RecordFacts) -> Res
         file.path()
     );
     let client = &run.session.client;
+    let loss = lock::loss(client, run.session.pid);
+    if let Some(loss) = run.session.answered(&what, loss).await? {
+        return Err(Error::new(
+            ErrorKind::Migration,
+            format!(
+                "stage {}: {} was applied, and is not recorded, so the next run begins it again: \
+                 {loss}",
+                run.session.stage,
+                file.path()
+            ),
+        ));
+    }
     let recorded = run
         .history
         .record(client, file, facts, &run.options.applied_by);
@@ -380,9 +426,6 @@ fn failed(
     sessions: &[OtherSession],
     left: &str,
 ) -> Error {
-    if sqlstate(error).is_none() {
-        return lost_session(run, file, SessionLost);
-    }
     let line = position(error).map_or(statement.line, |at| statement.line_of_position(at));
     let kind = match is_of_busy_table(error) {
         true => ErrorKind::Busy,

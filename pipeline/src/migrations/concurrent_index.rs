@@ -7,6 +7,7 @@ use stagelink::tokio_postgres::{Client, Error as DriverError};
 
 use crate::migrations::event::OtherSession;
 use crate::migrations::observer::other_session;
+use crate::migrations::server_words::{ends_session, sqlstate};
 use crate::migrations::session::milliseconds;
 use crate::migrations::statement::{ConcurrentIndex, ObjectName, Statement};
 
@@ -95,27 +96,44 @@ pub(super) async fn qualified_name(
     Ok(rows.first().map_or(index.clone(), |row| row.get(0)))
 }
 
-/// Returns whether an index has the definition that the statement would give it.
+/// An index that is there, beside that of a statement.
+#[derive(Debug)]
+pub(super) enum Comparison {
+    /// It has the definition that the statement would give it.
+    Same,
+    /// It has another definition.
+    Other,
+    /// The server could not make the index again.
+    Failed(DriverError),
+}
+
+/// Compares the definition of an index with the one that the statement would give it.
 ///
-/// The server compares: it makes the statement's index on an empty temporary table with the same
-/// columns, in a transaction that is rolled back.
+/// The server makes the statement's index on an empty temporary table with the same columns, in a
+/// transaction that is rolled back. It refuses that to a role that may create no temporary table, or
+/// for a function of the table's row type.
 ///
 /// # Errors
 ///
-/// Those of the driver.
-pub(super) async fn has_definition(
+/// Those of the driver, where the session is over or the table is locked.
+pub(super) async fn compare(
     client: &Client,
     statement: &Statement,
     definition: &str,
     lock_timeout: Duration,
-) -> Result<bool, DriverError> {
+) -> Result<Comparison, DriverError> {
     let Some(probe) = Probe::of(statement) else {
-        return Ok(false);
+        return Ok(Comparison::Other);
     };
     client.batch_execute("BEGIN").await?;
     let made = probe.make(client, lock_timeout).await;
     client.batch_execute("ROLLBACK").await?;
-    Ok(shape(&made?) == shape(definition))
+    match made {
+        Ok(made) if shape(&made) == shape(definition) => Ok(Comparison::Same),
+        Ok(_) => Ok(Comparison::Other),
+        Err(error) if ends_session(&error) || sqlstate(&error) == Some("55P03") => Err(error),
+        Err(error) => Ok(Comparison::Failed(error)),
+    }
 }
 
 /// The statements that make the same index on another, empty table.

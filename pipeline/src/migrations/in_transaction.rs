@@ -12,7 +12,7 @@ use crate::migrations::context::Run;
 use crate::migrations::event::{MigrationEvent, OtherSession, list};
 use crate::migrations::file::MigrationFile;
 use crate::migrations::history::History;
-use crate::migrations::lock;
+use crate::migrations::lock::{self, LockLoss};
 use crate::migrations::options::MigrationOptions;
 use crate::migrations::pauses::Pauses;
 use crate::migrations::records::RecordFacts;
@@ -42,6 +42,7 @@ pub(super) async fn apply(
         let mut blockers = Vec::new();
         let attempt = Attempt {
             client: &run.session.client,
+            pid: run.session.pid,
             history: &run.history,
             facts,
             options,
@@ -84,6 +85,8 @@ pub(super) async fn apply(
 /// An attempt at a file.
 struct Attempt<'a> {
     client: &'a Client,
+    /// The number of the session's server process.
+    pid: i32,
     history: &'a History,
     facts: &'a RecordFacts,
     options: &'a MigrationOptions,
@@ -105,10 +108,10 @@ enum Failure {
     Commit(DriverError),
     /// The server does not answer the commit.
     SilentCommit,
-    /// The transaction took too long, in this line of the file.
-    TooLong(usize),
-    /// The session lost the lock, as behind a pooler.
-    LockLost,
+    /// The transaction took too long, in this line of the file; `None` in its deferred constraints.
+    TooLong(Option<usize>),
+    /// The session does not hold the lock.
+    LockLost(LockLoss),
     /// The file ended the transaction.
     TransactionEnded,
     /// The server does not answer.
@@ -119,13 +122,13 @@ impl Failure {
     /// Returns whether the table was busy for longer than the lock time-out, or in a deadlock.
     fn is_of_busy_table(&self) -> bool {
         match self {
-            Self::Statement(_, error) | Self::Server(_, error) => {
+            // The server answers a commit that it refuses once the transaction is rolled back.
+            Self::Statement(_, error) | Self::Server(_, error) | Self::Commit(error) => {
                 matches!(sqlstate(error), Some("55P03" | "40P01"))
             }
-            Self::Commit(_)
-            | Self::SilentCommit
+            Self::SilentCommit
             | Self::TooLong(_)
-            | Self::LockLost
+            | Self::LockLost(_)
             | Self::TransactionEnded
             | Self::Silent => false,
         }
@@ -141,16 +144,20 @@ impl Attempt<'_> {
         for statement in statements {
             self.execute(statement).await?;
         }
+        self.check_constraints().await?;
         if transaction != self.transaction().await? {
             return Err(Failure::TransactionEnded);
         }
+        // The file may have changed the role and the encoding.
+        let reset = self.client.batch_execute(OWN_SETTINGS);
+        answered("the file could not be recorded", reset).await?;
         let by = &self.options.applied_by;
         let recorded = self.history.record(self.client, file, self.facts, by);
         answered("the file could not be recorded", recorded).await?;
         self.is_committing.store(true, Ordering::Relaxed);
-        // Constraints that are checked now may take their time.
+        // The constraints are checked already, but cursors WITH HOLD and standbys may take their time.
         let committed = timeout(
-            self.options.time_limit + GRACE,
+            self.options.time_limit.saturating_add(GRACE),
             self.client.batch_execute("COMMIT"),
         );
         match committed.await {
@@ -164,7 +171,7 @@ impl Attempt<'_> {
         let mut begin = format!("BEGIN; SET LOCAL lock_timeout = {lock}");
         if self.has_limit {
             // The client's own limit comes first, and keeps the session.
-            let limit = milliseconds(self.options.time_limit + GRACE);
+            let limit = milliseconds(self.options.time_limit.saturating_add(GRACE));
             begin.push_str(&format!("; SET LOCAL transaction_timeout = {limit}"));
         }
         begin
@@ -173,8 +180,9 @@ impl Attempt<'_> {
     /// Returns the number of the transaction, in which the session holds the lock.
     async fn transaction(&self) -> Result<i64, Failure> {
         let looking = "the transaction could not be looked at";
-        if !answered(looking, lock::is_held_here(self.client)).await? {
-            return Err(Failure::LockLost);
+        let loss = lock::loss(self.client, self.pid);
+        if let Some(loss) = answered(looking, loss).await? {
+            return Err(Failure::LockLost(loss));
         }
         let number = "SELECT pg_catalog.txid_current()";
         let rows = answered(looking, self.client.query_typed(number, &[])).await?;
@@ -183,31 +191,61 @@ impl Attempt<'_> {
 
     /// Runs a statement of the file for as long as the transaction may still take.
     async fn execute(&self, statement: &Statement) -> Result<(), Failure> {
-        let limit = self.options.time_limit;
-        let left = limit.saturating_sub(self.started.elapsed());
+        let line = Some(statement.line);
+        let executed = self.execute_within_limits(&statement.text, line).await?;
+        executed.map_err(|error| {
+            let at = position(&error);
+            let line = at.map_or(statement.line, |at| statement.line_of_position(at));
+            match self.is_over(&error) {
+                true => Failure::TooLong(Some(line)),
+                false => Failure::Statement(line, error),
+            }
+        })
+    }
+
+    /// Checks the deferred constraints, and runs their triggers, as COMMIT would: that has no limits.
+    async fn check_constraints(&self) -> Result<(), Failure> {
+        let check = "SET CONSTRAINTS ALL IMMEDIATE";
+        let checked = self.execute_within_limits(check, None).await?;
+        checked.map_err(|error| match self.is_over(&error) {
+            true => Failure::TooLong(None),
+            false => Failure::Server(
+                "the transaction could not be committed, as its deferred constraints were checked",
+                error,
+            ),
+        })
+    }
+
+    /// Runs SQL under the limits that a dump sets to 0, and in the encoding of the client.
+    ///
+    /// The settings are a message of their own, sent in the same flight: the server decodes a message
+    /// as a whole before it runs any of it.
+    async fn execute_within_limits(
+        &self,
+        sql: &str,
+        line: Option<usize>,
+    ) -> Result<Result<(), DriverError>, Failure> {
+        let left = self.options.time_limit;
+        let left = left.saturating_sub(self.started.elapsed());
         if left.is_zero() {
-            return Err(Failure::TooLong(statement.line));
+            return Err(Failure::TooLong(line));
         }
-        // A file that begins as a dump does sets the limits to 0.
-        let prefix = format!(
-            "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}; ",
+        let settings = format!(
+            "{ENCODING}; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
             milliseconds(self.options.lock_timeout),
             milliseconds(left)
         );
-        let sql = format!("{prefix}{}", statement.text);
-        let executed = timeout(left + GRACE, self.client.batch_execute(&sql)).await;
-        let Ok(executed) = executed else {
-            return Err(Failure::Silent);
-        };
-        executed.map_err(|error| {
-            let at = position(&error).and_then(|at| at.checked_sub(prefix.chars().count()));
-            let line = at.map_or(statement.line, |at| statement.line_of_position(at));
-            let is_over = self.started.elapsed() >= limit;
-            match sqlstate(&error) {
-                Some("57014") if is_over => Failure::TooLong(line),
-                _ => Failure::Statement(line, error),
-            }
-        })
+        let settings = self.client.batch_execute(&settings);
+        let executed = async { tokio::join!(settings, self.client.batch_execute(sql)) };
+        match timeout(left.saturating_add(GRACE), executed).await {
+            Ok((set, executed)) => Ok(set.and(executed)),
+            Err(_) => Err(Failure::Silent),
+        }
+    }
+
+    /// Returns whether the server ended a statement since the transaction had taken too long.
+    fn is_over(&self, error: &DriverError) -> bool {
+        sqlstate(error) == Some("57014") && self.started.elapsed() >= self.options.time_limit
     }
 }
 
@@ -251,19 +289,26 @@ async fn failed(
             )
         }
         Failure::Statement(line, error) => format!("{path} line {line}: {}", describe(error)),
+        Failure::Server(what, error) if sqlstate(error) == Some("25006") => format!(
+            "{path}: {what}, since the file makes its transaction read-only: remove that ({})",
+            describe(error)
+        ),
         Failure::Server(what, error) => format!("{path}: {what}: {}", describe(error)),
         Failure::Commit(error) => {
             let words = describe(error);
             format!("{path}: the transaction could not be committed: {words}")
         }
-        Failure::TooLong(line) => format!(
-            "{path} line {line}: the transaction took longer than {limit} s, and kept its locks \
-             for as long: split the file, change rows in parts, or allow more with --time-limit"
-        ),
-        Failure::LockLost => format!(
-            "{path}: the session does not hold the lock of migrations, so a pooler stands before \
-             the database: use the URL of the database itself"
-        ),
+        Failure::TooLong(line) => {
+            let place = match line {
+                Some(line) => format!(" line {line}"),
+                None => ", as its deferred constraints were checked".to_owned(),
+            };
+            format!(
+                "{path}{place}: the transaction took longer than {limit} s, and kept its locks for \
+                 as long: split the file, change rows in parts, or allow more with --time-limit"
+            )
+        }
+        Failure::LockLost(loss) => format!("{path}: {loss}"),
         Failure::TransactionEnded => {
             format!("{path} ended its transaction, and what it did before that may be there")
         }
@@ -292,3 +337,10 @@ async fn failed(
 /// The time by which the client's limit comes before the server's, and after which the server is
 /// taken for lost.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// The encoding in which the client sends its messages.
+const ENCODING: &str = "SET LOCAL client_encoding = 'UTF8'";
+
+/// The settings under which a file is recorded: the role is the one that made the history.
+const OWN_SETTINGS: &str =
+    "RESET SESSION AUTHORIZATION; RESET ROLE; SET LOCAL client_encoding = 'UTF8'";

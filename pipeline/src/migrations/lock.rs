@@ -3,6 +3,7 @@
 //! It is polled for with no transaction open: a session that waits for a lock has a snapshot, and
 //! `CREATE INDEX CONCURRENTLY` waits for all older snapshots, so the two would be a deadlock.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use stagelink::tokio_postgres::types::{ToSql, Type};
@@ -24,7 +25,8 @@ pub(super) async fn acquire(
     wait: Duration,
     listener: &MigrationListener<'_>,
 ) -> Result<(), Error> {
-    let what = "could not take the lock of migrations";
+    let what =
+        "could not take the lock of migrations, so nothing was applied: run the command again";
     let started = Instant::now();
     let mut last = None;
     while !session.answered(what, try_lock(&session.client)).await? {
@@ -54,22 +56,56 @@ pub(super) async fn release(session: &Session) {
         .await;
 }
 
-/// Returns whether the process that answers is the one that holds the lock: behind a pooler it may
-/// be another one.
+/// The reason why a session does not hold the lock that it took. Its `Display` says what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LockLoss {
+    /// Another server process answers, as behind a pooler.
+    OtherProcess,
+    /// The same process answers, so a file gave the lock back, or a pooler resets the session.
+    GivenBack,
+}
+
+impl fmt::Display for LockLoss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the session does not hold the lock of migrations, ")?;
+        f.write_str(match self {
+            Self::OtherProcess => {
+                "since a pooler before the database changes the session: use the URL of the \
+                 database itself"
+            }
+            Self::GivenBack => {
+                "since the file gave it back, as pg_advisory_unlock_all() does, or a pooler before \
+                 the database resets the session: remove the call from the file, or use the URL of \
+                 the database itself"
+            }
+        })
+    }
+}
+
+/// Returns the reason why the session does not hold the lock; `None` where it does. It took the lock
+/// in the server process `pid`: behind a pooler another one may answer.
 ///
 /// # Errors
 ///
 /// Those of the driver.
-pub(super) async fn is_held_here(client: &Client) -> Result<bool, DriverError> {
+pub(super) async fn loss(client: &Client, pid: i32) -> Result<Option<LockLoss>, DriverError> {
     let held = "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype \
                 OPERATOR(pg_catalog.=) 'advisory' AND granted AND objsubid OPERATOR(pg_catalog.=) 1 \
                 AND classid OPERATOR(pg_catalog.=) $1 AND objid OPERATOR(pg_catalog.=) $2 \
-                AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())";
+                AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()), \
+                pg_catalog.pg_backend_pid()";
     let [high, low] = halves();
-    let row = client
+    let rows = client
         .query_typed(held, &[(&high, Type::OID), (&low, Type::OID)])
         .await?;
-    Ok(row.first().is_some_and(|row| row.get(0)))
+    let (is_held, answering) = rows
+        .first()
+        .map_or((false, 0), |row| (row.get(0), row.get::<_, i32>(1)));
+    Ok(match is_held {
+        true => None,
+        false if answering == pid => Some(LockLoss::GivenBack),
+        false => Some(LockLoss::OtherProcess),
+    })
 }
 
 /// Gives back the advisory locks of the session but this one: a file has taken them, and the next file

@@ -23,6 +23,7 @@ mod judged;
 mod lock;
 mod new_file;
 mod observer;
+mod one_object;
 mod options;
 mod overrides;
 mod pauses;

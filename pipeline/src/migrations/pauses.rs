@@ -14,7 +14,7 @@ impl Pauses {
     /// Begins with the first attempt.
     pub(super) fn new(wait: Duration) -> Self {
         Self {
-            ends: Instant::now() + wait,
+            ends: Instant::now() + wait.min(LONGEST_WAIT),
             longest: FIRST,
             number: 1,
         }
@@ -42,6 +42,9 @@ impl Pauses {
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(15);
 
+/// A wait that is as good as endless, and that a clock can count.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,5 +60,6 @@ mod tests {
             expected = (expected * 2).min(LONGEST);
         }
         assert_eq!(Pauses::new(Duration::ZERO).next(), None);
+        assert!(Pauses::new(Duration::MAX).next().is_some());
     }
 }

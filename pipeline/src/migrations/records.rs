@@ -161,6 +161,28 @@ pub(super) async fn begin(
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
+/// Returns whether a file was begun by a run that did not come to its end.
+///
+/// # Errors
+///
+/// Those of the driver.
+pub(super) async fn is_begun(
+    client: &Client,
+    schema: &str,
+    (file, checksum): (&MigrationFile, &str),
+) -> Result<bool, DriverError> {
+    let look = format!(
+        "SELECT FROM {schema}.{RECORDS_TABLE} WHERE version = $1 AND checksum = $2 \
+         AND applied_at IS NULL"
+    );
+    let parameters = [
+        (&file.version() as _, Type::INT8),
+        (&checksum as _, Type::TEXT),
+    ];
+    let rows = client.query_typed(&look, &parameters).await?;
+    Ok(!rows.is_empty())
+}
+
 /// Forgets that a file was begun: the server refused its statement.
 ///
 /// # Errors

@@ -60,6 +60,19 @@ pub(super) fn sqlstate(error: &DriverError) -> Option<&str> {
     Some(error.code()?.code())
 }
 
+/// Returns whether the session is over with the error: the connection broke, or the server ended the
+/// session, as an administrator does, a shutdown, or a time-out.
+pub(super) fn ends_session(error: &DriverError) -> bool {
+    sqlstate(error).is_none_or(is_end_of_session)
+}
+
+fn is_end_of_session(code: &str) -> bool {
+    let ends = [
+        "57P01", "57P02", "57P03", "57P04", "57P05", "25P03", "25P04",
+    ];
+    ends.contains(&code) || code.starts_with("08")
+}
+
 /// Returns whether errors of this SQLSTATE repeat the values of rows: errors about data, violated
 /// constraints, and those that a function raises in its own words.
 fn holds_values(code: &str) -> bool {
@@ -79,6 +92,19 @@ mod tests {
         assert_eq!(shown, "invalid input syntax for type integer: \"…\"");
         let name = "relation \"a\" does not exist";
         assert_eq!(without_values("42P01", name), name);
+    }
+
+    #[test]
+    fn session_that_the_server_ends_is_no_refusal() {
+        for (code, ends) in [
+            ("57P01", true),
+            ("08006", true),
+            ("25P03", true),
+            ("57014", false),
+            ("55P03", false),
+        ] {
+            assert_eq!(is_end_of_session(code), ends, "{code}");
+        }
     }
 
     #[test]

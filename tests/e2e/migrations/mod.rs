@@ -2,16 +2,19 @@
 
 mod busy;
 mod command;
+mod commit_limits;
 mod drift;
 mod enforcement;
 mod histories;
 mod indexes;
 mod interrupted;
+mod interrupted_alone;
 mod limits;
 mod outdated;
 mod overrides;
 mod poolers;
 mod runs;
+mod session_changes;
 mod under_load;
 mod unrecorded;
 

@@ -8,7 +8,7 @@ use stagelink_tests::{proxy, through};
 
 use super::{Project, until};
 
-async fn with_table(files: &[(&str, &str)]) -> Project {
+pub(super) async fn with_table(files: &[(&str, &str)]) -> Project {
     let project = Project::with(&[(
         "V1__a.sql",
         "CREATE TABLE a (b int, c text); CREATE INDEX a_b ON a (b); \
@@ -26,7 +26,7 @@ async fn with_table(files: &[(&str, &str)]) -> Project {
 }
 
 /// Keeps the statement of a file waiting.
-async fn holds(project: &Project, sql: &str) -> Client {
+pub(super) async fn holds(project: &Project, sql: &str) -> Client {
     let session = project.session().await;
     let begun = session.batch_execute(&format!("BEGIN; {sql}")).await;
     begun.expect("a transaction");
@@ -34,7 +34,7 @@ async fn holds(project: &Project, sql: &str) -> Client {
 }
 
 /// Waits until the server has noticed that the command is gone.
-async fn runner_is_gone(project: &Project) {
+pub(super) async fn runner_is_gone(project: &Project) {
     until("the end of the session", async || {
         let running = "SELECT pid::text FROM pg_stat_activity WHERE datname = current_database() \
                        AND application_name LIKE 'stagelink migrate%'";
@@ -44,7 +44,7 @@ async fn runner_is_gone(project: &Project) {
 }
 
 /// Runs the command, and kills it after the statement, whose text has `part`, and before its record.
-async fn kill_before_the_record(project: &Project, part: &str, holder: &str) {
+pub(super) async fn kill_before_the_record(project: &Project, part: &str, holder: &str) {
     let holder = holds(project, holder).await;
     let arguments = ["staging", "--yes", "--after"];
     let mut child = project
