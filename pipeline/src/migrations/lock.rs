@@ -61,7 +61,7 @@ pub(super) async fn release(session: &Session) {
 pub(super) enum LockLoss {
     /// Another server process answers, as behind a pooler.
     OtherProcess,
-    /// The same process answers, so a file gave the lock back, or a pooler resets the session.
+    /// The process that took it answers, so a file gave the lock back, or a pooler resets the session.
     GivenBack,
 }
 
