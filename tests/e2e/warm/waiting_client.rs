@@ -1,6 +1,7 @@
 //! A client that waits for the only session of a pooler, in which another client's COPY ends.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -196,6 +197,51 @@ async fn copy_that_does_not_begin_leaves_nothing_for_the_next_client_of_its_sess
             clients.check_copying_client(&name).await;
         }
     }
+}
+
+/// A program without the SDK may send two Syncs, and the server's second response reaches the next
+/// client of the session. The pooler then drops the response to its write, which is done all the same.
+#[tokio::test]
+async fn write_that_gets_the_response_of_another_client_is_not_repeated() {
+    let mut clients = TwoClients::start(PgBouncerOptions::new()).await;
+    let table = "CREATE TABLE written (n int)";
+    let created = clients.direct.batch_execute(table).await;
+    created.expect("a table");
+    let fixture = &mut clients.pooled.fixture;
+    let waiting = link(fixture, &[]);
+    drop(waiting.client().await.expect("a connection"));
+    // So the SDK takes the pooler for a server, and sends what the driver does.
+    let copying = link(fixture, &[("STAGELINK_POOLER", "never")]);
+    clients.copying = copying.client().await.expect("a connection");
+    let (clients, runs) = (&clients, &AtomicUsize::new(0));
+    let lock = "SELECT pg_advisory_lock(1)";
+    clients.direct.batch_execute(lock).await.expect("the lock");
+    let before = clients.proxy.round_trips();
+    let (is_sent, sent) = oneshot::channel();
+    let written = async {
+        sent.await.expect("the COPY begins");
+        clients.until_sent(3, before).await;
+        let work = |db: Client| async move {
+            runs.fetch_add(1, Ordering::Relaxed);
+            let rows = db
+                .query_typed("INSERT INTO written VALUES (1)", &[])
+                .await?;
+            Ok::<usize, Error>(rows.len())
+        };
+        timeout(LIMIT, waiting.write(work)).await.expect("an end")
+    };
+    let released = async {
+        clients.until_sent(4, before).await;
+        let released = "SELECT pg_advisory_unlock(1)";
+        let released = clients.direct.batch_execute(released).await;
+        released.expect("the lock is released");
+    };
+    let copied = clients.copy(("ahead", 0, End::Finish), is_sent);
+    let (copied, written, ()) = tokio::join!(copied, written, released);
+    assert_eq!(code(&copied.expect_err("a refusal")), "SL001");
+    assert_eq!(runs.load(Ordering::Relaxed), 1, "{written:?}");
+    let rows = clients.direct.query_one("SELECT FROM written", &[]).await;
+    rows.expect("one row");
 }
 
 const LIMIT: Duration = Duration::from_secs(10);

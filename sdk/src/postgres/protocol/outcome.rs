@@ -53,6 +53,9 @@ pub(in crate::postgres) struct TransactionTracker {
     may_be_answered_twice: bool,
     /// True if the driver may take each response from here on for that of another request.
     is_out_of_step: bool,
+    /// True if a ReadyForQuery came in place of the response to work, as a pooler passes on that of
+    /// another client.
+    is_misrouted: bool,
     /// Number of errors that the server reported, and the last of them.
     errors: u64,
     last_error: ErrorResponse,
@@ -97,6 +100,8 @@ enum Request {
 /// The content of a response, from one ReadyForQuery to the next.
 #[derive(Debug, Default)]
 struct Response {
+    /// True if a message of it has arrived.
+    has_begun: bool,
     /// Number of commands that completed.
     completed: u32,
     /// True if one of them was a COMMIT.
@@ -279,6 +284,17 @@ impl TransactionTracker {
         self.is_out_of_step
     }
 
+    /// Returns whether the connection has got the response to another client's request. The server
+    /// may have done its own work, whose response is lost.
+    pub(in crate::postgres) fn is_misrouted(&self) -> bool {
+        self.is_misrouted
+    }
+
+    /// Returns whether the next response is that to work.
+    fn is_work_next(&self) -> bool {
+        self.unanswered.front().is_some_and(Request::is_work)
+    }
+
     /// Returns whether work that was sent waits for its response.
     fn waits(&self) -> bool {
         self.unanswered.iter().any(Request::is_work)
@@ -293,7 +309,11 @@ impl TransactionTracker {
     pub(in crate::postgres) fn sent(&mut self, tag: u8) {
         match tag {
             // StartupMessage, Query, FunctionCall.
-            STARTUP | b'Q' | b'F' => self.record_request(Request::Work),
+            STARTUP | b'Q' | b'F' => {
+                // The start of a session is no request that another's response can stand for.
+                self.response.has_begun |= tag == STARTUP;
+                self.record_request(Request::Work);
+            }
             // Sync
             b'S' => {
                 let request = std::mem::take(&mut self.request);
@@ -335,6 +355,7 @@ impl TransactionTracker {
         if !matches!(tag, b'Z' | b'N' | b'A' | b'S') {
             // Not one of those that may come at any time, so the next response has begun.
             self.may_be_answered_twice = false;
+            self.response.has_begun = true;
             if self.unanswered.front() == Some(&Request::CopyEnd) {
                 self.unanswered.pop_front();
             }
@@ -352,6 +373,12 @@ impl TransactionTracker {
             b'E' => self.error(body),
             b'Z' if body.len() == 1 && self.takes_as_second_response() => {
                 self.in_transaction = body != b"I";
+                return false;
+            }
+            // The response to work begins with another message.
+            b'Z' if !self.response.has_begun && self.is_work_next() => {
+                self.is_misrouted = true;
+                self.ended = true;
                 return false;
             }
             b'Z' => self.ready(body),

@@ -224,6 +224,11 @@ impl<S> Tapped<S> {
                 "a COPY failed after its end was sent, which the driver cannot follow",
             ));
         }
+        if tracker.is_misrouted() {
+            return Err(io::Error::other(
+                "the response to another client's request arrived, so that to this one is lost",
+            ));
+        }
         if oversize.is_some() {
             tracker.end();
         }

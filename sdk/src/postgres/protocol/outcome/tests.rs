@@ -65,6 +65,7 @@ fn connection_that_sends_a_request_is_not_idle() {
         assert!(!passed.is_idle(), "its Sync is missing");
     }
     passed.sent(b'S');
+    passed.received(b'1', b"");
     passed.received(b'Z', b"I");
     assert!(passed.is_idle());
     passed.record_write(true);
@@ -409,4 +410,21 @@ fn transaction_is_open_from_its_begin_to_its_end() {
         assert_eq!(passed.is_in_transaction(), is_open, "{tag}");
         assert_eq!(passed.is_idle(), !is_open, "{tag}");
     }
+}
+
+/// A pooler passes on the response to another client's request, and drops the one to this.
+#[test]
+fn ready_for_query_alone_in_place_of_a_response_leaves_work_in_doubt() {
+    for notice in [&[][..], b"N", b"S", b"A"] {
+        let (mut passed, mark) = started();
+        statement(&mut passed);
+        assert!(notice.iter().all(|tag| passed.received(*tag, b"")));
+        assert!(!passed.received(b'Z', b"I"));
+        assert!(passed.is_misrouted() && passed.has_ended());
+        assert_eq!(passed.outcome_since(&mark), WriteOutcome::InDoubt);
+    }
+    // That to a Sync, or to a Close and a Sync, may be one.
+    let (mut passed, _) = started();
+    passed.sent(b'S');
+    assert!(passed.received(b'Z', b"I") && !passed.is_misrouted());
 }
