@@ -157,7 +157,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hello.zip");
         fs::write(&path, contents).unwrap();
-        let error = open(path).err().expect("it is no artifact");
+        let Err(error) = open(path) else {
+            panic!("it is no artifact")
+        };
         format!("{error:#}")
     }
 
@@ -180,7 +182,9 @@ mod tests {
     fn missing_artifacts_are_reported_with_the_command_that_builds_them() {
         let folder = tempfile::tempdir().unwrap();
         for named in [&[][..], &["hello".to_owned()], &["a/hello".to_owned()]] {
-            let error = find(named, folder.path()).err().expect("nothing is there");
+            let Err(error) = find(named, folder.path()) else {
+                panic!("nothing is there")
+            };
             assert!(
                 error.to_string().contains("run `stagelink build`"),
                 "{error}"

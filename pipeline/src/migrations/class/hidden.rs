@@ -21,10 +21,9 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode, created: &ObjectNa
     }
     let hides = match node.kind() {
         K::CREATE_FUNCTION | K::CREATE_PROCEDURE | K::CREATE_AGGREGATE => {
-            !is_trigger_function(node)
-                && !(child(node, K::OR_REPLACE).is_some()
-                    && scope.facts.routines.contains(&created))
-                && overloads(scope, &created)
+            let replaces = child(node, K::OR_REPLACE).is_some();
+            let is_replaced = replaces && scope.facts.routines.contains(&created);
+            !is_trigger_function(node) && !is_replaced && overloads(scope, &created)
         }
         K::CREATE_TYPE | K::CREATE_DOMAIN => {
             let types = &scope.facts.types;
