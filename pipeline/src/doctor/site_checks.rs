@@ -164,8 +164,10 @@ pub(super) fn judge_leftover_url(
             let is_it = |of: &&KnownDatabase| of.server == server && of.database == url.database();
             known.iter().find(is_it).map(|of| of.stage)
         });
-        let is_source = |(context, _): &_| site.has_value(context, PROVIDER, "url");
-        let may_be_source = |(context, _): &_| site.unknown_value(context, PROVIDER).is_some();
+        let is_source =
+            |(context, stage): &(_, Stage)| site.takes_url(context, *stage) == Some(true);
+        let may_be_source =
+            |(context, stage): &(_, Stage)| site.takes_url(context, *stage).is_none();
         let leaks = value
             .reaches
             .iter()
@@ -221,8 +223,6 @@ pub(super) fn judge_leftover_url(
     }
     Verdict::all_of(findings, &unknown, "none")
 }
-
-const PROVIDER: &str = "STAGELINK_PROVIDER";
 
 /// Judges what the tokens of functions outside of production read.
 pub(super) fn judge_token_reach(tokens: &[TokenFacts]) -> Vec<Verdict> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use stagelink::{Stage, StageKind};
+use stagelink::{ProviderChoice, Stage, StageKind};
 
 use crate::api::{ApiAccess, ClockReading};
 use crate::error::{Error, ErrorKind};
@@ -135,6 +135,30 @@ impl SiteFacts {
             }
         }
         values
+    }
+
+    /// Returns whether functions of a context take their database from `DATABASE_URL`, by choice or for
+    /// want of another source. `None` where a variable that is not known decides it.
+    pub(super) fn takes_url(&self, context: &DeployContext, stage: Stage) -> Option<bool> {
+        let variables = function_variables(context, self.own(), self.account());
+        let texts = variables.iter().map(|found| {
+            let text = found.value.text.as_ref().map(ExposeSecret::expose_secret);
+            (found.variable.key.as_str(), text)
+        });
+        let choice = ProviderChoice::of_variables(stage, texts);
+        let takes = matches!(
+            choice,
+            Ok(ProviderChoice::Asked {
+                provider: "url",
+                ..
+            })
+        );
+        let is_chosen = takes && variables.iter().any(|found| found.variable.key == PROVIDER);
+        match (self.unknown_value(context, PROVIDER), choice) {
+            _ if is_chosen => Some(true),
+            (Some(_), _) | (None, Ok(ProviderChoice::Unknown)) => None,
+            (None, _) => Some(takes),
+        }
     }
 
     /// Returns whether a variable of a context's functions has this value.
@@ -342,6 +366,7 @@ pub(super) fn has_tokens(site: Option<&SiteFacts>, given: &[(Stage, ApiAccess)])
 }
 
 const TOKEN: &str = "HEROKU_API_KEY";
+const PROVIDER: &str = "STAGELINK_PROVIDER";
 
 /// The longest time of one look-up.
 pub(super) const LIMIT: Duration = Duration::from_secs(20);

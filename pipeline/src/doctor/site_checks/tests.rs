@@ -153,6 +153,15 @@ fn leftover_url_is_an_error_where_it_leads_to_another_stage() {
     });
     let url = |context, text| variable("DATABASE_URL", &[(context, text)]);
     let chosen = variable("STAGELINK_PROVIDER", &[(staging(), Some("url"))]);
+    let linked = || {
+        let pipeline = variable(
+            "STAGELINK_HEROKU_PIPELINE",
+            &[(DeployContext::All, Some("shop"))],
+        );
+        let key = variable("HEROKU_API_KEY", &[(DeployContext::All, None)]);
+        let credentials = variable("STAGELINK_CREDENTIALS", &[(DeployContext::All, None)]);
+        [pipeline, key, credentials]
+    };
     let to_staging = || url(staging(), Some("postgres://u:p@h:5432/s"));
     let to_production = || {
         url(
@@ -166,10 +175,15 @@ fn leftover_url_is_an_error_where_it_leads_to_another_stage() {
             vec![to_production()],
             Some((Level::Error, "database of stage production")),
         ),
-        (vec![to_staging()], Some((Level::Warning, "is left over"))),
+        // The only source that functions have.
+        (vec![to_staging()], None),
         (vec![to_staging(), chosen.clone()], None),
         (
-            vec![url(staging(), None)],
+            [vec![to_staging()], linked().to_vec()].concat(),
+            Some((Level::Warning, "is left over")),
+        ),
+        (
+            [vec![url(staging(), None)], linked()[2..].to_vec()].concat(),
             Some((Level::Warning, "is left over")),
         ),
         (
