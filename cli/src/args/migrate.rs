@@ -6,6 +6,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::args::LocalOptions;
 
+/// The longest `--wait` and `--time-limit`, in seconds.
+const WEEK: u64 = 7 * 24 * 60 * 60;
+
 /// The options of `stagelink migrate`.
 #[derive(Clone, Debug, Parser)]
 #[command(
@@ -54,12 +57,13 @@ pub struct MigrateOptions {
     pub migrations: Option<PathBuf>,
 
     /// Waits this long at the most for another migration of the database, and for each file whose
-    /// tables are busy.
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    /// tables are busy; a week at the most.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(..=WEEK))]
     pub wait: u64,
 
-    /// Limits the transaction of each file, which keeps its locks as long as it takes.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Limits the transaction of each file, which keeps its locks as long as it takes; a week at the
+    /// most.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=WEEK))]
     pub time_limit: u64,
 
     /// Goes on although folder and history disagree in this way; may be repeated.

@@ -3,6 +3,7 @@
 pub mod drift;
 mod new;
 mod operator;
+mod progress;
 mod report;
 mod widen;
 
@@ -17,6 +18,7 @@ use stagelink_pipeline::{
     MigrationPlan, RuleOverride, SettingsFile, ensure_own_stage,
 };
 
+use self::progress::RunProgress;
 use self::report::Report;
 pub(crate) use self::report::error as error_json;
 use crate::args::{AllowedDisagreement, LocalOptions, MigrateCommand, MigrateOptions};
@@ -38,21 +40,20 @@ pub async fn run(options: MigrateOptions) -> anyhow::Result<()> {
         Some(MigrateCommand::Drift(options)) => return drift::run(options).await.map(|_| ()),
         None => {}
     }
-    let mut pending = None;
-    let result = migrate(&options, &mut pending).await;
+    let mut progress = RunProgress::default();
+    let result = migrate(&options, &mut progress).await;
     if let Err(error) = &result
         && options.json
+        && let Err(unprinted) = print_json(&report::error_with_progress(error, progress))
     {
-        print_json(&report::error_with_pending(error, pending))?;
+        // The run's own error is the one to show.
+        note(format_args!("note: {unprinted:#}"));
     }
     result
 }
 
-/// Applies the migrations. `pending` is those of the plan as JSON, once there is a plan.
-async fn migrate(
-    options: &MigrateOptions,
-    pending: &mut Option<serde_json::Value>,
-) -> anyhow::Result<()> {
+/// Applies the migrations, and keeps in `progress` what an error is shown with.
+async fn migrate(options: &MigrateOptions, progress: &mut RunProgress) -> anyhow::Result<()> {
     let folder = folder(&options.local.project, options.migrations.as_deref())?;
     let folder = MigrationFolder::read(&folder)?;
     let limits = limits(options)?;
@@ -72,7 +73,7 @@ async fn migrate(
     let plan = MigrationPlan::make(&database, &folder, &limits).await?;
     let mut report = Report::new(&found, &plan);
     step.done(&report.counts());
-    *pending = Some(report.pending_as_json()?);
+    progress.pending = Some(report.pending_as_json()?);
     for unused in plan.unused_overrides() {
         note(format_args!(
             "note: no pending file needs --override {unused}"
@@ -99,7 +100,12 @@ async fn migrate(
             &question(&plan),
         )?;
         let step = Step::begin("migrations");
-        let applied = plan.apply(&database, &limits, &listener(&step)).await?;
+        let (show, done) = (listener(&step), progress.begin());
+        let listener = |event: &MigrationEvent<'_>| {
+            done.record(event);
+            show(event);
+        };
+        let applied = plan.apply(&database, &limits, &listener).await?;
         step.done(&format!("{} applied", applied.applied.len()));
         report.record(&applied);
         if let Some(reason) = &applied.schema_not_kept {
@@ -109,9 +115,13 @@ async fn migrate(
         }
     }
     plan.ensure_none_is_held_back()?;
-    match options.json {
+    let printed = match options.json {
         true => print_json(&report),
         false => print(report.summary()),
+    };
+    match progress.has_applied() {
+        true => printed.context("the migrations were applied, but the result could not be shown"),
+        false => printed,
     }
 }
 

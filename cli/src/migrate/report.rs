@@ -6,6 +6,8 @@ use serde::Serialize;
 use stagelink::{DatabaseInfo, one_line};
 use stagelink_pipeline::{Error, ErrorKind, MigrationPlan, MigrationReport, PlannedMigration};
 
+use super::progress::{AppliedFile, RunProgress};
+
 /// The plan for a database, and what was applied of it.
 #[derive(Serialize)]
 pub(super) struct Report<'a> {
@@ -33,12 +35,6 @@ pub(super) struct Report<'a> {
     applied_by_others: Option<Vec<String>>,
 }
 
-#[derive(Serialize)]
-struct AppliedFile {
-    file: String,
-    seconds: f64,
-}
-
 impl<'a> Report<'a> {
     pub(super) fn new(found: &'a DatabaseInfo, plan: &'a MigrationPlan) -> Self {
         Self {
@@ -59,10 +55,8 @@ impl<'a> Report<'a> {
 
     /// Takes note of what a run has applied.
     pub(super) fn record(&mut self, report: &MigrationReport) {
-        let applied = report.applied.iter().map(|(file, elapsed)| AppliedFile {
-            file: file.path().to_owned(),
-            seconds: elapsed.as_secs_f64(),
-        });
+        let applied = report.applied.iter();
+        let applied = applied.map(|(file, elapsed)| AppliedFile::new(file, *elapsed));
         self.applied = Some(applied.collect());
         let by_others = report.by_others.iter().map(|file| file.path().to_owned());
         self.applied_by_others = Some(by_others.collect());
@@ -285,13 +279,14 @@ fn is_refusal(migration: &PlannedMigration<'_>, note: &str) -> bool {
 
 /// Returns an error and its causes as JSON.
 pub(crate) fn error(error: &anyhow::Error) -> impl Serialize + use<> {
-    error_with_pending(error, None)
+    error_with_progress(error, RunProgress::default())
 }
 
-/// Returns an error as JSON, with the pending files of the plan where there was one.
-pub(super) fn error_with_pending(
+/// Returns an error as JSON, with the pending files of the plan where there was one, and the files that
+/// the run applied before the error.
+pub(super) fn error_with_progress(
     error: &anyhow::Error,
-    pending: Option<serde_json::Value>,
+    progress: RunProgress,
 ) -> impl Serialize + use<> {
     #[derive(Serialize)]
     struct Failure {
@@ -301,8 +296,12 @@ pub(super) fn error_with_pending(
         because: Vec<String>,
         /// True if the same command may succeed later.
         is_retryable: bool,
+        /// The files that were pending when the plan was made.
         #[serde(skip_serializing_if = "Option::is_none")]
         pending: Option<serde_json::Value>,
+        /// Those of them that were applied before the error.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        applied: Option<Vec<AppliedFile>>,
     }
     let of_pipeline = error.downcast_ref::<Error>();
     let kind = of_pipeline.map(Error::kind);
@@ -311,6 +310,7 @@ pub(super) fn error_with_pending(
         details: of_pipeline.map_or_else(Vec::new, |error| error.details().collect()),
         because: error.chain().skip(1).map(ToString::to_string).collect(),
         is_retryable: matches!(kind, Some(ErrorKind::Busy | ErrorKind::Unavailable)),
-        pending,
+        applied: progress.applied(),
+        pending: progress.pending,
     }
 }

@@ -4,11 +4,11 @@
 use std::future::Future;
 use std::time::Duration;
 
-use stagelink::tokio_postgres::{Client, Error as DriverError};
+use stagelink::tokio_postgres::Client;
 use tokio::time::timeout;
 
 use crate::doctor::verdict::Verdict;
-use crate::migrations::describe_driver_error;
+use crate::migrations::ReadError;
 
 /// The questions to one database, one after another.
 pub(super) struct Questions<'a> {
@@ -26,9 +26,9 @@ impl<'a> Questions<'a> {
     }
 
     /// Judges an answer that is read in a transaction of its own, if it comes in time.
-    pub(super) async fn judge<T>(
+    pub(super) async fn judge<T, E: Into<ReadError>>(
         &mut self,
-        answer: impl Future<Output = Result<T, DriverError>>,
+        answer: impl Future<Output = Result<T, E>>,
         judge: impl FnOnce(&T) -> Vec<Verdict>,
     ) -> Vec<Verdict> {
         let client = self.client;
@@ -37,16 +37,17 @@ impl<'a> Questions<'a> {
             let answer = answer.await;
             // It also ends a transaction that has failed.
             let ended = client.batch_execute("ROLLBACK").await;
-            let answer = answer?;
-            ended.map(|()| answer)
+            let answer = answer.map_err(Into::<ReadError>::into)?;
+            ended?;
+            Ok::<_, ReadError>(answer)
         };
         self.judge_unguarded(in_transaction, judge).await
     }
 
     /// Judges an answer that is read in transactions with time limits already, if it comes in time.
-    pub(super) async fn judge_unguarded<T>(
+    pub(super) async fn judge_unguarded<T, E: Into<ReadError>>(
         &mut self,
-        answer: impl Future<Output = Result<T, DriverError>>,
+        answer: impl Future<Output = Result<T, E>>,
         judge: impl FnOnce(&T) -> Vec<Verdict>,
     ) -> Vec<Verdict> {
         if self.is_silent {
@@ -54,7 +55,10 @@ impl<'a> Questions<'a> {
         }
         match timeout(ANSWER, answer).await {
             Ok(Ok(answer)) => judge(&answer),
-            Ok(Err(error)) => vec![Verdict::not_checked(describe_driver_error(&error))],
+            Ok(Err(error)) => {
+                let error: ReadError = error.into();
+                vec![Verdict::not_checked(error.to_string())]
+            }
             Err(_) => {
                 self.is_silent = true;
                 vec![Verdict::not_checked(SILENT)]

@@ -20,7 +20,9 @@ use crate::migrations::one_object::{ObjectState, OneObject};
 use crate::migrations::pauses::Pauses;
 use crate::migrations::records::{self, RecordFacts};
 use crate::migrations::reindex;
-use crate::migrations::server_words::{describe, ends_session, position, sqlstate};
+use crate::migrations::server_words::{
+    describe, describe_of_file, ends_session, position, sqlstate,
+};
 use crate::migrations::session::milliseconds;
 use crate::migrations::statement::{ConcurrentIndex, Statement};
 
@@ -441,7 +443,7 @@ fn failed(
             "stage {}: {} line {line}: {}{busy}; {left}",
             run.session.stage,
             file.path(),
-            describe(error)
+            describe_of_file(error, file.sql())
         ),
     )
 }

@@ -128,21 +128,21 @@ fn difference(
         )
     } else if own_name {
         format!(
-            "was applied on {}, and {path} was edited since: restore the file as it was, and make \
+            "was applied {}, and {path} was edited since: restore the file as it was, and make \
              the change in a new one; or go on without it: `--allow edited`",
-            row.applied_on
+            when(row)
         )
     } else if is_of(&row.name) {
         format!(
-            "was applied on {}, and its file was renamed to {path} since: give it its old name \
+            "was applied {}, and its file was renamed to {path} since: give it its old name \
              again",
-            row.applied_on
+            when(row)
         )
     } else {
         format!(
-            "was applied on {}, and {path} is another migration with its number: rename {path} to \
+            "was applied {}, and {path} is another migration with its number: rename {path} to \
              V{}__{}.sql",
-            row.applied_on,
+            when(row),
             free_version(files, row.version),
             file.name()
         )
@@ -154,14 +154,22 @@ fn difference(
     })
 }
 
+/// Returns the time at which a row was applied, as the end of "was applied".
+fn when(row: &AppliedMigration) -> String {
+    match &*row.applied_on {
+        "" => "at a time that the history does not say".to_owned(),
+        time => format!("on {time}"),
+    }
+}
+
 fn missing(row: &AppliedMigration) -> HistoryProblem {
     HistoryProblem {
         disagreement: Some(Disagreement::Missing),
         migration: row.to_string(),
         advice: format!(
-            "was applied on {}, and the folder has no such file: bring it back (it may be on a \
+            "was applied {}, and the folder has no such file: bring it back (it may be on a \
              branch that is not merged, or deleted); or go on without it: `--allow missing`",
-            row.applied_on
+            when(row)
         ),
     }
 }

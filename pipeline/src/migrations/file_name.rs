@@ -4,6 +4,9 @@ use std::fmt;
 
 use unicode_normalization::UnicodeNormalization as _;
 
+/// The largest number of a file. The history holds larger ones, so that the number after it is one.
+pub(super) const LARGEST_VERSION: i64 = 9_000_000_000_000_000_000;
+
 /// The longest name that the history's column takes, in characters.
 const LONGEST_NAME: usize = 255;
 
@@ -117,9 +120,10 @@ fn judge(stem: &str) -> Result<ParsedName, &'static str> {
     if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err("has a number that is not a whole number");
     }
-    let version = number
-        .parse()
-        .map_err(|_| "has a number that is larger than 9223372036854775807")?;
+    let version = number.parse().ok();
+    let version = version
+        .filter(|version| *version <= LARGEST_VERSION)
+        .ok_or("has a number that is larger than 9000000000000000000")?;
     if name.is_empty() {
         return Err("has no name after its number");
     }
@@ -146,7 +150,8 @@ fn suggestion(stem: &str) -> Option<ParsedName> {
         .is_some_and(|after| after.starts_with(|c: char| c.is_ascii_digit()));
     let name = as_name(name);
     let version = number.parse().ok()?;
-    (!has_fraction && !name.is_empty()).then_some(ParsedName { version, name })
+    let fits = version <= LARGEST_VERSION;
+    (fits && !has_fraction && !name.is_empty()).then_some(ParsedName { version, name })
 }
 
 /// Returns a text with composed letters (Unicode's form NFC).
@@ -198,6 +203,11 @@ mod tests {
             ("V1__notes.sql", 1, "notes"),
             ("V01__notes.sql", 1, "notes"),
             ("V0__a.sql", 0, "a"),
+            (
+                "V9000000000000000000__a.sql",
+                9_000_000_000_000_000_000,
+                "a",
+            ),
             (
                 "V20261127090416__add_mail_2.sql",
                 20_261_127_090_416,
@@ -279,6 +289,11 @@ mod tests {
                 "V<number>__<name>.sql",
             ),
             ("Views.sql", "no number", "V<number>__<name>.sql"),
+            (
+                "V9223372036854775807__foo.sql",
+                "larger than 9000000000000000000",
+                "V<number>__<name>.sql",
+            ),
             (
                 "V99999999999999999999__foo.sql",
                 "larger than",

@@ -32,7 +32,10 @@ impl MigrationFolder {
     /// name, or two have one number. The message names all such files, each with its cure.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let mut paths = Vec::new();
-        collect(path, Path::new(""), &mut paths).map_err(|error| {
+        let collected = path
+            .canonicalize()
+            .and_then(|own| collect(path, Path::new(""), &mut vec![own], &mut paths));
+        collected.map_err(|error| {
             Error::with_source(
                 ErrorKind::Settings,
                 format!("could not read the migrations in {}", path.display()),
@@ -133,8 +136,18 @@ impl MigrationFolder {
     }
 }
 
-/// Collects the paths of all files, relative to `root`. Hidden folders are left out.
-fn collect(root: &Path, within: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
+/// Collects the paths of all files, relative to `root`. Hidden folders are left out. `above` are the
+/// folder and those that it is in, without symbolic links.
+///
+/// # Errors
+///
+/// Those of reading a folder, and that of a symbolic link to one that it is in.
+fn collect(
+    root: &Path,
+    within: &Path,
+    above: &mut Vec<PathBuf>,
+    paths: &mut Vec<PathBuf>,
+) -> io::Result<()> {
     for entry in fs::read_dir(root.join(within))? {
         let entry = entry?;
         let relative = within.join(entry.file_name());
@@ -143,7 +156,16 @@ fn collect(root: &Path, within: &Path, paths: &mut Vec<PathBuf>) -> io::Result<(
         if !is_folder {
             paths.push(relative);
         } else if !entry.file_name().to_string_lossy().starts_with('.') {
-            collect(root, &relative, paths)?;
+            let target = entry.path().canonicalize()?;
+            if above.contains(&target) {
+                let shown = one_line(relative.display());
+                return Err(io::Error::other(format!(
+                    "{shown} is a symbolic link to a folder that it is in: remove it"
+                )));
+            }
+            above.push(target);
+            collect(root, &relative, above, paths)?;
+            above.pop();
         }
     }
     Ok(())
@@ -155,7 +177,12 @@ fn collect(root: &Path, within: &Path, paths: &mut Vec<PathBuf>) -> io::Result<(
 ///
 /// The end of a sentence that begins with the file's name.
 fn read_sql(path: &Path) -> Result<String, String> {
-    let bytes = fs::read(path).map_err(|error| format!("could not be read: {error}"))?;
+    let unreadable = |error| format!("could not be read: {error}");
+    // The read of a pipe does not end, nor that of some devices.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err("is no regular file: put the SQL itself there".to_owned());
+    }
+    let bytes = fs::read(path).map_err(unreadable)?;
     if bytes.starts_with(b"\xef\xbb\xbf") {
         return Err(
             "begins with a byte order mark, which Postgres refuses: save it as UTF-8 without one"
@@ -165,7 +192,10 @@ fn read_sql(path: &Path) -> Result<String, String> {
     if bytes.contains(&0) {
         return Err("contains a byte 0, as a file in UTF-16 does: save it as UTF-8".to_owned());
     }
-    String::from_utf8(bytes).map_err(|_| "is not in UTF-8: save it as UTF-8".to_owned())
+    String::from_utf8(bytes).map_err(|_| {
+        "is not in UTF-8: save it as UTF-8, and remove a SET client_encoding of another encoding"
+            .to_owned()
+    })
 }
 
 /// Returns the problems of files with a bad name, each with a name of its own: one whose number is taken
@@ -270,6 +300,48 @@ mod tests {
             "for example to V9__c.sql",
         ] {
             assert!(text.contains(part), "{part:?} is not in {text}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn symbolic_link_to_a_folder_above_is_refused() {
+        use std::os::unix::fs::symlink;
+        let folder = folder(&[("V1__a.sql", ""), ("more/V2__b.sql", "")]);
+        let other = tempfile::tempdir().unwrap();
+        fs::write(other.path().join("V3__c.sql"), "").unwrap();
+        symlink(other.path(), folder.path().join("others")).unwrap();
+        assert_eq!(names(&folder), ["V1__a", "V2__b", "V3__c"]);
+        for (link, target) in [("self", "."), ("more/up", ".."), ("more/too", "../more")] {
+            let link = folder.path().join(link);
+            symlink(target, &link).unwrap();
+            let error = MigrationFolder::read(folder.path()).unwrap_err();
+            let text = format!("{error} {:?}", std::error::Error::source(&error));
+            assert!(text.contains("a folder that it is in: remove it"), "{text}");
+            if target != ".." {
+                fs::remove_file(&link).unwrap();
+            }
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn pipes_and_devices_are_not_read() {
+        let folder = folder(&[("V1__a.sql", "")]);
+        let pipe = folder.path().join("V2__b.sql");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("V3__c.sql")).unwrap();
+        std::os::unix::fs::symlink("nothing", folder.path().join("V4__d.sql")).unwrap();
+        let error = MigrationFolder::read(folder.path())
+            .unwrap_err()
+            .to_string();
+        for part in [
+            "V2__b.sql is no regular file",
+            "V3__c.sql is no regular file",
+            "V4__d.sql could not be read",
+        ] {
+            assert!(error.contains(part), "{error}");
         }
     }
 

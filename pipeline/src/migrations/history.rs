@@ -4,6 +4,7 @@ use stagelink::tokio_postgres::types::Type;
 use stagelink::tokio_postgres::{Client, Error as DriverError, Row};
 
 use crate::migrations::file::MigrationFile;
+use crate::migrations::read_error::ReadError;
 use crate::migrations::records::{RECORDS_TABLE, RecordFacts};
 use crate::migrations::version_type::VersionType;
 
@@ -41,33 +42,42 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Reads the history; `None` where the database has none yet.
+    /// Reads the history; `None` where the database has none yet. A row that is there twice counts
+    /// once.
     ///
     /// # Errors
     ///
-    /// Those of the driver.
-    pub(crate) async fn read(client: &Client) -> Result<Option<Self>, DriverError> {
+    /// Those of the driver; [`ReadError::Unusable`] when the history is in a schema in which the role
+    /// does not look for it, so that all files would be applied again, or no runner has written it.
+    pub(crate) async fn read(client: &Client) -> Result<Option<Self>, ReadError> {
         let found = client.query_typed(FIND, &[]).await?;
         let Some(found) = found.first() else {
+            ensure_nowhere_else(client).await?;
             return Ok(None);
         };
-        let table: String = found.get(0);
-        let schema = found.get(1);
-        let version_type = match found.get::<_, i16>(2) {
-            8 => VersionType::Int8,
-            _ => VersionType::Int4,
+        let table: String = found.try_get(0)?;
+        let schema = found.try_get(1)?;
+        let version_type = match found.try_get(2)? {
+            Some("bigint") => VersionType::Int8,
+            Some("integer" | "smallint") => VersionType::Int4,
+            other => return Err(foreign(&table, other)),
         };
         let read = format!(
-            "SELECT version::pg_catalog.int8, coalesce(name, '')::pg_catalog.text, \
-             coalesce(applied_on, '')::pg_catalog.text, coalesce(checksum, '')::pg_catalog.text \
-             FROM {table} ORDER BY version"
+            "SELECT version::pg_catalog.int8, coalesce(name::pg_catalog.text, ''), \
+             coalesce(applied_on::pg_catalog.text, ''), coalesce(checksum::pg_catalog.text, '') \
+             FROM {table} ORDER BY 1, 2, 4"
         );
         let rows = client.query_typed(&read, &[]).await?;
+        let applied = rows.iter().map(|row| applied(row, &table));
+        let mut applied = applied.collect::<Result<Vec<_>, _>>()?;
+        applied.dedup_by(|one, other| {
+            (one.version, &one.name, &one.checksum) == (other.version, &other.name, &other.checksum)
+        });
         Ok(Some(Self {
             table,
             schema,
             version_type,
-            applied: rows.iter().map(applied).collect(),
+            applied,
         }))
     }
 
@@ -75,11 +85,11 @@ impl History {
     ///
     /// # Errors
     ///
-    /// Those of the driver.
+    /// Those of [`read`](Self::read).
     pub(super) async fn create(
         client: &Client,
         version_type: VersionType,
-    ) -> Result<Option<Self>, DriverError> {
+    ) -> Result<Option<Self>, ReadError> {
         let version_type = version_type.name();
         let create = format!(
             "CREATE TABLE IF NOT EXISTS {TABLE} (version {version_type} PRIMARY KEY, \
@@ -140,21 +150,68 @@ impl History {
     }
 }
 
-fn applied(row: &Row) -> AppliedMigration {
-    AppliedMigration {
-        version: row.get(0),
-        name: row.get(1),
-        applied_on: row.get(2),
-        checksum: row.get(3),
-    }
+fn applied(row: &Row, table: &str) -> Result<AppliedMigration, ReadError> {
+    let version: Option<i64> = row.try_get(0)?;
+    let name: String = row.try_get(1)?;
+    let Some(version) = version else {
+        return Err(ReadError::Unusable(format!(
+            "a row of the table {table} (its name is `{name}`) has no version, so no runner has \
+             written it: delete it, or give it the number of its file"
+        )));
+    };
+    Ok(AppliedMigration {
+        version,
+        name,
+        applied_on: row.try_get(2)?,
+        checksum: row.try_get(3)?,
+    })
 }
 
-/// Finds the table on the search path, with its schema and the size of its column `version`.
+/// Returns the error of a table whose column `version` is of a type that no runner gives it.
+fn foreign(table: &str, version_type: Option<&str>) -> ReadError {
+    let found = match version_type {
+        Some(found) => format!("has a column version of the type {found}"),
+        None => "has no column version".to_owned(),
+    };
+    ReadError::Unusable(format!(
+        "the table {table} {found}, where a history of migrations has int4 or int8: make it one, or give \
+         the table another name, if it is no history"
+    ))
+}
+
+/// Makes sure that no other schema has a history. A change of the search path hides it, and a run
+/// would make a second one, and apply all files again.
+async fn ensure_nowhere_else(client: &Client) -> Result<(), ReadError> {
+    let found = client.query_typed(FIND_ANYWHERE, &[]).await?;
+    let Some(first) = found.first() else {
+        return Ok(());
+    };
+    let search_path: String = first.try_get(1)?;
+    let schemas: Result<Vec<String>, _> = found.iter().map(|row| row.try_get(0)).collect();
+    let schemas = schemas?.join(" and ");
+    Err(ReadError::Unusable(format!(
+        "the history of migrations is in the schema {schemas}, where the role's search path \
+         ({search_path}) does not find it: set a search path that includes the schema (ALTER ROLE … SET \
+         search_path); or, if that history is another project's, create one for this project in its own \
+         schema: CREATE TABLE {TABLE} (version int4 PRIMARY KEY, name varchar(255), \
+         applied_on varchar(255), checksum varchar(255))"
+    )))
+}
+
+/// Finds the table on the search path, with its schema and the type of its column `version`.
 const FIND: &str = "SELECT pg_catalog.quote_ident(n.nspname) \
      OPERATOR(pg_catalog.||) '.' OPERATOR(pg_catalog.||) pg_catalog.quote_ident(c.relname), \
-     pg_catalog.quote_ident(n.nspname), t.typlen FROM pg_catalog.pg_class c \
+     pg_catalog.quote_ident(n.nspname), pg_catalog.format_type(a.atttypid, NULL) \
+     FROM pg_catalog.pg_class c \
      JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
-     JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid \
-     JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid \
-     WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass('refinery_schema_history') \
-     AND a.attname OPERATOR(pg_catalog.=) 'version' AND NOT a.attisdropped";
+     LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid \
+     AND a.attname OPERATOR(pg_catalog.=) 'version' AND NOT a.attisdropped \
+     WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass('refinery_schema_history')";
+
+/// Finds tables of that name in any schema but a temporary one, and the search path.
+const FIND_ANYWHERE: &str = "SELECT pg_catalog.quote_ident(n.nspname), \
+     pg_catalog.current_setting('search_path') FROM pg_catalog.pg_class c \
+     JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
+     WHERE c.relname OPERATOR(pg_catalog.=) 'refinery_schema_history' \
+     AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog.\"char\"[]) \
+     AND c.relpersistence OPERATOR(pg_catalog.<>) 't' ORDER BY 1";

@@ -16,7 +16,9 @@ use crate::migrations::lock::{self, LockLoss};
 use crate::migrations::options::MigrationOptions;
 use crate::migrations::pauses::Pauses;
 use crate::migrations::records::RecordFacts;
-use crate::migrations::server_words::{describe, position, sqlstate};
+use crate::migrations::server_words::{
+    describe, describe_of_file, position, sqlstate, transaction_advice,
+};
 use crate::migrations::session::{ANSWER, milliseconds};
 use crate::migrations::statement::Statement;
 
@@ -285,10 +287,13 @@ async fn failed(
                 "{path} line {line}: the table was busy for {} s: {sessions} did not give its lock \
                  back ({})",
                 run.options.wait.as_secs(),
-                describe(error)
+                describe_of_file(error, file.sql())
             )
         }
-        Failure::Statement(line, error) => format!("{path} line {line}: {}", describe(error)),
+        Failure::Statement(line, error) => {
+            let words = describe_of_file(error, file.sql());
+            format!("{path} line {line}: {words}{}", transaction_advice(error))
+        }
         Failure::Server(what, error) if sqlstate(error) == Some("25006") => format!(
             "{path}: {what}, since the file makes its transaction read-only: remove that ({})",
             describe(error)

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::error::{Error, ErrorKind};
-use crate::migrations::file_name::{as_name, composed, name_within};
+use crate::migrations::file_name::{LARGEST_VERSION, as_name, composed, name_within};
 use crate::migrations::folder::MigrationFolder;
 
 impl MigrationFolder {
@@ -16,7 +16,8 @@ impl MigrationFolder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Settings`] when the name has no letter or digit, or the file cannot be written.
+    /// [`ErrorKind::Settings`] when the name has no letter or digit, no larger number is left, or the file
+    /// cannot be written.
     pub fn create_file(&self, name: &str, with_timestamp: bool) -> Result<PathBuf, Error> {
         let name = as_name(&composed(&name_within(name).to_lowercase()));
         if name.is_empty() {
@@ -30,6 +31,15 @@ impl MigrationFolder {
             true => timestamp(SystemTime::now()).max(next),
             false => next,
         };
+        if version > LARGEST_VERSION {
+            return Err(Error::new(
+                ErrorKind::Settings,
+                format!(
+                    "the newest migration has the largest number, {LARGEST_VERSION}: give it a smaller \
+                     one, so that a new one can follow"
+                ),
+            ));
+        }
         let path = self.path().join(format!("V{version}__{name}.sql"));
         let created = fs::create_dir_all(self.path()).and_then(|()| {
             let mut file = OpenOptions::new()
@@ -127,6 +137,16 @@ mod tests {
         assert_eq!(create("add-index", false).unwrap(), "V2__add_index.sql");
         assert_eq!(create("x.sql", false).unwrap(), "V3__x.sql");
         assert_eq!(create("V9__y", false).unwrap(), "V4__y.sql");
+        let last = folder.path().join("V9000000000000000000__z.sql");
+        fs::write(&last, "").unwrap();
+        for timestamp in [false, true] {
+            let error = create("after_last", timestamp).unwrap_err();
+            assert!(
+                error.to_string().contains("has the largest number"),
+                "{error}"
+            );
+        }
+        fs::remove_file(last).unwrap();
         assert!(create("…", false).is_err());
         assert!(create("V9__.sql", false).is_err());
         let timed = create("timed", true).unwrap();

@@ -9,6 +9,7 @@ use stagelink::tokio_postgres::{Client, Error as DriverError, Row};
 use crate::error::{Error, ErrorKind};
 use crate::migrations::class::Class;
 use crate::migrations::file::MigrationFile;
+use crate::migrations::read_error::ReadError;
 use crate::migrations::rule_override::RuleOverride;
 use crate::migrations::server_words::describe;
 
@@ -61,36 +62,47 @@ pub async fn records(database: &Database) -> Result<Vec<MigrationRecord>, Error>
     let client = database.client().await;
     let client = client.map_err(|error| Error::with_source(ErrorKind::Database, what, error))?;
     let read = read(&client).await;
-    read.map_err(|error| Error::new(ErrorKind::Database, format!("{what}: {}", describe(&error))))
+    read.map_err(|error| Error::new(ErrorKind::Database, format!("{what}: {error}")))
 }
 
 /// Reads the records through an open session.
 ///
 /// # Errors
 ///
-/// Those of the driver.
-pub(crate) async fn read(client: &Client) -> Result<Vec<MigrationRecord>, DriverError> {
+/// Those of the driver; [`ReadError::Unusable`] for a row that no runner has written.
+pub(crate) async fn read(client: &Client) -> Result<Vec<MigrationRecord>, ReadError> {
     let found = client.query_typed(FIND, &[]).await?;
-    let Some(table) = found.first().map(|row| row.get::<_, String>(0)) else {
+    let Some(found) = found.first() else {
         return Ok(Vec::new());
     };
+    let table: &str = found.try_get(0)?;
     let read = format!(
         "SELECT version, name, checksum, class, overridden_rules, reasons, waiting, applied_by, \
          role, pg_catalog.to_char(pg_catalog.timezone('UTC', applied_at), \
-         'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM {table} WHERE applied_at IS NOT NULL ORDER BY id"
+         'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), id::pg_catalog.text FROM {table} WHERE applied_at IS NOT NULL ORDER BY id"
     );
     let rows = client.query_typed(&read, &[]).await?;
-    Ok(rows.iter().map(record).collect())
+    let records = rows.iter().map(|row| {
+        record(row).map_err(|error| {
+            let id = row.try_get(10).unwrap_or("?");
+            ReadError::Unusable(format!(
+                "the row with the id {id} of the table {table} is not as a run writes it ({}): mend it, \
+                 or delete it",
+                describe(&error)
+            ))
+        })
+    });
+    records.collect()
 }
 
-fn record(row: &Row) -> MigrationRecord {
-    let [rules, reasons]: [Vec<String>; 2] = [4, 5].map(|at| row.get(at));
+fn record(row: &Row) -> Result<MigrationRecord, DriverError> {
+    let (rules, reasons): (Vec<String>, Vec<String>) = (row.try_get(4)?, row.try_get(5)?);
     let overridden = rules.into_iter().zip(reasons);
-    MigrationRecord {
-        version: row.get(0),
-        name: row.get(1),
-        checksum: row.get(2),
-        class: Class::named(row.get(3)),
+    Ok(MigrationRecord {
+        version: row.try_get(0)?,
+        name: row.try_get(1)?,
+        checksum: row.try_get(2)?,
+        class: Class::named(row.try_get(3)?),
         overridden: overridden
             .map(|(rule, reason)| RuleOverride {
                 rule,
@@ -98,11 +110,11 @@ fn record(row: &Row) -> MigrationRecord {
                 reason,
             })
             .collect(),
-        waiting: row.get(6),
-        applied_by: row.get(7),
-        role: row.get(8),
-        applied_at: row.get(9),
-    }
+        waiting: row.try_get(6)?,
+        applied_by: row.try_get(7)?,
+        role: row.try_get(8)?,
+        applied_at: row.try_get(9)?,
+    })
 }
 
 /// Creates the table beside the history, in its schema, where it is missing. The schema is quoted.

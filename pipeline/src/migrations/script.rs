@@ -2,7 +2,9 @@
 
 use crate::migrations::class::changes_rows;
 use crate::migrations::file::MigrationFile;
-use crate::migrations::statement::{ConcurrentIndex, Statement, split_statements};
+use crate::migrations::statement::{
+    ConcurrentIndex, Statement, leading_comments, split_statements,
+};
 
 /// The statements of a file, and how they run.
 #[derive(Clone, Debug)]
@@ -23,15 +25,19 @@ impl Script {
     /// The reasons why it cannot run, each with its line and what to do.
     pub(super) fn read(file: &MigrationFile) -> Result<Self, Vec<String>> {
         let at = |line: usize, text: &str| format!("{} line {line}: {text}", file.path());
-        let wants_none = match directive(file.sql()) {
-            Ok(wants_none) => wants_none,
-            Err((line, unknown)) => {
+        let mut wants_none = false;
+        for (line, instruction) in leading_comments(file.sql())
+            .into_iter()
+            .flat_map(instructions)
+        {
+            if !is_no_transaction(&instruction) {
                 let known = format!(
-                    "`stagelink: {unknown}` is no instruction: `{NO_TRANSACTION}` is the only one"
+                    "`stagelink: {instruction}` is no instruction: `{NO_TRANSACTION}` is the only one"
                 );
                 return Err(vec![at(line, &known)]);
             }
-        };
+            wants_none = true;
+        }
         let statements = split_statements(file.sql())
             .map_err(|error| vec![at(error.line, &error.to_string())])?;
         let Some(first) = statements.first() else {
@@ -54,6 +60,25 @@ impl Script {
                             migrations, and each file has a fresh session already: remove it";
                 problems.push(at(statement.line, text));
             }
+            if let Some(encoding) = statement.client_encoding().filter(|name| !is_utf8(name)) {
+                let text = format!(
+                    "SET client_encoding to {encoding} does not belong into a migration, whose text the \
+                     runner sends in UTF-8, so that the server would take each letter beyond ASCII for \
+                     another: save the file as UTF-8, and remove it"
+                );
+                problems.push(at(statement.line, &text));
+            }
+        }
+        if !wants_none {
+            let comments = statements.iter().flat_map(|statement| &statement.comments);
+            let late = comments.cloned().flat_map(instructions);
+            let late = late.filter(|(_, instruction)| is_no_transaction(instruction));
+            problems.extend(late.map(|(line, _)| {
+                let text = format!(
+                    "`{NO_TRANSACTION}` holds only before the first statement of a file: move it there"
+                );
+                at(line, &text)
+            }));
         }
         let alone = statements
             .iter()
@@ -66,7 +91,7 @@ impl Script {
                 );
                 problems.push(at(statement.line, &text));
             }
-            (None, _) if wants_none && changes_rows(first) => {
+            (None, _) if wants_none && first.is_understood() && changes_rows(first) => {
                 let text = format!(
                     "a file with `{NO_TRANSACTION}` that changes rows would change them again where \
                      a run ends before it records the file: remove the instruction"
@@ -116,30 +141,32 @@ impl Script {
 /// The instruction by which a file wants no transaction.
 const NO_TRANSACTION: &str = "-- stagelink: no transaction";
 
-/// Returns whether the comments at the beginning of a file want no transaction.
-///
-/// # Errors
-///
-/// The line and text of an instruction that is unknown.
-fn directive(sql: &str) -> Result<bool, (usize, &str)> {
-    let mut wants_none = false;
-    for (number, line) in sql.lines().enumerate() {
-        let line = line.trim();
-        let Some(comment) = line.strip_prefix("--") else {
-            match line {
-                "" => continue,
-                _ => break,
-            }
-        };
-        let Some(instruction) = comment.trim().strip_prefix("stagelink:") else {
-            continue;
-        };
-        match instruction.trim() {
-            "no transaction" | "no-transaction" => wants_none = true,
-            other => return Err((number + 1, other)),
-        }
-    }
-    Ok(wants_none)
+/// Returns the instructions in a comment, each with its line: the text after `stagelink:`.
+fn instructions((line, comment): (usize, String)) -> Vec<(usize, String)> {
+    let text = match comment.strip_prefix("/*") {
+        Some(block) => block.strip_suffix("*/").unwrap_or(block),
+        None => &comment,
+    };
+    let lines = text.lines().zip(line..);
+    let instructions = lines.filter_map(|(text, line)| {
+        let text = text.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '-' | '*'));
+        let (name, instruction) = text.split_once(':')?;
+        let is_ours = name.trim_end().eq_ignore_ascii_case("stagelink");
+        is_ours.then(|| (line, instruction.trim().to_owned()))
+    });
+    instructions.collect()
+}
+
+fn is_no_transaction(instruction: &str) -> bool {
+    let lower = instruction.to_ascii_lowercase().replace('-', " ");
+    lower.split_whitespace().eq(["no", "transaction"])
+}
+
+/// Returns whether the name of an encoding is one of UTF-8's, as Postgres reads it.
+fn is_utf8(name: &str) -> bool {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
+    let name: String = letters.map(|c| c.to_ascii_lowercase()).collect();
+    matches!(&*name, "utf8" | "unicode" | "default")
 }
 
 #[cfg(test)]
@@ -148,6 +175,45 @@ mod tests {
 
     fn read(sql: &str) -> Result<Script, Vec<String>> {
         Script::read(&MigrationFile::new(1, "a", "V1__a.sql", sql))
+    }
+
+    #[test]
+    fn directive_stands_in_any_comment_before_the_first_statement() {
+        for sql in [
+            "-- stagelink: no transaction\nCALL p()",
+            "/* header\n of two lines */\n-- stagelink: no transaction\nCALL p()",
+            "-- Stagelink: No Transaction\nCALL p()",
+            "--stagelink : no-transaction\nCALL p()",
+            "\n/* stagelink: no transaction */ CALL p()",
+            "/**\n * stagelink: no transaction\n */\nCALL p()",
+        ] {
+            let script = read(sql).unwrap_or_else(|problems| panic!("{sql}: {problems:?}"));
+            assert!(!script.has_transaction(), "{sql}");
+        }
+        for sql in [
+            "-- of stagelink, and no transaction\nCALL p()",
+            "CALL p() -- the link is: no transaction",
+            "SELECT '-- stagelink: no transaction'",
+        ] {
+            let script = read(sql).unwrap_or_else(|problems| panic!("{sql}: {problems:?}"));
+            assert!(script.has_transaction(), "{sql}");
+        }
+    }
+
+    #[test]
+    fn encoding_of_utf8_may_be_set() {
+        for sql in [
+            "SET client_encoding = 'UTF8'",
+            "SET client_encoding TO utf8",
+            "SET NAMES 'utf-8'",
+            "SET client_encoding TO DEFAULT",
+            "RESET client_encoding",
+            "SET NAMES",
+            "SET search_path = latin1",
+            "CREATE TABLE names (client_encoding text)",
+        ] {
+            assert!(read(sql).is_ok(), "{sql}");
+        }
     }
 
     #[test]
@@ -221,6 +287,30 @@ mod tests {
                 &["would change them again"],
             ),
             ("DISCARD ALL;", &["line 1: DISCARD does not belong"]),
+            (
+                "SELECT 1;\nSET client_encoding='LATIN1';",
+                &[
+                    "line 2: SET client_encoding to LATIN1 does not belong",
+                    "save the file as UTF-8",
+                ],
+            ),
+            (
+                "SET LOCAL CLIENT_ENCODING TO latin1",
+                &["to latin1 does not belong"],
+            ),
+            (
+                "SET SESSION \"client_encoding\" = win1252",
+                &["to win1252 does not"],
+            ),
+            ("set names 'SQL_ASCII'", &["to SQL_ASCII does not belong"]),
+            (
+                "SELECT 1;\n-- stagelink: no transaction\nCALL p();",
+                &["line 2: `-- stagelink: no transaction` holds only before the first statement"],
+            ),
+            (
+                "/* header\n * stagelink: no transactions */ SELECT 1",
+                &["line 2: `stagelink: no transactions` is no instruction"],
+            ),
             ("SELECT 'a", &["line 1: unterminated"]),
             ("\\i other.sql\n", &["line 1:", "psql"]),
         ] {

@@ -19,14 +19,41 @@ pub(crate) fn describe(error: &DriverError) -> String {
         return one_line(text).to_string();
     };
     let code = error.code().code();
-    let mut text = format!("{} ({code})", without_values(code, error.message()));
+    in_one_line(error, &without_values(code, error.message()))
+}
+
+/// Returns the server's words about a statement of a file as [`describe`] does. A name that the file
+/// does not have may be a value of a row, from which a statement was made: it is left out.
+pub(super) fn describe_of_file(error: &DriverError, sql: &str) -> String {
+    match error.as_db_error() {
+        Some(of_server) if may_quote_value(of_server) => {
+            in_one_line(of_server, &without_foreign_names(of_server.message(), sql))
+        }
+        _ => describe(error),
+    }
+}
+
+/// Returns the end of a sentence about an error that a statement meets only in a transaction.
+pub(super) fn transaction_advice(error: &DriverError) -> &'static str {
+    match sqlstate(error) {
+        Some("2D000" | "25001") => {
+            "; the statement wants no transaction: give it a file of its own whose first line is \
+             `-- stagelink: no transaction`"
+        }
+        _ => "",
+    }
+}
+
+fn in_one_line(error: &DbError, message: &str) -> String {
+    let code = error.code().code();
+    let mut text = format!("{message} ({code})");
     if let Some(detail) = error.detail() {
         match holds_values(code) {
             true => text.push_str("; its DETAIL holds values of rows, and is not shown"),
             false => text.push_str(&format!("; DETAIL: {detail}")),
         }
     }
-    if let Some(hint) = error.hint() {
+    if let Some(hint) = error.hint().filter(|_| !holds_values(code)) {
         text.push_str(&format!("; HINT: {hint}"));
     }
     one_line(text).to_string()
@@ -45,6 +72,44 @@ fn without_values(code: &str, message: &str) -> String {
         }
         _ => message.to_owned(),
     }
+}
+
+/// Returns whether the name in a message may be a value of a row: that of a statement that a function
+/// made of it, or of a text that was to name an object. The place in the file's own text tells that it
+/// is not.
+fn may_quote_value(error: &DbError) -> bool {
+    let is_of_file = matches!(error.position(), Some(ErrorPosition::Original(_)));
+    let code = error.code().code();
+    let names = ["0A", "26", "34", "3D", "3F", "42"];
+    !is_of_file && names.iter().any(|class| code.starts_with(class))
+}
+
+/// Returns a message without the quoted names that the SQL does not have.
+fn without_foreign_names(message: &str, sql: &str) -> String {
+    let sql = sql.replace('"', "").to_lowercase();
+    let is_of_file = |name: &str| sql.contains(&name.to_lowercase());
+    let parts: Vec<&str> = message.split('"').collect();
+    let is_between = |part: &&str| part.starts_with([' ', ',']) && part.ends_with(' ');
+    let between = parts.iter().skip(2).step_by(2);
+    let between: Vec<_> = between.take((parts.len() / 2).saturating_sub(1)).collect();
+    if parts.len().is_multiple_of(2) || !between.iter().all(|part| is_between(part)) {
+        // The name has quotes itself.
+        return match (message.find('"'), message.rfind('"')) {
+            (Some(start), Some(end)) => {
+                format!("{}\"…\"{}", &message[..start], &message[end + 1..])
+            }
+            _ => message.to_owned(),
+        };
+    }
+    let shown = parts.iter().enumerate().map(|(index, part)| {
+        let is_name = index % 2 == 1;
+        if is_name && !is_of_file(part) {
+            "…"
+        } else {
+            part
+        }
+    });
+    shown.collect::<Vec<_>>().join("\"")
 }
 
 /// Returns the place of an error in the text of the statement, in characters from 1.
@@ -104,6 +169,44 @@ mod tests {
             ("55P03", false),
         ] {
             assert_eq!(is_end_of_session(code), ends, "{code}");
+        }
+    }
+
+    #[test]
+    fn name_that_the_file_does_not_have_is_left_out() {
+        let sql = "DO $$ … EXECUTE 'SELECT ' || v FROM app.\"Users\" … DROP TABLE nope $$";
+        for (message, expected) in [
+            (
+                "column \"c4n4ry\" does not exist",
+                "column \"…\" does not exist",
+            ),
+            (
+                "table \"NOPE\" does not exist",
+                "table \"NOPE\" does not exist",
+            ),
+            (
+                "relation \"app.Users\" is odd",
+                "relation \"app.Users\" is odd",
+            ),
+            (
+                "column \"c4n4ry\" of relation \"Users\" does not exist",
+                "column \"…\" of relation \"Users\" does not exist",
+            ),
+            (
+                "schema \"c4\"n4ry\" does not exist",
+                "schema \"…\" does not exist",
+            ),
+            (
+                "schema \"a\"c4n4ry\"b\" does not exist",
+                "schema \"…\" does not exist",
+            ),
+            (
+                "syntax error in tsquery: \"c4 & n4ry\"",
+                "syntax error in tsquery: \"…\"",
+            ),
+            ("no name", "no name"),
+        ] {
+            assert_eq!(without_foreign_names(message, sql), expected);
         }
     }
 

@@ -10,7 +10,8 @@ use stagelink::{Database, DetachedClient, Stage};
 use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
-use crate::migrations::server_words::{describe, sqlstate};
+use crate::migrations::read_error::ReadError;
+use crate::migrations::server_words::sqlstate;
 
 /// A session of its own on a stage's database.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ impl Session {
         }
         let facts = client.query_typed(FACTS, &[]).await;
         let facts =
-            facts.map_err(|error| failed(stage, "could not look at the session", &error))?;
+            facts.map_err(|error| failed(stage, "could not look at the session", &error.into()))?;
         let (pid, version, is_standby) = match facts.first() {
             Some(row) => (row.get(0), row.get(1), row.get::<_, bool>(2)),
             None => {
@@ -144,23 +145,24 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Database`] when the server refuses the step, or does not answer in time.
-    pub(super) async fn answered<T>(
+    /// [`ErrorKind::Database`] when the server refuses the step, or does not answer in time;
+    /// [`ErrorKind::Migration`] when the history is not what a run can go on with.
+    pub(super) async fn answered<T, E: Into<ReadError>>(
         &self,
         what: &str,
-        step: impl Future<Output = Result<T, DriverError>>,
+        step: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Error> {
         answered(self.stage, what, step).await
     }
 }
 
-async fn answered<T>(
+async fn answered<T, E: Into<ReadError>>(
     stage: Stage,
     what: &str,
-    step: impl Future<Output = Result<T, DriverError>>,
+    step: impl Future<Output = Result<T, E>>,
 ) -> Result<T, Error> {
     match timeout(ANSWER, step).await {
-        Ok(answer) => answer.map_err(|error| failed(stage, what, &error)),
+        Ok(answer) => answer.map_err(|error| failed(stage, what, &error.into())),
         Err(_) => Err(Error::new(
             ErrorKind::Database,
             format!(
@@ -171,12 +173,13 @@ async fn answered<T>(
     }
 }
 
-fn failed(stage: Stage, what: &str, error: &DriverError) -> Error {
-    let kind = match sqlstate(error) {
-        Some("55P03") => ErrorKind::Busy,
-        _ => ErrorKind::Database,
+fn failed(stage: Stage, what: &str, error: &ReadError) -> Error {
+    let kind = match error {
+        ReadError::Driver(error) if sqlstate(error) == Some("55P03") => ErrorKind::Busy,
+        ReadError::Driver(_) => ErrorKind::Database,
+        ReadError::Unusable(_) => ErrorKind::Migration,
     };
-    Error::new(kind, format!("stage {stage}: {what}: {}", describe(error)))
+    Error::new(kind, format!("stage {stage}: {what}: {error}"))
 }
 
 /// Returns a limit in milliseconds as Postgres takes it; 0 would be no limit.

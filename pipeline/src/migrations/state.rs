@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use stagelink::Database;
-use stagelink::tokio_postgres::{Client, Error as DriverError};
+use stagelink::tokio_postgres::Client;
 use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
 use crate::migrations::comparison::{Disagreement, compare};
 use crate::migrations::folder::MigrationFolder;
 use crate::migrations::history::{AppliedMigration, History};
+use crate::migrations::read_error::ReadError;
 use crate::migrations::records::{self, MigrationRecord};
 use crate::migrations::script::Script;
-use crate::migrations::server_words::describe;
 use crate::migrations::version_type::VersionType;
 
 /// The migrations that a database has, and how they compare with a folder.
@@ -50,9 +50,9 @@ impl MigrationState {
         let client =
             client.map_err(|error| Error::with_source(ErrorKind::Database, what, error))?;
         match timeout(ANSWER, Self::read_by(&client, folder)).await {
-            Ok(state) => state.map_err(|error| {
-                Error::new(ErrorKind::Database, format!("{what}: {}", describe(&error)))
-            }),
+            Ok(state) => {
+                state.map_err(|error| Error::new(ErrorKind::Database, format!("{what}: {error}")))
+            }
             Err(_) => {
                 let message = format!("{what}: the server has not answered for {ANSWER:?}");
                 Err(Error::new(ErrorKind::Database, message))
@@ -64,11 +64,11 @@ impl MigrationState {
     ///
     /// # Errors
     ///
-    /// Those of the driver.
+    /// Those of [`History::read`] and [`records::read`].
     pub(crate) async fn read_by(
         client: &Client,
         folder: Option<&MigrationFolder>,
-    ) -> Result<Self, DriverError> {
+    ) -> Result<Self, ReadError> {
         let history = History::read(client).await?;
         let records = records::read(client).await?;
         let (applied, width) = match &history {
@@ -86,7 +86,10 @@ impl MigrationState {
     ) -> Self {
         let mut state = Self {
             applied: applied.iter().map(ToString::to_string).collect(),
-            newest_applied_on: applied.last().map(|row| row.applied_on.clone()),
+            newest_applied_on: applied
+                .last()
+                .map(|row| row.applied_on.clone())
+                .filter(|time| !time.is_empty()),
             records,
             ..Self::default()
         };

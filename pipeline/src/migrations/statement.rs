@@ -1,6 +1,8 @@
 //! The statements of a migration file, and what a runner has to know of each.
 
+mod lines;
 mod name;
+mod nesting;
 mod split;
 mod token;
 mod transaction;
@@ -9,11 +11,12 @@ use std::ops::Range;
 
 use squawk_syntax::SourceFile;
 
+use self::lines::LineStarts;
 pub use self::name::ObjectName;
 pub(crate) use self::name::fold as fold_name;
+use self::split::pieces;
 pub use self::split::{SplitError, SplitProblem};
-use self::split::{line_of, pieces};
-use self::token::{Kind, Token};
+use self::token::{Kind, Token, tokenize};
 pub use self::transaction::ConcurrentIndex;
 
 /// A statement of a file.
@@ -51,35 +54,62 @@ pub struct SyntaxError {
 /// A command of psql, `COPY` with the client, a string or comment without an end, a NUL byte.
 pub fn split_statements(sql: &str) -> Result<Vec<Statement>, SplitError> {
     let pieces = pieces(sql)?.into_iter();
-    Ok(pieces.map(|piece| Statement::new(sql, piece)).collect())
+    let lines = LineStarts::of(sql);
+    Ok(pieces
+        .map(|piece| Statement::new(sql, piece, &lines))
+        .collect())
+}
+
+/// Returns whether a text is nested too deeply for the parser.
+pub(crate) fn is_nested_too_deeply(sql: &str) -> bool {
+    nesting::too_deep(sql, &tokenize(sql)).is_some()
+}
+
+/// Returns the comments before the first token of a file, with their lines.
+pub(crate) fn leading_comments(sql: &str) -> Vec<(usize, String)> {
+    let lines = LineStarts::of(sql);
+    let tokens = tokenize(sql).into_iter();
+    let blanks = tokens.map_while(|token| match token.kind {
+        Kind::Blank { is_comment } => Some((is_comment, token.range)),
+        _ => None,
+    });
+    let comments = blanks.filter(|(is_comment, _)| *is_comment);
+    comments
+        .map(|(_, range)| (lines.line_of(range.start), sql[range].to_owned()))
+        .collect()
 }
 
 impl Statement {
-    fn new(sql: &str, piece: split::Piece) -> Self {
+    fn new(sql: &str, piece: split::Piece, lines: &LineStarts) -> Self {
         let start = piece.text.start;
         let text = sql[piece.text].to_owned();
-        let parse = SourceFile::parse(&text);
-        let line = line_of(sql, start);
-        let errors = parse.errors().into_iter().map(|error| {
-            let at = usize::from(error.range().start()).min(text.len());
-            SyntaxError {
-                line: line - 1 + line_of(&text, text.floor_char_boundary(at)),
-                message: error.message().to_owned(),
+        let syntax_errors = match nesting::too_deep(sql, &piece.tokens) {
+            Some(at) => vec![SyntaxError {
+                line: lines.line_of(at.start),
+                message: format!("nested more than {} levels deep", nesting::DEEPEST),
+            }],
+            None => {
+                let errors = SourceFile::parse(&text).errors().into_iter();
+                let errors = errors.map(|error| SyntaxError {
+                    line: lines.line_of(start + usize::from(error.range().start()).min(text.len())),
+                    message: error.message().to_owned(),
+                });
+                errors.collect()
             }
-        });
+        };
         let tokens = piece.tokens.into_iter().map(|token| Token {
             range: token.range.start - start..token.range.end - start,
             ..token
         });
         let comments = piece.comments.into_iter();
         Self {
-            syntax_errors: errors.collect(),
+            syntax_errors,
             tokens: tokens.collect(),
             comments: comments
-                .map(|range| (line_of(sql, range.start), sql[range].to_owned()))
+                .map(|range| (lines.line_of(range.start), sql[range].to_owned()))
                 .collect(),
             range: piece.range,
-            line,
+            line: lines.line_of(start),
             text,
         }
     }
@@ -89,6 +119,32 @@ impl Statement {
     pub fn line_of_position(&self, position: usize) -> usize {
         let before = self.text.chars().take(position.saturating_sub(1));
         self.line + before.filter(|c| *c == '\n').count()
+    }
+
+    /// Returns whether the parser understands the statement.
+    pub(crate) fn is_understood(&self) -> bool {
+        self.syntax_errors.is_empty()
+    }
+
+    /// Returns the encoding that `SET client_encoding` or `SET NAMES` gives the session, as it is
+    /// spelled without its quotes.
+    pub(crate) fn client_encoding(&self) -> Option<&str> {
+        if !self.begins(&["SET"]) {
+            return None;
+        }
+        let scoped = self.is_word(1, "SESSION") || self.is_word(1, "LOCAL");
+        let at = 1 + usize::from(scoped);
+        let value = match self.is_word(at, "NAMES") {
+            true => at + 1,
+            false => {
+                let name = self.spelled(at)?.trim_matches('"');
+                if !name.eq_ignore_ascii_case("client_encoding") {
+                    return None;
+                }
+                at + 2
+            }
+        };
+        Some(self.spelled(value)?.trim_matches(['\'', '"']))
     }
 
     /// Returns the text with blanks for comments, so that all places stay.

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use stagelink::tokio_postgres::{Client, Error as DriverError};
+use stagelink::tokio_postgres::Client;
 use stagelink::{Database, one_line};
 use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
 use crate::migrations::class::Class;
-use crate::migrations::{History, MigrationFolder, describe_driver_error, read_records};
+use crate::migrations::{History, MigrationFolder, ReadError, read_records};
 use crate::needs::listed_migration::ListedMigration;
 use crate::needs::migration_list::MigrationList;
 
@@ -50,17 +50,14 @@ impl RecordedMigration {
             let message = format!("{what}: the server has not answered for {ANSWER:?}");
             return Err(Error::new(ErrorKind::Database, message));
         };
-        read.map_err(|error| {
-            let reason = describe_driver_error(&error);
-            Error::new(ErrorKind::Database, format!("{what}: {reason}"))
-        })
+        read.map_err(|error| Error::new(ErrorKind::Database, format!("{what}: {error}")))
     }
 
     /// Reads the history by a connection, as [`read_all`](Self::read_all) does.
     pub(crate) async fn read_by(
         client: &Client,
         folder: Option<&MigrationFolder>,
-    ) -> Result<Vec<Self>, DriverError> {
+    ) -> Result<Vec<Self>, ReadError> {
         let history = History::read(client).await?;
         let records = read_records(client).await?;
         let list = folder.map(MigrationList::of).unwrap_or_default();

@@ -131,6 +131,10 @@ async fn json_is_one_line_for_a_result_and_for_an_error() {
         "{text}"
     );
     assert_eq!(error["is_retryable"], false);
+    assert_eq!(error["pending"][1]["file"], "V2__b.sql");
+    assert_eq!(error["applied"].as_array().map(Vec::len), Some(1));
+    assert_eq!(error["applied"][0]["file"], "V1__a.sql");
+    assert!(error["applied"][0]["seconds"].is_number());
     project.write("V2__b.sql", "CREATE TABLE b ()");
     let output = run(&project, &["staging", "--yes", "--json"]).await;
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -142,11 +146,107 @@ async fn json_is_one_line_for_a_result_and_for_an_error() {
 }
 
 #[tokio::test]
+async fn result_that_cannot_be_shown_says_that_the_migrations_were_applied() {
+    for arguments in [&["staging", "--yes", "--json"][..], &["staging", "--yes"]] {
+        let project = Project::with(&[("V1__a.sql", "CREATE TABLE a ()")]).await;
+        let full = std::fs::File::create("/dev/full").expect("the device");
+        let mut command = project.command(arguments).await;
+        // Without JSON the plan is printed first.
+        let is_json = arguments.contains(&"--json");
+        let output = command.stdout(full).output().await;
+        let output = output.expect("the command runs");
+        assert_eq!(output.status.code(), Some(1));
+        let text = stderr(&output);
+        let words = "the migrations were applied, but the result could not be shown";
+        assert_eq!(text.contains(words), is_json, "{text}");
+        assert_eq!(!project.history().await.is_empty(), is_json);
+    }
+}
+
+#[tokio::test]
+async fn statement_that_wants_no_transaction_is_told_how_to_have_none() {
+    let project = Project::with(&[
+        (
+            "V1__p.sql",
+            "CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$",
+        ),
+        ("V2__call.sql", "CALL p()"),
+    ])
+    .await;
+    let text = project.refused().await;
+    assert!(
+        text.contains("(2D000); the statement wants no transaction: give it a file of its own"),
+        "{text}"
+    );
+    project.write(
+        "V2__call.sql",
+        "/* A header */\n-- Stagelink: no transaction\nCALL p()",
+    );
+    assert_eq!(project.applied().await, ["V2__call"]);
+    project.write(
+        "V3__r.sql",
+        "CREATE TABLE r (a int PRIMARY KEY) PARTITION BY RANGE (a)",
+    );
+    project.write("V4__reindex.sql", "REINDEX TABLE r");
+    let text = project.refused().await;
+    assert!(
+        text.contains("(25001); the statement wants no transaction"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn values_of_rows_are_in_no_message() {
+    let project = Project::with(&[(
+        "V1__a.sql",
+        &format!("CREATE TABLE a (b text); INSERT INTO a VALUES ('{CANARY}')"),
+    )])
+    .await;
+    project.applied().await;
+    for (sql, words) in [
+        (
+            "DO $$ BEGIN EXECUTE (SELECT 'SELECT \"' || b || '\" FROM a' FROM a); END $$",
+            "column \"…\" does not exist (42703)",
+        ),
+        (
+            "DO $$ BEGIN EXECUTE (SELECT 'DROP TABLE \"' || b || '\"' FROM a); END $$",
+            "table \"…\" does not exist (42P01)",
+        ),
+        ("SELECT (b || '.x')::regclass FROM a", "does not exist"),
+        ("SELECT (b || ' &')::tsquery FROM a", "in tsquery: \"…\""),
+        (
+            "DO $$ BEGIN RAISE 'no' USING HINT = (SELECT b FROM a); END $$",
+            "no (P0001)",
+        ),
+        ("DROP TABLE nope", "table \"nope\" does not exist (42P01)"),
+        (
+            "SELECT nope FROM a",
+            "column \"nope\" does not exist (42703)",
+        ),
+    ] {
+        project.write("V2__b.sql", sql);
+        // The project looks for the value in the message.
+        let text = project.refused().await;
+        assert!(text.contains(words), "{sql}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn wrong_arguments_and_names_are_errors_with_advice() {
     let project = Project::with(&[("V1__a.sql", "CREATE TABLE a ()")]).await;
     for (arguments, code, words) in [
         (&["--nonsense"][..], 2, "unexpected argument"),
         (&["staging", "--time-limit", "0"], 2, "--time-limit"),
+        (
+            &["staging", "--time-limit", "18446744073709551615"],
+            2,
+            "is not in 1..=604800",
+        ),
+        (
+            &["staging", "--wait", "18446744073709551615"],
+            2,
+            "is not in 0..=604800",
+        ),
         (&["stagin"], 2, "did you mean staging?"),
         (&[], 2, "no stage is named: `stagelink migrate staging`"),
         (&["--local"], 2, "no stage is named"),
@@ -169,6 +269,11 @@ async fn wrong_arguments_and_names_are_errors_with_advice() {
         &["stagin", "--json"][..],
         &["--json"],
         &["staging", "--json", "--override", "none", "--reason", "x"],
+        &["staging", "--json", "--bogus"],
+        &["staging", "--allow", "nonsense", "--json"],
+        &["staging", "--time-limit", "0", "--json"],
+        &["staging", "--json", "--wait", "99999999"],
+        &["new", "--json"],
     ] {
         let output = run(&project, arguments).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

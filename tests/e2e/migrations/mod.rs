@@ -10,6 +10,7 @@ mod indexes;
 mod interrupted;
 mod interrupted_alone;
 mod limits;
+mod odd_histories;
 mod outdated;
 mod overrides;
 mod poolers;

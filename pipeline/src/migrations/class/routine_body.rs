@@ -3,6 +3,7 @@
 use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
 
 use super::syntax::{child, find, name_under};
+use crate::migrations::statement::is_nested_too_deeply;
 
 /// Returns whether the statement creates a function or a procedure.
 pub(super) fn is_routine(node: &SyntaxNode) -> bool {
@@ -28,7 +29,11 @@ pub(super) fn statements(node: &SyntaxNode) -> Option<Vec<SyntaxNode>> {
         return Some(Vec::new());
     };
     let literal = find(&definition, K::LITERAL)?;
-    let parsed = SourceFile::parse(&content(&literal.text().to_string())?);
+    let body = content(&literal.text().to_string())?;
+    if is_nested_too_deeply(&body) {
+        return None;
+    }
+    let parsed = SourceFile::parse(&body);
     if !parsed.errors().is_empty() {
         return None;
     }

@@ -5,7 +5,7 @@ use stagelink::tokio_postgres::Client;
 use crate::migrations::drift::kept::{Kept, keep};
 use crate::migrations::drift::snapshot::{SCHEMA_CHANGES, SchemaSnapshot};
 use crate::migrations::history::History;
-use crate::migrations::server_words::describe;
+use crate::migrations::read_error::ReadError;
 
 /// The schema before a run, with the snapshot that an earlier run kept.
 ///
@@ -57,12 +57,13 @@ impl Baseline {
                 Some((kept, before)) => kept.advanced(&before, &after),
                 None => after,
             };
-            keep(client, &history, &snapshot).await.map(|()| true)
+            keep(client, &history, &snapshot).await?;
+            Ok::<_, ReadError>(true)
         };
         match kept.await {
             Ok(true) => Ok(()),
             Ok(false) => Err(SCHEMA_CHANGES.to_owned()),
-            Err(error) => Err(describe(&error)),
+            Err(error) => Err(error.to_string()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use stagelink::tokio_postgres::{Client, Error as DriverError};
+use stagelink::tokio_postgres::Client;
 use stagelink::{Client as StageClient, Database};
 use tokio::time::timeout;
 
@@ -13,7 +13,7 @@ use crate::migrations::drift::kept::{Kept, keep};
 use crate::migrations::drift::snapshot::{SCHEMA_CHANGES, SchemaSnapshot};
 use crate::migrations::history::History;
 use crate::migrations::lock;
-use crate::migrations::server_words::describe;
+use crate::migrations::read_error::ReadError;
 
 /// The drift of a database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -88,7 +88,8 @@ pub async fn accept_drift(database: &Database) -> Result<(), Error> {
         let Some(snapshot) = SchemaSnapshot::read(&client).await? else {
             return Ok(Err(schema_changes()));
         };
-        keep(&client, &history, &snapshot).await.map(Ok)
+        keep(&client, &history, &snapshot).await?;
+        Ok::<_, ReadError>(Ok(()))
     };
     answered(accept).await?
 }
@@ -97,8 +98,8 @@ pub async fn accept_drift(database: &Database) -> Result<(), Error> {
 ///
 /// # Errors
 ///
-/// Those of the driver.
-pub(crate) async fn compare(client: &Client) -> Result<Drift, DriverError> {
+/// Those of [`History::read`].
+pub(crate) async fn compare(client: &Client) -> Result<Drift, ReadError> {
     for _ in 0..MOST_COMPARISONS {
         // An index that is being built is in the catalog, and not yet in the history.
         if lock::holder(client).await?.is_some() {
@@ -137,13 +138,14 @@ pub(crate) async fn compare(client: &Client) -> Result<Drift, DriverError> {
 
 /// Reads the snapshot and the history as they are at one time. A history that is locked is not waited
 /// for, since others would wait behind.
-async fn read_kept(client: &Client) -> Result<(Kept, Option<History>), DriverError> {
+async fn read_kept(client: &Client) -> Result<(Kept, Option<History>), ReadError> {
     client.batch_execute(BEGIN).await?;
     let read = async { Ok((Kept::read(client).await?, History::read(client).await?)) };
-    let read: Result<_, DriverError> = read.await;
+    let read: Result<_, ReadError> = read.await;
     let ended = client.batch_execute("ROLLBACK").await;
     let read = read?;
-    ended.map(|()| read)
+    ended?;
+    Ok(read)
 }
 
 fn schema_changes() -> Error {
@@ -155,10 +157,13 @@ async fn connect(database: &Database) -> Result<StageClient, Error> {
     client.map_err(|error| Error::with_source(ErrorKind::Database, WHAT, error))
 }
 
-async fn answered<T>(step: impl Future<Output = Result<T, DriverError>>) -> Result<T, Error> {
+async fn answered<T, E: Into<ReadError>>(
+    step: impl Future<Output = Result<T, E>>,
+) -> Result<T, Error> {
     match timeout(ANSWER, step).await {
         Ok(answer) => answer.map_err(|error| {
-            Error::new(ErrorKind::Database, format!("{WHAT}: {}", describe(&error)))
+            let error: ReadError = error.into();
+            Error::new(ErrorKind::Database, format!("{WHAT}: {error}"))
         }),
         Err(_) => Err(Error::new(
             ErrorKind::Database,

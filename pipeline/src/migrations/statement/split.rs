@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::lines::LineStarts;
 use super::token::{Kind, Token, tokenize};
 
 /// The reason why a file cannot be run statement by statement.
@@ -210,14 +211,9 @@ impl Open {
     }
 }
 
-/// Returns the line of a place in the file, from 1.
-pub(super) fn line_of(sql: &str, at: usize) -> usize {
-    1 + sql[..at].bytes().filter(|byte| *byte == b'\n').count()
-}
-
 fn error(sql: &str, at: usize, problem: SplitProblem) -> SplitError {
     SplitError {
-        line: line_of(sql, at),
+        line: LineStarts::of(sql).line_of(at),
         problem,
     }
 }

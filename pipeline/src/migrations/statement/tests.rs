@@ -1,6 +1,7 @@
 //! Tests of the split of a file into statements.
 
 use super::*;
+use crate::migrations::class::{TargetFacts, judge_statement};
 
 fn texts(sql: &str) -> Vec<String> {
     let statements = split_statements(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
@@ -143,5 +144,69 @@ fn file_that_no_server_runs_is_refused_with_its_line() {
             Ok(statements) => panic!("{sql}: {statements:?}"),
             Err(error) => assert_eq!((error.line, &error.problem), (line, &problem), "{sql}"),
         }
+    }
+}
+
+/// A statement that is nested in a way, a number of times.
+fn nested(times: usize, (before, inner, after): (&str, &str, &str)) -> String {
+    let (before, after) = (before.repeat(times), after.repeat(times));
+    format!("SELECT {before}{inner}{after}")
+}
+
+const WAYS: [(&str, &str, &str); 12] = [
+    ("(", "1", ")"),
+    ("(SELECT ", "1", ")"),
+    ("ARRAY[", "1", "]"),
+    ("f(", "1", ")"),
+    ("NOT ", "true", ""),
+    ("- ", "1", ""),
+    ("", "1", " + 1"),
+    ("", "true", " AND true"),
+    ("", "1", "::int"),
+    ("", "1", " UNION SELECT 1"),
+    ("", "1 FROM a", " JOIN b ON true"),
+    ("CASE WHEN true THEN ", "1", " END"),
+];
+
+#[test]
+fn deeply_nested_statement_does_not_reach_the_parser() {
+    for way in WAYS {
+        let sql = format!("SELECT 1;\n{}", nested(20_000, way));
+        let statements = split_statements(&sql).expect("statements");
+        let errors = &statements[1].syntax_errors;
+        assert_eq!(errors.len(), 1, "{way:?}");
+        assert_eq!(errors[0].message, "nested more than 400 levels deep");
+        assert_eq!(errors[0].line, 2);
+    }
+}
+
+/// The stack of a test is that of a thread of the command, which is the smallest.
+#[test]
+fn statement_below_the_greatest_depth_is_parsed_and_judged() {
+    for way in WAYS {
+        let deepest = (1..1000).map(|times| nested(times, way));
+        let deepest = deepest.take_while(|sql| !is_nested_too_deeply(sql)).last();
+        let sql = deepest.expect("a statement");
+        let statements = split_statements(&sql).expect("statements");
+        assert_eq!(statements[0].syntax_errors, [], "{way:?}");
+        judge_statement(&statements[0], &TargetFacts::default());
+    }
+}
+
+#[test]
+fn long_statement_is_not_taken_for_a_deep_one() {
+    let row = "(1, -2.5, 'a' || 'b', now() - interval '1 day')";
+    let rows = vec![row; 5000].join(", ");
+    let columns: Vec<_> = (0..1500)
+        .map(|n| format!("c{n} int CHECK (c{n} > 0)"))
+        .collect();
+    let condition = vec!["a.b = 1"; 150].join(" OR ");
+    for sql in [
+        format!("INSERT INTO a VALUES {rows}"),
+        format!("CREATE TABLE a ({})", columns.join(", ")),
+        format!("DELETE FROM a WHERE {condition}"),
+    ] {
+        let statements = split_statements(&sql).expect("statements");
+        assert_eq!(statements[0].syntax_errors, []);
     }
 }
