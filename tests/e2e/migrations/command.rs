@@ -153,8 +153,9 @@ async fn result_that_cannot_be_shown_says_that_the_migrations_were_applied() {
         let mut command = project.command(arguments).await;
         // Without JSON the plan is printed first.
         let is_json = arguments.contains(&"--json");
-        let output = command.stdout(full).output().await;
-        let output = output.expect("the command runs");
+        // `output` would take standard output itself.
+        let running = command.stdout(full).spawn().expect("the command runs");
+        let output = running.wait_with_output().await.expect("it ends");
         assert_eq!(output.status.code(), Some(1));
         let text = stderr(&output);
         let words = "the migrations were applied, but the result could not be shown";
