@@ -20,10 +20,8 @@ pub(super) fn too_deep(sql: &str, tokens: &[Token]) -> Option<Range<usize>> {
                 open.push(0);
                 depth += 1;
             }
-            (Kind::Symbol(')'), _) | (Kind::Other, "]") => {
-                if open.len() > 1 {
-                    depth -= 1 + open.pop().unwrap_or(0);
-                }
+            (Kind::Symbol(')'), _) | (Kind::Other, "]") if open.len() > 1 => {
+                depth -= 1 + open.pop().unwrap_or(0);
             }
             // What follows is no operand of the operators before.
             (Kind::Symbol(',' | ';'), _) => {
