@@ -4,13 +4,12 @@
 //! where the statement has something to do. Where a run ends meanwhile, the next one looks at the
 //! statement's object: what is done by then is this file's work.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use stagelink::tokio_postgres::Error as DriverError;
 use tokio::time::sleep;
 
 use crate::error::{Error, ErrorKind};
-use crate::migrations::concurrent_index::{self, Comparison, IndexState};
 use crate::migrations::context::Run;
 use crate::migrations::event::{MigrationEvent, OtherSession, list};
 use crate::migrations::file::MigrationFile;
@@ -24,7 +23,7 @@ use crate::migrations::server_words::{
     describe, describe_of_file, ends_session, position, sqlstate,
 };
 use crate::migrations::session::milliseconds;
-use crate::migrations::statement::{ConcurrentIndex, Statement};
+use crate::migrations::statement::Statement;
 
 /// Runs and records a statement that Postgres refuses in a transaction, or whose file wants none.
 ///
@@ -66,7 +65,7 @@ pub(super) async fn apply(
         let failure = match done {
             Ok(Ok(())) => return record(run, file, facts).await,
             Ok(Err(error)) => error,
-            Err(lost) => return Err(lost_session(run, file, lost)),
+            Err(end) => return Err(lost_session(run, file, end)),
         };
         let may_be_done = was_begun && object.is_none() && may_be_done(&failure);
         let left = left_by(run, file, statement, may_be_done).await;
@@ -96,7 +95,11 @@ async fn look(
 }
 
 /// Records that the statement begins. Returns whether an earlier run had begun it.
-async fn begin(run: &Run<'_>, file: &MigrationFile, facts: &RecordFacts) -> Result<bool, Error> {
+pub(super) async fn begin(
+    run: &Run<'_>,
+    file: &MigrationFile,
+    facts: &RecordFacts,
+) -> Result<bool, Error> {
     let what = format!("{} was not begun", file.path());
     let checksum = run.history.checksum(file).to_string();
     let begun = records::begin(
@@ -110,7 +113,7 @@ async fn begin(run: &Run<'_>, file: &MigrationFile, facts: &RecordFacts) -> Resu
 }
 
 /// Returns whether an earlier run had begun the statement, and did not come to its end.
-async fn is_begun(run: &Run<'_>, file: &MigrationFile) -> Result<bool, Error> {
+pub(super) async fn is_begun(run: &Run<'_>, file: &MigrationFile) -> Result<bool, Error> {
     let what = format!("{} was not begun", file.path());
     let checksum = run.history.checksum(file).to_string();
     let client = &run.session.client;
@@ -119,7 +122,7 @@ async fn is_begun(run: &Run<'_>, file: &MigrationFile) -> Result<bool, Error> {
 }
 
 /// Forgets that the statement was begun: the server has refused it.
-async fn forget(run: &Run<'_>, file: &MigrationFile) {
+pub(super) async fn forget(run: &Run<'_>, file: &MigrationFile) {
     let forgotten = records::forget(&run.session.client, &run.history.schema, file);
     let what = "could not record the end of the statement";
     let _ = run.session.answered(what, forgotten).await;
@@ -164,7 +167,7 @@ async fn drop_leftovers(
                 let left = format!("the invalid index {index} could not be dropped");
                 return Err(failed(run, file, statement, &error, &sessions, &left));
             }
-            Err(lost) => return Err(lost_session(run, file, lost)),
+            Err(end) => return Err(lost_session(run, file, end)),
         }
     }
     Ok(())
@@ -204,126 +207,12 @@ async fn left_by(
     left
 }
 
-/// Creates and records an index CONCURRENTLY.
-///
-/// An invalid index that an earlier run left is dropped, if no session is building it. A valid one
-/// of the same definition counts as applied.
-///
-/// # Errors
-///
-/// As [`apply`].
-pub(super) async fn apply_index(
-    run: &mut Run<'_>,
-    file: &MigrationFile,
-    statement: &Statement,
-    index: &ConcurrentIndex,
-    facts: &RecordFacts,
-) -> Result<(), Error> {
-    let mut pauses = Pauses::new(run.options.wait);
-    let started = Instant::now();
-    let mut last_builder = None;
-    loop {
-        prepare(run, file, true).await?;
-        let looking = format!("{} was not begun", file.path());
-        let client = &run.session.client;
-        let name = concurrent_index::qualified_name(client, index);
-        let name = run.session.answered(&looking, name).await?;
-        let found = concurrent_index::look_up(client, index);
-        match run.session.answered(&looking, found).await? {
-            IndexState::Absent => {}
-            IndexState::Taken { table } => {
-                let reason =
-                    format!("the index {name} exists on another table, {table}: name it otherwise");
-                return Err(refused(run, file, statement, &reason));
-            }
-            IndexState::NoIndex => {
-                let reason = format!(
-                    "the name {name} is taken by a table, a view or a sequence: name the index \
-                     otherwise"
-                );
-                return Err(refused(run, file, statement, &reason));
-            }
-            IndexState::BeingBuilt(builder) => {
-                if started.elapsed() >= run.options.wait {
-                    return Err(is_being_built(run, file, &name, &builder));
-                }
-                if last_builder != Some(builder.pid) {
-                    last_builder = Some(builder.pid);
-                    let sessions = &[builder];
-                    (run.listener)(&MigrationEvent::WaitsFor { file, sessions });
-                }
-                sleep(LOOK_AGAIN).await;
-                continue;
-            }
-            IndexState::Invalid => {
-                (run.listener)(&MigrationEvent::DropsInvalidIndex { file, index: &name });
-                let drop_index = format!("DROP INDEX CONCURRENTLY IF EXISTS {name}");
-                let (done, sessions) = execute(run, file, &drop_index).await;
-                match done {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => {
-                        let left = format!("the invalid index {name} could not be dropped");
-                        return Err(failed(run, file, statement, &error, &sessions, &left));
-                    }
-                    Err(lost) => return Err(lost_session(run, file, lost)),
-                }
-            }
-            IndexState::Valid { definition } => {
-                let limit = run.options.lock_timeout;
-                let compared = concurrent_index::compare(client, statement, &definition, limit);
-                let reason = match run.session.answered(&looking, compared).await? {
-                    Comparison::Same => None,
-                    Comparison::Other => Some(format!(
-                        "the index {name} exists with another definition ({definition}): name it \
-                         otherwise, or drop that one in a migration before this one"
-                    )),
-                    // An earlier run saw none of this name, and was building it when it ended.
-                    Comparison::Failed(_) if is_begun(run, file).await? => None,
-                    Comparison::Failed(error) => Some(format!(
-                        "the index {name} exists already ({definition}) and could not be compared \
-                         with the statement, for which the server makes it on a temporary table \
-                         ({}): drop it, or name this one otherwise",
-                        describe(&error)
-                    )),
-                };
-                if let Some(reason) = reason {
-                    return Err(refused(run, file, statement, &reason));
-                }
-                (run.listener)(&MigrationEvent::IndexExists { file, index: &name });
-                return record(run, file, facts).await;
-            }
-        }
-        begin(run, file, facts).await?;
-        let (done, sessions) = execute(run, file, &statement.text).await;
-        let failure = match done {
-            Ok(Ok(())) => return record(run, file, facts).await,
-            Ok(Err(error)) => error,
-            Err(lost) => return Err(lost_session(run, file, lost)),
-        };
-        forget(run, file).await;
-        if is_of_busy_table(&failure)
-            && let Some(pause) = pauses.next()
-        {
-            try_again(run, file, &pauses, pause, &sessions).await;
-            continue;
-        }
-        let left = match concurrent_index::look_up(&run.session.client, index).await {
-            Ok(IndexState::Invalid) => format!(
-                "it left the invalid index {name}, which slows the table's writes: the next run \
-                 drops it and begins again, and `DROP INDEX CONCURRENTLY {name}` drops it now"
-            ),
-            Ok(IndexState::Absent) => "it left nothing".to_owned(),
-            Ok(_) => format!("it left the index {name}"),
-            Err(_) => {
-                format!("whether it left an invalid index {name} is not known: the next run looks")
-            }
-        };
-        return Err(failed(run, file, statement, &failure, &sessions, &left));
-    }
-}
-
 /// Makes the session ready: it must hold the lock, and a patient statement has no limits.
-async fn prepare(run: &Run<'_>, file: &MigrationFile, is_patient: bool) -> Result<(), Error> {
+pub(super) async fn prepare(
+    run: &Run<'_>,
+    file: &MigrationFile,
+    is_patient: bool,
+) -> Result<(), Error> {
     run.begin(file).await?;
     let client = &run.session.client;
     let looking = format!("{} was not begun", file.path());
@@ -343,10 +232,11 @@ async fn prepare(run: &Run<'_>, file: &MigrationFile, is_patient: bool) -> Resul
     run.session.answered(&looking, set).await
 }
 
-type Outcome = Result<Result<(), DriverError>, SessionLost>;
+/// The server's answer, or the end of the session, with the server's words where it told of it.
+pub(super) type Outcome = Result<Result<(), DriverError>, Option<DriverError>>;
 
 /// Runs SQL, and tells what it waits for. Returns also the sessions that it waited for last.
-async fn execute(
+pub(super) async fn execute(
     run: &mut Run<'_>,
     file: &MigrationFile,
     sql: &str,
@@ -368,13 +258,18 @@ async fn execute(
     };
     let work = run.session.client.batch_execute(sql);
     let done = match run.observer.watch(work, report).await {
-        Ok(Err(error)) if ends_session(&error) => Err(SessionLost),
-        done => done,
+        Ok(Err(error)) if ends_session(&error) => Err(Some(error)),
+        Ok(done) => Ok(done),
+        Err(SessionLost) => Err(None),
     };
     (done, blockers)
 }
 
-async fn record(run: &Run<'_>, file: &MigrationFile, facts: &RecordFacts) -> Result<(), Error> {
+pub(super) async fn record(
+    run: &Run<'_>,
+    file: &MigrationFile,
+    facts: &RecordFacts,
+) -> Result<(), Error> {
     // The statement may have changed the session.
     run.begin(file).await?;
     let what = format!(
@@ -400,7 +295,7 @@ async fn record(run: &Run<'_>, file: &MigrationFile, facts: &RecordFacts) -> Res
     run.session.answered(&what, recorded).await
 }
 
-async fn try_again(
+pub(super) async fn try_again(
     run: &Run<'_>,
     file: &MigrationFile,
     pauses: &Pauses,
@@ -416,11 +311,11 @@ async fn try_again(
     sleep(pause).await;
 }
 
-fn is_of_busy_table(error: &DriverError) -> bool {
+pub(super) fn is_of_busy_table(error: &DriverError) -> bool {
     matches!(sqlstate(error), Some("55P03" | "40P01"))
 }
 
-fn failed(
+pub(super) fn failed(
     run: &Run<'_>,
     file: &MigrationFile,
     statement: &Statement,
@@ -448,43 +343,16 @@ fn failed(
     )
 }
 
-fn refused(run: &Run<'_>, file: &MigrationFile, statement: &Statement, reason: &str) -> Error {
-    let (stage, path, line) = (run.session.stage, file.path(), statement.line);
-    Error::new(
-        ErrorKind::Migration,
-        format!("stage {stage}: {path} line {line}: {reason}; it was not begun"),
-    )
-}
-
-fn is_being_built(
-    run: &Run<'_>,
-    file: &MigrationFile,
-    name: &str,
-    builder: &OtherSession,
-) -> Error {
-    Error::new(
-        ErrorKind::Busy,
-        format!(
-            "stage {}: {}: the index {name} is being built by {builder}: run the command again \
-             when that has ended",
-            run.session.stage,
-            file.path()
-        ),
-    )
-}
-
-fn lost_session(run: &Run<'_>, file: &MigrationFile, SessionLost: SessionLost) -> Error {
+pub(super) fn lost_session(run: &Run<'_>, file: &MigrationFile, end: Option<DriverError>) -> Error {
+    let words = end.map_or_else(String::new, |error| format!(" ({})", describe(&error)));
     Error::new(
         ErrorKind::Database,
         format!(
-            "stage {}: {}: the connection was lost while the statement ran without a transaction, \
-             so the server alone knows how far it is: run the command again, which waits for its \
-             end and looks",
+            "stage {}: {}: the connection was lost while the statement ran without a transaction\
+             {words}, so the server alone knows how far it is: run the command again, which waits \
+             for its end and looks",
             run.session.stage,
             file.path()
         ),
     )
 }
-
-/// A build takes seconds at least.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);

@@ -19,6 +19,7 @@ mod file_name;
 mod folder;
 mod history;
 mod in_transaction;
+mod index_build;
 mod judged;
 mod lock;
 mod new_file;

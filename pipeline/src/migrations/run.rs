@@ -22,7 +22,7 @@ use crate::migrations::second_judgement::StillPending;
 use crate::migrations::server_words::describe;
 use crate::migrations::session::{ANSWER, Session};
 use crate::migrations::version_type::VersionType;
-use crate::migrations::{alone, in_transaction};
+use crate::migrations::{alone, in_transaction, index_build};
 
 /// The result of a run.
 #[derive(Clone, Debug, Default)]
@@ -170,7 +170,7 @@ async fn apply(
         }
         Script::Alone(statement) => alone::apply(run, file, statement, facts).await,
         Script::Index(statement, index) => {
-            alone::apply_index(run, file, statement, index, facts).await
+            index_build::apply(run, file, statement, index, facts).await
         }
     }
 }
