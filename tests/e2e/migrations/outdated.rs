@@ -343,3 +343,23 @@ async fn command_whose_plan_is_outdated_while_it_waits_for_another_says_so() {
     assert_eq!(error["pending"][0]["file"], "V2__index.sql");
     assert_eq!(project.history().await, ["V1__shop"]);
 }
+
+#[tokio::test]
+async fn run_that_waited_for_one_of_the_same_plan_has_nothing_to_apply() {
+    let project = Project::with(&[("V1__a.sql", "CREATE TABLE a (b int, c int)")]).await;
+    project.applied().await;
+    project.write("V2__drop.sql", "ALTER TABLE a DROP COLUMN c");
+    project.write("V3__d.sql", "CREATE TABLE d ()");
+    let options = MigrationOptions::default();
+    let (database, files) = (project.stage(), project.files().expect("files"));
+    let make = || MigrationPlan::make(&database, &files, &options);
+    let (first, second) = (make().await.expect("a plan"), make().await.expect("a plan"));
+    let report = first.apply(&database, &options, &|_| ()).await;
+    assert_eq!(names(&report.expect("it applies")), ["V3__d"]);
+    // The file that waits is older than the newest one by now.
+    let report = second.apply(&database, &options, &|_| ()).await;
+    let report = report.expect("another run has applied all");
+    assert!(report.applied.is_empty());
+    assert_eq!(report.by_others.len(), 1);
+    assert_eq!(report.waiting.len(), 1);
+}
