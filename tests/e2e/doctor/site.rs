@@ -227,7 +227,7 @@ async fn token_that_reads_more_than_its_stage_is_replaced_as_advised() {
         "staging=NARROW",
     ];
     linked.examine(&words).await.assert_sound("token-reach");
-    // Production's own token may read production, whoever names it.
+    // Production's own token may read production.
     let examined = linked.examine(&["--token-for", "production=WIDE"]).await;
     examined.assert_not_checked("token-reach", "it is a secret");
     assert!(

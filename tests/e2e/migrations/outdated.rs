@@ -174,12 +174,13 @@ async fn run_goes_on_after_another_one_has_applied_the_same_files() {
 #[tokio::test]
 async fn plan_is_outdated_by_what_another_run_has_applied() {
     let project = shop().await;
-    // The other run has a part of the files, as one that was killed.
-    project.write("V2__fill.sql", FILL.split(';').next().expect("a statement"));
+    // The other run has a part of the files, as one that was killed, and the table grows meanwhile.
+    project.write("V2__column.sql", "ALTER TABLE small ADD b int;");
     project.write("V3__index.sql", "CREATE INDEX small_a ON small (a);");
     let made = plan(&project).await;
     project.remove("V3__index.sql");
     succeeds(&project, &["staging", "--yes"]).await;
+    project.run(FILL).await;
     let now = "V3__index.sql was before when it was planned; now it is stop";
     is_refused(&project, &made, &[now]).await;
     project.write("V3__index.sql", "CREATE TABLE other (a int);");
