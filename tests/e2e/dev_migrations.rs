@@ -20,8 +20,9 @@ async fn new_files_are_applied_to_each_stage_and_a_mistake_ends_nothing() {
     for stage in ["staging", "production"] {
         assert_applied(project.root(), stage, 1).await;
     }
-    // As `migrate new` makes it.
+    // As `migrate new` makes them; the later one keeps back no earlier file.
     project.write("migrations/V2__more.sql", "-- to do\n");
+    project.write("migrations/V3__last.sql", "-- to do\n");
     // A mistake is told, and the file that mends it is applied.
     let wrong = "CREATE TABLE more (id int, other missing_type);\n";
     project.write("migrations/V2__more.sql", wrong);

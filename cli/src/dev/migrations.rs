@@ -1,6 +1,8 @@
 //! The migrations of `stagelink dev`: applied to each local stage as it starts, and to all of them when
 //! a file appears or changes.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,14 +41,7 @@ impl LocalMigrations {
         if !self.folder.is_dir() {
             return Ok("the project has no migrations".to_owned());
         }
-        let folder = MigrationFolder::read(&self.folder)?;
-        let empty = first_empty(&folder);
-        // The databases may be new, so what is before it is applied all the same.
-        let mut done = self.apply(stages, &folder.before_first_empty()).await?;
-        if let Some(file) = empty {
-            done.push_str(&format!("; {file} has no statement yet"));
-        }
-        Ok(done)
+        self.apply(stages).await
     }
 
     /// Applies the migrations again whenever a file has appeared or changed, and says so. A mistake in
@@ -66,7 +61,7 @@ impl LocalMigrations {
                 continue;
             }
             self.applied.clone_from(&seen);
-            match self.apply_changed(cloud.stages()).await {
+            match self.apply(cloud.stages()).await {
                 Ok(done) => note(format_args!("  migrations: {done}")),
                 Err(error) => {
                     note_error(&error);
@@ -76,28 +71,43 @@ impl LocalMigrations {
         }
     }
 
-    async fn apply_changed(&self, stages: &[StageSite]) -> anyhow::Result<String> {
+    /// Applies the files ahead of the first one without a statement to each stage, whatever fails on
+    /// another one. Returns what was done.
+    async fn apply(&self, stages: &[StageSite]) -> anyhow::Result<String> {
         let folder = MigrationFolder::read(&self.folder)?;
-        match first_empty(&folder) {
-            Some(file) => Ok(format!("{file} has no statement yet")),
-            None => self.apply(stages, &folder).await,
-        }
-    }
-
-    async fn apply(
-        &self,
-        stages: &[StageSite],
-        folder: &MigrationFolder,
-    ) -> anyhow::Result<String> {
-        let mut results = Vec::new();
+        let empty = folder.empty_files().next();
+        let empty = empty.map(|file| file.path().to_owned());
+        let complete = folder.before_first_empty();
+        let (mut results, mut failed) = (Vec::new(), None);
+        let told = RefCell::new(BTreeSet::new());
+        let tell = |line: String| {
+            if told.borrow_mut().insert(line.clone()) {
+                note(format_args!("  migrations: {line}"));
+            }
+        };
         for stage in stages {
-            let applied = migrate::apply_folder(&database_without_pooler(stage), folder).await?;
-            results.push(match applied.len() {
-                0 => format!("{} is up to date", stage.name()),
-                count => format!("{count} applied to {}", stage.name()),
-            });
+            let database = database_without_pooler(stage);
+            match migrate::apply_folder(&database, &complete, tell).await {
+                Ok(applied) => results.push(match applied.len() {
+                    0 => format!("{} is up to date", stage.name()),
+                    count => format!("{count} applied to {}", stage.name()),
+                }),
+                // Mostly the same mistake for each stage.
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
-        Ok(results.join(", "))
+        if let Some(file) = empty {
+            results.push(format!("{file} has no statement yet, and later files wait"));
+        }
+        match failed {
+            None => Ok(results.join(", ")),
+            Some(error) => {
+                if !results.is_empty() {
+                    note(format_args!("  migrations: {}", results.join(", ")));
+                }
+                Err(error)
+            }
+        }
     }
 
     fn content(&self) -> Content {
@@ -106,12 +116,6 @@ impl LocalMigrations {
             Err(error) => Err(format!("{error:?}")),
         }
     }
-}
-
-/// Returns the path of the first file without a statement.
-fn first_empty(folder: &MigrationFolder) -> Option<String> {
-    let first = folder.empty_files().next()?;
-    Some(first.path().to_owned())
 }
 
 fn database(stage: &StageSite) -> Database {

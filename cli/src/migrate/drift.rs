@@ -38,6 +38,8 @@ async fn compare(options: &DriftOptions) -> anyhow::Result<ExitCode> {
         super::confirm(
             options.yes || local.local.is_some(),
             &format!("Take the schema of stage {stage} as it is for what its migrations made?"),
+            "nothing was accepted: add --yes to accept the schema without a question; without \
+             --accept the differences are shown",
         )?;
         accept_drift(&database).await?;
         return report(options, &stage, "its migrations", &Vec::new(), "accepted");
@@ -85,7 +87,7 @@ async fn open(
     stage: Option<&str>,
     local: &LocalOptions,
 ) -> anyhow::Result<(Database, DatabaseInfo)> {
-    let database = super::database(stage, local).await?;
+    let database = super::database("migrate drift", stage, local).await?;
     let step = Step::begin("database");
     let found = database
         .inspect()

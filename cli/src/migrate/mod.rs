@@ -98,6 +98,7 @@ async fn migrate(options: &MigrateOptions, progress: &mut RunProgress) -> anyhow
         confirm(
             options.yes || options.local.local.is_some(),
             &question(&plan),
+            "nothing was applied: add --yes to apply it without a question, or --plan",
         )?;
         let step = Step::begin("migrations");
         let (show, done) = (listener(&step), progress.begin());
@@ -127,7 +128,7 @@ async fn migrate(options: &MigrateOptions, progress: &mut RunProgress) -> anyhow
 
 /// Finds the stage's database, and makes sure that it is that stage's.
 async fn connect(options: &MigrateOptions) -> anyhow::Result<(Database, DatabaseInfo)> {
-    let database = database(options.stage.as_deref(), &options.local).await?;
+    let database = database("migrate", options.stage.as_deref(), &options.local).await?;
     let step = Step::begin("database");
     let found = database
         .inspect()
@@ -149,19 +150,27 @@ async fn connect(options: &MigrateOptions) -> anyhow::Result<(Database, Database
 ///
 /// Those of the pipeline's plan and its run.
 pub async fn apply(database: &Database, folder: &Path) -> anyhow::Result<Vec<String>> {
-    apply_folder(database, &MigrationFolder::read(folder)?).await
+    apply_folder(database, &MigrationFolder::read(folder)?, |_| ()).await
 }
 
-/// Applies migrations as [`apply`] does.
+/// Applies migrations as [`apply`] does. Calls `tell` with a line for each file that a deployed stage
+/// would not apply ahead of a deploy.
 pub(crate) async fn apply_folder(
     database: &Database,
     folder: &MigrationFolder,
+    tell: impl Fn(String),
 ) -> anyhow::Result<Vec<String>> {
     let mut options = MigrationOptions::default();
     options.enforcement = Enforcement::Nothing;
     options.applied_by = operator::name();
     let plan = MigrationPlan::make(database, folder, &options).await?;
     let report = plan.apply(database, &options, &|_| ()).await?;
+    for migration in plan.pending() {
+        let file = migration.file;
+        let decision = report::on_deployed_stage(&migration);
+        let lines = decision.map(|decision| format!("{file}: a deployed stage {decision}"));
+        lines.into_iter().for_each(&tell);
+    }
     let applied = report.applied.iter();
     Ok(applied.map(|(file, _)| file.to_string()).collect())
 }
@@ -178,10 +187,20 @@ fn folder(project: &Path, named: Option<&Path>) -> anyhow::Result<PathBuf> {
 }
 
 /// Returns the stage's database itself, without a pooler: a migration needs a session of its own.
-async fn database(stage: Option<&str>, local: &LocalOptions) -> anyhow::Result<Database> {
+/// `command` is the one that needs it.
+async fn database(
+    command: &str,
+    stage: Option<&str>,
+    local: &LocalOptions,
+) -> anyhow::Result<Database> {
     if stage.is_none() && std::env::var_os("STAGELINK_STAGE").is_none() {
+        let option = if local.local.is_some() {
+            " --local"
+        } else {
+            ""
+        };
         return Err(of_usage(anyhow!(
-            "no stage is named: `stagelink migrate staging`, or set STAGELINK_STAGE"
+            "no stage is named: `stagelink {command} staging{option}`, or set STAGELINK_STAGE"
         )));
     }
     let settings = settings_of(&[], stage, local).await?;
@@ -232,13 +251,14 @@ fn question(plan: &MigrationPlan) -> String {
     format!("Apply {these} to the database of stage {stage}?")
 }
 
-/// Makes sure that the operator wants what the question says.
-fn confirm(is_confirmed: bool, question: &str) -> anyhow::Result<()> {
+/// Makes sure that the operator wants what the question says. `unasked` is the error where it cannot
+/// be asked.
+fn confirm(is_confirmed: bool, question: &str, unasked: &'static str) -> anyhow::Result<()> {
     if is_confirmed {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        bail!("nothing was applied: add --yes to apply it without a question, or --plan");
+        bail!(unasked);
     }
     write!(std::io::stderr(), "{question} [y/N] ").context("could not ask")?;
     let mut answer = String::new();
@@ -247,7 +267,7 @@ fn confirm(is_confirmed: bool, question: &str) -> anyhow::Result<()> {
         .context("could not read the answer")?;
     match answer.trim() {
         "y" | "Y" | "yes" => Ok(()),
-        _ => bail!("nothing was applied"),
+        _ => bail!("nothing was changed"),
     }
 }
 

@@ -97,6 +97,14 @@ impl<'a> Report<'a> {
         text
     }
 
+    /// Returns the number of files that a local stage applies and a deployed one refuses.
+    fn refused_elsewhere(&self) -> usize {
+        let pending = self.pending.iter();
+        pending
+            .filter(|one| one.on_deployed_stage == Some("refused"))
+            .count()
+    }
+
     /// Returns the plan as text; with the SQL of each file, and what a run would say at its end, if
     /// it `is_result`.
     pub(super) fn text(&self, is_result: bool) -> String {
@@ -195,6 +203,13 @@ impl<'a> Report<'a> {
         let mut text = text.trim_end().to_owned();
         if is_result && self.is_refused {
             text.push_str("\n\nas it is, this run would be refused, and would apply nothing");
+        } else if is_result && self.refused_elsewhere() > 0 {
+            let _ = write!(
+                text,
+                "\n\nas it is, a run on a deployed stage would be refused, since it refuses {} of \
+                 these files",
+                self.refused_elsewhere()
+            );
         } else if is_result && self.pending.iter().any(|one| one.held_back.is_some()) {
             text.push_str(
                 "\n\nas it is, this run would fail at the file that is held back, after those \
@@ -230,6 +245,16 @@ impl<'a> Report<'a> {
     }
 }
 
+/// Returns the decision of a deployed stage about a file that is applied here since the stage is local.
+pub(super) fn on_deployed_stage(migration: &PlannedMigration<'_>) -> Option<&'static str> {
+    match migration.on_deployed_stage {
+        Some("refused") => Some("refuses it"),
+        Some("waits") => Some("applies it after the deploy alone (--after)"),
+        Some("held back") => Some("holds it back"),
+        _ => None,
+    }
+}
+
 /// Adds what refuses a file, here or on a deployed stage. Returns the refusals.
 fn add_refusals<'a>(text: &mut String, migration: &PlannedMigration<'a>) -> &'a [String] {
     for refusal in migration.refusals {
@@ -239,11 +264,8 @@ fn add_refusals<'a>(text: &mut String, migration: &PlannedMigration<'a>) -> &'a 
             words => write!(text, "\n    refused: {}", one_line(words)),
         };
     }
-    let decision = match migration.on_deployed_stage {
-        Some("refused") => "refuses it",
-        Some("waits") => "waits for --after",
-        Some("held back") => "holds it back",
-        _ => return migration.refusals,
+    let Some(decision) = on_deployed_stage(migration) else {
+        return migration.refusals;
     };
     let _ = write!(
         text,

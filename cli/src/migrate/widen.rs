@@ -14,7 +14,8 @@ pub(super) async fn run(options: &WidenHistoryOptions) -> anyhow::Result<()> {
     let local = &options.local;
     let folder = super::folder(&local.project, options.migrations.as_deref())?;
     let folder = MigrationFolder::read(&folder)?;
-    let database = super::database(options.stage.as_deref(), local).await?;
+    let database =
+        super::database("migrate widen-history", options.stage.as_deref(), local).await?;
     let step = Step::begin("database");
     let found = database
         .inspect()
@@ -29,6 +30,7 @@ pub(super) async fn run(options: &WidenHistoryOptions) -> anyhow::Result<()> {
             "Widen the history of stage {stage} to int8? refinery reads it afterwards only with its \
              feature int8-versions."
         ),
+        "nothing was widened: add --yes to widen it without a question",
     )?;
     let step = Step::begin("history");
     let listener = super::listener(&step);

@@ -62,11 +62,12 @@ pub(super) fn compare<'a>(
 ) -> Comparison<'a> {
     let mut problems = Vec::new();
     let mut known = Vec::new();
+    let mut numbers = FreeNumbers::new(files, applied);
     for row in applied {
         match files.iter().find(|file| file.version() == row.version) {
             None => problems.push(missing(row)),
             Some(file) => {
-                problems.extend(difference(file, row, width, files));
+                problems.extend(difference(file, row, width, &mut numbers));
                 known.push(row);
             }
         }
@@ -85,7 +86,7 @@ pub(super) fn compare<'a>(
             file.version() < newest.version && !waiting.contains(&file.version())
         };
         if let Some(newest) = newest.filter(is_older) {
-            problems.push(older(file, newest, files));
+            problems.push(older(file, newest, &mut numbers));
         }
     }
     let (allowed, problems) = problems.into_iter().partition(|problem| {
@@ -106,7 +107,7 @@ fn difference(
     file: &MigrationFile,
     row: &AppliedMigration,
     width: VersionType,
-    files: &[MigrationFile],
+    numbers: &mut FreeNumbers,
 ) -> Option<HistoryProblem> {
     let is_of = |name: &str| {
         // A history that was widened may have checksums of both widths.
@@ -143,7 +144,7 @@ fn difference(
             "was applied {}, and {path} is another migration with its number: rename {path} to \
              V{}__{}.sql",
             when(row),
-            free_version(files, row.version),
+            numbers.take(),
             file.name()
         )
     };
@@ -177,7 +178,7 @@ fn missing(row: &AppliedMigration) -> HistoryProblem {
 fn older(
     file: &MigrationFile,
     newest: &AppliedMigration,
-    files: &[MigrationFile],
+    numbers: &mut FreeNumbers,
 ) -> HistoryProblem {
     HistoryProblem {
         disagreement: Some(Disagreement::Older),
@@ -186,7 +187,7 @@ fn older(
             "is not applied, and {newest}, which comes after it, is: rename {} to V{}__{}.sql, \
              unless other databases have it already; or apply it now: `--allow older`",
             file.path(),
-            free_version(files, newest.version),
+            numbers.take(),
             file.name()
         ),
     }
@@ -198,16 +199,27 @@ fn too_large(file: &MigrationFile) -> HistoryProblem {
         migration: file.to_string(),
         advice: format!(
             "has a number above {}, which the history of this database does not take: number it \
-             as the files before it, or widen the history with `stagelink migrate widen-history`",
+             as the files before it, or widen the history with `stagelink migrate widen-history \
+             STAGE`",
             i32::MAX
         ),
     }
 }
 
-/// Returns a number above all files and a version.
-fn free_version(files: &[MigrationFile], version: i64) -> i64 {
-    let highest = files.iter().map(MigrationFile::version).max();
-    highest.unwrap_or(0).max(version).saturating_add(1)
+/// Numbers for files that need another one: each is above all files, all rows and the ones before.
+struct FreeNumbers(i64);
+
+impl FreeNumbers {
+    fn new(files: &[MigrationFile], applied: &[AppliedMigration]) -> Self {
+        let of_files = files.iter().map(MigrationFile::version);
+        let of_rows = applied.iter().map(|row| row.version);
+        Self(of_files.chain(of_rows).max().unwrap_or(0))
+    }
+
+    fn take(&mut self) -> i64 {
+        self.0 = self.0.saturating_add(1);
+        self.0
+    }
 }
 
 #[cfg(test)]
@@ -325,6 +337,21 @@ mod tests {
         let applied = [row(&file(1, "gro\u{308}\u{df}e", "1"), VersionType::Int4)];
         let found = compare(&files, &applied, &BTreeSet::new(), VersionType::Int4, &[]);
         assert_eq!(found.problems, []);
+    }
+
+    #[test]
+    fn advised_numbers_are_free_in_the_folder_and_in_the_history() {
+        let elsewhere = [5, 17].map(|version| file(version, "theirs", "1"));
+        let files = [file(4, "x", "1"), file(5, "z", "2"), file(6, "y", "3")];
+        let rows = rows(&elsewhere);
+        let found = compare(&files, &rows, &BTreeSet::new(), VersionType::Int4, &[]);
+        let advice: Vec<_> = found.problems.iter().map(|of| &*of.advice).collect();
+        for advised in ["V18__z.sql", "V19__x.sql", "V20__y.sql"] {
+            assert!(
+                advice.iter().any(|text| text.contains(advised)),
+                "{advice:?}"
+            );
+        }
     }
 
     #[test]

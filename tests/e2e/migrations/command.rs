@@ -250,7 +250,16 @@ async fn wrong_arguments_and_names_are_errors_with_advice() {
         ),
         (&["stagin"], 2, "did you mean staging?"),
         (&[], 2, "no stage is named: `stagelink migrate staging`"),
-        (&["--local"], 2, "no stage is named"),
+        (
+            &["--local"],
+            2,
+            "no stage is named: `stagelink migrate staging --local`",
+        ),
+        (
+            &["drift"],
+            2,
+            "no stage is named: `stagelink migrate drift staging`",
+        ),
         (&["staging", "--local"], 1, "no `stagelink dev` runs"),
         (
             &["staging", "--project", "none"],
