@@ -64,22 +64,23 @@ async fn file_without_a_statement_at_the_start_leaves_those_before_it_and_is_app
     drop(dev);
 }
 
-/// Waits until the plan of a local stage shows so many migrations as applied.
-async fn assert_applied(project: &Path, stage: &str, expected: u64) {
+/// Waits until `status` shows so many migrations as applied to a local stage.
+async fn assert_applied(project: &Path, stage: &str, expected: usize) {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
         let shown = Command::new(stagelink_command().await)
-            .args(["migrate", stage, "--local", "--plan", "--json"])
+            .args(["status", stage, "--local", "--json"])
             .current_dir(project)
             .env_clear()
             .output()
             .await
             .expect("the command runs");
-        let plan: Value = serde_json::from_slice(&shown.stdout).unwrap_or_default();
-        if plan["applied_before"] == expected {
+        let board: Value = serde_json::from_slice(&shown.stdout).unwrap_or_default();
+        let applied = &board["stages"][0]["migrations"]["value"]["applied"];
+        if applied.as_array().is_some_and(|applied| applied.len() == expected) {
             return;
         }
-        assert!(Instant::now() < end, "{stage}: {plan}");
+        assert!(Instant::now() < end, "{stage}: {board}");
         sleep(Duration::from_millis(500)).await;
     }
 }
