@@ -156,8 +156,8 @@ mod tests {
             ),
             (
                 Stage::STAGING,
-                &[URL, ("STAGELINK_PROVIDR", Some("url"))],
-                "STAGELINK_PROVIDER",
+                &[URL, ("STAGELINK_REQUIRE_MARKS", Some("true"))],
+                "STAGELINK_REQUIRE_MARK",
             ),
             (qa, &[PIPELINE, KEY], "has a name of its own"),
         ] {
