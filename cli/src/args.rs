@@ -372,6 +372,17 @@ pub struct LocalOptions {
     pub project: PathBuf,
 }
 
+impl LocalOptions {
+    /// Returns the option as an advised command takes it, with a space before it.
+    pub(crate) fn advised(&self) -> String {
+        match self.local {
+            None => String::new(),
+            Some(0) => " --local".to_owned(),
+            Some(port) => format!(" --local={port}"),
+        }
+    }
+}
+
 /// The options of `stagelink build`.
 #[derive(Clone, Debug, Parser)]
 pub struct BuildOptions {

@@ -61,7 +61,30 @@ async fn file_without_a_statement_at_the_start_leaves_those_before_it_and_is_app
     for stage in ["staging", "production"] {
         assert_applied(project.root(), stage, 3).await;
     }
+    // Functions of `dev` require a mark; what is only shown needs none.
+    local(project.root(), &["mark", "remove", "staging"]).await;
+    let board = local(project.root(), &["status", "staging"]).await;
+    for words in ["mark set --stage staging --local`", "3 applied"] {
+        assert!(board.contains(words), "{board}");
+    }
     drop(dev);
+}
+
+/// Runs a command on the local clouds, and returns its output.
+async fn local(project: &Path, words: &[&str]) -> String {
+    let output = Command::new(stagelink_command().await)
+        .args(words)
+        .args(["--local"])
+        .current_dir(project)
+        .env_clear()
+        .env("COLUMNS", "120")
+        .output()
+        .await
+        .expect("the command runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words:?}: {text}{errors}");
+    text
 }
 
 /// Waits until `status` shows so many migrations as applied to a local stage.
@@ -77,7 +100,10 @@ async fn assert_applied(project: &Path, stage: &str, expected: usize) {
             .expect("the command runs");
         let board: Value = serde_json::from_slice(&shown.stdout).unwrap_or_default();
         let applied = &board["stages"][0]["migrations"]["value"]["applied"];
-        if applied.as_array().is_some_and(|applied| applied.len() == expected) {
+        if applied
+            .as_array()
+            .is_some_and(|applied| applied.len() == expected)
+        {
             return;
         }
         assert!(Instant::now() < end, "{stage}: {board}");

@@ -117,12 +117,7 @@ async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
         let provider = of_file.and_then(StageSettings::provider);
         request = request.with_stage(stage, settings, provider);
     }
-    let local = match options.local.local {
-        None => String::new(),
-        Some(0) => "--local".to_owned(),
-        Some(port) => format!("--local={port}"),
-    };
-    let request = request.with_advised_options(&local);
+    let request = request.with_advised_options(options.local.advised().trim_start());
     let step = Step::begin("stages");
     let tell = step.teller();
     let report = examine(request, tell).await;

@@ -126,11 +126,7 @@ fn report(
         compared_with,
         state,
         differences,
-        local: match options.local.local {
-            None => String::new(),
-            Some(0) => " --local".to_owned(),
-            Some(port) => format!(" --local={port}"),
-        },
+        local: options.local.advised(),
     };
     match options.json {
         true => print_json(&report)?,

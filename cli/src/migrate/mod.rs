@@ -194,11 +194,7 @@ async fn database(
     local: &LocalOptions,
 ) -> anyhow::Result<Database> {
     if stage.is_none() && std::env::var_os("STAGELINK_STAGE").is_none() {
-        let option = if local.local.is_some() {
-            " --local"
-        } else {
-            ""
-        };
+        let option = local.advised();
         return Err(of_usage(anyhow!(
             "no stage is named: `stagelink {command} staging{option}`, or set STAGELINK_STAGE"
         )));

@@ -33,6 +33,7 @@ pub async fn run(options: StatusOptions) -> anyhow::Result<ExitCode> {
             &board,
             table::terminal_width(),
             table::has_colors(),
+            &options.local.advised(),
         ))?,
     }
     Ok(match board.is_complete() {

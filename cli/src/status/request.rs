@@ -35,7 +35,11 @@ pub(super) async fn from_options(options: &StatusOptions) -> anyhow::Result<Stat
     for stage in stages {
         let settings = settings_of(&[], Some(&stage.to_string()), &options.local).await;
         let settings = match settings {
-            Ok(Ok(settings)) => Ok(settings),
+            // It reads alone, and shows the mark.
+            Ok(Ok(mut settings)) => {
+                settings.server.require_mark = false;
+                Ok(settings)
+            }
             Ok(Err(error)) => Err(error.report().to_string()),
             Err(error) => Err(format!("{error:#}")),
         };

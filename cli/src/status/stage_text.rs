@@ -73,7 +73,8 @@ impl Cell {
 pub(super) const ROWS: [&str; 4] = ["code", "database", "migrations", "credentials"];
 
 /// Returns the cells of a stage, one for each row.
-pub(super) fn cells(stage: &StageStatus, now: Timestamp) -> [Cell; 4] {
+/// `local` is the option by which the advised commands look at the local clouds, too.
+pub(super) fn cells(stage: &StageStatus, now: Timestamp, local: &str) -> [Cell; 4] {
     let mut code = Cell::default();
     code.without_value(&stage.code);
     if let Some(deploy) = stage.code.value() {
@@ -81,7 +82,7 @@ pub(super) fn cells(stage: &StageStatus, now: Timestamp) -> [Cell; 4] {
     }
     [
         code,
-        database(stage),
+        database(stage, local),
         migrations(stage, now),
         credentials(stage, now),
     ]
@@ -116,7 +117,7 @@ fn add_deploy(cell: &mut Cell, deploy: &DeployStatus, now: Timestamp) {
     }
 }
 
-fn database(stage: &StageStatus) -> Cell {
+fn database(stage: &StageStatus, local: &str) -> Cell {
     let mut cell = Cell::default();
     if let Some(provider) = &stage.provider {
         cell.plain(format_args!(
@@ -137,12 +138,12 @@ fn database(stage: &StageStatus) -> Cell {
     }
     cell.without_value(&stage.database);
     if let Some(found) = stage.database.value() {
-        add_database(&mut cell, found, &stage.stage);
+        add_database(&mut cell, found, &stage.stage, local);
     }
     cell
 }
 
-fn add_database(cell: &mut Cell, found: &DatabaseStatus, stage: &str) {
+fn add_database(cell: &mut Cell, found: &DatabaseStatus, stage: &str, local: &str) {
     let version = found
         .server_version
         .as_deref()
@@ -163,7 +164,7 @@ fn add_database(cell: &mut Cell, found: &DatabaseStatus, stage: &str) {
     match &found.mark {
         None => cell.line(
             Mark::Attention,
-            format_args!("no stage mark: `stagelink mark set --stage {stage}`"),
+            format_args!("no stage mark: `stagelink mark set --stage {stage}{local}`"),
         ),
         Some(mark) if found.is_of_another_stage => cell.line(
             Mark::Bad,

@@ -27,7 +27,8 @@ pub(super) fn has_colors() -> bool {
 }
 
 /// Returns the board as text of this width.
-pub(super) fn text(board: &StatusBoard, width: u16, has_colors: bool) -> String {
+/// `local` is the option by which the advised commands look at the local clouds, too.
+pub(super) fn text(board: &StatusBoard, width: u16, has_colors: bool, local: &str) -> String {
     let now = board.made_at.parse().unwrap_or_else(|_| Timestamp::now());
     let (shown, left_out): (Vec<_>, Vec<_>) =
         board.stages.iter().partition(|stage| !is_empty(stage));
@@ -39,12 +40,12 @@ pub(super) fn text(board: &StatusBoard, width: u16, has_colors: bool) -> String 
     let count = u16::try_from(shown.len()).unwrap_or(u16::MAX).max(1);
     let column = (width - LABEL_WIDTH - 2).saturating_sub(count) / count;
     let tables: Vec<_> = match column >= MIN_COLUMN {
-        true => vec![table(&shown, column, now)],
+        true => vec![table(&shown, column, now, local)],
         false => {
             let column = width - LABEL_WIDTH - 3;
             shown
                 .iter()
-                .map(|stage| table(&[*stage], column, now))
+                .map(|stage| table(&[*stage], column, now, local))
                 .collect()
         }
     };
@@ -81,7 +82,7 @@ fn is_empty(stage: &StageStatus) -> bool {
     is_absent && is_plain && matches!(stage.login, Lookup::Absent { .. })
 }
 
-fn table(stages: &[&StageStatus], column: u16, now: Timestamp) -> String {
+fn table(stages: &[&StageStatus], column: u16, now: Timestamp, local: &str) -> String {
     let mut table = Table::new();
     table
         .load_style(UTF8_FULL_CONDENSED)
@@ -90,7 +91,10 @@ fn table(stages: &[&StageStatus], column: u16, now: Timestamp) -> String {
         .iter()
         .map(|stage| one_line(&stage.stage).to_string());
     table.set_header(std::iter::once(String::new()).chain(names));
-    let columns: Vec<_> = stages.iter().map(|stage| cells(stage, now)).collect();
+    let columns: Vec<_> = stages
+        .iter()
+        .map(|stage| cells(stage, now, local))
+        .collect();
     for (index, row) in ROWS.iter().enumerate() {
         let texts = columns.iter().map(|cells| cells[index].text());
         table.add_row(Row::from(std::iter::once((*row).to_owned()).chain(texts)));
