@@ -247,9 +247,13 @@ impl Attempt<'_> {
 
     /// Returns whether the server ended a statement since the transaction had taken too long.
     fn is_over(&self, error: &DriverError) -> bool {
-        sqlstate(error) == Some("57014") && self.started.elapsed() >= self.options.time_limit
+        let elapsed = self.started.elapsed() + TIMER_TOLERANCE;
+        sqlstate(error) == Some("57014") && elapsed >= self.options.time_limit
     }
 }
+
+/// The time by which the server's timer may be early: its limit has whole milliseconds, cut off.
+const TIMER_TOLERANCE: Duration = Duration::from_millis(50);
 
 /// Waits for the answer to a step of the runner's own.
 async fn answered<T>(

@@ -175,7 +175,7 @@ async fn run_goes_on_after_another_one_has_applied_the_same_files() {
 async fn plan_is_outdated_by_what_another_run_has_applied() {
     let project = shop().await;
     // The other run has a part of the files, as one that was killed, and the table grows meanwhile.
-    project.write("V2__column.sql", "ALTER TABLE small ADD b int;");
+    project.write("V2__column.sql", "ALTER TABLE small ADD more int;");
     project.write("V3__index.sql", "CREATE INDEX small_a ON small (a);");
     let made = plan(&project).await;
     project.remove("V3__index.sql");
