@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::exchange::{Exchange, Expected};
-use super::messages::{self, Messages, Step, body, length, malformed, text};
+use super::messages::{self, HEAD_BYTES, Messages, Step, body, length, malformed, text};
 use super::statement::{Columns, Name, Statement};
 
 /// The direction from the driver to the server.
@@ -134,6 +134,8 @@ impl Rewriter {
         let length = length(message)?;
         match tag {
             b'P' | b'D' | b'C' if message.len() < length => return Ok(Step::Keep(length)),
+            // What stands for it has no body either.
+            b'S' if length != HEAD_BYTES => return Err(malformed("a Sync")),
             b'B' => return self.bind(message, length, exchange, out),
             b'C' if self.close(message, exchange)? => return Ok(Step::pass(0)),
             b'f' if exchange.has_no_copy_to_end() => {

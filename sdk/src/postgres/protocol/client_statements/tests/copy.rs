@@ -206,6 +206,21 @@ fn copy_from_the_client_is_recognized_by_its_text() {
     }
 }
 
+/// Its body would be sent behind the message that stands for it.
+#[test]
+fn sync_with_a_body_ends_the_conversation() {
+    let mut conversation = with_statement("COPY t FROM STDIN");
+    let executed = execute("s1");
+    let (ahead, _sync) = executed.split_at(executed.len() - 5);
+    sent(&mut conversation, ahead);
+    let (mut out, mut seen) = (BytesMut::new(), BytesMut::new());
+    let sync = messages(&[(b'S', b"P")]);
+    let error = conversation.send(&sync, &mut out, &mut seen);
+    let error = error.expect_err("no Sync has a body");
+    assert!(error.to_string().contains("a Sync"), "{error}");
+    assert!(out.is_empty());
+}
+
 /// However it ends and wherever its end is sent, the server gets one Sync, behind the data, and the
 /// driver one ReadyForQuery.
 #[test]
