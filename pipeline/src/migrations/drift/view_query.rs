@@ -1,6 +1,6 @@
 //! The query of a view as the server prints it, the same for each version of Postgres.
 //!
-//! Where a view has one table, Postgres 15 prints its columns as `a.id`, and 16 and newer as `id`. A
+//! Of a view with one table Postgres 15 prints the columns as `a.id`, and 16 and newer as `id`. A
 //! name for the table is unique in a whole query, so that it says nothing in either place, and goes.
 //! All other qualifiers stay: those of schemas, and those of columns where there are several tables.
 
