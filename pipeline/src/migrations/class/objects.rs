@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
+use super::data;
 use super::draft::{Draft, Found};
 use super::query;
 use super::routine_body;
@@ -189,16 +190,8 @@ fn names_all(node: &SyntaxNode) -> bool {
         return false;
     }
     match node.kind() {
-        K::SELECT
-        | K::COMPOUND_SELECT
-        | K::PAREN_SELECT
-        | K::VALUES
-        | K::TABLE
-        | K::INSERT
-        | K::UPDATE
-        | K::DELETE
-        | K::MERGE
-        | K::SELECT_INTO
+        kind if data::is_query(kind) => true,
+        K::SELECT_INTO
         | K::CREATE_TABLE
         | K::CREATE_TABLE_AS
         | K::CREATE_VIEW
