@@ -7,10 +7,12 @@
 
 use libfuzzer_sys::fuzz_target;
 use stagelink::testing::rehearse_credentials;
-use stagelink_fuzz::{CANARY, is_password};
+use stagelink_fuzz::{CANARY, is_password, with_canary};
 
 fuzz_target!(|text: &str| {
-    let variable = text.replacen('*', CANARY, 1);
+    let Some(variable) = with_canary(text) else {
+        return;
+    };
     let shown = rehearse_credentials(&variable);
     let (url, keys) = match variable.split_once("#scram=") {
         Some((url, keys)) => (url, keys),

@@ -7,10 +7,12 @@
 use libfuzzer_sys::fuzz_target;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use stagelink::DatabaseUrl;
-use stagelink_fuzz::{CANARY, is_password};
+use stagelink_fuzz::{CANARY, is_password, with_canary};
 
 fuzz_target!(|text: &str| {
-    let url = text.replacen('*', CANARY, 1);
+    let Some(url) = with_canary(text) else {
+        return;
+    };
     let parsed = DatabaseUrl::parse(&url, ORIGIN);
     if is_password(&url) {
         let shown = match &parsed {

@@ -11,10 +11,13 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use stagelink::{Credentials, DatabaseUrl, Error, Heroku, Neon, Problem, Provider, Render};
 use stagelink::{ProviderSettings, ResolveRequest, Settings, Stage};
-use stagelink_fuzz::{Answer, Api, CANARY, is_password};
+use stagelink_fuzz::{Answer, Api, CANARY, is_password, with_canary};
 
 fuzz_target!(|input: &str| {
-    let text = input.replacen('*', CANARY, 1).replacen('$', TOKEN, 1);
+    let Some(text) = with_canary(input) else {
+        return;
+    };
+    let text = text.replacen('$', TOKEN, 1);
     let answers: Vec<Answer> = text.lines().filter_map(Answer::parse).collect();
     let [first, ..] = answers.as_slice() else {
         return;

@@ -8,6 +8,12 @@ pub use crate::api::Api;
 /// The password of an input.
 pub const CANARY: &str = "c4n4ry";
 
+/// Puts the canary in the place of the first `*`. Returns `None` for an input that spells the canary
+/// itself: the fuzzer learns it, and a canary that is no secret may be shown.
+pub fn with_canary(input: &str) -> Option<String> {
+    (!input.contains(CANARY)).then(|| input.replacen('*', CANARY, 1))
+}
+
 /// Returns whether the canary may be the password of this database URL: it stands between the first
 /// colon and the last @, or in a parameter of that name.
 pub fn is_password(url: &str) -> bool {
