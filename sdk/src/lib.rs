@@ -18,6 +18,7 @@ mod params;
 mod postgres;
 mod problem;
 mod provider;
+pub mod self_check;
 mod stage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -46,6 +46,9 @@ const OF_PERFORMANCE: &[&str] = &[
     "STAGELINK_LOG_DETAIL",
 ];
 
+/// The variables of commands, which a function reads and no operator sets by hand.
+const OF_COMMANDS: &[&str] = &["STAGELINK_SELF_CHECK_KEY"];
+
 /// The former name of `STAGELINK_CREDENTIALS`, which has an error of its own.
 const FORMER: &[&str] = &["STAGELINK_SEALED"];
 
@@ -66,7 +69,11 @@ const READ_ELSEWHERE: &[&str] = &[
 
 /// Returns whether the SDK reads a variable of exactly this name.
 pub(super) fn is_read(name: &str) -> bool {
-    let mut read = OF_SAFETY.iter().chain(OF_PERFORMANCE).chain(FORMER);
+    let mut read = OF_SAFETY
+        .iter()
+        .chain(OF_PERFORMANCE)
+        .chain(OF_COMMANDS)
+        .chain(FORMER);
     read.any(|known| *known == name)
 }
 

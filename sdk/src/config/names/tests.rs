@@ -25,8 +25,8 @@ fn read_all() -> impl Iterator<Item = &'static str> {
 }
 
 fn known() -> impl Iterator<Item = &'static str> {
-    let elsewhere = FORMER.iter().chain(READ_ELSEWHERE).copied();
-    read_all().chain(elsewhere)
+    let elsewhere = OF_COMMANDS.iter().chain(FORMER).chain(READ_ELSEWHERE);
+    read_all().chain(elsewhere.copied())
 }
 
 fn refusal(name: &str) -> Option<String> {
