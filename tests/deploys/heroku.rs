@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use stagelink_local::heroku::Stage;
+use stagelink_local::heroku::{Heroku, Stage};
 use stagelink_local::netlify::SiteConfig;
 use stagelink_local::{Cloud, CloudConfig};
 use stagelink_tests::{CANARY, root, server, stagelink_command, target_folder};
 
 use crate::loopback::only_with_heroku;
-use crate::tools;
+use crate::tools::{self, CliOutput};
 
 /// Installs the command line if it is missing.
 pub(crate) fn install() {
@@ -34,6 +34,26 @@ fn check(arguments: &[&str]) -> Command {
         .args(arguments)
         .env("STAGELINK_CACHE", target_folder().join("tools"));
     command
+}
+
+/// Runs a command of the command line with an account of a local Heroku. `home` is its home directory.
+pub(crate) async fn heroku(home: &Path, heroku: &Heroku, arguments: &[&str]) -> CliOutput {
+    let path = std::env::var("PATH").expect("a PATH");
+    let mut command = Command::new(programs().join("heroku"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("PATH", path)
+        .env("HOME", home)
+        .env("NO_COLOR", "1")
+        .env("COLUMNS", "200")
+        .env("DISABLE_TELEMETRY", "true")
+        .env("HEROKU_SKIP_NEW_VERSION_CHECK", "true")
+        .env("HEROKU_DISABLE_AUTOUPDATE", "1")
+        .env("HEROKU_HOST", heroku.url())
+        .env("HEROKU_DATA_HOST", "127.0.0.1")
+        .env("HEROKU_API_KEY", heroku.api_key());
+    tools::run(command).await
 }
 
 /// Returns the folder of the command line's programs.

@@ -13,6 +13,7 @@ mod heroku;
 mod loopback;
 mod printed;
 mod project;
+mod promotions;
 mod rules;
 mod script;
 mod serve;

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 #[derive(Debug)]
 pub(crate) struct CliOutput {
     pub(crate) success: bool,
+    pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
@@ -66,6 +67,7 @@ pub(crate) async fn run(command: Command) -> CliOutput {
         .unwrap_or_else(|error| panic!("{what} does not run: {error}"));
     let output = CliOutput {
         success: output.status.success(),
+        code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     };

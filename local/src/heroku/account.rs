@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::records::{Addon, App, Attachment, Coupling, Pipeline, ReviewApp, User};
+use super::records::{Addon, App, Attachment, Coupling, Pipeline, Promotion, ReviewApp, User};
 
 /// The account with its resources. The operations are in the file of each resource.
 pub(super) struct Account {
@@ -13,6 +13,7 @@ pub(super) struct Account {
     pub(super) pipelines: Vec<Pipeline>,
     pub(super) apps: Vec<App>,
     pub(super) couplings: Vec<Coupling>,
+    pub(super) promotions: Vec<Promotion>,
     pub(super) review_apps: Vec<ReviewApp>,
     pub(super) addons: Vec<Addon>,
     pub(super) attachments: Vec<Attachment>,
@@ -49,6 +50,7 @@ impl Account {
             pipelines: Vec::new(),
             apps: Vec::new(),
             couplings: Vec::new(),
+            promotions: Vec::new(),
             review_apps: Vec::new(),
             addons: Vec::new(),
             attachments: Vec::new(),

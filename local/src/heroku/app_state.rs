@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use super::account::Account;
 use super::database_owner::DatabaseOwner;
+use super::deployer::Deployer;
 use super::rate_limit::RateLimit;
 use super::tokens::Tokens;
 use crate::api::Control;
 
 /// State of one stand-in. Clones share it.
 ///
-/// No lock is held across an await, except that of rotations.
+/// No lock is held across an await, except those of rotations and promotions.
 #[derive(Clone)]
 pub(super) struct AppState(Arc<Inner>);
 
@@ -22,7 +23,9 @@ struct Inner {
     control: Control,
     rate_limit: Mutex<RateLimit>,
     owner: Mutex<Option<Arc<dyn DatabaseOwner>>>,
+    deployer: Mutex<Option<Arc<dyn Deployer>>>,
     rotation: tokio::sync::Mutex<()>,
+    promotion: tokio::sync::Mutex<()>,
     /// 0 if no page size was set.
     page_size: AtomicUsize,
 }
@@ -35,7 +38,9 @@ impl AppState {
             control: Control::default(),
             rate_limit: Mutex::new(RateLimit::new(Instant::now())),
             owner: Mutex::default(),
+            deployer: Mutex::default(),
             rotation: tokio::sync::Mutex::default(),
+            promotion: tokio::sync::Mutex::default(),
             page_size: AtomicUsize::new(0),
         }))
     }
@@ -67,6 +72,19 @@ impl AppState {
     /// Waits until no rotation is running, and blocks the next one until the guard is dropped.
     pub(super) async fn lock_rotations(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.0.rotation.lock().await
+    }
+
+    pub(super) fn deployer(&self) -> Option<Arc<dyn Deployer>> {
+        lock(&self.0.deployer).clone()
+    }
+
+    pub(super) fn set_deployer(&self, deployer: Arc<dyn Deployer>) {
+        *lock(&self.0.deployer) = Some(deployer);
+    }
+
+    /// Waits until no promotion is running, and blocks the next one until the guard is dropped.
+    pub(super) async fn lock_promotions(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.promotion.lock().await
     }
 
     /// Page size that was set with [`set_page_size`](Self::set_page_size), if any.

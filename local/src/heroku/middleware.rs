@@ -35,6 +35,9 @@ pub(super) async fn middleware(
 
 /// Returns the response without faults.
 async fn respond(state: &AppState, mut request: Request, next: Next) -> Response {
+    if is_stream(request.uri().path()) {
+        return next.run(request).await;
+    }
     let is_data_api = is_data_api(request.uri().path());
     if !is_data_api && !accepts_version_3(request.headers()) {
         return ApiError::not_acceptable().into_response();
@@ -110,6 +113,12 @@ fn is_data_api(path: &str) -> bool {
     ["/client/", "/postgres/", "/data/"]
         .iter()
         .any(|prefix| path.starts_with(prefix))
+}
+
+/// Returns whether a path belongs to the output of release phases, whose host knows neither versions
+/// nor tokens.
+fn is_stream(path: &str) -> bool {
+    path.starts_with("/streams/")
 }
 
 /// Returns whether `Accept` names version 3 or one of its variants, such as `3.sdk`.

@@ -8,8 +8,8 @@
 //! # Behavior
 //!
 //! The state is in memory. The program that started the stand-in creates apps, pipelines and
-//! databases through [`Heroku`]. Over HTTP a client can change config vars, rotate credentials and
-//! read everything else. A route that is not implemented is answered with 501 and a message that
+//! databases through [`Heroku`]. Over HTTP a client can change config vars, rotate credentials,
+//! promote an app and read everything else. A route that is not implemented is answered with 501 and a message that
 //! names it. Dropping a [`Heroku`] stops its server in the background; [`Heroku::stop`] waits for
 //! the end.
 
@@ -22,12 +22,15 @@ mod attachments;
 mod config_vars;
 mod data_api;
 mod database_owner;
+mod deployer;
 mod headers;
 mod middleware;
 mod pipelines;
+mod promotions;
 mod range;
 mod rate_limit;
 mod records;
+mod release_output;
 mod releases;
 mod review_apps;
 mod stage;
@@ -50,7 +53,9 @@ use crate::api::Server;
 
 pub use crate::api::{Failure, Fault, RecordedRequest};
 pub use database_owner::{DatabaseFacts, DatabaseOwner, OwnerFuture};
+pub use deployer::{DeployFuture, Deployer, Deployment};
 pub use records::ReviewStatus;
+pub use release_output::ReleaseOutput;
 pub use stage::Stage;
 pub use tokens::Access;
 
@@ -247,6 +252,21 @@ impl Heroku {
         self.state.set_owner(owner);
     }
 
+    /// Deploys a slug to an app, with a release that succeeds at once, and returns the release's id.
+    /// A release by another cause keeps the app's slug, and a promotion copies it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if there is no such app.
+    pub fn deploy_slug(&self, app: &str, slug: Uuid) -> Result<Uuid, Error> {
+        self.state.account().create_slug_release(app, slug)
+    }
+
+    /// Sets the owner of the apps' programs, which a promotion has deploy to each target.
+    pub fn set_deployer(&self, deployer: Arc<dyn Deployer>) {
+        self.state.set_deployer(deployer);
+    }
+
     /// Creates a token.
     ///
     /// # Errors
@@ -326,6 +346,7 @@ fn router(state: AppState) -> Router {
         .merge(apps::routes())
         .merge(config_vars::routes())
         .merge(pipelines::routes())
+        .merge(promotions::routes())
         .merge(releases::routes())
         .merge(review_apps::routes())
         .merge(addons::routes())

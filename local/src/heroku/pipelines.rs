@@ -125,7 +125,7 @@ impl Account {
             .ok_or_else(|| ApiError::not_found("pipeline"))
     }
 
-    fn coupling(&self, app: Uuid) -> Option<&Coupling> {
+    pub(super) fn coupling(&self, app: Uuid) -> Option<&Coupling> {
         self.couplings.iter().find(|coupling| coupling.app == app)
     }
 

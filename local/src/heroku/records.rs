@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::release_output::ReleaseOutput;
 use super::stage::Stage;
 use crate::api::DatabaseUrl;
 
@@ -66,7 +67,32 @@ pub(super) struct Release {
     pub(super) description: String,
     pub(super) config: ConfigVars,
     pub(super) plans: Vec<&'static str>,
+    /// The slug, once one has been deployed or promoted.
+    pub(super) slug: Option<Uuid>,
+    pub(super) status: ReleaseStatus,
+    /// Output of the release phase, if the release has one.
+    pub(super) output: Option<ReleaseOutput>,
     pub(super) created_at: Timestamp,
+    pub(super) updated_at: Timestamp,
+}
+
+/// Status of a release. The one that Heroku has besides, `expired`, needs 30 days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReleaseStatus {
+    Pending,
+    Succeeded,
+    Failed,
+}
+
+impl ReleaseStatus {
+    /// Name of the status in the API.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// A pipeline.
@@ -83,6 +109,35 @@ pub(super) struct Coupling {
     pub(super) pipeline: Uuid,
     pub(super) stage: Stage,
     pub(super) created_at: Timestamp,
+}
+
+/// A promotion of an app's release to other apps of its pipeline.
+pub(super) struct Promotion {
+    pub(super) id: Uuid,
+    pub(super) pipeline: Uuid,
+    pub(super) source: Uuid,
+    pub(super) release: Uuid,
+    pub(super) targets: Vec<PromotionTarget>,
+    pub(super) created_at: Timestamp,
+    pub(super) updated_at: Timestamp,
+}
+
+/// An app that a promotion brings a slug to.
+pub(super) struct PromotionTarget {
+    pub(super) id: Uuid,
+    pub(super) app: Uuid,
+    /// The app's new release. The target has none if the user has no access to the app.
+    pub(super) release: Option<Uuid>,
+    pub(super) status: TargetStatus,
+}
+
+/// Status of a promotion's target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TargetStatus {
+    Pending,
+    Succeeded,
+    /// It has the error message.
+    Failed(String),
 }
 
 /// A review app.

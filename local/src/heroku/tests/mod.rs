@@ -3,6 +3,7 @@
 mod databases;
 mod faults;
 mod middleware;
+mod promotions;
 mod resources;
 mod review_apps;
 
