@@ -48,7 +48,7 @@ WITH objects (oid, catalog, namespace) AS (
     SELECT oid, 'pg_catalog.pg_class'::pg_catalog.regclass, relnamespace FROM pg_catalog.pg_class
     WHERE relkind IN ('r', 'p', 'v', 'm', 'f')
         AND relname NOT IN ('refinery_schema_history', 'stagelink_migration_records',
-            'stagelink_schema_snapshot')
+            'stagelink_schema_snapshot', 'stagelink_leases', 'stagelink_deploys')
     UNION ALL
     SELECT oid, 'pg_catalog.pg_proc'::pg_catalog.regclass, pronamespace FROM pg_catalog.pg_proc)
 SELECT NOT EXISTS (SELECT FROM objects o

@@ -81,6 +81,26 @@ impl History {
         }))
     }
 
+    /// Returns the quoted schema in which the tables of stagelink are: that of the history, or where
+    /// there is none yet the one in which it would be made. `None` is a search path without a schema.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read).
+    pub(crate) async fn schema(client: &Client) -> Result<Option<String>, ReadError> {
+        let found = client.query_typed(FIND, &[]).await?;
+        if let Some(found) = found.first() {
+            return Ok(Some(found.try_get(1)?));
+        }
+        ensure_nowhere_else(client).await?;
+        let schema = "SELECT pg_catalog.quote_ident(pg_catalog.current_schema())";
+        let rows = client.query_typed(schema, &[]).await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        Ok(row.try_get(0)?)
+    }
+
     /// Creates an empty history where the search path says, as refinery does, and reads it.
     ///
     /// # Errors

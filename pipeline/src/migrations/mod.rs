@@ -58,6 +58,8 @@ pub use self::records::{MigrationRecord, records};
 pub use self::rule_override::RuleOverride;
 pub use self::run::MigrationReport;
 pub(crate) use self::server_words::describe as describe_driver_error;
+pub(crate) use self::server_words::sqlstate;
+pub(crate) use self::session::{Session, SessionWork};
 pub(crate) use self::state::MigrationState;
 pub use self::version_type::VersionType;
 pub use self::widen::{WidenedHistory, widen_history};

@@ -121,7 +121,7 @@ pub(super) fn position(error: &DriverError) -> Option<usize> {
 }
 
 /// Returns the SQLSTATE, where the server answered.
-pub(super) fn sqlstate(error: &DriverError) -> Option<&str> {
+pub(crate) fn sqlstate(error: &DriverError) -> Option<&str> {
     Some(error.code()?.code())
 }
 

@@ -1,5 +1,5 @@
-//! The session of a run, which holds the lock and does the work: straight to the database, with
-//! settings by which the server notices that the client is gone.
+//! A session of the control plane's own, such as that of a run of migrations: straight to the
+//! database, with settings by which the server notices that the client is gone.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,29 +15,77 @@ use crate::migrations::server_words::sqlstate;
 
 /// A session of its own on a stage's database.
 #[derive(Debug)]
-pub(super) struct Session {
-    pub(super) client: DetachedClient,
-    pub(super) stage: Stage,
+pub(crate) struct Session {
+    pub(crate) client: DetachedClient,
+    pub(crate) stage: Stage,
     /// The number of its server process.
     pub(super) pid: i32,
     /// The server's version, as 150018.
     pub(super) version: i32,
+    work: SessionWork,
+}
+
+/// The work of a session, by which it is named and its errors are put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SessionWork {
+    /// It applies migrations, and holds their lock.
+    Migrations,
+    /// It holds the lease on a stage.
+    Lease,
+    /// It records a deploy.
+    DeployRecord,
+}
+
+impl SessionWork {
+    /// Returns the name of the sessions, by which others know what holds a lock.
+    fn application_name(self) -> &'static str {
+        match self {
+            Self::Migrations => "stagelink migrate",
+            Self::Lease => "stagelink lease",
+            Self::DeployRecord => "stagelink deploys",
+        }
+    }
+
+    /// Returns the subject of a sentence about what the work needs.
+    fn subject(self) -> &'static str {
+        match self {
+            Self::Migrations => "a migration",
+            Self::Lease => "the lease on a stage",
+            Self::DeployRecord => "the record of a deploy",
+        }
+    }
+
+    /// Returns the end of a sentence about the database.
+    fn purpose(self) -> &'static str {
+        match self {
+            Self::Migrations => "that is to be migrated",
+            Self::Lease => "that keeps the lease on the stage",
+            Self::DeployRecord => "that keeps the records of deploys",
+        }
+    }
 }
 
 impl Session {
+    /// Opens a session for migrations.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open_for`](Self::open_for).
+    pub(super) async fn open(database: &Database) -> Result<Self, Error> {
+        Self::open_for(SessionWork::Migrations, database).await
+    }
+
     /// Opens a session.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Database`] when the database cannot be reached, carries another stage's mark,
     /// or takes no writes; [`ErrorKind::Settings`] when the URL leads to a pooler.
-    pub(super) async fn open(database: &Database) -> Result<Self, Error> {
+    pub(crate) async fn open_for(work: SessionWork, database: &Database) -> Result<Self, Error> {
+        let (subject, purpose) = (work.subject(), work.purpose());
         let unreachable = |error| {
-            Error::with_source(
-                ErrorKind::Database,
-                "could not connect to the database that is to be migrated",
-                error,
-            )
+            let message = format!("could not connect to the database {purpose}");
+            Error::with_source(ErrorKind::Database, message, error)
         };
         let stage = database.stage().map_err(unreachable)?;
         let client = database.client().await.map_err(unreachable)?;
@@ -46,7 +94,7 @@ impl Session {
                 ErrorKind::Settings,
                 format!(
                     "the URL of stage {stage} leads to a pooler, whose sessions change with each \
-                     transaction, and a migration needs a session of its own: use the URL of the \
+                     transaction, and {subject} needs a session of its own: use the URL of the \
                      database itself, or set STAGELINK_POOLER=never if each client of the pooler \
                      has one"
                 ),
@@ -67,7 +115,10 @@ impl Session {
         if is_standby {
             return Err(Error::new(
                 ErrorKind::Database,
-                format!("the database of stage {stage} is a follower, which takes no migrations"),
+                format!(
+                    "the database of stage {stage} is a follower, which takes no changes, and {subject} \
+                     is one: use the URL of the database that it follows"
+                ),
             ));
         }
         let session = Self {
@@ -75,6 +126,7 @@ impl Session {
             stage,
             pid,
             version,
+            work,
         };
         session
             .answered("could not set up the session", session.reset(""))
@@ -90,9 +142,10 @@ impl Session {
     /// Those of the driver.
     pub(super) async fn reset(&self, file: &str) -> Result<(), DriverError> {
         self.client.batch_execute(RESET).await?;
+        let base = self.work.application_name();
         let name = match file {
-            "" => APPLICATION_NAME.to_owned(),
-            file => format!("{APPLICATION_NAME}: {file}"),
+            "" => base.to_owned(),
+            file => format!("{base}: {file}"),
         };
         let seconds = |seconds: u64| (seconds * 1000).to_string();
         self.set(&[
@@ -147,7 +200,7 @@ impl Session {
     ///
     /// [`ErrorKind::Database`] when the server refuses the step, or does not answer in time;
     /// [`ErrorKind::Migration`] when the history is not what a run can go on with.
-    pub(super) async fn answered<T, E: Into<ReadError>>(
+    pub(crate) async fn answered<T, E: Into<ReadError>>(
         &self,
         what: &str,
         step: impl Future<Output = Result<T, E>>,
@@ -189,9 +242,6 @@ pub(super) fn milliseconds(limit: Duration) -> u128 {
 
 /// The longest time that a step of the runner's own takes: the history's lock time-out, and more.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
-
-/// The name of a run's sessions, by which others know what holds the lock.
-pub(super) const APPLICATION_NAME: &str = "stagelink migrate";
 
 const FACTS: &str = "SELECT pg_catalog.pg_backend_pid(), \
      pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \

@@ -178,7 +178,7 @@ impl Project {
     pub(crate) async fn tables(&self) -> Vec<String> {
         self.rows(
             "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' \
-             AND tablename NOT IN ('refinery_schema_history', 'stagelink_migration_records', 'stagelink_schema_snapshot') \
+             AND tablename NOT IN ('refinery_schema_history', 'stagelink_migration_records', 'stagelink_schema_snapshot', 'stagelink_leases', 'stagelink_deploys') \
              ORDER BY 1",
         )
         .await

@@ -14,7 +14,7 @@ WITH member AS MATERIALIZED (
         JOIN space s ON s.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
         AND c.relname NOT IN ('refinery_schema_history', 'stagelink_migration_records',
-            'stagelink_schema_snapshot')
+            'stagelink_schema_snapshot', 'stagelink_leases', 'stagelink_deploys')
         AND NOT EXISTS (SELECT FROM member m
             WHERE m.classid = 'pg_class'::regclass AND m.objid = c.oid)
 ), own_type AS MATERIALIZED (

@@ -1,0 +1,303 @@
+//! The lease on a stage: a row in the stage's database that makes one command at a time change the
+//! stage, and holds what a rerun needs to go on.
+
+mod claim;
+mod renewal;
+mod row;
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use serde_json::Value;
+use stagelink::{Database, Stage};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+
+use self::claim::Claim;
+use self::renewal::{Change, Renewal, Request, Times};
+pub(crate) use self::row::LeaseRow;
+use crate::error::{Error, ErrorKind};
+use crate::migrations::{ReadError, Session, SessionWork};
+use crate::promotion::own_table::OwnTable;
+
+/// The lease on a stage, which this process holds.
+///
+/// A task of its own renews it every 15 s, and each renewal holds for 60 s by the server's clock. Where
+/// a renewal fails the lease is lost, and stays lost: [`fence`](Self::fence) fails from then on.
+/// Before each call that changes the stage outside of the database, call `fence`.
+///
+/// Dropping it ends the renewal, and leaves the row: a rerun of the command takes it over once it has
+/// expired. Only [`release`](Self::release) deletes it.
+///
+/// The progress is kept as it is given, so roles that may read the table read a secret in it: those of
+/// the database's owner alone, unless default privileges say more. Neither `Debug` nor an error has it.
+pub(crate) struct Lease {
+    stage: Stage,
+    requests: mpsc::Sender<Request>,
+    lost: Arc<OnceLock<String>>,
+    renewal: AbortHandle,
+}
+
+/// A lease that was taken.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// It was free, or its holder had kept no progress.
+    Fresh(Lease),
+    /// The holder was interrupted, and had kept this progress, which stays in the row until the next
+    /// [`Lease::save`].
+    Resumed(Lease, Progress),
+}
+
+/// The progress of a command that was interrupted. Its `Debug` shows nothing of it.
+pub(crate) struct Progress(pub(crate) Value);
+
+impl Lease {
+    /// Looks at the lease on a stage; `None` where there is none. It changes nothing, and rows of other
+    /// stages, which a copied database has, are ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Database`] when the database cannot be reached, or refuses the query.
+    pub(crate) async fn look(database: &Database) -> Result<Option<LeaseRow>, Error> {
+        let what = "could not look at the lease on the stage";
+        let failed = |error| Error::with_source(ErrorKind::Database, what, error);
+        let stage = database.stage().map_err(failed)?;
+        let client = database.client().await.map_err(failed)?;
+        let look = async {
+            match TABLE.find(&client).await? {
+                None => Ok(None),
+                Some(table) => LeaseRow::read(&client, &table, stage).await,
+            }
+        };
+        look.await
+            .map_err(|error: ReadError| Error::new(ErrorKind::Database, format!("{what}: {error}")))
+    }
+
+    /// Takes the lease on a stage, where it is free; or takes over that of the same command, where it has
+    /// expired by the server's clock. `progress` is what a new lease begins with.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Busy`] when another command holds it: the error says which, since when and until when.
+    /// [`ErrorKind::Settings`] when another command was interrupted, which has to go on or be taken back
+    /// first, or when the URL leads to a pooler. [`ErrorKind::Database`] when the database cannot be
+    /// reached, is a follower, or does not let the role create the table.
+    pub(crate) async fn take(
+        database: &Database,
+        holder: &str,
+        command: &str,
+        progress: Option<&Value>,
+    ) -> Result<Taken, Error> {
+        Self::take_for(Times::default(), database, holder, command, progress).await
+    }
+
+    async fn take_for(
+        times: Times,
+        database: &Database,
+        holder: &str,
+        command: &str,
+        progress: Option<&Value>,
+    ) -> Result<Taken, Error> {
+        let session = Session::open_for(SessionWork::Lease, database).await?;
+        let table = TABLE.ensure(&session).await?;
+        let stage = session.stage;
+        let what = "could not take the lease on the stage, so nothing was changed";
+        let token = new_token();
+        let claim = Claim {
+            session: &session,
+            table: &table,
+            stage: stage.to_string(),
+            token: &token,
+            holder,
+            command,
+            times,
+        };
+        let progress = progress.filter(|progress| !progress.is_null());
+        let progress = progress.map(Value::to_string);
+        // A row that is gone between two statements was released: the next attempt makes one.
+        for _ in 0..MOST_ATTEMPTS {
+            let inserted = claim.insert(progress.as_deref());
+            if session.answered(what, inserted).await? {
+                let lease = Self::hold(session, table, token, times);
+                return Ok(Taken::Fresh(lease));
+            }
+            if let Some(row) = session.answered(what, claim.take_over()).await? {
+                let lease = Self::hold(session, table, token, times);
+                return Ok(Taken::Resumed(lease, Progress(row.progress)));
+            }
+            let read = LeaseRow::read(&session.client, &table, stage);
+            match session.answered(what, read).await? {
+                Some(row) if row.is_expired && row.command == command => {}
+                Some(row) => return Err(is_held(stage, &row)),
+                None => {}
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Busy,
+            format!(
+                "stage {stage}: {what}: other commands take it and give it back all the time: try again"
+            ),
+        ))
+    }
+
+    /// Takes the lease on a stage from its holder, also from one that still runs, whose next
+    /// [`fence`](Self::fence) fails: for a command that takes back what the holder did. Returns the row,
+    /// which stays that of the holder's command, with its progress. `None` where the stage has no lease.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Database`] and [`ErrorKind::Settings`] as for [`take`](Self::take).
+    pub(crate) async fn seize(
+        database: &Database,
+        holder: &str,
+    ) -> Result<Option<(Self, LeaseRow)>, Error> {
+        let session = Session::open_for(SessionWork::Lease, database).await?;
+        let what = "could not take the lease on the stage, so nothing was changed";
+        let find = TABLE.find(&session.client);
+        let Some(table) = session.answered(what, find).await? else {
+            return Ok(None);
+        };
+        let (token, times) = (new_token(), Times::default());
+        let claim = Claim {
+            session: &session,
+            table: &table,
+            stage: session.stage.to_string(),
+            token: &token,
+            holder,
+            command: "",
+            times,
+        };
+        let seized = session.answered(what, claim.seize()).await?;
+        Ok(seized.map(|row| (Self::hold(session, table, token, times), row)))
+    }
+
+    /// Starts the renewal of a lease that was taken.
+    fn hold(session: Session, table: String, token: String, times: Times) -> Self {
+        let stage = session.stage;
+        let lost = Arc::default();
+        let (requests, received) = mpsc::channel(1);
+        let renewal = Renewal {
+            session,
+            table,
+            token,
+            times,
+            lost: Arc::clone(&lost),
+        };
+        Self {
+            stage,
+            requests,
+            lost,
+            renewal: tokio::spawn(renewal.run(received)).abort_handle(),
+        }
+    }
+
+    /// Makes sure that this process still holds the lease, and renews it: the server's answer is the
+    /// proof, by its own clock.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Busy`] when the lease is lost: the error says who has it, and that nothing more was
+    /// changed. [`ErrorKind::Database`] when the server does not answer, by which the lease is lost, too.
+    pub(crate) async fn fence(&self) -> Result<(), Error> {
+        self.make(Change::Renew).await
+    }
+
+    /// Keeps the progress in the row, in the place of the earlier one, where this process still holds the
+    /// lease. A secret in it is readable for roles that may read the table.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`fence`](Self::fence).
+    pub(crate) async fn save(&self, progress: &Value) -> Result<(), Error> {
+        self.make(Change::Save(progress.to_string())).await
+    }
+
+    /// Gives the lease back: the stage has none afterwards.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`fence`](Self::fence).
+    pub(crate) async fn release(self) -> Result<(), Error> {
+        self.make(Change::Release).await
+    }
+
+    async fn make(&self, change: Change) -> Result<(), Error> {
+        let (reply, result) = oneshot::channel();
+        let request = Request { change, reply };
+        if self.requests.send(request).await.is_ok()
+            && let Ok(result) = result.await
+        {
+            return result;
+        }
+        let why = self.lost.get().map_or("its renewal has ended", |why| why);
+        Err(Error::new(
+            ErrorKind::Busy,
+            format!(
+                "the lease on stage {} was lost earlier, so nothing more was changed: {why}",
+                self.stage
+            ),
+        ))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.renewal.abort();
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("stage", &self.stage)
+            .field("is_lost", &self.lost.get().is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Progress").finish_non_exhaustive()
+    }
+}
+
+/// Returns the error of a lease that another command has, or left.
+fn is_held(stage: Stage, row: &LeaseRow) -> Error {
+    let (since, until) = (&row.taken_at, &row.expires_at);
+    match row.is_expired {
+        false => Error::new(
+            ErrorKind::Busy,
+            format!(
+                "stage {stage} is being changed by {row}, which has the lease on it since {since}: wait \
+                 for its end. If its process is gone, the lease ends at {until}; the option --abort of \
+                 that command takes it away, and takes back what it did"
+            ),
+        ),
+        true => Error::new(
+            ErrorKind::Settings,
+            format!(
+                "{row} was interrupted while it changed stage {stage}, and its lease ended at {until}: run \
+                 that command again, which goes on, or run it with --abort, which takes back what it did"
+            ),
+        ),
+    }
+}
+
+/// Returns a text that no other command has.
+fn new_token() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}
+
+/// The table of leases, with a row for each stage that a command changes.
+const TABLE: OwnTable = OwnTable {
+    name: "stagelink_leases",
+    columns: "stage text PRIMARY KEY, token text NOT NULL, holder text NOT NULL, \
+              command text NOT NULL, taken_at timestamptz NOT NULL, \
+              expires_at timestamptz NOT NULL, progress jsonb",
+};
+
+/// The number of times that a lease which comes and goes is tried for.
+const MOST_ATTEMPTS: usize = 5;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! The task that renews a lease, and makes all of its changes, on a session of its own.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use stagelink::tokio_postgres::Error as DriverError;
+use stagelink::tokio_postgres::types::Type;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::row::LeaseRow;
+use crate::error::{Error, ErrorKind};
+use crate::migrations::Session;
+
+/// The times of a lease.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// The time for which each renewal holds.
+    pub(super) validity: Duration,
+    /// The time between two renewals.
+    pub(super) period: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        // Three renewals may fail before another command may take the lease: a process that was killed
+        // keeps others waiting for a minute.
+        Self {
+            validity: Duration::from_secs(60),
+            period: Duration::from_secs(15),
+        }
+    }
+}
+
+impl Times {
+    /// Returns the validity in seconds, for `make_interval`.
+    pub(super) fn validity_seconds(&self) -> f64 {
+        self.validity.as_secs_f64()
+    }
+}
+
+/// A change of the lease's row. Each of them fails where the token is another one's.
+pub(super) enum Change {
+    /// Holds it for longer.
+    Renew,
+    /// Holds it for longer, and keeps this JSON as the progress.
+    Save(String),
+    /// Deletes it.
+    Release,
+}
+
+/// A change that the holder asks for, and the way to its result.
+pub(super) struct Request {
+    pub(super) change: Change,
+    pub(super) reply: oneshot::Sender<Result<(), Error>>,
+}
+
+/// The task's own state.
+pub(super) struct Renewal {
+    pub(super) session: Session,
+    pub(super) table: String,
+    pub(super) token: String,
+    pub(super) times: Times,
+    /// The reason why the lease is lost.
+    pub(super) lost: Arc<OnceLock<String>>,
+}
+
+impl Renewal {
+    /// Renews the lease until it is released or lost, or the holder is gone.
+    pub(super) async fn run(self, mut requests: mpsc::Receiver<Request>) {
+        let mut ticks = interval(self.times.period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first tick is at once, and the lease was taken just now.
+        ticks.tick().await;
+        loop {
+            let request = tokio::select! {
+                request = requests.recv() => match request {
+                    Some(request) => Some(request),
+                    None => return,
+                },
+                _ = ticks.tick() => None,
+            };
+            let change = request.as_ref().map_or(&Change::Renew, |one| &one.change);
+            let result = self.make(change).await;
+            let is_over = result.is_err() || matches!(change, Change::Release);
+            if let Err(error) = &result {
+                let _ = self.lost.set(error.report());
+            }
+            if let Some(request) = request {
+                let _ = request.reply.send(result);
+            }
+            if is_over {
+                return;
+            }
+        }
+    }
+
+    /// Makes a change.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Busy`] when the row is no longer the holder's, or has expired;
+    /// [`ErrorKind::Database`] when the server does not answer.
+    async fn make(&self, change: &Change) -> Result<(), Error> {
+        let stage = self.session.stage;
+        let what = "could not hold the lease on the stage any longer, so nothing more was changed";
+        if self.session.answered(what, self.change(change)).await? {
+            return Ok(());
+        }
+        let read = LeaseRow::read(&self.session.client, &self.table, stage);
+        let why = match self.session.answered(what, read).await? {
+            None => {
+                "another command took it, and is done with it, or has taken back what this one \
+                     did"
+                .to_owned()
+            }
+            Some(row) if row.token == self.token => format!(
+                "it was not renewed in time, and ended at {}, as when the computer sleeps: run the \
+                 command again, which goes on",
+                row.expires_at
+            ),
+            Some(row) => format!("{row} has it since {}", row.taken_at),
+        };
+        Err(Error::new(
+            ErrorKind::Busy,
+            format!("the lease on stage {stage} was lost, so nothing more was changed: {why}"),
+        ))
+    }
+
+    /// Returns whether the change found the row.
+    async fn change(&self, change: &Change) -> Result<bool, DriverError> {
+        let table = &self.table;
+        let is_own = "stage = $1 AND token = $2";
+        let is_held =
+            format!("{is_own} AND expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()");
+        let renewed =
+            "expires_at = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3)";
+        let seconds = self.times.validity_seconds();
+        let stage = self.session.stage.to_string();
+        let own = [(&stage as _, Type::TEXT), (&self.token as _, Type::TEXT)];
+        let (sql, more) = match change {
+            Change::Renew => (
+                format!("UPDATE {table} SET {renewed} WHERE {is_held}"),
+                vec![(&seconds as _, Type::FLOAT8)],
+            ),
+            Change::Save(progress) => (
+                format!(
+                    "UPDATE {table} SET {renewed}, progress = $4::pg_catalog.jsonb WHERE {is_held}"
+                ),
+                vec![(&seconds as _, Type::FLOAT8), (progress as _, Type::TEXT)],
+            ),
+            Change::Release => (format!("DELETE FROM {table} WHERE {is_own}"), Vec::new()),
+        };
+        let parameters: Vec<_> = own.into_iter().chain(more).collect();
+        let rows = self.session.client.execute_typed(&sql, &parameters).await?;
+        Ok(rows == 1)
+    }
+}
