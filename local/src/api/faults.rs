@@ -68,6 +68,8 @@ pub enum Failure {
         /// The status.
         status: u16,
     },
+    /// The connection is closed without a response, although the request had its effect.
+    DisconnectAfterwards,
     /// The response is sent after this time.
     Delay(Duration),
     /// The response has the `Content-Length` of its whole body, and the connection is closed after
@@ -167,10 +169,10 @@ impl Failure {
             }
             Self::BadGateway => html_page(StatusCode::BAD_GATEWAY),
             Self::Hang => std::future::pending().await,
-            Self::Disconnect => {
-                let mut response = Response::default();
-                response.extensions_mut().insert(CloseConnection);
-                response
+            Self::Disconnect => close_connection(),
+            Self::DisconnectAfterwards => {
+                let _ = response.await;
+                close_connection()
             }
             Self::FailedAfterwards { status } => {
                 let _ = response.await;
@@ -207,6 +209,12 @@ impl Failure {
             Self::HtmlPage => html_page(response.await.status()),
         }
     }
+}
+
+fn close_connection() -> Response {
+    let mut response = Response::default();
+    response.extensions_mut().insert(CloseConnection);
+    response
 }
 
 fn with_status(

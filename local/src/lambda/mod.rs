@@ -57,7 +57,7 @@ mod registry;
 mod runtime_api;
 mod streaming;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use config::{FunctionConfig, LogLine, LogSink, LogStream};
 pub use function::Function;

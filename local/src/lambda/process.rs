@@ -53,7 +53,8 @@ impl Process {
         };
         let executable = std::path::absolute(&config.executable)
             .map_err(|cause| failed(ErrorKind::Input, cause))?;
-        let mut child = Command::new(&executable)
+        let mut command = Command::new(&executable);
+        command
             .env_clear()
             .envs(environment(
                 config,
@@ -66,9 +67,8 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|cause| failed(ErrorKind::Process, cause))?;
+            .kill_on_drop(true);
+        let mut child = spawn(&mut command).map_err(|cause| failed(ErrorKind::Process, cause))?;
         let id = child
             .id()
             .expect("a child that was not waited for has an id");
@@ -137,6 +137,20 @@ impl Drop for Process {
     }
 }
 
+/// Starts a process. A program that was just written may be busy for a moment: another process that
+/// is being started has its file open until it runs its own program.
+fn spawn(command: &mut Command) -> std::io::Result<Child> {
+    for _ in 0..BUSY_TRIES {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            result => return result,
+        }
+    }
+    command.spawn()
+}
+
 fn forward_output(
     tasks: &mut JoinSet<()>,
     output: Option<impl AsyncRead + Unpin + Send + 'static>,
@@ -165,3 +179,7 @@ fn new_log_stream_name() -> String {
 /// Time that a process has to end by itself. Lambda gives 0.5 s with internal extensions only and
 /// 2 s with external ones; a loaded developer's machine gets the longer time.
 const GRACE_PERIOD: Duration = Duration::from_secs(2);
+
+const BUSY_TRIES: u32 = 20;
+
+const BUSY_PAUSE: Duration = Duration::from_millis(5);

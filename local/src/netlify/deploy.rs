@@ -41,7 +41,7 @@ pub struct Deploy {
 
 /// A deploy with its opened files.
 #[derive(Debug)]
-pub(super) struct ServedDeploy {
+pub(crate) struct ServedDeploy {
     deploy: Deploy,
     files: Files,
 }
@@ -88,7 +88,7 @@ impl fmt::Debug for Deploy {
 }
 
 impl ServedDeploy {
-    pub(super) async fn open(deploy: Deploy) -> Result<Self, Error> {
+    pub(crate) async fn open(deploy: Deploy) -> Result<Self, Error> {
         let files = Files::open(&deploy.publish).await?;
         Ok(Self { deploy, files })
     }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use tower_http::services::ServeFile;
 
 /// Body of every response of a site.
-pub(super) type ResponseBody = UnsyncBoxBody<Bytes, io::Error>;
+pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, io::Error>;
 
 /// The publish directory of a deploy.
 #[derive(Debug)]
@@ -156,7 +156,7 @@ pub(super) async fn send(
 }
 
 /// Returns a response with a line of plain text.
-pub(super) fn text_response(
+pub(crate) fn text_response(
     status: StatusCode,
     sentence: impl Into<Bytes>,
 ) -> Response<ResponseBody> {
@@ -164,7 +164,7 @@ pub(super) fn text_response(
 }
 
 /// Returns a response with a page that the stand-in generates.
-pub(super) fn page_response(
+pub(crate) fn page_response(
     status: StatusCode,
     content_type: &'static str,
     body: impl Into<Bytes>,

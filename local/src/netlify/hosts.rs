@@ -6,10 +6,30 @@ use crate::{Error, ErrorKind};
 use http::uri::Authority;
 use http::{HeaderMap, Response, StatusCode, Uri, header};
 use std::collections::BTreeMap;
+use std::fmt;
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::sync::Arc;
 
-/// The deploys of a site by host name.
+/// Finds the deploy for each request to a site, by the host name of the request.
+pub(crate) trait FindDeploy: fmt::Debug + Send + Sync {
+    /// Returns the deploy that the host leads to at this moment.
+    fn find<'a>(&'a self, host: &'a str) -> FoundDeploy<'a>;
+
+    /// Returns all host names, for the page of an unknown one.
+    fn hosts(&self) -> Vec<String>;
+}
+
+/// Future of the deploy for a request. It is `None` for an unknown host, and an error has the
+/// response to send instead of the deploy's.
+pub(crate) type FoundDeploy<'a> = Pin<Box<dyn Future<Output = DeployOrResponse> + Send + 'a>>;
+
+/// Output of [`FoundDeploy`].
+pub(crate) type DeployOrResponse = Result<Option<Arc<ServedDeploy>>, Box<Response<ResponseBody>>>;
+
+/// The deploys of a site by host name, which stay the same while the site runs.
 #[derive(Debug)]
-pub(super) struct Hosts(BTreeMap<String, ServedDeploy>);
+pub(super) struct Hosts(BTreeMap<String, Arc<ServedDeploy>>);
 
 impl Hosts {
     /// Opens the files of every deploy.
@@ -23,7 +43,7 @@ impl Hosts {
                     format!("could not serve a deploy as {host:?}: it is not a host name"),
                 ));
             }
-            let published = ServedDeploy::open(deploy).await?;
+            let published = Arc::new(ServedDeploy::open(deploy).await?);
             if hosts.insert(host.clone(), published).is_some() {
                 return Err(Error::new(
                     ErrorKind::Input,
@@ -33,26 +53,31 @@ impl Hosts {
         }
         Ok(Self(hosts))
     }
+}
 
-    pub(super) fn find(&self, host: &str) -> Option<&ServedDeploy> {
-        self.0.get(canonical_host(host))
+impl FindDeploy for Hosts {
+    fn find<'a>(&'a self, host: &'a str) -> FoundDeploy<'a> {
+        Box::pin(ready(Ok(self.0.get(host).cloned())))
     }
 
-    /// Returns the page for an unknown host. It is not another deploy's page: a page of production
-    /// under a mistyped name could be taken for the intended stage.
-    pub(super) fn unknown_host_page(&self, host: &str, port: u16) -> Response<ResponseBody> {
-        let hosts: String = self
-            .0
-            .keys()
-            .map(|host| format!("<li><a href=\"http://{host}:{port}/\">{host}</a></li>\n"))
-            .collect();
-        let host = escape_html(host);
-        let body = format!(
-            "<!doctype html>\n<title>No such deploy</title>\n<h1>No deploy at {host}</h1>\n\
-             <p>This site has:</p>\n<ul>\n{hosts}</ul>\n"
-        );
-        page_response(StatusCode::NOT_FOUND, "text/html; charset=UTF-8", body)
+    fn hosts(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
     }
+}
+
+/// Returns the page for an unknown host. It is not another deploy's page: a page of production under
+/// a mistyped name could be taken for the intended stage.
+pub(super) fn unknown_host_page(host: &str, hosts: &[String], port: u16) -> Response<ResponseBody> {
+    let hosts: String = hosts
+        .iter()
+        .map(|host| format!("<li><a href=\"http://{host}:{port}/\">{host}</a></li>\n"))
+        .collect();
+    let host = escape_html(host);
+    let body = format!(
+        "<!doctype html>\n<title>No such deploy</title>\n<h1>No deploy at {host}</h1>\n\
+         <p>This site has:</p>\n<ul>\n{hosts}</ul>\n"
+    );
+    page_response(StatusCode::NOT_FOUND, "text/html; charset=UTF-8", body)
 }
 
 /// Returns the host of a request in lower case, without and with its port.
@@ -77,7 +102,7 @@ pub(super) fn request_host(uri: &Uri, headers: &HeaderMap) -> Option<(String, St
 }
 
 /// Returns the canonical name of a host: both loopback addresses are `localhost`.
-fn canonical_host(host: &str) -> &str {
+pub(super) fn canonical_host(host: &str) -> &str {
     match host.strip_suffix('.').unwrap_or(host) {
         "127.0.0.1" | "[::1]" => "localhost",
         host => host,

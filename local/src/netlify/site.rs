@@ -2,7 +2,7 @@
 
 use super::deploy::{Deploy, RequestInfo};
 use super::files::ResponseBody;
-use super::hosts::{self, Hosts};
+use super::hosts::{self, FindDeploy, Hosts};
 use crate::port::listen_error;
 use crate::{Error, ErrorKind};
 use http::{HeaderValue, Request, Response};
@@ -58,7 +58,7 @@ impl Default for Timeouts {
 /// [`serve`](BoundSite::serve).
 #[derive(Debug)]
 pub(crate) struct BoundSite {
-    hosts: Hosts,
+    hosts: Arc<dyn FindDeploy>,
     port: u16,
     listeners: Vec<TcpListener>,
 }
@@ -66,7 +66,11 @@ pub(crate) struct BoundSite {
 impl BoundSite {
     /// Listens as [`Site::start`] does, with the same errors.
     pub(crate) async fn bind(port: u16, deploys: Vec<Deploy>) -> Result<Self, Error> {
-        let hosts = Hosts::open(deploys).await?;
+        Self::bind_finder(port, Arc::new(Hosts::open(deploys).await?)).await
+    }
+
+    /// Listens for requests whose deploys `hosts` finds.
+    pub(crate) async fn bind_finder(port: u16, hosts: Arc<dyn FindDeploy>) -> Result<Self, Error> {
         let (port, listeners) = listen(port).await?;
         Ok(Self {
             hosts,
@@ -108,7 +112,7 @@ impl BoundSite {
 /// State that all connections share.
 #[derive(Debug)]
 struct SiteState {
-    hosts: Hosts,
+    hosts: Arc<dyn FindDeploy>,
     port: u16,
     timeouts: Timeouts,
 }
@@ -243,8 +247,9 @@ impl SiteState {
         let host = hosts::request_host(request.uri(), request.headers());
         let (host, authority) = host.unwrap_or_default();
 
-        let mut response = match self.hosts.find(&host) {
-            Some(deploy) => {
+        let found = self.hosts.find(hosts::canonical_host(&host)).await;
+        let mut response = match found {
+            Ok(Some(deploy)) => {
                 let info = RequestInfo {
                     authority: &authority,
                     client,
@@ -253,7 +258,8 @@ impl SiteState {
                 };
                 deploy.respond(request, info).await
             }
-            None => self.hosts.unknown_host_page(&host, self.port),
+            Ok(None) => hosts::unknown_host_page(&host, &self.hosts.hosts(), self.port),
+            Err(response) => *response,
         };
         let status = response.status().as_u16();
         // The query is omitted: it may hold a secret.

@@ -1,14 +1,15 @@
 //! The state of the local Netlify: one account and its resources, in memory.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use uuid::Uuid;
 
 use super::api_error::ApiError;
-use super::context::Context;
-use super::deploys::{DeployRecord, UploadStore};
+use super::deploys::DeployRecord;
 use super::env_vars::EnvVars;
 use super::site::SiteRecord;
+use super::undocumented::Undocumented;
+use super::upload_store::UploadStore;
 use crate::{Error, ErrorKind};
 
 /// Slug of the account in paths.
@@ -24,7 +25,13 @@ pub(super) struct Account {
     /// In the order of their creation.
     pub(super) deploys: Vec<DeployRecord>,
     pub(super) store: UploadStore,
-    pub(super) draft_context: Context,
+    pub(super) undocumented: Undocumented,
+    /// Port of the running hosting.
+    pub(super) hosted_port: Option<u16>,
+    /// True while complete deploys stay in processing.
+    pub(super) holds_deploys: bool,
+    /// Error messages of the next deploys that are complete.
+    pub(super) failures: VecDeque<String>,
     tokens: HashSet<String>,
 }
 
@@ -37,7 +44,10 @@ impl Default for Account {
             scopes_available: true,
             deploys: Vec::new(),
             store: UploadStore::default(),
-            draft_context: Context::DeployPreview,
+            undocumented: Undocumented::default(),
+            hosted_port: None,
+            holds_deploys: false,
+            failures: VecDeque::new(),
             tokens: HashSet::new(),
         }
     }
@@ -95,6 +105,14 @@ impl Account {
                 format!("could not {action}: there is no site {site}"),
             )
         })
+    }
+
+    /// Returns the site of a deploy.
+    pub(super) fn record(&mut self, id: Uuid) -> Result<&mut SiteRecord, ApiError> {
+        let mut sites = self.sites.iter_mut();
+        sites
+            .find(|site| site.id == id)
+            .ok_or_else(ApiError::not_found)
     }
 
     /// Returns the site with this id, name or host name.

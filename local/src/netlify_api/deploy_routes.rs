@@ -1,8 +1,7 @@
-//! The routes of deploys: create one, declare its files and functions, upload them.
+//! The routes of deploys: create one, declare its files and functions, upload them, read and list.
 
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::StatusCode;
-use axum::routing::{get, post, put};
+use axum::routing::{get, put};
 use axum::{Json, Router};
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
@@ -13,8 +12,9 @@ use super::account::Account;
 use super::api_error::{ApiError, parse_body};
 use super::app_state::AppState;
 use super::context::Context;
-use super::deploys::{DeployBody, DeployRecord, DeployState, UploadedFunction};
-use super::env_vars::EnvScope;
+use super::deploy_body::DeployBody;
+use super::deploys::{DeployRecord, DeployState};
+use super::upload_store::FunctionSettings;
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
@@ -24,9 +24,6 @@ pub(super) fn routes() -> Router<AppState> {
             get(info_of_site).put(declare),
         )
         .route("/deploys/{deploy}", get(info))
-        .route("/deploys/{deploy}/cancel", post(cancel))
-        .route("/deploys/{deploy}/lock", post(lock))
-        .route("/deploys/{deploy}/unlock", post(unlock))
         .route("/deploys/{deploy}/files/{*path}", put(upload_file))
         .route("/deploys/{deploy}/functions/{name}", put(upload_function))
         .layer(DefaultBodyLimit::max(UPLOAD_LIMIT_BYTES))
@@ -48,11 +45,13 @@ async fn create(
     } else {
         parse_body(&body)?
     };
+    let body = body.with_title(query.title);
     let mut account = state.account();
     let site = account.site(&site)?.id;
-    let deploy = body
-        .with_title(query.title)
-        .into_deploy(site, &account.draft_context);
+    let undocumented = &account.undocumented;
+    let mut deploy = DeployRecord::new(site, &body, &undocumented.draft_context);
+    deploy.requires_all_functions = undocumented.forgets_functions;
+    deploy.declare(body)?;
     let id = deploy.id.clone();
     account.deploys.push(deploy);
     respond(&mut account, &id)
@@ -70,7 +69,7 @@ async fn declare(
     if deploy.site != site {
         return Err(ApiError::not_found());
     }
-    deploy.declare(body);
+    deploy.declare(body)?;
     respond(&mut account, &id)
 }
 
@@ -89,50 +88,17 @@ async fn upload_file(
     Ok(Json(json!({"id": path, "path": path, "size": size})))
 }
 
-#[derive(Deserialize)]
-struct FunctionQuery {
-    runtime: Option<String>,
-}
-
 async fn upload_function(
     State(state): State<AppState>,
     Path((id, name)): Path<(String, String)>,
-    Query(FunctionQuery { runtime }): Query<FunctionQuery>,
+    Query(settings): Query<FunctionSettings>,
     zip: Bytes,
 ) -> Result<Json<Value>, ApiError> {
     let mut account = state.account();
     let Account { deploys, store, .. } = &mut *account;
-    let function = UploadedFunction { runtime, zip };
-    find_open(deploys, &id)?.upload_function(&name, function, store)?;
+    find_open(deploys, &id)?.upload_function(&name, zip, settings, store)?;
     let _ = respond(&mut account, &id)?;
     Ok(Json(json!({"id": name, "name": name})))
-}
-
-async fn cancel(
-    State(state): State<AppState>,
-    Path(id): Path<String>,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let mut account = state.account();
-    find_open(&mut account.deploys, &id)?.state = DeployState::Cancelled;
-    Ok((StatusCode::CREATED, respond(&mut account, &id)?))
-}
-
-async fn lock(
-    State(state): State<AppState>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
-    let mut account = state.account();
-    account.set_lock(&id, true)?;
-    respond(&mut account, &id)
-}
-
-async fn unlock(
-    State(state): State<AppState>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
-    let mut account = state.account();
-    account.set_lock(&id, false)?;
-    respond(&mut account, &id)
 }
 
 async fn info(
@@ -148,10 +114,7 @@ async fn info_of_site(
 ) -> Result<Json<Value>, ApiError> {
     let mut account = state.account();
     let site = account.site(&site)?.id;
-    let matches = |deploy: &DeployRecord| deploy.id == id && deploy.site == site;
-    if !account.deploys.iter().any(matches) {
-        return Err(ApiError::not_found());
-    }
+    account.deploy_of(site, &id)?;
     respond(&mut account, &id)
 }
 
@@ -160,6 +123,8 @@ struct ListQuery {
     branch: Option<String>,
     state: Option<String>,
     production: Option<bool>,
+    #[serde(rename = "latest-published")]
+    latest_published: Option<bool>,
     page: Option<usize>,
     per_page: Option<usize>,
 }
@@ -182,21 +147,27 @@ async fn list(
     let size = query.per_page.unwrap_or(100).clamp(1, 100);
     let before = query.page.unwrap_or(1).saturating_sub(1) * size;
     let mut account = state.account();
-    let site = account.site(&site)?;
-    let (id, name) = (site.id, site.name.clone());
-    let deploys: Vec<_> = account
+    let site = account.site(&site)?.id;
+    let mut selected: Vec<_> = account
         .deploys
         .iter()
         .rev()
-        .filter(|deploy| deploy.site == id && query.selects(deploy))
-        .skip(before)
-        .take(size)
-        .map(|deploy| deploy.json(&name, &account.store))
+        .filter(|deploy| deploy.site == site && query.selects(deploy))
         .collect();
+    if query.latest_published == Some(true) {
+        let published = selected.iter().filter(|it| it.published_at.is_some());
+        selected = published
+            .max_by_key(|it| it.published_at)
+            .copied()
+            .into_iter()
+            .collect();
+    }
+    let page = selected.into_iter().skip(before).take(size);
+    let deploys: Vec<_> = page.map(|deploy| account.deploy_json(deploy)).collect();
     Ok(Json(json!(deploys)))
 }
 
-/// Returns the deploy with this id, unless it was cancelled.
+/// Returns the deploy with this id, unless it failed or was cancelled.
 fn find_open<'a>(
     deploys: &'a mut [DeployRecord],
     id: &str,
@@ -207,43 +178,18 @@ fn find_open<'a>(
         .ok_or_else(ApiError::not_found)?;
     match deploy.state {
         DeployState::Cancelled => Err(ApiError::invalid("the deploy was cancelled")),
-        DeployState::New | DeployState::Prepared | DeployState::Ready => Ok(deploy),
+        DeployState::Error => Err(ApiError::invalid("the deploy has failed")),
+        DeployState::New | DeployState::Prepared | DeployState::Processing | DeployState::Ready => {
+            Ok(deploy)
+        }
     }
 }
 
 /// Returns the JSON of a deploy, and first makes it ready if nothing is missing.
 fn respond(account: &mut Account, id: &str) -> Result<Json<Value>, ApiError> {
-    let Account {
-        deploys,
-        store,
-        sites,
-        variables,
-        ..
-    } = account;
-    let deploy = deploys
-        .iter_mut()
-        .find(|deploy| deploy.id == id)
-        .ok_or_else(ApiError::not_found)?;
-    let site = sites
-        .iter_mut()
-        .find(|site| site.id == deploy.site)
-        .ok_or_else(ApiError::not_found)?;
-    let is_complete = deploy.is_complete(store);
-    if is_complete {
-        let scope = EnvScope::Functions;
-        deploy.state = DeployState::Ready;
-        deploy.environment = variables.environment(&deploy.context, scope);
-        let own = site.variables.environment(&deploy.context, scope);
-        deploy.environment.extend(own);
-        site.extend_environment(&mut deploy.environment);
-    }
-    let site = site.id;
-    if is_complete {
-        account.publish(id);
-    }
-    let deploy = account.deploys.iter().find(|deploy| deploy.id == id);
-    let deploy = deploy.ok_or_else(ApiError::not_found)?;
-    Ok(Json(deploy.json(account.site_name(site), &account.store)))
+    account.complete(id);
+    let deploy = account.deploy(id).ok_or_else(ApiError::not_found)?;
+    Ok(Json(account.deploy_json(deploy)))
 }
 
 /// Largest upload in bytes: twice the limit of AWS Lambda for an archive.

@@ -1,17 +1,19 @@
-//! Deploys: their files and functions, the uploads that are missing, and their URLs.
+//! Deploys: their state, their files and functions, and the uploads that are missing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::api_error::ApiError;
 use super::context::Context;
+use super::deploy_body::{DeployBody, DeployContent};
+use super::deploy_environment::{DeployEnvironment, DeployVariable};
+use super::upload_store::{FunctionSettings, UploadStore, UploadedFunction};
 
 /// A deploy with its uploaded files and functions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,16 +37,10 @@ pub struct UploadedDeploy {
     pub functions: BTreeMap<String, UploadedFunction>,
     /// Cron expressions of scheduled functions, by function name.
     pub schedules: BTreeMap<String, String>,
-}
-
-/// An uploaded function.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct UploadedFunction {
-    /// Runtime that it was uploaded for: `rs` for a Rust program.
-    pub runtime: Option<String>,
-    /// Zip archive of the function.
-    pub zip: Bytes,
+    /// Settings of functions, by function name, as the request that declared them had them.
+    pub functions_config: BTreeMap<String, Value>,
+    /// Variables of this deploy alone, with the values of secrets.
+    pub environment: Vec<DeployVariable>,
 }
 
 /// State of a deploy.
@@ -55,8 +51,12 @@ pub enum DeployState {
     New,
     /// Uploads are missing.
     Prepared,
-    /// All uploads are complete, and the deploy can be served.
+    /// All uploads are complete, and Netlify has not finished with the deploy.
+    Processing,
+    /// The deploy can be served.
     Ready,
+    /// Netlify failed to process the deploy.
+    Error,
     /// The deploy was cancelled.
     Cancelled,
 }
@@ -66,9 +66,15 @@ impl DeployState {
         match self {
             Self::New => "new",
             Self::Prepared => "prepared",
+            Self::Processing => "processing",
             Self::Ready => "ready",
-            Self::Cancelled => "error",
+            Self::Error | Self::Cancelled => "error",
         }
+    }
+
+    /// Returns whether the deploy is neither ready nor failed.
+    pub(super) fn is_in_progress(self) -> bool {
+        matches!(self, Self::New | Self::Prepared | Self::Processing)
     }
 }
 
@@ -79,22 +85,25 @@ pub(super) struct DeployRecord {
     pub(super) context: Context,
     pub(super) draft: bool,
     pub(super) state: DeployState,
-    /// When it was published; branch deploys are published to the URL of their branch.
+    /// When it was published last; branch deploys are published to the URL of their branch.
     pub(super) published_at: Option<Timestamp>,
-    /// True for the published deploy of a site whose automatic publishing is stopped.
-    pub(super) locked: bool,
     /// The commit that Netlify built it from. `None` for an upload.
     pub(super) commit: Option<BuiltCommit>,
-    title: Option<String>,
-    created_at: Timestamp,
-    /// SHA-1 of each file by path.
-    files: BTreeMap<String, String>,
-    /// SHA-256 of each function's archive by name.
-    functions: BTreeMap<String, String>,
-    schedules: BTreeMap<String, String>,
+    pub(super) title: Option<String>,
+    pub(super) created_at: Timestamp,
+    pub(super) error_message: Option<String>,
+    pub(super) content: DeployContent,
+    /// Variables of this deploy alone.
+    pub(super) own_environment: DeployEnvironment,
     /// Environment of its functions at the time when the deploy became ready. A later change of a
     /// variable does not affect it.
     pub(super) environment: BTreeMap<String, String>,
+    /// True if it has to upload functions that the store has from other deploys.
+    pub(super) requires_all_functions: bool,
+    /// Settings of the functions that were uploaded for this deploy, by name.
+    function_settings: BTreeMap<String, FunctionSettings>,
+    /// Digests of the functions that were uploaded for this deploy.
+    uploaded_functions: BTreeSet<String>,
 }
 
 /// The commit of a deploy, and the build that made it.
@@ -104,85 +113,59 @@ pub(super) struct BuiltCommit {
     pub(super) build: String,
 }
 
-/// All uploads by digest. Content that is stored is not required again.
-#[derive(Default)]
-pub(super) struct UploadStore {
-    files: HashMap<String, Bytes>,
-    functions: HashMap<String, UploadedFunction>,
-}
-
-/// Body of a request that creates a deploy or declares its files and functions.
-#[derive(Default, Deserialize)]
-pub(super) struct DeployBody {
-    draft: Option<bool>,
-    branch: Option<String>,
-    title: Option<String>,
-    files: Option<BTreeMap<String, String>>,
-    functions: Option<BTreeMap<String, String>>,
-    function_schedules: Option<Vec<Schedule>>,
-}
-
-#[derive(Deserialize)]
-struct Schedule {
-    name: String,
-    cron: String,
-}
-
-impl DeployBody {
-    /// Sets the title, unless `title` is `None`.
-    pub(super) fn with_title(mut self, title: Option<String>) -> Self {
-        self.title = title.or(self.title);
-        self
-    }
-
-    /// Creates the deploy of a site.
-    pub(super) fn into_deploy(self, site: Uuid, draft_context: &Context) -> DeployRecord {
-        let draft = self.draft == Some(true);
-        let context = match &self.branch {
+impl DeployRecord {
+    /// Creates the deploy of a site, without content.
+    pub(super) fn new(site: Uuid, body: &DeployBody, draft_context: &Context) -> Self {
+        let draft = body.draft == Some(true);
+        let context = match &body.branch {
             _ if draft => draft_context.clone(),
             Some(branch) => Context::Branch(branch.clone()),
             None => Context::Production,
         };
-        let mut deploy = DeployRecord {
-            id: Uuid::new_v4().simple().to_string()[..24].to_owned(),
+        Self {
+            id: new_id(),
             site,
             context,
             draft,
             state: DeployState::New,
             published_at: None,
-            locked: false,
             commit: None,
-            title: self.title.clone(),
+            title: body.title.clone(),
             created_at: Timestamp::now(),
-            files: BTreeMap::new(),
-            functions: BTreeMap::new(),
-            schedules: BTreeMap::new(),
+            error_message: None,
+            content: DeployContent::default(),
+            own_environment: DeployEnvironment::default(),
             environment: BTreeMap::new(),
-        };
-        deploy.declare(self);
-        deploy
-    }
-}
-
-impl DeployRecord {
-    /// Declares the files and functions, if the body has any.
-    pub(super) fn declare(&mut self, body: DeployBody) {
-        if body.files.is_none() && body.functions.is_none() {
-            return;
+            requires_all_functions: false,
+            function_settings: BTreeMap::new(),
+            uploaded_functions: BTreeSet::new(),
         }
-        let files = body.files.unwrap_or_default();
-        self.files = files
-            .into_iter()
-            .map(|(path, digest)| (path.trim_start_matches('/').to_owned(), digest))
-            .collect();
-        self.functions = body.functions.unwrap_or_default();
-        self.schedules = body
-            .function_schedules
-            .unwrap_or_default()
-            .into_iter()
-            .map(|schedule| (schedule.name, schedule.cron))
-            .collect();
-        self.state = DeployState::Prepared;
+    }
+
+    /// Sets the deploy's variables and declares its files and functions, if the body has any.
+    ///
+    /// The `draft` of a body that declares is ignored: netlify-cli sends false for a draft, too.
+    ///
+    /// # Errors
+    ///
+    /// 422 for an invalid variable, and for other content of a deploy whose uploads are complete.
+    pub(super) fn declare(&mut self, body: DeployBody) -> Result<(), ApiError> {
+        let is_open = matches!(self.state, DeployState::New | DeployState::Prepared);
+        if is_open && let Some(environment) = &body.environment {
+            self.own_environment.set_once(environment)?;
+        }
+        let Some(content) = body.into_content() else {
+            return Ok(());
+        };
+        if is_open {
+            self.content = content;
+            self.state = DeployState::Prepared;
+        } else if content != self.content {
+            let message =
+                "the deploy is complete, and the request declares other files or functions";
+            return Err(ApiError::invalid(message));
+        }
+        Ok(())
     }
 
     /// Returns whether the deploy is prepared and no upload is missing.
@@ -192,18 +175,20 @@ impl DeployRecord {
             && self.missing_functions(store).is_empty()
     }
 
-    fn missing_files(&self, store: &UploadStore) -> Vec<&String> {
-        let files = self.files.values();
+    pub(super) fn missing_files(&self, store: &UploadStore) -> BTreeSet<&String> {
+        let files = self.content.files.values();
         files
             .filter(|digest| !store.files.contains_key(*digest))
             .collect()
     }
 
-    fn missing_functions(&self, store: &UploadStore) -> Vec<&String> {
-        let functions = self.functions.values();
-        functions
-            .filter(|digest| !store.functions.contains_key(*digest))
-            .collect()
+    pub(super) fn missing_functions(&self, store: &UploadStore) -> BTreeSet<&String> {
+        let is_present = |digest: &String| match self.requires_all_functions {
+            true => self.uploaded_functions.contains(digest),
+            false => store.functions.contains_key(digest),
+        };
+        let functions = self.content.functions.values();
+        functions.filter(|digest| !is_present(digest)).collect()
     }
 
     /// Stores the content of a file.
@@ -217,8 +202,8 @@ impl DeployRecord {
         body: Bytes,
         store: &mut UploadStore,
     ) -> Result<(), ApiError> {
-        let digest = self
-            .files
+        let files = &self.content.files;
+        let digest = files
             .get(path.trim_start_matches('/'))
             .ok_or_else(ApiError::not_found)?;
         check_digest(digest, &hex::encode(Sha1::digest(&body)), path)?;
@@ -232,14 +217,20 @@ impl DeployRecord {
     ///
     /// As [`upload_file`](Self::upload_file).
     pub(super) fn upload_function(
-        &self,
+        &mut self,
         name: &str,
-        function: UploadedFunction,
+        zip: Bytes,
+        settings: FunctionSettings,
         store: &mut UploadStore,
     ) -> Result<(), ApiError> {
-        let digest = self.functions.get(name).ok_or_else(ApiError::not_found)?;
-        check_digest(digest, &hex::encode(Sha256::digest(&function.zip)), name)?;
-        store.functions.insert(digest.clone(), function);
+        let functions = &self.content.functions;
+        let digest = functions.get(name).ok_or_else(ApiError::not_found)?;
+        check_digest(digest, &hex::encode(Sha256::digest(&zip)), name)?;
+        store
+            .functions
+            .insert(digest.clone(), (zip, settings.clone()));
+        self.uploaded_functions.insert(digest.clone());
+        self.function_settings.insert(name.to_owned(), settings);
         Ok(())
     }
 
@@ -249,8 +240,10 @@ impl DeployRecord {
             Some((path.clone(), store.files.get(digest)?.clone()))
         };
         let function = |(name, digest): (&String, &String)| {
-            Some((name.clone(), store.functions.get(digest)?.clone()))
+            let settings = self.function_settings.get(name);
+            Some((name.clone(), store.function(digest, settings)?))
         };
+        let content = &self.content;
         UploadedDeploy {
             id: self.id.clone(),
             site: site.to_owned(),
@@ -258,9 +251,11 @@ impl DeployRecord {
             draft: self.draft,
             title: self.title.clone(),
             state: self.state,
-            files: self.files.iter().filter_map(file).collect(),
-            functions: self.functions.iter().filter_map(function).collect(),
-            schedules: self.schedules.clone(),
+            files: content.files.iter().filter_map(file).collect(),
+            functions: content.functions.iter().filter_map(function).collect(),
+            schedules: content.schedules.clone(),
+            functions_config: content.functions_config.clone(),
+            environment: self.own_environment.list().to_vec(),
         }
     }
 
@@ -269,46 +264,11 @@ impl DeployRecord {
         let built = self.commit.as_ref().map(|commit| commit.branch.as_str());
         built.or_else(|| self.context.parameter())
     }
+}
 
-    /// Returns the API's JSON.
-    pub(super) fn json(&self, site: &str, store: &UploadStore) -> Value {
-        let own = format!("https://{}--{site}.netlify.app", self.id);
-        let public = match &self.context {
-            Context::Branch(branch) => format!("https://{branch}--{site}.netlify.app"),
-            Context::Production if !self.draft => format!("https://{site}.netlify.app"),
-            _ => own.clone(),
-        };
-        let context = match &self.context {
-            Context::Branch(_) => "branch-deploy",
-            context => context.name(),
-        };
-        let cancelled = self.state == DeployState::Cancelled;
-        let commit = self.commit.as_ref();
-        json!({
-            "id": self.id,
-            "site_id": self.site,
-            "name": site,
-            "state": self.state.name(),
-            "context": context,
-            "branch": self.branch(),
-            "build_id": commit.map(|commit| &commit.build),
-            "commit_ref": commit.map(|commit| &commit.commit),
-            "locked": self.locked,
-            "published_at": self.published_at.map(|at| at.to_string()),
-            "draft": self.draft,
-            "title": self.title,
-            "created_at": self.created_at.to_string(),
-            "url": public,
-            "ssl_url": public,
-            "deploy_url": public,
-            "deploy_ssl_url": public,
-            "links": {"permalink": own, "alias": public},
-            "admin_url": format!("https://app.netlify.com/projects/{site}"),
-            "required": self.missing_files(store),
-            "required_functions": self.missing_functions(store),
-            "error_message": cancelled.then_some("Canceled"),
-        })
-    }
+/// Creates an id in the format of Netlify's deploys and builds: 24 hexadecimal digits.
+pub(super) fn new_id() -> String {
+    Uuid::new_v4().simple().to_string()[..24].to_owned()
 }
 
 fn check_digest(declared: &str, actual: &str, name: &str) -> Result<(), ApiError> {

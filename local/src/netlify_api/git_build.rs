@@ -1,10 +1,9 @@
 //! Deploys that Netlify builds itself from a commit of the site's repository.
 
-use uuid::Uuid;
-
 use super::account::Account;
 use super::context::Context;
-use super::deploys::{BuiltCommit, DeployBody, DeployState};
+use super::deploy_body::DeployBody;
+use super::deploys::{BuiltCommit, DeployRecord, DeployState, new_id};
 use crate::Error;
 
 /// A commit that Netlify builds and deploys.
@@ -25,12 +24,12 @@ impl Account {
     pub(super) fn build(&mut self, site: &str, build: GitBuild) -> Result<String, Error> {
         let site = self.find_site(site, "build a commit")?.id;
         let body = DeployBody::default().with_title(Some(build.title));
-        let mut deploy = body.into_deploy(site, &build.context);
+        let mut deploy = DeployRecord::new(site, &body, &build.context);
         deploy.context = build.context;
         deploy.commit = Some(BuiltCommit {
             branch: build.branch,
             commit: build.commit,
-            build: Uuid::new_v4().simple().to_string()[..24].to_owned(),
+            build: new_id(),
         });
         deploy.state = DeployState::Ready;
         let id = deploy.id.clone();

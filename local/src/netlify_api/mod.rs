@@ -9,31 +9,62 @@
 //!
 //! There is one account with one user. The state is in memory. The program that started the
 //! stand-in creates sites through [`NetlifyApi`]. Over HTTP a client can read sites, read and
-//! change environment variables, and create deploys. The API masks the values of a secret; code
-//! that runs on Netlify gets them, and so does [`NetlifyApi::environment`]. Netlify does not
-//! document the context of a draft's functions. Here it is that of deploy previews, unless
-//! [`NetlifyApi::set_draft_context`] changes it. [`NetlifyApi::host`] serves the deploys.
+//! change environment variables, create deploys with files, functions and variables of their own,
+//! and publish, lock, cancel and delete deploys. The API masks the values of a secret; code
+//! that runs on Netlify gets them, and so do [`NetlifyApi::environment`] and
+//! [`NetlifyApi::function_environment`]. [`NetlifyApi::host`] serves the deploys.
+//!
+//! A deploy of production that becomes ready is published, unless the published one is locked. A
+//! site keeps the order of its publications, so that a rollback has a meaning. The values of a
+//! deploy's variables are fixed when it becomes ready; publishing it again does not change them.
+//!
+//! # Unknown
+//!
+//! Netlify does not document the following (2026-11). Here it is modelled after the documents that
+//! come closest, and a setter selects the other possibility, so that a client is tested with both:
+//!
+//! - the context of a draft's functions ([`NetlifyApi::set_draft_context`]);
+//! - the lock after a `restore` ([`NetlifyApi::set_lock_after_restore`]);
+//! - which deploy is published by an unlock ([`NetlifyApi::set_unlock_publishes_newest`]);
+//! - `restore` of a draft or of a branch's deploy ([`NetlifyApi::set_restores_any_context`]);
+//! - whether a function's archive that was uploaded for an earlier deploy has to be uploaded again
+//!   ([`NetlifyApi::set_forgets_functions`]).
+//!
+//! Also unknown, and without a setter: a rollback publishes the deploy that was published before the
+//! current one, so that two of them in a row change nothing; a lock of another deploy than the
+//! published one, a cancelled deploy that is no longer in progress, and other content for a complete
+//! deploy are refused with 422; an empty value of a deploy's own variable removes it.
 //!
 //! A route that is not implemented is answered with 501. Dropping a [`NetlifyApi`] stops its server
 //! in the background; [`NetlifyApi::stop`] waits for the end.
 
 mod account;
 mod account_routes;
+mod addresses;
 mod api_error;
 mod app_state;
+mod completion;
 mod context;
+mod deploy_body;
+mod deploy_environment;
+mod deploy_json;
 mod deploy_routes;
 mod deploys;
 mod env_bodies;
 mod env_routes;
 mod env_vars;
 mod git_build;
+mod hosted_deploy;
 mod hosting;
+mod live_hosts;
 mod publishing;
+mod publishing_routes;
 mod site;
 mod site_routes;
 #[cfg(test)]
 mod tests;
+mod undocumented;
+mod upload_store;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -46,11 +77,15 @@ use crate::Error;
 use crate::api::{Control, Server};
 
 pub use context::Context;
-pub use deploys::{DeployState, UploadedDeploy, UploadedFunction};
+pub use deploy_environment::DeployVariable;
+pub use deploys::{DeployState, UploadedDeploy};
 pub use env_vars::{EnvScope, EnvVar};
 pub use git_build::GitBuild;
 pub use hosting::Hosting;
+pub use undocumented::LockAfterRestore;
+pub use upload_store::UploadedFunction;
 
+use account::Account;
 use api_error::{ApiError, from_status};
 use app_state::AppState;
 use deploys::DeployRecord;
@@ -207,11 +242,6 @@ impl NetlifyApi {
         Ok(())
     }
 
-    /// Sets the context of the functions of drafts that are created from now on.
-    pub fn set_draft_context(&self, context: Context) {
-        self.state.account().draft_context = context;
-    }
-
     /// Deploys a commit of a site's repository, as Netlify does after a push, without files and
     /// functions. Returns the deploy's id.
     ///
@@ -222,19 +252,52 @@ impl NetlifyApi {
         self.state.account().build(site, build)
     }
 
-    /// Locks or unlocks a deploy. While the published deploy of a site is locked, newer ones are not
-    /// published. Returns false if there is no such ready deploy.
+    /// Locks or unlocks the published deploy of a site. While it is locked, newer deploys become
+    /// ready and are not published. Returns false if it is not a published deploy.
     pub fn set_lock(&self, deploy: &str, is_locked: bool) -> bool {
         self.state.account().set_lock(deploy, is_locked).is_ok()
+    }
+
+    /// Returns whether a site's published deploy is locked.
+    pub fn is_locked(&self, site: &str) -> bool {
+        let mut account = self.state.account();
+        account.site(site).is_ok_and(|site| site.is_locked)
     }
 
     /// Returns the deploys of all sites with their uploads, in the order of their creation.
     pub fn deploys(&self) -> Vec<UploadedDeploy> {
         let account = self.state.account();
-        let uploaded = |deploy: &DeployRecord| {
-            deploy.to_uploaded(account.site_name(deploy.site), &account.store)
-        };
-        account.deploys.iter().map(uploaded).collect()
+        let deploys = account.deploys.iter();
+        deploys.map(|deploy| uploaded(&account, deploy)).collect()
+    }
+
+    /// Returns the deploy that a site's visitors see. `None` if there is none, or no such site.
+    pub fn published_deploy(&self, site: &str) -> Option<UploadedDeploy> {
+        let mut account = self.state.account();
+        let id = account.site(site).ok()?.published()?.to_owned();
+        let deploy = account.deploy(&id)?;
+        Some(uploaded(&account, deploy))
+    }
+
+    /// Returns the ids of the deploys that were published to a site's production, in that order.
+    pub fn publications(&self, site: &str) -> Vec<String> {
+        let mut account = self.state.account();
+        let site = account.site(site);
+        site.map_or_else(|_| Vec::new(), |site| site.publications.clone())
+    }
+
+    /// Returns the environment of a deploy's functions, with the values of secrets, as it was when
+    /// the deploy became ready. `None` if there is no such ready deploy.
+    pub fn function_environment(&self, deploy: &str) -> Option<BTreeMap<String, String>> {
+        let account = self.state.account();
+        let deploy = account.deploy(deploy)?;
+        (deploy.state == DeployState::Ready).then(|| deploy.environment.clone())
+    }
+
+    /// Removes a deploy, as Netlify does when its time of retention is over. Returns false if there is
+    /// no such deploy, and for a published one.
+    pub fn remove_deploy(&self, deploy: &str) -> bool {
+        self.state.account().remove_deploy(deploy)
     }
 
     /// Stops the server. When it returns, the port is free and every connection is closed.
@@ -251,12 +314,17 @@ impl fmt::Debug for NetlifyApi {
     }
 }
 
+fn uploaded(account: &Account, deploy: &DeployRecord) -> UploadedDeploy {
+    deploy.to_uploaded(account.site_name(deploy.site), &account.store)
+}
+
 fn router(state: AppState) -> Router {
     let routes = Router::new()
         .merge(account_routes::routes())
         .merge(site_routes::routes())
         .merge(env_routes::routes())
         .merge(deploy_routes::routes())
+        .merge(publishing_routes::routes())
         .layer(from_fn_with_state(
             state.clone(),
             account_routes::authenticate,

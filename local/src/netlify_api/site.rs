@@ -14,8 +14,11 @@ pub(super) struct SiteRecord {
     pub(super) variables: EnvVars,
     /// True if production takes deploys from Git alone.
     pub(super) prevents_api_deploys: bool,
-    /// Id of the published deploy.
-    pub(super) published: Option<String>,
+    /// Ids of the deploys that were published to production, in that order. The last one is the
+    /// published deploy.
+    pub(super) publications: Vec<String>,
+    /// True if automatic publishing is stopped. The lock is shown at the published deploy.
+    pub(super) is_locked: bool,
 }
 
 impl SiteRecord {
@@ -25,7 +28,8 @@ impl SiteRecord {
             name: name.to_owned(),
             variables: EnvVars::default(),
             prevents_api_deploys: false,
-            published: None,
+            publications: Vec::new(),
+            is_locked: false,
         }
     }
 
@@ -34,6 +38,11 @@ impl SiteRecord {
         site == self.id.to_string()
             || site == self.name
             || site.strip_suffix(".netlify.app") == Some(&self.name)
+    }
+
+    /// Id of the published deploy.
+    pub(super) fn published(&self) -> Option<&str> {
+        self.publications.last().map(String::as_str)
     }
 
     /// Adds the variables that describe the site to the environment of its functions.
@@ -48,19 +57,24 @@ impl SiteRecord {
         ]);
     }
 
-    /// Returns the API's JSON, with that of the published deploy.
-    pub(super) fn json(&self, account_id: Uuid, account_slug: &str, published: Value) -> Value {
-        let host = format!("{}.netlify.app", self.name);
+    /// Returns the API's JSON with the site's URL and the JSON of the published deploy.
+    pub(super) fn json(
+        &self,
+        account_id: Uuid,
+        account_slug: &str,
+        url: &str,
+        published: Value,
+    ) -> Value {
         json!({
             "id": self.id,
             "site_id": self.id,
             "name": self.name,
             "state": "current",
             "plan": "nf_team_dev",
-            "url": format!("http://{host}"),
-            "ssl_url": format!("https://{host}"),
+            "url": url.replacen("https:", "http:", 1),
+            "ssl_url": url,
             "admin_url": format!("https://app.netlify.com/projects/{}", self.name),
-            "default_domain": host,
+            "default_domain": format!("{}.netlify.app", self.name),
             "account_id": account_id,
             "account_name": "Local",
             "account_slug": account_slug,

@@ -80,10 +80,8 @@ async fn info(
 }
 
 fn json_of(account: &Account, site: &SiteRecord) -> Value {
-    let published = site
-        .published
-        .as_deref()
-        .and_then(|id| account.published(id));
-    let published = published.map(|deploy| deploy.json(&site.name, &account.store));
-    site.json(account.id, SLUG, json!(published))
+    let published = site.published().and_then(|id| account.deploy(id));
+    let published = published.map(|deploy| account.deploy_json(deploy));
+    let url = account.url(None, &site.name);
+    site.json(account.id, SLUG, &url, json!(published))
 }

@@ -36,7 +36,7 @@ fn set_variable(config: &mut FunctionConfig, name: &str, value: &str) {
 
 /// Returns the path of an example's executable. `cargo test` builds the examples of this package
 /// into the directory next to that of the test executables.
-fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
     let path = profile.join("examples").join(name);
