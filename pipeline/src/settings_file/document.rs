@@ -8,6 +8,7 @@ use stagelink::{Stage, StageKind};
 
 use crate::error::Error;
 use crate::settings_file::check::{ensure_text, syntax_error};
+use crate::settings_file::lambda::{self, LambdaTable};
 use crate::settings_file::mistake::Mistake;
 use crate::settings_file::stage::{HerokuTable, StageSettings, StageTable};
 
@@ -23,6 +24,8 @@ pub(super) struct Document {
     stages: BTreeMap<String, StageTable>,
     #[serde(default)]
     pub(super) migrations: MigrationsTable,
+    #[serde(default)]
+    pub(super) lambda: LambdaTable,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -54,6 +57,10 @@ impl Document {
             stages.insert(stage, table.settings(stage, &self.heroku)?);
         }
         ensure_distinct(&stages)?;
+        let own = stages
+            .iter()
+            .map(|(stage, settings)| (stage.name(), settings.lambda()));
+        lambda::ensure_distinct(&self.lambda.functions, own)?;
         Ok(stages)
     }
 
@@ -65,7 +72,8 @@ impl Document {
         ensure_text(
             "migrations.folder",
             folder.and_then(|folder| folder.to_str()),
-        )
+        )?;
+        lambda::ensure_names(&["lambda", "functions"], &self.lambda.functions)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod document;
+mod lambda;
 mod mistake;
 mod secret_check;
 mod stage;
@@ -40,6 +41,8 @@ pub const SETTINGS_FILE: &str = "stagelink.toml";
 /// | `stages.STAGE.neon` | the database on Neon: `{ project, branch, database, role }` | Heroku's |
 /// | `stages.STAGE.render` | the database on Render: `{ postgres }` | Heroku's |
 /// | `stages.STAGE.url` | the environment variable of the operator that holds the database URL: `{ variable }` | Heroku's |
+/// | `stages.STAGE.lambda` | the functions of the stage's own on AWS Lambda, by the names of the project's functions: `{ guestbook = "shop-guestbook-prod" }` | those of `lambda.functions` |
+/// | `lambda.functions` | the functions on AWS Lambda whose aliases are the stages, by the names of the project's functions: `{ guestbook = "shop-guestbook" }` | none |
 /// | `migrations.folder` | the folder of the migrations, from that of the project | `migrations` |
 ///
 /// The environment and a command's options override each of them. Tokens are never in the file.
@@ -53,6 +56,7 @@ pub struct SettingsFile {
     stages: BTreeMap<Stage, StageSettings>,
     /// From the folder of the file.
     migrations: Option<PathBuf>,
+    lambda: BTreeMap<String, String>,
 }
 
 /// The advice where the file says nothing on the source of a database.
@@ -121,6 +125,7 @@ impl SettingsFile {
             config_var: document.heroku.config_var,
             stages,
             migrations: document.migrations.folder,
+            lambda: document.lambda.functions,
             path,
             text: text.to_owned(),
         })
@@ -149,6 +154,19 @@ impl SettingsFile {
     /// The config var that holds the database URL of each app on Heroku.
     pub fn config_var(&self) -> Option<&str> {
         self.config_var.as_deref()
+    }
+
+    /// The functions of a stage on AWS Lambda, by the names of the project's functions. Each one's alias
+    /// is called as the stage.
+    pub fn lambda_functions(&self, stage: Stage) -> BTreeMap<String, String> {
+        let own = self.stages.get(&stage).map(StageSettings::lambda);
+        lambda::of_stage(&self.lambda, own.unwrap_or(&BTreeMap::new()))
+    }
+
+    /// Returns whether the file names functions on AWS Lambda, of a stage or of all.
+    pub fn is_on_lambda(&self) -> bool {
+        let mut stages = self.stages.values();
+        !self.lambda.is_empty() || stages.any(|settings| !settings.lambda().is_empty())
     }
 
     /// The folder of the migrations.

@@ -1,10 +1,13 @@
-//! One stage of `stagelink.toml`: its branch, and the source of its database.
+//! One stage of `stagelink.toml`: its branch, its functions on Lambda, and the source of its database.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use stagelink::{Stage, StageKind};
 
 use crate::error::{Error, ErrorKind};
 use crate::settings_file::check::ensure_text;
+use crate::settings_file::lambda;
 use crate::settings_file::mistake::Mistake;
 
 /// The settings of a stage.
@@ -12,6 +15,7 @@ use crate::settings_file::mistake::Mistake;
 pub struct StageSettings {
     branch: Option<String>,
     provider: Option<StageProvider>,
+    lambda: BTreeMap<String, String>,
 }
 
 /// The source of a stage's database, without its secrets.
@@ -55,6 +59,11 @@ impl StageSettings {
     /// stage's name.
     pub fn branch(&self) -> Option<&str> {
         self.branch.as_deref()
+    }
+
+    /// The functions of the stage's own on AWS Lambda, by the names of the project's functions.
+    pub fn lambda(&self) -> &BTreeMap<String, String> {
+        &self.lambda
     }
 
     /// The source of the stage's database. `None` if the file names neither one nor a Heroku
@@ -162,6 +171,8 @@ pub(super) struct StageTable {
     neon: Option<NeonTable>,
     render: Option<RenderTable>,
     url: Option<UrlTable>,
+    #[serde(default)]
+    lambda: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -219,6 +230,7 @@ impl StageTable {
                 .clone()
                 .or_else(|| is_staging.then(|| name.to_owned())),
             provider,
+            lambda: self.lambda.clone(),
         })
     }
 
@@ -304,6 +316,7 @@ impl StageTable {
         for (key, text) in texts {
             ensure_text(&format!("stages.{name}.{key}"), text)?;
         }
+        lambda::ensure_names(&["stages", name, "lambda"], &self.lambda)?;
         let is_name = |text: &str| {
             text.chars()
                 .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')

@@ -240,6 +240,26 @@ fn mistakes_are_named_with_their_key_or_line() {
             "[stages.staging]\nneon = { project = \"p\" }",
             "missing field",
         ),
+        (
+            "[lambda]\nfunctions = { \"a b\" = \"c4n4ry\" }",
+            "line 2: lambda.functions has a key that is no name of a function",
+        ),
+        (
+            "[lambda.functions]\nhealth = \"c4n4ry:staging\"",
+            "line 2: lambda.functions.health is no name of a function on AWS Lambda",
+        ),
+        (
+            "[stages.production]\nlambda = { health = \"\" }",
+            "line 2: stages.production.lambda.health is no name of a function on AWS Lambda",
+        ),
+        (
+            "[lambda.functions]\na = \"x\"\nb = \"x\"",
+            "line 1: the functions a and b are one function on Lambda, x: give each its own",
+        ),
+        (
+            "lambda.functions = { a = \"x\" }\n[stages.production]\nlambda.b = \"x\"",
+            "line 3: stage production: the functions a and b are one function on Lambda",
+        ),
         ("a = ", "line 1"),
         ("a = 1\na = 2", "line 2"),
     ] {
@@ -285,6 +305,30 @@ fn stage_with_its_own_name_is_found_by_it() {
         other.contains("[stages.qa] and kind = \"production\""),
         "{other}"
     );
+}
+
+#[test]
+fn stage_has_its_own_functions_on_lambda_and_those_that_stages_share() {
+    let file = read(
+        "lambda.functions = { guestbook = \"shop-guestbook\", health = \"shop-health\" }\n\
+         [stages.production]\nlambda = { guestbook = \"shop-guestbook-prod\" }\n[stages.staging]",
+    );
+    let file = file.unwrap();
+    assert!(file.is_on_lambda());
+    let named = |stage| {
+        file.lambda_functions(stage)
+            .into_values()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(named(Stage::STAGING), ["shop-guestbook", "shop-health"]);
+    assert_eq!(
+        named(Stage::PRODUCTION),
+        ["shop-guestbook-prod", "shop-health"]
+    );
+    let file = read(WHOLE).unwrap();
+    assert!(!file.is_on_lambda() && file.lambda_functions(Stage::STAGING).is_empty());
+    let of_one = read("[stages.production]\nlambda = { health = \"h\" }").unwrap();
+    assert!(of_one.is_on_lambda() && of_one.lambda_functions(Stage::STAGING).is_empty());
 }
 
 #[test]
