@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 mod api;
+// The promotion uses all of it.
+#[allow(dead_code, unused_imports)]
+mod artifact;
 mod attempts;
 mod doctor;
 mod error;
@@ -17,6 +20,8 @@ mod settings_file;
 mod status;
 
 pub use crate::api::ApiAccess;
+pub use crate::artifact::BOOTSTRAP;
+pub use crate::artifact::zip_program;
 pub use crate::doctor::CHECKS;
 pub use crate::doctor::Check;
 pub use crate::doctor::CheckResult;

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use stagelink_pipeline::zip_program;
 use tempfile::NamedTempFile;
 
-use super::archive;
 use crate::target::Target;
 
 /// The files that are deployed of a function.
@@ -52,7 +52,7 @@ pub(super) fn write(
     let zip_folder = output.join("lambda").join(target.arch.as_str());
     let mut artifacts = Vec::new();
     for (function, contents) in programs {
-        let zipped = archive::zip(&contents)
+        let zipped = zip_program(&contents)
             .with_context(|| format!("could not zip the function {function}"))?;
         let program = program_folder.join(&function);
         let zip = zip_folder.join(format!("{function}.zip"));

@@ -112,7 +112,7 @@ fn executable(program: &Path, target: Target, folder: &Path) -> anyhow::Result<O
     let Some(emulator) = names.iter().find_map(|name| find_program(name)) else {
         return Ok(None);
     };
-    let script = folder.join(super::archive::BOOTSTRAP);
+    let script = folder.join(stagelink_pipeline::BOOTSTRAP);
     let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
     std::fs::write(
         &script,

@@ -4,7 +4,6 @@
 //! linked statically, and OpenSSL is built from its source. The same source and compilers give
 //! the same bytes, whichever folder they build in.
 
-mod archive;
 mod artifact;
 mod build_config;
 mod check;
@@ -22,7 +21,6 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-pub use archive::{BOOTSTRAP, zip};
 pub use artifact::Artifact;
 pub use build_config::BuildConfig;
 pub use check::{CheckOutcome, check};
@@ -30,6 +28,7 @@ pub use elf::{NETLIFY_SYMBOL, count_symbols, verify_deployable};
 pub use strip::strip;
 
 pub use crate::target::{Arch, Libc, Target};
+pub use stagelink_pipeline::{BOOTSTRAP, zip_program as zip};
 
 use crate::args::BuildOptions;
 use crate::output::{self, print, print_json};

@@ -53,7 +53,7 @@ impl ListedMigration {
     /// # Errors
     ///
     /// The part that cannot be.
-    pub(super) fn validate(&self) -> Result<(), &'static str> {
+    pub(crate) fn validate(&self) -> Result<(), &'static str> {
         let is_checksum = |text: &String| {
             text.parse::<u64>()
                 .is_ok_and(|sum| sum.to_string() == *text)

@@ -1,16 +1,25 @@
-//! The zip that AWS Lambda takes: one file, `bootstrap`.
+//! The zip of a function's program: one file, `bootstrap`, for AWS Lambda and for Netlify.
 
 use std::io::{Cursor, Write as _};
 
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
+use crate::error::{Error, ErrorKind};
+
 /// Returns the zip of a program. The same program always gives the same bytes.
 ///
 /// # Errors
 ///
-/// When the program is too large for a zip.
-pub fn zip(program: &[u8]) -> anyhow::Result<Vec<u8>> {
+/// [`ErrorKind::Settings`] when the program is too large for a zip.
+pub fn zip_program(program: &[u8]) -> Result<Vec<u8>, Error> {
+    write(program).map_err(|error| {
+        let message = "could not zip the program";
+        Error::with_source(ErrorKind::Settings, message, error)
+    })
+}
+
+fn write(program: &[u8]) -> Result<Vec<u8>, zip::result::ZipError> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
@@ -24,7 +33,7 @@ pub fn zip(program: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(writer.finish()?.into_inner())
 }
 
-/// The file that Lambda's OS-only runtimes start.
+/// The file that the OS-only runtimes of AWS Lambda start.
 pub const BOOTSTRAP: &str = "bootstrap";
 
 #[cfg(test)]
@@ -38,12 +47,15 @@ mod tests {
     #[test]
     fn program_zipped_twice_gives_the_same_bytes() {
         let program: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
-        assert_eq!(zip(&program).unwrap(), zip(&program).unwrap());
+        assert_eq!(
+            zip_program(&program).unwrap(),
+            zip_program(&program).unwrap()
+        );
     }
 
     #[test]
     fn zip_holds_the_program_as_bootstrap_executable_by_all_users() {
-        let mut archive = ZipArchive::new(Cursor::new(zip(b"program").unwrap())).unwrap();
+        let mut archive = ZipArchive::new(Cursor::new(zip_program(b"program").unwrap())).unwrap();
         assert_eq!(archive.len(), 1);
         let mut file = archive.by_index(0).unwrap();
         assert_eq!(file.name().unwrap(), BOOTSTRAP);
