@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use reqwest::header::{ACCEPT, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use bytes::Bytes;
+use reqwest::header::{
+    ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -108,6 +111,8 @@ pub(crate) struct Request<'a> {
     pub(crate) query: &'a [(&'a str, &'a str)],
     pub(crate) header: Option<(HeaderName, HeaderValue)>,
     pub(crate) body: Option<Json>,
+    /// A file to upload, in the place of the body. It has more time than other requests.
+    pub(crate) upload: Option<Bytes>,
 }
 
 /// A response with its whole body.
@@ -212,7 +217,11 @@ impl Api {
     }
 
     /// Sends a request once.
-    async fn send_once(&self, request: &Request<'_>) -> Result<Response, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] when no whole response arrives.
+    pub(crate) async fn send_once(&self, request: &Request<'_>) -> Result<Response, Error> {
         let (name, host) = (self.service.name, self.base.authority());
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -231,6 +240,12 @@ impl Api {
         }
         if let Some(body) = &request.body {
             builder = builder.json(body);
+        }
+        if let Some(content) = &request.upload {
+            builder = builder
+                .header(CONTENT_TYPE, "application/octet-stream")
+                .timeout(LONGEST_UPLOAD)
+                .body(content.clone());
         }
         let failed = |what: String| {
             move |error: reqwest::Error| {
@@ -317,7 +332,7 @@ impl Api {
     }
 
     /// Returns a text from outside as part of a message: one line, short, and without the token.
-    fn one_line(&self, text: &str) -> String {
+    pub(crate) fn one_line(&self, text: &str) -> String {
         text.replace(self.token.expose_secret().trim(), "[token]")
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
@@ -336,6 +351,14 @@ impl fmt::Debug for Api {
 }
 
 impl Response {
+    /// Forgets the body where it repeats one of these secrets.
+    pub(crate) fn hide(&mut self, secrets: &[&str]) {
+        let text = String::from_utf8_lossy(&self.body);
+        if !self.status.is_success() && secrets.iter().any(|secret| text.contains(secret)) {
+            self.body = Vec::new();
+        }
+    }
+
     /// Returns the message of an error response, where the body is an API's.
     pub(crate) fn error_message(&self) -> Option<String> {
         let body: Json = serde_json::from_slice(&self.body).ok()?;
@@ -351,9 +374,19 @@ impl Response {
 
     /// Returns the time for which the service asks, in seconds or as a date. A date is compared
     /// with the response's own, where it has one.
+    ///
+    /// A rate limit may be answered with the moment of its end instead, in Unix seconds.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         let text = |name: HeaderName| Some(self.headers.get(name)?.to_str().ok()?.trim());
         let date = |name| httpdate::parse_http_date(text(name)?).ok();
+        if self.status == StatusCode::TOO_MANY_REQUESTS
+            && let Some(end) = text(RATE_LIMIT_RESET)
+            && !self.headers.contains_key(RETRY_AFTER)
+        {
+            let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(end.parse().ok()?))?;
+            let now = date(DATE).unwrap_or_else(SystemTime::now);
+            return Some(end.duration_since(now).unwrap_or_default());
+        }
         let value = text(RETRY_AFTER)?;
         if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
             return Some(value.parse().map_or(Duration::MAX, Duration::from_secs));
@@ -363,7 +396,7 @@ impl Response {
     }
 
     /// Returns whether the service had too much to do, or failed: it may answer a moment later.
-    fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         self.status == StatusCode::TOO_MANY_REQUESTS
             || (self.status.is_server_error() && self.status != StatusCode::NOT_IMPLEMENTED)
     }
@@ -374,6 +407,12 @@ fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback())
 }
+
+/// The moment at which a rate limit ends, by Netlify.
+const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// The longest time that the upload of a file may take.
+const LONGEST_UPLOAD: Duration = Duration::from_secs(600);
 
 /// More than the variables of any site: a function may have 4 kB of them.
 const LARGEST_BODY_BYTES: usize = 8 << 20;

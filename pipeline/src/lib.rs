@@ -128,6 +128,7 @@ pub use crate::needs::gate;
 pub use crate::needs::gate_after;
 pub use crate::needs::gate_site;
 pub use crate::netlify::DeployContext;
+pub use crate::netlify::DeployEvent;
 pub use crate::promotion::DeployOutcome;
 pub use crate::promotion::DeployRecord;
 pub use crate::promotion::deploy_records;

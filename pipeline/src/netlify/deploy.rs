@@ -26,6 +26,22 @@ pub(crate) struct Deploy {
     #[serde(default, deserialize_with = "null_as_false")]
     pub(crate) locked: Option<bool>,
     pub(crate) draft: Option<bool>,
+    /// Netlify's reason, where its state is `error`.
+    pub(crate) error_message: Option<String>,
+    /// The SHA-1 of the files that Netlify does not have yet.
+    pub(crate) required: Option<Vec<String>>,
+    /// The SHA-256 of the functions' archives that Netlify does not have yet.
+    pub(crate) required_functions: Option<Vec<String>>,
+    /// The site's own address for the production context, else that of the branch.
+    pub(crate) ssl_url: Option<String>,
+    pub(crate) deploy_ssl_url: Option<String>,
+    pub(crate) links: Option<DeployLinks>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct DeployLinks {
+    permalink: Option<String>,
 }
 
 /// Reads a member that is there, where null means false.
@@ -37,6 +53,31 @@ pub(super) fn null_as_false<'de, D: Deserializer<'de>>(
 }
 
 impl Deploy {
+    /// Returns the state; an empty text where Netlify does not say it.
+    pub(crate) fn state(&self) -> &str {
+        self.state.as_deref().unwrap_or_default()
+    }
+
+    /// Returns whether all of it is there, and it can be served.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.state() == "ready"
+    }
+
+    /// Returns whether it ended without becoming ready.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.state(), "error" | "rejected")
+    }
+
+    /// Returns the address that leads to this deploy for as long as it exists.
+    pub(crate) fn permalink(&self) -> Option<&str> {
+        self.links.as_ref()?.permalink.as_deref()
+    }
+
+    /// Returns the address at which its context's visitors see it once it is published.
+    pub(crate) fn address(&self) -> Option<&str> {
+        self.deploy_ssl_url.as_deref().or(self.ssl_url.as_deref())
+    }
+
     /// Returns whether it is a ready deploy of its branch's own context: neither a draft, nor the
     /// preview of a pull request from that branch.
     fn is_of_branch_itself(&self) -> bool {

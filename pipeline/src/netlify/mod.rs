@@ -1,10 +1,19 @@
-//! The client of Netlify's API: a site and its environment variables.
+//! The client of Netlify's API: a site, its environment variables and its deploys.
 //!
 //! Facts by Netlify's open-api (open-api.netlify.com) and what netlify-cli 26.2.0 sends, 2026-11.
 
 mod context;
+#[allow(dead_code)]
 mod deploy;
+mod deploy_event;
+// The promotion uses all of both.
+#[allow(dead_code)]
+mod deploy_upload;
 mod function_variable;
+#[allow(dead_code)]
+mod persistence;
+#[allow(dead_code)]
+mod publishing;
 mod site_search;
 mod variable;
 
@@ -18,10 +27,14 @@ use crate::attempts::Attempts;
 use crate::error::{Error, ErrorKind};
 
 use self::deploy::null_as_false;
+use self::persistence::Pace;
 use self::variable::VariableJson;
 
 pub use self::context::DeployContext;
 pub(crate) use self::deploy::Deploy;
+pub use self::deploy_event::DeployEvent;
+#[allow(unused_imports)]
+pub(crate) use self::deploy_upload::DeployVariable;
 pub(crate) use self::function_variable::{FunctionVariable, function_variables};
 pub(crate) use self::variable::{Variable, VariableValue};
 
@@ -38,6 +51,7 @@ pub(crate) struct Site {
     /// The deploy that its visitors see, as the API's JSON.
     published: Option<Json>,
     refuses_api_deploys: Option<bool>,
+    pace: Pace,
 }
 
 impl Site {
@@ -70,6 +84,7 @@ impl Site {
             has_scopes,
             published: found.published_deploy,
             refuses_api_deploys: found.prevent_non_git_prod_deploys,
+            pace: Pace::default(),
         })
     }
 

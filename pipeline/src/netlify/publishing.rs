@@ -1,0 +1,169 @@
+//! Publishing: which deploy a site's visitors see, the lock that keeps it, and deploys by id or title.
+
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+
+use crate::api::Request;
+use crate::error::{Error, ErrorKind};
+use crate::netlify::Site;
+use crate::netlify::deploy::Deploy;
+
+impl Site {
+    /// Reads the deploy that the site's visitors see at this moment.
+    ///
+    /// # Errors
+    ///
+    /// Those of the request, and [`ErrorKind::Refused`] for an answer of another form.
+    pub(crate) async fn read_published_deploy(&self) -> Result<Option<Deploy>, Error> {
+        let action = format!("read the published deploy of the site {}", self.name);
+        let response = self.persist(of_get(&["sites", &self.id]), &action).await?;
+        let site: PublishedJson = self.api.read(&response, &action)?;
+        Ok(site.published_deploy)
+    }
+
+    /// Reads a deploy.
+    ///
+    /// # Errors
+    ///
+    /// Those of the request, and [`ErrorKind::Refused`] for an answer of another form.
+    pub(crate) async fn deploy(&self, id: &str) -> Result<Deploy, Error> {
+        let action = format!("read the deploy {id}");
+        let path = ["sites", &self.id, "deploys", id];
+        let response = self.persist(of_get(&path), &action).await?;
+        self.api.read(&response, &action)
+    }
+
+    /// Returns the deploys of this title, the newest first, among the site's newest 500.
+    ///
+    /// # Errors
+    ///
+    /// Those of the requests, and [`ErrorKind::Refused`] for an answer of another form.
+    pub(crate) async fn deploys_of_title(&self, title: &str) -> Result<Vec<Deploy>, Error> {
+        let action = format!("read the deploys of the site {}", self.name);
+        let mut found = Vec::new();
+        for page in 1..=MOST_PAGES {
+            let (page, size) = (page.to_string(), PAGE.to_string());
+            let request = Request {
+                path: &["sites", &self.id, "deploys"],
+                query: &[("page", &page), ("per_page", &size)],
+                ..Request::default()
+            };
+            let response = self.persist(request, &action).await?;
+            let deploys: Vec<Deploy> = self.api.read(&response, &action)?;
+            let is_last = deploys.len() < PAGE;
+            let of_title = deploys.into_iter();
+            found.extend(of_title.filter(|deploy| deploy.title.as_deref() == Some(title)));
+            if is_last {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Publishes a ready deploy: the site's visitors see it from now on.
+    ///
+    /// Netlify documents nothing of a lock that is there: look at it afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Refused`] where Netlify does not publish it, [`ErrorKind::Unavailable`] where it is
+    /// not known whether it did.
+    pub(crate) async fn restore(&self, id: &str) -> Result<Deploy, Error> {
+        let action = format!("publish the deploy {id}");
+        let path = ["sites", &self.id, "deploys", id, "restore"];
+        // Publishing the same deploy again changes nothing.
+        self.post(&path, &action).await
+    }
+
+    /// Stops automatic publishing, at the published deploy.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Refused`] where the deploy is not locked then.
+    pub(crate) async fn lock(&self, id: &str) -> Result<Deploy, Error> {
+        self.set_lock(id, true).await
+    }
+
+    /// Starts automatic publishing again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Refused`] where the deploy is still locked.
+    pub(crate) async fn unlock(&self, id: &str) -> Result<Deploy, Error> {
+        self.set_lock(id, false).await
+    }
+
+    async fn set_lock(&self, id: &str, is_wanted: bool) -> Result<Deploy, Error> {
+        let (verb, action) = match is_wanted {
+            true => ("lock", format!("lock publishing at the deploy {id}")),
+            false => ("unlock", format!("unlock publishing at the deploy {id}")),
+        };
+        let deploy: Deploy = self.post(&["deploys", id, verb], &action).await?;
+        match deploy.locked.unwrap_or(false) == is_wanted {
+            true => Ok(deploy),
+            false => Err(Error::new(
+                ErrorKind::Refused,
+                format!("could not {action}: Netlify took the request, and changed nothing"),
+            )),
+        }
+    }
+
+    /// Deletes a deploy that is not published. Returns false where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Refused`] where Netlify keeps it, as it does a published one.
+    pub(crate) async fn delete_deploy(&self, id: &str) -> Result<bool, Error> {
+        let action = format!("delete the deploy {id}");
+        let request = Request {
+            method: Method::DELETE,
+            path: &["deploys", id],
+            ..Request::default()
+        };
+        let response = self.persist(request, &action).await?;
+        match response.status {
+            // The first attempt may have deleted it.
+            StatusCode::NOT_FOUND => Ok(response.attempts > 1),
+            status if status.is_success() => Ok(true),
+            _ => Err(self.api.refusal(&response, &action)),
+        }
+    }
+
+    /// Ends a deploy that is not ready yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Refused`] where Netlify does not, as for one that is ready.
+    pub(crate) async fn cancel_deploy(&self, id: &str) -> Result<Deploy, Error> {
+        let action = format!("cancel the deploy {id}");
+        self.post(&["deploys", id, "cancel"], &action).await
+    }
+
+    async fn post(&self, path: &[&str], action: &str) -> Result<Deploy, Error> {
+        let request = Request {
+            method: Method::POST,
+            path,
+            ..Request::default()
+        };
+        let response = self.persist(request, action).await?;
+        self.api.read(&response, action)
+    }
+}
+
+fn of_get<'a>(path: &'a [&'a str]) -> Request<'a> {
+    Request {
+        path,
+        ..Request::default()
+    }
+}
+
+#[derive(Deserialize)]
+struct PublishedJson {
+    published_deploy: Option<Deploy>,
+}
+
+const PAGE: usize = 100;
+const MOST_PAGES: usize = 5;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! Tests of publishing by the stand-in of Netlify.
+
+use stagelink_local::api::{Failure, Fault};
+use stagelink_local::netlify_api::NetlifyApi;
+
+use super::*;
+use crate::api::ApiAccess;
+use crate::artifact::{Manifest, SourceCommit};
+use crate::netlify::persistence::Pace;
+
+async fn site() -> (NetlifyApi, Site) {
+    let netlify = NetlifyApi::start(0).await.unwrap();
+    netlify.create_site("shop").unwrap();
+    let token = netlify.token().to_owned();
+    let access = ApiAccess::new(netlify.url(), token.into(), "NETLIFY_AUTH_TOKEN");
+    let mut site = Site::find(&access, "shop", true).await.unwrap();
+    site.pace = Pace::of_tests();
+    (netlify, site)
+}
+
+/// Makes a ready deploy in the context of production, with nothing in it but its record.
+async fn ready(site: &Site, title: &str) -> Deploy {
+    let content = crate::artifact::Content::default();
+    let manifest = Manifest {
+        commit: SourceCommit::default(),
+        content,
+    };
+    let artifact = crate::artifact::ArtifactContent::of_deployed(&manifest, None);
+    let made = site.create_deploy(title, None).await.unwrap();
+    let declared = site.declare(&made.id, &manifest, &[]).await.unwrap();
+    let uploaded = site.upload(&declared, &manifest, &artifact, &|_| ()).await;
+    uploaded.unwrap();
+    site.wait_until_ready(&made.id, &|_| ()).await.unwrap()
+}
+
+async fn published(site: &Site) -> Option<String> {
+    let published = site.read_published_deploy().await.unwrap();
+    published.map(|deploy| deploy.id)
+}
+
+#[tokio::test]
+async fn locked_site_publishes_no_newer_deploy() {
+    let (netlify, site) = site().await;
+    assert_eq!(published(&site).await, None);
+    let first = ready(&site, "one").await;
+    assert_eq!(published(&site).await.as_deref(), Some(&*first.id));
+    // The first answer is lost: the lock is the same when it is set twice.
+    let lost = Fault::new(Failure::FailedAfterwards { status: 500 });
+    let lost = lost.on("POST", "/api/v1/deploys/*/lock").times(1);
+    netlify.control().inject(lost);
+    assert_eq!(site.lock(&first.id).await.unwrap().locked, Some(true));
+    let second = ready(&site, "two").await;
+    assert_eq!(published(&site).await.as_deref(), Some(&*first.id));
+    assert!(second.is_ready());
+    assert_eq!(site.unlock(&first.id).await.unwrap().locked, Some(false));
+    let error = site.lock("0").await.unwrap_err().report();
+    assert!(
+        error.contains("could not lock publishing at the deploy 0"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn deploys_are_found_by_their_whole_title() {
+    let (_netlify, site) = site().await;
+    let mut made = Vec::new();
+    for title in ["one", "one and more", "one"] {
+        made.push(site.create_deploy(title, Some("a")).await.unwrap().id);
+    }
+    for _ in 0..PAGE {
+        site.create_deploy("other", None).await.unwrap();
+    }
+    let found = site.deploys_of_title("one").await.unwrap();
+    let found: Vec<_> = found.into_iter().map(|deploy| deploy.id).collect();
+    assert_eq!(found, [&*made[2], &*made[0]]);
+    assert_eq!(
+        site.deploy(&made[1]).await.unwrap().title.as_deref(),
+        Some("one and more")
+    );
+    let error = site.deploy("0").await.unwrap_err().report();
+    assert!(error.contains("could not read the deploy 0"), "{error}");
+}
