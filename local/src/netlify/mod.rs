@@ -44,7 +44,7 @@ pub use deploy::Deploy;
 #[cfg(feature = "netlify-api")]
 pub(crate) use deploy::ServedDeploy;
 #[cfg(feature = "netlify-api")]
-pub(crate) use files::text_response;
+pub(crate) use files::{ResponseBody, page_response, text_response};
 pub use headers::HeaderRule;
 #[cfg(feature = "netlify-api")]
 pub(crate) use hosts::{DeployOrResponse, FindDeploy, FoundDeploy};

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::api_error::ApiError;
 use super::deploys::DeployRecord;
 use super::env_vars::EnvVars;
+use super::rate_limit::{REQUESTS_PER_MINUTE, RateLimit};
 use super::site::SiteRecord;
 use super::undocumented::Undocumented;
 use super::upload_store::UploadStore;
@@ -32,6 +33,10 @@ pub(super) struct Account {
     pub(super) holds_deploys: bool,
     /// Error messages of the next deploys that are complete.
     pub(super) failures: VecDeque<String>,
+    /// Limit of requests per token.
+    pub(super) requests: RateLimit,
+    /// Limit of created deploys.
+    pub(super) new_deploys: RateLimit,
     tokens: HashSet<String>,
 }
 
@@ -48,6 +53,8 @@ impl Default for Account {
             hosted_port: None,
             holds_deploys: false,
             failures: VecDeque::new(),
+            requests: RateLimit::new(Some(REQUESTS_PER_MINUTE)),
+            new_deploys: RateLimit::new(None),
             tokens: HashSet::new(),
         }
     }

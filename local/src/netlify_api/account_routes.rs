@@ -5,6 +5,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -13,19 +14,28 @@ use super::api_error::ApiError;
 use super::app_state::AppState;
 use crate::api::bearer_token;
 
-/// Refuses a request without a valid token.
+/// Refuses a request without a valid token, and one beyond the limit of its token.
 pub(super) async fn authenticate(
     State(state): State<AppState>,
     request: Request,
     next: Next,
 ) -> Response {
-    let token = bearer_token(request.headers());
-    let is_valid = token.is_some_and(|token| state.account().has_token(token));
-    if is_valid {
-        next.run(request).await
-    } else {
-        ApiError::unauthorized().into_response()
-    }
+    let quota = {
+        let mut account = state.account();
+        match bearer_token(request.headers()).filter(|token| account.has_token(token)) {
+            Some(token) => account.requests.count(token, Timestamp::now()),
+            None => return ApiError::unauthorized().into_response(),
+        }
+    };
+    let Some(quota) = quota else {
+        return next.run(request).await;
+    };
+    let mut response = match quota.is_allowed {
+        true => next.run(request).await,
+        false => ApiError::too_many().into_response(),
+    };
+    quota.add_to(response.headers_mut());
+    response
 }
 
 pub(super) fn routes() -> Router<AppState> {

@@ -47,6 +47,11 @@ impl ApiError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, message)
     }
 
+    /// Error for a request or deploy beyond a limit per minute.
+    pub(super) fn too_many() -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests")
+    }
+
     pub(super) fn not_implemented() -> Self {
         Self::new(
             StatusCode::NOT_IMPLEMENTED,

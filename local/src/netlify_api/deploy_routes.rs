@@ -4,6 +4,7 @@ use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use bytes::Bytes;
+use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -48,6 +49,10 @@ async fn create(
     let body = body.with_title(query.title);
     let mut account = state.account();
     let site = account.site(&site)?.id;
+    let quota = account.new_deploys.count("", Timestamp::now());
+    if quota.is_some_and(|quota| !quota.is_allowed) {
+        return Err(ApiError::too_many());
+    }
     let undocumented = &account.undocumented;
     let mut deploy = DeployRecord::new(site, &body, &undocumented.draft_context);
     deploy.requires_all_functions = undocumented.forgets_functions;

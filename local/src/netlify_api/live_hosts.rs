@@ -10,6 +10,7 @@ use super::account::Account;
 use super::app_state::AppState;
 use super::deploys::{DeployState, UploadedDeploy};
 use super::hosted_deploy::{DeployFolder, HostedDeploy};
+use super::protection::password_page;
 use crate::lambda::{Function, LogSink};
 use crate::netlify::{DeployOrResponse, FindDeploy, FoundDeploy, ServedDeploy, text_response};
 use crate::{Error, ErrorKind};
@@ -87,6 +88,10 @@ impl LiveHosts {
         let id = {
             let account = self.0.state.account();
             self.0.forget_deleted(&account);
+            let site = account.site_at(host);
+            if site.is_some_and(|(site, _)| site.is_protected) {
+                return Err(Box::new(password_page()));
+            }
             account.deploy_at(host).map(|deploy| deploy.id.clone())
         };
         let Some(id) = id else {

@@ -28,7 +28,8 @@
 //! - which deploy is published by an unlock ([`NetlifyApi::set_unlock_publishes_newest`]);
 //! - `restore` of a draft or of a branch's deploy ([`NetlifyApi::set_restores_any_context`]);
 //! - whether a function's archive that was uploaded for an earlier deploy has to be uploaded again
-//!   ([`NetlifyApi::set_forgets_functions`]).
+//!   ([`NetlifyApi::set_forgets_functions`]);
+//! - the number of deploys per minute ([`NetlifyApi::set_deploy_limit`]).
 //!
 //! Also unknown, and without a setter: a rollback publishes the deploy that was published before the
 //! current one, so that two of them in a row change nothing; a lock of another deploy than the
@@ -57,8 +58,10 @@ mod git_build;
 mod hosted_deploy;
 mod hosting;
 mod live_hosts;
+mod protection;
 mod publishing;
 mod publishing_routes;
+mod rate_limit;
 mod site;
 mod site_routes;
 #[cfg(test)]

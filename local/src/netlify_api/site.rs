@@ -19,6 +19,8 @@ pub(super) struct SiteRecord {
     pub(super) publications: Vec<String>,
     /// True if automatic publishing is stopped. The lock is shown at the published deploy.
     pub(super) is_locked: bool,
+    /// True if a password protects its addresses.
+    pub(super) is_protected: bool,
 }
 
 impl SiteRecord {
@@ -30,6 +32,7 @@ impl SiteRecord {
             prevents_api_deploys: false,
             publications: Vec::new(),
             is_locked: false,
+            is_protected: false,
         }
     }
 

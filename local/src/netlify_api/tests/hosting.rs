@@ -171,3 +171,36 @@ async fn later_deploy_that_cannot_be_served_says_why() {
     assert!(text.contains("its runtime is js"), "{text}");
     hosting.stop().await;
 }
+
+#[tokio::test]
+async fn protected_site_asks_for_a_password_at_each_address() {
+    let netlify = start().await;
+    netlify.create_site("open").expect("a site");
+    let id = deploy_function(&netlify, json!({}), json!([])).await;
+    let hosting = netlify.host(|_| ()).await.expect("a hosting");
+    netlify
+        .set_site_protection("shop", true)
+        .expect("a protection");
+    for (host, path) in [
+        ("shop.localhost", "/"),
+        (&format!("{id}--shop.localhost"), "/.netlify/functions/env"),
+        ("other--shop.localhost", "/"),
+    ] {
+        let response = get(&hosting, host, path).await;
+        assert_eq!(response.status, 401, "{host}");
+        assert_eq!(response.headers["content-type"], "text/html; charset=utf-8");
+        assert!(
+            response.body.contains("type=\"password\""),
+            "{}",
+            response.body
+        );
+    }
+    assert_eq!(page(&hosting, "open.localhost").await.0, 404);
+    netlify
+        .set_site_protection("shop", false)
+        .expect("no protection");
+    let response = get(&hosting, "shop.localhost", "/.netlify/functions/env").await;
+    assert_eq!(response.status, 200);
+    assert!(netlify.set_site_protection("none", true).is_err());
+    hosting.stop().await;
+}

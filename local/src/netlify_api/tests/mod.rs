@@ -3,6 +3,7 @@
 mod deploys;
 mod environment;
 mod hosting;
+mod limits;
 mod publishing;
 mod variables;
 
