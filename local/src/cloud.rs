@@ -10,11 +10,15 @@ use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use stagelink_local_postgres::{Database, DatabaseAdmin};
+use tokio::sync::OnceCell;
 
 use crate::heroku::{Access, Heroku, Stage};
-use crate::lambda::{Function, FunctionConfig, LogLine};
-use crate::netlify::{BoundSite, Deploy, InvocationFuture, Invoke, Site, SiteConfig, Timeouts};
+use crate::lambda::{Function, LogLine, LogSink};
+use crate::netlify::{BoundSite, Site, SiteConfig, Timeouts};
+use crate::program_store::{Artifact, ProgramStore};
 use crate::project_databases::{CurrentDatabase, ProjectDatabases};
+use crate::stage_deployer::{DeployedStage, StageDeployer, StagePromotion};
+use crate::stage_functions::{StageFunctions, StageSetup};
 use crate::{Error, ErrorKind, http_client};
 
 /// Configuration of a [`Cloud`].
@@ -28,7 +32,7 @@ pub struct CloudConfig {
     /// Access to the server of these databases. The local Heroku uses it for their live facts and
     /// for rotations.
     pub databases: DatabaseAdmin,
-    /// Programs of the functions, by function name. Every stage runs all functions.
+    /// Programs of the functions, by function name. At the start every stage runs copies of all.
     pub functions: BTreeMap<String, PathBuf>,
     /// Variables of all functions, in addition to those of their stage.
     pub variables: BTreeMap<String, String>,
@@ -76,6 +80,8 @@ pub struct Cloud {
     site: Site,
     pipeline: String,
     stages: Vec<StageSite>,
+    deployer: Arc<StageDeployer>,
+    programs: OnceCell<ProgramStore>,
 }
 
 /// A stage of a [`Cloud`].
@@ -86,8 +92,16 @@ pub struct StageSite {
     app: String,
     url: String,
     database: CurrentDatabase,
-    variables: BTreeMap<String, String>,
-    functions: BTreeMap<String, Function>,
+    functions: Arc<StageFunctions>,
+}
+
+/// The parts of a [`Cloud`] whose site listens and does not serve yet.
+struct BoundCloud {
+    heroku: Heroku,
+    stages: Vec<StageSite>,
+    deployer: Arc<StageDeployer>,
+    programs: OnceCell<ProgramStore>,
+    site: BoundSite,
 }
 
 impl Cloud {
@@ -119,16 +133,18 @@ impl Cloud {
         prepare: impl AsyncFnOnce(&[StageSite]) -> Result<(), E>,
     ) -> Result<Self, E> {
         let pipeline = config.pipeline.clone();
-        let (heroku, stages, site) = Self::bind(config, log).await?;
-        if let Err(error) = prepare(&stages).await {
-            heroku.stop().await;
+        let bound = Self::bind(config, log).await?;
+        if let Err(error) = prepare(&bound.stages).await {
+            bound.heroku.stop().await;
             return Err(error);
         }
         Ok(Self {
-            heroku,
-            site: site.serve(Timeouts::default()),
+            heroku: bound.heroku,
+            site: bound.site.serve(Timeouts::default()),
             pipeline,
-            stages,
+            stages: bound.stages,
+            deployer: bound.deployer,
+            programs: bound.programs,
         })
     }
 
@@ -136,12 +152,15 @@ impl Cloud {
     async fn bind(
         config: CloudConfig,
         log: impl Fn(&str, LogLine) + Send + Sync + 'static,
-    ) -> Result<(Heroku, Vec<StageSite>, BoundSite), Error> {
+    ) -> Result<BoundCloud, Error> {
+        let programs = OnceCell::new();
+        let artifact = copy_programs(&programs, &config.functions).await?;
+        let site = Arc::new(config.site);
         let heroku = Heroku::start(config.heroku_port).await?;
         heroku.create_pipeline(&config.pipeline)?;
         let log = Arc::new(log);
         let mut stages = Vec::new();
-        let mut deploys = Vec::new();
+        let mut deployed = Vec::new();
         let mut databases = Vec::new();
         let main = config
             .stages
@@ -181,36 +200,53 @@ impl Cloud {
             );
             let is_main = main.as_ref() == Some(&stage_name);
             let host = host_name(&stage_name, is_main);
-            let mut deploy = Deploy::new(host.clone(), &config.site);
-            let mut functions = BTreeMap::new();
-            for (name, executable) in &config.functions {
-                let mut function_config = FunctionConfig::new(name, executable);
-                function_config.environment.clone_from(&variables);
+            let log: LogSink = {
                 let (log, stage_name) = (log.clone(), stage_name.clone());
-                function_config.logs = Arc::new(move |line| log(&stage_name, line));
-                let function = Function::new(function_config);
-                deploy = deploy.with_function(name, Arc::new(function.clone()));
-                functions.insert(name.clone(), function);
-            }
+                Arc::new(move |line| log(&stage_name, line))
+            };
+            let setup = StageSetup {
+                host: host.clone(),
+                site: Arc::clone(&site),
+                variables,
+                log,
+            };
+            let functions = Arc::new(StageFunctions::new(setup, &artifact).await?);
+            deployed.push(DeployedStage {
+                name: stage_name.clone(),
+                app: app.clone(),
+                functions: Arc::clone(&functions),
+            });
             let database = CurrentDatabase::new(database);
             databases.push(database.clone());
-            deploys.push(deploy);
             stages.push(StageSite {
                 name: stage_name,
                 stage,
                 app,
                 url: host,
                 database,
-                variables,
                 functions,
             });
         }
         heroku.set_database_owner(Arc::new(ProjectDatabases::new(config.databases, databases)));
-        let site = BoundSite::bind(config.site_port, deploys).await?;
+        let deployer = Arc::new(StageDeployer::new(deployed));
+        if !artifact.programs().is_empty() {
+            let slug = deployer.register(artifact);
+            for stage in &stages {
+                heroku.deploy_slug(&stage.app, slug)?;
+            }
+        }
+        heroku.set_deployer(Arc::clone(&deployer) as _);
+        let site = BoundSite::bind_finder(config.site_port, Arc::clone(&deployer) as _).await?;
         for stage in &mut stages {
             stage.url = site.url(&stage.url);
         }
-        Ok((heroku, stages, site))
+        Ok(BoundCloud {
+            heroku,
+            stages,
+            deployer,
+            programs,
+            site,
+        })
     }
 
     /// The local Heroku.
@@ -228,13 +264,49 @@ impl Cloud {
         &self.stages
     }
 
+    /// Runs other programs in a stage, as a deploy to its app does, and leaves the other stages alone.
+    /// The stage keeps its variables and its database. A promotion at the local Heroku
+    /// (`heroku pipelines:promote`) then brings these programs to another stage.
+    ///
+    /// The programs are copied first, so that a later build changes none that a stage runs. No request
+    /// is lost: the old processes end when the new ones have started and the last request to the old
+    /// ones has its response.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if there is no such stage or a program cannot be
+    /// read, [`ErrorKind::Process`](crate::ErrorKind::Process) if a function does not start. Then the
+    /// stage runs what it ran before.
+    pub async fn deploy(
+        &self,
+        stage: &str,
+        programs: &BTreeMap<String, PathBuf>,
+    ) -> Result<(), Error> {
+        let stage = self
+            .stages
+            .iter()
+            .find(|of| of.name == stage)
+            .ok_or_else(|| {
+                let message =
+                    format!("could not deploy to the stage {stage:?}: there is no such stage");
+                Error::new(ErrorKind::Input, message)
+            })?;
+        let artifact = copy_programs(&self.programs, programs).await?;
+        stage.functions.replace(&artifact, |_| ()).await?;
+        let slug = self.deployer.register(artifact);
+        self.heroku.deploy_slug(&stage.app, slug).map(drop)
+    }
+
+    /// Sets what is called after each promotion at the local Heroku.
+    pub fn on_promotion(&self, callback: impl Fn(&StagePromotion) + Send + Sync + 'static) {
+        self.deployer.set_callback(Arc::new(callback));
+    }
+
     /// Stops the site, then the functions, then Heroku. In this order no request is lost.
     pub async fn stop(self) {
         self.site.stop().await;
         for stage in &self.stages {
-            for function in stage.functions.values() {
-                function.shutdown().await;
-            }
+            stage.functions.shutdown().await;
         }
         self.heroku.stop().await;
     }
@@ -269,7 +341,7 @@ impl StageSite {
     /// The variables of the stage's functions. With them another program on this machine connects
     /// to the stage as a function does.
     pub fn variables(&self) -> &BTreeMap<String, String> {
-        &self.variables
+        self.functions.variables()
     }
 
     /// Sends a request to the stage's site, with an optional JSON body, and returns the whole
@@ -304,16 +376,24 @@ impl StageSite {
         Ok(Response::from_parts(head, body.to_bytes()))
     }
 
-    /// Returns a function of the stage by name.
-    pub fn function(&self, name: &str) -> Option<&Function> {
-        self.functions.get(name)
+    /// Returns a function of the stage by name. A promotion to the stage replaces it by another one.
+    pub fn function(&self, name: &str) -> Option<Function> {
+        self.functions.function(name)
     }
 }
 
-impl Invoke for Function {
-    fn invoke(&self, event: Bytes) -> InvocationFuture<'_> {
-        Box::pin(self.invoke(event))
-    }
+/// Copies programs into the store, which the first ones create.
+async fn copy_programs(
+    store: &OnceCell<ProgramStore>,
+    programs: &BTreeMap<String, PathBuf>,
+) -> Result<Artifact, Error> {
+    let Some(first) = programs.values().next() else {
+        return Ok(Artifact::default());
+    };
+    let store = store
+        .get_or_try_init(|| ProgramStore::beside(first))
+        .await?;
+    store.add(programs).await
 }
 
 /// Returns the host name of a stage: the site's name for the first stage of production, a subdomain

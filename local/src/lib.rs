@@ -21,7 +21,10 @@ pub mod netlify;
 #[cfg(feature = "netlify-api")]
 pub mod netlify_api;
 mod port;
+mod program_store;
 mod project_databases;
+mod stage_deployer;
+mod stage_functions;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -32,3 +35,4 @@ pub use crate::cloud::StageSite;
 pub use crate::error::Error;
 pub use crate::error::ErrorKind;
 pub use crate::port::check_port;
+pub use crate::stage_deployer::StagePromotion;

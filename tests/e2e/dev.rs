@@ -16,12 +16,15 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::promotion::promote;
+
 /// Running `stagelink dev` with its own folder for temporary files.
 pub(crate) struct Dev {
     child: Child,
     /// Output up to the line that says that everything runs.
     up: Value,
     temporary: tempfile::TempDir,
+    log: tempfile::NamedTempFile,
 }
 
 async fn command(temporary: &Path, arguments: &[&str]) -> Command {
@@ -59,6 +62,8 @@ impl Dev {
     }
 
     async fn up(mut command: Command, temporary: tempfile::TempDir) -> Self {
+        let log = tempfile::NamedTempFile::new().expect("a file");
+        command.stderr(log.reopen().expect("the file"));
         let mut child = command.spawn().expect("the command starts");
         let stdout = child.stdout.take().expect("its output");
         let mut lines = BufReader::new(stdout).lines();
@@ -71,7 +76,13 @@ impl Dev {
             child,
             up: serde_json::from_str(&line).expect("one line of JSON"),
             temporary,
+            log,
         }
+    }
+
+    /// Returns its standard error so far.
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.log.path()).expect("the file")
     }
 
     pub(crate) fn stage(&self, name: &str) -> &Value {
@@ -199,6 +210,14 @@ async fn dev_serves_both_stages_and_leaves_nothing_behind() {
     assert_eq!(dev.sign("staging", "Ada").await.status, 201);
     assert_eq!(dev.names("staging").await, ["Ada"]);
     assert!(dev.names("production").await.is_empty());
+
+    let host = heroku["host"].as_str().expect("a host");
+    let promoted = promote((host, key), "stagelink-staging", "stagelink-production").await;
+    assert_eq!(promoted["status"], "succeeded");
+    let line = "promoted: production runs the functions of staging (guestbook, health)";
+    assert!(dev.log().contains(line), "{}", dev.log());
+    assert!(dev.names("production").await.is_empty());
+    assert_eq!(dev.names("staging").await, ["Ada"]);
 
     // Other commands find its clouds, by the port where several run.
     let url = dev.stage("staging")["url"].as_str().expect("a URL");

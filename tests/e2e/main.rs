@@ -33,6 +33,7 @@ mod own_names;
 mod pages;
 mod passwords;
 mod previews;
+mod promotion;
 mod providers;
 mod refusals;
 mod rotation;

@@ -12,7 +12,7 @@ use stagelink_local::heroku::Stage;
 use stagelink_local::lambda::LogLine;
 use stagelink_local::netlify::SiteConfig;
 use stagelink_local::netlify_api::NetlifyApi;
-use stagelink_local::{Cloud, CloudConfig, StageConfig, StageSite};
+use stagelink_local::{Cloud, CloudConfig, StageConfig, StagePromotion, StageSite};
 use stagelink_local_postgres::{Server, ServerOptions, ServerSource, random_password};
 use stagelink_pipeline::SettingsFile;
 use tokio::signal::unix::{SignalKind, signal};
@@ -161,7 +161,9 @@ impl DevEnvironment {
             step.done(&migrations.mark_and_apply(stages).await?);
             anyhow::Ok(())
         };
-        Cloud::start_with(cloud_config, print_log_line, prepare).await
+        let cloud = Cloud::start_with(cloud_config, print_log_line, prepare).await?;
+        cloud.on_promotion(|promotion| note(promotion_line(promotion)));
+        Ok(cloud)
     }
 
     /// Applies migrations as they appear, for ever.
@@ -271,6 +273,22 @@ fn function_variables() -> BTreeMap<String, String> {
 fn site_urls(stages: &[StageSite]) -> String {
     let urls: Vec<_> = stages.iter().map(StageSite::url).collect();
     urls.join(", ")
+}
+
+/// Returns the line about a promotion by `heroku pipelines:promote`.
+fn promotion_line(promotion: &StagePromotion) -> String {
+    let StagePromotion { from, to, .. } = promotion;
+    match &promotion.error {
+        None => {
+            let functions = promotion.functions.join(", ");
+            format!(
+                "  promoted: {to} runs the functions of {from} ({functions}) on its own database"
+            )
+        }
+        Some(error) => {
+            format!("  ! {from} was not promoted to {to}, which runs what it ran: {error}")
+        }
+    }
 }
 
 /// Prints a line of a function's log, with its stage and name.

@@ -1,6 +1,6 @@
 //! The interface between a site and its functions.
 
-use crate::lambda::InvokeError;
+use crate::lambda::{Function, InvokeError};
 use bytes::Bytes;
 use std::future::Future;
 use std::pin::Pin;
@@ -16,4 +16,10 @@ pub type InvocationFuture<'a> =
 pub trait Invoke: Send + Sync {
     /// Invokes the function with an event and returns its JSON response.
     fn invoke(&self, event: Bytes) -> InvocationFuture<'_>;
+}
+
+impl Invoke for Function {
+    fn invoke(&self, event: Bytes) -> InvocationFuture<'_> {
+        Box::pin(self.invoke(event))
+    }
 }

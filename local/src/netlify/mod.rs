@@ -41,13 +41,13 @@ pub use config::SiteConfig;
 #[cfg(feature = "testing")]
 pub use config::{MergedRules, merged_rules};
 pub use deploy::Deploy;
-#[cfg(feature = "netlify-api")]
 pub(crate) use deploy::ServedDeploy;
 #[cfg(feature = "netlify-api")]
 pub(crate) use files::{ResponseBody, page_response, text_response};
 pub use headers::HeaderRule;
 #[cfg(feature = "netlify-api")]
-pub(crate) use hosts::{DeployOrResponse, FindDeploy, FoundDeploy};
+pub(crate) use hosts::DeployOrResponse;
+pub(crate) use hosts::{FindDeploy, FoundDeploy};
 pub use invoke::{InvocationFuture, Invoke};
 pub use redirects::Redirect;
 #[cfg(feature = "testing")]

@@ -1,0 +1,254 @@
+//! Copies of the functions' programs, so that a later build changes none that a stage runs.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+use tokio::task::{JoinSet, spawn_blocking};
+use uuid::Uuid;
+
+use crate::{Error, ErrorKind};
+
+/// The folder with the copies. It is beside the programs, on a disk that has room for programs and
+/// runs them.
+///
+/// Dropping it removes the folder. Where the process is killed the folder stays, and the next store
+/// in the same place removes it.
+#[derive(Debug)]
+pub(crate) struct ProgramStore {
+    folder: TempDir,
+    /// Held while the folder is used.
+    _lock: File,
+}
+
+/// The programs of the functions that a stage runs together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Artifact(BTreeMap<String, Program>);
+
+/// The copy of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    pub(crate) executable: PathBuf,
+    pub(crate) sha256: String,
+}
+
+impl Artifact {
+    /// The programs by the names of their functions.
+    pub(crate) fn programs(&self) -> &BTreeMap<String, Program> {
+        &self.0
+    }
+
+    /// Returns the artifact's id as a slug: the same for the same programs.
+    pub(crate) fn slug(&self) -> Uuid {
+        let mut hash = Sha256::new();
+        for (name, program) in &self.0 {
+            hash.update(format!("{name} {}\n", program.sha256));
+        }
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash.finalize()[..16]);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    }
+}
+
+impl ProgramStore {
+    /// Creates a store beside a program.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::System`] if no folder can be created.
+    pub(crate) async fn beside(program: &Path) -> Result<Self, Error> {
+        let parent = program.parent().unwrap_or(Path::new(".")).to_owned();
+        in_background(move || {
+            // A folder that only another user may change.
+            let created = create(&parent.join(FOLDER)).or_else(|cause| {
+                tracing::debug!(%cause, "no folder for copies beside the programs");
+                create(&std::env::temp_dir().join(FOLDER))
+            });
+            created.map_err(|cause| {
+                let message = "could not create a folder for copies of the functions' programs";
+                Error::new(ErrorKind::System, message).with_source(cause)
+            })
+        })
+        .await
+    }
+
+    /// Copies programs, by function name. A copy that is there already is not made again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`] for a program that cannot be read, [`ErrorKind::System`] if the copy
+    /// cannot be written.
+    pub(crate) async fn add(
+        &self,
+        programs: &BTreeMap<String, PathBuf>,
+    ) -> Result<Artifact, Error> {
+        let mut copies = JoinSet::new();
+        for (name, executable) in programs {
+            let (name, executable) = (name.clone(), executable.clone());
+            let folder = self.folder.path().to_owned();
+            copies.spawn(in_background(move || {
+                let program = copy(&executable, &folder).map_err(|cause| {
+                    let executable = executable.display();
+                    let message = format!(
+                        "could not copy the program of the function {name}: check that \
+                         {executable} is a program that can be read, and that the disk has room"
+                    );
+                    Error::new(ErrorKind::Input, message).with_source(cause)
+                })?;
+                Ok((name, program))
+            }));
+        }
+        let mut artifact = Artifact::default();
+        while let Some(copied) = copies.join_next().await {
+            let (name, program) = copied.map_err(panicked)??;
+            artifact.0.insert(name, program);
+        }
+        Ok(artifact)
+    }
+}
+
+/// Creates a folder in the folder of all stores, and removes those of processes that were killed.
+fn create(stores: &Path) -> io::Result<ProgramStore> {
+    fs::create_dir_all(stores)?;
+    // Between two stores that start at once: a folder without its lock is no leftover yet.
+    let guard = File::create(stores.join(LOCK))?;
+    guard.lock()?;
+    for entry in fs::read_dir(stores)? {
+        let folder = entry?.path();
+        if folder.is_dir() && is_left_behind(&folder) {
+            // What cannot be removed is no reason not to start.
+            let _ = fs::remove_dir_all(&folder);
+        }
+    }
+    let folder = tempfile::Builder::new().prefix("run-").tempdir_in(stores)?;
+    let lock = File::create(folder.path().join(LOCK))?;
+    lock.lock()?;
+    Ok(ProgramStore {
+        folder,
+        _lock: lock,
+    })
+}
+
+/// Returns whether the process that used a folder is gone: the system has released its lock.
+fn is_left_behind(folder: &Path) -> bool {
+    match File::open(folder.join(LOCK)) {
+        Ok(lock) => lock.try_lock().is_ok(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+/// Copies a program into a folder named after its digest.
+fn copy(executable: &Path, folder: &Path) -> io::Result<Program> {
+    let name = executable.file_name().unwrap_or_default();
+    let partial = tempfile::Builder::new()
+        .prefix("copy-")
+        .tempdir_in(folder)?;
+    let copy = partial.path().join(name);
+    fs::copy(executable, &copy)?;
+    // The digest is that of the copy: a build may write the original meanwhile.
+    let sha256 = sha256(&copy)?;
+    let place = folder.join(&sha256);
+    fs::create_dir_all(&place)?;
+    let place = place.join(name);
+    fs::rename(copy, &place)?;
+    Ok(Program {
+        executable: place,
+        sha256,
+    })
+}
+
+fn sha256(file: &Path) -> io::Result<String> {
+    let mut file = File::open(file)?;
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex::encode(hash.finalize())),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
+
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    spawn_blocking(work).await.map_err(panicked)?
+}
+
+fn panicked(error: tokio::task::JoinError) -> Error {
+    let message = "could not copy the functions' programs";
+    Error::new(ErrorKind::System, message).with_source(error)
+}
+
+const FOLDER: &str = "stagelink-programs";
+const LOCK: &str = "lock";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn programs(folder: &Path, files: &[(&str, &str)]) -> BTreeMap<String, PathBuf> {
+        let programs = files.iter().map(|(name, content)| {
+            let file = folder.join(name);
+            fs::write(&file, content).unwrap();
+            ((*name).to_owned(), file)
+        });
+        programs.collect()
+    }
+
+    #[tokio::test]
+    async fn copy_stays_the_same_when_the_program_is_built_again() {
+        let built = tempfile::tempdir().unwrap();
+        let first = programs(built.path(), &[("hello", "one"), ("bye", "two")]);
+        let store = ProgramStore::beside(&first["hello"]).await.unwrap();
+        let artifact = store.add(&first).await.unwrap();
+        assert_eq!(store.add(&first).await.unwrap(), artifact);
+        let hello = artifact.programs()["hello"].clone();
+        assert!(
+            hello
+                .executable
+                .ends_with(format!("{}/hello", hello.sha256))
+        );
+
+        let second = programs(built.path(), &[("hello", "three"), ("bye", "two")]);
+        let changed = store.add(&second).await.unwrap();
+        assert_eq!(fs::read_to_string(&hello.executable).unwrap(), "one");
+        assert_ne!(changed.slug(), artifact.slug());
+        assert_eq!(changed.programs()["bye"], artifact.programs()["bye"]);
+        // The same programs under other names are another artifact.
+        let swapped = [
+            ("hello", second["bye"].clone()),
+            ("bye", second["hello"].clone()),
+        ];
+        let swapped = swapped.map(|(name, file)| (name.to_owned(), file)).into();
+        assert_ne!(store.add(&swapped).await.unwrap().slug(), changed.slug());
+
+        let missing = [("gone".to_owned(), built.path().join("gone"))].into();
+        let error = store.add(&missing).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Input);
+        assert!(error.to_string().contains("gone"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn store_removes_its_folder_and_those_that_were_left_behind() {
+        let built = tempfile::tempdir().unwrap();
+        let program = built.path().join("hello");
+        let folders = || {
+            let entries = fs::read_dir(built.path().join(FOLDER)).unwrap();
+            entries
+                .filter(|entry| entry.as_ref().unwrap().path().is_dir())
+                .count()
+        };
+        let store = ProgramStore::beside(&program).await.unwrap();
+        // One whose process was killed, and one that is in use.
+        fs::create_dir(built.path().join(FOLDER).join("run-killed")).unwrap();
+        File::create(built.path().join(FOLDER).join("run-killed").join(LOCK)).unwrap();
+        assert_eq!(folders(), 2);
+        let second = ProgramStore::beside(&program).await.unwrap();
+        assert_eq!(folders(), 2);
+        drop((store, second));
+        assert_eq!(folders(), 0);
+    }
+}
