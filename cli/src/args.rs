@@ -6,6 +6,7 @@ mod env;
 mod migrate;
 mod needs;
 mod new;
+mod promote;
 mod psql;
 mod status;
 
@@ -25,6 +26,7 @@ pub use self::migrate::{
 };
 pub use self::needs::NeedsOptions;
 pub use self::new::{NewOptions, Vcs};
+pub use self::promote::{PromoteOptions, RollbackOptions};
 pub use self::psql::PsqlOptions;
 pub use self::status::StatusOptions;
 
@@ -116,6 +118,27 @@ pub enum Command {
     /// The command finds the database as a function of the stage does, by the same variables, and
     /// connects to it without a pooler.
     Migrate(MigrateOptions),
+    /// Promotes: what one stage runs goes live in another one, as it was tested.
+    ///
+    /// What is promoted is the artifact that the source runs, by its digest: the programs, static
+    /// files, redirects and headers of its deploy. It gets the target's own variables and database, and
+    /// has answered with them before it is live. The schema that it needs is there first: migrations of
+    /// class before are applied, and the command stops where others are missing.
+    ///
+    /// The command shows the plan, and asks. Killed at any point, it goes on when it is run again, or
+    /// takes back what it did with --abort. A step that fails is taken back at once. Of two at a time one
+    /// works, and the other says so.
+    ///
+    /// Needs a Netlify site with a deploy in production, and one of the source that `stagelink deploy`
+    /// or a build with `stagelink build` made. The target's database is found as `stagelink migrate`
+    /// does.
+    Promote(PromoteOptions),
+    /// Takes a stage back to the deploy that was live before.
+    ///
+    /// The command makes sure that the schema still carries that deploy's code, and that it answers at
+    /// its own address with the stage's database, before it publishes it. That is one atomic change, and
+    /// no migration is taken back.
+    Rollback(RollbackOptions),
     /// Shows the migrations that built functions need, and whether a stage's database can run them.
     ///
     /// `stagelink build` writes the names, classes and checksums of the project's migrations into

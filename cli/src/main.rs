@@ -6,7 +6,7 @@ use clap::Parser as _;
 use stagelink_cli::args::{Args, Command, MigrateCommand, MigrateOptions};
 use stagelink_cli::{
     build, completions, credentials, dev, doctor, env, link, mark, migrate, needs, new, output,
-    psql, status, usage_error, verbosity,
+    promote, psql, rollback, status, usage_error, verbosity,
 };
 
 #[tokio::main]
@@ -40,6 +40,8 @@ async fn main() -> ExitCode {
         }) => return exit_code(migrate::drift::run(&options).await, 2),
         Command::Migrate(options) => migrate::run(options).await,
         Command::New(options) => new::run(&options),
+        Command::Promote(options) => promote::run(options).await,
+        Command::Rollback(options) => rollback::run(options).await,
         Command::Completions(options) => completions::run(&options),
         Command::Credentials(options) => credentials::run(options).await,
         // Its 1 means that the database cannot run the artifacts as it is.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -74,6 +75,7 @@ pub(crate) struct Api {
     client: Client,
     /// By the latest response that had a date.
     clock: Mutex<Option<ClockReading>>,
+    requests: AtomicU64,
 }
 
 /// A reading of a service's clock, by the date of a response.
@@ -173,12 +175,18 @@ impl Api {
             token_variable: access.token_variable.clone(),
             client,
             clock: Mutex::new(None),
+            requests: AtomicU64::new(0),
         })
     }
 
     /// Returns the service's clock, by the latest response that had a date.
     pub(crate) fn clock(&self) -> Option<ClockReading> {
         *self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the number of requests that were sent.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// Sends a GET request for this path.
@@ -222,6 +230,7 @@ impl Api {
     ///
     /// [`ErrorKind::Unavailable`] when no whole response arrives.
     pub(crate) async fn send_once(&self, request: &Request<'_>) -> Result<Response, Error> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
         let (name, host) = (self.service.name, self.base.authority());
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {

@@ -34,8 +34,11 @@ pub enum ErrorKind {
     Unavailable,
     /// A migration failed, or the folder of migrations and a database's history do not agree.
     Migration,
-    /// Another migration runs, or other sessions use a table: the same run may succeed later.
+    /// Another command changes the stage, another migration runs, or other sessions use a table: the
+    /// same run may succeed later.
     Busy,
+    /// A promotion or a rollback cannot be done, or did not pass its test.
+    Promotion,
 }
 
 impl Error {
@@ -67,6 +70,12 @@ impl Error {
     /// Adds the parts of a failure that has several.
     pub(crate) fn with_details(mut self, details: Vec<String>) -> Self {
         self.details = details;
+        self
+    }
+
+    /// Adds parts to those that the failure has.
+    pub(crate) fn and_details(mut self, details: Vec<String>) -> Self {
+        self.details.extend(details);
         self
     }
 

@@ -18,6 +18,7 @@ use stagelink_pipeline::{
     MigrationPlan, RuleOverride, SettingsFile, ensure_own_stage,
 };
 
+pub(crate) use self::operator::name as operator_name;
 use self::progress::RunProgress;
 use self::report::Report;
 pub(crate) use self::report::error as error_json;
@@ -249,7 +250,11 @@ fn question(plan: &MigrationPlan) -> String {
 
 /// Makes sure that the operator wants what the question says. `unasked` is the error where it cannot
 /// be asked.
-fn confirm(is_confirmed: bool, question: &str, unasked: &'static str) -> anyhow::Result<()> {
+pub(crate) fn confirm(
+    is_confirmed: bool,
+    question: &str,
+    unasked: &'static str,
+) -> anyhow::Result<()> {
     if is_confirmed {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 use std::{env, fs};
 
 /// Returns the name of the user and that of the machine, as `user@host`, as far as they are known.
-pub(super) fn name() -> String {
+pub(crate) fn name() -> String {
     name_of(
         |name| env::var(name).ok(),
         || fs::read_to_string("/etc/hostname").ok(),

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use crate::artifact::manifest::{FunctionContent, Manifest, sha1_hex, sha256_hex}
 use crate::artifact::netlify_toml;
 use crate::artifact::project_files::{PROGRAMS, programs, published_files, read};
 use crate::error::{Error, ErrorKind};
+use crate::localhost_names::LocalhostNames;
 
 /// The places where an artifact's bytes are found by digest.
 #[derive(Clone, Debug, Default)]
@@ -51,14 +53,7 @@ impl ArtifactContent {
         let Some(project) = project else {
             return content;
         };
-        for path in programs(&project.join(PROGRAMS))
-            .unwrap_or_default()
-            .into_values()
-        {
-            if let Ok(program) = read(&path) {
-                content.programs.insert(sha256_hex(&program), path);
-            }
-        }
+        content = content.with_programs_of(project);
         let Ok((toml, bytes)) = netlify_toml::read(project) else {
             return content;
         };
@@ -71,6 +66,29 @@ impl ArtifactContent {
             }
         }
         content
+    }
+
+    /// Adds the programs that a project's build has left. What cannot be read counts as absent.
+    pub(crate) fn with_programs_of(mut self, project: &Path) -> Self {
+        let built = programs(&project.join(PROGRAMS)).unwrap_or_default();
+        for path in built.into_values() {
+            if let Ok(program) = read(&path) {
+                self.programs.insert(sha256_hex(&program), path);
+            }
+        }
+        self
+    }
+
+    /// Returns the names of the functions that have one of these archives, and whose programs are not
+    /// on this machine.
+    pub(crate) fn missing_programs(&self, archives: &[String], manifest: &Manifest) -> Vec<String> {
+        let functions = manifest.content.functions.iter();
+        let missing = functions.filter(|(_, function)| {
+            archives.contains(&function.archive)
+                && !self.archives.contains_key(&function.archive)
+                && !self.programs.contains_key(&function.program)
+        });
+        missing.map(|(name, _)| name.clone()).collect()
     }
 
     /// Adds a deploy of the artifact, by the URL of its own at which it serves its static files.
@@ -86,6 +104,7 @@ impl ArtifactContent {
         }
         let client = Client::builder()
             .redirect(Policy::none())
+            .dns_resolver(Arc::new(LocalhostNames))
             .connect_timeout(Duration::from_secs(10))
             .timeout(Duration::from_secs(60))
             .user_agent(concat!("stagelink/", env!("CARGO_PKG_VERSION")))

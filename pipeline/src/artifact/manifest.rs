@@ -150,6 +150,30 @@ impl Manifest {
         })
     }
 
+    /// Returns the record file as JSON.
+    pub(crate) fn to_json(&self) -> Json {
+        // It was written as JSON.
+        serde_json::from_slice(&self.to_record_file()).unwrap_or_default()
+    }
+
+    /// Reads the JSON of a record file, as the database keeps it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_record_file`](Self::read_record_file).
+    pub(crate) fn of_json(json: &Json) -> Result<Self, Error> {
+        Self::read_record_file(json.to_string().as_bytes())
+    }
+
+    /// Returns the names of the functions that answer no request for themselves: Netlify calls a
+    /// scheduled one alone, and answers for a background one.
+    pub(crate) fn uncallable(&self) -> impl Iterator<Item = &str> {
+        let functions = self.content.functions.iter();
+        let uncallable =
+            functions.filter(|(_, function)| function.schedule.is_some() || function.background);
+        uncallable.map(|(name, _)| name.as_str())
+    }
+
     /// Returns the SHA-1 of each file of the deploy by its path, with that of the record file.
     pub(crate) fn declared_files(&self) -> BTreeMap<String, String> {
         let mut files = self.content.files.clone();

@@ -14,7 +14,7 @@ use crate::migrations::script::Script;
 use crate::migrations::statement::split_statements;
 
 /// The migrations of a project, in the order of their numbers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct MigrationFolder {
     path: PathBuf,
     files: Vec<MigrationFile>,
@@ -126,6 +126,13 @@ impl MigrationFolder {
         if let Some(first) = first {
             self.files.retain(|file| file.version() < first);
         }
+        self
+    }
+
+    /// Returns the folder with some of its files alone.
+    #[must_use]
+    pub(crate) fn only(mut self, keeps: impl FnMut(&MigrationFile) -> bool) -> Self {
+        self.files.retain(keeps);
         self
     }
 

@@ -48,6 +48,13 @@ impl ListedMigration {
         self.class != Class::After
     }
 
+    /// Returns whether a file has this number, name and text.
+    pub(crate) fn is_of(&self, file: &MigrationFile) -> bool {
+        self.version == file.version()
+            && self.name == file.name()
+            && self.sha256 == hex::encode(Sha256::digest(file.sql()))
+    }
+
     /// Makes sure of what a program's text says, which may come from anywhere.
     ///
     /// # Errors

@@ -51,6 +51,8 @@ pub(crate) struct Site {
     /// The deploy that its visitors see, as the API's JSON.
     published: Option<Json>,
     refuses_api_deploys: Option<bool>,
+    /// The address of the production context.
+    address: Option<String>,
     pace: Pace,
 }
 
@@ -84,6 +86,7 @@ impl Site {
             has_scopes,
             published: found.published_deploy,
             refuses_api_deploys: found.prevent_non_git_prod_deploys,
+            address: found.ssl_url,
             pace: Pace::default(),
         })
     }
@@ -282,6 +285,7 @@ fn value_json(context: &DeployContext, value: &SecretString) -> Json {
 
 #[derive(Deserialize)]
 struct SiteJson {
+    ssl_url: Option<String>,
     id: String,
     name: Option<String>,
     account_slug: Option<String>,

@@ -1,5 +1,6 @@
 //! Publishing: which deploy a site's visitors see, the lock that keeps it, and deploys by id or title.
 
+use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
@@ -31,6 +32,70 @@ impl Site {
         let path = ["sites", &self.id, "deploys", id];
         let response = self.persist(of_get(&path), &action).await?;
         self.api.read(&response, &action)
+    }
+
+    /// Reads a deploy; `None` where Netlify has it no longer.
+    ///
+    /// # Errors
+    ///
+    /// Those of the request, and [`ErrorKind::Refused`] for an answer of another form.
+    pub(crate) async fn find_deploy(&self, id: &str) -> Result<Option<Deploy>, Error> {
+        let action = format!("read the deploy {id}");
+        let path = ["sites", &self.id, "deploys", id];
+        let response = self.persist(of_get(&path), &action).await?;
+        match response.status {
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => self.api.read(&response, &action).map(Some),
+        }
+    }
+
+    /// Returns the ready deploys of the production context that were made after a moment, in the format
+    /// of RFC 3339, among the site's newest 100.
+    ///
+    /// # Errors
+    ///
+    /// Those of the request, and [`ErrorKind::Refused`] for an answer of another form.
+    pub(crate) async fn production_deploys_since(&self, since: &str) -> Result<Vec<Deploy>, Error> {
+        let action = format!("read the deploys of the site {}", self.name);
+        let size = PAGE.to_string();
+        let request = Request {
+            path: &["sites", &self.id, "deploys"],
+            query: &[
+                ("production", "true"),
+                ("state", "ready"),
+                ("per_page", &size),
+            ],
+            ..Request::default()
+        };
+        let response = self.persist(request, &action).await?;
+        let mut deploys: Vec<Deploy> = self.api.read(&response, &action)?;
+        let moment = |text: &str| text.parse::<Timestamp>().ok();
+        deploys.retain(|deploy| {
+            let made = deploy.created_at.as_deref().and_then(moment);
+            made > moment(since)
+        });
+        Ok(deploys)
+    }
+
+    /// Returns the address of the site's production context, without a trailing slash.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Refused`] where Netlify does not tell it.
+    pub(crate) fn address(&self) -> Result<String, Error> {
+        let address = self.address.as_deref().map(|url| url.trim_end_matches('/'));
+        address.map(str::to_owned).ok_or_else(|| {
+            let message = format!(
+                "Netlify does not tell the address of the site {}",
+                self.name
+            );
+            Error::new(ErrorKind::Refused, message)
+        })
+    }
+
+    /// Returns the number of requests that were sent to Netlify's API so far.
+    pub(crate) fn requests(&self) -> u64 {
+        self.api.requests()
     }
 
     /// Returns the deploys of this title, the newest first, among the site's newest 500.

@@ -51,6 +51,13 @@ pub struct DeployRecord {
     pub(crate) self_check_key: Option<SecretString>,
 }
 
+impl DeployRecord {
+    /// Returns whether the command made this deploy live.
+    pub(crate) fn is_live_as(&self, deploy: &str) -> bool {
+        self.outcome == Some(DeployOutcome::Succeeded) && self.deploy.as_deref() == Some(deploy)
+    }
+}
+
 /// The outcome of a command that changed the code of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

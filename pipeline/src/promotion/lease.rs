@@ -221,6 +221,11 @@ impl Lease {
         self.make(Change::Release).await
     }
 
+    /// Returns whether the lease is known to be lost, so that this process may change nothing more.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.get().is_some()
+    }
+
     async fn make(&self, change: Change) -> Result<(), Error> {
         let (reply, result) = oneshot::channel();
         let request = Request { change, reply };

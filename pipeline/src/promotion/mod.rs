@@ -1,17 +1,32 @@
-//! Promotion: what a command that changes a stage keeps in the stage's own database.
+//! Promotion: what one stage runs goes live in another one after a test, and can be taken back. The
+//! target's own database keeps what a command that changes the stage has to know.
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the steps of a promotion use it")
-)]
+mod abort;
 mod deploy_record;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the steps of a promotion use it")
-)]
+mod event;
 mod lease;
 mod own_table;
+mod plan;
+mod progress;
+mod request;
+mod rollback;
+mod run;
+mod schema;
+mod smoke;
+mod source;
+mod start;
+mod step;
+mod take_back;
 #[cfg(test)]
 mod test_database;
+mod visitor;
+mod waiting;
 
+pub use self::abort::{AbortReport, abort};
 pub use self::deploy_record::{DeployOutcome, DeployRecord, deploy_records};
+pub use self::event::{PromotionEvent, PromotionListener};
+pub use self::plan::{PlanSummary, PromotionPlan};
+pub use self::request::{Checkout, CheckoutFuture, PromotionRequest, TestedPath};
+pub use self::rollback::{RollbackPlan, RollbackReport, RollbackRequest, RollbackSummary};
+pub use self::run::PromotionReport;
+pub use self::step::Step;

@@ -1,0 +1,101 @@
+//! The arguments of `stagelink promote` and `stagelink rollback`.
+
+use clap::Parser;
+
+use crate::args::LocalOptions;
+
+/// The options of `stagelink promote`.
+#[derive(Clone, Debug, Parser)]
+pub struct PromoteOptions {
+    /// The stage whose artifact is promoted [default: staging].
+    #[arg(
+        long,
+        value_name = "STAGE",
+        default_value = "staging",
+        hide_default_value = true
+    )]
+    pub from: String,
+
+    /// The stage that gets it [default: production].
+    #[arg(
+        long,
+        value_name = "STAGE",
+        default_value = "production",
+        hide_default_value = true
+    )]
+    pub to: String,
+
+    /// Shows the plan, and changes nothing.
+    #[arg(long)]
+    pub plan: bool,
+
+    /// Takes back what a promotion did that did not come to its end, also from one that still runs.
+    #[arg(long, conflicts_with_all = ["plan", "again"])]
+    pub abort: bool,
+
+    /// Promotes although the stage runs this artifact already, as after a change of its variables.
+    #[arg(long)]
+    pub again: bool,
+
+    /// Name or ID of the Netlify site. By default that of stagelink.toml, or the site that `netlify
+    /// link` has linked the project to.
+    #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
+    pub site: Option<String>,
+
+    /// The time in which the deploy has to pass its test, at each of its two addresses.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub test_limit: u64,
+
+    /// Promotes by the plan without asking.
+    #[arg(long, short)]
+    pub yes: bool,
+
+    /// Prints one line of JSON to standard output, for an error too, and the plan to standard error.
+    #[arg(long)]
+    pub json: bool,
+
+    /// The project.
+    #[command(flatten)]
+    pub local: LocalOptions,
+}
+
+/// The options of `stagelink rollback`.
+#[derive(Clone, Debug, Parser)]
+pub struct RollbackOptions {
+    /// The stage, of kind production [default: production].
+    #[arg(
+        value_name = "STAGE",
+        default_value = "production",
+        hide_default_value = true
+    )]
+    pub stage: String,
+
+    /// The deploy to go back to, as `stagelink history` shows it [default: the one before]
+    #[arg(long, value_name = "DEPLOY")]
+    pub to: Option<String>,
+
+    /// Shows the plan, and changes nothing.
+    #[arg(long)]
+    pub plan: bool,
+
+    /// Name or ID of the Netlify site. By default that of stagelink.toml, or the site that `netlify
+    /// link` has linked the project to.
+    #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
+    pub site: Option<String>,
+
+    /// The time in which the deploy has to pass its test, at each of its two addresses.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub test_limit: u64,
+
+    /// Goes back without asking.
+    #[arg(long, short)]
+    pub yes: bool,
+
+    /// Prints one line of JSON to standard output, for an error too, and the plan to standard error.
+    #[arg(long)]
+    pub json: bool,
+
+    /// The project.
+    #[command(flatten)]
+    pub local: LocalOptions,
+}

@@ -1,0 +1,177 @@
+//! The project's Git repository, as a promotion asks it: ancestors, migrations of a commit, and a build
+//! of a commit.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use stagelink_pipeline::{Checkout, CheckoutFuture, MigrationFolder};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::build::{Arch, Build, Target};
+use crate::child_process;
+
+/// The Git repository that a project is in.
+pub(super) struct GitCheckout {
+    /// The project's folder.
+    project: PathBuf,
+    /// The folder of migrations, from that of the project.
+    migrations: PathBuf,
+    /// The folders of builds, which last as long as this.
+    builds: Mutex<Vec<WorkTree>>,
+}
+
+/// A commit that is checked out in a folder of its own.
+struct WorkTree {
+    repository: PathBuf,
+    folder: TempDir,
+}
+
+impl GitCheckout {
+    pub(super) fn new(project: PathBuf, migrations: PathBuf) -> Self {
+        Self {
+            project,
+            migrations,
+            builds: Mutex::default(),
+        }
+    }
+
+    /// Runs git in the project, and returns what it printed.
+    async fn git(&self, arguments: &[&str]) -> Result<Vec<u8>, String> {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(&self.project).args(arguments);
+        let output = child_process::output(&mut command).await;
+        let output = output.map_err(|error| format!("git cannot be started: {error}"))?;
+        match output.status.success() {
+            true => Ok(output.stdout),
+            false => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                let said = said.lines().last().unwrap_or("it failed").trim();
+                Err(format!("git says: {}", stagelink::one_line(said)))
+            }
+        }
+    }
+
+    async fn text(&self, arguments: &[&str]) -> Result<String, String> {
+        let printed = self.git(arguments).await?;
+        Ok(String::from_utf8_lossy(&printed).trim().to_owned())
+    }
+
+    /// Makes sure that the repository has a commit. The name comes from a file that anybody may have
+    /// published.
+    async fn ensure_commit(&self, commit: &str) -> Result<(), String> {
+        let is_digest =
+            matches!(commit.len(), 40 | 64) && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_digest {
+            return Err("it is not the name of a commit".to_owned());
+        }
+        let object = format!("{commit}^{{commit}}");
+        let found = self.git(&["cat-file", "-e", &object]).await;
+        found.map(|_| ()).map_err(|_| {
+            format!(
+                "the repository of {} has no commit {commit}",
+                self.project.display()
+            )
+        })
+    }
+
+    async fn read_migrations(&self, commit: &str) -> Result<MigrationFolder, String> {
+        self.ensure_commit(commit).await?;
+        // The project may be in a folder of the repository.
+        let prefix = self.text(&["rev-parse", "--show-prefix"]).await?;
+        let folder = format!("{prefix}{}", self.migrations.display());
+        let listed = self
+            .git(&[
+                "ls-tree",
+                "-r",
+                "-z",
+                "--full-tree",
+                "--name-only",
+                commit,
+                "--",
+                &folder,
+            ])
+            .await?;
+        let copy = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let listed = String::from_utf8_lossy(&listed).into_owned();
+        for path in listed.split('\0').filter(|path| !path.is_empty()) {
+            let Some(within) = path.strip_prefix(&folder) else {
+                continue;
+            };
+            let sql = self.git(&["show", &format!("{commit}:{path}")]).await?;
+            let to = copy.path().join(within.trim_start_matches('/'));
+            let written = to
+                .parent()
+                .map_or(Ok(()), std::fs::create_dir_all)
+                .and_then(|()| std::fs::write(&to, sql));
+            written.map_err(|error| format!("could not write {}: {error}", to.display()))?;
+        }
+        MigrationFolder::read(copy.path())
+            .map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+    }
+
+    async fn build(&self, commit: &str) -> Result<PathBuf, String> {
+        self.ensure_commit(commit).await?;
+        let repository = PathBuf::from(self.text(&["rev-parse", "--show-toplevel"]).await?);
+        let prefix = self.text(&["rev-parse", "--show-prefix"]).await?;
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let tree = folder.path().join("tree");
+        let path = tree.display().to_string();
+        self.git(&["worktree", "add", "--quiet", "--detach", &path, commit])
+            .await?;
+        let work_tree = WorkTree { repository, folder };
+        let project = tree.join(prefix);
+        let build = Build {
+            output: project.join("dist"),
+            project: project.clone(),
+            target: Target::of(Arch::X86_64),
+        };
+        let built = build.run(|_| ()).await;
+        built.map_err(|error| format!("{error:#}"))?;
+        let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
+        builds.push(work_tree);
+        Ok(project)
+    }
+}
+
+impl Checkout for GitCheckout {
+    fn descends<'a>(&'a self, newer: &'a str, older: &'a str) -> CheckoutFuture<'a, bool> {
+        Box::pin(async move {
+            self.ensure_commit(newer).await?;
+            self.ensure_commit(older).await?;
+            let mut command = Command::new("git");
+            command.arg("-C").arg(&self.project);
+            command.args(["merge-base", "--is-ancestor", older, newer]);
+            let output = child_process::output(&mut command).await;
+            let output = output.map_err(|error| format!("git cannot be started: {error}"))?;
+            match output.status.code() {
+                Some(0) => Ok(true),
+                Some(1) => Ok(false),
+                _ => Err("git does not tell; the repository may be a shallow clone".to_owned()),
+            }
+        })
+    }
+
+    fn migrations_at<'a>(&'a self, commit: &'a str) -> CheckoutFuture<'a, MigrationFolder> {
+        Box::pin(self.read_migrations(commit))
+    }
+
+    fn rebuild<'a>(&'a self, commit: &'a str) -> CheckoutFuture<'a, PathBuf> {
+        Box::pin(self.build(commit))
+    }
+}
+
+impl Drop for WorkTree {
+    fn drop(&mut self) {
+        // Else git goes on to list it, until it is pruned.
+        let tree = self.folder.path().join("tree");
+        remove(&self.repository, &tree);
+    }
+}
+
+fn remove(repository: &Path, tree: &Path) {
+    let mut command = std::process::Command::new("git");
+    command.arg("-C").arg(repository);
+    command.args(["worktree", "remove", "--force"]).arg(tree);
+    let _ = command.output();
+}

@@ -1,0 +1,170 @@
+//! `stagelink promote`: what one stage runs goes live in another one.
+
+mod checkout;
+mod progress;
+mod text;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use stagelink::{Database, Settings, Stage};
+use stagelink_pipeline::{
+    ApiAccess, DeployContext, MigrationFolder, MigrationOptions, PromotionEvent, PromotionPlan,
+    PromotionRequest, abort_promotion,
+};
+
+pub(crate) use self::progress::Shown;
+pub(crate) use self::text::short;
+
+use self::checkout::GitCheckout;
+use crate::args::{LocalOptions, PromoteOptions};
+use crate::link::request::Environment;
+use crate::migrate::{confirm, error_json, operator_name};
+use crate::output::{note, print, print_beside, print_json};
+use crate::progress::Step;
+use crate::project;
+use crate::site;
+use crate::stage_context::{NO_NETLIFY_TOKEN, context_of};
+use crate::stage_database::settings_of;
+use crate::stage_name;
+use crate::usage_error::of_usage;
+
+/// Promotes: shows the plan, asks, and runs it.
+///
+/// # Errors
+///
+/// The error of the first step that fails. Nothing is changed before the plan was shown.
+pub async fn run(options: PromoteOptions) -> anyhow::Result<()> {
+    let result = promote(&options).await;
+    if let Err(error) = &result
+        && options.json
+        && let Err(unprinted) = print_json(&error_json(error))
+    {
+        // The run's own error is the one to show.
+        note(format_args!("note: {unprinted:#}"));
+    }
+    result
+}
+
+async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
+    let request = request(options).await?;
+    let to = request.to;
+    let shown = Shown::default();
+    let listener = |event: &PromotionEvent<'_>| shown.show(event);
+    if options.abort {
+        let step = Step::begin("abort");
+        let report = abort_promotion(&request).await?;
+        step.done(&format!("stage {to}"));
+        return match (options.json, report.done.is_empty()) {
+            (true, _) => print_json(&report),
+            (false, true) => print(format_args!("no promotion to {to} is unfinished")),
+            (false, false) => print(report.done.join("\n")),
+        };
+    }
+    let step = Step::begin("look");
+    let plan = PromotionPlan::make(&request).await?;
+    let summary = plan.summary();
+    step.done(&format!("artifact {}", short(&summary.artifact)));
+    if options.plan {
+        return match options.json {
+            true => print_json(&summary),
+            false => print(text::plan(summary)),
+        };
+    }
+    match options.json {
+        // Standard output has one line, at the end.
+        true => print_beside(text::plan(summary))?,
+        false => print(text::plan(summary))?,
+    }
+    if summary.is_promoted && !options.again {
+        bail!(
+            "stage {to} runs this artifact already: add --again to promote it once more, as after a \
+             change of variables"
+        );
+    }
+    confirm(
+        options.yes,
+        &format!("Promote to {to}?"),
+        "nothing was changed: add --yes to promote without a question, or --plan",
+    )?;
+    let report = plan.run(&request, &listener).await;
+    shown.end();
+    let report = report?;
+    let printed = match options.json {
+        true => print_json(&report),
+        false => print(text::report(&report, &to.to_string())),
+    };
+    printed.context("the promotion is done, but the result could not be shown")
+}
+
+async fn request(options: &PromoteOptions) -> anyhow::Result<PromotionRequest> {
+    let folder = &options.local.project;
+    let file = project::settings_file(folder)?;
+    let file = file.as_ref();
+    let (from, to) = (
+        stage_name::parse(&options.from, file)?,
+        stage_name::parse(&options.to, file)?,
+    );
+    if from == to {
+        return Err(of_usage(anyhow!(
+            "--from and --to are both {from}: a promotion goes from one stage to another"
+        )));
+    }
+    let from_branch = match context_of(from, file).map_err(|reason| anyhow!("{from}: {reason}"))? {
+        DeployContext::Branch(branch) => branch,
+        other => bail!("stage {from} has the deploys of Netlify's context {other}, and no branch"),
+    };
+    let context = context_of(to, file).map_err(|reason| anyhow!("{to}: {reason}"))?;
+    if context != DeployContext::Production {
+        bail!(
+            "stage {to} has the deploys of Netlify's context {context}: a promotion on Netlify goes to \
+             the production context, which alone can be kept from going live; deploy to {to} by \
+             `stagelink deploy {to}`"
+        );
+    }
+    let access = access(&options.local)?;
+    let site = site::required(options.site.as_deref(), file, folder)?;
+    let root = project::root(folder, file);
+    let migrations_folder = project::migrations_folder(folder, file);
+    let migrations = project::present_migrations_folder(folder, file);
+    let migrations = migrations.map(|folder| MigrationFolder::read(&folder));
+    let within = migrations_folder.strip_prefix(&root);
+    let within = within.unwrap_or(Path::new("migrations")).to_owned();
+    let mut migration_options = MigrationOptions::default();
+    migration_options.applied_by = operator_name();
+    let mut request = PromotionRequest::new(
+        (from, from_branch),
+        to,
+        (access, site),
+        database(to, &options.local).await?,
+        Box::new(GitCheckout::new(root.clone(), within)),
+    );
+    request.migrations = migrations.transpose()?;
+    request.migration_options = migration_options;
+    request.project = root;
+    request.test_limit = Duration::from_secs(options.test_limit);
+    request.by = operator_name();
+    Ok(request)
+}
+
+/// Returns the access to Netlify's API.
+pub(crate) fn access(local: &LocalOptions) -> anyhow::Result<ApiAccess> {
+    if local.local.is_some() {
+        bail!(
+            "the local clouds of `stagelink dev` serve the project's own build, which has no deploys at \
+             Netlify: leave out --local; `heroku pipelines:promote` works on them"
+        );
+    }
+    let environment = Environment::of_process();
+    environment
+        .netlify_access()
+        .ok_or_else(|| anyhow!(NO_NETLIFY_TOKEN))
+}
+
+/// Returns the stage's database itself, without a pooler: a lease needs a session of its own.
+pub(crate) async fn database(stage: Stage, local: &LocalOptions) -> anyhow::Result<Database> {
+    let settings = settings_of(&[], Some(&stage.to_string()), local).await?;
+    let settings = settings.map(Settings::with_app_names);
+    Ok(Database::new(settings.map(Settings::without_pooler)))
+}

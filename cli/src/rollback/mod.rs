@@ -1,0 +1,136 @@
+//! `stagelink rollback`: takes a stage back to the deploy that was published before.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use stagelink::StageKind;
+use stagelink_pipeline::{
+    MigrationFolder, PromotionEvent, RollbackPlan, RollbackReport, RollbackRequest, RollbackSummary,
+};
+
+use crate::args::RollbackOptions;
+use crate::migrate::{confirm, error_json, operator_name};
+use crate::output::{note, print, print_beside, print_json};
+use crate::project;
+use crate::promote::{Shown, access, database, short};
+use crate::site;
+use crate::stage_name;
+use crate::table::Table;
+
+/// Goes back: tests the deploy, shows the plan, asks, and publishes it.
+///
+/// # Errors
+///
+/// The error of the first step that fails. Nothing is changed before the plan was shown.
+pub async fn run(options: RollbackOptions) -> anyhow::Result<()> {
+    let result = roll_back(&options).await;
+    if let Err(error) = &result
+        && options.json
+        && let Err(unprinted) = print_json(&error_json(error))
+    {
+        // The run's own error is the one to show.
+        note(format_args!("note: {unprinted:#}"));
+    }
+    result
+}
+
+async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
+    let request = request(options).await?;
+    let stage = request.stage;
+    let shown = Shown::default();
+    let listener = |event: &PromotionEvent<'_>| shown.show(event);
+    let plan = RollbackPlan::make(&request, &listener).await;
+    shown.end();
+    let plan = plan?;
+    let summary = plan.summary();
+    if options.plan {
+        return match options.json {
+            true => print_json(&summary),
+            false => print(plan_text(summary)),
+        };
+    }
+    match options.json {
+        // Standard output has one line, at the end.
+        true => print_beside(plan_text(summary))?,
+        false => print(plan_text(summary))?,
+    }
+    confirm(
+        options.yes,
+        &format!("Take {stage} back?"),
+        "nothing was changed: add --yes to go back without a question, or --plan",
+    )?;
+    let report = plan.run(&request, &listener).await;
+    shown.end();
+    let report = report?;
+    let printed = match options.json {
+        true => print_json(&report),
+        false => print(report_text(&report, &stage.to_string())),
+    };
+    printed.context("the stage was taken back, but the result could not be shown")
+}
+
+async fn request(options: &RollbackOptions) -> anyhow::Result<RollbackRequest> {
+    let folder = &options.local.project;
+    let file = project::settings_file(folder)?;
+    let file = file.as_ref();
+    let stage = stage_name::parse(&options.stage, file)?;
+    if stage.kind() != StageKind::Production {
+        bail!(
+            "stage {stage} is not of kind production, and Netlify publishes an earlier deploy in the \
+             production context alone: check out the earlier commit, and deploy it by `stagelink deploy \
+             {stage}`"
+        );
+    }
+    let access = access(&options.local)?;
+    let site = site::required(options.site.as_deref(), file, folder)?;
+    let migrations = project::present_migrations_folder(folder, file);
+    let migrations = migrations.map(|folder| MigrationFolder::read(&folder));
+    let mut request = RollbackRequest::new(
+        stage,
+        (access, site),
+        database(stage, &options.local).await?,
+    );
+    request.migrations = migrations.transpose()?;
+    request.to.clone_from(&options.to);
+    request.test_limit = Duration::from_secs(options.test_limit);
+    request.by = operator_name();
+    Ok(request)
+}
+
+fn plan_text(plan: &RollbackSummary) -> String {
+    let mut table = Table::with_header(["roll back", &plan.stage]);
+    for (name, value) in [
+        ("site", plan.site.as_str()),
+        ("from deploy", &plan.published_deploy),
+        ("to deploy", &plan.deploy),
+        ("artifact", short(&plan.artifact)),
+        ("commit", plan.commit.as_deref().map_or("not known", short)),
+        (
+            "live since",
+            plan.deployed_at.as_deref().unwrap_or("not known"),
+        ),
+        (
+            "publishing",
+            match plan.is_locked {
+                true => "locked, and stays so",
+                false => "not locked: the next deploy of production replaces it",
+            },
+        ),
+    ] {
+        table.add_row([name, value]);
+    }
+    table.to_string()
+}
+
+fn report_text(report: &RollbackReport, stage: &str) -> String {
+    format!(
+        "{stage} runs artifact {} again: {}\n  deploy {}, before it {}\n  {} requests to Netlify, {} s\n  \
+         the migrations are as they were",
+        short(&report.artifact),
+        report.live,
+        report.deploy,
+        report.previous,
+        report.api_requests,
+        report.seconds,
+    )
+}

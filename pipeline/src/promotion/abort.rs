@@ -1,0 +1,63 @@
+//! Cleans up after a promotion that did not come to its end.
+
+use serde::Serialize;
+
+use crate::error::{Error, ErrorKind};
+use crate::netlify::Site;
+use crate::promotion::lease::{self, Lease};
+use crate::promotion::progress::Progress;
+use crate::promotion::request::PromotionRequest;
+use crate::promotion::start::COMMAND;
+use crate::promotion::take_back::Unfinished;
+
+/// The result of a clean-up after a promotion.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct AbortReport {
+    /// A sentence for each thing that was done, and that stays. Empty where there was no unfinished
+    /// promotion.
+    pub done: Vec<String>,
+}
+
+/// Takes the lease of a promotion away, also from one that still runs, and takes back what it did: a
+/// deploy that is not published is deleted, the one before is published again, and the lock is set as it
+/// was. Migrations stay.
+///
+/// # Errors
+///
+/// [`ErrorKind::Promotion`] where another command has the lease; the errors of Netlify and the
+/// database. It may be run again.
+pub async fn abort(request: &PromotionRequest) -> Result<AbortReport, Error> {
+    let Some(row) = Lease::look(&request.database).await? else {
+        return Ok(AbortReport { done: Vec::new() });
+    };
+    if row.command != COMMAND {
+        return Err(Error::new(
+            ErrorKind::Promotion,
+            format!(
+                "the stage {} is changed by {row}, which is no promotion",
+                request.to
+            ),
+        ));
+    }
+    let site = Site::find(&request.access, &request.site, true).await?;
+    let Some((lease, row)) = Lease::seize(&request.database, &request.by).await? else {
+        return Ok(AbortReport { done: Vec::new() });
+    };
+    let Some(progress) = Progress::read(lease::Progress(row.progress)) else {
+        // It was killed before it changed anything.
+        lease.release().await?;
+        return Ok(AbortReport {
+            done: vec!["the promotion had not changed anything".to_owned()],
+        });
+    };
+    let unfinished = Unfinished {
+        site: &site,
+        stage: request.to,
+        database: &request.database,
+        lease,
+        progress,
+    };
+    let done = unfinished.take_back().await?;
+    Ok(AbortReport { done })
+}
