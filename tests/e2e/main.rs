@@ -40,6 +40,7 @@ mod rotation;
 mod round_trips;
 mod router;
 mod same_database;
+mod self_check;
 mod signals;
 mod slow_readers;
 mod snapstart;

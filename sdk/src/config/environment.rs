@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use crate::config::limits::LimitVariables;
@@ -15,6 +15,9 @@ use crate::config::{IgnoredSource, Pooler, ProviderSettings, Settings, URL_VARIA
 use crate::credentials::deploy_time_entry;
 use crate::error::{Error, ErrorKind};
 use crate::log_line::show_detail;
+#[cfg(feature = "lambda")]
+use crate::self_check;
+use crate::self_check::SelfCheckKey;
 use crate::stage::Stage;
 
 /// The variables of the environment, before the stage is known.
@@ -146,6 +149,14 @@ pub(crate) fn lambda_runtime_api() -> Option<String> {
     std::env::var("AWS_LAMBDA_RUNTIME_API").ok()
 }
 
+/// Returns the key of this deploy's self-checks, if it has one. A malformed one is an error of the
+/// settings, with which no stage has a database.
+#[cfg(feature = "lambda")]
+pub(crate) fn self_check_key() -> Option<SelfCheckKey> {
+    let text: SecretString = std::env::var(self_check::VARIABLE).ok()?.into();
+    SelfCheckKey::parse(text.expose_secret()).ok()
+}
+
 /// Returns the number of invocations that Lambda lets this process serve at a time.
 #[cfg(feature = "lambda")]
 pub(crate) fn lambda_concurrency() -> usize {
@@ -183,6 +194,7 @@ struct Variables {
     #[serde(flatten)]
     limits: LimitVariables,
     stagelink_log_detail: Option<String>,
+    stagelink_self_check_key: Option<SecretString>,
 }
 
 impl Variables {
@@ -223,6 +235,9 @@ impl Variables {
             ));
         }
         self.logs_detail()?;
+        if let Some(key) = &self.stagelink_self_check_key {
+            SelfCheckKey::parse(key.expose_secret())?;
+        }
         let deploy_time = self.stagelink_credentials;
         let server = self.server.parse()?;
         let (provider, ignored_source) =

@@ -459,6 +459,7 @@ fn unreadable_pin_or_switch_is_named_and_not_shown() {
         ("STAGELINK_DIRECT_TLS", "1"),
         ("STAGELINK_EARLY_SCRAM", "no"),
         ("STAGELINK_LOG_DETAIL", "c4n4ry"),
+        ("STAGELINK_SELF_CHECK_KEY", "c4n4ry"),
         ("STAGELINK_DANGER_UNAUTHENTICATED", "TRUE"),
     ] {
         let error = with(&[(name, value)]).unwrap_err();

@@ -104,11 +104,49 @@ impl Databases {
                 environment,
                 databases,
             } => match kind_of_alias(invoked_function_arn) {
-                Some(kind) => Ok(databases[kind as usize].get_or_init(|| {
-                    let settings = Environment::clone(environment).settings_of_alias(kind.into());
-                    Database::new(settings)
-                })),
+                Some(kind) => Ok(of_kind(environment, databases, kind)),
                 None => Err(no_stage(qualifier(invoked_function_arn))),
+            },
+        }
+    }
+
+    /// Returns the database of a stage that the caller of an invocation names, as an invocation by
+    /// that stage's alias gets it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Stage`] when the invoked alias or `STAGELINK_STAGE` names another stage, and for
+    /// a stage with a name of its own without `STAGELINK_STAGE`.
+    pub(crate) fn for_named_stage(
+        &self,
+        stage: Stage,
+        invoked_function_arn: &str,
+    ) -> Result<&Database, Error> {
+        let refuse = |named: &str| {
+            Err(Error::new(
+                ErrorKind::Stage,
+                format!("the caller asked for the database of stage {stage}, and {named}"),
+            ))
+        };
+        match &*self.0 {
+            Inner::Named(database) => {
+                let database_of_arn = self.for_function_arn(invoked_function_arn)?;
+                match database.stage_if_known() {
+                    Some(own) if own != stage => refuse(&format!("STAGELINK_STAGE says {own}")),
+                    _ => Ok(database_of_arn),
+                }
+            }
+            Inner::ByAlias { .. } if stage.has_own_name() => {
+                refuse("STAGELINK_STAGE is not set, which a stage with a name of its own needs")
+            }
+            Inner::ByAlias {
+                environment,
+                databases,
+            } => match kind_of_alias(invoked_function_arn) {
+                Some(kind) if kind != stage.kind() => {
+                    refuse(&format!("invoked the function by the alias {kind}"))
+                }
+                _ => Ok(of_kind(environment, databases, stage.kind())),
             },
         }
     }
@@ -157,6 +195,18 @@ impl fmt::Debug for Databases {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.made()).finish()
     }
+}
+
+/// Returns the database of a stage that is called after its kind, made with its first use.
+fn of_kind<'a>(
+    environment: &Environment,
+    databases: &'a [OnceLock<Database>],
+    kind: StageKind,
+) -> &'a Database {
+    databases[kind as usize].get_or_init(|| {
+        let settings = Environment::clone(environment).settings_of_alias(kind.into());
+        Database::new(settings)
+    })
 }
 
 /// Returns the kind that the alias is named after. It runs for each request, so it looks at
@@ -356,6 +406,60 @@ mod tests {
         // Without the variable nothing says of which kind qa is.
         let error = invoked(&HEROKU, &by("qa")).unwrap_err().to_string();
         assert!(error.contains("needs STAGELINK_STAGE=KIND/NAME"), "{error}");
+    }
+
+    #[test]
+    fn stage_that_the_caller_names_has_to_be_that_of_the_variable_and_of_the_alias() {
+        let named = |vars: &[(&'static str, &'static str)], stage: &str, arn: &str| {
+            let databases = Databases::from_vars(vars.iter().copied());
+            let database = databases.for_named_stage(stage.parse().unwrap(), arn);
+            database.and_then(Database::stage)
+        };
+        for arn in [by("production"), by("7"), by("live"), FUNCTION.to_owned()] {
+            let stage = named(&HEROKU, "production", &arn);
+            assert_eq!(stage.unwrap(), Stage::PRODUCTION, "{arn}");
+        }
+        let production = [HEROKU.as_slice(), &[("STAGELINK_STAGE", "production")]].concat();
+        let qa = [HEROKU.as_slice(), &QA].concat();
+        assert_eq!(
+            named(&production, "production", &by("7")).unwrap(),
+            Stage::PRODUCTION
+        );
+        assert_eq!(named(&qa, "staging/qa", &by("7")).unwrap().name(), "qa");
+        for (vars, stage, arn, reason) in [
+            (
+                &HEROKU[..],
+                "production",
+                by("staging"),
+                "by the alias staging",
+            ),
+            (&HEROKU, "staging/qa", by("7"), "STAGELINK_STAGE is not set"),
+            (
+                &production,
+                "staging",
+                by("7"),
+                "STAGELINK_STAGE says production",
+            ),
+            (
+                &production,
+                "production",
+                by("staging"),
+                "two stages are named",
+            ),
+            (
+                &production,
+                "staging",
+                by("staging"),
+                "two stages are named",
+            ),
+            (&qa, "staging", by("7"), "STAGELINK_STAGE says staging/qa"),
+        ] {
+            let error = named(vars, stage, &arn).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Stage);
+            assert!(error.to_string().contains(reason), "{stage} {arn}: {error}");
+        }
+        let unusable = named(&[("STAGELINK_STAGE", "prod")], "production", &by("7"));
+        assert!(unusable.unwrap_err().to_string().contains("unknown stage"));
     }
 
     #[test]

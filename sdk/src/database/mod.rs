@@ -8,6 +8,8 @@ mod local_settings;
 mod read_write;
 mod retry;
 mod rows;
+#[cfg(feature = "lambda")]
+mod self_check;
 mod transaction;
 
 use std::fmt;
@@ -230,7 +232,7 @@ impl Database {
 
     /// Returns the stage, or `None` where the settings are not usable.
     #[cfg(feature = "lambda")]
-    fn stage_if_known(&self) -> Option<Stage> {
+    pub(crate) fn stage_if_known(&self) -> Option<Stage> {
         match &*self.state {
             State::Ready { stage, .. } => Some(*stage),
             State::Refused(_) => None,

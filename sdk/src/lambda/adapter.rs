@@ -24,6 +24,7 @@ use tracing::Instrument as _;
 use crate::database::Databases;
 use crate::lambda::error_response::{failed, response, took_too_long};
 use crate::lambda::event::{Event, Payload, none_of_these};
+use crate::lambda::self_check::SelfChecks;
 use crate::lambda::service::{Answer, finish, for_context, stage_span};
 use crate::lambda::streamed_body::Streamed;
 use crate::log_line::with_causes;
@@ -40,11 +41,16 @@ type Reply = Result<Box<RawValue>, EventRefused>;
 pub(super) struct Events<S> {
     service: S,
     on_event: EventHandler,
+    self_checks: SelfChecks,
 }
 
 impl<S> Events<S> {
-    pub(super) fn new(service: S, on_event: EventHandler) -> Self {
-        Self { service, on_event }
+    pub(super) fn new(service: S, on_event: EventHandler, self_checks: &SelfChecks) -> Self {
+        Self {
+            service,
+            on_event,
+            self_checks: self_checks.clone(),
+        }
     }
 }
 
@@ -68,11 +74,22 @@ where
     fn call(&mut self, event: LambdaEvent<Payload>) -> Self::Future {
         let (payload, context) = event.into_parts();
         let (origin, request) = match payload {
-            Payload::Other(payload) => return self.on_event.handle(payload, context),
+            Payload::Other(payload) => {
+                return match self.self_checks.invoked(&context) {
+                    Some(report) => Box::pin(async { report.await.ok_or_else(unfinished) }),
+                    None => self.on_event.handle(payload, context),
+                };
+            }
             Payload::Request(origin, request) => (origin, request),
         };
         let answer = match request {
-            Ok(request) => self.service.call(with_context(*request, context)),
+            Ok(request) => {
+                let request = with_context(*request, context);
+                match self.self_checks.requested(&request) {
+                    Some(report) => Box::pin(async { Ok(Answer(report.await)) }),
+                    None => self.service.call(request),
+                }
+            }
             Err(problem) => Box::pin(std::future::ready(Ok(Answer(response(&problem))))),
         };
         Box::pin(reply(origin, answer))
@@ -103,7 +120,27 @@ async fn written(
 
 /// The service of all events around one of requests with streamed responses.
 #[derive(Clone)]
-pub(super) struct Streams<S>(pub(super) S);
+pub(super) struct Streams<S> {
+    service: S,
+    self_checks: SelfChecks,
+}
+
+impl<S> Streams<S> {
+    pub(super) fn new(service: S, self_checks: &SelfChecks) -> Self {
+        Self {
+            service,
+            self_checks: self_checks.clone(),
+        }
+    }
+}
+
+/// The response of a function whose responses are streamed.
+pub(super) enum StreamsReply<B> {
+    /// To an HTTP request.
+    Response(Response<Streamed<B>>),
+    /// To a self-check by a direct Invoke, as JSON that is not streamed.
+    Report(Box<RawValue>),
+}
 
 impl<S, B> Service<LambdaEvent<Payload>> for Streams<S>
 where
@@ -115,19 +152,33 @@ where
         >,
     B: Send + 'static,
 {
-    type Response = Response<Streamed<B>>;
+    type Response = StreamsReply<B>;
     type Error = EventRefused;
     type Future = BoxFuture<Result<Self::Response, EventRefused>>;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), EventRefused>> {
-        self.0.poll_ready(cx).map_err(|never| match never {})
+        self.service.poll_ready(cx).map_err(|never| match never {})
     }
 
     fn call(&mut self, event: LambdaEvent<Payload>) -> Self::Future {
         let (payload, context) = event.into_parts();
         let answer = match payload {
-            Payload::Other(payload) => return Box::pin(refused(&payload)),
-            Payload::Request(_, Ok(request)) => self.0.call(with_context(*request, context)),
+            Payload::Other(payload) => {
+                return match self.self_checks.invoked(&context) {
+                    Some(report) => Box::pin(async {
+                        let report = report.await.ok_or_else(unfinished)?;
+                        Ok(StreamsReply::Report(report))
+                    }),
+                    None => Box::pin(refused(&payload)),
+                };
+            }
+            Payload::Request(_, Ok(request)) => {
+                let request = with_context(*request, context);
+                match self.self_checks.requested(&request) {
+                    Some(report) => Box::pin(async { Ok(report.await.map(Streamed::whole)) }),
+                    None => self.service.call(request),
+                }
+            }
             Payload::Request(_, Err(problem)) => {
                 let response = response(&problem).map(Streamed::whole);
                 Box::pin(std::future::ready(Ok(response)))
@@ -135,7 +186,7 @@ where
         };
         Box::pin(async {
             let Ok(answer) = answer.await;
-            Ok(answer)
+            Ok(StreamsReply::Response(answer))
         })
     }
 }
@@ -238,6 +289,11 @@ fn refused<T>(payload: &RawValue) -> std::future::Ready<Result<T, EventRefused>>
 
 /// The failure of an invocation, in words that its caller may read. The runtime logs it.
 pub(super) struct EventRefused(String);
+
+/// The failure of a self-check that its invocation left no time for.
+fn unfinished() -> EventRefused {
+    EventRefused("the self-check took too long".to_owned())
+}
 
 impl fmt::Debug for EventRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

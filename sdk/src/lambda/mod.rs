@@ -11,6 +11,7 @@ mod rehearsal;
 mod request_context;
 mod request_target;
 mod runtime_api;
+mod self_check;
 mod service;
 mod shutdown;
 mod snapstart;
@@ -39,6 +40,7 @@ use crate::lambda::streamed_reply::StreamedReplies;
 
 use self::adapter::{EventHandler, Events, Streams};
 use self::runtime_api::{RuntimeApi, into_service};
+use self::self_check::SelfChecks;
 use self::service::{HandlerService, stage_span};
 use self::snapstart::pass_snapshot;
 use self::streaming::Streaming;
@@ -107,9 +109,9 @@ where
     <H::Service as Service<Request>>::Error: Into<BoxError> + Send + 'static,
     <H::Service as Service<Request>>::Future: Send + 'static,
 {
-    let (api, databases) = start().await?;
+    let (api, databases, self_checks) = start().await?;
     let service = HandlerService::new(handler.into_service(), &databases);
-    let events = Events::new(service, EventHandler::none());
+    let events = Events::new(service, EventHandler::none(), &self_checks);
     let service = into_service(Runtime::new(events).layer(TracingLayer::new()));
     if crate::config::lambda_concurrency() > 1 {
         tracing::warn!(
@@ -221,9 +223,10 @@ where
     B::Data: Into<Bytes>,
     B::Error: Into<BoxError>,
 {
-    let (api, databases) = start().await?;
+    let (api, databases, self_checks) = start().await?;
     let service = Streaming::new(handler.into_service(), &databases);
-    let service = TracingLayer::new().layer(StreamedReplies::new(&api, Streams(service)));
+    let streams = Streams::new(service, &self_checks);
+    let service = TracingLayer::new().layer(StreamedReplies::new(&api, streams));
     let workers = crate::config::lambda_concurrency();
     served(api.serve_concurrently(service, workers), &databases).await
 }
@@ -240,9 +243,9 @@ where
     <H::Service as Service<Request>>::Error: Into<BoxError> + Send + 'static,
     <H::Service as Service<Request>>::Future: Send + 'static,
 {
-    let (api, databases) = start().await?;
+    let (api, databases, self_checks) = start().await?;
     let service = HandlerService::new(handler.into_service(), &databases);
-    let events = Events::new(service, on_event(&databases));
+    let events = Events::new(service, on_event(&databases), &self_checks);
     let service = into_service(Runtime::new(events).layer(TracingLayer::new()));
     let workers = crate::config::lambda_concurrency();
     served(api.serve_concurrently(service, workers), &databases).await
@@ -250,7 +253,7 @@ where
 
 /// Makes the databases of this process, opens a connection where the stage is known, and waits for
 /// the restore if Lambda takes a snapshot.
-async fn start() -> Result<(RuntimeApi, Databases), lambda_http::Error> {
+async fn start() -> Result<(RuntimeApi, Databases, SelfChecks), lambda_http::Error> {
     let Some(address) = crate::config::lambda_runtime_api() else {
         return Err(
             "this is a function for AWS Lambda or Netlify and waits for their runtime \
@@ -265,7 +268,8 @@ async fn start() -> Result<(RuntimeApi, Databases), lambda_http::Error> {
     if crate::config::has_snapstart() {
         pass_snapshot(&RuntimeApi::new(&address), &databases).await?;
     }
-    Ok((RuntimeApi::new(&address), databases))
+    let self_checks = SelfChecks::new(crate::config::self_check_key(), &databases);
+    Ok((RuntimeApi::new(&address), databases, self_checks))
 }
 
 /// Serves until the process is told to end.

@@ -6,6 +6,8 @@ use percent_encoding::percent_decode_str;
 
 use crate::lambda::event::{Payload, none_of_these};
 use crate::lambda::invocation_context::invocation_context;
+use crate::lambda::self_check::accepted;
+use crate::self_check::{SelfCheckInvocation, SelfCheckKey};
 
 /// Converts an event into a request, and returns whether it was one. The text before the first NUL
 /// is the client context.
@@ -35,6 +37,8 @@ pub(crate) fn rehearse_event(input: &[u8]) -> bool {
         }
         Err(_) => return false,
     };
+    let key = SelfCheckKey::parse(&"07".repeat(32)).expect("a key");
+    assert!(accepted(&request, &key).is_none(), "the input is signed");
     let uri = request.uri();
     let again: Uri = uri.to_string().parse().expect("the URI is one");
     assert_eq!(again.path_and_query(), uri.path_and_query());
@@ -56,5 +60,12 @@ fn check_context(text: &[u8]) {
             headers.insert(name, value);
         }
     }
-    invocation_context(&headers, &std::sync::Arc::default());
+    let context = invocation_context(&headers, &std::sync::Arc::default());
+    let client_context = context.and_then(|context| context.client_context);
+    for member in client_context
+        .iter()
+        .flat_map(|client| client.custom.values())
+    {
+        SelfCheckInvocation::parse(member);
+    }
 }

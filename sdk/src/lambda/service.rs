@@ -18,6 +18,7 @@ use tracing::{Instrument as _, Span};
 
 use crate::database::{Database, Databases};
 use crate::deadline::Deadline;
+use crate::error::Error;
 use crate::lambda::error_response::{failed, respond, response, took_too_long};
 use crate::lambda::handler_timer::HandlerTimer;
 use crate::lambda::invocation_context::UNKNOWN_DEADLINE;
@@ -159,22 +160,30 @@ pub(super) fn for_context(
     databases: &Databases,
     context: Option<&LambdaContext>,
 ) -> (Database, Option<Deadline>) {
-    let deadline = context.and_then(|context| deadline(context.deadline));
+    let deadline = context.and_then(deadline);
     let arn = context.map_or("", |context| context.invoked_function_arn.as_str());
-    let database = match (databases.for_function_arn(arn), deadline) {
-        (Ok(database), Some(deadline)) => database.for_invocation(deadline),
-        (Ok(database), None) => database.clone(),
-        (Err(error), _) => Database::new(Err(error)),
-    };
+    let database = for_invocation(databases.for_function_arn(arn), deadline);
     (database, deadline)
 }
 
-/// Returns the deadline of an invocation that the platform ends then.
-fn deadline(ends_ms: u64) -> Option<Deadline> {
-    if ends_ms == UNKNOWN_DEADLINE {
+/// Returns a database with the deadline of its invocation.
+pub(super) fn for_invocation(
+    database: Result<&Database, Error>,
+    deadline: Option<Deadline>,
+) -> Database {
+    match (database, deadline) {
+        (Ok(database), Some(deadline)) => database.for_invocation(deadline),
+        (Ok(database), None) => database.clone(),
+        (Err(error), _) => Database::new(Err(error)),
+    }
+}
+
+/// Returns the deadline of an invocation that the platform ends.
+pub(super) fn deadline(context: &LambdaContext) -> Option<Deadline> {
+    if context.deadline == UNKNOWN_DEADLINE {
         return None;
     }
-    let ends = UNIX_EPOCH.checked_add(Duration::from_millis(ends_ms))?;
+    let ends = UNIX_EPOCH.checked_add(Duration::from_millis(context.deadline))?;
     Some(Deadline::of_invocation(
         ends,
         SystemTime::now(),
@@ -198,7 +207,7 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
-    use crate::error::{Error, ErrorKind};
+    use crate::error::ErrorKind;
     use crate::lambda::IntoService;
     use crate::problem::Problem;
 

@@ -17,16 +17,16 @@ use futures_util::{StreamExt as _, stream};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRAILER};
 use http::{Response, header::SET_COOKIE};
 use http_body::{Body, Frame};
-use http_body_util::{BodyExt as _, BodyStream, StreamBody};
+use http_body_util::{BodyExt as _, BodyStream, Full, StreamBody};
 use lambda_http::LambdaEvent;
 use lambda_http::lambda_runtime::{Diagnostic, LambdaInvocation, MetadataPrelude};
 use serde_json::json;
 use tower_service::Service;
 
-use crate::lambda::adapter::{EventRefused, make_utf8};
+use crate::lambda::adapter::{EventRefused, StreamsReply, make_utf8};
 use crate::lambda::event::Payload;
 use crate::lambda::runtime_api::{ApiBody, BoxError, RuntimeApi};
-use crate::lambda::streamed_body::{Broken, Streamed};
+use crate::lambda::streamed_body::Broken;
 
 /// The service of invocations around one of events with streamed responses: it sends them.
 #[derive(Clone)]
@@ -46,7 +46,7 @@ impl<S> StreamedReplies<S> {
 
 impl<S, B> Service<LambdaInvocation> for StreamedReplies<S>
 where
-    S: Service<LambdaEvent<Payload>, Response = Response<Streamed<B>>, Error = EventRefused>,
+    S: Service<LambdaEvent<Payload>, Response = StreamsReply<B>, Error = EventRefused>,
     S::Future: Send + 'static,
     B: Body + Send + 'static,
     B::Data: Into<Bytes>,
@@ -76,7 +76,7 @@ where
         Box::pin(async move {
             let delivery = RuntimeApi::delivery(&parts.headers);
             match answered.await {
-                Ok(response) => {
+                Ok(StreamsReply::Response(response)) => {
                     let (head, streamed) = response.into_parts();
                     let (body, supervisor) = streamed.split();
                     let body = body_of(Response::from_parts(head, body))?;
@@ -91,6 +91,12 @@ where
                         );
                         Ok(())
                     })
+                }
+                Ok(StreamsReply::Report(report)) => {
+                    let body = Full::from(String::from(Box::<str>::from(report)));
+                    let headers = HeaderMap::new();
+                    api.reply(&request_id, delivery, headers, body.boxed_unsync())
+                        .await
                 }
                 Err(refused) => {
                     let refused = Diagnostic::from(refused);

@@ -18,6 +18,8 @@ pub(crate) use self::protocol::{Checkpoint, Tap, WriteOutcome};
 #[cfg(feature = "testing")]
 pub(crate) use self::protocol::{rehearse_client_statements, rehearse_tap};
 pub(crate) use self::sqlstate::{Cause, cause_in_session, ended};
+#[cfg(feature = "lambda")]
+pub(crate) use self::stage_mark::version_and_settings_query;
 
 pub use self::client::Client;
 pub use self::client::DetachedClient;

@@ -32,7 +32,7 @@ pub enum StageMark {
 
 impl StageMark {
     /// Reads the mark from the database's own settings, a line each.
-    fn of_settings(settings: Option<&str>) -> Self {
+    pub(crate) fn of_settings(settings: Option<&str>) -> Self {
         let mut settings = settings.unwrap_or_default().lines();
         match settings.find_map(|setting| setting.strip_prefix(PREFIX)) {
             None => Self::None,
@@ -107,6 +107,13 @@ impl StageMark {
             }
         }
     }
+}
+
+/// Builds the query for the server's version as a number, and for the database's own settings, of
+/// which [`StageMark::of_settings`] reads the mark.
+#[cfg(feature = "lambda")]
+pub(crate) fn version_and_settings_query() -> String {
+    format!("SELECT pg_catalog.current_setting('server_version_num'), ({SETTINGS})")
 }
 
 /// The error of a database whose mark could not be read. Only an answered query shows that a

@@ -37,12 +37,19 @@
 //! On AWS Lambda a direct Invoke asks the same by a [`SelfCheckInvocation`] in its client context,
 //! which no URL and no API Gateway can set. AWS authorises the caller there, so nothing is signed.
 
+#[cfg(feature = "lambda")]
+mod elf;
 mod invocation;
 mod key;
+#[cfg(feature = "lambda")]
+mod program;
 mod report;
 mod request;
 #[cfg(test)]
 mod tests;
+
+#[cfg(feature = "lambda")]
+pub(crate) use self::program::Program;
 
 pub use self::invocation::SelfCheckInvocation;
 pub use self::key::SelfCheckKey;

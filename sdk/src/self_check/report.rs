@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use crate::error::{ErrorKind, Phase};
+use crate::error::ErrorKind;
 use crate::self_check::{SelfCheckInvocation, SelfCheckKey, SelfCheckRequest};
 use crate::stage::Stage;
 
@@ -61,14 +61,14 @@ impl SelfCheckReport {
             program: None,
             mark: None,
             server_version: None,
-            database: name_of(ErrorKind::DatabaseUnreachable).to_owned(),
+            database: name_of(ErrorKind::DatabaseUnreachable),
             migrations: None,
         }
     }
 
     /// Sets the outcome of the query on the database.
     pub fn set_database(&mut self, outcome: Result<(), ErrorKind>) {
-        self.database = outcome.map_or_else(name_of, |()| OK).to_owned();
+        self.database = outcome.map_or_else(name_of, |()| OK.to_owned());
     }
 
     /// Returns whether the database of the stage answered a query.
@@ -179,33 +179,19 @@ impl fmt::Display for SelfCheckError {
 
 impl StdError for SelfCheckError {}
 
-/// Returns the name of a failure's kind in a report. The names are part of the format.
-fn name_of(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Settings => "settings",
-        ErrorKind::Stage => "stage",
-        ErrorKind::App => "app",
-        ErrorKind::DatabaseUrl => "database-url",
-        ErrorKind::NoDatabase => "no-database",
-        ErrorKind::ProviderRefused => "provider-refused",
-        ErrorKind::RateLimited => "rate-limited",
-        ErrorKind::ProviderUnavailable => "provider-unavailable",
-        ErrorKind::ServerNotAuthenticated => "server-not-authenticated",
-        ErrorKind::DatabaseRefused => "database-refused",
-        ErrorKind::TooManyConnections => "too-many-connections",
-        ErrorKind::DatabaseMissing => "database-missing",
-        ErrorKind::WrongDatabase => "wrong-database",
-        ErrorKind::DatabaseUnreachable => "database-unreachable",
-        ErrorKind::DatabaseReadOnly => "database-read-only",
-        ErrorKind::OutcomeUnknown => "outcome-unknown",
-        ErrorKind::IdempotencyKeyReused => "idempotency-key-reused",
-        ErrorKind::Timeout(Phase::Resolve) => "timeout-resolve",
-        ErrorKind::Timeout(Phase::Connect) => "timeout-connect",
-        ErrorKind::Timeout(Phase::Handshake) => "timeout-handshake",
-        ErrorKind::Timeout(Phase::Wait) => "timeout-wait",
-        ErrorKind::Timeout(Phase::Query) => "timeout-query",
-        ErrorKind::Query => "query",
+/// Returns the name of a failure's kind in a report: `database-unreachable`, `timeout-connect`.
+fn name_of(kind: ErrorKind) -> String {
+    let mut name = String::new();
+    for c in format!("{kind:?}")
+        .chars()
+        .filter(char::is_ascii_alphabetic)
+    {
+        if c.is_ascii_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.push(c.to_ascii_lowercase());
     }
+    name
 }
 
 /// The form of the report: the number 1.

@@ -214,6 +214,8 @@ fn report_that_proves_nothing_is_refused_with_the_reason() {
 fn failure_of_the_database_is_reported_by_its_kind() {
     let mut report = report();
     for (kind, name) in [
+        (ErrorKind::App, "app"),
+        (ErrorKind::DatabaseUrl, "database-url"),
         (ErrorKind::WrongDatabase, "wrong-database"),
         (ErrorKind::Timeout(Phase::Connect), "timeout-connect"),
     ] {

@@ -1,0 +1,415 @@
+//! The self-check of functions as processes, at a real Postgres.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use openssl::sha::sha256;
+use serde_json::{Value, json};
+use stagelink::self_check::{
+    HEADER, SelfCheckInvocation, SelfCheckKey, SelfCheckReport, SelfCheckRequest, VARIABLE, nonce,
+    path,
+};
+use stagelink::{Database, Settings, Stage};
+use stagelink_local::heroku::Stage as HerokuStage;
+use stagelink_local::lambda::Function;
+use stagelink_pipeline::{ListedMigration, MigrationFolder, MigrationList};
+use stagelink_tests::{
+    Answer, FunctionHarness, HerokuFixture, as_superuser, database, functions, sdk_example,
+};
+
+/// A fixture whose functions have a key, which no log line and no response may contain.
+async fn fixture() -> (HerokuFixture, SelfCheckKey) {
+    let mut fixture = HerokuFixture::new().await;
+    let text = nonce().unwrap() + &nonce().unwrap();
+    let key = SelfCheckKey::parse(&text).unwrap();
+    fixture.set(VARIABLE, &text);
+    fixture.record.forbid(text);
+    (fixture, key)
+}
+
+fn in_a_minute() -> SystemTime {
+    SystemTime::now() + SelfCheckRequest::LIFETIME
+}
+
+fn request(function: &str) -> SelfCheckRequest {
+    SelfCheckRequest::new("6748d2f0", function, &nonce().unwrap(), in_a_minute())
+}
+
+async fn send(
+    harness: &FunctionHarness,
+    function: &Function,
+    (method, path): (&str, &str),
+    header: Option<&str>,
+) -> Answer {
+    let headers: Vec<_> = header.map(|header| (HEADER, header)).into_iter().collect();
+    let target = harness.target(function);
+    let answered = target.ask(method, path, &headers, None);
+    answered
+        .await
+        .unwrap_or_else(|why| panic!("{why}\n{}", harness.log()))
+}
+
+/// Asks a function for a self-check, and returns the report that its response proves.
+async fn check(
+    harness: &FunctionHarness,
+    function: &Function,
+    key: &SelfCheckKey,
+) -> SelfCheckReport {
+    let name = &function.config().name;
+    let request = request(name);
+    let header = request.header(key);
+    let answer = send(harness, function, ("GET", &path(name)), Some(&header)).await;
+    assert_eq!(answer.status, 200, "{}", harness.log());
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(answer.header("content-type"), "application/json");
+    SelfCheckReport::verify(&answer.body, Some(answer.header(HEADER)), key, &request)
+        .unwrap_or_else(|error| panic!("{error}: {}", answer.text()))
+}
+
+async fn mark(database: &str, stage: &str) {
+    let sql = format!("ALTER DATABASE {database} SET application_name = 'stagelink:{stage}'");
+    as_superuser(&sql).await;
+}
+
+fn digest_of(program: &Path) -> String {
+    let digest = sha256(&fs::read(program).unwrap());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn server_version(variables: &BTreeMap<String, String>) -> u32 {
+    let database = Database::new(Settings::from_vars(variables));
+    let client = database.client().await.expect("a connection");
+    let row = client.query_one("SHOW server_version_num", &[]).await;
+    row.expect("a row").get::<_, String>(0).parse().unwrap()
+}
+
+#[tokio::test]
+async fn report_is_right_for_staging_and_for_production() {
+    let (mut fixture, key) = fixture().await;
+    fixture.add_app("shop-production", HerokuStage::Production);
+    let production = database().await;
+    fixture
+        .heroku
+        .set_config_var("shop-production", "DATABASE_URL", &production.url())
+        .expect("a config var");
+    let staging = fixture.database.name().to_owned();
+    for (stage, database) in [
+        ("staging", staging.as_str()),
+        ("production", production.name()),
+    ] {
+        fixture.set("STAGELINK_STAGE", stage);
+        mark(database, stage).await;
+        let function = fixture.function("guestbook").await;
+        let report = check(&fixture, &function, &key).await;
+        let stage: Stage = stage.parse().unwrap();
+        assert_eq!((report.stage, report.mark), (Some(stage), Some(stage)));
+        assert_eq!(report.database, "ok");
+        let program = digest_of(&function.config().executable);
+        assert_eq!(report.program, Some(program));
+        let version = server_version(&fixture.variables).await;
+        assert_eq!(report.server_version, Some(version));
+        // `stagelink dev` and these tests build without a list.
+        assert_eq!(report.migrations, None);
+        // The program is read once, and each method is answered.
+        for method in ["GET", "HEAD", "POST"] {
+            let header = request("guestbook").header(&key);
+            let path = path("guestbook");
+            let answer = send(&fixture, &function, (method, &path), Some(&header)).await;
+            assert_eq!(answer.status, 200, "{method}");
+            assert_eq!(answer.json()["program"], json!(report.program));
+        }
+        function.shutdown().await;
+    }
+}
+
+/// The handler of the example `echo` tells the request that it got.
+#[tokio::test]
+async fn request_that_is_no_valid_self_check_is_the_handlers_and_unchanged() {
+    let (fixture, key) = fixture().await;
+    let function = fixture.start("echo", &sdk_example("echo").await);
+    let valid = request("echo").header(&key);
+    let parts: Vec<&str> = valid.split('.').collect();
+    let path = path("echo");
+    let mut invalid: Vec<(String, String)> = Vec::new();
+    // Each field of the header by itself.
+    for (index, part) in parts.iter().enumerate() {
+        let last = part.chars().next_back().unwrap();
+        let other = if last == '0' { '1' } else { '0' };
+        let mut parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
+        parts[index].pop();
+        parts[index].push(other);
+        invalid.push((path.clone(), parts.join(".")));
+    }
+    let at = |expiry| SelfCheckRequest::new("6748d2f0", "echo", "n0nce", expiry).header(&key);
+    let now = SystemTime::now();
+    for expiry in [
+        now - Duration::from_secs(10),
+        now + Duration::from_secs(120),
+    ] {
+        invalid.push((path.clone(), at(expiry)));
+    }
+    let other_key = SelfCheckKey::generate().unwrap();
+    invalid.push((path.clone(), request("echo").header(&other_key)));
+    // Another function's request, and this one's at other paths.
+    invalid.push((path.clone(), request("guestbook").header(&key)));
+    for path in [
+        "/",
+        "/api/echo",
+        "/.netlify/functions/echo/x",
+        "/.netlify/functions/guestbook",
+    ] {
+        invalid.push((path.to_owned(), valid.clone()));
+    }
+    invalid.push((path.clone(), String::new()));
+    let before = fixture.log().lines().count();
+    for (path, header) in &invalid {
+        let answer = send(&fixture, &function, ("GET", path), Some(header)).await;
+        assert_eq!(answer.json()["path"], **path);
+        assert_eq!(answer.json()["headers"][HEADER], json!([header]));
+        assert!(answer.headers.get(HEADER).is_none());
+    }
+    let answer = send(&fixture, &function, ("PUT", &path), Some(&valid)).await;
+    assert_eq!(answer.json()["method"], "PUT");
+    // Two lines for each response, and the one that begins the process: nothing was logged.
+    let log = fixture.log();
+    let logged = log.lines().count() - before;
+    let unmarked = log.matches("has no stage mark").count();
+    assert_eq!(logged, 2 * (invalid.len() + 1) + unmarked, "{log}");
+    let report = check(&fixture, &function, &key).await;
+    assert_eq!(report.function, "echo");
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn deploy_without_a_key_or_with_a_malformed_one_answers_no_self_check() {
+    let (mut fixture, key) = fixture().await;
+    let header = request("echo").header(&key);
+    let whole = fixture.variables.remove(VARIABLE).unwrap();
+    for text in [None, Some(&whole[1..]), Some("-")] {
+        match text {
+            Some(text) => fixture.set(VARIABLE, text),
+            None => drop(fixture.variables.remove(VARIABLE)),
+        }
+        let function = fixture.start("echo", &sdk_example("echo").await);
+        let answer = send(&fixture, &function, ("GET", &path("echo")), Some(&header)).await;
+        assert_eq!(answer.json()["headers"][HEADER], json!([header]));
+        function.shutdown().await;
+    }
+    let log = fixture.log();
+    let reason = "STAGELINK_SELF_CHECK_KEY is not a key of 64 hexadecimal digits";
+    assert!(log.contains(reason), "{log}");
+}
+
+#[tokio::test]
+async fn database_that_is_marked_as_another_stages_is_never_ok() {
+    let (fixture, key) = fixture().await;
+    mark(fixture.database.name(), "production").await;
+    let function = fixture.function("guestbook").await;
+    let report = check(&fixture, &function, &key).await;
+    assert_eq!(report.stage, Some(Stage::STAGING));
+    assert_eq!((&*report.database, report.mark), ("wrong-database", None));
+    assert_eq!(report.server_version, None);
+    // The right mark, and then another one under an open connection.
+    mark(fixture.database.name(), "staging").await;
+    let report = check(&fixture, &function, &key).await;
+    assert_eq!(
+        (&*report.database, report.mark),
+        ("ok", Some(Stage::STAGING))
+    );
+    mark(fixture.database.name(), "production").await;
+    let report = check(&fixture, &function, &key).await;
+    let found = (&*report.database, report.mark);
+    assert_eq!(found, ("wrong-database", Some(Stage::PRODUCTION)));
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn database_without_a_mark_or_out_of_reach_is_reported_as_such() {
+    let (mut fixture, key) = fixture().await;
+    let function = fixture.function("guestbook").await;
+    let report = check(&fixture, &function, &key).await;
+    assert_eq!((&*report.database, report.mark), ("ok", None));
+    function.shutdown().await;
+
+    fixture.set("STAGELINK_REQUIRE_MARK", "true");
+    let function = fixture.function("guestbook").await;
+    let report = check(&fixture, &function, &key).await;
+    assert_eq!((&*report.database, report.mark), ("wrong-database", None));
+    function.shutdown().await;
+
+    fixture.set("STAGELINK_RETRY_TIMEOUT_MS", "1");
+    fixture.set_url("postgres://u:c4n4ry@127.0.0.1:1/d?sslmode=require");
+    let function = fixture.function("guestbook").await;
+    let report = check(&fixture, &function, &key).await;
+    let found = (&*report.database, report.mark);
+    assert_eq!(found, ("database-unreachable", None), "{}", fixture.log());
+    assert!(report.program.is_some());
+    function.shutdown().await;
+
+    fixture.set("STAGELINK_STAGE", "prod");
+    let function = fixture.function("guestbook").await;
+    let report = check(&fixture, &function, &key).await;
+    assert_eq!((&*report.database, report.stage), ("stage", None));
+    function.shutdown().await;
+}
+
+/// The section that `stagelink build` adds is read by the SDK's own reader.
+#[tokio::test]
+async fn list_of_migrations_is_that_of_the_program() {
+    let (fixture, key) = fixture().await;
+    let folder = tempfile::tempdir().unwrap();
+    let migrations = folder.path().join("migrations");
+    fs::create_dir(&migrations).unwrap();
+    let create = "CREATE TABLE \"é\" (id int8 PRIMARY KEY, a int);";
+    fs::write(migrations.join("V1__create_é.sql"), create).unwrap();
+    let drop = "ALTER TABLE \"é\" DROP COLUMN a;";
+    fs::write(migrations.join("V20261127090416__drop_a.sql"), drop).unwrap();
+    let list = MigrationList::of(&MigrationFolder::read(&migrations).unwrap());
+    let program = fs::read(&functions().await["guestbook"]).unwrap();
+    for list in [list, MigrationList::default()] {
+        let path = folder
+            .path()
+            .join(format!("program-{}", list.migrations().len()));
+        fs::write(&path, list.write_into(&program).unwrap()).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let function = fixture.start("guestbook", &path);
+        // The file is another one by then: what runs is reported.
+        let digest = digest_of(&path);
+        let _ = fixture.ask(&function, "GET", "/api/guestbook", None).await;
+        fs::remove_file(&path).unwrap();
+        let report = check(&fixture, &function, &key).await;
+        assert_eq!(report.program, Some(digest));
+        let reported: Vec<ListedMigration> =
+            serde_json::from_value(report.migrations.expect("a list")).unwrap();
+        assert_eq!(reported, list.migrations());
+        function.shutdown().await;
+    }
+}
+
+/// Invokes a function directly with a client context, and returns its result.
+async fn invoke(function: &Function, client_context: &str, event: &Value) -> Value {
+    let function = function.with_client_context(client_context).unwrap();
+    let result = function.invoke(Bytes::from(event.to_string())).await;
+    serde_json::from_slice(&result.expect("a result")).expect("JSON")
+}
+
+async fn check_directly(function: &Function, stage: &str) -> SelfCheckReport {
+    let nonce = nonce().unwrap();
+    let invocation = SelfCheckInvocation::new(stage.parse().unwrap(), &nonce);
+    let context = invocation.client_context();
+    let result = invoke(function, &context, &json!({})).await.to_string();
+    SelfCheckReport::of_invocation(result.as_bytes(), &invocation)
+        .unwrap_or_else(|error| panic!("{error}: {result}"))
+}
+
+/// One version behind the aliases of two stages, as on AWS Lambda.
+#[tokio::test]
+async fn direct_invoke_asks_for_the_stage_that_it_names() {
+    let (mut fixture, _) = fixture().await;
+    fixture.add_app("shop-production", HerokuStage::Production);
+    let production = database().await;
+    fixture
+        .heroku
+        .set_config_var("shop-production", "DATABASE_URL", &production.url())
+        .expect("a config var");
+    mark(fixture.database.name(), "staging").await;
+    mark(production.name(), "production").await;
+    for name in ["STAGELINK_STAGE", VARIABLE] {
+        fixture.variables.remove(name);
+    }
+    let function = fixture.function("guestbook").await;
+    for qualifier in ["7", "$LATEST", "live", "production"] {
+        let report = check_directly(&function.with_alias(qualifier), "production").await;
+        assert_eq!(report.database, "ok", "{qualifier}: {}", fixture.log());
+        let stages = (report.stage, report.mark);
+        assert_eq!(stages, (Some(Stage::PRODUCTION), Some(Stage::PRODUCTION)));
+        assert_eq!((report.deploy, &*report.function), (None, "guestbook"));
+        assert_eq!(
+            report.program,
+            Some(digest_of(&function.config().executable))
+        );
+    }
+    let report = check_directly(&function.with_alias("7"), "staging").await;
+    assert_eq!(
+        (&*report.database, report.mark),
+        ("ok", Some(Stage::STAGING))
+    );
+    for (qualifier, stage) in [("staging", "production"), ("7", "staging/qa")] {
+        let report = check_directly(&function.with_alias(qualifier), stage).await;
+        assert_eq!((&*report.database, report.mark), ("stage", None));
+    }
+    assert_eq!(function.started_count(), 1);
+    function.shutdown().await;
+
+    fixture.set("STAGELINK_STAGE", "staging");
+    let function = fixture.function("guestbook").await;
+    assert_eq!(check_directly(&function, "staging").await.database, "ok");
+    let report = check_directly(&function, "production").await;
+    let found = (&*report.database, report.stage);
+    assert_eq!(found, ("stage", Some(Stage::STAGING)));
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn direct_invoke_is_answered_by_functions_of_each_kind_before_their_handlers() {
+    let (fixture, _) = fixture().await;
+    for name in ["queue", "streaming", "concurrent"] {
+        let function = fixture.start_as(name, &sdk_example(name).await, |config| {
+            config.concurrency = if name == "concurrent" { 2 } else { 1 };
+        });
+        let report = check_directly(&function, "staging").await;
+        assert_eq!(report.database, "ok", "{}", fixture.log());
+        assert_eq!(report.function, name);
+        function.shutdown().await;
+    }
+    // Any other event is the handler's, also with another client context.
+    let function = fixture.start("queue", &sdk_example("queue").await);
+    for context in [
+        json!({}),
+        json!({"custom": {"stagelink-self-check": {"stage": "prod", "nonce": "1"}}}),
+        json!({"stagelink-self-check": {"stage": "staging", "nonce": "1"}}),
+        json!({"environment": {"stagelink-self-check": {"stage": "staging", "nonce": "1"}}}),
+    ] {
+        let result = invoke(&function, &context.to_string(), &json!({})).await;
+        assert_eq!(result, json!({"stage": "staging"}), "{context}");
+    }
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn http_event_is_no_self_check_by_its_client_context() {
+    let (fixture, _) = fixture().await;
+    let function = fixture.start("echo", &sdk_example("echo").await);
+    let context = SelfCheckInvocation::new(Stage::STAGING, "n0nce").client_context();
+    let function = function.with_client_context(&context).unwrap();
+    let answer = send(&fixture, &function, ("GET", &path("echo")), None).await;
+    assert_eq!(answer.json()["path"], path("echo"));
+    function.shutdown().await;
+}
+
+/// A function whose responses are streamed, by the events of function URLs.
+#[tokio::test]
+async fn function_with_streamed_responses_answers_a_self_check() {
+    let (fixture, key) = fixture().await;
+    let function = fixture.start("streaming", &sdk_example("streaming").await);
+    let request = request("streaming");
+    let event = json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": path("streaming"),
+        "rawQueryString": "", "headers": {HEADER: request.header(&key)},
+        "isBase64Encoded": false,
+        "requestContext": {"http": {"method": "GET", "path": path("streaming")}},
+    });
+    let answer = function.invoke(Bytes::from(event.to_string())).await;
+    let answer: Value = serde_json::from_slice(&answer.expect("an answer")).unwrap();
+    fixture.record.add(answer.to_string());
+    assert_eq!(answer["statusCode"], 200);
+    let body = answer["body"].as_str().expect("a body");
+    let header = answer["multiValueHeaders"][HEADER][0].as_str();
+    let report = SelfCheckReport::verify(body.as_bytes(), header, &key, &request);
+    assert!(report.expect("a report").is_database_ok(), "{body}");
+    function.shutdown().await;
+}
