@@ -5,6 +5,8 @@ mod api;
 #[allow(dead_code, unused_imports)]
 mod artifact;
 mod attempts;
+#[allow(dead_code, unused_imports, reason = "the commands on Lambda follow")]
+mod aws;
 mod doctor;
 mod error;
 mod function_environment;
@@ -23,6 +25,9 @@ mod status;
 pub use crate::api::ApiAccess;
 pub use crate::artifact::BOOTSTRAP;
 pub use crate::artifact::zip_program;
+pub use crate::aws::AwsAccess;
+pub use crate::aws::AwsCaller;
+pub use crate::aws::UrlAccess;
 pub use crate::doctor::CHECKS;
 pub use crate::doctor::Check;
 pub use crate::doctor::CheckResult;
