@@ -3,6 +3,7 @@
 mod dev;
 mod doctor;
 mod env;
+mod history;
 mod migrate;
 mod needs;
 mod new;
@@ -20,6 +21,7 @@ use crate::target::{Arch, Target};
 pub use self::dev::DevOptions;
 pub use self::doctor::DoctorOptions;
 pub use self::env::EnvOptions;
+pub use self::history::HistoryOptions;
 pub use self::migrate::{
     AllowedDisagreement, DriftOptions, MigrateCommand, MigrateOptions, NewMigrationOptions,
     WidenHistoryOptions,
@@ -163,6 +165,14 @@ pub enum Command {
     /// Exits with 0 when all could be looked up, with 1 when something could not, and with 2 when
     /// the settings cannot be used.
     Status(StatusOptions),
+    /// Shows the deploys that are recorded in a stage's database, the newest first.
+    ///
+    /// Each command that changes the code of a stage records who ran it, when, with which artifact and
+    /// from which commit, and how it ended. Code that was deployed by other means is not recorded.
+    /// Records of another stage, from whose database this one was copied, are left out.
+    ///
+    /// Nothing is changed.
+    History(HistoryOptions),
     /// Finds what is wrong with the stages, with a line of advice for each.
     ///
     /// The command looks at the way to each stage's database and at the database: tokens, apps,

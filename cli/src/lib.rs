@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod env;
 mod environment;
 pub mod functions;
+pub mod history;
 pub mod link;
 mod local_clouds;
 mod login;

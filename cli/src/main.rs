@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use stagelink_cli::args::{Args, Command, MigrateCommand, MigrateOptions};
 use stagelink_cli::{
-    build, completions, credentials, dev, doctor, env, link, mark, migrate, needs, new, output,
+    build, completions, credentials, dev, doctor, env, history, link, mark, migrate, needs, new, output,
     promote, psql, rollback, status, usage_error, verbosity,
 };
 
@@ -31,6 +31,7 @@ async fn main() -> ExitCode {
         Command::Dev(options) => dev::run(options).await,
         // Its exit code tells errors and warnings apart.
         Command::Doctor(options) => return doctor::run(options).await,
+        Command::History(options) => history::run(options).await,
         Command::Mark(command) => mark::run(command).await,
         Command::Link(options) => link::run(options).await,
         // Its 1 means a difference, or that nothing is known.

@@ -28,10 +28,29 @@ impl Table {
         self.0.add_row(cells.map(|cell| one_line(cell).to_string()));
     }
 
+    /// Makes a table whose cells have two lines each.
+    pub(crate) fn with_lines<const N: usize>(header: [[&str; 2]; N]) -> Self {
+        let mut table = Self::new();
+        table.0.set_header(header.map(two_lines));
+        table
+    }
+
+    pub(crate) fn add_lines<const N: usize>(&mut self, cells: [[&str; 2]; N]) {
+        self.0.add_row(cells.map(two_lines));
+    }
+
     pub(crate) fn align_right(&mut self, column: usize) {
         if let Some(column) = self.0.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
+    }
+}
+
+fn two_lines(lines: [&str; 2]) -> String {
+    let [first, second] = lines.map(|line| one_line(line).to_string());
+    match second.is_empty() {
+        true => first,
+        false => format!("{first}\n{second}"),
     }
 }
 
@@ -40,6 +59,24 @@ impl Display for Table {
         self.0.fmt(f)
     }
 }
+
+/// Returns the width for the table: that of the terminal, or of `COLUMNS`.
+pub(crate) fn terminal_width() -> u16 {
+    let columns = std::env::var("COLUMNS").ok();
+    let columns = columns.and_then(|columns| columns.trim().parse().ok());
+    let of_terminal = console::Term::stdout()
+        .size_checked()
+        .map(|(_, width)| width);
+    let width = of_terminal.or(columns).unwrap_or(DEFAULT_WIDTH);
+    width.clamp(MIN_WIDTH, MAX_WIDTH)
+}
+
+/// The width where nothing says what the terminal has.
+const DEFAULT_WIDTH: u16 = 100;
+
+const MIN_WIDTH: u16 = 40;
+
+const MAX_WIDTH: u16 = 180;
 
 #[cfg(test)]
 mod tests {

@@ -156,6 +156,8 @@ pub use crate::promotion::abort as abort_promotion;
 pub use crate::promotion::deploy_records;
 pub use crate::psql::PsqlRoots;
 pub use crate::psql::PsqlSession;
+pub use crate::settings_file::DEFAULT_ROLLBACK_WINDOW;
+pub use crate::settings_file::LEAST_ROLLBACK_WINDOW;
 pub use crate::settings_file::NewSettingsFile;
 pub use crate::settings_file::NewStage;
 pub use crate::settings_file::SETTINGS_FILE;

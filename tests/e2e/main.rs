@@ -19,6 +19,7 @@ mod generated;
 mod guestbook;
 mod guides;
 mod health;
+mod history;
 mod identity;
 mod leftover;
 mod link;

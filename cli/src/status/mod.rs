@@ -13,6 +13,7 @@ use crate::args::StatusOptions;
 use crate::migrate::error_json;
 use crate::output::{print_json, print_styled};
 use crate::progress::Step;
+use crate::table::terminal_width;
 
 /// Looks up all stages, and shows them. The exit code is 1 where a part could not be looked up.
 ///
@@ -31,7 +32,7 @@ pub async fn run(options: StatusOptions) -> anyhow::Result<ExitCode> {
         true => print_json(&board)?,
         false => print_styled(table::text(
             &board,
-            table::terminal_width(),
+            terminal_width(),
             table::has_colors(),
             &options.local.advised(),
         ))?,

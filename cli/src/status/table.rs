@@ -10,17 +10,6 @@ use stagelink_pipeline::{Lookup, StageStatus, StatusBoard};
 
 use super::stage_text::{Mark, ROWS, cells};
 
-/// Returns the width for the table: that of the terminal, or of `COLUMNS`.
-pub(super) fn terminal_width() -> u16 {
-    let columns = std::env::var("COLUMNS").ok();
-    let columns = columns.and_then(|columns| columns.trim().parse().ok());
-    let of_terminal = console::Term::stdout()
-        .size_checked()
-        .map(|(_, width)| width);
-    let width = of_terminal.or(columns).unwrap_or(DEFAULT_WIDTH);
-    width.clamp(MIN_WIDTH, MAX_WIDTH)
-}
-
 /// Returns whether the marks have colours: on a terminal, unless `NO_COLOR` is set.
 pub(super) fn has_colors() -> bool {
     console::colors_enabled() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
@@ -146,13 +135,6 @@ const LABEL_WIDTH: u16 = 13;
 
 /// The least width of a stage's column beside others.
 const MIN_COLUMN: u16 = 28;
-
-/// The width where nothing says what the terminal has.
-const DEFAULT_WIDTH: u16 = 100;
-
-const MIN_WIDTH: u16 = 40;
-
-const MAX_WIDTH: u16 = 180;
 
 #[cfg(test)]
 mod tests;

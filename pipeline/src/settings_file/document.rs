@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 use stagelink::{Stage, StageKind};
@@ -10,6 +11,7 @@ use crate::error::Error;
 use crate::settings_file::check::{ensure_text, syntax_error};
 use crate::settings_file::lambda::{self, LambdaTable};
 use crate::settings_file::mistake::Mistake;
+use crate::settings_file::rollback_window::{DEFAULT_ROLLBACK_WINDOW, parse};
 use crate::settings_file::stage::{HerokuTable, StageSettings, StageTable};
 
 /// The whole file. A key that is not known is an error: a misspelled one would be ignored.
@@ -26,6 +28,8 @@ pub(super) struct Document {
     pub(super) migrations: MigrationsTable,
     #[serde(default)]
     pub(super) lambda: LambdaTable,
+    #[serde(default)]
+    policy: PolicyTable,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -38,6 +42,15 @@ pub(super) struct NetlifyTable {
 #[serde(deny_unknown_fields, expecting = "a table with the key folder")]
 pub(super) struct MigrationsTable {
     pub(super) folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table with the key rollback_window"
+)]
+struct PolicyTable {
+    rollback_window: Option<String>,
 }
 
 impl Document {
@@ -64,10 +77,23 @@ impl Document {
         Ok(stages)
     }
 
+    /// Returns the time for which a rollback stays possible.
+    pub(super) fn rollback_window(&self) -> Result<Duration, Mistake> {
+        let Some(window) = self.policy.rollback_window.as_deref() else {
+            return Ok(DEFAULT_ROLLBACK_WINDOW);
+        };
+        let key = "policy.rollback_window";
+        parse(window).map_err(|reason| Mistake::new(format!("{key} {reason}"), key))
+    }
+
     fn ensure_texts(&self) -> Result<(), Mistake> {
         ensure_text("netlify.site", self.netlify.site.as_deref())?;
         ensure_text("heroku.pipeline", self.heroku.pipeline.as_deref())?;
         ensure_text("heroku.config_var", self.heroku.config_var.as_deref())?;
+        ensure_text(
+            "policy.rollback_window",
+            self.policy.rollback_window.as_deref(),
+        )?;
         let folder = self.migrations.folder.as_deref();
         ensure_text(
             "migrations.folder",

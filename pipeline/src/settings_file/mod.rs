@@ -4,6 +4,7 @@ mod check;
 mod document;
 mod lambda;
 mod mistake;
+mod rollback_window;
 mod secret_check;
 mod stage;
 #[cfg(test)]
@@ -13,12 +14,14 @@ mod text;
 use std::collections::BTreeMap;
 use std::io::ErrorKind as IoErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use stagelink::{Stage, StageKind};
 
 use crate::error::{Error, ErrorKind};
 
 use self::document::Document;
+pub use self::rollback_window::{DEFAULT_ROLLBACK_WINDOW, LEAST_ROLLBACK_WINDOW};
 pub(crate) use self::secret_check::is_secret_text;
 pub use self::stage::{StageProvider, StageSettings};
 pub use self::text::{NewSettingsFile, NewStage};
@@ -44,6 +47,7 @@ pub const SETTINGS_FILE: &str = "stagelink.toml";
 /// | `stages.STAGE.lambda` | the functions of the stage's own on AWS Lambda, by the names of the project's functions: `{ guestbook = "shop-guestbook-prod" }` | those of `lambda.functions` |
 /// | `lambda.functions` | the functions on AWS Lambda whose aliases are the stages, by the names of the project's functions: `{ guestbook = "shop-guestbook" }` | none |
 /// | `migrations.folder` | the folder of the migrations, from that of the project | `migrations` |
+/// | `policy.rollback_window` | the time after a promotion for which a rollback stays possible, and for which migrations of *after* wait: from `15m` to `90d` | `24h` |
 ///
 /// The environment and a command's options override each of them. Tokens are never in the file.
 #[derive(Clone, Debug)]
@@ -57,6 +61,7 @@ pub struct SettingsFile {
     /// From the folder of the file.
     migrations: Option<PathBuf>,
     lambda: BTreeMap<String, String>,
+    rollback_window: Duration,
 }
 
 /// The advice where the file says nothing on the source of a database.
@@ -119,6 +124,8 @@ impl SettingsFile {
         let document = Document::parse(text).map_err(in_file)?;
         let stages = document.stages();
         let stages = stages.map_err(|mistake| in_file(mistake.into_error(text)))?;
+        let window = document.rollback_window();
+        let window = window.map_err(|mistake| in_file(mistake.into_error(text)))?;
         Ok(Self {
             site: document.netlify.site,
             pipeline: document.heroku.pipeline,
@@ -126,6 +133,7 @@ impl SettingsFile {
             stages,
             migrations: document.migrations.folder,
             lambda: document.lambda.functions,
+            rollback_window: window,
             path,
             text: text.to_owned(),
         })
@@ -179,6 +187,11 @@ impl SettingsFile {
     /// Returns whether the file names the folder of the migrations, which then has to exist.
     pub fn names_migrations(&self) -> bool {
         self.migrations.is_some()
+    }
+
+    /// The time after a promotion for which a rollback to the artifact before it stays possible.
+    pub fn rollback_window(&self) -> Duration {
+        self.rollback_window
     }
 
     /// The stages of the project.

@@ -37,6 +37,9 @@ url = { variable = "QA_URL" }
 
 [migrations]
 folder = "db/migrations"
+
+[policy]
+rollback_window = "36h"
 "#;
 
 #[test]
@@ -45,6 +48,9 @@ fn whole_file_is_read() {
     assert_eq!(file.site(), Some("guestbook"));
     assert_eq!(file.pipeline(), Some("guestbook"));
     assert_eq!(file.migrations(), Path::new("db/migrations"));
+    assert_eq!(file.rollback_window(), Duration::from_hours(36));
+    let without = read("[stages.staging]").unwrap();
+    assert_eq!(without.rollback_window(), Duration::from_hours(24));
     assert_eq!(file.stages().len(), 4);
     let staging = file.stage(Stage::STAGING).unwrap();
     assert_eq!(
@@ -198,6 +204,23 @@ fn mistakes_are_named_with_their_key_or_line() {
         ),
         ("netlify = []", "line 1: expected a table with the key site"),
         ("migrations.folder = 1", "line 1: expected a string"),
+        (
+            "\n[policy]\nrollback_window = \"5m\"",
+            "line 3: policy.rollback_window is less than 15m",
+        ),
+        (
+            "policy.rollback_window = \"1 day\"",
+            "line 1: policy.rollback_window wants a number with a unit",
+        ),
+        ("policy.rollback_window = 24", "line 1: expected a string"),
+        (
+            "[policy]\nrollback = \"1h\"",
+            "line 2: unknown key `rollback`",
+        ),
+        (
+            "policy = 1",
+            "line 1: expected a table with the key rollback_window",
+        ),
         (
             "[heroku]\npipeline = \"a\"\n[stages.staging\n",
             "line 3: unclosed table, expected `]`",
@@ -477,6 +500,8 @@ fn site_and_pipeline_are_added_to_a_file_that_names_none() {
     let one = read(&added("[netlify]\n").unwrap()).unwrap();
     assert_eq!((one.site(), one.pipeline()), (None, Some("shop")));
     assert_eq!(added("[netlify]\n[heroku]\n"), None);
+    let policy = read(&added("[policy]\nrollback_window = \"36h\"\n").unwrap()).unwrap();
+    assert_eq!(policy.rollback_window(), Duration::from_hours(36));
 }
 
 #[test]

@@ -1,0 +1,25 @@
+//! The arguments of `stagelink history`.
+
+use clap::Parser;
+
+use crate::args::LocalOptions;
+
+/// The options of `stagelink history`.
+#[derive(Clone, Debug, Parser)]
+pub struct HistoryOptions {
+    /// The stage, such as production.
+    #[arg(value_name = "STAGE")]
+    pub stage: String,
+
+    /// Shows this many deploys at the most.
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+
+    /// Prints one line of JSON instead of the table, for an error too.
+    #[arg(long)]
+    pub json: bool,
+
+    /// The local clouds, in place of the variables of a provider.
+    #[command(flatten)]
+    pub local: LocalOptions,
+}
