@@ -48,7 +48,10 @@ impl Deploy<'_> {
 async fn history_has_the_deploys_of_the_stage_newest_first_and_no_key() {
     let project = Project::new().await;
     let (text, _) = history(&project, &["staging"]).await;
-    assert!(text.contains("stage staging: no deploy is recorded"), "{text}");
+    assert!(
+        text.contains("stage staging: no deploy is recorded"),
+        "{text}"
+    );
     for (stage, artifact, age, outcome) in [
         ("staging", "aaaaaaaaaaaaaaaa", "3 days", "succeeded"),
         ("staging", "bbbbbbbbbbbbbbbb", "2 days", "failed"),
@@ -67,7 +70,13 @@ async fn history_has_the_deploys_of_the_stage_newest_first_and_no_key() {
     let (text, log) = history(&project, &["staging"]).await;
     let [a, b] = ["aaaaaaaaaaaa ", "bbbbbbbbbbbb "].map(|part| text.find(part));
     assert!(b.is_some() && b < a, "{text}");
-    for part in ["✓ succeeded", "✗ failed", "c0ffee25 ", "ann@desk", "d-aaaaaaaaaaaaaaaa"] {
+    for part in [
+        "✓ succeeded",
+        "✗ failed",
+        "c0ffee25 ",
+        "ann@desk",
+        "d-aaaaaaaaaaaaaaaa",
+    ] {
         assert!(text.contains(part), "{text}");
     }
     // The database was copied from production's.

@@ -1,5 +1,6 @@
 //! `stagelink migrate`: applies the project's migrations to a stage's database.
 
+mod code;
 pub mod drift;
 mod new;
 mod operator;
@@ -57,7 +58,7 @@ pub async fn run(options: MigrateOptions) -> anyhow::Result<()> {
 async fn migrate(options: &MigrateOptions, progress: &mut RunProgress) -> anyhow::Result<()> {
     let folder = folder(&options.local.project, options.migrations.as_deref())?;
     let folder = MigrationFolder::read(&folder)?;
-    let limits = limits(options)?;
+    let mut limits = limits(options)?;
     let (database, found) = match connect(options).await {
         Ok(connected) => connected,
         Err(error) => {
@@ -70,6 +71,7 @@ async fn migrate(options: &MigrateOptions, progress: &mut RunProgress) -> anyhow
             return Err(error);
         }
     };
+    limits.running_code = code::running_on(&database, &folder, options).await?;
     let step = Step::begin("plan");
     let plan = MigrationPlan::make(&database, &folder, &limits).await?;
     let mut report = Report::new(&found, &plan);
@@ -79,6 +81,9 @@ async fn migrate(options: &MigrateOptions, progress: &mut RunProgress) -> anyhow
         note(format_args!(
             "note: no pending file needs --override {unused}"
         ));
+    }
+    if limits.running_code.is_none() && options.after {
+        code::note_unknown(&plan);
     }
     if options.plan {
         // The plan is the result, also where a run would refuse it.
@@ -101,6 +106,8 @@ async fn migrate(options: &MigrateOptions, progress: &mut RunProgress) -> anyhow
             &question(&plan),
             "nothing was applied: add --yes to apply it without a question, or --plan",
         )?;
+        // A deploy may have come between the plan and the answer.
+        limits.running_code = code::running_on(&database, &folder, options).await?;
         let step = Step::begin("migrations");
         let (show, done) = (listener(&step), progress.begin());
         let listener = |event: &MigrationEvent<'_>| {

@@ -54,6 +54,9 @@ pub(super) async fn from_options(options: &StatusOptions) -> anyhow::Result<Stat
         site_source(options.site.as_deref(), &options.local, file, &environment),
     );
     request.limit = Duration::from_secs(options.timeout);
+    if let Some(file) = file {
+        request.rollback_window = file.rollback_window();
+    }
     let folder = project::present_migrations_folder(&options.local.project, file);
     request.migrations = match folder.map(|folder| MigrationFolder::read(&folder)) {
         None => Ok(None),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use stagelink::one_line;
 use stagelink_pipeline::{
     DatabaseStatus, DeployStatus, FunctionCredentials, LoginStatus, Lookup, MigrationStatus,
-    StageStatus,
+    PendingAfter, StageStatus,
 };
 
 use super::time::with_age;
@@ -177,14 +177,14 @@ fn add_database(cell: &mut Cell, found: &DatabaseStatus, stage: &str, local: &st
 fn migrations(stage: &StageStatus, now: Timestamp) -> Cell {
     let mut cell = Cell::default();
     match &stage.migrations {
-        Lookup::Known { value } => add_migrations(&mut cell, value, now),
+        Lookup::Known { value } => add_migrations(&mut cell, value, &stage.stage, now),
         other if is_same_reason(other, &stage.database) => as_the_database(&mut cell, other),
         other => cell.without_value(other),
     }
     cell
 }
 
-fn add_migrations(cell: &mut Cell, found: &MigrationStatus, now: Timestamp) {
+fn add_migrations(cell: &mut Cell, found: &MigrationStatus, stage: &str, now: Timestamp) {
     let applied = match found.applied.last() {
         None => "none applied".to_owned(),
         Some(newest) => format!("{} applied, up to {newest}", found.applied.len()),
@@ -204,6 +204,7 @@ fn add_migrations(cell: &mut Cell, found: &MigrationStatus, now: Timestamp) {
             cell.line(Mark::NotKnown, format_args!("pending not known: {reason}"));
         }
     }
+    add_pending_after(cell, &found.after, stage);
     if let Some(on) = &found.newest_applied_on {
         cell.plain(format_args!("newest {}", with_age(on, now)));
     }
@@ -223,6 +224,31 @@ fn add_migrations(cell: &mut Cell, found: &MigrationStatus, now: Timestamp) {
     }
     for problem in &found.problems {
         cell.line(Mark::Bad, problem);
+    }
+}
+
+/// Adds the pending migrations of *after*: those that can be applied now, and what others wait for.
+fn add_pending_after(cell: &mut Cell, found: &Lookup<Vec<PendingAfter>>, stage: &str) {
+    if let Lookup::NotKnown { reason } = found {
+        let text = format_args!("those of after not known: {reason}");
+        cell.line(Mark::NotKnown, text);
+    }
+    let files = found.value().map_or(&[][..], Vec::as_slice);
+    let (possible, waiting): (Vec<_>, Vec<_>) =
+        files.iter().partition(|file| file.waits_for.is_empty());
+    if !possible.is_empty() {
+        let names: Vec<_> = possible.iter().map(|file| file.migration.clone()).collect();
+        let names = listed(&names);
+        cell.line(
+            Mark::Attention,
+            format_args!(
+                "{names} of after can be applied now: `stagelink migrate {stage} --after`"
+            ),
+        );
+    }
+    for file in waiting {
+        let reason = file.waits_for.first().map_or("", String::as_str);
+        cell.plain(format_args!("{} waits: {reason}", file.migration));
     }
 }
 

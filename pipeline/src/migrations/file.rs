@@ -18,7 +18,7 @@ pub struct MigrationFile {
 
 impl MigrationFile {
     /// Makes a migration of its parts. `path` is the file's path within the folder.
-    pub(super) fn new(
+    pub(crate) fn new(
         version: i64,
         name: impl Into<String>,
         path: impl Into<String>,

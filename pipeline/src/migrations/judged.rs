@@ -15,6 +15,7 @@ use crate::migrations::enforcement::{
 use crate::migrations::file::MigrationFile;
 use crate::migrations::records::RecordFacts;
 use crate::migrations::rule_override::RuleOverride;
+use crate::migrations::running_code::{self, AFTER_CODE_RUNS, RunningCode};
 use crate::migrations::script::Script;
 use crate::migrations::statement::ObjectName;
 
@@ -77,12 +78,13 @@ pub(super) struct DeployedDecision {
     pub(super) refusals: Vec<String>,
 }
 
-/// Judges files in their order. Each override names its file.
+/// Judges files in their order. Each override names its file. `code` is what runs on the stage.
 pub(super) fn judge(
     pending: &[(&MigrationFile, &Script)],
     facts: &TargetFacts,
     overrides: &[RuleOverride],
     demands: Demands,
+    code: Option<&RunningCode>,
 ) -> Vec<JudgedFile> {
     let statements: Vec<_> = pending
         .iter()
@@ -124,17 +126,27 @@ pub(super) fn judge(
         if admission == Admission::Waits {
             waiting.push(file.version());
         }
+        let of_code = running_code::reasons(code, file, judgement.class, demands);
         let refusals_by = |demands| {
             let locks_several = locks_several.as_deref();
             refusals(file, judgement, demands, &overrides, locks_several)
         };
+        let mut refusals = refusals_by(demands);
+        if !overrides.iter().any(|one| one.rule == AFTER_CODE_RUNS) {
+            let of_code = of_code.iter();
+            refusals.extend(of_code.map(|reason| running_code::refusal(file, reason)));
+        }
+        let of_file = [
+            (SEVERAL_TABLES, locks_several.is_some()),
+            (AFTER_CODE_RUNS, !of_code.is_empty()),
+        ];
         judged.push(JudgedFile {
             class: judgement.class_without_overrides,
             findings: findings(judgement).map(planned).collect(),
             dismissed: dismissed(judgement),
             locks: locks(judgement, facts),
             notes: notes(judgement),
-            refusals: refusals_by(demands),
+            refusals,
             admission,
             deployed: deployed.next().map(|admission| DeployedDecision {
                 admission,
@@ -142,7 +154,7 @@ pub(super) fn judge(
             }),
             record: RecordFacts {
                 class: judgement.class_without_overrides.name(),
-                overridden: used(judgement, &overrides, locks_several.is_some()),
+                overridden: used(judgement, &overrides, of_file),
                 waiting: waiting.clone(),
             },
             objects: objects(judgement),
@@ -241,16 +253,17 @@ fn refusals(
     refusals
 }
 
-/// Returns the overrides without which the file would be refused, or would wait.
+/// Returns the overrides without which the file would be refused, or would wait. `of_file` are the rules
+/// about the file as a whole, each with whether it holds.
 fn used(
     judgement: &FileJudgement,
     overrides: &[&RuleOverride],
-    locks_several: bool,
+    of_file: [(&str, bool); 2],
 ) -> Vec<RuleOverride> {
     let is_used = |one: &&&RuleOverride| {
         let mut overridden = findings(judgement).filter(|finding| finding.is_overridden);
         overridden.any(|finding| finding.rule.name == one.rule)
-            || (locks_several && one.rule == SEVERAL_TABLES)
+            || of_file.contains(&(&*one.rule, true))
     };
     let used = overrides.iter().filter(is_used);
     used.map(|one| (*one).clone()).collect()

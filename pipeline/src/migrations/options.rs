@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::migrations::comparison::Disagreement;
 use crate::migrations::enforcement::{DeployPhase, Enforcement};
 use crate::migrations::rule_override::RuleOverride;
+use crate::migrations::running_code::RunningCode;
 
 /// The options of a run. The defaults are for a database under load.
 #[derive(Clone, Debug)]
@@ -27,6 +28,9 @@ pub struct MigrationOptions {
     pub overrides: Vec<RuleOverride>,
     /// The person or job that runs it, as `user@host`, for the records. Empty by default.
     pub applied_by: String,
+    /// The code that runs on the stage, which a file of *after* has to leave alone. `None`, the default,
+    /// where it is not known, or where none runs.
+    pub running_code: Option<RunningCode>,
 }
 
 impl Default for MigrationOptions {
@@ -39,6 +43,7 @@ impl Default for MigrationOptions {
             enforcement: Enforcement::OfStage(DeployPhase::Before),
             overrides: Vec::new(),
             applied_by: String::new(),
+            running_code: None,
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::migrations::file::MigrationFile;
 use crate::migrations::judged::{findings, several_tables};
 use crate::migrations::records::MigrationRecord;
 use crate::migrations::rule_override::RuleOverride;
+use crate::migrations::running_code::{AFTER_CODE_RUNS, RunningCode, reasons};
 use crate::migrations::script::Script;
 
 /// The overrides of a run.
@@ -31,6 +32,7 @@ impl Overrides {
         facts: &TargetFacts,
         demands: Demands,
         records: &[MigrationRecord],
+        code: Option<&RunningCode>,
     ) -> Self {
         let mut overrides = Self::default();
         if given.is_empty() {
@@ -47,7 +49,12 @@ impl Overrides {
             .zip(&judgements)
             .collect();
         let needing = |rule: &str| -> Vec<&MigrationFile> {
-            let needing = judged.iter().filter(|(_, one)| needs(one, rule, facts));
+            let stands_in_the_way = |file: &MigrationFile, one: &FileJudgement| match rule {
+                AFTER_CODE_RUNS => !reasons(code, file, one.class, demands).is_empty(),
+                _ => needs(one, rule, facts),
+            };
+            let needing = judged.iter();
+            let needing = needing.filter(|(file, one)| stands_in_the_way(file, one));
             needing.map(|(file, _)| *file).collect()
         };
         let names = |rule: &str, version: i64| {
@@ -158,7 +165,7 @@ mod tests {
             .map(|one| RuleOverride::new(one, "x").expect("an override"))
             .collect();
         let facts = TargetFacts::unknown();
-        let found = Overrides::resolve(&given, &pending, &files, &facts, demands, &[]);
+        let found = Overrides::resolve(&given, &pending, &files, &facts, demands, &[], None);
         let texts = |list: &[RuleOverride]| {
             let texts: Vec<_> = list.iter().map(ToString::to_string).collect();
             texts.join(" ")
@@ -291,7 +298,7 @@ mod tests {
         let resolve = |records: &[MigrationRecord]| {
             let files = std::slice::from_ref(&file);
             let given = std::slice::from_ref(&given);
-            Overrides::resolve(given, &pending, files, &facts, CLASSES, records)
+            Overrides::resolve(given, &pending, files, &facts, CLASSES, records, None)
         };
         assert_eq!(resolve(&[]).refusals.len(), 1);
         let found = resolve(&[record]);

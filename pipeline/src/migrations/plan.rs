@@ -133,9 +133,9 @@ impl MigrationPlan {
             .map(|(file, script)| (file, script))
             .collect();
         let given = &options.overrides;
-        let overrides =
-            Overrides::resolve(given, &files, folder.files(), &facts, demands, &records);
-        let judged = judge(&files, &facts, &overrides.in_files, demands);
+        let (all, code) = (folder.files(), options.running_code.as_ref());
+        let overrides = Overrides::resolve(given, &files, all, &facts, demands, &records, code);
+        let judged = judge(&files, &facts, &overrides.in_files, demands, code);
         Ok(Self {
             stage,
             judged,

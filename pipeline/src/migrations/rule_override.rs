@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::error::{Error, ErrorKind};
 use crate::migrations::class::find_rule;
+use crate::migrations::running_code::AFTER_CODE_RUNS;
 
 /// The passage of a rule in one file, once, as a person decides it and answers for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,7 +36,7 @@ impl RuleOverride {
             None => (rule, None),
             Some((name, version)) => (name, Some(number(rule, name, version)?)),
         };
-        if find_rule(name).is_none() {
+        if find_rule(name).is_none() && name != AFTER_CODE_RUNS {
             return Err(Error::new(
                 ErrorKind::Settings,
                 format!(

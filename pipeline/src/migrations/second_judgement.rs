@@ -70,7 +70,8 @@ impl MigrationPlan {
         loop {
             let (facts, demands) = self.ask_again(session, !applied.is_empty()).await?;
             let files: Vec<_> = planned.iter().map(|one| (one.0, one.1)).collect();
-            let judged = judge(&files, &facts, &self.overrides.in_files, demands);
+            let code = options.running_code.as_ref();
+            let judged = judge(&files, &facts, &self.overrides.in_files, demands, code);
             let pairs = planned.iter().zip(&judged);
             let stricter: Vec<_> = pairs
                 .filter(|(planned, now)| is_stricter(planned.2, now, demands))

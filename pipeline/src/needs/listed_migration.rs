@@ -28,7 +28,7 @@ pub struct ListedMigration {
 
 impl ListedMigration {
     /// Makes an entry for a file of this class.
-    pub(super) fn new(file: &MigrationFile, class: Class) -> Self {
+    pub(crate) fn new(file: &MigrationFile, class: Class) -> Self {
         let widths = VersionType::ALL.into_iter();
         let checksums = widths
             .filter(|width| width.holds(file.version()))

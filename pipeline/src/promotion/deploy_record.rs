@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -202,6 +203,31 @@ pub async fn deploy_records(database: &Database, limit: u32) -> Result<Vec<Deplo
     let client = database.client().await.map_err(failed)?;
     let records = read(&client, stage, limit).await;
     records.map_err(|error| Error::new(ErrorKind::Database, format!("{what}: {error}")))
+}
+
+/// Reads the records of a stage as [`deploy_records`] does, and the time by the server's clock.
+///
+/// # Errors
+///
+/// Those of [`deploy_records`].
+pub(crate) async fn records_and_time(
+    database: &Database,
+    limit: u32,
+) -> Result<(Vec<DeployRecord>, Timestamp), Error> {
+    let what = "could not read the records of deploys";
+    let failed = |error| Error::with_source(ErrorKind::Database, what, error);
+    let stage = database.stage().map_err(failed)?;
+    let client = database.client().await.map_err(failed)?;
+    let read = async {
+        let seconds = "SELECT extract(epoch FROM pg_catalog.clock_timestamp())::pg_catalog.int8";
+        let rows = client.query_typed(seconds, &[]).await?;
+        let seconds = rows.first().map(|row| row.try_get(0)).transpose()?;
+        let now = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+        let now = now.ok_or_else(|| ReadError::Unusable("the server told no time".to_owned()))?;
+        Ok((read(&client, stage, limit).await?, now))
+    };
+    read.await
+        .map_err(|error: ReadError| Error::new(ErrorKind::Database, format!("{what}: {error}")))
 }
 
 /// Reads the records of a stage through an open session, as [`deploy_records`] does.

@@ -44,6 +44,7 @@ impl StatusBoard {
             stages,
             site,
             migrations,
+            rollback_window,
             limit,
         } = request;
         let branches: BTreeSet<_> = stages
@@ -65,7 +66,7 @@ impl StatusBoard {
             })
             .unzip();
         let databases = settings.into_iter().map(async |(stage, settings)| {
-            let found = DatabaseParts::look_up(settings, &migrations, limit).await;
+            let found = DatabaseParts::look_up(settings, &migrations, rollback_window, limit).await;
             tell(&format!("the database of {stage} is done"));
             found
         });
@@ -130,6 +131,7 @@ impl DatabaseParts {
     async fn look_up(
         settings: Result<Settings, String>,
         folder: &Result<Option<MigrationFolder>, String>,
+        rollback_window: Duration,
         limit: Duration,
     ) -> Self {
         let settings = match settings {
@@ -143,7 +145,8 @@ impl DatabaseParts {
         };
         let migrations = match &database {
             Lookup::Known { .. } => {
-                Lookup::of(within(limit, migrations::read(&handle, folder)).await)
+                let read = migrations::read(&handle, folder, rollback_window);
+                Lookup::of(within(limit, read).await)
             }
             other => other.without_value(|_| Lookup::absent("")),
         };

@@ -1,11 +1,14 @@
 //! The migrations of a stage's database, beside those of the project.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use stagelink::Database;
 
 use crate::error::Error;
 use crate::migrations::{MigrationFolder, MigrationState};
 use crate::status::lookup::Lookup;
+use crate::status::pending_after::{self, PendingAfter};
 
 /// The migrations that a database has, and how they compare with the project's folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +20,9 @@ pub struct MigrationStatus {
     pub newest_applied_on: Option<String>,
     /// The files of the folder that are not applied.
     pub pending: Lookup<Vec<String>>,
+    /// Those of them that are of *after*, where the code of the stage is known by its records.
+    #[serde(default = "not_looked_up")]
+    pub after: Lookup<Vec<PendingAfter>>,
     /// The applied migrations that the folder does not have.
     pub unknown: Vec<String>,
     /// The rules that a person has overridden as a migration was applied, with the reasons.
@@ -40,10 +46,16 @@ pub struct OverriddenRule {
     pub applied_by: String,
 }
 
+/// Returns the look-up that a status of an older version lacks.
+fn not_looked_up() -> Lookup<Vec<PendingAfter>> {
+    Lookup::absent("an older version of stagelink made the status")
+}
+
 /// Reads the history of a stage's database, and compares it with the folder of the project.
 pub(super) async fn read(
     database: &Database,
     folder: &Result<Option<MigrationFolder>, String>,
+    rollback_window: Duration,
 ) -> Result<MigrationStatus, Error> {
     let known = folder.as_ref().ok().and_then(Option::as_ref);
     let state = MigrationState::read(database, known).await?;
@@ -55,7 +67,13 @@ pub(super) async fn read(
             applied_by: record.applied_by.clone(),
         })
     });
+    let pending = &state.pending;
+    let after = match known {
+        Some(folder) => pending_after::look_up(database, folder, pending, rollback_window).await,
+        None => Lookup::absent("the folder of migrations is not known"),
+    };
     Ok(MigrationStatus {
+        after,
         overridden: overridden.collect(),
         applied: state.applied,
         newest_applied_on: state.newest_applied_on,

@@ -7,6 +7,7 @@ use stagelink::{Settings, Stage};
 use crate::api::ApiAccess;
 use crate::migrations::MigrationFolder;
 use crate::netlify::DeployContext;
+use crate::settings_file::DEFAULT_ROLLBACK_WINDOW;
 
 /// The stages of a project, and where each part of them is looked up.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct StatusRequest {
     /// The migrations of the project, or the reason why they are not known. `None` where the project
     /// has none.
     pub migrations: Result<Option<MigrationFolder>, String>,
+    /// The time after a promotion for which a rollback stays possible.
+    pub rollback_window: Duration,
     /// The time limit of each look-up.
     pub limit: Duration,
 }
@@ -60,6 +63,7 @@ impl StatusRequest {
             stages,
             site,
             migrations: Ok(None),
+            rollback_window: DEFAULT_ROLLBACK_WINDOW,
             limit: DEFAULT_LIMIT,
         }
     }

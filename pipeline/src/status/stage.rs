@@ -42,7 +42,8 @@ impl StageStatus {
 
     /// Returns whether all of its parts could be looked up.
     pub(super) fn is_complete(&self) -> bool {
-        let pending = self.migrations.value().map(|found| &found.pending);
+        let migrations = self.migrations.value();
+        let pending = migrations.map(|found| &found.pending);
         let credentials = self.function_credentials.value();
         !(self.code.is_not_known()
             || self.plan.is_not_known()
@@ -51,6 +52,7 @@ impl StageStatus {
             || self.function_credentials.is_not_known()
             || credentials.is_some_and(|found| found.renewed_by_not_known.is_some())
             || self.migrations.is_not_known()
-            || pending.is_some_and(Lookup::is_not_known))
+            || pending.is_some_and(Lookup::is_not_known)
+            || migrations.is_some_and(|found| found.after.is_not_known()))
     }
 }

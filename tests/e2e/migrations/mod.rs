@@ -14,6 +14,7 @@ mod odd_histories;
 mod outdated;
 mod overrides;
 mod poolers;
+mod running_code;
 mod runs;
 mod session_changes;
 mod under_load;

@@ -1,0 +1,247 @@
+//! The code of a stage by the records of its deploys: what runs, and what a rollback may bring back.
+//!
+//! `migrate --after` asks it about each file of *after*: one that an artifact was built without breaks
+//! the artifact.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use stagelink::{Database, one_line};
+
+use crate::error::Error;
+use crate::migrations::class::Class;
+use crate::migrations::{MigrationFile, MigrationFolder, RunningCode};
+use crate::needs::{
+    GateReason, GateVerdict, ListedMigration, MigrationList, RecordedMigration, gate, gate_after,
+};
+use crate::promotion::deploy_record::{DeployOutcome, DeployRecord, records_and_time};
+use crate::settings_file::LEAST_ROLLBACK_WINDOW;
+
+/// Looks up the code that runs on a stage, or that a rollback may bring back, by the records of its
+/// deploys. `None` where no deploy is recorded: the code was deployed by other means, and which code it
+/// is is not known.
+///
+/// `window` is the time for which the artifact before a promotion may come back.
+///
+/// # Errors
+///
+/// [`ErrorKind::Database`](crate::ErrorKind::Database) when the records or the history of migrations
+/// cannot be read.
+pub async fn running_code(
+    database: &Database,
+    folder: Option<&MigrationFolder>,
+    window: Duration,
+) -> Result<Option<RunningCode>, Error> {
+    let (records, now) = records_and_time(database, MOST_RECORDS).await?;
+    let artifacts = artifacts(&records, now, window);
+    if artifacts.is_empty() {
+        return Ok(None);
+    }
+    let history = RecordedMigration::read_all(database, folder).await?;
+    Ok(Some(RunningCode::new(move |file| {
+        reasons(&artifacts, &history, file)
+    })))
+}
+
+/// An artifact that runs, or may run again.
+#[derive(Clone, Debug, PartialEq)]
+struct StageArtifact {
+    /// The artifact and its state, as the beginning of a sentence.
+    state: String,
+    /// The end of the sentence: what to do.
+    advice: String,
+    /// True if it does not run now, and a rollback may bring it back.
+    is_past: bool,
+    /// The lists of its functions by name; `None` of a function whose list is not known.
+    functions: BTreeMap<String, Option<MigrationList>>,
+}
+
+/// Returns the artifacts that run, or may run again, from the records with the newest first.
+fn artifacts(records: &[DeployRecord], now: Timestamp, window: Duration) -> Vec<StageArtifact> {
+    let window = window.max(LEAST_ROLLBACK_WINDOW);
+    let mut artifacts = Vec::new();
+    let mut seen = BTreeSet::new();
+    // The time at which a newer artifact went live.
+    let mut replaced_at: Option<Timestamp> = None;
+    for record in records {
+        let ended_at = record.finished_at.as_deref().and_then(parse);
+        let name = shortened(&record.artifact);
+        let until = |end: Timestamp, period: Duration| {
+            let until = end.checked_add(period).unwrap_or(Timestamp::MAX);
+            (now < until).then_some(until)
+        };
+        let (state, advice, is_past) = match (record.outcome, ended_at) {
+            (Some(DeployOutcome::Failed), _) => continue,
+            (Some(DeployOutcome::Succeeded), Some(since)) => {
+                let found = match replaced_at {
+                    None => Some((
+                        format!("artifact {name} runs since {}", shown(since)),
+                        "deploy code that was built with it first".to_owned(),
+                        false,
+                    )),
+                    Some(end) => until(end, window).map(|until| {
+                        let (end, until) = (shown(end), shown_end(until));
+                        (
+                            format!("artifact {name} ran until {end}, and a rollback may bring it back until {until}"),
+                            format!("run the command again after {until} (policy.rollback_window)"),
+                            true,
+                        )
+                    }),
+                };
+                replaced_at = Some(since);
+                match found {
+                    Some(found) => found,
+                    // Those before it were replaced earlier still.
+                    None => break,
+                }
+            }
+            // It was live for a moment, in which a background function may have begun.
+            (Some(DeployOutcome::Restored | DeployOutcome::Aborted), Some(end)) => {
+                let Some(until) = until(end, LEAST_ROLLBACK_WINDOW) else {
+                    continue;
+                };
+                let (end, until) = (shown(end), shown_end(until));
+                (
+                    format!(
+                        "artifact {name} may have run until {end}, and its background functions until {until}"
+                    ),
+                    format!("run the command again after {until}"),
+                    false,
+                )
+            }
+            // One that is not finished, or has an outcome of a newer version.
+            _ if replaced_at.is_none() => (
+                format!(
+                    "artifact {name} may run, since `stagelink {}` of {} has not ended or was interrupted",
+                    one_line(&record.command),
+                    shown_text(&record.started_at)
+                ),
+                "let that command end, or run it again".to_owned(),
+                false,
+            ),
+            _ => continue,
+        };
+        if seen.insert(record.artifact.as_str()) {
+            artifacts.push(StageArtifact {
+                state,
+                advice,
+                is_past,
+                functions: functions(&record.manifest),
+            });
+        }
+    }
+    artifacts
+}
+
+/// Returns the reasons for which artifacts do not bear a file of *after*.
+fn reasons(
+    artifacts: &[StageArtifact],
+    history: &[RecordedMigration],
+    file: &MigrationFile,
+) -> Vec<String> {
+    let after = [ListedMigration::new(file, Class::After)];
+    let of_artifact = artifacts.iter().filter_map(|artifact| {
+        let mut broken = Vec::new();
+        for (function, list) in &artifact.functions {
+            let list = list.as_ref();
+            // A rollback cannot bring back what an earlier migration has broken.
+            if artifact.is_past && matches!(gate(list, history), GateVerdict::CannotRun(_)) {
+                return None;
+            }
+            match gate_after(list, history, &after) {
+                GateVerdict::CannotRun(reasons) | GateVerdict::Unknown(reasons) => {
+                    let reason = reasons.iter().find_map(|one| of_file(one, file.version()));
+                    broken.extend(reason.map(|reason| (function, reason)));
+                }
+                GateVerdict::Runs | GateVerdict::NeedsFirst(_) => {}
+            }
+        }
+        let (function, reason) = broken.first()?;
+        let others = match broken.len() - 1 {
+            0 => String::new(),
+            1 => " (and another function)".to_owned(),
+            count => format!(" (and {count} other functions)"),
+        };
+        let StageArtifact { state, advice, .. } = artifact;
+        let function = one_line(function);
+        Some(format!(
+            "{state}; its function {function}{others} {reason}: {advice}"
+        ))
+    });
+    of_artifact.collect()
+}
+
+/// Returns the reason in words about a function, where it is about the file with this number.
+fn of_file(reason: &GateReason, version: i64) -> Option<String> {
+    match reason {
+        GateReason::AppliedAfter(recorded) if recorded.version == version => {
+            Some(format!("was built without {recorded}"))
+        }
+        GateReason::Differs { listed, recorded } if recorded.version == version => Some(format!(
+            "was built with another content of {listed} than the file has"
+        )),
+        GateReason::NoList => {
+            Some("has no list of migrations, so what it needs is not known".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// Returns the lists of an artifact's functions. An artifact whose record file has another form has one
+/// function of which nothing is known.
+fn functions(manifest: &Value) -> BTreeMap<String, Option<MigrationList>> {
+    #[derive(Deserialize)]
+    struct RecordFile {
+        format: u32,
+        content: Content,
+    }
+    #[derive(Deserialize)]
+    struct Content {
+        functions: BTreeMap<String, Function>,
+    }
+    #[derive(Deserialize)]
+    struct Function {
+        migrations: Option<Vec<ListedMigration>>,
+    }
+    match RecordFile::deserialize(manifest) {
+        Ok(file) if file.format == 1 => {
+            let functions = file.content.functions.into_iter();
+            functions
+                .map(|(name, of)| (name, of.migrations.map(MigrationList::from_iter)))
+                .collect()
+        }
+        _ => BTreeMap::from([("?".to_owned(), None)]),
+    }
+}
+
+fn parse(time: &str) -> Option<Timestamp> {
+    time.parse().ok()
+}
+
+fn shown(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// Returns the minute at which a time is over.
+fn shown_end(time: Timestamp) -> String {
+    shown(time.checked_add(Duration::from_secs(59)).unwrap_or(time))
+}
+
+fn shown_text(time: &str) -> String {
+    parse(time).map_or_else(|| one_line(time).to_string(), shown)
+}
+
+/// Returns the first characters of a digest.
+fn shortened(digest: &str) -> String {
+    let digest: String = digest.chars().take(12).collect();
+    one_line(digest).to_string()
+}
+
+/// More than a stage has in a rollback window.
+const MOST_RECORDS: u32 = 500;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+//! The decision about files of *after*, as a table: records of deploys, and what they say.
+
+use serde_json::json;
+
+use super::*;
+
+/// Noon.
+const NOW: &str = "2026-11-27T12:00:00Z";
+
+fn file(version: i64) -> MigrationFile {
+    let sql = format!("ALTER TABLE a DROP COLUMN c{version}");
+    MigrationFile::new(version, "f", format!("V{version}__f.sql"), sql)
+}
+
+/// A function that was built with the files up to this number.
+fn built_with(newest: i64) -> Value {
+    let listed = |version| {
+        let class = if version == 1 {
+            Class::Before
+        } else {
+            Class::After
+        };
+        ListedMigration::new(&file(version), class)
+    };
+    let listed: Vec<_> = (1..=newest).map(listed).collect();
+    json!({ "migrations": listed })
+}
+
+/// A record of an artifact whose function was built with the files up to a number; the time of its end
+/// on the day of [`NOW`], or on the one before.
+fn record(
+    artifact: &str,
+    newest: i64,
+    ended_at: &str,
+    outcome: Option<DeployOutcome>,
+) -> DeployRecord {
+    let functions = json!({ "guestbook": built_with(newest) });
+    let mut record = without_manifest(artifact, ended_at, outcome);
+    record.manifest = json!({ "format": 1, "content": { "functions": functions } });
+    record
+}
+
+fn without_manifest(
+    artifact: &str,
+    ended_at: &str,
+    outcome: Option<DeployOutcome>,
+) -> DeployRecord {
+    let ended_at = match ended_at {
+        "" => None,
+        time => Some(format!("2026-11-{time}:00Z")),
+    };
+    serde_json::from_value(json!({
+        "id": 1,
+        "stage": "production",
+        "command": "promote",
+        "artifact": artifact,
+        "deploy": null,
+        "previous": null,
+        "commit": null,
+        "applied_migrations": [],
+        "by": "ann@desk",
+        "started_at": "2026-11-27T11:58:00Z",
+        "finished_at": ended_at,
+        "outcome": outcome,
+    }))
+    .unwrap()
+}
+
+/// Returns the reasons against the file with a number, where the first is applied.
+fn reasons_of(records: &[DeployRecord], version: i64) -> Vec<String> {
+    let now = NOW.parse().unwrap();
+    let artifacts = artifacts(records, now, Duration::from_hours(24));
+    reasons(&artifacts, &[applied(1)], &file(version))
+}
+
+fn applied(version: i64) -> RecordedMigration {
+    let listed = built_with(version);
+    let listed: Vec<ListedMigration> =
+        serde_json::from_value(listed["migrations"].clone()).unwrap();
+    let listed = &listed[usize::try_from(version).unwrap() - 1];
+    RecordedMigration {
+        version,
+        name: listed.name.clone(),
+        checksum: listed.checksums[0].clone(),
+        class: Some(listed.class),
+    }
+}
+
+#[test]
+fn file_of_after_waits_for_the_code_that_runs_and_for_the_rollback_window() {
+    use DeployOutcome::{Aborted, Failed, Other, Restored, Succeeded};
+    let done = Some(Succeeded);
+    let waits = "artifact new runs since 2026-11-27 10:00 UTC; its function guestbook was built without \
+                 V2__f: deploy code that was built with it first";
+    let back = "artifact old ran until 2026-11-27 10:00 UTC, and a rollback may bring it back until \
+                2026-11-28 10:00 UTC; its function guestbook was built without V2__f: run the command again \
+                after 2026-11-28 10:00 UTC (policy.rollback_window)";
+    for (records, expected) in [
+        (&[][..], &[][..]),
+        // What runs lists the file, or not.
+        (&[record("new", 2, "27T10:00", done)], &[]),
+        (&[record("new", 1, "27T10:00", done)], &[waits]),
+        // What ran before it may come back, within the window.
+        (
+            &[
+                record("new", 2, "27T10:00", done),
+                record("old", 1, "20T10:00", done),
+            ],
+            &[back],
+        ),
+        (
+            &[
+                record("new", 2, "26T12:00", done),
+                record("old", 1, "20T10:00", done),
+            ],
+            &[],
+        ),
+        (
+            &[
+                record("new", 1, "27T10:00", done),
+                record("old", 1, "20T10:00", done),
+            ],
+            &[waits, back],
+        ),
+        // A rollback brought the old one back.
+        (
+            &[
+                record("new", 1, "27T10:00", done),
+                record("other", 2, "27T09:00", done),
+                record("new", 1, "20T10:00", done),
+            ],
+            &[waits],
+        ),
+        // One that never was live does not count, and none is replaced by it.
+        (
+            &[
+                record("bad", 1, "27T11:59", Some(Failed)),
+                record("new", 2, "26T10:00", done),
+                record("old", 1, "20T10:00", done),
+            ],
+            &[],
+        ),
+        // One that was live for a moment, while its background functions may run.
+        (
+            &[
+                record("bad", 1, "27T11:50", Some(Restored)),
+                record("new", 2, "26T10:00", done),
+            ],
+            &[
+                "artifact bad may have run until 2026-11-27 11:50 UTC, and its background functions until \
+               2026-11-27 12:05 UTC; its function guestbook was built without V2__f: run the command again \
+               after 2026-11-27 12:05 UTC",
+            ],
+        ),
+        (
+            &[
+                record("bad", 1, "27T11:45", Some(Aborted)),
+                record("new", 2, "26T10:00", done),
+            ],
+            &[],
+        ),
+        // One that has not ended, or whose end this version does not know.
+        (
+            &[
+                record("next", 1, "", None),
+                record("new", 2, "26T10:00", done),
+            ],
+            &[
+                "artifact next may run, since `stagelink promote` of 2026-11-27 11:58 UTC has not ended or \
+               was interrupted; its function guestbook was built without V2__f: let that command end, or \
+               run it again",
+            ],
+        ),
+        (
+            &[
+                record("next", 2, "27T11:00", Some(Other)),
+                record("new", 2, "26T10:00", done),
+            ],
+            &[],
+        ),
+    ] {
+        assert_eq!(reasons_of(records, 2), expected, "{records:?}");
+    }
+}
+
+#[test]
+fn function_of_which_nothing_is_known_is_a_reason() {
+    let done = Some(DeployOutcome::Succeeded);
+    let mut unlisted = record("new", 2, "27T10:00", done);
+    unlisted.manifest = json!({ "format": 1, "content": { "functions": {
+        "a": built_with(2), "b": { "migrations": null }, "c": built_with(1), "d": built_with(1) } } });
+    let found = reasons_of(&[unlisted], 2);
+    assert_eq!(found.len(), 1);
+    let words = "its function b (and 2 other functions) has no list of migrations";
+    assert!(found[0].contains(words), "{found:?}");
+    let mut newer = record("new", 2, "27T10:00", done);
+    newer.manifest["format"] = json!(2);
+    for record in [newer, without_manifest("new", "27T10:00", done)] {
+        let found = reasons_of(&[record], 2);
+        assert!(found[0].contains("its function ? has no list"), "{found:?}");
+    }
+}
+
+#[test]
+fn file_with_another_content_than_the_artifact_lists_is_a_reason() {
+    let done = Some(DeployOutcome::Succeeded);
+    let now = NOW.parse().unwrap();
+    let records = [record("new", 2, "27T10:00", done)];
+    let artifacts = artifacts(&records, now, Duration::ZERO);
+    let edited = MigrationFile::new(2, "f", "V2__f.sql", "DROP TABLE a");
+    let found = reasons(&artifacts, &[applied(1)], &edited);
+    let words = "was built with another content of V2__f than the file has";
+    assert!(found[0].contains(words), "{found:?}");
+}
+
+/// A rollback to code that an earlier migration has broken is impossible, so another one changes nothing.
+#[test]
+fn artifact_that_cannot_come_back_is_no_reason_and_one_that_runs_is() {
+    let done = Some(DeployOutcome::Succeeded);
+    let now = NOW.parse().unwrap();
+    let records = [
+        record("new", 3, "27T10:00", done),
+        record("old", 1, "20T10:00", done),
+    ];
+    let past = artifacts(&records, now, Duration::from_hours(24));
+    let history = [applied(1), applied(2)];
+    assert_eq!(reasons(&past, &history, &file(3)), Vec::<String>::new());
+    assert_eq!(reasons(&past, &history[..1], &file(3)).len(), 1);
+    let runs = artifacts(&[record("old", 1, "20T10:00", done)], now, Duration::ZERO);
+    assert_eq!(reasons(&runs, &history, &file(3)).len(), 1);
+}
+
+#[test]
+fn window_is_never_shorter_than_a_background_function_runs() {
+    let done = Some(DeployOutcome::Succeeded);
+    let records = |since: &str| {
+        [
+            record("new", 2, since, done),
+            record("old", 1, "20T10:00", done),
+        ]
+    };
+    let count = |since: &str| {
+        let found = artifacts(&records(since), NOW.parse().unwrap(), Duration::ZERO);
+        found.len()
+    };
+    assert_eq!((count("27T11:46"), count("27T11:45")), (2, 1));
+}
