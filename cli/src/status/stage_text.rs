@@ -248,6 +248,8 @@ fn add_pending_after(cell: &mut Cell, found: &Lookup<Vec<PendingAfter>>, stage: 
     }
     for file in waiting {
         let reason = file.waits_for.first().map_or("", String::as_str);
+        // `migrate --after` says the rest: the function, and what to do.
+        let reason = reason.split("; ").next().unwrap_or(reason);
         cell.plain(format_args!("{} waits: {reason}", file.migration));
     }
 }
