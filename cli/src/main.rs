@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use stagelink_cli::args::{Args, Command, MigrateCommand, MigrateOptions};
 use stagelink_cli::{
-    build, completions, credentials, dev, doctor, env, history, link, mark, migrate, needs, new, output,
-    promote, psql, rollback, status, usage_error, verbosity,
+    build, completions, credentials, dev, doctor, env, history, link, mark, migrate, needs, new,
+    output, promote, psql, rollback, status, usage_error, verbosity,
 };
 
 #[tokio::main]
