@@ -137,7 +137,7 @@ impl<S> Streams<S> {
 /// The response of a function whose responses are streamed.
 pub(super) enum StreamsReply<B> {
     /// To an HTTP request.
-    Response(Response<Streamed<B>>),
+    Response(Box<Response<Streamed<B>>>),
     /// To a self-check by a direct Invoke, as JSON that is not streamed.
     Report(Box<RawValue>),
 }
@@ -186,7 +186,7 @@ where
         };
         Box::pin(async {
             let Ok(answer) = answer.await;
-            Ok(StreamsReply::Response(answer))
+            Ok(StreamsReply::Response(Box::new(answer)))
         })
     }
 }
