@@ -55,8 +55,9 @@ struct StageArtifact {
     advice: String,
     /// True if it does not run now, and a rollback may bring it back.
     is_past: bool,
-    /// The lists of its functions by name; `None` of a function whose list is not known.
-    functions: BTreeMap<String, Option<MigrationList>>,
+    /// The lists of its functions by name; `None` of a function whose list is not known. `None` where
+    /// nothing is known of the artifact.
+    functions: Option<BTreeMap<String, Option<MigrationList>>>,
 }
 
 /// Returns the artifacts that run, or may run again, from the records with the newest first.
@@ -66,7 +67,7 @@ fn artifacts(records: &[DeployRecord], now: Timestamp, window: Duration) -> Vec<
     let mut seen = BTreeSet::new();
     // The time at which a newer artifact went live.
     let mut replaced_at: Option<Timestamp> = None;
-    for record in records {
+    for (index, record) in records.iter().enumerate() {
         let ended_at = record.finished_at.as_deref().and_then(parse);
         let name = shortened(&record.artifact);
         let until = |end: Timestamp, period: Duration| {
@@ -132,8 +133,37 @@ fn artifacts(records: &[DeployRecord], now: Timestamp, window: Duration) -> Vec<
                 functions: functions(&record.manifest),
             });
         }
+        artifacts.extend(unrecorded(record, &records[index + 1..], now));
     }
     artifacts
+}
+
+/// Returns the code that ran before an artifact went live, where it has no record. A rollback does not
+/// bring it back, and its background functions may still run.
+fn unrecorded(
+    record: &DeployRecord,
+    older: &[DeployRecord],
+    now: Timestamp,
+) -> Option<StageArtifact> {
+    let previous = record.previous.as_deref()?;
+    if record.outcome != Some(DeployOutcome::Succeeded)
+        || older.iter().any(|one| one.is_live_as(previous))
+    {
+        return None;
+    }
+    let end = record.finished_at.as_deref().and_then(parse)?;
+    let until = end.checked_add(LEAST_ROLLBACK_WINDOW).ok()?;
+    let (previous, until_text) = (one_line(previous), shown_end(until));
+    (now < until).then(|| StageArtifact {
+        state: format!(
+            "the deploy {previous}, which has no record, ran until {}, and its background functions may \
+             until {until_text}",
+            shown(end)
+        ),
+        advice: format!("run the command again after {until_text}"),
+        is_past: false,
+        functions: None,
+    })
 }
 
 /// Returns the reasons for which artifacts do not bear a file of *after*.
@@ -144,8 +174,12 @@ fn reasons(
 ) -> Vec<String> {
     let after = [ListedMigration::new(file, Class::After)];
     let of_artifact = artifacts.iter().filter_map(|artifact| {
+        let StageArtifact { state, advice, .. } = artifact;
+        let Some(functions) = &artifact.functions else {
+            return Some(format!("{state}; what it needs is not known: {advice}"));
+        };
         let mut broken = Vec::new();
-        for (function, list) in &artifact.functions {
+        for (function, list) in functions {
             let list = list.as_ref();
             // A rollback cannot bring back what an earlier migration has broken.
             if artifact.is_past && matches!(gate(list, history), GateVerdict::CannotRun(_)) {
@@ -165,7 +199,6 @@ fn reasons(
             1 => " (and another function)".to_owned(),
             count => format!(" (and {count} other functions)"),
         };
-        let StageArtifact { state, advice, .. } = artifact;
         let function = one_line(function);
         Some(format!(
             "{state}; its function {function}{others} {reason}: {advice}"
@@ -190,9 +223,8 @@ fn of_file(reason: &GateReason, version: i64) -> Option<String> {
     }
 }
 
-/// Returns the lists of an artifact's functions. An artifact whose record file has another form has one
-/// function of which nothing is known.
-fn functions(manifest: &Value) -> BTreeMap<String, Option<MigrationList>> {
+/// Returns the lists of an artifact's functions; `None` for a record file of another form.
+fn functions(manifest: &Value) -> Option<BTreeMap<String, Option<MigrationList>>> {
     #[derive(Deserialize)]
     struct RecordFile {
         format: u32,
@@ -206,15 +238,10 @@ fn functions(manifest: &Value) -> BTreeMap<String, Option<MigrationList>> {
     struct Function {
         migrations: Option<Vec<ListedMigration>>,
     }
-    match RecordFile::deserialize(manifest) {
-        Ok(file) if file.format == 1 => {
-            let functions = file.content.functions.into_iter();
-            functions
-                .map(|(name, of)| (name, of.migrations.map(MigrationList::from_iter)))
-                .collect()
-        }
-        _ => BTreeMap::from([("?".to_owned(), None)]),
-    }
+    let file = RecordFile::deserialize(manifest).ok()?;
+    let functions = file.content.functions.into_iter();
+    let functions = functions.map(|(name, of)| (name, of.migrations.map(MigrationList::from_iter)));
+    (file.format == 1).then(|| functions.collect())
 }
 
 fn parse(time: &str) -> Option<Timestamp> {

@@ -159,6 +159,45 @@ async fn after_goes_on_without_a_record_and_says_that_it_does_not_know() {
     assert_eq!(project.history().await, ["V1__a", "V2__b"]);
 }
 
+#[tokio::test]
+async fn status_says_which_files_of_after_can_be_applied() {
+    let (project, old) = project("2 days").await;
+    let status = async || {
+        let command = project.stagelink("status", &["staging"]).await;
+        let output = { command }
+            .env("COLUMNS", "180")
+            .output()
+            .await
+            .expect("it runs");
+        let text = String::from_utf8(output.stdout).expect("a text");
+        let lines = text.lines().map(|line| line.trim_matches(['│', ' ']));
+        let lines: Vec<_> = lines
+            .map(|line| line.trim_start_matches(['┆', ' ']))
+            .collect();
+        lines.join(" ")
+    };
+    let text = status().await;
+    assert!(text.contains("1 pending: V2__b"), "{text}");
+    // Nothing is known of the code.
+    assert!(
+        !text.contains("V2__b of after") && !text.contains("V2__b waits"),
+        "{text}"
+    );
+    old.record(&project).await;
+    let text = status().await;
+    assert!(
+        text.contains("V2__b waits: artifact 0123456789ab runs since "),
+        "{text}"
+    );
+    project.run("TRUNCATE stagelink_deploys").await;
+    built_now(&project, "fedcba9876543210", "0 s")
+        .record(&project)
+        .await;
+    let text = status().await;
+    let words = "! V2__b of after can be applied now: `stagelink migrate staging --after`";
+    assert!(text.contains(words), "{text}");
+}
+
 /// The tables of promotions are neither drift, nor do they make a database that is not empty.
 #[tokio::test]
 async fn tables_of_promotions_are_no_part_of_the_schema() {

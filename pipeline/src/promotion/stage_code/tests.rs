@@ -197,8 +197,36 @@ fn function_of_which_nothing_is_known_is_a_reason() {
     newer.manifest["format"] = json!(2);
     for record in [newer, without_manifest("new", "27T10:00", done)] {
         let found = reasons_of(&[record], 2);
-        assert!(found[0].contains("its function ? has no list"), "{found:?}");
+        assert!(
+            found[0].contains("UTC; what it needs is not known: "),
+            "{found:?}"
+        );
     }
+}
+
+/// The code before the first promotion was deployed by other means.
+#[test]
+fn code_without_a_record_is_a_reason_while_its_background_functions_may_run() {
+    let done = Some(DeployOutcome::Succeeded);
+    let first = |ended_at: &str| {
+        let mut record = record("new", 2, ended_at, done);
+        record.previous = Some("6744f0c2".to_owned());
+        record
+    };
+    let found = reasons_of(&[first("27T11:50")], 2);
+    assert_eq!(
+        found,
+        [
+            "the deploy 6744f0c2, which has no record, ran until 2026-11-27 11:50 UTC, and its background \
+          functions may until 2026-11-27 12:05 UTC; what it needs is not known: run the command again after \
+          2026-11-27 12:05 UTC"
+        ]
+    );
+    assert_eq!(reasons_of(&[first("27T11:45")], 2), Vec::<String>::new());
+    let mut recorded = record("old", 2, "20T10:00", done);
+    recorded.deploy = Some("6744f0c2".to_owned());
+    let both = [first("27T11:50"), recorded];
+    assert_eq!(reasons_of(&both, 2), Vec::<String>::new());
 }
 
 #[test]
