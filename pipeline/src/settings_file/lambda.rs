@@ -70,14 +70,16 @@ pub(super) fn ensure_distinct<'a>(
         })
     };
     if let Some(message) = has_one_twice(shared) {
-        return Err(Mistake::new(message, "lambda.functions"));
+        let key = "lambda.functions";
+        return Err(Mistake::new(message, key));
     }
     for (name, own) in own {
         if let Some(message) = has_one_twice(&of_stage(shared, own)) {
-            return Err(Mistake::new(
+            let (message, key) = (
                 format!("stage {name}: {message}"),
-                format_args!("stages.{name}.lambda"),
-            ));
+                format!("stages.{name}.lambda"),
+            );
+            return Err(Mistake::new(message, key));
         }
     }
     Ok(())
