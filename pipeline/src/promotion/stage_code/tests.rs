@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::artifact::{Content, FunctionContent, Manifest, SourceCommit};
 
 /// Noon.
 const NOW: &str = "2026-11-27T12:00:00Z";
@@ -181,6 +182,34 @@ fn file_of_after_waits_for_the_code_that_runs_and_for_the_rollback_window() {
     ] {
         assert_eq!(reasons_of(records, 2), expected, "{records:?}");
     }
+}
+
+/// The records have the manifest of the artifact as a promotion writes it.
+#[test]
+fn manifest_of_an_artifact_is_read() {
+    let listed: Vec<ListedMigration> =
+        serde_json::from_value(built_with(1)["migrations"].clone()).unwrap();
+    let content = |migrations| FunctionContent {
+        program: "a".repeat(64),
+        archive: "b".repeat(64),
+        migrations,
+        schedule: None,
+        background: false,
+        settings: BTreeMap::new(),
+    };
+    let manifest = Manifest {
+        commit: SourceCommit::default(),
+        content: Content {
+            functions: BTreeMap::from([
+                ("guestbook".to_owned(), content(Some(listed.clone()))),
+                ("old".to_owned(), content(None)),
+            ]),
+            files: BTreeMap::new(),
+        },
+    };
+    let found = functions(&manifest.to_json()).expect("a manifest");
+    assert_eq!(found["guestbook"], Some(listed.into_iter().collect()));
+    assert_eq!(found["old"], None);
 }
 
 #[test]
