@@ -8,6 +8,7 @@
 mod artifacts;
 mod built;
 mod by_hand;
+mod deploy_variables;
 mod dev;
 mod heroku;
 mod loopback;

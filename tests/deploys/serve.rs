@@ -63,7 +63,7 @@ async fn serve(
     assert_eq!(!account.is_empty(), is_linked, "{report}");
 
     // The body arrives unchanged. The CLI passes on four members of the response, and
-    // isBase64Encoded is none of them (runtimes/rust/index.js of 26.2.0 and 27.10.2), so the client
+    // isBase64Encoded is none of them (runtimes/rust/index.js of 27.10.2), so the client
     // gets the base64 text that the function rightly wrote. A deployed function's client gets
     // bytes.
     let answer = send_bytes(url, BYTES).await;

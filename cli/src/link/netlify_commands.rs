@@ -2,7 +2,7 @@
 //! of a shell variable, so that neither the output nor the shell's history holds one.
 //!
 //! The lines call `netlify api`, with the requests that `stagelink link` makes itself, and not
-//! `netlify env:set` and `env:unset` (by netlify-cli 26.2.0): `env:set` refuses `--context` beside
+//! `netlify env:set` and `env:unset` (by netlify-cli 27.10.2): `env:set` refuses `--context` beside
 //! `--scope` for a variable that exists; without `--scope` it gives a new one all scopes; without
 //! `--context` it sends the masks of secrets as their values; it takes a value that begins with `-`
 //! for an option, and writes a branch in lower case. `env:unset --context` also removes the value of

@@ -13,7 +13,7 @@ use crate::output::note;
 ///
 /// It is for Netlify's own API, or a stand-in on this machine: no other address gets it. The command
 /// line keeps it in `netlify/config.json` of the user's configuration folder (on macOS
-/// of `~/Library/Preferences`): netlify-cli 26.2.0, `dist/lib/settings.js`.
+/// of `~/Library/Preferences`): netlify-cli 27.10.2, `dist/lib/settings.js`.
 pub(crate) fn token(api_url: &str) -> Option<SecretString> {
     if !is_of_netlify(api_url) {
         return None;

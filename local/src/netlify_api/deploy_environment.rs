@@ -127,8 +127,7 @@ fn check_key(key: &str) -> Result<(), ApiError> {
              letters, digits and _"
         )));
     }
-    let is_reserved =
-        RESERVED.contains(&key) || RESERVED_PREFIXES.iter().any(|it| key.starts_with(it));
+    let is_reserved = RESERVED.iter().any(|it| it.eq_ignore_ascii_case(key));
     if is_reserved {
         return Err(ApiError::invalid(format!("{key} is a reserved key")));
     }
@@ -137,15 +136,27 @@ fn check_key(key: &str) -> Result<(), ApiError> {
 
 const KEY_LIMIT_BYTES: usize = 255;
 
-const RESERVED_PREFIXES: [&str; 2] = ["AWS_", "INCOMING_HOOK_"];
-
-const RESERVED: [&str; 14] = [
+/// Names that Netlify and AWS Lambda set themselves.
+const RESERVED: [&str; 31] = [
+    "AWS_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_LAMBDA_RUNTIME_API",
     "NETLIFY",
     "BUILD_ID",
     "CONTEXT",
+    "REPOSITORY_URL",
     "BRANCH",
     "HEAD",
     "COMMIT_REF",
+    "CACHED_COMMIT_REF",
     "PULL_REQUEST",
     "REVIEW_ID",
     "URL",
@@ -154,6 +165,10 @@ const RESERVED: [&str; 14] = [
     "DEPLOY_ID",
     "SITE_NAME",
     "SITE_ID",
+    "NETLIFY_IMAGES_CDN_DOMAIN",
+    "INCOMING_HOOK_TITLE",
+    "INCOMING_HOOK_URL",
+    "INCOMING_HOOK_BODY",
 ];
 
 #[cfg(test)]
@@ -197,7 +212,7 @@ mod tests {
             &long,
             "AWS_REGION",
             "INCOMING_HOOK_BODY",
-            "URL",
+            "url",
         ] {
             refused.push(json!([variable(key, "canary", &["functions"])]));
         }

@@ -1,7 +1,7 @@
 //! A local Netlify API on 127.0.0.1: sites, environment variables and deploys, as far as the
 //! Netlify CLI uses them, and a server for the deploys.
 //!
-//! By Netlify's open-api (`@netlify/open-api`, as in netlify-cli 26.2.0, 2026-11), under
+//! By Netlify's open-api (`@netlify/open-api`, as in netlify-cli 27.10.2, 2026-11), under
 //! `/api/v1`. For the Netlify CLI, set `NETLIFY_API_URL` to [`NetlifyApi::url`] and
 //! `NETLIFY_AUTH_TOKEN` to [`NetlifyApi::token`].
 //!

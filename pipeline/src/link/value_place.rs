@@ -47,7 +47,7 @@ impl ValuePlace {
 
     /// Advice to remove this value and no other, in the imperative.
     ///
-    /// By netlify-cli 26.2.0: `env:unset` changes a site's own variables, never the account's;
+    /// By netlify-cli 27.10.2: `env:unset` changes a site's own variables, never the account's;
     /// with `--context` it removes the value for all contexts too, and `--context all` sets it for
     /// each of the other contexts where it removes it.
     pub(crate) fn removal(&self) -> String {

@@ -1,6 +1,6 @@
 //! The client of Netlify's API: a site, its environment variables and its deploys.
 //!
-//! Facts by Netlify's open-api (open-api.netlify.com) and what netlify-cli 26.2.0 sends, 2026-11.
+//! Facts by Netlify's open-api (open-api.netlify.com) and what netlify-cli 27.10.2 sends, 2026-11.
 
 mod context;
 #[allow(dead_code)]
