@@ -1,5 +1,6 @@
 //! The arguments of the command line.
 
+mod deploy;
 mod dev;
 mod doctor;
 mod env;
@@ -18,6 +19,7 @@ use clap_complete::Shell;
 
 use crate::target::{Arch, Target};
 
+pub use self::deploy::DeployOptions;
 pub use self::dev::DevOptions;
 pub use self::doctor::DoctorOptions;
 pub use self::env::EnvOptions;
@@ -120,6 +122,20 @@ pub enum Command {
     /// The command finds the database as a function of the stage does, by the same variables, and
     /// connects to it without a pooler.
     Migrate(MigrateOptions),
+    /// Builds the project, and deploys it to a stage on Netlify.
+    ///
+    /// The command builds the functions, and makes one artifact of them and the files that
+    /// netlify.toml publishes, known by its digest. It shows the plan: the stage that Netlify's context
+    /// says, the digest, the commit, and the migrations of class before, which are applied first. It
+    /// asks, applies them, uploads what Netlify does not have, and waits until the deploy is ready. A
+    /// deploy of another stage, or one that the stage's database cannot run, is refused.
+    ///
+    /// A run that was interrupted is gone on with by the next one. One command at a time changes a
+    /// stage.
+    ///
+    /// NETLIFY_AUTH_TOKEN holds a token of Netlify; by default it is that of the Netlify command line.
+    /// The stage's database is found as `stagelink migrate` finds it.
+    Deploy(DeployOptions),
     /// Promotes: what one stage runs goes live in another one, as it was tested.
     ///
     /// What is promoted is the artifact that the source runs, by its digest: the programs, static

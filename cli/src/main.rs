@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use stagelink_cli::args::{Args, Command, MigrateCommand, MigrateOptions};
 use stagelink_cli::{
-    build, completions, credentials, dev, doctor, env, history, link, mark, migrate, needs, new,
-    output, promote, psql, rollback, status, usage_error, verbosity,
+    build, completions, credentials, deploy, dev, doctor, env, history, link, mark, migrate, needs,
+    new, output, promote, psql, rollback, status, usage_error, verbosity,
 };
 
 #[tokio::main]
@@ -28,6 +28,7 @@ async fn main() -> ExitCode {
     output::obey_no_color();
     let result = match args.command.unwrap_or_default() {
         Command::Build(options) => return exit_code(build::run(options).await, 1),
+        Command::Deploy(options) => return exit_code(deploy::run(options).await, 1),
         Command::Dev(options) => dev::run(options).await,
         // Its exit code tells errors and warnings apart.
         Command::Doctor(options) => return doctor::run(options).await,

@@ -16,7 +16,6 @@ mod printed;
 mod project;
 mod promotions;
 mod rules;
-mod script;
 mod serve;
 mod server;
 mod source;

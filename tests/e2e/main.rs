@@ -9,6 +9,7 @@ mod completions;
 mod concurrent;
 mod conformance;
 mod deadline;
+mod deploy;
 mod deploy_time;
 mod dev;
 mod dev_migrations;

@@ -101,6 +101,32 @@ fn status_env_and_psql_have_a_heading_for_each_refusal() {
     );
 }
 
+#[test]
+fn deploy_has_a_heading_for_each_refusal() {
+    check(
+        &["What `stagelink deploy` refuses"],
+        &[
+            "cli/src/deploy",
+            "pipeline/src/artifact",
+            "pipeline/src/deploy",
+            "pipeline/src/netlify/deploy_upload.rs",
+            "pipeline/src/netlify/persistence.rs",
+            "pipeline/src/netlify/publishing.rs",
+        ],
+        &[
+            "anyhow!(",
+            "bail!(",
+            "ensure!(",
+            "ErrorKind::Settings",
+            "ErrorKind::Isolation",
+            "ErrorKind::Migration",
+            "ErrorKind::Refused",
+            "ErrorKind::Unavailable",
+            "refused(",
+        ],
+    );
+}
+
 /// Compares the headings of these parts of the guide with the refusals in these source folders: the
 /// messages after one of the markers.
 fn check(parts: &[&str], sources: &[&str], markers: &[&str]) {

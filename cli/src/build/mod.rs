@@ -16,7 +16,7 @@ mod report;
 mod strip;
 mod toolchain;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -79,22 +79,9 @@ async fn build_and_check(options: BuildOptions) -> anyhow::Result<()> {
         target,
     };
 
-    let step = Step::begin("artifacts");
-    let (artifacts, notes) = build.run(step.teller()).await?;
-    step.done(&format!("{} for {target}", artifacts.len()));
-    for note in notes {
-        output::note(format_args!("  ! {note}"));
-    }
+    let artifacts = build.show().await?;
     if !options.no_check {
-        let step = Step::begin("check");
-        let report_progress = step.teller();
-        let mut outcomes = Vec::new();
-        for artifact in &artifacts {
-            report_progress(&artifact.function);
-            let outcome = check(&artifact.function, &artifact.program, target).await?;
-            outcomes.push(format!("{} {outcome}", artifact.function));
-        }
-        step.done(&outcomes.join(", "));
+        check_all(&artifacts, target).await?;
     }
     if options.json {
         return print_json(&report::json(&artifacts, target));
@@ -102,7 +89,47 @@ async fn build_and_check(options: BuildOptions) -> anyhow::Result<()> {
     print(report::table(&artifacts, target))
 }
 
+/// Builds the programs of a project for Netlify, and starts each, as `stagelink build` does.
+///
+/// # Errors
+///
+/// Those of [`run`].
+pub(crate) async fn build_for_netlify(project: &Path) -> anyhow::Result<()> {
+    let build = Build {
+        output: project.join("dist"),
+        project: project.to_owned(),
+        target: Target::of(Arch::X86_64),
+    };
+    let artifacts = build.show().await?;
+    check_all(&artifacts, build.target).await
+}
+
+/// Starts each program, and shows whether it answers.
+async fn check_all(artifacts: &[Artifact], target: Target) -> anyhow::Result<()> {
+    let step = Step::begin("check");
+    let report_progress = step.teller();
+    let mut outcomes = Vec::new();
+    for artifact in artifacts {
+        report_progress(&artifact.function);
+        let outcome = check(&artifact.function, &artifact.program, target).await?;
+        outcomes.push(format!("{} {outcome}", artifact.function));
+    }
+    step.done(&outcomes.join(", "));
+    Ok(())
+}
+
 impl Build {
+    /// Builds all functions, and shows the progress.
+    async fn show(&self) -> anyhow::Result<Vec<Artifact>> {
+        let step = Step::begin("artifacts");
+        let (artifacts, notes) = self.run(step.teller()).await?;
+        step.done(&format!("{} for {}", artifacts.len(), self.target));
+        for note in notes {
+            output::note(format_args!("  ! {note}"));
+        }
+        Ok(artifacts)
+    }
+
     /// Builds all functions. Returns the artifacts, and notes on them for the user.
     ///
     /// Calls `on_line` with each line that cargo prints.

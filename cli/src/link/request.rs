@@ -151,7 +151,7 @@ impl Environment {
 
     /// The environment in which the clouds of a running `stagelink dev` take the place of the real
     /// ones: of this process's it has other programs' variables alone.
-    fn of_local_clouds(clouds: &LocalClouds) -> Self {
+    pub(crate) fn of_local_clouds(clouds: &LocalClouds) -> Self {
         let mut environment = Self::of_process();
         let is_own = |name: &str| {
             let mut prefixes = ["STAGELINK_", "HEROKU_", "NETLIFY_"].iter();

@@ -3,7 +3,6 @@
 mod code;
 pub mod drift;
 mod new;
-mod operator;
 mod progress;
 mod report;
 mod widen;
@@ -19,11 +18,11 @@ use stagelink_pipeline::{
     MigrationPlan, RuleOverride, SettingsFile, ensure_own_stage,
 };
 
-pub(crate) use self::operator::name as operator_name;
 use self::progress::RunProgress;
 use self::report::Report;
 pub(crate) use self::report::error as error_json;
 use crate::args::{AllowedDisagreement, LocalOptions, MigrateCommand, MigrateOptions};
+use crate::operator;
 use crate::output::{note, print, print_beside, print_json};
 use crate::progress::Step;
 use crate::project;
@@ -214,19 +213,10 @@ async fn database(
 
 /// Returns the limits and rules of a run. The local clouds have no code that a change could break.
 fn limits(options: &MigrateOptions) -> anyhow::Result<MigrationOptions> {
-    if options.overridden.len() != options.reasons.len() {
-        return Err(of_usage(anyhow!(
-            "each --override needs a --reason: `--override RULE@V5 --reason TEXT`"
-        )));
-    }
-    let overrides = options.overridden.iter().zip(&options.reasons);
-    let overrides: Result<Vec<_>, _> = overrides
-        .map(|(rule, reason)| RuleOverride::new(rule, reason))
-        .collect();
     let mut limits = MigrationOptions::default();
     limits.wait = Duration::from_secs(options.wait);
     limits.time_limit = Duration::from_secs(options.time_limit);
-    limits.overrides = overrides.map_err(of_usage)?;
+    limits.overrides = overrides(&options.overridden, &options.reasons)?;
     limits.applied_by = operator::name();
     limits.enforcement = match (&options.local.local, options.after) {
         (Some(_), _) => Enforcement::Nothing,
@@ -243,6 +233,32 @@ fn limits(options: &MigrateOptions) -> anyhow::Result<MigrationOptions> {
         })
         .collect();
     Ok(limits)
+}
+
+/// Returns the overrides of a run, by the options that name them and their reasons.
+///
+/// # Errors
+///
+/// One without a reason, or of another form.
+pub(crate) fn overrides(
+    overridden: &[String],
+    reasons: &[String],
+) -> anyhow::Result<Vec<RuleOverride>> {
+    if overridden.len() != reasons.len() {
+        return Err(of_usage(anyhow!(
+            "each --override needs a --reason: `--override RULE@V5 --reason TEXT`"
+        )));
+    }
+    let overrides = overridden.iter().zip(reasons);
+    let overrides: Result<Vec<_>, _> = overrides
+        .map(|(rule, reason)| RuleOverride::new(rule, reason))
+        .collect();
+    overrides.map_err(of_usage)
+}
+
+/// Returns a plan of migrations as text; with the SQL of each file if it `is_result`.
+pub(crate) fn plan_text(found: &DatabaseInfo, plan: &MigrationPlan, is_result: bool) -> String {
+    Report::new(found, plan).text(is_result)
 }
 
 fn question(plan: &MigrationPlan) -> String {
@@ -277,6 +293,11 @@ pub(crate) fn confirm(
         "y" | "Y" | "yes" => Ok(()),
         _ => bail!("nothing was changed"),
     }
+}
+
+/// Shows an event of migrations within a step.
+pub(crate) fn show(step: &Step, event: &MigrationEvent<'_>) {
+    listener(step)(event);
 }
 
 /// Returns a listener that shows the current activity, and prints a line for what lasts.

@@ -20,7 +20,8 @@ pub(crate) use self::text::short;
 use self::checkout::GitCheckout;
 use crate::args::{LocalOptions, PromoteOptions};
 use crate::link::request::Environment;
-use crate::migrate::{confirm, error_json, operator_name};
+use crate::migrate::{confirm, error_json};
+use crate::operator;
 use crate::output::{note, print, print_beside, print_json};
 use crate::progress::Step;
 use crate::project;
@@ -132,7 +133,7 @@ async fn request(options: &PromoteOptions) -> anyhow::Result<PromotionRequest> {
     let within = migrations_folder.strip_prefix(&root);
     let within = within.unwrap_or(Path::new("migrations")).to_owned();
     let mut migration_options = MigrationOptions::default();
-    migration_options.applied_by = operator_name();
+    migration_options.applied_by = operator::name();
     let mut request = PromotionRequest::new(
         (from, from_branch),
         to,
@@ -144,7 +145,7 @@ async fn request(options: &PromoteOptions) -> anyhow::Result<PromotionRequest> {
     request.migration_options = migration_options;
     request.project = root;
     request.test_limit = Duration::from_secs(options.test_limit);
-    request.by = operator_name();
+    request.by = operator::name();
     Ok(request)
 }
 

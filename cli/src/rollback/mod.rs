@@ -9,7 +9,8 @@ use stagelink_pipeline::{
 };
 
 use crate::args::RollbackOptions;
-use crate::migrate::{confirm, error_json, operator_name};
+use crate::migrate::{confirm, error_json};
+use crate::operator;
 use crate::output::{note, print, print_beside, print_json};
 use crate::project;
 use crate::promote::{Shown, access, database, short};
@@ -93,7 +94,7 @@ async fn request(options: &RollbackOptions) -> anyhow::Result<RollbackRequest> {
     request.migrations = migrations.transpose()?;
     request.to.clone_from(&options.to);
     request.test_limit = Duration::from_secs(options.test_limit);
-    request.by = operator_name();
+    request.by = operator::name();
     Ok(request)
 }
 

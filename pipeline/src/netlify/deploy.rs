@@ -75,7 +75,11 @@ impl Deploy {
 
     /// Returns the address at which its context's visitors see it once it is published.
     pub(crate) fn address(&self) -> Option<&str> {
-        self.deploy_ssl_url.as_deref().or(self.ssl_url.as_deref())
+        let (site, branch) = (self.ssl_url.as_deref(), self.deploy_ssl_url.as_deref());
+        match self.context.as_deref() {
+            Some("production") => site.or(branch),
+            _ => branch.or(site),
+        }
     }
 
     /// Returns whether it is a ready deploy of its branch's own context: neither a draft, nor the

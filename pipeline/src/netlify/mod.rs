@@ -28,7 +28,6 @@ use crate::error::{Error, ErrorKind};
 
 use self::deploy::null_as_false;
 use self::persistence::Pace;
-use self::variable::VariableJson;
 
 pub use self::context::DeployContext;
 pub(crate) use self::deploy::Deploy;
@@ -36,7 +35,7 @@ pub use self::deploy_event::DeployEvent;
 #[allow(unused_imports)]
 pub(crate) use self::deploy_upload::DeployVariable;
 pub(crate) use self::function_variable::{FunctionVariable, function_variables};
-pub(crate) use self::variable::{Variable, VariableValue};
+pub(crate) use self::variable::{Variable, VariableJson, VariableValue};
 
 /// A site, with the client that reads and changes its variables.
 #[derive(Debug)]

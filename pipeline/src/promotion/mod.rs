@@ -25,10 +25,15 @@ mod waiting;
 
 pub use self::abort::{AbortReport, abort};
 pub use self::deploy_record::{DeployOutcome, DeployRecord, deploy_records};
+pub(crate) use self::deploy_record::{NewDeploy, begin, finish};
 pub use self::event::{PromotionEvent, PromotionListener};
+pub(crate) use self::lease::{Lease, Progress, Taken};
 pub use self::plan::{PlanSummary, PromotionPlan};
 pub use self::request::{Checkout, CheckoutFuture, PromotionRequest, TestedPath};
 pub use self::rollback::{RollbackPlan, RollbackReport, RollbackRequest, RollbackSummary};
 pub use self::run::PromotionReport;
+pub(crate) use self::smoke::SmokeTest;
+pub(crate) use self::source::address_of;
 pub use self::stage_code::running_code;
 pub use self::step::Step;
+pub(crate) use self::waiting::take_when_free;

@@ -15,7 +15,7 @@ use crate::promotion::lease::{Lease, LeaseRow, Taken};
 /// # Errors
 ///
 /// [`ErrorKind::Busy`] where a living command has it, and the other errors of [`Lease::take`].
-pub(super) async fn take_when_free(
+pub(crate) async fn take_when_free(
     database: &Database,
     by: &str,
     command: &str,

@@ -80,3 +80,26 @@ async fn deploys_are_found_by_their_whole_title() {
     let error = site.deploy("0").await.unwrap_err().report();
     assert!(error.contains("could not read the deploy 0"), "{error}");
 }
+
+#[tokio::test]
+async fn older_deploy_is_published_again_and_an_unpublished_one_deleted() {
+    let (netlify, site) = site().await;
+    let first = ready(&site, "one").await;
+    let second = ready(&site, "two").await;
+    assert_eq!(published(&site).await.as_deref(), Some(&*second.id));
+    let failure = Failure::FailedAfterwards { status: 502 };
+    let lost = Fault::new(failure).on("POST", "/api/v1/sites/*/deploys/*/restore");
+    netlify.control().inject(lost.times(1));
+    site.restore(&first.id).await.unwrap();
+    assert_eq!(published(&site).await.as_deref(), Some(&*first.id));
+    let lost = Fault::new(failure).on("DELETE", "/api/v1/deploys/*");
+    netlify.control().inject(lost.times(1));
+    assert!(site.delete_deploy(&second.id).await.unwrap());
+    assert!(!site.delete_deploy(&second.id).await.unwrap());
+    let error = site.restore(&second.id).await.unwrap_err().report();
+    assert!(error.contains("could not publish the deploy"), "{error}");
+    // The published one is kept.
+    let error = site.delete_deploy(&first.id).await.unwrap_err().report();
+    assert!(error.contains("could not delete the deploy"), "{error}");
+    assert_eq!(published(&site).await.as_deref(), Some(&*first.id));
+}

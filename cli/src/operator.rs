@@ -1,4 +1,4 @@
-//! The person or job that runs a command, for the records of migrations.
+//! The person or job that runs a command, for the records of migrations and deploys.
 
 use std::{env, fs};
 

@@ -1,0 +1,138 @@
+//! `stagelink deploy`: builds the project, and makes a deploy of one stage on Netlify.
+
+mod commit;
+mod programs;
+mod report;
+mod request;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Context as _;
+use stagelink_pipeline::{DeployPlan, DeployProgress, DeployReport, abort_deploy};
+
+use self::commit::Commit;
+use crate::args::DeployOptions;
+use crate::build;
+use crate::migrate::{self, confirm, error_json};
+use crate::output::{note, print, print_beside, print_json};
+use crate::progress::Step;
+use crate::project;
+use crate::shutdown_signals::{self, ShutdownSignals};
+
+/// Builds a project and deploys it to a stage: shows the plan, asks, applies the migrations that come
+/// first, and makes the deploy. A signal that asks the command to end ends what it has started, too; the
+/// exit code is then 128 and its number.
+///
+/// # Errors
+///
+/// The error of the first step that fails. Nothing is changed before the plan was shown.
+pub async fn run(options: DeployOptions) -> anyhow::Result<ExitCode> {
+    let mut signals = ShutdownSignals::listen()?;
+    let result = tokio::select! {
+        result = deploy(&options) => result,
+        // Dropping the future stops what it has started.
+        signal = signals.next() => {
+            note(format_args!("the deploy was stopped by {signal}"));
+            return Ok(ExitCode::from(shutdown_signals::exit_code(signal)));
+        }
+    };
+    if let Err(error) = &result
+        && options.json
+        && let Err(unprinted) = print_json(&error_json(error))
+    {
+        // The command's own error is the one to show.
+        note(format_args!("note: {unprinted:#}"));
+    }
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+async fn deploy(options: &DeployOptions) -> anyhow::Result<()> {
+    let project = open(&options.local.project)?;
+    let commit = Commit::of(&project).await;
+    if options.abort {
+        return abort(options, &project, commit).await;
+    }
+    if !options.no_build {
+        build::build_for_netlify(&project).await?;
+    }
+    programs::ensure_complete(&project).await?;
+    let request = request::from_options(options, &project, commit).await?;
+    let step = Step::begin("plan");
+    let plan = DeployPlan::make(request).await?;
+    let summary = plan.summary();
+    step.done(&report::headline(&summary));
+    let text = report::plan(&plan, options.plan);
+    if options.plan {
+        // The plan is the result, also where a run would refuse it.
+        return match options.json {
+            true => print_json(&report::json(&plan, None)),
+            false => print(text),
+        };
+    }
+    match options.json {
+        // Standard output has one line, at the end.
+        true => print_beside(text)?,
+        false => print(text)?,
+    }
+    plan.ensure_admitted()?;
+    confirm(
+        options.yes || options.local.local.is_some(),
+        &format!("Deploy this to stage {}?", summary.stage),
+        "nothing was deployed: add --yes to deploy it without a question, or --plan",
+    )?;
+    let deployed = plan.run(&listener()).await?;
+    show(options, &plan, &deployed)
+        .context("the project was deployed, but the result could not be shown")
+}
+
+/// Takes back a deploy that did not come to its end.
+async fn abort(options: &DeployOptions, project: &Path, commit: Commit) -> anyhow::Result<()> {
+    let request = request::from_options(options, project, commit).await?;
+    let stage = request.stage;
+    let step = Step::begin("abort");
+    let report = abort_deploy(&request).await?;
+    step.done(&format!("{} done", report.done.len()));
+    match (options.json, report.done.is_empty()) {
+        (true, _) => print_json(&report),
+        (false, true) => print(format_args!("no deploy to {stage} is unfinished")),
+        (false, false) => print(report.done.join("\n")),
+    }
+}
+
+fn show(options: &DeployOptions, plan: &DeployPlan, deployed: &DeployReport) -> anyhow::Result<()> {
+    match options.json {
+        true => print_json(&report::json(plan, Some(deployed))),
+        false => print(report::result(plan, deployed)),
+    }
+}
+
+/// Returns the folder of the project that a folder is in.
+fn open(folder: &Path) -> anyhow::Result<PathBuf> {
+    let folder = folder
+        .canonicalize()
+        .with_context(|| format!("could not open the project folder {}", folder.display()))?;
+    project::open(project::containing(&folder))
+}
+
+/// Returns a listener that shows each part of the deploy as a step.
+fn listener() -> impl Fn(&DeployProgress<'_>) + Send + Sync {
+    let step: Mutex<Option<Step>> = Mutex::default();
+    move |event| {
+        let mut step = step.lock().unwrap_or_else(PoisonError::into_inner);
+        match (event, &*step) {
+            (DeployProgress::Begins(title), _) => *step = Some(Step::begin(title)),
+            (DeployProgress::Ends(result), Some(_)) => {
+                if let Some(step) = step.take() {
+                    step.done(result);
+                }
+            }
+            (DeployProgress::Tells(text), Some(step)) => step.teller()(text),
+            (DeployProgress::Migration(event), Some(step)) => migrate::show(step, event),
+            (DeployProgress::Netlify(event), Some(step)) => step.teller()(&event.to_string()),
+            (DeployProgress::Note(text), _) => note(format_args!("note: {text}")),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The request of `stagelink deploy`, from its options, the environment and `stagelink.toml`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use stagelink::{Database, Settings};
+use stagelink_pipeline::{
+    DeployPhase, DeployRequest, Enforcement, MigrationFolder, MigrationOptions, SettingsFile,
+};
+
+use super::commit::Commit;
+use crate::args::DeployOptions;
+use crate::link::request::Environment;
+use crate::local_clouds;
+use crate::migrate::overrides;
+use crate::operator;
+use crate::project;
+use crate::site;
+use crate::stage_context::{NO_NETLIFY_TOKEN, context_of};
+use crate::stage_database::settings_of;
+use crate::stage_name;
+use crate::usage_error::of_usage;
+
+/// Builds the request.
+///
+/// # Errors
+///
+/// When the stage, its context, the site or the stage's database is not known.
+pub(super) async fn from_options(
+    options: &DeployOptions,
+    project: &Path,
+    commit: Commit,
+) -> anyhow::Result<DeployRequest> {
+    let file = project::settings_file(project)?;
+    let file = file.as_ref();
+    let stage = stage_name::parse(&options.stage, file).map_err(of_usage)?;
+    let clouds = local_clouds::clouds(&options.local)?;
+    let environment = match &clouds {
+        Some(clouds) => Environment::of_local_clouds(clouds),
+        None => Environment::of_process(),
+    };
+    let context = context_of(stage, file).map_err(|reason| {
+        anyhow::anyhow!("stage {stage} has no deploy context on Netlify: {reason}")
+    })?;
+    let site = match &clouds {
+        Some(clouds) => clouds.site.clone(),
+        None => site::required(options.site.as_deref(), file, project)?,
+    };
+    let access = environment.netlify_access().context(NO_NETLIFY_TOKEN)?;
+    let settings = settings_of(&[], Some(&options.stage), &options.local).await?;
+    let settings = settings.map(Settings::with_app_names);
+    let database = Database::new(settings.map(Settings::without_pooler));
+    let folder = project.to_owned();
+    let mut request = DeployRequest::new(stage, context, folder, (access, site), database);
+    request.migrations = migrations(project, file)?;
+    request.options = limits(options)?;
+    request.commit = commit.name;
+    request.is_dirty = commit.is_dirty;
+    request.test_limit = (!options.no_test).then(|| Duration::from_secs(options.test_limit));
+    request.allows_dirty = options.dirty || clouds.is_some();
+    Ok(request)
+}
+
+fn migrations(
+    project: &Path,
+    file: Option<&SettingsFile>,
+) -> anyhow::Result<Option<MigrationFolder>> {
+    let folder = project::present_migrations_folder(project, file);
+    let folder = folder.map(|folder| MigrationFolder::read(&folder));
+    Ok(folder.transpose()?)
+}
+
+/// Returns the limits and rules of the migrations. The local clouds have no code that a change could
+/// break.
+fn limits(options: &DeployOptions) -> anyhow::Result<MigrationOptions> {
+    let mut limits = MigrationOptions::default();
+    limits.overrides = overrides(&options.overridden, &options.reasons)?;
+    limits.applied_by = operator::name();
+    limits.enforcement = match options.local.local {
+        Some(_) => Enforcement::Nothing,
+        None => Enforcement::OfStage(DeployPhase::Before),
+    };
+    Ok(limits)
+}

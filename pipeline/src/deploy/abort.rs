@@ -1,0 +1,78 @@
+//! Cleans up after a deploy that was interrupted, and is not to be gone on with.
+
+use serde::Serialize;
+
+use crate::deploy::leftover::DeployState;
+use crate::deploy::request::DeployRequest;
+use crate::deploy::run::COMMAND;
+use crate::error::{Error, ErrorKind};
+use crate::netlify::Site;
+use crate::promotion::{DeployOutcome, Lease, finish};
+
+/// The result of a clean-up after a deploy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DeployAbortReport {
+    /// A sentence for each thing that was done, and that stays. Empty where there was no unfinished
+    /// deploy.
+    pub done: Vec<String>,
+}
+
+/// Takes the lease of a deploy away, also from one that still runs, and cancels its deploy unless that is
+/// ready. Migrations stay.
+///
+/// # Errors
+///
+/// [`ErrorKind::Busy`] where another command has the lease; the errors of Netlify and the database. It
+/// may be run again.
+pub async fn abort(request: &DeployRequest) -> Result<DeployAbortReport, Error> {
+    let (database, stage) = (&request.database, request.stage);
+    let mut done = Vec::new();
+    let Some(row) = Lease::look(database).await? else {
+        return Ok(DeployAbortReport { done });
+    };
+    if row.command != COMMAND {
+        return Err(Error::new(
+            ErrorKind::Busy,
+            format!("stage {stage} is being changed by {row}, which is no deploy"),
+        ));
+    }
+    let site = Site::find(&request.access, &request.site, true).await?;
+    let seized = Lease::seize(database, &request.options.applied_by).await?;
+    let Some((lease, row)) = seized else {
+        return Ok(DeployAbortReport { done });
+    };
+    let state = DeployState::read(&row.progress);
+    if let Some(id) = state.as_ref().and_then(|state| state.deploy.as_ref()) {
+        lease.fence().await?;
+        let deploy = match site.deploy(id).await {
+            Ok(deploy) => Some(deploy),
+            // It was deleted.
+            Err(error) if error.kind() == ErrorKind::Refused => None,
+            Err(error) => return Err(error),
+        };
+        match deploy {
+            Some(deploy) if deploy.is_ready() => {
+                done.push(format!("the deploy {id} is ready, and stays"));
+            }
+            Some(deploy) if !deploy.has_failed() => {
+                site.cancel_deploy(id).await?;
+                done.push(format!("the deploy {id} is cancelled"));
+            }
+            _ => {}
+        }
+    }
+    for (_, name) in state.iter().flat_map(|state| &state.applied) {
+        done.push(format!("the migration {name} stays applied"));
+    }
+    if let Some(state) = &state
+        && let Some(record) = state.record
+    {
+        let deploy = state.deploy.as_deref();
+        let aborted = DeployOutcome::Aborted;
+        finish(database, record, aborted, deploy, &state.versions()).await?;
+    }
+    lease.release().await?;
+    done.push(format!("the lease on stage {stage} is given back"));
+    Ok(DeployAbortReport { done })
+}

@@ -1,0 +1,134 @@
+//! The state that a deploy keeps in its lease, and what an interrupted one has left.
+
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+use stagelink::self_check::SelfCheckKey;
+
+use crate::error::{Error, ErrorKind};
+use crate::netlify::{Deploy, Site};
+use crate::promotion::Lease;
+
+/// The state of a deploy, by which the next run of the same command goes on.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct DeployState {
+    /// The digest of the artifact.
+    pub(super) artifact: String,
+    /// Netlify's id of the deploy, once it has one.
+    pub(super) deploy: Option<String>,
+    /// The number of its record in the database, once it has one.
+    #[serde(default)]
+    pub(super) record: Option<i64>,
+    /// The migrations that were applied: number, and name as `V1__name`.
+    #[serde(default)]
+    pub(super) applied: Vec<(i64, String)>,
+    /// The key of the deploy's self-checks. A deploy that was declared keeps it.
+    key: String,
+}
+
+impl DeployState {
+    /// Makes the state of a deploy that begins.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`] when the system has no random bytes.
+    pub(super) fn begin(artifact: String) -> Result<Self, Error> {
+        let key = SelfCheckKey::generate().map_err(|error| {
+            let message = "could not make the key of the deploy's self-checks";
+            Error::with_source(ErrorKind::Settings, message, error)
+        })?;
+        Ok(Self {
+            artifact,
+            deploy: None,
+            record: None,
+            applied: Vec::new(),
+            key: key.to_text().expose_secret().to_owned(),
+        })
+    }
+
+    /// Reads the state of a run that was interrupted; `None` for one that cannot be gone on with.
+    pub(super) fn read(progress: &Json) -> Option<Self> {
+        let state = Self::deserialize(progress).ok()?;
+        SelfCheckKey::parse(&state.key).ok()?;
+        Some(state)
+    }
+
+    pub(super) fn to_json(&self) -> Json {
+        json!(self)
+    }
+
+    /// The numbers of the migrations that were applied.
+    pub(super) fn versions(&self) -> Vec<i64> {
+        self.applied.iter().map(|(version, _)| *version).collect()
+    }
+
+    /// The text of the key.
+    pub(super) fn key(&self) -> secrecy::SecretString {
+        self.key.clone().into()
+    }
+}
+
+/// Returns the deploy that an interrupted run has begun, if it can be gone on with.
+///
+/// # Errors
+///
+/// [`ErrorKind::Unavailable`] where Netlify does not answer.
+pub(super) async fn find(site: &Site, state: &DeployState) -> Result<Option<Deploy>, Error> {
+    let Some(id) = &state.deploy else {
+        return Ok(None);
+    };
+    match site.deploy(id).await {
+        Ok(deploy) if !deploy.has_failed() => Ok(Some(deploy)),
+        Ok(_) => Ok(None),
+        // It was deleted.
+        Err(error) if error.kind() == ErrorKind::Refused => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Cancels the unfinished deploys of this title, but for the one to go on with. The lease says that no
+/// other command works on them.
+///
+/// # Errors
+///
+/// Those of the lease, and of the look-up.
+pub(super) async fn cancel_others(
+    site: &Site,
+    lease: &Lease,
+    title: &str,
+    kept: Option<&str>,
+) -> Result<(), Error> {
+    for deploy in site.deploys_of_title(title).await? {
+        if deploy.is_ready() || deploy.has_failed() || kept == Some(&*deploy.id) {
+            continue;
+        }
+        lease.fence().await?;
+        // One that is ready by now stays.
+        let _ = site.cancel_deploy(&deploy.id).await;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_reads_back_and_another_form_is_not_gone_on_with() {
+        let mut state = DeployState::begin("ab".to_owned()).unwrap();
+        state.deploy = Some("1".to_owned());
+        let read = DeployState::read(&state.to_json()).unwrap();
+        assert_eq!(
+            (read.artifact, read.deploy),
+            ("ab".to_owned(), Some("1".to_owned()))
+        );
+        assert_eq!(read.key, state.key);
+        for progress in [
+            json!(null),
+            json!({"artifact": "ab"}),
+            json!({"artifact": "ab", "deploy": null, "key": "x"}),
+        ] {
+            assert!(DeployState::read(&progress).is_none(), "{progress}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! `stagelink deploy`: the artifact of a project becomes a deploy of one stage.
+
+mod abort;
+mod event;
+mod leftover;
+mod plan;
+mod report;
+mod request;
+mod run;
+mod stage_variable;
+
+pub use self::abort::{DeployAbortReport, abort};
+pub use self::event::DeployProgress;
+pub use self::plan::DeployPlan;
+pub use self::report::{DeployReport, DeploySummary};
+pub use self::request::DeployRequest;
