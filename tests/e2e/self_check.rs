@@ -18,7 +18,8 @@ use stagelink_local::heroku::Stage as HerokuStage;
 use stagelink_local::lambda::Function;
 use stagelink_pipeline::{ListedMigration, MigrationFolder, MigrationList};
 use stagelink_tests::{
-    Answer, FunctionHarness, HerokuFixture, as_superuser, database, functions, sdk_example,
+    Answer, FunctionHarness, HerokuFixture, as_superuser, built_artifacts, database, functions,
+    sdk_example,
 };
 
 /// A fixture whose functions have a key, which no log line and no response may contain.
@@ -288,6 +289,22 @@ async fn list_of_migrations_is_that_of_the_program() {
         assert_eq!(reported, list.migrations());
         function.shutdown().await;
     }
+}
+
+/// Stripped, and with the migrations of this repository, as it is deployed.
+#[tokio::test]
+async fn artifact_reports_its_digest_and_the_migrations_that_it_was_built_with() {
+    let (fixture, key) = fixture().await;
+    let program = &built_artifacts().await["guestbook"].program;
+    let function = fixture.start("guestbook", program);
+    let report = check(&fixture, &function, &key).await;
+    assert_eq!(report.program, Some(digest_of(program)));
+    assert_eq!(report.database, "ok", "{}", fixture.log());
+    let migrations = report.migrations.expect("a list");
+    let migrations = migrations.as_array().expect("an array").iter();
+    let names: Vec<_> = migrations.map(|one| one["name"].as_str()).collect();
+    assert_eq!(names, [Some("guestbook"), Some("idempotency")]);
+    function.shutdown().await;
 }
 
 /// Invokes a function directly with a client context, and returns its result.
