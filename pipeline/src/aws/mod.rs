@@ -14,7 +14,6 @@ mod versions;
 pub use self::access::AwsAccess;
 pub use self::access::AwsCaller;
 pub(crate) use self::lambda::{Alias, FunctionConfiguration, Lambda};
-pub(crate) use self::refusal::Failure;
 pub(crate) use self::refusal::Reason;
 pub use self::urls::UrlAccess;
 pub(crate) use self::versions::{NewFunction, SettingsChange};

@@ -2,6 +2,7 @@
 
 mod abort;
 mod event;
+mod lambda;
 mod leftover;
 mod plan;
 mod report;
@@ -11,6 +12,7 @@ mod stage_variable;
 
 pub use self::abort::{DeployAbortReport, abort};
 pub use self::event::DeployProgress;
+pub use self::lambda::{LambdaDeployPlan, LambdaDeployRequest, LambdaSettings, LambdaVariables};
 pub use self::plan::DeployPlan;
 pub use self::report::{DeployReport, DeploySummary};
 pub use self::request::DeployRequest;

@@ -4,6 +4,7 @@
 mod abort;
 mod deploy_record;
 mod event;
+mod lambda;
 mod lease;
 mod own_table;
 mod plan;
@@ -27,6 +28,15 @@ pub use self::abort::{AbortReport, abort};
 pub use self::deploy_record::{DeployOutcome, DeployRecord, deploy_records};
 pub(crate) use self::deploy_record::{NewDeploy, begin, finish};
 pub use self::event::{PromotionEvent, PromotionListener};
+pub(crate) use self::lambda::{
+    Change, FunctionChange, Upload, VersionSource, archive_path, look, migration_names,
+    no_function, not_served, planned, running_record,
+};
+pub use self::lambda::{
+    LambdaFunctionReport, LambdaPlanSummary, LambdaPlannedFunction, LambdaPromotionPlan,
+    LambdaPromotionRequest, LambdaReport, LambdaRollbackPlan, LambdaRollbackRequest,
+    LambdaRollbackSummary, LambdaStage, abort_on_lambda,
+};
 pub(crate) use self::lease::{Lease, Progress, Taken};
 pub use self::plan::{PlanSummary, PromotionPlan};
 pub use self::request::{Checkout, CheckoutFuture, PromotionRequest, TestedPath};
@@ -37,3 +47,4 @@ pub(crate) use self::source::address_of;
 pub use self::stage_code::running_code;
 pub use self::step::Step;
 pub(crate) use self::waiting::take_when_free;
+pub(crate) use self::schema::{SchemaPlan, SchemaTarget};

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::netlify::{Deploy, Site};
 use crate::promotion::deploy_record::{self, DeployRecord};
 use crate::promotion::request::PromotionRequest;
-use crate::promotion::schema::SchemaPlan;
+use crate::promotion::schema::{SchemaPlan, SchemaTarget};
 use crate::promotion::source::{self, RecordedDeploy};
 use crate::promotion::visitor::Visitor;
 
@@ -106,7 +106,7 @@ impl PromotionPlan {
                  built anew"
             ));
         }
-        let schema = SchemaPlan::make(request, manifest).await?;
+        let schema = SchemaPlan::make(&schema_target(request), manifest).await?;
         let replaced = match running {
             Some(running) => Some(running.artifact),
             None => recorded_artifact(&published, &visitor).await,
@@ -159,6 +159,18 @@ impl PromotionPlan {
             facts.migrations,
         ]);
         hex::encode(Sha256::digest(text.to_string()))
+    }
+}
+
+/// Returns the part of a request that is about the schema.
+fn schema_target(request: &PromotionRequest) -> SchemaTarget<'_> {
+    SchemaTarget {
+        from: request.from,
+        to: request.to,
+        database: &request.database,
+        migrations: request.migrations.as_ref(),
+        options: &request.migration_options,
+        checkout: &*request.checkout,
     }
 }
 

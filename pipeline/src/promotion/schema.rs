@@ -1,7 +1,7 @@
 //! The schema that an artifact needs, held against the target's database: the gate, and the migrations
 //! of the artifact that are applied first.
 
-use stagelink::Stage;
+use stagelink::{Database, Stage};
 
 use crate::artifact::Manifest;
 use crate::error::{Error, ErrorKind};
@@ -9,7 +9,23 @@ use crate::migrations::{
     Disagreement, MigrationFile, MigrationFolder, MigrationOptions, MigrationPlan, PlannedMigration,
 };
 use crate::needs::{GateVerdict, ListedMigration, MigrationList, RecordedMigration, gate_site};
-use crate::promotion::request::{Checkout, PromotionRequest};
+use crate::promotion::request::Checkout;
+
+/// The stage whose database an artifact is held against, and what the operator's machine can add.
+pub(crate) struct SchemaTarget<'a> {
+    /// The stage whose artifact it is.
+    pub(crate) from: Stage,
+    /// The stage of the database.
+    pub(crate) to: Stage,
+    /// The database itself, without a pooler.
+    pub(crate) database: &'a Database,
+    /// The migrations of the project's folder. `None` where there is no folder.
+    pub(crate) migrations: Option<&'a MigrationFolder>,
+    /// The limits of the run of migrations.
+    pub(crate) options: &'a MigrationOptions,
+    /// The project's Git repository.
+    pub(crate) checkout: &'a dyn Checkout,
+}
 
 /// The needs of an artifact, held against the target's database.
 #[derive(Debug)]
@@ -29,33 +45,33 @@ impl SchemaPlan {
     /// migrations, with what would have to happen first; [`ErrorKind::Database`] where the database
     /// cannot be read.
     pub(crate) async fn make(
-        request: &PromotionRequest,
+        target: &SchemaTarget<'_>,
         manifest: &Manifest,
     ) -> Result<Self, Error> {
         let lists = manifest.migration_lists();
         let union = union(&lists);
         let folder = folder_of(
             &union,
-            request.migrations.as_ref(),
+            target.migrations,
             manifest.commit.name.as_deref(),
-            &*request.checkout,
+            target.checkout,
         )
         .await?;
-        let history = RecordedMigration::read_all(&request.database, Some(&folder)).await?;
+        let history = RecordedMigration::read_all(target.database, Some(&folder)).await?;
         let verdict = gate_site(lists.iter().map(Option::as_ref), &history);
         let missing = match verdict {
             GateVerdict::Runs => Vec::new(),
             GateVerdict::NeedsFirst(missing) => missing,
             GateVerdict::Unknown(_) | GateVerdict::CannotRun(_) => {
-                return Err(cannot_run(request, &verdict));
+                return Err(cannot_run(target, &verdict));
             }
         };
-        let mut options = request.migration_options.clone();
+        let mut options = target.options.clone();
         // The gate has judged what the database has beyond the artifact's list.
         options.allowed = vec![Disagreement::Missing, Disagreement::Older];
-        let migrations = MigrationPlan::make(&request.database, &folder, &options).await?;
+        let migrations = MigrationPlan::make(target.database, &folder, &options).await?;
         migrations.ensure_admitted()?;
-        ensure_in_plan(request.to, &missing, &migrations)?;
+        ensure_in_plan(target.to, &missing, &migrations)?;
         Ok(Self {
             migrations,
             options,
@@ -76,8 +92,8 @@ impl SchemaPlan {
     }
 }
 
-fn cannot_run(request: &PromotionRequest, verdict: &GateVerdict) -> Error {
-    let (from, to) = (request.from, request.to);
+fn cannot_run(target: &SchemaTarget<'_>, verdict: &GateVerdict) -> Error {
+    let (from, to) = (target.from, target.to);
     let message = match verdict {
         GateVerdict::CannotRun(_) => format!(
             "the artifact of stage {from} cannot run on the database of stage {to}: build and deploy \

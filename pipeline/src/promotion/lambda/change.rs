@@ -1,0 +1,397 @@
+//! The change of what a stage runs on Lambda: its steps, each of which a later run finds again.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::artifact::{FunctionContent, Manifest};
+use crate::aws::{Lambda, UrlAccess};
+use crate::error::{Error, ErrorKind};
+use crate::migrations::MigrationEvent;
+use crate::promotion::deploy_record::{self, DeployOutcome};
+use crate::promotion::event::{PromotionEvent, PromotionListener};
+use crate::promotion::lambda::aliases::Aliases;
+use crate::promotion::lambda::live::LiveFunction;
+use crate::promotion::lambda::publish::{self, Upload};
+use crate::promotion::lambda::self_check::AskedFunction;
+use crate::promotion::lambda::stage::LambdaStage;
+use crate::promotion::lambda::start::{Beginning, Started};
+use crate::promotion::lambda::take_back::Unfinished;
+use crate::promotion::schema::SchemaPlan;
+use crate::promotion::step::Step;
+
+/// A change of what a stage runs, as a plan has shown it.
+#[derive(Clone, Copy)]
+pub(crate) struct Change<'a> {
+    /// The command, as the lease and the records name it.
+    pub(crate) command: &'static str,
+    pub(crate) lambda: &'a Lambda,
+    pub(crate) stage: &'a LambdaStage,
+    /// The person or job, as `user@host`.
+    pub(crate) by: &'a str,
+    pub(crate) manifest: &'a Manifest,
+    /// The migrations to apply; `None` for a change that applies none.
+    pub(crate) schema: Option<&'a SchemaPlan>,
+    pub(crate) functions: &'a [FunctionChange],
+    /// The function URLs to give, if any.
+    pub(crate) url: Option<UrlAccess>,
+    /// The time in which each version has to pass its test.
+    pub(crate) test_limit: Duration,
+    pub(crate) listener: &'a PromotionListener<'a>,
+}
+
+/// The change of one function.
+#[derive(Debug)]
+pub(crate) struct FunctionChange {
+    /// The function as the plan has found it.
+    pub(crate) live: LiveFunction,
+    pub(crate) source: VersionSource,
+}
+
+/// The source of the version that a function gets.
+#[derive(Debug)]
+pub(crate) enum VersionSource {
+    /// A version that the function has.
+    Published(String),
+    /// An archive that is uploaded and published.
+    Upload(Upload),
+}
+
+/// The result of a deploy, a promotion or a rollback on Lambda.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LambdaReport {
+    /// The stage.
+    pub stage: String,
+    /// The digest of the artifact.
+    pub artifact: String,
+    /// The functions.
+    pub functions: Vec<LambdaFunctionReport>,
+    /// The migrations that were applied.
+    pub migrations: Vec<String>,
+    /// The migrations of *after* that are possible now.
+    pub possible_after: Vec<String>,
+    /// The time that it took, in seconds.
+    pub seconds: u64,
+}
+
+/// A function of a [`LambdaReport`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LambdaFunctionReport {
+    /// The name of the project's function.
+    pub name: String,
+    /// The name on Lambda.
+    pub function: String,
+    /// The version that the stage's alias points to.
+    pub version: String,
+    /// The version before.
+    pub previous: Option<String>,
+    /// The alias's function URL, where one was asked for.
+    pub url: Option<String>,
+}
+
+impl Change<'_> {
+    /// Makes the change.
+    ///
+    /// Killed at any point, it goes on when it is planned and run again. A step that fails is taken back
+    /// with all before it but the migrations, and versions that no alias points to, which stay.
+    ///
+    /// # Errors
+    ///
+    /// The error of the step that failed, with what was taken back and what stays;
+    /// [`ErrorKind::Busy`] where another command changes the stage.
+    pub(crate) async fn run(self) -> Result<LambdaReport, Error> {
+        let begun = Instant::now();
+        (self.listener)(&PromotionEvent::Begins(Step::Lease));
+        let planned = self.functions.iter().map(|change| change.live.clone());
+        let beginning = Beginning {
+            command: self.command,
+            by: self.by,
+            lambda: self.lambda,
+            stage: self.stage,
+            manifest: self.manifest,
+            planned: planned.collect(),
+            listener: self.listener,
+        };
+        let mut started = beginning.start().await?;
+        let text = match started.is_resumed {
+            true => "goes on where an earlier run ended".to_owned(),
+            false => format!("stage {} is this command's", self.stage.stage),
+        };
+        (self.listener)(&PromotionEvent::Done(Step::Lease, &text));
+        for step in STEPS {
+            (self.listener)(&PromotionEvent::Begins(step));
+            match self.step(step, &mut started).await {
+                Ok(result) => (self.listener)(&PromotionEvent::Done(step, &result)),
+                Err(error) => return Err(self.take_back(step, error, started).await),
+            }
+        }
+        let mut functions = Vec::new();
+        for change in self.functions {
+            let live = &change.live;
+            let version = started.progress.versions.of(&live.lambda);
+            let before = started.progress.before.get(&live.lambda);
+            functions.push(LambdaFunctionReport {
+                name: live.name.clone(),
+                function: live.lambda.clone(),
+                version: version.unwrap_or_default().to_owned(),
+                previous: before.cloned().flatten(),
+                url: None,
+            });
+        }
+        started.lease.release().await?;
+        if let Some(access) = self.url {
+            for function in &mut functions {
+                let given = self
+                    .lambda
+                    .give_url(&function.function, self.stage.alias(), access);
+                let url = given.await.map_err(|error| {
+                    error.context(format!(
+                        "stage {} runs the artifact, but a function URL is missing",
+                        self.stage.stage
+                    ))
+                })?;
+                function.url = Some(url);
+            }
+        }
+        Ok(LambdaReport {
+            stage: self.stage.stage.to_string(),
+            artifact: started.progress.artifact,
+            functions,
+            migrations: started.progress.migrated_names,
+            possible_after: self
+                .schema
+                .map(SchemaPlan::possible_after)
+                .unwrap_or_default(),
+            seconds: begun.elapsed().as_secs(),
+        })
+    }
+
+    async fn step(&self, step: Step, started: &mut Started) -> Result<String, Error> {
+        match step {
+            Step::Migrate => self.migrate(started).await,
+            Step::Deploy => self.publish(started).await,
+            Step::Test => self.test(started).await,
+            Step::LookAgain => self.look_again(started).await,
+            Step::Publish => self.move_aliases(started).await,
+            Step::TestLive => self.test_live(started).await,
+            Step::Record => self.record(started).await,
+            _ => Ok(String::new()),
+        }
+    }
+
+    pub(super) fn tell(&self, text: &str) {
+        (self.listener)(&PromotionEvent::Tells(text));
+    }
+
+    async fn migrate(&self, started: &mut Started) -> Result<String, Error> {
+        let applying = self.schema.map_or(0, |schema| schema.applying().count());
+        let Some(schema) = self.schema.filter(|_| applying > 0) else {
+            return Ok("none".to_owned());
+        };
+        started.lease.fence().await?;
+        let listener = self.listener;
+        let tell = move |event: &MigrationEvent<'_>| listener(&PromotionEvent::Migration(event));
+        let database = &self.stage.database;
+        let report = schema.migrations.apply(database, &schema.options, &tell);
+        let report = report.await?;
+        for (file, _) in &report.applied {
+            started.progress.migrated.push(file.version());
+            started.progress.migrated_names.push(file.to_string());
+        }
+        started.progress.save(&started.lease).await?;
+        Ok(format!("{} applied", report.applied.len()))
+    }
+
+    async fn publish(&self, started: &mut Started) -> Result<String, Error> {
+        for change in self.functions {
+            let function = &change.live.lambda;
+            let entry = self.entry(&change.live)?;
+            let earlier = started.progress.versions.of(function).map(str::to_owned);
+            self.tell(function);
+            let version = match (&change.source, earlier) {
+                (VersionSource::Published(version), _) => {
+                    publish::verify(self.lambda, function, version, entry).await?;
+                    version.clone()
+                }
+                (VersionSource::Upload(_), Some(version)) => {
+                    publish::verify(self.lambda, function, &version, entry).await?;
+                    version
+                }
+                (VersionSource::Upload(upload), None) => {
+                    started.lease.fence().await?;
+                    let lambda = self.lambda.hiding(upload.settings.secrets());
+                    let description = format!("stagelink {}", self.manifest.short_digest());
+                    upload
+                        .publish(&lambda, function, entry, &description)
+                        .await?
+                }
+            };
+            self.ensure_serves(function, &version).await?;
+            started.progress.versions.insert(function, &version);
+            started.progress.save(&started.lease).await?;
+        }
+        Ok(started.progress.versions.to_string())
+    }
+
+    /// Makes sure that a version does not serve another stage whatever its alias.
+    async fn ensure_serves(&self, function: &str, version: &str) -> Result<(), Error> {
+        let found = self.lambda.configuration(function, Some(version)).await?;
+        let variable = found.and_then(|found| found.stage);
+        match self.stage.is_served_with(variable.as_deref()) {
+            true => Ok(()),
+            false => Err(not_served(self.stage, function, variable.as_deref())),
+        }
+    }
+
+    async fn test(&self, started: &mut Started) -> Result<String, Error> {
+        for change in self.functions {
+            let function = &change.live.lambda;
+            let version = started.progress.versions.of(function).unwrap_or_default();
+            self.check(&change.live, version, version).await?;
+        }
+        Ok("each version answers for the stage".to_owned())
+    }
+
+    async fn test_live(&self, started: &mut Started) -> Result<String, Error> {
+        for change in self.functions {
+            let function = &change.live.lambda;
+            let version = started.progress.versions.of(function).unwrap_or_default();
+            self.check(&change.live, self.stage.alias(), version)
+                .await?;
+        }
+        Ok(format!("each alias {} answers", self.stage.alias()))
+    }
+
+    async fn check(
+        &self,
+        live: &LiveFunction,
+        qualifier: &str,
+        version: &str,
+    ) -> Result<(), Error> {
+        self.tell(&live.lambda);
+        let asked = AskedFunction {
+            stage: self.stage.stage,
+            lambda: &live.lambda,
+            qualifier,
+            version,
+            entry: self.entry(live)?,
+        };
+        asked.check(self.lambda, self.test_limit).await
+    }
+
+    fn entry(&self, live: &LiveFunction) -> Result<&FunctionContent, Error> {
+        let functions = &self.manifest.content.functions;
+        functions.get(&live.name).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Promotion,
+                format!("the artifact has no function {}", live.name),
+            )
+        })
+    }
+
+    async fn look_again(&self, started: &mut Started) -> Result<String, Error> {
+        let aliases = Aliases::read(self.lambda, self.stage, &started.progress).await?;
+        aliases.ensure_known(&started.progress)?;
+        started.aliases = Some(aliases);
+        Ok("the aliases are as they were".to_owned())
+    }
+
+    async fn move_aliases(&self, started: &mut Started) -> Result<String, Error> {
+        started.progress.moves = true;
+        started.progress.save(&started.lease).await?;
+        let mut aliases = match started.aliases.take() {
+            Some(aliases) => aliases,
+            None => Aliases::read(self.lambda, self.stage, &started.progress).await?,
+        };
+        for change in self.functions {
+            let function = &change.live.lambda;
+            self.tell(function);
+            started.lease.fence().await?;
+            let version = started.progress.versions.of(function).unwrap_or_default();
+            aliases.move_to(self.lambda, function, version).await?;
+        }
+        Ok(started.progress.versions.to_string())
+    }
+
+    async fn record(&self, started: &mut Started) -> Result<String, Error> {
+        started.lease.fence().await?;
+        let progress = &started.progress;
+        let versions = progress.versions.to_text();
+        deploy_record::finish(
+            &self.stage.database,
+            progress.record,
+            DeployOutcome::Succeeded,
+            versions.as_deref(),
+            &progress.migrated,
+        )
+        .await?;
+        Ok("kept in the database".to_owned())
+    }
+
+    /// Takes back what was done before a step failed, and returns its error with what was taken back and
+    /// what stays.
+    async fn take_back(&self, step: Step, error: Error, started: Started) -> Error {
+        let is_live = matches!(step, Step::TestLive | Step::Record);
+        let error = error.context(format!(
+            "the step `{step}` of `stagelink {}` failed",
+            self.command
+        ));
+        if started.lease.is_lost() {
+            return error.and_details(vec![
+                "nothing was taken back, since another command may change the stage by now"
+                    .to_owned(),
+            ]);
+        }
+        (self.listener)(&PromotionEvent::TakesBack);
+        let outcome = match is_live {
+            true => DeployOutcome::Restored,
+            false => DeployOutcome::Failed,
+        };
+        let unfinished = Unfinished {
+            lambda: self.lambda,
+            stage: self.stage,
+            lease: started.lease,
+            progress: started.progress,
+        };
+        match unfinished.take_back(outcome).await {
+            Ok(done) => error.and_details(done),
+            Err(second) => error.and_details(second.details().collect()),
+        }
+    }
+}
+
+/// Returns the error of a version that would not serve the stage.
+pub(crate) fn not_served(stage: &LambdaStage, function: &str, variable: Option<&str>) -> Error {
+    let wanted = stage.stage;
+    let message = match variable {
+        Some(variable) => format!(
+            "a version of {function} has STAGELINK_STAGE set to {}, so it serves that stage whatever its \
+             alias, and not {wanted}: leave the variable out, or give {wanted} functions of its own \
+             (lambda in [stages.{}] of stagelink.toml)",
+            stagelink::one_line(variable),
+            wanted.name()
+        ),
+        None => format!(
+            "the alias {} does not say the kind of stage {wanted}: set STAGELINK_STAGE={wanted} in the \
+             variables of {function}",
+            wanted.name()
+        ),
+    };
+    Error::new(ErrorKind::Promotion, message)
+}
+
+/// The steps, after the lease was taken. A change on Lambda has no lock but the aliases' own.
+const STEPS: [Step; 7] = [
+    Step::Migrate,
+    Step::Deploy,
+    Step::Test,
+    Step::LookAgain,
+    Step::Publish,
+    Step::TestLive,
+    Step::Record,
+];
+
+/// The time that a version has to pass its test, by default: a cold start takes some seconds.
+pub(super) const TEST_LIMIT: Duration = Duration::from_secs(60);

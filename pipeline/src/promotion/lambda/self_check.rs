@@ -1,0 +1,131 @@
+//! The self-check of a version on Lambda: a direct call that the SDK's runtime answers without its
+//! handler.
+
+use std::time::Duration;
+
+use stagelink::Stage;
+use stagelink::self_check::{self, SelfCheckInvocation, SelfCheckReport};
+use tokio::time::{Instant, sleep};
+
+use crate::artifact::FunctionContent;
+use crate::aws::Lambda;
+use crate::error::{Error, ErrorKind};
+
+/// A function whose version is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AskedFunction<'a> {
+    pub(super) stage: Stage,
+    /// The name on Lambda.
+    pub(super) lambda: &'a str,
+    /// The version's number, or the alias.
+    pub(super) qualifier: &'a str,
+    /// The version that has to answer.
+    pub(super) version: &'a str,
+    pub(super) entry: &'a FunctionContent,
+}
+
+impl AskedFunction<'_> {
+    /// Asks until the version proves that it is the artifact's program, serves the stage and uses its
+    /// database, or the time is over.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Promotion`] with the reason why it does not.
+    pub(super) async fn check(self, lambda: &Lambda, limit: Duration) -> Result<(), Error> {
+        let ends = Instant::now() + limit;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let reason = match self.ask(lambda).await {
+                Ok(()) => return Ok(()),
+                Err(Unproved::Final(reason)) => return Err(self.failed(&reason)),
+                Err(Unproved::Passing(reason)) => reason,
+            };
+            if Instant::now() + pause >= ends {
+                return Err(self.failed(&reason));
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn failed(self, reason: &str) -> Error {
+        Error::new(
+            ErrorKind::Promotion,
+            format!("{}:{} {reason}", self.lambda, self.qualifier),
+        )
+    }
+
+    async fn ask(self, lambda: &Lambda) -> Result<(), Unproved> {
+        let nonce = self_check::nonce().map_err(|error| Unproved::Final(error.to_string()))?;
+        let invocation = SelfCheckInvocation::new(self.stage, &nonce);
+        let context = invocation.client_context();
+        let answer = match lambda.invoke(self.lambda, self.qualifier, &context).await {
+            Ok(answer) => answer,
+            Err(error) if error.kind() == ErrorKind::Settings => {
+                return Err(Unproved::Final(format!(
+                    "cannot be asked: {}",
+                    error.report()
+                )));
+            }
+            Err(error) => {
+                return Err(Unproved::Passing(format!(
+                    "does not answer: {}",
+                    error.report()
+                )));
+            }
+        };
+        if let Some(version) = answer.version
+            && version != self.version
+        {
+            // An alias that was just moved.
+            return Err(Unproved::Passing(format!(
+                "is answered by version {version}, and not by {}",
+                self.version
+            )));
+        }
+        let report = SelfCheckReport::of_invocation(&answer.payload, &invocation);
+        let report = report.map_err(|error| {
+            Unproved::Final(format!(
+                "does not prove what it is ({error}): build it with this version of stagelink, whose \
+                 runtime answers for it"
+            ))
+        })?;
+        self.judge(&report)
+    }
+
+    /// Returns the reason why a report does not prove the stage, the program and the database.
+    fn judge(self, report: &SelfCheckReport) -> Result<(), Unproved> {
+        let wanted = self.stage;
+        if report.stage != Some(wanted) {
+            let other = report.stage.map(|stage| stage.to_string());
+            let other = other.as_deref().unwrap_or("no stage");
+            return Err(Unproved::Final(format!("serves {other}, and not {wanted}")));
+        }
+        if report.program.as_deref() != Some(&*self.entry.program) {
+            let reason = "runs another program than the artifact's".to_owned();
+            return Err(Unproved::Final(reason));
+        }
+        if let Some(mark) = report.mark.filter(|mark| *mark != wanted) {
+            return Err(Unproved::Final(format!(
+                "reached a database that is marked as {mark}'s, and not as {wanted}'s"
+            )));
+        }
+        match report.is_database_ok() {
+            true => Ok(()),
+            false => Err(Unproved::Passing(format!(
+                "cannot use the database of stage {wanted} ({}): its log says why",
+                report.database
+            ))),
+        }
+    }
+}
+
+/// The reason why an answer proves nothing, as a part of a sentence.
+enum Unproved {
+    /// Another attempt may prove it.
+    Passing(String),
+    Final(String),
+}
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);

@@ -1,0 +1,129 @@
+//! The start of a change on Lambda: the lease, the record, and the progress of a run that did not come to
+//! its end.
+
+use crate::artifact::Manifest;
+use crate::aws::Lambda;
+use crate::error::{Error, ErrorKind};
+use crate::promotion::deploy_record::{self, NewDeploy};
+use crate::promotion::event::PromotionListener;
+use crate::promotion::lambda::aliases::Aliases;
+use crate::promotion::lambda::live::{LiveFunction, versions_of};
+use crate::promotion::lambda::progress::{LambdaProgress, Platform};
+use crate::promotion::lambda::stage::LambdaStage;
+use crate::promotion::lambda::versions::FunctionVersions;
+use crate::promotion::lease::{Lease, Taken};
+use crate::promotion::waiting::take_when_free;
+
+/// A change that is about to begin.
+pub(super) struct Beginning<'a> {
+    pub(super) command: &'static str,
+    pub(super) by: &'a str,
+    pub(super) lambda: &'a Lambda,
+    pub(super) stage: &'a LambdaStage,
+    pub(super) manifest: &'a Manifest,
+    /// The functions as the plan has found them.
+    pub(super) planned: Vec<LiveFunction>,
+    pub(super) listener: &'a PromotionListener<'a>,
+}
+
+/// A change that has the lease of its stage.
+pub(super) struct Started {
+    pub(super) lease: Lease,
+    pub(super) progress: LambdaProgress,
+    /// True if an earlier run made the progress.
+    pub(super) is_resumed: bool,
+    /// The aliases as they were read last.
+    pub(super) aliases: Option<Aliases>,
+}
+
+impl Beginning<'_> {
+    /// Takes the lease, and makes sure that the plan still holds.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Busy`] where another command has the stage, or what the plan was made from has
+    /// changed; [`ErrorKind::Promotion`] where an earlier run of another artifact did not come to its
+    /// end; the errors of AWS and the database.
+    pub(super) async fn start(self) -> Result<Started, Error> {
+        let database = &self.stage.database;
+        let taken = take_when_free(database, self.by, self.command, self.listener).await?;
+        match taken {
+            Taken::Resumed(lease, earlier) if !earlier.0.is_null() => {
+                let progress = LambdaProgress::read(&earlier);
+                let progress = progress.ok_or_else(|| {
+                    self.unfinished("whose progress is not that of a change on Lambda")
+                })?;
+                if progress.artifact != self.manifest.digest() {
+                    let short = progress.artifact.get(..12).unwrap_or_default();
+                    return Err(self.unfinished(&format!("of the artifact {short}")));
+                }
+                Ok(Started {
+                    lease,
+                    progress,
+                    is_resumed: true,
+                    aliases: None,
+                })
+            }
+            // One that was killed before it kept anything has changed nothing.
+            Taken::Fresh(lease) | Taken::Resumed(lease, _) => match self.begin(&lease).await {
+                Ok(progress) => Ok(Started {
+                    lease,
+                    progress,
+                    is_resumed: false,
+                    aliases: None,
+                }),
+                Err(error) => Err(match lease.release().await {
+                    Ok(()) => error,
+                    Err(second) => error.and_details(vec![second.report()]),
+                }),
+            },
+        }
+    }
+
+    /// Looks at the aliases again, and begins the record and the progress.
+    async fn begin(&self, lease: &Lease) -> Result<LambdaProgress, Error> {
+        let artifact = self.manifest.digest();
+        let before = self.planned.iter().map(|function| {
+            let number = function.number().map(str::to_owned);
+            (function.lambda.clone(), number)
+        });
+        let mut progress = LambdaProgress {
+            on: Platform::Lambda,
+            artifact: artifact.clone(),
+            before: before.collect(),
+            versions: FunctionVersions::default(),
+            migrated: Vec::new(),
+            migrated_names: Vec::new(),
+            moves: false,
+            record: 0,
+        };
+        let now = Aliases::read(self.lambda, self.stage, &progress).await?;
+        now.ensure_known(&progress)?;
+        let previous = versions_of(&self.planned).to_text();
+        let manifest = self.manifest.to_json();
+        let new = NewDeploy {
+            command: self.command,
+            artifact: &artifact,
+            previous: previous.as_deref(),
+            commit: self.manifest.commit.name.as_deref(),
+            by: self.by,
+            manifest: &manifest,
+            self_check_key: None,
+        };
+        lease.fence().await?;
+        progress.record = deploy_record::begin(&self.stage.database, &new).await?;
+        progress.save(lease).await?;
+        Ok(progress)
+    }
+
+    fn unfinished(&self, what: &str) -> Error {
+        let (stage, command) = (self.stage.stage, self.command);
+        Error::new(
+            ErrorKind::Promotion,
+            format!(
+                "an earlier `stagelink {command}` on stage {stage} is not finished, {what}: take back \
+                 what it did by `stagelink promote --to {stage} --abort`"
+            ),
+        )
+    }
+}
