@@ -8,6 +8,7 @@ mod history;
 mod migrate;
 mod needs;
 mod new;
+mod platform;
 mod promote;
 mod psql;
 mod status;
@@ -30,6 +31,7 @@ pub use self::migrate::{
 };
 pub use self::needs::NeedsOptions;
 pub use self::new::{NewOptions, Vcs};
+pub use self::platform::{LambdaDeployOptions, LambdaUrl, Platform};
 pub use self::promote::{PromoteOptions, RollbackOptions};
 pub use self::psql::PsqlOptions;
 pub use self::status::StatusOptions;

@@ -12,6 +12,7 @@ pub mod env;
 mod environment;
 pub mod functions;
 pub mod history;
+mod lambda;
 pub mod link;
 mod local_clouds;
 mod login;

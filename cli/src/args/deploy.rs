@@ -2,7 +2,7 @@
 
 use clap::Parser;
 
-use crate::args::LocalOptions;
+use crate::args::{LambdaDeployOptions, LocalOptions, Platform};
 
 /// The options of `stagelink deploy`.
 #[derive(Clone, Debug, Parser)]
@@ -64,6 +64,14 @@ pub struct DeployOptions {
     /// The reason of an --override, which the database keeps.
     #[arg(long = "reason", value_name = "TEXT")]
     pub reasons: Vec<String>,
+
+    /// The platform, where stagelink.toml names a Netlify site and functions on AWS Lambda.
+    #[arg(long, value_name = "PLATFORM")]
+    pub on: Option<Platform>,
+
+    /// The options for AWS Lambda.
+    #[command(flatten)]
+    pub lambda: LambdaDeployOptions,
 
     /// The local clouds, in place of Netlify and the variables of a provider.
     #[command(flatten)]

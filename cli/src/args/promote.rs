@@ -2,7 +2,7 @@
 
 use clap::Parser;
 
-use crate::args::LocalOptions;
+use crate::args::{LambdaUrl, LocalOptions, Platform};
 
 /// The options of `stagelink promote`.
 #[derive(Clone, Debug, Parser)]
@@ -36,6 +36,14 @@ pub struct PromoteOptions {
     /// Promotes although the stage runs this artifact already, as after a change of its variables.
     #[arg(long)]
     pub again: bool,
+
+    /// The platform, where stagelink.toml names a Netlify site and functions on AWS Lambda.
+    #[arg(long, value_name = "PLATFORM")]
+    pub on: Option<Platform>,
+
+    /// On AWS Lambda, gives the stage's alias of each function a URL.
+    #[arg(long, value_name = "ACCESS")]
+    pub url: Option<LambdaUrl>,
 
     /// Name or ID of the Netlify site. By default that of stagelink.toml, or the site that `netlify
     /// link` has linked the project to.
@@ -77,6 +85,10 @@ pub struct RollbackOptions {
     /// Shows the plan, and changes nothing.
     #[arg(long)]
     pub plan: bool,
+
+    /// The platform, where stagelink.toml names a Netlify site and functions on AWS Lambda.
+    #[arg(long, value_name = "PLATFORM")]
+    pub on: Option<Platform>,
 
     /// Name or ID of the Netlify site. By default that of stagelink.toml, or the site that `netlify
     /// link` has linked the project to.

@@ -95,10 +95,19 @@ async fn build_and_check(options: BuildOptions) -> anyhow::Result<()> {
 ///
 /// Those of [`run`].
 pub(crate) async fn build_for_netlify(project: &Path) -> anyhow::Result<()> {
+    build_for_lambda(project, Arch::X86_64).await
+}
+
+/// Builds the programs of a project for AWS Lambda on this processor, and starts each.
+///
+/// # Errors
+///
+/// Those of [`run`].
+pub(crate) async fn build_for_lambda(project: &Path, arch: Arch) -> anyhow::Result<()> {
     let build = Build {
         output: project.join("dist"),
         project: project.to_owned(),
-        target: Target::of(Arch::X86_64),
+        target: Target::of(arch),
     };
     let artifacts = build.show().await?;
     check_all(&artifacts, build.target).await

@@ -1,6 +1,7 @@
 //! `stagelink deploy`: builds the project, and makes a deploy of one stage on Netlify.
 
 mod commit;
+mod lambda;
 mod programs;
 mod report;
 mod request;
@@ -13,8 +14,9 @@ use anyhow::Context as _;
 use stagelink_pipeline::{DeployPlan, DeployProgress, DeployReport, abort_deploy};
 
 use self::commit::Commit;
-use crate::args::DeployOptions;
+use crate::args::{DeployOptions, Platform};
 use crate::build;
+use crate::lambda::platform_of;
 use crate::migrate::{self, confirm, error_json};
 use crate::output::{note, print, print_beside, print_json};
 use crate::progress::Step;
@@ -50,6 +52,9 @@ pub async fn run(options: DeployOptions) -> anyhow::Result<ExitCode> {
 
 async fn deploy(options: &DeployOptions) -> anyhow::Result<()> {
     let project = open(&options.local.project)?;
+    if lambda_chosen(options, &project)? {
+        return lambda::deploy(options, &project).await;
+    }
     let commit = Commit::of(&project).await;
     if options.abort {
         return abort(options, &project, commit).await;
@@ -106,6 +111,14 @@ fn show(options: &DeployOptions, plan: &DeployPlan, deployed: &DeployReport) -> 
         true => print_json(&report::json(plan, Some(deployed))),
         false => print(report::result(plan, deployed)),
     }
+}
+
+fn lambda_chosen(options: &DeployOptions, project: &Path) -> anyhow::Result<bool> {
+    // The local clouds are Netlify's.
+    let on = options
+        .on
+        .or(options.local.local.map(|_| Platform::Netlify));
+    Ok(platform_of(on, project)? == Platform::Lambda)
 }
 
 /// Returns the folder of the project that a folder is in.

@@ -1,6 +1,7 @@
 //! `stagelink promote`: what one stage runs goes live in another one.
 
 mod checkout;
+mod lambda;
 mod progress;
 mod text;
 
@@ -14,11 +15,13 @@ use stagelink_pipeline::{
     PromotionRequest, abort_promotion,
 };
 
+pub(crate) use self::lambda::git_checkout;
 pub(crate) use self::progress::Shown;
 pub(crate) use self::text::short;
 
 use self::checkout::GitCheckout;
-use crate::args::{LocalOptions, PromoteOptions};
+use crate::args::{LocalOptions, Platform, PromoteOptions};
+use crate::lambda::platform_of;
 use crate::link::request::Environment;
 use crate::migrate::{confirm, error_json};
 use crate::operator;
@@ -49,6 +52,9 @@ pub async fn run(options: PromoteOptions) -> anyhow::Result<()> {
 }
 
 async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
+    if platform_of(options.on, &options.local.project)? == Platform::Lambda {
+        return lambda::promote(options).await;
+    }
     let request = request(options).await?;
     let to = request.to;
     let shown = Shown::default();

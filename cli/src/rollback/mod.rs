@@ -1,5 +1,7 @@
 //! `stagelink rollback`: takes a stage back to the deploy that was published before.
 
+mod lambda;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -8,7 +10,8 @@ use stagelink_pipeline::{
     MigrationFolder, PromotionEvent, RollbackPlan, RollbackReport, RollbackRequest, RollbackSummary,
 };
 
-use crate::args::RollbackOptions;
+use crate::args::{Platform, RollbackOptions};
+use crate::lambda::platform_of;
 use crate::migrate::{confirm, error_json};
 use crate::operator;
 use crate::output::{note, print, print_beside, print_json};
@@ -36,6 +39,9 @@ pub async fn run(options: RollbackOptions) -> anyhow::Result<()> {
 }
 
 async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
+    if platform_of(options.on, &options.local.project)? == Platform::Lambda {
+        return lambda::roll_back(options).await;
+    }
     let request = request(options).await?;
     let stage = request.stage;
     let shown = Shown::default();

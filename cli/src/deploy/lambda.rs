@@ -1,0 +1,118 @@
+//! `stagelink deploy` to AWS Lambda.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use stagelink::StageKind;
+use stagelink_pipeline::{
+    LambdaDeployPlan, LambdaDeployRequest, LambdaVariables, MigrationFolder, SettingsFile,
+};
+
+use super::commit::Commit;
+use crate::args::DeployOptions;
+use crate::build::{self, Arch};
+use crate::lambda;
+use crate::migrate::{confirm, overrides};
+use crate::operator;
+use crate::output::{note, print, print_beside, print_json};
+use crate::progress::Step;
+use crate::project;
+use crate::promote::{Shown, git_checkout, short};
+use crate::stage_name;
+use crate::usage_error::of_usage;
+
+/// Builds a project and deploys it to a stage on Lambda: shows the plan, asks, and runs it.
+///
+/// # Errors
+///
+/// The error of the first step that fails. Nothing is changed before the plan was shown.
+pub(super) async fn deploy(options: &DeployOptions, project: &Path) -> anyhow::Result<()> {
+    let file = project::settings_file(project)?;
+    let request = request(options, project, file.as_ref()).await?;
+    let stage = request.stage.stage;
+    let step = Step::begin("plan");
+    let plan = LambdaDeployPlan::make(&request).await?;
+    let summary = plan.summary();
+    step.done(&format!("artifact {}", short(&summary.artifact)));
+    if options.plan {
+        return match options.json {
+            true => print_json(&summary),
+            false => print(lambda::plan(summary)),
+        };
+    }
+    match options.json {
+        // Standard output has one line, at the end.
+        true => print_beside(lambda::plan(summary))?,
+        false => print(lambda::plan(summary))?,
+    }
+    confirm(
+        options.yes,
+        &format!("Deploy this to stage {stage}?"),
+        "nothing was deployed: add --yes to deploy it without a question, or --plan",
+    )?;
+    let shown = Shown::default();
+    let report = plan.run(&request, &|event| shown.show(event)).await;
+    shown.end();
+    let report = report?;
+    let printed = match options.json {
+        true => print_json(&report),
+        false => print(lambda::report(&report)),
+    };
+    printed.context("the project was deployed, but the result could not be shown")
+}
+
+async fn request(
+    options: &DeployOptions,
+    project: &Path,
+    file: Option<&SettingsFile>,
+) -> anyhow::Result<LambdaDeployRequest> {
+    let stage = stage_name::parse(&options.stage, file).map_err(of_usage)?;
+    let access = lambda::access(&options.local)?;
+    let of_lambda = &options.lambda;
+    let variables = of_lambda.env_file.as_deref().map(LambdaVariables::read);
+    let variables = variables.transpose()?;
+    let arch = of_lambda.arch.unwrap_or(Arch::Arm64);
+    let commit = Commit::of(project).await;
+    if stage.kind() == StageKind::Production && commit.is_dirty == Some(true) && !options.dirty {
+        return Err(anyhow!(
+            "the project has changes that are in no commit: commit them, or add --dirty to deploy them to \
+             {stage}"
+        ));
+    }
+    let functions = lambda::stage(stage, file, &options.local).await?;
+    if !options.no_build {
+        build::build_for_lambda(project, arch).await?;
+    }
+    let checkout = git_checkout(project, file);
+    let mut request = LambdaDeployRequest::new(functions, access, checkout);
+    request.project = project.to_owned();
+    request.architecture = arch.as_str().to_owned();
+    request.commit = commit.name;
+    request.is_dirty = commit.is_dirty.unwrap_or(false);
+    let migrations = project::present_migrations_folder(project, file);
+    let migrations = migrations.map(|folder| MigrationFolder::read(&folder));
+    request.migrations = migrations.transpose()?;
+    request.migration_options.overrides = overrides(&options.overridden, &options.reasons)?;
+    request.migration_options.applied_by = operator::name();
+    request.settings.role.clone_from(&of_lambda.role);
+    request.settings.memory_mb = of_lambda.memory;
+    request.settings.timeout_seconds = of_lambda.timeout;
+    request.settings.variables = variables;
+    request.url = of_lambda.url.map(lambda::url_access);
+    request.despite_untested = of_lambda.despite_untested;
+    request.by = operator::name();
+    if stage.kind() == StageKind::Production {
+        for other in file.iter().flat_map(|file| file.stages().keys()) {
+            if matches!(other.kind(), StageKind::Production | StageKind::Review) {
+                continue;
+            }
+            match lambda::database(*other, &options.local).await {
+                Ok(database) => request.tested_in.push((*other, database)),
+                Err(error) => note(format_args!(
+                    "note: whether {other} has the artifact is not known: {error:#}"
+                )),
+            }
+        }
+    }
+    Ok(request)
+}

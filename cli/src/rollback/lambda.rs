@@ -1,0 +1,72 @@
+//! `stagelink rollback` on AWS Lambda.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use stagelink_pipeline::{LambdaRollbackPlan, LambdaRollbackRequest, MigrationFolder};
+
+use crate::args::RollbackOptions;
+use crate::lambda;
+use crate::migrate::confirm;
+use crate::operator;
+use crate::output::{print, print_beside, print_json};
+use crate::progress::Step;
+use crate::project;
+use crate::promote::{Shown, short};
+use crate::stage_name;
+
+/// Goes back on Lambda: shows the plan, asks, tests the versions, and moves the aliases.
+///
+/// # Errors
+///
+/// The error of the first step that fails. Nothing is changed before the plan was shown.
+pub(super) async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
+    let request = request(options).await?;
+    let stage = request.stage.stage;
+    let step = Step::begin("look");
+    let plan = LambdaRollbackPlan::make(&request).await?;
+    let summary = plan.summary();
+    step.done(&format!("artifact {}", short(&summary.artifact)));
+    if options.plan {
+        return match options.json {
+            true => print_json(&summary),
+            false => print(lambda::rollback_plan(summary)),
+        };
+    }
+    match options.json {
+        // Standard output has one line, at the end.
+        true => print_beside(lambda::rollback_plan(summary))?,
+        false => print(lambda::rollback_plan(summary))?,
+    }
+    confirm(
+        options.yes,
+        &format!("Take {stage} back?"),
+        "nothing was changed: add --yes to go back without a question, or --plan",
+    )?;
+    let shown = Shown::default();
+    let report = plan.run(&request, &|event| shown.show(event)).await;
+    shown.end();
+    let report = report?;
+    let printed = match options.json {
+        true => print_json(&report),
+        false => print(lambda::report(&report)),
+    };
+    printed.context("the stage was taken back, but the result could not be shown")
+}
+
+async fn request(options: &RollbackOptions) -> anyhow::Result<LambdaRollbackRequest> {
+    let folder = &options.local.project;
+    let file = project::settings_file(folder)?;
+    let file = file.as_ref();
+    let stage = stage_name::parse(&options.stage, file)?;
+    let access = lambda::access(&options.local)?;
+    let stage = lambda::stage(stage, file, &options.local).await?;
+    let migrations = project::present_migrations_folder(folder, file);
+    let migrations = migrations.map(|folder| MigrationFolder::read(&folder));
+    let mut request = LambdaRollbackRequest::new(stage, access);
+    request.migrations = migrations.transpose()?;
+    request.to.clone_from(&options.to);
+    request.test_limit = Duration::from_secs(options.test_limit);
+    request.by = operator::name();
+    Ok(request)
+}
