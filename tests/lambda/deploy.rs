@@ -1,130 +1,98 @@
-//! `scripts/deploy-lambda` with the real AWS CLI.
+//! `stagelink deploy` to AWS Lambda, with the real AWS CLI.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use stagelink_tests::CANARY;
 
-use crate::moto::{Moto, ScriptOutput};
-
-fn assert_succeeded(output: &ScriptOutput) {
-    assert!(output.succeeded, "{}", output.text);
-    assert!(!output.text.contains(CANARY), "{}", output.text);
-}
-
-fn assert_refused(output: &ScriptOutput, why: &str) {
-    assert!(!output.succeeded, "{}", output.text);
-    assert!(
-        output.text.contains(why),
-        "{why:?} is not in: {}",
-        output.text
-    );
-    assert!(!output.text.contains(CANARY), "{}", output.text);
-}
+use crate::front::Effect;
+use crate::moto::Moto;
+use crate::shop::{ARCH, Shop};
 
 #[tokio::test]
-async fn production_gets_the_version_that_staging_has() {
-    let moto = Moto::start().await;
-    let first = moto.artifact("first.zip", "one").await;
-    let second = moto.artifact("second.zip", "two").await;
-    let secret = format!("staging=postgres://{CANARY}:\"\\@h/d production=postgres://{CANARY}@h/p");
-    let variables = format!(
-        "# of all stages\n\nSTAGELINK_CREDENTIALS={secret}\nSTAGELINK_HEROKU_PIPELINE=shop"
-    );
-    let variables = moto.file("variables", &variables);
-
+async fn production_gets_the_version_that_staging_has_tested() {
+    let shop = Shop::new(&["guestbook"]).await;
     let new = [
         "--role",
         Moto::ROLE,
         "--env-file",
-        &variables,
+        "all.env",
         "--url",
         "public",
     ];
-    let deploy = ["deploy", "guestbook", "--artifact", &first];
-    assert_succeeded(&moto.script(&[&deploy[..], &new].concat()).await);
-    let staging = moto.function("guestbook", "staging").await;
-    assert_eq!(staging["Version"], "1");
-    assert_eq!(staging["Runtime"], "provided.al2023");
-    assert_eq!(staging["Architectures"][0], "arm64");
-    assert_eq!(
-        staging["Environment"]["Variables"]["STAGELINK_CREDENTIALS"],
-        secret
+    let first = shop.deploy("staging", &new).await.succeeds().json();
+    let function = &first["functions"][0];
+    assert_eq!(function["version"], "1");
+    assert_eq!(function["previous"], Value::Null);
+    assert!(
+        function["url"]
+            .as_str()
+            .is_some_and(|url| url.contains("://"))
     );
+    let staging = shop.moto.function("shop-guestbook", "staging").await;
+    assert_eq!(staging["Runtime"], "provided.al2023");
+    assert_eq!(staging["Architectures"][0], ARCH);
     assert_eq!(
-        allowed(&moto, "staging").await,
+        (&staging["MemorySize"], &staging["Timeout"]),
+        (&json!(256), &json!(15))
+    );
+    let secret = &staging["Environment"]["Variables"]["SHOP_SECRET"];
+    assert_eq!(*secret, format!("{CANARY}:\"\\@x"));
+    assert_eq!(
+        allowed(&shop.moto, "staging").await,
         ["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"]
     );
 
-    assert_succeeded(
-        &moto
-            .script(&["promote", "guestbook", "--url", "public"])
-            .await,
+    let plan = shop.run(&["promote", "--plan"]).await;
+    let plan = &plan.succeeds().output;
+    assert!(plan.contains("staging → production"), "{plan}");
+    assert!(
+        plan.contains("shop-guestbook: version 1, a new alias"),
+        "{plan}"
     );
-    let production = moto.function("guestbook", "production").await;
-    assert_eq!(production["CodeSha256"], staging["CodeSha256"]);
+    assert!(plan.contains("V1__guestbook"), "{plan}");
+    assert!(
+        plan.contains("aliases of one function") && plan.contains("SHOP_SECRET"),
+        "{plan}"
+    );
     assert_eq!(
-        allowed(&moto, "production").await,
-        ["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"]
+        shop.version("shop-guestbook", "production").await,
+        Value::Null
     );
+
+    let report = shop.promote(&[]).await.succeeds().json();
+    assert_eq!(report["artifact"], first["artifact"]);
+    assert_eq!(report["migrations"], json!(["V1__guestbook"]));
+    assert_eq!(shop.version("shop-guestbook", "production").await, "1");
 
     // A new version in staging leaves production unchanged until it is promoted.
-    let deploy = [
-        "deploy",
-        "guestbook",
-        "--artifact",
-        &second,
-        "--url",
-        "public",
-    ];
-    assert_succeeded(&moto.script(&deploy).await);
-    assert_eq!(moto.function("guestbook", "staging").await["Version"], "2");
-    assert_eq!(
-        moto.function("guestbook", "production").await["Version"],
-        "1"
-    );
-    assert_succeeded(&moto.script(&["promote", "guestbook"]).await);
-    let staging = moto.function("guestbook", "staging").await;
-    let production = moto.function("guestbook", "production").await;
-    assert_eq!(production["Version"], "2");
-    assert_eq!(production["CodeSha256"], staging["CodeSha256"]);
-    assert_ne!(production["CodeSha256"], Value::Null);
-    // The variables are unchanged, since none were given.
-    assert_eq!(
-        production["Environment"]["Variables"]["STAGELINK_CREDENTIALS"],
-        secret
-    );
+    shop.migration("V2__mail.sql", "ALTER TABLE guestbook ADD mail text;\n");
+    shop.build().await;
+    let second = shop.deploy("staging", &[]).await.succeeds().json();
+    assert_eq!(second["functions"][0]["version"], "2");
+    assert_eq!(second["migrations"], json!(["V2__mail"]));
+    assert_eq!(shop.version("shop-guestbook", "production").await, "1");
+    let report = shop.promote(&[]).await.succeeds().json();
+    assert_eq!(report["functions"][0]["previous"], "1");
+    assert_eq!(shop.version("shop-guestbook", "production").await, "2");
+    shop.promote(&[])
+        .await
+        .fails(&["runs this artifact already"]);
 
-    let back = ["promote", "guestbook", "--version", "1"];
-    assert_succeeded(&moto.script(&back).await);
-    assert_eq!(
-        moto.function("guestbook", "production").await["Version"],
-        "1"
-    );
-    let shown = moto.script(&["show", "guestbook"]).await;
-    assert_succeeded(&shown);
-    assert!(
-        shown.text.contains("production: version 1"),
-        "{}",
-        shown.text
-    );
-    assert!(shown.text.contains("staging: version 2"), "{}", shown.text);
-
-    // For staging the variables were passed in a file, which has been deleted.
-    assert!(moto.arguments().contains("create-function"));
-    assert!(!moto.arguments().contains(CANARY), "{}", moto.arguments());
-    assert!(
-        moto.temporary_files().is_empty(),
-        "{:?}",
-        moto.temporary_files()
-    );
+    // The schema of the second carries the first.
+    let back = shop.run(&["rollback", "--yes", "--json"]).await;
+    let back = back.succeeds().json();
+    assert_eq!(back["artifact"], first["artifact"]);
+    assert_eq!(shop.version("shop-guestbook", "production").await, "1");
+    assert_eq!(shop.version("shop-guestbook", "staging").await, "2");
+    shop.assert_private();
 }
 
-/// Returns the statements of an alias's policy that apply to the principal `*`.
+/// Returns the actions that an alias's policy allows to all callers.
 async fn allowed(moto: &Moto, alias: &str) -> Vec<String> {
     let ask = [
         "lambda",
         "get-policy",
         "--function-name",
-        "guestbook",
+        "shop-guestbook",
         "--qualifier",
         alias,
     ];
@@ -133,13 +101,12 @@ async fn allowed(moto: &Moto, alias: &str) -> Vec<String> {
     let policy: Value = serde_json::from_str(policy).expect("it is JSON");
     let statements = policy["Statement"].as_array().expect("statements");
     let end = format!(":{alias}");
-    let mut actions: Vec<_> = statements
-        .iter()
-        .filter(|statement| {
-            statement["Resource"]
-                .as_str()
-                .is_some_and(|arn| arn.ends_with(&end))
-        })
+    let of_alias = |statement: &&Value| {
+        let resource = statement["Resource"].as_str();
+        resource.is_some_and(|arn| arn.ends_with(&end))
+    };
+    let actions = statements.iter().filter(of_alias);
+    let mut actions: Vec<_> = actions
         .filter_map(|statement| statement["Action"].as_str())
         .map(str::to_owned)
         .collect();
@@ -150,173 +117,113 @@ async fn allowed(moto: &Moto, alias: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn separate_production_function_gets_only_the_artifact_of_staging() {
-    let moto = Moto::start().await;
-    let artifact = moto.artifact("one.zip", "one").await;
-    let other = moto.artifact("other.zip", "other").await;
-    let staging = moto.file("staging", "STAGELINK_STAGE=staging\n");
-    let production = moto.file("production", "STAGELINK_STAGE=production\n");
-    let deploy = |function, artifact, variables| {
-        [
-            "deploy",
-            function,
-            "--role",
-            Moto::ROLE,
-            "--arch",
-            "x86_64",
-            "--artifact",
-            artifact,
-            "--env-file",
-            variables,
-        ]
-    };
-    assert_succeeded(
-        &moto
-            .script(&deploy("shop-staging", &*artifact, &*staging))
-            .await,
+async fn function_of_productions_own_gets_the_archive_that_staging_has() {
+    let shop = Shop::new(&["guestbook"]).await;
+    shop.settings(
+        "[lambda]\nfunctions = { guestbook = \"shop-guestbook\" }\n\n[stages.production.lambda]\n\
+         guestbook = \"shop-guestbook-prod\"\n",
     );
-    let of = ["--alias", "production", "--same-as", "shop-staging:staging"];
+    shop.write("staging.env", &shop.variables(Some("staging")));
+    shop.write("production.env", &shop.variables(Some("production")));
+    let new = |env| ["--role", Moto::ROLE, "--env-file", env];
+    shop.deploy("staging", &new("staging.env")).await.succeeds();
+    shop.promote(&[])
+        .await
+        .fails(&["there is no function shop-guestbook-prod"]);
+    let wrong = shop.deploy("production", &new("staging.env")).await;
+    wrong.fails(&["STAGELINK_STAGE set to staging", "not production"]);
+    // Staging has it, by its deploy record.
+    shop.deploy("production", &new("production.env"))
+        .await
+        .succeeds();
 
-    let output = moto
-        .script(&[&deploy("shop", &*other, &*production)[..], &of].concat())
+    shop.build().await;
+    let untested = shop.deploy("production", &[]).await;
+    untested.fails(&[
+        "no other one has this artifact",
+        "staging has no deploy record of it",
+    ]);
+    shop.deploy("staging", &[]).await.succeeds();
+    shop.promote(&[]).await.succeeds();
+    let staging = shop.moto.function("shop-guestbook", "staging").await;
+    let production = shop
+        .moto
+        .function("shop-guestbook-prod", "production")
         .await;
-    assert_refused(&output, "is not the one that shop-staging:staging has");
-    let output = moto
-        .script(&[&deploy("shop", &*artifact, &*staging)[..], &of].concat())
-        .await;
-    assert_refused(
-        &output,
-        "sets STAGELINK_STAGE to another stage than the alias production",
-    );
-    assert_succeeded(
-        &moto
-            .script(&[&deploy("shop", &*artifact, &*production)[..], &of].concat())
-            .await,
-    );
-
-    let staging = moto.function("shop-staging", "staging").await;
-    let production = moto.function("shop", "production").await;
     assert_eq!(production["CodeSha256"], staging["CodeSha256"]);
-    assert_eq!(production["Architectures"][0], "x86_64");
-
-    // A function with this variable would be staging behind any alias.
-    let output = moto.script(&["promote", "shop-staging"]).await;
-    assert_refused(&output, "serves staging whatever its alias");
+    assert_eq!(production["Version"], "2");
+    let stage = &production["Environment"]["Variables"]["STAGELINK_STAGE"];
+    assert_eq!(stage, "production");
+    shop.assert_private();
 }
 
 #[tokio::test]
-async fn stage_with_its_own_name_is_deployed_to_the_alias_of_that_name() {
-    let moto = Moto::start().await;
-    let artifact = moto.artifact("one.zip", "one").await;
-    let qa = moto.file("qa", "STAGELINK_STAGE=staging/qa\n");
-    let live = moto.file("live", "STAGELINK_STAGE=production/live\n");
-    let deploy = |function, options: &[&str]| {
-        let artifact = artifact.clone();
-        let words = [
-            "deploy",
-            function,
-            "--role",
-            Moto::ROLE,
-            "--artifact",
-            &artifact,
-        ];
-        let words = words.iter().chain(options).map(|word| (*word).to_owned());
-        words.collect::<Vec<_>>()
-    };
-    let run = async |words: Vec<String>| {
-        let words: Vec<_> = words.iter().map(String::as_str).collect();
-        moto.script(&words).await
-    };
-    let of_qa = ["--alias", "qa", "--env-file", &qa];
-    assert_succeeded(&run(deploy("shop-qa", &of_qa)).await);
-    let output = run(deploy(
-        "shop-qa",
-        &["--alias", "staging", "--env-file", &qa],
-    ))
-    .await;
-    assert_refused(&output, "another stage than the alias staging");
-
-    // Production's guard is that of the kind.
-    let of_live = ["--alias", "live", "--env-file", &live];
-    let output = run(deploy("shop-live", &of_live)).await;
-    assert_refused(&output, "production gets what another stage has");
-    let same = ["--same-as", "shop-qa:qa"];
-    assert_succeeded(&run(deploy("shop-live", &[&of_live[..], &same].concat())).await);
-    // Also where the variables stay as they are.
-    let output = run(deploy("shop-live", &["--alias", "live"])).await;
-    assert_refused(&output, "production gets what another stage has");
+async fn version_that_serves_staging_whatever_its_alias_is_not_promoted() {
+    let shop = Shop::new(&["guestbook"]).await;
+    shop.write("staging.env", &shop.variables(Some("staging")));
+    let new = ["--role", Moto::ROLE, "--env-file", "staging.env"];
+    shop.deploy("staging", &new).await.succeeds();
+    shop.promote(&[])
+        .await
+        .fails(&["STAGELINK_STAGE set to staging"]);
+    assert_eq!(
+        shop.version("shop-guestbook", "production").await,
+        Value::Null
+    );
 }
 
 #[tokio::test]
 async fn missing_input_is_reported_before_any_change() {
-    let moto = Moto::start().await;
-    let artifact = moto.artifact("one.zip", "one").await;
-    let deploy = ["deploy", "guestbook", "--artifact", &artifact];
-
+    let shop = Shop::new(&["guestbook"]).await;
+    let words = ["deploy", "staging", "--no-build", "--yes", "--arch", ARCH];
+    let with = async |variables: &[(&str, &str)]| {
+        let mut command = shop.command(&words).await;
+        for (name, value) in variables {
+            match *value {
+                "" => command.env_remove(name),
+                value => command.env(name, value),
+            };
+        }
+        let output = command.output().await.expect("the command runs");
+        shop.finished(&output)
+    };
     let nobody = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
-    assert_refused(
-        &moto.script_with(&deploy, &nobody).await,
-        "could not log in to AWS",
-    );
+    with(&nobody)
+        .await
+        .fails(&["could not log in to AWS", "set AWS_PROFILE"]);
     let nowhere = [("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "")];
-    assert_refused(&moto.script_with(&deploy, &nowhere).await, "set AWS_REGION");
-    assert_refused(
-        &moto
-            .script(&["deploy", "guestbook", "--artifact", "no.zip"])
-            .await,
-        "there is no artifact no.zip",
+    with(&nowhere).await.fails(&["set AWS_REGION"]);
+    let without = [("PATH", "/nowhere")];
+    with(&without)
+        .await
+        .fails(&["no command aws", "install the AWS CLI"]);
+    shop.run(&words)
+        .await
+        .fails(&["there is no function shop-guestbook", "--role"]);
+    shop.front.fault(
+        "GET",
+        "/aliases/staging",
+        Effect::Refuse(403, "AccessDeniedException"),
     );
-    let empty = moto.file("empty.zip", "");
-    assert_refused(
-        &moto
-            .script(&["deploy", "guestbook", "--artifact", &empty])
-            .await,
-        "holds no bootstrap",
-    );
-    assert_refused(&moto.script(&deploy).await, "name it by --role");
-    let role = ["--role", "arn:aws:iam::123456789012:role/missing"];
-    assert_refused(
-        &moto.script(&[&deploy[..], &role].concat()).await,
-        "cannot be assumed",
-    );
-    assert_refused(
-        &moto
-            .script(&[&deploy[..], &["--alias", "production"]].concat())
-            .await,
-        "production gets what another stage has",
-    );
-    assert_refused(
-        &moto.script(&["promote", "guestbook"]).await,
-        "could not ask for the alias staging of guestbook",
-    );
-    assert_refused(
-        &moto.script(&["deploy", "guest book"]).await,
-        "the name of a function",
-    );
-    assert_refused(
-        &moto
-            .script(&[&deploy[..], &["--colour", "red"]].concat())
-            .await,
-        "no option --colour",
-    );
-
-    for (variables, why) in [
-        (format!("A=b\n{CANARY}\n"), "line 2"),
-        (format!("A=b\n{CANARY} x=1\n"), "line 2"),
-        (format!("A={CANARY}\u{7}\n"), "the value of A"),
-        (format!("A={}\n", CANARY.repeat(800)), "4 KB"),
-    ] {
-        let variables = moto.file("variables", &variables);
-        let output = moto
-            .script(&[&deploy[..], &["--env-file", &variables]].concat())
-            .await;
-        assert_refused(&output, why);
-    }
-    let functions = moto.aws(&["lambda", "list-functions"]).await;
+    shop.run(&words)
+        .await
+        .fails(&["could not read the alias staging", "allow lambda:GetAlias"]);
+    shop.run(&["promote", "--plan"])
+        .await
+        .fails(&["no function has an alias staging"]);
+    shop.run(&["rollback", "--plan"])
+        .await
+        .fails(&["has no deploy on Lambda"]);
+    shop.write("bad.env", &format!("A=b\n{CANARY} x=1\n"));
+    let bad = shop.deploy("staging", &["--env-file", "bad.env"]).await;
+    bad.fails(&["line 2 is not NAME=VALUE"]);
+    let other = if ARCH == "arm64" { "x86_64" } else { "arm64" };
+    let missing = shop.deploy("staging", &["--arch", other]).await;
+    assert!(missing.code != Some(0), "{missing:?}");
+    shop.settings("[netlify]\nsite = \"shop\"\n\n[lambda]\nfunctions = { guestbook = \"g\" }\n");
+    shop.run(&["promote", "--plan"])
+        .await
+        .fails(&["--on netlify or --on lambda"]);
+    let functions = shop.moto.aws(&["lambda", "list-functions"]).await;
     assert_eq!(functions["Functions"].as_array().map(Vec::len), Some(0));
-    assert!(
-        moto.temporary_files().is_empty(),
-        "{:?}",
-        moto.temporary_files()
-    );
 }

@@ -3,7 +3,10 @@
 mod deploy;
 mod emulator;
 mod events;
+mod front;
 mod moto;
+mod promote;
+mod shop;
 mod template;
 mod tools;
 mod watch;

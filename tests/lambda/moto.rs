@@ -6,25 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::Value;
-use stagelink_tests::root;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::tools::{command, tools};
 
-/// Running moto with a role for functions, and the configuration with which `scripts/deploy-lambda`
-/// uses it.
+/// Running moto with a role for functions, and the configuration with which the AWS CLI uses it.
 pub(crate) struct Moto {
     url: String,
     folder: tempfile::TempDir,
     _server: Child,
-}
-
-/// Output of the script, and whether it succeeded.
-#[derive(Debug)]
-pub(crate) struct ScriptOutput {
-    pub(crate) succeeded: bool,
-    pub(crate) text: String,
 }
 
 impl Moto {
@@ -59,35 +50,13 @@ impl Moto {
         moto
     }
 
+    /// Returns moto's own address.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Returns the ARN of the role for functions.
     pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/function";
-
-    /// Runs `scripts/deploy-lambda`.
-    pub(crate) async fn script(&self, arguments: &[&str]) -> ScriptOutput {
-        self.script_with(arguments, &[]).await
-    }
-
-    /// Runs it with these variables changed; an empty value removes one.
-    pub(crate) async fn script_with(
-        &self,
-        arguments: &[&str],
-        vars: &[(&str, &str)],
-    ) -> ScriptOutput {
-        let mut command = command(root().join("scripts/deploy-lambda")).await;
-        self.configure(&mut command).await;
-        for (name, value) in vars {
-            match *value {
-                "" => command.env_remove(name),
-                value => command.env(name, value),
-            };
-        }
-        let output = command.args(arguments).output().await.expect("it runs");
-        let text = [output.stdout, output.stderr].concat();
-        ScriptOutput {
-            succeeded: output.status.success(),
-            text: String::from_utf8_lossy(&text).into_owned(),
-        }
-    }
 
     /// Runs the AWS CLI and parses its output.
     pub(crate) async fn aws(&self, arguments: &[&str]) -> Value {
@@ -109,28 +78,6 @@ impl Moto {
             .await
     }
 
-    /// Writes a zip with this text as its bootstrap.
-    pub(crate) async fn artifact(&self, name: &str, bootstrap: &str) -> String {
-        let file = self.path(name);
-        let program = "import sys, zipfile\n\
-                       with zipfile.ZipFile(sys.argv[1], 'w') as zip: zip.writestr('bootstrap', sys.argv[2])";
-        let status = command("python3")
-            .await
-            .args(["-c", program, &file, bootstrap])
-            .status()
-            .await
-            .expect("python3 runs");
-        assert!(status.success());
-        file
-    }
-
-    /// Writes a file with this content, and returns its path.
-    pub(crate) fn file(&self, name: &str, content: &str) -> String {
-        let file = self.path(name);
-        fs::write(&file, content).expect("a file");
-        file
-    }
-
     /// Returns all arguments of the AWS CLI's runs: `ps` would have shown these.
     pub(crate) fn arguments(&self) -> String {
         fs::read_to_string(self.path("arguments")).unwrap_or_default()
@@ -146,7 +93,8 @@ impl Moto {
         self.folder.path().join(name).display().to_string()
     }
 
-    async fn configure(&self, command: &mut Command) {
+    /// Configures the AWS CLI, or a command that runs it.
+    pub(crate) async fn configure(&self, command: &mut Command) {
         let path = std::env::var("PATH").unwrap_or_default();
         command
             .env(

@@ -33,6 +33,7 @@ pub use crate::canary::CANARY;
 pub use crate::canary::Record;
 pub use crate::client::Answer;
 pub use crate::client::send;
+pub use crate::client::send_to_secret_keeper;
 pub use crate::client_capture::ClientCapture;
 pub use crate::failing_relay::FailingRelay;
 pub use crate::failing_relay::RelayFailure;
