@@ -194,6 +194,8 @@ pub use crate::status::DeployStatus;
 pub use crate::status::Difference;
 pub use crate::status::DifferenceKind;
 pub use crate::status::FunctionCredentials;
+pub use crate::status::LambdaFunctionStatus;
+pub use crate::status::LambdaStatus;
 pub use crate::status::LoginStatus;
 pub use crate::status::Lookup;
 pub use crate::status::MigrationStatus;

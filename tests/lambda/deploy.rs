@@ -77,6 +77,21 @@ async fn production_gets_the_version_that_staging_has_tested() {
         .await
         .fails(&["runs this artifact already"]);
 
+    let board = shop.run(&["status", "production", "--json"]).await.json();
+    let lambda = &board["stages"][0]["lambda"]["value"];
+    assert_eq!(lambda["functions"][0]["version"], "2", "{board}");
+    assert_eq!(lambda["artifact"]["value"], second["artifact"]);
+    assert!(
+        lambda["since"]
+            .as_str()
+            .is_some_and(|since| since.ends_with('Z'))
+    );
+    let table = shop.run(&["status", "production"]).await.output;
+    assert!(
+        table.contains("shop-guestbook: version 2, SHA-256"),
+        "{table}"
+    );
+
     // The schema of the second carries the first.
     let back = shop.run(&["rollback", "--yes", "--json"]).await;
     let back = back.succeeds().json();

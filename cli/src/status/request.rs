@@ -8,6 +8,7 @@ use stagelink::Stage;
 use stagelink_pipeline::{MigrationFolder, SettingsFile, SiteSource, StageSource, StatusRequest};
 
 use crate::args::{LocalOptions, StatusOptions};
+use crate::lambda;
 use crate::link::request::Environment;
 use crate::local_clouds;
 use crate::project;
@@ -47,12 +48,17 @@ pub(super) async fn from_options(options: &StatusOptions) -> anyhow::Result<Stat
             true => Err("the local clouds serve the project's own build".to_owned()),
             false => context_of(stage, file),
         };
-        sources.push(StageSource::new(stage, context, settings));
+        let mut source = StageSource::new(stage, context, settings);
+        if let Some(file) = file.filter(|_| !is_local) {
+            source.lambda = file.lambda_functions(stage);
+        }
+        sources.push(source);
     }
     let mut request = StatusRequest::new(
         sources,
         site_source(options.site.as_deref(), &options.local, file, &environment),
     );
+    request.aws = lambda::access(&options.local).map_err(|error| format!("{error:#}"));
     request.limit = Duration::from_secs(options.timeout);
     if let Some(file) = file {
         request.rollback_window = file.rollback_window();

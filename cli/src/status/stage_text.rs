@@ -5,8 +5,8 @@ use std::fmt::Display;
 use jiff::Timestamp;
 use stagelink::one_line;
 use stagelink_pipeline::{
-    DatabaseStatus, DeployStatus, FunctionCredentials, LoginStatus, Lookup, MigrationStatus,
-    PendingAfter, StageStatus,
+    DatabaseStatus, DeployStatus, FunctionCredentials, LambdaStatus, LoginStatus, Lookup,
+    MigrationStatus, PendingAfter, StageStatus,
 };
 
 use super::time::with_age;
@@ -76,9 +76,24 @@ pub(super) const ROWS: [&str; 4] = ["code", "database", "migrations", "credentia
 /// `local` is the option by which the advised commands look at the local clouds, too.
 pub(super) fn cells(stage: &StageStatus, now: Timestamp, local: &str) -> [Cell; 4] {
     let mut code = Cell::default();
-    code.without_value(&stage.code);
+    // Where the code is on Lambda, no deploy on Netlify is missed.
+    if !(matches!(stage.code, Lookup::Absent { .. })
+        && !matches!(stage.lambda, Lookup::Absent { .. }))
+    {
+        code.without_value(&stage.code);
+    }
     if let Some(deploy) = stage.code.value() {
         add_deploy(&mut code, deploy, now);
+    }
+    match &stage.lambda {
+        Lookup::Known { value } => add_lambda(&mut code, value, now),
+        Lookup::NotKnown { reason } => {
+            code.line(
+                Mark::NotKnown,
+                format_args!("AWS Lambda not known: {reason}"),
+            );
+        }
+        Lookup::Absent { .. } => {}
     }
     [
         code,
@@ -114,6 +129,49 @@ fn add_deploy(cell: &mut Cell, deploy: &DeployStatus, now: Timestamp) {
     }
     if deploy.is_locked {
         cell.line(Mark::Attention, "locked: newer deploys are not published");
+    }
+}
+
+fn add_lambda(cell: &mut Cell, found: &LambdaStatus, now: Timestamp) {
+    cell.plain(format_args!("AWS Lambda, {}", found.account));
+    for function in &found.functions {
+        let name = &function.function;
+        match (&function.version, &function.sha256) {
+            (Some(version), Some(sha256)) => {
+                let sha256: String = sha256.chars().take(8).collect();
+                cell.plain(format_args!("{name}: version {version}, SHA-256 {sha256}…"));
+            }
+            (Some(version), None) => cell.line(
+                Mark::Bad,
+                format_args!("{name}: version {version}, which was deleted"),
+            ),
+            (None, _) => cell.line(
+                Mark::Attention,
+                format_args!("{name}: no alias of the stage"),
+            ),
+        }
+    }
+    match &found.artifact {
+        Lookup::Known { value } => {
+            let artifact: String = value.chars().take(12).collect();
+            let commit = found
+                .commit
+                .as_deref()
+                .map_or("commit not recorded".to_owned(), short);
+            cell.plain(format_args!("artifact {artifact}, {commit}"));
+        }
+        Lookup::Absent { reason } => {
+            cell.line(
+                Mark::Attention,
+                format_args!("artifact not recorded: {reason}"),
+            );
+        }
+        Lookup::NotKnown { reason } => {
+            cell.line(Mark::NotKnown, format_args!("artifact not known: {reason}"));
+        }
+    }
+    if let Some(since) = &found.since {
+        cell.plain(format_args!("since {}", with_age(since, now)));
     }
 }
 

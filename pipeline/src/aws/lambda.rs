@@ -43,8 +43,6 @@ pub(crate) struct FunctionConfiguration {
     /// The names of the variables.
     #[serde(default)]
     pub(crate) variables: Vec<String>,
-    /// The time of the last change, as Lambda writes it.
-    pub(crate) modified: Option<String>,
 }
 
 /// An alias of a function.
@@ -234,7 +232,7 @@ impl FunctionConfiguration {
          architectures:Architectures,state:State,state_reason:StateReason,\
          update:LastUpdateStatus,update_reason:LastUpdateStatusReason,\
          stage:Environment.Variables.STAGELINK_STAGE,\
-         variables:keys(Environment.Variables || `{}`),modified:LastModified}";
+         variables:keys(Environment.Variables || `{}`)}";
 
     /// Returns whether Lambda has done all that it was told, or the reason why it cannot.
     pub(super) fn is_ready(&self) -> Result<bool, String> {

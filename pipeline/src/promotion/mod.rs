@@ -29,8 +29,9 @@ pub use self::deploy_record::{DeployOutcome, DeployRecord, deploy_records};
 pub(crate) use self::deploy_record::{NewDeploy, begin, finish};
 pub use self::event::{PromotionEvent, PromotionListener};
 pub(crate) use self::lambda::{
-    Change, FunctionChange, Upload, VersionSource, archive_path, look, migration_names,
-    no_function, not_served, planned, running_record,
+    Change, FunctionChange, LiveFunction, MOST_RECORDS as MOST_LAMBDA_RECORDS, Upload,
+    VersionSource, archive_path, look, look_at_aliases, migration_names, no_function, not_served,
+    planned, record_of, running_record,
 };
 pub use self::lambda::{
     LambdaFunctionReport, LambdaPlanSummary, LambdaPlannedFunction, LambdaPromotionPlan,

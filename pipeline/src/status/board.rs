@@ -10,9 +10,11 @@ use stagelink::{Database, Settings};
 
 use crate::migrations::MigrationFolder;
 use crate::netlify::DeployContext;
+use crate::promotion::DeployRecord;
 use crate::status::credentials;
 use crate::status::database::{self, DatabaseStatus, LoginStatus};
 use crate::status::difference::{Difference, differences};
+use crate::status::lambda;
 use crate::status::lookup::{Lookup, within};
 use crate::status::migrations::{self, MigrationStatus};
 use crate::status::plan::{self, PlanSource, ProviderStatus};
@@ -43,6 +45,7 @@ impl StatusBoard {
         let StatusRequest {
             stages,
             site,
+            aws,
             migrations,
             rollback_window,
             limit,
@@ -56,21 +59,37 @@ impl StatusBoard {
             .collect();
         let providers: Vec<_> = stages.iter().map(provider_of).collect();
         let plans: Vec<_> = stages.iter().map(plan_source).collect();
+        let on_lambda: Vec<_> = stages
+            .iter()
+            .map(|source| (source.stage, source.lambda.clone()))
+            .collect();
         let (contexts, settings): (Vec<_>, Vec<_>) = stages
             .into_iter()
             .map(|source| {
                 (
                     (source.stage, source.context),
-                    (source.stage, source.settings),
+                    (source.stage, source.settings, !source.lambda.is_empty()),
                 )
             })
             .unzip();
-        let databases = settings.into_iter().map(async |(stage, settings)| {
-            let found = DatabaseParts::look_up(settings, &migrations, rollback_window, limit).await;
-            tell(&format!("the database of {stage} is done"));
-            found
-        });
-        let (site, plans, databases) = tokio::join!(
+        let databases = settings
+            .into_iter()
+            .map(async |(stage, settings, is_on_lambda)| {
+                let found = DatabaseParts::look_up(
+                    settings,
+                    &migrations,
+                    rollback_window,
+                    limit,
+                    is_on_lambda,
+                )
+                .await;
+                tell(&format!("the database of {stage} is done"));
+                found
+            });
+        let on_lambda = on_lambda
+            .iter()
+            .map(|(stage, functions)| lambda::look_up(&aws, stage.name(), functions, limit));
+        let (site, plans, databases, lambdas) = tokio::join!(
             async {
                 let found = site::look_up(&site, &branches, limit).await;
                 tell("the site is done");
@@ -82,28 +101,33 @@ impl StatusBoard {
                 found
             },
             join_all(databases),
+            join_all(on_lambda),
         );
-        let parts = plans.into_iter().zip(databases).zip(providers);
+        let parts = plans.into_iter().zip(databases);
+        let parts = parts.zip(providers).zip(lambdas);
         let stages: Vec<_> = contexts
             .into_iter()
             .zip(parts)
-            .map(|((stage, context), ((plan, database), provider))| {
-                let code = of_context(&context, &site, site::SiteFacts::deploy_of);
-                let function_credentials = of_context(&context, &site, |site, context| {
-                    credentials::of_functions(site, stage, context, code.value())
-                });
-                StageStatus {
-                    stage: stage.name().to_owned(),
-                    kind: stage.kind().to_string(),
-                    code,
-                    provider,
-                    plan,
-                    database: database.database,
-                    login: database.login,
-                    function_credentials,
-                    migrations: database.migrations,
-                }
-            })
+            .map(
+                |((stage, context), (((plan, database), provider), lambda))| {
+                    let code = of_context(&context, &site, site::SiteFacts::deploy_of);
+                    let function_credentials = of_context(&context, &site, |site, context| {
+                        credentials::of_functions(site, stage, context, code.value())
+                    });
+                    StageStatus {
+                        stage: stage.name().to_owned(),
+                        kind: stage.kind().to_string(),
+                        code,
+                        lambda: lambda::status(lambda, database.records),
+                        provider,
+                        plan,
+                        database: database.database,
+                        login: database.login,
+                        function_credentials,
+                        migrations: database.migrations,
+                    }
+                },
+            )
             .collect();
         Self {
             version: VERSION,
@@ -125,6 +149,8 @@ struct DatabaseParts {
     database: Lookup<DatabaseStatus>,
     login: Lookup<LoginStatus>,
     migrations: Lookup<MigrationStatus>,
+    /// The records of deploys, where they are wanted.
+    records: Result<Vec<DeployRecord>, String>,
 }
 
 impl DatabaseParts {
@@ -133,6 +159,7 @@ impl DatabaseParts {
         folder: &Result<Option<MigrationFolder>, String>,
         rollback_window: Duration,
         limit: Duration,
+        has_records: bool,
     ) -> Self {
         let settings = match settings {
             Ok(settings) => settings,
@@ -150,11 +177,17 @@ impl DatabaseParts {
             }
             other => other.without_value(|_| Lookup::absent("")),
         };
+        let records = match &database {
+            Lookup::Known { .. } if has_records => lambda::read_records(&handle, limit).await,
+            Lookup::NotKnown { reason } => Err(reason.clone()),
+            _ => Ok(Vec::new()),
+        };
         handle.close().await;
         Self {
             database,
             login,
             migrations,
+            records,
         }
     }
 
@@ -163,6 +196,7 @@ impl DatabaseParts {
             database: Lookup::not_known(reason),
             login: Lookup::not_known(reason),
             migrations: Lookup::not_known(reason),
+            records: Err(reason.to_owned()),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The request of a status: the stages, and where each part of them is looked up.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use stagelink::{Settings, Stage};
 
 use crate::api::ApiAccess;
+use crate::aws::AwsAccess;
 use crate::migrations::MigrationFolder;
 use crate::netlify::DeployContext;
 use crate::settings_file::DEFAULT_ROLLBACK_WINDOW;
@@ -17,6 +19,9 @@ pub struct StatusRequest {
     pub stages: Vec<StageSource>,
     /// The Netlify site.
     pub site: SiteSource,
+    /// The command `aws`, or the reason why there is none. It is asked where a stage has functions on
+    /// Lambda.
+    pub aws: Result<AwsAccess, String>,
     /// The migrations of the project, or the reason why they are not known. `None` where the project
     /// has none.
     pub migrations: Result<Option<MigrationFolder>, String>,
@@ -36,6 +41,8 @@ pub struct StageSource {
     pub context: Result<DeployContext, String>,
     /// The settings by which its database is found, or the reason why they are not known.
     pub settings: Result<Settings, String>,
+    /// The functions on AWS Lambda, by the names of the project's functions.
+    pub lambda: BTreeMap<String, String>,
 }
 
 /// The Netlify site of a project.
@@ -62,6 +69,7 @@ impl StatusRequest {
         Self {
             stages,
             site,
+            aws: Err("the command aws was not looked for".to_owned()),
             migrations: Ok(None),
             rollback_window: DEFAULT_ROLLBACK_WINDOW,
             limit: DEFAULT_LIMIT,
@@ -80,6 +88,7 @@ impl StageSource {
             stage,
             context,
             settings,
+            lambda: BTreeMap::new(),
         }
     }
 }

@@ -6,6 +6,7 @@ use stagelink::StageKind;
 use crate::status::credentials::FunctionCredentials;
 use crate::status::database::{DatabaseStatus, LoginStatus};
 use crate::status::deploy::DeployStatus;
+use crate::status::lambda::{self, LambdaStatus};
 use crate::status::lookup::Lookup;
 use crate::status::migrations::MigrationStatus;
 use crate::status::plan::ProviderStatus;
@@ -20,6 +21,9 @@ pub struct StageStatus {
     pub kind: String,
     /// The code on Netlify.
     pub code: Lookup<DeployStatus>,
+    /// The code on AWS Lambda.
+    #[serde(default = "lambda::not_looked_up")]
+    pub lambda: Lookup<LambdaStatus>,
     /// The provider of the database. `None` where the stage's settings cannot be used.
     pub provider: Option<ProviderStatus>,
     /// The plan of the database, as the provider names it.
@@ -45,7 +49,10 @@ impl StageStatus {
         let migrations = self.migrations.value();
         let pending = migrations.map(|found| &found.pending);
         let credentials = self.function_credentials.value();
+        let artifact = self.lambda.value().map(|found| &found.artifact);
         !(self.code.is_not_known()
+            || self.lambda.is_not_known()
+            || artifact.is_some_and(Lookup::is_not_known)
             || self.plan.is_not_known()
             || self.database.is_not_known()
             || self.login.is_not_known()

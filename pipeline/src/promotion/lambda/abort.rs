@@ -7,7 +7,7 @@ use crate::promotion::deploy_record::DeployOutcome;
 use crate::promotion::lambda::progress::LambdaProgress;
 use crate::promotion::lambda::stage::LambdaStage;
 use crate::promotion::lambda::take_back::Unfinished;
-use crate::promotion::lease::Lease;
+use crate::promotion::lease::{Lease, Progress};
 
 /// Takes back what a deploy, a promotion or a rollback on Lambda did that did not come to its end, also
 /// from one that still runs: the aliases point to the versions of before, and the lease is free.
@@ -21,25 +21,19 @@ pub async fn abort_on_lambda(
     stage: &LambdaStage,
     by: &str,
 ) -> Result<AbortReport, Error> {
+    // A command on another platform keeps its lease.
+    if let Some(row) = Lease::look(&stage.database).await? {
+        read_progress(stage, row.progress)?;
+    }
+    let lambda = Lambda::connect(access).await?;
     let Some((lease, row)) = Lease::seize(&stage.database, by).await? else {
         return Ok(AbortReport { done: Vec::new() });
     };
-    if row.progress.is_null() {
+    let Some(progress) = read_progress(stage, row.progress)? else {
         lease.release().await?;
         let done = vec!["it had changed nothing: the stage is free".to_owned()];
         return Ok(AbortReport { done });
-    }
-    let progress = crate::promotion::lease::Progress(row.progress);
-    let Some(progress) = LambdaProgress::read(&progress) else {
-        return Err(Error::new(
-            ErrorKind::Promotion,
-            format!(
-                "the unfinished command on stage {} is not one on Lambda: add --on netlify",
-                stage.stage
-            ),
-        ));
     };
-    let lambda = Lambda::connect(access).await?;
     let unfinished = Unfinished {
         lambda: &lambda,
         stage,
@@ -48,4 +42,24 @@ pub async fn abort_on_lambda(
     };
     let done = unfinished.take_back(DeployOutcome::Aborted).await?;
     Ok(AbortReport { done })
+}
+
+/// Reads the progress of a command; `None` where it has kept none.
+fn read_progress(
+    stage: &LambdaStage,
+    progress: serde_json::Value,
+) -> Result<Option<LambdaProgress>, Error> {
+    if progress.is_null() {
+        return Ok(None);
+    }
+    match LambdaProgress::read(&Progress(progress)) {
+        Some(progress) => Ok(Some(progress)),
+        None => Err(Error::new(
+            ErrorKind::Promotion,
+            format!(
+                "the unfinished command on stage {} is not one on Lambda: add --on netlify",
+                stage.stage
+            ),
+        )),
+    }
 }

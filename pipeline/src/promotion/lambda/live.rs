@@ -1,5 +1,7 @@
 //! The look at what a stage runs: its aliases, and the versions that they point to.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::try_join_all;
@@ -36,20 +38,33 @@ impl LiveFunction {
 /// The failure of a call of AWS; [`ErrorKind::Promotion`] for an alias that another tool moves, or
 /// that points to no version.
 pub(crate) async fn look(lambda: &Lambda, stage: &LambdaStage) -> Result<Vec<LiveFunction>, Error> {
-    let functions = stage.functions.iter();
-    try_join_all(functions.map(|(name, function)| look_at(lambda, stage, name, function))).await
+    look_at_aliases(lambda, stage.alias(), &stage.functions).await
+}
+
+/// Looks at the alias of this name of each function, as [`look`] does.
+///
+/// # Errors
+///
+/// Those of [`look`].
+pub(crate) async fn look_at_aliases(
+    lambda: &Lambda,
+    alias: &str,
+    functions: &BTreeMap<String, String>,
+) -> Result<Vec<LiveFunction>, Error> {
+    let functions = functions.iter();
+    try_join_all(functions.map(|(name, function)| look_at(lambda, alias, name, function))).await
 }
 
 async fn look_at(
     lambda: &Lambda,
-    stage: &LambdaStage,
+    alias_name: &str,
     name: &str,
     function: &str,
 ) -> Result<LiveFunction, Error> {
-    let alias = lambda.alias(function, stage.alias()).await?;
+    let alias = lambda.alias(function, alias_name).await?;
     let mut version = None;
     if let Some(alias) = &alias {
-        let of = format!("the alias {} of {function}", stage.alias());
+        let of = format!("the alias {alias_name} of {function}");
         if alias.is_split() {
             return Err(Error::new(
                 ErrorKind::Promotion,
@@ -80,7 +95,7 @@ async fn look_at(
 }
 
 /// Returns the versions that the aliases point to.
-pub(super) fn versions_of(functions: &[LiveFunction]) -> FunctionVersions {
+pub(crate) fn versions_of(functions: &[LiveFunction]) -> FunctionVersions {
     let mut versions = FunctionVersions::default();
     for function in functions {
         if let Some(number) = function.number() {

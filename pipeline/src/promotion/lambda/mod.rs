@@ -3,25 +3,29 @@
 mod abort;
 mod aliases;
 mod change;
+mod choice;
 mod live;
 mod progress;
 mod promotion;
 mod publish;
+mod records;
 mod rollback;
 mod self_check;
 mod stage;
 mod start;
+mod summary;
 mod take_back;
 mod versions;
 
 pub use self::abort::abort_on_lambda;
 pub(crate) use self::change::{Change, FunctionChange, VersionSource, not_served};
 pub use self::change::{LambdaFunctionReport, LambdaReport};
-pub(crate) use self::live::look;
-pub use self::promotion::{
-    LambdaPlanSummary, LambdaPlannedFunction, LambdaPromotionPlan, LambdaPromotionRequest,
-};
-pub(crate) use self::promotion::{archive_path, migration_names, planned, running_record};
+pub(crate) use self::choice::archive_path;
+pub(crate) use self::live::{LiveFunction, look, look_at_aliases};
+pub use self::promotion::{LambdaPromotionPlan, LambdaPromotionRequest};
 pub(crate) use self::publish::{Upload, no_function};
+pub(crate) use self::records::{MOST_RECORDS, record_of, running_record};
 pub use self::rollback::{LambdaRollbackPlan, LambdaRollbackRequest, LambdaRollbackSummary};
 pub use self::stage::LambdaStage;
+pub use self::summary::{LambdaPlanSummary, LambdaPlannedFunction};
+pub(crate) use self::summary::{migration_names, planned};

@@ -1,23 +1,22 @@
 //! A promotion on Lambda: what the aliases of one stage run, the aliases of another one get.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
-use stagelink::{Stage, one_line};
+use stagelink::one_line;
 
 use crate::artifact::Manifest;
-use crate::aws::{AwsAccess, FunctionConfiguration, Lambda, SettingsChange, UrlAccess};
+use crate::aws::{AwsAccess, Lambda, UrlAccess};
 use crate::error::{Error, ErrorKind};
 use crate::migrations::{MigrationFolder, MigrationOptions};
-use crate::promotion::deploy_record::{self, DeployOutcome, DeployRecord};
+use crate::promotion::deploy_record::DeployRecord;
 use crate::promotion::event::PromotionListener;
-use crate::promotion::lambda::change::{
-    Change, FunctionChange, LambdaReport, TEST_LIMIT, VersionSource, not_served,
-};
+use crate::promotion::lambda::change::{Change, FunctionChange, LambdaReport, TEST_LIMIT};
+use crate::promotion::lambda::choice::Choice;
 use crate::promotion::lambda::live::{LiveFunction, base64_sha256, look, versions_of};
-use crate::promotion::lambda::publish::{Upload, no_function};
+use crate::promotion::lambda::records::running_record;
 use crate::promotion::lambda::stage::LambdaStage;
+use crate::promotion::lambda::summary::{LambdaPlanSummary, migration_names, planned};
 use crate::promotion::request::Checkout;
 use crate::promotion::schema::{SchemaPlan, SchemaTarget};
 
@@ -55,48 +54,6 @@ pub struct LambdaPromotionPlan {
     schema: SchemaPlan,
     changes: Vec<FunctionChange>,
     summary: LambdaPlanSummary,
-}
-
-/// The facts of a plan on Lambda, for a table or JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct LambdaPlanSummary {
-    /// The account and the region.
-    pub account: String,
-    /// The stage whose artifact it is; `None` for one that was built on this machine.
-    pub from: Option<String>,
-    /// The stage that gets it.
-    pub to: String,
-    /// The digest of the artifact.
-    pub artifact: String,
-    /// The commit that it was built from, where that is known.
-    pub commit: Option<String>,
-    /// True if it was built with changes that are in no commit.
-    pub has_uncommitted_changes: bool,
-    /// The functions.
-    pub functions: Vec<LambdaPlannedFunction>,
-    /// True if the stage runs this artifact already.
-    pub is_promoted: bool,
-    /// The migrations that are applied first, as `V5__add_mail`.
-    pub migrations: Vec<String>,
-    /// The migrations of *after* that become possible.
-    pub possible_after: Vec<String>,
-    /// Remarks, each a sentence.
-    pub notes: Vec<String>,
-}
-
-/// A function of a [`LambdaPlanSummary`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct LambdaPlannedFunction {
-    /// The name of the project's function.
-    pub name: String,
-    /// The name on Lambda.
-    pub function: String,
-    /// The version that the alias gets; `None` for one that is made.
-    pub version: Option<String>,
-    /// The version that the alias points to now.
-    pub current: Option<String>,
 }
 
 impl LambdaPromotionRequest {
@@ -157,6 +114,12 @@ impl LambdaPromotionPlan {
             &manifest,
         )
         .await?;
+        let choice = Choice {
+            from,
+            to,
+            project: &request.project,
+            manifest: &manifest,
+        };
         let mut changes = Vec::new();
         for live in target {
             let Some(source) = source.iter().find(|source| source.name == live.name) else {
@@ -169,7 +132,7 @@ impl LambdaPromotionPlan {
                     ),
                 ));
             };
-            let chosen = choose(&lambda, request, source, &live, &manifest).await?;
+            let chosen = choice.choose(&lambda, source, &live).await?;
             notes.extend(chosen.note);
             changes.push(FunctionChange {
                 live,
@@ -241,47 +204,6 @@ impl LambdaPromotionPlan {
     }
 }
 
-/// Returns the names of the migrations that a plan applies.
-pub(crate) fn migration_names(schema: &SchemaPlan) -> Vec<String> {
-    let applying = schema.applying();
-    applying
-        .map(|one| format!("V{}__{}", one.version, one.name))
-        .collect()
-}
-
-/// Returns a function of a summary.
-pub(crate) fn planned(change: &FunctionChange) -> LambdaPlannedFunction {
-    let live = &change.live;
-    LambdaPlannedFunction {
-        name: live.name.clone(),
-        function: live.lambda.clone(),
-        version: match &change.source {
-            VersionSource::Published(version) => Some(version.clone()),
-            VersionSource::Upload(_) => None,
-        },
-        current: live.number().map(str::to_owned),
-    }
-}
-
-/// Returns the record of the command that moved the aliases to where they are.
-///
-/// # Errors
-///
-/// The errors of the database.
-pub(crate) async fn running_record(
-    stage: &LambdaStage,
-    functions: &[LiveFunction],
-) -> Result<Option<DeployRecord>, Error> {
-    let Some(versions) = versions_of(functions).to_text() else {
-        return Ok(None);
-    };
-    let records = deploy_record::deploy_records(&stage.database, MOST_RECORDS).await?;
-    let mut succeeded = records
-        .into_iter()
-        .filter(|record| record.outcome == Some(DeployOutcome::Succeeded));
-    Ok(succeeded.find(|record| record.deploy.as_deref() == Some(&*versions)))
-}
-
 fn nothing_known(from: &LambdaStage, functions: &[LiveFunction]) -> Error {
     let stage = from.stage;
     let message = match versions_of(functions).to_text() {
@@ -349,128 +271,6 @@ fn ensure_complete(
     }
 }
 
-/// The version that a function gets, and a remark on it.
-struct Chosen {
-    source: VersionSource,
-    note: Option<String>,
-}
-
-/// Chooses the version of a function: that of the source, where both stages are aliases of one function,
-/// else a new one of the same archive.
-async fn choose(
-    lambda: &Lambda,
-    request: &LambdaPromotionRequest,
-    source: &LiveFunction,
-    live: &LiveFunction,
-    manifest: &Manifest,
-) -> Result<Chosen, Error> {
-    let (from, to) = (&request.from, &request.to);
-    let function = &live.lambda;
-    if source.lambda == *function {
-        let version = source.version.as_ref();
-        let variable = version.and_then(|version| version.stage.as_deref());
-        if !to.is_served_with(variable) {
-            return Err(not_served(to, function, variable));
-        }
-        let number = source.number().unwrap_or_default();
-        return Ok(Chosen {
-            source: VersionSource::Published(number.to_owned()),
-            note: version
-                .and_then(|version| shared_variables(from.stage, to.stage, function, version)),
-        });
-    }
-    let Some(existing) = lambda.configuration(function, None).await? else {
-        return Err(no_function(function));
-    };
-    if !to.is_served_with(existing.stage.as_deref()) {
-        return Err(not_served(to, function, existing.stage.as_deref()));
-    }
-    let entry = manifest.content.functions.get(&live.name);
-    let archive = entry
-        .map(|entry| entry.archive.as_str())
-        .unwrap_or_default();
-    let architectures = source
-        .version
-        .as_ref()
-        .map(|version| &version.architectures[..]);
-    let architecture = architectures.and_then(<[String]>::first);
-    let architecture = architecture.map_or("x86_64", String::as_str).to_owned();
-    let zip = find_archive(&request.project, &architecture, &live.name, archive)?;
-    Ok(Chosen {
-        source: VersionSource::Upload(Upload {
-            zip,
-            architecture,
-            settings: SettingsChange::default(),
-        }),
-        note: Some(format!(
-            "{function} is stage {}'s own function, with its own variables: it gets the same archive as \
-             a new version",
-            to.stage
-        )),
-    })
-}
-
-/// Returns a remark on the variables that two aliases of one function share.
-fn shared_variables(
-    from: Stage,
-    to: Stage,
-    function: &str,
-    version: &FunctionConfiguration,
-) -> Option<String> {
-    if version.variables.is_empty() {
-        return None;
-    }
-    let names: Vec<_> = version
-        .variables
-        .iter()
-        .map(|name| one_line(name).to_string())
-        .collect();
-    Some(format!(
-        "{from} and {to} are aliases of one function, {function}, so code that runs as {from} can read \
-         the same variables: {}",
-        names.join(", ")
-    ))
-}
-
-/// Returns the archive on this machine that the artifact has.
-fn find_archive(
-    project: &Path,
-    architecture: &str,
-    name: &str,
-    archive: &str,
-) -> Result<PathBuf, Error> {
-    use sha2::Digest as _;
-    let zip = archive_path(project, architecture, name);
-    let found = std::fs::read(&zip).map(|bytes| hex::encode(sha2::Sha256::digest(bytes)));
-    match found {
-        Ok(found) if found == archive => Ok(zip),
-        Ok(_) => Err(Error::new(
-            ErrorKind::Promotion,
-            format!(
-                "{} is another archive than the artifact's: check out the commit of the artifact, and \
-                 build it again by `stagelink build --arch {}`",
-                zip.display(),
-                architecture.replace('_', "-")
-            ),
-        )),
-        Err(error) => Err(Error::with_source(
-            ErrorKind::Promotion,
-            format!(
-                "could not read {}, which a function of the stage's own gets: promote from the machine \
-                 that built it, or check out the commit of the artifact and build it again",
-                zip.display()
-            ),
-            error,
-        )),
-    }
-}
-
-/// Returns the path of a function's archive for Lambda.
-pub(crate) fn archive_path(project: &Path, architecture: &str, name: &str) -> PathBuf {
-    let folder = project.join("dist").join("lambda").join(architecture);
-    folder.join(format!("{name}.zip"))
-}
-
 /// Makes sure that the promotion takes back no commit that the target has and the source has not, as
 /// after a correction in production alone.
 async fn ensure_descends(
@@ -505,6 +305,3 @@ async fn ensure_descends(
 }
 
 const COMMAND: &str = "promote";
-
-/// More deploys than the aliases may have been moved by since.
-const MOST_RECORDS: u32 = 200;

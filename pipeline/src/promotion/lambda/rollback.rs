@@ -15,8 +15,9 @@ use crate::promotion::lambda::change::{
     Change, FunctionChange, LambdaReport, TEST_LIMIT, VersionSource,
 };
 use crate::promotion::lambda::live::{LiveFunction, look, versions_of};
-use crate::promotion::lambda::promotion::{LambdaPlannedFunction, planned};
+use crate::promotion::lambda::records::MOST_RECORDS;
 use crate::promotion::lambda::stage::LambdaStage;
+use crate::promotion::lambda::summary::{LambdaPlannedFunction, planned};
 use crate::promotion::lambda::versions::FunctionVersions;
 
 /// The request of a rollback on Lambda.
@@ -236,5 +237,3 @@ async fn ensure_schema(request: &LambdaRollbackRequest, manifest: &Manifest) -> 
 }
 
 const COMMAND: &str = "rollback";
-
-const MOST_RECORDS: u32 = 200;
