@@ -28,6 +28,12 @@ use crate::usage_error::of_usage;
 /// The error of the first step that fails. Nothing is changed before the plan was shown.
 pub(super) async fn deploy(options: &DeployOptions, project: &Path) -> anyhow::Result<()> {
     let file = project::settings_file(project)?;
+    if options.abort {
+        let stage = stage_name::parse(&options.stage, file.as_ref()).map_err(of_usage)?;
+        let access = lambda::access(&options.local)?;
+        let stage = lambda::stage(stage, file.as_ref(), &options.local).await?;
+        return lambda::abort(&access, &stage, options.json).await;
+    }
     let request = request(options, project, file.as_ref()).await?;
     let stage = request.stage.stage;
     let step = Step::begin("plan");

@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use stagelink_pipeline::{
     Checkout, LambdaPromotionPlan, LambdaPromotionRequest, MigrationFolder, SettingsFile,
-    abort_on_lambda,
 };
 
 use super::checkout::GitCheckout;
@@ -31,14 +30,7 @@ pub(super) async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
     let request = request(options).await?;
     let to = request.to.stage;
     if options.abort {
-        let step = Step::begin("abort");
-        let report = abort_on_lambda(&request.access, &request.to, &request.by).await?;
-        step.done(&format!("stage {to}"));
-        return match (options.json, report.done.is_empty()) {
-            (true, _) => print_json(&report),
-            (false, true) => print(format_args!("no change of {to} is unfinished")),
-            (false, false) => print(report.done.join("\n")),
-        };
+        return lambda::abort(&request.access, &request.to, options.json).await;
     }
     let step = Step::begin("look");
     let plan = LambdaPromotionPlan::make(&request).await?;
