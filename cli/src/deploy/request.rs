@@ -57,7 +57,9 @@ pub(super) async fn from_options(
     request.options = limits(options)?;
     request.commit = commit.name;
     request.is_dirty = commit.is_dirty;
-    request.test_limit = (!options.no_test).then(|| Duration::from_secs(options.test_limit));
+    // The local Netlify serves no deploy, and gives each an address of the real one.
+    let is_tested = !options.no_test && clouds.is_none();
+    request.test_limit = is_tested.then(|| Duration::from_secs(options.test_limit));
     request.allows_dirty = options.dirty || clouds.is_some();
     Ok(request)
 }

@@ -148,6 +148,39 @@ async fn deploy_that_fails_is_cancelled_and_recorded() {
     scene.deploy(&["staging", "--yes"]).await.succeeds();
 }
 
+#[tokio::test]
+async fn local_clouds_are_deployed_to_without_a_question() {
+    let scene = Scene::new().await;
+    let project = &scene.project;
+    let stage = [
+        ("STAGELINK_STAGE", "staging"),
+        ("STAGELINK_HEROKU_PIPELINE", "shop"),
+        ("STAGELINK_HEROKU_API_URL", project.heroku.url()),
+        ("HEROKU_API_KEY", project.heroku.api_key()),
+    ];
+    let stage: std::collections::BTreeMap<_, _> = stage.into_iter().collect();
+    // The file of a running `stagelink dev`.
+    let site = serde_json::json!({
+        "process": std::process::id(),
+        "port": 8888,
+        "stages": {"staging": stage},
+        "clouds": {
+            "pipeline": "shop",
+            "heroku_url": project.heroku.url(),
+            "heroku_token": project.heroku.api_key(),
+            "site": "shop-site",
+            "netlify_url": project.netlify.url(),
+            "netlify_token": project.netlify.token(),
+        },
+    });
+    scene.write("target/stagelink/dev-8888.json", &site.to_string());
+    let words = ["deploy", "--no-build", "staging", "--local"];
+    project.run(&words).await.succeeds();
+    let deploy = scene.deploys().pop().expect("a deploy");
+    assert_eq!(deploy.state, DeployState::Ready);
+    assert_eq!(outcomes(&project.staging).await, ["deploy succeeded {1}"]);
+}
+
 /// The program answers one event as a function does, without any library.
 #[tokio::test]
 async fn project_is_built_and_checked_first() {
