@@ -35,6 +35,7 @@ mod own_names;
 mod pages;
 mod passwords;
 mod previews;
+mod promote;
 mod promotion;
 mod providers;
 mod refusals;

@@ -126,7 +126,10 @@ fn requests(mut captured: &[u8]) -> Vec<CapturedRequest> {
             path: path.to_owned(),
             body: match length {
                 0 => Value::Null,
-                _ => serde_json::from_slice(body).expect("JSON"),
+                _ => serde_json::from_slice(body).unwrap_or_else(|_| {
+                    // An upload.
+                    Value::String(String::from_utf8_lossy(body).into_owned())
+                }),
             },
         });
         captured = &captured[end + 4 + length..];
