@@ -34,10 +34,19 @@ pub(super) fn extra_source() -> String {
 }
 
 /// The functions of OpenSSL that `openssl.c` wraps (the linker's option `--wrap`).
-pub(super) const WRAPPED_FUNCTIONS: [&str; 3] = [
+pub(super) const WRAPPED_FUNCTIONS: [&str; 11] = [
     "ERR_lib_error_string",
     "ERR_reason_error_string",
     "ossl_fnv1a_hash",
+    // AES-GCM for processors with AVX-512, which is left out.
+    "ossl_vaes_vpclmulqdq_capable",
+    "ossl_aes_gcm_init_avx512",
+    "ossl_aes_gcm_setiv_avx512",
+    "ossl_aes_gcm_update_aad_avx512",
+    "ossl_aes_gcm_encrypt_avx512",
+    "ossl_aes_gcm_decrypt_avx512",
+    "ossl_aes_gcm_finalize_avx512",
+    "ossl_gcm_gmult_avx512",
 ];
 
 /// Adds the variables to a run of cargo by which it builds OpenSSL with these options, and with
