@@ -127,6 +127,21 @@ fn deploy_has_a_heading_for_each_refusal() {
     );
 }
 
+#[test]
+fn lambda_has_a_heading_for_each_refusal() {
+    check(
+        &["What the commands on AWS Lambda refuse"],
+        &["cli/src/lambda", "pipeline/src/promotion/lambda"],
+        &[
+            "bail!(",
+            "anyhow!(",
+            "ErrorKind::Promotion",
+            "ErrorKind::Migration",
+            "ErrorKind::Busy",
+        ],
+    );
+}
+
 /// Compares the headings of these parts of the guide with the refusals in these source folders: the
 /// messages after one of the markers.
 fn check(parts: &[&str], sources: &[&str], markers: &[&str]) {

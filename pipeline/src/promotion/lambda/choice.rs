@@ -133,7 +133,7 @@ fn find_archive(
                 "{} is another archive than the artifact's: check out the commit of the artifact, and \
                  build it again by `stagelink build --arch {}`",
                 zip.display(),
-                architecture.replace('_', "-")
+                architecture
             ),
         )),
         Err(error) => Err(Error::with_source(
