@@ -77,7 +77,10 @@ async fn production_gets_the_version_that_staging_has_tested() {
         .await
         .fails(&["runs this artifact already"]);
 
-    let board = shop.run(&["status", "production", "--json"]).await.json();
+    let board = shop
+        .run(&["status", "production", "--json", "--timeout", "300"])
+        .await
+        .json();
     let lambda = &board["stages"][0]["lambda"]["value"];
     assert_eq!(lambda["functions"][0]["version"], "2", "{board}");
     assert_eq!(lambda["artifact"]["value"], second["artifact"]);
@@ -86,7 +89,10 @@ async fn production_gets_the_version_that_staging_has_tested() {
             .as_str()
             .is_some_and(|since| since.ends_with('Z'))
     );
-    let table = shop.run(&["status", "production"]).await.output;
+    let table = shop
+        .run(&["status", "production", "--timeout", "300"])
+        .await
+        .output;
     assert!(
         table.contains("shop-guestbook: version 2, SHA-256"),
         "{table}"

@@ -210,7 +210,7 @@ impl Shop {
     }
 
     pub(crate) async fn promote(&self, more: &[&str]) -> Run {
-        let words = ["promote", "--yes", "--json", "--test-limit", "20"];
+        let words = ["promote", "--yes", "--json", "--test-limit", "120"];
         self.run(&[&words[..], more].concat()).await
     }
 
