@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod build;
+pub mod called_as;
 mod child_process;
 pub mod completions;
 pub mod credentials;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use stagelink_cli::args::{Args, Command, MigrateCommand, MigrateOptions};
 use stagelink_cli::{
-    build, completions, credentials, deploy, dev, doctor, env, history, link, mark, migrate, needs,
-    new, output, promote, psql, rollback, status, usage_error, verbosity,
+    build, called_as, completions, credentials, deploy, dev, doctor, env, history, link, mark,
+    migrate, needs, new, output, promote, psql, rollback, status, usage_error, verbosity,
 };
 
 #[tokio::main]
@@ -25,6 +25,7 @@ async fn main() -> ExitCode {
         }
     };
     verbosity::init(args.verbose);
+    called_as::init(&args);
     output::obey_no_color();
     let result = match args.command.unwrap_or_default() {
         Command::Build(options) => return exit_code(build::run(options).await, 1),

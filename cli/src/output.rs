@@ -12,6 +12,7 @@ use serde::Serialize;
 use stagelink::one_line;
 use stagelink_pipeline::Error as PipelineError;
 
+use crate::called_as::as_called;
 use crate::missing::MissingSettings;
 
 /// Turns colours off where `NO_COLOR` is set, also where `CLICOLOR_FORCE` wants them.
@@ -118,7 +119,7 @@ impl Write for LogOutput {
 }
 
 fn write(mut output: impl Write, text: &str) -> io::Result<()> {
-    writeln!(output, "{text}")?;
+    writeln!(output, "{}", as_called(text))?;
     output.flush()
 }
 

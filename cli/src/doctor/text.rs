@@ -7,6 +7,8 @@ use console::{measure_text_width, style};
 use stagelink::one_line;
 use stagelink_pipeline::{CheckResult, DoctorReport, Level, Verdict};
 
+use crate::called_as::as_called;
+
 /// Returns the report as text. With `lists_sound` each sound check has a line of its own.
 pub(super) fn of(report: &DoctorReport, width: usize, lists_sound: bool) -> String {
     let mut page = Page {
@@ -44,8 +46,8 @@ fn summary(report: &DoctorReport) -> String {
     );
     if errors + warnings > 0 {
         text.push_str(
-            ". Each id has a section in docs/guides/troubleshooting.md, under \"What `stagelink \
-             doctor` finds\"",
+            ". Each id has a section in docs/guides/troubleshooting.md, under \"What stagelink \
+             doctor finds\"",
         );
     }
     text
@@ -104,6 +106,7 @@ impl Page {
     /// Adds a text in lines, the first after `start`, the others indented. A command in backticks
     /// stays on one line where it fits, so that it can be copied.
     fn paragraph(&mut self, start: &str, indent: usize, text: &str) {
+        let text = &*as_called(text);
         let room = self.width.saturating_sub(indent);
         let mut line = start.to_owned();
         let mut used = measure_text_width(start);
@@ -225,7 +228,7 @@ project
   ✓ sound: migration-files
 
 1 error, 1 warning, 2 not checked, 3 sound. Each id has a section in
-docs/guides/troubleshooting.md, under \"What `stagelink doctor` finds\"";
+docs/guides/troubleshooting.md, under \"What stagelink doctor finds\"";
 
     const AT_120: &str = "\
 staging  notes on db.example:5432
@@ -242,7 +245,7 @@ project
   ✓ sound: migration-files
 
 1 error, 1 warning, 2 not checked, 3 sound. Each id has a section in docs/guides/troubleshooting.md, under \"What
-`stagelink doctor` finds\"";
+stagelink doctor finds\"";
 
     #[test]
     fn report_fits_a_terminal_of_80_and_of_120_columns() {

@@ -109,9 +109,6 @@ struct Report<'a> {
     /// `compared`, `not-kept`, `outdated`, `older-format`, `newer-format`, `changing` or `accepted`.
     state: &'a str,
     differences: &'a [SchemaDifference],
-    /// The caller's `--local`, for the command that the text names.
-    #[serde(skip)]
-    local: String,
 }
 
 fn report(
@@ -126,7 +123,6 @@ fn report(
         compared_with,
         state,
         differences,
-        local: options.local.advised(),
     };
     match options.json {
         true => print_json(&report)?,
@@ -139,17 +135,17 @@ fn report(
 }
 
 fn text(report: &Report<'_>) -> String {
-    let (stage, other, local) = (report.stage, report.compared_with, &report.local);
+    let (stage, other) = (report.stage, report.compared_with);
     match (report.state, report.differences) {
         ("accepted", _) => format!("stage {stage}: from now on drift is what differs from today"),
         ("not-kept", _) => format!(
             "stage {stage}: not known, since no run of migrations has kept its schema yet: the next \
-             one that applies a file does, or `stagelink migrate drift {stage}{local} --accept`"
+             one that applies a file does, or `stagelink migrate drift {stage} --accept`"
         ),
         ("outdated", _) => format!(
             "stage {stage}: not known, since migrations were recorded after its schema was kept, by \
              an interrupted run or another tool: the next run that applies a file keeps it, or \
-             `stagelink migrate drift {stage}{local} --accept`"
+             `stagelink migrate drift {stage} --accept`"
         ),
         ("older-format", _) => format!(
             "stage {stage}: not known, since an older stagelink kept its schema, in a format that this \

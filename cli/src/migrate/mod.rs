@@ -201,9 +201,8 @@ async fn database(
     local: &LocalOptions,
 ) -> anyhow::Result<Database> {
     if stage.is_none() && std::env::var_os("STAGELINK_STAGE").is_none() {
-        let option = local.advised();
         return Err(of_usage(anyhow!(
-            "no stage is named: `stagelink {command} staging{option}`, or set STAGELINK_STAGE"
+            "no stage is named: `stagelink {command} staging`, or set STAGELINK_STAGE"
         )));
     }
     let settings = settings_of(&[], stage, local).await?;

@@ -34,7 +34,6 @@ pub async fn run(options: StatusOptions) -> anyhow::Result<ExitCode> {
             &board,
             terminal_width(),
             table::has_colors(),
-            &options.local.advised(),
         ))?,
     }
     Ok(match board.is_complete() {

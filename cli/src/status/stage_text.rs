@@ -10,6 +10,7 @@ use stagelink_pipeline::{
 };
 
 use super::time::with_age;
+use crate::called_as::as_called;
 
 /// The judgement of a line, which a character at its beginning shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +74,7 @@ impl Cell {
 pub(super) const ROWS: [&str; 4] = ["code", "database", "migrations", "credentials"];
 
 /// Returns the cells of a stage, one for each row.
-/// `local` is the option by which the advised commands look at the local clouds, too.
-pub(super) fn cells(stage: &StageStatus, now: Timestamp, local: &str) -> [Cell; 4] {
+pub(super) fn cells(stage: &StageStatus, now: Timestamp) -> [Cell; 4] {
     let mut code = Cell::default();
     // Where the code is on Lambda, no deploy on Netlify is missed.
     if !(matches!(stage.code, Lookup::Absent { .. })
@@ -97,7 +97,7 @@ pub(super) fn cells(stage: &StageStatus, now: Timestamp, local: &str) -> [Cell; 
     }
     [
         code,
-        database(stage, local),
+        database(stage),
         migrations(stage, now),
         credentials(stage, now),
     ]
@@ -175,7 +175,7 @@ fn add_lambda(cell: &mut Cell, found: &LambdaStatus, now: Timestamp) {
     }
 }
 
-fn database(stage: &StageStatus, local: &str) -> Cell {
+fn database(stage: &StageStatus) -> Cell {
     let mut cell = Cell::default();
     if let Some(provider) = &stage.provider {
         cell.plain(format_args!(
@@ -196,12 +196,12 @@ fn database(stage: &StageStatus, local: &str) -> Cell {
     }
     cell.without_value(&stage.database);
     if let Some(found) = stage.database.value() {
-        add_database(&mut cell, found, &stage.stage, local);
+        add_database(&mut cell, found, &stage.stage);
     }
     cell
 }
 
-fn add_database(cell: &mut Cell, found: &DatabaseStatus, stage: &str, local: &str) {
+fn add_database(cell: &mut Cell, found: &DatabaseStatus, stage: &str) {
     let version = found
         .server_version
         .as_deref()
@@ -222,7 +222,9 @@ fn add_database(cell: &mut Cell, found: &DatabaseStatus, stage: &str, local: &st
     match &found.mark {
         None => cell.line(
             Mark::Attention,
-            format_args!("no stage mark: `stagelink mark set --stage {stage}{local}`"),
+            as_called(&format!(
+                "no stage mark: `stagelink mark set --stage {stage}`"
+            )),
         ),
         Some(mark) if found.is_of_another_stage => cell.line(
             Mark::Bad,

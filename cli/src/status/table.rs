@@ -16,8 +16,7 @@ pub(super) fn has_colors() -> bool {
 }
 
 /// Returns the board as text of this width.
-/// `local` is the option by which the advised commands look at the local clouds, too.
-pub(super) fn text(board: &StatusBoard, width: u16, has_colors: bool, local: &str) -> String {
+pub(super) fn text(board: &StatusBoard, width: u16, has_colors: bool) -> String {
     let now = board.made_at.parse().unwrap_or_else(|_| Timestamp::now());
     let (shown, left_out): (Vec<_>, Vec<_>) =
         board.stages.iter().partition(|stage| !is_empty(stage));
@@ -29,12 +28,12 @@ pub(super) fn text(board: &StatusBoard, width: u16, has_colors: bool, local: &st
     let count = u16::try_from(shown.len()).unwrap_or(u16::MAX).max(1);
     let column = (width - LABEL_WIDTH - 2).saturating_sub(count) / count;
     let tables: Vec<_> = match column >= MIN_COLUMN {
-        true => vec![table(&shown, column, now, local)],
+        true => vec![table(&shown, column, now)],
         false => {
             let column = width - LABEL_WIDTH - 3;
             shown
                 .iter()
-                .map(|stage| table(&[*stage], column, now, local))
+                .map(|stage| table(&[*stage], column, now))
                 .collect()
         }
     };
@@ -71,7 +70,7 @@ fn is_empty(stage: &StageStatus) -> bool {
     is_absent && is_plain && matches!(stage.login, Lookup::Absent { .. })
 }
 
-fn table(stages: &[&StageStatus], column: u16, now: Timestamp, local: &str) -> String {
+fn table(stages: &[&StageStatus], column: u16, now: Timestamp) -> String {
     let mut table = Table::new();
     table
         .load_style(UTF8_FULL_CONDENSED)
@@ -80,10 +79,7 @@ fn table(stages: &[&StageStatus], column: u16, now: Timestamp, local: &str) -> S
         .iter()
         .map(|stage| one_line(&stage.stage).to_string());
     table.set_header(std::iter::once(String::new()).chain(names));
-    let columns: Vec<_> = stages
-        .iter()
-        .map(|stage| cells(stage, now, local))
-        .collect();
+    let columns: Vec<_> = stages.iter().map(|stage| cells(stage, now)).collect();
     for (index, row) in ROWS.iter().enumerate() {
         let texts = columns.iter().map(|cells| cells[index].text());
         table.add_row(Row::from(std::iter::once((*row).to_owned()).chain(texts)));

@@ -9,16 +9,13 @@ const BOARD: &str = include_str!("board.json");
 #[test]
 fn table_is_as_its_snapshots() {
     let mut board: StatusBoard = serde_json::from_str(BOARD).unwrap();
-    check("three-stages-80", &text(&board, 80, false, ""), 80);
-    check("three-stages-120", &text(&board, 120, false, ""), 120);
+    check("three-stages-80", &text(&board, 80, false), 80);
+    check("three-stages-120", &text(&board, 120, false), 120);
     board.stages.retain(|stage| stage.stage != "development");
-    check("two-stages-80", &text(&board, 80, false, ""), 80);
-    check("two-stages-120", &text(&board, 120, false, ""), 120);
-    let colors = text(&board, 120, true, "");
-    assert_eq!(
-        console::strip_ansi_codes(&colors),
-        text(&board, 120, false, "")
-    );
+    check("two-stages-80", &text(&board, 80, false), 80);
+    check("two-stages-120", &text(&board, 120, false), 120);
+    let colors = text(&board, 120, true);
+    assert_eq!(console::strip_ansi_codes(&colors), text(&board, 120, false));
     let painted: String = colors.chars().filter(|c| *c != '\u{1b}').collect();
     for mark in ["[32m✓", "[33m!", "[31m✗", "[35m?"] {
         assert!(painted.contains(mark), "{mark}: {painted}");
@@ -50,7 +47,7 @@ fn names_from_outside_stay_in_their_line() {
             value.title = Some("a\n\u{1b}[2J".to_owned());
         }
     }
-    let text = text(&board, 120, false, "");
+    let text = text(&board, 120, false);
     assert!(
         !text.contains('\u{1b}') && text.contains("a\\n\\u{1b}[2J"),
         "{text}"

@@ -1,0 +1,179 @@
+//! The commands that messages advise, as they are called here: by the name by which this one was
+//! called, and with its `--local`.
+//!
+//! A message of any crate names a command as `` `stagelink mark set --stage qa` ``. The output writes
+//! it for this project; [`as_called`] is for a text that is laid out in columns before.
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+use clap::CommandFactory as _;
+
+use crate::args::{Args, Command, LocalOptions, MarkCommand, MigrateCommand};
+
+/// How this command was called.
+#[derive(Debug, Default)]
+struct Call {
+    /// The program, in place of `stagelink`.
+    program: Option<String>,
+    /// The option by which commands find the local clouds, if this one was called with it.
+    local: Option<String>,
+}
+
+static CALL: OnceLock<Call> = OnceLock::new();
+
+/// Keeps how this command was called. `scripts/stagelink` of a project sets `STAGELINK_COMMAND` to its
+/// own name.
+pub fn init(args: &Args) {
+    let program = std::env::var("STAGELINK_COMMAND").ok();
+    let local = args.command.as_ref().and_then(local_options);
+    let local = local.map(|local| local.advised().trim().to_owned());
+    // Only the first call counts.
+    let _ = CALL.set(Call {
+        program: program.filter(|program| is_plain(program)),
+        local: local.filter(|local| !local.is_empty()),
+    });
+}
+
+/// Returns a text with the commands in it as they are called here.
+pub(crate) fn as_called(text: &str) -> Cow<'_, str> {
+    match CALL.get() {
+        Some(call) if text.contains(OPENING) => call.rewrite(text).into(),
+        _ => text.into(),
+    }
+}
+
+impl Call {
+    fn rewrite(&self, text: &str) -> String {
+        let (mut rewritten, mut rest) = (String::new(), text);
+        while let Some(start) = rest.find(OPENING) {
+            let (before, command) = rest.split_at(start + 1);
+            rewritten.push_str(before);
+            rest = command;
+            // A command that is broken into lines is not one to copy.
+            let end = command.find(['`', '\n', '│']);
+            if let Some(end) = end.filter(|end| command[*end..].starts_with('`')) {
+                rewritten.push_str(&self.command(&command[..end]));
+                rest = &command[end..];
+            }
+        }
+        rewritten + rest
+    }
+
+    fn command(&self, command: &str) -> String {
+        let arguments = command.strip_prefix("stagelink ").unwrap_or_default();
+        let program = self.program.as_deref().unwrap_or("stagelink");
+        let called = format!("{program} {arguments}");
+        match &self.local {
+            Some(local) if takes_local(arguments) => match called.split_once(" -- ") {
+                Some((options, rest)) => format!("{options} {local} -- {rest}"),
+                None => format!("{called} {local}"),
+            },
+            _ => called,
+        }
+    }
+}
+
+/// Returns whether `--local` is an option of the command with these arguments, and not among them.
+fn takes_local(arguments: &str) -> bool {
+    let mut command = Args::command();
+    let mut words = arguments.split(' ');
+    while let Some(found) = words.next().and_then(|word| command.find_subcommand(word)) {
+        command = found.clone();
+    }
+    let mut options = command.get_arguments();
+    options.any(|option| option.get_long() == Some("local")) && !arguments.contains("--local")
+}
+
+/// Returns whether a program's name needs no quotes in a shell, nor ends the command in a message.
+fn is_plain(program: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+~@".contains(c);
+    !program.is_empty() && program.chars().all(is_plain)
+}
+
+fn local_options(command: &Command) -> Option<&LocalOptions> {
+    match command {
+        Command::Link(options) => Some(&options.local),
+        Command::Mark(
+            MarkCommand::Show(options)
+            | MarkCommand::Set { options, .. }
+            | MarkCommand::Remove { options, .. },
+        ) => Some(&options.local),
+        Command::Credentials(options) => Some(&options.local),
+        Command::Migrate(options) => match &options.command {
+            None => Some(&options.local),
+            Some(MigrateCommand::Drift(options)) => Some(&options.local),
+            Some(MigrateCommand::WidenHistory(options)) => Some(&options.local),
+            Some(MigrateCommand::New(_)) => None,
+        },
+        Command::Needs(options) => Some(&options.local),
+        Command::Status(options) => Some(&options.local),
+        Command::Doctor(options) => Some(&options.local),
+        Command::Psql(options) => Some(&options.local),
+        Command::New(_)
+        | Command::Dev(_)
+        | Command::Build(_)
+        | Command::Env(_)
+        | Command::Completions(_) => None,
+    }
+}
+
+/// The beginning of each command in a message.
+const OPENING: &str = "`stagelink ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(program: Option<&str>, local: Option<&str>) -> Call {
+        Call {
+            program: program.map(str::to_owned),
+            local: local.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn commands_have_the_name_and_the_option_of_this_one() {
+        let text = "run `stagelink mark set --stage qa --replace`, or `stagelink migrate drift qa \
+                    --accept`; `stagelink dev` runs";
+        let local = call(Some("scripts/stagelink"), Some("--local=8888"));
+        assert_eq!(
+            local.rewrite(text),
+            "run `scripts/stagelink mark set --stage qa --replace --local=8888`, or \
+             `scripts/stagelink migrate drift qa --accept --local=8888`; `scripts/stagelink dev` runs"
+        );
+        assert_eq!(call(None, None).rewrite(text), text);
+        let local = call(None, Some("--local"));
+        for (text, expected) in [
+            (
+                "`stagelink psql qa -- -c x`",
+                "`stagelink psql qa --local -- -c x`",
+            ),
+            (
+                "`stagelink migrate new NAME`",
+                "`stagelink migrate new NAME`",
+            ),
+            ("`stagelink build`", "`stagelink build`"),
+            ("`stagelink link --local`", "`stagelink link --local`"),
+            (
+                "`stagelink migrate --local=1`",
+                "`stagelink migrate --local=1`",
+            ),
+            ("the crate `stagelink`", "the crate `stagelink`"),
+            ("`stagelink mark\\n set`", "`stagelink mark\\n set`"),
+            ("│ `stagelink mark │ x` `", "│ `stagelink mark │ x` `"),
+            ("`stagelink mark", "`stagelink mark"),
+        ] {
+            let text = text.replace("\\n", "\n");
+            assert_eq!(local.rewrite(&text), expected.replace("\\n", "\n"));
+        }
+    }
+
+    #[test]
+    fn name_that_a_shell_would_take_apart_is_not_used() {
+        assert!(is_plain("../shop/scripts/stagelink") && is_plain("stagelink"));
+        for name in ["", "a b", "x`y", "$(id)", "a\nb", "\u{1b}[2J"] {
+            assert!(!is_plain(name), "{name}");
+        }
+    }
+}
