@@ -362,10 +362,9 @@ pub enum MarkCommand {
 /// The options of `stagelink credentials`.
 #[derive(Clone, Debug, Parser)]
 pub struct CredentialsOptions {
-    /// The stage, by its name in stagelink.toml, or review, development, staging or production. By
-    /// default the value of STAGELINK_STAGE.
-    #[arg(long, value_name = "STAGE")]
-    pub stage: Option<String>,
+    /// The stage.
+    #[command(flatten)]
+    pub stage: StageArgument,
 
     /// Prints one line of JSON instead of the value alone, for an error too. It has the secret, too.
     #[arg(long)]
@@ -376,9 +375,9 @@ pub struct CredentialsOptions {
     pub local: LocalOptions,
 }
 
-/// The options of the commands of `stagelink mark`.
-#[derive(Clone, Debug, Parser)]
-pub struct StageOptions {
+/// The stage that a command is about, which may be named in two ways.
+#[derive(Clone, Debug, Default, Parser)]
+pub struct StageArgument {
     /// The stage, by its name in stagelink.toml, or review, development, staging or production. By
     /// default the value of STAGELINK_STAGE.
     #[arg(value_name = "STAGE", conflicts_with = "stage")]
@@ -387,6 +386,21 @@ pub struct StageOptions {
     /// The stage, in place of STAGE. It excludes that.
     #[arg(long, value_name = "STAGE")]
     pub stage: Option<String>,
+}
+
+impl StageArgument {
+    /// The stage that is named, in either way.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.named_stage.as_deref().or(self.stage.as_deref())
+    }
+}
+
+/// The options of the commands of `stagelink mark`.
+#[derive(Clone, Debug, Parser)]
+pub struct StageOptions {
+    /// The stage.
+    #[command(flatten)]
+    pub stage: StageArgument,
 
     /// Prints one line of JSON instead of the table, for an error too.
     #[arg(long)]
@@ -395,13 +409,6 @@ pub struct StageOptions {
     /// The local clouds, in place of the variables of a provider.
     #[command(flatten)]
     pub local: LocalOptions,
-}
-
-impl StageOptions {
-    /// The stage that is named, in either way.
-    pub(crate) fn stage(&self) -> Option<&str> {
-        self.named_stage.as_deref().or(self.stage.as_deref())
-    }
 }
 
 /// The options that choose the local clouds of a running `stagelink dev`.

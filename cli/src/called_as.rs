@@ -11,7 +11,7 @@ use clap::CommandFactory as _;
 
 use crate::args::{Args, Command, LocalOptions, MarkCommand, MigrateCommand};
 
-/// How this command was called.
+/// The way in which this command was called.
 #[derive(Debug, Default)]
 struct Call {
     /// The program, in place of `stagelink`.
@@ -110,6 +110,10 @@ fn local_options(command: &Command) -> Option<&LocalOptions> {
         Command::Status(options) => Some(&options.local),
         Command::Doctor(options) => Some(&options.local),
         Command::Psql(options) => Some(&options.local),
+        Command::Deploy(options) => Some(&options.local),
+        Command::Promote(options) => Some(&options.local),
+        Command::Rollback(options) => Some(&options.local),
+        Command::History(options) => Some(&options.local),
         Command::New(_)
         | Command::Dev(_)
         | Command::Build(_)

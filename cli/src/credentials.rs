@@ -42,7 +42,7 @@ pub async fn run(options: CredentialsOptions) -> anyhow::Result<()> {
 /// Returns the database and the value of the variable.
 async fn find(options: &CredentialsOptions) -> anyhow::Result<(DatabaseInfo, SecretString)> {
     // The older value may be the one to be replaced.
-    let stage = options.stage.as_deref();
+    let stage = options.stage.name();
     let database = database_of(&[VARIABLE], stage, &options.local).await?;
     let found = advised(database.inspect().await, stage)?;
     ensure_own_stage(&found)?;

@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use stagelink::Stage;
 use stagelink_local::netlify_api::NetlifyApi;
@@ -16,6 +16,7 @@ use stagelink_local::{Cloud, StageSite};
 
 use crate::args::LocalOptions;
 use crate::project;
+use crate::usage_error::of_usage;
 
 /// A running site: the variables of its functions by the written forms of their stages, and its
 /// clouds.
@@ -122,13 +123,16 @@ pub(crate) fn variables(
     let Some(port) = options.local else {
         return Ok(None);
     };
-    let mut site = running_site(&options.project, port)?;
+    let mut site = running_site(&options.project, port).map_err(of_usage)?;
     let Some(stage) = stage else {
         let stages = site.stages.keys();
         // The written form is KIND/NAME for a stage with a name of its own.
         let names = stages.map(|written| written.rsplit('/').next().unwrap_or(written));
         let names: Vec<_> = names.collect();
-        bail!("name the local stage with --stage: {}", names.join(" or "));
+        let names = names.join(" or ");
+        return Err(of_usage(anyhow!(
+            "name the local stage with --stage: {names}"
+        )));
     };
     let names = site
         .stages
@@ -142,8 +146,8 @@ pub(crate) fn variables(
             "the local site at port {} has no stage {stage}: it has {names}",
             site.port
         )
-    })?;
-    Ok(Some(variables))
+    });
+    Ok(Some(variables.map_err(of_usage)?))
 }
 
 /// Returns the stages of the running site, if `--local` was given.
@@ -155,7 +159,7 @@ pub(crate) fn stages(options: &LocalOptions) -> anyhow::Result<Option<Vec<Stage>
     let Some(port) = options.local else {
         return Ok(None);
     };
-    let site = running_site(&options.project, port)?;
+    let site = running_site(&options.project, port).map_err(of_usage)?;
     let stages: Result<_, stagelink::Error> = site.stages.keys().map(|name| name.parse()).collect();
     Ok(Some(stages?))
 }
@@ -168,7 +172,7 @@ pub(crate) fn stages(options: &LocalOptions) -> anyhow::Result<Option<Vec<Stage>
 pub(crate) fn clouds(options: &LocalOptions) -> anyhow::Result<Option<LocalClouds>> {
     let site = options
         .local
-        .map(|port| running_site(&options.project, port));
+        .map(|port| running_site(&options.project, port).map_err(of_usage));
     Ok(site.transpose()?.map(|site| site.clouds))
 }
 

@@ -41,7 +41,7 @@ pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
 }
 
 async fn mark(command: &MarkCommand, options: &StageOptions) -> anyhow::Result<Report> {
-    let stage = options.stage();
+    let stage = options.stage.name();
     let database = database_of(&[], stage, &options.local).await?;
     let found = match *command {
         MarkCommand::Show(_) => database.inspect().await,

@@ -23,6 +23,13 @@ pub fn obey_no_color() {
     }
 }
 
+/// Returns the width of the terminal that standard output is, if it is one.
+pub(crate) fn terminal_width() -> Option<usize> {
+    let terminal = console::Term::stdout();
+    let size = terminal.is_term().then(|| terminal.size_checked());
+    size.flatten().map(|(_, columns)| usize::from(columns))
+}
+
 /// Prints a result with a line break to standard output.
 ///
 /// # Errors

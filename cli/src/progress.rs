@@ -12,7 +12,8 @@ use crate::output::{note, note_styled};
 /// A step of a command.
 ///
 /// On a terminal it shows a spinner with the current activity until it is [`done`](Step::done).
-/// Elsewhere it prints a line at its start and one at its end. Colours follow `NO_COLOR`.
+/// Elsewhere it prints a line at its end, and one at its start if it may take minutes. Colours follow
+/// `NO_COLOR`.
 #[derive(Debug)]
 pub struct Step {
     title: &'static str,
@@ -21,6 +22,14 @@ pub struct Step {
 }
 
 impl Step {
+    /// Starts a step that may take minutes, such as a build.
+    pub fn begin_long(title: &'static str) -> Self {
+        if !std::io::stderr().is_terminal() {
+            note(format_args!("  … {title}"));
+        }
+        Self::begin(title)
+    }
+
     /// Starts a step.
     pub fn begin(title: &'static str) -> Self {
         let bar = if std::io::stderr().is_terminal() {
@@ -28,7 +37,6 @@ impl Step {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         } else {
-            note(format_args!("  … {title}"));
             ProgressBar::hidden()
         };
         bar.set_message(title);

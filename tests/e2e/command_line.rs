@@ -159,11 +159,11 @@ async fn error_is_a_line_of_json_where_that_is_asked_for() {
         ),
     ] {
         let output = run(stagelink_command().await, arguments, folder.path()).await;
-        let code = if words.starts_with("unknown stage") {
-            2
-        } else {
-            1
-        };
+        // What was named is not there: the arguments are wrong.
+        let is_of_arguments = ["unknown stage", "no `stagelink dev` runs"]
+            .iter()
+            .any(|start| words.starts_with(start));
+        let code = if is_of_arguments { 2 } else { 1 };
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
         let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
         let error = json["error"].as_str().expect("an error");
@@ -196,6 +196,25 @@ async fn wrong_arguments_have_the_exit_code_of_the_parser_in_each_command() {
         (&["psql", "bogus"], 2),
         (&["env", "bogus"], 2),
         (&["status", "--stage", "bogus"], 2),
+        // Each command takes the stage in both ways, and one of them at a time.
+        (&["credentials", "staging"], 1),
+        (&["migrate", "--stage", "staging"], 1),
+        (&["migrate", "staging", "--stage", "staging"], 2),
+        (&["migrate", "drift", "--stage", "bogus"], 2),
+        (&["migrate", "widen-history", "--stage", "bogus"], 2),
+        (&["psql", "--stage", "bogus"], 2),
+        (&["psql"], 2),
+        (&["env", "--stage", "bogus"], 2),
+        (&["doctor", "--stage", "bogus"], 2),
+        // No `stagelink dev` runs here.
+        (&["migrate", "staging", "--local"], 2),
+        (&["mark", "show", "staging", "--local"], 2),
+        (&["credentials", "staging", "--local"], 2),
+        (&["link", "--local"], 2),
+        (&["needs", "--stage", "staging", "--local"], 2),
+        (&["status", "--local"], 2),
+        (&["doctor", "--local"], 2),
+        (&["psql", "staging", "--local"], 2),
         (&["doctor", "bogus"], 2),
     ] {
         let migrations = folder.path().join("migrations");
@@ -210,6 +229,28 @@ async fn wrong_arguments_have_the_exit_code_of_the_parser_in_each_command() {
         assert!(stderr.contains("error: "), "{arguments:?}: {stderr}");
     }
     assert!(!folder.path().join("nosuch").exists());
+}
+
+#[tokio::test]
+async fn messages_advise_commands_by_the_name_of_this_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, words) in [
+        ("scripts/stagelink", "run `scripts/stagelink build`"),
+        ("two words", "run `stagelink build`"),
+    ] {
+        let mut command = Command::new(stagelink_command().await);
+        command
+            .args(["needs", "--json"])
+            .current_dir(folder.path())
+            .env_clear()
+            .env("STAGELINK_COMMAND", name);
+        let output = command.output().await.expect("the command runs");
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert!(json.to_string().contains(words), "{json}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains(words), "{stderr}");
+        assert!(!stderr.contains("STAGELINK_COMMAND"), "{stderr}");
+    }
 }
 
 #[tokio::test]

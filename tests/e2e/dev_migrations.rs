@@ -67,6 +67,19 @@ async fn file_without_a_statement_at_the_start_leaves_those_before_it_and_is_app
     for words in ["mark set --stage staging --local`", "3 applied"] {
         assert!(board.contains(words), "{board}");
     }
+    // What refuses advises a command for the local clouds, too.
+    let refused = Command::new(stagelink_command().await)
+        .args(["psql", "staging", "--local", "--", "-c", "SELECT 1"])
+        .current_dir(project.root())
+        .env_clear()
+        .stdin(std::process::Stdio::null())
+        .output()
+        .await
+        .expect("the command runs");
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success());
+    let words = "`stagelink mark set --stage staging --local`";
+    assert!(text.contains(words), "{text}");
     drop(dev);
 }
 

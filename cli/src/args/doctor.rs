@@ -2,15 +2,18 @@
 
 use clap::Parser;
 
-use crate::args::LocalOptions;
+use crate::args::{LocalOptions, StageArgument};
 
 /// The options of `stagelink doctor`.
 #[derive(Clone, Debug, Parser)]
+#[command(mut_arg("named_stage", |arg| arg.help(
+    "The stage, by its name in stagelink.toml, or review, development, staging or production. By \
+     default the stages of stagelink.toml, else staging and production"
+)))]
 pub struct DoctorOptions {
-    /// The stage, by its name in stagelink.toml, or review, development, staging or production. By
-    /// default the stages of stagelink.toml, else staging and production.
-    #[arg(value_name = "STAGE")]
-    pub stage: Option<String>,
+    /// The stage.
+    #[command(flatten)]
+    pub stage: StageArgument,
 
     /// Exits with 1 where there are warnings and no error. What could not be checked is none.
     #[arg(long)]

@@ -4,12 +4,17 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::args::StageArgument;
+
 /// The options of `stagelink env`.
 #[derive(Clone, Debug, Parser)]
+#[command(mut_arg("named_stage", |arg| arg
+    .required_unless_present("stage")
+    .help("The stage, such as staging")))]
 pub struct EnvOptions {
-    /// The stage, such as staging.
-    #[arg(value_name = "STAGE")]
-    pub stage: String,
+    /// The stage.
+    #[command(flatten)]
+    pub stage: StageArgument,
 
     /// Name or ID of the Netlify site. By default that of stagelink.toml, or the site that `netlify
     /// link` has linked the project to.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::args::LocalOptions;
+use crate::args::{LocalOptions, StageArgument};
 
 /// The longest `--wait` and `--time-limit`, in seconds.
 const WEEK: u64 = 7 * 24 * 60 * 60;
@@ -20,10 +20,9 @@ pub struct MigrateOptions {
     #[command(subcommand)]
     pub command: Option<MigrateCommand>,
 
-    /// The stage, by its name in stagelink.toml, or review, development, staging or production. By
-    /// default the value of STAGELINK_STAGE.
-    #[arg(value_name = "STAGE")]
-    pub stage: Option<String>,
+    /// The stage.
+    #[command(flatten)]
+    pub stage: StageArgument,
 
     /// Shows the plan with the SQL of each file, and changes nothing.
     #[arg(long)]
@@ -116,15 +115,19 @@ pub struct NewMigrationOptions {
     /// project]
     #[arg(long, value_name = "DIR")]
     pub migrations: Option<PathBuf>,
+
+    /// Prints one line of JSON with the path, for an error too.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The options of `stagelink migrate widen-history`.
 #[derive(Clone, Debug, Parser)]
 #[command(mut_arg("project", |arg| arg.help("The project: the folder with migrations/")))]
 pub struct WidenHistoryOptions {
-    /// The stage. By default the value of STAGELINK_STAGE.
-    #[arg(value_name = "STAGE")]
-    pub stage: Option<String>,
+    /// The stage.
+    #[command(flatten)]
+    pub stage: StageArgument,
 
     /// Changes the history without asking.
     #[arg(long, short)]
@@ -142,9 +145,9 @@ pub struct WidenHistoryOptions {
 /// The options of `stagelink migrate drift`.
 #[derive(Clone, Debug, Parser)]
 pub struct DriftOptions {
-    /// The stage. By default the value of STAGELINK_STAGE.
-    #[arg(value_name = "STAGE")]
-    pub stage: Option<String>,
+    /// The stage.
+    #[command(flatten)]
+    pub stage: StageArgument,
 
     /// Compares with the schema of this stage, in place of the stage's migrations.
     #[arg(long, value_name = "STAGE", conflicts_with = "accept")]

@@ -2,14 +2,19 @@
 
 use clap::Parser;
 
-use crate::args::LocalOptions;
+use crate::args::{LocalOptions, StageArgument};
 
 /// The options of `stagelink psql`.
 #[derive(Clone, Debug, Parser)]
+#[command(mut_arg("named_stage", |arg| arg
+    // An argument that is changed is added anew, behind the others.
+    .index(1)
+    .required_unless_present("stage")
+    .help("The stage, such as staging")))]
 pub struct PsqlOptions {
-    /// The stage, such as staging.
-    #[arg(value_name = "STAGE")]
-    pub stage: String,
+    /// The stage.
+    #[command(flatten)]
+    pub stage: StageArgument,
 
     /// Lets the session write to a stage of kind production. The command asks first.
     #[arg(long)]
@@ -34,6 +39,6 @@ pub struct PsqlOptions {
 
     /// Arguments for psql, such as -c 'SELECT 1'. Those that choose a server, a database or a role are
     /// refused.
-    #[arg(value_name = "ARGUMENT", last = true)]
+    #[arg(value_name = "ARGUMENT", index = 2, last = true)]
     pub arguments: Vec<String>,
 }

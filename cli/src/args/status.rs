@@ -11,6 +11,10 @@ pub struct StatusOptions {
     #[arg(value_name = "STAGE")]
     pub stages: Vec<String>,
 
+    /// Shows this stage, too; may be repeated.
+    #[arg(long = "stage", value_name = "STAGE")]
+    pub more_stages: Vec<String>,
+
     /// Name or ID of the Netlify site. By default that of stagelink.toml, or the site that `netlify
     /// link` has linked the project to.
     #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]

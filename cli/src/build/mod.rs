@@ -130,7 +130,7 @@ async fn check_all(artifacts: &[Artifact], target: Target) -> anyhow::Result<()>
 impl Build {
     /// Builds all functions, and shows the progress.
     async fn show(&self) -> anyhow::Result<Vec<Artifact>> {
-        let step = Step::begin("artifacts");
+        let step = Step::begin_long("artifacts");
         let (artifacts, notes) = self.run(step.teller()).await?;
         step.done(&format!("{} for {}", artifacts.len(), self.target));
         for note in notes {

@@ -240,7 +240,7 @@ fn stages_of(file: Option<&SettingsFile>) -> anyhow::Result<Vec<(String, Stage)>
 }
 
 async fn build_functions(project: &Path, release: bool) -> anyhow::Result<Vec<BuiltFunction>> {
-    let step = Step::begin("functions");
+    let step = Step::begin_long("functions");
     let built = functions::build(project, release, step.teller()).await?;
     let names: Vec<_> = built.iter().map(|built| built.name.as_str()).collect();
     step.done(&names.join(", "));
@@ -248,7 +248,7 @@ async fn build_functions(project: &Path, release: bool) -> anyhow::Result<Vec<Bu
 }
 
 async fn start_postgres(options: &DevOptions, source: ServerSource) -> anyhow::Result<Server> {
-    let step = Step::begin("Postgres");
+    let step = Step::begin_long("Postgres");
     let mut server_options = ServerOptions::new()
         .source(source)
         .port(options.postgres_port)

@@ -91,7 +91,7 @@ async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
         request = request.with_token(stage, &variable, token);
     }
     // The previews of pull requests may run code of any author.
-    if options.stage.is_none() {
+    if options.stage.name().is_none() {
         let review = review_stage(file.as_ref());
         request = request.with_context(DeployContext::DeployPreview, review);
     }
@@ -103,7 +103,7 @@ async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
     }
     for stage in stages {
         if let Ok(context) = context_of(stage, file.as_ref())
-            && (context != DeployContext::DeployPreview || options.stage.is_some())
+            && (context != DeployContext::DeployPreview || options.stage.name().is_some())
         {
             request = request.with_context(context, stage);
         }
@@ -128,7 +128,7 @@ async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
 /// Returns the stages to examine: the named one, else those of the project. A preview's database belongs to its pull request, so stage review is examined
 /// only where it is named or has an app of its own.
 fn stages(options: &DoctorOptions, file: Option<&SettingsFile>) -> anyhow::Result<Vec<Stage>> {
-    if let Some(name) = &options.stage {
+    if let Some(name) = options.stage.name() {
         return Ok(vec![stage_name::parse(name, file)?]);
     }
     all_stages(options, file)

@@ -78,15 +78,19 @@ impl Page {
                     not_checked.entry(reason).or_default().push(check.id);
                 }
                 Verdict::Findings(findings) => {
-                    for found in findings {
+                    for (index, found) in findings.iter().enumerate() {
                         let mark = match found.level {
                             Level::Error => style("✗").red().bold(),
                             Level::Warning => style("!").yellow().bold(),
                         };
                         let text = format!("{}: {}", check.id, found.message);
                         self.paragraph(&format!("  {mark} "), 4, &text);
-                        let arrow = style("→").cyan();
-                        self.paragraph(&format!("    {arrow} "), 6, &found.advice);
+                        // Findings in a row with one advice have it once.
+                        let next = findings.get(index + 1);
+                        if next.is_none_or(|next| next.advice != found.advice) {
+                            let arrow = style("→").cyan();
+                            self.paragraph(&format!("    {arrow} "), 6, &found.advice);
+                        }
                     }
                 }
             }
@@ -246,6 +250,37 @@ project
 
 1 error, 1 warning, 2 not checked, 3 sound. Each id has a section in docs/guides/troubleshooting.md, under \"What
 stagelink doctor finds\"";
+
+    #[test]
+    fn advice_for_several_findings_is_given_once() {
+        console::set_colors_enabled(false);
+        let found = |message: &str, advice: &str| Finding {
+            level: Level::Error,
+            message: message.to_owned(),
+            advice: advice.to_owned(),
+        };
+        let findings = vec![
+            found("V1 was edited", "restore it"),
+            found("V2 was edited", "restore it"),
+            found("V3 is not in the folder", "bring it back"),
+        ];
+        let report = DoctorReport {
+            stages: Vec::new(),
+            project: vec![result("migrations", Verdict::Findings(findings))],
+        };
+        let text = of(&report, 80, false);
+        let lines: Vec<_> = text.lines().skip(1).take(5).map(str::trim).collect();
+        assert_eq!(
+            lines,
+            [
+                "✗ migrations: V1 was edited",
+                "✗ migrations: V2 was edited",
+                "→ restore it",
+                "✗ migrations: V3 is not in the folder",
+                "→ bring it back",
+            ]
+        );
+    }
 
     #[test]
     fn report_fits_a_terminal_of_80_and_of_120_columns() {

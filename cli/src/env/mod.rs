@@ -76,7 +76,7 @@ impl Request {
         let environment = Environment::of_process();
         let file = project::settings_file(&options.project)?;
         let file = file.as_ref();
-        let stage = stage_name::parse(&options.stage, file)?;
+        let stage = stage_name::parse(options.stage.name().unwrap_or_default(), file)?;
         let context = match context_of(stage, file) {
             Ok(context) => context,
             Err(reason) => bail!("stage {stage} has no functions on Netlify: {reason}"),

@@ -32,7 +32,7 @@ pub async fn run(options: &DriftOptions) -> anyhow::Result<ExitCode> {
 
 async fn compare(options: &DriftOptions) -> anyhow::Result<ExitCode> {
     let local = &options.local;
-    let (database, found) = open(options.stage.as_deref(), local).await?;
+    let (database, found) = open(options.stage.name(), local).await?;
     let stage = found.stage.to_string();
     if options.accept {
         super::confirm(

@@ -23,7 +23,7 @@ use self::report::Report;
 pub(crate) use self::report::error as error_json;
 use crate::args::{AllowedDisagreement, LocalOptions, MigrateCommand, MigrateOptions};
 use crate::operator;
-use crate::output::{note, print, print_beside, print_json};
+use crate::output::{note, print, print_beside, print_json, terminal_width};
 use crate::progress::Step;
 use crate::project;
 use crate::stage_database::settings_of;
@@ -88,14 +88,14 @@ async fn migrate(options: &MigrateOptions, progress: &mut RunProgress) -> anyhow
         // The plan is the result, also where a run would refuse it.
         return match options.json {
             true => print_json(&report),
-            false => print(report.text(true)),
+            false => print(report.text(true, terminal_width())),
         };
     }
     if plan.pending().len() > 0 {
         match options.json {
             // Standard output has one line, at the end.
-            true => print_beside(report.text(false))?,
-            false => print(report.text(false))?,
+            true => print_beside(report.text(false, None))?,
+            false => print(report.text(false, terminal_width()))?,
         }
     }
     plan.ensure_admitted()?;
@@ -107,7 +107,7 @@ async fn migrate(options: &MigrateOptions, progress: &mut RunProgress) -> anyhow
         )?;
         // A deploy may have come between the plan and the answer.
         limits.running_code = code::running_on(&database, &folder, options).await?;
-        let step = Step::begin("migrations");
+        let step = Step::begin_long("migrations");
         let (show, done) = (listener(&step), progress.begin());
         let listener = |event: &MigrationEvent<'_>| {
             done.record(event);
@@ -135,7 +135,7 @@ async fn migrate(options: &MigrateOptions, progress: &mut RunProgress) -> anyhow
 
 /// Finds the stage's database, and makes sure that it is that stage's.
 async fn connect(options: &MigrateOptions) -> anyhow::Result<(Database, DatabaseInfo)> {
-    let database = database("migrate", options.stage.as_deref(), &options.local).await?;
+    let database = database("migrate", options.stage.name(), &options.local).await?;
     let step = Step::begin("database");
     let found = database
         .inspect()
@@ -257,7 +257,7 @@ pub(crate) fn overrides(
 
 /// Returns a plan of migrations as text; with the SQL of each file if it `is_result`.
 pub(crate) fn plan_text(found: &DatabaseInfo, plan: &MigrationPlan, is_result: bool) -> String {
-    Report::new(found, plan).text(is_result)
+    Report::new(found, plan).text(is_result, None)
 }
 
 fn question(plan: &MigrationPlan) -> String {

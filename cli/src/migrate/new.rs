@@ -1,17 +1,30 @@
 //! `stagelink migrate new`: creates a migration with the next number.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use serde_json::json;
 use stagelink_pipeline::{MigrationFolder, SettingsFile};
 
 use crate::args::NewMigrationOptions;
-use crate::output::print;
+use crate::output::{print, print_json};
 use crate::usage_error::of_usage;
 
 /// Creates the file, and prints its path.
 pub(super) fn run(options: &NewMigrationOptions) -> anyhow::Result<()> {
+    match (create(options), options.json) {
+        (Ok(file), true) => print_json(&json!({ "file": file })),
+        (Ok(file), false) => print(file.display()),
+        (Err(error), true) => {
+            print_json(&super::error_json(&error))?;
+            Err(error)
+        }
+        (Err(error), false) => Err(error),
+    }
+}
+
+fn create(options: &NewMigrationOptions) -> anyhow::Result<PathBuf> {
     let path = super::folder(&options.project, options.migrations.as_deref())?;
     if !path.exists() {
         if options.migrations.is_none() {
@@ -21,8 +34,7 @@ pub(super) fn run(options: &NewMigrationOptions) -> anyhow::Result<()> {
         created.with_context(|| format!("could not create the folder {}", path.display()))?;
     }
     let folder = MigrationFolder::read(&path)?;
-    let file = folder.create_file(&options.name, options.timestamp)?;
-    print(file.display())
+    Ok(folder.create_file(&options.name, options.timestamp)?)
 }
 
 /// Makes sure that a folder is a project, before its first migration makes a folder in it.
@@ -50,6 +62,7 @@ mod tests {
             timestamp: false,
             project: project.to_owned(),
             migrations: migrations.map(Path::to_owned),
+            json: false,
         })
     }
 

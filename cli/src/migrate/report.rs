@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use console::measure_text_width;
 use serde::Serialize;
 use stagelink::{DatabaseInfo, one_line};
 use stagelink_pipeline::{Error, ErrorKind, MigrationPlan, MigrationReport, PlannedMigration};
@@ -106,9 +107,21 @@ impl<'a> Report<'a> {
     }
 
     /// Returns the plan as text; with the SQL of each file, and what a run would say at its end, if
-    /// it `is_result`.
-    pub(super) fn text(&self, is_result: bool) -> String {
+    /// it `is_result`. Else the error of a run that is refused has the refusals. Lines but those of SQL
+    /// fit a width, if there is one.
+    pub(super) fn text(&self, is_result: bool, width: Option<usize>) -> String {
+        let text = self.unwrapped_text(is_result);
+        let lines = text.split('\n').map(|line| match line.strip_prefix(SQL) {
+            Some(sql) => sql.to_owned(),
+            None => wrapped(line, width),
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    fn unwrapped_text(&self, is_result: bool) -> String {
         let shows_sql = is_result;
+        // The error comes right after the plan.
+        let has_refusals = is_result || !self.is_refused;
         let mut text = format!(
             "stage {}: database {} at {} ({})\n{} applied, {}",
             self.stage,
@@ -124,7 +137,7 @@ impl<'a> Report<'a> {
         for problem in &self.allowed {
             let _ = write!(text, "\n  allowed: {}", one_line(problem));
         }
-        for refusal in self.override_refusals {
+        for refusal in self.override_refusals.iter().filter(|_| has_refusals) {
             let _ = write!(text, "\n  refused: {}", one_line(refusal));
         }
         for migration in &self.pending {
@@ -147,7 +160,10 @@ impl<'a> Report<'a> {
             if let Some(because) = migration.held_back {
                 let _ = write!(text, "\n    held back: {}", one_line(because));
             }
-            let told = add_refusals(&mut text, migration);
+            let told = match has_refusals {
+                true => add_refusals(&mut text, migration),
+                false => migration.refusals,
+            };
             for finding in migration.findings {
                 let (line, class, reason) = (finding.line, finding.class, finding.reason);
                 let rule = finding.rule;
@@ -162,7 +178,7 @@ impl<'a> Report<'a> {
                 let _ = write!(text, ": {reason} ({rule})");
                 // The advice of a file that waits says it.
                 if class != "after" || !finding.safe_form.starts_with("the statement in an after") {
-                    let _ = write!(text, "; safe: {}", one_line(&finding.safe_form));
+                    add_safe_form(&mut text, &finding.safe_form);
                 }
                 if class == "after" && migration.admission == "waits" && told.is_empty() {
                     let _ = write!(
@@ -181,7 +197,8 @@ impl<'a> Report<'a> {
             for lock in migration.locks {
                 let _ = write!(text, "\n    locks: {}", one_line(lock));
             }
-            for note in migration.notes {
+            let notes = migration.notes.iter();
+            for note in notes.filter(|note| has_refusals || !is_refusal(migration, note)) {
                 for (index, line) in note.lines().enumerate() {
                     let indent = match index {
                         0 if is_refusal(migration, note) => "refused: ",
@@ -195,7 +212,7 @@ impl<'a> Report<'a> {
                 for line in migration.sql.trim().lines() {
                     // A file may contain what a terminal obeys.
                     let line = line.replace(|c: char| c.is_control() && c != '\t', "\u{fffd}");
-                    let _ = write!(text, "\n    {line}");
+                    let _ = write!(text, "\n{SQL}    {line}");
                 }
                 text.push('\n');
             }
@@ -244,6 +261,62 @@ impl<'a> Report<'a> {
         done + &waiting
     }
 }
+
+/// The beginning of a line of SQL, which is not wrapped. A file's own control characters are replaced.
+const SQL: char = '\u{1}';
+
+/// Returns a line in lines that fit a width. Those after the first are indented by two more.
+fn wrapped(line: &str, width: Option<usize>) -> String {
+    let Some(width) = width.filter(|width| measure_text_width(line) > *width) else {
+        return line.to_owned();
+    };
+    let words = line.trim_start();
+    let indent = line.len() - words.len();
+    let (mut text, mut used) = (" ".repeat(indent), indent);
+    let mut is_first = true;
+    for word in words.split(' ') {
+        let needed = measure_text_width(word);
+        if !is_first && used + 1 + needed > width {
+            let _ = write!(text, "\n{}", " ".repeat(indent + 2));
+            used = indent + 2;
+        } else if !is_first {
+            text.push(' ');
+            used += 1;
+        }
+        text.push_str(word);
+        used += needed;
+        is_first = false;
+    }
+    text
+}
+
+/// Adds the safe form of a statement; one that needs several files as a list of them.
+fn add_safe_form(text: &mut String, form: &str) {
+    let files: Vec<_> = form.split(LATER_FILE).collect();
+    if files.len() == 1 {
+        let _ = write!(text, "; safe: {}", one_line(form));
+        return;
+    }
+    text.push_str("; safe:");
+    for (number, file) in files.iter().enumerate() {
+        let file = file.trim_end();
+        let is_last = number + 1 == files.len();
+        let end = ["--", ";"].into_iter().find(|end| file.ends_with(end));
+        let file = match end.filter(|_| !is_last) {
+            Some(end) => &file[..file.len() - end.len()],
+            None => file,
+        };
+        let of = if number == 0 {
+            "one file"
+        } else {
+            "a later file"
+        };
+        let _ = write!(text, "\n      in {of}: {}", one_line(file.trim_end()));
+    }
+}
+
+/// The words before each further file of a safe form.
+const LATER_FILE: &str = "in a later file: ";
 
 /// Returns the decision of a deployed stage about a file that is applied here since the stage is local.
 pub(super) fn on_deployed_stage(migration: &PlannedMigration<'_>) -> Option<&'static str> {
@@ -334,5 +407,40 @@ pub(super) fn error_with_progress(
         is_retryable: matches!(kind, Some(ErrorKind::Busy | ErrorKind::Unavailable)),
         applied: progress.applied(),
         pending: progress.pending,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_line_is_wrapped_with_its_indent() {
+        let line = "    line 3: stop: writers wait";
+        assert_eq!(wrapped(line, None), line);
+        assert_eq!(wrapped(line, Some(80)), line);
+        assert_eq!(
+            wrapped(line, Some(20)),
+            "    line 3: stop:\n      writers wait"
+        );
+        assert_eq!(wrapped("  a-long-word b", Some(5)), "  a-long-word\n    b");
+    }
+
+    #[test]
+    fn safe_form_of_several_files_is_a_list() {
+        let added = |form: &str| {
+            let mut text = "line 1".to_owned();
+            add_safe_form(&mut text, form);
+            text
+        };
+        assert_eq!(
+            added("CREATE INDEX CONCURRENTLY i ON t (a); -- alone in its file"),
+            "line 1; safe: CREATE INDEX CONCURRENTLY i ON t (a); -- alone in its file"
+        );
+        assert_eq!(
+            added("A; B; -- in a later file: C; -- alone in its file; in a later file: D;"),
+            "line 1; safe:\n      in one file: A; B;\n      in a later file: C; -- alone in its \
+             file\n      in a later file: D;"
+        );
     }
 }

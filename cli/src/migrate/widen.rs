@@ -14,8 +14,7 @@ pub(super) async fn run(options: &WidenHistoryOptions) -> anyhow::Result<()> {
     let local = &options.local;
     let folder = super::folder(&local.project, options.migrations.as_deref())?;
     let folder = MigrationFolder::read(&folder)?;
-    let database =
-        super::database("migrate widen-history", options.stage.as_deref(), local).await?;
+    let database = super::database("migrate widen-history", options.stage.name(), local).await?;
     let step = Step::begin("database");
     let found = database
         .inspect()

@@ -47,7 +47,7 @@ pub async fn run(options: PsqlOptions) -> anyhow::Result<ExitCode> {
 
 async fn settings(options: &PsqlOptions) -> anyhow::Result<stagelink::Settings> {
     arguments::ensure_keep_the_database(&options.arguments)?;
-    let settings = settings_of(&[], Some(&options.stage), &options.local).await?;
+    let settings = settings_of(&[], options.stage.name(), &options.local).await?;
     Ok(settings?)
 }
 
@@ -71,10 +71,14 @@ async fn open(settings: stagelink::Settings, options: &PsqlOptions) -> anyhow::R
         info.server_auth
     ));
     if is_read_only {
-        note(
-            "  ! read-only: this stops mistakes alone, since BEGIN READ WRITE undoes it; --write \
-             allows writing",
-        );
+        let how = match (options.read_only, is_production) {
+            (false, _) => "--write allows writing",
+            (true, true) => "--write in place of --read-only allows writing",
+            (true, false) => "without --read-only the session may write",
+        };
+        note(format_args!(
+            "  ! read-only: this stops mistakes alone, since BEGIN READ WRITE undoes it; {how}"
+        ));
     }
     let is_unmarked = info.mark == StageMark::None;
     if is_unmarked {

@@ -30,11 +30,7 @@ pub async fn run(options: StatusOptions) -> anyhow::Result<ExitCode> {
     let board = result?;
     match options.json {
         true => print_json(&board)?,
-        false => print_styled(table::text(
-            &board,
-            terminal_width(),
-            table::has_colors(),
-        ))?,
+        false => print_styled(table::text(&board, terminal_width(), table::has_colors()))?,
     }
     Ok(match board.is_complete() {
         true => ExitCode::SUCCESS,

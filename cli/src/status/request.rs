@@ -89,8 +89,8 @@ fn stages_of(
     file: Option<&SettingsFile>,
     environment: &Environment,
 ) -> anyhow::Result<Vec<Stage>> {
-    if !options.stages.is_empty() {
-        let named = options.stages.iter();
+    let mut named = options.stages.iter().chain(&options.more_stages).peekable();
+    if named.peek().is_some() {
         let named = named.map(|name| stage_name::parse(name, file));
         let mut stages: Vec<Stage> = named.collect::<Result<_, _>>()?;
         let mut seen = BTreeSet::new();

@@ -271,7 +271,7 @@ fn add_migrations(cell: &mut Cell, found: &MigrationStatus, stage: &str, now: Ti
     if !found.unknown.is_empty() {
         let (count, names) = (found.unknown.len(), listed(&found.unknown));
         cell.line(
-            Mark::Attention,
+            Mark::Bad,
             format_args!("{count} unknown to the folder: {names}"),
         );
     }

@@ -170,7 +170,7 @@ pub(super) fn judge_offset(whose: &str, ahead_secs: f64, unknown: Duration) -> V
 
 pub(super) fn judge_long_transactions(server: &ServerFacts) -> Vec<Verdict> {
     let findings = server.long_transactions.iter().map(|found| {
-        let minutes = found.lasts.as_secs() / 60;
+        let lasts = duration(found.lasts);
         match &found.holder {
             TransactionHolder::Session {
                 pid,
@@ -184,7 +184,7 @@ pub(super) fn judge_long_transactions(server: &ServerFacts) -> Vec<Verdict> {
                 Finding::new(
                     Level::Warning,
                     format_args!(
-                        "session {pid}{name} has had a transaction open for {minutes} minutes \
+                        "session {pid}{name} has had a transaction open for {lasts} \
                          ({state}), and keeps locks and dead rows"
                     ),
                     format_args!(
@@ -196,7 +196,7 @@ pub(super) fn judge_long_transactions(server: &ServerFacts) -> Vec<Verdict> {
             TransactionHolder::Prepared(id) => Finding::new(
                 Level::Warning,
                 format_args!(
-                    "transaction {id} has been prepared for {minutes} minutes, and keeps locks and \
+                    "transaction {id} has been prepared for {lasts}, and keeps locks and \
                      dead rows until it is committed or rolled back, also without a session"
                 ),
                 format_args!(
@@ -214,6 +214,15 @@ pub(super) fn judge_long_transactions(server: &ServerFacts) -> Vec<Verdict> {
         _ => Vec::new(),
     };
     Verdict::all_of(findings.collect(), &unknown, "none")
+}
+
+/// Returns a duration in seconds below two minutes, else in minutes.
+fn duration(lasts: Duration) -> String {
+    match lasts.as_secs() {
+        1 => "1 second".to_owned(),
+        seconds @ ..120 => format!("{seconds} seconds"),
+        seconds => format!("{} minutes", seconds / 60),
+    }
 }
 
 /// The finding for what a list has no room for.

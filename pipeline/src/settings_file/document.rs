@@ -121,9 +121,12 @@ fn stage_of(name: &str, kind: Option<&str>) -> Result<Stage, Mistake> {
                 table(),
             ));
         }
-        (Some(kind), _) => kind
-            .parse::<StageKind>()
-            .map_err(|error| Mistake::at(format!("a stage has an {error}"), at_kind()))?,
+        (Some(kind), _) => kind.parse::<StageKind>().map_err(|error| {
+            let meant = nearest_kind(kind);
+            let meant = meant.map(|kind| format!("; did you mean {kind}?"));
+            let meant = meant.unwrap_or_default();
+            Mistake::at(format!("a stage has an {error}{meant}"), at_kind())
+        })?,
     };
     if let Some(named) = named.filter(|named| *named != kind) {
         return Err(Mistake::at(
@@ -136,6 +139,19 @@ fn stage_of(name: &str, kind: Option<&str>) -> Result<Stage, Mistake> {
     }
     Stage::new(kind, name)
         .map_err(|error| Mistake::at(format!("a table of stages: {error}"), table()))
+}
+
+/// Returns the kind that a text is most likely meant for: the one that begins with the same letters.
+fn nearest_kind(text: &str) -> Option<StageKind> {
+    let kinds = [
+        StageKind::Review,
+        StageKind::Development,
+        StageKind::Staging,
+        StageKind::Production,
+    ];
+    let text = text.to_ascii_lowercase();
+    let mut kinds = kinds.into_iter();
+    kinds.find(|kind| text.get(..3) == kind.as_str().get(..3))
 }
 
 /// Makes sure that no two stages have one branch, or one app of the pipeline.

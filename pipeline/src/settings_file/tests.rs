@@ -151,7 +151,12 @@ fn mistakes_are_named_with_their_key_or_line() {
         ),
         (
             "[stages.qa]\nkind = \"prod\"",
-            "line 2: a stage has an unknown kind of stage \"prod\"",
+            "line 2: a stage has an unknown kind of stage \"prod\": use review, development, staging or \
+             production; did you mean production?",
+        ),
+        (
+            "[stages.qa]\nkind = \"stagin\"",
+            "staging or production; did you mean staging?",
         ),
         (
             "[stages.staging]\n\nkind = \"production\"",

@@ -260,7 +260,7 @@ async fn wrong_arguments_and_names_are_errors_with_advice() {
             2,
             "no stage is named: `stagelink migrate drift staging`",
         ),
-        (&["staging", "--local"], 1, "no `stagelink dev` runs"),
+        (&["staging", "--local"], 2, "no `stagelink dev` runs"),
         (
             &["staging", "--project", "none"],
             1,

@@ -214,6 +214,19 @@ fn transactions_that_cannot_be_seen_are_not_called_sound() {
 }
 
 #[test]
+fn duration_of_a_transaction_is_never_zero_minutes() {
+    for (seconds, expected) in [
+        (1, "1 second"),
+        (59, "59 seconds"),
+        (119, "119 seconds"),
+        (120, "2 minutes"),
+        (400, "6 minutes"),
+    ] {
+        assert_eq!(duration(Duration::from_secs(seconds)), expected);
+    }
+}
+
+#[test]
 fn transaction_id_age_grows_from_a_warning_to_an_error() {
     for (age, expected) in [
         (200_000_000, vec![]),
