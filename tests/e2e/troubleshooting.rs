@@ -142,6 +142,31 @@ fn lambda_has_a_heading_for_each_refusal() {
     );
 }
 
+#[test]
+fn promote_and_rollback_have_a_heading_for_each_refusal() {
+    let own = [
+        "abort", "plan", "rollback", "run", "schema", "smoke", "source", "start",
+    ];
+    let own = own.map(|name| format!("pipeline/src/promotion/{name}.rs"));
+    let own = own.iter().map(String::as_str);
+    let sources: Vec<_> = own
+        .chain(["cli/src/promote/mod.rs", "cli/src/rollback"])
+        .collect();
+    check(
+        &["What `stagelink promote` and `rollback` refuse"],
+        &sources,
+        &[
+            "anyhow!(",
+            "bail!(",
+            "ErrorKind::Promotion",
+            "ErrorKind::Migration",
+            "ErrorKind::Refused",
+            "ErrorKind::Busy",
+            "refused(",
+        ],
+    );
+}
+
 /// Compares the headings of these parts of the guide with the refusals in these source folders: the
 /// messages after one of the markers.
 fn check(parts: &[&str], sources: &[&str], markers: &[&str]) {

@@ -232,7 +232,7 @@ impl Run<'_> {
             return Ok(content);
         }
         let names = missing.join(", ");
-        let refused = |reason: String| {
+        let not_here = |reason: String| {
             Error::new(
                 ErrorKind::Promotion,
                 format!(
@@ -244,7 +244,7 @@ impl Run<'_> {
         let commit = match &manifest.commit.name {
             Some(commit) if !manifest.commit.is_dirty => commit,
             _ => {
-                return Err(refused(
+                return Err(not_here(
                     "it was built with changes that are in no commit, so they cannot be built anew; \
                      promote from the machine that built it, or deploy a commit"
                         .to_owned(),
@@ -254,13 +254,13 @@ impl Run<'_> {
         self.tell(&format!("building {} anew", short(commit)));
         let rebuilt = self.request.checkout.rebuild(commit).await;
         let rebuilt = rebuilt.map_err(|reason| {
-            refused(format!("building commit {commit} anew failed ({reason})"))
+            not_here(format!("building commit {commit} anew failed ({reason})"))
         })?;
         let content = content.with_programs_of(&rebuilt);
         let missing = content.missing_programs(required, manifest);
         match missing.is_empty() {
             true => Ok(content),
-            false => Err(refused(format!(
+            false => Err(not_here(format!(
                 "built anew from commit {commit}, the programs of {} are other ones, since they depend \
                  on the machine's compilers; promote from the machine that built them",
                 missing.join(", ")
@@ -269,7 +269,7 @@ impl Run<'_> {
     }
 
     fn new_deploy(&self) -> Result<&Deploy, Error> {
-        let none = || Error::new(ErrorKind::Promotion, "there is no deploy yet");
+        let none = || Error::new(ErrorKind::Unavailable, "there is no deploy yet");
         self.new_deploy.as_ref().ok_or_else(none)
     }
 

@@ -81,7 +81,7 @@ async fn begin(
     }
     let summary = plan.summary();
     let key = SelfCheckKey::generate()
-        .map_err(|error| Error::with_source(ErrorKind::Promotion, "could not make a key", error))?;
+        .map_err(|error| Error::with_source(ErrorKind::Settings, "could not make a key", error))?;
     let key = key.to_text();
     let manifest = plan.source.manifest.to_json();
     let new = NewDeploy {
