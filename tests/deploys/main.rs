@@ -21,3 +21,4 @@ mod server;
 mod source;
 mod stages;
 mod tools;
+mod workflows;

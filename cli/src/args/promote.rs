@@ -33,6 +33,11 @@ pub struct PromoteOptions {
     #[arg(long, conflicts_with_all = ["plan", "again"])]
     pub abort: bool,
 
+    /// Promotes only this artifact, by the digest that a plan with --json shows: refuses where the source
+    /// runs another one by now.
+    #[arg(long, value_name = "DIGEST", conflicts_with = "abort", value_parser = artifact_digest)]
+    pub artifact: Option<String>,
+
     /// Promotes although the stage runs this artifact already, as after a change of its variables.
     #[arg(long)]
     pub again: bool,
@@ -110,4 +115,13 @@ pub struct RollbackOptions {
     /// The project.
     #[command(flatten)]
     pub local: LocalOptions,
+}
+
+/// Reads the digest of an artifact, in full: a shorter one could be that of two.
+fn artifact_digest(text: &str) -> Result<String, String> {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    match text.len() == 64 && text.bytes().all(is_digit) {
+        true => Ok(text.to_owned()),
+        false => Err("a digest has 64 hexadecimal digits".to_owned()),
+    }
 }

@@ -73,6 +73,7 @@ async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
     let plan = PromotionPlan::make(&request).await?;
     let summary = plan.summary();
     step.done(&format!("artifact {}", short(&summary.artifact)));
+    ensure_artifact(options, &summary.artifact)?;
     if options.plan {
         return match options.json {
             true => print_json(&summary),
@@ -103,6 +104,19 @@ async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
         false => print(text::report(&report, &to.to_string())),
     };
     printed.context("the promotion is done, but the result could not be shown")
+}
+
+/// Makes sure that the source runs the artifact that the options name, where they name one.
+fn ensure_artifact(options: &PromoteOptions, artifact: &str) -> anyhow::Result<()> {
+    match &options.artifact {
+        Some(expected) if expected != artifact => bail!(
+            "stage {} runs artifact {} by now, and not {}: look at the plan again",
+            options.from,
+            short(artifact),
+            short(expected)
+        ),
+        _ => Ok(()),
+    }
 }
 
 async fn request(options: &PromoteOptions) -> anyhow::Result<PromotionRequest> {
@@ -174,4 +188,29 @@ pub(crate) async fn database(stage: Stage, local: &LocalOptions) -> anyhow::Resu
     let settings = settings_of(&[], Some(&stage.to_string()), local).await?;
     let settings = settings.map(Settings::with_app_names);
     Ok(Database::new(settings.map(Settings::without_pooler)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn artifact_that_is_named_is_the_only_one_that_is_promoted() {
+        let digest = |digit: &str| digit.repeat(64);
+        let options = |digest: &str| {
+            PromoteOptions::try_parse_from(["promote", "--artifact", digest, "--yes"])
+        };
+        let named = options(&digest("a")).unwrap();
+        ensure_artifact(&named, &digest("a")).unwrap();
+        let error = ensure_artifact(&named, &digest("b")).unwrap_err();
+        let text = "stage staging runs artifact bbbbbbbbbbbb by now, and not aaaaaaaaaaaa";
+        assert!(error.to_string().starts_with(text), "{error}");
+        for wrong in ["", "null", "aaaa", &digest("A")] {
+            assert!(options(wrong).is_err(), "{wrong}");
+        }
+        let any = PromoteOptions::try_parse_from(["promote"]).unwrap();
+        ensure_artifact(&any, &digest("b")).unwrap();
+    }
 }
