@@ -9,6 +9,7 @@ use stagelink_pipeline::{
 };
 
 use super::checkout::GitCheckout;
+use super::ensure_artifact;
 use super::progress::Shown;
 use super::text::short;
 use crate::args::PromoteOptions;
@@ -36,6 +37,7 @@ pub(super) async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
     let plan = LambdaPromotionPlan::make(&request).await?;
     let summary = plan.summary();
     step.done(&format!("artifact {}", short(&summary.artifact)));
+    ensure_artifact(options, &summary.artifact)?;
     if options.plan {
         return match options.json {
             true => print_json(&summary),
