@@ -40,11 +40,6 @@ impl Project {
         project
     }
 
-    /// Links it to a site.
-    pub(crate) fn link(&self, site: &str) {
-        link(self.path(), site);
-    }
-
     /// Returns its folder.
     pub(crate) fn path(&self) -> &Path {
         self.0.path()

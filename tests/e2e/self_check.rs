@@ -25,8 +25,8 @@ use stagelink_tests::{
 /// A fixture whose functions have a key, which no log line and no response may contain.
 async fn fixture() -> (HerokuFixture, SelfCheckKey) {
     let mut fixture = HerokuFixture::new().await;
-    let text = nonce().unwrap() + &nonce().unwrap();
-    let key = SelfCheckKey::parse(&text).unwrap();
+    let text = nonce().expect("it is there") + &nonce().expect("it is there");
+    let key = SelfCheckKey::parse(&text).expect("it is there");
     fixture.set(VARIABLE, &text);
     fixture.record.forbid(text);
     (fixture, key)
@@ -37,7 +37,12 @@ fn in_a_minute() -> SystemTime {
 }
 
 fn request(function: &str) -> SelfCheckRequest {
-    SelfCheckRequest::new("6748d2f0", function, &nonce().unwrap(), in_a_minute())
+    SelfCheckRequest::new(
+        "6748d2f0",
+        function,
+        &nonce().expect("it is there"),
+        in_a_minute(),
+    )
 }
 
 async fn send(
@@ -77,7 +82,7 @@ async fn mark(database: &str, stage: &str) {
 }
 
 fn digest_of(program: &Path) -> String {
-    let digest = sha256(&fs::read(program).unwrap());
+    let digest = sha256(&fs::read(program).expect("it is there"));
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -85,7 +90,10 @@ async fn server_version(variables: &BTreeMap<String, String>) -> u32 {
     let database = Database::new(Settings::from_vars(variables));
     let client = database.client().await.expect("a connection");
     let row = client.query_one("SHOW server_version_num", &[]).await;
-    row.expect("a row").get::<_, String>(0).parse().unwrap()
+    row.expect("a row")
+        .get::<_, String>(0)
+        .parse()
+        .expect("it is there")
 }
 
 #[tokio::test]
@@ -106,7 +114,7 @@ async fn report_is_right_for_staging_and_for_production() {
         mark(database, stage).await;
         let function = fixture.function("guestbook").await;
         let report = check(&fixture, &function, &key).await;
-        let stage: Stage = stage.parse().unwrap();
+        let stage: Stage = stage.parse().expect("it is there");
         assert_eq!((report.stage, report.mark), (Some(stage), Some(stage)));
         assert_eq!(report.database, "ok");
         let program = digest_of(&function.config().executable);
@@ -138,7 +146,7 @@ async fn request_that_is_no_valid_self_check_is_the_handlers_and_unchanged() {
     let mut invalid: Vec<(String, String)> = Vec::new();
     // Each field of the header by itself.
     for (index, part) in parts.iter().enumerate() {
-        let last = part.chars().next_back().unwrap();
+        let last = part.chars().next_back().expect("it is there");
         let other = if last == '0' { '1' } else { '0' };
         let mut parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
         parts[index].pop();
@@ -153,7 +161,7 @@ async fn request_that_is_no_valid_self_check_is_the_handlers_and_unchanged() {
     ] {
         invalid.push((path.clone(), at(expiry)));
     }
-    let other_key = SelfCheckKey::generate().unwrap();
+    let other_key = SelfCheckKey::generate().expect("it is there");
     invalid.push((path.clone(), request("echo").header(&other_key)));
     // Another function's request, and this one's at other paths.
     invalid.push((path.clone(), request("guestbook").header(&key)));
@@ -189,7 +197,7 @@ async fn request_that_is_no_valid_self_check_is_the_handlers_and_unchanged() {
 async fn deploy_without_a_key_or_with_a_malformed_one_answers_no_self_check() {
     let (mut fixture, key) = fixture().await;
     let header = request("echo").header(&key);
-    let whole = fixture.variables.remove(VARIABLE).unwrap();
+    let whole = fixture.variables.remove(VARIABLE).expect("it is there");
     for text in [None, Some(&whole[1..]), Some("-")] {
         match text {
             Some(text) => fixture.set(VARIABLE, text),
@@ -262,30 +270,30 @@ async fn database_without_a_mark_or_out_of_reach_is_reported_as_such() {
 #[tokio::test]
 async fn list_of_migrations_is_that_of_the_program() {
     let (fixture, key) = fixture().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("it is there");
     let migrations = folder.path().join("migrations");
-    fs::create_dir(&migrations).unwrap();
+    fs::create_dir(&migrations).expect("it is there");
     let create = "CREATE TABLE \"é\" (id int8 PRIMARY KEY, a int);";
-    fs::write(migrations.join("V1__create_é.sql"), create).unwrap();
+    fs::write(migrations.join("V1__create_é.sql"), create).expect("it is there");
     let drop = "ALTER TABLE \"é\" DROP COLUMN a;";
-    fs::write(migrations.join("V20261127090416__drop_a.sql"), drop).unwrap();
-    let list = MigrationList::of(&MigrationFolder::read(&migrations).unwrap());
-    let program = fs::read(&functions().await["guestbook"]).unwrap();
+    fs::write(migrations.join("V20261127090416__drop_a.sql"), drop).expect("it is there");
+    let list = MigrationList::of(&MigrationFolder::read(&migrations).expect("it is there"));
+    let program = fs::read(&functions().await["guestbook"]).expect("it is there");
     for list in [list, MigrationList::default()] {
         let path = folder
             .path()
             .join(format!("program-{}", list.migrations().len()));
-        fs::write(&path, list.write_into(&program).unwrap()).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(&path, list.write_into(&program).expect("it is there")).expect("it is there");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is there");
         let function = fixture.start("guestbook", &path);
         // The file is another one by then: what runs is reported.
         let digest = digest_of(&path);
         let _ = fixture.ask(&function, "GET", "/api/guestbook", None).await;
-        fs::remove_file(&path).unwrap();
+        fs::remove_file(&path).expect("it is there");
         let report = check(&fixture, &function, &key).await;
         assert_eq!(report.program, Some(digest));
         let reported: Vec<ListedMigration> =
-            serde_json::from_value(report.migrations.expect("a list")).unwrap();
+            serde_json::from_value(report.migrations.expect("a list")).expect("it is there");
         assert_eq!(reported, list.migrations());
         function.shutdown().await;
     }
@@ -309,14 +317,16 @@ async fn artifact_reports_its_digest_and_the_migrations_that_it_was_built_with()
 
 /// Invokes a function directly with a client context, and returns its result.
 async fn invoke(function: &Function, client_context: &str, event: &Value) -> Value {
-    let function = function.with_client_context(client_context).unwrap();
+    let function = function
+        .with_client_context(client_context)
+        .expect("it is there");
     let result = function.invoke(Bytes::from(event.to_string())).await;
     serde_json::from_slice(&result.expect("a result")).expect("JSON")
 }
 
 async fn check_directly(function: &Function, stage: &str) -> SelfCheckReport {
-    let nonce = nonce().unwrap();
-    let invocation = SelfCheckInvocation::new(stage.parse().unwrap(), &nonce);
+    let nonce = nonce().expect("it is there");
+    let invocation = SelfCheckInvocation::new(stage.parse().expect("it is there"), &nonce);
     let context = invocation.client_context();
     let result = invoke(function, &context, &json!({})).await.to_string();
     SelfCheckReport::of_invocation(result.as_bytes(), &invocation)
@@ -402,7 +412,7 @@ async fn http_event_is_no_self_check_by_its_client_context() {
     let (fixture, _) = fixture().await;
     let function = fixture.start("echo", &sdk_example("echo").await);
     let context = SelfCheckInvocation::new(Stage::STAGING, "n0nce").client_context();
-    let function = function.with_client_context(&context).unwrap();
+    let function = function.with_client_context(&context).expect("it is there");
     let answer = send(&fixture, &function, ("GET", &path("echo")), None).await;
     assert_eq!(answer.json()["path"], path("echo"));
     function.shutdown().await;
@@ -421,7 +431,7 @@ async fn function_with_streamed_responses_answers_a_self_check() {
         "requestContext": {"http": {"method": "GET", "path": path("streaming")}},
     });
     let answer = function.invoke(Bytes::from(event.to_string())).await;
-    let answer: Value = serde_json::from_slice(&answer.expect("an answer")).unwrap();
+    let answer: Value = serde_json::from_slice(&answer.expect("an answer")).expect("it is there");
     fixture.record.add(answer.to_string());
     assert_eq!(answer["statusCode"], 200);
     let body = answer["body"].as_str().expect("a body");

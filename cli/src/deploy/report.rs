@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 use stagelink::{StageKind, one_line};
-use stagelink_pipeline::{DeployPlan, DeployReport, DeploySummary, PlannedMigration};
+use stagelink_pipeline::{
+    DeployPlan, DeployReport, DeploySummary, MigrationPlan, PlannedMigration,
+};
 
 use crate::migrate::plan_text;
 
@@ -35,7 +37,7 @@ pub(super) fn json<'a>(
         pending: plan
             .migrations()
             .into_iter()
-            .flat_map(|plan| plan.pending())
+            .flat_map(MigrationPlan::pending)
             .collect(),
         result,
     }

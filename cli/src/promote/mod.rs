@@ -165,6 +165,9 @@ async fn request(options: &PromoteOptions) -> anyhow::Result<PromotionRequest> {
     request.migration_options = migration_options;
     request.project = root;
     request.test_limit = Duration::from_secs(options.test_limit);
+    request.paths = file
+        .map(|file| file.tested_paths().to_vec())
+        .unwrap_or_default();
     request.by = operator::name();
     Ok(request)
 }

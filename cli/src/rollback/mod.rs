@@ -100,6 +100,9 @@ async fn request(options: &RollbackOptions) -> anyhow::Result<RollbackRequest> {
     request.migrations = migrations.transpose()?;
     request.to.clone_from(&options.to);
     request.test_limit = Duration::from_secs(options.test_limit);
+    request.paths = file
+        .map(|file| file.tested_paths().to_vec())
+        .unwrap_or_default();
     request.by = operator::name();
     Ok(request)
 }

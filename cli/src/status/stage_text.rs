@@ -77,9 +77,8 @@ pub(super) const ROWS: [&str; 4] = ["code", "database", "migrations", "credentia
 pub(super) fn cells(stage: &StageStatus, now: Timestamp) -> [Cell; 4] {
     let mut code = Cell::default();
     // Where the code is on Lambda, no deploy on Netlify is missed.
-    if !(matches!(stage.code, Lookup::Absent { .. })
-        && !matches!(stage.lambda, Lookup::Absent { .. }))
-    {
+    let is_on_netlify = !matches!(stage.code, Lookup::Absent { .. });
+    if is_on_netlify || matches!(stage.lambda, Lookup::Absent { .. }) {
         code.without_value(&stage.code);
     }
     if let Some(deploy) = stage.code.value() {

@@ -40,7 +40,7 @@ pub use self::lambda::{
 };
 pub(crate) use self::lease::{Lease, Progress, Taken};
 pub use self::plan::{PlanSummary, PromotionPlan};
-pub use self::request::{Checkout, CheckoutFuture, PromotionRequest, TestedPath};
+pub use self::request::{Checkout, CheckoutFuture, PromotionRequest};
 pub use self::rollback::{RollbackPlan, RollbackReport, RollbackRequest, RollbackSummary};
 pub use self::run::PromotionReport;
 pub(crate) use self::schema::{SchemaPlan, SchemaTarget};

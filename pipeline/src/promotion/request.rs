@@ -10,6 +10,7 @@ use stagelink::{Database, Stage};
 
 use crate::api::ApiAccess;
 use crate::migrations::{MigrationFolder, MigrationOptions};
+use crate::settings_file::TestedPath;
 
 /// The request of a promotion on Netlify.
 #[derive(Debug)]
@@ -74,15 +75,6 @@ impl PromotionRequest {
 
 /// The time limit of a test: a deploy is reachable within seconds, and a cold start takes some more.
 pub(super) const TEST_LIMIT: Duration = Duration::from_secs(60);
-
-/// A path of the site that a test asks, and the status of the right response.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TestedPath {
-    /// The path, with a leading slash.
-    pub path: String,
-    /// The status.
-    pub status: u16,
-}
 
 /// A future of a [`Checkout`].
 pub type CheckoutFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, String>> + Send + 'a>>;

@@ -17,11 +17,12 @@ use crate::promotion::deploy_record::{self, DeployOutcome, DeployRecord, NewDepl
 use crate::promotion::event::{PromotionEvent, PromotionListener};
 use crate::promotion::lease::Lease;
 use crate::promotion::lease::Taken;
-use crate::promotion::request::{TEST_LIMIT, TestedPath};
+use crate::promotion::request::TEST_LIMIT;
 use crate::promotion::smoke::SmokeTest;
 use crate::promotion::source::address_of;
 use crate::promotion::step::Step;
 use crate::promotion::waiting::take_when_free;
+use crate::settings_file::TestedPath;
 
 /// The request of a rollback on Netlify.
 #[derive(Debug)]

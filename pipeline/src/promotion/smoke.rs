@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::artifact::{FunctionContent, Manifest};
 use crate::error::{Error, ErrorKind};
-use crate::promotion::request::TestedPath;
 use crate::promotion::visitor::{Visit, Visitor};
+use crate::settings_file::TestedPath;
 
 /// The test of a deploy.
 pub(crate) struct SmokeTest<'a> {

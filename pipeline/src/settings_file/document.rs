@@ -13,6 +13,7 @@ use crate::settings_file::lambda::{self, LambdaTable};
 use crate::settings_file::mistake::Mistake;
 use crate::settings_file::rollback_window::{DEFAULT_ROLLBACK_WINDOW, parse};
 use crate::settings_file::stage::{HerokuTable, StageSettings, StageTable};
+use crate::settings_file::tested_path::TestedPath;
 
 /// The whole file. A key that is not known is an error: a misspelled one would be ignored.
 #[derive(Debug, Default, Deserialize)]
@@ -47,10 +48,12 @@ pub(super) struct MigrationsTable {
 #[derive(Debug, Default, Deserialize)]
 #[serde(
     deny_unknown_fields,
-    expecting = "a table with the key rollback_window"
+    expecting = "a table with the keys rollback_window and tested_paths"
 )]
 struct PolicyTable {
     rollback_window: Option<String>,
+    #[serde(default)]
+    tested_paths: Vec<TestedPath>,
 }
 
 impl Document {
@@ -84,6 +87,16 @@ impl Document {
         };
         let key = "policy.rollback_window";
         parse(window).map_err(|reason| Mistake::new(format!("{key} {reason}"), key))
+    }
+
+    /// Returns the paths that a deploy has to answer before it goes live.
+    pub(super) fn tested_paths(&self) -> Result<Vec<TestedPath>, Mistake> {
+        let key = "policy.tested_paths";
+        for tested in &self.policy.tested_paths {
+            let checked = tested.validate();
+            checked.map_err(|reason| Mistake::new(format!("{key} {reason}"), key))?;
+        }
+        Ok(self.policy.tested_paths.clone())
     }
 
     fn ensure_texts(&self) -> Result<(), Mistake> {

@@ -7,6 +7,7 @@ mod mistake;
 mod rollback_window;
 mod secret_check;
 mod stage;
+mod tested_path;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -24,6 +25,7 @@ use self::document::Document;
 pub use self::rollback_window::{DEFAULT_ROLLBACK_WINDOW, LEAST_ROLLBACK_WINDOW};
 pub(crate) use self::secret_check::is_secret_text;
 pub use self::stage::{StageProvider, StageSettings};
+pub use self::tested_path::TestedPath;
 pub use self::text::{NewSettingsFile, NewStage};
 
 /// The name of the file, in the folder of the project.
@@ -48,6 +50,7 @@ pub const SETTINGS_FILE: &str = "stagelink.toml";
 /// | `lambda.functions` | the functions on AWS Lambda whose aliases are the stages, by the names of the project's functions: `{ guestbook = "shop-guestbook" }` | none |
 /// | `migrations.folder` | the folder of the migrations, from that of the project | `migrations` |
 /// | `policy.rollback_window` | the time after a promotion for which a rollback stays possible, and for which migrations of *after* wait: from `15m` to `90d` | `24h` |
+/// | `policy.tested_paths` | the paths that a deploy has to answer before a promotion puts it live: `[{ path = "/api/guestbook", status = 200 }]`; without a status it is 200 | none |
 ///
 /// The environment and a command's options override each of them. Tokens are never in the file.
 #[derive(Clone, Debug)]
@@ -62,6 +65,7 @@ pub struct SettingsFile {
     migrations: Option<PathBuf>,
     lambda: BTreeMap<String, String>,
     rollback_window: Duration,
+    tested_paths: Vec<TestedPath>,
 }
 
 /// The advice where the file says nothing on the source of a database.
@@ -126,6 +130,8 @@ impl SettingsFile {
         let stages = stages.map_err(|mistake| in_file(mistake.into_error(text)))?;
         let window = document.rollback_window();
         let window = window.map_err(|mistake| in_file(mistake.into_error(text)))?;
+        let tested_paths = document.tested_paths();
+        let tested_paths = tested_paths.map_err(|mistake| in_file(mistake.into_error(text)))?;
         Ok(Self {
             site: document.netlify.site,
             pipeline: document.heroku.pipeline,
@@ -134,6 +140,7 @@ impl SettingsFile {
             migrations: document.migrations.folder,
             lambda: document.lambda.functions,
             rollback_window: window,
+            tested_paths,
             path,
             text: text.to_owned(),
         })
@@ -192,6 +199,12 @@ impl SettingsFile {
     /// The time after a promotion for which a rollback to the artifact before it stays possible.
     pub fn rollback_window(&self) -> Duration {
         self.rollback_window
+    }
+
+    /// The paths that a deploy has to answer before it goes live, besides the self-check of its
+    /// functions.
+    pub fn tested_paths(&self) -> &[TestedPath] {
+        &self.tested_paths
     }
 
     /// The stages of the project.

@@ -219,12 +219,24 @@ fn mistakes_are_named_with_their_key_or_line() {
         ),
         ("policy.rollback_window = 24", "line 1: expected a string"),
         (
+            "policy.tested_paths = [\"/\"]",
+            "line 1: expected a table { path = ",
+        ),
+        (
+            "[policy]\ntested_paths = [{ path = \"api\" }]",
+            "line 2: policy.tested_paths wants paths that begin with one slash",
+        ),
+        (
+            "policy.tested_paths = [{ path = \"/\", status = 99 }]",
+            "line 1: policy.tested_paths wants statuses of HTTP",
+        ),
+        (
             "[policy]\nrollback = \"1h\"",
             "line 2: unknown key `rollback`",
         ),
         (
             "policy = 1",
-            "line 1: expected a table with the key rollback_window",
+            "line 1: expected a table with the keys rollback_window and tested_paths",
         ),
         (
             "[heroku]\npipeline = \"a\"\n[stages.staging\n",

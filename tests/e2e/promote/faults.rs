@@ -119,3 +119,22 @@ async fn token_that_ends_half_way_leaves_a_promotion_that_goes_on_with_another()
     shop.promote().await.succeeds();
     assert!(ensure_whole(&shop, &before, &artifact, "401").await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deploy_whose_page_is_missing_never_goes_live() {
+    let shop = Shop::new().await;
+    let before = shop.published();
+    shop.deploy_next("two", None).await;
+    let settings = shop.project.folder.path().join("stagelink.toml");
+    let text = std::fs::read_to_string(&settings).expect("settings");
+    let text = text.replace(
+        "{ path = \"/none\", status = 404 }",
+        "{ path = \"/about\" }",
+    );
+    std::fs::write(&settings, text).expect("settings");
+    let run = shop.run(&["promote", "--yes", "--test-limit", "3"]).await;
+    assert_eq!(run.code, Some(1), "{}", run.errors);
+    let reason = "/about answers 404, and not 200";
+    assert!(run.errors.contains(reason), "{}", run.errors);
+    assert_eq!(shop.published().id, before.id);
+}

@@ -34,6 +34,8 @@ const NETLIFY_TOML: &str = "[build]\npublish = \"public\"\n\n[functions]\ndirect
                             \"dist/functions\"\n\n[[redirects]]\nfrom = \"/api/*\"\nto = \
                             \"/.netlify/functions/:splat\"\nstatus = 200\n";
 
+const TESTED_PATHS: &str = "[policy]\ntested_paths = [{ path = \"/api/guestbook\" }, { path = \"/none\", status = 404 }]\n";
+
 /// The migrations that the first artifact is built with.
 const FIRST: (&str, &str) = (
     "V1__guestbook.sql",
@@ -52,6 +54,9 @@ impl Shop {
             project.set(name, value);
         }
         project.write("netlify.toml", NETLIFY_TOML);
+        let settings = fs::read_to_string(project.folder.path().join("stagelink.toml"));
+        let settings = settings.expect("settings");
+        project.write("stagelink.toml", &format!("{settings}\n{TESTED_PATHS}"));
         // The folder of the user is the project's own here.
         let cargo = Path::new(env!("CARGO"));
         project.set("CARGO", &cargo.display().to_string());

@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn stage_with_its_own_name_needs_the_variable_and_no_version_serves_another_stage() {
-        let database = || Database::new(stagelink::Settings::from_vars([]));
+        let database = || Database::new(stagelink::Settings::from_vars([("", ""); 0]));
         let staging = LambdaStage::new(Stage::STAGING, BTreeMap::new(), database());
         assert!(staging.is_served_with(None) && staging.is_served_with(Some(" staging ")));
         assert!(!staging.is_served_with(Some("production")));
