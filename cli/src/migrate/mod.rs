@@ -94,8 +94,8 @@ async fn migrate(options: &MigrateOptions, progress: &mut RunProgress) -> anyhow
     if plan.pending().len() > 0 {
         match options.json {
             // Standard output has one line, at the end.
-            true => print_beside(report.text(false, None))?,
-            false => print(report.text(false, terminal_width()))?,
+            true => print_beside(report.text_before_run(None))?,
+            false => print(report.text_before_run(terminal_width()))?,
         }
     }
     plan.ensure_admitted()?;

@@ -107,10 +107,18 @@ impl<'a> Report<'a> {
     }
 
     /// Returns the plan as text; with the SQL of each file, and what a run would say at its end, if
-    /// it `is_result`. Else the error of a run that is refused has the refusals. Lines but those of SQL
-    /// fit a width, if there is one.
+    /// it `is_result`. Lines but those of SQL fit a width, if there is one.
     pub(super) fn text(&self, is_result: bool, width: Option<usize>) -> String {
-        let text = self.unwrapped_text(is_result);
+        Self::wrapped_text(&self.unwrapped_text(is_result, true), width)
+    }
+
+    /// Returns the plan as text, before a run. The error of a run that is refused has the refusals, and
+    /// comes right after it.
+    pub(super) fn text_before_run(&self, width: Option<usize>) -> String {
+        Self::wrapped_text(&self.unwrapped_text(false, !self.is_refused), width)
+    }
+
+    fn wrapped_text(text: &str, width: Option<usize>) -> String {
         let lines = text.split('\n').map(|line| match line.strip_prefix(SQL) {
             Some(sql) => sql.to_owned(),
             None => wrapped(line, width),
@@ -118,10 +126,8 @@ impl<'a> Report<'a> {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    fn unwrapped_text(&self, is_result: bool) -> String {
+    fn unwrapped_text(&self, is_result: bool, has_refusals: bool) -> String {
         let shows_sql = is_result;
-        // The error comes right after the plan.
-        let has_refusals = is_result || !self.is_refused;
         let mut text = format!(
             "stage {}: database {} at {} ({})\n{} applied, {}",
             self.stage,
