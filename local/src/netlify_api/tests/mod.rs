@@ -1,5 +1,6 @@
 //! Tests of the local Netlify API over HTTP.
 
+mod check_script;
 mod deploys;
 mod environment;
 mod hosting;
