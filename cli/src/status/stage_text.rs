@@ -124,7 +124,8 @@ fn add_deploy(cell: &mut Cell, deploy: &DeployStatus, now: Timestamp) {
     }
     cell.plain(format_args!("deploy {}", deploy.id));
     if let Some(digest) = deploy.digest.value() {
-        cell.plain(format_args!("digest {digest}"));
+        let digest = digest.get(..12).unwrap_or(digest);
+        cell.plain(format_args!("artifact {digest}"));
     }
     if deploy.is_locked {
         cell.line(Mark::Attention, "locked: newer deploys are not published");

@@ -68,24 +68,15 @@ impl StatusBoard {
             .map(|source| {
                 (
                     (source.stage, source.context),
-                    (source.stage, source.settings, !source.lambda.is_empty()),
+                    (source.stage, source.settings),
                 )
             })
             .unzip();
-        let databases = settings
-            .into_iter()
-            .map(async |(stage, settings, is_on_lambda)| {
-                let found = DatabaseParts::look_up(
-                    settings,
-                    &migrations,
-                    rollback_window,
-                    limit,
-                    is_on_lambda,
-                )
-                .await;
-                tell(&format!("the database of {stage} is done"));
-                found
-            });
+        let databases = settings.into_iter().map(async |(stage, settings)| {
+            let found = DatabaseParts::look_up(settings, &migrations, rollback_window, limit).await;
+            tell(&format!("the database of {stage} is done"));
+            found
+        });
         let on_lambda = on_lambda
             .iter()
             .map(|(stage, functions)| lambda::look_up(&aws, stage.name(), functions, limit));
@@ -111,6 +102,12 @@ impl StatusBoard {
             .map(
                 |((stage, context), (((plan, database), provider), lambda))| {
                     let code = of_context(&context, &site, site::SiteFacts::deploy_of);
+                    let code = match code {
+                        Lookup::Known { value } => {
+                            Lookup::known(value.with_digest(&database.records))
+                        }
+                        other => other,
+                    };
                     let function_credentials = of_context(&context, &site, |site, context| {
                         credentials::of_functions(site, stage, context, code.value())
                     });
@@ -149,7 +146,7 @@ struct DatabaseParts {
     database: Lookup<DatabaseStatus>,
     login: Lookup<LoginStatus>,
     migrations: Lookup<MigrationStatus>,
-    /// The records of deploys, where they are wanted.
+    /// The records of deploys.
     records: Result<Vec<DeployRecord>, String>,
 }
 
@@ -159,7 +156,6 @@ impl DatabaseParts {
         folder: &Result<Option<MigrationFolder>, String>,
         rollback_window: Duration,
         limit: Duration,
-        has_records: bool,
     ) -> Self {
         let settings = match settings {
             Ok(settings) => settings,
@@ -178,9 +174,9 @@ impl DatabaseParts {
             other => other.without_value(|_| Lookup::absent("")),
         };
         let records = match &database {
-            Lookup::Known { .. } if has_records => lambda::read_records(&handle, limit).await,
+            Lookup::Known { .. } => lambda::read_records(&handle, limit).await,
             Lookup::NotKnown { reason } => Err(reason.clone()),
-            _ => Ok(Vec::new()),
+            Lookup::Absent { .. } => Ok(Vec::new()),
         };
         handle.close().await;
         Self {

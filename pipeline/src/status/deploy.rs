@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::netlify::Deploy;
+use crate::promotion::DeployRecord;
 use crate::status::lookup::Lookup;
 
 /// A deploy that serves a stage.
@@ -26,7 +27,7 @@ pub struct DeployStatus {
     pub method: String,
     /// True if the site publishes no newer deploy until it is unlocked.
     pub is_locked: bool,
-    /// The digest of its programs.
+    /// The digest of its artifact, by the record of the deploy in the stage's database.
     pub digest: Lookup<String>,
 }
 
@@ -53,6 +54,23 @@ impl DeployStatus {
             is_locked: deploy.locked == Some(true),
             digest: Lookup::absent("Netlify's API does not tell the digests of functions"),
         }
+    }
+}
+
+impl DeployStatus {
+    /// Adds the digest, by the records of the stage's database.
+    pub(super) fn with_digest(self, records: &Result<Vec<DeployRecord>, String>) -> Self {
+        let digest = match records {
+            Ok(records) => match records.iter().find(|of| of.is_live_as(&self.id)) {
+                Some(record) => Lookup::known(record.artifact.clone()),
+                None => Lookup::absent(
+                    "the stage's database has no record of the deploy, so it was made by other means \
+                     than `stagelink deploy` and `promote`",
+                ),
+            },
+            Err(reason) => Lookup::not_known(reason),
+        };
+        Self { digest, ..self }
     }
 }
 

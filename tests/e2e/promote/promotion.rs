@@ -66,6 +66,12 @@ async fn staging_goes_live_with_the_variables_and_the_schema_of_production() {
             .all(|deploy| deploy.state == DeployState::Ready)
     );
 
+    let status = shop.run(&["status", "--json"]).await;
+    for stage in status.json()["stages"].as_array().expect("stages") {
+        let digest = &stage["code"]["value"]["digest"]["value"];
+        assert_eq!(*digest, Value::from(artifact.clone()), "{stage}");
+    }
+
     let again = shop.promote().await;
     assert_eq!(again.code, Some(1), "{}", again.errors);
     assert!(
