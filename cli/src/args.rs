@@ -466,6 +466,15 @@ pub struct BuildOptions {
     #[arg(long)]
     pub no_check: bool,
 
+    /// In a build by Netlify, writes the record file of the deploy into the published folder, and fails
+    /// where the database of the context's stage cannot run the functions as it is.
+    #[arg(long, conflicts_with_all = ["arch", "target", "output"])]
+    pub gate: bool,
+
+    /// With --gate, lets a deploy of production pass whose database the build cannot ask.
+    #[arg(long, requires = "gate")]
+    pub allow_unknown: bool,
+
     /// Prints one line of JSON instead of the table.
     #[arg(long)]
     pub json: bool,

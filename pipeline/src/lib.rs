@@ -38,6 +38,7 @@ pub use crate::deploy::LambdaDeployPlan;
 pub use crate::deploy::LambdaDeployRequest;
 pub use crate::deploy::LambdaSettings;
 pub use crate::deploy::LambdaVariables;
+pub use crate::deploy::SiteBuild;
 pub use crate::deploy::abort as abort_deploy;
 pub use crate::doctor::CHECKS;
 pub use crate::doctor::Check;

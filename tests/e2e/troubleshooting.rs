@@ -102,6 +102,15 @@ fn status_env_and_psql_have_a_heading_for_each_refusal() {
 }
 
 #[test]
+fn gate_of_a_build_has_a_heading_for_each_refusal() {
+    check(
+        &["What `stagelink build --gate` refuses"],
+        &["cli/src/build/gate.rs"],
+        &["bail!(", "ensure!(", "error.context("],
+    );
+}
+
+#[test]
 fn deploy_has_a_heading_for_each_refusal() {
     check(
         &["What `stagelink deploy` refuses"],

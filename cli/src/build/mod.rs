@@ -9,6 +9,7 @@ mod build_config;
 mod check;
 mod compile;
 mod elf;
+mod gate;
 mod migrations;
 mod openssl;
 mod paths;
@@ -73,6 +74,7 @@ async fn build_and_check(options: BuildOptions) -> anyhow::Result<()> {
         (Some(target), _) => target,
         (None, arch) => Target::of(arch.unwrap_or(Arch::X86_64)),
     };
+    let gated = options.gate.then(|| project.clone());
     let build = Build {
         output: options.output.unwrap_or_else(|| project.join("dist")),
         project,
@@ -82,6 +84,9 @@ async fn build_and_check(options: BuildOptions) -> anyhow::Result<()> {
     let artifacts = build.show().await?;
     if !options.no_check {
         check_all(&artifacts, target).await?;
+    }
+    if let Some(project) = gated {
+        gate::run(&project, options.allow_unknown).await?;
     }
     if options.json {
         return print_json(&report::json(&artifacts, target));

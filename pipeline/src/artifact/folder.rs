@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
@@ -89,6 +89,16 @@ impl SiteArtifact {
         content.add_record_file(&manifest);
         Ok(Self { manifest, content })
     }
+}
+
+/// Returns the folder that a project's netlify.toml publishes.
+///
+/// # Errors
+///
+/// [`ErrorKind::Settings`] where the file cannot be read, or names no folder of published files alone.
+pub(crate) fn publish_folder(project: &Path) -> Result<PathBuf, Error> {
+    let (toml, _) = netlify_toml::read(project)?;
+    Ok(project.join(toml.publish()?))
 }
 
 fn function(

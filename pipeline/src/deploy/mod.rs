@@ -8,6 +8,7 @@ mod plan;
 mod report;
 mod request;
 mod run;
+mod site_build;
 mod stage_variable;
 
 pub use self::abort::{DeployAbortReport, abort};
@@ -16,3 +17,4 @@ pub use self::lambda::{LambdaDeployPlan, LambdaDeployRequest, LambdaSettings, La
 pub use self::plan::DeployPlan;
 pub use self::report::{DeployReport, DeploySummary};
 pub use self::request::DeployRequest;
+pub use self::site_build::SiteBuild;
