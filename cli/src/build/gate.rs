@@ -170,6 +170,7 @@ impl NetlifyBuild {
 
 #[cfg(test)]
 mod tests {
+    use stagelink_local_postgres::{Server, ServerOptions};
     use stagelink_pipeline::MigrationList;
 
     use super::*;
@@ -316,5 +317,43 @@ mod tests {
         write("netlify/edge-functions/a.js", b"");
         SiteBuild::record(project.path(), commit()).unwrap_err();
         assert!(!expected.exists());
+    }
+
+    #[tokio::test]
+    async fn gate_asks_the_database_of_the_stage_and_no_other() {
+        let source = std::env::var("STAGELINK_POSTGRES").unwrap_or_else(|_| "auto".to_owned());
+        let options = ServerOptions::new().source(source.parse().unwrap());
+        let server = Server::start(options).await.unwrap();
+        let database = server.create_database("gate", "of-a-test").await.unwrap();
+        let of = |stage: &str| {
+            let settings = Settings::from_vars([
+                ("STAGELINK_STAGE", stage),
+                ("STAGELINK_PROVIDER", "url"),
+                ("DATABASE_URL", &database.url()),
+            ]);
+            Database::new(settings.map(Settings::without_pooler))
+        };
+        let project = tempfile::tempdir().unwrap();
+        let at = |path: &str| project.path().join(path);
+        for folder in ["public", "dist/functions", "migrations"] {
+            std::fs::create_dir_all(at(folder)).unwrap();
+        }
+        std::fs::write(
+            at("netlify.toml"),
+            "[build]\npublish = \"public\"\n[functions]\ndirectory = \"dist/functions\"\n",
+        )
+        .unwrap();
+        std::fs::write(at("migrations/V1__a.sql"), "CREATE TABLE a (b int);").unwrap();
+        let folder = MigrationFolder::read(&at("migrations")).unwrap();
+        let list = MigrationList::of(&folder);
+        let program = list
+            .write_into(&std::fs::read("/bin/true").unwrap())
+            .unwrap();
+        std::fs::write(at("dist/functions/notes"), program).unwrap();
+        let site = SiteBuild::record(project.path(), None).unwrap();
+        let verdict = site.gate(&of("staging"), Some(&folder)).await.unwrap();
+        assert_eq!(verdict, GateVerdict::NeedsFirst(list.migrations().to_vec()));
+        of("production").set_stage_mark().await.unwrap();
+        site.gate(&of("staging"), Some(&folder)).await.unwrap_err();
     }
 }
