@@ -2,7 +2,7 @@
 //! called, and with its `--local`.
 //!
 //! A message of any crate names a command as `` `stagelink mark set --stage qa` ``. The output writes
-//! it for this project; [`as_called`] is for a text that is laid out in columns before.
+//! it for this project; `as_called` is for a text that is laid out in columns before.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
