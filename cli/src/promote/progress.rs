@@ -18,7 +18,8 @@ impl Shown {
     pub(crate) fn show(&self, event: &PromotionEvent<'_>) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            PromotionEvent::Begins(step) => *current = Some(Step::begin(step.name())),
+            // Where it is killed, the log says in which step.
+            PromotionEvent::Begins(step) => *current = Some(Step::begin_long(step.name())),
             PromotionEvent::Tells(text) => {
                 if let Some(step) = &*current {
                     step.teller()(text);

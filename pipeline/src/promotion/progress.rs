@@ -32,6 +32,9 @@ pub(crate) struct Progress {
     /// True from before the call that publishes the new deploy.
     #[serde(default)]
     pub(crate) publishes: bool,
+    /// True once the deploy has passed its test at the stage's address: it is not taken back any more.
+    #[serde(default)]
+    pub(crate) is_tested: bool,
     /// The number of the deploy record.
     pub(crate) record: i64,
 }

@@ -353,7 +353,10 @@ impl Run<'_> {
 
     async fn test_live(&mut self) -> Result<String, Error> {
         let address = self.site().address()?;
-        self.test(&address).await
+        let result = self.test(&address).await?;
+        self.progress.is_tested = true;
+        self.save().await?;
+        Ok(result)
     }
 
     async fn record(&mut self) -> Result<String, Error> {

@@ -104,6 +104,7 @@ async fn begin(
         migrated: Vec::new(),
         migrated_names: Vec::new(),
         publishes: false,
+        is_tested: false,
         record: deploy_record::begin(&request.database, &new).await?,
     };
     progress.save(lease).await?;

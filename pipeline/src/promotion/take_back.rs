@@ -4,7 +4,7 @@
 use stagelink::{Database, Stage};
 
 use crate::error::Error;
-use crate::netlify::Site;
+use crate::netlify::{Deploy, Site};
 use crate::promotion::deploy_record::{self, DeployOutcome};
 use crate::promotion::lease::Lease;
 use crate::promotion::progress::Progress;
@@ -62,47 +62,85 @@ impl Unfinished<'_> {
     }
 
     async fn act(&self, done: &mut Vec<String>) -> Result<(), Error> {
-        let previous = &self.progress.previous;
         let new = self.find_deploy().await?;
+        let published = self.site.read_published_deploy().await?;
+        let published = published.map(|deploy| deploy.id);
+        let is_live = new
+            .as_ref()
+            .is_some_and(|new| Some(&new.id) == published.as_ref());
         if let Some(new) = &new {
-            let published = self.site.read_published_deploy().await?;
-            let is_live = published.is_some_and(|deploy| deploy.id == *new);
-            if is_live {
-                self.lease.fence().await?;
-                self.site.restore(previous).await?;
-                done.push(format!("the deploy {previous} is published again"));
+            match is_live && self.progress.is_tested {
+                true => done.push(format!(
+                    "the deploy {} passed its tests and stays live; `stagelink rollback {}` takes it back",
+                    new.id, self.stage
+                )),
+                false => self.remove(new, is_live, done).await?,
             }
-            // What unlocking would publish is not known, so it goes first.
-            self.lease.fence().await?;
-            self.site.delete_deploy(new).await?;
-            done.push(format!("the deploy {new} was deleted"));
         }
-        let before = self.site.find_deploy(previous).await?;
-        let is_locked = before.is_some_and(|deploy| deploy.locked == Some(true));
-        if is_locked != self.progress.was_locked {
-            self.lease.fence().await?;
-            match self.progress.was_locked {
-                true => self.site.lock(previous).await?,
-                false => self.site.unlock(previous).await?,
-            };
-            done.push("the site's lock is as it was".to_owned());
-        }
-        self.lease.fence().await?;
-        let outcome = match self.progress.publishes {
-            true => DeployOutcome::Restored,
-            false => DeployOutcome::Failed,
+        let stays = is_live && self.progress.is_tested;
+        let locked = match (&new, stays) {
+            (Some(new), true) => &new.id,
+            _ => &self.progress.previous,
         };
+        self.set_lock(locked, done).await?;
+        self.lease.fence().await?;
+        let outcome = match (stays, self.progress.publishes) {
+            (true, _) => DeployOutcome::Succeeded,
+            (false, true) => DeployOutcome::Restored,
+            (false, false) => DeployOutcome::Failed,
+        };
+        let id = new.as_ref().map(|new| new.id.as_str());
         let (record, migrated) = (self.progress.record, &self.progress.migrated);
-        deploy_record::finish(self.database, record, outcome, new.as_deref(), migrated).await
+        deploy_record::finish(self.database, record, outcome, id, migrated).await
     }
 
-    /// Returns the new deploy's id, also where the answer to its creation was lost.
-    async fn find_deploy(&self) -> Result<Option<String>, Error> {
+    /// Deletes the new deploy, after the one before is published again where the new one is live.
+    async fn remove(
+        &self,
+        new: &Deploy,
+        is_live: bool,
+        done: &mut Vec<String>,
+    ) -> Result<(), Error> {
+        let previous = &self.progress.previous;
+        if is_live {
+            self.lease.fence().await?;
+            self.site.restore(previous).await?;
+            done.push(format!("the deploy {previous} is published again"));
+        }
+        self.lease.fence().await?;
+        // Netlify deletes none that is under way.
+        if !new.is_ready() && !new.has_failed() {
+            self.site.cancel_deploy(&new.id).await?;
+        }
+        // Before the lock goes: what unlocking publishes is not known.
+        self.site.delete_deploy(&new.id).await?;
+        done.push(format!("the deploy {} was deleted", new.id));
+        Ok(())
+    }
+
+    /// Sets the lock of a deploy as that of the published one was before.
+    async fn set_lock(&self, id: &str, done: &mut Vec<String>) -> Result<(), Error> {
+        let Some(deploy) = self.site.find_deploy(id).await? else {
+            return Ok(());
+        };
+        if (deploy.locked == Some(true)) == self.progress.was_locked {
+            return Ok(());
+        }
+        self.lease.fence().await?;
+        match self.progress.was_locked {
+            true => self.site.lock(id).await?,
+            false => self.site.unlock(id).await?,
+        };
+        done.push("the site's lock is as it was".to_owned());
+        Ok(())
+    }
+
+    /// Returns the new deploy, also where the answer to its creation was lost.
+    async fn find_deploy(&self) -> Result<Option<Deploy>, Error> {
         if let Some(id) = &self.progress.deploy {
-            let deploy = self.site.find_deploy(id).await?;
-            return Ok(deploy.map(|deploy| deploy.id));
+            return self.site.find_deploy(id).await;
         }
         let found = self.site.deploys_of_title(&self.progress.title).await?;
-        Ok(found.into_iter().next().map(|deploy| deploy.id))
+        Ok(found.into_iter().next())
     }
 }

@@ -82,6 +82,12 @@ async fn abort_takes_back_what_a_killed_promotion_did() {
         );
         assert_eq!(shop.production_deploys().len(), 1, "killed in {step}");
     }
+    // One that was live and tested stays.
+    let artifact = shop.deploy_next("tested", None).await;
+    kill_in(&shop, PromotionStep::CleanUp).await;
+    shop.run(&["promote", "--abort"]).await.succeeds();
+    let live = Shop::artifact_of(&shop.published());
+    assert_eq!((live, shop.is_locked()), (artifact, false));
     let again = shop.run(&["promote", "--abort"]).await;
     again.succeeds();
     assert!(again.output.contains("no promotion"), "{}", again.output);
