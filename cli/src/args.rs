@@ -140,7 +140,7 @@ pub enum Command {
     Deploy(DeployOptions),
     /// Promotes: what one stage runs goes live in another one, as it was tested.
     ///
-    /// What is promoted is the artifact that the source runs, by its digest: the programs, static
+    /// It promotes the artifact that the source runs, by its digest: the programs, static
     /// files, redirects and headers of its deploy. It gets the target's own variables and database, and
     /// has answered with them before it is live. The schema that it needs is there first: migrations of
     /// class before are applied, and the command stops where others are missing.

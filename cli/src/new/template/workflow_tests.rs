@@ -196,7 +196,7 @@ fn rollback_goes_to_the_deploy_that_the_plan_showed() {
     let [plan, rollback] = &steps[..] else {
         panic!("{steps:?}");
     };
-    // Whoever may start the workflow writes the input: it is one argument, whatever it has.
+    // A person who may start the workflow writes the input: it is one argument, whatever it has.
     for (input, first) in [
         ("", "rollback\t--site\tshop-site\t--plan\t--json"),
         (
@@ -246,7 +246,7 @@ fn secrets_are_variables_of_single_steps_and_nothing_else_is_trusted() {
         assert_eq!(found, environments, "{name}");
         let mut with_secrets = 0;
         for step in steps(workflow) {
-            // An expression in a script is text that somebody else may write.
+            // An expression in a script is text that another person may write.
             assert!(!step.script.contains("${{"), "{name}: {}", step.script);
             let has_secret = |value: &String| value.contains("secrets.");
             with_secrets += step
