@@ -27,7 +27,7 @@ struct NetlifyBuild {
 ///
 /// # Errors
 ///
-/// Where the database cannot run the functions as it is, and where that is not known for production,
+/// When the database cannot run the functions as it is, and when that is not known for production,
 /// unless `allows_unknown`.
 pub(super) async fn run(project: &Path, allows_unknown: bool) -> anyhow::Result<()> {
     let Some(build) = NetlifyBuild::find(|name| std::env::var(name).ok())? else {
@@ -120,7 +120,7 @@ impl NetlifyBuild {
     ///
     /// # Errors
     ///
-    /// Where Netlify's variables do not say the context.
+    /// When Netlify's variables do not say the context.
     fn find(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Option<Self>> {
         let set = |name: &str| {
             let value = variable(name)?.trim().to_owned();

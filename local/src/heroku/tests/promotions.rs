@@ -196,9 +196,9 @@ async fn release_is_pending_until_its_phase_ends_and_its_output_is_a_stream() {
         .strip_prefix(heroku.url())
         .expect("a URL of this Heroku");
     // The command line sends no token and no version.
-    let nobody = [("authorization", ""), ("accept", "")];
+    let no_token = [("authorization", ""), ("accept", "")];
     let stream = async {
-        let response = send(&heroku, "GET", path, &nobody, "").await;
+        let response = send(&heroku, "GET", path, &no_token, "").await;
         response.expect("a whole response")
     };
     let (stream, ()) = tokio::join!(stream, async { deployer.permits.add_permits(1) });
@@ -210,7 +210,7 @@ async fn release_is_pending_until_its_phase_ends_and_its_output_is_a_stream() {
     );
     let changed = newest_release(&heroku, "guestbook-production").await;
     assert_eq!(changed["slug"]["id"], json!(slug));
-    let again = send(&heroku, "GET", path, &nobody, "").await;
+    let again = send(&heroku, "GET", path, &no_token, "").await;
     assert_eq!(again.expect("a response").body, stream.body);
     let other = format!("/streams/{}", Uuid::new_v4());
     assert_eq!(get(&heroku, &other).await.error().0, 404);
@@ -311,7 +311,7 @@ async fn promotion_that_cannot_be_is_refused() {
         .await
         .json()["id"]
         .clone();
-    let nobody = json!(Uuid::new_v4());
+    let unknown_id = json!(Uuid::new_v4());
     let changed = |path: &str, value: &Value| {
         let mut body = good.clone();
         *body.pointer_mut(path).expect("a value") = value.clone();
@@ -319,18 +319,18 @@ async fn promotion_that_cannot_be_is_refused() {
     };
     let mut of_initial = good.clone();
     of_initial["source"]["release"] = json!({"id": initial});
-    let mut of_nobody = good.clone();
-    of_nobody["source"]["release"] = json!({"id": nobody});
+    let mut of_unknown = good.clone();
+    of_unknown["source"]["release"] = json!({"id": unknown_id});
     let target = "/targets/0/app/id";
     let source = good["source"]["app"]["id"].clone();
     let twice = json!([good["targets"][0], good["targets"][0]]);
     for (body, status) in [
         (json!({}), 400),
         (changed("/source/app/id", &json!("guestbook-staging")), 400),
-        (changed("/pipeline/id", &nobody), 404),
-        (changed("/source/app/id", &nobody), 404),
-        (changed(target, &nobody), 404),
-        (of_nobody, 404),
+        (changed("/pipeline/id", &unknown_id), 404),
+        (changed("/source/app/id", &unknown_id), 404),
+        (changed(target, &unknown_id), 404),
+        (of_unknown, 404),
         (changed("/source/app/id", &stranger), 422),
         (changed(target, &stranger), 422),
         (changed(target, &source), 422),
