@@ -22,6 +22,8 @@ use stagelink_tests::{
     sdk_example,
 };
 
+use crate::warm::{ANY, limit, sessions, until_sessions};
+
 /// A fixture whose functions have a key, which no log line and no response may contain.
 async fn fixture() -> (HerokuFixture, SelfCheckKey) {
     let mut fixture = HerokuFixture::new().await;
@@ -229,11 +231,38 @@ async fn database_that_is_marked_as_another_stages_is_never_ok() {
         (&*report.database, report.mark),
         ("ok", Some(Stage::STAGING))
     );
+    send(&fixture, &function, ("GET", "/api/guestbook"), None).await;
     mark(fixture.database.name(), "production").await;
     let report = check(&fixture, &function, &key).await;
     let found = (&*report.database, report.mark);
     assert_eq!(found, ("wrong-database", Some(Stage::PRODUCTION)));
     function.shutdown().await;
+}
+
+/// A deploy that is tested may get no request for long, and Heroku's smallest plan has 20 connections.
+#[tokio::test]
+async fn self_check_leaves_no_connection_open() {
+    let (fixture, key) = fixture().await;
+    let role = fixture.database.role();
+    limit(role, 1).await;
+    let mut functions = Vec::new();
+    for name in ["guestbook", "health", "guestbook"] {
+        let function = fixture.function(name).await;
+        let report = check(&fixture, &function, &key).await;
+        assert_eq!(report.database, "ok", "{}", fixture.log());
+        until_sessions(role, &ANY, 0).await;
+        functions.push(function);
+    }
+    // Nor where a request has opened one.
+    limit(role, 20).await;
+    let answer = send(&fixture, &functions[1], ("GET", "/api/health"), None).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(sessions(role, &ANY).await, 1);
+    check(&fixture, &functions[1], &key).await;
+    until_sessions(role, &ANY, 0).await;
+    for function in functions {
+        function.shutdown().await;
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod lease;
 mod own_table;
 mod plan;
 mod progress;
+mod proof;
 mod request;
 mod rollback;
 mod run;

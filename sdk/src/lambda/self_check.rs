@@ -89,6 +89,9 @@ impl SelfChecks {
 
     /// Finishes a report, and the work that it took. `None` if the invocation has to be answered
     /// before.
+    ///
+    /// The idle connections are closed: a deploy that is tested may get no request for long, and
+    /// each of its functions would hold a connection of the server's few until its instance ends.
     async fn finished(
         &self,
         report: SelfCheckReport,
@@ -103,6 +106,12 @@ impl SelfChecks {
                 Some(deadline) => timeout_at(deadline.handler, filled).await.ok(),
             };
             finish(&database, deadline).await;
+            match deadline {
+                None => database.close().await,
+                Some(deadline) => {
+                    timeout_at(deadline.tidying, database.close()).await.ok();
+                }
+            }
             filled
         };
         filled.instrument(span).await
@@ -125,17 +134,17 @@ impl SelfChecks {
                 report.server_version = answer.server_version;
                 report.mark = answer.marked_stage();
                 let is_anothers = stage.is_none_or(|stage| answer.is_of_another_stage(stage));
-                report.set_database(match is_anothers {
-                    false => Ok(()),
-                    true => Err(ErrorKind::WrongDatabase),
-                });
+                match is_anothers {
+                    false => report.set_database_ok(),
+                    true => report.set_database_failure(ErrorKind::WrongDatabase, false),
+                }
             }
             Err(error) => {
                 tracing::warn!(
                     reason = %error.report(),
                     "a self-check could not use the database"
                 );
-                report.set_database(Err(error.kind()));
+                report.set_database_failure(error.kind(), error.is_retryable());
             }
         }
         report

@@ -34,6 +34,10 @@ pub struct SelfCheckReport {
     pub server_version: Option<u32>,
     /// `ok`, or the kind of the failure, such as `database-unreachable`.
     pub database: String,
+    /// True where the failure of the database may pass by itself, so that another self-check may
+    /// succeed. False for a database that is `ok`.
+    #[serde(default)]
+    pub is_retryable: bool,
     /// The migrations that the program was built with, as the program lists them; `None` for a
     /// program without a list.
     pub migrations: Option<Value>,
@@ -62,13 +66,21 @@ impl SelfCheckReport {
             mark: None,
             server_version: None,
             database: name_of(ErrorKind::DatabaseUnreachable),
+            is_retryable: true,
             migrations: None,
         }
     }
 
-    /// Sets the outcome of the query on the database.
-    pub fn set_database(&mut self, outcome: Result<(), ErrorKind>) {
-        self.database = outcome.map_or_else(name_of, |()| OK.to_owned());
+    /// Takes note that the database has answered the query.
+    pub fn set_database_ok(&mut self) {
+        OK.clone_into(&mut self.database);
+        self.is_retryable = false;
+    }
+
+    /// Takes note of the failure of the query, and of whether another attempt may succeed.
+    pub fn set_database_failure(&mut self, kind: ErrorKind, is_retryable: bool) {
+        self.database = name_of(kind);
+        self.is_retryable = is_retryable;
     }
 
     /// Returns whether the database of the stage answered a query.

@@ -148,7 +148,7 @@ fn report() -> SelfCheckReport {
     report.program = Some("ab".repeat(32));
     report.server_version = Some(170_004);
     report.migrations = Some(json!([{"version": 1, "name": "create_guestbook"}]));
-    report.set_database(Ok(()));
+    report.set_database_ok();
     report
 }
 
@@ -161,7 +161,7 @@ fn report_has_the_form_of_version_1() {
         json!({
             "format": 1, "deploy": "6748d2", "function": "guestbook", "nonce": "n0nce",
             "stage": "production", "program": "ab".repeat(32), "mark": "staging/qa",
-            "server_version": 170_004, "database": "ok",
+            "server_version": 170_004, "database": "ok", "is_retryable": false,
             "migrations": [{"version": 1, "name": "create_guestbook"}],
         })
     );
@@ -219,10 +219,17 @@ fn failure_of_the_database_is_reported_by_its_kind() {
         (ErrorKind::WrongDatabase, "wrong-database"),
         (ErrorKind::Timeout(Phase::Connect), "timeout-connect"),
     ] {
-        report.set_database(Err(kind));
-        assert_eq!(report.database, name);
-        assert!(!report.is_database_ok());
+        for is_retryable in [false, true] {
+            report.set_database_failure(kind, is_retryable);
+            assert_eq!(
+                (&*report.database, report.is_retryable),
+                (name, is_retryable)
+            );
+            assert!(!report.is_database_ok());
+        }
     }
+    report.set_database_ok();
+    assert!(report.is_database_ok() && !report.is_retryable);
     assert!(!SelfCheckReport::answering(&request()).is_database_ok());
 }
 

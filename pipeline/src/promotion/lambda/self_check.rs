@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use stagelink::Stage;
 use stagelink::self_check::{self, SelfCheckInvocation, SelfCheckReport};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::artifact::FunctionContent;
 use crate::aws::Lambda;
 use crate::error::{Error, ErrorKind};
+use crate::promotion::proof::{Pauses, Unproved, judge, until_proved};
 
 /// A function whose version is asked.
 #[derive(Clone, Copy, Debug)]
@@ -33,19 +34,8 @@ impl AskedFunction<'_> {
     /// [`ErrorKind::Promotion`] with the reason why it does not.
     pub(super) async fn check(self, lambda: &Lambda, limit: Duration) -> Result<(), Error> {
         let ends = Instant::now() + limit;
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let reason = match self.ask(lambda).await {
-                Ok(()) => return Ok(()),
-                Err(Unproved::Final(reason)) => return Err(self.failed(&reason)),
-                Err(Unproved::Passing(reason)) => reason,
-            };
-            if Instant::now() + pause >= ends {
-                return Err(self.failed(&reason));
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
+        let proved = until_proved(ends, PAUSES, || self.ask(lambda)).await;
+        proved.map_err(|reason| self.failed(&reason))
     }
 
     fn failed(self, reason: &str) -> Error {
@@ -90,42 +80,11 @@ impl AskedFunction<'_> {
                  runtime answers for it"
             ))
         })?;
-        self.judge(&report)
-    }
-
-    /// Returns the reason why a report does not prove the stage, the program and the database.
-    fn judge(self, report: &SelfCheckReport) -> Result<(), Unproved> {
-        let wanted = self.stage;
-        if report.stage != Some(wanted) {
-            let other = report.stage.map(|stage| stage.to_string());
-            let other = other.as_deref().unwrap_or("no stage");
-            return Err(Unproved::Final(format!("serves {other}, and not {wanted}")));
-        }
-        if report.program.as_deref() != Some(&*self.entry.program) {
-            let reason = "runs another program than the artifact's".to_owned();
-            return Err(Unproved::Final(reason));
-        }
-        if let Some(mark) = report.mark.filter(|mark| *mark != wanted) {
-            return Err(Unproved::Final(format!(
-                "reached a database that is marked as {mark}'s, and not as {wanted}'s"
-            )));
-        }
-        match report.is_database_ok() {
-            true => Ok(()),
-            false => Err(Unproved::Passing(format!(
-                "cannot use the database of stage {wanted} ({}): its log says why",
-                report.database
-            ))),
-        }
+        judge(&report, self.stage, self.entry)
     }
 }
 
-/// The reason why an answer proves nothing, as a part of a sentence.
-enum Unproved {
-    /// Another attempt may prove it.
-    Passing(String),
-    Final(String),
-}
-
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+const PAUSES: Pauses = Pauses {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(8),
+};
