@@ -9,6 +9,7 @@ use cargo_metadata::{Error as MetadataError, Message, Metadata, MetadataCommand,
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
+use crate::cargo_output;
 use crate::child_process::{self, ProcessGroup};
 
 /// A built function.
@@ -22,8 +23,8 @@ pub struct BuiltFunction {
 
 /// Builds all packages in the project's folder `functions`.
 ///
-/// The project may be a Cargo workspace, or a folder in a larger one. Calls `on_line` with each
-/// line that cargo prints.
+/// The project may be a Cargo workspace, or a folder in a larger one. Calls `on_activity` with each
+/// activity of cargo's, such as "compiling 12 of 134: hyper".
 ///
 /// # Errors
 ///
@@ -32,21 +33,38 @@ pub struct BuiltFunction {
 pub async fn build(
     project: &Path,
     release: bool,
-    on_line: impl FnMut(&str),
+    on_activity: impl FnMut(&str),
+) -> anyhow::Result<Vec<BuiltFunction>> {
+    let packages = find_packages(project).await?;
+    build_packages(project, &packages, release, on_activity).await
+}
+
+/// Builds these packages of the project as [`build`] does.
+///
+/// # Errors
+///
+/// When the build fails.
+pub(crate) async fn build_packages(
+    project: &Path,
+    packages: &[String],
+    release: bool,
+    on_activity: impl FnMut(&str),
 ) -> anyhow::Result<Vec<BuiltFunction>> {
     let prepare = |cargo: &mut Command| {
         cargo.args(release.then_some("--release"));
     };
-    let packages = find_packages(project).await?;
-    compile(project, &packages, prepare, on_line).await
+    compile(project, packages, prepare, on_activity).await
 }
 
 /// Builds packages in one run of cargo. `prepare` adds options to it.
+///
+/// All packages are in one run also where few have changed: cargo compiles what has changed alone, while
+/// other packages than last time would change the features of their dependencies, and compile those anew.
 pub(crate) async fn compile(
     project: &Path,
     packages: &[String],
     prepare: impl FnOnce(&mut Command),
-    mut on_line: impl FnMut(&str),
+    on_activity: impl FnMut(&str),
 ) -> anyhow::Result<Vec<BuiltFunction>> {
     let mut command = Command::new(cargo());
     command
@@ -60,6 +78,7 @@ pub(crate) async fn compile(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    cargo_output::show_progress(&mut command);
     prepare(&mut command);
     let mut group = ProcessGroup::start(&mut command)
         .with_context(|| format!("could not start {}", cargo().display()))?;
@@ -67,16 +86,10 @@ pub(crate) async fn compile(
     let stderr = group.child.stderr.take().context("cargo has no output")?;
 
     let artifacts = tokio::spawn(read_lines(stdout));
-    let mut lines = BufReader::new(stderr).lines();
-    let mut output = Vec::new();
-    while let Some(line) = lines.next_line().await? {
-        on_line(line.trim());
-        output.push(line);
-    }
+    let diagnostics = cargo_output::read(stderr, on_activity).await?;
     let status = group.wait().await.context("could not wait for cargo")?;
     if !status.success() {
-        // The progress line shows only the last line.
-        bail!("could not build the functions:\n{}", output.join("\n"));
+        bail!("could not build the functions:\n{}", diagnostics.join("\n"));
     }
     match_executables(packages, &artifacts.await??)
 }

@@ -3,6 +3,7 @@
 pub mod args;
 pub mod build;
 pub mod called_as;
+mod cargo_output;
 mod child_process;
 pub mod completions;
 pub mod credentials;

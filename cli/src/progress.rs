@@ -7,6 +7,7 @@ use console::style;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use stagelink::one_line;
 
+use crate::cargo_output::WAITING;
 use crate::output::{note, note_styled};
 
 /// A step of a command.
@@ -48,10 +49,27 @@ impl Step {
     }
 
     /// Returns a function that shows the current activity. Any thread may call it.
-    pub fn teller(&self) -> impl Fn(&str) + Send + Sync + 'static {
+    pub fn teller(&self) -> impl Fn(&str) + Send + Sync + use<> {
         let bar = self.bar.clone();
         let title = self.title;
         move |activity: &str| bar.set_message(format!("{title}: {}", one_line(activity)))
+    }
+
+    /// Returns a function that shows the current activity of a build, which may take minutes. Elsewhere
+    /// than on a terminal it prints one at times: each wait for another process, and the last activity
+    /// when there was none for [`QUIET`].
+    pub(crate) fn build_teller(&self) -> impl FnMut(&str) + Send + use<> {
+        let tell = self.teller();
+        let is_terminal = std::io::stderr().is_terminal();
+        let mut last = Instant::now();
+        move |activity: &str| {
+            tell(activity);
+            let is_due = activity.starts_with(WAITING) || last.elapsed() >= QUIET;
+            if !is_terminal && is_due {
+                last = Instant::now();
+                note(format_args!("    {}", one_line(activity)));
+            }
+        }
     }
 
     /// Returns a function that prints a line above the current activity. Any thread may call it.
@@ -83,6 +101,9 @@ impl Drop for Step {
         self.bar.finish_and_clear();
     }
 }
+
+/// Time without a line about a build, behind which the next activity gets one.
+const QUIET: Duration = Duration::from_secs(10);
 
 fn spinner_style() -> ProgressStyle {
     ProgressStyle::with_template("  {spinner:.cyan} {wide_msg} {elapsed:.dim}")

@@ -1,6 +1,7 @@
 //! A whole project on this machine: a Heroku pipeline, the stages' functions, and the Netlify site.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::netlify::{BoundSite, Site, SiteConfig, Timeouts};
 use crate::program_store::{Artifact, ProgramStore};
 use crate::project_databases::{CurrentDatabase, ProjectDatabases};
 use crate::stage_deployer::{DeployedStage, StageDeployer, StagePromotion};
-use crate::stage_functions::{StageFunctions, StageSetup};
+use crate::stage_functions::{StageContent, StageFunctions, StageSetup};
 use crate::{Error, ErrorKind, http_client};
 
 /// Configuration of a [`Cloud`].
@@ -45,7 +46,6 @@ pub struct CloudConfig {
 }
 
 /// A stage of a [`CloudConfig`].
-#[derive(Debug)]
 pub struct StageConfig {
     /// The project's name for the stage, in lowercase letters, digits and hyphens. Several stages of
     /// a pipeline stage have different names.
@@ -54,6 +54,20 @@ pub struct StageConfig {
     pub stage: Stage,
     /// The stage's database.
     pub database: Database,
+    /// The project's variables of the stage's functions, which may be secrets. Those of the stage and
+    /// of all functions override them, and no part of this crate shows them.
+    pub variables: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for StageConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StageConfig")
+            .field("name", &self.name)
+            .field("stage", &self.stage)
+            .field("database", &self.database)
+            .field("variables", &self.variables.keys())
+            .finish()
+    }
 }
 
 impl From<(Stage, Database)> for StageConfig {
@@ -63,6 +77,7 @@ impl From<(Stage, Database)> for StageConfig {
             name: stage.to_string(),
             stage,
             database,
+            variables: BTreeMap::new(),
         }
     }
 }
@@ -76,23 +91,23 @@ impl From<(Stage, Database)> for StageConfig {
 /// Dropping it ends the processes; [`stop`](Cloud::stop) also waits for their end.
 #[derive(Debug)]
 pub struct Cloud {
-    heroku: Heroku,
+    pub(crate) heroku: Heroku,
     site: Site,
     pipeline: String,
-    stages: Vec<StageSite>,
-    deployer: Arc<StageDeployer>,
-    programs: OnceCell<ProgramStore>,
+    pub(crate) stages: Vec<StageSite>,
+    pub(crate) deployer: Arc<StageDeployer>,
+    pub(crate) programs: OnceCell<ProgramStore>,
 }
 
 /// A stage of a [`Cloud`].
 #[derive(Debug)]
 pub struct StageSite {
-    name: String,
+    pub(crate) name: String,
     stage: Stage,
-    app: String,
+    pub(crate) app: String,
     url: String,
     database: CurrentDatabase,
-    functions: Arc<StageFunctions>,
+    pub(crate) functions: Arc<StageFunctions>,
 }
 
 /// The parts of a [`Cloud`] whose site listens and does not serve yet.
@@ -173,6 +188,7 @@ impl Cloud {
                 name: stage_name,
                 stage,
                 database,
+                variables: of_project,
             } = of;
             let app = app_name(&config.pipeline, &stage_name, number);
             heroku.create_app(&app)?;
@@ -206,11 +222,15 @@ impl Cloud {
             };
             let setup = StageSetup {
                 host: host.clone(),
-                site: Arc::clone(&site),
                 variables,
                 log,
             };
-            let functions = Arc::new(StageFunctions::new(setup, &artifact).await?);
+            let content = StageContent {
+                artifact: artifact.clone(),
+                site: Arc::clone(&site),
+                variables: Arc::new(of_project),
+            };
+            let functions = Arc::new(StageFunctions::new(setup, content).await?);
             deployed.push(DeployedStage {
                 name: stage_name.clone(),
                 app: app.clone(),
@@ -294,7 +314,9 @@ impl Cloud {
         let artifact = copy_programs(&self.programs, programs).await?;
         stage.functions.replace(&artifact, |_| ()).await?;
         let slug = self.deployer.register(artifact);
-        self.heroku.deploy_slug(&stage.app, slug).map(drop)
+        self.heroku.deploy_slug(&stage.app, slug)?;
+        self.deployer.forget_unused();
+        Ok(())
     }
 
     /// Sets what is called after each promotion at the local Heroku.
@@ -383,7 +405,7 @@ impl StageSite {
 }
 
 /// Copies programs into the store, which the first ones create.
-async fn copy_programs(
+pub(crate) async fn copy_programs(
     store: &OnceCell<ProgramStore>,
     programs: &BTreeMap<String, PathBuf>,
 ) -> Result<Artifact, Error> {

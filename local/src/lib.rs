@@ -13,6 +13,7 @@
 
 pub mod api;
 mod cloud;
+mod cloud_update;
 mod error;
 pub mod heroku;
 mod http_client;
@@ -32,6 +33,7 @@ pub use crate::cloud::Cloud;
 pub use crate::cloud::CloudConfig;
 pub use crate::cloud::StageConfig;
 pub use crate::cloud::StageSite;
+pub use crate::cloud_update::CloudUpdate;
 pub use crate::error::Error;
 pub use crate::error::ErrorKind;
 pub use crate::port::check_port;

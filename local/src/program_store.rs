@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -28,17 +29,41 @@ pub(crate) struct ProgramStore {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Artifact(BTreeMap<String, Program>);
 
-/// The copy of a program.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The copy of a program. Dropping its last clone removes the file; a process that runs it goes on.
+#[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub(crate) executable: PathBuf,
     pub(crate) sha256: String,
+    _folder: Arc<TempDir>,
 }
+
+impl PartialEq for Program {
+    /// Compares the content and the name of the file.
+    fn eq(&self, other: &Self) -> bool {
+        self.sha256 == other.sha256 && self.executable.file_name() == other.executable.file_name()
+    }
+}
+
+impl Eq for Program {}
 
 impl Artifact {
     /// The programs by the names of their functions.
     pub(crate) fn programs(&self) -> &BTreeMap<String, Program> {
         &self.0
+    }
+
+    /// Returns the artifact with some programs replaced or added, and without the removed functions.
+    pub(crate) fn with_changes<'a>(
+        &self,
+        changed: &Self,
+        removed: impl IntoIterator<Item = &'a String>,
+    ) -> Self {
+        let mut programs = self.0.clone();
+        programs.extend(changed.0.clone());
+        for name in removed {
+            programs.remove(name);
+        }
+        Self(programs)
     }
 
     /// Returns the artifact's id as a slug: the same for the same programs.
@@ -75,7 +100,7 @@ impl ProgramStore {
         .await
     }
 
-    /// Copies programs, by function name. A copy that is there already is not made again.
+    /// Copies programs, by function name.
     ///
     /// # Errors
     ///
@@ -140,23 +165,19 @@ fn is_left_behind(folder: &Path) -> bool {
     }
 }
 
-/// Copies a program into a folder named after its digest.
+/// Copies a program into a folder of its own, under the program's name.
 fn copy(executable: &Path, folder: &Path) -> io::Result<Program> {
     let name = executable.file_name().unwrap_or_default();
-    let partial = tempfile::Builder::new()
-        .prefix("copy-")
+    let own = tempfile::Builder::new()
+        .prefix("program-")
         .tempdir_in(folder)?;
-    let copy = partial.path().join(name);
+    let copy = own.path().join(name);
     fs::copy(executable, &copy)?;
-    // The digest is that of the copy: a build may write the original meanwhile.
-    let sha256 = sha256(&copy)?;
-    let place = folder.join(&sha256);
-    fs::create_dir_all(&place)?;
-    let place = place.join(name);
-    fs::rename(copy, &place)?;
     Ok(Program {
-        executable: place,
-        sha256,
+        // The digest is that of the copy: a build may write the original meanwhile.
+        sha256: sha256(&copy)?,
+        executable: copy,
+        _folder: Arc::new(own),
     })
 }
 
@@ -206,11 +227,7 @@ mod tests {
         let artifact = store.add(&first).await.unwrap();
         assert_eq!(store.add(&first).await.unwrap(), artifact);
         let hello = artifact.programs()["hello"].clone();
-        assert!(
-            hello
-                .executable
-                .ends_with(format!("{}/hello", hello.sha256))
-        );
+        assert!(hello.executable.ends_with("hello"));
 
         let second = programs(built.path(), &[("hello", "three"), ("bye", "two")]);
         let changed = store.add(&second).await.unwrap();
@@ -224,6 +241,18 @@ mod tests {
         ];
         let swapped = swapped.map(|(name, file)| (name.to_owned(), file)).into();
         assert_ne!(store.add(&swapped).await.unwrap().slug(), changed.slug());
+
+        // What changes is replaced, and what no artifact has any more is removed from the disk.
+        let gone = "bye".to_owned();
+        let merged = artifact.with_changes(&changed, [&gone]);
+        assert_eq!(merged.programs().len(), 1);
+        assert_eq!(merged.programs()["hello"], changed.programs()["hello"]);
+        drop((artifact, changed));
+        assert!(hello.executable.is_file());
+        let old = hello.executable.clone();
+        drop(hello);
+        assert!(!old.exists());
+        assert!(merged.programs()["hello"].executable.is_file());
 
         let missing = [("gone".to_owned(), built.path().join("gone"))].into();
         let error = store.add(&missing).await.unwrap_err();

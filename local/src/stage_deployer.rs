@@ -1,6 +1,6 @@
 //! The stages of a project by app and by host, for the local Heroku's promotions and for the site.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -59,6 +59,13 @@ impl StageDeployer {
         let slug = artifact.slug();
         lock(&self.artifacts).insert(slug, artifact);
         slug
+    }
+
+    /// Forgets the artifacts that no stage runs: none of them can be promoted.
+    pub(crate) fn forget_unused(&self) {
+        let stages = self.stages.iter();
+        let used: BTreeSet<Uuid> = stages.map(|of| of.functions.artifact().slug()).collect();
+        lock(&self.artifacts).retain(|slug, _| used.contains(slug));
     }
 
     /// Sets what is called after each promotion.

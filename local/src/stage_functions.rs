@@ -1,6 +1,7 @@
-//! The functions that a stage runs, which a promotion replaces while the site serves requests.
+//! The functions that a stage runs, which a promotion or a new build replaces while the site serves
+//! requests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,17 +11,25 @@ use tokio::task::JoinSet;
 
 use crate::lambda::{Function, FunctionConfig, LogSink};
 use crate::netlify::{Deploy, InvocationFuture, Invoke, ServedDeploy, SiteConfig};
-use crate::program_store::Artifact;
+use crate::program_store::{Artifact, Program};
 use crate::{Error, ErrorKind};
 
 /// The parts of a stage that stay the same while its functions are replaced.
 pub(crate) struct StageSetup {
     /// Host name of the stage's deploy.
     pub(crate) host: String,
-    pub(crate) site: Arc<SiteConfig>,
-    /// Variables of the stage's functions.
+    /// The stage's own variables, which each function gets.
     pub(crate) variables: BTreeMap<String, String>,
     pub(crate) log: LogSink,
+}
+
+/// The parts of a stage that an update changes.
+#[derive(Clone, Debug)]
+pub(crate) struct StageContent {
+    pub(crate) artifact: Artifact,
+    pub(crate) site: Arc<SiteConfig>,
+    /// The project's variables of the functions. Those of the stage override them.
+    pub(crate) variables: Arc<BTreeMap<String, String>>,
 }
 
 /// The functions of a stage.
@@ -33,25 +42,42 @@ pub(crate) struct StageFunctions {
     replacing: tokio::sync::Mutex<()>,
 }
 
-/// An artifact that runs.
+/// A content that is served.
 struct Running {
-    functions: BTreeMap<String, Function>,
+    content: StageContent,
+    functions: BTreeMap<String, RunningFunction>,
     deploy: Arc<ServedDeploy>,
-    /// Ends when the deploy is dropped and no invocation runs.
+}
+
+/// A function with its users: the deploys that lead to it, and their requests.
+struct RunningFunction {
+    in_use: Arc<FunctionInUse>,
+    /// Ends when no deploy and no invocation holds the function.
     unused: mpsc::Receiver<()>,
 }
 
 impl StageFunctions {
-    /// Prepares the functions of an artifact. They have no process yet.
+    /// Prepares the functions of a stage. They have no process yet.
     ///
     /// # Errors
     ///
     /// Those of a published folder that cannot be opened.
-    pub(crate) async fn new(setup: StageSetup, artifact: &Artifact) -> Result<Self, Error> {
-        let current = Running::new(&setup, artifact).await?;
+    pub(crate) async fn new(setup: StageSetup, content: StageContent) -> Result<Self, Error> {
+        let names = content.artifact.programs().keys();
+        let functions: BTreeMap<_, _> = names
+            .map(|name| (name.clone(), RunningFunction::new(&setup, &content, name)))
+            .collect();
+        let invoked = functions
+            .iter()
+            .map(|(name, function)| (name.clone(), Arc::clone(&function.in_use)));
+        let deploy = open_deploy(&setup.host, &content.site, invoked.collect()).await?;
         Ok(Self {
             setup,
-            current: Mutex::new(current),
+            current: Mutex::new(Running {
+                content,
+                functions,
+                deploy,
+            }),
             replaced: Mutex::default(),
             replacing: tokio::sync::Mutex::default(),
         })
@@ -62,14 +88,21 @@ impl StageFunctions {
         &self.setup.host
     }
 
-    /// Variables of the stage's functions.
+    /// The stage's own variables.
     pub(crate) fn variables(&self) -> &BTreeMap<String, String> {
         &self.setup.variables
     }
 
     /// Returns a function by name.
     pub(crate) fn function(&self, name: &str) -> Option<Function> {
-        lock(&self.current).functions.get(name).cloned()
+        let current = lock(&self.current);
+        let function = current.functions.get(name)?;
+        Some(function.in_use.function.clone())
+    }
+
+    /// The artifact that the stage runs.
+    pub(crate) fn artifact(&self) -> Artifact {
+        lock(&self.current).content.artifact.clone()
     }
 
     /// Runs an artifact in place of the current one, on the stage's own variables. `report` is called
@@ -84,26 +117,110 @@ impl StageFunctions {
     pub(crate) async fn replace(
         &self,
         artifact: &Artifact,
-        mut report: impl FnMut(&str),
+        report: impl FnMut(&str),
     ) -> Result<(), Error> {
         let _guard = self.replacing.lock().await;
-        let new = Running::new(&self.setup, artifact).await?;
-        if let Err(error) = new.start(&mut report).await {
-            new.shutdown().await;
-            return Err(error);
+        let content = StageContent {
+            artifact: artifact.clone(),
+            ..lock(&self.current).content.clone()
+        };
+        self.serve(content, BTreeMap::new(), report).await.map(drop)
+    }
+
+    /// Changes what the stage serves. A function whose program and variables stay the same goes on
+    /// with its processes; each other one is replaced as by [`replace`](Self::replace). Returns the
+    /// names of those that were started.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`replace`](Self::replace), and those of a published folder that cannot be opened.
+    /// Then the stage serves what it served.
+    pub(crate) async fn update(
+        &self,
+        change: impl FnOnce(&mut StageContent) + Send,
+    ) -> Result<BTreeSet<String>, Error> {
+        let _guard = self.replacing.lock().await;
+        let (content, kept) = {
+            let current = lock(&self.current);
+            let mut content = current.content.clone();
+            change(&mut content);
+            let kept = match content.variables == current.content.variables {
+                true => current.same_functions(&content.artifact),
+                false => BTreeMap::new(),
+            };
+            (content, kept)
+        };
+        self.serve(content, kept, |_| ()).await
+    }
+
+    /// Starts the functions that are not kept, then serves the content in place of the current one.
+    /// The caller holds the lock `replacing`.
+    async fn serve(
+        &self,
+        content: StageContent,
+        kept: BTreeMap<String, Arc<FunctionInUse>>,
+        mut report: impl FnMut(&str),
+    ) -> Result<BTreeSet<String>, Error> {
+        let names = content.artifact.programs().keys();
+        let mut functions: BTreeMap<_, _> = names
+            .filter(|name| !kept.contains_key(*name))
+            .map(|name| {
+                (
+                    name.clone(),
+                    RunningFunction::new(&self.setup, &content, name),
+                )
+            })
+            .collect();
+        let started: BTreeSet<String> = functions.keys().cloned().collect();
+        let mut invoked = kept;
+        for (name, function) in &functions {
+            invoked.insert(name.clone(), Arc::clone(&function.in_use));
         }
-        let old = std::mem::replace(&mut *lock(&self.current), new);
+        let opened = open_deploy(&self.setup.host, &content.site, invoked).await;
+        let ready = match opened {
+            Ok(deploy) => start(&functions, &mut report).await.map(|()| deploy),
+            Err(error) => Err(error),
+        };
+        let deploy = match ready {
+            Ok(deploy) => deploy,
+            Err(error) => {
+                for function in functions.values() {
+                    function.in_use.function.shutdown().await;
+                }
+                return Err(error);
+            }
+        };
+        let mut current = lock(&self.current);
+        let mut old = std::mem::take(&mut current.functions);
+        for name in content.artifact.programs().keys() {
+            if !started.contains(name)
+                && let Some(function) = old.remove(name)
+            {
+                functions.insert(name.clone(), function);
+            }
+        }
+        *current = Running {
+            content,
+            functions,
+            deploy,
+        };
+        drop(current);
         let mut replaced = lock(&self.replaced);
         replaced.retain(|function| function.instance_count() > 0);
-        replaced.extend(old.functions.values().cloned());
-        drop(replaced);
-        tokio::spawn(old.retire());
-        Ok(())
+        for function in old.into_values() {
+            replaced.push(function.in_use.function.clone());
+            tokio::spawn(function.retire());
+        }
+        Ok(started)
     }
 
     /// Ends the current functions, and those that were replaced.
     pub(crate) async fn shutdown(&self) {
-        let mut functions: Vec<_> = lock(&self.current).functions.values().cloned().collect();
+        let mut functions: Vec<_> = {
+            let current = lock(&self.current);
+            let functions = current.functions.values();
+            functions.map(|of| of.in_use.function.clone()).collect()
+        };
         functions.append(&mut lock(&self.replaced));
         for function in functions {
             function.shutdown().await;
@@ -117,79 +234,91 @@ impl StageFunctions {
 }
 
 impl Running {
-    async fn new(setup: &StageSetup, artifact: &Artifact) -> Result<Self, Error> {
-        let (in_use, unused) = mpsc::channel(1);
-        let mut deploy = Deploy::new(setup.host.clone(), &setup.site);
-        let mut functions = BTreeMap::new();
-        for (name, program) in artifact.programs() {
-            let mut config = FunctionConfig::new(name, &program.executable);
-            config.environment.clone_from(&setup.variables);
-            config.logs = Arc::clone(&setup.log);
-            let function = Function::new(config);
-            let served = FunctionInUse {
-                function: function.clone(),
-                _in_use: in_use.clone(),
-            };
-            deploy = deploy.with_function(name, Arc::new(served));
-            functions.insert(name.clone(), function);
-        }
-        Ok(Self {
-            functions,
-            deploy: Arc::new(ServedDeploy::open(deploy).await?),
-            unused,
-        })
-    }
-
-    /// Waits until each function has a process whose INIT has ended.
-    async fn start(&self, report: &mut impl FnMut(&str)) -> Result<(), Error> {
-        let mut starts = JoinSet::new();
-        for (name, function) in &self.functions {
-            let (name, function) = (name.clone(), function.clone());
-            starts.spawn(async move { (name, function.warm_up().await) });
-        }
-        while let Some(started) = starts.join_next().await {
-            let failed = |name: &str| format!("could not start the function {name}: see its log");
-            match started {
-                Ok((name, Ok(()))) => report(&format!("{name} has started")),
-                Ok((name, Err(cause))) => {
-                    let error = Error::new(ErrorKind::Process, failed(&name));
-                    return Err(error.with_source(cause));
-                }
-                Err(cause) => {
-                    let message = "could not start a function";
-                    return Err(Error::new(ErrorKind::Process, message).with_source(cause));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits for the end of the last request, and ends the functions.
-    async fn retire(self) {
-        let Self {
-            functions,
-            deploy,
-            mut unused,
-        } = self;
-        // A request that has found the deploy holds it until it has its response, and so does an
-        // invocation whose client has gone.
-        drop(deploy);
-        let _ = unused.recv().await;
-        for function in functions.values() {
-            function.shutdown().await;
-        }
-    }
-
-    async fn shutdown(&self) {
-        for function in self.functions.values() {
-            function.shutdown().await;
-        }
+    /// Returns the functions whose programs are the same in another artifact.
+    fn same_functions(&self, other: &Artifact) -> BTreeMap<String, Arc<FunctionInUse>> {
+        let functions = self.functions.iter();
+        let same = functions
+            .filter(|(name, of)| other.programs().get(*name) == Some(&of.in_use.program))
+            .map(|(name, of)| (name.clone(), Arc::clone(&of.in_use)));
+        same.collect()
     }
 }
 
-/// A function of a deploy. What holds it keeps the function's processes.
+/// Opens a deploy that leads to functions.
+async fn open_deploy(
+    host: &str,
+    site: &SiteConfig,
+    functions: BTreeMap<String, Arc<FunctionInUse>>,
+) -> Result<Arc<ServedDeploy>, Error> {
+    let mut deploy = Deploy::new(host, site);
+    for (name, function) in functions {
+        deploy = deploy.with_function(name, function);
+    }
+    Ok(Arc::new(ServedDeploy::open(deploy).await?))
+}
+
+/// Waits until each function has a process whose INIT has ended.
+async fn start(
+    functions: &BTreeMap<String, RunningFunction>,
+    report: &mut impl FnMut(&str),
+) -> Result<(), Error> {
+    let mut starts = JoinSet::new();
+    for (name, function) in functions {
+        let (name, function) = (name.clone(), function.in_use.function.clone());
+        starts.spawn(async move { (name, function.warm_up().await) });
+    }
+    while let Some(started) = starts.join_next().await {
+        let failed = |name: &str| format!("could not start the function {name}: see its log");
+        match started {
+            Ok((name, Ok(()))) => report(&format!("{name} has started")),
+            Ok((name, Err(cause))) => {
+                let error = Error::new(ErrorKind::Process, failed(&name));
+                return Err(error.with_source(cause));
+            }
+            Err(cause) => {
+                let message = "could not start a function";
+                return Err(Error::new(ErrorKind::Process, message).with_source(cause));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl RunningFunction {
+    /// Prepares a function of the content. It has no process yet.
+    fn new(setup: &StageSetup, content: &StageContent, name: &str) -> Self {
+        let program = &content.artifact.programs()[name];
+        let mut config = FunctionConfig::new(name, &program.executable);
+        config.environment = BTreeMap::clone(&content.variables);
+        config.environment.extend(setup.variables.clone());
+        config.logs = Arc::clone(&setup.log);
+        let (in_use, unused) = mpsc::channel(1);
+        let in_use = Arc::new(FunctionInUse {
+            function: Function::new(config),
+            program: program.clone(),
+            _in_use: in_use,
+        });
+        Self { in_use, unused }
+    }
+
+    /// Waits for the end of the last request, and ends the function.
+    async fn retire(self) {
+        let Self { in_use, mut unused } = self;
+        let function = in_use.function.clone();
+        // The file of the program stays until its last process has ended.
+        let _program = in_use.program.clone();
+        // A request that has found the deploy holds it until it has its response, and so does an
+        // invocation whose client has gone.
+        drop(in_use);
+        let _ = unused.recv().await;
+        function.shutdown().await;
+    }
+}
+
+/// A function of a deploy. What holds it keeps the function's processes, and the file of its program.
 struct FunctionInUse {
     function: Function,
+    program: Program,
     _in_use: mpsc::Sender<()>,
 }
 
@@ -203,7 +332,7 @@ impl fmt::Debug for StageFunctions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StageFunctions")
             .field("host", &self.setup.host)
-            .field("functions", &lock(&self.current).functions)
+            .field("functions", &lock(&self.current).functions.keys())
             .finish_non_exhaustive()
     }
 }

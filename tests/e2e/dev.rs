@@ -81,7 +81,7 @@ impl Dev {
     }
 
     /// Returns its standard error so far.
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.log.path()).expect("the file")
     }
 

@@ -12,6 +12,7 @@ mod deadline;
 mod deploy;
 mod deploy_time;
 mod dev;
+mod dev_environment;
 mod dev_migrations;
 mod doctor;
 mod event_nulls;

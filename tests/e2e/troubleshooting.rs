@@ -176,6 +176,15 @@ fn promote_and_rollback_have_a_heading_for_each_refusal() {
     );
 }
 
+#[test]
+fn variables_of_dev_have_a_heading_for_each_refusal() {
+    check(
+        &["What the variables of `stagelink dev` refuse"],
+        &["cli/src/dev/environment.rs"],
+        &["bail!("],
+    );
+}
+
 /// Compares the headings of these parts of the guide with the refusals in these source folders: the
 /// messages after one of the markers.
 fn check(parts: &[&str], sources: &[&str], markers: &[&str]) {

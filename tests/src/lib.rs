@@ -7,6 +7,7 @@
 //! All passwords contain [`CANARY`]. The logs and responses of functions are searched for it and
 //! for the token as they are read: a test in which a secret leaks fails.
 
+mod answer_project;
 mod canary;
 mod client;
 mod client_capture;
@@ -29,6 +30,8 @@ mod small_project;
 mod stub_server;
 mod target;
 
+pub use crate::answer_project::answer_project;
+pub use crate::answer_project::answering;
 pub use crate::canary::CANARY;
 pub use crate::canary::Record;
 pub use crate::client::Answer;

@@ -57,6 +57,15 @@ pub struct DevOptions {
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 
+    /// Gives all functions a variable; may be repeated.
+    ///
+    /// `NAME=VALUE`, or `NAME` for a variable that this command has, so that no list of processes
+    /// shows the value. It overrides those of the files `.env.STAGE` and `.env` in the project's
+    /// folder. What says whose database it is stays the stage's own.
+    // A secret: clap repeats a value that does not parse.
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = secret)]
+    pub environment: Vec<SecretString>,
+
     /// Builds the functions in release mode.
     #[arg(long)]
     pub release: bool,

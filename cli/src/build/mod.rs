@@ -136,7 +136,7 @@ impl Build {
     /// Builds all functions, and shows the progress.
     async fn show(&self) -> anyhow::Result<Vec<Artifact>> {
         let step = Step::begin_long("artifacts");
-        let (artifacts, notes) = self.run(step.teller()).await?;
+        let (artifacts, notes) = self.run(step.build_teller()).await?;
         step.done(&format!("{} for {}", artifacts.len(), self.target));
         for note in notes {
             output::note(format_args!("  ! {note}"));

@@ -1,8 +1,9 @@
 //! `stagelink dev`: runs the whole site on this machine.
 
+mod environment;
 mod migrations;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::Path;
 
@@ -17,6 +18,7 @@ use stagelink_local_postgres::{Server, ServerOptions, ServerSource, random_passw
 use stagelink_pipeline::SettingsFile;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::environment::{OwnVariables, StageVariables};
 use self::migrations::LocalMigrations;
 use crate::args::DevOptions;
 use crate::functions::{self, BuiltFunction};
@@ -26,6 +28,7 @@ use crate::postgres_source;
 use crate::progress::Step;
 use crate::project;
 use crate::summary::DevSummary;
+use crate::usage_error::of_usage;
 
 /// Starts everything, prints the addresses, and stops everything on Ctrl-C.
 ///
@@ -74,6 +77,15 @@ impl DevEnvironment {
         for warning in &config.warnings {
             note(format_args!("  ! {warning}"));
         }
+        let of_command = |name: &str| std::env::var(name).ok();
+        let own =
+            OwnVariables::new(&project, &options.environment, of_command).map_err(of_usage)?;
+        let mut stages = Vec::new();
+        for (name, stage) in stages_of(file.as_ref())? {
+            let variables = own.of_stage(&name)?;
+            stages.push((name, stage, variables));
+        }
+        note_left_out(&stages);
         // Before the build, which takes a minute.
         for (option, port) in [
             ("--port", options.port),
@@ -91,6 +103,7 @@ impl DevEnvironment {
             options,
             file.as_ref(),
             config,
+            stages,
             &functions,
             &postgres,
             &mut migrations,
@@ -123,13 +136,14 @@ impl DevEnvironment {
         options: &DevOptions,
         file: Option<&SettingsFile>,
         config: SiteConfig,
+        of_file: Vec<(String, Stage, StageVariables)>,
         functions: &[BuiltFunction],
         postgres: &Server,
         migrations: &mut LocalMigrations,
     ) -> anyhow::Result<Cloud> {
         let step = Step::begin("Heroku and the site");
         let mut stages = Vec::new();
-        for (name, stage) in stages_of(file)? {
+        for (name, stage, own) in of_file {
             // The name is that of the role, too, in which a hyphen would need quotes.
             let database = name.replace('-', "_");
             let database = postgres
@@ -139,6 +153,7 @@ impl DevEnvironment {
                 name,
                 stage,
                 database,
+                variables: own.variables,
             });
         }
         let cloud_config = CloudConfig {
@@ -149,7 +164,7 @@ impl DevEnvironment {
                 .iter()
                 .map(|built| (built.name.clone(), built.executable.clone()))
                 .collect(),
-            variables: function_variables(),
+            variables: [("STAGELINK_REQUIRE_MARK".to_owned(), "true".to_owned())].into(),
             site: config,
             site_port: options.port,
             heroku_port: options.heroku_port,
@@ -241,7 +256,7 @@ fn stages_of(file: Option<&SettingsFile>) -> anyhow::Result<Vec<(String, Stage)>
 
 async fn build_functions(project: &Path, release: bool) -> anyhow::Result<Vec<BuiltFunction>> {
     let step = Step::begin_long("functions");
-    let built = functions::build(project, release, step.teller()).await?;
+    let built = functions::build(project, release, step.build_teller()).await?;
     let names: Vec<_> = built.iter().map(|built| built.name.as_str()).collect();
     step.done(&names.join(", "));
     Ok(built)
@@ -261,13 +276,12 @@ async fn start_postgres(options: &DevOptions, source: ServerSource) -> anyhow::R
     Ok(server)
 }
 
-/// Returns the variables that every function gets besides those of its stage: `RUST_LOG` is that of
-/// the command.
-fn function_variables() -> BTreeMap<String, String> {
-    let filter = std::env::var("RUST_LOG").ok();
-    let required = ("STAGELINK_REQUIRE_MARK".to_owned(), "true".to_owned());
-    let filter = filter.map(|filter| ("RUST_LOG".to_owned(), filter));
-    [required].into_iter().chain(filter).collect()
+/// Prints the remarks about variables that functions do not get, each once.
+fn note_left_out(stages: &[(String, Stage, StageVariables)]) {
+    let notes: BTreeSet<_> = stages.iter().flat_map(|(_, _, own)| &own.notes).collect();
+    for text in notes {
+        note(format_args!("  ! {text}"));
+    }
 }
 
 fn site_urls(stages: &[StageSite]) -> String {

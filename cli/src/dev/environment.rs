@@ -1,0 +1,232 @@
+//! The project's own variables in `stagelink dev`: `.env`, `.env.STAGE`, `--env` and `RUST_LOG`.
+
+mod value;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// The sources of a project's own variables. A value never gets into a message.
+pub(super) struct OwnVariables {
+    project: PathBuf,
+    /// The variables of `--env`, which are those of each stage.
+    options: Vec<(String, String)>,
+    /// The command's own `RUST_LOG`.
+    log_filter: Option<String>,
+}
+
+/// The project's own variables of a stage.
+#[derive(Default, PartialEq)]
+pub(super) struct StageVariables {
+    pub(super) variables: BTreeMap<String, String>,
+    /// Remarks about variables that are left out.
+    pub(super) notes: BTreeSet<String>,
+}
+
+impl OwnVariables {
+    /// Reads the options. `of_command` returns a variable of the command's own environment.
+    ///
+    /// # Errors
+    ///
+    /// When one of `--env` is neither `NAME=VALUE` nor the name of a variable that the command has.
+    pub(super) fn new(
+        project: &Path,
+        options: &[SecretString],
+        of_command: impl Fn(&str) -> Option<String>,
+    ) -> anyhow::Result<Self> {
+        let mut variables = Vec::new();
+        for option in options {
+            let option = option.expose_secret();
+            let (name, value) = match option.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (option, of_command(option)),
+            };
+            // A word that is no name may be a value.
+            if !is_name(name) {
+                bail!("--env takes NAME=VALUE, or the NAME of a variable of the command");
+            }
+            let Some(value) = value else {
+                bail!(
+                    "--env {name} has no value: set {name} for the command, or write {name}=VALUE"
+                );
+            };
+            variables.push((name.to_owned(), value));
+        }
+        Ok(Self {
+            project: project.to_owned(),
+            options: variables,
+            log_filter: of_command("RUST_LOG"),
+        })
+    }
+
+    /// Reads the variables of a stage's functions. A later source overrides an earlier one: `.env`,
+    /// `.env.STAGE`, the command's `RUST_LOG`, `--env`.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read or parsed, or a variable is one that local functions never get: the
+    /// error has its name and its place.
+    pub(super) fn of_stage(&self, stage: &str) -> anyhow::Result<StageVariables> {
+        let mut found = StageVariables::default();
+        for file in [".env".to_owned(), format!(".env.{stage}")] {
+            for (name, value) in self.file(&file)? {
+                found.add(&file, name, value)?;
+            }
+        }
+        if let Some(filter) = &self.log_filter {
+            found.add("the environment", "RUST_LOG".to_owned(), filter.clone())?;
+        }
+        for (name, value) in &self.options {
+            found.add("--env", name.clone(), value.clone())?;
+        }
+        Ok(found)
+    }
+
+    /// Reads a file; one that is missing has no variables.
+    fn file(&self, name: &str) -> anyhow::Result<Vec<(String, String)>> {
+        let text = match fs::read_to_string(self.project.join(name)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).with_context(|| format!("could not read {name}")),
+        };
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let mut variables = Vec::new();
+        for variable in dotenvy::Iter::new(text.as_bytes()) {
+            // The error of the parser quotes the line, which may hold a secret.
+            let variable = variable.map_err(|error| match error {
+                dotenvy::Error::LineParse(end, _) => {
+                    let last = variables.last().map(|(name, _): &(String, _)| &**name);
+                    line_number(text, last, &end)
+                }
+                _ => None,
+            });
+            match variable {
+                Ok((name, value)) => variables.push((name, value)),
+                Err(None) => bail!("could not read {name}: it is not of lines NAME=VALUE"),
+                Err(Some(line)) => bail!(
+                    "could not read {name}: line {line} is not NAME=VALUE; a value with a space, a \
+                     quote or a # needs quotes around it"
+                ),
+            }
+        }
+        Ok(variables)
+    }
+}
+
+impl StageVariables {
+    fn add(&mut self, source: &str, name: String, value: String) -> anyhow::Result<()> {
+        if !is_name(&name) {
+            bail!("{source} has a variable whose name is not of letters, digits and _");
+        }
+        if value.contains('\0') {
+            bail!(
+                "{source} sets {name} to a value with a NUL character, which no variable can hold"
+            );
+        }
+        stagelink::ensure_known_names([(&name, &value)])?;
+        if is_of_the_stage(&name) {
+            bail!(
+                "{source} sets {name}, which says whose database it is: a local function gets that of \
+                 its local stage, and `stagelink dev` does not lead it to another one. Remove {name} \
+                 from {source}"
+            );
+        }
+        if value::points_beyond_this_machine(&name, &value) {
+            bail!(
+                "{source} sets {name} to an address beyond this machine with its credentials: local \
+                 functions do not get it, so that none changes what is real. Set {name} to a service on \
+                 this machine, or remove it from {source}"
+            );
+        }
+        if let Some(reason) = reason_to_leave_out(&name) {
+            let note = format!("{source}: {name} is left out, {reason}");
+            self.notes.insert(note);
+            return Ok(());
+        }
+        self.variables.insert(name, value);
+        Ok(())
+    }
+}
+
+/// Returns whether a variable leads to a database, or to the provider that knows one.
+fn is_of_the_stage(name: &str) -> bool {
+    let tokens = ["HEROKU_API_KEY", "NEON_API_KEY", "RENDER_API_KEY"];
+    let prefixes = [
+        "STAGELINK_STAGE",
+        "STAGELINK_CREDENTIALS",
+        "STAGELINK_PROVIDER",
+        "STAGELINK_HEROKU_",
+        "STAGELINK_NEON_",
+        "STAGELINK_RENDER_",
+        "STAGELINK_CONFIG_VAR",
+        "STAGELINK_REQUIRE_MARK",
+        "STAGELINK_SERVER_PIN",
+        "STAGELINK_ROOT_CERTIFICATES",
+        "STAGELINK_DANGER_",
+        "STAGELINK_POOLER",
+        "STAGELINK_SELF_CHECK_KEY",
+    ];
+    tokens.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Returns why functions do not get a variable that does no harm.
+fn reason_to_leave_out(name: &str) -> Option<&'static str> {
+    let reserved = [
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+        "LAMBDA_TASK_ROOT",
+        "LAMBDA_RUNTIME_DIR",
+        "_HANDLER",
+    ];
+    if name == "DATABASE_URL" {
+        return Some("since functions find their stage's database by themselves");
+    }
+    if reserved.contains(&name) || name.starts_with("AWS_LAMBDA_") {
+        return Some("since AWS Lambda sets it");
+    }
+    let of_this_crate = name.starts_with("STAGELINK_") && !OF_FUNCTIONS.contains(&name);
+    of_this_crate.then_some("since no function reads it")
+}
+
+fn is_name(name: &str) -> bool {
+    let is_letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+    name.starts_with(is_letter) && name.chars().all(|c| is_letter(c) || c.is_ascii_digit())
+}
+
+/// Returns the number of the line that cannot be parsed: the first one with this end behind that of
+/// the last variable.
+fn line_number(text: &str, last: Option<&str>, end: &str) -> Option<usize> {
+    let end = end.lines().next()?.trim();
+    let is_last = |line: &str| {
+        let line = line.trim_start();
+        let line = line.strip_prefix("export ").unwrap_or(line);
+        last.is_some_and(|name| line.starts_with(name))
+    };
+    let lines = || text.lines().enumerate();
+    let after = lines().filter(|(_, line)| is_last(line)).last();
+    let after = after.map_or(0, |(number, _)| number + 1);
+    let mut candidates = lines().skip(after);
+    let found = candidates.find(|(_, line)| line.trim().ends_with(end));
+    found.map(|(number, _)| number + 1)
+}
+
+/// The variables of the SDK that say nothing of a database.
+const OF_FUNCTIONS: [&str; 10] = [
+    "STAGELINK_DIRECT_TLS",
+    "STAGELINK_EARLY_SCRAM",
+    "STAGELINK_POOL_SIZE",
+    "STAGELINK_IDLE_TIMEOUT_MS",
+    "STAGELINK_RESOLVE_TIMEOUT_MS",
+    "STAGELINK_CONNECT_TIMEOUT_MS",
+    "STAGELINK_WAIT_TIMEOUT_MS",
+    "STAGELINK_RETRY_TIMEOUT_MS",
+    "STAGELINK_MAX_MESSAGE_BYTES",
+    "STAGELINK_LOG_DETAIL",
+];
+
+#[cfg(test)]
+mod tests;

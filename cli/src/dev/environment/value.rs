@@ -1,0 +1,132 @@
+//! The question whether a variable's value leads beyond this machine.
+
+use std::net::IpAddr;
+
+/// Returns whether a value is an address on another machine together with credentials for it: a URL
+/// with a user or a password, or libpq's `host=… password=…`. `DATABASE_URL` counts as such without
+/// credentials, too.
+pub(super) fn points_beyond_this_machine(name: &str, value: &str) -> bool {
+    let is_database = name == "DATABASE_URL";
+    // A comma is between two URLs, or between two hosts of one.
+    let words = value.split([' ', '\t', '\n', ';']);
+    let urls = words.flat_map(|word| word.split(',').chain([word]));
+    let mut remote = urls
+        .filter_map(Url::parse)
+        .filter(|url| !url.hosts().all(is_local));
+    remote.any(|url| is_database || url.has_credentials()) || is_remote_conninfo(value)
+}
+
+/// The parts of a URL that matter here.
+struct Url<'a> {
+    user: Option<&'a str>,
+    hosts: &'a str,
+    query: &'a str,
+}
+
+impl<'a> Url<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let (scheme, rest) = text.trim().split_once("://")?;
+        let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.:".contains(c);
+        if scheme.is_empty() || !scheme.chars().all(is_scheme) {
+            return None;
+        }
+        // A password may hold characters that are not encoded: the last @ ends it. A page's address may
+        // have an @ behind its host.
+        let before = match scheme.starts_with("http") {
+            true => rest.split('?').next().unwrap_or(rest),
+            false => rest,
+        };
+        let user = before.rsplit_once('@').map(|(user, _)| user);
+        let rest = &rest[user.map_or(0, |user| user.len() + 1)..];
+        let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let hosts = before.split(['/', '#']).next().unwrap_or(before);
+        Some(Self { user, hosts, query })
+    }
+
+    fn hosts(&self) -> impl Iterator<Item = &'a str> {
+        self.hosts.split(',')
+    }
+
+    fn has_credentials(&self) -> bool {
+        self.user.is_some_and(|user| !user.is_empty())
+            || self.query.split('&').any(|pair| {
+                let name = pair.split('=').next().unwrap_or(pair).to_ascii_lowercase();
+                SECRETS.iter().any(|secret| name.contains(secret))
+            })
+    }
+}
+
+/// Returns whether a host with its port is this machine. An empty one is a socket of the system.
+fn is_local(host: &str) -> bool {
+    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split(':').next().unwrap_or(host),
+    };
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    // `%2F` begins the folder of a socket.
+    name.is_empty()
+        || name == "localhost"
+        || name.ends_with(".localhost")
+        || name.starts_with("%2f")
+        || name
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// Returns whether a value is of libpq's form `host=… password=…` with another machine's host.
+fn is_remote_conninfo(value: &str) -> bool {
+    let mut pairs = value
+        .split_whitespace()
+        .filter_map(|word| word.split_once('='));
+    let is_remote = pairs.clone().any(|(name, host)| {
+        name == "host" && !host.starts_with('/') && !host.split(',').all(is_local)
+    });
+    is_remote && pairs.any(|(name, _)| name == "password")
+}
+
+const SECRETS: [&str; 6] = ["password", "passwd", "token", "secret", "key", "signature"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_with_credentials_is_this_machine_or_beyond() {
+        for (value, expected) in [
+            ("postgres://app:c4n4ry@db.example.com/app", true),
+            ("postgres://app:c4n4ry/x@db.example.com:5432/app", true),
+            ("postgres://app:c4n4ry?x@db.example.com/app", true),
+            ("postgres://app@10.0.0.7/app", true),
+            ("redis://:c4n4ry@cache.example.com", true),
+            ("https://api.example.com/?access_token=c4n4ry", true),
+            ("https://a@localhost https://b@example.com", true),
+            ("postgres://a@localhost,b.example.com/app", true),
+            ("host=db.example.com user=app password=c4n4ry", true),
+            ("https://api.example.com/v1?page=2", false),
+            ("https://example.com/?mail=ada@example.com", false),
+            ("postgres://app:pw@localhost:5432/app", false),
+            ("postgres://app:pw@127.0.0.2,[::1]:5432/app", false),
+            ("redis://:pw@redis.localhost/0", false),
+            ("postgres://app@%2Fvar%2Frun/app", false),
+            ("postgres:///app", false),
+            ("host=/run/postgresql password=pw", false),
+            ("host=localhost password=pw", false),
+            ("a plain value, with user@example.com in it", false),
+            ("://@", false),
+        ] {
+            let points = points_beyond_this_machine("CACHE", value);
+            assert_eq!(points, expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn url_of_a_database_needs_no_credentials_to_be_refused() {
+        let remote = "postgres://db.example.com/app";
+        assert!(points_beyond_this_machine("DATABASE_URL", remote));
+        assert!(!points_beyond_this_machine("SERVICE_URL", remote));
+        assert!(!points_beyond_this_machine(
+            "DATABASE_URL",
+            "postgres://localhost/app"
+        ));
+    }
+}
