@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::server_user::ServerUser;
@@ -66,6 +66,22 @@ impl Cache {
             root,
             user: user.clone(),
         })
+    }
+
+    /// Returns the directory `category/name`, which only the user of this process can enter, and
+    /// creates it if it is missing.
+    pub(crate) fn private_directory(&self, category: &str, name: &str) -> Result<PathBuf, Error> {
+        let parent = self.root.join(category);
+        let path = parent.join(name);
+        let created = self.create_directories(&parent).and_then(|()| {
+            let made = fs::DirBuilder::new().mode(0o700).create(&path);
+            made.or_else(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => Ok(()),
+                _ => Err(error),
+            })
+        });
+        created.map_err(|error| io_error(&path, error))?;
+        Ok(path)
     }
 
     /// Returns the entry `category/name`, and creates it if it is missing or incomplete.

@@ -77,6 +77,13 @@ impl Connector {
         connector
     }
 
+    /// Returns a connector of another role to the same database.
+    pub(crate) fn with_role(&self, role: &str, password: &Password) -> Self {
+        let mut connector = self.clone();
+        connector.config.user(role).password(password.expose());
+        connector
+    }
+
     /// Connects once. The connection's background task ends with the client.
     pub(crate) async fn connect(&self) -> Result<Client, ConnectError> {
         match timeout(CONNECT_LIMIT, self.config.connect(self.tls.clone())).await {

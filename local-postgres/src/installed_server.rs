@@ -119,6 +119,11 @@ impl InstalledServer {
         })
     }
 
+    /// Returns the watchdog, which removes the temporary directory too.
+    pub(crate) fn into_watchdog(self) -> Watchdog {
+        self.watchdog
+    }
+
     /// Waits until the pid file says that the server accepts connections.
     async fn wait_until_ready(&mut self) -> Result<(), Error> {
         let deadline = Instant::now() + START_LIMIT;

@@ -27,6 +27,7 @@ mod server_process;
 mod server_settings;
 mod server_url;
 mod server_user;
+mod shared;
 mod source;
 mod watchdog;
 
@@ -43,4 +44,5 @@ pub use crate::pgbouncer::PgBouncer;
 pub use crate::pgbouncer::PgBouncerOptions;
 pub use crate::server::Server;
 pub use crate::server_url::ServerUrl;
+pub use crate::shared::SharedServer;
 pub use crate::source::ServerSource;

@@ -1,5 +1,8 @@
 //! The process behind a server: installed binaries, a container, or a server of another program.
 
+use std::io;
+use std::os::fd::OwnedFd;
+
 use crate::connector::Connector;
 use crate::docker::Container;
 use crate::installed_server::InstalledServer;
@@ -29,6 +32,16 @@ impl ServerProcess {
                 ..
             }
         )
+    }
+
+    /// Returns the pipe whose end stops the server, so that it outlives this value; `None` for a
+    /// server of another program.
+    pub(crate) fn into_watchdog_pipe(self) -> Option<io::Result<OwnedFd>> {
+        match self {
+            Self::Installed(server) => server.into_watchdog().into_pipe(),
+            Self::Container(container) => container.into_watchdog().into_pipe(),
+            Self::External { .. } => None,
+        }
     }
 
     /// Shuts the server down; its data stays.

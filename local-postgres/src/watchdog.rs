@@ -1,6 +1,8 @@
 //! A shell process that stops a server and removes its files when this process ends or is killed.
 
 use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
@@ -75,6 +77,11 @@ impl Watchdog {
         let mut line = String::new();
         let read = self.stdout.as_mut()?.read_line(&mut line).await;
         read.is_ok_and(|length| length > 0).then_some(line)
+    }
+
+    /// Returns the pipe to the script. The server ends with the last process that holds it.
+    pub(crate) fn into_pipe(self) -> Option<io::Result<OwnedFd>> {
+        self.stdin.map(ChildStdin::into_owned_fd)
     }
 
     /// Returns the exit status of the script, if it has ended.

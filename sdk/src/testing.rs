@@ -1,4 +1,5 @@
-//! A conformance check for implementations of [`Provider`]: the cargo feature `testing`.
+//! For tests, with the cargo feature `testing`: a conformance check for implementations of [`Provider`],
+//! and functions in the process of their test.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -14,9 +15,14 @@ use crate::credentials::Credentials;
 use crate::credentials::DatabaseUrl;
 #[cfg(feature = "testing")]
 use crate::credentials::parse_deploy_time;
+#[cfg(all(feature = "testing", feature = "lambda"))]
+use crate::database::Database;
 use crate::error::{Error, ErrorKind};
 use crate::provider::{Provider, ResolveRequest};
 use crate::stage::Stage;
+
+#[cfg(all(feature = "testing", feature = "lambda"))]
+pub use crate::lambda::InProcessFunction;
 
 /// A check that an implementation keeps the promises of [`Provider`].
 ///
@@ -226,6 +232,16 @@ async fn was_answered_within(polls: usize, future: impl Future) -> bool {
         }
     })
     .await
+}
+
+/// Lets time pass for the idle connections of a database, as for those of an instance that AWS Lambda
+/// freezes between two invocations.
+///
+/// The time passes in this process alone. A server ends a session that sent no statement for 60 s; a
+/// test that freezes a database for longer ends its sessions too.
+#[cfg(all(feature = "testing", feature = "lambda"))]
+pub fn freeze(database: &Database, duration: Duration) {
+    database.freeze(duration);
 }
 
 fn texts(error: &Error) -> String {

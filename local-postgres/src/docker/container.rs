@@ -80,6 +80,11 @@ impl Container {
         Ok((container, port, access))
     }
 
+    /// Returns the watchdog, which removes the container too.
+    pub(crate) fn into_watchdog(self) -> Watchdog {
+        self.watchdog
+    }
+
     /// Creates the container, and the directory `staging` for files to be copied into it.
     async fn create(
         engine: DockerEngine,

@@ -200,6 +200,14 @@ impl Database {
         }
     }
 
+    /// Lets time pass for the idle connections, as for those of an instance that is frozen.
+    #[cfg(all(feature = "testing", feature = "lambda"))]
+    pub(crate) fn freeze(&self, duration: Duration) {
+        if let State::Ready { pool, .. } = &*self.state {
+            pool.freeze(duration);
+        }
+    }
+
     /// Returns the database that `stagelink::run`, or a layer of your own, put into a request's
     /// extensions.
     ///

@@ -34,7 +34,7 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// The response to an invocation, as JSON. It is serialized here, where a value that has no JSON
 /// is one response's failure: the runtime would end the process.
-type Reply = Result<Box<RawValue>, EventRefused>;
+pub(super) type Reply = Result<Box<RawValue>, EventRefused>;
 
 /// The service of all events around one of requests.
 #[derive(Clone)]

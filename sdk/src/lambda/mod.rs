@@ -5,6 +5,8 @@ mod error_response;
 mod event;
 mod handler_timer;
 mod http_event;
+#[cfg(feature = "testing")]
+mod in_process;
 mod invocation_context;
 #[cfg(feature = "testing")]
 mod rehearsal;
@@ -46,6 +48,8 @@ use self::snapstart::pass_snapshot;
 use self::streaming::Streaming;
 
 pub use self::event::Event;
+#[cfg(feature = "testing")]
+pub use self::in_process::InProcessFunction;
 #[cfg(feature = "testing")]
 pub(crate) use self::rehearsal::rehearse_event;
 

@@ -63,6 +63,9 @@ pub(in crate::postgres) struct PooledConnection {
     is_discarded: bool,
     /// Time of its opening, then of the end of its last loan.
     rests_since: SuspendAwareInstant,
+    /// The time that a test has let pass since then.
+    #[cfg(feature = "testing")]
+    frozen: std::sync::Mutex<Duration>,
 }
 
 impl PooledConnection {
@@ -120,6 +123,8 @@ impl PooledConnection {
             is_discarded: false,
             opened_at,
             rests_since: opened_at,
+            #[cfg(feature = "testing")]
+            frozen: std::sync::Mutex::default(),
         }
     }
 
@@ -249,13 +254,34 @@ impl PooledConnection {
         state
     }
 
+    /// Returns the time since the end of the last loan.
+    #[cfg(not(feature = "testing"))]
+    fn rested(&self, now: &SuspendAwareInstant) -> Duration {
+        self.rests_since.until(now)
+    }
+
+    /// Returns the time since the end of the last loan, with that which a test has let pass.
+    #[cfg(feature = "testing")]
+    fn rested(&mut self, now: &SuspendAwareInstant) -> Duration {
+        let frozen = self.frozen.get_mut();
+        let frozen = std::mem::take(frozen.unwrap_or_else(std::sync::PoisonError::into_inner));
+        self.rests_since.until(now) + frozen
+    }
+
+    /// Lets time pass until the next loan, as for an instance that is frozen.
+    #[cfg(all(feature = "testing", feature = "lambda"))]
+    pub(in crate::postgres) fn freeze(&self, duration: Duration) {
+        let frozen = self.frozen.lock();
+        *frozen.unwrap_or_else(std::sync::PoisonError::into_inner) += duration;
+    }
+
     /// Begins another loan, or says why the session is of no use any more.
     ///
     /// A connection that was used a moment ago is not pinged: a warm request pays for its query
     /// alone. What the server has sent meanwhile is looked at without a round trip.
     pub(in crate::postgres) async fn begin_loan(&mut self) -> Result<(), &'static str> {
         let now = SuspendAwareInstant::now();
-        let rested = self.rests_since.until(&now);
+        let rested = self.rested(&now);
         // The connection's own task has to read what has arrived, to see whether the server has
         // ended the session; and to send a statement that a handler gave up before it was sent.
         if self.socket.is_readable() {

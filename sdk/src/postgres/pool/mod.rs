@@ -264,6 +264,17 @@ impl Pool {
         }
     }
 
+    /// Lets time pass for the idle connections, as for those of an instance that is frozen.
+    #[cfg(all(feature = "testing", feature = "lambda"))]
+    pub(crate) fn freeze(&self, duration: Duration) {
+        if let Some(connections) = self.current() {
+            connections.retain(|connection, _| {
+                connection.freeze(duration);
+                true
+            });
+        }
+    }
+
     /// Closes all connections for good: those that are lent end when they come back. The
     /// credentials stay.
     pub(crate) async fn restart(&self) {

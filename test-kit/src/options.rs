@@ -1,0 +1,174 @@
+//! The options of a test's stage.
+
+use std::path::{Path, PathBuf};
+
+use stagelink_local_postgres::ServerSource;
+
+use crate::error::Error;
+use crate::migrations::Migrations;
+
+/// Options of a [`TestStage`](crate::TestStage).
+///
+/// Without any option the stage is `development`, and its database has the migrations of the nearest
+/// folder `migrations`: that of the package, or of a folder that it is in, up to the one with
+/// `Cargo.lock`.
+///
+/// ```
+/// use stagelink_test::TestOptions;
+///
+/// let options = TestOptions::new()
+///     .stage("staging")
+///     .variable("STAGELINK_POOL_SIZE", "2")
+///     .without_migrations();
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct TestOptions {
+    stage: Option<String>,
+    folder: Folder,
+    source: Option<ServerSource>,
+    variables: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug, Default)]
+enum Folder {
+    #[default]
+    Nearest,
+    Given(PathBuf),
+    None,
+}
+
+impl TestOptions {
+    /// Creates options with the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the stage, such as `staging` or `staging/qa`. Default: `development`.
+    #[must_use]
+    pub fn stage(self, stage: impl Into<String>) -> Self {
+        Self {
+            stage: Some(stage.into()),
+            ..self
+        }
+    }
+
+    /// Sets the folder of the migrations. A relative path starts at the package's folder.
+    #[must_use]
+    pub fn migrations(self, folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: Folder::Given(folder.into()),
+            ..self
+        }
+    }
+
+    /// Gives the test an empty database.
+    #[must_use]
+    pub fn without_migrations(self) -> Self {
+        Self {
+            folder: Folder::None,
+            ..self
+        }
+    }
+
+    /// Sets the source of the Postgres server. Default: the one that the variable
+    /// `STAGELINK_POSTGRES` names, or else the first of Docker, installed programs and npm that works,
+    /// as for `stagelink dev`.
+    #[must_use]
+    pub fn postgres(self, source: ServerSource) -> Self {
+        Self {
+            source: Some(source),
+            ..self
+        }
+    }
+
+    /// Sets one of stagelink's variables for the database of the test, such as `STAGELINK_POOL_SIZE`.
+    #[must_use]
+    pub fn variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// Returns the variables of the function, but for its database URL.
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
+        let stage = self.stage.as_deref().unwrap_or("development");
+        let mut variables = vec![
+            ("STAGELINK_STAGE".to_owned(), stage.to_owned()),
+            ("STAGELINK_PROVIDER".to_owned(), "url".to_owned()),
+        ];
+        variables.extend(self.variables.iter().cloned());
+        variables
+    }
+
+    /// Returns the source of the server.
+    pub(crate) fn source(&self) -> Result<ServerSource, Error> {
+        if let Some(source) = &self.source {
+            return Ok(source.clone());
+        }
+        match std::env::var("STAGELINK_POSTGRES") {
+            Ok(text) if !text.trim().is_empty() => text.trim().parse().map_err(|error| {
+                Error::with_source("the variable STAGELINK_POSTGRES is unusable", error)
+            }),
+            _ => Ok(ServerSource::Auto),
+        }
+    }
+
+    /// Reads the migrations.
+    pub(crate) fn read_migrations(&self) -> Result<Migrations, Error> {
+        let package = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(
+            || std::env::current_dir().unwrap_or_default(),
+            PathBuf::from,
+        );
+        match &self.folder {
+            Folder::None => Ok(Migrations::default()),
+            Folder::Given(folder) => Migrations::read(&package.join(folder)),
+            Folder::Nearest => match nearest_folder(&package) {
+                Some(folder) => Migrations::read(&folder),
+                None => Ok(Migrations::default()),
+            },
+        }
+    }
+}
+
+/// Returns the nearest folder `migrations`, from the package's folder up to the workspace's.
+fn nearest_folder(package: &Path) -> Option<PathBuf> {
+    for folder in package.ancestors() {
+        let migrations = folder.join("migrations");
+        if migrations.is_dir() {
+            return Some(migrations);
+        }
+        if folder.join("Cargo.lock").exists() {
+            return None;
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_folder_is_sought_up_to_the_workspace() {
+        let root = tempfile::tempdir().unwrap();
+        let workspace = root.path().join("workspace");
+        let package = workspace.join("functions/notes");
+        std::fs::create_dir_all(&package).unwrap();
+        std::fs::create_dir(root.path().join("migrations")).unwrap();
+        std::fs::write(workspace.join("Cargo.lock"), "").unwrap();
+        assert_eq!(nearest_folder(&package), None);
+        std::fs::create_dir(workspace.join("migrations")).unwrap();
+        let found = nearest_folder(&package);
+        assert_eq!(found, Some(workspace.join("migrations")));
+        std::fs::create_dir(package.join("migrations")).unwrap();
+        let found = nearest_folder(&package);
+        assert_eq!(found, Some(package.join("migrations")));
+    }
+
+    #[test]
+    fn folder_that_was_named_must_exist() {
+        let options = TestOptions::new().migrations("no/such/folder");
+        let error = options.read_migrations().unwrap_err();
+        assert!(error.to_string().contains("no/such/folder"), "{error}");
+    }
+}
