@@ -10,6 +10,7 @@ mod built;
 mod by_hand;
 mod deploy_variables;
 mod dev;
+mod gate;
 mod heroku;
 mod loopback;
 mod printed;
