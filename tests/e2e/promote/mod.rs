@@ -4,6 +4,7 @@
 mod faults;
 mod gate;
 mod kills;
+mod programs;
 mod promotion;
 mod rollback;
 mod under_load;
