@@ -30,7 +30,7 @@ async fn main() -> ExitCode {
     let result = match args.command.unwrap_or_default() {
         Command::Build(options) => return exit_code(build::run(options).await, 1),
         Command::Deploy(options) => return exit_code(deploy::run(options).await, 1),
-        Command::Dev(options) => dev::run(options).await,
+        Command::Dev(options) => dev::run(options, args.verbose).await,
         // Its exit code tells errors and warnings apart.
         Command::Doctor(options) => return doctor::run(options).await,
         Command::History(options) => history::run(options).await,

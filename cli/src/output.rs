@@ -58,6 +58,15 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     write(stdout().lock(), &json).context("could not write to standard output")
 }
 
+/// Prints a line to standard output that is escaped already.
+///
+/// # Errors
+///
+/// When it cannot be written.
+pub(crate) fn print_line(line: &str) -> io::Result<()> {
+    write(stdout().lock(), line)
+}
+
 /// Prints a text of several lines to standard error, where standard output has the result alone.
 ///
 /// # Errors
@@ -93,11 +102,6 @@ pub fn note_error(error: &anyhow::Error) {
     for cause in error.chain().skip(1) {
         note(format_args!("  because: {cause}"));
     }
-}
-
-/// Prints a line of a function's log to standard error. Its colours stay, and no other sequence.
-pub(crate) fn note_log_line(origin: impl Display, line: &str) {
-    note_styled(format_args!("[{}] {}", one_line(origin), log_line(line)));
 }
 
 /// Prints a line with colours to standard error. What comes from outside is escaped already.
@@ -147,7 +151,7 @@ pub(crate) fn is_printed_as_it_is(text: &str) -> bool {
 }
 
 /// Escapes in JSON what [`one_line`] escapes and JSON does not.
-fn json_line(json: &str) -> String {
+pub(crate) fn json_line(json: &str) -> String {
     let escaped = |c: char| match one_line(c).to_string() {
         line if line.starts_with(c) => line,
         _ => format!("\\u{:04x}", u32::from(c)),
@@ -157,7 +161,7 @@ fn json_line(json: &str) -> String {
 }
 
 /// Escapes a line of a log but for its colours, which end with it.
-fn log_line(text: &str) -> String {
+pub(crate) fn log_line(text: &str) -> String {
     let mut escaped = String::new();
     let mut has_colors = false;
     let mut rest = text;

@@ -9,6 +9,8 @@ use crate::table::Table;
 /// Addresses and credentials of everything that runs.
 #[derive(Debug, Serialize)]
 pub(crate) struct DevSummary<'a> {
+    /// Tells the line from those of requests.
+    r#type: &'static str,
     stages: Vec<Stage<'a>>,
     heroku: Heroku<'a>,
 }
@@ -31,6 +33,7 @@ struct Heroku<'a> {
 impl<'a> DevSummary<'a> {
     pub(crate) fn of(cloud: &'a Cloud) -> Self {
         Self {
+            r#type: "started",
             stages: cloud
                 .stages()
                 .iter()

@@ -18,6 +18,7 @@ use crate::lambda::{Function, LogLine, LogSink};
 use crate::netlify::{BoundSite, Site, SiteConfig, Timeouts};
 use crate::program_store::{Artifact, ProgramStore};
 use crate::project_databases::{CurrentDatabase, ProjectDatabases};
+use crate::requests::{Recorder, RequestLog};
 use crate::stage_deployer::{DeployedStage, StageDeployer, StagePromotion};
 use crate::stage_functions::{StageContent, StageFunctions, StageSetup};
 use crate::{Error, ErrorKind, http_client};
@@ -97,6 +98,7 @@ pub struct Cloud {
     pub(crate) stages: Vec<StageSite>,
     pub(crate) deployer: Arc<StageDeployer>,
     pub(crate) programs: OnceCell<ProgramStore>,
+    requests: RequestLog,
 }
 
 /// A stage of a [`Cloud`].
@@ -116,6 +118,7 @@ struct BoundCloud {
     stages: Vec<StageSite>,
     deployer: Arc<StageDeployer>,
     programs: OnceCell<ProgramStore>,
+    requests: RequestLog,
     site: BoundSite,
 }
 
@@ -160,6 +163,7 @@ impl Cloud {
             stages: bound.stages,
             deployer: bound.deployer,
             programs: bound.programs,
+            requests: bound.requests,
         })
     }
 
@@ -174,6 +178,7 @@ impl Cloud {
         let heroku = Heroku::start(config.heroku_port).await?;
         heroku.create_pipeline(&config.pipeline)?;
         let log = Arc::new(log);
+        let requests = RequestLog::default();
         let mut stages = Vec::new();
         let mut deployed = Vec::new();
         let mut databases = Vec::new();
@@ -218,12 +223,17 @@ impl Cloud {
             let host = host_name(&stage_name, is_main);
             let log: LogSink = {
                 let (log, stage_name) = (log.clone(), stage_name.clone());
-                Arc::new(move |line| log(&stage_name, line))
+                let requests = requests.clone();
+                Arc::new(move |line| {
+                    requests.send_line(&stage_name, &line);
+                    log(&stage_name, line);
+                })
             };
             let setup = StageSetup {
                 host: host.clone(),
                 variables,
                 log,
+                recorder: Recorder::new(&requests, &stage_name),
             };
             let content = StageContent {
                 artifact: artifact.clone(),
@@ -265,6 +275,7 @@ impl Cloud {
             stages,
             deployer,
             programs,
+            requests,
             site,
         })
     }
@@ -277,6 +288,11 @@ impl Cloud {
     /// Name of the pipeline.
     pub fn pipeline(&self) -> &str {
         &self.pipeline
+    }
+
+    /// The requests to the site, and other invocations of the stages' functions.
+    pub fn requests(&self) -> &RequestLog {
+        &self.requests
     }
 
     /// The stages, in the order of the config.

@@ -24,6 +24,7 @@ pub mod netlify_api;
 mod port;
 mod program_store;
 mod project_databases;
+mod requests;
 mod stage_deployer;
 mod stage_functions;
 #[cfg(feature = "testing")]
@@ -37,4 +38,8 @@ pub use crate::cloud_update::CloudUpdate;
 pub use crate::error::Error;
 pub use crate::error::ErrorKind;
 pub use crate::port::check_port;
+pub use crate::requests::RequestEvent;
+pub use crate::requests::RequestLog;
+pub use crate::requests::RequestRecord;
+pub use crate::requests::Trigger;
 pub use crate::stage_deployer::StagePromotion;

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::lambda::{Function, FunctionConfig, LogSink};
+use crate::lambda::{Function, FunctionConfig, InvokeOptions, LogSink};
 use crate::netlify::{Deploy, InvocationFuture, Invoke, ServedDeploy, SiteConfig};
 use crate::program_store::{Artifact, Program};
+use crate::requests::Recorder;
 use crate::{Error, ErrorKind};
 
 /// The parts of a stage that stay the same while its functions are replaced.
@@ -21,6 +22,8 @@ pub(crate) struct StageSetup {
     /// The stage's own variables, which each function gets.
     pub(crate) variables: BTreeMap<String, String>,
     pub(crate) log: LogSink,
+    /// Recorder of the stage's requests.
+    pub(crate) recorder: Recorder,
 }
 
 /// The parts of a stage that an update changes.
@@ -70,7 +73,7 @@ impl StageFunctions {
         let invoked = functions
             .iter()
             .map(|(name, function)| (name.clone(), Arc::clone(&function.in_use)));
-        let deploy = open_deploy(&setup.host, &content.site, invoked.collect()).await?;
+        let deploy = open_deploy(&setup, &content.site, invoked.collect()).await?;
         Ok(Self {
             setup,
             current: Mutex::new(Running {
@@ -176,7 +179,7 @@ impl StageFunctions {
         for (name, function) in &functions {
             invoked.insert(name.clone(), Arc::clone(&function.in_use));
         }
-        let opened = open_deploy(&self.setup.host, &content.site, invoked).await;
+        let opened = open_deploy(&self.setup, &content.site, invoked).await;
         let ready = match opened {
             Ok(deploy) => start(&functions, &mut report).await.map(|()| deploy),
             Err(error) => Err(error),
@@ -246,11 +249,12 @@ impl Running {
 
 /// Opens a deploy that leads to functions.
 async fn open_deploy(
-    host: &str,
+    setup: &StageSetup,
     site: &SiteConfig,
     functions: BTreeMap<String, Arc<FunctionInUse>>,
 ) -> Result<Arc<ServedDeploy>, Error> {
-    let mut deploy = Deploy::new(host, site);
+    let mut deploy = Deploy::new(&setup.host, site);
+    deploy.recorder = Some(setup.recorder.clone());
     for (name, function) in functions {
         deploy = deploy.with_function(name, function);
     }
@@ -292,6 +296,7 @@ impl RunningFunction {
         config.environment = BTreeMap::clone(&content.variables);
         config.environment.extend(setup.variables.clone());
         config.logs = Arc::clone(&setup.log);
+        config.asks_for_spans = true;
         let (in_use, unused) = mpsc::channel(1);
         let in_use = Arc::new(FunctionInUse {
             function: Function::new(config),
@@ -325,6 +330,10 @@ struct FunctionInUse {
 impl Invoke for FunctionInUse {
     fn invoke(&self, event: Bytes) -> InvocationFuture<'_> {
         Box::pin(self.function.invoke(event))
+    }
+
+    fn invoke_with(&self, event: Bytes, options: InvokeOptions) -> InvocationFuture<'_> {
+        Box::pin(self.function.invoke_with(event, options))
     }
 }
 

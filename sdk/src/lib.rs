@@ -11,6 +11,7 @@ mod error;
 mod happy_eyeballs;
 #[cfg(feature = "lambda")]
 mod lambda;
+mod local_spans;
 mod log_line;
 mod meaning;
 mod one_line;

@@ -40,6 +40,7 @@ mod promote;
 mod promotion;
 mod providers;
 mod refusals;
+mod requests;
 mod rotation;
 mod round_trips;
 mod router;

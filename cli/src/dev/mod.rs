@@ -2,6 +2,7 @@
 
 mod environment;
 mod migrations;
+mod requests;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -10,7 +11,6 @@ use std::path::Path;
 use anyhow::Context as _;
 use stagelink::StageKind;
 use stagelink_local::heroku::Stage;
-use stagelink_local::lambda::LogLine;
 use stagelink_local::netlify::SiteConfig;
 use stagelink_local::netlify_api::NetlifyApi;
 use stagelink_local::{Cloud, CloudConfig, StageConfig, StagePromotion, StageSite};
@@ -20,22 +20,24 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::environment::{OwnVariables, StageVariables};
 use self::migrations::LocalMigrations;
+use self::requests::{RequestPrinter, RequestStyle};
 use crate::args::DevOptions;
 use crate::functions::{self, BuiltFunction};
 use crate::local_clouds::RunningSiteFile;
-use crate::output::{note, note_log_line, print, print_json};
+use crate::output::{note, print, print_json};
 use crate::postgres_source;
 use crate::progress::Step;
 use crate::project;
 use crate::summary::DevSummary;
 use crate::usage_error::of_usage;
 
-/// Starts everything, prints the addresses, and stops everything on Ctrl-C.
+/// Starts everything, prints the addresses and then each request, and stops everything on Ctrl-C.
+/// `verbosity` is the number of `-v`.
 ///
 /// # Errors
 ///
 /// When a part does not start. The parts that run already are stopped.
-pub async fn run(options: DevOptions) -> anyhow::Result<()> {
+pub async fn run(options: DevOptions, verbosity: u8) -> anyhow::Result<()> {
     let shutdown = shutdown_signal()?;
     tokio::pin!(shutdown);
     let mut running = tokio::select! {
@@ -44,6 +46,11 @@ pub async fn run(options: DevOptions) -> anyhow::Result<()> {
         () = &mut shutdown => return Ok(()),
     };
     let printed = running.print_summary(options.json);
+    let style = RequestStyle {
+        json: options.json,
+        noise: verbosity > 0 || std::env::var_os("RUST_LOG").is_some(),
+    };
+    let printer = RequestPrinter::start(&running.cloud, style);
     if printed.is_ok() {
         tokio::select! {
             () = &mut shutdown => {}
@@ -54,6 +61,7 @@ pub async fn run(options: DevOptions) -> anyhow::Result<()> {
         }
     }
     running.stop().await?;
+    printer.stop().await;
     printed
 }
 
@@ -176,7 +184,7 @@ impl DevEnvironment {
             step.done(&migrations.mark_and_apply(stages).await?);
             anyhow::Ok(())
         };
-        let cloud = Cloud::start_with(cloud_config, print_log_line, prepare).await?;
+        let cloud = Cloud::start_with(cloud_config, |_, _| (), prepare).await?;
         cloud.on_promotion(|promotion| note(promotion_line(promotion)));
         Ok(cloud)
     }
@@ -303,11 +311,6 @@ fn promotion_line(promotion: &StagePromotion) -> String {
             format!("  ! {from} was not promoted to {to}, which runs what it ran: {error}")
         }
     }
-}
-
-/// Prints a line of a function's log, with its stage and name.
-fn print_log_line(stage: &str, line: LogLine) {
-    note_log_line(format_args!("{stage} {}", line.function), &line.line);
 }
 
 /// Returns a future that completes on Ctrl-C, on SIGTERM, or when the terminal is closed.

@@ -38,6 +38,9 @@ pub struct FunctionConfig {
     /// With `true` a process waits between its INIT and its first event as in a SnapStart
     /// snapshot. Default: `false`.
     pub snap_start: bool,
+    /// With `true` the function's runtime is asked to report on the time with its database, for an
+    /// [`InvocationObserver`](super::InvocationObserver). Default: `false`.
+    pub asks_for_spans: bool,
     /// Receiver of the log lines. Default: discards them.
     pub logs: LogSink,
 }
@@ -60,6 +63,23 @@ pub struct LogLine {
     /// The text, without its line terminator. A line over 64 KiB is split, and invalid UTF-8 is
     /// replaced.
     pub line: String,
+    /// Id of the invocation that the line belongs to, by its
+    /// [observer](super::InvocationObserver): the latest one of the instance. `None` where it has
+    /// none, and where an instance runs several at a time.
+    pub request: Option<String>,
+}
+
+impl LogLine {
+    /// Returns a line of a function's first instance, of no invocation. It is meant for tests.
+    pub fn new(function: &str, stream: LogStream, line: &str) -> Self {
+        Self {
+            function: function.to_owned(),
+            instance: 1,
+            stream,
+            line: line.to_owned(),
+            request: None,
+        }
+    }
 }
 
 /// Origin of a [`LogLine`].
@@ -88,6 +108,7 @@ impl FunctionConfig {
             qualifier: None,
             concurrency: 1,
             snap_start: false,
+            asks_for_spans: false,
             logs: Arc::new(|_| {}),
         }
     }
@@ -102,16 +123,6 @@ impl FunctionConfig {
             if qualifier.is_some() { ":" } else { "" },
             qualifier.unwrap_or_default(),
         )
-    }
-
-    /// Passes one line to the log.
-    pub(super) fn log(&self, instance: usize, stream: LogStream, line: String) {
-        (self.logs)(LogLine {
-            function: self.name.clone(),
-            instance,
-            stream,
-            line,
-        });
     }
 }
 
@@ -130,6 +141,7 @@ impl fmt::Debug for FunctionConfig {
             .field("qualifier", &self.qualifier)
             .field("concurrency", &self.concurrency)
             .field("snap_start", &self.snap_start)
+            .field("asks_for_spans", &self.asks_for_spans)
             .finish_non_exhaustive()
     }
 }

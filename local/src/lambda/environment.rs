@@ -54,6 +54,9 @@ pub(super) fn environment(
     let mut environment = BTreeMap::from(DEFAULTS.map(|(name, value)| (name.into(), value.into())));
     environment.extend(config.environment.clone());
     environment.extend(reserved.map(|(name, value)| (name.to_owned(), value)));
+    if config.asks_for_spans {
+        environment.insert("STAGELINK_LOCAL_SPANS".to_owned(), "true".to_owned());
+    }
     if config.concurrency > 1 {
         let name = "AWS_LAMBDA_MAX_CONCURRENCY".to_owned();
         environment.insert(name, config.concurrency.to_string());

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::config::FunctionConfig;
 use super::invocation::{Caller, PAYLOAD_LIMIT_BYTES};
 use super::invoke_error::InvokeError;
+use super::observer::InvokeOptions;
 use super::pool::Pool;
 use crate::{Error, ErrorKind};
 
@@ -101,7 +102,7 @@ impl Function {
     ///
     /// Outside a tokio runtime with I/O and time.
     pub async fn invoke(&self, event: Bytes) -> Result<Bytes, InvokeError> {
-        self.run(event, None).await
+        self.invoke_with(event, InvokeOptions::default()).await
     }
 
     /// Invokes the function and sends the chunks of a streamed response as they come.
@@ -118,13 +119,23 @@ impl Function {
         event: Bytes,
         chunks: mpsc::Sender<Bytes>,
     ) -> Result<Bytes, InvokeError> {
-        self.run(event, Some(chunks)).await
+        let options = InvokeOptions {
+            chunks: Some(chunks),
+            ..InvokeOptions::default()
+        };
+        self.invoke_with(event, options).await
     }
 
-    async fn run(
+    /// Invokes the function as [`invoke`](Function::invoke) does, with an observer, or as
+    /// [`invoke_streaming`](Function::invoke_streaming) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`invoke`](Function::invoke).
+    pub async fn invoke_with(
         &self,
         event: Bytes,
-        chunks: Option<mpsc::Sender<Bytes>>,
+        options: InvokeOptions,
     ) -> Result<Bytes, InvokeError> {
         if event.len() > PAYLOAD_LIMIT_BYTES {
             return Err(InvokeError::EventTooLarge {
@@ -135,7 +146,8 @@ impl Function {
         let caller = Caller {
             qualifier: self.qualifier.as_deref(),
             client_context: self.client_context.clone(),
-            chunks,
+            chunks: options.chunks,
+            observer: options.observer,
         };
         self.pool().run(Some(event), caller).await
     }

@@ -17,6 +17,7 @@ use super::exit_cause::{ExitCause, Phase};
 use super::extensions::Extensions;
 use super::invocation::{FunctionError, Invocation};
 use super::invoke_error::InvokeError;
+use super::observer::{InstanceLog, InstanceStart, InvocationObserver};
 use super::process::Process;
 use super::registry::{InstanceGuard, InvocationSender, NewInstance};
 use super::runtime_api::{self, Delivery, RequestStatus, RuntimeRequest};
@@ -35,7 +36,7 @@ pub(super) async fn run_instance(
         sender,
         mut receiver,
     } = instance;
-    match Instance::start(guard, sender).await {
+    match Instance::start(guard, sender, first.observer.as_ref()).await {
         Ok(mut instance) => {
             instance.assigned.push_back(first);
             let cause = instance.run(&mut receiver).await;
@@ -55,6 +56,7 @@ fn drain(receiver: &mut mpsc::Receiver<Invocation>) -> VecDeque<Invocation> {
 
 struct Instance {
     guard: InstanceGuard,
+    log: InstanceLog,
     process: Process,
     /// Serves the instance's endpoint. Dropping it stops the server.
     _server: JoinSet<()>,
@@ -64,6 +66,14 @@ struct Instance {
     extensions: Arc<Extensions>,
 
     init_over: bool,
+    /// Start of the process.
+    started: Instant,
+    /// Duration of INIT, once it is over.
+    init: Option<Duration>,
+    /// True once the instance was warmed up, or had an event.
+    is_used: bool,
+    /// The latest invocation with a response, until the runtime asks for the next event.
+    finished: Option<FinishedInvocation>,
     /// The runtime's open request to be restored from its snapshot.
     restore: Option<oneshot::Sender<()>>,
     /// The runtime's open requests for the next event.
@@ -79,6 +89,12 @@ struct Instance {
     pending_next: VecDeque<Option<Instant>>,
 }
 
+/// An invocation with a response whose observer may learn more.
+struct FinishedInvocation {
+    request_id: String,
+    observer: Arc<dyn InvocationObserver>,
+}
+
 /// An invocation that the runtime has fetched and not answered.
 struct RunningInvocation {
     invocation: Invocation,
@@ -89,7 +105,13 @@ struct RunningInvocation {
 }
 
 impl Instance {
-    async fn start(guard: InstanceGuard, sender: InvocationSender) -> Result<Self, Error> {
+    /// Starts the process. What it logs before its first event belongs to the invocation that it is
+    /// started for.
+    async fn start(
+        guard: InstanceGuard,
+        sender: InvocationSender,
+        started_for: Option<&Arc<dyn InvocationObserver>>,
+    ) -> Result<Self, Error> {
         let config = &guard.registry.config;
         let bind_error = |cause| {
             let name = &config.name;
@@ -100,7 +122,10 @@ impl Instance {
             .await
             .map_err(bind_error)?;
         let endpoint = listener.local_addr().map_err(bind_error)?.to_string();
-        let process = Process::start(config, guard.number, &endpoint)?;
+        let log = InstanceLog::new(config, guard.number);
+        log.set_invocation(started_for);
+        let started = Instant::now();
+        let process = Process::start(&log, &endpoint)?;
         guard.record_process(process.id());
 
         let extensions = Arc::new(Extensions::default());
@@ -126,12 +151,17 @@ impl Instance {
             init_deadline: Instant::now().checked_add(config.init_timeout),
             closing: guard.registry.closing(),
             guard,
+            log,
             process,
             _server: server,
             requests,
             sender,
             extensions,
             init_over: false,
+            started,
+            init: None,
+            is_used: false,
+            finished: None,
             restore: None,
             polls: VecDeque::new(),
             assigned: VecDeque::new(),
@@ -188,6 +218,22 @@ impl Instance {
             } => {
                 let _ = status.send(self.accept_response(&request_id, invocation_id, response));
             }
+            RuntimeRequest::Spans {
+                request_id,
+                report,
+                status,
+            } => {
+                let finished = self.finished.as_ref();
+                let finished = finished.filter(|finished| finished.request_id == request_id);
+                let reply = match finished {
+                    Some(finished) => {
+                        finished.observer.reported(report);
+                        RequestStatus::Accepted
+                    }
+                    None => RequestStatus::UnknownRequestId,
+                };
+                let _ = status.send(reply);
+            }
             RuntimeRequest::InitError { status, .. } if self.init_over => {
                 let _ = status.send(RequestStatus::InvalidState);
             }
@@ -201,6 +247,8 @@ impl Instance {
 
     /// Accepts the runtime's request for the next event, which ends INIT.
     fn accept_poll(&mut self, poll: oneshot::Sender<Delivery>) {
+        self.release_finished();
+        self.init.get_or_insert_with(|| self.started.elapsed());
         self.init_over = true;
         self.extensions.close_registration();
         self.init_deadline = None;
@@ -266,6 +314,7 @@ impl Instance {
             return false;
         };
         let Some(event) = invocation.event.clone() else {
+            self.is_used = true;
             self.guard.add_ready_slot(self.sender.clone());
             invocation.finish(Ok(Bytes::new()));
             return true;
@@ -301,6 +350,11 @@ impl Instance {
             self.assigned.push_front(invocation);
             return true;
         }
+        self.log.set_invocation(invocation.observer.as_ref());
+        if let Some(observer) = &invocation.observer {
+            observer.delivered(self.guard.number, self.instance_start());
+        }
+        self.is_used = true;
         let arn = invocation.arn.to_str().unwrap_or_default();
         self.extensions
             .notify_invoke(&invocation.request_id, arn, &trace_id, deadline_ms);
@@ -330,7 +384,32 @@ impl Instance {
             self.log(&invocation.request_id, &error.log_line());
         }
         self.guard.add_ready_slot(self.sender.clone());
+        self.finished = invocation
+            .observer
+            .clone()
+            .map(|observer| FinishedInvocation {
+                request_id: invocation.request_id.clone(),
+                observer,
+            });
         invocation.finish(response.map_err(InvokeError::from));
+    }
+
+    /// Drops the observer of the latest invocation a moment later: the last lines of its log may
+    /// still be on their way through the pipes.
+    fn release_finished(&mut self) {
+        if let Some(finished) = self.finished.take() {
+            tokio::spawn(async move {
+                tokio::time::sleep(LAST_LINES_PAUSE).await;
+                drop(finished);
+            });
+        }
+    }
+
+    fn instance_start(&self) -> InstanceStart {
+        match self.init {
+            Some(init) if !self.is_used => InstanceStart::Cold { init },
+            _ => InstanceStart::Warm,
+        }
     }
 
     /// Ends the process, fails the invocations that it was running, and returns those that it
@@ -380,11 +459,13 @@ impl Instance {
     }
 
     fn log(&self, request_id: &str, text: &str) {
-        let InstanceGuard { registry, number } = &self.guard;
         let line = format!("RequestId: {request_id} {text}");
-        registry.config.log(*number, LogStream::Platform, line);
+        self.log.line(LogStream::Platform, line);
     }
 }
+
+/// Time that the last lines of an invocation have to be read.
+const LAST_LINES_PAUSE: Duration = Duration::from_millis(20);
 
 /// Sleeps until the deadline; for ever without a deadline.
 async fn sleep_until(deadline: Option<Instant>) {

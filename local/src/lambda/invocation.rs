@@ -1,11 +1,14 @@
 //! One invocation: an event on its way to an instance, and the channel for the response.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::HeaderValue;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use uuid::Uuid;
 
 use super::invoke_error::InvokeError;
+use super::observer::InvocationObserver;
 
 /// An event that has a permit to run, and the caller that waits for the response.
 pub(super) struct Invocation {
@@ -17,6 +20,7 @@ pub(super) struct Invocation {
     pub(super) client_context: Option<HeaderValue>,
     /// Receives the chunks of a streamed response as they come, if the caller wants them.
     pub(super) chunks: Option<mpsc::Sender<Bytes>>,
+    pub(super) observer: Option<Arc<dyn InvocationObserver>>,
     caller: oneshot::Sender<Result<Bytes, InvokeError>>,
     permit: OwnedSemaphorePermit,
 }
@@ -29,6 +33,7 @@ pub(super) struct Caller<'a> {
     pub(super) client_context: Option<HeaderValue>,
     /// Receives the chunks of a streamed response as they come.
     pub(super) chunks: Option<mpsc::Sender<Bytes>>,
+    pub(super) observer: Option<Arc<dyn InvocationObserver>>,
 }
 
 /// An error that a function reports.
@@ -52,6 +57,7 @@ impl Invocation {
             arn,
             client_context: wishes.client_context,
             chunks: wishes.chunks,
+            observer: wishes.observer,
             caller,
             permit,
         };

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
@@ -12,9 +11,10 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::config::{FunctionConfig, LogStream};
+use super::config::LogStream;
 use super::environment::environment;
 use super::lines;
+use super::observer::InstanceLog;
 use crate::{Error, ErrorKind};
 
 /// A running process that leads a process group of its own, so that a terminal's Ctrl-C does not
@@ -38,11 +38,8 @@ pub(super) enum Shutdown {
 
 impl Process {
     /// Starts a process of the function that uses the Runtime API at `endpoint`.
-    pub(super) fn start(
-        config: &Arc<FunctionConfig>,
-        instance: usize,
-        endpoint: &str,
-    ) -> Result<Self, Error> {
+    pub(super) fn start(log: &InstanceLog, endpoint: &str) -> Result<Self, Error> {
+        let config = &*log.config;
         let failed = |kind, cause| {
             let (name, executable) = (&config.name, config.executable.display());
             Error::new(
@@ -73,20 +70,8 @@ impl Process {
             .id()
             .expect("a child that was not waited for has an id");
         let mut output = JoinSet::new();
-        forward_output(
-            &mut output,
-            child.stdout.take(),
-            config,
-            instance,
-            LogStream::Stdout,
-        );
-        forward_output(
-            &mut output,
-            child.stderr.take(),
-            config,
-            instance,
-            LogStream::Stderr,
-        );
+        forward_output(&mut output, child.stdout.take(), log, LogStream::Stdout);
+        forward_output(&mut output, child.stderr.take(), log, LogStream::Stderr);
         Ok(Self { child, id, output })
     }
 
@@ -154,14 +139,13 @@ fn spawn(command: &mut Command) -> std::io::Result<Child> {
 fn forward_output(
     tasks: &mut JoinSet<()>,
     output: Option<impl AsyncRead + Unpin + Send + 'static>,
-    config: &Arc<FunctionConfig>,
-    instance: usize,
+    log: &InstanceLog,
     stream: LogStream,
 ) {
     if let Some(output) = output {
-        let config = Arc::clone(config);
+        let log = log.clone();
         tasks.spawn(async move {
-            lines::forward_lines(output, |line| config.log(instance, stream, line)).await;
+            lines::forward_lines(output, |line| log.line(stream, line)).await;
         });
     }
 }

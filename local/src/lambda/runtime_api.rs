@@ -20,6 +20,7 @@ use super::config::{ACCOUNT_ID, FunctionConfig, VERSION};
 use super::extensions::{ExtensionErrorType, Extensions, IDENTIFIER};
 use super::invocation::{FunctionError, PAYLOAD_LIMIT_BYTES};
 use super::payload::{ERROR_TYPE, Payload};
+use super::spans::SpanReport;
 use super::streaming;
 
 /// A request of an instance's runtime.
@@ -39,6 +40,12 @@ pub(super) enum RuntimeRequest {
     StreamStart {
         request_id: String,
         chunks: oneshot::Sender<Option<mpsc::Sender<Bytes>>>,
+    },
+    /// Reports where the time of an event went.
+    Spans {
+        request_id: String,
+        report: SpanReport,
+        status: oneshot::Sender<RequestStatus>,
     },
     /// Asks to be restored from the snapshot, after INIT. Dropping the sender refuses the
     /// request.
@@ -102,6 +109,7 @@ pub(super) fn router(
         .route("/2020-01-01/extension/event/next", get(extension_next))
         .route("/2020-01-01/extension/init/error", post(extension_error))
         .route("/2020-01-01/extension/exit/error", post(extension_error))
+        .route("/stagelink/invocation/{request_id}/spans", post(spans))
         .with_state(api)
 }
 
@@ -184,6 +192,22 @@ async fn error(
     api.send_response(request_id, &headers, Err(error))
         .await
         .into_response()
+}
+
+async fn spans(State(api): State<Api>, Path(request_id): Path<String>, body: Body) -> Response {
+    let report = match Payload::read(body, PAYLOAD_LIMIT_BYTES).await {
+        Ok(payload) => payload.into_response().ok(),
+        Err(_) => return truncated_request(),
+    };
+    let Some(report) = report.and_then(|json| SpanReport::parse(&json)) else {
+        return RequestStatus::InvalidState.into_response();
+    };
+    let request = |status| RuntimeRequest::Spans {
+        request_id,
+        report,
+        status,
+    };
+    api.send(request).await.into_response()
 }
 
 async fn init_error(State(api): State<Api>, headers: HeaderMap, body: Body) -> Response {

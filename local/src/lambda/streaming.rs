@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::invocation::FunctionError;
+use super::invoke_error::InvokeError;
 
 /// Content type of a streaming response that has a prelude before its body.
 pub(super) const INTEGRATION_RESPONSE: &str = "application/vnd.awslambda.http-integration-response";
@@ -57,6 +58,15 @@ pub(super) fn to_buffered(stream: &[u8]) -> Result<Bytes, FunctionError> {
     Ok(response.to_string().into())
 }
 
+/// Returns the head of a streamed response as a buffered response without a body, and the number of
+/// bytes before the body; `None` while the prelude is not whole.
+pub(crate) fn stream_head(start: &[u8]) -> Option<(Result<Bytes, InvokeError>, usize)> {
+    let mut windows = start.windows(DELIMITER.len());
+    let end = windows.position(|window| window == DELIMITER)? + DELIMITER.len();
+    let head = to_buffered(&start[..end]).map_err(InvokeError::from);
+    Some((head, end))
+}
+
 /// Returns a header's values as a list. The prelude may have a single value without a list.
 fn to_list(value: &Value) -> Value {
     match value {
@@ -90,6 +100,20 @@ mod tests {
                 "body": "hello",
                 "isBase64Encoded": false,
             })
+        );
+    }
+
+    #[test]
+    fn head_is_known_when_its_delimiter_is_whole() {
+        let stream = b"{\"statusCode\":201}\0\0\0\0\0\0\0\0he";
+        let length = stream.len() - 2;
+        assert!(stream_head(&stream[..length - 1]).is_none());
+        let (head, end) = stream_head(stream).unwrap();
+        assert_eq!(end, length);
+        let head: Value = serde_json::from_slice(&head.unwrap()).unwrap();
+        assert_eq!(
+            (&head["statusCode"], &head["body"]),
+            (&json!(201), &json!(""))
         );
     }
 

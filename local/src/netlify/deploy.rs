@@ -7,9 +7,10 @@ use super::files::{self, Files, ResolvedPath, ResponseBody, text_response};
 use super::headers::{self, HeaderRule};
 use super::invoke::Invoke;
 use super::redirects::{self, Destination, Redirect};
-use super::response;
+use super::run;
 use super::visitor::Visitor;
 use crate::Error;
+use crate::requests::{ActiveRequest, Recorder, Trigger};
 use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
@@ -37,6 +38,8 @@ pub struct Deploy {
     pub headers: Vec<HeaderRule>,
     /// Functions by their name under `/.netlify/functions/`.
     pub functions: BTreeMap<String, Arc<dyn Invoke>>,
+    /// Recorder of the requests, if there is one.
+    pub(crate) recorder: Option<Recorder>,
 }
 
 /// A deploy with its opened files.
@@ -54,6 +57,8 @@ pub(super) struct RequestInfo<'a> {
     pub(super) request_id: &'a str,
     /// Time limit for the request's body.
     pub(super) body_timeout: Duration,
+    /// The record of the request, if the deploy keeps one.
+    pub(super) active: Option<Arc<ActiveRequest>>,
 }
 
 impl Deploy {
@@ -65,6 +70,7 @@ impl Deploy {
             redirects: config.redirects.clone(),
             headers: config.headers.clone(),
             functions: BTreeMap::new(),
+            recorder: None,
         }
     }
 
@@ -91,6 +97,17 @@ impl ServedDeploy {
     pub(crate) async fn open(deploy: Deploy) -> Result<Self, Error> {
         let files = Files::open(&deploy.publish).await?;
         Ok(Self { deploy, files })
+    }
+
+    /// Begins the record of a request.
+    pub(super) fn begin_record(
+        &self,
+        request_id: &str,
+        request: &Request<Incoming>,
+    ) -> Option<Arc<ActiveRequest>> {
+        let recorder = self.deploy.recorder.as_ref()?;
+        let (method, path) = (request.method().as_str(), request.uri().path());
+        Some(recorder.begin(request_id, Trigger::Request, method, path))
     }
 
     /// Handles a request in Netlify's order, as the module's documentation describes.
@@ -207,18 +224,10 @@ impl ServedDeploy {
             Ok(event) => event,
             Err(BodyTooLarge) => return body_error_response(&BodyError::TooLarge),
         };
-        // A task of its own: this future ends when the client disconnects, an invocation does not.
-        let function = Arc::clone(function);
-        let invocation = tokio::spawn(async move { function.invoke(event).await });
-        let response = match invocation.await {
-            Ok(result) => response::from_invocation(result),
-            Err(error) => {
-                tracing::error!(function = name, %error, "an invocation panicked");
-                let message = "the local platform failed to run the function";
-                response::error_response(StatusCode::BAD_GATEWAY, "Platform.Error", message)
-            }
-        };
-        response.map(files::full_body)
+        if let Some(active) = &info.active {
+            active.set_function(name, &event);
+        }
+        run::response_of(name, Arc::clone(function), event, info.active).await
     }
 
     fn unknown_function(&self, name: &str) -> String {

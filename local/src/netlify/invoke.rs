@@ -1,6 +1,6 @@
 //! The interface between a site and its functions.
 
-use crate::lambda::{Function, InvokeError};
+use crate::lambda::{Function, InvokeError, InvokeOptions};
 use bytes::Bytes;
 use std::future::Future;
 use std::pin::Pin;
@@ -16,10 +16,20 @@ pub type InvocationFuture<'a> =
 pub trait Invoke: Send + Sync {
     /// Invokes the function with an event and returns its JSON response.
     fn invoke(&self, event: Bytes) -> InvocationFuture<'_>;
+
+    /// Invokes the function with an observer, and with a channel for the chunks of a streamed
+    /// response. By default it has neither.
+    fn invoke_with(&self, event: Bytes, _options: InvokeOptions) -> InvocationFuture<'_> {
+        self.invoke(event)
+    }
 }
 
 impl Invoke for Function {
     fn invoke(&self, event: Bytes) -> InvocationFuture<'_> {
         Box::pin(self.invoke(event))
+    }
+
+    fn invoke_with(&self, event: Bytes, options: InvokeOptions) -> InvocationFuture<'_> {
+        Box::pin(self.invoke_with(event, options))
     }
 }

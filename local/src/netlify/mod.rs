@@ -32,6 +32,7 @@ mod query;
 mod redirects;
 mod response;
 mod rules;
+mod run;
 mod site;
 #[cfg(test)]
 mod tests;

@@ -45,6 +45,16 @@ pub(super) fn from_invocation(result: Result<Bytes, InvokeError>) -> Response<By
     }
 }
 
+/// Returns the head of a streamed response, or the response in its place if it has no valid one.
+pub(super) fn head(head: Result<Bytes, InvokeError>) -> Result<Response<Bytes>, Response<Bytes>> {
+    match head {
+        Ok(head) => parse(&head).map_err(|reason| {
+            error_response(StatusCode::BAD_GATEWAY, "Function.InvalidResponse", &reason)
+        }),
+        failed => Err(from_invocation(failed)),
+    }
+}
+
 /// Returns an error response of the platform.
 pub(super) fn error_response(
     status: StatusCode,

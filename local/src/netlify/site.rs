@@ -250,13 +250,19 @@ impl SiteState {
         let found = self.hosts.find(hosts::canonical_host(&host)).await;
         let mut response = match found {
             Ok(Some(deploy)) => {
+                let active = deploy.begin_record(&request_id, &request);
                 let info = RequestInfo {
                     authority: &authority,
                     client,
                     request_id: &request_id,
                     body_timeout: self.timeouts.body,
+                    active: active.clone(),
                 };
-                deploy.respond(request, info).await
+                let response = deploy.respond(request, info).await;
+                if let Some(active) = active {
+                    active.responded(response.status());
+                }
+                response
             }
             Ok(None) => hosts::unknown_host_page(&host, &self.hosts.hosts(), self.port),
             Err(response) => *response,

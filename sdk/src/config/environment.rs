@@ -166,6 +166,14 @@ pub(crate) fn lambda_concurrency() -> usize {
         .map_or(1, |number: usize| number.max(1))
 }
 
+/// Returns whether the local cloud asks for the phases' times. With several invocations at a time
+/// their times could not be told apart.
+#[cfg(feature = "lambda")]
+pub(crate) fn asks_for_local_spans() -> bool {
+    std::env::var_os("STAGELINK_LOCAL_SPANS").is_some_and(|value| value == "true")
+        && lambda_concurrency() == 1
+}
+
 /// Returns whether Lambda takes a snapshot of this process after its initialization.
 #[cfg(feature = "lambda")]
 pub(crate) fn has_snapstart() -> bool {

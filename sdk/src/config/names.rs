@@ -47,7 +47,7 @@ const OF_PERFORMANCE: &[&str] = &[
 ];
 
 /// The variables of commands, which a function reads and no operator sets by hand.
-const OF_COMMANDS: &[&str] = &["STAGELINK_SELF_CHECK_KEY"];
+const OF_COMMANDS: &[&str] = &["STAGELINK_LOCAL_SPANS", "STAGELINK_SELF_CHECK_KEY"];
 
 /// The former name of `STAGELINK_CREDENTIALS`, which has an error of its own.
 const FORMER: &[&str] = &["STAGELINK_SEALED"];

@@ -39,6 +39,7 @@ use tracing::Instrument as _;
 use crate::database::{Database, Databases};
 use crate::lambda::shutdown::run_until_shutdown;
 use crate::lambda::streamed_reply::StreamedReplies;
+use crate::local_spans;
 
 use self::adapter::{EventHandler, Events, Streams};
 use self::runtime_api::{RuntimeApi, into_service};
@@ -265,6 +266,9 @@ async fn start() -> Result<(RuntimeApi, Databases, SelfChecks), lambda_http::Err
                 .into(),
         );
     };
+    if crate::config::asks_for_local_spans() {
+        local_spans::enable();
+    }
     let databases = Databases::from_env();
     if let Some(database) = databases.named() {
         warm_up(database, "before the first request").await;

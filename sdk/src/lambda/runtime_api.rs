@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use tower_service::Service;
 
 use crate::lambda::invocation_context::invocation_context;
+use crate::local_spans;
 
 pub(super) type BoxError = lambda_http::Error;
 
@@ -151,13 +152,32 @@ impl RuntimeApi {
             service.call(invocation).await
         };
         let reason = match AssertUnwindSafe(answered).catch_unwind().await {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(())) => {
+                self.report_spans(&request_id).await;
+                return Ok(());
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => "a panic".to_owned(),
         };
         tracing::error!(reason = ?reason, "an invocation could not be answered");
         self.report(&request_id, delivery, FAILED, FAILED_MESSAGE)
             .await
+    }
+
+    /// Tells the local cloud where the time of an invocation went, if it asked for that.
+    async fn report_spans(&self, request_id: &str) {
+        let Some(report) = local_spans::take_report() else {
+            return;
+        };
+        let uri = format!(
+            "http://{}/stagelink/invocation/{request_id}/spans",
+            self.address
+        );
+        let body = Full::from(report.to_string()).boxed_unsync();
+        if let Ok(request) = Request::post(uri).body(body) {
+            // A runtime that does not know the report refuses it, which changes nothing.
+            self.client.request(request).await.ok();
+        }
     }
 
     /// Returns the id of a delivery of an invocation, which its response repeats.

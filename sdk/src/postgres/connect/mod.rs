@@ -27,6 +27,7 @@ use tokio::time::{Instant, timeout};
 use crate::config::ServerSettings;
 use crate::credentials::{DatabaseUrl, Roots, TlsPolicy};
 use crate::error::{Error, ErrorKind, Phase};
+use crate::local_spans::{SpanPhase, open_span};
 use crate::meaning::Meaning;
 use crate::postgres::connect::cancel::CancelToken;
 use crate::postgres::connect::connector::{NewConnection, ServerInfo};
@@ -170,15 +171,16 @@ impl<'a> ConnectAttempt<'a> {
         strategy: &Strategy<'_>,
         timings: &mut ConnectTimings,
     ) -> Result<NewConnection, Fallback> {
-        let started = Instant::now();
+        let (started, span) = (Instant::now(), open_span());
         // With direct TLS there is no SSLRequest whose reply leaves time for the set-up of TLS.
         let prepare = async { strategy.direct_tls.then(tls::prepare) };
         let connect = socket::connect(self.url, self.server, Some(self.step_timeout));
         let connected = join(connect, prepare).await.0?;
         let tcp_info = TcpInfo::of(&connected);
         timings.connect = started.elapsed();
+        span.end(SpanPhase::Tcp);
 
-        let started = Instant::now();
+        let (started, span) = (Instant::now(), open_span());
         let peer = Peer {
             host: &self.url.host,
             name: self.server,
@@ -193,11 +195,13 @@ impl<'a> ConnectAttempt<'a> {
             self.within(handshake).await??
         };
         timings.tls = started.elapsed();
+        span.end(SpanPhase::Tls);
 
-        let started = Instant::now();
+        let (started, span) = (Instant::now(), open_span());
         let session = self.start_session(stream, tcp_info, &certificate, strategy);
         let connection = self.within(session).await??;
         timings.authenticate = started.elapsed();
+        span.end(SpanPhase::Login);
         Ok(connection)
     }
 

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Phase};
+use crate::local_spans::{SpanPhase, open_span};
 use crate::meaning::{Meaning, Repeats};
 use crate::postgres::connect::connector::Connector;
 use crate::postgres::connect::time_out::timed_out;
@@ -52,7 +53,10 @@ impl Pool {
             answer,
             random: fastrand::f64(),
         };
-        let (answer, failure) = match (self.ask_provider().await, stale) {
+        let span = open_span();
+        let asked = self.ask_provider().await;
+        span.end(SpanPhase::Credentials);
+        let (answer, failure) = match (asked, stale) {
             (Ok(credentials), Some((old, evidence))) if is_same(old, &credentials) => {
                 let failure = self.still_the_same(&credentials, evidence);
                 let is_fixed = self.provider.is_fixed();

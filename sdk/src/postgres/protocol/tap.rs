@@ -14,6 +14,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::local_spans::{OpenSpan, SpanPhase, is_enabled, open_span};
 use crate::postgres::protocol::ErrorResponse;
 use crate::postgres::protocol::frames::{Frames, Oversize};
 use crate::postgres::protocol::outcome::{
@@ -183,6 +184,8 @@ pub(in crate::postgres) struct Tapped<S> {
     limit: usize,
     /// The watch for statements that change their session, behind a transaction pooler.
     session_changes: Option<SessionChangeWatch>,
+    /// The wait for the server's responses, where its time is recorded.
+    waiting: Option<OpenSpan>,
 }
 
 impl<S> Tapped<S> {
@@ -198,6 +201,7 @@ impl<S> Tapped<S> {
             replay: BytesMut::new(),
             limit,
             session_changes: None,
+            waiting: None,
         };
         (tapped, tap)
     }
@@ -217,6 +221,13 @@ impl<S> Tapped<S> {
                     ends.push(held + end);
                 }
             });
+        if self.waiting.is_some() && tracker.unanswered_count() == 0 {
+            let waited = self.waiting.take();
+            // The start of a session is the login's, and it is replayed to the driver.
+            if let Some(waited) = waited.filter(|_| !tracker.is_new()) {
+                waited.end(SpanPhase::Query);
+            }
+        }
         let loss = tracker.take_statement_loss();
         if tracker.is_out_of_step() {
             tracker.end();
@@ -347,6 +358,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
                 let mut tracker = this.tap.tracker();
                 this.sent.feed(&buf[..*count], |tag, _| tracker.sent(tag));
                 tracker.record_write(!this.sent.is_between_messages());
+                if is_enabled() && this.waiting.is_none() && tracker.unanswered_count() > 0 {
+                    this.waiting = Some(open_span());
+                }
                 drop(tracker);
                 if this.tap.0.warns.load(Ordering::Relaxed) && !has_warned() {
                     let watch = this.session_changes.get_or_insert_default();

@@ -1,0 +1,160 @@
+//! Requests and log lines for people. Each is one line, whatever a client or a function put in it.
+
+use std::time::Duration;
+
+use console::{Style, StyledObject, style};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use stagelink::one_line;
+use stagelink_local::lambda::{InstanceStart, LogLine, Phase};
+use stagelink_local::{RequestRecord, Trigger};
+
+use super::{RequestStyle, noise};
+use crate::output::log_line as escaped_log_line;
+
+/// Returns the line of a finished request: time, stage, method, path, status, time, cold or warm,
+/// time with the database, short id.
+pub(super) fn request(record: &RequestRecord) -> String {
+    let status = match record.status {
+        Some(status) => status_style(status).apply_to(status.to_string()),
+        // The client did not wait for the response.
+        None => Style::new()
+            .yellow()
+            .for_stderr()
+            .apply_to("gone".to_owned()),
+    };
+    let duration = record.duration.map(milliseconds).unwrap_or_default();
+    let mut line = format!("{} {status} {duration:>9}", beginning(record));
+    if let Some(start) = record.start {
+        line.push_str(&format!("  {}", temperature(start)));
+    }
+    if let Some(database) = database(record) {
+        line.push_str(&format!("  {database}"));
+    }
+    if let Some(first_byte) = record.first_byte {
+        line.push_str(&format!("  streamed after {}", milliseconds(first_byte)));
+    }
+    if let Some(error) = &record.error {
+        let error = style(one_line(error).to_string()).red().for_stderr();
+        line.push_str(&format!("  {error}"));
+    }
+    format!("{line}  {}", dim(record.short_id().to_owned()))
+}
+
+/// Returns the line of a request that runs for long.
+pub(super) fn running(record: &RequestRecord) -> String {
+    let id = dim(record.short_id().to_owned());
+    format!("{} … it runs  {id}", beginning(record))
+}
+
+/// Returns the line about the connection that a request opened, if it did.
+pub(super) fn opened_connection(record: &RequestRecord) -> Option<String> {
+    let report = record.spans.as_ref()?;
+    report.time_of(Phase::Tcp)?;
+    let phases = [Phase::Credentials, Phase::Tcp, Phase::Tls, Phase::Login];
+    let phases = phases.iter().filter_map(|phase| {
+        let time = report.time_of(*phase)?;
+        Some(format!("{phase} {}", milliseconds(time)))
+    });
+    let phases = phases.collect::<Vec<_>>().join(", ");
+    let text = dim(format!(
+        "{} opened a connection: {phases}",
+        record.short_id()
+    ));
+    Some(format!("{INDENT}{text}"))
+}
+
+/// Returns a line of a request's log.
+pub(super) fn log_line(line: &LogLine, style: RequestStyle) -> String {
+    let id = line.request.as_deref().unwrap_or_default();
+    let id = dim(id
+        .get(id.len().saturating_sub(6)..)
+        .unwrap_or(id)
+        .to_owned());
+    format!("{INDENT}{id} {}", own_text(line, style))
+}
+
+/// Returns a line that belongs to no request, with its stage and function.
+pub(super) fn line_without_request(stage: &str, line: &LogLine, style: RequestStyle) -> String {
+    let origin = one_line(format_args!("{stage} {}", line.function)).to_string();
+    format!("[{origin}] {}", own_text(line, style))
+}
+
+fn own_text(line: &LogLine, style: RequestStyle) -> String {
+    match style.noise {
+        true => escaped_log_line(&line.line),
+        false => escaped_log_line(&noise::shortened(line)),
+    }
+}
+
+/// Returns time, stage, method and path.
+fn beginning(record: &RequestRecord) -> String {
+    let time = dim(clock_time(record.time));
+    let stage = style(one_line(&record.stage).to_string())
+        .cyan()
+        .for_stderr();
+    let method = match record.trigger {
+        Trigger::Schedule => "clock".to_owned(),
+        Trigger::Invoke => "invoke".to_owned(),
+        _ => one_line(&record.method).to_string(),
+    };
+    let path = one_line(&record.path).to_string();
+    format!("{time} {stage} {method:<6} {path:<28}")
+}
+
+fn clock_time(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::system())
+        .strftime("%H:%M:%S")
+        .to_string()
+}
+
+fn temperature(start: InstanceStart) -> StyledObject<String> {
+    match start {
+        InstanceStart::Cold { init } => style(format!("cold {}", milliseconds(init)))
+            .blue()
+            .for_stderr(),
+        _ => dim("warm".to_owned()),
+    }
+}
+
+/// Returns the time with the database and the number of waits for it, if it was used.
+fn database(record: &RequestRecord) -> Option<String> {
+    let report = record.spans.as_ref()?;
+    let trips = report.round_trips;
+    if trips == 0 && report.spans.is_empty() {
+        return None;
+    }
+    let time = milliseconds(report.database_time());
+    let noun = if trips == 1 {
+        "round trip"
+    } else {
+        "round trips"
+    };
+    Some(format!("database {time} in {trips} {noun}"))
+}
+
+/// Returns a time in milliseconds with three digits that count.
+fn milliseconds(time: Duration) -> String {
+    let ms = time.as_secs_f64() * 1e3;
+    match ms {
+        0.0..10.0 => format!("{ms:.1} ms"),
+        _ => format!("{ms:.0} ms"),
+    }
+}
+
+fn status_style(status: u16) -> Style {
+    let style = Style::new().for_stderr();
+    match status {
+        ..300 => style.green(),
+        300..400 => style.cyan(),
+        400..500 => style.yellow(),
+        500.. => style.red(),
+    }
+}
+
+fn dim(text: String) -> StyledObject<String> {
+    style(text).dim().for_stderr()
+}
+
+/// The place of the time, beneath which a request's other lines begin.
+const INDENT: &str = "         ";
