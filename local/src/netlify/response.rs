@@ -45,13 +45,13 @@ pub(super) fn from_invocation(result: Result<Bytes, InvokeError>) -> Response<By
     }
 }
 
-/// Returns the head of a streamed response, or the response in its place if it has no valid one.
-pub(super) fn head(head: Result<Bytes, InvokeError>) -> Result<Response<Bytes>, Response<Bytes>> {
-    match head {
-        Ok(head) => parse(&head).map_err(|reason| {
-            error_response(StatusCode::BAD_GATEWAY, "Function.InvalidResponse", &reason)
-        }),
-        failed => Err(from_invocation(failed)),
+/// Returns the response with the head of a streamed one, and true; or the error response in its
+/// place, and false.
+pub(super) fn from_head(head: Result<Bytes, InvokeError>) -> (Response<Bytes>, bool) {
+    let parsed = head.as_ref().ok().and_then(|head| parse(head).ok());
+    match parsed {
+        Some(response) => (response, true),
+        None => (from_invocation(head), false),
     }
 }
 

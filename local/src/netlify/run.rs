@@ -32,10 +32,11 @@ pub(super) async fn response_of(
 ) -> Response<ResponseBody> {
     // While the client does not read, the function's next chunk waits, as on Lambda.
     let (sender, mut chunks) = mpsc::channel(1);
-    let mut options = InvokeOptions::default();
-    options.chunks = Some(sender);
     let observer = active.clone();
-    options.observer = observer.map(|observer| observer as Arc<dyn InvocationObserver>);
+    let options = InvokeOptions {
+        observer: observer.map(|observer| observer as Arc<dyn InvocationObserver>),
+        chunks: Some(sender),
+    };
     let invocation = tokio::spawn(async move { function.invoke_with(event, options).await });
 
     let mut start = BytesMut::new();
@@ -47,11 +48,11 @@ pub(super) async fn response_of(
         let Some((head, length)) = stream_head(&start) else {
             continue;
         };
-        let head = match response::head(head) {
-            Ok(head) => head,
+        let (head, is_valid) = response::from_head(head);
+        if !is_valid {
             // The function goes on, and what it sends is dropped.
-            Err(refusal) => return refusal.map(files::full_body),
-        };
+            return head.map(files::full_body);
+        }
         let body = StreamedBody {
             first: Some(start.split_off(length).freeze()),
             chunks,
