@@ -6,7 +6,7 @@ use stagelink::DatabaseInfo;
 use stagelink_pipeline::ensure_own_stage;
 
 use crate::args::CredentialsOptions;
-use crate::migrate::error_json;
+use crate::failure::Failure;
 use crate::output::{print, print_json};
 use crate::stage_database::{advised, database_of};
 
@@ -32,7 +32,7 @@ pub async fn run(options: CredentialsOptions) -> anyhow::Result<()> {
         }),
         Err(error) => {
             if options.json {
-                print_json(&error_json(&error))?;
+                print_json(&Failure::new(&error))?;
             }
             Err(error)
         }

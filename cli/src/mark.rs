@@ -5,7 +5,7 @@ use serde::Serialize;
 use stagelink::{DatabaseInfo, StageMark, one_line};
 
 use crate::args::{MarkCommand, StageOptions};
-use crate::migrate::error_json;
+use crate::failure::Failure;
 use crate::output::{note, print, print_json};
 use crate::stage_database::{advised, database_of};
 use crate::table::Table;
@@ -26,7 +26,7 @@ pub async fn run(command: MarkCommand) -> anyhow::Result<()> {
         Ok(report) => report,
         Err(error) => {
             if options.json {
-                print_json(&error_json(&error))?;
+                print_json(&Failure::new(&error))?;
             }
             return Err(error);
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use stagelink::StageKind;
 use stagelink_pipeline::{
     LambdaDeployPlan, LambdaDeployRequest, LambdaVariables, MigrationFolder, SettingsFile,
@@ -12,9 +12,10 @@ use super::commit::Commit;
 use crate::args::DeployOptions;
 use crate::build::{self, Arch};
 use crate::lambda;
-use crate::migrate::{confirm, overrides};
+use crate::migrate::overrides;
 use crate::operator;
-use crate::output::{note, print, print_beside, print_json};
+use crate::output::note;
+use crate::planned_change::PlannedChange;
 use crate::progress::Step;
 use crate::project;
 use crate::promote::{Shown, git_checkout, short};
@@ -40,19 +41,15 @@ pub(super) async fn deploy(options: &DeployOptions, project: &Path) -> anyhow::R
     let plan = LambdaDeployPlan::make(&request).await?;
     let summary = plan.summary();
     step.done(&format!("artifact {}", short(&summary.artifact)));
-    if options.plan {
-        return match options.json {
-            true => print_json(&summary),
-            false => print(lambda::plan(summary)),
-        };
+    let change = PlannedChange {
+        is_plan: options.plan,
+        json: options.json,
+        is_confirmed: options.yes,
+    };
+    if !change.show_plan(&summary, lambda::plan(summary))? {
+        return Ok(());
     }
-    match options.json {
-        // Standard output has one line, at the end.
-        true => print_beside(lambda::plan(summary))?,
-        false => print(lambda::plan(summary))?,
-    }
-    confirm(
-        options.yes,
+    change.confirm(
         &format!("Deploy this to stage {stage}?"),
         "nothing was deployed: add --yes to deploy it without a question, or --plan",
     )?;
@@ -60,11 +57,7 @@ pub(super) async fn deploy(options: &DeployOptions, project: &Path) -> anyhow::R
     let report = plan.run(&request, &|event| shown.show(event)).await;
     shown.end();
     let report = report?;
-    let printed = match options.json {
-        true => print_json(&report),
-        false => print(lambda::report(&report)),
-    };
-    printed.context("the project was deployed, but the result could not be shown")
+    change.show_result(&report, lambda::report(&report), "the project was deployed")
 }
 
 async fn request(

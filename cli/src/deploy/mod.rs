@@ -11,14 +11,16 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
-use stagelink_pipeline::{DeployPlan, DeployProgress, DeployReport, abort_deploy};
+use stagelink_pipeline::{DeployPlan, DeployProgress, abort_deploy};
 
 use self::commit::Commit;
 use crate::args::{DeployOptions, Platform};
 use crate::build;
+use crate::failure::{Failure, print_failure};
 use crate::lambda::platform_of;
-use crate::migrate::{self, confirm, error_json};
-use crate::output::{note, print, print_beside, print_json};
+use crate::migrate;
+use crate::output::{note, print, print_json};
+use crate::planned_change::PlannedChange;
 use crate::progress::Step;
 use crate::project;
 use crate::shutdown_signals::{self, ShutdownSignals};
@@ -42,10 +44,8 @@ pub async fn run(options: DeployOptions) -> anyhow::Result<ExitCode> {
     };
     if let Err(error) = &result
         && options.json
-        && let Err(unprinted) = print_json(&error_json(error))
     {
-        // The command's own error is the one to show.
-        note(format_args!("note: {unprinted:#}"));
+        print_failure(&Failure::new(error));
     }
     result.map(|()| ExitCode::SUCCESS)
 }
@@ -69,27 +69,25 @@ async fn deploy(options: &DeployOptions) -> anyhow::Result<()> {
     let summary = plan.summary();
     step.done(&report::headline(&summary));
     let text = report::plan(&plan, options.plan);
-    if options.plan {
-        // The plan is the result, also where a run would refuse it.
-        return match options.json {
-            true => print_json(&report::json(&plan, None)),
-            false => print(text),
-        };
-    }
-    match options.json {
-        // Standard output has one line, at the end.
-        true => print_beside(text)?,
-        false => print(text)?,
+    let change = PlannedChange {
+        is_plan: options.plan,
+        json: options.json,
+        is_confirmed: options.yes || options.local.local.is_some(),
+    };
+    if !change.show_plan(&report::json(&plan, None), text)? {
+        return Ok(());
     }
     plan.ensure_admitted()?;
-    confirm(
-        options.yes || options.local.local.is_some(),
+    change.confirm(
         &format!("Deploy this to stage {}?", summary.stage),
         "nothing was deployed: add --yes to deploy it without a question, or --plan",
     )?;
     let deployed = plan.run(&listener()).await?;
-    show(options, &plan, &deployed)
-        .context("the project was deployed, but the result could not be shown")
+    change.show_result(
+        &report::json(&plan, Some(&deployed)),
+        report::result(&plan, &deployed),
+        "the project was deployed",
+    )
 }
 
 /// Takes back a deploy that did not come to its end.
@@ -103,13 +101,6 @@ async fn abort(options: &DeployOptions, project: &Path, commit: Commit) -> anyho
         (true, _) => print_json(&report),
         (false, true) => print(format_args!("no deploy to {stage} is unfinished")),
         (false, false) => print(report.done.join("\n")),
-    }
-}
-
-fn show(options: &DeployOptions, plan: &DeployPlan, deployed: &DeployReport) -> anyhow::Result<()> {
-    match options.json {
-        true => print_json(&report::json(plan, Some(deployed))),
-        false => print(report::result(plan, deployed)),
     }
 }
 

@@ -14,9 +14,9 @@ use stagelink_pipeline::{
 };
 
 use crate::args::DoctorOptions;
+use crate::failure::Failure;
 use crate::link::request::{Environment, by_stage};
 use crate::local_clouds;
-use crate::migrate::error_json;
 use crate::needs::function_artifacts;
 use crate::output::{note_error, print_json, print_styled};
 use crate::progress::Step;
@@ -33,7 +33,7 @@ pub async fn run(options: DoctorOptions) -> ExitCode {
         Ok(report) => print(&report, &options).map(|()| code(&report, options.strict)),
         Err(error) => {
             let printed = match options.json {
-                true => print_json(&error_json(&error)),
+                true => print_json(&Failure::new(&error)),
                 false => Ok(()),
             };
             note_error(&error);

@@ -8,8 +8,8 @@ use anyhow::{Context as _, bail};
 use stagelink_pipeline::{ApiAccess, DeployContext, ErrorKind, FunctionEnvironment};
 
 use crate::args::EnvOptions;
+use crate::failure::Failure;
 use crate::link::request::Environment;
-use crate::migrate::error_json;
 use crate::output::{note_error, print, print_json};
 use crate::progress::Step;
 use crate::project;
@@ -52,7 +52,7 @@ pub async fn run(options: EnvOptions) -> anyhow::Result<ExitCode> {
         Err(error) => error,
     };
     if options.json {
-        print_json(&error_json(&error))?;
+        print_json(&Failure::new(&error))?;
     }
     let kind = error.downcast_ref::<stagelink_pipeline::Error>();
     match kind.map(stagelink_pipeline::Error::kind) {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use stagelink_pipeline::{DeployRecord, deploy_records, ensure_own_stage};
 
 use crate::args::HistoryOptions;
-use crate::migrate::error_json;
+use crate::failure::Failure;
 use crate::output::{print, print_json};
 use crate::progress::Step;
 use crate::stage_database::database_of;
@@ -31,7 +31,7 @@ pub async fn run(options: HistoryOptions) -> anyhow::Result<()> {
     match &found {
         Ok(history) if options.json => print_json(history)?,
         Ok(history) => print(table::text(history, terminal_width()))?,
-        Err(error) if options.json => print_json(&error_json(error))?,
+        Err(error) if options.json => print_json(&Failure::new(error))?,
         Err(_) => {}
     }
     found.map(|_| ())

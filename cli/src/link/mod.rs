@@ -5,9 +5,9 @@ pub(crate) mod request;
 mod settings_file;
 mod table;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use serde::Serialize;
 use stagelink::one_line;
 use stagelink_pipeline::{
@@ -15,9 +15,10 @@ use stagelink_pipeline::{
 };
 
 use crate::args::LinkOptions;
+use crate::failure::Failure;
 use crate::link::settings_file::ProposedFile;
-use crate::migrate::error_json;
 use crate::output::{note, print, print_beside, print_json};
+use crate::planned_change::asked;
 use crate::progress::Step;
 
 /// Links a site: looks up its variables and the stages' databases, proves the tokens, finds the
@@ -34,7 +35,7 @@ pub async fn run(options: LinkOptions) -> anyhow::Result<()> {
         && options.json
         && !has_printed
     {
-        print_json(&error_json(error))?;
+        print_json(&Failure::new(error))?;
     }
     result
 }
@@ -167,17 +168,11 @@ fn confirm(plan: &mut LinkPlan, is_confirmed: bool) -> anyhow::Result<()> {
         1 => ", and remove the value that leads to another stage".to_owned(),
         count => format!(", and remove {count} values that lead to another stage"),
     };
-    write!(
-        std::io::stderr(),
-        "Set these variables of the site {}{removals}? [y/N] ",
+    let question = format!(
+        "Set these variables of the site {}{removals}?",
         one_line(&plan.site)
-    )
-    .context("could not ask")?;
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .context("could not read the answer")?;
-    if !matches!(answer.trim(), "y" | "Y" | "yes") {
+    );
+    if !asked(&question)? {
         bail!("nothing was set");
     }
     plan.confirm_removals();

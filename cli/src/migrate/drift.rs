@@ -11,7 +11,9 @@ use stagelink_pipeline::{
 };
 
 use crate::args::{DriftOptions, LocalOptions};
+use crate::failure::Failure;
 use crate::output::{print, print_json};
+use crate::planned_change::confirm;
 use crate::progress::Step;
 
 /// Compares the schemas, and prints the differences. The exit code is 1 if there are some, or nothing
@@ -25,7 +27,7 @@ pub async fn run(options: &DriftOptions) -> anyhow::Result<ExitCode> {
     if let Err(error) = &compared
         && options.json
     {
-        print_json(&super::error_json(error))?;
+        print_json(&Failure::new(error))?;
     }
     compared
 }
@@ -35,7 +37,7 @@ async fn compare(options: &DriftOptions) -> anyhow::Result<ExitCode> {
     let (database, found) = open(options.stage.name(), local).await?;
     let stage = found.stage.to_string();
     if options.accept {
-        super::confirm(
+        confirm(
             options.yes || local.local.is_some(),
             &format!("Take the schema of stage {stage} as it is for what its migrations made?"),
             "nothing was accepted: add --yes to accept the schema without a question; without \

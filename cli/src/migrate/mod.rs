@@ -7,11 +7,10 @@ mod progress;
 mod report;
 mod widen;
 
-use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use stagelink::{Database, DatabaseInfo, Settings};
 use stagelink_pipeline::{
     DeployPhase, Disagreement, Enforcement, MigrationEvent, MigrationFolder, MigrationOptions,
@@ -20,10 +19,11 @@ use stagelink_pipeline::{
 
 use self::progress::RunProgress;
 use self::report::Report;
-pub(crate) use self::report::error as error_json;
 use crate::args::{AllowedDisagreement, LocalOptions, MigrateCommand, MigrateOptions};
+use crate::failure::print_failure;
 use crate::operator;
 use crate::output::{note, print, print_beside, print_json, terminal_width};
+use crate::planned_change::confirm;
 use crate::progress::Step;
 use crate::project;
 use crate::stage_database::settings_of;
@@ -45,10 +45,8 @@ pub async fn run(options: MigrateOptions) -> anyhow::Result<()> {
     let result = migrate(&options, &mut progress).await;
     if let Err(error) = &result
         && options.json
-        && let Err(unprinted) = print_json(&report::error_with_progress(error, progress))
     {
-        // The run's own error is the one to show.
-        note(format_args!("note: {unprinted:#}"));
+        print_failure(&report::error_with_progress(error, progress));
     }
     result
 }
@@ -268,30 +266,6 @@ fn question(plan: &MigrationPlan) -> String {
     };
     let stage = plan.stage();
     format!("Apply {these} to the database of stage {stage}?")
-}
-
-/// Makes sure that the operator wants what the question says. `unasked` is the error where it cannot
-/// be asked.
-pub(crate) fn confirm(
-    is_confirmed: bool,
-    question: &str,
-    unasked: &'static str,
-) -> anyhow::Result<()> {
-    if is_confirmed {
-        return Ok(());
-    }
-    if !std::io::stdin().is_terminal() {
-        bail!(unasked);
-    }
-    write!(std::io::stderr(), "{question} [y/N] ").context("could not ask")?;
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .context("could not read the answer")?;
-    match answer.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => bail!("nothing was changed"),
-    }
 }
 
 /// Shows an event of migrations within a step.

@@ -8,6 +8,7 @@ use serde_json::json;
 use stagelink_pipeline::{MigrationFolder, SettingsFile};
 
 use crate::args::NewMigrationOptions;
+use crate::failure::Failure;
 use crate::output::{print, print_json};
 use crate::usage_error::of_usage;
 
@@ -17,7 +18,7 @@ pub(super) fn run(options: &NewMigrationOptions) -> anyhow::Result<()> {
         (Ok(file), true) => print_json(&json!({ "file": file })),
         (Ok(file), false) => print(file.display()),
         (Err(error), true) => {
-            print_json(&super::error_json(&error))?;
+            print_json(&Failure::new(&error))?;
             Err(error)
         }
         (Err(error), false) => Err(error),

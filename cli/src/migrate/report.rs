@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use console::measure_text_width;
 use serde::Serialize;
 use stagelink::{DatabaseInfo, one_line};
-use stagelink_pipeline::{Error, ErrorKind, MigrationPlan, MigrationReport, PlannedMigration};
+use stagelink_pipeline::{MigrationPlan, MigrationReport, PlannedMigration};
 
 use super::progress::{AppliedFile, RunProgress};
+use crate::failure::Failure;
 
 /// The plan for a database, and what was applied of it.
 #[derive(Serialize)]
@@ -378,11 +379,6 @@ fn is_refusal(migration: &PlannedMigration<'_>, note: &str) -> bool {
     })
 }
 
-/// Returns an error and its causes as JSON.
-pub(crate) fn error(error: &anyhow::Error) -> impl Serialize + use<> {
-    error_with_progress(error, RunProgress::default())
-}
-
 /// Returns an error as JSON, with the pending files of the plan where there was one, and the files that
 /// the run applied before the error.
 pub(super) fn error_with_progress(
@@ -390,13 +386,9 @@ pub(super) fn error_with_progress(
     progress: RunProgress,
 ) -> impl Serialize + use<> {
     #[derive(Serialize)]
-    struct Failure {
-        error: String,
-        /// The parts of an error that has several, such as the statements that are refused.
-        details: Vec<String>,
-        because: Vec<String>,
-        /// True if the same command may succeed later.
-        is_retryable: bool,
+    struct FailureOfRun {
+        #[serde(flatten)]
+        failure: Failure,
         /// The files that were pending when the plan was made.
         #[serde(skip_serializing_if = "Option::is_none")]
         pending: Option<serde_json::Value>,
@@ -404,13 +396,8 @@ pub(super) fn error_with_progress(
         #[serde(skip_serializing_if = "Option::is_none")]
         applied: Option<Vec<AppliedFile>>,
     }
-    let of_pipeline = error.downcast_ref::<Error>();
-    let kind = of_pipeline.map(Error::kind);
-    Failure {
-        error: error.to_string(),
-        details: of_pipeline.map_or_else(Vec::new, |error| error.details().collect()),
-        because: error.chain().skip(1).map(ToString::to_string).collect(),
-        is_retryable: matches!(kind, Some(ErrorKind::Busy | ErrorKind::Unavailable)),
+    FailureOfRun {
+        failure: Failure::new(error),
         applied: progress.applied(),
         pending: progress.pending,
     }

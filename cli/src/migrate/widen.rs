@@ -7,6 +7,7 @@ use stagelink_pipeline::{
 
 use crate::args::WidenHistoryOptions;
 use crate::output::print;
+use crate::planned_change::confirm;
 use crate::progress::Step;
 
 /// Asks, and widens the history of a stage's database.
@@ -23,7 +24,7 @@ pub(super) async fn run(options: &WidenHistoryOptions) -> anyhow::Result<()> {
     ensure_own_stage(&found)?;
     step.done(&format!("{} at {}", found.database, found.server));
     let stage = found.stage;
-    super::confirm(
+    confirm(
         options.yes || local.local.is_some(),
         &format!(
             "Widen the history of stage {stage} to int8? refinery reads it afterwards only with its \

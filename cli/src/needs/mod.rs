@@ -13,7 +13,7 @@ use stagelink_pipeline::{MigrationFolder, RecordedMigration, ensure_own_stage};
 use self::function_artifacts::FunctionArtifacts;
 use self::report::{Report, StageHistory};
 use crate::args::NeedsOptions;
-use crate::migrate::error_json;
+use crate::failure::Failure;
 use crate::output::{note, print, print_json};
 use crate::progress::Step;
 use crate::project::{self, migrations_folder};
@@ -35,7 +35,7 @@ pub async fn run(options: NeedsOptions) -> anyhow::Result<ExitCode> {
         }
         Err(error) => {
             if options.json {
-                print_json(&error_json(&error))?;
+                print_json(&Failure::new(&error))?;
             }
             Err(error)
         }

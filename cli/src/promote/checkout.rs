@@ -4,21 +4,31 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use stagelink_pipeline::{Checkout, CheckoutFuture, MigrationFolder};
+use stagelink_pipeline::{Checkout, CheckoutFuture, MigrationFolder, SettingsFile};
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::build::{Arch, Build, Target};
 use crate::child_process;
+use crate::project;
 
 /// The Git repository that a project is in.
-pub(super) struct GitCheckout {
+struct GitCheckout {
     /// The project's folder.
     project: PathBuf,
     /// The folder of migrations, from that of the project.
     migrations: PathBuf,
     /// The folders of builds, which last as long as this.
     builds: Mutex<Vec<WorkTree>>,
+}
+
+/// Returns the Git repository that a project is in.
+pub(crate) fn git_checkout(folder: &Path, file: Option<&SettingsFile>) -> Box<dyn Checkout> {
+    let root = project::root(folder, file);
+    let migrations = project::migrations_folder(folder, file);
+    let within = migrations.strip_prefix(&root);
+    let within = within.unwrap_or(Path::new("migrations")).to_owned();
+    Box::new(GitCheckout::new(root, within))
 }
 
 /// A commit that is checked out in a folder of its own.
@@ -28,7 +38,7 @@ struct WorkTree {
 }
 
 impl GitCheckout {
-    pub(super) fn new(project: PathBuf, migrations: PathBuf) -> Self {
+    fn new(project: PathBuf, migrations: PathBuf) -> Self {
         Self {
             project,
             migrations,

@@ -1,22 +1,18 @@
 //! `stagelink promote` on AWS Lambda.
 
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
-use stagelink_pipeline::{
-    Checkout, LambdaPromotionPlan, LambdaPromotionRequest, MigrationFolder, SettingsFile,
-};
+use anyhow::{anyhow, bail};
+use stagelink_pipeline::{LambdaPromotionPlan, LambdaPromotionRequest, MigrationFolder};
 
-use super::checkout::GitCheckout;
+use super::checkout::git_checkout;
 use super::ensure_artifact;
 use super::progress::Shown;
 use super::text::short;
 use crate::args::PromoteOptions;
 use crate::lambda;
-use crate::migrate::confirm;
 use crate::operator;
-use crate::output::{print, print_beside, print_json};
+use crate::planned_change::PlannedChange;
 use crate::progress::Step;
 use crate::project;
 use crate::stage_name;
@@ -38,16 +34,13 @@ pub(super) async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
     let summary = plan.summary();
     step.done(&format!("artifact {}", short(&summary.artifact)));
     ensure_artifact(options, &summary.artifact)?;
-    if options.plan {
-        return match options.json {
-            true => print_json(&summary),
-            false => print(lambda::plan(summary)),
-        };
-    }
-    match options.json {
-        // Standard output has one line, at the end.
-        true => print_beside(lambda::plan(summary))?,
-        false => print(lambda::plan(summary))?,
+    let change = PlannedChange {
+        is_plan: options.plan,
+        json: options.json,
+        is_confirmed: options.yes,
+    };
+    if !change.show_plan(&summary, lambda::plan(summary))? {
+        return Ok(());
     }
     if summary.is_promoted && !options.again {
         bail!(
@@ -55,8 +48,7 @@ pub(super) async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
              change of variables"
         );
     }
-    confirm(
-        options.yes,
+    change.confirm(
         &format!("Promote to {to}?"),
         "nothing was changed: add --yes to promote without a question, or --plan",
     )?;
@@ -64,20 +56,7 @@ pub(super) async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
     let report = plan.run(&request, &|event| shown.show(event)).await;
     shown.end();
     let report = report?;
-    let printed = match options.json {
-        true => print_json(&report),
-        false => print(lambda::report(&report)),
-    };
-    printed.context("the promotion is done, but the result could not be shown")
-}
-
-/// Returns the Git repository that a project is in.
-pub(crate) fn git_checkout(folder: &Path, file: Option<&SettingsFile>) -> Box<dyn Checkout> {
-    let root = project::root(folder, file);
-    let migrations = project::migrations_folder(folder, file);
-    let within = migrations.strip_prefix(&root);
-    let within = within.unwrap_or(Path::new("migrations")).to_owned();
-    Box::new(GitCheckout::new(root, within))
+    change.show_result(&report, lambda::report(&report), "the promotion is done")
 }
 
 async fn request(options: &PromoteOptions) -> anyhow::Result<LambdaPromotionRequest> {

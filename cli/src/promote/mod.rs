@@ -5,27 +5,26 @@ mod lambda;
 mod progress;
 mod text;
 
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use stagelink::{Database, Settings, Stage};
 use stagelink_pipeline::{
     ApiAccess, DeployContext, MigrationFolder, MigrationOptions, PromotionEvent, PromotionPlan,
     PromotionRequest, abort_promotion,
 };
 
-pub(crate) use self::lambda::git_checkout;
 pub(crate) use self::progress::Shown;
 pub(crate) use self::text::short;
 
-use self::checkout::GitCheckout;
+pub(crate) use self::checkout::git_checkout;
 use crate::args::{LocalOptions, Platform, PromoteOptions};
+use crate::failure::{Failure, print_failure};
 use crate::lambda::platform_of;
 use crate::link::request::Environment;
-use crate::migrate::{confirm, error_json};
 use crate::operator;
-use crate::output::{note, print, print_beside, print_json};
+use crate::output::{print, print_json};
+use crate::planned_change::PlannedChange;
 use crate::progress::Step;
 use crate::project;
 use crate::site;
@@ -43,10 +42,8 @@ pub async fn run(options: PromoteOptions) -> anyhow::Result<()> {
     let result = promote(&options).await;
     if let Err(error) = &result
         && options.json
-        && let Err(unprinted) = print_json(&error_json(error))
     {
-        // The run's own error is the one to show.
-        note(format_args!("note: {unprinted:#}"));
+        print_failure(&Failure::new(error));
     }
     result
 }
@@ -74,16 +71,13 @@ async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
     let summary = plan.summary();
     step.done(&format!("artifact {}", short(&summary.artifact)));
     ensure_artifact(options, &summary.artifact)?;
-    if options.plan {
-        return match options.json {
-            true => print_json(&summary),
-            false => print(text::plan(summary)),
-        };
-    }
-    match options.json {
-        // Standard output has one line, at the end.
-        true => print_beside(text::plan(summary))?,
-        false => print(text::plan(summary))?,
+    let change = PlannedChange {
+        is_plan: options.plan,
+        json: options.json,
+        is_confirmed: options.yes,
+    };
+    if !change.show_plan(&summary, text::plan(summary))? {
+        return Ok(());
     }
     if summary.is_promoted && !options.again {
         bail!(
@@ -91,19 +85,18 @@ async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
              change of variables"
         );
     }
-    confirm(
-        options.yes,
+    change.confirm(
         &format!("Promote to {to}?"),
         "nothing was changed: add --yes to promote without a question, or --plan",
     )?;
     let report = plan.run(&request, &listener).await;
     shown.end();
     let report = report?;
-    let printed = match options.json {
-        true => print_json(&report),
-        false => print(text::report(&report, &to.to_string())),
-    };
-    printed.context("the promotion is done, but the result could not be shown")
+    change.show_result(
+        &report,
+        text::report(&report, &to.to_string()),
+        "the promotion is done",
+    )
 }
 
 /// Makes sure that the source runs the artifact that the options name, where they name one.
@@ -147,11 +140,8 @@ async fn request(options: &PromoteOptions) -> anyhow::Result<PromotionRequest> {
     let access = access(&options.local)?;
     let site = site::required(options.site.as_deref(), file, folder)?;
     let root = project::root(folder, file);
-    let migrations_folder = project::migrations_folder(folder, file);
     let migrations = project::present_migrations_folder(folder, file);
     let migrations = migrations.map(|folder| MigrationFolder::read(&folder));
-    let within = migrations_folder.strip_prefix(&root);
-    let within = within.unwrap_or(Path::new("migrations")).to_owned();
     let mut migration_options = MigrationOptions::default();
     migration_options.applied_by = operator::name();
     let mut request = PromotionRequest::new(
@@ -159,7 +149,7 @@ async fn request(options: &PromoteOptions) -> anyhow::Result<PromotionRequest> {
         to,
         (access, site),
         database(to, &options.local).await?,
-        Box::new(GitCheckout::new(root.clone(), within)),
+        git_checkout(folder, file),
     );
     request.migrations = migrations.transpose()?;
     request.migration_options = migration_options;

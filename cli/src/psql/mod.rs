@@ -3,17 +3,18 @@
 mod arguments;
 mod program;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use stagelink::{StageKind, StageMark, one_line};
 use stagelink_pipeline::{PsqlSession, SettingsFile, StageProvider};
 
 use crate::args::PsqlOptions;
-use crate::migrate::error_json;
+use crate::failure::Failure;
 use crate::output::{note, note_error, print_json};
+use crate::planned_change::asked;
 use crate::project;
 use crate::stage_database::settings_of;
 
@@ -28,7 +29,7 @@ pub async fn run(options: PsqlOptions) -> anyhow::Result<ExitCode> {
         Ok(settings) => settings,
         Err(error) => {
             if options.json {
-                print_json(&error_json(&error))?;
+                print_json(&Failure::new(&error))?;
             }
             return Err(error);
         }
@@ -37,7 +38,7 @@ pub async fn run(options: PsqlOptions) -> anyhow::Result<ExitCode> {
         Ok(code) => Ok(code),
         Err(error) => {
             if options.json {
-                print_json(&error_json(&error))?;
+                print_json(&Failure::new(&error))?;
             }
             note_error(&error);
             Ok(ExitCode::from(1))
@@ -104,10 +105,13 @@ async fn open(settings: stagelink::Settings, options: &PsqlOptions) -> anyhow::R
             ),
             false => "the database".to_owned(),
         };
-        confirm(&format!(
+        let question = format!(
             "Open psql on {database} of stage {} and let it write?",
             info.stage
-        ))?;
+        );
+        if !asked(&question)? {
+            bail!("psql was not opened");
+        }
     }
     let secrets = url_variables(&options.local.project)?;
     program::run(session, &options.arguments, &secrets).await
@@ -123,17 +127,4 @@ fn url_variables(project: &Path) -> anyhow::Result<Vec<String>> {
         _ => None,
     });
     Ok(named.collect())
-}
-
-/// Makes sure that the operator wants what the question says.
-fn confirm(question: &str) -> anyhow::Result<()> {
-    write!(std::io::stderr(), "{question} [y/N] ").context("could not ask")?;
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .context("could not read the answer")?;
-    match answer.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => bail!("psql was not opened"),
-    }
 }

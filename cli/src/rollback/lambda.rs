@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use stagelink_pipeline::{LambdaRollbackPlan, LambdaRollbackRequest, MigrationFolder};
 
 use crate::args::RollbackOptions;
 use crate::lambda;
-use crate::migrate::confirm;
 use crate::operator;
-use crate::output::{print, print_beside, print_json};
+use crate::planned_change::PlannedChange;
 use crate::progress::Step;
 use crate::project;
 use crate::promote::{Shown, short};
@@ -27,19 +25,15 @@ pub(super) async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
     let plan = LambdaRollbackPlan::make(&request).await?;
     let summary = plan.summary();
     step.done(&format!("artifact {}", short(&summary.artifact)));
-    if options.plan {
-        return match options.json {
-            true => print_json(&summary),
-            false => print(lambda::rollback_plan(summary)),
-        };
+    let change = PlannedChange {
+        is_plan: options.plan,
+        json: options.json,
+        is_confirmed: options.yes,
+    };
+    if !change.show_plan(&summary, lambda::rollback_plan(summary))? {
+        return Ok(());
     }
-    match options.json {
-        // Standard output has one line, at the end.
-        true => print_beside(lambda::rollback_plan(summary))?,
-        false => print(lambda::rollback_plan(summary))?,
-    }
-    confirm(
-        options.yes,
+    change.confirm(
         &format!("Take {stage} back?"),
         "nothing was changed: add --yes to go back without a question, or --plan",
     )?;
@@ -47,11 +41,7 @@ pub(super) async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
     let report = plan.run(&request, &|event| shown.show(event)).await;
     shown.end();
     let report = report?;
-    let printed = match options.json {
-        true => print_json(&report),
-        false => print(lambda::report(&report)),
-    };
-    printed.context("the stage was taken back, but the result could not be shown")
+    change.show_result(&report, lambda::report(&report), "the stage was taken back")
 }
 
 async fn request(options: &RollbackOptions) -> anyhow::Result<LambdaRollbackRequest> {

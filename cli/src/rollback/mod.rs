@@ -4,17 +4,17 @@ mod lambda;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use stagelink::StageKind;
 use stagelink_pipeline::{
     MigrationFolder, PromotionEvent, RollbackPlan, RollbackReport, RollbackRequest, RollbackSummary,
 };
 
 use crate::args::{Platform, RollbackOptions};
+use crate::failure::{Failure, print_failure};
 use crate::lambda::platform_of;
-use crate::migrate::{confirm, error_json};
 use crate::operator;
-use crate::output::{note, print, print_beside, print_json};
+use crate::planned_change::PlannedChange;
 use crate::project;
 use crate::promote::{Shown, access, database, short};
 use crate::site;
@@ -30,10 +30,8 @@ pub async fn run(options: RollbackOptions) -> anyhow::Result<()> {
     let result = roll_back(&options).await;
     if let Err(error) = &result
         && options.json
-        && let Err(unprinted) = print_json(&error_json(error))
     {
-        // The run's own error is the one to show.
-        note(format_args!("note: {unprinted:#}"));
+        print_failure(&Failure::new(error));
     }
     result
 }
@@ -50,30 +48,26 @@ async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
     shown.end();
     let plan = plan?;
     let summary = plan.summary();
-    if options.plan {
-        return match options.json {
-            true => print_json(&summary),
-            false => print(plan_text(summary)),
-        };
+    let change = PlannedChange {
+        is_plan: options.plan,
+        json: options.json,
+        is_confirmed: options.yes,
+    };
+    if !change.show_plan(&summary, plan_text(summary))? {
+        return Ok(());
     }
-    match options.json {
-        // Standard output has one line, at the end.
-        true => print_beside(plan_text(summary))?,
-        false => print(plan_text(summary))?,
-    }
-    confirm(
-        options.yes,
+    change.confirm(
         &format!("Take {stage} back?"),
         "nothing was changed: add --yes to go back without a question, or --plan",
     )?;
     let report = plan.run(&request, &listener).await;
     shown.end();
     let report = report?;
-    let printed = match options.json {
-        true => print_json(&report),
-        false => print(report_text(&report, &stage.to_string())),
-    };
-    printed.context("the stage was taken back, but the result could not be shown")
+    change.show_result(
+        &report,
+        report_text(&report, &stage.to_string()),
+        "the stage was taken back",
+    )
 }
 
 async fn request(options: &RollbackOptions) -> anyhow::Result<RollbackRequest> {

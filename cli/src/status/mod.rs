@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use stagelink_pipeline::StatusBoard;
 
 use crate::args::StatusOptions;
-use crate::migrate::error_json;
+use crate::failure::Failure;
 use crate::output::{print_json, print_styled};
 use crate::progress::Step;
 use crate::table::terminal_width;
@@ -25,7 +25,7 @@ pub async fn run(options: StatusOptions) -> anyhow::Result<ExitCode> {
     if let Err(error) = &result
         && options.json
     {
-        print_json(&error_json(error))?;
+        print_json(&Failure::new(error))?;
     }
     let board = result?;
     match options.json {

@@ -1,0 +1,38 @@
+//! Errors as JSON, for `--json`.
+
+use serde::Serialize;
+use stagelink_pipeline::{Error, ErrorKind};
+
+use crate::output::{note, print_json};
+
+/// An error and its causes.
+#[derive(Serialize)]
+pub(crate) struct Failure {
+    error: String,
+    /// The parts of an error that has several, such as the statements that are refused.
+    details: Vec<String>,
+    because: Vec<String>,
+    /// True if the same command may succeed later.
+    is_retryable: bool,
+}
+
+impl Failure {
+    pub(crate) fn new(error: &anyhow::Error) -> Self {
+        let of_pipeline = error.downcast_ref::<Error>();
+        let kind = of_pipeline.map(Error::kind);
+        Self {
+            error: error.to_string(),
+            details: of_pipeline.map_or_else(Vec::new, |error| error.details().collect()),
+            because: error.chain().skip(1).map(ToString::to_string).collect(),
+            is_retryable: matches!(kind, Some(ErrorKind::Busy | ErrorKind::Unavailable)),
+        }
+    }
+}
+
+/// Prints a failure as one line of JSON beside the error itself, which goes to standard error.
+pub(crate) fn print_failure(failure: &impl Serialize) {
+    if let Err(unprinted) = print_json(failure) {
+        // The command's own error is the one to show.
+        note(format_args!("note: {unprinted:#}"));
+    }
+}

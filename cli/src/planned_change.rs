@@ -1,0 +1,106 @@
+//! The course of a command that changes something after its operator has seen the plan.
+
+use std::fmt::Display;
+use std::io::{IsTerminal as _, Write as _};
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+
+use crate::output::{print, print_beside, print_json};
+
+/// The options by which a command shows a plan, asks, and changes something.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlannedChange {
+    /// `--plan`: the plan is the result.
+    pub(crate) is_plan: bool,
+    /// `--json`.
+    pub(crate) json: bool,
+    /// `--yes`, or a database that no one else uses.
+    pub(crate) is_confirmed: bool,
+}
+
+impl PlannedChange {
+    /// Shows the plan. Returns whether the command goes on after it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub(crate) fn show_plan(
+        self,
+        plan: &impl Serialize,
+        text: impl Display,
+    ) -> anyhow::Result<bool> {
+        match (self.is_plan, self.json) {
+            (true, true) => print_json(plan)?,
+            // Standard output has one line, at the end.
+            (false, true) => print_beside(text)?,
+            (_, false) => print(text)?,
+        }
+        Ok(!self.is_plan)
+    }
+
+    /// Makes sure that the operator wants what the question says. `unasked` is the error where there is
+    /// no terminal to ask at.
+    ///
+    /// # Errors
+    ///
+    /// When the operator does not want it, or cannot be asked.
+    pub(crate) fn confirm(self, question: &str, unasked: &'static str) -> anyhow::Result<()> {
+        confirm(self.is_confirmed, question, unasked)
+    }
+
+    /// Shows the result. `done` says what is done, where it cannot be shown.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub(crate) fn show_result(
+        self,
+        report: &impl Serialize,
+        text: impl Display,
+        done: &str,
+    ) -> anyhow::Result<()> {
+        let printed = match self.json {
+            true => print_json(report),
+            false => print(text),
+        };
+        printed.with_context(|| format!("{done}, but the result could not be shown"))
+    }
+}
+
+/// Makes sure that the operator wants what the question says. `unasked` is the error where there is no
+/// terminal to ask at.
+///
+/// # Errors
+///
+/// When the operator does not want it, or cannot be asked.
+pub(crate) fn confirm(
+    is_confirmed: bool,
+    question: &str,
+    unasked: &'static str,
+) -> anyhow::Result<()> {
+    if is_confirmed {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        bail!(unasked);
+    }
+    match asked(question)? {
+        true => Ok(()),
+        false => bail!("nothing was changed"),
+    }
+}
+
+/// Asks a question on standard error, and returns whether the answer is yes.
+///
+/// # Errors
+///
+/// When it cannot be asked.
+pub(crate) fn asked(question: &str) -> anyhow::Result<bool> {
+    write!(std::io::stderr(), "{question} [y/N] ").context("could not ask")?;
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .context("could not read the answer")?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
