@@ -2,6 +2,7 @@
 //! target's own database keeps what a command that changes the stage has to know.
 
 mod abort;
+mod ancestry;
 mod deploy_record;
 mod event;
 mod lambda;

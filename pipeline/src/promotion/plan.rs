@@ -6,7 +6,8 @@ use sha2::{Digest as _, Sha256};
 use crate::artifact::Manifest;
 use crate::error::{Error, ErrorKind};
 use crate::netlify::{Deploy, Site};
-use crate::promotion::deploy_record::{self, DeployRecord};
+use crate::promotion::ancestry::Commits;
+use crate::promotion::deploy_record;
 use crate::promotion::request::PromotionRequest;
 use crate::promotion::schema::{SchemaPlan, SchemaTarget};
 use crate::promotion::source::{self, RecordedDeploy};
@@ -99,7 +100,17 @@ impl PromotionPlan {
             .into_iter()
             .find(|record| record.is_live_as(&published.id));
         let mut notes = Vec::new();
-        ensure_descends(request, commit, running.as_ref(), &published, &mut notes).await?;
+        let of_record = running.as_ref().and_then(|record| record.commit.as_deref());
+        let of_deploy = published.commit_ref.as_deref();
+        let of_deploy = of_deploy.filter(|commit| !commit.is_empty());
+        let commits = Commits {
+            from: (from, commit),
+            to: (to, of_record.or(of_deploy)),
+        };
+        let checkout = &*request.checkout;
+        commits
+            .ensure_none_is_taken_back(checkout, &mut notes)
+            .await?;
         if manifest.commit.is_dirty {
             notes.push(format!(
                 "{from} was deployed with changes that are in no commit, so its functions cannot be \
@@ -171,47 +182,6 @@ fn schema_target(request: &PromotionRequest) -> SchemaTarget<'_> {
         migrations: request.migrations.as_ref(),
         options: &request.migration_options,
         checkout: &*request.checkout,
-    }
-}
-
-/// Makes sure that the promotion takes back no commit that the target has and the source has not, as
-/// after a correction in production alone.
-async fn ensure_descends(
-    request: &PromotionRequest,
-    commit: Option<&str>,
-    running: Option<&DeployRecord>,
-    published: &Deploy,
-    notes: &mut Vec<String>,
-) -> Result<(), Error> {
-    let of_record = running.and_then(|record| record.commit.as_deref());
-    let older = of_record.or(published.commit_ref.as_deref());
-    let (from, to) = (request.from, request.to);
-    let (Some(newer), Some(older)) = (commit, older.filter(|commit| !commit.is_empty())) else {
-        notes.push(format!(
-            "whether {from} has all that {to} has cannot be told: a commit of the two is not known"
-        ));
-        return Ok(());
-    };
-    if newer == older {
-        return Ok(());
-    }
-    match request.checkout.descends(newer, older).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Error::new(
-            ErrorKind::Promotion,
-            format!(
-                "stage {to} runs the commit {older}, which is not among the ancestors of {newer}, \
-                 that stage {from} runs: the promotion would take it back; merge it, and deploy to \
-                 {from} anew"
-            ),
-        )),
-        Err(reason) => Err(Error::new(
-            ErrorKind::Promotion,
-            format!(
-                "whether {newer}, that stage {from} runs, has {older}, that {to} runs, among its \
-                 ancestors cannot be told ({reason}): fetch both commits into this repository"
-            ),
-        )),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::artifact::Manifest;
 use crate::aws::{AwsAccess, Lambda, UrlAccess};
 use crate::error::{Error, ErrorKind};
 use crate::migrations::{MigrationFolder, MigrationOptions};
-use crate::promotion::deploy_record::DeployRecord;
+use crate::promotion::ancestry::Commits;
 use crate::promotion::event::PromotionListener;
 use crate::promotion::lambda::change::{Change, FunctionChange, LambdaReport, TEST_LIMIT};
 use crate::promotion::lambda::choice::Choice;
@@ -101,7 +101,15 @@ impl LambdaPromotionPlan {
         let mut notes = Vec::new();
         let running = running_record(to, &target).await?;
         let commit = manifest.commit.name.as_deref();
-        ensure_descends(request, commit, running.as_ref(), &mut notes).await?;
+        let older = running.as_ref().and_then(|record| record.commit.as_deref());
+        let commits = Commits {
+            from: (from.stage, commit),
+            to: (to.stage, older),
+        };
+        let checkout = &*request.checkout;
+        commits
+            .ensure_none_is_taken_back(checkout, &mut notes)
+            .await?;
         let schema = SchemaPlan::make(
             &SchemaTarget {
                 from: from.stage,
@@ -269,39 +277,6 @@ fn ensure_complete(
             ),
         )),
     }
-}
-
-/// Makes sure that the promotion takes back no commit that the target has and the source has not, as
-/// after a correction in production alone.
-async fn ensure_descends(
-    request: &LambdaPromotionRequest,
-    commit: Option<&str>,
-    running: Option<&DeployRecord>,
-    notes: &mut Vec<String>,
-) -> Result<(), Error> {
-    let (from, to) = (request.from.stage, request.to.stage);
-    let older = running.and_then(|record| record.commit.as_deref());
-    let (Some(newer), Some(older)) = (commit, older) else {
-        notes.push(format!(
-            "whether {from} has all that {to} has cannot be told: a commit of the two is not known"
-        ));
-        return Ok(());
-    };
-    if newer == older {
-        return Ok(());
-    }
-    let message = match request.checkout.descends(newer, older).await {
-        Ok(true) => return Ok(()),
-        Ok(false) => format!(
-            "stage {to} runs the commit {older}, which is not among the ancestors of {newer}, that stage \
-             {from} runs: the promotion would take it back; merge it, and deploy to {from} anew"
-        ),
-        Err(reason) => format!(
-            "whether {newer}, that stage {from} runs, has {older}, that {to} runs, among its ancestors \
-             cannot be told ({reason}): fetch both commits into this repository"
-        ),
-    };
-    Err(Error::new(ErrorKind::Promotion, message))
 }
 
 const COMMAND: &str = "promote";
