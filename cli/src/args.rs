@@ -66,7 +66,8 @@ pub enum Command {
     /// the site with its functions, once per stage: production at localhost:8888, staging
     /// at staging.localhost:8888. Each function is built, and runs as a process that stays
     /// warm between requests, as on AWS Lambda. Migrations are applied to each database as it starts,
-    /// and when a file appears. Ctrl-C stops everything and leaves nothing behind.
+    /// and when a file appears. A save is built and served, and no request is lost. Ctrl-C stops
+    /// everything and leaves nothing behind.
     Dev(DevOptions),
     /// Builds the functions for Netlify and AWS Lambda.
     ///

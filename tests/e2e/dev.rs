@@ -118,7 +118,7 @@ impl Dev {
         self.up["heroku"]["pipeline"].as_str().expect("a name")
     }
 
-    fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         i32::try_from(self.child.id().expect("it runs")).expect("a process id")
     }
 

@@ -14,6 +14,7 @@ mod deploy_time;
 mod dev;
 mod dev_environment;
 mod dev_migrations;
+mod dev_reload;
 mod doctor;
 mod event_nulls;
 mod events;

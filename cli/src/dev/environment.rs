@@ -20,7 +20,7 @@ pub(super) struct OwnVariables {
 }
 
 /// The project's own variables of a stage.
-#[derive(Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub(super) struct StageVariables {
     pub(super) variables: BTreeMap<String, String>,
     /// Remarks about variables that are left out.

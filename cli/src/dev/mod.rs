@@ -2,7 +2,10 @@
 
 mod environment;
 mod migrations;
+mod reload;
 mod requests;
+mod sources;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -20,9 +23,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::environment::{OwnVariables, StageVariables};
 use self::migrations::LocalMigrations;
+use self::reload::Reload;
 use self::requests::{RequestPrinter, RequestStyle};
 use crate::args::DevOptions;
-use crate::functions::{self, BuiltFunction};
+use crate::functions::BuiltFunction;
 use crate::local_clouds::RunningSiteFile;
 use crate::output::{note, print, print_json};
 use crate::postgres_source;
@@ -54,7 +58,7 @@ pub async fn run(options: DevOptions, verbosity: u8) -> anyhow::Result<()> {
     if printed.is_ok() {
         tokio::select! {
             () = &mut shutdown => {}
-            () = running.apply_new_migrations() => {}
+            () = running.follow_changes() => {}
         }
         if !options.json {
             note("stopping …");
@@ -71,6 +75,7 @@ struct DevEnvironment {
     cloud: Cloud,
     functions: Vec<BuiltFunction>,
     migrations: LocalMigrations,
+    reload: Reload,
     netlify: NetlifyApi,
     /// The file by which `--local` finds this.
     _file: RunningSiteFile,
@@ -103,7 +108,13 @@ impl DevEnvironment {
             stagelink_local::check_port(port)
                 .with_context(|| format!("could not use port {port}: {option} sets another"))?;
         }
-        let functions = build_functions(&project, options.release).await?;
+        let variables = stages
+            .iter()
+            .map(|(name, _, own)| (name.clone(), own.clone()));
+        let release = options.release;
+        let begun = Reload::begin(&project, release, &config, own, variables.collect());
+        let mut reload = begun.await?;
+        let functions = reload.build_first().await?;
         let postgres = start_postgres(options, source).await?;
         let mut migrations =
             LocalMigrations::of_folder(project::migrations_folder(&project, file.as_ref()));
@@ -129,6 +140,7 @@ impl DevEnvironment {
                 cloud,
                 functions,
                 migrations,
+                reload,
                 netlify,
                 _file: file,
             }),
@@ -189,9 +201,10 @@ impl DevEnvironment {
         Ok(cloud)
     }
 
-    /// Applies migrations as they appear, for ever.
-    async fn apply_new_migrations(&mut self) {
-        self.migrations.follow(&self.cloud).await;
+    /// Serves what is saved, and applies migrations as they appear, for ever.
+    async fn follow_changes(&mut self) {
+        let migrations = self.migrations.follow(&self.cloud);
+        tokio::join!(migrations, self.reload.follow(&self.cloud));
     }
 
     fn print_summary(&self, json: bool) -> anyhow::Result<()> {
@@ -260,14 +273,6 @@ fn stages_of(file: Option<&SettingsFile>) -> anyhow::Result<Vec<(String, Stage)>
         Ok((stage.name().to_owned(), of_pipeline))
     });
     stages.collect()
-}
-
-async fn build_functions(project: &Path, release: bool) -> anyhow::Result<Vec<BuiltFunction>> {
-    let step = Step::begin_long("functions");
-    let built = functions::build(project, release, step.build_teller()).await?;
-    let names: Vec<_> = built.iter().map(|built| built.name.as_str()).collect();
-    step.done(&names.join(", "));
-    Ok(built)
 }
 
 async fn start_postgres(options: &DevOptions, source: ServerSource) -> anyhow::Result<Server> {

@@ -165,7 +165,8 @@ mod tests {
             let stderr = String::from_utf8_lossy(&output.stderr);
             assert!(stderr.ends_with(said), "{stderr}");
             assert_eq!(stderr.is_empty(), said.is_empty(), "{stderr}");
-            let arguments = "install --locked stagelink-cli@0.1.7 --root target/stagelink";
+            let arguments = "install --locked --debug stagelink-cli@0.1.7 --root target/stagelink \
+                             --config profile.dev.package.sha2.opt-level=3";
             let expected = format!("{arguments}{quiet} ran with build\n");
             assert_eq!(
                 String::from_utf8(output.stdout).unwrap(),

@@ -1,0 +1,279 @@
+//! Serves what a save has changed: it builds the functions, or reads the site's configuration or the
+//! variables anew, and goes on with what is served where that fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use stagelink_local::netlify::SiteConfig;
+use stagelink_local::{Cloud, CloudUpdate};
+use stagelink_pipeline::SETTINGS_FILE;
+
+use super::environment::{OwnVariables, StageVariables};
+use super::sources::Sources;
+use super::watch::{FileWatcher, WatchList};
+use crate::functions::{self, BuiltFunction};
+use crate::output::{note, note_error};
+use crate::progress::Step;
+
+/// The project as it is served, and the watch over its files.
+pub(super) struct Reload {
+    project: PathBuf,
+    release: bool,
+    packages: Vec<String>,
+    sources: Sources,
+    watcher: FileWatcher,
+    /// The program of each function that is served.
+    served: BTreeMap<String, ProgramState>,
+    own: OwnVariables,
+    /// The variables of each stage that its functions have.
+    variables: BTreeMap<String, StageVariables>,
+    /// The published folder and the warnings of the site's configuration.
+    publish: PathBuf,
+    warnings: BTreeSet<String>,
+    /// Set while the last build, or the start of what it has built, has failed.
+    has_failed: bool,
+    /// Set while `packages` and `sources` may be those of older manifests.
+    is_outdated: bool,
+}
+
+/// A program as a build has left it.
+type ProgramState = (Option<SystemTime>, u64, u64);
+
+impl Reload {
+    /// Begins to watch a project, ahead of its first build: what is saved from now on is built.
+    ///
+    /// # Errors
+    ///
+    /// When there is no function, or cargo cannot read the workspace.
+    pub(super) async fn begin(
+        project: &Path,
+        release: bool,
+        config: &SiteConfig,
+        own: OwnVariables,
+        variables: BTreeMap<String, StageVariables>,
+    ) -> anyhow::Result<Self> {
+        let packages = functions::find_packages(project).await?;
+        let sources = Sources::find(project, &packages).await?;
+        let mut reload = Self {
+            project: project.to_owned(),
+            release,
+            packages,
+            sources,
+            watcher: FileWatcher::new(WatchList::default()),
+            served: BTreeMap::new(),
+            own,
+            variables,
+            publish: config.publish.clone(),
+            warnings: config.warnings.iter().cloned().collect(),
+            has_failed: false,
+            is_outdated: false,
+        };
+        reload.watcher.set_list(reload.list());
+        Ok(reload)
+    }
+
+    /// Builds all functions for the first time.
+    ///
+    /// # Errors
+    ///
+    /// When the build fails.
+    pub(super) async fn build_first(&mut self) -> anyhow::Result<Vec<BuiltFunction>> {
+        let step = Step::begin_long("functions");
+        let built = self.build(&step).await?;
+        self.served = states(&built);
+        let names: Vec<_> = built.iter().map(|built| built.name.as_str()).collect();
+        step.done(&names.join(", "));
+        Ok(built)
+    }
+
+    /// Serves each change, for ever.
+    pub(super) async fn follow(&mut self, cloud: &Cloud) {
+        loop {
+            let changed = self.watcher.changed().await;
+            self.serve(cloud, &changed).await;
+            self.watcher.set_list(self.list());
+        }
+    }
+
+    async fn serve(&mut self, cloud: &Cloud, changed: &BTreeSet<PathBuf>) {
+        if changed.contains(&self.project.join(SETTINGS_FILE)) {
+            note(format_args!(
+                "  ! {SETTINGS_FILE} has changed: restart `stagelink dev` to use it"
+            ));
+        }
+        if self.site_files().iter().any(|file| changed.contains(file)) {
+            let served = self.serve_site(cloud).await;
+            tell_failure(served, "the site is served as before");
+        }
+        let mut is_due = false;
+        if changed.iter().any(|file| self.is_of_variables(file)) {
+            let served = self.serve_variables(cloud).await;
+            tell_failure(served, "functions keep the variables that they have");
+            // A program may have failed to start for lack of one.
+            is_due = self.has_failed;
+        }
+        let manifests = changed.iter().filter(|file| file.ends_with("Cargo.toml"));
+        self.is_outdated |= manifests.count() > 0;
+        let functions = self.project.join("functions");
+        is_due |= self.is_outdated;
+        is_due |= changed.iter().any(|file| {
+            self.sources.is_read(file, self.has_failed)
+                || (self.has_failed && file.starts_with(&functions))
+        });
+        if is_due {
+            let served = self.serve_build(cloud).await;
+            self.has_failed = served.is_err();
+            tell_failure(served, "the site goes on with the programs that it has");
+        }
+    }
+
+    /// Builds what has changed, and serves the programs that differ from those that run.
+    async fn serve_build(&mut self, cloud: &Cloud) -> anyhow::Result<()> {
+        let step = Step::begin("functions");
+        let built = self.build(&step).await?;
+        let states = states(&built);
+        let is_new = |function: &&BuiltFunction| {
+            self.served.get(&function.name) != states.get(&function.name)
+        };
+        let mut update = CloudUpdate::default();
+        update.programs = built
+            .iter()
+            .filter(is_new)
+            .map(|function| (function.name.clone(), function.executable.clone()))
+            .collect();
+        let served = self.served.keys();
+        let removed = served.filter(|name| !states.contains_key(*name));
+        update.removed = removed.cloned().collect();
+        let removed: Vec<_> = update.removed.iter().cloned().collect();
+        let started = cloud.update(update).await?;
+        self.served = states;
+        let started: Vec<_> = started.into_iter().collect();
+        let mut results = Vec::new();
+        if !started.is_empty() {
+            results.push(format!("{} served anew", started.join(", ")));
+        }
+        if !removed.is_empty() {
+            results.push(format!("{} removed", removed.join(", ")));
+        }
+        match results.is_empty() {
+            true => step.done("built, with the same programs"),
+            false => step.done(&results.join("; ")),
+        }
+        Ok(())
+    }
+
+    /// Builds all functions in one run of cargo, which compiles what has changed alone.
+    async fn build(&mut self, step: &Step) -> anyhow::Result<Vec<BuiltFunction>> {
+        if self.is_outdated {
+            self.packages = functions::find_packages(&self.project).await?;
+            self.sources = Sources::find(&self.project, &self.packages).await?;
+            self.is_outdated = false;
+        }
+        let teller = step.build_teller();
+        let built =
+            functions::build_packages(&self.project, &self.packages, self.release, teller).await;
+        self.watcher.accept(self.sources.lock());
+        let built = built?;
+        self.sources.add_read_files(&built);
+        self.watcher.set_list(self.list());
+        Ok(built)
+    }
+
+    async fn serve_site(&mut self, cloud: &Cloud) -> anyhow::Result<()> {
+        let step = Step::begin("site");
+        let config = SiteConfig::load(&self.project)?;
+        let warnings: BTreeSet<_> = config.warnings.iter().cloned().collect();
+        for warning in warnings.difference(&self.warnings) {
+            note(format_args!("  ! {warning}"));
+        }
+        let publish = config.publish.clone();
+        let mut update = CloudUpdate::default();
+        update.site = Some(config);
+        cloud.update(update).await?;
+        (self.publish, self.warnings) = (publish, warnings);
+        step.done("its redirects, headers and folder are as the files say now");
+        Ok(())
+    }
+
+    async fn serve_variables(&mut self, cloud: &Cloud) -> anyhow::Result<()> {
+        let step = Step::begin("variables");
+        let mut update = CloudUpdate::default();
+        let mut now = BTreeMap::new();
+        for (stage, before) in &self.variables {
+            let of_stage = self.own.of_stage(stage)?;
+            for text in of_stage.notes.difference(&before.notes) {
+                note(format_args!("  ! {text}"));
+            }
+            if of_stage.variables != before.variables {
+                let variables = of_stage.variables.clone();
+                update.variables.insert(stage.clone(), variables);
+            }
+            now.insert(stage.clone(), of_stage);
+        }
+        let stages: Vec<_> = update.variables.keys().cloned().collect();
+        if !stages.is_empty() {
+            cloud.update(update).await?;
+            step.done(&format!("the functions of {} have them", stages.join(", ")));
+        }
+        self.variables = now;
+        Ok(())
+    }
+
+    fn list(&self) -> WatchList {
+        let mut files: BTreeSet<_> = self.sources.files().map(Path::to_owned).collect();
+        files.extend(self.site_files());
+        files.insert(self.project.join(SETTINGS_FILE));
+        let stages = self.variables.keys();
+        let of_stages = stages.map(|stage| format!(".env.{stage}"));
+        files.extend(
+            of_stages
+                .chain([".env".to_owned()])
+                .map(|name| self.project.join(name)),
+        );
+        let mut folders: BTreeSet<_> = self.sources.folders().map(Path::to_owned).collect();
+        // A function that is new is in none of the crates yet.
+        folders.insert(self.project.join("functions"));
+        WatchList {
+            folders,
+            files,
+            target: self.sources.target().to_owned(),
+        }
+    }
+
+    /// The files of the site's configuration.
+    fn site_files(&self) -> [PathBuf; 3] {
+        [
+            self.project.join("netlify.toml"),
+            self.publish.join("_redirects"),
+            self.publish.join("_headers"),
+        ]
+    }
+
+    fn is_of_variables(&self, file: &Path) -> bool {
+        let name = file.file_name().unwrap_or_default().as_encoded_bytes();
+        file.parent() == Some(&*self.project) && name.starts_with(b".env")
+    }
+}
+
+/// Returns the state of each program. A build that changes nothing leaves it.
+fn states(functions: &[BuiltFunction]) -> BTreeMap<String, ProgramState> {
+    let states = functions.iter().map(|function| {
+        let metadata = fs::metadata(&function.executable);
+        let state = metadata.map(|of| (of.modified().ok(), of.size(), of.ino()));
+        (function.name.clone(), state.unwrap_or_default())
+    });
+    states.collect()
+}
+
+/// Prints an error, and what is served all the same.
+fn tell_failure(result: anyhow::Result<()>, consequence: &str) {
+    if let Err(error) = result {
+        note_error(&error);
+        note(format_args!(
+            "  {consequence}; the next save is tried again"
+        ));
+    }
+}

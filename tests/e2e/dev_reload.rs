@@ -1,0 +1,265 @@
+//! A save in a running `stagelink dev`: what it changes is built and served, and no request is lost.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use stagelink_tests::{
+    SmallProject, answer_project, answering, assert_all_end, descendants_with, send,
+};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::dev::Dev;
+
+/// Requests that are sent without a pause, and their answers.
+struct Requests {
+    is_over: Arc<AtomicBool>,
+    clients: JoinSet<BTreeMap<String, usize>>,
+}
+
+impl Requests {
+    /// Starts four clients. A request that fails fails the test.
+    fn start(url: &str) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let mut clients = JoinSet::new();
+        for _ in 0..4 {
+            let (url, is_over) = (url.to_owned(), Arc::clone(&is_over));
+            clients.spawn(async move {
+                let mut answers = BTreeMap::new();
+                while !is_over.load(Ordering::Relaxed) {
+                    let answer = send("GET", &url, &[], "").await;
+                    assert_eq!(answer.status, 200, "{}", answer.text());
+                    *answers.entry(answer.text()).or_default() += 1;
+                }
+                answers
+            });
+        }
+        Self { is_over, clients }
+    }
+
+    /// Ends them, and returns the number of each answer.
+    async fn stop(mut self) -> BTreeMap<String, usize> {
+        self.is_over.store(true, Ordering::Relaxed);
+        let mut all = BTreeMap::new();
+        while let Some(answers) = self.clients.join_next().await {
+            for (answer, count) in answers.expect("each request has an answer") {
+                *all.entry(answer).or_default() += count;
+            }
+        }
+        all
+    }
+}
+
+fn url(dev: &Dev, stage: &str, function: &str) -> String {
+    let url = dev.stage(stage)["url"].as_str().expect("a URL");
+    format!("{url}/.netlify/functions/{function}")
+}
+
+/// Waits for an answer, and makes sure that no older one comes after it.
+async fn wait_for(dev: &Dev, url: &str, expected: &str) {
+    let reached = async {
+        while send("GET", url, &[], "").await.text() != expected {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let reached = timeout(Duration::from_secs(120), reached).await;
+    assert!(reached.is_ok(), "no {expected:?}: {}", dev.log());
+    for _ in 0..20 {
+        assert_eq!(send("GET", url, &[], "").await.text(), expected);
+    }
+}
+
+async fn wait_for_log(dev: &Dev, text: &str, count: usize) {
+    let reached = async {
+        while dev.log().matches(text).count() < count {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let reached = timeout(Duration::from_secs(120), reached).await;
+    assert!(reached.is_ok(), "no {text:?}: {}", dev.log());
+}
+
+/// Number of builds after the first one.
+fn builds(dev: &Dev) -> usize {
+    dev.log().matches("✓ functions: ").count() - 1
+}
+
+/// Saves a file as many editors do: a new one takes its place.
+fn save(project: &SmallProject, path: &str, text: &str) {
+    let beside = format!("{path}.tmp");
+    project.write(&beside, text);
+    let root = project.root();
+    fs::rename(root.join(beside), root.join(path)).expect("the file can be replaced");
+}
+
+const HELLO: &str = "functions/hello/src/main.rs";
+
+#[tokio::test]
+async fn save_under_load_is_served_and_loses_no_request() {
+    let project = answer_project(&[]);
+    let dev = Dev::start(&["--project", project.path()]).await;
+    let staging = url(&dev, "staging", "hello");
+    let production = url(&dev, "production", "hello");
+    let requests = Requests::start(&staging);
+    wait_for(&dev, &staging, "hello").await;
+
+    save(&project, HELLO, &answering("a new answer"));
+    wait_for(&dev, &staging, "a new answer").await;
+    wait_for(&dev, &production, "a new answer").await;
+    let log = dev.log();
+    assert!(log.contains("✓ functions: hello served anew"), "{log}");
+
+    // A crate that both functions depend on.
+    let runtime = project.root().join("crates/runtime/src/lib.rs");
+    let text = fs::read_to_string(runtime).expect("a file");
+    let text = text.replace("answer())", "format!(\"{}!\", answer()))");
+    save(&project, "crates/runtime/src/lib.rs", &text);
+    wait_for(&dev, &staging, "a new answer!").await;
+    wait_for(&dev, &url(&dev, "staging", "other"), "other!").await;
+    let log = dev.log();
+    assert!(
+        log.contains("✓ functions: hello, other served anew"),
+        "{log}"
+    );
+
+    let answers = requests.stop().await;
+    let kinds: Vec<_> = answers.keys().map(String::as_str).collect();
+    assert_eq!(
+        kinds,
+        ["a new answer", "a new answer!", "hello"],
+        "{answers:?}"
+    );
+    assert_eq!(builds(&dev), 2, "{}", dev.log());
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+}
+
+#[tokio::test]
+async fn build_that_fails_is_shown_and_keeps_what_is_served() {
+    let project = answer_project(&[]);
+    let dev = Dev::start(&["--project", project.path()]).await;
+    let hello = url(&dev, "staging", "hello");
+    save(&project, HELLO, "mod page;\nfn main() { nothing }\n");
+    wait_for_log(&dev, "file not found for module `page`", 1).await;
+    wait_for_log(&dev, "the site goes on with the programs that it has", 1).await;
+    assert_eq!(send("GET", &hello, &[], "").await.text(), "hello");
+
+    // The compiler had not seen the file that was missing.
+    save(&project, "functions/hello/src/page.rs", "");
+    wait_for_log(&dev, "cannot find value `nothing`", 1).await;
+    assert_eq!(send("GET", &hello, &[], "").await.text(), "hello");
+    save(&project, HELLO, &answering("mended"));
+    wait_for(&dev, &hello, "mended").await;
+
+    // One that is built and does not start.
+    save(&project, HELLO, "fn main() { panic!(\"no start\") }\n");
+    wait_for_log(&dev, "could not start the function hello", 1).await;
+    assert_eq!(send("GET", &hello, &[], "").await.text(), "mended");
+    save(&project, HELLO, &answering("mended again"));
+    wait_for(&dev, &hello, "mended again").await;
+
+    // A function more, and one less.
+    let manifest = fs::read_to_string(project.root().join("functions/hello/Cargo.toml"));
+    let manifest = manifest.expect("a file").replace("hello", "third");
+    project.write("functions/third/Cargo.toml", &manifest);
+    project.write("functions/third/src/main.rs", &answering("third"));
+    wait_for(&dev, &url(&dev, "staging", "third"), "third").await;
+    fs::remove_dir_all(project.root().join("functions/third")).expect("a folder");
+    wait_for_log(&dev, "third removed", 1).await;
+    let answer = send("GET", &url(&dev, "staging", "third"), &[], "").await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+}
+
+#[tokio::test]
+async fn what_is_no_source_starts_no_build_and_a_burst_of_saves_one_or_two() {
+    let build_script = (
+        "functions/hello/build.rs",
+        "fn main() {\n\
+         let folder = std::env::var(\"CARGO_MANIFEST_DIR\").unwrap();\n\
+         std::fs::write(format!(\"{folder}/src/made.rs\"), \"\").unwrap();\n\
+         println!(\"cargo::rerun-if-changed=src\");\n}\n",
+    );
+    let project = answer_project(&[build_script, ("functions/hello/src/made.rs", "")]);
+    let dev = Dev::start(&["--project", project.path()]).await;
+    let hello = url(&dev, "staging", "hello");
+    for path in [
+        "target/debug/note.rs",
+        ".git/index.rs",
+        "functions/hello/target/note.rs",
+        "functions/hello/src/.main.rs.swp",
+        "functions/hello/src/main.rs~",
+        "functions/hello/src/4913",
+        "functions/hello/tests/note.rs",
+        "node_modules/note.rs",
+        "public/note.html",
+    ] {
+        project.write(path, "// written beside the sources\n");
+    }
+    // A build script that writes the same file with each build starts none either.
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(builds(&dev), 0, "{}", dev.log());
+    for number in 0..50 {
+        save(&project, HELLO, &answering(&format!("answer {number}")));
+        sleep(Duration::from_millis(5)).await;
+    }
+    wait_for(&dev, &hello, "answer 49").await;
+    sleep(Duration::from_secs(3)).await;
+    assert!((1..=2).contains(&builds(&dev)), "{}", dev.log());
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+}
+
+#[tokio::test]
+async fn configuration_and_variables_are_served_as_they_are_saved() {
+    let project = answer_project(&[(
+        HELLO,
+        "fn main() {\n    runtime::serve(|| std::env::var(\"WORD\").unwrap_or_default());\n}\n",
+    )]);
+    let dev = Dev::start(&["--project", project.path()]).await;
+    let hello = url(&dev, "staging", "hello");
+    assert_eq!(send("GET", &hello, &[], "").await.text(), "");
+    let requests = Requests::start(&hello);
+    save(&project, ".env.staging", "WORD=new\n");
+    wait_for(&dev, &hello, "new").await;
+    let of_production = send("GET", &url(&dev, "production", "hello"), &[], "").await;
+    assert_eq!(of_production.text(), "");
+    // A mistake changes nothing.
+    save(&project, ".env.staging", "WORD='newer\n");
+    wait_for_log(&dev, "functions keep the variables that they have", 1).await;
+    assert_eq!(send("GET", &hello, &[], "").await.text(), "new");
+
+    let redirect =
+        "[[redirects]]\nfrom = \"/api/*\"\nto = \"/.netlify/functions/:splat\"\nstatus = 200\n";
+    let toml = format!("[build]\npublish = \"public\"\n{redirect}");
+    save(&project, "netlify.toml", &toml);
+    let site = dev.stage("staging")["url"].as_str().expect("a URL");
+    wait_for(&dev, &format!("{site}/api/hello"), "new").await;
+    save(&project, "netlify.toml", "[build\n");
+    wait_for_log(&dev, "the site is served as before", 1).await;
+    save(
+        &project,
+        "public/_redirects",
+        "/word /.netlify/functions/hello 200\n",
+    );
+    save(&project, "netlify.toml", &toml);
+    wait_for(&dev, &format!("{site}/word"), "new").await;
+    let answers = requests.stop().await;
+    let kinds: Vec<_> = answers.keys().map(String::as_str).collect();
+    assert_eq!(kinds, ["", "new"], "{answers:?}");
+    assert_eq!(builds(&dev), 0, "{}", dev.log());
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+}
+
+#[tokio::test]
+async fn dev_that_is_ended_while_it_builds_leaves_nothing_running() {
+    let project = answer_project(&[]);
+    let dev = Dev::start(&["--project", project.path()]).await;
+    let slow = "fn main() { std::thread::sleep(std::time::Duration::from_secs(600)); }\n";
+    project.write("functions/hello/build.rs", slow);
+    let family = descendants_with(dev.pid(), "build-script-build").await;
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+    assert_all_end(&family).await;
+}
