@@ -3,6 +3,7 @@
 mod error;
 mod event;
 mod function;
+mod migrate;
 mod migrations;
 mod options;
 mod relay;
@@ -17,6 +18,7 @@ pub use crate::error::Error;
 pub use crate::event::Platform;
 pub use crate::function::TestFunction;
 pub use crate::function::TestRequest;
+pub use crate::migrate::migrate;
 pub use crate::options::TestOptions;
 pub use crate::response::TestResponse;
 pub use crate::run::Flavor;

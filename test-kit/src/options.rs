@@ -115,10 +115,7 @@ impl TestOptions {
 
     /// Reads the migrations.
     pub(crate) fn read_migrations(&self) -> Result<Migrations, Error> {
-        let package = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(
-            || std::env::current_dir().unwrap_or_default(),
-            PathBuf::from,
-        );
+        let package = package_folder();
         match &self.folder {
             Folder::None => Ok(Migrations::default()),
             Folder::Given(folder) => Migrations::read(&package.join(folder)),
@@ -128,6 +125,14 @@ impl TestOptions {
             },
         }
     }
+}
+
+/// Returns the folder of the package that is tested, by Cargo's variable.
+pub(crate) fn package_folder() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(
+        || std::env::current_dir().unwrap_or_default(),
+        PathBuf::from,
+    )
 }
 
 /// Returns the nearest folder `migrations`, from the package's folder up to the workspace's.

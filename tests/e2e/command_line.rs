@@ -35,7 +35,12 @@ async fn installed_command_makes_a_project_that_names_no_folder() {
     assert!(output.status.success(), "{stderr}");
     let manifest = folder.path().join("shop/Cargo.toml");
     let manifest = fs::read_to_string(manifest).expect("a manifest");
-    for package in ["stagelink", "stagelink-local", "stagelink-local-postgres"] {
+    for package in [
+        "stagelink",
+        "stagelink-local",
+        "stagelink-local-postgres",
+        "stagelink-test",
+    ] {
         let line = format!("\n{package} = {{ git = \"https://");
         assert!(manifest.contains(&line), "{manifest}");
     }

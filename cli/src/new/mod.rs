@@ -30,7 +30,7 @@ pub fn run(options: &NewOptions) -> anyhow::Result<()> {
     let mut text = format!(
         "The project {name} is in {}. In it, run:\n\n  \
          scripts/dev    # the site with its stages, on this machine\n  \
-         cargo test     # its tests, on the same stages",
+         cargo test     # its tests, each with a database of its own",
         folder.display()
     );
     if let SdkSource::Checkout(checkout) = &sdk {

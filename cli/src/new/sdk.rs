@@ -80,6 +80,7 @@ impl SdkSource {
             "sdk/Cargo.toml",
             "local/Cargo.toml",
             "local-postgres/Cargo.toml",
+            "test-kit/Cargo.toml",
             "cli/Cargo.toml",
         ] {
             if !absolute.join(part).is_file() {

@@ -19,7 +19,8 @@ pub(super) fn write(folder: &Path, name: &ProjectName, sdk: &SdkSource) -> anyho
             .replace(
                 "{{stagelink-local-postgres}}",
                 &sdk.dependency("local-postgres"),
-            );
+            )
+            .replace("{{stagelink-test}}", &sdk.dependency("test-kit"));
         write_file(folder, path, text.as_bytes())?;
         if path.starts_with("scripts/") {
             let file = folder.join(path);
@@ -64,7 +65,7 @@ const FILES: [(&str, &str); 16] = files! {
     "README.md": "README.md",
     "functions/notes/Cargo.toml": "functions/notes/Cargo.toml.template",
     "functions/notes/src/main.rs": "functions/notes/src/main.rs",
-    "functions/notes/tests/stages.rs": "functions/notes/tests/stages.rs",
+    "functions/notes/src/tests.rs": "functions/notes/src/tests.rs",
     "migrations/V1__notes.sql": "migrations/V1__notes.sql",
     "netlify.toml": "netlify.toml",
     "public/index.html": "public/index.html",
@@ -126,7 +127,12 @@ mod tests {
     fn project_of_a_released_version_names_it_and_installs_the_same_command() {
         let dir = written(&SdkSource::Version("0.1".to_owned()));
         let manifest = fs::read_to_string(dir.path().join("Cargo.toml")).unwrap();
-        for package in ["stagelink", "stagelink-local", "stagelink-local-postgres"] {
+        for package in [
+            "stagelink",
+            "stagelink-local",
+            "stagelink-local-postgres",
+            "stagelink-test",
+        ] {
             assert!(manifest.contains(&format!("\n{package} = \"0.1\"\n")));
         }
 

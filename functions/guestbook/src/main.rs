@@ -2,6 +2,8 @@
 
 mod entry;
 mod handler;
+#[cfg(test)]
+mod stage_tests;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {

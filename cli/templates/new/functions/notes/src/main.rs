@@ -73,3 +73,6 @@ async fn keep(request: &Request) -> Result<Value, Problem> {
 fn is_valid(text: &str) -> bool {
     (1..=1000).contains(&text.chars().count())
 }
+
+#[cfg(test)]
+mod tests;
