@@ -89,3 +89,54 @@ fn expand(arguments: &Arguments, mut function: ItemFn) -> syn::Result<Tokens> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(arguments: &str, function: &str) -> Result<String, String> {
+        let expand = || {
+            let arguments: Arguments = syn::parse_str(arguments)?;
+            let function: ItemFn = syn::parse_str(function)?;
+            expand(&arguments, function)
+        };
+        let expanded = expand().map_err(|error| error.to_string())?;
+        Ok(expanded.to_string().replace(' ', ""))
+    }
+
+    #[test]
+    fn arguments_become_options() {
+        let arguments = "stage = \"staging\", migrations = \"../sql\", flavor = \"multi_thread\", \
+                         worker_threads = 2";
+        let text = expanded(arguments, "async fn a(stage: TestStage) {}").unwrap();
+        for part in [
+            ".stage(\"staging\").migrations(\"../sql\")",
+            "Flavor::MultiThread(::core::option::Option::Some(2))",
+            "letstage=<TestStageas::stagelink_test::FromTestStage>",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        let text = expanded("migrations = false,", "async fn a() -> R {}").unwrap();
+        assert!(text.contains(".without_migrations()"), "{text}");
+        assert!(text.contains("Flavor::CurrentThread"), "{text}");
+    }
+
+    #[test]
+    fn mistake_is_told_with_what_to_write() {
+        for (arguments, function, part) in [
+            ("", "fn a() {}", "is an `async fn`"),
+            ("", "async fn a<T>() {}", "no type parameters"),
+            ("", "async fn a(&self) {}", "takes `stage: TestStage`"),
+            ("stag = \"a\"", "async fn a() {}", "the arguments are stage, migrations"),
+            ("stage", "async fn a() {}", "stage has a value"),
+            ("stage = staging", "async fn a() {}", "such as \"staging\""),
+            ("migrations = true", "async fn a() {}", "false for an empty database"),
+            ("migrations = 1", "async fn a() {}", "such as \"../migrations\""),
+            ("flavor = \"threads\"", "async fn a() {}", "\"current_thread\" and \"multi_thread\""),
+            ("worker_threads = 2", "async fn a() {}", "needs flavor = \"multi_thread\""),
+        ] {
+            let error = expanded(arguments, function).unwrap_err();
+            assert!(error.contains(part), "{arguments} {function}: {error}");
+        }
+    }
+}

@@ -139,7 +139,7 @@ impl SharedServer {
             .into_watchdog_pipe()
             .ok_or_else(|| Error::new(ErrorKind::Process, "the server has ended already"))?
             .map_err(|error| io_error(folder, error))?;
-        let pipe = keep(&found.instance, watchdog).map_err(|error| io_error(folder, error))?;
+        let pipe = keep(&found.instance, watchdog, KEPT_FOR).map_err(|error| io_error(folder, error))?;
         found
             .write(folder)
             .map_err(|error| io_error(folder, error))?;
@@ -215,7 +215,7 @@ impl fmt::Debug for SharedServer {
 
 /// Starts the keeper of a server, with the pipe of its watchdog. Returns the end of the pipe by which
 /// this process uses the server.
-fn keep(instance: &Path, watchdog: OwnedFd) -> io::Result<File> {
+fn keep(instance: &Path, watchdog: OwnedFd, kept_for: Duration) -> io::Result<File> {
     fs::DirBuilder::new().mode(0o700).create(instance)?;
     let made = Command::new("mkfifo")
         .args(["-m", "600"])
@@ -229,7 +229,7 @@ fn keep(instance: &Path, watchdog: OwnedFd) -> io::Result<File> {
     Command::new(SHELL)
         .args(["-c", include_str!("keeper.sh"), "stagelink-keeper"])
         .arg(instance)
-        .arg(KEPT_FOR.as_secs().to_string())
+        .arg(kept_for.as_secs().to_string())
         .stdin(Stdio::null())
         .stdout(watchdog)
         .stderr(Stdio::null())
@@ -245,8 +245,8 @@ fn open_pipe(instance: &Path) -> io::Result<File> {
     File::options().read(true).write(true).open(path)
 }
 
-/// Returns the name of a source's folder: its text where that is short and plain, which it is for all
-/// but paths and images.
+/// Returns the name of a source's folder: its text, with other characters than letters and digits as
+/// their numbers.
 fn key(source: &ServerSource) -> String {
     let text = match source {
         ServerSource::Auto | ServerSource::Url(_) => "auto".to_owned(),
@@ -257,10 +257,15 @@ fn key(source: &ServerSource) -> String {
         ServerSource::Npm { major: None } => "npm".to_owned(),
         ServerSource::Npm { major: Some(major) } => format!("npm-{major}"),
     };
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
-    text.chars()
-        .map(|c| if plain(c) { c } else { '_' })
-        .collect()
+    let mut key = String::new();
+    for c in text.chars() {
+        match c {
+            '.' | '-' => key.push(c),
+            c if c.is_ascii_alphanumeric() => key.push(c),
+            c => key.push_str(&format!("_{:x}_", u32::from(c))),
+        }
+    }
+    key
 }
 
 fn io_error(path: &Path, error: io::Error) -> Error {
@@ -278,3 +283,67 @@ const PIPE: &str = "users";
 const KEPT_FOR: Duration = Duration::from_secs(120);
 
 const REACH_LIMIT: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// Starts a keeper, with the description of a server that is not there. Returns the use of the
+    /// server, and a channel that tells of the end of the keeper.
+    fn keeper(folder: &Path) -> (Description, File, mpsc::Receiver<()>) {
+        let found = Description {
+            instance: folder.join(unique_name()),
+            port: 1,
+            password: Password::new("c4n4ry"),
+            text: "a server".to_owned(),
+        };
+        let (mut end, watchdog) = io::pipe().unwrap();
+        let pipe = keep(&found.instance, watchdog.into(), Duration::ZERO).unwrap();
+        found.write(folder).unwrap();
+        let (told, ended) = mpsc::channel();
+        std::thread::spawn(move || {
+            let _ = end.read(&mut [0]);
+            let _ = told.send(());
+        });
+        (found, pipe, ended)
+    }
+
+    #[test]
+    fn server_is_kept_until_its_last_use_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let (found, first, ended) = keeper(folder.path());
+        assert!(Description::read(folder.path()).unwrap() == found);
+        let mut second = open_pipe(&found.instance).unwrap();
+        second.write_all(b"attached\n").unwrap();
+        drop(first);
+        ended.recv_timeout(Duration::from_millis(300)).unwrap_err();
+        assert!(Description::read(folder.path()).is_some());
+        drop(second);
+        ended.recv_timeout(Duration::from_secs(20)).unwrap();
+        // It has removed its own directory before it ended.
+        assert!(Description::read(folder.path()).is_none());
+        assert!(!found.instance.exists());
+    }
+
+    #[test]
+    fn description_of_another_server_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, first, first_ended) = keeper(folder.path());
+        let (second, pipe, _ended) = keeper(folder.path());
+        drop(first);
+        first_ended.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert!(Description::read(folder.path()).unwrap() == second);
+        drop(pipe);
+    }
+
+    #[test]
+    fn sources_do_not_share_a_folder() {
+        let key = |text: &str| key(&text.parse().unwrap());
+        assert_eq!(key("npm:18"), "npm-18");
+        assert_ne!(key("local:/a/b"), key("local:/a_b"));
+        assert_ne!(key("docker:postgres:16"), key("docker:postgres_16"));
+    }
+}

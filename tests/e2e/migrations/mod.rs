@@ -17,6 +17,7 @@ mod poolers;
 mod running_code;
 mod runs;
 mod session_changes;
+mod test_kit;
 mod under_load;
 mod unrecorded;
 

@@ -1,0 +1,167 @@
+//! Several processes that test on one server: killed ones, and many at once.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic, as tests may"
+)]
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use stagelink_local_postgres::tokio_postgres::Client;
+use stagelink_local_postgres::{Server, ServerOptions, random_password};
+use stagelink_test::{TestOptions, TestStage};
+
+/// Says to a process of this program what its test does.
+const CHILD: &str = "KIT_CHILD";
+
+/// A server that these tests have for themselves, given by its URL.
+struct OwnServer {
+    server: Server,
+    admin: Client,
+    url: String,
+}
+
+impl OwnServer {
+    async fn start() -> Self {
+        let source = std::env::var("STAGELINK_POSTGRES").unwrap_or("auto".to_owned());
+        let options = ServerOptions::new().source(source.parse().unwrap());
+        let server = Server::start(options).await.unwrap();
+        let admin = server.connect_as_superuser().await.unwrap();
+        let password = random_password();
+        let role = format!("CREATE ROLE kit SUPERUSER LOGIN PASSWORD '{password}'");
+        admin.batch_execute(&role).await.unwrap();
+        let url = format!(
+            "postgres://kit:{password}@127.0.0.1:{}/postgres?sslmode=require",
+            server.port()
+        );
+        Self { server, admin, url }
+    }
+
+    /// Starts this program again, with the test `child` alone.
+    fn child(&self, what: &str) -> Child {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["child", "--exact", "--nocapture"])
+            .env(CHILD, what)
+            .env("STAGELINK_POSTGRES", &self.url)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Returns the databases of tests, without the templates and those that are ready.
+    async fn databases_in_use(&self) -> Vec<String> {
+        let all = "SELECT datname::text FROM pg_database WHERE datname LIKE 'stagelink\\_test\\_c\\_%'";
+        let all = self.admin.query(all, &[]).await.unwrap();
+        let registry = self.registry().await;
+        let ready = "SELECT name FROM clone WHERE state <> 'used'";
+        let ready = registry.query(ready, &[]).await.unwrap();
+        let ready: Vec<String> = ready.iter().map(|row| row.get(0)).collect();
+        let all = all.iter().map(|row| row.get(0));
+        all.filter(|name| !ready.contains(name)).collect()
+    }
+
+    async fn registry(&self) -> Client {
+        let source = stagelink_local_postgres::ServerSource::Url(self.url.parse().unwrap());
+        let options = ServerOptions::new().source(source);
+        let server = stagelink_local_postgres::SharedServer::attach(options).await;
+        let connected = server.unwrap().connect_as_superuser("stagelink_test_1").await;
+        connected.unwrap()
+    }
+}
+
+/// The work of a process of the tests below; nothing in a run of all tests.
+#[tokio::test]
+async fn child() {
+    let Ok(what) = std::env::var(CHILD) else {
+        return;
+    };
+    let options = TestOptions::new().migrations("tests/migrations");
+    let stage = TestStage::start(options).await.unwrap();
+    let client = stage.database().client().await.unwrap();
+    let insert = "INSERT INTO notes (text) VALUES ('from a child')";
+    client.execute(insert, &[]).await.unwrap();
+    let row = client.query_one("SELECT current_database()::text", &[]).await;
+    println!("\ndatabase {}", row.unwrap().get::<_, &str>(0));
+    if what == "waits" {
+        std::future::pending::<()>().await;
+    }
+    let count = client.query_one("SELECT count(*) FROM notes", &[]).await;
+    assert_eq!(count.unwrap().get::<_, i64>(0), 1, "a database of its own");
+    drop(client);
+    stage.finish().await;
+}
+
+/// Reads the name of a child's database, which it prints when it uses it.
+fn database_of(child: &mut Child) -> String {
+    let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    let mut names = lines.map_while(Result::ok);
+    let found = names.find_map(|line| line.strip_prefix("database ").map(str::to_owned));
+    found.expect("the child has a database")
+}
+
+#[tokio::test]
+async fn database_of_a_killed_process_is_removed_by_the_next_one() {
+    let server = OwnServer::start().await;
+    let mut killed = server.child("waits");
+    let name = database_of(&mut killed);
+    // A live process's database is left alone by others.
+    assert!(server.child("").wait().unwrap().success());
+    assert_eq!(server.databases_in_use().await, [name.clone()]);
+
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let locked = "SELECT FROM pg_stat_activity WHERE datname = $1";
+    while !server.admin.query(locked, &[&name]).await.unwrap().is_empty() {
+        assert!(Instant::now() < deadline, "the server ends the session");
+    }
+    assert!(server.child("").wait().unwrap().success());
+    assert_eq!(server.databases_in_use().await, [] as [String; 0]);
+    server.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn fifty_processes_at_once_finish_on_a_server_with_a_hundred_connections() {
+    let server = OwnServer::start().await;
+    // Of its 200 connections another program has 100.
+    let mut others = Vec::new();
+    for _ in 0..100 {
+        others.push(server.server.connect_as_superuser().await.unwrap());
+    }
+    let children: Vec<Child> = (0..50).map(|_| server.child("")).collect();
+    let mut names = Vec::new();
+    for mut child in children {
+        names.push(database_of(&mut child));
+        assert!(child.wait().unwrap().success());
+    }
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 50, "each has a database of its own");
+    assert_eq!(server.databases_in_use().await, [] as [String; 0]);
+    drop(others);
+    server.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn migration_that_fails_is_named_with_its_line_and_leaves_nothing() {
+    let server = OwnServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let sql = "CREATE TABLE a (b int);\n\nCREATE TABEL c (d int);\n";
+    std::fs::write(folder.path().join("V1__a.sql"), sql).unwrap();
+    let options = || {
+        let source = server.url.parse().unwrap();
+        TestOptions::new().migrations(folder.path()).postgres(source)
+    };
+    let error = TestStage::start(options()).await.unwrap_err().to_string();
+    assert!(error.contains("V1__a.sql:3: syntax error"), "{error}");
+    let left = "SELECT FROM pg_database WHERE datname LIKE 'stagelink\\_test\\_t%'";
+    assert!(server.admin.query(left, &[]).await.unwrap().is_empty());
+    // The repaired file is another digest, and works.
+    std::fs::write(folder.path().join("V1__a.sql"), "CREATE TABLE a (b int)").unwrap();
+    TestStage::start(options()).await.unwrap().finish().await;
+    server.server.stop().await.unwrap();
+}
