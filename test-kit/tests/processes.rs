@@ -54,7 +54,8 @@ impl OwnServer {
 
     /// Returns the databases of tests, without the templates and those that are ready.
     async fn databases_in_use(&self) -> Vec<String> {
-        let all = "SELECT datname::text FROM pg_database WHERE datname LIKE 'stagelink\\_test\\_c\\_%'";
+        let all =
+            "SELECT datname::text FROM pg_database WHERE datname LIKE 'stagelink\\_test\\_c\\_%'";
         let all = self.admin.query(all, &[]).await.unwrap();
         let registry = self.registry().await;
         let ready = "SELECT name FROM clone WHERE state <> 'used'";
@@ -68,7 +69,10 @@ impl OwnServer {
         let source = stagelink_local_postgres::ServerSource::Url(self.url.parse().unwrap());
         let options = ServerOptions::new().source(source);
         let server = stagelink_local_postgres::SharedServer::attach(options).await;
-        let connected = server.unwrap().connect_as_superuser("stagelink_test_1").await;
+        let connected = server
+            .unwrap()
+            .connect_as_superuser("stagelink_test_1")
+            .await;
         connected.unwrap()
     }
 }
@@ -84,7 +88,9 @@ async fn child() {
     let client = stage.database().client().await.unwrap();
     let insert = "INSERT INTO notes (text) VALUES ('from a child')";
     client.execute(insert, &[]).await.unwrap();
-    let row = client.query_one("SELECT current_database()::text", &[]).await;
+    let row = client
+        .query_one("SELECT current_database()::text", &[])
+        .await;
     println!("\ndatabase {}", row.unwrap().get::<_, &str>(0));
     if what == "waits" {
         std::future::pending::<()>().await;
@@ -110,13 +116,19 @@ async fn database_of_a_killed_process_is_removed_by_the_next_one() {
     let name = database_of(&mut killed);
     // A live process's database is left alone by others.
     assert!(server.child("").wait().unwrap().success());
-    assert_eq!(server.databases_in_use().await, [name.clone()]);
+    assert_eq!(server.databases_in_use().await, std::slice::from_ref(&name));
 
     killed.kill().unwrap();
     killed.wait().unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     let locked = "SELECT FROM pg_stat_activity WHERE datname = $1";
-    while !server.admin.query(locked, &[&name]).await.unwrap().is_empty() {
+    while !server
+        .admin
+        .query(locked, &[&name])
+        .await
+        .unwrap()
+        .is_empty()
+    {
         assert!(Instant::now() < deadline, "the server ends the session");
     }
     assert!(server.child("").wait().unwrap().success());
@@ -154,7 +166,9 @@ async fn migration_that_fails_is_named_with_its_line_and_leaves_nothing() {
     std::fs::write(folder.path().join("V1__a.sql"), sql).unwrap();
     let options = || {
         let source = server.url.parse().unwrap();
-        TestOptions::new().migrations(folder.path()).postgres(source)
+        TestOptions::new()
+            .migrations(folder.path())
+            .postgres(source)
     };
     let error = TestStage::start(options()).await.unwrap_err().to_string();
     assert!(error.contains("V1__a.sql:3: syntax error"), "{error}");

@@ -139,7 +139,8 @@ impl SharedServer {
             .into_watchdog_pipe()
             .ok_or_else(|| Error::new(ErrorKind::Process, "the server has ended already"))?
             .map_err(|error| io_error(folder, error))?;
-        let pipe = keep(&found.instance, watchdog, KEPT_FOR).map_err(|error| io_error(folder, error))?;
+        let pipe =
+            keep(&found.instance, watchdog, KEPT_FOR).map_err(|error| io_error(folder, error))?;
         found
             .write(folder)
             .map_err(|error| io_error(folder, error))?;

@@ -138,20 +138,28 @@ impl Clones {
         self.registry.execute(&unlock).await
     }
 
-    /// Takes a clone back from its test. One that no session has seen is ready for another test.
+    /// Takes a clone back from its test, the last one that runs or not. A clone that no session has seen is
+    /// ready for another test.
     pub(super) async fn give_back(
         self: &Arc<Self>,
         name: String,
         was_used: bool,
+        is_last: bool,
     ) -> Result<(), Error> {
         let class = Lock::Clone as i32;
         if !was_used {
             return self.finish(&name).await;
         }
+        let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+        if is_last {
+            // No other test of this process waits for its session.
+            self.registry.execute(&drop).await?;
+            self.registry.query(FORGET, &[&name, &class]).await?;
+            return Ok(());
+        }
         self.drops.fetch_add(1, Ordering::AcqRel);
         let clones = Arc::clone(self);
         tokio::spawn(async move {
-            let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
             let dropped = match clones.long(&drop).await {
                 Ok(()) => clones
                     .registry
@@ -227,5 +235,6 @@ const MAKERS: i32 = 2;
 /// The limit of a database's connections, as of the roles of Heroku's smallest plans (2026-03).
 const CONNECTIONS: u32 = 20;
 
-const CLAIM_LIMIT: Duration = Duration::from_secs(60);
+/// Longer than a machine takes that is busy with many tests, and shorter than a person waits.
+const CLAIM_LIMIT: Duration = Duration::from_secs(300);
 const DROP_LIMIT: Duration = Duration::from_secs(10);

@@ -130,7 +130,7 @@ impl TestServer {
             let was_used = relay.opened() > 0;
             drop(relay);
             let is_last = server.tests.fetch_sub(1, Ordering::Relaxed) == 1;
-            let dropped = clones.give_back(name, was_used).await;
+            let dropped = clones.give_back(name, was_used, is_last).await;
             drop(slot);
             if is_last {
                 clones.wait_for_drops().await;

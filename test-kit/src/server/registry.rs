@@ -226,4 +226,4 @@ const MOST_SLOTS: i32 = 32;
 const END_LIMIT: Duration = Duration::from_secs(5);
 
 /// The longest wait for a connection.
-const FULL_LIMIT: Duration = Duration::from_secs(60);
+const FULL_LIMIT: Duration = Duration::from_secs(300);

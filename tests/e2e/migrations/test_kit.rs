@@ -38,11 +38,12 @@ async fn schema(database: &OwnDatabase) -> Vec<String> {
 async fn ensure_same_schema(project: &Project) {
     project.applied().await;
     let by_kit = database().await;
+    let url = by_kit.url();
     let migrated = migrate(
         [
             ("STAGELINK_STAGE", "staging"),
             ("STAGELINK_PROVIDER", "url"),
-            ("DATABASE_URL", &by_kit.url()),
+            ("DATABASE_URL", &url),
         ],
         project.root().join("migrations"),
     );
