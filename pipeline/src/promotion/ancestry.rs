@@ -37,17 +37,23 @@ impl Commits<'_> {
         if newer == older {
             return Ok(());
         }
-        let message = match checkout.descends(newer, older).await {
-            Ok(true) => return Ok(()),
-            Ok(false) => format!(
-                "stage {to} runs the commit {older}, which is not among the ancestors of {newer}, that \
-                 stage {from} runs: the promotion would take it back; merge it, and deploy to {from} anew"
-            ),
-            Err(reason) => format!(
-                "whether {newer}, that stage {from} runs, has {older}, that {to} runs, among its \
-                 ancestors cannot be told ({reason}): fetch both commits into this repository"
-            ),
-        };
-        Err(Error::new(ErrorKind::Promotion, message))
+        match checkout.descends(newer, older).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::new(
+                ErrorKind::Promotion,
+                format!(
+                    "stage {to} runs the commit {older}, which is not among the ancestors of {newer}, \
+                     that stage {from} runs: the promotion would take it back; merge it, and deploy to \
+                     {from} anew"
+                ),
+            )),
+            Err(reason) => Err(Error::new(
+                ErrorKind::Promotion,
+                format!(
+                    "whether {newer}, that stage {from} runs, has {older}, that {to} runs, among its \
+                     ancestors cannot be told ({reason}): fetch both commits into this repository"
+                ),
+            )),
+        }
     }
 }
