@@ -3,7 +3,9 @@
 mod deploy;
 mod dev;
 mod doctor;
+mod drill;
 mod env;
+mod fault;
 mod history;
 mod migrate;
 mod needs;
@@ -23,7 +25,9 @@ use crate::target::{Arch, Target};
 pub use self::deploy::DeployOptions;
 pub use self::dev::DevOptions;
 pub use self::doctor::DoctorOptions;
+pub use self::drill::DrillOptions;
 pub use self::env::EnvOptions;
+pub use self::fault::{FaultCommand, FaultOptions};
 pub use self::history::HistoryOptions;
 pub use self::migrate::{
     AllowedDisagreement, DriftOptions, MigrateCommand, MigrateOptions, NewMigrationOptions,
@@ -230,6 +234,30 @@ pub enum Command {
     /// Exits with the code of psql; with 1 when psql was not started, and with 2 when the options or
     /// the settings cannot be used.
     Psql(PsqlOptions),
+    /// Makes the local clouds of the running `stagelink dev` misbehave, on purpose.
+    ///
+    /// A fault changes what the functions of a local stage meet: the network to their database, the
+    /// database, the provider's API, or their own processes. It lasts for --for, until `stagelink fault
+    /// clear`, or until `stagelink dev` ends. The connections of each local stage lead through a proxy of
+    /// `stagelink dev`, which passes the bytes on as they are, so TLS and channel binding stay those of
+    /// the server.
+    ///
+    /// No fault reaches anything but the local clouds.
+    Fault(FaultOptions),
+    /// Sends load to a local stage, injects each fault in turn, and shows what the clients saw.
+    ///
+    /// The stage is one of the running `stagelink dev` of the project; where none runs, the command starts
+    /// one, and ends it. stagelink.toml declares what is sent, in the table [drill]: a read, a write, and
+    /// where the writes are counted. For each fault the table has the requests, those that failed, the
+    /// slowest, and what became of the writes: kept once, lost, doubled, in doubt. Without a declared
+    /// write and its count it says not checked.
+    ///
+    /// Expected are no failed read (but that of a killed instance), and no lost or doubled write. A write
+    /// may fail; with an idempotency key it is then sent once more, and must be there once.
+    ///
+    /// Exits with 0 if all is as expected, with 1 if not, and with 2 for wrong arguments or requests that
+    /// are not declared. Only local stages are ever touched.
+    Drill(DrillOptions),
     /// Prints the script by which a shell completes this command's arguments.
     ///
     /// bash: `source <(stagelink completions bash)` in ~/.bashrc. zsh: the same in ~/.zshrc, after

@@ -113,6 +113,8 @@ fn local_options(command: &Command) -> Option<&LocalOptions> {
         Command::Deploy(options) => Some(&options.local),
         Command::Promote(options) => Some(&options.local),
         Command::Rollback(options) => Some(&options.local),
+        Command::Drill(options) => Some(&options.local),
+        Command::Fault(options) => Some(&options.local),
         Command::History(options) => Some(&options.local),
         Command::New(_)
         | Command::Dev(_)

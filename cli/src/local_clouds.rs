@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use stagelink::Stage;
+use stagelink_local::faults::{FaultClient, FaultServer};
 use stagelink_local::netlify_api::NetlifyApi;
 use stagelink_local::{Cloud, StageSite};
 
@@ -26,6 +27,8 @@ struct RunningSite {
     process: u32,
     port: u16,
     stages: BTreeMap<String, BTreeMap<String, String>>,
+    /// URLs of the stages' sites by the names of the stages.
+    urls: BTreeMap<String, String>,
     clouds: LocalClouds,
 }
 
@@ -39,10 +42,18 @@ pub(crate) struct LocalClouds {
     pub(crate) site: String,
     pub(crate) netlify_url: String,
     pub(crate) netlify_token: String,
+    /// Address of the server that injects faults.
+    faults_url: String,
+    faults_token: String,
 }
 
 impl LocalClouds {
-    fn of(cloud: &Cloud, netlify: &NetlifyApi, site: &str) -> Self {
+    /// Returns the client by which faults are injected.
+    pub(crate) fn faults(&self) -> FaultClient {
+        FaultClient::new(&self.faults_url, &self.faults_token)
+    }
+
+    fn of(cloud: &Cloud, netlify: &NetlifyApi, site: &str, faults: &FaultServer) -> Self {
         Self {
             pipeline: cloud.pipeline().to_owned(),
             heroku_url: cloud.heroku().url().to_owned(),
@@ -50,6 +61,8 @@ impl LocalClouds {
             site: site.to_owned(),
             netlify_url: netlify.url().to_owned(),
             netlify_token: netlify.token().to_owned(),
+            faults_url: faults.url().to_owned(),
+            faults_token: faults.token().to_owned(),
         }
     }
 }
@@ -69,9 +82,12 @@ impl RunningSiteFile {
         cloud: &Cloud,
         netlify: &NetlifyApi,
         site: &str,
+        faults: &FaultServer,
     ) -> anyhow::Result<Self> {
-        let clouds = LocalClouds::of(cloud, netlify, site);
+        let clouds = LocalClouds::of(cloud, netlify, site, faults);
         let stages = cloud.stages().iter();
+        let urls = cloud.stages().iter();
+        let urls = urls.map(|stage| (stage.name().to_owned(), stage.url().to_owned()));
         let url = cloud.stages().first().map(StageSite::url);
         let port = url.and_then(|url| url.rsplit(':').next()?.parse().ok());
         let site = RunningSite {
@@ -83,6 +99,7 @@ impl RunningSiteFile {
                     (variables["STAGELINK_STAGE"].clone(), variables)
                 })
                 .collect(),
+            urls: urls.collect(),
             clouds,
         };
         let folder = folder(project);
@@ -176,6 +193,32 @@ pub(crate) fn clouds(options: &LocalOptions) -> anyhow::Result<Option<LocalCloud
     Ok(site.transpose()?.map(|site| site.clouds))
 }
 
+/// Returns the names of the running site's stages, where it serves them, and its clouds, whether
+/// `--local` was given or not.
+///
+/// # Errors
+///
+/// When no site of the project runs, or several do and none is chosen.
+pub(crate) fn running(options: &LocalOptions) -> anyhow::Result<RunningStages> {
+    let port = options.local.unwrap_or_default();
+    let site = running_site(&options.project, port).map_err(of_usage)?;
+    let names = site.stages.keys();
+    let names = names.map(|written| written.rsplit('/').next().unwrap_or(written));
+    Ok(RunningStages {
+        names: names.map(str::to_owned).collect(),
+        urls: site.urls,
+        faults: site.clouds.faults(),
+    })
+}
+
+/// The stages of a running site, and what injects faults into them.
+pub(crate) struct RunningStages {
+    pub(crate) names: Vec<String>,
+    /// The URLs of their sites by their names.
+    pub(crate) urls: BTreeMap<String, String>,
+    pub(crate) faults: FaultClient,
+}
+
 /// Finds the running site of a project; 0 is any port.
 fn running_site(project: &Path, port: u16) -> anyhow::Result<RunningSite> {
     let folder = project
@@ -224,14 +267,16 @@ fn running_sites(project: &Path) -> Vec<RunningSite> {
         .collect()
 }
 
+/// Returns whether a site of the project runs.
+pub(crate) fn is_running(project: &Path) -> bool {
+    let folder = project.canonicalize().ok();
+    folder.is_some_and(|folder| !running_sites(project::containing(&folder)).is_empty())
+}
+
 /// Returns the advice to add `--local` as the end of a message, where it was not given and a site of
 /// the project runs; else nothing.
 pub(crate) fn hint(options: &LocalOptions) -> &'static str {
-    let is_running = || {
-        let folder = options.project.canonicalize().ok();
-        folder.is_some_and(|folder| !running_sites(project::containing(&folder)).is_empty())
-    };
-    match options.local.is_none() && is_running() {
+    match options.local.is_none() && is_running(&options.project) {
         true => "; a `stagelink dev` runs here: add --local",
         false => "",
     }
@@ -270,6 +315,7 @@ mod tests {
             process,
             port,
             stages: [("staging".to_owned(), variables)].into(),
+            urls: BTreeMap::new(),
             clouds: LocalClouds {
                 pipeline: "shop".to_owned(),
                 heroku_url: format!("http://{}", heroku.local_addr().unwrap()),
@@ -277,6 +323,8 @@ mod tests {
                 site: "shop".to_owned(),
                 netlify_url: "http://127.0.0.1:1".to_owned(),
                 netlify_token: "n".to_owned(),
+                faults_url: "http://127.0.0.1:1".to_owned(),
+                faults_token: "f".to_owned(),
             },
         };
         let file = folder(project).join(format!("dev-{port}.json"));

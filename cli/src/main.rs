@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use stagelink_cli::args::{Args, Command, MigrateCommand, MigrateOptions};
 use stagelink_cli::{
-    build, called_as, completions, credentials, deploy, dev, doctor, env, history, link, mark,
-    migrate, needs, new, output, promote, psql, rollback, status, usage_error, verbosity,
+    build, called_as, completions, credentials, deploy, dev, doctor, drill, env, fault, history,
+    link, mark, migrate, needs, new, output, promote, psql, rollback, status, usage_error,
+    verbosity,
 };
 
 #[tokio::main]
@@ -33,6 +34,8 @@ async fn main() -> ExitCode {
         Command::Dev(options) => dev::run(options, args.verbose).await,
         // Its exit code tells errors and warnings apart.
         Command::Doctor(options) => return doctor::run(options).await,
+        Command::Drill(options) => return exit_code(drill::run(options).await, 1),
+        Command::Fault(options) => fault::run(options).await,
         Command::History(options) => history::run(options).await,
         Command::Mark(command) => mark::run(command).await,
         Command::Link(options) => link::run(options).await,

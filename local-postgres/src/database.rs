@@ -33,8 +33,9 @@ impl Database {
         }
     }
 
-    /// Returns this database at another address.
-    pub(crate) fn at(&self, host: &str, port: u16) -> Self {
+    /// Returns this database at another address, such as that of a proxy in front of its server.
+    #[must_use]
+    pub fn at(&self, host: &str, port: u16) -> Self {
         Self {
             host: host.to_owned(),
             port,
@@ -51,6 +52,16 @@ impl Database {
     /// database's name.
     pub fn role(&self) -> &str {
         &self.name
+    }
+
+    /// Returns the host of its address.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Returns the port of its address.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub(crate) fn password(&self) -> &str {

@@ -6,6 +6,7 @@ use tokio_postgres::Client;
 use crate::connector::Connector;
 use crate::password::Password;
 use crate::provision::{RoleOwner, foreign_role_error, role_owner};
+use crate::read_only;
 use crate::{Database, Error, ErrorKind};
 
 /// Administers the databases of a [`Server`](crate::Server), as a database
@@ -85,6 +86,44 @@ impl DatabaseAdmin {
         Ok(database.with_password(&password))
     }
 
+    /// Connects to a database as the role that owns it, at the server's own address.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Process`] if the server cannot be reached or refuses the login, as when the role
+    /// has all of its connections.
+    pub async fn connect(&self, database: &Database) -> Result<Client, Error> {
+        let connected = self.connector.with_owner(database).connect().await;
+        connected.map_err(|error| {
+            let name = database.name();
+            error.into_error(format!("could not log in to the database {name}"))
+        })
+    }
+
+    /// Makes the transactions of a database read-only by default, or writable again, and terminates
+    /// the sessions of its role, so that each new one has the setting. The setting outlasts a restart;
+    /// [`Server::create_database`](crate::Server::create_database) resets it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Process`] if the server fails or has no such database.
+    pub async fn set_read_only(
+        &self,
+        database: &Database,
+        is_read_only: bool,
+    ) -> Result<(), Error> {
+        let name = database.name();
+        let failure = format!("could not change whether the database {name} is read-only");
+        let connected = self.connector.connect().await;
+        let client = connected.map_err(|error| error.into_error(&failure))?;
+        let failed = |error| Error::new(ErrorKind::Process, &failure).with_source(error);
+        let change = read_only::change(name, is_read_only);
+        client.batch_execute(&change).await.map_err(failed)?;
+        terminate_sessions(&client, database.role())
+            .await
+            .map_err(failed)
+    }
+
     /// Reads the current statistics of a database from its server.
     ///
     /// # Errors
@@ -138,6 +177,10 @@ async fn change_password(
         escape_literal(&password.scram_verifier())
     );
     client.batch_execute(&change).await?;
+    terminate_sessions(client, role).await
+}
+
+async fn terminate_sessions(client: &Client, role: &str) -> Result<(), tokio_postgres::Error> {
     let terminate = "select pg_terminate_backend(pid) from pg_stat_activity where usename = $1";
     client.execute(terminate, &[&role]).await?;
     Ok(())

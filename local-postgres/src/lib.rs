@@ -21,6 +21,7 @@ mod port;
 mod private_file;
 mod provision;
 mod random;
+mod read_only;
 mod run;
 mod server;
 mod server_process;

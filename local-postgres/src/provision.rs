@@ -4,6 +4,7 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 use tokio_postgres::Client;
 
 use crate::password::Password;
+use crate::read_only;
 use crate::{Error, ErrorKind};
 
 /// Creates a database and its role, or sets the password of a role that this
@@ -45,7 +46,12 @@ pub(crate) async fn create_database(
         Some(owner) if owner.get::<_, &str>(0) != name => {
             Err(foreign_role_error("create the database", name))
         }
-        Some(_) => Ok(false),
+        Some(_) => {
+            // A program that was killed may have left it read-only.
+            let reset = read_only::change(name, false);
+            client.batch_execute(&reset).await.map_err(failed)?;
+            Ok(false)
+        }
         None => {
             // A database cannot be created in a transaction. If this stops halfway, the next
             // call finds the role and continues here.

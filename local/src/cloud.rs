@@ -13,6 +13,7 @@ use serde_json::Value;
 use stagelink_local_postgres::{Database, DatabaseAdmin};
 use tokio::sync::OnceCell;
 
+use crate::faults::{FaultControl, FaultyStage, StageNetwork};
 use crate::heroku::{Access, Heroku, Stage};
 use crate::lambda::{Function, LogLine, LogSink};
 use crate::netlify::{BoundSite, Site, SiteConfig, Timeouts};
@@ -87,7 +88,8 @@ impl From<(Stage, Database)> for StageConfig {
 ///
 /// Each stage is a deploy with processes of its own. As on Netlify, the functions get their
 /// settings from variables. Among these is a token that gives access to the config vars of that
-/// stage's app only.
+/// stage's app only. A stage's database is reached through a proxy of its own, on which
+/// [`faults`](Cloud::faults) of the network are injected; it passes bytes on as they are.
 ///
 /// Dropping it ends the processes; [`stop`](Cloud::stop) also waits for their end.
 #[derive(Debug)]
@@ -99,6 +101,7 @@ pub struct Cloud {
     pub(crate) deployer: Arc<StageDeployer>,
     pub(crate) programs: OnceCell<ProgramStore>,
     requests: RequestLog,
+    faults: FaultControl,
 }
 
 /// A stage of a [`Cloud`].
@@ -119,6 +122,7 @@ struct BoundCloud {
     deployer: Arc<StageDeployer>,
     programs: OnceCell<ProgramStore>,
     requests: RequestLog,
+    faults: FaultControl,
     site: BoundSite,
 }
 
@@ -164,6 +168,7 @@ impl Cloud {
             deployer: bound.deployer,
             programs: bound.programs,
             requests: bound.requests,
+            faults: bound.faults,
         })
     }
 
@@ -182,6 +187,7 @@ impl Cloud {
         let mut stages = Vec::new();
         let mut deployed = Vec::new();
         let mut databases = Vec::new();
+        let mut faulty = Vec::new();
         let main = config
             .stages
             .iter()
@@ -198,7 +204,9 @@ impl Cloud {
             let app = app_name(&config.pipeline, &stage_name, number);
             heroku.create_app(&app)?;
             heroku.couple(&config.pipeline, &app, stage)?;
-            heroku.attach_postgres(&app, &database.url())?;
+            let network = StageNetwork::start(&database).await?;
+            let database = network.through(&database);
+            let addon = heroku.attach_postgres(&app, &database.url())?;
             let token = heroku.create_token(&Access::Apps(vec![app.clone()]))?;
             let mut variables = config.variables.clone();
             let written = match stage_name == stage.as_str() {
@@ -248,6 +256,16 @@ impl Cloud {
             });
             let database = CurrentDatabase::new(database);
             databases.push(database.clone());
+            faulty.push(FaultyStage {
+                name: stage_name.clone(),
+                addon,
+                token,
+                database: database.clone(),
+                admin: config.databases.clone(),
+                functions: Arc::clone(&functions),
+                heroku: heroku.fault_access(),
+                network,
+            });
             stages.push(StageSite {
                 name: stage_name,
                 stage,
@@ -257,6 +275,7 @@ impl Cloud {
                 functions,
             });
         }
+        let faults = FaultControl::new(faulty, heroku.fault_access());
         heroku.set_database_owner(Arc::new(ProjectDatabases::new(config.databases, databases)));
         let deployer = Arc::new(StageDeployer::new(deployed));
         if !artifact.programs().is_empty() {
@@ -276,6 +295,7 @@ impl Cloud {
             deployer,
             programs,
             requests,
+            faults,
             site,
         })
     }
@@ -340,8 +360,17 @@ impl Cloud {
         self.deployer.set_callback(Arc::new(callback));
     }
 
+    /// Injects faults into the stages.
+    pub fn faults(&self) -> &FaultControl {
+        &self.faults
+    }
+
     /// Stops the site, then the functions, then Heroku. In this order no request is lost.
     pub async fn stop(self) {
+        // A database that is kept must not stay read-only, nor a frozen instance have no end.
+        if let Err(error) = self.faults.clear(None).await {
+            tracing::warn!(error = ?error, "a fault could not be ended");
+        }
         self.site.stop().await;
         for stage in &self.stages {
             stage.functions.shutdown().await;

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderValue, Request, Response, Uri};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -59,6 +59,46 @@ pub(crate) async fn send(
         .send_request(request.map(Full::new))
         .await
         .map_err(|cause| failed(cause.into()))
+}
+
+/// The status and the whole body of a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalResponse {
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Sends a request to a site of this machine, such as `http://staging.localhost:8888`, on a connection
+/// of its own. Every host name is taken for this machine.
+///
+/// # Errors
+///
+/// [`ErrorKind::Input`] for an invalid method, path or header, [`ErrorKind::System`] if the whole
+/// response does not arrive.
+pub async fn send_request(
+    base_url: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Result<LocalResponse, Error> {
+    let failed = |kind| Error::new(kind, format!("could not send {method} {base_url}{path}"));
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(body.into());
+    let request = request.map_err(|cause| failed(ErrorKind::Input).with_source(cause))?;
+    let response = send(base_url, request).await?;
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await;
+    let body = body.map_err(|cause| failed(ErrorKind::System).with_source(cause))?;
+    Ok(LocalResponse {
+        status,
+        body: body.to_bytes(),
+    })
 }
 
 #[cfg(test)]

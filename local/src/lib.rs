@@ -9,18 +9,20 @@
 //! Both are off by default, so that the command line compiles neither.
 //!
 //! - `netlify-api`: the module `netlify_api`, Netlify's API with sites, variables and deploys.
-//! - `testing`: the module `testing`, which has Neon's and Render's APIs and a network with faults.
+//! - `testing`: the module `testing`, which has Neon's and Render's APIs.
 
 pub mod api;
 mod cloud;
 mod cloud_update;
 mod error;
+pub mod faults;
 pub mod heroku;
 mod http_client;
 pub mod lambda;
 pub mod netlify;
 #[cfg(feature = "netlify-api")]
 pub mod netlify_api;
+pub mod network;
 mod port;
 mod program_store;
 mod project_databases;
@@ -37,6 +39,8 @@ pub use crate::cloud::StageSite;
 pub use crate::cloud_update::CloudUpdate;
 pub use crate::error::Error;
 pub use crate::error::ErrorKind;
+pub use crate::http_client::LocalResponse;
+pub use crate::http_client::send_request;
 pub use crate::port::check_port;
 pub use crate::requests::RequestEvent;
 pub use crate::requests::RequestLog;

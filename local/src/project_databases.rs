@@ -42,6 +42,12 @@ impl CurrentDatabase {
             .clone()
     }
 
+    /// Changes the database, such as its address.
+    pub(crate) fn update(&self, change: impl FnOnce(&Database) -> Database) {
+        let mut database = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *database = change(&database);
+    }
+
     fn set(&self, database: Database) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = database;
     }

@@ -108,6 +108,15 @@ impl StageFunctions {
         lock(&self.current).content.artifact.clone()
     }
 
+    /// Returns all functions.
+    pub(crate) fn all(&self) -> Vec<Function> {
+        let current = lock(&self.current);
+        let functions = current.functions.values();
+        functions
+            .map(|function| function.in_use.function.clone())
+            .collect()
+    }
+
     /// Runs an artifact in place of the current one, on the stage's own variables. `report` is called
     /// with each step.
     ///

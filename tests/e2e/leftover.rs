@@ -1,7 +1,7 @@
 //! Variables that were left over, or set for all contexts, and lead to another stage's database.
 
 use stagelink_local::heroku::Stage;
-use stagelink_local::testing::network::Proxy;
+use stagelink_local::network::Proxy;
 use stagelink_tests::{
     Answer, CANARY, FunctionHarness, HerokuFixture, ProviderFixture, as_superuser, database,
     end_sessions, proxy, through,

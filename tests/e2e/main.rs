@@ -18,6 +18,7 @@ mod dev_reload;
 mod doctor;
 mod event_nulls;
 mod events;
+mod faults;
 mod generated;
 mod guestbook;
 mod guides;

@@ -211,7 +211,7 @@ async fn failed_attempt_teaches_the_next_one_how_to_begin() {
     let url = url.replace(CANARY, "old");
     let behavior = MitmBehavior::CloseOnEarlyBytes;
     let between = Mitm::start(server.address(), server.identity(), behavior).await;
-    let proxy = stagelink_local::testing::network::Proxy::start(between.address());
+    let proxy = stagelink_local::network::Proxy::start(between.address());
     let proxy = proxy.await.expect("a proxy");
     let variables = [
         ("STAGELINK_STAGE", "staging"),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
-use stagelink_local::testing::network::Proxy;
+use stagelink_local::network::Proxy;
 use stagelink_local_postgres::{
     Database, PgBouncer, PgBouncerOptions, Server, ServerOptions, ServerSource,
 };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use stagelink_local::testing::network::Proxy;
+use stagelink_local::network::Proxy;
 use stagelink_local_postgres::{Database, Server, ServerOptions, ServerSource};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;

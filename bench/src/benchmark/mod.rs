@@ -25,7 +25,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use stagelink_local::testing::network::Proxy;
+use stagelink_local::network::Proxy;
 use stagelink_local_postgres::{ErrorKind, ServerSource};
 use tokio::task::block_in_place;
 

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde::Serialize;
 use stagelink_cli::progress::Step;
-use stagelink_local::testing::network::Proxy;
+use stagelink_local::network::Proxy;
 use tokio::task::block_in_place;
 
 use super::artifact::Artifact;

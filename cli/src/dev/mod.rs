@@ -13,6 +13,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use stagelink::StageKind;
+use stagelink_local::faults::{FaultServer, SharedServer};
 use stagelink_local::heroku::Stage;
 use stagelink_local::netlify::SiteConfig;
 use stagelink_local::netlify_api::NetlifyApi;
@@ -71,12 +72,13 @@ pub async fn run(options: DevOptions, verbosity: u8) -> anyhow::Result<()> {
 
 /// Everything that runs, in the order of its start.
 struct DevEnvironment {
-    postgres: Server,
+    postgres: SharedServer,
     cloud: Cloud,
     functions: Vec<BuiltFunction>,
     migrations: LocalMigrations,
     reload: Reload,
     netlify: NetlifyApi,
+    faults: FaultServer,
     /// The file by which `--local` finds this.
     _file: RunningSiteFile,
 }
@@ -134,14 +136,17 @@ impl DevEnvironment {
                 return Err(error);
             }
         };
+        let postgres = SharedServer::new(postgres);
+        cloud.faults().set_server(postgres.clone());
         match announce(&project, &cloud).await {
-            Ok((netlify, file)) => Ok(Self {
+            Ok((netlify, faults, file)) => Ok(Self {
                 postgres,
                 cloud,
                 functions,
                 migrations,
                 reload,
                 netlify,
+                faults,
                 _file: file,
             }),
             Err(error) => {
@@ -220,6 +225,7 @@ impl DevEnvironment {
     }
 
     async fn stop(self) -> anyhow::Result<()> {
+        self.faults.stop().await;
         self.netlify.stop().await;
         self.cloud.stop().await;
         self.postgres.stop().await?;
@@ -227,9 +233,12 @@ impl DevEnvironment {
     }
 }
 
-/// Starts the local Netlify with the site, and writes the file by which other commands find it and the
+/// Starts the local Netlify with the site and the server for faults, and writes the file by which other commands find it and the
 /// other clouds.
-async fn announce(project: &Path, cloud: &Cloud) -> anyhow::Result<(NetlifyApi, RunningSiteFile)> {
+async fn announce(
+    project: &Path,
+    cloud: &Cloud,
+) -> anyhow::Result<(NetlifyApi, FaultServer, RunningSiteFile)> {
     let netlify = NetlifyApi::start(0).await?;
     // A pipeline may have a name that no site can have.
     let site = [cloud.pipeline(), "stagelink"];
@@ -237,8 +246,9 @@ async fn announce(project: &Path, cloud: &Cloud) -> anyhow::Result<(NetlifyApi, 
         .into_iter()
         .find(|site| netlify.create_site(site).is_ok());
     let site = site.context("could not create the site at the local Netlify")?;
-    let file = RunningSiteFile::write(project, cloud, &netlify, site)?;
-    Ok((netlify, file))
+    let faults = FaultServer::start(cloud.faults().clone()).await?;
+    let file = RunningSiteFile::write(project, cloud, &netlify, site, &faults)?;
+    Ok((netlify, faults, file))
 }
 
 /// Returns the name of the local pipeline. The file may have an id, or a name that leaves no room for

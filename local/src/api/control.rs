@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 
-use super::faults::{Fault, Faults};
+use super::faults::{Fault, FaultId, Faults};
 use super::request_log::{RecordedRequest, RequestLog};
 use super::server::CloseConnection;
 
@@ -25,6 +25,16 @@ impl Control {
     /// Makes matching requests fail from now on.
     pub fn inject(&self, fault: Fault) {
         lock(&self.0.faults).inject(fault);
+    }
+
+    /// Makes matching requests fail as [`inject`](Self::inject) does, until the fault is removed.
+    pub(crate) fn inject_until_removed(&self, fault: Fault) -> FaultId {
+        lock(&self.0.faults).inject(fault)
+    }
+
+    /// Removes one fault. A request that already hangs keeps hanging.
+    pub(crate) fn remove(&self, fault: FaultId) {
+        lock(&self.0.faults).remove(fault);
     }
 
     /// Removes all faults. A request that already hangs keeps hanging.

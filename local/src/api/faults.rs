@@ -123,24 +123,36 @@ impl Fault {
 
 /// The active rules.
 #[derive(Debug, Default)]
-pub(super) struct Faults(VecDeque<Fault>);
+pub(super) struct Faults {
+    rules: VecDeque<(FaultId, Fault)>,
+    last: u64,
+}
+
+/// Number of an injected rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FaultId(u64);
 
 impl Faults {
-    pub(super) fn inject(&mut self, fault: Fault) {
-        self.0.push_back(fault);
+    pub(super) fn inject(&mut self, fault: Fault) -> FaultId {
+        self.last += 1;
+        let id = FaultId(self.last);
+        self.rules.push_back((id, fault));
+        id
+    }
+
+    pub(super) fn remove(&mut self, id: FaultId) {
+        self.rules.retain(|(rule, _)| *rule != id);
     }
 
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.rules.clear();
     }
 
     /// Returns the failure for a request, if a rule matches, and counts the request for that rule.
     pub(super) fn next_failure(&mut self, method: &Method, path: &str) -> Option<Failure> {
-        self.0.retain(|fault| fault.remaining != Some(0));
-        let fault = self
-            .0
-            .iter_mut()
-            .find(|fault| fault.matches(method, path))?;
+        self.rules.retain(|(_, fault)| fault.remaining != Some(0));
+        let mut rules = self.rules.iter_mut().map(|(_, fault)| fault);
+        let fault = rules.find(|fault| fault.matches(method, path))?;
         if let Some(remaining) = &mut fault.remaining {
             *remaining -= 1;
         }
@@ -340,6 +352,16 @@ mod tests {
         );
         faults.clear();
         assert_eq!(faults.next_failure(&Method::GET, "/a"), None);
+    }
+
+    #[test]
+    fn removed_fault_is_gone_and_others_stay() {
+        let mut faults = Faults::default();
+        let first = faults.inject(Fault::new(Failure::Hang));
+        faults.inject(Fault::new(Failure::BadGateway));
+        faults.remove(first);
+        let left = faults.next_failure(&Method::GET, "/a");
+        assert_eq!(left, Some(Failure::BadGateway));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod server;
 pub(crate) mod test_client;
 
 pub use control::Control;
+pub(crate) use faults::FaultId;
 pub use faults::{Failure, Fault};
 pub use request_log::RecordedRequest;
 

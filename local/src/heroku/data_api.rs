@@ -182,23 +182,13 @@ async fn rotate_all(
 async fn rotate_default(state: AppState, addon: Uuid, body: &[u8]) -> Result<Response, ApiError> {
     serde_json::from_slice::<RotationRequest>(body)
         .map_err(|_| ApiError::bad_request("The body must be {} or {\"forced\":true}."))?;
-    let owner = state.owner().ok_or_else(ApiError::no_database_owner)?;
+    if state.owner().is_none() {
+        return Err(ApiError::no_database_owner());
+    }
     // A task of its own: a client that disconnects must not stop the rotation between the change
     // of the password and that of the config var.
     let rotation = tokio::spawn(async move {
-        // Rotations run one after the other, so that the config var has the last password.
-        let _guard = state.lock_rotations().await;
-        let id = addon.to_string();
-        let url = state
-            .account()
-            .authorized_addon(&TokenScope::AllApps, &id)?
-            .url
-            .expose_secret()
-            .to_owned();
-        let rotated = owner.rotate(&url).await.and_then(|url| {
-            let mut account = state.account();
-            account.set_database_url(&id, &url)
-        });
+        let rotated = state.rotate_credentials(&addon.to_string()).await;
         rotated.map_err(|error| {
             tracing::warn!(error = ?error, "a rotation of credentials failed");
             ApiError::internal(&error)

@@ -23,6 +23,7 @@ mod config_vars;
 mod data_api;
 mod database_owner;
 mod deployer;
+mod fault_access;
 mod headers;
 mod middleware;
 mod pipelines;
@@ -54,6 +55,7 @@ use crate::api::Server;
 pub use crate::api::{Failure, Fault, RecordedRequest};
 pub use database_owner::{DatabaseFacts, DatabaseOwner, OwnerFuture};
 pub use deployer::{DeployFuture, Deployer, Deployment};
+pub(crate) use fault_access::FaultAccess;
 pub use records::ReviewStatus;
 pub use release_output::ReleaseOutput;
 pub use stage::Stage;
@@ -290,6 +292,11 @@ impl Heroku {
     /// Revokes a token, which may be [`api_key`](Self::api_key). Returns false if it was not valid.
     pub fn revoke_token(&self, token: &str) -> bool {
         self.state.tokens().revoke(token)
+    }
+
+    /// Returns what injects faults, without the server.
+    pub(crate) fn fault_access(&self) -> FaultAccess {
+        FaultAccess::new(self.state.clone())
     }
 
     /// Makes matching requests fail from now on.

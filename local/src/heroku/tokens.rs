@@ -1,6 +1,6 @@
 //! The API tokens of the account, and the apps that each token gives access to.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use axum::http::{HeaderMap, header};
@@ -37,12 +37,12 @@ impl TokenScope {
     }
 }
 
-/// The valid tokens.
-pub(super) struct Tokens(HashMap<String, TokenScope>);
+/// The valid tokens, and those of them that are refused for now.
+pub(super) struct Tokens(HashMap<String, TokenScope>, HashSet<String>);
 
 impl Tokens {
     pub(super) fn new() -> Self {
-        Self(HashMap::new())
+        Self(HashMap::new(), HashSet::new())
     }
 
     /// Creates a token in Heroku's format.
@@ -55,6 +55,17 @@ impl Tokens {
     /// Revokes a token. Returns false if it was not valid.
     pub(super) fn revoke(&mut self, token: &str) -> bool {
         self.0.remove(token).is_some()
+    }
+
+    /// Refuses a token until it is accepted again, as when it has expired. Returns false if it is
+    /// not valid.
+    pub(super) fn set_expired(&mut self, token: &str, is_expired: bool) -> bool {
+        if is_expired {
+            self.1.insert(token.to_owned());
+        } else {
+            self.1.remove(token);
+        }
+        self.0.contains_key(token)
     }
 
     /// Returns the scope of a request's token.
@@ -74,6 +85,7 @@ impl Tokens {
                 )
             })?;
         parse_token(credentials)
+            .filter(|token| !self.1.contains(token))
             .and_then(|token| self.0.get(&token).cloned())
             .ok_or_else(|| ApiError::unauthorized("Invalid credentials provided."))
     }
@@ -127,6 +139,18 @@ mod tests {
                 .authenticate(&headers(&format!("Bearer {token}")))
                 .is_err()
         );
+    }
+
+    #[test]
+    fn expired_token_is_refused_until_it_is_accepted_again() {
+        let mut tokens = Tokens::new();
+        let token = tokens.create(TokenScope::AllApps);
+        let header = headers(&format!("Bearer {token}"));
+        assert!(tokens.set_expired(&token, true));
+        assert!(tokens.authenticate(&header).is_err());
+        assert!(tokens.set_expired(&token, false));
+        assert!(tokens.authenticate(&header).is_ok());
+        assert!(!tokens.set_expired("other", true));
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! Stand-ins that only tests and benchmarks need: providers besides Heroku, and a network with
-//! faults. Behind the feature `testing`.
+//! Stand-ins that only tests and benchmarks need: providers besides Heroku. Behind the feature
+//! `testing`. The network with faults is [`network`](crate::network).
 
 pub mod neon;
-pub mod network;
 pub mod render;
+
+pub use crate::network;

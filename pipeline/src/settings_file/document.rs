@@ -9,6 +9,7 @@ use stagelink::{Stage, StageKind};
 
 use crate::error::Error;
 use crate::settings_file::check::{ensure_text, syntax_error};
+use crate::settings_file::drill::DrillSettings;
 use crate::settings_file::lambda::{self, LambdaTable};
 use crate::settings_file::mistake::Mistake;
 use crate::settings_file::rollback_window::{DEFAULT_ROLLBACK_WINDOW, parse};
@@ -31,6 +32,7 @@ pub(super) struct Document {
     pub(super) lambda: LambdaTable,
     #[serde(default)]
     policy: PolicyTable,
+    drill: Option<DrillSettings>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -97,6 +99,15 @@ impl Document {
             checked.map_err(|reason| Mistake::new(format!("{key} {reason}"), key))?;
         }
         Ok(self.policy.tested_paths.clone())
+    }
+
+    /// Returns the requests of a drill.
+    pub(super) fn drill(&self) -> Result<Option<DrillSettings>, Mistake> {
+        if let Some(drill) = &self.drill {
+            let checked = drill.validate();
+            checked.map_err(|reason| Mistake::new(format!("drill {reason}"), "drill"))?;
+        }
+        Ok(self.drill.clone())
     }
 
     fn ensure_texts(&self) -> Result<(), Mistake> {

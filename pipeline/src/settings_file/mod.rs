@@ -2,6 +2,7 @@
 
 mod check;
 mod document;
+mod drill;
 mod lambda;
 mod mistake;
 mod rollback_window;
@@ -22,6 +23,7 @@ use stagelink::{Stage, StageKind};
 use crate::error::{Error, ErrorKind};
 
 use self::document::Document;
+pub use self::drill::{DrillCount, DrillSettings, DrillWrite};
 pub use self::rollback_window::{DEFAULT_ROLLBACK_WINDOW, LEAST_ROLLBACK_WINDOW};
 pub(crate) use self::secret_check::is_secret_text;
 pub use self::stage::{StageProvider, StageSettings};
@@ -51,6 +53,7 @@ pub const SETTINGS_FILE: &str = "stagelink.toml";
 /// | `migrations.folder` | the folder of the migrations, from that of the project | `migrations` |
 /// | `policy.rollback_window` | the time after a promotion for which a rollback stays possible, and for which migrations of *after* wait: from `15m` to `90d` | `24h` |
 /// | `policy.tested_paths` | the paths that a deploy has to answer before a promotion puts it live: `[{ path = "/api/guestbook", status = 200 }]`; without a status it is 200 | none |
+/// | `drill` | the requests of `stagelink drill`: `read`, `write` and `count`, see [`DrillSettings`] | none |
 ///
 /// The environment and a command's options override each of them. Tokens are never in the file.
 #[derive(Clone, Debug)]
@@ -66,6 +69,7 @@ pub struct SettingsFile {
     lambda: BTreeMap<String, String>,
     rollback_window: Duration,
     tested_paths: Vec<TestedPath>,
+    drill: Option<DrillSettings>,
 }
 
 /// The advice where the file says nothing on the source of a database.
@@ -132,6 +136,8 @@ impl SettingsFile {
         let window = window.map_err(|mistake| in_file(mistake.into_error(text)))?;
         let tested_paths = document.tested_paths();
         let tested_paths = tested_paths.map_err(|mistake| in_file(mistake.into_error(text)))?;
+        let drill = document.drill();
+        let drill = drill.map_err(|mistake| in_file(mistake.into_error(text)))?;
         Ok(Self {
             site: document.netlify.site,
             pipeline: document.heroku.pipeline,
@@ -141,6 +147,7 @@ impl SettingsFile {
             lambda: document.lambda.functions,
             rollback_window: window,
             tested_paths,
+            drill,
             path,
             text: text.to_owned(),
         })
@@ -205,6 +212,11 @@ impl SettingsFile {
     /// functions.
     pub fn tested_paths(&self) -> &[TestedPath] {
         &self.tested_paths
+    }
+
+    /// The requests of `stagelink drill`.
+    pub fn drill(&self) -> Option<&DrillSettings> {
+        self.drill.as_ref()
     }
 
     /// The stages of the project.

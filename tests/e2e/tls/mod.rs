@@ -18,7 +18,7 @@ mod versions;
 use std::path::Path;
 
 use stagelink::{Client, Database, Error, ErrorKind, Settings};
-use stagelink_local::testing::network::Proxy;
+use stagelink_local::network::Proxy;
 use stagelink_local_postgres::PgBouncer;
 use stagelink_tests::{Auth, CANARY, Identity, Mitm, MitmBehavior, OwnServer, pooled, through};
 use tempfile::NamedTempFile;

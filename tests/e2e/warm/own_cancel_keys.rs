@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use stagelink::{Database, Error, Settings, params};
-use stagelink_local::testing::network::Proxy;
+use stagelink_local::network::Proxy;
 use stagelink_tests::{Auth, HerokuFixture, Identity, MitmBehavior, OwnServer, through};
 
 use super::within;

@@ -13,7 +13,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::future::join_all;
 use futures_util::{SinkExt as _, StreamExt as _, TryStreamExt as _};
 use stagelink::{Client, Database, Error, params};
-use stagelink_local::testing::network::Proxy;
+use stagelink_local::network::Proxy;
 use stagelink_local_postgres::PgBouncerOptions;
 use stagelink_tests::at;
 use tokio_postgres::Row;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use stagelink::{Database, Error, ErrorKind, IDEMPOTENCY_TABLE, IdempotencyKey, Settings};
-use stagelink_local::testing::network::Proxy;
+use stagelink_local::network::Proxy;
 use stagelink_tests::{Auth, HerokuFixture, Identity, OwnServer, as_superuser, proxy, through};
 
 use super::{link, pid};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::SinkExt as _;
 use stagelink::{Client, Database, Error, Settings};
-use stagelink_local::testing::network::Proxy;
+use stagelink_local::network::Proxy;
 use stagelink_local_postgres::PgBouncerOptions;
 use stagelink_tests::{HerokuFixture, at};
 use tokio::sync::oneshot;

@@ -19,7 +19,7 @@ use stagelink::{
     Client, Credentials, Database, DatabaseUrl, Error, IDEMPOTENCY_TABLE, IdempotencyKey, Limits,
     Provider, ResolveRequest, ServerSettings, Stage,
 };
-use stagelink_local::testing::network::Proxy;
+use stagelink_local::network::Proxy;
 use stagelink_local_postgres::Database as LocalDatabase;
 use stagelink_tests::{as_superuser, database, end_sessions, proxy, server, through};
 use tokio_postgres::types::Type;

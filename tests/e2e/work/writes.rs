@@ -2,7 +2,7 @@
 
 use futures_util::future::join;
 use stagelink::{Error, ErrorKind};
-use stagelink_local::testing::network::Direction;
+use stagelink_local::network::Direction;
 
 use super::{INSERT, SLOW_INSERT, WorkFixture, insert};
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use serde::Serialize;
 use stagelink_cli::progress::Step;
-use stagelink_local::testing::network::Proxy;
+use stagelink_local::network::Proxy;
 use tokio::task::block_in_place;
 
 use super::super::artifact::Artifact;

@@ -3,12 +3,13 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::conditions::{Conditions, Direction};
 
@@ -111,7 +112,7 @@ impl Relay {
                 {
                     self.round_trips.fetch_add(1, Ordering::SeqCst);
                 }
-                let due = Instant::now() + self.network.borrow().delay;
+                let due = Instant::now() + self.network.borrow().delay_now(direction);
                 if sender.send(InFlight { data, due }).await.is_err() || is_last {
                     return Ok(());
                 }
@@ -159,7 +160,32 @@ impl Relay {
             if direction == Direction::ToClient && !bytes.is_empty() {
                 server_sent_last.store(true, Ordering::SeqCst);
             }
-            to.write_all(&bytes).await?;
+            if direction == Direction::ToClient {
+                self.write_at_rate(&bytes, to).await?;
+            } else {
+                to.write_all(&bytes).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes bytes to the client as fast as the network's rate allows, in parts of a tenth of a
+    /// second, so that a change of the rate applies at once.
+    async fn write_at_rate(&self, bytes: &[u8], to: &mut WriteHalf<'_>) -> io::Result<()> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let rate = self.network.borrow().rate;
+            let Some(rate) = rate else {
+                return to.write_all(rest).await;
+            };
+            let most = usize::try_from(rate.get().div_ceil(10)).unwrap_or(usize::MAX);
+            let (part, left) = rest.split_at(most.min(rest.len()));
+            sleep(Duration::from_secs_f64(
+                part.len() as f64 / rate.get() as f64,
+            ))
+            .await;
+            to.write_all(part).await?;
+            rest = left;
         }
         Ok(())
     }

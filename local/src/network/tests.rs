@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -243,4 +244,62 @@ async fn new_connections_go_to_the_new_upstream() {
     let (mut next, mut its_server) = connection(&proxy, &new).await;
     send_byte(&mut next, &mut its_server).await;
     send_byte(&mut client, &mut server).await;
+}
+
+#[tokio::test]
+async fn rate_limits_the_bytes_to_the_client_until_it_is_removed() {
+    let (proxy, listener) = network().await;
+    let (mut client, mut server) = connection(&proxy, &listener).await;
+    proxy.set_rate(NonZeroU64::new(10_000));
+    let started = Instant::now();
+    server.write_all(&[0; 5_000]).await.unwrap();
+    client.read_exact(&mut [0; 5_000]).await.unwrap();
+    assert!(started.elapsed() >= Duration::from_millis(450));
+    // The other direction has no limit.
+    client.write_all(&[0; 100_000]).await.unwrap();
+    server.read_exact(&mut [0; 100_000]).await.unwrap();
+    proxy.set_rate(None);
+    server.write_all(&[0; 1_000_000]).await.unwrap();
+    client.read_exact(&mut [0; 1_000_000]).await.unwrap();
+}
+
+#[tokio::test]
+async fn latency_delays_the_bytes_to_the_client_alone() {
+    let (proxy, listener) = network().await;
+    let (mut client, mut server) = connection(&proxy, &listener).await;
+    let latency = Duration::from_millis(80);
+    proxy.set_latency(latency, Duration::ZERO);
+    let started = Instant::now();
+    send_byte(&mut server, &mut client).await;
+    assert!(started.elapsed() >= latency);
+    proxy.set_latency(Duration::ZERO, Duration::ZERO);
+    send_byte(&mut client, &mut server).await;
+    send_byte(&mut server, &mut client).await;
+}
+
+#[tokio::test]
+async fn new_connections_are_reset_until_it_ends() {
+    let (proxy, listener) = network().await;
+    let (mut client, _server) = connection(&proxy, &listener).await;
+    proxy.reset_all(true);
+    assert_reset(&mut client).await;
+    let mut second = dial(&proxy).await.unwrap();
+    assert_reset(&mut second).await;
+    proxy.reset_all(false);
+    let (mut client, mut server) = connection(&proxy, &listener).await;
+    send_byte(&mut client, &mut server).await;
+    send_byte(&mut server, &mut client).await;
+}
+
+#[tokio::test]
+async fn successor_has_another_port_and_the_faults_of_the_network() {
+    let (proxy, listener) = network().await;
+    proxy.stall();
+    let successor = proxy.start_successor().await.unwrap();
+    assert_ne!(successor.port(), proxy.port());
+    let (mut client, mut server) = connection(&successor, &listener).await;
+    client.write_all(b"x").await.unwrap();
+    assert_silent(&mut server).await;
+    successor.resume();
+    assert_eq!(server.read_u8().await.unwrap(), b'x');
 }

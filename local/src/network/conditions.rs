@@ -1,7 +1,10 @@
 //! The conditions of a network, and their effect on each connection.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::time::Duration;
+
+use uuid::Uuid;
 
 /// A direction of bytes through the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +27,12 @@ pub(super) struct Conditions {
     pub(super) is_stalled: bool,
     /// With `true`, new connections are accepted and get no response.
     pub(super) is_black_hole: bool,
+    /// Delay of the bytes to the client, besides `delay`, and the largest change of it.
+    pub(super) latency: (Duration, Duration),
+    /// Bytes per second to the client.
+    pub(super) rate: Option<NonZeroU64>,
+    /// With `true`, new connections are reset, too.
+    pub(super) resets_all: bool,
     cut_below: usize,
     lost_below: usize,
     to_server_ended_below: usize,
@@ -38,6 +47,9 @@ impl Conditions {
             delay: Duration::ZERO,
             is_stalled: false,
             is_black_hole: false,
+            latency: (Duration::ZERO, Duration::ZERO),
+            rate: None,
+            resets_all: false,
             cut_below: 0,
             lost_below: 0,
             to_server_ended_below: 0,
@@ -64,7 +76,30 @@ impl Conditions {
     }
 
     pub(super) fn is_cut(&self, connection: usize) -> bool {
-        connection < self.cut_below
+        self.resets_all || connection < self.cut_below
+    }
+
+    /// Returns these conditions for a network without connections.
+    pub(super) fn for_new_connections(&self) -> Self {
+        Self {
+            cut_below: 0,
+            lost_below: 0,
+            to_server_ended_below: 0,
+            to_client_ended_below: 0,
+            ..self.clone()
+        }
+    }
+
+    /// Returns the delay of bytes that are sent now.
+    pub(super) fn delay_now(&self, direction: Direction) -> Duration {
+        let (latency, jitter) = self.latency;
+        if direction == Direction::ToServer || (latency.is_zero() && jitter.is_zero()) {
+            return self.delay;
+        }
+        // From 0 to twice the jitter, so that the middle is the latency.
+        let share = f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
+        let changed = latency + jitter.mul_f64(2.0 * share);
+        self.delay + changed.saturating_sub(jitter)
     }
 
     pub(super) fn is_ended(&self, direction: Direction, connection: usize) -> bool {
@@ -122,6 +157,19 @@ mod tests {
             assert!(network.allows(direction, 1));
         }
         assert!(!network.is_cut(0));
+    }
+
+    #[test]
+    fn latency_varies_by_the_jitter_and_is_that_of_one_direction() {
+        let ms = Duration::from_millis;
+        let mut network = Conditions::new((Ipv4Addr::LOCALHOST, 1).into());
+        network.delay = ms(1);
+        network.latency = (ms(100), ms(50));
+        for _ in 0..100 {
+            let delay = network.delay_now(Direction::ToClient);
+            assert!((ms(51)..=ms(151)).contains(&delay), "{delay:?}");
+        }
+        assert_eq!(network.delay_now(Direction::ToServer), ms(1));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use super::conditions::{Conditions, Direction};
 use super::relay::Relay;
@@ -48,6 +50,16 @@ impl Proxy {
     ///
     /// [`ErrorKind::System`] if no port is free.
     pub async fn start(upstream: SocketAddr) -> Result<Self, Error> {
+        Self::start_with(Conditions::new(upstream)).await
+    }
+
+    /// Starts a proxy on another port, with the same server and the same faults of the whole network.
+    pub(crate) async fn start_successor(&self) -> Result<Self, Error> {
+        let conditions = self.network.borrow().for_new_connections();
+        Self::start_with(conditions).await
+    }
+
+    async fn start_with(conditions: Conditions) -> Result<Self, Error> {
         let bind_error = |error| {
             Error::new(ErrorKind::System, "could not open a port for the proxy").with_source(error)
         };
@@ -55,7 +67,7 @@ impl Proxy {
         let proxy = Self {
             port: reserved.local_addr().map_err(bind_error)?.port(),
             _reserved: reserved,
-            network: watch::Sender::new(Conditions::new(upstream)),
+            network: watch::Sender::new(conditions),
             traffic: Traffic::default(),
             accepting: Mutex::default(),
         };
@@ -89,6 +101,26 @@ impl Proxy {
     /// opening a TCP connection. Default: zero.
     pub fn delay(&self, delay: Duration) {
         self.network.send_modify(|now| now.delay = delay);
+    }
+
+    /// Delays the bytes to the client that are sent from now on, each time by another duration
+    /// between `latency - jitter` and `latency + jitter`. Default: zero.
+    pub fn set_latency(&self, latency: Duration, jitter: Duration) {
+        self.network
+            .send_modify(|now| now.latency = (latency, jitter));
+    }
+
+    /// Limits the bytes per second that each connection carries to the client. Default: no limit.
+    pub fn set_rate(&self, bytes_per_second: Option<NonZeroU64>) {
+        self.network.send_modify(|now| now.rate = bytes_per_second);
+    }
+
+    /// With `true`, resets all connections, and each new one until it is called with `false`.
+    pub fn reset_all(&self, resets: bool) {
+        if resets {
+            self.cut();
+        }
+        self.network.send_modify(|now| now.resets_all = resets);
     }
 
     /// Holds back all bytes, on open and new connections. The connections stay open.
@@ -188,7 +220,12 @@ impl Drop for Proxy {
 }
 
 async fn serve(listener: TcpListener, network: watch::Receiver<Conditions>, traffic: Traffic) {
-    while let Ok((client, _)) = listener.accept().await {
+    loop {
+        let Ok((client, _)) = listener.accept().await else {
+            // Most likely there are no file descriptors left, and some will be again.
+            sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
         let relay = Relay {
             number: traffic.connections.fetch_add(1, Ordering::SeqCst),
             network: network.clone(),
@@ -206,6 +243,8 @@ fn bind(port: u16) -> io::Result<TcpSocket> {
     socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
     Ok(socket)
 }
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Maximum number of connections that wait to be accepted, as in the standard library.
 const BACKLOG: u32 = 128;
