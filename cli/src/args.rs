@@ -7,6 +7,7 @@ mod drill;
 mod env;
 mod fault;
 mod history;
+mod invoke;
 mod migrate;
 mod needs;
 mod new;
@@ -29,6 +30,7 @@ pub use self::drill::DrillOptions;
 pub use self::env::EnvOptions;
 pub use self::fault::{FaultCommand, FaultOptions};
 pub use self::history::HistoryOptions;
+pub use self::invoke::InvokeOptions;
 pub use self::migrate::{
     AllowedDisagreement, DriftOptions, MigrateCommand, MigrateOptions, NewMigrationOptions,
     WidenHistoryOptions,
@@ -73,6 +75,16 @@ pub enum Command {
     /// and when a file appears. A save is built and served, and no request is lost. Ctrl-C stops
     /// everything and leaves nothing behind.
     Dev(DevOptions),
+    /// Invokes a function of the running `stagelink dev`: a scheduled one, or any with an event.
+    ///
+    /// Without --data a scheduled function gets the request that Netlify sends by its schedule: POST,
+    /// the header X-NF-Event: schedule, and a body with the time of the next run. With --data any
+    /// function gets that JSON as its event, as it is. The response is printed, and the log of
+    /// `stagelink dev` has the function's lines.
+    ///
+    /// Exits with 0, with 1 where the function failed or answered with a status of 400 or more, and
+    /// with 2 where no `stagelink dev` runs or the arguments are wrong.
+    Invoke(InvokeOptions),
     /// Builds the functions for Netlify and AWS Lambda.
     ///
     /// Each function becomes one program with the C library and OpenSSL linked in, so that it needs

@@ -117,6 +117,7 @@ fn local_options(command: &Command) -> Option<&LocalOptions> {
         Command::Fault(options) => Some(&options.local),
         Command::History(options) => Some(&options.local),
         Command::New(_)
+        | Command::Invoke(_)
         | Command::Dev(_)
         | Command::Build(_)
         | Command::Env(_)

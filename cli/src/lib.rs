@@ -17,6 +17,7 @@ mod failure;
 pub mod fault;
 pub mod functions;
 pub mod history;
+pub mod invoke;
 mod lambda;
 pub mod link;
 mod local_clouds;

@@ -45,6 +45,10 @@ pub(crate) struct LocalClouds {
     /// Address of the server that injects faults.
     faults_url: String,
     faults_token: String,
+    /// The endpoint for invocations, its token, and the stage that it takes by default.
+    pub(crate) invoke_url: String,
+    pub(crate) invoke_token: String,
+    pub(crate) invoke_stage: String,
 }
 
 impl LocalClouds {
@@ -63,6 +67,9 @@ impl LocalClouds {
             netlify_token: netlify.token().to_owned(),
             faults_url: faults.url().to_owned(),
             faults_token: faults.token().to_owned(),
+            invoke_url: cloud.invoke_url().to_owned(),
+            invoke_token: cloud.invoke_token().to_owned(),
+            invoke_stage: default_stage(cloud).to_owned(),
         }
     }
 }
@@ -219,6 +226,23 @@ pub(crate) struct RunningStages {
     pub(crate) faults: FaultClient,
 }
 
+/// Returns the clouds of the running site of a project; 0 is any port.
+///
+/// # Errors
+///
+/// When no site of the project runs, or several do and none is chosen.
+pub(crate) fn running_clouds(project: &Path, port: u16) -> anyhow::Result<LocalClouds> {
+    let site = running_site(project, port).map_err(of_usage)?;
+    Ok(site.clouds)
+}
+
+/// Returns the name of the stage whose schedules run, or else of the first one.
+fn default_stage(cloud: &Cloud) -> &str {
+    let stages = cloud.stages();
+    let published = stages.iter().find(|stage| stage.runs_schedules());
+    published.or(stages.first()).map_or("", StageSite::name)
+}
+
 /// Finds the running site of a project; 0 is any port.
 fn running_site(project: &Path, port: u16) -> anyhow::Result<RunningSite> {
     let folder = project
@@ -325,6 +349,9 @@ mod tests {
                 netlify_token: "n".to_owned(),
                 faults_url: "http://127.0.0.1:1".to_owned(),
                 faults_token: "f".to_owned(),
+                invoke_url: "http://127.0.0.1:1".to_owned(),
+                invoke_token: "i".to_owned(),
+                invoke_stage: "staging".to_owned(),
             },
         };
         let file = folder(project).join(format!("dev-{port}.json"));

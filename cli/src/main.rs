@@ -6,7 +6,7 @@ use clap::Parser as _;
 use stagelink_cli::args::{Args, Command, MigrateCommand, MigrateOptions};
 use stagelink_cli::{
     build, called_as, completions, credentials, deploy, dev, doctor, drill, env, fault, history,
-    link, mark, migrate, needs, new, output, promote, psql, rollback, status, usage_error,
+    invoke, link, mark, migrate, needs, new, output, promote, psql, rollback, status, usage_error,
     verbosity,
 };
 
@@ -37,6 +37,8 @@ async fn main() -> ExitCode {
         Command::Drill(options) => return exit_code(drill::run(options).await, 1),
         Command::Fault(options) => fault::run(options).await,
         Command::History(options) => history::run(options).await,
+        // Its 1 means that the function failed.
+        Command::Invoke(options) => return exit_code(invoke::run(options).await, 1),
         Command::Mark(command) => mark::run(command).await,
         Command::Link(options) => link::run(options).await,
         // Its 1 means a difference, or that nothing is known.

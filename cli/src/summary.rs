@@ -1,8 +1,11 @@
 //! The output of `stagelink dev` when everything runs: a table for people, a line of JSON for
 //! scripts.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use serde::Serialize;
-use stagelink_local::Cloud;
+use stagelink_local::{Cloud, StageSite};
 
 use crate::table::Table;
 
@@ -12,6 +15,7 @@ pub(crate) struct DevSummary<'a> {
     /// Tells the line from those of requests.
     r#type: &'static str,
     stages: Vec<Stage<'a>>,
+    schedules: Vec<ScheduledFunction<'a>>,
     heroku: Heroku<'a>,
 }
 
@@ -20,7 +24,17 @@ struct Stage<'a> {
     name: &'a str,
     app: &'a str,
     url: &'a str,
+    /// The same site at a port of its own, for programs that do not resolve names beneath `localhost`.
+    port_url: &'a str,
     database_url: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ScheduledFunction<'a> {
+    function: String,
+    schedule: String,
+    stage: &'a str,
+    next_run: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -41,9 +55,11 @@ impl<'a> DevSummary<'a> {
                     name: stage.name(),
                     app: stage.app(),
                     url: stage.url(),
+                    port_url: stage.port_url(),
                     database_url: stage.database().url(),
                 })
                 .collect(),
+            schedules: cloud.stages().iter().flat_map(scheduled).collect(),
             heroku: Heroku {
                 host: cloud.heroku().url(),
                 api_key: cloud.heroku().api_key(),
@@ -54,11 +70,27 @@ impl<'a> DevSummary<'a> {
 
     /// Returns a table, and commands to copy.
     pub(crate) fn text(&self, functions: &[&str]) -> String {
-        let mut table = Table::with_header(["stage", "site", "functions", "Heroku app"]);
+        let mut table =
+            Table::with_header(["stage", "site", "at a port", "functions", "Heroku app"]);
         for stage in &self.stages {
-            table.add_row([stage.name, stage.url, &functions.join(", "), stage.app]);
+            let at_port = match stage.port_url == stage.url {
+                true => "",
+                false => stage.port_url,
+            };
+            let functions = functions.join(", ");
+            table.add_row([stage.name, stage.url, at_port, &functions, stage.app]);
         }
         let mut text = format!("{table}\n\n");
+        for run in &self.schedules {
+            let next = match &run.next_run {
+                Some(next) => format!("next {next}"),
+                None => "no time left".to_owned(),
+            };
+            text.push_str(&format!(
+                "schedule of {} in stage {} (UTC): {}, {next}\n",
+                run.function, run.stage, run.schedule
+            ));
+        }
         for stage in &self.stages {
             text.push_str(&format!(
                 "{} database:\n  psql '{}?sslmode=require'\n",
@@ -71,4 +103,22 @@ impl<'a> DevSummary<'a> {
         ));
         text
     }
+}
+
+/// Returns the schedules that run in a stage.
+fn scheduled(stage: &StageSite) -> impl Iterator<Item = ScheduledFunction<'_>> {
+    let schedules = match stage.runs_schedules() {
+        true => stage.schedules(),
+        false => BTreeMap::new(),
+    };
+    schedules
+        .into_iter()
+        .map(|(function, schedule)| ScheduledFunction {
+            function,
+            schedule: schedule.expression().to_owned(),
+            stage: stage.name(),
+            next_run: schedule
+                .next_after(Timestamp::now())
+                .map(|next| next.to_string()),
+        })
 }

@@ -16,12 +16,13 @@ use tokio::sync::OnceCell;
 use crate::faults::{FaultControl, FaultyStage, StageNetwork};
 use crate::heroku::{Access, Heroku, Stage};
 use crate::lambda::{Function, LogLine, LogSink};
-use crate::netlify::{BoundSite, Site, SiteConfig, Timeouts};
+use crate::netlify::{BoundSite, Schedule, Site, SiteConfig, Timeouts};
 use crate::program_store::{Artifact, ProgramStore};
 use crate::project_databases::{CurrentDatabase, ProjectDatabases};
 use crate::requests::{Recorder, RequestLog};
 use crate::stage_deployer::{DeployedStage, StageDeployer, StagePromotion};
 use crate::stage_functions::{StageContent, StageFunctions, StageSetup};
+use crate::stage_services::{ServedStage, StageServices, bind_stage_port};
 use crate::{Error, ErrorKind, http_client};
 
 /// Configuration of a [`Cloud`].
@@ -102,6 +103,7 @@ pub struct Cloud {
     pub(crate) programs: OnceCell<ProgramStore>,
     requests: RequestLog,
     faults: FaultControl,
+    services: StageServices,
 }
 
 /// A stage of a [`Cloud`].
@@ -111,6 +113,8 @@ pub struct StageSite {
     stage: Stage,
     pub(crate) app: String,
     url: String,
+    port_url: String,
+    is_published: bool,
     database: CurrentDatabase,
     pub(crate) functions: Arc<StageFunctions>,
 }
@@ -124,6 +128,8 @@ struct BoundCloud {
     requests: RequestLog,
     faults: FaultControl,
     site: BoundSite,
+    /// Ports of the stages that are not the site's main one.
+    ports: Vec<BoundSite>,
 }
 
 impl Cloud {
@@ -160,6 +166,13 @@ impl Cloud {
             bound.heroku.stop().await;
             return Err(error);
         }
+        let served = bound.stages.iter().map(|stage| ServedStage {
+            name: stage.name.clone(),
+            url: stage.url.clone(),
+            functions: Arc::clone(&stage.functions),
+            is_published: stage.is_published,
+        });
+        let services = StageServices::start(served.collect(), bound.ports).await?;
         Ok(Self {
             heroku: bound.heroku,
             site: bound.site.serve(Timeouts::default()),
@@ -169,6 +182,7 @@ impl Cloud {
             programs: bound.programs,
             requests: bound.requests,
             faults: bound.faults,
+            services,
         })
     }
 
@@ -271,6 +285,8 @@ impl Cloud {
                 stage,
                 app,
                 url: host,
+                port_url: String::new(),
+                is_published: is_main,
                 database,
                 functions,
             });
@@ -289,6 +305,21 @@ impl Cloud {
         for stage in &mut stages {
             stage.url = site.url(&stage.url);
         }
+        let mut ports = Vec::new();
+        let mut next = config.site_port;
+        for stage in &mut stages {
+            if stage.is_published {
+                stage.port_url.clone_from(&stage.url);
+                continue;
+            }
+            next = match next {
+                0 => 0,
+                taken => taken.wrapping_add(1),
+            };
+            let port = bind_stage_port(next, Arc::clone(&stage.functions)).await?;
+            stage.port_url = port.url("localhost");
+            ports.push(port);
+        }
         Ok(BoundCloud {
             heroku,
             stages,
@@ -297,6 +328,7 @@ impl Cloud {
             requests,
             faults,
             site,
+            ports,
         })
     }
 
@@ -365,12 +397,25 @@ impl Cloud {
         &self.faults
     }
 
+    /// URL of the endpoint for invocations: `POST /stages/STAGE/functions/NAME/invocations` runs a
+    /// function with the JSON event in the body, or without one as its schedule does. It wants
+    /// [its token](Self::invoke_token) as a bearer.
+    pub fn invoke_url(&self) -> &str {
+        self.services.invoke_api().url()
+    }
+
+    /// Token of the endpoint for invocations.
+    pub fn invoke_token(&self) -> &str {
+        self.services.invoke_api().token()
+    }
+
     /// Stops the site, then the functions, then Heroku. In this order no request is lost.
     pub async fn stop(self) {
         // A database that is kept must not stay read-only, nor a frozen instance have no end.
         if let Err(error) = self.faults.clear(None).await {
             tracing::warn!(error = ?error, "a fault could not be ended");
         }
+        self.services.stop().await;
         self.site.stop().await;
         for stage in &self.stages {
             stage.functions.shutdown().await;
@@ -398,6 +443,23 @@ impl StageSite {
     /// URL of the stage's site, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// URL of the stage's site at a port of its own, for programs that do not resolve names beneath
+    /// `localhost`. For the main stage it is the same as [`url`](Self::url).
+    pub fn port_url(&self) -> &str {
+        &self.port_url
+    }
+
+    /// Whether the functions of the stage run by their schedules, as on Netlify those of the published
+    /// deploy do alone.
+    pub fn runs_schedules(&self) -> bool {
+        self.is_published
+    }
+
+    /// Schedules of the stage's site, by function.
+    pub fn schedules(&self) -> BTreeMap<String, Schedule> {
+        self.functions.site().schedules.clone()
     }
 
     /// The stage's database, with its current password.

@@ -18,6 +18,7 @@ mod error;
 pub mod faults;
 pub mod heroku;
 mod http_client;
+mod invoke_api;
 pub mod lambda;
 pub mod netlify;
 #[cfg(feature = "netlify-api")]
@@ -27,8 +28,10 @@ mod port;
 mod program_store;
 mod project_databases;
 mod requests;
+mod scheduler;
 mod stage_deployer;
 mod stage_functions;
+mod stage_services;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -41,6 +44,8 @@ pub use crate::error::Error;
 pub use crate::error::ErrorKind;
 pub use crate::http_client::LocalResponse;
 pub use crate::http_client::send_request;
+pub use crate::invoke_api::InvokeClient;
+pub use crate::invoke_api::InvokeReply;
 pub use crate::port::check_port;
 pub use crate::requests::RequestEvent;
 pub use crate::requests::RequestLog;

@@ -6,13 +6,17 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::lambda::{Function, FunctionConfig, InvokeOptions, LogSink};
-use crate::netlify::{Deploy, InvocationFuture, Invoke, ServedDeploy, SiteConfig};
+use crate::lambda::{Function, FunctionConfig, InvokeError, InvokeOptions, LogSink};
+use crate::netlify::{
+    Deploy, InvocationFuture, Invoke, ServedDeploy, SiteConfig, new_request_id, scheduled_event,
+    scheduled_path,
+};
 use crate::program_store::{Artifact, Program};
-use crate::requests::Recorder;
+use crate::requests::{Recorder, Trigger};
 use crate::{Error, ErrorKind};
 
 /// The parts of a stage that stay the same while its functions are replaced.
@@ -237,6 +241,46 @@ impl StageFunctions {
         for function in functions {
             function.shutdown().await;
         }
+    }
+
+    /// Names of the functions.
+    pub(crate) fn names(&self) -> Vec<String> {
+        lock(&self.current).functions.keys().cloned().collect()
+    }
+
+    /// Configuration of the site that is served.
+    pub(crate) fn site(&self) -> Arc<SiteConfig> {
+        Arc::clone(&lock(&self.current).content.site)
+    }
+
+    /// Invokes a function with an event, or as its schedule does, and records it. Returns the id of the
+    /// record and the response; `None` if there is no such function. `authority` is the host of the
+    /// site with its port.
+    pub(crate) async fn invoke(
+        &self,
+        name: &str,
+        trigger: Trigger,
+        event: Option<Bytes>,
+        authority: &str,
+    ) -> Option<(String, Result<Bytes, InvokeError>)> {
+        let function = self.deploy().function(name)?;
+        let id = new_request_id();
+        let event = event.or_else(|| {
+            let site = self.site();
+            let schedule = site.schedules.get(name);
+            let next = schedule.and_then(|schedule| schedule.next_after(Timestamp::now()));
+            scheduled_event(name, authority, &id, next)
+        })?;
+        let recorder = &self.setup.recorder;
+        let active = recorder.begin(&id, trigger, "POST", &scheduled_path(name));
+        active.set_function(name, &event);
+        let options = InvokeOptions {
+            observer: Some(active.clone()),
+            ..InvokeOptions::default()
+        };
+        let response = function.invoke_with(event, options).await;
+        active.invoked(&response);
+        Some((id, response))
     }
 
     /// The deploy for a request.

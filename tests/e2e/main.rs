@@ -15,6 +15,7 @@ mod dev;
 mod dev_environment;
 mod dev_migrations;
 mod dev_reload;
+mod dev_requests;
 mod doctor;
 mod event_nulls;
 mod events;

@@ -4,6 +4,7 @@ mod environment;
 mod migrations;
 mod reload;
 mod requests;
+mod schedules;
 mod sources;
 mod watch;
 
@@ -218,6 +219,7 @@ impl DevEnvironment {
             return print_json(&summary);
         }
         let names: Vec<_> = self.functions.iter().map(|built| &*built.name).collect();
+        schedules::note_problems(&self.cloud, &names);
         print(format_args!(
             "\n{}\nCtrl-C stops everything.",
             summary.text(&names)

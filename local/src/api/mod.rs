@@ -1,7 +1,6 @@
 //! Parts that the stand-ins for HTTP APIs share: the server, injected faults, and the log of
 //! received requests.
 
-#[cfg(any(feature = "netlify-api", feature = "testing"))]
 mod bearer;
 mod control;
 mod database_url;
@@ -18,7 +17,6 @@ pub(crate) use faults::FaultId;
 pub use faults::{Failure, Fault};
 pub use request_log::RecordedRequest;
 
-#[cfg(any(feature = "netlify-api", feature = "testing"))]
 pub(crate) use bearer::bearer_token;
 pub(crate) use database_url::DatabaseUrl;
 pub(crate) use server::Server;

@@ -1,6 +1,7 @@
 //! The configuration of a site in netlify.toml, `_redirects` and `_headers`, with warnings for what
 //! has no effect.
 
+mod schedules;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
+use self::schedules::parse_schedules;
 use self::tables::{line_at, parse_header_tables, parse_redirect_tables};
 use super::headers::HeaderRule;
 use super::redirects::Redirect;
@@ -18,6 +20,7 @@ use super::rules::{
     HeaderBlock, RedirectRule, RuleError, parse_headers_file, parse_redirects_file,
     remove_duplicates,
 };
+use super::schedule::Schedule;
 use crate::{Error, ErrorKind};
 
 /// Configuration of a site, from its netlify.toml and the rules in its published folder.
@@ -32,6 +35,8 @@ pub struct SiteConfig {
     pub functions: PathBuf,
     /// Build command, `[build] command`. The stand-in does not run it.
     pub command: Option<String>,
+    /// Schedules of functions by their names, `[functions."name"] schedule`.
+    pub schedules: BTreeMap<String, Schedule>,
     /// Redirects and rewrites: those of `_redirects` before those of netlify.toml.
     pub redirects: Vec<Redirect>,
     /// Custom headers of published files: those of `_headers` before those of netlify.toml.
@@ -172,6 +177,7 @@ impl LoadedToml {
             publish: resolve_path(&base, "build.publish", publish.unwrap_or(""))?,
             functions: resolve_path(&base, "functions.directory", functions)?,
             command: file.build.command,
+            schedules: BTreeMap::new(),
             redirects: Vec::new(),
             headers: Vec::new(),
             warnings: Vec::new(),
@@ -196,6 +202,7 @@ impl LoadedToml {
         }
         let redirects = parse_redirect_tables(text, file.redirects.as_ref(), &mut config);
         let headers = parse_header_tables(text, file.headers.as_ref(), &mut config);
+        parse_schedules(text, &mut config, &mut ignored);
         for key in ignored {
             let is_build_environment = key == "build.environment"
                 || key.starts_with("context.") && key.ends_with(".environment");

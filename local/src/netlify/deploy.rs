@@ -2,7 +2,7 @@
 
 use super::body::{BodyError, read_body};
 use super::config::SiteConfig;
-use super::event::{BODY_LIMIT_BYTES, BodyTooLarge, EventRequest};
+use super::event::{BODY_LIMIT_BYTES, BodyTooLarge, EventRequest, now_epoch_ms};
 use super::files::{self, Files, ResolvedPath, ResponseBody, text_response};
 use super::headers::{self, HeaderRule};
 use super::invoke::Invoke;
@@ -21,7 +21,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// The files, rules and functions under one host name.
 #[derive(Clone)]
@@ -97,6 +97,11 @@ impl ServedDeploy {
     pub(crate) async fn open(deploy: Deploy) -> Result<Self, Error> {
         let files = Files::open(&deploy.publish).await?;
         Ok(Self { deploy, files })
+    }
+
+    /// Returns a function by name.
+    pub(crate) fn function(&self, name: &str) -> Option<Arc<dyn Invoke>> {
+        self.deploy.functions.get(name).cloned()
     }
 
     /// Begins the record of a request.
@@ -219,6 +224,7 @@ impl ServedDeploy {
             client: info.client,
             request_id: info.request_id,
             time_epoch_ms: now_epoch_ms(),
+            event: None,
         };
         let event = match request.to_event() {
             Ok(event) => event,
@@ -273,11 +279,4 @@ fn body_error_response(error: &BodyError) -> Response<ResponseBody> {
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
     response
-}
-
-fn now_epoch_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The largest encoded body of an event, in bytes: 6 MB, so 4.5 MB for a binary body, which is
 /// encoded in base64 (docs.netlify.com/build/functions/configuration).
@@ -34,6 +35,8 @@ pub(super) struct EventRequest<'a> {
     pub(super) client: IpAddr,
     pub(super) request_id: &'a str,
     pub(super) time_epoch_ms: u64,
+    /// The platform's own reason for the request, such as `schedule`.
+    pub(super) event: Option<&'a str>,
 }
 
 /// The encoded body is over [`BODY_LIMIT_BYTES`].
@@ -89,6 +92,9 @@ impl EventRequest<'_> {
         let mut headers = self.client_headers();
         for (name, value) in self.platform_headers() {
             headers.insert(name, vec![value]);
+        }
+        if let Some(event) = self.event {
+            headers.insert("x-nf-event", vec![event.to_owned()]);
         }
 
         let event = Event {
@@ -219,6 +225,14 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     HeaderName::from_static("keep-alive"),
 ];
 
+/// Returns the time in milliseconds since the Unix epoch.
+pub(super) fn now_epoch_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,6 +257,7 @@ mod tests {
             client: "::ffff:127.0.0.1".parse().unwrap(),
             request_id: "01J00000000000000000000000",
             time_epoch_ms: 1_700_000_000_000,
+            event: None,
         };
         request.to_event().unwrap()
     }

@@ -33,6 +33,7 @@ mod redirects;
 mod response;
 mod rules;
 mod run;
+mod schedule;
 mod site;
 #[cfg(test)]
 mod tests;
@@ -54,5 +55,7 @@ pub use redirects::Redirect;
 #[cfg(feature = "testing")]
 pub use redirects::engine_answer;
 pub use rules::{HeaderBlock, RedirectRule, RuleError, parse_headers_file, parse_redirects_file};
+pub use schedule::Schedule;
+pub(crate) use schedule::{scheduled_event, scheduled_path};
 pub use site::Site;
-pub(crate) use site::{BoundSite, Timeouts};
+pub(crate) use site::{BoundSite, Timeouts, new_request_id};

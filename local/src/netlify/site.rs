@@ -279,7 +279,7 @@ impl SiteState {
 
 /// Creates a ULID, the format of Netlify's ids. A UUID of version 7 has the same time and
 /// randomness in another encoding.
-fn new_request_id() -> String {
+pub(crate) fn new_request_id() -> String {
     let id = Uuid::now_v7().as_u128();
     (0..26)
         .rev()

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::StatusCode;
+use serde_json::Value;
 
 use super::log::RequestLog;
 use super::record::{RequestRecord, Trigger};
@@ -96,6 +97,20 @@ impl ActiveRequest {
         if !state.is_streaming {
             state.record.duration = Some(duration);
         }
+    }
+
+    /// Records the response to an invocation that came by no request: its status, if it has one.
+    pub(crate) fn invoked(&self, response: &Result<Bytes, InvokeError>) {
+        let duration = self.arrived.elapsed();
+        match response {
+            Ok(response) => {
+                let response: Value = serde_json::from_slice(response).unwrap_or_default();
+                let status = response["statusCode"].as_u64();
+                self.state().record.status = status.and_then(|status| status.try_into().ok());
+            }
+            Err(error) => self.failed(error),
+        }
+        self.state().record.duration = Some(duration);
     }
 
     /// Records the error of the invocation, by its type alone.

@@ -55,6 +55,9 @@ fn config_warns_of_each_unsupported_key() {
         TOKEN = "s3cret"
         [functions."hello"]
         schedule = "@daily"
+        memory = 512
+        [functions."late"]
+        schedule = "at noon"
         [context.staging]
         command = "x"
         publish = "other"
@@ -87,19 +90,22 @@ fn config_warns_of_each_unsupported_key() {
     for key in [
         "build.edge_functions",
         "build.environment",
-        "functions.hello",
+        "functions.hello.memory is ignored",
+        "functions.late.schedule is ignored: \"at noon\" is no cron expression",
         "context.staging.publish",
         "context.staging.environment is ignored: on Netlify it applies to the build",
         "context.production.redirects",
         "context.production.functions",
         "plugins",
-        "netlify.toml line 21: forse is ignored",
-        "netlify.toml line 25: the redirect from \"/admin/*\" is ignored: the condition Role",
-        "netlify.toml line 30: the redirect from \"/proxy/*\" is ignored: a proxy",
+        "netlify.toml line 24: forse is ignored",
+        "netlify.toml line 28: the redirect from \"/admin/*\" is ignored: the condition Role",
+        "netlify.toml line 33: the redirect from \"/proxy/*\" is ignored: a proxy",
     ] {
         assert!(warnings.contains(key), "{key} in {warnings}");
     }
-    assert_eq!(config.redirects.len(), 1);
+    assert!(!warnings.contains("functions.hello is"), "{warnings}");
+    assert_eq!(config.schedules["hello"].expression(), "@daily");
+    assert_eq!((config.schedules.len(), config.redirects.len()), (1, 1));
     assert!(!warnings.contains("s3cret"));
 }
 

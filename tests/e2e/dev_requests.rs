@@ -1,0 +1,330 @@
+//! The lines of requests in `stagelink dev`, for people and for machines; schedules, `stagelink invoke`,
+//! and the port of each stage.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stagelink_tests::{SmallProject, send, stagelink_command};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// A function without dependencies that speaks with the Runtime API, logs, and returns an event of its
+/// own, or the body of a request.
+const ECHO: &str = r##"
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+fn call(api: &str, head: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(api).unwrap();
+    let length = body.len();
+    write!(stream, "{head} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+fn main() {
+    println!("starting");
+    let api = std::env::var("AWS_LAMBDA_RUNTIME_API").unwrap();
+    loop {
+        let event = call(&api, "GET /2018-06-01/runtime/invocation/next", "");
+        let (head, event) = event.split_once("\r\n\r\n").unwrap();
+        let id = "lambda-runtime-aws-request-id: ";
+        let id = head.lines().find_map(|line| line.strip_prefix(id)).unwrap();
+        println!(" INFO Lambda runtime invoke{{requestId=\"{id}\"}}: invocation{{stage=x}}: hello: own\u{1b}[2Jline");
+        println!(" INFO Lambda runtime invoke{{requestId=\"{id}\"}}: stagelink::pool: noise");
+        println!("END RequestId: {id}");
+        if event.contains("break") {
+            call(&api, &format!("POST /2018-06-01/runtime/invocation/{id}/error"), "{\"errorType\": \"Broken\"}");
+            continue;
+        }
+        let response = match event.contains("httpMethod") {
+            true => format!("{{\"statusCode\": 201, \"body\": {event:?}}}"),
+            false => event.to_owned(),
+        };
+        call(&api, &format!("POST /2018-06-01/runtime/invocation/{id}/response"), &response);
+    }
+}
+"##;
+
+const NETLIFY: &str = "[build]\npublish = \"public\"\n[functions]\ndirectory = \"functions\"\n\
+                       [functions.\"hello\"]\nschedule = \"@monthly\"\n\
+                       [functions.\"gone\"]\nschedule = \"@daily\"\n";
+
+fn project() -> SmallProject {
+    SmallProject::with(&[
+        ("netlify.toml", NETLIFY),
+        ("public/index.html", "home\n"),
+        ("functions/hello/src/main.rs", ECHO),
+    ])
+}
+
+/// A running `stagelink dev`, whose output ends with it.
+struct Running<L> {
+    _child: Child,
+    lines: Lines<L>,
+    _temporary: tempfile::TempDir,
+}
+
+async fn command(project: &SmallProject, arguments: &[&str]) -> Command {
+    let mut command = Command::new(stagelink_command().await);
+    command
+        .args(arguments)
+        .current_dir(project.root())
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+/// Starts it with the lines of its output that a test reads.
+async fn start(
+    project: &SmallProject,
+    arguments: &[&str],
+    reads_errors: bool,
+) -> (Running<impl AsyncBufRead + Unpin>, String) {
+    let temporary = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .tempdir()
+        .expect("a folder");
+    let arguments = [&["dev", "--port", "0"], arguments].concat();
+    let mut command = command(project, &arguments).await;
+    command
+        .env("TMPDIR", temporary.path())
+        .env_remove("RUST_LOG")
+        .stdout(Stdio::piped())
+        .stderr(match reads_errors {
+            true => Stdio::piped(),
+            false => Stdio::null(),
+        });
+    let mut child = command.spawn().expect("the command starts");
+    let stdout = child.stdout.take().expect("its output");
+    let mut stdout = BufReader::new(stdout).lines();
+    let mut table = String::new();
+    let up = async {
+        loop {
+            let line = stdout.next_line().await.expect("its output");
+            let line = line.expect("it comes up");
+            table.push_str(&line);
+            table.push('\n');
+            if line.starts_with("Ctrl-C stops") || line.starts_with('{') {
+                break;
+            }
+        }
+    };
+    timeout(Duration::from_secs(300), up)
+        .await
+        .expect("it is up in time");
+    let output: Box<dyn AsyncBufRead + Unpin + Send> = match child.stderr.take() {
+        Some(stderr) => Box::new(BufReader::new(stderr)),
+        None => Box::new(stdout.into_inner()),
+    };
+    let running = Running {
+        _child: child,
+        lines: output.lines(),
+        _temporary: temporary,
+    };
+    (running, table)
+}
+
+impl<L: AsyncBufRead + Unpin> Running<L> {
+    /// Returns the next line with this text.
+    async fn line_with(&mut self, text: &str) -> String {
+        let line = async {
+            loop {
+                let line = self.lines.next_line().await.expect("output");
+                let line = line.expect("more output");
+                if line.contains(text) {
+                    return line;
+                }
+            }
+        };
+        let line = timeout(Duration::from_secs(30), line).await;
+        line.unwrap_or_else(|_| panic!("no line with {text:?}"))
+    }
+
+    /// Returns the next object of this type.
+    async fn object(&mut self, r#type: &str) -> Value {
+        let line = self.line_with(&format!("\"type\":\"{type}\"")).await;
+        serde_json::from_str(&line).expect("an object")
+    }
+}
+
+#[tokio::test]
+async fn request_is_one_line_with_its_log_lines_and_no_noise() {
+    let project = project();
+    let (mut dev, table) = start(&project, &[], true).await;
+    assert!(
+        table.contains("schedule of hello in stage production (UTC): @monthly, next 20"),
+        "{table}"
+    );
+    dev.line_with("the schedule of gone runs nothing").await;
+    // The port of staging alone, by a name that each program resolves.
+    let at = table.split("http://localhost:").nth(1).expect("a port");
+    let port: String = at.chars().take_while(char::is_ascii_digit).collect();
+    let url = format!("http://127.0.0.1:{port}/.netlify/functions/hello");
+    let answer = send("POST", &format!("{url}/a%1b?key=s3cret"), &[], "x").await;
+    assert_eq!(answer.status, 201);
+    let id = answer.header("x-nf-request-id");
+    let id = &id[id.len() - 6..];
+
+    let line = dev.line_with("POST").await;
+    assert!(
+        !line.contains("s3cret") && !line.contains('\u{1b}'),
+        "{line:?}"
+    );
+    let words: Vec<_> = line.split_whitespace().collect();
+    assert_eq!(words[1..3], ["staging", "POST"], "{line}");
+    assert_eq!(
+        words[3..5],
+        ["/.netlify/functions/hello/a%1b", "201"],
+        "{line}"
+    );
+    assert!(line.contains("  cold ") && line.ends_with(id), "{line}");
+    // Not reported is not zero.
+    assert!(!line.contains("database"), "{line}");
+    let starting = dev
+        .lines
+        .next_line()
+        .await
+        .expect("a line")
+        .expect("a line");
+    assert_eq!(starting.trim(), format!("{id} starting"));
+    let own = dev
+        .lines
+        .next_line()
+        .await
+        .expect("a line")
+        .expect("a line");
+    assert_eq!(own.trim(), format!("{id} INFO hello: own\\u{{1b}}[2Jline"));
+
+    // The noise in between is left out.
+    send("POST", &url, &[], "break").await;
+    let failed = dev
+        .lines
+        .next_line()
+        .await
+        .expect("a line")
+        .expect("a line");
+    assert!(
+        failed.contains(" 502 ") && failed.contains("  warm  Broken  "),
+        "{failed}"
+    );
+    dev.line_with("Error: Broken").await;
+    // The page of a file has no function.
+    send("GET", &format!("http://localhost:{port}/"), &[], "").await;
+    let file = dev.line_with("GET").await;
+    assert!(!file.contains("warm") && file.contains(" 200 "), "{file}");
+    // Other names lead nowhere at this port.
+    let other = send("GET", &format!("http://other.localhost:{port}/"), &[], "").await;
+    assert_eq!(other.status, 404);
+}
+
+#[tokio::test]
+async fn scheduled_function_is_invoked_and_requests_are_objects_for_machines() {
+    let project = project();
+    let (mut dev, up) = start(&project, &["--json"], false).await;
+    let up: Value = serde_json::from_str(&up).expect("an object");
+    assert_eq!(up["type"], "started");
+    assert_eq!(
+        (
+            &up["schedules"][1]["function"],
+            &up["schedules"][1]["stage"]
+        ),
+        (&json!("hello"), &json!("production"))
+    );
+    let staging = &up["stages"][0];
+    let at_port = staging["port_url"].as_str().expect("a URL");
+    assert!(at_port.starts_with("http://localhost:") && staging["url"] != *at_port);
+    let production = &up["stages"][1];
+    assert_eq!(production["url"], production["port_url"]);
+
+    let invoke = async |arguments: &[&str]| {
+        let arguments = [&["invoke"], arguments].concat();
+        let output = command(&project, &arguments).await.output().await;
+        let output = output.expect("the command runs");
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    // Its schedule's own request, as Netlify sends it.
+    let (code, event, errors) = invoke(&["hello"]).await;
+    assert_eq!(code, Some(0), "{errors}");
+    let event: Value = serde_json::from_str(&event).expect("the event");
+    assert_eq!(event["httpMethod"], "POST");
+    assert_eq!(event["headers"]["x-nf-event"], "schedule");
+    assert_eq!(event["headers"]["user-agent"], "Netlify Clockwork");
+    let body = event["body"].as_str().expect("a body");
+    assert!(
+        body.starts_with("{\"next_run\":\"20") && body.ends_with("Z\"}"),
+        "{body}"
+    );
+    let run = dev.object("request").await;
+    assert_eq!(
+        (
+            &run["trigger"],
+            &run["stage"],
+            &run["status"],
+            &run["start"]
+        ),
+        (
+            &json!("invoke"),
+            &json!("production"),
+            &json!(201),
+            &json!("cold")
+        )
+    );
+    assert!(run["database"].is_null() && run["duration_ms"].is_f64());
+    let lines = run["lines"].as_array().expect("lines");
+    // Machines get the lines as they are.
+    assert_eq!(lines[0]["line"], "starting");
+    assert_eq!(lines.len(), 4, "{lines:?}");
+
+    // An event of one's own, in another stage.
+    project.write("event.json", r#"{"Records": [1]}"#);
+    let arguments = [
+        "hello",
+        "--stage",
+        "staging",
+        "--data",
+        "@event.json",
+        "--json",
+    ];
+    let (code, reply, errors) = invoke(&arguments).await;
+    assert_eq!(code, Some(0), "{errors}");
+    let reply: Value = serde_json::from_str(&reply).expect("JSON");
+    assert_eq!(reply["response"], json!({"Records": [1]}));
+    assert_eq!(dev.object("request").await["id"], reply["id"]);
+    let (code, _, errors) = invoke(&["hello", "--data", "{\"break\": 1}"]).await;
+    assert!(code == Some(1) && errors.contains("Broken"), "{errors}");
+    assert_eq!(dev.object("request").await["error"], "Broken");
+
+    for (arguments, words) in [
+        (
+            &["hallo"][..],
+            "there is no function \"hallo\": there are hello",
+        ),
+        (
+            &["hello", "--stage", "qa"],
+            "there is no local stage \"qa\"",
+        ),
+        (&["hello", "--data", "{"], "the event of --data is no JSON"),
+        (
+            &["hello", "--data", "@none.json"],
+            "could not read none.json",
+        ),
+        (
+            &["hello", "--port", "1"],
+            "no `stagelink dev` runs at port 1",
+        ),
+    ] {
+        let (code, _, errors) = invoke(arguments).await;
+        assert!(
+            code == Some(2) && errors.contains(words),
+            "{arguments:?}: {errors}"
+        );
+    }
+}
