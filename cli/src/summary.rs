@@ -24,7 +24,8 @@ struct Stage<'a> {
     name: &'a str,
     app: &'a str,
     url: &'a str,
-    /// The same site at a port of its own, for programs that do not resolve names beneath `localhost`.
+    /// Address of the same site at a port of its own, for programs that do not resolve names beneath
+    /// `localhost`.
     port_url: &'a str,
     database_url: String,
 }

@@ -451,7 +451,7 @@ impl StageSite {
         &self.port_url
     }
 
-    /// Whether the functions of the stage run by their schedules, as on Netlify those of the published
+    /// Returns whether the functions of the stage run by their schedules, as on Netlify those of the published
     /// deploy do alone.
     pub fn runs_schedules(&self) -> bool {
         self.is_published

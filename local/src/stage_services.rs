@@ -1,4 +1,4 @@
-//! What serves the stages besides the site: a port for each one, the clock of the schedules, and the
+//! The services of the stages besides the site: a port for each one, the clock of the schedules, and the
 //! endpoint for invocations.
 
 use std::collections::BTreeMap;
