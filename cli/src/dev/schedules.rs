@@ -1,6 +1,6 @@
 //! Notes on the schedules of netlify.toml that run no function.
 
-use stagelink_local::Cloud;
+use stagelink_local::{Cloud, StageSite};
 
 use crate::output::note;
 
@@ -10,7 +10,7 @@ pub(super) fn note_problems(cloud: &Cloud, functions: &[&str]) {
         return;
     };
     let schedules = first.schedules();
-    let runs = cloud.stages().iter().any(|stage| stage.runs_schedules());
+    let runs = cloud.stages().iter().any(StageSite::runs_schedules);
     if !schedules.is_empty() && !runs {
         note(
             "  ! no schedule runs: Netlify runs those of the published deploy alone, and no local \

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use stagelink_local::{InvokeClient, InvokeReply};
 
 use crate::args::InvokeOptions;
+use crate::failure::{Failure, print_failure};
 use crate::local_clouds;
 use crate::output::{note, print, print_json};
 use crate::usage_error::of_usage;
@@ -19,6 +20,15 @@ use crate::usage_error::of_usage;
 ///
 /// When no `stagelink dev` runs, it has no such function or stage, or the event is no JSON.
 pub async fn run(options: InvokeOptions) -> anyhow::Result<ExitCode> {
+    let is_json = options.json;
+    let invoked = invoke(options).await;
+    if let (Err(error), true) = (&invoked, is_json) {
+        print_failure(&Failure::new(error));
+    }
+    invoked
+}
+
+async fn invoke(options: InvokeOptions) -> anyhow::Result<ExitCode> {
     let event = options.data.as_deref().map(event).transpose()?;
     let port = options.port.unwrap_or_default();
     let clouds = local_clouds::running_clouds(&options.project, port)?;
