@@ -6,8 +6,8 @@ use super::draft::{Draft, range_of};
 use super::facts::{ConstraintFacts, ConstraintKind, RelationFacts};
 use super::lock::LockMode;
 use super::rules::{
-    ADDING_FOREIGN_KEY, ATTACH_PARTITION, BAN_DROP_CONSTRAINT, BAN_NEW_WRITE_RESTRICTION,
-    DETACH_PARTITION, INHERIT, REWRITE_TABLE, UNKNOWN_STATEMENT,
+    ADDING_FOREIGN_KEY, ALTERS_VIEW_OPTIONS, ATTACH_PARTITION, BAN_DROP_CONSTRAINT,
+    BAN_NEW_WRITE_RESTRICTION, DETACH_PARTITION, INHERIT, REWRITE_TABLE, UNKNOWN_STATEMENT,
 };
 use super::scope::Scope;
 use super::syntax::{child, child_name, find, has_token, holds, name_under, object_name};
@@ -130,6 +130,13 @@ fn actions(node: &SyntaxNode) -> impl Iterator<Item = SyntaxNode> {
     })
 }
 
+/// Returns whether an action sets an option that only views have.
+fn sets_view_option(action: &SyntaxNode) -> bool {
+    let text = action.text().to_string().to_ascii_lowercase();
+    let of_views = ["check_option", "security_barrier", "security_invoker"];
+    of_views.iter().any(|option| text.contains(option))
+}
+
 fn judge_action(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
     use SyntaxKind as K;
     let exclusive = LockMode::AccessExclusive;
@@ -165,7 +172,11 @@ fn judge_action(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) 
         | K::SET_WITHOUT_CLUSTER
         | K::SET_WITHOUT_OIDS => {
             draft.lock(table, LockMode::ShareUpdateExclusive, false);
-            draft.fits_both = true;
+            // `ALTER TABLE` takes a view, too.
+            match sets_view_option(action) {
+                true => draft.add(ALTERS_VIEW_OPTIONS, action),
+                false => draft.fits_both = true,
+            }
         }
         K::ENABLE_TRIGGER
         | K::ENABLE_ALWAYS_TRIGGER

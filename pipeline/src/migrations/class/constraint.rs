@@ -73,7 +73,7 @@ pub(super) fn judge(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNo
             draft.dismiss(CONSTRAINT_MISSING_NOT_VALID, action, because);
             let form = safe_form::unique(draft, table, action);
             draft.advise(DISALLOWED_UNIQUE, action, form);
-            if known_index(draft, table, action).is_some() {
+            if known_index(draft, table, action).is_some() && !is_deferrable(action) {
                 draft.dismiss(BAN_NEW_WRITE_RESTRICTION, action, HAS_INDEX);
                 draft.fits_both = true;
             }
@@ -143,12 +143,21 @@ fn judge_primary_key(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxN
         let mut columns = index.columns.iter();
         columns.all(|column| draft.scope.is_proved_not_null(table, column))
     });
-    if is_proved {
+    if !is_proved {
+        draft.add(ADDING_NOT_NULL, action);
+    } else if !is_deferrable(action) {
         draft.dismiss(BAN_NEW_WRITE_RESTRICTION, action, HAS_INDEX);
         draft.fits_both = true;
-    } else {
-        draft.add(ADDING_NOT_NULL, action);
     }
+}
+
+/// Returns whether a constraint makes its index one that `ON CONFLICT` does not take.
+fn is_deferrable(action: &SyntaxNode) -> bool {
+    let text = action.text().to_string().to_ascii_uppercase();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let says = |first: &str, second: &str| words.windows(2).any(|pair| pair == [first, second]);
+    let is_named = words.contains(&"DEFERRABLE") && !says("NOT", "DEFERRABLE");
+    is_named || says("INITIALLY", "DEFERRED")
 }
 
 /// Returns the valid unique index that the constraint uses, of before or of the run.

@@ -8,8 +8,8 @@ use super::hidden;
 use super::lock::LockMode;
 use super::query;
 use super::rules::{
-    ATTACH_PARTITION, BAN_REPLACE, CONCURRENT_INDEX, CREATE_RULE, CREATE_TRIGGER, RECREATE,
-    UNKNOWN_STATEMENT,
+    ATTACH_PARTITION, BAN_NEW_WRITE_RESTRICTION, BAN_REPLACE, CONCURRENT_INDEX, CREATE_RULE,
+    CREATE_TRIGGER, RECREATE, UNKNOWN_STATEMENT,
 };
 use super::safe_form;
 use super::scope::Scope;
@@ -298,6 +298,13 @@ fn index(draft: &mut Draft<'_>, node: &SyntaxNode) {
         }
         return;
     }
+    if let Some(part) = failing_part(draft, node, &table) {
+        draft.add(BAN_NEW_WRITE_RESTRICTION, node);
+        let advice = format!(
+            "the statement in an after file: {part} may fail, and then so does each write of such a row"
+        );
+        draft.advise(BAN_NEW_WRITE_RESTRICTION, node, Some(advice));
+    }
     draft.lock_tree(&table, mode, true);
     draft.is_long = true;
     let form = safe_form::concurrent_index(draft, node, &table);
@@ -307,6 +314,61 @@ fn index(draft: &mut Draft<'_>, node: &SyntaxNode) {
         draft.accept_as_unused();
     }
 }
+
+/// Returns the part of an index's expressions, or of its `WHERE`, that may fail for a row which the code
+/// that runs now writes. A column that the run adds is NULL in such a row, and no operator fails for it.
+fn failing_part(draft: &Draft<'_>, node: &SyntaxNode, table: &ObjectName) -> Option<String> {
+    use SyntaxKind as K;
+    let is_new = |name: &ObjectName| draft.scope.added_column(table, &name.name).is_some();
+    let fails = |part: &SyntaxNode| {
+        let text = part.text().to_string();
+        match part.kind() {
+            K::CAST_EXPR => !TEXT_TYPES.iter().any(|name| text.trim().ends_with(name)),
+            K::BIN_EXPR => {
+                let mut tokens = part.children_with_tokens();
+                tokens.any(|one| ARITHMETIC.contains(&one.to_string().trim()))
+            }
+            K::CALL_EXPR => query::function_name(part).is_some_and(|name| {
+                let name = name.strip_prefix("pg_catalog.").unwrap_or(&name).to_owned();
+                !NEVER_FAIL.contains(&name.as_str()) || draft.scope.has_routine_named(&name)
+            }),
+            _ => false,
+        }
+    };
+    let mut parts = node.descendants().filter(fails);
+    let part = parts.find(|part| {
+        let names = names_under(part, &[K::NAME_REF]);
+        part.kind() == K::CALL_EXPR || !names.iter().all(is_new)
+    })?;
+    Some(part.text().to_string().trim().to_owned())
+}
+
+/// Operators that fail where a number is too large, or zero.
+const ARITHMETIC: [&str; 6] = ["+", "-", "*", "/", "%", "^"];
+
+/// Types to which each value has a form.
+const TEXT_TYPES: [&str; 3] = ["text", "varchar", "character varying"];
+
+/// Immutable functions of Postgres that fail for no value, of those that indexes call.
+const NEVER_FAIL: [&str; 17] = [
+    "btrim",
+    "char_length",
+    "coalesce",
+    "date_trunc",
+    "greatest",
+    "least",
+    "left",
+    "length",
+    "lower",
+    "ltrim",
+    "md5",
+    "nullif",
+    "right",
+    "rtrim",
+    "to_tsvector",
+    "trim",
+    "upper",
+];
 
 fn on_table(draft: &mut Draft<'_>, node: &SyntaxNode, rule: &'static str, mode: LockMode) {
     use SyntaxKind as K;

@@ -25,8 +25,9 @@ fn called(node: &SyntaxNode, keyword: &str) -> String {
 }
 
 /// The settings with which the runner bounds its work, and those that change its rights.
-const RUNNER_SETTINGS: [&str; 12] = [
+const RUNNER_SETTINGS: [&str; 20] = [
     "client_connection_check_interval",
+    "default_transaction_deferrable",
     "default_transaction_isolation",
     "default_transaction_read_only",
     "idle_in_transaction_session_timeout",
@@ -37,6 +38,13 @@ const RUNNER_SETTINGS: [&str; 12] = [
     "session_authorization",
     "session_replication_role",
     "statement_timeout",
+    "tcp_keepalives_count",
+    "tcp_keepalives_idle",
+    "tcp_keepalives_interval",
+    "tcp_user_timeout",
+    "transaction_deferrable",
+    "transaction_isolation",
+    "transaction_read_only",
     "transaction_timeout",
 ];
 

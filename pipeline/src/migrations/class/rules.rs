@@ -33,6 +33,7 @@ pub enum RuleSource {
 
 pub(super) const ADD_COLUMN_WITH_CONSTRAINT: &str = "add-column-with-constraint";
 pub(super) const ALTERS_OWNER: &str = "ban-revoke";
+pub(super) const ALTERS_VIEW_OPTIONS: &str = "ban-alter-view-options";
 pub(super) const ATTACH_PARTITION: &str = "attach-partition";
 pub(super) const BACKFILL: &str = "backfill";
 pub(super) const CHANGES_TYPE: &str = "changes-type";

@@ -5,6 +5,7 @@ mod columns;
 mod created;
 mod data;
 mod everyday;
+mod failing_writes;
 mod file;
 mod hidden;
 mod objects;

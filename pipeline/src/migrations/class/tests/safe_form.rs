@@ -67,10 +67,10 @@ fn safe_form_keeps_each_clause_and_is_accepted() {
             ][..],
         ),
         (
-            "CREATE /* INDEX */ INDEX ON public.big USING gin (to_tsvector('simple', a), (a || 'x'), (b + 1))",
+            "CREATE /* INDEX */ INDEX ON public.big USING gin (to_tsvector('simple', a), (a || 'x'), (a || 'y'))",
             &[
                 "before: CREATE             INDEX CONCURRENTLY big_to_tsvector_expr_expr1_idx ON \
-                 public.big USING gin (to_tsvector('simple', a), (a || 'x'), (b + 1))",
+                 public.big USING gin (to_tsvector('simple', a), (a || 'x'), (a || 'y'))",
             ],
         ),
         // A name that is taken.
