@@ -32,7 +32,7 @@ const CASES: [(&str, Likeness, u32); 38] = [
         15,
     ),
     (
-        "CREATE INDEX ON big ((a || 'x'), (b + 1), coalesce(a, v))",
+        "CREATE INDEX ON big ((a || 'x'), (a || 'y'), coalesce(a, v))",
         Same,
         15,
     ),
