@@ -1,10 +1,17 @@
 //! Self-signed server certificates, as Heroku Postgres uses them.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
-use time::OffsetDateTime;
+use openssl::asn1::Asn1Time;
+use openssl::bn::{BigNum, MsbOption};
+use openssl::ec::{EcGroup, EcKey};
+use openssl::error::ErrorStack;
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::PKey;
+use openssl::x509::extension::{ExtendedKeyUsage, SubjectAlternativeName};
+use openssl::x509::{X509, X509NameBuilder};
 
 use crate::{Error, ErrorKind};
 
@@ -28,20 +35,39 @@ impl ServerCertificate {
         })
     }
 
-    fn try_generate() -> Result<Self, rcgen::Error> {
-        let key = KeyPair::generate()?;
-        let mut parameters = CertificateParams::new(NAMES.map(str::to_owned))?;
-        parameters
-            .distinguished_name
-            .push(DnType::CommonName, NAMES[0]);
-        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let now = OffsetDateTime::now_utc();
-        parameters.not_before = now - BACKDATED;
-        parameters.not_after = now + LIFETIME;
-        let certificate = parameters.self_signed(&key)?;
+    fn try_generate() -> Result<Self, ErrorStack> {
+        let curve = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
+        let key = PKey::from_ec_key(EcKey::generate(&curve)?)?;
+        let mut name = X509NameBuilder::new()?;
+        name.append_entry_by_nid(Nid::COMMONNAME, NAME)?;
+        let name = name.build();
+        let mut serial = BigNum::new()?;
+        // A positive number of 20 bytes, as RFC 5280 has it.
+        serial.rand(159, MsbOption::MAYBE_ZERO, false)?;
+        let mut builder = X509::builder()?;
+        // X.509 version 3.
+        builder.set_version(2)?;
+        builder.set_serial_number(&*serial.to_asn1_integer()?)?;
+        builder.set_subject_name(&name)?;
+        builder.set_issuer_name(&name)?;
+        builder.set_pubkey(&key)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default();
+        let time = |of: Duration| Asn1Time::from_unix(of.as_secs().try_into().unwrap_or(i64::MAX));
+        builder.set_not_before(&*time(now.saturating_sub(BACKDATED))?)?;
+        builder.set_not_after(&*time(now + LIFETIME)?)?;
+        let names = SubjectAlternativeName::new()
+            .dns(NAME)
+            .ip("127.0.0.1")
+            .ip("::1")
+            .build(&builder.x509v3_context(None, None))?;
+        builder.append_extension(names)?;
+        builder.append_extension(ExtendedKeyUsage::new().server_auth().build()?)?;
+        builder.sign(&key, MessageDigest::sha256())?;
+        let pem = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ok(Self {
-            certificate_pem: certificate.pem(),
-            key_pem: key.serialize_pem(),
+            certificate_pem: pem(builder.build().to_pem()?),
+            key_pem: pem(key.private_key_to_pem_pkcs8()?),
         })
     }
 }
@@ -52,7 +78,7 @@ impl fmt::Debug for ServerCertificate {
     }
 }
 
-const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+const NAME: &str = "localhost";
 
 /// Tolerates clients whose clock is behind.
 const BACKDATED: Duration = Duration::from_secs(24 * 60 * 60);
