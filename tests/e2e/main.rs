@@ -17,6 +17,7 @@ mod dev_migrations;
 mod dev_reload;
 mod dev_requests;
 mod doctor;
+mod drill;
 mod event_nulls;
 mod events;
 mod faults;

@@ -54,7 +54,8 @@ impl DrillSite {
             ProcessGroup::start(&mut command).context("could not start `stagelink dev`")?;
         let output = group.child.stdout.take();
         let output = output.context("could not read what `stagelink dev` prints")?;
-        let line = BufReader::new(output).lines().next_line().await?;
+        let mut lines = BufReader::new(output).lines();
+        let line = lines.next_line().await?;
         let Some(line) = line else {
             bail!("could not start `stagelink dev`: its error is above");
         };
@@ -66,6 +67,8 @@ impl DrillSite {
             local: Some(port),
             project: project.to_owned(),
         })?;
+        // It goes on printing, and would wait if no one read.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         step.done(&format!("runs at port {port}"));
         Ok(Self {
             stages,

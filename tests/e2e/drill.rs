@@ -1,0 +1,130 @@
+//! `stagelink drill`: it passes on the guestbook, and catches a function that doubles writes.
+
+use serde_json::Value;
+use stagelink_tests::{SmallProject, root, stagelink_command};
+use tokio::process::Command;
+
+use crate::dev::Dev;
+
+/// Runs a drill, and returns its exit code and its report.
+async fn drill(folder: &std::path::Path, words: &[&str]) -> (Option<i32>, Value) {
+    let output = Command::new(stagelink_command().await)
+        .current_dir(folder)
+        .args(["drill", "--json"])
+        .args(words)
+        .output()
+        .await
+        .expect("the command runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let report = serde_json::from_slice(&output.stdout);
+    let report = report.unwrap_or_else(|_| panic!("{errors}"));
+    (output.status.code(), report)
+}
+
+#[tokio::test]
+async fn guestbook_keeps_its_promises_in_a_short_drill() {
+    let dev = Dev::start(&[]).await;
+    let url = dev.stage("staging")["url"].as_str().expect("a URL");
+    let local = format!("--local={}", url.rsplit(':').next().expect("a port"));
+    let requests = "functions/guestbook/drill.toml";
+    let cases = ["rotate-credentials", "stall", "reset_peer"].map(|name| ["--fault", name]);
+    let words = ["--for", "1s", "--requests", requests, &local];
+    let words = [&words[..], cases.as_flattened()].concat();
+    let (code, report) = drill(root(), &words).await;
+    assert_eq!(code, Some(0), "{report}");
+    assert_eq!(report["is_as_expected"], true);
+    let cases = report["cases"].as_array().expect("cases");
+    let names: Vec<_> = cases.iter().map(|case| &case["fault"]).collect();
+    assert_eq!(names, ["rotate_credentials", "reset_peer", "stall"]);
+    for case in cases {
+        assert_eq!(case["reads"]["failed"], 0, "{case}");
+        assert_eq!(case["kept"]["once"], case["writes"]["sent"], "{case}");
+    }
+
+    // Nothing declares what is sent, and there is no such case or stage.
+    for (words, reason) in [
+        (&["--fault", "stall"][..], "is not declared"),
+        (
+            &["--fault", "flood", "--requests", requests],
+            "no case is called",
+        ),
+        (&["qa", "--requests", requests], "has no stage qa"),
+    ] {
+        let (code, report) = drill(root(), &[words, &[&local]].concat()).await;
+        assert_eq!(code, Some(2), "{report}");
+        assert!(report["error"].to_string().contains(reason), "{report}");
+    }
+    drop(dev);
+}
+
+/// No `stagelink dev` runs there, so the drill starts one.
+#[tokio::test]
+async fn function_that_doubles_writes_is_caught() {
+    let project = SmallProject::with(&[
+        ("functions/double/Cargo.toml", MANIFEST),
+        ("stagelink.toml", SETTINGS),
+    ]);
+    let stored = project.root().join("stored");
+    let source = SOURCE.replace("STORED", stored.to_str().expect("a path"));
+    project.write("functions/double/src/main.rs", &source);
+    let words = ["--fault", "latency", "--for", "500ms"];
+    let (code, report) = drill(project.root(), &words).await;
+    assert_eq!(code, Some(1), "{report}");
+    let case = &report["cases"][0];
+    assert!(case["kept"]["doubled"].as_u64() > Some(0), "{report}");
+    assert_eq!(case["kept"]["lost"], 0, "{report}");
+    let unexpected = case["unexpected"].to_string();
+    assert!(unexpected.contains("stored more than once"), "{report}");
+}
+
+const MANIFEST: &str = "[package]\nname = \"double\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+
+const SETTINGS: &str = r#"
+[drill]
+read = "/.netlify/functions/double"
+write = { path = "/.netlify/functions/double?id={id}", body = "x" }
+count = { path = "/.netlify/functions/double" }
+"#;
+
+/// A function without a library. It stores the ids of its writes in a file, the second one of each
+/// client twice.
+const SOURCE: &str = r#"
+use std::io::{Read, Write};
+
+fn main() {
+    let api = std::env::var("AWS_LAMBDA_RUNTIME_API").unwrap();
+    loop {
+        let next = ask(&api, "GET", "next", "");
+        let lower = next.to_ascii_lowercase();
+        let start = lower.find("lambda-runtime-aws-request-id: ").unwrap() + 31;
+        let request = next[start..].lines().next().unwrap();
+        if next.contains("\"POST\"") {
+            let id = &next[next.find("drill-").unwrap()..];
+            let end = id.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).unwrap();
+            let times = if id[..end].ends_with("000003") { 2 } else { 1 };
+            let mut file = std::fs::OpenOptions::new();
+            let mut file = file.create(true).append(true).open("STORED").unwrap();
+            for _ in 0..times {
+                file.write_all(format!("{} ", &id[..end]).as_bytes()).unwrap();
+            }
+        }
+        let stored = std::fs::read_to_string("STORED").unwrap_or_default();
+        let answer = format!("{{\"statusCode\":200,\"body\":\"{stored}\"}}");
+        ask(&api, "POST", &format!("{request}/response"), &answer);
+    }
+}
+
+fn ask(api: &str, method: &str, path: &str, body: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(api).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{method} /2018-06-01/runtime/invocation/{path} HTTP/1.1\r\nhost: {api}\r\n\
+         connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+"#;
