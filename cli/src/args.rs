@@ -36,7 +36,7 @@ pub use self::migrate::{
     WidenHistoryOptions,
 };
 pub use self::needs::NeedsOptions;
-pub use self::new::{NewOptions, Vcs};
+pub use self::new::{NewCommand, NewFunctionOptions, NewOptions, Vcs};
 pub use self::platform::{LambdaDeployOptions, LambdaUrl, Platform};
 pub use self::promote::{PromoteOptions, RollbackOptions};
 pub use self::psql::PsqlOptions;
@@ -65,6 +65,8 @@ pub enum Command {
     /// The project is a Cargo workspace with one function, its table, a page, a test on local
     /// stages, and a GitHub Actions workflow that deploys to staging and promotes the same programs
     /// to production. The command changes no existing file.
+    ///
+    /// `stagelink new function NAME` adds a function to a project.
     New(NewOptions),
     /// Runs the whole site on this machine, until Ctrl-C.
     ///

@@ -47,7 +47,7 @@ async fn main() -> ExitCode {
             ..
         }) => return exit_code(migrate::drift::run(&options).await, 2),
         Command::Migrate(options) => migrate::run(options).await,
-        Command::New(options) => new::run(&options),
+        Command::New(options) => new::run(&options).await,
         Command::Promote(options) => promote::run(options).await,
         Command::Rollback(options) => rollback::run(options).await,
         Command::Completions(options) => completions::run(&options),

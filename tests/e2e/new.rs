@@ -22,6 +22,9 @@ async fn new_project_is_tested_and_runs_at_once() {
         cargo.current_dir(&project);
         cargo
     };
+    let mut add = Command::new(stagelink_command().await);
+    add.args(["new", "function", "clock"]).current_dir(&project);
+    run_command(&mut add).await;
     run_command(cargo().args(["fmt", "--all", "--check"])).await;
     run_command(cargo().arg("test")).await;
 
@@ -31,6 +34,12 @@ async fn new_project_is_tested_and_runs_at_once() {
     assert_eq!(dev.pipeline(), "shop");
     assert_eq!(dev.stage("staging")["app"], "shop-staging");
     notes_are_kept_by_stage(&dev).await;
+    let site = dev.stage("staging")["url"].as_str().expect("a URL");
+    let clock = send("GET", &format!("{site}/api/clock"), &[], "")
+        .await
+        .json();
+    assert_eq!(clock["stage"], "staging", "{clock}");
+    assert!(clock["time"].is_string(), "{clock}");
     assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
 }
 

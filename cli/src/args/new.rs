@@ -2,15 +2,20 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// The options of `stagelink new`.
 #[derive(Clone, Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct NewOptions {
+    /// Another thing to make than a project.
+    #[command(subcommand)]
+    pub command: Option<NewCommand>,
+
     /// Name of the project, or the path of its folder, whose last part is then the name. The Heroku
     /// pipeline has the same name, and the names of its apps start with it.
-    #[arg(value_name = "NAME")]
-    pub name: String,
+    #[arg(value_name = "NAME", required = true)]
+    pub name: Option<String>,
 
     /// The folder to make. By default NAME in the current folder.
     #[arg(long, value_name = "DIR")]
@@ -27,6 +32,28 @@ pub struct NewOptions {
     /// folder is not in a repository already.
     #[arg(long, value_name = "VCS")]
     pub vcs: Option<Vcs>,
+}
+
+/// The parts that `stagelink new` adds to a project.
+#[derive(Clone, Debug, Subcommand)]
+pub enum NewCommand {
+    /// Adds a function to the project: a crate in functions/, which answers at /api/NAME.
+    ///
+    /// The function answers with its stage and the time of its database. The command changes no
+    /// existing file. A project of this name is made with `stagelink new ./function`.
+    Function(NewFunctionOptions),
+}
+
+/// The options of `stagelink new function`.
+#[derive(Clone, Debug, Parser)]
+pub struct NewFunctionOptions {
+    /// Name of the function, which is that of its crate and the last part of its path.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// The project: the folder with functions/.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub project: PathBuf,
 }
 
 /// The version control of a new project.

@@ -1,5 +1,6 @@
 //! `stagelink new`: makes a project that builds, passes its tests and runs.
 
+mod function;
 mod name;
 mod sdk;
 mod template;
@@ -11,17 +12,21 @@ use anyhow::{Context as _, bail};
 
 use self::name::ProjectName;
 use self::sdk::SdkSource;
-use crate::args::{NewOptions, Vcs};
+use crate::args::{NewCommand, NewOptions, Vcs};
 use crate::output::print;
 
-/// Makes the project and prints its commands.
+/// Makes the project and prints its commands, or adds a function to one.
 ///
 /// # Errors
 ///
 /// When Heroku would refuse the name, the folder exists, there is no SDK at the place that `--sdk`
 /// names, or a file cannot be written. Nothing is left of the project then.
-pub fn run(options: &NewOptions) -> anyhow::Result<()> {
-    let (name, folder) = name_and_folder(&options.name, options.path.as_deref())?;
+pub async fn run(options: &NewOptions) -> anyhow::Result<()> {
+    if let Some(NewCommand::Function(options)) = &options.command {
+        return function::add(options).await;
+    }
+    let name = options.name.as_deref().unwrap_or_default();
+    let (name, folder) = name_and_folder(name, options.path.as_deref())?;
     let sdk = options
         .sdk
         .as_deref()
