@@ -69,11 +69,11 @@ pub struct DeployOptions {
     #[arg(long, value_name = "PLATFORM")]
     pub on: Option<Platform>,
 
-    /// The options for AWS Lambda.
-    #[command(flatten)]
-    pub lambda: LambdaDeployOptions,
-
     /// The local clouds, in place of Netlify and the variables of a provider.
     #[command(flatten)]
     pub local: LocalOptions,
+
+    /// The options for AWS Lambda. The heading of their help is that of all that come after.
+    #[command(flatten)]
+    pub lambda: LambdaDeployOptions,
 }

@@ -6,6 +6,10 @@ use crate::args::{LambdaUrl, LocalOptions, Platform};
 
 /// The options of `stagelink promote`.
 #[derive(Clone, Debug, Parser)]
+#[command(mut_arg("local", |arg| arg.help(
+    "Uses the local Netlify and Heroku of the running `stagelink dev` of the project, without a \
+     question; the port is that of its site, where several run"
+)))]
 pub struct PromoteOptions {
     /// The stage whose artifact is promoted [default: staging].
     #[arg(
@@ -67,13 +71,17 @@ pub struct PromoteOptions {
     #[arg(long)]
     pub json: bool,
 
-    /// The project.
+    /// The local clouds, in place of Netlify and the variables of a provider.
     #[command(flatten)]
     pub local: LocalOptions,
 }
 
 /// The options of `stagelink rollback`.
 #[derive(Clone, Debug, Parser)]
+#[command(mut_arg("local", |arg| arg.help(
+    "Uses the local Netlify and Heroku of the running `stagelink dev` of the project, without a \
+     question; the port is that of its site, where several run"
+)))]
 pub struct RollbackOptions {
     /// The stage, of kind production [default: production].
     #[arg(
@@ -112,7 +120,7 @@ pub struct RollbackOptions {
     #[arg(long)]
     pub json: bool,
 
-    /// The project.
+    /// The local clouds, in place of Netlify and the variables of a provider.
     #[command(flatten)]
     pub local: LocalOptions,
 }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
-use stagelink_pipeline::{DeployPlan, DeployProgress, abort_deploy};
+use stagelink_pipeline::{DeployProgress, DeployTarget, abort_deploy};
 
 use self::commit::Commit;
 use crate::args::{DeployOptions, Platform};
@@ -52,20 +52,24 @@ pub async fn run(options: DeployOptions) -> anyhow::Result<ExitCode> {
 
 async fn deploy(options: &DeployOptions) -> anyhow::Result<()> {
     let project = open(&options.local.project)?;
-    if lambda_chosen(options, &project)? {
+    if platform_of(options.on, &options.local)? == Platform::Lambda {
         return lambda::deploy(options, &project).await;
     }
     let commit = Commit::of(&project).await;
     if options.abort {
         return abort(options, &project, commit).await;
     }
+    let request = request::from_options(options, &project, commit).await?;
+    // Before the build, which takes minutes.
+    let step = Step::begin("look");
+    let target = DeployTarget::find(request).await?;
+    step.done("the site and the database");
     if !options.no_build {
         build::build_for_netlify(&project).await?;
     }
     programs::ensure_complete(&project).await?;
-    let request = request::from_options(options, &project, commit).await?;
     let step = Step::begin("plan");
-    let plan = DeployPlan::make(request).await?;
+    let plan = target.plan().await?;
     let summary = plan.summary();
     step.done(&report::headline(&summary));
     let text = report::plan(&plan, options.plan);
@@ -102,14 +106,6 @@ async fn abort(options: &DeployOptions, project: &Path, commit: Commit) -> anyho
         (false, true) => print(format_args!("no deploy to {stage} is unfinished")),
         (false, false) => print(report.done.join("\n")),
     }
-}
-
-fn lambda_chosen(options: &DeployOptions, project: &Path) -> anyhow::Result<bool> {
-    // The local clouds are Netlify's.
-    let on = options
-        .on
-        .or(options.local.local.map(|_| Platform::Netlify));
-    Ok(platform_of(on, project)? == Platform::Lambda)
 }
 
 /// Returns the folder of the project that a folder is in.

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use stagelink::{Database, Settings};
 use stagelink_pipeline::{
     DeployPhase, DeployRequest, Enforcement, MigrationFolder, MigrationOptions, SettingsFile,
@@ -11,13 +10,11 @@ use stagelink_pipeline::{
 
 use super::commit::Commit;
 use crate::args::DeployOptions;
-use crate::link::request::Environment;
-use crate::local_clouds;
 use crate::migrate::overrides;
 use crate::operator;
 use crate::project;
 use crate::site;
-use crate::stage_context::{NO_NETLIFY_TOKEN, context_of};
+use crate::stage_context::context_of;
 use crate::stage_database::settings_of;
 use crate::stage_name;
 use crate::usage_error::of_usage;
@@ -35,32 +32,21 @@ pub(super) async fn from_options(
     let file = project::settings_file(project)?;
     let file = file.as_ref();
     let stage = stage_name::parse(&options.stage, file).map_err(of_usage)?;
-    let clouds = local_clouds::clouds(&options.local)?;
-    let environment = match &clouds {
-        Some(clouds) => Environment::of_local_clouds(clouds),
-        None => Environment::of_process(),
-    };
     let context = context_of(stage, file).map_err(|reason| {
         anyhow::anyhow!("stage {stage} has no deploy context on Netlify: {reason}")
     })?;
-    let site = match &clouds {
-        Some(clouds) => clouds.site.clone(),
-        None => site::required(options.site.as_deref(), file, project)?,
-    };
-    let access = environment.netlify_access().context(NO_NETLIFY_TOKEN)?;
+    let site = site::access(&options.local, options.site.as_deref(), file)?;
     let settings = settings_of(&[], Some(&options.stage), &options.local).await?;
     let settings = settings.map(Settings::with_app_names);
     let database = Database::new(settings.map(Settings::without_pooler));
     let folder = project.to_owned();
-    let mut request = DeployRequest::new(stage, context, folder, (access, site), database);
+    let mut request = DeployRequest::new(stage, context, folder, site, database);
     request.migrations = migrations(project, file)?;
     request.options = limits(options)?;
     request.commit = commit.name;
     request.is_dirty = commit.is_dirty;
-    // The local Netlify serves no deploy, and gives each an address of the real one.
-    let is_tested = !options.no_test && clouds.is_none();
-    request.test_limit = is_tested.then(|| Duration::from_secs(options.test_limit));
-    request.allows_dirty = options.dirty || clouds.is_some();
+    request.test_limit = (!options.no_test).then(|| Duration::from_secs(options.test_limit));
+    request.allows_dirty = options.dirty || options.local.local.is_some();
     Ok(request)
 }
 

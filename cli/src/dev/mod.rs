@@ -13,11 +13,11 @@ use std::future::Future;
 use std::path::Path;
 
 use anyhow::Context as _;
-use stagelink::StageKind;
+use stagelink::{StageKind, one_line};
 use stagelink_local::faults::{FaultServer, SharedServer};
 use stagelink_local::heroku::Stage;
 use stagelink_local::netlify::SiteConfig;
-use stagelink_local::netlify_api::NetlifyApi;
+use stagelink_local::netlify_api::{Hosting, NetlifyApi};
 use stagelink_local::{Cloud, CloudConfig, StageConfig, StagePromotion, StageSite};
 use stagelink_local_postgres::{Server, ServerOptions, ServerSource, random_password};
 use stagelink_pipeline::SettingsFile;
@@ -78,10 +78,25 @@ struct DevEnvironment {
     functions: Vec<BuiltFunction>,
     migrations: LocalMigrations,
     reload: Reload,
+    announced: Announced,
+}
+
+/// The servers that other commands use, and the file by which they find them.
+struct Announced {
     netlify: NetlifyApi,
+    /// Serves the deploys that the local Netlify gets, beside the site.
+    hosting: Hosting,
     faults: FaultServer,
     /// The file by which `--local` finds this.
     _file: RunningSiteFile,
+}
+
+impl Announced {
+    async fn stop(self) {
+        self.faults.stop().await;
+        self.hosting.stop().await;
+        self.netlify.stop().await;
+    }
 }
 
 impl DevEnvironment {
@@ -140,15 +155,13 @@ impl DevEnvironment {
         let postgres = SharedServer::new(postgres);
         cloud.faults().set_server(postgres.clone());
         match announce(&project, &cloud).await {
-            Ok((netlify, faults, file)) => Ok(Self {
+            Ok(announced) => Ok(Self {
                 postgres,
                 cloud,
                 functions,
                 migrations,
                 reload,
-                netlify,
-                faults,
-                _file: file,
+                announced,
             }),
             Err(error) => {
                 cloud.stop().await;
@@ -227,21 +240,25 @@ impl DevEnvironment {
     }
 
     async fn stop(self) -> anyhow::Result<()> {
-        self.faults.stop().await;
-        self.netlify.stop().await;
+        self.announced.stop().await;
         self.cloud.stop().await;
         self.postgres.stop().await?;
         Ok(())
     }
 }
 
-/// Starts the local Netlify with the site and the server for faults, and writes the file by which other commands find it and the
-/// other clouds.
-async fn announce(
-    project: &Path,
-    cloud: &Cloud,
-) -> anyhow::Result<(NetlifyApi, FaultServer, RunningSiteFile)> {
+/// Starts the local Netlify with the site, whose deploys it serves, and the server for faults, and
+/// writes the file by which other commands find them and the other clouds.
+async fn announce(project: &Path, cloud: &Cloud) -> anyhow::Result<Announced> {
     let netlify = NetlifyApi::start(0).await?;
+    let hosting = netlify.host(|line| {
+        note(format_args!(
+            "  deploy │ {} {}",
+            line.function,
+            one_line(&line.line)
+        ));
+    });
+    let hosting = hosting.await?;
     // A pipeline may have a name that no site can have.
     let site = [cloud.pipeline(), "stagelink"];
     let site = site
@@ -250,7 +267,12 @@ async fn announce(
     let site = site.context("could not create the site at the local Netlify")?;
     let faults = FaultServer::start(cloud.faults().clone()).await?;
     let file = RunningSiteFile::write(project, cloud, &netlify, site, &faults)?;
-    Ok((netlify, faults, file))
+    Ok(Announced {
+        netlify,
+        hosting,
+        faults,
+        _file: file,
+    })
 }
 
 /// Returns the name of the local pipeline. The file may have an id, or a name that leaves no room for

@@ -1,21 +1,22 @@
 //! The choice of the platform that a command is about.
 
-use std::path::Path;
-
 use anyhow::anyhow;
 use stagelink_pipeline::SettingsFile;
 
-use crate::args::Platform;
+use crate::args::{LocalOptions, Platform};
 use crate::project;
 use crate::usage_error::of_usage;
 
-/// Returns the platform of a project: the one that is named, or the one that `stagelink.toml` says.
+/// Returns the platform of a project: the one that is named, Netlify for the local clouds, or the one
+/// that `stagelink.toml` says.
 ///
 /// # Errors
 ///
 /// When the file names functions on Lambda and a Netlify site, and the command neither.
-pub(crate) fn platform_of(on: Option<Platform>, project: &Path) -> anyhow::Result<Platform> {
-    let file = project::settings_file(project)?;
+pub(crate) fn platform_of(on: Option<Platform>, local: &LocalOptions) -> anyhow::Result<Platform> {
+    let file = project::settings_file(&local.project)?;
+    // The local clouds are Netlify's.
+    let on = on.or(local.local.map(|_| Platform::Netlify));
     choose(on, file.as_ref())
 }
 
@@ -42,7 +43,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let platform = |text: &str, on| {
             std::fs::write(folder.path().join("stagelink.toml"), text).unwrap();
-            platform_of(on, folder.path()).map_err(|error| error.to_string())
+            let local = LocalOptions {
+                local: None,
+                project: folder.path().to_owned(),
+            };
+            platform_of(on, &local).map_err(|error| error.to_string())
         };
         let (site, lambda) = (
             "netlify.site = \"s\"\n",

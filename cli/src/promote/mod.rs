@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use stagelink::{Database, Settings, Stage};
 use stagelink_pipeline::{
-    ApiAccess, DeployContext, MigrationFolder, MigrationOptions, PromotionEvent, PromotionPlan,
+    DeployContext, MigrationFolder, MigrationOptions, PromotionEvent, PromotionPlan,
     PromotionRequest, abort_promotion,
 };
 
@@ -21,14 +21,13 @@ pub(crate) use self::checkout::git_checkout;
 use crate::args::{LocalOptions, Platform, PromoteOptions};
 use crate::failure::{Failure, print_failure};
 use crate::lambda::platform_of;
-use crate::link::request::Environment;
 use crate::operator;
 use crate::output::{print, print_json};
 use crate::planned_change::PlannedChange;
 use crate::progress::Step;
 use crate::project;
 use crate::site;
-use crate::stage_context::{NO_NETLIFY_TOKEN, context_of};
+use crate::stage_context::context_of;
 use crate::stage_database::settings_of;
 use crate::stage_name;
 use crate::usage_error::of_usage;
@@ -49,7 +48,7 @@ pub async fn run(options: PromoteOptions) -> anyhow::Result<()> {
 }
 
 async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
-    if platform_of(options.on, &options.local.project)? == Platform::Lambda {
+    if platform_of(options.on, &options.local)? == Platform::Lambda {
         return lambda::promote(options).await;
     }
     let request = request(options).await?;
@@ -74,7 +73,7 @@ async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
     let change = PlannedChange {
         is_plan: options.plan,
         json: options.json,
-        is_confirmed: options.yes,
+        is_confirmed: options.yes || options.local.local.is_some(),
     };
     if !change.show_plan(&summary, text::plan(summary))? {
         return Ok(());
@@ -137,8 +136,7 @@ async fn request(options: &PromoteOptions) -> anyhow::Result<PromotionRequest> {
              `stagelink deploy {to}`"
         );
     }
-    let access = access(&options.local)?;
-    let site = site::required(options.site.as_deref(), file, folder)?;
+    let site = site::access(&options.local, options.site.as_deref(), file)?;
     let root = project::root(folder, file);
     let migrations = project::present_migrations_folder(folder, file);
     let migrations = migrations.map(|folder| MigrationFolder::read(&folder));
@@ -147,7 +145,7 @@ async fn request(options: &PromoteOptions) -> anyhow::Result<PromotionRequest> {
     let mut request = PromotionRequest::new(
         (from, from_branch),
         to,
-        (access, site),
+        site,
         database(to, &options.local).await?,
         git_checkout(folder, file),
     );
@@ -160,20 +158,6 @@ async fn request(options: &PromoteOptions) -> anyhow::Result<PromotionRequest> {
         .unwrap_or_default();
     request.by = operator::name();
     Ok(request)
-}
-
-/// Returns the access to Netlify's API.
-pub(crate) fn access(local: &LocalOptions) -> anyhow::Result<ApiAccess> {
-    if local.local.is_some() {
-        bail!(
-            "the local clouds of `stagelink dev` serve the project's own build, which has no deploys at \
-             Netlify: leave out --local; `heroku pipelines:promote` works on them"
-        );
-    }
-    let environment = Environment::of_process();
-    environment
-        .netlify_access()
-        .ok_or_else(|| anyhow!(NO_NETLIFY_TOKEN))
 }
 
 /// Returns the stage's database itself, without a pooler: a lease needs a session of its own.

@@ -16,7 +16,7 @@ use crate::lambda::platform_of;
 use crate::operator;
 use crate::planned_change::PlannedChange;
 use crate::project;
-use crate::promote::{Shown, access, database, short};
+use crate::promote::{Shown, database, short};
 use crate::site;
 use crate::stage_name;
 use crate::table::Table;
@@ -37,7 +37,7 @@ pub async fn run(options: RollbackOptions) -> anyhow::Result<()> {
 }
 
 async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
-    if platform_of(options.on, &options.local.project)? == Platform::Lambda {
+    if platform_of(options.on, &options.local)? == Platform::Lambda {
         return lambda::roll_back(options).await;
     }
     let request = request(options).await?;
@@ -51,7 +51,7 @@ async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
     let change = PlannedChange {
         is_plan: options.plan,
         json: options.json,
-        is_confirmed: options.yes,
+        is_confirmed: options.yes || options.local.local.is_some(),
     };
     if !change.show_plan(&summary, plan_text(summary))? {
         return Ok(());
@@ -82,15 +82,10 @@ async fn request(options: &RollbackOptions) -> anyhow::Result<RollbackRequest> {
              {stage}`"
         );
     }
-    let access = access(&options.local)?;
-    let site = site::required(options.site.as_deref(), file, folder)?;
+    let site = site::access(&options.local, options.site.as_deref(), file)?;
     let migrations = project::present_migrations_folder(folder, file);
     let migrations = migrations.map(|folder| MigrationFolder::read(&folder));
-    let mut request = RollbackRequest::new(
-        stage,
-        (access, site),
-        database(stage, &options.local).await?,
-    );
+    let mut request = RollbackRequest::new(stage, site, database(stage, &options.local).await?);
     request.migrations = migrations.transpose()?;
     request.to.clone_from(&options.to);
     request.test_limit = Duration::from_secs(options.test_limit);

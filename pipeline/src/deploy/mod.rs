@@ -14,7 +14,7 @@ mod stage_variable;
 pub use self::abort::{DeployAbortReport, abort};
 pub use self::event::DeployProgress;
 pub use self::lambda::{LambdaDeployPlan, LambdaDeployRequest, LambdaSettings, LambdaVariables};
-pub use self::plan::DeployPlan;
+pub use self::plan::{DeployPlan, DeployTarget};
 pub use self::report::{DeployReport, DeploySummary};
 pub use self::request::DeployRequest;
 pub use self::site_build::SiteBuild;

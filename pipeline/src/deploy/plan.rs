@@ -12,7 +12,7 @@ use crate::link::ensure_own_stage;
 use crate::migrations::class::Class;
 use crate::migrations::{MigrationFolder, MigrationPlan};
 use crate::needs::{GateVerdict, MigrationList, RecordedMigration, gate_site};
-use crate::netlify::{DeployContext, Site};
+use crate::netlify::{Deploy, DeployContext, Site};
 
 /// The plan of a deploy. It was made without a change to the site or the database.
 #[derive(Debug)]
@@ -28,22 +28,25 @@ pub struct DeployPlan {
     verdict: GateVerdict,
 }
 
-impl DeployPlan {
-    /// Makes the plan. It changes nothing.
+/// The place of a deploy: its site and its database, as they are now.
+#[derive(Debug)]
+pub struct DeployTarget {
+    request: DeployRequest,
+    site: Site,
+    found: DatabaseInfo,
+    previous: Option<Deploy>,
+}
+
+impl DeployTarget {
+    /// Looks up the site and the database, which needs nothing that is built. It changes nothing.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Settings`] when the project cannot be deployed, [`ErrorKind::Isolation`] when the
-    /// context or the database belongs to another stage, and the errors of the look-ups. What only a
-    /// run refuses is part of the plan.
-    pub async fn make(request: DeployRequest) -> Result<Self, Error> {
+    /// [`ErrorKind::Isolation`] when the context or the database belongs to another stage, and the
+    /// errors of the look-ups.
+    pub async fn find(request: DeployRequest) -> Result<Self, Error> {
         let stage = request.stage;
         let branch = branch_of(&request)?;
-        let commit = SourceCommit {
-            name: request.commit.clone(),
-            is_dirty: request.is_dirty != Some(false),
-        };
-        let artifact = SiteArtifact::of_project(&request.project, commit)?;
         let site = Site::find(&request.access, &request.site, true).await?;
         ensure_stage(&site, &request.context, stage).await?;
         let previous = match branch {
@@ -57,6 +60,33 @@ impl DeployPlan {
             Error::with_source(ErrorKind::Database, message, error)
         })?;
         ensure_own_stage(&found)?;
+        Ok(Self {
+            request,
+            site,
+            found,
+            previous,
+        })
+    }
+
+    /// Makes the plan of what is built. It changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Settings`] when the project cannot be deployed, and the errors of the look-ups.
+    /// What only a run refuses is part of the plan.
+    pub async fn plan(self) -> Result<DeployPlan, Error> {
+        let Self {
+            request,
+            site,
+            found,
+            previous,
+        } = self;
+        let commit = SourceCommit {
+            name: request.commit.clone(),
+            is_dirty: request.is_dirty != Some(false),
+        };
+        let artifact = SiteArtifact::of_project(&request.project, commit)?;
+        let database = &request.database;
         let mut history =
             RecordedMigration::read_all(database, request.migrations.as_ref()).await?;
         let migrations = match &request.migrations {
@@ -68,7 +98,7 @@ impl DeployPlan {
         }
         let lists = artifact.manifest.migration_lists();
         let verdict = gate_site(lists.iter().map(Option::as_ref), &history);
-        Ok(Self {
+        Ok(DeployPlan {
             request,
             artifact,
             site,
@@ -78,7 +108,9 @@ impl DeployPlan {
             verdict,
         })
     }
+}
 
+impl DeployPlan {
     /// Returns the facts of the plan.
     pub fn summary(&self) -> DeploySummary {
         let manifest = &self.artifact.manifest;

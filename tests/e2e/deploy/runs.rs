@@ -174,7 +174,7 @@ async fn local_clouds_are_deployed_to_without_a_question() {
         },
     });
     scene.write("target/stagelink/dev-8888.json", &site.to_string());
-    let words = ["deploy", "--no-build", "staging", "--local"];
+    let words = ["deploy", "--no-build", "--no-test", "staging", "--local"];
     project.run(&words).await.succeeds();
     let deploy = scene.deploys().pop().expect("a deploy");
     assert_eq!(deploy.state, DeployState::Ready);

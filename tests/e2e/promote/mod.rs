@@ -4,6 +4,7 @@
 mod faults;
 mod gate;
 mod kills;
+mod local;
 mod programs;
 mod promotion;
 mod rollback;
