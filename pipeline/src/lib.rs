@@ -9,6 +9,7 @@ mod aws;
 mod deploy;
 mod doctor;
 mod error;
+mod fence;
 mod function_environment;
 mod heroku;
 mod link;

@@ -163,7 +163,11 @@ fn promote_and_rollback_have_a_heading_for_each_refusal() {
     let own = own.map(|name| format!("pipeline/src/promotion/{name}.rs"));
     let own = own.iter().map(String::as_str);
     let sources: Vec<_> = own
-        .chain(["cli/src/promote/mod.rs", "cli/src/rollback"])
+        .chain([
+            "cli/src/promote/mod.rs",
+            "cli/src/rollback",
+            "pipeline/src/netlify/publishing.rs",
+        ])
         .collect();
     check(
         &["What `stagelink promote` and `rollback` refuse"],

@@ -298,7 +298,7 @@ const FORMAT: u32 = 1;
 const SHORT_DIGEST: usize = 12;
 
 /// Some 50,000 files.
-const LARGEST_RECORD_BYTES: usize = 8 << 20;
+pub(crate) const LARGEST_RECORD_BYTES: usize = 8 << 20;
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,8 @@ mod test_program;
 pub use self::archive::{BOOTSTRAP, zip_program};
 pub(crate) use self::content::ArtifactContent;
 pub(crate) use self::folder::{SiteArtifact, publish_folder};
-pub(crate) use self::manifest::{Content, FunctionContent, Manifest, RECORD_FILE, SourceCommit};
+pub(crate) use self::manifest::{
+    Content, FunctionContent, LARGEST_RECORD_BYTES, Manifest, RECORD_FILE, SourceCommit,
+};
 #[cfg(test)]
 pub(crate) use self::test_program::smallest_program;

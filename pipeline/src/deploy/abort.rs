@@ -1,10 +1,11 @@
 //! Cleans up after a deploy that was interrupted, and is not to be gone on with.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
-use crate::deploy::leftover::DeployState;
+use crate::deploy::leftover::{COMMAND, DeployState};
 use crate::deploy::request::DeployRequest;
-use crate::deploy::run::COMMAND;
 use crate::error::{Error, ErrorKind};
 use crate::netlify::Site;
 use crate::promotion::{DeployOutcome, Lease, finish};
@@ -38,20 +39,13 @@ pub async fn abort(request: &DeployRequest) -> Result<DeployAbortReport, Error> 
         ));
     }
     let site = Site::find(&request.access, &request.site, true).await?;
-    let seized = Lease::seize(database, &request.options.applied_by).await?;
-    let Some((lease, row)) = seized else {
-        return Ok(DeployAbortReport { done });
-    };
-    let state = DeployState::read(&row.progress);
+    // One that this command cannot take back keeps its lease.
+    DeployState::of_lease(&row.progress, stage, site.id())?;
+    let (lease, row) = Lease::seize(database, &request.options.applied_by, &row).await?;
+    site.set_fence(Arc::new(lease.handle().clone()));
+    let state = DeployState::of_lease(&row.progress, stage, site.id())?;
     if let Some(id) = state.as_ref().and_then(|state| state.deploy.as_ref()) {
-        lease.fence().await?;
-        let deploy = match site.deploy(id).await {
-            Ok(deploy) => Some(deploy),
-            // It was deleted.
-            Err(error) if error.kind() == ErrorKind::Refused => None,
-            Err(error) => return Err(error),
-        };
-        match deploy {
+        match site.find_deploy(id).await? {
             Some(deploy) if deploy.is_ready() => {
                 done.push(format!("the deploy {id} is ready, and stays"));
             }
@@ -70,7 +64,8 @@ pub async fn abort(request: &DeployRequest) -> Result<DeployAbortReport, Error> 
     {
         let deploy = state.deploy.as_deref();
         let aborted = DeployOutcome::Aborted;
-        finish(database, record, aborted, deploy, &state.versions()).await?;
+        let versions = state.versions();
+        finish(database, lease.handle(), record, aborted, deploy, &versions).await?;
     }
     lease.release().await?;
     done.push(format!("the lease on stage {stage} is given back"));

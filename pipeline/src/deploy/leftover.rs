@@ -3,15 +3,19 @@
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
+use stagelink::Stage;
 use stagelink::self_check::SelfCheckKey;
 
 use crate::error::{Error, ErrorKind};
 use crate::netlify::{Deploy, Site};
-use crate::promotion::Lease;
+use crate::promotion::{Lease, of_another_site, unreadable};
 
 /// The state of a deploy, by which the next run of the same command goes on.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct DeployState {
+    /// The id of the site. `None` where an earlier version wrote it.
+    #[serde(default)]
+    pub(super) site: Option<String>,
     /// The digest of the artifact.
     pub(super) artifact: String,
     /// Netlify's id of the deploy, once it has one.
@@ -32,12 +36,13 @@ impl DeployState {
     /// # Errors
     ///
     /// [`ErrorKind::Settings`] when the system has no random bytes.
-    pub(super) fn begin(artifact: String) -> Result<Self, Error> {
+    pub(super) fn begin(artifact: String, site: &str) -> Result<Self, Error> {
         let key = SelfCheckKey::generate().map_err(|error| {
             let message = "could not make the key of the deploy's self-checks";
             Error::with_source(ErrorKind::Settings, message, error)
         })?;
         Ok(Self {
+            site: Some(site.to_owned()),
             artifact,
             deploy: None,
             record: None,
@@ -46,8 +51,29 @@ impl DeployState {
         })
     }
 
+    /// Reads what a run on a site has kept in its lease. `None` where it was killed before it kept anything,
+    /// so that it has changed nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Promotion`] for the progress of another platform, version or site.
+    pub(super) fn of_lease(
+        progress: &Json,
+        stage: Stage,
+        site: &str,
+    ) -> Result<Option<Self>, Error> {
+        if progress.is_null() {
+            return Ok(None);
+        }
+        let state = Self::read(progress).ok_or_else(|| unreadable(COMMAND, stage))?;
+        match &state.site {
+            Some(other) if other != site => Err(of_another_site(COMMAND, stage, other)),
+            _ => Ok(Some(state)),
+        }
+    }
+
     /// Reads the state of a run that was interrupted; `None` for one that cannot be gone on with.
-    pub(super) fn read(progress: &Json) -> Option<Self> {
+    fn read(progress: &Json) -> Option<Self> {
         let state = Self::deserialize(progress).ok()?;
         SelfCheckKey::parse(&state.key).ok()?;
         Some(state)
@@ -77,13 +103,8 @@ pub(super) async fn find(site: &Site, state: &DeployState) -> Result<Option<Depl
     let Some(id) = &state.deploy else {
         return Ok(None);
     };
-    match site.deploy(id).await {
-        Ok(deploy) if !deploy.has_failed() => Ok(Some(deploy)),
-        Ok(_) => Ok(None),
-        // It was deleted.
-        Err(error) if error.kind() == ErrorKind::Refused => Ok(None),
-        Err(error) => Err(error),
-    }
+    let found = site.find_deploy(id).await?;
+    Ok(found.filter(|deploy| !deploy.has_failed()))
 }
 
 /// Cancels the unfinished deploys of this title, but for the one to go on with. The lease says that no
@@ -109,13 +130,16 @@ pub(super) async fn cancel_others(
     Ok(())
 }
 
+/// The name of the command in the lease and in the records.
+pub(super) const COMMAND: &str = "deploy";
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn state_reads_back_and_another_form_is_not_gone_on_with() {
-        let mut state = DeployState::begin("ab".to_owned()).unwrap();
+        let mut state = DeployState::begin("ab".to_owned(), "s").unwrap();
         state.deploy = Some("1".to_owned());
         let read = DeployState::read(&state.to_json()).unwrap();
         assert_eq!(

@@ -1,11 +1,13 @@
 //! The run of a deploy: under the lease on the stage it applies the migrations that come first, makes the
 //! deploy, waits for it, and records what it did.
 
+use std::sync::Arc;
+
 use secrecy::ExposeSecret as _;
 use stagelink::self_check::{self, SelfCheckKey};
 
 use crate::deploy::event::{DeployProgress, Listener};
-use crate::deploy::leftover::{self, DeployState};
+use crate::deploy::leftover::{self, COMMAND, DeployState};
 use crate::deploy::plan::{DeployPlan, branch_of};
 use crate::deploy::report::DeployReport;
 use crate::error::{Error, ErrorKind};
@@ -80,8 +82,12 @@ impl<'a> Run<'a> {
         let taken = take_when_free(&request.database, by, COMMAND, &tell).await?;
         let (lease, before) = match taken {
             Taken::Fresh(lease) => (lease, None),
-            Taken::Resumed(lease, Progress(before)) => (lease, DeployState::read(&before)),
+            Taken::Resumed(lease, Progress(before)) => {
+                let state = DeployState::of_lease(&before, request.stage, plan.site.id())?;
+                (lease, state)
+            }
         };
+        plan.site.set_fence(Arc::new(lease.handle().clone()));
         let mut state = match before {
             Some(state) if state.artifact == artifact => state,
             before => {
@@ -89,7 +95,7 @@ impl<'a> Run<'a> {
                 if let Some(deploy) = before.and_then(|state| state.deploy) {
                     let _ = plan.site.cancel_deploy(&deploy).await;
                 }
-                DeployState::begin(artifact.clone())?
+                DeployState::begin(artifact.clone(), plan.site.id())?
             }
         };
         lease.save(&state.to_json()).await?;
@@ -104,7 +110,7 @@ impl<'a> Run<'a> {
             manifest: &record,
             self_check_key: Some(&key),
         };
-        let record = begin(&request.database, &new).await?;
+        let record = begin(&request.database, lease.handle(), &new).await?;
         state.record = Some(record);
         lease.save(&state.to_json()).await?;
         Ok(Self {
@@ -275,7 +281,15 @@ impl<'a> Run<'a> {
         let database = &self.plan.request.database;
         let versions = self.state.versions();
         let deploy = self.state.deploy.as_deref();
-        let recorded = finish(database, self.record, outcome, deploy, &versions).await;
+        let recorded = finish(
+            database,
+            self.lease.handle(),
+            self.record,
+            outcome,
+            deploy,
+            &versions,
+        )
+        .await;
         let released = self.lease.release().await;
         for error in [recorded.err(), released.err()].into_iter().flatten() {
             // The outcome itself is what counts.
@@ -289,6 +303,3 @@ impl<'a> Run<'a> {
         (self.listener)(event);
     }
 }
-
-/// The name of the command in the lease and in the records.
-pub(super) const COMMAND: &str = "deploy";

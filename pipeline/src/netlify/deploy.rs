@@ -1,5 +1,6 @@
 //! Deploys of a site, as Netlify's API returns them.
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::error::{Error, ErrorKind};
@@ -7,8 +8,9 @@ use crate::netlify::Site;
 
 /// A deploy of a site. Only the id is always there.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
 pub(crate) struct Deploy {
+    /// A text that is a segment of a path as it is.
+    #[serde(deserialize_with = "id")]
     pub(crate) id: String,
     pub(crate) state: Option<String>,
     pub(crate) context: Option<String>,
@@ -42,6 +44,15 @@ pub(crate) struct Deploy {
 #[serde(default)]
 pub(crate) struct DeployLinks {
     permalink: Option<String>,
+}
+
+fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let id = String::deserialize(deserializer)?;
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    match !id.is_empty() && id.bytes().all(is_allowed) {
+        true => Ok(id),
+        false => Err(D::Error::custom("not the id of a deploy")),
+    }
 }
 
 /// Reads a member that is there, where null means false.

@@ -61,6 +61,7 @@ impl Site {
         let before: BTreeSet<_> = self.deploy_ids_of_title(title).await?;
         let mut attempts = Persistence::new(self.pace);
         loop {
+            self.ensure_may_send(&request.method).await?;
             let sent = self.api.send_once(&request).await;
             let retry_after = match &sent {
                 Ok(response) if !response.may_pass() => {
@@ -247,7 +248,9 @@ impl Site {
         request: Request<'_>,
         action: &str,
     ) -> Result<Response, Error> {
-        let sent = persistence::send(&self.api, self.pace, request).await;
+        let method = request.method.clone();
+        let may_send = async || self.ensure_may_send(&method).await;
+        let sent = persistence::send(&self.api, self.pace, request, may_send).await;
         sent.map_err(|error| error.context(could_not(action)))
     }
 

@@ -17,6 +17,8 @@ mod publishing;
 mod site_search;
 mod variable;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -25,6 +27,7 @@ use serde_json::{Value as Json, json};
 use crate::api::{Api, ApiAccess, ClockReading, Request, Response, Service};
 use crate::attempts::Attempts;
 use crate::error::{Error, ErrorKind};
+use crate::fence::Fence;
 
 use self::deploy::null_as_false;
 use self::persistence::Pace;
@@ -53,6 +56,8 @@ pub(crate) struct Site {
     /// The address of the production context.
     address: Option<String>,
     pace: Pace,
+    /// Asked before each attempt at a change, where there is one.
+    fence: Mutex<Option<Arc<dyn Fence>>>,
 }
 
 impl Site {
@@ -87,7 +92,26 @@ impl Site {
             refuses_api_deploys: found.prevent_non_git_prod_deploys,
             address: found.ssl_url,
             pace: Pace::default(),
+            fence: Mutex::default(),
         })
+    }
+
+    /// Asks this fence before each attempt at a change from now on.
+    pub(crate) fn set_fence(&self, fence: Arc<dyn Fence>) {
+        *self.fence.lock().unwrap_or_else(PoisonError::into_inner) = Some(fence);
+    }
+
+    /// Makes sure that this process may send a request with this method.
+    async fn ensure_may_send(&self, method: &Method) -> Result<(), Error> {
+        let fence = self
+            .fence
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        match fence {
+            Some(fence) if *method != Method::GET => fence.ensure().await,
+            _ => Ok(()),
+        }
     }
 
     /// The name of the account that owns the site, as paths have it.
@@ -103,6 +127,11 @@ impl Site {
     /// Returns Netlify's clock, by its latest response.
     pub(crate) fn clock(&self) -> Option<ClockReading> {
         self.api.clock()
+    }
+
+    /// The site's id.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
     }
 
     /// The site's name.

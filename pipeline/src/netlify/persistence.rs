@@ -85,14 +85,17 @@ impl Persistence {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Unavailable`] when no attempt gets an answer.
+/// [`ErrorKind::Unavailable`] when no attempt gets an answer; those of `may_send`, which is asked before
+/// each attempt.
 pub(super) async fn send(
     api: &Api,
     pace: Pace,
     mut request: Request<'_>,
+    may_send: impl AsyncFn() -> Result<(), Error>,
 ) -> Result<Response, Error> {
     let mut attempts = Persistence::new(pace);
     loop {
+        may_send().await?;
         let sent = api.send_once(&request).await;
         let (is_final, retry_after) = match &sent {
             Ok(response) => (!response.may_pass(), response.retry_after()),

@@ -140,6 +140,25 @@ impl Site {
         self.post(&path, &action).await
     }
 
+    /// Publishes a ready deploy, and makes sure that the site's visitors see it. An answer does not say so:
+    /// it may be lost, or come of something before Netlify. Returns the deploy with its lock.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`restore`](Self::restore), and [`ErrorKind::Promotion`] where Netlify did nothing.
+    pub(crate) async fn publish(&self, id: &str) -> Result<Deploy, Error> {
+        let restored = self.restore(id).await;
+        match self.read_published_deploy().await? {
+            Some(published) if published.id == id => Ok(published),
+            _ => Err(restored.err().unwrap_or_else(|| {
+                Error::new(
+                    ErrorKind::Promotion,
+                    format!("Netlify did not publish the deploy {id}"),
+                )
+            })),
+        }
+    }
+
     /// Stops automatic publishing, at the published deploy.
     ///
     /// # Errors

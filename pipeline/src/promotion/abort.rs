@@ -1,13 +1,14 @@
 //! Cleans up after a promotion that did not come to its end.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind};
 use crate::netlify::Site;
 use crate::promotion::lease::{self, Lease};
-use crate::promotion::progress::Progress;
+use crate::promotion::progress::{COMMAND, Progress};
 use crate::promotion::request::PromotionRequest;
-use crate::promotion::start::COMMAND;
 use crate::promotion::take_back::Unfinished;
 
 /// The result of a clean-up after a promotion.
@@ -41,10 +42,13 @@ pub async fn abort(request: &PromotionRequest) -> Result<AbortReport, Error> {
         ));
     }
     let site = Site::find(&request.access, &request.site, true).await?;
-    let Some((lease, row)) = Lease::seize(&request.database, &request.by).await? else {
-        return Ok(AbortReport { done: Vec::new() });
-    };
-    let Some(progress) = Progress::read(lease::Progress(row.progress)) else {
+    let progress = lease::Progress(row.progress.clone());
+    // One that this command cannot take back keeps its lease.
+    Progress::read(progress, request.to, &site)?;
+    let (lease, row) = Lease::seize(&request.database, &request.by, &row).await?;
+    site.set_fence(Arc::new(lease.handle().clone()));
+    let progress = Progress::read(lease::Progress(row.progress), request.to, &site)?;
+    let Some(progress) = progress else {
         // It was killed before it changed anything.
         lease.release().await?;
         return Ok(AbortReport {

@@ -2,21 +2,24 @@
 //! stage, and holds what a rerun needs to go on.
 
 mod claim;
+mod handle;
 mod renewal;
 mod row;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use serde_json::Value;
 use stagelink::{Database, Stage};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use self::claim::Claim;
-use self::renewal::{Change, Renewal, Request, Times};
+pub(crate) use self::handle::LeaseHandle;
+use self::renewal::{Change, Renewal, Times};
 pub(crate) use self::row::LeaseRow;
 use crate::error::{Error, ErrorKind};
+use crate::fence::Fence;
 use crate::migrations::{ReadError, Session, SessionWork};
 use crate::promotion::own_table::OwnTable;
 
@@ -32,9 +35,7 @@ use crate::promotion::own_table::OwnTable;
 /// The progress is kept as it is given, so roles that may read the table read a secret in it: those of
 /// the database's owner alone, unless default privileges say more. Neither `Debug` nor an error has it.
 pub(crate) struct Lease {
-    stage: Stage,
-    requests: mpsc::Sender<Request>,
-    lost: Arc<OnceLock<String>>,
+    handle: LeaseHandle,
     renewal: AbortHandle,
 }
 
@@ -140,23 +141,32 @@ impl Lease {
         ))
     }
 
-    /// Takes the lease on a stage from its holder, also from one that still runs, whose next
+    /// Takes the lease on a stage from the holder that was seen, also from one that still runs, whose next
     /// [`fence`](Self::fence) fails: for a command that takes back what the holder did. Returns the row,
-    /// which stays that of the holder's command, with its progress. `None` where the stage has no lease.
+    /// which stays that of the holder's command, with its progress.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Database`] and [`ErrorKind::Settings`] as for [`take`](Self::take).
+    /// [`ErrorKind::Busy`] where that holder is done with it by now; [`ErrorKind::Database`] and
+    /// [`ErrorKind::Settings`] as for [`take`](Self::take).
     pub(crate) async fn seize(
         database: &Database,
         holder: &str,
-    ) -> Result<Option<(Self, LeaseRow)>, Error> {
+        seen: &LeaseRow,
+    ) -> Result<(Self, LeaseRow), Error> {
         let session = Session::open_for(SessionWork::Lease, database).await?;
-        let what = "could not take the lease on the stage, so nothing was changed";
-        let find = TABLE.find(&session.client);
-        let Some(table) = session.answered(what, find).await? else {
-            return Ok(None);
+        let (stage, what) = (
+            session.stage,
+            "could not take the lease on the stage, so nothing was changed",
+        );
+        let gone = || {
+            Error::new(
+                ErrorKind::Busy,
+                format!("stage {stage}: {what}: {seen} is done by now: run the command again"),
+            )
         };
+        let find = TABLE.find(&session.client);
+        let table = session.answered(what, find).await?.ok_or_else(gone)?;
         let (token, times) = (new_token(), Times::default());
         let claim = Claim {
             session: &session,
@@ -164,31 +174,34 @@ impl Lease {
             stage: session.stage.to_string(),
             token: &token,
             holder,
-            command: "",
+            command: &seen.command,
             times,
         };
-        let seized = session.answered(what, claim.seize()).await?;
-        Ok(seized.map(|row| (Self::hold(session, table, token, times), row)))
+        let seized = session.answered(what, claim.seize(seen)).await?;
+        let row = seized.ok_or_else(gone)?;
+        Ok((Self::hold(session, table, token, times), row))
     }
 
     /// Starts the renewal of a lease that was taken.
     fn hold(session: Session, table: String, token: String, times: Times) -> Self {
-        let stage = session.stage;
         let lost = Arc::default();
         let (requests, received) = mpsc::channel(1);
+        let handle = LeaseHandle {
+            stage: session.stage,
+            table: table.as_str().into(),
+            token: token.as_str().into(),
+            requests,
+            lost: Arc::clone(&lost),
+        };
         let renewal = Renewal {
             session,
             table,
             token,
             times,
-            lost: Arc::clone(&lost),
-        };
-        Self {
-            stage,
-            requests,
             lost,
-            renewal: tokio::spawn(renewal.run(received)).abort_handle(),
-        }
+        };
+        let renewal = tokio::spawn(renewal.run(received)).abort_handle();
+        Self { handle, renewal }
     }
 
     /// Makes sure that this process still holds the lease, and renews it: the server's answer is the
@@ -199,7 +212,12 @@ impl Lease {
     /// [`ErrorKind::Busy`] when the lease is lost: the error says who has it, and that nothing more was
     /// changed. [`ErrorKind::Database`] when the server does not answer, by which the lease is lost, too.
     pub(crate) async fn fence(&self) -> Result<(), Error> {
-        self.make(Change::Renew).await
+        self.handle.ensure().await
+    }
+
+    /// Returns the part of the lease by which others make sure that this process still holds it.
+    pub(crate) fn handle(&self) -> &LeaseHandle {
+        &self.handle
     }
 
     /// Keeps the progress in the row, in the place of the earlier one, where this process still holds the
@@ -209,7 +227,7 @@ impl Lease {
     ///
     /// Those of [`fence`](Self::fence).
     pub(crate) async fn save(&self, progress: &Value) -> Result<(), Error> {
-        self.make(Change::Save(progress.to_string())).await
+        self.handle.make(Change::Save(progress.to_string())).await
     }
 
     /// Gives the lease back: the stage has none afterwards.
@@ -218,30 +236,12 @@ impl Lease {
     ///
     /// Those of [`fence`](Self::fence).
     pub(crate) async fn release(self) -> Result<(), Error> {
-        self.make(Change::Release).await
+        self.handle.make(Change::Release).await
     }
 
     /// Returns whether the lease is known to be lost, so that this process may change nothing more.
     pub(crate) fn is_lost(&self) -> bool {
-        self.lost.get().is_some()
-    }
-
-    async fn make(&self, change: Change) -> Result<(), Error> {
-        let (reply, result) = oneshot::channel();
-        let request = Request { change, reply };
-        if self.requests.send(request).await.is_ok()
-            && let Ok(result) = result.await
-        {
-            return result;
-        }
-        let why = self.lost.get().map_or("its renewal has ended", |why| why);
-        Err(Error::new(
-            ErrorKind::Busy,
-            format!(
-                "the lease on stage {} was lost earlier, so nothing more was changed: {why}",
-                self.stage
-            ),
-        ))
+        self.handle.is_lost()
     }
 }
 
@@ -254,8 +254,8 @@ impl Drop for Lease {
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease")
-            .field("stage", &self.stage)
-            .field("is_lost", &self.lost.get().is_some())
+            .field("stage", &self.handle.stage)
+            .field("is_lost", &self.is_lost())
             .finish_non_exhaustive()
     }
 }

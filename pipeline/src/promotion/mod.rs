@@ -23,6 +23,7 @@ mod step;
 mod take_back;
 #[cfg(test)]
 mod test_database;
+mod unfinished;
 mod visitor;
 mod waiting;
 
@@ -50,4 +51,5 @@ pub(crate) use self::smoke::SmokeTest;
 pub(crate) use self::source::address_of;
 pub use self::stage_code::running_code;
 pub use self::step::Step;
+pub(crate) use self::unfinished::{of_another_site, unreadable};
 pub(crate) use self::waiting::take_when_free;

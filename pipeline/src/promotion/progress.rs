@@ -1,15 +1,21 @@
 //! The progress of a promotion, which the lease keeps: what a later run needs to go on or to take back.
 
 use serde::{Deserialize, Serialize};
+use stagelink::Stage;
 
 use crate::error::{Error, ErrorKind};
+use crate::netlify::Site;
 use crate::promotion::lease::{self, Lease};
+use crate::promotion::unfinished::{of_another_site, unreadable};
 
 /// The progress of a promotion. It is kept before each call that it describes.
 ///
 /// It holds the key of the self-check, a secret, so it has no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Progress {
+    /// The id of the site. `None` where an earlier version wrote it.
+    #[serde(default)]
+    pub(crate) site: Option<String>,
     /// The artifact's digest.
     pub(crate) artifact: String,
     /// The deploy that was published before.
@@ -51,8 +57,28 @@ impl Progress {
         lease.save(&value).await
     }
 
-    /// Reads what an earlier run has kept. `None` for another version's.
-    pub(crate) fn read(earlier: lease::Progress) -> Option<Self> {
-        serde_json::from_value::<Self>(earlier.0).ok()
+    /// Reads what an earlier run on a site has kept. `None` where it was killed before it kept anything, so
+    /// that it has changed nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Promotion`] for the progress of another platform, version or site.
+    pub(crate) fn read(
+        earlier: lease::Progress,
+        stage: Stage,
+        site: &Site,
+    ) -> Result<Option<Self>, Error> {
+        if earlier.0.is_null() {
+            return Ok(None);
+        }
+        let read = serde_json::from_value::<Self>(earlier.0);
+        let progress = read.map_err(|_| unreadable(COMMAND, stage))?;
+        match &progress.site {
+            Some(other) if other != site.id() => Err(of_another_site(COMMAND, stage, other)),
+            _ => Ok(Some(progress)),
+        }
     }
 }
+
+/// The name of the command in the lease and in the records.
+pub(super) const COMMAND: &str = "promote";

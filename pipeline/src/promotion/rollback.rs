@@ -1,5 +1,6 @@
 //! Takes a stage back to the deploy that was published before, if it still works there.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret as _;
@@ -133,17 +134,32 @@ impl RollbackPlan {
         let stage = request.stage;
         let refused = |message: String| Err(Error::new(ErrorKind::Promotion, message));
         let site = Site::find(&request.access, &request.site, true).await?;
-        let Some(published) = site.published_deploy()? else {
+        let Some(mut published) = site.published_deploy()? else {
             return refused(format!("the site {} has no published deploy", site.name()));
         };
+        let is_locked = published.locked == Some(true);
         let records = deploy_record::deploy_records(&request.database, MOST_RECORDS).await?;
+        let interrupted = interrupted(&records, &published.id).map(str::to_owned);
         let succeeded: Vec<_> = records
             .into_iter()
             .filter(|record| record.outcome == Some(DeployOutcome::Succeeded))
             .collect();
-        let id = match &request.to {
-            Some(id) => id.clone(),
-            None => {
+        let mut notes = Vec::new();
+        let id = match (&request.to, interrupted) {
+            (to, Some(before)) if to.as_ref().is_none_or(|to| *to == published.id) => {
+                notes.push(format!(
+                    "an earlier rollback published the deploy {} and was interrupted: this one goes on \
+                     with it",
+                    published.id
+                ));
+                let before = Deploy {
+                    id: before,
+                    ..Deploy::default()
+                };
+                std::mem::replace(&mut published, before).id
+            }
+            (Some(id), _) => id.clone(),
+            (None, _) => {
                 let current = succeeded
                     .iter()
                     .find(|record| record.is_live_as(&published.id));
@@ -187,8 +203,8 @@ impl RollbackPlan {
             artifact: record.artifact.clone(),
             commit: record.commit.clone(),
             deployed_at: record.finished_at.clone(),
-            is_locked: published.locked == Some(true),
-            notes: Vec::new(),
+            is_locked,
+            notes,
         };
         let plan = Self {
             site,
@@ -236,6 +252,7 @@ impl RollbackPlan {
         let taken = take_when_free(&request.database, &request.by, COMMAND, listener).await?;
         // One atomic change is all that a rollback does, so nothing of an earlier run is left.
         let (Taken::Fresh(lease) | Taken::Resumed(lease, _)) = taken;
+        self.site.set_fence(Arc::new(lease.handle().clone()));
         listener(&PromotionEvent::Done(Step::Lease, "taken"));
         let done = self.publish(request, &lease, listener).await;
         let released = lease.release().await;
@@ -259,7 +276,8 @@ impl RollbackPlan {
     ) -> Result<(), Error> {
         let published = self.site.read_published_deploy().await?;
         let id = published.map(|deploy| deploy.id).unwrap_or_default();
-        if id != self.published.id {
+        // An earlier rollback may have published it.
+        if id != self.published.id && id != self.target.id {
             return Err(Error::new(
                 ErrorKind::Busy,
                 format!(
@@ -277,10 +295,20 @@ impl RollbackPlan {
             manifest: &self.record.manifest,
             self_check_key: self.record.self_check_key.as_ref(),
         };
-        lease.fence().await?;
-        let record = deploy_record::begin(&request.database, &new).await?;
+        let record = deploy_record::begin(&request.database, lease.handle(), &new).await?;
+        // From here on a migration of *after* takes the deploy into account. One may have been applied
+        // since the plan was made.
+        if let Err(error) = ensure_schema(request, &self.manifest).await {
+            let (failed, id) = (DeployOutcome::Failed, Some(&*self.target.id));
+            let finished =
+                deploy_record::finish(&request.database, lease.handle(), record, failed, id, &[]);
+            return Err(match finished.await {
+                Ok(()) => error,
+                Err(second) => error.and_details(vec![second.report()]),
+            });
+        }
         listener(&PromotionEvent::Begins(Step::Publish));
-        self.restore(lease, &self.target).await?;
+        self.restore(&self.target).await?;
         listener(&PromotionEvent::Done(Step::Publish, &self.target.id));
         listener(&PromotionEvent::Begins(Step::TestLive));
         let address = self.site.address()?;
@@ -288,7 +316,7 @@ impl RollbackPlan {
             Ok(()) => Ok(()),
             Err(error) => {
                 listener(&PromotionEvent::TakesBack);
-                let back = self.restore(lease, &self.published).await;
+                let back = self.restore(&self.published).await;
                 Err(match back {
                     Ok(()) => {
                         let text = format!("the deploy {} is published again", self.published.id);
@@ -304,7 +332,7 @@ impl RollbackPlan {
             Err(_) => DeployOutcome::Restored,
         };
         let id = Some(&*self.target.id);
-        deploy_record::finish(&request.database, record, result, id, &[]).await?;
+        deploy_record::finish(&request.database, lease.handle(), record, result, id, &[]).await?;
         outcome?;
         listener(&PromotionEvent::Done(
             Step::TestLive,
@@ -314,25 +342,11 @@ impl RollbackPlan {
     }
 
     /// Publishes a deploy, with the site's lock as it was.
-    async fn restore(&self, lease: &Lease, deploy: &Deploy) -> Result<(), Error> {
-        lease.fence().await?;
-        let restored = self.site.restore(&deploy.id).await;
-        // An answer that is lost does not say whether it was published.
-        let Some(published) = self.site.read_published_deploy().await? else {
-            return restored.map(|_| ());
-        };
-        if published.id != deploy.id {
-            return Err(restored.err().unwrap_or_else(|| {
-                let message = format!("Netlify did not publish the deploy {}", deploy.id);
-                Error::new(ErrorKind::Promotion, message)
-            }));
-        }
+    async fn restore(&self, deploy: &Deploy) -> Result<(), Error> {
+        let published = self.site.publish(&deploy.id).await?;
         let is_locked = published.locked == Some(true);
         match (self.summary.is_locked, is_locked) {
-            (true, false) => {
-                lease.fence().await?;
-                self.site.lock(&deploy.id).await.map(|_| ())
-            }
+            (true, false) => self.site.lock(&deploy.id).await.map(|_| ()),
             _ => Ok(()),
         }
     }
@@ -368,6 +382,18 @@ impl RollbackPlan {
         test.run(address, &|text| listener(&PromotionEvent::Tells(text)))
             .await
     }
+}
+
+/// Returns the deploy from which the newest command, a rollback, went back to the published one without
+/// coming to its end. Going back from the published one would take the stage back twice.
+fn interrupted<'a>(records: &'a [DeployRecord], published: &str) -> Option<&'a str> {
+    let newest = records.first()?;
+    let before = newest.previous.as_deref()?;
+    let is_unfinished = newest.command == COMMAND && newest.finished_at.is_none();
+    let is_of_target =
+        |record: &&DeployRecord| record.is_live_as(published) && record.artifact == newest.artifact;
+    let is_published = before != published && records.iter().any(|record| is_of_target(&record));
+    (is_unfinished && is_published).then_some(before)
 }
 
 /// Makes sure that an artifact runs on the database as it is.

@@ -19,7 +19,7 @@ use crate::promotion::smoke::SmokeTest;
 use crate::promotion::source::address_of;
 use crate::promotion::start::{self, short};
 use crate::promotion::step::Step;
-use crate::promotion::take_back::Unfinished;
+use crate::promotion::take_back::{Unfinished, stays_locked};
 
 /// The result of a promotion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -156,11 +156,10 @@ impl Run<'_> {
             return Ok("published by an earlier run".to_owned());
         }
         let previous = &self.progress.previous;
-        self.ensure_published(previous).await?;
-        if self.progress.was_locked {
-            return Ok("was locked".to_owned());
+        // A lock of before may be gone since the plan was made.
+        if self.ensure_published(previous).await?.locked == Some(true) {
+            return Ok("is locked".to_owned());
         }
-        self.lease.fence().await?;
         self.site().lock(previous).await?;
         Ok(format!("deploy {previous} stays published"))
     }
@@ -194,7 +193,7 @@ impl Run<'_> {
         let content = ArtifactContent::of_deployed(manifest, Some(&self.request.project));
         let content = content.with_deploy(&self.plan.source.address)?;
         let content = self.with_missing(content, &declared).await?;
-        self.lease.fence().await?;
+        self.ensure_locked().await?;
         let listener = self.listener;
         let tell = move |event: &DeployEvent<'_>| {
             listener(&PromotionEvent::Tells(&event.to_string()));
@@ -306,17 +305,39 @@ impl Run<'_> {
         Ok(format!("{previous} is published"))
     }
 
-    /// Makes sure that no other person or job has published a deploy since the plan was made.
-    async fn ensure_published(&self, previous: &str) -> Result<(), Error> {
+    /// Makes sure that no other person or job has published a deploy since the plan was made. Returns the
+    /// published one.
+    async fn ensure_published(&self, previous: &str) -> Result<Deploy, Error> {
         let published = self.site().read_published_deploy().await?;
-        let id = published.map(|deploy| deploy.id).unwrap_or_default();
-        match id == previous {
-            true => Ok(()),
-            false => Err(Error::new(
+        let published = published.unwrap_or_default();
+        let id = &published.id;
+        if id == previous {
+            return Ok(published);
+        }
+        let message = match self.new_deploy.as_ref().is_some_and(|new| new.id == *id) {
+            true => format!(
+                "Netlify has published the deploy {id} before it was tested: another person or job has \
+                 taken the lock off"
+            ),
+            false => format!(
+                "another person or job has published the deploy {id} since the plan was made (then it was \
+                 {previous})"
+            ),
+        };
+        Err(Error::new(ErrorKind::Busy, message))
+    }
+
+    /// Makes sure that the new deploy does not go live by being ready.
+    async fn ensure_locked(&self) -> Result<(), Error> {
+        let published = self.ensure_published(&self.progress.previous).await?;
+        match published.locked {
+            Some(true) => Ok(()),
+            _ => Err(Error::new(
                 ErrorKind::Busy,
                 format!(
-                    "another person or job has published the deploy {id} since the plan was made (then it \
-                     was {previous})"
+                    "another person or job has taken off the lock of the deploy {}, which keeps an untested \
+                     one from going live",
+                    published.id
                 ),
             )),
         }
@@ -324,29 +345,17 @@ impl Run<'_> {
 
     async fn publish(&mut self) -> Result<String, Error> {
         let id = self.new_deploy()?.id.clone();
-        self.progress.publishes = true;
-        self.save().await?;
-        let site = self.site();
-        let published = site.read_published_deploy().await?;
-        if published.is_none_or(|deploy| deploy.id != id) {
-            self.lease.fence().await?;
-            let restored = site.restore(&id).await;
-            // An answer that is lost does not say whether it was published.
-            let published = site.read_published_deploy().await?;
-            if published.is_none_or(|deploy| deploy.id != id) {
-                let refused = || {
-                    let message = format!("Netlify did not publish the deploy {id}");
-                    Error::new(ErrorKind::Promotion, message)
-                };
-                return Err(restored.err().unwrap_or_else(refused));
-            }
+        let published = self.site().read_published_deploy().await?;
+        let mut published = published.unwrap_or_default();
+        if published.id != id {
+            // Also where an earlier run was about to publish it: another one may be published since.
+            self.ensure_published(&self.progress.previous).await?;
+            self.progress.publishes = true;
+            self.save().await?;
+            published = self.site().publish(&id).await?;
         }
-        if self.progress.was_locked {
-            let published = site.read_published_deploy().await?;
-            if published.is_some_and(|deploy| deploy.locked != Some(true)) {
-                self.lease.fence().await?;
-                site.lock(&id).await?;
-            }
+        if self.progress.was_locked && published.locked != Some(true) {
+            self.site().lock(&id).await?;
         }
         Ok(format!("{id} is live"))
     }
@@ -364,6 +373,7 @@ impl Run<'_> {
         let id = &self.new_deploy()?.id;
         deploy_record::finish(
             &self.request.database,
+            self.lease.handle(),
             self.progress.record,
             DeployOutcome::Succeeded,
             Some(id),
@@ -386,11 +396,16 @@ impl Run<'_> {
                 }
             }
             let published = site.read_published_deploy().await?;
-            let now = published.map(|deploy| deploy.id).unwrap_or_default();
-            if now != id {
+            let published = published.unwrap_or_default();
+            let now = &published.id;
+            if *now != id {
                 self.notes.push(format!(
-                    "when the lock was taken off, Netlify published the deploy {now} in place of {id}"
+                    "the deploy {now} is published by now in place of {id}: by another person or job, or \
+                     by Netlify as the lock was taken off"
                 ));
+            }
+            if published.locked == Some(true) {
+                self.notes.push(stays_locked(now));
             }
         }
         Ok(match self.progress.was_locked {

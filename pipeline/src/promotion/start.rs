@@ -1,5 +1,7 @@
 //! The start of a promotion: the lease, and the progress of a run that did not come to its end.
 
+use std::sync::Arc;
+
 use secrecy::ExposeSecret as _;
 use stagelink::self_check::SelfCheckKey;
 
@@ -8,7 +10,7 @@ use crate::promotion::deploy_record::{self, NewDeploy};
 use crate::promotion::event::PromotionListener;
 use crate::promotion::lease::{Lease, Taken};
 use crate::promotion::plan::PromotionPlan;
-use crate::promotion::progress::Progress;
+use crate::promotion::progress::{COMMAND, Progress};
 use crate::promotion::request::PromotionRequest;
 use crate::promotion::waiting::take_when_free;
 
@@ -33,10 +35,16 @@ pub(super) async fn start(
     listener: &PromotionListener<'_>,
 ) -> Result<Started, Error> {
     let taken = take_when_free(&request.database, &request.by, COMMAND, listener).await?;
-    match taken {
-        Taken::Resumed(lease, earlier) if !earlier.0.is_null() => {
-            let progress = Progress::read(earlier)
-                .ok_or_else(|| unfinished("whose progress this version cannot read", request))?;
+    let (lease, earlier) = match taken {
+        Taken::Resumed(lease, earlier) => {
+            let earlier = Progress::read(earlier, request.to, &plan.site)?;
+            (lease, earlier)
+        }
+        Taken::Fresh(lease) => (lease, None),
+    };
+    plan.site.set_fence(Arc::new(lease.handle().clone()));
+    match earlier {
+        Some(progress) => {
             let again = PromotionPlan::make(request).await?;
             let is_same = progress.artifact == plan.summary().artifact
                 && again.summary().artifact == plan.summary().artifact;
@@ -50,8 +58,7 @@ pub(super) async fn start(
                 is_resumed: true,
             })
         }
-        // One that was killed before it kept anything has changed nothing.
-        Taken::Fresh(lease) | Taken::Resumed(lease, _) => {
+        None => {
             let progress = begin(plan, request, &lease).await;
             match progress {
                 Ok(progress) => Ok(Started {
@@ -95,6 +102,7 @@ async fn begin(
     };
     lease.fence().await?;
     let progress = Progress {
+        site: Some(plan.site.id().to_owned()),
         artifact: summary.artifact.clone(),
         previous: summary.published_deploy.clone(),
         was_locked: summary.is_locked,
@@ -105,7 +113,7 @@ async fn begin(
         migrated_names: Vec::new(),
         publishes: false,
         is_tested: false,
-        record: deploy_record::begin(&request.database, &new).await?,
+        record: deploy_record::begin(&request.database, lease.handle(), &new).await?,
     };
     progress.save(lease).await?;
     Ok(progress)
@@ -141,5 +149,3 @@ fn title(digest: &str) -> String {
 pub(super) fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }
-
-pub(super) const COMMAND: &str = "promote";

@@ -68,21 +68,21 @@ impl Unfinished<'_> {
         let is_live = new
             .as_ref()
             .is_some_and(|new| Some(&new.id) == published.as_ref());
-        if let Some(new) = &new {
-            match is_live && self.progress.is_tested {
-                true => done.push(format!(
-                    "the deploy {} passed its tests and stays live; `stagelink rollback {}` takes it back",
-                    new.id, self.stage
-                )),
-                false => self.remove(new, is_live, done).await?,
-            }
+        let stays = new.is_some() && self.progress.is_tested;
+        match &new {
+            Some(new) if stays && is_live => done.push(format!(
+                "the deploy {} passed its tests and stays live; `stagelink rollback {}` takes it back",
+                new.id, self.stage
+            )),
+            Some(new) if stays => done.push(format!(
+                "the deploy {} passed its tests and was live, until another person or job published {}",
+                new.id,
+                published.as_deref().unwrap_or("none")
+            )),
+            Some(new) => self.remove(new, is_live, done).await?,
+            None => {}
         }
-        let stays = is_live && self.progress.is_tested;
-        let locked = match (&new, stays) {
-            (Some(new), true) => &new.id,
-            _ => &self.progress.previous,
-        };
-        self.set_lock(locked, done).await?;
+        self.set_lock(new.as_ref(), done).await?;
         self.lease.fence().await?;
         let outcome = match (stays, self.progress.publishes) {
             (true, _) => DeployOutcome::Succeeded,
@@ -91,7 +91,8 @@ impl Unfinished<'_> {
         };
         let id = new.as_ref().map(|new| new.id.as_str());
         let (record, migrated) = (self.progress.record, &self.progress.migrated);
-        deploy_record::finish(self.database, record, outcome, id, migrated).await
+        let lease = self.lease.handle();
+        deploy_record::finish(self.database, lease, record, outcome, id, migrated).await
     }
 
     /// Deletes the new deploy, after the one before is published again where the new one is live.
@@ -103,11 +104,9 @@ impl Unfinished<'_> {
     ) -> Result<(), Error> {
         let previous = &self.progress.previous;
         if is_live {
-            self.lease.fence().await?;
-            self.site.restore(previous).await?;
+            self.site.publish(previous).await?;
             done.push(format!("the deploy {previous} is published again"));
         }
-        self.lease.fence().await?;
         // Netlify deletes none that is under way.
         if !new.is_ready() && !new.has_failed() {
             self.site.cancel_deploy(&new.id).await?;
@@ -118,19 +117,23 @@ impl Unfinished<'_> {
         Ok(())
     }
 
-    /// Sets the lock of a deploy as that of the published one was before.
-    async fn set_lock(&self, id: &str, done: &mut Vec<String>) -> Result<(), Error> {
-        let Some(deploy) = self.site.find_deploy(id).await? else {
+    /// Sets the site's lock as it was before. That of a deploy which another person or job has published
+    /// is theirs.
+    async fn set_lock(&self, new: Option<&Deploy>, done: &mut Vec<String>) -> Result<(), Error> {
+        let Some(published) = self.site.read_published_deploy().await? else {
             return Ok(());
         };
-        if (deploy.locked == Some(true)) == self.progress.was_locked {
-            return Ok(());
+        let (id, is_locked) = (&published.id, published.locked == Some(true));
+        let is_known = *id == self.progress.previous || new.is_some_and(|new| new.id == *id);
+        match (is_known, is_locked, self.progress.was_locked) {
+            (true, false, true) => self.site.lock(id).await.map(|_| ())?,
+            (true, true, false) => self.site.unlock(id).await.map(|_| ())?,
+            (false, true, false) => {
+                done.push(stays_locked(id));
+                return Ok(());
+            }
+            _ => return Ok(()),
         }
-        self.lease.fence().await?;
-        match self.progress.was_locked {
-            true => self.site.lock(id).await?,
-            false => self.site.unlock(id).await?,
-        };
         done.push("the site's lock is as it was".to_owned());
         Ok(())
     }
@@ -143,4 +146,12 @@ impl Unfinished<'_> {
         let found = self.site.deploys_of_title(&self.progress.title).await?;
         Ok(found.into_iter().next())
     }
+}
+
+/// Returns the sentence about a lock that is not taken off, since it may be of another person or job.
+pub(super) fn stays_locked(deploy: &str) -> String {
+    format!(
+        "the site is locked at the deploy {deploy}, which another person or job has published: take the \
+         lock off in Netlify, unless they want it"
+    )
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, StatusCode};
 
+use crate::artifact::LARGEST_RECORD_BYTES;
 use crate::error::{Error, ErrorKind};
 use crate::localhost_names::LocalhostNames;
 
@@ -49,7 +50,7 @@ impl Visitor {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unavailable`] when no whole response of at most 4 MiB arrives.
+    /// [`ErrorKind::Unavailable`] when no whole response of at most 8 MiB arrives.
     pub(crate) async fn get(
         &self,
         url: &str,
@@ -84,4 +85,5 @@ impl Visitor {
     }
 }
 
-const LARGEST_BODY_BYTES: usize = 4 << 20;
+/// A record file of the largest size is read.
+const LARGEST_BODY_BYTES: usize = LARGEST_RECORD_BYTES;

@@ -152,28 +152,7 @@ async fn deploy_that_fails_is_cancelled_and_recorded() {
 async fn local_clouds_are_deployed_to_without_a_question() {
     let scene = Scene::new().await;
     let project = &scene.project;
-    let stage = [
-        ("STAGELINK_STAGE", "staging"),
-        ("STAGELINK_HEROKU_PIPELINE", "shop"),
-        ("STAGELINK_HEROKU_API_URL", project.heroku.url()),
-        ("HEROKU_API_KEY", project.heroku.api_key()),
-    ];
-    let stage: std::collections::BTreeMap<_, _> = stage.into_iter().collect();
-    // The file of a running `stagelink dev`.
-    let site = serde_json::json!({
-        "process": std::process::id(),
-        "port": 8888,
-        "stages": {"staging": stage},
-        "clouds": {
-            "pipeline": "shop",
-            "heroku_url": project.heroku.url(),
-            "heroku_token": project.heroku.api_key(),
-            "site": "shop-site",
-            "netlify_url": project.netlify.url(),
-            "netlify_token": project.netlify.token(),
-        },
-    });
-    scene.write("target/stagelink/dev-8888.json", &site.to_string());
+    project.name_local_clouds();
     let words = ["deploy", "--no-build", "--no-test", "staging", "--local"];
     project.run(&words).await.succeeds();
     let deploy = scene.deploys().pop().expect("a deploy");

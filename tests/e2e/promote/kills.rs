@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use super::Shop;
 
 /// Starts a promotion, and kills it as soon as it says that the step has begun.
-async fn kill_in(shop: &Shop, step: PromotionStep) {
+pub(super) async fn kill_in(shop: &Shop, step: PromotionStep) {
     let mut command = shop
         .command(&["promote", "--yes", "--json", "--test-limit", "20"])
         .await;

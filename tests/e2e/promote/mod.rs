@@ -3,6 +3,7 @@
 
 mod faults;
 mod gate;
+mod hostile;
 mod kills;
 mod local;
 mod programs;

@@ -70,6 +70,41 @@ impl Project {
         }
     }
 
+    /// Writes the file by which `--local` finds the clouds of a running `stagelink dev`, which names those
+    /// of this project.
+    pub(crate) fn name_local_clouds(&self) {
+        let variables = |stage: &'static str| {
+            serde_json::json!({
+                "STAGELINK_STAGE": stage,
+                "STAGELINK_HEROKU_PIPELINE": "shop",
+                "STAGELINK_HEROKU_API_URL": self.heroku.url(),
+                "HEROKU_API_KEY": self.heroku.api_key(),
+            })
+        };
+        let site = serde_json::json!({
+            "process": std::process::id(),
+            "port": 8888,
+            "stages": {"staging": variables("staging"), "production": variables("production")},
+            "urls": {},
+            "clouds": {
+                "pipeline": "shop",
+                "heroku_url": self.heroku.url(),
+                "heroku_token": self.heroku.api_key(),
+                "site": "shop-site",
+                "netlify_url": self.netlify.url(),
+                "netlify_token": self.netlify.token(),
+                "faults_url": "http://127.0.0.1:1",
+                "faults_token": "none",
+                "invoke_url": "http://127.0.0.1:1",
+                "invoke_token": "none",
+                "invoke_stage": "staging",
+            },
+        });
+        let folder = self.folder.path().join("target/stagelink");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("dev-8888.json"), site.to_string()).expect("a file");
+    }
+
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.variables.insert(name.to_owned(), value.to_owned());
     }

@@ -22,13 +22,12 @@ pub async fn abort_on_lambda(
     by: &str,
 ) -> Result<AbortReport, Error> {
     // A command on another platform keeps its lease.
-    if let Some(row) = Lease::look(&stage.database).await? {
-        read_progress(stage, row.progress)?;
-    }
-    let lambda = Lambda::connect(access).await?;
-    let Some((lease, row)) = Lease::seize(&stage.database, by).await? else {
+    let Some(row) = Lease::look(&stage.database).await? else {
         return Ok(AbortReport { done: Vec::new() });
     };
+    read_progress(stage, row.progress.clone())?;
+    let lambda = Lambda::connect(access).await?;
+    let (lease, row) = Lease::seize(&stage.database, by, &row).await?;
     let Some(progress) = read_progress(stage, row.progress)? else {
         lease.release().await?;
         let done = vec!["it had changed nothing: the stage is free".to_owned()];

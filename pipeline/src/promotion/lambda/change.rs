@@ -321,6 +321,7 @@ impl Change<'_> {
         let versions = progress.versions.to_text();
         deploy_record::finish(
             &self.stage.database,
+            started.lease.handle(),
             progress.record,
             DeployOutcome::Succeeded,
             versions.as_deref(),

@@ -111,7 +111,7 @@ impl Beginning<'_> {
             self_check_key: None,
         };
         lease.fence().await?;
-        progress.record = deploy_record::begin(&self.stage.database, &new).await?;
+        progress.record = deploy_record::begin(&self.stage.database, lease.handle(), &new).await?;
         progress.save(lease).await?;
         Ok(progress)
     }

@@ -82,6 +82,7 @@ impl Unfinished<'_> {
         let versions = progress.versions.to_text();
         deploy_record::finish(
             &stage.database,
+            lease.handle(),
             progress.record,
             outcome,
             versions.as_deref(),

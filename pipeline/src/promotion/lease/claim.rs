@@ -60,21 +60,26 @@ impl Claim<'_> {
     pub(super) async fn take_over(&self) -> Result<Option<LeaseRow>, ReadError> {
         self.update(
             "command = $5 AND expires_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()",
+            self.command,
         )
         .await
     }
 
-    /// Takes over the row, also from a command that runs. It stays that of the same command.
+    /// Takes over the row that was seen, also from a command that runs. It stays that of the same command.
     ///
     /// # Errors
     ///
     /// Those of [`take_over`](Self::take_over).
-    pub(super) async fn seize(&self) -> Result<Option<LeaseRow>, ReadError> {
-        // Each statement has the same parameters.
-        self.update("$5::pg_catalog.text IS NOT NULL").await
+    pub(super) async fn seize(&self, seen: &LeaseRow) -> Result<Option<LeaseRow>, ReadError> {
+        self.update("token = $5", &seen.token).await
     }
 
-    async fn update(&self, condition: &str) -> Result<Option<LeaseRow>, ReadError> {
+    /// Updates the row where a condition on `$5` holds.
+    async fn update(
+        &self,
+        condition: &str,
+        condition_value: &str,
+    ) -> Result<Option<LeaseRow>, ReadError> {
         let table = self.table;
         let update = format!(
             "UPDATE {table} SET token = $2, holder = $3, taken_at = pg_catalog.clock_timestamp(), \
@@ -87,7 +92,7 @@ impl Claim<'_> {
             (&self.token as _, Type::TEXT),
             (&self.holder as _, Type::TEXT),
             (&seconds as _, Type::FLOAT8),
-            (&self.command as _, Type::TEXT),
+            (&condition_value as _, Type::TEXT),
         ];
         let client = &self.session.client;
         let rows = client.query_typed(&update, &parameters).await?;

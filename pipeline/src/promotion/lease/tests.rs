@@ -86,12 +86,11 @@ async fn rows_of_another_stage_are_of_a_copied_database() {
     production.fence().await.unwrap();
     staging.release().await.unwrap();
     production.fence().await.unwrap();
-    assert!(
-        Lease::seize(&database.of("staging"), "x")
-            .await
-            .unwrap()
-            .is_none()
-    );
+    // A row that was seen and is gone is not taken from the one that has come since.
+    let production_row = Lease::look(&database.of("production")).await.unwrap();
+    let row = production_row.expect("a row");
+    let error = Lease::seize(&database.of("staging"), "x", &row).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Busy);
 }
 
 #[tokio::test]
@@ -160,10 +159,11 @@ async fn fence_after_a_takeover_names_the_new_holder_and_stays_closed() {
     let database = TestDatabase::new().await;
     let lease = taken(&database, "production", "ann@desk").await;
     lease.save(&json!({ "key": "c4n4ry-key" })).await.unwrap();
-    let (seized, row) = Lease::seize(&database.of("production"), "bob@desk")
+    let seen = Lease::look(&database.of("production")).await.unwrap();
+    let seen = seen.expect("a row");
+    let (seized, row) = Lease::seize(&database.of("production"), "bob@desk", &seen)
         .await
-        .unwrap()
-        .expect("a lease");
+        .unwrap();
     assert_eq!(
         (&*row.command, &row.progress),
         ("promote", &json!({ "key": "c4n4ry-key" }))
@@ -267,7 +267,7 @@ async fn renewal_moves_the_end_by_itself_and_its_failure_loses_the_lease() {
     until("a renewal", async || end().await != first).await;
     // The renewal finds out, and no call of the holder's is needed.
     database.run(EXPIRE).await;
-    until("a loss", async || lease.lost.get().is_some()).await;
+    until("a loss", async || lease.is_lost()).await;
     // By the clock alone the lease would hold.
     database
         .run("UPDATE stagelink_leases SET expires_at = clock_timestamp() + interval '1 h'")

@@ -1,0 +1,29 @@
+//! The errors of an unfinished command whose progress another one cannot go on with or take back.
+
+use stagelink::Stage;
+
+use crate::error::{Error, ErrorKind};
+
+/// Returns the error of progress of another form: that of another platform, or of another version.
+pub(crate) fn unreadable(command: &str, stage: Stage) -> Error {
+    Error::new(
+        ErrorKind::Promotion,
+        format!(
+            "an earlier `stagelink {command}` to stage {stage} is not finished, and its progress is not of \
+             the form of this command: use the platform (--on) and the version of stagelink with which it \
+             was begun, or set the stage right by hand and delete the row of the table stagelink_leases"
+        ),
+    )
+}
+
+/// Returns the error of progress on another site, whose lock and deploys it is about.
+pub(crate) fn of_another_site(command: &str, stage: Stage, site: &str) -> Error {
+    let site = stagelink::one_line(site);
+    Error::new(
+        ErrorKind::Promotion,
+        format!(
+            "an earlier `stagelink {command}` to stage {stage} is not finished, on another site, with the \
+             id {site}: run it there, or there with --abort"
+        ),
+    )
+}

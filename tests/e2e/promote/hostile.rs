@@ -1,0 +1,253 @@
+//! Promotions and rollbacks that are stopped and go on, and whose stage another person or command changes
+//! between two calls.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use stagelink_local::api::{Failure, Fault};
+use stagelink_pipeline::PromotionStep;
+use stagelink_tests::{send, server};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Child;
+use tokio::time::{sleep, timeout};
+
+use super::kills::kill_in;
+use super::{SITE, Shop};
+
+/// Changes a deploy of production as a person does in Netlify's list of deploys.
+async fn by_hand(shop: &Shop, path: &str) {
+    let netlify = &shop.project.netlify;
+    let url = format!("{}/api/v1/{path}", netlify.url());
+    let token = format!("Bearer {}", netlify.token());
+    let answer = send("POST", &url, &[("authorization", token.as_str())], "").await;
+    assert!(answer.status.is_success(), "{path}: {}", answer.text());
+}
+
+/// Starts a command whose messages a test reads.
+async fn start(shop: &Shop, words: &[&str]) -> Child {
+    let mut command = shop.command(words).await;
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    command.spawn().expect("it starts")
+}
+
+fn signal(child: &Child, name: &str) {
+    let id = child.id().expect("it runs").to_string();
+    let sent = std::process::Command::new("kill")
+        .args([name, &id])
+        .status();
+    assert!(sent.expect("kill runs").success());
+}
+
+/// Waits until Netlify got a request of this kind, and returns how many.
+async fn wait_for_request(shop: &Shop, end: &str) {
+    let control = shop.project.netlify.control();
+    let asked = async {
+        let is_there = || {
+            let requests = control.requests();
+            requests.iter().any(|one| one.path.ends_with(end))
+        };
+        while !is_there() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let asked = timeout(Duration::from_secs(60), asked).await;
+    asked.expect("the request comes");
+}
+
+/// Reads the messages of a command until one begins so.
+async fn wait_for_line(child: &mut Child, wanted: &str) {
+    let stderr = child.stderr.take().expect("a pipe");
+    let mut lines = BufReader::new(stderr).lines();
+    loop {
+        let line = lines.next_line().await.expect("a line");
+        let line = line.unwrap_or_else(|| panic!("it ended before {wanted}"));
+        if line.trim() == wanted {
+            break;
+        }
+    }
+    // It is read to its end, so that the command does not wait for a reader.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollback_that_was_stopped_changes_nothing_once_another_command_has_the_stage() {
+    let shop = Shop::new().await;
+    shop.deploy_next("two", None).await;
+    shop.promote().await.succeeds();
+    let artifact = shop.deploy_next("three", None).await;
+    let control = shop.project.netlify.control();
+    control.clear_requests();
+    let failure = Failure::Status {
+        status: 503,
+        retry_after: None,
+    };
+    // It is tried again after a pause, in which the process is stopped.
+    let fault = Fault::new(failure).on("POST", "/api/v1/sites/*/deploys/*/restore");
+    control.inject(fault.times(1));
+    let child = start(&shop, &["rollback", "--yes", "--test-limit", "20"]).await;
+    wait_for_request(&shop, "/restore").await;
+    signal(&child, "-STOP");
+    shop.expire_leases().await;
+    shop.promote().await.succeeds();
+    signal(&child, "-CONT");
+    let ended = child.wait_with_output().await.expect("it ends");
+    let errors = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(Shop::artifact_of(&shop.published()), artifact, "{errors}");
+    assert_eq!(ended.status.code(), Some(1), "{errors}");
+    assert!(
+        errors.contains("the lease on stage production was lost"),
+        "{errors}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promotion_that_goes_on_publishes_nothing_over_what_another_person_published() {
+    let shop = Shop::new().await;
+    let one = shop.published().id;
+    shop.deploy_next("two", None).await;
+    shop.promote().await.succeeds();
+    shop.deploy_next("three", None).await;
+    kill_in(&shop, PromotionStep::TestLive).await;
+    by_hand(&shop, &format!("sites/{SITE}/deploys/{one}/restore")).await;
+    shop.expire_leases().await;
+    let run = shop.promote().await;
+    assert_eq!(run.code, Some(1), "{}", run.errors);
+    assert!(
+        run.errors.contains("another person or job has published"),
+        "{}",
+        run.errors
+    );
+    assert_eq!(shop.published().id, one);
+    // The lock that they got with it is theirs to take off, and is told.
+    assert!(
+        run.errors.contains("the site is locked at the deploy"),
+        "{}",
+        run.errors
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lock_that_another_person_took_off_lets_no_untested_deploy_go_live() {
+    let shop = Shop::new().await;
+    let before = shop.published();
+    assert!(shop.project.netlify.set_lock(&before.id, true));
+    shop.deploy_next("two", None).await;
+    kill_in(&shop, PromotionStep::Lock).await;
+    by_hand(&shop, &format!("deploys/{}/unlock", before.id)).await;
+    shop.let_production_serve_staging();
+    shop.expire_leases().await;
+    let run = shop.promote().await;
+    assert_eq!(run.code, Some(1), "{}", run.errors);
+    let published = shop.project.netlify.publications(SITE);
+    assert_eq!(published, [before.id], "{}", run.errors);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn abort_leaves_what_it_cannot_take_back_to_the_one_that_began_it() {
+    let shop = Shop::new().await;
+    shop.deploy_next("two", None).await;
+    kill_in(&shop, PromotionStep::Test).await;
+    let kept = "UPDATE stagelink_leases SET progress = jsonb_set(progress, '{site}', '\"other\"')";
+    for (change, expected) in [
+        (kept, "on another site, with the id other"),
+        (
+            "UPDATE stagelink_leases SET progress = progress - 'record'",
+            "its progress is not of the form of this command",
+        ),
+    ] {
+        shop.production_sql(change).await;
+        let run = shop.run(&["promote", "--abort"]).await;
+        assert_eq!(run.code, Some(1), "{}", run.errors);
+        assert!(run.errors.contains(expected), "{}", run.errors);
+        let rows = "SELECT count(*) FROM stagelink_leases";
+        assert_eq!(shop.production_count(rows).await, 1, "{expected}");
+        shop.expire_leases().await;
+        let run = shop.promote().await;
+        assert!(run.errors.contains(expected), "{}", run.errors);
+    }
+    assert!(shop.is_locked());
+    assert_eq!(shop.production_deploys().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollback_that_is_killed_goes_on_and_not_further_back() {
+    let shop = Shop::new().await;
+    shop.deploy_next("two", None).await;
+    shop.promote().await.succeeds();
+    let two = shop.published().id;
+    shop.deploy_next("three", None).await;
+    shop.promote().await.succeeds();
+    let mut child = start(&shop, &["rollback", "--yes"]).await;
+    wait_for_line(&mut child, "… test live").await;
+    child.kill().await.expect("it is killed");
+    assert_eq!(shop.published().id, two);
+    shop.expire_leases().await;
+    shop.run(&["rollback", "--yes"]).await.succeeds();
+    assert_eq!(shop.published().id, two);
+    let records = "SELECT count(*) FROM stagelink_deploys WHERE command = 'rollback' \
+                   AND outcome = 'succeeded'";
+    assert_eq!(shop.production_count(records).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollback_sees_a_migration_that_was_applied_since_its_plan() {
+    let shop = Shop::new().await;
+    let drop = "ALTER TABLE guestbook DROP COLUMN created_at;\n";
+    shop.deploy_next("two", Some(("V2__drop.sql", drop))).await;
+    shop.promote().await.succeeds();
+    let two = shop.published().id;
+    let holder = server().await.connect(&shop.project.production).await;
+    let holder = holder.expect("a session");
+    let lock = "BEGIN; LOCK TABLE stagelink_leases IN ACCESS EXCLUSIVE MODE";
+    holder.batch_execute(lock).await.expect("a lock");
+    let mut child = start(&shop, &["rollback", "--yes"]).await;
+    // The plan is made, and the lease is waited for.
+    wait_for_line(&mut child, "… lease").await;
+    let migrated = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) \
+                    SELECT 2, 'drop', applied_on, '1' FROM refinery_schema_history WHERE version = 1; \
+                    ALTER TABLE guestbook DROP COLUMN created_at; COMMIT";
+    holder.batch_execute(migrated).await.expect("it is applied");
+    let code = child.wait().await.expect("it ends").code();
+    assert_eq!((code, shop.published().id), (Some(1), two));
+    let failed = "SELECT count(*) FROM stagelink_deploys WHERE command = 'rollback' \
+                  AND outcome = 'failed'";
+    assert_eq!(shop.production_count(failed).await, 1);
+}
+
+/// Calls that have their effect, and whose answer is one of something before Netlify.
+const ODD_ANSWERS: [(&str, Failure); 5] = [
+    ("/api/v1/sites/*/deploys", Failure::EmptyObject),
+    ("/api/v1/sites/*/deploys", Failure::HtmlPage),
+    ("/api/v1/deploys/*/lock", Failure::EmptyObject),
+    ("/api/v1/sites/*/deploys/*/restore", Failure::EmptyObject),
+    ("/api/v1/deploys/*/unlock", Failure::HtmlPage),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answer_of_another_form_leaves_the_stage_as_it_was_or_promoted() {
+    let shop = Shop::new().await;
+    for (number, (path, failure)) in ODD_ANSWERS.into_iter().enumerate() {
+        let what = format!("{path}: {failure:?}");
+        let before = Shop::artifact_of(&shop.published());
+        let artifact = shop.deploy_next(&format!("odd {number}"), None).await;
+        let control = shop.project.netlify.control();
+        control.inject(Fault::new(failure).on("POST", path).times(1));
+        let run = shop.promote().await;
+        control.clear_faults();
+        let live = Shop::artifact_of(&shop.published());
+        assert!(
+            [&before, &artifact].contains(&&live),
+            "{what}: {}",
+            run.errors
+        );
+        if run.code != Some(0) {
+            shop.expire_leases().await;
+            shop.run(&["promote", "--yes", "--again", "--json"])
+                .await
+                .succeeds();
+        }
+        assert_eq!(Shop::artifact_of(&shop.published()), artifact, "{what}");
+        assert!(!shop.is_locked(), "{what}");
+    }
+    assert_eq!(shop.production_deploys().len(), 1 + ODD_ANSWERS.len());
+}
