@@ -39,6 +39,7 @@ pub mod psql;
 pub mod rollback;
 mod shutdown_signals;
 mod site;
+mod site_access;
 mod stage_context;
 mod stage_database;
 mod stage_name;

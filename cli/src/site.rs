@@ -5,13 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
-use stagelink_pipeline::{ApiAccess, SettingsFile};
+use stagelink_pipeline::SettingsFile;
 
-use crate::args::LocalOptions;
-use crate::link::request::Environment;
-use crate::local_clouds;
 use crate::project;
-use crate::stage_context::NO_NETLIFY_TOKEN;
 
 /// Returns the name or id of a project's site: the named one, that of `stagelink.toml`, or the one
 /// that `netlify link` has linked the project's folder to. `None` where none of them names a site. An
@@ -46,29 +42,6 @@ pub(crate) fn required(
         Some(site) => Ok(site),
         None => bail!("no site is named: {ADVICE}"),
     }
-}
-
-/// Returns the access to Netlify's API and the name or id of a project's site: with `--local` those of
-/// the running `stagelink dev`.
-///
-/// # Errors
-///
-/// Those of [`required`], where there is no token, and where no `stagelink dev` runs for `--local`.
-pub(crate) fn access(
-    local: &LocalOptions,
-    named: Option<&str>,
-    file: Option<&SettingsFile>,
-) -> anyhow::Result<(ApiAccess, String)> {
-    let clouds = local_clouds::clouds(local)?;
-    let (environment, site) = match &clouds {
-        Some(clouds) => (Environment::of_local_clouds(clouds), clouds.site.clone()),
-        None => {
-            let site = required(named, file, &local.project)?;
-            (Environment::of_process(), site)
-        }
-    };
-    let access = environment.netlify_access().context(NO_NETLIFY_TOKEN)?;
-    Ok((access, site))
 }
 
 /// Returns the id of the site that `netlify link` has linked a folder to.

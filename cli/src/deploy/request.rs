@@ -13,7 +13,7 @@ use crate::args::DeployOptions;
 use crate::migrate::overrides;
 use crate::operator;
 use crate::project;
-use crate::site;
+use crate::site_access::site_access;
 use crate::stage_context::context_of;
 use crate::stage_database::settings_of;
 use crate::stage_name;
@@ -35,7 +35,7 @@ pub(super) async fn from_options(
     let context = context_of(stage, file).map_err(|reason| {
         anyhow::anyhow!("stage {stage} has no deploy context on Netlify: {reason}")
     })?;
-    let site = site::access(&options.local, options.site.as_deref(), file)?;
+    let site = site_access(&options.local, options.site.as_deref(), file)?;
     let settings = settings_of(&[], Some(&options.stage), &options.local).await?;
     let settings = settings.map(Settings::with_app_names);
     let database = Database::new(settings.map(Settings::without_pooler));

@@ -26,7 +26,7 @@ use crate::output::{print, print_json};
 use crate::planned_change::PlannedChange;
 use crate::progress::Step;
 use crate::project;
-use crate::site;
+use crate::site_access::site_access;
 use crate::stage_context::context_of;
 use crate::stage_database::settings_of;
 use crate::stage_name;
@@ -136,7 +136,7 @@ async fn request(options: &PromoteOptions) -> anyhow::Result<PromotionRequest> {
              `stagelink deploy {to}`"
         );
     }
-    let site = site::access(&options.local, options.site.as_deref(), file)?;
+    let site = site_access(&options.local, options.site.as_deref(), file)?;
     let root = project::root(folder, file);
     let migrations = project::present_migrations_folder(folder, file);
     let migrations = migrations.map(|folder| MigrationFolder::read(&folder));

@@ -17,7 +17,7 @@ use crate::operator;
 use crate::planned_change::PlannedChange;
 use crate::project;
 use crate::promote::{Shown, database, short};
-use crate::site;
+use crate::site_access::site_access;
 use crate::stage_name;
 use crate::table::Table;
 
@@ -82,7 +82,7 @@ async fn request(options: &RollbackOptions) -> anyhow::Result<RollbackRequest> {
              {stage}`"
         );
     }
-    let site = site::access(&options.local, options.site.as_deref(), file)?;
+    let site = site_access(&options.local, options.site.as_deref(), file)?;
     let migrations = project::present_migrations_folder(folder, file);
     let migrations = migrations.map(|folder| MigrationFolder::read(&folder));
     let mut request = RollbackRequest::new(stage, site, database(stage, &options.local).await?);
