@@ -142,7 +142,9 @@ fn run_way(way: &str) -> Outcome {
         };
         let threads: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(work)).collect();
         let joined = threads.into_iter().map(|thread| thread.join());
-        joined.flat_map(|times| times.expect("the tests pass")).collect()
+        joined
+            .flat_map(|times| times.expect("the tests pass"))
+            .collect()
     });
     println!("{}", began.elapsed().as_micros());
     for time in times {
@@ -173,7 +175,13 @@ fn migrator() -> Outcome<&'static Migrator> {
     for (file, version) in files.iter().zip(1..) {
         let sql = Cow::Owned(std::fs::read_to_string(file)?);
         let kind = MigrationType::Simple;
-        all.push(Migration::new(version, Cow::Borrowed("a file"), kind, sql, false));
+        all.push(Migration::new(
+            version,
+            Cow::Borrowed("a file"),
+            kind,
+            sql,
+            false,
+        ));
     }
     let mut migrator = Migrator::DEFAULT;
     migrator.migrations = Cow::Owned(all);
