@@ -101,8 +101,8 @@ impl Project {
             },
         });
         let folder = self.folder.path().join("target/stagelink");
-        std::fs::create_dir_all(&folder).expect("a folder");
-        std::fs::write(folder.join("dev-8888.json"), site.to_string()).expect("a file");
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::write(folder.join("dev-8888.json"), site.to_string()).expect("a file");
     }
 
     pub(crate) fn set(&mut self, name: &str, value: &str) {
