@@ -261,7 +261,7 @@ pub enum Command {
     /// Sends load to a local stage, injects each fault in turn, and shows what the clients saw.
     ///
     /// The stage is one of the running `stagelink dev` of the project; where none runs, the command starts
-    /// one, and ends it. stagelink.toml declares what is sent, in the table [drill]: a read, a write, and
+    /// one, and ends it. stagelink.toml declares what is sent, in the table `[drill]`: a read, a write, and
     /// where the writes are counted. For each fault the table has the requests, those that failed, the
     /// slowest, and what became of the writes: kept once, lost, doubled, in doubt. Without a declared
     /// write and its count it says not checked.

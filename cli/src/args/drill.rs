@@ -31,7 +31,7 @@ pub struct DrillOptions {
     #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub concurrency: u16,
 
-    /// A file with the table [drill], in place of that of stagelink.toml.
+    /// A file with the table `[drill]`, in place of that of stagelink.toml.
     #[arg(long, value_name = "FILE")]
     pub requests: Option<PathBuf>,
 

@@ -11,6 +11,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
@@ -91,7 +92,7 @@ async fn compare(source: &str) -> Outcome {
     Ok(())
 }
 
-async fn drop_databases(client: &stagelink_local_postgres::tokio_postgres::Client) -> Outcome {
+async fn drop_databases(client: &tokio_postgres::Client) -> Outcome {
     let all = "SELECT quote_ident(datname) FROM pg_database \
                WHERE datname ~ '^(_sqlx_test|stagelink_test)'";
     for row in client.query(all, &[]).await? {
@@ -141,7 +142,7 @@ fn run_way(way: &str) -> Outcome {
             }
         };
         let threads: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(work)).collect();
-        let joined = threads.into_iter().map(|thread| thread.join());
+        let joined = threads.into_iter().map(ScopedJoinHandle::join);
         joined
             .flat_map(|times| times.expect("the tests pass"))
             .collect()
