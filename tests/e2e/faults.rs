@@ -211,6 +211,8 @@ async fn faults_of_database_provider_and_instances_end_with_clear_or_by_their_na
     site.fault(&with(&["connections-full"])).await;
     site.fault(&with(&["kill"])).await;
     sleep_until_gone(&site).await;
+    // The fault takes the connections that the instances had, once the server has noticed their end.
+    sleep(Duration::from_secs(1)).await;
     assert_eq!(site.read().await.status, 503);
     site.clear("connections_full").await;
     assert_eq!(site.read().await.status, 200);

@@ -279,4 +279,4 @@ const KILOBYTE: NonZeroU64 = NonZeroU64::new(1000).expect("it is not zero");
 /// More than the role of a local database may have.
 const MOST_CONNECTIONS: usize = 50;
 
-const REFILL_PAUSE: Duration = Duration::from_millis(50);
+const REFILL_PAUSE: Duration = Duration::from_millis(10);

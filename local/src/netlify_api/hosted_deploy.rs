@@ -5,7 +5,7 @@ use std::fs::{self, Permissions};
 use std::io::{Cursor, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tempfile::TempDir;
 use zip::ZipArchive;
@@ -18,7 +18,8 @@ use crate::{Error, ErrorKind};
 
 /// A folder for the files of deploys and the programs of their functions.
 pub(super) struct DeployFolder {
-    folder: TempDir,
+    /// Created for the first deploy: most sites have none, and a process that is killed leaves it.
+    folder: OnceLock<TempDir>,
     log: LogSink,
 }
 
@@ -29,11 +30,19 @@ pub(super) struct HostedDeploy {
 }
 
 impl DeployFolder {
-    /// Creates an empty folder. `log` gets the lines of all functions.
-    pub(super) fn new(log: LogSink) -> Result<Self, Error> {
+    /// `log` gets the lines of all functions.
+    pub(super) fn new(log: LogSink) -> Self {
+        let folder = OnceLock::new();
+        Self { folder, log }
+    }
+
+    fn path(&self) -> Result<&Path, Error> {
+        if let Some(folder) = self.folder.get() {
+            return Ok(folder.path());
+        }
         let folder = tempfile::tempdir()
             .map_err(|cause| system_error("create a folder for the deploys", cause))?;
-        Ok(Self { folder, log })
+        Ok(self.folder.get_or_init(|| folder).path())
     }
 
     /// Writes a deploy's files and programs, and loads its rules. It blocks.
@@ -42,7 +51,7 @@ impl DeployFolder {
         deploy: &UploadedDeploy,
         environment: &BTreeMap<String, String>,
     ) -> Result<HostedDeploy, Error> {
-        let publish = self.folder.path().join(&deploy.id);
+        let publish = self.path()?.join(&deploy.id);
         let mut hosted = HostedDeploy {
             deploy: write_files(deploy, &publish)?,
             functions: Vec::new(),
@@ -61,8 +70,10 @@ impl DeployFolder {
 
     /// Deletes the files of a deploy. Its programs stay: other deploys may have the same.
     pub(super) fn delete(&self, id: &str) {
-        // A failure only costs space until the folder itself is deleted.
-        let _ = fs::remove_dir_all(self.folder.path().join(id));
+        if let Some(folder) = self.folder.get() {
+            // A failure only costs space until the folder itself is deleted.
+            let _ = fs::remove_dir_all(folder.path().join(id));
+        }
     }
 
     /// Returns the path of a function's program, which all deploys of the same archive share.
@@ -77,7 +88,7 @@ impl DeployFolder {
                 ),
             ));
         }
-        let folder = self.folder.path().join("programs").join(&function.sha256);
+        let folder = self.path()?.join("programs").join(&function.sha256);
         let file = folder.join("bootstrap");
         if file.exists() {
             return Ok(file);

@@ -54,7 +54,7 @@ impl NetlifyApi {
         &self,
         log: impl Fn(LogLine) + Send + Sync + 'static,
     ) -> Result<Hosting, Error> {
-        let hosts = LiveHosts::new(self.state.clone(), Arc::new(log))?;
+        let hosts = LiveHosts::new(self.state.clone(), Arc::new(log));
         hosts.open_ready().await?;
         let bound = BoundSite::bind_finder(0, Arc::new(hosts.clone())).await?;
         let site = bound.serve(Timeouts::default());

@@ -38,13 +38,13 @@ struct OpenedDeploy {
 
 impl LiveHosts {
     /// Creates the hosts of an account. `log` gets the lines of all functions.
-    pub(super) fn new(state: AppState, log: LogSink) -> Result<Self, Error> {
-        Ok(Self(Arc::new(Inner {
+    pub(super) fn new(state: AppState, log: LogSink) -> Self {
+        Self(Arc::new(Inner {
             state,
-            folder: DeployFolder::new(log)?,
+            folder: DeployFolder::new(log),
             opened: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
-        })))
+        }))
     }
 
     /// Opens all deploys that are ready.

@@ -18,6 +18,7 @@ const EXAMPLES: &[&str] = &[
     "STAGELINK_TIMEOUT",
     "STAGELINK_API_URL",
     "STAGELINK_EMPTY",
+    "STAGELINK_CREDENTIAL",
 ];
 
 fn read_all() -> impl Iterator<Item = &'static str> {
