@@ -1,5 +1,8 @@
 //! The arguments of the command line.
 
+mod build;
+mod completions;
+mod credentials;
 mod deploy;
 mod dev;
 mod doctor;
@@ -8,21 +11,23 @@ mod env;
 mod fault;
 mod history;
 mod invoke;
+mod link;
+mod local;
+mod mark;
 mod migrate;
 mod needs;
 mod new;
 mod platform;
 mod promote;
 mod psql;
+mod stage;
 mod status;
 
-use std::path::PathBuf;
-
 use clap::{ArgAction, Parser, Subcommand};
-use clap_complete::Shell;
 
-use crate::target::{Arch, Target};
-
+pub use self::build::BuildOptions;
+pub use self::completions::CompletionsOptions;
+pub use self::credentials::CredentialsOptions;
 pub use self::deploy::DeployOptions;
 pub use self::dev::DevOptions;
 pub use self::doctor::DoctorOptions;
@@ -31,6 +36,9 @@ pub use self::env::EnvOptions;
 pub use self::fault::{FaultCommand, FaultOptions};
 pub use self::history::HistoryOptions;
 pub use self::invoke::InvokeOptions;
+pub use self::link::LinkOptions;
+pub use self::local::LocalOptions;
+pub use self::mark::{MarkCommand, StageOptions};
 pub use self::migrate::{
     AllowedDisagreement, DriftOptions, MigrateCommand, MigrateOptions, NewMigrationOptions,
     WidenHistoryOptions,
@@ -40,6 +48,7 @@ pub use self::new::{NewCommand, NewFunctionOptions, NewOptions, Vcs};
 pub use self::platform::{LambdaDeployOptions, LambdaUrl, Platform};
 pub use self::promote::{PromoteOptions, RollbackOptions};
 pub use self::psql::PsqlOptions;
+pub use self::stage::StageArgument;
 pub use self::status::StatusOptions;
 
 /// Links serverless functions to PaaS databases, stage by stage.
@@ -278,249 +287,6 @@ pub enum Command {
     /// `compinit`. fish: `stagelink completions fish > ~/.config/fish/completions/stagelink.fish`.
     /// PowerShell: `stagelink completions powershell | Out-String | Invoke-Expression` in $PROFILE.
     Completions(CompletionsOptions),
-}
-
-/// The options of `stagelink link`.
-#[derive(Clone, Debug, Parser)]
-#[command(
-    mut_arg("project", |arg| arg.help(
-        "The project: the folder with stagelink.toml, netlify.toml and .netlify/"
-    )),
-    mut_arg("local", |arg| arg.help(
-        "Links the site of the running `stagelink dev` of the project to its stages, at its local \
-         Netlify and Heroku, without a question; the port is that of its site, where several run"
-    ))
-)]
-pub struct LinkOptions {
-    /// Name or ID of the site. By default that of stagelink.toml, or the site that `netlify link`
-    /// has linked the project to.
-    #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
-    pub site: Option<String>,
-
-    /// Links only this stage; may be repeated. By default review, and production and staging, or
-    /// those of them that stagelink.toml has on Heroku.
-    #[arg(long = "stage", value_name = "STAGE")]
-    pub stages: Vec<String>,
-
-    /// The branch whose deploys belong to stage staging [default: that of stagelink.toml, else
-    /// staging]
-    #[arg(long, value_name = "BRANCH")]
-    pub staging_branch: Option<String>,
-
-    /// Does not set variables for deploys of other branches. By default they get stage review,
-    /// without a database.
-    #[arg(long)]
-    pub skip_branch_deploys: bool,
-
-    /// The Heroku app of a stage that has several; for stage review, the app of deploy previews
-    /// whose pull request has no review app.
-    #[arg(long = "app", value_name = "STAGE=APP")]
-    pub apps: Vec<String>,
-
-    /// The environment variable with the Heroku token for a stage's functions, which they use when
-    /// the database URL has changed. A token for staging or review that can read production's
-    /// config vars is refused.
-    #[arg(long = "token-for", value_name = "STAGE=VARIABLE")]
-    pub tokens: Vec<String>,
-
-    /// Pins the public key of each server. Functions then refuse a server with a new key until the
-    /// site is linked again.
-    #[arg(long)]
-    pub pin: bool,
-
-    /// Continues where the site's plan has no variable scopes: its builds can then read the values
-    /// too.
-    #[arg(long)]
-    pub without_scopes: bool,
-
-    /// Removes values of the site that hold another stage's database URL or secrets, as the plan
-    /// shows. Without it the command asks, or stops where it cannot ask.
-    #[arg(long)]
-    pub remove_leaks: bool,
-
-    /// Links other stages where production's database cannot be found, and so without comparing
-    /// theirs with it.
-    #[arg(long)]
-    pub without_production: bool,
-
-    /// Shows what would be set, and changes nothing.
-    #[arg(long)]
-    pub dry_run: bool,
-
-    /// Sets the variables without asking.
-    #[arg(long, short)]
-    pub yes: bool,
-
-    /// Prints a shell script for the Netlify command line instead. It refers to each secret by the
-    /// name of an environment variable. It neither sets anything nor prints JSON, so it excludes
-    /// --yes, --dry-run and --json.
-    #[arg(long, conflicts_with_all = ["dry_run", "yes", "json"])]
-    pub print: bool,
-
-    /// Prints one line of JSON to standard output, for an error too, and the plan's tables to
-    /// standard error.
-    #[arg(long)]
-    pub json: bool,
-
-    /// The local clouds, in place of Netlify and Heroku.
-    #[command(flatten)]
-    pub local: LocalOptions,
-}
-
-/// The options of `stagelink completions`.
-#[derive(Clone, Debug, Parser)]
-pub struct CompletionsOptions {
-    /// The shell.
-    #[arg(value_name = "SHELL")]
-    pub shell: Shell,
-}
-
-/// A command for the stage mark of a database.
-#[derive(Clone, Debug, Subcommand)]
-pub enum MarkCommand {
-    /// Shows the mark, how the server authenticates itself, and its public key.
-    ///
-    /// Exits with 0 whatever the mark is. With --json, `is_right` says if it is the stage's.
-    Show(StageOptions),
-    /// Marks the database as the stage's. The role must own the database.
-    Set {
-        /// The stage.
-        #[command(flatten)]
-        options: StageOptions,
-        /// Replaces the mark of another stage, as after a copy of a database.
-        #[arg(long)]
-        replace: bool,
-    },
-    /// Removes the mark.
-    Remove {
-        /// The stage.
-        #[command(flatten)]
-        options: StageOptions,
-        /// Removes the mark of another stage, as after a copy of a database.
-        #[arg(long)]
-        replace: bool,
-    },
-}
-
-/// The options of `stagelink credentials`.
-#[derive(Clone, Debug, Parser)]
-pub struct CredentialsOptions {
-    /// The stage.
-    #[command(flatten)]
-    pub stage: StageArgument,
-
-    /// Prints one line of JSON instead of the value alone, for an error too. It has the secret, too.
-    #[arg(long)]
-    pub json: bool,
-
-    /// The local clouds, in place of the variables of a provider.
-    #[command(flatten)]
-    pub local: LocalOptions,
-}
-
-/// The stage that a command is about, which may be named in two ways.
-#[derive(Clone, Debug, Default, Parser)]
-pub struct StageArgument {
-    /// The stage, by its name in stagelink.toml, or review, development, staging or production. By
-    /// default the value of STAGELINK_STAGE.
-    #[arg(value_name = "STAGE", conflicts_with = "stage")]
-    pub named_stage: Option<String>,
-
-    /// The stage, in place of STAGE. It excludes that.
-    #[arg(long, value_name = "STAGE")]
-    pub stage: Option<String>,
-}
-
-impl StageArgument {
-    /// The stage that is named, in either way.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.named_stage.as_deref().or(self.stage.as_deref())
-    }
-}
-
-/// The options of the commands of `stagelink mark`.
-#[derive(Clone, Debug, Parser)]
-pub struct StageOptions {
-    /// The stage.
-    #[command(flatten)]
-    pub stage: StageArgument,
-
-    /// Prints one line of JSON instead of the table, for an error too.
-    #[arg(long)]
-    pub json: bool,
-
-    /// The local clouds, in place of the variables of a provider.
-    #[command(flatten)]
-    pub local: LocalOptions,
-}
-
-/// The options that choose the local clouds of a running `stagelink dev`.
-#[derive(Clone, Debug, Parser)]
-pub struct LocalOptions {
-    /// Takes the database of a stage from the running `stagelink dev` of the project; the port is
-    /// that of its site, where several run.
-    #[arg(
-        long,
-        value_name = "PORT",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "0"
-    )]
-    pub local: Option<u16>,
-
-    /// The folder of the project, with stagelink.toml.
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub project: PathBuf,
-}
-
-impl LocalOptions {
-    /// Returns the option as an advised command takes it, with a space before it.
-    pub(crate) fn advised(&self) -> String {
-        match self.local {
-            None => String::new(),
-            Some(0) => " --local".to_owned(),
-            Some(port) => format!(" --local={port}"),
-        }
-    }
-}
-
-/// The options of `stagelink build`.
-#[derive(Clone, Debug, Parser)]
-pub struct BuildOptions {
-    /// The project: the folder with functions/.
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub project: PathBuf,
-
-    /// The processor: x86_64 for Netlify and Lambda, or arm64 for Lambda [default: x86_64]. It
-    /// excludes --target, which names the processor too.
-    #[arg(long, value_enum, conflicts_with = "target")]
-    pub arch: Option<Arch>,
-
-    /// A Rust target such as x86_64-unknown-linux-musl. It excludes --arch, since it names the
-    /// processor.
-    #[arg(long, value_name = "TRIPLE")]
-    pub target: Option<Target>,
-
-    /// The folder for the artifacts [default: dist in the project]
-    #[arg(long, value_name = "DIR")]
-    pub output: Option<PathBuf>,
-
-    /// Does not start the programs after the build.
-    #[arg(long)]
-    pub no_check: bool,
-
-    /// In a build by Netlify, writes the record file of the deploy into the published folder, and fails
-    /// where the database of the context's stage cannot run the functions as it is.
-    #[arg(long, conflicts_with_all = ["arch", "target", "output"])]
-    pub gate: bool,
-
-    /// With --gate, lets a deploy of production pass whose database the build cannot ask.
-    #[arg(long, requires = "gate")]
-    pub allow_unknown: bool,
-
-    /// Prints one line of JSON instead of the table.
-    #[arg(long)]
-    pub json: bool,
 }
 
 impl Default for Command {

@@ -49,3 +49,4 @@ mod table;
 pub mod target;
 pub mod usage_error;
 pub mod verbosity;
+mod wrap;

@@ -14,6 +14,7 @@ use stagelink_pipeline::Error as PipelineError;
 
 use crate::called_as::as_called;
 use crate::missing::MissingSettings;
+use crate::wrap::wrapped;
 
 /// Turns colours off where `NO_COLOR` is set, also where `CLICOLOR_FORCE` wants them.
 pub fn obey_no_color() {
@@ -95,13 +96,23 @@ pub fn note_error(error: &anyhow::Error) {
     } else {
         (error.to_string(), Vec::new())
     };
-    note(format_args!("error: {headline}"));
+    note_wrapped(format_args!("error: {headline}"));
     for detail in details {
-        note(format_args!("  {detail}"));
+        note_wrapped(format_args!("  {detail}"));
     }
     for cause in error.chain().skip(1) {
-        note(format_args!("  because: {cause}"));
+        note_wrapped(format_args!("  because: {cause}"));
     }
+}
+
+/// Prints a line as [`note`] does, in lines that fit the terminal where standard error is one.
+pub(crate) fn note_wrapped(line: impl Display) {
+    let terminal = console::Term::stderr();
+    let size = terminal.is_term().then(|| terminal.size_checked());
+    let width = size.flatten().map(|(_, columns)| usize::from(columns));
+    let text = lines(&line.to_string()).replace('\n', "\n    ");
+    let text: Vec<String> = text.split('\n').map(|line| wrapped(line, width)).collect();
+    note_styled(text.join("\n"));
 }
 
 /// Prints a line with colours to standard error. What comes from outside is escaped already.

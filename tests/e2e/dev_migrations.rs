@@ -33,6 +33,17 @@ async fn new_files_are_applied_to_each_stage_and_a_mistake_ends_nothing() {
     for stage in ["staging", "production"] {
         assert_applied(project.root(), stage, 2).await;
     }
+    // It is applied here, and the log has the decision of a deployed stage with its reason.
+    let code = "DO $$ BEGIN PERFORM 1; END $$;\n";
+    project.write("migrations/V3__last.sql", code);
+    for stage in ["staging", "production"] {
+        assert_applied(project.root(), stage, 3).await;
+    }
+    let log = dev.log();
+    let decision = "V3__last: a deployed stage refuses it\n";
+    let (_, after) = log.split_once(decision).unwrap_or_else(|| panic!("{log}"));
+    let reason = after.lines().next().unwrap_or_default();
+    assert!(reason.contains("runs-code"), "{log}");
     drop(dev);
 }
 

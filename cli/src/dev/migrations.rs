@@ -12,7 +12,7 @@ use stagelink_pipeline::{MigrationFile, MigrationFolder};
 use tokio::time::sleep;
 
 use crate::migrate;
-use crate::output::{note, note_error};
+use crate::output::{note, note_error, note_wrapped};
 
 /// The migrations of a project, with the content that was applied last.
 pub(super) struct LocalMigrations {
@@ -82,7 +82,7 @@ impl LocalMigrations {
         let told = RefCell::new(BTreeSet::new());
         let tell = |line: String| {
             if told.borrow_mut().insert(line.clone()) {
-                note(format_args!("  migrations: {line}"));
+                note_wrapped(format_args!("  migrations: {line}"));
             }
         };
         for stage in stages {

@@ -158,8 +158,8 @@ pub async fn apply(database: &Database, folder: &Path) -> anyhow::Result<Vec<Str
     apply_folder(database, &MigrationFolder::read(folder)?, |_| ()).await
 }
 
-/// Applies migrations as [`apply`] does. Calls `tell` with a line for each file that a deployed stage
-/// would not apply ahead of a deploy.
+/// Applies migrations as [`apply`] does. Calls `tell` for each file that a deployed stage would not
+/// apply ahead of a deploy, with its reasons.
 pub(crate) async fn apply_folder(
     database: &Database,
     folder: &MigrationFolder,
@@ -171,10 +171,9 @@ pub(crate) async fn apply_folder(
     let plan = MigrationPlan::make(database, folder, &options).await?;
     let report = plan.apply(database, &options, &|_| ()).await?;
     for migration in plan.pending() {
-        let file = migration.file;
-        let decision = report::on_deployed_stage(&migration);
-        let lines = decision.map(|decision| format!("{file}: a deployed stage {decision}"));
-        lines.into_iter().for_each(&tell);
+        if let Some(decision) = report::decision_of_deployed_stage(&migration) {
+            tell(decision);
+        }
     }
     let applied = report.applied.iter();
     Ok(applied.map(|(file, _)| file.to_string()).collect())

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use console::measure_text_width;
 use serde::Serialize;
 use stagelink::{DatabaseInfo, one_line};
 use stagelink_pipeline::{MigrationPlan, MigrationReport, PlannedMigration};
 
 use super::progress::{AppliedFile, RunProgress};
 use crate::failure::Failure;
+use crate::wrap::wrapped;
 
 /// The plan for a database, and what was applied of it.
 #[derive(Serialize)]
@@ -272,31 +272,6 @@ impl<'a> Report<'a> {
 /// The beginning of a line of SQL, which is not wrapped. A file's own control characters are replaced.
 const SQL: char = '\u{1}';
 
-/// Returns a line in lines that fit a width. Those after the first are indented by two more.
-fn wrapped(line: &str, width: Option<usize>) -> String {
-    let Some(width) = width.filter(|width| measure_text_width(line) > *width) else {
-        return line.to_owned();
-    };
-    let words = line.trim_start();
-    let indent = line.len() - words.len();
-    let (mut text, mut used) = (" ".repeat(indent), indent);
-    let mut is_first = true;
-    for word in words.split(' ') {
-        let needed = measure_text_width(word);
-        if !is_first && used + 1 + needed > width {
-            let _ = write!(text, "\n{}", " ".repeat(indent + 2));
-            used = indent + 2;
-        } else if !is_first {
-            text.push(' ');
-            used += 1;
-        }
-        text.push_str(word);
-        used += needed;
-        is_first = false;
-    }
-    text
-}
-
 /// Adds the safe form of a statement; one that needs several files as a list of them.
 fn add_safe_form(text: &mut String, form: &str) {
     let files: Vec<_> = form.split(LATER_FILE).collect();
@@ -333,6 +308,19 @@ pub(super) fn on_deployed_stage(migration: &PlannedMigration<'_>) -> Option<&'st
         Some("held back") => Some("holds it back"),
         _ => None,
     }
+}
+
+/// Returns the decision of a deployed stage about a file that is applied here, with its reasons in lines
+/// of their own; `None` where it applies the file, too.
+pub(super) fn decision_of_deployed_stage(migration: &PlannedMigration<'_>) -> Option<String> {
+    let decision = on_deployed_stage(migration)?;
+    let mut text = format!("{}: a deployed stage {decision}", migration.file);
+    for refusal in migration.refusals_on_deployed_stage {
+        let words = without_path(migration, refusal).split_whitespace();
+        let words: Vec<&str> = words.collect();
+        let _ = write!(text, "\n{}", one_line(&words.join(" ")));
+    }
+    Some(text)
 }
 
 /// Adds what refuses a file, here or on a deployed stage. Returns the refusals.
@@ -406,18 +394,6 @@ pub(super) fn error_with_progress(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_line_is_wrapped_with_its_indent() {
-        let line = "    line 3: stop: writers wait";
-        assert_eq!(wrapped(line, None), line);
-        assert_eq!(wrapped(line, Some(80)), line);
-        assert_eq!(
-            wrapped(line, Some(20)),
-            "    line 3: stop:\n      writers wait"
-        );
-        assert_eq!(wrapped("  a-long-word b", Some(5)), "  a-long-word\n    b");
-    }
 
     #[test]
     fn safe_form_of_several_files_is_a_list() {

@@ -1,0 +1,92 @@
+//! The arguments of `stagelink link`.
+
+use clap::Parser;
+
+use crate::args::LocalOptions;
+
+/// The options of `stagelink link`.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    mut_arg("project", |arg| arg.help(
+        "The project: the folder with stagelink.toml, netlify.toml and .netlify/"
+    )),
+    mut_arg("local", |arg| arg.help(
+        "Links the site of the running `stagelink dev` of the project to its stages, at its local \
+         Netlify and Heroku, without a question; the port is that of its site, where several run"
+    ))
+)]
+pub struct LinkOptions {
+    /// Name or ID of the site. By default that of stagelink.toml, or the site that `netlify link`
+    /// has linked the project to.
+    #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
+    pub site: Option<String>,
+
+    /// Links only this stage; may be repeated. By default review, and production and staging, or
+    /// those of them that stagelink.toml has on Heroku.
+    #[arg(long = "stage", value_name = "STAGE")]
+    pub stages: Vec<String>,
+
+    /// The branch whose deploys belong to stage staging [default: that of stagelink.toml, else
+    /// staging]
+    #[arg(long, value_name = "BRANCH")]
+    pub staging_branch: Option<String>,
+
+    /// Does not set variables for deploys of other branches. By default they get stage review,
+    /// without a database.
+    #[arg(long)]
+    pub skip_branch_deploys: bool,
+
+    /// The Heroku app of a stage that has several; for stage review, the app of deploy previews
+    /// whose pull request has no review app.
+    #[arg(long = "app", value_name = "STAGE=APP")]
+    pub apps: Vec<String>,
+
+    /// The environment variable with the Heroku token for a stage's functions, which they use when
+    /// the database URL has changed. A token for staging or review that can read production's
+    /// config vars is refused.
+    #[arg(long = "token-for", value_name = "STAGE=VARIABLE")]
+    pub tokens: Vec<String>,
+
+    /// Pins the public key of each server. Functions then refuse a server with a new key until the
+    /// site is linked again.
+    #[arg(long)]
+    pub pin: bool,
+
+    /// Continues where the site's plan has no variable scopes: its builds can then read the values
+    /// too.
+    #[arg(long)]
+    pub without_scopes: bool,
+
+    /// Removes values of the site that hold another stage's database URL or secrets, as the plan
+    /// shows. Without it the command asks, or stops where it cannot ask.
+    #[arg(long)]
+    pub remove_leaks: bool,
+
+    /// Links other stages where production's database cannot be found, and so without comparing
+    /// theirs with it.
+    #[arg(long)]
+    pub without_production: bool,
+
+    /// Shows what would be set, and changes nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Sets the variables without asking.
+    #[arg(long, short)]
+    pub yes: bool,
+
+    /// Prints a shell script for the Netlify command line instead. It refers to each secret by the
+    /// name of an environment variable. It neither sets anything nor prints JSON, so it excludes
+    /// --yes, --dry-run and --json.
+    #[arg(long, conflicts_with_all = ["dry_run", "yes", "json"])]
+    pub print: bool,
+
+    /// Prints one line of JSON to standard output, for an error too, and the plan's tables to
+    /// standard error.
+    #[arg(long)]
+    pub json: bool,
+
+    /// The local clouds, in place of Netlify and Heroku.
+    #[command(flatten)]
+    pub local: LocalOptions,
+}
