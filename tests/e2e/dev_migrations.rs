@@ -40,7 +40,7 @@ async fn new_files_are_applied_to_each_stage_and_a_mistake_ends_nothing() {
         assert_applied(project.root(), stage, 3).await;
     }
     let log = dev.log();
-    let decision = "V3__last: a deployed stage refuses it\n";
+    let decision = "V3__last.sql: a deployed stage refuses it\n";
     let (_, after) = log.split_once(decision).unwrap_or_else(|| panic!("{log}"));
     let reason = after.lines().next().unwrap_or_default();
     assert!(reason.contains("runs-code"), "{log}");
