@@ -13,7 +13,8 @@ use crate::provider::http::LONGEST_RETRY_AFTER;
 /// work, or with one that has not worked yet. The first two in a row may be followed at once,
 /// since a provider that was down a moment ago may be up. Then the pause doubles, from one
 /// second to five minutes: all calls of an account share one limit, and many instances may be
-/// in the same trouble. Fruitless or not, there are no more than six requests a minute.
+/// in the same trouble. Fruitless or not, there are no more than eight requests a minute: one as the
+/// instance starts, six for an outage of 5 s right after, and one to spare.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     fruitless: u32,
@@ -94,8 +95,9 @@ const AT_ONCE: u32 = 2;
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// Of the 4,500 calls an hour that Heroku allows an account, at three calls a request.
-const PER_MINUTE: usize = 6;
+/// Of the 4,500 calls an hour that Heroku allows an account, at three calls a request: ten instances in
+/// trouble reach that only if they stay in it, and then the pauses have grown.
+const PER_MINUTE: usize = 8;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Long beside an API's answer, short beside what a request may take.
@@ -192,7 +194,7 @@ mod tests {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let mut backoff = Backoff::default();
         assert_eq!(backoff.remaining(start), Duration::ZERO);
-        for number in 0..6 {
+        for number in 0..8 {
             backoff.record_request(start + second * number);
             backoff.reset();
         }

@@ -180,21 +180,21 @@ fn old_connections_prove_nothing_about_new_credentials() {
 }
 
 #[test]
-fn provider_is_asked_six_times_a_minute_at_most() {
+fn provider_is_asked_eight_times_a_minute_at_most() {
     for answer in [
         Answer::Same,
         Answer::New { generation: 2 },
         Answer::Failed { retry_after: None },
     ] {
         let mut timeline = Timeline::new();
-        // Twice at once, then after 1, 2, 4, 8, 16 and 32 seconds, but six times a minute.
+        // Twice at once, then after 1, 2, 4, 8, 16 and 32 seconds, but eight times a minute.
         let count = timeline.requests_in_a_minute(Reason::Unreachable, answer);
-        assert_eq!(count, 6, "{answer:?}");
+        assert_eq!(count, 8, "{answer:?}");
     }
 }
 
 #[test]
-fn provider_is_asked_six_times_a_minute_even_if_it_helps_each_time() {
+fn provider_is_asked_eight_times_a_minute_even_if_it_helps_each_time() {
     let mut timeline = Timeline::new();
     let mut count = 0;
     for generation in 2..62 {
@@ -203,7 +203,7 @@ fn provider_is_asked_six_times_a_minute_even_if_it_helps_each_time() {
         count += usize::from(asked);
         timeline.pass(1);
     }
-    assert_eq!(count, 6);
+    assert_eq!(count, 8);
 }
 
 #[test]
