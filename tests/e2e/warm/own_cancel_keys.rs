@@ -123,6 +123,11 @@ async fn recognition_by_the_cancel_key_costs_no_round_trip() {
         let row = db.query_typed_one("SELECT 1", &[]).await;
         assert_eq!(row.expect("a row").get::<_, i32>(0), 1);
         // TCP, SSLRequest, TLS, login (2), query.
-        assert_eq!(proxy.round_trips() + 1, 6, "{behavior:?}");
+        let connections = proxy.connections();
+        assert_eq!(
+            proxy.round_trips() + 1,
+            6,
+            "{behavior:?}, {connections} connections"
+        );
     }
 }
