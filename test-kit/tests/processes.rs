@@ -137,6 +137,28 @@ async fn database_of_a_killed_process_is_removed_by_the_next_one() {
 }
 
 #[tokio::test]
+async fn clones_that_the_registry_does_not_know_are_removed_with_their_template() {
+    let server = OwnServer::start().await;
+    assert!(server.child("").wait().unwrap().success());
+    let template =
+        "SELECT datname::text FROM pg_database WHERE datname LIKE 'stagelink\\_test\\_t\\_%'";
+    let template = server.admin.query_one(template, &[]).await.unwrap();
+    let template: &str = template.get(0);
+    let orphan = "stagelink_test_c_0123456789abcdef";
+    for statement in [
+        format!("CREATE DATABASE {orphan} TEMPLATE {template} OWNER {template}"),
+        "DROP DATABASE stagelink_test_1 WITH (FORCE)".to_owned(),
+    ] {
+        server.admin.batch_execute(&statement).await.unwrap();
+    }
+    assert!(server.child("").wait().unwrap().success());
+    let found = "SELECT FROM pg_database WHERE datname = $1";
+    let found = server.admin.query(found, &[&orphan]).await.unwrap();
+    assert!(found.is_empty(), "{orphan} is left");
+    server.server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn fifty_processes_at_once_finish_on_a_server_with_a_hundred_connections() {
     let server = OwnServer::start().await;
     // Of its 200 connections another program has 100.

@@ -89,13 +89,20 @@ async fn make(registry: &Registry, name: &str, migrations: &Migrations) -> Resul
     Ok(())
 }
 
-/// Drops a template that no process uses, with its role.
+/// Drops a template that no process uses, with its role, and what that role owns besides: clones that
+/// the registry does not know, since someone dropped it, or made them of a server's backup.
 pub(super) async fn drop(registry: &Registry, name: &str) -> Result<(), Error> {
     let exists = "SELECT FROM pg_database WHERE datname = $1";
     if !registry.query(exists, &[&name]).await?.is_empty() {
         let open = format!("ALTER DATABASE {name} WITH IS_TEMPLATE false");
         registry.execute(&open).await?;
+        // Waits until a clone that the server still makes of it is whole.
         let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+        registry.execute(&drop).await?;
+    }
+    for row in registry.query(OWNED, &[&name]).await? {
+        let clone: &str = row.get(0);
+        let drop = format!("DROP DATABASE IF EXISTS {clone} WITH (FORCE)");
         registry.execute(&drop).await?;
     }
     registry
@@ -103,6 +110,10 @@ pub(super) async fn drop(registry: &Registry, name: &str) -> Result<(), Error> {
         .await
 }
 
+const OWNED: &str = "
+    SELECT quote_ident(datname) FROM pg_database
+    WHERE datdba = (SELECT oid FROM pg_roles WHERE rolname = $1)
+    AND datname LIKE 'stagelink\\_test\\_c\\_%'";
 const SHARE: &str = "SELECT pg_try_advisory_lock_shared($1::int, hashtext($2))";
 const UNSHARE: &str = "SELECT pg_advisory_unlock_shared($1::int, hashtext($2))";
 const TRY: &str = "SELECT pg_try_advisory_lock($1::int, hashtext($2))";

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use sqlx::PgPool;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::testing::{TestArgs, TestFn as _};
+use stagelink_local_postgres::tokio_postgres::Client;
 use stagelink_local_postgres::{Server, ServerOptions, random_password};
 use stagelink_test::{Flavor, TestOptions, TestStage};
 use tokio::runtime::Runtime;
@@ -92,7 +93,7 @@ async fn compare(source: &str) -> Outcome {
     Ok(())
 }
 
-async fn drop_databases(client: &tokio_postgres::Client) -> Outcome {
+async fn drop_databases(client: &Client) -> Outcome {
     let all = "SELECT quote_ident(datname) FROM pg_database \
                WHERE datname ~ '^(_sqlx_test|stagelink_test)'";
     for row in client.query(all, &[]).await? {
