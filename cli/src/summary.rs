@@ -17,6 +17,7 @@ pub(crate) struct DevSummary<'a> {
     stages: Vec<Stage<'a>>,
     schedules: Vec<ScheduledFunction<'a>>,
     heroku: Heroku<'a>,
+    board: Option<Board>,
 }
 
 #[derive(Debug, Serialize)]
@@ -39,6 +40,12 @@ struct ScheduledFunction<'a> {
 }
 
 #[derive(Debug, Serialize)]
+struct Board {
+    /// Has the token that the page needs.
+    url: String,
+}
+
+#[derive(Debug, Serialize)]
 struct Heroku<'a> {
     host: &'a str,
     api_key: &'a str,
@@ -46,7 +53,8 @@ struct Heroku<'a> {
 }
 
 impl<'a> DevSummary<'a> {
-    pub(crate) fn of(cloud: &'a Cloud) -> Self {
+    /// `board` is the address of the board, if there is one.
+    pub(crate) fn of(cloud: &'a Cloud, board: Option<String>) -> Self {
         Self {
             r#type: "started",
             stages: cloud
@@ -66,6 +74,7 @@ impl<'a> DevSummary<'a> {
                 api_key: cloud.heroku().api_key(),
                 pipeline: cloud.pipeline(),
             },
+            board: board.map(|url| Board { url }),
         }
     }
 
@@ -82,6 +91,9 @@ impl<'a> DevSummary<'a> {
             table.add_row([stage.name, stage.url, at_port, &functions, stage.app]);
         }
         let mut text = format!("{table}\n\n");
+        if let Some(board) = &self.board {
+            text.push_str(&format!("board: {}\n", board.url));
+        }
         for run in &self.schedules {
             let next = match &run.next_run {
                 Some(next) => format!("next {next}"),

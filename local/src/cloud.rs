@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
+use jiff::Timestamp;
 use serde_json::Value;
 use stagelink_local_postgres::{Database, DatabaseAdmin};
 use tokio::sync::OnceCell;
@@ -19,7 +20,7 @@ use crate::lambda::{Function, LogLine, LogSink};
 use crate::netlify::{BoundSite, Schedule, Site, SiteConfig, Timeouts};
 use crate::program_store::{Artifact, ProgramStore};
 use crate::project_databases::{CurrentDatabase, ProjectDatabases};
-use crate::requests::{Recorder, RequestLog};
+use crate::requests::{Recorder, RequestLog, RequestRecord};
 use crate::stage_deployer::{DeployedStage, StageDeployer, StagePromotion};
 use crate::stage_functions::{StageContent, StageFunctions, StageSetup};
 use crate::stage_services::{ServedStage, StageServices, bind_stage_port};
@@ -106,8 +107,8 @@ pub struct Cloud {
     services: StageServices,
 }
 
-/// A stage of a [`Cloud`].
-#[derive(Debug)]
+/// A stage of a [`Cloud`]. Clones are of the same stage, and do not keep it running.
+#[derive(Clone, Debug)]
 pub struct StageSite {
     pub(crate) name: String,
     stage: Stage,
@@ -465,6 +466,35 @@ impl StageSite {
     /// The stage's database, with its current password.
     pub fn database(&self) -> Database {
         self.database.database()
+    }
+
+    /// The number of the database's credentials, 1 at the start and one more with each rotation and each
+    /// failover, and the time from which on they are valid.
+    pub fn credentials_generation(&self) -> (u64, Timestamp) {
+        self.database.generation()
+    }
+
+    /// Names of the functions.
+    pub fn functions(&self) -> Vec<String> {
+        self.functions.names()
+    }
+
+    /// The time from which on the stage serves what it serves now: these programs, with these variables
+    /// and this configuration of the site.
+    pub fn served_since(&self) -> Timestamp {
+        self.functions.since()
+    }
+
+    /// Number of processes that run the functions.
+    pub fn instance_count(&self) -> usize {
+        self.functions.instance_count()
+    }
+
+    /// Invokes the function of an earlier request again, with the same event. Returns the id of the new
+    /// request, which the [`RequestLog`] has; `None` if the record has no event, or the stage no such
+    /// function now.
+    pub fn repeat(&self, record: &RequestRecord) -> Option<String> {
+        self.functions.repeat(record)
     }
 
     /// The variables of the stage's functions. With them another program on this machine connects

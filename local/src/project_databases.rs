@@ -1,6 +1,8 @@
 //! The owner of a project's databases, which the local Heroku asks for facts and rotations.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
 
 use crate::heroku::{DatabaseFacts, DatabaseOwner, OwnerFuture};
 use crate::{Error, ErrorKind};
@@ -13,9 +15,17 @@ pub(crate) struct ProjectDatabases {
     databases: Vec<CurrentDatabase>,
 }
 
-/// A database with its current password, which a rotation changes. Clones share it.
+/// A database with its current credentials, which a rotation or a failover changes. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct CurrentDatabase(Arc<Mutex<Database>>);
+pub(crate) struct CurrentDatabase(Arc<Mutex<Current>>);
+
+#[derive(Debug)]
+struct Current {
+    database: Database,
+    /// Number of the credentials: 1 at the start, and one more with each change.
+    generation: u64,
+    since: Timestamp,
+}
 
 impl ProjectDatabases {
     pub(crate) fn new(server: DatabaseAdmin, databases: Vec<CurrentDatabase>) -> Self {
@@ -31,25 +41,34 @@ impl ProjectDatabases {
 
 impl CurrentDatabase {
     pub(crate) fn new(database: Database) -> Self {
-        Self(Arc::new(Mutex::new(database)))
+        Self(Arc::new(Mutex::new(Current {
+            database,
+            generation: 1,
+            since: Timestamp::now(),
+        })))
     }
 
     pub(crate) fn database(&self) -> Database {
-        // No step under this lock leaves the database half changed.
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.current().database.clone()
     }
 
     /// Changes the database, such as its address.
     pub(crate) fn update(&self, change: impl FnOnce(&Database) -> Database) {
-        let mut database = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *database = change(&database);
+        let mut current = self.current();
+        current.database = change(&current.database);
+        current.generation += 1;
+        current.since = Timestamp::now();
     }
 
-    fn set(&self, database: Database) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = database;
+    /// The number of the credentials, and the time from which on they are valid.
+    pub(crate) fn generation(&self) -> (u64, Timestamp) {
+        let current = self.current();
+        (current.generation, current.since)
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        // No step under this lock leaves the database half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -98,7 +117,7 @@ impl DatabaseOwner for ProjectDatabases {
                 .with_source(cause)
             })?;
             let url = rotated.url();
-            current.set(rotated);
+            current.update(|_| rotated);
             Ok(url)
         })
     }

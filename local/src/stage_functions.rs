@@ -16,7 +16,7 @@ use crate::netlify::{
     scheduled_path,
 };
 use crate::program_store::{Artifact, Program};
-use crate::requests::{Recorder, Trigger};
+use crate::requests::{ActiveRequest, Recorder, RequestRecord, Trigger};
 use crate::{Error, ErrorKind};
 
 /// The parts of a stage that stay the same while its functions are replaced.
@@ -54,6 +54,7 @@ struct Running {
     content: StageContent,
     functions: BTreeMap<String, RunningFunction>,
     deploy: Arc<ServedDeploy>,
+    since: Timestamp,
 }
 
 /// A function with its users: the deploys that lead to it, and their requests.
@@ -84,6 +85,7 @@ impl StageFunctions {
                 content,
                 functions,
                 deploy,
+                since: Timestamp::now(),
             }),
             replaced: Mutex::default(),
             replacing: tokio::sync::Mutex::default(),
@@ -219,6 +221,7 @@ impl StageFunctions {
             content,
             functions,
             deploy,
+            since: Timestamp::now(),
         };
         drop(current);
         let mut replaced = lock(&self.replaced);
@@ -241,6 +244,17 @@ impl StageFunctions {
         for function in functions {
             function.shutdown().await;
         }
+    }
+
+    /// The time from which on the current content is served.
+    pub(crate) fn since(&self) -> Timestamp {
+        lock(&self.current).since
+    }
+
+    /// Number of processes that run the functions.
+    pub(crate) fn instance_count(&self) -> usize {
+        let functions = self.all();
+        functions.iter().map(Function::instance_count).sum()
     }
 
     /// Names of the functions.
@@ -273,14 +287,21 @@ impl StageFunctions {
         })?;
         let recorder = &self.setup.recorder;
         let active = recorder.begin(&id, trigger, "POST", &scheduled_path(name));
-        active.set_function(name, &event);
-        let options = InvokeOptions {
-            observer: Some(active.clone()),
-            ..InvokeOptions::default()
-        };
-        let response = function.invoke_with(event, options).await;
-        active.invoked(&response);
+        let response = run(&*function, name, event, active).await;
         Some((id, response))
+    }
+
+    /// Invokes a function again with the event of an earlier request, and records it. Returns the id
+    /// of the new record at once; `None` if the record has no event, or there is no such function now.
+    pub(crate) fn repeat(&self, record: &RequestRecord) -> Option<String> {
+        let name = record.function.clone()?;
+        let event = record.event.clone()?;
+        let function = self.deploy().function(&name)?;
+        let id = new_request_id();
+        let recorder = &self.setup.recorder;
+        let active = recorder.begin(&id, Trigger::Repeat, &record.method, &record.path);
+        tokio::spawn(async move { run(&*function, &name, event, active).await });
+        Some(id)
     }
 
     /// The deploy for a request.
@@ -298,6 +319,23 @@ impl Running {
             .map(|(name, of)| (name.clone(), Arc::clone(&of.in_use)));
         same.collect()
     }
+}
+
+/// Invokes a function for a record.
+async fn run(
+    function: &dyn Invoke,
+    name: &str,
+    event: Bytes,
+    active: Arc<ActiveRequest>,
+) -> Result<Bytes, InvokeError> {
+    active.set_function(name, &event);
+    let options = InvokeOptions {
+        observer: Some(active.clone()),
+        ..InvokeOptions::default()
+    };
+    let response = function.invoke_with(event, options).await;
+    active.invoked(&response);
+    response
 }
 
 /// Opens a deploy that leads to functions.

@@ -21,6 +21,15 @@ pub struct DevOptions {
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub heroku_port: u16,
 
+    /// Port of the board, a page with the stages and their requests; 0 takes a free one [default: the port
+    /// before that of the site, or a free one]
+    #[arg(long, value_name = "PORT", conflicts_with = "no_board")]
+    pub board_port: Option<u16>,
+
+    /// Serves no board.
+    #[arg(long)]
+    pub no_board: bool,
+
     /// Name of the pipeline on the local Heroku. The app of a stage is named NAME-STAGE
     /// [default: the pipeline of stagelink.toml, else stagelink]
     #[arg(long, value_name = "NAME")]

@@ -1,5 +1,7 @@
 //! `stagelink dev`: runs the whole site on this machine.
 
+mod board;
+mod build_news;
 mod environment;
 mod migrations;
 mod reload;
@@ -23,6 +25,7 @@ use stagelink_local_postgres::{Server, ServerOptions, ServerSource, random_passw
 use stagelink_pipeline::SettingsFile;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::board::{Board, BoardPort};
 use self::environment::{OwnVariables, StageVariables};
 use self::migrations::LocalMigrations;
 use self::reload::Reload;
@@ -79,6 +82,7 @@ struct DevEnvironment {
     migrations: LocalMigrations,
     reload: Reload,
     announced: Announced,
+    board: Option<Board>,
 }
 
 /// The servers that other commands use, and the file by which they find them.
@@ -121,6 +125,7 @@ impl DevEnvironment {
         for (option, port) in [
             ("--port", options.port),
             ("--heroku-port", options.heroku_port),
+            ("--board-port", options.board_port.unwrap_or_default()),
             ("--postgres-port", options.postgres_port),
         ] {
             stagelink_local::check_port(port)
@@ -152,16 +157,26 @@ impl DevEnvironment {
                 return Err(error);
             }
         };
+        let databases = postgres.database_admin();
         let postgres = SharedServer::new(postgres);
         cloud.faults().set_server(postgres.clone());
-        match announce(&project, &cloud).await {
-            Ok(announced) => Ok(Self {
+        let announced = async {
+            let announced = announce(&project, &cloud).await?;
+            let Some(port) = board_port(options) else {
+                return Ok((announced, None));
+            };
+            let board = Board::start(port, &project, &cloud, databases, reload.news()).await?;
+            anyhow::Ok((announced, Some(board)))
+        };
+        match announced.await {
+            Ok((announced, board)) => Ok(Self {
                 postgres,
                 cloud,
                 functions,
                 migrations,
                 reload,
                 announced,
+                board,
             }),
             Err(error) => {
                 cloud.stop().await;
@@ -227,7 +242,8 @@ impl DevEnvironment {
     }
 
     fn print_summary(&self, json: bool) -> anyhow::Result<()> {
-        let summary = DevSummary::of(&self.cloud);
+        let board = self.board.as_ref().map(Board::url);
+        let summary = DevSummary::of(&self.cloud, board);
         if json {
             return print_json(&summary);
         }
@@ -240,6 +256,9 @@ impl DevEnvironment {
     }
 
     async fn stop(self) -> anyhow::Result<()> {
+        if let Some(board) = self.board {
+            board.stop().await;
+        }
         self.announced.stop().await;
         self.cloud.stop().await;
         self.postgres.stop().await?;
@@ -273,6 +292,16 @@ async fn announce(project: &Path, cloud: &Cloud) -> anyhow::Result<Announced> {
         faults,
         _file: file,
     })
+}
+
+/// Returns the port of the board, if there is to be one.
+fn board_port(options: &DevOptions) -> Option<BoardPort> {
+    match (options.no_board, options.board_port) {
+        (true, _) => None,
+        (false, Some(port)) => Some(BoardPort::Exactly(port)),
+        // Of port 0, a free one, none is before.
+        (false, None) => Some(BoardPort::Preferably(options.port.saturating_sub(1))),
+    }
 }
 
 /// Returns the name of the local pipeline. The file may have an id, or a name that leaves no room for

@@ -11,6 +11,7 @@ use stagelink_local::netlify::SiteConfig;
 use stagelink_local::{Cloud, CloudUpdate};
 use stagelink_pipeline::SETTINGS_FILE;
 
+use super::build_news::BuildNews;
 use super::environment::{OwnVariables, StageVariables};
 use super::sources::Sources;
 use super::watch::{FileWatcher, WatchList};
@@ -27,6 +28,7 @@ pub(super) struct Reload {
     watcher: FileWatcher,
     /// The program of each function that is served.
     served: BTreeMap<String, ProgramState>,
+    news: BuildNews,
     own: OwnVariables,
     /// The variables of each stage that its functions have.
     variables: BTreeMap<String, StageVariables>,
@@ -64,6 +66,7 @@ impl Reload {
             sources,
             watcher: FileWatcher::new(WatchList::default()),
             served: BTreeMap::new(),
+            news: BuildNews::new(),
             own,
             variables,
             publish: config.publish.clone(),
@@ -89,6 +92,11 @@ impl Reload {
         Ok(built)
     }
 
+    /// Tells of the builds.
+    pub(super) fn news(&self) -> &BuildNews {
+        &self.news
+    }
+
     /// Serves each change, for ever.
     pub(super) async fn follow(&mut self, cloud: &Cloud) {
         loop {
@@ -106,12 +114,12 @@ impl Reload {
         }
         if self.site_files().iter().any(|file| changed.contains(file)) {
             let served = self.serve_site(cloud).await;
-            tell_failure(served, "the site is served as before");
+            self.tell_end(served, "the site is served as before");
         }
         let mut is_due = false;
         if changed.iter().any(|file| self.is_of_variables(file)) {
             let served = self.serve_variables(cloud).await;
-            tell_failure(served, "functions keep the variables that they have");
+            self.tell_end(served, "functions keep the variables that they have");
             // A program may have failed to start for lack of one.
             is_due = self.has_failed;
         }
@@ -126,13 +134,14 @@ impl Reload {
         if is_due {
             let served = self.serve_build(cloud).await;
             self.has_failed = served.is_err();
-            tell_failure(served, "the site goes on with the programs that it has");
+            self.tell_end(served, "the site goes on with the programs that it has");
         }
     }
 
     /// Builds what has changed, and serves the programs that differ from those that run.
     async fn serve_build(&mut self, cloud: &Cloud) -> anyhow::Result<()> {
         let step = Step::begin("functions");
+        self.news.begin();
         let built = self.build(&step).await?;
         let states = states(&built);
         let is_new = |function: &&BuiltFunction| {
@@ -172,7 +181,12 @@ impl Reload {
             self.sources = Sources::find(&self.project, &self.packages).await?;
             self.is_outdated = false;
         }
-        let teller = step.build_teller();
+        let mut tell = step.build_teller();
+        let news = self.news.clone();
+        let teller = move |activity: &str| {
+            news.tell(activity);
+            tell(activity);
+        };
         let built =
             functions::build_packages(&self.project, &self.packages, self.release, teller).await;
         self.watcher.accept(self.sources.lock());
@@ -222,6 +236,17 @@ impl Reload {
         Ok(())
     }
 
+    /// Tells that a change is served; of an error, what is served all the same.
+    fn tell_end(&self, result: anyhow::Result<()>, consequence: &str) {
+        let Err(error) = result else {
+            return self.news.served();
+        };
+        let consequence = format!("{consequence}; the next save is tried again");
+        note_error(&error);
+        note(format_args!("  {consequence}"));
+        self.news.failed(&error, &consequence);
+    }
+
     fn list(&self) -> WatchList {
         let mut files: BTreeSet<_> = self.sources.files().map(Path::to_owned).collect();
         files.extend(self.site_files());
@@ -266,14 +291,4 @@ fn states(functions: &[BuiltFunction]) -> BTreeMap<String, ProgramState> {
         (function.name.clone(), state.unwrap_or_default())
     });
     states.collect()
-}
-
-/// Prints an error, and what is served all the same.
-fn tell_failure(result: anyhow::Result<()>, consequence: &str) {
-    if let Err(error) = result {
-        note_error(&error);
-        note(format_args!(
-            "  {consequence}; the next save is tried again"
-        ));
-    }
 }

@@ -111,7 +111,12 @@ fn ensure_artifact(options: &PromoteOptions, artifact: &str) -> anyhow::Result<(
     }
 }
 
-async fn request(options: &PromoteOptions) -> anyhow::Result<PromotionRequest> {
+/// Makes the request of a promotion from its options.
+///
+/// # Errors
+///
+/// When the options, the settings file or the stages do not allow one.
+pub(crate) async fn request(options: &PromoteOptions) -> anyhow::Result<PromotionRequest> {
     let folder = &options.local.project;
     let file = project::settings_file(folder)?;
     let file = file.as_ref();

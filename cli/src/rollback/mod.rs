@@ -70,7 +70,12 @@ async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
     )
 }
 
-async fn request(options: &RollbackOptions) -> anyhow::Result<RollbackRequest> {
+/// Makes the request of a rollback from its options.
+///
+/// # Errors
+///
+/// When the options, the settings file or the stage do not allow one.
+pub(crate) async fn request(options: &RollbackOptions) -> anyhow::Result<RollbackRequest> {
     let folder = &options.local.project;
     let file = project::settings_file(folder)?;
     let file = file.as_ref();

@@ -16,7 +16,7 @@ pub use control::Control;
 pub(crate) use faults::FaultId;
 pub use faults::{Failure, Fault};
 pub use request_log::RecordedRequest;
+pub use server::Server;
 
 pub(crate) use bearer::bearer_token;
 pub(crate) use database_url::DatabaseUrl;
-pub(crate) use server::Server;

@@ -1,4 +1,4 @@
-//! The HTTP server of a stand-in. Its connections end with it.
+//! An HTTP server on this machine's own address. Its connections end with it.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -26,7 +26,7 @@ pub(super) struct CloseConnection;
 
 /// A running server on 127.0.0.1. Dropping it stops it in the background; [`Server::stop`] waits
 /// for the end.
-pub(crate) struct Server {
+pub struct Server {
     url: String,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -39,7 +39,7 @@ impl Server {
     ///
     /// [`ErrorKind::PortInUse`](crate::ErrorKind::PortInUse) if the port is taken,
     /// [`ErrorKind::System`](crate::ErrorKind::System) if it cannot be opened for another reason.
-    pub(crate) async fn start(port: u16, router: Router) -> Result<Self, Error> {
+    pub async fn start(port: u16, router: Router) -> Result<Self, Error> {
         Self::start_with(port, router, HEAD_TIMEOUT).await
     }
 
@@ -61,13 +61,13 @@ impl Server {
     }
 
     /// Base URL of the server, such as `http://127.0.0.1:5001`.
-    pub(crate) fn url(&self) -> &str {
+    pub fn url(&self) -> &str {
         &self.url
     }
 
     /// Closes the port and every connection, even in the middle of a response: a client that hangs
     /// must not block its server.
-    pub(crate) async fn stop(self) {
+    pub async fn stop(self) {
         // Both fail only if the server has already ended.
         let _ = self.stop.send(());
         let _ = self.task.await;

@@ -64,6 +64,8 @@ pub enum Trigger {
     Schedule,
     /// A person or a script, by `stagelink invoke`.
     Invoke,
+    /// A person who sent the event of an earlier request again.
+    Repeat,
 }
 
 impl Trigger {
@@ -73,6 +75,7 @@ impl Trigger {
             Self::Request => "request",
             Self::Schedule => "schedule",
             Self::Invoke => "invoke",
+            Self::Repeat => "repeat",
         }
     }
 }

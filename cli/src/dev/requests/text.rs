@@ -96,6 +96,7 @@ fn beginning(record: &RequestRecord) -> String {
     let method = match record.trigger {
         Trigger::Schedule => "clock".to_owned(),
         Trigger::Invoke => "invoke".to_owned(),
+        Trigger::Repeat => format!("again {}", one_line(&record.method)),
         _ => one_line(&record.method).to_string(),
     };
     let path = one_line(&record.path).to_string();

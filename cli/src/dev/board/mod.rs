@@ -1,0 +1,132 @@
+//! The board of `stagelink dev`: a page of this machine that shows the stages and their requests live,
+//! and acts on the local clouds.
+//!
+//! # Behaviour
+//!
+//! - The files of the page hold nothing of the project. Everything else wants the token, which the
+//!   address on the terminal has behind `#`: a browser sends that part to no server.
+//! - A request for another host name, or from another site's page, is refused ([`guard`]).
+//! - Changes go out as server-sent events ([`feed`]); stages are looked at only while a page listens.
+//! - A promotion and a rollback have the course of the commands: look, show the plan, and run that
+//!   plan ([`actions`]).
+
+mod actions;
+mod faults;
+mod feed;
+mod guard;
+mod local_tasks;
+mod page;
+mod repeat;
+mod routes;
+mod stages;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use stagelink_local::api::Server;
+use stagelink_local::faults::FaultControl;
+use stagelink_local::{Cloud, ErrorKind, RequestLog, StageSite};
+use stagelink_local_postgres::DatabaseAdmin;
+use stagelink_pipeline::SettingsFile;
+use tokio::sync::watch;
+
+use self::actions::Actions;
+use self::guard::Guard;
+use self::local_tasks::LocalTasks;
+use self::stages::StageWatch;
+use super::build_news::{BuildNews, BuildState};
+use crate::local_clouds;
+
+/// The running board. Dropping it closes its port.
+pub(super) struct Board {
+    server: Server,
+    token: String,
+    _stop: watch::Sender<()>,
+}
+
+/// The port of the board.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum BoardPort {
+    /// This one; 0 is a free one.
+    Exactly(u16),
+    /// This one, or a free one if it is taken.
+    Preferably(u16),
+}
+
+/// All that the board shows and changes. It is shared by the board's requests.
+struct BoardState {
+    pipeline: String,
+    sites: Vec<StageSite>,
+    requests: RequestLog,
+    faults: FaultControl,
+    build: watch::Receiver<BuildState>,
+    stages: StageWatch,
+    actions: Actions,
+}
+
+impl Board {
+    /// Starts the board of running clouds, which other commands find by their file already.
+    ///
+    /// # Errors
+    ///
+    /// When the port is taken, or the settings file cannot be used.
+    pub(super) async fn start(
+        port: BoardPort,
+        project: &Path,
+        cloud: &Cloud,
+        databases: DatabaseAdmin,
+        news: &BuildNews,
+    ) -> anyhow::Result<Self> {
+        let file = SettingsFile::load(project)?;
+        let main = cloud.stages().iter().find(|stage| stage.runs_schedules());
+        let url = main.or(cloud.stages().first()).map(StageSite::url);
+        let site_port = url.and_then(|url| url.rsplit(':').next()?.parse().ok());
+        let site_port = site_port.unwrap_or_default();
+        let clouds = local_clouds::running_clouds(project, site_port)?;
+        let (tasks, stop) = LocalTasks::new();
+        let stages = StageWatch::start(
+            &tasks,
+            project,
+            file.as_ref(),
+            cloud,
+            &clouds,
+            databases,
+            news.subscribe(),
+        );
+        let guard = Guard::new();
+        let token = guard.token().to_owned();
+        let state = Arc::new(BoardState {
+            pipeline: cloud.pipeline().to_owned(),
+            sites: cloud.stages().to_vec(),
+            requests: cloud.requests().clone(),
+            faults: cloud.faults().clone(),
+            build: news.subscribe(),
+            actions: Actions::new(tasks, project, site_port, stages.look_again()),
+            stages,
+        });
+        let routes = routes::of(state, guard);
+        let server = match port {
+            BoardPort::Exactly(port) => Server::start(port, routes).await?,
+            BoardPort::Preferably(port) => match Server::start(port, routes.clone()).await {
+                Err(error) if error.kind() == ErrorKind::PortInUse => {
+                    Server::start(0, routes).await?
+                }
+                started => started?,
+            },
+        };
+        Ok(Self {
+            server,
+            token,
+            _stop: stop,
+        })
+    }
+
+    /// The address of the page, with the token: a secret.
+    pub(super) fn url(&self) -> String {
+        format!("{}/#{}", self.server.url(), self.token)
+    }
+
+    pub(super) async fn stop(self) {
+        self.server.stop().await;
+    }
+}

@@ -1,0 +1,55 @@
+// Joins the parts of the board to its feed.
+
+import { byId, clock, say, uncoloured } from "./elements.js";
+import { showCourse } from "./actions.js";
+import { countEffects, showFaults, showFaultForm } from "./faults.js";
+import { forgetRequests, showRequests } from "./requests.js";
+import { listen } from "./server.js";
+import { showStages } from "./stages.js";
+
+const STATES = {
+  live: "live",
+  lost: "stagelink dev does not answer",
+  locked: "locked",
+};
+
+let wasLive = false;
+
+function showState(state) {
+  const link = byId("link");
+  link.className = `link ${state}`;
+  say(link, STATES[state]);
+  byId("locked").hidden = state !== "locked";
+  // The server sends all requests again.
+  if (state === "live" && wasLive) forgetRequests();
+  wasLive ||= state === "live";
+}
+
+function showBuild(build) {
+  const phases = {
+    served: `the last build is served since ${clock(build.since)}`,
+    building: "building …",
+    failed: "the last change is not served",
+  };
+  byId("build").className = `build ${build.phase}`;
+  say(byId("build-phase"), phases[build.phase]);
+  say(byId("build-activity"), build.phase === "building" ? build.activity : "");
+  byId("build-failed").hidden = build.phase !== "failed";
+  say(byId("build-error"), uncoloured(build.error ?? ""));
+}
+
+listen({
+  about: (about) => say(byId("pipeline"), about.pipeline),
+  stages: (board) => {
+    showStages(board);
+    showFaultForm(board.stages);
+  },
+  requests: (records) => {
+    showRequests(records);
+    countEffects(records);
+  },
+  gap: forgetRequests,
+  build: showBuild,
+  faults: showFaults,
+  action: showCourse,
+}, showState);
