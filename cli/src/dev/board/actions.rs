@@ -19,7 +19,7 @@ use tokio::sync::{Notify, watch};
 
 use super::BoardState;
 use super::local_tasks::LocalTasks;
-use super::routes::refusal;
+use super::refusal::refusal;
 use crate::args::{PromoteOptions, RollbackOptions};
 use crate::failure::Failure;
 use crate::{promote, rollback};

@@ -14,7 +14,7 @@ use stagelink_local::faults::Fault;
 use stagelink_local::{Error, ErrorKind};
 
 use super::BoardState;
-use super::routes::refusal;
+use super::refusal::refusal;
 
 /// The body of a request to inject a fault.
 #[derive(Deserialize)]

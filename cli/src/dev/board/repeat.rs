@@ -11,7 +11,7 @@ use serde_json::json;
 use stagelink_local::{RequestRecord, Trigger};
 
 use super::BoardState;
-use super::routes::refusal;
+use super::refusal::refusal;
 
 /// The body of a request to send an event again.
 #[derive(Deserialize)]

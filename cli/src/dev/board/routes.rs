@@ -10,9 +10,10 @@ use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::guard::{self, Guard};
+use super::refusal::refusal;
 use super::{BoardState, actions, faults, feed, page, repeat};
 
 /// Returns all routes, behind the guard.
@@ -55,9 +56,4 @@ async fn request(State(board): State<Arc<BoardState>>, Path(id): Path<String>) -
     };
     body["is_read"] = repeat::is_read(&record).into();
     Json(body).into_response()
-}
-
-/// Returns a response with the reason of a refusal.
-pub(super) fn refusal(status: StatusCode, reason: &str) -> Response {
-    (status, Json(json!({ "error": reason }))).into_response()
 }
