@@ -1,5 +1,6 @@
 //! The parts of the command `stagelink`, for its binary, the end-to-end tests and the benchmarks.
 
+mod abort;
 pub mod args;
 pub mod build;
 pub mod called_as;
@@ -44,6 +45,7 @@ mod stage_context;
 mod stage_database;
 mod stage_name;
 pub mod status;
+mod stoppable;
 mod summary;
 mod table;
 pub mod target;

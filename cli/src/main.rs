@@ -48,8 +48,8 @@ async fn main() -> ExitCode {
         }) => return exit_code(migrate::drift::run(&options).await, 2),
         Command::Migrate(options) => migrate::run(options).await,
         Command::New(options) => new::run(&options).await,
-        Command::Promote(options) => promote::run(options).await,
-        Command::Rollback(options) => rollback::run(options).await,
+        Command::Promote(options) => return exit_code(promote::run(options).await, 1),
+        Command::Rollback(options) => return exit_code(rollback::run(options).await, 1),
         Command::Completions(options) => completions::run(&options),
         Command::Credentials(options) => credentials::run(options).await,
         // Its 1 means that the database cannot run the artifacts as it is.

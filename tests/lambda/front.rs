@@ -4,7 +4,7 @@
 //! moto runs functions in Docker alone. Here an Invoke starts the program of the version with the
 //! version's variables on the Lambda of stagelink-local, so a real program answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -53,6 +53,8 @@ struct Shared {
     programs: Mutex<BTreeMap<String, PathBuf>>,
     running: Mutex<BTreeMap<String, Function>>,
     faults: Mutex<Vec<Fault>>,
+    /// The ends of the paths of versions that were deleted.
+    removed: Mutex<BTreeSet<String>>,
     /// The number of changes of each alias, by its path: moto never changes a revision.
     changes: Mutex<BTreeMap<String, usize>>,
     /// The calls that were refused or changed.
@@ -69,6 +71,7 @@ impl Front {
             programs: Mutex::default(),
             running: Mutex::default(),
             faults: Mutex::default(),
+            removed: Mutex::default(),
             changes: Mutex::default(),
             hit: tokio::sync::watch::Sender::new(0),
         });
@@ -103,10 +106,26 @@ impl Front {
 
     /// Waits until a call was changed by a fault.
     pub(crate) async fn wait_for_hit(&self) {
+        self.wait_for_hits(1).await;
+    }
+
+    /// The number of calls that were changed by faults.
+    pub(crate) fn hits(&self) -> usize {
+        *self.shared.hit.borrow()
+    }
+
+    /// Waits until so many calls were changed by faults.
+    pub(crate) async fn wait_for_hits(&self, wanted: usize) {
         let mut hit = self.shared.hit.subscribe();
-        hit.wait_for(|hits| *hits > 0)
+        hit.wait_for(|hits| *hits >= wanted)
             .await
             .expect("the front is there");
+    }
+
+    /// Lets a version of a function be gone, as a person deletes it. moto keeps it.
+    pub(crate) fn remove_version(&self, function: &str, version: &str) {
+        let end = format!("/{function}/configuration?Qualifier={version}");
+        lock(&self.shared.removed).insert(end);
     }
 }
 
@@ -142,6 +161,9 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
                 std::future::pending::<()>().await;
             }
         }
+    }
+    if lock(&shared.removed).iter().any(|end| path.ends_with(end)) {
+        return refusal(404, "ResourceNotFoundException", "Function not found");
     }
     if let Some(function) = path.split('/').nth(3)
         && path.contains("/invocations")

@@ -5,10 +5,13 @@ use std::process::Stdio;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use stagelink_local_postgres::Database;
 use stagelink_tests::server;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Child;
 
 use crate::front::Effect;
-use crate::shop::Shop;
+use crate::shop::{ARCH, Shop};
 
 /// Makes a shop whose production has version 1 of each function, and whose staging has version 2.
 async fn two_versions(names: &[&'static str]) -> Shop {
@@ -99,9 +102,13 @@ async fn killed(shop: &Shop) {
 
 /// Lets the lease of a killed command end, as it does after a minute.
 async fn end_lease(shop: &Shop) {
+    end_lease_of(&shop.clouds.production).await;
+}
+
+async fn end_lease_of(database: &Database) {
     let db = server()
         .await
-        .connect_as_superuser_to(&shop.clouds.production)
+        .connect_as_superuser_to(database)
         .await
         .expect("the database can be reached");
     let ended = db
@@ -168,4 +175,119 @@ async fn version_that_does_not_prove_itself_gets_no_requests() {
     let run = shop.promote(&[]).await;
     run.fails(&["shop-guestbook:2 runs another program than the artifact's"]);
     assert_eq!(productions(&shop, &["shop-guestbook"]).await, ["1"]);
+}
+
+/// Waits for the message with which a step begins, and reads the others on.
+async fn wait_for_step(child: &mut Child, step: &str) {
+    let wanted = format!("… {step}");
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    loop {
+        let line = lines.next_line().await.expect("a line");
+        if line.expect("it runs").trim() == wanted {
+            break;
+        }
+    }
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+}
+
+#[tokio::test]
+async fn rollback_sees_a_migration_that_was_applied_since_its_plan() {
+    let shop = Shop::new(&["guestbook"]).await;
+    shop.first_deploy().await;
+    shop.promote(&[]).await.succeeds();
+    shop.migration(
+        "V2__drop.sql",
+        "ALTER TABLE guestbook DROP COLUMN created_at;\n",
+    );
+    shop.build().await;
+    shop.deploy("staging", &[]).await.succeeds();
+    shop.promote(&[]).await.succeeds();
+    let holder = server().await;
+    let holder = holder
+        .connect_as_superuser_to(&shop.clouds.production)
+        .await;
+    let holder = holder.expect("a session");
+    let lock = "BEGIN; LOCK TABLE stagelink_leases IN ACCESS EXCLUSIVE MODE";
+    holder.batch_execute(lock).await.expect("a lock");
+    let mut command = shop.command(&["rollback", "--yes"]).await;
+    let mut child = command.spawn().expect("it starts");
+    // The plan is made, and the lease is waited for.
+    wait_for_step(&mut child, "lease").await;
+    let migrated = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) \
+                    SELECT 2, 'drop', applied_on, '1' FROM refinery_schema_history WHERE version = 1; \
+                    ALTER TABLE guestbook DROP COLUMN created_at; COMMIT";
+    holder.batch_execute(migrated).await.expect("it is applied");
+    let code = child.wait().await.expect("it ends").code();
+    assert_eq!(code, Some(1));
+    assert_eq!(productions(&shop, &["shop-guestbook"]).await, ["2"]);
+    let failed = "SELECT count(*) FROM stagelink_deploys WHERE command = 'rollback' \
+                  AND outcome = 'failed'";
+    let row = holder.query_one(failed, &[]).await.expect("a row");
+    assert_eq!(row.get::<_, i64>(0), 1);
+}
+
+#[tokio::test]
+async fn rollback_is_taken_back_by_its_own_abort_also_where_a_version_is_gone() {
+    let shop = two_versions(&["guestbook", "health"]).await;
+    shop.promote(&[]).await.succeeds();
+    let killed_rollback = async || {
+        shop.front
+            .fault("PUT", "/shop-health/aliases/production", Effect::Hangs);
+        let mut command = shop.command(&["rollback", "--yes"]).await;
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let hits = shop.front.hits();
+        let mut child = command.spawn().expect("it starts");
+        shop.front.wait_for_hits(hits + 1).await;
+        child.kill().await.expect("it is killed");
+        let both = productions(&shop, &["shop-guestbook", "shop-health"]).await;
+        assert_eq!(both, ["1", "2"]);
+    };
+    killed_rollback().await;
+    let abort = shop.run(&["rollback", "--abort"]).await;
+    let words = "the alias production of shop-guestbook points to version 2 again";
+    assert!(abort.succeeds().output.contains(words), "{}", abort.output);
+    let both = productions(&shop, &["shop-guestbook", "shop-health"]).await;
+    assert_eq!(both, ["2", "2"]);
+    killed_rollback().await;
+    shop.front.remove_version("shop-guestbook", "2");
+    let abort = shop.run(&["rollback", "--abort"]).await;
+    let words = "shop-guestbook points to version 1, which has not passed its tests, and version 2 of \
+                 before was deleted";
+    assert!(abort.succeeds().output.contains(words), "{}", abort.output);
+    let row = shop.run(&["history", "production", "--json"]).await;
+    assert_eq!(row.succeeds().json()["deploys"][0]["outcome"], "untested");
+}
+
+#[tokio::test]
+async fn deploy_that_goes_on_has_the_variables_of_now() {
+    let shop = two_versions(&["guestbook", "health"]).await;
+    shop.build().await;
+    shop.front
+        .fault("PUT", "/shop-health/aliases/staging", Effect::Hangs);
+    let mut command = shop
+        .command(&["deploy", "staging", "--no-build", "--yes", "--arch", ARCH])
+        .await;
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("it starts");
+    shop.front.wait_for_hit().await;
+    child.kill().await.expect("it is killed");
+    let staging = [
+        shop.version("shop-guestbook", "staging").await,
+        shop.version("shop-health", "staging").await,
+    ];
+    assert_eq!(staging, ["3", "2"]);
+    end_lease_of(&shop.clouds.staging).await;
+    let variables = format!("{}NEW=one\n", shop.variables(None));
+    shop.write("all.env", &variables);
+    shop.deploy("staging", &["--env-file", "all.env"])
+        .await
+        .succeeds();
+    for function in ["shop-guestbook", "shop-health"] {
+        let live = shop.moto.function(function, "staging").await;
+        assert_eq!(live["Environment"]["Variables"]["NEW"], "one", "{function}");
+    }
+    // What was live before is in the record.
+    shop.run(&["rollback", "staging", "--yes"]).await.succeeds();
+    assert_eq!(shop.version("shop-guestbook", "staging").await, "2");
+    shop.assert_private();
 }

@@ -99,6 +99,10 @@ pub struct RollbackOptions {
     #[arg(long)]
     pub plan: bool,
 
+    /// Takes back what a rollback did that did not come to its end, also from one that still runs.
+    #[arg(long, conflicts_with_all = ["plan", "to"])]
+    pub abort: bool,
+
     /// The platform, where stagelink.toml names a Netlify site and functions on AWS Lambda.
     #[arg(long, value_name = "PLATFORM")]
     pub on: Option<Platform>,

@@ -14,16 +14,16 @@ use anyhow::Context as _;
 use stagelink_pipeline::{DeployProgress, DeployTarget, abort_deploy};
 
 use self::commit::Commit;
+use crate::abort::abort;
 use crate::args::{DeployOptions, Platform};
 use crate::build;
-use crate::failure::{Failure, print_failure};
 use crate::lambda::platform_of;
 use crate::migrate;
-use crate::output::{note, print, print_json};
+use crate::output::note;
 use crate::planned_change::PlannedChange;
 use crate::progress::Step;
 use crate::project;
-use crate::shutdown_signals::{self, ShutdownSignals};
+use crate::stoppable;
 
 /// Builds a project and deploys it to a stage: shows the plan, asks, applies the migrations that come
 /// first, and makes the deploy. A signal that asks the command to end ends what it has started, too; the
@@ -33,21 +33,7 @@ use crate::shutdown_signals::{self, ShutdownSignals};
 ///
 /// The error of the first step that fails. Nothing is changed before the plan was shown.
 pub async fn run(options: DeployOptions) -> anyhow::Result<ExitCode> {
-    let mut signals = ShutdownSignals::listen()?;
-    let result = tokio::select! {
-        result = deploy(&options) => result,
-        // Dropping the future stops what it has started.
-        signal = signals.next() => {
-            note(format_args!("the deploy was stopped by {signal}"));
-            return Ok(ExitCode::from(shutdown_signals::exit_code(signal)));
-        }
-    };
-    if let Err(error) = &result
-        && options.json
-    {
-        print_failure(&Failure::new(error));
-    }
-    result.map(|()| ExitCode::SUCCESS)
+    stoppable::run("deploy", options.json, deploy(&options)).await
 }
 
 async fn deploy(options: &DeployOptions) -> anyhow::Result<()> {
@@ -57,7 +43,9 @@ async fn deploy(options: &DeployOptions) -> anyhow::Result<()> {
     }
     let commit = Commit::of(&project).await;
     if options.abort {
-        return abort(options, &project, commit).await;
+        let request = request::from_options(options, &project, commit).await?;
+        let what = ("deploy to", request.stage);
+        return abort(what, options.json, abort_deploy(&request)).await;
     }
     let request = request::from_options(options, &project, commit).await?;
     // Before the build, which takes minutes.
@@ -92,20 +80,6 @@ async fn deploy(options: &DeployOptions) -> anyhow::Result<()> {
         report::result(&plan, &deployed),
         "the project was deployed",
     )
-}
-
-/// Takes back a deploy that did not come to its end.
-async fn abort(options: &DeployOptions, project: &Path, commit: Commit) -> anyhow::Result<()> {
-    let request = request::from_options(options, project, commit).await?;
-    let stage = request.stage;
-    let step = Step::begin("abort");
-    let report = abort_deploy(&request).await?;
-    step.done(&format!("{} done", report.done.len()));
-    match (options.json, report.done.is_empty()) {
-        (true, _) => print_json(&report),
-        (false, true) => print(format_args!("no deploy to {stage} is unfinished")),
-        (false, false) => print(report.done.join("\n")),
-    }
 }
 
 /// Returns the folder of the project that a folder is in.

@@ -3,8 +3,6 @@
 use stagelink_pipeline::{AwsAccess, LambdaStage, abort_on_lambda};
 
 use crate::operator;
-use crate::output::{print, print_json};
-use crate::progress::Step;
 
 /// Takes back what a command on a stage did that did not come to its end.
 ///
@@ -16,12 +14,7 @@ pub(crate) async fn abort(
     stage: &LambdaStage,
     is_json: bool,
 ) -> anyhow::Result<()> {
-    let step = Step::begin("abort");
-    let report = abort_on_lambda(access, stage, &operator::name()).await?;
-    step.done(&format!("stage {}", stage.stage));
-    match (is_json, report.done.is_empty()) {
-        (true, _) => print_json(&report),
-        (false, true) => print(format_args!("no change of {} is unfinished", stage.stage)),
-        (false, false) => print(report.done.join("\n")),
-    }
+    let by = operator::name();
+    let clean_up = abort_on_lambda(access, stage, &by);
+    crate::abort::abort(("change of", stage.stage), is_json, clean_up).await
 }

@@ -5,6 +5,7 @@ mod lambda;
 mod progress;
 mod text;
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
@@ -18,11 +19,10 @@ pub(crate) use self::progress::Shown;
 pub(crate) use self::text::short;
 
 pub(crate) use self::checkout::git_checkout;
+use crate::abort::abort;
 use crate::args::{LocalOptions, Platform, PromoteOptions};
-use crate::failure::{Failure, print_failure};
 use crate::lambda::platform_of;
 use crate::operator;
-use crate::output::{print, print_json};
 use crate::planned_change::PlannedChange;
 use crate::progress::Step;
 use crate::project;
@@ -30,21 +30,17 @@ use crate::site_access::site_access;
 use crate::stage_context::context_of;
 use crate::stage_database::settings_of;
 use crate::stage_name;
+use crate::stoppable;
 use crate::usage_error::of_usage;
 
-/// Promotes: shows the plan, asks, and runs it.
+/// Promotes: shows the plan, asks, and runs it. A signal that asks the command to end ends what it has
+/// started, too; the exit code is then 128 and its number.
 ///
 /// # Errors
 ///
 /// The error of the first step that fails. Nothing is changed before the plan was shown.
-pub async fn run(options: PromoteOptions) -> anyhow::Result<()> {
-    let result = promote(&options).await;
-    if let Err(error) = &result
-        && options.json
-    {
-        print_failure(&Failure::new(error));
-    }
-    result
+pub async fn run(options: PromoteOptions) -> anyhow::Result<ExitCode> {
+    stoppable::run("promotion", options.json, promote(&options)).await
 }
 
 async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
@@ -56,14 +52,12 @@ async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
     let shown = Shown::default();
     let listener = |event: &PromotionEvent<'_>| shown.show(event);
     if options.abort {
-        let step = Step::begin("abort");
-        let report = abort_promotion(&request).await?;
-        step.done(&format!("stage {to}"));
-        return match (options.json, report.done.is_empty()) {
-            (true, _) => print_json(&report),
-            (false, true) => print(format_args!("no promotion to {to} is unfinished")),
-            (false, false) => print(report.done.join("\n")),
-        };
+        return abort(
+            ("promotion to", to),
+            options.json,
+            abort_promotion(&request),
+        )
+        .await;
     }
     let step = Step::begin("look");
     let plan = PromotionPlan::make(&request).await?;

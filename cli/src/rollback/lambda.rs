@@ -21,6 +21,9 @@ use crate::stage_name;
 pub(super) async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
     let request = request(options).await?;
     let stage = request.stage.stage;
+    if options.abort {
+        return lambda::abort(&request.access, &request.stage, options.json).await;
+    }
     let step = Step::begin("look");
     let plan = LambdaRollbackPlan::make(&request).await?;
     let summary = plan.summary();

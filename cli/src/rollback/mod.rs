@@ -2,16 +2,18 @@
 
 mod lambda;
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::bail;
 use stagelink::StageKind;
 use stagelink_pipeline::{
-    MigrationFolder, PromotionEvent, RollbackPlan, RollbackReport, RollbackRequest, RollbackSummary,
+    MigrationFolder, PromotionEvent, RollbackPlan, RollbackReport, RollbackRequest,
+    RollbackSummary, abort_rollback,
 };
 
+use crate::abort::abort;
 use crate::args::{Platform, RollbackOptions};
-use crate::failure::{Failure, print_failure};
 use crate::lambda::platform_of;
 use crate::operator;
 use crate::planned_change::PlannedChange;
@@ -19,21 +21,17 @@ use crate::project;
 use crate::promote::{Shown, database, short};
 use crate::site_access::site_access;
 use crate::stage_name;
+use crate::stoppable;
 use crate::table::Table;
 
-/// Goes back: tests the deploy, shows the plan, asks, and publishes it.
+/// Goes back: tests the deploy, shows the plan, asks, and publishes it. A signal that asks the command to
+/// end ends what it has started, too; the exit code is then 128 and its number.
 ///
 /// # Errors
 ///
 /// The error of the first step that fails. Nothing is changed before the plan was shown.
-pub async fn run(options: RollbackOptions) -> anyhow::Result<()> {
-    let result = roll_back(&options).await;
-    if let Err(error) = &result
-        && options.json
-    {
-        print_failure(&Failure::new(error));
-    }
-    result
+pub async fn run(options: RollbackOptions) -> anyhow::Result<ExitCode> {
+    stoppable::run("rollback", options.json, roll_back(&options)).await
 }
 
 async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
@@ -42,6 +40,14 @@ async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
     }
     let request = request(options).await?;
     let stage = request.stage;
+    if options.abort {
+        return abort(
+            ("rollback of", stage),
+            options.json,
+            abort_rollback(&request),
+        )
+        .await;
+    }
     let shown = Shown::default();
     let listener = |event: &PromotionEvent<'_>| shown.show(event);
     let plan = RollbackPlan::make(&request, &listener).await;

@@ -127,6 +127,9 @@ fn add_deploy(cell: &mut Cell, deploy: &DeployStatus, now: Timestamp) {
         let digest = digest.get(..12).unwrap_or(digest);
         cell.plain(format_args!("artifact {digest}"));
     }
+    if deploy.is_untested {
+        cell.line(Mark::Attention, "untested: it has not passed its test");
+    }
     if deploy.is_locked {
         cell.line(Mark::Attention, "locked: newer deploys are not published");
     }

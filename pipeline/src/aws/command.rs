@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -15,6 +16,7 @@ use crate::aws::access::AwsAccess;
 use crate::aws::redaction::Redaction;
 use crate::aws::refusal::{Failure, Reason};
 use crate::error::{Error, ErrorKind};
+use crate::fence::Fence;
 
 /// The command `aws` with a region.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub(crate) struct AwsCommand {
     program: PathBuf,
     region: String,
     redaction: Redaction,
+    /// Asked before each attempt at a change, where there is one. Clones share it.
+    fence: Arc<Mutex<Option<Arc<dyn Fence>>>>,
 }
 
 /// One call of the command.
@@ -69,6 +73,14 @@ impl Call {
         self
     }
 
+    /// Returns whether it changes something. The call of a function is a question here: the SDK's runtime
+    /// answers it without a handler.
+    fn is_change(&self) -> bool {
+        let reads = ["get", "list", "describe", "invoke"];
+        let verb = self.operation.split('-').next().unwrap_or_default();
+        !reads.contains(&verb)
+    }
+
     /// The action of IAM that it needs, such as `lambda:UpdateAlias`.
     fn permission(&self) -> String {
         let words = self.operation.split('-').map(|word| {
@@ -89,6 +101,28 @@ impl AwsCommand {
             program: access.program.clone(),
             region: access.region.clone().unwrap_or_default(),
             redaction: Redaction::new(&access.secrets),
+            fence: Arc::default(),
+        }
+    }
+
+    /// Asks this fence before each attempt at a change from now on.
+    pub(super) fn set_fence(&self, fence: Arc<dyn Fence>) {
+        *self.fence.lock().unwrap_or_else(PoisonError::into_inner) = Some(fence);
+    }
+
+    /// Makes sure that this process may make a call.
+    async fn ensure_may_make(&self, call: &Call) -> Result<(), Failure> {
+        let fence = self
+            .fence
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        match fence {
+            Some(fence) if call.is_change() => fence.ensure().await.map_err(|error| Failure {
+                reason: Reason::Other,
+                error,
+            }),
+            _ => Ok(()),
         }
     }
 
@@ -147,6 +181,7 @@ impl AwsCommand {
     async fn answer(&self, call: &Call) -> Result<Vec<u8>, Failure> {
         let mut attempts = Attempts::new();
         loop {
+            self.ensure_may_make(call).await?;
             let failure = match self.run(call).await {
                 Err(failure) if failure.reason == Reason::Overloaded => failure,
                 outcome => return outcome,
@@ -280,6 +315,66 @@ mod tests {
         ] {
             assert_eq!(Call::new("", "lambda", operation).permission(), permission);
         }
+    }
+
+    /// Closed once it was asked as often as it holds.
+    #[derive(Debug)]
+    struct Closing(Mutex<u32>);
+
+    impl Fence for Closing {
+        fn ensure(&self) -> futures_util::future::BoxFuture<'_, Result<(), Error>> {
+            let mut left = self.0.lock().unwrap();
+            let result = match left.checked_sub(1) {
+                Some(rest) => {
+                    *left = rest;
+                    Ok(())
+                }
+                None => Err(Error::new(ErrorKind::Busy, "the lease was lost")),
+            };
+            Box::pin(async { result })
+        }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test(start_paused = true)]
+    async fn fence_is_asked_before_each_attempt_at_a_change_and_before_no_question() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let (program, calls) = (folder.path().join("aws"), folder.path().join("calls"));
+        let script = format!(
+            "#!/bin/sh\necho \"$2\" >> {}\necho 'An error occurred (TooManyRequestsException) when \
+             calling the X operation: slow down' >&2\nexit 254\n",
+            calls.display()
+        );
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let access = AwsAccess {
+            program,
+            region: Some("eu-west-1".to_owned()),
+            secrets: Vec::new(),
+        };
+        let command = AwsCommand::new(&access);
+        command.set_fence(Arc::new(Closing(Mutex::new(2))));
+        // The fence of the command is that of its copies.
+        let copy = command.hiding([]);
+        let failure = copy.tell(Call::new("move", "lambda", "update-alias")).await;
+        let failure = failure.unwrap_err();
+        assert_eq!(failure.error.kind(), ErrorKind::Busy, "{failure}");
+        let made = || std::fs::read_to_string(&calls).unwrap();
+        assert_eq!(made(), "update-alias\nupdate-alias\n");
+        for question in ["get-alias", "invoke", "get-function-configuration"] {
+            let failure = command.tell(Call::new("ask", "lambda", question)).await;
+            assert_eq!(
+                failure.unwrap_err().reason,
+                Reason::Overloaded,
+                "{question}"
+            );
+        }
+        assert!(
+            made().ends_with("get-function-configuration\n"),
+            "{}",
+            made()
+        );
     }
 
     #[cfg(unix)]

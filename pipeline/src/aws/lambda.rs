@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +15,7 @@ use crate::aws::command::{AwsCommand, Call, PrivateFiles, bytes_url};
 use crate::aws::login::log_in;
 use crate::aws::refusal::{Failure, Reason};
 use crate::error::{Error, ErrorKind};
+use crate::fence::Fence;
 
 /// A client of AWS Lambda in one account and region.
 #[derive(Clone, Debug)]
@@ -78,6 +80,11 @@ impl Lambda {
     pub(crate) async fn connect(access: &AwsAccess) -> Result<Self, Error> {
         let (command, caller) = log_in(access).await?;
         Ok(Self { command, caller })
+    }
+
+    /// Asks this fence before each attempt at a change from now on, as do all copies of the client.
+    pub(crate) fn set_fence(&self, fence: Arc<dyn Fence>) {
+        self.command.set_fence(fence);
     }
 
     /// Returns the account and the region.

@@ -2,22 +2,12 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use crate::deploy::leftover::{COMMAND, DeployState};
 use crate::deploy::request::DeployRequest;
+use crate::deploy::run;
 use crate::error::{Error, ErrorKind};
 use crate::netlify::Site;
-use crate::promotion::{DeployOutcome, Lease, finish};
-
-/// The result of a clean-up after a deploy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct DeployAbortReport {
-    /// A sentence for each thing that was done, and that stays. Empty where there was no unfinished
-    /// deploy.
-    pub done: Vec<String>,
-}
+use crate::promotion::{AbortReport, DeployOutcome, Lease, finish};
 
 /// Takes the lease of a deploy away, also from one that still runs, and cancels its deploy unless that is
 /// ready. Migrations stay.
@@ -26,11 +16,11 @@ pub struct DeployAbortReport {
 ///
 /// [`ErrorKind::Busy`] where another command has the lease; the errors of Netlify and the database. It
 /// may be run again.
-pub async fn abort(request: &DeployRequest) -> Result<DeployAbortReport, Error> {
+pub async fn abort(request: &DeployRequest) -> Result<AbortReport, Error> {
     let (database, stage) = (&request.database, request.stage);
     let mut done = Vec::new();
     let Some(row) = Lease::look(database).await? else {
-        return Ok(DeployAbortReport { done });
+        return Ok(AbortReport { done });
     };
     if row.command != COMMAND {
         return Err(Error::new(
@@ -44,10 +34,17 @@ pub async fn abort(request: &DeployRequest) -> Result<DeployAbortReport, Error> 
     let (lease, row) = Lease::seize(database, &request.options.applied_by, &row).await?;
     site.set_fence(Arc::new(lease.handle().clone()));
     let state = DeployState::of_lease(&row.progress, stage, site.id())?;
+    let mut outcome = DeployOutcome::Aborted;
     if let Some(id) = state.as_ref().and_then(|state| state.deploy.as_ref()) {
         match site.find_deploy(id).await? {
             Some(deploy) if deploy.is_ready() => {
-                done.push(format!("the deploy {id} is ready, and stays"));
+                if run::may_be_live(&site, request, id).await {
+                    outcome = DeployOutcome::Untested;
+                }
+                done.push(format!(
+                    "the deploy {id} is ready and stays, and nothing says that it passed its test: `stagelink \
+                     deploy {stage}` replaces it"
+                ));
             }
             Some(deploy) if !deploy.has_failed() => {
                 site.cancel_deploy(id).await?;
@@ -63,11 +60,10 @@ pub async fn abort(request: &DeployRequest) -> Result<DeployAbortReport, Error> 
         && let Some(record) = state.record
     {
         let deploy = state.deploy.as_deref();
-        let aborted = DeployOutcome::Aborted;
         let versions = state.versions();
-        finish(database, lease.handle(), record, aborted, deploy, &versions).await?;
+        finish(database, lease.handle(), record, outcome, deploy, &versions).await?;
     }
     lease.release().await?;
     done.push(format!("the lease on stage {stage} is given back"));
-    Ok(DeployAbortReport { done })
+    Ok(AbortReport { done })
 }

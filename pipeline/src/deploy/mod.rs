@@ -11,7 +11,7 @@ mod run;
 mod site_build;
 mod stage_variable;
 
-pub use self::abort::{DeployAbortReport, abort};
+pub use self::abort::abort;
 pub use self::event::DeployProgress;
 pub use self::lambda::{LambdaDeployPlan, LambdaDeployRequest, LambdaSettings, LambdaVariables};
 pub use self::plan::{DeployPlan, DeployTarget};

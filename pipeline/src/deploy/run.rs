@@ -10,12 +10,13 @@ use crate::deploy::event::{DeployProgress, Listener};
 use crate::deploy::leftover::{self, COMMAND, DeployState};
 use crate::deploy::plan::{DeployPlan, branch_of};
 use crate::deploy::report::DeployReport;
+use crate::deploy::request::DeployRequest;
 use crate::error::{Error, ErrorKind};
 use crate::migrations::MigrationEvent;
-use crate::netlify::{Deploy, DeployEvent, DeployVariable};
+use crate::netlify::{Deploy, DeployEvent, DeployVariable, Site};
 use crate::promotion::{
     DeployOutcome, Lease, NewDeploy, Progress, PromotionEvent, SmokeTest, Taken, address_of, begin,
-    finish, take_when_free,
+    ensure_runnable, finish, take_when_free,
 };
 
 /// A run that holds the lease on its stage.
@@ -27,6 +28,8 @@ struct Run<'a> {
     state: DeployState,
     /// The number of its record in the database.
     record: i64,
+    /// True once its deploy is ready.
+    is_ready: bool,
 }
 
 impl DeployPlan {
@@ -51,7 +54,8 @@ impl DeployPlan {
             Err(error) => {
                 run.cancel().await;
                 let applied = run.state.applied.len();
-                run.end(DeployOutcome::Failed).await;
+                let outcome = run.outcome_of_failure().await;
+                run.end(outcome).await;
                 Err(match applied {
                     0 => error,
                     1 => error.context("the deploy failed; the migration before it stays applied"),
@@ -119,13 +123,19 @@ impl<'a> Run<'a> {
             lease,
             state,
             record,
+            is_ready: false,
         })
     }
 
     async fn deploy(&mut self) -> Result<DeployReport, Error> {
         self.migrate().await?;
+        let request = &self.plan.request;
+        let manifest = &self.plan.artifact.manifest;
+        // Another command may have applied a migration since the plan was made.
+        ensure_runnable(&request.database, request.migrations.as_ref(), manifest).await?;
         self.tell(&DeployProgress::Begins("deploy"));
         let deploy = self.make_ready().await?;
+        self.is_ready = true;
         self.tell(&DeployProgress::Ends(format!("{} is ready", deploy.id)));
         self.test(&deploy).await?;
         let is_published = match branch_of(&self.plan.request)? {
@@ -256,6 +266,20 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Returns the outcome of a deploy that failed. One that is ready may be live, with code that has not
+    /// passed its test.
+    async fn outcome_of_failure(&self) -> DeployOutcome {
+        match &self.state.deploy {
+            Some(deploy)
+                if self.is_ready
+                    && may_be_live(&self.plan.site, &self.plan.request, deploy).await =>
+            {
+                DeployOutcome::Untested
+            }
+            _ => DeployOutcome::Failed,
+        }
+    }
+
     /// Cancels the deploy, so that it does not become public after the command has failed.
     async fn cancel(&mut self) {
         let Some(deploy) = &self.state.deploy else {
@@ -302,4 +326,16 @@ impl<'a> Run<'a> {
     fn tell(&self, event: &DeployProgress<'_>) {
         (self.listener)(event);
     }
+}
+
+/// Returns whether visitors may see a ready deploy: that of a branch does, and one of production unless
+/// publishing is locked.
+pub(super) async fn may_be_live(site: &Site, request: &DeployRequest, deploy: &str) -> bool {
+    if !matches!(branch_of(request), Ok(None)) {
+        return true;
+    }
+    let published = site.read_published_deploy().await;
+    published.map_or(true, |published| {
+        published.is_some_and(|published| published.id == deploy)
+    })
 }

@@ -9,7 +9,7 @@ use crate::netlify::Site;
 use crate::promotion::lease::{self, Lease};
 use crate::promotion::progress::{COMMAND, Progress};
 use crate::promotion::request::PromotionRequest;
-use crate::promotion::take_back::Unfinished;
+use crate::promotion::take_back::{Unfinished, WhereGone};
 
 /// The result of a clean-up after a promotion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,7 +22,8 @@ pub struct AbortReport {
 
 /// Takes the lease of a promotion away, also from one that still runs, and takes back what it did: a
 /// deploy that is not published is deleted, the one before is published again, and the lock is set as it
-/// was. Migrations stay.
+/// was. Migrations stay. Where the deploy of before is gone, the new one stays live, and the report says
+/// so.
 ///
 /// # Errors
 ///
@@ -62,6 +63,6 @@ pub async fn abort(request: &PromotionRequest) -> Result<AbortReport, Error> {
         lease,
         progress,
     };
-    let done = unfinished.take_back().await?;
+    let done = unfinished.take_back(WhereGone::Frees).await?;
     Ok(AbortReport { done })
 }

@@ -54,9 +54,15 @@ pub struct DeployRecord {
 }
 
 impl DeployRecord {
-    /// Returns whether the command made this deploy live.
+    /// Returns whether the command made this deploy live, and it passed its tests.
     pub(crate) fn is_live_as(&self, deploy: &str) -> bool {
         self.outcome == Some(DeployOutcome::Succeeded) && self.deploy.as_deref() == Some(deploy)
+    }
+
+    /// Returns whether the command made this deploy live, also one that has not passed its tests.
+    pub(crate) fn has_made_live(&self, deploy: &str) -> bool {
+        self.outcome.is_some_and(DeployOutcome::leaves_it_live)
+            && self.deploy.as_deref() == Some(deploy)
     }
 }
 
@@ -70,6 +76,8 @@ pub enum DeployOutcome {
     Failed,
     /// The artifact was live, and did not answer as it should: the one before is live again.
     Restored,
+    /// The artifact is live, and has not passed its test: the one before could not be made live again.
+    Untested,
     /// A person took it back with `--abort`, or another command began after it was interrupted.
     Aborted,
     /// An outcome that this version does not know.
@@ -336,13 +344,25 @@ impl DeployOutcome {
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Restored => "restored",
+            Self::Untested => "untested",
             Self::Aborted => "aborted",
             Self::Other => "other",
         }
     }
 
+    /// Returns whether the artifact was live at the end of the command.
+    pub(crate) fn leaves_it_live(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Untested)
+    }
+
     fn named(name: &str) -> Self {
-        let known = [Self::Succeeded, Self::Failed, Self::Restored, Self::Aborted];
+        let known = [
+            Self::Succeeded,
+            Self::Failed,
+            Self::Restored,
+            Self::Untested,
+            Self::Aborted,
+        ];
         let found = known.into_iter().find(|one| one.name() == name);
         found.unwrap_or(Self::Other)
     }

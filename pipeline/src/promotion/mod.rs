@@ -2,6 +2,7 @@
 //! target's own database keeps what a command that changes the stage has to know.
 
 mod abort;
+mod abort_rollback;
 mod ancestry;
 mod deploy_record;
 mod event;
@@ -14,6 +15,7 @@ mod proof;
 mod request;
 mod rollback;
 mod run;
+mod runnable;
 mod schema;
 mod smoke;
 mod source;
@@ -28,13 +30,14 @@ mod visitor;
 mod waiting;
 
 pub use self::abort::{AbortReport, abort};
+pub use self::abort_rollback::abort_rollback;
 pub use self::deploy_record::{DeployOutcome, DeployRecord, deploy_records};
 pub(crate) use self::deploy_record::{NewDeploy, begin, finish};
 pub use self::event::{PromotionEvent, PromotionListener};
 pub(crate) use self::lambda::{
-    Change, FunctionChange, LiveFunction, MOST_RECORDS as MOST_LAMBDA_RECORDS, Upload,
-    VersionSource, archive_path, look, look_at_aliases, migration_names, no_function, not_served,
-    planned, record_of, running_record,
+    Change, ChangeSchema, FunctionChange, LiveFunction, MOST_RECORDS as MOST_LAMBDA_RECORDS,
+    Upload, VersionSource, archive_path, look, look_at_aliases, migration_names, no_function,
+    not_served, planned, record_of, running_record,
 };
 pub use self::lambda::{
     LambdaFunctionReport, LambdaPlanSummary, LambdaPlannedFunction, LambdaPromotionPlan,
@@ -46,6 +49,7 @@ pub use self::plan::{PlanSummary, PromotionPlan};
 pub use self::request::{Checkout, CheckoutFuture, PromotionRequest};
 pub use self::rollback::{RollbackPlan, RollbackReport, RollbackRequest, RollbackSummary};
 pub use self::run::PromotionReport;
+pub(crate) use self::runnable::ensure_runnable;
 pub(crate) use self::schema::{SchemaPlan, SchemaTarget};
 pub(crate) use self::smoke::SmokeTest;
 pub(crate) use self::source::address_of;

@@ -98,7 +98,7 @@ impl PromotionPlan {
         let records = deploy_record::deploy_records(&request.database, MOST_RECORDS).await?;
         let running = records
             .into_iter()
-            .find(|record| record.is_live_as(&published.id));
+            .find(|record| record.has_made_live(&published.id));
         let mut notes = Vec::new();
         let of_record = running.as_ref().and_then(|record| record.commit.as_deref());
         let of_deploy = published.commit_ref.as_deref();

@@ -12,13 +12,13 @@ use crate::api::ApiAccess;
 use crate::artifact::Manifest;
 use crate::error::{Error, ErrorKind};
 use crate::migrations::MigrationFolder;
-use crate::needs::{RecordedMigration, gate_site};
 use crate::netlify::{Deploy, Site};
 use crate::promotion::deploy_record::{self, DeployOutcome, DeployRecord, NewDeploy};
 use crate::promotion::event::{PromotionEvent, PromotionListener};
 use crate::promotion::lease::Lease;
 use crate::promotion::lease::Taken;
 use crate::promotion::request::TEST_LIMIT;
+use crate::promotion::runnable::ensure_runnable;
 use crate::promotion::smoke::SmokeTest;
 use crate::promotion::source::address_of;
 use crate::promotion::step::Step;
@@ -140,6 +140,10 @@ impl RollbackPlan {
         let is_locked = published.locked == Some(true);
         let records = deploy_record::deploy_records(&request.database, MOST_RECORDS).await?;
         let interrupted = interrupted(&records, &published.id).map(str::to_owned);
+        let current = records
+            .iter()
+            .find(|record| record.has_made_live(&published.id));
+        let before = current.and_then(|record| record.previous.clone());
         let succeeded: Vec<_> = records
             .into_iter()
             .filter(|record| record.outcome == Some(DeployOutcome::Succeeded))
@@ -160,10 +164,7 @@ impl RollbackPlan {
             }
             (Some(id), _) => id.clone(),
             (None, _) => {
-                let current = succeeded
-                    .iter()
-                    .find(|record| record.is_live_as(&published.id));
-                let previous = current.and_then(|record| record.previous.clone());
+                let previous = before.clone();
                 let Some(previous) = previous else {
                     return refused(format!(
                         "the database of stage {stage} has no record of what was there before the \
@@ -187,7 +188,7 @@ impl RollbackPlan {
             ));
         };
         let manifest = Manifest::of_json(&record.manifest)?;
-        ensure_schema(request, &manifest).await?;
+        ensure_runnable(&request.database, request.migrations.as_ref(), &manifest).await?;
         let Some(target) = site.find_deploy(&id).await? else {
             return refused(format!(
                 "Netlify has the deploy {id} no longer: it keeps deploys for a time alone; check out \
@@ -298,7 +299,8 @@ impl RollbackPlan {
         let record = deploy_record::begin(&request.database, lease.handle(), &new).await?;
         // From here on a migration of *after* takes the deploy into account. One may have been applied
         // since the plan was made.
-        if let Err(error) = ensure_schema(request, &self.manifest).await {
+        let (database, migrations) = (&request.database, request.migrations.as_ref());
+        if let Err(error) = ensure_runnable(database, migrations, &self.manifest).await {
             let (failed, id) = (DeployOutcome::Failed, Some(&*self.target.id));
             let finished =
                 deploy_record::finish(&request.database, lease.handle(), record, failed, id, &[]);
@@ -312,33 +314,59 @@ impl RollbackPlan {
         listener(&PromotionEvent::Done(Step::Publish, &self.target.id));
         listener(&PromotionEvent::Begins(Step::TestLive));
         let address = self.site.address()?;
-        let outcome = match self.test(request, &address, listener).await {
-            Ok(()) => Ok(()),
+        let (outcome, tested) = match self.test(request, &address, listener).await {
+            Ok(()) => (DeployOutcome::Succeeded, Ok(())),
             Err(error) => {
                 listener(&PromotionEvent::TakesBack);
-                let back = self.restore(&self.published).await;
-                Err(match back {
-                    Ok(()) => {
-                        let text = format!("the deploy {} is published again", self.published.id);
-                        error.and_details(vec![text])
-                    }
-                    Err(second) => error.and_details(vec![second.report()]),
-                })
+                let (outcome, text) = self.take_back(request.stage).await;
+                (outcome, Err(error.and_details(vec![text])))
             }
         };
-        lease.fence().await?;
-        let result = match outcome {
-            Ok(()) => DeployOutcome::Succeeded,
-            Err(_) => DeployOutcome::Restored,
-        };
         let id = Some(&*self.target.id);
-        deploy_record::finish(&request.database, lease.handle(), record, result, id, &[]).await?;
-        outcome?;
+        let finished =
+            deploy_record::finish(&request.database, lease.handle(), record, outcome, id, &[])
+                .await;
+        match (tested, finished) {
+            (Ok(()), finished) => finished?,
+            (Err(error), Ok(())) => return Err(error),
+            (Err(error), Err(second)) => return Err(error.and_details(vec![second.report()])),
+        }
         listener(&PromotionEvent::Done(
             Step::TestLive,
             &format!("passed at {address}"),
         ));
         Ok(())
+    }
+
+    /// Publishes the deploy again that was there before the rollback. Returns the outcome of the rollback,
+    /// with a sentence about it.
+    async fn take_back(&self, stage: Stage) -> (DeployOutcome, String) {
+        let (before, target) = (&self.published.id, &self.target.id);
+        let Err(error) = self.restore(&self.published).await else {
+            let text = format!("the deploy {before} is published again");
+            return (DeployOutcome::Restored, text);
+        };
+        let live = self.site.read_published_deploy().await;
+        match live {
+            Ok(Some(live)) if live.id == *before => (
+                DeployOutcome::Restored,
+                format!(
+                    "the deploy {before} is published again, and its lock may be another one than \
+                     before: {}",
+                    error.report()
+                ),
+            ),
+            _ => (
+                DeployOutcome::Untested,
+                format!(
+                    "the deploy {target} is live and has not passed its test, and the deploy {before} of \
+                     before could not be published again ({}): `stagelink rollback {stage} --to DEPLOY` \
+                     publishes one of `stagelink history {stage}`, and `stagelink deploy {stage}` makes a \
+                     new one",
+                    error.report()
+                ),
+            ),
+        }
     }
 
     /// Publishes a deploy, with the site's lock as it was.
@@ -386,7 +414,7 @@ impl RollbackPlan {
 
 /// Returns the deploy from which the newest command, a rollback, went back to the published one without
 /// coming to its end. Going back from the published one would take the stage back twice.
-fn interrupted<'a>(records: &'a [DeployRecord], published: &str) -> Option<&'a str> {
+pub(super) fn interrupted<'a>(records: &'a [DeployRecord], published: &str) -> Option<&'a str> {
     let newest = records.first()?;
     let before = newest.previous.as_deref()?;
     let is_unfinished = newest.command == COMMAND && newest.finished_at.is_none();
@@ -396,26 +424,6 @@ fn interrupted<'a>(records: &'a [DeployRecord], published: &str) -> Option<&'a s
     (is_unfinished && is_published).then_some(before)
 }
 
-/// Makes sure that an artifact runs on the database as it is.
-async fn ensure_schema(request: &RollbackRequest, manifest: &Manifest) -> Result<(), Error> {
-    let history =
-        RecordedMigration::read_all(&request.database, request.migrations.as_ref()).await?;
-    let lists = manifest.migration_lists();
-    let verdict = gate_site(lists.iter().map(Option::as_ref), &history);
-    match verdict.is_runnable() {
-        true => Ok(()),
-        false => Err(Error::new(
-            ErrorKind::Migration,
-            format!(
-                "the schema of stage {} does not carry the code of that deploy any more, so nothing \
-                 was changed: go forward with a new deploy",
-                request.stage
-            ),
-        )
-        .with_details(verdict.reasons())),
-    }
-}
+pub(super) const COMMAND: &str = "rollback";
 
-const COMMAND: &str = "rollback";
-
-const MOST_RECORDS: u32 = 100;
+pub(super) const MOST_RECORDS: u32 = 100;

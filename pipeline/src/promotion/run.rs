@@ -133,14 +133,15 @@ impl Run<'_> {
     }
 
     async fn migrate(&mut self) -> Result<String, Error> {
-        let schema = &self.plan.schema;
+        let (schema, manifest) = (&self.plan.schema, &self.plan.source.manifest);
+        let database = &self.request.database;
         if schema.applying().next().is_none() {
+            schema.ensure_applied(database, manifest).await?;
             return Ok("none".to_owned());
         }
         self.lease.fence().await?;
         let listener = self.listener;
         let tell = move |event: &MigrationEvent<'_>| listener(&PromotionEvent::Migration(event));
-        let database = &self.request.database;
         let report = schema.migrations.apply(database, &schema.options, &tell);
         let report = report.await?;
         for (file, _) in &report.applied {
@@ -148,6 +149,7 @@ impl Run<'_> {
             self.progress.migrated_names.push(file.to_string());
         }
         self.save().await?;
+        schema.ensure_applied(database, manifest).await?;
         Ok(format!("{} applied", report.applied.len()))
     }
 

@@ -10,6 +10,7 @@ use crate::migrations::{
 };
 use crate::needs::{GateVerdict, ListedMigration, MigrationList, RecordedMigration, gate_site};
 use crate::promotion::request::Checkout;
+use crate::promotion::runnable::ensure_runnable;
 
 /// The stage whose database an artifact is held against, and what the operator's machine can add.
 pub(crate) struct SchemaTarget<'a> {
@@ -34,6 +35,8 @@ pub(crate) struct SchemaPlan {
     pub(crate) migrations: MigrationPlan,
     /// The options with which the plan was made, and with which it runs.
     pub(crate) options: MigrationOptions,
+    /// The artifact's own files.
+    folder: MigrationFolder,
 }
 
 impl SchemaPlan {
@@ -75,7 +78,21 @@ impl SchemaPlan {
         Ok(Self {
             migrations,
             options,
+            folder,
         })
+    }
+
+    /// Makes sure that the artifact runs on the database as it is now, after its migrations.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ensure_runnable`].
+    pub(crate) async fn ensure_applied(
+        &self,
+        database: &Database,
+        manifest: &Manifest,
+    ) -> Result<(), Error> {
+        ensure_runnable(database, Some(&self.folder), manifest).await
     }
 
     /// Returns the migrations that the promotion applies.

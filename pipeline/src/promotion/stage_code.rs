@@ -76,7 +76,7 @@ fn artifacts(records: &[DeployRecord], now: Timestamp, window: Duration) -> Vec<
         };
         let (state, advice, is_past) = match (record.outcome, ended_at) {
             (Some(DeployOutcome::Failed), _) => continue,
-            (Some(DeployOutcome::Succeeded), Some(since)) => {
+            (Some(outcome), Some(since)) if outcome.leaves_it_live() => {
                 let found = match replaced_at {
                     None => Some((
                         format!("artifact {name} runs since {}", shown(since)),
@@ -146,8 +146,8 @@ fn unrecorded(
     now: Timestamp,
 ) -> Option<StageArtifact> {
     let previous = record.previous.as_deref()?;
-    if record.outcome != Some(DeployOutcome::Succeeded)
-        || older.iter().any(|one| one.is_live_as(previous))
+    if !record.outcome.is_some_and(DeployOutcome::leaves_it_live)
+        || older.iter().any(|one| one.has_made_live(previous))
     {
         return None;
     }

@@ -3,7 +3,7 @@
 
 use stagelink::{Database, Stage};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::netlify::{Deploy, Site};
 use crate::promotion::deploy_record::{self, DeployOutcome};
 use crate::promotion::lease::Lease;
@@ -18,6 +18,15 @@ pub(super) struct Unfinished<'a> {
     pub(super) progress: Progress,
 }
 
+/// The end of a command whose deploy of before is gone, so that the new one has to stay live untested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WhereGone {
+    /// The command ends with an error, and goes on when it is run again.
+    Stops,
+    /// The stage is freed, and the new deploy stays live: a person has been told, and wants it.
+    Frees,
+}
+
 impl Unfinished<'_> {
     /// Takes it back, and returns a sentence for each thing that was done or that stays.
     ///
@@ -25,9 +34,9 @@ impl Unfinished<'_> {
     ///
     /// The error of the call that failed. The lease stays with its progress then, so that the command
     /// goes on when it is run again.
-    pub(super) async fn take_back(self) -> Result<Vec<String>, Error> {
+    pub(super) async fn take_back(self, where_gone: WhereGone) -> Result<Vec<String>, Error> {
         let mut done = Vec::new();
-        let outcome = self.act(&mut done).await;
+        let outcome = self.act(where_gone, &mut done).await;
         if let Err(error) = outcome {
             let (stage, mut details) = (self.stage, done);
             details.push(format!(
@@ -55,44 +64,78 @@ impl Unfinished<'_> {
                 vec!["another command has the stage now, so nothing was taken back".to_owned()];
             return error.and_details(details);
         }
-        match self.take_back().await {
+        match self.take_back(WhereGone::Stops).await {
             Ok(done) => error.and_details(done),
             Err(failed) => error.and_details(failed.details().collect()),
         }
     }
 
-    async fn act(&self, done: &mut Vec<String>) -> Result<(), Error> {
+    async fn act(&self, where_gone: WhereGone, done: &mut Vec<String>) -> Result<(), Error> {
         let new = self.find_deploy().await?;
         let published = self.site.read_published_deploy().await?;
         let published = published.map(|deploy| deploy.id);
         let is_live = new
             .as_ref()
             .is_some_and(|new| Some(&new.id) == published.as_ref());
-        let stays = new.is_some() && self.progress.is_tested;
+        let mut outcome = match self.progress.publishes {
+            true => DeployOutcome::Restored,
+            false => DeployOutcome::Failed,
+        };
         match &new {
-            Some(new) if stays && is_live => done.push(format!(
-                "the deploy {} passed its tests and stays live; `stagelink rollback {}` takes it back",
-                new.id, self.stage
-            )),
-            Some(new) if stays => done.push(format!(
-                "the deploy {} passed its tests and was live, until another person or job published {}",
-                new.id,
-                published.as_deref().unwrap_or("none")
-            )),
+            Some(new) if self.progress.is_tested => {
+                outcome = DeployOutcome::Succeeded;
+                done.push(self.stays(new, published.as_deref().filter(|id| *id != new.id)));
+            }
+            Some(new) if is_live && self.is_previous_gone().await? => {
+                let untested = self.untested(new);
+                if where_gone == WhereGone::Stops {
+                    return Err(Error::new(ErrorKind::Promotion, untested));
+                }
+                outcome = DeployOutcome::Untested;
+                done.push(untested);
+            }
             Some(new) => self.remove(new, is_live, done).await?,
             None => {}
         }
         self.set_lock(new.as_ref(), done).await?;
-        self.lease.fence().await?;
-        let outcome = match (stays, self.progress.publishes) {
-            (true, _) => DeployOutcome::Succeeded,
-            (false, true) => DeployOutcome::Restored,
-            (false, false) => DeployOutcome::Failed,
-        };
         let id = new.as_ref().map(|new| new.id.as_str());
         let (record, migrated) = (self.progress.record, &self.progress.migrated);
         let lease = self.lease.handle();
         deploy_record::finish(self.database, lease, record, outcome, id, migrated).await
+    }
+
+    /// Returns whether Netlify has the deploy that was published before no longer.
+    async fn is_previous_gone(&self) -> Result<bool, Error> {
+        let previous = self.site.find_deploy(&self.progress.previous).await?;
+        Ok(previous.is_none())
+    }
+
+    /// Returns the sentence about a deploy that passed its tests. `other` is published in its place.
+    fn stays(&self, new: &Deploy, other: Option<&str>) -> String {
+        match other {
+            None => format!(
+                "the deploy {} passed its tests and stays live; `stagelink rollback {}` takes it back",
+                new.id, self.stage
+            ),
+            Some(other) => format!(
+                "the deploy {} passed its tests and was live, until another person or job published \
+                 {other}",
+                new.id
+            ),
+        }
+    }
+
+    /// Returns the sentence about a deploy that is live without having passed its tests, since nothing can
+    /// take its place, with the ways on.
+    fn untested(&self, new: &Deploy) -> String {
+        let (stage, previous) = (self.stage, &self.progress.previous);
+        format!(
+            "the deploy {} is live and has not passed its test, and Netlify has the deploy {previous} of \
+             before no longer. `stagelink rollback {stage} --to DEPLOY` publishes another one of \
+             `stagelink history {stage}`, and `stagelink deploy {stage}` makes a new one, both once \
+             `stagelink promote --to {stage} --abort` has freed the stage",
+            new.id
+        )
     }
 
     /// Deletes the new deploy, after the one before is published again where the new one is live.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::netlify::Deploy;
-use crate::promotion::DeployRecord;
+use crate::promotion::{DeployOutcome, DeployRecord};
 use crate::status::lookup::Lookup;
 
 /// A deploy that serves a stage.
@@ -27,6 +27,8 @@ pub struct DeployStatus {
     pub method: String,
     /// True if the site publishes no newer deploy until it is unlocked.
     pub is_locked: bool,
+    /// True if it has not passed its test, by the record of the deploy in the stage's database.
+    pub is_untested: bool,
     /// The digest of its artifact, by the record of the deploy in the stage's database.
     pub digest: Lookup<String>,
 }
@@ -52,6 +54,7 @@ impl DeployStatus {
             created_at: deploy.created_at,
             method: method.to_owned(),
             is_locked: deploy.locked == Some(true),
+            is_untested: false,
             digest: Lookup::absent("Netlify's API does not tell the digests of functions"),
         }
     }
@@ -60,9 +63,13 @@ impl DeployStatus {
 impl DeployStatus {
     /// Adds the digest, by the records of the stage's database.
     pub(super) fn with_digest(self, records: &Result<Vec<DeployRecord>, String>) -> Self {
+        let mut is_untested = false;
         let digest = match records {
-            Ok(records) => match records.iter().find(|of| of.is_live_as(&self.id)) {
-                Some(record) => Lookup::known(record.artifact.clone()),
+            Ok(records) => match records.iter().find(|of| of.has_made_live(&self.id)) {
+                Some(record) => {
+                    is_untested = record.outcome == Some(DeployOutcome::Untested);
+                    Lookup::known(record.artifact.clone())
+                }
                 None => Lookup::absent(
                     "the stage's database has no record of the deploy, so it was made by other means \
                      than `stagelink deploy` and `promote`",
@@ -70,7 +77,11 @@ impl DeployStatus {
             },
             Err(reason) => Lookup::not_known(reason),
         };
-        Self { digest, ..self }
+        Self {
+            digest,
+            is_untested,
+            ..self
+        }
     }
 }
 

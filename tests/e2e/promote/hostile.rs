@@ -189,6 +189,77 @@ async fn rollback_that_is_killed_goes_on_and_not_further_back() {
     assert_eq!(shop.production_count(records).await, 1);
 }
 
+/// Starts a rollback, and kills it when its deploy is live and not yet tested there.
+async fn kill_rollback(shop: &Shop) {
+    let mut child = start(shop, &["rollback", "--yes"]).await;
+    wait_for_line(&mut child, "… test live").await;
+    child.kill().await.expect("it is killed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn abort_of_a_rollback_publishes_what_was_there_before() {
+    let shop = Shop::new().await;
+    let one = shop.published().id;
+    shop.deploy_next("two", None).await;
+    shop.promote().await.succeeds();
+    let two = shop.published().id;
+    kill_rollback(&shop).await;
+    assert_eq!(shop.published().id, one);
+    // Another command's --abort leaves it alone.
+    let other = shop.run(&["promote", "--abort"]).await;
+    assert!(
+        other.errors.contains("which is no promotion"),
+        "{}",
+        other.errors
+    );
+    let run = shop.run(&["rollback", "--abort"]).await;
+    run.succeeds();
+    let told = format!("the deploy {two} is published again");
+    assert!(run.output.contains(&told), "{}", run.output);
+    assert_eq!(shop.published().id, two);
+    let again = shop.run(&["rollback", "--abort"]).await;
+    again.succeeds();
+    assert!(again.output.contains("no rollback of"), "{}", again.output);
+    // The deploy of before is gone: what is live stays, and is named.
+    kill_rollback(&shop).await;
+    assert!(shop.project.netlify.remove_deploy(&two));
+    let run = shop.run(&["rollback", "--abort"]).await;
+    run.succeeds();
+    let told = format!("the deploy {one} stays live, which has not passed its test");
+    assert!(run.output.contains(&told), "{}", run.output);
+    let outcomes = "SELECT count(*) FROM stagelink_deploys WHERE command = 'rollback' \
+                    AND outcome IN ('aborted', 'untested')";
+    assert_eq!(shop.production_count(outcomes).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promotion_that_a_signal_stops_says_how_to_go_on() {
+    let shop = Shop::new().await;
+    let before = shop.published().id;
+    let artifact = shop.deploy_next("two", None).await;
+    let mut child = start(&shop, &["promote", "--yes"]).await;
+    let stderr = child.stderr.take().expect("a pipe");
+    let mut lines = BufReader::new(stderr).lines();
+    let mut told = String::new();
+    while let Some(line) = lines.next_line().await.expect("a line") {
+        if line.trim() == "… deploy" {
+            signal(&child, "-TERM");
+        }
+        told.push_str(&line);
+        told.push('\n');
+    }
+    let code = child.wait().await.expect("it ends").code();
+    assert_eq!(code, Some(143), "{told}");
+    assert!(
+        told.contains("the promotion was stopped by SIGTERM: run the same command again"),
+        "{told}"
+    );
+    assert_eq!(shop.published().id, before);
+    shop.expire_leases().await;
+    shop.promote().await.succeeds();
+    assert_eq!(Shop::artifact_of(&shop.published()), artifact);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rollback_sees_a_migration_that_was_applied_since_its_plan() {
     let shop = Shop::new().await;

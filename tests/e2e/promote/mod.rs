@@ -3,6 +3,7 @@
 
 mod faults;
 mod gate;
+mod gone;
 mod hostile;
 mod kills;
 mod local;

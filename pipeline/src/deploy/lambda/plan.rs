@@ -12,9 +12,9 @@ use crate::deploy::lambda::environment_file::LambdaVariables;
 use crate::error::{Error, ErrorKind};
 use crate::migrations::{MigrationFolder, MigrationOptions};
 use crate::promotion::{
-    Change, Checkout, DeployOutcome, FunctionChange, LambdaPlanSummary, LambdaReport, LambdaStage,
-    PromotionListener, SchemaPlan, SchemaTarget, Upload, VersionSource, deploy_records, look,
-    migration_names, no_function, not_served, planned, running_record,
+    Change, ChangeSchema, Checkout, DeployOutcome, FunctionChange, LambdaPlanSummary, LambdaReport,
+    LambdaStage, PromotionListener, SchemaPlan, SchemaTarget, Upload, VersionSource,
+    deploy_records, look, migration_names, no_function, not_served, planned, running_record,
 };
 
 /// The request of a deploy to Lambda.
@@ -211,7 +211,7 @@ impl LambdaDeployPlan {
             stage: &request.stage,
             by: &request.by,
             manifest: &self.artifact.manifest,
-            schema: Some(&self.schema),
+            schema: ChangeSchema::Migrates(&self.schema),
             functions: &self.changes,
             url: request.url,
             test_limit: request.test_limit,

@@ -1,5 +1,7 @@
 //! Takes back what a command on Lambda did that did not come to its end.
 
+use std::sync::Arc;
+
 use crate::aws::{AwsAccess, Lambda};
 use crate::error::{Error, ErrorKind};
 use crate::promotion::abort::AbortReport;
@@ -8,6 +10,7 @@ use crate::promotion::lambda::progress::LambdaProgress;
 use crate::promotion::lambda::stage::LambdaStage;
 use crate::promotion::lambda::take_back::Unfinished;
 use crate::promotion::lease::{Lease, Progress};
+use crate::promotion::take_back::WhereGone;
 
 /// Takes back what a deploy, a promotion or a rollback on Lambda did that did not come to its end, also
 /// from one that still runs: the aliases point to the versions of before, and the lease is free.
@@ -28,6 +31,7 @@ pub async fn abort_on_lambda(
     read_progress(stage, row.progress.clone())?;
     let lambda = Lambda::connect(access).await?;
     let (lease, row) = Lease::seize(&stage.database, by, &row).await?;
+    lambda.set_fence(Arc::new(lease.handle().clone()));
     let Some(progress) = read_progress(stage, row.progress)? else {
         lease.release().await?;
         let done = vec!["it had changed nothing: the stage is free".to_owned()];
@@ -39,7 +43,8 @@ pub async fn abort_on_lambda(
         lease,
         progress,
     };
-    let done = unfinished.take_back(DeployOutcome::Aborted).await?;
+    let done = unfinished.take_back(DeployOutcome::Aborted, WhereGone::Frees);
+    let done = done.await?;
     Ok(AbortReport { done })
 }
 

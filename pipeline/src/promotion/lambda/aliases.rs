@@ -48,7 +48,8 @@ impl Aliases {
     pub(super) fn ensure_known(&self, progress: &LambdaProgress) -> Result<(), Error> {
         for (function, before) in &progress.before {
             let now = self.version(function);
-            if now != before.as_deref() && now != progress.versions.of(function) {
+            let is_own = now.is_some_and(|now| progress.has_made(function, now));
+            if now != before.as_deref() && !is_own {
                 return Err(self.moved_by_another(function, before.as_deref(), now));
             }
         }

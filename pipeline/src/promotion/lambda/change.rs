@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::artifact::{FunctionContent, Manifest};
 use crate::aws::{Lambda, UrlAccess};
 use crate::error::{Error, ErrorKind};
-use crate::migrations::MigrationEvent;
+use crate::migrations::{MigrationEvent, MigrationFolder};
 use crate::promotion::deploy_record::{self, DeployOutcome};
 use crate::promotion::event::{PromotionEvent, PromotionListener};
 use crate::promotion::lambda::aliases::Aliases;
@@ -17,8 +17,10 @@ use crate::promotion::lambda::self_check::AskedFunction;
 use crate::promotion::lambda::stage::LambdaStage;
 use crate::promotion::lambda::start::{Beginning, Started};
 use crate::promotion::lambda::take_back::Unfinished;
+use crate::promotion::runnable::ensure_runnable;
 use crate::promotion::schema::SchemaPlan;
 use crate::promotion::step::Step;
+use crate::promotion::take_back::WhereGone;
 
 /// A change of what a stage runs, as a plan has shown it.
 #[derive(Clone, Copy)]
@@ -30,14 +32,22 @@ pub(crate) struct Change<'a> {
     /// The person or job, as `user@host`.
     pub(crate) by: &'a str,
     pub(crate) manifest: &'a Manifest,
-    /// The migrations to apply; `None` for a change that applies none.
-    pub(crate) schema: Option<&'a SchemaPlan>,
+    pub(crate) schema: ChangeSchema<'a>,
     pub(crate) functions: &'a [FunctionChange],
     /// The function URLs to give, if any.
     pub(crate) url: Option<UrlAccess>,
     /// The time in which each version has to pass its test.
     pub(crate) test_limit: Duration,
     pub(crate) listener: &'a PromotionListener<'a>,
+}
+
+/// The schema that a change needs.
+#[derive(Clone, Copy)]
+pub(crate) enum ChangeSchema<'a> {
+    /// The migrations of a plan are applied first.
+    Migrates(&'a SchemaPlan),
+    /// None is applied. The folder tells the classes that the database does not know.
+    Runs(Option<&'a MigrationFolder>),
 }
 
 /// The change of one function.
@@ -140,32 +150,41 @@ impl Change<'_> {
                 url: None,
             });
         }
-        started.lease.release().await?;
-        if let Some(access) = self.url {
-            for function in &mut functions {
-                let given = self
-                    .lambda
-                    .give_url(&function.function, self.stage.alias(), access);
-                let url = given.await.map_err(|error| {
-                    error.context(format!(
-                        "stage {} runs the artifact, but a function URL is missing",
-                        self.stage.stage
-                    ))
-                })?;
-                function.url = Some(url);
-            }
-        }
+        // While the lease is held, which the client asks before each change.
+        let given = self.give_urls(&mut functions).await;
+        let released = started.lease.release().await;
+        given?;
+        released?;
         Ok(LambdaReport {
             stage: self.stage.stage.to_string(),
             artifact: started.progress.artifact,
             functions,
             migrations: started.progress.migrated_names,
-            possible_after: self
-                .schema
-                .map(SchemaPlan::possible_after)
-                .unwrap_or_default(),
+            possible_after: match self.schema {
+                ChangeSchema::Migrates(schema) => schema.possible_after(),
+                ChangeSchema::Runs(_) => Vec::new(),
+            },
             seconds: begun.elapsed().as_secs(),
         })
+    }
+
+    /// Gives each function the URL that is asked for.
+    async fn give_urls(&self, functions: &mut [LambdaFunctionReport]) -> Result<(), Error> {
+        let Some(access) = self.url else {
+            return Ok(());
+        };
+        for function in functions {
+            let alias = self.stage.alias();
+            let given = self.lambda.give_url(&function.function, alias, access);
+            let url = given.await.map_err(|error| {
+                error.context(format!(
+                    "stage {} runs the artifact, but a function URL is missing",
+                    self.stage.stage
+                ))
+            })?;
+            function.url = Some(url);
+        }
+        Ok(())
     }
 
     async fn step(&self, step: Step, started: &mut Started) -> Result<String, Error> {
@@ -185,42 +204,52 @@ impl Change<'_> {
         (self.listener)(&PromotionEvent::Tells(text));
     }
 
+    /// Applies the migrations, and makes sure that the schema carries the artifact now that the record has
+    /// begun: another command may have applied one since the plan was made.
     async fn migrate(&self, started: &mut Started) -> Result<String, Error> {
-        let applying = self.schema.map_or(0, |schema| schema.applying().count());
-        let Some(schema) = self.schema.filter(|_| applying > 0) else {
-            return Ok("none".to_owned());
-        };
-        started.lease.fence().await?;
-        let listener = self.listener;
-        let tell = move |event: &MigrationEvent<'_>| listener(&PromotionEvent::Migration(event));
         let database = &self.stage.database;
-        let report = schema.migrations.apply(database, &schema.options, &tell);
-        let report = report.await?;
-        for (file, _) in &report.applied {
-            started.progress.migrated.push(file.version());
-            started.progress.migrated_names.push(file.to_string());
+        let schema = match self.schema {
+            ChangeSchema::Migrates(schema) => schema,
+            ChangeSchema::Runs(migrations) => {
+                ensure_runnable(database, migrations, self.manifest).await?;
+                return Ok("none".to_owned());
+            }
+        };
+        let mut applied = 0;
+        if schema.applying().next().is_some() {
+            started.lease.fence().await?;
+            let listener = self.listener;
+            let tell =
+                move |event: &MigrationEvent<'_>| listener(&PromotionEvent::Migration(event));
+            let report = schema.migrations.apply(database, &schema.options, &tell);
+            let report = report.await?;
+            for (file, _) in &report.applied {
+                started.progress.migrated.push(file.version());
+                started.progress.migrated_names.push(file.to_string());
+            }
+            started.progress.save(&started.lease).await?;
+            applied = report.applied.len();
         }
-        started.progress.save(&started.lease).await?;
-        Ok(format!("{} applied", report.applied.len()))
+        schema.ensure_applied(database, self.manifest).await?;
+        Ok(match applied {
+            0 => "none".to_owned(),
+            count => format!("{count} applied"),
+        })
     }
 
     async fn publish(&self, started: &mut Started) -> Result<String, Error> {
         for change in self.functions {
             let function = &change.live.lambda;
             let entry = self.entry(&change.live)?;
-            let earlier = started.progress.versions.of(function).map(str::to_owned);
             self.tell(function);
-            let version = match (&change.source, earlier) {
-                (VersionSource::Published(version), _) => {
+            let version = match &change.source {
+                VersionSource::Published(version) => {
                     publish::verify(self.lambda, function, version, entry).await?;
                     version.clone()
                 }
-                (VersionSource::Upload(_), Some(version)) => {
-                    publish::verify(self.lambda, function, &version, entry).await?;
-                    version
-                }
-                (VersionSource::Upload(upload), None) => {
-                    started.lease.fence().await?;
+                // Also where an earlier run has published one: its variables may be other ones than those of
+                // now. Lambda answers with the newest version where nothing has changed since.
+                VersionSource::Upload(upload) => {
                     let lambda = self.lambda.hiding(upload.settings.secrets());
                     let description = format!("stagelink {}", self.manifest.short_digest());
                     upload
@@ -229,7 +258,7 @@ impl Change<'_> {
                 }
             };
             self.ensure_serves(function, &version).await?;
-            started.progress.versions.insert(function, &version);
+            started.progress.set_version(function, &version);
             started.progress.save(&started.lease).await?;
         }
         Ok(started.progress.versions.to_string())
@@ -308,7 +337,6 @@ impl Change<'_> {
         for change in self.functions {
             let function = &change.live.lambda;
             self.tell(function);
-            started.lease.fence().await?;
             let version = started.progress.versions.of(function).unwrap_or_default();
             aliases.move_to(self.lambda, function, version).await?;
         }
@@ -316,7 +344,6 @@ impl Change<'_> {
     }
 
     async fn record(&self, started: &mut Started) -> Result<String, Error> {
-        started.lease.fence().await?;
         let progress = &started.progress;
         let versions = progress.versions.to_text();
         deploy_record::finish(
@@ -334,7 +361,6 @@ impl Change<'_> {
     /// Takes back what was done before a step failed, and returns its error with what was taken back and
     /// what stays.
     async fn take_back(&self, step: Step, error: Error, started: Started) -> Error {
-        let is_live = matches!(step, Step::TestLive | Step::Record);
         let error = error.context(format!(
             "the step `{step}` of `stagelink {}` failed",
             self.command
@@ -346,7 +372,7 @@ impl Change<'_> {
             ]);
         }
         (self.listener)(&PromotionEvent::TakesBack);
-        let outcome = match is_live {
+        let outcome = match started.progress.moves {
             true => DeployOutcome::Restored,
             false => DeployOutcome::Failed,
         };
@@ -356,7 +382,7 @@ impl Change<'_> {
             lease: started.lease,
             progress: started.progress,
         };
-        match unfinished.take_back(outcome).await {
+        match unfinished.take_back(outcome, WhereGone::Stops).await {
             Ok(done) => error.and_details(done),
             Err(second) => error.and_details(second.details().collect()),
         }

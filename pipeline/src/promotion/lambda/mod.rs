@@ -18,7 +18,7 @@ mod take_back;
 mod versions;
 
 pub use self::abort::abort_on_lambda;
-pub(crate) use self::change::{Change, FunctionChange, VersionSource, not_served};
+pub(crate) use self::change::{Change, ChangeSchema, FunctionChange, VersionSource, not_served};
 pub use self::change::{LambdaFunctionReport, LambdaReport};
 pub(crate) use self::choice::archive_path;
 pub(crate) use self::live::{LiveFunction, look, look_at_aliases};

@@ -22,6 +22,9 @@ pub(super) struct LambdaProgress {
     pub(super) before: BTreeMap<String, Option<String>>,
     /// The versions to which they are moved, as far as they are published.
     pub(super) versions: FunctionVersions,
+    /// The versions that earlier runs of the command made, and that a later one has replaced.
+    #[serde(default)]
+    pub(super) replaced: Vec<(String, String)>,
     /// The numbers of the migrations that were applied.
     pub(super) migrated: Vec<i64>,
     /// Their names, as `V5__add_mail`.
@@ -51,6 +54,24 @@ impl LambdaProgress {
             Error::with_source(ErrorKind::Promotion, message, error)
         })?;
         lease.save(&value).await
+    }
+
+    /// Keeps the version that a function gets. That of an earlier run stays known: an alias may point to it.
+    pub(super) fn set_version(&mut self, function: &str, version: &str) {
+        if let Some(earlier) = self.versions.of(function)
+            && earlier != version
+        {
+            let replaced = (function.to_owned(), earlier.to_owned());
+            self.replaced.push(replaced);
+        }
+        self.versions.insert(function, version);
+    }
+
+    /// Returns whether a version of a function is one that the command gives it, or gave it in an earlier
+    /// run.
+    pub(super) fn has_made(&self, function: &str, version: &str) -> bool {
+        let is_replaced = |(of, one): &(String, String)| of == function && one == version;
+        self.versions.of(function) == Some(version) || self.replaced.iter().any(is_replaced)
     }
 
     /// Reads what an earlier run has kept. `None` for that of another platform or version.

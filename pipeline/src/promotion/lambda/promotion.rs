@@ -11,7 +11,9 @@ use crate::error::{Error, ErrorKind};
 use crate::migrations::{MigrationFolder, MigrationOptions};
 use crate::promotion::ancestry::Commits;
 use crate::promotion::event::PromotionListener;
-use crate::promotion::lambda::change::{Change, FunctionChange, LambdaReport, TEST_LIMIT};
+use crate::promotion::lambda::change::{
+    Change, ChangeSchema, FunctionChange, LambdaReport, TEST_LIMIT,
+};
 use crate::promotion::lambda::choice::Choice;
 use crate::promotion::lambda::live::{LiveFunction, base64_sha256, look, versions_of};
 use crate::promotion::lambda::records::running_record;
@@ -202,7 +204,7 @@ impl LambdaPromotionPlan {
             stage: &request.to,
             by: &request.by,
             manifest: &self.manifest,
-            schema: Some(&self.schema),
+            schema: ChangeSchema::Migrates(&self.schema),
             functions: &self.changes,
             url: request.url,
             test_limit: request.test_limit,

@@ -8,17 +8,17 @@ use crate::artifact::Manifest;
 use crate::aws::{AwsAccess, Lambda};
 use crate::error::{Error, ErrorKind};
 use crate::migrations::MigrationFolder;
-use crate::needs::{RecordedMigration, gate_site};
 use crate::promotion::deploy_record::{self, DeployOutcome, DeployRecord};
 use crate::promotion::event::PromotionListener;
 use crate::promotion::lambda::change::{
-    Change, FunctionChange, LambdaReport, TEST_LIMIT, VersionSource,
+    Change, ChangeSchema, FunctionChange, LambdaReport, TEST_LIMIT, VersionSource,
 };
 use crate::promotion::lambda::live::{LiveFunction, look, versions_of};
 use crate::promotion::lambda::records::MOST_RECORDS;
 use crate::promotion::lambda::stage::LambdaStage;
 use crate::promotion::lambda::summary::{LambdaPlannedFunction, planned};
 use crate::promotion::lambda::versions::FunctionVersions;
+use crate::promotion::runnable::ensure_runnable;
 
 /// The request of a rollback on Lambda.
 #[derive(Debug)]
@@ -97,7 +97,8 @@ impl LambdaRollbackPlan {
         let versions = record.deploy.as_deref().and_then(FunctionVersions::parse);
         let versions = versions.unwrap_or_default();
         let manifest = Manifest::of_json(&record.manifest)?;
-        ensure_schema(request, &manifest).await?;
+        let migrations = request.migrations.as_ref();
+        ensure_runnable(&stage.database, migrations, &manifest).await?;
         let (mut changes, mut notes) = (Vec::new(), Vec::new());
         for live in live {
             match versions.of(&live.lambda) {
@@ -160,7 +161,7 @@ impl LambdaRollbackPlan {
             stage: &request.stage,
             by: &request.by,
             manifest: &self.manifest,
-            schema: None,
+            schema: ChangeSchema::Runs(request.migrations.as_ref()),
             functions: &self.changes,
             url: None,
             test_limit: request.test_limit,
@@ -213,26 +214,6 @@ async fn earlier_record(
              needs: it was made by other means than stagelink; move the aliases by hand, or go forward",
             stagelink::one_line(&wanted)
         )),
-    }
-}
-
-/// Makes sure that an artifact runs on the database as it is.
-async fn ensure_schema(request: &LambdaRollbackRequest, manifest: &Manifest) -> Result<(), Error> {
-    let database = &request.stage.database;
-    let history = RecordedMigration::read_all(database, request.migrations.as_ref()).await?;
-    let lists = manifest.migration_lists();
-    let verdict = gate_site(lists.iter().map(Option::as_ref), &history);
-    match verdict.is_runnable() {
-        true => Ok(()),
-        false => Err(Error::new(
-            ErrorKind::Migration,
-            format!(
-                "the schema of stage {} does not carry the code of that deploy any more, so nothing was \
-                 changed: go forward with a new deploy",
-                request.stage.stage
-            ),
-        )
-        .with_details(verdict.reasons())),
     }
 }
 

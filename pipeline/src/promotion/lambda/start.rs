@@ -1,6 +1,10 @@
 //! The start of a change on Lambda: the lease, the record, and the progress of a run that did not come to
 //! its end.
 
+use std::sync::Arc;
+
+use stagelink::Stage;
+
 use crate::artifact::Manifest;
 use crate::aws::Lambda;
 use crate::error::{Error, ErrorKind};
@@ -47,6 +51,8 @@ impl Beginning<'_> {
     pub(super) async fn start(self) -> Result<Started, Error> {
         let database = &self.stage.database;
         let taken = take_when_free(database, self.by, self.command, self.listener).await?;
+        let (Taken::Fresh(lease) | Taken::Resumed(lease, _)) = &taken;
+        self.lambda.set_fence(Arc::new(lease.handle().clone()));
         match taken {
             Taken::Resumed(lease, earlier) if !earlier.0.is_null() => {
                 let progress = LambdaProgress::read(&earlier);
@@ -92,6 +98,7 @@ impl Beginning<'_> {
             artifact: artifact.clone(),
             before: before.collect(),
             versions: FunctionVersions::default(),
+            replaced: Vec::new(),
             migrated: Vec::new(),
             migrated_names: Vec::new(),
             moves: false,
@@ -122,8 +129,17 @@ impl Beginning<'_> {
             ErrorKind::Promotion,
             format!(
                 "an earlier `stagelink {command}` on stage {stage} is not finished, {what}: take back \
-                 what it did by `stagelink promote --to {stage} --abort`"
+                 what it did by {}",
+                abort_command(command, stage)
             ),
         )
+    }
+}
+
+/// Returns the command that takes back an unfinished one.
+fn abort_command(command: &str, stage: Stage) -> String {
+    match command {
+        "promote" => format!("`stagelink promote --to {stage} --abort`"),
+        _ => format!("`stagelink {command} {stage} --abort`"),
     }
 }

@@ -2,12 +2,13 @@
 //! lease.
 
 use crate::aws::Lambda;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::promotion::deploy_record::{self, DeployOutcome};
 use crate::promotion::lambda::aliases::Aliases;
 use crate::promotion::lambda::progress::LambdaProgress;
 use crate::promotion::lambda::stage::LambdaStage;
 use crate::promotion::lease::Lease;
+use crate::promotion::take_back::WhereGone;
 
 /// A change that does not come to its end.
 pub(super) struct Unfinished<'a> {
@@ -23,16 +24,20 @@ impl Unfinished<'_> {
     ///
     /// # Errors
     ///
-    /// The error of the call that failed, with what was done. The lease stays with its progress then, so
-    /// that the command goes on when it is run again.
-    pub(super) async fn take_back(self, outcome: DeployOutcome) -> Result<Vec<String>, Error> {
+    /// The error of the call that failed, or of a version of before that is gone, unless `where_gone` frees
+    /// the stage all the same; with what was done. The lease stays with its progress then, so that the
+    /// command goes on when it is run again.
+    pub(super) async fn take_back(
+        self,
+        outcome: DeployOutcome,
+        where_gone: WhereGone,
+    ) -> Result<Vec<String>, Error> {
         let mut done = Vec::new();
-        let acted = self.act(outcome, &mut done).await;
+        let acted = self.act(outcome, where_gone, &mut done).await;
         if let Err(error) = acted {
-            let stage = self.stage.stage;
             done.push(format!(
                 "not all of it could be taken back ({}): run the same command again, which goes on, or \
-                 `stagelink promote --to {stage} --abort`",
+                 add --abort",
                 error.report()
             ));
             return Err(Error::new(error.kind(), "it is not taken back").with_details(done));
@@ -48,23 +53,32 @@ impl Unfinished<'_> {
         Ok(done)
     }
 
-    async fn act(&self, outcome: DeployOutcome, done: &mut Vec<String>) -> Result<(), Error> {
+    async fn act(
+        &self,
+        outcome: DeployOutcome,
+        where_gone: WhereGone,
+        done: &mut Vec<String>,
+    ) -> Result<(), Error> {
         let Self {
             lambda,
             stage,
             lease,
             progress,
         } = self;
+        let mut gone = Vec::new();
         if progress.moves {
             let mut aliases = Aliases::read(lambda, stage, progress).await?;
             for (function, before) in &progress.before {
-                let new = progress.versions.of(function);
-                if new.is_none() || aliases.version(function) != new || before.as_deref() == new {
+                let now = aliases.version(function);
+                let is_own = now.is_some_and(|now| progress.has_made(function, now));
+                if !is_own || before.as_deref() == now {
                     continue;
                 }
-                lease.fence().await?;
                 let alias = stage.alias();
                 match before {
+                    Some(version) if is_gone(lambda, function, version).await? => {
+                        gone.push(untested(stage, function, now.unwrap_or_default(), version));
+                    }
                     Some(version) => {
                         aliases.move_to(lambda, function, version).await?;
                         done.push(format!(
@@ -78,7 +92,14 @@ impl Unfinished<'_> {
                 }
             }
         }
-        lease.fence().await?;
+        let outcome = match (gone.is_empty(), where_gone) {
+            (true, _) => outcome,
+            (false, WhereGone::Frees) => DeployOutcome::Untested,
+            (false, WhereGone::Stops) => {
+                return Err(Error::new(ErrorKind::Promotion, gone.join("; ")));
+            }
+        };
+        done.extend(gone);
         let versions = progress.versions.to_text();
         deploy_record::finish(
             &stage.database,
@@ -90,4 +111,22 @@ impl Unfinished<'_> {
         )
         .await
     }
+}
+
+/// Returns whether a version was deleted.
+async fn is_gone(lambda: &Lambda, function: &str, version: &str) -> Result<bool, Error> {
+    let found = lambda.configuration(function, Some(version)).await?;
+    Ok(found.is_none())
+}
+
+/// Returns the sentence about a version that stays live without having passed its tests, since the one of
+/// before is gone, with the ways on.
+fn untested(stage: &LambdaStage, function: &str, now: &str, before: &str) -> String {
+    let (alias, stage) = (stage.alias(), stage.stage);
+    format!(
+        "the alias {alias} of {function} points to version {now}, which has not passed its tests, and \
+         version {before} of before was deleted. `stagelink rollback {stage} --to VERSIONS` takes those \
+         of another row of `stagelink history {stage}`, and `stagelink deploy {stage}` makes new ones, \
+         both once --abort has freed the stage"
+    )
 }

@@ -89,7 +89,7 @@ fn applied(version: i64) -> RecordedMigration {
 
 #[test]
 fn file_of_after_waits_for_the_code_that_runs_and_for_the_rollback_window() {
-    use DeployOutcome::{Aborted, Failed, Other, Restored, Succeeded};
+    use DeployOutcome::{Aborted, Failed, Other, Restored, Succeeded, Untested};
     let done = Some(Succeeded);
     let waits = "artifact new runs since 2026-11-27 10:00 UTC; its function guestbook was built without \
                  V2__f: deploy code that was built with it first";
@@ -129,6 +129,14 @@ fn file_of_after_waits_for_the_code_that_runs_and_for_the_rollback_window() {
                 record("new", 1, "27T10:00", done),
                 record("other", 2, "27T09:00", done),
                 record("new", 1, "20T10:00", done),
+            ],
+            &[waits],
+        ),
+        // One that stayed live runs, whatever its test said.
+        (
+            &[
+                record("new", 1, "27T10:00", Some(Untested)),
+                record("old", 2, "26T12:00", done),
             ],
             &[waits],
         ),
