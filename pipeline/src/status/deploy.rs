@@ -28,6 +28,7 @@ pub struct DeployStatus {
     /// True if the site publishes no newer deploy until it is unlocked.
     pub is_locked: bool,
     /// True if it has not passed its test, by the record of the deploy in the stage's database.
+    #[serde(default)]
     pub is_untested: bool,
     /// The digest of its artifact, by the record of the deploy in the stage's database.
     pub digest: Lookup<String>,
