@@ -9,6 +9,7 @@ mod before_cases;
 mod drift;
 mod evidence;
 mod outside;
+mod own_code;
 mod page;
 mod safe_forms;
 mod sessions;
@@ -41,6 +42,7 @@ async fn check(server: &Server) {
         wrong.join("\n")
     );
     outside::check(&shop).await;
+    own_code::check(server).await;
     split::check(&shop).await;
     sessions::check(&shop).await;
 }

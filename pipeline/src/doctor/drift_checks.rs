@@ -1,10 +1,16 @@
 //! The check of a database's schema against the one that its migrations have left: pure.
 
+use crate::doctor::server_facts::InvalidIndex;
 use crate::doctor::verdict::{Finding, Level, Verdict};
-use crate::migrations::drift::Drift;
+use crate::migrations::drift::{Drift, SchemaChange, SchemaDifference};
 
-/// Judges the drift of a stage's database.
-pub(super) fn judge_drift(drift: &Drift, stage: &str, options: &str) -> Verdict {
+/// Judges the drift of a stage's database. Indexes that are `invalid` have a check of their own.
+pub(super) fn judge_drift(
+    drift: &Drift,
+    invalid: &[InvalidIndex],
+    stage: &str,
+    options: &str,
+) -> Verdict {
     let (kept_at, differences) = match drift {
         Drift::NotKept => {
             return Verdict::not_checked("no run of `stagelink migrate` has kept the schema yet");
@@ -38,6 +44,14 @@ pub(super) fn judge_drift(drift: &Drift, stage: &str, options: &str) -> Verdict 
             differences,
         } => (kept_at, differences),
     };
+    let is_invalid = |one: &SchemaDifference| {
+        let mut names = invalid.iter().map(|found| &found.index);
+        one.kind == "index"
+            && !matches!(one.change, SchemaChange::Missing { .. })
+            && names.any(|name| *name == one.name)
+    };
+    let differences = differences.iter().filter(|one| !is_invalid(one));
+    let differences: Vec<_> = differences.collect();
     let mut findings: Vec<_> = differences
         .iter()
         .take(MOST_SHOWN)
@@ -67,7 +81,6 @@ const MOST_SHOWN: usize = 10;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migrations::drift::{SchemaChange, SchemaDifference};
 
     #[test]
     fn schema_that_is_not_known_is_not_called_sound() {
@@ -89,9 +102,33 @@ mod tests {
             (Drift::Changing, "NotChecked"),
             (compared(Vec::new()), "Sound"),
         ] {
-            let verdict = format!("{:?}", judge_drift(&drift, "staging", ""));
+            let verdict = format!("{:?}", judge_drift(&drift, &[], "staging", ""));
             assert!(verdict.starts_with(expected), "{verdict}");
         }
+    }
+
+    #[test]
+    fn invalid_index_is_left_to_its_own_check() {
+        let index = |name: &str| SchemaDifference {
+            kind: "index".to_owned(),
+            name: name.to_owned(),
+            change: SchemaChange::Unexpected {
+                found: "CREATE INDEX".to_owned(),
+            },
+        };
+        let drift = Drift::Compared {
+            kept_at: "2026-11-27T09:00:00Z".to_owned(),
+            differences: vec![index("public.\"By mail\""), index("public.other")],
+        };
+        let invalid = [InvalidIndex {
+            index: "public.\"By mail\"".to_owned(),
+            table: "public.notes".to_owned(),
+        }];
+        let verdict = judge_drift(&drift, &invalid, "staging", "");
+        let [found] = verdict.findings() else {
+            panic!("{verdict:?}");
+        };
+        assert!(found.message.contains("public.other"), "{found:?}");
     }
 
     #[test]
@@ -108,7 +145,7 @@ mod tests {
                 kept_at: "2026-11-27T09:00:00Z".to_owned(),
                 differences: (0..count).map(difference).collect(),
             };
-            let verdict = judge_drift(&drift, "staging", " --local");
+            let verdict = judge_drift(&drift, &[], "staging", " --local");
             let findings = verdict.findings();
             assert_eq!(findings.len(), shown);
             let found = findings.last().unwrap();

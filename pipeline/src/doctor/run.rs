@@ -29,7 +29,7 @@ use crate::doctor::server_checks::{
     judge_clock, judge_connections, judge_follower, judge_invalid_indexes, judge_long_transactions,
     judge_transaction_id_age, judge_version,
 };
-use crate::doctor::server_facts::{ServerFacts, known};
+use crate::doctor::server_facts::{InvalidIndex, ServerFacts, known};
 use crate::doctor::site_checks::{
     KnownDatabase, judge_api_deploys, judge_leftover_url, judge_linked, judge_lock,
     judge_service_clocks, judge_site, judge_token_reach, judge_variables_size,
@@ -316,9 +316,10 @@ async fn examine_stage(
     checks.extend(long.into_iter().map(|verdict| (LONG_TRANSACTIONS, verdict)));
     if let Some(folder) = &context.folder {
         match (&client, &server) {
-            (Some(client), Ok(_)) => {
+            (Some(client), Ok(server)) => {
                 let folder = folder.as_ref().map_err(|reason| *reason);
-                checks.extend(examine_schema(client, folder, stage, context).await);
+                let invalid = &server.invalid_indexes;
+                checks.extend(examine_schema(client, folder, invalid, stage, context).await);
             }
             (_, Err(reason)) => checks.extend(context.not_checked_of_folder(reason)),
             (None, Ok(_)) => checks.extend(context.not_checked_of_folder("there is no connection")),
@@ -338,6 +339,7 @@ async fn examine_stage(
 async fn examine_schema(
     client: &Client,
     folder: Result<&MigrationFolder, &str>,
+    invalid: &[InvalidIndex],
     stage: Stage,
     context: &Context<'_>,
 ) -> Vec<(Check, Verdict)> {
@@ -366,7 +368,7 @@ async fn examine_schema(
     }
     // It has transactions of its own.
     let drift = questions.judge_unguarded(compare(client), |drift| {
-        vec![judge_drift(drift, stage, options)]
+        vec![judge_drift(drift, invalid, stage, options)]
     });
     made.push((DRIFT, drift.await));
     let made = made.into_iter();

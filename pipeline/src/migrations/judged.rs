@@ -204,13 +204,23 @@ fn locks(judgement: &FileJudgement, facts: &TargetFacts) -> Vec<String> {
     locks
 }
 
-/// Returns the remarks on a file: what should be two files, and comments without an effect.
+/// Returns the remarks on a file: what should be two files, comments without an effect, and what
+/// makes no class.
 fn notes(judgement: &FileJudgement) -> Vec<String> {
     let ignored = judgement.ignored.iter().map(|comment| {
         let line = comment.line;
         format!("line {line}: a comment that silences squawk has no effect here")
     });
-    mixed(judgement).into_iter().chain(ignored).collect()
+    let remarks = judgement.statements.iter().flat_map(|statement| {
+        let line = statement.line;
+        let remarks = statement.remarks.iter();
+        remarks.map(move |remark| format!("line {line}: {remark}"))
+    });
+    mixed(judgement)
+        .into_iter()
+        .chain(ignored)
+        .chain(remarks)
+        .collect()
 }
 
 fn mixed(judgement: &FileJudgement) -> Option<String> {

@@ -1,17 +1,18 @@
 //! `ALTER TABLE`, action by action.
 
-use squawk_syntax::{SyntaxKind, SyntaxNode};
+use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
 
 use super::draft::{Draft, range_of};
 use super::facts::{ConstraintFacts, ConstraintKind, RelationFacts};
 use super::lock::LockMode;
 use super::rules::{
     ADDING_FOREIGN_KEY, ALTERS_VIEW_OPTIONS, ATTACH_PARTITION, BAN_DROP_CONSTRAINT,
-    BAN_NEW_WRITE_RESTRICTION, DETACH_PARTITION, INHERIT, REWRITE_TABLE, UNKNOWN_STATEMENT,
+    BAN_NEW_WRITE_RESTRICTION, DETACH_PARTITION, INHERIT, REWRITE_TABLE, RUNS_CODE,
+    UNKNOWN_STATEMENT,
 };
 use super::scope::Scope;
 use super::syntax::{child, child_name, find, has_token, holds, name_under, object_name};
-use super::{column, constraint, safe_form};
+use super::{column, constraint, own_code, safe_form};
 use crate::migrations::statement::ObjectName;
 
 /// Judges the statement.
@@ -46,6 +47,49 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
         draft.accept_as_unused();
     }
     draft.relax(&table);
+    if !(is_new || draft.scope.is_of_run(&table)) || draft.scope.was_written(&table) {
+        judge_own_code(draft, &table, node);
+    }
+}
+
+/// Adds a finding for each action that runs code which cannot be read on the rows that there are.
+fn judge_own_code(draft: &mut Draft<'_>, table: &ObjectName, node: &SyntaxNode) {
+    use SyntaxKind as K;
+    for action in actions(node) {
+        match action.kind() {
+            K::ADD_COLUMN => own_code::judge_expressions(draft, &action),
+            K::ALTER_COLUMN if find(&action, K::USING_EXPR).is_some() => {
+                own_code::judge_expressions(draft, &action);
+            }
+            K::ADD_CONSTRAINT if find(&action, K::NOT_VALID).is_none() => {
+                own_code::judge_expressions(draft, &action);
+            }
+            K::VALIDATE_CONSTRAINT => {
+                if let Some(code) = code_of_constraint(draft.scope, table, &action) {
+                    own_code::add(draft, &action, &code);
+                }
+            }
+            _ => continue,
+        }
+        if draft.is_found(RUNS_CODE, &action) {
+            draft.fits_both = false;
+        }
+    }
+}
+
+/// Returns the code that runs as a constraint of before is validated.
+fn code_of_constraint(
+    scope: &Scope<'_>,
+    table: &ObjectName,
+    action: &SyntaxNode,
+) -> Option<String> {
+    let name = child_name(action, SyntaxKind::CONSTRAINT_NAME_REF)?;
+    let facts = scope.relation(table)?.constraint(&name.name)?;
+    if facts.kind != ConstraintKind::Check {
+        return None;
+    }
+    let statement = format!("ALTER TABLE t ADD {}", facts.definition);
+    own_code::in_expressions(scope, &SourceFile::parse(&statement).syntax_node())
 }
 
 /// Records the new names, and constraints that prove a column.

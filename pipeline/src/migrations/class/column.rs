@@ -5,8 +5,9 @@ use squawk_syntax::{SyntaxKind, SyntaxNode};
 use super::column_type::ColumnType;
 use super::draft::Draft;
 use super::facts::{ConstraintKind, RelationFacts};
+use super::failing;
 use super::lock::LockMode;
-use super::query;
+use super::own_code;
 use super::rules::{
     ADD_COLUMN_WITH_CONSTRAINT, ADDING_FIELD_WITH_DEFAULT, ADDING_FOREIGN_KEY, ADDING_NOT_NULL,
     ADDING_REQUIRED_FIELD, BAN_ALTER_GENERATED, BAN_DROP_DEFAULT, BAN_NEW_WRITE_RESTRICTION,
@@ -15,7 +16,9 @@ use super::rules::{
 };
 use super::safe_form;
 use super::scope::Scope;
-use super::syntax::{child, child_name, find, has_token, holds, name_under, object_name};
+use super::syntax::{
+    child, child_name, find, has_token, holds, name_under, names_under, object_name,
+};
 use crate::migrations::statement::ObjectName;
 
 pub(super) const UNNAMED: &str = "the code that runs now does not name the column";
@@ -93,17 +96,63 @@ pub(super) fn judge_new(draft: &mut Draft<'_>, table: &ObjectName, action: &Synt
     draft.advise(ADD_COLUMN_WITH_CONSTRAINT, action, form);
     draft.dismiss(BAN_NEW_WRITE_RESTRICTION, action, UNNAMED);
     draft.dismiss(BAN_ALTER_GENERATED, action, UNNAMED);
+    judge_later_writes(draft, table, action);
     let lasts = draft.is_found_to_last(action);
     draft.lock(table, LockMode::AccessExclusive, lasts);
+}
+
+/// Adds a finding where the new column may refuse rows of the code that runs now, which does not name it.
+/// That the rows of a small table pass says nothing about later ones.
+fn judge_later_writes(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
+    use SyntaxKind as K;
+    let column = child_name(action, K::COLUMN_NAME);
+    let is_other = |name: &ObjectName| Some(name) != column.as_ref();
+    let has_value = has_value(action);
+    let refuses = action.children().find_map(|part| match part.kind() {
+        K::GENERATED_CONSTRAINT if holds(&part, K::STORED_KW) => failing::part(draft, &part, table),
+        K::CHECK_CONSTRAINT => {
+            let names = names_under(&part, &[K::NAME_REF]);
+            let is_about_others = names.iter().any(is_other);
+            let code = own_code::in_expressions(draft.scope, &part);
+            code.or_else(|| is_about_others.then(|| part.text().to_string()))
+        }
+        K::UNIQUE_CONSTRAINT | K::PRIMARY_KEY_CONSTRAINT | K::EXCLUDE_CONSTRAINT if has_value => {
+            let is_identity = holds(action, K::IDENTITY_KW);
+            (!is_identity && !is_serial(action)).then(|| part.text().to_string())
+        }
+        K::REFERENCES_CONSTRAINT if has_value => Some(part.text().to_string()),
+        K::DEFAULT_CONSTRAINT => own_code::in_expressions(draft.scope, &part),
+        kind if is_type(kind) => {
+            let name = object_name(&part).filter(|_| kind == K::PATH_TYPE)?;
+            let refuses = match has_value {
+                true => draft.scope.runs_code_of_type(&name) && draft.scope.facts.is_known(),
+                false => draft.scope.is_domain_with_constraints(&name),
+            };
+            refuses.then(|| format!("the domain {name}"))
+        }
+        _ => None,
+    });
+    if let Some(part) = refuses {
+        draft.add(BAN_NEW_WRITE_RESTRICTION, action);
+        let part = part.trim();
+        let advice = format!(
+            "the statement in an after file: {part} may refuse what the code that runs now writes"
+        );
+        draft.advise(BAN_NEW_WRITE_RESTRICTION, action, Some(advice));
+    }
+}
+
+fn is_serial(action: &SyntaxNode) -> bool {
+    let type_node = action.children().find(|one| is_type(one.kind()));
+    type_node.is_some_and(|node| ColumnType::parse(&node.text().to_string()).is_serial())
 }
 
 /// Returns whether `ADD COLUMN` gives the rows a value.
 fn has_value(action: &SyntaxNode) -> bool {
     let default = child(action, SyntaxKind::DEFAULT_CONSTRAINT);
-    let type_node = action.children().find(|one| is_type(one.kind()));
     default.is_some_and(|node| !is_null(&node))
         || child(action, SyntaxKind::GENERATED_CONSTRAINT).is_some()
-        || type_node.is_some_and(|node| ColumnType::parse(&node.text().to_string()).is_serial())
+        || is_serial(action)
 }
 
 /// Records the column, unless the table has it already.
@@ -165,7 +214,9 @@ fn judge_new_default(
     };
     draft.add(rule, action);
     if added(draft, table, column, action).is_some() {
-        draft.dismiss(rule, action, UNNAMED);
+        if own_code::in_expressions(draft.scope, change).is_none() {
+            draft.dismiss(rule, action, UNNAMED);
+        }
         return;
     }
     let Some(facts) = draft.scope.relation(table) else {
@@ -186,7 +237,7 @@ fn judge_new_default(
     if has_none
         && !is_checked
         && !is_unique
-        && query::unknown_function(draft.scope, change).is_none()
+        && own_code::in_expressions(draft.scope, change).is_none()
     {
         let because = "the column has no default, and no constraint refuses the value";
         draft.dismiss(rule, action, because);

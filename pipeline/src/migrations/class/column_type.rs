@@ -94,6 +94,11 @@ impl ColumnType {
         }
     }
 
+    /// Returns the length of a text, or the first of other modifiers.
+    pub(crate) fn first_modifier(&self) -> Option<i64> {
+        self.modifiers.first().copied()
+    }
+
     fn has_modifier(&self) -> bool {
         !self.modifiers.is_empty()
     }

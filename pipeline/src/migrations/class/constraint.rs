@@ -6,6 +6,7 @@ use super::column;
 use super::draft::Draft;
 use super::facts::IndexFacts;
 use super::lock::LockMode;
+use super::own_code;
 use super::rules::{
     ADDING_FOREIGN_KEY, ADDING_NOT_NULL, ADDING_PRIMARY_KEY, BAN_NEW_WRITE_RESTRICTION,
     CONSTRAINT_MISSING_NOT_VALID, DISALLOWED_UNIQUE, UNKNOWN_STATEMENT,
@@ -103,6 +104,9 @@ fn is_met_by_new_columns(
     constraint: &SyntaxNode,
 ) -> bool {
     use SyntaxKind as K;
+    if own_code::in_expressions(draft.scope, constraint).is_some() {
+        return false;
+    }
     let columns = match constraint.kind() {
         K::FOREIGN_KEY_CONSTRAINT => {
             let list = child(constraint, K::FOREIGN_KEY_COLUMN_LIST);

@@ -2,10 +2,14 @@
 
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
+use super::builtin::is_usual_extension;
 use super::draft::Draft;
 use super::facts::IndexFacts;
+use super::failing;
 use super::hidden;
 use super::lock::LockMode;
+use super::long_values;
+use super::own_code;
 use super::query;
 use super::rules::{
     ATTACH_PARTITION, BAN_NEW_WRITE_RESTRICTION, BAN_REPLACE, CONCURRENT_INDEX, CREATE_RULE,
@@ -30,9 +34,9 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
             query::lock_relations(draft, node);
             draft.is_long = !query::relations(node).is_empty();
             if find(node, K::EXECUTE).is_some() {
-                query::add_code(draft, node, "the prepared statement");
+                own_code::add(draft, node, "the prepared statement");
             } else {
-                query::judge_calls(draft, node);
+                own_code::judge_query(draft, node);
             }
         }
         K::CREATE_VIEW => {
@@ -56,6 +60,7 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
             replace(draft, node, exists);
         }
         K::CREATE_INDEX => index(draft, node),
+        K::CREATE_EXTENSION => extension(draft, node),
         K::CREATE_TRIGGER => on_table(draft, node, CREATE_TRIGGER, LockMode::ShareRowExclusive),
         K::CREATE_RULE => on_table(draft, node, CREATE_RULE, LockMode::AccessExclusive),
         K::CREATE_POLICY => {
@@ -78,9 +83,7 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
         | K::CREATE_DOMAIN
         | K::CREATE_SEQUENCE
         | K::CREATE_SCHEMA
-        | K::CREATE_EXTENSION
         | K::CREATE_COLLATION
-        | K::CREATE_CONVERSION
         | K::CREATE_TEXT_SEARCH_CONFIGURATION
         | K::CREATE_TEXT_SEARCH_DICTIONARY
         | K::CREATE_TEXT_SEARCH_PARSER
@@ -298,13 +301,16 @@ fn index(draft: &mut Draft<'_>, node: &SyntaxNode) {
         }
         return;
     }
-    if let Some(part) = failing_part(draft, node, &table) {
+    if let Some(part) = failing::part_of_index(draft, node, &table) {
         draft.add(BAN_NEW_WRITE_RESTRICTION, node);
         let advice = format!(
             "the statement in an after file: {part} may fail, and then so does each write of such a row"
         );
         draft.advise(BAN_NEW_WRITE_RESTRICTION, node, Some(advice));
     }
+    draft
+        .remarks
+        .extend(long_values::remark(draft.scope, node, &table));
     draft.lock_tree(&table, mode, true);
     draft.is_long = true;
     let form = safe_form::concurrent_index(draft, node, &table);
@@ -315,60 +321,13 @@ fn index(draft: &mut Draft<'_>, node: &SyntaxNode) {
     }
 }
 
-/// Returns the part of an index's expressions, or of its `WHERE`, that may fail for a row which the code
-/// that runs now writes. A column that the run adds is NULL in such a row, and no operator fails for it.
-fn failing_part(draft: &Draft<'_>, node: &SyntaxNode, table: &ObjectName) -> Option<String> {
-    use SyntaxKind as K;
-    let is_new = |name: &ObjectName| draft.scope.added_column(table, &name.name).is_some();
-    let fails = |part: &SyntaxNode| {
-        let text = part.text().to_string();
-        match part.kind() {
-            K::CAST_EXPR => !TEXT_TYPES.iter().any(|name| text.trim().ends_with(name)),
-            K::BIN_EXPR => {
-                let mut tokens = part.children_with_tokens();
-                tokens.any(|one| ARITHMETIC.contains(&one.to_string().trim()))
-            }
-            K::CALL_EXPR => query::function_name(part).is_some_and(|name| {
-                let name = name.strip_prefix("pg_catalog.").unwrap_or(&name).to_owned();
-                !NEVER_FAIL.contains(&name.as_str()) || draft.scope.has_routine_named(&name)
-            }),
-            _ => false,
-        }
-    };
-    let mut parts = node.descendants().filter(fails);
-    let part = parts.find(|part| {
-        let names = names_under(part, &[K::NAME_REF]);
-        part.kind() == K::CALL_EXPR || !names.iter().all(is_new)
-    })?;
-    Some(part.text().to_string().trim().to_owned())
+/// The script of an extension that is not known may do anything.
+fn extension(draft: &mut Draft<'_>, node: &SyntaxNode) {
+    let name = name_under(node, SyntaxKind::EXTENSION);
+    if let Some(name) = name.filter(|name| !is_usual_extension(&name.name)) {
+        own_code::add(draft, node, &format!("the script of the extension {name}"));
+    }
 }
-
-/// Operators that fail where a number is too large, or zero.
-const ARITHMETIC: [&str; 6] = ["+", "-", "*", "/", "%", "^"];
-
-/// Types to which each value has a form.
-const TEXT_TYPES: [&str; 3] = ["text", "varchar", "character varying"];
-
-/// Immutable functions of Postgres that fail for no value, of those that indexes call.
-const NEVER_FAIL: [&str; 17] = [
-    "btrim",
-    "char_length",
-    "coalesce",
-    "date_trunc",
-    "greatest",
-    "least",
-    "left",
-    "length",
-    "lower",
-    "ltrim",
-    "md5",
-    "nullif",
-    "right",
-    "rtrim",
-    "to_tsvector",
-    "trim",
-    "upper",
-];
 
 fn on_table(draft: &mut Draft<'_>, node: &SyntaxNode, rule: &'static str, mode: LockMode) {
     use SyntaxKind as K;

@@ -5,6 +5,7 @@ use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
 use super::draft::Draft;
 use super::lock::LockMode;
 use super::one_row::changes_one_row;
+use super::own_code;
 use super::query;
 use super::rules::{BACKFILL, DATA_CHANGE, DELETES_ROWS, UNKNOWN_STATEMENT};
 use super::scope::Scope;
@@ -33,7 +34,7 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
     let changes = judge_parts(draft, node);
     query::lock_relations(draft, node);
     draft.is_long |= !query::relations(node).is_empty();
-    query::judge_calls(draft, node);
+    own_code::judge_query(draft, node);
     draft.fits_both = !changes;
 }
 
@@ -92,6 +93,7 @@ fn judge_part(draft: &mut Draft<'_>, part: &SyntaxNode) -> bool {
             let table = child_name(part, K::RELATION_NAME_REF);
             if let Some(table) = &table {
                 draft.lock(table, LockMode::RowExclusive, false);
+                own_code::judge_write(draft, part, table, false);
                 // The rows of VALUES are few, and those of a query are not known.
                 let updates = holds(part, K::CONFLICT_DO_UPDATE_SET);
                 if updates && child(part, K::VALUES).is_none() {
@@ -135,6 +137,11 @@ fn judge_part(draft: &mut Draft<'_>, part: &SyntaxNode) -> bool {
 pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
     for part in parts_that_run(node) {
         if part.kind() == SyntaxKind::INSERT
+            && let Some(table) = child_name(&part, SyntaxKind::RELATION_NAME_REF)
+        {
+            scope.write(&table);
+        }
+        if part.kind() == SyntaxKind::INSERT
             && child(&part, SyntaxKind::VALUES).is_none()
             && query::reads_many_rows(scope, &part)
             && let Some(table) = child_name(&part, SyntaxKind::RELATION_NAME_REF)
@@ -157,6 +164,7 @@ fn judge_change(draft: &mut Draft<'_>, part: &SyntaxNode, table: &ObjectName, is
     if !draft.scope.is_new(table) {
         draft.add(if is_bounded { DATA_CHANGE } else { BACKFILL }, part);
     }
+    own_code::judge_write(draft, part, table, changes_keys);
     let is_one_row = changes_one_row(scope, table, part, changes_keys);
     if is_one_row {
         draft.dismiss(DATA_CHANGE, part, "its WHERE has the whole primary key");

@@ -20,6 +20,8 @@ pub(super) struct Draft<'a> {
     pub(super) found: Vec<Found>,
     pub(super) dismissed: Vec<(&'static Rule, Range<usize>, String)>,
     pub(super) locks: Vec<TableLock>,
+    /// What a reader of the plan should know, though it makes no class.
+    pub(super) remarks: Vec<String>,
     /// The statement goes into a before file as well as into an after file.
     pub(super) fits_both: bool,
     /// The statement may take its time.
@@ -68,6 +70,7 @@ impl<'a> Draft<'a> {
             found: found.collect(),
             dismissed: Vec::new(),
             locks: Vec::new(),
+            remarks: Vec::new(),
             fits_both: false,
             is_long: false,
             drops_constraints: false,

@@ -29,6 +29,15 @@ pub struct TargetFacts {
     pub types: BTreeSet<ObjectName>,
     /// The domains.
     pub domains: BTreeMap<ObjectName, DomainFacts>,
+    /// The names of the operators, without those of Postgres and of extensions.
+    pub operators: BTreeSet<String>,
+    /// The names of the operator classes, without those of Postgres and of extensions.
+    pub operator_classes: BTreeSet<String>,
+    /// The types whose values are checked or converted by a function of the database's own: domains, and
+    /// what has one as a part; types with casts.
+    pub types_with_code: BTreeSet<ObjectName>,
+    /// The event triggers of the session's role, which run with each change of the schema.
+    pub event_triggers: Vec<String>,
     /// The name of the session's role, which is `"$user"` in a search path.
     pub role: String,
 }
@@ -54,6 +63,10 @@ pub struct RelationFacts {
     pub is_partitioned: bool,
     /// It has triggers of its own: a change of a row runs code that cannot be read here.
     pub has_triggers: bool,
+    /// The code of the database's own that runs as it is read, or refreshed, in words.
+    pub code_of_reads: Option<String>,
+    /// The code of the database's own that runs as its rows are written, in words.
+    pub code_of_writes: Option<String>,
     /// The size of the tables that a materialized view reads, at any depth; `None` where its query calls
     /// functions of the database's own, or it is no such view.
     pub source_bytes: Option<u64>,

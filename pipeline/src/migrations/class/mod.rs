@@ -1,6 +1,7 @@
 //! The class of a migration: whether the code that runs now bears it, and which locks it takes.
 
 mod alter_table;
+mod builtin;
 mod column;
 mod column_type;
 mod constraint;
@@ -10,12 +11,15 @@ mod domain;
 mod draft;
 mod drop;
 mod facts;
+mod failing;
 mod file;
 mod hidden;
 mod lock;
+mod long_values;
 mod objects;
 mod one_row;
 mod other;
+mod own_code;
 mod proofs;
 mod query;
 mod routine_body;
@@ -28,6 +32,7 @@ mod squawk;
 mod statement_class;
 mod syntax;
 mod target;
+mod target_code;
 
 use std::fmt;
 

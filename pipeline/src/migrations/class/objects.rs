@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
+use super::builtin::{is_builtin_type, is_harmless_function};
 use super::data;
 use super::draft::{Draft, Found};
 use super::query;
@@ -48,87 +49,6 @@ const OTHERS: [SyntaxKind; 11] = {
         K::TYPE_NAME_REF,
     ]
 };
-
-/// The types of Postgres, as a statement spells them in one word.
-const OWN_TYPES: [&str; 77] = [
-    "any",
-    "anyarray",
-    "anyelement",
-    "bigint",
-    "bigserial",
-    "bit",
-    "bool",
-    "boolean",
-    "box",
-    "bpchar",
-    "bytea",
-    "char",
-    "character",
-    "cidr",
-    "circle",
-    "date",
-    "datemultirange",
-    "daterange",
-    "dec",
-    "decimal",
-    "float",
-    "float4",
-    "float8",
-    "inet",
-    "int",
-    "int2",
-    "int4",
-    "int4multirange",
-    "int4range",
-    "int8",
-    "int8multirange",
-    "int8range",
-    "integer",
-    "interval",
-    "json",
-    "jsonb",
-    "jsonpath",
-    "line",
-    "lseg",
-    "macaddr",
-    "macaddr8",
-    "money",
-    "name",
-    "numeric",
-    "nummultirange",
-    "numrange",
-    "oid",
-    "path",
-    "pg_lsn",
-    "point",
-    "polygon",
-    "real",
-    "record",
-    "regclass",
-    "regproc",
-    "regtype",
-    "serial",
-    "serial2",
-    "serial4",
-    "serial8",
-    "smallint",
-    "smallserial",
-    "text",
-    "time",
-    "timestamp",
-    "timestamptz",
-    "timetz",
-    "trigger",
-    "tsmultirange",
-    "tsquery",
-    "tsrange",
-    "tstzrange",
-    "tsvector",
-    "uuid",
-    "varbit",
-    "varchar",
-    "xml",
-];
 
 /// Returns the objects that a statement uses; `None` where it may use others, too.
 ///
@@ -275,7 +195,7 @@ fn types(node: &SyntaxNode) -> Vec<ObjectName> {
         .filter(|one| one.kind() == SyntaxKind::PATH_TYPE);
     let names = paths.filter_map(|one| object_name(&find(&one, SyntaxKind::PATH_REF)?));
     let foreign = names.filter(|name| {
-        name.schema.as_deref() != Some("pg_catalog") && !OWN_TYPES.contains(&name.name.as_str())
+        name.schema.as_deref() != Some("pg_catalog") && !is_builtin_type(&name.name)
     });
     foreign.collect()
 }
@@ -285,7 +205,7 @@ fn functions(draft: &Draft<'_>, node: &SyntaxNode) -> Vec<ObjectName> {
     let called = query::called(node).into_iter();
     let own = called.filter(|name| match draft.scope.facts.is_known() {
         true => draft.scope.has_routine_named(name),
-        false => !query::is_harmless(name),
+        false => !is_harmless_function(name),
     });
     own.map(ObjectName::new).collect()
 }

@@ -6,7 +6,7 @@ use super::domain;
 use super::draft::Draft;
 use super::facts::SMALL_TABLE_BYTES;
 use super::lock::LockMode;
-use super::query;
+use super::own_code;
 use super::rules::{
     CONCURRENT_REINDEX, LOCK_TABLE, REFRESH_VIEW, REWRITE_TABLE, RUNNER_SETTING, SHARED_OBJECT,
     TRUNCATE, UNKNOWN_STATEMENT,
@@ -92,17 +92,21 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
         K::SET_ROLE | K::SET_SESSION_AUTH | K::RESET_ROLE | K::RESET_SESSION_AUTH | K::DISCARD => {
             draft.add(RUNNER_SETTING, node);
         }
-        K::DO => query::add_code(draft, node, "the DO block"),
+        K::DO => own_code::add(draft, node, "the DO block"),
         K::CALL => {
             let procedure = called(node, "CALL");
-            query::add_code(draft, node, &format!("the procedure {procedure}()"));
+            own_code::add(draft, node, &format!("the procedure {procedure}()"));
         }
         K::EXECUTE => {
             let prepared = called(node, "EXECUTE");
-            query::add_code(draft, node, &format!("the prepared statement {prepared}"));
+            own_code::add(draft, node, &format!("the prepared statement {prepared}"));
         }
-        K::EXPLAIN if !holds(node, K::ANALYZE_KW) => draft.fits_both = true,
-        K::EXPLAIN => query::add_code(draft, node, "the statement that EXPLAIN ANALYZE runs"),
+        K::EXPLAIN if !holds(node, K::ANALYZE_KW) => {
+            draft.fits_both = true;
+            // The planner calls functions of constants.
+            own_code::judge_query(draft, node);
+        }
+        K::EXPLAIN => own_code::add(draft, node, "the statement that EXPLAIN ANALYZE runs"),
         K::ALTER_TYPE => {
             let is_harmless = child(node, K::ADD_VALUE).is_some();
             alter(draft, node, K::TYPE_NAME_REF, is_harmless);
@@ -269,8 +273,11 @@ fn refresh(draft: &mut Draft<'_>, node: &SyntaxNode) {
         } else if sources.is_some_and(|bytes| bytes <= SMALL_TABLE_BYTES) {
             draft.relax(&view);
         }
+        if let Some(code) = draft.scope.code_of_reads(&view) {
+            own_code::add(draft, node, &code);
+        }
     }
-    draft.fits_both = true;
+    draft.fits_both = draft.found.is_empty();
     draft.is_long = true;
 }
 

@@ -4,81 +4,9 @@ use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::draft::Draft;
 use super::lock::LockMode;
-use super::rules::RUNS_CODE;
 use super::scope::Scope;
 use super::syntax::{child, names_under, object_name};
 use crate::migrations::statement::ObjectName;
-
-/// Functions of Postgres that change nothing, of those that migrations call often.
-const HARMLESS: [&str; 67] = [
-    "abs",
-    "array_agg",
-    "array_length",
-    "array_to_string",
-    "avg",
-    "bool_and",
-    "bool_or",
-    "btrim",
-    "cardinality",
-    "ceil",
-    "clock_timestamp",
-    "coalesce",
-    "concat",
-    "concat_ws",
-    "count",
-    "currval",
-    "date_trunc",
-    "decode",
-    "dense_rank",
-    "encode",
-    "exists",
-    "floor",
-    "format",
-    "gen_random_uuid",
-    "generate_series",
-    "greatest",
-    "json_agg",
-    "json_build_object",
-    "jsonb_agg",
-    "jsonb_build_array",
-    "jsonb_build_object",
-    "jsonb_set",
-    "lag",
-    "lead",
-    "least",
-    "left",
-    "length",
-    "lower",
-    "ltrim",
-    "make_date",
-    "max",
-    "md5",
-    "min",
-    "nextval",
-    "now",
-    "nullif",
-    "random",
-    "rank",
-    "regexp_replace",
-    "replace",
-    "right",
-    "round",
-    "row_number",
-    "rtrim",
-    "split_part",
-    "string_agg",
-    "string_to_array",
-    "substr",
-    "substring",
-    "sum",
-    "to_char",
-    "to_date",
-    "to_jsonb",
-    "to_timestamp",
-    "trim",
-    "unnest",
-    "upper",
-];
 
 /// Returns the tables that the query reads, without the names of its `WITH`.
 pub(super) fn relations(node: &SyntaxNode) -> Vec<ObjectName> {
@@ -132,52 +60,4 @@ pub(super) fn function_name(call: &SyntaxNode) -> Option<String> {
     );
     let name = function.text().to_string().to_ascii_lowercase();
     is_name.then(|| name.trim().to_owned())
-}
-
-/// Returns whether a function of Postgres of this name changes nothing.
-pub(super) fn is_harmless(name: &str) -> bool {
-    HARMLESS.contains(&name)
-}
-
-/// Adds a finding where the query calls a function that may do anything: one that is not known, or that
-/// has the name of one of the database's own.
-pub(super) fn judge_calls(draft: &mut Draft<'_>, node: &SyntaxNode) {
-    if let Some(function) = unknown_function(draft.scope, node) {
-        add_code(draft, node, &function);
-    }
-}
-
-/// Adds the finding of code that cannot be read, under its name: `the function sync()`.
-pub(super) fn add_code(draft: &mut Draft<'_>, node: &SyntaxNode, code: &str) {
-    draft.add(RUNS_CODE, node);
-    let advice = format!("plain statements; or read {code}, then override the rule");
-    draft.advise(RUNS_CODE, node, Some(advice));
-}
-
-/// Returns the first function that may do anything, as `the function sync()`.
-pub(super) fn unknown_function(scope: &Scope<'_>, node: &SyntaxNode) -> Option<String> {
-    let mut calls = node
-        .descendants()
-        .filter(|one| one.kind() == SyntaxKind::CALL_EXPR);
-    calls.find_map(|call| {
-        let Some(function) = call.children().next() else {
-            return Some("the function".to_owned());
-        };
-        let called = function.text().to_string();
-        let is_unknown = match function.kind() {
-            SyntaxKind::NAME_REF | SyntaxKind::FIELD_EXPR => {
-                let name = called.to_ascii_lowercase();
-                match name.strip_prefix("pg_catalog.") {
-                    Some(name) => !HARMLESS.contains(&name.trim()),
-                    None => {
-                        let name = name.trim();
-                        !HARMLESS.contains(&name) || scope.has_routine_named(name)
-                    }
-                }
-            }
-            // Forms with keywords: EXISTS, EXTRACT, SUBSTRING.
-            _ => false,
-        };
-        is_unknown.then(|| format!("the function {}()", called.trim()))
-    })
 }

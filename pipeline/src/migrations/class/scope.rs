@@ -1,7 +1,10 @@
 //! The database as a file's statements find it: the facts, and what earlier statements changed.
 
+mod own_code;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::own_code::CodeOfRun;
 use super::facts::{IndexFacts, RelationFacts, SMALL_TABLE_BYTES, TargetFacts};
 use super::proofs::Proofs;
 use super::rules::Rule;
@@ -46,6 +49,7 @@ pub(super) struct Scope<'a> {
     /// The tables that the run created and filled by a query: their size is not known.
     filled: BTreeSet<ObjectName>,
     pub(super) proofs: Proofs,
+    code: CodeOfRun,
 }
 
 /// The size of a table.
@@ -83,6 +87,7 @@ impl<'a> Scope<'a> {
             added_columns: BTreeMap::new(),
             filled: BTreeSet::new(),
             proofs: Proofs::default(),
+            code: CodeOfRun::default(),
         }
     }
 
@@ -219,10 +224,10 @@ impl<'a> Scope<'a> {
         self.created_routines.contains(&name) && !self.facts.routines.contains(&name)
     }
 
-    /// Returns whether the database or the file has a function of that name, in any schema.
+    /// Returns whether the database or the run has a function of that name, in any schema.
     pub(super) fn has_routine_named(&self, name: &str) -> bool {
-        let mut routines = self.facts.routines.iter().chain(&self.created_routines);
-        routines.any(|routine| routine.name == name)
+        let mut routines = self.facts.routines.iter();
+        routines.any(|routine| routine.name == name) || self.code.has_routine_named(name)
     }
 
     /// Returns whether the run dropped a function of that name.
@@ -408,6 +413,7 @@ impl<'a> Scope<'a> {
 
     pub(super) fn create_routine(&mut self, name: &ObjectName) {
         let name = self.creation_name(name);
+        self.code.add_routine(name.clone());
         self.created_routines.insert(name);
     }
 

@@ -11,7 +11,7 @@ use super::lock::{LockMode, TableLock};
 use super::rules::{Rule, SYNTAX_ERROR, TRANSACTION_CONTROL, UNKNOWN_TABLE};
 use super::safe_files::SafeForm;
 use super::scope::Scope;
-use super::{Class, alter_table, create, data, drop, objects, other, squawk};
+use super::{Class, alter_table, create, data, drop, objects, other, own_code, squawk};
 use crate::migrations::statement::{ObjectName, Statement};
 
 /// The class of a statement, with the reasons and the locks.
@@ -27,6 +27,8 @@ pub struct Judgement {
     pub findings: Vec<Finding>,
     /// The rules that would hold on another database, or are false alarms.
     pub dismissed: Vec<Dismissal>,
+    /// What a reader of the plan should know, though it makes no class.
+    pub remarks: Vec<String>,
     /// The locks on tables that exist before the file.
     pub locks: Vec<TableLock>,
     /// The statement goes into a *before* file as well as into an *after* file.
@@ -111,7 +113,13 @@ pub(super) fn judge_in(statement: &Statement, scope: &mut Scope<'_>) -> Judgemen
     if !data::is_query(node.kind()) && data::judge_parts(&mut draft, &node) {
         draft.fits_both = false;
     }
-    add_unknown_tables(&mut draft, whole);
+    add_unknown_tables(&mut draft, whole.clone());
+    if let Some(trigger) = scope.facts.event_triggers.first()
+        && changes_schema(node.kind())
+    {
+        draft.fits_both = false;
+        own_code::add(&mut draft, &node, &format!("the event trigger {trigger}"));
+    }
     let objects = objects::of(&draft, &node);
     let judgement = Judgement {
         objects,
@@ -124,10 +132,22 @@ pub(super) fn judge_in(statement: &Statement, scope: &mut Scope<'_>) -> Judgemen
         kind if data::is_query(kind) => data::apply(scope, &node),
         _ => other::apply(scope, &node),
     }
+    own_code::apply(scope, &node);
     if other::may_change_search_path(&node) {
         scope.lose_search_path();
     }
     judgement
+}
+
+/// Returns whether event triggers run for a statement.
+fn changes_schema(kind: SyntaxKind) -> bool {
+    use SyntaxKind as K;
+    let others = matches!(
+        kind,
+        K::COMMENT_ON | K::GRANT | K::REVOKE | K::REFRESH | K::REINDEX | K::SECURITY_LABEL
+    );
+    let name = format!("{kind:?}");
+    others || create::is_creation(kind) || drop::is_drop(kind) || name.starts_with("ALTER_")
 }
 
 fn finish(draft: Draft<'_>) -> Judgement {
@@ -189,6 +209,7 @@ fn finish(draft: Draft<'_>) -> Judgement {
         is_long: draft.is_long,
         actions,
         locks: draft.locks,
+        remarks: draft.remarks,
         objects: None,
     }
 }

@@ -8,6 +8,7 @@ use super::facts::{
     ColumnFacts, ConstraintFacts, ConstraintKind, DomainFacts, IndexFacts, RelationFacts,
     TargetFacts,
 };
+use super::target_code;
 use crate::migrations::statement::{ObjectName, fold_name};
 
 impl TargetFacts {
@@ -122,6 +123,7 @@ impl TargetFacts {
                 domain.tables.push(ObjectName::in_schema(schema, table));
             }
         }
+        target_code::ask(client, &mut facts).await?;
         Ok(facts)
     }
 }

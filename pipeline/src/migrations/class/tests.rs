@@ -11,6 +11,7 @@ mod hidden;
 mod objects;
 mod one_row;
 mod other_tables;
+mod own_code;
 mod safe_form;
 mod surroundings;
 
@@ -445,7 +446,7 @@ fn statement_that_stops_is_known() {
             (
                 "ALTER TABLE big ADD COLUMN c int GENERATED ALWAYS AS (id * 2) STORED",
                 Stop,
-                &["adding-field-with-default"],
+                &["adding-field-with-default", "ban-new-write-restriction"],
             ),
             (
                 "ALTER TABLE big ADD COLUMN c int GENERATED ALWAYS AS IDENTITY",
@@ -460,7 +461,7 @@ fn statement_that_stops_is_known() {
             (
                 "ALTER TABLE big ADD COLUMN c positive",
                 Stop,
-                &["domain-column"],
+                &["ban-new-write-restriction", "domain-column"],
             ),
             (
                 "ALTER TABLE big ADD COLUMN c int UNIQUE",
@@ -475,7 +476,7 @@ fn statement_that_stops_is_known() {
             (
                 "ALTER TABLE big ADD COLUMN c int DEFAULT 1 REFERENCES small (id)",
                 Stop,
-                &["add-column-with-constraint"],
+                &["add-column-with-constraint", "ban-new-write-restriction"],
             ),
             (
                 "CREATE INDEX big_a ON big (a)",

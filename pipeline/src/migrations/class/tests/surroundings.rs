@@ -265,23 +265,23 @@ fn domain_of_any_origin_is_one_with_constraints() {
             (
                 "ALTER TABLE big ADD COLUMN c mail",
                 Stop,
-                &["domain-column"],
+                &["ban-new-write-restriction", "domain-column"],
             ),
             (
                 "ALTER TABLE big ADD COLUMN c app.mail",
                 Stop,
-                &["domain-column"],
+                &["ban-new-write-restriction", "domain-column"],
             ),
             (
                 "CREATE DOMAIN age AS int CHECK (VALUE > 0); ALTER TABLE big ADD COLUMN c age",
                 Stop,
-                &["domain-column"],
+                &["ban-new-write-restriction", "domain-column"],
             ),
             (
                 "CREATE DOMAIN other.age AS int; ALTER DOMAIN other.age SET NOT NULL; \
                  ALTER TABLE big ADD COLUMN c other.age",
                 Stop,
-                &["domain-column"],
+                &["ban-new-write-restriction", "domain-column"],
             ),
         ],
     );

@@ -1,0 +1,100 @@
+//! Expressions that may fail for a row which the code that runs now writes.
+
+use squawk_syntax::{SyntaxKind, SyntaxNode};
+
+use super::column_type::ColumnType;
+use super::draft::Draft;
+use super::own_code;
+use super::query;
+use super::syntax::names_under;
+use crate::migrations::statement::ObjectName;
+
+/// Operators that fail for no value, but for one of an extreme size.
+const NEVER_FAIL_OPERATORS: [&str; 39] = [
+    "!=", "!~", "!~*", "!~~", "!~~*", "#>", "#>>", "&&", "->", "->>", "-|-", "<", "<<", "<=", "<>",
+    "<@", "=", ">", ">=", ">>", "?", "?&", "?|", "@>", "@?", "@@", "@@@", "^@", "||", "~", "~*",
+    "~<=~", "~<~", "~>=~", "~>~", "~~", "~~*", "&<", "&>",
+];
+
+/// Immutable functions of Postgres that fail for no value, of those that indexes call.
+const NEVER_FAIL: [&str; 25] = [
+    "btrim",
+    "char_length",
+    "coalesce",
+    "date_trunc",
+    "greatest",
+    "initcap",
+    "jsonb_typeof",
+    "least",
+    "left",
+    "length",
+    "lower",
+    "ltrim",
+    "md5",
+    "nullif",
+    "num_nonnulls",
+    "num_nulls",
+    "octet_length",
+    "reverse",
+    "right",
+    "rtrim",
+    "setweight",
+    "strpos",
+    "to_tsvector",
+    "trim",
+    "upper",
+];
+
+/// Types to which each value has a form.
+const TEXT_TYPES: [&str; 2] = ["text", "character varying"];
+
+/// Returns the part of an index's expressions, of its `WHERE` or of its operator classes that may fail for
+/// a row which the code that runs now writes.
+pub(super) fn part_of_index(
+    draft: &Draft<'_>,
+    node: &SyntaxNode,
+    table: &ObjectName,
+) -> Option<String> {
+    let classes = names_under(node, &[SyntaxKind::OP_CLASS_REF]).into_iter();
+    let facts = draft.scope.facts;
+    let mut own = classes.filter(|name| facts.operator_classes.contains(&name.name));
+    let of_class = own.next().map(|name| format!("the operator class {name}"));
+    of_class.or_else(|| part(draft, node, table))
+}
+
+/// Returns the part of an expression that may fail for a row which the code that runs now writes. A column
+/// that the run adds is NULL in such a row, and no operator of Postgres fails for it.
+pub(super) fn part(draft: &Draft<'_>, node: &SyntaxNode, table: &ObjectName) -> Option<String> {
+    if let Some(code) = own_code::in_expressions(draft.scope, node) {
+        return Some(code);
+    }
+    let is_new = |name: &ObjectName| draft.scope.added_column(table, &name.name).is_some();
+    let mut parts = node.descendants().filter(|part| fails(draft, part, table));
+    let part = parts.find(|part| {
+        let names = names_under(part, &[SyntaxKind::NAME_REF]);
+        part.kind() == SyntaxKind::CALL_EXPR || !names.iter().all(is_new)
+    })?;
+    Some(part.text().to_string().trim().to_owned())
+}
+
+fn fails(draft: &Draft<'_>, part: &SyntaxNode, table: &ObjectName) -> bool {
+    use SyntaxKind as K;
+    match part.kind() {
+        K::CAST_EXPR => {
+            let to = part.children().last();
+            let to = to.map(|to| ColumnType::parse(&to.text().to_string()).name);
+            let is_text = to.is_some_and(|name| TEXT_TYPES.contains(&name.as_str()));
+            !is_text || draft.scope.code_of_reads(table).is_some()
+        }
+        K::BIN_EXPR | K::PREFIX_EXPR => {
+            let symbols = own_code::symbols(part);
+            let is_sign = part.kind() == K::PREFIX_EXPR && matches!(symbols.as_str(), "+" | "-");
+            !symbols.is_empty() && !is_sign && !NEVER_FAIL_OPERATORS.contains(&symbols.as_str())
+        }
+        K::CALL_EXPR => query::function_name(part).is_some_and(|name| {
+            let name = name.strip_prefix("pg_catalog.").unwrap_or(&name).to_owned();
+            !NEVER_FAIL.contains(&name.as_str()) || draft.scope.has_routine_named(&name)
+        }),
+        _ => false,
+    }
+}

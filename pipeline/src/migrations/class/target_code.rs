@@ -1,0 +1,134 @@
+//! The database's own code that runs as rows are read or written, asked of the database.
+
+use stagelink::tokio_postgres::{Client, Error};
+
+use super::facts::TargetFacts;
+use crate::migrations::statement::ObjectName;
+
+/// Asks for the operators, types, tables and views that run functions of the database's own, and for its
+/// event triggers.
+pub(super) async fn ask(client: &Client, facts: &mut TargetFacts) -> Result<(), Error> {
+    for row in client.query_typed(CODE, &[]).await? {
+        let schema = || row.get::<_, Option<String>>("schema").unwrap_or_default();
+        let name: String = row.get("name");
+        let words = row.get::<_, Option<String>>("words");
+        match row.get::<_, &str>("kind") {
+            "operator" => {
+                facts.operators.insert(name);
+            }
+            "operator class" => {
+                facts.operator_classes.insert(name);
+            }
+            "event trigger" => facts.event_triggers.push(name),
+            "type" => {
+                let name = ObjectName::in_schema(schema(), name);
+                facts.types_with_code.insert(name);
+            }
+            kind => {
+                let name = ObjectName::in_schema(schema(), name);
+                if let Some(relation) = facts.relations.get_mut(&name) {
+                    let code = match kind {
+                        "reads" => &mut relation.code_of_reads,
+                        _ => &mut relation.code_of_writes,
+                    };
+                    *code = words;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An object of an extension counts as one of Postgres.
+const CODE: &str = "\
+WITH RECURSIVE
+catalogs (proc, operator, opclass, type, class, rewrite, constr, attrdef, policy) AS (SELECT
+    'pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass,
+    'pg_catalog.pg_opclass'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass,
+    'pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_rewrite'::pg_catalog.regclass,
+    'pg_catalog.pg_constraint'::pg_catalog.regclass, 'pg_catalog.pg_attrdef'::pg_catalog.regclass,
+    'pg_catalog.pg_policy'::pg_catalog.regclass),
+own_schemas (oid) AS (SELECT oid FROM pg_catalog.pg_namespace
+    WHERE nspname NOT IN ('pg_catalog', 'information_schema')),
+code (catalog, oid, words) AS MATERIALIZED (
+    SELECT o.catalog, o.oid, o.words FROM (
+        SELECT c.proc AS catalog, p.oid, 'the function ' || p.proname || '()' AS words, p.pronamespace AS schema
+        FROM catalogs c, pg_catalog.pg_proc p
+        UNION ALL SELECT c.operator, o.oid, 'the operator ' || o.oprname, o.oprnamespace
+        FROM catalogs c, pg_catalog.pg_operator o
+        UNION ALL SELECT c.opclass, o.oid, 'the operator class ' || o.opcname, o.opcnamespace
+        FROM catalogs c, pg_catalog.pg_opclass o) o
+    WHERE o.schema IN (TABLE own_schemas) AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+        WHERE d.classid = o.catalog AND d.objid = o.oid AND d.deptype = 'e')),
+cast_types (oid) AS (
+    SELECT t.oid FROM pg_catalog.pg_cast k JOIN catalogs c ON true
+        JOIN code f ON f.catalog = c.proc AND f.oid = k.castfunc
+        JOIN pg_catalog.pg_type t ON t.oid IN (k.castsource, k.casttarget)
+    WHERE t.typnamespace IN (TABLE own_schemas)),
+parts_of_types (part, whole) AS (
+    SELECT typbasetype, oid FROM pg_catalog.pg_type WHERE typtype = 'd'
+    UNION ALL SELECT typelem, oid FROM pg_catalog.pg_type WHERE typelem <> 0
+    UNION ALL SELECT rngsubtype, rngtypid FROM pg_catalog.pg_range
+    UNION ALL SELECT a.atttypid, r.reltype FROM pg_catalog.pg_class r
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE r.reltype <> 0 AND r.relnamespace IN (TABLE own_schemas)),
+types (oid) AS (
+    SELECT k.contypid FROM pg_catalog.pg_constraint k JOIN catalogs c ON k.contypid <> 0
+        JOIN pg_catalog.pg_depend d ON d.classid = c.constr AND d.objid = k.oid
+        JOIN code f ON f.catalog = d.refclassid AND f.oid = d.refobjid
+    UNION SELECT oid FROM cast_types
+    UNION SELECT p.whole FROM types t JOIN parts_of_types p ON p.part = t.oid),
+policies (relation, oid) AS (
+    SELECT polrelid, oid FROM pg_catalog.pg_policy WHERE pg_catalog.row_security_active(polrelid)),
+parts (relation, catalog, oid) AS (
+    SELECT a.adrelid, c.attrdef, a.oid FROM catalogs c, pg_catalog.pg_attrdef a
+    UNION ALL SELECT k.conrelid, c.constr, k.oid FROM catalogs c, pg_catalog.pg_constraint k WHERE k.conrelid <> 0
+    UNION ALL SELECT i.indrelid, c.class, i.indexrelid FROM catalogs c, pg_catalog.pg_index i
+    UNION ALL SELECT p.relation, c.policy, p.oid FROM catalogs c, policies p),
+writes (relation, words) AS (
+    SELECT p.relation, f.words FROM parts p
+        JOIN pg_catalog.pg_depend d ON d.classid = p.catalog AND d.objid = p.oid
+        JOIN code f ON f.catalog = d.refclassid AND f.oid = d.refobjid
+    UNION ALL SELECT t.tgrelid, 'the trigger ' || t.tgname FROM pg_catalog.pg_trigger t JOIN catalogs c ON true
+        JOIN code f ON f.catalog = c.proc AND f.oid = t.tgfoid
+        WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
+    UNION ALL SELECT ev_class, 'the rule ' || rulename FROM pg_catalog.pg_rewrite WHERE ev_type <> '1'
+    UNION ALL SELECT a.attrelid, 'the type of ' || a.attname FROM pg_catalog.pg_attribute a
+        WHERE a.attnum > 0 AND NOT a.attisdropped AND a.atttypid IN (TABLE types)
+    UNION ALL SELECT oid, CASE relkind WHEN 'v' THEN 'the view ' ELSE 'the foreign table ' END || relname
+        FROM pg_catalog.pg_class WHERE relkind IN ('v', 'f')),
+uses (relation, catalog, used) AS (
+    SELECT r.ev_class, d.refclassid, d.refobjid FROM pg_catalog.pg_rewrite r JOIN catalogs c ON true
+        JOIN pg_catalog.pg_depend d ON d.classid = c.rewrite AND d.objid = r.oid AND d.refobjid <> r.ev_class
+        WHERE r.ev_type = '1'
+    UNION ALL SELECT p.relation, d.refclassid, d.refobjid FROM policies p JOIN catalogs c ON true
+        JOIN pg_catalog.pg_depend d ON d.classid = c.policy AND d.objid = p.oid AND d.refobjid <> p.relation),
+reached (relation, catalog, used) AS (
+    SELECT u.relation, u.catalog::pg_catalog.oid, u.used FROM uses u
+    UNION SELECT r.relation, u.catalog::pg_catalog.oid, u.used FROM reached r JOIN catalogs c ON r.catalog = c.class
+        JOIN uses u ON u.relation = r.used),
+reads (relation, words) AS (
+    SELECT r.relation, f.words FROM reached r JOIN code f ON f.catalog = r.catalog AND f.oid = r.used
+    UNION ALL SELECT a.attrelid, 'a cast of ' || a.attname FROM pg_catalog.pg_attribute a
+        WHERE a.attnum > 0 AND NOT a.attisdropped AND a.atttypid IN (TABLE cast_types))
+SELECT 'reads' AS kind, n.nspname::pg_catalog.text AS schema, r.relname::pg_catalog.text AS name,
+    pg_catalog.min(w.words) AS words
+FROM reads w JOIN pg_catalog.pg_class r ON r.oid = w.relation
+    JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
+WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' GROUP BY 2, 3
+UNION ALL SELECT 'writes', n.nspname::pg_catalog.text, r.relname::pg_catalog.text, pg_catalog.min(w.words)
+FROM writes w JOIN pg_catalog.pg_class r ON r.oid = w.relation
+    JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
+WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' GROUP BY 2, 3
+UNION ALL SELECT 'type', n.nspname::pg_catalog.text, t.typname::pg_catalog.text, NULL
+FROM types w JOIN pg_catalog.pg_type t ON t.oid = w.oid
+    JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+UNION ALL SELECT 'operator', NULL, o.oprname::pg_catalog.text, NULL
+FROM code f JOIN catalogs c ON f.catalog = c.operator JOIN pg_catalog.pg_operator o ON o.oid = f.oid
+UNION ALL SELECT 'operator class', NULL, o.opcname::pg_catalog.text, NULL
+FROM code f JOIN catalogs c ON f.catalog = c.opclass JOIN pg_catalog.pg_opclass o ON o.oid = f.oid
+UNION ALL SELECT 'event trigger', NULL, e.evtname::pg_catalog.text, NULL
+FROM pg_catalog.pg_event_trigger e JOIN catalogs c ON true
+    JOIN code f ON f.catalog = c.proc AND f.oid = e.evtfoid
+WHERE e.evtenabled <> 'D' AND e.evtevent <> 'login'
+    AND pg_catalog.pg_has_role(current_user, e.evtowner, 'MEMBER')";

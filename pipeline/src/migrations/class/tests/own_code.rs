@@ -1,0 +1,295 @@
+//! Code of the database's own that a statement runs, by a call or without one.
+
+use super::*;
+
+/// The shop, with operators, a domain, a trigger and a view that run functions of its own.
+fn workshop() -> TargetFacts {
+    let mut facts = shop();
+    facts.routines.insert(public("total"));
+    facts.operators.insert("===".to_owned());
+    facts.types_with_code.insert(public("checked"));
+    facts.types.insert(public("checked"));
+    facts.operator_classes.insert("own_ops".to_owned());
+    let small = facts.relations[&public("small")].clone();
+    let mut add = |name: &str, change: &dyn Fn(&mut RelationFacts)| {
+        let mut relation = RelationFacts {
+            columns: small.columns.clone(),
+            bytes: 8192,
+            ..RelationFacts::default()
+        };
+        change(&mut relation);
+        facts.relations.insert(public(name), relation);
+    };
+    add("watched", &|one| {
+        one.code_of_writes = Some("the trigger t".to_owned())
+    });
+    add("computed", &|one| {
+        one.code_of_reads = Some("the function f()".to_owned())
+    });
+    add("totals", &|one| {
+        let total = one.columns["b"].clone();
+        one.columns.insert("total".to_owned(), total);
+    });
+    facts
+}
+
+#[test]
+fn code_of_an_expression_is_asked_for_in_each_notation() {
+    let asks: &[&str] = &["runs-code"];
+    check(
+        &workshop(),
+        &[
+            ("SELECT small.total FROM small", Ask, asks),
+            ("SELECT s.total FROM small s", Ask, asks),
+            ("SELECT (s).total FROM totals s", Ask, asks),
+            ("SELECT totals.total FROM totals", Before, &[]),
+            ("SELECT s.total FROM totals s", Before, &[]),
+            (
+                "SELECT s.total FROM totals s (a, b, c, d, e, f, g)",
+                Ask,
+                asks,
+            ),
+            ("SELECT s.total FROM (SELECT b FROM small) s", Ask, asks),
+            (
+                "WITH totals AS (SELECT 1) SELECT totals.total FROM totals",
+                Ask,
+                asks,
+            ),
+            ("SELECT (5.0).pg_sleep", Ask, asks),
+            ("SELECT ('x'::text).upper", Before, &[]),
+            ("SELECT s.b, s.a FROM small s", Before, &[]),
+            ("SELECT 1 === 2", Ask, asks),
+            ("SELECT 1 OPERATOR(public.===) 2", Ask, asks),
+            ("SELECT b FROM small ORDER BY b USING ===", Ask, asks),
+            (
+                "SELECT 1 + 2, 'a' || 'b', '{}'::jsonb -> 'a' @> '1'",
+                Before,
+                &[],
+            ),
+            ("SELECT 1::checked", Ask, asks),
+            ("SELECT CAST('{1}' AS public.checked)", Ask, asks),
+            ("SELECT checked '1'", Ask, asks),
+            ("SELECT 1::text, 'ok'::mood", Before, &[]),
+            ("EXPLAIN SELECT f(1)", Ask, asks),
+            ("SELECT * FROM computed", Ask, asks),
+            ("INSERT INTO watched (b) VALUES (1)", Ask, asks),
+            (
+                "WITH i AS (INSERT INTO watched (b) VALUES (1) RETURNING b) SELECT * FROM i",
+                Ask,
+                asks,
+            ),
+            ("CREATE TABLE copy AS SELECT * FROM computed", Ask, asks),
+            (
+                "ALTER TABLE small ADD COLUMN c int DEFAULT f(1)",
+                Ask,
+                &["ban-new-write-restriction", "runs-code"],
+            ),
+            (
+                "ALTER TABLE small ADD COLUMN c bool DEFAULT 1 === 2",
+                Ask,
+                &["ban-new-write-restriction", "runs-code"],
+            ),
+            (
+                "ALTER TABLE small ADD COLUMN c bool, ADD CHECK (c === true) NOT VALID",
+                After,
+                &["ban-new-write-restriction"],
+            ),
+            (
+                "CREATE INDEX ON small (a own_ops)",
+                After,
+                &["ban-new-write-restriction"],
+            ),
+            (
+                "CREATE INDEX ON small ((b === 1))",
+                After,
+                &["ban-new-write-restriction"],
+            ),
+            (
+                "CREATE INDEX ON small ((a::checked))",
+                After,
+                &["ban-new-write-restriction"],
+            ),
+            (
+                "CREATE INDEX ON small ((small.total))",
+                After,
+                &["ban-new-write-restriction"],
+            ),
+            ("CREATE INDEX ON small ((a || v))", Before, &[]),
+            ("CREATE EXTENSION pg_trgm", Before, &[]),
+            ("CREATE EXTENSION unheard_of", Ask, asks),
+            (
+                "CREATE CAST (text AS mood) WITH FUNCTION f(text)",
+                Ask,
+                &["unknown-statement"],
+            ),
+            (
+                "CREATE OPERATOR ~~~ (FUNCTION = f, LEFTARG = int, RIGHTARG = int)",
+                Ask,
+                &["unknown-statement"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn code_that_the_run_creates_is_asked_for_too() {
+    let asks: &[&str] = &["runs-code"];
+    let table = "CREATE TABLE t (a int)";
+    let function =
+        "CREATE FUNCTION g() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'";
+    let cases = [
+        (
+            format!("{table}; INSERT INTO t VALUES (1)"),
+            Before,
+            &[][..],
+        ),
+        (
+            format!(
+                "{table}; {function}; CREATE TRIGGER r BEFORE INSERT ON t EXECUTE FUNCTION g(); INSERT INTO t VALUES (1)"
+            ),
+            Ask,
+            asks,
+        ),
+        (
+            "CREATE TABLE t (a int DEFAULT f()); INSERT INTO t VALUES (1)".to_owned(),
+            Ask,
+            asks,
+        ),
+        (
+            "CREATE TABLE t (a int CHECK (f(a))); INSERT INTO t VALUES (1)".to_owned(),
+            Ask,
+            asks,
+        ),
+        (
+            "CREATE VIEW w AS SELECT f(1); SELECT * FROM w".to_owned(),
+            Ask,
+            asks,
+        ),
+        (
+            "CREATE DOMAIN d AS int CHECK (f(VALUE)); SELECT 1::d".to_owned(),
+            Ask,
+            asks,
+        ),
+        (
+            "CREATE DOMAIN d AS int CHECK (VALUE > 0); SELECT 1::d".to_owned(),
+            Before,
+            &[],
+        ),
+        (
+            format!("{table}; INSERT INTO t VALUES (1); ALTER TABLE t ADD b int DEFAULT f()"),
+            Ask,
+            asks,
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (sql, class, rules) in &cases {
+        let judged = last(sql, &shop());
+        let found = rules_of(&judged);
+        if judged.class != *class || !rules.iter().all(|rule| found.contains(rule)) {
+            wrong.push(format!("{sql}: {} by {found:?}", judged.class));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn event_trigger_runs_with_each_change_of_the_schema() {
+    let facts = TargetFacts {
+        event_triggers: vec!["audit".to_owned()],
+        ..shop()
+    };
+    check(
+        &facts,
+        &[
+            ("CREATE TABLE t (a int)", Ask, &["runs-code"]),
+            ("ALTER TABLE small ADD COLUMN c int", Ask, &["runs-code"]),
+            ("COMMENT ON TABLE small IS 'x'", Ask, &["runs-code"]),
+            ("INSERT INTO small (b) VALUES (1)", Before, &[]),
+            ("SET work_mem = '1MB'", Before, &[]),
+        ],
+    );
+}
+
+/// A small table passes today, and its later rows are those of the code that runs now.
+#[test]
+fn new_column_that_may_refuse_a_later_row_is_of_after() {
+    let restricts: &[&str] = &["ban-new-write-restriction"];
+    check(
+        &shop(),
+        &[
+            (
+                "ALTER TABLE small ADD COLUMN c int GENERATED ALWAYS AS (a::int) STORED",
+                After,
+                restricts,
+            ),
+            (
+                "ALTER TABLE small ADD COLUMN c text GENERATED ALWAYS AS (lower(a)) STORED",
+                Before,
+                &[],
+            ),
+            (
+                "ALTER TABLE small ADD COLUMN c int CHECK (c > 0)",
+                Before,
+                &[],
+            ),
+            (
+                "ALTER TABLE small ADD COLUMN c int DEFAULT 5 CHECK (c > b)",
+                After,
+                restricts,
+            ),
+            ("ALTER TABLE small ADD COLUMN c int UNIQUE", Before, &[]),
+            (
+                "ALTER TABLE small ADD COLUMN c int DEFAULT 5 UNIQUE",
+                After,
+                restricts,
+            ),
+            (
+                "ALTER TABLE small ADD COLUMN c bigserial UNIQUE",
+                Before,
+                &[],
+            ),
+            (
+                "ALTER TABLE small ADD COLUMN c positive DEFAULT 5",
+                Before,
+                &[],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn index_on_values_without_a_limit_is_remarked_and_stays_before() {
+    let remarks = |sql: &str| {
+        let mut facts = shop();
+        let big = facts.relations.get_mut(&public("big")).unwrap();
+        let limited = constraint(
+            "short",
+            ConstraintKind::Check,
+            "w",
+            "CHECK ((length(w) < 9))",
+        );
+        big.constraints.push(limited);
+        let text = big.columns["a"].clone();
+        big.columns.insert("w".to_owned(), text);
+        let judged = last(sql, &facts);
+        assert_eq!(judged.class, Before, "{sql}");
+        judged.remarks.join(" ")
+    };
+    for (sql, expected) in [
+        ("CREATE INDEX CONCURRENTLY i ON big (a)", "2704"),
+        ("CREATE INDEX CONCURRENTLY i ON big (lower(a))", "2704"),
+        ("CREATE INDEX CONCURRENTLY i ON big (b) INCLUDE (a)", "2704"),
+        ("CREATE INDEX CONCURRENTLY i ON big USING gist (a)", "8152"),
+        ("CREATE INDEX CONCURRENTLY i ON big USING hash (a)", ""),
+        ("CREATE INDEX CONCURRENTLY i ON big (md5(a))", ""),
+        ("CREATE INDEX CONCURRENTLY i ON big (v)", ""),
+        ("CREATE INDEX CONCURRENTLY i ON big (b)", ""),
+        ("CREATE INDEX CONCURRENTLY i ON big (w)", ""),
+    ] {
+        let found = remarks(sql);
+        assert!(
+            found.contains(expected) && found.is_empty() == expected.is_empty(),
+            "{sql}: {found}"
+        );
+    }
+}
