@@ -102,6 +102,14 @@ fn add_changes(
     if now.has_triggers && !before.has_triggers {
         changes.push(format!("{name} has a trigger"));
     }
+    for (now, before, when) in [
+        (&now.code_of_reads, &before.code_of_reads, "read"),
+        (&now.code_of_writes, &before.code_of_writes, "written"),
+    ] {
+        if let (Some(code), None) = (now, before) {
+            changes.push(format!("{code} runs as {name} is {when}"));
+        }
+    }
     if now.has_default_partition && !before.has_default_partition {
         changes.push(format!("{name} has a default partition"));
     }

@@ -1,4 +1,4 @@
-//! What Postgres has of its own: functions that change nothing, operators and types.
+//! The functions of Postgres that change nothing, and the names of its operators, types and extensions.
 
 use super::facts::TargetFacts;
 

@@ -20,7 +20,7 @@ pub(super) struct Draft<'a> {
     pub(super) found: Vec<Found>,
     pub(super) dismissed: Vec<(&'static Rule, Range<usize>, String)>,
     pub(super) locks: Vec<TableLock>,
-    /// What a reader of the plan should know, though it makes no class.
+    /// Remarks for a reader of the plan, which make no class.
     pub(super) remarks: Vec<String>,
     /// The statement goes into a before file as well as into an after file.
     pub(super) fits_both: bool,

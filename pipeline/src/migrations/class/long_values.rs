@@ -24,14 +24,11 @@ pub(super) fn remark(scope: &Scope<'_>, node: &SyntaxNode, table: &ObjectName) -
     use SyntaxKind as K;
     let (method, most_bytes) = limit(node)?;
     let facts = scope.relation(table)?;
-    let lists = [
-        K::PARTITION_ITEM_LIST,
-        K::INDEX_INCLUDE_CLAUSE,
-        K::CONSTRAINT_INCLUDE_CLAUSE,
-    ];
-    let lists = node.children().filter(|one| lists.contains(&one.kind()));
-    let items: Vec<SyntaxNode> = lists.flat_map(|list| list.children()).collect();
-    let columns = items.iter().flat_map(columns_of);
+    // Those of INCLUDE, too.
+    let items = node
+        .descendants()
+        .filter(|one| one.kind() == K::PARTITION_ITEM);
+    let columns = items.flat_map(|item| columns_of(&item));
     let mut long: Vec<String> = Vec::new();
     for column in columns {
         let is_long = facts
@@ -72,10 +69,6 @@ fn columns_of(item: &SyntaxNode) -> Vec<String> {
     use SyntaxKind as K;
     if let Some(column) = child_name(item, K::NAME_REF) {
         return vec![column.name];
-    }
-    if item.kind() == K::NAME_REF || item.kind() == K::COLUMN_NAME_REF {
-        let name = item.text().to_string();
-        return vec![crate::migrations::statement::fold_name(name.trim())];
     }
     let expression = child(item, K::PAREN_EXPR).unwrap_or_else(|| item.clone());
     let call = child(&expression, K::CALL_EXPR);

@@ -27,7 +27,7 @@ pub struct Judgement {
     pub findings: Vec<Finding>,
     /// The rules that would hold on another database, or are false alarms.
     pub dismissed: Vec<Dismissal>,
-    /// What a reader of the plan should know, though it makes no class.
+    /// Remarks for a reader of the plan, which make no class.
     pub remarks: Vec<String>,
     /// The locks on tables that exist before the file.
     pub locks: Vec<TableLock>,
