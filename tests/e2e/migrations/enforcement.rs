@@ -103,7 +103,7 @@ async fn file_of_after_waits_for_the_run_after_the_deploy() {
     assert_eq!(
         found,
         [
-            (1, Some(Class::Ask), &[][..]),
+            (1, Some(Class::Before), &[][..]),
             (2, Some(Class::Before), &[]),
             (4, Some(Class::Before), &[3]),
             (3, Some(Class::After), &[]),
@@ -253,7 +253,7 @@ async fn file_of_after_passes_before_the_deploy_by_an_override() {
     succeeds(&project, &arguments).await;
     let records = migration_records(&project.stage()).await.expect("records");
     let classes: Vec<_> = records.iter().filter_map(|one| one.class).collect();
-    assert_eq!(classes, [Class::Ask, Class::After, Class::Before]);
+    assert_eq!(classes, [Class::Before, Class::After, Class::Before]);
 }
 
 #[tokio::test]
