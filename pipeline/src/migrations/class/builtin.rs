@@ -1,6 +1,7 @@
 //! The functions of Postgres that change nothing, and the names of its operators, types and extensions.
 
 use super::facts::TargetFacts;
+use crate::migrations::statement::ObjectName;
 
 /// Functions of Postgres and of its usual extensions that change nothing, of those that migrations call.
 const HARMLESS: &[&str] = &[
@@ -378,6 +379,11 @@ pub(super) fn is_builtin_operator(name: &str) -> bool {
 /// Returns whether Postgres has a type that is spelled so.
 pub(super) fn is_builtin_type(name: &str) -> bool {
     TYPES.contains(&name)
+}
+
+/// Returns whether the name of a type may be one of the database's own.
+pub(super) fn may_be_own_type(name: &ObjectName) -> bool {
+    name.schema.as_deref() != Some("pg_catalog") && !is_builtin_type(&name.name)
 }
 
 /// Returns whether a function of Postgres or of an extension, called with one value, may do more than

@@ -3,7 +3,7 @@
 
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
-use super::builtin::{is_builtin_type, is_harmless_function, may_act};
+use super::builtin::{is_harmless_function, may_act, may_be_own_type};
 use super::draft::Draft;
 use super::query;
 use super::rules::RUNS_CODE;
@@ -326,9 +326,4 @@ fn code_of_parents(scope: &Scope<'_>, node: &SyntaxNode) -> Option<String> {
     names
         .into_iter()
         .find_map(|parent| scope.code_of_writes(&parent, false))
-}
-
-/// Returns whether the name of a type may be one of the database's own.
-pub(super) fn may_be_own_type(name: &ObjectName) -> bool {
-    name.schema.as_deref() != Some("pg_catalog") && !is_builtin_type(&name.name)
 }

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Scope;
-use crate::migrations::class::builtin::is_builtin_operator;
+use crate::migrations::class::builtin::{is_builtin_operator, may_be_own_type};
 use crate::migrations::class::facts::ConstraintFacts;
-use crate::migrations::class::own_code::may_be_own_type;
 use crate::migrations::statement::ObjectName;
 
 /// The code that the run's earlier statements brought, or tied to an object.
