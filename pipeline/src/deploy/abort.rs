@@ -28,6 +28,10 @@ pub async fn abort(request: &DeployRequest) -> Result<AbortReport, Error> {
             format!("stage {stage} is being changed by {row}, which is no deploy"),
         ));
     }
+    if row.is_foreign {
+        let done = vec![Lease::discard(database, &request.options.applied_by, &row).await?];
+        return Ok(AbortReport { done });
+    }
     let site = Site::find(&request.access, &request.site, true).await?;
     // One that this command cannot take back keeps its lease.
     DeployState::of_lease(&row.progress, stage, site.id())?;

@@ -42,6 +42,10 @@ pub async fn abort(request: &PromotionRequest) -> Result<AbortReport, Error> {
             ),
         ));
     }
+    if row.is_foreign {
+        let done = vec![Lease::discard(&request.database, &request.by, &row).await?];
+        return Ok(AbortReport { done });
+    }
     let site = Site::find(&request.access, &request.site, true).await?;
     let progress = lease::Progress(row.progress.clone());
     // One that this command cannot take back keeps its lease.

@@ -31,6 +31,10 @@ pub async fn abort_rollback(request: &RollbackRequest) -> Result<AbortReport, Er
             format!("the stage {stage} is changed by {row}, which is no rollback"),
         ));
     }
+    if row.is_foreign {
+        let done = vec![Lease::discard(database, &request.by, &row).await?];
+        return Ok(AbortReport { done });
+    }
     let site = Site::find(&request.access, &request.site, true).await?;
     let (lease, _) = Lease::seize(database, &request.by, &row).await?;
     site.set_fence(Arc::new(lease.handle().clone()));

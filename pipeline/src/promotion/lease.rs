@@ -3,6 +3,7 @@
 
 mod claim;
 mod handle;
+mod origin;
 mod renewal;
 mod row;
 
@@ -16,6 +17,7 @@ use tokio::task::AbortHandle;
 
 use self::claim::Claim;
 pub(crate) use self::handle::LeaseHandle;
+use self::origin::{is_foreign, new_token, origin};
 use self::renewal::{Change, Renewal, Times};
 pub(crate) use self::row::LeaseRow;
 use crate::error::{Error, ErrorKind};
@@ -67,7 +69,14 @@ impl Lease {
         let look = async {
             match TABLE.find(&client).await? {
                 None => Ok(None),
-                Some(table) => LeaseRow::read(&client, &table, stage).await,
+                Some(table) => {
+                    let mut row = LeaseRow::read(&client, &table, stage).await?;
+                    if let Some(row) = &mut row {
+                        let here = origin(&client, &table).await;
+                        row.is_foreign = is_foreign(&row.token, here.as_deref());
+                    }
+                    Ok(row)
+                }
             }
         };
         look.await
@@ -103,7 +112,8 @@ impl Lease {
         let table = TABLE.ensure(&session).await?;
         let stage = session.stage;
         let what = "could not take the lease on the stage, so nothing was changed";
-        let token = new_token();
+        let here = origin(&session.client, &table).await;
+        let token = new_token(here.as_deref());
         let claim = Claim {
             session: &session,
             table: &table,
@@ -121,6 +131,13 @@ impl Lease {
             if session.answered(what, inserted).await? {
                 let lease = Self::hold(session, table, token, times);
                 return Ok(Taken::Fresh(lease));
+            }
+            let read = LeaseRow::read(&session.client, &table, stage);
+            if let Some(row) = session.answered(what, read).await?
+                && row.is_expired
+                && is_foreign(&row.token, here.as_deref())
+            {
+                return Err(is_of_a_copy(stage, &row));
             }
             if let Some(row) = session.answered(what, claim.take_over()).await? {
                 let lease = Self::hold(session, table, token, times);
@@ -167,7 +184,8 @@ impl Lease {
         };
         let find = TABLE.find(&session.client);
         let table = session.answered(what, find).await?.ok_or_else(gone)?;
-        let (token, times) = (new_token(), Times::default());
+        let here = origin(&session.client, &table).await;
+        let (token, times) = (new_token(here.as_deref()), Times::default());
         let claim = Claim {
             session: &session,
             table: &table,
@@ -180,6 +198,29 @@ impl Lease {
         let seized = session.answered(what, claim.seize(seen)).await?;
         let row = seized.ok_or_else(gone)?;
         Ok((Self::hold(session, table, token, times), row))
+    }
+
+    /// Removes the row of a lease that came from elsewhere, and returns a sentence about it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`seize`](Self::seize).
+    pub(crate) async fn discard(
+        database: &Database,
+        holder: &str,
+        seen: &LeaseRow,
+    ) -> Result<String, Error> {
+        let (lease, row) = Self::seize(database, holder, seen).await?;
+        lease.release().await?;
+        let deploy = row.progress.get("deploy").and_then(Value::as_str);
+        let deploy = deploy.map_or(String::new(), |deploy| {
+            format!(", of the deploy {}", stagelink::one_line(deploy))
+        });
+        Ok(format!(
+            "the row of {seen}{deploy}, since {}, is of a time before this database was restored, forked or \
+             failed over: it was removed, and nothing else was changed; look at what is live, and at its lock",
+            seen.taken_at
+        ))
     }
 
     /// Starts the renewal of a lease that was taken.
@@ -288,9 +329,17 @@ fn is_held(stage: Stage, row: &LeaseRow) -> Error {
     }
 }
 
-/// Returns a text that no other command has.
-fn new_token() -> String {
-    format!("{:032x}", fastrand::u128(..))
+/// Returns the error of a lease whose row came from elsewhere.
+fn is_of_a_copy(stage: Stage, row: &LeaseRow) -> Error {
+    Error::new(
+        ErrorKind::Settings,
+        format!(
+            "the database of stage {stage} was restored, forked or failed over while {row} changed the \
+             stage, since {}: the row that it left says nothing of deploys and locks as they are now. Look at \
+             what is live; the option --abort of that command removes the row, and changes nothing else",
+            row.taken_at
+        ),
+    )
 }
 
 /// The table of leases, with a row for each stage that a command changes.

@@ -170,6 +170,41 @@ async fn abort_leaves_what_it_cannot_take_back_to_the_one_that_began_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn row_of_a_restored_backup_takes_nothing_back() {
+    let shop = Shop::new().await;
+    shop.deploy_next("two", None).await;
+    kill_in(&shop, PromotionStep::TestLive).await;
+    // The backup of this moment comes back after the promotion has come to its end.
+    shop.production_sql("CREATE TABLE backup AS SELECT * FROM stagelink_leases")
+        .await;
+    shop.expire_leases().await;
+    let artifact = shop.deploy_next("two", None).await;
+    shop.run(&["promote", "--yes", "--again"]).await.succeeds();
+    let live = shop.published().id;
+    shop.production_sql(
+        "CREATE TABLE restored (LIKE stagelink_leases INCLUDING ALL); DROP TABLE stagelink_leases; \
+         ALTER TABLE restored RENAME TO stagelink_leases; \
+         INSERT INTO stagelink_leases SELECT * FROM backup; DROP TABLE backup",
+    )
+    .await;
+    shop.expire_leases().await;
+    let run = shop.run(&["promote", "--yes", "--again"]).await;
+    assert_eq!(run.code, Some(1));
+    let told = "was restored, forked or failed over";
+    assert!(run.errors.contains(told), "{}", run.errors);
+    let run = shop.run(&["promote", "--abort"]).await;
+    run.succeeds();
+    assert!(
+        run.output.contains("nothing else was changed"),
+        "{}",
+        run.output
+    );
+    assert_eq!(shop.published().id, live);
+    assert_eq!(Shop::artifact_of(&shop.published()), artifact);
+    shop.run(&["promote", "--yes", "--again"]).await.succeeds();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rollback_that_is_killed_goes_on_and_not_further_back() {
     let shop = Shop::new().await;
     shop.deploy_next("two", None).await;

@@ -28,6 +28,10 @@ pub async fn abort_on_lambda(
     let Some(row) = Lease::look(&stage.database).await? else {
         return Ok(AbortReport { done: Vec::new() });
     };
+    if row.is_foreign {
+        let done = vec![Lease::discard(&stage.database, by, &row).await?];
+        return Ok(AbortReport { done });
+    }
     read_progress(stage, row.progress.clone())?;
     let lambda = Lambda::connect(access).await?;
     let (lease, row) = Lease::seize(&stage.database, by, &row).await?;

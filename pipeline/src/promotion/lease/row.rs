@@ -26,6 +26,9 @@ pub(crate) struct LeaseRow {
     /// The state of the command, by which a rerun goes on; null where it has kept none.
     pub(crate) progress: Value,
     pub(super) token: String,
+    /// True for one that was written before the database was restored, forked or failed over. Only
+    /// [`Lease::look`](super::Lease::look) tells it.
+    pub(crate) is_foreign: bool,
 }
 
 impl LeaseRow {
@@ -73,6 +76,7 @@ impl LeaseRow {
             is_expired: row.try_get(6)?,
             // The server has made sure that it is JSON.
             progress: serde_json::from_str(progress).unwrap_or_default(),
+            is_foreign: false,
         })
     }
 }

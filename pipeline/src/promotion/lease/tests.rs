@@ -139,6 +139,49 @@ async fn expired_lease_of_the_same_command_is_taken_over_with_its_progress() {
 }
 
 #[tokio::test]
+async fn row_that_came_with_a_backup_is_not_gone_on_with_and_abort_removes_it_alone() {
+    let database = TestDatabase::new().await;
+    let production = database.of("production");
+    let lease = taken(&database, "production", "ann@desk").await;
+    let progress = json!({ "deploy": "d1", "key": "c4n4ry-key" });
+    lease.save(&progress).await.unwrap();
+    drop(lease);
+    assert!(!Lease::look(&production).await.unwrap().unwrap().is_foreign);
+    // As pg_restore does it: another table, with the same rows.
+    database
+        .run(
+            "ALTER TABLE stagelink_leases RENAME TO dumped; \
+             CREATE TABLE stagelink_leases (LIKE dumped INCLUDING ALL); \
+             INSERT INTO stagelink_leases SELECT * FROM dumped; DROP TABLE dumped",
+        )
+        .await;
+    database.run(EXPIRE).await;
+    for command in ["promote", "rollback"] {
+        let error = refused(&database, "bob@desk", command).await;
+        assert_eq!(error.kind(), ErrorKind::Settings);
+        let text = error.to_string();
+        for part in ["was restored, forked or failed over", "ann@desk", "--abort"] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(!text.contains("c4n4ry"), "{text}");
+    }
+    let row = Lease::look(&production).await.unwrap().expect("a row");
+    assert!(row.is_foreign);
+    let told = Lease::discard(&production, "bob@desk", &row).await.unwrap();
+    for part in [
+        "`stagelink promote` of ann@desk, of the deploy d1",
+        "nothing else was changed",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(!told.contains("c4n4ry"), "{told}");
+    drop(taken(&database, "production", "bob@desk").await);
+    // Its own one is taken over as before.
+    let row = Lease::look(&production).await.unwrap().expect("a row");
+    assert!(!row.is_foreign);
+}
+
+#[tokio::test]
 async fn expired_lease_without_progress_has_changed_nothing_and_is_free() {
     let database = TestDatabase::new().await;
     drop(taken(&database, "production", "ann@desk").await);
