@@ -169,6 +169,7 @@ fn promote_and_rollback_have_a_heading_for_each_refusal() {
         "smoke",
         "source",
         "start",
+        "take_back",
     ];
     let own = own.map(|name| format!("pipeline/src/promotion/{name}.rs"));
     let own = own.iter().map(String::as_str);
