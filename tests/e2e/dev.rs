@@ -85,6 +85,16 @@ impl Dev {
         std::fs::read_to_string(self.log.path()).expect("the file")
     }
 
+    /// Returns the first line of its output.
+    pub(crate) fn summary(&self) -> &Value {
+        &self.up
+    }
+
+    /// Returns the address of the board, with its key.
+    pub(crate) fn board(&self) -> &str {
+        self.up["board"]["url"].as_str().expect("a board")
+    }
+
     pub(crate) fn stage(&self, name: &str) -> &Value {
         self.up["stages"]
             .as_array()

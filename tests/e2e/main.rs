@@ -3,6 +3,7 @@
 mod addresses;
 mod aliases;
 mod axum;
+mod board;
 mod build;
 mod command_line;
 mod completions;

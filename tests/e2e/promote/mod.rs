@@ -34,14 +34,14 @@ pub(crate) struct Shop {
     pub(crate) hosting: Hosting,
 }
 
-const NETLIFY_TOML: &str = "[build]\npublish = \"public\"\n\n[functions]\ndirectory = \
+pub(crate) const NETLIFY_TOML: &str = "[build]\npublish = \"public\"\n\n[functions]\ndirectory = \
                             \"dist/functions\"\n\n[[redirects]]\nfrom = \"/api/*\"\nto = \
                             \"/.netlify/functions/:splat\"\nstatus = 200\n";
 
 const TESTED_PATHS: &str = "[policy]\ntested_paths = [{ path = \"/api/guestbook\" }, { path = \"/none\", status = 404 }]\n";
 
 /// The migrations that the first artifact is built with.
-const FIRST: (&str, &str) = (
+pub(crate) const FIRST: (&str, &str) = (
     "V1__guestbook.sql",
     "CREATE TABLE guestbook (id int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, \
      message text NOT NULL, created_at timestamptz NOT NULL DEFAULT now());\n",
@@ -118,13 +118,7 @@ impl Shop {
 
     /// Writes the programs as a build with the migrations of the folder would.
     pub(crate) async fn build(&self) {
-        let folder = self.project.folder.path();
-        let migrations = MigrationFolder::read(&folder.join("migrations")).expect("migrations");
-        let list = MigrationList::of(&migrations);
-        for (name, program) in programs().await {
-            let program = list.write_into(program).expect("a program");
-            fs::write(folder.join("dist/functions").join(name), program).expect("a file");
-        }
+        write_programs(self.project.folder.path()).await;
     }
 
     /// Makes the next version: another page, a migration, a commit and a build, deployed to staging.
@@ -254,6 +248,16 @@ impl Shop {
     }
 }
 
+/// Writes the programs of a project as a build with the migrations of its folder would.
+pub(crate) async fn write_programs(project: &Path) {
+    let migrations = MigrationFolder::read(&project.join("migrations")).expect("migrations");
+    let list = MigrationList::of(&migrations);
+    for (name, program) in programs().await {
+        let program = list.write_into(program).expect("a program");
+        fs::write(project.join("dist/functions").join(name), program).expect("a file");
+    }
+}
+
 /// Writes a workspace with the functions whose programs are deployed. It is not built here.
 fn write_workspace(project: &Project) {
     let workspace = "[workspace]\nmembers = [\"functions/*\"]\nresolver = \"3\"\n";
@@ -291,7 +295,7 @@ async fn programs() -> &'static BTreeMap<String, Vec<u8>> {
     .await
 }
 
-const AUTHOR: [(&str, &str); 4] = [
+pub(crate) const AUTHOR: [(&str, &str); 4] = [
     ("GIT_AUTHOR_NAME", "A"),
     ("GIT_AUTHOR_EMAIL", "a@example.com"),
     ("GIT_COMMITTER_NAME", "A"),

@@ -81,12 +81,14 @@ pub(super) async fn check_token(
     }
 }
 
-/// Returns whether `Host` is a name of this machine. Another one leads here where a page's own name
-/// does.
+/// Returns whether the one `Host` is a name of this machine. Another one leads here where a page's own
+/// name does.
 fn is_for_this_machine(headers: &HeaderMap) -> bool {
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return false;
+    };
+    let host = host.to_str().ok();
     let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
     matches!(name, Some("127.0.0.1" | "localhost"))
 }

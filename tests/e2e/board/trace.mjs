@@ -1,0 +1,50 @@
+// Sends requests to a running site while the board is open, and prints the longest tasks of the page.
+//
+//   node trace.mjs SUMMARY REQUESTS
+
+import { readFileSync } from "node:fs";
+import http from "node:http";
+import { launch, open } from "./browser.mjs";
+
+const [summary, requests] = process.argv.slice(2);
+const { board, stages } = JSON.parse(readFileSync(summary, "utf8").split("\n")[0]);
+const site = stages.find((stage) => stage.name === "staging").port_url;
+const agent = new http.Agent({ keepAlive: true, maxSockets: 20 });
+const browser = await launch();
+const page = await open(browser, board.url);
+await browser.startTracing(page, { categories: ["disabled-by-default-devtools.timeline", "toplevel", "__metadata"] });
+
+const send = () => new Promise((resolve) => {
+  http.get(`${site}/api/guestbook`, { agent }, (response) => response.resume().on("end", resolve)).on("error", resolve);
+});
+const began = Date.now();
+let sent = 0;
+await Promise.all(Array.from({ length: 20 }, async () => {
+  while (sent < Number(requests)) {
+    sent += 1;
+    await send();
+  }
+}));
+const seconds = (Date.now() - began) / 1000;
+await page.waitForTimeout(3000);
+const tasks = JSON.parse((await browser.stopTracing()).toString()).traceEvents;
+const isMain = (thread) => thread.name === "thread_name" && thread.args.name === "CrRendererMain";
+const mains = new Set(tasks.filter(isMain).map(({ pid, tid }) => `${pid} ${tid}`));
+const own = tasks.filter(({ name, pid, tid }) => name === "RunTask" && mains.has(`${pid} ${tid}`));
+if (own.length === 0) throw new Error("the trace has no task of the page");
+const longest = (times) => times.map((us = 0) => us / 1000).sort((one, other) => other - one);
+const wall = longest(own.map(({ dur }) => dur));
+// On a machine that does other work, too, a task waits for its processor: this is without the wait.
+const cpu = longest(own.map(({ tdur }) => tdur));
+const five = (times) => times.slice(0, 5).map((ms) => Number(ms.toFixed(1)));
+const rows = await page.locator("#requests li").count();
+await browser.close();
+console.log(JSON.stringify({
+  requests: sent,
+  seconds,
+  rows,
+  tasks: own.length,
+  longest_ms: five(wall),
+  longest_processor_ms: five(cpu),
+}));
+agent.destroy();
