@@ -11,6 +11,7 @@ use tokio::process::Command;
 
 use crate::cargo_output;
 use crate::child_process::{self, ProcessGroup};
+use crate::operator_secrets;
 
 /// A built function.
 #[derive(Clone, Debug)]
@@ -78,6 +79,7 @@ pub(crate) async fn compile(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    operator_secrets::withhold(&mut command);
     cargo_output::show_progress(&mut command);
     prepare(&mut command);
     let mut group = ProcessGroup::start(&mut command)

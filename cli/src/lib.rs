@@ -29,6 +29,7 @@ mod missing;
 pub mod needs;
 pub mod new;
 mod operator;
+mod operator_secrets;
 pub mod output;
 mod planned_change;
 mod postgres_source;

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use stagelink_cli::build::{
     Artifact, Build, CheckOutcome, check, count_symbols, verify_deployable, zip,
 };
-use stagelink_tests::{artifacts_target, built_artifacts, root, stagelink_command};
+use stagelink_tests::{SmallProject, artifacts_target, built_artifacts, root, stagelink_command};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -241,3 +241,33 @@ pub fn take(at: usize) -> &'static str {
     ["hello", "hello from a shelf"][at]
 }
 "#;
+
+/// Fails where it gets a token of the operator, and prints none.
+const CURIOUS_BUILD_SCRIPT: &str = "fn main() {
+    for (name, value) in std::env::vars() {
+        assert!(!value.contains(\"c4n4ry\") || name == \"DATABASE_URL\", \"{name} is there\");
+    }
+    assert!(std::env::var_os(\"DATABASE_URL\").is_some());
+}
+";
+
+#[tokio::test]
+async fn build_scripts_get_no_token_of_the_operator() {
+    let project = SmallProject::with(&[("functions/hello/build.rs", CURIOUS_BUILD_SCRIPT)]);
+    let mut command = Command::new(stagelink_command().await);
+    command
+        .args(["build", "--no-check", "--project", project.path()])
+        .env("DATABASE_URL", "postgres://c4n4ry@127.0.0.1:1/none")
+        .stdin(Stdio::null());
+    for token in [
+        "HEROKU_API_KEY",
+        "NETLIFY_AUTH_TOKEN",
+        "NEON_API_KEY",
+        "RENDER_API_KEY",
+    ] {
+        command.env(token, "c4n4ry");
+    }
+    let output = command.output().await.expect("the command runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+}

@@ -10,6 +10,7 @@ use tokio::process::Command;
 
 use crate::build::{Arch, Build, Target};
 use crate::child_process;
+use crate::operator_secrets;
 use crate::project;
 
 /// The Git repository that a project is in.
@@ -50,6 +51,8 @@ impl GitCheckout {
     async fn git(&self, arguments: &[&str]) -> Result<Vec<u8>, String> {
         let mut command = Command::new("git");
         command.arg("-C").arg(&self.project).args(arguments);
+        // A hook of the repository is code of others, too.
+        operator_secrets::withhold(&mut command);
         let output = child_process::output(&mut command).await;
         let output = output.map_err(|error| format!("git cannot be started: {error}"))?;
         match output.status.success() {
