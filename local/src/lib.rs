@@ -32,13 +32,13 @@ mod scheduler;
 mod stage_deployer;
 mod stage_functions;
 mod stage_services;
+mod stage_site;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use crate::cloud::Cloud;
 pub use crate::cloud::CloudConfig;
 pub use crate::cloud::StageConfig;
-pub use crate::cloud::StageSite;
 pub use crate::cloud_update::CloudUpdate;
 pub use crate::error::Error;
 pub use crate::error::ErrorKind;
@@ -52,3 +52,4 @@ pub use crate::requests::RequestLog;
 pub use crate::requests::RequestRecord;
 pub use crate::requests::Trigger;
 pub use crate::stage_deployer::StagePromotion;
+pub use crate::stage_site::StageSite;
