@@ -75,9 +75,18 @@ async fn file_without_a_statement_at_the_start_leaves_those_before_it_and_is_app
     // Functions of `dev` require a mark; what is only shown needs none.
     local(project.root(), &["mark", "remove", "staging"]).await;
     let board = local(project.root(), &["status", "staging"]).await;
-    for words in ["mark set --stage staging --local`", "3 applied"] {
+    let served = "as `stagelink dev` serves it";
+    for words in [
+        "mark set --stage staging --local`",
+        "3 applied",
+        served,
+        "staging.localhost:",
+    ] {
         assert!(board.contains(words), "{board}");
     }
+    // The variables are those of the local Netlify, which `link --local` sets.
+    let list = local(project.root(), &["env", "staging"]).await;
+    assert!(list.contains("branch:staging"), "{list}");
     // What refuses advises a command for the local clouds, too.
     let refused = Command::new(stagelink_command().await)
         .args(["psql", "staging", "--local", "--", "-c", "SELECT 1"])

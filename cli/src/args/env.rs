@@ -1,16 +1,18 @@
 //! The arguments of `stagelink env`.
 
-use std::path::PathBuf;
-
 use clap::Parser;
 
-use crate::args::StageArgument;
+use crate::args::{LocalOptions, StageArgument};
 
 /// The options of `stagelink env`.
 #[derive(Clone, Debug, Parser)]
 #[command(mut_arg("named_stage", |arg| arg
     .required_unless_present("stage")
-    .help("The stage, such as staging")))]
+    .help("The stage, such as staging")),
+    mut_arg("local", |arg| arg.help(
+        "Lists the variables at the local Netlify of the running `stagelink dev` of the project, as \
+         `stagelink link --local` sets them; the port is that of its site, where several run"
+    )))]
 pub struct EnvOptions {
     /// The stage.
     #[command(flatten)]
@@ -25,7 +27,7 @@ pub struct EnvOptions {
     #[arg(long)]
     pub json: bool,
 
-    /// The folder of the project, with stagelink.toml.
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub project: PathBuf,
+    /// The local clouds, in place of Netlify.
+    #[command(flatten)]
+    pub local: LocalOptions,
 }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use console::{measure_text_width, style};
 use stagelink::one_line;
-use stagelink_pipeline::{CheckResult, DoctorReport, Level, Verdict};
+use stagelink_pipeline::{CheckResult, DoctorFinding as Finding, DoctorReport, Level, Verdict};
 
 use crate::called_as::as_called;
 
@@ -14,17 +14,18 @@ pub(super) fn of(report: &DoctorReport, width: usize, lists_sound: bool) -> Stri
     let mut page = Page {
         text: String::new(),
         width,
+        shown: BTreeMap::new(),
     };
     for stage in &report.stages {
         let database = stage.database.as_deref().unwrap_or("no database reached");
         let title = style(stage.stage.as_str()).bold();
         page.line(format_args!("{title}  {}", one_line(database)));
-        page.checks(&stage.checks, lists_sound);
+        page.checks(Some(stage.stage.as_str()), &stage.checks, lists_sound);
         page.line("");
     }
     if !report.project.is_empty() {
         page.line(style("project").bold());
-        page.checks(&report.project, lists_sound);
+        page.checks(None, &report.project, lists_sound);
         page.line("");
     }
     page.paragraph("", 0, &summary(report));
@@ -57,6 +58,8 @@ fn summary(report: &DoctorReport) -> String {
 struct Page {
     text: String,
     width: usize,
+    /// The stages that have a finding, by its id and its words without the stage's name.
+    shown: BTreeMap<(String, String), String>,
 }
 
 impl Page {
@@ -64,7 +67,17 @@ impl Page {
         self.text.push_str(&format!("{line}\n"));
     }
 
-    fn checks(&mut self, checks: &[CheckResult], lists_sound: bool) {
+    /// Returns the stage that has the same finding with the same advice, of those before.
+    fn earlier(&mut self, stage: Option<&str>, id: &str, found: &Finding) -> Option<String> {
+        let stage = stage?;
+        let words = format!("{} {}", found.message.replace(stage, ""), found.advice);
+        let key = (id.to_owned(), words);
+        let earlier = self.shown.get(&key).cloned();
+        self.shown.entry(key).or_insert_with(|| stage.to_owned());
+        earlier.filter(|other| other != stage)
+    }
+
+    fn checks(&mut self, stage: Option<&str>, checks: &[CheckResult], lists_sound: bool) {
         let mut sound = Vec::new();
         let mut not_checked: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for CheckResult { check, verdict, .. } in checks {
@@ -83,6 +96,11 @@ impl Page {
                             Level::Error => style("✗").red().bold(),
                             Level::Warning => style("!").yellow().bold(),
                         };
+                        if let Some(other) = self.earlier(stage, check.id, found) {
+                            let text = format!("{}: the same as of stage {other}", check.id);
+                            self.paragraph(&format!("  {mark} "), 4, &text);
+                            continue;
+                        }
                         let text = format!("{}: {}", check.id, found.message);
                         self.paragraph(&format!("  {mark} "), 4, &text);
                         // Findings in a row with one advice have it once.
@@ -151,7 +169,7 @@ fn words(text: &str, room: usize) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
     use stagelink::Stage;
-    use stagelink_pipeline::{CHECKS, Check, DoctorFinding as Finding, StageReport};
+    use stagelink_pipeline::{CHECKS, Check, StageReport};
 
     fn check(id: &str) -> Check {
         let found = CHECKS.iter().find(|check| check.id == id);
@@ -169,6 +187,41 @@ mod tests {
             message: message.to_owned(),
             advice: advice.to_owned(),
         }])
+    }
+
+    #[test]
+    fn finding_of_each_stage_is_shown_once_where_its_advice_is_the_same() {
+        let stage = |stage: Stage| StageReport {
+            stage,
+            database: None,
+            checks: vec![
+                result(
+                    "settings",
+                    finding(
+                        Level::Error,
+                        &format!("stage {stage} has no token"),
+                        "log in",
+                    ),
+                ),
+                result(
+                    "mark",
+                    finding(Level::Warning, "no mark", &format!("mark set {stage}")),
+                ),
+            ],
+        };
+        let report = DoctorReport {
+            stages: vec![stage(Stage::STAGING), stage(Stage::PRODUCTION)],
+            project: Vec::new(),
+        };
+        let text = of(&report, 80, false);
+        assert_eq!(text.matches("has no token").count(), 1, "{text}");
+        assert!(
+            text.contains("settings: the same as of stage staging"),
+            "{text}"
+        );
+        for advice in ["mark set staging", "mark set production"] {
+            assert!(text.contains(advice), "{text}");
+        }
     }
 
     fn report() -> DoctorReport {

@@ -4,17 +4,16 @@ mod table;
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use stagelink_pipeline::{ApiAccess, DeployContext, ErrorKind, FunctionEnvironment};
 
 use crate::args::EnvOptions;
 use crate::failure::Failure;
-use crate::link::request::Environment;
 use crate::output::{note_error, print, print_json};
 use crate::progress::Step;
 use crate::project;
-use crate::site;
-use crate::stage_context::{NO_NETLIFY_TOKEN, context_of};
+use crate::site_access::site_access;
+use crate::stage_context::context_of;
 use crate::stage_name;
 
 /// Looks up the variables of a stage's functions, and lists them. The exit code is 1 where Netlify
@@ -73,17 +72,14 @@ struct Request {
 
 impl Request {
     fn new(options: &EnvOptions) -> anyhow::Result<Self> {
-        let environment = Environment::of_process();
-        let file = project::settings_file(&options.project)?;
+        let file = project::settings_file(&options.local.project)?;
         let file = file.as_ref();
         let stage = stage_name::parse(options.stage.name().unwrap_or_default(), file)?;
         let context = match context_of(stage, file) {
             Ok(context) => context,
             Err(reason) => bail!("stage {stage} has no functions on Netlify: {reason}"),
         };
-        let named = options.site.as_deref();
-        let site = site::required(named, file, &options.project)?;
-        let access = environment.netlify_access().context(NO_NETLIFY_TOKEN)?;
+        let (access, site) = site_access(&options.local, options.site.as_deref(), file)?;
         Ok(Self {
             access,
             site,

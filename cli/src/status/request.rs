@@ -1,6 +1,6 @@
 //! The request of `stagelink status`, from its options, the environment and `stagelink.toml`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -32,6 +32,10 @@ pub(super) async fn from_options(options: &StatusOptions) -> anyhow::Result<Stat
     if !is_local {
         ensure_stages_are_told_apart(&stages, &environment)?;
     }
+    let urls = match is_local {
+        true => local_clouds::running(&options.local)?.urls,
+        false => BTreeMap::new(),
+    };
     let mut sources = Vec::new();
     for stage in stages {
         let settings = settings_of(&[], Some(&stage.to_string()), &options.local).await;
@@ -49,6 +53,7 @@ pub(super) async fn from_options(options: &StatusOptions) -> anyhow::Result<Stat
             false => context_of(stage, file),
         };
         let mut source = StageSource::new(stage, context, settings);
+        source.local_url = urls.get(stage.name()).cloned();
         if let Some(file) = file.filter(|_| !is_local) {
             source.lambda = file.lambda_functions(stage);
         }

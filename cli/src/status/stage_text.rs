@@ -78,7 +78,14 @@ pub(super) fn cells(stage: &StageStatus, now: Timestamp) -> [Cell; 4] {
     let mut code = Cell::default();
     // Where the code is on Lambda, no deploy on Netlify is missed.
     let is_on_netlify = !matches!(stage.code, Lookup::Absent { .. });
-    if is_on_netlify || matches!(stage.lambda, Lookup::Absent { .. }) {
+    if let Some(url) = &stage.local_url {
+        code.plain(format_args!(
+            "the project's own build, as `stagelink dev` serves it"
+        ));
+        // A terminal of 80 columns has room for it without the scheme.
+        let place = url.strip_prefix("http://").unwrap_or(url);
+        code.plain(one_line(place));
+    } else if is_on_netlify || matches!(stage.lambda, Lookup::Absent { .. }) {
         code.without_value(&stage.code);
     }
     if let Some(deploy) = stage.code.value() {

@@ -59,6 +59,10 @@ impl StatusBoard {
             .collect();
         let providers: Vec<_> = stages.iter().map(provider_of).collect();
         let plans: Vec<_> = stages.iter().map(plan_source).collect();
+        let local_urls: Vec<_> = stages
+            .iter()
+            .map(|source| source.local_url.clone())
+            .collect();
         let on_lambda: Vec<_> = stages
             .iter()
             .map(|source| (source.stage, source.lambda.clone()))
@@ -99,8 +103,9 @@ impl StatusBoard {
         let stages: Vec<_> = contexts
             .into_iter()
             .zip(parts)
+            .zip(local_urls)
             .map(
-                |((stage, context), (((plan, database), provider), lambda))| {
+                |(((stage, context), (((plan, database), provider), lambda)), local_url)| {
                     let code = of_context(&context, &site, site::SiteFacts::deploy_of);
                     let code = match code {
                         Lookup::Known { value } => {
@@ -115,6 +120,7 @@ impl StatusBoard {
                         stage: stage.name().to_owned(),
                         kind: stage.kind().to_string(),
                         code,
+                        local_url,
                         lambda: lambda::status(lambda, database.records),
                         provider,
                         plan,

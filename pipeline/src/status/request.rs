@@ -43,6 +43,8 @@ pub struct StageSource {
     pub settings: Result<Settings, String>,
     /// The functions on AWS Lambda, by the names of the project's functions.
     pub lambda: BTreeMap<String, String>,
+    /// The URL at which a `stagelink dev` serves the project's own build, where the stage is local.
+    pub local_url: Option<String>,
 }
 
 /// The Netlify site of a project.
@@ -89,6 +91,7 @@ impl StageSource {
             context,
             settings,
             lambda: BTreeMap::new(),
+            local_url: None,
         }
     }
 }

@@ -21,6 +21,9 @@ pub struct StageStatus {
     pub kind: String,
     /// The code on Netlify.
     pub code: Lookup<DeployStatus>,
+    /// The URL at which a `stagelink dev` serves the project's own build, where the stage is local.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_url: Option<String>,
     /// The code on AWS Lambda.
     #[serde(default = "lambda::not_looked_up")]
     pub lambda: Lookup<LambdaStatus>,
