@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    lambda_http::tracing::init_default_subscriber();
+    stagelink::init_log_subscriber();
     stagelink::run(answer).await
 }
 

@@ -21,7 +21,7 @@ mod axum_crud;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A server of your own uses `tracing_subscriber` itself.
-    lambda_http::tracing::init_default_subscriber();
+    stagelink::init_log_subscriber();
     let database = Database::from_env();
     if let Err(error) = database.warm_up().await {
         // The server starts all the same: each request tries again, and is answered.

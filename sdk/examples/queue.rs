@@ -13,7 +13,7 @@ use stagelink::{Database, Error, Event, IdempotencyKey, params};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    lambda_http::tracing::init_default_subscriber();
+    stagelink::init_log_subscriber();
     stagelink::run_with_events(count, on_event).await
 }
 

@@ -8,7 +8,7 @@ use stagelink::{Client, Database, Error, params};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    lambda_http::tracing::init_default_subscriber();
+    stagelink::init_log_subscriber();
     let router = Router::new()
         .route("/api/router/stage", get(stage))
         .route("/api/router/double/{number}", get(double));

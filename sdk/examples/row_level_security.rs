@@ -20,7 +20,7 @@ use stagelink::{Database, LocalSettings, Problem, params};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    lambda_http::tracing::init_default_subscriber();
+    stagelink::init_log_subscriber();
     let router = Router::new()
         .route("/api/notes", get(list))
         .route("/api/notes/{text}", get(list_like).post(add));

@@ -12,7 +12,7 @@ use stagelink::{Database, Error, Problem, params};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    lambda_http::tracing::init_default_subscriber();
+    stagelink::init_log_subscriber();
     stagelink::run_with_streaming_response(lines).await
 }
 

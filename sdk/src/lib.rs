@@ -60,6 +60,8 @@ pub use crate::lambda::Event;
 #[cfg(feature = "lambda")]
 pub use crate::lambda::IntoService;
 #[cfg(feature = "lambda")]
+pub use crate::lambda::init_log_subscriber;
+#[cfg(feature = "lambda")]
 pub use crate::lambda::run;
 #[cfg(feature = "lambda")]
 pub use crate::lambda::run_concurrent;

@@ -7,7 +7,7 @@ use stagelink::{Database, Problem};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     // Without this the function logs nothing. RUST_LOG sets the level.
-    lambda_http::tracing::init_default_subscriber();
+    stagelink::init_log_subscriber();
     stagelink::run(handle).await
 }
 

@@ -7,6 +7,6 @@ mod stage_tests;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    lambda_http::tracing::init_default_subscriber();
+    stagelink::init_log_subscriber();
     stagelink::run(handler::handle).await
 }

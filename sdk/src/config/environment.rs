@@ -149,6 +149,25 @@ pub(crate) fn lambda_runtime_api() -> Option<String> {
     std::env::var("AWS_LAMBDA_RUNTIME_API").ok()
 }
 
+/// The variables of the log.
+#[cfg(feature = "lambda")]
+pub(crate) struct LogVariables {
+    pub(crate) filter: Option<String>,
+    pub(crate) level: Option<String>,
+    pub(crate) is_json: bool,
+}
+
+/// Returns the variables of the log.
+#[cfg(feature = "lambda")]
+pub(crate) fn log_variables() -> LogVariables {
+    let format = std::env::var("AWS_LAMBDA_LOG_FORMAT");
+    LogVariables {
+        filter: std::env::var("RUST_LOG").ok(),
+        level: std::env::var("AWS_LAMBDA_LOG_LEVEL").ok(),
+        is_json: format.is_ok_and(|format| format.trim().eq_ignore_ascii_case("json")),
+    }
+}
+
 /// Returns the key of this deploy's self-checks, if it has one. A malformed one is an error of the
 /// settings, with which no stage has a database.
 #[cfg(feature = "lambda")]

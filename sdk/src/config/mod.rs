@@ -22,8 +22,8 @@ use crate::stage::{Stage, StageKind};
 pub(crate) use self::environment::Environment;
 #[cfg(feature = "lambda")]
 pub(crate) use self::environment::{
-    asks_for_local_spans, has_snapstart, ignores_stage_in_path, lambda_concurrency,
-    lambda_runtime_api, self_check_key,
+    LogVariables, asks_for_local_spans, has_snapstart, ignores_stage_in_path, lambda_concurrency,
+    lambda_runtime_api, log_variables, self_check_key,
 };
 pub(crate) use self::provider::URL_VARIABLE;
 pub(crate) use self::source::IgnoredSource;

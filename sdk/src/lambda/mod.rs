@@ -8,6 +8,7 @@ mod http_event;
 #[cfg(feature = "testing")]
 mod in_process;
 mod invocation_context;
+mod log_subscriber;
 #[cfg(feature = "testing")]
 mod rehearsal;
 mod request_context;
@@ -51,6 +52,7 @@ use self::streaming::Streaming;
 pub use self::event::Event;
 #[cfg(feature = "testing")]
 pub use self::in_process::InProcessFunction;
+pub use self::log_subscriber::init_log_subscriber;
 #[cfg(feature = "testing")]
 pub(crate) use self::rehearsal::rehearse_event;
 
@@ -93,7 +95,7 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// without a reason, and so does a panic. A handler that runs out of time is dropped, and the
 /// client gets a 504 200 ms before the platform would kill the function, or somewhat later in an
 /// invocation of less than 1.2 s. Each failure is logged once, at the level `ERROR`. This installs
-/// no subscriber: call `lambda_http::tracing::init_default_subscriber()` in `main`.
+/// no subscriber: call `stagelink::init_log_subscriber()` in `main`.
 ///
 /// The trace id of an invocation is in the request's `lambda_context` and in its header
 /// `X-Amzn-Trace-Id`. The variable `_X_AMZN_TRACE_ID` is not set: a process of several threads

@@ -56,7 +56,10 @@ async fn certificate_without_a_hash_binds_no_channel_and_can_be_verified() {
     // uses it.
     server.set_identity(&shown).await;
     for parameters in ["", "channel_binding=require"] {
-        refused(parameters, &with(&url, parameters), &[]).await;
+        let error = refused(parameters, &with(&url, parameters), &[]).await;
+        let report = error.to_string();
+        assert!(report.contains("cannot bind to"), "{report}");
+        assert!(!report.contains("offers no"), "{report}");
     }
     let verified = with(&url, &verify("verify-full", file.path()));
     accepted("a certificate that verifies", &verified, &[]).await;

@@ -78,20 +78,31 @@ impl ServerCheck for CertificateCheck<'_> {
     fn authenticate_without_binding(&self) -> Result<ServerAuth, StartupError> {
         let server = self.verifier.server;
         if self.verifier.url.binding == Binding::Required {
-            return Err(StartupError::ServerNotAuthenticated(Error::new(
-                ErrorKind::ServerNotAuthenticated,
-                format!(
+            let reason = match self.certificate.end_point() {
+                None => format!(
+                    "SCRAM channel binding, which the URL requires, cannot bind to the kind of \
+                     certificate that {server} shows: {OTHER_CERTIFICATE}, {ADVICE}"
+                ),
+                Some(_) => format!(
                     "{server} offers no SCRAM channel binding, which the URL requires: give the \
                      server SCRAM passwords (password_encryption = scram-sha-256), {ADVICE}"
                 ),
+            };
+            return Err(StartupError::ServerNotAuthenticated(Error::new(
+                ErrorKind::ServerNotAuthenticated,
+                reason,
             )));
         }
-        self.authenticate(|| {
-            format!(
+        self.authenticate(|| match self.certificate.end_point() {
+            None => format!(
+                "{server} is not authenticated: SCRAM channel binding cannot bind to its kind of \
+                 certificate, which does not verify either: {OTHER_CERTIFICATE}, {ADVICE}"
+            ),
+            Some(_) => format!(
                 "{server} is not authenticated: it offers no SCRAM channel binding, and its \
                  certificate does not verify: give the server SCRAM passwords \
                  (password_encryption = scram-sha-256), {ADVICE}"
-            )
+            ),
         })
     }
 
@@ -150,6 +161,10 @@ impl CertificateCheck<'_> {
         }
     }
 }
+
+/// Such as one signed with Ed25519, which names no hash (RFC 5929, section 4.1).
+const OTHER_CERTIFICATE: &str =
+    "give the server a certificate that is signed with RSA or ECDSA and SHA-2";
 
 const ADVICE: &str = "trust its certificate with sslmode=verify-full&sslrootcert=FILE in the URL, \
      or pin its key with STAGELINK_SERVER_PIN";

@@ -244,8 +244,8 @@ mod tests {
     async fn first_statement_behind_a_pooler_is_warned_of_once_and_not_quoted() {
         use std::sync::{Arc, Mutex};
 
-        use lambda_http::tracing::subscriber;
         use tokio::io::AsyncWriteExt as _;
+        use tracing_subscriber as subscriber;
 
         use crate::postgres::protocol::Tapped;
 

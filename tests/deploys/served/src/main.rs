@@ -10,7 +10,7 @@ use stagelink::Database;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    lambda_http::tracing::init_default_subscriber();
+    stagelink::init_log_subscriber();
     stagelink::run(answer).await
 }
 
