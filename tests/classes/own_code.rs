@@ -89,6 +89,130 @@ const CASES: &[(&str, bool, Class)] = &[
         Class::Ask,
     ),
     ("SELECT * INTO n FROM computed", true, Class::Ask),
+    ("TABLE computed", true, Class::Ask),
+    ("CREATE TABLE n AS TABLE computed", true, Class::Ask),
+    ("SELECT * FROM casting", true, Class::Ask),
+    (
+        "WITH computed AS (SELECT * FROM computed) SELECT * FROM computed",
+        true,
+        Class::Ask,
+    ),
+    (
+        "CREATE MATERIALIZED VIEW n AS SELECT * FROM deeper",
+        true,
+        Class::Ask,
+    ),
+    (
+        "INSERT INTO items (id) SELECT n FROM computed",
+        true,
+        Class::Ask,
+    ),
+    (
+        "INSERT INTO items (id) VALUES ((SELECT max(n) FROM computed))",
+        true,
+        Class::Ask,
+    ),
+    (
+        "INSERT INTO domain_default (id) VALUES (100)",
+        true,
+        Class::Ask,
+    ),
+    (
+        "UPDATE conditional SET id = 7 WHERE id = 1",
+        true,
+        Class::Ask,
+    ),
+    ("INSERT INTO keyed (id) VALUES (5)", true, Class::Ask),
+    (
+        "CREATE TABLE n (LIKE defaulted INCLUDING ALL); INSERT INTO n (id) VALUES (1)",
+        true,
+        Class::Ask,
+    ),
+    (
+        "CREATE TABLE n (LIKE defaulted INCLUDING DEFAULTS); INSERT INTO n (id) VALUES (1)",
+        true,
+        Class::Ask,
+    ),
+    (
+        "CREATE TABLE n (id int, b int DEFAULT note(1)); INSERT INTO n DEFAULT VALUES",
+        true,
+        Class::Ask,
+    ),
+    (
+        "CREATE TABLE n (id int, b int DEFAULT note(1)); ALTER TABLE n RENAME TO m; INSERT INTO m DEFAULT VALUES",
+        true,
+        Class::Ask,
+    ),
+    (
+        "CREATE TABLE n (id int, b int DEFAULT note(1)); SELECT count(*) FROM n",
+        false,
+        Class::Before,
+    ),
+    (
+        "CREATE TABLE n (id int); CREATE TRIGGER t BEFORE INSERT ON n FOR EACH ROW EXECUTE FUNCTION noted_row(); INSERT INTO n VALUES (1)",
+        true,
+        Class::Ask,
+    ),
+    (
+        "CREATE TABLE n (id int); CREATE RULE r AS ON INSERT TO n DO ALSO SELECT note(1); INSERT INTO n VALUES (1)",
+        true,
+        Class::Ask,
+    ),
+    (
+        "CREATE VIEW v AS SELECT note(1) AS n; CREATE TABLE n AS TABLE v",
+        true,
+        Class::Ask,
+    ),
+    (
+        "CREATE VIEW v AS SELECT * FROM computed; SELECT * FROM v",
+        true,
+        Class::Ask,
+    ),
+    (
+        "CREATE VIEW v AS SELECT note(1) AS n; CREATE VIEW w AS TABLE v; SELECT * FROM w",
+        true,
+        Class::Ask,
+    ),
+    (
+        "CREATE VIEW v AS SELECT note(1) AS n; ALTER VIEW v RENAME TO w; SELECT * FROM w",
+        true,
+        Class::Ask,
+    ),
+    (
+        "CREATE VIEW v AS SELECT id FROM triggered; INSERT INTO v VALUES (100)",
+        true,
+        Class::Ask,
+    ),
+    (
+        "CREATE VIEW v AS SELECT id, lower('X') FROM items; SELECT * FROM v",
+        false,
+        Class::Before,
+    ),
+    (
+        "CREATE TABLE n (id int) PARTITION BY LIST (id); CREATE TABLE n_1 PARTITION OF n FOR VALUES IN (1); CREATE TRIGGER t BEFORE INSERT ON n_1 FOR EACH ROW EXECUTE FUNCTION noted_row(); INSERT INTO n VALUES (1)",
+        true,
+        Class::Ask,
+    ),
+    (
+        "CREATE TABLE n AS SELECT 1 AS id; CREATE INDEX ON n (note(id))",
+        true,
+        Class::Ask,
+    ),
+    (
+        "CREATE TABLE n (id int); CREATE INDEX ON n (id); INSERT INTO n VALUES (1)",
+        false,
+        Class::Before,
+    ),
+    (
+        "CREATE SCHEMA s CREATE TABLE n (id int DEFAULT note(1)); INSERT INTO s.n DEFAULT VALUES",
+        true,
+        Class::Ask,
+    ),
+    (
+        "CREATE SCHEMA s CREATE TABLE n (id int); INSERT INTO s.n VALUES (1)",
+        false,
+        Class::Before,
+    ),
 ];
 
 /// The writes of the code that runs now that a statement on a small table breaks, though each row that is
@@ -234,5 +358,14 @@ CREATE UNIQUE INDEX noted_rows_id ON noted_rows (id);
 CREATE TABLE words (a text);
 INSERT INTO words VALUES ('1');
 CREATE TABLE empty (a text);
+CREATE VIEW casting AS SELECT id::noted AS n FROM items;
+CREATE DOMAIN defaulted_type AS int DEFAULT note(1);
+CREATE TABLE domain_default (id int, n defaulted_type);
+CREATE TABLE conditional (id int PRIMARY KEY);
+INSERT INTO conditional VALUES (1);
+CREATE TRIGGER t BEFORE UPDATE ON conditional FOR EACH ROW WHEN (note(NEW.id) = 1)
+    EXECUTE FUNCTION suppress_redundant_updates_trigger();
+CREATE TABLE keyed (id int) PARTITION BY LIST (note(id));
+CREATE TABLE keyed_1 PARTITION OF keyed FOR VALUES IN (1);
 ANALYZE;
 ";

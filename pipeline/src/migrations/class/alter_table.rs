@@ -57,9 +57,9 @@ fn judge_own_code(draft: &mut Draft<'_>, table: &ObjectName, node: &SyntaxNode) 
     use SyntaxKind as K;
     for action in actions(node) {
         match action.kind() {
-            K::ADD_COLUMN => own_code::judge_expressions(draft, &action),
-            K::ALTER_COLUMN if find(&action, K::USING_EXPR).is_some() => {
-                own_code::judge_expressions(draft, &action);
+            K::ADD_COLUMN => own_code::judge_values(draft, &action),
+            K::ALTER_COLUMN if find(&action, K::SET_TYPE).is_some() => {
+                own_code::judge_values(draft, &action);
             }
             K::ADD_CONSTRAINT if find(&action, K::NOT_VALID).is_none() => {
                 own_code::judge_expressions(draft, &action);

@@ -3,6 +3,7 @@
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::builtin::is_usual_extension;
+use super::data;
 use super::draft::Draft;
 use super::facts::IndexFacts;
 use super::failing;
@@ -17,7 +18,9 @@ use super::rules::{
 };
 use super::safe_form;
 use super::scope::Scope;
-use super::syntax::{child, child_name, find, has_token, holds, name_under, names_under};
+use super::syntax::{
+    child, child_name, find, has_token, holds, name_under, names_under, object_name,
+};
 use crate::migrations::statement::ObjectName;
 
 pub(super) fn is_creation(kind: SyntaxKind) -> bool {
@@ -62,7 +65,14 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
         K::CREATE_INDEX => index(draft, node),
         K::CREATE_EXTENSION => extension(draft, node),
         K::CREATE_TRIGGER => on_table(draft, node, CREATE_TRIGGER, LockMode::ShareRowExclusive),
-        K::CREATE_RULE => on_table(draft, node, CREATE_RULE, LockMode::AccessExclusive),
+        K::CREATE_RULE => {
+            on_table(draft, node, CREATE_RULE, LockMode::AccessExclusive);
+            // Its actions run with later statements: they are judged as what they are.
+            if let Some(actions) = child(node, K::RULE_DO) {
+                data::judge_parts(draft, &actions);
+                own_code::judge_query(draft, &actions);
+            }
+        }
         K::CREATE_POLICY => {
             if let Some(table) = name_under(node, K::TABLE_NAME_REF) {
                 draft.lock(&table, LockMode::AccessExclusive, false);
@@ -116,9 +126,9 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
 pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
     use SyntaxKind as K;
     if node.kind() == K::CREATE_SCHEMA
-        && let Some(schema) = name_under(node, K::NAMED_SCHEMA)
+        && let Some(schema) = schema_of(scope, node)
     {
-        return scope.create_schema(&schema.name);
+        return scope.create_schema(&schema);
     }
     let Some(mut name) = created(node) else {
         return;
@@ -164,6 +174,36 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
     if !(may_exist && (is_unclear || scope.has(&name))) {
         scope.create(&name);
     }
+}
+
+/// Returns the name of the schema that a statement creates: that of its owner, if it has no other.
+pub(super) fn schema_of(scope: &Scope<'_>, node: &SyntaxNode) -> Option<String> {
+    use SyntaxKind as K;
+    if let Some(named) = child(node, K::NAMED_SCHEMA) {
+        return named
+            .children()
+            .next()
+            .as_ref()
+            .and_then(object_name)
+            .map(|one| one.name);
+    }
+    let owner = child_name(&child(node, K::AUTHORIZATION_SCHEMA)?, K::ROLE)?.name;
+    match owner.as_str() {
+        "current_user" | "current_role" | "session_user" => Some(scope.facts.role.clone()),
+        _ => Some(owner),
+    }
+}
+
+/// Returns the statements in a `CREATE SCHEMA`, which create objects in the new schema.
+pub(super) fn elements_of_schema(node: &SyntaxNode) -> Vec<SyntaxNode> {
+    use SyntaxKind as K;
+    let is_statement = |kind: SyntaxKind| is_creation(kind) || matches!(kind, K::GRANT | K::REVOKE);
+    if node.kind() != K::CREATE_SCHEMA {
+        return Vec::new();
+    }
+    node.children()
+        .filter(|one| is_statement(one.kind()))
+        .collect()
 }
 
 /// Returns whether the statement creates a temporary table, view or sequence. The keyword is a part of
@@ -268,6 +308,9 @@ fn index(draft: &mut Draft<'_>, node: &SyntaxNode) {
     };
     if draft.scope.is_new(&table) {
         draft.accept_as_new();
+        if draft.scope.was_written(&table) {
+            own_code::judge_expressions(draft, node);
+        }
         return;
     }
     let index = child_name(node, K::INDEX);

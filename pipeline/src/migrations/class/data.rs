@@ -136,9 +136,12 @@ fn judge_part(draft: &mut Draft<'_>, part: &SyntaxNode) -> bool {
 /// Records the tables that a query fills.
 pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
     for part in parts_that_run(node) {
-        if part.kind() == SyntaxKind::INSERT
-            && let Some(table) = child_name(&part, SyntaxKind::RELATION_NAME_REF)
-        {
+        let written = match part.kind() {
+            SyntaxKind::INSERT => child_name(&part, SyntaxKind::RELATION_NAME_REF),
+            SyntaxKind::MERGE => child_name(&part, SyntaxKind::TABLE_RELATION_NAME),
+            _ => None,
+        };
+        if let Some(table) = written {
             scope.write(&table);
         }
         if part.kind() == SyntaxKind::INSERT

@@ -8,7 +8,7 @@ use super::draft::Draft;
 use super::query;
 use super::rules::RUNS_CODE;
 use super::scope::Scope;
-use super::syntax::{child, child_name, find, name_under, names_under, object_name};
+use super::syntax::{child, child_name, find, holds, name_under, names_under, object_name};
 use crate::migrations::statement::{ObjectName, fold_name};
 
 /// Adds the finding of code that cannot be read, under its name: `the function sync()`.
@@ -20,12 +20,23 @@ pub(super) fn add(draft: &mut Draft<'_>, node: &SyntaxNode, code: &str) {
 
 /// Adds a finding where a query runs code that may do anything, in its expressions or as it reads.
 pub(super) fn judge_query(draft: &mut Draft<'_>, node: &SyntaxNode) {
-    let scope = draft.scope;
+    if let Some(code) = in_query(draft.scope, node) {
+        add(draft, node, &code);
+    }
+}
+
+/// Returns the code that a query runs, in its expressions or as it reads.
+fn in_query(scope: &Scope<'_>, node: &SyntaxNode) -> Option<String> {
     let read = || {
-        let mut relations = query::relations(node).into_iter();
+        let mut relations = query::names_read(node).into_iter();
         relations.find_map(|relation| scope.code_of_reads(&relation))
     };
-    if let Some(code) = in_expressions(scope, node).or_else(read) {
+    in_expressions(scope, node).or_else(read)
+}
+
+/// Adds a finding where the expressions of a part of a statement, or the types that it names, run code.
+pub(super) fn judge_values(draft: &mut Draft<'_>, node: &SyntaxNode) {
+    if let Some(code) = tied_code(draft.scope, node) {
         add(draft, node, &code);
     }
 }
@@ -265,26 +276,108 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
             if let Some(table) = table
                 && let Some(words) = trigger(scope, node)
             {
-                scope.add_code(&table, words);
+                scope.add_code_of_writes(&table, words);
+            }
+        }
+        K::CREATE_TYPE => {
+            let text = node.text().to_string().to_ascii_lowercase();
+            let parts = ["canonical", "subtype_diff", "subtype_opclass"];
+            let is_range = holds(node, K::RANGE_KW) && parts.iter().any(|one| text.contains(one));
+            if let Some(name) = child_name(node, K::TYPE_NAME)
+                && (is_range || tied_code(scope, node).is_some())
+            {
+                scope.add_code_of_type(&name);
+            }
+        }
+        K::CREATE_VIEW | K::CREATE_MATERIALIZED_VIEW => apply_view(scope, node),
+        K::CREATE_TABLE_AS | K::SELECT_INTO => {
+            if let Some(table) = name_under(node, K::TABLE_NAME) {
+                scope.write(&table);
+            }
+        }
+        K::ALTER_VIEW | K::ALTER_MATERIALIZED_VIEW => {
+            let is_rename = |one: &SyntaxNode| format!("{:?}", one.kind()).ends_with("RENAME_TO");
+            let to = node.descendants().find(is_rename);
+            let to = to.and_then(|one| object_name(&one.children().next()?));
+            if let (Some(view), Some(to)) = (named(K::VIEW_REF), to) {
+                scope.rename(&view, &to);
             }
         }
         K::CREATE_TABLE
-        | K::CREATE_VIEW
-        | K::CREATE_MATERIALIZED_VIEW
+        | K::CREATE_FOREIGN_TABLE
         | K::ALTER_TABLE
         | K::CREATE_INDEX
         | K::CREATE_POLICY => {
             let table = child_name(node, K::TABLE_NAME)
-                .or_else(|| child_name(node, K::VIEW))
                 .or_else(|| child_name(node, K::TABLE_RELATION_NAME))
                 .or_else(|| child_name(node, K::TABLE_NAME_REF));
-            if let Some(table) = table
-                && let Some(words) = tied_code(scope, node).or_else(|| code_of_parents(scope, node))
-            {
-                scope.add_code(&table, words);
+            if let Some(table) = table {
+                apply_table(scope, node, &table);
             }
         }
         _ => {}
+    }
+}
+
+/// Records what runs with a view. A row that is written through it goes elsewhere.
+fn apply_view(scope: &mut Scope<'_>, node: &SyntaxNode) {
+    let Some(view) = child_name(node, SyntaxKind::VIEW) else {
+        return;
+    };
+    let code = tied_code(scope, node).or_else(|| in_query(scope, node));
+    if let Some(words) = code {
+        scope.add_code_of_reads(&view, words);
+    }
+    scope.add_code_of_writes(&view, format!("the view {view}"));
+    scope.write(&view);
+}
+
+/// Records the code that a statement ties to a table, and the tables whose rows change with others.
+fn apply_table(scope: &mut Scope<'_>, node: &SyntaxNode, table: &ObjectName) {
+    use SyntaxKind as K;
+    let enables = || {
+        let text = node.text().to_string().to_ascii_uppercase();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let of_trigger = words
+            .windows(2)
+            .any(|pair| matches!(pair, ["ENABLE" | "ALWAYS" | "REPLICA", "TRIGGER" | "RULE"]));
+        (node.kind() == K::ALTER_TABLE && of_trigger).then(|| "a trigger".to_owned())
+    };
+    let is_foreign = node.kind() == K::CREATE_FOREIGN_TABLE;
+    let code = tied_code(scope, node)
+        .or_else(|| code_of_parents(scope, node))
+        .or_else(|| is_foreign.then(|| format!("the foreign table {table}")))
+        .or_else(enables);
+    if let Some(words) = code {
+        // The condition of a policy holds for what is read, too.
+        if node.kind() == K::CREATE_POLICY {
+            scope.add_code_of_reads(table, words.clone());
+        }
+        scope.add_code_of_writes(table, words);
+    }
+    for part in node.descendants() {
+        match part.kind() {
+            K::PARTITION_OF | K::INHERITS | K::INHERIT => {
+                for parent in names_under(&part, &[K::TABLE_NAME_REF, K::RELATION_NAME_REF]) {
+                    scope.add_child(&parent, table);
+                }
+            }
+            K::ATTACH_PARTITION => {
+                if let Some(partition) = child_name(&part, K::TABLE_NAME_REF) {
+                    scope.add_child(table, &partition);
+                }
+            }
+            K::REFERENCES_CONSTRAINT | K::FOREIGN_KEY_CONSTRAINT => {
+                let text = part.text().to_string().to_ascii_uppercase();
+                let acts = ["CASCADE", "SET NULL", "SET DEFAULT"];
+                if let Some(other) = child_name(&part, K::TABLE_NAME_REF)
+                    && acts.iter().any(|action| text.contains(action))
+                {
+                    scope.add_referencing(&other, table);
+                }
+            }
+            _ => {}
+        }
     }
 }
 
@@ -295,10 +388,14 @@ fn trigger(scope: &Scope<'_>, node: &SyntaxNode) -> Option<String> {
         "tsvector_update_trigger",
     ];
     let call =
-        find(node, SyntaxKind::CALL_EXPR).filter(|_| node.kind() == SyntaxKind::CREATE_TRIGGER);
+        child(node, SyntaxKind::CALL_EXPR).filter(|_| node.kind() == SyntaxKind::CREATE_TRIGGER);
     let function = call.and_then(|call| query::function_name(&call));
+    let mut conditions = node
+        .children()
+        .filter(|one| one.kind() != SyntaxKind::CALL_EXPR);
     let is_harmless = function
-        .is_some_and(|name| harmless.contains(&name.as_str()) && !scope.has_routine_named(&name));
+        .is_some_and(|name| harmless.contains(&name.as_str()) && !scope.has_routine_named(&name))
+        && conditions.all(|one| in_expressions(scope, &one).is_none());
     let name = name_under(node, SyntaxKind::TRIGGER);
     let words = name.map_or("the rule".to_owned(), |name| format!("the trigger {name}"));
     (!is_harmless).then_some(words)

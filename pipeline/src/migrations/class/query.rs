@@ -5,22 +5,31 @@ use squawk_syntax::{SyntaxKind, SyntaxNode};
 use super::draft::Draft;
 use super::lock::LockMode;
 use super::scope::Scope;
-use super::syntax::{child, names_under, object_name};
+use super::syntax::{child, find, names_under, object_name};
 use crate::migrations::statement::ObjectName;
 
 /// Returns the tables that the query reads, without the names of its `WITH`.
 pub(super) fn relations(node: &SyntaxNode) -> Vec<ObjectName> {
     let own = names_under(node, &[SyntaxKind::CTE_NAME]);
+    let names = names_read(node).into_iter();
+    names.filter(|name| !own.contains(name)).collect()
+}
+
+/// Returns the names that the query reads from, also those of its `WITH`: outside of its scope such a name
+/// may be a table's.
+pub(super) fn names_read(node: &SyntaxNode) -> Vec<ObjectName> {
+    use SyntaxKind as K;
     let items = node
         .descendants()
-        .filter(|one| one.kind() == SyntaxKind::RELATION_FROM_ITEM);
+        .filter(|one| matches!(one.kind(), K::RELATION_FROM_ITEM | K::TABLE));
     let names = items.filter_map(|item| {
-        child(&item, SyntaxKind::RELATION_NAME_REF)
-            .or_else(|| super::syntax::find(&item, SyntaxKind::RELATION_NAME_REF))
+        child(&item, K::RELATION_NAME_REF)
+            .or_else(|| find(&item, K::RELATION_NAME_REF))
+            .or_else(|| find(&item, K::RELATION_NAME))
             .as_ref()
             .and_then(object_name)
     });
-    names.filter(|name| !own.contains(name)).collect()
+    names.collect()
 }
 
 /// Returns whether the rows of a query may be many: it reads a table that is not small, or counts.

@@ -419,8 +419,9 @@ impl<'a> Scope<'a> {
 
     pub(super) fn drop(&mut self, name: &ObjectName) {
         let name = self.full(name);
-        self.created.remove(&name);
-        self.created_before.remove(&name);
+        if self.created.remove(&name) | self.created_before.remove(&name) {
+            self.code.forget(&name);
+        }
         self.dropped.insert(name);
     }
 
@@ -432,6 +433,7 @@ impl<'a> Scope<'a> {
             name: to.name.clone(),
         };
         if self.created.remove(&from) {
+            self.code.rename(&from, &to);
             self.created.insert(to);
             return;
         }
@@ -448,6 +450,18 @@ impl<'a> Scope<'a> {
             _ => name,
         };
         self.search_path = path.into_iter().map(schema).collect();
+    }
+
+    /// Puts a schema before the others, and returns the search path until now.
+    pub(super) fn enter_schema(&mut self, schema: String) -> Vec<String> {
+        let before = self.search_path.clone();
+        self.search_path.insert(0, schema);
+        before
+    }
+
+    /// Sets the search path back to that of before `enter_schema`.
+    pub(super) fn leave_schema(&mut self, before: Vec<String>) {
+        self.search_path = before;
     }
 
     /// Records a change of the search path that cannot be followed.

@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use squawk_syntax::{SourceFile, SyntaxKind};
+use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
 
-use super::draft::{Draft, Found};
+use super::draft::{Draft, Found, range_of};
 use super::facts::TargetFacts;
 use super::lock::{LockMode, TableLock};
 use super::rules::{Rule, SYNTAX_ERROR, TRANSACTION_CONTROL, UNKNOWN_TABLE};
 use super::safe_files::SafeForm;
 use super::scope::Scope;
 use super::{Class, alter_table, create, data, drop, objects, other, own_code, squawk};
-use crate::migrations::statement::{ObjectName, Statement};
+use crate::migrations::statement::{ObjectName, Statement, split_statements};
 
 /// The class of a statement, with the reasons and the locks.
 #[derive(Clone, Debug)]
@@ -121,7 +121,7 @@ pub(super) fn judge_in(statement: &Statement, scope: &mut Scope<'_>) -> Judgemen
         own_code::add(&mut draft, &node, &format!("the event trigger {trigger}"));
     }
     let objects = objects::of(&draft, &node);
-    let judgement = Judgement {
+    let mut judgement = Judgement {
         objects,
         ..finish(draft)
     };
@@ -136,7 +136,50 @@ pub(super) fn judge_in(statement: &Statement, scope: &mut Scope<'_>) -> Judgemen
     if other::may_change_search_path(&node) {
         scope.lose_search_path();
     }
+    judge_elements(statement, &mut judgement, scope, &node);
     judgement
+}
+
+/// Judges the statements in a `CREATE SCHEMA`, each with the new schema before the others.
+fn judge_elements(
+    statement: &Statement,
+    judgement: &mut Judgement,
+    scope: &mut Scope<'_>,
+    node: &SyntaxNode,
+) {
+    let Some(schema) = create::schema_of(scope, node) else {
+        return;
+    };
+    for element in create::elements_of_schema(node) {
+        let at = range_of(&element).start;
+        let lines = statement.text[..at].matches('\n').count();
+        let text = element.text().to_string();
+        for mut one in split_statements(&text).unwrap_or_default() {
+            one.line += statement.line + lines - 1;
+            let path = scope.enter_schema(schema.clone());
+            let of_element = judge_in(&one, scope);
+            scope.leave_schema(path);
+            judgement.add(of_element);
+        }
+    }
+}
+
+impl Judgement {
+    /// Adds the judgement of a part.
+    fn add(&mut self, part: Self) {
+        self.class = self.class.max(part.class);
+        self.class_without_overrides = self
+            .class_without_overrides
+            .max(part.class_without_overrides);
+        self.findings.extend(part.findings);
+        self.findings
+            .sort_by_key(|one| std::cmp::Reverse(one.rule.class));
+        self.dismissed.extend(part.dismissed);
+        self.remarks.extend(part.remarks);
+        self.locks.extend(part.locks);
+        self.fits_both = false;
+        self.is_long |= part.is_long;
+    }
 }
 
 /// Returns whether event triggers run for a statement.

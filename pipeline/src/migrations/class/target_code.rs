@@ -77,20 +77,28 @@ types (oid) AS (
         JOIN pg_catalog.pg_depend d ON d.classid = c.constr AND d.objid = k.oid
         JOIN code f ON f.catalog = d.refclassid AND f.oid = d.refobjid
     UNION SELECT oid FROM cast_types
+    UNION SELECT d.objid FROM pg_catalog.pg_depend d JOIN catalogs c ON d.classid = c.type
+        JOIN code f ON f.catalog = d.refclassid AND f.oid = d.refobjid
     UNION SELECT p.whole FROM types t JOIN parts_of_types p ON p.part = t.oid),
+runs (catalog, oid, words) AS MATERIALIZED (
+    SELECT catalog, oid, words FROM code
+    UNION ALL SELECT c.type, t.oid, 'the type ' || t.typname FROM catalogs c, types w
+        JOIN pg_catalog.pg_type t ON t.oid = w.oid),
 policies (relation, oid) AS (
     SELECT polrelid, oid FROM pg_catalog.pg_policy WHERE pg_catalog.row_security_active(polrelid)),
 parts (relation, catalog, oid) AS (
     SELECT a.adrelid, c.attrdef, a.oid FROM catalogs c, pg_catalog.pg_attrdef a
     UNION ALL SELECT k.conrelid, c.constr, k.oid FROM catalogs c, pg_catalog.pg_constraint k WHERE k.conrelid <> 0
     UNION ALL SELECT i.indrelid, c.class, i.indexrelid FROM catalogs c, pg_catalog.pg_index i
+    UNION ALL SELECT p.partrelid, c.class, p.partrelid FROM catalogs c, pg_catalog.pg_partitioned_table p
     UNION ALL SELECT p.relation, c.policy, p.oid FROM catalogs c, policies p),
 writes (relation, words) AS (
     SELECT p.relation, f.words FROM parts p
         JOIN pg_catalog.pg_depend d ON d.classid = p.catalog AND d.objid = p.oid
-        JOIN code f ON f.catalog = d.refclassid AND f.oid = d.refobjid
-    UNION ALL SELECT t.tgrelid, 'the trigger ' || t.tgname FROM pg_catalog.pg_trigger t JOIN catalogs c ON true
-        JOIN code f ON f.catalog = c.proc AND f.oid = t.tgfoid
+        JOIN runs f ON f.catalog = d.refclassid AND f.oid = d.refobjid
+    UNION ALL SELECT t.tgrelid, 'the trigger ' || t.tgname FROM pg_catalog.pg_trigger t
+        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND d.objid = t.oid
+        JOIN runs f ON f.catalog = d.refclassid AND f.oid = d.refobjid
         WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
     UNION ALL SELECT ev_class, 'the rule ' || rulename FROM pg_catalog.pg_rewrite WHERE ev_type <> '1'
     UNION ALL SELECT a.attrelid, 'the type of ' || a.attname FROM pg_catalog.pg_attribute a
@@ -108,7 +116,7 @@ reached (relation, catalog, used) AS (
     UNION SELECT r.relation, u.catalog::pg_catalog.oid, u.used FROM reached r JOIN catalogs c ON r.catalog = c.class
         JOIN uses u ON u.relation = r.used),
 reads (relation, words) AS (
-    SELECT r.relation, f.words FROM reached r JOIN code f ON f.catalog = r.catalog AND f.oid = r.used
+    SELECT r.relation, f.words FROM reached r JOIN runs f ON f.catalog = r.catalog AND f.oid = r.used
     UNION ALL SELECT a.attrelid, 'a cast of ' || a.attname FROM pg_catalog.pg_attribute a
         WHERE a.attnum > 0 AND NOT a.attisdropped AND a.atttypid IN (TABLE cast_types))
 SELECT 'reads' AS kind, n.nspname::pg_catalog.text AS schema, r.relname::pg_catalog.text AS name,

@@ -10,8 +10,14 @@ use crate::migrations::statement::ObjectName;
 /// The code that the run's earlier statements brought, or tied to an object.
 #[derive(Debug, Default)]
 pub(super) struct CodeOfRun {
-    /// By table or view: the code that runs with its rows, in words.
-    tables: BTreeMap<ObjectName, String>,
+    /// By table or view: the code that runs as it is read, in words.
+    reads: BTreeMap<ObjectName, String>,
+    /// By table or view: the code that runs as its rows are written, in words.
+    writes: BTreeMap<ObjectName, String>,
+    /// Tables, each with one whose rows change with its own: a partition, an inheriting table.
+    children: Vec<(ObjectName, ObjectName)>,
+    /// Tables, each with one whose rows change with its keys.
+    referencing: Vec<(ObjectName, ObjectName)>,
     /// The types whose values are checked or converted by it.
     types: BTreeSet<ObjectName>,
     operators: BTreeSet<String>,
@@ -29,13 +35,39 @@ impl CodeOfRun {
     pub(super) fn has_routine_named(&self, name: &str) -> bool {
         self.routines.iter().any(|routine| routine.name == name)
     }
+
+    /// Records that a relation of the run is gone.
+    pub(super) fn forget(&mut self, name: &ObjectName) {
+        self.reads.remove(name);
+        self.writes.remove(name);
+        self.written.remove(name);
+    }
+
+    /// Records that a relation of the run has another name.
+    pub(super) fn rename(&mut self, from: &ObjectName, to: &ObjectName) {
+        for code in [&mut self.reads, &mut self.writes] {
+            if let Some(words) = code.remove(from) {
+                code.insert(to.clone(), words);
+            }
+        }
+        if self.written.remove(from) {
+            self.written.insert(to.clone());
+        }
+        for (one, other) in self.children.iter_mut().chain(&mut self.referencing) {
+            for name in [one, other] {
+                if name == from {
+                    name.clone_from(to);
+                }
+            }
+        }
+    }
 }
 
 impl Scope<'_> {
     /// Returns the code that runs as a relation is read, in words.
     pub(in crate::migrations::class) fn code_of_reads(&self, name: &ObjectName) -> Option<String> {
         let full = self.resolve(name);
-        let of_run = self.code.tables.get(&full).cloned();
+        let of_run = self.code.reads.get(&full).cloned();
         of_run.or_else(|| self.relation(name)?.code_of_reads.clone())
     }
 
@@ -52,14 +84,20 @@ impl Scope<'_> {
             if !seen.insert(table.clone()) {
                 continue;
             }
-            let of_run = self.code.tables.get(&table).cloned();
+            let of_run = self.code.writes.get(&table).cloned();
             let code = of_run.or_else(|| self.relation(&table)?.code_of_writes.clone());
             if code.is_some() {
                 return code;
             }
             open.extend(self.facts.descendants(&table));
+            let tied = |ties: &[(ObjectName, ObjectName)]| {
+                let of_table = ties.iter().filter(|(one, _)| *one == table);
+                of_table.map(|(_, other)| other.clone()).collect::<Vec<_>>()
+            };
+            open.extend(tied(&self.code.children));
             if changes_keys {
                 open.extend(self.changed_with(&table));
+                open.extend(tied(&self.code.referencing));
             }
         }
         None
@@ -109,10 +147,44 @@ impl Scope<'_> {
         self.code.written.insert(name);
     }
 
-    /// Records the code that runs with the rows of a table or a view.
-    pub(in crate::migrations::class) fn add_code(&mut self, name: &ObjectName, words: String) {
+    /// Records the code that runs as a relation is read.
+    pub(in crate::migrations::class) fn add_code_of_reads(
+        &mut self,
+        name: &ObjectName,
+        words: String,
+    ) {
         let name = self.resolve(name);
-        self.code.tables.entry(name).or_insert(words);
+        self.code.reads.entry(name).or_insert(words);
+    }
+
+    /// Records the code that runs as rows of a relation are written.
+    pub(in crate::migrations::class) fn add_code_of_writes(
+        &mut self,
+        name: &ObjectName,
+        words: String,
+    ) {
+        let name = self.resolve(name);
+        self.code.writes.entry(name).or_insert(words);
+    }
+
+    /// Records a partition, or an inheriting table.
+    pub(in crate::migrations::class) fn add_child(
+        &mut self,
+        parent: &ObjectName,
+        child: &ObjectName,
+    ) {
+        let tie = (self.resolve(parent), self.resolve(child));
+        self.code.children.push(tie);
+    }
+
+    /// Records a table whose rows change with the keys of another one.
+    pub(in crate::migrations::class) fn add_referencing(
+        &mut self,
+        table: &ObjectName,
+        other: &ObjectName,
+    ) {
+        let tie = (self.resolve(table), self.resolve(other));
+        self.code.referencing.push(tie);
     }
 
     /// Records a type whose values are checked or converted by code.

@@ -293,3 +293,152 @@ fn index_on_values_without_a_limit_is_remarked_and_stays_before() {
         );
     }
 }
+
+/// Relations that the file itself makes lead to code as those do that are there.
+#[test]
+fn relation_of_the_file_that_leads_to_code_is_asked_for() {
+    let table = "CREATE TABLE t (a int)";
+    let parted = "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE p PARTITION OF t FOR VALUES IN (1)";
+    let trigger = |on: &str| format!("CREATE TRIGGER r BEFORE INSERT ON {on} EXECUTE FUNCTION g()");
+    let view = "CREATE VIEW w AS SELECT f(1) AS a";
+    let cases = [
+        ("TABLE computed".to_owned(), Ask),
+        ("CREATE TABLE t AS TABLE computed".to_owned(), Ask),
+        (
+            "WITH computed AS (SELECT * FROM computed) SELECT * FROM computed".to_owned(),
+            Ask,
+        ),
+        (
+            "CREATE TABLE t (LIKE watched INCLUDING ALL); INSERT INTO t (b) VALUES (1)".to_owned(),
+            Ask,
+        ),
+        (format!("{view}; CREATE TABLE t AS TABLE w"), Ask),
+        (format!("{view}; CREATE VIEW x AS TABLE w; SELECT * FROM x"), Ask),
+        (format!("{view}; ALTER VIEW w RENAME TO x; SELECT * FROM x"), Ask),
+        (
+            "CREATE VIEW w AS SELECT * FROM computed; SELECT * FROM w".to_owned(),
+            Ask,
+        ),
+        (
+            "CREATE VIEW w AS SELECT b FROM watched; INSERT INTO w VALUES (1)".to_owned(),
+            Ask,
+        ),
+        (
+            "CREATE VIEW w AS SELECT b FROM watched; SELECT * FROM w".to_owned(),
+            Before,
+        ),
+        (
+            "CREATE TABLE t (a int DEFAULT f()); ALTER TABLE t RENAME TO u; INSERT INTO u DEFAULT VALUES".to_owned(),
+            Ask,
+        ),
+        (
+            "CREATE TABLE t (a int DEFAULT f()); SELECT count(*) FROM t".to_owned(),
+            Before,
+        ),
+        (
+            format!("CREATE TABLE t (a int DEFAULT f()); DROP TABLE t; {table}; INSERT INTO t VALUES (1)"),
+            Before,
+        ),
+        (
+            format!("{parted}; {}; INSERT INTO t VALUES (1)", trigger("p")),
+            Ask,
+        ),
+        (format!("{parted}; INSERT INTO t VALUES (1)"), Before),
+        (
+            format!("{table}; CREATE RULE r AS ON INSERT TO t DO ALSO UPDATE big SET b = 1; INSERT INTO t VALUES (1)"),
+            Ask,
+        ),
+        (
+            "CREATE TABLE t AS SELECT 1 AS a; CREATE INDEX ON t (f(a))".to_owned(),
+            Ask,
+        ),
+        (format!("{table}; CREATE INDEX ON t (f(a))"), Before),
+    ];
+    let mut wrong = Vec::new();
+    for (sql, class) in &cases {
+        let judged = last(sql, &workshop());
+        if judged.class != *class {
+            wrong.push(format!(
+                "{sql}: {} by {:?}",
+                judged.class,
+                rules_of(&judged)
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn actions_of_a_rule_are_judged_as_the_statements_they_are() {
+    let table = "CREATE TABLE t (a int)";
+    for (action, class) in [
+        ("DO INSTEAD NOTHING", Before),
+        ("DO ALSO INSERT INTO small (b) VALUES (1)", Before),
+        ("DO INSTEAD DELETE FROM big", Stop),
+        ("DO ALSO (NOTIFY x; UPDATE big SET b = 1)", Stop),
+        ("DO ALSO SELECT f(1)", Ask),
+        ("DO ALSO INSERT INTO watched (b) VALUES (1)", Ask),
+    ] {
+        let sql = format!("{table}; CREATE RULE r AS ON INSERT TO t {action}");
+        let judged = last(&sql, &workshop());
+        assert_eq!(judged.class, class, "{sql}: {:?}", rules_of(&judged));
+    }
+}
+
+#[test]
+fn statement_in_create_schema_is_judged_with_the_new_schema() {
+    let mut facts = workshop();
+    facts.role = "staging".to_owned();
+    facts.listed_schemas = vec!["staging".to_owned(), "public".to_owned()];
+    for (sql, class, rule) in [
+        ("CREATE SCHEMA staging", Before, None),
+        (
+            "CREATE SCHEMA staging; CREATE TABLE staging.big (id int)",
+            After,
+            Some("hides-object"),
+        ),
+        (
+            "CREATE SCHEMA staging CREATE TABLE big (id int)",
+            After,
+            Some("hides-object"),
+        ),
+        (
+            "CREATE SCHEMA AUTHORIZATION staging CREATE TABLE big (id int)",
+            After,
+            Some("hides-object"),
+        ),
+        (
+            "CREATE SCHEMA AUTHORIZATION current_user CREATE VIEW big AS SELECT 1",
+            After,
+            Some("hides-object"),
+        ),
+        (
+            "CREATE SCHEMA staging CREATE TABLE other (id int) CREATE VIEW v AS SELECT 1",
+            Before,
+            None,
+        ),
+        (
+            "CREATE SCHEMA other CREATE TABLE big (id int)",
+            Before,
+            None,
+        ),
+        (
+            "CREATE SCHEMA other CREATE TABLE t (a int DEFAULT f()); INSERT INTO other.t DEFAULT VALUES",
+            Ask,
+            Some("runs-code"),
+        ),
+        (
+            "CREATE SCHEMA other CREATE TABLE t (a int); INSERT INTO other.t VALUES (1)",
+            Before,
+            None,
+        ),
+    ] {
+        let judged = last(sql, &facts);
+        let found = rules_of(&judged);
+        assert_eq!(judged.class, class, "{sql}: {found:?}");
+        assert!(
+            rule.is_none_or(|rule| found.contains(&rule)),
+            "{sql}: {found:?}"
+        );
+    }
+}
