@@ -54,8 +54,8 @@ fn change_within_a_statement_of_any_kind_is_judged() {
             ),
             (
                 "CREATE RULE r AS ON INSERT TO big DO ALSO DELETE FROM big",
-                After,
-                &["create-rule"],
+                Stop,
+                &["backfill", "create-rule", "deletes-rows"],
             ),
             ("EXPLAIN DELETE FROM big", Before, &[]),
         ],

@@ -413,7 +413,7 @@ fn statement_in_create_schema_is_judged_with_the_new_schema() {
             Some("hides-object"),
         ),
         (
-            "CREATE SCHEMA staging CREATE TABLE other (id int) CREATE VIEW v AS SELECT 1",
+            "CREATE SCHEMA staging CREATE TABLE unheard (id int) CREATE VIEW seen AS SELECT 1",
             Before,
             None,
         ),
